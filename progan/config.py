@@ -1,0 +1,277 @@
+"""Every setting of a run, as frozen dataclasses that are valid from birth.
+
+A run is one value, `Run`. It is saved as JSON beside every result, and the command line, its
+help and the presets all derive from the fields below: a default, a range or a description is
+written here and nowhere else. `level` is log2(resolution), so 4x4 is level 2.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from progan.errors import UserError
+
+MIN_LEVEL = 2  # 4x4
+MAX_LEVEL = 10  # 1024x1024
+
+T = TypeVar("T")
+
+# A table "from this resolution on its own value": ((256, 14), (512, 6)).
+IntAt = tuple[tuple[int, int], ...]
+FloatAt = tuple[tuple[int, float], ...]
+
+
+def setting(
+    default: T,
+    text: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    resolution: bool = False,
+    option: bool = True,
+) -> T:
+    """Declare a field: its default, its help text, and the values that it accepts.
+
+    Args:
+        resolution: The value is a resolution: a power of two from 4 to 1024.
+        option: Whether the command line offers the field (False: the dataset decides it).
+    """
+    metadata = {"text": text, "low": low, "high": high, "choices": choices,
+                "resolution": resolution, "option": option}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Network:
+    """Generator and discriminator; two runs with equal `Network` can exchange their weights."""
+
+    resolution: int = setting(1024, "Resolution that the networks grow to; the dataset's own "
+                              "if not given.", resolution=True)
+    channels: int = setting(3, "Colour channels of the images.", low=1, option=False)
+    label_size: int = setting(0, "Number of classes; 0: unconditional.", low=0, option=False)
+    latent_size: int = setting(512, "Length of the latent vector.", low=1)
+    fmap_base: int = setting(8192, "Feature maps times resolution, before the limit of "
+                             "--fmap-max.", low=1)
+    fmap_decay: float = setting(1.0, "How fast feature maps shrink with the resolution.", low=0)
+    fmap_max: int = setting(512, "Most feature maps of any layer.", low=1)
+    equalized_lr: bool = setting(True, "Scale weights at runtime by He's constant (section 4.1).")
+    pixel_norm: bool = setting(True, "Normalise feature vectors in the generator (section 4.2).")
+    normalize_latents: bool = setting(True, "Project latents to the hypersphere.")
+    stddev_group: int = setting(4, "Group size of the minibatch standard deviation (section 3); "
+                                "0: without it.", low=0)
+    leaky_relu: bool = setting(True, "Leaky ReLU with slope 0.2 instead of ReLU.")
+    fused_scaling: bool = setting(True, "Resample inside of the convolutions: 2.25 times fewer "
+                                  "multiplications.")
+
+    def __post_init__(self) -> None:
+        _validate(self)
+
+    @property
+    def max_level(self) -> int:
+        return self.resolution.bit_length() - 1
+
+    def feature_maps(self, level: int) -> int:
+        """Feature maps of the layers at `level` (official code: nf(level - 1))."""
+        maps = int(self.fmap_base / 2.0 ** ((level - 1) * self.fmap_decay))
+        return max(min(maps, self.fmap_max), 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Growth:
+    """When the networks grow, and what batch size and learning rates hold meanwhile."""
+
+    total_kimg: float = setting(12000.0, "Thousands of real images to show in all.", low=0)
+    initial_resolution: int = setting(4, "Resolution to start at.", resolution=True)
+    training_kimg: float = setting(600.0, "Thousands of images to train each resolution for, "
+                                   "once faded in.", low=0)
+    transition_kimg: float = setting(600.0, "Thousands of images for each fade-in.", low=0)
+    batch: int = setting(4, "Images per step.", low=1)
+    batch_at: IntAt = setting((), "Other batch sizes at some resolutions, e.g. 4:128,8:64.", low=1)
+    g_lr: float = setting(0.001, "Learning rate of the generator.", low=0)
+    g_lr_at: FloatAt = setting((), "Other generator rates at some resolutions, "
+                               "e.g. 512:0.002.", low=0)
+    d_lr: float = setting(0.001, "Learning rate of the discriminator.", low=0)
+    d_lr_at: FloatAt = setting((), "Other discriminator rates at some resolutions.", low=0)
+    tick_kimg: float = setting(160.0, "Thousands of images between two status lines.", low=0.001)
+    tick_kimg_at: FloatAt = setting(
+        ((4, 160), (8, 140), (16, 120), (32, 100), (64, 80), (128, 60), (256, 40), (512, 20),
+         (1024, 10)), "Other tick lengths at some resolutions.", low=0.001)
+    minibatch_repeats: int = setting(4, "Iterations that share one evaluation of the schedule.",
+                                     low=1)
+    d_repeats: int = setting(1, "Discriminator steps per generator step.", low=1)
+
+    def __post_init__(self) -> None:
+        _validate(self)
+        if self.training_kimg + self.transition_kimg == 0:
+            raise UserError("--training-kimg and --transition-kimg cannot both be 0: "
+                            "give at least one of them a positive length.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Objective:
+    """What generator and discriminator are asked for."""
+
+    objective: str = setting("wgan-gp", "Loss functions.", choices=("wgan-gp",))
+    gp_weight: float = setting(10.0, "Weight of the gradient penalty (lambda).", low=0)
+    gp_target: float = setting(1.0, "Gradient norm that the penalty asks for (gamma).", low=1e-9)
+    drift: float = setting(0.001, "Weight of the squared real scores that keeps them from "
+                           "drifting away.", low=0)
+    label_weight: float = setting(1.0, "Weight of the AC-GAN label loss.", low=0)
+
+    def __post_init__(self) -> None:
+        _validate(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Optim:
+    """Adam and the moving average of the generator."""
+
+    beta1: float = setting(0.0, "Adam's first decay rate.", low=0, high=0.9999)
+    beta2: float = setting(0.99, "Adam's second decay rate.", low=0, high=0.99999)
+    epsilon: float = setting(1e-8, "Adam's epsilon.", low=1e-30)
+    ema_decay: float = setting(0.999, "Decay per iteration of the averaged generator, the one "
+                               "that makes the pictures.", low=0, high=0.9999999)
+    reset_optimizers: bool = setting(True, "Reset Adam at the start and at the end of each fade.")
+
+    def __post_init__(self) -> None:
+        _validate(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Data:
+    """How the dataset is used."""
+
+    data: str = setting("", "Dataset made by dataset_tool.py.", option=False)
+    mirror: bool = setting(False, "Flip real images left to right, half of the time.")
+    conditional: bool = setting(False, "Train with the labels of the dataset (AC-GAN).")
+
+    def __post_init__(self) -> None:
+        _validate(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """How often pictures and snapshots are written."""
+
+    image_ticks: int = setting(1, "Ticks between two sample grids.", low=1)
+    snapshot_ticks: int = setting(10, "Ticks between two network snapshots.", low=1)
+    keep_states: int = setting(2, "Training states to keep, for --resume (the newest ones).", low=1)
+
+    def __post_init__(self) -> None:
+        _validate(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """All settings of one training."""
+
+    preset: str = setting("custom", "Preset that the run started from.", option=False)
+    seed: int = setting(0, "Seed of every random number in the run.", low=0)
+    precision: str = setting("fp32", "Arithmetic of the networks.",
+                             choices=("fp32", "tf32", "bf16"))
+    network: Network = field(default_factory=Network)
+    growth: Growth = field(default_factory=Growth)
+    objective: Objective = field(default_factory=Objective)
+    optim: Optim = field(default_factory=Optim)
+    data: Data = field(default_factory=Data)
+    output: Output = field(default_factory=Output)
+
+    def __post_init__(self) -> None:
+        _validate(self)
+        if self.growth.initial_resolution > self.network.resolution:
+            raise UserError(f"--initial-resolution {self.growth.initial_resolution} is larger "
+                            f"than the final resolution {self.network.resolution}.")
+
+
+SECTIONS: dict[str, Any] = {"network": Network, "growth": Growth, "objective": Objective,
+                            "optim": Optim, "data": Data, "output": Output}
+
+
+def settings(section: Any) -> list[dataclasses.Field[Any]]:
+    """The fields of a section that hold a value themselves (not a nested section)."""
+    return [item for item in dataclasses.fields(section) if "text" in item.metadata]
+
+
+def override(run: Run, values: Mapping[str, Any]) -> Run:
+    """Return `run` with some fields, named without their section, replaced."""
+    nested = {}
+    for name, section in SECTIONS.items():
+        own = {f.name: values[f.name] for f in settings(section) if f.name in values}
+        nested[name] = dataclasses.replace(getattr(run, name), **own)
+    own = {f.name: values[f.name] for f in settings(Run) if f.name in values}
+    return dataclasses.replace(run, **own, **nested)
+
+
+def to_dict(run: Run) -> dict[str, Any]:
+    """Return `run` as nested dictionaries for JSON."""
+    return dataclasses.asdict(run)
+
+
+def from_dict(values: Mapping[str, Any]) -> Run:
+    """Return the run that `to_dict` described; settings younger than the file get their default."""
+    nested = {name: section_from_dict(section, values.get(name, {}))
+              for name, section in SECTIONS.items()}
+    own = {f.name: values[f.name] for f in settings(Run) if f.name in values}
+    return Run(**own, **nested)
+
+
+def section_from_dict(section: type[T], values: Mapping[str, Any]) -> T:
+    """Build one section; raise UserError for a setting that it does not have."""
+    known = {item.name for item in settings(section)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UserError(f"Unknown {section.__name__.lower()} settings: {', '.join(unknown)}. "
+                        "The file was written by another version of progan.")
+    return section(**{name: _frozen(value) for name, value in values.items()})
+
+
+def changes(old: Any, new: Any) -> list[str]:
+    """List the settings in which two values of one section differ, as 'name: old -> new'."""
+    pairs = [(f.name, getattr(old, f.name), getattr(new, f.name)) for f in settings(type(new))]
+    return [f"{name}: {before} -> {after}" for name, before, after in pairs if before != after]
+
+
+def option_name(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def require_resolution(value: int, name: str) -> None:
+    """Raise UserError unless `value` is a power of two from 4 to 1024."""
+    if value & (value - 1) or not 2**MIN_LEVEL <= value <= 2**MAX_LEVEL:
+        raise UserError(f"{name} must be a power of two from {2**MIN_LEVEL} to {2**MAX_LEVEL}, "
+                        f"not {value}.")
+
+
+def _frozen(value: Any) -> Any:
+    """JSON's lists back to the tuples they were."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def _validate(section: Any) -> None:
+    for item in settings(type(section)):
+        value, name = getattr(section, item.name), option_name(item.name)
+        if item.metadata["resolution"]:
+            require_resolution(value, name)
+        if item.metadata["choices"] and value not in item.metadata["choices"]:
+            raise UserError(f"{name} must be one of {', '.join(item.metadata['choices'])}, "
+                            f"not {value!r}.")
+        for number in _numbers(value, name):
+            _require_range(number, name, item.metadata["low"], item.metadata["high"])
+
+
+def _numbers(value: Any, name: str) -> list[float]:
+    """The numbers whose range counts: the value itself, or the right side of each table row."""
+    if not isinstance(value, tuple):
+        return [value] if isinstance(value, (int, float)) else []
+    for resolution, _ in value:
+        require_resolution(resolution, f"Each resolution in {name}")
+    return [number for _, number in value]
+
+
+def _require_range(number: float, name: str, low: float | None, high: float | None) -> None:
+    if low is not None and not number >= low:
+        raise UserError(f"{name} must be at least {low:g}, not {number}.")
+    if high is not None and not number <= high:
+        raise UserError(f"{name} must be at most {high:g}, not {number}.")

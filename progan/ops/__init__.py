@@ -1,0 +1,1 @@
+"""Stateless tensor functions that know nothing of GANs."""

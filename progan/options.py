@@ -1,0 +1,71 @@
+"""Config fields -> click options -> overrides of a config: the only place that knows both."""
+
+from collections.abc import Callable
+from dataclasses import Field
+from typing import Any, TypeVar
+
+import click
+
+from progan.config import SECTIONS, FloatAt, IntAt, Run, option_name, settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class PerResolution(click.ParamType[Any]):
+    """RESOLUTION:VALUE pairs, as in 256:14,512:6."""
+
+    name = "RES:VALUE,…"
+
+    def __init__(self, number: type[int] | type[float]) -> None:
+        self.number = number
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            pairs = [pair.split(":") for pair in value.split(",") if pair.strip()]
+            return tuple((int(resolution), self.number(number)) for resolution, number in pairs)
+        except ValueError:
+            self.fail(f"{value!r} is not a list of RESOLUTION:VALUE, as in 256:14,512:6.",
+                      param, ctx)
+
+
+TYPES: dict[Any, click.ParamType[Any]] = {
+    int: click.INT, float: click.FLOAT, str: click.STRING,
+    IntAt: PerResolution(int), FloatAt: PerResolution(float),
+}
+
+
+def config_options(command: F) -> F:
+    """Give a command one option for each field of the config; all default to None: not given."""
+    for field in reversed(_offered()):
+        command = _option(field)(command)
+    return command
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """Keep the config fields that the user named on the command line."""
+    names = {field.name for field in _offered()}
+    return {name: value for name, value in options.items() if name in names and value is not None}
+
+
+def _offered() -> list[Field[Any]]:
+    fields = [item for section in (Run, *SECTIONS.values()) for item in settings(section)]
+    return [item for item in fields if item.metadata["option"]]
+
+
+def _option(field: Field[Any]) -> Callable[[F], F]:
+    name, text = option_name(field.name), field.metadata["text"]
+    if field.type is bool:
+        return click.option(f"{name}/--no-{name[2:]}", field.name, default=None, help=text)
+    kind = TYPES[field.type]
+    if field.metadata["choices"]:
+        kind = click.Choice(field.metadata["choices"])
+    return click.option(name, field.name, type=kind, default=None, help=f"{text} {_shown(field)}")
+
+
+def _shown(field: Field[Any]) -> str:
+    value = field.default
+    if isinstance(value, tuple):
+        value = ",".join(f"{resolution}:{number}" for resolution, number in value) or "none"
+    return f"[default: {value:g}]" if isinstance(value, float) else f"[default: {value}]"

@@ -1,0 +1,1 @@
+"""The machine: files, devices, random streams, logs. Knows nothing of GANs."""

@@ -1,0 +1,136 @@
+"""Files and folders that appear whole or not at all."""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from progan.errors import UserError
+
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def human_bytes(num_bytes: int) -> str:
+    """Write a size as a person reads it: '512 bytes', '1.5 GiB'."""
+    size, unit = float(num_bytes), 0
+    while size >= 1023.95 and unit < len(_UNITS) - 1:  # 1023.95 would round to 1024.0
+        size, unit = size / 1024, unit + 1
+    return f"{num_bytes} bytes" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Write a whole file (text as UTF-8): readers see the old content or the new, never a part."""
+    with replaced(path) as temporary:
+        temporary.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Yield a temporary sibling of `path` to write; it takes the place of `path` on success.
+
+    On any failure, Ctrl-C included, the sibling is removed and `path` is what it was.
+    """
+    path = path.resolve()  # a link keeps pointing to its target
+    temporary = _partial(path)
+    temporary.touch(exist_ok=False)
+    try:
+        yield temporary
+        _flush_to_disk(temporary)
+        os.replace(temporary, path)
+        _flush_to_disk(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def require_vacant(dest: Path) -> None:
+    """Raise UserError unless `dest` does not exist or is an empty folder."""
+    if dest.is_dir():
+        if any(dest.iterdir()):
+            raise UserError(f"{dest} exists already and is not empty. "
+                            "Name another folder, or remove this one first.")
+    elif os.path.lexists(dest):
+        raise UserError(f"{dest} exists already and is not a folder. Name another place.")
+
+
+@contextmanager
+def new_directory(dest: Path) -> Iterator[Path]:
+    """Yield a hidden temporary sibling of `dest` to fill; it is renamed to `dest` on success.
+
+    On any failure, Ctrl-C included, it is removed with all its content, as are the parent
+    folders made for it. Raises UserError if `dest` exists and is not empty, or if nothing can
+    be created beside it. An OSError that names no file gets the name of `dest`.
+    """
+    require_vacant(dest)
+    dest = dest.resolve()
+    missing = [folder for folder in dest.parents if not folder.exists()]
+    try:
+        temporary = _temporary_directory(dest)
+        try:
+            yield temporary
+            _take_place(temporary, dest)
+        except OSError as error:
+            if error.filename is None:  # a failing write() knows no path
+                error.filename = str(dest)
+            raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except BaseException:
+        for folder in missing:
+            with suppress(OSError):  # not made at all, or somebody else's file is in it
+                folder.rmdir()
+        raise
+
+
+def _temporary_directory(dest: Path) -> Path:
+    temporary = _partial(dest)
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise UserError(f"Cannot create {dest}: {error.strerror} ({error.filename}). "
+                        "Name a place where you may write.") from error
+    return temporary
+
+
+def _partial(path: Path) -> Path:
+    """A hidden name beside `path`, on the same disk, that nobody else has."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+
+
+def _take_place(temporary: Path, dest: Path) -> None:
+    require_vacant(dest)  # somebody may have been faster
+    with suppress(FileNotFoundError):
+        dest.rmdir()
+    os.replace(temporary, dest)
+    _flush_to_disk(dest.parent)
+
+
+def require_free_space(directory: Path, num_bytes: int, what: str) -> None:
+    """Raise UserError unless the disk of `directory` has room for `num_bytes` of `what`.
+
+    `directory` need not exist yet: its nearest existing parent tells.
+    """
+    place = directory.resolve()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < num_bytes:
+        raise UserError(f"{what} needs {human_bytes(num_bytes)}, but {place} has only "
+                        f"{human_bytes(free)} free. Free {human_bytes(num_bytes - free)}, "
+                        "or name a folder on a larger disk.")
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Wait until the disk has the file or the folder's list of names."""
+    if path.is_dir() and os.name == "nt":  # Windows opens no folders
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,31 @@
+"""Lines for people: on the terminal and, with their time, in a file."""
+
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+
+class Log:
+    """Calling it prints a line, above a progress bar if there is one, and appends it to a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, text: str) -> None:
+        tqdm.write(text)
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        with self._path.open("a", encoding="utf-8") as file:
+            file.writelines(f"{stamp}  {line}\n" for line in text.splitlines())
+
+
+def human_seconds(seconds: float) -> str:
+    """Write a time as a person reads it: '42s', '3m 07s', '1h 02m', '2d 04h'."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d {hours:02d}h"
+    if hours:
+        return f"{hours}h {minutes:02d}m"
+    return f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"

@@ -1,0 +1,115 @@
+"""Pure schedule maths: images_seen -> Stage.
+
+`images_seen` is the only clock: no counters, no state, so resuming is trivial. Each resolution
+but the first is faded in for `transition_kimg` and then trained for `training_kimg` (section 2
+and appendix A.1 of the paper; the numbers equal the official TrainingSchedule to the digit).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from progan.config import MIN_LEVEL, Growth, Network
+
+N = TypeVar("N", int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What holds for one round of training."""
+
+    level: int  # log2 of the resolution that is trained
+    alpha: float  # weight of the newest layers, in (0, 1]; 1: fully faded in
+    lod: float  # the official clock: log2(final / trained resolution), fractional while fading
+    phase: int  # 0, 1, 2 …: stable, fading, stable, …; Adam is reset where it changes
+    batch: int  # images per step
+    g_lr: float
+    d_lr: float
+    tick_kimg: float
+
+    @property
+    def resolution(self) -> int:
+        return 1 << self.level
+
+    @property
+    def fading(self) -> bool:
+        return self.alpha < 1
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of training in which neither resolution nor fading changes."""
+
+    start_kimg: float
+    end_kimg: float
+    stage: Stage  # as it is inside of the phase; its alpha moves while fading
+
+    @property
+    def kimg(self) -> float:
+        return self.end_kimg - self.start_kimg
+
+
+def at(growth: Growth, network: Network, images_seen: int) -> Stage:
+    """Return the stage that holds once `images_seen` real images were shown."""
+    kimg = images_seen / 1000.0
+    period = growth.training_kimg + growth.transition_kimg
+    period_index = math.floor(kimg / period)
+    lod = float(network.max_level - _level(growth.initial_resolution) - period_index)
+    if growth.transition_kimg > 0:
+        faded_kimg = kimg - period_index * period - growth.training_kimg
+        lod -= max(faded_kimg, 0.0) / growth.transition_kimg
+    return _stage(growth, network, max(lod, 0.0))
+
+
+def phases(growth: Growth, network: Network) -> Iterator[Phase]:
+    """Yield the phases of a run in order, cut where it ends."""
+    start = 0.0
+    last_level = network.max_level
+    level = _level(growth.initial_resolution)
+    while start < growth.total_kimg:
+        stable_end = start + growth.training_kimg if level < last_level else growth.total_kimg
+        for end, lod in ((stable_end, last_level - level),
+                         (stable_end + growth.transition_kimg, last_level - level - 0.5)):
+            end = min(end, growth.total_kimg)
+            if end > start:
+                yield Phase(start, end, _stage(growth, network, lod))
+            start = end
+        level += 1
+
+
+def rounds(growth: Growth, network: Network, images_seen: int) -> Iterator[tuple[int, Stage]]:
+    """Yield (images_seen, stage) of each round from `images_seen` to the end of the run.
+
+    A round is `minibatch_repeats` iterations under one stage, each of `d_repeats`
+    discriminator steps and one generator step.
+    """
+    while images_seen < growth.total_kimg * 1000:
+        stage = at(growth, network, images_seen)
+        yield images_seen, stage
+        images_seen += growth.minibatch_repeats * growth.d_repeats * stage.batch
+
+
+def _stage(growth: Growth, network: Network, lod: float) -> Stage:
+    level = network.max_level - math.floor(lod)
+    fraction = lod - math.floor(lod)
+    resolution = 1 << level
+    return Stage(
+        level=level,
+        alpha=1.0 - fraction,
+        lod=lod,
+        phase=2 * (level - MIN_LEVEL) - (1 if fraction else 0),
+        batch=lookup(growth.batch_at, resolution, growth.batch),
+        g_lr=lookup(growth.g_lr_at, resolution, growth.g_lr),
+        d_lr=lookup(growth.d_lr_at, resolution, growth.d_lr),
+        tick_kimg=lookup(growth.tick_kimg_at, resolution, growth.tick_kimg),
+    )
+
+
+def lookup(table: tuple[tuple[int, N], ...], resolution: int, default: N) -> N:
+    """Return the table's value for exactly this resolution, else the default."""
+    return dict(table).get(resolution, default)
+
+
+def _level(resolution: int) -> int:
+    return resolution.bit_length() - 1

@@ -1,0 +1,181 @@
+"""Files appear whole or not at all, whatever happens in between."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from progan.errors import UserError
+from progan.runtime.files import (
+    human_bytes,
+    new_directory,
+    replaced,
+    require_free_space,
+    write_atomically,
+)
+
+
+def names(folder: Path) -> list[str]:
+    """Everything below a folder, hidden files included."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize(("num_bytes", "text"), [
+    (0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (1536, "1.5 KiB"),
+    (2**20 - 1, "1.0 MiB"), (2**30, "1.0 GiB"), (3 * 2**60, "3072.0 PiB"),
+])
+def test_human_bytes(num_bytes: int, text: str) -> None:
+    assert human_bytes(num_bytes) == text
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**60))
+def test_human_bytes_is_right_to_a_tenth_of_its_unit(num_bytes: int) -> None:
+    number, unit = human_bytes(num_bytes).split()
+    size = 1024 ** ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB").index(unit)
+    assert abs(float(number) * size - num_bytes) <= 0.0501 * size
+
+
+def test_write_atomically_writes_text_and_bytes(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "a.txt", "grün\n")
+    assert (tmp_path / "a.txt").read_bytes() == "grün\n".encode()
+    write_atomically(tmp_path / "a.txt", b"\x00\xff")
+    assert (tmp_path / "a.txt").read_bytes() == b"\x00\xff"
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failed_replacement_leaves_the_old_file(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(error), replaced(path) as temporary:
+        temporary.write_text("half")
+        assert path.read_text() == "old"
+        raise error
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_the_target_of_a_link_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/a.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "real/a.txt")
+    write_atomically(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "real/a.txt").read_text() == "new"
+
+
+def test_files_and_folders_have_ordinary_permissions(tmp_path: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "a.txt", "x")
+        with new_directory(tmp_path / "d"):
+            pass
+    finally:
+        os.umask(old)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "d").stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.parametrize("prepare", [lambda dest: None, lambda dest: dest.mkdir(parents=True)],
+                         ids=["absent", "empty"])
+def test_new_directory_appears_only_when_it_is_whole(
+    tmp_path: Path, prepare: Callable[[Path], None]
+) -> None:
+    dest = tmp_path / "deep/er/dest"
+    prepare(dest)
+    with new_directory(dest) as directory:
+        (directory / "a.txt").write_text("x")
+        assert directory.parent == dest.parent
+        assert directory.name.startswith(".")
+        assert not dest.exists() or not any(dest.iterdir())
+    assert names(tmp_path) == ["deep", "deep/er", "deep/er/dest", "deep/er/dest/a.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_failed_directory_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    with pytest.raises(error), new_directory(tmp_path / "deep/er/dest") as directory:
+        (directory / "sub").mkdir()
+        (directory / "sub/a.txt").write_text("x")
+        raise error
+    assert names(tmp_path) == []
+
+
+def test_a_failed_directory_spares_what_others_put_beside_it(tmp_path: Path) -> None:
+    with pytest.raises(ValueError), new_directory(tmp_path / "deep/dest"):
+        (tmp_path / "deep/other.txt").write_text("x")
+        raise ValueError
+    assert names(tmp_path) == ["deep", "deep/other.txt"]
+
+
+def test_a_full_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dest").mkdir()
+    (tmp_path / "dest/mine.txt").write_text("x")
+    with pytest.raises(UserError, match="dest exists already and is not empty"):
+        with new_directory(tmp_path / "dest"):
+            pytest.fail("entered")
+    assert names(tmp_path) == ["dest", "dest/mine.txt"]
+
+
+def test_a_folder_that_fills_meanwhile_is_spared(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not empty"):
+        with new_directory(tmp_path / "dest"):
+            (tmp_path / "dest").mkdir()
+            (tmp_path / "dest/mine.txt").write_text("x")
+    assert names(tmp_path) == ["dest", "dest/mine.txt"]
+
+
+def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="file exists already and is not a folder"):
+        with new_directory(tmp_path / "file"):
+            pytest.fail("entered")
+    with pytest.raises(UserError, match="Cannot create .*file/dest: Not a directory"):
+        with new_directory(tmp_path / "file/dest"):
+            pytest.fail("entered")
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_parent_without_permission_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *args: object, **kwargs: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(UserError, match="Cannot create .*dest: Permission denied"):
+        with new_directory(tmp_path / "dest"):
+            pytest.fail("entered")
+
+
+def test_an_error_without_a_path_gets_one(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as caught, new_directory(tmp_path / "dest"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "dest")
+    assert names(tmp_path) == []
+
+
+def test_free_space_is_asked_of_the_nearest_existing_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def disk_usage(path: Path) -> tuple[int, int, int]:
+        asked.append(path)
+        return real._replace(free=2**30)
+
+    real = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
+    require_free_space(tmp_path / "not/yet", 2**30, "The dataset")
+    with pytest.raises(UserError, match=r"The dataset needs 1\.5 GiB, but .* has only 1\.0 GiB "
+                                        r"free\. Free 512\.0 MiB"):
+        require_free_space(tmp_path / "not/yet", 3 * 2**29, "The dataset")
+    assert asked == [tmp_path, tmp_path]
