@@ -1,0 +1,1 @@
+"""The doors: click options to a config to one call."""

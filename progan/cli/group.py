@@ -1,0 +1,89 @@
+"""How every door behaves: forgiving about spelling, brief about mistakes."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+from progan.errors import UserError
+
+INTERRUPTED = 130  # what shells report for Ctrl-C: 128 + SIGINT
+_REMEDIES = {
+    errno.ENOSPC: "Free some space, or name a folder on another disk.",
+    errno.EDQUOT: "Your quota is used up: free some space, or name a folder on another disk.",
+    errno.EACCES: "Change its permissions, or name another place.",
+    errno.EPERM: "Change its permissions, or name another place.",
+    errno.EROFS: "Name a place that can be written.",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n), or use fewer workers.",
+}
+
+
+def hyphenated(name: str) -> str:
+    """--max_images is --max-images, and create_mnist is create-mnist."""
+    return name.replace("_", "-")
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn what a user can mend into one message and an exit code; bugs keep their traceback."""
+    try:
+        yield
+    except UserError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt as error:
+        click.echo("\nInterrupted.", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from error
+    except OSError as error:
+        if error.errno is None or error.errno == errno.EPIPE:  # click deals with closed pipes
+            raise
+        raise click.ClickException(_in_words(error)) from error
+
+
+def _in_words(error: OSError) -> str:
+    """'/data/x: No space left on device. Free some space, …'."""
+    paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
+    remedy = _REMEDIES.get(error.errno or 0, "")
+    return f"{' -> '.join(paths)}{': ' * bool(paths)}{error.strerror}. {remedy}".rstrip()
+
+
+class Door(click.Command):
+    """A command whose options may be spelt with underscores and whose mistakes are one message."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        _set_up(self)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with plain_errors():
+            return super().invoke(ctx)
+
+
+class DoorGroup(click.Group):
+    """Doors behind one name; a mistyped command is answered with the nearest ones."""
+
+    command_class = Door
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        _set_up(self)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = hyphenated(args[0])
+        is_option = name.startswith("-")
+        if self.get_command(ctx, name) is None and not is_option and not ctx.resilient_parsing:
+            near = get_close_matches(name, self.list_commands(ctx))
+            advice = f"Did you mean {' or '.join(near)}?" if near else (
+                f"There are {', '.join(self.list_commands(ctx))}.")
+            ctx.fail(f"No such command {args[0]!r}. {advice}")
+        return super().resolve_command(ctx, args)
+
+
+def _set_up(command: click.Command) -> None:
+    command.context_settings = {
+        "token_normalize_func": hyphenated, "help_option_names": ["-h", "--help"],
+        "max_content_width": 100, **command.context_settings}

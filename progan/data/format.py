@@ -1,0 +1,206 @@
+"""The layout of a dataset on disk: every file name, shape and field, and nothing else."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from progan.config import MIN_LEVEL, require_resolution
+from progan.errors import UserError
+
+FORMAT = "progan dataset"
+FORMAT_VERSION = 1
+INFO_FILE = "dataset.json"
+LABELS_FILE = "labels.npy"
+LANDMARKS_FILE = "landmarks.npy"
+LANDMARK_SHAPE = (5, 2)  # eyes, nose, corners of the mouth, each x, y in pixels
+CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+MAX_SHARD_BYTES = 8 * 2**30
+HEADER_BYTES = 128  # of a .npy file of version 1.0 with the shapes that we have
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An image that was left out, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayFile:
+    """What one .npy file of a dataset must hold."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str  # in NumPy's words: '|u1', '<i4', '<f4'
+
+    @property
+    def num_bytes(self) -> int:
+        return HEADER_BYTES + prod(self.shape) * int(self.dtype[-1])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetInfo:
+    """All that `dataset.json` says of a dataset. Raises ValueError where it contradicts itself.
+
+    Attributes:
+        name: A short name, used for run directories.
+        resolution: Side of the images of the top level in px, a power of two from 4 to 1024.
+        channels: 1 grey, 3 RGB, 4 RGBA.
+        count: Number of images, at least 1.
+        rows_per_shard: Images in each file of a level; all of them when it is one file.
+        label_names: Names of the classes by index; empty without labels.
+        has_landmarks: Five points for each image are stored.
+        source: What the images were made from, for people.
+        options: How they were made: JSON values by option name.
+        skipped: The images that were left out.
+        checksums: SHA-256 in hexadecimal of each array file by name.
+    """
+
+    name: str
+    resolution: int
+    channels: int
+    count: int
+    rows_per_shard: Mapping[int, int]
+    label_names: tuple[str, ...] = ()
+    has_landmarks: bool = False
+    source: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    skipped: tuple[Skipped, ...] = ()
+    checksums: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        try:
+            require_resolution(self.resolution, "the resolution")
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        if self.channels not in CHANNELS:
+            raise ValueError(f"channels is {self.channels}, not one of {CHANNELS}")
+        if self.count < 1:
+            raise ValueError(f"count is {self.count}: a dataset has at least one image")
+        if tuple(self.rows_per_shard) != tuple(self.levels) or min(
+                self.rows_per_shard.values()) < 1:
+            raise ValueError(f"rows_per_shard {dict(self.rows_per_shard)} does not fit the levels")
+
+    @property
+    def levels(self) -> range:
+        """Levels on disk, from 4x4 up."""
+        return range(MIN_LEVEL, level_of(self.resolution) + 1)
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that tell this content from any other."""
+        content = json.dumps([self.label_names, sorted(self.checksums.items())])
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    def level_files(self, level: int) -> tuple[ArrayFile, ...]:
+        """The files of one level in the order of their rows."""
+        rows, shape = self.rows_per_shard[level], (2**level, 2**level, self.channels)
+        if rows >= self.count:
+            return (ArrayFile(f"level-{level:02d}.npy", (self.count, *shape), "|u1"),)
+        return tuple(
+            ArrayFile(f"level-{level:02d}.{shard:03d}.npy",
+                      (min(rows, self.count - start), *shape), "|u1")
+            for shard, start in enumerate(range(0, self.count, rows))
+        )
+
+    def array_files(self) -> tuple[ArrayFile, ...]:
+        """All array files of the dataset, from 4x4 up."""
+        files = [file for level in self.levels for file in self.level_files(level)]
+        if self.label_names:
+            files.append(ArrayFile(LABELS_FILE, (self.count,), "<i4"))
+        if self.has_landmarks:
+            files.append(ArrayFile(LANDMARKS_FILE, (self.count, *LANDMARK_SHAPE), "<f4"))
+        return tuple(files)
+
+    def to_json(self) -> str:
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields["skipped"] = [[item.path, item.reason] for item in self.skipped]
+        document = {"format": FORMAT, "version": FORMAT_VERSION, **fields}
+        return json.dumps(document, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "DatasetInfo":
+        """Raises ValueError, KeyError, TypeError or AttributeError where the text does not fit."""
+        fields = json.loads(text)
+        del fields["format"], fields["version"]
+        fields["label_names"] = tuple(fields["label_names"])
+        fields["skipped"] = tuple(Skipped(path, reason) for path, reason in fields["skipped"])
+        fields["rows_per_shard"] = {
+            int(level): int(rows) for level, rows in fields["rows_per_shard"].items()}
+        return cls(**fields)
+
+
+def level_of(resolution: int) -> int:
+    """log2 of the resolution: 4x4 is level 2."""
+    return resolution.bit_length() - 1
+
+
+def rows_per_shard(
+    resolution: int, channels: int, count: int, max_bytes: int = MAX_SHARD_BYTES
+) -> dict[int, int]:
+    """For each level the rows that a file of at most `max_bytes` holds, at least 1."""
+    rows = {level: (max_bytes - HEADER_BYTES) // (4**level * channels)
+            for level in range(MIN_LEVEL, level_of(resolution) + 1)}
+    return {level: max(1, min(count, fitting)) for level, fitting in rows.items()}
+
+
+def read_info(directory: Path) -> DatasetInfo:
+    """Read `dataset.json`; raises UserError that tells what is wrong with it and what to do."""
+    path = directory / INFO_FILE
+    if not directory.is_dir():
+        what = "is a file, not a dataset" if directory.exists() else "does not exist"
+        raise UserError(f"{directory} {what}. Name a folder made by dataset_tool.py create-….")
+    if not path.is_file():
+        raise UserError(f"{directory} is not a dataset: it has no {INFO_FILE}. "
+                        "Make one with dataset_tool.py create-from-images "
+                        f"--source {directory} --dest …")
+    try:
+        text = path.read_text("utf-8")
+        version = _version(text)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
+    if version != FORMAT_VERSION:
+        raise UserError(f"{path} has format version {version}; this progan reads version "
+                        f"{FORMAT_VERSION}. Make the dataset again from its source, or use "
+                        "the progan that wrote it.")
+    try:
+        return DatasetInfo.from_json(text)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, error) from error
+
+
+def require_files(directory: Path, info: DatasetInfo) -> None:
+    """Raise UserError unless every array file is there with its full size."""
+    faults = [fault for file in info.array_files() if (fault := size_fault(directory, file))]
+    if faults:
+        raise UserError(f"The dataset {directory} is incomplete: {'; '.join(faults[:5])}"
+                        f"{' …' if len(faults) > 5 else ''}. Copy it again, or make it again "
+                        "with dataset_tool.py.")
+
+
+def size_fault(directory: Path, file: ArrayFile) -> str:
+    """Say what is wrong with the file at a glance: missing or of another size; '' if nothing."""
+    path = directory / file.name
+    if not path.is_file():
+        return f"{file.name} is missing"
+    size = path.stat().st_size
+    return "" if size == file.num_bytes else (
+        f"{file.name} has {size} bytes instead of {file.num_bytes}")
+
+
+def _version(text: str) -> object:
+    document = json.loads(text)
+    if document["format"] != FORMAT:
+        raise ValueError(f"its format is {document['format']!r}, not {FORMAT!r}")
+    return document["version"]
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    return UserError(f"{path} does not describe a dataset: {reason}. Restore it from a copy, or "
+                     "make the dataset again with dataset_tool.py.")

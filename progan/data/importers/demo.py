@@ -1,0 +1,30 @@
+"""Drawn portraits, as many as wanted, without any download -> ImageSource."""
+
+from dataclasses import dataclass
+
+from progan.config import require_resolution
+from progan.data.source import ImageSource, Sample
+from progan.errors import UserError
+
+
+def import_demo(*, resolution: int, num_images: int, seed: int) -> ImageSource:
+    """Portraits number 0 to num_images - 1 of a seed, with their landmarks."""
+    require_resolution(resolution, "--resolution")
+    if num_images < 1:
+        raise UserError(f"--num-images must be at least 1, not {num_images}.")
+    return ImageSource(
+        description=f"drawn portraits, seed {seed}", resolution=resolution, channels=3,
+        count=num_images, read=_Artist(resolution, seed), has_landmarks=True, in_processes=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Artist:
+    resolution: int
+    seed: int
+
+    def __call__(self, index: int) -> Sample:
+        from progan.data.portraits import draw
+
+        portrait = draw(index, self.resolution, self.seed)
+        return Sample(portrait.image, portrait.landmarks)

@@ -1,0 +1,74 @@
+"""MNIST in its original IDX files -> ImageSource at 32x32."""
+
+import gzip
+import struct
+import zlib
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from progan.data.source import ImageSource, Sample, chosen
+from progan.errors import UserError
+
+IMAGES_FILE = "train-images-idx3-ubyte"
+LABELS_FILE = "train-labels-idx1-ubyte"
+_PADDING = 2  # px on each side: 28 -> 32
+_UINT8 = 8  # IDX's code of the element type
+
+
+def import_mnist(
+    source: Path, *, max_images: int | None = None, seed: int | None = None
+) -> ImageSource:
+    """Read the training digits of the folder `source`; raises UserError if files are amiss."""
+    images = read_idx(_found(source, IMAGES_FILE), num_axes=3)
+    labels = read_idx(_found(source, LABELS_FILE), num_axes=1)
+    if images.shape[1:] != (28, 28):
+        raise UserError(f"{source / IMAGES_FILE} holds images of {images.shape[1]}x"
+                        f"{images.shape[2]}, not the 28x28 of MNIST. Fetch MNIST again.")
+    if len(images) != len(labels) or (labels > 9).any():
+        raise UserError(f"{source / LABELS_FILE} does not hold one digit from 0 to 9 for each "
+                        f"of the {len(images)} images, but {len(labels)} numbers up to "
+                        f"{labels.max(initial=0)}. Fetch both files again from one place.")
+    rows = chosen(len(images), max_images, seed)
+    return ImageSource(
+        description=f"MNIST, {source.resolve()}", resolution=32, channels=1, count=len(rows),
+        read=_Reader(images[rows]), labels=labels[rows].astype(np.int64),
+        label_names=tuple("0123456789"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    images: npt.NDArray[np.uint8]  # [N,28,28]
+
+    def __call__(self, row: int) -> Sample:
+        return Sample(np.pad(self.images[row], _PADDING)[:, :, np.newaxis])
+
+
+def read_idx(path: Path, *, num_axes: int) -> npt.NDArray[np.uint8]:
+    """Read an IDX file of bytes, gzipped if its name ends in .gz; raises UserError."""
+    try:
+        data = path.read_bytes()
+        data = gzip.decompress(data) if path.suffix == ".gz" else data
+        zeros, element_type, axes = struct.unpack_from(">HBB", data)
+        shape = struct.unpack_from(f">{axes}I", data, 4)
+    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raise UserError(f"Cannot read {path}: {error}. Fetch it again.") from error
+    if (zeros, element_type, axes) != (0, _UINT8, num_axes):
+        raise UserError(f"{path} is not an IDX file of bytes with {num_axes} axes. Fetch it again.")
+    body = np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * axes)
+    if body.size != prod(shape):
+        raise UserError(f"{path} has {body.size} bytes of content instead of {prod(shape)}: it was "
+                        "cut short. Fetch it again.")
+    return body.reshape(shape)
+
+
+def _found(folder: Path, name: str) -> Path:
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise UserError(f"There is no {name} or {name}.gz in --source {folder}. Name the folder with "
+                    f"the files of MNIST; {IMAGES_FILE}.gz and {LABELS_FILE}.gz are needed.")

@@ -1,0 +1,109 @@
+"""One encoded picture -> uint8 pixels of the wanted kind, cut and size."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from progan.data.source import UnreadableImage
+
+Crop = Literal["center", "pad", "stretch"]
+Filter = Literal["lanczos", "box"]
+FILTERS = {"lanczos": Image.Resampling.LANCZOS, "box": Image.Resampling.BOX}
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+# What each of Pillow's modes becomes without being told; P depends on its transparency.
+NATIVE_CHANNELS = {
+    "1": 1, "L": 1, "I;16": 1, "I;16B": 1, "I;16L": 1, "I;16N": 1, "I": 1,
+    "P": 3, "RGB": 3, "RGBX": 3, "CMYK": 3, "YCbCr": 3, "HSV": 3,
+    "LA": 4, "La": 4, "PA": 4, "RGBA": 4, "RGBa": 4,
+}
+_WHITE_16_BIT = 65535
+# Pillow knows these names but decodes them only with other programs' help, or not at all.
+_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
+
+
+def image_extensions() -> set[str]:
+    """Lower-case extensions, with their dot, of the formats that Pillow decodes."""
+    Image.preinit()  # the usual formats first: Image.open() tries them in this order
+    return {extension for extension, name in Image.registered_extensions().items()
+            if name in Image.OPEN and name not in _NOT_DECODED}
+
+
+@contextmanager
+def opened(data: bytes, path: str) -> Iterator[Image.Image]:
+    """Yield the picture with its header read; whatever goes wrong inside is UnreadableImage."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            yield picture
+    except (UnreadableImage, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        what = "an empty file" if not data else "not an image, or damaged at its beginning"
+        raise UnreadableImage(path, what) from error
+    except Exception as error:  # broken data makes Pillow's decoders raise nearly anything
+        raise UnreadableImage(path, str(error) or type(error).__name__) from error
+
+
+def native_channels(picture: Image.Image, path: str) -> int:
+    """Channels that the picture has by nature: 1 grey, 3 RGB, 4 with transparency."""
+    if picture.mode not in NATIVE_CHANNELS:
+        raise UnreadableImage(path, f"pixels of the kind {picture.mode!r} are not supported")
+    deep = picture.mode.startswith("I")  # Pillow converts no colour key of 16-bit grey
+    return 4 if "transparency" in picture.info and not deep else NATIVE_CHANNELS[picture.mode]
+
+
+def decoded(data: bytes, path: str) -> Image.Image:
+    """Decode a picture and turn it upright as its EXIF says; raises UnreadableImage."""
+    with opened(data, path) as picture:
+        picture.load()
+        ImageOps.exif_transpose(picture, in_place=True)
+        if picture.mode == "I":
+            values = np.asarray(picture)
+            if values.min() < 0 or values.max() > _WHITE_16_BIT:
+                raise UnreadableImage(path, "32-bit grey values: none of them is known as white")
+        return picture
+
+
+def pixels(
+    picture: Image.Image, *, channels: int, resolution: int, crop: Crop, resize_filter: Filter
+) -> npt.NDArray[np.uint8]:
+    """Convert, cut and resize a picture: -> uint8 [resolution, resolution, channels]."""
+    shaped = fitted(converted(picture, channels), resolution, crop, resize_filter)
+    return np.asarray(shaped, dtype=np.uint8).reshape(resolution, resolution, channels)
+
+
+def converted(picture: Image.Image, channels: int) -> Image.Image:
+    """Convert to 8-bit grey, RGB or RGBA; transparency that has to go goes onto white."""
+    if picture.mode.startswith("I"):
+        picture = _eight_bits(picture)
+    if "transparency" in picture.info or picture.mode in ("La", "RGBa", "LA", "PA"):
+        picture = picture.convert("RGBA")
+    if channels < 4 and picture.mode == "RGBA":
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture).convert("RGB")
+    return picture.convert(MODES[channels])
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """16-bit grey to 8 bits: 65535 is white, as 255 is."""
+    values = np.asarray(picture).astype(np.int64)
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+
+
+def fitted(
+    picture: Image.Image, resolution: int, crop: Crop, resize_filter: Filter
+) -> Image.Image:
+    """Make a square of `resolution` px: by cutting the middle out, padding black, or stretching."""
+    size, resample = (resolution, resolution), FILTERS[resize_filter]
+    if crop == "pad":
+        return ImageOps.pad(picture, size, method=resample)
+    if crop == "stretch":
+        return picture.resize(size, resample)
+    width, height = picture.size
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    return picture.resize(size, resample, box=(left, top, left + side, top + side))

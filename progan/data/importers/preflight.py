@@ -1,0 +1,84 @@
+"""Look at the header of every image before anything is written, and say all that is wrong."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from progan.config import MAX_LEVEL, MIN_LEVEL
+from progan.data.format import Skipped, level_of
+from progan.data.importers.pixels import Crop, native_channels, opened
+from progan.data.importers.tree import Tree
+from progan.data.source import UnreadableImage
+from progan.errors import UserError
+
+_KINDS = {1: "grey (1 channel)", 3: "colour (3 channels)", 4: "with transparency (4 channels)"}
+_NUM_LISTED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is known of an image without decoding it."""
+
+    path: str
+    width: int  # px
+    height: int
+    channels: int
+
+
+def read_headers(tree: Tree, paths: Sequence[str]) -> tuple[list[Header], list[Skipped]]:
+    """Return the headers in the order of the paths, and the files that have none."""
+    headers, unreadable = [], []
+    for path in tqdm(paths, unit="img", desc="checking", disable=None, leave=False):
+        try:
+            with opened(tree.read(path), path) as picture:
+                channels = native_channels(picture, path)
+                headers.append(Header(path, picture.width, picture.height, channels))
+        except UnreadableImage as error:
+            unreadable.append(Skipped(error.path, error.reason))
+    return headers, unreadable
+
+
+def require_readable(source: Path, total: int, unreadable: Sequence[Skipped]) -> None:
+    """Raise UserError that lists the unreadable images, if there are any."""
+    if unreadable:
+        raise UserError(f"{len(unreadable)} of {total} images in {source} cannot be read:\n"
+                        f"{listed(unreadable)}\nRepair or remove them, or leave them out with "
+                        "--on-error skip.")
+
+
+def listed(skipped: Sequence[Skipped]) -> str:
+    """The first ten with their reasons, one in a line, and how many more there are."""
+    lines = [f"  {item.path}: {item.reason}" for item in skipped[:_NUM_LISTED]]
+    more = len(skipped) - _NUM_LISTED
+    return "\n".join(lines + [f"  and {more} more"] * (more > 0))
+
+
+def common_channels(headers: Sequence[Header]) -> int:
+    """The number of channels that all images have; UserError if they differ."""
+    examples = {header.channels: header.path for header in reversed(headers)}
+    if len(examples) > 1:
+        counts = {kind: sum(header.channels == kind for header in headers) for kind in examples}
+        lines = "\n".join(f"  {counts[kind]} {_KINDS[kind]}, such as {examples[kind]}"
+                          for kind in sorted(examples))
+        raise UserError(f"The images are not all of one kind:\n{lines}\nMake them alike with "
+                        "--channels 1, --channels 3 or --channels 4.")
+    return headers[0].channels
+
+
+def fitting_resolution(headers: Sequence[Header]) -> int:
+    """The largest resolution, up to 1024, for which no image has to be enlarged."""
+    smallest = min(headers, key=lambda header: min(header.width, header.height))
+    side = min(smallest.width, smallest.height)
+    if side < 2**MIN_LEVEL:
+        raise UserError(f"{smallest.path} has only {smallest.width}x{smallest.height} pixels, "
+                        f"less than the {2**MIN_LEVEL} of the smallest resolution. Remove it, or "
+                        "name a --resolution to enlarge it to.")
+    return int(2 ** min(level_of(side), MAX_LEVEL))
+
+
+def num_enlarged(headers: Sequence[Header], resolution: int, crop: Crop) -> int:
+    """How many images have fewer pixels than the resolution asks for."""
+    side = max if crop == "pad" else min
+    return sum(side(header.width, header.height) < resolution for header in headers)

@@ -1,0 +1,109 @@
+"""Batches of reals in the order of the schedule, prepared ahead of the training by a thread.
+
+Everything about a batch follows from the number of images seen before it, so the loader keeps
+no state that a resumed run would miss.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from progan import schedule
+from progan.config import Run
+from progan.data.reader import Dataset
+from progan.data.shuffle import Rows, Shuffle
+from progan.runtime.seeding import numpy_generator
+
+AHEAD = 4  # batches that wait, at most
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Reals for one critic step."""
+
+    images: Tensor  # uint8 [N, H, W, C]
+    labels: Tensor  # float32 [N, label_size], one-hot, of these images
+    drawn_labels: Tensor  # float32 [N, label_size], of other images drawn at random
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(*(part.to(device, non_blocking=True)
+                       for part in (self.images, self.labels, self.drawn_labels)))
+
+    def pinned(self) -> "Batch":
+        return Batch(self.images.pin_memory(), self.labels.pin_memory(),
+                     self.drawn_labels.pin_memory())
+
+
+def read_batches(dataset: Dataset, run: Run, images_seen: int) -> Iterator[Batch]:
+    """Yield the batch of each critic step from `images_seen` to the end of the run."""
+    shuffle = Shuffle(len(dataset), run.seed)
+    steps = run.growth.minibatch_repeats * run.growth.d_repeats
+    for start, stage in schedule.rounds(run.growth, run.network, images_seen):
+        for position in range(start, start + steps * stage.batch, stage.batch):
+            rows = shuffle.rows(position, stage.batch)
+            drawn = numpy_generator(run.seed, "labels", position).integers(
+                len(dataset), size=stage.batch)
+            yield Batch(torch.from_numpy(dataset.images(stage.level, rows)),
+                        one_hot(dataset, rows, run.network.label_size),
+                        one_hot(dataset, drawn, run.network.label_size))
+
+
+def one_hot(dataset: Dataset, rows: Rows, label_size: int) -> Tensor:
+    """Labels of some rows, [N] -> float32 [N, label_size]; unconditional: [N, 0]."""
+    if not label_size:
+        return torch.zeros(len(rows), 0)
+    return F.one_hot(torch.from_numpy(dataset.labels(rows)), label_size).float()
+
+
+class Prefetch:
+    """Reads batches in a thread and moves them to the device; knows how long it was waited for."""
+
+    def __init__(self, batches: Iterator[Batch], device: torch.device) -> None:
+        self.wait_seconds = 0.0
+        self._device = device
+        self._queue: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, args=(batches,), daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        start = time.perf_counter()
+        item = self._queue.get()
+        self.wait_seconds += time.perf_counter() - start
+        if item is None:
+            raise StopIteration
+        if isinstance(item, BaseException):
+            raise item
+        return item.to(self._device)
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self, batches: Iterator[Batch]) -> None:
+        try:
+            for batch in batches:
+                if not self._put(batch.pinned() if self._device.type == "cuda" else batch):
+                    return
+            self._put(None)
+        except BaseException as error:  # noqa: B036 (raised again where a batch is asked for)
+            self._put(error)
+
+    def _put(self, item: Batch | BaseException | None) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False

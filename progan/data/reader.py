@@ -1,0 +1,111 @@
+"""Read a dataset: any row of any level through memory maps."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from progan.data.format import (
+    LABELS_FILE,
+    LANDMARKS_FILE,
+    DatasetInfo,
+    read_info,
+    require_files,
+)
+
+Rows = npt.NDArray[np.int64]
+
+
+class Dataset:
+    """A dataset on disk, opened read-only; cheap to open, to copy and to send to workers.
+
+    Attributes:
+        path: Its folder.
+        info: What `dataset.json` says.
+    """
+
+    def __init__(self, path: Path, info: DatasetInfo) -> None:
+        self.path = path
+        self.info = info
+        self._maps: dict[str, npt.NDArray[np.generic]] = {}
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Dataset":
+        """Open the dataset in the folder `path`; raises UserError if there is no whole one."""
+        path = Path(path)
+        info = read_info(path)
+        require_files(path, info)
+        return cls(path, info)
+
+    def __reduce__(self) -> tuple[type["Dataset"], tuple[Path, DatasetInfo]]:
+        # A pickled memory map would carry all its pixels; another process maps the files anew.
+        return Dataset, (self.path, self.info)
+
+    def __len__(self) -> int:
+        return self.info.count
+
+    @property
+    def name(self) -> str:
+        return self.info.name
+
+    @property
+    def resolution(self) -> int:
+        return self.info.resolution
+
+    @property
+    def channels(self) -> int:
+        return self.info.channels
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return self.info.label_names
+
+    @property
+    def label_size(self) -> int:
+        """Number of classes; 0 without labels."""
+        return len(self.info.label_names)
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that tell this content from any other."""
+        return self.info.fingerprint
+
+    def images(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
+        """Return images at a level: rows [n] from 0 to count - 1 -> uint8 [n,2^level,2^level,C].
+
+        Rows may repeat and come in any order; IndexError if one is outside.
+        """
+        rows = self._inside(rows)
+        files, per_shard = self.info.level_files(level), self.info.rows_per_shard[level]
+        if len(files) == 1:
+            return self._map(files[0].name)[rows].astype(np.uint8, copy=False)
+        images = np.empty((len(rows), *files[0].shape[1:]), dtype=np.uint8)
+        shards = rows // per_shard
+        for shard in np.unique(shards):
+            places = shards == shard
+            images[places] = self._map(files[shard].name)[rows[places] - shard * per_shard]
+        return images
+
+    def labels(self, rows: Rows) -> npt.NDArray[np.int64]:
+        """Return class indices: rows [n] -> int64 [n]; ValueError without labels."""
+        if not self.label_size:
+            raise ValueError(f"{self.path} has no labels")
+        return self._map(LABELS_FILE)[self._inside(rows)].astype(np.int64)
+
+    def landmarks(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Return five points in pixels of the top level: rows [n] -> float32 [n,5,2]."""
+        if not self.info.has_landmarks:
+            raise ValueError(f"{self.path} has no landmarks")
+        return self._map(LANDMARKS_FILE)[self._inside(rows)].astype(np.float32, copy=False)
+
+    def _inside(self, rows: Rows) -> Rows:
+        rows = np.asarray(rows, dtype=np.int64)
+        if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < len(self):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)} images")
+        return rows
+
+    def _map(self, name: str) -> npt.NDArray[np.generic]:
+        if name not in self._maps:
+            # A plain array over the map: np.memmap makes every slice several times slower.
+            self._maps[name] = np.load(self.path / name, mmap_mode="r").view(np.ndarray)
+        return self._maps[name]

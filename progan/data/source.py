@@ -1,0 +1,75 @@
+"""What an importer hands to the writer: numbered images that are read one at a time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from progan.data.format import Skipped
+from progan.errors import UserError
+
+OnError = Literal["stop", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image, uint8 [R,R,C], and perhaps its landmarks, float32 [5,2] in pixels."""
+
+    image: npt.NDArray[np.uint8]
+    landmarks: npt.NDArray[np.float32] | None = None
+
+
+class UnreadableImage(UserError):
+    """An image that cannot be decoded; `--on-error skip` leaves it out."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)  # both in args, so that it travels between processes
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (f"Cannot read {self.path}: {self.reason}. Repair or remove it, or leave such "
+                "images out with --on-error skip.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageSource:
+    """Images of one size and kind, numbered from 0.
+
+    Attributes:
+        description: Where the images come from, for people.
+        resolution: Their side in px, a power of two from 4 to 1024.
+        channels: 1 grey, 3 RGB, 4 RGBA.
+        count: How many there are.
+        read: Image number -> Sample; raises UnreadableImage. Called from several threads, or,
+            with `in_processes`, from several processes; then it must be picklable.
+        labels: Class of each image, int [count], or None.
+        label_names: Names of the classes by index.
+        has_landmarks: Every sample has landmarks.
+        skipped: Images that were left out already.
+        in_processes: `read` computes in Python, so that threads would wait for each other.
+    """
+
+    description: str
+    resolution: int
+    channels: int
+    count: int
+    read: Callable[[int], Sample]
+    labels: npt.NDArray[np.int64] | None = None
+    label_names: tuple[str, ...] = ()
+    has_landmarks: bool = False
+    skipped: tuple[Skipped, ...] = ()
+    in_processes: bool = False
+
+
+def chosen(count: int, max_images: int | None, seed: int | None) -> npt.NDArray[np.int64]:
+    """Which of `count` images to take, in ascending order: all, or `max_images` of them.
+
+    Without a seed the first ones, with a seed as many drawn without replacement.
+    """
+    taken = count if max_images is None else min(count, max_images)
+    if seed is None:
+        return np.arange(taken, dtype=np.int64)
+    return np.sort(np.random.RandomState(seed).permutation(count)[:taken]).astype(np.int64)

@@ -1,0 +1,80 @@
+"""What a dataset is, in a few aligned lines."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from progan.data.format import DatasetInfo
+from progan.data.reader import Dataset
+from progan.runtime.files import human_bytes
+
+_KINDS = {1: "grey", 3: "RGB", 4: "RGBA"}
+_NUM_CLASSES = 20
+_NUM_SKIPPED = 10
+
+
+def summary(dataset: Dataset) -> str:
+    """Describe a dataset for people: fields on the left, values on the right."""
+    info = dataset.info
+    size = sum(file.num_bytes for file in info.array_files())
+    rows: list[tuple[str, str | list[str]]] = [
+        ("name", info.name),
+        ("path", str(dataset.path)),
+        ("images", f"{info.count:,}"),
+        ("resolution", f"{info.resolution}x{info.resolution}"),
+        ("channels", f"{info.channels} ({_KINDS[info.channels]})"),
+        ("levels", _levels(info)),
+        ("labels", _classes(dataset)),
+        ("landmarks", "5 points for each image" if info.has_landmarks else "none"),
+        ("skipped", _skipped(info)),
+        ("source", info.source),
+        ("options", [f"{name}: {_plain(value)}" for name, value in info.options.items()]),
+        ("size on disk", human_bytes(size)),
+        ("fingerprint", info.fingerprint),
+    ]
+    return "\n".join(_aligned(rows))
+
+
+def _levels(info: DatasetInfo) -> list[str]:
+    lines = []
+    for level in info.levels:
+        files = info.level_files(level)
+        size = human_bytes(sum(file.num_bytes for file in files))
+        shards = f"  in {len(files)} files" if len(files) > 1 else ""
+        lines.append(f"{level:2}  {f'{2**level}x{2**level}':9}  {size:>10}{shards}")
+    return lines
+
+
+def _classes(dataset: Dataset) -> str | list[str]:
+    if not dataset.label_size:
+        return "none"
+    counts = np.bincount(dataset.labels(np.arange(len(dataset))), minlength=dataset.label_size)
+    shown = list(zip(dataset.label_names, counts.tolist(), strict=True))[:_NUM_CLASSES]
+    width = max(len(name) for name, _ in shown)
+    lines = [f"{index:2}  {name:{width}}  {count:,}" for index, (name, count) in enumerate(shown)]
+    return lines + _more(dataset.label_size, _NUM_CLASSES, "classes")
+
+
+def _skipped(info: DatasetInfo) -> str | list[str]:
+    if not info.skipped:
+        return "none"
+    lines = [f"{item.path}: {item.reason}" for item in info.skipped[:_NUM_SKIPPED]]
+    return lines + _more(len(info.skipped), _NUM_SKIPPED, "images")
+
+
+def _more(total: int, shown: int, what: str) -> list[str]:
+    return [f"and {total - shown} more {what}"] * (total > shown)
+
+
+def _plain(value: object) -> str:
+    return "not given" if value is None else str(value)
+
+
+def _aligned(rows: Sequence[tuple[str, str | list[str]]]) -> list[str]:
+    width = max(len(name) for name, _ in rows)
+    lines = []
+    for name, value in rows:
+        values = [value] if isinstance(value, str) else value
+        lines += [f"{label:{width}}  {text}"
+                  for label, text in zip([name] + [""] * (len(values) - 1), values, strict=True)]
+    return lines

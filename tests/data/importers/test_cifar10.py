@@ -1,0 +1,168 @@
+"""CIFAR-10's own pickles, and pickles that are up to something."""
+
+import io
+import os
+import pickle
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from progan.data.importers.cifar10 import import_cifar10
+from progan.data.importers.pickles import load_arrays
+from progan.errors import UserError
+
+NAMES = ["plane", "car", "bird"]
+IMAGES = np.random.RandomState(0).randint(0, 256, (20, 3, 32, 32)).astype(np.uint8)
+LABELS = [row % 3 for row in range(20)]
+
+
+def batch(number: int) -> dict[str, Any]:
+    rows = slice(4 * number - 4, 4 * number)
+    return {"data": IMAGES[rows].reshape(4, 3072), "labels": LABELS[rows]}
+
+
+def folder_with(folder: Path, **changes: Any) -> Path:
+    """A folder in CIFAR-10's layout; a change of None leaves the file out."""
+    contents: dict[str, Any] = {f"data_batch_{number}": batch(number) for number in range(1, 6)}
+    contents["batches.meta"] = {"label_names": NAMES}
+    contents |= {name.replace("batches_meta", "batches.meta"): value
+                 for name, value in changes.items()}
+    folder.mkdir(exist_ok=True)
+    for name, content in contents.items():
+        if content is not None:
+            data = content if isinstance(content, bytes) else pickle.dumps(content, protocol=2)
+            (folder / name).write_bytes(data)
+    return folder
+
+
+def archive_of(folder: Path) -> Path:
+    path = folder.with_suffix(".tar.gz")
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(folder, "cifar-10-batches-py")
+    return path
+
+
+@pytest.mark.parametrize("pack", [lambda path: path, archive_of], ids=["folder", "archive"])
+def test_images_labels_and_names(tmp_path: Path, pack: Callable[[Path], Path]) -> None:
+    images = import_cifar10(pack(folder_with(tmp_path / "in")))
+    assert (images.resolution, images.channels, images.count) == (32, 3, 20)
+    assert images.label_names == tuple(NAMES)
+    assert images.labels is not None
+    assert images.labels.tolist() == LABELS
+    for row in range(20):
+        np.testing.assert_array_equal(images.read(row).image, IMAGES[row].transpose(1, 2, 0))
+
+
+def test_labels_follow_the_chosen_images(tmp_path: Path) -> None:
+    images = import_cifar10(folder_with(tmp_path / "in"), max_images=5, seed=1)
+    assert images.labels is not None
+    for row in range(5):
+        picture = images.read(row).image.transpose(2, 0, 1)
+        original = int(np.flatnonzero((IMAGES == picture).all(axis=(1, 2, 3)))[0])
+        assert images.labels[row] == LABELS[original]
+
+
+# What Python 2's cPickle wrote of {'data': np.array([1, 2], uint8), 'labels': [3]}.
+PYTHON_2 = (
+    b"\x80\x02}q\x01(U\x04dataq\x02cnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\n"
+    b"q\x04K\x00\x85U\x01b\x87Rq\x05(K\x01K\x02\x85cnumpy\ndtype\nq\x06U\x02u1K\x00K\x01\x87R"
+    b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x02\x01\x02tbU\x06labelsq\x07"
+    b"]q\x08K\x03au.")
+
+
+def test_pickles_of_python_2_are_read() -> None:
+    content = load_arrays(PYTHON_2, "old")
+    assert content["labels"] == [3]
+    np.testing.assert_array_equal(content["data"], np.array([1, 2], np.uint8))
+
+
+@pytest.mark.parametrize("protocol", range(5))
+def test_pickles_of_every_protocol_are_read(protocol: int) -> None:
+    for data in (np.arange(6, dtype=np.uint8).reshape(2, 3), np.arange(3.0), np.arange(3)):
+        loaded = load_arrays(pickle.dumps({"a": data, "b": b"x", "c": (1, None)}, protocol), "new")
+        np.testing.assert_array_equal(loaded["a"], data)
+        assert loaded["a"].dtype == data.dtype
+        assert loaded["c"] == (1, None)
+
+
+class Attack:
+    """Makes a pickle call any function while it is loaded."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+@pytest.mark.parametrize(("function", "named"), [
+    (os.mkdir, "posix.mkdir"), (eval, "builtins.eval"), (getattr, "builtins.getattr"),
+    (np.load, "numpy.load"), (np.fromfile, "numpy.fromfile")])
+def test_other_calls_are_refused_by_name_and_not_made(
+    tmp_path: Path, function: Callable[..., Any], named: str
+) -> None:
+    data = pickle.dumps({"data": Attack(function, str(tmp_path / "made"))}, protocol=2)
+    with pytest.raises(UserError, match=f"is refused. The pickle wants to build {named}"
+                       .replace("builtins", "(builtins|__builtin__)")
+                       .replace("numpy.load", "numpy.*load")
+                       .replace("numpy.fromfile", "numpy.*fromfile")) as caught:
+        import_cifar10(folder_with(tmp_path / "in", data_batch_2=data))
+    assert "data_batch_2" in str(caught.value)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("codec", ["zlib", "utf7", "rot13"])
+def test_only_one_codec_is_allowed(codec: str) -> None:
+    data = b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX" + bytes(
+        [len(codec), 0, 0, 0]) + codec.encode() + b"\x86R."
+    with pytest.raises(UserError, match=f"asks for the codec '{codec}'"):
+        load_arrays(data, "x")
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"data_batch_3": None, "data_batch_4": None}, "has no data_batch_3, data_batch_4. Name"),
+    ({"batches_meta": None}, "has no batches.meta"),
+    ({"batches_meta": {"names": []}}, "batches.meta has no class names"),
+    ({"batches_meta": {"label_names": ["one"]}}, "has a label 1, but 1 class names"),
+    ({"data_batch_1": b""}, "data_batch_1 is not a readable pickle"),
+    ({"data_batch_1": b"text"}, "data_batch_1 is not a readable pickle"),
+    ({"data_batch_1": pickle.dumps(batch(1))[:-100]}, "data_batch_1 is not a readable pickle"),
+    ({"data_batch_1": [1, 2]}, "data_batch_1 is not a batch of CIFAR-10"),
+    ({"data_batch_1": {"data": 1}}, "data_batch_1 is not a batch of CIFAR-10"),
+    ({"data_batch_1": {**batch(1), "data": np.zeros((4, 3071), np.uint8)}}, "is not a batch"),
+    ({"data_batch_1": {**batch(1), "data": np.zeros((4, 3072))}}, "4 images of float64"),
+    ({"data_batch_1": {**batch(1), "labels": [1]}}, "4 images of uint8 and 1 labels"),
+])
+def test_damaged_files_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        import_cifar10(folder_with(tmp_path / "in", **changes))
+
+
+@pytest.mark.parametrize("cut", [0, 50, 1000])
+def test_a_damaged_archive_is_named(tmp_path: Path, cut: int) -> None:
+    path = archive_of(folder_with(tmp_path / "in"))
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(UserError, match="in.tar.gz"):
+        import_cifar10(path)
+
+
+def test_archives_are_never_unpacked_to_disk(tmp_path: Path) -> None:
+    path = archive_of(folder_with(tmp_path / "in"))
+    with tarfile.open(tmp_path / "evil.tar", "w") as archive:
+        member = tarfile.TarInfo("../escaped")
+        member.size = 3
+        archive.addfile(member, io.BytesIO(b"abc"))
+    with pytest.raises(UserError, match="has no data_batch_1"):
+        import_cifar10(tmp_path / "evil.tar")
+    before = sorted(tmp_path.iterdir())
+    import_cifar10(path)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_missing_source_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="absent does not exist"):
+        import_cifar10(tmp_path / "absent")

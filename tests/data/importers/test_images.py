@@ -1,0 +1,337 @@
+"""Folders and zip files of images of every kind, good and bad."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from progan.data.importers.images import ImageOptions, import_images
+from progan.data.importers.labels import folder_labels
+from progan.data.importers.pixels import converted, image_extensions
+from progan.data.importers.tree import natural_order
+from progan.data.source import ImageSource, UnreadableImage
+from progan.errors import UserError
+
+
+def imported(source: Path, **options: object) -> tuple[ImageSource, list[str]]:
+    """The source, and what was said about it."""
+    said: list[str] = []
+    settings = ImageOptions(**options)  # type: ignore[arg-type]
+    return import_images(source, settings, said.append), said
+
+
+def save(path: Path, size: tuple[int, int] = (8, 8), mode: str = "RGB", value: object = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value).save(path)  # type: ignore[arg-type]
+    return path
+
+
+def truncated_jpeg(path: Path) -> Path:
+    """A JPEG file with a whole header and half of its pixels."""
+    noise = np.random.RandomState(0).randint(0, 256, (64, 64, 3)).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).save(stream, "JPEG")
+    path.write_bytes(stream.getvalue()[:len(stream.getvalue()) // 2])
+    return path
+
+
+@pytest.mark.parametrize("pack", ["folder", "zip"])
+def test_images_are_found_at_any_depth_in_natural_order(tmp_path: Path, pack: str) -> None:
+    folder = tmp_path / "in"
+    for value, name in enumerate(["img2.png", "img10.PNG", "sub/1.bmp", "sub/deep/x.tiff"]):
+        save(folder / name, value=(value, value, value))
+    for name in [".hidden.png", ".git/a.png", "__MACOSX/img2.png", "sub/._1.bmp"]:
+        save(folder / name, value=(99, 99, 99))
+    for name in ["notes.txt", "Thumbs.db", "sub/table.csv"]:
+        (folder / name).write_text("no image")
+    source = folder
+    if pack == "zip":
+        source = tmp_path / "in.zip"
+        with zipfile.ZipFile(source, "w") as archive:
+            for path in sorted(folder.rglob("*")):
+                archive.write(path, path.relative_to(folder))
+    images, said = imported(source)
+    assert [images.read(row).image[0, 0, 0] for row in range(images.count)] == [0, 1, 2, 3]
+    assert "3 files that are not images are ignored." in said
+    assert images.description == str(source)
+
+
+def test_natural_order() -> None:
+    paths = ["a/10.png", "a/9.png", "B/1.png", "a2/1.png", "a10/1.png", "2.png", "10.png", "x.png"]
+    assert sorted(paths, key=natural_order) == [
+        "2.png", "10.png", "a/9.png", "a/10.png", "a2/1.png", "a10/1.png", "B/1.png", "x.png"]
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
+    save(tmp_path / "in/a/1.png")
+    save(tmp_path / "elsewhere/2.png")
+    (tmp_path / "in/b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in/a/round").symlink_to(tmp_path / "in")
+    assert imported(tmp_path / "in")[0].count == 2
+
+
+def test_extensions_are_those_that_can_be_decoded() -> None:
+    extensions = image_extensions()
+    assert {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".gif"} <= extensions
+    assert not extensions & {".pdf", ".eps", ".h5", ".mpg", ".txt", ".npy", ".zip"}
+
+
+def gray16(path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 32896, np.uint16)).save(path)  # 128 * 257
+
+
+def palette(path: Path) -> None:
+    picture = Image.new("RGB", (8, 8), (10, 200, 30)).convert("P")
+    picture.putpalette([10, 200, 30] * 256)
+    picture.save(path)
+
+
+def palette_transparent(path: Path) -> None:
+    picture = Image.new("P", (8, 8), 1)
+    picture.putpalette([0, 0, 0, 10, 200, 30])
+    picture.save(path, transparency=0)
+
+
+def turned(path: Path) -> None:
+    """Stored lying, to be shown upright: the red left half becomes the top half."""
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[:, :4] = (255, 0, 0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(path, exif=exif)
+
+
+def of_mode(mode: str, value: object) -> Callable[[Path], None]:
+    return lambda path: save(path, mode=mode, value=value) and None
+
+
+@pytest.mark.parametrize(("name", "make", "expected"), [
+    ("1.png", of_mode("1", 1), [255]),
+    ("l.png", of_mode("L", 77), [77]),
+    ("i16.png", gray16, [128]),
+    ("i16.tiff", gray16, [128]),
+    ("i.tiff", of_mode("I", 65535), [255]),
+    ("p.png", palette, [10, 200, 30]),
+    ("p.gif", palette, [10, 200, 30]),
+    ("pt.png", palette_transparent, [10, 200, 30, 255]),
+    ("rgb.png", of_mode("RGB", (1, 2, 3)), [1, 2, 3]),
+    ("cmyk.tiff", of_mode("CMYK", (255, 0, 0, 0)), [0, 255, 255]),
+    ("ycbcr.tiff", of_mode("YCbCr", (100, 128, 128)), [100, 100, 100]),
+    ("la.png", of_mode("LA", (50, 100)), [50, 50, 50, 100]),
+    ("rgba.png", of_mode("RGBA", (1, 2, 3, 4)), [1, 2, 3, 4]),
+    ("turned.png", turned, [255, 0, 0]),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_every_kind_of_pixel_becomes_grey_rgb_or_rgba(
+    tmp_path: Path, name: str, make: Callable[[Path], None], expected: list[int]
+) -> None:
+    make(tmp_path / name)
+    images, _ = imported(tmp_path)
+    image = images.read(0).image
+    assert images.channels == len(expected)
+    assert image.shape == (8, 8, len(expected))
+    assert image[0, 7].tolist() == expected
+
+
+def test_each_of_the_16_bit_values_is_rounded_to_the_nearest_byte() -> None:
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    eight = np.asarray(converted(Image.fromarray(values), 1))
+    np.testing.assert_array_equal(eight, np.rint(values / 257))
+
+
+@pytest.mark.parametrize(("channels", "expected"), [
+    (1, [227]), (3, [227, 227, 227]), (4, [200, 200, 200, 128])])
+def test_channels_converts_and_transparency_goes_onto_white(
+    tmp_path: Path, channels: int, expected: list[int]
+) -> None:
+    save(tmp_path / "a.png", mode="RGBA", value=(200, 200, 200, 128))
+    image = imported(tmp_path, channels=channels)[0].read(0).image
+    np.testing.assert_allclose(image[3, 3], expected, atol=1)
+
+
+def test_mixed_kinds_are_named_with_the_remedy(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", mode="L")
+    save(tmp_path / "b.png")
+    save(tmp_path / "c.png")
+    save(tmp_path / "d.png", mode="RGBA")
+    with pytest.raises(UserError) as caught:
+        imported(tmp_path)
+    assert str(caught.value).splitlines() == [
+        "The images are not all of one kind:",
+        "  1 grey (1 channel), such as a.png",
+        "  2 colour (3 channels), such as b.png",
+        "  1 with transparency (4 channels), such as d.png",
+        "Make them alike with --channels 1, --channels 3 or --channels 4."]
+    images, _ = imported(tmp_path, channels=3)
+    assert {images.read(row).image.shape for row in range(4)} == {(8, 8, 3)}
+
+
+@pytest.mark.parametrize(("crop", "expected"), [
+    ("center", [[2, 2, 2, 2]]), ("pad", [[0, 0, 0, 0], [1, 2, 2, 3], [0, 0, 0, 0]]),
+    ("stretch", [[1, 2, 2, 3]])])
+def test_crop(tmp_path: Path, crop: str, expected: list[list[int]]) -> None:
+    pixels = np.repeat(np.array([1, 2, 2, 3], np.uint8), 4)[np.newaxis].repeat(8, axis=0)  # 16 x 8
+    Image.fromarray(pixels * 50).save(tmp_path / "a.png")
+    image = imported(tmp_path, crop=crop, resolution=4, resize_filter="box")[0].read(0).image
+    rows = {tuple(row) for row in (image[:, :, 0] // 50).tolist()}
+    assert rows == {tuple(row) for row in expected}
+
+
+def test_resize_filters_differ_and_box_is_the_mean(tmp_path: Path) -> None:
+    noise = np.random.RandomState(0).randint(0, 256, (16, 16)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    box, lanczos = (imported(tmp_path, resolution=8, resize_filter=name)[0].read(0).image
+                    for name in ("box", "lanczos"))
+    mean = noise.reshape(8, 2, 8, 2).mean(axis=(1, 3))
+    np.testing.assert_allclose(box[:, :, 0], mean, atol=1)  # Pillow rounds after each axis
+    assert np.abs(lanczos[:, :, 0] - mean).max() > 2
+
+
+@pytest.mark.parametrize(("sizes", "resolution"), [
+    ([(100, 64), (300, 300)], 64), ([(65, 63)], 32), ([(4, 4)], 4), ([(2100, 2048)], 1024)])
+def test_the_resolution_is_the_largest_that_enlarges_nothing(
+    tmp_path: Path, sizes: list[tuple[int, int]], resolution: int
+) -> None:
+    for number, size in enumerate(sizes):
+        save(tmp_path / f"{number}.png", size, mode="L")
+    images, said = imported(tmp_path)
+    assert images.resolution == resolution
+    assert said == [f"Resolution {resolution}, the largest that no image has to be enlarged for."]
+
+
+def test_enlarged_images_are_counted(tmp_path: Path) -> None:
+    for number, size in enumerate([(100, 20), (32, 32), (31, 40)]):
+        save(tmp_path / f"{number}.png", size)
+    enlarged = "2 of 3 images are smaller than 32x32 and will be enlarged."
+    assert imported(tmp_path, resolution=32)[1] == [enlarged]
+    assert imported(tmp_path, resolution=32, crop="pad")[1] == []
+
+
+@pytest.mark.parametrize("resolution", [0, -4, 2, 5, 100, 2048])
+def test_other_resolutions_are_refused(tmp_path: Path, resolution: int) -> None:
+    save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=f"--resolution must be a power of two .* not {resolution}"):
+        imported(tmp_path, resolution=resolution)
+
+
+def test_too_small_images_are_refused(tmp_path: Path) -> None:
+    save(tmp_path / "large.png", (50, 50))
+    save(tmp_path / "dot.png", (3, 50))
+    with pytest.raises(UserError, match="dot.png has only 3x50 pixels"):
+        imported(tmp_path)
+
+
+def test_all_unreadable_images_are_listed_at_once(tmp_path: Path) -> None:
+    save(tmp_path / "good.png")
+    for number in range(12):
+        (tmp_path / f"bad{number}.jpg").write_text("this is text")
+    (tmp_path / "bad12.png").write_bytes(b"")
+    Image.new("F", (8, 8)).save(tmp_path / "bad13.tiff")
+    with pytest.raises(UserError) as caught:
+        imported(tmp_path)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == f"14 of 15 images in {tmp_path} cannot be read:"
+    assert lines[1] == "  bad0.jpg: not an image, or damaged at its beginning"
+    assert len(lines) == 13
+    assert lines[11] == "  and 4 more"
+    assert "--on-error skip" in lines[12]
+    images, _ = imported(tmp_path, on_error="skip")
+    assert images.count == 1
+    assert [item.path for item in images.skipped] == [
+        *(f"bad{number}.jpg" for number in range(12)), "bad12.png", "bad13.tiff"]
+    assert images.skipped[12].reason == "an empty file"
+    assert images.skipped[13].reason == "pixels of the kind 'F' are not supported"
+
+
+def test_nothing_readable_is_an_error_even_with_skip(tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_text("this is text")
+    with pytest.raises(UserError, match="None of the 1 images .* can be read:\n  bad.jpg: not an"):
+        imported(tmp_path, on_error="skip")
+
+
+def test_a_truncated_image_is_named_when_it_is_read(tmp_path: Path) -> None:
+    truncated_jpeg(tmp_path / "half.jpg")
+    images, _ = imported(tmp_path)
+    with pytest.raises(UnreadableImage, match="Cannot read half.jpg: .*truncated"):
+        images.read(0)
+
+
+def test_grey_values_of_32_bits_are_refused(tmp_path: Path) -> None:
+    save(tmp_path / "deep.tiff", mode="I", value=70000)
+    images, _ = imported(tmp_path)
+    with pytest.raises(UnreadableImage, match="deep.tiff: 32-bit grey values"):
+        images.read(0)
+
+
+def test_a_damaged_member_of_a_zip_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "in.zip"
+    with zipfile.ZipFile(source, "w") as archive:
+        archive.write(save(tmp_path / "a.png", (40, 40)), "a.png")
+    data = bytearray(source.read_bytes())
+    data[80] ^= 255  # in the middle of a.png
+    source.write_bytes(data)
+    with pytest.raises(UserError, match=r"a.png: damaged in the zip file \(Bad CRC-32"):
+        imported(source)
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda path: None, "in does not exist"),
+    (lambda path: path.mkdir(), "There is no image in .*in, it is empty"),
+    (lambda path: (path.mkdir(), (path / "a.txt").write_text("")),
+     r"There is no image in .*in, only 1 other files \(.txt\)"),
+    (lambda path: path.write_text("no zip"), "neither a folder nor a readable zip file"),
+    (lambda path: path.write_bytes(b"PK\x03\x04" + bytes(100)), "nor a readable zip file"),
+], ids=["missing", "empty", "no image", "text", "broken zip"])
+def test_sources_that_are_none(
+    tmp_path: Path, make: Callable[[Path], object], message: str
+) -> None:
+    make(tmp_path / "in")
+    with pytest.raises(UserError, match=message):
+        imported(tmp_path / "in")
+
+
+def test_max_images_takes_the_first_or_draws(tmp_path: Path) -> None:
+    for number in range(30):
+        save(tmp_path / f"{number}.png", mode="L", value=number)
+
+    def values(**options: object) -> list[int]:
+        images, _ = imported(tmp_path, **options)
+        return [int(images.read(row).image[0, 0, 0]) for row in range(images.count)]
+
+    assert values(max_images=5) == [0, 1, 2, 3, 4]
+    drawn = values(max_images=5, seed=1)
+    assert drawn == sorted(set(drawn)) == values(max_images=5, seed=1)
+    assert max(drawn) > 4
+
+
+@pytest.mark.parametrize(("paths", "names", "labels"), [
+    (["cat/1.png", "dog/1.png", "cat/2.png"], ("cat", "dog"), [0, 1, 0]),
+    (["top/b/1.png", "top/a/x/1.png"], ("a", "b"), [1, 0]),
+    (["c10/1.png", "c9/1.png"], ("c9", "c10"), [1, 0]),
+    (["a/1.png", "a/2.png"], (), None),
+    (["1.png"], (), None),
+    (["a/1.png", "b/1.png", "1.png"], (), None),
+    (["a/1.png", "a/b/1.png"], (), None),
+])
+def test_labels_come_from_the_folders(
+    paths: list[str], names: tuple[str, ...], labels: list[int] | None
+) -> None:
+    found = folder_labels(paths, paths)
+    assert found.names == names
+    assert (found.labels.tolist() if found.labels is not None else None) == labels
+
+
+def test_labels_can_be_left_out_or_insisted_on(tmp_path: Path) -> None:
+    save(tmp_path / "in/cat/1.png")
+    save(tmp_path / "in/dog/1.png")
+    images, said = imported(tmp_path / "in", max_images=1)
+    assert images.label_names == ("cat", "dog")
+    assert images.labels is not None and images.labels.tolist() == [0]
+    assert said[0].startswith("2 labels from the names of the folders")
+    assert said[1].startswith("Only 1 of them are among the images taken")
+    assert imported(tmp_path / "in", labels="none")[0].label_names == ()
+    with pytest.raises(UserError, match="--labels folders needs every image in a folder"):
+        imported(tmp_path / "in/cat", labels="folders")

@@ -1,0 +1,215 @@
+"""Datasets are written in order, in shards, whole or not at all."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from progan.data.format import DatasetInfo, Skipped
+from progan.data.pyramid import pyramid
+from progan.data.reader import Dataset
+from progan.data.source import ImageSource, Sample, UnreadableImage, chosen
+from progan.data.writer import write_dataset
+from progan.errors import UserError
+
+
+def image(row: int, resolution: int, channels: int) -> np.ndarray:
+    shape = (resolution, resolution, channels)
+    return np.random.RandomState(row).randint(0, 256, shape).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Images from their numbers, some of them bad; picklable."""
+
+    resolution: int
+    channels: int
+    bad: frozenset[int] = field(default_factory=frozenset)
+    landmarks: bool = False
+
+    def __call__(self, row: int) -> Sample:
+        if row in self.bad:
+            raise UnreadableImage(f"{row}.png", "it is bad")
+        points = np.full((5, 2), row, np.float32) if self.landmarks else None
+        return Sample(image(row, self.resolution, self.channels), points)
+
+
+def source_of(
+    count: int, resolution: int = 8, channels: int = 3, bad: frozenset[int] = frozenset(),
+    landmarks: bool = False,
+) -> ImageSource:
+    return ImageSource(
+        description="numbers", resolution=resolution, channels=channels, count=count,
+        read=Reader(resolution, channels, bad, landmarks), has_landmarks=landmarks,
+        labels=np.arange(count, dtype=np.int64) % 3, label_names=("a", "b", "c"))
+
+
+def require_consistent(path: Path, rows: list[int], resolution: int, channels: int) -> None:
+    """The dataset holds the images of these numbers at every level, and its checksums are right."""
+    dataset = Dataset.open(path)
+    expected = pyramid(np.stack([image(row, resolution, channels) for row in rows]))
+    everything = np.arange(len(rows))
+    assert len(dataset) == len(rows)
+    for level, images in expected.items():
+        np.testing.assert_array_equal(dataset.images(level, everything), images)
+    np.testing.assert_array_equal(dataset.labels(everything), np.array(rows) % 3)
+    hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+              for file in path.glob("*.npy")}
+    assert dataset.info.checksums == hashes
+    assert {file.name for file in path.iterdir()} == {*hashes, "dataset.json"}
+    for file in dataset.info.array_files():
+        array = np.load(path / file.name)
+        assert (array.shape, array.dtype.str) == (file.shape, file.dtype)
+
+
+@settings(max_examples=40, deadline=None)
+@given(count=st.integers(1, 40), level=st.integers(2, 4), channels=st.sampled_from([1, 3, 4]),
+       max_shard_bytes=st.integers(200, 3000), workers=st.integers(1, 3),
+       bad=st.frozensets(st.integers(0, 39), max_size=10))
+def test_whatever_the_shards_and_the_bad_images_the_rest_is_stored_in_order(
+    count: int, level: int, channels: int, max_shard_bytes: int, workers: int, bad: frozenset[int]
+) -> None:
+    good = [row for row in range(count) if row not in bad]
+    source = source_of(count, 2**level, channels, bad)
+    with tempfile.TemporaryDirectory() as folder:
+        dest = Path(folder) / "dest"
+        if not good:
+            with pytest.raises(UserError, match="None of the .* images could be read"):
+                write_dataset(source, dest, on_error="skip")
+            assert list(Path(folder).iterdir()) == []
+            return
+        info = write_dataset(source, dest, workers=workers, on_error="skip",
+                             max_shard_bytes=max_shard_bytes)
+        assert [item.path for item in info.skipped] == [
+            f"{row}.png" for row in range(count) if row in bad]
+        require_consistent(dest, good, 2**level, channels)
+
+
+def test_large_levels_are_in_shards_and_small_ones_are_not(tmp_path: Path) -> None:
+    write_dataset(source_of(10), tmp_path / "d", max_shard_bytes=128 + 4 * 192)
+    assert sorted(path.name for path in (tmp_path / "d").iterdir()) == [
+        "dataset.json", "labels.npy", "level-02.npy", "level-03.000.npy", "level-03.001.npy",
+        "level-03.002.npy"]
+    require_consistent(tmp_path / "d", list(range(10)), 8, 3)
+
+
+def test_shards_that_shrink_to_one_file_get_its_name(tmp_path: Path) -> None:
+    source = source_of(10, bad=frozenset(range(4, 10)))
+    write_dataset(source, tmp_path / "d", on_error="skip", max_shard_bytes=128 + 4 * 192)
+    assert {path.name for path in (tmp_path / "d").glob("level-03*")} == {"level-03.npy"}
+    require_consistent(tmp_path / "d", [0, 1, 2, 3], 8, 3)
+
+
+def test_dataset_json_says_how_it_was_made(tmp_path: Path) -> None:
+    source = replace(source_of(4, bad=frozenset({2})), skipped=(Skipped("x.png", "no header"),))
+    write_dataset(source, tmp_path / "cats", options={"crop": "pad", "seed": None},
+                  on_error="skip")
+    document = json.loads((tmp_path / "cats/dataset.json").read_text())
+    assert document["version"] == 1
+    assert document["name"] == "cats"
+    assert document["count"] == 3
+    assert document["source"] == "numbers"
+    assert document["options"] == {"crop": "pad", "seed": None}
+    assert document["skipped"] == [["x.png", "no header"], ["2.png", "it is bad"]]
+    assert document["label_names"] == ["a", "b", "c"]
+
+
+def test_landmarks_stay_with_their_images(tmp_path: Path) -> None:
+    source = source_of(6, bad=frozenset({1, 4}), landmarks=True)
+    write_dataset(source, tmp_path / "d", on_error="skip")
+    points = Dataset.open(tmp_path / "d").landmarks(np.arange(4))
+    assert points.shape == (4, 5, 2)
+    assert points[:, 0, 0].tolist() == [0, 2, 3, 5]
+
+
+def test_processes_write_what_threads_write(tmp_path: Path) -> None:
+    source = source_of(40, landmarks=True)
+    infos = [write_dataset(replace(source, in_processes=processes), tmp_path / name, workers=2)
+             for name, processes in (("threads", False), ("processes", True))]
+    assert infos[0].checksums == infos[1].checksums
+    require_consistent(tmp_path / "processes", list(range(40)), 8, 3)
+
+
+def test_a_bad_image_in_a_process_is_named(tmp_path: Path) -> None:
+    source = replace(source_of(40, bad=frozenset({17})), in_processes=True)
+    with pytest.raises(UnreadableImage, match=r"Cannot read 17\.png: it is bad\."):
+        write_dataset(source, tmp_path / "d", workers=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_stop_names_the_first_bad_image_and_leaves_nothing(tmp_path: Path) -> None:
+    source = source_of(100, bad=frozenset({70, 90}))
+    with pytest.raises(UserError, match=r"Cannot read 70\.png: it is bad\..*--on-error skip"):
+        write_dataset(source, tmp_path / "deep/d", workers=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError, MemoryError])
+def test_other_failures_are_not_skipped_and_leave_nothing(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    def read(row: int) -> Sample:
+        if row == 30:
+            raise error
+        return Sample(image(row, 8, 3))
+
+    with pytest.raises(error):
+        write_dataset(replace(source_of(60), read=read), tmp_path / "d", on_error="skip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_noticed_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = sum(file.num_bytes for file in write_dataset(
+        source_of(10), tmp_path / "first").array_files())
+    real = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: real._replace(free=exact))
+    write_dataset(source_of(10), tmp_path / "second")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: real._replace(free=exact - 1))
+    with pytest.raises(UserError, match="third needs 2.8 KiB, but .*Free 1 bytes"):
+        write_dataset(source_of(10), tmp_path / "third")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]
+
+
+def test_an_existing_dataset_is_not_touched(tmp_path: Path) -> None:
+    first = write_dataset(source_of(3), tmp_path / "d")
+    with pytest.raises(UserError, match="exists already and is not empty"):
+        write_dataset(source_of(4), tmp_path / "d")
+    assert Dataset.open(tmp_path / "d").info == first
+
+
+def test_a_source_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no image left to write from numbers"):
+        write_dataset(source_of(0), tmp_path / "d")
+
+
+@settings(deadline=None)
+@given(st.integers(0, 50), st.none() | st.integers(1, 60), st.none() | st.integers(0, 2**32 - 1))
+def test_chosen_images_are_ascending_and_as_many_as_wanted(
+    count: int, max_images: int | None, seed: int | None
+) -> None:
+    rows = chosen(count, max_images, seed).tolist()
+    assert rows == sorted(set(rows))
+    assert len(rows) == (count if max_images is None else min(count, max_images))
+    assert all(0 <= row < count for row in rows)
+    if seed is None:
+        assert rows == list(range(len(rows)))
+
+
+def test_a_seed_chooses_from_everywhere() -> None:
+    assert chosen(1000, 10, 1).tolist() == chosen(1000, 10, 1).tolist()
+    assert chosen(1000, 10, 1).tolist() != chosen(1000, 10, 2).tolist()
+    assert chosen(1000, 10, 1).max() > 500
+
+
+def test_the_info_returned_is_the_one_on_disk(tmp_path: Path) -> None:
+    info = write_dataset(source_of(3), tmp_path / "d")
+    assert DatasetInfo.from_json((tmp_path / "d/dataset.json").read_text()) == info
