@@ -1,0 +1,57 @@
+"""generate.py: make pictures with a trained network."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from progan.cli.group import Door
+from progan.errors import UserError
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command(cls=Door)
+@click.option("--network", type=FOLDER, required=True, metavar="FILE|RUN",
+              help="Network file, or the directory of a run: its newest network.")
+@click.option("--seeds", metavar="LIST", help="Which pictures, e.g. 0-15,20. A seed names the same "
+              "picture on every machine.")
+@click.option("--latents", type=FOLDER, metavar="FILE.npy",
+              help="Draw these latents, float32 [N, latent_size], instead of seeds.")
+@click.option("--class", "class_name", metavar="NAME|INDEX", help="Class to draw, for networks "
+              "that were trained with labels; without it, seed k draws class k mod classes.")
+@click.option("--resolution", type=int, help="Draw at a lower resolution that was trained on the "
+              "way; the highest one if not given.")
+@click.option("--grid", "columns_rows", metavar="COLSxROWS",
+              help="Write one sheet grid.png instead of single files.")
+@click.option("--outdir", type=FOLDER, required=True, help="Folder to write the pictures to.")
+@click.option("--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto",
+              show_default=True, help="What to compute on.")
+def main(network: Path, seeds: str | None, latents: Path | None, class_name: str | None,
+         resolution: int | None, columns_rows: str | None, outdir: Path, device: str) -> None:
+    """Make pictures with a trained network; needs neither the dataset nor a GPU.
+
+    \b
+    generate.py --network runs/00000-mine-v2-1gpu --seeds 0-15 --outdir out
+    generate.py --network network-snapshot-012000.safetensors --seeds 0-31 --grid 8x4 --outdir out
+    """
+    from progan.runtime.devices import choose
+    from progan.sampling import pictures
+    from progan.sampling.network_file import find_network, load_network
+
+    path = find_network(network)
+    snapshot = load_network(path, choose(device))
+    if seeds is not None and latents is None:
+        wish = pictures.from_seeds(snapshot, seeds)
+    elif latents is not None and seeds is None:
+        wish = pictures.from_file(snapshot, latents)
+    else:
+        raise UserError("Which pictures? Name either --seeds, e.g. 0-15, or a file of --latents.")
+    if class_name is not None:
+        wish = pictures.of_class(snapshot, wish, class_name)
+    layout = pictures.parse_grid(columns_rows, len(wish.names)) if columns_rows else None
+    level, alpha = pictures.place(snapshot, resolution)
+    provenance = pictures.provenance(path, shlex.join(["generate.py", *sys.argv[1:]]))
+    for file in pictures.write(snapshot, wish, level, alpha, outdir, provenance, layout):
+        click.echo(file)

@@ -1,0 +1,143 @@
+"""train.py: train a progressive GAN, or continue a training."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from progan import presets
+from progan.cli.group import Door
+from progan.config import Run, changes, option_name, override
+from progan.errors import UserError
+from progan.options import config_options, given
+
+if TYPE_CHECKING:
+    from progan.data.reader import Dataset
+    from progan.training.state import TrainState
+
+NEWEST = ":newest:"  # what a bare --resume stands for
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command(cls=Door)
+@click.option("--data", type=FOLDER, help="Dataset made by dataset_tool.py.")
+@click.option("--outdir", type=FOLDER, default=Path("runs"), show_default=True,
+              help="Where the directories of runs are.")
+@click.option("--preset", "preset_name", metavar="NAME", default="v2-1gpu", show_default=True,
+              help=f"Settings to start from: {', '.join(presets.PRESETS)}.")
+@click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN|FILE]",
+              help="Continue a run in its own directory: the newest one of --outdir, or the one "
+              "named, or one of its state files.")
+@click.option("--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto",
+              show_default=True, help="What to compute on.")
+@click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
+@config_options
+def main(data: Path | None, outdir: Path, preset_name: str, resume: str | None, device: str,
+         dry_run: bool, **options: Any) -> None:
+    """Train a progressive GAN, growing from 4x4 to the resolution of the dataset.
+
+    \b
+    train.py --data datasets/mine --preset v2-1gpu        start
+    train.py --resume                                     continue the newest run
+    train.py --preset v2-1gpu --dry-run                   show the plan
+    tensorboard --logdir runs                             watch
+    """
+    if resume:
+        _resume(outdir, resume, data, device, given(options), dry_run=dry_run)
+    else:
+        _start(outdir, preset_name, data, device, given(options), dry_run=dry_run)
+
+
+def _start(outdir: Path, preset_name: str, data: Path | None, device: str,
+           options: dict[str, Any], *, dry_run: bool) -> None:
+    run = override(presets.preset(preset_name), options)
+    if data is None:
+        if not dry_run:
+            raise UserError("Which images? Name a dataset with --data DIR; dataset_tool.py makes "
+                            "one. (--resume continues a run, --dry-run needs no dataset.)")
+        return _print_plan(run)
+    from progan.data.reader import Dataset
+
+    dataset = Dataset.open(data)
+    run = fit(run, dataset, resolution_given="resolution" in options)
+    if dry_run:
+        return _print_plan(run)
+    from progan.runtime.devices import choose
+    from progan.training import run_directory, state
+
+    chosen = choose(device)
+    directory = run_directory.create(outdir, dataset.name, run)
+    _train(run, dataset, directory, device, state.create(run, chosen))
+
+
+def _resume(outdir: Path, resume: str, data: Path | None, device: str,
+            options: dict[str, Any], *, dry_run: bool) -> None:
+    from progan.data.reader import Dataset
+    from progan.runtime.devices import choose
+    from progan.training import run_directory
+    from progan.training.checkpoint import load_state
+
+    path = run_directory.newest(outdir) if resume == NEWEST else Path(resume)
+    directory = path if path.is_dir() else path.parent
+    saved = run_directory.load_config(directory)
+    dataset = Dataset.open(data or Path(saved.data.data))
+    run = fit(override(saved, options), dataset, resolution_given=True)
+    files = run_directory.states(directory) if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"{directory} holds no training state yet: it stopped before its first "
+                        "snapshot. Start it anew.")
+    different = changes(saved.network, run.network)
+    if different:
+        raise UserError(f"A run cannot be resumed with another architecture: "
+                        f"{'; '.join(different)}. Leave these options away, or start a new run.")
+    if dry_run:
+        return _print_plan(run)
+    state = load_state(files[-1], run, choose(device))
+    run_directory.save_config(directory, run)
+    _train(run, dataset, directory, device, state)
+
+
+def fit(run: Run, dataset: "Dataset", *, resolution_given: bool) -> Run:
+    """Return the run with what the dataset decides: resolution, channels, classes."""
+    resolution = run.network.resolution if resolution_given else dataset.resolution
+    if resolution > dataset.resolution:
+        raise UserError(f"--resolution {resolution} is more than {dataset.path} has: its images "
+                        f"are {dataset.resolution}x{dataset.resolution}.")
+    if run.data.conditional and not dataset.label_size:
+        raise UserError(f"--conditional needs labels, and {dataset.path} has none.")
+    return override(run, {
+        "resolution": resolution,
+        "channels": dataset.channels,
+        "label_size": dataset.label_size if run.data.conditional else 0,
+        "data": str(dataset.path.resolve()),
+    })
+
+
+def _print_plan(run: Run) -> None:
+    from progan.training.plan import plan
+
+    click.echo(plan(run))
+
+
+def _train(run: Run, dataset: "Dataset", directory: Path, device: str,
+           state: "TrainState") -> None:
+    import torch
+
+    from progan import __version__
+    from progan.runtime.devices import choose, describe, set_precision
+    from progan.runtime.log import Log
+    from progan.training.loop import Session, train
+    from progan.training.run_directory import LOG_FILE
+
+    chosen = choose(device)
+    set_precision(run.precision)
+    log = Log(directory / LOG_FILE)
+    log(f"progan {__version__}, torch {torch.__version__}, {describe(chosen)}")
+    log(f"{directory}: {dataset.name}, {len(dataset)} images, "
+        f"{dataset.resolution}x{dataset.resolution}x{dataset.channels}; preset {run.preset}; "
+        f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}")
+    if dataset.label_size and not run.data.conditional:
+        log(f"The dataset has {dataset.label_size} classes, which are not used; "
+            f"{option_name('conditional')} does.")
+    train(Session(run=run, dataset=dataset, directory=directory, device=chosen, log=log), state)
+    log(f"Done. Make pictures: python generate.py --network {directory} --seeds 0-15 --outdir out")

@@ -1,0 +1,1 @@
+"""From network files and seeds to pictures."""

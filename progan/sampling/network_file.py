@@ -1,0 +1,90 @@
+"""Network files: safetensors with a header that says all that is needed to use the weights."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from progan.config import Network, section_from_dict
+from progan.errors import UserError
+from progan.networks import Generator
+from progan.runtime.files import replaced
+
+FORMAT = "progan network"
+FORMAT_VERSION = 1
+SUFFIX = ".safetensors"
+PREFIX = "network-snapshot-"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """A generator and how far it was trained."""
+
+    generator: Generator
+    level: int  # log2 of the resolution that was trained when it was saved
+    alpha: float  # weight of that level; below 1 if it was being faded in
+    images_seen: int
+    label_names: tuple[str, ...] = ()
+
+
+def save_network(path: Path, snapshot: Snapshot) -> None:
+    """Write the weights of the generator, as float32, with their header."""
+    header = {
+        "format": FORMAT, "version": FORMAT_VERSION, "network": asdict(snapshot.generator.config),
+        "level": snapshot.level, "alpha": snapshot.alpha, "images_seen": snapshot.images_seen,
+        "label_names": snapshot.label_names}
+    weights = {name: tensor.detach().cpu().contiguous()
+               for name, tensor in snapshot.generator.state_dict().items()}
+    with replaced(path) as temporary:
+        save_file(weights, temporary, {"progan": json.dumps(header)})
+
+
+def load_network(path: Path, device: torch.device) -> Snapshot:
+    """Read a network file; raises UserError if it is not one of ours."""
+    header, weights = _read(path, device)
+    if header["version"] != FORMAT_VERSION:
+        raise UserError(f"{path} has network format version {header['version']}; this progan reads "
+                        f"version {FORMAT_VERSION}. Use the progan that wrote it.")
+    generator = Generator(section_from_dict(Network, header["network"])).to(device)
+    try:
+        generator.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{path} is damaged: its weights do not fit its own header.") from error
+    return Snapshot(generator=generator.requires_grad_(False), level=header["level"],
+                    alpha=header["alpha"], images_seen=header["images_seen"],
+                    label_names=tuple(header["label_names"]))
+
+
+def find_network(path: Path) -> Path:
+    """Return the network file that `path` names: itself, or the newest one of a run directory."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise UserError(f"There is no {path}. Name a {PREFIX}….{SUFFIX[1:]} file or the directory "
+                        "of a run.")
+    snapshots = sorted(path.glob(f"{PREFIX}*{SUFFIX}"))
+    if not snapshots:
+        raise UserError(f"{path} holds no {PREFIX}*{SUFFIX}. Name the directory of a run that has "
+                        "written a snapshot already.")
+    return snapshots[-1]
+
+
+def fingerprint(path: Path) -> str:
+    """Twelve hexadecimal digits that name the content of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            header = json.loads((file.metadata() or {})["progan"])
+            return header, {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise UserError(f"{path} is not a network file of progan. Network files are called "
+                        f"{PREFIX}<kimg>{SUFFIX} and lie in the directory of a run.") from error

@@ -1,0 +1,67 @@
+"""Training states on disk: all of `TrainState`, tensors and numbers only."""
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from progan.config import Run, changes, section_from_dict, to_dict
+from progan.config import Network as NetworkConfig
+from progan.errors import UserError
+from progan.runtime.files import replaced
+from progan.training import state as states
+from progan.training.run_directory import STATE_PREFIX, STATE_SUFFIX, kimg_name
+from progan.training.run_directory import states as state_files
+from progan.training.state import TrainState
+
+FORMAT = "progan state"
+FORMAT_VERSION = 1
+MODULES = ("generator", "discriminator", "average", "g_optimizer", "d_optimizer")
+CLOCKS = ("images_seen", "phase", "tick", "tick_images_seen", "seconds")
+
+
+def save_state(directory: Path, state: TrainState, run: Run) -> Path:
+    """Write state-<kimg>.pt, whole or not at all, and drop the oldest ones beyond `keep_states`."""
+    content = {"format": FORMAT, "version": FORMAT_VERSION, "config": json.dumps(to_dict(run))}
+    content |= {name: getattr(state, name).state_dict() for name in MODULES}
+    content |= {name: getattr(state, name) for name in CLOCKS}
+    path = directory / kimg_name(STATE_PREFIX, state.images_seen, STATE_SUFFIX)
+    with replaced(path) as temporary:
+        torch.save(content, temporary)
+    for old in state_files(directory)[:-run.output.keep_states]:
+        old.unlink()
+    return path
+
+
+def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
+    """Return the state in a file, on `device`; raises UserError if it does not fit the run."""
+    content = _read(path, device)
+    saved = section_from_dict(NetworkConfig, json.loads(content["config"])["network"])
+    different = changes(saved, run.network)
+    if different:
+        raise UserError(f"{path} cannot be resumed with another architecture: "
+                        f"{'; '.join(different)}. Leave these options away, or start a new run.")
+    state = states.create(run, device)
+    for name in MODULES:
+        getattr(state, name).load_state_dict(content[name])
+    for name in CLOCKS:
+        setattr(state, name, content[name])
+    return state
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        content: Any = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"There is no {path}.") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise UserError(f"{path} is not a whole training state. Name another {STATE_PREFIX}*"
+                        f"{STATE_SUFFIX} of the run with --resume, or delete this one.") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"{path} is not a training state of progan.")
+    if content["version"] != FORMAT_VERSION:
+        raise UserError(f"{path} has state format version {content['version']}; this progan reads "
+                        f"version {FORMAT_VERSION}. Use the progan that wrote it.")
+    return content

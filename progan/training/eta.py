@@ -1,0 +1,50 @@
+"""When will it end? From the speeds measured so far and the schedule."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from progan import schedule
+from progan.config import Growth, Network
+from progan.networks.cost import multiply_adds
+
+
+class Forecast:
+    """Learns how long an image takes at each level, and tells how long the rest will take."""
+
+    def __init__(self, growth: Growth, network: Network) -> None:
+        self._growth, self._network = growth, network
+        self._images: dict[int, int] = defaultdict(int)
+        self._seconds: dict[int, float] = defaultdict(float)
+
+    def measure(self, level: int, images: int, seconds: float) -> None:
+        self._images[level] += images
+        self._seconds[level] += seconds
+
+    def remaining_seconds(self, images_seen: int) -> tuple[float, float]:
+        """Seconds to the end of the present phase and of the run; 0 if nothing was measured."""
+        if not self._images:
+            return 0.0, 0.0
+        speeds = {level: self._seconds[level] / self._images[level] for level in self._images}
+        return remaining_seconds(self._growth, self._network, images_seen, speeds)
+
+
+def remaining_seconds(growth: Growth, network: Network, images_seen: int,
+                      seconds_per_image: Mapping[int, float]) -> tuple[float, float]:
+    """Return the seconds to the end of the present phase, and to the end of the run.
+
+    Args:
+        seconds_per_image: By level, as measured; at least one level. A level that was not
+            reached yet costs as much more than the nearest measured one as it multiplies more.
+    """
+    kimg = images_seen / 1000
+    left = [(phase.end_kimg - max(phase.start_kimg, kimg), phase.stage.level)
+            for phase in schedule.phases(growth, network) if phase.end_kimg > kimg]
+    seconds = [1000 * kimg_left * _per_image(network, level, seconds_per_image)
+               for kimg_left, level in left]
+    return (seconds[0] if seconds else 0.0), sum(seconds)
+
+
+def _per_image(network: Network, level: int, measured: Mapping[int, float]) -> float:
+    nearest = min(measured, key=lambda other: abs(other - level))
+    ratio = multiply_adds(network, level) / multiply_adds(network, nearest)
+    return measured[nearest] * ratio

@@ -1,0 +1,104 @@
+"""What happens at the end of a tick. A hook gets the state and the tick, and changes neither."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from progan.config import Run
+from progan.images import save_png
+from progan.runtime.log import Log, human_seconds
+from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, save_network
+from progan.schedule import Stage
+from progan.training import samples
+from progan.training.checkpoint import save_state
+from progan.training.eta import Forecast
+from progan.training.monitor import Monitor
+from progan.training.progress import stage_words
+from progan.training.run_directory import kimg_name
+from progan.training.state import TrainState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tick:
+    """A stretch of training that just ended."""
+
+    stage: Stage
+    done: bool  # the run ends here
+    means: dict[str, float]  # of the statistics of all steps
+    images_per_second: float
+    data_wait: float  # share of the time in which training waited for data
+    memory_bytes: int  # peak
+
+
+Hook = Callable[[TrainState, Tick], None]
+
+
+def status_line(run: Run, log: Log, forecast: Forecast) -> Hook:
+    """Print what a person wants to know."""
+
+    def hook(state: TrainState, tick: Tick) -> None:
+        phase_left, left = forecast.remaining_seconds(state.images_seen)
+        total = run.growth.total_kimg
+        log("  ".join([
+            f"tick {state.tick}",
+            f"kimg {state.kimg:.1f}/{total:g} ({100 * state.kimg / total:.1f}%)",
+            stage_words(tick.stage),
+            f"batch {tick.stage.batch}",
+            f"{tick.images_per_second:.3g} img/s",
+            f"data-wait {100 * tick.data_wait:.1f}%",
+            f"mem {tick.memory_bytes / 2**30:.1f} GiB",
+            f"time {human_seconds(state.seconds)}",
+            f"ETA {human_seconds(left)} (phase {human_seconds(phase_left)})",
+        ]))
+
+    return hook
+
+
+def curves(monitor: Monitor) -> Hook:
+    """Write all numbers to TensorBoard and stats.jsonl."""
+
+    def hook(state: TrainState, tick: Tick) -> None:
+        stage = tick.stage
+        monitor.numbers({
+            **tick.means,
+            "progress/kimg": state.kimg,
+            "progress/tick": state.tick,
+            "progress/hours": state.seconds / 3600,
+            "schedule/lod": stage.lod,
+            "schedule/alpha": stage.alpha,
+            "schedule/resolution": stage.resolution,
+            "schedule/batch": stage.batch,
+            "learning-rate/generator": stage.g_lr,
+            "learning-rate/critic": stage.d_lr,
+            "speed/images-per-second": tick.images_per_second,
+            "speed/data-wait-percent": 100 * tick.data_wait,
+            "memory/peak-gib": tick.memory_bytes / 2**30,
+        }, state.images_seen)
+
+    return hook
+
+
+def sample_grid(run: Run, directory: Path, monitor: Monitor) -> Hook:
+    """Draw the fixed latents with the averaged generator."""
+
+    def hook(state: TrainState, tick: Tick) -> None:
+        if tick.done or state.tick % run.output.image_ticks == 0:
+            pixels = samples.fakes(state.average, run, tick.stage)
+            save_png(directory / kimg_name("fakes-", state.images_seen, ".png"), pixels)
+            monitor.picture("samples", pixels, state.images_seen)
+
+    return hook
+
+
+def snapshots(run: Run, directory: Path, label_names: tuple[str, ...]) -> Hook:
+    """Save the averaged generator for generate.py, and then the state for --resume."""
+
+    def hook(state: TrainState, tick: Tick) -> None:
+        if tick.done or state.tick % run.output.snapshot_ticks == 0:
+            path = directory / kimg_name(PREFIX, state.images_seen, SUFFIX)
+            save_network(path, Snapshot(
+                generator=state.average, level=tick.stage.level, alpha=tick.stage.alpha,
+                images_seen=state.images_seen, label_names=label_names))
+            save_state(directory, state, run)
+
+    return hook

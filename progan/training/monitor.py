@@ -1,0 +1,57 @@
+"""The curves of a run: TensorBoard events and their twin, stats.jsonl."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from progan.images import Pixels
+from progan.runtime.files import write_atomically
+from progan.training.run_directory import STATISTICS_FILE
+
+
+class Monitor:
+    """Writes numbers and pictures against `images_seen`.
+
+    A resumed run forgets what was written after the state that it continues from, so that its
+    curves have neither gaps nor doubles.
+    """
+
+    def __init__(self, directory: Path, images_seen: int) -> None:
+        self._path = directory / STATISTICS_FILE
+        _forget_after(self._path, images_seen)
+        self._writer = SummaryWriter(str(directory), purge_step=images_seen + 1)
+
+    def numbers(self, values: Mapping[str, float], images_seen: int) -> None:
+        """Append one line to stats.jsonl and one point to each curve."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"images_seen": images_seen, **values}) + "\n")
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, images_seen)
+        self._writer.flush()
+
+    def picture(self, name: str, pixels: Pixels, images_seen: int) -> None:
+        """Show an image [H, W, C]."""
+        self._writer.add_image(name, pixels, images_seen, dataformats="HWC")
+        self._writer.flush()
+
+    def text(self, name: str, text: str) -> None:
+        self._writer.add_text(name, text, 0)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _forget_after(path: Path, images_seen: int) -> None:
+    if not path.exists():
+        return
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if _is_whole(line)
+            and json.loads(line)["images_seen"] <= images_seen]
+    write_atomically(path, "".join(kept))
+
+
+def _is_whole(line: str) -> bool:
+    """The last line may be cut where the machine stopped."""
+    return line.endswith("}\n")

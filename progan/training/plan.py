@@ -1,0 +1,48 @@
+"""What a run is going to do, as a table (--dry-run)."""
+
+import torch
+
+from progan import schedule
+from progan.config import Run
+from progan.networks import Discriminator, Generator
+from progan.networks.cost import multiply_adds
+from progan.runtime.files import human_bytes
+from progan.training.memory import count, step_bytes
+
+HEADINGS = ("phase", "resolution", "from kimg", "to kimg", "batch", "lr G", "lr D",
+            "GMAC/image", "memory")
+
+
+def plan(run: Run) -> str:
+    """Describe the networks and each phase: resolution, images, batch, rates, memory."""
+    rows = [_row(run, number, phase) for number, phase in
+            enumerate(schedule.phases(run.growth, run.network), start=1)]
+    with torch.device("meta"):
+        g, d = count(Generator(run.network)), count(Discriminator(run.network))
+    network = run.network
+    return "\n".join([
+        f"Preset {run.preset}: {run.growth.initial_resolution}x{run.growth.initial_resolution} to "
+        f"{network.resolution}x{network.resolution}, {network.channels} channels, "
+        f"{network.label_size or 'no'} classes, {run.growth.total_kimg:g} kimg in all",
+        f"Weights: generator {g:,}, discriminator {d:,}",
+        "",
+        _table([HEADINGS, *rows]),
+        "",
+        "GMAC/image: billions of multiply-adds in one pass through both networks.",
+        "memory: estimated peak of an iteration, without what the libraries take for themselves.",
+    ])
+
+
+def _row(run: Run, number: int, phase: schedule.Phase) -> tuple[str, ...]:
+    stage = phase.stage
+    size = f"{stage.resolution // 2}→{stage.resolution}" if stage.fading else str(stage.resolution)
+    gmac = multiply_adds(run.network, stage.level) / 1e9
+    return (str(number), size, f"{phase.start_kimg:g}", f"{phase.end_kimg:g}", str(stage.batch),
+            f"{stage.g_lr:g}", f"{stage.d_lr:g}", f"{gmac:.3g}",
+            human_bytes(step_bytes(run, stage)))
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+                     for row in rows)

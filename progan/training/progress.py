@@ -1,0 +1,49 @@
+"""Where a run is and when it will end: the words for it, and a bar on a terminal."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+from progan.config import Run
+from progan.runtime.log import human_seconds
+from progan.schedule import Stage
+from progan.training.eta import Forecast
+
+LAYOUT = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:g} kimg, {unit}"
+
+
+class Progress:
+    """Times the rounds, for the forecast and for the bar."""
+
+    def __init__(self, run: Run, images_seen: int) -> None:
+        self.forecast = Forecast(run.growth, run.network)
+        self._images_seen = images_seen
+        self._start = time.perf_counter()
+        self._bar = tqdm(total=run.growth.total_kimg, initial=images_seen / 1000, leave=False,
+                         bar_format=LAYOUT, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+
+    def update(self, stage: Stage, images_seen: int) -> None:
+        """A round has ended."""
+        now = time.perf_counter()
+        self.forecast.measure(stage.level, images_seen - self._images_seen, now - self._start)
+        self._images_seen, self._start = images_seen, now
+        if not self._bar.disable:
+            phase, total = self.forecast.remaining_seconds(images_seen)
+            self._bar.n = min(images_seen / 1000, self._bar.total)
+            self._bar.unit = f"phase {human_seconds(phase)}, all {human_seconds(total)} left"
+            self._bar.set_description_str(stage_words(stage))
+
+    def restart(self) -> None:
+        """What was done since the last update was no training."""
+        self._start = time.perf_counter()
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def stage_words(stage: Stage) -> str:
+    """'128→256 fade 43%' or '256 stable'."""
+    if stage.fading:
+        return f"{stage.resolution // 2}→{stage.resolution} fade {100 * stage.alpha:.0f}%"
+    return f"{stage.resolution} stable"

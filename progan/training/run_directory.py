@@ -1,0 +1,75 @@
+"""The directory of a run: its name, its files, and how to find it again."""
+
+import json
+import re
+from pathlib import Path
+
+from progan.config import Run, from_dict, to_dict
+from progan.errors import UserError
+from progan.runtime.files import write_atomically
+
+CONFIG_FILE = "config.json"
+LOG_FILE = "log.txt"
+STATISTICS_FILE = "stats.jsonl"
+REALS_FILE = "reals.png"
+FIRST_FAKES_FILE = "fakes-init.png"
+STATE_PREFIX = "state-"
+STATE_SUFFIX = ".pt"
+
+
+def create(outdir: Path, dataset_name: str, run: Run) -> Path:
+    """Make and return OUTDIR/NNNNN-<dataset>-<preset>, NNNNN being the next free number."""
+    number = max((number for number, _ in _runs(outdir)), default=-1) + 1
+    directory = outdir / f"{number:05d}-{_slug(dataset_name)}-{run.preset}"
+    try:
+        directory.mkdir(parents=True)
+        save_config(directory, run)
+    except OSError as error:
+        raise UserError(f"Cannot write to {outdir}: {error.strerror}. Name another --outdir, or "
+                        "make this one writable.") from error
+    return directory
+
+
+def save_config(directory: Path, run: Run) -> None:
+    write_atomically(directory / CONFIG_FILE, json.dumps(to_dict(run), indent=2) + "\n")
+
+
+def load_config(directory: Path) -> Run:
+    """Return the settings of a run; raises UserError if the directory is not one."""
+    path = directory / CONFIG_FILE
+    if not path.is_file():
+        raise UserError(f"{directory} is not the directory of a run: it has no {CONFIG_FILE}.")
+    try:
+        return from_dict(json.loads(path.read_text("utf-8")))
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} is damaged ({error}). Restore it, or start a new run.") from error
+
+
+def newest(outdir: Path) -> Path:
+    """Return the run of OUTDIR with the highest number; raises UserError if there is none."""
+    runs = _runs(outdir)
+    if not runs:
+        raise UserError(f"There is no run to resume in {outdir}. Start one without --resume, or "
+                        "name another --outdir.")
+    return max(runs)[1]
+
+
+def states(directory: Path) -> list[Path]:
+    """The training states of a run, oldest first."""
+    return sorted(directory.glob(f"{STATE_PREFIX}*{STATE_SUFFIX}"))
+
+
+def kimg_name(prefix: str, images_seen: int, suffix: str) -> str:
+    """File name with the thousands of images seen: 'fakes-001234.png'."""
+    return f"{prefix}{images_seen // 1000:06d}{suffix}"
+
+
+def _runs(outdir: Path) -> list[tuple[int, Path]]:
+    if not outdir.is_dir():
+        return []
+    matches = [(re.match(r"(\d{5,})-", path.name), path) for path in outdir.iterdir()]
+    return [(int(match[1]), path) for match, path in matches if match and path.is_dir()]
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-") or "dataset"

@@ -1,0 +1,45 @@
+"""Small things that many tests need."""
+
+from pathlib import Path
+
+import numpy as np
+
+from progan.config import Run, override
+from progan.data.reader import Dataset
+from progan.data.source import ImageSource, Sample
+from progan.data.writer import write_dataset
+
+TINY: dict[str, object] = dict(
+    resolution=16, latent_size=8, fmap_base=64, fmap_max=8, total_kimg=7.5, training_kimg=1.5,
+    transition_kimg=1.5, batch=64, minibatch_repeats=2, tick_kimg=1.0, tick_kimg_at=(),
+    image_ticks=2, snapshot_ticks=1, keep_states=99, g_lr=0.002, d_lr=0.002)
+
+
+def tiny_run(**overrides: object) -> Run:
+    """Settings of a run of seconds: 4x4 to 16x16 with two fades, ticks of 1,000 images."""
+    return override(Run(preset="tiny"), TINY | overrides)
+
+
+def tiny_options(**overrides: object) -> list[str]:
+    """The same settings as options of train.py."""
+    words: list[str] = []
+    for name, value in (TINY | overrides).items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words += [f"--{option}", "" if value == () else str(value)]
+    return words
+
+
+def noise_dataset(dest: Path, *, resolution: int = 16, channels: int = 3, count: int = 40,
+                  classes: int = 0) -> Dataset:
+    """A dataset of seeded noise; image i has class i mod `classes`."""
+    shape = (count, resolution, resolution, channels)
+    images = np.random.RandomState(1).randint(0, 256, shape).astype(np.uint8)
+    write_dataset(ImageSource(
+        description="noise", resolution=resolution, channels=channels, count=count,
+        read=lambda row: Sample(images[row]),
+        labels=np.arange(count) % classes if classes else None,
+        label_names=tuple(f"class-{index}" for index in range(classes))), dest, options={})
+    return Dataset.open(dest)

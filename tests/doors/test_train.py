@@ -1,0 +1,258 @@
+"""train.py as its users know it: start, resume, mistakes."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from progan.cli.train import main
+from progan.training.run_directory import states
+from tests.builders import noise_dataset, tiny_options
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def train(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+
+
+def message(result: Result) -> str:
+    """The one line that a failed door says."""
+    assert result.exit_code != 0
+    assert "Traceback" not in result.output
+    return " ".join(result.output.split())
+
+
+def weights(state: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a state, by name."""
+    content = torch.load(state, weights_only=True)
+    tensors = {f"{part}.{name}": tensor for part in ("generator", "discriminator", "average")
+               for name, tensor in content[part].items()}
+    for part in ("g_optimizer", "d_optimizer"):
+        for number, moments in content[part]["state"].items():
+            tensors |= {f"{part}.{number}.{name}": value for name, value in moments.items()}
+    return tensors
+
+
+def assert_same_state(one: Path, other: Path) -> None:
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+
+
+def statistics(run: Path) -> list[dict[str, float]]:
+    lines = (run / "stats.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    machine = ("speed/", "memory/", "progress/hours")
+    return [{name: value for name, value in row.items() if not name.startswith(machine)}
+            for row in rows]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return noise_dataset(tmp_path_factory.mktemp("data") / "noise", classes=3).path
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing interrupted; it keeps the state of each tick."""
+    outdir = tmp_path_factory.mktemp("whole")
+    result = train("--data", data, "--outdir", outdir, "--preset", "demo", "--mirror",
+                   *tiny_options())
+    assert result.exit_code == 0, result.output
+    return outdir / "00000-noise-demo"
+
+
+def test_a_run_leaves_everything_that_the_contract_names(whole: Path) -> None:
+    names = {path.name for path in whole.iterdir()}
+    assert {"config.json", "log.txt", "stats.jsonl", "reals.png", "fakes-init.png",
+            "fakes-000007.png", "network-snapshot-000007.safetensors",
+            "state-000007.pt"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    assert not [name for name in names if name.endswith(".partial")]
+
+
+def test_the_statistics_cover_all_that_is_watched(whole: Path) -> None:
+    rows = [json.loads(line) for line in (whole / "stats.jsonl").read_text().splitlines()]
+    assert [row["progress/tick"] for row in rows] == list(range(1, len(rows) + 1))
+    assert set(rows[-1]) >= {
+        "loss/critic", "loss/generator", "loss/penalty", "scores/real", "scores/fake",
+        "gradient/norm", "schedule/lod", "schedule/alpha", "learning-rate/generator",
+        "learning-rate/critic", "speed/images-per-second", "speed/data-wait-percent",
+        "memory/peak-gib"}
+    assert {row["schedule/resolution"] for row in rows} == {4, 8, 16}
+    assert any(0 < row["schedule/alpha"] < 1 for row in rows)
+
+
+@pytest.mark.parametrize("kimg", [1, 2, 4, 5])
+def test_a_resumed_run_ends_in_the_very_same_state(whole: Path, tmp_path: Path,
+                                                   kimg: int) -> None:
+    """Cut a copy of the run back to an early state, and continue it. 2 and 5 are inside a fade."""
+    run = crashed_copy(whole, tmp_path, kimg)
+    result = train("--resume", "--outdir", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert_same_state(states(run)[-1], states(whole)[-1])
+    assert statistics(run) == statistics(whole)
+
+
+def crashed_copy(whole: Path, outdir: Path, kimg: int) -> Path:
+    """Copy a run and take away all states after `kimg`; the curves stay longer than the states."""
+    run = outdir / whole.name
+    shutil.copytree(whole, run)
+    for state in states(run):
+        if int(state.stem.removeprefix("state-")) > kimg:
+            state.unlink()
+    assert 1 <= len(states(run)) < len(states(whole))
+    return run
+
+
+def test_a_killed_run_resumes_to_the_very_same_state(whole: Path, data: Path,
+                                                     tmp_path: Path) -> None:
+    """SIGKILL a training after its third state, in the middle of everything."""
+    words = ["--data", str(data), "--outdir", str(tmp_path), "--preset", "demo", "--mirror",
+             *tiny_options()]
+    process = subprocess.Popen([sys.executable, str(ROOT / "train.py"), *words],
+                               stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("tick 4"):
+            process.kill()
+    assert process.wait() < 0
+    run = tmp_path / whole.name
+    assert 3 <= len(states(run)) <= 4
+    assert train("--resume", run).exit_code == 0
+    assert_same_state(states(run)[-1], states(whole)[-1])
+    assert statistics(run) == statistics(whole)
+
+
+def test_resume_can_go_on_beyond_the_old_end(whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / whole.name
+    shutil.copytree(whole, run)
+    assert train("--resume", run, "--total-kimg", 8.5).exit_code == 0
+    assert json.loads((run / "config.json").read_text())["growth"]["total_kimg"] == 8.5
+    assert statistics(run)[-1]["progress/kimg"] >= 8.5
+
+
+def test_bare_resume_takes_the_newest_run(whole: Path, tmp_path: Path) -> None:
+    for name in ("00000-noise-demo", "00007-noise-demo", "00003-noise-demo"):
+        shutil.copytree(whole, tmp_path / name)
+    result = train("--resume", "--outdir", tmp_path)
+    assert f"{tmp_path / '00007-noise-demo'}: noise" in result.output
+
+
+def test_runs_are_numbered(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "00041-other-thing").mkdir()
+    result = train("--data", data, "--outdir", tmp_path, *tiny_options(total_kimg=0.1))
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "00042-noise-v2-1gpu" / "config.json").is_file()
+
+
+def test_with_labels(data: Path, tmp_path: Path) -> None:
+    words = ["--data", data, "--outdir", tmp_path, "--conditional", *tiny_options(total_kimg=0.1)]
+    assert train(*words).exit_code == 0
+    (run,) = tmp_path.iterdir()
+    assert json.loads((run / "config.json").read_text())["network"]["label_size"] == 3
+    assert statistics(run)[-1]["loss/label-critic"] > 0
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_other_channels(channels: int, tmp_path: Path) -> None:
+    dataset = noise_dataset(tmp_path / "noise", channels=channels)
+    result = train("--data", dataset.path, "--outdir", tmp_path / "runs",
+                   *tiny_options(total_kimg=0.1))
+    assert result.exit_code == 0, result.output
+    (run,) = (tmp_path / "runs").iterdir()
+    assert json.loads((run / "config.json").read_text())["network"]["channels"] == channels
+
+
+def test_unused_labels_are_mentioned(data: Path, tmp_path: Path) -> None:
+    result = train("--data", data, "--outdir", tmp_path, *tiny_options(total_kimg=0.1))
+    assert "3 classes, which are not used; --conditional does" in result.output
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
+    result = train("--preset", "v2-1gpu", "--resolution", 64, "--outdir", tmp_path, "--dry-run")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    (heading,) = [line for line in lines if "from kimg" in line]
+    assert heading.split() == ["phase", "resolution", "from", "kimg", "to", "kimg", "batch", "lr",
+                               "G", "lr", "D", "GMAC/image", "memory"]
+    assert [line.split()[:5] for line in lines if "32→64" in line] == [
+        ["8", "32→64", "4200", "4800", "32"]]
+    assert not list(tmp_path.iterdir())
+
+
+class TestMistakes:
+    """Each is answered with what is wrong, where, and how to mend it."""
+
+    def test_no_data(self) -> None:
+        assert "--data DIR" in message(train("--preset", "demo"))
+
+    def test_missing_dataset(self, tmp_path: Path) -> None:
+        text = message(train("--data", tmp_path / "nothing"))
+        assert str(tmp_path / "nothing") in text and "does not exist" in text
+
+    def test_unknown_preset(self, data: Path) -> None:
+        assert "Did you mean v2-2gpus?" in message(train("--data", data, "--preset", "v2-2gpu"))
+
+    def test_option_out_of_range(self, data: Path) -> None:
+        assert "--drift must be at least 0, not -1" in message(
+            train("--data", data, "--drift", -1))
+
+    def test_resolution_that_is_no_power_of_two(self, data: Path) -> None:
+        assert "--resolution must be a power of two" in message(
+            train("--data", data, "--resolution", 12))
+
+    def test_resolution_beyond_the_dataset(self, data: Path) -> None:
+        text = message(train("--data", data, "--resolution", 64))
+        assert "16x16" in text and str(data) in text
+
+    def test_mistyped_option(self) -> None:
+        assert "--total-kimg" in message(train("--total-kimgs", 3))
+
+    def test_conditional_without_labels(self, tmp_path: Path) -> None:
+        dataset = noise_dataset(tmp_path / "plain")
+        assert "has none" in message(train("--data", dataset.path, "--conditional"))
+
+    def test_resume_where_there_is_no_run(self, tmp_path: Path) -> None:
+        assert "There is no run to resume" in message(train("--resume", "--outdir", tmp_path))
+
+    def test_resume_with_another_architecture(self, whole: Path) -> None:
+        text = message(train("--resume", whole, "--fmap-max", 4, "--no-pixel-norm"))
+        assert "fmap_max: 8 -> 4" in text and "pixel_norm: True -> False" in text
+
+    def test_resume_from_a_damaged_state(self, whole: Path, tmp_path: Path) -> None:
+        run = crashed_copy(whole, tmp_path, 2)
+        newest = states(run)[-1]
+        newest.write_bytes(newest.read_bytes()[:1000])
+        assert str(newest) in message(train("--resume", run))
+
+    def test_resume_from_something_else(self, tmp_path: Path) -> None:
+        (tmp_path / "notes.txt").write_text("hello")
+        text = message(train("--resume", tmp_path / "notes.txt"))
+        assert "is not the directory of a run" in text
+
+    def test_outdir_below_a_file(self, data: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        text = message(train("--data", data, "--outdir", tmp_path / "file", *tiny_options()))
+        assert str(tmp_path / "file") in text
+
+    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0,
+                        reason="root may write everywhere")
+    def test_outdir_without_permission(self, data: Path, tmp_path: Path) -> None:
+        tmp_path.chmod(0o500)
+        text = message(train("--data", data, "--outdir", tmp_path / "runs", *tiny_options()))
+        assert "Cannot write" in text
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+    def test_a_device_that_is_not_there(self, data: Path, tmp_path: Path) -> None:
+        text = message(train("--data", data, "--outdir", tmp_path, "--device", "cuda"))
+        assert "--device cpu" in text
+        assert not list(tmp_path.iterdir())

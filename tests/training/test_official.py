@@ -1,0 +1,152 @@
+"""Losses, gradients and training steps against the official TensorFlow code, in float64."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from progan.config import Network, Objective, Optim, Run
+from progan.data.reals import process_reals
+from progan.networks import Discriminator, Generator
+from progan.objectives import OBJECTIVES
+from progan.training import state as states
+from progan.training.steps import (
+    CriticInputs,
+    GeneratorInputs,
+    Place,
+    critic_step,
+    generator_step,
+)
+from tests.reference import official
+
+NET32 = Network(resolution=32, latent_size=64, fmap_base=256, fmap_max=64)
+CRITIC, GENERATOR = OBJECTIVES["wgan-gp"]
+PLACES = {"0.0": Place(5, None), "0.4": Place(5, torch.tensor(0.6, dtype=torch.float64))}
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    with np.load(shared / "golden" / "losses_net32_f64.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="module")
+def trajectory(shared):
+    with np.load(shared / "golden" / "trajectory_fixed_f64.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="module")
+def networks(golden):
+    generator, discriminator = Generator(NET32).double(), Discriminator(NET32).double()
+    generator.load_state_dict(official.state_dict(golden, "G/"), strict=False)
+    discriminator.load_state_dict(official.state_dict(golden, "D/"), strict=False)
+    return generator, discriminator
+
+
+def critic_loss(golden, networks, lod, **objective):
+    generator, discriminator = networks
+    place = PLACES[lod]
+    tensors = {name: torch.from_numpy(golden[name]) for name in ("reals", "mix", "latents_D")}
+    tensors = {name: tensor.double() for name, tensor in tensors.items()}
+    with torch.no_grad():
+        fakes = generator(tensors["latents_D"], torch.zeros(8, 0), place.level, place.alpha)
+    # The golden reals were not blended for lod 0.4: the loss gets them as they are.
+    return CRITIC(lambda x: discriminator(x, place.level, place.alpha), Objective(**objective),
+                  reals=tensors["reals"], fakes=fakes, labels=torch.zeros(8, 0),
+                  mix=tensors["mix"])
+
+
+def assert_gradients(loss, network, golden, prefix):
+    expected = official.state_dict(golden, prefix)
+    names, parameters = zip(*network.named_parameters(), strict=True)
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    compared = [(name, gradient) for name, gradient in zip(names, gradients, strict=True)
+                if name in expected]
+    assert len(compared) == len(expected) > 10
+    for name, gradient in compared:
+        actual = torch.zeros_like(expected[name]) if gradient is None else gradient
+        scale = max(float(expected[name].abs().max()), 1e-30)
+        np.testing.assert_allclose(actual / scale, expected[name] / scale, rtol=0, atol=1e-9,
+                                   err_msg=name)
+
+
+@pytest.mark.parametrize("lod", ["0.0", "0.4"])
+@pytest.mark.parametrize("name, objective", [
+    ("D_loss_t1", {}),
+    ("D_loss_t750", {"gp_target": 750}),
+    ("D_loss_t1_noeps", {"drift": 0}),
+    ("D_loss_t1_nogp", {"gp_weight": 0}),
+    ("D_loss_t1_nogp_noeps", {"gp_weight": 0, "drift": 0}),
+])
+def test_critic_loss(golden, networks, lod, name, objective):
+    loss, _ = critic_loss(golden, networks, lod, **objective)
+    assert math.isclose(loss.item(), golden[f"{name}/lod{lod}"].mean(), rel_tol=1e-9)
+
+
+@pytest.mark.parametrize("lod", ["0.0", "0.4"])
+def test_critic_terms(golden, networks, lod):
+    _, terms = critic_loss(golden, networks, lod)
+    for ours, theirs in [("scores/real", "term_real_scores"), ("scores/fake", "term_fake_scores"),
+                         ("gradient/norm", "term_mixed_norms"),
+                         ("loss/penalty", "gp_weighted_t1")]:
+        expected = golden[f"{theirs}/lod{lod}"].mean()
+        assert math.isclose(terms[ours].item(), expected, rel_tol=1e-9), ours
+
+
+@pytest.mark.parametrize("lod", ["0.0", "0.4"])
+@pytest.mark.parametrize("target", [1, 750])
+def test_critic_gradients(golden, networks, lod, target):
+    loss, _ = critic_loss(golden, networks, lod, gp_target=target)
+    assert_gradients(loss, networks[1], golden, f"grad_D_loss_t{target}/lod{lod}/")
+
+
+@pytest.mark.parametrize("lod", ["0.0", "0.4"])
+def test_generator_loss_and_gradients(golden, networks, lod):
+    generator, discriminator = networks
+    place = PLACES[lod]
+    fakes = generator(torch.from_numpy(golden["latents_G"]).double(), torch.zeros(8, 0), place.level,
+                      place.alpha)
+    loss, _ = GENERATOR(lambda x: discriminator(x, place.level, place.alpha), Objective(),
+                        fakes=fakes, labels=torch.zeros(8, 0))
+    assert math.isclose(loss.item(), golden[f"G_loss/lod{lod}"].mean(), rel_tol=1e-9)
+    assert_gradients(loss, generator, golden, f"grad_G_loss/lod{lod}/")
+
+
+def tensorflow_epsilon(step: int) -> float:
+    """TensorFlow adds epsilon after it folded the bias correction into the rate."""
+    config = Optim()
+    return config.epsilon / math.sqrt(1 - config.beta2 ** (step + 1))
+
+
+def test_five_alternations(trajectory):
+    run = Run(network=NET32)
+    state = states.create(run, torch.device("cpu"))
+    for network, prefix in [(state.generator, "init/G/"), (state.average, "init/Gs/"),
+                            (state.discriminator, "init/D/")]:
+        network.double().load_state_dict(official.state_dict(trajectory, prefix))
+    place = Place(5, None)
+    none = torch.zeros(8, 0)
+    for step in range(5):
+        arrays = {name: torch.from_numpy(trajectory[f"step{step}/{name}"]) for name in
+                  ("reals_u8", "reals_processed", "latents_D", "mix", "latents_G")}
+        rate = float(trajectory[f"step{step}/lr"])
+        for optimizer in (state.d_optimizer, state.g_optimizer):
+            optimizer.param_groups[0]["eps"] = tensorflow_epsilon(step)
+        reals = process_reals(arrays["reals_u8"].permute(0, 2, 3, 1))
+        np.testing.assert_allclose(reals, arrays["reals_processed"], rtol=0, atol=1e-6)
+        inputs = CriticInputs(arrays["reals_processed"].double(), none,
+                              arrays["latents_D"].double(), arrays["mix"].double())
+        critic = critic_step(state, run, place, rate, inputs)
+        generator = generator_step(state, run, place, rate,
+                                   GeneratorInputs(arrays["latents_G"].double(), none))
+        for statistics, name in [(critic, "critic"), (generator, "generator")]:
+            expected = trajectory[f"step{step}/{name[0].upper().replace('C', 'D')}_loss"].mean()
+            assert math.isclose(statistics[f"loss/{name}"].item(), expected, rel_tol=1e-9)
+    for network, prefix in [(state.generator, "final/G/"), (state.average, "final/Gs/"),
+                            (state.discriminator, "final/D/")]:
+        expected = official.state_dict(trajectory, prefix)
+        for name, parameter in network.named_parameters():
+            np.testing.assert_allclose(parameter.detach(), expected[name], rtol=0, atol=1e-9,
+                                       err_msg=prefix + name)
