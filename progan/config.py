@@ -70,7 +70,7 @@ class Network:
 
     @property
     def max_level(self) -> int:
-        return self.resolution.bit_length() - 1
+        return level_of(self.resolution)
 
     def feature_maps(self, level: int) -> int:
         """Feature maps of the layers at `level` (official code: nf(level - 1))."""
@@ -231,6 +231,11 @@ def changes(old: Any, new: Any) -> list[str]:
     """List the settings in which two values of one section differ, as 'name: old -> new'."""
     pairs = [(f.name, getattr(old, f.name), getattr(new, f.name)) for f in settings(type(new))]
     return [f"{name}: {before} -> {after}" for name, before, after in pairs if before != after]
+
+
+def level_of(resolution: int) -> int:
+    """log2 of a resolution: 4x4 is level 2."""
+    return resolution.bit_length() - 1
 
 
 def option_name(name: str) -> str:

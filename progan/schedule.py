@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from progan.config import MIN_LEVEL, Growth, Network
+from progan.config import MIN_LEVEL, Growth, Network, level_of
 
 N = TypeVar("N", int, float)
 
@@ -55,7 +55,7 @@ def at(growth: Growth, network: Network, images_seen: int) -> Stage:
     kimg = images_seen / 1000.0
     period = growth.training_kimg + growth.transition_kimg
     period_index = math.floor(kimg / period)
-    lod = float(network.max_level - _level(growth.initial_resolution) - period_index)
+    lod = float(network.max_level - level_of(growth.initial_resolution) - period_index)
     if growth.transition_kimg > 0:
         faded_kimg = kimg - period_index * period - growth.training_kimg
         lod -= max(faded_kimg, 0.0) / growth.transition_kimg
@@ -66,7 +66,7 @@ def phases(growth: Growth, network: Network) -> Iterator[Phase]:
     """Yield the phases of a run in order, cut where it ends."""
     start = 0.0
     last_level = network.max_level
-    level = _level(growth.initial_resolution)
+    level = level_of(growth.initial_resolution)
     while start < growth.total_kimg:
         stable_end = start + growth.training_kimg if level < last_level else growth.total_kimg
         for end, lod in ((stable_end, last_level - level),
@@ -109,7 +109,3 @@ def _stage(growth: Growth, network: Network, lod: float) -> Stage:
 def lookup(table: tuple[tuple[int, N], ...], resolution: int, default: N) -> N:
     """Return the table's value for exactly this resolution, else the default."""
     return dict(table).get(resolution, default)
-
-
-def _level(resolution: int) -> int:
-    return resolution.bit_length() - 1

@@ -6,6 +6,7 @@ import click
 
 from progan.cli.dataset_create import CREATE_COMMANDS, PATH
 from progan.cli.group import DoorGroup
+from progan.config import level_of
 from progan.errors import UserError
 
 
@@ -55,7 +56,6 @@ def display(
     dataset: Path, num: int, resolution: int | None, seed: int | None, out: Path | None
 ) -> None:
     """Write a sheet of images, and print its path."""
-    from progan.data.format import level_of
     from progan.data.reader import Dataset
     from progan.data.sheet import sheet, shown_rows
     from progan.runtime.files import replaced

@@ -8,7 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from progan.config import MIN_LEVEL, require_resolution
+from progan.config import MIN_LEVEL, level_of, require_resolution
 from progan.errors import UserError
 
 FORMAT = "progan dataset"
@@ -133,11 +133,6 @@ class DatasetInfo:
         fields["rows_per_shard"] = {
             int(level): int(rows) for level, rows in fields["rows_per_shard"].items()}
         return cls(**fields)
-
-
-def level_of(resolution: int) -> int:
-    """log2 of the resolution: 4x4 is level 2."""
-    return resolution.bit_length() - 1
 
 
 def rows_per_shard(

@@ -3,8 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from progan.config import MIN_LEVEL
-from progan.data.format import level_of
+from progan.config import MIN_LEVEL, level_of
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

@@ -61,15 +61,20 @@ def load_network(path: Path, device: torch.device) -> Snapshot:
 
 
 def find_network(path: Path) -> Path:
-    """Return the network file that `path` names: itself, or the newest one of a run directory."""
+    """Return the network file that `path` names.
+
+    A file names itself, the directory of a run its newest network, and a directory of runs the
+    newest network of its newest run.
+    """
     if path.is_file():
         return path
     if not path.is_dir():
-        raise UserError(f"There is no {path}. Name a {PREFIX}….{SUFFIX[1:]} file or the directory "
+        raise UserError(f"There is no {path}. Name a {PREFIX}*{SUFFIX} file or the directory "
                         "of a run.")
-    snapshots = sorted(path.glob(f"{PREFIX}*{SUFFIX}"))
+    pattern = f"{PREFIX}*{SUFFIX}"
+    snapshots = sorted(path.glob(pattern)) or sorted(path.glob(f"[0-9]*-*/{pattern}"))
     if not snapshots:
-        raise UserError(f"{path} holds no {PREFIX}*{SUFFIX}. Name the directory of a run that has "
+        raise UserError(f"{path} holds no {pattern}. Name the directory of a run that has "
                         "written a snapshot already.")
     return snapshots[-1]
 

@@ -1,14 +1,13 @@
 """Training states on disk: all of `TrainState`, tensors and numbers only."""
 
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from progan.config import Run, changes, section_from_dict, to_dict
 from progan.config import Network as NetworkConfig
+from progan.config import Run, changes, section_from_dict, to_dict
 from progan.errors import UserError
 from progan.runtime.files import replaced
 from progan.training import state as states
@@ -56,7 +55,7 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
         content: Any = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"There is no {path}.") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # a file of another kind fails in any way it likes
         raise UserError(f"{path} is not a whole training state. Name another {STATE_PREFIX}*"
                         f"{STATE_SUFFIX} of the run with --resume, or delete this one.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:

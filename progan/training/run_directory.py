@@ -41,7 +41,7 @@ def load_config(directory: Path) -> Run:
         raise UserError(f"{directory} is not the directory of a run: it has no {CONFIG_FILE}.")
     try:
         return from_dict(json.loads(path.read_text("utf-8")))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}). Restore it, or start a new run.") from error
 
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from progan.config import level_of
 from progan.data.arrays import npy_header
 from progan.data.format import (
     HEADER_BYTES,
     MAX_SHARD_BYTES,
     DatasetInfo,
     Skipped,
-    level_of,
     read_info,
     require_files,
     rows_per_shard,

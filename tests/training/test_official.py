@@ -106,8 +106,8 @@ def test_critic_gradients(golden, networks, lod, target):
 def test_generator_loss_and_gradients(golden, networks, lod):
     generator, discriminator = networks
     place = PLACES[lod]
-    fakes = generator(torch.from_numpy(golden["latents_G"]).double(), torch.zeros(8, 0), place.level,
-                      place.alpha)
+    latents = torch.from_numpy(golden["latents_G"]).double()
+    fakes = generator(latents, torch.zeros(8, 0), place.level, place.alpha)
     loss, _ = GENERATOR(lambda x: discriminator(x, place.level, place.alpha), Objective(),
                         fakes=fakes, labels=torch.zeros(8, 0))
     assert math.isclose(loss.item(), golden[f"G_loss/lod{lod}"].mean(), rel_tol=1e-9)

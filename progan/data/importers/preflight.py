@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from progan.config import MAX_LEVEL, MIN_LEVEL
-from progan.data.format import Skipped, level_of
+from progan.config import MAX_LEVEL, MIN_LEVEL, level_of
+from progan.data.format import Skipped
 from progan.data.importers.pixels import Crop, native_channels, opened
 from progan.data.importers.tree import Tree
 from progan.data.source import UnreadableImage

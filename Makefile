@@ -1,0 +1,46 @@
+# make demo: from nothing to generated portraits.   make test: the tests.   make lint: style, types.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+DEMO   ?= demo
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.installed $(DEMO)/portraits/dataset.json
+	$(BIN)/python train.py --data $(DEMO)/portraits --outdir $(DEMO)/runs --preset demo
+	$(BIN)/python generate.py --network $(DEMO)/runs --seeds 0-127 --grid 16x8 --outdir $(DEMO)
+	@printf '%s\n' '' \
+	  'generated portraits    $(DEMO)/grid.png' \
+	  'what it learned from   $(DEMO)/runs/*/reals.png' \
+	  'how it learned         $(DEMO)/runs/*/fakes-*.png' \
+	  'watch the curves       $(BIN)/tensorboard --logdir $(DEMO)/runs'
+
+$(DEMO)/portraits/dataset.json: | $(VENV)/.installed
+	$(BIN)/python dataset_tool.py create-demo --dest $(DEMO)/portraits --resolution 32 \
+	  --num-images 6000
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.installed-lint
+	$(BIN)/python -m flake8
+	$(BIN)/python -m isort --check-only --quiet .
+	$(BIN)/python -m mypy
+
+clean:
+	rm -rf $(VENV) $(DEMO) build *.egg-info
+
+$(VENV)/.installed: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $@
+
+$(VENV)/.installed-lint: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable ".[test,lint]"
+	touch $@

@@ -1,0 +1,50 @@
+"""Memory estimates against what can be counted by hand."""
+
+import torch
+
+from progan import schedule
+from progan.presets import preset
+from progan.training.memory import LiveBytes, step_bytes
+from tests.builders import tiny_run
+
+MIB = 2**20
+
+
+def test_live_bytes_follow_tensors_from_birth_to_death() -> None:
+    with LiveBytes() as live:
+        one = torch.empty(MIB, dtype=torch.uint8, device="meta")
+        two = torch.empty(2 * MIB, dtype=torch.uint8, device="meta")
+        view = two[:10]
+        assert live.live == 3 * MIB
+        del two
+        assert live.live == 3 * MIB  # the view holds it
+        del view, one
+        assert live.live == 0
+        torch.empty(MIB, dtype=torch.uint8, device="meta")
+    assert live.peak == 3 * MIB
+
+
+def test_what_backward_needs_is_counted() -> None:
+    weight = torch.empty(MIB // 4, device="meta", requires_grad=True)
+    with LiveBytes() as live:
+        loss = weight.sin().cos().sum()  # the cosine's backward needs the sine, not the cosine
+        assert MIB <= live.live < 2 * MIB
+        del loss
+        assert live.live == 0
+
+
+def test_activations_grow_with_the_batch_and_weights_do_not() -> None:
+    def at(batch: int) -> int:
+        run = tiny_run(batch=batch)
+        return step_bytes(run, schedule.at(run.growth, run.network, 7000))
+
+    # The two differences are equal: a constant for the weights, and a part for each image.
+    assert at(48) - at(32) == at(32) - at(16) > 0
+
+
+def test_the_paper_networks_keep_their_weights_seven_times() -> None:
+    """G: weights, two moments, average; D: weights, two moments; and gradients of one of them."""
+    run = preset("v2-1gpu")
+    first = next(iter(schedule.phases(run.growth, run.network))).stage
+    weights = 23_100_000 * 4
+    assert 7 * weights < step_bytes(run, first) < 10 * weights

@@ -1,0 +1,33 @@
+"""stats.jsonl when a run is resumed."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from progan.training.meter import Meter
+from progan.training.monitor import Monitor
+from progan.training.run_directory import STATISTICS_FILE
+
+
+def test_lines_after_the_state_and_cut_lines_are_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / STATISTICS_FILE
+    lines = [json.dumps({"images_seen": seen, "loss": 1.0}) + "\n" for seen in (10, 20, 30)]
+    path.write_text("".join(lines) + '{"images_seen": 5, "lo')
+    monitor = Monitor(tmp_path, images_seen=20)
+    monitor.numbers({"loss": 2.0}, 25)
+    monitor.close()
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(row["images_seen"], row["loss"]) for row in rows] == [(10, 1.0), (20, 1.0), (25, 2.0)]
+
+
+def test_the_meter_averages_each_statistic_over_its_own_steps() -> None:
+    meter = Meter()
+    for value in (1.0, 2.0, 6.0):
+        meter.add({"critic": torch.tensor(value)}, images=4)
+    meter.add({"generator": torch.tensor(5.0)})
+    means, images, seconds = meter.take()
+    assert means == {"critic": 3.0, "generator": 5.0}
+    assert images == 12 and seconds > 0
+    meter.restart()
+    assert meter.take()[:2] == ({}, 0)

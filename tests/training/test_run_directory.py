@@ -1,0 +1,34 @@
+"""Names and places of runs."""
+
+from pathlib import Path
+
+import pytest
+
+from progan.errors import UserError
+from progan.training import run_directory
+from tests.builders import tiny_run
+
+
+def test_runs_are_numbered_and_named(tmp_path: Path) -> None:
+    first = run_directory.create(tmp_path / "new", "my faces!", tiny_run())
+    second = run_directory.create(tmp_path / "new", "???", tiny_run())
+    assert [first.name, second.name] == ["00000-my-faces-tiny", "00001-dataset-tiny"]
+    assert run_directory.newest(tmp_path / "new") == second
+
+
+def test_the_config_survives(tmp_path: Path) -> None:
+    run = tiny_run(batch_at=((4, 8), (16, 2)), seed=7, mirror=True)
+    assert run_directory.load_config(run_directory.create(tmp_path, "x", run)) == run
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"network": {"colour": 3}}'])
+def test_a_damaged_config_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / run_directory.CONFIG_FILE).write_text(text)
+    with pytest.raises(UserError):
+        run_directory.load_config(tmp_path)
+
+
+def test_files_do_not_count_as_runs(tmp_path: Path) -> None:
+    (tmp_path / "00009-notes").write_text("")
+    with pytest.raises(UserError, match="no run to resume"):
+        run_directory.newest(tmp_path)
