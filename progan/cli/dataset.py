@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from progan.cli.dataset_create import CREATE_COMMANDS, PATH
-from progan.cli.group import DoorGroup
 from progan.config import level_of
+from progan.door import DoorGroup
 from progan.errors import UserError
 
 

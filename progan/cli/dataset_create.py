@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from progan.cli.group import Door
+from progan.door import Door
 from progan.runtime.files import human_bytes, require_vacant
 
 if TYPE_CHECKING:

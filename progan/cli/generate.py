@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from progan.cli.group import Door
+from progan.door import Door
 from progan.errors import UserError
 
 FOLDER = click.Path(path_type=Path)

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from progan import presets
-from progan.cli.group import Door
 from progan.config import Run, changes, option_name, override
+from progan.door import Door
 from progan.errors import UserError
 from progan.options import config_options, given
 
 if TYPE_CHECKING:
+    import torch
+
     from progan.data.reader import Dataset
     from progan.training.state import TrainState
 
+DEFAULT_PRESET = "v2-1gpu"
 NEWEST = ":newest:"  # what a bare --resume stands for
 FOLDER = click.Path(path_type=Path)
 
@@ -23,8 +26,8 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--data", type=FOLDER, help="Dataset made by dataset_tool.py.")
 @click.option("--outdir", type=FOLDER, default=Path("runs"), show_default=True,
               help="Where the directories of runs are.")
-@click.option("--preset", "preset_name", metavar="NAME", default="v2-1gpu", show_default=True,
-              help=f"Settings to start from: {', '.join(presets.PRESETS)}.")
+@click.option("--preset", metavar="NAME", help="Settings to start from: "
+              f"{', '.join(presets.PRESETS)}.  [default: {DEFAULT_PRESET}]")
 @click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN|FILE]",
               help="Continue a run in its own directory: the newest one of --outdir, or the one "
               "named, or one of its state files.")
@@ -32,7 +35,7 @@ FOLDER = click.Path(path_type=Path)
               show_default=True, help="What to compute on.")
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
 @config_options
-def main(data: Path | None, outdir: Path, preset_name: str, resume: str | None, device: str,
+def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None, device: str,
          dry_run: bool, **options: Any) -> None:
     """Train a progressive GAN, growing from 4x4 to the resolution of the dataset.
 
@@ -42,15 +45,18 @@ def main(data: Path | None, outdir: Path, preset_name: str, resume: str | None, 
     train.py --preset v2-1gpu --dry-run                   show the plan
     tensorboard --logdir runs                             watch
     """
-    if resume:
-        _resume(outdir, resume, data, device, given(options), dry_run=dry_run)
+    if not resume:
+        _start(outdir, preset or DEFAULT_PRESET, data, device, given(options), dry_run=dry_run)
+    elif preset:
+        raise UserError(f"A resumed run keeps its settings: leave --preset {preset} away, and "
+                        "name what is to change, e.g. --total-kimg 20000.")
     else:
-        _start(outdir, preset_name, data, device, given(options), dry_run=dry_run)
+        _resume(outdir, resume, data, device, given(options), dry_run=dry_run)
 
 
-def _start(outdir: Path, preset_name: str, data: Path | None, device: str,
+def _start(outdir: Path, preset: str, data: Path | None, device: str,
            options: dict[str, Any], *, dry_run: bool) -> None:
-    run = override(presets.preset(preset_name), options)
+    run = override(presets.preset(preset), options)
     if data is None:
         if not dry_run:
             raise UserError("Which images? Name a dataset with --data DIR; dataset_tool.py makes "
@@ -67,7 +73,7 @@ def _start(outdir: Path, preset_name: str, data: Path | None, device: str,
 
     chosen = choose(device)
     directory = run_directory.create(outdir, dataset.name, run)
-    _train(run, dataset, directory, device, state.create(run, chosen))
+    _train(run, dataset, directory, chosen, state.create(run, chosen))
 
 
 def _resume(outdir: Path, resume: str, data: Path | None, device: str,
@@ -92,9 +98,10 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
                         f"{'; '.join(different)}. Leave these options away, or start a new run.")
     if dry_run:
         return _print_plan(run)
-    state = load_state(files[-1], run, choose(device))
+    chosen = choose(device)
+    state = load_state(files[-1], run, chosen)
     run_directory.save_config(directory, run)
-    _train(run, dataset, directory, device, state)
+    _train(run, dataset, directory, chosen, state)
 
 
 def fit(run: Run, dataset: "Dataset", *, resolution_given: bool) -> Run:
@@ -119,25 +126,30 @@ def _print_plan(run: Run) -> None:
     click.echo(plan(run))
 
 
-def _train(run: Run, dataset: "Dataset", directory: Path, device: str,
+def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device",
            state: "TrainState") -> None:
     import torch
 
     from progan import __version__
-    from progan.runtime.devices import choose, describe, set_precision
+    from progan.runtime.devices import describe, set_precision
     from progan.runtime.log import Log
     from progan.training.loop import Session, train
     from progan.training.run_directory import LOG_FILE
 
-    chosen = choose(device)
     set_precision(run.precision)
     log = Log(directory / LOG_FILE)
-    log(f"progan {__version__}, torch {torch.__version__}, {describe(chosen)}")
+    log(f"progan {__version__}, torch {torch.__version__}, {describe(device)}")
     log(f"{directory}: {dataset.name}, {len(dataset)} images, "
         f"{dataset.resolution}x{dataset.resolution}x{dataset.channels}; preset {run.preset}; "
         f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}")
     if dataset.label_size and not run.data.conditional:
         log(f"The dataset has {dataset.label_size} classes, which are not used; "
             f"{option_name('conditional')} does.")
-    train(Session(run=run, dataset=dataset, directory=directory, device=chosen, log=log), state)
+    session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log)
+    try:
+        train(session, state)
+    except KeyboardInterrupt:
+        log(f"Stopped at kimg {state.kimg:.1f}. To go on from the last saved state: "
+            f"python train.py --resume {directory}")
+        raise
     log(f"Done. Make pictures: python generate.py --network {directory} --seeds 0-15 --outdir out")

@@ -77,16 +77,15 @@ class Prefetch:
 
     def __next__(self) -> Batch:
         start = time.perf_counter()
-        item = self._queue.get()
+        item = None if self._stop.is_set() else self._queue.get()
         self.wait_seconds += time.perf_counter() - start
-        if item is None:
-            raise StopIteration
-        if isinstance(item, BaseException):
-            raise item
-        return item.to(self._device)
+        if isinstance(item, Batch):
+            return item.to(self._device)
+        self._stop.set()
+        raise StopIteration if item is None else item
 
     def close(self) -> None:
-        """Stop reading ahead."""
+        """Stop reading ahead; there are no more batches then."""
         self._stop.set()
         self._thread.join()
 

@@ -24,7 +24,7 @@ class _Artist:
     seed: int
 
     def __call__(self, index: int) -> Sample:
-        from progan.data.portraits import draw
+        from progan.portraits import draw
 
         portrait = draw(index, self.resolution, self.seed)
         return Sample(portrait.image, portrait.landmarks)

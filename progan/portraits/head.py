@@ -11,8 +11,8 @@ from typing import Self, TypeAlias
 
 import numpy as np
 
-from progan.data.portraits.factors import Factors
-from progan.data.portraits.shapes import Array, at_least, root
+from progan.portraits.factors import Factors
+from progan.portraits.shapes import Array, at_least, root
 
 Point: TypeAlias = tuple[float, float]  # x, y
 

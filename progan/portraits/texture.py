@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from progan.data.portraits.chance import octets
-from progan.data.portraits.shapes import Array
+from progan.portraits.chance import octets
+from progan.portraits.shapes import Array
 
 LATTICE_SIDE = 64
 COARSEST_GRAIN = 64  # pixels per side of the first level of the grain

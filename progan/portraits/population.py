@@ -2,8 +2,8 @@
 
 from typing import get_args
 
-from progan.data.portraits.chance import Dice
-from progan.data.portraits.factors import (
+from progan.portraits.chance import Dice
+from progan.portraits.factors import (
     Background,
     Beard,
     BeardStyle,

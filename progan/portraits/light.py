@@ -5,8 +5,8 @@ from typing import Self
 
 import numpy as np
 
-from progan.data.portraits.factors import Colour, Light
-from progan.data.portraits.shapes import Array, at_least, planes_of, root
+from progan.portraits.factors import Colour, Light
+from progan.portraits.shapes import Array, at_least, planes_of, root
 
 WARM: Colour = (1.10, 1.0, 0.84)
 COOL: Colour = (0.92, 1.0, 1.12)

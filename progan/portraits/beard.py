@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from progan.data.portraits.canvas import Canvas
-from progan.data.portraits.factors import BeardStyle, Factors
-from progan.data.portraits.head import Head
-from progan.data.portraits.shapes import (
+from progan.portraits.canvas import Canvas
+from progan.portraits.factors import BeardStyle, Factors
+from progan.portraits.head import Head
+from progan.portraits.shapes import (
     Array,
     at_least,
     bump,

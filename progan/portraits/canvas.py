@@ -5,9 +5,9 @@ from typing import Self
 
 import numpy as np
 
-from progan.data.portraits.factors import Colour
-from progan.data.portraits.head import Head, Point
-from progan.data.portraits.shapes import Array, planes_of
+from progan.portraits.factors import Colour
+from progan.portraits.head import Head, Point
+from progan.portraits.shapes import Array, planes_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

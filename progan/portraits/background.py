@@ -1,8 +1,8 @@
 """What is behind the sitter, out of focus."""
 
-from progan.data.portraits.canvas import Canvas
-from progan.data.portraits.factors import Background
-from progan.data.portraits.shapes import bump, clamp
+from progan.portraits.canvas import Canvas
+from progan.portraits.factors import Background
+from progan.portraits.shapes import bump, clamp
 
 
 def paint_background(canvas: Canvas, background: Background) -> None:

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from progan.data.portraits.canvas import Canvas
-from progan.data.portraits.factors import Factors, Mouth
-from progan.data.portraits.head import Head, Point
-from progan.data.portraits.light import Lamp
-from progan.data.portraits.shapes import (
+from progan.portraits.canvas import Canvas
+from progan.portraits.factors import Factors, Mouth
+from progan.portraits.head import Head, Point
+from progan.portraits.light import Lamp
+from progan.portraits.shapes import (
     Array,
     at_least,
     bump,

@@ -1,0 +1,78 @@
+"""Multi-scale structural similarity of pairs of images (Wang et al. 2003; paper, section 5).
+
+Of two images x, y, with means, variances and covariance in a Gaussian window around each pixel:
+
+    l = (2 mx my + C1) / (mx² + my² + C1)        luminance
+    cs = (2 sxy + C2) / (sxx + syy + C2)         contrast and structure
+    MS-SSIM = mean(cs_1)^w1 … mean(cs_4)^w4 · mean(l_5 cs_5)^w5
+
+where scale k + 1 has half of the resolution of scale k. Means run over pixels and channels.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from metrics.draws import Draw, Size
+from metrics.filters import smooth
+from progan.errors import UserError
+
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest scale first
+WINDOW = 11  # px
+SIGMA = 1.5  # px, for the whole window; it shrinks with the window
+C1 = (0.01 * 255) ** 2
+C2 = (0.03 * 255) ** 2
+SMALLEST_SIDE = 2 ** (len(WEIGHTS) - 1)  # px: one pixel remains at the last scale
+
+
+def measure(images: Draw, reals: Draw, *, seed: int, device: torch.device) -> dict[str, float]:
+    """'MS-SSIM': the mean over the pairs (0, 1), (2, 3) … of the images; the reals do not count.
+
+    1 if all images are alike; about 0 if pairs have nothing in common.
+    """
+    pairs = torch.cat([ms_ssim(batch[0::2], batch[1::2]) for batch in images.batches(device)])
+    return {"MS-SSIM": float(pairs.mean())}
+
+
+def require(size: Size, num_images: int) -> None:
+    """Raise UserError unless the images make pairs and can be halved four times."""
+    if num_images % 2:
+        raise UserError(f"ms-ssim compares pairs of images, and {num_images} is an odd number. "
+                        f"Say --num-images {num_images - 1}.")
+    if size.height % SMALLEST_SIDE or size.width % SMALLEST_SIDE:
+        raise UserError(f"ms-ssim cannot measure images of {size}: both sides must be multiples "
+                        f"of {SMALLEST_SIDE}. Use images of 64x64 or 128x128, for example.")
+
+
+def ms_ssim(first: Tensor, second: Tensor) -> Tensor:
+    """Similarity of each pair: two float32 [N, C, H, W], 0…255 -> [N], at most 1."""
+    factors = []
+    for scale, weight in enumerate(WEIGHTS):
+        if scale:
+            first, second = F.avg_pool2d(first, 2), F.avg_pool2d(second, 2)
+        luminance, structure = ssim_terms(first, second)
+        last = scale == len(WEIGHTS) - 1
+        mean = (luminance * structure if last else structure).mean((1, 2, 3))
+        # Images that oppose each other have a negative mean, and no real power.
+        factors.append(mean.clamp(min=0) ** weight)
+    return torch.stack(factors).prod(0)
+
+
+def ssim_terms(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Luminance and contrast-structure around each pixel, two maps [N, C, H', W']."""
+    taps = gaussian(min(WINDOW, *first.shape[2:]))
+    mean_x, mean_y = smooth(first, taps), smooth(second, taps)
+    variances = (smooth(first.square() + second.square(), taps)
+                 - mean_x.square() - mean_y.square())
+    covariance = smooth(first * second, taps) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + C1) / (mean_x.square() + mean_y.square() + C1)
+    return luminance, (2 * covariance + C2) / (variances + C2)
+
+
+def gaussian(size: int) -> list[float]:
+    """Bell curve of the SSIM window along one axis, [size], with sum 1."""
+    sigma = SIGMA * size / WINDOW
+    bell = [math.exp(-(((i - (size - 1) / 2) / sigma) ** 2) / 2) for i in range(size)]
+    return [value / sum(bell) for value in bell]

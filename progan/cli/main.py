@@ -1,0 +1,21 @@
+"""progan: all doors behind one name."""
+
+import click
+
+from metrics.cli import main as metrics
+from progan import __version__
+from progan.cli.dataset import main as dataset
+from progan.cli.generate import main as generate
+from progan.cli.train import main as train
+from progan.door import DoorGroup
+
+
+@click.group(cls=DoorGroup)
+@click.version_option(__version__)
+def main() -> None:
+    """Progressive growing of GANs: from a folder of images to megapixel pictures."""
+
+
+for _name, _door in {"dataset": dataset, "train": train, "generate": generate,
+                     "metrics": metrics}.items():
+    main.add_command(_door, _name)

@@ -1,0 +1,230 @@
+"""python -m metrics from the outside."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from metrics.cli import main
+from metrics.names import DESCRIPTIONS
+from metrics.sources import open_source
+from metrics.table import METRICS
+from progan.cli.dataset import main as dataset_tool
+from progan.config import Network
+from progan.networks import Generator
+from progan.sampling.network_file import Snapshot, save_network
+
+ROOT = Path(__file__).resolve().parents[2]
+CPU = torch.device("cpu")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [*map(str, arguments), "--device", "cpu"])
+
+
+def refusal(*arguments: object) -> str:
+    """What a refused command says, on one line."""
+    result = run(*arguments)
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    return " ".join(result.stderr.split())
+
+
+def noise(seed: int, count: int, side: int, channels: int = 3) -> np.ndarray:
+    shape = (count, side, side, channels)
+    return np.random.RandomState(seed).randint(0, 256, shape).astype(np.uint8)
+
+
+def save(folder: Path, images: np.ndarray) -> Path:
+    folder.mkdir()
+    for number, pixels in enumerate(images):
+        Image.fromarray(pixels.squeeze()).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders `fakes` (10 images 32x32), `reals` (24), `small` (12, 16x16), `grey`, and others."""
+    root = tmp_path_factory.mktemp("metrics")
+    save(root / "fakes", noise(0, 10, 32))
+    # Blocks of four pixels: swd normalises contrast, so another texture has to tell them apart.
+    reals = save(root / "reals", noise(1, 24, 8).repeat(4, 1).repeat(4, 2))
+    save(root / "small", noise(2, 12, 16))
+    save(root / "grey", noise(3, 12, 32, 1))
+    with zipfile.ZipFile(root / "reals.zip", "w") as archive:
+        for path in sorted(reals.iterdir()):
+            archive.write(path, f"inside/{path.name}")
+    result = CliRunner().invoke(dataset_tool, ["create-from-images", "--source", str(reals),
+                                               "--dest", str(root / "dataset")])
+    assert result.exit_code == 0, result.output
+    return root
+
+
+@pytest.fixture(scope="module")
+def network(place: Path) -> Path:
+    """A run directory whose network was trained to 16x16 of 32x32."""
+    generator = Generator(Network(resolution=32, latent_size=8, fmap_base=64, fmap_max=8))
+    path = place / "run" / "network-snapshot-000001.safetensors"
+    path.parent.mkdir()
+    save_network(path, Snapshot(generator=generator, level=4, alpha=0.5, images_seen=1000))
+    return path.parent
+
+
+def values(path: Path) -> dict[tuple[str, str], dict]:
+    """The values in a JSON lines file, by row and metric."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return {(line["row"], line["metric"]): line["values"] for line in lines}
+
+
+def test_two_folders_are_compared_by_all_metrics(place):
+    result = run("--images", place / "fakes", "--reference", place / "reals")
+    assert result.exit_code == 0, result.output
+    title, header, images, reals = result.stdout.splitlines()
+    assert title.startswith(f"images: {place}/fakes   reals: {place}/reals   size: 32x32x3")
+    assert header.split() == ["images", "SWDx1e3_32", "SWDx1e3_16", "SWDx1e3_avg", "MS-SSIM"]
+    assert images.startswith("images against reals") and reals.startswith("reals against reals")
+    assert [line.split()[3] for line in (images, reals)] == ["10", "10"]
+
+
+@pytest.mark.parametrize("reals", ["reals", "reals.zip", "dataset"])
+def test_folder_zip_and_dataset_hold_the_same_images(place, tmp_path, reals):
+    run("swd", "--images", place / "fakes", "--reference", place / reals, "--json",
+        tmp_path / "one.jsonl")
+    run("swd", "--images", place / "fakes", "--reference", place / "reals", "--json",
+        tmp_path / "two.jsonl")
+    assert len(values(tmp_path / "one.jsonl")) == 2
+    assert values(tmp_path / "one.jsonl") == values(tmp_path / "two.jsonl")
+
+
+def test_images_from_afar_are_further_than_the_baseline(place, tmp_path):
+    file = tmp_path / "new" / "lines.jsonl"
+    result = run("ms_ssim", "swd", "--images", place / "fakes", "--reference", place / "dataset",
+                 "--repeats", 3, "--json", file)
+    assert result.stdout.count("±") == 8
+    found = values(file)
+    assert list(found) == [(row, metric) for row in ("images against reals", "reals against reals")
+                           for metric in ("ms-ssim", "swd")]
+    spread = found["images against reals", "swd"]["SWDx1e3_16"]
+    assert spread["std"] > 0
+    assert spread["mean"] > found["reals against reals", "swd"]["SWDx1e3_16"]["mean"]
+
+
+def test_lines_are_appended_and_say_how_they_were_made(place, tmp_path):
+    for seed in (5, 6):
+        run("ms-ssim", "--images", place / "fakes", "--reference", place / "reals", "--num-images",
+            8, "--seed", seed, "--json", tmp_path / "lines.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
+    assert [line["seed"] for line in lines] == [5, 5, 6, 6]
+    assert {(line["num_images"], tuple(line["size"])) for line in lines} == {(8, (32, 32, 3))}
+    assert lines[0]["values"] != lines[2]["values"]
+    assert lines[0]["values"]["MS-SSIM"]["std"] is None
+
+
+def test_a_baseline_of_fewer_images_is_pointed_out(place):
+    result = run("swd", "--images", place / "dataset", "--reference", place / "reals",
+                 "--num-images", 24)
+    assert "compare with --num-images 12" in result.stdout
+
+
+def test_a_network_meets_the_level_of_the_dataset_that_it_was_trained_on(place, network):
+    for path in (network, network / "network-snapshot-000001.safetensors"):
+        result = run("--network", path, "--data", place / "dataset")
+        assert result.exit_code == 0, result.output
+        assert "size: 16x16x3" in result.stdout
+        assert "images against reals      12" in result.stdout
+
+
+def test_a_network_draws_what_generate_draws(network, tmp_path):
+    from progan.cli.generate import main as generate
+
+    CliRunner().invoke(generate, ["--network", str(network), "--seeds", "0-2", "--outdir",
+                                  str(tmp_path), "--device", "cpu"])
+    pictures = [np.asarray(Image.open(path)) for path in sorted(tmp_path.iterdir())]
+    np.testing.assert_array_equal(open_source(network, CPU).read(np.arange(3)), pictures)
+
+
+def test_what_to_measure_must_be_said_once(place, network):
+    fakes, reals = place / "fakes", place / "reals"
+    assert "What to measure?" in refusal("--data", reals)
+    assert "What to measure?" in refusal("--data", reals, "--images", fakes, "--network", network)
+    assert "Measure against what?" in refusal("--images", fakes)
+    assert "Measure against what?" in refusal("--images", fakes, "--data", reals, "--reference",
+                                              reals)
+
+
+def test_sizes_that_differ_are_both_named(place):
+    said = refusal("--images", place / "fakes", "--reference", place / "small")
+    assert "32x32x3" in said and "16x16x3" in said and "--resolution" in said
+    said = refusal("--images", place / "fakes", "--reference", place / "grey")
+    assert "32x32x3" in said and "32x32x1" in said
+
+
+def test_too_many_images_are_refused(place):
+    said = refusal("--images", place / "fakes", "--reference", place / "reals", "--num-images", 12)
+    assert "fakes has 10 images, and 12 are asked for. Say --num-images 10" in said
+
+
+def test_odd_numbers_are_refused_by_the_metric_that_needs_pairs(place):
+    arguments = ("--images", place / "fakes", "--reference", place / "reals", "--num-images", 9)
+    assert "odd number" in refusal("ms-ssim", *arguments)
+    assert run("swd", *arguments).exit_code == 0
+
+
+def test_too_few_reals_are_refused(place, tmp_path):
+    save(tmp_path / "three", noise(0, 3, 32))
+    said = refusal("--images", place / "fakes", "--reference", tmp_path / "three")
+    assert "three has only 3 images" in said
+
+
+def test_what_is_no_image_is_named(place, tmp_path):
+    save(tmp_path / "broken", noise(0, 6, 32))
+    (tmp_path / "broken" / "3.png").write_bytes(b"not a picture")
+    said = refusal("--images", tmp_path / "broken", "--reference", place / "reals",
+                   "--num-images", 6)
+    assert "Cannot read 3.png in" in said and "Repair or remove it" in said
+    Image.new("RGB", (32, 48)).save(tmp_path / "broken" / "3.png")
+    said = refusal("--images", tmp_path / "broken", "--reference", place / "reals",
+                   "--num-images", 6)
+    assert "0.png is 32x32x3" in said and "3.png is 48x32x3" in said
+
+
+@pytest.mark.parametrize(("name", "reason"), [
+    ("absent", "There is no"), ("empty", "There is no image in"), ("text.txt", "neither a zip"),
+    ("fake.safetensors", "not a network file")])
+def test_paths_that_hold_no_images_are_refused(place, tmp_path, name, reason):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.txt").write_text("words")
+    (tmp_path / "fake.safetensors").write_text("words")
+    assert reason in refusal("--images", place / "fakes", "--reference", tmp_path / name)
+
+
+def test_a_network_is_no_reference(place, network):
+    said = refusal("--images", place / "small", "--reference", network)
+    assert "is a network. Name the real images" in said
+
+
+def test_unknown_metrics_are_answered_with_the_known_ones(place):
+    result = run("swdd", "--images", place / "fakes", "--reference", place / "reals")
+    assert result.exit_code == 2
+    assert "swd" in result.stderr and "ms-ssim" in result.stderr
+
+
+def test_the_table_has_all_names():
+    assert list(METRICS) == list(DESCRIPTIONS)
+
+
+def test_help_is_quick():
+    script = ("import sys, runpy; sys.argv[1:] = ['--help']\n"
+              "try: runpy.run_module('metrics', run_name='__main__')\n"
+              "finally: print(sorted({'torch', 'numpy', 'scipy'} & set(sys.modules)))")
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True,
+                            text=True)
+    assert "ms-ssim" in result.stdout
+    assert result.stdout.splitlines()[-1] == "[]", result.stdout

@@ -1,0 +1,80 @@
+"""MS-SSIM against the official code and against SciPy."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from metrics import ms_ssim
+from metrics.draws import Draw, Size
+from progan.errors import UserError
+from tests.reference import paper_metrics
+
+CPU = torch.device("cpu")
+RANDOM = np.random.RandomState(0)
+
+
+def measure(images: np.ndarray) -> float:
+    """MS-SSIM of uint8 [N, C, H, W]."""
+    nhwc = images.transpose(0, 2, 3, 1)
+    draw = Draw(len(nhwc), Size(*nhwc.shape[1:]), lambda rows: nhwc[rows])
+    return ms_ssim.measure(draw, draw, seed=0, device=CPU)["MS-SSIM"]
+
+
+def alike(side: int, channels: int = 3, count: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of images, from nearly equal to independent: uint8 [N, C, side, side] each."""
+    first, other = RANDOM.randint(0, 256, (2, count, channels, side, side))
+    weight = np.linspace(0.1, 1, count)[:, None, None, None]
+    return first.astype(np.uint8), ((1 - weight) * first + weight * other).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", ["reals", "fakes"])
+def test_ms_ssim_is_the_official_one(shared, name):
+    expected = json.loads((shared / "golden" / "metrics_shared.json").read_text())["ms_ssim"][name]
+    with np.load(shared / "golden" / "metrics_shared_images.npz") as arrays:
+        assert measure(arrays[name]) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(("side", "channels"), [(16, 3), (32, 1), (96, 4)])
+def test_pairs_equal_scipy(side, channels):
+    first, second = alike(side, channels)
+    ours = ms_ssim.ms_ssim(torch.from_numpy(first).float(), torch.from_numpy(second).float())
+    expected = paper_metrics.ms_ssim(first, second)
+    np.testing.assert_allclose(ours, expected, atol=2e-5)
+    assert expected[0] > 0.9 > 0.5 > expected[-1], "the pairs should be of all kinds"
+
+
+def test_equal_images_are_alike_in_full():
+    images = alike(64)[0]
+    assert measure(np.concatenate([images[:1], images[:1]])) == pytest.approx(1, abs=1e-5)
+
+
+def test_opposite_images_have_nothing_in_common():
+    image = alike(64)[0][:1]
+    assert measure(np.concatenate([image, 255 - image])) == 0
+
+
+def test_neighbours_are_pairs_also_across_batches():
+    first, second = alike(16, 1, count=300)
+    mixed = np.stack([first, second], axis=1).reshape(600, 1, 16, 16)
+    assert measure(mixed) == pytest.approx(paper_metrics.ms_ssim(first, second).mean(), abs=2e-5)
+
+
+def test_window_is_a_bell_of_sum_one():
+    bell = ms_ssim.gaussian(11)
+    assert sum(bell) == pytest.approx(1)
+    assert bell == bell[::-1]
+    assert bell[6] / bell[5] == pytest.approx(np.exp(-1 / (2 * 1.5**2)))
+
+
+def test_odd_numbers_are_refused():
+    with pytest.raises(UserError, match="odd number. Say --num-images 6"):
+        ms_ssim.require(Size(64, 64, 3), 7)
+    ms_ssim.require(Size(64, 64, 3), 8)
+
+
+@pytest.mark.parametrize("size", [Size(8, 8, 3), Size(64, 72, 3), Size(72, 64, 3)])
+def test_sizes_that_cannot_be_halved_are_refused(size):
+    with pytest.raises(UserError, match="multiples of 16"):
+        ms_ssim.require(size, 2)
