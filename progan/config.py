@@ -6,6 +6,7 @@ written here and nowhere else. `level` is log2(resolution), so 4x4 is level 2.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -169,8 +170,8 @@ class Run:
 
     preset: str = setting("custom", "Preset that the run started from.", option=False)
     seed: int = setting(0, "Seed of every random number in the run.", low=0)
-    precision: str = setting("fp32", "Arithmetic of the networks.",
-                             choices=("fp32", "tf32", "bf16"))
+    precision: str = setting("fp32", "Arithmetic of the networks; tf32 is faster on CUDA, and "
+                             "coarser.", choices=("fp32", "tf32"))
     network: Network = field(default_factory=Network)
     growth: Growth = field(default_factory=Growth)
     objective: Objective = field(default_factory=Objective)
@@ -196,6 +197,8 @@ def settings(section: Any) -> list[dataclasses.Field[Any]]:
 
 def override(run: Run, values: Mapping[str, Any]) -> Run:
     """Return `run` with some fields, named without their section, replaced."""
+    known = {f.name for section in (Run, *SECTIONS.values()) for f in settings(section)}
+    _require_known(set(values) - known, "")
     nested = {}
     for name, section in SECTIONS.items():
         own = {f.name: values[f.name] for f in settings(section) if f.name in values}
@@ -213,17 +216,15 @@ def from_dict(values: Mapping[str, Any]) -> Run:
     """Return the run that `to_dict` described; settings younger than the file get their default."""
     nested = {name: section_from_dict(section, values.get(name, {}))
               for name, section in SECTIONS.items()}
-    own = {f.name: values[f.name] for f in settings(Run) if f.name in values}
+    own = {name: value for name, value in values.items() if name not in SECTIONS}
+    _require_known(set(own) - {f.name for f in settings(Run)}, "")
     return Run(**own, **nested)
 
 
 def section_from_dict(section: type[T], values: Mapping[str, Any]) -> T:
     """Build one section; raise UserError for a setting that it does not have."""
-    known = {item.name for item in settings(section)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise UserError(f"Unknown {section.__name__.lower()} settings: {', '.join(unknown)}. "
-                        "The file was written by another version of progan.")
+    _require_known(set(values) - {item.name for item in settings(section)},
+                   f"{section.__name__.lower()} ")
     return section(**{name: _frozen(value) for name, value in values.items()})
 
 
@@ -254,9 +255,17 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
+def _require_known(unknown: set[str], kind: str) -> None:
+    if unknown:
+        raise UserError(f"There are no {kind}settings called {', '.join(sorted(unknown))}; "
+                        "another version of progan may have them.")
+
+
 def _validate(section: Any) -> None:
     for item in settings(type(section)):
         value, name = getattr(section, item.name), option_name(item.name)
+        if not _is_a(value, item.type):
+            raise UserError(f"{name} cannot be {value!r}.")
         if item.metadata["resolution"]:
             require_resolution(value, name)
         if item.metadata["choices"] and value not in item.metadata["choices"]:
@@ -266,12 +275,26 @@ def _validate(section: Any) -> None:
             _require_range(number, name, item.metadata["low"], item.metadata["high"])
 
 
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether a value fits the annotation of its field; an int is a float too, a bool is no int."""
+    if kind in (IntAt, FloatAt):
+        number = int if kind is IntAt else float
+        return isinstance(value, tuple) and all(
+            isinstance(row, tuple) and len(row) == 2 and _is_a(row[0], int)
+            and _is_a(row[1], number) for row in value)
+    if kind is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return type(value) is kind
+
+
 def _numbers(value: Any, name: str) -> list[float]:
     """The numbers whose range counts: the value itself, or the right side of each table row."""
     if not isinstance(value, tuple):
         return [value] if isinstance(value, (int, float)) else []
     for resolution, _ in value:
         require_resolution(resolution, f"Each resolution in {name}")
+    if len(dict(value)) < len(value):
+        raise UserError(f"{name} names a resolution twice.")
     return [number for _, number in value]
 
 

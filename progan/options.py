@@ -57,7 +57,8 @@ def _offered() -> list[Field[Any]]:
 def _option(field: Field[Any]) -> Callable[[F], F]:
     name, text = option_name(field.name), field.metadata["text"]
     if field.type is bool:
-        return click.option(f"{name}/--no-{name[2:]}", field.name, default=None, help=text)
+        return click.option(f"{name}/--no-{name[2:]}", field.name, default=None,
+                            help=f"{text} {_shown(field)}")
     kind = TYPES[field.type]
     if field.metadata["choices"]:
         kind = click.Choice(field.metadata["choices"])
@@ -66,6 +67,8 @@ def _option(field: Field[Any]) -> Callable[[F], F]:
 
 def _shown(field: Field[Any]) -> str:
     value = field.default
+    if isinstance(value, bool):
+        return "[default: on]" if value else "[default: off]"
     if isinstance(value, tuple):
         value = ",".join(f"{resolution}:{number}" for resolution, number in value) or "none"
     return f"[default: {value:g}]" if isinstance(value, float) else f"[default: {value}]"

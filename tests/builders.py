@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from progan.config import Run, override
+from progan.config import Network, Run, override
 from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample
 from progan.data.writer import write_dataset
+from progan.networks import Generator
+from progan.sampling.network_file import Snapshot
+from progan.training.state import initialize
 
 TINY: dict[str, object] = dict(
     resolution=16, latent_size=8, fmap_base=64, fmap_max=8, total_kimg=7.5, training_kimg=1.5,
@@ -43,3 +46,13 @@ def noise_dataset(dest: Path, *, resolution: int = 16, channels: int = 3, count:
         labels=np.arange(count) % classes if classes else None,
         label_names=tuple(f"class-{index}" for index in range(classes))), dest, options={})
     return Dataset.open(dest)
+
+
+def tiny_snapshot(label_names: tuple[str, ...] = (), *, channels: int = 3, level: int = 4,
+                  alpha: float = 1.0) -> Snapshot:
+    """A generator of 16x16 with seeded weights."""
+    generator = Generator(Network(resolution=16, latent_size=8, fmap_base=64, fmap_max=8,
+                                  channels=channels, label_size=len(label_names)))
+    initialize(generator, 5, "generator")
+    return Snapshot(generator=generator.requires_grad_(False), level=level, alpha=alpha,
+                    images_seen=1_234_000, label_names=label_names)

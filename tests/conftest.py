@@ -1,8 +1,18 @@
 """Fixtures for all tests."""
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples every time, and no limit of time that a busy machine could break.
+settings.register_profile("house", derandomize=True, deadline=None)
+settings.load_profile("house")
+
+# Several test processes with several threads each would wait for each other; set before torch
+# is imported, and inherited by the scripts that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from progan.cli.group import Door, DoorGroup
+from progan.door import Door, DoorGroup
 from progan.errors import UserError
 
 

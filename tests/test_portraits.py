@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import progan.data.portraits as portraits
-from progan.data.portraits import Factors, draw, factors, paint
+import progan.portraits as portraits
+from progan.portraits import Factors, draw, factors, paint
 
 RESOLUTIONS = [4, 8, 16, 32, 64, 128, 256]
 

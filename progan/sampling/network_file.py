@@ -38,7 +38,7 @@ def save_network(path: Path, snapshot: Snapshot) -> None:
         "format": FORMAT, "version": FORMAT_VERSION, "network": asdict(snapshot.generator.config),
         "level": snapshot.level, "alpha": snapshot.alpha, "images_seen": snapshot.images_seen,
         "label_names": snapshot.label_names}
-    weights = {name: tensor.detach().cpu().contiguous()
+    weights = {name: tensor.detach().cpu().float().contiguous()
                for name, tensor in snapshot.generator.state_dict().items()}
     with replaced(path) as temporary:
         save_file(weights, temporary, {"progan": json.dumps(header)})
@@ -47,17 +47,18 @@ def save_network(path: Path, snapshot: Snapshot) -> None:
 def load_network(path: Path, device: torch.device) -> Snapshot:
     """Read a network file; raises UserError if it is not one of ours."""
     header, weights = _read(path, device)
-    if header["version"] != FORMAT_VERSION:
-        raise UserError(f"{path} has network format version {header['version']}; this progan reads "
-                        f"version {FORMAT_VERSION}. Use the progan that wrote it.")
-    generator = Generator(section_from_dict(Network, header["network"])).to(device)
+    if header.get("version") != FORMAT_VERSION:
+        raise UserError(f"{path} has network format version {header.get('version')}; this progan "
+                        f"reads version {FORMAT_VERSION}. Use the progan that wrote it.")
     try:
+        generator = Generator(section_from_dict(Network, header["network"])).to(device)
         generator.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(f"{path} is damaged: its weights do not fit its own header.") from error
-    return Snapshot(generator=generator.requires_grad_(False), level=header["level"],
-                    alpha=header["alpha"], images_seen=header["images_seen"],
-                    label_names=tuple(header["label_names"]))
+        return Snapshot(generator=generator.requires_grad_(False), level=int(header["level"]),
+                        alpha=float(header["alpha"]), images_seen=int(header["images_seen"]),
+                        label_names=tuple(header["label_names"]))
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise UserError(f"{path} is damaged: its header does not describe its weights. Take "
+                        "another snapshot of the run.") from error
 
 
 def find_network(path: Path) -> Path:
@@ -89,7 +90,9 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, t
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
             header = json.loads((file.metadata() or {})["progan"])
+            if header["format"] != FORMAT:
+                raise ValueError(f"format {header['format']!r}")
             return header, {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a network file of progan. Network files are called "
                         f"{PREFIX}<kimg>{SUFFIX} and lie in the directory of a run.") from error

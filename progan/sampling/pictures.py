@@ -51,6 +51,8 @@ def from_file(snapshot: Snapshot, path: Path) -> Wish:
         found = f"{array.dtype} {list(array.shape)}" if isinstance(array, np.ndarray) else "archive"
         raise UserError(f"{path} holds {found}; this network takes latents of float32 "
                         f"[N, {config.latent_size}].")
+    if not np.isfinite(array).all():
+        raise UserError(f"{path} holds numbers that are not finite (NaN or infinity).")
     rows = range(len(array))
     return Wish(tuple(f"latent{row:04d}" for row in rows),
                 torch.from_numpy(array.astype(np.float32)), seed_labels(rows, config.label_size))

@@ -27,7 +27,7 @@ class Meter:
     def take(self) -> tuple[dict[str, float], int, float]:
         """Return the means, the images and the seconds since the last `restart`."""
         names = sorted(self._sums)
-        sums = torch.stack([self._sums[name].double() for name in names]).tolist() if names else []
+        sums = torch.stack([self._sums[name] for name in names]).tolist() if names else []
         means = {name: total / self._counts[name] for name, total in zip(names, sums, strict=True)}
         return means, self._images, time.perf_counter() - self._start
 

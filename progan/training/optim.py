@@ -10,9 +10,8 @@ from progan.config import Optim
 
 def adam(parameters: Iterable[nn.Parameter], config: Optim) -> torch.optim.Adam:
     """Adam as in appendix A.1; its learning rate is set before each update."""
-    parameters = list(parameters)
     return torch.optim.Adam(parameters, lr=0.0, betas=(config.beta1, config.beta2),
-                            eps=config.epsilon, fused=parameters[0].device.type != "mps")
+                            eps=config.epsilon, fused=True)
 
 
 def update(optimizer: torch.optim.Adam, loss: Tensor, rate: float) -> Tensor:

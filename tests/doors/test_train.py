@@ -228,6 +228,9 @@ class TestMistakes:
         text = message(train("--resume", whole, "--fmap-max", 4, "--no-pixel-norm"))
         assert "fmap_max: 8 -> 4" in text and "pixel_norm: True -> False" in text
 
+    def test_resume_with_a_preset(self, whole: Path) -> None:
+        assert "leave --preset demo away" in message(train("--resume", whole, "--preset", "demo"))
+
     def test_resume_from_a_damaged_state(self, whole: Path, tmp_path: Path) -> None:
         run = crashed_copy(whole, tmp_path, 2)
         newest = states(run)[-1]

@@ -82,7 +82,8 @@ def test_discriminator(golden, lod, images):
 @pytest.mark.parametrize("lod", LODS)
 def test_discriminator_unfused(golden, lod):
     scores = judge(golden, lod, golden["images"], fused_scaling=False)
-    np.testing.assert_allclose(scores, golden[f"D_scores_unfused/lod{lod}"][:, 0], rtol=0, atol=1e-5)
+    expected = golden[f"D_scores_unfused/lod{lod}"][:, 0]
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("group", [2, 8, 16])
@@ -95,7 +96,8 @@ def test_stddev_groups(golden, group):
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_batches_smaller_than_or_equal_to_the_group(golden, count):
     scores = judge(golden, 0.4, golden["images"][:count])
-    np.testing.assert_allclose(scores, golden[f"D_scores_batch{count}/lod0.4"][:, 0], rtol=0, atol=1e-5)
+    expected = golden[f"D_scores_batch{count}/lod0.4"][:, 0]
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5)
 
 
 def test_generator_batch_of_three(golden):

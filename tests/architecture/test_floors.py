@@ -1,0 +1,214 @@
+"""The plan of the house: imports go down only, and rooms on one floor are strangers."""
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# From the ground up. A room sees itself and what is below; only the files of the open floor may
+# import each other. `progan` stands for progan/__init__.py, which holds the version.
+FLOORS = {
+    "ground": ("progan", "errors"),
+    "F0": ("ops", "runtime"),
+    "F1": ("config", "presets", "options", "schedule", "images", "door", "portraits"),
+    "F2": ("networks", "objectives", "augment", "data"),
+    "F3": ("diagnosis", "sampling", "interop"),
+    "F4": ("training", "metrics"),
+    "F5": ("cli",),
+    "doors": ("train", "generate", "dataset_tool"),
+}
+OPEN_FLOOR = "F1"
+HEIGHTS = {floor: height for height, floor in enumerate(FLOORS)}
+FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
+SCRIPTS = FLOORS["doors"]
+
+DRAWERS = {"utils", "util", "misc", "common", "helpers", "base", "manager"}
+CONTAINERS = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
+CONTAINER_TYPES = {"list", "dict", "set", "bytearray", "deque", "defaultdict", "Counter"}
+
+
+def name_of(path: Path) -> str:
+    """progan/networks/__init__.py -> 'progan.networks.__init__'."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+PATHS = sorted([*ROOT.glob("*.py"), *ROOT.glob("progan/**/*.py"), *ROOT.glob("metrics/**/*.py")])
+SOURCES = {name_of(path): path.read_text("utf-8") for path in PATHS}
+
+
+def room_of(module: str) -> str:
+    """'progan.networks.layers' -> 'networks', 'metrics.swd' -> 'metrics', 'train' -> 'train'."""
+    first, *rest = module.removesuffix(".__init__").split(".")
+    return rest[0] if first == "progan" and rest else first
+
+
+def imports(module: str, source: str) -> Iterator[str]:
+    """Every module that the source names in an import, wherever in the file it stands."""
+    package = module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parent = "." * node.level + (node.module or "")
+            parent = importlib.util.resolve_name(parent, package) if node.level else parent
+            # 'from progan import schedule' names a room; 'from progan import __version__' does not.
+            yield from ({f"progan.{alias.name}" for alias in node.names
+                         if not alias.name.startswith("__")} or {parent}
+                        if parent == "progan" else {parent})
+
+
+def is_ours(module: str) -> bool:
+    return module.split(".")[0] in ("progan", "metrics", *SCRIPTS)
+
+
+def forbidden_imports(module: str, source: str) -> list[str]:
+    """What the source imports from its own floor's other rooms, from above, or from nowhere."""
+    room = room_of(module)
+    if room not in FLOOR_OF:
+        return [f"{module}: the room {room!r} has no floor; put it into FLOORS in {__file__}"]
+    faults = []
+    for target in filter(is_ours, imports(module, source)):
+        other = room_of(target)
+        if other not in FLOOR_OF:
+            faults.append(f"{module} imports {target}, whose room {other!r} has no floor")
+            continue
+        here, there = FLOOR_OF[room], FLOOR_OF[other]
+        if room == other or here == there == OPEN_FLOOR or HEIGHTS[there] < HEIGHTS[here]:
+            continue
+        where = "a stranger on its own floor" if there == here else "from above"
+        faults.append(f"{module} ({here}) imports {target} ({there}): {where}")
+    return faults
+
+
+def cycle(sources: dict[str, str]) -> list[str]:
+    """Modules that import each other in a circle when they are loaded; [] if none do."""
+    known = {name.removesuffix(".__init__") for name in sources}
+    graph = {}
+    for name, source in sources.items():
+        # What is imported inside of functions, or for type checkers only, comes later or never.
+        at_once = [node for node in ast.parse(source).body
+                   if isinstance(node, (ast.Import, ast.ImportFrom))]
+        targets = imports(name, "\n".join(map(ast.unparse, at_once)))
+        graph[name.removesuffix(".__init__")] = set(targets) & known
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1]
+        return circle
+    return []
+
+
+def bad_habits(module: str, source: str) -> list[str]:
+    """Globals that are rebound, mutable defaults, imports by string, torchvision, drawers."""
+    faults = [f"{module}: a module called {part!r} holds anything; name its one subject"
+              for part in module.split(".") if part in DRAWERS]
+    faults += [f"{module} imports {target}, which a CPU-only torch cannot"
+               for target in imports(module, source) if target.split(".")[0] == "torchvision"]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Global):
+            faults.append(f"{module}:{node.lineno}: global {', '.join(node.names)}")
+        elif isinstance(node, (ast.Name, ast.Attribute)) and called(node) in (
+                "__import__", "import_module"):
+            faults.append(f"{module}:{node.lineno}: an import by a string")
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+            faults += [f"{module}:{value.lineno}: a mutable default"
+                       for value in defaults if is_mutable(value)]
+    return faults
+
+
+def is_mutable(value: ast.expr) -> bool:
+    return isinstance(value, CONTAINERS) or (
+        isinstance(value, ast.Call) and called(value.func) in CONTAINER_TYPES)
+
+
+def called(function: ast.expr) -> str:
+    """The last part of a name: 'collections.deque' -> 'deque'."""
+    return getattr(function, "attr", getattr(function, "id", ""))
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_imports_go_down_only(module: str) -> None:
+    assert forbidden_imports(module, SOURCES[module]) == []
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_house_rules_are_kept(module: str) -> None:
+    assert bad_habits(module, SOURCES[module]) == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert cycle(SOURCES) == []
+
+
+def test_the_whole_house_is_read() -> None:
+    some = {"progan.config", "progan.networks.__init__", "progan.cli.train", "train"}
+    assert some <= set(SOURCES)
+    assert set(SCRIPTS) == {path.stem for path in ROOT.glob("*.py")}
+
+
+@pytest.mark.parametrize(("module", "source"), [
+    ("progan.networks.layers", "from progan.config import Network"),
+    ("progan.networks.layers", "import progan.networks.generator"),
+    ("progan.networks.layers", "from .generator import Generator"),
+    ("progan.presets", "from progan.config import Run"),
+    ("progan.ops.fade", "from progan import __version__"),
+    ("progan.data.loader", "from progan import schedule"),
+    ("metrics.swd", "from progan.sampling.render import render"),
+    ("train", "from progan.cli.train import main"),
+    ("metrics.cli", "from progan.door import Door"),
+    ("progan.ops.fade", "import torch.nn.functional as F"),
+])
+def test_the_checker_lets_pass(module: str, source: str) -> None:
+    assert forbidden_imports(module, source) == []
+
+
+@pytest.mark.parametrize(("module", "source", "fault"), [
+    ("progan.ops.fade", "from progan.config import Network", "from above"),
+    ("progan.ops.fade", "from progan.runtime import files", "a stranger"),
+    ("progan.ops.fade", "from progan import schedule", "from above"),
+    ("progan.ops.fade", "from progan import __version__, schedule", "from above"),
+    ("progan.networks.layers", "import progan.objectives.labels as labels", "a stranger"),
+    ("progan.networks.layers", "from ..data import reader", "a stranger"),
+    ("progan.data.loader", "def f():\n    from progan.training import loop", "from above"),
+    ("progan.data.loader", "if TYPE_CHECKING:\n    from progan.sampling import x", "from above"),
+    ("progan.training.loop", "from metrics.swd import swd", "a stranger"),
+    ("progan.training.loop", "from progan.cli.train import main", "from above"),
+    ("progan.sampling.render", "import metrics", "from above"),
+    ("metrics.swd", "import train", "from above"),
+    ("metrics.cli", "from progan.cli.main import main", "from above"),
+    ("progan.attic.boxes", "", "the room 'attic' has no floor"),
+    ("progan.cli.train", "from progan.attic import boxes", "room 'attic' has no floor"),
+])
+def test_the_checker_finds_forbidden_imports(module: str, source: str, fault: str) -> None:
+    (found,) = forbidden_imports(module, source)
+    assert fault in found
+
+
+@pytest.mark.parametrize(("module", "source", "fault"), [
+    ("progan.utils", "", "'utils'"),
+    ("progan.data.helpers.crop", "", "'helpers'"),
+    ("progan.x", "def f():\n    global count", "global count"),
+    ("progan.x", "def f(x, y=[]): pass", "mutable default"),
+    ("progan.x", "def f(*, x={}): pass", "mutable default"),
+    ("progan.x", "f = lambda x=set(): x", "mutable default"),
+    ("progan.x", "async def f(x=collections.deque()): pass", "mutable default"),
+    ("progan.x", "def f():\n    from torchvision.utils import save_image", "torchvision"),
+    ("progan.x", "importlib.import_module(name)", "by a string"),
+])
+def test_the_checker_finds_bad_habits(module: str, source: str, fault: str) -> None:
+    (found,) = bad_habits(module, source)
+    assert fault in found
+
+
+def test_the_checker_finds_circles() -> None:
+    circle = {"progan.config": "import progan.presets",
+              "progan.presets": "from progan import config"}
+    assert set(cycle(circle)) == set(circle)
+    assert cycle({"progan.config": "def f():\n    import progan.presets",
+                  "progan.presets": "from progan import config"}) == []

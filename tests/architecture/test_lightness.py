@@ -1,0 +1,50 @@
+"""Doors answer before anything heavy is imported."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ("torch", "torchvision", "numpy", "PIL", "scipy", "tensorboard", "safetensors")
+DOORS = ("progan.cli.train", "progan.cli.generate", "progan.cli.dataset", "progan.cli.main",
+         "metrics.cli")
+PRESENT = [door for door in DOORS if (ROOT / f"{door.replace('.', '/')}.py").is_file()]
+
+OPTIONS = {
+    "train.py": ("--data", "--outdir", "--preset", "--resume", "--total-kimg", "--seed", "--device",
+                 "--precision", "--dry-run", "--batch-at", "--no-mirror"),
+    "generate.py": ("--network", "--seeds", "--latents", "--class", "--resolution", "--grid",
+                    "--outdir", "--device"),
+    "dataset_tool.py": ("create-from-images", "create-mnist", "create-cifar10", "create-demo",
+                        "info", "verify", "display"),
+}
+
+
+def python(*words: str) -> str:
+    """What a fresh Python prints; it must end well."""
+    result = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True,
+                            timeout=60)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def heavy_modules_after(statement: str) -> list[str]:
+    report = f"import sys; print(*(name for name in {HEAVY} if name in sys.modules))"
+    return python("-c", f"{statement}\n{report}").split()
+
+
+@pytest.mark.parametrize("door", PRESENT)
+def test_a_door_imports_nothing_heavy(door: str) -> None:
+    assert heavy_modules_after(f"import {door}") == []
+
+
+def test_heavy_modules_would_be_noticed() -> None:
+    assert "numpy" in heavy_modules_after("import progan.data.pyramid")
+
+
+@pytest.mark.parametrize("script", OPTIONS)
+def test_help_lists_the_options_of_a_door(script: str) -> None:
+    words = python(script, "--help").replace("/", " ").split()
+    assert [option for option in OPTIONS[script] if option not in words] == []

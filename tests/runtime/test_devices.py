@@ -1,0 +1,84 @@
+"""Devices are chosen by name, and say of themselves what a person wants to know."""
+
+import resource
+import sys
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from progan.errors import UserError
+from progan.runtime.devices import DEVICES, choose, describe, peak_memory_bytes, set_precision
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def settings_restored() -> Iterator[None]:
+    before = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
+    yield
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, mps: bool) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+
+@pytest.mark.parametrize(("cuda", "mps", "kind"), [
+    (True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")])
+def test_auto_prefers_cuda_then_mps(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, kind: str
+) -> None:
+    pretend(monkeypatch, cuda=cuda, mps=mps)
+    assert choose("auto").type == kind
+    assert choose("cpu") == CPU
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    pretend(monkeypatch, cuda=False, mps=False)
+    with pytest.raises(UserError, match=f"no {name} device .* Choose --device cpu, or auto"):
+        choose(name)
+
+
+def test_every_listed_name_can_be_chosen_where_it_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, cuda=True, mps=True)
+    assert {choose(name).type for name in DEVICES} == {"cpu", "cuda", "mps"}
+
+
+def test_a_device_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert describe(CPU) == f"cpu ({torch.get_num_threads()} threads)"
+    assert describe(torch.device("mps")) == "mps"
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
+    assert describe(torch.device("cuda")) == "cuda (NVIDIA H200)"
+
+
+@pytest.mark.parametrize(("precision", "tf32"), [("fp32", False), ("tf32", True)])
+def test_precision_lets_cuda_use_tf32_or_not(
+    settings_restored: None, precision: str, tf32: bool
+) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not tf32
+    set_precision(precision)
+    assert torch.backends.cuda.matmul.allow_tf32 is tf32
+    assert torch.backends.cudnn.allow_tf32 is tf32
+
+
+@pytest.mark.parametrize(("platform", "num_bytes"), [
+    ("linux", 2048 * 1024), ("darwin", 2048), ("win32", 0)])  # Linux counts in KiB
+def test_every_system_counts_in_units_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, platform: str, num_bytes: int
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=2048))
+    assert peak_memory_bytes(CPU) == num_bytes
+
+
+def test_a_process_with_torch_in_it_has_a_plausible_size() -> None:
+    assert 2**26 < peak_memory_bytes(CPU) < 2**38
+
+
+def test_cuda_counts_its_own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 12345)
+    assert peak_memory_bytes(torch.device("cuda")) == 12345

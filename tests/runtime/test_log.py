@@ -1,0 +1,47 @@
+"""Lines for people."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from progan.runtime.log import Log, human_seconds
+
+STAMPED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  (.*)")
+UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+def test_lines_are_shown_plain_and_kept_with_their_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = Log(tmp_path / "log.txt")
+    log("tick 1  128→256")
+    log("two\nlines")
+    assert capsys.readouterr().out == "tick 1  128→256\ntwo\nlines\n"
+    lines = (tmp_path / "log.txt").read_text("utf-8").splitlines()
+    assert [match[1] for line in lines if (match := STAMPED.fullmatch(line))] == [
+        "tick 1  128→256", "two", "lines"]
+
+
+def test_a_resumed_run_continues_its_log(tmp_path: Path) -> None:
+    for text in ("first", "second"):
+        Log(tmp_path / "log.txt")(text)
+    assert [line.split()[-1] for line in (tmp_path / "log.txt").read_text().splitlines()] == [
+        "first", "second"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [
+    (0, "0s"), (59.9, "59s"), (60, "1m 00s"), (187, "3m 07s"), (3599, "59m 59s"),
+    (3600, "1h 00m"), (3720, "1h 02m"), (86399, "23h 59m"), (86400, "1d 00h"),
+    (187200, "2d 04h"), (8640000, "100d 00h")])
+def test_times_are_written_in_two_units(seconds: float, text: str) -> None:
+    assert human_seconds(seconds) == text
+
+
+@given(st.floats(0, 10**8))
+def test_no_more_than_the_last_unit_is_lost(seconds: float) -> None:
+    parts = [(int(part[:-1]), UNIT_SECONDS[part[-1]]) for part in human_seconds(seconds).split()]
+    shown = sum(number * unit for number, unit in parts)
+    assert shown <= seconds < shown + parts[-1][1]

@@ -1,0 +1,150 @@
+"""Network files: the same network after the trip, and plain words for all other files."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from progan.errors import UserError
+from progan.sampling.network_file import (
+    Snapshot,
+    find_network,
+    fingerprint,
+    load_network,
+    save_network,
+)
+
+CPU = torch.device("cpu")
+NAME = "network-snapshot-001234.safetensors"
+
+
+@pytest.fixture
+def path(snapshot: Snapshot, tmp_path: Path) -> Path:
+    save_network(tmp_path / NAME, snapshot)
+    return tmp_path / NAME
+
+
+def rewritten(path: Path, change: Callable[[dict], None]) -> Path:
+    """The file with a changed header and the same weights."""
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["progan"])
+        weights = {name: file.get_tensor(name) for name in file.keys()}
+    change(header)
+    save_file(weights, path, {"progan": json.dumps(header)})
+    return path
+
+
+def test_a_network_survives_the_trip(with_classes: Snapshot, tmp_path: Path) -> None:
+    save_network(tmp_path / NAME, with_classes)
+    loaded = load_network(tmp_path / NAME, CPU)
+    assert loaded.generator.config == with_classes.generator.config
+    assert (loaded.level, loaded.alpha, loaded.images_seen, loaded.label_names) == (
+        4, 1.0, 1_234_000, ("3", "7", "1"))
+    ours, theirs = with_classes.generator.state_dict(), loaded.generator.state_dict()
+    assert list(ours) == list(theirs)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    z, labels = torch.randn(2, 8, generator=torch.Generator().manual_seed(0)), torch.eye(3)[:2]
+    assert torch.equal(loaded.generator(z, labels, 4), with_classes.generator(z, labels, 4))
+    assert not any(p.requires_grad for p in loaded.generator.parameters())
+
+
+def test_the_file_says_of_itself_what_it_is(path: Path) -> None:
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["progan"])
+        assert all(file.get_tensor(name).dtype == torch.float32 for name in file.keys())
+    assert (header["format"], header["version"], header["level"]) == ("progan network", 1, 4)
+    assert header["network"]["resolution"] == 16
+
+
+def test_a_failed_save_leaves_the_old_file(path: Path, snapshot: Snapshot) -> None:
+    old = path.read_bytes()
+    hopeless = Snapshot(generator=snapshot.generator, level=4, alpha=1.0, images_seen=0,
+                        label_names=(object(),))  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        save_network(path, hopeless)
+    assert path.read_bytes() == old
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("content", [b"", b"hello, I am text\n" * 20, b"\x80\x04}q\x00.", b"{}"])
+def test_other_files_are_not_network_files(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match="x.safetensors is not a network file of progan"):
+        load_network(tmp_path / "x.safetensors", CPU)
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"progan": "no JSON"}])
+def test_safetensors_of_others_are_not_network_files(
+    tmp_path: Path, metadata: dict[str, str] | None
+) -> None:
+    save_file({"weight": torch.zeros(2)}, tmp_path / "x.safetensors", metadata)
+    with pytest.raises(UserError, match="x.safetensors is not a network file of progan"):
+        load_network(tmp_path / "x.safetensors", CPU)
+
+
+@pytest.mark.parametrize("part", [0.001, 0.1, 0.5, 0.999])
+def test_truncated_files_are_refused(path: Path, part: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:int(len(content) * part)])
+    with pytest.raises(UserError, match="is not a network file of progan"):
+        load_network(path, CPU)
+
+
+def test_another_version_is_named(path: Path) -> None:
+    rewritten(path, lambda header: header.update(version=7))
+    with pytest.raises(UserError, match="format version 7; this progan reads version 1"):
+        load_network(path, CPU)
+
+
+def test_weights_that_do_not_fit_the_header_are_damage(path: Path) -> None:
+    rewritten(path, lambda header: header["network"].update(fmap_max=4))
+    with pytest.raises(UserError, match="is damaged: its header does not describe its weights"):
+        load_network(path, CPU)
+
+
+@pytest.mark.parametrize("header", ["{}", "[]", '{"version": 1}', "null", '"progan network"'])
+def test_a_header_that_is_none_is_refused(path: Path, header: str) -> None:
+    save_file({"x": torch.zeros(1)}, path, {"progan": header})
+    with pytest.raises(UserError, match="is not a network file of progan"):
+        load_network(path, CPU)
+
+
+@pytest.mark.parametrize("name", ["network", "level", "alpha", "images_seen", "label_names"])
+def test_a_header_with_a_gap_is_damage(path: Path, name: str) -> None:
+    rewritten(path, lambda header: header.pop(name))
+    with pytest.raises(UserError, match="is damaged"):
+        load_network(path, CPU)
+
+
+def test_settings_of_a_later_progan_are_named(path: Path) -> None:
+    rewritten(path, lambda header: header["network"].update(attention=True))
+    with pytest.raises(UserError, match="no network settings called attention"):
+        load_network(path, CPU)
+
+
+def test_a_file_or_the_newest_of_a_run_is_found(path: Path) -> None:
+    run = path.parent
+    for kimg in ("000007", "012000", "000999"):
+        (run / f"network-snapshot-{kimg}.safetensors").write_bytes(b"")
+    (run / "state-099999.pt").write_bytes(b"")
+    assert find_network(path) == path
+    assert find_network(run).name == "network-snapshot-012000.safetensors"
+
+
+def test_what_cannot_be_found_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="There is no .*nowhere. Name a network-snapshot"):
+        find_network(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="holds no network-snapshot-.*has written a snapshot"):
+        find_network(tmp_path)
+
+
+def test_a_fingerprint_is_of_the_content(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.write_bytes(path.read_bytes())
+    assert fingerprint(copy) == fingerprint(path)
+    copy.write_bytes(b"abc")
+    assert fingerprint(copy) == "ba7816bf8f01"  # SHA-256 of 'abc', FIPS 180-2

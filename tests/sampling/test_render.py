@@ -1,0 +1,60 @@
+"""Latents -> pictures, whatever the batches."""
+
+import numpy as np
+import pytest
+import torch
+
+from progan.networks import Generator
+from progan.sampling import render as rendering
+from progan.sampling.latents import seed_latents
+from progan.sampling.network_file import Snapshot
+from progan.sampling.render import MAX_BATCH, PIXELS_PER_BATCH, batches_of, render
+
+COUNT = MAX_BATCH + 7  # more than one batch
+NONE = torch.zeros(COUNT, 0)
+LATENTS = seed_latents(range(COUNT), 8)
+
+
+@pytest.fixture
+def generator(snapshot: Snapshot) -> Generator:
+    return snapshot.generator
+
+
+@pytest.mark.parametrize(("level", "alpha"), [(2, 1.0), (3, 1.0), (4, 0.3), (4, 1.0)])
+def test_a_picture_is_the_output_rounded(generator: Generator, level: int, alpha: float) -> None:
+    pictures = render(generator, LATENTS, NONE, level, alpha)
+    weight = None if alpha == 1 else torch.tensor(alpha)
+    output = generator(LATENTS, NONE, level, weight).numpy().transpose(0, 2, 3, 1)
+    expected = np.clip(np.rint(output * 127.5 + 127.5), 0, 255)
+    assert (pictures.dtype, pictures.shape) == (np.uint8, (COUNT, 2**level, 2**level, 3))
+    assert pictures.std() > 5
+    assert abs(pictures - expected).max() <= 1
+
+
+def test_a_picture_does_not_depend_on_its_batch(generator: Generator) -> None:
+    together = render(generator, LATENTS, NONE, 4).astype(int)
+    for index in (0, 5, MAX_BATCH - 1, MAX_BATCH, COUNT - 1):
+        alone = render(generator, LATENTS[index:index + 1], NONE[:1], 4)
+        assert abs(together[index] - alone[0]).max() <= 1
+
+
+def test_batches_come_in_order_and_are_small(generator: Generator) -> None:
+    batches = list(batches_of(generator, LATENTS, NONE, 3))
+    assert [len(batch) for batch in batches] == [MAX_BATCH, 7]
+    np.testing.assert_array_equal(np.concatenate(batches), render(generator, LATENTS, NONE, 3))
+
+
+def test_large_pictures_come_in_smaller_batches(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert PIXELS_PER_BATCH == 2 * 1024 * 1024
+    monkeypatch.setattr(rendering, "PIXELS_PER_BATCH", 3 * 16 * 16)
+    assert [len(batch) for batch in batches_of(generator, LATENTS[:7], NONE[:7], 4)] == [3, 3, 1]
+    monkeypatch.setattr(rendering, "PIXELS_PER_BATCH", 1)
+    assert [len(batch) for batch in batches_of(generator, LATENTS[:2], NONE[:2], 4)] == [1, 1]
+
+
+def test_labels_reach_the_generator(with_classes: Snapshot) -> None:
+    latents = LATENTS[:1].expand(3, -1)
+    pictures = render(with_classes.generator, latents, torch.eye(3), 4)
+    assert len(np.unique(pictures, axis=0)) == 3

@@ -1,0 +1,222 @@
+"""A run is one value: valid from birth, and the same after a trip through JSON."""
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from progan import config
+from progan.config import (
+    SECTIONS,
+    FloatAt,
+    Growth,
+    IntAt,
+    Network,
+    Optim,
+    Run,
+    changes,
+    from_dict,
+    option_name,
+    override,
+    require_resolution,
+    section_from_dict,
+)
+from progan.config import settings as fields_of
+from progan.config import to_dict
+from progan.errors import UserError
+from progan.presets import PRESETS, preset
+
+ALL_SECTIONS = (Run, *SECTIONS.values())
+FIELDS = [field for section in ALL_SECTIONS for field in fields_of(section)]
+RESOLUTIONS = tuple(1 << level for level in range(2, 11))
+
+
+def section_of(name: str) -> Any:
+    return next(section for section in ALL_SECTIONS
+                if name in {field.name for field in fields_of(section)})
+
+
+def values(field: dataclasses.Field[Any]) -> st.SearchStrategy[Any]:
+    """Any value that a field declares to accept."""
+    low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
+    whole = st.integers(int(low or 0), 10**6 if high is None else int(high))
+    real = st.floats(low, 1e9 if high is None else high, allow_nan=False)
+    tables = {kind: st.dictionaries(st.sampled_from(RESOLUTIONS), number, max_size=4).map(
+                  lambda table: tuple(table.items()))
+              for kind, number in ((IntAt, whole), (FloatAt, real))}
+    if field.metadata["resolution"]:
+        return st.sampled_from(RESOLUTIONS)
+    if choices:
+        return st.sampled_from(choices)
+    kinds = {int: whole, float: real, bool: st.booleans(), str: st.text(max_size=9), **tables}
+    return kinds[field.type]
+
+
+OVERRIDES = st.fixed_dictionaries(
+    {}, optional={field.name: values(field) for field in FIELDS}).filter(
+    lambda wanted: wanted.get("initial_resolution", 4) <= wanted.get("resolution", 1024)
+    and wanted.get("training_kimg", 1) + wanted.get("transition_kimg", 1) > 0)
+
+
+def through_json(run: Run) -> Run:
+    return from_dict(json.loads(json.dumps(to_dict(run))))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_survive_json(name: str) -> None:
+    assert through_json(preset(name)) == preset(name)
+
+
+@given(OVERRIDES)
+def test_any_run_survives_json_and_holds_what_was_asked_for(wanted: dict[str, Any]) -> None:
+    run = override(Run(), wanted)
+    assert through_json(run) == run
+    flat = {key: value for part in (to_dict(run), *(to_dict(run)[name] for name in SECTIONS))
+            for key, value in part.items()}
+    assert {name: flat[name] for name in wanted} == wanted
+
+
+@given(OVERRIDES)
+def test_the_rest_of_a_run_stays_as_it_was(wanted: dict[str, Any]) -> None:
+    assert override(Run(), wanted) == override(override(Run(), wanted), {})
+    defaults = {field.name: field.default for field in FIELDS}
+    run = override(Run(), wanted)
+    undone = {name: defaults[name] for name in wanted}
+    assert override(run, undone) == Run()
+
+
+def test_a_run_is_hashable_and_cannot_be_changed() -> None:
+    assert len({Run(), Run(), Run(seed=1)}) == 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Run().seed = 1  # type: ignore[misc]
+
+
+def test_settings_younger_than_a_file_get_their_default() -> None:
+    old = {"seed": 7, "growth": {"batch": 5}}
+    assert from_dict(old) == Run(seed=7, growth=Growth(batch=5))
+
+
+def test_unknown_settings_are_named() -> None:
+    with pytest.raises(UserError, match="no growth settings called momentum, speed; another"):
+        section_from_dict(Growth, {"speed": 1, "batch": 2, "momentum": 3})
+    with pytest.raises(UserError, match="no network settings called depth"):
+        from_dict({"network": {"depth": 3}})
+    with pytest.raises(UserError, match="no settings called sed"):
+        from_dict({"sed": 3})
+    with pytest.raises(UserError, match="no settings called g_lrr"):
+        override(Run(), {"g_lrr": 0.1})
+
+
+@pytest.mark.parametrize("name, value", [
+    ("batch", "many"), ("batch", 4.5), ("batch", True), ("mirror", "no"), ("mirror", 1),
+    ("resolution", "32"), ("resolution", 32.0), ("g_lr", "fast"), ("g_lr", math.nan),
+    ("training_kimg", math.inf), ("batch_at", ((4, 8), (16,))), ("batch_at", ((4, 1.5),)),
+    ("g_lr_at", 3), ("seed", None)])
+def test_values_of_another_kind_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(UserError, match=f"{option_name(name)} cannot be"):
+        override(Run(), {name: value})
+
+
+def test_a_table_names_each_resolution_once() -> None:
+    with pytest.raises(UserError, match="--batch-at names a resolution twice"):
+        Growth(batch_at=((4, 8), (4, 16)))
+
+
+@pytest.mark.parametrize("field", [field for field in FIELDS if field.metadata["low"] is not None
+                                   and field.type in (int, float)], ids=lambda field: field.name)
+def test_every_lower_limit_is_kept_and_named(field: dataclasses.Field[Any]) -> None:
+    section, low = section_of(field.name), field.metadata["low"]
+    below = low - 1 if field.type is int else math.nextafter(low, -math.inf)
+    with pytest.raises(UserError) as caught:
+        section(**{field.name: below})
+    assert str(caught.value) == f"{option_name(field.name)} must be at least {low:g}, not {below}."
+    assert getattr(section(**{field.name: field.type(low)}), field.name) == low
+
+
+@pytest.mark.parametrize("field", [field for field in FIELDS if field.metadata["high"] is not None],
+                         ids=lambda field: field.name)
+def test_every_upper_limit_is_kept_and_named(field: dataclasses.Field[Any]) -> None:
+    section, high = section_of(field.name), field.metadata["high"]
+    message = f"{option_name(field.name)} must be at most {high:g}, not 1.0"
+    with pytest.raises(UserError, match=message):
+        section(**{field.name: 1.0})
+    assert getattr(section(**{field.name: high}), field.name) == high
+
+
+def test_some_limits_hold() -> None:
+    for section, name, number in [(Network, "stddev_group", -1), (Growth, "batch", 0),
+                                  (Growth, "g_lr", -0.1), (Optim, "beta2", 1.0)]:
+        with pytest.raises(UserError, match=option_name(name)):
+            section(**{name: number})
+
+
+@pytest.mark.parametrize("value", [0, 1, 2, 3, 5, 48, 1023, 2048, -4])
+def test_resolutions_are_powers_of_two_from_4_to_1024(value: int) -> None:
+    message = f"must be a power of two from 4 to 1024, not {value}."
+    with pytest.raises(UserError, match=f"--resolution {message}"):
+        Network(resolution=value)
+    with pytest.raises(UserError, match=f"--initial-resolution {message}"):
+        Growth(initial_resolution=value)
+    with pytest.raises(UserError, match=f"Each resolution in --g-lr-at {message}"):
+        Growth(g_lr_at=((value, 0.1),))
+
+
+@pytest.mark.parametrize("value", RESOLUTIONS)
+def test_all_nine_resolutions_are_accepted(value: int) -> None:
+    require_resolution(value, "it")
+    assert 2 ** Network(resolution=value).max_level == value
+
+
+@pytest.mark.parametrize(("name", "table"), [
+    ("batch_at", ((8, 4), (16, 0))), ("g_lr_at", ((8, -1.0),)), ("tick_kimg_at", ((4, 0.0),))])
+def test_the_values_of_a_table_have_the_limits_of_the_field(name: str, table: Any) -> None:
+    with pytest.raises(UserError, match=f"{option_name(name)} must be at least"):
+        Growth(**{name: table})
+
+
+def test_choices_are_listed() -> None:
+    with pytest.raises(UserError) as caught:
+        Run(precision="fp7")
+    assert str(caught.value).startswith("--precision must be one of fp32, tf32, ")
+    assert str(caught.value).endswith("not 'fp7'.")
+
+
+def test_contradictions_are_refused() -> None:
+    with pytest.raises(UserError, match="--initial-resolution 64 is larger than .* resolution 32"):
+        Run(network=Network(resolution=32), growth=Growth(initial_resolution=64))
+    with pytest.raises(UserError, match="cannot both be 0"):
+        Growth(training_kimg=0, transition_kimg=0)
+
+
+def test_changes_are_listed_by_name() -> None:
+    assert changes(Network(), Network()) == []
+    assert changes(Network(), Network(fmap_max=64, pixel_norm=False)) == [
+        "fmap_max: 512 -> 64", "pixel_norm: True -> False"]
+
+
+def test_feature_maps_are_those_of_the_paper() -> None:
+    paper = {4: 512, 8: 512, 16: 512, 32: 512, 64: 256, 128: 128, 256: 64, 512: 32, 1024: 16}
+    assert {1 << level: Network().feature_maps(level) for level in range(2, 11)} == paper
+
+
+@given(st.integers(1, 10**5), st.floats(0, 9), st.integers(1, 999), st.integers(1, 10))
+def test_there_is_always_a_feature_map_and_never_too_many(
+    fmap_base: int, fmap_decay: float, fmap_max: int, level: int
+) -> None:
+    network = Network(fmap_base=fmap_base, fmap_decay=fmap_decay, fmap_max=fmap_max)
+    assert 1 <= network.feature_maps(level) <= fmap_max
+    assert network.feature_maps(level) >= network.feature_maps(level + 1)
+
+
+def test_every_field_has_words_and_a_name_of_its_own() -> None:
+    names = [field.name for field in FIELDS]
+    assert len(set(names)) == len(names)  # `override` and the command line know only the name
+    assert all(field.metadata["text"].endswith(".") for field in FIELDS)
+
+
+def test_the_levels_are_those_of_the_resolutions() -> None:
+    assert (2**config.MIN_LEVEL, 2**config.MAX_LEVEL) == (4, 1024)

@@ -1,0 +1,117 @@
+"""Config fields as options of a command."""
+
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from progan.config import SECTIONS, Run, option_name, override, settings
+from progan.options import config_options, given
+
+FIELDS = [field for section in (Run, *SECTIONS.values()) for field in settings(section)]
+OFFERED = [field for field in FIELDS if field.metadata["option"]]
+
+
+def parse(*words: str) -> dict[str, Any]:
+    """The overrides that a command line names."""
+    seen: dict[str, Any] = {}
+
+    @click.command()
+    @click.option("--data")
+    @config_options
+    def command(**options: Any) -> None:
+        seen.update(given(options))
+
+    result = CliRunner().invoke(command, words, catch_exceptions=False)
+    if result.exit_code:
+        raise click.UsageError(result.output)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def command() -> click.Command:
+    @click.command()
+    @config_options
+    def bare(**options: Any) -> None:
+        """Nothing but the config."""
+
+    return bare
+
+
+def test_every_field_has_one_option_and_no_two_share_a_name(command: click.Command) -> None:
+    names = [name for option in command.params for name in (*option.opts, *option.secondary_opts)]
+    assert len(set(names)) == len(names)
+    assert [option.name for option in command.params] == [field.name for field in OFFERED]
+    assert all(option_name(field.name) in names for field in OFFERED)
+
+
+def test_what_the_dataset_decides_is_not_offered(command: click.Command) -> None:
+    kept_back = {field.name for field in FIELDS} - {option.name for option in command.params}
+    assert kept_back == {"preset", "channels", "label_size", "data"}
+
+
+def test_help_tells_what_each_option_does_and_its_default(command: click.Command) -> None:
+    text = " ".join(command.get_help(click.Context(command, terminal_width=10_000)).split())
+    for field in OFFERED:
+        assert field.metadata["text"] in text
+    for shown in ("[default: 1024]", "[default: 0.001]", "[default: 1e-08]", "[default: fp32]",
+                  "[default: none]", "[default: 4:160,8:140,16:120,"):
+        assert shown in text
+    with_value = [field for field in OFFERED if field.type is not bool]
+    assert text.count("[default: ") >= len(with_value)
+
+
+def test_nothing_given_is_nothing_overridden() -> None:
+    assert parse() == {}
+    assert override(Run(), parse()) == Run()
+
+
+def test_values_have_the_type_of_their_field() -> None:
+    found = parse("--batch", "8", "--total-kimg", "0.5", "--precision", "tf32", "--seed", "3")
+    assert found == {"batch": 8, "total_kimg": 0.5, "precision": "tf32", "seed": 3}
+    assert {name: type(value) for name, value in found.items()} == {
+        "batch": int, "total_kimg": float, "precision": str, "seed": int}
+
+
+@pytest.mark.parametrize(("word", "expected"), [
+    ("--mirror", {"mirror": True}), ("--no-mirror", {"mirror": False}),
+    ("--fused-scaling", {"fused_scaling": True}), ("--no-fused-scaling", {"fused_scaling": False})])
+def test_switches_go_both_ways(word: str, expected: dict[str, bool]) -> None:
+    assert parse(word) == expected
+
+
+@pytest.mark.parametrize(("text", "table"), [
+    ("256:14,512:6", ((256, 14), (512, 6))), ("4:128", ((4, 128),)), ("", ()),
+    (" 4:1 , 8:2,", ((4, 1), (8, 2)))])
+def test_values_per_resolution(text: str, table: tuple[tuple[int, int], ...]) -> None:
+    assert parse("--batch-at", text) == {"batch_at": table}
+
+
+def test_rates_per_resolution_are_real_numbers() -> None:
+    assert parse("--g-lr-at", "512:0.002,1024:3e-3") == {"g_lr_at": ((512, 0.002), (1024, 0.003))}
+
+
+@pytest.mark.parametrize("text", ["256", "256:1:2", "a:1", "4:x", "4:1.5", "4=1"])
+def test_what_is_no_table_is_answered_with_an_example(text: str) -> None:
+    with pytest.raises(click.UsageError, match="is not a list of RESOLUTION:VALUE, as in 256:14"):
+        parse("--batch-at", text)
+
+
+@pytest.mark.parametrize("words", [("--batch", "x"), ("--precision", "fp7"), ("--seed", "1.5")])
+def test_values_of_another_type_are_refused(words: tuple[str, str]) -> None:
+    with pytest.raises(click.UsageError, match=f"Invalid value for '{words[0]}'"):
+        parse(*words)
+
+
+def test_only_fields_that_were_named_are_given() -> None:
+    options = {"batch": 3, "mirror": False, "seed": None, "data": "x", "outdir": "y", "channels": 1}
+    assert given(options) == {"batch": 3, "mirror": False}
+
+
+@pytest.mark.parametrize("field", [field for field in OFFERED if field.type in (int, float)],
+                         ids=lambda field: field.name)
+def test_the_default_typed_in_is_the_default(field: Any) -> None:
+    found = parse(option_name(field.name), str(field.default))
+    assert found == {field.name: field.default}
+    assert override(Run(), found) == Run()

@@ -1,0 +1,79 @@
+"""Presets hold what the paper and the official code say."""
+
+import dataclasses
+
+import pytest
+
+from progan import schedule
+from progan.config import SECTIONS, Run, settings
+from progan.errors import UserError
+from progan.presets import PRESETS, preset
+
+KNOWN = {field.name for section in (Run, *SECTIONS.values()) for field in settings(section)}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_a_valid_run_that_reaches_its_resolution(name: str) -> None:
+    run = preset(name)
+    assert run.preset == name
+    last = list(schedule.phases(run.growth, run.network))[-1].stage
+    assert (last.resolution, last.fading) == (run.network.resolution, False)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_name_only_settings_that_exist(name: str) -> None:
+    assert set(PRESETS[name]) <= KNOWN
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_set_what_they_name(name: str) -> None:
+    run = preset(name)
+    held = {field.name: getattr(section, field.name)
+            for section in (run, *(getattr(run, part) for part in SECTIONS))
+            for field in settings(type(section))}
+    assert {key: held[key] for key in PRESETS[name]} == PRESETS[name]
+
+
+def test_official_presets() -> None:
+    v1, v2 = preset("v1-1gpu"), preset("v2-1gpu")
+    assert (v1.network.stddev_group, v2.network.stddev_group) == (16, 4)
+    assert (v1.growth.training_kimg, v1.growth.transition_kimg) == (800, 800)
+    assert (v2.growth.training_kimg, v2.growth.transition_kimg) == (600, 600)
+    assert (v1.growth.total_kimg, v2.growth.total_kimg) == (19000, 12000)
+    for name in ("v1-1gpu", "v2-1gpu", "v2-2gpus", "v2-4gpus", "v2-8gpus"):
+        run = preset(name)
+        assert (run.network.resolution, run.network.latent_size) == (1024, 512)
+        assert dataclasses.astuple(run.optim)[:4] == (0.0, 0.99, 1e-8, 0.999)
+        assert (run.objective.gp_weight, run.objective.gp_target, run.objective.drift) == (
+            10, 1, 0.001)
+        assert (run.growth.minibatch_repeats, run.growth.d_repeats) == (4, 1)
+
+
+@pytest.mark.parametrize(("name", "batches"), [
+    ("v1-1gpu", [16, 16, 16, 16, 16, 16, 14, 6, 3]),
+    ("v2-1gpu", [128, 128, 128, 64, 32, 16, 8, 4, 4]),
+    ("v2-8gpus", [512, 256, 128, 64, 32, 32, 32, 32, 32])])
+def test_batches_from_4x4_to_1024x1024(name: str, batches: list[int]) -> None:
+    run = preset(name)
+    growth = dataclasses.replace(run.growth, training_kimg=1, transition_kimg=0)
+    assert [schedule.at(growth, run.network, 1000 * period).batch for period in range(9)] == batches
+
+
+def test_cifar10_asks_for_steep_gradients() -> None:
+    run = preset("cifar10")
+    assert (run.objective.gp_target, run.network.resolution) == (750, 32)  # appendix D
+
+
+@pytest.mark.parametrize(("typed", "meant"), [
+    ("v2-1gpus", "v2-1gpu"), ("cifar-10", "cifar10"), ("celeba128", "celeba-128"),
+    ("mist", "mnist")])
+def test_an_unknown_preset_is_answered_with_the_nearest_and_all(typed: str, meant: str) -> None:
+    with pytest.raises(UserError) as caught:
+        preset(typed)
+    assert f"There is no preset {typed!r}. Did you mean {meant}?" in str(caught.value)
+    assert all(name in str(caught.value) for name in PRESETS)
+
+
+def test_nonsense_gets_no_guess() -> None:
+    with pytest.raises(UserError, match=r"There is no preset 'xyzzy'\. Presets: v1-1gpu, "):
+        preset("xyzzy")
