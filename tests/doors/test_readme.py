@@ -1,0 +1,55 @@
+"""The commands that README and docs show exist, with these options."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from metrics.cli import main as metrics
+from progan.cli.dataset import main as dataset
+from progan.cli.generate import main as generate
+from progan.cli.train import main as train
+
+ROOT = Path(__file__).resolve().parents[2]
+DOORS: dict[str, click.Command] = {
+    "dataset_tool.py": dataset, "train.py": train, "generate.py": generate, "-m metrics": metrics}
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+SHOWN = re.compile(r"^ {4}python (dataset_tool\.py|train\.py|generate\.py|-m metrics) (.*)$", re.M)
+COMMANDS = [(page.name, door, words) for page in PAGES
+            for door, words in SHOWN.findall(page.read_text("utf-8").replace("\\\n", " "))]
+
+
+def parse(command: click.Command, words: list[str]) -> None:
+    """Parse as the command line would, without running anything."""
+    context = command.make_context("shown", words)
+    if isinstance(command, click.Group):
+        _, chosen, rest = command.resolve_command(context, words)
+        assert chosen is not None
+        parse(chosen, rest)
+
+
+@pytest.mark.parametrize("page, door, words", COMMANDS)
+def test_a_shown_command_can_be_typed(page: str, door: str, words: str) -> None:
+    parse(DOORS[door], shlex.split(words, comments=True))
+
+
+def test_the_pages_show_every_door() -> None:
+    assert {door for page, door, _ in COMMANDS if page == "README.md"} >= {
+        "dataset_tool.py", "train.py", "generate.py"}
+
+
+def test_an_option_that_does_not_exist_is_noticed() -> None:
+    with pytest.raises(click.NoSuchOption):
+        parse(generate, ["--network", "x", "--outdir", "y", "--sedes", "3"])
+
+
+def test_the_tree_of_the_readme_is_the_tree() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    tree = text.split("## Where things are")[1].split("Start reading")[0]
+    names = re.findall(r"^ {6}((?:\w+(?:\.py|/) *)+)", tree, re.M)
+    rooms = {name for line in names for name in line.split()}
+    on_disk = {path.name + "/" * path.is_dir() for path in (ROOT / "progan").iterdir()
+               if not path.name.startswith("_") and path.suffix in ("", ".py")}
+    assert rooms == on_disk - {"errors.py"}
