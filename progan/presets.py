@@ -52,7 +52,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "mnist":      V2 | dict(resolution=32, total_kimg=1200, latent_size=128, fmap_base=2048,
                             fmap_max=128, **_fades(100)),
     "cpu":        CPU,
-    "demo":       CPU | dict(total_kimg=48, tick_kimg=2, image_ticks=2, **_fades(4)),
+    "demo":       CPU | dict(total_kimg=31, batch=8, g_lr=0.0015, d_lr=0.0015, tick_kimg=1,
+                             image_ticks=3, **_fades(3)),
 }
 
 
