@@ -7,6 +7,7 @@ import click
 from metrics.names import DESCRIPTIONS
 from progan.door import Door
 from progan.errors import UserError
+from progan.runtime.threads import wait_politely
 
 PATH = click.Path(path_type=Path)
 METRIC_LIST = "\b\nMetrics:\n" + "\n".join(f"  {name:8} {DESCRIPTIONS[name]}"
@@ -47,6 +48,7 @@ def main(names: tuple[str, ...], network: Path | None, images: Path | None, data
     measured = _one(network, images, "What to measure? Name either a --network or --images.")
     reals = _one(data, reference, "Measure against what? Name the real images, either as --data "
                  "or as --reference.")
+    wait_politely()
     from metrics.evaluation import evaluate, plan_for
     from metrics.report import append_lines, records, table
     from metrics.sources import open_pair

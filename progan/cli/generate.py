@@ -8,6 +8,7 @@ import click
 
 from progan.door import Door
 from progan.errors import UserError
+from progan.runtime.threads import wait_politely
 
 FOLDER = click.Path(path_type=Path)
 
@@ -36,6 +37,7 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     generate.py --network runs/00000-mine-v2-1gpu --seeds 0-15 --outdir out
     generate.py --network network-snapshot-012000.safetensors --seeds 0-31 --grid 8x4 --outdir out
     """
+    wait_politely()
     from progan.runtime.devices import choose
     from progan.sampling import pictures
     from progan.sampling.network_file import find_network, load_network

@@ -10,6 +10,7 @@ from progan.config import Run, changes, option_name, override
 from progan.door import Door
 from progan.errors import UserError
 from progan.options import config_options, given
+from progan.runtime.threads import wait_politely
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +46,7 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
     train.py --preset v2-1gpu --dry-run                   show the plan
     tensorboard --logdir runs                             watch
     """
+    wait_politely()
     if not resume:
         _start(outdir, preset or DEFAULT_PRESET, data, device, given(options), dry_run=dry_run)
     elif preset:

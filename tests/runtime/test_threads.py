@@ -1,0 +1,17 @@
+"""Threads that sleep while they wait, unless the user wants them to spin."""
+
+import os
+
+import pytest
+
+from progan.runtime.threads import wait_politely
+
+
+@pytest.mark.parametrize("before, after", [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_the_user_has_the_last_word(monkeypatch: pytest.MonkeyPatch, before: str | None,
+                                    after: str) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", before or "")
+    if before is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    wait_politely()
+    assert os.environ["OMP_WAIT_POLICY"] == after
