@@ -172,6 +172,8 @@ class Run:
     seed: int = setting(0, "Seed of every random number in the run.", low=0)
     precision: str = setting("fp32", "Arithmetic of the networks; tf32 is faster on CUDA, and "
                              "coarser.", choices=("fp32", "tf32"))
+    threads: int = setting(0, "CPU threads of the networks, 0: as torch chooses; narrow networks "
+                           "are fastest with 1.", low=0)
     network: Network = field(default_factory=Network)
     growth: Growth = field(default_factory=Growth)
     objective: Objective = field(default_factory=Objective)

@@ -10,7 +10,7 @@ from progan.config import Run, changes, option_name, override
 from progan.door import Door
 from progan.errors import UserError
 from progan.options import config_options, given
-from progan.runtime.threads import wait_politely
+from progan.runtime.threads import use_threads, wait_politely
 
 if TYPE_CHECKING:
     import torch
@@ -139,6 +139,7 @@ def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device"
     from progan.training.run_directory import LOG_FILE
 
     set_precision(run.precision)
+    use_threads(run.threads)
     log = Log(directory / LOG_FILE)
     log(f"progan {__version__}, torch {torch.__version__}, {describe(device)}")
     log(f"{directory}: {dataset.name}, {len(dataset)} images, "

@@ -1,6 +1,17 @@
-"""How torch's threads wait for each other. Imported before torch, which reads it only once."""
+"""How many threads torch has, and how they wait for each other.
+
+Does not import torch by itself: how to wait is read only once, when torch is loaded.
+"""
 
 import os
+
+
+def use_threads(count: int) -> None:
+    """Compute on the CPU with so many threads; 0: as many as torch chooses."""
+    if count:
+        import torch
+
+        torch.set_num_threads(count)
 
 
 def wait_politely() -> None:
