@@ -5,11 +5,10 @@ from pathlib import Path
 import click
 
 from metrics.names import DESCRIPTIONS
-from progan.door import Door
+from progan.door import PATH, Door
 from progan.errors import UserError
 from progan.runtime.threads import wait_politely
 
-PATH = click.Path(path_type=Path)
 METRIC_LIST = "\b\nMetrics:\n" + "\n".join(f"  {name:8} {DESCRIPTIONS[name]}"
                                            for name in DESCRIPTIONS)
 
@@ -42,7 +41,7 @@ def main(names: tuple[str, ...], network: Path | None, images: Path | None, data
     tell from the reals.
 
     \b
-    python -m metrics --network runs/00000-mine-v2-1gpu --data mine
+    python -m metrics --network runs/00000-mine-v2-1gpu --data datasets/mine
     python -m metrics swd --images pictures.zip --reference photos --repeats 5
     """
     measured = _one(network, images, "What to measure? Name either a --network or --images.")

@@ -52,11 +52,12 @@ class Network:
                               "if not given.", resolution=True)
     channels: int = setting(3, "Colour channels of the images.", low=1, option=False)
     label_size: int = setting(0, "Number of classes; 0: unconditional.", low=0, option=False)
-    latent_size: int = setting(512, "Length of the latent vector.", low=1)
+    latent_size: int = setting(512, "Length of the latent vector.", low=1, high=65536)
     fmap_base: int = setting(8192, "Feature maps times resolution, before the limit of "
                              "--fmap-max.", low=1)
-    fmap_decay: float = setting(1.0, "How fast feature maps shrink with the resolution.", low=0)
-    fmap_max: int = setting(512, "Most feature maps of any layer.", low=1)
+    fmap_decay: float = setting(1.0, "How fast feature maps shrink with the resolution.", low=0,
+                                high=16)
+    fmap_max: int = setting(512, "Most feature maps of any layer.", low=1, high=65536)
     equalized_lr: bool = setting(True, "Scale weights at runtime by He's constant (section 4.1).")
     pixel_norm: bool = setting(True, "Normalise feature vectors in the generator (section 4.2).")
     normalize_latents: bool = setting(True, "Project latents to the hypersphere.")
@@ -83,13 +84,14 @@ class Network:
 class Growth:
     """When the networks grow, and what batch size and learning rates hold meanwhile."""
 
-    total_kimg: float = setting(12000.0, "Thousands of real images to show in all.", low=0)
+    total_kimg: float = setting(12000.0, "Thousands of real images to show in all.", low=0.001)
     initial_resolution: int = setting(4, "Resolution to start at.", resolution=True)
     training_kimg: float = setting(600.0, "Thousands of images to train each resolution for, "
                                    "once faded in.", low=0)
     transition_kimg: float = setting(600.0, "Thousands of images for each fade-in.", low=0)
-    batch: int = setting(4, "Images per step.", low=1)
-    batch_at: IntAt = setting((), "Other batch sizes at some resolutions, e.g. 4:128,8:64.", low=1)
+    batch: int = setting(4, "Images per step.", low=1, high=65536)
+    batch_at: IntAt = setting((), "Other batch sizes at some resolutions, e.g. 4:128,8:64.", low=1,
+                              high=65536)
     g_lr: float = setting(0.001, "Learning rate of the generator.", low=0)
     g_lr_at: FloatAt = setting((), "Other generator rates at some resolutions, "
                                "e.g. 512:0.002.", low=0)

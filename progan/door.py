@@ -1,9 +1,12 @@
 """How every door behaves: forgiving about spelling, brief about mistakes."""
 
 import errno
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import click
@@ -30,7 +33,8 @@ def hyphenated(name: str) -> str:
 def plain_errors() -> Iterator[None]:
     """Turn what a user can mend into one message and an exit code; bugs keep their traceback."""
     try:
-        yield
+        with _sigterm_as_ctrl_c():
+            yield
     except UserError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt as error:
@@ -42,11 +46,36 @@ def plain_errors() -> Iterator[None]:
         raise click.ClickException(_in_words(error)) from error
 
 
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Schedulers and `docker stop` send SIGTERM; what is half-written is to be removed then too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _in_words(error: OSError) -> str:
     """'/data/x: No space left on device. Free some space, …'."""
     paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
     remedy = _REMEDIES.get(error.errno or 0, "")
     return f"{' -> '.join(paths)}{': ' * bool(paths)}{error.strerror}. {remedy}".rstrip()
+
+
+class _GivenPath(click.Path):
+    """A path; an empty one is a mistake, as from a shell variable that is not set."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the path is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _GivenPath(path_type=Path)
 
 
 class Door(click.Command):

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from progan.config import SECTIONS, FloatAt, IntAt, Run, option_name, settings
+from progan.presets import PRESETS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,6 +30,8 @@ class PerResolution(click.ParamType[Any]):
             self.fail(f"{value!r} is not a list of RESOLUTION:VALUE, as in 256:14,512:6.",
                       param, ctx)
 
+
+IN_PRESETS = {name for row in PRESETS.values() for name in row}
 
 TYPES: dict[Any, click.ParamType[Any]] = {
     int: click.INT, float: click.FLOAT, str: click.STRING,
@@ -68,7 +71,8 @@ def _option(field: Field[Any]) -> Callable[[F], F]:
 def _shown(field: Field[Any]) -> str:
     value = field.default
     if isinstance(value, bool):
-        return "[default: on]" if value else "[default: off]"
+        value = "on" if value else "off"
     if isinstance(value, tuple):
         value = ",".join(f"{resolution}:{number}" for resolution, number in value) or "none"
-    return f"[default: {value:g}]" if isinstance(value, float) else f"[default: {value}]"
+    words = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"[default: {words}{', unless the preset differs' * (field.name in IN_PRESETS)}]"

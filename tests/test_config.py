@@ -137,14 +137,15 @@ def test_every_lower_limit_is_kept_and_named(field: dataclasses.Field[Any]) -> N
     assert getattr(section(**{field.name: field.type(low)}), field.name) == low
 
 
-@pytest.mark.parametrize("field", [field for field in FIELDS if field.metadata["high"] is not None],
-                         ids=lambda field: field.name)
+@pytest.mark.parametrize("field", [field for field in FIELDS if field.metadata["high"] is not None
+                                   and field.type in (int, float)], ids=lambda field: field.name)
 def test_every_upper_limit_is_kept_and_named(field: dataclasses.Field[Any]) -> None:
     section, high = section_of(field.name), field.metadata["high"]
-    message = f"{option_name(field.name)} must be at most {high:g}, not 1.0"
-    with pytest.raises(UserError, match=message):
-        section(**{field.name: 1.0})
-    assert getattr(section(**{field.name: high}), field.name) == high
+    above = high + 1 if field.type is int else math.nextafter(high, math.inf)
+    with pytest.raises(UserError) as caught:
+        section(**{field.name: above})
+    assert str(caught.value) == f"{option_name(field.name)} must be at most {high:g}, not {above}."
+    assert getattr(section(**{field.name: field.type(high)}), field.name) == high
 
 
 def test_some_limits_hold() -> None:

@@ -55,8 +55,9 @@ def test_help_tells_what_each_option_does_and_its_default(command: click.Command
     text = " ".join(command.get_help(click.Context(command, terminal_width=10_000)).split())
     for field in OFFERED:
         assert field.metadata["text"] in text
-    for shown in ("[default: 1024]", "[default: 0.001]", "[default: 1e-08]", "[default: fp32]",
-                  "[default: none]", "[default: 4:160,8:140,16:120,"):
+    for shown in ("[default: 1024, unless the preset differs]", "[default: 0.001]",
+                  "[default: 1e-08]", "[default: fp32]", "[default: on]", "[default: off",
+                  "[default: none, unless", "[default: 4:160,8:140,16:120,"):
         assert shown in text
     with_value = [field for field in OFFERED if field.type is not bool]
     assert text.count("[default: ") >= len(with_value)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from progan.cli.dataset_create import CREATE_COMMANDS, PATH
+from progan.cli.dataset_create import CREATE_COMMANDS
 from progan.config import level_of
-from progan.door import DoorGroup
+from progan.door import PATH, DoorGroup
 from progan.errors import UserError
 
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from progan.door import Door
+from progan.door import PATH, Door
 from progan.runtime.files import human_bytes, require_vacant
 
 if TYPE_CHECKING:
     from progan.data.source import ImageSource
 
 F = TypeVar("F", bound=Callable[..., Any])
-PATH = click.Path(path_type=Path)
 
 dest_option = click.option("--dest", type=PATH, required=True,
                            help="Folder to create; it must not exist or be empty.")

@@ -6,19 +6,17 @@ from pathlib import Path
 
 import click
 
-from progan.door import Door
+from progan.door import PATH, Door
 from progan.errors import UserError
 from progan.runtime.threads import wait_politely
 
-FOLDER = click.Path(path_type=Path)
-
 
 @click.command(cls=Door)
-@click.option("--network", type=FOLDER, required=True, metavar="FILE|RUN",
-              help="Network file, or the directory of a run: its newest network.")
+@click.option("--network", type=PATH, required=True, metavar="FILE|RUN",
+              help="Network file, or the directory of a run (or of runs): its newest network.")
 @click.option("--seeds", metavar="LIST", help="Which pictures, e.g. 0-15,20. A seed names the same "
               "picture on every machine.")
-@click.option("--latents", type=FOLDER, metavar="FILE.npy",
+@click.option("--latents", type=PATH, metavar="FILE.npy",
               help="Draw these latents, float32 [N, latent_size], instead of seeds.")
 @click.option("--class", "class_name", metavar="NAME|INDEX", help="Class to draw, for networks "
               "that were trained with labels; without it, seed k draws class k mod classes.")
@@ -26,7 +24,7 @@ FOLDER = click.Path(path_type=Path)
               "way; the highest one if not given.")
 @click.option("--grid", "columns_rows", metavar="COLSxROWS",
               help="Write one sheet grid.png instead of single files.")
-@click.option("--outdir", type=FOLDER, required=True, help="Folder to write the pictures to.")
+@click.option("--outdir", type=PATH, required=True, help="Folder to write the pictures to.")
 @click.option("--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto",
               show_default=True, help="What to compute on.")
 def main(network: Path, seeds: str | None, latents: Path | None, class_name: str | None,
@@ -43,6 +41,8 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     from progan.sampling.network_file import find_network, load_network
 
     path = find_network(network)
+    if path != network:
+        click.echo(f"network: {path}", err=True)
     snapshot = load_network(path, choose(device))
     if seeds is not None and latents is None:
         wish = pictures.from_seeds(snapshot, seeds)

@@ -7,7 +7,7 @@ import click
 
 from progan import presets
 from progan.config import Run, changes, option_name, override
-from progan.door import Door
+from progan.door import PATH, Door
 from progan.errors import UserError
 from progan.options import config_options, given
 from progan.runtime.threads import use_threads, wait_politely
@@ -20,18 +20,17 @@ if TYPE_CHECKING:
 
 DEFAULT_PRESET = "v2-1gpu"
 NEWEST = ":newest:"  # what a bare --resume stands for
-FOLDER = click.Path(path_type=Path)
 
 
 @click.command(cls=Door)
-@click.option("--data", type=FOLDER, help="Dataset made by dataset_tool.py.")
-@click.option("--outdir", type=FOLDER, default=Path("runs"), show_default=True,
+@click.option("--data", type=PATH, help="Dataset made by dataset_tool.py.")
+@click.option("--outdir", type=PATH, default=Path("runs"), show_default=True,
               help="Where the directories of runs are.")
 @click.option("--preset", metavar="NAME", help="Settings to start from: "
               f"{', '.join(presets.PRESETS)}.  [default: {DEFAULT_PRESET}]")
 @click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN|FILE]",
-              help="Continue a run in its own directory: the newest one of --outdir, or the one "
-              "named, or one of its state files.")
+              help="Continue a run in its own directory: the newest one of --outdir or of the "
+              "directory named, the run named, or one of its state files.")
 @click.option("--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto",
               show_default=True, help="What to compute on.")
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
@@ -47,7 +46,10 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
     tensorboard --logdir runs                             watch
     """
     wait_politely()
-    if not resume:
+    if resume == "":
+        raise UserError("--resume was given an empty name. Leave the name away to continue the "
+                        "newest run.")
+    if resume is None:
         _start(outdir, preset or DEFAULT_PRESET, data, device, given(options), dry_run=dry_run)
     elif preset:
         raise UserError(f"A resumed run keeps its settings: leave --preset {preset} away, and "
@@ -74,8 +76,8 @@ def _start(outdir: Path, preset: str, data: Path | None, device: str,
     from progan.training import run_directory, state
 
     chosen = choose(device)
-    directory = run_directory.create(outdir, dataset.name, run)
-    _train(run, dataset, directory, chosen, state.create(run, chosen))
+    born = state.create(run, chosen)
+    _train(run, dataset, run_directory.create(outdir, dataset.name, run), chosen, born)
 
 
 def _resume(outdir: Path, resume: str, data: Path | None, device: str,
@@ -85,7 +87,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
     from progan.training import run_directory
     from progan.training.checkpoint import load_state
 
-    path = run_directory.newest(outdir) if resume == NEWEST else Path(resume)
+    path = run_directory.find(outdir if resume == NEWEST else Path(resume))
     directory = path if path.is_dir() else path.parent
     saved = run_directory.load_config(directory)
     dataset = Dataset.open(data or Path(saved.data.data))
@@ -102,6 +104,9 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
         return _print_plan(run)
     chosen = choose(device)
     state = load_state(files[-1], run, chosen)
+    if state.kimg >= run.growth.total_kimg:
+        raise UserError(f"{directory} is finished, at kimg {state.kimg:g}. To go on, name a larger "
+                        "--total-kimg.")
     run_directory.save_config(directory, run)
     _train(run, dataset, directory, chosen, state)
 
@@ -151,8 +156,10 @@ def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device"
     session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log)
     try:
         train(session, state)
+    except OSError as error:
+        error.filename = error.filename or str(directory)  # a failing write() knows no path
+        raise
     except KeyboardInterrupt:
-        log(f"Stopped at kimg {state.kimg:.1f}. To go on from the last saved state: "
-            f"python train.py --resume {directory}")
+        log(f"Stopped at kimg {state.kimg:.1f}. To go on: python train.py --resume {directory}")
         raise
     log(f"Done. Make pictures: python generate.py --network {directory} --seeds 0-15 --outdir out")

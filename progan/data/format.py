@@ -19,6 +19,7 @@ LANDMARKS_FILE = "landmarks.npy"
 LANDMARK_SHAPE = (5, 2)  # eyes, nose, corners of the mouth, each x, y in pixels
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 MAX_SHARD_BYTES = 8 * 2**30
+MOST_SHARDS = 100_000  # of one level; with their usual size, 800 TiB
 HEADER_BYTES = 128  # of a .npy file of version 1.0 with the shapes that we have
 
 
@@ -82,9 +83,14 @@ class DatasetInfo:
             raise ValueError(f"channels is {self.channels}, not one of {CHANNELS}")
         if self.count < 1:
             raise ValueError(f"count is {self.count}: a dataset has at least one image")
+        if not isinstance(self.name, str) or not isinstance(self.options, Mapping) or not all(
+                isinstance(label, str) for label in self.label_names):
+            raise ValueError("name, options or label_names are of another kind than they should be")
         if tuple(self.rows_per_shard) != tuple(self.levels) or min(
                 self.rows_per_shard.values()) < 1:
             raise ValueError(f"rows_per_shard {dict(self.rows_per_shard)} does not fit the levels")
+        if self.count > MOST_SHARDS * min(self.rows_per_shard.values()):
+            raise ValueError(f"{self.count} images do not fit rows_per_shard")
 
     @property
     def levels(self) -> range:

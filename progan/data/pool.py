@@ -18,8 +18,13 @@ def worker_pool(workers: int, *, in_processes: bool) -> Iterator[Executor]:
                       if in_processes and workers > 1 else ThreadPoolExecutor(workers))
     try:
         yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=True)
+    except BaseException:
+        # Nobody waits for the work of a failed job, and impatient people press Ctrl-C again.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in list((getattr(pool, "_processes", None) or {}).values()):
+            process.terminate()
+        raise
 
 
 def in_order(

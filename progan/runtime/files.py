@@ -27,6 +27,15 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         temporary.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, if they are not there yet; raises UserError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"Cannot create the folder {path}: there is a file of that name in the "
+                        "way. Name another place.") from error
+
+
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path` to write; it takes the place of `path` on success.
@@ -34,10 +43,17 @@ def replaced(path: Path) -> Iterator[Path]:
     On any failure, Ctrl-C included, the sibling is removed and `path` is what it was.
     """
     path = path.resolve()  # a link keeps pointing to its target
+    if path.is_dir():
+        raise UserError(f"Cannot write {path}: it is a folder. Name a file.")
+    if not path.parent.is_dir():
+        raise UserError(f"Cannot write {path}: there is no folder {path.parent}. Create it, or "
+                        "name another place.")
     temporary = _partial(path)
     temporary.touch(exist_ok=False)
+    mode = temporary.stat().st_mode
     try:
         yield temporary
+        temporary.chmod(mode)  # some writers put a private file of their own in its place
         _flush_to_disk(temporary)
         os.replace(temporary, path)
         _flush_to_disk(path.parent)

@@ -13,6 +13,7 @@ class Log:
         self._path = path
 
     def __call__(self, text: str) -> None:
+        text = text.encode("utf-8", "backslashreplace").decode()  # of paths that are no UTF-8
         tqdm.write(text)
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         with self._path.open("a", encoding="utf-8") as file:

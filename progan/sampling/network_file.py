@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from progan.config import Network, section_from_dict
+from progan.config import MIN_LEVEL, Network, section_from_dict
 from progan.errors import UserError
 from progan.networks import Generator
 from progan.runtime.files import replaced
@@ -53,8 +53,11 @@ def load_network(path: Path, device: torch.device) -> Snapshot:
     try:
         generator = Generator(section_from_dict(Network, header["network"])).to(device)
         generator.load_state_dict(weights)
-        return Snapshot(generator=generator.requires_grad_(False), level=int(header["level"]),
-                        alpha=float(header["alpha"]), images_seen=int(header["images_seen"]),
+        level, alpha = int(header["level"]), float(header["alpha"])
+        if not MIN_LEVEL <= level <= generator.config.max_level or not 0 < alpha <= 1:
+            raise ValueError(f"level {level}, alpha {alpha}")
+        return Snapshot(generator=generator.requires_grad_(False), level=level, alpha=alpha,
+                        images_seen=int(header["images_seen"]),
                         label_names=tuple(header["label_names"]))
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise UserError(f"{path} is damaged: its header does not describe its weights. Take "

@@ -14,11 +14,13 @@ from progan import __version__
 from progan.config import MIN_LEVEL
 from progan.errors import UserError
 from progan.images import Pixels, grid, save_png
+from progan.runtime.files import human_bytes, make_folder
 from progan.sampling.latents import parse_seeds, seed_labels, seed_latents
 from progan.sampling.network_file import Snapshot, fingerprint
 from progan.sampling.render import batches_of, render
 
 GRID_FILE = "grid.png"
+MOST_GRID_BYTES = 2**31  # of pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,14 @@ def provenance(path: Path, command: str) -> dict[str, str]:
 def write(snapshot: Snapshot, wish: Wish, level: int, alpha: float, outdir: Path,
           text: Mapping[str, str], layout: tuple[int, int] | None) -> Iterator[Path]:
     """Draw the pictures, write them as PNG files, and yield the path of each."""
-    outdir.mkdir(parents=True, exist_ok=True)
+    if layout:
+        num_bytes = layout[0] * layout[1] * 4**level * snapshot.generator.config.channels
+        if num_bytes > MOST_GRID_BYTES:
+            raise UserError(f"--grid {layout[0]}x{layout[1]} of {1 << level}x{1 << level} pictures "
+                            f"is a sheet of {human_bytes(num_bytes)}, more than "
+                            f"{human_bytes(MOST_GRID_BYTES)}. Ask for fewer, or for a lower "
+                            "--resolution.")
+    make_folder(outdir)
     if layout:
         images = render(snapshot.generator, wish.latents, wish.labels, level, alpha)
         yield _save_grid(outdir / GRID_FILE, images, wish, text, layout)

@@ -37,17 +37,33 @@ def save_state(directory: Path, state: TrainState, run: Run) -> Path:
 def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
     """Return the state in a file, on `device`; raises UserError if it does not fit the run."""
     content = _read(path, device)
-    saved = section_from_dict(NetworkConfig, json.loads(content["config"])["network"])
-    different = changes(saved, run.network)
-    if different:
-        raise UserError(f"{path} cannot be resumed with another architecture: "
-                        f"{'; '.join(different)}. Leave these options away, or start a new run.")
+    try:
+        saved = section_from_dict(NetworkConfig, json.loads(content["config"])["network"])
+        if not changes(saved, run.network):
+            return _restored(content, run, device)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise _broken(path) from error
+    raise UserError(f"{path} cannot be resumed with another architecture: "
+                    f"{'; '.join(changes(saved, run.network))}. Leave these options away, or "
+                    "start a new run.")
+
+
+def _restored(content: dict[str, Any], run: Run, device: torch.device) -> TrainState:
+    """Build the state; raises whatever a damaged file makes it raise."""
     state = states.create(run, device)
     for name in MODULES:
         getattr(state, name).load_state_dict(content[name])
     for name in CLOCKS:
-        setattr(state, name, content[name])
+        value = content[name]
+        if type(value) is not type(getattr(state, name)) or value < 0:
+            raise ValueError(f"{name} is {value!r}")
+        setattr(state, name, value)
     return state
+
+
+def _broken(path: Path) -> UserError:
+    return UserError(f"{path} is not a whole training state. Name another {STATE_PREFIX}*"
+                     f"{STATE_SUFFIX} of the run with --resume, or delete this one.")
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:
@@ -56,11 +72,10 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UserError(f"There is no {path}.") from error
     except Exception as error:  # a file of another kind fails in any way it likes
-        raise UserError(f"{path} is not a whole training state. Name another {STATE_PREFIX}*"
-                        f"{STATE_SUFFIX} of the run with --resume, or delete this one.") from error
+        raise _broken(path) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path} is not a training state of progan.")
-    if content["version"] != FORMAT_VERSION:
-        raise UserError(f"{path} has state format version {content['version']}; this progan reads "
-                        f"version {FORMAT_VERSION}. Use the progan that wrote it.")
+    if content.get("version") != FORMAT_VERSION:
+        raise UserError(f"{path} has state format version {content.get('version')}; this progan "
+                        f"reads version {FORMAT_VERSION}. Use the progan that wrote it.")
     return content

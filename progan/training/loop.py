@@ -13,9 +13,11 @@ from progan.data.loader import Batch, Prefetch, read_batches
 from progan.data.reader import Dataset
 from progan.images import save_png
 from progan.runtime.devices import peak_memory_bytes
+from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log
 from progan.schedule import Stage
 from progan.training import hooks, samples
+from progan.training.checkpoint import save_state
 from progan.training.hooks import Hook, Tick
 from progan.training.meter import Meter
 from progan.training.monitor import Monitor
@@ -43,12 +45,16 @@ class Session:
 
 
 def train(session: Session, state: TrainState) -> None:
-    """Train from where `state` is to the end of the run, in its directory."""
+    """Train from where `state` is to the end of the run, in its directory.
+
+    Ctrl-C and SIGTERM are heard between two rounds: the state is saved, and KeyboardInterrupt
+    raised.
+    """
     run = session.run
     monitor = Monitor(session.directory, state.images_seen)
     batches = Prefetch(read_batches(session.dataset, run, state.images_seen), session.device)
     progress = Progress(run, state.images_seen)
-    with closing(monitor), closing(batches), closing(progress):
+    with closing(monitor), closing(batches), closing(progress), Interrupts() as interrupts:
         if not state.images_seen:
             show_beginning(session, state, monitor)
         at_tick = [
@@ -57,11 +63,11 @@ def train(session: Session, state: TrainState) -> None:
             hooks.sample_grid(run, session.directory, monitor),
             hooks.snapshots(run, session.directory, session.dataset.label_names),
         ]
-        train_rounds(session, state, batches, progress, at_tick)
+        train_rounds(session, state, batches, progress, at_tick, interrupts)
 
 
 def train_rounds(session: Session, state: TrainState, batches: Prefetch, progress: Progress,
-                 at_tick: Sequence[Hook]) -> None:
+                 at_tick: Sequence[Hook], interrupts: Interrupts) -> None:
     """Train round after round; at the end of each tick run the hooks."""
     run, meter = session.run, Meter()
     for _, stage in schedule.rounds(run.growth, run.network, state.images_seen):
@@ -75,6 +81,9 @@ def train_rounds(session: Session, state: TrainState, batches: Prefetch, progres
                 hook(state, tick)
             meter.restart()
             progress.restart()
+        if interrupts.requested and not done:
+            save_state(session.directory, state, run)
+            raise KeyboardInterrupt
 
 
 def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Batch],

@@ -46,12 +46,13 @@ class Monitor:
 def _forget_after(path: Path, images_seen: int) -> None:
     if not path.exists():
         return
-    lines = path.read_text("utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if _is_whole(line)
-            and json.loads(line)["images_seen"] <= images_seen]
-    write_atomically(path, "".join(kept))
+    lines = path.read_text("utf-8", errors="replace").splitlines(keepends=True)
+    write_atomically(path, "".join(line for line in lines if _was_before(line, images_seen)))
 
 
-def _is_whole(line: str) -> bool:
-    """The last line may be cut where the machine stopped."""
-    return line.endswith("}\n")
+def _was_before(line: str, images_seen: int) -> bool:
+    """False for damaged lines too: the last one may be cut where the machine stopped."""
+    try:
+        return line.endswith("\n") and bool(json.loads(line)["images_seen"] <= images_seen)
+    except (ValueError, TypeError, KeyError):
+        return False

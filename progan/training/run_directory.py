@@ -45,12 +45,18 @@ def load_config(directory: Path) -> Run:
         raise UserError(f"{path} is damaged ({error}). Restore it, or start a new run.") from error
 
 
-def newest(outdir: Path) -> Path:
-    """Return the run of OUTDIR with the highest number; raises UserError if there is none."""
-    runs = _runs(outdir)
+def find(path: Path) -> Path:
+    """Return what to resume: a state file or the run itself, or the newest run of a directory.
+
+    Raises UserError if `path` is none of these.
+    """
+    if path.is_file() or (path / CONFIG_FILE).is_file():
+        return path
+    runs = _runs(path)
     if not runs:
-        raise UserError(f"There is no run to resume in {outdir}. Start one without --resume, or "
-                        "name another --outdir.")
+        what = "no run to resume in" if path.is_dir() else "no"
+        raise UserError(f"There is {what} {path}. Name a run, one of its state files, or the "
+                        "--outdir of a run; or start one without --resume.")
     return max(runs)[1]
 
 

@@ -107,7 +107,8 @@ def test_level_is_log2_of_the_resolution(resolution: int, level: int) -> None:
 
 @pytest.mark.parametrize("changes", [
     {"resolution": 12}, {"resolution": 2}, {"channels": 2}, {"count": 0},
-    {"rows_per_shard": {2: 5}}, {"rows_per_shard": {2: 5, 3: 0}},
+    {"rows_per_shard": {2: 5}}, {"rows_per_shard": {2: 5, 3: 0}}, {"count": 10**9},
+    {"options": 3}, {"name": ["a"]}, {"label_names": (1, 2)},
 ])
 def test_contradictions_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError):

@@ -99,7 +99,8 @@ def test_any_trained_resolution(run: Path, tmp_path: Path, resolution: int) -> N
 
 def test_grid(run: Path, tmp_path: Path) -> None:
     result = generate("--network", run, "--seeds", "0-4", "--grid", "3x2", "--outdir", tmp_path)
-    assert result.output.split() == [str(tmp_path / "grid.png")]
+    assert result.stdout.split() == [str(tmp_path / "grid.png")]
+    assert result.stderr.split() == ["network:", str(find_network(run))]
     sheet = pixels(tmp_path / "grid.png")
     assert sheet.shape == (32, 48)
     assert not sheet[16:, 32:].any()  # the sixth cell is empty
@@ -137,6 +138,7 @@ class TestMistakes:
         (["--seeds", "0", "--resolution", "32"], "choose one of 4, 8, 16"),
         (["--seeds", "0-9", "--grid", "3x3"], "too few for 10 pictures"),
         (["--seeds", "0", "--grid", "big"], "COLSxROWS"),
+        (["--seeds", "0", "--grid", "99999x99999"], "Ask for fewer"),
         (["--latents", "missing.npy"], "missing.npy"),
     ])
     def test_options(self, run: Path, tmp_path: Path, words: list[str], expected: str) -> None:

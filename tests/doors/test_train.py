@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,34 @@ def test_a_killed_run_resumes_to_the_very_same_state(whole: Path, data: Path,
     assert statistics(run) == statistics(whole)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_saves_what_was_learned(whole: Path, data: Path, tmp_path: Path,
+                                       number: signal.Signals) -> None:
+    """Stop a training that has saved nothing yet; it goes on to the very same state."""
+    words = ["--data", str(data), "--outdir", str(tmp_path), "--preset", "demo", "--mirror",
+             *tiny_options(snapshot_ticks=99)]
+    process = subprocess.Popen([sys.executable, str(ROOT / "train.py"), *words],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("tick 2"):
+            process.send_signal(number)
+    assert process.wait() == 130
+    run = tmp_path / whole.name
+    assert lines[-1].endswith(f"To go on: python train.py --resume {run}\n")
+    assert len(states(run)) == 1
+    assert train("--resume", run).exit_code == 0
+    assert_same_state(states(run)[-1], states(whole)[-1])
+
+
+def test_a_directory_of_runs_stands_for_its_newest(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / whole.name)
+    result = train("--resume", tmp_path, "--dry-run")
+    assert result.exit_code == 0, result.output
+
+
 def test_resume_can_go_on_beyond_the_old_end(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / whole.name
     shutil.copytree(whole, run)
@@ -143,8 +172,8 @@ def test_resume_can_go_on_beyond_the_old_end(whole: Path, tmp_path: Path) -> Non
 def test_bare_resume_takes_the_newest_run(whole: Path, tmp_path: Path) -> None:
     for name in ("00000-noise-demo", "00007-noise-demo", "00003-noise-demo"):
         shutil.copytree(whole, tmp_path / name)
-    result = train("--resume", "--outdir", tmp_path)
-    assert f"{tmp_path / '00007-noise-demo'}: noise" in result.output
+    text = message(train("--resume", "--outdir", tmp_path))
+    assert f"{tmp_path / '00007-noise-demo'} is finished" in text and "--total-kimg" in text
 
 
 def test_runs_are_numbered(data: Path, tmp_path: Path) -> None:
@@ -223,6 +252,13 @@ class TestMistakes:
 
     def test_resume_where_there_is_no_run(self, tmp_path: Path) -> None:
         assert "There is no run to resume" in message(train("--resume", "--outdir", tmp_path))
+        missing = tmp_path / "nowhere"
+        assert f"There is no {missing}" in message(train("--resume", missing))
+
+    def test_an_empty_path(self, data: Path) -> None:
+        for option in ("--data", "--outdir"):
+            assert "the path is empty" in message(train("--data", data, option, ""))
+        assert "empty name" in message(train("--resume", ""))
 
     def test_resume_with_another_architecture(self, whole: Path) -> None:
         text = message(train("--resume", whole, "--fmap-max", 4, "--no-pixel-norm"))

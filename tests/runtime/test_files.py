@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from progan.errors import UserError
 from progan.runtime.files import (
     human_bytes,
+    make_folder,
     new_directory,
     replaced,
     require_free_space,
@@ -179,3 +180,29 @@ def test_free_space_is_asked_of_the_nearest_existing_parent(
                                         r"free\. Free 512\.0 MiB"):
         require_free_space(tmp_path / "not/yet", 3 * 2**29, "The dataset")
     assert asked == [tmp_path, tmp_path]
+
+
+def test_a_writer_with_a_private_file_of_its_own_changes_no_permissions(tmp_path: Path) -> None:
+    with replaced(tmp_path / "ordinary") as temporary:
+        temporary.write_text("x")
+    with replaced(tmp_path / "private") as temporary:
+        temporary.unlink()
+        temporary.touch(mode=0o600)
+    modes = [(tmp_path / name).stat().st_mode for name in ("ordinary", "private")]
+    assert modes[0] == modes[1]
+
+
+def test_what_cannot_be_replaced_is_said(tmp_path: Path) -> None:
+    for path, reason in [(tmp_path, "it is a folder"), (tmp_path / "no" / "x", "no folder")]:
+        with pytest.raises(UserError, match=reason), replaced(path):
+            pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_in_the_place_of_a_file_cannot_be_made(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UserError, match="a file of that name in the way"):
+            make_folder(path)

@@ -25,6 +25,14 @@ def test_lines_are_shown_plain_and_kept_with_their_time(
         "tick 1  128→256", "two", "lines"]
 
 
+def test_names_that_are_no_utf8_are_shown_escaped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Log(tmp_path / "log.txt")("data/x\udcff")
+    assert capsys.readouterr().out == "data/x\\udcff\n"
+    assert (tmp_path / "log.txt").read_text("utf-8").endswith("data/x\\udcff\n")
+
+
 def test_a_resumed_run_continues_its_log(tmp_path: Path) -> None:
     for text in ("first", "second"):
         Log(tmp_path / "log.txt")(text)

@@ -1,10 +1,11 @@
-"""Threads that sleep while they wait, unless the user wants them to spin."""
+"""How many threads, and that they sleep while they wait, unless the user wants them to spin."""
 
 import os
 
 import pytest
+import torch
 
-from progan.runtime.threads import wait_politely
+from progan.runtime.threads import use_threads, wait_politely
 
 
 @pytest.mark.parametrize("before, after", [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
@@ -15,3 +16,11 @@ def test_the_user_has_the_last_word(monkeypatch: pytest.MonkeyPatch, before: str
         monkeypatch.delenv("OMP_WAIT_POLICY")
     wait_politely()
     assert os.environ["OMP_WAIT_POLICY"] == after
+
+
+def test_threads_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    for count in (0, 3):
+        use_threads(count)
+    assert asked == [3]

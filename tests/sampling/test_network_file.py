@@ -120,6 +120,14 @@ def test_a_header_with_a_gap_is_damage(path: Path, name: str) -> None:
         load_network(path, CPU)
 
 
+@pytest.mark.parametrize("name, value", [("level", 99), ("level", 1), ("alpha", -3), ("alpha", 0)])
+def test_a_place_that_the_network_does_not_have_is_damage(path: Path, name: str,
+                                                          value: float) -> None:
+    rewritten(path, lambda header: header.update({name: value}))
+    with pytest.raises(UserError, match="is damaged"):
+        load_network(path, CPU)
+
+
 def test_settings_of_a_later_progan_are_named(path: Path) -> None:
     rewritten(path, lambda header: header["network"].update(attention=True))
     with pytest.raises(UserError, match="no network settings called attention"):

@@ -51,6 +51,18 @@ def test_another_format_version_is_refused(tmp_path: Path) -> None:
         checkpoint.load_state(path, run, CPU)
 
 
+@pytest.mark.parametrize("name, value", [
+    ("config", None), ("images_seen", -5), ("images_seen", "x"), ("g_optimizer", {}),
+    ("generator", {}), ("seconds", None)])
+def test_a_state_that_is_wrong_inside_is_refused(tmp_path: Path, name: str,
+                                                 value: object) -> None:
+    run = tiny_run()
+    path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
+    torch.save(torch.load(path, weights_only=True) | {name: value}, path)
+    with pytest.raises(UserError, match="is not a whole training state"):
+        checkpoint.load_state(path, run, CPU)
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 not really a zip"])
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "state-000001.pt"

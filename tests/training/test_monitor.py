@@ -13,7 +13,8 @@ from progan.training.run_directory import STATISTICS_FILE
 def test_lines_after_the_state_and_cut_lines_are_forgotten(tmp_path: Path) -> None:
     path = tmp_path / STATISTICS_FILE
     lines = [json.dumps({"images_seen": seen, "loss": 1.0}) + "\n" for seen in (10, 20, 30)]
-    path.write_text("".join(lines) + '{"images_seen": 5, "lo')
+    damaged = b'\xff\xfe\n[]\n{"loss": 3}\n{"images_seen": 5, "lo'
+    path.write_bytes("".join(lines).encode() + damaged)
     monitor = Monitor(tmp_path, images_seen=20)
     monitor.numbers({"loss": 2.0}, 25)
     monitor.close()

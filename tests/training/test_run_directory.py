@@ -13,7 +13,7 @@ def test_runs_are_numbered_and_named(tmp_path: Path) -> None:
     first = run_directory.create(tmp_path / "new", "my faces!", tiny_run())
     second = run_directory.create(tmp_path / "new", "???", tiny_run())
     assert [first.name, second.name] == ["00000-my-faces-tiny", "00001-dataset-tiny"]
-    assert run_directory.newest(tmp_path / "new") == second
+    assert run_directory.find(tmp_path / "new") == second
 
 
 def test_the_config_survives(tmp_path: Path) -> None:
@@ -31,4 +31,4 @@ def test_a_damaged_config_is_named(tmp_path: Path, text: str) -> None:
 def test_files_do_not_count_as_runs(tmp_path: Path) -> None:
     (tmp_path / "00009-notes").write_text("")
     with pytest.raises(UserError, match="no run to resume"):
-        run_directory.newest(tmp_path)
+        run_directory.find(tmp_path)

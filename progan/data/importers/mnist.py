@@ -67,6 +67,8 @@ def read_idx(path: Path, *, num_axes: int) -> npt.NDArray[np.uint8]:
 
 
 def _found(folder: Path, name: str) -> Path:
+    if not folder.is_dir():
+        raise UserError(f"--source {folder} is no folder. Name the folder with the files of MNIST.")
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return path
