@@ -1,6 +1,8 @@
 """Ctrl-C and SIGTERM as a wish that is granted at the next good moment."""
 
+import os
 import signal
+import sys
 import threading
 from types import FrameType, TracebackType
 
@@ -28,3 +30,5 @@ class Interrupts:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+        # print() could meet itself here, if the signal came in the middle of one.
+        os.write(sys.stderr.fileno(), b"\nStopping after this round. Once more stops at once.\n")

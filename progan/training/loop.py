@@ -82,6 +82,7 @@ def train_rounds(session: Session, state: TrainState, batches: Prefetch, progres
             meter.restart()
             progress.restart()
         if interrupts.requested and not done:
+            state.seconds += meter.take()[2]
             save_state(session.directory, state, run)
             raise KeyboardInterrupt
 
