@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -33,7 +34,7 @@ def hyphenated(name: str) -> str:
 def plain_errors() -> Iterator[None]:
     """Turn what a user can mend into one message and an exit code; bugs keep their traceback."""
     try:
-        with _sigterm_as_ctrl_c():
+        with _one_interrupt():
             yield
     except UserError as error:
         raise click.ClickException(str(error)) from error
@@ -47,16 +48,29 @@ def plain_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Schedulers and `docker stop` send SIGTERM; what is half-written is to be removed then too."""
+def _one_interrupt() -> Iterator[None]:
+    """Ctrl-C and SIGTERM (of schedulers and `docker stop`) raise KeyboardInterrupt, once.
+
+    What is half-written is removed then, and impatient people must not interrupt that. What is
+    ignored stays ignored: a background job does not listen to Ctrl-C.
+    """
+    heard = [number for number in (signal.SIGINT, signal.SIGTERM)
+             if signal.getsignal(number) != signal.SIG_IGN]
     if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        heard = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in heard:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            if signal.getsignal(number) != signal.SIG_IGN:  # else the process is about to end
+                signal.signal(number, handler)
 
 
 def _in_words(error: OSError) -> str:

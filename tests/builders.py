@@ -1,5 +1,10 @@
 """Small things that many tests need."""
 
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -56,3 +61,22 @@ def tiny_snapshot(label_names: tuple[str, ...] = (), *, channels: int = 3, level
     initialize(generator, 5, "generator")
     return Snapshot(generator=generator.requires_grad_(False), level=level, alpha=alpha,
                     images_seen=1_234_000, label_names=label_names)
+
+
+@contextmanager
+def in_foreground(*command: object) -> Iterator[subprocess.Popen[str]]:
+    """Start a command as a terminal does: in a group of its own, and with ears for Ctrl-C.
+
+    A background job of a shell ignores Ctrl-C, and so would all that it starts. Whatever goes
+    wrong, the whole group is gone in the end.
+    """
+    process = subprocess.Popen(
+        [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()

@@ -41,5 +41,9 @@ def in_order(
 
 
 def _leave_interrupts_to_parent() -> None:
-    """Ctrl-C reaches the whole process group; one process is enough to say so."""
+    """Ctrl-C reaches the whole process group; one process is enough to say so.
+
+    A parent that listens to SIGTERM has passed its ears on; a worker just ends.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

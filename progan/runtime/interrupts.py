@@ -18,7 +18,9 @@ class Interrupts:
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+            # What is ignored stays ignored: a background job does not listen to Ctrl-C.
+            self._before = {number: signal.signal(number, self._note) for number in self.SIGNALS
+                            if signal.getsignal(number) != signal.SIG_IGN}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,

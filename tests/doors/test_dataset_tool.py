@@ -16,6 +16,7 @@ from PIL import Image
 from progan.cli.dataset import main
 from progan.data.pyramid import pyramid
 from progan.data.reader import Dataset
+from tests.builders import in_foreground
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = (sys.executable, str(ROOT / "dataset_tool.py"))
@@ -239,17 +240,17 @@ def test_errors_from_outside() -> None:
     assert "Did you mean create-from-images" in done.stderr
 
 
-def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [*TOOL, "create-demo", "--dest", str(tmp_path / "d"), "--resolution", "64",
-         "--num-images", "100000", "--workers", "2"],
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-    ) as process:
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_leaves_nothing(tmp_path: Path, presses: int) -> None:
+    with in_foreground(*TOOL, "create-demo", "--dest", tmp_path / "d", "--resolution", "64",
+                       "--num-images", "100000", "--workers", "2") as process:
         deadline = time.monotonic() + 20
         while not list(tmp_path.glob(".d.*/level-02.npy")) and time.monotonic() < deadline:
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        _, stderr = process.communicate(timeout=20)
+        for _ in range(presses):
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+            time.sleep(0.1)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert stderr == "\nInterrupted.\n"
     assert list(tmp_path.iterdir()) == []

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from progan.cli.train import main
 from progan.training.run_directory import states
-from tests.builders import noise_dataset, tiny_options
+from tests.builders import in_foreground, noise_dataset, tiny_options
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -119,13 +118,12 @@ def test_a_killed_run_resumes_to_the_very_same_state(whole: Path, data: Path,
     """SIGKILL a training after its third state, in the middle of everything."""
     words = ["--data", str(data), "--outdir", str(tmp_path), "--preset", "demo", "--mirror",
              *tiny_options()]
-    process = subprocess.Popen([sys.executable, str(ROOT / "train.py"), *words],
-                               stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("tick 4"):
-            process.kill()
-    assert process.wait() < 0
+    with in_foreground(sys.executable, ROOT / "train.py", *words) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("tick 4"):
+                process.kill()
+        assert process.wait() < 0
     run = tmp_path / whole.name
     assert 3 <= len(states(run)) <= 4
     assert train("--resume", run).exit_code == 0
@@ -139,15 +137,14 @@ def test_ctrl_c_saves_what_was_learned(whole: Path, data: Path, tmp_path: Path,
     """Stop a training that has saved nothing yet; it goes on to the very same state."""
     words = ["--data", str(data), "--outdir", str(tmp_path), "--preset", "demo", "--mirror",
              *tiny_options(snapshot_ticks=99)]
-    process = subprocess.Popen([sys.executable, str(ROOT / "train.py"), *words],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
     lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith("tick 2"):
-            process.send_signal(number)
-    assert process.wait() == 130
+    with in_foreground(sys.executable, ROOT / "train.py", *words) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("tick 2"):
+                process.send_signal(number)
+        assert process.wait() == 130
     run = tmp_path / whole.name
     assert lines[-1].endswith(f"To go on: python train.py --resume {run}\n")
     assert len(states(run)) == 1
