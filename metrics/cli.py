@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from metrics.names import DESCRIPTIONS
-from progan.door import PATH, Door
+from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.runtime.threads import wait_politely
 
@@ -30,8 +30,7 @@ METRIC_LIST = "\b\nMetrics:\n" + "\n".join(f"  {name:8} {DESCRIPTIONS[name]}"
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Seed of the draws.")
 @click.option("--json", "json_file", type=PATH, metavar="FILE", help="Append JSON lines to it.")
-@click.option("--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto",
-              show_default=True, help="What to compute on.")
+@device_option
 def main(names: tuple[str, ...], network: Path | None, images: Path | None, data: Path | None,
          reference: Path | None, num_images: int | None, repeats: int, seed: int,
          json_file: Path | None, device: str) -> None:

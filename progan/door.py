@@ -91,6 +91,10 @@ class _GivenPath(click.Path):
 
 PATH = _GivenPath(path_type=Path)
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+device_option = click.option("--device", type=click.Choice(DEVICES), default="auto",
+                             show_default=True, help="What to compute on.")
+
 
 class Door(click.Command):
     """A command whose options may be spelt with underscores and whose mistakes are one message."""

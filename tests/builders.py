@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+from click.testing import Result
 
 from progan.config import Network, Run, override
 from progan.data.reader import Dataset
@@ -61,6 +62,13 @@ def tiny_snapshot(label_names: tuple[str, ...] = (), *, channels: int = 3, level
     initialize(generator, 5, "generator")
     return Snapshot(generator=generator.requires_grad_(False), level=level, alpha=alpha,
                     images_seen=1_234_000, label_names=label_names)
+
+
+def message(result: Result) -> str:
+    """What a failed door says, on one line; never a traceback."""
+    assert result.exit_code != 0
+    assert "Traceback" not in result.output
+    return " ".join(result.output.split())
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from progan.door import PATH, Door
+from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.runtime.threads import wait_politely
 
@@ -25,8 +25,7 @@ from progan.runtime.threads import wait_politely
 @click.option("--grid", "columns_rows", metavar="COLSxROWS",
               help="Write one sheet grid.png instead of single files.")
 @click.option("--outdir", type=PATH, required=True, help="Folder to write the pictures to.")
-@click.option("--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto",
-              show_default=True, help="What to compute on.")
+@device_option
 def main(network: Path, seeds: str | None, latents: Path | None, class_name: str | None,
          resolution: int | None, columns_rows: str | None, outdir: Path, device: str) -> None:
     """Make pictures with a trained network; needs neither the dataset nor a GPU.

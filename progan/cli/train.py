@@ -7,7 +7,7 @@ import click
 
 from progan import presets
 from progan.config import Run, changes, option_name, override
-from progan.door import PATH, Door
+from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.options import config_options, given
 from progan.runtime.threads import use_threads, wait_politely
@@ -31,8 +31,7 @@ NEWEST = ":newest:"  # what a bare --resume stands for
 @click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN|FILE]",
               help="Continue a run in its own directory: the newest one of --outdir or of the "
               "directory named, the run named, or one of its state files.")
-@click.option("--device", type=click.Choice(("auto", "cpu", "cuda", "mps")), default="auto",
-              show_default=True, help="What to compute on.")
+@device_option
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
 @config_options
 def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None, device: str,

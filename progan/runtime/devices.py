@@ -6,8 +6,6 @@ import torch
 
 from progan.errors import UserError
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-
 
 def choose(name: str) -> torch.device:
     """Return the device of a name; 'auto' prefers CUDA, then MPS, then the CPU."""

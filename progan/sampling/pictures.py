@@ -13,7 +13,7 @@ from torch import Tensor
 from progan import __version__
 from progan.config import MIN_LEVEL
 from progan.errors import UserError
-from progan.images import Pixels, grid, save_png
+from progan.images import grid, save_png
 from progan.runtime.files import human_bytes, make_folder
 from progan.sampling.latents import parse_seeds, seed_labels, seed_latents
 from progan.sampling.network_file import Snapshot, fingerprint
@@ -112,17 +112,9 @@ def write(snapshot: Snapshot, wish: Wish, level: int, alpha: float, outdir: Path
           text: Mapping[str, str], layout: tuple[int, int] | None) -> Iterator[Path]:
     """Draw the pictures, write them as PNG files, and yield the path of each."""
     if layout:
-        num_bytes = layout[0] * layout[1] * 4**level * snapshot.generator.config.channels
-        if num_bytes > MOST_GRID_BYTES:
-            raise UserError(f"--grid {layout[0]}x{layout[1]} of {1 << level}x{1 << level} pictures "
-                            f"is a sheet of {human_bytes(num_bytes)}, more than "
-                            f"{human_bytes(MOST_GRID_BYTES)}. Ask for fewer, or for a lower "
-                            "--resolution.")
-    make_folder(outdir)
-    if layout:
-        images = render(snapshot.generator, wish.latents, wish.labels, level, alpha)
-        yield _save_grid(outdir / GRID_FILE, images, wish, text, layout)
+        yield _write_grid(snapshot, wish, level, alpha, outdir, text, layout)
         return
+    make_folder(outdir)
     names = iter(wish.names)
     for images in batches_of(snapshot.generator, wish.latents, wish.labels, level, alpha):
         for image, name in zip(images, names, strict=False):
@@ -130,10 +122,18 @@ def write(snapshot: Snapshot, wish: Wish, level: int, alpha: float, outdir: Path
             yield outdir / f"{name}.png"
 
 
-def _save_grid(path: Path, images: Pixels, wish: Wish, text: Mapping[str, str],
-               layout: tuple[int, int]) -> Path:
+def _write_grid(snapshot: Snapshot, wish: Wish, level: int, alpha: float, outdir: Path,
+                text: Mapping[str, str], layout: tuple[int, int]) -> Path:
     columns, rows = layout
+    num_bytes = columns * rows * 4**level * snapshot.generator.config.channels
+    if num_bytes > MOST_GRID_BYTES:
+        raise UserError(f"--grid {columns}x{rows} of {1 << level}x{1 << level} pictures is a "
+                        f"sheet of {human_bytes(num_bytes)}, more than "
+                        f"{human_bytes(MOST_GRID_BYTES)}. Ask for fewer, or for a lower "
+                        "--resolution.")
+    make_folder(outdir)
+    images = render(snapshot.generator, wish.latents, wish.labels, level, alpha)
     empty = np.zeros((columns * rows - len(images), *images.shape[1:]), np.uint8)
     sheet = grid(np.concatenate([images, empty]), columns)
-    save_png(path, sheet, {**text, "Latents": " ".join(wish.names)})
-    return path
+    save_png(outdir / GRID_FILE, sheet, {**text, "Latents": " ".join(wish.names)})
+    return outdir / GRID_FILE

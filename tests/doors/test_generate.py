@@ -14,19 +14,13 @@ from progan.cli.generate import main
 from progan.cli.train import main as train
 from progan.images import to_pixels
 from progan.sampling.network_file import find_network, load_network
-from tests.builders import noise_dataset, tiny_options
+from tests.builders import message, noise_dataset, tiny_options
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def generate(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
-
-
-def message(result: Result) -> str:
-    assert result.exit_code != 0
-    assert "Traceback" not in result.output
-    return " ".join(result.output.split())
 
 
 @pytest.fixture(scope="module")

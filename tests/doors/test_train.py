@@ -13,20 +13,13 @@ from click.testing import CliRunner, Result
 
 from progan.cli.train import main
 from progan.training.run_directory import states
-from tests.builders import in_foreground, noise_dataset, tiny_options
+from tests.builders import in_foreground, message, noise_dataset, tiny_options
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def train(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
-
-
-def message(result: Result) -> str:
-    """The one line that a failed door says."""
-    assert result.exit_code != 0
-    assert "Traceback" not in result.output
-    return " ".join(result.output.split())
 
 
 def weights(state: Path) -> dict[str, torch.Tensor]:

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from progan.door import DEVICES
 from progan.errors import UserError
-from progan.runtime.devices import DEVICES, choose, describe, peak_memory_bytes, set_precision
+from progan.runtime.devices import choose, describe, peak_memory_bytes, set_precision
 
 CPU = torch.device("cpu")
 
