@@ -42,7 +42,7 @@ def tiny_options(**overrides: object) -> list[str]:
 
 
 def noise_dataset(dest: Path, *, resolution: int = 16, channels: int = 3, count: int = 40,
-                  classes: int = 0) -> Dataset:
+                  classes: int = 0, holdout: float = 0.0) -> Dataset:
     """A dataset of seeded noise; image i has class i mod `classes`."""
     shape = (count, resolution, resolution, channels)
     images = np.random.RandomState(1).randint(0, 256, shape).astype(np.uint8)
@@ -50,7 +50,8 @@ def noise_dataset(dest: Path, *, resolution: int = 16, channels: int = 3, count:
         description="noise", resolution=resolution, channels=channels, count=count,
         read=lambda row: Sample(images[row]),
         labels=np.arange(count) % classes if classes else None,
-        label_names=tuple(f"class-{index}" for index in range(classes))), dest, options={})
+        label_names=tuple(f"class-{index}" for index in range(classes))), dest, options={},
+        holdout=holdout)
     return Dataset.open(dest)
 
 

@@ -27,9 +27,22 @@ on_error_option = click.option("--on-error", type=click.Choice(["stop", "skip"])
                                     "are listed.")
 
 
+def _fraction(_: click.Context, __: click.Parameter, value: float) -> float:
+    if not 0 <= value < 1:  # click.FloatRange lets NaN pass
+        raise click.BadParameter(f"{value} is not in the range 0<=x<1.")
+    return value
+
+
+holdout_option = click.option("--holdout", type=float, default=0.0, show_default=True,
+                              metavar="FRACTION", callback=_fraction,
+                              help="Keep this part of the images away from training, to measure "
+                                   "with. They are drawn with --seed, or with seed 0.")
+
+
 def source_options(what: str) -> Callable[[F], F]:
     """Options of a command that reads images from `what`."""
     def decorate(command: F) -> F:
+        command = holdout_option(command)
         command = click.option("--seed", type=click.IntRange(0, 2**32 - 1),
                                help="Draw the images of --max-images with this seed, instead of "
                                     "taking the first ones.")(command)
@@ -57,7 +70,9 @@ def source_options(what: str) -> Callable[[F], F]:
               "are in such folders.")
 @workers_option
 @on_error_option
-def create_from_images(source: Path, dest: Path, workers: int, **options: Any) -> None:
+def create_from_images(
+    source: Path, dest: Path, holdout: float, workers: int, **options: Any
+) -> None:
     """Make a dataset of a folder or zip file of images.
 
     They may have any size and kind: see --crop, --resolution and --channels.
@@ -66,7 +81,7 @@ def create_from_images(source: Path, dest: Path, workers: int, **options: Any) -
     from progan.data.importers.images import ImageOptions, import_images
 
     images = import_images(source, ImageOptions(**options), click.echo)
-    recorded = {"source": str(source), **dict(sorted(options.items()))}
+    recorded = {"source": str(source), **dict(sorted({**options, "holdout": holdout}.items()))}
     _write(images, dest, workers, recorded, options["on_error"])
 
 
@@ -74,14 +89,15 @@ def create_from_images(source: Path, dest: Path, workers: int, **options: Any) -
 @source_options("Folder with train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz.")
 @workers_option
 def create_mnist(
-    source: Path, dest: Path, max_images: int | None, seed: int | None, workers: int
+    source: Path, dest: Path, max_images: int | None, seed: int | None, holdout: float,
+    workers: int,
 ) -> None:
     """Make a dataset of MNIST, 32x32 grey with labels."""
     require_vacant(dest)
     from progan.data.importers.mnist import import_mnist
 
     images = import_mnist(source, max_images=max_images, seed=seed)
-    options = {"source": str(source), "max_images": max_images, "seed": seed}
+    options = {"source": str(source), "max_images": max_images, "seed": seed, "holdout": holdout}
     _write(images, dest, workers, options)
 
 
@@ -89,14 +105,15 @@ def create_mnist(
 @source_options("Folder cifar-10-batches-py or file cifar-10-python.tar.gz.")
 @workers_option
 def create_cifar10(
-    source: Path, dest: Path, max_images: int | None, seed: int | None, workers: int
+    source: Path, dest: Path, max_images: int | None, seed: int | None, holdout: float,
+    workers: int,
 ) -> None:
     """Make a dataset of CIFAR-10, 32x32 RGB with labels."""
     require_vacant(dest)
     from progan.data.importers.cifar10 import import_cifar10
 
     images = import_cifar10(source, max_images=max_images, seed=seed)
-    options = {"source": str(source), "max_images": max_images, "seed": seed}
+    options = {"source": str(source), "max_images": max_images, "seed": seed, "holdout": holdout}
     _write(images, dest, workers, options)
 
 
@@ -108,8 +125,11 @@ def create_cifar10(
               help="How many portraits to draw.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
               help="Another seed draws other people.")
+@holdout_option
 @workers_option
-def create_demo(dest: Path, resolution: int, num_images: int, seed: int, workers: int) -> None:
+def create_demo(
+    dest: Path, resolution: int, num_images: int, seed: int, holdout: float, workers: int
+) -> None:
     """Make a dataset of drawn portraits.
 
     There is nothing to download: it is there to try everything with.
@@ -118,7 +138,8 @@ def create_demo(dest: Path, resolution: int, num_images: int, seed: int, workers
     from progan.data.importers.demo import import_demo
 
     images = import_demo(resolution=resolution, num_images=num_images, seed=seed)
-    options = {"resolution": resolution, "num_images": num_images, "seed": seed}
+    options = {"resolution": resolution, "num_images": num_images, "seed": seed,
+               "holdout": holdout}
     _write(images, dest, workers, options)
 
 
@@ -133,7 +154,8 @@ def _write(
     from progan.data.writer import write_dataset
 
     start = time.monotonic()
-    info = write_dataset(source, dest, options=options, workers=workers, on_error=on_error)
+    info = write_dataset(source, dest, options=options, workers=workers, on_error=on_error,
+                         holdout=options["holdout"], seed=options["seed"] or 0)
     seconds = time.monotonic() - start
     if info.skipped:
         click.echo(f"{len(info.skipped)} images were left out:\n{listed(info.skipped)}", err=True)

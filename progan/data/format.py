@@ -16,6 +16,7 @@ FORMAT_VERSION = 1
 INFO_FILE = "dataset.json"
 LABELS_FILE = "labels.npy"
 LANDMARKS_FILE = "landmarks.npy"
+HOLDOUT_FILE = "holdout.npy"
 LANDMARK_SHAPE = (5, 2)  # eyes, nose, corners of the mouth, each x, y in pixels
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 MAX_SHARD_BYTES = 8 * 2**30
@@ -37,7 +38,7 @@ class ArrayFile:
 
     name: str
     shape: tuple[int, ...]
-    dtype: str  # in NumPy's words: '|u1', '<i4', '<f4'
+    dtype: str  # in NumPy's words: '|u1', '<i4', '<i8', '<f4'
 
     @property
     def num_bytes(self) -> int:
@@ -56,6 +57,7 @@ class DatasetInfo:
         rows_per_shard: Images in each file of a level; all of them when it is one file.
         label_names: Names of the classes by index; empty without labels.
         has_landmarks: Five points for each image are stored.
+        holdout_count: How many images training leaves out, fewer than `count`.
         source: What the images were made from, for people.
         options: How they were made: JSON values by option name.
         skipped: The images that were left out.
@@ -69,6 +71,7 @@ class DatasetInfo:
     rows_per_shard: Mapping[int, int]
     label_names: tuple[str, ...] = ()
     has_landmarks: bool = False
+    holdout_count: int = 0
     source: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     skipped: tuple[Skipped, ...] = ()
@@ -83,6 +86,8 @@ class DatasetInfo:
             raise ValueError(f"channels is {self.channels}, not one of {CHANNELS}")
         if self.count < 1:
             raise ValueError(f"count is {self.count}: a dataset has at least one image")
+        if not 0 <= self.holdout_count < self.count:
+            raise ValueError(f"holdout_count is {self.holdout_count}, of {self.count} images")
         if not isinstance(self.name, str) or not isinstance(self.options, Mapping) or not all(
                 isinstance(label, str) for label in self.label_names):
             raise ValueError("name, options or label_names are of another kind than they should be")
@@ -121,6 +126,8 @@ class DatasetInfo:
             files.append(ArrayFile(LABELS_FILE, (self.count,), "<i4"))
         if self.has_landmarks:
             files.append(ArrayFile(LANDMARKS_FILE, (self.count, *LANDMARK_SHAPE), "<f4"))
+        if self.holdout_count:
+            files.append(ArrayFile(HOLDOUT_FILE, (self.holdout_count,), "<i8"))
         return tuple(files)
 
     def to_json(self) -> str:

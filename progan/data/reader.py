@@ -1,17 +1,20 @@
 """Read a dataset: any row of any level through memory maps."""
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from progan.data.format import (
+    HOLDOUT_FILE,
     LABELS_FILE,
     LANDMARKS_FILE,
     DatasetInfo,
     read_info,
     require_files,
 )
+from progan.errors import UserError
 
 Rows = npt.NDArray[np.int64]
 
@@ -69,6 +72,25 @@ class Dataset:
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that tell this content from any other."""
         return self.info.fingerprint
+
+    @cached_property
+    def held_out_rows(self) -> Rows:
+        """Rows that training leaves out: int64 [n], ascending; UserError if they are damaged."""
+        if not self.info.holdout_count:
+            return np.empty(0, dtype=np.int64)
+        rows = self._map(HOLDOUT_FILE).astype(np.int64, copy=False)
+        if rows[0] < 0 or rows[-1] >= len(self) or (rows[1:] <= rows[:-1]).any():
+            raise UserError(f"{self.path / HOLDOUT_FILE} is damaged: it does not hold ascending "
+                            f"numbers from 0 to {len(self) - 1}. Copy the dataset again, or make "
+                            "it again with dataset_tool.py.")
+        return rows
+
+    @cached_property
+    def training_rows(self) -> Rows:
+        """Rows to train on, all that are not held out: int64 [count - n], ascending."""
+        rows = np.delete(np.arange(len(self), dtype=np.int64), self.held_out_rows)
+        rows.flags.writeable = False  # all who ask share it
+        return rows
 
     def images(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
         """Return images at a level: rows [n] from 0 to count - 1 -> uint8 [n,2^level,2^level,C].

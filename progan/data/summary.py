@@ -26,6 +26,7 @@ def summary(dataset: Dataset) -> str:
         ("levels", _levels(info)),
         ("labels", _classes(dataset)),
         ("landmarks", "5 points for each image" if info.has_landmarks else "none"),
+        ("held out", f"{info.holdout_count:,} images" if info.holdout_count else "none"),
         ("skipped", _skipped(info)),
         ("source", info.source),
         ("options", [f"{name}: {_plain(value)}" for name, value in info.options.items()]),

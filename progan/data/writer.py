@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from progan.data.arrays import ShardWriter
 from progan.data.format import (
+    HOLDOUT_FILE,
     INFO_FILE,
     LABELS_FILE,
     LANDMARK_SHAPE,
@@ -21,6 +22,7 @@ from progan.data.format import (
     Skipped,
     rows_per_shard,
 )
+from progan.data.holdout import holdout_rows, holdout_size
 from progan.data.pool import in_order, worker_pool
 from progan.data.pyramid import pyramid
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage
@@ -33,7 +35,8 @@ _CHUNK_ROWS = 64
 
 def write_dataset(
     source: ImageSource, dest: Path, *, options: Mapping[str, Any] | None = None,
-    workers: int = 1, on_error: OnError = "stop", max_shard_bytes: int = MAX_SHARD_BYTES,
+    workers: int = 1, on_error: OnError = "stop", holdout: float = 0.0, seed: int = 0,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> DatasetInfo:
     """Write the images of `source` to the new folder `dest` and return what was written.
 
@@ -41,12 +44,15 @@ def write_dataset(
         options: What the user asked for, kept in `dataset.json`.
         workers: Threads or processes that read images.
         on_error: 'stop' at the first unreadable image, or 'skip' and list them.
+        holdout: Fraction of the images written that training leaves out, in [0, 1).
+        seed: Draws which ones.
         max_shard_bytes: No array file of a level becomes larger than this.
 
     Raises:
-        UserError: No room, `dest` exists, an image is unreadable, or all of them are.
+        UserError: No room, `dest` exists, an image is unreadable or all of them are, or none
+            would be left to train on.
     """
-    plan = _planned(source, dest.resolve().name, options or {}, max_shard_bytes)
+    plan = _planned(source, dest.resolve().name, options or {}, holdout, max_shard_bytes)
     num_bytes = sum(file.num_bytes for file in plan.array_files())
     require_free_space(dest, num_bytes, f"The dataset {dest}")
     with (new_directory(dest) as directory,
@@ -58,14 +64,16 @@ def write_dataset(
                             f"{skipped[0].path}: {skipped[0].reason}.")
         if source.labels is not None:
             arrays.labels.append(source.labels[rows])
-        info = _with_count(plan, rows.size, source.skipped + skipped)
+        info = _with_count(plan, rows.size, holdout, source.skipped + skipped)
+        arrays.holdout.append(holdout_rows(info.holdout_count, info.count, seed))
         info = replace(info, checksums=arrays.finish(info))
         write_atomically(directory / INFO_FILE, info.to_json())
     return info
 
 
 def _planned(
-    source: ImageSource, name: str, options: Mapping[str, Any], max_shard_bytes: int
+    source: ImageSource, name: str, options: Mapping[str, Any], holdout: float,
+    max_shard_bytes: int,
 ) -> DatasetInfo:
     """What the dataset will be if every image can be read."""
     if source.count < 1:
@@ -75,13 +83,17 @@ def _planned(
         rows_per_shard=rows_per_shard(
             source.resolution, source.channels, source.count, max_shard_bytes),
         label_names=source.label_names, has_landmarks=source.has_landmarks,
+        holdout_count=holdout_size(holdout, source.count),
         source=source.description, options=options, skipped=source.skipped,
     )
 
 
-def _with_count(plan: DatasetInfo, count: int, skipped: tuple[Skipped, ...]) -> DatasetInfo:
+def _with_count(
+    plan: DatasetInfo, count: int, holdout: float, skipped: tuple[Skipped, ...]
+) -> DatasetInfo:
     fewer = {level: min(rows, count) for level, rows in plan.rows_per_shard.items()}
-    return replace(plan, count=count, rows_per_shard=fewer, skipped=skipped)
+    return replace(plan, count=count, holdout_count=holdout_size(holdout, count),
+                   rows_per_shard=fewer, skipped=skipped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,7 @@ class _Arrays:
                        for level in plan.levels}
         self.labels = ShardWriter(directory, others.get(LABELS_FILE, ()))
         self.landmarks = ShardWriter(directory, others.get(LANDMARKS_FILE, ()))
+        self.holdout = ShardWriter(directory, others.get(HOLDOUT_FILE, ()))
 
     def append(self, chunk: Chunk) -> None:
         for level, images in chunk.levels.items():
@@ -115,12 +128,13 @@ class _Arrays:
         others = {file.name: (file,) for file in info.array_files()}
         checksums = self.labels.finish(others.get(LABELS_FILE, ()))
         checksums |= self.landmarks.finish(others.get(LANDMARKS_FILE, ()))
+        checksums |= self.holdout.finish(others.get(HOLDOUT_FILE, ()))
         for level, writer in self.levels.items():
             checksums |= writer.finish(info.level_files(level))
         return dict(sorted(checksums.items()))
 
     def close(self) -> None:
-        for writer in (*self.levels.values(), self.labels, self.landmarks):
+        for writer in (*self.levels.values(), self.labels, self.landmarks, self.holdout):
             writer.close()
 
 

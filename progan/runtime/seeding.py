@@ -5,9 +5,12 @@ asked for, so a resumed run needs no saved random state, and no global state is 
 """
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive(*parts: int | str) -> int:
@@ -16,8 +19,10 @@ def derive(*parts: int | str) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def generator(device: torch.device | str, *parts: int | str) -> torch.Generator:
+def generator(device: "torch.device | str", *parts: int | str) -> "torch.Generator":
     """A torch generator on `device` at the start of the stream that the parts name."""
+    import torch  # not above: datasets are made without it
+
     return torch.Generator(device).manual_seed(derive(*parts))
 
 

@@ -44,6 +44,10 @@ def test_heavy_modules_would_be_noticed() -> None:
     assert "numpy" in heavy_modules_after("import progan.data.pyramid")
 
 
+def test_datasets_are_made_without_torch() -> None:
+    assert "torch" not in heavy_modules_after("import progan.data.writer")
+
+
 @pytest.mark.parametrize("script", OPTIONS)
 def test_help_lists_the_options_of_a_door(script: str) -> None:
     words = python(script, "--help").replace("/", " ").split()

@@ -41,6 +41,7 @@ def infos(draw: st.DrawFn) -> DatasetInfo:
     return replace(
         plain, name=draw(TEXT), source=draw(TEXT),
         label_names=tuple(draw(st.lists(TEXT, max_size=3))), has_landmarks=draw(st.booleans()),
+        holdout_count=draw(st.integers(0, count - 1)),
         options=draw(st.dictionaries(TEXT, st.none() | st.integers() | TEXT, max_size=3)),
         skipped=tuple(Skipped(*item) for item in draw(st.lists(st.tuples(TEXT, TEXT), max_size=3))),
         checksums=draw(st.dictionaries(TEXT, TEXT, max_size=3)),
@@ -87,9 +88,9 @@ def test_file_names() -> None:
     assert [file.name for file in large.level_files(10)][:2] == [
         "level-10.000.npy", "level-10.001.npy"]
     assert len(large.level_files(10)) == 11
-    labelled = replace(info_of(4), label_names=("a", "b"), has_landmarks=True)
+    labelled = replace(info_of(4), label_names=("a", "b"), has_landmarks=True, holdout_count=2)
     assert [file.name for file in labelled.array_files()] == [
-        "level-02.npy", "labels.npy", "landmarks.npy"]
+        "level-02.npy", "labels.npy", "landmarks.npy", "holdout.npy"]
 
 
 @settings(deadline=None)
@@ -97,6 +98,7 @@ def test_file_names() -> None:
 def test_headers_have_one_length_and_are_numpys_own(count: int, level: int, channels: int) -> None:
     header = npy_header((count, 2**level, 2**level, channels), "|u1")
     assert len(header) == HEADER_BYTES == len(npy_header((count,), "<i4"))
+    assert HEADER_BYTES == len(npy_header((count,), "<i8"))
     assert header.startswith(np.lib.format.magic(1, 0))
 
 
@@ -108,6 +110,7 @@ def test_level_is_log2_of_the_resolution(resolution: int, level: int) -> None:
 @pytest.mark.parametrize("changes", [
     {"resolution": 12}, {"resolution": 2}, {"channels": 2}, {"count": 0},
     {"rows_per_shard": {2: 5}}, {"rows_per_shard": {2: 5, 3: 0}}, {"count": 10**9},
+    {"holdout_count": -1}, {"holdout_count": 5},
     {"options": 3}, {"name": ["a"]}, {"label_names": (1, 2)},
 ])
 def test_contradictions_are_refused(changes: dict[str, object]) -> None:
@@ -153,6 +156,8 @@ def written(folder: Path, **changes: object) -> Path:
     ({"count": "many"}, "not describe a dataset"),
     ({"resolution": 100}, "power of two from 4 to 1024, not 100"),
     ({"resolution": "large"}, "not describe a dataset"),
+    ({"holdout_count": 5}, "holdout_count is 5, of 5 images"),
+    ({"holdout_count": "many"}, "not describe a dataset"),
     ({"rows_per_shard": []}, "not describe a dataset"),
     ({"rows_per_shard": {}}, "not describe a dataset"),
     ({"label_names": 3}, "not describe a dataset"),
@@ -165,6 +170,11 @@ def test_a_wrong_dataset_json_is_named(
     with pytest.raises(UserError, match=message) as caught:
         read_info(written(tmp_path, **changes))
     assert str(tmp_path / "dataset.json") in str(caught.value)
+
+
+def test_an_older_dataset_json_holds_nothing_out(tmp_path: Path) -> None:
+    assert '"holdout_count"' in info_of().to_json()
+    assert read_info(written(tmp_path, holdout_count=None)) == info_of()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff\xfe\x00", b"null"])

@@ -16,6 +16,7 @@ from progan.data.source import ImageSource, Sample
 from progan.data.summary import summary
 from progan.data.writer import write_dataset
 from progan.errors import UserError
+from tests.builders import noise_dataset
 
 COUNT = 11
 IMAGES = np.random.RandomState(0).randint(0, 256, (COUNT, 16, 16, 3)).astype(np.uint8)
@@ -93,6 +94,46 @@ def test_a_pickled_dataset_carries_no_pixels(path: Path) -> None:
     np.testing.assert_array_equal(pickle.loads(data).images(4, np.arange(COUNT)), LEVELS[4])
 
 
+def held_out(dest: Path, rows: list[int]) -> Dataset:
+    """A dataset of 16 images, 4 of them held out, whose list of these says `rows`."""
+    dataset = noise_dataset(dest, resolution=4, count=16, holdout=0.25)
+    array = np.load(dest / "holdout.npy")
+    assert array.shape == (4,)
+    array[:] = rows
+    np.save(dest / "holdout.npy", array)
+    return dataset
+
+
+def test_rows_are_held_out_or_trained_on(tmp_path: Path) -> None:
+    dataset = held_out(tmp_path / "d", [0, 3, 4, 15])
+    assert dataset.held_out_rows.tolist() == [0, 3, 4, 15]
+    assert dataset.training_rows.tolist() == [1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
+    assert dataset.training_rows is dataset.training_rows
+    for rows in (dataset.held_out_rows, dataset.training_rows):
+        assert rows.dtype == np.int64
+        with pytest.raises(ValueError, match="read-only"):
+            rows[0] = 1
+
+
+def test_without_a_holdout_all_rows_are_trained_on(path: Path) -> None:
+    dataset = Dataset.open(path)
+    assert dataset.training_rows.tolist() == list(range(COUNT))
+    assert (dataset.held_out_rows.dtype, dataset.held_out_rows.tolist()) == (np.int64, [])
+    assert not dataset._maps
+
+
+@pytest.mark.parametrize("rows", [
+    [-1, 3, 4, 15], [0, 3, 4, 16], [0, 4, 3, 15], [0, 3, 3, 15], [0, 99, 4, 15],
+    [2**63 - 1, -2**63, 4, 15]])
+def test_a_damaged_holdout_is_named(tmp_path: Path, rows: list[int]) -> None:
+    dataset = held_out(tmp_path / "d", rows)
+    for name in ("held_out_rows", "training_rows"):
+        with pytest.raises(UserError, match=r"d/holdout\.npy is damaged.* from 0 to 15\. Copy"):
+            getattr(dataset, name)
+    assert damaged_files(dataset.path, dataset.info) == [
+        "holdout.npy has other content than when it was written"]
+
+
 def test_an_incomplete_dataset_is_refused(path: Path, tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text((path / "dataset.json").read_text())
     with pytest.raises(UserError, match="incomplete: level-02.npy is missing; level-03.npy is"):
@@ -130,6 +171,7 @@ def test_summary(path: Path) -> None:
         "labels         0  low   6",
         "               1  high  5",
         "landmarks     none",
+        "held out      none",
         "skipped       none",
         "source        noise",
         "options       seed: not given",

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from progan.data.format import DatasetInfo, Skipped
+from progan.data.holdout import holdout_rows
 from progan.data.pyramid import pyramid
 from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample, UnreadableImage, chosen
@@ -105,6 +106,43 @@ def test_shards_that_shrink_to_one_file_get_its_name(tmp_path: Path) -> None:
     write_dataset(source, tmp_path / "d", on_error="skip", max_shard_bytes=128 + 4 * 192)
     assert {path.name for path in (tmp_path / "d").glob("level-03*")} == {"level-03.npy"}
     require_consistent(tmp_path / "d", [0, 1, 2, 3], 8, 3)
+
+
+@settings(max_examples=40)
+@given(count=st.integers(2, 20), fraction=st.floats(0, 1, exclude_max=True),
+       seed=st.integers(0, 2**32 - 1), bad=st.frozensets(st.integers(1, 19), max_size=10))
+def test_each_image_written_is_held_out_or_trained_on(
+    count: int, fraction: float, seed: int, bad: frozenset[int]
+) -> None:
+    good = [row for row in range(count) if row not in bad]
+    assume(len(good) > 1 and round(fraction * len(good)) < len(good))
+    with tempfile.TemporaryDirectory() as folder:
+        dest = Path(folder) / "dest"
+        write_dataset(source_of(count, bad=bad), dest, on_error="skip", holdout=fraction, seed=seed)
+        require_consistent(dest, good, 8, 3)
+        dataset = Dataset.open(dest)
+        held_out, trained_on = dataset.held_out_rows.tolist(), dataset.training_rows.tolist()
+        assert sorted(held_out + trained_on) == list(range(len(good)))
+        assert held_out == holdout_rows(len(held_out), len(good), seed).tolist()
+        assert len(held_out) == (max(1, round(fraction * len(good))) if fraction else 0)
+        assert dataset.info.holdout_count == len(held_out)
+        assert (dest / "holdout.npy").exists() == (fraction > 0)
+
+
+def test_a_holdout_of_everything_is_noticed_before_anything_is_written(tmp_path: Path) -> None:
+    def read(row: int) -> Sample:
+        raise AssertionError("nothing needs to be read")
+
+    with pytest.raises(UserError, match=r"--holdout 0\.9 of 3 images keeps them all away"):
+        write_dataset(replace(source_of(3), read=read), tmp_path / "deep/d", holdout=0.9)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_holdout_of_all_that_could_be_read_leaves_nothing(tmp_path: Path) -> None:
+    source = source_of(9, bad=frozenset(range(2, 9)))
+    with pytest.raises(UserError, match=r"--holdout 0\.8 of 2 images keeps them all away"):
+        write_dataset(source, tmp_path / "d", on_error="skip", holdout=0.8)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_dataset_json_says_how_it_was_made(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """dataset_tool.py from the outside."""
 
 import os
+import pickle
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from progan.cli.dataset import main
+from progan.data.holdout import holdout_rows
 from progan.data.pyramid import pyramid
 from progan.data.reader import Dataset
 from tests.builders import in_foreground
@@ -107,6 +111,75 @@ def test_mistakes_leave_nothing_behind(folder: Path, arguments: tuple[object, ..
                  *arguments)
     assert result.exit_code == 1
     assert "power of two" in result.stderr
+    require_nothing_written(folder)
+
+
+def test_images_are_held_out(folder: Path) -> None:
+    rows = []
+    for name, words in (("a", ["--seed", 3]), ("b", ["--seed", 3]), ("c", ["--seed", 4]),
+                        ("d", ["--seed", 0]), ("e", [])):
+        dest = folder.parent / name
+        result = run("create-from-images", "--source", folder, "--dest", dest, "--holdout", 0.25,
+                     "--max-images", 12, *words)
+        assert result.exit_code == 0, result.output
+        dataset = Dataset.open(dest)
+        assert (len(dataset), len(dataset.training_rows)) == (12, 9)
+        assert dataset.info.options["holdout"] == 0.25
+        rows.append(dataset.held_out_rows.tolist())
+    assert rows[0] == rows[1] != rows[2]
+    assert rows[3] == rows[4]
+    assert "held out      3 images\n" in run("info", dest).stdout
+    assert "all 6 files are as they were written" in run("verify", dest).stdout
+    data = bytearray((dest / "holdout.npy").read_bytes())
+    data[-8] ^= 1
+    (dest / "holdout.npy").write_bytes(data)
+    assert "holdout.npy has other content" in run("verify", dest).stderr
+
+
+def mnist(folder: Path) -> Path:
+    (folder / "train-images-idx3-ubyte").write_bytes(
+        struct.pack(">HBB3I", 0, 8, 3, 10, 28, 28) + bytes(10 * 28 * 28))
+    (folder / "train-labels-idx1-ubyte").write_bytes(
+        struct.pack(">HBBI", 0, 8, 1, 10) + bytes(range(10)))
+    return folder
+
+
+def cifar10(folder: Path) -> Path:
+    for number in range(1, 6):
+        content = {"data": np.zeros((2, 3072), np.uint8), "labels": [0, 1]}
+        (folder / f"data_batch_{number}").write_bytes(pickle.dumps(content, protocol=2))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": ["a", "b"]}, protocol=2))
+    return folder
+
+
+@pytest.mark.parametrize("words", [
+    ("create-mnist", "--source", mnist), ("create-cifar10", "--source", cifar10),
+    ("create-demo", "--num-images", 10, "--resolution", 4)], ids=lambda words: words[0])
+def test_other_sources_hold_out_too(tmp_path: Path, words: tuple[Any, ...]) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    words = tuple(word(source) if callable(word) else word for word in words)
+    result = run(*words, "--dest", tmp_path / "d", "--holdout", 0.2, "--seed", 5, "--workers", 1)
+    assert result.exit_code == 0, result.output
+    dataset = Dataset.open(tmp_path / "d")
+    assert dataset.held_out_rows.tolist() == holdout_rows(2, 10, 5).tolist()
+    assert dataset.info.options["holdout"] == 0.2
+
+
+@pytest.mark.parametrize("fraction", ["1", "-0.1", "1.5", "nan", "inf"])
+def test_a_holdout_that_is_no_fraction(folder: Path, fraction: str) -> None:
+    result = run("create-from-images", "--source", folder, "--dest", folder.parent / "pets",
+                 "--holdout", fraction)
+    assert result.exit_code == 2
+    assert f"'--holdout': {float(fraction)} is not in the range 0<=x<1" in result.stderr
+    require_nothing_written(folder)
+
+
+def test_a_holdout_that_leaves_nothing_to_train_on(folder: Path) -> None:
+    result = run("create-from-images", "--source", folder, "--dest", folder.parent / "pets",
+                 "--holdout", 0.5, "--max-images", 1)
+    assert result.exit_code == 1
+    assert "--holdout 0.5 of 1 images keeps them all away from training. Name a" in result.stderr
     require_nothing_written(folder)
 
 
