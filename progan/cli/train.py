@@ -146,7 +146,9 @@ def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device"
     use_threads(run.threads)
     log = Log(directory / LOG_FILE)
     log(f"progan {__version__}, torch {torch.__version__}, {describe(device)}")
-    log(f"{directory}: {dataset.name}, {len(dataset)} images, "
+    num_held_out = len(dataset.held_out_rows)
+    held_out = f" to train on and {num_held_out} held out" * bool(num_held_out)
+    log(f"{directory}: {dataset.name}, {len(dataset.training_rows)} images{held_out}, "
         f"{dataset.resolution}x{dataset.resolution}x{dataset.channels}; preset {run.preset}; "
         f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}")
     if dataset.label_size and not run.data.conditional:

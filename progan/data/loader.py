@@ -42,13 +42,14 @@ class Batch:
 
 def read_batches(dataset: Dataset, run: Run, images_seen: int) -> Iterator[Batch]:
     """Yield the batch of each critic step from `images_seen` to the end of the run."""
-    shuffle = Shuffle(len(dataset), run.seed)
+    training = dataset.training_rows
+    shuffle = Shuffle(len(training), run.seed)
     steps = run.growth.minibatch_repeats * run.growth.d_repeats
     for start, stage in schedule.rounds(run.growth, run.network, images_seen):
         for position in range(start, start + steps * stage.batch, stage.batch):
-            rows = shuffle.rows(position, stage.batch)
-            drawn = numpy_generator(run.seed, "labels", position).integers(
-                len(dataset), size=stage.batch)
+            rows = training[shuffle.rows(position, stage.batch)]
+            drawn = training[numpy_generator(run.seed, "labels", position).integers(
+                len(training), size=stage.batch)]
             yield Batch(torch.from_numpy(dataset.images(stage.level, rows)),
                         one_hot(dataset, rows, run.network.label_size),
                         one_hot(dataset, drawn, run.network.label_size))

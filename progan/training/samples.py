@@ -48,6 +48,7 @@ def fakes(generator: Generator, run: Run, stage: Stage) -> Pixels:
 def reals(dataset: Dataset, run: Run) -> Pixels:
     """Grid of the first reals that the run trains on, at the final resolution: [H, W, C]."""
     place = layout(run.network.resolution)
-    rows = Shuffle(len(dataset), run.seed).rows(0, min(place.count, len(dataset)))
-    images = dataset.images(run.network.max_level, rows)
+    training = dataset.training_rows
+    order = Shuffle(len(training), run.seed).rows(0, min(place.count, len(training)))
+    images = dataset.images(run.network.max_level, training[order])
     return grid(enlarge(images, place.cell), place.columns)

@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,6 +76,22 @@ def test_drawn_labels_are_one_hot_and_drawn_from_the_dataset(dataset: Dataset) -
     assert set(map(tuple, drawn.tolist())) == set(map(tuple, np.eye(CLASSES).tolist()))
     assert not torch.equal(drawn, real)
     assert (abs(drawn.mean(dim=0) - 1 / CLASSES) < 0.1).all()  # as often as in the dataset
+
+
+def test_training_never_sees_what_is_held_out(tmp_path: Path) -> None:
+    """Each image has a class of its own, which tells what was read and what was drawn."""
+    dataset = noise_dataset(tmp_path / "noise", count=COUNT, classes=COUNT, holdout=0.3)
+    assert len(dataset.held_out_rows) == 9
+    batches = list(read_batches(dataset, replace(RUN, network=replace(
+        RUN.network, label_size=COUNT)), 0))
+    order = np.concatenate([batch.labels.argmax(dim=1) for batch in batches])
+    drawn = np.concatenate([batch.drawn_labels.argmax(dim=1) for batch in batches])
+    assert set(order.tolist()) == set(drawn.tolist()) == set(dataset.training_rows.tolist())
+    assert sorted(order[:21]) == sorted(order[21:42]) == dataset.training_rows.tolist()
+    for batch in batches:
+        level = int(np.log2(batch.images.shape[1]))
+        np.testing.assert_array_equal(
+            batch.images, dataset.images(level, batch.labels.argmax(dim=1).numpy()))
 
 
 def test_the_seed_changes_the_order(dataset: Dataset) -> None:

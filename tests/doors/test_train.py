@@ -181,6 +181,16 @@ def test_with_labels(data: Path, tmp_path: Path) -> None:
     assert statistics(run)[-1]["loss/label-critic"] > 0
 
 
+@pytest.mark.parametrize("holdout, images", [(0.0, "40 images"),
+                                             (0.1, "36 images to train on and 4 held out")])
+def test_the_log_says_how_many_images_train(holdout: float, images: str, tmp_path: Path) -> None:
+    dataset = noise_dataset(tmp_path / "noise", holdout=holdout)
+    result = train("--data", dataset.path, "--outdir", tmp_path / "runs",
+                   *tiny_options(total_kimg=0.1))
+    assert result.exit_code == 0, result.output
+    assert f"noise, {images}, 16x16x3;" in result.output
+
+
 @pytest.mark.parametrize("channels", [1, 4])
 def test_other_channels(channels: int, tmp_path: Path) -> None:
     dataset = noise_dataset(tmp_path / "noise", channels=channels)

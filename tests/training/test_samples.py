@@ -1,8 +1,11 @@
 """The grids of a run."""
 
+from pathlib import Path
+
 import pytest
 
-from progan.training.samples import layout
+from progan.training.samples import layout, reals
+from tests.builders import noise_dataset, tiny_run
 
 
 @pytest.mark.parametrize("resolution, columns, rows, cell", [
@@ -10,3 +13,11 @@ from progan.training.samples import layout
 def test_the_grid_fills_a_screen(resolution: int, columns: int, rows: int, cell: int) -> None:
     place = layout(resolution)
     assert (place.columns, place.rows, place.cell) == (columns, rows, cell)
+
+
+def test_the_reals_are_those_that_are_trained_on(tmp_path: Path) -> None:
+    dataset = noise_dataset(tmp_path / "noise", count=40, holdout=0.25)
+    cells = reals(dataset, tiny_run()).reshape(2, 64, 16, 64, 3)[:, ::4, :, ::4].swapaxes(1, 2)
+    shown = {cell.tobytes() for cell in cells.reshape(32, 16, 16, 3) if cell.any()}
+    assert shown == {image.tobytes() for image in dataset.images(4, dataset.training_rows)}
+    assert len(shown) == 30
