@@ -1,10 +1,10 @@
 """A draw: the images that one measurement is made from, to be read as often as needed."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,18 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from metrics.cache import NO_CACHE, Arrays, Cache
+from progan.data.pool import in_order
 from progan.images import Pixels
 from progan.runtime.files import require_free_space
+from progan.runtime.threads import threads_of_one
 
+T = TypeVar("T")
+R = TypeVar("R")
 Rows = npt.NDArray[np.int64]
 
-PIXELS_PER_BATCH = 2**20  # 256 images of 64x64, one of 1024x1024: 12 MiB of float32 RGB
+PIXELS_PER_BATCH = 2**18  # 64 images of 64x64: what the caches of a CPU hold
+PIXELS_PER_GPU_BATCH = 2**22
 MAX_BATCH = 256
 
 
@@ -32,53 +38,103 @@ class Size(NamedTuple):
         return f"{self.height}x{self.width}x{self.channels}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Draw:
     """Images in a fixed order.
 
     Attributes:
-        read: Positions [n] in this draw -> uint8 [n, H, W, C].
+        description: Where they come from, for the progress bar.
+        rows: Their numbers in their source, [count].
+        read: Numbers [n] -> uint8 [n, H, W, C].
+        cache: Where statistics of these images are kept.
     """
 
-    count: int
+    description: str
+    rows: Rows
     size: Size
     read: Callable[[Rows], Pixels]
+    cache: Cache = NO_CACHE
+
+    @property
+    def count(self) -> int:
+        return len(self.rows)
 
     def first(self, count: int) -> "Draw":
         """The beginning of this draw."""
-        return replace(self, count=count)
+        return replace(self, rows=self.rows[:count])
 
-    def batches(self, device: torch.device) -> Iterator[Tensor]:
-        """Yield all images in order: float32 [n, C, H, W], 0…255; n is even but for the last."""
-        step = batch_size(self.size)
-        for start in range(0, self.count, step):
-            pixels = self.read(np.arange(start, min(start + step, self.count)))
-            yield torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).to(torch.float32)
+    def batches(self, device: torch.device, what: str) -> Iterator[Tensor]:
+        """Yield all images in order: uint8 [n, C, H, W]; n is even but for the last.
+
+        Args:
+            what: What is done with them, for the progress bar.
+        """
+        with tqdm(total=self.count, desc=f"{what}: {self.description}", unit="img", disable=None,
+                  leave=False) as progress:
+            for rows in batches_of(self.rows, self.size, device):
+                pixels = torch.from_numpy(self.read(rows)).to(device)
+                yield pixels.permute(0, 3, 1, 2).contiguous()
+                progress.update(len(rows))
+
+    def kept(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
+        """Statistics of these images by name: from the cache, or else computed and kept there."""
+        return self.cache.get(f"{name} of {self.size} {self.rows.tolist()}", compute)
 
 
-def batch_size(size: Size) -> int:
-    """How many images are computed at a time: an even number, so that no pair is torn apart."""
-    return max(min(PIXELS_PER_BATCH // (size.height * size.width), MAX_BATCH) // 2 * 2, 2)
+def batches_of(rows: Rows, size: Size, device: torch.device) -> list[Rows]:
+    """Rows in the order given, as many at a time as are computed at once on a device.
+
+    Even numbers, so that no pair is torn apart.
+    """
+    most = PIXELS_PER_BATCH if device.type == "cpu" else PIXELS_PER_GPU_BATCH
+    step = max(min(most // (size.height * size.width), MAX_BATCH) // 2 * 2, 2)
+    return [rows[start:start + step] for start in range(0, len(rows), step)]
 
 
-def direct(read: Callable[[Rows], Pixels], rows: Rows, size: Size) -> Draw:
-    """The images of these rows [count], read anew each time: for what is cheap to read."""
-    return Draw(len(rows), size, lambda positions: read(rows[positions]))
+def side_by_side(
+    function: Callable[[T], R], tasks: Iterable[T], device: torch.device
+) -> Iterator[R]:
+    """Yield function(task) for each task in order, on the CPU computed by a thread for each core.
+
+    Where work is bound by memory, that is faster than threads that share each operation.
+    """
+    if device.type != "cpu":
+        yield from map(function, tasks)
+        return
+    workers = torch.get_num_threads()
+    with threads_of_one(workers) as pool:
+        yield from in_order(pool, function, tasks, ahead=workers)
 
 
-def kept(read: Callable[[Rows], Pixels], rows: Rows, size: Size, what: str) -> Draw:
-    """The images of these rows [count], read once into a temporary file that nobody sees.
+class Album:
+    """Images that are costly to make, each made once and kept in a file that nobody sees.
 
     Args:
-        what: What is done, for the progress bar and for errors: 'rendering run/…'.
+        make: Numbers [n] -> uint8 [n, H, W, C].
+        what: What making them is, for the progress bar and for errors: 'reading photos.zip'.
     """
-    shape = (len(rows), *size)
-    require_free_space(Path(tempfile.gettempdir()), int(np.prod(shape)), f"{what}: {shape[0]} "
-                       f"images of {size} in temporary files")
-    with tempfile.TemporaryFile() as file:  # the map keeps it alive, and nothing else does
-        array: Pixels = np.memmap(file, np.uint8, "w+", shape=shape).view(np.ndarray)
-    step = batch_size(size)
-    for start in tqdm(range(0, len(rows), step), desc=what, unit="batch", disable=None,
-                      leave=False):
-        array[start:start + step] = read(rows[start:start + step])
-    return Draw(len(rows), size, lambda positions: array[positions])
+
+    def __init__(self, make: Callable[[Rows], Pixels], count: int, size: Size, what: str) -> None:
+        self._make, self._size, self._what = make, size, what
+        self._have = np.zeros(count, bool)
+        with tempfile.TemporaryFile() as file:  # the map keeps it alive, and nothing else does
+            self._images: Pixels = np.memmap(
+                file, np.uint8, "w+", shape=(count, *size)).view(np.ndarray)
+
+    def read(self, rows: Rows) -> Pixels:
+        """Numbers [n] -> uint8 [n, H, W, C]; they must have been prepared."""
+        images: Pixels = self._images[rows]
+        return images
+
+    def prepare(self, rows: Rows) -> None:
+        """Make the images of these numbers, as far as they are not there yet."""
+        missing = np.unique(rows[~self._have[rows]])
+        num_bytes = len(missing) * int(np.prod(self._size))
+        require_free_space(Path(tempfile.gettempdir()), num_bytes, f"{self._what}: "
+                           f"{len(missing)} images of {self._size} in temporary files")
+        with tqdm(total=len(missing), desc=self._what, unit="img", disable=None,
+                  leave=False) as progress:
+            for some in batches_of(missing, self._size, torch.device("cpu")):
+                self._images[some] = self._make(some)
+                self._have[some] = True
+                progress.update(len(some))

@@ -2,23 +2,25 @@
 
 Each repeat draws anew; all that it draws derives from the seed and the number of the repeat. The
 beginning of the shuffled reals meets the images, and then, for the baseline, their end, so that
-no image meets itself.
+no image meets itself. Of a dataset with a hold-out, the images meet what was trained on, and the
+baseline is what was held out.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from metrics.draws import Draw, Rows
-from metrics.sources import Source
+from metrics.setup import Setup
+from metrics.sources import Source, require_alike
 from metrics.table import METRICS
 from progan.errors import UserError
 from progan.runtime.seeding import derive, numpy_generator
 
 PAPER_NUM_IMAGES = 16384
 FEWEST_REALS = 4  # two disjoint pairs
+BASELINE = "reals against reals"
 
 Results = dict[str, dict[str, float]]  # metric -> column -> value
 
@@ -36,7 +38,6 @@ class Plan:
     names: Sequence[str]
     num_images: int
     num_baseline: int
-    seed: int
     repeats: int
 
 
@@ -50,67 +51,97 @@ class Row:
 
 
 def plan_for(images: Source, reals: Source, names: Sequence[str], num_images: int | None,
-             *, seed: int, repeats: int) -> Plan:
+             *, repeats: int) -> Plan:
     """Settle how many images are compared; raises UserError if that cannot be done.
 
     Without a wish: as many as the baseline can have on both sides, 16384 (the paper's) at most.
     """
     assert reals.count is not None, "reals are counted"
-    if reals.count < FEWEST_REALS:
-        raise UserError(f"{reals.description} has only {reals.count} images. {FEWEST_REALS} are "
+    trained, held_out = len(reals.trained_on), len(reals.held_out)
+    if reals.count < FEWEST_REALS or trained < 2 or held_out == 1:
+        raise UserError(f"{reals.description} has only {_counted(reals)}. {FEWEST_REALS} are "
                         "the least, and thousands make a number to trust.")
-    half = reals.count // 4 * 2  # even, for the pairs of ms-ssim
+    most = (min(trained, held_out) if held_out else trained // 2) // 2 * 2  # even, for pairs
     if num_images is None:
-        available = half if images.count is None else images.count // 2 * 2
-        num_images = min(half, available, PAPER_NUM_IMAGES)
-    for source in (images, reals):
-        _require_images(source, num_images)
+        available = most if images.count is None else images.count // 2 * 2
+        num_images = min(most, available, PAPER_NUM_IMAGES)
+    _require_images(images, num_images, images.count)
+    _require_images(reals, num_images, trained)
     for name in names:
         METRICS[name].require(images.size, num_images)
-    return Plan(names=names, num_images=num_images, num_baseline=min(half, num_images // 2 * 2),
-                seed=seed, repeats=repeats)
+    return Plan(names=names, num_images=num_images, num_baseline=min(most, num_images // 2 * 2),
+                repeats=repeats)
 
 
-def evaluate(images: Source, reals: Source, plan: Plan, device: torch.device) -> tuple[Row, Row]:
-    """Return the rows 'images against reals' and 'reals against reals'."""
-    repeats = [_repeat(images, reals, plan, number, device) for number in range(plan.repeats)]
-    return (Row("images against reals", plan.num_images, [first for first, _ in repeats]),
-            Row("reals against reals", plan.num_baseline, [second for _, second in repeats]))
+def evaluate(
+    images: Mapping[str, Callable[[], Source]], reals: Source, plan: Plan, setup: Setup
+) -> Iterator[Row]:
+    """Yield a row for each source of images by its name, and at last the baseline.
 
-
-def _repeat(images: Source, reals: Source, plan: Plan, number: int,
-            device: torch.device) -> tuple[Results, Results]:
-    assert reals.count is not None, "reals are counted"
-    order = _shuffled(np.arange(reals.count), plan, number, "reals")
+    Args:
+        images: Each is opened in its turn, so that many networks need no more memory than one.
+    """
     # The reals first: a damaged file among them shows before a network starts to draw.
-    beginning = reals.draw(order[:plan.num_images])
-    end = reals.draw(order[-plan.num_baseline:])
-    drawn = images.draw(_image_rows(images, plan, number))
-    return (_measure(drawn, beginning, plan, number, device),
-            _measure(end, beginning.first(plan.num_baseline), plan, number, device))
+    pairs = [_reals(reals, plan, setup, number) for number in range(plan.repeats)]
+    setups = [replace(setup, seed=derive(setup.seed, number)) for number in range(plan.repeats)]
+    for name, opened in images.items():
+        source = opened()
+        require_alike(source, reals)
+        yield Row(name, plan.num_images, [
+            _measure(source.draw(_image_rows(source, plan, setup, number)), first, plan, each)
+            for number, ((first, _), each) in enumerate(zip(pairs, setups, strict=True))])
+    yield Row(BASELINE, plan.num_baseline, [
+        _baseline(first.first(plan.num_baseline), other, plan, each)
+        for (first, other), each in zip(pairs, setups, strict=True)])
 
 
-def _measure(images: Draw, reals: Draw, plan: Plan, number: int, device: torch.device) -> Results:
-    seed = derive(plan.seed, number)
-    return {name: METRICS[name].measure(images, reals, seed=seed, device=device)
-            for name in plan.names}
+def _reals(reals: Source, plan: Plan, setup: Setup, number: int) -> tuple[Draw, Draw]:
+    """The reals that meet the images, and those of the baseline."""
+    order = _shuffled(reals.trained_on, setup, number, "reals")
+    held_out = _shuffled(reals.held_out, setup, number, "held-out")
+    others = held_out[:plan.num_baseline] if held_out.size else order[-plan.num_baseline:]
+    return reals.draw(order[:plan.num_images]), reals.draw(others)
 
 
-def _image_rows(images: Source, plan: Plan, number: int) -> Rows:
+def _measure(images: Draw, reals: Draw, plan: Plan, setup: Setup) -> Results:
+    return {name: METRICS[name].measure(images, reals, setup) for name in plan.names}
+
+
+def _baseline(reals: Draw, others: Draw, plan: Plan, setup: Setup) -> Results:
+    """The same, kept with the statistics of the reals: it is the same for every network."""
+    detector = setup.detector.fingerprint if setup.detector else ""
+    against = f"against {reals.rows.tolist()} seed {setup.seed}"
+
+    def kept(name: str) -> dict[str, float]:
+        means = detector * METRICS[name].needs_detector
+        stored = others.kept(f"{name} {means} {against}", lambda: {
+            column: np.array(value) for column, value
+            in METRICS[name].measure(others, reals, setup).items()})
+        return {column: float(value) for column, value in stored.items()}
+
+    return {name: kept(name) for name in plan.names}
+
+
+def _image_rows(images: Source, plan: Plan, setup: Setup, number: int) -> Rows:
     """A network shows the seeds 0, 1, 2 …, each repeat the next ones; files are drawn from."""
     if images.count is None:
         rows = number * plan.num_images + np.arange(plan.num_images)
     else:
         rows = np.arange(images.count)
-    return _shuffled(rows, plan, number, "images")[:plan.num_images]
+    return _shuffled(rows, setup, number, "images")[:plan.num_images]
 
 
-def _shuffled(rows: Rows, plan: Plan, number: int, role: str) -> Rows:
+def _shuffled(rows: Rows, setup: Setup, number: int, role: str) -> Rows:
     """Neighbours, which ms-ssim compares, must be strangers: files are often sorted by class."""
-    return numpy_generator(plan.seed, number, role).permutation(rows)
+    return numpy_generator(setup.seed, number, role).permutation(rows)
 
 
-def _require_images(source: Source, num_images: int) -> None:
-    if source.count is not None and not 2 <= num_images <= source.count:
-        raise UserError(f"{source.description} has {source.count} images, and {num_images} are "
-                        f"asked for. Say --num-images {source.count} or less, but 2 at least.")
+def _require_images(source: Source, num_images: int, count: int | None) -> None:
+    if count is not None and not 2 <= num_images <= count:
+        raise UserError(f"{source.description} has {_counted(source)}, and {num_images} are "
+                        f"asked for. Say --num-images {count} or less, but 2 at least.")
+
+
+def _counted(source: Source) -> str:
+    held_out = f" of which {len(source.held_out)} are held out" if len(source.held_out) else ""
+    return f"{source.count} images{held_out}"

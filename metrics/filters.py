@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -18,8 +16,16 @@ def smooth(images: Tensor, taps: Sequence[float], stride: int = 1) -> Tensor:
     Returns:
         float32 [N, C, ceil((H - K + 1) / stride), ceil((W - K + 1) / stride)].
     """
-    channels = images.shape[1]
-    kernel = torch.tensor(taps, dtype=torch.float64)
-    kernel = torch.outer(kernel, kernel).to(images.device, images.dtype)
-    weight = kernel.expand(channels, 1, -1, -1)
-    return F.conv2d(images, weight, stride=stride, groups=channels)
+    # Sums of shifted views: several times faster on the CPU than a convolution for each channel.
+    return _along(_along(images, taps, stride, 2), taps, stride, 3)
+
+
+def _along(images: Tensor, taps: Sequence[float], stride: int, axis: int) -> Tensor:
+    half, last = len(taps) // 2, len(taps) - 1
+    length = (images.shape[axis] - len(taps)) // stride * stride + 1
+    every = (slice(None),) * axis + (slice(None, None, stride),)
+    shifted = [images.narrow(axis, offset, length)[every] for offset in range(len(taps))]
+    total = shifted[half] * (taps[half] if len(taps) % 2 else 0.0)  # even kernels have no middle
+    for offset in range(half):
+        total.add_(shifted[offset] + shifted[last - offset], alpha=taps[offset])
+    return total

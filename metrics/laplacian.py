@@ -11,6 +11,7 @@ Images are float32 [N, C, H, W], 0…255, as in the official code.
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -21,32 +22,36 @@ TAPS = tuple(weight / 16 for weight in (1, 4, 6, 4, 1))
 
 def down(images: Tensor) -> Tensor:
     """Smooth and keep every second pixel: [N, C, H, W] -> [N, C, H/2, W/2], H and W even."""
-    return smooth(_mirrored(images), TAPS, stride=2)
+    reach = len(TAPS) // 2
+    return smooth(F.pad(images, (reach,) * 4, mode="reflect"), TAPS, stride=2)
 
 
 def up(images: Tensor) -> Tensor:
     """Put zeros between the pixels and smooth: [N, C, H, W] -> [N, C, 2H, 2W]."""
-    n, c, h, w = images.shape
-    spread = images.new_zeros(n, c, 2 * h, 2 * w)
-    spread[:, :, ::2, ::2] = images
-    # Three of four pixels are zeros: twice the weight along each axis keeps the brightness.
-    return smooth(_mirrored(spread), [2 * tap for tap in TAPS])
+    return _up_along(_up_along(images, 2), 3)
 
 
-def level(images: Tensor, index: int, num_levels: int) -> Tensor:
-    """One level of the pyramid alone: [N, C, H, W] -> [N, C, H/2^index, W/2^index]."""
-    for _ in range(index):
-        images = down(images)
-    return images if index == num_levels - 1 else images - up(down(images))
+def _up_along(images: Tensor, axis: int) -> Tensor:
+    """Of the five taps, every pixel that was there meets three, and every zero between them two."""
+    length = images.shape[axis]
+    # The image with its zeros ends in a zero, so mirroring it there repeats the last pixel.
+    bordered = torch.cat([images.narrow(axis, 1, 1), images, images.narrow(axis, -1, 1)], axis)
+    before, here, after = (bordered.narrow(axis, offset, length) for offset in range(3))
+    # Half of the pixels are zeros: twice the weight keeps the brightness.
+    pixels = (before + after).mul_(2 * TAPS[0]).add_(here, alpha=2 * TAPS[2])
+    between = (here + after).mul_(2 * TAPS[1])
+    return torch.stack([pixels, between], axis + 1).flatten(axis, axis + 1)
 
 
-def pyramid(images: Tensor, num_levels: int) -> list[Tensor]:
-    """All levels, full resolution first: [N, C, H, W] -> [N, C, H/2^k, W/2^k] for each k."""
-    gaussians = [images]
-    for _ in range(1, num_levels):
-        gaussians.append(down(gaussians[-1]))
-    details = [fine - up(coarse) for fine, coarse in zip(gaussians, gaussians[1:], strict=False)]
-    return [*details, gaussians[-1]]
+def pyramid(images: Tensor, levels: range, num_levels: int) -> list[Tensor]:
+    """Some levels of a pyramid of `num_levels`: [N, C, H, W] -> [N, C, H/2^k, W/2^k] for each k."""
+    details = []
+    for index in range(levels.stop):
+        smaller = images if index == num_levels - 1 else down(images)
+        if index in levels:
+            details.append(images if index == num_levels - 1 else images - up(smaller))
+        images = smaller
+    return details
 
 
 def reconstruct(levels: Sequence[Tensor]) -> Tensor:
@@ -55,9 +60,3 @@ def reconstruct(levels: Sequence[Tensor]) -> Tensor:
     for details in reversed(levels[:-1]):
         images = up(images) + details
     return images
-
-
-def _mirrored(images: Tensor) -> Tensor:
-    """Two more pixels at each border, mirrored at the centre of the outermost one."""
-    reach = len(TAPS) // 2
-    return F.pad(images, (reach,) * 4, mode="reflect")

@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metrics.draws import Draw, Size
+from metrics.draws import Draw, Size, side_by_side
 from metrics.filters import smooth
+from metrics.setup import Setup
 from progan.errors import UserError
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest scale first
@@ -27,12 +28,16 @@ C2 = (0.03 * 255) ** 2
 SMALLEST_SIDE = 2 ** (len(WEIGHTS) - 1)  # px: one pixel remains at the last scale
 
 
-def measure(images: Draw, reals: Draw, *, seed: int, device: torch.device) -> dict[str, float]:
+def measure(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
     """'MS-SSIM': the mean over the pairs (0, 1), (2, 3) … of the images; the reals do not count.
 
     1 if all images are alike; about 0 if pairs have nothing in common.
     """
-    pairs = torch.cat([ms_ssim(batch[0::2], batch[1::2]) for batch in images.batches(device)])
+    def similarities(batch: Tensor) -> Tensor:
+        return ms_ssim(batch[0::2].float(), batch[1::2].float())
+
+    batches = images.batches(setup.device, "ms-ssim")
+    pairs = torch.cat(list(side_by_side(similarities, batches, setup.device)))
     return {"MS-SSIM": float(pairs.mean())}
 
 
@@ -52,23 +57,24 @@ def ms_ssim(first: Tensor, second: Tensor) -> Tensor:
     for scale, weight in enumerate(WEIGHTS):
         if scale:
             first, second = F.avg_pool2d(first, 2), F.avg_pool2d(second, 2)
-        luminance, structure = ssim_terms(first, second)
         last = scale == len(WEIGHTS) - 1
-        mean = (luminance * structure if last else structure).mean((1, 2, 3))
+        mean = similarity(first, second, with_luminance=last).mean((1, 2, 3))
         # Images that oppose each other have a negative mean, and no real power.
         factors.append(mean.clamp(min=0) ** weight)
     return torch.stack(factors).prod(0)
 
 
-def ssim_terms(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Luminance and contrast-structure around each pixel, two maps [N, C, H', W']."""
+def similarity(first: Tensor, second: Tensor, *, with_luminance: bool) -> Tensor:
+    """cs, or l · cs, around each pixel: two [N, C, H, W] -> [N, C, H', W']."""
     taps = gaussian(min(WINDOW, *first.shape[2:]))
     mean_x, mean_y = smooth(first, taps), smooth(second, taps)
-    variances = (smooth(first.square() + second.square(), taps)
-                 - mean_x.square() - mean_y.square())
-    covariance = smooth(first * second, taps) - mean_x * mean_y
-    luminance = (2 * mean_x * mean_y + C1) / (mean_x.square() + mean_y.square() + C1)
-    return luminance, (2 * covariance + C2) / (variances + C2)
+    product, squares = mean_x * mean_y, mean_x.square().add_(mean_y.square())
+    variances = smooth(first.square().add_(second.square()), taps).sub_(squares)
+    covariance = smooth(first * second, taps).sub_(product)
+    structure = covariance.mul_(2).add_(C2).div_(variances.add_(C2))
+    if with_luminance:
+        structure.mul_((2 * product + C1) / (squares + C1))
+    return structure
 
 
 def gaussian(size: int) -> list[float]:

@@ -7,34 +7,37 @@ from pathlib import Path
 from typing import Any
 
 from metrics.evaluation import Plan, Row
+from metrics.setup import Setup
 from metrics.sources import Source
 from metrics.table import METRICS
 from progan import __version__
 
 
-def table(images: Source, reals: Source, rows: Sequence[Row]) -> str:
+def table(images: str, reals: Source, plan: Plan, rows: Sequence[Row]) -> str:
     """The rows below a line that says what was compared; several repeats as mean ± deviation."""
     columns = [column for values in rows[0].repeats[0].values() for column in values]
     cells = [["", "images", *columns]]
     cells += [[row.name, str(row.num_images), *_cells(row)] for row in rows]
     widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
-    lines = [f"images: {images.description}   reals: {reals.description}   size: {images.size}"]
+    lines = [f"images: {images}   reals: {reals.description}   size: {reals.size}"]
     lines += [_aligned(line, widths) for line in cells]
-    if rows[0].num_images != rows[1].num_images:
-        lines.append("The two rows count different numbers of images. SWD is larger for fewer: "
-                     f"compare with --num-images {rows[1].num_images}.")
+    if plan.num_images != plan.num_baseline:
+        lines.append("The rows count different numbers of images. SWD, FID and others depend on "
+                     f"them: compare with --num-images {plan.num_baseline}.")
     return "\n".join(lines)
 
 
-def records(images: Source, reals: Source, plan: Plan, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One JSON object for each row and metric; 'std' is null without repeats."""
+def records(row: Row, images: str, reals: Source, plan: Plan, setup: Setup) -> list[dict[str, Any]]:
+    """One JSON object for each metric of a row; 'std' is null without repeats."""
     return [
-        {"metric": name, "row": row.name, "images": images.description,
-         "reals": reals.description, "size": list(images.size), "num_images": row.num_images,
-         "seed": plan.seed, "repeats": plan.repeats, "progan": __version__,
+        {"metric": name, "row": row.name, "images": images, "reals": reals.description,
+         "size": list(reals.size), "num_images": row.num_images, "seed": setup.seed,
+         "repeats": plan.repeats, "progan": __version__,
+         **({"detector": setup.detector.name} if setup.detector and METRICS[name].needs_detector
+            else {}),
          "values": {column: dict(zip(("mean", "std"), spread(row, name, column), strict=True))
                     for column in row.repeats[0][name]}}
-        for row in rows for name in plan.names]
+        for name in plan.names]
 
 
 def append_lines(path: Path, objects: Sequence[dict[str, Any]]) -> None:
@@ -56,9 +59,10 @@ def _cells(row: Row) -> list[str]:
             for name, values in row.repeats[0].items() for column in values]
 
 
-def _cell(mean: float, deviation: float | None, digits: int) -> str:
-    spread_text = "" if deviation is None else f" ± {deviation:.{digits}f}"
-    return f"{mean:.{digits}f}{spread_text}"
+def _cell(mean: float, deviation: float | None, digits: int | None) -> str:
+    kind = ".4g" if digits is None else f".{digits}f"
+    spread_text = "" if deviation is None else f" ± {deviation:{kind}}"
+    return f"{mean:{kind}}{spread_text}"
 
 
 def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:

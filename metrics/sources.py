@@ -2,13 +2,15 @@
 
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from metrics.draws import Draw, Rows, Size, direct, kept
+from metrics.cache import FOLDER, NO_CACHE, Cache
+from metrics.draws import Album, Draw, Rows, Size
+from metrics.resize import resized
 from progan.config import level_of
 from progan.data.format import INFO_FILE
 from progan.data.importers.pixels import converted, decoded, native_channels
@@ -16,10 +18,13 @@ from progan.data.importers.tree import open_tree
 from progan.data.reader import Dataset
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
-from progan.images import Pixels
+from progan.images import Pixels, enlarge
 from progan.sampling.latents import seed_labels, seed_latents
-from progan.sampling.network_file import PREFIX, SUFFIX, find_network, load_network
+from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, find_network, load_network
 from progan.sampling.render import render
+
+ADVICE = "Name a dataset, a folder or zip file of images, or a network."
+NO_ROWS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,81 +34,123 @@ class Source:
     Attributes:
         description: Its path, for people and for the report.
         count: How many there are; None for a network, which draws as many as are asked for.
-        read: Numbers [n] -> uint8 [n, H, W, C]; raises UserError for an image that is no image.
-        cheap: Reading an image again costs next to nothing.
+        draw: Numbers [n] -> the draw of these images; raises UserError for one that is no image.
+        held_out: Numbers of the images that no training sees.
     """
 
     description: str
     size: Size
     count: int | None
-    read: Callable[[Rows], Pixels]
-    cheap: bool
+    draw: Callable[[Rows], Draw]
+    held_out: Rows = field(default_factory=lambda: NO_ROWS)
 
-    def draw(self, rows: Rows) -> Draw:
-        """The images of these numbers [count], in this order, to be read again and again."""
-        if self.cheap:
-            return direct(self.read, rows, self.size)
-        return kept(self.read, rows, self.size, f"reading {self.description}")
+    @property
+    def trained_on(self) -> Rows:
+        """Numbers of all images that are not held out."""
+        return np.setdiff1d(np.arange(self.count or 0), self.held_out)
 
 
 def open_source(path: Path, device: torch.device, size: Size | None = None) -> Source:
-    """Open whatever `path` is; raises UserError if it is none of the four.
+    """Open a dataset, a folder or zip file of images, or a network; raises UserError otherwise.
 
     Args:
         device: Where a network draws.
         size: What a dataset shows, if it has a level of that size; its top level if None.
     """
     if not path.exists():
-        raise UserError(f"There is no {path}. Name a dataset, a folder or zip file of images, or "
-                        "a network.")
-    if path.suffix == SUFFIX or (path.is_dir() and any(path.glob(f"{PREFIX}*{SUFFIX}"))):
-        return open_network(path, device)
+        raise UserError(f"There is no {path}. {ADVICE}")
+    if path.suffix == SUFFIX or is_run(path):
+        return open_network(find_network(path), device)
     if (path / INFO_FILE).is_file():
         return open_dataset(path, size)
     if path.is_dir() or zipfile.is_zipfile(path):
         return open_images(path)
-    raise UserError(f"{path} is neither a zip file nor a network file ({SUFFIX}). Name a dataset, "
-                    "a folder or zip file of images, or a network.")
+    raise UserError(f"{path} is neither a zip file nor a network file ({SUFFIX}). {ADVICE}")
 
 
-def open_pair(
-    images: Path, reals: Path, device: torch.device, *, network: bool
-) -> tuple[Source, Source]:
+def is_run(path: Path) -> bool:
+    """Whether a folder has snapshots of a network."""
+    return path.is_dir() and any(path.glob(f"{PREFIX}*{SUFFIX}"))
+
+
+def open_pair(images: Path, reals: Path, device: torch.device, *, network: bool,
+              resize: int | None = None) -> tuple[Source, Source]:
     """Open the images and the reals that they are compared with; raises UserError.
 
     Datasets show the level that fits the other side.
 
     Args:
         network: The images come from a network, whatever its file is called.
+        resize: Side in px that all images are brought to.
     """
-    first = open_network(images, device) if network else open_source(images, device)
-    second = open_source(reals, device, first.size)
-    if second.size != first.size and not network:
-        first = open_source(images, device, second.size)
+    wish = None if resize is None else Size(resize, resize, 0)
+    first = open_network(images, device) if network else open_source(images, device, wish)
+    second = open_source(reals, device, wish or first.size)
     if second.count is None:
         raise UserError(f"{reals} is a network. Name the real images that it is compared with: a "
                         "dataset, or a folder or zip file of images.")
-    if second.size != first.size:
-        raise UserError(f"{images} has images of {first.size} (height, width, channels) and "
-                        f"{reals} of {second.size}. Compare images of one size; dataset_tool.py "
-                        "create-from-images makes them alike with --resolution and --channels.")
+    if second.size != first.size and not network:
+        first = open_source(images, device, wish or second.size)
+    if resize is not None:
+        first, second = to_side(first, resize), to_side(second, resize)
+    require_alike(first, second)
     return first, second
 
 
+def require_alike(images: Source, reals: Source) -> None:
+    """Raise UserError unless both have images of one size."""
+    if images.size == reals.size:
+        return
+    both = (f"{images.description} has images of {images.size} (height, width, channels) and "
+            f"{reals.description} of {reals.size}. ")
+    if images.size.channels != reals.size.channels:
+        raise UserError(both + "Compare images of one kind; dataset_tool.py create-from-images "
+                        "makes them alike with --channels.")
+    side = min(*images.size[:2], *reals.size[:2])
+    raise UserError(both + f"Compare images of one size: --resize {side} makes them alike.")
+
+
+def to_side(source: Source, side: int) -> Source:
+    """The same images, resized to side x side px."""
+    size = Size(side, side, source.size.channels)
+    if size == source.size:
+        return source
+
+    def draw(rows: Rows) -> Draw:
+        drawn = source.draw(rows)
+        return replace(drawn, size=size, read=lambda some: resized(drawn.read(some), side))
+
+    return replace(source, size=size, draw=draw)
+
+
 def open_network(path: Path, device: torch.device) -> Source:
-    """Picture k is the one of seed k, as generate.py draws it, at the level that was trained."""
-    file = find_network(path)
-    snapshot = load_network(file, device)
+    """A network file: picture k is the one of seed k, as generate.py draws it."""
+    return of_network(load_network(path, device), str(path))
+
+
+def of_network(snapshot: Snapshot, description: str) -> Source:
+    """The pictures of seeds, enlarged to the final resolution where it still grows.
+
+    So the whole run has one size, and one meaning of each level, as in the official code.
+    """
     config = snapshot.generator.config
 
-    def read(rows: Rows) -> Pixels:
-        seeds = rows.tolist()
-        return render(snapshot.generator, seed_latents(seeds, config.latent_size),
-                      seed_labels(seeds, config.label_size), snapshot.level, snapshot.alpha)
+    def draw(rows: Rows) -> Draw:
+        first = int(rows.min())
+        album = Album(lambda places: picture(places + first), int(rows.max()) + 1 - first, size,
+                      f"drawing with {description}")
+        album.prepare(rows - first)
+        return Draw(description=description, rows=rows, size=size,
+                    read=lambda some: album.read(some - first))
 
-    side = 1 << snapshot.level
-    return Source(description=str(file), size=Size(side, side, config.channels), count=None,
-                  read=read, cheap=False)
+    def picture(seeds: Rows) -> Pixels:
+        latents = seed_latents(seeds.tolist(), config.latent_size)
+        labels = seed_labels(seeds.tolist(), config.label_size)
+        images = render(snapshot.generator, latents, labels, snapshot.level, snapshot.alpha)
+        return enlarge(images, config.resolution)
+
+    size = Size(config.resolution, config.resolution, config.channels)
+    return Source(description=description, size=size, count=None, draw=draw)
 
 
 def open_dataset(path: Path, size: Size | None) -> Source:
@@ -111,18 +158,25 @@ def open_dataset(path: Path, size: Size | None) -> Source:
     dataset = Dataset.open(path)
     sides = [1 << level for level in dataset.info.levels]
     wish = size.height if size is not None and size.height == size.width else 0
-    side = wish if wish in sides else dataset.resolution
-    return Source(description=str(path), size=Size(side, side, dataset.channels),
-                  count=len(dataset), read=lambda rows: dataset.images(level_of(side), rows),
-                  cheap=True)
+    return of_dataset(dataset, wish if wish in sides else dataset.resolution)
+
+
+def of_dataset(dataset: Dataset, side: int) -> Source:
+    """The images of one level of a dataset."""
+    size, level = Size(side, side, dataset.channels), level_of(side)
+    cache = Cache(dataset.path / FOLDER, dataset.fingerprint)
+
+    def draw(rows: Rows) -> Draw:
+        return Draw(description=str(dataset.path), rows=rows, size=size, cache=cache,
+                    read=lambda some: dataset.images(level, some))
+
+    return Source(description=str(dataset.path), size=size, count=len(dataset), draw=draw,
+                  held_out=dataset.held_out_rows)
 
 
 def open_images(path: Path) -> Source:
     """All images of a folder or a zip file; the first one says of which size they are."""
     tree, names, _ = open_tree(path)
-
-    def read(rows: Rows) -> Pixels:
-        return np.stack([pixels(row, size) for row in rows])
 
     def pixels(row: int, size: Size | None) -> Pixels:
         name = names[row]
@@ -141,4 +195,11 @@ def open_images(path: Path) -> Source:
         return np.asarray(converted(picture, channels), np.uint8).reshape(found)
 
     size = Size(*pixels(0, None).shape)
-    return Source(description=str(path), size=size, count=len(names), read=read, cheap=False)
+    album = Album(lambda rows: np.stack([pixels(row, size) for row in rows]), len(names), size,
+                  f"reading {path}")
+
+    def draw(rows: Rows) -> Draw:
+        album.prepare(rows)
+        return Draw(description=str(path), rows=rows, size=size, read=album.read, cache=NO_CACHE)
+
+    return Source(description=str(path), size=size, count=len(names), draw=draw)

@@ -7,36 +7,43 @@ of their sorted values (Rabin et al. 2011); here it is averaged over random proj
     SWD(A, B) = mean over unit vectors d, and over i, of |sort(A d)_i - sort(B d)_i|
 """
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
-from metrics.draws import Draw, Size
-from metrics.laplacian import level
+from metrics.draws import Draw, Size, side_by_side
+from metrics.laplacian import pyramid
+from metrics.setup import Setup
 from progan.errors import UserError
 from progan.runtime.seeding import generator
 
 PATCH = 7  # px
 PATCHES_PER_IMAGE = 128
-DIRECTION_SETS = 4
-DIRECTIONS_PER_SET = 128
+NUM_DIRECTIONS = 512  # four times 128 in the official code
+PATCH_BYTES, PROJECTION_BYTES = 2**30, 2**29
+MOST_AT_ONCE = 64  # directions
 SMALLEST_LEVEL = 16  # px
 SCALE = 1e3  # distances are small: the paper prints them times a thousand
 
 
-def measure(images: Draw, reals: Draw, *, seed: int, device: torch.device) -> dict[str, float]:
+def measure(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
     """SWD x1e3 by resolution, 'SWDx1e3_64' and so on down to 16, and the mean 'SWDx1e3_avg'.
 
-    The descriptors of one level at a time are held: 75 kB for each RGB image of each set.
+    Patches of one level take 75 kB for each RGB image of each set. As many levels as fit into
+    1 GiB are computed at once, and at least one.
     """
     side = min(images.size.height, images.size.width)
+    levels = range(num_levels(images.size))
+    bytes_per_level = 2 * images.count * PATCHES_PER_IMAGE * images.size.channels * PATCH**2 * 4
+    at_once = max(PATCH_BYTES // bytes_per_level, 1)
     distances = {}
-    for index in range(num_levels(images.size)):
-        first = descriptors(images, index, seed, "images", device)
-        second = descriptors(reals, index, seed, "reals", device)
-        distance = sliced_wasserstein(first, second, directions(first.shape[1], seed, index))
-        distances[f"SWDx1e3_{side >> index}"] = SCALE * distance
+    for start in levels[::at_once]:
+        some = levels[start:start + at_once]
+        first, second = (descriptors(draw, some, role, setup)
+                         for draw, role in ((images, "images"), (reals, "reals")))
+        for index in some:
+            clouds = first.pop(0), second.pop(0)
+            vectors = directions(clouds[0].shape[1], setup.seed, index)
+            distances[f"SWDx1e3_{side >> index}"] = SCALE * sliced_wasserstein(*clouds, vectors)
     return {**distances, "SWDx1e3_avg": sum(distances.values()) / len(distances)}
 
 
@@ -54,25 +61,40 @@ def num_levels(size: Size) -> int:
     return (min(size.height, size.width) // SMALLEST_LEVEL).bit_length()
 
 
-def descriptors(draw: Draw, index: int, seed: int, role: str, device: torch.device) -> Tensor:
-    """Normalised random patches of one level of all images: float32 [count * 128, C * 49]."""
+def descriptors(draw: Draw, levels: range, role: str, setup: Setup) -> list[Tensor]:
+    """Normalised random patches of some levels of all images: each float32 [count * 128, C * 49].
+
+    Args:
+        role: Patches of other roles are drawn anew.
+    """
     # Drawn on the CPU: a seed means the same patches on every machine.
-    random = generator("cpu", seed, "patches", role, index)
-    channels = draw.size.channels
-    patches = torch.empty(draw.count, PATCHES_PER_IMAGE, channels, PATCH, PATCH, device=device)
+    randoms = [generator("cpu", setup.seed, "patches", role, index) for index in levels]
+    height, width, channels = draw.size
+
+    def places(batch: Tensor) -> tuple[Tensor, list[Tensor]]:
+        return batch, [corners(len(batch), height >> index, width >> index, random)
+                       for index, random in zip(levels, randoms, strict=True)]
+
+    def cut(task: tuple[Tensor, list[Tensor]]) -> list[Tensor]:
+        batch, where = task
+        details = pyramid(batch.float(), levels, num_levels(draw.size))
+        return [patches_at(*pair) for pair in zip(details, where, strict=True)]
+
+    shape = (draw.count, PATCHES_PER_IMAGE, channels, PATCH, PATCH)
+    patches = [torch.empty(shape, device=setup.device) for _ in levels]
     done = 0
-    for images in draw.batches(device):
-        details = level(images, index, num_levels(draw.size))
-        patches[done:done + len(images)] = patches_at(details, corners(details, random))
-        done += len(images)
-    return normalized(patches.flatten(0, 1))
+    batches = draw.batches(setup.device, f"swd, {len(levels)} levels")
+    for found in side_by_side(cut, map(places, batches), setup.device):
+        for kept, new in zip(patches, found, strict=True):
+            kept[done:done + len(new)] = new
+        done += len(found[0])
+    return [normalized(kept.flatten(0, 1)) for kept in patches]
 
 
-def corners(images: Tensor, random: torch.Generator) -> Tensor:
-    """Where patches begin, every place alike: int64 [2 (row, column), N, 128], on the CPU."""
-    n, _, h, w = images.shape
-    places = [torch.randint(side - PATCH + 1, (n, PATCHES_PER_IMAGE), generator=random)
-              for side in (h, w)]
+def corners(count: int, height: int, width: int, random: torch.Generator) -> Tensor:
+    """Where patches begin, every place alike: int64 [2 (row, column), count, 128], on the CPU."""
+    places = [torch.randint(side - PATCH + 1, (count, PATCHES_PER_IMAGE), generator=random)
+              for side in (height, width)]
     return torch.stack(places)
 
 
@@ -93,37 +115,53 @@ def normalized(patches: Tensor) -> Tensor:
     Returns:
         [N, C * 49].
     """
-    variance, mean = torch.var_mean(patches, (0, 2, 3), correction=0, keepdim=True)
-    deviation = torch.where(variance > 0, variance.sqrt(), 1.0)
-    return patches.sub_(mean).div_(deviation).flatten(1)
+    flat = patches.flatten(1)
+    flat.sub_(_by_channel(flat.mean(0), patches.shape[1]))
+    deviation = _by_channel(flat.square().mean(0), patches.shape[1]).sqrt()
+    return flat.div_(torch.where(deviation > 0, deviation, 1.0))
 
 
-def directions(size: int, seed: int, index: int) -> Iterable[Tensor]:
-    """Yield sets of random unit vectors, each float32 [size, 128], on the CPU."""
+def _by_channel(values: Tensor, channels: int) -> Tensor:
+    """The mean of each channel's 49 values in the place of each: [C * 49] -> [C * 49]."""
+    return torch.repeat_interleave(values.reshape(channels, -1).mean(1), PATCH**2)
+
+
+def directions(size: int, seed: int, index: int) -> Tensor:
+    """Random unit vectors for one level: float32 [size, 512] on the CPU."""
     random = generator("cpu", seed, "directions", index)
-    for _ in range(DIRECTION_SETS):
-        vectors = torch.randn(size, DIRECTIONS_PER_SET, generator=random, dtype=torch.float64)
-        yield (vectors / vectors.norm(dim=0)).to(torch.float32)
+    vectors = torch.randn(size, NUM_DIRECTIONS, generator=random, dtype=torch.float64)
+    return torch.nn.functional.normalize(vectors, dim=0).float()
 
 
-def sliced_wasserstein(first: Tensor, second: Tensor, sets: Iterable[Tensor]) -> float:
+def sliced_wasserstein(first: Tensor, second: Tensor, vectors: Tensor) -> float:
     """Mean distance of the sorted projections of two clouds of as many points.
 
     Args:
-        first: float32 [N, D].
-        second: float32 [N, D].
-        sets: Unit vectors in columns, each [D, K]; one set at a time is projected on.
+        first: [N, D].
+        second: [N, D].
+        vectors: Unit vectors in columns, [D, K]; some of them at a time are projected on.
     """
     assert first.shape == second.shape, "clouds of one size only"
-    means = [_sorted(vectors, first).sub_(_sorted(vectors, second)).abs_().mean()
-             for vectors in sets]
-    return float(torch.stack(means).mean())
+    workers = torch.get_num_threads() if first.device.type == "cpu" else 1
+    at_once = min(max(PROJECTION_BYTES // (8 * len(first) * workers), 1), MOST_AT_ONCE)
+
+    def distances(vectors: Tensor) -> Tensor:
+        buffers = first.new_empty(2, at_once, len(first))
+        found = []
+        for some in vectors.split(at_once, dim=1):
+            ours, theirs = (_sorted(cloud, some, buffer[:some.shape[1]])
+                            for cloud, buffer in zip((first, second), buffers, strict=True))
+            found.append(ours.sub_(theirs).abs_().mean(dim=1))
+        return torch.cat(found)
+
+    parts = vectors.to(first).tensor_split(workers, dim=1)
+    return float(torch.cat(list(side_by_side(distances, parts, first.device))).mean())
 
 
-def _sorted(vectors: Tensor, cloud: Tensor) -> Tensor:
-    """Sorted projections of a cloud [N, D] on each vector [D, K]: [K, N]."""
-    projections = vectors.to(cloud.device).T @ cloud.T
-    if projections.device.type == "cpu":
-        projections.numpy().sort(axis=1)  # twelve times faster than torch.sort on the CPU
-        return projections
-    return projections.sort(dim=1).values
+def _sorted(cloud: Tensor, vectors: Tensor, out: Tensor) -> Tensor:
+    """Sorted projections of a cloud [N, D] on each vector [D, K]: [K, N], perhaps in `out`."""
+    torch.mm(vectors.T, cloud.T, out=out)
+    if out.device.type != "cpu":
+        return out.sort(dim=1).values
+    out.numpy().sort(axis=1)  # ten times faster than torch's sort on the CPU
+    return out

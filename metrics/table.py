@@ -2,20 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-import torch
-
-from metrics import ms_ssim, swd
+from metrics import fidelity, ms_ssim, swd
 from metrics.draws import Draw, Size
-
-
-class Measure(Protocol):
-    """Computes the columns of one metric from as many images as reals, of one size."""
-
-    def __call__(
-        self, images: Draw, reals: Draw, *, seed: int, device: torch.device
-    ) -> dict[str, float]: ...
+from metrics.setup import Setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +13,24 @@ class Metric:
     """A metric and the images that it takes.
 
     Attributes:
-        measure: Images and reals -> values by column name; all chance derives from the seed.
+        measure: As many images as reals, of one size, and the setup -> values by column name.
         require: Raises UserError unless it can measure that many images of that size.
-        digits: Decimal places worth printing.
+        digits: Decimal places worth printing; None: four digits, of what a detector scales.
+        needs_detector: It compares features.
     """
 
-    measure: Measure
+    measure: Callable[[Draw, Draw, Setup], dict[str, float]]
     require: Callable[[Size, int], None]
-    digits: int
+    digits: int | None
+    needs_detector: bool = False
 
 
 METRICS = {
     "swd": Metric(swd.measure, swd.require, digits=2),
     "ms-ssim": Metric(ms_ssim.measure, ms_ssim.require, digits=4),
+    "fid": Metric(fidelity.fid, fidelity.require, digits=None, needs_detector=True),
+    "kid": Metric(fidelity.kid, fidelity.require, digits=None, needs_detector=True),
+    "kid75": Metric(fidelity.kid75, fidelity.require, digits=None, needs_detector=True),
+    "is": Metric(fidelity.inception_score, fidelity.require, digits=3, needs_detector=True),
+    "pr": Metric(fidelity.precision_recall, fidelity.require, digits=4, needs_detector=True),
 }

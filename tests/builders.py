@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from click.testing import Result
 
+from metrics.draws import Draw, Size
 from progan.config import Network, Run, override
 from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample
@@ -53,6 +54,13 @@ def noise_dataset(dest: Path, *, resolution: int = 16, channels: int = 3, count:
         label_names=tuple(f"class-{index}" for index in range(classes))), dest, options={},
         holdout=holdout)
     return Dataset.open(dest)
+
+
+def draw_of(images: np.ndarray) -> Draw:
+    """Images uint8 [N, C, H, W] as metrics take them."""
+    nhwc = images.transpose(0, 2, 3, 1)
+    return Draw(description="test", rows=np.arange(len(nhwc)), size=Size(*nhwc.shape[1:]),
+                read=lambda rows: nhwc[rows])
 
 
 def tiny_snapshot(label_names: tuple[str, ...] = (), *, channels: int = 3, level: int = 4,

@@ -4,6 +4,9 @@ Does not import torch by itself: how to wait is read only once, when torch is lo
 """
 
 import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 
 def use_threads(count: int) -> None:
@@ -12,6 +15,20 @@ def use_threads(count: int) -> None:
         import torch
 
         torch.set_num_threads(count)
+
+
+@contextmanager
+def threads_of_one(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that compute side by side on the CPU, each of them without helpers in torch."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(count) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)
 
 
 def wait_politely() -> None:

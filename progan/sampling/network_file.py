@@ -65,22 +65,28 @@ def load_network(path: Path, device: torch.device) -> Snapshot:
 
 
 def find_network(path: Path) -> Path:
-    """Return the network file that `path` names.
+    """Return the network file that `path` names: of several, the newest."""
+    return find_networks(path)[-1]
 
-    A file names itself, the directory of a run its newest network, and a directory of runs the
-    newest network of its newest run.
+
+def find_networks(path: Path) -> list[Path]:
+    """Return the network files that `path` names, oldest first; raises UserError if none.
+
+    A file names itself, the directory of a run all its snapshots, and a directory of runs those
+    of its newest run that has any.
     """
     if path.is_file():
-        return path
+        return [path]
     if not path.is_dir():
         raise UserError(f"There is no {path}. Name a {PREFIX}*{SUFFIX} file or the directory "
                         "of a run.")
     pattern = f"{PREFIX}*{SUFFIX}"
-    snapshots = sorted(path.glob(pattern)) or sorted(path.glob(f"[0-9]*-*/{pattern}"))
-    if not snapshots:
-        raise UserError(f"{path} holds no {pattern}. Name the directory of a run that has "
-                        "written a snapshot already.")
-    return snapshots[-1]
+    runs = [path, *sorted(path.glob("[0-9]*-*"), reverse=True)]
+    for run in runs:
+        if snapshots := sorted(run.glob(pattern)):
+            return snapshots
+    raise UserError(f"{path} holds no {pattern}. Name the directory of a run that has "
+                    "written a snapshot already.")
 
 
 def fingerprint(path: Path) -> str:

@@ -1,6 +1,7 @@
 """python -m metrics from the outside."""
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,7 +15,7 @@ from PIL import Image
 
 from metrics.cli import main
 from metrics.names import DESCRIPTIONS
-from metrics.sources import open_source
+from metrics.sources import open_network, open_source, to_side
 from metrics.table import METRICS
 from progan.cli.dataset import main as dataset_tool
 from progan.config import Network
@@ -83,7 +84,7 @@ def values(path: Path) -> dict[tuple[str, str], dict]:
     return {(line["row"], line["metric"]): line["values"] for line in lines}
 
 
-def test_two_folders_are_compared_by_all_metrics(place):
+def test_two_folders_are_compared(place):
     result = run("--images", place / "fakes", "--reference", place / "reals")
     assert result.exit_code == 0, result.output
     title, header, images, reals = result.stdout.splitlines()
@@ -133,12 +134,28 @@ def test_a_baseline_of_fewer_images_is_pointed_out(place):
     assert "compare with --num-images 12" in result.stdout
 
 
-def test_a_network_meets_the_level_of_the_dataset_that_it_was_trained_on(place, network):
+def test_a_growing_network_is_enlarged_to_its_final_size(place, network):
     for path in (network, network / "network-snapshot-000001.safetensors"):
         result = run("--network", path, "--data", place / "dataset")
         assert result.exit_code == 0, result.output
-        assert "size: 16x16x3" in result.stdout
+        assert "size: 32x32x3" in result.stdout
         assert "images against reals      12" in result.stdout
+    small = open_network(next(network.iterdir()), CPU).draw(np.arange(4)).read(np.arange(4))
+    assert small.shape == (4, 32, 32, 3)
+    np.testing.assert_array_equal(small[:, ::2, ::2].repeat(2, 1).repeat(2, 2), small)
+
+
+def test_a_run_has_a_row_for_each_snapshot(place, network, tmp_path):
+    folder = tmp_path / "00000-a-run"
+    folder.mkdir()
+    for name in ("network-snapshot-000001", "network-snapshot-000002"):
+        shutil.copy(network / "network-snapshot-000001.safetensors", folder / f"{name}.safetensors")
+    result = run("swd", "--network", tmp_path, "--data", place / "dataset", "--json",
+                 tmp_path / "lines.jsonl")
+    assert result.exit_code == 0, result.output
+    names = [line.split("  ")[0] for line in result.stdout.splitlines()[2:]]
+    assert names == ["network-snapshot-000001", "network-snapshot-000002", "reals against reals"]
+    assert [row for row, _ in values(tmp_path / "lines.jsonl")] == names
 
 
 def test_a_network_draws_what_generate_draws(network, tmp_path):
@@ -147,7 +164,8 @@ def test_a_network_draws_what_generate_draws(network, tmp_path):
     CliRunner().invoke(generate, ["--network", str(network), "--seeds", "0-2", "--outdir",
                                   str(tmp_path), "--device", "cpu"])
     pictures = [np.asarray(Image.open(path)) for path in sorted(tmp_path.iterdir())]
-    np.testing.assert_array_equal(open_source(network, CPU).read(np.arange(3)), pictures)
+    drawn = open_source(network, CPU).draw(np.arange(3)).read(np.arange(3))
+    np.testing.assert_array_equal(drawn[:, ::2, ::2], pictures)
 
 
 def test_what_to_measure_must_be_said_once(place, network):
@@ -161,9 +179,26 @@ def test_what_to_measure_must_be_said_once(place, network):
 
 def test_sizes_that_differ_are_both_named(place):
     said = refusal("--images", place / "fakes", "--reference", place / "small")
-    assert "32x32x3" in said and "16x16x3" in said and "--resolution" in said
+    assert "32x32x3" in said and "16x16x3" in said and "--resize 16" in said
     said = refusal("--images", place / "fakes", "--reference", place / "grey")
     assert "32x32x3" in said and "32x32x1" in said
+
+
+def test_sizes_that_differ_can_be_made_alike(place):
+    images = ("--images", place / "fakes", "--reference")
+    result = run("swd", *images, place / "small", "--resize", 16)
+    assert result.exit_code == 0, result.output
+    assert "size: 16x16x3" in result.stdout
+    # A dataset has been made of averages, which is what --resize makes of whole multiples.
+    of_folder, of_dataset = (run("swd", *images, place / name, "--resize", 16).stdout.splitlines()
+                             for name in ("reals", "dataset"))
+    assert of_folder[1:] == of_dataset[1:]
+
+
+def test_what_was_enlarged_is_itself_when_brought_back(place, network):
+    grown = to_side(open_network(next(network.iterdir()), CPU), 16).draw(np.arange(4))
+    pictures = open_network(next(network.iterdir()), CPU).draw(np.arange(4)).read(np.arange(4))
+    np.testing.assert_array_equal(grown.read(np.arange(4)), pictures[:, ::2, ::2])
 
 
 def test_too_many_images_are_refused(place):

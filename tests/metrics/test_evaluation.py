@@ -1,24 +1,33 @@
 """Which images meet which."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from metrics.cache import NO_CACHE, Cache
 from metrics.draws import Draw, Size
-from metrics.evaluation import evaluate, plan_for
+from metrics.evaluation import Row, evaluate, plan_for
+from metrics.setup import Setup
 from metrics.sources import Source
 from metrics.table import METRICS, Metric
 
-CPU = torch.device("cpu")
 SIZE = Size(16, 16, 1)
+SETUP = Setup(seed=0, device=torch.device("cpu"))
 
 Meetings = list[tuple[list[int], list[int]]]
 
 
-def numbered(count: int | None) -> Source:
-    """Images whose grey value is their own number."""
-    return Source(description="numbers", size=SIZE, count=count, cheap=True,
-                  read=lambda rows: np.tile(rows[:, None, None, None], SIZE).astype(np.uint8))
+def numbered(count: int | None, held_out: int = 0, cache: Cache = NO_CACHE) -> Source:
+    """Images whose grey value is their own number; the last ones are held out."""
+    def draw(rows: np.ndarray) -> Draw:
+        return Draw(description="numbers", rows=rows, size=SIZE, cache=cache, read=lambda some: (
+            np.tile(some[:, None, None, None], SIZE).astype(np.uint8)))
+
+    rows = np.arange((count or 0) - held_out, count or 0)
+    return Source(description="numbers", size=SIZE, count=count, draw=draw, held_out=rows)
 
 
 @pytest.fixture
@@ -26,18 +35,19 @@ def meetings(monkeypatch: pytest.MonkeyPatch) -> Meetings:
     """The numbers of the images and of the reals, each time that a metric is asked."""
     found: Meetings = []
 
-    def measure(images: Draw, reals: Draw, *, seed: int, device: torch.device) -> dict[str, float]:
-        found.append(tuple(torch.cat(list(draw.batches(device)))[:, 0, 0, 0].int().tolist()
+    def measure(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
+        found.append(tuple(torch.cat(list(draw.batches(setup.device, "")))[:, 0, 0, 0].tolist()
                            for draw in (images, reals)))
-        return {"seed": float(seed)}
+        return {"seed": float(setup.seed)}
 
     monkeypatch.setitem(METRICS, "swd", Metric(measure, lambda size, num_images: None, 0))
     return found
 
 
-def meet(images: Source, reals: Source, num_images: int | None, **settings: int) -> None:
-    plan = plan_for(images, reals, ["swd"], num_images, **{"seed": 0, "repeats": 1, **settings})
-    evaluate(images, reals, plan, CPU)
+def meet(images: Source, reals: Source, num_images: int | None, repeats: int = 1,
+         seed: int = 0) -> list[Row]:
+    plan = plan_for(images, reals, ["swd"], num_images, repeats=repeats)
+    return list(evaluate({"images": lambda: images}, reals, plan, replace(SETUP, seed=seed)))
 
 
 @pytest.mark.parametrize("num_images", [None, 10, 16, 20])
@@ -51,7 +61,7 @@ def test_no_real_meets_itself(meetings, num_images):
 
 def test_a_network_draws_other_seeds_each_time(meetings):
     meet(numbered(None), numbered(20), 8, repeats=3)
-    drawn = [images for images, _ in meetings[::2]]
+    drawn = [images for images, _ in meetings[:3]]
     assert [sorted(images) for images in drawn] == [
         list(range(8)), list(range(8, 16)), list(range(16, 24))]
     assert drawn[0] != sorted(drawn[0]), "pairs must be strangers"
@@ -59,7 +69,7 @@ def test_a_network_draws_other_seeds_each_time(meetings):
 
 def test_files_are_drawn_from_all_over_each_time(meetings):
     meet(numbered(100), numbered(100), 10, repeats=2)
-    (first, reals), (second, _) = meetings[0], meetings[2]
+    (first, reals), (second, _) = meetings[:2]
     assert sorted(first) != sorted(second) != sorted(reals)
     assert max(first) > 50
 
@@ -73,5 +83,52 @@ def test_the_seed_decides_who_meets(meetings):
 def test_as_many_as_the_baseline_can_have_are_compared_without_a_wish():
     sizes = {(None, 40): 20, (12, 40): 12, (13, 1000): 12, (None, 10**6): 16384, (None, 7): 2}
     for (images, reals), expected in sizes.items():
-        plan = plan_for(numbered(images), numbered(reals), ["swd"], None, seed=0, repeats=1)
+        plan = plan_for(numbered(images), numbered(reals), ["swd"], None, repeats=1)
         assert plan.num_images == plan.num_baseline == expected
+
+
+@pytest.mark.parametrize(("num_images", "expected"), [(None, 6), (20, 20)])
+def test_held_out_images_are_the_baseline_and_nothing_else(meetings, num_images, expected):
+    meet(numbered(None), numbered(40, held_out=6), num_images, repeats=2)
+    for (_, reals), (others, same) in zip(meetings[:2], meetings[2:], strict=True):
+        assert len(reals) == expected and max(reals) < 34
+        assert sorted(others) == list(range(34, 40))
+        assert same == reals[:6]
+
+
+def test_every_network_meets_the_same_reals(meetings):
+    sources = {name: numbered for name in ("first", "second")}
+    plan = plan_for(numbered(None), numbered(20), ["swd"], 8, repeats=2)
+    rows = list(evaluate({name: lambda: numbered(None) for name in sources}, numbered(20), plan,
+                         SETUP))
+    assert [row.name for row in rows] == ["first", "second", "reals against reals"]
+    assert meetings[0:2] == meetings[2:4]
+
+
+def test_the_baseline_is_measured_once_for_all(meetings, tmp_path):
+    reals = numbered(20, cache=Cache(tmp_path / "cache", "abc"))
+    first = meet(numbered(None), reals, 8, repeats=2)
+    assert len(meetings) == 4
+    assert meet(numbered(None), reals, 8, repeats=2) == first
+    assert len(meetings) == 6
+    meet(numbered(None), reals, 8, repeats=2, seed=1)
+    meet(numbered(None), reals, 6, repeats=2)
+    assert len(meetings) == 14
+
+
+def test_a_damaged_cache_is_made_anew_and_said_so(meetings, tmp_path, capsys):
+    reals = numbered(20, cache=Cache(tmp_path / "cache", "abc"))
+    rows = meet(numbered(None), reals, 8)
+    (file,) = (tmp_path / "cache").iterdir()
+    whole = file.read_bytes()
+    for damaged in (b"", b"words", whole[:-30], whole.replace(b"NUMPY", b"NUMPX")):
+        file.write_bytes(damaged)
+        assert meet(numbered(None), reals, 8) == rows
+        assert f"{file} is damaged" in capsys.readouterr().err
+        assert file.read_bytes() == whole
+
+
+def test_a_cache_that_cannot_be_written_is_no_fault(meetings, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    reals = numbered(20, cache=Cache(Path(tmp_path / "file" / "cache"), "abc"))
+    assert meet(numbered(None), reals, 8) == meet(numbered(None), numbered(20), 8)

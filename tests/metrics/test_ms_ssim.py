@@ -7,19 +7,19 @@ import pytest
 import torch
 
 from metrics import ms_ssim
-from metrics.draws import Draw, Size
+from metrics.draws import Size
+from metrics.setup import Setup
 from progan.errors import UserError
+from tests.builders import draw_of
 from tests.reference import paper_metrics
 
-CPU = torch.device("cpu")
 RANDOM = np.random.RandomState(0)
 
 
 def measure(images: np.ndarray) -> float:
     """MS-SSIM of uint8 [N, C, H, W]."""
-    nhwc = images.transpose(0, 2, 3, 1)
-    draw = Draw(len(nhwc), Size(*nhwc.shape[1:]), lambda rows: nhwc[rows])
-    return ms_ssim.measure(draw, draw, seed=0, device=CPU)["MS-SSIM"]
+    setup = Setup(seed=0, device=torch.device("cpu"))
+    return ms_ssim.measure(draw_of(images), draw_of(images), setup)["MS-SSIM"]
 
 
 def alike(side: int, channels: int = 3, count: int = 4) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,186 @@
+"""Detectors: networks whose features stand for what people see in an image.
+
+A detector comes from a file: the weights of the Inception network of FID, those of torchvision's
+VGG-16, or any TorchScript network of images uint8 [N, 3, H, W]. It returns features [N, D], or a
+tuple of features and logits of classes [N, K]; for one that takes the arguments of NVIDIA's
+(`return_features`, `no_output_bias`), they are used.
+"""
+
+import hashlib
+import pickle
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from metrics import vgg16
+from progan.errors import UserError
+
+URLS = {  # of the weights that are fetched where no file is named; their names end in a SHA-256
+    "inception": "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+                 "weights-inception-2015-12-05-6726825d.pth",
+    "vgg16": "https://download.pytorch.org/models/vgg16-397923af.pth",
+}
+INCEPTION_KEY, VGG16_KEY = "Mixed_7c.branch1x1.conv.weight", "features.28.weight"
+AT_ONCE = 32  # images
+FID_EXTRA = "This metric needs torch-fidelity. Install it: pip install 'progan[fid]'."
+
+Embedding = tuple[Tensor, Tensor | None]  # features [N, D], logits [N, K] or None
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """A network of features.
+
+    Attributes:
+        name: For people.
+        fingerprint: Names its content.
+        network: Images uint8 [N, 3, H, W] -> features and logits. With a side in px instead of
+            None, images are resized to it before, whatever the network is used to.
+    """
+
+    name: str
+    fingerprint: str
+    network: Callable[[Tensor, int | None], Embedding]
+
+    def embed(self, images: Tensor, side: int | None = None) -> Embedding:
+        """Images uint8 [N, C, H, W] -> features [N, D] and logits [N, K]: float32, on the CPU.
+
+        Grey is repeated, and transparency lies on white.
+        """
+        with torch.no_grad():
+            found = [self.network(some, side) for some in rgb(images).split(AT_ONCE)]
+        features = torch.cat([part.flatten(1).float().cpu() for part, _ in found])
+        logits = [part.float().cpu() for _, part in found if part is not None]
+        return features, torch.cat(logits) if logits else None
+
+
+def rgb(images: Tensor) -> Tensor:
+    """uint8 [N, 1, 3 or 4, H, W] -> uint8 [N, 3, H, W]."""
+    if images.shape[1] == 4:
+        opacity = images[:, 3:].float() / 255
+        images = (images[:, :3] * opacity + 255 * (1 - opacity)).round().to(torch.uint8)
+    return images.expand(-1, 3, -1, -1)
+
+
+def pixels() -> Detector:
+    """The pixels themselves, 0…1: for want of anything better."""
+    return Detector("pixels", "pixels", lambda images, side: (
+        _resized(images, side).flatten(1) / 255, None))
+
+
+def open_detector(file: Path | None, default: str, device: torch.device) -> Detector:
+    """Open a detector, the default one (a key of URLS) where no file is named.
+
+    Raises UserError if the file is no detector, or if the default one cannot be had.
+    """
+    path = file or fetched(default)
+    if not path.is_file():
+        raise UserError(f"There is no file {path}. Name the weights of a detector.")
+    fingerprint = _fingerprint(path)
+    if _is_torchscript(path):
+        return Detector(path.name, fingerprint, _torchscript(path, device))
+    weights = _weights(path)
+    if INCEPTION_KEY in weights:
+        return Detector(path.name, fingerprint, _inception(path, device))
+    if VGG16_KEY in weights:
+        return Detector(path.name, fingerprint, vgg16.layers(weights, device))
+    raise _no_detector(path, "its weights are those of another network")
+
+
+def fetched(default: str) -> Path:
+    """The file of a default detector, fetched from the Internet if it is not there yet."""
+    url = URLS[default]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if not path.is_file():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), path.stem.rpartition("-")[2])
+        except (OSError, RuntimeError) as error:
+            raise UserError(f"Cannot fetch the {default} detector ({error}). Put {url} there: "
+                            f"{path}, or name a detector with --detector FILE.") from error
+    return path
+
+
+def _torchscript(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch.jit is deprecated, detectors use it
+        network: Any = torch.jit.load(str(path), device).eval()
+    arguments = {argument.name for argument in network.forward.schema.arguments}
+
+    def embed(images: Tensor, side: int | None) -> Embedding:
+        images = images if side is None else _resized(images, side).round().to(torch.uint8)
+        try:
+            if "return_features" in arguments:
+                features = network(images, return_features=True)
+                return features, (network(images, no_output_bias=True).log()
+                                  if "no_output_bias" in arguments else None)
+            found = network(images)
+        except RuntimeError as error:
+            lines = str(error).strip().splitlines()
+            raise UserError(f"The detector {path} cannot take images uint8 {list(images.shape)}: "
+                            f"{lines[-1] if lines else error}") from error
+        features, logits = found if isinstance(found, tuple) else (found, None)
+        if features.dim() < 2 or len(features) != len(images):
+            raise _no_detector(path, f"it made {list(features.shape)} of {len(images)} images, "
+                               "and not [N, features]")
+        return features, logits
+
+    return embed
+
+
+def _inception(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except ImportError as error:
+        raise UserError(FID_EXTRA) from error
+    network = FeatureExtractorInceptionV3(
+        "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path))
+    network.to(device)
+    native = network.INPUT_IMAGE_SIZE
+
+    def embed(images: Tensor, side: int | None) -> Embedding:
+        network.INPUT_IMAGE_SIZE = side or native
+        features, logits = network(images)
+        return features, logits
+
+    return embed
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Both kinds of torch's files are zip files; only TorchScript has constants."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as file:
+        return any(name.endswith("/constants.pkl") for name in file.namelist())
+
+
+def _weights(path: Path) -> dict[str, Any]:
+    try:  # weights_only: a pickle may hold a program
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, ValueError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise _no_detector(path, str(error).splitlines()[0]) from error
+    return weights if isinstance(weights, dict) else {}
+
+
+def _no_detector(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} is no detector: {reason}. Name the weights of torch-fidelity's "
+                     "Inception or of torchvision's VGG-16, or a TorchScript network that makes "
+                     "features [N, D] of images uint8 [N, 3, H, W].")
+
+
+def _resized(images: Tensor, side: int | None) -> Tensor:
+    images = images.float()
+    return images if side is None else F.interpolate(
+        images, (side, side), mode="bilinear", antialias=True)
+
+
+def _fingerprint(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -1,0 +1,146 @@
+"""The metrics of features and of class probabilities, as torch-fidelity computes them.
+
+FID (Heusel et al. 2017) is the Fréchet distance of two Gaussians that have the means and the
+covariances of the features; KID (Binkowski et al. 2018) is the squared maximum mean discrepancy
+under the kernel (x·y / D + 1)³, without bias; IS (Salimans et al. 2016) is exp E KL(p(y|x) ‖ p(y));
+precision and recall (Kynkäänniemi et al. 2019) are the shares of images and of reals that lie
+within the third nearest neighbours of the other side.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metrics.detector import FID_EXTRA, Embedding
+from metrics.draws import Draw, Size
+from metrics.setup import Setup
+from progan.errors import UserError
+from progan.runtime.seeding import derive
+
+KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000  # Binkowski et al. 2018, section 4
+KID_BATCH = 128  # images; Keras' example of adaptive discriminator augmentation
+KID_SIDE = 75  # px, the least that Inception takes; the same example
+IS_SPLITS = 10
+SCALE = 1e3
+
+
+def require(size: Size, num_images: int) -> None:
+    """Raise UserError unless torch-fidelity is there and the images are more than a few."""
+    try:
+        import torch_fidelity  # noqa: F401
+    except ImportError as error:
+        raise UserError(FID_EXTRA) from error
+    if num_images < IS_SPLITS:
+        raise UserError(f"{num_images} images are too few to compare features: {IS_SPLITS} are "
+                        "the least, and thousands make a number to trust.")
+
+
+def fid(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
+    """'FID': 0 is best."""
+    return {"FID": frechet_distance(*(_embedding(draw, setup)[0] for draw in (images, reals)))}
+
+
+def kid(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
+    """'KIDx1e3': the mean over 100 random subsets of 1000; about 0 is best."""
+    first, second = (_embedding(draw, setup)[0] for draw in (images, reals))
+    return {"KIDx1e3": SCALE * kernel_distance(first, second, setup.seed)}
+
+
+def kid75(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
+    """'KID75x1e3': of images of 75x75, the mean over batches of 128, which come as they come."""
+    first, second = (_embedding(draw, setup, KID_SIDE)[0] for draw in (images, reals))
+    return {"KID75x1e3": SCALE * kernel_distance_of_batches(first, second)}
+
+
+def inception_score(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
+    """'IS' of the images; the reals do not count. 1 is worst."""
+    from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
+
+    logits = _embedding(images, setup)[1]
+    if logits is None:
+        assert setup.detector is not None
+        raise UserError(f"is needs classes, and the detector {setup.detector.name} has only "
+                        "features. Name another --detector, or leave is away.")
+    score = isc_features_to_metric(logits, IS_SPLITS, rng_seed=_seed(setup.seed))
+    return {"IS": score[KEY_METRIC_ISC_MEAN]}
+
+
+def precision_recall(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
+    """'precision' and 'recall', 0…1."""
+    from torch_fidelity.metric_prc import (
+        KEY_METRIC_PRECISION,
+        KEY_METRIC_RECALL,
+        prc_features_to_metric,
+    )
+
+    first, second = (_embedding(draw, setup)[0] for draw in (images, reals))
+    found = prc_features_to_metric(first, second, save_cpu_ram=True, verbose=False)
+    return {"precision": found[KEY_METRIC_PRECISION], "recall": found[KEY_METRIC_RECALL]}
+
+
+def frechet_distance(first: Tensor, second: Tensor) -> float:
+    """FID of two sets of features [N, D]."""
+    from torch_fidelity.metric_fid import (
+        KEY_METRIC_FID,
+        fid_features_to_statistics,
+        fid_statistics_to_metric,
+    )
+
+    statistics = [fid_features_to_statistics(features.double()) for features in (first, second)]
+    return _value(fid_statistics_to_metric(*statistics, verbose=False), KEY_METRIC_FID)
+
+
+def kernel_distance(
+    first: Tensor, second: Tensor, seed: int, subsets: int = KID_SUBSETS,
+    size: int = KID_SUBSET_SIZE
+) -> float:
+    """KID of two sets of features [N, D] as the mean over random subsets of `size` of each."""
+    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+
+    size = min(size, len(first), len(second))
+    if size == len(first) == len(second):
+        subsets = 1  # they would all be the same
+    found = kid_features_to_metric(
+        first.double(), second.double(), kid_subsets=subsets, kid_subset_size=size,
+        rng_seed=_seed(seed), verbose=False)
+    return _value(found, KEY_METRIC_KID_MEAN)
+
+
+def kernel_distance_of_batches(first: Tensor, second: Tensor) -> float:
+    """KID of features [N, D] as the mean over whole batches; of all if they fill none."""
+    size = min(KID_BATCH, len(first), len(second))
+    pairs = zip(_whole(first, size), _whole(second, size), strict=False)
+    return float(np.mean([kernel_distance(*pair, seed=0) for pair in pairs]))
+
+
+def _whole(features: Tensor, size: int) -> Sequence[Tensor]:
+    return torch.split(features[:len(features) // size * size], size)
+
+
+def _embedding(draw: Draw, setup: Setup, side: int | None = None) -> Embedding:
+    """Features [N, D] of a draw and logits [N, K] or None, kept where its statistics are kept."""
+    detector = setup.detector
+    assert detector is not None, "opened for the metrics that need it"
+
+    def compute() -> dict[str, Any]:
+        found = [detector.embed(batch, side) for batch in draw.batches(setup.device, "features")]
+        logits = [part for _, part in found if part is not None]
+        return {"features": torch.cat([part for part, _ in found]).numpy(),
+                **({"logits": torch.cat(logits).numpy()} if logits else {})}
+
+    stored = draw.kept(f"features {detector.fingerprint} {side}", compute)
+    logits = stored.get("logits")
+    return (torch.from_numpy(stored["features"]),
+            None if logits is None else torch.from_numpy(logits))
+
+
+def _seed(seed: int) -> int:
+    """A seed as NumPy's RandomState takes it."""
+    return derive(seed, "fidelity") % 2**32
+
+
+def _value(found: dict[str, float], key: str) -> float:
+    return float(found[key])

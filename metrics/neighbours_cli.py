@@ -1,0 +1,91 @@
+"""python -m metrics neighbours: show the nearest training images."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from metrics.cli import named, source_options
+from progan.door import Door
+from progan.errors import UserError
+from progan.runtime.threads import wait_politely
+
+if TYPE_CHECKING:
+    import torch
+
+    from metrics.detector import Detector
+
+PIXELS = "pixels"  # in place of a detector's file
+
+
+@click.command(cls=Door)
+@source_options
+@click.option("--num-images", type=click.IntRange(min=1), default=128, show_default=True,
+              help="How many images to look up.")
+@click.option("-k", "k", type=click.IntRange(min=1), default=5, show_default=True,
+              help="How many neighbours to show of each.")
+@click.option("--rows", type=click.IntRange(min=1), default=16, show_default=True,
+              help="How many images to show: those that are nearest to a training image.")
+@click.option("--crop", metavar="X,Y,WxH",
+              help="Compare only this part of the images, in px from the left and from the top.")
+@click.option("--sheet", type=click.Path(path_type=Path), default=Path("neighbours.png"),
+              show_default=True, metavar="FILE", help="PNG file to write; the figure of all "
+              "distances lies beside it.")
+def neighbours(
+    network: Path | None, images: Path | None, data: Path | None, reference: Path | None,
+    resize: int | None, detector: Path | None, num_images: int, k: int, rows: int,
+    crop: str | None, sheet: Path, seed: int, json_file: Path | None, device: str
+) -> None:
+    """Show images beside the training images that they are nearest to.
+
+    Near in the space of a detector: five layers of VGG-16 as in figure 10 of the paper, or
+    another --detector FILE, or the pixels with --detector pixels. Of a dataset with a hold-out,
+    the held-out images tell how near images of the same kind come without having been copied.
+
+    \b
+    python -m metrics neighbours --network runs/00000-mine-v2-1gpu --data datasets/mine
+    """
+    measured = named(network, images, "What to look up? Name either a --network or --images.")
+    against = named(data, reference, "Look up among what? Name the real images, either as --data "
+                    "or as --reference.")
+    wait_politely()
+    from metrics.memorisation import figure, look_up, sentences
+    from metrics.neighbour_sheet import sheet_of
+    from metrics.neighbours import parse_window
+    from metrics.report import append_lines
+    from metrics.setup import Setup
+    from metrics.sources import open_pair
+    from progan.images import save_png
+    from progan.runtime.devices import choose, set_precision
+    from progan.runtime.files import make_folder
+    from progan.sampling.network_file import find_network
+
+    target = choose(device)
+    set_precision("fp32")
+    path = measured if network is None else find_network(measured)
+    asked, reals = open_pair(path, against, target, network=network is not None, resize=resize)
+    window = parse_window(crop, asked.size)
+    setup = Setup(seed=seed, device=target, detector=_opened(detector, target))
+    found = look_up(asked, reals, setup, num_images=num_images, k=k, window=window)
+    make_folder(sheet.parent)
+    save_png(sheet, sheet_of(found, rows, window))
+    histogram = sheet.with_name(f"{sheet.stem}-distances.png")
+    figure(found, histogram)
+    click.echo(sentences(found))
+    click.echo(f"{sheet}\n{histogram}")
+    if json_file is not None:
+        append_lines(json_file, [found.record()])
+
+
+def _opened(detector: Path | None, device: "torch.device") -> "Detector":
+    from metrics.detector import open_detector, pixels
+
+    if detector is not None and str(detector) == PIXELS:
+        return pixels()
+    try:
+        return open_detector(detector, "vgg16", device)
+    except UserError as error:
+        if detector is not None:
+            raise
+        click.echo(f"{error} Comparing pixels instead.", err=True)
+        return pixels()

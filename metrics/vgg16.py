@@ -1,0 +1,48 @@
+"""Activations of five layers of VGG-16, where the paper looks for neighbours (figure 10).
+
+The layers are the second convolutions of the five blocks (Chen and Koltun 2017), of images of
+224x224 as the network was trained on (Simonyan and Zisserman 2015).
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SIDE = 224  # px
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, of 0…1
+BLOCKS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))  # torchvision's numbers
+COMPARED = (2, 7, 12, 19, 26)
+GRID = 14  # px, of the last block
+
+
+def layers(
+    weights: Mapping[str, Tensor], device: torch.device
+) -> Callable[[Tensor, int | None], tuple[Tensor, None]]:
+    """Build the network from torchvision's weights; it makes [N, 288512] of uint8 [N, 3, H, W].
+
+    Every layer is averaged down to the 14x14 of the last one, which makes comparing affordable,
+    and scaled to length 1 / sqrt(5), so that no layer outweighs the others.
+    """
+    kept = {name: tensor.to(device) for name, tensor in weights.items()
+            if name.startswith("features.")}
+
+    def embed(images: Tensor, side: int | None) -> tuple[Tensor, None]:
+        size = (side or SIDE,) * 2
+        x = F.interpolate(images.float() / 255, size, mode="bilinear", antialias=True)
+        mean, deviation = (torch.tensor(values, device=device).reshape(-1, 1, 1)
+                           for values in (MEAN, DEVIATION))
+        x = (x - mean) / deviation
+        found = []
+        for number, block in enumerate(BLOCKS):
+            x = F.max_pool2d(x, 2) if number else x
+            for layer in block:
+                x = F.relu(F.conv2d(x, kept[f"features.{layer}.weight"],
+                                    kept[f"features.{layer}.bias"], padding=1))
+                if layer in COMPARED:
+                    pooled = F.adaptive_avg_pool2d(x, GRID).flatten(1)
+                    found.append(F.normalize(pooled) / len(BLOCKS) ** 0.5)
+        return torch.cat(found, 1), None
+
+    return embed
