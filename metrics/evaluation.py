@@ -139,7 +139,7 @@ def _shuffled(rows: Rows, setup: Setup, number: int, role: str) -> Rows:
 def _require_images(source: Source, num_images: int, count: int | None) -> None:
     if count is not None and not 2 <= num_images <= count:
         raise UserError(f"{source.description} has {_counted(source)}, and {num_images} are "
-                        f"asked for. Say --num-images {count} or less, but 2 at least.")
+                        f"asked for. Ask for {count} or less, but 2 at least.")
 
 
 def _counted(source: Source) -> str:

@@ -1,5 +1,9 @@
 """The names of the metrics, known without importing torch."""
 
+import re
+
+from progan.errors import UserError
+
 DESCRIPTIONS = {
     "swd": "sliced Wasserstein distance of patches x1e3, per pyramid level (section 5)",
     "ms-ssim": "how alike pairs of images are: 1 means that all look the same (section 5)",
@@ -9,4 +13,26 @@ DESCRIPTIONS = {
     "is": "Inception score",
     "pr": "precision and recall of Inception features",
 }
+LOWER_IS_BETTER = {  # the column that tells the best of several networks
+    "swd": "SWDx1e3_avg", "fid": "FID", "kid": "KIDx1e3", "kid75": "KID75x1e3"}
 DEFAULT = ("swd", "ms-ssim")  # they need nothing but images
+
+
+def parse(text: str) -> dict[str, tuple[str, int | None]]:
+    """'swd16k,ms-ssim' -> {'swd16k': ('swd', 16384), 'ms-ssim': ('ms-ssim', None)}.
+
+    k is 1024 after a power of two, as in the official 'swd-16k', and else 1000, as in 'fid50k'.
+    Raises UserError for anything else.
+    """
+    names, wishes = "|".join(sorted(DESCRIPTIONS, reverse=True)), {}
+    for word in filter(None, text.replace(" ", "").replace("_", "-").split(",")):
+        match = re.fullmatch(rf"({names})(?:-?(\d+)(k?))?", word)
+        if not match:
+            raise UserError(f"--metrics: there is no metric {word!r}. Name some of "
+                            f"{', '.join(DESCRIPTIONS)}, perhaps with a number of images: "
+                            "swd16k,ms-ssim.")
+        number = int(match[2]) if match[2] else None
+        if number is not None and match[3]:
+            number *= 1000 if number & (number - 1) else 1024
+        wishes[word] = match[1], number
+    return wishes

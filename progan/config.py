@@ -161,6 +161,12 @@ class Output:
     image_ticks: int = setting(1, "Ticks between two sample grids.", low=1)
     snapshot_ticks: int = setting(10, "Ticks between two network snapshots.", low=1)
     keep_states: int = setting(2, "Training states to keep, for --resume (the newest ones).", low=1)
+    metrics: str = setting("", "Metrics of each snapshot, perhaps with a number of images, e.g. "
+                           "swd16k,ms-ssim; see python -m metrics --help.")
+    best: str = setting("", "Keep the best snapshot by one of these metrics, e.g. kid, as "
+                        "network-best-….")
+    detector: str = setting("", "Detector of the metrics that compare features, as in "
+                            "python -m metrics.")
 
     def __post_init__(self) -> None:
         _validate(self)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from metrics.names import LOWER_IS_BETTER, parse
 from progan import presets
 from progan.config import Run, changes, option_name, override
 from progan.door import PATH, Door, device_option
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from progan.data.reader import Dataset
+    from progan.training.measurements import Measure
     from progan.training.state import TrainState
 
 DEFAULT_PRESET = "v2-1gpu"
@@ -69,14 +71,16 @@ def _start(outdir: Path, preset: str, data: Path | None, device: str,
 
     dataset = Dataset.open(data)
     run = fit(run, dataset, resolution_given="resolution" in options)
+    require_metrics(run)
     if dry_run:
         return _print_plan(run)
     from progan.runtime.devices import choose
     from progan.training import run_directory, state
 
     chosen = choose(device)
+    measures = _measures(run, dataset, chosen)
     born = state.create(run, chosen)
-    _train(run, dataset, run_directory.create(outdir, dataset.name, run), chosen, born)
+    _train(run, dataset, run_directory.create(outdir, dataset.name, run), chosen, born, measures)
 
 
 def _resume(outdir: Path, resume: str, data: Path | None, device: str,
@@ -91,6 +95,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
     saved = run_directory.load_config(directory)
     dataset = Dataset.open(data or Path(saved.data.data))
     run = fit(override(saved, options), dataset, resolution_given=True)
+    require_metrics(run)
     files = run_directory.states(directory) if path.is_dir() else [path]
     if not files:
         raise UserError(f"{directory} holds no training state yet: it stopped before its first "
@@ -106,8 +111,9 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
     if state.kimg >= run.growth.total_kimg:
         raise UserError(f"{directory} is finished, at kimg {state.kimg:g}. To go on, name a larger "
                         "--total-kimg.")
+    measures = _measures(run, dataset, chosen)
     run_directory.save_config(directory, run)
-    _train(run, dataset, directory, chosen, state)
+    _train(run, dataset, directory, chosen, state, measures)
 
 
 def fit(run: Run, dataset: "Dataset", *, resolution_given: bool) -> Run:
@@ -123,7 +129,42 @@ def fit(run: Run, dataset: "Dataset", *, resolution_given: bool) -> Run:
         "channels": dataset.channels,
         "label_size": dataset.label_size if run.data.conditional else 0,
         "data": str(dataset.path.resolve()),
+        "detector": run.output.detector and str(Path(run.output.detector).resolve()),
     })
+
+
+def require_metrics(run: Run) -> None:
+    """Raise UserError unless --metrics names metrics, and --best one of them that has a best."""
+    measured = {name for name, _ in parse(run.output.metrics).values()}
+    ranked = [name for name in LOWER_IS_BETTER if name in measured]
+    if run.output.best and run.output.best not in ranked:
+        raise UserError(f"--best {run.output.best} is none of --metrics {run.output.metrics!r} "
+                        f"that tell a best one. Add it there; {', '.join(LOWER_IS_BETTER)} do.")
+
+
+def _measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str, "Measure"]:
+    """What --metrics asks for, by name; raises UserError if it cannot be measured."""
+    wishes = parse(run.output.metrics)
+    if not wishes:
+        return {}
+    from metrics.detector import open_detector
+    from metrics.in_training import measure_of, needs_detector, sources
+    from metrics.setup import Setup
+    from progan.training.measurements import Measure
+
+    detector = None
+    if any(needs_detector(name) for name, _ in wishes.values()):
+        file = Path(run.output.detector) if run.output.detector else None
+        detector = open_detector(file, "inception", device)
+    setup, source_of = Setup(seed=run.seed, device=device, detector=detector), sources()
+    measures = {}
+    for word, (name, count) in wishes.items():
+        try:
+            of = measure_of(name, count, dataset, run.network.resolution, setup, source_of)
+        except UserError as error:
+            raise UserError(f"--metrics {word}: {error}") from error
+        measures[word] = Measure(of, LOWER_IS_BETTER[name] if name == run.output.best else "")
+    return measures
 
 
 def _print_plan(run: Run) -> None:
@@ -133,7 +174,7 @@ def _print_plan(run: Run) -> None:
 
 
 def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device",
-           state: "TrainState") -> None:
+           state: "TrainState", measures: dict[str, "Measure"]) -> None:
     import torch
 
     from progan import __version__
@@ -154,7 +195,8 @@ def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device"
     if dataset.label_size and not run.data.conditional:
         log(f"The dataset has {dataset.label_size} classes, which are not used; "
             f"{option_name('conditional')} does.")
-    session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log)
+    session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log,
+                      measures=measures)
     try:
         train(session, state)
     except OSError as error:

@@ -1,6 +1,8 @@
 """Which device computes, and what it says of its memory."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -29,6 +31,17 @@ def set_precision(precision: str) -> None:
     """Let CUDA multiply float32 numbers in TF32 ('tf32') or exactly ('fp32')."""
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """Multiply float32 numbers exactly, whatever the precision of the run is."""
+    before = "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
+    set_precision("fp32")
+    try:
+        yield
+    finally:
+        set_precision(before)
 
 
 def peak_memory_bytes(device: torch.device) -> int:

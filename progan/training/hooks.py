@@ -90,15 +90,17 @@ def sample_grid(run: Run, directory: Path, monitor: Monitor) -> Hook:
     return hook
 
 
-def snapshots(run: Run, directory: Path, label_names: tuple[str, ...]) -> Hook:
-    """Save the averaged generator for generate.py, and then the state for --resume."""
+def snapshots(run: Run, directory: Path, label_names: tuple[str, ...],
+              measure: Callable[[Snapshot, TrainState], None]) -> Hook:
+    """Save the averaged generator for generate.py, and the state for --resume; then measure."""
 
     def hook(state: TrainState, tick: Tick) -> None:
         if tick.done or state.tick % run.output.snapshot_ticks == 0:
-            path = directory / kimg_name(PREFIX, state.images_seen, SUFFIX)
-            save_network(path, Snapshot(
+            snapshot = Snapshot(
                 generator=state.average, level=tick.stage.level, alpha=tick.stage.alpha,
-                images_seen=state.images_seen, label_names=label_names))
+                images_seen=state.images_seen, label_names=label_names)
+            save_network(directory / kimg_name(PREFIX, state.images_seen, SUFFIX), snapshot)
             save_state(directory, state, run)
+            measure(snapshot, state)
 
     return hook

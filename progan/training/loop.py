@@ -1,8 +1,8 @@
 """The training loop."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from progan.schedule import Stage
 from progan.training import hooks, samples
 from progan.training.checkpoint import save_state
 from progan.training.hooks import Hook, Tick
+from progan.training.measurements import Measure, Measurements
 from progan.training.meter import Meter
 from progan.training.monitor import Monitor
 from progan.training.progress import Progress
@@ -42,6 +43,7 @@ class Session:
     directory: Path
     device: torch.device
     log: Log
+    measures: Mapping[str, Measure] = field(default_factory=dict)  # of each snapshot, by name
 
 
 def train(session: Session, state: TrainState) -> None:
@@ -61,7 +63,9 @@ def train(session: Session, state: TrainState) -> None:
             hooks.status_line(run, session.log, progress.forecast),
             hooks.curves(monitor),
             hooks.sample_grid(run, session.directory, monitor),
-            hooks.snapshots(run, session.directory, session.dataset.label_names),
+            hooks.snapshots(run, session.directory, session.dataset.label_names,
+                            Measurements(session.measures, run, session.directory, monitor,
+                                         session.log, interrupts)),
         ]
         train_rounds(session, state, batches, progress, at_tick, interrupts)
 

@@ -8,7 +8,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from progan.images import Pixels
 from progan.runtime.files import write_atomically
-from progan.training.run_directory import STATISTICS_FILE
+from progan.training.run_directory import METRIC_PREFIX, STATISTICS_FILE
 
 
 class Monitor:
@@ -20,13 +20,18 @@ class Monitor:
 
     def __init__(self, directory: Path, images_seen: int) -> None:
         self._path = directory / STATISTICS_FILE
-        _forget_after(self._path, images_seen)
+        for path in (self._path, *directory.glob(f"{METRIC_PREFIX}*.jsonl")):
+            _forget_after(path, images_seen)
         self._writer = SummaryWriter(str(directory), purge_step=images_seen + 1)
 
     def numbers(self, values: Mapping[str, float], images_seen: int) -> None:
         """Append one line to stats.jsonl and one point to each curve."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"images_seen": images_seen, **values}) + "\n")
+        self.curves(values, images_seen)
+
+    def curves(self, values: Mapping[str, float], images_seen: int) -> None:
+        """Add one point to each curve, in TensorBoard only."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, images_seen)
         self._writer.flush()

@@ -13,6 +13,8 @@ LOG_FILE = "log.txt"
 STATISTICS_FILE = "stats.jsonl"
 REALS_FILE = "reals.png"
 FIRST_FAKES_FILE = "fakes-init.png"
+METRIC_PREFIX = "metric-"
+BEST_PREFIX = "network-best-"
 STATE_PREFIX = "state-"
 STATE_SUFFIX = ".pt"
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from progan.cli.train import main
 from progan.training.run_directory import states
@@ -295,3 +297,46 @@ class TestMistakes:
         text = message(train("--data", data, "--outdir", tmp_path, "--device", "cuda"))
         assert "--device cpu" in text
         assert not list(tmp_path.iterdir())
+
+
+def test_measuring_leaves_lines_plots_and_curves_and_the_training_as_it_is(
+        data: Path, whole: Path, tmp_path: Path) -> None:
+    result = train("--data", data, "--outdir", tmp_path, "--preset", "demo", "--mirror",
+                   *tiny_options(snapshot_ticks=3), "--metrics", "swd16,ms_ssim", "--best", "swd")
+    assert result.exit_code == 0, result.output
+    run = tmp_path / "00000-noise-demo"
+    names = {path.name for path in run.iterdir()}
+    assert {"metric-swd16.jsonl", "metric-swd16.png", "metric-ms-ssim.jsonl",
+            "metric-ms-ssim.png", "network-best-swd16.safetensors"} <= names
+    lines = [json.loads(line) for line in (run / "metric-swd16.jsonl").read_text().splitlines()]
+    snapshots = sorted(path.name for path in run.glob("network-snapshot-*"))
+    assert len(lines) == len(snapshots) >= 2
+    assert set(lines[0]["values"]) == {"SWDx1e3_16", "SWDx1e3_avg"}
+    assert lines[0]["reals"] == lines[1]["reals"]
+    events = EventAccumulator(str(run)).Reload()
+    assert [point.value for point in events.Scalars("metrics/SWDx1e3_16")] == pytest.approx(
+        [line["values"]["SWDx1e3_16"] for line in lines])
+    assert_same_state(states(run)[-1], states(whole)[-1])
+
+    (run / "metric-swd16.jsonl").open("a").write(json.dumps({"images_seen": 10**9}) + "\n")
+    result = train("--resume", run, "--total-kimg", 9)
+    assert result.exit_code == 0, result.output
+    again = [json.loads(line) for line in (run / "metric-swd16.jsonl").read_text().splitlines()]
+    assert again[:len(lines)] == lines
+    assert all(line["kimg"] > lines[-1]["kimg"] for line in again[len(lines):])
+    assert again[-1]["kimg"] > 9
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    (("--metrics", "swd,fidd"), "there is no metric 'fidd'. Name some of swd, ms-ssim, fid"),
+    (("--metrics", "swd16k"), "--metrics swd16k: .* has 40 images, and 16384 are asked for"),
+    (("--metrics", "swd", "--best", "kid"), "--best kid is none of --metrics 'swd'"),
+    (("--metrics", "ms-ssim", "--best", "ms-ssim"), "--best ms-ssim is none of"),
+    (("--metrics", "swd", "--resolution", 8), "--metrics swd: swd cannot measure images of 8x8x3"),
+    (("--metrics", "kid", "--detector", "absent.pt"), "There is no file .*absent.pt"),
+])
+def test_metrics_that_cannot_be_measured_are_refused_before_training(
+        data: Path, tmp_path: Path, options: tuple[object, ...], said: str) -> None:
+    result = train("--data", data, "--outdir", tmp_path / "runs", "--preset", "demo", *options)
+    assert re.search(said, message(result))
+    assert not (tmp_path / "runs").exists()

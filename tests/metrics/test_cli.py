@@ -203,7 +203,7 @@ def test_what_was_enlarged_is_itself_when_brought_back(place, network):
 
 def test_too_many_images_are_refused(place):
     said = refusal("--images", place / "fakes", "--reference", place / "reals", "--num-images", 12)
-    assert "fakes has 10 images, and 12 are asked for. Say --num-images 10" in said
+    assert "fakes has 10 images, and 12 are asked for. Ask for 10 or less" in said
 
 
 def test_odd_numbers_are_refused_by_the_metric_that_needs_pairs(place):

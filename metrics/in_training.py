@@ -1,0 +1,77 @@
+"""Metrics of the snapshots of a run, for train.py --metrics."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from metrics.draws import Draw, Rows
+from metrics.evaluation import BASELINE, Plan, evaluate, plan_for
+from metrics.setup import Setup
+from metrics.sources import Source, of_dataset, of_network
+from metrics.table import METRICS
+from progan.data.reader import Dataset
+from progan.runtime.devices import exact
+from progan.sampling.network_file import Snapshot
+
+Values = Mapping[str, float]
+
+
+def sources() -> Callable[[Snapshot], Source]:
+    """Return the function snapshot -> its pictures, which several metrics of it share."""
+    last: dict[int, Source] = {}
+
+    def source_of(snapshot: Snapshot) -> Source:
+        if snapshot.images_seen not in last:
+            last.clear()
+            network = of_network(snapshot, f"kimg {snapshot.images_seen / 1000:g}")
+            last[snapshot.images_seen] = _remembering(network)
+        return last[snapshot.images_seen]
+
+    return source_of
+
+
+def measure_of(
+    name: str, num_images: int | None, dataset: Dataset, side: int, setup: Setup,
+    source_of: Callable[[Snapshot], Source],
+) -> Callable[[Snapshot], tuple[Values, Values]]:
+    """Return the function snapshot -> values of its pictures, values of reals, by column.
+
+    Args:
+        name: Key of METRICS.
+        num_images: As many pictures and reals; None: as `python -m metrics` has it.
+        side: Final resolution of the network in px, which is a level of the dataset.
+        source_of: Made by `sources`.
+
+    Raises:
+        UserError: The metric cannot be measured so: too few reals, or images too small.
+    """
+    reals = of_dataset(dataset, side)
+    plan = plan_for(replace(reals, count=None), reals, [name], num_images, repeats=1)
+
+    def measured(snapshot: Snapshot) -> tuple[Values, Values]:
+        with exact():
+            return _values(source_of(snapshot), reals, plan, setup)
+
+    return measured
+
+
+def _remembering(source: Source) -> Source:
+    drawn: dict[bytes, Draw] = {}
+
+    def draw(rows: Rows) -> Draw:
+        key = rows.tobytes()
+        if key not in drawn:
+            drawn[key] = source.draw(rows)
+        return drawn[key]
+
+    return replace(source, draw=draw)
+
+
+def needs_detector(name: str) -> bool:
+    """Whether a metric compares features."""
+    return METRICS[name].needs_detector
+
+
+def _values(images: Source, reals: Source, plan: Plan, setup: Setup) -> tuple[Values, Values]:
+    rows = {row.name: row for row in evaluate({"": lambda: images}, reals, plan, setup)}
+    (name,) = plan.names
+    return rows[""].repeats[0][name], rows[BASELINE].repeats[0][name]

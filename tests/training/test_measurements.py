@@ -1,0 +1,87 @@
+"""Metrics of the snapshots of a run, with metrics that are known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from progan.runtime.devices import choose
+from progan.runtime.interrupts import Interrupts
+from progan.runtime.log import Log
+from progan.sampling.network_file import Snapshot, save_network
+from progan.training.measurements import Measure, Measurements
+from progan.training.monitor import Monitor
+from progan.training.run_directory import kimg_name
+from progan.training.state import create
+from tests.builders import tiny_run, tiny_snapshot
+
+SCORES = [5.0, 3.0, 4.0, 2.0]
+
+
+def measurements(directory: Path, measures: dict[str, Measure]) -> Measurements:
+    return Measurements(measures, tiny_run(), directory, Monitor(directory, 0),
+                        Log(directory / "log.txt"), Interrupts())
+
+
+def measure_all(directory: Path, measures: dict[str, Measure], count: int = len(SCORES)) -> None:
+    """Save and measure a snapshot for each thousand of images."""
+    hook, snapshot = measurements(directory, measures), tiny_snapshot()
+    state = create(tiny_run(), choose("cpu"))
+    for images_seen in range(1000, 1000 * (count + 1), 1000):
+        state.images_seen, state.seconds = images_seen, images_seen * 3.6
+        taken = Snapshot(generator=snapshot.generator, level=4, alpha=1.0, images_seen=images_seen)
+        save_network(directory / kimg_name("network-snapshot-", images_seen, ".safetensors"), taken)
+        hook(taken, state)
+    hook.monitor.close()
+
+
+def score(snapshot: Snapshot) -> tuple[dict[str, float], dict[str, float]]:
+    return {"score": SCORES[snapshot.images_seen // 1000 - 1]}, {"score": 1.0}
+
+
+def fail(snapshot: Snapshot) -> tuple[dict[str, float], dict[str, float]]:
+    raise ZeroDivisionError("no such luck")
+
+
+def test_each_snapshot_is_one_line_and_one_point(tmp_path: Path) -> None:
+    measure_all(tmp_path, {"known": Measure(score)})
+    lines = [json.loads(line) for line in (tmp_path / "metric-known.jsonl").read_text().split("\n")
+             if line]
+    assert [line["values"]["score"] for line in lines] == SCORES
+    assert [line["kimg"] for line in lines] == [1, 2, 3, 4]
+    assert lines[1]["hours"] == pytest.approx(2)
+    assert lines[0]["reals"] == {"score": 1.0}
+    assert "known  score 3" in (tmp_path / "log.txt").read_text()
+    assert not (tmp_path / "stats.jsonl").exists()
+    assert not list(tmp_path.glob("network-best-*"))
+    page = np.asarray(Image.open(tmp_path / "metric-known.png").convert("RGB"))
+    assert len(np.unique(page.reshape(-1, 3), axis=0)) > 10, "curves are coloured"
+
+
+def test_the_best_network_is_kept(tmp_path: Path) -> None:
+    for count, kimg in ((1, 1), (3, 2), (4, 4)):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        measure_all(folder, {"known": Measure(score, best_column="score")}, count)
+        best = folder / "network-best-known.safetensors"
+        expected = folder / kimg_name("network-snapshot-", 1000 * kimg, ".safetensors")
+        assert best.read_bytes() == expected.read_bytes()
+
+
+def test_a_metric_that_fails_is_reported_and_the_others_are_measured(tmp_path: Path) -> None:
+    measure_all(tmp_path, {"bad": Measure(fail), "known": Measure(score)})
+    assert (tmp_path / "log.txt").read_text().count(
+        "bad failed, training goes on: ZeroDivisionError: no such luck") == len(SCORES)
+    assert len((tmp_path / "metric-known.jsonl").read_text().splitlines()) == len(SCORES)
+    assert not (tmp_path / "metric-bad.jsonl").exists()
+
+
+def test_ctrl_c_ends_a_measurement_at_once(tmp_path: Path) -> None:
+    hook = measurements(tmp_path, {"known": Measure(score)})
+    hook.interrupts.requested = True
+    with pytest.raises(KeyboardInterrupt):
+        hook(tiny_snapshot(), create(tiny_run(), choose("cpu")))
+    hook.monitor.close()
+    assert not (tmp_path / "metric-known.jsonl").exists()
