@@ -17,7 +17,8 @@ from progan.training.run_directory import kimg_name
 from progan.training.state import create
 from tests.builders import tiny_run, tiny_snapshot
 
-SCORES = [5.0, 3.0, 4.0, 2.0]
+SCORES = (5.0, 3.0, 4.0, 2.0)
+ALL = len(SCORES)
 
 
 def measurements(directory: Path, measures: dict[str, Measure]) -> Measurements:
@@ -25,7 +26,7 @@ def measurements(directory: Path, measures: dict[str, Measure]) -> Measurements:
                         Log(directory / "log.txt"), Interrupts())
 
 
-def measure_all(directory: Path, measures: dict[str, Measure], count: int = len(SCORES)) -> None:
+def measure_all(directory: Path, measures: dict[str, Measure], count: int = ALL) -> None:
     """Save and measure a snapshot for each thousand of images."""
     hook, snapshot = measurements(directory, measures), tiny_snapshot()
     state = create(tiny_run(), choose("cpu"))
@@ -49,7 +50,7 @@ def test_each_snapshot_is_one_line_and_one_point(tmp_path: Path) -> None:
     measure_all(tmp_path, {"known": Measure(score)})
     lines = [json.loads(line) for line in (tmp_path / "metric-known.jsonl").read_text().split("\n")
              if line]
-    assert [line["values"]["score"] for line in lines] == SCORES
+    assert [line["values"]["score"] for line in lines] == [*SCORES]
     assert [line["kimg"] for line in lines] == [1, 2, 3, 4]
     assert lines[1]["hours"] == pytest.approx(2)
     assert lines[0]["reals"] == {"score": 1.0}
@@ -73,8 +74,8 @@ def test_the_best_network_is_kept(tmp_path: Path) -> None:
 def test_a_metric_that_fails_is_reported_and_the_others_are_measured(tmp_path: Path) -> None:
     measure_all(tmp_path, {"bad": Measure(fail), "known": Measure(score)})
     assert (tmp_path / "log.txt").read_text().count(
-        "bad failed, training goes on: ZeroDivisionError: no such luck") == len(SCORES)
-    assert len((tmp_path / "metric-known.jsonl").read_text().splitlines()) == len(SCORES)
+        "bad failed, training goes on: ZeroDivisionError: no such luck") == ALL
+    assert len((tmp_path / "metric-known.jsonl").read_text().splitlines()) == ALL
     assert not (tmp_path / "metric-bad.jsonl").exists()
 
 
