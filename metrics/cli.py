@@ -1,62 +1,50 @@
 """python -m metrics: measure pictures."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from metrics.names import DEFAULT, DESCRIPTIONS
-from progan.door import PATH, Door, device_option
-from progan.errors import UserError
+from metrics.neighbours_cli import neighbours
+from metrics.options import named, source_options
+from progan.door import Door
 from progan.runtime.threads import wait_politely
 
 if TYPE_CHECKING:
     from metrics.sources import Source
 
-F = TypeVar("F", bound=Callable[..., object])
-
 METRIC_LIST = "\b\nMetrics:\n" + "\n".join(f"  {name:8} {DESCRIPTIONS[name]}"
                                            for name in DESCRIPTIONS)
 
 
-def source_options(command: F) -> F:
-    """The options that name images and reals, and how they are computed."""
-    for option in reversed((
-        click.option("--network", type=PATH, metavar="FILE|RUN", help="Measure what a network "
-                     "draws from the seeds 0, 1, 2 …: a network file, or the directory of a run."),
-        click.option("--images", type=PATH, metavar="PATH",
-                     help="Measure images: a dataset, or a folder or zip file of images."),
-        click.option("--data", type=PATH, metavar="DIR",
-                     help="Real images: the dataset of the network."),
-        click.option("--reference", type=PATH, metavar="PATH",
-                     help="The same as --data: any dataset, folder or zip file of images."),
-        click.option("--resize", type=click.IntRange(1, 4096), metavar="SIDE",
-                     help="Bring all images to SIDE x SIDE px first."),
-        click.option("--detector", type=PATH, metavar="FILE", help="Where features come from: "
-                     "weights of Inception or VGG-16, or any TorchScript network of images uint8 "
-                     "[N, 3, H, W]; fetched if not given."),
-        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-                     help="Seed of the draws."),
-        click.option("--json", "json_file", type=PATH, metavar="FILE",
-                     help="Append JSON lines to it."),
-        device_option,
-    )):
-        command = option(command)
-    return command
+class Metrics(Door):
+    """Measures, unless the first word is `neighbours`: that is a command of its own."""
+
+    def make_context(self, info_name: str | None, args: list[str],
+                     parent: click.Context | None = None, **extra: Any) -> click.Context:
+        if args[:1] == [neighbours.name]:
+            return neighbours.make_context(f"{info_name} {neighbours.name}", args[1:], parent,
+                                           **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
 
 
-@click.command(cls=Door, epilog=METRIC_LIST)
+@click.command(cls=Metrics, epilog=METRIC_LIST)
 @click.argument("names", nargs=-1, type=click.Choice(tuple(DESCRIPTIONS)), metavar="[METRIC]...")
 @source_options
 @click.option("--num-images", type=click.IntRange(min=2), help="How many images to compare with as "
               "many reals; half of the reals if not given, 16384 at most.")
+@click.option("--mirror", is_flag=True, help="Flip half of the reals left to right, as train.py "
+              "--mirror does.")
 @click.option("--repeats", type=click.IntRange(min=1), default=1, show_default=True,
               help="Measure so often, with other draws, and give mean ± standard deviation.")
 def main(names: tuple[str, ...], network: Path | None, images: Path | None, data: Path | None,
          reference: Path | None, resize: int | None, detector: Path | None, num_images: int | None,
-         repeats: int, seed: int, json_file: Path | None, device: str) -> None:
+         mirror: bool, repeats: int, seed: int, json_file: Path | None, device: str) -> None:
     """Measure pictures against real ones, with the metrics named, or with swd and ms-ssim.
 
     The row 'reals against reals' says what the same numbers are for pictures that nobody can
@@ -75,7 +63,7 @@ def main(names: tuple[str, ...], network: Path | None, images: Path | None, data
     from metrics.evaluation import evaluate, plan_for
     from metrics.report import append_lines, records, table
     from metrics.setup import Setup
-    from metrics.sources import open_network, open_pair, to_side
+    from metrics.sources import mirrored, open_network, open_pair, to_side
     from metrics.table import METRICS
     from progan.runtime.devices import choose, set_precision
     from progan.sampling.network_file import find_networks
@@ -85,6 +73,7 @@ def main(names: tuple[str, ...], network: Path | None, images: Path | None, data
     files = [measured] if network is None else find_networks(measured)
     newest, reals = open_pair(files[-1], against, target, network=network is not None,
                               resize=resize)
+    reals = mirrored(reals) if mirror else reals
     plan = plan_for(newest, reals, tuple(dict.fromkeys(names)) or DEFAULT, num_images,
                     repeats=repeats)
     needed = any(METRICS[name].needs_detector for name in plan.names)
@@ -103,13 +92,3 @@ def main(names: tuple[str, ...], network: Path | None, images: Path | None, data
         if json_file is not None:
             append_lines(json_file, records(row, str(measured), reals, plan, setup))
     click.echo(table(str(measured), reals, plan, rows))
-
-
-def named(first: Path | None, second: Path | None, question: str) -> Path:
-    """The one of two options that was given; raises UserError if none was, or both."""
-    if first is not None and second is not None:
-        raise UserError(f"{question} Both are too many.")
-    chosen = first or second
-    if chosen is None:
-        raise UserError(question)
-    return chosen

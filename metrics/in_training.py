@@ -6,7 +6,7 @@ from dataclasses import replace
 from metrics.draws import Draw, Rows
 from metrics.evaluation import BASELINE, Plan, evaluate, plan_for
 from metrics.setup import Setup
-from metrics.sources import Source, of_dataset, of_network
+from metrics.sources import Source, mirrored, of_dataset, of_network
 from metrics.table import METRICS
 from progan.data.reader import Dataset
 from progan.runtime.devices import exact
@@ -29,8 +29,14 @@ def sources() -> Callable[[Snapshot], Source]:
     return source_of
 
 
+def reals_of(dataset: Dataset, side: int, *, mirror: bool) -> Source:
+    """What a network of side x side px trains on."""
+    reals = of_dataset(dataset, side)
+    return mirrored(reals) if mirror else reals
+
+
 def measure_of(
-    name: str, num_images: int | None, dataset: Dataset, side: int, setup: Setup,
+    name: str, num_images: int | None, reals: Source, setup: Setup,
     source_of: Callable[[Snapshot], Source],
 ) -> Callable[[Snapshot], tuple[Values, Values]]:
     """Return the function snapshot -> values of its pictures, values of reals, by column.
@@ -38,13 +44,11 @@ def measure_of(
     Args:
         name: Key of METRICS.
         num_images: As many pictures and reals; None: as `python -m metrics` has it.
-        side: Final resolution of the network in px, which is a level of the dataset.
         source_of: Made by `sources`.
 
     Raises:
         UserError: The metric cannot be measured so: too few reals, or images too small.
     """
-    reals = of_dataset(dataset, side)
     plan = plan_for(replace(reals, count=None), reals, [name], num_images, repeats=1)
 
     def measured(snapshot: Snapshot) -> tuple[Values, Values]:

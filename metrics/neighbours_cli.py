@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metrics.cli import named, source_options
+from metrics.options import named, source_options
 from progan.door import Door
 from progan.errors import UserError
 from progan.runtime.threads import wait_politely

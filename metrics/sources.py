@@ -19,6 +19,7 @@ from progan.data.reader import Dataset
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
 from progan.images import Pixels, enlarge
+from progan.runtime.seeding import numpy_generator
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, find_network, load_network
 from progan.sampling.render import render
@@ -121,6 +122,24 @@ def to_side(source: Source, side: int) -> Source:
         return replace(drawn, size=size, read=lambda some: resized(drawn.read(some), side))
 
     return replace(source, size=size, draw=draw)
+
+
+def mirrored(source: Source) -> Source:
+    """The same images, half of them flipped left to right: what --mirror trains on."""
+    assert source.count is not None, "networks mirror by themselves"
+    flipped = numpy_generator("mirror").random(source.count) < 0.5
+
+    def draw(rows: Rows) -> Draw:
+        drawn = source.draw(rows)
+
+        def read(some: Rows) -> Pixels:
+            images = drawn.read(some)
+            return np.where(flipped[some][:, None, None, None], images[:, :, ::-1], images)
+
+        cache = replace(drawn.cache, content=f"{drawn.cache.content}-mirrored")
+        return replace(drawn, read=read, cache=cache)
+
+    return replace(source, draw=draw)
 
 
 def open_network(path: Path, device: torch.device) -> Source:

@@ -21,6 +21,7 @@ PATCHES_PER_IMAGE = 128
 NUM_DIRECTIONS = 512  # four times 128 in the official code
 PATCH_BYTES, PROJECTION_BYTES = 2**30, 2**29
 MOST_AT_ONCE = 64  # directions
+ROWS_AT_ONCE = 2**15
 SMALLEST_LEVEL = 16  # px
 SCALE = 1e3  # distances are small: the paper prints them times a thousand
 
@@ -41,9 +42,9 @@ def measure(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
         first, second = (descriptors(draw, some, role, setup)
                          for draw, role in ((images, "images"), (reals, "reals")))
         for index in some:
-            clouds = first.pop(0), second.pop(0)
-            vectors = directions(clouds[0].shape[1], setup.seed, index)
-            distances[f"SWDx1e3_{side >> index}"] = SCALE * sliced_wasserstein(*clouds, vectors)
+            vectors = directions(first[0].shape[1], setup.seed, index)
+            distance = sliced_wasserstein(first.pop(0), second.pop(0), vectors)
+            distances[f"SWDx1e3_{side >> index}"] = SCALE * distance
     return {**distances, "SWDx1e3_avg": sum(distances.values()) / len(distances)}
 
 
@@ -117,7 +118,8 @@ def normalized(patches: Tensor) -> Tensor:
     """
     flat = patches.flatten(1)
     flat.sub_(_by_channel(flat.mean(0), patches.shape[1]))
-    deviation = _by_channel(flat.square().mean(0), patches.shape[1]).sqrt()
+    squares = [part.square().sum(0) for part in flat.split(ROWS_AT_ONCE)]
+    deviation = _by_channel(torch.stack(squares).sum(0) / len(flat), patches.shape[1]).sqrt()
     return flat.div_(torch.where(deviation > 0, deviation, 1.0))
 
 

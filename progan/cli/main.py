@@ -3,7 +3,6 @@
 import click
 
 from metrics.cli import main as metrics
-from metrics.neighbours_cli import neighbours
 from progan import __version__
 from progan.cli.dataset import main as dataset
 from progan.cli.generate import main as generate
@@ -18,5 +17,5 @@ def main() -> None:
 
 
 for _name, _door in {"dataset": dataset, "train": train, "generate": generate,
-                     "metrics": metrics, "neighbours": neighbours}.items():
+                     "metrics": metrics}.items():
     main.add_command(_door, _name)

@@ -148,7 +148,7 @@ def _measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str,
     if not wishes:
         return {}
     from metrics.detector import open_detector
-    from metrics.in_training import measure_of, needs_detector, sources
+    from metrics.in_training import measure_of, needs_detector, reals_of, sources
     from metrics.setup import Setup
     from progan.training.measurements import Measure
 
@@ -157,10 +157,11 @@ def _measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str,
         file = Path(run.output.detector) if run.output.detector else None
         detector = open_detector(file, "inception", device)
     setup, source_of = Setup(seed=run.seed, device=device, detector=detector), sources()
+    reals = reals_of(dataset, run.network.resolution, mirror=run.data.mirror)
     measures = {}
     for word, (name, count) in wishes.items():
         try:
-            of = measure_of(name, count, dataset, run.network.resolution, setup, source_of)
+            of = measure_of(name, count, reals, setup, source_of)
         except UserError as error:
             raise UserError(f"--metrics {word}: {error}") from error
         measures[word] = Measure(of, LOWER_IS_BETTER[name] if name == run.output.best else "")

@@ -15,7 +15,7 @@ from PIL import Image
 
 from metrics.cli import main
 from metrics.names import DESCRIPTIONS
-from metrics.sources import open_network, open_source, to_side
+from metrics.sources import mirrored, open_network, open_source, to_side
 from metrics.table import METRICS
 from progan.cli.dataset import main as dataset_tool
 from progan.config import Network
@@ -199,6 +199,19 @@ def test_what_was_enlarged_is_itself_when_brought_back(place, network):
     grown = to_side(open_network(next(network.iterdir()), CPU), 16).draw(np.arange(4))
     pictures = open_network(next(network.iterdir()), CPU).draw(np.arange(4)).read(np.arange(4))
     np.testing.assert_array_equal(grown.read(np.arange(4)), pictures[:, ::2, ::2])
+
+
+def test_reals_are_mirrored_for_networks_that_mirror(place):
+    source = open_source(place / "dataset", CPU)
+    rows = np.arange(source.count)
+    plain, flipped = (kind.draw(rows) for kind in (source, mirrored(source)))
+    images, found = plain.read(rows), flipped.read(rows)
+    is_flipped = (found == images[:, :, ::-1]).all((1, 2, 3))
+    assert 0 < is_flipped.sum() < len(rows)
+    np.testing.assert_array_equal(found[~is_flipped], images[~is_flipped])
+    assert plain.cache != flipped.cache
+    arguments = ("swd", "--images", place / "fakes", "--reference", place / "dataset")
+    assert run(*arguments).stdout != run(*arguments, "--mirror").stdout
 
 
 def test_too_many_images_are_refused(place):

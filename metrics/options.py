@@ -1,0 +1,48 @@
+"""Options that every command of the metrics has."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from progan.door import PATH, device_option
+from progan.errors import UserError
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def source_options(command: F) -> F:
+    """The options that name images and reals, and how they are computed."""
+    for option in reversed((
+        click.option("--network", type=PATH, metavar="FILE|RUN", help="Measure what a network "
+                     "draws from the seeds 0, 1, 2 …: a network file, or the directory of a run."),
+        click.option("--images", type=PATH, metavar="PATH",
+                     help="Measure images: a dataset, or a folder or zip file of images."),
+        click.option("--data", type=PATH, metavar="DIR",
+                     help="Real images: the dataset of the network."),
+        click.option("--reference", type=PATH, metavar="PATH",
+                     help="The same as --data: any dataset, folder or zip file of images."),
+        click.option("--resize", type=click.IntRange(1, 4096), metavar="SIDE",
+                     help="Bring all images to SIDE x SIDE px first."),
+        click.option("--detector", type=PATH, metavar="FILE", help="Where features come from: "
+                     "weights of Inception or VGG-16, or any TorchScript network of images uint8 "
+                     "[N, 3, H, W]; fetched if not given."),
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                     help="Seed of the draws."),
+        click.option("--json", "json_file", type=PATH, metavar="FILE",
+                     help="Append JSON lines to it."),
+        device_option,
+    )):
+        command = option(command)
+    return command
+
+
+def named(first: Path | None, second: Path | None, question: str) -> Path:
+    """The one of two options that was given; raises UserError if none was, or both."""
+    if first is not None and second is not None:
+        raise UserError(f"{question} Both are too many.")
+    chosen = first or second
+    if chosen is None:
+        raise UserError(question)
+    return chosen
