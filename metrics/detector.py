@@ -7,7 +7,6 @@ tuple of features and logits of classes [N, K]; for one that takes the arguments
 """
 
 import hashlib
-import pickle
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -27,7 +26,8 @@ URLS = {  # of the weights that are fetched where no file is named; their names 
                  "weights-inception-2015-12-05-6726825d.pth",
     "vgg16": "https://download.pytorch.org/models/vgg16-397923af.pth",
 }
-INCEPTION_KEY, VGG16_KEY = "Mixed_7c.branch1x1.conv.weight", "features.28.weight"
+INCEPTION_KEY = "Mixed_7c.branch1x1.conv.weight"
+OTHERS, UNREADABLE = "its weights are those of another network", "it cannot be read as weights"
 AT_ONCE = 32  # images
 FID_EXTRA = "This metric needs torch-fidelity. Install it: pip install 'progan[fid]'."
 
@@ -89,9 +89,9 @@ def open_detector(file: Path | None, default: str, device: torch.device) -> Dete
     weights = _weights(path)
     if INCEPTION_KEY in weights:
         return Detector(path.name, fingerprint, _inception(path, device))
-    if VGG16_KEY in weights:
+    if vgg16.fits(weights):
         return Detector(path.name, fingerprint, vgg16.layers(weights, device))
-    raise _no_detector(path, "its weights are those of another network")
+    raise _no_detector(path, OTHERS)
 
 
 def fetched(default: str) -> Path:
@@ -109,30 +109,50 @@ def fetched(default: str) -> Path:
 
 
 def _torchscript(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch.jit is deprecated, detectors use it
-        network: Any = torch.jit.load(str(path), device).eval()
-    arguments = {argument.name for argument in network.forward.schema.arguments}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch.jit is deprecated, not detectors
+            network: Any = torch.jit.load(str(path), device).eval()
+        arguments = {argument.name for argument in network.forward.schema.arguments}
+    except (RuntimeError, AttributeError) as error:  # damaged, or without a forward
+        raise _no_detector(path, "it cannot be read as TorchScript") from error
 
     def embed(images: Tensor, side: int | None) -> Embedding:
         images = images if side is None else _resized(images, side).round().to(torch.uint8)
         try:
-            if "return_features" in arguments:
-                features = network(images, return_features=True)
-                return features, (network(images, no_output_bias=True).log()
-                                  if "no_output_bias" in arguments else None)
-            found = network(images)
-        except RuntimeError as error:
+            found = _called(network, arguments, images)
+        except (RuntimeError, torch.jit.Error) as error:
             lines = str(error).strip().splitlines()
             raise UserError(f"The detector {path} cannot take images uint8 {list(images.shape)}: "
                             f"{lines[-1] if lines else error}") from error
         features, logits = found if isinstance(found, tuple) else (found, None)
-        if features.dim() < 2 or len(features) != len(images):
-            raise _no_detector(path, f"it made {list(features.shape)} of {len(images)} images, "
+        if not _is_table(features, len(images)):
+            raise _no_detector(path, f"it made {_shape(features)} of {len(images)} images, "
                                "and not [N, features]")
         return features, logits
 
     return embed
+
+
+def _called(network: Any, arguments: set[str], images: Tensor) -> Any:
+    """Features, or features and logits, as the network's signature offers them."""
+    if "return_features" not in arguments:
+        return network(images)
+    features = network(images, return_features=True)
+    if "no_output_bias" not in arguments:
+        return features
+    probabilities = network(images, no_output_bias=True)
+    return features, probabilities.clamp_min(torch.finfo(torch.float32).tiny).log()
+
+
+def _is_table(features: Any, count: int) -> bool:
+    """Whether it is [count, D], or that with sides of 1 behind, as pooling leaves them."""
+    return (isinstance(features, Tensor) and features.dim() >= 2 and len(features) == count
+            and features[0].numel() == features.shape[1])
+
+
+def _shape(found: Any) -> str:
+    return str(list(found.shape)) if isinstance(found, Tensor) else f"a {type(found).__name__}"
 
 
 def _inception(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
@@ -140,8 +160,11 @@ def _inception(path: Path, device: torch.device) -> Callable[[Tensor, int | None
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as error:
         raise UserError(FID_EXTRA) from error
-    network = FeatureExtractorInceptionV3(
-        "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path))
+    try:
+        network = FeatureExtractorInceptionV3(
+            "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path))
+    except RuntimeError as error:  # torchvision's Inception has layers of the same names
+        raise _no_detector(path, OTHERS) from error
     network.to(device)
     native = network.INPUT_IMAGE_SIZE
 
@@ -155,17 +178,21 @@ def _inception(path: Path, device: torch.device) -> Callable[[Tensor, int | None
 
 def _is_torchscript(path: Path) -> bool:
     """Both kinds of torch's files are zip files; only TorchScript has constants."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as file:
+            return any(name.endswith("/constants.pkl") for name in file.namelist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
         return False
-    with zipfile.ZipFile(path) as file:
-        return any(name.endswith("/constants.pkl") for name in file.namelist())
 
 
 def _weights(path: Path) -> dict[str, Any]:
-    try:  # weights_only: a pickle may hold a program
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise _no_detector(path, str(error).splitlines()[0]) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of pickles that Python's own made
+            # weights_only: a pickle may hold a program.
+            weights = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of a text read as a pickle, any
+        raise _no_detector(path, UNREADABLE) from error
     return weights if isinstance(weights, dict) else {}
 
 

@@ -5,6 +5,7 @@ The layers are the second convolutions of the five blocks (Chen and Koltun 2017)
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,13 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, o
 BLOCKS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))  # torchvision's numbers
 COMPARED = (2, 7, 12, 19, 26)
 GRID = 14  # px, of the last block
+CHANNELS = (64, 128, 256, 512, 512)  # of each block
+
+
+def fits(weights: Mapping[str, Any]) -> bool:
+    """Whether these are the weights of VGG-16; its relatives have some of the names."""
+    return all(isinstance(weights.get(name), Tensor) and weights[name].shape == shape
+               for name, shape in _shapes().items())
 
 
 def layers(
@@ -25,8 +33,7 @@ def layers(
     Every layer is averaged down to the 14x14 of the last one, which makes comparing affordable,
     and scaled to length 1 / sqrt(5), so that no layer outweighs the others.
     """
-    kept = {name: tensor.to(device) for name, tensor in weights.items()
-            if name.startswith("features.")}
+    kept = {name: weights[name].to(device) for name in _shapes()}
 
     def embed(images: Tensor, side: int | None) -> tuple[Tensor, None]:
         size = (side or SIDE,) * 2
@@ -46,3 +53,15 @@ def layers(
         return torch.cat(found, 1), None
 
     return embed
+
+
+def _shapes() -> dict[str, tuple[int, ...]]:
+    """The tensors of the convolutions, in torchvision's names."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    incoming = 3
+    for channels, block in zip(CHANNELS, BLOCKS, strict=True):
+        for layer in block:
+            shapes[f"features.{layer}.weight"] = (channels, incoming, 3, 3)
+            shapes[f"features.{layer}.bias"] = (channels,)
+            incoming = channels
+    return shapes

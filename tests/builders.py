@@ -3,14 +3,19 @@
 import os
 import signal
 import subprocess
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from click.testing import Result
+from torch import Tensor
 
 from metrics.draws import Draw, Size
+from metrics.sources import Source
 from progan.config import Network, Run, override
 from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample
@@ -71,6 +76,40 @@ def tiny_snapshot(label_names: tuple[str, ...] = (), *, channels: int = 3, level
     initialize(generator, 5, "generator")
     return Snapshot(generator=generator.requires_grad_(False), level=level, alpha=alpha,
                     images_seen=1_234_000, label_names=label_names)
+
+
+def source_of(images: np.ndarray, held_out: tuple[int, ...] = ()) -> Source:
+    """Images uint8 [N, C, H, W] as a source; the rows held out are no training images."""
+    everything = draw_of(images)
+    return Source(description="test", size=everything.size, count=len(images),
+                  held_out=np.array(held_out, np.int64),
+                  draw=lambda rows: replace(everything, rows=rows))
+
+
+class Energies(torch.nn.Module):
+    """Seeded random filters of 3x3 px, and features that say how strongly images answer them.
+
+    Two thirds of the filters see contours alone, so that blur counts as much as colours do.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        weight = torch.randn(24, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+        weight[:16] -= weight[:16].mean((2, 3), keepdim=True)
+        self.weight = torch.nn.Parameter(weight / 27**0.5)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        answers = torch.conv2d(images.float() / 127.5 - 1, self.weight)
+        features = answers.square().mean((2, 3)).add(1e-4).log()
+        return features, features[:, 16:]
+
+
+def detector_file(path: Path, network: torch.nn.Module) -> Path:
+    """Save a network as TorchScript, as `--detector` takes it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated, and detectors still use it
+        torch.jit.script(network).save(str(path))
+    return path
 
 
 def message(result: Result) -> str:
