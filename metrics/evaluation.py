@@ -67,10 +67,11 @@ def plan_for(images: Source, reals: Source, names: Sequence[str], num_images: in
         num_images = min(most, available, PAPER_NUM_IMAGES)
     _require_images(images, num_images, images.count)
     _require_images(reals, num_images, trained)
+    num_baseline = min(most, num_images // 2 * 2)
     for name in names:
         METRICS[name].require(images.size, num_images)
-    return Plan(names=names, num_images=num_images, num_baseline=min(most, num_images // 2 * 2),
-                repeats=repeats)
+        METRICS[name].require(images.size, num_baseline)
+    return Plan(names=names, num_images=num_images, num_baseline=num_baseline, repeats=repeats)
 
 
 def evaluate(

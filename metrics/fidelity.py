@@ -34,8 +34,9 @@ def require(size: Size, num_images: int) -> None:
     except ImportError as error:
         raise UserError(FID_EXTRA) from error
     if num_images < IS_SPLITS:
-        raise UserError(f"{num_images} images are too few to compare features: {IS_SPLITS} are "
-                        "the least, and thousands make a number to trust.")
+        raise UserError(f"{num_images} images on each side are too few to compare features: "
+                        f"{IS_SPLITS} are the least, also of reals against reals, and thousands "
+                        "make a number to trust.")
 
 
 def fid(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:

@@ -21,6 +21,7 @@ from progan.cli.dataset import main as dataset_tool
 from progan.config import Network
 from progan.networks import Generator
 from progan.sampling.network_file import Snapshot, save_network
+from tests.builders import Energies, detector_file
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
@@ -256,6 +257,52 @@ def test_paths_that_hold_no_images_are_refused(place, tmp_path, name, reason):
 def test_a_network_is_no_reference(place, network):
     said = refusal("--images", place / "small", "--reference", network)
     assert "is a network. Name the real images" in said
+
+
+@pytest.fixture(scope="module")
+def detector(place: Path) -> Path:
+    """A network of features and classes."""
+    return detector_file(place / "energies.pt", Energies())
+
+
+def test_metrics_of_features_end_to_end(place, detector, tmp_path):
+    names = ("fid", "kid", "kid75", "is", "pr")
+    result = run(*names, "--images", place / "fakes", "--reference", place / "dataset",
+                 "--detector", detector, "--repeats", 2, "--num-images", 10, "--json",
+                 tmp_path / "lines.jsonl")
+    assert result.exit_code == 0, result.output
+    columns = ["FID", "KIDx1e3", "KID75x1e3", "IS", "precision", "recall"]
+    assert result.stdout.splitlines()[1].split() == ["images", *columns]
+    assert result.stdout.count("±") == 2 * len(columns)
+    found = values(tmp_path / "lines.jsonl")
+    assert [metric for _, metric in found] == list(names) * 2
+    images, reals = ({column: value["mean"] for name in names
+                      for column, value in found[row, name].items()}
+                     for row in ("images against reals", "reals against reals"))
+    for column in ("FID", "KIDx1e3", "KID75x1e3"):
+        assert images[column] > 2 * abs(reals[column])
+    assert images["precision"] == images["recall"] == 0 < reals["precision"]
+    lines = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
+    assert {line["detector"] for line in lines} == {"energies.pt"}
+
+
+def test_features_need_a_detector_that_works(place, tmp_path):
+    (tmp_path / "net.pt").write_text("words")
+    compared = ("--images", place / "fakes", "--reference", place / "reals", "--num-images", 10)
+    assert "is no detector" in refusal("fid", *compared, "--detector", tmp_path / "net.pt")
+    assert "There is no file" in refusal("fid", *compared, "--detector", tmp_path / "absent.pt")
+    assert run("swd", *compared, "--detector", tmp_path / "net.pt").exit_code == 0, "not asked"
+
+
+def test_a_score_of_classes_needs_classes(place, tmp_path):
+    class Means(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.float().mean((2, 3))
+
+    file = detector_file(tmp_path / "means.pt", Means())
+    said = refusal("fid", "is", "--images", place / "fakes", "--reference", place / "reals",
+                   "--num-images", 10, "--detector", file)
+    assert "is needs classes, and the detector means.pt has only features" in said
 
 
 def test_unknown_metrics_are_answered_with_the_known_ones(place):
