@@ -34,16 +34,23 @@ def sheet_of(found: Lookup, rows: int, window: Window) -> Pixels:
 def _cell(image: Pixels, caption: str, window: Window | None) -> Pixels:
     """One picture [H, W, C] with a line of text below: [H', W', 3]."""
     height, width = image.shape[:2]
-    large = enlarge(image[None], SMALLEST_CELL)[0]
-    picture = Image.fromarray(large.squeeze(-1) if large.shape[-1] == 1 else large).convert("RGB")
+    picture = _opaque(enlarge(image[None], SMALLEST_CELL)[0])
     picture.thumbnail((LARGEST_CELL, LARGEST_CELL), Image.Resampling.BOX)
     if window is not None and window[2:] != (width, height):
         scale = picture.width / width
         left, top = window.left * scale, window.top * scale
-        ImageDraw.Draw(picture).rectangle(
-            (left, top, left + window.width * scale - 1, top + window.height * scale - 1),
-            outline=FRAME)
+        right, bottom = (start + max(side * scale - 1, 0)  # what is small is a point
+                         for start, side in ((left, window.width), (top, window.height)))
+        ImageDraw.Draw(picture).rectangle((left, top, right, bottom), outline=FRAME)
     cell = Image.new("RGB", (picture.width + 2, picture.height + CAPTION), "white")
     cell.paste(picture, (1, 0))
     ImageDraw.Draw(cell).text((3, picture.height), caption, fill="black")
     return np.asarray(cell, np.uint8)
+
+
+def _opaque(image: Pixels) -> Image.Image:
+    """[H, W, C] as RGB; transparency lies on white, as detectors see it."""
+    if image.shape[-1] == 1:
+        return Image.fromarray(image.squeeze(-1)).convert("RGB")
+    picture = Image.fromarray(image).convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")

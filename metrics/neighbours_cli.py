@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from metrics.options import named, source_options
-from progan.door import Door
+from progan.door import PATH, Door
 from progan.errors import UserError
 from progan.runtime.threads import wait_politely
 
@@ -28,7 +28,7 @@ PIXELS = "pixels"  # in place of a detector's file
               help="How many images to show: those that are nearest to a training image.")
 @click.option("--crop", metavar="X,Y,WxH",
               help="Compare only this part of the images, in px from the left and from the top.")
-@click.option("--sheet", type=click.Path(path_type=Path), default=Path("neighbours.png"),
+@click.option("--sheet", type=PATH, default=Path("neighbours.png"),
               show_default=True, metavar="FILE", help="PNG file to write; the figure of all "
               "distances lies beside it.")
 def neighbours(
