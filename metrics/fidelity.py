@@ -24,6 +24,7 @@ KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000  # Binkowski et al. 2018, section 4
 KID_BATCH = 128  # images; Keras' example of adaptive discriminator augmentation
 KID_SIDE = 75  # px, the least that Inception takes; the same example
 IS_SPLITS = 10
+FID_MOST = 8192  # features: their covariances take 0.5 GiB, and minutes
 SCALE = 1e3
 
 
@@ -41,7 +42,13 @@ def require(size: Size, num_images: int) -> None:
 
 def fid(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
     """'FID': 0 is best."""
-    return {"FID": frechet_distance(*(_embedding(draw, setup)[0] for draw in (images, reals)))}
+    first, second = (_embedding(draw, setup)[0] for draw in (images, reals))
+    if first.shape[1] > FID_MOST:
+        assert setup.detector is not None
+        raise UserError(f"fid compares covariances, and {first.shape[1]} features, as the detector "
+                        f"{setup.detector.name} makes them, have too many of them: {FID_MOST} are "
+                        "the most. Name another --detector, or leave fid away.")
+    return {"FID": frechet_distance(first, second)}
 
 
 def kid(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:

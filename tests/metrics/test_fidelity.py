@@ -89,6 +89,12 @@ def test_fid_of_fewer_images_than_features_is_the_closed_form():
     assert ours == pytest.approx(expected, abs=1e-3)
 
 
+def test_fid_of_too_many_features_is_refused():
+    tables = Tables(*(np.zeros((2, 8193), np.float32) for _ in range(2)))
+    with pytest.raises(UserError, match="8193 features, as the detector tables makes them"):
+        fidelity.fid(*tables.draws(), tables.setup())
+
+
 def test_kid_equals_numpy():
     tables = Tables(cloud(1, 40), 1.5 * cloud(2, 40) + 0.2)
     found = fidelity.kid(*tables.draws(), tables.setup())["KIDx1e3"]
