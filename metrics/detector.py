@@ -11,6 +11,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,15 @@ class Detector:
     def embed(self, images: Tensor, side: int | None = None) -> Embedding:
         """Images uint8 [N, C, H, W] -> features [N, D] and logits [N, K]: float32, on the CPU.
 
-        Grey is repeated, and transparency lies on white.
+        Grey is repeated, and transparency lies on white. Raises UserError for features that are
+        not finite.
         """
         with torch.no_grad():
             found = [self.network(some, side) for some in rgb(images).split(AT_ONCE)]
         features = torch.cat([part.flatten(1).float().cpu() for part, _ in found])
+        if not features.isfinite().all():
+            raise UserError(f"The detector {self.name} makes features that are not finite (NaN or "
+                            "infinity). Name another one.")
         logits = [part.float().cpu() for _, part in found if part is not None]
         return features, torch.cat(logits) if logits else None
 
@@ -102,7 +107,7 @@ def fetched(default: str) -> Path:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), path.stem.rpartition("-")[2])
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, HTTPException) as error:
             raise UserError(f"Cannot fetch the {default} detector ({error}). Put {url} there: "
                             f"{path}, or name a detector with --detector FILE.") from error
     return path

@@ -72,7 +72,8 @@ def look_up(images: Source, reals: Source, setup: Setup, *, num_images: int, k: 
     trained = reals.trained_on
     if k >= len(trained):
         raise UserError(f"{reals.description} has {len(trained)} training images, too few for "
-                        f"{k} neighbours of each. Say -k {max(len(trained) - 1, 1)} or less.")
+                        f"{k} neighbours of each. Say -k {len(trained) - 1} or less, or name "
+                        "more images.")
     training = reals.draw(trained)
     asked = images.draw(_some(images, num_images, setup))
     pool = reals.held_out if len(reals.held_out) else trained
