@@ -84,6 +84,8 @@ def main(names: tuple[str, ...], network: Path | None, images: Path | None, data
         source = open_network(path, target)
         return source if resize is None else to_side(source, resize)
 
+    if json_file is not None:
+        append_lines(json_file, [])  # better refused now than when all is measured
     rows = []
     for row in evaluate({"images against reals": lambda: newest} if len(files) == 1 else
                         {path.stem: partial(snapshot, path) for path in files},

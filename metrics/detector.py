@@ -30,7 +30,7 @@ URLS = {  # of the weights that are fetched where no file is named; their names 
 INCEPTION_KEY = "Mixed_7c.branch1x1.conv.weight"
 OTHERS, UNREADABLE = "its weights are those of another network", "it cannot be read as weights"
 AT_ONCE = 32  # images
-FID_EXTRA = "This metric needs torch-fidelity. Install it: pip install 'progan[fid]'."
+FID_EXTRA = "This metric needs torch-fidelity. Install it: pip install torch-fidelity."
 
 Embedding = tuple[Tensor, Tensor | None]  # features [N, D], logits [N, K] or None
 

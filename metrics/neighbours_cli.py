@@ -60,6 +60,8 @@ def neighbours(
     from progan.runtime.files import make_folder
     from progan.sampling.network_file import find_network
 
+    if json_file is not None:
+        append_lines(json_file, [])  # better refused now than when all is measured
     target = choose(device)
     set_precision("fp32")
     path = measured if network is None else find_network(measured)

@@ -52,9 +52,10 @@ def require(size: Size, num_images: int) -> None:
     """Raise UserError unless the images can be halved down to the smallest level."""
     factor = 1 << max(num_levels(size) - 1, 0)
     if min(size.height, size.width) < SMALLEST_LEVEL or size.height % factor or size.width % factor:
+        halved = f", and here multiples of {factor} so that they can be halved" * (factor > 1)
         raise UserError(f"swd cannot measure images of {size}: both sides must be at least "
-                        f"{SMALLEST_LEVEL} px, and here multiples of {factor} so that they can "
-                        "be halved. Use images of 64x64 or 128x128, for example.")
+                        f"{SMALLEST_LEVEL} px{halved}. Use images of 64x64 or 128x128, for "
+                        "example.")
 
 
 def num_levels(size: Size) -> int:

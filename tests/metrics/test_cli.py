@@ -323,3 +323,9 @@ def test_help_is_quick():
                             text=True)
     assert "ms-ssim" in result.stdout
     assert result.stdout.splitlines()[-1] == "[]", result.stdout
+
+
+def test_a_json_file_that_cannot_be_written_is_refused_first(place, tmp_path, monkeypatch):
+    monkeypatch.setattr("metrics.evaluation.evaluate", None)
+    said = refusal("--images", place / "fakes", "--reference", place / "reals", "--json", tmp_path)
+    assert f"{tmp_path}: Is a directory" in said

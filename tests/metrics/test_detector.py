@@ -365,7 +365,7 @@ def test_inception_shows_the_layer_of_fid_and_the_unbiased_classes(inception, mo
 
 def test_inception_without_torch_fidelity_says_what_to_install(inception, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
-    assert "pip install 'progan[fid]'" in refusal(inception)
+    assert "pip install torch-fidelity" in refusal(inception)
 
 
 def test_weights_of_half_an_inception_are_those_of_another_network(inception, tmp_path):
