@@ -1,5 +1,6 @@
 """dataset_tool.py: make datasets, look at them, and check them."""
 
+import os
 from pathlib import Path
 
 import click
@@ -27,6 +28,30 @@ def info(dataset: Path) -> None:
     from progan.data.summary import summary
 
     click.echo(summary(Dataset.open(dataset)))
+
+
+@main.command()
+@click.argument("source", type=PATH)
+@click.option("--resolution", type=click.IntRange(min=1),
+              help="Name images that are smaller than this, in pixels.")
+@click.option("--json", "json_file", type=PATH, metavar="FILE", help="Write all problems to it.")
+@click.option("--workers", type=click.IntRange(min=1), default=os.cpu_count() or 1,
+              help="Images that are decoded at the same time; as many as there are processors if "
+                   "not given.")
+def check(source: Path, resolution: int | None, json_file: Path | None, workers: int) -> None:
+    """Decode every image of a folder or zip file, and name all that is amiss.
+
+    The exit code is 1 if anything is.
+    """
+    from progan.data.importers.doctor import as_json, check, in_words
+    from progan.runtime.files import write_atomically
+
+    report = check(source, resolution=resolution, workers=workers)
+    if json_file is not None:
+        write_atomically(json_file, as_json(source, report))
+    click.echo(in_words(source, report))
+    if report.problems:
+        raise click.exceptions.Exit(1)
 
 
 @main.command()

@@ -154,8 +154,12 @@ def _write(
     from progan.data.writer import write_dataset
 
     start = time.monotonic()
-    info = write_dataset(source, dest, options=options, workers=workers, on_error=on_error,
-                         holdout=options["holdout"], seed=options["seed"] or 0)
+    try:
+        info = write_dataset(source, dest, options=options, workers=workers, on_error=on_error,
+                             holdout=options["holdout"], seed=options["seed"] or 0)
+    except KeyboardInterrupt:
+        click.echo("The same command continues where this one stopped.", err=True)
+        raise
     seconds = time.monotonic() - start
     if info.skipped:
         click.echo(f"{len(info.skipped)} images were left out:\n{listed(info.skipped)}", err=True)

@@ -33,15 +33,23 @@ def sha256_of(path: Path) -> str:
 
 
 class RowWriter:
-    """Writes one array file, row after row."""
+    """Writes one array file, row after row.
 
-    def __init__(self, directory: Path, planned: ArrayFile) -> None:
+    Args:
+        num_rows: How many rows of an interrupted attempt to keep; ValueError if the file does not
+            have them.
+    """
+
+    def __init__(self, directory: Path, planned: ArrayFile, num_rows: int = 0) -> None:
         self.planned = planned
-        self.num_rows = 0
+        self.num_rows = num_rows
         self._path = directory / planned.name
         self._digest = hashlib.sha256()
-        self._file = self._path.open("wb", buffering=_BLOCK_BYTES)
-        self._write(npy_header(planned.shape, planned.dtype))
+        self._file = self._path.open("r+b" if num_rows else "wb", buffering=_BLOCK_BYTES)
+        if num_rows:
+            self._keep(planned.bytes_of(num_rows))
+        else:
+            self._write(npy_header(planned.shape, planned.dtype))
 
     @property
     def num_free(self) -> int:
@@ -69,8 +77,24 @@ class RowWriter:
         self._path.rename(self._path.with_name(name))
         return digest
 
+    def flush(self) -> None:
+        """Wait until the disk has all rows."""
+        if not self._file.closed:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
     def close(self) -> None:
         self._file.close()
+
+    def _keep(self, num_bytes: int) -> None:
+        left = num_bytes
+        while left and (block := self._file.read(min(left, _BLOCK_BYTES))):
+            self._digest.update(block)
+            left -= len(block)
+        if left:
+            raise ValueError(f"{self._path} is {left} bytes short")
+        self._file.seek(num_bytes)
+        self._file.truncate()
 
     def _write(self, data: bytes | memoryview) -> None:
         self._digest.update(data)
@@ -78,12 +102,22 @@ class RowWriter:
 
 
 class ShardWriter:
-    """Writes rows across the files of one array in turn."""
+    """Writes rows across the files of one array in turn.
 
-    def __init__(self, directory: Path, planned: tuple[ArrayFile, ...]) -> None:
+    Args:
+        num_rows: How many rows of an interrupted attempt to keep.
+    """
+
+    def __init__(self, directory: Path, planned: tuple[ArrayFile, ...], num_rows: int = 0) -> None:
         self._directory = directory
         self._waiting = list(planned)
         self._writers: list[RowWriter] = []
+        self._flushed = 0  # writers that are full and on disk
+        while num_rows:
+            file = self._waiting.pop(0)
+            kept = min(num_rows, file.shape[0])
+            self._writers.append(RowWriter(directory, file, kept))
+            num_rows -= kept
 
     def append(self, rows: npt.NDArray[np.generic]) -> None:
         """Write rows, [n, …]; those that the open file does not take go to the next ones."""
@@ -98,6 +132,12 @@ class ShardWriter:
         """Close the files under their final names; return name -> SHA-256."""
         return {file.name: writer.finish(file.name)
                 for file, writer in zip(final, self._writers, strict=True)}
+
+    def flush(self) -> None:
+        """Wait until the disk has all rows; full files have been waited for already."""
+        for writer in self._writers[self._flushed:]:
+            writer.flush()
+        self._flushed = max(len(self._writers) - 1, 0)
 
     def close(self) -> None:
         for writer in self._writers:

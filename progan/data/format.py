@@ -42,7 +42,11 @@ class ArrayFile:
 
     @property
     def num_bytes(self) -> int:
-        return HEADER_BYTES + prod(self.shape) * int(self.dtype[-1])
+        return self.bytes_of(self.shape[0])
+
+    def bytes_of(self, num_rows: int) -> int:
+        """Size of the file with its first rows only."""
+        return HEADER_BYTES + num_rows * prod(self.shape[1:]) * int(self.dtype[-1])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

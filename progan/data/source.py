@@ -40,6 +40,7 @@ class ImageSource:
 
     Attributes:
         description: Where the images come from, for people.
+        identity: Tells these images from any others, where the options do not; a hash.
         resolution: Their side in px, a power of two from 4 to 1024.
         channels: 1 grey, 3 RGB, 4 RGBA.
         count: How many there are.
@@ -57,6 +58,7 @@ class ImageSource:
     channels: int
     count: int
     read: Callable[[int], Sample]
+    identity: str = ""
     labels: npt.NDArray[np.int64] | None = None
     label_names: tuple[str, ...] = ()
     has_landmarks: bool = False

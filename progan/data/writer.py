@@ -1,7 +1,8 @@
-"""Write a dataset from a source of images: in order, whole or not at all."""
+"""Write a dataset from a source of images: in order, and where it was interrupted, again."""
 
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import closing
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,20 @@ from progan.data.format import (
     rows_per_shard,
 )
 from progan.data.holdout import holdout_rows, holdout_size
+from progan.data.importers.preflight import require_readable
+from progan.data.journal import Journal, OtherJob, job_of
+from progan.data.journal import read as read_journal
+from progan.data.journal import remove as remove_journal
+from progan.data.journal import write as write_journal
 from progan.data.pool import in_order, worker_pool
 from progan.data.pyramid import pyramid
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage
 from progan.errors import UserError
-from progan.runtime.files import new_directory, require_free_space, write_atomically
+from progan.runtime.files import growing_directory, require_free_space, write_atomically
 
 _CHUNK_BYTES = 8 * 2**20  # of images that one worker holds at a time
 _CHUNK_ROWS = 64
+JOURNAL_SECONDS = 5.0  # of work, at most, are lost where a machine stops
 
 
 def write_dataset(
@@ -40,35 +47,118 @@ def write_dataset(
 ) -> DatasetInfo:
     """Write the images of `source` to the new folder `dest` and return what was written.
 
+    What was interrupted, by Ctrl-C, a full disk or a crash, is continued by the same call.
+
     Args:
         options: What the user asked for, kept in `dataset.json`.
         workers: Threads or processes that read images.
-        on_error: 'stop' at the first unreadable image, or 'skip' and list them.
+        on_error: 'stop' after all images if some are unreadable, or 'skip' and list them.
         holdout: Fraction of the images written that training leaves out, in [0, 1).
         seed: Draws which ones.
         max_shard_bytes: No array file of a level becomes larger than this.
 
     Raises:
-        UserError: No room, `dest` exists, an image is unreadable or all of them are, or none
-            would be left to train on.
+        UserError: No room, `dest` exists, images are unreadable, none would be left to train on,
+            or something else was interrupted in this place.
     """
     plan = _planned(source, dest.resolve().name, options or {}, holdout, max_shard_bytes)
-    num_bytes = sum(file.num_bytes for file in plan.array_files())
-    require_free_space(dest, num_bytes, f"The dataset {dest}")
-    with (new_directory(dest) as directory,
-          closing(_chunks(source, workers, on_error)) as chunks,
-          closing(_Arrays(directory, plan)) as arrays):
-        rows, skipped = _write_all(chunks, arrays, plan)
-        if not rows.size:
-            raise UserError(f"None of the {plan.count} images could be read; the first one: "
-                            f"{skipped[0].path}: {skipped[0].reason}.")
-        if source.labels is not None:
-            arrays.labels.append(source.labels[rows])
-        info = _with_count(plan, rows.size, holdout, source.skipped + skipped)
-        arrays.holdout.append(holdout_rows(info.holdout_count, info.count, seed))
-        info = replace(info, checksums=arrays.finish(info))
-        write_atomically(directory / INFO_FILE, info.to_json())
+    job = job_of(plan, {"on_error": on_error, "seed": seed, "source": source.identity})
+    try:
+        with growing_directory(dest) as directory:
+            arrays, journal = _begun(directory, plan, job)
+            with closing(arrays):
+                _require_room(dest, plan, journal)
+                journal = _write_images(source, arrays, directory, journal, workers, on_error)
+                return _finished(source, arrays, directory, plan, journal, holdout, seed)
+    except OtherJob as error:
+        raise UserError(f"There is an unfinished dataset in {error}, which was to become another "
+                        f"one than {dest} is now. Repeat the command that began it, or remove "
+                        "it.") from error
+
+
+def _begun(directory: Path, plan: DatasetInfo, job: str) -> tuple["_Arrays", Journal]:
+    """The files and the journal of an interrupted attempt, or new ones."""
+    journal = read_journal(directory, job)
+    try:
+        return _Arrays(directory, plan, journal.written), journal
+    except (OSError, ValueError):  # what the journal counts is not there
+        _clear(directory)
+        return _Arrays(directory, plan, 0), Journal(job)
+
+
+def _write_images(
+    source: ImageSource, arrays: "_Arrays", directory: Path, journal: Journal, workers: int,
+    on_error: OnError,
+) -> Journal:
+    """Write all images that the journal lacks, and return the journal of all."""
+    kept, written = journal, time.monotonic()
+    with (closing(_chunks(source, workers, journal.asked)) as chunks,
+          tqdm(total=source.count, initial=journal.asked, unit="img", desc=directory.name[1:-8],
+               disable=None) as progress):
+        try:
+            for chunk in chunks:
+                journal = journal.after(chunk.num_asked, chunk.skipped)
+                progress.update(chunk.num_asked)
+                if journal.skipped and on_error == "stop":
+                    continue  # nothing will come of it, but all that are unreadable are named
+                arrays.append(chunk)
+                kept = journal
+                if time.monotonic() > written + JOURNAL_SECONDS:
+                    _keep(arrays, directory, kept)
+                    written = time.monotonic()
+        except BaseException:
+            _keep(arrays, directory, kept)
+            raise
+    if journal.skipped and on_error == "stop":
+        _clear(directory)
+        require_readable(source.description, journal.asked, [item for _, item in journal.skipped])
+    return journal
+
+
+def _keep(arrays: "_Arrays", directory: Path, journal: Journal) -> None:
+    """Write down what can be continued; on a full disk, the last time counts."""
+    if not journal.asked:
+        _clear(directory)
+        return
+    with suppress(OSError):
+        arrays.flush()
+        write_journal(directory, journal)
+
+
+def _finished(
+    source: ImageSource, arrays: "_Arrays", directory: Path, plan: DatasetInfo, journal: Journal,
+    holdout: float, seed: int,
+) -> DatasetInfo:
+    """Write what follows from the images, and describe them."""
+    skipped = tuple(item for _, item in journal.skipped)
+    if not journal.written:
+        _clear(directory)
+        raise UserError(f"None of the {plan.count} images could be read; the first one: "
+                        f"{skipped[0].path}: {skipped[0].reason}.")
+    try:
+        info = _with_count(plan, journal.written, holdout, source.skipped + skipped)
+    except UserError:
+        _clear(directory)
+        raise
+    if source.labels is not None:
+        arrays.labels.append(np.delete(source.labels, [number for number, _ in journal.skipped]))
+    arrays.holdout.append(holdout_rows(info.holdout_count, info.count, seed))
+    info = replace(info, checksums=arrays.finish(info))
+    write_atomically(directory / INFO_FILE, info.to_json())
+    remove_journal(directory)
     return info
+
+
+def _clear(directory: Path) -> None:
+    for path in directory.iterdir():
+        path.unlink()
+
+
+def _require_room(dest: Path, plan: DatasetInfo, journal: Journal) -> None:
+    files = plan.array_files()
+    there = sum(file.bytes_of(min(journal.written, file.shape[0])) for file in files)
+    num_bytes = sum(file.num_bytes for file in files)
+    require_free_space(dest, num_bytes - there * bool(journal.written), f"The dataset {dest}")
 
 
 def _planned(
@@ -101,27 +191,37 @@ class Chunk:
     """What became of a range of images."""
 
     num_asked: int
-    kept: npt.NDArray[np.int64]  # numbers of the images that could be read, [n]
     levels: Mapping[int, npt.NDArray[np.uint8]]  # {level: [n,r,r,C]}, empty if n is 0
     landmarks: npt.NDArray[np.float32]  # [n,5,2], or [0,5,2] without landmarks
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[tuple[int, Skipped], ...]
 
 
 class _Arrays:
-    """All array files of a dataset in the making."""
+    """All array files of a dataset in the making.
 
-    def __init__(self, directory: Path, plan: DatasetInfo) -> None:
+    Args:
+        num_rows: Rows of an interrupted attempt to keep; ValueError or OSError if they are not
+            there.
+    """
+
+    def __init__(self, directory: Path, plan: DatasetInfo, num_rows: int) -> None:
         others = {file.name: (file,) for file in plan.array_files()}
-        self.levels = {level: ShardWriter(directory, plan.level_files(level))
+        landmarks = others.get(LANDMARKS_FILE, ())
+        self.levels = {level: ShardWriter(directory, plan.level_files(level), num_rows)
                        for level in plan.levels}
         self.labels = ShardWriter(directory, others.get(LABELS_FILE, ()))
-        self.landmarks = ShardWriter(directory, others.get(LANDMARKS_FILE, ()))
+        self.landmarks = ShardWriter(directory, landmarks, num_rows if landmarks else 0)
         self.holdout = ShardWriter(directory, others.get(HOLDOUT_FILE, ()))
 
     def append(self, chunk: Chunk) -> None:
         for level, images in chunk.levels.items():
             self.levels[level].append(images)
         self.landmarks.append(chunk.landmarks)
+
+    def flush(self) -> None:
+        """Wait until the disk has all rows."""
+        for writer in (*self.levels.values(), self.landmarks):
+            writer.flush()
 
     def finish(self, info: DatasetInfo) -> dict[str, str]:
         """Close all files under the names that `info` gives them; return name -> SHA-256."""
@@ -138,28 +238,13 @@ class _Arrays:
             writer.close()
 
 
-def _write_all(
-    chunks: Iterable[Chunk], arrays: _Arrays, plan: DatasetInfo
-) -> tuple[npt.NDArray[np.int64], tuple[Skipped, ...]]:
-    """Write the chunks as they come; return the numbers of the images written, and the others."""
-    kept: list[npt.NDArray[np.int64]] = []
-    skipped: list[Skipped] = []
-    with tqdm(total=plan.count, unit="img", desc=plan.name, disable=None) as progress:
-        for chunk in chunks:
-            arrays.append(chunk)
-            kept.append(chunk.kept)
-            skipped.extend(chunk.skipped)
-            progress.update(chunk.num_asked)
-    return np.concatenate(kept), tuple(skipped)
-
-
-def _chunks(source: ImageSource, workers: int, on_error: OnError) -> Generator[Chunk]:
-    """Yield all images of the source in order, read by the workers a few chunks ahead."""
+def _chunks(source: ImageSource, workers: int, first: int) -> Generator[Chunk]:
+    """Yield the images from number `first` on in order, read by the workers some chunks ahead."""
     rows = _chunk_rows(source, workers)
     ranges = [range(start, min(start + rows, source.count))
-              for start in range(0, source.count, rows)]
+              for start in range(first, source.count, rows)]
     with worker_pool(workers, in_processes=source.in_processes) as pool:
-        yield from in_order(pool, _Job(source.read, on_error), ranges, ahead=2 * workers)
+        yield from in_order(pool, _Job(source.read), ranges, ahead=2 * workers)
 
 
 def _chunk_rows(source: ImageSource, workers: int) -> int:
@@ -173,21 +258,17 @@ class _Job:
     """Reads a range of images and shrinks them; picklable if `read` is."""
 
     read: Callable[[int], Sample]
-    on_error: OnError
 
     def __call__(self, rows: range) -> Chunk:
-        kept, samples, skipped = [], [], []
+        samples, skipped = [], []
         for row in rows:
             try:
                 samples.append(self.read(row))
-                kept.append(row)
             except UnreadableImage as error:
-                if self.on_error == "stop":
-                    raise
-                skipped.append(Skipped(error.path, error.reason))
+                skipped.append((row, Skipped(error.path, error.reason)))
         points = [item.landmarks for item in samples if item.landmarks is not None]
         return Chunk(
-            num_asked=len(rows), kept=np.array(kept, dtype=np.int64),
+            num_asked=len(rows),
             levels=pyramid(np.stack([item.image for item in samples])) if samples else {},
             landmarks=np.array(points, dtype=np.float32).reshape(-1, *LANDMARK_SHAPE),
             skipped=tuple(skipped),

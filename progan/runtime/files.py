@@ -73,44 +73,61 @@ def require_vacant(dest: Path) -> None:
 
 
 @contextmanager
-def new_directory(dest: Path) -> Iterator[Path]:
-    """Yield a hidden temporary sibling of `dest` to fill; it is renamed to `dest` on success.
+def growing_directory(dest: Path) -> Iterator[Path]:
+    """Yield a hidden sibling of `dest` to fill, with what an interrupted attempt left there.
 
-    On any failure, Ctrl-C included, it is removed with all its content, as are the parent
-    folders made for it. Raises UserError if `dest` exists and is not empty, or if nothing can
-    be created beside it. An OSError that names no file gets the name of `dest`.
+    It is renamed to `dest` on success. On any failure it stays for the next attempt, unless it is
+    empty; then it is removed, with the parent folders made for it. Raises UserError if `dest`
+    exists and is not empty, if nothing can be created beside it, or if another process is
+    filling it. An OSError that names no file gets the name of `dest`.
     """
     require_vacant(dest)
     dest = dest.resolve()
     missing = [folder for folder in dest.parents if not folder.exists()]
+    growing = dest.with_name(f".{dest.name}.partial")
     try:
-        temporary = _temporary_directory(dest)
-        try:
-            yield temporary
-            _take_place(temporary, dest)
-        except OSError as error:
-            if error.filename is None:  # a failing write() knows no path
-                error.filename = str(dest)
-            raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except BaseException:
-        for folder in missing:
-            with suppress(OSError):  # not made at all, or somebody else's file is in it
+        _make_growing(growing, dest)
+        with _alone_in(growing, dest):
+            try:
+                yield growing
+                _take_place(growing, dest)
+            except OSError as error:
+                if error.filename is None:  # a failing write() knows no path
+                    error.filename = str(dest)
+                raise
+    finally:
+        for folder in (growing, *missing):
+            with suppress(OSError):  # not made at all, or something is in it
                 folder.rmdir()
-        raise
 
 
-def _temporary_directory(dest: Path) -> Path:
-    temporary = _partial(dest)
+def _make_growing(growing: Path, dest: Path) -> None:
     try:
-        temporary.mkdir(parents=True)
+        growing.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise
         raise UserError(f"Cannot create {dest}: {error.strerror} ({error.filename}). "
                         "Name a place where you may write.") from error
-    return temporary
+
+
+@contextmanager
+def _alone_in(folder: Path, dest: Path) -> Iterator[None]:
+    """Keep other processes out, as long as this one lives; Windows has no such lock."""
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise UserError(f"Another process is making {dest}. Wait for it, or name another "
+                        "place.") from error
+    finally:
+        os.close(handle)
 
 
 def _partial(path: Path) -> Path:
@@ -119,7 +136,7 @@ def _partial(path: Path) -> Path:
 
 
 def _take_place(temporary: Path, dest: Path) -> None:
-    require_vacant(dest)  # somebody may have been faster
+    require_vacant(dest)  # somebody may have put something there
     with suppress(FileNotFoundError):
         dest.rmdir()
     os.replace(temporary, dest)

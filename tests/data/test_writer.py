@@ -1,5 +1,6 @@
 """Datasets are written in order, in shards, whole or not at all."""
 
+import errno
 import hashlib
 import json
 import shutil
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from progan.data.arrays import RowWriter
 from progan.data.format import DatasetInfo, Skipped
 from progan.data.holdout import holdout_rows
 from progan.data.pyramid import pyramid
@@ -177,30 +179,117 @@ def test_processes_write_what_threads_write(tmp_path: Path) -> None:
 
 def test_a_bad_image_in_a_process_is_named(tmp_path: Path) -> None:
     source = replace(source_of(40, bad=frozenset({17})), in_processes=True)
-    with pytest.raises(UnreadableImage, match=r"Cannot read 17\.png: it is bad\."):
+    with pytest.raises(UserError, match=r"1 of 40 images in numbers .*\n  17\.png: it is bad"):
         write_dataset(source, tmp_path / "d", workers=2)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_stop_names_the_first_bad_image_and_leaves_nothing(tmp_path: Path) -> None:
+def test_stop_names_all_bad_images_and_leaves_nothing(tmp_path: Path) -> None:
     source = source_of(100, bad=frozenset({70, 90}))
-    with pytest.raises(UserError, match=r"Cannot read 70\.png: it is bad\..*--on-error skip"):
+    said = r"(?s)2 of 100 images.*70\.png: it is bad\n  90\.png: it is bad\n.*--on-error skip"
+    with pytest.raises(UserError, match=said):
         write_dataset(source, tmp_path / "deep/d", workers=2)
     assert list(tmp_path.iterdir()) == []
 
 
+def failing(source: ImageSource, row: int, error: type[BaseException]) -> ImageSource:
+    """The same images, but reading one of them fails as no image does."""
+    def read(number: int) -> Sample:
+        if number == row:
+            raise error
+        return source.read(number)
+
+    return replace(source, read=read)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError, MemoryError])
-def test_other_failures_are_not_skipped_and_leave_nothing(
+def test_what_fails_before_the_first_image_leaves_nothing(
     tmp_path: Path, error: type[BaseException]
 ) -> None:
-    def read(row: int) -> Sample:
-        if row == 30:
-            raise error
-        return Sample(image(row, 8, 3))
-
     with pytest.raises(error):
-        write_dataset(replace(source_of(60), read=read), tmp_path / "d", on_error="skip")
+        write_dataset(failing(source_of(60), 0, error), tmp_path / "d", on_error="skip")
     assert list(tmp_path.iterdir()) == []
+
+
+def files_of(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+@settings(max_examples=25, deadline=None)
+@given(stops=st.lists(st.integers(0, 59), min_size=1, max_size=4), shard=st.integers(200, 3000),
+       bad=st.frozensets(st.integers(0, 59), max_size=8), landmarks=st.booleans())
+def test_what_was_interrupted_is_continued_to_the_same_bytes(
+    stops: list[int], shard: int, bad: frozenset[int], landmarks: bool
+) -> None:
+    source = source_of(60, bad=bad, landmarks=landmarks)
+    how = {"on_error": "skip", "holdout": 0.1, "max_shard_bytes": shard}
+    with tempfile.TemporaryDirectory() as folder:
+        whole, other = Path(folder, "a", "d"), Path(folder, "b", "d")
+        write_dataset(source, whole, **how)
+        for stop in sorted(stops):
+            with pytest.raises(KeyboardInterrupt):
+                write_dataset(failing(source, stop, KeyboardInterrupt), other, **how)
+        write_dataset(source, other, workers=2, **how)
+        assert files_of(other) == files_of(whole)
+        assert [path.name for path in other.parent.iterdir()] == ["d"]
+
+
+def test_images_that_were_written_are_not_read_again(tmp_path: Path) -> None:
+    source, read = source_of(60), []
+
+    def noting(number: int) -> Sample:
+        read.append(number)
+        return source.read(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(failing(source, 50, KeyboardInterrupt), tmp_path / "d")
+    write_dataset(replace(source, read=noting), tmp_path / "d")
+    assert min(read) > 20 and max(read) == 59
+
+
+@pytest.mark.parametrize("damage", ["cut", "removed", "journal"])
+def test_remains_that_are_damaged_are_made_anew(tmp_path: Path, damage: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(failing(source_of(60), 50, KeyboardInterrupt), tmp_path / "d")
+    level = tmp_path / ".d.partial" / "level-03.npy"
+    if damage == "cut":
+        level.write_bytes(level.read_bytes()[:1000])
+    elif damage == "removed":
+        level.unlink()
+    else:
+        (tmp_path / ".d.partial" / "journal.json").write_text("{")
+    write_dataset(source_of(60), tmp_path / "d")
+    require_consistent(tmp_path / "d", list(range(60)), 8, 3)
+
+
+@pytest.mark.parametrize("change", [
+    {"source": replace(source_of(60), identity="others")}, {"source": source_of(61)},
+    {"on_error": "skip"}, {"seed": 3}, {"holdout": 0.2}, {"options": {"crop": "pad"}}])
+def test_another_dataset_is_not_continued(tmp_path: Path, change: dict) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(failing(source_of(60), 50, KeyboardInterrupt), tmp_path / "d")
+    before = files_of(tmp_path / ".d.partial")
+    settings = {"source": source_of(60), **change}
+    with pytest.raises(UserError, match="unfinished dataset in .*partial.*Repeat the command"):
+        write_dataset(settings.pop("source"), tmp_path / "d", **settings)
+    assert files_of(tmp_path / ".d.partial") == before
+
+
+def test_a_full_disk_can_be_cleared_and_the_rest_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = RowWriter.append
+    monkeypatch.setattr(RowWriter, "append", lambda self, rows: real(self, rows) if (
+        self.num_rows < 30) else full())
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write_dataset(source_of(60), tmp_path / "d")
+    monkeypatch.undo()
+    write_dataset(source_of(60), tmp_path / "d")
+    require_consistent(tmp_path / "d", list(range(60)), 8, 3)
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(

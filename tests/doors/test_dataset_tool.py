@@ -1,5 +1,6 @@
 """dataset_tool.py from the outside."""
 
+import json
 import os
 import pickle
 import shutil
@@ -8,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +198,7 @@ def test_a_bad_image_stops_or_is_skipped(folder: Path) -> None:
     (folder / "cat/0.png").unlink()
     result = run(*arguments)
     assert result.exit_code == 1
-    assert "Cannot read dog/11.png" in result.stderr
+    assert "dog/11.png: image file is truncated" in result.stderr
     require_nothing_written(folder)
     (folder / "cat/0.png").write_text("text")
     result = run(*arguments, "--on-error", "skip")
@@ -313,17 +315,126 @@ def test_errors_from_outside() -> None:
     assert "Did you mean create-from-images" in done.stderr
 
 
+DEMO = ("create-demo", "--resolution", "64", "--num-images", "2000", "--workers", "2", "--dest")
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset that nothing interrupted; its name is the one of the others."""
+    dest = tmp_path_factory.mktemp("whole") / "d"
+    assert run(*DEMO, dest).exit_code == 0
+    return dest
+
+
+def wait_for(moment: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not moment() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def asked(journal: Path) -> int:
+    """How many images an interrupted creation has read."""
+    return json.loads(journal.read_text())["asked"] if journal.exists() else 0
+
+
 @pytest.mark.parametrize("presses", [1, 2])
-def test_ctrl_c_leaves_nothing(tmp_path: Path, presses: int) -> None:
-    with in_foreground(*TOOL, "create-demo", "--dest", tmp_path / "d", "--resolution", "64",
-                       "--num-images", "100000", "--workers", "2") as process:
-        deadline = time.monotonic() + 20
-        while not list(tmp_path.glob(".d.*/level-02.npy")) and time.monotonic() < deadline:
-            time.sleep(0.02)
+def test_what_ctrl_c_interrupts_the_same_command_continues(
+    tmp_path: Path, portraits: Path, presses: int
+) -> None:
+    with in_foreground(*TOOL, *DEMO, tmp_path / "d") as process:
+        wait_for(lambda: list(tmp_path.glob(".d.*/level-02.npy")))
+        time.sleep(0.3)
         for _ in range(presses):
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does
             time.sleep(0.1)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr == "\nInterrupted.\n"
-    assert list(tmp_path.iterdir()) == []
+    assert stderr.endswith("\nInterrupted.\n")
+    assert not (tmp_path / "d").exists()
+    assert run(*DEMO, tmp_path / "d").exit_code == 0
+    assert contents(tmp_path / "d") == contents(portraits)
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+def test_a_creation_that_is_killed_five_times_ends_in_the_same_bytes(
+    tmp_path: Path, portraits: Path
+) -> None:
+    # Its own journal would be written only once in such a short life.
+    often = ("import progan.data.writer as writer; writer.JOURNAL_SECONDS = 0.01; "
+             "from progan.cli.dataset import main; main()")
+    command = [sys.executable, "-c", often, *DEMO, str(tmp_path / "d")]
+    journal, progress = tmp_path / ".d.partial" / "journal.json", [0]
+    for seconds in np.random.RandomState(0).uniform(0, 0.2, 5):
+        with in_foreground(*command) as process:
+            wait_for(lambda: asked(journal) > progress[-1])
+            time.sleep(seconds)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        progress.append(asked(journal))
+    assert progress == sorted(set(progress)) and progress[-1] < 2000
+    assert run(*DEMO, tmp_path / "d").exit_code == 0
+    assert contents(tmp_path / "d") == contents(portraits)
+
+
+def test_every_problem_is_named_with_what_mends_it(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    fixtures = {"cut.png": "unreadable", "empty.png": "unreadable", "text.jpg": "unreadable",
+                "odd.png": "size", "palette.png": "palette", "print.jpg": "CMYK",
+                "deep.png": "16-bit", "clear.png": "alpha", "turned.jpg": "rotated",
+                "copy.png": "duplicate", "plain.png": "constant", "outside.png": "label"}
+    good = np.random.RandomState(0).randint(0, 256, (150, 32, 32, 3)).astype(np.uint8)
+    for folder in ("a", "b"):
+        (source / folder).mkdir(parents=True)
+    for number, pixels in enumerate(good):
+        Image.fromarray(pixels).save(source / "ab"[number % 2] / f"{number}.png")
+    place = source / "a"
+    picture = Image.fromarray(good[0][::-1])
+    picture.save(place / "cut.png")
+    (place / "cut.png").write_bytes((place / "cut.png").read_bytes()[:-500])
+    (place / "empty.png").touch()
+    (place / "text.jpg").write_text("words")
+    picture.resize((48, 32)).save(place / "odd.png")
+    picture.convert("P").save(place / "palette.png")
+    picture.convert("CMYK").save(place / "print.jpg")
+    Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32) * 64).save(place / "deep.png")
+    picture.convert("RGBA").save(place / "clear.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(place / "turned.jpg", exif=exif)
+    shutil.copy(place / "0.png", place / "copy.png")
+    Image.new("RGB", (32, 32), "red").save(place / "plain.png")
+    Image.fromarray(good[1][::-1]).save(source / "outside.png")
+
+    result = run("check", source, "--json", tmp_path / "report.json", "--resolution", 32)
+    assert result.exit_code == 1
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["images"] == 162
+    found = {(Path(item["path"]).name, item["kind"]) for item in report["problems"]}
+    assert found >= set(fixtures.items())
+    others = {("deep.png", "kind"), ("clear.png", "kind")}
+    assert found - set(fixtures.items()) <= others
+    assert all(item["remedy"] and item["detail"] for item in report["problems"])
+    assert all(f"{name}: " in result.stdout for name in fixtures)
+    assert "162 images, 12 of them with" in result.stdout
+
+    done = run("create-from-images", "--source", source, "--dest", tmp_path / "out", "--on-error",
+               "skip", "--channels", 3, "--labels", "none")
+    assert done.exit_code == 0, done.output
+    dataset = Dataset.open(tmp_path / "out")
+    assert len(dataset) == 159
+    assert {Path(item.path).name for item in dataset.info.skipped} == {
+        "cut.png", "empty.png", "text.jpg"}
+
+
+def test_a_sound_folder_has_no_problems(tmp_path: Path) -> None:
+    for number, pixels in enumerate(np.random.RandomState(0).randint(0, 256, (4, 8, 8, 3))):
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{number}.png")
+    result = run("check", tmp_path)
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}: 4 images, nothing amiss.\n")
+    result = run("check", tmp_path, "--resolution", 16)
+    assert result.exit_code == 1
+    assert "small (4): choose a smaller --resolution" in result.stdout

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from progan.errors import UserError
 from progan.runtime.files import (
+    growing_directory,
     human_bytes,
     make_folder,
-    new_directory,
     replaced,
     require_free_space,
     write_atomically,
@@ -78,7 +78,7 @@ def test_files_and_folders_have_ordinary_permissions(tmp_path: Path) -> None:
     old = os.umask(0o027)
     try:
         write_atomically(tmp_path / "a.txt", "x")
-        with new_directory(tmp_path / "d"):
+        with growing_directory(tmp_path / "d"):
             pass
     finally:
         os.umask(old)
@@ -88,12 +88,12 @@ def test_files_and_folders_have_ordinary_permissions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("prepare", [lambda dest: None, lambda dest: dest.mkdir(parents=True)],
                          ids=["absent", "empty"])
-def test_new_directory_appears_only_when_it_is_whole(
+def test_a_directory_appears_only_when_it_is_whole(
     tmp_path: Path, prepare: Callable[[Path], None]
 ) -> None:
     dest = tmp_path / "deep/er/dest"
     prepare(dest)
-    with new_directory(dest) as directory:
+    with growing_directory(dest) as directory:
         (directory / "a.txt").write_text("x")
         assert directory.parent == dest.parent
         assert directory.name.startswith(".")
@@ -101,17 +101,40 @@ def test_new_directory_appears_only_when_it_is_whole(
     assert names(tmp_path) == ["deep", "deep/er", "deep/er/dest", "deep/er/dest/a.txt"]
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_a_failed_directory_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
-    with pytest.raises(error), new_directory(tmp_path / "deep/er/dest") as directory:
-        (directory / "sub").mkdir()
-        (directory / "sub/a.txt").write_text("x")
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, UserError])
+def test_a_failed_directory_leaves_what_it_has_for_the_next_attempt(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    with pytest.raises(error), growing_directory(tmp_path / "deep/er/dest") as directory:
+        (directory / "a.txt").write_text("x")
+        raise error
+    assert not (tmp_path / "deep/er/dest").exists()
+    with growing_directory(tmp_path / "deep/er/dest") as directory:
+        assert (directory / "a.txt").read_text() == "x"
+    assert names(tmp_path) == ["deep", "deep/er", "deep/er/dest", "deep/er/dest/a.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, UserError])
+def test_a_failed_directory_that_is_empty_leaves_nothing(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    with pytest.raises(error), growing_directory(tmp_path / "deep/er/dest"):
         raise error
     assert names(tmp_path) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such lock")
+def test_two_do_not_fill_one_directory(tmp_path: Path) -> None:
+    with growing_directory(tmp_path / "dest") as directory:
+        (directory / "a.txt").write_text("x")
+        with pytest.raises(UserError, match="Another process is making .*dest"):
+            with growing_directory(tmp_path / "dest"):
+                pytest.fail("entered")
+    assert names(tmp_path) == ["dest", "dest/a.txt"]
+
+
 def test_a_failed_directory_spares_what_others_put_beside_it(tmp_path: Path) -> None:
-    with pytest.raises(ValueError), new_directory(tmp_path / "deep/dest"):
+    with pytest.raises(ValueError), growing_directory(tmp_path / "deep/dest"):
         (tmp_path / "deep/other.txt").write_text("x")
         raise ValueError
     assert names(tmp_path) == ["deep", "deep/other.txt"]
@@ -121,14 +144,14 @@ def test_a_full_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dest").mkdir()
     (tmp_path / "dest/mine.txt").write_text("x")
     with pytest.raises(UserError, match="dest exists already and is not empty"):
-        with new_directory(tmp_path / "dest"):
+        with growing_directory(tmp_path / "dest"):
             pytest.fail("entered")
     assert names(tmp_path) == ["dest", "dest/mine.txt"]
 
 
 def test_a_folder_that_fills_meanwhile_is_spared(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not empty"):
-        with new_directory(tmp_path / "dest"):
+        with growing_directory(tmp_path / "dest"):
             (tmp_path / "dest").mkdir()
             (tmp_path / "dest/mine.txt").write_text("x")
     assert names(tmp_path) == ["dest", "dest/mine.txt"]
@@ -137,10 +160,10 @@ def test_a_folder_that_fills_meanwhile_is_spared(tmp_path: Path) -> None:
 def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="file exists already and is not a folder"):
-        with new_directory(tmp_path / "file"):
+        with growing_directory(tmp_path / "file"):
             pytest.fail("entered")
     with pytest.raises(UserError, match="Cannot create .*file/dest: Not a directory"):
-        with new_directory(tmp_path / "file/dest"):
+        with growing_directory(tmp_path / "file/dest"):
             pytest.fail("entered")
     assert names(tmp_path) == ["file"]
 
@@ -153,12 +176,12 @@ def test_a_parent_without_permission_is_refused(
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(UserError, match="Cannot create .*dest: Permission denied"):
-        with new_directory(tmp_path / "dest"):
+        with growing_directory(tmp_path / "dest"):
             pytest.fail("entered")
 
 
 def test_an_error_without_a_path_gets_one(tmp_path: Path) -> None:
-    with pytest.raises(OSError) as caught, new_directory(tmp_path / "dest"):
+    with pytest.raises(OSError) as caught, growing_directory(tmp_path / "dest"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert caught.value.filename == str(tmp_path / "dest")
     assert names(tmp_path) == []

@@ -40,7 +40,7 @@ def read_headers(tree: Tree, paths: Sequence[str]) -> tuple[list[Header], list[S
     return headers, unreadable
 
 
-def require_readable(source: Path, total: int, unreadable: Sequence[Skipped]) -> None:
+def require_readable(source: Path | str, total: int, unreadable: Sequence[Skipped]) -> None:
     """Raise UserError that lists the unreadable images, if there are any."""
     if unreadable:
         raise UserError(f"{len(unreadable)} of {total} images in {source} cannot be read:\n"
@@ -52,7 +52,8 @@ def listed(skipped: Sequence[Skipped]) -> str:
     """The first ten with their reasons, one in a line, and how many more there are."""
     lines = [f"  {item.path}: {item.reason}" for item in skipped[:_NUM_LISTED]]
     more = len(skipped) - _NUM_LISTED
-    return "\n".join(lines + [f"  and {more} more"] * (more > 0))
+    return "\n".join(lines + [f"  and {more} more; dataset_tool.py check names them all"]
+                     * (more > 0))
 
 
 def common_channels(headers: Sequence[Header]) -> int:

@@ -1,0 +1,199 @@
+"""Look at every image of a folder or zip file, and name all that is amiss and what mends it."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import ExifTags, Image
+from tqdm import tqdm
+
+from progan.data.importers.pixels import decoded, native_channels, opened
+from progan.data.importers.tree import Tree, open_tree
+from progan.data.pool import in_order, worker_pool
+from progan.data.source import UnreadableImage
+
+T = TypeVar("T")
+
+SKIP = "repair or replace it, or leave it out with --on-error skip"
+CONVERT = "nothing to do: create-from-images converts it"
+REMEDIES = {
+    "unreadable": SKIP,
+    "huge": "shrink it first, if you trust it: so many pixels may be an attack",
+    "constant": "remove it: there is nothing to learn from one colour",
+    "duplicate": "remove one of them",
+    "size": "choose the --resolution and --crop for the others, or remove it",
+    "small": "choose a smaller --resolution, or it is enlarged",
+    "kind": "--channels 1, 3 or 4 makes all images alike",
+    "alpha": "--channels 4 keeps its transparency, --channels 3 lays it on white",
+    "palette": CONVERT,
+    "CMYK": CONVERT,
+    "16-bit": CONVERT,
+    "rotated": "nothing to do: create-from-images turns it upright",
+    "label": "move it into a folder named after its class, or use --labels none",
+}
+KINDS = {1: "grey", 3: "colour", 4: "transparent"}
+COMMON = 0.9  # share of the images that makes the others exceptions
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is amiss with one image; `kind` is a key of REMEDIES."""
+
+    path: str
+    kind: str
+    detail: str
+
+    @property
+    def remedy(self) -> str:
+        return REMEDIES[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What one image is; the size is (0, 0), and there are no channels, if it is unreadable."""
+
+    path: str
+    digest: str
+    size: tuple[int, int]  # width, height in px, upright
+    channels: int
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All problems of a source, in the order of its images."""
+
+    count: int
+    problems: tuple[Problem, ...]
+
+
+def check(source: Path, *, resolution: int | None, workers: int) -> Report:
+    """Decode every image below `source`; raises UserError if there is none.
+
+    Args:
+        resolution: What the images are wanted for, in px; None: nothing is too small.
+        workers: Threads that decode.
+    """
+    tree, paths, _ = open_tree(source)
+    with worker_pool(workers, in_processes=False) as pool:
+        found = [*tqdm(in_order(pool, lambda path: examine(tree, path), paths, ahead=4 * workers),
+                       total=len(paths), unit="img", desc="checking", disable=None, leave=False)]
+    problems = [*(problem for item in found for problem in item.problems), *duplicates(found),
+                *exceptions(found), *too_small(found, resolution), *without_label(paths)]
+    order = {path: number for number, path in enumerate(paths)}
+    return Report(len(paths), tuple(sorted(problems, key=lambda item: order[item.path])))
+
+
+def examine(tree: Tree, path: str) -> Examined:
+    """Decode one image and list what is amiss with it alone."""
+    digest = ""
+    try:
+        data = tree.read(path)
+        digest = hashlib.sha256(data).hexdigest()
+        with opened(data, path) as picture:
+            channels = native_channels(picture, path)
+            problems = [*_by_nature(path, picture, channels)]
+        upright = decoded(data, path)
+    except UnreadableImage as error:
+        kind = "huge" if "decompression bomb" in error.reason else "unreadable"
+        return Examined(path, digest, (0, 0), 0, (Problem(path, kind, error.reason),))
+    if _is_constant(upright):
+        problems.append(Problem(path, "constant", "all pixels are the same"))
+    return Examined(path, digest, upright.size, channels, tuple(problems))
+
+
+def duplicates(images: Sequence[Examined]) -> Iterator[Problem]:
+    """Files with the content of an earlier one."""
+    first: dict[str, str] = {}
+    for item in images:
+        if item.channels and first.setdefault(item.digest, item.path) != item.path:
+            yield Problem(item.path, "duplicate", f"has the content of {first[item.digest]}")
+
+
+def exceptions(images: Sequence[Examined]) -> Iterator[Problem]:
+    """Images of another size or kind than nearly all others have."""
+    readable = [item for item in images if item.channels]
+    size = _common([item.size for item in readable])
+    channels = _common([item.channels for item in readable])
+    for item in readable:
+        if size and item.size != size:
+            yield Problem(item.path, "size", f"{item.size[0]}x{item.size[1]}, while most images "
+                                             f"are {size[0]}x{size[1]}")
+        if channels and item.channels != channels:
+            yield Problem(item.path, "kind", f"{KINDS[item.channels]}, while most images are "
+                                             f"{KINDS[channels]}")
+
+
+def too_small(images: Sequence[Examined], resolution: int | None) -> Iterator[Problem]:
+    """Images with fewer pixels than they are wanted for."""
+    for item in images:
+        if resolution and item.channels and min(item.size) < resolution:
+            yield Problem(item.path, "small", f"{item.size[0]}x{item.size[1]} is less than "
+                                              f"{resolution}x{resolution}")
+
+
+def without_label(paths: Sequence[str]) -> Iterator[Problem]:
+    """Images outside of the folders in which nearly all others lie."""
+    depths = [path.count("/") for path in paths]
+    depth = _common(depths)
+    for path, own in zip(paths, depths, strict=True):
+        if depth and own < depth:
+            yield Problem(path, "label", "lies in no folder of a class, while most images do")
+
+
+def _by_nature(path: str, picture: Image.Image, channels: int) -> Iterator[Problem]:
+    """What the header says."""
+    if picture.width * picture.height > (Image.MAX_IMAGE_PIXELS or np.inf):
+        yield Problem(path, "huge", f"{picture.width}x{picture.height} pixels")
+    if picture.mode in ("P", "PA"):
+        yield Problem(path, "palette", "has a palette of colours")
+    if picture.mode == "CMYK":
+        yield Problem(path, "CMYK", "has the inks of print")
+    if picture.mode.startswith("I"):
+        yield Problem(path, "16-bit", "has 16 bits for each pixel")
+    if channels == 4:
+        yield Problem(path, "alpha", "has transparency")
+    if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        yield Problem(path, "rotated", "lies on its side, says its EXIF header")
+
+
+def _is_constant(picture: Image.Image) -> bool:
+    ranges = picture.getextrema()
+    pairs = ranges if isinstance(ranges[0], tuple) else (ranges,)
+    return all(low == high for low, high in pairs)
+
+
+def _common(values: Sequence[T]) -> T | None:
+    """The value that nearly all have; None if there is none, or if all have it."""
+    if not values:
+        return None
+    value, count = Counter(values).most_common(1)[0]
+    return value if COMMON * len(values) <= count < len(values) else None
+
+
+def in_words(source: Path, report: Report) -> str:
+    """The report for people: every problem with what mends it, and how many of each kind."""
+    if not report.problems:
+        return f"{source}: {report.count} images, nothing amiss."
+    counts = Counter(problem.kind for problem in report.problems)
+    lines = []
+    for kind, count in counts.most_common():
+        lines += [f"{kind} ({count}): {REMEDIES[kind]}"]
+        lines += [f"  {problem.path}: {problem.detail}" for problem in report.problems
+                  if problem.kind == kind]
+    troubled = len({problem.path for problem in report.problems})
+    return "\n".join([*lines, f"{source}: {report.count} images, {troubled} of them with "
+                      f"{len(report.problems)} problems."])
+
+
+def as_json(source: Path, report: Report) -> str:
+    """The report for programs: source, images, and problems with path, kind, detail, remedy."""
+    problems = [{"path": item.path, "kind": item.kind, "detail": item.detail,
+                 "remedy": item.remedy} for item in report.problems]
+    return json.dumps({"source": str(source), "images": report.count, "problems": problems},
+                      indent=1) + "\n"
