@@ -1,14 +1,18 @@
 """dataset_tool.py: make datasets, look at them, and check them."""
 
-import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from progan.cli.dataset_create import CREATE_COMMANDS
+from progan.cli.dataset_create import CREATE_COMMANDS, workers_option
 from progan.config import level_of
 from progan.door import PATH, DoorGroup
 from progan.errors import UserError
+from progan.runtime.files import require_vacant
+
+if TYPE_CHECKING:
+    from progan.data.reader import Dataset
 
 
 @click.group(cls=DoorGroup)
@@ -35,9 +39,7 @@ def info(dataset: Path) -> None:
 @click.option("--resolution", type=click.IntRange(min=1),
               help="Name images that are smaller than this, in pixels.")
 @click.option("--json", "json_file", type=PATH, metavar="FILE", help="Write all problems to it.")
-@click.option("--workers", type=click.IntRange(min=1), default=os.cpu_count() or 1,
-              help="Images that are decoded at the same time; as many as there are processors if "
-                   "not given.")
+@workers_option
 def check(source: Path, resolution: int | None, json_file: Path | None, workers: int) -> None:
     """Decode every image of a folder or zip file, and name all that is amiss.
 
@@ -55,12 +57,52 @@ def check(source: Path, resolution: int | None, json_file: Path | None, workers:
 
 
 @main.command()
+@click.option("--source", type=PATH, required=True, help="Dataset.")
+@click.option("--dest", type=PATH, required=True, help="Folder to create.")
+@click.option("--resolution", type=int, help="Write this level; the top one if not given.")
+@workers_option
+def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> None:
+    """Write the images of a dataset as PNG files, with a folder for each class."""
+    require_vacant(dest)
+    from progan.data.extract import extract
+    from progan.data.reader import Dataset
+
+    dataset = Dataset.open(source)
+    resolution = _level_side(dataset, resolution)
+    click.echo(f"{dest}: {extract(dataset, dest, resolution, workers):,} images of "
+               f"{resolution}x{resolution}.")
+
+
+@main.command()
+@click.argument("first", type=PATH)
+@click.argument("second", type=PATH)
+def compare(first: Path, second: Path) -> None:
+    """Compare two datasets image by image. The exit code is 1 if they differ."""
+    from progan.data.comparison import compare, in_words
+    from progan.data.reader import Dataset
+
+    found = compare(Dataset.open(first), Dataset.open(second))
+    click.echo(in_words(found))
+    if found.rows or found.labels:
+        raise click.exceptions.Exit(1)
+
+
+@main.command()
 @click.argument("dataset", type=PATH)
-def verify(dataset: Path) -> None:
+@click.option("--merge", is_flag=True, help="First make it of its parts, which create-… --shard "
+              "made beside it.")
+def verify(dataset: Path, merge: bool) -> None:
     """Compare the files of a dataset with their checksums."""
     from progan.data.format import read_info
     from progan.data.integrity import damaged_files
 
+    if merge:
+        from progan.data import parts
+
+        require_vacant(dataset)
+        info = parts.merge(dataset)
+        click.echo(f"{dataset}: {info.count:,} images. The parts, {dataset}.part-*, are not needed "
+                   "any more.")
     described = read_info(dataset)
     faults = damaged_files(dataset, described)
     if faults:
@@ -86,13 +128,19 @@ def display(
     from progan.runtime.files import replaced
 
     opened = Dataset.open(dataset)
-    sizes = [2**level for level in opened.info.levels]
-    resolution = opened.resolution if resolution is None else resolution
-    if resolution not in sizes:
-        raise UserError(f"{dataset} has no images of {resolution}x{resolution}; --resolution is "
-                        f"one of {', '.join(map(str, sizes))}.")
+    resolution = _level_side(opened, resolution)
     page = sheet(opened.images(level_of(resolution), shown_rows(len(opened), num, seed)))
     out = out or Path(f"{opened.name}-sheet.png")
     with replaced(out) as temporary:
         page.save(temporary, format="PNG")
     click.echo(out)
+
+
+def _level_side(dataset: "Dataset", resolution: int | None) -> int:
+    """The side of the level asked for, of the top one if None; UserError if there is none."""
+    sizes = [2**level for level in dataset.info.levels]
+    resolution = dataset.resolution if resolution is None else resolution
+    if resolution not in sizes:
+        raise UserError(f"{dataset.path} has no images of {resolution}x{resolution}; --resolution "
+                        f"is one of {', '.join(map(str, sizes))}.")
+    return resolution

@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
-from progan.data.arrays import ShardWriter
+from progan.data.dataset_arrays import Chunk, DatasetArrays
 from progan.data.format import (
-    HOLDOUT_FILE,
     INFO_FILE,
-    LABELS_FILE,
     LANDMARK_SHAPE,
-    LANDMARKS_FILE,
     MAX_SHARD_BYTES,
     DatasetInfo,
     Skipped,
@@ -33,7 +29,7 @@ from progan.data.pool import in_order, worker_pool
 from progan.data.pyramid import pyramid
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage
 from progan.errors import UserError
-from progan.runtime.files import growing_directory, require_free_space, write_atomically
+from progan.runtime.files import clear, growing_directory, require_free_space, write_atomically
 
 _CHUNK_BYTES = 8 * 2**20  # of images that one worker holds at a time
 _CHUNK_ROWS = 64
@@ -76,18 +72,18 @@ def write_dataset(
                         "it.") from error
 
 
-def _begun(directory: Path, plan: DatasetInfo, job: str) -> tuple["_Arrays", Journal]:
+def _begun(directory: Path, plan: DatasetInfo, job: str) -> tuple[DatasetArrays, Journal]:
     """The files and the journal of an interrupted attempt, or new ones."""
     journal = read_journal(directory, job)
     try:
-        return _Arrays(directory, plan, journal.written), journal
+        return DatasetArrays(directory, plan, journal.written), journal
     except (OSError, ValueError):  # what the journal counts is not there
-        _clear(directory)
-        return _Arrays(directory, plan, 0), Journal(job)
+        clear(directory)
+        return DatasetArrays(directory, plan, 0), Journal(job)
 
 
 def _write_images(
-    source: ImageSource, arrays: "_Arrays", directory: Path, journal: Journal, workers: int,
+    source: ImageSource, arrays: DatasetArrays, directory: Path, journal: Journal, workers: int,
     on_error: OnError,
 ) -> Journal:
     """Write all images that the journal lacks, and return the journal of all."""
@@ -110,15 +106,15 @@ def _write_images(
             _keep(arrays, directory, kept)
             raise
     if journal.skipped and on_error == "stop":
-        _clear(directory)
+        clear(directory)
         require_readable(source.description, journal.asked, [item for _, item in journal.skipped])
     return journal
 
 
-def _keep(arrays: "_Arrays", directory: Path, journal: Journal) -> None:
+def _keep(arrays: DatasetArrays, directory: Path, journal: Journal) -> None:
     """Write down what can be continued; on a full disk, the last time counts."""
     if not journal.asked:
-        _clear(directory)
+        clear(directory)
         return
     with suppress(OSError):
         arrays.flush()
@@ -126,19 +122,19 @@ def _keep(arrays: "_Arrays", directory: Path, journal: Journal) -> None:
 
 
 def _finished(
-    source: ImageSource, arrays: "_Arrays", directory: Path, plan: DatasetInfo, journal: Journal,
-    holdout: float, seed: int,
+    source: ImageSource, arrays: DatasetArrays, directory: Path, plan: DatasetInfo,
+    journal: Journal, holdout: float, seed: int,
 ) -> DatasetInfo:
     """Write what follows from the images, and describe them."""
     skipped = tuple(item for _, item in journal.skipped)
     if not journal.written:
-        _clear(directory)
+        clear(directory)
         raise UserError(f"None of the {plan.count} images could be read; the first one: "
                         f"{skipped[0].path}: {skipped[0].reason}.")
     try:
         info = _with_count(plan, journal.written, holdout, source.skipped + skipped)
     except UserError:
-        _clear(directory)
+        clear(directory)
         raise
     if source.labels is not None:
         arrays.labels.append(np.delete(source.labels, [number for number, _ in journal.skipped]))
@@ -147,11 +143,6 @@ def _finished(
     write_atomically(directory / INFO_FILE, info.to_json())
     remove_journal(directory)
     return info
-
-
-def _clear(directory: Path) -> None:
-    for path in directory.iterdir():
-        path.unlink()
 
 
 def _require_room(dest: Path, plan: DatasetInfo, journal: Journal) -> None:
@@ -184,58 +175,6 @@ def _with_count(
     fewer = {level: min(rows, count) for level, rows in plan.rows_per_shard.items()}
     return replace(plan, count=count, holdout_count=holdout_size(holdout, count),
                    rows_per_shard=fewer, skipped=skipped)
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """What became of a range of images."""
-
-    num_asked: int
-    levels: Mapping[int, npt.NDArray[np.uint8]]  # {level: [n,r,r,C]}, empty if n is 0
-    landmarks: npt.NDArray[np.float32]  # [n,5,2], or [0,5,2] without landmarks
-    skipped: tuple[tuple[int, Skipped], ...]
-
-
-class _Arrays:
-    """All array files of a dataset in the making.
-
-    Args:
-        num_rows: Rows of an interrupted attempt to keep; ValueError or OSError if they are not
-            there.
-    """
-
-    def __init__(self, directory: Path, plan: DatasetInfo, num_rows: int) -> None:
-        others = {file.name: (file,) for file in plan.array_files()}
-        landmarks = others.get(LANDMARKS_FILE, ())
-        self.levels = {level: ShardWriter(directory, plan.level_files(level), num_rows)
-                       for level in plan.levels}
-        self.labels = ShardWriter(directory, others.get(LABELS_FILE, ()))
-        self.landmarks = ShardWriter(directory, landmarks, num_rows if landmarks else 0)
-        self.holdout = ShardWriter(directory, others.get(HOLDOUT_FILE, ()))
-
-    def append(self, chunk: Chunk) -> None:
-        for level, images in chunk.levels.items():
-            self.levels[level].append(images)
-        self.landmarks.append(chunk.landmarks)
-
-    def flush(self) -> None:
-        """Wait until the disk has all rows."""
-        for writer in (*self.levels.values(), self.landmarks):
-            writer.flush()
-
-    def finish(self, info: DatasetInfo) -> dict[str, str]:
-        """Close all files under the names that `info` gives them; return name -> SHA-256."""
-        others = {file.name: (file,) for file in info.array_files()}
-        checksums = self.labels.finish(others.get(LABELS_FILE, ()))
-        checksums |= self.landmarks.finish(others.get(LANDMARKS_FILE, ()))
-        checksums |= self.holdout.finish(others.get(HOLDOUT_FILE, ()))
-        for level, writer in self.levels.items():
-            checksums |= writer.finish(info.level_files(level))
-        return dict(sorted(checksums.items()))
-
-    def close(self) -> None:
-        for writer in (*self.levels.values(), self.labels, self.landmarks, self.holdout):
-            writer.close()
 
 
 def _chunks(source: ImageSource, workers: int, first: int) -> Generator[Chunk]:

@@ -62,6 +62,15 @@ def replaced(path: Path) -> Iterator[Path]:
         raise
 
 
+def clear(folder: Path) -> None:
+    """Remove everything in a folder."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def require_vacant(dest: Path) -> None:
     """Raise UserError unless `dest` does not exist or is an empty folder."""
     if dest.is_dir():

@@ -22,7 +22,7 @@ from progan.cli.dataset import main
 from progan.data.holdout import holdout_rows
 from progan.data.pyramid import pyramid
 from progan.data.reader import Dataset
-from tests.builders import in_foreground
+from tests.builders import in_foreground, noise_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = (sys.executable, str(ROOT / "dataset_tool.py"))
@@ -438,3 +438,51 @@ def test_a_sound_folder_has_no_problems(tmp_path: Path) -> None:
     result = run("check", tmp_path, "--resolution", 16)
     assert result.exit_code == 1
     assert "small (4): choose a smaller --resolution" in result.stdout
+
+
+@pytest.mark.parametrize(("channels", "classes"), [(1, 0), (3, 3), (4, 0)])
+def test_what_is_extracted_makes_the_same_dataset(
+    tmp_path: Path, channels: int, classes: int
+) -> None:
+    first = noise_dataset(tmp_path / "first", channels=channels, classes=classes, count=30)
+    result = run("extract", "--source", first.path, "--dest", tmp_path / "pictures")
+    assert result.stdout == f"{tmp_path / 'pictures'}: 30 images of 16x16.\n"
+    assert len(list((tmp_path / "pictures").glob("**/*.png"))) == 30
+    assert run("create-from-images", "--source", tmp_path / "pictures", "--dest",
+               tmp_path / "second").exit_code == 0
+    if not classes:  # classes come folder by folder
+        result = run("compare", first.path, tmp_path / "second")
+        assert (result.exit_code, result.stdout) == (0, "All 30 images are equal.\n")
+    second = Dataset.open(tmp_path / "second")
+    assert second.label_names == first.label_names
+    assert sorted(map(bytes, first.images(4, np.arange(30)))) == sorted(
+        map(bytes, second.images(4, np.arange(30))))
+
+
+def test_a_lower_level_can_be_extracted(tmp_path: Path) -> None:
+    first = noise_dataset(tmp_path / "first", count=12)
+    assert run("extract", "--source", first.path, "--dest", tmp_path / "out", "--resolution",
+               8).exit_code == 0
+    for row in (0, 11):
+        pixels = np.asarray(Image.open(tmp_path / "out" / f"{row:02d}.png"))
+        np.testing.assert_array_equal(pixels, first.images(3, np.array([row]))[0])
+    refused = run("extract", "--source", first.path, "--dest", tmp_path / "x", "--resolution", 32)
+    assert refused.exit_code == 1 and "--resolution is one of 4, 8, 16" in refused.stderr
+
+
+def test_differences_are_counted(tmp_path: Path) -> None:
+    first = noise_dataset(tmp_path / "first", count=20, classes=2)
+    shutil.copytree(first.path, tmp_path / "second")
+    level = np.load(tmp_path / "second" / "level-04.npy", mmap_mode="r+")
+    level[[3, 7], 0, 0, 0] ^= 1
+    level.flush()
+    labels = np.load(tmp_path / "second" / "labels.npy", mmap_mode="r+")
+    labels[5] ^= 1
+    labels.flush()
+    result = run("compare", first.path, tmp_path / "second")
+    assert result.exit_code == 1
+    assert "2 of 20 images differ, by 1 at most" in result.stdout and "3, 7" in result.stdout
+    assert "1 images have another class: 5" in result.stdout
+    other = noise_dataset(tmp_path / "third", count=21)
+    said = run("compare", first.path, other.path)
+    assert said.exit_code == 1 and "only datasets of one shape" in said.stderr

@@ -1,0 +1,69 @@
+"""All array files of a dataset in the making, written side by side."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from progan.data.arrays import ShardWriter
+from progan.data.format import (
+    HOLDOUT_FILE,
+    LABELS_FILE,
+    LANDMARKS_FILE,
+    DatasetInfo,
+    Skipped,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What became of a range of images."""
+
+    num_asked: int
+    levels: Mapping[int, npt.NDArray[np.uint8]]  # {level: [n,r,r,C]}, empty if n is 0
+    landmarks: npt.NDArray[np.float32]  # [n,5,2], or [0,5,2] without landmarks
+    skipped: tuple[tuple[int, Skipped], ...]
+
+
+class DatasetArrays:
+    """All array files of a dataset in the making.
+
+    Args:
+        num_rows: Rows of an interrupted attempt to keep; ValueError or OSError if they are not
+            there.
+    """
+
+    def __init__(self, directory: Path, plan: DatasetInfo, num_rows: int) -> None:
+        others = {file.name: (file,) for file in plan.array_files()}
+        landmarks = others.get(LANDMARKS_FILE, ())
+        self.levels = {level: ShardWriter(directory, plan.level_files(level), num_rows)
+                       for level in plan.levels}
+        self.labels = ShardWriter(directory, others.get(LABELS_FILE, ()))
+        self.landmarks = ShardWriter(directory, landmarks, num_rows if landmarks else 0)
+        self.holdout = ShardWriter(directory, others.get(HOLDOUT_FILE, ()))
+
+    def append(self, chunk: Chunk) -> None:
+        for level, images in chunk.levels.items():
+            self.levels[level].append(images)
+        self.landmarks.append(chunk.landmarks)
+
+    def flush(self) -> None:
+        """Wait until the disk has all rows."""
+        for writer in (*self.levels.values(), self.landmarks):
+            writer.flush()
+
+    def finish(self, info: DatasetInfo) -> dict[str, str]:
+        """Close all files under the names that `info` gives them; return name -> SHA-256."""
+        others = {file.name: (file,) for file in info.array_files()}
+        checksums = self.labels.finish(others.get(LABELS_FILE, ()))
+        checksums |= self.landmarks.finish(others.get(LANDMARKS_FILE, ()))
+        checksums |= self.holdout.finish(others.get(HOLDOUT_FILE, ()))
+        for level, writer in self.levels.items():
+            checksums |= writer.finish(info.level_files(level))
+        return dict(sorted(checksums.items()))
+
+    def close(self) -> None:
+        for writer in (*self.levels.values(), self.labels, self.landmarks, self.holdout):
+            writer.close()

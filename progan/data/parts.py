@@ -1,0 +1,155 @@
+"""A dataset made in parts, on many machines, and put together."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from progan.data.dataset_arrays import Chunk, DatasetArrays
+from progan.data.format import (
+    INFO_FILE,
+    LANDMARK_SHAPE,
+    MAX_SHARD_BYTES,
+    DatasetInfo,
+    rows_per_shard,
+)
+from progan.data.integrity import damaged_files
+from progan.data.reader import Dataset
+from progan.data.source import ImageSource, Sample
+from progan.errors import UserError
+from progan.runtime.files import (
+    clear,
+    growing_directory,
+    require_free_space,
+    write_atomically,
+)
+
+_CHUNK_BYTES = 64 * 2**20  # of one level
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of `total` parts of equal size, counted from 1."""
+
+    number: int
+    total: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """'3/10' -> Part(3, 10); raises UserError."""
+        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
+            raise UserError(f"--shard {text!r} is not a part such as 3/10, the third of ten.")
+        return cls(int(match[1]), int(match[2]))
+
+    def folder(self, dest: Path) -> Path:
+        """Where this part of `dest` is made: DEST.part-03-of-10."""
+        digits = len(str(self.total))
+        return dest.with_name(f"{dest.name}.part-{self.number:0{digits}d}-of-{self.total}")
+
+    def rows(self, count: int) -> range:
+        """The numbers of its images among `count`."""
+        return range(count * (self.number - 1) // self.total, count * self.number // self.total)
+
+
+def part_of(source: ImageSource, part: Part) -> ImageSource:
+    """The images of one part, in their order."""
+    rows = part.rows(source.count)
+    return replace(
+        source, count=len(rows), read=_Shifted(source.read, rows.start),
+        labels=None if source.labels is None else source.labels[rows.start:rows.stop],
+        skipped=source.skipped if part.number == 1 else ())  # of the whole source: say it once
+
+
+@dataclass(frozen=True, slots=True)
+class _Shifted:
+    """Reads images by their number in a part; picklable if `read` is."""
+
+    read: Callable[[int], Sample]
+    first: int
+
+    def __call__(self, row: int) -> Sample:
+        return self.read(self.first + row)
+
+
+def merge(dest: Path) -> DatasetInfo:
+    """Put the parts of `dest`, which lie beside it, together; they stay as they are.
+
+    Raises:
+        UserError: Parts are missing, damaged, or of different datasets; or there is no room.
+    """
+    parts = [Dataset.open(folder) for folder in _folders(dest)]
+    plan = _joined(dest, [part.info for part in parts])
+    damage = [f"{part.path}: {fault}" for part in parts
+              for fault in damaged_files(part.path, part.info)]
+    if damage:
+        raise UserError(f"Parts of {dest} are damaged:\n  " + "\n  ".join(damage) + "\nMake these "
+                        "parts again.")
+    require_free_space(dest, sum(file.num_bytes for file in plan.array_files()), f"{dest}")
+    with growing_directory(dest) as directory:
+        clear(directory)
+        arrays = DatasetArrays(directory, plan, 0)
+        try:
+            for chunk in tqdm(_chunks(parts, plan), unit="chunk", desc=dest.name, disable=None):
+                arrays.append(chunk)
+            everything = [np.arange(len(part)) for part in parts]
+            if plan.label_names:
+                arrays.labels.append(np.concatenate([
+                    part.labels(rows) for part, rows in zip(parts, everything, strict=True)]))
+            starts = np.cumsum([0, *map(len, parts)])
+            arrays.holdout.append(np.concatenate([
+                part.held_out_rows + start for part, start in zip(parts, starts, strict=False)]))
+            info = replace(plan, checksums=arrays.finish(plan))
+        finally:
+            arrays.close()
+        write_atomically(directory / INFO_FILE, info.to_json())
+    return info
+
+
+def _folders(dest: Path) -> list[Path]:
+    """The folders of all parts, in their order."""
+    found = sorted(dest.parent.glob(f"{dest.name}.part-*-of-*"))
+    totals = {path.name.rpartition("-")[2] for path in found}
+    if len(totals) != 1:
+        raise UserError(f"There are {'no parts' if not found else 'parts of several divisions'} "
+                        f"beside {dest}. Make it with --shard 1/N … N/N, one N for all.")
+    wanted = [Part(number + 1, int(*totals)).folder(dest) for number in range(int(*totals))]
+    missing = [path.name for path in wanted if not (path / INFO_FILE).is_file()]
+    if missing:
+        raise UserError(f"{len(missing)} of the {len(wanted)} parts of {dest} are missing or "
+                        f"unfinished: {', '.join(missing[:10])}{' …' * (len(missing) > 10)}. Make "
+                        "them first.")
+    return wanted
+
+
+def _joined(dest: Path, infos: list[DatasetInfo]) -> DatasetInfo:
+    """What the whole dataset is; its arrays have no checksums yet."""
+    first = infos[0]
+    for info, path in zip(infos, _folders(dest), strict=True):
+        for name in ("resolution", "channels", "label_names", "has_landmarks", "source", "options"):
+            if getattr(info, name) != getattr(first, name):
+                raise UserError(f"{path} is of another dataset than the first part: its {name} is "
+                                f"{getattr(info, name)!r}, not {getattr(first, name)!r}. Make the "
+                                "parts with the same options.")
+    count = sum(info.count for info in infos)
+    return replace(
+        first, name=dest.name, count=count, checksums={},
+        rows_per_shard=rows_per_shard(first.resolution, first.channels, count, MAX_SHARD_BYTES),
+        holdout_count=sum(info.holdout_count for info in infos),
+        skipped=tuple(item for info in infos for item in info.skipped))
+
+
+def _chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[Chunk]:
+    step = max(_CHUNK_BYTES // (plan.resolution**2 * plan.channels), 1)
+    for part in parts:
+        for start in range(0, len(part), step):
+            rows = np.arange(start, min(start + step, len(part)))
+            points: npt.NDArray[np.float32] = (
+                part.landmarks(rows) if plan.has_landmarks
+                else np.empty((0, *LANDMARK_SHAPE), np.float32))
+            yield Chunk(num_asked=len(rows), landmarks=points, skipped=(),
+                        levels={level: part.images(level, rows) for level in plan.levels})

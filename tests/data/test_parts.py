@@ -1,0 +1,102 @@
+"""Datasets made in parts are what they would have been in one piece."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from progan.data.parts import Part, merge, part_of
+from progan.data.source import ImageSource, Sample, UnreadableImage
+from progan.data.writer import write_dataset
+from progan.errors import UserError
+
+
+def source_of(count: int, bad: frozenset[int] = frozenset()) -> ImageSource:
+    """Noise with labels and landmarks, some of it unreadable."""
+    def read(row: int) -> Sample:
+        if row in bad:
+            raise UnreadableImage(f"{row}.png", "it is bad")
+        random = np.random.RandomState(row)
+        return Sample(random.randint(0, 256, (8, 8, 3)).astype(np.uint8),
+                      random.rand(5, 2).astype(np.float32))
+
+    return ImageSource(
+        description="noise", resolution=8, channels=3, count=count, read=read, has_landmarks=True,
+        labels=np.arange(count) % 3, label_names=("a", "b", "c"))
+
+
+def make_parts(source: ImageSource, dest: Path, total: int, **how: object) -> None:
+    for number in range(1, total + 1):
+        part = Part(number, total)
+        write_dataset(part_of(source, part), part.folder(dest), on_error="skip", **how)
+
+
+@settings(max_examples=20, deadline=None)
+@given(count=st.integers(12, 40), total=st.integers(1, 4),
+       bad=st.frozensets(st.integers(3, 40), max_size=4))
+def test_parts_make_the_whole(count: int, total: int, bad: frozenset[int]) -> None:
+    source = source_of(count, bad)
+    with tempfile.TemporaryDirectory() as folder:
+        whole, dest = Path(folder, "whole", "d"), Path(folder, "parts", "d")
+        write_dataset(source, whole, on_error="skip")
+        dest.parent.mkdir()
+        make_parts(source, dest, total)
+        merge(dest)
+        for path in whole.iterdir():
+            assert (dest / path.name).read_bytes() == path.read_bytes(), path.name
+        assert len(list(dest.iterdir())) == len(list(whole.iterdir()))
+
+
+@given(count=st.integers(0, 10**9), total=st.integers(1, 50))
+def test_parts_are_disjoint_complete_and_even(count: int, total: int) -> None:
+    ranges = [Part(number, total).rows(count) for number in range(1, total + 1)]
+    assert ranges[0].start == 0 and ranges[-1].stop == count
+    assert all(one.stop == other.start for one, other in zip(ranges, ranges[1:], strict=False))
+    assert max(map(len, ranges)) - min(map(len, ranges)) <= 1
+
+
+def test_held_out_images_stay_held_out(tmp_path: Path) -> None:
+    make_parts(source_of(40), tmp_path / "d", 2, holdout=0.2)
+    info = merge(tmp_path / "d")
+    assert info.holdout_count == 8
+    rows = np.load(tmp_path / "d" / "holdout.npy")
+    assert (rows < 20).sum() == 4 and (np.diff(rows) > 0).all()
+
+
+def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    dest = tmp_path / "d"
+    with pytest.raises(UserError, match="There are no parts beside"):
+        merge(dest)
+    make_parts(source_of(40), dest, 3)
+    second = Part(2, 3).folder(dest)
+    second.rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="1 of the 3 parts .* missing .*: d.part-2-of-3. Make"):
+        merge(dest)
+    write_dataset(part_of(source_of(40), Part(2, 3)), second, options={"crop": "pad"})
+    with pytest.raises(UserError, match="part-2-of-3 is of another dataset .*its options is"):
+        merge(dest)
+    assert not dest.exists()
+
+
+def test_damaged_parts_are_refused(tmp_path: Path) -> None:
+    dest = tmp_path / "d"
+    make_parts(source_of(40), dest, 2)
+    level = np.load(Part(1, 2).folder(dest) / "level-03.npy", mmap_mode="r+")
+    level[0, 0, 0, 0] ^= 1
+    level.flush()
+    with pytest.raises(UserError, match="part-1-of-2: level-03.npy has other content"):
+        merge(dest)
+    assert not dest.exists()
+
+
+@pytest.mark.parametrize("text", ["3", "0/4", "5/4", "a/b", "1/", "-1/3", "1/3/4"])
+def test_what_is_no_part_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="is not a part such as 3/10"):
+        Part.parse(text)
+
+
+def test_parts_are_named_in_order() -> None:
+    assert Part.parse("3/10").folder(Path("x/d")) == Path("x/d.part-03-of-10")
