@@ -228,7 +228,7 @@ def test_precision_and_recall_equal_numpy():
 
 def test_without_torch_fidelity_the_metrics_say_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
-    with pytest.raises(UserError, match=r"pip install 'progan\[fid\]'"):
+    with pytest.raises(UserError, match=r"pip install torch-fidelity"):
         fidelity.require(Size(32, 32, 3), 100)
 
 
