@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,45 @@ class ShardWriter:
     def close(self) -> None:
         for writer in self._writers:
             writer.close()
+
+
+class WebpWriter:
+    """Writes images of any length one after the other, and where each begins.
+
+    Args:
+        planned: An array of bytes, long enough for all, and one of the numbers of bytes before
+            each image, and at last of all.
+        num_rows: How many images of an interrupted attempt to keep.
+    """
+
+    def __init__(
+        self, directory: Path, planned: tuple[ArrayFile, ...], num_rows: int = 0
+    ) -> None:
+        data, offsets = planned
+        kept = np.load(directory / offsets.name, mmap_mode="r")[:num_rows + 1] if num_rows else [0]
+        self.num_bytes = int(kept[-1])
+        self._data = RowWriter(directory, data, self.num_bytes)
+        self._offsets = RowWriter(directory, offsets, num_rows + 1 if num_rows else 0)
+        if not num_rows:
+            self._offsets.append(np.zeros(1, np.int64))
+
+    def append(self, files: Sequence[bytes]) -> None:
+        """Write the bytes of some images."""
+        ends = self.num_bytes + np.cumsum([len(file) for file in files])
+        self._data.append(np.frombuffer(b"".join(files), np.uint8))
+        self._offsets.append(ends)
+        self.num_bytes = int(ends[-1])
+
+    def finish(self, final: tuple[ArrayFile, ...]) -> dict[str, str]:
+        """Close both files under their final names; return name -> SHA-256."""
+        return {file.name: writer.finish(file.name)
+                for file, writer in zip(final, (self._data, self._offsets), strict=True)}
+
+    def flush(self) -> None:
+        """Wait until the disk has all images."""
+        self._data.flush()
+        self._offsets.flush()
+
+    def close(self) -> None:
+        self._data.close()
+        self._offsets.close()

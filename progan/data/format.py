@@ -59,6 +59,7 @@ class DatasetInfo:
         channels: 1 grey, 3 RGB, 4 RGBA.
         count: Number of images, at least 1.
         rows_per_shard: Images in each file of a level; all of them when it is one file.
+        webp_bytes: For each level that is compressed, how many bytes its images take together.
         label_names: Names of the classes by index; empty without labels.
         has_landmarks: Five points for each image are stored.
         holdout_count: How many images training leaves out, fewer than `count`.
@@ -76,6 +77,7 @@ class DatasetInfo:
     label_names: tuple[str, ...] = ()
     has_landmarks: bool = False
     holdout_count: int = 0
+    webp_bytes: Mapping[int, int] = field(default_factory=dict)
     source: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     skipped: tuple[Skipped, ...] = ()
@@ -98,6 +100,9 @@ class DatasetInfo:
         if tuple(self.rows_per_shard) != tuple(self.levels) or min(
                 self.rows_per_shard.values()) < 1:
             raise ValueError(f"rows_per_shard {dict(self.rows_per_shard)} does not fit the levels")
+        if not set(self.webp_bytes) <= set(self.levels) or min(self.webp_bytes.values(), default=0
+                                                               ) < 0:
+            raise ValueError(f"webp_bytes {dict(self.webp_bytes)} does not fit the levels")
         if self.count > MOST_SHARDS * min(self.rows_per_shard.values()):
             raise ValueError(f"{self.count} images do not fit rows_per_shard")
 
@@ -113,7 +118,11 @@ class DatasetInfo:
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     def level_files(self, level: int) -> tuple[ArrayFile, ...]:
-        """The files of one level in the order of their rows."""
+        """The files of one level in the order of their rows; if it is compressed, all bytes and
+        where each image begins."""
+        if level in self.webp_bytes:
+            return (ArrayFile(f"level-{level:02d}.webp.npy", (self.webp_bytes[level],), "|u1"),
+                    ArrayFile(f"level-{level:02d}.offsets.npy", (self.count + 1,), "<i8"))
         rows, shape = self.rows_per_shard[level], (2**level, 2**level, self.channels)
         if rows >= self.count:
             return (ArrayFile(f"level-{level:02d}.npy", (self.count, *shape), "|u1"),)
@@ -149,6 +158,8 @@ class DatasetInfo:
         fields["skipped"] = tuple(Skipped(path, reason) for path, reason in fields["skipped"])
         fields["rows_per_shard"] = {
             int(level): int(rows) for level, rows in fields["rows_per_shard"].items()}
+        fields["webp_bytes"] = {
+            int(level): int(size) for level, size in fields.get("webp_bytes", {}).items()}
         return cls(**fields)
 
 

@@ -28,6 +28,7 @@ from progan.runtime.files import (
     write_atomically,
 )
 
+COMMON = ("resolution", "channels", "label_names", "has_landmarks", "source", "options")
 _CHUNK_BYTES = 64 * 2**20  # of one level
 
 
@@ -130,7 +131,7 @@ def _joined(dest: Path, infos: list[DatasetInfo]) -> DatasetInfo:
     """What the whole dataset is; its arrays have no checksums yet."""
     first = infos[0]
     for info, path in zip(infos, _folders(dest), strict=True):
-        for name in ("resolution", "channels", "label_names", "has_landmarks", "source", "options"):
+        for name in COMMON:
             if getattr(info, name) != getattr(first, name):
                 raise UserError(f"{path} is of another dataset than the first part: its {name} is "
                                 f"{getattr(info, name)!r}, not {getattr(first, name)!r}. Make the "
@@ -140,6 +141,8 @@ def _joined(dest: Path, infos: list[DatasetInfo]) -> DatasetInfo:
         first, name=dest.name, count=count, checksums={},
         rows_per_shard=rows_per_shard(first.resolution, first.channels, count, MAX_SHARD_BYTES),
         holdout_count=sum(info.holdout_count for info in infos),
+        webp_bytes={level: sum(info.webp_bytes[level] for info in infos)
+                    for level in first.webp_bytes},
         skipped=tuple(item for info in infos for item in info.skipped))
 
 
@@ -152,4 +155,6 @@ def _chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[Chunk]:
                 part.landmarks(rows) if plan.has_landmarks
                 else np.empty((0, *LANDMARK_SHAPE), np.float32))
             yield Chunk(num_asked=len(rows), landmarks=points, skipped=(),
-                        levels={level: part.images(level, rows) for level in plan.levels})
+                        levels={level: part.images(level, rows) for level in plan.levels
+                                if level not in plan.webp_bytes},
+                        webp={level: part.encoded(level, rows) for level in plan.webp_bytes})

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from progan.data.codec import all_decoded
 from progan.data.format import (
     HOLDOUT_FILE,
     LABELS_FILE,
@@ -98,6 +99,8 @@ class Dataset:
         Rows may repeat and come in any order; IndexError if one is outside.
         """
         rows = self._inside(rows)
+        if level in self.info.webp_bytes:
+            return self._decoded(level, rows)
         files, per_shard = self.info.level_files(level), self.info.rows_per_shard[level]
         if len(files) == 1:
             return self._map(files[0].name)[rows].astype(np.uint8, copy=False)
@@ -107,6 +110,23 @@ class Dataset:
             places = shards == shard
             images[places] = self._map(files[shard].name)[rows[places] - shard * per_shard]
         return images
+
+    def _decoded(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
+        images = np.empty((len(rows), 2**level, 2**level, self.channels), dtype=np.uint8)
+        try:
+            for place, image in enumerate(all_decoded(self.encoded(level, rows), self.channels)):
+                images[place] = image
+        except (OSError, ValueError) as error:
+            raise UserError(f"Compressed images of {self.path} are damaged ({error}). Find out which "
+                            f"files with dataset_tool.py verify {self.path}.") from error
+        return images
+
+    def encoded(self, level: int, rows: Rows) -> list[bytes]:
+        """Return images of a compressed level as they are stored: rows [n] -> n WebP files."""
+        rows = self._inside(rows)
+        files = self.info.level_files(level)
+        data, offsets = (self._map(file.name) for file in files)
+        return [data[offsets[row]:offsets[row + 1]].tobytes() for row in rows]
 
     def labels(self, rows: Rows) -> npt.NDArray[np.int64]:
         """Return class indices: rows [n] -> int64 [n]; ValueError without labels."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from progan.data.codec import encoded
 from progan.data.dataset_arrays import Chunk, DatasetArrays
 from progan.data.format import (
     INFO_FILE,
@@ -33,13 +34,15 @@ from progan.runtime.files import clear, growing_directory, require_free_space, w
 
 _CHUNK_BYTES = 8 * 2**20  # of images that one worker holds at a time
 _CHUNK_ROWS = 64
+_WEBP_HEADER_BYTES = 1 << 12
+COMPRESSED_FROM = 8  # level: all below together are an eighth of the first one
 JOURNAL_SECONDS = 5.0  # of work, at most, are lost where a machine stops
 
 
 def write_dataset(
     source: ImageSource, dest: Path, *, options: Mapping[str, Any] | None = None,
     workers: int = 1, on_error: OnError = "stop", holdout: float = 0.0, seed: int = 0,
-    max_shard_bytes: int = MAX_SHARD_BYTES,
+    compress: bool = False, max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> DatasetInfo:
     """Write the images of `source` to the new folder `dest` and return what was written.
 
@@ -51,6 +54,7 @@ def write_dataset(
         on_error: 'stop' after all images if some are unreadable, or 'skip' and list them.
         holdout: Fraction of the images written that training leaves out, in [0, 1).
         seed: Draws which ones.
+        compress: Store the levels above 128x128 as lossless WebP.
         max_shard_bytes: No array file of a level becomes larger than this.
 
     Raises:
@@ -58,13 +62,15 @@ def write_dataset(
             or something else was interrupted in this place.
     """
     plan = _planned(source, dest.resolve().name, options or {}, holdout, max_shard_bytes)
+    plan = _compressed(plan) if compress else plan
     job = job_of(plan, {"on_error": on_error, "seed": seed, "source": source.identity})
     try:
         with growing_directory(dest) as directory:
             arrays, journal = _begun(directory, plan, job)
             with closing(arrays):
                 _require_room(dest, plan, journal)
-                journal = _write_images(source, arrays, directory, journal, workers, on_error)
+                journal = _write_images(
+                    source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes))
                 return _finished(source, arrays, directory, plan, journal, holdout, seed)
     except OtherJob as error:
         raise UserError(f"There is an unfinished dataset in {error}, which was to become another "
@@ -84,11 +90,11 @@ def _begun(directory: Path, plan: DatasetInfo, job: str) -> tuple[DatasetArrays,
 
 def _write_images(
     source: ImageSource, arrays: DatasetArrays, directory: Path, journal: Journal, workers: int,
-    on_error: OnError,
+    on_error: OnError, compressed: set[int],
 ) -> Journal:
     """Write all images that the journal lacks, and return the journal of all."""
     kept, written = journal, time.monotonic()
-    with (closing(_chunks(source, workers, journal.asked)) as chunks,
+    with (closing(_chunks(source, workers, journal.asked, compressed)) as chunks,
           tqdm(total=source.count, initial=journal.asked, unit="img", desc=directory.name[1:-8],
                disable=None) as progress):
         try:
@@ -139,6 +145,7 @@ def _finished(
     if source.labels is not None:
         arrays.labels.append(np.delete(source.labels, [number for number, _ in journal.skipped]))
     arrays.holdout.append(holdout_rows(info.holdout_count, info.count, seed))
+    info = replace(info, webp_bytes=arrays.webp_bytes())
     info = replace(info, checksums=arrays.finish(info))
     write_atomically(directory / INFO_FILE, info.to_json())
     remove_journal(directory)
@@ -169,6 +176,13 @@ def _planned(
     )
 
 
+def _compressed(plan: DatasetInfo) -> DatasetInfo:
+    """The same with compressed levels; nobody knows their size yet, but none becomes so large."""
+    most = {level: plan.count * (5 * 4**level * plan.channels // 4 + _WEBP_HEADER_BYTES)
+            for level in plan.levels if level >= COMPRESSED_FROM}
+    return replace(plan, webp_bytes=most)
+
+
 def _with_count(
     plan: DatasetInfo, count: int, holdout: float, skipped: tuple[Skipped, ...]
 ) -> DatasetInfo:
@@ -177,13 +191,15 @@ def _with_count(
                    rows_per_shard=fewer, skipped=skipped)
 
 
-def _chunks(source: ImageSource, workers: int, first: int) -> Generator[Chunk]:
+def _chunks(
+    source: ImageSource, workers: int, first: int, compressed: set[int]
+) -> Generator[Chunk]:
     """Yield the images from number `first` on in order, read by the workers some chunks ahead."""
     rows = _chunk_rows(source, workers)
     ranges = [range(start, min(start + rows, source.count))
               for start in range(first, source.count, rows)]
     with worker_pool(workers, in_processes=source.in_processes) as pool:
-        yield from in_order(pool, _Job(source.read), ranges, ahead=2 * workers)
+        yield from in_order(pool, _Job(source.read, compressed), ranges, ahead=2 * workers)
 
 
 def _chunk_rows(source: ImageSource, workers: int) -> int:
@@ -197,6 +213,7 @@ class _Job:
     """Reads a range of images and shrinks them; picklable if `read` is."""
 
     read: Callable[[int], Sample]
+    compressed: set[int]  # levels
 
     def __call__(self, rows: range) -> Chunk:
         samples, skipped = [], []
@@ -205,10 +222,14 @@ class _Job:
                 samples.append(self.read(row))
             except UnreadableImage as error:
                 skipped.append((row, Skipped(error.path, error.reason)))
+        levels = pyramid(np.stack([item.image for item in samples])) if samples else {}
         points = [item.landmarks for item in samples if item.landmarks is not None]
         return Chunk(
             num_asked=len(rows),
-            levels=pyramid(np.stack([item.image for item in samples])) if samples else {},
+            levels={level: images for level, images in levels.items()
+                    if level not in self.compressed},
+            webp={level: [encoded(image) for image in images]
+                  for level, images in levels.items() if level in self.compressed},
             landmarks=np.array(points, dtype=np.float32).reshape(-1, *LANDMARK_SHAPE),
             skipped=tuple(skipped),
         )

@@ -28,6 +28,11 @@ def source_of(count: int, bad: frozenset[int] = frozenset()) -> ImageSource:
         labels=np.arange(count) % 3, label_names=("a", "b", "c"))
 
 
+@pytest.fixture(autouse=True)
+def _compress_small_images_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("progan.data.writer.COMPRESSED_FROM", 3)
+
+
 def make_parts(source: ImageSource, dest: Path, total: int, **how: object) -> None:
     for number in range(1, total + 1):
         part = Part(number, total)
@@ -36,14 +41,16 @@ def make_parts(source: ImageSource, dest: Path, total: int, **how: object) -> No
 
 @settings(max_examples=20, deadline=None)
 @given(count=st.integers(12, 40), total=st.integers(1, 4),
-       bad=st.frozensets(st.integers(3, 40), max_size=4))
-def test_parts_make_the_whole(count: int, total: int, bad: frozenset[int]) -> None:
+       bad=st.frozensets(st.integers(3, 40), max_size=4), compress=st.booleans())
+def test_parts_make_the_whole(
+    count: int, total: int, bad: frozenset[int], compress: bool
+) -> None:
     source = source_of(count, bad)
     with tempfile.TemporaryDirectory() as folder:
         whole, dest = Path(folder, "whole", "d"), Path(folder, "parts", "d")
-        write_dataset(source, whole, on_error="skip")
+        write_dataset(source, whole, on_error="skip", compress=compress)
         dest.parent.mkdir()
-        make_parts(source, dest, total)
+        make_parts(source, dest, total, compress=compress)
         merge(dest)
         for path in whole.iterdir():
             assert (dest / path.name).read_bytes() == path.read_bytes(), path.name

@@ -217,12 +217,13 @@ def files_of(path: Path) -> dict[str, bytes]:
 
 @settings(max_examples=25, deadline=None)
 @given(stops=st.lists(st.integers(0, 59), min_size=1, max_size=4), shard=st.integers(200, 3000),
-       bad=st.frozensets(st.integers(0, 59), max_size=8), landmarks=st.booleans())
+       bad=st.frozensets(st.integers(0, 59), max_size=8), landmarks=st.booleans(),
+       compress=st.booleans())
 def test_what_was_interrupted_is_continued_to_the_same_bytes(
-    stops: list[int], shard: int, bad: frozenset[int], landmarks: bool
+    stops: list[int], shard: int, bad: frozenset[int], landmarks: bool, compress: bool
 ) -> None:
     source = source_of(60, bad=bad, landmarks=landmarks)
-    how = {"on_error": "skip", "holdout": 0.1, "max_shard_bytes": shard}
+    how = {"on_error": "skip", "holdout": 0.1, "max_shard_bytes": shard, "compress": compress}
     with tempfile.TemporaryDirectory() as folder:
         whole, other = Path(folder, "a", "d"), Path(folder, "b", "d")
         write_dataset(source, whole, **how)
@@ -232,6 +233,43 @@ def test_what_was_interrupted_is_continued_to_the_same_bytes(
         write_dataset(source, other, workers=2, **how)
         assert files_of(other) == files_of(whole)
         assert [path.name for path in other.parent.iterdir()] == ["d"]
+
+
+@pytest.fixture(autouse=True)
+def _compress_small_images_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("progan.data.writer.COMPRESSED_FROM", 3)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_compressed_levels_hold_the_same_images(tmp_path: Path, channels: int) -> None:
+    source = source_of(30, channels=channels, resolution=16)
+    plain, small = (write_dataset(source, tmp_path / name, compress=name == "small")
+                    for name in ("plain", "small"))
+    assert set(small.webp_bytes) == {3, 4} and not plain.webp_bytes
+    require_consistent(tmp_path / "small", list(range(30)), 16, channels)
+    dataset = Dataset.open(tmp_path / "small")
+    rows = np.array([29, 0, 0, 7])
+    np.testing.assert_array_equal(dataset.images(4, rows),
+                                  Dataset.open(tmp_path / "plain").images(4, rows))
+    assert dataset.images(4, rows[:0]).shape == (0, 16, 16, channels)
+    assert DatasetInfo.from_json(small.to_json()) == small
+
+
+def test_damage_to_compressed_images_is_named(tmp_path: Path) -> None:
+    write_dataset(source_of(4), tmp_path / "d", compress=True)
+    data = np.load(tmp_path / "d" / "level-03.webp.npy", mmap_mode="r+")
+    data[:40] = 0
+    data.flush()
+    with pytest.raises(UserError, match="Compressed images of .* are damaged .*verify"):
+        Dataset.open(tmp_path / "d").images(3, np.arange(4))
+
+
+def test_opaque_and_clear_pixels_keep_their_colours(tmp_path: Path) -> None:
+    images = np.random.RandomState(0).randint(0, 256, (4, 8, 8, 4)).astype(np.uint8)
+    images[0, ..., 3], images[1, ..., 3] = 255, 0
+    write_dataset(replace(source_of(4, channels=4), read=lambda row: Sample(images[row])),
+                  tmp_path / "d", compress=True)
+    np.testing.assert_array_equal(Dataset.open(tmp_path / "d").images(3, np.arange(4)), images)
 
 
 def test_images_that_were_written_are_not_read_again(tmp_path: Path) -> None:
