@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from progan.cli.dataset_create import CREATE_COMMANDS
+from progan.cli.dataset_known import KNOWN_COMMANDS
+from progan.cli.dataset_stored import STORED_COMMANDS
 from progan.config import level_of
 from progan.door import PATH, DoorGroup
 from progan.errors import UserError
@@ -15,7 +17,7 @@ def main() -> None:
     """Make datasets for train.py, look at them, and check them."""
 
 
-for _command in CREATE_COMMANDS:
+for _command in (*CREATE_COMMANDS, *KNOWN_COMMANDS, *STORED_COMMANDS):
     main.add_command(_command)
 
 

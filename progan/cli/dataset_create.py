@@ -1,4 +1,4 @@
-"""The create-… commands of dataset_tool.py."""
+"""dataset_tool.py create-…: what these commands share, and those of any images and of none."""
 
 import os
 import time
@@ -53,6 +53,27 @@ def source_options(what: str) -> Callable[[F], F]:
     return decorate
 
 
+def write(
+    source: "ImageSource", dest: Path, workers: int, options: dict[str, Any],
+    on_error: Any = "stop",
+) -> None:
+    """Write the dataset with its options recorded, and say what was written and left out."""
+    from progan.data.importers.preflight import listed
+    from progan.data.writer import write_dataset
+
+    start = time.monotonic()
+    recorded = {name: str(value) if isinstance(value, Path) else value
+                for name, value in sorted(options.items())}
+    info = write_dataset(source, dest, options=recorded, workers=workers, on_error=on_error,
+                         holdout=options["holdout"], seed=options["seed"] or 0)
+    seconds = time.monotonic() - start
+    if info.skipped:
+        click.echo(f"{len(info.skipped)} images were left out:\n{listed(info.skipped)}", err=True)
+    size = human_bytes(sum(file.num_bytes for file in info.array_files()))
+    click.echo(f"{dest}: {info.count:,} images {info.resolution}x{info.resolution}x{info.channels}"
+               f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s).")
+
+
 @click.command("create-from-images", cls=Door)
 @source_options("Folder, with all folders in it, or zip file.")
 @click.option("--resolution", type=int, help="Side of the images in pixels, a power of two from 4 "
@@ -81,40 +102,8 @@ def create_from_images(
     from progan.data.importers.images import ImageOptions, import_images
 
     images = import_images(source, ImageOptions(**options), click.echo)
-    recorded = {"source": str(source), **dict(sorted({**options, "holdout": holdout}.items()))}
-    _write(images, dest, workers, recorded, options["on_error"])
-
-
-@click.command("create-mnist", cls=Door)
-@source_options("Folder with train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz.")
-@workers_option
-def create_mnist(
-    source: Path, dest: Path, max_images: int | None, seed: int | None, holdout: float,
-    workers: int,
-) -> None:
-    """Make a dataset of MNIST, 32x32 grey with labels."""
-    require_vacant(dest)
-    from progan.data.importers.mnist import import_mnist
-
-    images = import_mnist(source, max_images=max_images, seed=seed)
-    options = {"source": str(source), "max_images": max_images, "seed": seed, "holdout": holdout}
-    _write(images, dest, workers, options)
-
-
-@click.command("create-cifar10", cls=Door)
-@source_options("Folder cifar-10-batches-py or file cifar-10-python.tar.gz.")
-@workers_option
-def create_cifar10(
-    source: Path, dest: Path, max_images: int | None, seed: int | None, holdout: float,
-    workers: int,
-) -> None:
-    """Make a dataset of CIFAR-10, 32x32 RGB with labels."""
-    require_vacant(dest)
-    from progan.data.importers.cifar10 import import_cifar10
-
-    images = import_cifar10(source, max_images=max_images, seed=seed)
-    options = {"source": str(source), "max_images": max_images, "seed": seed, "holdout": holdout}
-    _write(images, dest, workers, options)
+    write(images, dest, workers, {"source": source, **options, "holdout": holdout},
+          options["on_error"])
 
 
 @click.command("create-demo", cls=Door)
@@ -138,27 +127,8 @@ def create_demo(
     from progan.data.importers.demo import import_demo
 
     images = import_demo(resolution=resolution, num_images=num_images, seed=seed)
-    options = {"resolution": resolution, "num_images": num_images, "seed": seed,
-               "holdout": holdout}
-    _write(images, dest, workers, options)
+    write(images, dest, workers, {"resolution": resolution, "num_images": num_images, "seed": seed,
+                                  "holdout": holdout})
 
 
-CREATE_COMMANDS = (create_from_images, create_mnist, create_cifar10, create_demo)
-
-
-def _write(
-    source: "ImageSource", dest: Path, workers: int, options: dict[str, Any],
-    on_error: Any = "stop",
-) -> None:
-    from progan.data.importers.preflight import listed
-    from progan.data.writer import write_dataset
-
-    start = time.monotonic()
-    info = write_dataset(source, dest, options=options, workers=workers, on_error=on_error,
-                         holdout=options["holdout"], seed=options["seed"] or 0)
-    seconds = time.monotonic() - start
-    if info.skipped:
-        click.echo(f"{len(info.skipped)} images were left out:\n{listed(info.skipped)}", err=True)
-    size = human_bytes(sum(file.num_bytes for file in info.array_files()))
-    click.echo(f"{dest}: {info.count:,} images {info.resolution}x{info.resolution}x{info.channels}"
-               f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s).")
+CREATE_COMMANDS = (create_from_images, create_demo)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from progan.config import require_resolution
-from progan.data.importers.labels import FolderLabels, folder_labels
+from progan.data.importers.labels import Labels, folder_labels
 from progan.data.importers.pixels import Crop, Filter, decoded, pixels
 from progan.data.importers.preflight import (
     Header,
@@ -102,9 +102,9 @@ def _resolution(headers: Sequence[Header], options: ImageOptions, say: Say) -> i
 
 def _labels(
     headers: Sequence[Header], all_paths: Sequence[str], options: ImageOptions, say: Say
-) -> FolderLabels:
+) -> Labels:
     if options.labels == "none":
-        return FolderLabels(None, ())
+        return Labels(None, ())
     found = folder_labels([header.path for header in headers], all_paths)
     if found.labels is not None:
         num_used = len(set(found.labels.tolist()))
