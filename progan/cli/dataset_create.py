@@ -39,6 +39,16 @@ holdout_option = click.option("--holdout", type=float, default=0.0, show_default
                                    "with. They are drawn with --seed, or with seed 0.")
 
 
+def resolution_option(default: int) -> Callable[[F], F]:
+    return click.option("--resolution", type=int, default=default, show_default=True,
+                        help="Side of the images in pixels, a power of two from 4 to 1024.")
+
+
+def resize_filter_option(default: str) -> Callable[[F], F]:
+    return click.option("--resize-filter", type=click.Choice(["lanczos", "box"]), default=default,
+                        show_default=True, help="How images are resized.")
+
+
 def source_options(what: str) -> Callable[[F], F]:
     """Options of a command that reads images from `what`."""
     def decorate(command: F) -> F:
@@ -81,8 +91,7 @@ def write(
 @click.option("--crop", type=click.Choice(["center", "pad", "stretch"]), default="center",
               show_default=True, help="How images become square: cut out the middle, add black "
                                       "borders, or distort.")
-@click.option("--resize-filter", type=click.Choice(["lanczos", "box"]), default="lanczos",
-              show_default=True, help="How images are resized.")
+@resize_filter_option("lanczos")
 @click.option("--channels", type=click.Choice(["1", "3", "4"]), callback=lambda _, __, text: (
               int(text) if text else None), help="Convert all images to grey (1), RGB (3) or RGBA "
               "(4); needed only if they differ.")
@@ -108,8 +117,7 @@ def create_from_images(
 
 @click.command("create-demo", cls=Door)
 @dest_option
-@click.option("--resolution", type=int, default=64, show_default=True,
-              help="Side of the images in pixels, a power of two from 4 to 1024.")
+@resolution_option(64)
 @click.option("--num-images", type=click.IntRange(min=1), default=10000, show_default=True,
               help="How many portraits to draw.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,

@@ -8,6 +8,9 @@ import click
 from progan.cli.dataset_create import (
     dest_option,
     holdout_option,
+    on_error_option,
+    resize_filter_option,
+    resolution_option,
     source_options,
     workers_option,
     write,
@@ -88,4 +91,62 @@ def create_svhn(source: Path, dest: Path, holdout: float, workers: int, **taken:
     write(images, dest, workers, {"source": source, **taken, "holdout": holdout})
 
 
-KNOWN_COMMANDS = (create_mnist, create_mnist_rgb, create_cifar10, create_cifar100, create_svhn)
+@click.command("create-celeba", cls=Door)
+@source_options("Folder img_align_celeba, its zip file, or a folder that has one of them.")
+@click.option("--cx", type=click.IntRange(64, 114), default=89, show_default=True,
+              help="Middle of the crop, in pixels from the left.")
+@click.option("--cy", type=click.IntRange(64, 154), default=121, show_default=True,
+              help="Middle of the crop, in pixels from the top.")
+@workers_option
+@on_error_option
+def create_celeba(source: Path, dest: Path, holdout: float, workers: int, **options: Any) -> None:
+    """Make a dataset of aligned CelebA, faces cut to 128x128 RGB."""
+    require_vacant(dest)
+    from progan.data.importers.celeba import import_celeba
+
+    images = import_celeba(source, click.echo, **options)
+    write(images, dest, workers, {"source": source, **options, "holdout": holdout},
+          options["on_error"])
+
+
+@click.command("create-lsun", cls=Door)
+@source_options("Folder of one category, such as bedroom_train_lmdb, with its data.mdb.")
+@resolution_option(256)
+@resize_filter_option("lanczos")
+@workers_option
+@on_error_option
+def create_lsun(
+    source: Path, dest: Path, holdout: float, workers: int, on_error: str, **options: Any
+) -> None:
+    """Make a dataset of one category of LSUN, the middle of each photograph.
+
+    It needs the package lmdb: pip install "progan[lsun]".
+    """
+    require_vacant(dest)
+    from progan.data.importers.lsun import import_lsun
+
+    images = import_lsun(source, **options)
+    recorded = {"source": source, **options, "holdout": holdout, "on_error": on_error}
+    write(images, dest, workers, recorded, on_error)
+
+
+@click.command("create-cub200", cls=Door)
+@source_options("Folder CUB_200_2011, unpacked.")
+@resolution_option(64)
+@click.option("--padding", type=click.FloatRange(0, 1), default=0.25, show_default=True,
+              help="How much larger than its bounding box a bird is cut out.")
+@resize_filter_option("box")
+@workers_option
+@on_error_option
+def create_cub200(source: Path, dest: Path, holdout: float, workers: int, **options: Any) -> None:
+    """Make a dataset of Caltech-UCSD Birds 2011, cut out by their bounding boxes, with labels."""
+    require_vacant(dest)
+    from progan.data.importers.cub200 import import_cub200
+
+    images = import_cub200(source, **options)
+    write(images, dest, workers, {"source": source, **options, "holdout": holdout},
+          options["on_error"])
+
+
+KNOWN_COMMANDS = (create_mnist, create_mnist_rgb, create_cifar10, create_cifar100, create_svhn,
+                  create_celeba, create_lsun, create_cub200)

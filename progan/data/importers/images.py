@@ -12,10 +12,8 @@ from progan.data.importers.preflight import (
     Header,
     common_channels,
     fitting_resolution,
-    listed,
     num_enlarged,
-    read_headers,
-    require_readable,
+    readable_headers,
 )
 from progan.data.importers.tree import Tree, open_tree
 from progan.data.source import ImageSource, OnError, Sample, chosen
@@ -53,12 +51,7 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
     if num_others:
         say(f"{num_others} files that are not images are ignored.")
     taken = [paths[row] for row in chosen(len(paths), options.max_images, options.seed)]
-    headers, unreadable = read_headers(tree, taken)
-    if options.on_error == "stop":
-        require_readable(source, len(taken), unreadable)
-    if not headers:
-        raise UserError(f"None of the {len(taken)} images in {source} can be read:\n"
-                        f"{listed(unreadable)}")
+    headers, unreadable = readable_headers(source, tree, taken, options.on_error)
     labels = _labels(headers, paths, options, say)
     resolution = _resolution(headers, options, say)
     reader = _Reader(tree, tuple(header.path for header in headers), resolution,

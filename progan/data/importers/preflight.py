@@ -1,6 +1,6 @@
 """Look at the header of every image before anything is written, and say all that is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from progan.config import MAX_LEVEL, MIN_LEVEL, level_of
 from progan.data.format import Skipped
 from progan.data.importers.pixels import Crop, native_channels, opened
 from progan.data.importers.tree import Tree
-from progan.data.source import UnreadableImage
+from progan.data.source import OnError, UnreadableImage
 from progan.errors import UserError
 
 _KINDS = {1: "grey (1 channel)", 3: "colour (3 channels)", 4: "with transparency (4 channels)"}
@@ -37,6 +37,29 @@ def read_headers(tree: Tree, paths: Sequence[str]) -> tuple[list[Header], list[S
                 headers.append(Header(path, picture.width, picture.height, channels))
         except UnreadableImage as error:
             unreadable.append(Skipped(error.path, error.reason))
+    return headers, unreadable
+
+
+def readable_headers(
+    source: Path, tree: Tree, paths: Sequence[str], on_error: OnError,
+    fault: Callable[[Header], str] = lambda header: "",
+) -> tuple[list[Header], list[Skipped]]:
+    """Return the headers of all images that can be used, and the others.
+
+    Args:
+        fault: Says what is wrong with an image; '' if nothing.
+
+    Raises:
+        UserError: Some cannot be used, and errors are to stop; or none can.
+    """
+    headers, unreadable = read_headers(tree, paths)
+    unreadable += [Skipped(header.path, reason) for header in headers if (reason := fault(header))]
+    if on_error == "stop":
+        require_readable(source, len(paths), unreadable)
+    headers = [header for header in headers if not fault(header)]
+    if not headers:
+        raise UserError(f"None of the {len(paths)} images in {source} can be read:\n"
+                        f"{listed(unreadable)}")
     return headers, unreadable
 
 
