@@ -26,4 +26,42 @@ def create_from_tfrecords(
     write(images, dest, workers, options, on_error)
 
 
-STORED_COMMANDS = (create_from_tfrecords,)
+@click.command("create-from-hdf5", cls=Door)
+@source_options("File of HDF5; labels are taken from NAME-labels.npy beside it, if it is there.")
+@click.option("--key", metavar="NAME", help="Images to take, uint8 in NCHW, NHWC or NHW; the "
+              "largest of data4x4, data8x8 and so on if not given.")
+@click.option("--labels-key", metavar="NAME", help="Labels to take, of the same file.")
+@workers_option
+@on_error_option
+def create_from_hdf5(
+    source: Path, dest: Path, holdout: float, workers: int, on_error: str, **options: Any
+) -> None:
+    """Make a dataset of images in an HDF5 file, of the official tool or any other.
+
+    It needs the package h5py: pip install "progan[hdf5]".
+    """
+    require_vacant(dest)
+    from progan.data.importers.hdf5 import import_hdf5
+
+    images = import_hdf5(source, **options)
+    recorded = {"source": source, **options, "holdout": holdout, "on_error": on_error}
+    write(images, dest, workers, recorded, on_error)
+
+
+@click.command("create-from-dataset", cls=Door)
+@source_options("Dataset made by this tool. What it holds out stays held out, unless --holdout "
+                "draws anew.")
+@click.option("--resolution", type=int, help="Highest level to take; the top one if not given.")
+@workers_option
+def create_from_dataset(
+    source: Path, dest: Path, holdout: float, workers: int, **options: Any
+) -> None:
+    """Make a dataset of the lower levels, or of a part, of another one."""
+    require_vacant(dest)
+    from progan.data.importers.dataset import import_dataset
+
+    images = import_dataset(source, **options)
+    write(images, dest, workers, {"source": source, **options, "holdout": holdout})
+
+
+STORED_COMMANDS = (create_from_tfrecords, create_from_hdf5, create_from_dataset)

@@ -1,6 +1,6 @@
 """Write a dataset from a source of images: in order, whole or not at all."""
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from progan.config import level_of
 from progan.data.arrays import ShardWriter
 from progan.data.format import (
     HOLDOUT_FILE,
@@ -64,8 +65,9 @@ def write_dataset(
                             f"{skipped[0].path}: {skipped[0].reason}.")
         if source.labels is not None:
             arrays.labels.append(source.labels[rows])
-        info = _with_count(plan, rows.size, holdout, source.skipped + skipped)
-        arrays.holdout.append(holdout_rows(info.holdout_count, info.count, seed))
+        held_out = _held_out(source, rows, holdout, seed)
+        info = _with_count(plan, rows.size, held_out.size, source.skipped + skipped)
+        arrays.holdout.append(held_out)
         info = replace(info, checksums=arrays.finish(info))
         write_atomically(directory / INFO_FILE, info.to_json())
     return info
@@ -83,17 +85,26 @@ def _planned(
         rows_per_shard=rows_per_shard(
             source.resolution, source.channels, source.count, max_shard_bytes),
         label_names=source.label_names, has_landmarks=source.has_landmarks,
-        holdout_count=holdout_size(holdout, source.count),
+        holdout_count=_held_out(source, np.arange(source.count), holdout, 0).size,
         source=source.description, options=options, skipped=source.skipped,
     )
 
 
 def _with_count(
-    plan: DatasetInfo, count: int, holdout: float, skipped: tuple[Skipped, ...]
+    plan: DatasetInfo, count: int, holdout_count: int, skipped: tuple[Skipped, ...]
 ) -> DatasetInfo:
     fewer = {level: min(rows, count) for level, rows in plan.rows_per_shard.items()}
-    return replace(plan, count=count, holdout_count=holdout_size(holdout, count),
-                   rows_per_shard=fewer, skipped=skipped)
+    return replace(plan, count=count, holdout_count=holdout_count, rows_per_shard=fewer,
+                   skipped=skipped)
+
+
+def _held_out(
+    source: ImageSource, written: npt.NDArray[np.int64], holdout: float, seed: int
+) -> npt.NDArray[np.int64]:
+    """Rows of the dataset that training leaves out: those of the source, or drawn ones."""
+    if source.held_out is not None and not holdout:
+        return np.flatnonzero(np.isin(written, source.held_out)).astype(np.int64)
+    return holdout_rows(holdout_size(holdout, written.size), written.size, seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +199,17 @@ class _Job:
         points = [item.landmarks for item in samples if item.landmarks is not None]
         return Chunk(
             num_asked=len(rows), kept=np.array(kept, dtype=np.int64),
-            levels=pyramid(np.stack([item.image for item in samples])) if samples else {},
+            levels=_levels(samples) if samples else {},
             landmarks=np.array(points, dtype=np.float32).reshape(-1, *LANDMARK_SHAPE),
             skipped=tuple(skipped),
         )
+
+
+def _levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:
+    """All levels of the samples, {level: [n,r,r,C]}."""
+    images = np.stack([item.image for item in samples])
+    if not samples[0].smaller:
+        return pyramid(images)
+    smaller = {level: np.stack([item.smaller[level] for item in samples])
+               for level in samples[0].smaller}
+    return {level_of(images.shape[1]): images, **smaller}
