@@ -88,16 +88,18 @@ def write(
 @source_options("Folder, with all folders in it, or zip file.")
 @click.option("--resolution", type=int, help="Side of the images in pixels, a power of two from 4 "
               "to 1024; if not given, the largest that no image has to be enlarged for.")
-@click.option("--crop", type=click.Choice(["center", "pad", "stretch"]), default="center",
-              show_default=True, help="How images become square: cut out the middle, add black "
-                                      "borders, or distort.")
+@click.option("--crop", type=click.Choice(["center", "pad", "stretch", "wide", "random"]),
+              default="center", show_default=True, help="How images become square: cut out the "
+              "middle, add black borders, distort, cut out a band of 16:9 and lay it on black, or "
+              "cut out a square wherever --seed puts it.")
 @resize_filter_option("lanczos")
 @click.option("--channels", type=click.Choice(["1", "3", "4"]), callback=lambda _, __, text: (
               int(text) if text else None), help="Convert all images to grey (1), RGB (3) or RGBA "
               "(4); needed only if they differ.")
-@click.option("--labels", type=click.Choice(["auto", "folders", "none"]), default="auto",
-              show_default=True, help="Class labels from the names of folders; auto: if all images "
-              "are in such folders.")
+@click.option("--labels", metavar="auto|folders|none|FILE", default="auto", show_default=True,
+              help="Class labels from the names of folders, or from a file: .csv with rows "
+              "path,label, or StyleGAN's dataset.json. auto: by a dataset.json in the root, or "
+              "else by folders if all images are in such.")
 @workers_option
 @on_error_option
 def create_from_images(

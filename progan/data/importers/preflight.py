@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from progan.config import MAX_LEVEL, MIN_LEVEL, level_of
 from progan.data.format import Skipped
-from progan.data.importers.pixels import Crop, native_channels, opened
+from progan.data.importers.pixels import Crop, band_width, native_channels, opened
 from progan.data.importers.tree import Tree
 from progan.data.source import OnError, UnreadableImage
 from progan.errors import UserError
@@ -103,5 +103,12 @@ def fitting_resolution(headers: Sequence[Header]) -> int:
 
 def num_enlarged(headers: Sequence[Header], resolution: int, crop: Crop) -> int:
     """How many images have fewer pixels than the resolution asks for."""
-    side = max if crop == "pad" else min
-    return sum(side(header.width, header.height) < resolution for header in headers)
+    return sum(_used(header.width, header.height, resolution, crop) < resolution
+               for header in headers)
+
+
+def _used(width: int, height: int, resolution: int, crop: Crop) -> int:
+    """How many px of an image become the `resolution` px of a side."""
+    if crop == "wide":
+        return band_width(width, height, resolution)
+    return max(width, height) if crop == "pad" else min(width, height)
