@@ -1,7 +1,7 @@
 """dataset_tool.py create-…: datasets that everybody knows, in their original files."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,13 +18,30 @@ from progan.cli.dataset_create import (
 from progan.door import PATH, Door
 from progan.runtime.files import require_vacant
 
+if TYPE_CHECKING:
+    from progan.data.importers.download import Known
+
+download_option = click.option("--download", is_flag=True, help="Fetch the original files into "
+                               "the folder --source first; those that are there are kept.")
+
+
+def _fetch(name: "Known", source: Path) -> None:
+    from progan.data.importers.download import download
+
+    download(name, source)
+
 
 @click.command("create-mnist", cls=Door)
 @source_options("Folder with train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz.")
+@download_option
 @workers_option
-def create_mnist(source: Path, dest: Path, holdout: float, workers: int, **taken: Any) -> None:
+def create_mnist(
+    source: Path, dest: Path, holdout: float, workers: int, download: bool, **taken: Any
+) -> None:
     """Make a dataset of MNIST, 32x32 grey with labels."""
     require_vacant(dest)
+    if download:
+        _fetch("mnist", source)
     from progan.data.importers.mnist import import_mnist
 
     images = import_mnist(source, **taken)
@@ -57,10 +74,15 @@ def create_mnist_rgb(
 
 @click.command("create-cifar10", cls=Door)
 @source_options("Folder cifar-10-batches-py or file cifar-10-python.tar.gz.")
+@download_option
 @workers_option
-def create_cifar10(source: Path, dest: Path, holdout: float, workers: int, **taken: Any) -> None:
+def create_cifar10(
+    source: Path, dest: Path, holdout: float, workers: int, download: bool, **taken: Any
+) -> None:
     """Make a dataset of CIFAR-10, 32x32 RGB with labels."""
     require_vacant(dest)
+    if download:
+        _fetch("cifar10", source)
     from progan.data.importers.cifar import CIFAR10, import_cifar
 
     images = import_cifar(source, CIFAR10, **taken)
@@ -69,10 +91,15 @@ def create_cifar10(source: Path, dest: Path, holdout: float, workers: int, **tak
 
 @click.command("create-cifar100", cls=Door)
 @source_options("Folder cifar-100-python or file cifar-100-python.tar.gz.")
+@download_option
 @workers_option
-def create_cifar100(source: Path, dest: Path, holdout: float, workers: int, **taken: Any) -> None:
+def create_cifar100(
+    source: Path, dest: Path, holdout: float, workers: int, download: bool, **taken: Any
+) -> None:
     """Make a dataset of CIFAR-100, 32x32 RGB with its fine labels."""
     require_vacant(dest)
+    if download:
+        _fetch("cifar100", source)
     from progan.data.importers.cifar import CIFAR100, import_cifar
 
     images = import_cifar(source, CIFAR100, **taken)
@@ -81,10 +108,15 @@ def create_cifar100(source: Path, dest: Path, holdout: float, workers: int, **ta
 
 @click.command("create-svhn", cls=Door)
 @source_options("File train_32x32.mat, the cropped digits, or its folder.")
+@download_option
 @workers_option
-def create_svhn(source: Path, dest: Path, holdout: float, workers: int, **taken: Any) -> None:
+def create_svhn(
+    source: Path, dest: Path, holdout: float, workers: int, download: bool, **taken: Any
+) -> None:
     """Make a dataset of SVHN's cropped house numbers, 32x32 RGB with labels."""
     require_vacant(dest)
+    if download:
+        _fetch("svhn", source)
     from progan.data.importers.svhn import import_svhn
 
     images = import_svhn(source, **taken)
@@ -97,11 +129,16 @@ def create_svhn(source: Path, dest: Path, holdout: float, workers: int, **taken:
               help="Middle of the crop, in pixels from the left.")
 @click.option("--cy", type=click.IntRange(64, 154), default=121, show_default=True,
               help="Middle of the crop, in pixels from the top.")
+@download_option
 @workers_option
 @on_error_option
-def create_celeba(source: Path, dest: Path, holdout: float, workers: int, **options: Any) -> None:
+def create_celeba(
+    source: Path, dest: Path, holdout: float, workers: int, download: bool, **options: Any
+) -> None:
     """Make a dataset of aligned CelebA, faces cut to 128x128 RGB."""
     require_vacant(dest)
+    if download:
+        _fetch("celeba", source)
     from progan.data.importers.celeba import import_celeba
 
     images = import_celeba(source, click.echo, **options)

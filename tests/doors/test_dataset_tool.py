@@ -212,7 +212,9 @@ def test_a_bad_image_stops_or_is_skipped(folder: Path) -> None:
 def test_dest_is_looked_at_first(folder: Path) -> None:
     (folder.parent / "taken").mkdir()
     (folder.parent / "taken/mine.txt").write_text("x")
-    for command in ("create-from-images", "create-mnist", "create-cifar10"):
+    for command in sorted(name for name in main.commands if name.startswith("create-")):
+        if command == "create-demo":
+            continue
         result = run(command, "--source", folder / "absent", "--dest", folder.parent / "taken")
         assert result.exit_code == 1
         assert "taken exists already and is not empty" in result.stderr

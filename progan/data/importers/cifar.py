@@ -49,9 +49,14 @@ CIFAR100 = Edition("CIFAR-100", ("train",), "meta", "fine_labels", "fine_label_n
 def import_cifar(
     source: Path, edition: Edition, *, max_images: int | None = None, seed: int | None = None
 ) -> ImageSource:
-    """Read the training images of `source`, the folder or the archive that the edition names."""
+    """Read the training images of `source`.
+
+    It is the folder or the archive that the edition names, or a folder that has one of them.
+    """
     if not source.exists():
         raise UserError(f"--source {source} does not exist. {edition.wanted}")
+    places = (source / edition.folder, source / edition.archive)
+    source = next((place for place in places if place.exists()), source)
     read = _read_archive if source.is_file() else _read_folder
     content = dict(read(source, edition.files))
     missing = [name for name in edition.files if name not in content]

@@ -15,6 +15,7 @@ from progan.errors import UserError
 
 IMAGES_FILE = "train-images-idx3-ubyte"
 LABELS_FILE = "train-labels-idx1-ubyte"
+_TORCHVISION_FOLDER = Path("MNIST/raw")
 PADDING = 2  # px on each side: 28 -> 32
 _UINT8 = 8  # IDX's code of the element type
 
@@ -75,8 +76,9 @@ def read_idx(path: Path, *, num_axes: int) -> npt.NDArray[np.uint8]:
 def _found(folder: Path, name: str) -> Path:
     if not folder.is_dir():
         raise UserError(f"--source {folder} is no folder. Name the folder with the files of MNIST.")
-    for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
-            return path
+    for place in (folder, folder / _TORCHVISION_FOLDER):
+        for path in (place / name, place / f"{name}.gz"):
+            if path.is_file():
+                return path
     raise UserError(f"There is no {name} or {name}.gz in --source {folder}. Name the folder with "
                     f"the files of MNIST; {IMAGES_FILE}.gz and {LABELS_FILE}.gz are needed.")
