@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from progan.cli.dataset_create import CREATE_COMMANDS, workers_option
+from progan.cli.dataset_known import KNOWN_COMMANDS
+from progan.cli.dataset_stored import STORED_COMMANDS
 from progan.config import level_of
 from progan.door import PATH, DoorGroup
 from progan.errors import UserError
@@ -20,7 +22,7 @@ def main() -> None:
     """Make datasets for train.py, look at them, and check them."""
 
 
-for _command in CREATE_COMMANDS:
+for _command in (*CREATE_COMMANDS, *KNOWN_COMMANDS, *STORED_COMMANDS):
     main.add_command(_command)
 
 

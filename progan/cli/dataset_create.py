@@ -1,10 +1,12 @@
-"""The create-… commands of dataset_tool.py."""
+"""dataset_tool.py create-…: what these commands share, and those of any images and of none."""
 
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -39,6 +41,16 @@ holdout_option = click.option("--holdout", type=float, default=0.0, show_default
                                    "with. They are drawn with --seed, or with seed 0.")
 
 
+def resolution_option(default: int) -> Callable[[F], F]:
+    return click.option("--resolution", type=int, default=default, show_default=True,
+                        help="Side of the images in pixels, a power of two from 4 to 1024.")
+
+
+def resize_filter_option(default: str) -> Callable[[F], F]:
+    return click.option("--resize-filter", type=click.Choice(["lanczos", "box"]), default=default,
+                        show_default=True, help="How images are resized.")
+
+
 def source_options(what: str) -> Callable[[F], F]:
     """Options of a command that reads images from `what`."""
     def decorate(command: F) -> F:
@@ -53,110 +65,52 @@ def source_options(what: str) -> Callable[[F], F]:
     return decorate
 
 
-@click.command("create-from-images", cls=Door)
-@source_options("Folder, with all folders in it, or zip file.")
-@click.option("--resolution", type=int, help="Side of the images in pixels, a power of two from 4 "
-              "to 1024; if not given, the largest that no image has to be enlarged for.")
-@click.option("--crop", type=click.Choice(["center", "pad", "stretch"]), default="center",
-              show_default=True, help="How images become square: cut out the middle, add black "
-                                      "borders, or distort.")
-@click.option("--resize-filter", type=click.Choice(["lanczos", "box"]), default="lanczos",
-              show_default=True, help="How images are resized.")
-@click.option("--channels", type=click.Choice(["1", "3", "4"]), callback=lambda _, __, text: (
-              int(text) if text else None), help="Convert all images to grey (1), RGB (3) or RGBA "
-              "(4); needed only if they differ.")
-@click.option("--labels", type=click.Choice(["auto", "folders", "none"]), default="auto",
-              show_default=True, help="Class labels from the names of folders; auto: if all images "
-              "are in such folders.")
-@workers_option
-@on_error_option
-def create_from_images(
-    source: Path, dest: Path, holdout: float, workers: int, **options: Any
-) -> None:
-    """Make a dataset of a folder or zip file of images.
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How a dataset is written, whatever its images are."""
 
-    They may have any size and kind: see --crop, --resolution and --channels.
-    """
-    require_vacant(dest)
-    from progan.data.importers.images import ImageOptions, import_images
-
-    images = import_images(source, ImageOptions(**options), click.echo)
-    recorded = {"source": str(source), **dict(sorted({**options, "holdout": holdout}.items()))}
-    _write(images, dest, workers, recorded, options["on_error"])
+    workers: int
+    compress: bool
+    shard: str | None
 
 
-@click.command("create-mnist", cls=Door)
-@source_options("Folder with train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz.")
-@workers_option
-def create_mnist(
-    source: Path, dest: Path, max_images: int | None, seed: int | None, holdout: float,
-    workers: int,
-) -> None:
-    """Make a dataset of MNIST, 32x32 grey with labels."""
-    require_vacant(dest)
-    from progan.data.importers.mnist import import_mnist
+def writing_options(command: F) -> F:
+    """The options of `Writing`, which the command gets as `how`."""
+    @wraps(command)
+    def wrapped(workers: int, compress: bool, shard: str | None, **options: Any) -> Any:
+        return command(how=Writing(workers, compress, shard), **options)
 
-    images = import_mnist(source, max_images=max_images, seed=seed)
-    options = {"source": str(source), "max_images": max_images, "seed": seed, "holdout": holdout}
-    _write(images, dest, workers, options)
-
-
-@click.command("create-cifar10", cls=Door)
-@source_options("Folder cifar-10-batches-py or file cifar-10-python.tar.gz.")
-@workers_option
-def create_cifar10(
-    source: Path, dest: Path, max_images: int | None, seed: int | None, holdout: float,
-    workers: int,
-) -> None:
-    """Make a dataset of CIFAR-10, 32x32 RGB with labels."""
-    require_vacant(dest)
-    from progan.data.importers.cifar10 import import_cifar10
-
-    images = import_cifar10(source, max_images=max_images, seed=seed)
-    options = {"source": str(source), "max_images": max_images, "seed": seed, "holdout": holdout}
-    _write(images, dest, workers, options)
+    for option in (
+        click.option("--shard", metavar="I/N", help="Make only the I-th of N equal parts, beside "
+                     "the destination; dataset_tool.py verify --merge puts them together."),
+        click.option("--compress", is_flag=True, help="Store levels above 128x128 losslessly "
+                     "compressed: a third of the size, and slower to read."),
+        workers_option,
+    ):
+        wrapped = option(wrapped)
+    return cast(F, wrapped)
 
 
-@click.command("create-demo", cls=Door)
-@dest_option
-@click.option("--resolution", type=int, default=64, show_default=True,
-              help="Side of the images in pixels, a power of two from 4 to 1024.")
-@click.option("--num-images", type=click.IntRange(min=1), default=10000, show_default=True,
-              help="How many portraits to draw.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
-              help="Another seed draws other people.")
-@holdout_option
-@workers_option
-def create_demo(
-    dest: Path, resolution: int, num_images: int, seed: int, holdout: float, workers: int
-) -> None:
-    """Make a dataset of drawn portraits.
-
-    There is nothing to download: it is there to try everything with.
-    """
-    require_vacant(dest)
-    from progan.data.importers.demo import import_demo
-
-    images = import_demo(resolution=resolution, num_images=num_images, seed=seed)
-    options = {"resolution": resolution, "num_images": num_images, "seed": seed,
-               "holdout": holdout}
-    _write(images, dest, workers, options)
-
-
-CREATE_COMMANDS = (create_from_images, create_mnist, create_cifar10, create_demo)
-
-
-def _write(
-    source: "ImageSource", dest: Path, workers: int, options: dict[str, Any],
+def write(
+    source: "ImageSource", dest: Path, how: Writing, options: dict[str, Any],
     on_error: Any = "stop",
 ) -> None:
+    """Write the dataset with its options recorded, and say what was written and left out."""
     from progan.data.importers.preflight import listed
+    from progan.data.parts import Part, part_of
     from progan.data.writer import write_dataset
 
+    if how.shard is not None:
+        part = Part.parse(how.shard)
+        source, dest = part_of(source, part), part.folder(dest.resolve())
+        require_vacant(dest)
     start = time.monotonic()
+    recorded = {name: str(value) if isinstance(value, Path) else value
+                for name, value in sorted({**options, "compress": how.compress}.items())}
     try:
-        info = write_dataset(source, dest, options=options, workers=workers, on_error=on_error,
-                             holdout=options["holdout"], seed=options["seed"] or 0)
+        info = write_dataset(
+            source, dest, options=recorded, workers=how.workers, on_error=on_error,
+            holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress)
     except KeyboardInterrupt:
         click.echo("The same command continues where this one stopped.", err=True)
         raise
@@ -166,3 +120,63 @@ def _write(
     size = human_bytes(sum(file.num_bytes for file in info.array_files()))
     click.echo(f"{dest}: {info.count:,} images {info.resolution}x{info.resolution}x{info.channels}"
                f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s).")
+
+
+@click.command("create-from-images", cls=Door)
+@source_options("Folder, with all folders in it, or zip file.")
+@click.option("--resolution", type=int, help="Side of the images in pixels, a power of two from 4 "
+              "to 1024; if not given, the largest that no image has to be enlarged for.")
+@click.option("--crop", type=click.Choice(["center", "pad", "stretch", "wide", "random"]),
+              default="center", show_default=True, help="How images become square: cut out the "
+              "middle, add black borders, distort, cut out a band of 16:9 and lay it on black, or "
+              "cut out a square wherever --seed puts it.")
+@resize_filter_option("lanczos")
+@click.option("--channels", type=click.Choice(["1", "3", "4"]), callback=lambda _, __, text: (
+              int(text) if text else None), help="Convert all images to grey (1), RGB (3) or RGBA "
+              "(4); needed only if they differ.")
+@click.option("--labels", metavar="auto|folders|none|FILE", default="auto", show_default=True,
+              help="Class labels from the names of folders, or from a file: .csv with rows "
+              "path,label, or StyleGAN's dataset.json. auto: by a dataset.json in the root, or "
+              "else by folders if all images are in such.")
+@writing_options
+@on_error_option
+def create_from_images(
+    source: Path, dest: Path, holdout: float, how: Writing, **options: Any
+) -> None:
+    """Make a dataset of a folder or zip file of images.
+
+    They may have any size and kind: see --crop, --resolution and --channels.
+    """
+    require_vacant(dest)
+    from progan.data.importers.images import ImageOptions, import_images
+
+    images = import_images(source, ImageOptions(**options), click.echo)
+    write(images, dest, how, {"source": source, **options, "holdout": holdout},
+          options["on_error"])
+
+
+@click.command("create-demo", cls=Door)
+@dest_option
+@resolution_option(64)
+@click.option("--num-images", type=click.IntRange(min=1), default=10000, show_default=True,
+              help="How many portraits to draw.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
+              help="Another seed draws other people.")
+@holdout_option
+@writing_options
+def create_demo(
+    dest: Path, resolution: int, num_images: int, seed: int, holdout: float, how: Writing
+) -> None:
+    """Make a dataset of drawn portraits.
+
+    There is nothing to download: it is there to try everything with.
+    """
+    require_vacant(dest)
+    from progan.data.importers.demo import import_demo
+
+    images = import_demo(resolution=resolution, num_images=num_images, seed=seed)
+    write(images, dest, how, {"resolution": resolution, "num_images": num_images, "seed": seed,
+                              "holdout": holdout})
+
+
+CREATE_COMMANDS = (create_from_images, create_demo)

@@ -59,9 +59,12 @@ class Part:
 
 def part_of(source: ImageSource, part: Part) -> ImageSource:
     """The images of one part, in their order."""
-    rows = part.rows(source.count)
+    rows, held_out = part.rows(source.count), source.held_out
+    if held_out is not None:
+        held_out = held_out[(held_out >= rows.start) & (held_out < rows.stop)] - rows.start
     return replace(
         source, count=len(rows), read=_Shifted(source.read, rows.start),
+        held_out=held_out,
         labels=None if source.labels is None else source.labels[rows.start:rows.stop],
         skipped=source.skipped if part.number == 1 else ())  # of the whole source: say it once
 

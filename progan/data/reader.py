@@ -117,8 +117,8 @@ class Dataset:
             for place, image in enumerate(all_decoded(self.encoded(level, rows), self.channels)):
                 images[place] = image
         except (OSError, ValueError) as error:
-            raise UserError(f"Compressed images of {self.path} are damaged ({error}). Find out which "
-                            f"files with dataset_tool.py verify {self.path}.") from error
+            raise UserError(f"Compressed images of {self.path} are damaged ({error}). "
+                            f"dataset_tool.py verify {self.path} tells which files.") from error
         return images
 
     def encoded(self, level: int, rows: Rows) -> list[bytes]:

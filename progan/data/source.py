@@ -1,7 +1,7 @@
 """What an importer hands to the writer: numbered images that are read one at a time."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -15,10 +15,19 @@ OnError = Literal["stop", "skip"]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image, uint8 [R,R,C], and perhaps its landmarks, float32 [5,2] in pixels."""
+    """One image, and what else is known of it.
+
+    Attributes:
+        image: uint8 [R,R,C].
+        landmarks: float32 [5,2] in pixels.
+        smaller: All lower levels, {level: uint8 [2^level,2^level,C]}, where they are known
+            better than from the rounded pixels of `image`; all samples of a source have them,
+            or none.
+    """
 
     image: npt.NDArray[np.uint8]
     landmarks: npt.NDArray[np.float32] | None = None
+    smaller: Mapping[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
 
 
 class UnreadableImage(UserError):
@@ -49,6 +58,7 @@ class ImageSource:
         labels: Class of each image, int [count], or None.
         label_names: Names of the classes by index.
         has_landmarks: Every sample has landmarks.
+        held_out: Numbers of the images that training leaves out, unless others are drawn.
         skipped: Images that were left out already.
         in_processes: `read` computes in Python, so that threads would wait for each other.
     """
@@ -62,6 +72,7 @@ class ImageSource:
     labels: npt.NDArray[np.int64] | None = None
     label_names: tuple[str, ...] = ()
     has_landmarks: bool = False
+    held_out: npt.NDArray[np.int64] | None = None
     skipped: tuple[Skipped, ...] = ()
     in_processes: bool = False
 

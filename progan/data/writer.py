@@ -1,15 +1,17 @@
 """Write a dataset from a source of images: in order, and where it was interrupted, again."""
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
+from progan.config import level_of
 from progan.data.codec import encoded
 from progan.data.dataset_arrays import Chunk, DatasetArrays
 from progan.data.format import (
@@ -137,14 +139,16 @@ def _finished(
         clear(directory)
         raise UserError(f"None of the {plan.count} images could be read; the first one: "
                         f"{skipped[0].path}: {skipped[0].reason}.")
+    written = np.delete(np.arange(source.count), [number for number, _ in journal.skipped])
     try:
-        info = _with_count(plan, journal.written, holdout, source.skipped + skipped)
+        held_out = _held_out(source, written, holdout, seed)
     except UserError:
         clear(directory)
         raise
     if source.labels is not None:
-        arrays.labels.append(np.delete(source.labels, [number for number, _ in journal.skipped]))
-    arrays.holdout.append(holdout_rows(info.holdout_count, info.count, seed))
+        arrays.labels.append(source.labels[written])
+    arrays.holdout.append(held_out)
+    info = _with_count(plan, written.size, held_out.size, source.skipped + skipped)
     info = replace(info, webp_bytes=arrays.webp_bytes())
     info = replace(info, checksums=arrays.finish(info))
     write_atomically(directory / INFO_FILE, info.to_json())
@@ -171,7 +175,7 @@ def _planned(
         rows_per_shard=rows_per_shard(
             source.resolution, source.channels, source.count, max_shard_bytes),
         label_names=source.label_names, has_landmarks=source.has_landmarks,
-        holdout_count=holdout_size(holdout, source.count),
+        holdout_count=_held_out(source, np.arange(source.count), holdout, 0).size,
         source=source.description, options=options, skipped=source.skipped,
     )
 
@@ -184,11 +188,20 @@ def _compressed(plan: DatasetInfo) -> DatasetInfo:
 
 
 def _with_count(
-    plan: DatasetInfo, count: int, holdout: float, skipped: tuple[Skipped, ...]
+    plan: DatasetInfo, count: int, holdout_count: int, skipped: tuple[Skipped, ...]
 ) -> DatasetInfo:
     fewer = {level: min(rows, count) for level, rows in plan.rows_per_shard.items()}
-    return replace(plan, count=count, holdout_count=holdout_size(holdout, count),
-                   rows_per_shard=fewer, skipped=skipped)
+    return replace(plan, count=count, holdout_count=holdout_count, rows_per_shard=fewer,
+                   skipped=skipped)
+
+
+def _held_out(
+    source: ImageSource, written: npt.NDArray[np.int64], holdout: float, seed: int
+) -> npt.NDArray[np.int64]:
+    """Rows of the dataset that training leaves out: those of the source, or drawn ones."""
+    if source.held_out is not None and not holdout:
+        return np.flatnonzero(np.isin(written, source.held_out)).astype(np.int64)
+    return holdout_rows(holdout_size(holdout, written.size), written.size, seed)
 
 
 def _chunks(
@@ -222,7 +235,7 @@ class _Job:
                 samples.append(self.read(row))
             except UnreadableImage as error:
                 skipped.append((row, Skipped(error.path, error.reason)))
-        levels = pyramid(np.stack([item.image for item in samples])) if samples else {}
+        levels = _levels(samples) if samples else {}
         points = [item.landmarks for item in samples if item.landmarks is not None]
         return Chunk(
             num_asked=len(rows),
@@ -233,3 +246,13 @@ class _Job:
             landmarks=np.array(points, dtype=np.float32).reshape(-1, *LANDMARK_SHAPE),
             skipped=tuple(skipped),
         )
+
+
+def _levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:
+    """All levels of the samples, {level: [n,r,r,C]}."""
+    images = np.stack([item.image for item in samples])
+    if not samples[0].smaller:
+        return pyramid(images)
+    smaller = {level: np.stack([item.smaller[level] for item in samples])
+               for level in samples[0].smaller}
+    return {level_of(images.shape[1]): images, **smaller}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("torch", "torchvision", "numpy", "PIL", "scipy", "tensorboard", "safetensors")
+HEAVY = ("torch", "torchvision", "numpy", "PIL", "scipy", "tensorboard", "safetensors",
+         "lmdb", "h5py")
 DOORS = ("progan.cli.train", "progan.cli.generate", "progan.cli.dataset", "progan.cli.main",
          "metrics.cli")
 PRESENT = [door for door in DOORS if (ROOT / f"{door.replace('.', '/')}.py").is_file()]
@@ -17,7 +18,10 @@ OPTIONS = {
                  "--precision", "--dry-run", "--batch-at", "--no-mirror"),
     "generate.py": ("--network", "--seeds", "--latents", "--class", "--resolution", "--grid",
                     "--outdir", "--device"),
-    "dataset_tool.py": ("create-from-images", "create-mnist", "create-cifar10", "create-demo",
+    "dataset_tool.py": ("create-from-images", "create-mnist", "create-mnist-rgb",
+                        "create-cifar10", "create-cifar100", "create-svhn", "create-celeba",
+                        "create-lsun", "create-cub200", "create-from-tfrecords",
+                        "create-from-hdf5", "create-from-dataset", "create-demo",
                         "info", "verify", "display"),
 }
 

@@ -214,7 +214,9 @@ def test_a_bad_image_stops_or_is_skipped(folder: Path) -> None:
 def test_dest_is_looked_at_first(folder: Path) -> None:
     (folder.parent / "taken").mkdir()
     (folder.parent / "taken/mine.txt").write_text("x")
-    for command in ("create-from-images", "create-mnist", "create-cifar10"):
+    for command in sorted(name for name in main.commands if name.startswith("create-")):
+        if command == "create-demo":
+            continue
         result = run(command, "--source", folder / "absent", "--dest", folder.parent / "taken")
         assert result.exit_code == 1
         assert "taken exists already and is not empty" in result.stderr
@@ -486,3 +488,31 @@ def test_differences_are_counted(tmp_path: Path) -> None:
     other = noise_dataset(tmp_path / "third", count=21)
     said = run("compare", first.path, other.path)
     assert said.exit_code == 1 and "only datasets of one shape" in said.stderr
+
+
+def test_parts_of_many_machines_make_one_dataset(tmp_path: Path) -> None:
+    words = ("create-demo", "--resolution", 16, "--num-images", 30, "--seed", 4, "--workers", 1)
+    for number in (2, 1, 3):
+        done = run(*words, "--dest", tmp_path / "many" / "d", "--shard", f"{number}/3")
+        assert done.exit_code == 0, done.output
+    missing = run("verify", tmp_path / "many" / "e", "--merge")
+    assert missing.exit_code == 1 and "There are no parts beside" in missing.stderr
+    merged = run("verify", tmp_path / "many" / "d", "--merge")
+    assert merged.exit_code == 0, merged.output
+    assert "30 images" in merged.stdout and "all 4 files are as they were" in merged.stdout
+    assert run(*words, "--dest", tmp_path / "one" / "d").exit_code == 0
+    assert contents(tmp_path / "many" / "d") == contents(tmp_path / "one" / "d")
+    assert run(*words, "--dest", tmp_path / "x", "--shard", "4/3").exit_code == 1
+
+
+def test_compressed_datasets_are_smaller_and_the_same(tmp_path: Path) -> None:
+    words = ("create-demo", "--resolution", 256, "--num-images", 6, "--workers", 1)
+    assert run(*words, "--dest", tmp_path / "raw").exit_code == 0
+    assert run(*words, "--dest", tmp_path / "small", "--compress").exit_code == 0
+    assert run("compare", tmp_path / "raw", tmp_path / "small").stdout == (
+        "All 6 images are equal.\n")
+    sizes = [sum(file.stat().st_size for file in (tmp_path / name).iterdir())
+             for name in ("raw", "small")]
+    assert sizes[1] < 0.6 * sizes[0]
+    assert run("verify", tmp_path / "small").exit_code == 0
+    assert run("info", tmp_path / "small").exit_code == 0

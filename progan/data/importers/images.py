@@ -1,25 +1,24 @@
 """Any folder or zip file of images -> ImageSource."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from progan.config import require_resolution
-from progan.data.importers.labels import FolderLabels, folder_labels
+from progan.data.importers.label_tables import STYLEGAN_FILE
+from progan.data.importers.labelling import labels_of_images
 from progan.data.importers.pixels import Crop, Filter, decoded, pixels
 from progan.data.importers.preflight import (
     Header,
     common_channels,
     fitting_resolution,
-    listed,
     num_enlarged,
-    read_headers,
-    require_readable,
+    readable_headers,
 )
 from progan.data.importers.tree import Tree, open_tree
 from progan.data.source import ImageSource, OnError, Sample, chosen
-from progan.errors import UserError
+from progan.runtime.seeding import numpy_generator
 
 Say = Callable[[str], None]
 
@@ -32,7 +31,7 @@ class ImageOptions:
     channels: int | None = None
     crop: Crop = "center"
     resize_filter: Filter = "lanczos"
-    labels: Literal["auto", "folders", "none"] = "auto"
+    labels: str = "auto"  # or 'folders', 'none', or a file, .csv or .json
     max_images: int | None = None
     seed: int | None = None
     on_error: OnError = "stop"
@@ -50,23 +49,20 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
     if options.resolution is not None:
         require_resolution(options.resolution, "--resolution")
     tree, paths, num_others = open_tree(source)
-    if num_others:
-        say(f"{num_others} files that are not images are ignored.")
+    num_ignored = num_others - (options.labels == "auto" and tree.has(STYLEGAN_FILE))
+    if num_ignored:
+        say(f"{num_ignored} files that are not images are ignored.")
     taken = [paths[row] for row in chosen(len(paths), options.max_images, options.seed)]
-    headers, unreadable = read_headers(tree, taken)
-    if options.on_error == "stop":
-        require_readable(source, len(taken), unreadable)
-    if not headers:
-        raise UserError(f"None of the {len(taken)} images in {source} can be read:\n"
-                        f"{listed(unreadable)}")
-    labels = _labels(headers, paths, options, say)
+    headers, unreadable = readable_headers(source, tree, taken, options.on_error)
+    labels = labels_of_images(
+        tree, [header.path for header in headers], paths, options.labels, say)
     resolution = _resolution(headers, options, say)
     reader = _Reader(tree, tuple(header.path for header in headers), resolution,
                      options.channels or common_channels(headers), options)
     return ImageSource(
         description=str(source.resolve()), resolution=resolution, channels=reader.channels,
         count=len(headers), read=reader, labels=labels.labels, label_names=labels.names,
-        skipped=tuple(unreadable),
+        skipped=tuple(unreadable), identity=hashlib.sha256(repr(headers).encode()).hexdigest(),
     )
 
 
@@ -83,9 +79,15 @@ class _Reader:
     def __call__(self, row: int) -> Sample:
         path = self.paths[row]
         picture = decoded(self.tree.read(path), path)
+        position = chance(path, self.options.seed or 0) if self.options.crop == "random" else None
         return Sample(pixels(
-            picture, channels=self.channels, resolution=self.resolution,
-            crop=self.options.crop, resize_filter=self.options.resize_filter))
+            picture, channels=self.channels, resolution=self.resolution, crop=self.options.crop,
+            resize_filter=self.options.resize_filter, position=position))
+
+
+def chance(path: str, seed: int) -> float:
+    """A number in [0, 1) that depends on the path and the seed only."""
+    return float(numpy_generator(seed, "crop", path).random())
 
 
 def _resolution(headers: Sequence[Header], options: ImageOptions, say: Say) -> int:
@@ -98,22 +100,3 @@ def _resolution(headers: Sequence[Header], options: ImageOptions, say: Say) -> i
         say(f"{enlarged} of {len(headers)} images are smaller than {resolution}x{resolution} "
             "and will be enlarged.")
     return resolution
-
-
-def _labels(
-    headers: Sequence[Header], all_paths: Sequence[str], options: ImageOptions, say: Say
-) -> FolderLabels:
-    if options.labels == "none":
-        return FolderLabels(None, ())
-    found = folder_labels([header.path for header in headers], all_paths)
-    if found.labels is not None:
-        num_used = len(set(found.labels.tolist()))
-        say(f"{len(found.names)} labels from the names of the folders "
-            "(--labels none leaves them out).")
-        if num_used < len(found.names):
-            say(f"Only {num_used} of them are among the images taken: "
-                "--seed 0 takes images from all over the source.")
-    elif options.labels == "folders":
-        raise UserError("--labels folders needs every image in a folder named after its class, "
-                        "and at least two such folders. Sort the images so, or use --labels none.")
-    return found

@@ -9,14 +9,14 @@ import numpy.typing as npt
 from progan.data.importers.tree import natural_order
 
 
-class FolderLabels(NamedTuple):
+class Labels(NamedTuple):
     """Class of each image, int64 [n], and the names of the classes; None and () without."""
 
     labels: npt.NDArray[np.int64] | None
     names: tuple[str, ...]
 
 
-def folder_labels(paths: Sequence[str], all_paths: Sequence[str]) -> FolderLabels:
+def folder_labels(paths: Sequence[str], all_paths: Sequence[str]) -> Labels:
     """Label `paths` by the first folder in which `all_paths` differ.
 
     Every image has to be in such a folder, and there have to be two of them at least;
@@ -26,11 +26,11 @@ def folder_labels(paths: Sequence[str], all_paths: Sequence[str]) -> FolderLabel
     folders = [path.split("/")[:-1] for path in all_paths]
     depth = _common_depth(folders)
     if any(len(parts) <= depth for parts in folders):
-        return FolderLabels(None, ())
+        return Labels(None, ())
     names = sorted({parts[depth] for parts in folders}, key=natural_order)
     index = {name: number for number, name in enumerate(names)}
     labels = [index[path.split("/")[depth]] for path in paths]
-    return FolderLabels(np.array(labels, dtype=np.int64), tuple(names))
+    return Labels(np.array(labels, dtype=np.int64), tuple(names))
 
 
 def _common_depth(folders: Sequence[list[str]]) -> int:

@@ -15,7 +15,8 @@ from progan.errors import UserError
 
 IMAGES_FILE = "train-images-idx3-ubyte"
 LABELS_FILE = "train-labels-idx1-ubyte"
-_PADDING = 2  # px on each side: 28 -> 32
+_TORCHVISION_FOLDER = Path("MNIST/raw")
+PADDING = 2  # px on each side: 28 -> 32
 _UINT8 = 8  # IDX's code of the element type
 
 
@@ -23,19 +24,11 @@ def import_mnist(
     source: Path, *, max_images: int | None = None, seed: int | None = None
 ) -> ImageSource:
     """Read the training digits of the folder `source`; raises UserError if files are amiss."""
-    images = read_idx(_found(source, IMAGES_FILE), num_axes=3)
-    labels = read_idx(_found(source, LABELS_FILE), num_axes=1)
-    if images.shape[1:] != (28, 28):
-        raise UserError(f"{source / IMAGES_FILE} holds images of {images.shape[1]}x"
-                        f"{images.shape[2]}, not the 28x28 of MNIST. Fetch MNIST again.")
-    if len(images) != len(labels) or (labels > 9).any():
-        raise UserError(f"{source / LABELS_FILE} does not hold one digit from 0 to 9 for each "
-                        f"of the {len(images)} images, but {len(labels)} numbers up to "
-                        f"{labels.max(initial=0)}. Fetch both files again from one place.")
+    images, labels = read_digits(source)
     rows = chosen(len(images), max_images, seed)
     return ImageSource(
         description=f"MNIST, {source.resolve()}", resolution=32, channels=1, count=len(rows),
-        read=_Reader(images[rows]), labels=labels[rows].astype(np.int64),
+        read=_Reader(images[rows]), labels=labels[rows],
         label_names=tuple("0123456789"),
     )
 
@@ -45,7 +38,21 @@ class _Reader:
     images: npt.NDArray[np.uint8]  # [N,28,28]
 
     def __call__(self, row: int) -> Sample:
-        return Sample(np.pad(self.images[row], _PADDING)[:, :, np.newaxis])
+        return Sample(np.pad(self.images[row], PADDING)[:, :, np.newaxis])
+
+
+def read_digits(source: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return all training digits, uint8 [N,28,28], and what they are, int64 [N], 0 … 9."""
+    images = read_idx(_found(source, IMAGES_FILE), num_axes=3)
+    labels = read_idx(_found(source, LABELS_FILE), num_axes=1)
+    if images.shape[1:] != (28, 28):
+        raise UserError(f"{source / IMAGES_FILE} holds images of {images.shape[1]}x"
+                        f"{images.shape[2]}, not the 28x28 of MNIST. Fetch MNIST again.")
+    if len(images) != len(labels) or (labels > 9).any():
+        raise UserError(f"{source / LABELS_FILE} does not hold one digit from 0 to 9 for each "
+                        f"of the {len(images)} images, but {len(labels)} numbers up to "
+                        f"{labels.max(initial=0)}. Fetch both files again from one place.")
+    return images, labels.astype(np.int64)
 
 
 def read_idx(path: Path, *, num_axes: int) -> npt.NDArray[np.uint8]:
@@ -69,8 +76,9 @@ def read_idx(path: Path, *, num_axes: int) -> npt.NDArray[np.uint8]:
 def _found(folder: Path, name: str) -> Path:
     if not folder.is_dir():
         raise UserError(f"--source {folder} is no folder. Name the folder with the files of MNIST.")
-    for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
-            return path
+    for place in (folder, folder / _TORCHVISION_FOLDER):
+        for path in (place / name, place / f"{name}.gz"):
+            if path.is_file():
+                return path
     raise UserError(f"There is no {name} or {name}.gz in --source {folder}. Name the folder with "
                     f"the files of MNIST; {IMAGES_FILE}.gz and {LABELS_FILE}.gz are needed.")

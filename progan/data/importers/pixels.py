@@ -11,7 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from progan.data.source import UnreadableImage
 
-Crop = Literal["center", "pad", "stretch"]
+Crop = Literal["center", "pad", "stretch", "wide", "random"]
+WIDE = 16, 9  # the band of the crop of that name
 Filter = Literal["lanczos", "box"]
 FILTERS = {"lanczos": Image.Resampling.LANCZOS, "box": Image.Resampling.BOX}
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -69,10 +70,16 @@ def decoded(data: bytes, path: str) -> Image.Image:
 
 
 def pixels(
-    picture: Image.Image, *, channels: int, resolution: int, crop: Crop, resize_filter: Filter
+    picture: Image.Image, *, channels: int, resolution: int, crop: Crop, resize_filter: Filter,
+    position: float | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """Convert, cut and resize a picture: -> uint8 [resolution, resolution, channels]."""
-    shaped = fitted(converted(picture, channels), resolution, crop, resize_filter)
+    """Convert, cut and resize a picture: -> uint8 [resolution, resolution, channels].
+
+    Args:
+        position: Where a square is cut out, from 0 at the left or top up to 1; in the middle if
+            None.
+    """
+    shaped = fitted(converted(picture, channels), resolution, crop, resize_filter, position)
     return np.asarray(shaped, dtype=np.uint8).reshape(resolution, resolution, channels)
 
 
@@ -95,15 +102,57 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
 
 
 def fitted(
-    picture: Image.Image, resolution: int, crop: Crop, resize_filter: Filter
+    picture: Image.Image, resolution: int, crop: Crop, resize_filter: Filter,
+    position: float | None = None,
 ) -> Image.Image:
-    """Make a square of `resolution` px: by cutting the middle out, padding black, or stretching."""
+    """Make a square of `resolution` px by cutting, padding with black, stretching, or both."""
     size, resample = (resolution, resolution), FILTERS[resize_filter]
     if crop == "pad":
         return ImageOps.pad(picture, size, method=resample)
     if crop == "stretch":
         return picture.resize(size, resample)
-    width, height = picture.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    return picture.resize(size, resample, box=(left, top, left + side, top + side))
+    if crop == "wide":
+        return _on_black(_wide_band(picture, resolution, resample), resolution)
+    side = min(picture.size)
+    return picture.resize(size, resample, box=_cut(picture, side, side, position))
+
+
+def _wide_band(
+    picture: Image.Image, resolution: int, resample: Image.Resampling
+) -> Image.Image:
+    """The middle of the picture, resized to the whole width and 9/16 of the height."""
+    width, height = resolution, band_height(resolution)
+    across = band_width(picture.width, picture.height, resolution)
+    box = _cut(picture, across, max(1, across * height // width), None)
+    return picture.resize((width, height), resample, box=box)
+
+
+def band_height(resolution: int) -> int:
+    """Height in px of the wide crop, 9/16 of its width to the nearest even number."""
+    return 2 * round(resolution * WIDE[1] / WIDE[0] / 2)
+
+
+def band_width(width: int, height: int, resolution: int) -> int:
+    """How much of the width of a picture, in px, the wide crop takes."""
+    return max(1, min(width, height * resolution // band_height(resolution)))
+
+
+def _on_black(band: Image.Image, resolution: int) -> Image.Image:
+    """The band in the middle of a square; black, or transparent where there is transparency."""
+    canvas = Image.new(band.mode, (resolution, resolution))
+    canvas.paste(band, (0, (resolution - band.height) // 2))
+    return canvas
+
+
+def _cut(
+    picture: Image.Image, width: int, height: int, position: float | None
+) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of a rectangle in the picture."""
+    left, top = (_placed(room, position)
+                 for room in (picture.width - width, picture.height - height))
+    return left, top, left + width, top + height
+
+
+def _placed(room: int, position: float | None) -> int:
+    """One of the `room` + 1 places that a cut can have: the middle, or equally likely ones."""
+    return room // 2 if position is None else int((room + 1) * position)

@@ -1,6 +1,6 @@
 """Look at the header of every image before anything is written, and say all that is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from tqdm import tqdm
 
 from progan.config import MAX_LEVEL, MIN_LEVEL, level_of
 from progan.data.format import Skipped
-from progan.data.importers.pixels import Crop, native_channels, opened
+from progan.data.importers.pixels import Crop, band_width, native_channels, opened
 from progan.data.importers.tree import Tree
-from progan.data.source import UnreadableImage
+from progan.data.source import OnError, UnreadableImage
 from progan.errors import UserError
 
 _KINDS = {1: "grey (1 channel)", 3: "colour (3 channels)", 4: "with transparency (4 channels)"}
@@ -37,6 +37,29 @@ def read_headers(tree: Tree, paths: Sequence[str]) -> tuple[list[Header], list[S
                 headers.append(Header(path, picture.width, picture.height, channels))
         except UnreadableImage as error:
             unreadable.append(Skipped(error.path, error.reason))
+    return headers, unreadable
+
+
+def readable_headers(
+    source: Path, tree: Tree, paths: Sequence[str], on_error: OnError,
+    fault: Callable[[Header], str] = lambda header: "",
+) -> tuple[list[Header], list[Skipped]]:
+    """Return the headers of all images that can be used, and the others.
+
+    Args:
+        fault: Says what is wrong with an image; '' if nothing.
+
+    Raises:
+        UserError: Some cannot be used, and errors are to stop; or none can.
+    """
+    headers, unreadable = read_headers(tree, paths)
+    unreadable += [Skipped(header.path, reason) for header in headers if (reason := fault(header))]
+    if on_error == "stop":
+        require_readable(source, len(paths), unreadable)
+    headers = [header for header in headers if not fault(header)]
+    if not headers:
+        raise UserError(f"None of the {len(paths)} images in {source} can be read:\n"
+                        f"{listed(unreadable)}")
     return headers, unreadable
 
 
@@ -81,5 +104,12 @@ def fitting_resolution(headers: Sequence[Header]) -> int:
 
 def num_enlarged(headers: Sequence[Header], resolution: int, crop: Crop) -> int:
     """How many images have fewer pixels than the resolution asks for."""
-    side = max if crop == "pad" else min
-    return sum(side(header.width, header.height) < resolution for header in headers)
+    return sum(_used(header.width, header.height, resolution, crop) < resolution
+               for header in headers)
+
+
+def _used(width: int, height: int, resolution: int, crop: Crop) -> int:
+    """How many px of an image become the `resolution` px of a side."""
+    if crop == "wide":
+        return band_width(width, height, resolution)
+    return max(width, height) if crop == "pad" else min(width, height)

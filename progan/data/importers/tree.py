@@ -20,6 +20,9 @@ class Tree(Protocol):
     def read(self, path: str) -> bytes:
         """Return the content of one file; raises UnreadableImage."""
 
+    def has(self, path: str) -> bool:
+        """Whether there is such a file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -33,6 +36,9 @@ class Folder:
         except OSError as error:
             raise UnreadableImage(path, error.strerror or str(error)) from error
 
+    def has(self, path: str) -> bool:
+        return (self.root / path).is_file()
+
 
 @dataclass(frozen=True, slots=True)
 class Archive:
@@ -45,6 +51,9 @@ class Archive:
             return self.file.read(path)
         except Exception as error:  # zlib, struct and zipfile each have errors of their own
             raise UnreadableImage(path, f"damaged in the zip file ({error})") from error
+
+    def has(self, path: str) -> bool:
+        return path in self.file.NameToInfo
 
 
 def open_tree(source: Path) -> tuple[Tree, list[str], int]:

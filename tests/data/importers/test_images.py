@@ -60,6 +60,60 @@ def test_images_are_found_at_any_depth_in_natural_order(tmp_path: Path, pack: st
     assert images.description == str(source)
 
 
+def test_wide_is_a_band_on_black(tmp_path: Path) -> None:
+    pixels = np.zeros((32, 32, 4), np.uint8)
+    pixels[7:25] = np.random.RandomState(0).randint(1, 256, (18, 32, 4))  # 32 to 18 is 16 to 9
+    Image.fromarray(pixels[..., :3]).save(tmp_path / "a.png")
+    image = imported(tmp_path, crop="wide")[0].read(0).image
+    np.testing.assert_array_equal(image, pixels[..., :3])
+    pixels[..., 3] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    image = imported(tmp_path, crop="wide")[0].read(0).image
+    np.testing.assert_array_equal(image[7:25], pixels[7:25])
+    assert not image[:7].any() and not image[25:].any()  # transparent
+
+
+@pytest.mark.parametrize(("size", "enlarged"), [((64, 18), True), ((32, 18), False),
+                                                ((31, 64), True), ((32, 200), False)])
+def test_wide_counts_what_the_band_is_made_of(
+    tmp_path: Path, size: tuple[int, int], enlarged: bool
+) -> None:
+    save(tmp_path / "a.png", size)
+    images, said = imported(tmp_path, crop="wide", resolution=64 if size[1] == 18 and enlarged
+                            else 32)
+    assert images.read(0).image.shape == (images.resolution,) * 2 + (3,)
+    assert any("will be enlarged" in line for line in said) == enlarged
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 1000), (1000, 3), (5, 4)])
+@pytest.mark.parametrize("resolution", [4, 16])
+def test_any_size_can_be_cut(tmp_path: Path, size: tuple[int, int], resolution: int) -> None:
+    save(tmp_path / "a.png", size)
+    for crop in ("wide", "random", "center", "pad", "stretch"):
+        image = imported(tmp_path, crop=crop, resolution=resolution)[0].read(0).image
+        assert image.shape == (resolution, resolution, 3)
+
+
+def test_random_squares_depend_on_seed_and_path_alone(tmp_path: Path) -> None:
+    columns = np.arange(24, dtype=np.uint8)
+    for number in range(60):
+        Image.fromarray(np.broadcast_to(columns, (4, 24)).copy()).save(tmp_path / f"{number}.png")
+
+    def lefts(**options: object) -> list[int]:
+        images, _ = imported(tmp_path, crop="random", resolution=4, **options)
+        squares = [images.read(row).image[0, :, 0] for row in range(images.count)]
+        assert all((square == columns[square[0]:square[0] + 4]).all() for square in squares)
+        return [int(square[0]) for square in squares]
+
+    drawn = lefts(seed=1)
+    assert drawn == lefts(seed=1)
+    assert drawn != lefts(seed=2)
+    assert lefts() == lefts(seed=0)
+    assert min(drawn) < 4 and max(drawn) > 16 and len(set(drawn)) > 12
+    taken = np.sort(np.random.RandomState(1).permutation(60)[:9])
+    assert lefts(seed=1, max_images=9) == [drawn[row] for row in taken]
+
+
 def test_natural_order() -> None:
     paths = ["a/10.png", "a/9.png", "B/1.png", "a2/1.png", "a10/1.png", "2.png", "10.png", "x.png"]
     assert sorted(paths, key=natural_order) == [

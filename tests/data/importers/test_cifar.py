@@ -1,4 +1,4 @@
-"""CIFAR-10's own pickles, and pickles that are up to something."""
+"""CIFAR's own pickles, and pickles that are up to something."""
 
 import io
 import os
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from progan.data.importers.cifar10 import import_cifar10
+from progan.data.importers.cifar import CIFAR10, CIFAR100, import_cifar
 from progan.data.importers.pickles import load_arrays
 from progan.errors import UserError
 
@@ -48,7 +48,7 @@ def archive_of(folder: Path) -> Path:
 
 @pytest.mark.parametrize("pack", [lambda path: path, archive_of], ids=["folder", "archive"])
 def test_images_labels_and_names(tmp_path: Path, pack: Callable[[Path], Path]) -> None:
-    images = import_cifar10(pack(folder_with(tmp_path / "in")))
+    images = import_cifar(pack(folder_with(tmp_path / "in")), CIFAR10)
     assert (images.resolution, images.channels, images.count) == (32, 3, 20)
     assert images.label_names == tuple(NAMES)
     assert images.labels is not None
@@ -58,7 +58,7 @@ def test_images_labels_and_names(tmp_path: Path, pack: Callable[[Path], Path]) -
 
 
 def test_labels_follow_the_chosen_images(tmp_path: Path) -> None:
-    images = import_cifar10(folder_with(tmp_path / "in"), max_images=5, seed=1)
+    images = import_cifar(folder_with(tmp_path / "in"), CIFAR10, max_images=5, seed=1)
     assert images.labels is not None
     for row in range(5):
         picture = images.read(row).image.transpose(2, 0, 1)
@@ -110,7 +110,7 @@ def test_other_calls_are_refused_by_name_and_not_made(
                        .replace("builtins", "(builtins|__builtin__)")
                        .replace("numpy.load", "numpy.*load")
                        .replace("numpy.fromfile", "numpy.*fromfile")) as caught:
-        import_cifar10(folder_with(tmp_path / "in", data_batch_2=data))
+        import_cifar(folder_with(tmp_path / "in", data_batch_2=data), CIFAR10)
     assert "data_batch_2" in str(caught.value)
     assert not (tmp_path / "made").exists()
 
@@ -139,7 +139,7 @@ def test_only_one_codec_is_allowed(codec: str) -> None:
 ])
 def test_damaged_files_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        import_cifar10(folder_with(tmp_path / "in", **changes))
+        import_cifar(folder_with(tmp_path / "in", **changes), CIFAR10)
 
 
 @pytest.mark.parametrize("cut", [0, 50, 1000])
@@ -147,7 +147,7 @@ def test_a_damaged_archive_is_named(tmp_path: Path, cut: int) -> None:
     path = archive_of(folder_with(tmp_path / "in"))
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(UserError, match="in.tar.gz"):
-        import_cifar10(path)
+        import_cifar(path, CIFAR10)
 
 
 def test_archives_are_never_unpacked_to_disk(tmp_path: Path) -> None:
@@ -157,12 +157,32 @@ def test_archives_are_never_unpacked_to_disk(tmp_path: Path) -> None:
         member.size = 3
         archive.addfile(member, io.BytesIO(b"abc"))
     with pytest.raises(UserError, match="has no data_batch_1"):
-        import_cifar10(tmp_path / "evil.tar")
+        import_cifar(tmp_path / "evil.tar", CIFAR10)
     before = sorted(tmp_path.iterdir())
-    import_cifar10(path)
+    import_cifar(path, CIFAR10)
     assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_missing_source_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="absent does not exist"):
-        import_cifar10(tmp_path / "absent")
+        import_cifar(tmp_path / "absent", CIFAR10)
+
+
+def test_cifar100_has_its_fine_labels(tmp_path: Path) -> None:
+    content = {"data": IMAGES.reshape(20, 3072), "fine_labels": LABELS, "coarse_labels": [0] * 20}
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "train").write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(UserError, match="has no meta. Name the folder cifar-100-python or"):
+        import_cifar(folder, CIFAR100)
+    names = {"fine_label_names": NAMES, "coarse_label_names": ["thing"]}
+    (folder / "meta").write_bytes(pickle.dumps(names, protocol=2))
+    for source in (folder, archive_of(folder)):
+        images = import_cifar(source, CIFAR100)
+        assert images.description == f"CIFAR-100, {source}"
+        assert images.label_names == tuple(NAMES)
+        assert images.labels is not None
+        assert images.labels.tolist() == LABELS
+        np.testing.assert_array_equal(images.read(7).image, IMAGES[7].transpose(1, 2, 0))
+    with pytest.raises(UserError, match="has no data_batch_1"):
+        import_cifar(folder, CIFAR10)

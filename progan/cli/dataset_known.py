@@ -1,0 +1,190 @@
+"""dataset_tool.py create-…: datasets that everybody knows, in their original files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from progan.cli.dataset_create import (
+    Writing,
+    dest_option,
+    holdout_option,
+    on_error_option,
+    resize_filter_option,
+    resolution_option,
+    source_options,
+    write,
+    writing_options,
+)
+from progan.door import PATH, Door
+from progan.runtime.files import require_vacant
+
+if TYPE_CHECKING:
+    from progan.data.importers.download import Known
+
+download_option = click.option("--download", is_flag=True, help="Fetch the original files into "
+                               "the folder --source first; those that are there are kept.")
+
+
+def _fetch(name: "Known", source: Path) -> None:
+    from progan.data.importers.download import download
+
+    download(name, source)
+
+
+@click.command("create-mnist", cls=Door)
+@source_options("Folder with train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz.")
+@download_option
+@writing_options
+def create_mnist(
+    source: Path, dest: Path, holdout: float, how: Writing, download: bool, **taken: Any
+) -> None:
+    """Make a dataset of MNIST, 32x32 grey with labels."""
+    require_vacant(dest)
+    if download:
+        _fetch("mnist", source)
+    from progan.data.importers.mnist import import_mnist
+
+    images = import_mnist(source, **taken)
+    write(images, dest, how, {"source": source, **taken, "holdout": holdout})
+
+
+@click.command("create-mnist-rgb", cls=Door)
+@click.option("--source", type=PATH, required=True, help="The same folder as for create-mnist.")
+@dest_option
+@click.option("--num-images", type=click.IntRange(min=1), default=1_000_000, show_default=True,
+              help="How many triples of digits to draw.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=123, show_default=True,
+              help="Another seed draws other triples, and other ones to hold out.")
+@holdout_option
+@writing_options
+def create_mnist_rgb(
+    source: Path, dest: Path, num_images: int, seed: int, holdout: float, how: Writing
+) -> None:
+    """Make a dataset of three random digits each, red, green and blue.
+
+    Its thousand classes show which modes a generator has lost.
+    """
+    require_vacant(dest)
+    from progan.data.importers.mnist_rgb import import_mnist_rgb
+
+    images = import_mnist_rgb(source, num_images=num_images, seed=seed)
+    write(images, dest, how, {"source": source, "num_images": num_images, "seed": seed,
+                              "holdout": holdout})
+
+
+@click.command("create-cifar10", cls=Door)
+@source_options("Folder cifar-10-batches-py or file cifar-10-python.tar.gz.")
+@download_option
+@writing_options
+def create_cifar10(
+    source: Path, dest: Path, holdout: float, how: Writing, download: bool, **taken: Any
+) -> None:
+    """Make a dataset of CIFAR-10, 32x32 RGB with labels."""
+    require_vacant(dest)
+    if download:
+        _fetch("cifar10", source)
+    from progan.data.importers.cifar import CIFAR10, import_cifar
+
+    images = import_cifar(source, CIFAR10, **taken)
+    write(images, dest, how, {"source": source, **taken, "holdout": holdout})
+
+
+@click.command("create-cifar100", cls=Door)
+@source_options("Folder cifar-100-python or file cifar-100-python.tar.gz.")
+@download_option
+@writing_options
+def create_cifar100(
+    source: Path, dest: Path, holdout: float, how: Writing, download: bool, **taken: Any
+) -> None:
+    """Make a dataset of CIFAR-100, 32x32 RGB with its fine labels."""
+    require_vacant(dest)
+    if download:
+        _fetch("cifar100", source)
+    from progan.data.importers.cifar import CIFAR100, import_cifar
+
+    images = import_cifar(source, CIFAR100, **taken)
+    write(images, dest, how, {"source": source, **taken, "holdout": holdout})
+
+
+@click.command("create-svhn", cls=Door)
+@source_options("File train_32x32.mat, the cropped digits, or its folder.")
+@download_option
+@writing_options
+def create_svhn(
+    source: Path, dest: Path, holdout: float, how: Writing, download: bool, **taken: Any
+) -> None:
+    """Make a dataset of SVHN's cropped house numbers, 32x32 RGB with labels."""
+    require_vacant(dest)
+    if download:
+        _fetch("svhn", source)
+    from progan.data.importers.svhn import import_svhn
+
+    images = import_svhn(source, **taken)
+    write(images, dest, how, {"source": source, **taken, "holdout": holdout})
+
+
+@click.command("create-celeba", cls=Door)
+@source_options("Folder img_align_celeba, its zip file, or a folder that has one of them.")
+@click.option("--cx", type=click.IntRange(64, 114), default=89, show_default=True,
+              help="Middle of the crop, in pixels from the left.")
+@click.option("--cy", type=click.IntRange(64, 154), default=121, show_default=True,
+              help="Middle of the crop, in pixels from the top.")
+@download_option
+@writing_options
+@on_error_option
+def create_celeba(
+    source: Path, dest: Path, holdout: float, how: Writing, download: bool, **options: Any
+) -> None:
+    """Make a dataset of aligned CelebA, faces cut to 128x128 RGB."""
+    require_vacant(dest)
+    if download:
+        _fetch("celeba", source)
+    from progan.data.importers.celeba import import_celeba
+
+    images = import_celeba(source, click.echo, **options)
+    write(images, dest, how, {"source": source, **options, "holdout": holdout},
+          options["on_error"])
+
+
+@click.command("create-lsun", cls=Door)
+@source_options("Folder of one category, such as bedroom_train_lmdb, with its data.mdb.")
+@resolution_option(256)
+@resize_filter_option("lanczos")
+@writing_options
+@on_error_option
+def create_lsun(
+    source: Path, dest: Path, holdout: float, how: Writing, on_error: str, **options: Any
+) -> None:
+    """Make a dataset of one category of LSUN, the middle of each photograph.
+
+    It needs the package lmdb: pip install "progan[lsun]".
+    """
+    require_vacant(dest)
+    from progan.data.importers.lsun import import_lsun
+
+    images = import_lsun(source, **options)
+    recorded = {"source": source, **options, "holdout": holdout, "on_error": on_error}
+    write(images, dest, how, recorded, on_error)
+
+
+@click.command("create-cub200", cls=Door)
+@source_options("Folder CUB_200_2011, unpacked.")
+@resolution_option(64)
+@click.option("--padding", type=click.FloatRange(0, 1), default=0.25, show_default=True,
+              help="How much larger than its bounding box a bird is cut out.")
+@resize_filter_option("box")
+@writing_options
+@on_error_option
+def create_cub200(source: Path, dest: Path, holdout: float, how: Writing, **options: Any) -> None:
+    """Make a dataset of Caltech-UCSD Birds 2011, cut out by their bounding boxes, with labels."""
+    require_vacant(dest)
+    from progan.data.importers.cub200 import import_cub200
+
+    images = import_cub200(source, **options)
+    write(images, dest, how, {"source": source, **options, "holdout": holdout},
+          options["on_error"])
+
+
+KNOWN_COMMANDS = (create_mnist, create_mnist_rgb, create_cifar10, create_cifar100, create_svhn,
+                  create_celeba, create_lsun, create_cub200)

@@ -1,0 +1,59 @@
+"""A dataset of ours, all of it or its lower levels -> ImageSource with the same bytes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from progan.config import MIN_LEVEL, level_of
+from progan.data.reader import Dataset
+from progan.data.source import ImageSource, Sample, chosen
+from progan.errors import UserError
+
+
+def import_dataset(
+    source: Path, *, resolution: int | None = None, max_images: int | None = None,
+    seed: int | None = None,
+) -> ImageSource:
+    """Take the levels up to `resolution`, with labels, landmarks and what is held out.
+
+    Raises:
+        UserError: No whole dataset, no such level, or only images that are held out.
+    """
+    dataset = Dataset.open(source)
+    resolution = dataset.resolution if resolution is None else resolution
+    sizes = [2**level for level in dataset.info.levels]
+    if resolution not in sizes:
+        raise UserError(f"{source} has no images of {resolution}x{resolution}; --resolution is "
+                        f"one of {', '.join(map(str, sizes))}.")
+    rows = chosen(len(dataset), max_images, seed)
+    held_out = np.flatnonzero(np.isin(rows, dataset.held_out_rows))
+    if len(held_out) == len(rows):
+        raise UserError(f"All {len(rows)} images taken of {source} are held out there, so that "
+                        "none would be left to train on. Take more of them.")
+    return ImageSource(
+        description=f"dataset {dataset.path.resolve()} of {dataset.info.source}",
+        resolution=resolution, channels=dataset.channels, count=len(rows),
+        read=_Reader(dataset, rows, level_of(resolution)),
+        labels=dataset.labels(rows) if dataset.label_size else None,
+        label_names=dataset.label_names, has_landmarks=dataset.info.has_landmarks,
+        held_out=held_out,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    dataset: Dataset
+    rows: npt.NDArray[np.int64]
+    level: int
+
+    def __call__(self, row: int) -> Sample:
+        rows = self.rows[row:row + 1]
+        levels = {level: self.dataset.images(level, rows)[0]
+                  for level in range(MIN_LEVEL, self.level + 1)}
+        points = None
+        if self.dataset.info.has_landmarks:
+            scale = 2**self.level / self.dataset.resolution
+            points = self.dataset.landmarks(rows)[0] * np.float32(scale)
+        return Sample(levels.pop(self.level), points, levels)

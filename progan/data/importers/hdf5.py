@@ -1,0 +1,142 @@
+"""A dataset in an HDF5 file -> ImageSource at its largest resolution.
+
+The official tools kept the levels as `data4x4`, `data8x8` …, uint8 [N,C,H,W], and the labels in a
+file NAME-labels.npy beside NAME.h5. Any other array of images can be named. The package h5py is
+needed, `pip install "progan[hdf5]"`.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from progan.config import MAX_LEVEL, MIN_LEVEL
+from progan.data.format import CHANNELS
+from progan.data.importers.label_arrays import labels_of, load_label_file
+from progan.data.importers.labels import Labels
+from progan.data.source import ImageSource, Sample, UnreadableImage, chosen
+from progan.errors import UserError
+
+_OFFICIAL_NAME = re.compile(r"data(\d+)x\1")
+
+
+def import_hdf5(
+    source: Path, *, key: str | None = None, labels_key: str | None = None,
+    max_images: int | None = None, seed: int | None = None,
+) -> ImageSource:
+    """Look at the images in the file `source`.
+
+    Args:
+        key: Name of the images, uint8 [N,C,R,R], [N,R,R,C] or [N,R,R]; the largest dataRxR if
+            not given.
+        labels_key: Name of the labels in the same file, [N] or one-hot [N,L]; if not given, those
+            of NAME-labels.npy, if it is there.
+
+    Raises:
+        UserError: No such file or names, other shapes, or the package h5py is missing.
+    """
+    file = _opened(source)
+    images = _array(file, source, key or _largest(file, source), "--key")
+    resolution, channels, channels_first = _layout(images, f"{source}: {images.name}")
+    labels = _labels(file, source, labels_key, len(images))
+    rows = chosen(len(images), max_images, seed)
+    return ImageSource(
+        description=f"HDF5, {source.resolve()}: {images.name}", resolution=resolution,
+        channels=channels, count=len(rows), label_names=labels.names,
+        read=_Reader(images, tuple(rows.tolist()), resolution, channels, channels_first),
+        labels=None if labels.labels is None else labels.labels[rows],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    images: Any = field(repr=False)  # h5py.Dataset; threads wait for each other
+    rows: tuple[int, ...]
+    resolution: int
+    channels: int
+    channels_first: bool
+
+    def __call__(self, row: int) -> Sample:
+        try:
+            stored = np.asarray(self.images[self.rows[row]], dtype=np.uint8)
+        except OSError as error:
+            raise UnreadableImage(f"{self.images.name}[{self.rows[row]}]", str(error)) from error
+        if self.channels_first:
+            return Sample(stored.transpose(1, 2, 0))
+        return Sample(stored.reshape(self.resolution, self.resolution, self.channels))
+
+
+def _opened(source: Path) -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise UserError("create-from-hdf5 needs the package h5py: pip install \"progan[hdf5]\", or "
+                        "pip install h5py.") from error
+    if not source.is_file():
+        raise UserError(f"--source {source} is no file. Name a file of HDF5, such as faces.h5.")
+    try:
+        return h5py.File(source, "r")
+    except OSError as error:
+        raise UserError(f"Cannot read {source} as HDF5: {error}. Copy it again.") from error
+
+
+def _largest(file: Any, source: Path) -> str:
+    """The name of the official level with the most pixels."""
+    names: dict[int, str] = {
+        int(match[1]): name for name in file if (match := _OFFICIAL_NAME.fullmatch(name))}
+    if not names:
+        raise UserError(f"{source} has no images called data4x4, data8x8 and so on. Name them with "
+                        f"--key; there are {_names(file)}.")
+    return names[max(names)]
+
+
+def _array(file: Any, source: Path, name: str, option: str) -> Any:
+    import h5py
+
+    found = file.get(name)
+    if not isinstance(found, h5py.Dataset):
+        raise UserError(f"{source} has no array {name!r}. Name another one with {option}; there "
+                        f"are {_names(file)}.")
+    return found
+
+
+def _names(file: Any) -> str:
+    """All arrays of the file, wherever they are, with their shapes."""
+    import h5py
+
+    found: list[str] = []
+    file.visititems(lambda name, item: found.append(f"{name} {list(item.shape)}")
+                    if isinstance(item, h5py.Dataset) else None)
+    return ", ".join(found) or "none at all"
+
+
+def _layout(images: Any, where: str) -> tuple[int, int, bool]:
+    """Resolution, channels, and whether these come first, as in official files."""
+    shape: tuple[int, ...] = images.shape or ()
+    orders = {
+        "NCHW": len(shape) == 4 and shape[1] in CHANNELS and shape[2] == shape[3],
+        "NHWC": len(shape) == 4 and shape[3] in CHANNELS and shape[1] == shape[2],
+        "NHW": len(shape) == 3 and shape[1] == shape[2],
+    }
+    order = next((order for order, fits in orders.items() if fits), None)
+    if order is None or images.dtype != np.uint8 or not shape[0]:
+        raise UserError(f"{where} has the shape {list(shape)} of {images.dtype}. Square images of "
+                        "uint8 are needed, [N,C,R,R], [N,R,R,C] or [N,R,R] with 1, 3 or 4 "
+                        "channels; name others with --key.")
+    resolution = int(shape[2])
+    if resolution & (resolution - 1) or not 2**MIN_LEVEL <= resolution <= 2**MAX_LEVEL:
+        raise UserError(f"{where} has images of {resolution}x{resolution}, which is no power of "
+                        f"two from {2**MIN_LEVEL} to {2**MAX_LEVEL}. Save them as image files; "
+                        "create-from-images resizes them.")
+    channels = {"NCHW": shape[1], "NHWC": shape[-1], "NHW": 1}[order]
+    return resolution, int(channels), order == "NCHW"
+
+
+def _labels(file: Any, source: Path, labels_key: str | None, count: int) -> Labels:
+    beside = source.with_name(f"{source.stem}-labels.npy")
+    if labels_key is not None:
+        stored = _array(file, source, labels_key, "--labels-key")
+        return labels_of(np.asarray(stored), count, f"{source}: {stored.name}")
+    return load_label_file(beside, count) if beside.is_file() else Labels(None, ())
