@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from progan.cli.dataset_celebahq import create_celebahq
 from progan.cli.dataset_create import CREATE_COMMANDS, workers_option
 from progan.config import level_of
 from progan.door import PATH, DoorGroup
@@ -20,7 +21,7 @@ def main() -> None:
     """Make datasets for train.py, look at them, and check them."""
 
 
-for _command in CREATE_COMMANDS:
+for _command in (*CREATE_COMMANDS, create_celebahq):
     main.add_command(_command)
 
 

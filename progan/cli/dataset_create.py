@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+CONTINUES = "The same command continues where this one stopped."
+
 dest_option = click.option("--dest", type=PATH, required=True,
                            help="Folder to create; it must not exist or be empty.")
 workers_option = click.option("--workers", type=click.IntRange(min=1), default=os.cpu_count() or 1,
@@ -82,7 +84,7 @@ def create_from_images(
 
     images = import_images(source, ImageOptions(**options), click.echo)
     recorded = {"source": str(source), **dict(sorted({**options, "holdout": holdout}.items()))}
-    _write(images, dest, workers, recorded, options["on_error"])
+    write(images, dest, workers, recorded, options["on_error"])
 
 
 @click.command("create-mnist", cls=Door)
@@ -98,7 +100,7 @@ def create_mnist(
 
     images = import_mnist(source, max_images=max_images, seed=seed)
     options = {"source": str(source), "max_images": max_images, "seed": seed, "holdout": holdout}
-    _write(images, dest, workers, options)
+    write(images, dest, workers, options)
 
 
 @click.command("create-cifar10", cls=Door)
@@ -114,7 +116,7 @@ def create_cifar10(
 
     images = import_cifar10(source, max_images=max_images, seed=seed)
     options = {"source": str(source), "max_images": max_images, "seed": seed, "holdout": holdout}
-    _write(images, dest, workers, options)
+    write(images, dest, workers, options)
 
 
 @click.command("create-demo", cls=Door)
@@ -140,16 +142,17 @@ def create_demo(
     images = import_demo(resolution=resolution, num_images=num_images, seed=seed)
     options = {"resolution": resolution, "num_images": num_images, "seed": seed,
                "holdout": holdout}
-    _write(images, dest, workers, options)
+    write(images, dest, workers, options)
 
 
 CREATE_COMMANDS = (create_from_images, create_mnist, create_cifar10, create_demo)
 
 
-def _write(
+def write(
     source: "ImageSource", dest: Path, workers: int, options: dict[str, Any],
     on_error: Any = "stop",
 ) -> None:
+    """Write a dataset and say what it holds."""
     from progan.data.importers.preflight import listed
     from progan.data.writer import write_dataset
 
@@ -158,7 +161,7 @@ def _write(
         info = write_dataset(source, dest, options=options, workers=workers, on_error=on_error,
                              holdout=options["holdout"], seed=options["seed"] or 0)
     except KeyboardInterrupt:
-        click.echo("The same command continues where this one stopped.", err=True)
+        click.echo(CONTINUES, err=True)
         raise
     seconds = time.monotonic() - start
     if info.skipped:

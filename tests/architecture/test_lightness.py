@@ -18,6 +18,7 @@ OPTIONS = {
     "generate.py": ("--network", "--seeds", "--latents", "--class", "--resolution", "--grid",
                     "--outdir", "--device"),
     "dataset_tool.py": ("create-from-images", "create-mnist", "create-cifar10", "create-demo",
+                        "create-celebahq",
                         "info", "verify", "display"),
 }
 
