@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from progan.cli.dataset_celebahq import create_celebahq
 from progan.cli.dataset_create import CREATE_COMMANDS, workers_option
 from progan.cli.dataset_known import KNOWN_COMMANDS
 from progan.cli.dataset_stored import STORED_COMMANDS
@@ -22,7 +23,7 @@ def main() -> None:
     """Make datasets for train.py, look at them, and check them."""
 
 
-for _command in (*CREATE_COMMANDS, *KNOWN_COMMANDS, *STORED_COMMANDS):
+for _command in (*CREATE_COMMANDS, *KNOWN_COMMANDS, create_celebahq, *STORED_COMMANDS):
     main.add_command(_command)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+CONTINUES = "The same command continues where this one stopped."
+
 dest_option = click.option("--dest", type=PATH, required=True,
                            help="Folder to create; it must not exist or be empty.")
 workers_option = click.option("--workers", type=click.IntRange(min=1), default=os.cpu_count() or 1,
@@ -112,7 +114,7 @@ def write(
             source, dest, options=recorded, workers=how.workers, on_error=on_error,
             holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress)
     except KeyboardInterrupt:
-        click.echo("The same command continues where this one stopped.", err=True)
+        click.echo(CONTINUES, err=True)
         raise
     seconds = time.monotonic() - start
     if info.skipped:

@@ -81,6 +81,12 @@ def require_vacant(dest: Path) -> None:
         raise UserError(f"{dest} exists already and is not a folder. Name another place.")
 
 
+def growing_place(dest: Path) -> Path:
+    """Where the directory `dest` grows; after a failure, it is there if it can be continued."""
+    dest = dest.resolve()
+    return dest.with_name(f".{dest.name}.partial")
+
+
 @contextmanager
 def growing_directory(dest: Path) -> Iterator[Path]:
     """Yield a hidden sibling of `dest` to fill, with what an interrupted attempt left there.
@@ -93,7 +99,7 @@ def growing_directory(dest: Path) -> Iterator[Path]:
     require_vacant(dest)
     dest = dest.resolve()
     missing = [folder for folder in dest.parents if not folder.exists()]
-    growing = dest.with_name(f".{dest.name}.partial")
+    growing = growing_place(dest)
     try:
         _make_growing(growing, dest)
         with _alone_in(growing, dest):

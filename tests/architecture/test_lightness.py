@@ -20,7 +20,7 @@ OPTIONS = {
                     "--outdir", "--device"),
     "dataset_tool.py": ("create-from-images", "create-mnist", "create-mnist-rgb",
                         "create-cifar10", "create-cifar100", "create-svhn", "create-celeba",
-                        "create-lsun", "create-cub200", "create-from-tfrecords",
+                        "create-celebahq", "create-lsun", "create-cub200", "create-from-tfrecords",
                         "create-from-hdf5", "create-from-dataset", "create-demo",
                         "info", "verify", "display"),
 }

@@ -1,0 +1,152 @@
+"""The published differences that turn a face cut out of CelebA into one of CelebA-HQ.
+
+A delta file is a Fernet token. Its key is derived from the original JPEG, so that only who has
+CelebA can read it:
+
+    key   = base64(PBKDF2-HMAC-SHA256(password = bytes of the JPEG, salt = name, 100,000 rounds))
+    delta = bunzip2(decrypt(key, token))            uint8 [3,1024,1024]
+    final = (made + delta) mod 256                  made: the face cut out of the same JPEG
+
+No decoder takes part in the key: a token that does not open has been met by another file than the
+original JPEG. What the decoder of the JPEG does change is `made`. With an error e of a few levels
+in it, final inherits e, and where it is near black or white, it wraps around from 0 to 255 or back.
+
+Unwrapping. Let s be the delta read as a signed number, -128…127, and t = made + s. Where
+final - (made - e) = s, that is where the true change is less than 128 levels, t = final + e, and
+
+    0 <= t <= 255:  the sum modulo 256 is t; its error is e;
+    otherwise:      it has wrapped, and clip(t, 0, 255) is at most |e| off, since final is in range.
+
+The other reason for t to be out of range is a true change of 128 levels or more, which no wrapping
+has spoilt. Neighbours tell one from the other: of clip(t) and t mod 256, which are far apart, the
+one closer to the median of the neighbours in range (5x5, same colour) is taken; without such
+neighbours, the clipped one.
+"""
+
+import base64
+import bz2
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from progan.errors import UserError
+
+Pixels = npt.NDArray[np.uint8]
+
+DELTA_SIDE = 1024  # px
+ROUNDS = 100_000
+CRYPTOGRAPHY_EXTRA = ("--deltas needs the package cryptography. "
+                      "Install it: pip install 'progan[celebahq]'.")
+_REACH = 2  # px: 5x5 neighbours
+
+
+class WrongJpeg(ValueError):
+    """The JPEG is not the file that the delta was made for."""
+
+
+class BadDelta(ValueError):
+    """The delta opened, but does not hold what it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A face of CelebA-HQ, and how sure it is.
+
+    Attributes:
+        image: uint8 [H,W,3].
+        status: 'exact' if its MD5 is the published one, 'approximate' if the JPEG was decoded
+            otherwise than then.
+        num_unwrapped: Values of colours that had wrapped around.
+        least_error: Lower bounds of the largest and of the mean error at these values, in grey
+            levels: how far t is out of range. The errors of all the others cannot be known.
+    """
+
+    image: Pixels
+    status: Literal["exact", "approximate"]
+    num_unwrapped: int = 0
+    least_error: tuple[int, float] = (0, 0.0)
+
+
+def require_cryptography() -> None:
+    try:
+        import cryptography.fernet  # noqa: F401
+    except ImportError as error:
+        raise UserError(CRYPTOGRAPHY_EXTRA) from error
+
+
+def fernet_key(jpeg: bytes, name: str) -> bytes:
+    """The key of a delta from the original JPEG; `name` as in 000001.jpg."""
+    derived = hashlib.pbkdf2_hmac("sha256", jpeg, name.encode("ascii"), ROUNDS, dklen=32)
+    return base64.urlsafe_b64encode(derived)
+
+
+def opened_delta(token: bytes, jpeg: bytes, name: str, side: int = DELTA_SIDE) -> Pixels:
+    """Decrypt and unpack a delta: -> uint8 [3,side,side]; raises WrongJpeg or BadDelta."""
+    from cryptography.fernet import Fernet, InvalidToken
+
+    try:
+        packed = Fernet(fernet_key(jpeg, name)).decrypt(token)
+    except InvalidToken:
+        raise WrongJpeg("the delta does not open: this is not the original JPEG of CelebA, or the "
+                        "delta file is damaged") from None
+    try:
+        content = bz2.decompress(packed)
+    except (OSError, ValueError) as error:
+        raise BadDelta(f"the delta cannot be unpacked ({error})") from error
+    if len(content) != 3 * side * side:
+        raise BadDelta(f"the delta has {len(content)} bytes instead of {3 * side * side}")
+    return np.frombuffer(content, dtype=np.uint8).reshape(3, side, side)
+
+
+def digest(image: Pixels) -> str:
+    """The MD5 by which the published list knows an image, uint8 [H,W,3]: of its colour planes."""
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+    return hashlib.md5(planes.tobytes(), usedforsecurity=False).hexdigest()
+
+
+def restored(made: Pixels, delta: Pixels, made_md5: str, final_md5: str) -> Restored:
+    """Add a delta to the face that was made, and tell what came out (see above).
+
+    Args:
+        made: uint8 [H,W,3].
+        delta: uint8 [3,H,W].
+        made_md5, final_md5: The published ones (`proc_md5`, `final_md5`).
+
+    Raises:
+        BadDelta: `made` is the published one, but the sum is not.
+    """
+    final = made + delta.transpose(1, 2, 0)  # modulo 256
+    if digest(final) == final_md5:
+        return Restored(final, "exact")
+    if digest(made) == made_md5:
+        raise BadDelta("the delta leads to another image than its list says")
+    signed = made.astype(np.int16) + delta.view(np.int8).transpose(1, 2, 0)
+    outside = np.maximum(-signed, signed - 255)
+    wrapped = _wrapped(signed, final, outside)
+    largest, mean = (int(outside[wrapped].max()), float(outside[wrapped].mean())) if (
+        wrapped.any()) else (0, 0.0)
+    final[wrapped] = np.clip(signed[wrapped], 0, 255)
+    return Restored(final, "approximate", int(wrapped.sum()), (largest, round(mean, 3)))
+
+
+def _wrapped(
+    signed: npt.NDArray[np.int16], final: Pixels, outside: npt.NDArray[np.int16]
+) -> npt.NDArray[np.bool_]:
+    """Where clip(t) is to be taken instead of t mod 256, bool [H,W,3]."""
+    rows, columns, colours = doubtful = np.nonzero(outside > 0)
+    known = np.where(outside > 0, np.nan, signed).astype(np.float32)
+    known = np.pad(known, ((_REACH, _REACH), (_REACH, _REACH), (0, 0)), constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(
+        known, (2 * _REACH + 1, 2 * _REACH + 1), axis=(0, 1))
+    around = np.sort(windows[rows, columns, colours].reshape(len(rows), (2 * _REACH + 1) ** 2))
+    num_known = np.count_nonzero(~np.isnan(around), axis=1)  # NaN comes last
+    middle = around[np.arange(len(rows)), np.maximum(num_known - 1, 0) // 2]
+    clipped = np.clip(signed[doubtful], 0, 255).astype(np.float32)
+    expected = np.where(num_known > 0, middle, clipped)
+    closer = np.abs(clipped - expected) <= np.abs(final[doubtful] - expected)
+    wrapped = np.zeros(final.shape, dtype=np.bool_)
+    wrapped[rows[closer], columns[closer], colours[closer]] = True
+    return wrapped

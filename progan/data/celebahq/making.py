@@ -1,0 +1,168 @@
+"""Make one face of CelebA-HQ by its number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from progan.config import level_of
+from progan.data.celebahq.collection import Collection, Faces, read_faces
+from progan.data.celebahq.cutting import cut_out
+from progan.data.celebahq.deltas import (
+    DELTA_SIDE,
+    BadDelta,
+    Restored,
+    WrongJpeg,
+    opened_delta,
+    restored,
+)
+from progan.data.celebahq.enhancing import Enhancer
+from progan.data.celebahq.geometry import Points, continuous, planned
+from progan.data.celebahq.quality import quality
+from progan.data.celebahq.report import Report, Status
+from progan.data.importers.pixels import converted, opened
+from progan.data.pyramid import pyramid
+from progan.data.source import Sample, UnreadableImage
+
+
+class NotMade(UnreadableImage):
+    """A face that cannot be made, with its status in the report."""
+
+    def __init__(self, path: str, reason: str, status: Status = "unreadable") -> None:
+        super().__init__(path, reason)
+        self.args = (path, reason, status)  # so that it travels between processes
+        self.status: Status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Makes faces by their numbers in the lists.
+
+    Attributes:
+        collection: All inputs.
+        resolution: Of the faces, px.
+        enhancer: Improves the pictures first.
+        strict: Take only exact ones.
+    """
+
+    collection: Collection
+    resolution: int
+    enhancer: Enhancer | None = None
+    strict: bool = False
+
+    def __call__(self, face: int) -> tuple[Sample, Status, dict[str, Any]]:
+        """Return a face with landmarks, its status, and what else is known of it.
+
+        Raises NotMade.
+        """
+        faces = read_faces(self.collection)
+        name = faces.names[face]
+        try:
+            jpeg = self.collection.image(name)
+            if faces.listed:
+                return self._restored(faces, face, jpeg)
+            image, points = self._cut(jpeg, name, faces.landmarks[face], self.resolution)
+        except NotMade:
+            raise
+        except UnreadableImage as error:
+            raise NotMade(error.path, error.reason) from error
+        return Sample(image, points), "made", {"quality": round(quality(image), 6)}
+
+    def _cut(
+        self, data: bytes, name: str, pixels: Points, side: int
+    ) -> tuple[npt.NDArray[np.uint8], Points]:
+        """A face from its picture, uint8 [side,side,3], and its landmarks there, float32 [5,2]."""
+        picture = _decoded(data, name)
+        landmarks = continuous(pixels)
+        if self.enhancer:
+            before = picture.size
+            picture = Image.fromarray(self.enhancer(np.asarray(picture)))
+            landmarks = landmarks * np.float32(picture.width / before[0])
+        try:
+            cut = planned(landmarks, picture.size, side)
+        except ValueError as error:
+            raise NotMade(name, str(error)) from error
+        return cut_out(picture, cut), cut.placed(landmarks)
+
+    def _restored(
+        self, faces: Faces, face: int, jpeg: bytes
+    ) -> tuple[Sample, Status, dict[str, Any]]:
+        entry = faces.listed[face]
+        token = self.collection.delta(entry.index)
+        try:
+            delta = opened_delta(token, jpeg, entry.name)
+            made, points = self._cut(jpeg, entry.name, faces.landmarks[face], DELTA_SIDE)
+            result = restored(made, delta, entry.made_md5, entry.final_md5)
+        except WrongJpeg as error:
+            raise NotMade(entry.name, str(error), "wrong JPEG") from error
+        except BadDelta as error:
+            raise NotMade(entry.name, str(error), "bad delta") from error
+        if self.strict and result.status != "exact":
+            raise NotMade(entry.name, "it is only approximate, as its JPEG is decoded otherwise "
+                                      "than then (--strict)", "only approximate")
+        image, points = _averaged(result.image, points, self.resolution)
+        return Sample(image, points), result.status, {"index": entry.index, **_errors(result)}
+
+
+@dataclass(frozen=True, slots=True)
+class FaceReader:
+    """Makes the chosen faces by their rows, and keeps a report of them."""
+
+    make: Maker
+    chosen: npt.NDArray[np.int32]  # row -> number in the lists
+    report: Report
+
+    def __call__(self, row: int) -> Sample:
+        face = int(self.chosen[row])
+        name = read_faces(self.make.collection).names[face]
+        try:
+            sample, status, details = self.make(face)
+        except NotMade as error:
+            self.report.add(face, name, error.status, reason=error.reason)
+            raise
+        self.report.add(face, name, status, **details)
+        return sample
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """Judges faces: -> each with its quality, or with why it cannot be made."""
+
+    make: Maker
+
+    def __call__(self, faces: Sequence[int]) -> list[tuple[int, float | NotMade]]:
+        return [(face, self._score(face)) for face in faces]
+
+    def _score(self, face: int) -> float | NotMade:
+        try:
+            return float(self.make(face)[2]["quality"])
+        except NotMade as error:
+            return error
+
+
+def _decoded(data: bytes, name: str) -> Image.Image:
+    """A picture as RGB. It is not turned as its EXIF says: CelebA's landmarks are not either."""
+    with opened(data, name) as picture:
+        picture.load()
+        return converted(picture, 3)
+
+
+def _averaged(
+    image: npt.NDArray[np.uint8], points: Points, resolution: int
+) -> tuple[npt.NDArray[np.uint8], Points]:
+    """Exact box averages of a face, and where its landmarks are then."""
+    if resolution == len(image):
+        return image, points
+    smaller = pyramid(image[None])[level_of(resolution)][0]
+    return smaller, points * np.float32(resolution / len(image))
+
+
+def _errors(result: Restored) -> dict[str, Any]:
+    if result.status == "exact":
+        return {}
+    largest, mean = result.least_error
+    return {"unwrapped": result.num_unwrapped, "largest_error_at_least": largest,
+            "mean_error_there_at_least": mean}

@@ -1,0 +1,146 @@
+"""Look whether all inputs are there before hours of work, and say at once what is missing."""
+
+import zipfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from progan.config import MIN_LEVEL, level_of
+from progan.data.celebahq.collection import (
+    IMAGES,
+    LANDMARKS,
+    Collection,
+    Faces,
+    delta_name,
+    delta_names,
+    image_names,
+    read_faces,
+    zip_name,
+)
+from progan.data.celebahq.deltas import require_cryptography
+from progan.data.celebahq.image_list import LIST_FILE
+from progan.errors import UserError
+from progan.runtime.files import require_free_space
+
+_NUM_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What is there.
+
+    Attributes:
+        collection: Where it is.
+        faces: What the lists name.
+        absent: Row of `faces` -> what it lacks, for those that lack something.
+    """
+
+    collection: Collection
+    faces: Faces
+    absent: dict[int, str]
+
+
+def inspected(
+    source: Path, deltas: Path | None, enhance: Path | None, *, dest: Path, resolution: int,
+    max_images: int | None, partial: bool,
+) -> Inputs:
+    """Look for all inputs and for room on the disk of `dest`.
+
+    Args:
+        partial: Images and deltas may be missing.
+
+    Raises:
+        UserError: Everything that is missing, in one message.
+    """
+    problems: list[str] = []
+    images = _found(source, IMAGES)
+    landmarks = _found(source, LANDMARKS)
+    problems += _missing_places(source, images, landmarks, deltas, enhance)
+    if deltas:
+        problems += _problem(require_cryptography)
+    faces, absent = None, dict[int, str]()
+    if images and landmarks and (deltas is None or (deltas / LIST_FILE).is_file()):
+        collection = Collection(images, landmarks, deltas)
+        try:
+            faces = read_faces(collection)
+            absent = _absent(collection, faces)
+        except UserError as error:
+            problems.append(str(error))
+    if faces:
+        if absent and not partial:
+            problems += _lacking(faces, absent)
+        count = len(faces.names) - len(absent)
+        count = count if max_images is None else min(count, max_images)
+        num_bytes = count * 3 * sum(4**level for level in range(
+            MIN_LEVEL, level_of(resolution) + 1))
+        problems += _problem(lambda: require_free_space(dest, num_bytes, f"The dataset {dest}"))
+    if problems or faces is None:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise UserError(f"CelebA-HQ cannot be made yet:\n{listed}")
+    if len(absent) == len(faces.names):
+        raise UserError(f"None of the {len(faces.names)} faces has all its files: {absent[0]}.")
+    return Inputs(collection, faces, absent)
+
+
+def _problem(check: Callable[[], None]) -> list[str]:
+    try:
+        check()
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
+def _found(source: Path, names: Sequence[str]) -> Path | None:
+    with suppress(StopIteration):
+        return next(source / name for name in names if (source / name).exists())
+    return None
+
+
+def _missing_places(
+    source: Path, images: Path | None, landmarks: Path | None, deltas: Path | None,
+    enhance: Path | None,
+) -> list[str]:
+    problems = []
+    if images is None:
+        packed = " (its 7z archive is: unpack it)" * any(source.glob("**/img_celeba.7z*"))
+        problems.append(f"There is no folder img_celeba and no img_celeba.zip in --source "
+                        f"{source}{packed}. They are CelebA's images in the wild, 202,599 JPEGs.")
+    if landmarks is None:
+        problems.append(f"There is no {LANDMARKS[0]} in --source {source}. It is among CelebA's "
+                        "annotations.")
+    if deltas and not (deltas / LIST_FILE).is_file():
+        problems.append(f"There is no {LIST_FILE} in --deltas {deltas}. It comes with "
+                        f"{zip_name(0)} and the others.")
+    if enhance and not _is_torchscript(enhance):
+        problems.append(f"--enhance {enhance} is no TorchScript file, as torch.jit.save() "
+                        "writes it.")
+    return problems
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether a file looks like one, without loading torch."""
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as file:
+        return any("/code/" in name for name in file.namelist())
+
+
+def _absent(collection: Collection, faces: Faces) -> dict[int, str]:
+    there = image_names(collection.images)
+    absent = {row: f"{collection.images.name} has no {name}"
+              for row, name in enumerate(faces.names) if name not in there}
+    if collection.deltas:
+        deltas = delta_names(collection.deltas)
+        for row, entry in enumerate(faces.listed):
+            if delta_name(entry.index) not in deltas:
+                absent.setdefault(row, f"there is neither {zip_name(entry.index)} with, nor a "
+                                       f"loose {delta_name(entry.index)}")
+    return absent
+
+
+def _lacking(faces: Faces, absent: dict[int, str]) -> list[str]:
+    shown = "; ".join(list(absent.values())[:_NUM_NAMED])
+    more = "; …" * (len(absent) > _NUM_NAMED)
+    return [f"{len(absent):,} of {len(faces.names):,} faces lack a file: {shown}{more}. Fetch "
+            "them, or leave such faces out with --on-error skip."]
