@@ -1,5 +1,6 @@
 """Read a dataset: any row of any level through memory maps."""
 
+import threading
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from progan.data.format import (
 from progan.errors import UserError
 
 Rows = npt.NDArray[np.int64]
+# NumPy parses the header of a file as Python. CPython 3.11's parser counts its depth for threads
+# together, and now and then raises SystemError if two of them parse at once.
+_OPENING = threading.Lock()
 
 
 class Dataset:
@@ -148,6 +152,7 @@ class Dataset:
 
     def _map(self, name: str) -> npt.NDArray[np.generic]:
         if name not in self._maps:
-            # A plain array over the map: np.memmap makes every slice several times slower.
-            self._maps[name] = np.load(self.path / name, mmap_mode="r").view(np.ndarray)
+            with _OPENING:
+                # A plain array over the map: np.memmap makes every slice several times slower.
+                self._maps[name] = np.load(self.path / name, mmap_mode="r").view(np.ndarray)
         return self._maps[name]

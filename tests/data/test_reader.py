@@ -1,7 +1,10 @@
 """Any rows of any level, in the order they were asked for."""
 
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +51,27 @@ def test_rows_come_in_the_order_asked_for(path: Path, level: int, rows: list[int
 
 def test_the_top_level_is_in_three_files(path: Path) -> None:
     assert len(list(path.glob("level-04.*.npy"))) == 3
+
+
+def test_threads_open_files_one_after_the_other(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, load, inside, most = Dataset.open(path), np.load, [], []
+
+    def slow(*words: Any, **options: Any) -> Any:
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.005)
+        inside.pop()
+        return load(*words, **options)
+
+    monkeypatch.setattr(np, "load", slow)
+    with ThreadPoolExecutor(4) as pool:
+        images = list(pool.map(lambda row: dataset.images(2 + row % 3, np.array([row]))[0],
+                               range(COUNT)))
+    assert set(most) == {1}
+    for row, image in enumerate(images):
+        np.testing.assert_array_equal(image, LEVELS[2 + row % 3][row])
 
 
 def test_what_is_returned_is_ours_to_change(path: Path) -> None:
