@@ -1,34 +1,44 @@
 """Smaller copies of images: exact 2x2 box averages, rounded only when they are stored."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from progan.config import MIN_LEVEL, level_of
 
 Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
+Sums = npt.NDArray[Any]  # uint8, uint16 or uint32
 
-
-def halve(images: Floats) -> Floats:
-    """Average 2x2 boxes: [n,h,w,c] -> [n,h/2,w/2,c].
-
-    Exact for eight halvings of uint8: a sum of 4^8 bytes has 24 bits, which float32 holds.
-    """
-    rows = images[:, 0::2] + images[:, 1::2]                     # [n,h/2,w,c]
-    return (rows[:, :, 0::2] + rows[:, :, 1::2]) * np.float32(0.25)  # [n,h/2,w/2,c]
-
-
-def rounded(images: Floats) -> Bytes:
-    """Round to the nearest byte, halves to the even one, as the official tool does."""
-    return np.rint(images).clip(0, 255).astype(np.uint8)
+MOST_IN_16_BITS = 4  # halvings: 255 * 4^4 is below 2^16
 
 
 def pyramid(images: Bytes) -> dict[int, Bytes]:
     """Return the images at every level down to 4x4: [n,R,R,c] -> {level: [n,2^level,2^level,c]}."""
     top = level_of(images.shape[1])
-    levels = {top: images}
-    exact = images.astype(np.float32)
-    for level in range(top - 1, MIN_LEVEL - 1, -1):
-        exact = halve(exact)
-        levels[level] = rounded(exact)
+    levels, sums = {top: images}, images
+    for halvings in range(1, top - MIN_LEVEL + 1):
+        sums = halved(sums, np.uint16 if halvings <= MOST_IN_16_BITS else np.uint32)
+        levels[top - halvings] = mean_bytes(sums, halvings)
     return levels
+
+
+def halved(sums: Sums, dtype: type[np.uint16] | type[np.uint32]) -> Sums:
+    """Add the four values of 2x2 boxes: [n,h,w,c] -> [n,h/2,w/2,c]."""
+    rows = np.add(sums[:, 0::2], sums[:, 1::2], dtype=dtype, order="C")  # [n,h/2,w,c]
+    n, h, w, c = rows.shape
+    # As one item for each pixel: NumPy copies items far faster than it adds runs of c values.
+    pixels = rows.view(f"V{c * rows.itemsize}")[..., 0]
+    left, right = (np.ascontiguousarray(pixels[:, :, side::2]).view(dtype) for side in (0, 1))
+    boxes: Sums = np.add(left, right).reshape(n, h, w // 2, c)
+    return boxes
+
+
+def mean_bytes(sums: Sums, halvings: int) -> Bytes:
+    """Divide sums of 4^halvings bytes, halves to the even neighbour as in the official tool."""
+    shift = 2 * halvings
+    means = (sums >> shift) & 1  # 1 where a half has to go up
+    means += sums
+    means += (1 << (shift - 1)) - 1
+    means >>= shift
+    return means.astype(np.uint8)

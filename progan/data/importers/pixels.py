@@ -92,7 +92,7 @@ def converted(picture: Image.Image, channels: int) -> Image.Image:
     if channels < 4 and picture.mode == "RGBA":
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture).convert("RGB")
-    return picture.convert(MODES[channels])
+    return picture if picture.mode == MODES[channels] else picture.convert(MODES[channels])
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
@@ -107,6 +107,8 @@ def fitted(
 ) -> Image.Image:
     """Make a square of `resolution` px by cutting, padding with black, stretching, or both."""
     size, resample = (resolution, resolution), FILTERS[resize_filter]
+    if picture.size == size and crop != "wide":
+        return picture
     if crop == "pad":
         return ImageOps.pad(picture, size, method=resample)
     if crop == "stretch":
