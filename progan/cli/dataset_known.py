@@ -158,7 +158,7 @@ def create_lsun(
 ) -> None:
     """Make a dataset of one category of LSUN, the middle of each photograph.
 
-    It needs the package lmdb: pip install "progan[lsun]".
+    It needs the package lmdb: pip install lmdb.
     """
     require_vacant(dest)
     from progan.data.importers.lsun import import_lsun

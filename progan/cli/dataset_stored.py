@@ -44,7 +44,7 @@ def create_from_hdf5(
 ) -> None:
     """Make a dataset of images in an HDF5 file, of the official tool or any other.
 
-    It needs the package h5py: pip install "progan[hdf5]".
+    It needs the package h5py: pip install h5py.
     """
     require_vacant(dest)
     from progan.data.importers.hdf5 import import_hdf5

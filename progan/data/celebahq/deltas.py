@@ -39,7 +39,7 @@ Pixels = npt.NDArray[np.uint8]
 DELTA_SIDE = 1024  # px
 ROUNDS = 100_000
 CRYPTOGRAPHY_EXTRA = ("--deltas needs the package cryptography. "
-                      "Install it: pip install 'progan[celebahq]'.")
+                      "Install it: pip install cryptography.")
 _REACH = 2  # px: 5x5 neighbours
 
 

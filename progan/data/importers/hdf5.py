@@ -2,7 +2,7 @@
 
 The official tools kept the levels as `data4x4`, `data8x8` …, uint8 [N,C,H,W], and the labels in a
 file NAME-labels.npy beside NAME.h5. Any other array of images can be named. The package h5py is
-needed, `pip install "progan[hdf5]"`.
+needed, `pip install h5py`.
 """
 
 import re
@@ -72,8 +72,7 @@ def _opened(source: Path) -> Any:
     try:
         import h5py
     except ImportError as error:
-        raise UserError("create-from-hdf5 needs the package h5py: pip install \"progan[hdf5]\", or "
-                        "pip install h5py.") from error
+        raise UserError("create-from-hdf5 needs the package h5py: pip install h5py") from error
     if not source.is_file():
         raise UserError(f"--source {source} is no file. Name a file of HDF5, such as faces.h5.")
     try:

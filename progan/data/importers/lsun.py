@@ -1,6 +1,6 @@
 """One category of LSUN in its original LMDB -> ImageSource: the middle of each photograph.
 
-The package lmdb is needed, `pip install "progan[lsun]"`.
+The package lmdb is needed, `pip install lmdb`.
 """
 
 from collections.abc import Collection
@@ -29,8 +29,7 @@ def import_lsun(
     try:
         import lmdb
     except ImportError as error:
-        raise UserError("create-lsun needs the package lmdb: pip install \"progan[lsun]\", or "
-                        "pip install lmdb.") from error
+        raise UserError("create-lsun needs the package lmdb: pip install lmdb") from error
     if not (source / "data.mdb").is_file():
         raise UserError(f"There is no data.mdb in --source {source}. {_WANTED}")
     try:
