@@ -288,17 +288,11 @@ def test_real_digits_and_classes(shared: Path, tmp_path: Path) -> None:
         assert len(set(dataset.labels(np.arange(50)).tolist())) > 7
 
 
-def test_help_is_quick_and_imports_nothing_heavy() -> None:
+def test_help_imports_nothing_heavy() -> None:
     script = ("import sys, progan.cli.dataset\n"
               "print([name for name in ('numpy', 'torch', 'PIL') if name in sys.modules])")
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
-    seconds = []
-    for _ in range(3):
-        start = time.monotonic()
-        subprocess.run([*TOOL, "--help"], check=True, capture_output=True)
-        seconds.append(time.monotonic() - start)
-    assert min(seconds) < 0.3
 
 
 def test_every_command_has_its_help() -> None:
