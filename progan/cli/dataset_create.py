@@ -98,8 +98,8 @@ def write(
     on_error: Any = "stop",
 ) -> None:
     """Write the dataset with its options recorded, and say what was written and left out."""
-    from progan.data.importers.preflight import listed
     from progan.data.parts import Part, part_of
+    from progan.data.unreadable import listed
     from progan.data.writer import write_dataset
 
     if how.shard is not None:

@@ -23,7 +23,6 @@ from progan.data.format import (
     rows_per_shard,
 )
 from progan.data.holdout import holdout_rows, holdout_size
-from progan.data.importers.preflight import require_readable
 from progan.data.journal import Journal, OtherJob, job_of
 from progan.data.journal import read as read_journal
 from progan.data.journal import remove as remove_journal
@@ -31,6 +30,7 @@ from progan.data.journal import write as write_journal
 from progan.data.pool import in_order, worker_pool
 from progan.data.pyramid import pyramid
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage
+from progan.data.unreadable import require_readable
 from progan.errors import UserError
 from progan.runtime.files import clear, growing_directory, require_free_space, write_atomically
 

@@ -17,9 +17,9 @@ from progan.data.celebahq.preflight import inspected
 from progan.data.celebahq.quality import LEAST_SIDE
 from progan.data.celebahq.report import Report
 from progan.data.format import Skipped
-from progan.data.importers.preflight import require_readable
 from progan.data.pool import in_order, worker_pool
 from progan.data.source import ImageSource, OnError, chosen
+from progan.data.unreadable import require_readable
 from progan.errors import UserError
 
 Say = Callable[[str], None]

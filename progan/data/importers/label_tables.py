@@ -10,8 +10,8 @@ import numpy as np
 
 from progan.data.format import Skipped
 from progan.data.importers.labels import Labels
-from progan.data.importers.preflight import listed
 from progan.data.importers.tree import natural_order
+from progan.data.unreadable import listed
 from progan.errors import UserError
 
 STYLEGAN_FILE = "dataset.json"  # in the root of a folder or zip file of images

@@ -11,10 +11,10 @@ from progan.data.format import Skipped
 from progan.data.importers.pixels import Crop, band_width, native_channels, opened
 from progan.data.importers.tree import Tree
 from progan.data.source import OnError, UnreadableImage
+from progan.data.unreadable import listed, require_readable
 from progan.errors import UserError
 
 _KINDS = {1: "grey (1 channel)", 3: "colour (3 channels)", 4: "with transparency (4 channels)"}
-_NUM_LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +61,6 @@ def readable_headers(
         raise UserError(f"None of the {len(paths)} images in {source} can be read:\n"
                         f"{listed(unreadable)}")
     return headers, unreadable
-
-
-def require_readable(source: Path | str, total: int, unreadable: Sequence[Skipped]) -> None:
-    """Raise UserError that lists the unreadable images, if there are any."""
-    if unreadable:
-        raise UserError(f"{len(unreadable)} of {total} images in {source} cannot be read:\n"
-                        f"{listed(unreadable)}\nRepair or remove them, or leave them out with "
-                        "--on-error skip.")
-
-
-def listed(skipped: Sequence[Skipped]) -> str:
-    """The first ten with their reasons, one in a line, and how many more there are."""
-    lines = [f"  {item.path}: {item.reason}" for item in skipped[:_NUM_LISTED]]
-    more = len(skipped) - _NUM_LISTED
-    return "\n".join(lines + [f"  and {more} more; dataset_tool.py check names them all"]
-                     * (more > 0))
 
 
 def common_channels(headers: Sequence[Header]) -> int:
