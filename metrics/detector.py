@@ -6,7 +6,6 @@ tuple of features and logits of classes [N, K]; for one that takes the arguments
 (`return_features`, `no_output_bias`), they are used.
 """
 
-import hashlib
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from metrics import vgg16
 from progan.errors import UserError
+from progan.runtime.files import sha256_of
 
 URLS = {  # of the weights that are fetched where no file is named; their names end in a SHA-256
     "inception": "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
@@ -88,7 +88,7 @@ def open_detector(file: Path | None, default: str, device: torch.device) -> Dete
     path = file or fetched(default)
     if not path.is_file():
         raise UserError(f"There is no file {path}. Name the weights of a detector.")
-    fingerprint = _fingerprint(path)
+    fingerprint = sha256_of(path)[:16]
     if _is_torchscript(path):
         return Detector(path.name, fingerprint, _torchscript(path, device))
     weights = _weights(path)
@@ -211,8 +211,3 @@ def _resized(images: Tensor, side: int | None) -> Tensor:
     images = images.float()
     return images if side is None else F.interpolate(
         images, (side, side), mode="bilinear", antialias=True)
-
-
-def _fingerprint(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -98,7 +98,7 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     )
 
     statistics = [fid_features_to_statistics(features.double()) for features in (first, second)]
-    return _value(fid_statistics_to_metric(*statistics, verbose=False), KEY_METRIC_FID)
+    return float(fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID])
 
 
 def kernel_distance(
@@ -114,7 +114,7 @@ def kernel_distance(
     found = kid_features_to_metric(
         first.double(), second.double(), kid_subsets=subsets, kid_subset_size=size,
         rng_seed=_seed(seed), verbose=False)
-    return _value(found, KEY_METRIC_KID_MEAN)
+    return float(found[KEY_METRIC_KID_MEAN])
 
 
 def kernel_distance_of_batches(first: Tensor, second: Tensor) -> float:
@@ -148,7 +148,3 @@ def _embedding(draw: Draw, setup: Setup, side: int | None = None) -> Embedding:
 def _seed(seed: int) -> int:
     """A seed as NumPy's RandomState takes it."""
     return derive(seed, "fidelity") % 2**32
-
-
-def _value(found: dict[str, float], key: str) -> float:
-    return float(found[key])

@@ -16,7 +16,6 @@ from progan.cli.dataset_create import (
 )
 from progan.door import PATH, Door
 from progan.errors import UserError
-from progan.runtime.files import require_vacant
 
 
 @click.command("create-celebahq", cls=Door)
@@ -56,7 +55,6 @@ def create_celebahq(
     if how.shard is not None:
         raise UserError("create-celebahq judges all faces together and reports on them in one "
                         "file: leave --shard away.")
-    require_vacant(dest)
     from progan.data.celebahq.importer import CelebaHqOptions, import_celebahq
     from progan.data.celebahq.report import report_beside, write_report
 

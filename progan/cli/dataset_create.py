@@ -77,10 +77,13 @@ class Writing:
 
 
 def writing_options(command: F) -> F:
-    """The options of `Writing`, which the command gets as `how`."""
+    """The options of `Writing`, which the command gets as `how` if nothing is in its way."""
     @wraps(command)
-    def wrapped(workers: int, compress: bool, shard: str | None, **options: Any) -> Any:
-        return command(how=Writing(workers, compress, shard), **options)
+    def wrapped(
+        dest: Path, workers: int, compress: bool, shard: str | None, **options: Any
+    ) -> Any:
+        require_vacant(dest)
+        return command(dest=dest, how=Writing(workers, compress, shard), **options)
 
     for option in (
         click.option("--shard", metavar="I/N", help="Make only the I-th of N equal parts, beside "
@@ -119,7 +122,7 @@ def write(
     seconds = time.monotonic() - start
     if info.skipped:
         click.echo(f"{len(info.skipped)} images were left out:\n{listed(info.skipped)}", err=True)
-    size = human_bytes(sum(file.num_bytes for file in info.array_files()))
+    size = human_bytes(info.num_bytes)
     click.echo(f"{dest}: {info.count:,} images {info.resolution}x{info.resolution}x{info.channels}"
                f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s).")
 
@@ -149,7 +152,6 @@ def create_from_images(
 
     They may have any size and kind: see --crop, --resolution and --channels.
     """
-    require_vacant(dest)
     from progan.data.importers.images import ImageOptions, import_images
 
     images = import_images(source, ImageOptions(**options), click.echo)
@@ -173,7 +175,6 @@ def create_demo(
 
     There is nothing to download: it is there to try everything with.
     """
-    require_vacant(dest)
     from progan.data.importers.demo import import_demo
 
     images = import_demo(resolution=resolution, num_images=num_images, seed=seed)

@@ -1,7 +1,9 @@
 """dataset_tool.py create-…: datasets that everybody knows, in their original files."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -17,32 +19,38 @@ from progan.cli.dataset_create import (
     writing_options,
 )
 from progan.door import PATH, Door
-from progan.runtime.files import require_vacant
 
 if TYPE_CHECKING:
     from progan.data.importers.download import Known
 
-download_option = click.option("--download", is_flag=True, help="Fetch the original files into "
-                               "the folder --source first; those that are there are kept.")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _fetch(name: "Known", source: Path) -> None:
-    from progan.data.importers.download import download
+def download_option(name: "Known") -> Callable[[F], F]:
+    """--download, which fetches the original files of a dataset before the command runs."""
+    def decorate(command: F) -> F:
+        @wraps(command)
+        def wrapped(source: Path, download: bool, **options: Any) -> Any:
+            if download:
+                from progan.data.importers.download import download as fetch
 
-    download(name, source)
+                fetch(name, source)
+            return command(source=source, **options)
+
+        return cast(F, click.option(
+            "--download", is_flag=True, help="Fetch the original files into the folder --source "
+            "first; those that are there are kept.")(wrapped))
+    return decorate
 
 
 @click.command("create-mnist", cls=Door)
 @source_options("Folder with train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz.")
-@download_option
 @writing_options
+@download_option("mnist")
 def create_mnist(
-    source: Path, dest: Path, holdout: float, how: Writing, download: bool, **taken: Any
+    source: Path, dest: Path, holdout: float, how: Writing, **taken: Any
 ) -> None:
     """Make a dataset of MNIST, 32x32 grey with labels."""
-    require_vacant(dest)
-    if download:
-        _fetch("mnist", source)
     from progan.data.importers.mnist import import_mnist
 
     images = import_mnist(source, **taken)
@@ -65,7 +73,6 @@ def create_mnist_rgb(
 
     Its thousand classes show which modes a generator has lost.
     """
-    require_vacant(dest)
     from progan.data.importers.mnist_rgb import import_mnist_rgb
 
     images = import_mnist_rgb(source, num_images=num_images, seed=seed)
@@ -75,15 +82,12 @@ def create_mnist_rgb(
 
 @click.command("create-cifar10", cls=Door)
 @source_options("Folder cifar-10-batches-py or file cifar-10-python.tar.gz.")
-@download_option
 @writing_options
+@download_option("cifar10")
 def create_cifar10(
-    source: Path, dest: Path, holdout: float, how: Writing, download: bool, **taken: Any
+    source: Path, dest: Path, holdout: float, how: Writing, **taken: Any
 ) -> None:
     """Make a dataset of CIFAR-10, 32x32 RGB with labels."""
-    require_vacant(dest)
-    if download:
-        _fetch("cifar10", source)
     from progan.data.importers.cifar import CIFAR10, import_cifar
 
     images = import_cifar(source, CIFAR10, **taken)
@@ -92,15 +96,12 @@ def create_cifar10(
 
 @click.command("create-cifar100", cls=Door)
 @source_options("Folder cifar-100-python or file cifar-100-python.tar.gz.")
-@download_option
 @writing_options
+@download_option("cifar100")
 def create_cifar100(
-    source: Path, dest: Path, holdout: float, how: Writing, download: bool, **taken: Any
+    source: Path, dest: Path, holdout: float, how: Writing, **taken: Any
 ) -> None:
     """Make a dataset of CIFAR-100, 32x32 RGB with its fine labels."""
-    require_vacant(dest)
-    if download:
-        _fetch("cifar100", source)
     from progan.data.importers.cifar import CIFAR100, import_cifar
 
     images = import_cifar(source, CIFAR100, **taken)
@@ -109,15 +110,12 @@ def create_cifar100(
 
 @click.command("create-svhn", cls=Door)
 @source_options("File train_32x32.mat, the cropped digits, or its folder.")
-@download_option
 @writing_options
+@download_option("svhn")
 def create_svhn(
-    source: Path, dest: Path, holdout: float, how: Writing, download: bool, **taken: Any
+    source: Path, dest: Path, holdout: float, how: Writing, **taken: Any
 ) -> None:
     """Make a dataset of SVHN's cropped house numbers, 32x32 RGB with labels."""
-    require_vacant(dest)
-    if download:
-        _fetch("svhn", source)
     from progan.data.importers.svhn import import_svhn
 
     images = import_svhn(source, **taken)
@@ -130,16 +128,13 @@ def create_svhn(
               help="Middle of the crop, in pixels from the left.")
 @click.option("--cy", type=click.IntRange(64, 154), default=121, show_default=True,
               help="Middle of the crop, in pixels from the top.")
-@download_option
 @writing_options
+@download_option("celeba")
 @on_error_option
 def create_celeba(
-    source: Path, dest: Path, holdout: float, how: Writing, download: bool, **options: Any
+    source: Path, dest: Path, holdout: float, how: Writing, **options: Any
 ) -> None:
     """Make a dataset of aligned CelebA, faces cut to 128x128 RGB."""
-    require_vacant(dest)
-    if download:
-        _fetch("celeba", source)
     from progan.data.importers.celeba import import_celeba
 
     images = import_celeba(source, click.echo, **options)
@@ -160,7 +155,6 @@ def create_lsun(
 
     It needs the package lmdb: pip install lmdb.
     """
-    require_vacant(dest)
     from progan.data.importers.lsun import import_lsun
 
     images = import_lsun(source, **options)
@@ -178,7 +172,6 @@ def create_lsun(
 @on_error_option
 def create_cub200(source: Path, dest: Path, holdout: float, how: Writing, **options: Any) -> None:
     """Make a dataset of Caltech-UCSD Birds 2011, cut out by their bounding boxes, with labels."""
-    require_vacant(dest)
     from progan.data.importers.cub200 import import_cub200
 
     images = import_cub200(source, **options)

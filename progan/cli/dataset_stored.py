@@ -13,7 +13,6 @@ from progan.cli.dataset_create import (
     writing_options,
 )
 from progan.door import Door
-from progan.runtime.files import require_vacant
 
 
 @click.command("create-from-tfrecords", cls=Door)
@@ -24,7 +23,6 @@ def create_from_tfrecords(
     source: Path, dest: Path, holdout: float, how: Writing, on_error: str, **taken: Any
 ) -> None:
     """Make a dataset of the official tool's TFRecords; TensorFlow is not needed."""
-    require_vacant(dest)
     from progan.data.importers.tfrecords import import_tfrecords
 
     images = import_tfrecords(source, **taken)
@@ -46,7 +44,6 @@ def create_from_hdf5(
 
     It needs the package h5py: pip install h5py.
     """
-    require_vacant(dest)
     from progan.data.importers.hdf5 import import_hdf5
 
     images = import_hdf5(source, **options)
@@ -63,7 +60,6 @@ def create_from_dataset(
     source: Path, dest: Path, holdout: float, how: Writing, **options: Any
 ) -> None:
     """Make a dataset of the lower levels, or of a part, of another one."""
-    require_vacant(dest)
     from progan.data.importers.dataset import import_dataset
 
     images = import_dataset(source, **options)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from progan.data.format import HEADER_BYTES, ArrayFile
+from progan.runtime.files import sha256_of
 
 _BLOCK_BYTES = 1 << 22
 
@@ -22,15 +23,6 @@ def npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
     header = stream.getvalue()
     assert len(header) == HEADER_BYTES, (len(header), shape)
     return header
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 class RowWriter:

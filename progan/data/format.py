@@ -117,6 +117,11 @@ class DatasetInfo:
         content = json.dumps([self.label_names, sorted(self.checksums.items())])
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
+    @property
+    def num_bytes(self) -> int:
+        """Size of all array files."""
+        return sum(file.num_bytes for file in self.array_files())
+
     def level_files(self, level: int) -> tuple[ArrayFile, ...]:
         """The files of one level in the order of their rows; if it is compressed, all bytes and
         where each image begins."""

@@ -4,17 +4,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from progan.data.arrays import sha256_of
 from progan.data.format import DatasetInfo, size_fault
+from progan.runtime.files import sha256_of
 
 
 def damaged_files(directory: Path, info: DatasetInfo) -> list[str]:
     """Read every array file; return one sentence for each that is not what was written."""
     faults = []
-    files = info.array_files()
-    with tqdm(total=sum(file.num_bytes for file in files), unit="B", unit_scale=True,
+    with tqdm(total=info.num_bytes, unit="B", unit_scale=True,
               desc="verifying", disable=None, leave=False) as progress:
-        for file in files:
+        for file in info.array_files():
             fault = size_fault(directory, file)
             if not fault and sha256_of(directory / file.name) != info.checksums.get(file.name):
                 fault = f"{file.name} has other content than when it was written"

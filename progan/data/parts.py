@@ -87,13 +87,13 @@ def merge(dest: Path) -> DatasetInfo:
         UserError: Parts are missing, damaged, or of different datasets; or there is no room.
     """
     parts = [Dataset.open(folder) for folder in _folders(dest)]
-    plan = _joined(dest, [part.info for part in parts])
+    plan = _joined(dest, parts)
     damage = [f"{part.path}: {fault}" for part in parts
               for fault in damaged_files(part.path, part.info)]
     if damage:
         raise UserError(f"Parts of {dest} are damaged:\n  " + "\n  ".join(damage) + "\nMake these "
                         "parts again.")
-    require_free_space(dest, sum(file.num_bytes for file in plan.array_files()), f"{dest}")
+    require_free_space(dest, plan.num_bytes, f"{dest}")
     with growing_directory(dest) as directory:
         clear(directory)
         arrays = DatasetArrays(directory, plan, 0)
@@ -130,15 +130,17 @@ def _folders(dest: Path) -> list[Path]:
     return wanted
 
 
-def _joined(dest: Path, infos: list[DatasetInfo]) -> DatasetInfo:
+def _joined(dest: Path, parts: list[Dataset]) -> DatasetInfo:
     """What the whole dataset is; its arrays have no checksums yet."""
+    infos = [part.info for part in parts]
     first = infos[0]
-    for info, path in zip(infos, _folders(dest), strict=True):
+    for part in parts:
         for name in COMMON:
-            if getattr(info, name) != getattr(first, name):
-                raise UserError(f"{path} is of another dataset than the first part: its {name} is "
-                                f"{getattr(info, name)!r}, not {getattr(first, name)!r}. Make the "
-                                "parts with the same options.")
+            its, wanted = getattr(part.info, name), getattr(first, name)
+            if its != wanted:
+                raise UserError(f"{part.path} is of another dataset than the first part: its "
+                                f"{name} is {its!r}, not {wanted!r}. Make the parts with the same "
+                                "options.")
     count = sum(info.count for info in infos)
     return replace(
         first, name=dest.name, count=count, checksums={},

@@ -16,7 +16,6 @@ _NUM_SKIPPED = 10
 def summary(dataset: Dataset) -> str:
     """Describe a dataset for people: fields on the left, values on the right."""
     info = dataset.info
-    size = sum(file.num_bytes for file in info.array_files())
     rows: list[tuple[str, str | list[str]]] = [
         ("name", info.name),
         ("path", str(dataset.path)),
@@ -30,7 +29,7 @@ def summary(dataset: Dataset) -> str:
         ("skipped", _skipped(info)),
         ("source", info.source),
         ("options", [f"{name}: {_plain(value)}" for name, value in info.options.items()]),
-        ("size on disk", human_bytes(size)),
+        ("size on disk", human_bytes(info.num_bytes)),
         ("fingerprint", info.fingerprint),
     ]
     return "\n".join(_aligned(rows))

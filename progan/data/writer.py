@@ -157,10 +157,9 @@ def _finished(
 
 
 def _require_room(dest: Path, plan: DatasetInfo, journal: Journal) -> None:
-    files = plan.array_files()
-    there = sum(file.bytes_of(min(journal.written, file.shape[0])) for file in files)
-    num_bytes = sum(file.num_bytes for file in files)
-    require_free_space(dest, num_bytes - there * bool(journal.written), f"The dataset {dest}")
+    there = sum(file.bytes_of(min(journal.written, file.shape[0])) for file in plan.array_files())
+    require_free_space(dest, plan.num_bytes - there * bool(journal.written),
+                       f"The dataset {dest}")
 
 
 def _planned(

@@ -1,6 +1,7 @@
 """Files and folders that appear whole or not at all."""
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -25,6 +26,12 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     """Write a whole file (text as UTF-8): readers see the old content or the new, never a part."""
     with replaced(path) as temporary:
         temporary.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_folder(path: Path) -> None:

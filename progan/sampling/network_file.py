@@ -1,6 +1,5 @@
 """Network files: safetensors with a header that says all that is needed to use the weights."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from safetensors.torch import save_file
 from progan.config import MIN_LEVEL, Network, section_from_dict
 from progan.errors import UserError
 from progan.networks import Generator
-from progan.runtime.files import replaced
+from progan.runtime.files import replaced, sha256_of
 
 FORMAT = "progan network"
 FORMAT_VERSION = 1
@@ -91,8 +90,7 @@ def find_networks(path: Path) -> list[Path]:
 
 def fingerprint(path: Path) -> str:
     """Twelve hexadecimal digits that name the content of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    return sha256_of(path)[:12]
 
 
 def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
