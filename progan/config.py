@@ -16,6 +16,8 @@ from progan.errors import UserError
 MIN_LEVEL = 2  # 4x4
 MAX_LEVEL = 10  # 1024x1024
 
+AUTOENCODERS_ONLY = ("ebgan", "began")  # objectives
+
 T = TypeVar("T")
 
 # A table "from this resolution on its own value": ((256, 14), (512, 6)).
@@ -48,6 +50,8 @@ def setting(
 class Network:
     """Generator and discriminator; two runs with equal `Network` can exchange their weights."""
 
+    kind: str = setting("progressive", "Kind of networks.", choices=(
+        "progressive", "dcgan", "resnet", "autoencoder", "stacked-mnist"))
     resolution: int = setting(1024, "Resolution that the networks grow to; the dataset's own "
                               "if not given.", resolution=True)
     channels: int = setting(3, "Colour channels of the images.", low=1, option=False)
@@ -58,12 +62,34 @@ class Network:
     fmap_decay: float = setting(1.0, "How fast feature maps shrink with the resolution.", low=0,
                                 high=16)
     fmap_max: int = setting(512, "Most feature maps of any layer.", low=1, high=65536)
+    d_fmap_base: int = setting(0, "Another --fmap-base for the discriminator; 0: the same.", low=0)
+    kernel: int = setting(4, "Size of the kernels that resample, of the kind dcgan.", low=2,
+                          high=9)
+    output_kernel: int = setting(0, "Size of the kernel of one more convolution before the image, "
+                                 "of the kind dcgan; 0: without it.", low=0, high=9)
+    code_size: int = setting(64, "Length of the code of an autoencoder.", low=1, high=65536)
+    energy: str = setting("l1", "How an autoencoder's reconstruction is compared with the image: "
+                          "mean absolute or mean squared difference.", choices=("l1", "l2"))
     equalized_lr: bool = setting(True, "Scale weights at runtime by He's constant (section 4.1).")
-    pixel_norm: bool = setting(True, "Normalise feature vectors in the generator (section 4.2).")
+    weight_stddev: float = setting(0.0, "Standard deviation of initial weights; 0: He's "
+                                   "constant, or 1 with --equalized-lr.", low=0)
+    g_norm: str = setting("pixel", "Normalisation in the generator (pixel: section 4.2).",
+                          choices=("pixel", "batch", "none"))
+    d_norm: str = setting("none", "Normalisation in the discriminator.",
+                          choices=("none", "batch", "layer"))
+    g_activation: str = setting("leaky-relu", "Activation in the generator; the leaky one has "
+                                "slope 0.2.", choices=("leaky-relu", "relu", "elu"))
+    d_activation: str = setting("leaky-relu", "Activation in the discriminator.",
+                                choices=("leaky-relu", "relu", "elu"))
+    output: str = setting("linear", "What makes the colours; sigmoid is scaled to -1…1.",
+                          choices=("linear", "tanh", "sigmoid"))
     normalize_latents: bool = setting(True, "Project latents to the hypersphere.")
     stddev_group: int = setting(4, "Group size of the minibatch standard deviation (section 3); "
                                 "0: without it.", low=0)
-    leaky_relu: bool = setting(True, "Leaky ReLU with slope 0.2 instead of ReLU.")
+    minibatch_kernels: int = setting(0, "Kernels of minibatch discrimination (Salimans et al. "
+                                     "2016); 0: without it.", low=0, high=65536)
+    dropout: float = setting(0.0, "Part of the features that the last layer of the discriminator "
+                             "misses while training.", low=0, high=0.99)
     fused_scaling: bool = setting(True, "Resample inside of the convolutions: 2.25 times fewer "
                                   "multiplications.")
 
@@ -73,6 +99,16 @@ class Network:
     @property
     def max_level(self) -> int:
         return level_of(self.resolution)
+
+    @property
+    def grows(self) -> bool:
+        """Whether the networks work at all levels, or at the last one alone."""
+        return self.kind in ("progressive", "stacked-mnist")
+
+    @property
+    def discriminator_width(self) -> "Network":
+        """The same with the width of the discriminator, where it is another one."""
+        return dataclasses.replace(self, fmap_base=self.d_fmap_base or self.fmap_base)
 
     def feature_maps(self, level: int) -> int:
         """Feature maps of the layers at `level` (official code: nf(level - 1))."""
@@ -97,6 +133,8 @@ class Growth:
                                "e.g. 512:0.002.", low=0)
     d_lr: float = setting(0.001, "Learning rate of the discriminator.", low=0)
     d_lr_at: FloatAt = setting((), "Other discriminator rates at some resolutions.", low=0)
+    lr_decay: float = setting(0.0, "Learning rates are divided by 1 + this times the thousands of "
+                              "images shown.", low=0)
     tick_kimg: float = setting(160.0, "Thousands of images between two status lines.", low=0.001)
     tick_kimg_at: FloatAt = setting(
         ((4, 160), (8, 140), (16, 120), (32, 100), (64, 80), (128, 60), (256, 40), (512, 20),
@@ -116,12 +154,31 @@ class Growth:
 class Objective:
     """What generator and discriminator are asked for."""
 
-    objective: str = setting("wgan-gp", "Loss functions.", choices=("wgan-gp",))
-    gp_weight: float = setting(10.0, "Weight of the gradient penalty (lambda).", low=0)
-    gp_target: float = setting(1.0, "Gradient norm that the penalty asks for (gamma).", low=1e-9)
-    drift: float = setting(0.001, "Weight of the squared real scores that keeps them from "
-                           "drifting away.", low=0)
+    objective: str = setting("wgan-gp", "Loss functions.", choices=(
+        "wgan-gp", "wgan", "gan", "lsgan", "dragan", "ebgan", "began", "r1", "relativistic"))
+    gp_weight: float = setting(10.0, "Weight of the gradient penalty (lambda; gamma of R1).",
+                               low=0)
+    gp_target: float = setting(1.0, "Gradient norm that the penalty of wgan-gp and dragan asks "
+                               "for.", low=1e-9)
+    drift: float = setting(0.001, "Weight of the squared real scores that keeps those of wgan-gp "
+                           "and wgan from drifting away.", low=0)
     label_weight: float = setting(1.0, "Weight of the AC-GAN label loss.", low=0)
+    label_smoothing: float = setting(0.0, "How much less than 1 the target of reals is, of gan.",
+                                     low=0, high=0.5)
+    label_noise: float = setting(0.0, "Up to how much the targets of gan are moved away from "
+                                 "right, at random.", low=0, high=0.5)
+    margin: float = setting(1.0, "Energy of fakes that ebgan asks for.", low=0)
+    pulling_away: float = setting(0.1, "Weight of ebgan's pulling-away term.", low=0)
+    diversity: float = setting(0.5, "Ratio of the energies of fakes and reals that began keeps "
+                               "(gamma).", low=0, high=1)
+    balance_rate: float = setting(0.001, "How fast began's k moves to keep it (lambda).", low=0,
+                                  high=1)
+    fake_weight: float = setting(1.0, "Weight of the fakes in lsgan's loss of the discriminator "
+                                 "(the paper's networks: 0.1).", low=0)
+    adaptive_noise: bool = setting(False, "Disturb the discriminator's features when it tells "
+                                   "fakes too easily (appendix B, for lsgan).")
+    mixed_batches: bool = setting(False, "Show reals and fakes to the discriminator in one batch "
+                                  "(which batch normalisation notices).")
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -129,14 +186,21 @@ class Objective:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Optim:
-    """Adam and the moving average of the generator."""
+    """The optimizers and the moving average of the generator."""
 
+    optimizer: str = setting("adam", "Algorithm.", choices=("adam", "rmsprop"))
     beta1: float = setting(0.0, "Adam's first decay rate.", low=0, high=0.9999)
-    beta2: float = setting(0.99, "Adam's second decay rate.", low=0, high=0.99999)
-    epsilon: float = setting(1e-8, "Adam's epsilon.", low=1e-30)
+    beta2: float = setting(0.99, "Adam's second decay rate, or RMSProp's only one.", low=0,
+                           high=0.99999)
+    epsilon: float = setting(1e-8, "Adam's or RMSProp's epsilon.", low=1e-30)
+    clip_gradients: float = setting(0.0, "Clip each element of a gradient to this; 0: do not.",
+                                    low=0)
+    clip_weights: float = setting(0.0, "Clip each weight of the critic to this after its steps "
+                                  "(wgan); 0: do not.", low=0)
     ema_decay: float = setting(0.999, "Decay per iteration of the averaged generator, the one "
                                "that makes the pictures.", low=0, high=0.9999999)
-    reset_optimizers: bool = setting(True, "Reset Adam at the start and at the end of each fade.")
+    reset_optimizers: bool = setting(True, "Reset the optimizers at the start and at the end of "
+                                     "each fade.")
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -147,6 +211,7 @@ class Data:
     """How the dataset is used."""
 
     data: str = setting("", "Dataset made by dataset_tool.py.", option=False)
+    subset: str = setting("", "Train on the images of this class only, by name or index.")
     mirror: bool = setting(False, "Flip real images left to right, half of the time.")
     conditional: bool = setting(False, "Train with the labels of the dataset (AC-GAN).")
 
@@ -191,7 +256,10 @@ class Run:
 
     def __post_init__(self) -> None:
         _validate(self)
-        if self.growth.initial_resolution > self.network.resolution:
+        if self.objective.objective in AUTOENCODERS_ONLY and self.network.kind != "autoencoder":
+            raise UserError(f"--objective {self.objective.objective} compares energies: it needs "
+                            "--kind autoencoder.")
+        if self.network.grows and self.growth.initial_resolution > self.network.resolution:
             raise UserError(f"--initial-resolution {self.growth.initial_resolution} is larger "
                             f"than the final resolution {self.network.resolution}.")
 

@@ -55,27 +55,33 @@ def at(growth: Growth, network: Network, images_seen: int) -> Stage:
     kimg = images_seen / 1000.0
     period = growth.training_kimg + growth.transition_kimg
     period_index = math.floor(kimg / period)
-    lod = float(network.max_level - level_of(growth.initial_resolution) - period_index)
+    lod = float(network.max_level - first_level(growth, network) - period_index)
     if growth.transition_kimg > 0:
         faded_kimg = kimg - period_index * period - growth.training_kimg
         lod -= max(faded_kimg, 0.0) / growth.transition_kimg
-    return _stage(growth, network, max(lod, 0.0))
+    return _stage(growth, network, max(lod, 0.0), 1 + growth.lr_decay * kimg)
 
 
 def phases(growth: Growth, network: Network) -> Iterator[Phase]:
     """Yield the phases of a run in order, cut where it ends."""
     start = 0.0
     last_level = network.max_level
-    level = level_of(growth.initial_resolution)
+    level = first_level(growth, network)
     while start < growth.total_kimg:
         stable_end = start + growth.training_kimg if level < last_level else growth.total_kimg
         for end, lod in ((stable_end, last_level - level),
                          (stable_end + growth.transition_kimg, last_level - level - 0.5)):
             end = min(end, growth.total_kimg)
             if end > start:
-                yield Phase(start, end, _stage(growth, network, lod))
+                yield Phase(start, end,
+                            _stage(growth, network, lod, 1 + growth.lr_decay * start))
             start = end
         level += 1
+
+
+def first_level(growth: Growth, network: Network) -> int:
+    """Where training begins: networks that do not grow are at their last level from the start."""
+    return level_of(growth.initial_resolution) if network.grows else network.max_level
 
 
 def rounds(growth: Growth, network: Network, images_seen: int) -> Iterator[tuple[int, Stage]]:
@@ -90,7 +96,7 @@ def rounds(growth: Growth, network: Network, images_seen: int) -> Iterator[tuple
         images_seen += growth.minibatch_repeats * growth.d_repeats * stage.batch
 
 
-def _stage(growth: Growth, network: Network, lod: float) -> Stage:
+def _stage(growth: Growth, network: Network, lod: float, decay: float) -> Stage:
     level = network.max_level - math.floor(lod)
     fraction = lod - math.floor(lod)
     resolution = 1 << level
@@ -100,8 +106,8 @@ def _stage(growth: Growth, network: Network, lod: float) -> Stage:
         lod=lod,
         phase=2 * (level - MIN_LEVEL) - (1 if fraction else 0),
         batch=lookup(growth.batch_at, resolution, growth.batch),
-        g_lr=lookup(growth.g_lr_at, resolution, growth.g_lr),
-        d_lr=lookup(growth.d_lr_at, resolution, growth.d_lr),
+        g_lr=lookup(growth.g_lr_at, resolution, growth.g_lr) / decay,
+        d_lr=lookup(growth.d_lr_at, resolution, growth.d_lr) / decay,
         tick_kimg=lookup(growth.tick_kimg_at, resolution, growth.tick_kimg),
     )
 

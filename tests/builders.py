@@ -16,11 +16,11 @@ from torch import Tensor
 
 from metrics.draws import Draw, Size
 from metrics.sources import Source
+from progan import networks as nets
 from progan.config import Network, Run, override
 from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample
 from progan.data.writer import write_dataset
-from progan.networks import Generator
 from progan.sampling.network_file import Snapshot
 from progan.training.state import initialize
 
@@ -71,8 +71,8 @@ def draw_of(images: np.ndarray) -> Draw:
 def tiny_snapshot(label_names: tuple[str, ...] = (), *, channels: int = 3, level: int = 4,
                   alpha: float = 1.0) -> Snapshot:
     """A generator of 16x16 with seeded weights."""
-    generator = Generator(Network(resolution=16, latent_size=8, fmap_base=64, fmap_max=8,
-                                  channels=channels, label_size=len(label_names)))
+    generator = nets.generator(Network(resolution=16, latent_size=8, fmap_base=64, fmap_max=8,
+                                       channels=channels, label_size=len(label_names)))
     initialize(generator, 5, "generator")
     return Snapshot(generator=generator.requires_grad_(False), level=level, alpha=alpha,
                     images_seen=1_234_000, label_names=label_names)

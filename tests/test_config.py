@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from progan import config
 from progan.config import (
+    AUTOENCODERS_ONLY,
     SECTIONS,
     FloatAt,
     Growth,
@@ -59,7 +60,9 @@ def values(field: dataclasses.Field[Any]) -> st.SearchStrategy[Any]:
 OVERRIDES = st.fixed_dictionaries(
     {}, optional={field.name: values(field) for field in FIELDS}).filter(
     lambda wanted: wanted.get("initial_resolution", 4) <= wanted.get("resolution", 1024)
-    and wanted.get("training_kimg", 1) + wanted.get("transition_kimg", 1) > 0)
+    and wanted.get("training_kimg", 1) + wanted.get("transition_kimg", 1) > 0
+    and (wanted.get("objective") not in AUTOENCODERS_ONLY
+         or wanted.get("kind") == "autoencoder"))
 
 
 def through_json(run: Run) -> Run:
@@ -195,8 +198,8 @@ def test_contradictions_are_refused() -> None:
 
 def test_changes_are_listed_by_name() -> None:
     assert changes(Network(), Network()) == []
-    assert changes(Network(), Network(fmap_max=64, pixel_norm=False)) == [
-        "fmap_max: 512 -> 64", "pixel_norm: True -> False"]
+    assert changes(Network(), Network(fmap_max=64, g_norm="none")) == [
+        "fmap_max: 512 -> 64", "g_norm: pixel -> none"]
 
 
 def test_feature_maps_are_those_of_the_paper() -> None:

@@ -43,7 +43,8 @@ def test_official_presets() -> None:
     for name in ("v1-1gpu", "v2-1gpu", "v2-2gpus", "v2-4gpus", "v2-8gpus"):
         run = preset(name)
         assert (run.network.resolution, run.network.latent_size) == (1024, 512)
-        assert dataclasses.astuple(run.optim)[:4] == (0.0, 0.99, 1e-8, 0.999)
+        assert (run.optim.beta1, run.optim.beta2, run.optim.epsilon, run.optim.ema_decay) == (
+            0.0, 0.99, 1e-8, 0.999)
         assert (run.objective.gp_weight, run.objective.gp_target, run.objective.drift) == (
             10, 1, 0.001)
         assert (run.growth.minibatch_repeats, run.growth.d_repeats) == (4, 1)

@@ -67,9 +67,7 @@ def _start(outdir: Path, preset: str, data: Path | None, device: str,
             raise UserError("Which images? Name a dataset with --data DIR; dataset_tool.py makes "
                             "one. (--resume continues a run, --dry-run needs no dataset.)")
         return _print_plan(run)
-    from progan.data.reader import Dataset
-
-    dataset = Dataset.open(data)
+    dataset = _opened(data, run.data.subset)
     run = fit(run, dataset, resolution_given="resolution" in options)
     require_metrics(run)
     if dry_run:
@@ -85,7 +83,6 @@ def _start(outdir: Path, preset: str, data: Path | None, device: str,
 
 def _resume(outdir: Path, resume: str, data: Path | None, device: str,
             options: dict[str, Any], *, dry_run: bool) -> None:
-    from progan.data.reader import Dataset
     from progan.runtime.devices import choose
     from progan.training import run_directory
     from progan.training.checkpoint import load_state
@@ -93,8 +90,9 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
     path = run_directory.find(outdir if resume == NEWEST else Path(resume))
     directory = path if path.is_dir() else path.parent
     saved = run_directory.load_config(directory)
-    dataset = Dataset.open(data or Path(saved.data.data))
-    run = fit(override(saved, options), dataset, resolution_given=True)
+    run = override(saved, options)
+    dataset = _opened(data or Path(saved.data.data), run.data.subset)
+    run = fit(run, dataset, resolution_given=True)
     require_metrics(run)
     files = run_directory.states(directory) if path.is_dir() else [path]
     if not files:
@@ -114,6 +112,14 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
     measures = _measures(run, dataset, chosen)
     run_directory.save_config(directory, run)
     _train(run, dataset, directory, chosen, state, measures)
+
+
+def _opened(data: Path, subset: str) -> "Dataset":
+    from progan.data.reader import Dataset
+    from progan.data.subset import subset as of_class
+
+    dataset = Dataset.open(data)
+    return of_class(dataset, subset) if subset else dataset
 
 
 def fit(run: Run, dataset: "Dataset", *, resolution_given: bool) -> Run:

@@ -3,6 +3,7 @@
 import threading
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +46,7 @@ class Dataset:
         require_files(path, info)
         return cls(path, info)
 
-    def __reduce__(self) -> tuple[type["Dataset"], tuple[Path, DatasetInfo]]:
+    def __reduce__(self) -> Any:
         # A pickled memory map would carry all its pixels; another process maps the files anew.
         return Dataset, (self.path, self.info)
 

@@ -1,6 +1,31 @@
 """Networks: maths only. No loss, optimizer, schedule, device or dtype policy inside."""
 
-from progan.networks.discriminator import Discriminator
-from progan.networks.generator import Generator
+from progan.config import Network
+from progan.networks.autoencoder import AutoencoderDiscriminator, AutoencoderGenerator
+from progan.networks.contract import Discriminator, Generator, Judgement
+from progan.networks.dcgan import DcganDiscriminator, DcganGenerator
+from progan.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
+from progan.networks.resnet import ResnetDiscriminator, ResnetGenerator
+from progan.networks.stacked_mnist import StackedMnistDiscriminator, StackedMnistGenerator
 
-__all__ = ["Discriminator", "Generator"]
+# kind: (generator, discriminator)
+NETWORKS: dict[str, tuple[type[Generator], type[Discriminator]]] = {
+    "progressive":   (ProgressiveGenerator, ProgressiveDiscriminator),
+    "dcgan":         (DcganGenerator, DcganDiscriminator),
+    "resnet":        (ResnetGenerator, ResnetDiscriminator),
+    "autoencoder":   (AutoencoderGenerator, AutoencoderDiscriminator),
+    "stacked-mnist": (StackedMnistGenerator, StackedMnistDiscriminator),
+}
+
+
+def generator(config: Network) -> Generator:
+    """The generator of the config's kind, its weights not drawn yet."""
+    return NETWORKS[config.kind][0](config)
+
+
+def discriminator(config: Network) -> Discriminator:
+    """The discriminator of the config's kind, its weights not drawn yet."""
+    return NETWORKS[config.kind][1](config)
+
+
+__all__ = ["NETWORKS", "Discriminator", "Generator", "Judgement", "discriminator", "generator"]

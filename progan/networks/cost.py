@@ -1,21 +1,22 @@
-"""What the networks cost, counted from their config."""
+"""What the networks cost, counted by running them where tensors have shapes but no data."""
 
-from progan.config import MIN_LEVEL, Network
+from functools import cache
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from progan import networks
+from progan.config import Network
 
 
+@cache
 def multiply_adds(config: Network, level: int) -> int:
     """Multiplications per image of one pass through generator and discriminator at `level`.
 
-    Convolutions and dense layers only. The resampling convolution of a block takes 9 taps per
-    pixel of the larger side, or 16 per pixel of the smaller side when it is fused.
+    Convolutions and dense layers only.
     """
-    f = config.feature_maps
-    first, hidden = f(MIN_LEVEL), f(MIN_LEVEL - 1)
-    inputs = config.latent_size + config.label_size
-    total: int = first * 16 * (inputs + hidden) + 2 * 9 * first * first * 16
-    for grown in range(MIN_LEVEL + 1, level + 1):
-        pixels: int = 4**grown
-        resampling = (4 if config.fused_scaling else 9) * f(grown) * f(grown - 1)
-        total += 2 * pixels * (9 * f(grown) ** 2 + resampling)
-    rgb: int = 2 * 4**level * f(level) * config.channels
-    return total + rgb
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        generator, discriminator = networks.generator(config), networks.discriminator(config)
+        latents, labels = torch.empty(1, config.latent_size), torch.empty(1, config.label_size)
+        discriminator(generator(latents, labels, level), level)
+    return int(counter.get_total_flops()) // 2

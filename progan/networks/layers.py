@@ -1,7 +1,6 @@
 """Layers with equalized learning rate (section 4.1 of the paper)."""
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -10,9 +9,6 @@ from torch import Tensor, nn
 from progan.ops.resample import conv3x3_down2x, down2x, up2x, up2x_conv3x3
 
 HE_GAIN = math.sqrt(2)
-LEAKY_SLOPE = 0.2
-
-Activation = Callable[[Tensor], Tensor]
 
 
 class Equalized(nn.Module):
@@ -34,9 +30,14 @@ class Equalized(nn.Module):
         self.bias = nn.Parameter(torch.empty(shape[0]))
 
     @torch.no_grad()
-    def initialize(self, generator: torch.Generator) -> None:
-        """Draw the weights anew (`generator` is a CPU one) and set the biases to zero."""
-        noise = torch.randn(self.weight.shape, generator=generator) * self.initial_deviation
+    def initialize(self, generator: torch.Generator, deviation: float = 0.0) -> None:
+        """Draw the weights anew (`generator` is a CPU one) and set the biases to zero.
+
+        Args:
+            deviation: Standard deviation of the weights instead of He's; 0: He's.
+        """
+        noise = torch.randn(self.weight.shape, generator=generator) * (
+            deviation or self.initial_deviation)
         self.weight.copy_(noise)
         self.bias.zero_()
 
@@ -98,23 +99,16 @@ class ConvDown(Conv):
     functions, in the official code too.
     """
 
-    def __init__(self, inputs: int, outputs: int, act: Activation, *, fused: bool,
+    def __init__(self, inputs: int, outputs: int, act: nn.Module, *, fused: bool,
                  equalized: bool):
         super().__init__(inputs, outputs, 3, equalized=equalized)
         self.act, self.fused = act, fused
 
     def forward(self, x: Tensor) -> Tensor:
         if self.fused:
-            return self.act(conv3x3_down2x(x, self.scaled_weight(), self.bias))
+            features: Tensor = self.act(conv3x3_down2x(x, self.scaled_weight(), self.bias))
+            return features
         return down2x(self.act(super().forward(x)))
-
-
-def leaky_relu(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, LEAKY_SLOPE)
-
-
-def activation(leaky: bool) -> Activation:
-    return leaky_relu if leaky else F.relu
 
 
 def resolution_name(level: int) -> str:

@@ -5,17 +5,59 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from progan.config import Objective
+from progan.objectives.scores import Chances
 
-def gradient_norms(score: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """Norm of the gradient of the summed scores with respect to each image: [N, ...] -> [N].
+Score = Callable[[Tensor], Tensor]
+Slopes = tuple[Tensor, Tensor]  # norms and penalties, [N] each
+
+
+def gradient_norms(score: Score, images: Tensor) -> Tensor:
+    """Norm of the gradient of the summed scores with respect to each image: [N, ...] -> [N]."""
+    return squared_norms(score, images).sqrt()
+
+
+def squared_norms(score: Score, images: Tensor) -> Tensor:
+    """The same, squared.
 
     `torch.func.grad` instead of `torch.autograd.grad` makes the penalty an ordinary part of the
     graph: `torch.compile` takes a loss that contains it whole, with a single backward pass.
     """
     gradient: Tensor = torch.func.grad(lambda x: score(x).sum())(images)
-    return gradient.flatten(1).square().sum(dim=1).sqrt()
+    return gradient.flatten(1).square().sum(dim=1)
 
 
-def gradient_penalty(norms: Tensor, weight: float, target: float) -> Tensor:
-    """weight / target^2 * (norm - target)^2 per image (Gulrajani et al. 2017; appendix D)."""
-    return (norms - target).square() * (weight / target**2)
+def between(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
+            chances: Chances) -> Slopes:
+    """Somewhere between reals and fakes (Gulrajani et al. 2017; appendix D)."""
+    norms = gradient_norms(score, reals + (fakes - reals) * chances.mix)
+    return norms, two_sided(norms, config)
+
+
+def around_reals(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
+                 chances: Chances) -> Slopes:
+    """Near the reals, within half of their standard deviation (DRAGAN, Kodali et al. 2017)."""
+    assert chances.pixels is not None
+    noise = chances.pixels * (0.5 * reals.std())
+    norms = gradient_norms(score, reals + noise * chances.mix)
+    return norms, two_sided(norms, config)
+
+
+def two_sided(norms: Tensor, config: Objective) -> Tensor:
+    """gp_weight / gp_target^2 * (norm - gp_target)^2."""
+    return (norms - config.gp_target).square() * (config.gp_weight / config.gp_target**2)
+
+
+def at_reals(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
+             chances: Chances) -> Slopes:
+    """R1: gp_weight / 2 * norm^2 at the reals (Mescheder et al. 2018, equation 9)."""
+    squared = squared_norms(score, reals)
+    return squared.detach().sqrt(), squared * (config.gp_weight / 2)
+
+
+def at_both(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
+            chances: Chances) -> Slopes:
+    """R1 and R2: the same at reals and at fakes."""
+    norms, real_penalty = at_reals(score, config, reals, fakes, chances)
+    _, fake_penalty = at_reals(score, config, fakes, reals, chances)
+    return norms, real_penalty + fake_penalty

@@ -5,6 +5,8 @@ asked for, so a resumed run needs no saved random state, and no global state is 
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +26,20 @@ def generator(device: "torch.device | str", *parts: int | str) -> "torch.Generat
     import torch  # not above: datasets are made without it
 
     return torch.Generator(device).manual_seed(derive(*parts))
+
+
+@contextmanager
+def seeded(device: "torch.device", *parts: int | str) -> Iterator[None]:
+    """Inside, layers that take torch's own random numbers get the stream that the parts name.
+
+    Afterwards torch's own state is what it was.
+    """
+    import torch
+
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(derive(*parts))
+        yield
 
 
 def numpy_generator(*parts: int | str) -> np.random.Generator:

@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from progan import networks
 from progan.config import MIN_LEVEL, Network, section_from_dict
 from progan.errors import UserError
 from progan.networks import Generator
@@ -50,12 +51,12 @@ def load_network(path: Path, device: torch.device) -> Snapshot:
         raise UserError(f"{path} has network format version {header.get('version')}; this progan "
                         f"reads version {FORMAT_VERSION}. Use the progan that wrote it.")
     try:
-        generator = Generator(section_from_dict(Network, header["network"])).to(device)
+        generator = networks.generator(section_from_dict(Network, header["network"])).to(device)
         generator.load_state_dict(weights)
         level, alpha = int(header["level"]), float(header["alpha"])
         if not MIN_LEVEL <= level <= generator.config.max_level or not 0 < alpha <= 1:
             raise ValueError(f"level {level}, alpha {alpha}")
-        return Snapshot(generator=generator.requires_grad_(False), level=level, alpha=alpha,
+        return Snapshot(generator=generator.requires_grad_(False).eval(), level=level, alpha=alpha,
                         images_seen=int(header["images_seen"]),
                         label_names=tuple(header["label_names"]))
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:

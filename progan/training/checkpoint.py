@@ -26,6 +26,7 @@ def save_state(directory: Path, state: TrainState, run: Run) -> Path:
     content = {"format": FORMAT, "version": FORMAT_VERSION, "config": json.dumps(to_dict(run))}
     content |= {name: getattr(state, name).state_dict() for name in MODULES}
     content |= {name: getattr(state, name) for name in CLOCKS}
+    content["dials"] = {name: value.item() for name, value in state.dials.items()}
     path = directory / kimg_name(STATE_PREFIX, state.images_seen, STATE_SUFFIX)
     with replaced(path) as temporary:
         torch.save(content, temporary)
@@ -58,6 +59,8 @@ def _restored(content: dict[str, Any], run: Run, device: torch.device) -> TrainS
         if type(value) is not type(getattr(state, name)) or value < 0:
             raise ValueError(f"{name} is {value!r}")
         setattr(state, name, value)
+    for name in state.dials:
+        state.dials[name].fill_(float(content["dials"][name]))
     return state
 
 

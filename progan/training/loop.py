@@ -101,7 +101,7 @@ def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Bat
             inputs = critic_inputs(run, batch, place, state.images_seen)
             meter.add(critic_step(state, run, place, stage.d_lr, inputs), images=stage.batch)
             state.images_seen += stage.batch
-        drawn = generator_inputs(run, batch, state.images_seen)
+        drawn = generator_inputs(run, batch, place, state.images_seen)
         meter.add(generator_step(state, run, place, stage.g_lr, drawn))
 
 

@@ -9,9 +9,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
+from progan import networks
 from progan.config import Run
-from progan.networks import Discriminator, Generator
-from progan.objectives import OBJECTIVES
+from progan.networks import Judgement
+from progan.objectives import OBJECTIVES, Chances, critic_loss, dials, generator_loss
 from progan.schedule import Stage
 
 FLOAT_BYTES = 4
@@ -26,27 +27,32 @@ def step_bytes(run: Run, stage: Stage) -> int:
     """
     device = torch.device("meta")
     with device:
-        generator, discriminator = Generator(run.network), Discriminator(run.network)
+        generator = networks.generator(run.network)
+        discriminator = networks.discriminator(run.network)
         latents = torch.empty(stage.batch, run.network.latent_size)
         labels = torch.empty(stage.batch, run.network.label_size)
         size = stage.resolution
         reals = torch.empty(stage.batch, run.network.channels, size, size)
-        mix, alpha = torch.empty(stage.batch, 1, 1, 1), torch.empty(()) if stage.fading else None
-    loss_of_critic, loss_of_generator = OBJECTIVES[run.objective.objective]
+        alpha = torch.empty(()) if stage.fading else None
+        chances = Chances(mix=torch.empty(stage.batch, 1, 1, 1), pixels=torch.empty_like(reals),
+                          targets=torch.empty(2, stage.batch))
+        turning = {name: torch.empty(()) for name in dials.initial(run.objective)}
+    paired = OBJECTIVES[run.objective.objective].paired
 
-    def critic(images: Tensor) -> tuple[Tensor, Tensor]:
-        scores: tuple[Tensor, Tensor] = discriminator(images, stage.level, alpha)
-        return scores
+    def critic(images: Tensor) -> Judgement:
+        judgement: Judgement = discriminator(images, stage.level, alpha)
+        return judgement
 
     with LiveBytes() as live:
         with torch.no_grad():
             fakes = generator(latents, labels, stage.level, alpha)
-        loss, _ = loss_of_critic(critic, run.objective, reals=reals, fakes=fakes, labels=labels,
-                                 mix=mix)
+        loss, _ = critic_loss(critic, run.objective, reals=reals, fakes=fakes, labels=labels,
+                              chances=chances, dials=turning)
         torch.autograd.grad(loss, list(discriminator.parameters()), allow_unused=True)
         del loss, fakes
         fakes = generator(latents, labels, stage.level, alpha)
-        loss, _ = loss_of_generator(critic, run.objective, fakes=fakes, labels=labels)
+        loss, _ = generator_loss(critic, run.objective, fakes=fakes, labels=labels,
+                                 reals=reals if paired else None)
         torch.autograd.grad(loss, list(generator.parameters()), allow_unused=True)
     g, d = count(generator), count(discriminator)
     resident: int = FLOAT_BYTES * (4 * g + 3 * d)  # weights, two moments, and the average of G

@@ -1,32 +1,48 @@
-"""Adam, and one update with it."""
+"""The optimizers, and one update with them."""
 
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from progan.config import Optim
 
 
-def adam(parameters: Iterable[nn.Parameter], config: Optim) -> torch.optim.Adam:
-    """Adam as in appendix A.1; its learning rate is set before each update."""
+def optimizer(parameters: Iterable[nn.Parameter], config: Optim) -> Optimizer:
+    """Adam as in appendix A.1, or RMSProp; the learning rate is set before each update."""
+    if config.optimizer == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=0.0, alpha=config.beta2, eps=config.epsilon)
     return torch.optim.Adam(parameters, lr=0.0, betas=(config.beta1, config.beta2),
                             eps=config.epsilon, fused=True)
 
 
-def update(optimizer: torch.optim.Adam, loss: Tensor, rate: float) -> Tensor:
+def update(optimizer: Optimizer, loss: Tensor, rate: float, clip: float = 0.0) -> Tensor:
     """Take one step down the loss; return the norm of the gradient, 0-d.
 
     Only gradients of the optimizer's own parameters are computed. Layers that are not in use
     get none and stay as they are (the official code gives them zeros, which do the same).
+
+    Args:
+        clip: Largest element of a gradient that is used; 0: any.
     """
     (group,) = optimizer.param_groups
     group["lr"] = rate
     gradients = torch.autograd.grad(loss, group["params"], allow_unused=True)
     for parameter, gradient in zip(group["params"], gradients, strict=True):
         parameter.grad = None if gradient is None else _laid_out_as(parameter, gradient)
+    if clip:
+        nn.utils.clip_grad_value_(group["params"], clip)
     optimizer.step()
     return torch.nn.utils.get_total_norm([g for g in gradients if g is not None])
+
+
+@torch.no_grad()
+def clip_weights(network: nn.Module, limit: float) -> None:
+    """Clip all weights to [-limit, limit] (Arjovsky et al. 2017, algorithm 1); 0: leave them."""
+    if limit:
+        for parameter in network.parameters():
+            parameter.clamp_(-limit, limit)
 
 
 def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
@@ -36,6 +52,6 @@ def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
     return torch.empty_like(parameter).copy_(gradient)
 
 
-def reset(optimizer: torch.optim.Adam) -> None:
+def reset(optimizer: Optimizer) -> None:
     """Forget all moments, as if no step had been taken."""
     optimizer.state.clear()

@@ -2,9 +2,8 @@
 
 import torch
 
-from progan import schedule
+from progan import networks, schedule
 from progan.config import Run
-from progan.networks import Discriminator, Generator
 from progan.networks.cost import multiply_adds
 from progan.runtime.files import human_bytes
 from progan.training.memory import count, step_bytes
@@ -18,7 +17,8 @@ def plan(run: Run) -> str:
     rows = [_row(run, number, phase) for number, phase in
             enumerate(schedule.phases(run.growth, run.network), start=1)]
     with torch.device("meta"):
-        g, d = count(Generator(run.network)), count(Discriminator(run.network))
+        g = count(networks.generator(run.network))
+        d = count(networks.discriminator(run.network))
     network = run.network
     return "\n".join([
         f"Preset {run.preset}: {run.growth.initial_resolution}x{run.growth.initial_resolution} to "

@@ -1,18 +1,21 @@
 """All that moves during training, in one place; everything else is config or derived from it."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor
+from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from progan import networks
 from progan.config import Run
 from progan.networks import Discriminator, Generator
 from progan.networks.layers import Equalized
+from progan.objectives import dials
 from progan.runtime.seeding import generator as stream
 from progan.schedule import Stage
-from progan.training.optim import adam, reset
+from progan.training.optim import optimizer, reset
 
 
 @dataclass(slots=True)
@@ -22,8 +25,9 @@ class TrainState:
     generator: Generator
     discriminator: Discriminator
     average: Generator  # moving average of `generator`, the one that makes the pictures
-    g_optimizer: torch.optim.Adam
-    d_optimizer: torch.optim.Adam
+    g_optimizer: Optimizer
+    d_optimizer: Optimizer
+    dials: dict[str, Tensor] = field(default_factory=dict)  # 0-d, on the device, by name
     images_seen: int = 0  # real images shown to the critic
     phase: int = 0  # of the schedule, for which the optimizers were last reset
     tick: int = 0  # finished ticks
@@ -37,8 +41,8 @@ class TrainState:
 
 def create(run: Run, device: torch.device) -> TrainState:
     """Return the state of a run before its first step."""
-    generator = Generator(run.network)
-    discriminator = Discriminator(run.network)
+    generator = networks.generator(run.network)
+    discriminator = networks.discriminator(run.network)
     initialize(generator, run.seed, "generator")
     initialize(discriminator, run.seed, "discriminator")
     generator.to(device)
@@ -46,21 +50,24 @@ def create(run: Run, device: torch.device) -> TrainState:
     return TrainState(
         generator=generator,
         discriminator=discriminator,
-        average=copy.deepcopy(generator).requires_grad_(False),
-        g_optimizer=adam(generator.parameters(), run.optim),
-        d_optimizer=adam(discriminator.parameters(), run.optim),
+        average=copy.deepcopy(generator).requires_grad_(False).eval(),
+        g_optimizer=optimizer(generator.parameters(), run.optim),
+        d_optimizer=optimizer(discriminator.parameters(), run.optim),
+        dials={name: torch.tensor(value, device=device)
+               for name, value in dials.initial(run.objective).items()},
     )
 
 
-def initialize(network: nn.Module, seed: int, role: str) -> None:
+def initialize(network: Generator | Discriminator, seed: int, role: str) -> None:
     """Draw all weights; each layer has a random stream of its own, named after it."""
     for name, layer in network.named_modules():
         if isinstance(layer, Equalized):
-            layer.initialize(stream("cpu", seed, "weights", role, name))
+            layer.initialize(stream("cpu", seed, "weights", role, name),
+                             network.config.weight_stddev)
 
 
 def enter_phase(state: TrainState, stage: Stage, run: Run) -> None:
-    """Reset Adam where a fade starts or ends."""
+    """Reset the optimizers where a fade starts or ends."""
     if stage.phase != state.phase and run.optim.reset_optimizers:
         reset(state.g_optimizer)
         reset(state.d_optimizer)
@@ -69,6 +76,12 @@ def enter_phase(state: TrainState, stage: Stage, run: Run) -> None:
 
 @torch.no_grad()
 def update_average(state: TrainState, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * generator."""
+    """average <- decay * average + (1 - decay) * generator, statistics of batches included."""
     mix = get_ema_multi_avg_fn(decay)
-    mix(list(state.average.parameters()), list(state.generator.parameters()), 0)
+    mix(_numbers(state.average), _numbers(state.generator), 0)
+
+
+def _numbers(generator: Generator) -> list[Tensor]:
+    """Weights, and the statistics that batch normalisation keeps, without its counters."""
+    buffers = [buffer for buffer in generator.buffers() if buffer.is_floating_point()]
+    return [*generator.parameters(), *buffers]

@@ -8,10 +8,14 @@ from torch import Tensor
 from progan.config import Run
 from progan.data.loader import Batch
 from progan.data.reals import process_reals
-from progan.objectives import OBJECTIVES
+from progan.networks import Judgement
+from progan.objectives import OBJECTIVES, Chances, critic_loss, draw, generator_loss
+from progan.objectives.dials import turned
+from progan.objectives.least_squares import noise_strength
 from progan.runtime.seeding import generator as stream
+from progan.runtime.seeding import seeded
 from progan.schedule import Stage
-from progan.training.optim import update
+from progan.training.optim import clip_weights, update
 from progan.training.state import TrainState, update_average
 
 Statistics = dict[str, Tensor]
@@ -36,7 +40,7 @@ class CriticInputs:
     reals: Tensor  # [N, C, H, W] in [-1, 1]
     labels: Tensor  # [N, label_size]
     latents: Tensor  # [N, latent_size]
-    mix: Tensor  # [N, 1, 1, 1] in [0, 1)
+    chances: Chances
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,48 +49,67 @@ class GeneratorInputs:
 
     latents: Tensor  # [N, latent_size]
     labels: Tensor  # [N, label_size]
+    reals: Tensor | None = None  # [N, C, H, W], for objectives that compare with them
 
 
 def critic_inputs(run: Run, batch: Batch, place: Place, images_seen: int) -> CriticInputs:
     """Prepare the reals and draw the random numbers of the critic step at `images_seen`."""
     n, device = len(batch.images), batch.images.device
-    draw = stream(device, run.seed, "critic", images_seen)
-    latents = torch.randn(n, run.network.latent_size, generator=draw, device=device)
-    mix = torch.rand(n, 1, 1, 1, generator=draw, device=device)
-    mirror = torch.rand(n, generator=draw, device=device) < 0.5 if run.data.mirror else None
-    reals = process_reals(batch.images, mirror=mirror, alpha=place.alpha)
-    return CriticInputs(reals, batch.labels, latents, mix)
+    random = stream(device, run.seed, "critic", images_seen)
+    latents = torch.randn(n, run.network.latent_size, generator=random, device=device)
+    chances = draw(run.objective, batch.images.permute(0, 3, 1, 2).shape, random)
+    reals = _reals(run, batch, place, random)
+    return CriticInputs(reals, batch.labels, latents, chances)
 
 
-def generator_inputs(run: Run, batch: Batch, images_seen: int) -> GeneratorInputs:
+def generator_inputs(run: Run, batch: Batch, place: Place, images_seen: int) -> GeneratorInputs:
     """Draw the latents of the generator step at `images_seen`; labels are those drawn for it."""
     n, device = len(batch.images), batch.images.device
-    draw = stream(device, run.seed, "generator", images_seen)
-    latents = torch.randn(n, run.network.latent_size, generator=draw, device=device)
-    return GeneratorInputs(latents, batch.drawn_labels)
+    random = stream(device, run.seed, "generator", images_seen)
+    latents = torch.randn(n, run.network.latent_size, generator=random, device=device)
+    reals = _reals(run, batch, place, random) if OBJECTIVES[run.objective.objective].paired else (
+        None)
+    return GeneratorInputs(latents, batch.drawn_labels, reals)
+
+
+def _reals(run: Run, batch: Batch, place: Place, random: torch.Generator) -> Tensor:
+    mirror = torch.rand(len(batch.images), generator=random, device=random.device) < 0.5 if (
+        run.data.mirror) else None
+    return process_reals(batch.images, mirror=mirror, alpha=place.alpha)
 
 
 def critic_step(state: TrainState, run: Run, place: Place, rate: float,
                 inputs: CriticInputs) -> Statistics:
     """Update the critic, and then the average, which sees G from before its coming update."""
-    loss_of_critic, _ = OBJECTIVES[run.objective.objective]
     with torch.no_grad():
         fakes = state.generator(inputs.latents, inputs.labels, place.level, place.alpha)
-    loss, statistics = loss_of_critic(
-        lambda images: state.discriminator(images, place.level, place.alpha), run.objective,
-        reals=inputs.reals, fakes=fakes, labels=inputs.labels, mix=inputs.mix)
-    norm = update(state.d_optimizer, loss, rate)
+    with seeded(fakes.device, run.seed, "critic's layers", state.images_seen):
+        loss, statistics = critic_loss(
+            lambda images: judge(state, run, place, images), run.objective, reals=inputs.reals,
+            fakes=fakes, labels=inputs.labels, chances=inputs.chances, dials=state.dials)
+        norm = update(state.d_optimizer, loss, rate, run.optim.clip_gradients)
+    clip_weights(state.discriminator, run.optim.clip_weights)
     update_average(state, run.optim.ema_decay)
-    return statistics | {"loss/critic": loss.detach(), "gradient/critic-weights": norm}
+    state.dials |= turned(run.objective, state.dials, statistics["scores/real"],
+                          statistics["scores/fake"])
+    dials = {f"dials/{name}": value for name, value in state.dials.items()}
+    return statistics | dials | {"loss/critic": loss.detach(), "gradient/critic-weights": norm}
 
 
 def generator_step(state: TrainState, run: Run, place: Place, rate: float,
                    inputs: GeneratorInputs) -> Statistics:
     """Update the generator."""
-    _, loss_of_generator = OBJECTIVES[run.objective.objective]
     fakes = state.generator(inputs.latents, inputs.labels, place.level, place.alpha)
-    loss, statistics = loss_of_generator(
-        lambda images: state.discriminator(images, place.level, place.alpha), run.objective,
-        fakes=fakes, labels=inputs.labels)
-    norm = update(state.g_optimizer, loss, rate)
+    with seeded(fakes.device, run.seed, "generator's layers", state.images_seen):
+        loss, statistics = generator_loss(
+            lambda images: judge(state, run, place, images), run.objective, fakes=fakes,
+            labels=inputs.labels, reals=inputs.reals)
+        norm = update(state.g_optimizer, loss, rate, run.optim.clip_gradients)
     return statistics | {"loss/generator": loss.detach(), "gradient/generator-weights": norm}
+
+
+def judge(state: TrainState, run: Run, place: Place, images: Tensor) -> Judgement:
+    """What the critic says of images [N, C, H, W], disturbed if that is asked for."""
+    noise = noise_strength(state.dials["confidence"]) if run.objective.adaptive_noise else None
+    judgement: Judgement = state.discriminator(images, place.level, place.alpha, noise)
+    return judgement

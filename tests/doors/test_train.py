@@ -263,8 +263,8 @@ class TestMistakes:
         assert "empty name" in message(train("--resume", ""))
 
     def test_resume_with_another_architecture(self, whole: Path) -> None:
-        text = message(train("--resume", whole, "--fmap-max", 4, "--no-pixel-norm"))
-        assert "fmap_max: 8 -> 4" in text and "pixel_norm: True -> False" in text
+        text = message(train("--resume", whole, "--fmap-max", 4, "--g-norm", "none"))
+        assert "fmap_max: 8 -> 4" in text and "g_norm: pixel -> none" in text
 
     def test_resume_with_a_preset(self, whole: Path) -> None:
         assert "leave --preset demo away" in message(train("--resume", whole, "--preset", "demo"))

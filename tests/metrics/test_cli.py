@@ -17,9 +17,9 @@ from metrics.cli import main
 from metrics.names import DESCRIPTIONS
 from metrics.sources import mirrored, open_network, open_source, to_side
 from metrics.table import METRICS
+from progan import networks as nets
 from progan.cli.dataset import main as dataset_tool
 from progan.config import Network
-from progan.networks import Generator
 from progan.sampling.network_file import Snapshot, save_network
 from tests.builders import Energies, detector_file
 
@@ -72,7 +72,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def network(place: Path) -> Path:
     """A run directory whose network was trained to 16x16 of 32x32."""
-    generator = Generator(Network(resolution=32, latent_size=8, fmap_base=64, fmap_max=8))
+    generator = nets.generator(Network(resolution=32, latent_size=8, fmap_base=64, fmap_max=8))
     path = place / "run" / "network-snapshot-000001.safetensors"
     path.parent.mkdir()
     save_network(path, Snapshot(generator=generator, level=4, alpha=0.5, images_seen=1000))

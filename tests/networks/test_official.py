@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from progan import networks as nets
 from progan.config import Network
-from progan.networks import Discriminator, Generator
 from progan.ops.resample import down2x, up2x
 from tests.reference import official
 
@@ -37,7 +37,7 @@ def at_level(images: np.ndarray, level: int) -> torch.Tensor:
 
 def generate(golden: dict, lod: float, count: int = 8, **switches: bool) -> np.ndarray:
     """Run our G and double its images up to 32x32, as the official G itself does."""
-    network = Generator(dataclasses.replace(NET32, **switches))
+    network = nets.generator(dataclasses.replace(NET32, **switches))
     network.load_state_dict(official.state_dict(golden, "G/"))
     level, alpha = place(lod)
     with torch.no_grad():
@@ -49,11 +49,11 @@ def generate(golden: dict, lod: float, count: int = 8, **switches: bool) -> np.n
 
 
 def judge(golden: dict, lod: float, images: np.ndarray, **switches: object) -> np.ndarray:
-    network = Discriminator(dataclasses.replace(NET32, **switches))
+    network = nets.discriminator(dataclasses.replace(NET32, **switches))
     network.load_state_dict(official.state_dict(golden, "D/"))
     level, alpha = place(lod)
     with torch.no_grad():
-        scores, logits = network(at_level(images, level), level, alpha)
+        scores, logits, _ = network(at_level(images, level), level, alpha)
     assert logits.shape == (len(images), 0)
     return scores.numpy()
 

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 from torch._dynamo.exc import RecompileError
 
+from progan import networks as nets
 from progan.config import Network, Objective
-from progan.networks import Discriminator
-from progan.objectives import OBJECTIVES
-from progan.objectives.wasserstein import wgan_gp_critic, wgan_gp_generator
+from progan.networks import Judgement
+from progan.objectives import OBJECTIVES, Chances
+from progan.objectives import critic_loss as loss_of_critic
+from progan.objectives import generator_loss
 from progan.training.state import initialize
 
 SLOPE = np.random.RandomState(7).randn(12)
@@ -23,10 +25,11 @@ LABELS = np.eye(3)[[0, 2, 1, 2]]
 NONE = np.zeros((4, 0))
 
 
-def curved_critic(images: Tensor) -> tuple[Tensor, Tensor]:
+def curved_critic(images: Tensor) -> Judgement:
     """Scores w.x + |x|^2/2, whose gradient is w + x; and linear label logits."""
     x = images.flatten(1)
-    return x @ torch.from_numpy(SLOPE) + x.square().sum(dim=1) / 2, x @ torch.from_numpy(TEACHER)
+    return Judgement(x @ torch.from_numpy(SLOPE) + x.square().sum(dim=1) / 2,
+                     x @ torch.from_numpy(TEACHER))
 
 
 def score(images: np.ndarray) -> np.ndarray:
@@ -39,10 +42,17 @@ def cross_entropy(images: np.ndarray) -> np.ndarray:
     return -np.log((odds * LABELS).sum(axis=1) / odds.sum(axis=1))
 
 
+def accuracy(sign: int) -> float:
+    """Part of the reals (1) or fakes (-1) on their side of the middle of both means."""
+    middle = (score(REALS).mean() + score(FAKES).mean()) / 2
+    return float((sign * (score(REALS if sign > 0 else FAKES) - middle) > 0).mean())
+
+
 def critic_loss(labels: np.ndarray = NONE, **config: float) -> tuple[float, dict[str, float]]:
-    loss, parts = wgan_gp_critic(
+    loss, parts = loss_of_critic(
         curved_critic, Objective(**config), reals=torch.from_numpy(REALS),
-        fakes=torch.from_numpy(FAKES), labels=torch.from_numpy(labels), mix=torch.from_numpy(MIX))
+        fakes=torch.from_numpy(FAKES), labels=torch.from_numpy(labels),
+        chances=Chances(torch.from_numpy(MIX)), dials={})
     return loss.item(), {name: part.item() for name, part in parts.items()}
 
 
@@ -58,7 +68,8 @@ def test_the_loss_of_the_critic(weight: float, target: float, drift: float) -> N
     assert parts == pytest.approx({
         "scores/real": score(REALS).mean(), "scores/fake": score(FAKES).mean(),
         "gradient/norm": norms.mean(), "loss/penalty": penalty.mean(),
-        "loss/drift": (drift * score(REALS) ** 2).mean()}, rel=1e-12)
+        "loss/drift": (drift * score(REALS) ** 2).mean(), "accuracy/real": accuracy(1),
+        "accuracy/fake": accuracy(-1)}, rel=1e-12)
 
 
 @pytest.mark.parametrize("weight", [0, 1, 2.5])
@@ -72,8 +83,8 @@ def test_the_critic_names_the_classes_of_reals_and_fakes(weight: float) -> None:
 
 @pytest.mark.parametrize("labels", [NONE, LABELS], ids=["unconditional", "with labels"])
 def test_the_loss_of_the_generator(labels: np.ndarray) -> None:
-    loss, parts = wgan_gp_generator(curved_critic, Objective(label_weight=2.5),
-                                    fakes=torch.from_numpy(FAKES), labels=torch.from_numpy(labels))
+    loss, parts = generator_loss(curved_critic, Objective(label_weight=2.5),
+                                 fakes=torch.from_numpy(FAKES), labels=torch.from_numpy(labels))
     label = cross_entropy(FAKES).mean() if labels.size else 0
     assert math.isclose(loss.item(), -score(FAKES).mean() + 2.5 * label, rel_tol=1e-12)
     assert {name: part.item() for name, part in parts.items()} == (
@@ -83,7 +94,6 @@ def test_the_loss_of_the_generator(labels: np.ndarray) -> None:
 def test_the_table_offers_what_the_config_offers() -> None:
     choices = Objective.__dataclass_fields__["objective"].metadata["choices"]
     assert tuple(OBJECTIVES) == choices
-    assert OBJECTIVES["wgan-gp"] == (wgan_gp_critic, wgan_gp_generator)
 
 
 class Step:
@@ -92,7 +102,7 @@ class Step:
     def __init__(self, label_size: int = 0) -> None:
         config = Network(resolution=8, fmap_base=32, fmap_max=8,
                          label_size=label_size)
-        self.critic = Discriminator(config).double()
+        self.critic = nets.discriminator(config).double()
         initialize(self.critic, 0, "critic")
         random = np.random.RandomState(3)
         self.reals, self.fakes = torch.from_numpy(random.uniform(-1, 1, (2, 4, 3, 8, 8)))
@@ -102,9 +112,9 @@ class Step:
         self.objective = Objective()
 
     def loss(self, alpha: Tensor | None) -> Tensor:
-        loss, _ = wgan_gp_critic(lambda x: self.critic(x, 3, alpha), self.objective,
+        loss, _ = loss_of_critic(lambda x: self.critic(x, 3, alpha), self.objective,
                                  reals=self.reals, fakes=self.fakes, labels=self.labels,
-                                 mix=self.mix)
+                                 chances=Chances(self.mix), dials={})
         return loss
 
     def gradients(self, function: Callable[[Tensor | None], Tensor],

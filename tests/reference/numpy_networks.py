@@ -57,7 +57,7 @@ def with_stddev(x: Array, group_size: int) -> Array:
 
 
 def _activation(config: Network) -> Callable[[Array], Array]:
-    slope = 0.2 if config.leaky_relu else 0.0
+    slope = 0.2 if config.g_activation == "leaky-relu" else 0.0
     return lambda x: np.where(x > 0, x, slope * x)
 
 
@@ -94,7 +94,7 @@ def generate(config: Network, weights: Weights, latents: Array, labels: Array, l
     layers, act = _Layers(config, weights), _activation(config)
 
     def finish(x: Array) -> Array:
-        return pixel_norm(act(x)) if config.pixel_norm else act(x)
+        return pixel_norm(act(x)) if config.g_norm == "pixel" else act(x)
 
     def image(x: Array, at: int) -> Array:
         return layers.conv(x, f"to_rgb.{_size(at)}", gain=1)

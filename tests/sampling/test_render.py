@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from progan.networks import Generator
+from progan import networks as nets
 from progan.sampling import render as rendering
 from progan.sampling.latents import seed_latents
 from progan.sampling.network_file import Snapshot
@@ -16,12 +16,13 @@ LATENTS = seed_latents(range(COUNT), 8)
 
 
 @pytest.fixture
-def generator(snapshot: Snapshot) -> Generator:
+def generator(snapshot: Snapshot) -> nets.Generator:
     return snapshot.generator
 
 
 @pytest.mark.parametrize(("level", "alpha"), [(2, 1.0), (3, 1.0), (4, 0.3), (4, 1.0)])
-def test_a_picture_is_the_output_rounded(generator: Generator, level: int, alpha: float) -> None:
+def test_a_picture_is_the_output_rounded(generator: nets.Generator, level: int,
+                                         alpha: float) -> None:
     pictures = render(generator, LATENTS, NONE, level, alpha)
     weight = None if alpha == 1 else torch.tensor(alpha)
     output = generator(LATENTS, NONE, level, weight).numpy().transpose(0, 2, 3, 1)
@@ -31,21 +32,21 @@ def test_a_picture_is_the_output_rounded(generator: Generator, level: int, alpha
     assert abs(pictures - expected).max() <= 1
 
 
-def test_a_picture_does_not_depend_on_its_batch(generator: Generator) -> None:
+def test_a_picture_does_not_depend_on_its_batch(generator: nets.Generator) -> None:
     together = render(generator, LATENTS, NONE, 4).astype(int)
     for index in (0, 5, MAX_BATCH - 1, MAX_BATCH, COUNT - 1):
         alone = render(generator, LATENTS[index:index + 1], NONE[:1], 4)
         assert abs(together[index] - alone[0]).max() <= 1
 
 
-def test_batches_come_in_order_and_are_small(generator: Generator) -> None:
+def test_batches_come_in_order_and_are_small(generator: nets.Generator) -> None:
     batches = list(batches_of(generator, LATENTS, NONE, 3))
     assert [len(batch) for batch in batches] == [MAX_BATCH, 7]
     np.testing.assert_array_equal(np.concatenate(batches), render(generator, LATENTS, NONE, 3))
 
 
 def test_large_pictures_come_in_smaller_batches(
-    generator: Generator, monkeypatch: pytest.MonkeyPatch
+    generator: nets.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert PIXELS_PER_BATCH == 2 * 1024 * 1024
     monkeypatch.setattr(rendering, "PIXELS_PER_BATCH", 3 * 16 * 16)

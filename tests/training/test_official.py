@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from progan import networks as nets
 from progan.config import Network, Objective, Optim, Run
 from progan.data.reals import process_reals
-from progan.networks import Discriminator, Generator
-from progan.objectives import OBJECTIVES
+from progan.objectives import Chances
+from progan.objectives import critic_loss as loss_of_critic
+from progan.objectives import generator_loss
 from progan.training import state as states
 from progan.training.steps import (
     CriticInputs,
@@ -21,7 +23,6 @@ from progan.training.steps import (
 from tests.reference import official
 
 NET32 = Network(resolution=32, latent_size=64, fmap_base=256, fmap_max=64)
-CRITIC, GENERATOR = OBJECTIVES["wgan-gp"]
 PLACES = {"0.0": Place(5, None), "0.4": Place(5, torch.tensor(0.6, dtype=torch.float64))}
 
 
@@ -39,7 +40,7 @@ def trajectory(shared):
 
 @pytest.fixture(scope="module")
 def networks(golden):
-    generator, discriminator = Generator(NET32).double(), Discriminator(NET32).double()
+    generator, discriminator = nets.generator(NET32).double(), nets.discriminator(NET32).double()
     generator.load_state_dict(official.state_dict(golden, "G/"), strict=False)
     discriminator.load_state_dict(official.state_dict(golden, "D/"), strict=False)
     return generator, discriminator
@@ -53,9 +54,9 @@ def critic_loss(golden, networks, lod, **objective):
     with torch.no_grad():
         fakes = generator(tensors["latents_D"], torch.zeros(8, 0), place.level, place.alpha)
     # The golden reals were not blended for lod 0.4: the loss gets them as they are.
-    return CRITIC(lambda x: discriminator(x, place.level, place.alpha), Objective(**objective),
-                  reals=tensors["reals"], fakes=fakes, labels=torch.zeros(8, 0),
-                  mix=tensors["mix"])
+    return loss_of_critic(lambda x: discriminator(x, place.level, place.alpha),
+                          Objective(**objective), reals=tensors["reals"], fakes=fakes,
+                          labels=torch.zeros(8, 0), chances=Chances(tensors["mix"]), dials={})
 
 
 def assert_gradients(loss, network, golden, prefix):
@@ -108,8 +109,8 @@ def test_generator_loss_and_gradients(golden, networks, lod):
     place = PLACES[lod]
     latents = torch.from_numpy(golden["latents_G"]).double()
     fakes = generator(latents, torch.zeros(8, 0), place.level, place.alpha)
-    loss, _ = GENERATOR(lambda x: discriminator(x, place.level, place.alpha), Objective(),
-                        fakes=fakes, labels=torch.zeros(8, 0))
+    loss, _ = generator_loss(lambda x: discriminator(x, place.level, place.alpha), Objective(),
+                             fakes=fakes, labels=torch.zeros(8, 0))
     assert math.isclose(loss.item(), golden[f"G_loss/lod{lod}"].mean(), rel_tol=1e-9)
     assert_gradients(loss, generator, golden, f"grad_G_loss/lod{lod}/")
 
@@ -137,7 +138,7 @@ def test_five_alternations(trajectory):
         reals = process_reals(arrays["reals_u8"].permute(0, 2, 3, 1))
         np.testing.assert_allclose(reals, arrays["reals_processed"], rtol=0, atol=1e-6)
         inputs = CriticInputs(arrays["reals_processed"].double(), none,
-                              arrays["latents_D"].double(), arrays["mix"].double())
+                              arrays["latents_D"].double(), Chances(arrays["mix"].double()))
         critic = critic_step(state, run, place, rate, inputs)
         generator = generator_step(state, run, place, rate,
                                    GeneratorInputs(arrays["latents_G"].double(), none))

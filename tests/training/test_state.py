@@ -6,7 +6,7 @@ from progan import schedule
 from progan.config import Optim
 from progan.networks.layers import DenseTo4x4, Equalized
 from progan.training import state
-from progan.training.optim import adam, update
+from progan.training.optim import optimizer, update
 from tests.builders import tiny_run
 
 CPU = torch.device("cpu")
@@ -79,12 +79,12 @@ def test_update_follows_adam_whatever_the_layout_of_the_gradient() -> None:
                                 .contiguous(memory_format=torch.channels_last))
     factor = torch.arange(54.0).reshape(2, 3, 3, 3) - 20.5
     before = weight.detach().clone()
-    norm = update(adam([weight], Optim()), (weight * factor).sum(), rate=0.5)
+    norm = update(optimizer([weight], Optim()), (weight * factor).sum(), rate=0.5)
     torch.testing.assert_close(weight.detach(), before - 0.5 * factor.sign(), rtol=0, atol=1e-5)
     torch.testing.assert_close(norm, factor.norm())
 
 
 def test_update_leaves_unused_weights_alone() -> None:
     used, unused = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(2))
-    update(adam([used, unused], Optim()), used.sum(), rate=0.1)
+    update(optimizer([used, unused], Optim()), used.sum(), rate=0.1)
     assert torch.equal(unused, torch.ones(2)) and not torch.equal(used, torch.ones(2))

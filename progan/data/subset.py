@@ -1,0 +1,62 @@
+"""The images of one class of a dataset, as a dataset of its own."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from progan.data.reader import Dataset, Rows
+from progan.errors import UserError
+
+
+class Subset(Dataset):
+    """Row k is the k-th image of the class. Classes keep their numbers and names."""
+
+    def __init__(self, dataset: Dataset, label: int) -> None:
+        super().__init__(dataset.path, dataset.info)
+        self.whole, self.label = dataset, label
+
+    def __reduce__(self) -> Any:
+        return Subset, (self.whole, self.label)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Rows of the whole dataset, int64 [n]."""
+        labels = self.whole.labels(np.arange(len(self.whole)))
+        return np.flatnonzero(labels == self.label).astype(np.int64)
+
+    @property
+    def name(self) -> str:
+        return f"{self.whole.name}-{self.label_names[self.label]}"
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.whole.fingerprint}-{self.label}"
+
+    @cached_property
+    def held_out_rows(self) -> Rows:
+        return np.flatnonzero(np.isin(self.rows, self.whole.held_out_rows)).astype(np.int64)
+
+    def images(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
+        return self.whole.images(level, self.rows[rows])
+
+    def labels(self, rows: Rows) -> npt.NDArray[np.int64]:
+        return self.whole.labels(self.rows[rows])
+
+
+def subset(dataset: Dataset, name: str) -> Dataset:
+    """The images of a class, given by name or index; raises UserError if there is none."""
+    names = list(dataset.label_names)
+    if name not in names and not (name.isdecimal() and int(name) < len(names)):
+        known = ", ".join(f"{index} {known}" for index, known in enumerate(names[:20]))
+        raise UserError(f"--subset {name}: {dataset.path} has " + (
+            f"no such class. Classes: {known}{' …' if len(names) > 20 else ''}." if names else
+            "no classes."))
+    chosen = Subset(dataset, names.index(name) if name in names else int(name))
+    if not len(chosen.training_rows):
+        raise UserError(f"--subset {name}: {dataset.path} has no image of it to train on.")
+    return chosen

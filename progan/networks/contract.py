@@ -1,0 +1,65 @@
+"""What all networks have in common, whatever their kind."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from progan.config import Network
+from progan.ops.normalize import pixel_norm
+
+
+class Judgement(NamedTuple):
+    """What a discriminator says of N images."""
+
+    scores: Tensor  # [N], higher for real; of an autoencoder, minus the error it makes
+    logits: Tensor  # [N, label_size], of the classes
+    code: Tensor | None = None  # [N, code_size], of an autoencoder
+
+
+class Generator(nn.Module, ABC):
+    """Latents to images."""
+
+    def __init__(self, config: Network) -> None:
+        super().__init__()
+        self.config = config
+
+    def inputs(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """What the first layer takes: [N, latent_size + label_size]."""
+        x = torch.cat([latents, labels], dim=1)
+        return pixel_norm(x) if self.config.normalize_latents else x
+
+    @abstractmethod
+    def forward(self, latents: Tensor, labels: Tensor, level: int,
+                alpha: Tensor | None = None) -> Tensor:
+        """Draw images at the resolution of `level`.
+
+        Args:
+            latents: [N, latent_size], from a standard normal distribution.
+            labels: [N, label_size], one-hot; label_size may be 0.
+            level: log2 of the resolution; the last one for networks that do not grow.
+            alpha: 0-d, weight of the newest level while it is faded in; None: fully faded in.
+
+        Returns:
+            [N, channels, 2^level, 2^level], with [-1, 1] meaning black to white.
+        """
+
+
+class Discriminator(nn.Module, ABC):
+    """Images to scores."""
+
+    def __init__(self, config: Network) -> None:
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
+    def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
+                noise: Tensor | None = None) -> Judgement:
+        """Judge images at the resolution of `level`.
+
+        Args:
+            images: [N, channels, 2^level, 2^level] in [-1, 1].
+            level, alpha: As for the generator.
+            noise: 0-d, strength of the noise on the inputs of convolutions; None: without it.
+        """

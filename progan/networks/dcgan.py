@@ -1,0 +1,91 @@
+"""DCGAN (Radford et al. 2015): one resampling convolution for each level, of any kernel size."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from progan.config import MIN_LEVEL, Network
+from progan.networks.activations import OUTPUTS, Activated
+from progan.networks.contract import Discriminator, Generator, Judgement
+from progan.networks.head import Head
+from progan.networks.layers import Conv, DenseTo4x4, Equalized
+from progan.ops.noise import disturb
+
+
+class ConvTransposed(Equalized):
+    """Transposed convolution of stride 2: [N, inputs, H, W] -> [N, outputs, 2H, 2W]."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, *, equalized: bool) -> None:
+        super().__init__((outputs, inputs, size, size), 2 * 2**0.5, equalized)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = self.weight.shape[-1]
+        return F.conv_transpose2d(x, self.scaled_weight().transpose(0, 1), self.bias, stride=2,
+                                  padding=(size - 1) // 2, output_padding=size % 2)
+
+
+class ConvStrided(Equalized):
+    """Convolution of stride 2: [N, inputs, H, W] -> [N, outputs, H/2, W/2]."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, *, equalized: bool) -> None:
+        super().__init__((outputs, inputs, size, size), 2**0.5, equalized)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.scaled_weight(), self.bias, stride=2,
+                        padding=(self.weight.shape[-1] - 1) // 2)
+
+
+class DcganGenerator(Generator):
+    """With an output kernel, the last transposed convolution does not make the image itself."""
+
+    def __init__(self, config: Network) -> None:
+        super().__init__(config)
+        equalized, last = config.equalized_lr, config.max_level
+        maps = {level: config.feature_maps(level) for level in range(MIN_LEVEL, last + 1)}
+        hidden = [level for level in maps if level < last or config.output_kernel]
+        self.first = DenseTo4x4(config.latent_size + config.label_size, maps[MIN_LEVEL],
+                                equalized=equalized)
+        self.ups = nn.ModuleList(
+            ConvTransposed(maps[level - 1],
+                           maps[level] if level in hidden else config.channels, config.kernel,
+                           equalized=equalized) for level in maps if level > MIN_LEVEL)
+        self.acts = nn.ModuleList(
+            Activated(config.g_activation, config.g_norm, maps[level], running=True)
+            for level in hidden)
+        self.to_rgb = Conv(maps[last], config.channels, config.output_kernel, gain=1,
+                           equalized=equalized) if config.output_kernel else nn.Identity()
+        self.output = OUTPUTS[config.output]
+
+    def forward(self, latents: Tensor, labels: Tensor, level: int,
+                alpha: Tensor | None = None) -> Tensor:
+        x = self.first(self.inputs(latents, labels))
+        for number, act in enumerate(self.acts):
+            x = act(x)
+            if number < len(self.ups):
+                x = self.ups[number](x)
+        return self.output(self.to_rgb(x))
+
+
+class DcganDiscriminator(Discriminator):
+    """The layer that sees the image is not normalised."""
+
+    def __init__(self, config: Network) -> None:
+        super().__init__(config)
+        width, last = config.discriminator_width, config.max_level
+        maps = {level: width.feature_maps(level) for level in range(MIN_LEVEL, last)}
+        maps[last] = config.channels
+        levels = range(last, MIN_LEVEL, -1)
+        self.downs = nn.ModuleList(
+            ConvStrided(maps[level], maps[level - 1], config.kernel, equalized=config.equalized_lr)
+            for level in levels)
+        self.acts = nn.ModuleList(
+            Activated(config.d_activation, config.d_norm if level < last else "none",
+                      maps[level - 1]) for level in levels)
+        self.head = Head(config, maps[MIN_LEVEL])
+
+    def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
+                noise: Tensor | None = None) -> Judgement:
+        x = images
+        for down, act in zip(self.downs, self.acts, strict=True):
+            x = act(down(disturb(x, noise)))
+        judgement: Judgement = self.head(x, noise)
+        return judgement

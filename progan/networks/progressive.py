@@ -1,0 +1,163 @@
+"""The progressive networks (appendix A.1, table 2 of the paper).
+
+All levels exist from birth; growing only means to use more of them.
+"""
+
+from torch import Tensor, nn
+
+from progan.config import MIN_LEVEL, Network
+from progan.networks.activations import ACTIVATIONS, OUTPUTS, Activated
+from progan.networks.contract import Discriminator, Generator, Judgement
+from progan.networks.layers import (
+    Conv,
+    ConvDown,
+    Dense,
+    DenseTo4x4,
+    UpConv,
+    resolution_name,
+)
+from progan.networks.minibatch_discrimination import MinibatchDiscrimination
+from progan.ops.fade import fade
+from progan.ops.minibatch_stddev import minibatch_stddev
+from progan.ops.noise import disturb
+from progan.ops.resample import down2x, up2x
+
+
+class ProgressiveGenerator(Generator):
+
+    def __init__(self, config: Network) -> None:
+        super().__init__(config)
+        self.output = OUTPUTS[config.output]
+        levels = range(MIN_LEVEL, config.max_level + 1)
+        self.blocks = nn.ModuleDict({
+            resolution_name(level): FirstBlock(config) if level == MIN_LEVEL
+            else UpBlock(config, level) for level in levels})
+        self.to_rgb = nn.ModuleDict({
+            resolution_name(level): Conv(config.feature_maps(level), config.channels, 1, gain=1,
+                                         equalized=config.equalized_lr) for level in levels})
+
+    def forward(self, latents: Tensor, labels: Tensor, level: int,
+                alpha: Tensor | None = None) -> Tensor:
+        x = self.inputs(latents, labels)
+        for below in range(MIN_LEVEL, level):
+            x = self.blocks[resolution_name(below)](x)
+        newest = resolution_name(level)
+        images: Tensor = self.to_rgb[newest](self.blocks[newest](x))
+        if alpha is not None:
+            images = fade(up2x(self.to_rgb[resolution_name(level - 1)](x)), images, alpha)
+        return self.output(images)
+
+
+class FirstBlock(nn.Module):
+    """[N, latent_size + label_size] -> [N, F, 4, 4]."""
+
+    def __init__(self, config: Network) -> None:
+        super().__init__()
+        maps = config.feature_maps(MIN_LEVEL)
+        self.dense = DenseTo4x4(config.latent_size + config.label_size, maps,
+                                equalized=config.equalized_lr)
+        self.dense_act = _of_generator(config, maps)
+        self.conv = Conv(maps, maps, 3, equalized=config.equalized_lr)
+        self.conv_act = _of_generator(config, maps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features: Tensor = self.conv_act(self.conv(self.dense_act(self.dense(x))))
+        return features
+
+
+class UpBlock(nn.Module):
+    """[N, F below, R/2, R/2] -> [N, F, R, R]."""
+
+    def __init__(self, config: Network, level: int) -> None:
+        super().__init__()
+        below, maps = config.feature_maps(level - 1), config.feature_maps(level)
+        self.up = UpConv(below, maps, fused=config.fused_scaling, equalized=config.equalized_lr)
+        self.up_act = _of_generator(config, maps)
+        self.conv = Conv(maps, maps, 3, equalized=config.equalized_lr)
+        self.conv_act = _of_generator(config, maps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features: Tensor = self.conv_act(self.conv(self.up_act(self.up(x))))
+        return features
+
+
+def _of_generator(config: Network, maps: int) -> Activated:
+    return Activated(config.g_activation, config.g_norm, maps, running=True)
+
+
+class ProgressiveDiscriminator(Discriminator):
+
+    def __init__(self, config: Network) -> None:
+        super().__init__(config)
+        width = config.discriminator_width
+        self.act = ACTIVATIONS[config.d_activation]
+        levels = range(MIN_LEVEL, config.max_level + 1)
+        self.from_rgb = nn.ModuleDict({
+            resolution_name(level): Conv(config.channels, width.feature_maps(level), 1,
+                                         equalized=config.equalized_lr) for level in levels})
+        self.blocks = nn.ModuleDict({
+            resolution_name(level): LastBlock(width) if level == MIN_LEVEL
+            else DownBlock(width, level) for level in levels})
+
+    def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
+                noise: Tensor | None = None) -> Judgement:
+        x = self._features(images, level)
+        if level > MIN_LEVEL:
+            x = self.blocks[resolution_name(level)](x, noise)
+            if alpha is not None:
+                x = fade(self._features(down2x(images), level - 1), x, alpha)
+            for below in range(level - 1, MIN_LEVEL, -1):
+                x = self.blocks[resolution_name(below)](x, noise)
+        out = self.blocks[resolution_name(MIN_LEVEL)](x, noise)
+        return Judgement(out[:, 0], out[:, 1:])
+
+    def _features(self, images: Tensor, level: int) -> Tensor:
+        features: Tensor = self.act(self.from_rgb[resolution_name(level)](images))
+        return features
+
+
+class DownBlock(nn.Module):
+    """[N, F, R, R] -> [N, F below, R/2, R/2]."""
+
+    def __init__(self, config: Network, level: int) -> None:
+        super().__init__()
+        maps, below = config.feature_maps(level), config.feature_maps(level - 1)
+        self.conv = Conv(maps, maps, 3, equalized=config.equalized_lr)
+        self.conv_act = _of_discriminator(config, maps)
+        self.down = ConvDown(maps, below, _of_discriminator(config, below),
+                             fused=config.fused_scaling, equalized=config.equalized_lr)
+
+    def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
+        x = self.conv_act(self.conv(disturb(x, noise)))
+        features: Tensor = self.down(disturb(x, noise))
+        return features
+
+
+class LastBlock(nn.Module):
+    """[N, F, 4, 4] -> [N, 1 + label_size]."""
+
+    def __init__(self, config: Network) -> None:
+        super().__init__()
+        maps, hidden = config.feature_maps(MIN_LEVEL), config.feature_maps(MIN_LEVEL - 1)
+        self.stddev_group = config.stddev_group
+        self.conv = Conv(maps + bool(self.stddev_group), maps, 3, equalized=config.equalized_lr)
+        self.conv_act = _of_discriminator(config, maps)
+        self.hidden = Dense(maps * 16, hidden, equalized=config.equalized_lr)
+        self.hidden_act = _of_discriminator(config, hidden)
+        self.neighbours = MinibatchDiscrimination(hidden, config.minibatch_kernels) if (
+            config.minibatch_kernels) else nn.Identity()
+        self.dropout = nn.Dropout(config.dropout)
+        self.output = Dense(hidden + config.minibatch_kernels, 1 + config.label_size, gain=1,
+                            equalized=config.equalized_lr)
+
+    def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
+        if self.stddev_group:
+            x = minibatch_stddev(x, self.stddev_group)
+        x = self.conv_act(self.conv(disturb(x, noise)))
+        x = self.hidden_act(self.hidden(disturb(x, noise).flatten(1)))
+        out: Tensor = self.output(self.dropout(self.neighbours(x)))
+        return out
+
+
+def _of_discriminator(config: Network, maps: int) -> Activated:
+    return Activated(config.d_activation, config.d_norm, maps)

@@ -1,0 +1,95 @@
+"""The residual networks of WGAN-GP (Gulrajani et al. 2017, appendix C)."""
+
+from torch import Tensor, nn
+
+from progan.config import MIN_LEVEL, Network
+from progan.networks.activations import OUTPUTS, Activated
+from progan.networks.contract import Discriminator, Generator, Judgement
+from progan.networks.head import Head
+from progan.networks.layers import Conv, ConvDown, DenseTo4x4, UpConv
+from progan.ops.noise import disturb
+from progan.ops.resample import down2x, up2x
+
+
+class ResnetGenerator(Generator):
+
+    def __init__(self, config: Network) -> None:
+        super().__init__(config)
+        levels = range(MIN_LEVEL, config.max_level + 1)
+        maps = {level: config.feature_maps(level) for level in levels}
+        self.first = DenseTo4x4(config.latent_size + config.label_size, maps[MIN_LEVEL],
+                                equalized=config.equalized_lr)
+        self.blocks = nn.ModuleList(UpBlock(config, maps[level - 1], maps[level])
+                                    for level in levels[1:])
+        self.act = _of_generator(config, maps[config.max_level])
+        self.to_rgb = Conv(maps[config.max_level], config.channels, 3, gain=1,
+                           equalized=config.equalized_lr)
+        self.output = OUTPUTS[config.output]
+
+    def forward(self, latents: Tensor, labels: Tensor, level: int,
+                alpha: Tensor | None = None) -> Tensor:
+        x = self.first(self.inputs(latents, labels))
+        for block in self.blocks:
+            x = block(x)
+        return self.output(self.to_rgb(self.act(x)))
+
+
+class UpBlock(nn.Module):
+    """[N, inputs, R, R] -> [N, outputs, 2R, 2R]."""
+
+    def __init__(self, config: Network, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first_act = _of_generator(config, inputs)
+        self.up = UpConv(inputs, outputs, fused=config.fused_scaling,
+                         equalized=config.equalized_lr)
+        self.second_act = _of_generator(config, outputs)
+        self.conv = Conv(outputs, outputs, 3, equalized=config.equalized_lr)
+        self.shortcut = Conv(inputs, outputs, 1, gain=1, equalized=config.equalized_lr)
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual: Tensor = self.conv(self.second_act(self.up(self.first_act(x))))
+        return up2x(self.shortcut(x)) + residual
+
+
+def _of_generator(config: Network, maps: int) -> Activated:
+    return Activated(config.g_activation, config.g_norm, maps, running=True)
+
+
+class ResnetDiscriminator(Discriminator):
+
+    def __init__(self, config: Network) -> None:
+        super().__init__(config)
+        levels = range(config.max_level, MIN_LEVEL, -1)
+        maps = config.discriminator_width.feature_maps
+        self.from_rgb = Conv(config.channels, maps(config.max_level), 3, gain=1,
+                             equalized=config.equalized_lr)
+        self.blocks = nn.ModuleList(DownBlock(config, maps(level), maps(level - 1))
+                                    for level in levels)
+        self.head = Head(config, maps(MIN_LEVEL))
+
+    def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
+                noise: Tensor | None = None) -> Judgement:
+        x = self.from_rgb(disturb(images, noise))
+        for block in self.blocks:
+            x = block(x, noise)
+        judgement: Judgement = self.head(x, noise)
+        return judgement
+
+
+class DownBlock(nn.Module):
+    """[N, inputs, R, R] -> [N, outputs, R/2, R/2]."""
+
+    def __init__(self, config: Network, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first_act = Activated(config.d_activation, config.d_norm, inputs)
+        self.conv = Conv(inputs, inputs, 3, equalized=config.equalized_lr)
+        self.second_act = Activated(config.d_activation, config.d_norm, inputs)
+        self.down = ConvDown(inputs, outputs, nn.Identity(), fused=config.fused_scaling,
+                             equalized=config.equalized_lr)
+        self.shortcut = Conv(inputs, outputs, 1, gain=1, equalized=config.equalized_lr)
+
+    def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
+        hidden = self.conv(disturb(self.first_act(x), noise))
+        residual: Tensor = self.down(disturb(self.second_act(hidden), noise))
+        shortcut: Tensor = self.shortcut(down2x(x))
+        return shortcut + residual

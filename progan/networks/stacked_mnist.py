@@ -1,0 +1,90 @@
+"""The low-capacity networks of the stacked-MNIST test (appendix E; Metz et al. 2016, appendix F).
+
+One convolution at each level. With fmap_base 64 the generator has 64, 32, 16 and 8 feature maps;
+the discriminator's d_fmap_base of 32 is the paper's K/2 (about 2000 weights), 16 its K/4 (about
+500). Grown, both get one more layer at each level on the way, as in the official code.
+"""
+
+from torch import Tensor, nn
+
+from progan.config import MIN_LEVEL, Network
+from progan.networks.activations import ACTIVATIONS, OUTPUTS, Activated
+from progan.networks.contract import Discriminator, Generator, Judgement
+from progan.networks.head import Head
+from progan.networks.layers import Conv, DenseTo4x4, resolution_name
+from progan.ops.fade import fade
+from progan.ops.noise import disturb
+from progan.ops.resample import down2x, up2x
+
+
+class StackedMnistGenerator(Generator):
+
+    def __init__(self, config: Network) -> None:
+        super().__init__(config)
+        self.output = OUTPUTS[config.output]
+        maps = {level: config.feature_maps(level - 1)
+                for level in range(MIN_LEVEL, config.max_level + 1)}
+        self.first = DenseTo4x4(config.latent_size + config.label_size, maps[MIN_LEVEL],
+                                equalized=config.equalized_lr)
+        self.convs = nn.ModuleDict({
+            resolution_name(level): Conv(maps[level - 1], maps[level], 3,
+                                         equalized=config.equalized_lr)
+            for level in maps if level > MIN_LEVEL})
+        self.acts = nn.ModuleDict({
+            resolution_name(level): Activated(config.g_activation, config.g_norm, maps[level],
+                                              running=True) for level in maps})
+        self.to_rgb = nn.ModuleDict({
+            resolution_name(level): Conv(maps[level], config.channels, 3, gain=1,
+                                         equalized=config.equalized_lr) for level in maps})
+
+    def forward(self, latents: Tensor, labels: Tensor, level: int,
+                alpha: Tensor | None = None) -> Tensor:
+        x = self.acts[resolution_name(MIN_LEVEL)](self.first(self.inputs(latents, labels)))
+        below = x
+        for grown in range(MIN_LEVEL + 1, level + 1):
+            below, name = x, resolution_name(grown)
+            x = self.acts[name](self.convs[name](up2x(below)))
+        images: Tensor = self.to_rgb[resolution_name(level)](x)
+        if alpha is not None:
+            images = fade(up2x(self.to_rgb[resolution_name(level - 1)](below)), images, alpha)
+        return self.output(images)
+
+
+class StackedMnistDiscriminator(Discriminator):
+
+    def __init__(self, config: Network) -> None:
+        super().__init__(config)
+        self.act = ACTIVATIONS[config.d_activation]
+        last = config.max_level
+        maps = {level: config.discriminator_width.feature_maps(level)
+                for level in range(MIN_LEVEL, last)} | {last: config.channels}
+        self.from_rgb = nn.ModuleDict({
+            resolution_name(level): Conv(config.channels, maps[level], 1,
+                                         equalized=config.equalized_lr)
+            for level in range(MIN_LEVEL, last)})
+        levels = range(MIN_LEVEL + 1, last + 1)
+        self.convs = nn.ModuleDict({
+            resolution_name(level): Conv(maps[level], maps[level - 1], 3,
+                                         equalized=config.equalized_lr) for level in levels})
+        self.acts = nn.ModuleDict({
+            resolution_name(level): Activated(config.d_activation, config.d_norm, maps[level - 1])
+            for level in levels})
+        self.head = Head(config, maps[MIN_LEVEL])
+
+    def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
+                noise: Tensor | None = None) -> Judgement:
+        x = self._features(images, level)
+        for grown in range(level, MIN_LEVEL, -1):
+            name = resolution_name(grown)
+            x = down2x(self.acts[name](self.convs[name](disturb(x, noise))))
+            if grown == level and alpha is not None:
+                x = fade(self._features(down2x(images), level - 1), x, alpha)
+        judgement: Judgement = self.head(x, noise)
+        return judgement
+
+    def _features(self, images: Tensor, level: int) -> Tensor:
+        """Images as the convolution of their level takes them: at the last one, as they are."""
+        if level == self.config.max_level:
+            return images
+        features: Tensor = self.act(self.from_rgb[resolution_name(level)](images))
+        return features
