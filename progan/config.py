@@ -177,6 +177,8 @@ class Objective:
                                  "(the paper's networks: 0.1).", low=0)
     adaptive_noise: bool = setting(False, "Disturb the discriminator's features when it tells "
                                    "fakes too easily (appendix B, for lsgan).")
+    separate_updates: bool = setting(False, "Update the discriminator with reals and then with "
+                                     "fakes, instead of with both.")
     mixed_batches: bool = setting(False, "Show reals and fakes to the discriminator in one batch "
                                   "(which batch normalisation notices).")
 

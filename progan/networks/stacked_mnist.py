@@ -11,7 +11,7 @@ from progan.config import MIN_LEVEL, Network
 from progan.networks.activations import ACTIVATIONS, OUTPUTS, Activated
 from progan.networks.contract import Discriminator, Generator, Judgement
 from progan.networks.head import Head
-from progan.networks.layers import Conv, DenseTo4x4, resolution_name
+from progan.networks.layers import Conv, ConvDown, DenseTo4x4, UpConv, resolution_name
 from progan.ops.fade import fade
 from progan.ops.noise import disturb
 from progan.ops.resample import down2x, up2x
@@ -26,9 +26,10 @@ class StackedMnistGenerator(Generator):
                 for level in range(MIN_LEVEL, config.max_level + 1)}
         self.first = DenseTo4x4(config.latent_size + config.label_size, maps[MIN_LEVEL],
                                 equalized=config.equalized_lr)
-        self.convs = nn.ModuleDict({
-            resolution_name(level): Conv(maps[level - 1], maps[level], 3,
-                                         equalized=config.equalized_lr)
+        self.ups = nn.ModuleDict({
+            resolution_name(level): UpConv(maps[level - 1], maps[level],
+                                           fused=config.fused_scaling,
+                                           equalized=config.equalized_lr)
             for level in maps if level > MIN_LEVEL})
         self.acts = nn.ModuleDict({
             resolution_name(level): Activated(config.g_activation, config.g_norm, maps[level],
@@ -43,7 +44,7 @@ class StackedMnistGenerator(Generator):
         below = x
         for grown in range(MIN_LEVEL + 1, level + 1):
             below, name = x, resolution_name(grown)
-            x = self.acts[name](self.convs[name](up2x(below)))
+            x = self.acts[name](self.ups[name](below))
         images: Tensor = self.to_rgb[resolution_name(level)](x)
         if alpha is not None:
             images = fade(up2x(self.to_rgb[resolution_name(level - 1)](below)), images, alpha)
@@ -63,20 +64,18 @@ class StackedMnistDiscriminator(Discriminator):
                                          equalized=config.equalized_lr)
             for level in range(MIN_LEVEL, last)})
         levels = range(MIN_LEVEL + 1, last + 1)
-        self.convs = nn.ModuleDict({
-            resolution_name(level): Conv(maps[level], maps[level - 1], 3,
-                                         equalized=config.equalized_lr) for level in levels})
-        self.acts = nn.ModuleDict({
-            resolution_name(level): Activated(config.d_activation, config.d_norm, maps[level - 1])
-            for level in levels})
+        self.downs = nn.ModuleDict({
+            resolution_name(level): ConvDown(
+                maps[level], maps[level - 1],
+                Activated(config.d_activation, config.d_norm, maps[level - 1]),
+                fused=config.fused_scaling, equalized=config.equalized_lr) for level in levels})
         self.head = Head(config, maps[MIN_LEVEL])
 
     def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
                 noise: Tensor | None = None) -> Judgement:
         x = self._features(images, level)
         for grown in range(level, MIN_LEVEL, -1):
-            name = resolution_name(grown)
-            x = down2x(self.acts[name](self.convs[name](disturb(x, noise))))
+            x = self.downs[resolution_name(grown)](disturb(x, noise))
             if grown == level and alpha is not None:
                 x = fade(self._features(down2x(images), level - 1), x, alpha)
         judgement: Judgement = self.head(x, noise)

@@ -5,7 +5,7 @@ They receive a callable critic and never learn of growing, augmentation or distr
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,13 +29,14 @@ from progan.objectives.penalties import (
     between,
 )
 from progan.objectives.relativistic import relativistic_critic, relativistic_generator
-from progan.objectives.scores import Chances, Critic, Dials, Judgement, Parts
+from progan.objectives.scores import Chances, Critic, CriticLosses, Dials, Judgement, Parts
 from progan.objectives.wasserstein import wasserstein_critic, wasserstein_generator
 
-CriticLoss = Callable[[Objective, Judgement, Judgement, Chances, Dials], tuple[Tensor, Parts]]
+CriticLoss = Callable[[Objective, Judgement, Judgement, Chances, Dials], CriticLosses]
 GeneratorLoss = Callable[[Objective, Judgement, Judgement | None], Tensor]
 Penalty = Callable[[Score, Objective, Tensor, Tensor, Chances], Slopes]
 Loss = tuple[Tensor, dict[str, Tensor]]
+Only = Literal["both", "real", "fake"]
 
 
 class Method(NamedTuple):
@@ -65,27 +66,33 @@ OBJECTIVES: dict[str, Method] = {
 
 
 def critic_loss(critic: Critic, config: Objective, *, reals: Tensor, fakes: Tensor,
-                labels: Tensor, chances: Chances, dials: Dials) -> Loss:
+                labels: Tensor, chances: Chances, dials: Dials, only: Only = "both") -> Loss:
     """Loss of the critic, 0-d, and for the curves what it is made of.
 
     Args:
         critic: Images [N, C, H, W] -> judgement.
+        only: Leave what concerns fakes ('real') or reals ('fake') out of the loss; penalties
+            count with the reals.
         labels: One-hot [N, label_size], of reals and fakes alike; label_size may be 0.
         dials: As `dials.initial` names them.
     """
     method = OBJECTIVES[config.objective]
     real, fake = _both(critic, reals, fakes, mixed=config.mixed_batches)
-    loss, parts = method.critic(config, real, fake, chances, dials)
-    parts |= {"scores/real": real.scores, "scores/fake": fake.scores}
+    real_loss, fake_loss, parts = method.critic(config, real, fake, chances, dials)
+    parts = parts | {"scores/real": real.scores, "scores/fake": fake.scores,
+                     "loss/critic-real": real_loss, "loss/critic-fake": fake_loss}
     parts |= _accuracies(method.threshold, real.scores, fake.scores)
-    if method.penalty is not None:
+    if method.penalty is not None and only != "fake":
         norms, penalty = method.penalty(lambda x: critic(x).scores, config, reals, fakes, chances)
-        loss = loss + penalty
+        real_loss = real_loss + penalty
         parts |= {"gradient/norm": norms, "loss/penalty": penalty}
     if labels.shape[1]:
-        label = label_loss(real.logits, labels) + label_loss(fake.logits, labels)
-        loss = loss + label * config.label_weight
-        parts["loss/label-critic"] = label
+        real_label, fake_label = label_loss(real.logits, labels), label_loss(fake.logits, labels)
+        real_loss = real_loss + real_label * config.label_weight
+        fake_loss = fake_loss + fake_label * config.label_weight
+        parts["loss/label-critic"] = real_label + fake_label
+    parts["loss/critic"] = real_loss + fake_loss
+    loss = {"both": real_loss + fake_loss, "real": real_loss, "fake": fake_loss}[only]
     return loss.mean(), _means(parts)
 
 
@@ -148,5 +155,5 @@ def _means(parts: Parts) -> dict[str, Tensor]:
     return {name: part.detach().mean() for name, part in parts.items()}
 
 
-__all__ = ["OBJECTIVES", "Chances", "Critic", "Dials", "Method", "critic_loss", "draw",
+__all__ = ["OBJECTIVES", "Chances", "Critic", "Dials", "Method", "Only", "critic_loss", "draw",
            "generator_loss"]

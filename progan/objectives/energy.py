@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from progan.config import Objective
-from progan.objectives.scores import Chances, Dials, Judgement, Parts
+from progan.objectives.scores import Chances, CriticLosses, Dials, Judgement
 
 
 def ebgan_critic(config: Objective, real: Judgement, fake: Judgement, chances: Chances,
-                 dials: Dials) -> tuple[Tensor, Parts]:
-    """E(x) + max(0, margin - E(G(z))), [N] (equation 1)."""
-    return -real.scores + F.relu(config.margin + fake.scores), {}
+                 dials: Dials) -> CriticLosses:
+    """E(x) and max(0, margin - E(G(z))), [N] (equation 1)."""
+    return CriticLosses(-real.scores, F.relu(config.margin + fake.scores))
 
 
 def ebgan_generator(config: Objective, fake: Judgement, real: Judgement | None) -> Tensor:
@@ -33,9 +33,11 @@ def pulling_away(code: Tensor) -> Tensor:
 
 
 def began_critic(config: Objective, real: Judgement, fake: Judgement, chances: Chances,
-                 dials: Dials) -> tuple[Tensor, Parts]:
-    """E(x) - k E(G(z)), [N] (section 3.4)."""
-    return -real.scores + dials["balance"] * fake.scores, {}
+                 dials: Dials) -> CriticLosses:
+    """E(x) and -k E(G(z)), [N] (section 3.4)."""
+    measure = convergence(config, -real.scores.mean(), -fake.scores.mean())
+    return CriticLosses(-real.scores, dials["balance"] * fake.scores,
+                        {"loss/convergence": measure})
 
 
 def began_generator(config: Objective, fake: Judgement, real: Judgement | None) -> Tensor:

@@ -3,17 +3,16 @@
 from torch import Tensor
 
 from progan.config import Objective
-from progan.objectives.scores import Chances, Dials, Judgement, Parts
+from progan.objectives.scores import Chances, CriticLosses, Dials, Judgement
 
 NOISE_GAIN, NOISE_LIMIT, NOISE_DECAY = 0.2, 0.5, 0.9  # appendix B of the paper
 
 
 def least_squares_critic(config: Objective, real: Judgement, fake: Judgement, chances: Chances,
-                         dials: Dials) -> tuple[Tensor, Parts]:
-    """((D(x) - 1)^2 + fake_weight * D(G(z))^2) / 2, [N] (equation 9 with a = 0, b = c = 1)."""
-    real_loss, fake_loss = (real.scores - 1).square() / 2, fake.scores.square() / 2
-    return real_loss + config.fake_weight * fake_loss, {"loss/critic-real": real_loss,
-                                                        "loss/critic-fake": fake_loss}
+                         dials: Dials) -> CriticLosses:
+    """(D(x) - 1)^2 / 2 and fake_weight * D(G(z))^2 / 2, [N] (equation 9, a = 0, b = c = 1)."""
+    return CriticLosses((real.scores - 1).square() / 2,
+                        fake.scores.square() * (config.fake_weight / 2))
 
 
 def least_squares_generator(config: Objective, fake: Judgement, real: Judgement | None) -> Tensor:

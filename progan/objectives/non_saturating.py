@@ -4,12 +4,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from progan.config import Objective
-from progan.objectives.scores import Chances, Dials, Judgement, Parts
+from progan.objectives.scores import Chances, CriticLosses, Dials, Judgement
 
 
 def non_saturating_critic(config: Objective, real: Judgement, fake: Judgement, chances: Chances,
-                          dials: Dials) -> tuple[Tensor, Parts]:
-    """-log D(x) - log(1 - D(G(z))), D being the sigmoid of a score: [N].
+                          dials: Dials) -> CriticLosses:
+    """-log D(x) and -log(1 - D(G(z))), D being the sigmoid of a score: [N].
 
     Reals have the target 1 - label_smoothing, fakes 0. With label noise u, uniform in
     [0, label_noise) for each image, reals have u less, and fakes -u: away from right, as in the
@@ -23,7 +23,7 @@ def non_saturating_critic(config: Objective, real: Judgement, fake: Judgement, c
         moved = config.label_noise * chances.targets
         real_loss = real_loss + moved[0] * real.scores
         fake_loss = fake_loss + moved[1] * fake.scores
-    return real_loss + fake_loss, {"loss/critic-real": real_loss, "loss/critic-fake": fake_loss}
+    return CriticLosses(real_loss, fake_loss)
 
 
 def non_saturating_generator(config: Objective, fake: Judgement, real: Judgement | None) -> Tensor:

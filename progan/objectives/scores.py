@@ -27,6 +27,14 @@ Dials = Mapping[str, Tensor]  # 0-d numbers that training moves itself, by name
 Parts = dict[str, Tensor]  # what a loss is made of, [N] or 0-d each
 
 
+class CriticLosses(NamedTuple):
+    """What a critic is asked for, [N] each; the sum is its loss."""
+
+    real: Tensor
+    fake: Tensor
+    parts: Parts = {}  # for the curves
+
+
 class Chances(NamedTuple):
     """The random numbers of a critic step, uniform in [0, 1)."""
 

@@ -3,14 +3,14 @@
 from torch import Tensor
 
 from progan.config import Objective
-from progan.objectives.scores import Chances, Dials, Judgement, Parts
+from progan.objectives.scores import Chances, CriticLosses, Dials, Judgement
 
 
 def wasserstein_critic(config: Objective, real: Judgement, fake: Judgement, chances: Chances,
-                       dials: Dials) -> tuple[Tensor, Parts]:
-    """D(G(z)) - D(x) + drift * D(x)^2, [N]."""
+                       dials: Dials) -> CriticLosses:
+    """-D(x) + drift * D(x)^2 and D(G(z)), [N]."""
     drift = real.scores.square() * config.drift
-    return fake.scores - real.scores + drift, {"loss/drift": drift}
+    return CriticLosses(drift - real.scores, fake.scores, {"loss/drift": drift})
 
 
 def wasserstein_generator(config: Objective, fake: Judgement, real: Judgement | None) -> Tensor:

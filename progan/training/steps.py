@@ -9,7 +9,7 @@ from progan.config import Run
 from progan.data.loader import Batch
 from progan.data.reals import process_reals
 from progan.networks import Judgement
-from progan.objectives import OBJECTIVES, Chances, critic_loss, draw, generator_loss
+from progan.objectives import OBJECTIVES, Chances, Only, critic_loss, draw, generator_loss
 from progan.objectives.dials import turned
 from progan.objectives.least_squares import noise_strength
 from progan.runtime.seeding import generator as stream
@@ -19,6 +19,8 @@ from progan.training.optim import clip_weights, update
 from progan.training.state import TrainState, update_average
 
 Statistics = dict[str, Tensor]
+TOGETHER: tuple[Only, ...] = ("both",)
+SEPARATE: tuple[Only, ...] = ("real", "fake")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +85,21 @@ def critic_step(state: TrainState, run: Run, place: Place, rate: float,
     """Update the critic, and then the average, which sees G from before its coming update."""
     with torch.no_grad():
         fakes = state.generator(inputs.latents, inputs.labels, place.level, place.alpha)
+    statistics: Statistics = {}
     with seeded(fakes.device, run.seed, "critic's layers", state.images_seen):
-        loss, statistics = critic_loss(
-            lambda images: judge(state, run, place, images), run.objective, reals=inputs.reals,
-            fakes=fakes, labels=inputs.labels, chances=inputs.chances, dials=state.dials)
-        norm = update(state.d_optimizer, loss, rate, run.optim.clip_gradients)
+        for only in SEPARATE if run.objective.separate_updates else TOGETHER:
+            loss, parts = critic_loss(
+                lambda images: judge(state, run, place, images), run.objective,
+                reals=inputs.reals, fakes=fakes, labels=inputs.labels, chances=inputs.chances,
+                dials=state.dials, only=only)
+            norm = update(state.d_optimizer, loss, rate, run.optim.clip_gradients)
+            statistics |= parts | {"gradient/critic-weights": norm}
     clip_weights(state.discriminator, run.optim.clip_weights)
     update_average(state, run.optim.ema_decay)
     state.dials |= turned(run.objective, state.dials, statistics["scores/real"],
                           statistics["scores/fake"])
     dials = {f"dials/{name}": value for name, value in state.dials.items()}
-    return statistics | dials | {"loss/critic": loss.detach(), "gradient/critic-weights": norm}
+    return statistics | dials
 
 
 def generator_step(state: TrainState, run: Run, place: Place, rate: float,

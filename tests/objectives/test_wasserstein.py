@@ -69,7 +69,9 @@ def test_the_loss_of_the_critic(weight: float, target: float, drift: float) -> N
         "scores/real": score(REALS).mean(), "scores/fake": score(FAKES).mean(),
         "gradient/norm": norms.mean(), "loss/penalty": penalty.mean(),
         "loss/drift": (drift * score(REALS) ** 2).mean(), "accuracy/real": accuracy(1),
-        "accuracy/fake": accuracy(-1)}, rel=1e-12)
+        "accuracy/fake": accuracy(-1), "loss/critic": expected,
+        "loss/critic-real": (drift * score(REALS) ** 2 - score(REALS)).mean(),
+        "loss/critic-fake": score(FAKES).mean()}, rel=1e-12)
 
 
 @pytest.mark.parametrize("weight", [0, 1, 2.5])
