@@ -74,5 +74,5 @@ def _shown(field: Field[Any]) -> str:
         value = "on" if value else "off"
     if isinstance(value, tuple):
         value = ",".join(f"{resolution}:{number}" for resolution, number in value) or "none"
-    words = f"{value:g}" if isinstance(value, float) else str(value)
+    words = f"{value:g}" if isinstance(value, float) else str(value) or "none"
     return f"[default: {words}{', unless the preset differs' * (field.name in IN_PRESETS)}]"

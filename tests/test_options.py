@@ -56,7 +56,7 @@ def test_help_tells_what_each_option_does_and_its_default(command: click.Command
     for field in OFFERED:
         assert field.metadata["text"] in text
     for shown in ("[default: 1024, unless the preset differs]", "[default: 0.001]",
-                  "[default: 1e-08]", "[default: fp32]", "[default: on]", "[default: off",
+                  "[default: 1e-08, unless", "[default: fp32]", "[default: on]", "[default: off",
                   "[default: none, unless", "[default: 4:160,8:140,16:120,"):
         assert shown in text
     with_value = [field for field in OFFERED if field.type is not bool]
