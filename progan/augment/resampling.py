@@ -30,8 +30,7 @@ def resample(images: Tensor, inverse: Tensor) -> Tensor:
     """
     h, w = images.shape[2:]
     double = _doubled(_doubled(images).mT).mT  # [N, C, 2H-1, 2W-1]: between two pixels one more
-    # Bicubic: bilinear sampling would lose as much again as all the rest (docs/augmentation.md).
-    sampled = F.grid_sample(double, _grid(inverse, h, w).to(images.dtype), mode="bicubic",
+    sampled = F.grid_sample(double, _grid(inverse, h, w).to(images.dtype), mode="bilinear",
                             padding_mode="reflection", align_corners=True)
     return _halved(_halved(sampled).mT).mT
 

@@ -61,7 +61,7 @@ def test_strongest_transforms_do_what_their_settings_say(
     after = transform(before, ONE, chosen(**numbers), ALL)
     wide, high = moments(before)[2:]
     expected = (*mean, wide * growth[0], high * growth[1])
-    assert moments(after) == pytest.approx(expected, rel=0.01, abs=0.01)
+    assert moments(after) == pytest.approx(expected, rel=0.02, abs=0.01)
 
 
 def test_only_the_chosen_kinds_act() -> None:

@@ -35,13 +35,6 @@ def convolved(x: Array, kernel: Array, axis: int) -> Array:
     return np.apply_along_axis(lambda line: np.convolve(line, kernel, "same"), axis, x)
 
 
-def cubic(t: Array) -> Array:
-    """Keys' kernel with a = -0.75, the one of `grid_sample`."""
-    a, t = -0.75, np.abs(t)
-    near, far = (a + 2) * t**3 - (a + 3) * t**2 + 1, a * (t**3 - 5 * t**2 + 8 * t - 4)
-    return np.where(t <= 1, near, np.where(t < 2, far, 0))
-
-
 def reference(image: Array, inverse: Array) -> Array:
     """One channel [H, W], the slow way: mirrored far, zeros between the pixels, all kernels whole.
 
@@ -61,7 +54,7 @@ def reference(image: Array, inverse: Array) -> Array:
     sampled = np.zeros((len(y), len(x)))
     for i, j in np.ndindex(sampled.shape):
         from_x, from_y = inverse @ [x[j], y[i], 1] + [(w - 1) / 2, (h - 1) / 2]
-        weights = [cubic((line - start) * 2)
+        weights = [np.maximum(0, 1 - np.abs(line - start) * 2)  # bilinear
                    for line, start in zip(places, (from_y, from_x), strict=True)]
         sampled[i, j] = weights[0] @ double @ weights[1]
     for axis in (0, 1):
