@@ -24,6 +24,8 @@ T = TypeVar("T")
 IntAt = tuple[tuple[int, int], ...]
 FloatAt = tuple[tuple[int, float], ...]
 
+AUGMENT_KINDS = ("flip", "translate", "zoom", "stretch", "rotate", "shift", "color")
+
 
 def setting(
     default: T,
@@ -32,17 +34,19 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    several: bool = False,
     resolution: bool = False,
     option: bool = True,
 ) -> T:
     """Declare a field: its default, its help text, and the values that it accepts.
 
     Args:
+        several: The value lists some of the choices, with commas between them.
         resolution: The value is a resolution: a power of two from 4 to 1024.
         option: Whether the command line offers the field (False: the dataset decides it).
     """
     metadata = {"text": text, "low": low, "high": high, "choices": choices,
-                "resolution": resolution, "option": option}
+                "several": several, "resolution": resolution, "option": option}
     return field(default=default, metadata=metadata)
 
 
@@ -187,6 +191,49 @@ class Objective:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Augment:
+    """Augmentation of all that the discriminator sees (Karras et al. 2020, StyleGAN2-ADA).
+
+    Defaults are those of Keras' example of adaptive discriminator augmentation.
+    """
+
+    augment: str = setting("none", "Augment what the discriminator sees, with a fixed probability "
+                           "or one that follows its accuracy; for small datasets.",
+                           choices=("none", "fixed", "adaptive"))
+    augment_p: float = setting(0.0, "Probability of each augmentation: the fixed one, or the one "
+                               "to start from. From about 0.8 on, generated images look augmented "
+                               "themselves.", low=0, high=1)
+    augment_kinds: str = setting("flip,translate,zoom,rotate", "Augmentations: some of "
+                                 f"{','.join(AUGMENT_KINDS)}.", choices=AUGMENT_KINDS, several=True)
+    augment_together: bool = setting(False, "Apply all of the augmentations to an image or none, "
+                                     "instead of each for itself.")
+    augment_translate: float = setting(0.125, "Farthest translation (whole pixels) and shift "
+                                       "(fractions of them), per side length.", low=0, high=1)
+    augment_zoom: float = setting(0.25, "Strongest zoom: in and out by 1 + this.", low=0, high=3)
+    augment_stretch: float = setting(0.25, "Strongest stretch: wider and lower, or the other way, "
+                                     "by 1 + this.", low=0, high=3)
+    augment_rotate: float = setting(0.125, "Largest rotation either way, in turns.", low=0,
+                                    high=0.5)
+    augment_color: float = setting(1.0, "Strength of the colour changes; 1: as in StyleGAN2-ADA.",
+                                   low=0, high=1)
+    augment_accuracy: float = setting(0.85, "Accuracy of the discriminator on real images that an "
+                                      "adaptive probability keeps. StyleGAN2-ADA's r_t is 2 x "
+                                      "accuracy - 1: its 0.6 is an accuracy of 0.8.", low=0, high=1)
+    augment_control: str = setting("proportional", "An adaptive probability moves in proportion to "
+                                   "the error of the accuracy (Keras) or at a constant speed "
+                                   "(StyleGAN2-ADA).", choices=("proportional", "constant"))
+    augment_steps: int = setting(1000, "Steps in which an error of 100 % (any error, at constant "
+                                 "speed) moves an adaptive probability by 1.", low=1)
+
+    def __post_init__(self) -> None:
+        _validate(self)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset(_listed(self.augment_kinds))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Optim:
     """The optimizers and the moving average of the generator."""
 
@@ -252,6 +299,7 @@ class Run:
     network: Network = field(default_factory=Network)
     growth: Growth = field(default_factory=Growth)
     objective: Objective = field(default_factory=Objective)
+    augment: Augment = field(default_factory=Augment)
     optim: Optim = field(default_factory=Optim)
     data: Data = field(default_factory=Data)
     output: Output = field(default_factory=Output)
@@ -267,7 +315,7 @@ class Run:
 
 
 SECTIONS: dict[str, Any] = {"network": Network, "growth": Growth, "objective": Objective,
-                            "optim": Optim, "data": Data, "output": Output}
+                            "augment": Augment, "optim": Optim, "data": Data, "output": Output}
 
 
 def settings(section: Any) -> list[dataclasses.Field[Any]]:
@@ -348,11 +396,22 @@ def _validate(section: Any) -> None:
             raise UserError(f"{name} cannot be {value!r}.")
         if item.metadata["resolution"]:
             require_resolution(value, name)
-        if item.metadata["choices"] and value not in item.metadata["choices"]:
-            raise UserError(f"{name} must be one of {', '.join(item.metadata['choices'])}, "
-                            f"not {value!r}.")
+        if item.metadata["choices"]:
+            _require_chosen(value, name, item.metadata["choices"], item.metadata["several"])
         for number in _numbers(value, name):
             _require_range(number, name, item.metadata["low"], item.metadata["high"])
+
+
+def _require_chosen(value: str, name: str, choices: tuple[str, ...], several: bool) -> None:
+    unknown = set(_listed(value) if several else [value]) - set(choices)
+    if unknown:
+        what = "list some" if several else "be one"
+        raise UserError(f"{name} must {what} of {', '.join(choices)}, not {min(unknown)!r}.")
+
+
+def _listed(value: str) -> list[str]:
+    """The words of a list with commas."""
+    return [word.strip() for word in value.split(",")]
 
 
 def _is_a(value: Any, kind: Any) -> bool:

@@ -63,7 +63,7 @@ def _option(field: Field[Any]) -> Callable[[F], F]:
         return click.option(f"{name}/--no-{name[2:]}", field.name, default=None,
                             help=f"{text} {_shown(field)}")
     kind = TYPES[field.type]
-    if field.metadata["choices"]:
+    if field.metadata["choices"] and not field.metadata["several"]:
         kind = click.Choice(field.metadata["choices"])
     return click.option(name, field.name, type=kind, default=None, help=f"{text} {_shown(field)}")
 

@@ -69,7 +69,8 @@ FROGS = DCGAN | dict(
     lr_decay=5e-7, ema_decay=0, tick_kimg=2)
 ADA_BIRDS = DCGAN | dict(
     latent_size=64, fmap_base=128, fmap_decay=0, weight_stddev=0, dropout=0.4, output="sigmoid",
-    total_kimg=2350, tick_kimg=5.888, snapshot_ticks=1, metrics="kid75", best="kid75")
+    augment="adaptive", augment_together=True, total_kimg=2350, tick_kimg=5.888, snapshot_ticks=1,
+    metrics="kid75", best="kid75")
 
 # Appendix A.2 and table 1, row after row.
 TABLE1_A = dict(

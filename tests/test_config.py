@@ -13,6 +13,7 @@ from progan import config
 from progan.config import (
     AUTOENCODERS_ONLY,
     SECTIONS,
+    Augment,
     FloatAt,
     Growth,
     IntAt,
@@ -51,6 +52,8 @@ def values(field: dataclasses.Field[Any]) -> st.SearchStrategy[Any]:
               for kind, number in ((IntAt, whole), (FloatAt, real))}
     if field.metadata["resolution"]:
         return st.sampled_from(RESOLUTIONS)
+    if field.metadata["several"]:
+        return st.lists(st.sampled_from(choices), min_size=1).map(",".join)
     if choices:
         return st.sampled_from(choices)
     kinds = {int: whole, float: real, bool: st.booleans(), str: st.text(max_size=9), **tables}
@@ -187,6 +190,15 @@ def test_choices_are_listed() -> None:
         Run(precision="fp7")
     assert str(caught.value).startswith("--precision must be one of fp32, tf32, ")
     assert str(caught.value).endswith("not 'fp7'.")
+
+
+def test_several_choices_are_listed() -> None:
+    assert Augment(augment_kinds="color, flip,flip").kinds == {"color", "flip"}
+    for words, wrong in (("flip,turn", "turn"), ("", ""), ("flip,", "")):
+        with pytest.raises(UserError) as caught:
+            Augment(augment_kinds=words)
+        assert str(caught.value) == (f"--augment-kinds must list some of "
+                                     f"{', '.join(config.AUGMENT_KINDS)}, not {wrong!r}.")
 
 
 def test_contradictions_are_refused() -> None:

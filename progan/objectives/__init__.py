@@ -145,10 +145,10 @@ def _both(critic: Critic, reals: Tensor, fakes: Tensor, *, mixed: bool
 
 
 def _accuracies(threshold: float | None, real: Tensor, fake: Tensor) -> Parts:
-    """Which of the images are judged right, as 0 or 1: [N]."""
+    """Which of the images are judged right: 1, or 0, or a half on the border, [N]."""
     middle = (real.mean() + fake.mean()) / 2 if threshold is None else threshold
-    return {"accuracy/real": (real > middle).to(real.dtype),
-            "accuracy/fake": (fake < middle).to(fake.dtype)}
+    return {"accuracy/real": ((real - middle).sign() + 1) / 2,
+            "accuracy/fake": ((middle - fake).sign() + 1) / 2}
 
 
 def _means(parts: Parts) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ def optimizer(parameters: Iterable[nn.Parameter], config: Optim) -> Optimizer:
     """Adam as in appendix A.1, or RMSProp; the learning rate is set before each update."""
     if config.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=0.0, alpha=config.beta2, eps=config.epsilon)
-    return torch.optim.Adam(parameters, lr=0.0, betas=(config.beta1, config.beta2),
+    return torch.optim.Adam(parameters, lr=0.0, betas=(float(config.beta1), float(config.beta2)),
                             eps=config.epsilon, fused=True)
 
 

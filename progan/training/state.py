@@ -17,6 +17,8 @@ from progan.runtime.seeding import generator as stream
 from progan.schedule import Stage
 from progan.training.optim import optimizer, reset
 
+AUGMENTATION = "augmentation"  # dial: the probability of augmentation
+
 
 @dataclass(slots=True)
 class TrainState:
@@ -53,9 +55,13 @@ def create(run: Run, device: torch.device) -> TrainState:
         average=copy.deepcopy(generator).requires_grad_(False).eval(),
         g_optimizer=optimizer(generator.parameters(), run.optim),
         d_optimizer=optimizer(discriminator.parameters(), run.optim),
-        dials={name: torch.tensor(value, device=device)
-               for name, value in dials.initial(run.objective).items()},
+        dials={name: torch.tensor(value, device=device) for name, value in _dials(run).items()},
     )
+
+
+def _dials(run: Run) -> dict[str, float]:
+    augmentation = {} if run.augment.augment == "none" else {AUGMENTATION: run.augment.augment_p}
+    return dials.initial(run.objective) | augmentation
 
 
 def initialize(network: Generator | Discriminator, seed: int, role: str) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from progan.augment import Draws, adapted, augment
+from progan.augment import draw as draw_augmentation
 from progan.config import Run
 from progan.data.loader import Batch
 from progan.data.reals import process_reals
@@ -16,7 +18,7 @@ from progan.runtime.seeding import generator as stream
 from progan.runtime.seeding import seeded
 from progan.schedule import Stage
 from progan.training.optim import clip_weights, update
-from progan.training.state import TrainState, update_average
+from progan.training.state import AUGMENTATION, TrainState, update_average
 
 Statistics = dict[str, Tensor]
 TOGETHER: tuple[Only, ...] = ("both",)
@@ -43,6 +45,7 @@ class CriticInputs:
     labels: Tensor  # [N, label_size]
     latents: Tensor  # [N, latent_size]
     chances: Chances
+    augmentation: tuple[Draws, Draws] | None = None  # of reals and of fakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class GeneratorInputs:
     latents: Tensor  # [N, latent_size]
     labels: Tensor  # [N, label_size]
     reals: Tensor | None = None  # [N, C, H, W], for objectives that compare with them
+    augmentation: tuple[Draws, Draws] | None = None  # of reals and of fakes
 
 
 def critic_inputs(run: Run, batch: Batch, place: Place, images_seen: int) -> CriticInputs:
@@ -61,7 +65,7 @@ def critic_inputs(run: Run, batch: Batch, place: Place, images_seen: int) -> Cri
     latents = torch.randn(n, run.network.latent_size, generator=random, device=device)
     chances = draw(run.objective, batch.images.permute(0, 3, 1, 2).shape, random)
     reals = _reals(run, batch, place, random)
-    return CriticInputs(reals, batch.labels, latents, chances)
+    return CriticInputs(reals, batch.labels, latents, chances, _augmentation(run, n, random))
 
 
 def generator_inputs(run: Run, batch: Batch, place: Place, images_seen: int) -> GeneratorInputs:
@@ -71,7 +75,7 @@ def generator_inputs(run: Run, batch: Batch, place: Place, images_seen: int) -> 
     latents = torch.randn(n, run.network.latent_size, generator=random, device=device)
     reals = _reals(run, batch, place, random) if OBJECTIVES[run.objective.objective].paired else (
         None)
-    return GeneratorInputs(latents, batch.drawn_labels, reals)
+    return GeneratorInputs(latents, batch.drawn_labels, reals, _augmentation(run, n, random))
 
 
 def _reals(run: Run, batch: Batch, place: Place, random: torch.Generator) -> Tensor:
@@ -80,38 +84,64 @@ def _reals(run: Run, batch: Batch, place: Place, random: torch.Generator) -> Ten
     return process_reals(batch.images, mirror=mirror, alpha=place.alpha)
 
 
+def _augmentation(run: Run, n: int, random: torch.Generator) -> tuple[Draws, Draws] | None:
+    if run.augment.augment == "none":
+        return None
+    return draw_augmentation(run.augment, n, random), draw_augmentation(run.augment, n, random)
+
+
 def critic_step(state: TrainState, run: Run, place: Place, rate: float,
                 inputs: CriticInputs) -> Statistics:
     """Update the critic, and then the average, which sees G from before its coming update."""
     with torch.no_grad():
         fakes = state.generator(inputs.latents, inputs.labels, place.level, place.alpha)
+    reals = inputs.reals
+    if inputs.augmentation:
+        reals = augmented(state, run, reals, inputs.augmentation[0])
+        fakes = augmented(state, run, fakes, inputs.augmentation[1])
     statistics: Statistics = {}
     with seeded(fakes.device, run.seed, "critic's layers", state.images_seen):
         for only in SEPARATE if run.objective.separate_updates else TOGETHER:
             loss, parts = critic_loss(
                 lambda images: judge(state, run, place, images), run.objective,
-                reals=inputs.reals, fakes=fakes, labels=inputs.labels, chances=inputs.chances,
+                reals=reals, fakes=fakes, labels=inputs.labels, chances=inputs.chances,
                 dials=state.dials, only=only)
             norm = update(state.d_optimizer, loss, rate, run.optim.clip_gradients)
             statistics |= parts | {"gradient/critic-weights": norm}
     clip_weights(state.discriminator, run.optim.clip_weights)
     update_average(state, run.optim.ema_decay)
-    state.dials |= turned(run.objective, state.dials, statistics["scores/real"],
-                          statistics["scores/fake"])
-    dials = {f"dials/{name}": value for name, value in state.dials.items()}
-    return statistics | dials
+    turn_dials(state, run, statistics)
+    return statistics | {f"dials/{name}": value for name, value in state.dials.items()}
 
 
 def generator_step(state: TrainState, run: Run, place: Place, rate: float,
                    inputs: GeneratorInputs) -> Statistics:
     """Update the generator."""
     fakes = state.generator(inputs.latents, inputs.labels, place.level, place.alpha)
+    reals = inputs.reals
+    if inputs.augmentation:
+        fakes = augmented(state, run, fakes, inputs.augmentation[1])
+        reals = None if reals is None else augmented(state, run, reals, inputs.augmentation[0])
     with seeded(fakes.device, run.seed, "generator's layers", state.images_seen):
         loss, statistics = generator_loss(
             lambda images: judge(state, run, place, images), run.objective, fakes=fakes,
-            labels=inputs.labels, reals=inputs.reals)
+            labels=inputs.labels, reals=reals)
         norm = update(state.g_optimizer, loss, rate, run.optim.clip_gradients)
     return statistics | {"loss/generator": loss.detach(), "gradient/generator-weights": norm}
+
+
+def augmented(state: TrainState, run: Run, images: Tensor, draws: Draws) -> Tensor:
+    """What the critic sees of images [N, C, H, W]."""
+    return augment(images, state.dials[AUGMENTATION], draws, run.augment)
+
+
+def turn_dials(state: TrainState, run: Run, statistics: Statistics) -> None:
+    """Move the numbers that follow from how the critic just did."""
+    state.dials |= turned(run.objective, state.dials, statistics["scores/real"],
+                          statistics["scores/fake"])
+    if run.augment.augment == "adaptive":
+        state.dials[AUGMENTATION] = adapted(state.dials[AUGMENTATION],
+                                            statistics["accuracy/real"], run.augment)
 
 
 def judge(state: TrainState, run: Run, place: Place, images: Tensor) -> Judgement:
