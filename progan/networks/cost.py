@@ -11,11 +11,12 @@ def multiply_adds(config: Network, level: int) -> int:
     """
     f = config.feature_maps
     first, hidden = f(MIN_LEVEL), f(MIN_LEVEL - 1)
+    base = config.base.pixels
     inputs = config.latent_size + config.label_size
-    total: int = first * 16 * (inputs + hidden) + 2 * 9 * first * first * 16
+    total: int = first * base * (inputs + hidden) + 2 * 9 * first * first * base
     for grown in range(MIN_LEVEL + 1, level + 1):
-        pixels: int = 4**grown
+        pixels = config.size(grown).pixels
         resampling = (4 if config.fused_scaling else 9) * f(grown) * f(grown - 1)
         total += 2 * pixels * (9 * f(grown) ** 2 + resampling)
-    rgb: int = 2 * 4**level * f(level) * config.channels
+    rgb: int = 2 * config.size(level).pixels * f(level) * config.channels
     return total + rgb

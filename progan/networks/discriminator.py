@@ -36,7 +36,7 @@ class Discriminator(nn.Module):
         """Judge images at the resolution of `level`.
 
         Args:
-            images: [N, channels, 2^level, 2^level] in [-1, 1].
+            images: [N, channels, H, W] in [-1, 1], of `config.size(level)`.
             alpha: 0-d, weight of the newest level while it is faded in; None: fully faded in.
 
         Returns:
@@ -58,7 +58,7 @@ class Discriminator(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """[N, F, R, R] -> [N, F below, R/2, R/2]."""
+    """[N, F, H, W] -> [N, F below, H/2, W/2]."""
 
     def __init__(self, config: Network, level: int, act: Activation) -> None:
         super().__init__()
@@ -74,14 +74,14 @@ class DownBlock(nn.Module):
 
 
 class LastBlock(nn.Module):
-    """[N, F, 4, 4] -> [N, 1 + label_size]."""
+    """[N, F, H, W] of the base -> [N, 1 + label_size]."""
 
     def __init__(self, config: Network, act: Activation) -> None:
         super().__init__()
         maps, hidden = config.feature_maps(MIN_LEVEL), config.feature_maps(MIN_LEVEL - 1)
         self.act, self.stddev_group = act, config.stddev_group
         self.conv = Conv(maps + bool(self.stddev_group), maps, 3, equalized=config.equalized_lr)
-        self.hidden = Dense(maps * 16, hidden, equalized=config.equalized_lr)
+        self.hidden = Dense(maps * config.base.pixels, hidden, equalized=config.equalized_lr)
         self.output = Dense(hidden, 1 + config.label_size, gain=1, equalized=config.equalized_lr)
 
     def forward(self, x: Tensor) -> Tensor:

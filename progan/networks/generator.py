@@ -7,7 +7,7 @@ from progan.config import MIN_LEVEL, Network
 from progan.networks.layers import (
     Activation,
     Conv,
-    DenseTo4x4,
+    DenseToMaps,
     UpConv,
     activation,
     resolution_name,
@@ -42,7 +42,7 @@ class Generator(nn.Module):
             alpha: 0-d, weight of the newest level while it is faded in; None: fully faded in.
 
         Returns:
-            [N, channels, 2^level, 2^level], with [-1, 1] meaning black to white.
+            [N, channels, H, W] of `config.size(level)`, with [-1, 1] meaning black to white.
         """
         x = torch.cat([latents, labels], dim=1)
         if self.config.normalize_latents:
@@ -57,14 +57,14 @@ class Generator(nn.Module):
 
 
 class FirstBlock(nn.Module):
-    """[N, latent_size + label_size] -> [N, F, 4, 4]."""
+    """[N, latent_size + label_size] -> [N, F, H, W] of the base."""
 
     def __init__(self, config: Network, act: Activation) -> None:
         super().__init__()
         maps = config.feature_maps(MIN_LEVEL)
         self.act = act
-        self.dense = DenseTo4x4(config.latent_size + config.label_size, maps,
-                                equalized=config.equalized_lr)
+        self.dense = DenseToMaps(config.latent_size + config.label_size, maps, config.base,
+                                 equalized=config.equalized_lr)
         self.conv = Conv(maps, maps, 3, equalized=config.equalized_lr)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class FirstBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """[N, F below, R/2, R/2] -> [N, F, R, R]."""
+    """[N, F below, H/2, W/2] -> [N, F, H, W]."""
 
     def __init__(self, config: Network, level: int, act: Activation) -> None:
         super().__init__()
