@@ -29,8 +29,7 @@ def step_bytes(run: Run, stage: Stage) -> int:
         generator, discriminator = Generator(run.network), Discriminator(run.network)
         latents = torch.empty(stage.batch, run.network.latent_size)
         labels = torch.empty(stage.batch, run.network.label_size)
-        size = stage.resolution
-        reals = torch.empty(stage.batch, run.network.channels, size, size)
+        reals = torch.empty(stage.batch, run.network.channels, *run.network.size(stage.level))
         mix, alpha = torch.empty(stage.batch, 1, 1, 1), torch.empty(()) if stage.fading else None
     loss_of_critic, loss_of_generator = OBJECTIVES[run.objective.objective]
 
