@@ -61,5 +61,7 @@ def _halvings(size: Size) -> int:
     return max(level_of(min(size)) - MIN_LEVEL, 0)
 
 
-def _distance(one: Size, other: Size) -> int:
-    return abs(one.height - other.height) + abs(one.width - other.width)
+def _distance(one: Size, other: Size) -> tuple[int, int]:
+    """Of the sides in px, and then of the aspect ratios."""
+    return (abs(one.height - other.height) + abs(one.width - other.width),
+            abs(one.height * other.width - one.width * other.height))

@@ -42,7 +42,7 @@ def test_a_size_has_a_base_or_a_reason(height: int, width: int) -> None:
 
 @pytest.mark.parametrize(("size", "nearest"), [
     ("1280x720", "1280x768 and 1280x640"), ("1920x1080", "1792x1024 and 2048x1024"),
-    ("25x17", "24x16 and 28x16"), ("100x100", "96x96 and 112x96"), ("31x31", "32x32 and 32x28")])
+    ("50x30", "48x28 and 52x28"), ("25x17", "24x16 and 28x16"), ("100x100", "96x96 and 112x96"), ("31x31", "32x32 and 32x28")])
 def test_the_nearest_sizes_are_named(size: str, nearest: str) -> None:
     with pytest.raises(UserError, match=f"--size {size}: .*The nearest sizes are {nearest}"):
         parse_size(size)
