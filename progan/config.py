@@ -17,7 +17,7 @@ from progan.errors import UserError
 
 MIN_LEVEL = 2  # 4x4
 MAX_LEVEL = 10  # 1024x1024
-LONGEST_BASE = 64  # px, at level 2
+LONGEST_BASE = 63  # px, at level 2; 16128 at level 10, and WebP takes 16383
 
 T = TypeVar("T")
 

@@ -64,7 +64,7 @@ class DatasetInfo:
     Attributes:
         name: A short name, used for run directories.
         resolution: Of the top level, a power of two from 4 to 1024: the side of squares.
-        base: Size at level 2; its shorter side is 4 to 7 px, the longer one 64 at most.
+        base: Size at level 2; its shorter side is 4 to 7 px, the longer one 63 at most.
         channels: 1 grey, 3 RGB, 4 RGBA.
         count: Number of images, at least 1.
         rows_per_shard: Images in each file of a level; all of them when it is one file.
