@@ -28,14 +28,14 @@ MAX_BATCH = 256
 
 
 class Size(NamedTuple):
-    """Height and width in px, and channels."""
+    """Height and width in px, and channels; as text with the width first: '192x128x3'."""
 
     height: int
     width: int
     channels: int
 
     def __str__(self) -> str:
-        return f"{self.height}x{self.width}x{self.channels}"
+        return f"{self.width}x{self.height}x{self.channels}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,9 +29,9 @@ def sources() -> Callable[[Snapshot], Source]:
     return source_of
 
 
-def reals_of(dataset: Dataset, side: int, *, mirror: bool) -> Source:
-    """What a network of side x side px trains on."""
-    reals = of_dataset(dataset, side)
+def reals_of(dataset: Dataset, level: int, *, mirror: bool) -> Source:
+    """What a network that grows to `level` trains on."""
+    reals = of_dataset(dataset, level)
     return mirrored(reals) if mirror else reals
 
 

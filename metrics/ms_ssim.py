@@ -25,7 +25,7 @@ WINDOW = 11  # px
 SIGMA = 1.5  # px, for the whole window; it shrinks with the window
 C1 = (0.01 * 255) ** 2
 C2 = (0.03 * 255) ** 2
-SMALLEST_SIDE = 2 ** (len(WEIGHTS) - 1)  # px: one pixel remains at the last scale
+SMALLEST_SIDE = 2 ** (len(WEIGHTS) - 1)  # px: one remains at the last scale
 
 
 def measure(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
@@ -42,13 +42,13 @@ def measure(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
 
 
 def require(size: Size, num_images: int) -> None:
-    """Raise UserError unless the images make pairs and can be halved four times."""
+    """Raise UserError unless the images make pairs and are large enough to be halved four times."""
     if num_images % 2:
         raise UserError(f"ms-ssim compares pairs of images, and {num_images} is an odd number. "
                         f"Say --num-images {num_images - 1}.")
-    if size.height % SMALLEST_SIDE or size.width % SMALLEST_SIDE:
-        raise UserError(f"ms-ssim cannot measure images of {size}: both sides must be multiples "
-                        f"of {SMALLEST_SIDE}. Use images of 64x64 or 128x128, for example.")
+    if min(size.height, size.width) < SMALLEST_SIDE:
+        raise UserError(f"ms-ssim cannot measure images of {size}: both sides must be at least "
+                        f"{SMALLEST_SIDE} px. Use images of 64x64 or 128x128, for example.")
 
 
 def ms_ssim(first: Tensor, second: Tensor) -> Tensor:
@@ -56,12 +56,20 @@ def ms_ssim(first: Tensor, second: Tensor) -> Tensor:
     factors = []
     for scale, weight in enumerate(WEIGHTS):
         if scale:
-            first, second = F.avg_pool2d(first, 2), F.avg_pool2d(second, 2)
+            first, second = halved(first), halved(second)
         last = scale == len(WEIGHTS) - 1
         mean = similarity(first, second, with_luminance=last).mean((1, 2, 3))
         # Images that oppose each other have a negative mean, and no real power.
         factors.append(mean.clamp(min=0) ** weight)
     return torch.stack(factors).prod(0)
+
+
+def halved(images: Tensor) -> Tensor:
+    """Means of 2x2 px, the last ones repeated where a side is odd: [N, C, H, W] -> [N, C, …]."""
+    height, width = images.shape[2:]
+    if height % 2 or width % 2:
+        images = F.pad(images, (0, width % 2, 0, height % 2), mode="replicate")
+    return F.avg_pool2d(images, 2)
 
 
 def similarity(first: Tensor, second: Tensor, *, with_luminance: bool) -> Tensor:

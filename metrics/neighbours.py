@@ -90,6 +90,6 @@ def parse_window(text: str | None, size: Size) -> Window:
         raise UserError(f"--crop {text!r} is not X,Y,WIDTHxHEIGHT such as 16,8,32x40.") from None
     if min(window.left, window.top) < 0 or min(window.width, window.height) < 1 or (
             window.left + window.width > size.width or window.top + window.height > size.height):
-        raise UserError(f"--crop {text} does not lie inside of images of {size} (height, width, "
+        raise UserError(f"--crop {text} does not lie inside of images of {size} (width, height, "
                         "channels).")
     return window

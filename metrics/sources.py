@@ -11,7 +11,6 @@ import torch
 from metrics.cache import FOLDER, NO_CACHE, Cache
 from metrics.draws import Album, Draw, Rows, Size
 from metrics.resize import resized
-from progan.config import level_of
 from progan.data.format import INFO_FILE
 from progan.data.importers.pixels import converted, decoded, native_channels
 from progan.data.importers.tree import open_tree
@@ -102,7 +101,7 @@ def require_alike(images: Source, reals: Source) -> None:
     """Raise UserError unless both have images of one size."""
     if images.size == reals.size:
         return
-    both = (f"{images.description} has images of {images.size} (height, width, channels) and "
+    both = (f"{images.description} has images of {images.size} (width, height, channels) and "
             f"{reals.description} of {reals.size}. ")
     if images.size.channels != reals.size.channels:
         raise UserError(both + "Compare images of one kind; dataset_tool.py create-from-images "
@@ -166,23 +165,23 @@ def of_network(snapshot: Snapshot, description: str) -> Source:
         latents = seed_latents(seeds.tolist(), config.latent_size)
         labels = seed_labels(seeds.tolist(), config.label_size)
         images = render(snapshot.generator, latents, labels, snapshot.level, snapshot.alpha)
-        return enlarge(images, config.resolution)
+        return enlarge(images, min(size[:2]))
 
-    size = Size(config.resolution, config.resolution, config.channels)
+    size = Size(*config.size(config.max_level), config.channels)
     return Source(description=description, size=size, count=None, draw=draw)
 
 
 def open_dataset(path: Path, size: Size | None) -> Source:
     """The level of `size`, or else the top one, of a dataset."""
     dataset = Dataset.open(path)
-    sides = [1 << level for level in dataset.info.levels]
-    wish = size.height if size is not None and size.height == size.width else 0
-    return of_dataset(dataset, wish if wish in sides else dataset.resolution)
+    levels = {tuple(dataset.info.size(level)): level for level in dataset.info.levels}
+    top = dataset.info.levels[-1]
+    return of_dataset(dataset, top if size is None else levels.get(size[:2], top))
 
 
-def of_dataset(dataset: Dataset, side: int) -> Source:
+def of_dataset(dataset: Dataset, level: int) -> Source:
     """The images of one level of a dataset."""
-    size, level = Size(side, side, dataset.channels), level_of(side)
+    size = Size(*dataset.info.size(level), dataset.channels)
     cache = Cache(dataset.path / FOLDER, dataset.fingerprint)
 
     def draw(rows: Rows) -> Draw:
@@ -208,7 +207,7 @@ def open_images(path: Path) -> Source:
         found = Size(picture.height, picture.width, channels)
         if found != (size or found):
             raise UserError(
-                f"The images in {path} are not alike: {names[0]} is {size} (height, width, "
+                f"The images in {path} are not alike: {names[0]} is {size} (width, height, "
                 f"channels), {name} is {found}. Make them alike, or make a dataset of them with "
                 "dataset_tool.py create-from-images.")
         return np.asarray(converted(picture, channels), np.uint8).reshape(found)

@@ -27,7 +27,9 @@ SCALE = 1e3  # distances are small: the paper prints them times a thousand
 
 
 def measure(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
-    """SWD x1e3 by resolution, 'SWDx1e3_64' and so on down to 16, and the mean 'SWDx1e3_avg'.
+    """SWD x1e3 by level, 'SWDx1e3_64' and so on down to 16, and the mean 'SWDx1e3_avg'.
+
+    Levels are named by their shorter side: of 192x128 px '128', '64', '32' and '16'.
 
     Patches of one level take 75 kB for each RGB image of each set. As many levels as fit into
     1 GiB are computed at once, and at least one.

@@ -2,19 +2,22 @@
 
 A run is one value, `Run`. It is saved as JSON beside every result, and the command line, its
 help and the presets all derive from the fields below: a default, a range or a description is
-written here and nowhere else. `level` is log2(resolution), so 4x4 is level 2.
+written here and nowhere else. `level` is log2(resolution), so 4x4 is level 2. Images that are no
+squares of a power of two have another base than 4x4 at level 2, which every level doubles; their
+levels keep the name of the square: 'resolution 256' is level 8, whatever its size in px.
 """
 
 import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from progan.errors import UserError
 
 MIN_LEVEL = 2  # 4x4
 MAX_LEVEL = 10  # 1024x1024
+LONGEST_BASE = 63  # px, at level 2; 16128 at level 10, and WebP takes 16383
 
 AUTOENCODERS_ONLY = ("ebgan", "began")  # objectives
 
@@ -25,6 +28,28 @@ IntAt = tuple[tuple[int, int], ...]
 FloatAt = tuple[tuple[int, float], ...]
 
 AUGMENT_KINDS = ("flip", "translate", "zoom", "stretch", "rotate", "shift", "color")
+
+
+class Size(NamedTuple):
+    """Height and width in px; as text with the width first, as people say it: '192x128'."""
+
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+    @property
+    def brief(self) -> str:
+        """The side of a square, '256', or else both: '192x128'."""
+        return str(self.width) if self.height == self.width else str(self)
+
+    @property
+    def pixels(self) -> int:
+        return self.height * self.width
+
+
+SQUARE = Size(4, 4)  # the base of images of 2^level x 2^level px
 
 
 def setting(
@@ -58,6 +83,10 @@ class Network:
         "progressive", "dcgan", "resnet", "autoencoder", "stacked-mnist"))
     resolution: int = setting(1024, "Resolution that the networks grow to; the dataset's own "
                               "if not given.", resolution=True)
+    base_height: int = setting(4, "Height of the images at level 2.", low=4, high=LONGEST_BASE,
+                               option=False)
+    base_width: int = setting(4, "Width of the images at level 2.", low=4, high=LONGEST_BASE,
+                              option=False)
     channels: int = setting(3, "Colour channels of the images.", low=1, option=False)
     label_size: int = setting(0, "Number of classes; 0: unconditional.", low=0, option=False)
     latent_size: int = setting(512, "Length of the latent vector.", low=1, high=65536)
@@ -99,10 +128,19 @@ class Network:
 
     def __post_init__(self) -> None:
         _validate(self)
+        require_base(self.base)
 
     @property
     def max_level(self) -> int:
         return level_of(self.resolution)
+
+    @property
+    def base(self) -> Size:
+        return Size(self.base_height, self.base_width)
+
+    def size(self, level: int) -> Size:
+        """Size of the images at a level."""
+        return size_at(self.base, level)
 
     @property
     def grows(self) -> bool:
@@ -363,8 +401,20 @@ def changes(old: Any, new: Any) -> list[str]:
 
 
 def level_of(resolution: int) -> int:
-    """log2 of a resolution: 4x4 is level 2."""
+    """log2 of a resolution, or of the shorter side of any image, rounded down: 4x4 is level 2."""
     return resolution.bit_length() - 1
+
+
+def size_at(base: Size, level: int) -> Size:
+    """Size of images at a level, if they have the size `base` at level 2."""
+    doublings = level - MIN_LEVEL
+    return Size(base.height << doublings, base.width << doublings)
+
+
+def level_name(base: Size, level: int) -> str:
+    """What --resolution calls a level, with its size if that is another: '16', '16 (24x16)'."""
+    name = str(1 << level)
+    return name if base == SQUARE else f"{name} ({size_at(base, level)})"
 
 
 def option_name(name: str) -> str:
@@ -376,6 +426,15 @@ def require_resolution(value: int, name: str) -> None:
     if value & (value - 1) or not 2**MIN_LEVEL <= value <= 2**MAX_LEVEL:
         raise UserError(f"{name} must be a power of two from {2**MIN_LEVEL} to {2**MAX_LEVEL}, "
                         f"not {value}.")
+
+
+def require_base(base: Size) -> None:
+    """Raise UserError unless this can be the size at level 2."""
+    shorter, longer = sorted(base)
+    if not 2**MIN_LEVEL <= shorter < 2 ** (MIN_LEVEL + 1) or longer > LONGEST_BASE:
+        raise UserError(f"Images at level {MIN_LEVEL} cannot be {base}: their shorter side must be "
+                        f"{2**MIN_LEVEL} to {2 ** (MIN_LEVEL + 1) - 1} px, and the longer one "
+                        f"{LONGEST_BASE} at most.")
 
 
 def _frozen(value: Any) -> Any:

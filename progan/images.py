@@ -40,9 +40,9 @@ def grid(images: Pixels, columns: int) -> Pixels:
     return sheet.reshape(rows * h, columns * w, c)
 
 
-def enlarge(images: Pixels, resolution: int) -> Pixels:
-    """Repeat pixels until images [N, H, W, C] have at least this resolution."""
-    factor = max(resolution // images.shape[1], 1)
+def enlarge(images: Pixels, side: int) -> Pixels:
+    """Repeat pixels as often as the shorter side of images [N, H, W, C] fits into `side` px."""
+    factor = max(side // min(images.shape[1:3]), 1)
     return images.repeat(factor, axis=1).repeat(factor, axis=2)
 
 

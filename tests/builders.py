@@ -14,10 +14,11 @@ import torch
 from click.testing import Result
 from torch import Tensor
 
-from metrics.draws import Draw, Size
+from metrics.draws import Draw
+from metrics.draws import Size as ImageSize
 from metrics.sources import Source
 from progan import networks as nets
-from progan.config import Network, Run, override
+from progan.config import SQUARE, Network, Run, Size, level_of, override, size_at
 from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample
 from progan.data.writer import write_dataset
@@ -48,13 +49,13 @@ def tiny_options(**overrides: object) -> list[str]:
 
 
 def noise_dataset(dest: Path, *, resolution: int = 16, channels: int = 3, count: int = 40,
-                  classes: int = 0, holdout: float = 0.0) -> Dataset:
+                  classes: int = 0, holdout: float = 0.0, base: Size = SQUARE) -> Dataset:
     """A dataset of seeded noise; image i has class i mod `classes`."""
-    shape = (count, resolution, resolution, channels)
+    shape = (count, *size_at(base, level_of(resolution)), channels)
     images = np.random.RandomState(1).randint(0, 256, shape).astype(np.uint8)
     write_dataset(ImageSource(
-        description="noise", resolution=resolution, channels=channels, count=count,
-        read=lambda row: Sample(images[row]),
+        description="noise", resolution=resolution, base=base, channels=channels,
+        count=count, read=lambda row: Sample(images[row]),
         labels=np.arange(count) % classes if classes else None,
         label_names=tuple(f"class-{index}" for index in range(classes))), dest, options={},
         holdout=holdout)
@@ -64,14 +65,15 @@ def noise_dataset(dest: Path, *, resolution: int = 16, channels: int = 3, count:
 def draw_of(images: np.ndarray) -> Draw:
     """Images uint8 [N, C, H, W] as metrics take them."""
     nhwc = images.transpose(0, 2, 3, 1)
-    return Draw(description="test", rows=np.arange(len(nhwc)), size=Size(*nhwc.shape[1:]),
+    return Draw(description="test", rows=np.arange(len(nhwc)), size=ImageSize(*nhwc.shape[1:]),
                 read=lambda rows: nhwc[rows])
 
 
 def tiny_snapshot(label_names: tuple[str, ...] = (), *, channels: int = 3, level: int = 4,
-                  alpha: float = 1.0) -> Snapshot:
-    """A generator of 16x16 with seeded weights."""
+                  alpha: float = 1.0, base: Size = SQUARE) -> Snapshot:
+    """A generator of resolution 16 with seeded weights."""
     generator = nets.generator(Network(resolution=16, latent_size=8, fmap_base=64, fmap_max=8,
+                                       base_height=base.height, base_width=base.width,
                                        channels=channels, label_size=len(label_names)))
     initialize(generator, 5, "generator")
     return Snapshot(generator=generator.requires_grad_(False), level=level, alpha=alpha,

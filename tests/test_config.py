@@ -13,6 +13,7 @@ from progan import config
 from progan.config import (
     AUTOENCODERS_ONLY,
     SECTIONS,
+    SQUARE,
     Augment,
     FloatAt,
     Growth,
@@ -20,15 +21,19 @@ from progan.config import (
     Network,
     Optim,
     Run,
+    Size,
     changes,
     from_dict,
+    level_name,
+    level_of,
     option_name,
     override,
+    require_base,
     require_resolution,
     section_from_dict,
 )
 from progan.config import settings as fields_of
-from progan.config import to_dict
+from progan.config import size_at, to_dict
 from progan.errors import UserError
 from progan.presets import PRESETS, preset
 
@@ -63,6 +68,7 @@ def values(field: dataclasses.Field[Any]) -> st.SearchStrategy[Any]:
 OVERRIDES = st.fixed_dictionaries(
     {}, optional={field.name: values(field) for field in FIELDS}).filter(
     lambda wanted: wanted.get("initial_resolution", 4) <= wanted.get("resolution", 1024)
+    and min(wanted.get("base_height", 4), wanted.get("base_width", 4)) < 8
     and wanted.get("training_kimg", 1) + wanted.get("transition_kimg", 1) > 0
     and (wanted.get("objective") not in AUTOENCODERS_ONLY
          or wanted.get("kind") == "autoencoder"))
@@ -104,6 +110,41 @@ def test_a_run_is_hashable_and_cannot_be_changed() -> None:
 def test_settings_younger_than_a_file_get_their_default() -> None:
     old = {"seed": 7, "growth": {"batch": 5}}
     assert from_dict(old) == Run(seed=7, growth=Growth(batch=5))
+
+
+def test_old_networks_are_squares() -> None:
+    old = dataclasses.asdict(Network(resolution=64))
+    del old["base_height"], old["base_width"]
+    assert section_from_dict(Network, old) == Network(resolution=64)
+    assert Network().size(8) == Size(256, 256)
+
+
+@pytest.mark.parametrize(("base", "level", "size", "name"), [
+    (SQUARE, 5, (32, 32), "32"), (Size(4, 6), 2, (4, 6), "4 (6x4)"),
+    (Size(4, 6), 7, (128, 192), "128 (192x128)"), (Size(7, 5), 3, (14, 10), "8 (10x14)"),
+    (Size(6, 10), 9, (768, 1280), "512 (1280x768)")])
+def test_each_level_doubles_the_base(
+    base: Size, level: int, size: tuple[int, int], name: str
+) -> None:
+    network = Network(resolution=1024, base_height=base.height, base_width=base.width)
+    assert network.size(level) == size_at(base, level) == size
+    assert level_name(base, level) == name
+    assert level_of(min(size)) == level
+
+
+def test_sizes_are_read_with_the_width_first() -> None:
+    size = Size(height=128, width=192)
+    assert (str(size), size.brief, size.pixels) == ("192x128", "192x128", 24576)
+    assert (str(Size(64, 64)), Size(64, 64).brief) == ("64x64", "64")
+
+
+@pytest.mark.parametrize("base", [Size(8, 8), Size(8, 16), Size(3, 4), Size(4, 64), Size(0, 4),
+                                  Size(-4, 4)])
+def test_other_bases_are_refused(base: Size) -> None:
+    with pytest.raises(UserError, match=f"cannot be {base}: their shorter side must be 4 to 7"):
+        require_base(base)
+    with pytest.raises(UserError, match="--base|at level 2"):
+        Network(base_height=base.height, base_width=base.width)
 
 
 def test_unknown_settings_are_named() -> None:

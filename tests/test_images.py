@@ -67,6 +67,8 @@ def test_pixels_are_repeated_to_enlarge() -> None:
         for x in range(16):
             assert (large[:, y, x] == small[:, y // 4, x // 4]).all()
     np.testing.assert_array_equal(enlarge(small, 4), small)
+    assert enlarge(small[:, :, :2], 8).shape == (2, 16, 8, 1)
+    assert enlarge(small[:, :2], 8).shape == (2, 8, 16, 1)
     np.testing.assert_array_equal(enlarge(small, 2), small)
 
 

@@ -1,7 +1,6 @@
 """dataset_tool.py: make datasets, look at them, and check them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -9,13 +8,10 @@ from progan.cli.dataset_celebahq import create_celebahq
 from progan.cli.dataset_create import CREATE_COMMANDS, workers_option
 from progan.cli.dataset_known import KNOWN_COMMANDS
 from progan.cli.dataset_stored import STORED_COMMANDS
-from progan.config import level_of
+from progan.config import Size
 from progan.door import PATH, DoorGroup
 from progan.errors import UserError
 from progan.runtime.files import require_vacant
-
-if TYPE_CHECKING:
-    from progan.data.reader import Dataset
 
 
 @click.group(cls=DoorGroup)
@@ -41,17 +37,24 @@ def info(dataset: Path) -> None:
 @click.argument("source", type=PATH)
 @click.option("--resolution", type=click.IntRange(min=1),
               help="Name images that are smaller than this, in pixels.")
+@click.option("--size", metavar="WIDTHxHEIGHT", help="The same for images that are no squares.")
 @click.option("--json", "json_file", type=PATH, metavar="FILE", help="Write all problems to it.")
 @workers_option
-def check(source: Path, resolution: int | None, json_file: Path | None, workers: int) -> None:
+def check(
+    source: Path, resolution: int | None, size: str | None, json_file: Path | None, workers: int
+) -> None:
     """Decode every image of a folder or zip file, and name all that is amiss.
 
     The exit code is 1 if anything is.
     """
     from progan.data.importers.doctor import as_json, check, in_words
+    from progan.data.importers.sizes import parse_size
     from progan.runtime.files import write_atomically
 
-    report = check(source, resolution=resolution, workers=workers)
+    if resolution is not None and size is not None:
+        raise UserError("--resolution is for squares, and --size for any images: name one of them.")
+    square = None if resolution is None else Size(resolution, resolution)
+    report = check(source, size=parse_size(size) if size else square, workers=workers)
     if json_file is not None:
         write_atomically(json_file, as_json(source, report))
     click.echo(in_words(source, report))
@@ -71,9 +74,9 @@ def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> N
     from progan.data.reader import Dataset
 
     dataset = Dataset.open(source)
-    resolution = _level_side(dataset, resolution)
-    click.echo(f"{dest}: {extract(dataset, dest, resolution, workers):,} images of "
-               f"{resolution}x{resolution}.")
+    level = dataset.level_named(resolution)
+    click.echo(f"{dest}: {extract(dataset, dest, level, workers):,} images of "
+               f"{dataset.info.size(level)}.")
 
 
 @main.command()
@@ -131,19 +134,9 @@ def display(
     from progan.runtime.files import replaced
 
     opened = Dataset.open(dataset)
-    resolution = _level_side(opened, resolution)
-    page = sheet(opened.images(level_of(resolution), shown_rows(len(opened), num, seed)))
+    level = opened.level_named(resolution)
+    page = sheet(opened.images(level, shown_rows(len(opened), num, seed)))
     out = out or Path(f"{opened.name}-sheet.png")
     with replaced(out) as temporary:
         page.save(temporary, format="PNG")
     click.echo(out)
-
-
-def _level_side(dataset: "Dataset", resolution: int | None) -> int:
-    """The side of the level asked for, of the top one if None; UserError if there is none."""
-    sizes = [2**level for level in dataset.info.levels]
-    resolution = dataset.resolution if resolution is None else resolution
-    if resolution not in sizes:
-        raise UserError(f"{dataset.path} has no images of {resolution}x{resolution}; --resolution "
-                        f"is one of {', '.join(map(str, sizes))}.")
-    return resolution

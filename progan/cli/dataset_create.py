@@ -123,7 +123,7 @@ def write(
     if info.skipped:
         click.echo(f"{len(info.skipped)} images were left out:\n{listed(info.skipped)}", err=True)
     size = human_bytes(info.num_bytes)
-    click.echo(f"{dest}: {info.count:,} images {info.resolution}x{info.resolution}x{info.channels}"
+    click.echo(f"{dest}: {info.count:,} images {info.top_size}x{info.channels}"
                f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s).")
 
 
@@ -131,10 +131,12 @@ def write(
 @source_options("Folder, with all folders in it, or zip file.")
 @click.option("--resolution", type=int, help="Side of the images in pixels, a power of two from 4 "
               "to 1024; if not given, the largest that no image has to be enlarged for.")
+@click.option("--size", metavar="WIDTHxHEIGHT", help="The same for images that are no squares, "
+              "such as 1280x768; both sides are halved until the shorter one is 4 to 7 px.")
 @click.option("--crop", type=click.Choice(["center", "pad", "stretch", "wide", "random"]),
-              default="center", show_default=True, help="How images become square: cut out the "
-              "middle, add black borders, distort, cut out a band of 16:9 and lay it on black, or "
-              "cut out a square wherever --seed puts it.")
+              default="center", show_default=True, help="How images get their shape: cut out the "
+              "middle, add black borders, distort, cut out a band of 16:9 and lay it on a black "
+              "square, or cut out a part wherever --seed puts it.")
 @resize_filter_option("lanczos")
 @click.option("--channels", type=click.Choice(["1", "3", "4"]), callback=lambda _, __, text: (
               int(text) if text else None), help="Convert all images to grey (1), RGB (3) or RGBA "

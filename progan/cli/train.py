@@ -123,15 +123,17 @@ def _opened(data: Path, subset: str) -> "Dataset":
 
 
 def fit(run: Run, dataset: "Dataset", *, resolution_given: bool) -> Run:
-    """Return the run with what the dataset decides: resolution, channels, classes."""
+    """Return the run with what the dataset decides: resolution, shape, channels, classes."""
     resolution = run.network.resolution if resolution_given else dataset.resolution
     if resolution > dataset.resolution:
         raise UserError(f"--resolution {resolution} is more than {dataset.path} has: its images "
-                        f"are {dataset.resolution}x{dataset.resolution}.")
+                        f"are {dataset.info.top_size}, resolution {dataset.resolution}.")
     if run.data.conditional and not dataset.label_size:
         raise UserError(f"--conditional needs labels, and {dataset.path} has none.")
     return override(run, {
         "resolution": resolution,
+        "base_height": dataset.info.base.height,
+        "base_width": dataset.info.base.width,
         "channels": dataset.channels,
         "label_size": dataset.label_size if run.data.conditional else 0,
         "data": str(dataset.path.resolve()),
@@ -163,7 +165,7 @@ def _measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str,
         file = Path(run.output.detector) if run.output.detector else None
         detector = open_detector(file, "inception", device)
     setup, source_of = Setup(seed=run.seed, device=device, detector=detector), sources()
-    reals = reals_of(dataset, run.network.resolution, mirror=run.data.mirror)
+    reals = reals_of(dataset, run.network.max_level, mirror=run.data.mirror)
     measures = {}
     for word, (name, count) in wishes.items():
         try:
@@ -197,7 +199,7 @@ def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device"
     num_held_out = len(dataset.held_out_rows)
     held_out = f" to train on and {num_held_out} held out" * bool(num_held_out)
     log(f"{directory}: {dataset.name}, {len(dataset.training_rows)} images{held_out}, "
-        f"{dataset.resolution}x{dataset.resolution}x{dataset.channels}; preset {run.preset}; "
+        f"{dataset.info.top_size}x{dataset.channels}; preset {run.preset}; "
         f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}")
     if dataset.label_size and not run.data.conditional:
         log(f"The dataset has {dataset.label_size} classes, which are not used; "

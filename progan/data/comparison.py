@@ -32,7 +32,7 @@ class Difference:
 
 def compare(first: Dataset, second: Dataset) -> Difference:
     """Compare the top levels and the classes; raises UserError unless they have one shape."""
-    shapes = [f"{len(each)} images of {each.resolution}x{each.resolution}x{each.channels}"
+    shapes = [f"{len(each)} images of {each.info.top_size}x{each.channels}"
               for each in (first, second)]
     if shapes[0] != shapes[1]:
         raise UserError(f"{first.path} has {shapes[0]}, {second.path} has {shapes[1]}: only "
@@ -46,7 +46,7 @@ def compare(first: Dataset, second: Dataset) -> Difference:
         difference = np.abs(pair[0] - pair[1])
         differing += rows[difference.any(axis=(1, 2, 3))].tolist()
         largest, total = max(largest, int(difference.max())), total + int(difference.sum())
-    mean = total / (len(first) * first.resolution**2 * first.channels)
+    mean = total / (len(first) * first.info.top_size.pixels * first.channels)
     return Difference(count=len(first), rows=tuple(differing), largest=largest, mean=mean,
                       labels=_other_labels(first, second))
 

@@ -22,7 +22,7 @@ class Chunk:
     """What became of a range of images."""
 
     num_asked: int
-    levels: Mapping[int, npt.NDArray[np.uint8]]  # {level: [n,r,r,C]}, empty if n is 0
+    levels: Mapping[int, npt.NDArray[np.uint8]]  # {level: [n,h,w,C]}, empty if n is 0
     webp: Mapping[int, Sequence[bytes]]  # the same of compressed levels, n files each
     landmarks: npt.NDArray[np.float32]  # [n,5,2], or [0,5,2] without landmarks
     skipped: tuple[tuple[int, Skipped], ...]

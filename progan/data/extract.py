@@ -9,7 +9,6 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from progan.config import level_of
 from progan.data.pool import in_order, worker_pool
 from progan.data.reader import Dataset
 from progan.runtime.files import clear, growing_directory, require_free_space
@@ -17,18 +16,20 @@ from progan.runtime.files import clear, growing_directory, require_free_space
 _CHUNK = 64  # images that a worker takes at a time
 
 
-def extract(dataset: Dataset, dest: Path, resolution: int, workers: int) -> int:
+def extract(dataset: Dataset, dest: Path, level: int, workers: int) -> int:
     """Write every image as DEST/<number>.png, or DEST/<class>/<number>.png; return how many.
 
-    The pixels are those of the dataset, and `create-from-images` makes the same dataset of them.
+    The pixels are those of the dataset, and `create-from-images` makes the same dataset of
+    them, where they are no squares with their --size.
 
     Args:
-        resolution: Side of the level to write, one that the dataset has.
+        level: One that the dataset has.
         workers: Threads that compress.
     """
-    level, digits = level_of(resolution), len(str(len(dataset) - 1))
+    digits, pixels_per_image = len(str(len(dataset) - 1)), dataset.info.size(level).pixels
     # PNG never takes much more than the pixels themselves.
-    require_free_space(dest, len(dataset) * resolution**2 * dataset.channels, f"The folder {dest}")
+    require_free_space(dest, len(dataset) * pixels_per_image * dataset.channels,
+                       f"The folder {dest}")
     folders = _folders(dataset)
 
     def write(rows: npt.NDArray[np.int64]) -> int:

@@ -8,7 +8,15 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from progan.config import MIN_LEVEL, level_of, require_resolution
+from progan.config import (
+    MIN_LEVEL,
+    SQUARE,
+    Size,
+    level_of,
+    require_base,
+    require_resolution,
+    size_at,
+)
 from progan.errors import UserError
 
 FORMAT = "progan dataset"
@@ -55,7 +63,8 @@ class DatasetInfo:
 
     Attributes:
         name: A short name, used for run directories.
-        resolution: Side of the images of the top level in px, a power of two from 4 to 1024.
+        resolution: Of the top level, a power of two from 4 to 1024: the side of squares.
+        base: Size at level 2; its shorter side is 4 to 7 px, the longer one 63 at most.
         channels: 1 grey, 3 RGB, 4 RGBA.
         count: Number of images, at least 1.
         rows_per_shard: Images in each file of a level; all of them when it is one file.
@@ -74,6 +83,7 @@ class DatasetInfo:
     channels: int
     count: int
     rows_per_shard: Mapping[int, int]
+    base: Size = SQUARE
     label_names: tuple[str, ...] = ()
     has_landmarks: bool = False
     holdout_count: int = 0
@@ -86,6 +96,7 @@ class DatasetInfo:
     def __post_init__(self) -> None:
         try:
             require_resolution(self.resolution, "the resolution")
+            require_base(self.base)
         except UserError as error:
             raise ValueError(str(error)) from None
         if self.channels not in CHANNELS:
@@ -108,8 +119,17 @@ class DatasetInfo:
 
     @property
     def levels(self) -> range:
-        """Levels on disk, from 4x4 up."""
+        """Levels on disk, from the base up."""
         return range(MIN_LEVEL, level_of(self.resolution) + 1)
+
+    @property
+    def top_size(self) -> Size:
+        """Size of the images of the top level."""
+        return self.size(self.levels[-1])
+
+    def size(self, level: int) -> Size:
+        """Size of the images of a level."""
+        return size_at(self.base, level)
 
     @property
     def fingerprint(self) -> str:
@@ -128,7 +148,7 @@ class DatasetInfo:
         if level in self.webp_bytes:
             return (ArrayFile(f"level-{level:02d}.webp.npy", (self.webp_bytes[level],), "|u1"),
                     ArrayFile(f"level-{level:02d}.offsets.npy", (self.count + 1,), "<i8"))
-        rows, shape = self.rows_per_shard[level], (2**level, 2**level, self.channels)
+        rows, shape = self.rows_per_shard[level], (*self.size(level), self.channels)
         if rows >= self.count:
             return (ArrayFile(f"level-{level:02d}.npy", (self.count, *shape), "|u1"),)
         return tuple(
@@ -138,7 +158,7 @@ class DatasetInfo:
         )
 
     def array_files(self) -> tuple[ArrayFile, ...]:
-        """All array files of the dataset, from 4x4 up."""
+        """All array files of the dataset, from the base up."""
         files = [file for level in self.levels for file in self.level_files(level)]
         if self.label_names:
             files.append(ArrayFile(LABELS_FILE, (self.count,), "<i4"))
@@ -151,6 +171,8 @@ class DatasetInfo:
     def to_json(self) -> str:
         fields = {name: getattr(self, name) for name in self.__slots__}
         fields["skipped"] = [[item.path, item.reason] for item in self.skipped]
+        if self.base == SQUARE:  # the usual one goes without saying
+            del fields["base"]
         document = {"format": FORMAT, "version": FORMAT_VERSION, **fields}
         return json.dumps(document, indent=1) + "\n"
 
@@ -165,14 +187,16 @@ class DatasetInfo:
             int(level): int(rows) for level, rows in fields["rows_per_shard"].items()}
         fields["webp_bytes"] = {
             int(level): int(size) for level, size in fields.get("webp_bytes", {}).items()}
+        fields["base"] = Size(*map(int, fields.get("base", SQUARE)))
         return cls(**fields)
 
 
 def rows_per_shard(
-    resolution: int, channels: int, count: int, max_bytes: int = MAX_SHARD_BYTES
+    resolution: int, channels: int, count: int, max_bytes: int = MAX_SHARD_BYTES,
+    base: Size = SQUARE,
 ) -> dict[int, int]:
     """For each level the rows that a file of at most `max_bytes` holds, at least 1."""
-    rows = {level: (max_bytes - HEADER_BYTES) // (4**level * channels)
+    rows = {level: (max_bytes - HEADER_BYTES) // (size_at(base, level).pixels * channels)
             for level in range(MIN_LEVEL, level_of(resolution) + 1)}
     return {level: max(1, min(count, fitting)) for level, fitting in rows.items()}
 

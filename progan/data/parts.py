@@ -28,7 +28,7 @@ from progan.runtime.files import (
     write_atomically,
 )
 
-COMMON = ("resolution", "channels", "label_names", "has_landmarks", "source", "options")
+COMMON = ("resolution", "base", "channels", "label_names", "has_landmarks", "source", "options")
 _CHUNK_BYTES = 64 * 2**20  # of one level
 
 
@@ -144,7 +144,8 @@ def _joined(dest: Path, parts: list[Dataset]) -> DatasetInfo:
     count = sum(info.count for info in infos)
     return replace(
         first, name=dest.name, count=count, checksums={},
-        rows_per_shard=rows_per_shard(first.resolution, first.channels, count, MAX_SHARD_BYTES),
+        rows_per_shard=rows_per_shard(
+            first.resolution, first.channels, count, MAX_SHARD_BYTES, first.base),
         holdout_count=sum(info.holdout_count for info in infos),
         webp_bytes={level: sum(info.webp_bytes[level] for info in infos)
                     for level in first.webp_bytes},
@@ -152,7 +153,7 @@ def _joined(dest: Path, parts: list[Dataset]) -> DatasetInfo:
 
 
 def _chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[Chunk]:
-    step = max(_CHUNK_BYTES // (plan.resolution**2 * plan.channels), 1)
+    step = max(_CHUNK_BYTES // (plan.top_size.pixels * plan.channels), 1)
     for part in parts:
         for start in range(0, len(part), step):
             rows = np.arange(start, min(start + step, len(part)))

@@ -15,8 +15,8 @@ MOST_IN_16_BITS = 4  # halvings: 255 * 4^4 is below 2^16
 
 
 def pyramid(images: Bytes) -> dict[int, Bytes]:
-    """Return the images at every level down to 4x4: [n,R,R,c] -> {level: [n,2^level,2^level,c]}."""
-    top = level_of(images.shape[1])
+    """Return the images at every level down to the base: [n,H,W,c] -> {level: [n,h,w,c]}."""
+    top = level_of(min(images.shape[1:3]))
     levels, sums = {top: images}, images
     for halvings in range(1, top - MIN_LEVEL + 1):
         sums, levels[top - halvings] = shrunk(sums, halvings)

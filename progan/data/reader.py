@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from progan.config import level_name
 from progan.data.codec import all_decoded
 from progan.data.format import (
     HOLDOUT_FILE,
@@ -98,8 +99,18 @@ class Dataset:
         rows.flags.writeable = False  # all who ask share it
         return rows
 
+    def level_named(self, resolution: int | None) -> int:
+        """The level that --resolution names, the top one if None; UserError if there is none."""
+        levels = {1 << level: level for level in self.info.levels}
+        resolution = self.resolution if resolution is None else resolution
+        if resolution not in levels:
+            names = [level_name(self.info.base, level) for level in self.info.levels]
+            raise UserError(f"{self.path} has no level of resolution {resolution}; --resolution "
+                            f"is one of {', '.join(names)}.")
+        return levels[resolution]
+
     def images(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
-        """Return images at a level: rows [n] from 0 to count - 1 -> uint8 [n,2^level,2^level,C].
+        """Return images at a level: rows [n] from 0 to count - 1 -> uint8 [n,H,W,C].
 
         Rows may repeat and come in any order; IndexError if one is outside.
         """
@@ -117,7 +128,7 @@ class Dataset:
         return images
 
     def _decoded(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
-        images = np.empty((len(rows), 2**level, 2**level, self.channels), dtype=np.uint8)
+        images = np.empty((len(rows), *self.info.size(level), self.channels), dtype=np.uint8)
         try:
             for place, image in enumerate(all_decoded(self.encoded(level, rows), self.channels)):
                 images[place] = image

@@ -12,15 +12,15 @@ _GAP = 2  # px between two images
 
 
 def sheet(images: npt.NDArray[np.uint8]) -> Image.Image:
-    """Lay images, uint8 [n,r,r,C], n >= 1, in rows on a page about as high as wide."""
-    num, size, _, channels = images.shape
-    columns = math.ceil(math.sqrt(num))
-    step = size + _GAP
-    width, height = columns * step - _GAP, math.ceil(num / columns) * step - _GAP
-    page = np.zeros((height, width, channels), dtype=np.uint8)
+    """Lay images, uint8 [n,h,w,C], n >= 1, in rows on a page about as high as wide."""
+    num, height, width, channels = images.shape
+    down, across = height + _GAP, width + _GAP
+    columns = min(math.ceil(math.sqrt(num * down / across)), num)
+    rows = math.ceil(num / columns)
+    page = np.zeros((rows * down - _GAP, columns * across - _GAP, channels), dtype=np.uint8)
     for index, image in enumerate(images):
-        top, left = index // columns * step, index % columns * step
-        page[top:top + size, left:left + size] = image
+        top, left = index // columns * down, index % columns * across
+        page[top:top + height, left:left + width] = image
     return Image.fromarray(page[:, :, 0] if channels == 1 else page)
 
 

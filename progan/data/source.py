@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from progan.config import SQUARE, Size, level_of, size_at
 from progan.data.format import Skipped
 from progan.errors import UserError
 
@@ -18,9 +19,9 @@ class Sample:
     """One image, and what else is known of it.
 
     Attributes:
-        image: uint8 [R,R,C].
+        image: uint8 [H,W,C].
         landmarks: float32 [5,2] in pixels.
-        smaller: All lower levels, {level: uint8 [2^level,2^level,C]}, where they are known
+        smaller: All lower levels, {level: uint8 [h,w,C]}, where they are known
             better than from the rounded pixels of `image`; all samples of a source have them,
             or none.
     """
@@ -50,7 +51,8 @@ class ImageSource:
     Attributes:
         description: Where the images come from, for people.
         identity: Tells these images from any others, where the options do not; a hash.
-        resolution: Their side in px, a power of two from 4 to 1024.
+        resolution: Of their level, a power of two from 4 to 1024: the side of squares.
+        base: Their size at level 2.
         channels: 1 grey, 3 RGB, 4 RGBA.
         count: How many there are.
         read: Image number -> Sample; raises UnreadableImage. Called from several threads, or,
@@ -68,6 +70,7 @@ class ImageSource:
     channels: int
     count: int
     read: Callable[[int], Sample]
+    base: Size = SQUARE
     identity: str = ""
     labels: npt.NDArray[np.int64] | None = None
     label_names: tuple[str, ...] = ()
@@ -75,6 +78,11 @@ class ImageSource:
     held_out: npt.NDArray[np.int64] | None = None
     skipped: tuple[Skipped, ...] = ()
     in_processes: bool = False
+
+    @property
+    def size(self) -> Size:
+        """Size of the images."""
+        return size_at(self.base, level_of(self.resolution))
 
 
 def chosen(count: int, max_images: int | None, seed: int | None) -> npt.NDArray[np.int64]:

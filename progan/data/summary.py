@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from progan.config import SQUARE
 from progan.data.format import DatasetInfo
 from progan.data.reader import Dataset
 from progan.runtime.files import human_bytes
@@ -20,7 +21,7 @@ def summary(dataset: Dataset) -> str:
         ("name", info.name),
         ("path", str(dataset.path)),
         ("images", f"{info.count:,}"),
-        ("resolution", f"{info.resolution}x{info.resolution}"),
+        ("resolution", _resolution(info)),
         ("channels", f"{info.channels} ({_KINDS[info.channels]})"),
         ("levels", _levels(info)),
         ("labels", _classes(dataset)),
@@ -35,13 +36,18 @@ def summary(dataset: Dataset) -> str:
     return "\n".join(_aligned(rows))
 
 
+def _resolution(info: DatasetInfo) -> str:
+    named = "" if info.base == SQUARE else f", which options call {info.resolution}"
+    return f"{info.top_size}{named}"
+
+
 def _levels(info: DatasetInfo) -> list[str]:
     lines = []
     for level in info.levels:
         files = info.level_files(level)
         size = human_bytes(sum(file.num_bytes for file in files))
         shards = f"  in {len(files)} files" if len(files) > 1 else ""
-        lines.append(f"{level:2}  {f'{2**level}x{2**level}':9}  {size:>10}{shards}")
+        lines.append(f"{level:2}  {str(info.size(level)):9}  {size:>10}{shards}")
     return lines
 
 

@@ -170,10 +170,10 @@ def _planned(
     if source.count < 1:
         raise UserError(f"There is no image left to write from {source.description}.")
     return DatasetInfo(
-        name=name, resolution=source.resolution, channels=source.channels, count=source.count,
+        name=name, resolution=source.resolution, base=source.base, channels=source.channels,
+        count=source.count, label_names=source.label_names, has_landmarks=source.has_landmarks,
         rows_per_shard=rows_per_shard(
-            source.resolution, source.channels, source.count, max_shard_bytes),
-        label_names=source.label_names, has_landmarks=source.has_landmarks,
+            source.resolution, source.channels, source.count, max_shard_bytes, source.base),
         holdout_count=_held_out(source, np.arange(source.count), holdout, 0).size,
         source=source.description, options=options, skipped=source.skipped,
     )
@@ -181,7 +181,8 @@ def _planned(
 
 def _compressed(plan: DatasetInfo) -> DatasetInfo:
     """The same with compressed levels; nobody knows their size yet, but none becomes so large."""
-    most = {level: plan.count * (5 * 4**level * plan.channels // 4 + _WEBP_HEADER_BYTES)
+    values = {level: plan.size(level).pixels * plan.channels for level in plan.levels}
+    most = {level: plan.count * (5 * values[level] // 4 + _WEBP_HEADER_BYTES)
             for level in plan.levels if level >= COMPRESSED_FROM}
     return replace(plan, webp_bytes=most)
 
@@ -216,7 +217,7 @@ def _chunks(
 
 def _chunk_rows(source: ImageSource, workers: int) -> int:
     """Enough images to make the work worth its hand-over, few enough to share it evenly."""
-    fitting = _CHUNK_BYTES // (source.resolution**2 * source.channels)
+    fitting = _CHUNK_BYTES // (source.size.pixels * source.channels)
     return max(1, min(_CHUNK_ROWS, fitting, source.count // (4 * workers)))
 
 
@@ -248,10 +249,10 @@ class _Job:
 
 
 def _levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:
-    """All levels of the samples, {level: [n,r,r,C]}."""
+    """All levels of the samples, {level: [n,h,w,C]}."""
     images = np.stack([item.image for item in samples])
     if not samples[0].smaller:
         return pyramid(images)
     smaller = {level: np.stack([item.smaller[level] for item in samples])
                for level in samples[0].smaller}
-    return {level_of(images.shape[1]): images, **smaller}
+    return {level_of(min(images.shape[1:3])): images, **smaller}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from progan.config import MIN_LEVEL, Network
 from progan.networks.activations import OUTPUTS, Activated
 from progan.networks.contract import Discriminator, Generator, Judgement
-from progan.networks.layers import Conv, Dense, DenseTo4x4
+from progan.networks.layers import Conv, Dense, DenseToMaps
 from progan.ops.noise import disturb
 from progan.ops.resample import down2x, up2x
 
@@ -28,7 +28,7 @@ class AutoencoderGenerator(Generator):
 
 
 class Decoder(nn.Module):
-    """[N, inputs] -> [N, channels, R, R]."""
+    """[N, inputs] -> [N, channels, H, W]."""
 
     def __init__(self, config: Network, inputs: int, activation: str, norm: str, *,
                  running: bool) -> None:
@@ -36,7 +36,8 @@ class Decoder(nn.Module):
         levels = range(MIN_LEVEL, config.max_level + 1)
         maps = {level: config.feature_maps(level) for level in levels}
         before = {level: maps[max(level - 1, MIN_LEVEL)] for level in levels}
-        self.first = DenseTo4x4(inputs, maps[MIN_LEVEL], equalized=config.equalized_lr)
+        self.first = DenseToMaps(inputs, maps[MIN_LEVEL], config.base,
+                                 equalized=config.equalized_lr)
         self.convs = nn.ModuleList(
             Pair(before[level], maps[level], config.equalized_lr, activation, norm,
                  running=running) for level in levels)
@@ -52,7 +53,7 @@ class Decoder(nn.Module):
 
 
 class Encoder(nn.Module):
-    """[N, channels, R, R] -> [N, code_size]."""
+    """[N, channels, H, W] -> [N, code_size]."""
 
     def __init__(self, config: Network) -> None:
         super().__init__()
@@ -64,7 +65,8 @@ class Encoder(nn.Module):
             Pair(inputs, outputs, config.equalized_lr, config.d_activation, config.d_norm,
                  running=False) for inputs, outputs in zip(before, maps, strict=True))
         self.dropout = nn.Dropout(config.dropout)
-        self.last = Dense(16 * maps[-1], config.code_size, gain=1, equalized=config.equalized_lr)
+        self.last = Dense(config.base.pixels * maps[-1], config.code_size, gain=1,
+                          equalized=config.equalized_lr)
 
     def forward(self, images: Tensor, noise: Tensor | None) -> Tensor:
         x = self.from_rgb(images)
@@ -75,7 +77,7 @@ class Encoder(nn.Module):
 
 
 class Pair(nn.Module):
-    """Two convolutions: [N, inputs, R, R] -> [N, outputs, R, R]."""
+    """Two convolutions: [N, inputs, H, W] -> [N, outputs, H, W]."""
 
     def __init__(self, inputs: int, outputs: int, equalized: bool, activation: str, norm: str, *,
                  running: bool) -> None:

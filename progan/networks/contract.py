@@ -42,7 +42,7 @@ class Generator(nn.Module, ABC):
             alpha: 0-d, weight of the newest level while it is faded in; None: fully faded in.
 
         Returns:
-            [N, channels, 2^level, 2^level], with [-1, 1] meaning black to white.
+            [N, channels, H, W] of `config.size(level)`, with [-1, 1] meaning black to white.
         """
 
 
@@ -59,7 +59,7 @@ class Discriminator(nn.Module, ABC):
         """Judge images at the resolution of `level`.
 
         Args:
-            images: [N, channels, 2^level, 2^level] in [-1, 1].
+            images: [N, channels, H, W] of `config.size(level)`, in [-1, 1].
             level, alpha: As for the generator.
             noise: 0-d, strength of the noise on the inputs of convolutions; None: without it.
         """

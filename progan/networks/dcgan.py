@@ -7,7 +7,7 @@ from progan.config import MIN_LEVEL, Network
 from progan.networks.activations import OUTPUTS, Activated
 from progan.networks.contract import Discriminator, Generator, Judgement
 from progan.networks.head import Head
-from progan.networks.layers import Conv, DenseTo4x4, Equalized
+from progan.networks.layers import Conv, DenseToMaps, Equalized
 from progan.ops.noise import disturb
 
 
@@ -42,8 +42,8 @@ class DcganGenerator(Generator):
         equalized, last = config.equalized_lr, config.max_level
         maps = {level: config.feature_maps(level) for level in range(MIN_LEVEL, last + 1)}
         hidden = [level for level in maps if level < last or config.output_kernel]
-        self.first = DenseTo4x4(config.latent_size + config.label_size, maps[MIN_LEVEL],
-                                equalized=equalized)
+        self.first = DenseToMaps(config.latent_size + config.label_size, maps[MIN_LEVEL],
+                                 config.base, equalized=equalized)
         self.ups = nn.ModuleList(
             ConvTransposed(maps[level - 1],
                            maps[level] if level in hidden else config.channels, config.kernel,

@@ -10,14 +10,14 @@ from progan.ops.noise import disturb
 
 
 class Head(nn.Module):
-    """Minibatch standard deviation, dropout and a dense layer: [N, maps, 4, 4] -> judgement."""
+    """Minibatch stddev, dropout, a dense layer: [N, maps, H, W] of the base -> judgement."""
 
     def __init__(self, config: Network, maps: int) -> None:
         super().__init__()
         self.stddev_group = config.stddev_group
         self.dropout = nn.Dropout(config.dropout)
-        self.dense = Dense(16 * (maps + bool(self.stddev_group)), 1 + config.label_size, gain=1,
-                           equalized=config.equalized_lr)
+        self.dense = Dense(config.base.pixels * (maps + bool(self.stddev_group)),
+                           1 + config.label_size, gain=1, equalized=config.equalized_lr)
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Judgement:
         if self.stddev_group:

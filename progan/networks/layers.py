@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from progan.config import Size
 from progan.ops.resample import conv3x3_down2x, down2x, up2x, up2x_conv3x3
 
 HE_GAIN = math.sqrt(2)
@@ -55,17 +56,19 @@ class Dense(Equalized):
         return F.linear(x, self.scaled_weight(), self.bias)
 
 
-class DenseTo4x4(Equalized):
-    """[N, inputs] -> [N, outputs, 4, 4], with one bias per feature map."""
+class DenseToMaps(Equalized):
+    """[N, inputs] -> [N, outputs, H, W] of a given size, with one bias per feature map."""
 
-    def __init__(self, inputs: int, outputs: int, *, equalized: bool):
-        # The gain is the official one: sqrt(2)/4, which "matches the original Theano code".
-        super().__init__((outputs * 16, inputs), HE_GAIN / 4, equalized)
+    def __init__(self, inputs: int, outputs: int, size: Size, *, equalized: bool):
+        # The gain is the official one: sqrt(2)/4, which "matches the original Theano code". It is
+        # the same for every size: the fan-in are the inputs, and each pixel is a sum of them.
+        super().__init__((outputs * size.pixels, inputs), HE_GAIN / 4, equalized)
+        self.size = size
         self.bias = nn.Parameter(torch.empty(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         features = F.linear(x, self.scaled_weight())
-        return features.reshape(len(x), -1, 4, 4) + self.bias.reshape(1, -1, 1, 1)
+        return features.reshape(len(x), -1, *self.size) + self.bias.reshape(1, -1, 1, 1)
 
 
 class Conv(Equalized):
@@ -112,5 +115,5 @@ class ConvDown(Conv):
 
 
 def resolution_name(level: int) -> str:
-    """Key of a level among the layers: 3 -> '8x8'."""
+    """Key of a level among the layers, by its resolution, whatever its size: 3 -> '8x8'."""
     return f"{1 << level}x{1 << level}"

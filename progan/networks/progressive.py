@@ -12,7 +12,7 @@ from progan.networks.layers import (
     Conv,
     ConvDown,
     Dense,
-    DenseTo4x4,
+    DenseToMaps,
     UpConv,
     resolution_name,
 )
@@ -49,13 +49,13 @@ class ProgressiveGenerator(Generator):
 
 
 class FirstBlock(nn.Module):
-    """[N, latent_size + label_size] -> [N, F, 4, 4]."""
+    """[N, latent_size + label_size] -> [N, F, H, W] of the base."""
 
     def __init__(self, config: Network) -> None:
         super().__init__()
         maps = config.feature_maps(MIN_LEVEL)
-        self.dense = DenseTo4x4(config.latent_size + config.label_size, maps,
-                                equalized=config.equalized_lr)
+        self.dense = DenseToMaps(config.latent_size + config.label_size, maps,
+                                 config.base, equalized=config.equalized_lr)
         self.dense_act = _of_generator(config, maps)
         self.conv = Conv(maps, maps, 3, equalized=config.equalized_lr)
         self.conv_act = _of_generator(config, maps)
@@ -66,7 +66,7 @@ class FirstBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """[N, F below, R/2, R/2] -> [N, F, R, R]."""
+    """[N, F below, H/2, W/2] -> [N, F, H, W]."""
 
     def __init__(self, config: Network, level: int) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class ProgressiveDiscriminator(Discriminator):
 
 
 class DownBlock(nn.Module):
-    """[N, F, R, R] -> [N, F below, R/2, R/2]."""
+    """[N, F, H, W] -> [N, F below, H/2, W/2]."""
 
     def __init__(self, config: Network, level: int) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class DownBlock(nn.Module):
 
 
 class LastBlock(nn.Module):
-    """[N, F, 4, 4] -> [N, 1 + label_size]."""
+    """[N, F, H, W] of the base -> [N, 1 + label_size]."""
 
     def __init__(self, config: Network) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class LastBlock(nn.Module):
         self.stddev_group = config.stddev_group
         self.conv = Conv(maps + bool(self.stddev_group), maps, 3, equalized=config.equalized_lr)
         self.conv_act = _of_discriminator(config, maps)
-        self.hidden = Dense(maps * 16, hidden, equalized=config.equalized_lr)
+        self.hidden = Dense(maps * config.base.pixels, hidden, equalized=config.equalized_lr)
         self.hidden_act = _of_discriminator(config, hidden)
         self.neighbours = MinibatchDiscrimination(hidden, config.minibatch_kernels) if (
             config.minibatch_kernels) else nn.Identity()

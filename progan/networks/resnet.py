@@ -6,7 +6,7 @@ from progan.config import MIN_LEVEL, Network
 from progan.networks.activations import OUTPUTS, Activated
 from progan.networks.contract import Discriminator, Generator, Judgement
 from progan.networks.head import Head
-from progan.networks.layers import Conv, ConvDown, DenseTo4x4, UpConv
+from progan.networks.layers import Conv, ConvDown, DenseToMaps, UpConv
 from progan.ops.noise import disturb
 from progan.ops.resample import down2x, up2x
 
@@ -17,8 +17,8 @@ class ResnetGenerator(Generator):
         super().__init__(config)
         levels = range(MIN_LEVEL, config.max_level + 1)
         maps = {level: config.feature_maps(level) for level in levels}
-        self.first = DenseTo4x4(config.latent_size + config.label_size, maps[MIN_LEVEL],
-                                equalized=config.equalized_lr)
+        self.first = DenseToMaps(config.latent_size + config.label_size, maps[MIN_LEVEL],
+                                 config.base, equalized=config.equalized_lr)
         self.blocks = nn.ModuleList(UpBlock(config, maps[level - 1], maps[level])
                                     for level in levels[1:])
         self.act = _of_generator(config, maps[config.max_level])
@@ -35,7 +35,7 @@ class ResnetGenerator(Generator):
 
 
 class UpBlock(nn.Module):
-    """[N, inputs, R, R] -> [N, outputs, 2R, 2R]."""
+    """[N, inputs, H, W] -> [N, outputs, 2H, 2W]."""
 
     def __init__(self, config: Network, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class ResnetDiscriminator(Discriminator):
 
 
 class DownBlock(nn.Module):
-    """[N, inputs, R, R] -> [N, outputs, R/2, R/2]."""
+    """[N, inputs, H, W] -> [N, outputs, H/2, W/2]."""
 
     def __init__(self, config: Network, inputs: int, outputs: int) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from progan.config import MIN_LEVEL, Network
 from progan.networks.activations import ACTIVATIONS, OUTPUTS, Activated
 from progan.networks.contract import Discriminator, Generator, Judgement
 from progan.networks.head import Head
-from progan.networks.layers import Conv, ConvDown, DenseTo4x4, UpConv, resolution_name
+from progan.networks.layers import Conv, ConvDown, DenseToMaps, UpConv, resolution_name
 from progan.ops.fade import fade
 from progan.ops.noise import disturb
 from progan.ops.resample import down2x, up2x
@@ -24,8 +24,8 @@ class StackedMnistGenerator(Generator):
         self.output = OUTPUTS[config.output]
         maps = {level: config.feature_maps(level - 1)
                 for level in range(MIN_LEVEL, config.max_level + 1)}
-        self.first = DenseTo4x4(config.latent_size + config.label_size, maps[MIN_LEVEL],
-                                equalized=config.equalized_lr)
+        self.first = DenseToMaps(config.latent_size + config.label_size, maps[MIN_LEVEL],
+                                 config.base, equalized=config.equalized_lr)
         self.ups = nn.ModuleDict({
             resolution_name(level): UpConv(maps[level - 1], maps[level],
                                            fused=config.fused_scaling,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from progan import __version__
-from progan.config import MIN_LEVEL
+from progan.config import MIN_LEVEL, level_name
 from progan.errors import UserError
 from progan.images import grid, save_png
 from progan.runtime.files import human_bytes, make_folder
@@ -81,13 +81,13 @@ def of_class(snapshot: Snapshot, wish: Wish, name: str) -> Wish:
 
 def place(snapshot: Snapshot, resolution: int | None) -> tuple[int, float]:
     """Return level and alpha to draw at; lower levels than the trained one are fully faded in."""
-    trained = 1 << snapshot.level
-    if resolution is None or resolution == trained:
+    levels = {1 << level: level for level in range(MIN_LEVEL, snapshot.level + 1)}
+    if resolution is None or levels.get(resolution) == snapshot.level:
         return snapshot.level, snapshot.alpha
-    levels = {1 << level: level for level in range(MIN_LEVEL, snapshot.level)}
     if resolution not in levels:
-        raise UserError(f"--resolution {resolution}: this network was trained up to {trained}; "
-                        f"choose one of {', '.join(map(str, [*levels, trained]))}.")
+        names = [level_name(snapshot.generator.config.base, level) for level in levels.values()]
+        raise UserError(f"--resolution {resolution}: this network was trained up to {names[-1]}; "
+                        f"choose one of {', '.join(names)}.")
     return levels[resolution], 1.0
 
 
@@ -125,10 +125,12 @@ def write(snapshot: Snapshot, wish: Wish, level: int, alpha: float, outdir: Path
 def _write_grid(snapshot: Snapshot, wish: Wish, level: int, alpha: float, outdir: Path,
                 text: Mapping[str, str], layout: tuple[int, int]) -> Path:
     columns, rows = layout
-    num_bytes = columns * rows * 4**level * snapshot.generator.config.channels
+    config = snapshot.generator.config
+    size = config.size(level)
+    num_bytes = columns * rows * size.pixels * config.channels
     if num_bytes > MOST_GRID_BYTES:
-        raise UserError(f"--grid {columns}x{rows} of {1 << level}x{1 << level} pictures is a "
-                        f"sheet of {human_bytes(num_bytes)}, more than "
+        raise UserError(f"--grid {columns}x{rows} of {size} pictures is a sheet of "
+                        f"{human_bytes(num_bytes)}, more than "
                         f"{human_bytes(MOST_GRID_BYTES)}. Ask for fewer, or for a lower "
                         "--resolution.")
     make_folder(outdir)

@@ -15,7 +15,7 @@ MAX_BATCH = 64
 
 def render(generator: Generator, latents: Tensor, labels: Tensor, level: int,
            alpha: float = 1.0) -> Pixels:
-    """Draw all latents [N, latent_size] at once: uint8 [N, 2^level, 2^level, C].
+    """Draw all latents [N, latent_size] at once: uint8 [N, H, W, C].
 
     Args:
         labels: [N, label_size].
@@ -29,7 +29,7 @@ def batches_of(generator: Generator, latents: Tensor, labels: Tensor, level: int
     """Draw the latents batch by batch, in order; arguments and pictures as in `render`."""
     device = next(generator.parameters()).device
     weight = None if alpha == 1 else torch.tensor(alpha, device=device)
-    size = max(1, min(MAX_BATCH, PIXELS_PER_BATCH >> (2 * level)))
+    size = max(1, min(MAX_BATCH, PIXELS_PER_BATCH // generator.config.size(level).pixels))
     pieces = zip(torch.split(latents.to(device), size), torch.split(labels.to(device), size),
                  strict=True)
     for z, c in pieces:

@@ -42,7 +42,7 @@ def status_line(run: Run, log: Log, forecast: Forecast) -> Hook:
         log("  ".join([
             f"tick {state.tick}",
             f"kimg {state.kimg:.1f}/{total:g} ({100 * state.kimg / total:.1f}%)",
-            stage_words(tick.stage),
+            stage_words(tick.stage, run.network),
             f"batch {tick.stage.batch}",
             f"{tick.images_per_second:.3g} img/s",
             f"data-wait {100 * tick.data_wait:.1f}%",

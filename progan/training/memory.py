@@ -31,8 +31,7 @@ def step_bytes(run: Run, stage: Stage) -> int:
         discriminator = networks.discriminator(run.network)
         latents = torch.empty(stage.batch, run.network.latent_size)
         labels = torch.empty(stage.batch, run.network.label_size)
-        size = stage.resolution
-        reals = torch.empty(stage.batch, run.network.channels, size, size)
+        reals = torch.empty(stage.batch, run.network.channels, *run.network.size(stage.level))
         alpha = torch.empty(()) if stage.fading else None
         chances = Chances(mix=torch.empty(stage.batch, 1, 1, 1), pixels=torch.empty_like(reals),
                           targets=torch.empty(2, stage.batch))

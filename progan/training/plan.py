@@ -7,6 +7,7 @@ from progan.config import Run
 from progan.networks.cost import multiply_adds
 from progan.runtime.files import human_bytes
 from progan.training.memory import count, step_bytes
+from progan.training.progress import size_words
 
 HEADINGS = ("phase", "resolution", "from kimg", "to kimg", "batch", "lr G", "lr D",
             "GMAC/image", "memory")
@@ -19,10 +20,10 @@ def plan(run: Run) -> str:
     with torch.device("meta"):
         g = count(networks.generator(run.network))
         d = count(networks.discriminator(run.network))
-    network, first = run.network, 1 << schedule.first_level(run.growth, run.network)
+    network, first = run.network, schedule.first_level(run.growth, run.network)
     return "\n".join([
-        f"Preset {run.preset}: {first}x{first} to "
-        f"{network.resolution}x{network.resolution}, {network.channels} channels, "
+        f"Preset {run.preset}: {network.size(first)} to "
+        f"{network.size(network.max_level)}, {network.channels} channels, "
         f"{network.label_size or 'no'} classes, {run.growth.total_kimg:g} kimg in all",
         f"Weights: generator {g:,}, discriminator {d:,}",
         "",
@@ -35,11 +36,10 @@ def plan(run: Run) -> str:
 
 def _row(run: Run, number: int, phase: schedule.Phase) -> tuple[str, ...]:
     stage = phase.stage
-    size = f"{stage.resolution // 2}→{stage.resolution}" if stage.fading else str(stage.resolution)
     gmac = multiply_adds(run.network, stage.level) / 1e9
-    return (str(number), size, f"{phase.start_kimg:g}", f"{phase.end_kimg:g}", str(stage.batch),
-            f"{stage.g_lr:g}", f"{stage.d_lr:g}", f"{gmac:.3g}",
-            human_bytes(step_bytes(run, stage)))
+    return (str(number), size_words(stage, run.network), f"{phase.start_kimg:g}",
+            f"{phase.end_kimg:g}", str(stage.batch), f"{stage.g_lr:g}", f"{stage.d_lr:g}",
+            f"{gmac:.3g}", human_bytes(step_bytes(run, stage)))
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:

@@ -5,7 +5,7 @@ import time
 
 from tqdm import tqdm
 
-from progan.config import Run
+from progan.config import Network, Run
 from progan.runtime.log import human_seconds
 from progan.schedule import Stage
 from progan.training.eta import Forecast
@@ -18,6 +18,7 @@ class Progress:
 
     def __init__(self, run: Run, images_seen: int) -> None:
         self.forecast = Forecast(run.growth, run.network)
+        self._network = run.network
         self._images_seen = images_seen
         self._start = time.perf_counter()
         self._bar = tqdm(total=run.growth.total_kimg, initial=images_seen / 1000, leave=False,
@@ -32,7 +33,7 @@ class Progress:
             phase, total = self.forecast.remaining_seconds(images_seen)
             self._bar.n = min(images_seen / 1000, self._bar.total)
             self._bar.unit = f"phase {human_seconds(phase)}, all {human_seconds(total)} left"
-            self._bar.set_description_str(stage_words(stage))
+            self._bar.set_description_str(stage_words(stage, self._network))
 
     def restart(self) -> None:
         """What was done since the last update was no training."""
@@ -42,8 +43,13 @@ class Progress:
         self._bar.close()
 
 
-def stage_words(stage: Stage) -> str:
-    """'128→256 fade 43%' or '256 stable'."""
-    if stage.fading:
-        return f"{stage.resolution // 2}→{stage.resolution} fade {100 * stage.alpha:.0f}%"
-    return f"{stage.resolution} stable"
+def stage_words(stage: Stage, network: Network) -> str:
+    """'128→256 fade 43%' or '192x128 stable'."""
+    state = f"fade {100 * stage.alpha:.0f}%" if stage.fading else "stable"
+    return f"{size_words(stage, network)} {state}"
+
+
+def size_words(stage: Stage, network: Network) -> str:
+    """'256', or while it fades in '128→256'; of images that are no squares '192x128'."""
+    size = network.size(stage.level).brief
+    return f"{network.size(stage.level - 1).brief}→{size}" if stage.fading else size

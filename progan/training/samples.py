@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from progan.config import Run
+from progan.config import Network, Run, Size, level_of
 from progan.data.reader import Dataset
 from progan.data.shuffle import Shuffle
 from progan.images import Pixels, enlarge, grid
@@ -12,7 +12,7 @@ from progan.sampling.render import render
 from progan.schedule import Stage
 
 SCREEN_WIDTH, SCREEN_HEIGHT = 1920, 1080  # the grid fills about one screen
-SMALLEST_CELL = 64  # px; smaller images are enlarged, to be seen at all
+SMALLEST_CELL = 64  # resolution; smaller images are enlarged, to be seen at all
 MOST_COLUMNS, MOST_ROWS = 16, 8
 FEWEST_COLUMNS, FEWEST_ROWS = 3, 2
 
@@ -21,34 +21,34 @@ FEWEST_COLUMNS, FEWEST_ROWS = 3, 2
 class Layout:
     columns: int
     rows: int
-    cell: int  # px
+    cell: Size
 
     @property
     def count(self) -> int:
         return self.columns * self.rows
 
 
-def layout(resolution: int) -> Layout:
-    """Choose the grid for images of a final resolution."""
-    cell = max(resolution, SMALLEST_CELL)
-    columns = min(max(SCREEN_WIDTH // cell, FEWEST_COLUMNS), MOST_COLUMNS)
-    rows = min(max(SCREEN_HEIGHT // cell, FEWEST_ROWS), MOST_ROWS)
+def layout(network: Network) -> Layout:
+    """Choose the grid for the images of the last level."""
+    cell = network.size(max(network.max_level, level_of(SMALLEST_CELL)))
+    columns = min(max(SCREEN_WIDTH // cell.width, FEWEST_COLUMNS), MOST_COLUMNS)
+    rows = min(max(SCREEN_HEIGHT // cell.height, FEWEST_ROWS), MOST_ROWS)
     return Layout(columns, rows, cell)
 
 
 def fakes(generator: Generator, run: Run, stage: Stage) -> Pixels:
     """Grid of what the seeds 0, 1, 2 … show at this stage: [H, W, C]."""
-    place = layout(run.network.resolution)
+    place = layout(run.network)
     seeds = range(place.count)
     images = render(generator, seed_latents(seeds, run.network.latent_size),
                     seed_labels(seeds, run.network.label_size), stage.level, stage.alpha)
-    return grid(enlarge(images, place.cell), place.columns)
+    return grid(enlarge(images, min(place.cell)), place.columns)
 
 
 def reals(dataset: Dataset, run: Run) -> Pixels:
     """Grid of the first reals that the run trains on, at the final resolution: [H, W, C]."""
-    place = layout(run.network.resolution)
+    place = layout(run.network)
     training = dataset.training_rows
     order = Shuffle(len(training), run.seed).rows(0, min(place.count, len(training)))
     images = dataset.images(run.network.max_level, training[order])
-    return grid(enlarge(images, place.cell), place.columns)
+    return grid(enlarge(images, min(place.cell)), place.columns)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progan.config import level_of
+from progan.config import LONGEST_BASE, SQUARE, Size, level_of, size_at
 from progan.data.arrays import npy_header
 from progan.data.format import (
     HEADER_BYTES,
@@ -26,18 +26,21 @@ TEXT = st.text(max_size=8)
 
 
 def info_of(resolution: int = 8, channels: int = 3, count: int = 5,
-            max_bytes: int = MAX_SHARD_BYTES) -> DatasetInfo:
-    rows = rows_per_shard(resolution, channels, count, max_bytes)
-    return DatasetInfo(name="test", resolution=resolution, channels=channels, count=count,
-                       rows_per_shard=rows)
+            max_bytes: int = MAX_SHARD_BYTES, base: Size = SQUARE) -> DatasetInfo:
+    rows = rows_per_shard(resolution, channels, count, max_bytes, base)
+    return DatasetInfo(name="test", resolution=resolution, base=base, channels=channels,
+                       count=count, rows_per_shard=rows)
 
 
 @st.composite
 def infos(draw: st.DrawFn) -> DatasetInfo:
     resolution, channels = 2 ** draw(st.integers(2, 10)), draw(st.sampled_from([1, 3, 4]))
     count, num_files = draw(st.integers(1, 10**6)), draw(st.integers(1, 20))
-    max_bytes = HEADER_BYTES + resolution**2 * channels * -(-count // num_files)
-    plain = info_of(resolution, channels, count, max_bytes)
+    sides = [draw(st.integers(4, 7)), draw(st.integers(4, LONGEST_BASE))]
+    base = Size(*draw(st.permutations(sides)))
+    num_pixels = size_at(base, level_of(resolution)).pixels
+    max_bytes = HEADER_BYTES + num_pixels * channels * -(-count // num_files)
+    plain = info_of(resolution, channels, count, max_bytes, base)
     return replace(
         plain, name=draw(TEXT), source=draw(TEXT),
         label_names=tuple(draw(st.lists(TEXT, max_size=3))), has_landmarks=draw(st.booleans()),
@@ -60,7 +63,7 @@ def test_the_files_of_a_level_hold_each_row_once(info: DatasetInfo) -> None:
     for level in info.levels:
         files = info.level_files(level)
         assert sum(file.shape[0] for file in files) == info.count
-        assert all(file.shape[1:] == (2**level, 2**level, info.channels) for file in files)
+        assert all(file.shape[1:] == (*info.size(level), info.channels) for file in files)
         assert all(file.shape[0] == info.rows_per_shard[level] for file in files[:-1])
         assert len({file.name for file in files}) == len(files)
 
@@ -112,6 +115,7 @@ def test_level_is_log2_of_the_resolution(resolution: int, level: int) -> None:
     {"rows_per_shard": {2: 5}}, {"rows_per_shard": {2: 5, 3: 0}}, {"count": 10**9},
     {"holdout_count": -1}, {"holdout_count": 5},
     {"options": 3}, {"name": ["a"]}, {"label_names": (1, 2)},
+    {"base": Size(8, 8)}, {"base": Size(4, 64)}, {"base": Size(-4, 4)},
 ])
 def test_contradictions_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError):
@@ -175,6 +179,15 @@ def test_a_wrong_dataset_json_is_named(
 def test_an_older_dataset_json_holds_nothing_out(tmp_path: Path) -> None:
     assert '"holdout_count"' in info_of().to_json()
     assert read_info(written(tmp_path, holdout_count=None)) == info_of()
+
+
+def test_the_base_of_squares_goes_without_saying(tmp_path: Path) -> None:
+    assert '"base"' not in info_of().to_json()
+    read = DatasetInfo.from_json(info_of(base=Size(4, 6)).to_json())
+    assert (read.base, read.top_size, str(read.top_size)) == ((4, 6), (8, 12), "12x8")
+    for base in ([4], [4, "x"], 4, [0, 0]):
+        with pytest.raises(UserError, match="dataset.json does not describe a dataset"):
+            read_info(written(tmp_path, base=base))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff\xfe\x00", b"null"])

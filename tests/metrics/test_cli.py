@@ -241,7 +241,7 @@ def test_what_is_no_image_is_named(place, tmp_path):
     Image.new("RGB", (32, 48)).save(tmp_path / "broken" / "3.png")
     said = refusal("--images", tmp_path / "broken", "--reference", place / "reals",
                    "--num-images", 6)
-    assert "0.png is 32x32x3" in said and "3.png is 48x32x3" in said
+    assert "0.png is 32x32x3" in said and "3.png is 32x48x3" in said
 
 
 @pytest.mark.parametrize(("name", "reason"), [

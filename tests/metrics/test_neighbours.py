@@ -129,7 +129,7 @@ def test_what_is_no_window_is_answered_with_one(text):
 @pytest.mark.parametrize("text", ["-1,0,4x4", "0,-1,4x4", "0,0,0x4", "0,0,4x0", "27,0,4x4",
                                   "0,17,4x4", "0,0,20x30"])
 def test_windows_outside_of_the_images_are_refused(text):
-    with pytest.raises(UserError, match=f"--crop {text} does not lie inside of images of 20x30x3"):
+    with pytest.raises(UserError, match=f"--crop {text} does not lie inside of images of 30x20x3"):
         parse_window(text, Size(20, 30, 3))
 
 

@@ -19,9 +19,12 @@ def measure(images: np.ndarray, reals: np.ndarray, seed: int = 0) -> dict[str, f
     return swd.measure(draw_of(images), draw_of(reals), setup)
 
 
-def smooth_images(seed: int, count: int = 24, channels: int = 3, side: int = 32) -> np.ndarray:
-    """Blocks of random grey, bright where the seed is large: uint8 [N, C, side, side]."""
-    blocks = np.random.RandomState(seed).beta(1 + seed, 2, (count, channels, side // 4, side // 4))
+def smooth_images(
+    seed: int, count: int = 24, channels: int = 3, size: tuple[int, int] = (32, 32)
+) -> np.ndarray:
+    """Blocks of random grey, bright where the seed is large: uint8 [N, C, height, width]."""
+    shape = (count, channels, size[0] // 4, size[1] // 4)
+    blocks = np.random.RandomState(seed).beta(1 + seed, 2, shape)
     return (255 * blocks).astype(np.uint8).repeat(4, 2).repeat(4, 3)
 
 
@@ -69,8 +72,9 @@ def test_swd_is_the_official_one_but_for_chance(shared):
     assert np.all((ratio > 0.25) & (ratio < 4)), ratio
 
 
-def test_swd_agrees_with_numpy():
-    first, second = smooth_images(1), smooth_images(2)
+@pytest.mark.parametrize("size", [(32, 32), (32, 48), (40, 32), (16, 24)])
+def test_swd_agrees_with_numpy(size):
+    first, second = smooth_images(1, size=size), smooth_images(2, size=size)
     ours = [list(measure(first, second, seed).values())[:-1]
             for seed in range(6)]
     theirs = [paper_metrics.swd(first, second, seed) for seed in range(6)]
@@ -125,6 +129,12 @@ def test_other_images_are_further_away(channels):
     assert near["SWDx1e3_avg"] < far["SWDx1e3_avg"]
 
 
+@pytest.mark.parametrize("size", [(64, 96), (96, 64)])
+def test_levels_are_named_by_their_shorter_side(size):
+    values = measure(smooth_images(1, size=size), smooth_images(2, size=size))
+    assert list(values) == ["SWDx1e3_64", "SWDx1e3_32", "SWDx1e3_16", "SWDx1e3_avg"]
+
+
 def test_average_is_that_of_the_levels():
     values = measure(smooth_images(1), smooth_images(2))
     assert values.pop("SWDx1e3_avg") == pytest.approx(np.mean(list(values.values())))
@@ -146,7 +156,7 @@ def test_images_that_can_be_halved_are_measured(height, width, levels):
 
 @pytest.mark.parametrize(("height", "width"), [(15, 64), (8, 8), (33, 64), (66, 66)])
 def test_images_that_cannot_be_halved_are_refused(height, width):
-    with pytest.raises(UserError, match=f"{height}x{width}x3.*Use images of"):
+    with pytest.raises(UserError, match=f"{width}x{height}x3.*Use images of"):
         swd.require(Size(height, width, 3), 2)
 
 

@@ -33,6 +33,9 @@ VARIANTS = {
     "relu": replace(SMALL, g_activation="relu", d_activation="relu"),
     "unfused": replace(SMALL, fused_scaling=False),
     "slow decay": replace(SMALL, fmap_decay=0.5),
+    "landscape": replace(SMALL, base_height=4, base_width=6),
+    "portrait": replace(SMALL, base_height=7, base_width=5),
+    "landscape unfused": replace(SMALL, base_width=10, fused_scaling=False),
 }
 PLACES = [(2, 1.0), *((level, alpha) for level in (3, 4, 5) for alpha in (0.3, 1.0))]
 
@@ -65,14 +68,15 @@ def assert_generator_agrees(config: Network, level: int, alpha: float) -> None:
     labels = one_hot(config, BATCH)
     drawn = network(torch.from_numpy(latents), torch.from_numpy(labels), level, as_tensor(alpha))
     expected = reference.generate(config, arrays(network), latents, labels, level, alpha)
-    assert expected.shape == (BATCH, config.channels, 2**level, 2**level)
+    assert expected.shape == (BATCH, config.channels, *config.size(level))
     assert expected.std() > 0.01
     np.testing.assert_allclose(drawn.numpy(), expected, rtol=0, atol=1e-10 * np.abs(expected).max())
 
 
 def assert_discriminator_agrees(config: Network, level: int, alpha: float, n: int = BATCH) -> None:
     network = randomized(nets.discriminator(config))
-    images = np.random.RandomState(5).uniform(-1, 1, (n, config.channels, 2**level, 2**level))
+    images = np.random.RandomState(5).uniform(
+        -1, 1, (n, config.channels, *config.size(level)))
     found = network(torch.from_numpy(images), level, as_tensor(alpha))
     expected = reference.judge(config, arrays(network), images, level, alpha)
     assert expected[1].shape == (n, config.label_size)
@@ -85,6 +89,13 @@ def assert_discriminator_agrees(config: Network, level: int, alpha: float, n: in
 def test_every_level_and_fade(level: int, alpha: float) -> None:
     assert_generator_agrees(SMALL, level, alpha)
     assert_discriminator_agrees(SMALL, level, alpha)
+
+
+@pytest.mark.parametrize(("level", "alpha"), PLACES)
+@pytest.mark.parametrize("name", ["landscape", "portrait", "landscape unfused"])
+def test_every_level_and_fade_of_other_shapes(name: str, level: int, alpha: float) -> None:
+    assert_generator_agrees(VARIANTS[name], level, alpha)
+    assert_discriminator_agrees(VARIANTS[name], level, alpha)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -70,6 +70,7 @@ class _Layers:
 
     def __init__(self, config: Network, weights: Weights) -> None:
         self._equalized, self._weights = config.equalized_lr, weights
+        self._base = config.base_height, config.base_width
 
     def _scaled(self, name: str, gain: float) -> Array:
         weight = self._weights[f"{name}.weight"]
@@ -79,9 +80,9 @@ class _Layers:
     def dense(self, x: Array, name: str, gain: float = HE_GAIN) -> Array:
         return x @ self._scaled(name, gain).T + self._weights[f"{name}.bias"]
 
-    def dense4x4(self, x: Array, name: str) -> Array:
+    def dense_to_maps(self, x: Array, name: str) -> Array:
         features = x @ self._scaled(name, HE_GAIN / 4).T
-        features = features.reshape(len(x), -1, 4, 4)
+        features = features.reshape(len(x), -1, *self._base)
         return features + self._weights[f"{name}.bias"][:, None, None]
 
     def conv(self, x: Array, name: str, gain: float = HE_GAIN) -> Array:
@@ -101,7 +102,7 @@ def generate(config: Network, weights: Weights, latents: Array, labels: Array, l
 
     x = np.concatenate([latents, labels], axis=1)
     x = pixel_norm(x) if config.normalize_latents else x
-    x = finish(layers.dense4x4(x, "blocks.4x4.dense"))
+    x = finish(layers.dense_to_maps(x, "blocks.4x4.dense"))
     x = below = finish(layers.conv(x, "blocks.4x4.conv"))
     for each in range(3, level + 1):
         below = x

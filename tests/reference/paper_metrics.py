@@ -58,7 +58,7 @@ def sliced_wasserstein(first: np.ndarray, second: np.ndarray, sets: list[np.ndar
 def swd(first: np.ndarray, second: np.ndarray, seed: int, per_image: int = 128) -> list[float]:
     """SWD x1e3 of the levels from full resolution to 16."""
     random = np.random.RandomState(seed)
-    num_levels = int(np.log2(first.shape[2] / 16)) + 1
+    num_levels = int(np.log2(min(first.shape[2:]) / 16)) + 1
     distances = []
     for one, other in zip(pyramid(first, num_levels), pyramid(second, num_levels), strict=True):
         clouds = [descriptors(level, per_image, random) for level in (one, other)]

@@ -38,6 +38,13 @@ def rewritten(path: Path, change: Callable[[dict], None]) -> Path:
     return path
 
 
+def test_files_that_tell_no_base_hold_squares(path: Path, snapshot: Snapshot) -> None:
+    def older(header: dict) -> None:
+        del header["network"]["base_height"], header["network"]["base_width"]
+
+    assert load_network(rewritten(path, older), CPU).generator.config == snapshot.generator.config
+
+
 def test_a_network_survives_the_trip(with_classes: Snapshot, tmp_path: Path) -> None:
     save_network(tmp_path / NAME, with_classes)
     loaded = load_network(tmp_path / NAME, CPU)

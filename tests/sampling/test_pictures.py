@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from progan import __version__
+from progan.config import Size
 from progan.errors import UserError
 from progan.sampling.latents import seed_latents
 from progan.sampling.network_file import Snapshot, fingerprint
@@ -181,6 +182,19 @@ def test_a_grid_is_one_file_with_all_cells(snapshot: Snapshot, tmp_path: Path) -
     assert not sheet[16:, 16:].any() and not sheet[32:].any()
     with Image.open(path) as image:
         assert image.text["Latents"] == "seed0000 seed0001 seed0002"
+
+
+def test_pictures_of_other_shapes(tmp_path: Path) -> None:
+    landscape = tiny_snapshot(base=Size(4, 6))
+    wish = from_seeds(landscape, "0-2")
+    for path in write(landscape, wish, 3, 1.0, tmp_path, TEXT, None):
+        assert pixels(path).shape == (8, 12, 3)
+    (path,) = write(landscape, wish, 4, 1.0, tmp_path, TEXT, (2, 2))
+    assert pixels(path).shape == (32, 48, 3)
+    with pytest.raises(UserError, match=r"choose one of 4 \(6x4\), 8 \(12x8\), 16 \(24x16\)"):
+        place(landscape, 24)
+    with pytest.raises(UserError, match="--grid 2000x2000 of 24x16 pictures is a sheet of 4.3 GiB"):
+        list(write(landscape, wish, 4, 1.0, tmp_path, TEXT, (2000, 2000)))
 
 
 def test_a_picture_says_where_it_comes_from(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import torch
 
 from progan import schedule
 from progan.config import Optim
-from progan.networks.layers import DenseTo4x4, Equalized
+from progan.networks.layers import DenseToMaps, Equalized
 from progan.training import state
 from progan.training.optim import optimizer, update
 from tests.builders import tiny_run
@@ -34,8 +34,8 @@ def test_weights_are_standard_normal_and_scaled_when_used() -> None:
             n = layer.weight.numel()
             assert abs(layer.weight.std().item() - 1) < 5 / n**0.5
             assert not layer.bias.any()
-            gain = {DenseTo4x4: 2**0.5 / 4}.get(type(layer), 1 if layer.weight.shape[0] == 3
-                                                else 2**0.5)
+            gain = {DenseToMaps: 2**0.5 / 4}.get(type(layer), 1 if layer.weight.shape[0] == 3
+                                                 else 2**0.5)
             fan_in = layer.weight[0].numel()
             assert abs(layer.scale - gain / fan_in**0.5) < 1e-12
 

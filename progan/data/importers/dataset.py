@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from progan.config import MIN_LEVEL, level_of
+from progan.config import MIN_LEVEL
 from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample, chosen
 from progan.errors import UserError
@@ -22,11 +22,7 @@ def import_dataset(
         UserError: No whole dataset, no such level, or only images that are held out.
     """
     dataset = Dataset.open(source)
-    resolution = dataset.resolution if resolution is None else resolution
-    sizes = [2**level for level in dataset.info.levels]
-    if resolution not in sizes:
-        raise UserError(f"{source} has no images of {resolution}x{resolution}; --resolution is "
-                        f"one of {', '.join(map(str, sizes))}.")
+    level = dataset.level_named(resolution)
     rows = chosen(len(dataset), max_images, seed)
     held_out = np.flatnonzero(np.isin(rows, dataset.held_out_rows))
     if len(held_out) == len(rows):
@@ -34,8 +30,8 @@ def import_dataset(
                         "none would be left to train on. Take more of them.")
     return ImageSource(
         description=f"dataset {dataset.path.resolve()} of {dataset.info.source}",
-        resolution=resolution, channels=dataset.channels, count=len(rows),
-        read=_Reader(dataset, rows, level_of(resolution)),
+        resolution=1 << level, base=dataset.info.base, channels=dataset.channels,
+        count=len(rows), read=_Reader(dataset, rows, level),
         labels=dataset.labels(rows) if dataset.label_size else None,
         label_names=dataset.label_names, has_landmarks=dataset.info.has_landmarks,
         held_out=held_out,

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image
 from tqdm import tqdm
 
+from progan.config import Size
 from progan.data.importers.pixels import decoded, native_channels, opened
 from progan.data.importers.tree import Tree, open_tree
 from progan.data.pool import in_order, worker_pool
@@ -26,8 +27,8 @@ REMEDIES = {
     "huge": "shrink it first, if you trust it: so many pixels may be an attack",
     "constant": "remove it: there is nothing to learn from one colour",
     "duplicate": "remove one of them",
-    "size": "choose the --resolution and --crop for the others, or remove it",
-    "small": "choose a smaller --resolution, or it is enlarged",
+    "size": "choose the --resolution or --size and --crop for the others, or remove it",
+    "small": "choose a smaller --resolution or --size, or it is enlarged",
     "kind": "--channels 1, 3 or 4 makes all images alike",
     "alpha": "--channels 4 keeps its transparency, --channels 3 lays it on white",
     "palette": CONVERT,
@@ -72,11 +73,11 @@ class Report:
     problems: tuple[Problem, ...]
 
 
-def check(source: Path, *, resolution: int | None, workers: int) -> Report:
+def check(source: Path, *, size: Size | None, workers: int) -> Report:
     """Decode every image below `source`; raises UserError if there is none.
 
     Args:
-        resolution: What the images are wanted for, in px; None: nothing is too small.
+        size: What the images are wanted for; None: nothing is too small.
         workers: Threads that decode.
     """
     tree, paths, _ = open_tree(source)
@@ -84,7 +85,7 @@ def check(source: Path, *, resolution: int | None, workers: int) -> Report:
         found = [*tqdm(in_order(pool, lambda path: examine(tree, path), paths, ahead=4 * workers),
                        total=len(paths), unit="img", desc="checking", disable=None, leave=False)]
     problems = [*(problem for item in found for problem in item.problems), *duplicates(found),
-                *exceptions(found), *too_small(found, resolution), *without_label(paths)]
+                *exceptions(found), *too_small(found, size), *without_label(paths)]
     order = {path: number for number, path in enumerate(paths)}
     return Report(len(paths), tuple(sorted(problems, key=lambda item: order[item.path])))
 
@@ -129,12 +130,12 @@ def exceptions(images: Sequence[Examined]) -> Iterator[Problem]:
                                              f"{KINDS[channels]}")
 
 
-def too_small(images: Sequence[Examined], resolution: int | None) -> Iterator[Problem]:
+def too_small(images: Sequence[Examined], wanted: Size | None) -> Iterator[Problem]:
     """Images with fewer pixels than they are wanted for."""
     for item in images:
-        if resolution and item.channels and min(item.size) < resolution:
-            yield Problem(item.path, "small", f"{item.size[0]}x{item.size[1]} is less than "
-                                              f"{resolution}x{resolution}")
+        width, height = item.size
+        if wanted and item.channels and (width < wanted.width or height < wanted.height):
+            yield Problem(item.path, "small", f"{width}x{height} is less than {wanted}")
 
 
 def without_label(paths: Sequence[str]) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from progan.config import require_resolution
+from progan.config import Size, level_of, require_resolution
 from progan.data.importers.label_tables import STYLEGAN_FILE
 from progan.data.importers.labelling import labels_of_images
 from progan.data.importers.pixels import Crop, Filter, decoded, pixels
@@ -16,8 +16,10 @@ from progan.data.importers.preflight import (
     num_enlarged,
     readable_headers,
 )
+from progan.data.importers.sizes import base_of, parse_size
 from progan.data.importers.tree import Tree, open_tree
 from progan.data.source import ImageSource, OnError, Sample, chosen
+from progan.errors import UserError
 from progan.runtime.seeding import numpy_generator
 
 Say = Callable[[str], None]
@@ -27,7 +29,8 @@ Say = Callable[[str], None]
 class ImageOptions:
     """How images become a dataset; None leaves the choice to the images."""
 
-    resolution: int | None = None
+    resolution: int | None = None  # of squares
+    size: str | None = None  # or of others: '1280x768', width first
     channels: int | None = None
     crop: Crop = "center"
     resize_filter: Filter = "lanczos"
@@ -44,10 +47,9 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
         say: Receives one line for each choice that was made for the user.
 
     Raises:
-        UserError: No images, unreadable ones, several kinds of them, or a wrong resolution.
+        UserError: No images, unreadable ones, several kinds of them, or a wrong size.
     """
-    if options.resolution is not None:
-        require_resolution(options.resolution, "--resolution")
+    wanted = _wanted(options)
     tree, paths, num_others = open_tree(source)
     num_ignored = num_others - (options.labels == "auto" and tree.has(STYLEGAN_FILE))
     if num_ignored:
@@ -56,13 +58,14 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
     headers, unreadable = readable_headers(source, tree, taken, options.on_error)
     labels = labels_of_images(
         tree, [header.path for header in headers], paths, options.labels, say)
-    resolution = _resolution(headers, options, say)
-    reader = _Reader(tree, tuple(header.path for header in headers), resolution,
+    size = _size(headers, wanted, options, say)
+    reader = _Reader(tree, tuple(header.path for header in headers), size,
                      options.channels or common_channels(headers), options)
     return ImageSource(
-        description=str(source.resolve()), resolution=resolution, channels=reader.channels,
-        count=len(headers), read=reader, labels=labels.labels, label_names=labels.names,
-        skipped=tuple(unreadable), identity=hashlib.sha256(repr(headers).encode()).hexdigest(),
+        description=str(source.resolve()), resolution=1 << level_of(min(size)),
+        base=base_of(size), channels=reader.channels, count=len(headers), read=reader,
+        labels=labels.labels, label_names=labels.names, skipped=tuple(unreadable),
+        identity=hashlib.sha256(repr(headers).encode()).hexdigest(),
     )
 
 
@@ -72,7 +75,7 @@ class _Reader:
 
     tree: Tree
     paths: tuple[str, ...]
-    resolution: int
+    size: Size
     channels: int
     options: ImageOptions
 
@@ -81,7 +84,7 @@ class _Reader:
         picture = decoded(self.tree.read(path), path)
         position = chance(path, self.options.seed or 0) if self.options.crop == "random" else None
         return Sample(pixels(
-            picture, channels=self.channels, resolution=self.resolution, crop=self.options.crop,
+            picture, channels=self.channels, size=self.size, crop=self.options.crop,
             resize_filter=self.options.resize_filter, position=position))
 
 
@@ -90,13 +93,32 @@ def chance(path: str, seed: int) -> float:
     return float(numpy_generator(seed, "crop", path).random())
 
 
-def _resolution(headers: Sequence[Header], options: ImageOptions, say: Say) -> int:
-    resolution = options.resolution
-    if resolution is None:
+def _wanted(options: ImageOptions) -> Size | None:
+    """The size that the user asks for, None if it is left to the images."""
+    if options.size is None:
+        if options.resolution is None:
+            return None
+        require_resolution(options.resolution, "--resolution")
+        return Size(options.resolution, options.resolution)
+    if options.resolution is not None:
+        raise UserError(f"--resolution {options.resolution} is for squares, and --size "
+                        f"{options.size} for any images: name one of them.")
+    size = parse_size(options.size)
+    if options.crop == "wide" and size.height != size.width:
+        raise UserError(f"--crop wide makes squares, not images of {size}: name another "
+                        "one, such as --crop center.")
+    return size
+
+
+def _size(
+    headers: Sequence[Header], wanted: Size | None, options: ImageOptions, say: Say
+) -> Size:
+    """The size of all images, and what is to say about it."""
+    size = wanted
+    if size is None:
         resolution = fitting_resolution(headers)
+        size = Size(resolution, resolution)
         say(f"Resolution {resolution}, the largest that no image has to be enlarged for.")
-    enlarged = num_enlarged(headers, resolution, options.crop)
-    if enlarged:
-        say(f"{enlarged} of {len(headers)} images are smaller than {resolution}x{resolution} "
-            "and will be enlarged.")
-    return resolution
+    if enlarged := num_enlarged(headers, size, options.crop):
+        say(f"{enlarged} of {len(headers)} images are smaller than {size} and will be enlarged.")
+    return size

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from progan.config import require_resolution
+from progan.config import Size, require_resolution
 from progan.data.importers.pixels import Filter, decoded, pixels
 from progan.data.source import ImageSource, Sample, UnreadableImage, chosen
 from progan.errors import UserError
@@ -43,7 +43,7 @@ def import_lsun(
         raise UserError(f"The database {source} is empty. {_WANTED}")
     return ImageSource(
         description=f"LSUN, {source.resolve()}", resolution=resolution, channels=3,
-        count=len(keys), read=_Reader(database, keys, resolution, resize_filter),
+        count=len(keys), read=_Reader(database, keys, Size(resolution, resolution), resize_filter),
     )
 
 
@@ -51,7 +51,7 @@ def import_lsun(
 class _Reader:
     database: Any = field(repr=False)  # lmdb.Environment; threads may read at the same time
     keys: tuple[bytes, ...]
-    resolution: int
+    size: Size
     resize_filter: Filter
 
     def __call__(self, row: int) -> Sample:
@@ -63,7 +63,7 @@ class _Reader:
         except Exception as error:  # lmdb.Error, whose package is imported only when needed
             raise UnreadableImage(name, f"damaged in the database ({error})") from error
         picture = decoded(data or b"", name)
-        return Sample(pixels(picture, channels=3, resolution=self.resolution, crop="center",
+        return Sample(pixels(picture, channels=3, size=self.size, crop="center",
                              resize_filter=self.resize_filter))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from progan.config import Size
 from progan.data.source import UnreadableImage
 
 Crop = Literal["center", "pad", "stretch", "wide", "random"]
@@ -70,17 +71,17 @@ def decoded(data: bytes, path: str) -> Image.Image:
 
 
 def pixels(
-    picture: Image.Image, *, channels: int, resolution: int, crop: Crop, resize_filter: Filter,
+    picture: Image.Image, *, channels: int, size: Size, crop: Crop, resize_filter: Filter,
     position: float | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """Convert, cut and resize a picture: -> uint8 [resolution, resolution, channels].
+    """Convert, cut and resize a picture: -> uint8 [H, W, channels] of `size`.
 
     Args:
-        position: Where a square is cut out, from 0 at the left or top up to 1; in the middle if
+        position: Where it is cut out, from 0 at the left or top up to 1; in the middle if
             None.
     """
-    shaped = fitted(converted(picture, channels), resolution, crop, resize_filter, position)
-    return np.asarray(shaped, dtype=np.uint8).reshape(resolution, resolution, channels)
+    shaped = fitted(converted(picture, channels), size, crop, resize_filter, position)
+    return np.asarray(shaped, dtype=np.uint8).reshape(*size, channels)
 
 
 def converted(picture: Image.Image, channels: int) -> Image.Image:
@@ -102,21 +103,27 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
 
 
 def fitted(
-    picture: Image.Image, resolution: int, crop: Crop, resize_filter: Filter,
+    picture: Image.Image, size: Size, crop: Crop, resize_filter: Filter,
     position: float | None = None,
 ) -> Image.Image:
-    """Make a square of `resolution` px by cutting, padding with black, stretching, or both."""
-    size, resample = (resolution, resolution), FILTERS[resize_filter]
-    if picture.size == size and crop != "wide":
+    """Make a picture of `size`, a square if `crop` is 'wide', by what `crop` says."""
+    sides, resample = (size.width, size.height), FILTERS[resize_filter]
+    if picture.size == sides and crop != "wide":
         return picture
     if crop == "pad":
-        return ImageOps.pad(picture, size, method=resample)
+        return ImageOps.pad(picture, sides, method=resample)
     if crop == "stretch":
-        return picture.resize(size, resample)
+        return picture.resize(sides, resample)
     if crop == "wide":
-        return _on_black(_wide_band(picture, resolution, resample), resolution)
-    side = min(picture.size)
-    return picture.resize(size, resample, box=_cut(picture, side, side, position))
+        return _on_black(_wide_band(picture, size.width, resample), size.width)
+    box = _cut(picture, *_largest(picture, size), position)
+    return picture.resize(sides, resample, box=box)
+
+
+def _largest(picture: Image.Image, size: Size) -> tuple[int, int]:
+    """Width and height of the largest part of a picture with the aspect ratio of `size`."""
+    return (max(1, min(picture.width, picture.height * size.width // size.height)),
+            max(1, min(picture.height, picture.width * size.height // size.width)))
 
 
 def _wide_band(

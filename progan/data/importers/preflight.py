@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from progan.config import MAX_LEVEL, MIN_LEVEL, level_of
+from progan.config import MAX_LEVEL, MIN_LEVEL, Size, level_of
 from progan.data.format import Skipped
 from progan.data.importers.pixels import Crop, band_width, native_channels, opened
 from progan.data.importers.tree import Tree
@@ -86,14 +86,14 @@ def fitting_resolution(headers: Sequence[Header]) -> int:
     return int(2 ** min(level_of(side), MAX_LEVEL))
 
 
-def num_enlarged(headers: Sequence[Header], resolution: int, crop: Crop) -> int:
-    """How many images have fewer pixels than the resolution asks for."""
-    return sum(_used(header.width, header.height, resolution, crop) < resolution
-               for header in headers)
+def num_enlarged(headers: Sequence[Header], size: Size, crop: Crop) -> int:
+    """How many images have fewer pixels than the size asks for."""
+    return sum(_is_enlarged(header.width, header.height, size, crop) for header in headers)
 
 
-def _used(width: int, height: int, resolution: int, crop: Crop) -> int:
-    """How many px of an image become the `resolution` px of a side."""
+def _is_enlarged(width: int, height: int, size: Size, crop: Crop) -> bool:
+    """Whether fewer px of an image than of `size` become its width or its height."""
     if crop == "wide":
-        return band_width(width, height, resolution)
-    return max(width, height) if crop == "pad" else min(width, height)
+        return band_width(width, height, size.width) < size.width
+    lacking = width < size.width, height < size.height
+    return all(lacking) if crop == "pad" else any(lacking)

@@ -264,6 +264,66 @@ def test_enlarged_images_are_counted(tmp_path: Path) -> None:
     assert imported(tmp_path, resolution=32, crop="pad")[1] == []
 
 
+@pytest.mark.parametrize("crop", ["center", "random", "pad", "stretch"])
+@pytest.mark.parametrize("source", [(1, 1), (3, 1000), (1000, 3), (12, 8)])
+def test_any_size_becomes_any_other(tmp_path: Path, crop: str, source: tuple[int, int]) -> None:
+    save(tmp_path / "a.png", source)
+    images, _ = imported(tmp_path, crop=crop, size="12x8")
+    assert (images.resolution, images.base, images.size) == (8, (4, 6), (8, 12))
+    assert images.read(0).image.shape == (8, 12, 3)
+
+
+def test_padding_keeps_the_shape_of_what_it_surrounds(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", (8, 8), mode="L", value=200)
+    image = imported(tmp_path, size="12x8", crop="pad")[0].read(0).image[:, :, 0]
+    assert (image[:, 2:10] == 200).all() and not image[:, :2].any() and not image[:, 10:].any()
+
+
+def test_the_largest_part_of_the_aspect_ratio_is_taken(tmp_path: Path) -> None:
+    wide = np.broadcast_to(np.arange(48, dtype=np.uint8), (16, 48)).copy()  # 48x16
+    Image.fromarray(wide).save(tmp_path / "a.png")
+    image = imported(tmp_path, size="24x16", resize_filter="box")[0].read(0).image
+    np.testing.assert_array_equal(image[:, :, 0], wide[:, 12:36])  # its full height
+    Image.fromarray(wide.T.copy()).save(tmp_path / "a.png")
+    image = imported(tmp_path, size="16x8", resize_filter="box")[0].read(0).image
+    np.testing.assert_array_equal(image[:, :, 0], wide.T[20:28])  # its full width
+    drawn = imported(tmp_path, size="16x8", crop="random", seed=4)[0].read(0).image
+    top = int(drawn[0, 0, 0])
+    np.testing.assert_array_equal(drawn[:, :, 0], wide.T[top:top + 8])
+    assert top != 20
+
+
+def test_a_square_may_have_any_base(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", (100, 100))
+    images, said = imported(tmp_path, size="96x96", crop="wide")
+    assert (images.resolution, images.base) == (64, (6, 6))
+    assert images.read(0).image.shape == (96, 96, 3)
+    assert said == []
+
+
+@pytest.mark.parametrize(("crop", "enlarged"), [("center", 3), ("random", 3), ("stretch", 3),
+                                                ("pad", 1)])
+def test_enlarged_images_of_other_shapes_are_counted(
+    tmp_path: Path, crop: str, enlarged: int
+) -> None:
+    for number, size in enumerate([(24, 16), (23, 100), (100, 15), (20, 15), (48, 32)]):
+        save(tmp_path / f"{number}.png", size)
+    assert imported(tmp_path, size="24x16", crop=crop)[1] == [
+        f"{enlarged} of 5 images are smaller than 24x16 and will be enlarged."]
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"size": "24x16", "resolution": 16}, "--resolution 16 is for squares.*name one of them"),
+    ({"size": "24x16", "crop": "wide"}, "--crop wide makes squares, not images of 24x16"),
+    ({"size": "24"}, "'24' is not WIDTHxHEIGHT"), ({"size": "1280x720"}, "1280x768")])
+def test_other_sizes_are_refused(
+    tmp_path: Path, options: dict[str, object], message: str
+) -> None:
+    save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=message):
+        imported(tmp_path, **options)
+
+
 @pytest.mark.parametrize("resolution", [0, -4, 2, 5, 100, 2048])
 def test_other_resolutions_are_refused(tmp_path: Path, resolution: int) -> None:
     save(tmp_path / "a.png")
