@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from metrics.compare_cli import compare
 from metrics.discrete_modes_cli import discrete_modes
 from metrics.names import DEFAULT, DESCRIPTIONS
 from metrics.neighbours_cli import neighbours
@@ -14,7 +15,7 @@ from progan.runtime.threads import wait_politely
 
 METRIC_LIST = "\b\nMetrics:\n" + "\n".join(f"  {name:14}  {DESCRIPTIONS[name]}"
                                            for name in DESCRIPTIONS)
-COMMANDS = {command.name: command for command in (neighbours, discrete_modes)}
+COMMANDS = {command.name: command for command in (neighbours, discrete_modes, compare)}
 
 
 class Metrics(Door):
@@ -52,6 +53,7 @@ def main(names: tuple[str, ...], network: Path | None, images: Path | None, data
     python -m metrics fid kid --images pictures.zip --reference photos --repeats 5
     python -m metrics neighbours --help       the nearest training images, as a sheet
     python -m metrics discrete-modes --help   the modes of MNIST-RGB
+    python -m metrics compare --help          several runs in one table and on one sheet
     """
     measured = named(network, images, "What to measure? Name either a --network or --images.")
     against = named(data, reference, "Measure against what? Name the real images, either as "
