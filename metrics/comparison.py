@@ -88,10 +88,15 @@ def rank(column: str, value: float | None, real: float | None) -> float | None:
     """Order the values of a column: the best is the least; None if it is not known."""
     if value is None or not math.isfinite(value):
         return None
-    goal = _goal(column)
-    if goal == REALS:
+    best = goal(column)
+    if best == REALS:
         return None if real is None else abs(value - real)
-    return -value if goal == "most" else value
+    return -value if best == "most" else value
+
+
+def goal(column: str) -> str:
+    """'least', 'most' or 'reals', the value that is best; '' where nothing is."""
+    return GOALS.get(_known(column), "")
 
 
 def chosen(sort: str, columns: Sequence[str]) -> str:
@@ -121,10 +126,6 @@ def _columns(records: Sequence[RunRecord]) -> tuple[str, ...]:
         "/" in column, order.index(_known(column)) if "/" not in column else 0)))
 
 
-def _goal(column: str) -> str:
-    return GOALS.get(_known(column), "")
-
-
 def _known(column: str) -> str:
     """The key of GOALS that a column goes by, or ''."""
     name = column.partition(" ")[0].partition("_")[0]
@@ -134,7 +135,7 @@ def _known(column: str) -> str:
 def _best(column: str, ranks: Sequence[float | None]) -> float | None:
     """The best rank of several; None where nothing is better, or there is nobody to be better."""
     known = [each for each in ranks if each is not None]
-    return min(known) if _goal(column) and len(known) > 1 else None
+    return min(known) if goal(column) and len(known) > 1 else None
 
 
 def _words(value: float | None) -> str:

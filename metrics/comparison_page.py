@@ -9,7 +9,7 @@ from string import Template
 from PIL import Image
 
 from metrics.cells import opaque
-from metrics.comparison import REALS, Cell, Comparison, Line
+from metrics.comparison import REALS, Cell, Comparison, Line, goal
 from progan import __version__
 from progan.images import Pixels
 
@@ -61,9 +61,11 @@ $samples
 const body = document.querySelector("tbody");
 const headings = [...document.querySelectorAll("th")];
 headings.forEach((heading, column) => heading.firstChild.addEventListener("click", () => {
-  const down = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+  const first = heading.dataset.first;
+  const down = heading.getAttribute("aria-sort") === first ? -1 : 1;
+  const opposite = {ascending: "descending", descending: "ascending", other: "none"}[first];
   headings.forEach(each => each.removeAttribute("aria-sort"));
-  heading.setAttribute("aria-sort", down === 1 ? "ascending" : "descending");
+  heading.setAttribute("aria-sort", down === 1 ? first : opposite);
   const key = row => row.cells[column].dataset.rank;
   const order = (a, b) => {
     if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
@@ -113,8 +115,10 @@ def html(found: Comparison, samples: Mapping[str, Pixels], seeds: Sequence[int])
 
 
 def _heading(column: str, is_sorted: bool) -> str:
-    order = ' aria-sort="ascending"' if is_sorted else ""
-    return f'<th scope="col"{order}><button>{escape(column)}</button></th>'
+    """The best comes first, whichever order that is; 'other': nearest to the reals first."""
+    first = {"most": "descending", REALS: "other"}.get(goal(column), "ascending")
+    order = f' aria-sort="{first}"' if is_sorted else ""
+    return f'<th scope="col" data-first="{first}"{order}><button>{escape(column)}</button></th>'
 
 
 def _line(line: Line) -> str:

@@ -30,7 +30,7 @@ def discrete_modes(
 
     Each colour channel shows a digit, so there are 1000 kinds of images. A network that has lost
     none shows all 1000 modes; KL is how far they are from being equally frequent, in nats. A
-    thousand equally frequent ones have 999 / 2N of N images, .0195 of 25600.
+    thousand equally frequent ones have 999 / 2N of N images, .0196 of 25600.
 
     \b
     python -m metrics discrete-modes --train-classifier --data datasets/mnist --classifier C

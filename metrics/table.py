@@ -36,6 +36,6 @@ METRICS = {
     "is": Metric(fidelity.inception_score, fidelity.require, digits=3, needs_detector=True),
     "pr": Metric(fidelity.precision_recall, fidelity.require, digits=4, needs_detector=True),
     "discrete-modes": Metric(
-        discrete_modes.measure, discrete_modes.require, digits=4, needs_detector=True,
+        discrete_modes.measure, discrete_modes.require, digits=None, needs_detector=True,
         require_detector=discrete_modes.require_detector),
 }
