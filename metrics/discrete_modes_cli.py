@@ -1,5 +1,6 @@
 """python -m metrics discrete-modes: count the modes of MNIST-RGB."""
 
+import time
 from pathlib import Path
 
 import click
@@ -9,8 +10,10 @@ from progan.door import PATH, Door
 from progan.errors import UserError
 from progan.runtime.threads import wait_politely
 
+NAME = "discrete-modes"
 
-@click.command("discrete-modes", cls=Door)
+
+@click.command(NAME, cls=Door)
 @click.option("--classifier", type=PATH, required=True, metavar="FILE",
               help="The classifier of digits (.safetensors) to use, or to write.")
 @click.option("--train-classifier", is_flag=True, help="Train one on the digits of --data, a "
@@ -29,8 +32,8 @@ def discrete_modes(
     """Count the modes of MNIST-RGB that a network draws (appendix E of the paper).
 
     Each colour channel shows a digit, so there are 1000 kinds of images. A network that has lost
-    none shows all 1000 modes; KL is how far they are from being equally frequent, in nats. A
-    thousand equally frequent ones have 999 / 2N of N images, .0196 of 25600.
+    none shows all 1000 modes; KL is how far they are from being equally frequent, in nats. N
+    images of equally frequent modes have about 999 / 2N: .0195 for 25600.
 
     \b
     python -m metrics discrete-modes --train-classifier --data datasets/mnist --classifier C
@@ -53,14 +56,12 @@ def discrete_modes(
 
     require_file(classifier)
     click.echo(answer(Request(
-        names=(discrete_modes.name or "",), images=measured, is_network=network is not None,
+        names=(NAME,), images=measured, is_network=network is not None,
         reals=against, num_images=num_images, repeats=repeats, resize=resize, mirror=False,
         detector=classifier, seed=seed, json_file=json_file, device=device)))
 
 
 def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> None:
-    import time
-
     from metrics.digit_classifier import save_classifier
     from metrics.digit_training import train_classifier
     from progan.data.reader import Dataset
@@ -70,7 +71,9 @@ def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> Non
 
     dataset, target = Dataset.open(digits), choose(device)
     set_precision("fp32")
-    make_folder(file.parent)  # better refused now than after the training
+    if file.is_dir():  # better refused now than after the training
+        raise UserError(f"--classifier {file} is a folder. Name a file in it.")
+    make_folder(file.parent)
     start = time.monotonic()
     classifier, origin = train_classifier(dataset, epochs=epochs, seed=seed, device=target)
     save_classifier(file, classifier, origin)

@@ -243,6 +243,7 @@ def test_what_is_missing_is_named(place, tmp_path):
     said = message(run("--train-classifier", "--classifier", tmp_path / "c", "--network",
                        tmp_path, "--data", place / "digits"))
     assert "Leave --network and --images away" in said
+    assert "is a folder. Name a file in it." in message(train(tmp_path, place / "digits"))
 
 
 def test_other_detectors_read_no_digits(tmp_path):
