@@ -1,9 +1,9 @@
 """Detectors: networks whose features stand for what people see in an image.
 
 A detector comes from a file: the weights of the Inception network of FID, those of torchvision's
-VGG-16, or any TorchScript network of images uint8 [N, 3, H, W]. It returns features [N, D], or a
-tuple of features and logits of classes [N, K]; for one that takes the arguments of NVIDIA's
-(`return_features`, `no_output_bias`), they are used.
+VGG-16, our classifier of digits, or any TorchScript network of images uint8 [N, 3, H, W]. It
+returns features [N, D], or a tuple of features and logits of classes [N, K]; for one that takes
+the arguments of NVIDIA's (`return_features`, `no_output_bias`), they are used.
 """
 
 import warnings
@@ -19,8 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metrics import vgg16
+from metrics.digit_classifier import SIDES, load_classifier
 from progan.errors import UserError
+from progan.images import to_signed
 from progan.runtime.files import sha256_of
+from progan.runtime.weights_file import is_weights_file
 
 URLS = {  # of the weights that are fetched where no file is named; their names end in a SHA-256
     "inception": "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
@@ -91,6 +94,8 @@ def open_detector(file: Path | None, default: str, device: torch.device) -> Dete
     fingerprint = sha256_of(path)[:16]
     if _is_torchscript(path):
         return Detector(path.name, fingerprint, _torchscript(path, device))
+    if is_weights_file(path):
+        return Detector(path.name, fingerprint, _digits(path, device))
     weights = _weights(path)
     if INCEPTION_KEY in weights:
         return Detector(path.name, fingerprint, _inception(path, device))
@@ -181,6 +186,22 @@ def _inception(path: Path, device: torch.device) -> Callable[[Tensor, int | None
     return embed
 
 
+def _digits(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
+    """Three digits, one in each channel: features of all, and logits of 1000 classes."""
+    classifier, _ = load_classifier(path, device)
+
+    def embed(images: Tensor, side: int | None) -> Embedding:
+        fits = images.shape[2] == images.shape[3] and images.shape[3] in SIDES
+        images = _resized(images, side if fits else max(SIDES))
+        count, _, height, width = images.shape
+        features = classifier.features(to_signed(images).reshape(-1, 1, height, width))
+        red, green, blue = classifier.linear(features).view(count, 3, -1).log_softmax(2).unbind(1)
+        joined = red[:, :, None, None] + green[:, None, :, None] + blue[:, None, None, :]
+        return features.view(count, -1), joined.flatten(1)
+
+    return embed
+
+
 def _is_torchscript(path: Path) -> bool:
     """Both kinds of torch's files are zip files; only TorchScript has constants."""
     try:
@@ -203,8 +224,9 @@ def _weights(path: Path) -> dict[str, Any]:
 
 def _no_detector(path: Path, reason: str) -> UserError:
     return UserError(f"{path} is no detector: {reason}. Name the weights of torch-fidelity's "
-                     "Inception or of torchvision's VGG-16, or a TorchScript network that makes "
-                     "features [N, D] of images uint8 [N, 3, H, W].")
+                     "Inception, of torchvision's VGG-16 or of a classifier of digits, or a "
+                     "TorchScript network that makes features [N, D] of images uint8 "
+                     "[N, 3, H, W].")
 
 
 def _resized(images: Tensor, side: int | None) -> Tensor:

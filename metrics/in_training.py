@@ -47,9 +47,11 @@ def measure_of(
         source_of: Made by `sources`.
 
     Raises:
-        UserError: The metric cannot be measured so: too few reals, or images too small.
+        UserError: The metric cannot be measured so: too few reals, images too small, or no
+            detector for it.
     """
     plan = plan_for(replace(reals, count=None), reals, [name], num_images, repeats=1)
+    METRICS[name].require_detector(setup)
 
     def measured(snapshot: Snapshot) -> tuple[Values, Values]:
         with exact():

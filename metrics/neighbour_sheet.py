@@ -3,12 +3,12 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
+from metrics.cells import CAPTION, opaque
 from metrics.memorisation import Lookup
 from metrics.neighbours import Window
 from progan.images import Pixels, enlarge, grid
 
 SMALLEST_CELL, LARGEST_CELL = 112, 256  # px
-CAPTION = 14  # px below each cell
 FRAME = "red"
 
 
@@ -34,7 +34,7 @@ def sheet_of(found: Lookup, rows: int, window: Window) -> Pixels:
 def _cell(image: Pixels, caption: str, window: Window | None) -> Pixels:
     """One picture [H, W, C] with a line of text below: [H', W', 3]."""
     height, width = image.shape[:2]
-    picture = _opaque(enlarge(image[None], SMALLEST_CELL)[0])
+    picture = opaque(enlarge(image[None], SMALLEST_CELL)[0])
     picture.thumbnail((LARGEST_CELL, LARGEST_CELL), Image.Resampling.BOX)
     if window is not None and window[2:] != (width, height):
         scale = picture.width / width
@@ -46,11 +46,3 @@ def _cell(image: Pixels, caption: str, window: Window | None) -> Pixels:
     cell.paste(picture, (1, 0))
     ImageDraw.Draw(cell).text((3, picture.height), caption, fill="black")
     return np.asarray(cell, np.uint8)
-
-
-def _opaque(image: Pixels) -> Image.Image:
-    """[H, W, C] as RGB; transparency lies on white, as detectors see it."""
-    if image.shape[-1] == 1:
-        return Image.fromarray(image.squeeze(-1)).convert("RGB")
-    picture = Image.fromarray(image).convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")

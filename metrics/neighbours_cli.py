@@ -19,7 +19,7 @@ PIXELS = "pixels"  # in place of a detector's file
 
 
 @click.command(cls=Door)
-@source_options
+@source_options()
 @click.option("--num-images", type=click.IntRange(min=1), default=128, show_default=True,
               help="How many images to look up.")
 @click.option("-k", "k", type=click.IntRange(min=1), default=5, show_default=True,

@@ -11,31 +11,47 @@ from progan.errors import UserError
 
 F = TypeVar("F", bound=Callable[..., object])
 
+detector_option = click.option(
+    "--detector", type=PATH, metavar="FILE", help="Where features come from: weights of Inception "
+    "or VGG-16, or any TorchScript network of images uint8 [N, 3, H, W]; fetched if not given.")
+_SOURCE_OPTIONS = (
+    click.option("--network", type=PATH, metavar="FILE|RUN", help="Measure what a network "
+                 "draws from the seeds 0, 1, 2 …: a network file, or the directory of a run."),
+    click.option("--images", type=PATH, metavar="PATH",
+                 help="Measure images: a dataset, or a folder or zip file of images."),
+    click.option("--data", type=PATH, metavar="DIR",
+                 help="Real images: the dataset of the network."),
+    click.option("--reference", type=PATH, metavar="PATH",
+                 help="The same as --data: any dataset, folder or zip file of images."),
+    click.option("--resize", type=click.IntRange(1, 4096), metavar="SIDE",
+                 help="Bring all images to SIDE x SIDE px first."),
+    detector_option,
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                 help="Seed of the draws."),
+    click.option("--json", "json_file", type=PATH, metavar="FILE",
+                 help="Append JSON lines to it."),
+    device_option,
+)
+repeats_option = click.option(
+    "--repeats", type=click.IntRange(min=1), default=1, show_default=True,
+    help="Measure so often, with other draws, and give mean ± standard deviation.")
 
-def source_options(command: F) -> F:
-    """The options that name images and reals, and how they are computed."""
-    for option in reversed((
-        click.option("--network", type=PATH, metavar="FILE|RUN", help="Measure what a network "
-                     "draws from the seeds 0, 1, 2 …: a network file, or the directory of a run."),
-        click.option("--images", type=PATH, metavar="PATH",
-                     help="Measure images: a dataset, or a folder or zip file of images."),
-        click.option("--data", type=PATH, metavar="DIR",
-                     help="Real images: the dataset of the network."),
-        click.option("--reference", type=PATH, metavar="PATH",
-                     help="The same as --data: any dataset, folder or zip file of images."),
-        click.option("--resize", type=click.IntRange(1, 4096), metavar="SIDE",
-                     help="Bring all images to SIDE x SIDE px first."),
-        click.option("--detector", type=PATH, metavar="FILE", help="Where features come from: "
-                     "weights of Inception or VGG-16, or any TorchScript network of images uint8 "
-                     "[N, 3, H, W]; fetched if not given."),
-        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-                     help="Seed of the draws."),
-        click.option("--json", "json_file", type=PATH, metavar="FILE",
-                     help="Append JSON lines to it."),
-        device_option,
-    )):
-        command = option(command)
-    return command
+
+def source_options(*, detector: bool = True) -> Callable[[F], F]:
+    """The options that name images and reals, and how they are computed.
+
+    Args:
+        detector: With --detector.
+    """
+    options = _SOURCE_OPTIONS if detector else tuple(
+        option for option in _SOURCE_OPTIONS if option is not detector_option)
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 def named(first: Path | None, second: Path | None, question: str) -> Path:

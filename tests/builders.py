@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from click.testing import Result
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from metrics.draws import Draw
@@ -138,3 +139,26 @@ def in_foreground(*command: object) -> Iterator[subprocess.Popen[str]]:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def digits_dataset(dest: Path, *, count: int = 400, stacked: bool = False, holdout: float = 0.0
+                   ) -> Dataset:
+    """Digits of a font, moved about by chance: like create-mnist, or create-mnist-rgb."""
+    random = np.random.RandomState(2)
+    digits = random.randint(10, size=(count, 3 if stacked else 1))
+    images = np.stack([np.dstack([_drawn(digit, random) for digit in row]) for row in digits])
+    names = [f"{number:03d}" for number in range(1000)] if stacked else list("0123456789")
+    write_dataset(ImageSource(
+        description="digits", resolution=32, channels=images.shape[-1], count=count,
+        read=lambda row: Sample(images[row]), label_names=tuple(names),
+        labels=digits @ np.array([100, 10, 1] if stacked else [1])), dest, options={},
+        holdout=holdout)
+    return Dataset.open(dest)
+
+
+def _drawn(digit: int, random: np.random.RandomState) -> np.ndarray:
+    """One digit: uint8 [32, 32]."""
+    picture = Image.new("L", (32, 32))
+    ImageDraw.Draw(picture).text(tuple(random.randint((8, 1), (14, 6))), str(digit), fill="white",
+                                 font=ImageFont.load_default(size=22))
+    return np.asarray(picture)

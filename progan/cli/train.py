@@ -72,8 +72,9 @@ def _start(outdir: Path, preset: str, data: Path | None, device: str,
     require_metrics(run)
     if dry_run:
         return _print_plan(run)
+    from progan import run_directory
     from progan.runtime.devices import choose
-    from progan.training import run_directory, state
+    from progan.training import state
 
     chosen = choose(device)
     measures = _measures(run, dataset, chosen)
@@ -83,8 +84,8 @@ def _start(outdir: Path, preset: str, data: Path | None, device: str,
 
 def _resume(outdir: Path, resume: str, data: Path | None, device: str,
             options: dict[str, Any], *, dry_run: bool) -> None:
+    from progan import run_directory
     from progan.runtime.devices import choose
-    from progan.training import run_directory
     from progan.training.checkpoint import load_state
 
     path = run_directory.find(outdir if resume == NEWEST else Path(resume))
@@ -187,10 +188,10 @@ def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device"
     import torch
 
     from progan import __version__
+    from progan.run_directory import LOG_FILE
     from progan.runtime.devices import describe, set_precision
     from progan.runtime.log import Log
     from progan.training.loop import Session, train
-    from progan.training.run_directory import LOG_FILE
 
     set_precision(run.precision)
     use_threads(run.threads)

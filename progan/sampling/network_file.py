@@ -1,19 +1,17 @@
 """Network files: safetensors with a header that says all that is needed to use the weights."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from progan import networks
 from progan.config import MIN_LEVEL, Network, section_from_dict
 from progan.errors import UserError
 from progan.networks import Generator
-from progan.runtime.files import replaced, sha256_of
+from progan.runtime.files import sha256_of
+from progan.runtime.weights_file import load_weights, save_weights
 
 FORMAT = "progan network"
 FORMAT_VERSION = 1
@@ -38,10 +36,7 @@ def save_network(path: Path, snapshot: Snapshot) -> None:
         "format": FORMAT, "version": FORMAT_VERSION, "network": asdict(snapshot.generator.config),
         "level": snapshot.level, "alpha": snapshot.alpha, "images_seen": snapshot.images_seen,
         "label_names": snapshot.label_names}
-    weights = {name: tensor.detach().cpu().float().contiguous()
-               for name, tensor in snapshot.generator.state_dict().items()}
-    with replaced(path) as temporary:
-        save_file(weights, temporary, {"progan": json.dumps(header)})
+    save_weights(path, header, snapshot.generator.state_dict())
 
 
 def load_network(path: Path, device: torch.device) -> Snapshot:
@@ -96,11 +91,7 @@ def fingerprint(path: Path) -> str:
 
 def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            header = json.loads((file.metadata() or {})["progan"])
-            if header["format"] != FORMAT:
-                raise ValueError(f"format {header['format']!r}")
-            return header, {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        return load_weights(path, FORMAT, str(device))
+    except ValueError as error:
         raise UserError(f"{path} is not a network file of progan. Network files are called "
                         f"{PREFIX}<kimg>{SUFFIX} and lie in the directory of a run.") from error

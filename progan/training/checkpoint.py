@@ -9,10 +9,10 @@ import torch
 from progan.config import Network as NetworkConfig
 from progan.config import Run, changes, section_from_dict, to_dict
 from progan.errors import UserError
+from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, kimg_name
+from progan.run_directory import states as state_files
 from progan.runtime.files import replaced
 from progan.training import state as states
-from progan.training.run_directory import STATE_PREFIX, STATE_SUFFIX, kimg_name
-from progan.training.run_directory import states as state_files
 from progan.training.state import TrainState
 
 FORMAT = "progan state"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from progan.config import Run
 from progan.images import save_png
+from progan.run_directory import kimg_name
 from progan.runtime.log import Log, human_seconds
 from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, save_network
 from progan.schedule import Stage
@@ -14,7 +15,6 @@ from progan.training.checkpoint import save_state
 from progan.training.eta import Forecast
 from progan.training.monitor import Monitor
 from progan.training.progress import stage_words
-from progan.training.run_directory import kimg_name
 from progan.training.state import TrainState
 
 

@@ -12,6 +12,7 @@ from progan.config import Run
 from progan.data.loader import Batch, Prefetch, read_batches
 from progan.data.reader import Dataset
 from progan.images import save_png
+from progan.run_directory import FIRST_FAKES_FILE, REALS_FILE
 from progan.runtime.devices import peak_memory_bytes
 from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log
@@ -23,7 +24,6 @@ from progan.training.measurements import Measure, Measurements
 from progan.training.meter import Meter
 from progan.training.monitor import Monitor
 from progan.training.progress import Progress
-from progan.training.run_directory import FIRST_FAKES_FILE, REALS_FILE
 from progan.training.state import TrainState, enter_phase
 from progan.training.steps import (
     Place,

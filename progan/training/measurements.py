@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from progan.config import Run
+from progan.run_directory import BEST_PREFIX, METRIC_PREFIX, kimg_name
 from progan.runtime.files import write_atomically
 from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log, human_seconds
 from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot
 from progan.training.metric_plot import plot
 from progan.training.monitor import Monitor
-from progan.training.run_directory import BEST_PREFIX, METRIC_PREFIX, kimg_name
 from progan.training.state import TrainState
 
 Values = Mapping[str, float]  # by column

@@ -7,8 +7,8 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 
 from progan.images import Pixels
+from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
 from progan.runtime.files import write_atomically
-from progan.training.run_directory import METRIC_PREFIX, STATISTICS_FILE
 
 
 class Monitor:

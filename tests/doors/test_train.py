@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from progan.cli.train import main
-from progan.training.run_directory import states
+from progan.run_directory import states
 from tests.builders import in_foreground, message, noise_dataset, tiny_options
 
 ROOT = Path(__file__).resolve().parents[2]

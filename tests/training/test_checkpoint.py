@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from progan.errors import UserError
+from progan.run_directory import states
 from progan.training import checkpoint, state
-from progan.training.run_directory import states
 from tests.builders import tiny_run
 
 CPU = torch.device("cpu")

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from progan.run_directory import kimg_name
 from progan.runtime.devices import choose
 from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log
 from progan.sampling.network_file import Snapshot, save_network
 from progan.training.measurements import Measure, Measurements
 from progan.training.monitor import Monitor
-from progan.training.run_directory import kimg_name
 from progan.training.state import create
 from tests.builders import tiny_run, tiny_snapshot
 

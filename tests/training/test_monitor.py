@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
+from progan.run_directory import STATISTICS_FILE
 from progan.training.meter import Meter
 from progan.training.monitor import Monitor
-from progan.training.run_directory import STATISTICS_FILE
 
 
 def test_lines_after_the_state_and_cut_lines_are_forgotten(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from progan import run_directory
 from progan.errors import UserError
-from progan.training import run_directory
 from tests.builders import tiny_run
 
 

@@ -1,0 +1,24 @@
+"""Cells of a sheet: pictures as people see them."""
+
+import numpy as np
+from PIL import Image
+
+from progan.images import Pixels, enlarge
+
+CAPTION = 14  # px of height that a line of text needs
+
+
+def opaque(image: Pixels) -> Image.Image:
+    """[H, W, C] as RGB; transparency lies on white, as detectors see it."""
+    if image.shape[-1] == 1:
+        return Image.fromarray(image.squeeze(-1)).convert("RGB")
+    picture = Image.fromarray(image).convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+
+
+def of_side(image: Pixels, side: int) -> Pixels:
+    """[H, H, C] -> [side, side, 3]: by repeating pixels, and by averaging what is too large."""
+    picture = opaque(enlarge(image[None], side)[0])
+    if picture.width != side:
+        picture = picture.resize((side, side), Image.Resampling.BOX)
+    return np.asarray(picture, np.uint8)

@@ -1,0 +1,113 @@
+"""python -m metrics compare: several runs in one table and on one sheet."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from metrics.names import parse
+from metrics.options import detector_option
+from progan.door import PATH, Door, device_option
+from progan.errors import UserError
+from progan.runtime.threads import wait_politely
+
+if TYPE_CHECKING:
+    from metrics.run_record import RunRecord
+
+MARKDOWN_FILE, HTML_FILE, SHEET_FILE = "compare.md", "compare.html", "samples.png"
+MOST_SEEDS = 64
+
+
+@click.command(cls=Door)
+@click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
+@click.option("--outdir", type=PATH, required=True, metavar="DIR",
+              help=f"Where {MARKDOWN_FILE}, {HTML_FILE} and {SHEET_FILE} go.")
+@click.option("--snapshot", type=click.Choice(("newest", "best")), default="newest",
+              show_default=True, help="Which network of each run: best is the one that train.py "
+              "--best has kept.")
+@click.option("--seeds", default="0-7", show_default=True, help="Seeds of the samples.")
+@click.option("--sort", default="", metavar="METRIC", help="The column, or the metric, by which "
+              "the best run comes first; the order of RUN... if not given.")
+@click.option("--metrics", "wishes", default="", metavar="LIST", help="Measure these first where "
+              "a run lacks them, as train.py --metrics does: swd16k,ms-ssim.")
+@click.option("--data", type=PATH, metavar="DIR", help="Real images for --metrics.")
+@detector_option
+@device_option
+def compare(
+    runs: tuple[Path, ...], outdir: Path, snapshot: str, seeds: str, sort: str, wishes: str,
+    data: Path | None, detector: Path | None, device: str
+) -> None:
+    """Set runs side by side: settings, metrics, losses, speed, and the samples of equal seeds.
+
+    What was measured while training (metric-*.jsonl, stats.jsonl) is read, not measured again. A
+    run that cannot be read is named, and the others are compared all the same.
+
+    \b
+    python -m metrics compare runs/* --outdir out --sort swd
+    python -m metrics compare A B --outdir out --metrics swd,ms-ssim --data datasets/mine
+    """
+    wanted = parse(wishes)
+    if wanted and data is None:
+        raise UserError("--metrics: measure against what? Name the real images with --data.")
+    wait_politely()
+    from metrics import comparison, comparison_page, comparison_sheet
+    from progan.images import save_png
+    from progan.runtime.files import make_folder, write_atomically
+    from progan.sampling.latents import parse_seeds
+
+    numbers = parse_seeds(seeds)
+    if len(numbers) > MOST_SEEDS:
+        raise UserError(f"--seeds {seeds} are {len(numbers)} pictures of each run. Name "
+                        f"{MOST_SEEDS} at most.")
+    make_folder(outdir)
+    records, failed = _records(runs, _reader(snapshot, device, wanted, data, detector))
+    if not records:
+        raise UserError("There is no run to compare. " + _reasons(failed))
+    found = comparison.compare(records, sort)
+    pictures = {name: comparison_sheet.samples(record, numbers)
+                for name, record in zip(comparison.names(records), records, strict=True)}
+    rows = [(line.name, pictures[line.name]) for line in found.lines]
+    table = comparison_page.markdown(found, SHEET_FILE)
+    save_png(outdir / SHEET_FILE, comparison_sheet.sheet_of(rows, numbers))
+    write_atomically(outdir / MARKDOWN_FILE, table)
+    write_atomically(outdir / HTML_FILE, comparison_page.html(found, pictures, numbers))
+    click.echo(table.partition("\n\n")[0])
+    click.echo("\n".join(str(outdir / name) for name in (MARKDOWN_FILE, HTML_FILE, SHEET_FILE)))
+    if failed:
+        raise UserError(_reasons(failed))
+
+
+def _reader(snapshot: str, device: str, wanted: Mapping[str, tuple[str, int | None]],
+            data: Path | None, detector: Path | None) -> Callable[[Path], "RunRecord"]:
+    """The function run -> what is known of it, with what is missing measured."""
+    from metrics.missing import completed
+    from metrics.request import setup_for
+    from metrics.run_record import read_record
+    from progan.runtime.devices import choose, set_precision
+
+    target = choose(device)
+    set_precision("fp32")
+    setup = setup_for([name for name, _ in wanted.values()], detector, 0, target)
+
+    def read(run: Path) -> "RunRecord":
+        record = read_record(run, best=snapshot == "best", device=target)
+        return record if data is None else completed(record, wanted, data, setup)
+
+    return read
+
+
+def _records(runs: tuple[Path, ...], read: Callable[[Path], "RunRecord"]
+             ) -> tuple[list["RunRecord"], dict[Path, str]]:
+    """What is known of the runs, and why nothing is known of the others."""
+    records, failed = [], {}
+    for run in dict.fromkeys(runs):
+        try:
+            records.append(read(run))
+        except UserError as error:
+            failed[run] = str(error)
+    return records, failed
+
+
+def _reasons(failed: Mapping[Path, str]) -> str:
+    return "\n".join(f"{run} is left out: {reason}" for run, reason in failed.items())

@@ -1,0 +1,146 @@
+"""Several runs in one table: which columns there are, in which order the rows, and who is best."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from metrics.names import GOALS, LOWER_IS_BETTER
+from metrics.run_record import RunRecord
+from progan.errors import UserError
+
+REALS = "reals"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One number.
+
+    Attributes:
+        text: For people; '' if it is not known.
+        rank: Less is better, or just less where nothing is better; None if it is not known.
+        best: No other run is better.
+    """
+
+    text: str = ""
+    rank: float | None = None
+    best: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A run in words and numbers."""
+
+    name: str
+    preset: str
+    seed: int
+    kimg: float
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The whole table.
+
+    Attributes:
+        columns: Headings of the cells.
+        sorted_by: One of them, or '': as given.
+        reals: The cells of the reals, of the first run that knows them.
+        datasets: What the runs were trained on.
+    """
+
+    columns: tuple[str, ...]
+    sorted_by: str
+    lines: tuple[Line, ...]
+    reals: tuple[Cell, ...]
+    datasets: tuple[str, ...]
+
+
+def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
+    """Set the runs side by side.
+
+    Args:
+        sort: The column, or the metric, by which the best one comes first; '': as given.
+
+    Raises:
+        UserError: There is no such column.
+    """
+    columns = _columns(records)
+    reals = {column: value for record in reversed(records)
+             for column, value in record.reals.items()}
+    ranks = [[rank(column, record.values.get(column), record.reals.get(column))
+              for column in columns] for record in records]
+    bests = [_best(column, each)
+             for column, each in zip(columns, zip(*ranks, strict=True), strict=True)]
+    lines = [Line(name, record.run.preset, record.run.seed, record.kimg, tuple(
+        Cell(_words(record.values.get(column)), place, place is not None and place == best)
+        for column, place, best in zip(columns, row, bests, strict=True)))
+        for name, record, row in zip(names(records), records, ranks, strict=True)]
+    by = chosen(sort, columns) if sort else ""
+    if by:
+        place = columns.index(by)
+        lines.sort(key=lambda line: _last_if_unknown(line.cells[place].rank))
+    return Comparison(columns, by, tuple(lines),
+                      tuple(Cell(_words(reals.get(column))) for column in columns),
+                      tuple(dict.fromkeys(record.run.data.data for record in records)))
+
+
+def rank(column: str, value: float | None, real: float | None) -> float | None:
+    """Order the values of a column: the best is the least; None if it is not known."""
+    if value is None or not math.isfinite(value):
+        return None
+    best = goal(column)
+    if best == REALS:
+        return None if real is None else abs(value - real)
+    return -value if best == "most" else value
+
+
+def goal(column: str) -> str:
+    """'least', 'most' or 'reals', the value that is best; '' where nothing is."""
+    return GOALS.get(_known(column), "")
+
+
+def chosen(sort: str, columns: Sequence[str]) -> str:
+    """The column that a person means, by its heading, without its count, or by the metric."""
+    wish = sort.casefold()
+    wishes = (wish, LOWER_IS_BETTER.get(wish, wish).casefold())
+    for each in wishes:
+        for column in columns:
+            if each in (column.casefold(), column.partition(" ")[0].casefold()):
+                return column
+    raise UserError(f"--sort {sort}: there is no such column. Choose one of "
+                    f"{', '.join(columns) or 'none: nothing is known of these runs'}.")
+
+
+def names(records: Sequence[RunRecord]) -> list[str]:
+    """The names of the directories, or their paths where two have one name."""
+    short = [record.directory.resolve().name for record in records]
+    return [name if short.count(name) == 1 else str(record.path)
+            for name, record in zip(short, records, strict=True)]
+
+
+def _columns(records: Sequence[RunRecord]) -> tuple[str, ...]:
+    """Metrics first, in the order of GOALS, then what the training says of itself."""
+    found = dict.fromkeys(column for record in records for column in record.values)
+    order = [*GOALS, ""]
+    return tuple(sorted(found, key=lambda column: (
+        "/" in column, order.index(_known(column)) if "/" not in column else 0)))
+
+
+def _known(column: str) -> str:
+    """The key of GOALS that a column goes by, or ''."""
+    name = column.partition(" ")[0].partition("_")[0]
+    return name if name in GOALS else ""
+
+
+def _best(column: str, ranks: Sequence[float | None]) -> float | None:
+    """The best rank of several; None where nothing is better, or there is nobody to be better."""
+    known = [each for each in ranks if each is not None]
+    return min(known) if goal(column) and len(known) > 1 else None
+
+
+def _words(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _last_if_unknown(place: float | None) -> float:
+    return math.inf if place is None else place

@@ -1,0 +1,164 @@
+"""What the directory of a run says of one of its networks."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from metrics.evaluation import BASELINE
+from metrics.names import parse
+from progan.config import Run
+from progan.errors import UserError
+from progan.run_directory import BEST_PREFIX, METRIC_PREFIX, STATISTICS_FILE, load_config
+from progan.sampling.network_file import SUFFIX, Snapshot, find_networks, load_network
+
+STATISTICS = re.compile(r"loss/(critic|generator)|.*accuracy.*|progress/hours"
+                        r"|speed/images-per-second")
+
+Values = Mapping[str, float]  # by column
+Metric = tuple[str, int | None]  # key of METRICS, and how many images were asked for
+
+
+class Finding(NamedTuple):
+    """Values of images and of reals; either may be missing."""
+
+    metric: Metric
+    values: Values
+    reals: Values
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecord:
+    """One network of a run and all that is known of it.
+
+    Attributes:
+        path: The network file.
+        measured: The metrics that are among the values.
+        values: What was measured of it, and what the training said of itself when it was saved.
+        reals: What was measured of reals at the same time.
+    """
+
+    path: Path
+    run: Run
+    snapshot: Snapshot
+    measured: frozenset[Metric] = frozenset()
+    values: Values = field(default_factory=dict)
+    reals: Values = field(default_factory=dict)
+
+    @property
+    def directory(self) -> Path:
+        return self.path.parent
+
+    @property
+    def kimg(self) -> float:
+        return self.snapshot.images_seen / 1000
+
+
+def read_record(path: Path, *, best: bool, device: torch.device) -> RunRecord:
+    """Read a network with its run; raises UserError if either is missing or damaged.
+
+    Args:
+        path: The directory of a run, or one of its networks.
+        best: Of a directory take what --best has kept, not the newest.
+    """
+    network = _best(path) if best and path.is_dir() else find_networks(path)[-1]
+    run, snapshot = load_config(network.parent), load_network(network, device)
+    record = RunRecord(path=network, run=run, snapshot=snapshot,
+                       values=statistics(network.parent, snapshot.images_seen))
+    return with_findings(record, findings(network, snapshot.images_seen))
+
+
+def with_findings(record: RunRecord, found: Iterable[Finding]) -> RunRecord:
+    """The record with what was found besides; of two values of one column the last counts."""
+    values, reals, measured = dict(record.values), dict(record.reals), set(record.measured)
+    for finding in found:
+        values |= _labelled(finding.values, finding.metric)
+        reals |= _labelled(finding.reals, finding.metric)
+        measured |= {finding.metric} if finding.values else set()
+    return replace(record, values=values, reals=reals, measured=frozenset(measured))
+
+
+def statistics(directory: Path, images_seen: int) -> Values:
+    """What the last line of stats.jsonl says up to a number of images."""
+    lines = [line for line in _lines(directory / STATISTICS_FILE)
+             if line.get("images_seen", math.inf) <= images_seen]
+    return {name: value for name, value in (lines[-1] if lines else {}).items()
+            if STATISTICS.fullmatch(name)}
+
+
+def findings(network: Path, images_seen: int) -> Iterator[Finding]:
+    """All that was measured of a network, in all metric-*.jsonl beside it, oldest first.
+
+    They may be from the training, or from `python -m metrics --json`.
+    """
+    for file in sorted(network.parent.glob(f"{METRIC_PREFIX}*.jsonl")):
+        try:
+            for line in _lines(file):
+                yield from (_reported(line, network) if "metric" in line else
+                            _of_training(line, images_seen, file.stem))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{file} is damaged: it holds lines that are none of a metric. Remove "
+                            "them, or the file.") from error
+
+
+def _of_training(line: dict[str, Any], images_seen: int, stem: str) -> Iterator[Finding]:
+    metric = _metric(stem.removeprefix(METRIC_PREFIX))
+    if metric and line["images_seen"] == images_seen:
+        yield Finding(metric, _numbers(line["values"]), _numbers(line["reals"]))
+
+
+def _reported(line: dict[str, Any], network: Path) -> Iterator[Finding]:
+    """A line of `python -m metrics --json`: of this network, of reals, or of something else."""
+    if "row" not in line:  # neighbours
+        return
+    metric = line["metric"], line["num_images"]
+    means = _numbers({column: value["mean"] for column, value in line["values"].items()})
+    if line["row"] == BASELINE:
+        yield Finding(metric, {}, means)
+    elif network.stem in (line["row"], Path(line["images"]).stem):
+        yield Finding(metric, means, {})
+
+
+def _numbers(values: Mapping[str, Any]) -> Values:
+    return {column: float(value) for column, value in values.items()}
+
+
+def label(column: str, count: int | None) -> str:
+    """'SWDx1e3_avg @16384': numbers of different counts of images are different columns."""
+    return column if count is None else f"{column} @{count}"
+
+
+def _labelled(values: Values, metric: Metric) -> dict[str, float]:
+    return {label(column, metric[1]): value for column, value in values.items()}
+
+
+def _metric(word: str) -> Metric | None:
+    """'swd16k' -> ('swd', 16384); None for a metric of another version."""
+    try:
+        return parse(word).get(word)
+    except UserError:
+        return None
+
+
+def _best(directory: Path) -> Path:
+    kept = sorted(directory.glob(f"{BEST_PREFIX}*{SUFFIX}"), key=lambda file: file.stat().st_mtime)
+    if not kept:
+        raise UserError(f"{directory} holds no {BEST_PREFIX}*{SUFFIX}: it was trained without "
+                        "--best. Compare the newest snapshots.")
+    return kept[-1]
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a file, which need not exist; the last line may have been cut."""
+    for text in path.read_text("utf-8", "replace").splitlines() if path.is_file() else ():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict):
+            yield line

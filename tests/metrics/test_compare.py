@@ -1,0 +1,154 @@
+"""Several runs in one table: the arithmetic of the table."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from metrics.comparison import chosen, compare, names, rank
+from metrics.comparison_page import html, markdown
+from metrics.comparison_sheet import samples, sheet_of
+from metrics.names import GOALS, LOWER_IS_BETTER
+from metrics.run_record import Finding, RunRecord, findings, read_record, statistics
+from progan.errors import UserError
+from progan.run_directory import save_config
+from progan.sampling.network_file import save_network
+from tests.builders import tiny_run, tiny_snapshot
+
+CPU = torch.device("cpu")
+
+
+def record(name: str, values: dict[str, float] | None = None,
+           reals: dict[str, float] | None = None, **settings: object) -> RunRecord:
+    return RunRecord(path=Path("runs") / name / "network-snapshot-001234.safetensors",
+                     run=tiny_run(**settings), snapshot=tiny_snapshot(), values=values or {},
+                     reals=reals or {})
+
+
+def write_lines(path: Path, *lines: object) -> None:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize(("column", "order"), [
+    ("FID", [1, 2, 3]), ("SWDx1e3_avg @16384", [1, 2, 3]), ("modes", [3, 2, 1]),
+    ("MS-SSIM", [2, 1, 3]), ("loss/critic", [1, 2, 3])])
+def test_ranks_put_the_best_first(column, order):
+    assert sorted([1, 2, 3], key=lambda value: rank(column, value, 1.9)) == order
+
+
+def test_what_is_not_known_has_no_rank():
+    assert rank("FID", None, 0) is None
+    assert rank("FID", float("nan"), 0) is None
+    assert rank("MS-SSIM", .3, None) is None
+
+
+def test_every_metric_that_has_a_least_value_has_it_as_its_goal():
+    assert {GOALS[column.partition("_")[0]] for column in LOWER_IS_BETTER.values()} == {"least"}
+
+
+def test_runs_are_sorted_and_the_best_marked():
+    found = compare([record("a", {"FID": 3, "IS": 2}), record("b"),
+                     record("c", {"FID": 1, "IS": 9}), record("d", {"FID": 2})], "fid")
+    assert [line.name for line in found.lines] == ["c", "d", "a", "b"]
+    assert (found.columns, found.sorted_by) == (("FID", "IS"), "FID")
+    assert [[cell.text * cell.best for cell in line.cells] for line in found.lines] == [
+        ["1", "9"], ["", ""], ["", ""], ["", ""]]
+    assert [line.name for line in compare([record("b"), record("a")]).lines] == ["b", "a"]
+
+
+def test_nobody_is_the_best_of_one_or_without_a_goal():
+    found = compare([record("a", {"FID": 3, "loss/critic": 1}), record("b", {"loss/critic": 2})])
+    assert not any(cell.best for line in found.lines for cell in line.cells)
+
+
+def test_ms_ssim_is_judged_by_the_reals_of_each_run():
+    found = compare([record("a", {"MS-SSIM": .3}, {"MS-SSIM": .1}),
+                     record("b", {"MS-SSIM": .5}, {"MS-SSIM": .49})], "ms-ssim")
+    assert [line.name for line in found.lines] == ["b", "a"]
+    assert [cell.text for cell in found.reals] == ["0.1"]
+
+
+def test_runs_of_different_images_are_pointed_out():
+    one, other = record("a", {"FID": 1}, data="/x"), record("b", {"FID": 2}, data="/y")
+    assert "different images, /x, /y" in markdown(compare([one, other]), "s.png")
+    assert "different images" not in markdown(compare([one, one]), "s.png")
+
+
+@pytest.mark.parametrize(("wish", "column"), [
+    ("swd", "SWDx1e3_avg @8"), ("SWDX1E3_16", "SWDx1e3_16 @8"), ("swdx1e3_16 @8", "SWDx1e3_16 @8"),
+    ("loss/critic", "loss/critic")])
+def test_a_column_has_several_names(wish, column):
+    assert chosen(wish, ("SWDx1e3_16 @8", "SWDx1e3_avg @8", "loss/critic")) == column
+
+
+def test_a_column_that_is_not_there_is_named():
+    with pytest.raises(UserError, match="--sort fid: there is no such column. Choose one of IS"):
+        chosen("fid", ("IS",))
+
+
+def test_runs_of_one_name_are_told_apart():
+    one, other, third = record("x/00000-a"), record("y/00000-a"), record("x/00001-a")
+    assert names([one, third]) == ["00000-a", "00001-a"]
+    assert names([one, other]) == [str(one.path), str(other.path)]
+
+
+def test_a_bar_in_a_name_does_not_end_the_cell():
+    table = markdown(compare([record("a|b")]), "s.png")
+    assert r"a\|b" in table
+    assert len({len(line) for line in table.split("\n\n")[0].splitlines()}) == 1
+
+
+def test_names_are_escaped_in_the_page():
+    found = compare([record("<b>&")])
+    page = html(found, {"<b>&": samples(record("x"), [0])}, [0])
+    assert "<b>&" not in page and "&lt;b&gt;&amp;" in page
+
+
+def test_the_statistics_are_those_of_the_snapshot(tmp_path):
+    write_lines(tmp_path / "stats.jsonl", *(
+        {"images_seen": seen, "loss/critic": seen / 1000, "loss/penalty": 1, "progress/hours": 2,
+         "accuracy/real": .5, "speed/images-per-second": 9} for seen in (1000, 2000, 3000)))
+    with (tmp_path / "stats.jsonl").open("a") as file:
+        file.write('{"images_seen": 20')
+    assert statistics(tmp_path, 2500) == {"loss/critic": 2, "progress/hours": 2,
+                                          "accuracy/real": .5, "speed/images-per-second": 9}
+    assert statistics(tmp_path, 500) == {} == statistics(tmp_path / "none", 500)
+
+
+def test_metrics_are_found_in_both_formats(tmp_path):
+    network = tmp_path / "network-snapshot-000002.safetensors"
+    write_lines(tmp_path / "metric-swd16k.jsonl",
+                *({"images_seen": seen, "values": {"SWD": seen}, "reals": {"SWD": 1}}
+                  for seen in (1000, 2000)))
+    write_lines(tmp_path / "metric-later.jsonl", *(
+        {"metric": "fid", "row": row, "images": images, "num_images": 50,
+         "values": {"FID": {"mean": mean, "std": None}}} for row, images, mean in (
+            ("network-snapshot-000001", "run", 1), ("network-snapshot-000002", "run", 2),
+            ("images against reals", "elsewhere.zip", 3),
+            ("images against reals", str(network), 4), ("reals against reals", "run", 5))),
+        {"metric": "neighbours", "values": {}})
+    assert list(findings(network, 2000)) == [
+        Finding(("fid", 50), {"FID": 2}, {}), Finding(("fid", 50), {"FID": 4}, {}),
+        Finding(("fid", 50), {}, {"FID": 5}),
+        Finding(("swd", 16384), {"SWD": 2000}, {"SWD": 1})]
+
+
+@pytest.mark.parametrize("line", [{}, {"images_seen": 2000}, {"metric": "fid", "row": "x"},
+                                  {"images_seen": 2000, "values": 3, "reals": {}}])
+def test_a_damaged_metric_is_named(tmp_path, line):
+    save_config(tmp_path, tiny_run())
+    save_network(tmp_path / "network-snapshot-001234.safetensors", tiny_snapshot())
+    write_lines(tmp_path / "metric-fid.jsonl", line | {"images_seen": 1_234_000} if line else line)
+    with pytest.raises(UserError, match="metric-fid.jsonl is damaged"):
+        read_record(tmp_path, best=False, device=CPU)
+
+
+def test_pictures_of_all_sizes_and_kinds_share_a_sheet():
+    grey = RunRecord(path=Path("g/n"), run=tiny_run(), snapshot=tiny_snapshot(channels=1, level=3))
+    rows = [("rgb", samples(record("x"), [0, 5])), ("grey", samples(grey, [0, 5]))]
+    assert [images.shape for _, images in rows] == [(2, 16, 16, 3), (2, 8, 8, 1)]
+    sheet = sheet_of(rows, [0, 5])
+    assert sheet.shape == (14 + 2 * (14 + 64), 2 * 64, 3)
+    assert (sheet[28:92, :64].reshape(16, 4, 16, 4, 3)[:, 0, :, 0] == rows[0][1][0]).all()
+    assert (sheet[106:170, 64:].reshape(8, 8, 8, 8, 3)[:, 0, :, 0] == rows[1][1][1]).all()

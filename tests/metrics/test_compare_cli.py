@@ -1,0 +1,167 @@
+"""python -m metrics compare from the outside."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from metrics.cli import main
+from progan.cli.train import main as train
+from tests.builders import message, noise_dataset, tiny_options
+
+VOID = {"meta", "img"}
+
+
+class Page(HTMLParser):
+    """Reads a page, and insists that all that is opened is closed again, in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.rows: list[list[str]] = []
+        self.sources: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, ["compare", *map(str, words), "--device", "cpu"])
+
+
+def trained(root: Path, number: int, *words: object) -> Path:
+    result = CliRunner().invoke(train, [
+        "--data", str(root / "data"), "--outdir", str(root / "runs"),
+        *tiny_options(total_kimg=1, snapshot_ticks=1), *map(str, words)])
+    assert result.exit_code == 0, result.output
+    return root / "runs" / f"{number:05d}-data-v2-1gpu"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset and two runs of 4x4: the first one measured itself."""
+    root = tmp_path_factory.mktemp("compare")
+    noise_dataset(root / "data")
+    trained(root, 0, "--metrics", "swd8,ms-ssim8", "--best", "swd")
+    trained(root, 1, "--seed", 5)
+    return root
+
+
+@pytest.fixture
+def runs(place: Path) -> list[Path]:
+    return sorted((place / "runs").iterdir())
+
+
+def table(outdir: Path) -> list[dict[str, str]]:
+    """The rows of compare.md by heading."""
+    lines = (outdir / "compare.md").read_text().split("\n\n")[0].splitlines()
+    heading, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    return [dict(zip(heading, row, strict=True)) for row in rows]
+
+
+def test_two_runs_are_compared(place, runs, tmp_path):
+    out = tmp_path / "new" / "out"
+    result = run(*runs, "--outdir", out, "--seeds", "3-5")
+    assert result.exit_code == 0, result.output
+    first, second, reals = table(out)
+    assert [row["run"] for row in (first, second, reals)] == [*(run.name for run in runs), "reals"]
+    assert [first["seed"], second["seed"], first["kimg"], first["preset"]] == [
+        "0", "5", first["kimg"], "v2-1gpu"]
+    stored = json.loads((runs[0] / "metric-swd8.jsonl").read_text().splitlines()[-1])
+    assert float(first["SWDx1e3_avg @8"]) == pytest.approx(stored["values"]["SWDx1e3_avg"], .001)
+    assert float(reals["SWDx1e3_avg @8"]) == pytest.approx(stored["reals"]["SWDx1e3_avg"], .001)
+    assert second["SWDx1e3_avg @8"] == ""
+    assert float(second["loss/critic"]) and float(second["progress/hours"]) > 0
+    with Image.open(out / "samples.png") as sheet:
+        assert sheet.size == (3 * 64, 14 + 2 * (14 + 64))
+    assert result.stdout.splitlines()[-3:] == [
+        str(out / name) for name in ("compare.md", "compare.html", "samples.png")]
+
+
+def test_the_page_is_whole_and_needs_nothing_else(runs, tmp_path):
+    run(*runs, "--outdir", tmp_path, "--seeds", "0-3")
+    text = (tmp_path / "compare.html").read_text()
+    page = Page(text)
+    assert not re.search(r"https?:|//\w|@import|url\(", re.sub(r'"data:[^"]*"', "", text))
+    assert len(page.sources) == 8
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert [row[0] for row in page.rows] == ["run", runs[0].name, runs[1].name, "reals"]
+    assert [row.replace("**", "") for row in table(tmp_path)[0].values()] == page.rows[1]
+
+
+def test_what_is_missing_is_measured_and_the_best_comes_first(place, runs, tmp_path):
+    result = run(*runs, "--outdir", tmp_path, "--metrics", "swd8", "--data", place / "data",
+                 "--sort", "swd")
+    assert result.exit_code == 0, result.output
+    found = [row["SWDx1e3_avg @8"] for row in table(tmp_path)]
+    assert all(found)
+    values = [float(text.strip("*")) for text in found[:2]]
+    assert values == sorted(values)
+    assert found[0].startswith("**") and not found[1].startswith("**")
+    page = (tmp_path / "compare.html").read_text()
+    assert 'aria-sort="ascending"><button>SWDx1e3_avg @8' in page
+    assert page.count('class="best"') >= 1
+    best = run(*runs[::-1], "--outdir", tmp_path, "--metrics", "swd8", "--data", place / "data",
+               "--sort", "SWDx1e3_avg")
+    assert best.stdout.splitlines()[2:4] == result.stdout.splitlines()[2:4]
+
+
+def test_a_run_that_is_broken_is_named_and_the_others_go_on(place, runs, tmp_path):
+    (tmp_path / "empty").mkdir()
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "network-snapshot-000001.safetensors").write_text("words")
+    (broken / "config.json").write_text((runs[0] / "config.json").read_text())
+    result = run(runs[0], tmp_path / "empty", broken, tmp_path / "none", "--outdir", tmp_path / "o")
+    assert result.exit_code == 1
+    assert [row["run"] for row in table(tmp_path / "o")] == [runs[0].name, "reals"]
+    said = " ".join(result.stderr.split())
+    assert f"{tmp_path / 'empty'} is left out: " in said
+    assert f"{broken} is left out: " in said and "is not a network file of progan" in said
+    assert f"{tmp_path / 'none'} is left out: There is no" in said
+
+
+def test_the_best_networks_are_compared(runs, tmp_path):
+    result = run(*runs, "--outdir", tmp_path, "--snapshot", "best")
+    assert result.exit_code == 1
+    assert "00001" in result.stderr and "it was trained without --best" in result.stderr
+    (best, _) = table(tmp_path)
+    lines = [json.loads(line) for line in (runs[0] / "metric-swd8.jsonl").read_text().splitlines()]
+    least = min(line["values"]["SWDx1e3_avg"] for line in lines)
+    assert float(best["SWDx1e3_avg @8"]) == pytest.approx(least, .001)
+
+
+def test_what_cannot_be_done_is_refused(place, runs, tmp_path):
+    out = ("--outdir", tmp_path / "out")
+    assert "Name the real images with --data" in message(run(*runs, *out, "--metrics", "swd"))
+    assert "there is no metric 'speed'" in message(run(*runs, *out, "--metrics", "speed"))
+    assert "is not a list of seeds" in message(run(*runs, *out, "--seeds", "x"))
+    assert "Name 64 at most" in message(run(*runs, *out, "--seeds", "0-64"))
+    assert "--sort fid: there is no such column. Choose one of SWDx1e3" in message(
+        run(*runs, *out, "--sort", "fid"))
+    assert "There is no run to compare." in message(run(place / "data", *out))
+    assert "Missing argument" in message(run(*out))
+    noise_dataset(tmp_path / "small", resolution=8)
+    said = message(run(*runs, *out, "--metrics", "ms-ssim", "--data", tmp_path / "small"))
+    assert "16x16x3" in said and "8x8x3" in said
+    assert not list((tmp_path / "out").glob("*"))
