@@ -1,8 +1,7 @@
 """Write a dataset from a source of images: in order, and where it was interrupted, again."""
 
-import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from progan.data.holdout import holdout_rows, holdout_size
 from progan.data.journal import Journal, OtherJob, job_of
 from progan.data.journal import read as read_journal
 from progan.data.journal import remove as remove_journal
-from progan.data.journal import write as write_journal
+from progan.data.keeping import Keeper
 from progan.data.pool import in_order, worker_pool
 from progan.data.pyramid import pyramid
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage
@@ -34,11 +33,11 @@ from progan.data.unreadable import require_readable
 from progan.errors import UserError
 from progan.runtime.files import clear, growing_directory, require_free_space, write_atomically
 
-_CHUNK_BYTES = 8 * 2**20  # of images that one worker holds at a time
+_CHUNK_BYTES = 4 * 2**20  # of images that one worker holds at a time: one of 1024x1024
 _CHUNK_ROWS = 64
 _WEBP_HEADER_BYTES = 1 << 12
 COMPRESSED_FROM = 8  # level: all below together are an eighth of the first one
-JOURNAL_SECONDS = 5.0  # of work, at most, are lost where a machine stops
+JOURNAL_SECONDS = 1.0  # of work, at most, are lost where a machine stops
 
 
 def write_dataset(
@@ -95,8 +94,9 @@ def _write_images(
     on_error: OnError, compressed: set[int],
 ) -> Journal:
     """Write all images that the journal lacks, and return the journal of all."""
-    kept, written = journal, time.monotonic()
-    with (closing(_chunks(source, workers, journal.asked, compressed)) as chunks,
+    kept = journal
+    with (closing(Keeper(arrays, directory, JOURNAL_SECONDS)) as keeper,
+          closing(_chunks(source, workers, journal.asked, compressed)) as chunks,
           tqdm(total=source.count, initial=journal.asked, unit="img", desc=directory.name[1:-8],
                disable=None) as progress):
         try:
@@ -107,26 +107,14 @@ def _write_images(
                     continue  # nothing will come of it, but all that are unreadable are named
                 arrays.append(chunk)
                 kept = journal
-                if time.monotonic() > written + JOURNAL_SECONDS:
-                    _keep(arrays, directory, kept)
-                    written = time.monotonic()
+                keeper.offer(kept)
         except BaseException:
-            _keep(arrays, directory, kept)
+            keeper.keep(kept)
             raise
     if journal.skipped and on_error == "stop":
         clear(directory)
         require_readable(source.description, journal.asked, [item for _, item in journal.skipped])
     return journal
-
-
-def _keep(arrays: DatasetArrays, directory: Path, journal: Journal) -> None:
-    """Write down what can be continued; on a full disk, the last time counts."""
-    if not journal.asked:
-        clear(directory)
-        return
-    with suppress(OSError):
-        arrays.flush()
-        write_journal(directory, journal)
 
 
 def _finished(
@@ -249,9 +237,14 @@ class _Job:
 
 def _levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:
     """All levels of the samples, {level: [n,r,r,C]}."""
-    images = np.stack([item.image for item in samples])
+    images = _stacked([item.image for item in samples])
     if not samples[0].smaller:
         return pyramid(images)
-    smaller = {level: np.stack([item.smaller[level] for item in samples])
+    smaller = {level: _stacked([item.smaller[level] for item in samples])
                for level in samples[0].smaller}
     return {level_of(images.shape[1]): images, **smaller}
+
+
+def _stacked(images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+    """np.stack(), without a copy of a single image."""
+    return images[0][None] if len(images) == 1 else np.stack(images)
