@@ -26,7 +26,8 @@ class Chunk:
     levels: Mapping[int, npt.NDArray[np.uint8]]  # {level: [n,r,r,C]}, empty if n is 0
     webp: Mapping[int, Sequence[bytes]]  # the same of compressed levels, n files each
     landmarks: npt.NDArray[np.float32]  # [n,5,2], or [0,5,2] without landmarks
-    skipped: tuple[tuple[int, Skipped], ...]
+    skipped: tuple[tuple[int, Skipped], ...]  # by their numbers
+    doubtful: tuple[Skipped, ...] = ()  # those that are there and had better not be
 
 
 class DatasetArrays:

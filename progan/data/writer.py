@@ -44,6 +44,7 @@ def write_dataset(
     source: ImageSource, dest: Path, *, options: Mapping[str, Any] | None = None,
     workers: int = 1, on_error: OnError = "stop", holdout: float = 0.0, seed: int = 0,
     compress: bool = False, max_shard_bytes: int = MAX_SHARD_BYTES,
+    say_doubtful: Callable[[Sequence[Skipped]], None] = lambda doubtful: None,
 ) -> DatasetInfo:
     """Write the images of `source` to the new folder `dest` and return what was written.
 
@@ -52,11 +53,13 @@ def write_dataset(
     Args:
         options: What the user asked for, kept in `dataset.json`.
         workers: Threads or processes that read images.
-        on_error: 'stop' after all images if some are unreadable, or 'skip' and list them.
+        on_error: 'stop' after all images if some are unreadable, or 'skip' and list them, and
+            the doubtful ones too.
         holdout: Fraction of the images written that training leaves out, in [0, 1).
         seed: Draws which ones.
         compress: Store the levels above 128x128 as lossless WebP.
         max_shard_bytes: No array file of a level becomes larger than this.
+        say_doubtful: Receives the images that are written though they are doubtful, if any are.
 
     Raises:
         UserError: No room, `dest` exists, images are unreadable, none would be left to train on,
@@ -72,11 +75,14 @@ def write_dataset(
                 _require_room(dest, plan, journal)
                 journal = _write_images(
                     source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes))
-                return _finished(source, arrays, directory, plan, journal, holdout, seed)
+                info = _finished(source, arrays, directory, plan, journal, holdout, seed)
     except OtherJob as error:
         raise UserError(f"There is an unfinished dataset in {error}, which was to become another "
                         f"one than {dest} is now. Repeat the command that began it, or remove "
                         "it.") from error
+    if journal.doubtful:
+        say_doubtful(journal.doubtful)
+    return info
 
 
 def _begun(directory: Path, plan: DatasetInfo, job: str) -> tuple[DatasetArrays, Journal]:
@@ -94,14 +100,14 @@ def _write_images(
     on_error: OnError, compressed: set[int],
 ) -> Journal:
     """Write all images that the journal lacks, and return the journal of all."""
-    kept = journal
+    kept, job = journal, _Job(source.read, compressed, on_error == "skip")
     with (closing(Keeper(arrays, directory, JOURNAL_SECONDS)) as keeper,
-          closing(_chunks(source, workers, journal.asked, compressed)) as chunks,
+          closing(_chunks(source, workers, journal.asked, job)) as chunks,
           tqdm(total=source.count, initial=journal.asked, unit="img", desc=directory.name[1:-8],
                disable=None) as progress):
         try:
             for chunk in chunks:
-                journal = journal.after(chunk.num_asked, chunk.skipped)
+                journal = journal.after(chunk.num_asked, chunk.skipped, chunk.doubtful)
                 progress.update(chunk.num_asked)
                 if journal.skipped and on_error == "stop":
                     continue  # nothing will come of it, but all that are unreadable are named
@@ -125,7 +131,7 @@ def _finished(
     skipped = tuple(item for _, item in journal.skipped)
     if not journal.written:
         clear(directory)
-        raise UserError(f"None of the {plan.count} images could be read; the first one: "
+        raise UserError(f"None of the {plan.count} images can be used; the first one: "
                         f"{skipped[0].path}: {skipped[0].reason}.")
     written = np.delete(np.arange(source.count), [number for number, _ in journal.skipped])
     try:
@@ -192,14 +198,14 @@ def _held_out(
 
 
 def _chunks(
-    source: ImageSource, workers: int, first: int, compressed: set[int]
+    source: ImageSource, workers: int, first: int, job: "_Job"
 ) -> Generator[Chunk]:
     """Yield the images from number `first` on in order, read by the workers some chunks ahead."""
     rows = _chunk_rows(source, workers)
     ranges = [range(start, min(start + rows, source.count))
               for start in range(first, source.count, rows)]
     with worker_pool(workers, in_processes=source.in_processes) as pool:
-        yield from in_order(pool, _Job(source.read, compressed), ranges, ahead=2 * workers)
+        yield from in_order(pool, job, ranges, ahead=2 * workers)
 
 
 def _chunk_rows(source: ImageSource, workers: int) -> int:
@@ -214,14 +220,20 @@ class _Job:
 
     read: Callable[[int], Sample]
     compressed: set[int]  # levels
+    only_sound: bool  # leave doubtful images out
 
     def __call__(self, rows: range) -> Chunk:
         samples, skipped = [], []
         for row in rows:
             try:
-                samples.append(self.read(row))
+                sample = self.read(row)
             except UnreadableImage as error:
                 skipped.append((row, Skipped(error.path, error.reason)))
+                continue
+            if sample.doubt is not None and self.only_sound:
+                skipped.append((row, sample.doubt))
+            else:
+                samples.append(sample)
         levels = _levels(samples) if samples else {}
         points = [item.landmarks for item in samples if item.landmarks is not None]
         return Chunk(
@@ -232,6 +244,7 @@ class _Job:
                   for level, images in levels.items() if level in self.compressed},
             landmarks=np.array(points, dtype=np.float32).reshape(-1, *LANDMARK_SHAPE),
             skipped=tuple(skipped),
+            doubtful=tuple(item.doubt for item in samples if item.doubt is not None),
         )
 
 

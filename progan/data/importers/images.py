@@ -1,14 +1,23 @@
 """Any folder or zip file of images -> ImageSource."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from progan.config import require_resolution
+from progan.data.format import Skipped
+from progan.data.importers.doubts import CONSTANT, copies, is_constant, oversize
 from progan.data.importers.label_tables import STYLEGAN_FILE
 from progan.data.importers.labelling import labels_of_images
-from progan.data.importers.pixels import Crop, Filter, decoded, pixels
+from progan.data.importers.pixels import (
+    WHITE,
+    Crop,
+    Filter,
+    decoded,
+    pixels,
+    require_colour,
+)
 from progan.data.importers.preflight import (
     Header,
     common_channels,
@@ -31,6 +40,7 @@ class ImageOptions:
     channels: int | None = None
     crop: Crop = "center"
     resize_filter: Filter = "lanczos"
+    alpha_color: str = WHITE  # what transparency is laid on where it has to go
     labels: str = "auto"  # or 'folders', 'none', or a file, .csv or .json
     max_images: int | None = None
     seed: int | None = None
@@ -44,8 +54,9 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
         say: Receives one line for each choice that was made for the user.
 
     Raises:
-        UserError: No images, unreadable ones, several kinds of them, or a wrong resolution.
+        UserError: No images, unreadable ones, several kinds of them, a wrong resolution or colour.
     """
+    require_colour(options.alpha_color, "--alpha-color")
     if options.resolution is not None:
         require_resolution(options.resolution, "--resolution")
     tree, paths, num_others = open_tree(source)
@@ -53,12 +64,14 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
     if num_ignored:
         say(f"{num_ignored} files that are not images are ignored.")
     taken = [paths[row] for row in chosen(len(paths), options.max_images, options.seed)]
-    headers, unreadable = readable_headers(source, tree, taken, options.on_error)
+    headers, unreadable = readable_headers(
+        source, tree, taken, options.on_error, lambda item: oversize(item.width, item.height))
     labels = labels_of_images(
         tree, [header.path for header in headers], paths, options.labels, say)
     resolution = _resolution(headers, options, say)
     reader = _Reader(tree, tuple(header.path for header in headers), resolution,
-                     options.channels or common_channels(headers), options)
+                     options.channels or common_channels(headers), options,
+                     copies((header.path, header.digest) for header in headers))
     return ImageSource(
         description=str(source.resolve()), resolution=resolution, channels=reader.channels,
         count=len(headers), read=reader, labels=labels.labels, label_names=labels.names,
@@ -75,14 +88,17 @@ class _Reader:
     resolution: int
     channels: int
     options: ImageOptions
+    copies: Mapping[str, str]  # path -> which other image it is a copy of, in words
 
     def __call__(self, row: int) -> Sample:
         path = self.paths[row]
         picture = decoded(self.tree.read(path), path)
+        reason = CONSTANT if is_constant(picture) else self.copies.get(path)
         position = chance(path, self.options.seed or 0) if self.options.crop == "random" else None
         return Sample(pixels(
             picture, channels=self.channels, resolution=self.resolution, crop=self.options.crop,
-            resize_filter=self.options.resize_filter, position=position))
+            resize_filter=self.options.resize_filter, position=position,
+            background=self.options.alpha_color), doubt=Skipped(path, reason) if reason else None)
 
 
 def chance(path: str, seed: int) -> float:
