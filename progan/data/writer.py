@@ -35,6 +35,7 @@ from progan.runtime.files import clear, growing_directory, require_free_space, w
 
 _CHUNK_BYTES = 4 * 2**20  # of images that one worker holds at a time: one of 1024x1024
 _CHUNK_ROWS = 64
+_LARGE_BYTES = 31 * 2**20  # below the 32 MiB from which glibc treats every block by itself
 _WEBP_HEADER_BYTES = 1 << 12
 COMPRESSED_FROM = 8  # level: all below together are an eighth of the first one
 JOURNAL_SECONDS = 1.0  # of work, at most, are lost where a machine stops
@@ -204,8 +205,18 @@ def _chunks(
     rows = _chunk_rows(source, workers)
     ranges = [range(start, min(start + rows, source.count))
               for start in range(first, source.count, rows)]
+    _keep_freed_memory()
     with worker_pool(workers, in_processes=source.in_processes) as pool:
         yield from in_order(pool, job, ranges, ahead=2 * workers)
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep freed memory for the next image.
+
+    Getting it back from the system, page by page, takes longer than the arithmetic. Once glibc has
+    freed a large block, it keeps all smaller ones: mallopt(3), the dynamic mmap threshold.
+    """
+    np.empty(_LARGE_BYTES, np.uint8)
 
 
 def _chunk_rows(source: ImageSource, workers: int) -> int:
