@@ -14,6 +14,7 @@ import os
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,8 +54,10 @@ def main(source: Path, resolution: int, workers: int, runs: int, json_file: Path
         def one(number: int) -> None:
             decoded(tree.read(paths[number]), paths[number])
             hashlib.sha256(levels).digest()
-            os.pwrite(file.fileno(), levels, number * levels.size)
+            with one_writes:  # two would wait for the same file, and spin
+                os.pwrite(file.fileno(), levels, number * levels.size)
 
+        one_writes = threading.Lock()
         with (worker_pool(workers, in_processes=False) as pool,
               (folder / "bytes").open("wb") as file):
             list(pool.map(one, range(len(paths))))
