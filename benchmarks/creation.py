@@ -2,22 +2,30 @@
 
     python benchmarks/creation.py --source pictures --json benchmarks/results/creation.json
 
-Decoding reads and decodes every image with as many threads, and nothing else; both take turns.
+Three jobs take turns, with as many threads: `decode` reads and decodes every image and forgets it;
+`least` decodes them too, and hashes and writes as many bytes as all levels have, which no creation
+can do without; `create` is the real thing. Wall time decides; the processors' time beside it is
+what other programs on the machine disturb less.
 """
 
+import hashlib
 import json
+import os
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import click
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.metrics import machine  # noqa: E402
+from progan.config import level_of  # noqa: E402
 from progan.data.importers.images import ImageOptions, import_images  # noqa: E402
 from progan.data.importers.pixels import decoded  # noqa: E402
 from progan.data.importers.tree import open_tree  # noqa: E402
@@ -35,35 +43,62 @@ def main(source: Path, resolution: int, workers: int, runs: int, json_file: Path
     """Time both and print images per second: minimum, median and maximum."""
     tree, paths, _ = open_tree(source)
 
-    def decode() -> None:
+    def decode(folder: Path) -> None:
         with worker_pool(workers, in_processes=False) as pool:
-            list(pool.map(lambda path: decoded(tree.read(path), path), paths))
+            list(pool.map(lambda path: decoded(tree.read(path), path) and None, paths))
 
-    def create() -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            images = import_images(source, ImageOptions(resolution=resolution), lambda text: None)
-            write_dataset(images, Path(folder, "d"), workers=workers)
+    def least(folder: Path) -> None:
+        levels = np.zeros(sum(3 * 4**level for level in range(2, level_of(resolution) + 1)),
+                          np.uint8)
 
-    speeds: dict[str, list[float]] = {"decode": [], "create": []}
+        def one(number: int) -> None:
+            decoded(tree.read(paths[number]), paths[number])
+            hashlib.sha256(levels).digest()
+            with one_writes:  # two would wait for the same file, and spin
+                os.pwrite(file.fileno(), levels, number * levels.size)
+
+        one_writes = threading.Lock()
+        with (worker_pool(workers, in_processes=False) as pool,
+              (folder / "bytes").open("wb") as file):
+            list(pool.map(one, range(len(paths))))
+            os.fsync(file.fileno())
+
+    def create(folder: Path) -> None:
+        images = import_images(source, ImageOptions(resolution=resolution), lambda text: None)
+        write_dataset(images, folder / "d", workers=workers)
+
+    jobs: dict[str, Callable[[Path], None]] = {"decode": decode, "least": least, "create": create}
+    speeds: dict[str, list[float]] = {kind: [] for kind in jobs}
+    processors: dict[str, list[float]] = {kind: [] for kind in jobs}
     for run in range(runs + 1):
-        for kind, function in (("decode", decode), ("create", create)):
-            seconds = timed(function)
+        for kind, function in jobs.items():
+            wall, cpu = timed(function)
             if run:
-                speeds[kind].append(len(paths) / seconds)
+                speeds[kind].append(len(paths) / wall)
+                processors[kind].append(1000 * cpu / len(paths))
     for kind, values in speeds.items():
-        click.echo(f"{kind}: {min(values):.0f} {statistics.median(values):.0f} {max(values):.0f} "
-                   "images/s")
+        click.echo(f"{kind}: {spread(values)} images/s, {spread(processors[kind])} ms of "
+                   "processor time for each")
     if json_file is not None:
         record = {"machine": machine(), "command": " ".join(["python", *sys.argv]),
-                  "images": len(paths), "workers": workers, "images_per_second": speeds}
+                  "images": len(paths), "workers": workers, "images_per_second": speeds,
+                  "processor_ms_per_image": processors}
         json_file.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
-def timed(function: Callable[[], None]) -> float:
-    """Seconds that a call takes."""
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+def spread(values: list[float]) -> str:
+    """Minimum, median and maximum."""
+    return ", ".join(f"{value:.3g}" for value in (
+        min(values), statistics.median(values), max(values)))
+
+
+def timed(function: Callable[[Path], None]) -> tuple[float, float]:
+    """Seconds that a call takes, and those of all processors; its folder is removed after that."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.sync()  # what others have written is not waited for
+        start, used = time.perf_counter(), time.process_time()
+        function(Path(folder))
+        return time.perf_counter() - start, time.process_time() - used
 
 
 if __name__ == "__main__":

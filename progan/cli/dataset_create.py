@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -14,6 +14,7 @@ from progan.door import PATH, Door
 from progan.runtime.files import human_bytes, require_vacant
 
 if TYPE_CHECKING:
+    from progan.data.format import Skipped
     from progan.data.source import ImageSource
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -115,7 +116,8 @@ def write(
     try:
         info = write_dataset(
             source, dest, options=recorded, workers=how.workers, on_error=on_error,
-            holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress)
+            holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress,
+            say_doubtful=_warn)
     except KeyboardInterrupt:
         click.echo(CONTINUES, err=True)
         raise
@@ -125,6 +127,13 @@ def write(
     size = human_bytes(info.num_bytes)
     click.echo(f"{dest}: {info.count:,} images {info.top_size}x{info.channels}"
                f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s).")
+
+
+def _warn(doubtful: "Sequence[Skipped]") -> None:
+    from progan.data.unreadable import listed
+
+    click.echo(f"{len(doubtful)} images are in the dataset though they are suspicious:\n"
+               f"{listed(doubtful)}\nLeave such images out with --on-error skip.", err=True)
 
 
 @click.command("create-from-images", cls=Door)
@@ -141,6 +150,8 @@ def write(
 @click.option("--channels", type=click.Choice(["1", "3", "4"]), callback=lambda _, __, text: (
               int(text) if text else None), help="Convert all images to grey (1), RGB (3) or RGBA "
               "(4); needed only if they differ.")
+@click.option("--alpha-color", metavar="COLOR", default="white", show_default=True,
+              help="What transparency is laid on with --channels 1 or 3: a name or #rrggbb.")
 @click.option("--labels", metavar="auto|folders|none|FILE", default="auto", show_default=True,
               help="Class labels from the names of folders, or from a file: .csv with rows "
               "path,label, or StyleGAN's dataset.json. auto: by a dataset.json in the root, or "
@@ -152,7 +163,8 @@ def create_from_images(
 ) -> None:
     """Make a dataset of a folder or zip file of images.
 
-    They may have any size and kind: see --crop, --resolution and --channels.
+    They may have any size and kind: see --crop, --resolution and --channels. With --on-error skip,
+    images of one colour, and of equal files all but the first, are left out too.
     """
     from progan.data.importers.images import ImageOptions, import_images
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from progan.data.format import HEADER_BYTES, ArrayFile
 from progan.runtime.files import sha256_of
 
-_BLOCK_BYTES = 1 << 22
+_BLOCK_BYTES = 1 << 22  # read at once
+_BUFFER_BYTES = 1 << 18  # of small rows, collected; larger ones go to the file without a copy
 
 
 def npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
@@ -38,7 +39,7 @@ class RowWriter:
         self.num_rows = num_rows
         self._path = directory / planned.name
         self._digest = hashlib.sha256()
-        self._file = self._path.open("r+b" if num_rows else "wb", buffering=_BLOCK_BYTES)
+        self._file = self._path.open("r+b" if num_rows else "wb", buffering=_BUFFER_BYTES)
         if num_rows:
             self._keep(planned.bytes_of(num_rows))
         else:
@@ -128,9 +129,10 @@ class ShardWriter:
 
     def flush(self) -> None:
         """Wait until the disk has all rows; full files have been waited for already."""
-        for writer in self._writers[self._flushed:]:
+        writers = self._writers[self._flushed:]  # others may begin meanwhile
+        for writer in writers:
             writer.flush()
-        self._flushed = max(len(self._writers) - 1, 0)
+        self._flushed += max(len(writers) - 1, 0)
 
     def close(self) -> None:
         for writer in self._writers:

@@ -1,6 +1,7 @@
 """All array files of a dataset in the making, written side by side."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,8 @@ class Chunk:
     levels: Mapping[int, npt.NDArray[np.uint8]]  # {level: [n,h,w,C]}, empty if n is 0
     webp: Mapping[int, Sequence[bytes]]  # the same of compressed levels, n files each
     landmarks: npt.NDArray[np.float32]  # [n,5,2], or [0,5,2] without landmarks
-    skipped: tuple[tuple[int, Skipped], ...]
+    skipped: tuple[tuple[int, Skipped], ...]  # by their numbers
+    doubtful: tuple[Skipped, ...] = ()  # those that are there and had better not be
 
 
 class DatasetArrays:
@@ -46,13 +48,23 @@ class DatasetArrays:
         self.labels = ShardWriter(directory, others.get(LABELS_FILE, ()))
         self.landmarks = ShardWriter(directory, landmarks, num_rows if landmarks else 0)
         self.holdout = ShardWriter(directory, others.get(HOLDOUT_FILE, ()))
+        self._beside = ThreadPoolExecutor(1)
 
     def append(self, chunk: Chunk) -> None:
-        for level, images in chunk.levels.items():
-            self.levels[level].append(images)
-        for level, files in chunk.webp.items():
-            self.webp[level].append(files)
-        self.landmarks.append(chunk.landmarks)
+        """Write the images of a chunk: the largest level beside the others, three times as much."""
+        largest = max(chunk.levels, default=None)
+        jobs = [] if largest is None else [
+            self._beside.submit(self.levels[largest].append, chunk.levels[largest])]
+        try:
+            for level, images in chunk.levels.items():
+                if level != largest:
+                    self.levels[level].append(images)
+            for level, files in chunk.webp.items():
+                self.webp[level].append(files)
+            self.landmarks.append(chunk.landmarks)
+        finally:
+            for job in jobs:
+                job.result()
 
     def flush(self) -> None:
         """Wait until the disk has all rows."""
@@ -76,6 +88,7 @@ class DatasetArrays:
         return dict(sorted(checksums.items()))
 
     def close(self) -> None:
+        self._beside.shutdown()
         for writer in self._all():
             writer.close()
 

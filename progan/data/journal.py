@@ -20,21 +20,27 @@ class Journal:
     Attributes:
         job: Names what is being made; another job must not be continued.
         asked: Images that have been read, or tried to be.
-        skipped: Those of them that could not be, by number and as they are listed.
+        skipped: Those of them that are left out, by number and as they are listed.
+        doubtful: Those that are written and had better be left out.
     """
 
     job: str
     asked: int = 0
     skipped: tuple[tuple[int, Skipped], ...] = ()
+    doubtful: tuple[Skipped, ...] = ()
 
     @property
     def written(self) -> int:
         """Rows that the array files have."""
         return self.asked - len(self.skipped)
 
-    def after(self, asked: int, skipped: tuple[tuple[int, Skipped], ...]) -> "Journal":
+    def after(
+        self, asked: int, skipped: tuple[tuple[int, Skipped], ...],
+        doubtful: tuple[Skipped, ...] = (),
+    ) -> "Journal":
         """The journal after more images."""
-        return Journal(self.job, self.asked + asked, self.skipped + skipped)
+        return Journal(self.job, self.asked + asked, self.skipped + skipped,
+                       self.doubtful + doubtful)
 
 
 def job_of(plan: DatasetInfo, details: Mapping[str, Any]) -> str:
@@ -53,7 +59,8 @@ def read(directory: Path, job: str) -> Journal:
     try:
         found = json.loads(path.read_text("utf-8"))
         journal = Journal(found["job"], int(found["asked"]), tuple(
-            (int(number), Skipped(name, reason)) for number, name, reason in found["skipped"]))
+            (int(number), Skipped(name, reason)) for number, name, reason in found["skipped"]),
+            tuple(Skipped(name, reason) for name, reason in found["doubtful"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Journal(job)
     if journal.job != job:
@@ -69,7 +76,8 @@ def write(directory: Path, journal: Journal) -> None:
     """Keep the journal, once the rows that it counts are on disk."""
     write_atomically(directory / JOURNAL_FILE, json.dumps({
         "job": journal.job, "asked": journal.asked,
-        "skipped": [[number, item.path, item.reason] for number, item in journal.skipped]}))
+        "skipped": [[number, item.path, item.reason] for number, item in journal.skipped],
+        "doubtful": [[item.path, item.reason] for item in journal.doubtful]}))
 
 
 def remove(directory: Path) -> None:

@@ -24,11 +24,13 @@ class Sample:
         smaller: All lower levels, {level: uint8 [h,w,C]}, where they are known
             better than from the rounded pixels of `image`; all samples of a source have them,
             or none.
+        doubt: The image can be read and had better be left out; `--on-error skip` does so.
     """
 
     image: npt.NDArray[np.uint8]
     landmarks: npt.NDArray[np.float32] | None = None
     smaller: Mapping[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    doubt: Skipped | None = None
 
 
 class UnreadableImage(UserError):

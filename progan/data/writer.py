@@ -1,8 +1,7 @@
 """Write a dataset from a source of images: in order, and where it was interrupted, again."""
 
-import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from progan.data.holdout import holdout_rows, holdout_size
 from progan.data.journal import Journal, OtherJob, job_of
 from progan.data.journal import read as read_journal
 from progan.data.journal import remove as remove_journal
-from progan.data.journal import write as write_journal
+from progan.data.keeping import Keeper
 from progan.data.pool import in_order, worker_pool
 from progan.data.pyramid import pyramid
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage
@@ -34,17 +33,19 @@ from progan.data.unreadable import require_readable
 from progan.errors import UserError
 from progan.runtime.files import clear, growing_directory, require_free_space, write_atomically
 
-_CHUNK_BYTES = 8 * 2**20  # of images that one worker holds at a time
+_CHUNK_BYTES = 4 * 2**20  # of images that one worker holds at a time: one of 1024x1024
 _CHUNK_ROWS = 64
+_LARGE_BYTES = 31 * 2**20  # below the 32 MiB from which glibc treats every block by itself
 _WEBP_HEADER_BYTES = 1 << 12
 COMPRESSED_FROM = 8  # level: all below together are an eighth of the first one
-JOURNAL_SECONDS = 5.0  # of work, at most, are lost where a machine stops
+JOURNAL_SECONDS = 1.0  # of work, at most, are lost where a machine stops
 
 
 def write_dataset(
     source: ImageSource, dest: Path, *, options: Mapping[str, Any] | None = None,
     workers: int = 1, on_error: OnError = "stop", holdout: float = 0.0, seed: int = 0,
     compress: bool = False, max_shard_bytes: int = MAX_SHARD_BYTES,
+    say_doubtful: Callable[[Sequence[Skipped]], None] = lambda doubtful: None,
 ) -> DatasetInfo:
     """Write the images of `source` to the new folder `dest` and return what was written.
 
@@ -53,11 +54,13 @@ def write_dataset(
     Args:
         options: What the user asked for, kept in `dataset.json`.
         workers: Threads or processes that read images.
-        on_error: 'stop' after all images if some are unreadable, or 'skip' and list them.
+        on_error: 'stop' after all images if some are unreadable, or 'skip' and list them, and
+            the doubtful ones too.
         holdout: Fraction of the images written that training leaves out, in [0, 1).
         seed: Draws which ones.
         compress: Store the levels above 128x128 as lossless WebP.
         max_shard_bytes: No array file of a level becomes larger than this.
+        say_doubtful: Receives the images that are written though they are doubtful, if any are.
 
     Raises:
         UserError: No room, `dest` exists, images are unreadable, none would be left to train on,
@@ -73,11 +76,14 @@ def write_dataset(
                 _require_room(dest, plan, journal)
                 journal = _write_images(
                     source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes))
-                return _finished(source, arrays, directory, plan, journal, holdout, seed)
+                info = _finished(source, arrays, directory, plan, journal, holdout, seed)
     except OtherJob as error:
         raise UserError(f"There is an unfinished dataset in {error}, which was to become another "
                         f"one than {dest} is now. Repeat the command that began it, or remove "
                         "it.") from error
+    if journal.doubtful:
+        say_doubtful(journal.doubtful)
+    return info
 
 
 def _begun(directory: Path, plan: DatasetInfo, job: str) -> tuple[DatasetArrays, Journal]:
@@ -95,38 +101,27 @@ def _write_images(
     on_error: OnError, compressed: set[int],
 ) -> Journal:
     """Write all images that the journal lacks, and return the journal of all."""
-    kept, written = journal, time.monotonic()
-    with (closing(_chunks(source, workers, journal.asked, compressed)) as chunks,
+    kept, job = journal, _Job(source.read, compressed, on_error == "skip")
+    with (closing(Keeper(arrays, directory, JOURNAL_SECONDS)) as keeper,
+          closing(_chunks(source, workers, journal.asked, job)) as chunks,
           tqdm(total=source.count, initial=journal.asked, unit="img", desc=directory.name[1:-8],
                disable=None) as progress):
         try:
             for chunk in chunks:
-                journal = journal.after(chunk.num_asked, chunk.skipped)
+                journal = journal.after(chunk.num_asked, chunk.skipped, chunk.doubtful)
                 progress.update(chunk.num_asked)
                 if journal.skipped and on_error == "stop":
                     continue  # nothing will come of it, but all that are unreadable are named
                 arrays.append(chunk)
                 kept = journal
-                if time.monotonic() > written + JOURNAL_SECONDS:
-                    _keep(arrays, directory, kept)
-                    written = time.monotonic()
+                keeper.offer(kept)
         except BaseException:
-            _keep(arrays, directory, kept)
+            keeper.keep(kept)
             raise
     if journal.skipped and on_error == "stop":
         clear(directory)
         require_readable(source.description, journal.asked, [item for _, item in journal.skipped])
     return journal
-
-
-def _keep(arrays: DatasetArrays, directory: Path, journal: Journal) -> None:
-    """Write down what can be continued; on a full disk, the last time counts."""
-    if not journal.asked:
-        clear(directory)
-        return
-    with suppress(OSError):
-        arrays.flush()
-        write_journal(directory, journal)
 
 
 def _finished(
@@ -137,7 +132,7 @@ def _finished(
     skipped = tuple(item for _, item in journal.skipped)
     if not journal.written:
         clear(directory)
-        raise UserError(f"None of the {plan.count} images could be read; the first one: "
+        raise UserError(f"None of the {plan.count} images can be used; the first one: "
                         f"{skipped[0].path}: {skipped[0].reason}.")
     written = np.delete(np.arange(source.count), [number for number, _ in journal.skipped])
     try:
@@ -205,14 +200,24 @@ def _held_out(
 
 
 def _chunks(
-    source: ImageSource, workers: int, first: int, compressed: set[int]
+    source: ImageSource, workers: int, first: int, job: "_Job"
 ) -> Generator[Chunk]:
     """Yield the images from number `first` on in order, read by the workers some chunks ahead."""
     rows = _chunk_rows(source, workers)
     ranges = [range(start, min(start + rows, source.count))
               for start in range(first, source.count, rows)]
+    _keep_freed_memory()
     with worker_pool(workers, in_processes=source.in_processes) as pool:
-        yield from in_order(pool, _Job(source.read, compressed), ranges, ahead=2 * workers)
+        yield from in_order(pool, job, ranges, ahead=2 * workers)
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep freed memory for the next image.
+
+    Getting it back from the system, page by page, takes longer than the arithmetic. Once glibc has
+    freed a large block, it keeps all smaller ones: mallopt(3), the dynamic mmap threshold.
+    """
+    np.empty(_LARGE_BYTES, np.uint8)
 
 
 def _chunk_rows(source: ImageSource, workers: int) -> int:
@@ -227,14 +232,20 @@ class _Job:
 
     read: Callable[[int], Sample]
     compressed: set[int]  # levels
+    only_sound: bool  # leave doubtful images out
 
     def __call__(self, rows: range) -> Chunk:
         samples, skipped = [], []
         for row in rows:
             try:
-                samples.append(self.read(row))
+                sample = self.read(row)
             except UnreadableImage as error:
                 skipped.append((row, Skipped(error.path, error.reason)))
+                continue
+            if sample.doubt is not None and self.only_sound:
+                skipped.append((row, sample.doubt))
+            else:
+                samples.append(sample)
         levels = _levels(samples) if samples else {}
         points = [item.landmarks for item in samples if item.landmarks is not None]
         return Chunk(
@@ -245,14 +256,20 @@ class _Job:
                   for level, images in levels.items() if level in self.compressed},
             landmarks=np.array(points, dtype=np.float32).reshape(-1, *LANDMARK_SHAPE),
             skipped=tuple(skipped),
+            doubtful=tuple(item.doubt for item in samples if item.doubt is not None),
         )
 
 
 def _levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:
     """All levels of the samples, {level: [n,h,w,C]}."""
-    images = np.stack([item.image for item in samples])
+    images = _stacked([item.image for item in samples])
     if not samples[0].smaller:
         return pyramid(images)
-    smaller = {level: np.stack([item.smaller[level] for item in samples])
+    smaller = {level: _stacked([item.smaller[level] for item in samples])
                for level in samples[0].smaller}
     return {level_of(min(images.shape[1:3])): images, **smaller}
+
+
+def _stacked(images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+    """np.stack(), without a copy of a single image."""
+    return images[0][None] if len(images) == 1 else np.stack(images)

@@ -84,7 +84,7 @@ def test_whatever_the_shards_and_the_bad_images_the_rest_is_stored_in_order(
     with tempfile.TemporaryDirectory() as folder:
         dest = Path(folder) / "dest"
         if not good:
-            with pytest.raises(UserError, match="None of the .* images could be read"):
+            with pytest.raises(UserError, match="None of the .* images can be used"):
                 write_dataset(source, dest, on_error="skip")
             assert list(Path(folder).iterdir()) == []
             return
@@ -378,3 +378,34 @@ def test_a_seed_chooses_from_everywhere() -> None:
 def test_the_info_returned_is_the_one_on_disk(tmp_path: Path) -> None:
     info = write_dataset(source_of(3), tmp_path / "d")
     assert DatasetInfo.from_json((tmp_path / "d/dataset.json").read_text()) == info
+
+
+@dataclass(frozen=True)
+class Doubting:
+    """Images of which every fifth is doubtful."""
+
+    read: Reader
+
+    def __call__(self, row: int) -> Sample:
+        doubt = Skipped(f"{row}.png", "looks odd") if row % 5 == 0 else None
+        return replace(self.read(row), doubt=doubt)
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_doubtful_images_are_named_or_left_out_however_often_it_is_interrupted(
+    tmp_path: Path, on_error: str
+) -> None:
+    source = replace(source_of(60), read=Doubting(Reader(8, 3)))
+    named: list[list[Skipped]] = []
+    for dest, stops in (("whole", []), ("parts", [13, 40])):
+        how = {"on_error": on_error, "say_doubtful": lambda items: named.append(list(items))}
+        for stop in stops:
+            with pytest.raises(KeyboardInterrupt):
+                write_dataset(failing(source, stop, KeyboardInterrupt), tmp_path / dest, **how)
+        info = write_dataset(source, tmp_path / dest, **how)
+        odd = [Skipped(f"{row}.png", "looks odd") for row in range(0, 60, 5)]
+        assert list(info.skipped) == (odd if on_error == "skip" else [])
+        assert named == ([] if on_error == "skip" else [odd])
+        named.clear()
+        require_consistent(tmp_path / dest, [row for row in range(60) if on_error == "stop" or (
+            row % 5)], 8, 3)

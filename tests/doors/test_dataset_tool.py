@@ -421,9 +421,30 @@ def test_every_problem_is_named_with_what_mends_it(tmp_path: Path) -> None:
                "skip", "--channels", 3, "--labels", "none")
     assert done.exit_code == 0, done.output
     dataset = Dataset.open(tmp_path / "out")
-    assert len(dataset) == 159
+    assert len(dataset) == 157
     assert {Path(item.path).name for item in dataset.info.skipped} == {
-        "cut.png", "empty.png", "text.jpg"}
+        "cut.png", "empty.png", "text.jpg", "copy.png", "plain.png"}
+
+
+def test_suspicious_images_are_written_with_a_warning_or_skipped(folder: Path) -> None:
+    shutil.copy(folder / "cat/2.png", folder / "dog/6a.png")
+    Image.new("RGB", (32, 32), "red").save(folder / "dog/7a.png")
+    command = ("create-from-images", "--source", folder, "--dest")
+    result = run(*command, folder.parent / "all", "--alpha-color", "#102030")
+    assert result.exit_code == 0, result.output
+    assert ("2 images are in the dataset though they are suspicious:\n"
+            "  dog/6a.png: has the content of cat/2.png\n"
+            "  dog/7a.png: all pixels are the same\n"
+            "Leave such images out with --on-error skip.\n") in result.stderr
+    everything = Dataset.open(folder.parent / "all")
+    assert (len(everything), everything.info.skipped) == (14, ())
+    assert everything.info.options["alpha_color"] == "#102030"
+    result = run(*command, folder.parent / "sound", "--on-error", "skip")
+    assert "2 images were left out:\n  dog/6a.png: has" in result.stderr
+    assert "suspicious" not in result.stderr
+    sound = Dataset.open(folder.parent / "sound")
+    np.testing.assert_array_equal(sound.images(5, np.arange(12)), NOISE)
+    assert [item.path for item in sound.info.skipped] == ["dog/6a.png", "dog/7a.png"]
 
 
 def test_a_sound_folder_has_no_problems(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 from PIL import ExifTags, Image
 from tqdm import tqdm
 
 from progan.config import Size
+from progan.data.importers.doubts import CONSTANT, copies, is_constant, oversize
 from progan.data.importers.pixels import decoded, native_channels, opened
 from progan.data.importers.tree import Tree, open_tree
 from progan.data.pool import in_order, worker_pool
@@ -25,8 +25,8 @@ CONVERT = "nothing to do: create-from-images converts it"
 REMEDIES = {
     "unreadable": SKIP,
     "huge": "shrink it first, if you trust it: so many pixels may be an attack",
-    "constant": "remove it: there is nothing to learn from one colour",
-    "duplicate": "remove one of them",
+    "constant": "remove it, or use --on-error skip: there is nothing to learn from one colour",
+    "duplicate": "remove one of them, or leave the later ones out with --on-error skip",
     "size": "choose the --resolution or --size and --crop for the others, or remove it",
     "small": "choose a smaller --resolution or --size, or it is enlarged",
     "kind": "--channels 1, 3 or 4 makes all images alike",
@@ -103,17 +103,15 @@ def examine(tree: Tree, path: str) -> Examined:
     except UnreadableImage as error:
         kind = "huge" if "decompression bomb" in error.reason else "unreadable"
         return Examined(path, digest, (0, 0), 0, (Problem(path, kind, error.reason),))
-    if _is_constant(upright):
-        problems.append(Problem(path, "constant", "all pixels are the same"))
+    if is_constant(upright):
+        problems.append(Problem(path, "constant", CONSTANT))
     return Examined(path, digest, upright.size, channels, tuple(problems))
 
 
 def duplicates(images: Sequence[Examined]) -> Iterator[Problem]:
     """Files with the content of an earlier one."""
-    first: dict[str, str] = {}
-    for item in images:
-        if item.channels and first.setdefault(item.digest, item.path) != item.path:
-            yield Problem(item.path, "duplicate", f"has the content of {first[item.digest]}")
+    found = copies((item.path, item.digest) for item in images if item.channels)
+    yield from (Problem(path, "duplicate", detail) for path, detail in found.items())
 
 
 def exceptions(images: Sequence[Examined]) -> Iterator[Problem]:
@@ -149,8 +147,8 @@ def without_label(paths: Sequence[str]) -> Iterator[Problem]:
 
 def _by_nature(path: str, picture: Image.Image, channels: int) -> Iterator[Problem]:
     """What the header says."""
-    if picture.width * picture.height > (Image.MAX_IMAGE_PIXELS or np.inf):
-        yield Problem(path, "huge", f"{picture.width}x{picture.height} pixels")
+    if detail := oversize(picture.width, picture.height):
+        yield Problem(path, "huge", detail)
     if picture.mode in ("P", "PA"):
         yield Problem(path, "palette", "has a palette of colours")
     if picture.mode == "CMYK":
@@ -161,12 +159,6 @@ def _by_nature(path: str, picture: Image.Image, channels: int) -> Iterator[Probl
         yield Problem(path, "alpha", "has transparency")
     if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         yield Problem(path, "rotated", "lies on its side, says its EXIF header")
-
-
-def _is_constant(picture: Image.Image) -> bool:
-    ranges = picture.getextrema()
-    pairs = ranges if isinstance(ranges[0], tuple) else (ranges,)
-    return all(low == high for low, high in pairs)
 
 
 def _common(values: Sequence[T]) -> T | None:

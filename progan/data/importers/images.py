@@ -1,14 +1,23 @@
 """Any folder or zip file of images -> ImageSource."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from progan.config import Size, level_of, require_resolution
+from progan.data.format import Skipped
+from progan.data.importers.doubts import CONSTANT, copies, is_constant, oversize
 from progan.data.importers.label_tables import STYLEGAN_FILE
 from progan.data.importers.labelling import labels_of_images
-from progan.data.importers.pixels import Crop, Filter, decoded, pixels
+from progan.data.importers.pixels import (
+    WHITE,
+    Crop,
+    Filter,
+    decoded,
+    pixels,
+    require_colour,
+)
 from progan.data.importers.preflight import (
     Header,
     common_channels,
@@ -34,6 +43,7 @@ class ImageOptions:
     channels: int | None = None
     crop: Crop = "center"
     resize_filter: Filter = "lanczos"
+    alpha_color: str = WHITE  # what transparency is laid on where it has to go
     labels: str = "auto"  # or 'folders', 'none', or a file, .csv or .json
     max_images: int | None = None
     seed: int | None = None
@@ -47,20 +57,24 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
         say: Receives one line for each choice that was made for the user.
 
     Raises:
-        UserError: No images, unreadable ones, several kinds of them, or a wrong size.
+        UserError: No images, unreadable ones, several kinds of them, or a wrong size or
+            colour.
     """
+    require_colour(options.alpha_color, "--alpha-color")
     wanted = _wanted(options)
     tree, paths, num_others = open_tree(source)
     num_ignored = num_others - (options.labels == "auto" and tree.has(STYLEGAN_FILE))
     if num_ignored:
         say(f"{num_ignored} files that are not images are ignored.")
     taken = [paths[row] for row in chosen(len(paths), options.max_images, options.seed)]
-    headers, unreadable = readable_headers(source, tree, taken, options.on_error)
+    headers, unreadable = readable_headers(
+        source, tree, taken, options.on_error, lambda item: oversize(item.width, item.height))
     labels = labels_of_images(
         tree, [header.path for header in headers], paths, options.labels, say)
     size = _size(headers, wanted, options, say)
     reader = _Reader(tree, tuple(header.path for header in headers), size,
-                     options.channels or common_channels(headers), options)
+                     options.channels or common_channels(headers), options,
+                     copies((header.path, header.digest) for header in headers))
     return ImageSource(
         description=str(source.resolve()), resolution=1 << level_of(min(size)),
         base=base_of(size), channels=reader.channels, count=len(headers), read=reader,
@@ -78,14 +92,17 @@ class _Reader:
     size: Size
     channels: int
     options: ImageOptions
+    copies: Mapping[str, str]  # path -> which other image it is a copy of, in words
 
     def __call__(self, row: int) -> Sample:
         path = self.paths[row]
         picture = decoded(self.tree.read(path), path)
+        reason = CONSTANT if is_constant(picture) else self.copies.get(path)
         position = chance(path, self.options.seed or 0) if self.options.crop == "random" else None
         return Sample(pixels(
             picture, channels=self.channels, size=self.size, crop=self.options.crop,
-            resize_filter=self.options.resize_filter, position=position))
+            resize_filter=self.options.resize_filter, position=position,
+            background=self.options.alpha_color), doubt=Skipped(path, reason) if reason else None)
 
 
 def chance(path: str, seed: int) -> float:

@@ -7,15 +7,17 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from progan.config import Size
 from progan.data.source import UnreadableImage
+from progan.errors import UserError
 
 Crop = Literal["center", "pad", "stretch", "wide", "random"]
 WIDE = 16, 9  # the band of the crop of that name
 Filter = Literal["lanczos", "box"]
 FILTERS = {"lanczos": Image.Resampling.LANCZOS, "box": Image.Resampling.BOX}
+WHITE = "white"
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # What each of Pillow's modes becomes without being told; P depends on its transparency.
 NATIVE_CHANNELS = {
@@ -72,28 +74,40 @@ def decoded(data: bytes, path: str) -> Image.Image:
 
 def pixels(
     picture: Image.Image, *, channels: int, size: Size, crop: Crop, resize_filter: Filter,
-    position: float | None = None,
+    position: float | None = None, background: str = WHITE,
 ) -> npt.NDArray[np.uint8]:
     """Convert, cut and resize a picture: -> uint8 [H, W, channels] of `size`.
 
     Args:
+        background: What transparency is laid on where it has to go.
         position: Where it is cut out, from 0 at the left or top up to 1; in the middle if
             None.
     """
-    shaped = fitted(converted(picture, channels), size, crop, resize_filter, position)
+    shaped = fitted(converted(picture, channels, background), size, crop, resize_filter, position)
     return np.asarray(shaped, dtype=np.uint8).reshape(*size, channels)
 
 
-def converted(picture: Image.Image, channels: int) -> Image.Image:
-    """Convert to 8-bit grey, RGB or RGBA; transparency that has to go goes onto white."""
+def converted(picture: Image.Image, channels: int, background: str = WHITE) -> Image.Image:
+    """Convert to 8-bit grey, RGB or RGBA; transparency that has to go goes onto `background`."""
     if picture.mode.startswith("I"):
         picture = _eight_bits(picture)
     if "transparency" in picture.info or picture.mode in ("La", "RGBa", "LA", "PA"):
         picture = picture.convert("RGBA")
     if channels < 4 and picture.mode == "RGBA":
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture).convert("RGB")
+        ground = Image.new("RGBA", picture.size, background)
+        picture = Image.alpha_composite(ground, picture).convert("RGB")
     return picture if picture.mode == MODES[channels] else picture.convert(MODES[channels])
+
+
+def require_colour(name: str, what: str) -> None:
+    """Raise UserError unless `name` is a colour for `background`; `what` says whose value it is."""
+    try:
+        opaque = len(ImageColor.getrgb(name)) == len("RGB")
+    except ValueError:
+        opaque = False
+    if not opaque:
+        raise UserError(f"{what} {name!r} is not a colour. Take a name such as black, or "
+                        "#rrggbb in hexadecimal.")
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

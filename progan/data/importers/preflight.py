@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from tqdm import tqdm
@@ -25,6 +26,7 @@ class Header:
     width: int  # px
     height: int
     channels: int
+    digest: str  # SHA-256 of the file in hexadecimal
 
 
 def read_headers(tree: Tree, paths: Sequence[str]) -> tuple[list[Header], list[Skipped]]:
@@ -32,9 +34,10 @@ def read_headers(tree: Tree, paths: Sequence[str]) -> tuple[list[Header], list[S
     headers, unreadable = [], []
     for path in tqdm(paths, unit="img", desc="checking", disable=None, leave=False):
         try:
-            with opened(tree.read(path), path) as picture:
-                channels = native_channels(picture, path)
-                headers.append(Header(path, picture.width, picture.height, channels))
+            data = tree.read(path)
+            with opened(data, path) as picture:
+                headers.append(Header(path, picture.width, picture.height,
+                                      native_channels(picture, path), sha256(data).hexdigest()))
         except UnreadableImage as error:
             unreadable.append(Skipped(error.path, error.reason))
     return headers, unreadable

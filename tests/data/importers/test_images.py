@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from progan.data.importers.doubts import is_constant
 from progan.data.importers.images import ImageOptions, import_images
 from progan.data.importers.labels import folder_labels
 from progan.data.importers.pixels import converted, image_extensions
@@ -449,3 +450,57 @@ def test_labels_can_be_left_out_or_insisted_on(tmp_path: Path) -> None:
     assert imported(tmp_path / "in", labels="none")[0].label_names == ()
     with pytest.raises(UserError, match="--labels folders needs every image in a folder"):
         imported(tmp_path / "in/cat", labels="folders")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [10, 20])  # Pillow warns of the one and refuses the other
+def test_a_decompression_bomb_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64)
+    save(tmp_path / "a.png")
+    save(tmp_path / "b.png", size=(side, side))
+    with pytest.raises(UserError, match="1 of 2 images .*\n  b.png: .*decompression bomb"):
+        imported(tmp_path)
+    source, _ = imported(tmp_path, on_error="skip")
+    assert (source.count, [item.path for item in source.skipped]) == (1, ["b.png"])
+
+
+def test_one_colour_and_copies_are_doubtful(tmp_path: Path) -> None:
+    noise = np.random.RandomState(0).randint(0, 256, (4, 8, 8, 3)).astype(np.uint8)
+    noise[3] = noise[3, 0, 0]
+    noise[2] = 7
+    noise[2, 3, 2] = 8  # neither a corner nor the middle
+    for number, pixels in enumerate(noise):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    (tmp_path / "0 again.png").write_bytes((tmp_path / "0.png").read_bytes())
+    source, _ = imported(tmp_path, labels="none")
+    doubts = [source.read(row).doubt for row in range(source.count)]
+    assert {item.path: item.reason for item in doubts if item is not None} == {
+        "0.png": "has the content of 0 again.png", "3.png": "all pixels are the same"}
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
+def test_one_colour_of_any_kind(mode: str) -> None:
+    picture = Image.new(mode, (5, 1))
+    assert is_constant(picture)
+    picture.putpixel((1, 0), 1 if len(picture.getbands()) == 1 else (1,) * len(picture.getbands()))
+    assert not is_constant(picture)
+
+
+@pytest.mark.parametrize(("color", "expected"), [
+    ("white", (255, 255, 255)), ("black", (0, 0, 0)), ("#102030", (16, 32, 48))])
+def test_transparency_is_laid_on_a_colour(
+    tmp_path: Path, color: str, expected: tuple[int, int, int]
+) -> None:
+    picture = Image.new("RGBA", (8, 8), (200, 100, 50, 255))
+    picture.putpixel((0, 0), (9, 9, 9, 0))
+    picture.save(tmp_path / "a.png")
+    image = imported(tmp_path, channels=3, alpha_color=color)[0].read(0).image
+    assert (tuple(image[0, 0]), tuple(image[1, 1])) == (expected, (200, 100, 50))
+
+
+@pytest.mark.parametrize("color", ["", "whiet", "#12345", "#11223344", "3"])
+def test_what_is_no_colour(tmp_path: Path, color: str) -> None:
+    with pytest.raises(UserError, match="--alpha-color .* is not a colour. Take a name"):
+        imported(save(tmp_path / "a.png").parent, alpha_color=color)
