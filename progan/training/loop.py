@@ -23,6 +23,7 @@ from progan.training.hooks import Hook, Tick
 from progan.training.measurements import Measure, Measurements
 from progan.training.meter import Meter
 from progan.training.monitor import Monitor
+from progan.training.overfitting import overfitting
 from progan.training.progress import Progress
 from progan.training.state import TrainState, enter_phase
 from progan.training.steps import (
@@ -113,6 +114,7 @@ def end_tick(session: Session, state: TrainState, stage: Stage, batches: Prefetc
     state.tick += 1
     state.tick_images_seen = state.images_seen
     state.seconds += seconds
+    means |= overfitting(state, session.run, session.dataset, stage, session.device)
     return Tick(stage=stage, done=done, means=means, images_per_second=images / seconds,
                 data_wait=wait / seconds, memory_bytes=peak_memory_bytes(session.device))
 
