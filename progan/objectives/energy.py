@@ -35,7 +35,8 @@ def pulling_away(code: Tensor) -> Tensor:
 def began_critic(config: Objective, real: Judgement, fake: Judgement, chances: Chances,
                  dials: Dials) -> tuple[Tensor, Parts]:
     """E(x) - k E(G(z)), [N] (section 3.4)."""
-    return -real.scores + dials["balance"] * fake.scores, {}
+    measure = convergence(config, -real.scores.mean(), -fake.scores.mean())
+    return -real.scores + dials["balance"] * fake.scores, {"loss/convergence": measure}
 
 
 def began_generator(config: Objective, fake: Judgement, real: Judgement | None) -> Tensor:
