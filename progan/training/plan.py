@@ -19,9 +19,9 @@ def plan(run: Run) -> str:
     with torch.device("meta"):
         g = count(networks.generator(run.network))
         d = count(networks.discriminator(run.network))
-    network = run.network
+    network, first = run.network, 1 << schedule.first_level(run.growth, run.network)
     return "\n".join([
-        f"Preset {run.preset}: {run.growth.initial_resolution}x{run.growth.initial_resolution} to "
+        f"Preset {run.preset}: {first}x{first} to "
         f"{network.resolution}x{network.resolution}, {network.channels} channels, "
         f"{network.label_size or 'no'} classes, {run.growth.total_kimg:g} kimg in all",
         f"Weights: generator {g:,}, discriminator {d:,}",
