@@ -226,6 +226,9 @@ class Objective:
 
     def __post_init__(self) -> None:
         _validate(self)
+        if self.separate_updates and (self.mixed_batches or self.objective == "relativistic"):
+            raise UserError("--separate-updates takes reals and fakes apart, which "
+                            "--mixed-batches and --objective relativistic put together.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -70,6 +70,8 @@ OVERRIDES = st.fixed_dictionaries(
     lambda wanted: wanted.get("initial_resolution", 4) <= wanted.get("resolution", 1024)
     and min(wanted.get("base_height", 4), wanted.get("base_width", 4)) < 8
     and wanted.get("training_kimg", 1) + wanted.get("transition_kimg", 1) > 0
+    and not (wanted.get("separate_updates") and (
+        wanted.get("mixed_batches") or wanted.get("objective") == "relativistic"))
     and (wanted.get("objective") not in AUTOENCODERS_ONLY
          or wanted.get("kind") == "autoencoder"))
 

@@ -42,10 +42,19 @@ class Subset(Dataset):
         return np.flatnonzero(np.isin(self.rows, self.whole.held_out_rows)).astype(np.int64)
 
     def images(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
-        return self.whole.images(level, self.rows[rows])
+        return self.whole.images(level, self._of_whole(rows))
+
+    def encoded(self, level: int, rows: Rows) -> list[bytes]:
+        return self.whole.encoded(level, self._of_whole(rows))
 
     def labels(self, rows: Rows) -> npt.NDArray[np.int64]:
-        return self.whole.labels(self.rows[rows])
+        return self.whole.labels(self._of_whole(rows))
+
+    def landmarks(self, rows: Rows) -> npt.NDArray[np.float32]:
+        return self.whole.landmarks(self._of_whole(rows))
+
+    def _of_whole(self, rows: Rows) -> Rows:
+        return self.rows[self._inside(rows)]
 
 
 def subset(dataset: Dataset, name: str) -> Dataset:

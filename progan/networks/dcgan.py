@@ -42,12 +42,12 @@ class DcganGenerator(Generator):
         equalized, last = config.equalized_lr, config.max_level
         maps = {level: config.feature_maps(level) for level in range(MIN_LEVEL, last + 1)}
         hidden = [level for level in maps if level < last or config.output_kernel]
-        self.first = DenseToMaps(config.latent_size + config.label_size, maps[MIN_LEVEL],
+        outputs = {level: maps[level] if level in hidden else config.channels for level in maps}
+        self.first = DenseToMaps(config.latent_size + config.label_size, outputs[MIN_LEVEL],
                                  config.base, equalized=equalized)
         self.ups = nn.ModuleList(
-            ConvTransposed(maps[level - 1],
-                           maps[level] if level in hidden else config.channels, config.kernel,
-                           equalized=equalized) for level in maps if level > MIN_LEVEL)
+            ConvTransposed(maps[level - 1], outputs[level], config.kernel, equalized=equalized)
+            for level in maps if level > MIN_LEVEL)
         self.acts = nn.ModuleList(
             Activated(config.g_activation, config.g_norm, maps[level], running=True)
             for level in hidden)

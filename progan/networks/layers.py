@@ -72,14 +72,19 @@ class DenseToMaps(Equalized):
 
 
 class Conv(Equalized):
-    """[N, inputs, H, W] -> [N, outputs, H, W], kernel 1x1 or 3x3."""
+    """[N, inputs, H, W] -> [N, outputs, H, W], kernel of any size.
+
+    An even one sees one pixel more to the right and below, as TensorFlow has it.
+    """
 
     def __init__(self, inputs: int, outputs: int, size: int, *, gain: float = HE_GAIN,
                  equalized: bool):
         super().__init__((outputs, inputs, size, size), gain, equalized)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.scaled_weight(), self.bias, padding=self.weight.shape[-1] // 2)
+        size = self.weight.shape[-1]
+        x = x if size % 2 else F.pad(x, (0, 1, 0, 1))
+        return F.conv2d(x, self.scaled_weight(), self.bias, padding=(size - 1) // 2)
 
 
 class UpConv(Conv):

@@ -117,6 +117,8 @@ def generator_loss(critic: Critic, config: Objective, *, fakes: Tensor, labels: 
 def draw(config: Objective, shape: torch.Size, stream: torch.Generator) -> Chances:
     """Draw the random numbers of a critic step for images of a shape [N, C, H, W]."""
     n, device = shape[0], stream.device
+    moved_targets = config.label_noise and (
+        OBJECTIVES[config.objective].critic is non_saturating_critic)
 
     def uniform(*size: int) -> Tensor:
         return torch.rand(size, generator=stream, device=device)
@@ -124,7 +126,7 @@ def draw(config: Objective, shape: torch.Size, stream: torch.Generator) -> Chanc
     return Chances(
         mix=uniform(n, 1, 1, 1),
         pixels=uniform(*shape) if config.objective == "dragan" else None,
-        targets=uniform(2, n) if config.label_noise else None)
+        targets=uniform(2, n) if moved_targets else None)
 
 
 class _Judged(NamedTuple):

@@ -36,9 +36,12 @@ def between(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
 
 def around_reals(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
                  chances: Chances) -> Slopes:
-    """Near the reals, within half of their standard deviation (DRAGAN, Kodali et al. 2017)."""
+    """Near the reals, within half of their standard deviation (DRAGAN, Kodali et al. 2017).
+
+    The deviation is that of NumPy, as in the official code.
+    """
     assert chances.pixels is not None
-    noise = chances.pixels * (0.5 * reals.std())
+    noise = chances.pixels * (0.5 * reals.std(correction=0))
     norms = gradient_norms(score, reals + noise * chances.mix)
     return norms, two_sided(norms, config)
 

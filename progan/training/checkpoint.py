@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim import Optimizer
 
 from progan.config import Network as NetworkConfig
 from progan.config import Run, changes, section_from_dict, to_dict
@@ -17,7 +18,9 @@ from progan.training.state import TrainState
 
 FORMAT = "progan state"
 FORMAT_VERSION = 1
-MODULES = ("generator", "discriminator", "average", "g_optimizer", "d_optimizer")
+NETWORKS = ("generator", "discriminator", "average")
+OPTIMIZERS = ("g_optimizer", "d_optimizer")
+MODULES = (*NETWORKS, *OPTIMIZERS)
 CLOCKS = ("images_seen", "phase", "tick", "tick_images_seen", "seconds")
 
 
@@ -52,16 +55,33 @@ def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
 def _restored(content: dict[str, Any], run: Run, device: torch.device) -> TrainState:
     """Build the state; raises whatever a damaged file makes it raise."""
     state = states.create(run, device)
-    for name in MODULES:
+    for name in NETWORKS:
         getattr(state, name).load_state_dict(content[name])
+    for name in OPTIMIZERS:
+        _restore_moments(getattr(state, name), content[name],
+                         same=_algorithm(content) == run.optim.optimizer)
     for name in CLOCKS:
         value = content[name]
         if type(value) is not type(getattr(state, name)) or value < 0:
             raise ValueError(f"{name} is {value!r}")
         setattr(state, name, value)
-    for name in state.dials:
+    for name in state.dials.keys() & content.get("dials", {}).keys():
         state.dials[name].fill_(float(content["dials"][name]))
     return state
+
+
+def _algorithm(content: dict[str, Any]) -> str:
+    """The optimizer of the run that was saved; files older than the choice are of Adam."""
+    name: str = json.loads(content["config"]).get("optim", {}).get("optimizer", "adam")
+    return name
+
+
+def _restore_moments(optimizer: Optimizer, saved: dict[str, Any], *, same: bool) -> None:
+    """Take over the moments, if they are of the same algorithm; its settings are the run's own."""
+    own = optimizer.state_dict()
+    if len(saved["param_groups"][0]["params"]) != len(own["param_groups"][0]["params"]):
+        raise ValueError("another number of weights")
+    optimizer.load_state_dict(own | {"state": saved["state"] if same else {}})
 
 
 def _broken(path: Path) -> UserError:

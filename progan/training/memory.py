@@ -35,11 +35,12 @@ def step_bytes(run: Run, stage: Stage) -> int:
         alpha = torch.empty(()) if stage.fading else None
         chances = Chances(mix=torch.empty(stage.batch, 1, 1, 1), pixels=torch.empty_like(reals),
                           targets=torch.empty(2, stage.batch))
+        noise = torch.empty(()) if run.objective.adaptive_noise else None
         turning = {name: torch.empty(()) for name in dials.initial(run.objective)}
     paired = OBJECTIVES[run.objective.objective].paired
 
     def critic(images: Tensor) -> Judgement:
-        judgement: Judgement = discriminator(images, stage.level, alpha)
+        judgement: Judgement = discriminator(images, stage.level, alpha, noise)
         return judgement
 
     with LiveBytes() as live:

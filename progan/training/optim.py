@@ -18,7 +18,7 @@ def optimizer(parameters: Iterable[nn.Parameter], config: Optim) -> Optimizer:
 
 
 def update(optimizer: Optimizer, loss: Tensor, rate: float, clip: float = 0.0) -> Tensor:
-    """Take one step down the loss; return the norm of the gradient, 0-d.
+    """Take one step down the loss; return the norm of the gradient before it was clipped, 0-d.
 
     Only gradients of the optimizer's own parameters are computed. Layers that are not in use
     get none and stay as they are (the official code gives them zeros, which do the same).
@@ -31,10 +31,11 @@ def update(optimizer: Optimizer, loss: Tensor, rate: float, clip: float = 0.0) -
     gradients = torch.autograd.grad(loss, group["params"], allow_unused=True)
     for parameter, gradient in zip(group["params"], gradients, strict=True):
         parameter.grad = None if gradient is None else _laid_out_as(parameter, gradient)
+    norm = nn.utils.get_total_norm([g for g in gradients if g is not None])
     if clip:
         nn.utils.clip_grad_value_(group["params"], clip)
     optimizer.step()
-    return torch.nn.utils.get_total_norm([g for g in gradients if g is not None])
+    return norm
 
 
 @torch.no_grad()

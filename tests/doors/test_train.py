@@ -13,6 +13,7 @@ import torch
 from click.testing import CliRunner, Result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from progan.cli.generate import main as generate
 from progan.cli.train import main
 from progan.run_directory import states
 from tests.builders import in_foreground, message, noise_dataset, tiny_options
@@ -183,6 +184,45 @@ def test_with_labels(data: Path, tmp_path: Path) -> None:
     assert statistics(run)[-1]["loss/label-critic"] > 0
 
 
+@pytest.mark.parametrize("subset", ["class-1", "1"])
+def test_a_subset_is_one_class(data: Path, tmp_path: Path, subset: str) -> None:
+    """Of 40 images, class 1 has those from 1 to 37 in steps of 3."""
+    result = train("--data", data, "--outdir", tmp_path, "--subset", subset,
+                   *tiny_options(total_kimg=0.1))
+    assert result.exit_code == 0, result.output
+    assert "noise-class-1, 13 images, 16x16x3;" in result.output
+    (run,) = tmp_path.iterdir()
+    assert run.name == "00000-noise-class-1-v2-1gpu"
+    saved = json.loads((run / "config.json").read_text())["data"]
+    assert (saved["subset"], saved["data"]) == (subset, str(data.resolve()))
+
+
+def test_a_resumed_run_keeps_its_subset(data: Path, tmp_path: Path) -> None:
+    assert train("--data", data, "--outdir", tmp_path, "--subset", "class-1",
+                 *tiny_options(total_kimg=0.1)).exit_code == 0
+    result = train("--resume", "--outdir", tmp_path, "--total-kimg", 0.4)
+    assert result.exit_code == 0, result.output
+    assert "noise-class-1, 13 images, 16x16x3;" in result.output
+
+
+@pytest.mark.parametrize("words", [
+    ("--kind", "dcgan", "--objective", "gan", "--conditional", "--g-norm", "batch"),
+    ("--kind", "autoencoder", "--objective", "began", "--output", "tanh")])
+def test_other_kinds_and_objectives_train_resume_and_draw(data: Path, tmp_path: Path,
+                                                          words: tuple[str, ...]) -> None:
+    runs = tmp_path / "runs"
+    result = train("--data", data, "--outdir", runs, *words,
+                   *tiny_options(total_kimg=0.3, tick_kimg=0.1))
+    assert result.exit_code == 0, result.output
+    assert train("--resume", "--outdir", runs, "--total-kimg", 0.7).exit_code == 0
+    (run,) = runs.iterdir()
+    assert {row["schedule/resolution"] for row in statistics(run)} == {16}
+    drawn = CliRunner().invoke(generate, ["--network", str(run), "--seeds", "0-3", "--outdir",
+                                          str(tmp_path / "pictures")], catch_exceptions=False)
+    assert drawn.exit_code == 0, drawn.output
+    assert len(list((tmp_path / "pictures").glob("seed*.png"))) == 4
+
+
 @pytest.mark.parametrize("holdout, images", [(0.0, "40 images"),
                                              (0.1, "36 images to train on and 4 held out")])
 def test_the_log_says_how_many_images_train(holdout: float, images: str, tmp_path: Path) -> None:
@@ -220,6 +260,15 @@ def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("kind", ["dcgan", "resnet", "autoencoder"])
+def test_networks_that_do_not_grow_are_planned_in_one_phase(kind: str) -> None:
+    result = train("--preset", "cifar10", "--kind", kind, "--d-norm", "batch", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "32x32 to 32x32, 3 channels" in result.output
+    phases = [line.split() for line in result.output.splitlines() if re.match(r" +\d+  ", line)]
+    assert [phase[:4] for phase in phases] == [["1", "32", "0", "6600"]]
+
+
 class TestMistakes:
     """Each is answered with what is wrong, where, and how to mend it."""
 
@@ -251,6 +300,12 @@ class TestMistakes:
     def test_conditional_without_labels(self, tmp_path: Path) -> None:
         dataset = noise_dataset(tmp_path / "plain")
         assert "has none" in message(train("--data", dataset.path, "--conditional"))
+
+    def test_subset_that_is_no_class(self, data: Path, tmp_path: Path) -> None:
+        text = message(train("--data", data, "--subset", "cats"))
+        assert "--subset cats" in text and "0 class-0, 1 class-1, 2 class-2" in text
+        plain = noise_dataset(tmp_path / "plain")
+        assert "has no classes" in message(train("--data", plain.path, "--subset", "0"))
 
     def test_resume_where_there_is_no_run(self, tmp_path: Path) -> None:
         assert "There is no run to resume" in message(train("--resume", "--outdir", tmp_path))

@@ -1,22 +1,21 @@
-"""Networks against plain NumPy in float64, and against the sizes that the paper tells."""
+"""The progressive networks against plain NumPy in float64, and against the paper's own sizes."""
 
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from progan import networks as nets
 from progan.config import Network
-from tests.reference import numpy_networks as reference
-
-T = TypeVar("T", bound=nn.Module)
+from tests.networks.agreement import (
+    BATCH,
+    assert_discriminator_agrees,
+    assert_generator_agrees,
+    randomized,
+)
 
 SMALL = Network(resolution=32, latent_size=16, fmap_base=64, fmap_max=16)  # 16, 16, 8, 4 maps
-BATCH = 8
-
 # Feature maps from 4x4 to 1024x1024: table 2 of the paper.
 PAPER_MAPS = (512, 512, 512, 512, 256, 128, 64, 32, 16)
 
@@ -31,6 +30,15 @@ VARIANTS = {
     "groups of 2": replace(SMALL, stddev_group=2),
     "groups of 16": replace(SMALL, stddev_group=16),
     "relu": replace(SMALL, g_activation="relu", d_activation="relu"),
+    "elu": replace(SMALL, g_activation="elu", d_activation="elu"),
+    "two activations": replace(SMALL, g_activation="elu", d_activation="relu"),
+    "tanh": replace(SMALL, output="tanh"),
+    "sigmoid": replace(SMALL, output="sigmoid"),
+    "batch norm": replace(SMALL, g_norm="batch", d_norm="batch"),
+    "layer norm": replace(SMALL, d_norm="layer"),
+    "unfused batch norm": replace(SMALL, d_norm="batch", fused_scaling=False),
+    "narrow critic": replace(SMALL, d_fmap_base=16),
+    "neighbours": replace(SMALL, minibatch_kernels=3),
     "unfused": replace(SMALL, fused_scaling=False),
     "slow decay": replace(SMALL, fmap_decay=0.5),
     "landscape": replace(SMALL, base_height=4, base_width=6),
@@ -38,51 +46,6 @@ VARIANTS = {
     "landscape unfused": replace(SMALL, base_width=10, fused_scaling=False),
 }
 PLACES = [(2, 1.0), *((level, alpha) for level in (3, 4, 5) for alpha in (0.3, 1.0))]
-
-
-def randomized(network: T) -> T:
-    """The network in float64, with random numbers for all weights and biases."""
-    random = np.random.RandomState(3)
-    for parameter in network.double().parameters():
-        values = random.randn(*parameter.shape)
-        parameter.data.copy_(torch.from_numpy(values) * (1 if parameter.ndim > 1 else 0.3))
-    return network.requires_grad_(False)
-
-
-def arrays(network: nn.Module) -> dict[str, np.ndarray]:
-    return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-
-
-def one_hot(config: Network, n: int) -> np.ndarray:
-    return np.eye(config.label_size)[np.arange(n) * 3 % config.label_size] if (
-        config.label_size) else np.zeros((n, 0))
-
-
-def as_tensor(alpha: float) -> torch.Tensor | None:
-    return None if alpha == 1 else torch.tensor(alpha, dtype=torch.float64)
-
-
-def assert_generator_agrees(config: Network, level: int, alpha: float) -> None:
-    network = randomized(nets.generator(config))
-    latents = np.random.RandomState(4).randn(BATCH, config.latent_size)
-    labels = one_hot(config, BATCH)
-    drawn = network(torch.from_numpy(latents), torch.from_numpy(labels), level, as_tensor(alpha))
-    expected = reference.generate(config, arrays(network), latents, labels, level, alpha)
-    assert expected.shape == (BATCH, config.channels, *config.size(level))
-    assert expected.std() > 0.01
-    np.testing.assert_allclose(drawn.numpy(), expected, rtol=0, atol=1e-10 * np.abs(expected).max())
-
-
-def assert_discriminator_agrees(config: Network, level: int, alpha: float, n: int = BATCH) -> None:
-    network = randomized(nets.discriminator(config))
-    images = np.random.RandomState(5).uniform(
-        -1, 1, (n, config.channels, *config.size(level)))
-    found = network(torch.from_numpy(images), level, as_tensor(alpha))
-    expected = reference.judge(config, arrays(network), images, level, alpha)
-    assert expected[1].shape == (n, config.label_size)
-    scale = 1e-10 * np.abs(expected[0]).max()
-    for ours, theirs in zip(found[:2], expected, strict=True):
-        np.testing.assert_allclose(ours.numpy(), theirs, rtol=0, atol=scale)
 
 
 @pytest.mark.parametrize(("level", "alpha"), PLACES)

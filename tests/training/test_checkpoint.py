@@ -8,6 +8,7 @@ import torch
 from progan.errors import UserError
 from progan.run_directory import states
 from progan.training import checkpoint, state
+from progan.training.optim import update
 from tests.builders import tiny_run
 
 CPU = torch.device("cpu")
@@ -81,3 +82,62 @@ def test_a_pickle_that_wants_to_run_code_is_refused(tmp_path: Path) -> None:
 class Exploit:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return print, ("pwned",)
+
+
+@pytest.mark.parametrize("overrides", [
+    dict(kind="autoencoder", objective="began"), dict(objective="lsgan", adaptive_noise=True)],
+    ids=["began", "adaptive noise"])
+def test_dials_are_restored_to_the_last_bit(tmp_path: Path, overrides: dict[str, object]) -> None:
+    run = tiny_run(**overrides)
+    saved = state.create(run, CPU)
+    (name,) = saved.dials
+    for value in (0.0, 0.1, 1 / 3, 0.9999999, 1e-30, 1.0):
+        saved.dials = {name: torch.tensor(value)}
+        loaded = checkpoint.load_state(checkpoint.save_state(tmp_path, saved, run), run, CPU)
+        assert loaded.dials.keys() == {name} and loaded.dials[name].dtype == torch.float32
+        assert torch.equal(loaded.dials[name], saved.dials[name])
+
+
+def test_a_dial_that_the_file_does_not_know_starts_at_its_beginning(tmp_path: Path) -> None:
+    """A run may be resumed with --adaptive-noise, and states may be older than dials."""
+    run = tiny_run(objective="lsgan")
+    path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
+    noisy = tiny_run(objective="lsgan", adaptive_noise=True)
+    assert checkpoint.load_state(path, noisy, CPU).dials == {"confidence": 0}
+    content = torch.load(path, weights_only=True)
+    del content["dials"]
+    torch.save(content, path)
+    assert checkpoint.load_state(path, noisy, CPU).dials == {"confidence": 0}
+
+
+@pytest.mark.parametrize("dials", [{"confidence": "x"}, {"confidence": None}, 3])
+def test_broken_dials_are_refused(tmp_path: Path, dials: object) -> None:
+    run = tiny_run(objective="lsgan", adaptive_noise=True)
+    path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
+    torch.save(torch.load(path, weights_only=True) | {"dials": dials}, path)
+    with pytest.raises(UserError, match="is not a whole training state"):
+        checkpoint.load_state(path, run, CPU)
+
+
+def test_another_optimizer_starts_without_moments(tmp_path: Path) -> None:
+    """Adam's mean nothing to RMSProp."""
+    run, other = tiny_run(), tiny_run(optimizer="rmsprop", beta2=0.9)
+    path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
+    loaded = checkpoint.load_state(path, other, CPU)
+    update(loaded.g_optimizer, loaded.generator.to_rgb["4x4"].bias.sum(), 0.1)
+    assert loaded.g_optimizer.param_groups[0]["alpha"] == 0.9
+
+
+def test_settings_of_the_optimizer_are_those_of_the_run_that_goes_on(tmp_path: Path) -> None:
+    """--resume --beta2 0.5 is not forgotten; the moments stay."""
+    run = tiny_run()
+    saved = state.create(run, CPU)
+    bias = saved.generator.to_rgb["4x4"].bias
+    update(saved.g_optimizer, bias.sum(), 0.1)
+    loaded = checkpoint.load_state(checkpoint.save_state(tmp_path, saved, run),
+                                   tiny_run(beta2=0.5), CPU)
+    assert loaded.g_optimizer.param_groups[0]["betas"] == (0.0, 0.5)
+    before = saved.g_optimizer.state[bias]
+    after = loaded.g_optimizer.state[loaded.generator.to_rgb["4x4"].bias]
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)

@@ -1,5 +1,6 @@
 """Memory estimates against what can be counted by hand."""
 
+import pytest
 import torch
 
 from progan import schedule
@@ -48,3 +49,21 @@ def test_the_paper_networks_keep_their_weights_seven_times() -> None:
     first = next(iter(schedule.phases(run.growth, run.network))).stage
     weights = 23_100_000 * 4
     assert 7 * weights < step_bytes(run, first) < 10 * weights
+
+
+@pytest.mark.parametrize("overrides", [
+    *(dict(kind=kind, objective=objective) for kind, objective in (
+        ("dcgan", "gan"), ("dcgan", "dragan"), ("dcgan", "wgan"), ("resnet", "wgan-gp"),
+        ("autoencoder", "ebgan"), ("autoencoder", "began"), ("progressive", "relativistic"),
+        ("stacked-mnist", "r1"), ("progressive", "lsgan")))], ids=lambda o: " ".join(o.values()))
+def test_every_kind_and_objective_can_be_estimated(overrides: dict[str, str]) -> None:
+    run = tiny_run(**overrides)
+    bytes_at = [step_bytes(run, phase.stage) for phase in schedule.phases(run.growth, run.network)]
+    assert len(bytes_at) == (5 if run.network.grows else 1) and min(bytes_at) > 0
+
+
+def test_disturbed_features_are_kept_beside_the_plain_ones() -> None:
+    plain, noisy = (tiny_run(objective="lsgan", adaptive_noise=noise) for noise in (False, True))
+    stage = schedule.at(plain.growth, plain.network, 7000)
+    features = 64 * 8 * 16 * 16 * 4  # images, maps, pixels, bytes of one convolution's input
+    assert step_bytes(noisy, stage) > step_bytes(plain, stage) + features

@@ -1,12 +1,14 @@
 """Birth of a state, its average, and the resets of Adam."""
 
+import numpy as np
+import pytest
 import torch
 
 from progan import schedule
 from progan.config import Optim
 from progan.networks.layers import DenseToMaps, Equalized
 from progan.training import state
-from progan.training.optim import optimizer, update
+from progan.training.optim import clip_weights, optimizer, update
 from tests.builders import tiny_run
 
 CPU = torch.device("cpu")
@@ -88,3 +90,36 @@ def test_update_leaves_unused_weights_alone() -> None:
     used, unused = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(2))
     update(optimizer([used, unused], Optim()), used.sum(), rate=0.1)
     assert torch.equal(unused, torch.ones(2)) and not torch.equal(used, torch.ones(2))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_clipping_limits_each_element_and_the_norm_is_that_before(
+        layout: torch.memory_format) -> None:
+    weight = torch.nn.Parameter(torch.zeros(2, 3, 2, 2).contiguous(memory_format=layout))
+    factor = torch.arange(24.0).reshape(2, 3, 2, 2) - 11.5
+    norm = update(torch.optim.SGD([weight]), (weight * factor).sum(), rate=1.0, clip=2.0)
+    torch.testing.assert_close(weight.detach(), -factor.clamp(-2, 2), rtol=0, atol=0)
+    torch.testing.assert_close(norm, factor.norm())
+
+
+def test_rmsprop_by_hand() -> None:
+    """v <- 0.9 v + 0.1 g^2; w <- w - rate g / (sqrt(v) + epsilon)."""
+    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    rms = optimizer([weight], Optim(optimizer="rmsprop", beta2=0.9, epsilon=1e-3))
+    v, w = np.zeros(2), np.array([1.0, -2.0])
+    for rate in (0.1, 0.05, 0.2):
+        g = 2 * w
+        v = 0.9 * v + 0.1 * g**2
+        w = w - rate * g / (np.sqrt(v) + 1e-3)
+        update(rms, weight.square().sum(), rate)
+        np.testing.assert_allclose(weight.detach(), w, rtol=1e-5)
+
+
+def test_clipped_weights_are_all_weights_and_0_leaves_them() -> None:
+    network = state.create(tiny_run(d_norm="batch"), CPU).discriminator
+    before = [parameter.clone() for parameter in network.parameters()]
+    clip_weights(network, 0.0)
+    assert all(torch.equal(*pair) for pair in zip(before, network.parameters(), strict=True))
+    clip_weights(network, 0.01)
+    for old, new in zip(before, network.parameters(), strict=True):
+        assert torch.equal(new, old.clamp(-0.01, 0.01))
