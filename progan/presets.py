@@ -133,7 +133,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "began":      AUTOENCODER | dict(objective="began", g_norm="none", d_norm="none", batch=16,
                                      g_activation="elu", d_activation="elu", output="linear",
                                      g_lr=0.0001, d_lr=0.0001),
-    "ebgan":      AUTOENCODER | dict(objective="ebgan", energy="l2", batch=64),
+    "ebgan":      AUTOENCODER | dict(objective="ebgan", energy="l2", margin=0.25, batch=64),
     "dragan":     DCGAN | dict(objective="dragan", d_norm="none", batch=64),
     "frogs":      FROGS,
     "ada-birds":  ADA_BIRDS,

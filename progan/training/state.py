@@ -82,12 +82,12 @@ def enter_phase(state: TrainState, stage: Stage, run: Run) -> None:
 
 @torch.no_grad()
 def update_average(state: TrainState, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * generator, statistics of batches included."""
+    """average <- decay * average + (1 - decay) * generator.
+
+    The statistics of batch normalisation are copied. Averaged, they would remember for long the
+    variance of 1 that they are born with, beside which that of young features is nothing.
+    """
     mix = get_ema_multi_avg_fn(decay)
-    mix(_numbers(state.average), _numbers(state.generator), 0)
-
-
-def _numbers(generator: Generator) -> list[Tensor]:
-    """Weights, and the statistics that batch normalisation keeps, without its counters."""
-    buffers = [buffer for buffer in generator.buffers() if buffer.is_floating_point()]
-    return [*generator.parameters(), *buffers]
+    mix(list(state.average.parameters()), list(state.generator.parameters()), 0)
+    for ours, theirs in zip(state.average.buffers(), state.generator.buffers(), strict=True):
+        ours.copy_(theirs)
