@@ -61,8 +61,8 @@ def table4(wish: Wish) -> Iterator[Trial]:
     With far fewer images, one for one gives the generator enough steps.
     """
     phase = str(wish.kimg / 25)
-    common = ("--d-repeats", "1", "--training-kimg", phase, "--transition-kimg", phase, "--tick-kimg",
-              str(wish.kimg / 10), "--metrics", "discrete-modes25600", "--detector",
+    common = ("--d-repeats", "1", "--training-kimg", phase, "--transition-kimg", phase,
+              "--tick-kimg", str(wish.kimg / 10), "--metrics", "discrete-modes25600", "--detector",
               str(wish.classifier))
     for seed in wish.seeds:
         for size in ("k4", "k2"):

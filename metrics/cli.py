@@ -41,7 +41,8 @@ class Metrics(Door):
               "--mirror does.")
 @repeats_option
 def main(names: tuple[str, ...], network: Path | None, images: Path | None, data: Path | None,
-         reference: Path | None, resize: int | None, detector: Path | None, num_images: int | None,
+         reference: Path | None, subset: str, resize: int | None, detector: Path | None,
+         num_images: int | None,
          mirror: bool, repeats: int, seed: int, json_file: Path | None, device: str) -> None:
     """Measure pictures against real ones, with the metrics named, or with swd and ms-ssim.
 
@@ -64,5 +65,5 @@ def main(names: tuple[str, ...], network: Path | None, images: Path | None, data
     click.echo(answer(Request(
         names=tuple(dict.fromkeys(names)) or DEFAULT, images=measured,
         is_network=network is not None, reals=against, num_images=num_images, repeats=repeats,
-        resize=resize, mirror=mirror, detector=detector, seed=seed, json_file=json_file,
-        device=device)))
+        resize=resize, subset=subset, mirror=mirror, detector=detector, seed=seed,
+        json_file=json_file, device=device)))

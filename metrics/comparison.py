@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from metrics.names import GOALS, LOWER_IS_BETTER
 from metrics.run_record import RunRecord
+from progan.config import Run
 from progan.errors import UserError
 
 REALS = "reals"
@@ -81,7 +82,7 @@ def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
         lines.sort(key=lambda line: _last_if_unknown(line.cells[place].rank))
     return Comparison(columns, by, tuple(lines),
                       tuple(Cell(_words(reals.get(column))) for column in columns),
-                      tuple(dict.fromkeys(record.run.data.data for record in records)))
+                      tuple(dict.fromkeys(_trained_on(record.run) for record in records)))
 
 
 def rank(column: str, value: float | None, real: float | None) -> float | None:
@@ -144,3 +145,7 @@ def _words(value: float | None) -> str:
 
 def _last_if_unknown(place: float | None) -> float:
     return math.inf if place is None else place
+
+
+def _trained_on(run: Run) -> str:
+    return run.data.data + (f" (class {run.data.subset})" if run.data.subset else "")

@@ -52,10 +52,9 @@ def require_digits(dataset: Dataset) -> None:
     if dataset.label_size != DIGITS:
         raise UserError(f"{dataset.path} has {dataset.label_size} classes, not the ten digits. "
                         f"{advice}")
-    if dataset.channels != 1 or dataset.resolution != SIDE:
-        size = f"{dataset.resolution}x{dataset.resolution}x{dataset.channels}"
-        raise UserError(f"{dataset.path} has images of {size}, and digits are {SIDE}x{SIDE}x1. "
-                        f"{advice}")
+    if dataset.channels != 1 or dataset.info.top_size != (SIDE, SIDE):
+        raise UserError(f"{dataset.path} has images of {dataset.info.top_size}x{dataset.channels}, "
+                        f"and the digits to learn from are {SIDE}x{SIDE}x1. {advice}")
 
 
 def error_of(classifier: DigitClassifier, digits: Tensor, labels: Tensor) -> float:

@@ -26,7 +26,8 @@ NAME = "discrete-modes"
 @repeats_option
 def discrete_modes(
     classifier: Path, train_classifier: bool, epochs: int, network: Path | None,
-    images: Path | None, data: Path | None, reference: Path | None, resize: int | None,
+    images: Path | None, data: Path | None, reference: Path | None, subset: str,
+    resize: int | None,
     num_images: int, repeats: int, seed: int, json_file: Path | None, device: str
 ) -> None:
     """Count the modes of MNIST-RGB that a network draws (appendix E of the paper).
@@ -57,8 +58,9 @@ def discrete_modes(
     require_file(classifier)
     click.echo(answer(Request(
         names=(NAME,), images=measured, is_network=network is not None,
-        reals=against, num_images=num_images, repeats=repeats, resize=resize, mirror=False,
-        detector=classifier, seed=seed, json_file=json_file, device=device)))
+        reals=against, num_images=num_images, repeats=repeats, resize=resize,
+        subset=subset, mirror=False, detector=classifier, seed=seed, json_file=json_file,
+        device=device)))
 
 
 def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> None:

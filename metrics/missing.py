@@ -27,7 +27,7 @@ def completed(record: RunRecord, wishes: Mapping[str, Metric], data: Path, setup
 def _measured(record: RunRecord, metrics: list[Metric], data: Path, setup: Setup
               ) -> Iterator[Finding]:
     network = of_network(record.snapshot, str(record.path))
-    reals = open_source(data, setup.device, network.size)
+    reals = open_source(data, setup.device, network.size, record.run.data.subset)
     if reals.count is None:
         raise UserError(f"{data} is a network. Name the real images that the runs are compared "
                         "with.")

@@ -33,7 +33,7 @@ PIXELS = "pixels"  # in place of a detector's file
               "distances lies beside it.")
 def neighbours(
     network: Path | None, images: Path | None, data: Path | None, reference: Path | None,
-    resize: int | None, detector: Path | None, num_images: int, k: int, rows: int,
+    subset: str, resize: int | None, detector: Path | None, num_images: int, k: int, rows: int,
     crop: str | None, sheet: Path, seed: int, json_file: Path | None, device: str
 ) -> None:
     """Show images beside the training images that they are nearest to.
@@ -65,7 +65,8 @@ def neighbours(
     target = choose(device)
     set_precision("fp32")
     path = measured if network is None else find_network(measured)
-    asked, reals = open_pair(path, against, target, network=network is not None, resize=resize)
+    asked, reals = open_pair(path, against, target, network=network is not None,
+                             resize=resize, subset=subset)
     window = parse_window(crop, asked.size)
     setup = Setup(seed=seed, device=target, detector=_opened(detector, target))
     found = look_up(asked, reals, setup, num_images=num_images, k=k, window=window)

@@ -23,6 +23,8 @@ _SOURCE_OPTIONS = (
                  help="Real images: the dataset of the network."),
     click.option("--reference", type=PATH, metavar="PATH",
                  help="The same as --data: any dataset, folder or zip file of images."),
+    click.option("--subset", default="", metavar="CLASS", help="Of the real images take this "
+                 "class of the dataset only, by name or index: what train.py --subset trains on."),
     click.option("--resize", type=click.IntRange(1, 4096), metavar="SIDE",
                  help="Bring all images to SIDE x SIDE px first."),
     detector_option,

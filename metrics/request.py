@@ -28,6 +28,7 @@ class Request:
         reals: What to measure against.
         num_images: On each side; None: as `plan_for` has it.
         resize: Side in px that all images are brought to.
+        subset: Class of the reals that is taken alone; '': all.
         mirror: Flip half of the reals.
         detector: None: the default one, where a metric needs any.
         json_file: Where lines are appended.
@@ -40,6 +41,7 @@ class Request:
     num_images: int | None
     repeats: int
     resize: int | None
+    subset: str
     mirror: bool
     detector: Path | None
     seed: int
@@ -53,7 +55,7 @@ def answer(asked: Request) -> str:
     set_precision("fp32")  # TF32 keeps three digits
     files = find_networks(asked.images) if asked.is_network else [asked.images]
     newest, reals = open_pair(files[-1], asked.reals, device, network=asked.is_network,
-                              resize=asked.resize)
+                              resize=asked.resize, subset=asked.subset)
     reals = mirrored(reals) if asked.mirror else reals
     plan = plan_for(newest, reals, asked.names, asked.num_images, repeats=asked.repeats)
     setup = setup_for(asked.names, asked.detector, asked.seed, device)

@@ -16,6 +16,7 @@ from progan.data.importers.pixels import converted, decoded, native_channels
 from progan.data.importers.tree import open_tree
 from progan.data.reader import Dataset
 from progan.data.source import UnreadableImage
+from progan.data.subset import subset as of_class
 from progan.errors import UserError
 from progan.images import Pixels, enlarge
 from progan.runtime.seeding import numpy_generator
@@ -50,19 +51,23 @@ class Source:
         return np.setdiff1d(np.arange(self.count or 0), self.held_out)
 
 
-def open_source(path: Path, device: torch.device, size: Size | None = None) -> Source:
+def open_source(path: Path, device: torch.device, size: Size | None = None,
+                subset: str = "") -> Source:
     """Open a dataset, a folder or zip file of images, or a network; raises UserError otherwise.
 
     Args:
         device: Where a network draws.
         size: What a dataset shows, if it has a level of that size; its top level if None.
+        subset: Class of a dataset that is taken alone, by name or index; '': all.
     """
     if not path.exists():
         raise UserError(f"There is no {path}. {ADVICE}")
+    if subset and not (path / INFO_FILE).is_file():
+        raise UserError(f"--subset {subset}: {path} is no dataset, and has no classes.")
     if path.suffix == SUFFIX or is_run(path):
         return open_network(find_network(path), device)
     if (path / INFO_FILE).is_file():
-        return open_dataset(path, size)
+        return open_dataset(path, size, subset)
     if path.is_dir() or zipfile.is_zipfile(path):
         return open_images(path)
     raise UserError(f"{path} is neither a zip file nor a network file ({SUFFIX}). {ADVICE}")
@@ -74,7 +79,7 @@ def is_run(path: Path) -> bool:
 
 
 def open_pair(images: Path, reals: Path, device: torch.device, *, network: bool,
-              resize: int | None = None) -> tuple[Source, Source]:
+              resize: int | None = None, subset: str = "") -> tuple[Source, Source]:
     """Open the images and the reals that they are compared with; raises UserError.
 
     Datasets show the level that fits the other side.
@@ -82,10 +87,11 @@ def open_pair(images: Path, reals: Path, device: torch.device, *, network: bool,
     Args:
         network: The images come from a network, whatever its file is called.
         resize: Side in px that all images are brought to.
+        subset: Class of the reals that is taken alone, by name or index.
     """
     wish = None if resize is None else Size(resize, resize, 0)
     first = open_network(images, device) if network else open_source(images, device, wish)
-    second = open_source(reals, device, wish or first.size)
+    second = open_source(reals, device, wish or first.size, subset)
     if second.count is None:
         raise UserError(f"{reals} is a network. Name the real images that it is compared with: a "
                         "dataset, or a folder or zip file of images.")
@@ -171,9 +177,9 @@ def of_network(snapshot: Snapshot, description: str) -> Source:
     return Source(description=description, size=size, count=None, draw=draw)
 
 
-def open_dataset(path: Path, size: Size | None) -> Source:
-    """The level of `size`, or else the top one, of a dataset."""
-    dataset = Dataset.open(path)
+def open_dataset(path: Path, size: Size | None, subset: str = "") -> Source:
+    """The level of `size`, or else the top one, of a dataset or of one class of it."""
+    dataset = of_class(Dataset.open(path), subset) if subset else Dataset.open(path)
     levels = {tuple(dataset.info.size(level)): level for level in dataset.info.levels}
     top = dataset.info.levels[-1]
     return of_dataset(dataset, top if size is None else levels.get(size[:2], top))

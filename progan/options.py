@@ -12,6 +12,9 @@ from progan.presets import PRESETS
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+NONE = "none"  # how help and command line name an empty value
+
+
 class PerResolution(click.ParamType[Any]):
     """RESOLUTION:VALUE pairs, as in 256:14,512:6."""
 
@@ -23,6 +26,8 @@ class PerResolution(click.ParamType[Any]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
+        if value.strip() == NONE:
+            return ()
         try:
             pairs = [pair.split(":") for pair in value.split(",") if pair.strip()]
             return tuple((int(resolution), self.number(number)) for resolution, number in pairs)
@@ -31,10 +36,19 @@ class PerResolution(click.ParamType[Any]):
                       param, ctx)
 
 
+class Text(click.ParamType[Any]):
+    """Any text; the word that help shows for none means none."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return "" if value == NONE else value
+
+
 IN_PRESETS = {name for row in PRESETS.values() for name in row}
 
 TYPES: dict[Any, click.ParamType[Any]] = {
-    int: click.INT, float: click.FLOAT, str: click.STRING,
+    int: click.INT, float: click.FLOAT, str: Text(),
     IntAt: PerResolution(int), FloatAt: PerResolution(float),
 }
 
@@ -47,9 +61,14 @@ def config_options(command: F) -> F:
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
-    """Keep the config fields that the user named on the command line."""
+    """Keep the config fields that the user named on the command line.
+
+    A value without its table holds at all resolutions: --batch 8 undoes a preset's --batch-at.
+    """
     names = {field.name for field in _offered()}
-    return {name: value for name, value in options.items() if name in names and value is not None}
+    named = {name: value for name, value in options.items() if name in names and value is not None}
+    tables = {f"{name}_at" for name in named} & names
+    return {**dict.fromkeys(tables, ()), **named}
 
 
 def _offered() -> list[Field[Any]]:
@@ -73,6 +92,6 @@ def _shown(field: Field[Any]) -> str:
     if isinstance(value, bool):
         value = "on" if value else "off"
     if isinstance(value, tuple):
-        value = ",".join(f"{resolution}:{number}" for resolution, number in value) or "none"
-    words = f"{value:g}" if isinstance(value, float) else str(value) or "none"
+        value = ",".join(f"{resolution}:{number}" for resolution, number in value) or NONE
+    words = f"{value:g}" if isinstance(value, float) else str(value) or NONE
     return f"[default: {words}{', unless the preset differs' * (field.name in IN_PRESETS)}]"

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from progan.config import SECTIONS, Run, option_name, override, settings
 from progan.options import config_options, given
+from progan.presets import preset
 
 FIELDS = [field for section in (Run, *SECTIONS.values()) for field in settings(section)]
 OFFERED = [field for field in FIELDS if field.metadata["option"]]
@@ -70,9 +71,22 @@ def test_nothing_given_is_nothing_overridden() -> None:
 
 def test_values_have_the_type_of_their_field() -> None:
     found = parse("--batch", "8", "--total-kimg", "0.5", "--precision", "tf32", "--seed", "3")
-    assert found == {"batch": 8, "total_kimg": 0.5, "precision": "tf32", "seed": 3}
+    assert found == {"batch": 8, "batch_at": (), "total_kimg": 0.5, "precision": "tf32",
+                     "seed": 3}
     assert {name: type(value) for name, value in found.items()} == {
-        "batch": int, "total_kimg": float, "precision": str, "seed": int}
+        "batch": int, "batch_at": tuple, "total_kimg": float, "precision": str, "seed": int}
+
+
+def test_a_value_for_all_resolutions_undoes_the_table_of_the_preset() -> None:
+    assert override(preset("v2-1gpu"), parse("--batch", "8")).growth.batch_at == ()
+    both = parse("--g-lr", "0.1", "--g-lr-at", "8:0.2")
+    assert both == {"g_lr": 0.1, "g_lr_at": ((8, 0.2),)}
+
+
+@pytest.mark.parametrize(("option", "empty"), [
+    ("--batch-at", ()), ("--metrics", ""), ("--subset", ""), ("--best", "")])
+def test_none_is_what_help_calls_nothing(option: str, empty: object) -> None:
+    assert parse(option, "none") == {option[2:].replace("-", "_"): empty}
 
 
 @pytest.mark.parametrize(("word", "expected"), [
@@ -107,12 +121,14 @@ def test_values_of_another_type_are_refused(words: tuple[str, str]) -> None:
 
 def test_only_fields_that_were_named_are_given() -> None:
     options = {"batch": 3, "mirror": False, "seed": None, "data": "x", "outdir": "y", "channels": 1}
-    assert given(options) == {"batch": 3, "mirror": False}
+    assert given(options) == {"batch": 3, "batch_at": (), "mirror": False}
 
 
 @pytest.mark.parametrize("field", [field for field in OFFERED if field.type in (int, float)],
                          ids=lambda field: field.name)
 def test_the_default_typed_in_is_the_default(field: Any) -> None:
     found = parse(option_name(field.name), str(field.default))
-    assert found == {field.name: field.default}
-    assert override(Run(), found) == Run()
+    assert found[field.name] == field.default
+    table = f"{field.name}_at"
+    defaults = {item.name: item.default for item in OFFERED}
+    assert override(Run(), found) == override(Run(), {table: ()} if table in defaults else {})

@@ -84,6 +84,10 @@ def writing_options(command: F) -> F:
         dest: Path, workers: int, compress: bool, shard: str | None, **options: Any
     ) -> Any:
         require_vacant(dest)
+        if shard is not None:
+            from progan.data.parts import Part
+
+            Part.parse(shard)  # a typing error is told before ten million images are looked at
         return command(dest=dest, how=Writing(workers, compress, shard), **options)
 
     for option in (

@@ -1,5 +1,6 @@
 """train.py: train a progressive GAN, or continue a training."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ import click
 
 from metrics.names import LOWER_IS_BETTER, parse
 from progan import presets
-from progan.config import Run, changes, option_name, override
+from progan.config import SECTIONS, Run, changes, option_name, override
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.options import config_options, given
@@ -68,7 +69,7 @@ def _start(outdir: Path, preset: str, data: Path | None, device: str,
                             "one. (--resume continues a run, --dry-run needs no dataset.)")
         return _print_plan(run)
     dataset = _opened(data, run.data.subset)
-    run = fit(run, dataset, resolution_given="resolution" in options)
+    run = fit(run, dataset, options)
     require_metrics(run)
     if dry_run:
         return _print_plan(run)
@@ -93,7 +94,9 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
     saved = run_directory.load_config(directory)
     run = override(saved, options)
     dataset = _opened(data or Path(saved.data.data), run.data.subset)
-    run = fit(run, dataset, resolution_given=True)
+    run = fit(run, dataset, {"resolution": run.network.resolution,
+                             "initial_resolution": run.growth.initial_resolution, **options})
+    require_images_of(saved, run, dataset)
     require_metrics(run)
     files = run_directory.states(directory) if path.is_dir() else [path]
     if not files:
@@ -112,7 +115,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
                         "--total-kimg.")
     measures = _measures(run, dataset, chosen)
     run_directory.save_config(directory, run)
-    _train(run, dataset, directory, chosen, state, measures)
+    _train(run, dataset, directory, chosen, state, measures, all_changes(saved, run))
 
 
 def _opened(data: Path, subset: str) -> "Dataset":
@@ -123,9 +126,11 @@ def _opened(data: Path, subset: str) -> "Dataset":
     return of_class(dataset, subset) if subset else dataset
 
 
-def fit(run: Run, dataset: "Dataset", *, resolution_given: bool) -> Run:
-    """Return the run with what the dataset decides: resolution, shape, channels, classes."""
-    resolution = run.network.resolution if resolution_given else dataset.resolution
+def fit(run: Run, dataset: "Dataset", given: dict[str, Any]) -> Run:
+    """Return the run with what the dataset decides, unless it was given: resolution, where to
+    begin, and always shape, channels and classes."""
+    resolution = run.network.resolution if "resolution" in given else dataset.resolution
+    begin = run.growth.initial_resolution
     if resolution > dataset.resolution:
         raise UserError(f"--resolution {resolution} is more than {dataset.path} has: its images "
                         f"are {dataset.info.top_size}, resolution {dataset.resolution}.")
@@ -133,6 +138,7 @@ def fit(run: Run, dataset: "Dataset", *, resolution_given: bool) -> Run:
         raise UserError(f"--conditional needs labels, and {dataset.path} has none.")
     return override(run, {
         "resolution": resolution,
+        "initial_resolution": begin if "initial_resolution" in given else min(begin, resolution),
         "base_height": dataset.info.base.height,
         "base_width": dataset.info.base.width,
         "channels": dataset.channels,
@@ -140,6 +146,23 @@ def fit(run: Run, dataset: "Dataset", *, resolution_given: bool) -> Run:
         "data": str(dataset.path.resolve()),
         "detector": run.output.detector and str(Path(run.output.detector).resolve()),
     })
+
+
+def require_images_of(saved: Run, run: Run, dataset: "Dataset") -> None:
+    """Raise UserError if the dataset's images are of another shape or kind than the run's."""
+    was, now = saved.network, run.network
+    if (was.base, was.channels, was.label_size) != (now.base, now.channels, now.label_size):
+        raise UserError(f"The run was trained on images of {was.size(was.max_level)}x"
+                        f"{was.channels} with {was.label_size or 'no'} classes, and those of "
+                        f"{dataset.path} are {now.size(now.max_level)}x{now.channels} with "
+                        f"{now.label_size or 'no'}. Name the dataset of the run with --data, or "
+                        "start a new run.")
+
+
+def all_changes(old: Run, new: Run) -> list[str]:
+    """The settings in which two runs differ, as 'name: old -> new'."""
+    return [*changes(old, new), *(change for name in SECTIONS for change in changes(
+        getattr(old, name), getattr(new, name)))]
 
 
 def require_metrics(run: Run) -> None:
@@ -184,7 +207,8 @@ def _print_plan(run: Run) -> None:
 
 
 def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device",
-           state: "TrainState", measures: dict[str, "Measure"]) -> None:
+           state: "TrainState", measures: dict[str, "Measure"],
+           changed: Sequence[str] = ()) -> None:
     import torch
 
     from progan import __version__
@@ -202,7 +226,9 @@ def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device"
     log(f"{directory}: {dataset.name}, {len(dataset.training_rows)} images{held_out}, "
         f"{dataset.info.top_size}x{dataset.channels}; preset {run.preset}; "
         f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}")
-    if dataset.label_size and not run.data.conditional:
+    if changed:
+        log(f"Changed: {'; '.join(changed)}.")
+    if dataset.label_size and not run.data.conditional and not run.data.subset:
         log(f"The dataset has {dataset.label_size} classes, which are not used; "
             f"{option_name('conditional')} does.")
     session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log,

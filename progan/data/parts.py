@@ -58,7 +58,10 @@ class Part:
 
 
 def part_of(source: ImageSource, part: Part) -> ImageSource:
-    """The images of one part, in their order."""
+    """The images of one part, in their order; raises UserError if it has none."""
+    if part.total > source.count:
+        raise UserError(f"{source.description} has {source.count} images, too few for "
+                        f"{part.total} parts. Ask for {source.count} or less with --shard.")
     rows, held_out = part.rows(source.count), source.held_out
     if held_out is not None:
         held_out = held_out[(held_out >= rows.start) & (held_out < rows.stop)] - rows.start

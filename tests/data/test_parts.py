@@ -88,6 +88,11 @@ def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     assert not dest.exists()
 
 
+def test_more_parts_than_images_are_refused() -> None:
+    with pytest.raises(UserError, match="noise has 12 images, too few for 13 parts. Ask for 12"):
+        part_of(source_of(12, frozenset()), Part(1, 13))
+
+
 def test_damaged_parts_are_refused(tmp_path: Path) -> None:
     dest = tmp_path / "d"
     make_parts(source_of(40), dest, 2)

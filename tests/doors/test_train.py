@@ -159,7 +159,15 @@ def test_resume_can_go_on_beyond_the_old_end(whole: Path, tmp_path: Path) -> Non
     shutil.copytree(whole, run)
     assert train("--resume", run, "--total-kimg", 8.5).exit_code == 0
     assert json.loads((run / "config.json").read_text())["growth"]["total_kimg"] == 8.5
+    assert "Changed: total_kimg: 7.5 -> 8.5" in (run / "log.txt").read_text()
     assert statistics(run)[-1]["progress/kimg"] >= 8.5
+
+
+def test_a_preset_for_larger_images_begins_where_the_dataset_ends(data: Path) -> None:
+    smaller = train("--data", data, "--preset", "table1-a", "--dry-run")
+    assert smaller.exit_code == 0 and "16x16 to 16x16" in smaller.output
+    asked = train("--data", data, "--preset", "table1-a", "--initial-resolution", 64, "--dry-run")
+    assert "--initial-resolution 64 is larger than the final resolution 16" in message(asked)
 
 
 def test_bare_resume_takes_the_newest_run(whole: Path, tmp_path: Path) -> None:

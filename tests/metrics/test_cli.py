@@ -21,7 +21,7 @@ from progan import networks as nets
 from progan.cli.dataset import main as dataset_tool
 from progan.config import Network
 from progan.sampling.network_file import Snapshot, save_network
-from tests.builders import Energies, detector_file
+from tests.builders import Energies, detector_file, message, noise_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
@@ -133,6 +133,25 @@ def test_a_baseline_of_fewer_images_is_pointed_out(place):
     result = run("swd", "--images", place / "dataset", "--reference", place / "reals",
                  "--num-images", 24)
     assert "compare with --num-images 12" in result.stdout
+
+
+def test_reals_of_one_class(place, tmp_path):
+    whole = noise_dataset(tmp_path / "set", resolution=32, count=40, classes=2)
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    for row in range(1, 40, 2):
+        (image,) = whole.images(5, np.array([row]))
+        Image.fromarray(image).save(odd / f"{row:02d}.png")
+    common = ("swd", "--images", place / "fakes", "--num-images", 10)
+    found = [run(*common, "--reference", path, *more, "--json", tmp_path / f"{number}.json")
+             for number, (path, more) in enumerate([(odd, ()), (whole.path, ("--subset", 1)),
+                                                    (whole.path, ("--subset", "class-0"))])]
+    assert all(result.exit_code == 0 for result in found), [result.output for result in found]
+    swd = [values(tmp_path / f"{number}.json")["images against reals", "swd"]
+           for number in range(3)]
+    assert swd[0] == swd[1] != swd[2]
+    assert "no such class" in message(run(*common, "--reference", whole.path, "--subset", "x"))
+    assert "is no dataset" in message(run(*common, "--reference", odd, "--subset", 1))
 
 
 def test_a_growing_network_is_enlarged_to_its_final_size(place, network):

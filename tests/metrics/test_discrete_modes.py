@@ -216,7 +216,7 @@ def test_what_has_no_digits_is_refused(place, tmp_path):
     said = message(train(tmp_path / "c", tmp_path / "noise"))
     assert "has 0 classes, not the ten digits" in said and "create-mnist" in said
     said = message(train(tmp_path / "c", tmp_path / "ten"))
-    assert "has images of 32x32x3, and digits are 32x32x1" in said
+    assert "has images of 32x32x3, and the digits to learn from are 32x32x1" in said
     said = message(train(tmp_path / "c", place / "stacks"))
     assert "has 1000 classes, not the ten digits" in said
     assert not (tmp_path / "c").exists()

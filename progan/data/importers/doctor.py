@@ -30,7 +30,7 @@ REMEDIES = {
     "size": "choose the --resolution or --size and --crop for the others, or remove it",
     "small": "choose a smaller --resolution or --size, or it is enlarged",
     "kind": "--channels 1, 3 or 4 makes all images alike",
-    "alpha": "--channels 4 keeps its transparency, --channels 3 lays it on white",
+    "alpha": "--channels 4 keeps its transparency, --channels 3 lays it on --alpha-color",
     "palette": CONVERT,
     "CMYK": CONVERT,
     "16-bit": CONVERT,
