@@ -347,6 +347,11 @@ class Run:
 
     def __post_init__(self) -> None:
         _validate(self)
+        if self.augment.augment == "none" and self.augment.augment_p:
+            raise UserError(f"--augment-p {self.augment.augment_p:g} needs --augment fixed or "
+                            "adaptive: without it nothing is augmented.")
+        if self.augment.augment == "fixed" and not self.augment.augment_p:
+            raise UserError("--augment fixed needs a probability, such as --augment-p 0.3.")
         if self.objective.objective in AUTOENCODERS_ONLY and self.network.kind != "autoencoder":
             raise UserError(f"--objective {self.objective.objective} compares energies: it needs "
                             "--kind autoencoder.")

@@ -70,6 +70,8 @@ OVERRIDES = st.fixed_dictionaries(
     lambda wanted: wanted.get("initial_resolution", 4) <= wanted.get("resolution", 1024)
     and min(wanted.get("base_height", 4), wanted.get("base_width", 4)) < 8
     and wanted.get("training_kimg", 1) + wanted.get("transition_kimg", 1) > 0
+    and {"none": lambda p: p == 0, "fixed": lambda p: p > 0, "adaptive": lambda p: True}[
+        wanted.get("augment", "none")](wanted.get("augment_p", 0))
     and not (wanted.get("separate_updates") and (
         wanted.get("mixed_batches") or wanted.get("objective") == "relativistic"))
     and (wanted.get("objective") not in AUTOENCODERS_ONLY
@@ -279,3 +281,19 @@ def test_every_field_has_words_and_a_name_of_its_own() -> None:
 
 def test_the_levels_are_those_of_the_resolutions() -> None:
     assert (2**config.MIN_LEVEL, 2**config.MAX_LEVEL) == (4, 1024)
+
+
+def test_an_augmentation_that_does_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match="--augment-p 0.5 needs --augment fixed or adaptive"):
+        override(Run(), {"augment_p": 0.5})
+    with pytest.raises(UserError, match="--augment fixed needs a probability"):
+        override(Run(), {"augment": "fixed"})
+    assert override(Run(), {"augment": "adaptive", "augment_p": 0.5}).augment.augment_p == 0.5
+
+
+def test_rules_between_settings_are_kept() -> None:
+    with pytest.raises(UserError, match="--objective began compares energies"):
+        override(Run(), {"objective": "began"})
+    for other in ({"mixed_batches": True}, {"objective": "relativistic"}):
+        with pytest.raises(UserError, match="--separate-updates takes reals and fakes apart"):
+            override(Run(), {"separate_updates": True, **other})
