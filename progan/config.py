@@ -359,6 +359,11 @@ class Run:
             raise UserError(f"--initial-resolution {self.growth.initial_resolution} is larger "
                             f"than the final resolution {self.network.resolution}.")
 
+    @property
+    def random_layers(self) -> bool:
+        """Whether layers of the discriminator draw random numbers themselves."""
+        return self.network.dropout > 0 or self.objective.adaptive_noise
+
 
 SECTIONS: dict[str, Any] = {"network": Network, "growth": Growth, "objective": Objective,
                             "augment": Augment, "optim": Optim, "data": Data, "output": Output}

@@ -1,6 +1,6 @@
 """train.py: train a progressive GAN, or continue a training."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +94,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
     saved = run_directory.load_config(directory)
     run = override(saved, options)
     dataset = _opened(data or Path(saved.data.data), run.data.subset)
-    run = fit(run, dataset, {"resolution": run.network.resolution,
-                             "initial_resolution": run.growth.initial_resolution, **options})
+    run = fit(run, dataset, ("resolution", "initial_resolution"))
     require_images_of(saved, run, dataset)
     require_metrics(run)
     files = run_directory.states(directory) if path.is_dir() else [path]
@@ -126,9 +125,9 @@ def _opened(data: Path, subset: str) -> "Dataset":
     return of_class(dataset, subset) if subset else dataset
 
 
-def fit(run: Run, dataset: "Dataset", given: dict[str, Any]) -> Run:
-    """Return the run with what the dataset decides, unless it was given: resolution, where to
-    begin, and always shape, channels and classes."""
+def fit(run: Run, dataset: "Dataset", given: Container[str]) -> Run:
+    """Return the run with what the dataset decides, unless `given` names it: resolution, where
+    to begin, and always shape, channels and classes."""
     resolution = run.network.resolution if "resolution" in given else dataset.resolution
     begin = run.growth.initial_resolution
     if resolution > dataset.resolution:

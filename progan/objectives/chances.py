@@ -4,21 +4,18 @@ import torch
 from torch import Tensor
 
 from progan.config import Objective
-from progan.objectives.non_saturating import non_saturating_critic
 from progan.objectives.scores import Chances
 from progan.objectives.table import OBJECTIVES
 
 
 def draw(config: Objective, shape: torch.Size, stream: torch.Generator) -> Chances:
     """Draw the random numbers of a critic step for images of a shape [N, C, H, W]."""
-    n, device = shape[0], stream.device
-    moved_targets = config.label_noise and (
-        OBJECTIVES[config.objective].critic is non_saturating_critic)
+    n, device, method = shape[0], stream.device, OBJECTIVES[config.objective]
 
     def uniform(*size: int) -> Tensor:
         return torch.rand(size, generator=stream, device=device)
 
     return Chances(
         mix=uniform(n, 1, 1, 1),
-        pixels=uniform(*shape) if config.objective == "dragan" else None,
-        targets=uniform(2, n) if moved_targets else None)
+        pixels=uniform(*shape) if method.pixels else None,
+        targets=uniform(2, n) if method.targets and config.label_noise else None)

@@ -1,6 +1,5 @@
 """Numbers that objectives move themselves while they train."""
 
-import torch
 from torch import Tensor
 
 from progan.config import Objective
@@ -27,4 +26,4 @@ def turned(config: Objective, dials: Dials, real_score: Tensor, fake_score: Tens
         moved["balance"] = balanced(dials["balance"], config, -real_score, -fake_score)
     if "confidence" in dials:
         moved["confidence"] = confidence(dials["confidence"], fake_score)
-    return {name: torch.as_tensor(value) for name, value in moved.items()}
+    return moved

@@ -39,19 +39,22 @@ class Method(NamedTuple):
     penalty: Penalty | None = None
     threshold: float | None = None  # above it a score says real; None: above the middle of both
     paired: bool = False  # the generator's loss compares its images with reals
+    targets: bool = False  # the critic's loss has targets that label noise moves
+    pixels: bool = False  # the penalty adds noise to images
 
 
 OBJECTIVES: dict[str, Method] = {
     "wgan-gp": Method(wasserstein_critic, wasserstein_generator, between),
     "wgan":    Method(wasserstein_critic, wasserstein_generator),
-    "gan":     Method(non_saturating_critic, non_saturating_generator, threshold=0.0),
+    "gan":     Method(non_saturating_critic, non_saturating_generator, threshold=0.0,
+                      targets=True),
     "lsgan":   Method(least_squares_critic, least_squares_generator, threshold=0.5),
     "dragan":  Method(non_saturating_critic, non_saturating_generator, around_reals,
-                      threshold=0.0),
+                      threshold=0.0, targets=True, pixels=True),
     "ebgan":   Method(ebgan_critic, ebgan_generator),
     "began":   Method(began_critic, began_generator),
     "r1":      Method(non_saturating_critic, non_saturating_generator, at_reals,
-                      threshold=0.0),
+                      threshold=0.0, targets=True),
     "relativistic": Method(relativistic_critic, relativistic_generator, at_both,
                            paired=True),
 }

@@ -1,5 +1,6 @@
 """The two steps of an iteration: tensors in, an updated state and 0-d statistics out."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -100,7 +101,7 @@ def critic_step(state: TrainState, run: Run, place: Place, rate: float,
         reals = augmented(state, run, reals, inputs.augmentation[0])
         fakes = augmented(state, run, fakes, inputs.augmentation[1])
     statistics: Statistics = {}
-    with seeded(fakes.device, run.seed, "critic's layers", state.images_seen):
+    with _layers_draw(run, fakes.device, "critic's layers", state.images_seen):
         for only in SEPARATE if run.objective.separate_updates else TOGETHER:
             loss, parts = critic_loss(
                 lambda images: judge(state, run, place, images), run.objective,
@@ -122,12 +123,18 @@ def generator_step(state: TrainState, run: Run, place: Place, rate: float,
     if inputs.augmentation:
         fakes = augmented(state, run, fakes, inputs.augmentation[1])
         reals = None if reals is None else augmented(state, run, reals, inputs.augmentation[0])
-    with seeded(fakes.device, run.seed, "generator's layers", state.images_seen):
+    with _layers_draw(run, fakes.device, "generator's layers", state.images_seen):
         loss, statistics = generator_loss(
             lambda images: judge(state, run, place, images), run.objective, fakes=fakes,
             labels=inputs.labels, reals=reals)
         norm = update(state.g_optimizer, loss, rate, run.optim.clip_gradients)
     return statistics | {"loss/generator": loss.detach(), "gradient/generator-weights": norm}
+
+
+def _layers_draw(run: Run, device: torch.device, name: str, images_seen: int
+                 ) -> AbstractContextManager[None]:
+    """The random numbers of the layers; where none draws any, torch's state costs no time."""
+    return seeded(device, run.seed, name, images_seen) if run.random_layers else nullcontext()
 
 
 def augmented(state: TrainState, run: Run, images: Tensor, draws: Draws) -> Tensor:
