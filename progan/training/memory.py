@@ -14,6 +14,7 @@ from progan.config import Run
 from progan.networks import Judgement
 from progan.objectives import OBJECTIVES, Chances, critic_loss, dials, generator_loss
 from progan.schedule import Stage
+from progan.training.freezing import freeze
 
 FLOAT_BYTES = 4
 
@@ -29,6 +30,7 @@ def step_bytes(run: Run, stage: Stage) -> int:
     with device:
         generator = networks.generator(run.network)
         discriminator = networks.discriminator(run.network)
+        freeze(discriminator, run.optim.freeze_d)
         latents = torch.empty(stage.batch, run.network.latent_size)
         labels = torch.empty(stage.batch, run.network.label_size)
         reals = torch.empty(stage.batch, run.network.channels, *run.network.size(stage.level))
@@ -48,14 +50,16 @@ def step_bytes(run: Run, stage: Stage) -> int:
             fakes = generator(latents, labels, stage.level, alpha)
         loss, _ = critic_loss(critic, run.objective, reals=reals, fakes=fakes, labels=labels,
                               chances=chances, dials=turning)
-        torch.autograd.grad(loss, list(discriminator.parameters()), allow_unused=True)
+        learning = [weight for weight in discriminator.parameters() if weight.requires_grad]
+        torch.autograd.grad(loss, learning, allow_unused=True)
         del loss, fakes
         fakes = generator(latents, labels, stage.level, alpha)
         loss, _ = generator_loss(critic, run.objective, fakes=fakes, labels=labels,
                                  reals=reals if paired else None)
         torch.autograd.grad(loss, list(generator.parameters()), allow_unused=True)
     g, d = count(generator), count(discriminator)
-    resident: int = FLOAT_BYTES * (4 * g + 3 * d)  # weights, two moments, and the average of G
+    moments = 2 * (g + sum(weight.numel() for weight in learning))
+    resident: int = FLOAT_BYTES * (2 * g + d + moments)  # 2: weights and average
     peak: int = live.peak
     return resident + peak
 

@@ -20,16 +20,18 @@ def optimizer(parameters: Iterable[nn.Parameter], config: Optim) -> Optimizer:
 def update(optimizer: Optimizer, loss: Tensor, rate: float, clip: float = 0.0) -> Tensor:
     """Take one step down the loss; return the norm of the gradient before it was clipped, 0-d.
 
-    Only gradients of the optimizer's own parameters are computed. Layers that are not in use
-    get none and stay as they are (the official code gives them zeros, which do the same).
+    Only gradients of the optimizer's own parameters are computed, and of those only where they
+    are required. Layers that are not in use get none and stay as they are (the official code
+    gives them zeros, which do the same).
 
     Args:
         clip: Largest element of a gradient that is used; 0: any.
     """
     (group,) = optimizer.param_groups
     group["lr"] = rate
-    gradients = torch.autograd.grad(loss, group["params"], allow_unused=True)
-    for parameter, gradient in zip(group["params"], gradients, strict=True):
+    learning = [parameter for parameter in group["params"] if parameter.requires_grad]
+    gradients = torch.autograd.grad(loss, learning, allow_unused=True)
+    for parameter, gradient in zip(learning, gradients, strict=True):
         parameter.grad = None if gradient is None else _laid_out_as(parameter, gradient)
     norm = nn.utils.get_total_norm([g for g in gradients if g is not None])
     if clip:
@@ -40,10 +42,14 @@ def update(optimizer: Optimizer, loss: Tensor, rate: float, clip: float = 0.0) -
 
 @torch.no_grad()
 def clip_weights(network: nn.Module, limit: float) -> None:
-    """Clip all weights to [-limit, limit] (Arjovsky et al. 2017, algorithm 1); 0: leave them."""
+    """Clip all weights that learn to [-limit, limit]; 0: leave them.
+
+    Source: Arjovsky et al. 2017, algorithm 1.
+    """
     if limit:
         for parameter in network.parameters():
-            parameter.clamp_(-limit, limit)
+            if parameter.requires_grad:
+                parameter.clamp_(-limit, limit)
 
 
 def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
