@@ -295,7 +295,7 @@ class Optim:
                                      "each fade.")
     freeze_d: int = setting(0, "How many resolutions of the discriminator, from the highest one "
                             "down, keep the weights that they began with (FreezeD, Mo et al. "
-                            "2020).", low=0)
+                            "2020).", low=0, high=MAX_LEVEL - MIN_LEVEL)
 
     def __post_init__(self) -> None:
         _validate(self)

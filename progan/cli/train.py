@@ -91,10 +91,12 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     chosen = choose(device)
     measures = _measures(run, dataset, chosen)
     born = state.create(run, chosen)
+    remarks = in_words(found) if found else []
     if found:
         begin(born, found)
+    del found  # with all its weights, before days of training
     _train(run, dataset, run_directory.create(outdir, dataset.name, run), chosen, born, measures,
-           in_words(found) if found else ())
+           remarks)
 
 
 def _settings(preset: str | None, data: Path | None, options: dict[str, Any]

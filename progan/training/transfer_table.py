@@ -38,8 +38,8 @@ def warnings(transfer: Transfer) -> list[str]:
     if transfer.changed:
         found.append("The networks are not those of the source "
                      f"({'; '.join(transfer.changed)}): what is copied may do something else here.")
-    found += [f"Less than half of the {role} is copied." for role in transfer.matches
-              if 0 < transfer.shares[role] < 0.5]
+    found += [f"Less than half of the {role} is copied." for role, share in transfer.shares.items()
+              if share < 0.5 and (role == "generator" or role in transfer.origin.weights)]
     return found
 
 
