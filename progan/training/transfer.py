@@ -45,12 +45,14 @@ def inherited(origin: Origin, resolution: int) -> dict[str, Any]:
 def fades_first(origin: Origin, run: Run) -> bool:
     """Whether a run can begin with a fade, as the origin would have gone on.
 
-    For that its discriminator must know the origin's generator, and images like those to come.
+    For that its discriminator must know the origin's generator, and images like those to come;
+    and the origin must have trained its final resolution, not just reached one on its way.
     """
     alike = all(getattr(origin.network, name) == getattr(run.network, name)
                 for name in OF_THE_IMAGES)
-    arrived = run.growth.initial_resolution == 1 << origin.settled_level
-    return "discriminator" in origin.weights and alike and arrived and run.grows
+    arrived = origin.settled_level == origin.network.max_level
+    begins_there = run.growth.initial_resolution == origin.network.resolution
+    return "discriminator" in origin.weights and alike and arrived and begins_there and run.grows
 
 
 def transfer(origin: Origin, run: Run) -> Transfer:
@@ -66,10 +68,9 @@ def transfer(origin: Origin, run: Run) -> Transfer:
         change for change in changes(origin.network, run.network)
         if change.split(":")[0] not in OF_THE_IMAGES | {"resolution"}])
     if not shares["generator"]:
-        raise UserError(f"Nothing of {origin.path} fits the generator of this run"
-                        f"{' (' * bool(found.changed)}{'; '.join(found.changed)}"
-                        f"{')' * bool(found.changed)}. Leave options of the networks away, or "
-                        "start without --init-from.")
+        different = f" ({'; '.join(found.changed)})" if found.changed else ""
+        raise UserError(f"Nothing of {origin.path} fits the generator of this run{different}. "
+                        "Leave options of the networks away, or start without --init-from.")
     _require_known_layers(found, run)
     return found
 

@@ -256,6 +256,8 @@ def test_a_run_that_goes_on_growing_begins_with_the_fade(overrides: dict[str, An
     assert fades_first(origin, tiny_run(**overrides)) == first
     alone = replace(origin, weights={"average": origin.weights["average"]})
     assert not fades_first(alone, tiny_run(**overrides))
+    _, on_its_way = saved(tmp_path, tiny_run(resolution=32))
+    assert on_its_way.settled_level == 4 and not fades_first(on_its_way, tiny_run(**overrides))
 
 
 def test_the_table_names_each_layer_with_both_shapes(tmp_path: Path) -> None:
