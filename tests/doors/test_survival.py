@@ -153,7 +153,15 @@ def test_thirty_kills(data: Path, tmp_path: Path) -> None:
     assert_same_run(run, whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_no_snapshot_replaces_another_within_a_thousand_of_images(whole: Path) -> None:
+    ticks = len(rows(whole / "stats.jsonl"))
+    assert ticks > 6
+    assert len(list(whole.glob("network-snapshot-*"))) == ticks
+    assert len(list(whole.glob("fakes-0*.png"))) == ticks // 2
+    assert len(states(whole)) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_saves_everything_and_says_how_to_go_on(
         whole: Path, data: Path, tmp_path: Path, number: signal.Signals) -> None:
     """In the middle of a tick, whose means are those of all of its steps nevertheless."""
