@@ -1,17 +1,22 @@
 """train.py: train a progressive GAN, or continue a training."""
 
+import math
+import shlex
+import sys
 from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from metrics.names import LOWER_IS_BETTER, parse
 from progan import presets
-from progan.config import SECTIONS, Run, changes, option_name, override
-from progan.door import PATH, Door, device_option
+from progan.config import Run, all_changes, changes, option_name, override
+from progan.door import PATH, STOPPED, Door, device_option
 from progan.errors import UserError
 from progan.options import config_options, given
+from progan.runtime.lock import alone_in
 from progan.runtime.threads import use_threads, wait_politely
 
 if TYPE_CHECKING:
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PRESET = "v2-1gpu"
 NEWEST = ":newest:"  # what a bare --resume stands for
+BUSY = "is being trained"
 
 
 @click.command(cls=Door)
@@ -40,10 +46,13 @@ NEWEST = ":newest:"  # what a bare --resume stands for
               "networks of another one, where they fit: a training state, a network file, or the "
               "directory of a run.")
 @device_option
+@click.option("--max-hours", type=click.FloatRange(min=0, min_open=True), metavar="H",
+              help="Stop after so long as if by Ctrl-C, with everything saved; --resume goes on.")
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
 @config_options
 def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None,
-         init_from: Path | None, device: str, dry_run: bool, **options: Any) -> None:
+         init_from: Path | None, device: str, max_hours: float | None, dry_run: bool,
+         **options: Any) -> None:
     """Train a progressive GAN, growing from 4x4 to the resolution of the dataset.
 
     \b
@@ -52,13 +61,17 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
     train.py --init-from runs/00000-… --data datasets/b   begin with its networks
     train.py --preset v2-1gpu --dry-run                   show the plan
     tensorboard --logdir runs                             watch
+
+    Ctrl-C, SIGTERM and SIGUSR1 finish the step, save everything, print the command that goes on,
+    and exit with 75; a second one exits at once, with 130.
     """
     wait_politely()
     if resume == "":
         raise UserError("--resume was given an empty name. Leave the name away to continue the "
                         "newest run.")
     if resume is None:
-        _start(outdir, preset, data, init_from, device, given(options), dry_run=dry_run)
+        _start(outdir, preset, data, init_from, device, given(options), dry_run=dry_run,
+               max_hours=max_hours)
     elif init_from:
         raise UserError(f"--resume continues a run, and --init-from {init_from} begins a new one. "
                         "Leave one of them away.")
@@ -66,11 +79,12 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
         raise UserError(f"A resumed run keeps its settings: leave --preset {preset} away, and "
                         "name what is to change, e.g. --total-kimg 20000.")
     else:
-        _resume(outdir, resume, data, device, given(options), dry_run=dry_run)
+        _resume(outdir, resume, data, device, given(options), dry_run=dry_run,
+                max_hours=max_hours)
 
 
 def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path | None,
-           device: str, options: dict[str, Any], *, dry_run: bool) -> None:
+           device: str, options: dict[str, Any], *, dry_run: bool, max_hours: float | None) -> None:
     run, dataset, found = _settings(preset, data, options) if init_from is None else (
         _settings_from(init_from, preset, data, options))
     if not (dataset or dry_run):
@@ -95,8 +109,9 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     if found:
         begin(born, found)
     del found  # with all its weights, before days of training
-    _train(run, dataset, run_directory.create(outdir, dataset.name, run), chosen, born, measures,
-           remarks)
+    directory = run_directory.create(outdir, dataset.name, run)
+    with alone_in(directory, BUSY):
+        _train(run, dataset, directory, chosen, born, measures, max_hours, remarks)
 
 
 def _settings(preset: str | None, data: Path | None, options: dict[str, Any]
@@ -137,10 +152,10 @@ def _base(origin: "Origin", preset: str | None, data: Path | None) -> Run:
 
 
 def _resume(outdir: Path, resume: str, data: Path | None, device: str,
-            options: dict[str, Any], *, dry_run: bool) -> None:
+            options: dict[str, Any], *, dry_run: bool, max_hours: float | None) -> None:
     from progan import run_directory
     from progan.runtime.devices import choose
-    from progan.training.checkpoint import load_state
+    from progan.training.continuation import continuation, require_unfinished
     from progan.training.origin import require_resumable
 
     path = run_directory.find(outdir if resume == NEWEST else Path(resume))
@@ -153,10 +168,6 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
     run = fit(run, dataset, ("resolution", "initial_resolution"))
     require_images_of(saved, run, dataset)
     require_metrics(run)
-    files = run_directory.states(directory) if path.is_dir() else [path]
-    if not files:
-        raise UserError(f"{directory} holds no training state yet: it stopped before its first "
-                        "snapshot. Start it anew.")
     different = changes(saved.network, run.network)
     if different:
         raise UserError(f"A run cannot be resumed with another architecture: "
@@ -164,15 +175,14 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
     if dry_run:
         return _print_plan(run)
     chosen = choose(device)
-    state = load_state(files[-1], run, chosen)
-    if state.kimg >= run.growth.total_kimg:
-        raise UserError(f"{directory} is finished, at kimg {state.kimg:g}. To go on, name a larger "
-                        "--total-kimg.")
-    measures = _measures(run, dataset, chosen)
-    run_directory.save_config(directory, run)
-    changed = all_changes(saved, run)
-    _train(run, dataset, directory, chosen, state, measures,
-           [f"Changed: {'; '.join(changed)}."] if changed else ())
+    with alone_in(directory, BUSY):
+        state, remarks = continuation(path, saved, run, chosen)
+        require_unfinished(directory, state, run, parse(run.output.metrics))
+        measures = _measures(run, dataset, chosen)
+        run_directory.save_config(directory, run)
+        if changed := all_changes(saved, run):
+            remarks.append(f"Changed: {'; '.join(changed)}.")
+        _train(run, dataset, directory, chosen, state, measures, max_hours, remarks)
 
 
 def _opened(data: Path, subset: str) -> "Dataset":
@@ -215,12 +225,6 @@ def require_images_of(saved: Run, run: Run, dataset: "Dataset") -> None:
                         f"{dataset.path} are {now.size(now.max_level)}x{now.channels} with "
                         f"{now.label_size or 'no'}. Name the dataset of the run with --data, or "
                         "start a new run.")
-
-
-def all_changes(old: Run, new: Run) -> list[str]:
-    """The settings in which two runs differ, as 'name: old -> new'."""
-    return [*changes(old, new), *(change for name in SECTIONS for change in changes(
-        getattr(old, name), getattr(new, name)))]
 
 
 def require_metrics(run: Run) -> None:
@@ -266,7 +270,7 @@ def _print_plan(run: Run, found: "Transfer | None" = None) -> None:
 
 
 def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device",
-           state: "TrainState", measures: dict[str, "Measure"],
+           state: "TrainState", measures: dict[str, "Measure"], max_hours: float | None,
            remarks: Sequence[str] = ()) -> None:
     import torch
 
@@ -291,13 +295,27 @@ def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device"
         log(f"The dataset has {dataset.label_size} classes, which are not used; "
             f"{option_name('conditional')} does.")
     session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log,
-                      measures=measures)
+                      measures=measures, max_hours=max_hours or math.inf)
     try:
-        train(session, state)
+        stopped_by = train(session, state)
     except OSError as error:
         error.filename = error.filename or str(directory)  # a failing write() knows no path
         raise
     except KeyboardInterrupt:
-        log(f"Stopped at kimg {state.kimg:.1f}. To go on: python train.py --resume {directory}")
+        log(f"Stopped at once; what came after the last state is lost. To go on: "
+            f"{_resume_command(directory)}")
         raise
+    if stopped_by:
+        log(f"Stopped by {stopped_by} at kimg {state.kimg:.1f}; everything is saved. To go on: "
+            f"{_resume_command(directory)}")
+        raise click.exceptions.Exit(STOPPED)
     log(f"Done. Make pictures: python generate.py --network {directory} --seeds 0-15 --outdir out")
+
+
+def _resume_command(directory: Path) -> str:
+    """What goes on with a run, typed where this process was started."""
+    context, program = click.get_current_context(), sys.argv[0]
+    door = ["python", program] if program.endswith(".py") else [Path(program).name, "train"]
+    kept = [word for name in ("device", "max_hours") if context.get_parameter_source(name) ==
+            ParameterSource.COMMANDLINE for word in (option_name(name), str(context.params[name]))]
+    return shlex.join([*door, "--resume", str(directory), *kept])

@@ -40,13 +40,18 @@ class Batch:
                      self.drawn_labels.pin_memory())
 
 
-def read_batches(dataset: Dataset, run: Run, images_seen: int) -> Iterator[Batch]:
-    """Yield the batch of each critic step from `images_seen` to the end of the run."""
+def read_batches(dataset: Dataset, run: Run, images_seen: int,
+                 round_images_seen: int | None = None) -> Iterator[Batch]:
+    """Yield the batch of each critic step from `images_seen` to the end of the run.
+
+    Args:
+        round_images_seen: Where the round began that `images_seen` is inside of.
+    """
     training = dataset.training_rows
     shuffle = Shuffle(len(training), run.seed)
-    steps = run.growth.minibatch_repeats * run.growth.d_repeats
-    for start, stage in schedule.rounds(run.growth, run.network, images_seen):
-        for position in range(start, start + steps * stage.batch, stage.batch):
+    for start, stage in schedule.rounds(run.growth, run.network, images_seen, round_images_seen):
+        end = start + schedule.round_images(run.growth, stage)
+        for position in range(max(start, images_seen), end, stage.batch):
             rows = training[shuffle.rows(position, stage.batch)]
             drawn = training[numpy_generator(run.seed, "labels", position).integers(
                 len(training), size=stage.batch)]

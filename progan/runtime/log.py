@@ -1,5 +1,6 @@
 """Lines for people: on the terminal and, with their time, in a file."""
 
+import os
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        _end_last_line(path)
 
     def __call__(self, text: str) -> None:
         text = text.encode("utf-8", "backslashreplace").decode()  # of paths that are no UTF-8
@@ -18,6 +20,15 @@ class Log:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         with self._path.open("a", encoding="utf-8") as file:
             file.writelines(f"{stamp}  {line}\n" for line in text.splitlines())
+
+
+def _end_last_line(path: Path) -> None:
+    """The last line may have been cut where a process was killed."""
+    if path.exists() and path.stat().st_size:
+        with path.open("rb+") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
 
 
 def human_seconds(seconds: float) -> str:

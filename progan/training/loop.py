@@ -1,6 +1,7 @@
 """The training loop."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +19,13 @@ from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log
 from progan.schedule import Stage
 from progan.training import hooks, samples
-from progan.training.checkpoint import save_state
 from progan.training.hooks import Hook, Tick
 from progan.training.measurements import Measure, Measurements
 from progan.training.meter import Meter
 from progan.training.monitor import Monitor
 from progan.training.overfitting import overfitting
 from progan.training.progress import Progress
+from progan.training.saver import Saver
 from progan.training.state import TrainState, enter_phase
 from progan.training.steps import (
     Place,
@@ -45,65 +46,86 @@ class Session:
     device: torch.device
     log: Log
     measures: Mapping[str, Measure] = field(default_factory=dict)  # of each snapshot, by name
+    max_hours: float = math.inf  # of this session
 
 
-def train(session: Session, state: TrainState) -> None:
+def train(session: Session, state: TrainState) -> str:
     """Train from where `state` is to the end of the run, in its directory.
 
-    Ctrl-C and SIGTERM are heard between two rounds: the state is saved, and KeyboardInterrupt
-    raised.
+    Ctrl-C, SIGTERM, SIGUSR1 and the end of `max_hours` are heard after each step: the state is
+    saved, and what it was that stopped the run returned; '' if it has ended. A second signal
+    raises KeyboardInterrupt at once.
     """
     run = session.run
     monitor = Monitor(session.directory, state.images_seen)
-    batches = Prefetch(read_batches(session.dataset, run, state.images_seen), session.device)
+    batches = Prefetch(read_batches(session.dataset, run, state.images_seen,
+                                    state.round_images_seen), session.device)
     progress = Progress(run, state.images_seen)
-    with closing(monitor), closing(batches), closing(progress), Interrupts() as interrupts:
+    with (closing(monitor), closing(batches), closing(progress),
+          Interrupts(session.max_hours) as interrupts, Saver(session.directory, run) as saver):
         if not state.images_seen:
             show_beginning(session, state, monitor)
+        measure = Measurements(session.measures, run, session.directory, monitor, session.log,
+                               interrupts, saver)
+        measure.catch_up(state)
         at_tick = [
             hooks.status_line(run, session.log, progress.forecast),
             hooks.curves(monitor),
             hooks.sample_grid(run, session.directory, monitor),
-            hooks.snapshots(run, session.directory, session.dataset.label_names,
-                            Measurements(session.measures, run, session.directory, monitor,
-                                         session.log, interrupts)),
+            hooks.snapshots(run, saver, session.dataset.label_names, measure),
         ]
-        train_rounds(session, state, batches, progress, at_tick, interrupts)
+        ended = train_rounds(session, state, batches, progress, at_tick, interrupts, saver)
+    return "" if ended else interrupts.reason
 
 
 def train_rounds(session: Session, state: TrainState, batches: Prefetch, progress: Progress,
-                 at_tick: Sequence[Hook], interrupts: Interrupts) -> None:
-    """Train round after round; at the end of each tick run the hooks."""
-    run, meter = session.run, Meter()
-    for _, stage in schedule.rounds(run.growth, run.network, state.images_seen):
+                 at_tick: Sequence[Hook], interrupts: Interrupts, saver: Saver) -> bool:
+    """Train round after round, with the hooks at the end of each tick; return whether it ended."""
+    run, meter = session.run, Meter(state.tally)
+    for start, stage in schedule.rounds(run.growth, run.network, state.images_seen,
+                                        state.round_images_seen):
+        state.round_images_seen = start
         enter_phase(state, stage, run)
-        train_round(run, state, stage, batches, meter)
+        train_round(run, state, stage, batches, meter, lambda: interrupts.requested)
         progress.update(stage, state.images_seen)
-        done = state.images_seen >= run.growth.total_kimg * 1000
-        if done or state.images_seen >= state.tick_images_seen + stage.tick_kimg * 1000:
+        round_ended = state.round_images_seen == state.images_seen
+        done = round_ended and state.images_seen >= run.growth.total_kimg * 1000
+        tick_end = state.tick_images_seen + stage.tick_kimg * 1000
+        if done or round_ended and state.images_seen >= tick_end:
             tick = end_tick(session, state, stage, batches, meter, done=done)
             for hook in at_tick:
                 hook(state, tick)
             meter.restart()
             progress.restart()
         if interrupts.requested and not done:
-            state.seconds += meter.take()[2]
-            save_state(session.directory, state, run)
-            raise KeyboardInterrupt
+            state.seconds += meter.seconds
+            saver.save(state)
+            return False
+        saver.check()
+    return not (interrupts.requested and session.measures)  # the last ones may be cut short
 
 
 def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Batch],
-                meter: Meter) -> None:
-    """Train `minibatch_repeats` iterations at one stage."""
+                meter: Meter, stop: Callable[[], bool] = lambda: False) -> None:
+    """Train to the end of a round at one stage, or to the first step after which to `stop`.
+
+    The state tells at which step of the round it is. Each critic step is one, together with the
+    generator's after every `d_repeats` of them.
+    """
     place = Place.of(stage, next(state.generator.parameters()).device)
-    for _ in range(run.growth.minibatch_repeats):
-        for _ in range(run.growth.d_repeats):
-            batch = next(batches)
-            inputs = critic_inputs(run, batch, place, state.images_seen)
-            meter.add(critic_step(state, run, place, stage.d_lr, inputs), images=stage.batch)
-            state.images_seen += stage.batch
-        drawn = generator_inputs(run, batch, place, state.images_seen)
-        meter.add(generator_step(state, run, place, stage.g_lr, drawn))
+    d_repeats = run.growth.d_repeats
+    first = (state.images_seen - state.round_images_seen) // stage.batch
+    for step in range(first, run.growth.minibatch_repeats * d_repeats):
+        if step > first and stop():
+            return
+        batch = next(batches)
+        inputs = critic_inputs(run, batch, place, state.images_seen)
+        meter.add(critic_step(state, run, place, stage.d_lr, inputs), images=stage.batch)
+        state.images_seen += stage.batch
+        if (step + 1) % d_repeats == 0:
+            drawn = generator_inputs(run, batch, place, state.images_seen)
+            meter.add(generator_step(state, run, place, stage.g_lr, drawn))
+    state.round_images_seen = state.images_seen
 
 
 def end_tick(session: Session, state: TrainState, stage: Stage, batches: Prefetch, meter: Meter,
