@@ -15,6 +15,7 @@ REALS_FILE = "reals.png"
 FIRST_FAKES_FILE = "fakes-init.png"
 METRIC_PREFIX = "metric-"
 BEST_PREFIX = "network-best-"
+ROLLBACK_PREFIX = "rollback-"
 STATE_PREFIX = "state-"
 STATE_SUFFIX = ".pt"
 

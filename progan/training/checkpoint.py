@@ -21,7 +21,7 @@ FORMAT_VERSION = 1
 NETWORKS = ("generator", "discriminator", "average")
 OPTIMIZERS = ("g_optimizer", "d_optimizer")
 MODULES = (*NETWORKS, *OPTIMIZERS)
-CLOCKS = ("images_seen", "phase", "tick", "tick_images_seen", "seconds")
+CLOCKS = ("images_seen", "phase", "tick", "tick_images_seen", "seconds", "rollbacks")
 
 
 def save_state(directory: Path, state: TrainState, run: Run) -> Path:
@@ -60,6 +60,7 @@ def _restored(content: dict[str, Any], run: Run, device: torch.device) -> TrainS
     for name in OPTIMIZERS:
         _restore_moments(getattr(state, name), content[name],
                          same=_algorithm(content) == run.optim.optimizer)
+    content = {"rollbacks": 0} | content  # older files do not count them
     for name in CLOCKS:
         value = content[name]
         if type(value) is not type(getattr(state, name)) or value < 0:

@@ -64,6 +64,7 @@ def curves(monitor: Monitor) -> Hook:
             "progress/kimg": state.kimg,
             "progress/tick": state.tick,
             "progress/hours": state.seconds / 3600,
+            "progress/rollbacks": state.rollbacks,
             "schedule/lod": stage.lod,
             "schedule/alpha": stage.alpha,
             "schedule/resolution": stage.resolution,

@@ -19,6 +19,8 @@ from progan.runtime.log import Log
 from progan.schedule import Stage
 from progan.training import hooks, samples
 from progan.training.checkpoint import save_state
+from progan.training.diversity import diversity
+from progan.training.guard import Guard, Unsound, reseeded
 from progan.training.hooks import Hook, Tick
 from progan.training.measurements import Measure, Measurements
 from progan.training.meter import Meter
@@ -51,13 +53,12 @@ def train(session: Session, state: TrainState) -> None:
     """Train from where `state` is to the end of the run, in its directory.
 
     Ctrl-C and SIGTERM are heard between two rounds: the state is saved, and KeyboardInterrupt
-    raised.
+    raised. UserError if the guard went back as often as it may.
     """
     run = session.run
     monitor = Monitor(session.directory, state.images_seen)
-    batches = Prefetch(read_batches(session.dataset, run, state.images_seen), session.device)
     progress = Progress(run, state.images_seen)
-    with closing(monitor), closing(batches), closing(progress), Interrupts() as interrupts:
+    with closing(monitor), closing(progress), Interrupts() as interrupts:
         if not state.images_seen:
             show_beginning(session, state, monitor)
         at_tick = [
@@ -68,28 +69,44 @@ def train(session: Session, state: TrainState) -> None:
                             Measurements(session.measures, run, session.directory, monitor,
                                          session.log, interrupts)),
         ]
-        train_rounds(session, state, batches, progress, at_tick, interrupts)
+        guard = Guard(run, state, session.directory, session.log)
+        while not is_done(run, state):
+            drawn = read_batches(session.dataset, reseeded(run, state.rollbacks),
+                                 state.images_seen)
+            with closing(Prefetch(drawn, session.device)) as batches:
+                try:
+                    train_rounds(session, state, batches, progress, at_tick, interrupts, guard)
+                except Unsound as unsound:
+                    guard.roll_back(state, unsound)
+                    progress.restart(state.images_seen)
 
 
 def train_rounds(session: Session, state: TrainState, batches: Prefetch, progress: Progress,
-                 at_tick: Sequence[Hook], interrupts: Interrupts) -> None:
-    """Train round after round; at the end of each tick run the hooks."""
-    run, meter = session.run, Meter()
+                 at_tick: Sequence[Hook], interrupts: Interrupts, guard: Guard) -> None:
+    """Train round after round; at the end of each tick run the hooks. Raises Unsound."""
+    run, meter = reseeded(session.run, state.rollbacks), Meter()
     for _, stage in schedule.rounds(run.growth, run.network, state.images_seen):
         enter_phase(state, stage, run)
         train_round(run, state, stage, batches, meter)
         progress.update(stage, state.images_seen)
-        done = state.images_seen >= run.growth.total_kimg * 1000
-        if done or state.images_seen >= state.tick_images_seen + stage.tick_kimg * 1000:
+        done = is_done(run, state)
+        at_end = done or state.images_seen >= state.tick_images_seen + stage.tick_kimg * 1000
+        guard.check(state, stage, meter, now=at_end or interrupts.requested)
+        if at_end:
             tick = end_tick(session, state, stage, batches, meter, done=done)
             for hook in at_tick:
                 hook(state, tick)
+            guard.keep(state)
             meter.restart()
-            progress.restart()
+            progress.restart(state.images_seen)
         if interrupts.requested and not done:
             state.seconds += meter.take()[2]
-            save_state(session.directory, state, run)
+            save_state(session.directory, state, session.run)
             raise KeyboardInterrupt
+
+
+def is_done(run: Run, state: TrainState) -> bool:
+    return state.images_seen >= run.growth.total_kimg * 1000
 
 
 def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Batch],
@@ -115,6 +132,7 @@ def end_tick(session: Session, state: TrainState, stage: Stage, batches: Prefetc
     state.tick_images_seen = state.images_seen
     state.seconds += seconds
     means |= overfitting(state, session.run, session.dataset, stage, session.device)
+    means |= diversity(state, session.run, session.dataset, stage, session.device)
     return Tick(stage=stage, done=done, means=means, images_per_second=images / seconds,
                 data_wait=wait / seconds, memory_bytes=peak_memory_bytes(session.device))
 

@@ -18,10 +18,11 @@ def test_round_trip(tmp_path: Path) -> None:
     run = tiny_run()
     saved = state.create(run, CPU)
     saved.images_seen, saved.phase, saved.tick, saved.seconds = 4321, 3, 17, 12.5
+    saved.rollbacks = 2
     path = checkpoint.save_state(tmp_path, saved, run)
     assert path.name == "state-000004.pt"
     loaded = checkpoint.load_state(path, run, CPU)
-    assert [getattr(loaded, name) for name in checkpoint.CLOCKS] == [4321, 3, 17, 0, 12.5]
+    assert [getattr(loaded, name) for name in checkpoint.CLOCKS] == [4321, 3, 17, 0, 12.5, 2]
     for name in ("generator", "discriminator", "average"):
         before, after = getattr(saved, name).state_dict(), getattr(loaded, name).state_dict()
         assert all(torch.equal(before[key], after[key]) for key in before)
