@@ -41,7 +41,7 @@ class Unsound(Exception):
     """
 
     def __init__(self, what: str, stage: Stage, means: Mapping[str, float], seconds: float) -> None:
-        super().__init__(what)
+        super().__init__(what, stage, means, seconds)
         self.what, self.stage, self.means, self.seconds = what, stage, means, seconds
 
 
@@ -112,7 +112,8 @@ def fault(means: Mapping[str, float], largest: float) -> str:
 
 def weights_fault(state: TrainState) -> str:
     """The same of the weights: the last step may have spoilt them, which no statistic shows."""
-    if torch.stack([_norm(getattr(state, name).parameters()) for name in NETWORKS]).isfinite().all():
+    norms = [_norm(getattr(state, name).parameters()) for name in NETWORKS]
+    if torch.stack(norms).isfinite().all():
         return ""
     return f"not finite: {', '.join(not_finite(state)) or 'the norm of all weights'}"
 

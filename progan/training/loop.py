@@ -19,6 +19,7 @@ from progan.runtime.log import Log
 from progan.schedule import Stage
 from progan.training import hooks, samples
 from progan.training.checkpoint import save_state
+from progan.training.diagnosing import Diagnosis
 from progan.training.diversity import diversity
 from progan.training.guard import Guard, Unsound, reseeded
 from progan.training.hooks import Hook, Tick
@@ -61,9 +62,10 @@ def train(session: Session, state: TrainState) -> None:
     with closing(monitor), closing(progress), Interrupts() as interrupts:
         if not state.images_seen:
             show_beginning(session, state, monitor)
+        diagnosis = Diagnosis(run, session.directory, monitor, session.log)
         at_tick = [
-            hooks.status_line(run, session.log, progress.forecast),
-            hooks.curves(monitor),
+            hooks.curves(monitor, diagnosis),
+            hooks.status_line(run, session.log, progress.forecast, diagnosis),
             hooks.sample_grid(run, session.directory, monitor),
             hooks.snapshots(run, session.directory, session.dataset.label_names,
                             Measurements(session.measures, run, session.directory, monitor,
