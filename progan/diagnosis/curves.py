@@ -98,6 +98,8 @@ def _known(panel: Panel, rows: Sequence[Row]) -> int:
 
 
 def _draw(axes: "Axes", panel: Panel, rows: Sequence[Row]) -> None:
+    from matplotlib.ticker import LogLocator
+
     for name, label in panel.curves.items():
         points = [(row["images_seen"] / 1000, row[name]) for row in rows if name in row]
         axes.plot([kimg for kimg, _ in points], [value for _, value in points], marker=".",
@@ -105,9 +107,9 @@ def _draw(axes: "Axes", panel: Panel, rows: Sequence[Row]) -> None:
     if panel.mark is not None:
         axes.axhline(panel.mark, linestyle="--", linewidth=0.8, color="grey")
     if panel.logarithmic:
-        axes.set_yscale("log")
+        axes.set_yscale("log", subs=())
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("")
     axes.set(ylabel=panel.title)
     axes.grid(alpha=0.3)
 

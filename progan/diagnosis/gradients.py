@@ -71,8 +71,9 @@ def _steep(course: Course) -> Found | None:
 
 
 def _high(values: Sequence[float]) -> float:
-    """The ninetieth percentile: as high as it often was, whatever a single window did."""
-    return sorted(values)[int(0.9 * (len(values) - 1))]
+    """As high as it often was (the ninetieth percentile), unless that was an explosion."""
+    often = sorted(values)[int(0.9 * (len(values) - 1))]
+    return min(often, 10 * statistics.median(values))
 
 
 def _first(found: Iterable[Found | None]) -> Found | None:

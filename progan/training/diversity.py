@@ -14,7 +14,7 @@ from progan.schedule import Stage
 from progan.training.state import TrainState
 from progan.training.steps import Place
 
-MOST_IMAGES = 64  # enough to tell, and less than 1 % of a tick of 1000 images
+MOST_IMAGES = 32  # enough to tell, and less than 1 % of a tick of 1000 images
 COMPARED_LEVEL = 5  # images are compared at 32x32 at most
 
 
