@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from progan.config import Objective
 from progan.diagnosis.history import History, Row
@@ -33,8 +34,8 @@ def steps(count: int, noise: float = 0.0, seed: int = 0, **courses: Course) -> S
             for number in range(count)]
 
 
-def history(each: Steps, tick: int = 16, objective: str = "gan", batch: int = 64, d_repeats: int = 1,
-            **settings: float) -> History:
+def history(each: Steps, tick: int = 16, objective: str = "gan", batch: int = 64,
+            d_repeats: int = 1, **settings: Any) -> History:
     """Mean the iterations over ticks of `tick` of them; a last one may be shorter."""
     rows: list[Row] = []
     for start in range(0, len(each), tick):
@@ -43,7 +44,7 @@ def history(each: Steps, tick: int = 16, objective: str = "gan", batch: int = 64
         means |= {name: part[-1][name] for name in part[0] if name.startswith("schedule/")}
         rows.append({"images_seen": float((start + len(part)) * batch * d_repeats), **means,
                      "schedule/batch": float(batch)})
-    return History(rows, Objective(objective=objective, **settings), d_repeats)  # type: ignore[arg-type]
+    return History(rows, Objective(objective=objective, **settings), d_repeats)
 
 
 def after(start: int, value: float, before: float) -> Course:

@@ -13,14 +13,15 @@ from tests.diagnosis.courses import after, history, steps
 
 def test_a_line_that_was_cut_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "stats.jsonl"
-    path.write_text('{"images_seen": 64, "loss": 1, "who": "x"}\n{"images_seen": 128, "loss": NaN}\n'
-                    '{"images_seen": 19')
+    path.write_text('{"images_seen": 64, "loss": 1, "who": "x"}\n'
+                    '{"images_seen": 128, "loss": NaN}\n{"images_seen": 19')
     first, second = read_rows(path)
     assert first == {"images_seen": 64.0, "loss": 1.0} and second["loss"] != second["loss"]
     assert read_rows(tmp_path / "none") == []
 
 
-@pytest.mark.parametrize("line", ["[]", "{}", "x", '{"images_seen": "many"}', '{"images_seen": -1}'])
+@pytest.mark.parametrize("line", [
+    "[]", "{}", "x", '{"images_seen": "many"}', '{"images_seen": -1}'])
 def test_other_lines_are_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "stats.jsonl"
     path.write_text(json.dumps({"images_seen": 64}) + f"\n{line}\n")
