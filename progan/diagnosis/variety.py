@@ -9,6 +9,7 @@ from progan.diagnosis.windows import Window, lasting, settled
 NEAREST, DISTANCE = "diversity/nearest", "diversity/distance"
 COLLAPSED = 0.3  # measured: collapsed trainings 0.01 to 0.15, healthy ones 0.5 to 1.1
 FALLEN = 0.5  # or half of what it was, below half of the reals'
+SPREADING = 1.4  # times as diverse in each third of a stretch as in the one before
 
 
 def mode_collapse(course: Course) -> Found | None:
@@ -38,8 +39,12 @@ def mode_collapse(course: Course) -> Found | None:
 
 def _spreading(stretch: Sequence[Window]) -> bool:
     """Whether a young generator is still on its way from one picture to many."""
-    first, last = stretch[0].means[NEAREST], stretch[-1].means[NEAREST]
-    return len(stretch) > 1 and last > COLLAPSED / 2 and last > 1.5 * first
+    third = len(stretch) // 3
+    if not third:
+        return False
+    early, middle, late = (statistics.median(window.means[NEAREST] for window in part) for part in (
+        stretch[:third], stretch[third:-third], stretch[-third:]))
+    return middle > SPREADING * early and late > SPREADING * middle
 
 
 def _swing_words(stretch: Sequence[Window]) -> tuple[str, ...]:
