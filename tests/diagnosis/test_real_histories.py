@@ -1,0 +1,29 @@
+"""Trainings that were really run: stats.jsonl of presets, one core each.
+
+mnist-8 with seed 1, mnist-8-collapse with 0 and mnist-8-diverge with 2 on the eights of MNIST's
+test set, demo with seed 0 on portraits as far as 64x64. Diversity of the first two was measured
+on the network snapshots of each tick.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from progan import presets
+from progan.diagnosis.history import History, read_rows
+from progan.diagnosis.symptoms import verdicts
+
+FOLDER = Path(__file__).parent / "histories"
+RIGHT = {"mnist-8": "healthy", "mnist-8-collapse": "mode collapse",
+         "mnist-8-diverge": "convergence failure", "demo": "healthy"}
+
+
+@pytest.mark.parametrize("preset", RIGHT)
+def test_the_first_verdict_is_right_early_and_stays(preset: str) -> None:
+    run = presets.preset(preset)
+    rows = read_rows(FOLDER / f"{preset}.jsonl")
+    told = verdicts(History(rows, run.objective, run.growth.d_repeats))
+    names = [verdict.name for kimg, verdict in told if verdict.judged or verdict.findings]
+    assert set(names) == {RIGHT[preset]}
+    first = next(kimg for kimg, verdict in told if verdict.name == RIGHT[preset])
+    assert first < run.growth.total_kimg / 2
