@@ -309,4 +309,4 @@ def test_an_edited_config_is_explained_and_a_broken_one_refused(whole: Path, dat
         path.write_text(broken)
         assert said in message(train("--resume", run, "--total-kimg", 2))
     path.unlink()
-    assert "has no config.json" in message(train("--resume", newest))
+    assert "is not the directory of a run" in message(train("--resume", newest))
