@@ -5,7 +5,7 @@
     python benchmarks/experiments.py digits --data mnist28 --kimg 19.2 --seeds 10
 
 Every run is a plain train.py. What was interrupted is continued by the same command, and what is
-finished is not repeated.
+finished is not repeated, or trained on if `--kimg` is more than it was.
 """
 
 import json
@@ -159,7 +159,7 @@ def trained(trial: Trial, wish: Wish, folder: Path) -> Path:
     if runs and values(runs[-1]).get("progress/kimg", 0.0) >= wish.kimg:
         return runs[-1]
     resumable = runs and run_directory.states(runs[-1])
-    words = ["--resume", str(runs[-1])] if resumable else [
+    words = ["--resume", str(runs[-1]), "--total-kimg", str(wish.kimg)] if resumable else [
         "--data", str(wish.data), "--outdir", str(outdir), "--seed", str(trial.seed),
         *trial.options, "--total-kimg", str(wish.kimg)]
     outdir.mkdir(parents=True, exist_ok=True)
