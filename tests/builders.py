@@ -14,6 +14,7 @@ import torch
 from click.testing import Result
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from torch.optim import Optimizer
 
 from metrics.draws import Draw
 from metrics.draws import Size as ImageSize
@@ -24,6 +25,7 @@ from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample
 from progan.data.writer import write_dataset
 from progan.sampling.network_file import Snapshot
+from progan.training.optim import learning, update
 from progan.training.state import initialize
 
 TINY: dict[str, object] = dict(
@@ -120,6 +122,12 @@ def message(result: Result) -> str:
     assert result.exit_code != 0
     assert "Traceback" not in result.output
     return " ".join(result.output.split())
+
+
+def descend(optimizer: Optimizer, loss: Tensor, rate: float, clip: float = 0.0) -> Tensor:
+    """One step of an optimizer down a loss."""
+    gradients = torch.autograd.grad(loss, learning(optimizer), allow_unused=True)
+    return update(optimizer, gradients, rate, clip)
 
 
 @contextmanager

@@ -9,6 +9,11 @@ import torch
 from progan.errors import UserError
 
 
+# How the CPU, MPS, cuBLAS and cuDNN say that there is no more memory; CUDA has a type for it.
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
+                 "CUDNN_STATUS_ALLOC_FAILED")
+
+
 def choose(name: str) -> torch.device:
     """Return the device of a name; 'auto' prefers CUDA, then MPS, then the CPU."""
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -42,6 +47,18 @@ def exact() -> Iterator[None]:
         yield
     finally:
         set_precision(before)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device, or the machine, has no more memory."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY))
+
+
+def release_memory(device: torch.device) -> None:
+    """Give memory that torch holds for later back to the device: large pieces form again."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def peak_memory_bytes(device: torch.device) -> int:
