@@ -41,8 +41,7 @@ class MicroBatches:
 
     def size(self, level: int, n: int) -> int:
         """How many of `n` images go through the networks at once."""
-        most = self._most.get(level, self._run.micro_batch or n)
-        return next((size for size in sizes(self._run, n) if size <= most), n)
+        return at_once(self._run, n, self._most.get(level, self._run.micro_batch))
 
     def limit(self, level: int, most: int) -> None:
         """Let no more than `most` images through at once."""
@@ -58,6 +57,16 @@ class MicroBatches:
         self._most[level] = smaller[0]
         self._report(f"{where} with {size} images at once: from here on the batch goes through in "
                      f"micro-batches of {smaller[0]}, with the same gradients.")
+
+
+def at_once(run: Run, n: int, most: int | None = None) -> int:
+    """How many of `n` images go through at once, if no more than `most` may (0: all).
+
+    Args:
+        most: --micro-batch if not given.
+    """
+    most = run.micro_batch if most is None else most
+    return next((size for size in parts_allowed(run, n) if size <= (most or n)), n)
 
 
 class _AtLevel:
