@@ -170,6 +170,8 @@ class Growth:
     training_kimg: float = setting(600.0, "Thousands of images to train each resolution for, "
                                    "once faded in.", low=0)
     transition_kimg: float = setting(600.0, "Thousands of images for each fade-in.", low=0)
+    fade_first: bool = setting(False, "Begin with the fade-in of the next resolution: the initial "
+                               "one was trained before.")
     batch: int = setting(4, "Images per step.", low=1, high=65536)
     batch_at: IntAt = setting((), "Other batch sizes at some resolutions, e.g. 4:128,8:64.", low=1,
                               high=65536)
@@ -294,6 +296,9 @@ class Optim:
                                "that makes the pictures.", low=0, high=0.9999999)
     reset_optimizers: bool = setting(True, "Reset the optimizers at the start and at the end of "
                                      "each fade.")
+    freeze_d: int = setting(0, "How many resolutions of the discriminator, from the highest one "
+                            "down, keep the weights that they began with (FreezeD, Mo et al. "
+                            "2020).", low=0, high=MAX_LEVEL - MIN_LEVEL)
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -335,6 +340,8 @@ class Run:
     """All settings of one training."""
 
     preset: str = setting("custom", "Preset that the run started from.", option=False)
+    init_from: str = setting("", "Network file or training state with whose networks the run "
+                             "began.", option=False)
     seed: int = setting(0, "Seed of every random number in the run.", low=0)
     precision: str = setting("fp32", "Arithmetic of the networks; tf32 is faster on CUDA, and "
                              "coarser.", choices=("fp32", "tf32"))
@@ -368,6 +375,18 @@ class Run:
         if self.network.grows and self.growth.initial_resolution > self.network.resolution:
             raise UserError(f"--initial-resolution {self.growth.initial_resolution} is larger "
                             f"than the final resolution {self.network.resolution}.")
+        if self.growth.fade_first and not self.grows:
+            raise UserError("--fade-first has nothing to fade in: the run begins at its final "
+                            f"resolution, {self.network.resolution}.")
+        if self.optim.freeze_d > self.network.max_level - MIN_LEVEL:
+            raise UserError(f"--freeze-d {self.optim.freeze_d} would leave nothing to learn: of a "
+                            f"discriminator of resolution {self.network.resolution}, at most "
+                            f"{self.network.max_level - MIN_LEVEL} can keep their weights.")
+
+    @property
+    def grows(self) -> bool:
+        """Whether resolutions are faded in."""
+        return self.network.grows and self.growth.initial_resolution < self.network.resolution
 
     @property
     def random_layers(self) -> bool:

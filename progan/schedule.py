@@ -53,11 +53,12 @@ class Phase:
 def at(growth: Growth, network: Network, images_seen: int) -> Stage:
     """Return the stage that holds once `images_seen` real images were shown."""
     kimg = images_seen / 1000.0
+    trained = kimg + growth.training_kimg if growth.fade_first else kimg
     period = growth.training_kimg + growth.transition_kimg
-    period_index = math.floor(kimg / period)
+    period_index = math.floor(trained / period)
     lod = float(network.max_level - first_level(growth, network) - period_index)
     if growth.transition_kimg > 0:
-        faded_kimg = kimg - period_index * period - growth.training_kimg
+        faded_kimg = trained - period_index * period - growth.training_kimg
         lod -= max(faded_kimg, 0.0) / growth.transition_kimg
     return _stage(growth, network, max(lod, 0.0), 1 + growth.lr_decay * kimg)
 
@@ -66,9 +67,10 @@ def phases(growth: Growth, network: Network) -> Iterator[Phase]:
     """Yield the phases of a run in order, cut where it ends."""
     start = 0.0
     last_level = network.max_level
-    level = first_level(growth, network)
+    level = first = first_level(growth, network)
     while start < growth.total_kimg:
-        stable_end = start + growth.training_kimg if level < last_level else growth.total_kimg
+        training = 0.0 if growth.fade_first and level == first else growth.training_kimg
+        stable_end = start + training if level < last_level else growth.total_kimg
         for end, lod in ((stable_end, last_level - level),
                          (stable_end + growth.transition_kimg, last_level - level - 0.5)):
             end = min(end, growth.total_kimg)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from progan import config
 from progan.config import (
     AUTOENCODERS_ONLY,
+    MIN_LEVEL,
     SECTIONS,
     SQUARE,
     Augment,
@@ -74,6 +75,10 @@ OVERRIDES = st.fixed_dictionaries(
         wanted.get("augment", "none")](wanted.get("augment_p", 0))
     and not (wanted.get("separate_updates") and (
         wanted.get("mixed_batches") or wanted.get("objective") == "relativistic"))
+    and wanted.get("freeze_d", 0) <= level_of(wanted.get("resolution", 1024)) - MIN_LEVEL
+    and not (wanted.get("fade_first") and (
+        wanted.get("initial_resolution", 4) == wanted.get("resolution", 1024)
+        or wanted.get("kind", "progressive") not in ("progressive", "stacked-mnist")))
     and (wanted.get("objective") not in AUTOENCODERS_ONLY
          or wanted.get("kind") == "autoencoder"))
 
@@ -251,6 +256,15 @@ def test_contradictions_are_refused() -> None:
         Run(network=Network(resolution=32), growth=Growth(initial_resolution=64))
     with pytest.raises(UserError, match="cannot both be 0"):
         Growth(training_kimg=0, transition_kimg=0)
+    for network, initial in ((Network(resolution=32), 32), (Network(kind="dcgan"), 64)):
+        with pytest.raises(UserError, match="--fade-first has nothing to fade in"):
+            Run(network=network, growth=Growth(initial_resolution=initial, fade_first=True))
+
+
+def test_the_lowest_resolution_of_a_discriminator_always_learns() -> None:
+    assert Run(network=Network(resolution=32), optim=Optim(freeze_d=3)).optim.freeze_d == 3
+    with pytest.raises(UserError, match="--freeze-d 4 .* at most 3 can keep their weights"):
+        Run(network=Network(resolution=32), optim=Optim(freeze_d=4))
 
 
 def test_changes_are_listed_by_name() -> None:

@@ -26,7 +26,7 @@ def schedules(draw: st.DrawFn) -> tuple[Growth, Network]:
     sizes = st.lists(st.tuples(st.integers(2, last).map(lambda level: 1 << level),
                                st.integers(1, 64)), unique_by=lambda row: row[0])
     return Growth(
-        initial_resolution=1 << first, training_kimg=training / 100,
+        fade_first=draw(st.booleans()), initial_resolution=1 << first, training_kimg=training / 100,
         transition_kimg=transition / 100,
         total_kimg=draw(st.integers(1, 800)) / 100, batch=draw(st.integers(1, 64)),
         batch_at=tuple(draw(sizes)), minibatch_repeats=draw(st.integers(1, 4)),
@@ -37,7 +37,7 @@ def walked(growth: Growth, network: Network, images_seen: int) -> float:
     """Levels grown so far, by walking through the phases and counting whole images."""
     training, transition = (round(kimg * 1000) for kimg in
                             (growth.training_kimg, growth.transition_kimg))
-    resolution, left = growth.initial_resolution, images_seen
+    resolution, left = growth.initial_resolution, images_seen + training * growth.fade_first
     level = math.log2(resolution)
     while resolution < network.resolution and left >= training:
         left -= training
@@ -186,6 +186,16 @@ def test_a_late_start_fades_in_only_what_follows() -> None:
     assert [(phase.stage.resolution, phase.stage.fading, phase.start_kimg)
             for phase in phases(growth, network)] == [
         (64, False, 0), (128, True, 600), (128, False, 1200)]
+
+
+def test_a_run_that_fades_first_leaves_out_the_first_phase_alone() -> None:
+    growth, network = Growth(initial_resolution=64, fade_first=True), Network(resolution=256)
+    assert [(phase.stage.resolution, phase.stage.fading, phase.start_kimg)
+            for phase in phases(growth, network)] == [
+        (128, True, 0), (128, False, 600), (256, True, 1200), (256, False, 1800)]
+    assert [(stage.resolution, stage.alpha) for stage in (
+        at(growth, network, kimg * 1000) for kimg in (0, 150, 600, 1200, 1500))] == [
+        (64, 1), (128, 0.25), (128, 1), (128, 1), (256, 0.5)]
 
 
 def test_tables_hold_for_exactly_their_resolution() -> None:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from progan.data.reader import Dataset
     from progan.training.measurements import Measure
+    from progan.training.origin import Origin
     from progan.training.state import TrainState
+    from progan.training.transfer import Transfer
 
 DEFAULT_PRESET = "v2-1gpu"
 NEWEST = ":newest:"  # what a bare --resume stands for
@@ -34,16 +36,20 @@ NEWEST = ":newest:"  # what a bare --resume stands for
 @click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN|FILE]",
               help="Continue a run in its own directory: the newest one of --outdir or of the "
               "directory named, the run named, or one of its state files.")
+@click.option("--init-from", type=PATH, metavar="FILE|RUN", help="Begin a new run with the "
+              "networks of another one, where they fit: a training state, a network file, or the "
+              "directory of a run.")
 @device_option
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
 @config_options
-def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None, device: str,
-         dry_run: bool, **options: Any) -> None:
+def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None,
+         init_from: Path | None, device: str, dry_run: bool, **options: Any) -> None:
     """Train a progressive GAN, growing from 4x4 to the resolution of the dataset.
 
     \b
     train.py --data datasets/mine --preset v2-1gpu        start
     train.py --resume                                     continue the newest run
+    train.py --init-from runs/00000-… --data datasets/b   begin with its networks
     train.py --preset v2-1gpu --dry-run                   show the plan
     tensorboard --logdir runs                             watch
     """
@@ -52,7 +58,10 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
         raise UserError("--resume was given an empty name. Leave the name away to continue the "
                         "newest run.")
     if resume is None:
-        _start(outdir, preset or DEFAULT_PRESET, data, device, given(options), dry_run=dry_run)
+        _start(outdir, preset, data, init_from, device, given(options), dry_run=dry_run)
+    elif init_from:
+        raise UserError(f"--resume continues a run, and --init-from {init_from} begins a new one. "
+                        "Leave one of them away.")
     elif preset:
         raise UserError(f"A resumed run keeps its settings: leave --preset {preset} away, and "
                         "name what is to change, e.g. --total-kimg 20000.")
@@ -60,27 +69,71 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
         _resume(outdir, resume, data, device, given(options), dry_run=dry_run)
 
 
-def _start(outdir: Path, preset: str, data: Path | None, device: str,
-           options: dict[str, Any], *, dry_run: bool) -> None:
-    run = override(presets.preset(preset), options)
-    if data is None:
-        if not dry_run:
-            raise UserError("Which images? Name a dataset with --data DIR; dataset_tool.py makes "
-                            "one. (--resume continues a run, --dry-run needs no dataset.)")
-        return _print_plan(run)
-    dataset = _opened(data, run.data.subset)
-    run = fit(run, dataset, options)
+def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path | None,
+           device: str, options: dict[str, Any], *, dry_run: bool) -> None:
+    run, dataset, found = _settings(preset, data, options) if init_from is None else (
+        _settings_from(init_from, preset, data, options))
+    if not (dataset or dry_run):
+        raise UserError("Which images? Name a dataset with --data DIR; dataset_tool.py makes "
+                        "one. (--resume continues a run, --dry-run needs no dataset.)")
+    if run.optim.freeze_d and not found:
+        raise UserError(f"--freeze-d {run.optim.freeze_d} keeps weights that were trained before: "
+                        "it needs --init-from.")
     require_metrics(run)
-    if dry_run:
-        return _print_plan(run)
+    if dry_run or not dataset:
+        return _print_plan(run, found)
     from progan import run_directory
     from progan.runtime.devices import choose
     from progan.training import state
+    from progan.training.transfer import begin
+    from progan.training.transfer_table import in_words
 
     chosen = choose(device)
     measures = _measures(run, dataset, chosen)
     born = state.create(run, chosen)
-    _train(run, dataset, run_directory.create(outdir, dataset.name, run), chosen, born, measures)
+    remarks = in_words(found) if found else []
+    if found:
+        begin(born, found)
+    del found  # with all its weights, before days of training
+    _train(run, dataset, run_directory.create(outdir, dataset.name, run), chosen, born, measures,
+           remarks)
+
+
+def _settings(preset: str | None, data: Path | None, options: dict[str, Any]
+              ) -> tuple[Run, "Dataset | None", None]:
+    """The run that preset, options and dataset make."""
+    run = override(presets.preset(preset or DEFAULT_PRESET), options)
+    if data is None:
+        return run, None, None
+    dataset = _opened(data, run.data.subset)
+    return fit(run, dataset, options), dataset, None
+
+
+def _settings_from(init_from: Path, preset: str | None, data: Path | None,
+                   options: dict[str, Any]) -> tuple[Run, "Dataset | None", "Transfer"]:
+    """The run that begins with the networks of another one, whose settings it has by default."""
+    from progan.training.origin import find_origin, load_origin
+    from progan.training.transfer import fades_first, inherited, transfer
+
+    origin = load_origin(find_origin(init_from))
+    base = _base(origin, preset, data)
+    source = data or (origin.run and Path(origin.run.data.data))
+    dataset = _opened(source, options.get("subset", base.data.subset)) if source else None
+    own = dataset.resolution if data and dataset else origin.network.resolution
+    resolution = options.get("resolution", own)
+    run = override(base, inherited(origin, resolution) | options)
+    if dataset:
+        run = fit(run, dataset, ("resolution", "initial_resolution"))
+    run = override(run, {"fade_first": options.get("fade_first", fades_first(origin, run))})
+    return run, dataset, transfer(origin, run)
+
+
+def _base(origin: "Origin", preset: str | None, data: Path | None) -> Run:
+    """Settings beside those of the networks: the preset's or else the origin's own."""
+    if preset or not origin.run:
+        return presets.preset(preset or DEFAULT_PRESET)
+    other_images = data and str(data.resolve()) != origin.run.data.data
+    return override(origin.run, {"subset": ""}) if other_images else origin.run
 
 
 def _resume(outdir: Path, resume: str, data: Path | None, device: str,
@@ -88,8 +141,11 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
     from progan import run_directory
     from progan.runtime.devices import choose
     from progan.training.checkpoint import load_state
+    from progan.training.origin import require_resumable
 
     path = run_directory.find(outdir if resume == NEWEST else Path(resume))
+    if path.is_file():
+        require_resumable(path)
     directory = path if path.is_dir() else path.parent
     saved = run_directory.load_config(directory)
     run = override(saved, options)
@@ -114,7 +170,9 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
                         "--total-kimg.")
     measures = _measures(run, dataset, chosen)
     run_directory.save_config(directory, run)
-    _train(run, dataset, directory, chosen, state, measures, all_changes(saved, run))
+    changed = all_changes(saved, run)
+    _train(run, dataset, directory, chosen, state, measures,
+           [f"Changed: {'; '.join(changed)}."] if changed else ())
 
 
 def _opened(data: Path, subset: str) -> "Dataset":
@@ -134,7 +192,8 @@ def fit(run: Run, dataset: "Dataset", given: Container[str]) -> Run:
         raise UserError(f"--resolution {resolution} is more than {dataset.path} has: its images "
                         f"are {dataset.info.top_size}, resolution {dataset.resolution}.")
     if run.data.conditional and not dataset.label_size:
-        raise UserError(f"--conditional needs labels, and {dataset.path} has none.")
+        raise UserError(f"--conditional needs labels, and {dataset.path} has none. "
+                        "--no-conditional trains without.")
     return override(run, {
         "resolution": resolution,
         "initial_resolution": begin if "initial_resolution" in given else min(begin, resolution),
@@ -199,15 +258,16 @@ def _measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str,
     return measures
 
 
-def _print_plan(run: Run) -> None:
+def _print_plan(run: Run, found: "Transfer | None" = None) -> None:
     from progan.training.plan import plan
+    from progan.training.transfer_table import in_words
 
-    click.echo(plan(run))
+    click.echo("\n\n".join([plan(run), *(in_words(found) if found else ())]))
 
 
 def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device",
            state: "TrainState", measures: dict[str, "Measure"],
-           changed: Sequence[str] = ()) -> None:
+           remarks: Sequence[str] = ()) -> None:
     import torch
 
     from progan import __version__
@@ -225,8 +285,8 @@ def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device"
     log(f"{directory}: {dataset.name}, {len(dataset.training_rows)} images{held_out}, "
         f"{dataset.info.top_size}x{dataset.channels}; preset {run.preset}; "
         f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}")
-    if changed:
-        log(f"Changed: {'; '.join(changed)}.")
+    for remark in remarks:
+        log(remark)
     if dataset.label_size and not run.data.conditional and not run.data.subset:
         log(f"The dataset has {dataset.label_size} classes, which are not used; "
             f"{option_name('conditional')} does.")

@@ -26,6 +26,9 @@ class AutoencoderGenerator(Generator):
                 alpha: Tensor | None = None) -> Tensor:
         return self.output(self.decoder(self.inputs(latents, labels)))
 
+    def layers_of(self, level: int) -> list[nn.Module]:
+        return self.decoder.layers_of(level)
+
 
 class Decoder(nn.Module):
     """[N, inputs] -> [N, channels, H, W]."""
@@ -51,6 +54,11 @@ class Decoder(nn.Module):
         images: Tensor = self.to_rgb(x)
         return images
 
+    def layers_of(self, level: int) -> list[nn.Module]:
+        number = level - MIN_LEVEL
+        layers = [self.convs[number]] if number else [self.first, self.convs[number]]
+        return [*layers, self.to_rgb] if number == len(self.convs) - 1 else layers
+
 
 class Encoder(nn.Module):
     """[N, channels, H, W] -> [N, code_size]."""
@@ -74,6 +82,11 @@ class Encoder(nn.Module):
             x = pair(down2x(x) if number else x, noise)
         code: Tensor = self.last(self.dropout(x.flatten(1)))
         return code
+
+    def layers_of(self, level: int) -> list[nn.Module]:
+        number = len(self.convs) - 1 - (level - MIN_LEVEL)
+        layers = [self.convs[number]] if number else [self.from_rgb, self.convs[number]]
+        return [*layers, self.last] if level == MIN_LEVEL else layers
 
 
 class Pair(nn.Module):
@@ -113,3 +126,10 @@ class AutoencoderDiscriminator(Discriminator):
         energy = difference.abs() if self.config.energy == "l1" else difference.square()
         logits = code[:, :0] if self.classes is None else self.classes(code)
         return Judgement(-energy.flatten(1).mean(dim=1), logits, code)
+
+    def layers_of(self, level: int) -> list[nn.Module]:
+        classes = [self.classes] if self.classes and level == MIN_LEVEL else []
+        return [*self.looking(level), *classes, *self.decoder.layers_of(level)]
+
+    def looking(self, level: int) -> list[nn.Module]:
+        return self.encoder.layers_of(level)

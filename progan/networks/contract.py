@@ -45,6 +45,10 @@ class Generator(nn.Module, ABC):
             [N, channels, H, W] of `config.size(level)`, with [-1, 1] meaning black to white.
         """
 
+    @abstractmethod
+    def layers_of(self, level: int) -> list[nn.Module]:
+        """The layers that work at the resolution of `level`; each layer has one level."""
+
 
 class Discriminator(nn.Module, ABC):
     """Images to scores."""
@@ -63,3 +67,11 @@ class Discriminator(nn.Module, ABC):
             level, alpha: As for the generator.
             noise: 0-d, strength of the noise on the inputs of convolutions; None: without it.
         """
+
+    @abstractmethod
+    def layers_of(self, level: int) -> list[nn.Module]:
+        """The layers that work at the resolution of `level`; each layer has one level."""
+
+    def looking(self, level: int) -> list[nn.Module]:
+        """Those of a level that look at images: all of them, but for an autoencoder."""
+        return self.layers_of(level)

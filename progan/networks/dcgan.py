@@ -64,6 +64,11 @@ class DcganGenerator(Generator):
                 x = self.ups[number](x)
         return self.output(self.to_rgb(x))
 
+    def layers_of(self, level: int) -> list[nn.Module]:
+        number = level - MIN_LEVEL
+        layers = [self.ups[number - 1] if number else self.first, *self.acts[number:number + 1]]
+        return [*layers, self.to_rgb] if level == self.config.max_level else layers
+
 
 class DcganDiscriminator(Discriminator):
     """The layer that sees the image is not normalised."""
@@ -89,3 +94,7 @@ class DcganDiscriminator(Discriminator):
             x = act(down(disturb(x, noise)))
         judgement: Judgement = self.head(x, noise)
         return judgement
+
+    def layers_of(self, level: int) -> list[nn.Module]:
+        number = self.config.max_level - level
+        return [self.head] if level == MIN_LEVEL else [self.downs[number], self.acts[number]]

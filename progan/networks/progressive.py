@@ -47,6 +47,10 @@ class ProgressiveGenerator(Generator):
             images = fade(up2x(self.to_rgb[resolution_name(level - 1)](x)), images, alpha)
         return self.output(images)
 
+    def layers_of(self, level: int) -> list[nn.Module]:
+        name = resolution_name(level)
+        return [self.blocks[name], self.to_rgb[name]]
+
 
 class FirstBlock(nn.Module):
     """[N, latent_size + label_size] -> [N, F, H, W] of the base."""
@@ -110,6 +114,10 @@ class ProgressiveDiscriminator(Discriminator):
                 x = self.blocks[resolution_name(below)](x, noise)
         out = self.blocks[resolution_name(MIN_LEVEL)](x, noise)
         return Judgement(out[:, 0], out[:, 1:])
+
+    def layers_of(self, level: int) -> list[nn.Module]:
+        name = resolution_name(level)
+        return [self.from_rgb[name], self.blocks[name]]
 
     def _features(self, images: Tensor, level: int) -> Tensor:
         features: Tensor = self.act(self.from_rgb[resolution_name(level)](images))

@@ -33,6 +33,11 @@ class ResnetGenerator(Generator):
             x = block(x)
         return self.output(self.to_rgb(self.act(x)))
 
+    def layers_of(self, level: int) -> list[nn.Module]:
+        number = level - MIN_LEVEL
+        layers = [self.blocks[number - 1] if number else self.first]
+        return [*layers, self.act, self.to_rgb] if level == self.config.max_level else layers
+
 
 class UpBlock(nn.Module):
     """[N, inputs, H, W] -> [N, outputs, 2H, 2W]."""
@@ -74,6 +79,11 @@ class ResnetDiscriminator(Discriminator):
             x = block(x, noise)
         judgement: Judgement = self.head(x, noise)
         return judgement
+
+    def layers_of(self, level: int) -> list[nn.Module]:
+        last = self.config.max_level
+        layer = self.head if level == MIN_LEVEL else self.blocks[last - level]
+        return [self.from_rgb, layer] if level == last else [layer]
 
 
 class DownBlock(nn.Module):

@@ -50,6 +50,11 @@ class StackedMnistGenerator(Generator):
             images = fade(up2x(self.to_rgb[resolution_name(level - 1)](below)), images, alpha)
         return self.output(images)
 
+    def layers_of(self, level: int) -> list[nn.Module]:
+        name = resolution_name(level)
+        first = self.first if level == MIN_LEVEL else self.ups[name]
+        return [first, self.acts[name], self.to_rgb[name]]
+
 
 class StackedMnistDiscriminator(Discriminator):
 
@@ -80,6 +85,11 @@ class StackedMnistDiscriminator(Discriminator):
                 x = fade(self._features(down2x(images), level - 1), x, alpha)
         judgement: Judgement = self.head(x, noise)
         return judgement
+
+    def layers_of(self, level: int) -> list[nn.Module]:
+        name = resolution_name(level)
+        from_rgb = [] if level == self.config.max_level else [self.from_rgb[name]]
+        return [*from_rgb, self.head if level == MIN_LEVEL else self.downs[name]]
 
     def _features(self, images: Tensor, level: int) -> Tensor:
         """Images as the convolution of their level takes them: at the last one, as they are."""

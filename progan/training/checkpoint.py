@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from progan.config import Network as NetworkConfig
-from progan.config import Run, changes, section_from_dict, to_dict
+from progan.config import Run, changes, from_dict, section_from_dict, to_dict
 from progan.errors import UserError
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, kimg_name
 from progan.run_directory import states as state_files
@@ -52,6 +53,20 @@ def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
                     "start a new run.")
 
 
+def load_networks(path: Path) -> tuple[Run, int, dict[str, dict[str, Tensor]]]:
+    """Return what a state tells of its networks, for whatever run, on the CPU.
+
+    Returns:
+        The run that it is of, its images_seen, and the state dictionary of each network by name.
+    """
+    content = _read(path, torch.device("cpu"))
+    try:
+        run = from_dict(json.loads(content["config"]))
+        return run, int(content["images_seen"]), {name: dict(content[name]) for name in NETWORKS}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _broken(path) from error
+
+
 def _restored(content: dict[str, Any], run: Run, device: torch.device) -> TrainState:
     """Build the state; raises whatever a damaged file makes it raise."""
     state = states.create(run, device)
@@ -86,7 +101,7 @@ def _restore_moments(optimizer: Optimizer, saved: dict[str, Any], *, same: bool)
 
 def _broken(path: Path) -> UserError:
     return UserError(f"{path} is not a whole training state. Name another {STATE_PREFIX}*"
-                     f"{STATE_SUFFIX} of the run with --resume, or delete this one.")
+                     f"{STATE_SUFFIX} of the run, or delete this one.")
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from progan.augment import draw as draw_augmentation
 from progan.config import Run
 from progan.objectives import draw
 from progan.schedule import Stage
+from progan.training.freezing import freeze
 from progan.training.micro_batches import in_parts_of
+from progan.training.optim import learning
 from progan.training.state import TrainState, initial_dials
 from progan.training.steps import (
     CriticInputs,
@@ -48,7 +50,8 @@ def step_bytes(run: Run, stage: Stage, share: int = 1, micro_batch: int = 0) -> 
         generator_step(state, run, place, stage.g_lr, generator, passes)
         critic_step(state, run, place, stage.d_lr, critic, passes)
     g, d = count(state.generator), count(state.discriminator)
-    resident: int = FLOAT_BYTES * (4 * g + 3 * d)  # weights, two moments, and the average of G
+    moments = 2 * (g + sum(weight.numel() for weight in learning(state.d_optimizer)))
+    resident: int = FLOAT_BYTES * (2 * g + d + moments)  # 2: weights and average
     peak: int = live.peak
     return resident + peak
 
@@ -59,6 +62,7 @@ def _weightless(run: Run) -> TrainState:
         generator = networks.generator(run.network)
         discriminator = networks.discriminator(run.network)
         dials = {name: torch.tensor(value) for name, value in initial_dials(run).items()}
+    freeze(discriminator, run.optim.freeze_d)
     return TrainState(
         generator=generator, discriminator=discriminator,
         average=copy.deepcopy(generator).requires_grad_(False),

@@ -20,7 +20,7 @@ def optimizer(parameters: Iterable[nn.Parameter], config: Optim) -> Optimizer:
 def learning(optimizer: Optimizer) -> list[nn.Parameter]:
     """The weights that an optimizer moves: gradients of no others need to be computed."""
     (group,) = optimizer.param_groups
-    return list(group["params"])
+    return [parameter for parameter in group["params"] if parameter.requires_grad]
 
 
 def update(optimizer: Optimizer, gradients: Sequence[Tensor | None], rate: float,
@@ -45,10 +45,14 @@ def update(optimizer: Optimizer, gradients: Sequence[Tensor | None], rate: float
 
 @torch.no_grad()
 def clip_weights(network: nn.Module, limit: float) -> None:
-    """Clip all weights to [-limit, limit] (Arjovsky et al. 2017, algorithm 1); 0: leave them."""
+    """Clip all weights that learn to [-limit, limit]; 0: leave them.
+
+    Source: Arjovsky et al. 2017, algorithm 1.
+    """
     if limit:
         for parameter in network.parameters():
-            parameter.clamp_(-limit, limit)
+            if parameter.requires_grad:
+                parameter.clamp_(-limit, limit)
 
 
 def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from progan.networks.layers import Equalized
 from progan.objectives import dials
 from progan.runtime.seeding import generator as stream
 from progan.schedule import Stage
+from progan.training.freezing import freeze
 from progan.training.optim import optimizer, reset
 
 AUGMENTATION = "augmentation"  # dial: the probability of augmentation
@@ -47,6 +48,7 @@ def create(run: Run, device: torch.device) -> TrainState:
     discriminator = networks.discriminator(run.network)
     initialize(generator, run.seed, "generator")
     initialize(discriminator, run.seed, "discriminator")
+    freeze(discriminator, run.optim.freeze_d)
     generator.to(device)
     discriminator.to(device)
     return TrainState(
@@ -55,7 +57,8 @@ def create(run: Run, device: torch.device) -> TrainState:
         average=copy.deepcopy(generator).requires_grad_(False).eval(),
         g_optimizer=optimizer(generator.parameters(), run.optim),
         d_optimizer=optimizer(discriminator.parameters(), run.optim),
-        dials={name: torch.tensor(value, device=device) for name, value in initial_dials(run).items()},
+        dials={name: torch.tensor(value, device=device)
+               for name, value in initial_dials(run).items()},
     )
 
 

@@ -15,7 +15,8 @@ PRESENT = [door for door in DOORS if (ROOT / f"{door.replace('.', '/')}.py").is_
 
 OPTIONS = {
     "train.py": ("--data", "--outdir", "--preset", "--resume", "--total-kimg", "--seed", "--device",
-                 "--precision", "--dry-run", "--batch-at", "--no-mirror"),
+                 "--precision", "--dry-run", "--batch-at", "--no-mirror", "--init-from",
+                 "--freeze-d"),
     "generate.py": ("--network", "--seeds", "--latents", "--class", "--resolution", "--grid",
                     "--outdir", "--device"),
     "dataset_tool.py": ("create-from-images", "create-mnist", "create-mnist-rgb",

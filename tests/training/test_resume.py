@@ -44,6 +44,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "progressive, relativistic": dict(
         objective="relativistic", training_kimg=0.032, transition_kimg=0.032, mirror=True,
         minibatch_kernels=2),
+    "frozen, wgan-gp": dict(freeze_d=1, training_kimg=0.032, transition_kimg=0.032),
     "stacked-mnist, wgan-gp": dict(
         kind="stacked-mnist", objective="wgan-gp", fmap_base=16, d_fmap_base=8, g_norm="batch",
         training_kimg=0.032, transition_kimg=0.032, label_size=CLASSES),

@@ -1,0 +1,35 @@
+"""At which resolution each weight of a network works, and names that say so."""
+
+import re
+
+from progan.config import MIN_LEVEL
+from progan.networks.contract import Discriminator, Generator
+from progan.networks.layers import resolution_name
+
+
+def levels(network: Generator | Discriminator) -> dict[str, int]:
+    """The level of each tensor of the state dictionary, by its name there."""
+    return {name: level for name, (level, _) in _placed(network).items()}
+
+
+def names_by_level(network: Generator | Discriminator) -> dict[str, str]:
+    """What to call each tensor of the state dictionary beside networks of other resolutions.
+
+    Lists of layers count from the first one, which in a discriminator is that of the highest
+    resolution: 'downs.0.weight' of 64x64 is at the place of 'downs.1.weight' of 128x128. Both
+    are 'downs.64x64.weight' here.
+    """
+    return {name: called for name, (_, called) in _placed(network).items()}
+
+
+def _placed(network: Generator | Discriminator) -> dict[str, tuple[int, str]]:
+    """(level, name with it) of each tensor, by its name in the state dictionary."""
+    names = {layer: name for name, layer in network.named_modules()}
+    placed = {}
+    for level in range(MIN_LEVEL, network.config.max_level + 1):
+        for layer in network.layers_of(level):
+            place = re.sub(r"\.\d+(x\d+)?$", "", names[layer])
+            for tensor in layer.state_dict():
+                placed[f"{names[layer]}.{tensor}"] = (
+                    level, f"{place}.{resolution_name(level)}.{tensor}")
+    return placed

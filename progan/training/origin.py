@@ -1,0 +1,105 @@
+"""What a new run may begin with: the networks of another one, as they lie in its files."""
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from progan import networks, run_directory, schedule
+from progan.config import MIN_LEVEL, Network, Run
+from progan.errors import UserError
+from progan.networks import Discriminator, Generator
+from progan.runtime.weights_file import is_weights_file
+from progan.sampling.network_file import find_network, load_network
+from progan.training.checkpoint import load_networks
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Networks that were trained before, and how far."""
+
+    path: Path
+    network: Network
+    weights: Mapping[str, Mapping[str, Tensor]]  # "generator", "discriminator", "average"
+    level: int  # log2 of the resolution that was trained last
+    alpha: float  # weight of that level; below 1 if it was being faded in
+    images_seen: int
+    run: Run | None = None  # its other settings, if they are known
+
+    @property
+    def settled_level(self) -> int:
+        """The highest level that was wholly faded in."""
+        return self.level if self.alpha == 1 else max(self.level - 1, MIN_LEVEL)
+
+
+def find_origin(path: Path) -> Path:
+    """The file that `path` names: of a run its newest state, or else its newest network file.
+
+    A directory of runs stands for its newest run that has a snapshot. Raises UserError if there
+    is none.
+    """
+    if path.is_dir():
+        directory = path if run_directory.states(path) else find_network(path).parent
+        states = run_directory.states(directory)
+        return states[-1] if states else find_network(directory)
+    if not path.exists():
+        raise UserError(f"There is no {path}. Name a network file or a training state, or the "
+                        "directory of a run, with --init-from.")
+    return path
+
+
+def load_origin(path: Path) -> Origin:
+    """Read a network file or a training state, on the CPU; raises UserError for other files."""
+    if is_weights_file(path):
+        return _of_network_file(path)
+    if zipfile.is_zipfile(path):
+        return _of_state(path)
+    raise UserError(f"{path} is neither a network file nor a training state of progan, or it is "
+                    "damaged. These are what --init-from reads.")
+
+
+def require_resumable(path: Path) -> None:
+    """Raise UserError unless a file can be a state of a run in whose directory it lies."""
+    directory = path.parent
+    at_home = (directory / run_directory.CONFIG_FILE).is_file()
+    if is_weights_file(path):
+        what = f"{path} holds weights of a network, and not all that a training goes on with. "
+        home = f"To continue its run: --resume {directory}. " if at_home else ""
+        raise UserError(f"{what}{home}To begin a new run with these weights: --init-from {path}")
+    if not at_home:
+        raise UserError(f"{directory} is not the directory of a run, where --resume would continue "
+                        f"{path}. To begin a new run with the networks of a training state or of a "
+                        "network file, name it with --init-from.")
+
+
+def _of_network_file(path: Path) -> Origin:
+    snapshot = load_network(path, torch.device("cpu"))
+    network = snapshot.generator.config
+    home = path.parent / run_directory.CONFIG_FILE
+    return Origin(
+        path=path, network=network, weights={"average": snapshot.generator.state_dict()},
+        level=snapshot.level, alpha=snapshot.alpha, images_seen=snapshot.images_seen,
+        run=run_directory.load_config(path.parent) if home.is_file() else None)
+
+
+def _of_state(path: Path) -> Origin:
+    run, images_seen, weights = load_networks(path)
+    for role, network in shells(run.network).items():
+        try:
+            network.load_state_dict(weights[role], assign=True)
+        except (RuntimeError, AttributeError, TypeError) as error:
+            raise UserError(f"{path} is damaged: its {role} is not the one that its settings "
+                            "describe. Name another state of the run.") from error
+    stage = schedule.at(run.growth, run.network, images_seen)
+    return Origin(path=path, network=run.network, weights=weights, level=stage.level,
+                  alpha=stage.alpha, images_seen=images_seen, run=run)
+
+
+def shells(config: Network) -> dict[str, Generator | Discriminator]:
+    """The networks of a state, with names and shapes but no data."""
+    with torch.device("meta"):
+        return {"generator": networks.generator(config), "average": networks.generator(config),
+                "discriminator": networks.discriminator(config)}
