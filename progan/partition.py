@@ -22,8 +22,11 @@ Rows = NDArray[np.int64]
 class Share(NamedTuple):
     """Which of the equal parts of each batch a process trains on."""
 
-    number: int = 0
-    count: int = 1
+    number: int
+    of: int
+
+
+WHOLE = Share(0, 1)
 
 
 def unit(run: Run, n: int) -> int:
@@ -46,7 +49,7 @@ def rows(run: Run, n: int, count: int) -> Rows:
 
 def own_rows(run: Run, n: int, share: Share) -> Rows:
     """The images of a batch of `n` in one part, in ascending order of class and stride."""
-    found: Rows = rows(run, n, share.count)[share.number]
+    found: Rows = rows(run, n, share.of)[share.number]
     return found
 
 

@@ -31,7 +31,7 @@ from progan.training.state import initialize
 TINY: dict[str, object] = dict(
     resolution=16, latent_size=8, fmap_base=64, fmap_max=8, total_kimg=7.5, training_kimg=1.5,
     transition_kimg=1.5, batch=64, minibatch_repeats=2, tick_kimg=1.0, tick_kimg_at=(),
-    image_ticks=2, snapshot_ticks=1, keep_states=99, g_lr=0.002, d_lr=0.002)
+    image_ticks=2, snapshot_ticks=1, keep_states=99, g_lr=0.002, d_lr=0.002, preflight="none")
 
 
 def tiny_run(**overrides: object) -> Run:

@@ -8,6 +8,7 @@ import click
 
 from metrics.names import LOWER_IS_BETTER, parse
 from progan import presets
+from progan.cli.processes import Team, team
 from progan.config import SECTIONS, Run, changes, option_name, override
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
@@ -54,11 +55,23 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
     tensorboard --logdir runs                             watch
     """
     wait_politely()
+    with team(device) as members:
+        begun = members.begun(outdir) if resume is None else None
+        if begun:  # torchrun has started everything anew, with the command that began the run
+            _resume(outdir, str(begun), None, members, {}, dry_run=dry_run)
+        else:
+            _begin_or_go_on(data, outdir, preset, resume, init_from, members, options,
+                            dry_run=dry_run)
+
+
+def _begin_or_go_on(data: Path | None, outdir: Path, preset: str | None, resume: str | None,
+                    init_from: Path | None, members: Team, options: dict[str, Any], *,
+                    dry_run: bool) -> None:
     if resume == "":
         raise UserError("--resume was given an empty name. Leave the name away to continue the "
                         "newest run.")
     if resume is None:
-        _start(outdir, preset, data, init_from, device, given(options), dry_run=dry_run)
+        _start(outdir, preset, data, init_from, members, given(options), dry_run=dry_run)
     elif init_from:
         raise UserError(f"--resume continues a run, and --init-from {init_from} begins a new one. "
                         "Leave one of them away.")
@@ -66,11 +79,11 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
         raise UserError(f"A resumed run keeps its settings: leave --preset {preset} away, and "
                         "name what is to change, e.g. --total-kimg 20000.")
     else:
-        _resume(outdir, resume, data, device, given(options), dry_run=dry_run)
+        _resume(outdir, resume, data, members, given(options), dry_run=dry_run)
 
 
 def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path | None,
-           device: str, options: dict[str, Any], *, dry_run: bool) -> None:
+           members: Team, options: dict[str, Any], *, dry_run: bool) -> None:
     run, dataset, found = _settings(preset, data, options) if init_from is None else (
         _settings_from(init_from, preset, data, options))
     if not (dataset or dry_run):
@@ -80,23 +93,27 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
         raise UserError(f"--freeze-d {run.optim.freeze_d} keeps weights that were trained before: "
                         "it needs --init-from.")
     require_metrics(run)
+    require_parts(run, members.group.size)
     if dry_run or not dataset:
-        return _print_plan(run, found)
+        return _print_plan(run, found) if members.leads else None
     from progan import run_directory
-    from progan.runtime.devices import choose
     from progan.training import state
     from progan.training.transfer import begin
     from progan.training.transfer_table import in_words
 
-    chosen = choose(device)
-    measures = _measures(run, dataset, chosen)
+    chosen = members.device
+    measures = _measures(run, dataset, chosen) if members.leads else {}
     born = state.create(run, chosen)
     remarks = in_words(found) if found else []
     if found:
         begin(born, found)
     del found  # with all its weights, before days of training
-    _train(run, dataset, run_directory.create(outdir, dataset.name, run), chosen, born, measures,
-           remarks)
+    directory = members.agree_on_path(
+        run_directory.create(outdir, dataset.name, run) if members.leads else None)
+    assert directory is not None
+    if members.leads and members.launch:
+        run_directory.note_launch(directory, members.launch.name)
+    _train(run, dataset, directory, members, born, measures, remarks)
 
 
 def _settings(preset: str | None, data: Path | None, options: dict[str, Any]
@@ -136,17 +153,20 @@ def _base(origin: "Origin", preset: str | None, data: Path | None) -> Run:
     return override(origin.run, {"subset": ""}) if other_images else origin.run
 
 
-def _resume(outdir: Path, resume: str, data: Path | None, device: str,
+def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
             options: dict[str, Any], *, dry_run: bool) -> None:
     from progan import run_directory
-    from progan.runtime.devices import choose
+    from progan.training import state as states
     from progan.training.checkpoint import load_state
+    from progan.training.data_parallel import share_state
     from progan.training.origin import require_resumable
 
     path = run_directory.find(outdir if resume == NEWEST else Path(resume))
     if path.is_file():
         require_resumable(path)
     directory = path if path.is_dir() else path.parent
+    if members.launch and members.launch.restarts:
+        path = directory  # the state that was named is older than what torchrun goes on from
     saved = run_directory.load_config(directory)
     run = override(saved, options)
     dataset = _opened(data or Path(saved.data.data), run.data.subset)
@@ -161,17 +181,20 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
     if different:
         raise UserError(f"A run cannot be resumed with another architecture: "
                         f"{'; '.join(different)}. Leave these options away, or start a new run.")
+    require_parts(run, members.group.size)
     if dry_run:
-        return _print_plan(run)
-    chosen = choose(device)
-    state = load_state(files[-1], run, chosen)
+        return _print_plan(run) if members.leads else None
+    chosen = members.device
+    state = load_state(files[-1], run, chosen) if members.leads else states.create(run, chosen)
+    share_state(state, members.group)
     if state.kimg >= run.growth.total_kimg:
         raise UserError(f"{directory} is finished, at kimg {state.kimg:g}. To go on, name a larger "
                         "--total-kimg.")
-    measures = _measures(run, dataset, chosen)
-    run_directory.save_config(directory, run)
+    measures = _measures(run, dataset, chosen) if members.leads else {}
+    if members.leads:
+        run_directory.save_config(directory, run)
     changed = all_changes(saved, run)
-    _train(run, dataset, directory, chosen, state, measures,
+    _train(run, dataset, directory, members, state, measures,
            [f"Changed: {'; '.join(changed)}."] if changed else ())
 
 
@@ -223,6 +246,18 @@ def all_changes(old: Run, new: Run) -> list[str]:
         getattr(old, name), getattr(new, name)))]
 
 
+def require_parts(run: Run, count: int) -> None:
+    """Raise UserError unless every batch can be cut into parts as asked for: among `count`
+    processes, and into --micro-batch."""
+    from progan import schedule
+    from progan.partition import require_shares
+    from progan.training.micro_batches import require_micro_batch
+
+    stages = [phase.stage for phase in schedule.phases(run.growth, run.network)]
+    require_shares(run, {stage.resolution: stage.batch for stage in stages}, count)
+    require_micro_batch(run, {stage.level: stage.batch // count for stage in stages})
+
+
 def require_metrics(run: Run) -> None:
     """Raise UserError unless --metrics names metrics, and --best one of them that has a best."""
     measured = {name for name, _ in parse(run.output.metrics).values()}
@@ -265,7 +300,7 @@ def _print_plan(run: Run, found: "Transfer | None" = None) -> None:
     click.echo("\n\n".join([plan(run), *(in_words(found) if found else ())]))
 
 
-def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device",
+def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
            state: "TrainState", measures: dict[str, "Measure"],
            remarks: Sequence[str] = ()) -> None:
     import torch
@@ -273,13 +308,17 @@ def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device"
     from progan import __version__
     from progan.run_directory import LOG_FILE
     from progan.runtime.devices import describe, set_precision
-    from progan.runtime.log import Log
+    from progan.runtime.log import Log, Silence
+    from progan.training.data_parallel import share_state
     from progan.training.loop import Session, train
+    from progan.training.preparation import prepared
 
     set_precision(run.precision)
     use_threads(run.threads)
-    log = Log(directory / LOG_FILE)
-    log(f"progan {__version__}, torch {torch.__version__}, {describe(device)}")
+    device, group = members.device, members.group
+    log = Log(directory / LOG_FILE) if members.leads else Silence()
+    several = f", {group.size} processes" * (group.size > 1)
+    log(f"progan {__version__}, torch {torch.__version__}, {describe(device)}{several}")
     num_held_out = len(dataset.held_out_rows)
     held_out = f" to train on and {num_held_out} held out" * bool(num_held_out)
     log(f"{directory}: {dataset.name}, {len(dataset.training_rows)} images{held_out}, "
@@ -290,8 +329,10 @@ def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device"
     if dataset.label_size and not run.data.conditional and not run.data.subset:
         log(f"The dataset has {dataset.label_size} classes, which are not used; "
             f"{option_name('conditional')} does.")
+    share_state(state, group)
+    passes_at = prepared(run, state, device, log, group, members.local_size)
     session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log,
-                      measures=measures)
+                      measures=measures, group=group, passes_at=passes_at)
     try:
         train(session, state)
     except OSError as error:

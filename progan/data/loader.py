@@ -7,7 +7,7 @@ no state that a resumed run would miss.
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -19,7 +19,7 @@ from progan import schedule
 from progan.config import Run
 from progan.data.reader import Dataset
 from progan.data.shuffle import Rows, Shuffle
-from progan.partition import Share, own_rows
+from progan.partition import WHOLE, Share, own_rows
 from progan.runtime.seeding import numpy_generator
 
 AHEAD = 4  # batches that wait, at most
@@ -32,21 +32,25 @@ class Batch(NamedTuple):
     labels: Tensor  # float32 [N, label_size], one-hot, of these images
     drawn_labels: Tensor  # float32 [N, label_size], of other images drawn at random
     rows: Tensor | None = None  # int64 [N], which images of the whole batch; None: all of it
-    share: Share = Share()
+    share: Share = WHOLE
 
     @property
     def whole_size(self) -> int:
         """Number of images in the whole batch."""
-        return len(self.images) * self.share.count
+        return len(self.images) * self.share.of
 
     def to(self, device: torch.device) -> "Batch":
-        return tree_map_only(Tensor, lambda part: part.to(device, non_blocking=True), self)
+        return self._each(lambda part: part.to(device, non_blocking=True))
 
     def pinned(self) -> "Batch":
-        return tree_map_only(Tensor, Tensor.pin_memory, self)
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        changed: Batch = tree_map_only(Tensor, change, self)
+        return changed
 
 
-def read_batches(dataset: Dataset, run: Run, images_seen: int, share: Share = Share()
+def read_batches(dataset: Dataset, run: Run, images_seen: int, share: Share = WHOLE
                  ) -> Iterator[Batch]:
     """Yield the batch of each critic step from `images_seen` to the end of the run.
 
@@ -65,7 +69,7 @@ def read_batches(dataset: Dataset, run: Run, images_seen: int, share: Share = Sh
             yield Batch(torch.from_numpy(dataset.images(stage.level, rows)),
                         one_hot(dataset, rows, run.network.label_size),
                         one_hot(dataset, drawn, run.network.label_size),
-                        torch.from_numpy(own) if share.count > 1 else None, share)
+                        torch.from_numpy(own) if share.of > 1 else None, share)
 
 
 def one_hot(dataset: Dataset, rows: Rows, label_size: int) -> Tensor:

@@ -16,5 +16,5 @@ from progan.objectives.losses import (
 from progan.objectives.scores import Chances, Critic, Dials
 from progan.objectives.table import OBJECTIVES, Method
 
-__all__ = ["OBJECTIVES", "Chances", "Critic", "Dials", "Method", "Only", "critic_loss", "critic_terms",
-           "draw", "generator_loss", "generator_terms", "summary"]
+__all__ = ["OBJECTIVES", "Chances", "Critic", "Dials", "Method", "Only", "critic_loss",
+           "critic_terms", "draw", "generator_loss", "generator_terms", "summary"]

@@ -9,7 +9,6 @@ import torch
 
 from progan.errors import UserError
 
-
 MEMORY_FILE = Path("/proc/meminfo")  # Linux only
 CGROUP = Path("/sys/fs/cgroup")
 # How the CPU, MPS, cuBLAS and cuDNN say that there is no more memory; CUDA has a type for it.
@@ -17,15 +16,28 @@ OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory", "CUBLAS_STA
                  "CUDNN_STATUS_ALLOC_FAILED")
 
 
-def choose(name: str) -> torch.device:
-    """Return the device of a name; 'auto' prefers CUDA, then MPS, then the CPU."""
+def choose(name: str, number: int | None = None) -> torch.device:
+    """Return the device of a name; 'auto' prefers CUDA, then MPS, then the CPU.
+
+    Args:
+        number: Which of several processes on this machine asks; each gets a GPU of its own.
+    """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = next((kind for kind, present in available.items() if present), "cpu")
     if not available.get(name, True):
         raise UserError(f"This machine has no {name} device that torch {torch.__version__} can "
                         "use. Choose --device cpu, or auto.")
-    return torch.device(name)
+    if number is None or name == "cpu":
+        return torch.device(name)
+    if name != "cuda":
+        raise UserError(f"Several processes cannot share one {name} device. Choose --device cpu, "
+                        "or start one process.")
+    if number >= torch.cuda.device_count():
+        raise UserError(f"There are more processes than GPUs: this machine has "
+                        f"{torch.cuda.device_count()}. Start fewer (torchrun --nproc-per-node).")
+    torch.cuda.set_device(number)
+    return torch.device(name, number)
 
 
 def describe(device: torch.device) -> str:

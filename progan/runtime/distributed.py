@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 PATIENCE = timedelta(days=7)
 FAREWELL_SECONDS = 60.0  # in which torchrun ends those that have lost a peer
 _FAILED = "progan/failed"  # key of the store: some process has said why it ends
+
+
+class Wish(Protocol):
+    """What one process has heard, such as a signal."""
+
+    @property
+    def requested(self) -> bool: ...
 
 
 class PeerLost(Exception):
@@ -77,6 +84,7 @@ class Launch:
     rank: int
     size: int
     local_rank: int  # among those of this machine
+    local_size: int
     restarts: int  # how often torchrun has started all processes anew
     run_id: str
 
@@ -98,6 +106,7 @@ def launched(environment: Mapping[str, str] = os.environ) -> Launch | None:
     return Launch(
         rank=int(environment["RANK"]), size=int(environment["WORLD_SIZE"]),
         local_rank=int(environment["LOCAL_RANK"]),
+        local_size=int(environment["LOCAL_WORLD_SIZE"]),
         restarts=int(environment.get("TORCHELASTIC_RESTART_COUNT", 0)),
         run_id=environment["TORCHELASTIC_RUN_ID"])
 
@@ -111,15 +120,18 @@ class Together(Group):
 
     def __init__(self, launch: Launch, device: "torch.device") -> None:
         from torch import distributed
+        from torch.distributed.rendezvous import rendezvous
 
         self.rank, self.size = launch.rank, launch.size
         self._device, self._torch = device, distributed
         on_gpu = device.type == "cuda"
-        self._store, _, _ = next(iter(distributed.rendezvous("env://", self.rank, self.size)))
+        self._store, _, _ = next(iter(rendezvous("env://", self.rank, self.size)))
         distributed.init_process_group("nccl" if on_gpu else "gloo", store=self._store,
                                        rank=self.rank, world_size=self.size,
                                        device_id=device if on_gpu else None)
-        self._words = distributed.new_group(backend="gloo", timeout=PATIENCE)
+        words = distributed.new_group(backend="gloo", timeout=PATIENCE)
+        assert not isinstance(words, int)  # which stands for being no member
+        self._words = words
 
     def sum(self, tensor: "torch.Tensor") -> None:
         with _noticing_losses():
@@ -162,6 +174,20 @@ class Together(Group):
     def leave(self) -> None:
         """Close all connections."""
         self._torch.destroy_process_group()
+
+
+class Agreed:
+    """A wish that some process has heard, and all grant together.
+
+    Each look at `requested` is a message to all others, so all must look equally often.
+    """
+
+    def __init__(self, own: Wish, group: Group) -> None:
+        self._own, self._group = own, group
+
+    @property
+    def requested(self) -> bool:
+        return self._group.any(self._own.requested)
 
 
 def note_for_launcher(words: str) -> None:

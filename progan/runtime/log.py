@@ -20,6 +20,16 @@ class Log:
             file.writelines(f"{stamp}  {line}\n" for line in text.splitlines())
 
 
+class Silence(Log):
+    """For a process that leaves talking to another one."""
+
+    def __init__(self) -> None:
+        """Nothing is opened."""
+
+    def __call__(self, text: str) -> None:
+        """Nothing is said."""
+
+
 def human_seconds(seconds: float) -> str:
     """Write a time as a person reads it: '42s', '3m 07s', '1h 02m', '2d 04h'."""
     minutes, rest = divmod(int(seconds), 60)

@@ -12,7 +12,7 @@ from progan.errors import UserError
 from progan.partition import rows
 from progan.runtime.distributed import Group
 from progan.training.checkpoint import CLOCKS, NETWORKS, OPTIMIZERS
-from progan.training.passes import Gradients, I, Passes, Terms
+from progan.training.passes import Gradients, In, Passes, Terms
 from progan.training.state import TrainState
 
 
@@ -27,10 +27,10 @@ class DataParallel:
     def __init__(self, passes: Passes, run: Run, group: Group) -> None:
         self._passes, self._run, self._group = passes, run, group
 
-    def images(self, draw: Callable[[I], Tensor], inputs: I) -> Tensor:
+    def images(self, draw: Callable[[In], Tensor], inputs: In) -> Tensor:
         return self._passes.images(draw, inputs)
 
-    def gradients(self, loss_of: Callable[[I], tuple[Tensor, Terms]], inputs: I,
+    def gradients(self, loss_of: Callable[[In], tuple[Tensor, Terms]], inputs: In,
                   weights: Sequence[nn.Parameter]) -> Gradients:
         own = self._passes.gradients(loss_of, inputs, weights)
         used = [gradient for gradient in own.of_weights if gradient is not None]

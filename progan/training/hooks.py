@@ -7,11 +7,13 @@ from pathlib import Path
 from progan.config import Run
 from progan.images import save_png
 from progan.run_directory import kimg_name
+from progan.runtime.distributed import Group
 from progan.runtime.log import Log, human_seconds
 from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, save_network
 from progan.schedule import Stage
 from progan.training import samples
 from progan.training.checkpoint import save_state
+from progan.training.data_parallel import require_same_weights
 from progan.training.eta import Forecast
 from progan.training.monitor import Monitor
 from progan.training.progress import stage_words
@@ -86,6 +88,16 @@ def sample_grid(run: Run, directory: Path, monitor: Monitor) -> Hook:
             pixels = samples.fakes(state.average, run, tick.stage)
             save_png(directory / kimg_name("fakes-", state.images_seen, ".png"), pixels)
             monitor.picture("samples", pixels, state.images_seen)
+
+    return hook
+
+
+def meeting(group: Group) -> Hook:
+    """The processes wait for the one that writes, and see that their weights are the same."""
+
+    def hook(state: TrainState, tick: Tick) -> None:
+        group.wait()
+        require_same_weights(state, group)
 
     return hook
 

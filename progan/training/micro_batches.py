@@ -7,6 +7,7 @@ an attempt that ran out of memory has computed is thrown away; it had changed no
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -17,7 +18,7 @@ from progan.config import Run
 from progan.errors import UserError
 from progan.partition import coupling, rows, sizes
 from progan.runtime.devices import is_out_of_memory, release_memory
-from progan.training.passes import ALL_AT_ONCE, Gradients, I, Inputs, Passes, Terms
+from progan.training.passes import ALL_AT_ONCE, Gradients, In, Inputs, Passes, Terms
 
 T = TypeVar("T")
 NARROWER = ("narrower networks (--fmap-max, --fmap-base), a smaller batch (--batch, --batch-at) "
@@ -75,10 +76,10 @@ class _AtLevel:
     def __init__(self, micro: MicroBatches, level: int, run: Run, device: torch.device) -> None:
         self._micro, self._level, self._run, self._device = micro, level, run, device
 
-    def images(self, draw: Callable[[I], Tensor], inputs: I) -> Tensor:
+    def images(self, draw: Callable[[In], Tensor], inputs: In) -> Tensor:
         return self._until_it_fits(lambda passes: passes.images(draw, inputs), inputs)
 
-    def gradients(self, loss_of: Callable[[I], tuple[Tensor, Terms]], inputs: I,
+    def gradients(self, loss_of: Callable[[In], tuple[Tensor, Terms]], inputs: In,
                   weights: Sequence[nn.Parameter]) -> Gradients:
         return self._until_it_fits(lambda passes: passes.gradients(loss_of, inputs, weights),
                                    inputs)
@@ -111,21 +112,25 @@ class _InParts:
     def __init__(self, parts: Tensor) -> None:
         self._parts = parts
 
-    def images(self, draw: Callable[[I], Tensor], inputs: I) -> Tensor:
+    def images(self, draw: Callable[[In], Tensor], inputs: In) -> Tensor:
         drawn = [ALL_AT_ONCE.images(draw, part) for part in cut(inputs, self._parts)]
         return in_order(torch.cat(drawn), self._parts)
 
-    def gradients(self, loss_of: Callable[[I], tuple[Tensor, Terms]], inputs: I,
+    def gradients(self, loss_of: Callable[[In], tuple[Tensor, Terms]], inputs: In,
                   weights: Sequence[nn.Parameter]) -> Gradients:
         return averaged((ALL_AT_ONCE.gradients(loss_of, part, weights)
                          for part in cut(inputs, self._parts)), self._parts)
 
 
-def cut(inputs: I, parts: Tensor) -> Iterator[I]:
+def cut(inputs: In, parts: Tensor) -> Iterator[In]:
     """Yield the inputs of each part; `parts` are the rows of each: int64 [count, size]."""
     for number, each in enumerate(parts):
-        picked: I = tree_map_only(Tensor, lambda tensor, each=each: tensor[each], inputs)
+        picked: In = tree_map_only(Tensor, partial(_rows, each), inputs)
         yield picked._replace(part=(*inputs.part, number))  # type: ignore[attr-defined]
+
+
+def _rows(each: Tensor, tensor: Tensor) -> Tensor:
+    return tensor[each]
 
 
 def in_order(values: Tensor, parts: Tensor) -> Tensor:
@@ -161,7 +166,7 @@ def no_smaller(run: Run, n: int) -> str:
                 f"{coupled}. Choose {NARROWER}.")
     if (least := sizes(run, n)[-1]) > 1:
         return (f"Its micro-batches hold {least} images at least, the group that minibatch "
-                f"standard deviation compares (--stddev-group). Choose a smaller group, {NARROWER}.")
+                f"standard deviation compares. Choose a smaller --stddev-group, {NARROWER}.")
     return f"There is nothing smaller than one image: choose {NARROWER}."
 
 

@@ -25,7 +25,7 @@ class Inputs(Protocol):
         """Which part of the batch these are, for random streams; () for all of it."""
 
 
-I = TypeVar("I", bound=Inputs)
+In = TypeVar("In", bound=Inputs)
 
 
 class Gradients(NamedTuple):
@@ -37,10 +37,10 @@ class Gradients(NamedTuple):
 
 class Passes(Protocol):
 
-    def images(self, draw: Callable[[I], Tensor], inputs: I) -> Tensor:
+    def images(self, draw: Callable[[In], Tensor], inputs: In) -> Tensor:
         """Return what `draw` makes of the inputs, in their order: [N, C, H, W], no gradients."""
 
-    def gradients(self, loss_of: Callable[[I], tuple[Tensor, Terms]], inputs: I,
+    def gradients(self, loss_of: Callable[[In], tuple[Tensor, Terms]], inputs: In,
                   weights: Sequence[nn.Parameter]) -> Gradients:
         """Return the gradients of the mean loss of the inputs, and its terms in their order.
 
@@ -52,11 +52,11 @@ class Passes(Protocol):
 class AllAtOnce:
     """A batch is one part."""
 
-    def images(self, draw: Callable[[I], Tensor], inputs: I) -> Tensor:
+    def images(self, draw: Callable[[In], Tensor], inputs: In) -> Tensor:
         with torch.no_grad():
             return draw(inputs)
 
-    def gradients(self, loss_of: Callable[[I], tuple[Tensor, Terms]], inputs: I,
+    def gradients(self, loss_of: Callable[[In], tuple[Tensor, Terms]], inputs: In,
                   weights: Sequence[nn.Parameter]) -> Gradients:
         loss, terms = loss_of(inputs)
         return Gradients(list(torch.autograd.grad(loss, weights, allow_unused=True)), terms)

@@ -15,7 +15,7 @@ from progan.config import Run
 from progan.data.loader import Batch
 from progan.errors import UserError
 from progan.networks.cost import multiply_adds
-from progan.partition import Share, own_rows
+from progan.partition import WHOLE, Share, own_rows
 from progan.runtime import devices
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_seconds
@@ -69,7 +69,7 @@ class Preflight:
     device: torch.device
     micro_batches: MicroBatches
     passes_at: Callable[[int], Passes]
-    share: Share = Share()
+    share: Share = WHOLE
     neighbours: int = 1
 
     def __call__(self, how: str) -> list[Finding]:
@@ -119,10 +119,10 @@ class Preflight:
 
     def _fitted(self, stage: Stage) -> int:
         """Estimated bytes of a step, in micro-batches that fit."""
-        n, free = stage.batch // self.share.count, self._free_bytes()
+        n, free = stage.batch // self.share.of, self._free_bytes()
         size = self.micro_batches.size(stage.level, n)
         for smaller in (size, *(each for each in parts_allowed(self.run, n) if each < size)):
-            needed = step_bytes(self.run, stage, self.share.count, smaller)
+            needed = step_bytes(self.run, stage, self.share.of, smaller)
             if free is None or needed <= free:
                 if smaller < size:
                     self.micro_batches.limit(stage.level, smaller)
@@ -142,7 +142,7 @@ class Preflight:
     def _finding(self, stage: Stage, memory_bytes: int, seconds: float) -> Finding:
         return Finding(
             stage.level, stage.batch,
-            self.micro_batches.size(stage.level, stage.batch // self.share.count), memory_bytes,
+            self.micro_batches.size(stage.level, stage.batch // self.share.of), memory_bytes,
             seconds, images_to_come(self.run, stage.level, self.state.images_seen))
 
 
@@ -172,13 +172,13 @@ def affordable(run: Run, stages: dict[int, Stage]) -> Stage:
 
 def noise_batch(run: Run, stage: Stage, share: Share) -> Batch:
     """A batch as the loader makes them, of noise."""
-    n, size = stage.batch // share.count, run.network.size(stage.level)
+    n, size = stage.batch // share.of, run.network.size(stage.level)
     random = torch.Generator().manual_seed(0)
     images = torch.randint(256, (n, *size, run.network.channels), generator=random,
                            dtype=torch.uint8)
     labels = torch.zeros(n, run.network.label_size)
     labels[:, :1] = 1
-    rows = torch.from_numpy(own_rows(run, stage.batch, share)) if share.count > 1 else None
+    rows = torch.from_numpy(own_rows(run, stage.batch, share)) if share.of > 1 else None
     return Batch(images, labels, labels, rows, share)
 
 
@@ -208,4 +208,4 @@ def report(findings: list[Finding], run: Run, how: str) -> str:
     basis = {"step": "Measured, one step each", "estimate": "A rough estimate"}[how]
     return "\n".join([
         table([HEADINGS, *rows]),
-        f"In all {human_seconds(total)}, beside what samples, snapshots and metrics take. {basis}."])
+        f"In all {human_seconds(total)}, beside samples, snapshots and metrics. {basis}."])

@@ -120,7 +120,7 @@ def _own(batch: Batch, drawn: T) -> T:
 
 
 def _part(batch: Batch) -> tuple[int, ...]:
-    return (batch.share.number,) if batch.share.count > 1 else ()
+    return (batch.share.number,) if batch.share.of > 1 else ()
 
 
 def _mirror(run: Run, n: int, random: torch.Generator) -> Tensor | None:

@@ -1,0 +1,107 @@
+"""train.py as one of the processes that torchrun starts: together, or not at all."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from progan.config import Run, from_dict, to_dict
+from progan.errors import UserError
+from progan.runtime.distributed import (
+    ALONE,
+    Group,
+    Launch,
+    PeerLost,
+    Together,
+    await_the_end,
+    launched,
+    note_for_launcher,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+LOST = ("A process of this training has ended without a word: it was killed, or its machine is "
+        "gone. All others stop; nothing that was saved is lost. With torchrun --max-restarts N "
+        "the training goes on by itself from its last state; by hand, with --resume.")
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """The processes of a training, one or several, as one of them sees it."""
+
+    group: Group
+    device_name: str
+    launch: Launch | None = None
+
+    @property
+    def leads(self) -> bool:
+        return self.group.leads
+
+    @property
+    def device(self) -> "torch.device":
+        """What this process computes on."""
+        return _device(self.device_name, self.launch)
+
+    @property
+    def local_size(self) -> int:
+        """How many of the processes share this machine."""
+        return self.launch.local_size if self.launch else 1
+
+    def agree_on_path(self, path: Path | None) -> Path | None:
+        """The leader's path; what the others give does not count."""
+        told = self.group.told(str(path or ""))
+        return Path(told) if told else None
+
+    def agree_on_run(self, run: Run) -> Run:
+        """The leader's settings."""
+        return from_dict(json.loads(self.group.told(json.dumps(to_dict(run)))))
+
+    def begun(self, outdir: Path) -> Path | None:
+        """The run that this torchrun began, if it has started all processes anew since."""
+        from progan import run_directory
+
+        if self.launch is None or not self.launch.restarts:
+            return None
+        return self.agree_on_path(run_directory.begun_by(outdir, self.launch.name))
+
+
+@contextmanager
+def team(device_name: str) -> Iterator[Team]:
+    """Join the other processes, if torchrun started any.
+
+    What ends one of them ends all, with one message from the first that has one.
+    """
+    launch = launched()
+    if launch is None or launch.size == 1:
+        yield Team(ALONE, device_name, launch)
+        return
+    group = Together(launch, _device(device_name, launch))
+    try:
+        yield Team(group, device_name, launch)
+        group.wait()
+    except PeerLost as error:
+        if not group.has_failed() and group.says_first(LOST):
+            note_for_launcher(LOST)
+            click.echo(f"\n{LOST}", err=True)
+        await_the_end()
+        raise click.exceptions.Exit(1) from error
+    except UserError as error:
+        note_for_launcher(str(error))
+        if group.says_first(str(error)):
+            raise
+        raise click.exceptions.Exit(1) from error
+    except BaseException as error:
+        group.says_first(repr(error))
+        raise
+    group.leave()
+
+
+def _device(name: str, launch: Launch | None) -> "torch.device":
+    from progan.runtime.devices import choose
+
+    return choose(name, launch.local_rank if launch and launch.local_size > 1 else None)
