@@ -1,4 +1,5 @@
 # make demo: from nothing to generated portraits.   make test: the tests.   make lint: style, types.
+# make test-long: the tests that take minutes each.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -7,7 +8,7 @@ DEMO   ?= demo
 # Setuptools warns at length about every editable installation.
 PIP     = PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-long lint clean
 
 demo: $(VENV)/.installed $(DEMO)/portraits/dataset.json
 	$(BIN)/python train.py --data $(DEMO)/portraits --outdir $(DEMO)/runs --preset demo
@@ -23,7 +24,10 @@ $(DEMO)/portraits/dataset.json: | $(VENV)/.installed
 	  --num-images 6000
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not long"
+
+test-long: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n 2 -m long
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/python -m flake8

@@ -442,6 +442,12 @@ def changes(old: Any, new: Any) -> list[str]:
     return [f"{name}: {before} -> {after}" for name, before, after in pairs if before != after]
 
 
+def all_changes(old: Run, new: Run) -> list[str]:
+    """List the settings in which two runs differ, as 'name: old -> new'."""
+    return [*changes(old, new), *(change for name in SECTIONS for change in changes(
+        getattr(old, name), getattr(new, name)))]
+
+
 def level_of(resolution: int) -> int:
     """log2 of a resolution, or of the shorter side of any image, rounded down: 4x4 is level 2."""
     return resolution.bit_length() - 1

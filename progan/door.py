@@ -15,8 +15,10 @@ import click
 from progan.errors import UserError
 
 INTERRUPTED = 130  # what shells report for Ctrl-C: 128 + SIGINT
+STOPPED = 75  # sysexits' EX_TEMPFAIL: asked to stop, all is saved, and the same can go on
 _REMEDIES = {
     errno.ENOSPC: "Free some space, or name a folder on another disk.",
+    errno.EFBIG: "Raise the limit of file sizes (ulimit -f), or name a folder on another disk.",
     errno.EDQUOT: "Your quota is used up: free some space, or name a folder on another disk.",
     errno.EACCES: "Change its permissions, or name another place.",
     errno.EPERM: "Change its permissions, or name another place.",

@@ -54,3 +54,12 @@ def save_png(path: Path, pixels: Pixels, text: Mapping[str, str] | None = None) 
     with replaced(path) as temporary:
         Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(
             temporary, "png", pnginfo=info)
+
+
+def png_text(path: Path) -> dict[str, str]:
+    """The text in a PNG file; {} if it is none."""
+    try:
+        with Image.open(path) as image:
+            return {str(key): str(value) for key, value in image.info.items()}
+    except (OSError, SyntaxError, ValueError):
+        return {}

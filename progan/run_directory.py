@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from progan.config import Run, from_dict, to_dict
@@ -18,6 +19,7 @@ METRIC_PREFIX = "metric-"
 BEST_PREFIX = "network-best-"
 STATE_PREFIX = "state-"
 STATE_SUFFIX = ".pt"
+BEST_STATE_PREFIX = "state-best-"
 
 
 def create(outdir: Path, dataset_name: str, run: Run) -> Path:
@@ -57,6 +59,8 @@ def load_config(directory: Path) -> Run:
         raise UserError(f"{directory} is not the directory of a run: it has no {CONFIG_FILE}.")
     try:
         return from_dict(json.loads(path.read_text("utf-8")))
+    except UserError as error:
+        raise UserError(f"{path} cannot be used: {error} Mend it, or start a new run.") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}). Restore it, or start a new run.") from error
 
@@ -78,12 +82,50 @@ def find(path: Path) -> Path:
 
 def states(directory: Path) -> list[Path]:
     """The training states of a run, oldest first."""
-    return sorted(directory.glob(f"{STATE_PREFIX}*{STATE_SUFFIX}"))
+    return sorted(directory.glob(f"{STATE_PREFIX}[0-9]*{STATE_SUFFIX}"))
+
+
+def curve_files(directory: Path) -> list[Path]:
+    """The files that grow with a run: numbers as JSON lines, and TensorBoard's events."""
+    return [*directory.glob("*.jsonl"), *directory.glob("events.out.tfevents.*")]
+
+
+def state_path(directory: Path, images_seen: int) -> Path:
+    """Where a new state, which is the newest, is to be written.
+
+    The newest state is never removed. So the first one of its thousand of images always has the
+    short name, and the order of names is the order of images.
+    """
+    path = directory / kimg_name(STATE_PREFIX, images_seen, STATE_SUFFIX)
+    taken = path.exists() or any(directory.glob(f"{path.stem}_*{STATE_SUFFIX}"))
+    return exact(path, images_seen) if taken else path
+
+
+def moment_path(directory: Path, prefix: str, images_seen: int, suffix: str,
+                moment_of: Callable[[Path], int | None]) -> Path:
+    """Where to write what `images_seen` images have led to, over nothing but its like.
+
+    Args:
+        moment_of: Reads from a file how many images it followed, if it tells.
+    """
+    path = directory / kimg_name(prefix, images_seen, suffix)
+    free = not path.exists() or moment_of(path) == images_seen
+    return path if free else exact(path, images_seen)
 
 
 def kimg_name(prefix: str, images_seen: int, suffix: str) -> str:
     """File name with the thousands of images seen: 'fakes-001234.png'."""
     return f"{prefix}{images_seen // 1000:06d}{suffix}"
+
+
+def exact(path: Path, images_seen: int) -> Path:
+    """A second file within a thousand of images: 'fakes-001234_500.png', after the first one."""
+    return path.with_name(f"{path.stem}_{images_seen % 1000:03d}{path.suffix}")
+
+
+def set_aside(path: Path, why: str) -> Path:
+    """Rename a file, 'state-000012.pt.damaged', so that it counts no more; return its new path."""
+    return path.replace(path.with_name(f"{path.name}.{why}"))
 
 
 def _runs(outdir: Path) -> list[tuple[int, Path]]:

@@ -86,16 +86,38 @@ def first_level(growth: Growth, network: Network) -> int:
     return level_of(growth.initial_resolution) if network.grows else network.max_level
 
 
-def rounds(growth: Growth, network: Network, images_seen: int) -> Iterator[tuple[int, Stage]]:
-    """Yield (images_seen, stage) of each round from `images_seen` to the end of the run.
+def rounds(growth: Growth, network: Network, images_seen: int,
+           round_images_seen: int | None = None) -> Iterator[tuple[int, Stage]]:
+    """Yield (images seen at its start, stage) of each round from `images_seen` to the run's end.
 
     A round is `minibatch_repeats` iterations under one stage, each of `d_repeats`
     discriminator steps and one generator step.
+
+    Args:
+        round_images_seen: Where the round began that `images_seen` is inside of. It comes first,
+            unless the settings were changed so that `images_seen` is no step of it: then a new
+            round begins.
     """
-    while images_seen < growth.total_kimg * 1000:
-        stage = at(growth, network, images_seen)
-        yield images_seen, stage
-        images_seen += growth.minibatch_repeats * growth.d_repeats * stage.batch
+    start = images_seen
+    if round_images_seen is not None and _is_inside(growth, network, images_seen,
+                                                    round_images_seen):
+        start = round_images_seen
+    while start < growth.total_kimg * 1000:
+        stage = at(growth, network, start)
+        yield start, stage
+        start += round_images(growth, stage)
+
+
+def round_images(growth: Growth, stage: Stage) -> int:
+    """Images shown in a round."""
+    return growth.minibatch_repeats * growth.d_repeats * stage.batch
+
+
+def _is_inside(growth: Growth, network: Network, images_seen: int, start: int) -> bool:
+    """Whether a step of the round that begins at `start`, but the first, is at `images_seen`."""
+    stage = at(growth, network, start)
+    return images_seen in range(start + stage.batch, start + round_images(growth, stage),
+                                stage.batch)
 
 
 def _stage(growth: Growth, network: Network, lod: float, decay: float) -> Stage:

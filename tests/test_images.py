@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from progan.images import enlarge, grid, save_png, to_pixels, to_signed, to_uint8
+from progan.images import enlarge, grid, png_text, save_png, to_pixels, to_signed, to_uint8
 
 ALL = torch.arange(256, dtype=torch.uint8)
 
@@ -80,7 +80,13 @@ def test_png_keeps_every_pixel_and_its_provenance(tmp_path: Path, channels: int,
     with Image.open(tmp_path / "a.png") as image:
         assert (image.format, image.mode, image.size) == ("PNG", mode, (7, 5))
         assert image.text == text  # type: ignore[attr-defined]
+        assert png_text(tmp_path / "a.png") == text
         np.testing.assert_array_equal(np.asarray(image).reshape(pixels.shape), pixels)
+
+
+def test_what_is_no_picture_has_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"\x89PNG not really")
+    assert png_text(tmp_path / "a.png") == png_text(tmp_path / "absent.png") == {}
 
 
 def test_a_failed_png_leaves_the_old_one(tmp_path: Path) -> None:

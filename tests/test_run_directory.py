@@ -32,3 +32,23 @@ def test_files_do_not_count_as_runs(tmp_path: Path) -> None:
     (tmp_path / "00009-notes").write_text("")
     with pytest.raises(UserError, match="no run to resume"):
         run_directory.find(tmp_path)
+
+
+def test_pictures_of_one_thousand_of_images_do_not_replace_each_other(tmp_path: Path) -> None:
+    """But the same moment has the same name, however often it comes."""
+    for _ in range(2):
+        found = []
+        for images_seen in (1100, 1500, 1900, 2000):
+            path = run_directory.moment_path(tmp_path, "fakes-", images_seen, ".png",
+                                             lambda path: int(path.read_text()))
+            path.write_text(str(images_seen))
+            found.append(path.name)
+        assert found == ["fakes-000001.png", "fakes-000001_500.png", "fakes-000001_900.png",
+                         "fakes-000002.png"] == sorted(found)
+
+
+def test_a_config_with_impossible_settings_is_named_with_them(tmp_path: Path) -> None:
+    path = tmp_path / run_directory.CONFIG_FILE
+    path.write_text('{"growth": {"batch": -1}}')
+    with pytest.raises(UserError, match=f"{path} cannot be used: --batch must be at least 1"):
+        run_directory.load_config(tmp_path)

@@ -155,6 +155,28 @@ def test_rounds_continue_from_any_of_their_beginnings(
 
 
 @settings(max_examples=30)
+@given(schedules(), st.data())
+def test_rounds_continue_from_any_of_their_steps(
+    plan: tuple[Growth, Network], data: st.DataObject
+) -> None:
+    """A round that was left in the middle comes first again; its end begins the next one."""
+    growth, network = plan
+    whole = list(rounds(growth, network, 0))
+    number = data.draw(st.integers(0, len(whole) - 1))
+    start, stage = whole[number]
+    steps = growth.minibatch_repeats * growth.d_repeats
+    step = data.draw(st.integers(0, steps))
+    left = whole[number + (step == steps):]
+    assert list(rounds(growth, network, start + step * stage.batch, start)) == left
+
+
+def test_what_is_no_step_of_a_round_begins_a_new_one() -> None:
+    growth = Growth(total_kimg=1, batch=10, minibatch_repeats=3)
+    for images_seen in (95, 105, 130, 140):
+        assert next(rounds(growth, Network(), images_seen, 100))[0] == images_seen
+
+
+@settings(max_examples=30)
 @given(schedules())
 def test_rounds_count_the_images_of_the_critic(plan: tuple[Growth, Network]) -> None:
     growth, network = plan

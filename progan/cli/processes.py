@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,10 +21,12 @@ from progan.runtime.distributed import (
     launched,
     note_for_launcher,
 )
+from progan.runtime.lock import alone_in
 
 if TYPE_CHECKING:
     import torch
 
+BUSY = "is being trained"
 LOST = ("A process of this training has ended without a word: it was killed, or its machine is "
         "gone. All others stop; nothing that was saved is lost. With torchrun --max-restarts N "
         "the training goes on by itself from its last state; by hand, with --resume.")
@@ -52,22 +54,28 @@ class Team:
         """How many of the processes share this machine."""
         return self.launch.local_size if self.launch else 1
 
-    def agree_on_path(self, path: Path | None) -> Path | None:
-        """The leader's path; what the others give does not count."""
-        told = self.group.told(str(path or ""))
-        return Path(told) if told else None
+    @contextmanager
+    def alone_in(self, directory: Path) -> Iterator[None]:
+        """Keep other trainings out of the directory of a run; raises UserError if one is in it."""
+        with alone_in(directory, BUSY) if self.leads else nullcontext():
+            yield
 
-    def agree_on_run(self, run: Run) -> Run:
-        """The leader's settings."""
-        return from_dict(json.loads(self.group.told(json.dumps(to_dict(run)))))
+    def agree_on(self, path: Path, run: Run) -> tuple[Path, Run]:
+        """The leader's path and settings; what the others give does not count."""
+        if self.group.size == 1:
+            return path, run
+        told = json.loads(self.group.told(json.dumps([str(path), to_dict(run)])))
+        return Path(told[0]), from_dict(told[1])
 
     def begun(self, outdir: Path) -> Path | None:
-        """The run that this torchrun began, if it has started all processes anew since."""
-        from progan import run_directory
+        """The run that this torchrun began and has saved, if it has started it anew since."""
+        from progan.run_directory import begun_by, states
 
         if self.launch is None or not self.launch.restarts:
             return None
-        return self.agree_on_path(run_directory.begun_by(outdir, self.launch.name))
+        path = begun_by(outdir, self.launch.name) if self.leads else None
+        told = self.group.told(str(path) if path and states(path) else "")
+        return Path(told) if told else None
 
 
 @contextmanager

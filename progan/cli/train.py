@@ -1,16 +1,20 @@
 """train.py: train a progressive GAN, or continue a training."""
 
+import math
+import shlex
+import sys
 from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from metrics.names import LOWER_IS_BETTER, parse
 from progan import presets
 from progan.cli.processes import Team, team
-from progan.config import SECTIONS, Run, changes, option_name, override
-from progan.door import PATH, Door, device_option
+from progan.config import Run, all_changes, changes, option_name, override
+from progan.door import PATH, STOPPED, Door, device_option
 from progan.errors import UserError
 from progan.options import config_options, given
 from progan.runtime.threads import use_threads, wait_politely
@@ -41,10 +45,13 @@ NEWEST = ":newest:"  # what a bare --resume stands for
               "networks of another one, where they fit: a training state, a network file, or the "
               "directory of a run.")
 @device_option
+@click.option("--max-hours", type=click.FloatRange(min=0, min_open=True), metavar="H",
+              help="Stop after so long as if by Ctrl-C, with everything saved; --resume goes on.")
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
 @config_options
 def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None,
-         init_from: Path | None, device: str, dry_run: bool, **options: Any) -> None:
+         init_from: Path | None, device: str, max_hours: float | None, dry_run: bool,
+         **options: Any) -> None:
     """Train a progressive GAN, growing from 4x4 to the resolution of the dataset.
 
     \b
@@ -53,25 +60,29 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
     train.py --init-from runs/00000-… --data datasets/b   begin with its networks
     train.py --preset v2-1gpu --dry-run                   show the plan
     tensorboard --logdir runs                             watch
+
+    Ctrl-C, SIGTERM and SIGUSR1 finish the step, save everything, print the command that goes on,
+    and exit with 75; a second one exits at once, with 130.
     """
     wait_politely()
     with team(device) as members:
         begun = members.begun(outdir) if resume is None else None
         if begun:  # torchrun has started everything anew, with the command that began the run
-            _resume(outdir, str(begun), None, members, {}, dry_run=dry_run)
+            _resume(outdir, str(begun), None, members, {}, dry_run=dry_run, max_hours=max_hours)
         else:
-            _begin_or_go_on(data, outdir, preset, resume, init_from, members, options,
-                            dry_run=dry_run)
+            _start_or_resume(data, outdir, preset, resume, init_from, members, options,
+                             dry_run=dry_run, max_hours=max_hours)
 
 
-def _begin_or_go_on(data: Path | None, outdir: Path, preset: str | None, resume: str | None,
-                    init_from: Path | None, members: Team, options: dict[str, Any], *,
-                    dry_run: bool) -> None:
+def _start_or_resume(data: Path | None, outdir: Path, preset: str | None, resume: str | None,
+                     init_from: Path | None, members: Team, options: dict[str, Any], *,
+                     dry_run: bool, max_hours: float | None) -> None:
     if resume == "":
         raise UserError("--resume was given an empty name. Leave the name away to continue the "
                         "newest run.")
     if resume is None:
-        _start(outdir, preset, data, init_from, members, given(options), dry_run=dry_run)
+        _start(outdir, preset, data, init_from, members, given(options), dry_run=dry_run,
+               max_hours=max_hours)
     elif init_from:
         raise UserError(f"--resume continues a run, and --init-from {init_from} begins a new one. "
                         "Leave one of them away.")
@@ -79,11 +90,13 @@ def _begin_or_go_on(data: Path | None, outdir: Path, preset: str | None, resume:
         raise UserError(f"A resumed run keeps its settings: leave --preset {preset} away, and "
                         "name what is to change, e.g. --total-kimg 20000.")
     else:
-        _resume(outdir, resume, data, members, given(options), dry_run=dry_run)
+        _resume(outdir, resume, data, members, given(options), dry_run=dry_run,
+                max_hours=max_hours)
 
 
 def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path | None,
-           members: Team, options: dict[str, Any], *, dry_run: bool) -> None:
+           members: Team, options: dict[str, Any], *, dry_run: bool,
+           max_hours: float | None) -> None:
     run, dataset, found = _settings(preset, data, options) if init_from is None else (
         _settings_from(init_from, preset, data, options))
     if not (dataset or dry_run):
@@ -108,12 +121,14 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     if found:
         begin(born, found)
     del found  # with all its weights, before days of training
-    directory = members.agree_on_path(
-        run_directory.create(outdir, dataset.name, run) if members.leads else None)
-    assert directory is not None
-    if members.leads and members.launch:
-        run_directory.note_launch(directory, members.launch.name)
-    _train(run, dataset, directory, members, born, measures, remarks)
+    directory = Path()
+    if members.leads:
+        directory = run_directory.create(outdir, dataset.name, run)
+    directory, run = members.agree_on(directory, run)
+    with members.alone_in(directory):
+        if members.launch and members.leads:
+            run_directory.note_launch(directory, members.launch.name)
+        _train(run, dataset, directory, members, born, measures, max_hours, remarks)
 
 
 def _settings(preset: str | None, data: Path | None, options: dict[str, Any]
@@ -154,29 +169,27 @@ def _base(origin: "Origin", preset: str | None, data: Path | None) -> Run:
 
 
 def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
-            options: dict[str, Any], *, dry_run: bool) -> None:
+            options: dict[str, Any], *, dry_run: bool, max_hours: float | None) -> None:
     from progan import run_directory
     from progan.training import state as states
-    from progan.training.checkpoint import load_state
-    from progan.training.data_parallel import share_state
+    from progan.training.continuation import continuation, require_unfinished
     from progan.training.origin import require_resumable
 
-    path = run_directory.find(outdir if resume == NEWEST else Path(resume))
-    if path.is_file():
-        require_resumable(path)
-    directory = path if path.is_dir() else path.parent
-    if members.launch and members.launch.restarts:
-        path = directory  # the state that was named is older than what torchrun goes on from
-    saved = run_directory.load_config(directory)
+    path, saved = Path(), Run()
+    if members.leads:
+        path = run_directory.find(outdir if resume == NEWEST else Path(resume))
+        if path.is_file():
+            require_resumable(path)
+        if path.is_file() and members.launch and members.launch.restarts:
+            path = path.parent  # where a newer state is than the one that was named at first
+        saved = run_directory.load_config(path if path.is_dir() else path.parent)
+    path, saved = members.agree_on(path, saved)
+    directory = path if path.suffix != run_directory.STATE_SUFFIX else path.parent
     run = override(saved, options)
     dataset = _opened(data or Path(saved.data.data), run.data.subset)
     run = fit(run, dataset, ("resolution", "initial_resolution"))
     require_images_of(saved, run, dataset)
     require_metrics(run)
-    files = run_directory.states(directory) if path.is_dir() else [path]
-    if not files:
-        raise UserError(f"{directory} holds no training state yet: it stopped before its first "
-                        "snapshot. Start it anew.")
     different = changes(saved.network, run.network)
     if different:
         raise UserError(f"A run cannot be resumed with another architecture: "
@@ -185,17 +198,17 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
     if dry_run:
         return _print_plan(run) if members.leads else None
     chosen = members.device
-    state = load_state(files[-1], run, chosen) if members.leads else states.create(run, chosen)
-    share_state(state, members.group)
-    if state.kimg >= run.growth.total_kimg:
-        raise UserError(f"{directory} is finished, at kimg {state.kimg:g}. To go on, name a larger "
-                        "--total-kimg.")
-    measures = _measures(run, dataset, chosen) if members.leads else {}
-    if members.leads:
-        run_directory.save_config(directory, run)
-    changed = all_changes(saved, run)
-    _train(run, dataset, directory, members, state, measures,
-           [f"Changed: {'; '.join(changed)}."] if changed else ())
+    with members.alone_in(directory):
+        if members.leads:
+            state, remarks = continuation(path, saved, run, chosen)
+            require_unfinished(directory, state, run, parse(run.output.metrics))
+            measures = _measures(run, dataset, chosen)
+            run_directory.save_config(directory, run)
+        else:
+            state, remarks, measures = states.create(run, chosen), [], {}
+        if changed := all_changes(saved, run):
+            remarks.append(f"Changed: {'; '.join(changed)}.")
+        _train(run, dataset, directory, members, state, measures, max_hours, remarks)
 
 
 def _opened(data: Path, subset: str) -> "Dataset":
@@ -238,12 +251,6 @@ def require_images_of(saved: Run, run: Run, dataset: "Dataset") -> None:
                         f"{dataset.path} are {now.size(now.max_level)}x{now.channels} with "
                         f"{now.label_size or 'no'}. Name the dataset of the run with --data, or "
                         "start a new run.")
-
-
-def all_changes(old: Run, new: Run) -> list[str]:
-    """The settings in which two runs differ, as 'name: old -> new'."""
-    return [*changes(old, new), *(change for name in SECTIONS for change in changes(
-        getattr(old, name), getattr(new, name)))]
 
 
 def require_parts(run: Run, count: int) -> None:
@@ -301,7 +308,7 @@ def _print_plan(run: Run, found: "Transfer | None" = None) -> None:
 
 
 def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
-           state: "TrainState", measures: dict[str, "Measure"],
+           state: "TrainState", measures: dict[str, "Measure"], max_hours: float | None,
            remarks: Sequence[str] = ()) -> None:
     import torch
 
@@ -332,13 +339,31 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
     share_state(state, group)
     passes_at = prepared(run, state, device, log, group, members.local_size)
     session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log,
-                      measures=measures, group=group, passes_at=passes_at)
+                      measures=measures, max_hours=max_hours or math.inf, group=group,
+                      passes_at=passes_at)
     try:
-        train(session, state)
+        stopped_by = train(session, state)
     except OSError as error:
         error.filename = error.filename or str(directory)  # a failing write() knows no path
         raise
     except KeyboardInterrupt:
-        log(f"Stopped at kimg {state.kimg:.1f}. To go on: python train.py --resume {directory}")
+        log(f"Stopped at once; what came after the last state is lost. To go on: "
+            f"{_resume_command(directory, members)}")
         raise
+    if stopped_by:
+        log(f"Stopped by {stopped_by} at kimg {state.kimg:.1f}; everything is saved. To go on: "
+            f"{_resume_command(directory, members)}")
+        # torchrun would take any other exit code for a failure, and start everything anew.
+        raise click.exceptions.Exit(0 if members.launch else STOPPED)
     log(f"Done. Make pictures: python generate.py --network {directory} --seeds 0-15 --outdir out")
+
+
+def _resume_command(directory: Path, members: Team) -> str:
+    """What goes on with a run, typed where this process was started."""
+    context, program = click.get_current_context(), sys.argv[0]
+    door = ["python", program] if program.endswith(".py") else [Path(program).name, "train"]
+    if members.launch:
+        door = ["torchrun", f"--nproc-per-node={members.launch.local_size}", program]
+    kept = [word for name in ("device", "max_hours") if context.get_parameter_source(name) ==
+            ParameterSource.COMMANDLINE for word in (option_name(name), str(context.params[name]))]
+    return shlex.join([*door, "--resume", str(directory), *kept])

@@ -50,19 +50,20 @@ class Batch(NamedTuple):
         return changed
 
 
-def read_batches(dataset: Dataset, run: Run, images_seen: int, share: Share = WHOLE
-                 ) -> Iterator[Batch]:
+def read_batches(dataset: Dataset, run: Run, images_seen: int,
+                 round_images_seen: int | None = None, share: Share = WHOLE) -> Iterator[Batch]:
     """Yield the batch of each critic step from `images_seen` to the end of the run.
 
     Args:
+        round_images_seen: Where the round began that `images_seen` is inside of.
         share: Read only the images of this part of each batch.
     """
     training = dataset.training_rows
     shuffle = Shuffle(len(training), run.seed)
-    steps = run.growth.minibatch_repeats * run.growth.d_repeats
-    for start, stage in schedule.rounds(run.growth, run.network, images_seen):
-        own = own_rows(run, stage.batch, share)
-        for position in range(start, start + steps * stage.batch, stage.batch):
+    for start, stage in schedule.rounds(run.growth, run.network, images_seen, round_images_seen):
+        end, own = start + schedule.round_images(run.growth, stage), own_rows(
+            run, stage.batch, share)
+        for position in range(max(start, images_seen), end, stage.batch):
             rows = training[shuffle.rows(position, stage.batch)[own]]
             drawn = training[numpy_generator(run.seed, "labels", position).integers(
                 len(training), size=stage.batch)[own]]

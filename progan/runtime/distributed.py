@@ -29,6 +29,8 @@ _FAILED = "progan/failed"  # key of the store: some process has said why it ends
 class Wish(Protocol):
     """What one process has heard, such as a signal."""
 
+    reason: str  # in a word
+
     @property
     def requested(self) -> bool: ...
 
@@ -188,6 +190,10 @@ class Agreed:
     @property
     def requested(self) -> bool:
         return self._group.any(self._own.requested)
+
+    @property
+    def reason(self) -> str:
+        return self._own.reason or "another process"
 
 
 def note_for_launcher(words: str) -> None:

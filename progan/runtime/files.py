@@ -11,6 +11,7 @@ from pathlib import Path
 
 from progan.errors import UserError
 
+PARTIAL = ".partial"  # how names of files end that are being written
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -61,9 +62,9 @@ def replaced(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(mode)  # some writers put a private file of their own in its place
-        _flush_to_disk(temporary)
+        flush_to_disk(temporary)
         os.replace(temporary, path)
-        _flush_to_disk(path.parent)
+        flush_to_disk(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -91,7 +92,7 @@ def require_vacant(dest: Path) -> None:
 def growing_place(dest: Path) -> Path:
     """Where the directory `dest` grows; after a failure, it is there if it can be continued."""
     dest = dest.resolve()
-    return dest.with_name(f".{dest.name}.partial")
+    return dest.with_name(f".{dest.name}{PARTIAL}")
 
 
 @contextmanager
@@ -154,7 +155,13 @@ def _alone_in(folder: Path, dest: Path) -> Iterator[None]:
 
 def _partial(path: Path) -> Path:
     """A hidden name beside `path`, on the same disk, that nobody else has."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote in a folder."""
+    for path in folder.glob(f".*{PARTIAL}"):
+        path.unlink(missing_ok=True)
 
 
 def _take_place(temporary: Path, dest: Path) -> None:
@@ -162,7 +169,7 @@ def _take_place(temporary: Path, dest: Path) -> None:
     with suppress(FileNotFoundError):
         dest.rmdir()
     os.replace(temporary, dest)
-    _flush_to_disk(dest.parent)
+    flush_to_disk(dest.parent)
 
 
 def require_free_space(directory: Path, num_bytes: int, what: str) -> None:
@@ -180,7 +187,7 @@ def require_free_space(directory: Path, num_bytes: int, what: str) -> None:
                         "or name a folder on a larger disk.")
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
     """Wait until the disk has the file or the folder's list of names."""
     if path.is_dir() and os.name == "nt":  # Windows opens no folders
         return

@@ -1,23 +1,43 @@
-"""Ctrl-C and SIGTERM as a wish that is granted at the next good moment."""
+"""Signals, and the end of the time, as a wish that is granted at the next good moment."""
 
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
+OUT_OF_TIME = "--max-hours"
+
 
 class Interrupts:
-    """Within this context the first signal only sets `requested`; a second one stops at once."""
+    """Within this context the first signal only sets `requested`; a second one stops at once.
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGUSR1 is what Slurm is asked to send before it takes a machine away (--signal=USR1@120).
 
-    def __init__(self) -> None:
-        self.requested = False
+    Args:
+        max_hours: After so long `requested` is set without any signal.
+        tell: Whether to say that a signal was heard.
+    """
+
+    SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1")
+                    if hasattr(signal, name))
+
+    def __init__(self, max_hours: float = math.inf, *, tell: bool = True) -> None:
+        self.reason = ""  # the first of the wishes: the name of a signal, or OUT_OF_TIME
+        self._deadline = time.monotonic() + 3600 * max_hours
         self._at_once = False
+        self._tell = tell
         self._before: dict[signal.Signals, object] = {}
+
+    @property
+    def requested(self) -> bool:
+        if not self.reason and time.monotonic() >= self._deadline:
+            self.reason = OUT_OF_TIME
+        return bool(self.reason)
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
@@ -43,8 +63,10 @@ class Interrupts:
             self._at_once = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.requested or self._at_once:
+        again, self.reason = bool(self.reason), self.reason or signal.Signals(number).name
+        if again or self._at_once:
             raise KeyboardInterrupt
-        self.requested = True
+        if not self._tell:
+            return
         # print() could meet itself here, if the signal came in the middle of one.
-        os.write(sys.stderr.fileno(), b"\nStopping after this round. Once more stops at once.\n")
+        os.write(sys.stderr.fileno(), b"\nStopping after this step. Once more stops at once.\n")

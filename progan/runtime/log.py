@@ -1,5 +1,6 @@
 """Lines for people: on the terminal and, with their time, in a file."""
 
+import os
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        _end_last_line(path)
 
     def __call__(self, text: str) -> None:
         text = text.encode("utf-8", "backslashreplace").decode()  # of paths that are no UTF-8
@@ -28,6 +30,15 @@ class Silence(Log):
 
     def __call__(self, text: str) -> None:
         """Nothing is said."""
+
+
+def _end_last_line(path: Path) -> None:
+    """The last line may have been cut where a process was killed."""
+    if path.exists() and path.stat().st_size:
+        with path.open("rb+") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
 
 
 def human_seconds(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """Network files: safetensors with a header that says all that is needed to use the weights."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from progan.config import MIN_LEVEL, Network, section_from_dict
 from progan.errors import UserError
 from progan.networks import Generator
 from progan.runtime.files import sha256_of
-from progan.runtime.weights_file import load_weights, save_weights
+from progan.runtime.weights_file import load_weights, read_header, save_weights
 
 FORMAT = "progan network"
 FORMAT_VERSION = 1
@@ -30,13 +31,26 @@ class Snapshot:
     label_names: tuple[str, ...] = ()
 
 
-def save_network(path: Path, snapshot: Snapshot) -> None:
-    """Write the weights of the generator, as float32, with their header."""
+def save_network(path: Path, snapshot: Snapshot,
+                 weights: Mapping[str, torch.Tensor] | None = None) -> None:
+    """Write the weights of the generator, as float32, with their header.
+
+    Args:
+        weights: A copy of the generator's, where it goes on learning meanwhile.
+    """
     header = {
         "format": FORMAT, "version": FORMAT_VERSION, "network": asdict(snapshot.generator.config),
         "level": snapshot.level, "alpha": snapshot.alpha, "images_seen": snapshot.images_seen,
         "label_names": snapshot.label_names}
-    save_weights(path, header, snapshot.generator.state_dict())
+    save_weights(path, header, snapshot.generator.state_dict() if weights is None else weights)
+
+
+def images_seen_of(path: Path) -> int | None:
+    """When the network in a file was saved; None if it does not tell."""
+    try:
+        return int(read_header(path, FORMAT)["images_seen"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def load_network(path: Path, device: torch.device) -> Snapshot:

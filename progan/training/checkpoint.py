@@ -1,56 +1,186 @@
-"""Training states on disk: all of `TrainState`, tensors and numbers only."""
+"""Training states on disk: all of `TrainState`, tensors and numbers only, under a checksum."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.utils._pytree import tree_map_only
 
 from progan.config import Network as NetworkConfig
 from progan.config import Run, changes, from_dict, section_from_dict, to_dict
 from progan.errors import UserError
-from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, kimg_name
+from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, state_path
 from progan.run_directory import states as state_files
+from progan.runtime.content_hash import content_hash
 from progan.runtime.files import replaced
 from progan.training import state as states
+from progan.training.migrations import FORMAT_VERSION, MIGRATIONS, Content, migrated
 from progan.training.state import TrainState
 
 FORMAT = "progan state"
-FORMAT_VERSION = 1
 NETWORKS = ("generator", "discriminator", "average")
 OPTIMIZERS = ("g_optimizer", "d_optimizer")
 MODULES = (*NETWORKS, *OPTIMIZERS)
-CLOCKS = ("images_seen", "phase", "tick", "tick_images_seen", "seconds")
+NOT_WHOLE = "is not a whole training state"
+CLOCKS = ("images_seen", "round_images_seen", "phase", "tick", "tick_images_seen", "seconds")
+
+
+class DamagedState(UserError):
+    """A state file that does not hold what was written; the one before it may."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(path, what)
+        self.what = f"{path} {what}"
+
+    def __str__(self) -> str:
+        return (f"{self.what}. Name another {STATE_PREFIX}*{STATE_SUFFIX} of the run with "
+                "--resume, or delete this one.")
 
 
 def save_state(directory: Path, state: TrainState, run: Run) -> Path:
     """Write state-<kimg>.pt, whole or not at all, and drop the oldest ones beyond `keep_states`."""
-    content = {"format": FORMAT, "version": FORMAT_VERSION, "config": json.dumps(to_dict(run))}
+    return write_state(directory, copied(state, run), run.output.keep_states)
+
+
+def copied(state: TrainState, run: Run) -> Content:
+    """Copy all of a state to the memory of the host, where training does not change it."""
+    content: Content = {"format": FORMAT, "version": FORMAT_VERSION,
+                        "config": json.dumps(to_dict(run))}
     content |= {name: getattr(state, name).state_dict() for name in MODULES}
     content |= {name: getattr(state, name) for name in CLOCKS}
     content["dials"] = {name: value.item() for name, value in state.dials.items()}
-    path = directory / kimg_name(STATE_PREFIX, state.images_seen, STATE_SUFFIX)
-    with replaced(path) as temporary:
-        torch.save(content, temporary)
-    for old in state_files(directory)[:-run.output.keep_states]:
-        old.unlink()
+    content["tally"] = {"sums": dict(state.tally.sums), "counts": dict(state.tally.counts)}
+    copy: Content = tree_map_only(Tensor, lambda value: value.detach().to("cpu", copy=True),
+                                  content)
+    return copy
+
+
+def write_state(directory: Path, content: Content, keep: int,
+                proceed: Callable[[], None] = lambda: None) -> Path:
+    """Write what `copied` made, then drop the oldest states but `keep`.
+
+    Only states older than this one, which is whole, are dropped.
+
+    Args:
+        proceed: Called now and then; what it raises ends the writing, and nothing has changed.
+    """
+    path = state_path(directory, content["images_seen"])
+    with replaced(path) as temporary, temporary.open("wb") as file:
+        _save(sealed(content), _Output(file, proceed))
+    for old in state_files(directory)[:-keep]:
+        if old != path:
+            old.unlink()
     return path
+
+
+def sealed(content: Content) -> Content:
+    """The same with the checksum of everything else."""
+    return content | {"checksum": _checksum(content)}
+
+
+def load_newest(files: Sequence[Path], run: Run, device: torch.device
+                ) -> tuple[TrainState, Path, dict[Path, DamagedState]]:
+    """Return the newest state that is whole, its file, and those after it that are damaged.
+
+    Args:
+        files: Oldest first; at least one.
+
+    Raises:
+        UserError: All of them are damaged, or the newest whole one does not fit the run.
+    """
+    damaged: dict[Path, DamagedState] = {}
+    for path in reversed(files):
+        try:
+            return load_state(path, run, device), path, damaged
+        except DamagedState as error:
+            damaged[path] = error
+    raise UserError(f"{'; '.join(error.what for error in damaged.values())}. There is no other "
+                    "state to go on from: start a new run.")
 
 
 def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
     """Return the state in a file, on `device`; raises UserError if it does not fit the run."""
-    content = _read(path, device)
+    content = read_state(path)
     try:
         saved = section_from_dict(NetworkConfig, json.loads(content["config"])["network"])
         if not changes(saved, run.network):
             return _restored(content, run, device)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise _broken(path) from error
+        raise DamagedState(path, NOT_WHOLE) from error
     raise UserError(f"{path} cannot be resumed with another architecture: "
-                    f"{'; '.join(changes(saved, run.network))}. Leave these options away, or "
-                    "start a new run.")
+                    f"{'; '.join(changes(saved, run.network))}. Take that back, in config.json if "
+                    "it was edited, or start a new run.")
+
+
+def read_state(path: Path) -> Content:
+    """Return what a file holds, as the present version has it, in the memory of the host.
+
+    Raises:
+        DamagedState: It is no state, or not as it was written.
+        UserError: There is none, or a younger progan wrote it.
+    """
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"There is no {path}.") from error
+    except Exception as error:  # a file of another kind fails in any way it likes
+        raise DamagedState(path, NOT_WHOLE) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DamagedState(path, "is not a training state of progan")
+    version, checksum = content.get("version"), content.pop("checksum", None)
+    if checksum != (None if version == 1 else _checksum(content)):
+        raise DamagedState(path, "is damaged: its checksum differs from its content")
+    if version != FORMAT_VERSION and version not in MIGRATIONS:
+        raise UserError(f"{path} has state format version {version}; this progan reads up to "
+                        f"version {FORMAT_VERSION}. Use the progan that wrote it.")
+    try:
+        return migrated(content)
+    except (KeyError, TypeError) as error:
+        raise DamagedState(path, NOT_WHOLE) from error
+
+
+def peek(path: Path) -> tuple[int, Run] | None:
+    """How many images a state has seen and with which settings, if its file tells.
+
+    Tensors are not read, and so the checksum is not looked at.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return int(content["images_seen"]), from_dict(json.loads(content["config"]))
+    except Exception:  # a file of another kind fails in any way it likes
+        return None
+
+
+def _checksum(content: Content) -> str:
+    return content_hash({name: value for name, value in content.items() if name != "checksum"})
+
+
+class _Output:
+    """A file to write to that can be told to stop."""
+
+    def __init__(self, file: BinaryIO, proceed: Callable[[], None]) -> None:
+        self._file, self._proceed = file, proceed
+
+    def write(self, data: bytes) -> int:
+        self._proceed()
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _save(content: Content, output: _Output) -> None:
+    """torch.save, whose errors of the disk are those of the disk."""
+    try:
+        torch.save(content, output)  # type: ignore[arg-type]
+    except RuntimeError as error:
+        if error.__context__ is None:
+            raise
+        raise error.__context__ from None  # torch's own complaint comes on top of it
 
 
 def load_networks(path: Path) -> tuple[Run, int, dict[str, dict[str, Tensor]]]:
@@ -59,15 +189,15 @@ def load_networks(path: Path) -> tuple[Run, int, dict[str, dict[str, Tensor]]]:
     Returns:
         The run that it is of, its images_seen, and the state dictionary of each network by name.
     """
-    content = _read(path, torch.device("cpu"))
+    content = read_state(path)
     try:
         run = from_dict(json.loads(content["config"]))
         return run, int(content["images_seen"]), {name: dict(content[name]) for name in NETWORKS}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _broken(path) from error
+        raise DamagedState(path, NOT_WHOLE) from error
 
 
-def _restored(content: dict[str, Any], run: Run, device: torch.device) -> TrainState:
+def _restored(content: Content, run: Run, device: torch.device) -> TrainState:
     """Build the state; raises whatever a damaged file makes it raise."""
     state = states.create(run, device)
     for name in NETWORKS:
@@ -80,12 +210,15 @@ def _restored(content: dict[str, Any], run: Run, device: torch.device) -> TrainS
         if type(value) is not type(getattr(state, name)) or value < 0:
             raise ValueError(f"{name} is {value!r}")
         setattr(state, name, value)
-    for name in state.dials.keys() & content.get("dials", {}).keys():
+    for name in state.dials.keys() & content["dials"].keys():
         state.dials[name].fill_(float(content["dials"][name]))
+    for name, total in content["tally"]["sums"].items():
+        state.tally.sums[name] = total.to(device)
+        state.tally.counts[name] = int(content["tally"]["counts"][name])
     return state
 
 
-def _algorithm(content: dict[str, Any]) -> str:
+def _algorithm(content: Content) -> str:
     """The optimizer of the run that was saved; files older than the choice are of Adam."""
     name: str = json.loads(content["config"]).get("optim", {}).get("optimizer", "adam")
     return name
@@ -97,23 +230,3 @@ def _restore_moments(optimizer: Optimizer, saved: dict[str, Any], *, same: bool)
     if len(saved["param_groups"][0]["params"]) != len(own["param_groups"][0]["params"]):
         raise ValueError("another number of weights")
     optimizer.load_state_dict(own | {"state": saved["state"] if same else {}})
-
-
-def _broken(path: Path) -> UserError:
-    return UserError(f"{path} is not a whole training state. Name another {STATE_PREFIX}*"
-                     f"{STATE_SUFFIX} of the run, or delete this one.")
-
-
-def _read(path: Path, device: torch.device) -> dict[str, Any]:
-    try:
-        content: Any = torch.load(path, map_location=device, weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f"There is no {path}.") from error
-    except Exception as error:  # a file of another kind fails in any way it likes
-        raise _broken(path) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"{path} is not a training state of progan.")
-    if content.get("version") != FORMAT_VERSION:
-        raise UserError(f"{path} has state format version {content.get('version')}; this progan "
-                        f"reads version {FORMAT_VERSION}. Use the progan that wrote it.")
-    return content

@@ -67,6 +67,17 @@ def share_state(state: TrainState, group: Group) -> None:
         _share_moments(getattr(state, name), group)
     for name in sorted(state.dials):
         group.from_leader(state.dials[name])
+    _share_tally(state, group)
+
+
+def _share_tally(state: TrainState, group: Group) -> None:
+    """Sums of statistics that the leader's state was saved with."""
+    tally = state.tally
+    tally.counts = json.loads(group.told(json.dumps(tally.counts)))
+    zero = torch.zeros((), device=next(state.generator.parameters()).device)
+    tally.sums = {name: tally.sums.get(name, zero.clone()) for name in tally.counts}
+    for value in tally.sums.values():
+        group.from_leader(value)
 
 
 def _share_moments(optimizer: torch.optim.Optimizer, group: Group) -> None:

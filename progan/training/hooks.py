@@ -5,19 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from progan.config import Run
-from progan.images import save_png
-from progan.run_directory import kimg_name
+from progan.images import png_text, save_png
+from progan.run_directory import moment_path
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log, human_seconds
-from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, save_network
+from progan.sampling.network_file import Snapshot
 from progan.schedule import Stage
 from progan.training import samples
-from progan.training.checkpoint import save_state
 from progan.training.data_parallel import require_same_weights
 from progan.training.eta import Forecast
 from progan.training.monitor import Monitor
 from progan.training.progress import stage_words
+from progan.training.saver import Saver
 from progan.training.state import TrainState
+
+IMAGES_SEEN = "Images seen"  # in the text of a sample grid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +88,8 @@ def sample_grid(run: Run, directory: Path, monitor: Monitor) -> Hook:
     def hook(state: TrainState, tick: Tick) -> None:
         if tick.done or state.tick % run.output.image_ticks == 0:
             pixels = samples.fakes(state.average, run, tick.stage)
-            save_png(directory / kimg_name("fakes-", state.images_seen, ".png"), pixels)
+            path = moment_path(directory, "fakes-", state.images_seen, ".png", shown_in)
+            save_png(path, pixels, {IMAGES_SEEN: str(state.images_seen)})
             monitor.picture("samples", pixels, state.images_seen)
 
     return hook
@@ -102,7 +105,13 @@ def meeting(group: Group) -> Hook:
     return hook
 
 
-def snapshots(run: Run, directory: Path, label_names: tuple[str, ...],
+def shown_in(path: Path) -> int | None:
+    """How many images led to a sample grid; None if it does not tell."""
+    text = png_text(path).get(IMAGES_SEEN, "")
+    return int(text) if text.isdecimal() else None
+
+
+def snapshots(run: Run, saver: Saver, label_names: tuple[str, ...],
               measure: Callable[[Snapshot, TrainState], None]) -> Hook:
     """Save the averaged generator for generate.py, and the state for --resume; then measure."""
 
@@ -111,8 +120,7 @@ def snapshots(run: Run, directory: Path, label_names: tuple[str, ...],
             snapshot = Snapshot(
                 generator=state.average, level=tick.stage.level, alpha=tick.stage.alpha,
                 images_seen=state.images_seen, label_names=label_names)
-            save_network(directory / kimg_name(PREFIX, state.images_seen, SUFFIX), snapshot)
-            save_state(directory, state, run)
+            saver.save(state, snapshot)
             measure(snapshot, state)
 
     return hook

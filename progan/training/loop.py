@@ -1,5 +1,6 @@
 """The training loop."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -20,7 +21,6 @@ from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log
 from progan.schedule import Stage
 from progan.training import hooks, samples
-from progan.training.checkpoint import save_state
 from progan.training.hooks import Hook, Tick
 from progan.training.measurements import Measure, Measurements
 from progan.training.meter import Meter
@@ -28,6 +28,7 @@ from progan.training.monitor import Monitor
 from progan.training.overfitting import overfitting
 from progan.training.passes import ALL_AT_ONCE, Passes
 from progan.training.progress import Progress
+from progan.training.saver import Saver
 from progan.training.state import TrainState, enter_phase
 from progan.training.steps import (
     Place,
@@ -48,78 +49,105 @@ class Session:
     device: torch.device
     log: Log
     measures: Mapping[str, Measure] = field(default_factory=dict)  # of each snapshot, by name
-    group: Group = ALONE  # of processes that share each batch; only its leader writes
+    max_hours: float = math.inf  # of this session
+    group: Group = ALONE  # the processes that share each batch; its leader is the one that writes
     passes_at: Callable[[int], Passes] = lambda level: ALL_AT_ONCE
 
 
-def train(session: Session, state: TrainState) -> None:
+def train(session: Session, state: TrainState) -> str:
     """Train from where `state` is to the end of the run, in its directory.
 
-    Ctrl-C and SIGTERM are heard between two rounds: the state is saved, and KeyboardInterrupt
-    raised.
+    Ctrl-C, SIGTERM, SIGUSR1 and the end of `max_hours` are heard after each step: the state is
+    saved, and what it was that stopped the run returned; '' if it has ended. A second signal
+    raises KeyboardInterrupt at once.
     """
     run, group = session.run, session.group
-    batches = Prefetch(read_batches(session.dataset, run, state.images_seen,
-                                    Share(group.rank, group.size)), session.device)
+    batches = Prefetch(
+        read_batches(session.dataset, run, state.images_seen, state.round_images_seen,
+                     Share(group.rank, group.size)), session.device)
     progress = Progress(run, state.images_seen, shown=group.leads)
-    with ExitStack() as stack:
-        stack.enter_context(closing(batches))
-        stack.enter_context(closing(progress))
-        interrupts = stack.enter_context(Interrupts())
-        at_tick = [hooks.meeting(group)]
-        if group.leads:
-            monitor = stack.enter_context(
-                closing(Monitor(session.directory, state.images_seen)))
-            if not state.images_seen:
-                show_beginning(session, state, monitor)
-            at_tick = [
-                hooks.status_line(run, session.log, progress.forecast),
-                hooks.curves(monitor),
-                hooks.sample_grid(run, session.directory, monitor),
-                hooks.snapshots(run, session.directory, session.dataset.label_names,
-                                Measurements(session.measures, run, session.directory, monitor,
-                                             session.log, interrupts)),
-                *at_tick,
-            ]
+    with (closing(batches), closing(progress),
+          Interrupts(session.max_hours, tell=group.leads) as interrupts, ExitStack() as writers):
+        at_tick, saver = leader_hooks(session, state, progress, interrupts, writers) if (
+            group.leads) else ([], None)
         group.wait()
-        train_rounds(session, state, batches, progress, at_tick, Agreed(interrupts, group))
+        agreed = Agreed(interrupts, group)
+        ended = train_rounds(session, state, batches, progress, [*at_tick, hooks.meeting(group)],
+                             agreed, saver)
+    return "" if ended else agreed.reason
+
+
+def leader_hooks(session: Session, state: TrainState, progress: Progress, interrupts: Interrupts,
+                 writers: ExitStack) -> tuple[list[Hook], Saver]:
+    """Open what a run writes to, for as long as `writers` lasts: the hooks, and the saver."""
+    run = session.run
+    monitor = writers.enter_context(closing(Monitor(session.directory, state.images_seen)))
+    saver = writers.enter_context(Saver(session.directory, run))
+    if not state.images_seen:
+        show_beginning(session, state, monitor)
+    measure = Measurements(session.measures, run, session.directory, monitor, session.log,
+                           interrupts, saver)
+    measure.catch_up(state)
+    return [
+        hooks.status_line(run, session.log, progress.forecast),
+        hooks.curves(monitor),
+        hooks.sample_grid(run, session.directory, monitor),
+        hooks.snapshots(run, saver, session.dataset.label_names, measure),
+    ], saver
 
 
 def train_rounds(session: Session, state: TrainState, batches: Prefetch, progress: Progress,
-                 at_tick: Sequence[Hook], interrupts: Agreed) -> None:
-    """Train round after round; at the end of each tick run the hooks."""
-    run, meter = session.run, Meter()
-    for _, stage in schedule.rounds(run.growth, run.network, state.images_seen):
+                 at_tick: Sequence[Hook], interrupts: Agreed, saver: Saver | None) -> bool:
+    """Train round after round, with the hooks at the end of each tick; return whether it ended."""
+    run, meter = session.run, Meter(state.tally)
+    for start, stage in schedule.rounds(run.growth, run.network, state.images_seen,
+                                        state.round_images_seen):
+        state.round_images_seen = start
         enter_phase(state, stage, run)
-        train_round(run, state, stage, batches, meter, session.passes_at(stage.level))
+        train_round(run, state, stage, batches, meter, lambda: interrupts.requested,
+                    session.passes_at(stage.level))
         progress.update(stage, state.images_seen)
-        done = state.images_seen >= run.growth.total_kimg * 1000
-        if done or state.images_seen >= state.tick_images_seen + stage.tick_kimg * 1000:
+        round_ended = state.round_images_seen == state.images_seen
+        done = round_ended and state.images_seen >= run.growth.total_kimg * 1000
+        tick_end = state.tick_images_seen + stage.tick_kimg * 1000
+        if done or round_ended and state.images_seen >= tick_end:
             tick = end_tick(session, state, stage, batches, meter, done=done)
             for hook in at_tick:
                 hook(state, tick)
             meter.restart()
             progress.restart()
         if interrupts.requested and not done:
-            state.seconds += meter.take()[2]
-            if session.group.leads:
-                save_state(session.directory, state, run)
-            raise KeyboardInterrupt
+            state.seconds += meter.seconds
+            if saver:
+                saver.save(state)
+            return False
+        if saver:
+            saver.check()
+    return not (interrupts.requested and session.measures)  # the last ones may be cut short
 
 
 def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Batch],
-                meter: Meter, passes: Passes = ALL_AT_ONCE) -> None:
-    """Train `minibatch_repeats` iterations at one stage."""
+                meter: Meter, stop: Callable[[], bool] = lambda: False,
+                passes: Passes = ALL_AT_ONCE) -> None:
+    """Train to the end of a round at one stage, or to the first step after which to `stop`.
+
+    The state tells at which step of the round it is. Each critic step is one, together with the
+    generator's after every `d_repeats` of them.
+    """
     place = Place.of(stage, next(state.generator.parameters()).device)
-    for _ in range(run.growth.minibatch_repeats):
-        for _ in range(run.growth.d_repeats):
-            batch = next(batches)
-            inputs = critic_inputs(run, batch, place, state.images_seen)
-            meter.add(critic_step(state, run, place, stage.d_lr, inputs, passes),
-                      images=stage.batch)
-            state.images_seen += stage.batch
-        drawn = generator_inputs(run, batch, place, state.images_seen)
-        meter.add(generator_step(state, run, place, stage.g_lr, drawn, passes))
+    d_repeats = run.growth.d_repeats
+    first = (state.images_seen - state.round_images_seen) // stage.batch
+    for step in range(first, run.growth.minibatch_repeats * d_repeats):
+        if step > first and stop():
+            return
+        batch = next(batches)
+        inputs = critic_inputs(run, batch, place, state.images_seen)
+        meter.add(critic_step(state, run, place, stage.d_lr, inputs, passes), images=stage.batch)
+        state.images_seen += stage.batch
+        if (step + 1) % d_repeats == 0:
+            drawn = generator_inputs(run, batch, place, state.images_seen)
+            meter.add(generator_step(state, run, place, stage.g_lr, drawn, passes))
+    state.round_images_seen = state.images_seen
 
 
 def end_tick(session: Session, state: TrainState, stage: Stage, batches: Prefetch, meter: Meter,

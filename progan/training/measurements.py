@@ -2,19 +2,27 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from progan.config import Run
-from progan.run_directory import BEST_PREFIX, METRIC_PREFIX, kimg_name
-from progan.runtime.files import write_atomically
+from progan.run_directory import BEST_PREFIX, METRIC_PREFIX
 from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log, human_seconds
-from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot
+from progan.sampling.network_file import (
+    PREFIX,
+    SUFFIX,
+    Snapshot,
+    images_seen_of,
+    load_network,
+    save_network,
+)
 from progan.training.metric_plot import plot
 from progan.training.monitor import Monitor
+from progan.training.saver import Saver
 from progan.training.state import TrainState
 
 Values = Mapping[str, float]  # by column
@@ -42,15 +50,29 @@ class Measurements:
     monitor: Monitor
     log: Log
     interrupts: Interrupts
+    saver: Saver
 
     def __call__(self, snapshot: Snapshot, state: TrainState) -> None:
-        """Measure a snapshot that has been saved, as has its state: Ctrl-C ends it at once."""
-        with self.interrupts.at_once():
+        """Measure a snapshot that has been saved, as has its state: Ctrl-C ends it at once.
+
+        The run stops then, and what was not measured is measured when it goes on.
+        """
+        with suppress(KeyboardInterrupt), self.interrupts.at_once():
             for name, measure in self.measures.items():
                 try:
                     self._measure(name, measure, snapshot, state)
                 except Exception as error:  # the metrics are not worth a training
                     self.log(f"{name} failed, training goes on: {type(error).__name__}: {error}")
+
+    def catch_up(self, state: TrainState) -> None:
+        """Measure the snapshot that the run goes on from by what was cut short there."""
+        missing = unmeasured(self.directory, self.measures, state.images_seen)
+        for path in self.directory.glob(f"{PREFIX}*{SUFFIX}") if missing else ():
+            if images_seen_of(path) == state.images_seen:
+                snapshot = load_network(path, next(state.average.parameters()).device)
+                replace(self, measures={name: self.measures[name] for name in missing})(
+                    snapshot, state)
+                return
 
     def _measure(self, name: str, measure: Measure, snapshot: Snapshot, state: TrainState) -> None:
         start = time.monotonic()
@@ -59,7 +81,7 @@ class Measurements:
         self.log(f"{name}  {_words(values)}  (reals: {_words(reals)}; {human_seconds(seconds)})")
         self.monitor.curves({f"metrics/{column}": value for column, value in values.items()},
                             state.images_seen)
-        path = self.directory / f"{METRIC_PREFIX}{name}.jsonl"
+        path = _file(self.directory, name)
         earlier = _lines(path)
         line = {"images_seen": state.images_seen, "kimg": state.kimg,
                 "hours": state.seconds / 3600, "seconds": seconds, "values": dict(values),
@@ -67,14 +89,22 @@ class Measurements:
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         plot(path.with_suffix(".png"), name, [*earlier, line])
-        self._keep_best(name, measure.best_column, [*earlier, line])
-
-    def _keep_best(self, name: str, column: str, lines: list[dict[str, Any]]) -> None:
-        if column and lines[-1] is min(lines, key=lambda line: line["values"][column]):
-            newest = self.directory / kimg_name(PREFIX, lines[-1]["images_seen"], SUFFIX)
+        column = measure.best_column
+        if column and line is min([*earlier, line], key=lambda line: line["values"][column]):
             best = self.directory / f"{BEST_PREFIX}{name}{SUFFIX}"
-            write_atomically(best, newest.read_bytes())
+            save_network(best, snapshot)
+            self.saver.keep_best(name)
             self.log(f"The best {column} so far: {best.name}")
+
+
+def unmeasured(directory: Path, names: Iterable[str], images_seen: int) -> list[str]:
+    """The metrics that have no line for the snapshot at `images_seen`."""
+    return [name for name in names
+            if all(line["images_seen"] != images_seen for line in _lines(_file(directory, name)))]
+
+
+def _file(directory: Path, name: str) -> Path:
+    return directory / f"{METRIC_PREFIX}{name}.jsonl"
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

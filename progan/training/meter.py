@@ -1,39 +1,53 @@
 """What happened since the last tick: means of the statistics, and speed."""
 
 import time
-from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 
+@dataclass(slots=True)
+class Tally:
+    """Sums of the statistics since the last tick; a state that is saved between two has them."""
+
+    sums: dict[str, Tensor] = field(default_factory=dict)  # 0-d, on the device
+    counts: dict[str, int] = field(default_factory=dict)
+
+
 class Meter:
     """Sums 0-d statistics on their device and reads them once per tick, so nothing waits."""
 
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = defaultdict(int)
+    def __init__(self, tally: Tally | None = None) -> None:
+        self._tally = Tally() if tally is None else tally
         self._images = 0
         self._start = time.perf_counter()
 
     def add(self, statistics: Mapping[str, Tensor], images: int = 0) -> None:
         """Count the statistics of a step, and the images that it showed."""
+        sums, counts = self._tally.sums, self._tally.counts
         for name, value in statistics.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-            self._counts[name] += 1
+            sums[name] = sums[name] + value if name in sums else value
+            counts[name] = counts.get(name, 0) + 1
         self._images += images
 
+    @property
+    def seconds(self) -> float:
+        """Since the last `restart`."""
+        return time.perf_counter() - self._start
+
     def take(self) -> tuple[dict[str, float], int, float]:
-        """Return the means, the images and the seconds since the last `restart`."""
-        names = sorted(self._sums)
-        sums = torch.stack([self._sums[name] for name in names]).tolist() if names else []
-        means = {name: total / self._counts[name] for name, total in zip(names, sums, strict=True)}
-        return means, self._images, time.perf_counter() - self._start
+        """Return the means, which start anew, and images and seconds since the last `restart`."""
+        sums, counts = self._tally.sums, self._tally.counts
+        names = sorted(sums)
+        totals = torch.stack([sums[name] for name in names]).tolist() if names else []
+        means = {name: total / counts[name] for name, total in zip(names, totals, strict=True)}
+        sums.clear()
+        counts.clear()
+        return means, self._images, self.seconds
 
     def restart(self) -> None:
         """Start the next tick; what is done between `take` and here counts for no speed."""
-        self._sums.clear()
-        self._counts.clear()
         self._images = 0
         self._start = time.perf_counter()

@@ -22,7 +22,9 @@ class Monitor:
         self._path = directory / STATISTICS_FILE
         for path in (self._path, *directory.glob(f"{METRIC_PREFIX}*.jsonl")):
             _forget_after(path, images_seen)
-        self._writer = SummaryWriter(str(directory), purge_step=images_seen + 1)
+        # The pictures of the beginning, at 0, are drawn again by a run that starts again.
+        purge_step = images_seen + 1 if images_seen else 0
+        self._writer = SummaryWriter(str(directory), purge_step=purge_step)
 
     def numbers(self, values: Mapping[str, float], images_seen: int) -> None:
         """Append one line to stats.jsonl and one point to each curve."""

@@ -16,6 +16,7 @@ from progan.objectives import dials
 from progan.runtime.seeding import generator as stream
 from progan.schedule import Stage
 from progan.training.freezing import freeze
+from progan.training.meter import Tally
 from progan.training.optim import optimizer, reset
 
 AUGMENTATION = "augmentation"  # dial: the probability of augmentation
@@ -32,10 +33,12 @@ class TrainState:
     d_optimizer: Optimizer
     dials: dict[str, Tensor] = field(default_factory=dict)  # 0-d, on the device, by name
     images_seen: int = 0  # real images shown to the critic
+    round_images_seen: int = 0  # at the beginning of the present round
     phase: int = 0  # of the schedule, for which the optimizers were last reset
     tick: int = 0  # finished ticks
     tick_images_seen: int = 0  # at the end of the last tick
     seconds: float = 0.0  # spent on training
+    tally: Tally = field(default_factory=Tally)  # of the steps since the last tick
 
     @property
     def kimg(self) -> float:

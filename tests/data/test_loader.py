@@ -69,6 +69,16 @@ def test_a_resumed_run_sees_the_same_batches(dataset: Dataset) -> None:
         assert_same(list(read_batches(dataset, RUN, images_seen)), whole[4 * number:])
 
 
+def test_a_run_that_is_resumed_inside_of_a_round_sees_the_same_batches(dataset: Dataset) -> None:
+    whole, number = list(read_batches(dataset, RUN, 0)), 0
+    for start, stage in schedule.rounds(RUN.growth, RUN.network, 0):
+        for step in range(2 * 2):
+            images_seen = start + step * stage.batch
+            assert_same(list(read_batches(dataset, RUN, images_seen, start)), whole[number:])
+            number += 1
+    assert number == len(whole)
+
+
 def test_drawn_labels_are_one_hot_and_drawn_from_the_dataset(dataset: Dataset) -> None:
     drawn = torch.cat([batch.drawn_labels for batch in read_batches(dataset, RUN, 0)])
     real = torch.cat([batch.labels for batch in read_batches(dataset, RUN, 0)])

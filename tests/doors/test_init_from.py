@@ -79,7 +79,7 @@ def test_a_run_that_began_elsewhere_resumes_exactly(source: Path, data: Path,
                     2.1, "--tick-kimg", 1, "--batch", 64)
     broken = tmp_path / "broken" / whole.name
     shutil.copytree(whole, broken)
-    assert len(states(broken)) == 2
+    assert len(states(broken)) > 1
     states(broken)[-1].unlink()
     result = train("--resume", broken)
     assert result.exit_code == 0, result.output

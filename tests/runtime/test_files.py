@@ -16,6 +16,7 @@ from progan.runtime.files import (
     growing_directory,
     human_bytes,
     make_folder,
+    remove_partials,
     replaced,
     require_free_space,
     write_atomically,
@@ -229,3 +230,10 @@ def test_a_folder_in_the_place_of_a_file_cannot_be_made(tmp_path: Path) -> None:
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(UserError, match="a file of that name in the way"):
             make_folder(path)
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".state.pt.0a1b.partial", ".other.partial", "mine.partial", ".hidden", "a.pt"):
+        (tmp_path / name).write_text("x")
+    remove_partials(tmp_path)
+    assert names(tmp_path) == [".hidden", "a.pt", "mine.partial"]

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from progan.runtime.interrupts import Interrupts
+from progan.runtime.interrupts import OUT_OF_TIME, Interrupts
 
 
 @pytest.mark.parametrize("number", Interrupts.SIGNALS)
@@ -15,7 +15,7 @@ def test_a_wish_and_an_order(number: signal.Signals) -> None:
     with Interrupts() as interrupts:
         assert not interrupts.requested
         os.kill(os.getpid(), number)
-        assert interrupts.requested
+        assert interrupts.requested and interrupts.reason == number.name
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) == signal.default_int_handler
@@ -28,3 +28,21 @@ def test_what_is_ignored_stays_ignored() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         assert not interrupts.requested
     signal.signal(signal.SIGINT, outside)
+
+
+def test_the_end_of_the_time_is_a_wish_too() -> None:
+    with Interrupts(max_hours=0) as interrupts:
+        assert interrupts.requested and interrupts.reason == OUT_OF_TIME
+    with Interrupts(max_hours=1) as interrupts:
+        assert not interrupts.requested
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupts.requested and interrupts.reason == "SIGTERM"
+
+
+def test_where_every_moment_is_good_the_first_signal_is_an_order() -> None:
+    with Interrupts() as interrupts:
+        with pytest.raises(KeyboardInterrupt), interrupts.at_once():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupts.requested
+        with pytest.raises(KeyboardInterrupt), interrupts.at_once():
+            raise AssertionError("it was requested before")

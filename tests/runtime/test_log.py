@@ -25,6 +25,17 @@ def test_lines_are_shown_plain_and_kept_with_their_time(
         "tick 1  128→256", "two", "lines"]
 
 
+@pytest.mark.parametrize("before, lines", [("", 1), ("a\n", 2), ("a\nb", 3), ("\n", 2)])
+def test_a_line_that_was_cut_stays_a_line_of_its_own(tmp_path: Path, before: str,
+                                                     lines: int) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text(before)
+    Log(path)("new")
+    found = path.read_text().splitlines()
+    assert len(found) == lines and found[-1].endswith("  new")
+    assert "\n".join(found).startswith(before)
+
+
 def test_names_that_are_no_utf8_are_shown_escaped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

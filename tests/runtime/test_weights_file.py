@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from progan.runtime.weights_file import is_weights_file, load_weights, save_weights
+from progan.runtime.weights_file import is_weights_file, load_weights, read_header, save_weights
 
 HEADER = {"format": "test", "version": 1, "names": ["é"]}
 
@@ -14,7 +14,7 @@ def test_weights_and_header_survive_as_float32(tmp_path):
     weights = {"a": torch.randn(3, 4).T, "b": torch.arange(3)}
     save_weights(file, HEADER, weights)
     header, found = load_weights(file, "test")
-    assert header == HEADER
+    assert header == HEADER == read_header(file, "test")
     assert {tensor.dtype for tensor in found.values()} == {torch.float32}
     assert all(torch.equal(found[name], weights[name]) for name in weights)
     assert is_weights_file(file)
@@ -27,6 +27,8 @@ def test_files_of_another_kind_are_refused(tmp_path, header):
     save_file({"a": torch.zeros(1)}, tmp_path / "w", header)
     with pytest.raises(ValueError):
         load_weights(tmp_path / "w", "test")
+    with pytest.raises(ValueError):
+        read_header(tmp_path / "w", "test")
 
 
 @pytest.mark.parametrize("content", [b"", b"words", b"\x08\0\0\0\0\0\0\0{", b"PK\3\4 and so on"])

@@ -1,6 +1,8 @@
 """Metrics of the snapshots of a run, with metrics that are known."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from progan.runtime.log import Log
 from progan.sampling.network_file import Snapshot, save_network
 from progan.training.measurements import Measure, Measurements
 from progan.training.monitor import Monitor
+from progan.training.saver import Saver
 from progan.training.state import create
 from tests.builders import tiny_run, tiny_snapshot
 
@@ -21,9 +24,9 @@ SCORES = (5.0, 3.0, 4.0, 2.0)
 ALL = len(SCORES)
 
 
-def measurements(directory: Path, measures: dict[str, Measure]) -> Measurements:
-    return Measurements(measures, tiny_run(), directory, Monitor(directory, 0),
-                        Log(directory / "log.txt"), Interrupts())
+def measurements(directory: Path, measures: dict[str, Measure], seen: int = 0) -> Measurements:
+    return Measurements(measures, tiny_run(), directory, Monitor(directory, seen),
+                        Log(directory / "log.txt"), Interrupts(), Saver(directory, tiny_run()))
 
 
 def measure_all(directory: Path, measures: dict[str, Measure], count: int = ALL) -> None:
@@ -80,9 +83,48 @@ def test_a_metric_that_fails_is_reported_and_the_others_are_measured(tmp_path: P
 
 
 def test_ctrl_c_ends_a_measurement_at_once(tmp_path: Path) -> None:
-    hook = measurements(tmp_path, {"known": Measure(score)})
-    hook.interrupts.requested = True
-    with pytest.raises(KeyboardInterrupt):
+    def pressed(snapshot: Snapshot) -> tuple[dict[str, float], dict[str, float]]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("it went on")
+
+    hook = measurements(tmp_path, {"known": Measure(pressed)})
+    with hook.interrupts:
         hook(tiny_snapshot(), create(tiny_run(), choose("cpu")))
     hook.monitor.close()
+    assert hook.interrupts.reason == "SIGTERM"
     assert not (tmp_path / "metric-known.jsonl").exists()
+
+
+def test_after_a_signal_nothing_is_measured(tmp_path: Path) -> None:
+    hook = measurements(tmp_path, {"known": Measure(score)})
+    hook.interrupts.reason = "SIGTERM"
+    hook(tiny_snapshot(), create(tiny_run(), choose("cpu")))
+    hook.monitor.close()
+    assert not (tmp_path / "metric-known.jsonl").exists()
+
+
+def test_what_was_cut_short_is_measured_when_the_run_goes_on(tmp_path: Path) -> None:
+    measure_all(tmp_path, {"known": Measure(score)})
+    path = tmp_path / "metric-known.jsonl"
+    whole = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(line + "\n" for line in path.read_text().splitlines()[:2]))
+    state = create(tiny_run(), choose("cpu"))
+    state.images_seen, state.seconds = 3000, 3000 * 3.6
+    hook = measurements(tmp_path, {"known": Measure(score)}, state.images_seen)
+    for _ in range(2):  # the second time there is nothing to do
+        hook.catch_up(state)
+    hook.monitor.close()
+    again = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in (*whole, *again):
+        del line["seconds"]
+    assert again == whole[:3]
+
+
+def test_nothing_is_measured_between_two_snapshots(tmp_path: Path) -> None:
+    measure_all(tmp_path, {"known": Measure(score)}, 2)
+    state = create(tiny_run(), choose("cpu"))
+    state.images_seen = 2500
+    hook = measurements(tmp_path, {"known": Measure(score)}, state.images_seen)
+    hook.catch_up(state)
+    hook.monitor.close()
+    assert len((tmp_path / "metric-known.jsonl").read_text().splitlines()) == 2

@@ -1,6 +1,6 @@
 """A state that went through a file goes on bitwise as if it had not, whatever is trained."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,9 @@ RUNS: dict[str, dict[str, Any]] = {
         objective="relativistic", training_kimg=0.032, transition_kimg=0.032, mirror=True,
         minibatch_kernels=2),
     "frozen, wgan-gp": dict(freeze_d=1, training_kimg=0.032, transition_kimg=0.032),
+    "progressive, adaptive augmentation": dict(
+        augment="adaptive", augment_p=0.4, augment_steps=5, augment_kinds="flip,zoom,color",
+        training_kimg=0.032, transition_kimg=0.032, mirror=True, d_repeats=2, ema_decay=0.9),
     "stacked-mnist, wgan-gp": dict(
         kind="stacked-mnist", objective="wgan-gp", fmap_base=16, d_fmap_base=8, g_norm="batch",
         training_kimg=0.032, transition_kimg=0.032, label_size=CLASSES),
@@ -68,6 +71,7 @@ class Training:
     run: Run
     dataset: Dataset
     state: TrainState
+    meter: Meter = field(default_factory=Meter)
 
     def rounds(self, count: int) -> None:
         meter = Meter()
@@ -78,7 +82,24 @@ class Training:
             states.enter_phase(self.state, stage, self.run)
             train_round(self.run, self.state, stage, batches, meter)
 
+    def steps(self, count: int) -> None:
+        """Train so many critic steps, from wherever in a round the state is."""
+        self.meter = Meter(self.state.tally)
+        batches = read_batches(self.dataset, self.run, self.state.images_seen,
+                               self.state.round_images_seen)
+        to_come = schedule.rounds(self.run.growth, self.run.network, self.state.images_seen,
+                                  self.state.round_images_seen)
+        for self.state.round_images_seen, stage in to_come:
+            states.enter_phase(self.state, stage, self.run)
+            end = self.state.images_seen + count * stage.batch
+            train_round(self.run, self.state, stage, batches, self.meter,
+                        lambda end=end: self.state.images_seen >= end)
+            count = (end - self.state.images_seen) // stage.batch
+            if not count:
+                return
+
     def through_a_file(self, directory: Path) -> None:
+        directory.mkdir(exist_ok=True)
         self.state = load_state(save_state(directory, self.state, self.run), self.run, CPU)
 
 
@@ -129,6 +150,33 @@ def test_a_resumed_run_ends_in_the_very_same_state(name: str, dataset: Dataset,
     moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
     assert {name for name in before if name.startswith("dials.")} <= moved
     assert len([name for name in moved if name.endswith("weight")]) >= 6
+
+
+@every_run
+def test_a_run_that_was_cut_after_every_step_ends_in_the_very_same_state(
+        name: str, dataset: Dataset, tmp_path: Path) -> None:
+    """In the middle of rounds, of iterations, of ticks and of fades; the sums of the tick too."""
+    whole, broken = begun(name, dataset), begun(name, dataset)
+    steps = 12
+    whole.steps(steps)
+    for number in range(steps):
+        torch.manual_seed(number)
+        broken.steps(1)
+        broken.through_a_file(tmp_path / str(number))
+    assert whole.state.images_seen == broken.state.images_seen == 8 * steps
+    assert_same(whole.state, broken.state)
+    assert whole.state.tally.counts == broken.state.tally.counts
+    assert whole.meter.take()[0] == Meter(broken.state.tally).take()[0]
+
+
+def test_a_round_of_other_settings_is_not_gone_on_with(dataset: Dataset) -> None:
+    """With another batch size the state is at no step of its round: a new one begins."""
+    training = begun("dcgan, r1", dataset)
+    training.steps(1)
+    assert (training.state.round_images_seen, training.state.images_seen) == (0, 8)
+    training.run = tiny_run(**(COMMON | RUNS["dcgan, r1"] | dict(batch=5)))
+    training.steps(1)
+    assert (training.state.round_images_seen, training.state.images_seen) == (8, 13)
 
 
 @every_run

@@ -12,7 +12,7 @@ from progan.errors import UserError
 from progan.networks import NETWORKS
 from progan.run_directory import save_config
 from progan.sampling.network_file import Snapshot, save_network
-from progan.training.checkpoint import save_state
+from progan.training.checkpoint import save_state, sealed
 from progan.training.origin import Origin, find_origin, load_origin, require_resumable
 from progan.training.state import TrainState, create
 from progan.training.transfer import Transfer, begin, fades_first, inherited, transfer
@@ -336,6 +336,6 @@ class TestFiles:
         path = save_state(tmp_path, trained(tiny_run()), tiny_run())
         content = torch.load(path, weights_only=True)
         for wrong in ({"x": torch.zeros(3)}, {}, {3: 4}, content[part] | {"to_rgb.4x4.bias": 3}):
-            torch.save(content | {part: wrong}, path)
+            torch.save(sealed(content | {part: wrong}), path)
             with pytest.raises(UserError, match=f"damaged: its {part}|not a whole"):
                 load_origin(path)

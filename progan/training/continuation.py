@@ -1,0 +1,70 @@
+"""Where a run goes on: its newest state that is whole, and what its user should know of that."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from progan import schedule
+from progan.config import Run, all_changes
+from progan.errors import UserError
+from progan.run_directory import CONFIG_FILE, set_aside
+from progan.run_directory import states as state_files
+from progan.runtime.files import remove_partials
+from progan.training import state as states
+from progan.training.checkpoint import load_newest, load_state, peek
+from progan.training.measurements import unmeasured
+from progan.training.state import TrainState
+
+
+def continuation(path: Path, saved: Run, run: Run, device: torch.device
+                 ) -> tuple[TrainState, list[str]]:
+    """Return the state that a run goes on from, and lines for its log.
+
+    States that are damaged, or newer than the one that was named, are renamed: they are no part
+    of the run that goes on. So is what a killed process has left half-written removed.
+
+    Args:
+        path: The directory of the run, or the state file to take.
+        saved: What config.json says; it is compared with what the state was trained with.
+        run: The settings to go on with.
+
+    Raises:
+        UserError: The file, or every state of the directory, is damaged or does not fit.
+    """
+    if path.is_file():
+        state, file, notes = load_state(path, run, device), path, []
+    elif files := state_files(path):
+        state, file, damaged = load_newest(files, run, device)
+        notes = [_set_aside(each, "damaged", f"{error.what}. Going on from {file.name} instead.")
+                 for each, error in damaged.items()]
+    else:
+        return states.create(run, device), ["There is no training state yet: from the beginning."]
+    notes += [_set_aside(each, "superseded", f"{each} is newer than {file.name}.")
+              for each in state_files(file.parent)
+              if each != file and _images_seen(each) > state.images_seen]
+    remove_partials(file.parent)
+    trained = peek(file)
+    if trained and (edited := all_changes(trained[1], saved)):
+        notes.append(f"{CONFIG_FILE} is not what {file.name} was trained with: "
+                     f"{'; '.join(edited)}. It holds from here on.")
+    return state, notes
+
+
+def require_unfinished(directory: Path, state: TrainState, run: Run, metrics: Iterable[str]
+                       ) -> None:
+    """Raise UserError unless there is something to train, or to measure."""
+    ahead = schedule.rounds(run.growth, run.network, state.images_seen, state.round_images_seen)
+    if next(ahead, None) is None and not unmeasured(directory, metrics, state.images_seen):
+        raise UserError(f"{directory} is finished, at kimg {state.kimg:g}. To go on, name a larger "
+                        "--total-kimg.")
+
+
+def _set_aside(path: Path, why: str, reason: str) -> str:
+    return f"{reason} It is called {set_aside(path, why).name} now."
+
+
+def _images_seen(path: Path) -> float:
+    """Of a state; one that does not tell counts as new."""
+    told = peek(path)
+    return told[0] if told else float("inf")

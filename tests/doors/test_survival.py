@@ -1,0 +1,312 @@
+"""Nothing is lost: killed, stopped, on a full disk, with damaged states, started twice."""
+
+import json
+import os
+import random
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from progan.cli.train import main
+from progan.door import INTERRUPTED, STOPPED
+from progan.run_directory import states
+from progan.runtime.content_hash import content_hash
+from progan.training.checkpoint import read_state
+from tests.builders import in_foreground, message, noise_dataset, tiny_options
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 300
+OF_THE_MACHINE = ("speed/", "memory/", "progress/hours", "hours", "seconds")
+# Two fades, adaptive augmentation, and a snapshot every 256 images.
+OPTIONS = ["--preset", "demo", "--mirror", "--augment", "adaptive", "--augment-p", "0.3",
+           "--augment-steps", "50",
+           *tiny_options(total_kimg=2, training_kimg=0.5, transition_kimg=0.5, tick_kimg=0.25,
+                         keep_states=3)]
+METRICS = ["--metrics", "swd16", "--best", "swd"]
+
+
+def train(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return noise_dataset(tmp_path_factory.mktemp("data") / "noise").path
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbed."""
+    return finished(data, tmp_path_factory.mktemp("whole"))
+
+
+def finished(data: Path, outdir: Path, *more: object) -> Path:
+    result = train("--data", data, "--outdir", outdir, *OPTIONS, *more)
+    assert result.exit_code == 0, result.output
+    return next(outdir.iterdir())
+
+
+def process_of(*words: object) -> "subprocess.Popen[str]":
+    return in_foreground(sys.executable, ROOT / "train.py", *words)  # type: ignore[return-value]
+
+
+def lines_of(process: "subprocess.Popen[str]") -> Iterator[str]:
+    assert process.stdout is not None
+    return process.stdout
+
+
+def rows(path: Path) -> list[dict[str, object]]:
+    """The lines of a file of numbers, without those of the machine."""
+    return [{name: value for name, value in json.loads(line).items()
+             if not name.startswith(OF_THE_MACHINE)} for line in path.read_text().splitlines()]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Weights, moments, dials, clocks and curves are equal, and nothing is left lying about."""
+    first, second = (read_state(states(run)[-1]) for run in (one, other))
+    for content in (first, second):
+        del content["seconds"], content["config"]
+    for name in first:
+        assert content_hash(first[name]) == content_hash(second[name]), name
+    curves = sorted(path.name for path in one.glob("*.jsonl"))
+    assert curves == sorted(path.name for path in other.glob("*.jsonl")) and curves
+    for name in curves:
+        assert rows(one / name) == rows(other / name)
+    lines = rows(one / "stats.jsonl")
+    board = EventAccumulator(str(one)).Reload()
+    for tag in ("loss/critic", "dials/augmentation"):
+        assert [point.step for point in board.Scalars(tag)] == [
+            line["images_seen"] for line in lines]
+        assert [point.value for point in board.Scalars(tag)] == pytest.approx(
+            [line[tag] for line in lines])
+    kinds = "network-*", "fakes-*", "state-best-*"
+    names = [sorted(path.name for kind in kinds for path in run.glob(kind))
+             for run in (one, other)]
+    assert names[0] == names[1]
+    assert not [path for path in one.iterdir() if path.name.startswith(".")]
+
+
+def kill_at_some_moment(run: Path, words: list[object], chance: random.Random) -> bool:
+    """Start a training and SIGKILL it while it loads, trains, or writes; False if it ended."""
+    moment: Callable[[float], bool] = chance.choice([
+        lambda start, limit=chance.uniform(0.5, 8): time.monotonic() > start + limit,
+        lambda start, ticks=chance.randint(1, 4), more=chance.uniform(0, 0.3):
+            reached_tick(run, before + ticks) and not time.sleep(more),
+        lambda start: being_written(run)])
+    before, start = newest_tick(run), time.monotonic()
+    with process_of(*words) as process:
+        while process.poll() is None and not moment(start):
+            time.sleep(0.0005)
+            assert time.monotonic() < start + PATIENCE_SECONDS
+        process.kill()
+        return process.wait() < 0
+
+
+def newest_tick(run: Path) -> int:
+    path = run / "stats.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def reached_tick(run: Path, tick: int) -> bool:
+    return newest_tick(run) >= tick
+
+
+def being_written(run: Path) -> bool:
+    return run.is_dir() and any(name.startswith(".state-") for name in os.listdir(run))
+
+
+def killed_and_resumed(data: Path, run: Path, kills: int, *more: object) -> None:
+    """Kill a run so many times, and let it end."""
+    chance = random.Random(1)
+    words = ["--data", data, "--outdir", run.parent, *OPTIONS, *more]
+    for number in range(kills):
+        if (run / "config.json").exists():
+            words = ["--resume", run]
+        assert kill_at_some_moment(run, words, chance), f"it ended before kill {number + 1}"
+    result = train("--resume", run)
+    assert result.exit_code == 0, result.output
+
+
+def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
+        whole: Path, data: Path, tmp_path: Path) -> None:
+    run = tmp_path / whole.name
+    killed_and_resumed(data, run, 3)
+    assert_same_run(run, whole)
+
+
+@pytest.mark.long
+def test_thirty_kills(data: Path, tmp_path: Path) -> None:
+    more = [*METRICS, "--total-kimg", 16, "--training-kimg", 2, "--transition-kimg", 2]
+    whole = finished(data, tmp_path / "whole", *more)
+    run = tmp_path / "killed" / whole.name
+    killed_and_resumed(data, run, 30, *more)
+    assert_same_run(run, whole)
+
+
+def test_no_snapshot_replaces_another_within_a_thousand_of_images(whole: Path) -> None:
+    ticks = len(rows(whole / "stats.jsonl"))
+    assert ticks > 6
+    assert len(list(whole.glob("network-snapshot-*"))) == ticks
+    assert len(list(whole.glob("fakes-0*.png"))) == ticks // 2
+    assert len(states(whole)) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_saves_everything_and_says_how_to_go_on(
+        whole: Path, data: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """In the middle of a tick, whose means are those of all of its steps nevertheless."""
+    run = tmp_path / whole.name
+    lines = []
+    with process_of("--data", data, "--outdir", tmp_path, *OPTIONS, "--device", "cpu") as process:
+        for line in lines_of(process):
+            lines.append(line)
+            if line.startswith("tick 3"):
+                process.send_signal(number)
+                break
+        lines += lines_of(process)
+        assert process.wait() == STOPPED
+    command = f"python {ROOT / 'train.py'} --resume {run} --device cpu"
+    assert re.search(f"Stopped by {number.name} at kimg [0-9.]+; everything is saved. To go on: "
+                     f"{re.escape(command)}\n", lines[-1])
+    assert not list(run.glob(".*"))
+    result = train(*command.split()[2:])
+    assert result.exit_code == 0, result.output
+    assert_same_run(run, whole)
+
+
+def test_a_second_signal_ends_it_at_once(whole: Path, data: Path, tmp_path: Path) -> None:
+    """Steps are slow here, so that the second signal comes in the same one as the first."""
+    with process_of("--data", data, "--outdir", tmp_path, *OPTIONS, "--batch", 1500,
+                    "--minibatch-repeats", 1, "--tick-kimg", 1, "--total-kimg", 30) as process:
+        for line in lines_of(process):
+            if line.startswith("tick 1 "):
+                break
+        run = tmp_path / whole.name
+        while not states(run):
+            time.sleep(0.001)
+        assert process.stderr is not None
+        process.send_signal(signal.SIGTERM)
+        while "Stopping after this step" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGTERM)
+        rest = "".join(lines_of(process))
+        assert process.wait() == INTERRUPTED, rest
+    assert "Stopped at once" in rest and "--resume" in rest
+    assert not list(run.glob(".*"))
+    assert len(states(run)) == 1 and read_state(states(run)[0])["tick"] == 1
+
+
+def test_max_hours_ends_like_a_signal(whole: Path, data: Path, tmp_path: Path) -> None:
+    run = tmp_path / whole.name
+    result = train("--data", data, "--outdir", tmp_path, *OPTIONS, "--max-hours", 1e-9)
+    for number in range(3):
+        assert result.exit_code == STOPPED
+        assert "Stopped by --max-hours at kimg" in result.output
+        assert f"--resume {run} --max-hours 1e-09" in result.output
+        assert read_state(states(run)[-1])["images_seen"] == 64 * (number + 1)
+        result = train("--resume", run, "--max-hours", 1e-9)
+    assert train("--resume", run, "--max-hours", 100).exit_code == 0
+    assert_same_run(run, whole)
+    assert "--max-hours" in message(train("--resume", run, "--max-hours", 0))
+
+
+def test_a_disk_that_fills_up_leaves_the_states_before_intact(
+        whole: Path, data: Path, tmp_path: Path) -> None:
+    run = tmp_path / whole.name
+    first = train("--data", data, "--outdir", tmp_path, *OPTIONS, "--total-kimg", 1)
+    assert first.exit_code == 0, first.output
+    before = {path: path.read_bytes() for path in states(run)}
+    limit = min(map(len, before.values())) - 1000
+    result = subprocess.run(
+        [sys.executable, ROOT / "train.py", "--resume", run, "--total-kimg", "40"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        capture_output=True, text=True)
+    assert result.returncode == 1
+    assert f"{run}: File too large. Raise the limit" in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+    assert {path: path.read_bytes() for path in states(run)} == before
+    assert not list(run.glob(".*"))
+    assert train("--resume", run, "--total-kimg", 2).exit_code == 0
+    assert rows(run / "stats.jsonl")[-1] == rows(whole / "stats.jsonl")[-1]
+
+
+def test_a_damaged_newest_state_is_named_and_the_one_before_is_used(
+        whole: Path, data: Path, tmp_path: Path) -> None:
+    run = tmp_path / whole.name
+    assert train("--data", data, "--outdir", tmp_path, *OPTIONS, "--total-kimg", 1).exit_code == 0
+    newest = states(run)[-1]
+    content = bytearray(newest.read_bytes())
+    content[content.index(torch_bytes(newest))] ^= 1
+    newest.write_bytes(content)
+    assert f"{newest} is damaged" in message(train("--resume", newest, "--total-kimg", 2))
+    result = train("--resume", run, "--total-kimg", 2)
+    assert result.exit_code == 0, result.output
+    log = (run / "log.txt").read_text()
+    assert f"{newest} is damaged: its checksum differs from its content. Going on from" in log
+    assert f"It is called {newest.name}.damaged now." in log
+    assert rows(run / "stats.jsonl")[-1] == rows(whole / "stats.jsonl")[-1]
+
+
+def torch_bytes(path: Path) -> bytes:
+    weight = torch.load(path, weights_only=True)["average"]["to_rgb.16x16.weight"]
+    content: bytes = weight.numpy().tobytes()
+    return content
+
+
+def test_two_trainings_in_one_directory_are_one_too_many(whole: Path, data: Path,
+                                                         tmp_path: Path) -> None:
+    run = tmp_path / whole.name
+    with process_of("--data", data, "--outdir", tmp_path, *OPTIONS) as process:
+        assert next(lines_of(process)).startswith("progan")
+        text = message(train("--resume", run))
+        assert f"{run} is being trained by process {process.pid} on" in text
+        assert f"kill {process.pid}" in text
+        process.kill()
+        process.wait()
+    assert (run / ".lock").exists()
+    assert train("--resume", run).exit_code == 0
+    assert_same_run(run, whole)
+
+
+def test_what_was_measured_no_more_is_measured_when_the_run_goes_on(
+        data: Path, tmp_path: Path) -> None:
+    """Even if nothing is left to train."""
+    run = finished(data, tmp_path, *METRICS, "--total-kimg", 0.5)
+    path = run / "metric-swd16.jsonl"
+    before = rows(path)
+    assert len(before) == 2
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    result = train("--resume", run)
+    assert result.exit_code == 0, result.output
+    assert rows(path) == before
+    assert "is finished" in message(train("--resume", run))
+
+
+def test_an_edited_config_is_explained_and_a_broken_one_refused(whole: Path, data: Path,
+                                                                tmp_path: Path) -> None:
+    run = finished(data, tmp_path, "--total-kimg", 0.5)
+    path, newest = run / "config.json", states(run)[-1]
+    text = path.read_text()
+    path.write_text(text.replace('"total_kimg": 0.5', '"total_kimg": 0.7'))
+    result = train("--resume", run)
+    assert result.exit_code == 0, result.output
+    assert (f"config.json is not what {newest.name} was trained with: total_kimg: 0.5 -> 0.7. "
+            "It holds from here on.") in (run / "log.txt").read_text()
+    for broken, said in (
+            (text[:-30], f"{path} is damaged"), (text.replace('"batch": 64', '"batch": "x"'),
+                                                 f"{path} cannot be used: --batch cannot be 'x'"),
+            (text.replace('"fmap_max": 8', '"fmap_max": 4'), "fmap_max: 8 -> 4. Take that back")):
+        path.write_text(broken)
+        assert said in message(train("--resume", run, "--total-kimg", 2))
+    path.unlink()
+    assert "has no config.json" in message(train("--resume", newest))

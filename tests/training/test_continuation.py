@@ -1,0 +1,123 @@
+"""From which state a run goes on, and what is said of it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from progan.errors import UserError
+from progan.run_directory import states
+from progan.training.checkpoint import save_state
+from progan.training.continuation import continuation, require_unfinished
+from progan.training.state import create
+from tests.builders import tiny_run
+
+CPU = torch.device("cpu")
+RUN = tiny_run()
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A run with states at 1000, 2000 and 3000 images."""
+    state = create(RUN, CPU)
+    for state.images_seen in (1000, 2000, 3000):
+        save_state(tmp_path, state, RUN)
+    return tmp_path
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_the_newest_state(directory: Path) -> None:
+    state, notes = continuation(directory, RUN, RUN, CPU)
+    assert (state.images_seen, notes) == (3000, [])
+
+
+def test_a_damaged_state_is_named_set_aside_and_not_gone_on_from(directory: Path) -> None:
+    newest = states(directory)[-1]
+    damage(newest)
+    content = newest.read_bytes()
+    state, (note,) = continuation(directory, RUN, RUN, CPU)
+    assert state.images_seen == 2000
+    assert note == (f"{newest} is damaged: its checksum differs from its content. Going on from "
+                    "state-000002.pt instead. It is called state-000003.pt.damaged now.")
+    assert (directory / "state-000003.pt.damaged").read_bytes() == content
+    assert [path.name for path in states(directory)] == ["state-000001.pt", "state-000002.pt"]
+
+
+def test_a_damaged_state_does_not_push_the_whole_one_out(directory: Path) -> None:
+    run = tiny_run(keep_states=1)
+    for path in states(directory)[1:]:
+        damage(path)
+    state, _ = continuation(directory, run, run, CPU)
+    assert state.images_seen == 1000
+    assert [path.name for path in states(directory)] == ["state-000001.pt"]
+    state.images_seen = 1500
+    path = save_state(directory, state, run)
+    assert states(directory) == [path]
+    assert continuation(directory, run, run, CPU)[0].images_seen == 1500
+
+
+def test_a_damaged_file_that_was_named_is_refused(directory: Path) -> None:
+    newest = states(directory)[-1]
+    damage(newest)
+    with pytest.raises(UserError, match=f"{newest.name} is damaged"):
+        continuation(newest, RUN, RUN, CPU)
+    assert len(states(directory)) == 3
+
+
+def test_states_after_the_named_one_are_no_part_of_the_run_any_more(directory: Path) -> None:
+    """Else they would count as its newest ones, and push out those to come."""
+    state, notes = continuation(directory / "state-000001.pt", RUN, RUN, CPU)
+    assert state.images_seen == 1000 and len(notes) == 2
+    assert "state-000003.pt is newer than state-000001.pt." in notes[1]
+    assert sorted(path.name for path in directory.iterdir()) == [
+        "state-000001.pt", "state-000002.pt.superseded", "state-000003.pt.superseded"]
+
+
+def test_without_a_state_it_begins_at_the_beginning(tmp_path: Path) -> None:
+    state, (note,) = continuation(tmp_path, RUN, RUN, CPU)
+    assert state.images_seen == 0 and "from the beginning" in note
+
+
+def test_what_a_killed_process_left_half_written_is_removed(directory: Path) -> None:
+    (directory / ".state-000004.pt.0a1b2c3d.partial").write_bytes(b"half")
+    continuation(directory, RUN, RUN, CPU)
+    assert sorted(path.name for path in directory.iterdir()) == [
+        "state-000001.pt", "state-000002.pt", "state-000003.pt"]
+
+
+def test_an_edited_config_is_explained(directory: Path) -> None:
+    edited = tiny_run(total_kimg=9.0, beta2=0.9)
+    _, notes = continuation(directory, edited, edited, CPU)
+    assert notes == ["config.json is not what state-000003.pt was trained with: total_kimg: 7.5 -> "
+                     "9.0; beta2: 0.99 -> 0.9. It holds from here on."]
+
+
+def test_an_edited_architecture_is_refused(directory: Path) -> None:
+    edited = tiny_run(latent_size=9)
+    with pytest.raises(UserError, match="latent_size: 8 -> 9. Take that back, in config.json"):
+        continuation(directory, edited, edited, CPU)
+
+
+def test_a_finished_run_has_nothing_to_do_but_to_measure(tmp_path: Path) -> None:
+    state = create(RUN, CPU)
+    require_unfinished(tmp_path, state, RUN, [])
+    state.images_seen = state.round_images_seen = 7552
+    with pytest.raises(UserError, match="is finished, at kimg 7.552"):
+        require_unfinished(tmp_path, state, RUN, [])
+    require_unfinished(tmp_path, state, RUN, ["swd"])
+    (tmp_path / "metric-swd.jsonl").write_text('{"images_seen": 7552}\n')
+    with pytest.raises(UserError, match="is finished"):
+        require_unfinished(tmp_path, state, RUN, ["swd"])
+
+
+def test_the_last_round_counts_until_its_last_step(tmp_path: Path) -> None:
+    """7.5 kimg are reached in the middle of the round from 7424 to 7552."""
+    run = tiny_run(total_kimg=7.45)
+    state = create(run, CPU)
+    state.images_seen, state.round_images_seen = 7488, 7424
+    require_unfinished(tmp_path, state, run, [])

@@ -1,0 +1,134 @@
+"""Snapshots that are written behind the back of the training."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from progan.run_directory import states
+from progan.sampling.network_file import Snapshot, load_network
+from progan.training import checkpoint, saver
+from progan.training.saver import Saver
+from progan.training.state import TrainState, create
+from tests.builders import tiny_run
+
+CPU = torch.device("cpu")
+RUN = tiny_run(keep_states=2)
+
+
+def born(images_seen: int = 0) -> TrainState:
+    state = create(RUN, CPU)
+    state.images_seen = images_seen
+    return state
+
+
+def snapshot_of(state: TrainState) -> Snapshot:
+    return Snapshot(generator=state.average, level=3, alpha=0.5, images_seen=state.images_seen)
+
+
+def train_on(state: TrainState) -> None:
+    with torch.no_grad():
+        for parameter in (*state.generator.parameters(), *state.average.parameters()):
+            parameter.add_(1)
+    state.images_seen += 1000
+
+
+@pytest.fixture
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """States are written once this is set."""
+    go_on, write = threading.Event(), checkpoint.write_state
+
+    def wait_and_write(*args: object) -> Path:
+        go_on.wait()
+        return write(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(saver, "write_state", wait_and_write)
+    return go_on
+
+
+def test_training_goes_on_while_its_past_is_written(tmp_path: Path,
+                                                    slow_disk: threading.Event) -> None:
+    state = born(1000)
+    before = state.average.to_rgb["4x4"].bias.clone()
+    with Saver(tmp_path, RUN) as writer:
+        writer.save(state, snapshot_of(state))
+        train_on(state)
+        assert not states(tmp_path)
+        slow_disk.set()
+    (path,) = states(tmp_path)
+    loaded = checkpoint.load_state(path, RUN, CPU)
+    network = load_network(tmp_path / "network-snapshot-000001.safetensors", CPU)
+    assert loaded.images_seen == network.images_seen == 1000
+    for module in (loaded.average, network.generator):
+        assert torch.equal(module.to_rgb["4x4"].bias, before)
+
+
+def test_a_full_disk_is_heard_of_at_the_next_chance(tmp_path: Path,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(saver, "write_state", fail)
+    with pytest.raises(OSError, match="No space left"), Saver(tmp_path, RUN) as writer:
+        writer.save(born(1000))
+        writer.save(born(2000))
+        raise AssertionError("nothing was heard")
+    with pytest.raises(OSError, match="No space left"), Saver(tmp_path, RUN) as writer:
+        writer.save(born(1000))
+
+
+def test_what_is_saved_at_the_end_of_a_tick_is_not_saved_again(tmp_path: Path) -> None:
+    state = born(1000)
+    with Saver(tmp_path, RUN) as writer:
+        writer.save(state, snapshot_of(state))
+        writer.save(state)
+    assert [path.name for path in states(tmp_path)] == ["state-000001.pt"]
+
+
+def test_networks_of_one_thousand_of_images_do_not_replace_each_other(tmp_path: Path) -> None:
+    names = ["network-snapshot-000000.safetensors", "network-snapshot-000000_400.safetensors",
+             "network-snapshot-000000_800.safetensors", "network-snapshot-000001.safetensors"]
+    for _ in range(2):  # a run that does it all again writes over its own files
+        with Saver(tmp_path, RUN) as writer:
+            for images_seen in (100, 400, 800, 1200):
+                writer.save(born(images_seen), snapshot_of(born(images_seen)))
+        assert sorted(path.name for path in tmp_path.glob("network-*")) == names
+        for path in states(tmp_path):
+            path.unlink()
+    seen = [load_network(tmp_path / name, CPU).images_seen for name in names]
+    assert seen == [100, 400, 800, 1200]
+
+
+def test_the_state_of_the_best_network_outlives_its_successors(tmp_path: Path) -> None:
+    with Saver(tmp_path, RUN) as writer:
+        for images_seen in (1000, 2000, 3000, 4000, 5000):
+            writer.save(born(images_seen))
+            if images_seen in (1000, 2000):
+                writer.keep_best("swd")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["state-000004.pt", "state-000005.pt", "state-best-swd.pt"]
+    assert checkpoint.load_state(tmp_path / "state-best-swd.pt", RUN, CPU).images_seen == 2000
+    assert states(tmp_path)[-1].name == "state-000005.pt"
+
+
+def test_a_disk_without_links_gets_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, other: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    with Saver(tmp_path, RUN) as writer:
+        writer.save(born(1000))
+        writer.keep_best("swd")
+    best = tmp_path / "state-best-swd.pt"
+    assert best.read_bytes() == states(tmp_path)[0].read_bytes()
+
+
+def test_an_impatient_end_leaves_nothing_half_written(tmp_path: Path) -> None:
+    state = born(1000)
+    with pytest.raises(KeyboardInterrupt), Saver(tmp_path, RUN) as writer:
+        writer.save(state)
+        raise KeyboardInterrupt
+    for path in tmp_path.iterdir():
+        assert checkpoint.load_state(path, RUN, CPU).images_seen == 1000
