@@ -184,7 +184,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
             path = path.parent  # where a newer state is than the one that was named at first
         saved = run_directory.load_config(path if path.is_dir() else path.parent)
     path, saved = members.agree_on(path, saved)
-    directory = path if path.suffix != run_directory.STATE_SUFFIX else path.parent
+    directory = path if path.is_dir() else path.parent
     run = override(saved, options)
     dataset = _opened(data or Path(saved.data.data), run.data.subset)
     run = fit(run, dataset, ("resolution", "initial_resolution"))
