@@ -99,9 +99,10 @@ def team(device_name: str) -> Iterator[Team]:
         await_the_end()
         raise click.exceptions.Exit(1) from error
     except UserError as error:
-        note_for_launcher(str(error))
         if group.says_first(str(error)):
+            note_for_launcher(str(error))
             raise
+        await_the_end()
         raise click.exceptions.Exit(1) from error
     except BaseException as error:
         group.says_first(repr(error))
