@@ -2,6 +2,7 @@
 
     python benchmarks/experiments.py table4 --data mnist-rgb --classifier C --kimg 400
     python benchmarks/experiments.py zoo --data cifar10 --kimg 200 --seeds 1
+    python benchmarks/experiments.py digits --data mnist28 --kimg 19.2 --seeds 10
 
 Every run is a plain train.py. What was interrupted is continued by the same command, and what is
 finished is not repeated.
@@ -12,6 +13,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from progan import run_directory  # noqa: E402
+from progan.diagnosis.history import read_history  # noqa: E402
+from progan.diagnosis.symptoms import verdicts  # noqa: E402
 
 Columns = Mapping[str, str]  # heading -> file or statistic that the number comes from
 
@@ -93,7 +97,10 @@ def zoo(wish: Wish) -> Iterator[Trial]:
 
 
 def digits(wish: Wish) -> Iterator[Trial]:
-    """A healthy training, one that collapses and one that diverges."""
+    """A healthy training, one that collapses and one that diverges.
+
+    Verdicts begin at kimg 9.2, so that 19.2 kimg show them before half of the run.
+    """
     for seed in wish.seeds:
         for preset in DIGITS:
             yield Trial(preset, seed, ("--preset", preset, "--threads", "1", "--metrics",
@@ -104,7 +111,7 @@ def augmentation(wish: Wish) -> Iterator[Trial]:
     """With and without adaptive augmentation, on few images."""
     common = ("--preset", "ada-birds", "--resolution", "32", "--fmap-base", "64", "--fmap-max",
               "64", "--batch", "64", "--threads", "1", "--tick-kimg", str(wish.kimg / 10),
-              "--metrics", "swd1000", "--best", "", "--subset", "1")
+              "--metrics", "swd900", "--best", "", "--subset", "1")
     for seed in wish.seeds:
         yield Trial("adaptive", seed, common)
         yield Trial("none", seed, (*common, "--augment", "none"))
@@ -170,6 +177,24 @@ def values(run: Path) -> dict[str, float]:
     return found
 
 
+def said(run: Path) -> list[tuple[float, str]]:
+    """What somebody who watched was told, as (kimg, name of the verdict) where it changed."""
+    told: list[tuple[float, str]] = []
+    for kimg, verdict in verdicts(read_history(run)):
+        if verdict.judged and (not told or told[-1][1] != verdict.name):
+            told.append((kimg, verdict.name))
+    return told
+
+
+def verdict_cells(runs: Sequence[Path]) -> tuple[str, str]:
+    """The last verdicts of some runs and how many had them, and when each was first given."""
+    told = [changes for run in runs if (changes := said(run))]
+    last = Counter(changes[-1][1] for changes in told)
+    first = [next(kimg for kimg, name in changes if name == changes[-1][1]) for changes in told]
+    names = ", ".join(f"{name} {count}/{len(runs)}" for name, count in last.most_common())
+    return names, f"{min(first):.1f} to {max(first):.1f}" if first else ""
+
+
 def last_line(file: Path) -> dict:  # type: ignore[type-arg]
     lines = file.read_text("utf-8").splitlines() if file.is_file() else []
     return json.loads(lines[-1]) if lines else {}
@@ -177,16 +202,17 @@ def last_line(file: Path) -> dict:  # type: ignore[type-arg]
 
 def table(trials: Sequence[Trial], columns: Columns, folder: Path) -> str:
     """Mean ± standard deviation over the seeds, as Markdown."""
-    rows: dict[str, list[dict[str, float]]] = {}
+    rows: dict[str, list[Path]] = {}
     for trial in trials:
-        run = sorted((folder / trial.folder).glob("[0-9]*-*"))[-1]
-        rows.setdefault(trial.name, []).append(values(run))
-    heading = ["", *columns, "minutes", "seeds"]
+        rows.setdefault(trial.name, []).append(
+            sorted((folder / trial.folder).glob("[0-9]*-*"))[-1])
+    heading = ["", *columns, "minutes", "seeds", "verdict at the end", "first at kimg"]
     lines = [heading, ["---", *["---:"] * (len(heading) - 1)]]
-    for name, runs in rows.items():
+    for name, directories in rows.items():
+        runs = [values(directory) for directory in directories]
         cells = [spread([run[key] for run in runs if key in run]) for key in columns.values()]
         minutes = spread([60 * run["progress/hours"] for run in runs])
-        lines.append([name, *cells, minutes, str(len(runs))])
+        lines.append([name, *cells, minutes, str(len(runs)), *verdict_cells(directories)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

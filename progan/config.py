@@ -305,6 +305,20 @@ class Optim:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Guard:
+    """What happens when a training leaves the numbers."""
+
+    rollbacks: int = setting(3, "How often a run may go back to its last good state, and on in "
+                             "another order of the data, when a number is not finite or explodes; "
+                             "then it stops.", low=0)
+    largest: float = setting(1e6, "Scores and norms of gradients beyond this have exploded.",
+                             low=1)
+
+    def __post_init__(self) -> None:
+        _validate(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Data:
     """How the dataset is used."""
 
@@ -359,6 +373,7 @@ class Run:
     objective: Objective = field(default_factory=Objective)
     augment: Augment = field(default_factory=Augment)
     optim: Optim = field(default_factory=Optim)
+    guard: Guard = field(default_factory=Guard)
     data: Data = field(default_factory=Data)
     output: Output = field(default_factory=Output)
 
@@ -395,7 +410,8 @@ class Run:
 
 
 SECTIONS: dict[str, Any] = {"network": Network, "growth": Growth, "objective": Objective,
-                            "augment": Augment, "optim": Optim, "data": Data, "output": Output}
+                            "augment": Augment, "optim": Optim, "guard": Guard, "data": Data,
+                            "output": Output}
 
 
 def settings(section: Any) -> list[dataclasses.Field[Any]]:

@@ -7,6 +7,7 @@ from progan import __version__
 from progan.cli.dataset import main as dataset
 from progan.cli.generate import main as generate
 from progan.cli.train import main as train
+from progan.diagnosis.cli import main as diagnosis
 from progan.door import DoorGroup
 
 
@@ -17,5 +18,5 @@ def main() -> None:
 
 
 for _name, _door in {"dataset": dataset, "train": train, "generate": generate,
-                     "metrics": metrics}.items():
+                     "metrics": metrics, "diagnosis": diagnosis}.items():
     main.add_command(_door, _name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from progan.config import Run, from_dict, to_dict
+from progan.door import INTERRUPTED
 from progan.errors import UserError
 from progan.runtime.distributed import (
     ALONE,
@@ -92,20 +93,23 @@ def team(device_name: str) -> Iterator[Team]:
     try:
         yield Team(group, device_name, launch)
         group.wait()
-    except PeerLost as error:
-        if not group.has_failed() and group.says_first(LOST):
-            note_for_launcher(LOST)
-            click.echo(f"\n{LOST}", err=True)
-        await_the_end()
+    except click.exceptions.Exit:  # all of them were asked to stop
+        group.wait()
+        raise
+    except (PeerLost, UserError) as error:
+        words = LOST if isinstance(error, PeerLost) else str(error)
+        if group.is_first_to_fail():
+            note_for_launcher(words)
+            click.echo(f"Error: {words}", err=True)
+        else:
+            await_the_end()
         raise click.exceptions.Exit(1) from error
-    except UserError as error:
-        if group.says_first(str(error)):
-            note_for_launcher(str(error))
+    except KeyboardInterrupt as error:
+        if group.leads:
             raise
-        await_the_end()
-        raise click.exceptions.Exit(1) from error
-    except BaseException as error:
-        group.says_first(repr(error))
+        raise click.exceptions.Exit(INTERRUPTED) from error
+    except Exception:
+        group.is_first_to_fail()
         raise
     group.leave()
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 # once, by its broken connection.
 PATIENCE = timedelta(days=7)
 FAREWELL_SECONDS = 60.0  # in which torchrun ends those that have lost a peer
-_FAILED = "progan/failed"  # key of the store: some process has said why it ends
+COURTESY_SECONDS = 2.0
+_FAILURES = "progan/failures"  # key of the store: how many processes have ended
 
 
 class Wish(Protocol):
@@ -67,13 +68,9 @@ class Group:
     def wait(self) -> None:
         """Go on when all are here, however long it takes."""
 
-    def says_first(self, words: str) -> bool:
-        """Whether no other process has said the same yet. Afterwards all know of a failure."""
+    def is_first_to_fail(self) -> bool:
+        """Whether it is for this process to say why all of them end."""
         return True
-
-    def has_failed(self) -> bool:
-        """Whether some process has told why it ends."""
-        return False
 
 
 ALONE = Group()
@@ -162,16 +159,12 @@ class Together(Group):
     def wait(self) -> None:
         self.any(False)
 
-    def says_first(self, words: str) -> bool:
+    def is_first_to_fail(self) -> bool:
+        if not self.leads:  # it may have the same to say
+            time.sleep(COURTESY_SECONDS)
         with suppress(RuntimeError):  # the store may be gone, with the machine that it was on
-            self._store.set(_FAILED, "yes")
-            return bool(self._store.add(f"progan/said/{words}", 1) == 1)
+            return bool(self._store.add(_FAILURES, 1) == 1)
         return True
-
-    def has_failed(self) -> bool:
-        with suppress(RuntimeError):
-            return bool(self._store.check([_FAILED]))
-        return False
 
     def leave(self) -> None:
         """Close all connections."""

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from progan.config import Network
 from progan.images import Pixels, to_pixels
 from progan.networks import Generator
 
@@ -29,9 +30,14 @@ def batches_of(generator: Generator, latents: Tensor, labels: Tensor, level: int
     """Draw the latents batch by batch, in order; arguments and pictures as in `render`."""
     device = next(generator.parameters()).device
     weight = None if alpha == 1 else torch.tensor(alpha, device=device)
-    size = max(1, min(MAX_BATCH, PIXELS_PER_BATCH // generator.config.size(level).pixels))
+    size = batch_size(generator.config, level)
     pieces = zip(torch.split(latents.to(device), size), torch.split(labels.to(device), size),
                  strict=True)
     for z, c in pieces:
         with torch.no_grad():
             yield to_pixels(generator(z, c, level, weight))
+
+
+def batch_size(network: Network, level: int) -> int:
+    """How many images to draw at a time, so that their features need little memory."""
+    return max(1, min(MAX_BATCH, PIXELS_PER_BATCH // network.size(level).pixels))

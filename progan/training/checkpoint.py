@@ -26,7 +26,8 @@ NETWORKS = ("generator", "discriminator", "average")
 OPTIMIZERS = ("g_optimizer", "d_optimizer")
 MODULES = (*NETWORKS, *OPTIMIZERS)
 NOT_WHOLE = "is not a whole training state"
-CLOCKS = ("images_seen", "round_images_seen", "phase", "tick", "tick_images_seen", "seconds")
+CLOCKS = ("images_seen", "round_images_seen", "phase", "tick", "tick_images_seen", "seconds",
+          "rollbacks")
 
 
 class DamagedState(UserError):

@@ -32,6 +32,7 @@ def continuation(path: Path, saved: Run, run: Run, device: torch.device
     Raises:
         UserError: The file, or every state of the directory, is damaged or does not fit.
     """
+    remove_partials(path if path.is_dir() else path.parent)
     if path.is_file():
         state, file, notes = load_state(path, run, device), path, []
     elif files := state_files(path):
@@ -43,7 +44,6 @@ def continuation(path: Path, saved: Run, run: Run, device: torch.device
     notes += [_set_aside(each, "superseded", f"{each} is newer than {file.name}.")
               for each in state_files(file.parent)
               if each != file and _images_seen(each) > state.images_seen]
-    remove_partials(file.parent)
     trained = peek(file)
     if trained and (edited := all_changes(trained[1], saved)):
         notes.append(f"{CONFIG_FILE} is not what {file.name} was trained with: "

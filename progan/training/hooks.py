@@ -13,6 +13,7 @@ from progan.sampling.network_file import Snapshot
 from progan.schedule import Stage
 from progan.training import samples
 from progan.training.data_parallel import require_same_weights
+from progan.training.diagnosing import Diagnosis
 from progan.training.eta import Forecast
 from progan.training.monitor import Monitor
 from progan.training.progress import stage_words
@@ -37,8 +38,8 @@ class Tick:
 Hook = Callable[[TrainState, Tick], None]
 
 
-def status_line(run: Run, log: Log, forecast: Forecast) -> Hook:
-    """Print what a person wants to know."""
+def status_line(run: Run, log: Log, forecast: Forecast, diagnosis: Diagnosis) -> Hook:
+    """Print what a person wants to know; the numbers must have been judged before."""
 
     def hook(state: TrainState, tick: Tick) -> None:
         phase_left, left = forecast.remaining_seconds(state.images_seen)
@@ -53,33 +54,43 @@ def status_line(run: Run, log: Log, forecast: Forecast) -> Hook:
             f"mem {tick.memory_bytes / 2**30:.1f} GiB",
             f"time {human_seconds(state.seconds)}",
             f"ETA {human_seconds(left)} (phase {human_seconds(phase_left)})",
+            *([f"rollbacks {state.rollbacks}"] if state.rollbacks else []),
+            diagnosis.verdict.brief,
         ]))
 
     return hook
 
 
-def curves(monitor: Monitor) -> Hook:
-    """Write all numbers to TensorBoard and stats.jsonl."""
+def curves(monitor: Monitor, diagnosis: Diagnosis) -> Hook:
+    """Write all numbers to TensorBoard and stats.jsonl, and judge them."""
 
     def hook(state: TrainState, tick: Tick) -> None:
-        stage = tick.stage
-        monitor.numbers({
-            **tick.means,
-            "progress/kimg": state.kimg,
-            "progress/tick": state.tick,
-            "progress/hours": state.seconds / 3600,
-            "schedule/lod": stage.lod,
-            "schedule/alpha": stage.alpha,
-            "schedule/resolution": stage.resolution,
-            "schedule/batch": stage.batch,
-            "learning-rate/generator": stage.g_lr,
-            "learning-rate/critic": stage.d_lr,
-            "speed/images-per-second": tick.images_per_second,
-            "speed/data-wait-percent": 100 * tick.data_wait,
-            "memory/peak-gib": tick.memory_bytes / 2**30,
-        }, state.images_seen)
+        values = numbers(state, tick)
+        monitor.numbers(values, state.images_seen)
+        diagnosis.add({"images_seen": state.images_seen, **values})
 
     return hook
+
+
+def numbers(state: TrainState, tick: Tick) -> dict[str, float]:
+    """All that is known of a tick, by name."""
+    stage = tick.stage
+    return {
+        **tick.means,
+        "progress/kimg": state.kimg,
+        "progress/tick": state.tick,
+        "progress/hours": state.seconds / 3600,
+        "progress/rollbacks": state.rollbacks,
+        "schedule/lod": stage.lod,
+        "schedule/alpha": stage.alpha,
+        "schedule/resolution": stage.resolution,
+        "schedule/batch": stage.batch,
+        "learning-rate/generator": stage.g_lr,
+        "learning-rate/critic": stage.d_lr,
+        "speed/images-per-second": tick.images_per_second,
+        "speed/data-wait-percent": 100 * tick.data_wait,
+        "memory/peak-gib": tick.memory_bytes / 2**30,
+    }
 
 
 def sample_grid(run: Run, directory: Path, monitor: Monitor) -> Hook:

@@ -21,6 +21,9 @@ from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log
 from progan.schedule import Stage
 from progan.training import hooks, samples
+from progan.training.diagnosing import Diagnosis
+from progan.training.diversity import diversity
+from progan.training.guard import Guard, Unsound, reseeded
 from progan.training.hooks import Hook, Tick
 from progan.training.measurements import Measure, Measurements
 from progan.training.meter import Meter
@@ -59,21 +62,27 @@ def train(session: Session, state: TrainState) -> str:
 
     Ctrl-C, SIGTERM, SIGUSR1 and the end of `max_hours` are heard after each step: the state is
     saved, and what it was that stopped the run returned; '' if it has ended. A second signal
-    raises KeyboardInterrupt at once.
+    raises KeyboardInterrupt at once, and the guard UserError if it went back too often.
     """
     run, group = session.run, session.group
-    batches = Prefetch(
-        read_batches(session.dataset, run, state.images_seen, state.round_images_seen,
-                     Share(group.rank, group.size)), session.device)
     progress = Progress(run, state.images_seen, shown=group.leads)
-    with (closing(batches), closing(progress),
+    with (closing(progress),
           Interrupts(session.max_hours, tell=group.leads) as interrupts, ExitStack() as writers):
         at_tick, saver = leader_hooks(session, state, progress, interrupts, writers) if (
             group.leads) else ([], None)
+        at_tick.append(hooks.meeting(group))
         group.wait()
         agreed = Agreed(interrupts, group)
-        ended = train_rounds(session, state, batches, progress, [*at_tick, hooks.meeting(group)],
-                             agreed, saver)
+        guard = Guard(run, state, session.directory, session.log, writes=group.leads)
+        ended = None
+        while ended is None:
+            with closing(batches_from(session, state)) as batches:
+                try:
+                    ended = train_rounds(session, state, batches, progress, at_tick, agreed, saver,
+                                         guard)
+                except Unsound as unsound:
+                    guard.roll_back(state, unsound)
+                    progress.restart(state.images_seen)
     return "" if ended else agreed.reason
 
 
@@ -88,18 +97,31 @@ def leader_hooks(session: Session, state: TrainState, progress: Progress, interr
     measure = Measurements(session.measures, run, session.directory, monitor, session.log,
                            interrupts, saver)
     measure.catch_up(state)
+    diagnosis = Diagnosis(run, session.directory, monitor, session.log)
     return [
-        hooks.status_line(run, session.log, progress.forecast),
-        hooks.curves(monitor),
+        hooks.curves(monitor, diagnosis),
+        hooks.status_line(run, session.log, progress.forecast, diagnosis),
         hooks.sample_grid(run, session.directory, monitor),
         hooks.snapshots(run, saver, session.dataset.label_names, measure),
     ], saver
 
 
+def batches_from(session: Session, state: TrainState) -> Prefetch:
+    """What the critic is shown from here on."""
+    run = reseeded(session.run, state.rollbacks)
+    share = Share(session.group.rank, session.group.size)
+    return Prefetch(read_batches(session.dataset, run, state.images_seen, state.round_images_seen,
+                                 share), session.device)
+
+
 def train_rounds(session: Session, state: TrainState, batches: Prefetch, progress: Progress,
-                 at_tick: Sequence[Hook], interrupts: Agreed, saver: Saver | None) -> bool:
-    """Train round after round, with the hooks at the end of each tick; return whether it ended."""
-    run, meter = session.run, Meter(state.tally)
+                 at_tick: Sequence[Hook], interrupts: Agreed, saver: Saver | None, guard: Guard
+                 ) -> bool:
+    """Train round after round, with the hooks at the end of each tick; return whether it ended.
+
+    Raises Unsound.
+    """
+    run, meter = reseeded(session.run, state.rollbacks), Meter(state.tally)
     for start, stage in schedule.rounds(run.growth, run.network, state.images_seen,
                                         state.round_images_seen):
         state.round_images_seen = start
@@ -110,13 +132,17 @@ def train_rounds(session: Session, state: TrainState, batches: Prefetch, progres
         round_ended = state.round_images_seen == state.images_seen
         done = round_ended and state.images_seen >= run.growth.total_kimg * 1000
         tick_end = state.tick_images_seen + stage.tick_kimg * 1000
-        if done or round_ended and state.images_seen >= tick_end:
+        at_end = done or round_ended and state.images_seen >= tick_end
+        stopping = interrupts.requested
+        guard.check(state, stage, meter, now=at_end or stopping)
+        if at_end:
             tick = end_tick(session, state, stage, batches, meter, done=done)
             for hook in at_tick:
                 hook(state, tick)
+            guard.keep(state)
             meter.restart()
-            progress.restart()
-        if interrupts.requested and not done:
+            progress.restart(state.images_seen)
+        if stopping and not done:
             state.seconds += meter.seconds
             if saver:
                 saver.save(state)
@@ -159,6 +185,7 @@ def end_tick(session: Session, state: TrainState, stage: Stage, batches: Prefetc
     state.tick_images_seen = state.images_seen
     state.seconds += seconds
     means |= overfitting(state, session.run, session.dataset, stage, session.device)
+    means |= diversity(state, session.run, session.dataset, stage, session.device)
     return Tick(stage=stage, done=done, means=means, images_per_second=images / seconds,
                 data_wait=wait / seconds, memory_bytes=peak_memory_bytes(session.device))
 

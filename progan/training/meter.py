@@ -37,14 +37,18 @@ class Meter:
         """Since the last `restart`."""
         return time.perf_counter() - self._start
 
-    def take(self) -> tuple[dict[str, float], int, float]:
-        """Return the means, which start anew, and images and seconds since the last `restart`."""
+    def means(self) -> dict[str, float]:
+        """Of each statistic, over its own steps; waits for the device."""
         sums, counts = self._tally.sums, self._tally.counts
         names = sorted(sums)
         totals = torch.stack([sums[name] for name in names]).tolist() if names else []
-        means = {name: total / counts[name] for name, total in zip(names, totals, strict=True)}
-        sums.clear()
-        counts.clear()
+        return {name: total / counts[name] for name, total in zip(names, totals, strict=True)}
+
+    def take(self) -> tuple[dict[str, float], int, float]:
+        """Return the means, which start anew, and images and seconds since the last `restart`."""
+        means = self.means()
+        self._tally.sums.clear()
+        self._tally.counts.clear()
         return means, self._images, self.seconds
 
     def restart(self) -> None:

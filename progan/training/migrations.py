@@ -20,7 +20,7 @@ def with_the_place_in_round_and_tick(content: Content) -> Content:
 
     The oldest of them are older than dials.
     """
-    return {"dials": {}, **content, "round_images_seen": content["images_seen"],
+    return {"dials": {}, **content, "round_images_seen": content["images_seen"], "rollbacks": 0,
             "tally": {"sums": {}, "counts": {}}}
 
 

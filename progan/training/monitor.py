@@ -43,8 +43,10 @@ class Monitor:
         self._writer.add_image(name, pixels, images_seen, dataformats="HWC")
         self._writer.flush()
 
-    def text(self, name: str, text: str) -> None:
-        self._writer.add_text(name, text, 0)
+    def text(self, name: str, text: str, images_seen: int) -> None:
+        """Show some Markdown."""
+        self._writer.add_text(name, text, images_seen)
+        self._writer.flush()
 
     def close(self) -> None:
         self._writer.close()

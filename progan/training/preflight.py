@@ -1,6 +1,5 @@
 """Before the first image: does each level fit into memory, and how long will it all take?"""
 
-import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_leaves
 
 from progan import schedule
 from progan.config import Run
@@ -20,8 +19,9 @@ from progan.runtime import devices
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_seconds
 from progan.schedule import Stage
-from progan.training.checkpoint import MODULES, NETWORKS
+from progan.training.checkpoint import MODULES, NETWORKS, copied
 from progan.training.eta import seconds_per_image
+from progan.training.guard import restore
 from progan.training.memory import step_bytes
 from progan.training.micro_batches import MicroBatches, no_smaller, parts_allowed
 from progan.training.passes import Passes
@@ -79,7 +79,7 @@ class Preflight:
             how: 'step': one real step each; 'estimate'.
         """
         stages = demanding_stages(self.run, self.state.images_seen)
-        with untouched(self.state):
+        with untouched(self.state, self.run):
             found = self._by_steps(stages) if how == "step" else self._by_estimate(stages)
         devices.restart_peak(self.device)
         return found
@@ -183,19 +183,15 @@ def noise_batch(run: Run, stage: Stage, share: Share) -> Batch:
 
 
 @contextmanager
-def untouched(state: TrainState) -> Iterator[None]:
+def untouched(state: TrainState, run: Run) -> Iterator[None]:
     """Afterwards the state is what it was; its copy is kept in main memory meanwhile."""
-    kept = tree_map_only(Tensor, lambda tensor: tensor.detach().to("cpu", copy=True), {
-        name: copy.copy(getattr(state, name).state_dict()) for name in MODULES})
-    dials = {name: dial.clone() for name, dial in state.dials.items()}
+    kept = copied(state, run)
     try:
         yield
     finally:
-        for name in MODULES:
-            getattr(state, name).load_state_dict(kept[name])
+        restore(state, kept)
         for name in NETWORKS:
             getattr(state, name).zero_grad(set_to_none=True)
-        state.dials = dials
 
 
 def report(findings: list[Finding], run: Run, how: str) -> str:

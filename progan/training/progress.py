@@ -36,9 +36,9 @@ class Progress:
             self._bar.unit = f"phase {human_seconds(phase)}, all {human_seconds(total)} left"
             self._bar.set_description_str(stage_words(stage, self._network))
 
-    def restart(self) -> None:
-        """What was done since the last update was no training."""
-        self._start = time.perf_counter()
+    def restart(self, images_seen: int) -> None:
+        """What was done since the last update was no training; it goes on from `images_seen`."""
+        self._images_seen, self._start = images_seen, time.perf_counter()
 
     def close(self) -> None:
         self._bar.close()

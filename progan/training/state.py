@@ -38,6 +38,7 @@ class TrainState:
     tick: int = 0  # finished ticks
     tick_images_seen: int = 0  # at the end of the last tick
     seconds: float = 0.0  # spent on training
+    rollbacks: int = 0  # how often the guard went back to an earlier state
     tally: Tally = field(default_factory=Tally)  # of the steps since the last tick
 
     @property

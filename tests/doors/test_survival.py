@@ -1,7 +1,6 @@
 """Nothing is lost: killed, stopped, on a full disk, with damaged states, started twice."""
 
 import json
-import os
 import random
 import re
 import resource
@@ -102,8 +101,8 @@ def kill_at_some_moment(run: Path, words: list[object], chance: random.Random) -
         lambda start, limit=chance.uniform(0.5, 8): time.monotonic() > start + limit,
         lambda start, ticks=chance.randint(1, 4), more=chance.uniform(0, 0.3):
             reached_tick(run, before + ticks) and not time.sleep(more),
-        lambda start: being_written(run)])
-    before, start = newest_tick(run), time.monotonic()
+        lambda start: bool(being_written(run) - cut)])
+    before, cut, start = newest_tick(run), being_written(run), time.monotonic()
     with process_of(*words) as process:
         while process.poll() is None and not moment(start):
             time.sleep(0.0005)
@@ -121,20 +120,24 @@ def reached_tick(run: Path, tick: int) -> bool:
     return newest_tick(run) >= tick
 
 
-def being_written(run: Path) -> bool:
-    return run.is_dir() and any(name.startswith(".state-") for name in os.listdir(run))
+def being_written(run: Path) -> set[str]:
+    """The temporary files of states; a kill leaves one, which the next start removes."""
+    return {path.name for path in run.glob(".state-*")}
 
 
-def killed_and_resumed(data: Path, run: Path, kills: int, *more: object) -> None:
-    """Kill a run so many times, and let it end."""
+def killed_and_resumed(data: Path, run: Path, kills: int, *more: object) -> int:
+    """Kill a run so many times, and let it end; return how many writes were cut by that."""
+    cut = 0
     chance = random.Random(1)
     words = ["--data", data, "--outdir", run.parent, *OPTIONS, *more]
     for number in range(kills):
         if (run / "config.json").exists():
             words = ["--resume", run]
         assert kill_at_some_moment(run, words, chance), f"it ended before kill {number + 1}"
+        cut += len(being_written(run))
     result = train("--resume", run)
     assert result.exit_code == 0, result.output
+    return cut
 
 
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
@@ -149,7 +152,7 @@ def test_thirty_kills(data: Path, tmp_path: Path) -> None:
     more = [*METRICS, "--total-kimg", 16, "--training-kimg", 2, "--transition-kimg", 2]
     whole = finished(data, tmp_path / "whole", *more)
     run = tmp_path / "killed" / whole.name
-    killed_and_resumed(data, run, 30, *more)
+    assert killed_and_resumed(data, run, 30, *more) > 0
     assert_same_run(run, whole)
 
 
@@ -309,4 +312,4 @@ def test_an_edited_config_is_explained_and_a_broken_one_refused(whole: Path, dat
         path.write_text(broken)
         assert said in message(train("--resume", run, "--total-kimg", 2))
     path.unlink()
-    assert "has no config.json" in message(train("--resume", newest))
+    assert "is not the directory of a run" in message(train("--resume", newest))

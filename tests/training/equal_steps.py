@@ -151,7 +151,7 @@ class Threads:
         def as_rank(rank: int) -> None:
             try:
                 results[rank] = work(_Rank(self, rank))
-            except BaseException as error:
+            except Exception as error:
                 results[rank] = error
                 self._barrier.abort()
 
@@ -161,7 +161,7 @@ class Threads:
         for thread in threads:
             thread.join()
         for result in results:
-            if isinstance(result, BaseException) and not isinstance(
+            if isinstance(result, Exception) and not isinstance(
                     result, threading.BrokenBarrierError):
                 raise result
         return results

@@ -21,12 +21,12 @@ def test_round_trip(tmp_path: Path) -> None:
     run = tiny_run()
     saved = state.create(run, CPU)
     saved.images_seen, saved.phase, saved.tick, saved.seconds = 4321, 3, 17, 12.5
-    saved.round_images_seen = 4225
+    saved.round_images_seen, saved.rollbacks = 4225, 2
     saved.tally.sums, saved.tally.counts = {"loss": torch.tensor(0.1)}, {"loss": 3}
     path = checkpoint.save_state(tmp_path, saved, run)
     assert path.name == "state-000004.pt"
     loaded = checkpoint.load_state(path, run, CPU)
-    assert [getattr(loaded, name) for name in checkpoint.CLOCKS] == [4321, 4225, 3, 17, 0, 12.5]
+    assert [getattr(loaded, name) for name in checkpoint.CLOCKS] == [4321, 4225, 3, 17, 0, 12.5, 2]
     assert (loaded.tally.sums, loaded.tally.counts) == (saved.tally.sums, saved.tally.counts)
     for name in ("generator", "discriminator", "average"):
         before, after = getattr(saved, name).state_dict(), getattr(loaded, name).state_dict()

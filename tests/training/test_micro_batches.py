@@ -125,7 +125,7 @@ def test_out_of_memory_halves_the_micro_batch_and_repeats_the_step(
 
 
 def test_out_of_memory_in_the_middle_of_a_run(memory: Callable[[int], Memory]) -> None:
-    """As when another program takes a part of the memory: also between the two updates of a step."""
+    """As when another program takes memory; also between the two updates of a step."""
     run = run_of("dcgan, gan, separate")
     state, whole = born(run), born(run)
     iterations(run, whole, 3)

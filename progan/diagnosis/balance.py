@@ -1,0 +1,140 @@
+"""Generator against discriminator: who is winning."""
+
+import statistics
+from collections.abc import Callable, Sequence
+
+from progan.diagnosis.findings import Course, Found
+from progan.diagnosis.scales import SCALES, won
+from progan.diagnosis.windows import Window, lasting
+
+ACCURACIES = ("accuracy/real", "accuracy/fake")
+CRITIC_LOSSES = ("loss/critic-real", "loss/critic-fake")
+NEAREST = "diversity/nearest"
+
+NOTHING_LEFT = 0.07  # of the loss at chance: D gives 95 % to every image
+CERTAIN = 0.99  # accuracy that a playing generator does not allow
+TARGET = 0.85  # accuracy of D at which G learns best (StyleGAN2-ADA keeps D there)
+STRONG = 0.95
+WEAK = 0.6  # of both accuracies' mean; 0.5 is chance
+LONG = 200  # iterations; balance swings, and only what stays is worth a word
+RISEN = 1.2  # loss of G, late against early
+LIKE_REALS = (0.5, 2.0)  # diversity beside that of reals: such pictures are worth something
+
+
+def convergence_failure(course: Course) -> Found | None:
+    """D's loss is at zero and stays there, every image is judged right, and pictures are bad."""
+    least = won(course.objective, NOTHING_LEFT)
+    if least is None:
+        return None
+
+    def holds(window: Window) -> bool | None:
+        losses, accuracies = window.all(*CRITIC_LOSSES), window.all(*ACCURACIES)
+        if losses is None or accuracies is None:
+            return None
+        return (losses[0] < least[0] and losses[1] < least[1] and min(accuracies) >= CERTAIN
+                and not _like_reals(window))
+
+    stretch = lasting(course.windows, holds)
+    if not stretch:
+        return None
+    last = stretch[-1]
+    return Found(stretch[0].start_kimg, (
+        f"loss of D {last.means[CRITIC_LOSSES[0]]:.3g} on reals and "
+        f"{last.means[CRITIC_LOSSES[1]]:.3g} on fakes (below {least[0]:.2g} and {least[1]:.2g})",
+        _accuracy_words(last), *_generator_words(stretch), *_nearest_words(last)))
+
+
+def too_strong(course: Course) -> Found | None:
+    """D is nearly always right, and it does G no good."""
+    if course.objective.objective == "began":
+        return _began_at(course, pinned=0.0)
+    stretch = _with_accuracies(course, lambda real, fake: min(real, fake) >= STRONG)
+    if not stretch or not (_losing(stretch) or _like_reals(stretch[-1]) is False):
+        return None
+    return Found(stretch[0].start_kimg, (
+        f"{_accuracy_words(stretch[-1])} (target about {TARGET:.0%})",
+        *_generator_words(stretch), *_nearest_words(stretch[-1])))
+
+
+def too_weak(course: Course) -> Found | None:
+    """D cannot tell, although the pictures are plainly unlike reals.
+
+    Without the second half it would be the equilibrium that a GAN is trained for.
+    """
+    if course.objective.objective == "began":
+        return _began_at(course, pinned=1.0)
+    stretch = _with_accuracies(course, lambda real, fake: (real + fake) / 2 < WEAK)
+    if not stretch or _like_reals(stretch[-1]) is not False:
+        return None
+    return Found(stretch[0].start_kimg, (
+        f"{_accuracy_words(stretch[-1])} (target about {TARGET:.0%})",
+        *_nearest_words(stretch[-1])))
+
+
+def _with_accuracies(course: Course, right: Callable[[float, float], bool]) -> list[Window]:
+    if not SCALES[course.objective.objective].accuracy:
+        return []
+
+    def holds(window: Window) -> bool | None:
+        accuracies = window.all(*ACCURACIES)
+        return None if accuracies is None else right(*accuracies)
+
+    return lasting(course.windows, holds, LONG)
+
+
+def _began_at(course: Course, *, pinned: float) -> Found | None:
+    """BEGAN's k at an end of its range: the balance cannot be held any more."""
+    def holds(window: Window) -> bool | None:
+        k = window.get("dials/balance")
+        energies = window.all("scores/real", "scores/fake")
+        if k is None or energies is None:
+            return None
+        return abs(k - pinned) < 0.01 and (pinned == 1.0 or energies[1] <= energies[0])
+
+    stretch = lasting(course.windows, holds, LONG)
+    if not stretch:
+        return None
+    last = stretch[-1]
+    return Found(stretch[0].start_kimg, (
+        f"k {last.means['dials/balance']:.3g}, at the end of its range",
+        f"energy of reals {-last.means['scores/real']:.3g}, of fakes "
+        f"{-last.means['scores/fake']:.3g}"))
+
+
+def _like_reals(window: Window) -> bool | None:
+    nearest = window.get(NEAREST)
+    return None if nearest is None else LIKE_REALS[0] <= nearest <= LIKE_REALS[1]
+
+
+def _losing(stretch: Sequence[Window]) -> bool:
+    early, late = _early_and_late(stretch)
+    return late > RISEN * early > 0
+
+
+def _early_and_late(stretch: Sequence[Window]) -> tuple[float, float]:
+    """Median loss of G in the first and in the last third of a stretch; 0 if not known."""
+    losses = [loss for window in stretch if (loss := window.get("loss/generator")) is not None]
+    third = max(len(losses) // 3, 1)
+    if not losses:
+        return 0.0, 0.0
+    return statistics.median(losses[:third]), statistics.median(losses[-third:])
+
+
+def _accuracy_words(window: Window) -> str:
+    real, fake = (window.means[name] for name in ACCURACIES)
+    return f"accuracy {real:.1%} on reals and {fake:.1%} on fakes"
+
+
+def _generator_words(stretch: Sequence[Window]) -> tuple[str, ...]:
+    early, late = _early_and_late(stretch)
+    if not early or not late:
+        return ()
+    way = "rises" if late > 1.05 * early else "falls" if late < 0.95 * early else "stays"
+    return (f"loss of G {way}: {early:.3g} → {late:.3g}",)
+
+
+def _nearest_words(window: Window) -> tuple[str, ...]:
+    nearest = window.get(NEAREST)
+    if nearest is None:
+        return ()
+    return (f"pictures are {nearest:.2g} times as far from their nearest neighbours as reals",)

@@ -1,0 +1,48 @@
+"""python -m progan.diagnosis: is a training well?"""
+
+from pathlib import Path
+
+import click
+
+from progan import run_directory
+from progan.door import PATH, Door
+from progan.errors import UserError
+
+ILL = 3  # exit code; 1 is a mistake and 2 a mistyped command
+
+
+@click.command(cls=Door)
+@click.argument("run", type=PATH, metavar="RUN")
+@click.option("--plot", "picture", type=PATH, metavar="FILE.png",
+              help="Write the learning curves: losses, accuracies or scores, diversity and "
+              "gradients, over the phases of growth.")
+def main(run: Path, picture: Path | None) -> None:
+    """Say whether a training is well, on what evidence, and what to change.
+
+    RUN is the directory of a run, or a directory of runs: its newest. The run may still be
+    training.
+
+    \b
+    python -m progan.diagnosis runs
+    python -m progan.diagnosis runs/00000-mine-v2-1gpu --plot curves.png
+
+    Exit code: 0 if nothing is wrong or it is too early to tell, 3 if the training is ill.
+    """
+    from progan.diagnosis.history import read_history
+    from progan.diagnosis.report import report
+    from progan.diagnosis.symptoms import diagnose
+
+    found = run_directory.find(run)
+    directory = found if found.is_dir() else found.parent
+    history = read_history(directory)
+    if not history.rows:
+        raise UserError(f"{directory} has no statistics yet: they come with the first tick.")
+    verdict = diagnose(history)
+    click.echo(f"{directory}\n{report(verdict, history.rows)}")
+    if picture is not None:
+        from progan.diagnosis.curves import plot
+
+        plot(picture, history, verdict, f"{directory.name}: {verdict.brief.lower()}")
+        click.echo(f"\nLearning curves: {picture}")
+    if verdict.ill:
+        raise click.exceptions.Exit(ILL)

@@ -1,0 +1,49 @@
+"""What is known of a training: its statistics per tick, and what they mean."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from progan.config import Objective
+from progan.errors import UserError
+from progan.run_directory import STATISTICS_FILE, load_config
+
+Row = Mapping[str, float]  # statistics of a tick, by name; 'images_seen' is where it ended
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The ticks of a run, oldest first, and the settings that say how to read them."""
+
+    rows: Sequence[Row]
+    objective: Objective = field(default_factory=Objective)
+    d_repeats: int = 1  # critic steps per generator step
+
+
+def read_history(directory: Path) -> History:
+    """Return the history of the run in a directory; raises UserError if there is none."""
+    run = load_config(directory)
+    return History(read_rows(directory / STATISTICS_FILE), run.objective, run.growth.d_repeats)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the lines of a stats.jsonl; one that was cut at the end does not count.
+
+    Raises UserError if a line is none of ours. No file is a run before its first tick.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_text("utf-8", errors="replace").split("\n")
+    rows: list[Row] = []
+    for number, line in enumerate(lines[:-1], start=1):  # a whole line ends with a newline
+        try:
+            row = json.loads(line)
+            if not float(row["images_seen"]) >= 0:
+                raise ValueError
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{path}, line {number} is not a line of statistics. Remove it, or "
+                            "resume the run, which repairs the file.") from error
+        rows.append({name: float(value) for name, value in row.items()
+                     if isinstance(value, (int, float))})
+    return rows

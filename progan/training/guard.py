@@ -1,0 +1,174 @@
+"""A training whose numbers leave the numbers goes back to its last good state, or stops."""
+
+import copy
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from progan.config import Run, option_name
+from progan.errors import UserError
+from progan.images import save_png
+from progan.run_directory import ROLLBACK_PREFIX, states
+from progan.runtime.files import write_atomically
+from progan.runtime.log import Log
+from progan.runtime.seeding import derive
+from progan.schedule import Stage
+from progan.training import samples
+from progan.training.checkpoint import CLOCKS, MODULES, NETWORKS, copied
+from progan.training.meter import Meter, Tally
+from progan.training.state import TrainState
+
+CHECK_ROUNDS = 32  # rounds between two checks; each waits for the device, as a tick does
+BOUNDED = ("gradient/", "scores/")  # statistics that may explode; losses may be anything finite
+KEPT_CLOCKS = ("seconds", "rollbacks")  # what going back does not undo
+
+
+class Unsound(Exception):
+    """Training has left the numbers.
+
+    Attributes:
+        what: In words, what was found.
+        stage: Where in the schedule.
+        means: Of all statistics since the last tick.
+        seconds: Spent since the last tick.
+    """
+
+    def __init__(self, what: str, stage: Stage, means: Mapping[str, float], seconds: float) -> None:
+        super().__init__(what, stage, means, seconds)
+        self.what, self.stage, self.means, self.seconds = what, stage, means, seconds
+
+
+class Guard:
+    """Remembers the last good state, in main memory, and returns to it a bounded number of times.
+
+    Statistics are summed on the device, and a sum that meets one number that is not finite stays
+    so: one look every few rounds sees all steps. Nothing is written before a look.
+
+    Args:
+        writes: Whether evidence is kept. Of several processes, which find the same, one writes.
+    """
+
+    def __init__(self, run: Run, state: TrainState, directory: Path, log: Log, *,
+                 writes: bool = True) -> None:
+        self._run, self._directory, self._log, self._writes = run, directory, log, writes
+        self._rounds = 0
+        self.keep(state)
+
+    def keep(self, state: TrainState) -> None:
+        """This state is good."""
+        self._good = copied(state, self._run)
+
+    def check(self, state: TrainState, stage: Stage, meter: Meter, *, now: bool) -> None:
+        """Raise Unsound if any step since the last tick was; look `now`, or every few rounds."""
+        self._rounds += 1
+        if not now and self._rounds % CHECK_ROUNDS:
+            return
+        means = meter.means()
+        found = fault(means, self._run.guard.largest) or weights_fault(state)
+        if found:
+            raise Unsound(found, stage, means, meter.seconds)
+
+    def roll_back(self, state: TrainState, unsound: Unsound) -> None:
+        """Keep the evidence and return to the last good state; UserError if that was too often."""
+        state.rollbacks += 1
+        state.seconds += unsound.seconds
+        found_at, most = state.kimg, self._run.guard.rollbacks
+        evidence = self._keep_evidence(state, unsound)
+        restore(state, self._good)
+        self._log(f"At kimg {found_at:g}: {unsound.what}. Evidence: {evidence.name} and .png.")
+        if state.rollbacks > most:
+            message = stop_message(self._directory, unsound.what, state.kimg, most)
+            self._log(message)
+            raise UserError(message)
+        self._log(f"Back to kimg {state.kimg:g}, and on with another order of the data "
+                  f"({state.rollbacks} of {most} rollbacks).")
+
+    def _keep_evidence(self, state: TrainState, unsound: Unsound) -> Path:
+        path = self._directory / f"{ROLLBACK_PREFIX}{state.rollbacks:02d}.json"
+        if not self._writes:
+            return path
+        write_atomically(path, json.dumps({
+            "what": unsound.what, "images_seen": state.images_seen, "tick": state.tick,
+            "last_good_images_seen": self._good["images_seen"],
+            "stage": dataclasses.asdict(unsound.stage),
+            "means_since_tick": {name: _word(value) for name, value in unsound.means.items()},
+            "weights_not_finite": not_finite(state)}, indent=2) + "\n")
+        pixels = samples.fakes(state.average, self._run, unsound.stage)
+        save_png(path.with_suffix(".png"), pixels)
+        return path
+
+
+def fault(means: Mapping[str, float], largest: float) -> str:
+    """What is wrong with some statistics, in words; '' if nothing is."""
+    lost = [name for name, value in means.items() if not math.isfinite(value)]
+    if lost:
+        return f"not finite: {', '.join(lost)}"
+    for name, value in means.items():
+        if name.startswith(BOUNDED) and abs(value) > largest:
+            return f"{name} is {value:.3g}, more than {option_name('largest')} {largest:g}"
+    return ""
+
+
+def weights_fault(state: TrainState) -> str:
+    """The same of the weights: the last step may have spoilt them, which no statistic shows."""
+    norms = [_norm(getattr(state, name).parameters()) for name in NETWORKS]
+    if torch.stack(norms).isfinite().all():
+        return ""
+    return f"not finite: {', '.join(not_finite(state)) or 'the norm of all weights'}"
+
+
+def not_finite(state: TrainState) -> list[str]:
+    """Names of the weights that are not all finite."""
+    return [f"{network}.{name}" for network in NETWORKS
+            for name, weight in getattr(state, network).state_dict().items()
+            if not weight.isfinite().all()]
+
+
+def stop_message(directory: Path, what: str, kimg: float, most: int) -> str:
+    """Advice for a training that went back as often as it may."""
+    known = states(directory)
+    rates = f"{option_name('g_lr')} and {option_name('d_lr')}"
+    go_on = (f"Go on (python train.py --resume {known[-1]}) with {rates}" if known
+             else f"It has saved no state yet: start a new run with {rates}")
+    return (f"{what[0].upper()}{what[1:]}, again after {most} rollbacks. The training stops; its "
+            f"evidence is in {directory / ROLLBACK_PREFIX}*, its last good state was at kimg "
+            f"{kimg:g}. {go_on} of a half or less, or with {option_name('clip_gradients')}; if it "
+            "always stops at the same place, look at the data. "
+            f"{option_name('rollbacks')} allows more attempts.")
+
+
+def reseeded(run: Run, rollbacks: int) -> Run:
+    """The run as training draws from it: after a rollback, every random number is another one."""
+    if not rollbacks:
+        return run
+    return dataclasses.replace(run, seed=derive(run.seed, "rollback", rollbacks))
+
+
+def restore(state: TrainState, good: Mapping[str, Any]) -> None:
+    """Make `state` what it was when `copied` saw it; `good` stays good for another time."""
+    for name in MODULES:
+        getattr(state, name).load_state_dict(copy.deepcopy(good[name]))
+    for name in CLOCKS:
+        if name not in KEPT_CLOCKS:
+            setattr(state, name, good[name])
+    for name, value in good["dials"].items():
+        state.dials[name] = torch.full_like(state.dials[name], value)
+    device = next(state.generator.parameters()).device
+    state.tally = Tally({name: total.to(device, copy=True)
+                         for name, total in good["tally"]["sums"].items()},
+                        dict(good["tally"]["counts"]))
+
+
+def _norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    return nn.utils.get_total_norm([parameter.detach() for parameter in parameters])
+
+
+def _word(value: float) -> float | str:
+    """JSON knows no infinity."""
+    return value if math.isfinite(value) else str(value)

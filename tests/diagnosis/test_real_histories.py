@@ -1,0 +1,31 @@
+"""Trainings that were really run: stats.jsonl of presets, one core each.
+
+mnist-8 with seed 1, mnist-8-collapse with 0 and mnist-8-diverge with 2 on the eights of MNIST's
+test set, demo with seed 0 on portraits, on the way to 64x64. Diversity of the first two was
+measured on the network snapshots of each tick. The one that recovers is mnist-8-diverge, seed 2,
+with the learning rates of mnist-8.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from progan import presets
+from progan.diagnosis.history import History, read_rows
+from progan.diagnosis.symptoms import verdicts
+
+FOLDER = Path(__file__).parent / "histories"
+RIGHT = [("mnist-8", "mnist-8", "healthy"),
+         ("mnist-8-collapse", "mnist-8-collapse", "mode collapse"),
+         ("mnist-8-diverge", "mnist-8-diverge", "convergence failure"),
+         ("mnist-8-diverge-recovers", "mnist-8-diverge", "healthy"), ("demo", "demo", "healthy")]
+
+
+@pytest.mark.parametrize("file, preset, name", RIGHT)
+def test_the_first_verdict_is_right_early_and_stays(file: str, preset: str, name: str) -> None:
+    run = presets.preset(preset)
+    rows = read_rows(FOLDER / f"{file}.jsonl")
+    told = verdicts(History(rows, run.objective, run.growth.d_repeats))
+    assert {verdict.name for _, verdict in told if verdict.judged or verdict.findings} == {name}
+    first = next(kimg for kimg, verdict in told if verdict.name == name)
+    assert first < run.growth.total_kimg / 2

@@ -1,0 +1,206 @@
+"""Each symptom is found where it is, and nowhere else."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from progan.config import Objective
+from progan.diagnosis.findings import Verdict
+from progan.diagnosis.history import History
+from progan.diagnosis.scales import SCALES, won
+from progan.diagnosis.symptoms import SYMPTOMS, diagnose, verdicts
+from tests.diagnosis.courses import Steps, after, history, steps
+
+LENGTH = 640
+ILL_FROM = 320
+WON = dict(loss__critic_real=after(ILL_FROM, 0.001, 0.6),
+           loss__critic_fake=after(ILL_FROM, 0.001, 0.6),
+           accuracy__real=after(ILL_FROM, 1.0, 0.8), accuracy__fake=after(ILL_FROM, 1.0, 0.8))
+RISING = dict(loss__generator=lambda n: 1.0 if n < ILL_FROM else 5 + n / 100)
+
+# name of the symptom: (steps of a training that has it, its objective)
+CASES: dict[str, tuple[Steps, str]] = {
+    "convergence failure": (steps(LENGTH, **WON, **RISING, diversity__nearest=after(
+        ILL_FROM, 0.01, 0.9)), "gan"),
+    "mode collapse": (steps(LENGTH, diversity__nearest=after(ILL_FROM, 0.1, 0.9)), "wgan-gp"),
+    "vanishing gradients": (steps(LENGTH, gradient__generator_weights=after(
+        ILL_FROM, 1e-4, 1.0)), "gan"),
+    "exploding gradients": (steps(LENGTH, gradient__critic_weights=after(
+        ILL_FROM + 100, 500.0, 1.0)), "wgan"),
+    "D too strong": (steps(LENGTH, **RISING, accuracy__real=after(ILL_FROM, 0.98, 0.8),
+                           accuracy__fake=after(ILL_FROM, 0.97, 0.8)), "gan"),
+    "D too weak": (steps(LENGTH, accuracy__real=after(ILL_FROM, 0.5, 0.8), accuracy__fake=after(
+        ILL_FROM, 0.5, 0.8), diversity__nearest=after(ILL_FROM, 3.0, 0.9)), "lsgan"),
+    "overfitting D": (steps(LENGTH, overfitting__held_out=after(ILL_FROM, -0.5, 0.9)), "r1"),
+    "data starvation": (steps(LENGTH, speed__data_wait_percent=after(ILL_FROM, 40.0, 0.1)), "gan"),
+    "fade-in shock": (steps(
+        LENGTH, schedule__resolution=after(600, 64.0, 32.0), schedule__alpha=after(600, 0.3, 1.0),
+        gradient__generator_weights=after(600, 40.0, 1.0)), "wgan-gp"),
+}
+GOOD: dict[str, Callable[[float, int], Steps]] = {
+    "steady": lambda noise, seed: steps(LENGTH, noise, seed),
+    "the equilibrium: D cannot tell, and pictures are as they should be": lambda noise, seed: steps(
+        LENGTH, noise, seed, accuracy__real=lambda n: 0.5, accuracy__fake=lambda n: 0.5,
+        loss__critic_real=lambda n: 0.69, loss__critic_fake=lambda n: 0.69),
+    "wild in the beginning": lambda noise, seed: steps(
+        LENGTH, noise, seed, accuracy__real=lambda n: 1.0 if n < 90 else 0.8,
+        accuracy__fake=lambda n: 1.0 if n < 90 else 0.8,
+        loss__critic_real=lambda n: 0.01 if n < 90 else 0.6,
+        loss__critic_fake=lambda n: 0.01 if n < 90 else 0.6,
+        diversity__nearest=lambda n: min(0.02 + n / 200, 0.9)),
+    "D wins now and then": lambda noise, seed: steps(
+        LENGTH, noise, seed, accuracy__real=lambda n: 1.0 if n % 100 < 20 else 0.8,
+        accuracy__fake=lambda n: 1.0 if n % 100 < 20 else 0.8,
+        loss__critic_real=lambda n: 0.01 if n % 100 < 20 else 0.6,
+        loss__critic_fake=lambda n: 0.01 if n % 100 < 20 else 0.6),
+    "a strong D whose pictures are diverse, as with batch normalisation": lambda noise, seed: steps(
+        LENGTH, noise, seed, accuracy__real=lambda n: 0.995, accuracy__fake=lambda n: 0.995,
+        loss__critic_real=lambda n: 0.04, loss__critic_fake=lambda n: 0.04),
+    "gradients that calm down": lambda noise, seed: steps(
+        LENGTH, noise, seed, gradient__generator_weights=lambda n: 1 + 10 * math.exp(-n / 100)),
+    "a calm fade": lambda noise, seed: steps(
+        LENGTH, noise, seed, schedule__resolution=after(400, 64.0, 32.0),
+        schedule__alpha=lambda n: 1.0 if n < 400 else min(1.0, (n - 390) / 200),
+        gradient__generator_weights=after(400, 4.0, 1.0)),
+}
+every_case = pytest.mark.parametrize("name", CASES)
+
+
+def named(verdict: Verdict) -> list[str]:
+    return [finding.name for finding in verdict.findings]
+
+
+def judged(name: str, tick: int = 16) -> Verdict:
+    each, objective = CASES[name]
+    return diagnose(history(each, tick, objective))
+
+
+@every_case
+def test_the_symptom_is_found_alone_with_its_time_and_evidence(name: str) -> None:
+    verdict = judged(name)
+    assert named(verdict) == [name] and verdict.name == name
+    (finding,) = verdict.findings
+    start = next(n for n, (now, then) in enumerate(zip(CASES[name][0][1:], CASES[name][0],
+                                                       strict=False), 1)
+                 if any(now[key] != then[key] for key in now))
+    assert finding.since_kimg == pytest.approx(start * 64 / 1000, abs=16 * 64 / 1000)
+    assert finding.evidence and all(any(mark.isdigit() for mark in one)
+                                    for one in finding.evidence)
+    assert "--" in finding.advice
+
+
+def test_every_symptom_has_a_case() -> None:
+    assert {symptom.name for symptom in SYMPTOMS} == CASES.keys() | {"non-finite"}
+    for symptom in SYMPTOMS:
+        assert set(symptom.explains) <= CASES.keys()
+
+
+@every_case
+@pytest.mark.parametrize("tick", [1, 3, 7, 16, 20, 40, 64])
+def test_the_verdict_does_not_depend_on_the_length_of_the_ticks(name: str, tick: int) -> None:
+    reference, verdict = judged(name), judged(name, tick)
+    assert named(verdict) == named(reference)
+    assert verdict.findings[0].since_kimg == pytest.approx(
+        reference.findings[0].since_kimg, abs=2 * max(tick, 16) * 64 / 1000)
+
+
+@pytest.mark.parametrize("name", GOOD)
+@settings(max_examples=15, deadline=None)
+@given(noise=st.floats(0, 0.02), seed=st.integers(0, 99), tick=st.sampled_from([1, 5, 16, 50]),
+       objective=st.sampled_from(sorted(SCALES)))
+def test_what_is_healthy_never_alarms(name: str, noise: float, seed: int, tick: int,
+                                      objective: str) -> None:
+    for _, verdict in verdicts(history(GOOD[name](noise, seed), tick * 8, objective)):
+        assert not verdict.findings, verdict
+    assert diagnose(history(GOOD[name](noise, seed), tick, objective)).name == "healthy"
+
+
+@every_case
+def test_what_has_passed_is_no_finding_any_more(name: str) -> None:
+    each, objective = CASES[name]
+    assert diagnose(history(each + steps(160), 16, objective)).name == "healthy"
+
+
+@pytest.mark.parametrize("objective", ["wgan", "wgan-gp", "began"])
+def test_accuracies_mean_nothing_to_some_objectives(objective: str) -> None:
+    for name in ("convergence failure", "D too strong"):
+        each, _ = CASES[name]
+        assert name not in named(diagnose(history(each, 16, objective)))
+
+
+@pytest.mark.parametrize("k, fake_energy, name", [
+    (0.0, 0.3, "D too strong"), (1.0, 0.05, "D too weak"), (0.5, 0.1, "healthy"),
+    (0.0, 0.1, "healthy")])
+def test_the_balance_of_began(k: float, fake_energy: float, name: str) -> None:
+    each = steps(LENGTH, dials__balance=lambda n: k, scores__real=lambda n: -0.2,
+                 scores__fake=lambda n: -fake_energy)
+    assert diagnose(history(each, 16, "began")).name == name
+
+
+def test_a_critic_far_steeper_than_its_penalty_asks_for() -> None:
+    each = steps(LENGTH, gradient__norm=lambda n: 750.0)
+    assert diagnose(history(each, 16, "wgan-gp", gp_target=750.0)).name == "healthy"
+    verdict = diagnose(history(each, 16, "wgan-gp"))
+    assert verdict.name == "exploding gradients" and "750" in verdict.findings[0].evidence[0]
+
+
+def test_numbers_that_are_none_are_said_at_once() -> None:
+    each = steps(16)
+    each[-1]["loss/critic"] = math.nan
+    verdict = diagnose(history(each))
+    assert named(verdict) == ["non-finite"] and verdict.ill
+    assert verdict.findings[0].evidence == ("not finite: loss/critic",)
+
+
+def test_iterations_are_those_of_the_generator() -> None:
+    """Five critic steps each: it takes five times the images until something can be said."""
+    one, five = (verdicts(history(steps(400), 16, d_repeats=n)) for n in (1, 5))
+    first_one, first_five = (next(kimg for kimg, verdict in all_ if verdict.judged)
+                             for all_ in (one, five))
+    assert first_five == 5 * first_one
+
+
+def test_nothing_is_said_too_early() -> None:
+    assert diagnose(History([])).name == "too early to tell"
+    names = [verdict.name for _, verdict in verdicts(history(CASES["mode collapse"][0][ILL_FROM:]))]
+    assert names[:8] == ["too early to tell"] * 8 and names[-1] == "mode collapse"
+    assert names[8] == "mode collapse"  # as soon as any verdict is given
+
+
+def test_a_generator_on_its_way_to_many_pictures_has_not_collapsed() -> None:
+    for speed in (1 / 500, 1 / 2000):
+        each = steps(700, diversity__nearest=lambda n: min(0.01 + n * speed, 0.9))  # noqa: B023
+        assert all(not verdict.findings for _, verdict in verdicts(history(each)))
+
+
+def test_diversity_that_falls_by_half_is_a_collapse_before_it_is_deep() -> None:
+    each = steps(LENGTH, diversity__nearest=after(ILL_FROM, 0.4, 0.9))
+    assert diagnose(history(each)).name == "mode collapse"
+    assert diagnose(history(steps(LENGTH, diversity__nearest=lambda n: 0.4))).name == "healthy"
+
+
+def test_older_histories_without_some_statistics_can_be_read() -> None:
+    each = [{name: value for name, value in step.items()
+             if not name.startswith(("diversity", "accuracy", "overfitting"))}
+            for step in CASES["vanishing gradients"][0]]
+    assert diagnose(history(each)).name == "vanishing gradients"
+
+
+@pytest.mark.parametrize("options, real, fake", [
+    (dict(objective="gan"), 0.05, 0.05), (dict(objective="lsgan"), 0.009, 0.009),
+    (dict(objective="gan", label_smoothing=0.1), 0.35, 0.05),
+    (dict(objective="gan", label_noise=0.1), 0.23, 0.23)])
+def test_soft_targets_keep_a_loss_away_from_zero(options: dict[str, Any], real: float,
+                                                 fake: float) -> None:
+    assert won(Objective(**options), 0.07) == pytest.approx((real, fake), abs=0.01)
+    assert won(Objective(objective="wgan-gp"), 0.07) is None
+
+
+def test_every_objective_has_a_scale() -> None:
+    field = next(item for item in Objective.__dataclass_fields__.values()
+                 if item.name == "objective")
+    assert set(SCALES) == set(field.metadata["choices"])

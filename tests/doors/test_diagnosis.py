@@ -1,0 +1,124 @@
+"""python -m progan.diagnosis, and what train.py says of a training's health."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from progan import presets, run_directory
+from progan.cli.train import main as train
+from progan.config import override
+from progan.diagnosis.cli import ILL, main
+from progan.diagnosis.history import History
+from progan.diagnosis.symptoms import SYMPTOMS
+from tests.builders import message, noise_dataset, tiny_options
+from tests.diagnosis.courses import after, history, steps
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def diagnosis(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+
+
+def run_of(outdir: Path, made: History) -> Path:
+    """The directory of a run with that history."""
+    run = override(presets.preset("mnist-8"), {"data": "x"})
+    directory = run_directory.create(outdir, "digits", run)
+    lines = (json.dumps(dict(row)) + "\n" for row in made.rows)
+    (directory / run_directory.STATISTICS_FILE).write_text("".join(lines))
+    return directory
+
+
+def test_a_healthy_run(tmp_path: Path) -> None:
+    result = diagnosis(run_of(tmp_path, history(steps(320))))
+    assert result.exit_code == 0 and "Verdict at kimg 20.5: healthy." in result.output
+
+
+def test_an_ill_run_with_its_picture(tmp_path: Path) -> None:
+    run_of(tmp_path, history(steps(320, diversity__nearest=after(160, 0.1, 0.9))))
+    result = diagnosis(tmp_path, "--plot", tmp_path / "curves.png")  # the newest of the directory
+    assert result.exit_code == ILL == 3
+    assert "mode collapse, since kimg 10.2" in result.output
+    assert "evidence" in result.output and "what to change" in result.output
+    assert Image.open(tmp_path / "curves.png").width > 800
+
+
+def test_something_to_watch_is_no_illness(tmp_path: Path) -> None:
+    result = diagnosis(run_of(tmp_path, history(steps(
+        320, speed__data_wait_percent=lambda n: 40.0))))
+    assert result.exit_code == 0 and "data starvation, since kimg 0.0 (to watch)" in result.output
+
+
+def test_rollbacks_are_counted(tmp_path: Path) -> None:
+    made = history(steps(320, progress__rollbacks=lambda n: float(n >= 100) + float(n >= 200)), 4)
+    assert "Rollbacks: 2, before kimg 6.7 and 13.1" in diagnosis(run_of(tmp_path, made)).output
+
+
+def test_mistakes_are_one_message(tmp_path: Path) -> None:
+    assert "There is no" in message(diagnosis(tmp_path / "nothing"))
+    directory = run_of(tmp_path, history(steps(320)))
+    assert "no folder" in message(diagnosis(directory, "--plot", tmp_path / "no" / "x.png"))
+    (directory / "stats.jsonl").write_text("{}\n")
+    assert "line 1" in message(diagnosis(directory))
+    (directory / "stats.jsonl").unlink()
+    assert "no statistics yet" in message(diagnosis(directory))
+
+
+def test_it_needs_no_torch(tmp_path: Path) -> None:
+    directory = run_of(tmp_path, history(steps(320)))
+    code = ("import sys; from progan.diagnosis.cli import main; "
+            f"main([{str(directory)!r}], standalone_mode=False); "
+            "print([name for name in ('torch', 'matplotlib', 'numpy') if name in sys.modules])")
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+                            timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose generator cannot move: all of its pictures stay alike."""
+    folder = tmp_path_factory.mktemp("trained")
+    data = noise_dataset(folder / "noise").path
+    result = CliRunner().invoke(train, [
+        "--data", str(data), "--outdir", str(folder / "runs"), "--preset", "demo", *tiny_options(
+            batch=8, total_kimg=1.6, tick_kimg=0.4, training_kimg=10.0, latent_size=1, g_lr=1e-9,
+            d_lr=1e-9)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return folder / "runs" / "00000-noise-demo"
+
+
+def test_a_training_says_how_it_is(trained: Path) -> None:
+    log = (trained / "log.txt").read_text()
+    ticks = [line for line in log.splitlines() if "  tick " in line]
+    assert ticks[0].endswith("too early to tell")
+    assert ticks[-1].endswith("MODE COLLAPSE since kimg 0.0".upper())
+    assert log.count("Diagnosis: mode collapse since kimg 0.0: nearest") == 1
+    assert "docs/diagnosis.md" in log
+
+
+def test_tensorboard_has_a_curve_for_each_symptom_and_the_words(trained: Path) -> None:
+    events = EventAccumulator(str(trained))
+    events.Reload()
+    names = {f"diagnosis/{symptom.name.replace(' ', '-')}" for symptom in SYMPTOMS}
+    assert names <= set(events.Tags()["scalars"])
+    assert [event.value for event in events.Scalars("diagnosis/mode-collapse")][-1] == 1
+    assert any("diagnosis" in tag for tag in events.Tags()["tensors"])
+
+
+def test_a_resumed_training_remembers_what_it_has_seen(trained: Path, tmp_path: Path) -> None:
+    """Nothing is told twice, and the verdict is that of the whole history."""
+    run = tmp_path / trained.name
+    shutil.copytree(trained, run)
+    result = CliRunner().invoke(train, ["--resume", str(run), "--total-kimg", "2"],
+                                catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "MODE COLLAPSE SINCE KIMG 0.0" in result.output
+    assert "Diagnosis: mode collapse" not in result.output
