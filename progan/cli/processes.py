@@ -95,6 +95,7 @@ def team(device_name: str) -> Iterator[Team]:
         group.wait()
     except click.exceptions.Exit:  # all of them were asked to stop
         group.wait()
+        group.leave()
         raise
     except (PeerLost, UserError) as error:
         words = LOST if isinstance(error, PeerLost) else str(error)
