@@ -62,6 +62,7 @@ def setting(
     several: bool = False,
     resolution: bool = False,
     option: bool = True,
+    auto: bool = False,
 ) -> T:
     """Declare a field: its default, its help text, and the values that it accepts.
 
@@ -69,9 +70,11 @@ def setting(
         several: The value lists some of the choices, with commas between them.
         resolution: The value is a resolution: a power of two from 4 to 1024.
         option: Whether the command line offers the field (False: the dataset decides it).
+        auto: 0 stands for a choice by the program; help and command line call it 'auto'.
     """
     metadata = {"text": text, "low": low, "high": high, "choices": choices,
-                "several": several, "resolution": resolution, "option": option}
+                "several": several, "resolution": resolution, "option": option,
+                "auto": auto}
     return field(default=default, metadata=metadata)
 
 
@@ -356,6 +359,13 @@ class Run:
     seed: int = setting(0, "Seed of every random number in the run.", low=0)
     precision: str = setting("fp32", "Arithmetic of the networks; tf32 is faster on CUDA, and "
                              "coarser.", choices=("fp32", "tf32"))
+    micro_batch: int = setting(0, "Most images that go through the networks at once: a larger "
+                               "batch goes in parts, with the same gradients. auto: halved where "
+                               "memory is too small.", low=0, auto=True)
+    preflight: str = setting("auto", "What to do at the start to find out memory and speed at each "
+                             "resolution: one real step, an estimate, or nothing. auto: a step on "
+                             "CUDA, an estimate elsewhere.",
+                             choices=("auto", "step", "estimate", "none"))
     threads: int = setting(0, "CPU threads of the networks, 0: as torch chooses; narrow networks "
                            "are fastest with 1.", low=0)
     network: Network = field(default_factory=Network)

@@ -12,6 +12,7 @@ from progan.presets import PRESETS
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+AUTO = "auto"  # how help and command line name a choice by the program
 NONE = "none"  # how help and command line name an empty value
 
 
@@ -43,6 +44,15 @@ class Text(click.ParamType[Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return "" if value == NONE else value
+
+
+class Count(click.ParamType[Any]):
+    """A whole number, or the word for leaving it to the program, which is 0."""
+
+    name = f"integer|{AUTO}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return 0 if value == AUTO else click.INT.convert(value, param, ctx)
 
 
 IN_PRESETS = {name for row in PRESETS.values() for name in row}
@@ -84,6 +94,8 @@ def _option(field: Field[Any]) -> Callable[[F], F]:
     kind = TYPES[field.type]
     if field.metadata["choices"] and not field.metadata["several"]:
         kind = click.Choice(field.metadata["choices"])
+    if field.metadata["auto"]:
+        kind = Count()
     return click.option(name, field.name, type=kind, default=None, help=f"{text} {_shown(field)}")
 
 
@@ -93,5 +105,7 @@ def _shown(field: Field[Any]) -> str:
         value = "on" if value else "off"
     if isinstance(value, tuple):
         value = ",".join(f"{resolution}:{number}" for resolution, number in value) or NONE
+    if field.metadata["auto"]:
+        value = value or AUTO
     words = f"{value:g}" if isinstance(value, float) else str(value) or NONE
     return f"[default: {words}{', unless the preset differs' * (field.name in IN_PRESETS)}]"

@@ -10,6 +10,7 @@ from progan.errors import UserError
 from progan.runtime.files import write_atomically
 
 CONFIG_FILE = "config.json"
+LAUNCH_FILE = ".launch"
 LOG_FILE = "log.txt"
 STATISTICS_FILE = "stats.jsonl"
 REALS_FILE = "reals.png"
@@ -33,6 +34,19 @@ def create(outdir: Path, dataset_name: str, run: Run) -> Path:
         raise UserError(f"Cannot write to {outdir}: {error.strerror}. Name another --outdir, or "
                         "make this one writable.") from error
     return directory
+
+
+def note_launch(directory: Path, launch: str) -> None:
+    """Remember which launch of several processes began a run."""
+    write_atomically(directory / LAUNCH_FILE, launch + "\n")
+
+
+def begun_by(outdir: Path, launch: str) -> Path | None:
+    """The newest run that a launch began, if it began one."""
+    found = [(number, path) for number, path in _runs(outdir)
+             if (path / LAUNCH_FILE).is_file()
+             and (path / LAUNCH_FILE).read_text("utf-8") == launch + "\n"]
+    return max(found)[1] if found else None
 
 
 def save_config(directory: Path, run: Run) -> None:

@@ -14,6 +14,7 @@ import torch
 from click.testing import Result
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from torch.optim import Optimizer
 
 from metrics.draws import Draw
 from metrics.draws import Size as ImageSize
@@ -24,12 +25,13 @@ from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample
 from progan.data.writer import write_dataset
 from progan.sampling.network_file import Snapshot
+from progan.training.optim import learning, update
 from progan.training.state import initialize
 
 TINY: dict[str, object] = dict(
     resolution=16, latent_size=8, fmap_base=64, fmap_max=8, total_kimg=7.5, training_kimg=1.5,
     transition_kimg=1.5, batch=64, minibatch_repeats=2, tick_kimg=1.0, tick_kimg_at=(),
-    image_ticks=2, snapshot_ticks=1, keep_states=99, g_lr=0.002, d_lr=0.002)
+    image_ticks=2, snapshot_ticks=1, keep_states=99, g_lr=0.002, d_lr=0.002, preflight="none")
 
 
 def tiny_run(**overrides: object) -> Run:
@@ -120,6 +122,12 @@ def message(result: Result) -> str:
     assert result.exit_code != 0
     assert "Traceback" not in result.output
     return " ".join(result.output.split())
+
+
+def descend(optimizer: Optimizer, loss: Tensor, rate: float, clip: float = 0.0) -> Tensor:
+    """One step of an optimizer down a loss."""
+    gradients = torch.autograd.grad(loss, learning(optimizer), allow_unused=True)
+    return update(optimizer, gradients, rate, clip)
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from click.core import ParameterSource
 
 from metrics.names import LOWER_IS_BETTER, parse
 from progan import presets
+from progan.cli.processes import Team, team
 from progan.config import Run, all_changes, changes, option_name, override
 from progan.door import PATH, STOPPED, Door, device_option
 from progan.errors import UserError
 from progan.options import config_options, given
-from progan.runtime.lock import alone_in
 from progan.runtime.threads import use_threads, wait_politely
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 DEFAULT_PRESET = "v2-1gpu"
 NEWEST = ":newest:"  # what a bare --resume stands for
-BUSY = "is being trained"
 
 
 @click.command(cls=Door)
@@ -66,11 +65,23 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
     and exit with 75; a second one exits at once, with 130.
     """
     wait_politely()
+    with team(device) as members:
+        begun = members.begun(outdir) if resume is None else None
+        if begun:  # torchrun has started everything anew, with the command that began the run
+            _resume(outdir, str(begun), None, members, {}, dry_run=dry_run, max_hours=max_hours)
+        else:
+            _start_or_resume(data, outdir, preset, resume, init_from, members, options,
+                             dry_run=dry_run, max_hours=max_hours)
+
+
+def _start_or_resume(data: Path | None, outdir: Path, preset: str | None, resume: str | None,
+                     init_from: Path | None, members: Team, options: dict[str, Any], *,
+                     dry_run: bool, max_hours: float | None) -> None:
     if resume == "":
         raise UserError("--resume was given an empty name. Leave the name away to continue the "
                         "newest run.")
     if resume is None:
-        _start(outdir, preset, data, init_from, device, given(options), dry_run=dry_run,
+        _start(outdir, preset, data, init_from, members, given(options), dry_run=dry_run,
                max_hours=max_hours)
     elif init_from:
         raise UserError(f"--resume continues a run, and --init-from {init_from} begins a new one. "
@@ -79,12 +90,13 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
         raise UserError(f"A resumed run keeps its settings: leave --preset {preset} away, and "
                         "name what is to change, e.g. --total-kimg 20000.")
     else:
-        _resume(outdir, resume, data, device, given(options), dry_run=dry_run,
+        _resume(outdir, resume, data, members, given(options), dry_run=dry_run,
                 max_hours=max_hours)
 
 
 def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path | None,
-           device: str, options: dict[str, Any], *, dry_run: bool, max_hours: float | None) -> None:
+           members: Team, options: dict[str, Any], *, dry_run: bool,
+           max_hours: float | None) -> None:
     run, dataset, found = _settings(preset, data, options) if init_from is None else (
         _settings_from(init_from, preset, data, options))
     if not (dataset or dry_run):
@@ -94,24 +106,29 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
         raise UserError(f"--freeze-d {run.optim.freeze_d} keeps weights that were trained before: "
                         "it needs --init-from.")
     require_metrics(run)
+    require_parts(run, members.group.size)
     if dry_run or not dataset:
-        return _print_plan(run, found)
+        return _print_plan(run, found) if members.leads else None
     from progan import run_directory
-    from progan.runtime.devices import choose
     from progan.training import state
     from progan.training.transfer import begin
     from progan.training.transfer_table import in_words
 
-    chosen = choose(device)
-    measures = _measures(run, dataset, chosen)
+    chosen = members.device
+    measures = _measures(run, dataset, chosen) if members.leads else {}
     born = state.create(run, chosen)
     remarks = in_words(found) if found else []
     if found:
         begin(born, found)
     del found  # with all its weights, before days of training
-    directory = run_directory.create(outdir, dataset.name, run)
-    with alone_in(directory, BUSY):
-        _train(run, dataset, directory, chosen, born, measures, max_hours, remarks)
+    directory = Path()
+    if members.leads:
+        directory = run_directory.create(outdir, dataset.name, run)
+    directory, run = members.agree_on(directory, run)
+    with members.alone_in(directory):
+        if members.launch and members.leads:
+            run_directory.note_launch(directory, members.launch.name)
+        _train(run, dataset, directory, members, born, measures, max_hours, remarks)
 
 
 def _settings(preset: str | None, data: Path | None, options: dict[str, Any]
@@ -151,18 +168,23 @@ def _base(origin: "Origin", preset: str | None, data: Path | None) -> Run:
     return override(origin.run, {"subset": ""}) if other_images else origin.run
 
 
-def _resume(outdir: Path, resume: str, data: Path | None, device: str,
+def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
             options: dict[str, Any], *, dry_run: bool, max_hours: float | None) -> None:
     from progan import run_directory
-    from progan.runtime.devices import choose
+    from progan.training import state as states
     from progan.training.continuation import continuation, require_unfinished
     from progan.training.origin import require_resumable
 
-    path = run_directory.find(outdir if resume == NEWEST else Path(resume))
-    if path.is_file():
-        require_resumable(path)
+    path, saved = Path(), Run()
+    if members.leads:
+        path = run_directory.find(outdir if resume == NEWEST else Path(resume))
+        if path.is_file():
+            require_resumable(path)
+        if path.is_file() and members.launch and members.launch.restarts:
+            path = path.parent  # where a newer state is than the one that was named at first
+        saved = run_directory.load_config(path if path.is_dir() else path.parent)
+    path, saved = members.agree_on(path, saved)
     directory = path if path.is_dir() else path.parent
-    saved = run_directory.load_config(directory)
     run = override(saved, options)
     dataset = _opened(data or Path(saved.data.data), run.data.subset)
     run = fit(run, dataset, ("resolution", "initial_resolution"))
@@ -172,17 +194,21 @@ def _resume(outdir: Path, resume: str, data: Path | None, device: str,
     if different:
         raise UserError(f"A run cannot be resumed with another architecture: "
                         f"{'; '.join(different)}. Leave these options away, or start a new run.")
+    require_parts(run, members.group.size)
     if dry_run:
-        return _print_plan(run)
-    chosen = choose(device)
-    with alone_in(directory, BUSY):
-        state, remarks = continuation(path, saved, run, chosen)
-        require_unfinished(directory, state, run, parse(run.output.metrics))
-        measures = _measures(run, dataset, chosen)
-        run_directory.save_config(directory, run)
+        return _print_plan(run) if members.leads else None
+    chosen = members.device
+    with members.alone_in(directory):
+        if members.leads:
+            state, remarks = continuation(path, saved, run, chosen)
+            require_unfinished(directory, state, run, parse(run.output.metrics))
+            measures = _measures(run, dataset, chosen)
+            run_directory.save_config(directory, run)
+        else:
+            state, remarks, measures = states.create(run, chosen), [], {}
         if changed := all_changes(saved, run):
             remarks.append(f"Changed: {'; '.join(changed)}.")
-        _train(run, dataset, directory, chosen, state, measures, max_hours, remarks)
+        _train(run, dataset, directory, members, state, measures, max_hours, remarks)
 
 
 def _opened(data: Path, subset: str) -> "Dataset":
@@ -227,6 +253,18 @@ def require_images_of(saved: Run, run: Run, dataset: "Dataset") -> None:
                         "start a new run.")
 
 
+def require_parts(run: Run, count: int) -> None:
+    """Raise UserError unless every batch can be cut into parts as asked for: among `count`
+    processes, and into --micro-batch."""
+    from progan import schedule
+    from progan.partition import require_shares
+    from progan.training.micro_batches import require_micro_batch
+
+    stages = [phase.stage for phase in schedule.phases(run.growth, run.network)]
+    require_shares(run, {stage.resolution: stage.batch for stage in stages}, count)
+    require_micro_batch(run, {stage.level: stage.batch // count for stage in stages})
+
+
 def require_metrics(run: Run) -> None:
     """Raise UserError unless --metrics names metrics, and --best one of them that has a best."""
     measured = {name for name, _ in parse(run.output.metrics).values()}
@@ -269,7 +307,7 @@ def _print_plan(run: Run, found: "Transfer | None" = None) -> None:
     click.echo("\n\n".join([plan(run), *(in_words(found) if found else ())]))
 
 
-def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device",
+def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
            state: "TrainState", measures: dict[str, "Measure"], max_hours: float | None,
            remarks: Sequence[str] = ()) -> None:
     import torch
@@ -277,13 +315,17 @@ def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device"
     from progan import __version__
     from progan.run_directory import LOG_FILE
     from progan.runtime.devices import describe, set_precision
-    from progan.runtime.log import Log
+    from progan.runtime.log import Log, Silence
+    from progan.training.data_parallel import share_state
     from progan.training.loop import Session, train
+    from progan.training.preparation import prepared
 
     set_precision(run.precision)
     use_threads(run.threads)
-    log = Log(directory / LOG_FILE)
-    log(f"progan {__version__}, torch {torch.__version__}, {describe(device)}")
+    device, group = members.device, members.group
+    log = Log(directory / LOG_FILE) if members.leads else Silence()
+    several = f", {group.size} processes" * (group.size > 1)
+    log(f"progan {__version__}, torch {torch.__version__}, {describe(device)}{several}")
     num_held_out = len(dataset.held_out_rows)
     held_out = f" to train on and {num_held_out} held out" * bool(num_held_out)
     log(f"{directory}: {dataset.name}, {len(dataset.training_rows)} images{held_out}, "
@@ -294,8 +336,11 @@ def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device"
     if dataset.label_size and not run.data.conditional and not run.data.subset:
         log(f"The dataset has {dataset.label_size} classes, which are not used; "
             f"{option_name('conditional')} does.")
+    share_state(state, group)
+    passes_at = prepared(run, state, device, log, group, members.local_size)
     session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log,
-                      measures=measures, max_hours=max_hours or math.inf)
+                      measures=measures, max_hours=max_hours or math.inf, group=group,
+                      passes_at=passes_at)
     try:
         stopped_by = train(session, state)
     except OSError as error:
@@ -303,19 +348,22 @@ def _train(run: Run, dataset: "Dataset", directory: Path, device: "torch.device"
         raise
     except KeyboardInterrupt:
         log(f"Stopped at once; what came after the last state is lost. To go on: "
-            f"{_resume_command(directory)}")
+            f"{_resume_command(directory, members)}")
         raise
     if stopped_by:
         log(f"Stopped by {stopped_by} at kimg {state.kimg:.1f}; everything is saved. To go on: "
-            f"{_resume_command(directory)}")
-        raise click.exceptions.Exit(STOPPED)
+            f"{_resume_command(directory, members)}")
+        # torchrun would take any other exit code for a failure, and start everything anew.
+        raise click.exceptions.Exit(0 if members.launch else STOPPED)
     log(f"Done. Make pictures: python generate.py --network {directory} --seeds 0-15 --outdir out")
 
 
-def _resume_command(directory: Path) -> str:
+def _resume_command(directory: Path, members: Team) -> str:
     """What goes on with a run, typed where this process was started."""
     context, program = click.get_current_context(), sys.argv[0]
     door = ["python", program] if program.endswith(".py") else [Path(program).name, "train"]
+    if members.launch:
+        door = ["torchrun", f"--nproc-per-node={members.launch.local_size}", program]
     kept = [word for name in ("device", "max_hours") if context.get_parameter_source(name) ==
             ParameterSource.COMMANDLINE for word in (option_name(name), str(context.params[name]))]
     return shlex.join([*door, "--resume", str(directory), *kept])

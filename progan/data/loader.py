@@ -7,57 +7,70 @@ no state that a resumed run would miss.
 import queue
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from progan import schedule
 from progan.config import Run
 from progan.data.reader import Dataset
 from progan.data.shuffle import Rows, Shuffle
+from progan.partition import WHOLE, Share, own_rows
 from progan.runtime.seeding import numpy_generator
 
 AHEAD = 4  # batches that wait, at most
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Reals for one critic step."""
+class Batch(NamedTuple):
+    """Reals for one critic step: all of them, or the share of this process."""
 
     images: Tensor  # uint8 [N, H, W, C]
     labels: Tensor  # float32 [N, label_size], one-hot, of these images
     drawn_labels: Tensor  # float32 [N, label_size], of other images drawn at random
+    rows: Tensor | None = None  # int64 [N], which images of the whole batch; None: all of it
+    share: Share = WHOLE
+
+    @property
+    def whole_size(self) -> int:
+        """Number of images in the whole batch."""
+        return len(self.images) * self.share.of
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(*(part.to(device, non_blocking=True)
-                       for part in (self.images, self.labels, self.drawn_labels)))
+        return self._each(lambda part: part.to(device, non_blocking=True))
 
     def pinned(self) -> "Batch":
-        return Batch(self.images.pin_memory(), self.labels.pin_memory(),
-                     self.drawn_labels.pin_memory())
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        changed: Batch = tree_map_only(Tensor, change, self)
+        return changed
 
 
 def read_batches(dataset: Dataset, run: Run, images_seen: int,
-                 round_images_seen: int | None = None) -> Iterator[Batch]:
+                 round_images_seen: int | None = None, share: Share = WHOLE) -> Iterator[Batch]:
     """Yield the batch of each critic step from `images_seen` to the end of the run.
 
     Args:
         round_images_seen: Where the round began that `images_seen` is inside of.
+        share: Read only the images of this part of each batch.
     """
     training = dataset.training_rows
     shuffle = Shuffle(len(training), run.seed)
     for start, stage in schedule.rounds(run.growth, run.network, images_seen, round_images_seen):
-        end = start + schedule.round_images(run.growth, stage)
+        end, own = start + schedule.round_images(run.growth, stage), own_rows(
+            run, stage.batch, share)
         for position in range(max(start, images_seen), end, stage.batch):
-            rows = training[shuffle.rows(position, stage.batch)]
+            rows = training[shuffle.rows(position, stage.batch)[own]]
             drawn = training[numpy_generator(run.seed, "labels", position).integers(
-                len(training), size=stage.batch)]
+                len(training), size=stage.batch)[own]]
             yield Batch(torch.from_numpy(dataset.images(stage.level, rows)),
                         one_hot(dataset, rows, run.network.label_size),
-                        one_hot(dataset, drawn, run.network.label_size))
+                        one_hot(dataset, drawn, run.network.label_size),
+                        torch.from_numpy(own) if share.of > 1 else None, share)
 
 
 def one_hot(dataset: Dataset, rows: Rows, label_size: int) -> Tensor:

@@ -18,4 +18,4 @@ def draw(config: Objective, shape: torch.Size, stream: torch.Generator) -> Chanc
     return Chances(
         mix=uniform(n, 1, 1, 1),
         pixels=uniform(*shape) if method.pixels else None,
-        targets=uniform(2, n) if method.targets and config.label_noise else None)
+        targets=uniform(2, n).T if method.targets and config.label_noise else None)

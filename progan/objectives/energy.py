@@ -35,9 +35,7 @@ def pulling_away(code: Tensor) -> Tensor:
 def began_critic(config: Objective, real: Judgement, fake: Judgement, chances: Chances,
                  dials: Dials) -> CriticLosses:
     """E(x) and -k E(G(z)), [N] (section 3.4)."""
-    measure = convergence(config, -real.scores.mean(), -fake.scores.mean())
-    return CriticLosses(-real.scores, dials["balance"] * fake.scores,
-                        {"loss/convergence": measure})
+    return CriticLosses(-real.scores, dials["balance"] * fake.scores)
 
 
 def began_generator(config: Objective, fake: Judgement, real: Judgement | None) -> Tensor:

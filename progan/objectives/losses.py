@@ -1,5 +1,6 @@
 """The loss of the critic and that of the generator, whatever the objective is."""
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from progan.config import Objective
 from progan.objectives.labels import label_loss
-from progan.objectives.scores import Chances, Critic, Dials, Judgement, Parts
+from progan.objectives.scores import Chances, Critic, Dials, Judgement
 from progan.objectives.table import OBJECTIVES
 
 Loss = tuple[Tensor, dict[str, Tensor]]
@@ -16,7 +17,15 @@ Only = Literal["both", "real", "fake"]
 
 def critic_loss(critic: Critic, config: Objective, *, reals: Tensor, fakes: Tensor,
                 labels: Tensor, chances: Chances, dials: Dials, only: Only = "both") -> Loss:
-    """Loss of the critic, 0-d, and for the curves what it is made of.
+    """Loss of the critic, 0-d, and what is seen of it in the curves, 0-d each."""
+    loss, parts = critic_terms(critic, config, reals=reals, fakes=fakes, labels=labels,
+                               chances=chances, dials=dials, only=only)
+    return loss, summary(config, parts)
+
+
+def critic_terms(critic: Critic, config: Objective, *, reals: Tensor, fakes: Tensor,
+                 labels: Tensor, chances: Chances, dials: Dials, only: Only = "both") -> Loss:
+    """Loss of the critic, 0-d, and what it is made of, [N] each.
 
     Args:
         critic: Images [N, C, H, W] -> judgement.
@@ -30,7 +39,6 @@ def critic_loss(critic: Critic, config: Objective, *, reals: Tensor, fakes: Tens
     real_loss, fake_loss, parts = method.critic(config, real, fake, chances, dials)
     parts = parts | {"scores/real": real.scores, "scores/fake": fake.scores,
                      "loss/critic-real": real_loss, "loss/critic-fake": fake_loss}
-    parts |= _accuracies(method.threshold, real.scores, fake.scores)
     if method.penalty is not None and only != "fake":
         norms, penalty = method.penalty(lambda x: critic(x).scores, config, reals, fakes, chances)
         real_loss = real_loss + penalty
@@ -42,12 +50,21 @@ def critic_loss(critic: Critic, config: Objective, *, reals: Tensor, fakes: Tens
         parts["loss/label-critic"] = real_label + fake_label
     parts["loss/critic"] = real_loss + fake_loss
     loss = {"both": real_loss + fake_loss, "real": real_loss, "fake": fake_loss}[only]
-    return loss.mean(), _means(parts)
+    return loss.mean(), {name: part.detach() for name, part in parts.items()}
 
 
 def generator_loss(critic: Critic, config: Objective, *, fakes: Tensor, labels: Tensor,
                    reals: Tensor | None = None) -> Loss:
-    """Loss of the generator: its images should look real (and be classified as `labels`).
+    """Loss of the generator, 0-d, and what is seen of it in the curves, 0-d each."""
+    loss, parts = generator_terms(critic, config, fakes=fakes, labels=labels, reals=reals)
+    return loss, summary(config, parts)
+
+
+def generator_terms(critic: Critic, config: Objective, *, fakes: Tensor, labels: Tensor,
+                    reals: Tensor | None = None) -> Loss:
+    """The same, and what it is made of, [N] each.
+
+    The generator's images should look real (and be classified as `labels`).
 
     Args:
         reals: [N, C, H, W], for objectives that compare with them.
@@ -60,7 +77,23 @@ def generator_loss(critic: Critic, config: Objective, *, fakes: Tensor, labels: 
         label = label_loss(fake.logits, labels)
         loss = loss + label * config.label_weight
         parts["loss/label-generator"] = label
-    return loss.mean(), _means(parts)
+    parts["loss/generator"] = loss
+    return loss.mean(), {name: part.detach() for name, part in parts.items()}
+
+
+def summary(config: Objective, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What is seen in the curves of what a loss is made of, [N] each for a whole batch: 0-d each.
+
+    Means, and what does not follow from the means of parts of a batch.
+    """
+    method = OBJECTIVES[config.objective]
+    seen = {name: part.mean() for name, part in parts.items()}
+    if "scores/real" in parts:
+        real, fake = parts["scores/real"], parts["scores/fake"]
+        seen |= _accuracies(method.threshold, real, fake)
+        if method.measure is not None:
+            seen["loss/convergence"] = method.measure(config, -real.mean(), -fake.mean())
+    return seen
 
 
 class _Judged(NamedTuple):
@@ -80,12 +113,8 @@ def _both(critic: Critic, reals: Tensor, fakes: Tensor, *, mixed: bool
     return halves[0], halves[1]
 
 
-def _accuracies(threshold: float | None, real: Tensor, fake: Tensor) -> Parts:
-    """Which of the images are judged right: 1, or 0, or a half on the border, [N]."""
+def _accuracies(threshold: float | None, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """How many of the images are judged right; one on the border counts half."""
     middle = (real.mean() + fake.mean()) / 2 if threshold is None else threshold
-    return {"accuracy/real": ((real - middle).sign() + 1) / 2,
-            "accuracy/fake": ((middle - fake).sign() + 1) / 2}
-
-
-def _means(parts: Parts) -> dict[str, Tensor]:
-    return {name: part.detach().mean() for name, part in parts.items()}
+    return {"accuracy/real": (((real - middle).sign() + 1) / 2).mean(),
+            "accuracy/fake": (((middle - fake).sign() + 1) / 2).mean()}

@@ -21,8 +21,8 @@ def non_saturating_critic(config: Objective, real: Judgement, fake: Judgement, c
         real_loss = real_loss + config.label_smoothing * real.scores
     if chances.targets is not None:
         moved = config.label_noise * chances.targets
-        real_loss = real_loss + moved[0] * real.scores
-        fake_loss = fake_loss + moved[1] * fake.scores
+        real_loss = real_loss + moved[:, 0] * real.scores
+        fake_loss = fake_loss + moved[:, 1] * fake.scores
     return CriticLosses(real_loss, fake_loss)
 
 

@@ -24,7 +24,7 @@ class Judgement(Protocol):
 
 Critic = Callable[[Tensor], Judgement]
 Dials = Mapping[str, Tensor]  # 0-d numbers that training moves itself, by name
-Parts = dict[str, Tensor]  # what a loss is made of, [N] or 0-d each
+Parts = dict[str, Tensor]  # what a loss is made of, [N] each
 
 
 class CriticLosses(NamedTuple):
@@ -40,4 +40,4 @@ class Chances(NamedTuple):
 
     mix: Tensor  # [N, 1, 1, 1]: where between two images a gradient is taken
     pixels: Tensor | None = None  # [N, C, H, W]: what dragan adds to reals
-    targets: Tensor | None = None  # [2, N]: how far targets of reals and fakes are moved
+    targets: Tensor | None = None  # [N, 2]: how far targets of reals and fakes are moved

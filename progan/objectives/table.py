@@ -9,6 +9,7 @@ from progan.config import Objective
 from progan.objectives.energy import (
     began_critic,
     began_generator,
+    convergence,
     ebgan_critic,
     ebgan_generator,
 )
@@ -28,6 +29,7 @@ from progan.objectives.wasserstein import wasserstein_critic, wasserstein_genera
 
 CriticLoss = Callable[[Objective, Judgement, Judgement, Chances, Dials], CriticLosses]
 GeneratorLoss = Callable[[Objective, Judgement, Judgement | None], Tensor]
+Measure = Callable[[Objective, Tensor, Tensor], Tensor]
 Penalty = Callable[[Score, Objective, Tensor, Tensor, Chances], Slopes]
 
 
@@ -41,6 +43,7 @@ class Method(NamedTuple):
     paired: bool = False  # the generator's loss compares its images with reals
     targets: bool = False  # the critic's loss has targets that label noise moves
     pixels: bool = False  # the penalty adds noise to images
+    measure: Measure | None = None  # of convergence, from the mean energies of reals and fakes
 
 
 OBJECTIVES: dict[str, Method] = {
@@ -52,7 +55,7 @@ OBJECTIVES: dict[str, Method] = {
     "dragan":  Method(non_saturating_critic, non_saturating_generator, around_reals,
                       threshold=0.0, targets=True, pixels=True),
     "ebgan":   Method(ebgan_critic, ebgan_generator),
-    "began":   Method(began_critic, began_generator),
+    "began":   Method(began_critic, began_generator, measure=convergence),
     "r1":      Method(non_saturating_critic, non_saturating_generator, at_reals,
                       threshold=0.0, targets=True),
     "relativistic": Method(relativistic_critic, relativistic_generator, at_both,

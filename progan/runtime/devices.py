@@ -3,21 +3,41 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
 from progan.errors import UserError
 
+MEMORY_FILE = Path("/proc/meminfo")  # Linux only
+CGROUP = Path("/sys/fs/cgroup")
+# How the CPU, MPS, cuBLAS and cuDNN say that there is no more memory; CUDA has a type for it.
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
+                 "CUDNN_STATUS_ALLOC_FAILED")
 
-def choose(name: str) -> torch.device:
-    """Return the device of a name; 'auto' prefers CUDA, then MPS, then the CPU."""
+
+def choose(name: str, number: int | None = None) -> torch.device:
+    """Return the device of a name; 'auto' prefers CUDA, then MPS, then the CPU.
+
+    Args:
+        number: Which of several processes on this machine asks; each gets a GPU of its own.
+    """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = next((kind for kind, present in available.items() if present), "cpu")
     if not available.get(name, True):
         raise UserError(f"This machine has no {name} device that torch {torch.__version__} can "
                         "use. Choose --device cpu, or auto.")
-    return torch.device(name)
+    if number is None or name == "cpu":
+        return torch.device(name)
+    if name != "cuda":
+        raise UserError(f"Several processes cannot share one {name} device. Choose --device cpu, "
+                        "or start one process.")
+    if number >= torch.cuda.device_count():
+        raise UserError(f"There are more processes than GPUs: this machine has "
+                        f"{torch.cuda.device_count()}. Start fewer (torchrun --nproc-per-node).")
+    torch.cuda.set_device(number)
+    return torch.device(name, number)
 
 
 def describe(device: torch.device) -> str:
@@ -42,6 +62,55 @@ def exact() -> Iterator[None]:
         yield
     finally:
         set_precision(before)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device, or the machine, has no more memory."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY))
+
+
+def release_memory(device: torch.device) -> None:
+    """Give memory that torch holds for later back to the device: large pieces form again."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def free_memory_bytes(device: torch.device) -> int | None:
+    """Memory that this process could still get; None where nobody tells."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    if device.type != "cpu" or not MEMORY_FILE.is_file():
+        return None
+    kib = dict(line.split(":") for line in MEMORY_FILE.read_text().splitlines())["MemAvailable"]
+    of_machine = int(kib.split()[0]) * 1024
+    return min([of_machine, *_free_in_container()])
+
+
+def _free_in_container() -> list[int]:
+    """What a limit of the container (cgroup 2) leaves; [] without a limit."""
+    try:
+        most = (CGROUP / "memory.max").read_text().strip()
+        used = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+    except OSError:
+        return []
+    # Files that are only cached count as free.
+    return [] if most == "max" else [max(int(most) - int(used["anon"]), 0)]
+
+
+def restart_peak(device: torch.device) -> None:
+    """Let `peak_memory_bytes` of CUDA begin anew; that of a process cannot."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until all that was asked of the device is done, to take the time."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def peak_memory_bytes(device: torch.device) -> int:

@@ -20,15 +20,17 @@ class Interrupts:
 
     Args:
         max_hours: After so long `requested` is set without any signal.
+        tell: Whether to say that a signal was heard.
     """
 
     SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1")
                     if hasattr(signal, name))
 
-    def __init__(self, max_hours: float = math.inf) -> None:
+    def __init__(self, max_hours: float = math.inf, *, tell: bool = True) -> None:
         self.reason = ""  # the first of the wishes: the name of a signal, or OUT_OF_TIME
         self._deadline = time.monotonic() + 3600 * max_hours
         self._at_once = False
+        self._tell = tell
         self._before: dict[signal.Signals, object] = {}
 
     @property
@@ -64,5 +66,7 @@ class Interrupts:
         again, self.reason = bool(self.reason), self.reason or signal.Signals(number).name
         if again or self._at_once:
             raise KeyboardInterrupt
+        if not self._tell:
+            return
         # print() could meet itself here, if the signal came in the middle of one.
         os.write(sys.stderr.fileno(), b"\nStopping after this step. Once more stops at once.\n")

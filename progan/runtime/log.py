@@ -22,6 +22,16 @@ class Log:
             file.writelines(f"{stamp}  {line}\n" for line in text.splitlines())
 
 
+class Silence(Log):
+    """For a process that leaves talking to another one."""
+
+    def __init__(self) -> None:
+        """Nothing is opened."""
+
+    def __call__(self, text: str) -> None:
+        """Nothing is said."""
+
+
 def _end_last_line(path: Path) -> None:
     """The last line may have been cut where a process was killed."""
     if path.exists() and path.stat().st_size:

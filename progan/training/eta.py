@@ -29,22 +29,23 @@ class Forecast:
 
 
 def remaining_seconds(growth: Growth, network: Network, images_seen: int,
-                      seconds_per_image: Mapping[int, float]) -> tuple[float, float]:
+                      measured: Mapping[int, float]) -> tuple[float, float]:
     """Return the seconds to the end of the present phase, and to the end of the run.
 
     Args:
-        seconds_per_image: By level, as measured; at least one level. A level that was not
-            reached yet costs as much more than the nearest measured one as it multiplies more.
+        measured: Seconds per image by level; at least one level.
     """
     kimg = images_seen / 1000
     left = [(phase.end_kimg - max(phase.start_kimg, kimg), phase.stage.level)
             for phase in schedule.phases(growth, network) if phase.end_kimg > kimg]
-    seconds = [1000 * kimg_left * _per_image(network, level, seconds_per_image)
+    seconds = [1000 * kimg_left * seconds_per_image(network, level, measured)
                for kimg_left, level in left]
     return (seconds[0] if seconds else 0.0), sum(seconds)
 
 
-def _per_image(network: Network, level: int, measured: Mapping[int, float]) -> float:
+def seconds_per_image(network: Network, level: int, measured: Mapping[int, float]) -> float:
+    """As measured; a level that was not reached yet costs as much more than the nearest measured
+    one as it multiplies more."""
     nearest = min(measured, key=lambda other: abs(other - level))
     ratio = multiply_adds(network, level) / multiply_adds(network, nearest)
     return measured[nearest] * ratio

@@ -49,10 +49,14 @@ class Guard:
 
     Statistics are summed on the device, and a sum that meets one number that is not finite stays
     so: one look every few rounds sees all steps. Nothing is written before a look.
+
+    Args:
+        writes: Whether evidence is kept. Of several processes, which find the same, one writes.
     """
 
-    def __init__(self, run: Run, state: TrainState, directory: Path, log: Log) -> None:
-        self._run, self._directory, self._log = run, directory, log
+    def __init__(self, run: Run, state: TrainState, directory: Path, log: Log, *,
+                 writes: bool = True) -> None:
+        self._run, self._directory, self._log, self._writes = run, directory, log, writes
         self._rounds = 0
         self.keep(state)
 
@@ -87,6 +91,8 @@ class Guard:
 
     def _keep_evidence(self, state: TrainState, unsound: Unsound) -> Path:
         path = self._directory / f"{ROLLBACK_PREFIX}{state.rollbacks:02d}.json"
+        if not self._writes:
+            return path
         write_atomically(path, json.dumps({
             "what": unsound.what, "images_seen": state.images_seen, "tick": state.tick,
             "last_good_images_seen": self._good["images_seen"],

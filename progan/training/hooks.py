@@ -7,10 +7,12 @@ from pathlib import Path
 from progan.config import Run
 from progan.images import png_text, save_png
 from progan.run_directory import moment_path
+from progan.runtime.distributed import Group
 from progan.runtime.log import Log, human_seconds
 from progan.sampling.network_file import Snapshot
 from progan.schedule import Stage
 from progan.training import samples
+from progan.training.data_parallel import require_same_weights
 from progan.training.diagnosing import Diagnosis
 from progan.training.eta import Forecast
 from progan.training.monitor import Monitor
@@ -100,6 +102,16 @@ def sample_grid(run: Run, directory: Path, monitor: Monitor) -> Hook:
             path = moment_path(directory, "fakes-", state.images_seen, ".png", shown_in)
             save_png(path, pixels, {IMAGES_SEEN: str(state.images_seen)})
             monitor.picture("samples", pixels, state.images_seen)
+
+    return hook
+
+
+def meeting(group: Group) -> Hook:
+    """The processes wait for the one that writes, and see that their weights are the same."""
+
+    def hook(state: TrainState, tick: Tick) -> None:
+        group.wait()
+        require_same_weights(state, group)
 
     return hook
 

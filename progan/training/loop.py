@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from progan.config import Run
 from progan.data.loader import Batch, Prefetch, read_batches
 from progan.data.reader import Dataset
 from progan.images import save_png
+from progan.partition import Share
 from progan.run_directory import FIRST_FAKES_FILE, REALS_FILE
 from progan.runtime.devices import peak_memory_bytes
+from progan.runtime.distributed import ALONE, Agreed, Group
 from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log
 from progan.schedule import Stage
@@ -27,6 +29,7 @@ from progan.training.measurements import Measure, Measurements
 from progan.training.meter import Meter
 from progan.training.monitor import Monitor
 from progan.training.overfitting import overfitting
+from progan.training.passes import ALL_AT_ONCE, Passes
 from progan.training.progress import Progress
 from progan.training.saver import Saver
 from progan.training.state import TrainState, enter_phase
@@ -50,6 +53,8 @@ class Session:
     log: Log
     measures: Mapping[str, Measure] = field(default_factory=dict)  # of each snapshot, by name
     max_hours: float = math.inf  # of this session
+    group: Group = ALONE  # the processes that share each batch; its leader is the one that writes
+    passes_at: Callable[[int], Passes] = lambda level: ALL_AT_ONCE
 
 
 def train(session: Session, state: TrainState) -> str:
@@ -59,44 +64,58 @@ def train(session: Session, state: TrainState) -> str:
     saved, and what it was that stopped the run returned; '' if it has ended. A second signal
     raises KeyboardInterrupt at once, and the guard UserError if it went back too often.
     """
-    run = session.run
-    monitor = Monitor(session.directory, state.images_seen)
-    progress = Progress(run, state.images_seen)
-    with (closing(monitor), closing(progress), Interrupts(session.max_hours) as interrupts,
-          Saver(session.directory, run) as saver):
-        if not state.images_seen:
-            show_beginning(session, state, monitor)
-        measure = Measurements(session.measures, run, session.directory, monitor, session.log,
-                               interrupts, saver)
-        measure.catch_up(state)
-        diagnosis = Diagnosis(run, session.directory, monitor, session.log)
-        at_tick = [
-            hooks.curves(monitor, diagnosis),
-            hooks.status_line(run, session.log, progress.forecast, diagnosis),
-            hooks.sample_grid(run, session.directory, monitor),
-            hooks.snapshots(run, saver, session.dataset.label_names, measure),
-        ]
-        guard, ended = Guard(run, state, session.directory, session.log), None
+    run, group = session.run, session.group
+    progress = Progress(run, state.images_seen, shown=group.leads)
+    with (closing(progress),
+          Interrupts(session.max_hours, tell=group.leads) as interrupts, ExitStack() as writers):
+        at_tick, saver = leader_hooks(session, state, progress, interrupts, writers) if (
+            group.leads) else ([], None)
+        at_tick.append(hooks.meeting(group))
+        group.wait()
+        agreed = Agreed(interrupts, group)
+        guard = Guard(run, state, session.directory, session.log, writes=group.leads)
+        ended = None
         while ended is None:
             with closing(batches_from(session, state)) as batches:
                 try:
-                    ended = train_rounds(session, state, batches, progress, at_tick, interrupts,
-                                         saver, guard)
+                    ended = train_rounds(session, state, batches, progress, at_tick, agreed, saver,
+                                         guard)
                 except Unsound as unsound:
                     guard.roll_back(state, unsound)
                     progress.restart(state.images_seen)
-    return "" if ended else interrupts.reason
+    return "" if ended else agreed.reason
+
+
+def leader_hooks(session: Session, state: TrainState, progress: Progress, interrupts: Interrupts,
+                 writers: ExitStack) -> tuple[list[Hook], Saver]:
+    """Open what a run writes to, for as long as `writers` lasts: the hooks, and the saver."""
+    run = session.run
+    monitor = writers.enter_context(closing(Monitor(session.directory, state.images_seen)))
+    saver = writers.enter_context(Saver(session.directory, run))
+    if not state.images_seen:
+        show_beginning(session, state, monitor)
+    measure = Measurements(session.measures, run, session.directory, monitor, session.log,
+                           interrupts, saver)
+    measure.catch_up(state)
+    diagnosis = Diagnosis(run, session.directory, monitor, session.log)
+    return [
+        hooks.curves(monitor, diagnosis),
+        hooks.status_line(run, session.log, progress.forecast, diagnosis),
+        hooks.sample_grid(run, session.directory, monitor),
+        hooks.snapshots(run, saver, session.dataset.label_names, measure),
+    ], saver
 
 
 def batches_from(session: Session, state: TrainState) -> Prefetch:
     """What the critic is shown from here on."""
     run = reseeded(session.run, state.rollbacks)
-    return Prefetch(read_batches(session.dataset, run, state.images_seen, state.round_images_seen),
-                    session.device)
+    share = Share(session.group.rank, session.group.size)
+    return Prefetch(read_batches(session.dataset, run, state.images_seen, state.round_images_seen,
+                                 share), session.device)
 
 
 def train_rounds(session: Session, state: TrainState, batches: Prefetch, progress: Progress,
-                 at_tick: Sequence[Hook], interrupts: Interrupts, saver: Saver, guard: Guard
+                 at_tick: Sequence[Hook], interrupts: Agreed, saver: Saver | None, guard: Guard
                  ) -> bool:
     """Train round after round, with the hooks at the end of each tick; return whether it ended.
 
@@ -107,7 +126,8 @@ def train_rounds(session: Session, state: TrainState, batches: Prefetch, progres
                                         state.round_images_seen):
         state.round_images_seen = start
         enter_phase(state, stage, run)
-        train_round(run, state, stage, batches, meter, lambda: interrupts.requested)
+        train_round(run, state, stage, batches, meter, lambda: interrupts.requested,
+                    session.passes_at(stage.level))
         progress.update(stage, state.images_seen)
         round_ended = state.round_images_seen == state.images_seen
         done = round_ended and state.images_seen >= run.growth.total_kimg * 1000
@@ -124,14 +144,17 @@ def train_rounds(session: Session, state: TrainState, batches: Prefetch, progres
             progress.restart(state.images_seen)
         if stopping and not done:
             state.seconds += meter.seconds
-            saver.save(state)
+            if saver:
+                saver.save(state)
             return False
-        saver.check()
+        if saver:
+            saver.check()
     return not (interrupts.requested and session.measures)  # the last ones may be cut short
 
 
 def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Batch],
-                meter: Meter, stop: Callable[[], bool] = lambda: False) -> None:
+                meter: Meter, stop: Callable[[], bool] = lambda: False,
+                passes: Passes = ALL_AT_ONCE) -> None:
     """Train to the end of a round at one stage, or to the first step after which to `stop`.
 
     The state tells at which step of the round it is. Each critic step is one, together with the
@@ -145,11 +168,11 @@ def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Bat
             return
         batch = next(batches)
         inputs = critic_inputs(run, batch, place, state.images_seen)
-        meter.add(critic_step(state, run, place, stage.d_lr, inputs), images=stage.batch)
+        meter.add(critic_step(state, run, place, stage.d_lr, inputs, passes), images=stage.batch)
         state.images_seen += stage.batch
         if (step + 1) % d_repeats == 0:
             drawn = generator_inputs(run, batch, place, state.images_seen)
-            meter.add(generator_step(state, run, place, stage.g_lr, drawn))
+            meter.add(generator_step(state, run, place, stage.g_lr, drawn, passes))
     state.round_images_seen = state.images_seen
 
 

@@ -1,5 +1,6 @@
 """How much memory a training step needs, found out without running it."""
 
+import copy
 import weakref
 from typing import Any
 
@@ -10,58 +11,78 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
 from progan import networks
+from progan.augment import draw as draw_augmentation
 from progan.config import Run
-from progan.networks import Judgement
-from progan.objectives import OBJECTIVES, Chances, critic_loss, dials, generator_loss
+from progan.objectives import draw
 from progan.schedule import Stage
 from progan.training.freezing import freeze
+from progan.training.micro_batches import in_parts_of
+from progan.training.optim import learning
+from progan.training.state import TrainState, initial_dials
+from progan.training.steps import (
+    CriticInputs,
+    GeneratorInputs,
+    Place,
+    critic_step,
+    generator_step,
+)
 
+META = torch.device("meta")  # knows shapes, but holds no data
 FLOAT_BYTES = 4
 
 
-def step_bytes(run: Run, stage: Stage) -> int:
+def step_bytes(run: Run, stage: Stage, share: int = 1, micro_batch: int = 0) -> int:
     """Peak bytes of the tensors that are alive during an iteration at `stage`.
 
-    Both losses and their gradients run on the meta device, which knows shapes but holds no
-    data, while every tensor is counted from birth to death. To that come weights, average and
-    Adam's moments. Workspaces of the libraries and the process itself are not in it.
+    The steps of the training run on tensors without data, while every one of these is counted
+    from birth to death. To that come weights, average and Adam's moments. Workspaces of the
+    libraries and the process itself are not in it.
+
+    Args:
+        share: The part of the batch that one process trains on is one in so many.
+        micro_batch: Images that go through the networks at once; 0: all.
     """
-    device = torch.device("meta")
-    with device:
-        generator = networks.generator(run.network)
-        discriminator = networks.discriminator(run.network)
-        freeze(discriminator, run.optim.freeze_d)
-        latents = torch.empty(stage.batch, run.network.latent_size)
-        labels = torch.empty(stage.batch, run.network.label_size)
-        reals = torch.empty(stage.batch, run.network.channels, *run.network.size(stage.level))
-        alpha = torch.empty(()) if stage.fading else None
-        chances = Chances(mix=torch.empty(stage.batch, 1, 1, 1), pixels=torch.empty_like(reals),
-                          targets=torch.empty(2, stage.batch))
-        noise = torch.empty(()) if run.objective.adaptive_noise else None
-        turning = {name: torch.empty(()) for name in dials.initial(run.objective)}
-    paired = OBJECTIVES[run.objective.objective].paired
-
-    def critic(images: Tensor) -> Judgement:
-        judgement: Judgement = discriminator(images, stage.level, alpha, noise)
-        return judgement
-
+    state, n = _weightless(run), stage.batch // share
+    place = Place.of(stage, META)
+    passes = in_parts_of(micro_batch or n, run, n, META)
     with LiveBytes() as live:
-        with torch.no_grad():
-            fakes = generator(latents, labels, stage.level, alpha)
-        loss, _ = critic_loss(critic, run.objective, reals=reals, fakes=fakes, labels=labels,
-                              chances=chances, dials=turning)
-        learning = [weight for weight in discriminator.parameters() if weight.requires_grad]
-        torch.autograd.grad(loss, learning, allow_unused=True)
-        del loss, fakes
-        fakes = generator(latents, labels, stage.level, alpha)
-        loss, _ = generator_loss(critic, run.objective, fakes=fakes, labels=labels,
-                                 reals=reals if paired else None)
-        torch.autograd.grad(loss, list(generator.parameters()), allow_unused=True)
-    g, d = count(generator), count(discriminator)
-    moments = 2 * (g + sum(weight.numel() for weight in learning))
+        critic, generator = _inputs(run, stage, n)
+        generator_step(state, run, place, stage.g_lr, generator, passes)
+        critic_step(state, run, place, stage.d_lr, critic, passes)
+    g, d = count(state.generator), count(state.discriminator)
+    moments = 2 * (g + sum(weight.numel() for weight in learning(state.d_optimizer)))
     resident: int = FLOAT_BYTES * (2 * g + d + moments)  # 2: weights and average
     peak: int = live.peak
     return resident + peak
+
+
+def _weightless(run: Run) -> TrainState:
+    """The state of a run without data; its optimizers keep nothing."""
+    with META:
+        generator = networks.generator(run.network)
+        discriminator = networks.discriminator(run.network)
+        dials = {name: torch.tensor(value) for name, value in initial_dials(run).items()}
+    freeze(discriminator, run.optim.freeze_d)
+    return TrainState(
+        generator=generator, discriminator=discriminator,
+        average=copy.deepcopy(generator).requires_grad_(False),
+        g_optimizer=torch.optim.SGD(generator.parameters(), foreach=False),
+        d_optimizer=torch.optim.SGD(discriminator.parameters(), foreach=False), dials=dials)
+
+
+def _inputs(run: Run, stage: Stage, n: int) -> tuple[CriticInputs, GeneratorInputs]:
+    """What both steps see, without data."""
+    random, network = torch.Generator(), run.network
+    shape = (n, network.channels, *network.size(stage.level))
+    chances = draw(run.objective, torch.Size(shape), random)
+    augmentation = None if run.augment.augment == "none" else (
+        draw_augmentation(run.augment, n, random),) * 2
+    with META:
+        reals, latents = torch.empty(shape), torch.empty(n, network.latent_size)
+        labels = torch.empty(n, network.label_size)
+    chances, augmentation = tree_map_only(Tensor, lambda x: x.to(META), (chances, augmentation))
+    return (CriticInputs(reals, labels, latents, chances, augmentation),
+            GeneratorInputs(latents, labels, reals, augmentation))
 
 
 def count(network: nn.Module) -> int:

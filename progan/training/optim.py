@@ -1,6 +1,6 @@
 """The optimizers, and one update with them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,21 +17,24 @@ def optimizer(parameters: Iterable[nn.Parameter], config: Optim) -> Optimizer:
                             eps=config.epsilon, fused=True)
 
 
-def update(optimizer: Optimizer, loss: Tensor, rate: float, clip: float = 0.0) -> Tensor:
-    """Take one step down the loss; return the norm of the gradient before it was clipped, 0-d.
+def learning(optimizer: Optimizer) -> list[nn.Parameter]:
+    """The weights that an optimizer moves: gradients of no others need to be computed."""
+    (group,) = optimizer.param_groups
+    return [parameter for parameter in group["params"] if parameter.requires_grad]
 
-    Only gradients of the optimizer's own parameters are computed, and of those only where they
-    are required. Layers that are not in use get none and stay as they are (the official code
-    gives them zeros, which do the same).
+
+def update(optimizer: Optimizer, gradients: Sequence[Tensor | None], rate: float,
+           clip: float = 0.0) -> Tensor:
+    """Take one step down the gradients; return their norm before they were clipped, 0-d.
 
     Args:
+        gradients: Of the weights that are `learning`. Layers that are not in use get None and
+            stay as they are (the official code gives them zeros, which do the same).
         clip: Largest element of a gradient that is used; 0: any.
     """
     (group,) = optimizer.param_groups
     group["lr"] = rate
-    learning = [parameter for parameter in group["params"] if parameter.requires_grad]
-    gradients = torch.autograd.grad(loss, learning, allow_unused=True)
-    for parameter, gradient in zip(learning, gradients, strict=True):
+    for parameter, gradient in zip(learning(optimizer), gradients, strict=True):
         parameter.grad = None if gradient is None else _laid_out_as(parameter, gradient)
     norm = nn.utils.get_total_norm([g for g in gradients if g is not None])
     if clip:

@@ -7,6 +7,7 @@ from progan.config import Run
 from progan.networks.cost import multiply_adds
 from progan.runtime.files import human_bytes
 from progan.training.memory import count, step_bytes
+from progan.training.micro_batches import at_once
 from progan.training.progress import size_words
 
 HEADINGS = ("phase", "resolution", "from kimg", "to kimg", "batch", "lr G", "lr D",
@@ -27,7 +28,7 @@ def plan(run: Run) -> str:
         f"{network.label_size or 'no'} classes, {run.growth.total_kimg:g} kimg in all",
         f"Weights: generator {g:,}, discriminator {d:,}",
         "",
-        _table([HEADINGS, *rows]),
+        table([HEADINGS, *rows]),
         "",
         "GMAC/image: billions of multiply-adds in one pass through both networks.",
         "memory: estimated peak of an iteration, without what the libraries take for themselves.",
@@ -39,10 +40,12 @@ def _row(run: Run, number: int, phase: schedule.Phase) -> tuple[str, ...]:
     gmac = multiply_adds(run.network, stage.level) / 1e9
     return (str(number), size_words(stage, run.network), f"{phase.start_kimg:g}",
             f"{phase.end_kimg:g}", str(stage.batch), f"{stage.g_lr:g}", f"{stage.d_lr:g}",
-            f"{gmac:.3g}", human_bytes(step_bytes(run, stage)))
+            f"{gmac:.3g}", human_bytes(
+                step_bytes(run, stage, micro_batch=at_once(run, stage.batch))))
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
+def table(rows: list[tuple[str, ...]]) -> str:
+    """Rows of cells, aligned to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
                      for row in rows)

@@ -16,13 +16,14 @@ LAYOUT = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:g} kimg, {unit}"
 class Progress:
     """Times the rounds, for the forecast and for the bar."""
 
-    def __init__(self, run: Run, images_seen: int) -> None:
+    def __init__(self, run: Run, images_seen: int, *, shown: bool = True) -> None:
         self.forecast = Forecast(run.growth, run.network)
         self._network = run.network
         self._images_seen = images_seen
         self._start = time.perf_counter()
         self._bar = tqdm(total=run.growth.total_kimg, initial=images_seen / 1000, leave=False,
-                         bar_format=LAYOUT, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+                         bar_format=LAYOUT, disable=not (shown and sys.stderr.isatty()),
+                         dynamic_ncols=True)
 
     def update(self, stage: Stage, images_seen: int) -> None:
         """A round has ended."""

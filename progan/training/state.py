@@ -61,11 +61,13 @@ def create(run: Run, device: torch.device) -> TrainState:
         average=copy.deepcopy(generator).requires_grad_(False).eval(),
         g_optimizer=optimizer(generator.parameters(), run.optim),
         d_optimizer=optimizer(discriminator.parameters(), run.optim),
-        dials={name: torch.tensor(value, device=device) for name, value in _dials(run).items()},
+        dials={name: torch.tensor(value, device=device)
+               for name, value in initial_dials(run).items()},
     )
 
 
-def _dials(run: Run) -> dict[str, float]:
+def initial_dials(run: Run) -> dict[str, float]:
+    """The numbers that objective and augmentation move, as they are at the start."""
     augmentation = {} if run.augment.augment == "none" else {AUGMENTATION: run.augment.augment_p}
     return dials.initial(run.objective) | augmentation
 

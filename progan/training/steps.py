@@ -2,9 +2,12 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from progan.augment import Draws, adapted, augment
 from progan.augment import draw as draw_augmentation
@@ -12,15 +15,25 @@ from progan.config import Run
 from progan.data.loader import Batch
 from progan.data.reals import process_reals
 from progan.networks import Judgement
-from progan.objectives import OBJECTIVES, Chances, Only, critic_loss, draw, generator_loss
+from progan.objectives import (
+    OBJECTIVES,
+    Chances,
+    Only,
+    critic_terms,
+    draw,
+    generator_terms,
+    summary,
+)
 from progan.objectives.dials import turned
 from progan.objectives.least_squares import noise_strength
 from progan.runtime.seeding import generator as stream
 from progan.runtime.seeding import seeded
 from progan.schedule import Stage
-from progan.training.optim import clip_weights, update
+from progan.training.optim import clip_weights, learning, update
+from progan.training.passes import ALL_AT_ONCE, Passes, Terms
 from progan.training.state import AUGMENTATION, TrainState, update_average
 
+T = TypeVar("T")
 Statistics = dict[str, Tensor]
 TOGETHER: tuple[Only, ...] = ("both",)
 SEPARATE: tuple[Only, ...] = ("real", "fake")
@@ -38,8 +51,7 @@ class Place:
         return cls(stage.level, torch.tensor(stage.alpha, device=device) if stage.fading else None)
 
 
-@dataclass(frozen=True, slots=True)
-class CriticInputs:
+class CriticInputs(NamedTuple):
     """All that a critic step sees, with all its random numbers."""
 
     reals: Tensor  # [N, C, H, W] in [-1, 1]
@@ -47,41 +59,75 @@ class CriticInputs:
     latents: Tensor  # [N, latent_size]
     chances: Chances
     augmentation: tuple[Draws, Draws] | None = None  # of reals and of fakes
+    part: tuple[int, ...] = ()  # of the batch; names the random streams of layers
 
 
-@dataclass(frozen=True, slots=True)
-class GeneratorInputs:
+class GeneratorInputs(NamedTuple):
     """All that a generator step sees, with all its random numbers."""
 
     latents: Tensor  # [N, latent_size]
     labels: Tensor  # [N, label_size]
     reals: Tensor | None = None  # [N, C, H, W], for objectives that compare with them
     augmentation: tuple[Draws, Draws] | None = None  # of reals and of fakes
+    part: tuple[int, ...] = ()  # of the batch; names the random streams of layers
+
+
+class Shown(NamedTuple):
+    """What the critic is shown in its step."""
+
+    reals: Tensor  # [N, C, H, W]
+    fakes: Tensor  # [N, C, H, W]
+    labels: Tensor  # [N, label_size]
+    chances: Chances
+    part: tuple[int, ...]
 
 
 def critic_inputs(run: Run, batch: Batch, place: Place, images_seen: int) -> CriticInputs:
-    """Prepare the reals and draw the random numbers of the critic step at `images_seen`."""
-    n, device = len(batch.images), batch.images.device
+    """Prepare the reals and draw the random numbers of the critic step at `images_seen`.
+
+    They are drawn for the whole batch, whatever part of it this process has.
+    """
+    n, device = batch.whole_size, batch.images.device
     random = stream(device, run.seed, "critic", images_seen)
     latents = torch.randn(n, run.network.latent_size, generator=random, device=device)
-    chances = draw(run.objective, batch.images.permute(0, 3, 1, 2).shape, random)
-    reals = _reals(run, batch, place, random)
-    return CriticInputs(reals, batch.labels, latents, chances, _augmentation(run, n, random))
+    shape = batch.images.permute(0, 3, 1, 2).shape[1:]
+    chances = draw(run.objective, torch.Size((n, *shape)), random)
+    mirror = _mirror(run, n, random)
+    own = _own(batch, (latents, chances, mirror, _augmentation(run, n, random)))
+    latents, chances, mirror, augmentation = own
+    return CriticInputs(_reals(batch, place, mirror), batch.labels, latents, chances, augmentation,
+                        _part(batch))
 
 
 def generator_inputs(run: Run, batch: Batch, place: Place, images_seen: int) -> GeneratorInputs:
     """Draw the latents of the generator step at `images_seen`; labels are those drawn for it."""
-    n, device = len(batch.images), batch.images.device
+    n, device = batch.whole_size, batch.images.device
     random = stream(device, run.seed, "generator", images_seen)
     latents = torch.randn(n, run.network.latent_size, generator=random, device=device)
-    reals = _reals(run, batch, place, random) if OBJECTIVES[run.objective.objective].paired else (
-        None)
-    return GeneratorInputs(latents, batch.drawn_labels, reals, _augmentation(run, n, random))
+    paired = OBJECTIVES[run.objective.objective].paired
+    mirror = _mirror(run, n, random) if paired else None
+    latents, mirror, augmentation = _own(batch, (latents, mirror, _augmentation(run, n, random)))
+    reals = _reals(batch, place, mirror) if paired else None
+    return GeneratorInputs(latents, batch.drawn_labels, reals, augmentation, _part(batch))
 
 
-def _reals(run: Run, batch: Batch, place: Place, random: torch.Generator) -> Tensor:
-    mirror = torch.rand(len(batch.images), generator=random, device=random.device) < 0.5 if (
-        run.data.mirror) else None
+def _own(batch: Batch, drawn: T) -> T:
+    """Of what was drawn for the whole batch, the rows of the images that this process has."""
+    if batch.rows is None:
+        return drawn
+    own: T = tree_map_only(Tensor, lambda tensor: tensor[batch.rows], drawn)
+    return own
+
+
+def _part(batch: Batch) -> tuple[int, ...]:
+    return (batch.share.number,) if batch.share.of > 1 else ()
+
+
+def _mirror(run: Run, n: int, random: torch.Generator) -> Tensor | None:
+    return torch.rand(n, generator=random, device=random.device) < 0.5 if run.data.mirror else None
+
+
+def _reals(batch: Batch, place: Place, mirror: Tensor | None) -> Tensor:
     return process_reals(batch.images, mirror=mirror, alpha=place.alpha)
 
 
@@ -91,50 +137,76 @@ def _augmentation(run: Run, n: int, random: torch.Generator) -> tuple[Draws, Dra
     return draw_augmentation(run.augment, n, random), draw_augmentation(run.augment, n, random)
 
 
-def critic_step(state: TrainState, run: Run, place: Place, rate: float,
-                inputs: CriticInputs) -> Statistics:
+def critic_step(state: TrainState, run: Run, place: Place, rate: float, inputs: CriticInputs,
+                passes: Passes = ALL_AT_ONCE) -> Statistics:
     """Update the critic, and then the average, which sees G from before its coming update."""
-    with torch.no_grad():
-        fakes = state.generator(inputs.latents, inputs.labels, place.level, place.alpha)
-    reals = inputs.reals
-    if inputs.augmentation:
-        reals = augmented(state, run, reals, inputs.augmentation[0])
-        fakes = augmented(state, run, fakes, inputs.augmentation[1])
+    shown = show(state, run, place, inputs, passes)
     statistics: Statistics = {}
-    with _layers_draw(run, fakes.device, "critic's layers", state.images_seen):
-        for only in SEPARATE if run.objective.separate_updates else TOGETHER:
-            loss, parts = critic_loss(
-                lambda images: judge(state, run, place, images), run.objective,
-                reals=reals, fakes=fakes, labels=inputs.labels, chances=inputs.chances,
-                dials=state.dials, only=only)
-            norm = update(state.d_optimizer, loss, rate, run.optim.clip_gradients)
-            statistics |= parts | {"gradient/critic-weights": norm}
+    for only in SEPARATE if run.objective.separate_updates else TOGETHER:
+        gradients, terms = passes.gradients(
+            partial(_critic_terms, state, run, place, only), shown, learning(state.d_optimizer))
+        norm = update(state.d_optimizer, gradients, rate, run.optim.clip_gradients)
+        statistics |= summary(run.objective, terms) | {"gradient/critic-weights": norm}
     clip_weights(state.discriminator, run.optim.clip_weights)
     update_average(state, run.optim.ema_decay)
     turn_dials(state, run, statistics)
     return statistics | {f"dials/{name}": value for name, value in state.dials.items()}
 
 
+def show(state: TrainState, run: Run, place: Place, inputs: CriticInputs, passes: Passes) -> Shown:
+    """Draw the fakes, and augment them and the reals."""
+
+    def fakes(part: CriticInputs) -> Tensor:
+        images: Tensor = state.generator(part.latents, part.labels, place.level, place.alpha)
+        return augmented(state, run, images, part.augmentation[1]) if part.augmentation else images
+
+    def reals(part: CriticInputs) -> Tensor:
+        assert part.augmentation is not None
+        return augmented(state, run, part.reals, part.augmentation[0])
+
+    return Shown(passes.images(reals, inputs) if inputs.augmentation else inputs.reals,
+                 passes.images(fakes, inputs), inputs.labels, inputs.chances, inputs.part)
+
+
+def _critic_terms(state: TrainState, run: Run, place: Place, only: Only, shown: Shown
+                  ) -> tuple[Tensor, Terms]:
+    again = ("fake",) if only == "fake" else ()  # the second update of a step
+    with _layers_draw(run, state, "critic's layers", *again, *shown.part):
+        return critic_terms(
+            lambda images: judge(state, run, place, images), run.objective, reals=shown.reals,
+            fakes=shown.fakes, labels=shown.labels, chances=shown.chances, dials=state.dials,
+            only=only)
+
+
 def generator_step(state: TrainState, run: Run, place: Place, rate: float,
-                   inputs: GeneratorInputs) -> Statistics:
+                   inputs: GeneratorInputs, passes: Passes = ALL_AT_ONCE) -> Statistics:
     """Update the generator."""
+    gradients, terms = passes.gradients(
+        partial(_generator_terms, state, run, place), inputs, learning(state.g_optimizer))
+    norm = update(state.g_optimizer, gradients, rate, run.optim.clip_gradients)
+    return summary(run.objective, terms) | {"gradient/generator-weights": norm}
+
+
+def _generator_terms(state: TrainState, run: Run, place: Place, inputs: GeneratorInputs
+                     ) -> tuple[Tensor, Terms]:
     fakes = state.generator(inputs.latents, inputs.labels, place.level, place.alpha)
     reals = inputs.reals
     if inputs.augmentation:
         fakes = augmented(state, run, fakes, inputs.augmentation[1])
         reals = None if reals is None else augmented(state, run, reals, inputs.augmentation[0])
-    with _layers_draw(run, fakes.device, "generator's layers", state.images_seen):
-        loss, statistics = generator_loss(
+    with _layers_draw(run, state, "generator's layers", *inputs.part):
+        return generator_terms(
             lambda images: judge(state, run, place, images), run.objective, fakes=fakes,
             labels=inputs.labels, reals=reals)
-        norm = update(state.g_optimizer, loss, rate, run.optim.clip_gradients)
-    return statistics | {"loss/generator": loss.detach(), "gradient/generator-weights": norm}
 
 
-def _layers_draw(run: Run, device: torch.device, name: str, images_seen: int
+def _layers_draw(run: Run, state: TrainState, name: str, *which: int | str
                  ) -> AbstractContextManager[None]:
     """The random numbers of the layers; where none draws any, torch's state costs no time."""
-    return seeded(device, run.seed, name, images_seen) if run.random_layers else nullcontext()
+    if not run.random_layers:
+        return nullcontext()
+    device = next(state.discriminator.parameters()).device
+    return seeded(device, run.seed, name, state.images_seen, *which)
 
 
 def augmented(state: TrainState, run: Run, images: Tensor, draws: Draws) -> Tensor:

@@ -16,7 +16,7 @@ FLOORS = {
     "ground": ("progan", "errors"),
     "F0": ("ops", "runtime"),
     "F1": ("config", "presets", "options", "schedule", "run_directory", "images", "door",
-           "portraits"),
+           "partition", "portraits"),
     "F2": ("networks", "objectives", "augment", "data"),
     "F3": ("diagnosis", "sampling", "interop"),
     "F4": ("training", "metrics"),

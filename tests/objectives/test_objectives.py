@@ -76,7 +76,7 @@ class Leaves:
         if of == "generator":
             return generator_loss(self.critic, o, fakes=fakes, labels=labels, reals=reals)
         chances = Chances(tensor(self.s.mix), tensor(self.s.pixels),
-                          tensor(self.s.targets) if o.label_noise else None)
+                          tensor(self.s.targets).T if o.label_noise else None)
         return critic_loss(self.critic, o, reals=reals, fakes=fakes, labels=labels,
                            chances=chances, dials={"balance": tensor(self.s.k)}, only=only)
 
@@ -251,7 +251,7 @@ def test_chances_are_uniform_and_those_of_the_stream() -> None:
         ordered = part.flatten().sort().values
         distance = (ordered - torch.linspace(0, 1, len(ordered))).abs().max()
         assert distance < 1.95 / len(ordered)**0.5  # exceeded once in a thousand
-    assert (one.pixels.shape, one.targets.shape) == (SHAPE, (2, 200))
+    assert (one.pixels.shape, one.targets.shape) == (SHAPE, (200, 2))
 
 
 class Step:
@@ -269,7 +269,7 @@ class Step:
         self.labels = torch.eye(2, dtype=torch.float64)[[0, 1, 1, 0]]
         self.chances = Chances(tensor(random.rand(4, 1, 1, 1)),
                                tensor(random.rand(*self.reals.shape)),
-                               tensor(random.rand(2, 4)) if objective.label_noise else None)
+                               tensor(random.rand(4, 2)) if objective.label_noise else None)
 
     def critic(self) -> Critic:
         return lambda images: self.network(images, self.network.config.max_level)

@@ -12,8 +12,7 @@ from progan.errors import UserError
 from progan.run_directory import states
 from progan.runtime.content_hash import content_hash
 from progan.training import checkpoint, state
-from progan.training.optim import update
-from tests.builders import tiny_run
+from tests.builders import descend, tiny_run
 
 CPU = torch.device("cpu")
 
@@ -267,7 +266,7 @@ def test_another_optimizer_starts_without_moments(tmp_path: Path) -> None:
     run, other = tiny_run(), tiny_run(optimizer="rmsprop", beta2=0.9)
     path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
     loaded = checkpoint.load_state(path, other, CPU)
-    update(loaded.g_optimizer, loaded.generator.to_rgb["4x4"].bias.sum(), 0.1)
+    descend(loaded.g_optimizer, loaded.generator.to_rgb["4x4"].bias.sum(), 0.1)
     assert loaded.g_optimizer.param_groups[0]["alpha"] == 0.9
 
 
@@ -276,7 +275,7 @@ def test_settings_of_the_optimizer_are_those_of_the_run_that_goes_on(tmp_path: P
     run = tiny_run()
     saved = state.create(run, CPU)
     bias = saved.generator.to_rgb["4x4"].bias
-    update(saved.g_optimizer, bias.sum(), 0.1)
+    descend(saved.g_optimizer, bias.sum(), 0.1)
     loaded = checkpoint.load_state(checkpoint.save_state(tmp_path, saved, run),
                                    tiny_run(beta2=0.5), CPU)
     assert loaded.g_optimizer.param_groups[0]["betas"] == (0.0, 0.5)

@@ -16,9 +16,9 @@ from progan.training.checkpoint import load_state, save_state
 from progan.training.loop import train_round
 from progan.training.memory import step_bytes
 from progan.training.meter import Meter
-from progan.training.optim import clip_weights, optimizer, update
+from progan.training.optim import clip_weights, optimizer
 from progan.training.state import TrainState, create
-from tests.builders import noise_dataset, tiny_run
+from tests.builders import descend, noise_dataset, tiny_run
 
 CPU = torch.device("cpu")
 SETTINGS: dict[str, Any] = dict(batch=8, minibatch_repeats=1, total_kimg=0.024, fmap_base=32,
@@ -107,7 +107,7 @@ def test_update_skips_weights_that_need_no_gradient() -> None:
     learns, rests = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
     adam = optimizer([rests, learns], tiny_run().optim)
     rests.requires_grad_(False)
-    norm = update(adam, (rests * learns).sum(), rate=0.1)
+    norm = descend(adam, (rests * learns).sum(), rate=0.1)
     assert torch.equal(rests, torch.ones(2)) and rests not in adam.state
     torch.testing.assert_close(learns.detach(), torch.full((2,), 0.9))
     torch.testing.assert_close(norm, torch.tensor(2**0.5))

@@ -8,8 +8,8 @@ from progan import schedule
 from progan.config import Optim
 from progan.networks.layers import DenseToMaps, Equalized
 from progan.training import state
-from progan.training.optim import clip_weights, optimizer, update
-from tests.builders import tiny_run
+from progan.training.optim import clip_weights, optimizer
+from tests.builders import descend, tiny_run
 
 CPU = torch.device("cpu")
 
@@ -81,14 +81,14 @@ def test_update_follows_adam_whatever_the_layout_of_the_gradient() -> None:
                                 .contiguous(memory_format=torch.channels_last))
     factor = torch.arange(54.0).reshape(2, 3, 3, 3) - 20.5
     before = weight.detach().clone()
-    norm = update(optimizer([weight], Optim()), (weight * factor).sum(), rate=0.5)
+    norm = descend(optimizer([weight], Optim()), (weight * factor).sum(), rate=0.5)
     torch.testing.assert_close(weight.detach(), before - 0.5 * factor.sign(), rtol=0, atol=1e-5)
     torch.testing.assert_close(norm, factor.norm())
 
 
 def test_update_leaves_unused_weights_alone() -> None:
     used, unused = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(2))
-    update(optimizer([used, unused], Optim()), used.sum(), rate=0.1)
+    descend(optimizer([used, unused], Optim()), used.sum(), rate=0.1)
     assert torch.equal(unused, torch.ones(2)) and not torch.equal(used, torch.ones(2))
 
 
@@ -97,7 +97,7 @@ def test_clipping_limits_each_element_and_the_norm_is_that_before(
         layout: torch.memory_format) -> None:
     weight = torch.nn.Parameter(torch.zeros(2, 3, 2, 2).contiguous(memory_format=layout))
     factor = torch.arange(24.0).reshape(2, 3, 2, 2) - 11.5
-    norm = update(torch.optim.SGD([weight]), (weight * factor).sum(), rate=1.0, clip=2.0)
+    norm = descend(torch.optim.SGD([weight]), (weight * factor).sum(), rate=1.0, clip=2.0)
     torch.testing.assert_close(weight.detach(), -factor.clamp(-2, 2), rtol=0, atol=0)
     torch.testing.assert_close(norm, factor.norm())
 
@@ -111,7 +111,7 @@ def test_rmsprop_by_hand() -> None:
         g = 2 * w
         v = 0.9 * v + 0.1 * g**2
         w = w - rate * g / (np.sqrt(v) + 1e-3)
-        update(rms, weight.square().sum(), rate)
+        descend(rms, weight.square().sum(), rate)
         np.testing.assert_allclose(weight.detach(), w, rtol=1e-5)
 
 

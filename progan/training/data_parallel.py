@@ -1,0 +1,115 @@
+"""Several processes train on equal parts of each batch, with the gradients of the whole one."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from progan.config import Run
+from progan.errors import UserError
+from progan.partition import rows
+from progan.runtime.distributed import Group
+from progan.training.checkpoint import CLOCKS, NETWORKS, OPTIMIZERS
+from progan.training.passes import Gradients, In, Passes, Terms
+from progan.training.state import TrainState
+
+
+class DataParallel:
+    """Passes of which each process makes its own part; gradients and terms are put together.
+
+    One message carries both, so that each network costs one all-reduce per step. Everybody gets
+    the terms of every image: statistics and dials are those of the whole batch, and the weights
+    stay the same bits in all processes.
+    """
+
+    def __init__(self, passes: Passes, run: Run, group: Group) -> None:
+        self._passes, self._run, self._group = passes, run, group
+
+    def images(self, draw: Callable[[In], Tensor], inputs: In) -> Tensor:
+        return self._passes.images(draw, inputs)
+
+    def gradients(self, loss_of: Callable[[In], tuple[Tensor, Terms]], inputs: In,
+                  weights: Sequence[nn.Parameter]) -> Gradients:
+        own = self._passes.gradients(loss_of, inputs, weights)
+        used = [gradient for gradient in own.of_weights if gradient is not None]
+        names = sorted(own.terms)
+        terms = self._spread(torch.stack([own.terms[name] for name in names]))
+        message = torch.cat([part.reshape(-1) for part in (*used, terms)])
+        self._group.sum(message)
+        *sums, of_all = message.split([part.numel() for part in (*used, terms)])
+        found = iter([total.reshape(gradient.shape) / self._group.size
+                      for total, gradient in zip(sums, used, strict=True)])
+        return Gradients([None if gradient is None else next(found) for gradient in own.of_weights],
+                         dict(zip(names, of_all.reshape(terms.shape), strict=True)))
+
+    def _spread(self, values: Tensor) -> Tensor:
+        """Values [T, N] of the own images -> [T, all], with zeros for those of the others."""
+        count = self._group.size
+        n = values.shape[1] * count
+        own = torch.from_numpy(rows(self._run, n, count)[self._group.rank]).to(values.device)
+        return values.new_zeros(len(values), n).index_copy(1, own, values)
+
+
+def share_state(state: TrainState, group: Group) -> None:
+    """Make the state of each process that of the leader, bit for bit."""
+    if group.size == 1:
+        return
+    clocks: dict[str, Any] = json.loads(group.told(json.dumps(
+        {name: getattr(state, name) for name in CLOCKS})))
+    for name, value in clocks.items():
+        setattr(state, name, value)
+    for name in NETWORKS:
+        for tensor in getattr(state, name).state_dict().values():
+            group.from_leader(tensor)
+    for name in OPTIMIZERS:
+        _share_moments(getattr(state, name), group)
+    for name in sorted(state.dials):
+        group.from_leader(state.dials[name])
+    _share_tally(state, group)
+
+
+def _share_tally(state: TrainState, group: Group) -> None:
+    """Sums of statistics that the leader's state was saved with."""
+    tally = state.tally
+    tally.counts = json.loads(group.told(json.dumps(tally.counts)))
+    zero = torch.zeros((), device=next(state.generator.parameters()).device)
+    tally.sums = {name: tally.sums.get(name, zero.clone()) for name in tally.counts}
+    for value in tally.sums.values():
+        group.from_leader(value)
+
+
+def _share_moments(optimizer: torch.optim.Optimizer, group: Group) -> None:
+    """Optimizers have moments only of weights that were moved before."""
+    content = optimizer.state_dict()
+    shapes = json.loads(group.told(json.dumps([
+        (index, name, list(moment.shape), moment.device.type == "cpu")
+        for index, moments in content["state"].items() for name, moment in moments.items()])))
+    weights = optimizer.param_groups[0]["params"]
+    received: dict[int, dict[str, Tensor]] = {}
+    for index, name, shape, on_cpu in shapes:
+        weight = weights[index]
+        moment = content["state"].get(index, {}).get(name)
+        if moment is None or list(moment.shape) != shape:
+            like = torch.empty_like(weight) if shape == list(weight.shape) else weight.new_empty(
+                shape)
+            moment = like.cpu() if on_cpu else like
+        group.from_leader(moment)
+        received.setdefault(index, {})[name] = moment
+    optimizer.load_state_dict(content | {"state": received})
+
+
+def require_same_weights(state: TrainState, group: Group) -> None:
+    """Raise UserError unless all processes hold the same weights, as equal steps leave them."""
+    if group.size == 1:
+        return
+    own = torch.stack([weight.double().sum() for name in NETWORKS
+                       for weight in getattr(state, name).parameters()])
+    leaders = own.clone()
+    group.from_leader(leaders)
+    if group.any(not torch.equal(own.nan_to_num(), leaders.nan_to_num())):
+        raise UserError(
+            f"The weights of the {group.size} processes have come apart at kimg {state.kimg:g}. "
+            "All machines must be of one kind, with the same torch and the same progan. Go on "
+            "with --resume from the last state.")

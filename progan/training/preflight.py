@@ -1,0 +1,207 @@
+"""Before the first image: does each level fit into memory, and how long will it all take?"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from progan import schedule
+from progan.config import Run
+from progan.data.loader import Batch
+from progan.errors import UserError
+from progan.networks.cost import multiply_adds
+from progan.partition import WHOLE, Share, own_rows
+from progan.runtime import devices
+from progan.runtime.files import human_bytes
+from progan.runtime.log import human_seconds
+from progan.schedule import Stage
+from progan.training.checkpoint import MODULES, NETWORKS, copied
+from progan.training.eta import seconds_per_image
+from progan.training.guard import restore
+from progan.training.memory import step_bytes
+from progan.training.micro_batches import MicroBatches, no_smaller, parts_allowed
+from progan.training.passes import Passes
+from progan.training.plan import table
+from progan.training.state import TrainState
+from progan.training.steps import (
+    Place,
+    critic_inputs,
+    critic_step,
+    generator_inputs,
+    generator_step,
+)
+
+HEADINGS = ("resolution", "batch", "micro-batch", "memory", "img/s", "time")
+# An estimate extrapolates from one real step, at the highest level that costs no more than this:
+# about a second on a CPU.
+AFFORDABLE_GMAC = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What training at a level takes."""
+
+    level: int
+    batch: int
+    micro_batch: int
+    memory_bytes: int
+    seconds_per_image: float
+    images: int  # that are still to be shown at this level
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preflight:
+    """Tries out, or estimates, what is to come; leaves the state as it is, bit for bit.
+
+    Attributes:
+        micro_batches: Learns what does not fit.
+        passes_at: The passes of a level, as training will use them.
+        share: The part of each batch that this process trains on.
+        neighbours: How many processes use the memory of this machine.
+    """
+
+    run: Run
+    state: TrainState
+    device: torch.device
+    micro_batches: MicroBatches
+    passes_at: Callable[[int], Passes]
+    share: Share = WHOLE
+    neighbours: int = 1
+
+    def __call__(self, how: str) -> list[Finding]:
+        """Look at every level to come; raises UserError if one of them cannot be trained.
+
+        Args:
+            how: 'step': one real step each; 'estimate'.
+        """
+        stages = demanding_stages(self.run, self.state.images_seen)
+        with untouched(self.state, self.run):
+            found = self._by_steps(stages) if how == "step" else self._by_estimate(stages)
+        devices.restart_peak(self.device)
+        return found
+
+    def _by_steps(self, stages: dict[int, Stage]) -> list[Finding]:
+        found = []
+        for stage in stages.values():
+            devices.restart_peak(self.device)
+            if self.device.type == "cuda":
+                self._iteration(stage)  # chooses algorithms, and is no measure
+            seconds = self._iteration(stage)
+            found.append(self._finding(stage, devices.peak_memory_bytes(self.device), seconds))
+        return found
+
+    def _by_estimate(self, stages: dict[int, Stage]) -> list[Finding]:
+        memory = {stage.level: self._fitted(stage) for stage in stages.values()}
+        tried = affordable(self.run, stages)
+        measured = {tried.level: self._iteration(tried)}
+        return [self._finding(stage, memory[stage.level],
+                              seconds_per_image(self.run.network, stage.level, measured))
+                for stage in stages.values()]
+
+    def _iteration(self, stage: Stage) -> float:
+        """Train once on noise; return the seconds per image of the whole batch."""
+        run, state = self.run, self.state
+        batch = noise_batch(run, stage, self.share).to(self.device)
+        place, passes = Place.of(stage, self.device), self.passes_at(stage.level)
+        devices.synchronize(self.device)
+        start = time.perf_counter()
+        for _ in range(run.growth.d_repeats):
+            critic_step(state, run, place, stage.d_lr,
+                        critic_inputs(run, batch, place, state.images_seen), passes)
+        generator_step(state, run, place, stage.g_lr,
+                       generator_inputs(run, batch, place, state.images_seen), passes)
+        devices.synchronize(self.device)
+        return (time.perf_counter() - start) / (run.growth.d_repeats * stage.batch)
+
+    def _fitted(self, stage: Stage) -> int:
+        """Estimated bytes of a step, in micro-batches that fit."""
+        n, free = stage.batch // self.share.of, self._free_bytes()
+        size = self.micro_batches.size(stage.level, n)
+        for smaller in (size, *(each for each in parts_allowed(self.run, n) if each < size)):
+            needed = step_bytes(self.run, stage, self.share.of, smaller)
+            if free is None or needed <= free:
+                if smaller < size:
+                    self.micro_batches.limit(stage.level, smaller)
+                return needed
+        raise UserError(
+            f"Resolution {stage.resolution} does not fit into memory: {smaller} images at once "
+            f"need about {human_bytes(needed)}, and there are {human_bytes(free or 0)}. "
+            f"{no_smaller(self.run, n)} --preflight none trains nevertheless.")
+
+    def _free_bytes(self) -> int | None:
+        """What this process may use, with what its state holds already."""
+        free = devices.free_memory_bytes(self.device)
+        held = sum(x.nbytes for x in tree_leaves([getattr(self.state, name).state_dict()
+                                                  for name in MODULES]) if isinstance(x, Tensor))
+        return None if free is None else free // self.neighbours + held
+
+    def _finding(self, stage: Stage, memory_bytes: int, seconds: float) -> Finding:
+        return Finding(
+            stage.level, stage.batch,
+            self.micro_batches.size(stage.level, stage.batch // self.share.of), memory_bytes,
+            seconds, images_to_come(self.run, stage.level, self.state.images_seen))
+
+
+def demanding_stages(run: Run, images_seen: int) -> dict[int, Stage]:
+    """For each level to come the stage that needs most: that in which it is faded in."""
+    stages: dict[int, Stage] = {}
+    for phase in schedule.phases(run.growth, run.network):
+        if phase.end_kimg * 1000 > images_seen:
+            stages.setdefault(phase.stage.level, phase.stage)
+    return stages
+
+
+def images_to_come(run: Run, level: int, images_seen: int) -> int:
+    """How many images are still to be shown at a level."""
+    kimg = images_seen / 1000
+    return round(1000 * sum(max(phase.end_kimg - max(phase.start_kimg, kimg), 0)
+                            for phase in schedule.phases(run.growth, run.network)
+                            if phase.stage.level == level))
+
+
+def affordable(run: Run, stages: dict[int, Stage]) -> Stage:
+    """The highest level at which a step takes about a second, or else the lowest."""
+    cheap = [stage for level, stage in stages.items() if AFFORDABLE_GMAC * 1e9 >=
+             stage.batch * run.growth.d_repeats * multiply_adds(run.network, level)]
+    return cheap[-1] if cheap else next(iter(stages.values()))
+
+
+def noise_batch(run: Run, stage: Stage, share: Share) -> Batch:
+    """A batch as the loader makes them, of noise."""
+    n, size = stage.batch // share.of, run.network.size(stage.level)
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (n, *size, run.network.channels), generator=random,
+                           dtype=torch.uint8)
+    labels = torch.zeros(n, run.network.label_size)
+    labels[:, :1] = 1
+    rows = torch.from_numpy(own_rows(run, stage.batch, share)) if share.of > 1 else None
+    return Batch(images, labels, labels, rows, share)
+
+
+@contextmanager
+def untouched(state: TrainState, run: Run) -> Iterator[None]:
+    """Afterwards the state is what it was; its copy is kept in main memory meanwhile."""
+    kept = copied(state, run)
+    try:
+        yield
+    finally:
+        restore(state, kept)
+        for name in NETWORKS:
+            getattr(state, name).zero_grad(set_to_none=True)
+
+
+def report(findings: list[Finding], run: Run, how: str) -> str:
+    """The findings as a table."""
+    rows = [(run.network.size(each.level).brief, str(each.batch),
+             str(each.micro_batch) if each.micro_batch < each.batch else "-",
+             human_bytes(each.memory_bytes), f"{1 / each.seconds_per_image:.3g}",
+             human_seconds(each.images * each.seconds_per_image)) for each in findings]
+    total = sum(each.images * each.seconds_per_image for each in findings)
+    basis = {"step": "Measured, one step each", "estimate": "A rough estimate"}[how]
+    return "\n".join([
+        table([HEADINGS, *rows]),
+        f"In all {human_seconds(total)}, beside samples, snapshots and metrics. {basis}."])

@@ -1,0 +1,39 @@
+"""How a training on this machine sends its images through the networks, tried out beforehand."""
+
+from collections.abc import Callable
+
+import torch
+
+from progan.config import Run
+from progan.partition import Share
+from progan.runtime.distributed import Group
+from progan.runtime.log import Log
+from progan.training.data_parallel import DataParallel
+from progan.training.micro_batches import MicroBatches
+from progan.training.passes import Passes
+from progan.training.preflight import Preflight, report
+from progan.training.state import TrainState
+
+PREFLIGHTS = {"cuda": "step"}  # by type of device; a real step on a CPU may take half a minute
+
+
+def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group: Group,
+             neighbours: int = 1) -> Callable[[int], Passes]:
+    """Return the passes of each level, after a preflight as --preflight has it.
+
+    Args:
+        neighbours: How many of the processes share this machine.
+    """
+    micro_batches = MicroBatches(run, device, log)
+
+    def passes_at(level: int) -> Passes:
+        passes = micro_batches.at(level)
+        return DataParallel(passes, run, group) if group.size > 1 else passes
+
+    how = PREFLIGHTS.get(device.type, "estimate") if run.preflight == "auto" else run.preflight
+    if how != "none":
+        look = Preflight(run=run, state=state, device=device, micro_batches=micro_batches,
+                         passes_at=passes_at, share=Share(group.rank, group.size),
+                         neighbours=neighbours)
+        log(report(look(how), run, how))
+    return passes_at

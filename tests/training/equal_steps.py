@@ -1,0 +1,192 @@
+"""Runs that send their batches through the networks in parts, and their states, compared."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from progan import schedule
+from progan.config import Run
+from progan.data.loader import Batch
+from progan.partition import WHOLE, Share, own_rows
+from progan.runtime.distributed import Group
+from progan.training import state as states
+from progan.training.passes import ALL_AT_ONCE, Gradients, Passes
+from progan.training.state import TrainState
+from progan.training.steps import (
+    Place,
+    Statistics,
+    critic_inputs,
+    critic_step,
+    generator_inputs,
+    generator_step,
+)
+from tests.builders import tiny_run
+
+CPU = torch.device("cpu")
+COMMON: dict[str, Any] = dict(resolution=8, latent_size=6, fmap_base=32, fmap_max=8, batch=8,
+                              stddev_group=4, label_size=3, mirror=True, g_lr=0.01, d_lr=0.01)
+# Every objective and every kind of networks that couple no images beyond a group.
+RUNS: dict[str, dict[str, Any]] = {
+    "progressive, wgan-gp, adaptive": dict(augment="adaptive", augment_p=0.4),
+    "progressive, relativistic": dict(objective="relativistic", augment="fixed", augment_p=0.3),
+    "progressive, gan, mixed": dict(objective="gan", mixed_batches=True, label_noise=0.1),
+    "dcgan, lsgan": dict(kind="dcgan", objective="lsgan", g_norm="pixel", clip_gradients=1e-3),
+    "dcgan, gan, separate": dict(kind="dcgan", objective="gan", separate_updates=True,
+                                 g_norm="none", optimizer="rmsprop"),
+    "dcgan, wgan": dict(kind="dcgan", objective="wgan", clip_weights=0.01, d_norm="layer"),
+    "resnet, r1": dict(kind="resnet", objective="r1", d_norm="layer"),
+    "autoencoder, began": dict(kind="autoencoder", objective="began", code_size=6, g_norm="none",
+                               balance_rate=0.5),
+    "autoencoder, ebgan": dict(kind="autoencoder", objective="ebgan", code_size=6, g_norm="none",
+                               pulling_away=0.0),
+    "stacked-mnist, wgan-gp": dict(kind="stacked-mnist", d_fmap_base=8, g_norm="pixel"),
+}
+
+
+def run_of(name: str) -> Run:
+    return tiny_run(**(COMMON | RUNS[name]))
+
+
+def born(run: Run, dtype: torch.dtype = torch.float64) -> TrainState:
+    state = states.create(run, CPU)
+    for network in (state.generator, state.discriminator, state.average):
+        network.to(dtype)
+    state.dials = {name: dial.to(dtype) for name, dial in state.dials.items()}
+    return state
+
+
+def batch_of(run: Run, number: int, share: Share = WHOLE) -> Batch:
+    """Some images of noise at the last level, or the share of a process of them."""
+    random = torch.Generator().manual_seed(number)
+    n, size = run.growth.batch, run.network.size(run.network.max_level)
+    images = torch.randint(256, (n, *size, run.network.channels), generator=random,
+                           dtype=torch.uint8)
+    labels, drawn = torch.eye(3)[torch.randint(3, (2, n), generator=random)]
+    rows = torch.from_numpy(own_rows(run, n, share))
+    return Batch(images[rows], labels[rows], drawn[rows], rows, share)
+
+
+def iterations(run: Run, state: TrainState, count: int, passes: Passes = ALL_AT_ONCE,
+               share: Share = WHOLE) -> Statistics:
+    """Train in the middle of a fade; return the statistics of the last iteration."""
+    stage = schedule.at(run.growth, run.network, 10**9)
+    dtype = next(state.generator.parameters()).dtype
+    place = Place(stage.level, torch.tensor(0.3, dtype=dtype) if run.network.grows else None)
+    for number in range(count):
+        batch = batch_of(run, number, share)
+        critic = cast(critic_inputs(run, batch, place, state.images_seen), dtype)
+        statistics = critic_step(state, run, place, stage.d_lr, critic, passes)
+        state.images_seen += stage.batch
+        drawn = cast(generator_inputs(run, batch, place, state.images_seen), dtype)
+        statistics |= generator_step(state, run, place, stage.g_lr, drawn, passes)
+    return statistics
+
+
+def cast(inputs: Any, dtype: torch.dtype) -> Any:
+    return torch.utils._pytree.tree_map_only(
+        Tensor, lambda x: x.to(dtype) if x.is_floating_point() else x, inputs)
+
+
+def tensors(state: TrainState) -> dict[str, Tensor]:
+    """All weights, moments and dials, by name."""
+    found = {f"dials.{name}": value for name, value in state.dials.items()}
+    for part in ("generator", "discriminator", "average"):
+        found |= {f"{part}.{name}": value
+                  for name, value in getattr(state, part).state_dict().items()}
+    for part in ("g_optimizer", "d_optimizer"):
+        found |= {f"{part}.{number}.{name}": value for number, moments in
+                  getattr(state, part).state_dict()["state"].items()
+                  for name, value in moments.items()}
+    return found
+
+
+class Recorded:
+    """Passes that keep the gradients that they return."""
+
+    def __init__(self, passes: Passes) -> None:
+        self.passes, self.seen = passes, list[list[Tensor]]()
+
+    def images(self, draw: Callable[[Any], Tensor], inputs: Any) -> Tensor:
+        return self.passes.images(draw, inputs)
+
+    def gradients(self, loss_of: Callable[[Any], Any], inputs: Any,
+                  weights: Sequence[nn.Parameter]) -> Gradients:
+        found = self.passes.gradients(loss_of, inputs, weights)
+        self.seen.append([each.clone() for each in found.of_weights if each is not None])
+        return found
+
+
+def relative_error(ours: list[list[Tensor]], theirs: list[list[Tensor]]) -> float:
+    """The largest difference of gradients of a network, relative to their norm."""
+    assert len(ours) == len(theirs)
+    errors = []
+    for one, other in zip(ours, theirs, strict=True):
+        difference = [a - b for a, b in zip(one, other, strict=True)]
+        errors.append(nn.utils.get_total_norm(difference) / nn.utils.get_total_norm(other))
+    return float(max(errors))
+
+
+class Threads:
+    """Processes played by threads, whose sums are those of gloo but for the order."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self._barrier = size, threading.Barrier(size, timeout=60)
+        self._box: list[Any] = [None] * size
+
+    def exchanged(self, rank: int, value: Any) -> list[Any]:
+        """The values of all, in the order of their ranks."""
+        self._box[rank] = value
+        self._barrier.wait()
+        found = list(self._box)
+        self._barrier.wait()
+        return found
+
+    def run(self, work: Callable[[Group], Any]) -> list[Any]:
+        """What the work returns in each rank."""
+        results: list[Any] = [None] * self.size
+
+        def as_rank(rank: int) -> None:
+            try:
+                results[rank] = work(_Rank(self, rank))
+            except Exception as error:
+                results[rank] = error
+                self._barrier.abort()
+
+        threads = [threading.Thread(target=as_rank, args=(rank,)) for rank in range(self.size)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(
+                    result, threading.BrokenBarrierError):
+                raise result
+        return results
+
+
+class _Rank(Group):
+
+    def __init__(self, threads: Threads, rank: int) -> None:
+        self._threads, self.rank, self.size = threads, rank, threads.size
+        self.messages = 0
+
+    def sum(self, tensor: Tensor) -> None:
+        self.messages += 1
+        parts = self._threads.exchanged(self.rank, tensor.clone())
+        tensor.copy_(torch.stack(parts).sum(dim=0))
+
+    def from_leader(self, tensor: Tensor) -> None:
+        tensor.detach().copy_(self._threads.exchanged(self.rank, tensor.detach().clone())[0])
+
+    def any(self, flag: bool) -> bool:
+        return any(self._threads.exchanged(self.rank, flag))
+
+    def told(self, words: str) -> str:
+        told: str = self._threads.exchanged(self.rank, words)[0]
+        return told
+
+    def wait(self) -> None:
+        self._threads.exchanged(self.rank, None)

@@ -1,0 +1,39 @@
+"""What torchrun starts in test_several_processes.py: gradients of all processes against one.
+
+Prints, in the leader, the largest relative errors by name of the run and type of numbers.
+"""
+
+import json
+
+import torch
+
+from progan.partition import Share
+from progan.runtime.distributed import Together, launched
+from progan.training.data_parallel import DataParallel
+from progan.training.passes import ALL_AT_ONCE
+from tests.training.equal_steps import CPU, Recorded, born, iterations, relative_error, run_of
+
+NAMES = ("progressive, wgan-gp, adaptive", "progressive, relativistic", "autoencoder, began")
+
+
+def main() -> None:
+    launch = launched()
+    assert launch is not None
+    group = Together(launch, CPU)
+    errors = {}
+    for name in NAMES:
+        run = run_of(name)
+        for dtype in (torch.float32, torch.float64):
+            alone, shared = Recorded(ALL_AT_ONCE), Recorded(DataParallel(ALL_AT_ONCE, run, group))
+            iterations(run, born(run, dtype), 1, alone)
+            iterations(run, born(run, dtype), 1, shared, Share(group.rank, group.size))
+            errors[f"{name}, {dtype}"] = relative_error(shared.seen[:1], alone.seen[:1])
+    assert group.any(group.rank == 1) and not group.any(False)
+    assert group.told(f"rank {group.rank}") == "rank 0"
+    if group.leads:
+        print(json.dumps(errors))
+    group.leave()
+
+
+if __name__ == "__main__":
+    main()
