@@ -144,6 +144,15 @@ def read_state(path: Path) -> Content:
         raise DamagedState(path, NOT_WHOLE) from error
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a file is a state that can be read, and is as it was written."""
+    try:
+        read_state(path)
+    except DamagedState:
+        return False
+    return True
+
+
 def peek(path: Path) -> tuple[int, Run] | None:
     """How many images a state has seen and with which settings, if its file tells.
 

@@ -14,7 +14,7 @@ from progan.errors import UserError
 from progan.networks import Discriminator, Generator
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.network_file import find_network, load_network
-from progan.training.checkpoint import load_networks
+from progan.training.checkpoint import is_whole, load_networks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,15 +36,15 @@ class Origin:
 
 
 def find_origin(path: Path) -> Path:
-    """The file that `path` names: of a run its newest state, or else its newest network file.
+    """The file that `path` names: of a run its newest whole state, or else its newest network.
 
     A directory of runs stands for its newest run that has a snapshot. Raises UserError if there
     is none.
     """
     if path.is_dir():
         directory = path if run_directory.states(path) else find_network(path).parent
-        states = run_directory.states(directory)
-        return states[-1] if states else find_network(directory)
+        states = reversed(run_directory.states(directory))
+        return next(filter(is_whole, states), None) or find_network(directory)
     if not path.exists():
         raise UserError(f"There is no {path}. Name a network file or a training state, or the "
                         "directory of a run, with --init-from.")

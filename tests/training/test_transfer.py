@@ -283,6 +283,8 @@ class TestFiles:
         newest = tmp_path / "network-snapshot-000009.safetensors"
         save_network(newest, snapshot)
         assert find_origin(tmp_path) == path and find_origin(newest) == newest
+        path.write_bytes(path.read_bytes()[:-100])
+        assert find_origin(tmp_path).name == "state-000001.pt"
         for state_file in tmp_path.glob("state-*"):
             state_file.unlink()
         assert find_origin(tmp_path) == newest
