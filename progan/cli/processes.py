@@ -40,6 +40,7 @@ class Team:
     group: Group
     device_name: str
     launch: Launch | None = None
+    restarted: bool = False  # whether torchrun has started them anew after a failure
 
     @property
     def leads(self) -> bool:
@@ -72,7 +73,7 @@ class Team:
         """The run that this torchrun began and has saved, if it has started it anew since."""
         from progan.run_directory import begun_by, states
 
-        if self.launch is None or not self.launch.restarts:
+        if self.launch is None or not self.restarted:
             return None
         path = begun_by(outdir, self.launch.name) if self.leads else None
         told = self.group.told(str(path) if path and states(path) else "")
@@ -87,11 +88,11 @@ def team(device_name: str) -> Iterator[Team]:
     """
     launch = launched()
     if launch is None or launch.size == 1:
-        yield Team(ALONE, device_name, launch)
+        yield Team(ALONE, device_name, launch, bool(launch and launch.restarts))
         return
     group = Together(launch, _device(device_name, launch))
     try:
-        yield Team(group, device_name, launch)
+        yield Team(group, device_name, launch, group.any(launch.restarts > 0))
         group.wait()
     except click.exceptions.Exit:  # all of them were asked to stop
         group.wait()

@@ -180,7 +180,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
         path = run_directory.find(outdir if resume == NEWEST else Path(resume))
         if path.is_file():
             require_resumable(path)
-        if path.is_file() and members.launch and members.launch.restarts:
+        if path.is_file() and members.restarted:
             path = path.parent  # where a newer state is than the one that was named at first
         saved = run_directory.load_config(path if path.is_dir() else path.parent)
     path, saved = members.agree_on(path, saved)

@@ -6,6 +6,7 @@ group of one, for which everything here is free. Does not import torch by itself
 
 import json
 import os
+import secrets
 import signal
 import socket
 import time
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import torch
+    from torch.distributed import Store  # type: ignore[attr-defined]
 
 # For words: the others wait while the leader measures or writes. That a process is gone shows at
 # once, by its broken connection.
@@ -124,7 +126,9 @@ class Together(Group):
         self.rank, self.size = launch.rank, launch.size
         self._device, self._torch = device, distributed
         on_gpu = device.type == "cuda"
-        self._store, _, _ = next(iter(rendezvous("env://", self.rank, self.size)))
+        store, _, _ = next(iter(rendezvous("env://", self.rank, self.size)))
+        meeting = agreed_name(store, self.rank, self.size)
+        self._store = distributed.PrefixStore(meeting, store)  # type: ignore[attr-defined]
         distributed.init_process_group("nccl" if on_gpu else "gloo", store=self._store,
                                        rank=self.rank, world_size=self.size,
                                        device_id=device if on_gpu else None)
@@ -187,6 +191,29 @@ class Agreed:
     @property
     def reason(self) -> str:
         return self._own.reason or "another process"
+
+
+def agreed_name(store: "Store", rank: int, size: int) -> str:
+    """Agree with the processes that are alive on a name that no earlier attempt has used.
+
+    torchrun keeps its store when it starts processes anew, with all that dead ones wrote; and
+    machines that have come back count their attempts from 0. So the leader answers to what each
+    of the others has just made up, until all have read its answer.
+    """
+    if rank:
+        password = secrets.token_hex(8)
+        store.set(f"progan/here/{rank}", password)
+        name = store.get(f"progan/answer/{password}").decode()
+        store.set(f"progan/read/{name}/{rank}", "yes")
+        return name
+    name, missing = secrets.token_hex(8), set(range(1, size))
+    while missing:
+        for other in [each for each in missing if store.check([f"progan/here/{each}"])]:
+            password = store.get(f"progan/here/{other}").decode()
+            store.set(f"progan/answer/{password}", name)
+        missing = {each for each in missing if not store.check([f"progan/read/{name}/{each}"])}
+        time.sleep(0.02)
+    return name
 
 
 def note_for_launcher(words: str) -> None:
