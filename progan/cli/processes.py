@@ -119,4 +119,4 @@ def team(device_name: str) -> Iterator[Team]:
 def _device(name: str, launch: Launch | None) -> "torch.device":
     from progan.runtime.devices import choose
 
-    return choose(name, launch.local_rank if launch and launch.local_size > 1 else None)
+    return choose(name, launch.local_rank if launch and launch.size > 1 else None)

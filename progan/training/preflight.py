@@ -36,8 +36,8 @@ from progan.training.steps import (
 )
 
 HEADINGS = ("resolution", "batch", "micro-batch", "memory", "img/s", "time")
-# An estimate extrapolates from one real step, at the highest level that costs no more than this:
-# about a second on a CPU.
+# An estimate extrapolates from real steps at the levels that cost no more than this: about a
+# second on a CPU.
 AFFORDABLE_GMAC = 4.0
 
 
@@ -88,22 +88,31 @@ class Preflight:
         found = []
         for stage in stages.values():
             devices.restart_peak(self.device)
-            if self.device.type == "cuda":
-                self._iteration(stage)  # chooses algorithms, and is no measure
-            seconds = self._iteration(stage)
+            seconds = self._seconds_per_image(stage)
             found.append(self._finding(stage, devices.peak_memory_bytes(self.device), seconds))
         return found
 
     def _by_estimate(self, stages: dict[int, Stage]) -> list[Finding]:
         memory = {stage.level: self._fitted(stage) for stage in stages.values()}
-        tried = affordable(self.run, stages)
-        measured = {tried.level: self._iteration(tried)}
+        tried = affordable(self.run, stages) or [next(iter(stages.values()))]
+        measured = {stage.level: self._seconds_per_image(stage) for stage in tried}
         return [self._finding(stage, memory[stage.level],
                               seconds_per_image(self.run.network, stage.level, measured))
                 for stage in stages.values()]
 
-    def _iteration(self, stage: Stage) -> float:
-        """Train once on noise; return the seconds per image of the whole batch."""
+    def _seconds_per_image(self, stage: Stage) -> float:
+        """Of the whole batch; the first step of a kind takes longer, so that short ones are
+        repeated, and those of CUDA, which chooses algorithms meanwhile, always.
+
+        All processes try equally often, since each try takes messages.
+        """
+        cheap, on_gpu = affordable(self.run, {stage.level: stage}), self.device.type == "cuda"
+        tries = 5 if cheap else 2 if on_gpu else 1
+        fastest = min(self._iteration_seconds(stage) for _ in range(tries))
+        return fastest / (stage.batch * self.run.growth.d_repeats)
+
+    def _iteration_seconds(self, stage: Stage) -> float:
+        """Train once on noise."""
         run, state = self.run, self.state
         batch = noise_batch(run, stage, self.share).to(self.device)
         place, passes = Place.of(stage, self.device), self.passes_at(stage.level)
@@ -115,7 +124,7 @@ class Preflight:
         generator_step(state, run, place, stage.g_lr,
                        generator_inputs(run, batch, place, state.images_seen), passes)
         devices.synchronize(self.device)
-        return (time.perf_counter() - start) / (run.growth.d_repeats * stage.batch)
+        return time.perf_counter() - start
 
     def _fitted(self, stage: Stage) -> int:
         """Estimated bytes of a step, in micro-batches that fit."""
@@ -163,11 +172,10 @@ def images_to_come(run: Run, level: int, images_seen: int) -> int:
                             if phase.stage.level == level))
 
 
-def affordable(run: Run, stages: dict[int, Stage]) -> Stage:
-    """The highest level at which a step takes about a second, or else the lowest."""
-    cheap = [stage for level, stage in stages.items() if AFFORDABLE_GMAC * 1e9 >=
+def affordable(run: Run, stages: dict[int, Stage]) -> list[Stage]:
+    """The levels at which a step takes no more than about a second on a CPU."""
+    return [stage for level, stage in stages.items() if AFFORDABLE_GMAC * 1e9 >=
              stage.batch * run.growth.d_repeats * multiply_adds(run.network, level)]
-    return cheap[-1] if cheap else next(iter(stages.values()))
 
 
 def noise_batch(run: Run, stage: Stage, share: Share) -> Batch:
@@ -194,10 +202,10 @@ def untouched(state: TrainState, run: Run) -> Iterator[None]:
             getattr(state, name).zero_grad(set_to_none=True)
 
 
-def report(findings: list[Finding], run: Run, how: str) -> str:
-    """The findings as a table."""
+def report(findings: list[Finding], run: Run, how: str, count: int = 1) -> str:
+    """The findings of one of `count` processes as a table."""
     rows = [(run.network.size(each.level).brief, str(each.batch),
-             str(each.micro_batch) if each.micro_batch < each.batch else "-",
+             str(each.micro_batch) if each.micro_batch < each.batch // count else "-",
              human_bytes(each.memory_bytes), f"{1 / each.seconds_per_image:.3g}",
              human_seconds(each.images * each.seconds_per_image)) for each in findings]
     total = sum(each.images * each.seconds_per_image for each in findings)

@@ -1,5 +1,6 @@
 """How a training on this machine sends its images through the networks, tried out beforehand."""
 
+import sys
 from collections.abc import Callable
 
 import torch
@@ -24,7 +25,15 @@ def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group:
     Args:
         neighbours: How many of the processes share this machine.
     """
-    micro_batches = MicroBatches(run, device, log)
+
+    def report_of_memory(line: str) -> None:
+        """Each process has a memory of its own, and only the leader a log."""
+        if group.leads:
+            log(line)
+        else:
+            print(f"Process {group.rank}: {line}", file=sys.stderr, flush=True)
+
+    micro_batches = MicroBatches(run, device, report_of_memory)
 
     def passes_at(level: int) -> Passes:
         passes = micro_batches.at(level)
@@ -34,6 +43,6 @@ def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group:
     if how != "none":
         look = Preflight(run=run, state=state, device=device, micro_batches=micro_batches,
                          passes_at=passes_at, share=Share(group.rank, group.size),
-                         neighbours=neighbours)
-        log(report(look(how), run, how))
+                         neighbours=neighbours if device.type == "cpu" else 1)
+        log(report(look(how), run, how, group.size))
     return passes_at

@@ -10,7 +10,13 @@ import torch
 
 from progan.door import DEVICES
 from progan.errors import UserError
-from progan.runtime.devices import choose, describe, peak_memory_bytes, set_precision
+from progan.runtime.devices import (
+    choose,
+    describe,
+    is_out_of_memory,
+    peak_memory_bytes,
+    set_precision,
+)
 
 CPU = torch.device("cpu")
 
@@ -83,3 +89,37 @@ def test_a_process_with_torch_in_it_has_a_plausible_size() -> None:
 def test_cuda_counts_its_own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 12345)
     assert peak_memory_bytes(torch.device("cuda")) == 12345
+
+
+def test_each_process_gets_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, cuda=True, mps=False)
+    chosen = list[int]()
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    assert choose("auto", 1) == torch.device("cuda", 1) and chosen == [1]
+    with pytest.raises(UserError, match="more processes than GPUs: this machine has 2"):
+        choose("cuda", 2)
+    assert choose("cpu", 5) == CPU
+
+
+def test_processes_do_not_share_an_mps_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, cuda=False, mps=True)
+    with pytest.raises(UserError, match="cannot share one mps device"):
+        choose("auto", 0)
+
+
+@pytest.mark.parametrize("error", [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), MemoryError(),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate "
+                 "memory: you tried to allocate 4611686018427387904 bytes."),
+    RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")])
+def test_every_device_says_in_its_own_way_that_memory_is_full(error: Exception) -> None:
+    assert is_out_of_memory(error)
+
+
+def test_the_cpu_really_says_it_so() -> None:
+    with pytest.raises(RuntimeError) as error:
+        torch.empty(2**60)
+    assert is_out_of_memory(error.value)
+    assert not is_out_of_memory(RuntimeError("shapes do not match"))
