@@ -175,7 +175,7 @@ def images_to_come(run: Run, level: int, images_seen: int) -> int:
 def affordable(run: Run, stages: dict[int, Stage]) -> list[Stage]:
     """The levels at which a step takes no more than about a second on a CPU."""
     return [stage for level, stage in stages.items() if AFFORDABLE_GMAC * 1e9 >=
-             stage.batch * run.growth.d_repeats * multiply_adds(run.network, level)]
+            stage.batch * run.growth.d_repeats * multiply_adds(run.network, level)]
 
 
 def noise_batch(run: Run, stage: Stage, share: Share) -> Batch:
