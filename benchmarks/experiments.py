@@ -104,7 +104,7 @@ def digits(wish: Wish) -> Iterator[Trial]:
     for seed in wish.seeds:
         for preset in DIGITS:
             yield Trial(preset, seed, ("--preset", preset, "--threads", "1", "--metrics",
-                                       "ms-ssim1000"))
+                                       "ms-ssim900"))
 
 
 def augmentation(wish: Wish) -> Iterator[Trial]:

@@ -24,7 +24,6 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from progan import presets  # noqa: E402
-from progan.cli.train import fit  # noqa: E402
 from progan.config import override  # noqa: E402
 from progan.data.reader import Dataset  # noqa: E402
 from progan.runtime.background import Background  # noqa: E402
@@ -34,6 +33,7 @@ from progan.runtime.log import Log  # noqa: E402
 from progan.runtime.threads import use_threads  # noqa: E402
 from progan.training import hooks  # noqa: E402
 from progan.training.checkpoint import copied, load_state, write_state  # noqa: E402
+from progan.training.fitting import fit  # noqa: E402
 from progan.training.loop import Session, train  # noqa: E402
 from progan.training.saver import Saver  # noqa: E402
 from progan.training.state import create  # noqa: E402

@@ -155,6 +155,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "demo":       CPU | dict(total_kimg=28, batch=8, fmap_base=384, fmap_max=48, g_lr=0.0015,
                              d_lr=0.0015, tick_kimg=1, image_ticks=3, **_fades(3)),
 }
+DEFAULT = "v2-1gpu"
 
 
 def preset(name: str) -> Run:

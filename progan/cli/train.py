@@ -3,15 +3,16 @@
 import math
 import shlex
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from metrics.names import LOWER_IS_BETTER, parse
+from metrics.names import parse
 from progan import presets
+from progan.cli.measures import measures, require_metrics
 from progan.cli.processes import Team, team
 from progan.config import Run, all_changes, changes, option_name, override
 from progan.door import PATH, STOPPED, Door, device_option
@@ -20,15 +21,11 @@ from progan.options import config_options, given
 from progan.runtime.threads import use_threads, wait_politely
 
 if TYPE_CHECKING:
-    import torch
-
     from progan.data.reader import Dataset
     from progan.training.measurements import Measure
-    from progan.training.origin import Origin
     from progan.training.state import TrainState
     from progan.training.transfer import Transfer
 
-DEFAULT_PRESET = "v2-1gpu"
 NEWEST = ":newest:"  # what a bare --resume stands for
 
 
@@ -37,7 +34,7 @@ NEWEST = ":newest:"  # what a bare --resume stands for
 @click.option("--outdir", type=PATH, default=Path("runs"), show_default=True,
               help="Where the directories of runs are.")
 @click.option("--preset", metavar="NAME", help="Settings to start from: "
-              f"{', '.join(presets.PRESETS)}.  [default: {DEFAULT_PRESET}]")
+              f"{', '.join(presets.PRESETS)}.  [default: {presets.DEFAULT}]")
 @click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN|FILE]",
               help="Continue a run in its own directory: the newest one of --outdir or of the "
               "directory named, the run named, or one of its state files.")
@@ -97,25 +94,23 @@ def _start_or_resume(data: Path | None, outdir: Path, preset: str | None, resume
 def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path | None,
            members: Team, options: dict[str, Any], *, dry_run: bool,
            max_hours: float | None) -> None:
-    run, dataset, found = _settings(preset, data, options) if init_from is None else (
-        _settings_from(init_from, preset, data, options))
+    from progan import run_directory
+    from progan.training import state
+    from progan.training.beginning import beginning
+    from progan.training.fitting import require_parts
+    from progan.training.transfer import begin
+    from progan.training.transfer_table import in_words
+
+    run, dataset, found = beginning(preset, data, init_from, options)
     if not (dataset or dry_run):
         raise UserError("Which images? Name a dataset with --data DIR; dataset_tool.py makes "
                         "one. (--resume continues a run, --dry-run needs no dataset.)")
-    if run.optim.freeze_d and not found:
-        raise UserError(f"--freeze-d {run.optim.freeze_d} keeps weights that were trained before: "
-                        "it needs --init-from.")
     require_metrics(run)
     require_parts(run, members.group.size)
     if dry_run or not dataset:
         return _print_plan(run, found) if members.leads else None
-    from progan import run_directory
-    from progan.training import state
-    from progan.training.transfer import begin
-    from progan.training.transfer_table import in_words
-
     chosen = members.device
-    measures = _measures(run, dataset, chosen) if members.leads else {}
+    measured = measures(run, dataset, chosen) if members.leads else {}
     born = state.create(run, chosen)
     remarks = in_words(found) if found else []
     if found:
@@ -128,44 +123,7 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     with members.alone_in(directory):
         if members.launch and members.leads:
             run_directory.note_launch(directory, members.launch.name)
-        _train(run, dataset, directory, members, born, measures, max_hours, remarks)
-
-
-def _settings(preset: str | None, data: Path | None, options: dict[str, Any]
-              ) -> tuple[Run, "Dataset | None", None]:
-    """The run that preset, options and dataset make."""
-    run = override(presets.preset(preset or DEFAULT_PRESET), options)
-    if data is None:
-        return run, None, None
-    dataset = _opened(data, run.data.subset)
-    return fit(run, dataset, options), dataset, None
-
-
-def _settings_from(init_from: Path, preset: str | None, data: Path | None,
-                   options: dict[str, Any]) -> tuple[Run, "Dataset | None", "Transfer"]:
-    """The run that begins with the networks of another one, whose settings it has by default."""
-    from progan.training.origin import find_origin, load_origin
-    from progan.training.transfer import fades_first, inherited, transfer
-
-    origin = load_origin(find_origin(init_from))
-    base = _base(origin, preset, data)
-    source = data or (origin.run and Path(origin.run.data.data))
-    dataset = _opened(source, options.get("subset", base.data.subset)) if source else None
-    own = dataset.resolution if data and dataset else origin.network.resolution
-    resolution = options.get("resolution", own)
-    run = override(base, inherited(origin, resolution) | options)
-    if dataset:
-        run = fit(run, dataset, ("resolution", "initial_resolution"))
-    run = override(run, {"fade_first": options.get("fade_first", fades_first(origin, run))})
-    return run, dataset, transfer(origin, run)
-
-
-def _base(origin: "Origin", preset: str | None, data: Path | None) -> Run:
-    """Settings beside those of the networks: the preset's or else the origin's own."""
-    if preset or not origin.run:
-        return presets.preset(preset or DEFAULT_PRESET)
-    other_images = data and str(data.resolve()) != origin.run.data.data
-    return override(origin.run, {"subset": ""}) if other_images else origin.run
+        _train(run, dataset, directory, members, born, measured, max_hours, remarks)
 
 
 def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
@@ -173,6 +131,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
     from progan import run_directory
     from progan.training import state as states
     from progan.training.continuation import continuation, require_unfinished
+    from progan.training.fitting import fit, opened, require_images_of, require_parts
     from progan.training.origin import require_resumable
 
     path, saved = Path(), Run()
@@ -186,7 +145,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
     path, saved = members.agree_on(path, saved)
     directory = path if path.is_dir() else path.parent
     run = override(saved, options)
-    dataset = _opened(data or Path(saved.data.data), run.data.subset)
+    dataset = opened(data or Path(saved.data.data), run.data.subset)
     run = fit(run, dataset, ("resolution", "initial_resolution"))
     require_images_of(saved, run, dataset)
     require_metrics(run)
@@ -202,102 +161,13 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
         if members.leads:
             state, remarks = continuation(path, saved, run, chosen)
             require_unfinished(directory, state, run, parse(run.output.metrics))
-            measures = _measures(run, dataset, chosen)
+            measured = measures(run, dataset, chosen)
             run_directory.save_config(directory, run)
         else:
-            state, remarks, measures = states.create(run, chosen), [], {}
+            state, remarks, measured = states.create(run, chosen), [], {}
         if changed := all_changes(saved, run):
             remarks.append(f"Changed: {'; '.join(changed)}.")
-        _train(run, dataset, directory, members, state, measures, max_hours, remarks)
-
-
-def _opened(data: Path, subset: str) -> "Dataset":
-    from progan.data.reader import Dataset
-    from progan.data.subset import subset as of_class
-
-    dataset = Dataset.open(data)
-    return of_class(dataset, subset) if subset else dataset
-
-
-def fit(run: Run, dataset: "Dataset", given: Container[str]) -> Run:
-    """Return the run with what the dataset decides, unless `given` names it: resolution, where
-    to begin, and always shape, channels and classes."""
-    resolution = run.network.resolution if "resolution" in given else dataset.resolution
-    begin = run.growth.initial_resolution
-    if resolution > dataset.resolution:
-        raise UserError(f"--resolution {resolution} is more than {dataset.path} has: its images "
-                        f"are {dataset.info.top_size}, resolution {dataset.resolution}.")
-    if run.data.conditional and not dataset.label_size:
-        raise UserError(f"--conditional needs labels, and {dataset.path} has none. "
-                        "--no-conditional trains without.")
-    return override(run, {
-        "resolution": resolution,
-        "initial_resolution": begin if "initial_resolution" in given else min(begin, resolution),
-        "base_height": dataset.info.base.height,
-        "base_width": dataset.info.base.width,
-        "channels": dataset.channels,
-        "label_size": dataset.label_size if run.data.conditional else 0,
-        "data": str(dataset.path.resolve()),
-        "detector": run.output.detector and str(Path(run.output.detector).resolve()),
-    })
-
-
-def require_images_of(saved: Run, run: Run, dataset: "Dataset") -> None:
-    """Raise UserError if the dataset's images are of another shape or kind than the run's."""
-    was, now = saved.network, run.network
-    if (was.base, was.channels, was.label_size) != (now.base, now.channels, now.label_size):
-        raise UserError(f"The run was trained on images of {was.size(was.max_level)}x"
-                        f"{was.channels} with {was.label_size or 'no'} classes, and those of "
-                        f"{dataset.path} are {now.size(now.max_level)}x{now.channels} with "
-                        f"{now.label_size or 'no'}. Name the dataset of the run with --data, or "
-                        "start a new run.")
-
-
-def require_parts(run: Run, count: int) -> None:
-    """Raise UserError unless every batch can be cut into parts as asked for: among `count`
-    processes, and into --micro-batch."""
-    from progan import schedule
-    from progan.partition import require_shares
-    from progan.training.micro_batches import require_micro_batch
-
-    stages = [phase.stage for phase in schedule.phases(run.growth, run.network)]
-    require_shares(run, {stage.resolution: stage.batch for stage in stages}, count)
-    require_micro_batch(run, {stage.level: stage.batch // count for stage in stages})
-
-
-def require_metrics(run: Run) -> None:
-    """Raise UserError unless --metrics names metrics, and --best one of them that has a best."""
-    measured = {name for name, _ in parse(run.output.metrics).values()}
-    ranked = [name for name in LOWER_IS_BETTER if name in measured]
-    if run.output.best and run.output.best not in ranked:
-        raise UserError(f"--best {run.output.best} is none of --metrics {run.output.metrics!r} "
-                        f"that tell a best one. Add it there; {', '.join(LOWER_IS_BETTER)} do.")
-
-
-def _measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str, "Measure"]:
-    """What --metrics asks for, by name; raises UserError if it cannot be measured."""
-    wishes = parse(run.output.metrics)
-    if not wishes:
-        return {}
-    from metrics.detector import open_detector
-    from metrics.in_training import measure_of, needs_detector, reals_of, sources
-    from metrics.setup import Setup
-    from progan.training.measurements import Measure
-
-    detector = None
-    if any(needs_detector(name) for name, _ in wishes.values()):
-        file = Path(run.output.detector) if run.output.detector else None
-        detector = open_detector(file, "inception", device)
-    setup, source_of = Setup(seed=run.seed, device=device, detector=detector), sources()
-    reals = reals_of(dataset, run.network.max_level, mirror=run.data.mirror)
-    measures = {}
-    for word, (name, count) in wishes.items():
-        try:
-            of = measure_of(name, count, reals, setup, source_of)
-        except UserError as error:
-            raise UserError(f"--metrics {word}: {error}") from error
-        measures[word] = Measure(of, LOWER_IS_BETTER[name] if name == run.output.best else "")
-    return measures
+        _train(run, dataset, directory, members, state, measured, max_hours, remarks)
 
 
 def _print_plan(run: Run, found: "Transfer | None" = None) -> None:

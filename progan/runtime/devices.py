@@ -44,7 +44,10 @@ def describe(device: torch.device) -> str:
     """Name the device as a person would: 'cuda (NVIDIA H200)', 'cpu (2 threads)'."""
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+    if device.type == "cpu":
+        count = torch.get_num_threads()
+        return f"cpu ({count} thread{'s' * (count > 1)})"
+    return str(device)
 
 
 def set_precision(precision: str) -> None:

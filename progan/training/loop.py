@@ -57,6 +57,17 @@ class Session:
     passes_at: Callable[[int], Passes] = lambda level: ALL_AT_ONCE
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watch:
+    """Those who look after a training."""
+
+    progress: Progress
+    at_tick: Sequence[Hook]
+    interrupts: Agreed
+    guard: Guard
+    saver: Saver | None  # the leader's
+
+
 def train(session: Session, state: TrainState) -> str:
     """Train from where `state` is to the end of the run, in its directory.
 
@@ -72,18 +83,18 @@ def train(session: Session, state: TrainState) -> str:
             group.leads) else ([], None)
         at_tick.append(hooks.meeting(group))
         group.wait()
-        agreed = Agreed(interrupts, group)
-        guard = Guard(run, state, session.directory, session.log, writes=group.leads)
+        watch = Watch(
+            progress=progress, at_tick=at_tick, interrupts=Agreed(interrupts, group), saver=saver,
+            guard=Guard(run, state, session.directory, session.log, writes=group.leads))
         ended = None
         while ended is None:
             with closing(batches_from(session, state)) as batches:
                 try:
-                    ended = train_rounds(session, state, batches, progress, at_tick, agreed, saver,
-                                         guard)
+                    ended = train_rounds(session, state, batches, watch)
                 except Unsound as unsound:
-                    guard.roll_back(state, unsound)
+                    watch.guard.roll_back(state, unsound)
                     progress.restart(state.images_seen)
-    return "" if ended else agreed.reason
+    return "" if ended else watch.interrupts.reason
 
 
 def leader_hooks(session: Session, state: TrainState, progress: Progress, interrupts: Interrupts,
@@ -114,9 +125,7 @@ def batches_from(session: Session, state: TrainState) -> Prefetch:
                                  share), session.device)
 
 
-def train_rounds(session: Session, state: TrainState, batches: Prefetch, progress: Progress,
-                 at_tick: Sequence[Hook], interrupts: Agreed, saver: Saver | None, guard: Guard
-                 ) -> bool:
+def train_rounds(session: Session, state: TrainState, batches: Prefetch, watch: Watch) -> bool:
     """Train round after round, with the hooks at the end of each tick; return whether it ended.
 
     Raises Unsound.
@@ -126,30 +135,30 @@ def train_rounds(session: Session, state: TrainState, batches: Prefetch, progres
                                         state.round_images_seen):
         state.round_images_seen = start
         enter_phase(state, stage, run)
-        train_round(run, state, stage, batches, meter, lambda: interrupts.requested,
+        train_round(run, state, stage, batches, meter, lambda: watch.interrupts.requested,
                     session.passes_at(stage.level))
-        progress.update(stage, state.images_seen)
+        watch.progress.update(stage, state.images_seen)
         round_ended = state.round_images_seen == state.images_seen
         done = round_ended and state.images_seen >= run.growth.total_kimg * 1000
         tick_end = state.tick_images_seen + stage.tick_kimg * 1000
         at_end = done or round_ended and state.images_seen >= tick_end
-        stopping = interrupts.requested
-        guard.check(state, stage, meter, now=at_end or stopping)
+        stopping = watch.interrupts.requested
+        watch.guard.check(state, stage, meter, now=at_end or stopping)
         if at_end:
             tick = end_tick(session, state, stage, batches, meter, done=done)
-            for hook in at_tick:
+            for hook in watch.at_tick:
                 hook(state, tick)
-            guard.keep(state)
+            watch.guard.keep(state)
             meter.restart()
-            progress.restart(state.images_seen)
+            watch.progress.restart(state.images_seen)
         if stopping and not done:
             state.seconds += meter.seconds
-            if saver:
-                saver.save(state)
+            if watch.saver:
+                watch.saver.save(state)
             return False
-        if saver:
-            saver.check()
-    return not (interrupts.requested and session.measures)  # the last ones may be cut short
+        if watch.saver:
+            watch.saver.check()
+    return not (watch.interrupts.requested and session.measures)  # the last ones may be cut short
 
 
 def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Batch],

@@ -56,7 +56,10 @@ def test_every_listed_name_can_be_chosen_where_it_exists(monkeypatch: pytest.Mon
 
 
 def test_a_device_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert describe(CPU) == f"cpu ({torch.get_num_threads()} threads)"
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert describe(CPU) == "cpu (2 threads)"
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert describe(CPU) == "cpu (1 thread)"
     assert describe(torch.device("mps")) == "mps"
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
     assert describe(torch.device("cuda")) == "cuda (NVIDIA H200)"
