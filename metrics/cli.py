@@ -39,11 +39,13 @@ class Metrics(Door):
               "many reals; half of the reals if not given, 16384 at most.")
 @click.option("--mirror", is_flag=True, help="Flip half of the reals left to right, as train.py "
               "--mirror does.")
+@click.option("--held-out", is_flag=True, help="Measure against the images that were held out of "
+              "training, where learning by heart gains nothing.")
 @repeats_option
 def main(names: tuple[str, ...], network: Path | None, images: Path | None, data: Path | None,
          reference: Path | None, subset: str, resize: int | None, detector: Path | None,
-         num_images: int | None,
-         mirror: bool, repeats: int, seed: int, json_file: Path | None, device: str) -> None:
+         num_images: int | None, mirror: bool, held_out: bool, repeats: int, seed: int,
+         json_file: Path | None, device: str) -> None:
     """Measure pictures against real ones, with the metrics named, or with swd and ms-ssim.
 
     The row 'reals against reals' says what the same numbers are for pictures that nobody can
@@ -65,5 +67,5 @@ def main(names: tuple[str, ...], network: Path | None, images: Path | None, data
     click.echo(answer(Request(
         names=tuple(dict.fromkeys(names)) or DEFAULT, images=measured,
         is_network=network is not None, reals=against, num_images=num_images, repeats=repeats,
-        resize=resize, subset=subset, mirror=mirror, detector=detector, seed=seed,
-        json_file=json_file, device=device)))
+        resize=resize, subset=subset, mirror=mirror, held_out=held_out, detector=detector,
+        seed=seed, json_file=json_file, device=device)))

@@ -144,5 +144,5 @@ def _require_images(source: Source, num_images: int, count: int | None) -> None:
 
 
 def _counted(source: Source) -> str:
-    held_out = f" of which {len(source.held_out)} are held out" if len(source.held_out) else ""
-    return f"{source.count} images{held_out}"
+    others = f", and {len(source.held_out)} others for the baseline" * bool(len(source.held_out))
+    return f"{len(source.trained_on)} images{others}"

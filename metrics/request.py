@@ -11,7 +11,7 @@ from metrics.detector import open_detector
 from metrics.evaluation import evaluate, plan_for
 from metrics.report import append_lines, records, table
 from metrics.setup import Setup
-from metrics.sources import Source, mirrored, open_network, open_pair, to_side
+from metrics.sources import Source, mirrored, of_held_out, open_network, open_pair, to_side
 from metrics.table import METRICS
 from progan.runtime.devices import choose, set_precision
 from progan.sampling.network_file import find_networks
@@ -30,6 +30,7 @@ class Request:
         resize: Side in px that all images are brought to.
         subset: Class of the reals that is taken alone; '': all.
         mirror: Flip half of the reals.
+        held_out: Measure against the reals that no training saw.
         detector: None: the default one, where a metric needs any.
         json_file: Where lines are appended.
     """
@@ -43,6 +44,7 @@ class Request:
     resize: int | None
     subset: str
     mirror: bool
+    held_out: bool
     detector: Path | None
     seed: int
     json_file: Path | None
@@ -57,6 +59,7 @@ def answer(asked: Request) -> str:
     newest, reals = open_pair(files[-1], asked.reals, device, network=asked.is_network,
                               resize=asked.resize, subset=asked.subset)
     reals = mirrored(reals) if asked.mirror else reals
+    reals = of_held_out(reals) if asked.held_out else reals
     plan = plan_for(newest, reals, asked.names, asked.num_images, repeats=asked.repeats)
     setup = setup_for(asked.names, asked.detector, asked.seed, device)
     if asked.json_file is not None:

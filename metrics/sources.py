@@ -36,7 +36,7 @@ class Source:
         description: Its path, for people and for the report.
         count: How many there are; None for a network, which draws as many as are asked for.
         draw: Numbers [n] -> the draw of these images; raises UserError for one that is no image.
-        held_out: Numbers of the images that no training sees.
+        held_out: Numbers of the images that no training sees: the other side of the baseline.
     """
 
     description: str
@@ -145,6 +145,18 @@ def mirrored(source: Source) -> Source:
         return replace(drawn, read=read, cache=cache)
 
     return replace(source, draw=draw)
+
+
+def of_held_out(reals: Source) -> Source:
+    """The reals with training images and held-out ones exchanged; raises UserError without any.
+
+    Images then meet what no training has seen, where learning by heart gains nothing.
+    """
+    if not len(reals.held_out):
+        raise UserError(f"--held-out: {reals.description} has no images that were held out. "
+                        "dataset_tool.py keeps some with --holdout 0.1.")
+    return replace(reals, description=f"held-out images of {reals.description}",
+                   held_out=reals.trained_on)
 
 
 def open_network(path: Path, device: torch.device) -> Source:

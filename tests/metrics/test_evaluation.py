@@ -11,8 +11,9 @@ from metrics.cache import NO_CACHE, Cache
 from metrics.draws import Draw, Size
 from metrics.evaluation import Row, evaluate, plan_for
 from metrics.setup import Setup
-from metrics.sources import Source
+from metrics.sources import Source, of_held_out
 from metrics.table import METRICS, Metric
+from progan.errors import UserError
 
 SIZE = Size(16, 16, 1)
 SETUP = Setup(seed=0, device=torch.device("cpu"))
@@ -94,6 +95,25 @@ def test_held_out_images_are_the_baseline_and_nothing_else(meetings, num_images,
         assert len(reals) == expected and max(reals) < 34
         assert sorted(others) == list(range(34, 40))
         assert same == reals[:6]
+
+
+def test_images_meet_what_no_training_saw_if_asked(meetings):
+    reals = of_held_out(numbered(40, held_out=6))
+    meet(numbered(None), reals, None)
+    (_, first), (others, same) = meetings
+    assert sorted(first) == sorted(same) == list(range(34, 40))
+    assert len(others) == 6 and max(others) < 34
+    assert reals.description == "held-out images of numbers"
+
+
+def test_nothing_held_out_cannot_be_met():
+    with pytest.raises(UserError, match="numbers has no images that were held out.*--holdout"):
+        of_held_out(numbered(40))
+
+
+def test_too_many_held_out_images_are_not_asked_for():
+    with pytest.raises(UserError, match="has 6 images, and 34 others for the baseline, and 8 are"):
+        plan_for(numbered(None), of_held_out(numbered(40, held_out=6)), ["swd"], 8, repeats=1)
 
 
 def test_every_network_meets_the_same_reals(meetings):
