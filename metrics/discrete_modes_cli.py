@@ -59,8 +59,8 @@ def discrete_modes(
     click.echo(answer(Request(
         names=(NAME,), images=measured, is_network=network is not None,
         reals=against, num_images=num_images, repeats=repeats, resize=resize,
-        subset=subset, mirror=False, detector=classifier, seed=seed, json_file=json_file,
-        device=device)))
+        subset=subset, mirror=False, held_out=False, detector=classifier, seed=seed,
+        json_file=json_file, device=device)))
 
 
 def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> None:
