@@ -5,7 +5,8 @@
     python benchmarks/experiments.py digits --data mnist28 --kimg 19.2 --seeds 10
 
 Every run is a plain train.py. What was interrupted is continued by the same command, and what is
-finished is not repeated, or trained on if `--kimg` is more than it was.
+finished is not repeated, or trained on if `--kimg` is more than it was. Each outcome is added to
+`benchmarks/results/<experiment>.json`, from where another machine goes on.
 """
 
 import json
@@ -14,9 +15,10 @@ import statistics
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -24,11 +26,14 @@ import click
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from metrics.evaluation import BASELINE  # noqa: E402
 from progan import run_directory  # noqa: E402
 from progan.diagnosis.history import read_history  # noqa: E402
 from progan.diagnosis.symptoms import verdicts  # noqa: E402
+from progan.runtime.files import write_atomically  # noqa: E402
 
 Columns = Mapping[str, str]  # heading -> file or statistic that the number comes from
+HELD_OUT = "held-out.jsonl"  # metrics of all snapshots against what no training saw
 
 # Preset: fmap_base and fmap_max.
 ZOO = {"dcgan": (256, 64), "lsgan": (256, 64), "wgan": (256, 64), "wgan-gp": (256, 64),
@@ -52,10 +57,31 @@ class Trial:
     name: str  # row of the table
     seed: int
     options: tuple[str, ...]  # of train.py
+    held_out: tuple[str, ...] = ()  # words for python -m metrics --held-out, of all snapshots
 
     @property
     def folder(self) -> str:
         return f"{self.name}-seed{self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of a trial.
+
+    Attributes:
+        values: By heading.
+        verdict: What somebody who watched was told at the end, and the kimg where that began.
+        minutes, verdict_kimg: None: not known.
+    """
+
+    name: str
+    seed: int
+    kimg: float
+    minutes: float | None
+    values: dict[str, float]
+    verdict: str
+    verdict_kimg: float | None
+    torch: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,21 +161,53 @@ EXPERIMENTS: dict[str, tuple[Callable[[Wish], Iterator[Trial]], Columns]] = {
 @click.option("--classifier", type=click.Path(path_type=Path), help="For table4.")
 @click.option("--outdir", type=click.Path(path_type=Path), default=Path("experiments"),
               show_default=True)
+@click.option("--results", type=click.Path(path_type=Path, file_okay=False),
+              default=ROOT / "benchmarks" / "results", help="Where the outcomes are kept.")
 @click.option("--kimg", type=float, required=True, help="Thousands of images for each run.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default=True,
               help="Runs at the same time, on one thread each.")
-def main(name: str, data: Path, classifier: Path | None, outdir: Path, kimg: float, seeds: int,
-         jobs: int) -> None:
+def main(name: str, data: Path, classifier: Path | None, outdir: Path, results: Path, kimg: float,
+         seeds: int, jobs: int) -> None:
     """Run an experiment, or what is left of it, and print its table."""
     trials_of, columns = EXPERIMENTS[name]
     wish = Wish(data=data, classifier=classifier, kimg=kimg, seeds=range(seeds))
-    trials, folder = list(trials_of(wish)), outdir / name
+    store, folder = results / f"{name}.json", outdir / name
+    outcomes = {(each.name, each.seed): each for each in read_outcomes(store)
+                if each.kimg >= kimg}
+    left = [trial for trial in trials_of(wish) if (trial.name, trial.seed) not in outcomes]
     with ThreadPoolExecutor(jobs) as pool:
-        for trial, run in zip(trials, pool.map(lambda t: trained(t, wish, folder), trials),
-                              strict=True):
-            click.echo(f"{trial.folder}: {run}", err=True)
-    click.echo(table(trials, columns, folder))
+        for found in pool.map(lambda trial: outcome(trial, wish, folder, columns), left):
+            outcomes[found.name, found.seed] = found
+            write_outcomes(store, outcomes.values())
+            click.echo(f"{found.name}, seed {found.seed}: {found.minutes} min", err=True)
+    click.echo(table([outcomes[trial.name, trial.seed] for trial in trials_of(wish)], columns))
+
+
+def read_outcomes(store: Path) -> list[Outcome]:
+    return [Outcome(**each) for each in json.loads(store.read_text())] if store.exists() else []
+
+
+def write_outcomes(store: Path, outcomes: Iterable[Outcome]) -> None:
+    """One line for each, so that a comparison of two versions shows what is new."""
+    ordered = sorted(outcomes, key=lambda each: (each.name, each.seed))
+    lines = ",\n".join(json.dumps(asdict(each)) for each in ordered)
+    write_atomically(store, f"[\n{lines}\n]\n")
+
+
+def outcome(trial: Trial, wish: Wish, folder: Path, columns: Columns) -> Outcome:
+    """Train, or train on, and measure."""
+    run = trained(trial, wish, folder)
+    found, told = values(run), said(run)
+    if trial.held_out:
+        found |= held_out_values(trial, wish, run)
+    last = told[-1][1] if told else ""
+    return Outcome(
+        name=trial.name, seed=trial.seed, kimg=found["progress/kimg"],
+        minutes=round(60 * found["progress/hours"], 2), torch=version("torch"),
+        values={heading: float(f"{found[key]:.5g}") for heading, key in columns.items()
+                if key in found},
+        verdict=last, verdict_kimg=next((kimg for kimg, name in told if name == last), None))
 
 
 def trained(trial: Trial, wish: Wish, folder: Path) -> Path:
@@ -163,10 +221,31 @@ def trained(trial: Trial, wish: Wish, folder: Path) -> Path:
         "--data", str(wish.data), "--outdir", str(outdir), "--seed", str(trial.seed),
         *trial.options, "--total-kimg", str(wish.kimg)]
     outdir.mkdir(parents=True, exist_ok=True)
-    with (outdir / "output.txt").open("a") as output:
-        subprocess.run([sys.executable, ROOT / "train.py", *words], check=True, stdout=output,
-                       stderr=output, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    call([str(ROOT / "train.py"), *words], outdir / "output.txt")
     return sorted(outdir.glob("[0-9]*-*"))[-1]
+
+
+def held_out_values(trial: Trial, wish: Wish, run: Path) -> dict[str, float]:
+    """The last and the least value of each metric against the held-out images."""
+    lines = run / HELD_OUT
+    lines.unlink(missing_ok=True)
+    call(["-m", "metrics", *trial.held_out, "--held-out", "--network", str(run), "--data",
+          str(wish.data), "--json", str(lines)], run.parent / "output.txt")
+    rows = [line["values"] for line in map(json.loads, lines.read_text("utf-8").splitlines())
+            if line["row"] != BASELINE]
+    course = {key: [row[key]["mean"] for row in rows] for key in rows[-1]}
+    return {f"held-out/{key}": each[-1] for key, each in course.items()} | {
+        f"held-out/{key}/least": min(each) for key, each in course.items()}
+
+
+def call(words: Sequence[str], output: Path) -> None:
+    """Run python on one thread; what it prints goes to a file."""
+    with output.open("a") as file:
+        ended = subprocess.run([sys.executable, *words], stdout=file, stderr=file, cwd=ROOT,
+                               env={**os.environ, "OMP_NUM_THREADS": "1"})
+    if ended.returncode:
+        raise click.ClickException(f"{' '.join(words)} ended with {ended.returncode}; {output} "
+                                   "says why. The same command goes on.")
 
 
 def values(run: Path) -> dict[str, float]:
@@ -186,12 +265,11 @@ def said(run: Path) -> list[tuple[float, str]]:
     return told
 
 
-def verdict_cells(runs: Sequence[Path]) -> tuple[str, str]:
+def verdict_cells(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     """The last verdicts of some runs and how many had them, and when each was first given."""
-    told = [changes for run in runs if (changes := said(run))]
-    last = Counter(changes[-1][1] for changes in told)
-    first = [next(kimg for kimg, name in changes if name == changes[-1][1]) for changes in told]
-    names = ", ".join(f"{name} {count}/{len(runs)}" for name, count in last.most_common())
+    counted = Counter(each.verdict for each in outcomes if each.verdict)
+    first = [each.verdict_kimg for each in outcomes if each.verdict_kimg is not None]
+    names = ", ".join(f"{name} {count}/{len(outcomes)}" for name, count in counted.most_common())
     return names, f"{min(first):.1f} to {max(first):.1f}" if first else ""
 
 
@@ -200,19 +278,18 @@ def last_line(file: Path) -> dict:  # type: ignore[type-arg]
     return json.loads(lines[-1]) if lines else {}
 
 
-def table(trials: Sequence[Trial], columns: Columns, folder: Path) -> str:
+def table(outcomes: Sequence[Outcome], columns: Columns) -> str:
     """Mean ± standard deviation over the seeds, as Markdown."""
-    rows: dict[str, list[Path]] = {}
-    for trial in trials:
-        rows.setdefault(trial.name, []).append(
-            sorted((folder / trial.folder).glob("[0-9]*-*"))[-1])
+    rows: dict[str, list[Outcome]] = {}
+    for each in outcomes:
+        rows.setdefault(each.name, []).append(each)
     heading = ["", *columns, "minutes", "seeds", "verdict at the end", "first at kimg"]
     lines = [heading, ["---", *["---:"] * (len(heading) - 1)]]
-    for name, directories in rows.items():
-        runs = [values(directory) for directory in directories]
-        cells = [spread([run[key] for run in runs if key in run]) for key in columns.values()]
-        minutes = spread([60 * run["progress/hours"] for run in runs])
-        lines.append([name, *cells, minutes, str(len(runs)), *verdict_cells(directories)])
+    for name, row in rows.items():
+        cells = [spread([each.values[key] for each in row if key in each.values])
+                 for key in columns]
+        minutes = spread([each.minutes for each in row if each.minutes is not None])
+        lines.append([name, *cells, minutes, str(len(row)), *verdict_cells(row)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
