@@ -10,12 +10,12 @@ from tqdm import tqdm
 
 from metrics.digit_classifier import DIGITS, SIDES, DigitClassifier, Origin
 from metrics.draws import Rows
-from progan.config import level_of
 from progan.data.holdout import holdout_rows, holdout_size
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.images import to_signed
 from progan.runtime.seeding import generator
+from progan.sizes import level_of
 
 SIDE = max(SIDES)  # px
 HELD_OUT = 0.1  # of the digits, where the dataset has no hold-out

@@ -2,80 +2,31 @@
 
 A run is one value, `Run`. It is saved as JSON beside every result, and the command line, its
 help and the presets all derive from the fields below: a default, a range or a description is
-written here and nowhere else. `level` is log2(resolution), so 4x4 is level 2. Images that are no
-squares of a power of two have another base than 4x4 at level 2, which every level doubles; their
-levels keep the name of the square: 'resolution 256' is level 8, whatever its size in px.
+written here and nowhere else.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 from progan.errors import UserError
-
-MIN_LEVEL = 2  # 4x4
-MAX_LEVEL = 10  # 1024x1024
-LONGEST_BASE = 63  # px, at level 2; 16128 at level 10, and WebP takes 16383
+from progan.settings import (
+    FloatAt,
+    IntAt,
+    changes,
+    listed,
+    require_known,
+    section_from_dict,
+    setting,
+    settings,
+    validate,
+)
+from progan.sizes import LONGEST_BASE, MAX_LEVEL, MIN_LEVEL, Size, level_of, require_base, size_at
 
 AUTOENCODERS_ONLY = ("ebgan", "began")  # objectives
 
-T = TypeVar("T")
-
-# A table "from this resolution on its own value": ((256, 14), (512, 6)).
-IntAt = tuple[tuple[int, int], ...]
-FloatAt = tuple[tuple[int, float], ...]
-
 AUGMENT_KINDS = ("flip", "translate", "zoom", "stretch", "rotate", "shift", "color")
-
-
-class Size(NamedTuple):
-    """Height and width in px; as text with the width first, as people say it: '192x128'."""
-
-    height: int
-    width: int
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height}"
-
-    @property
-    def brief(self) -> str:
-        """The side of a square, '256', or else both: '192x128'."""
-        return str(self.width) if self.height == self.width else str(self)
-
-    @property
-    def pixels(self) -> int:
-        return self.height * self.width
-
-
-SQUARE = Size(4, 4)  # the base of images of 2^level x 2^level px
-
-
-def setting(
-    default: T,
-    text: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-    several: bool = False,
-    resolution: bool = False,
-    option: bool = True,
-    auto: bool = False,
-) -> T:
-    """Declare a field: its default, its help text, and the values that it accepts.
-
-    Args:
-        several: The value lists some of the choices, with commas between them.
-        resolution: The value is a resolution: a power of two from 4 to 1024.
-        option: Whether the command line offers the field (False: the dataset decides it).
-        auto: 0 stands for a choice by the program; help and command line call it 'auto'.
-    """
-    metadata = {"text": text, "low": low, "high": high, "choices": choices,
-                "several": several, "resolution": resolution, "option": option,
-                "auto": auto}
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +81,7 @@ class Network:
                                   "multiplications.")
 
     def __post_init__(self) -> None:
-        _validate(self)
+        validate(self)
         require_base(self.base)
 
     @property
@@ -191,7 +142,7 @@ class Growth:
     d_repeats: int = setting(1, "Discriminator steps per generator step.", low=1)
 
     def __post_init__(self) -> None:
-        _validate(self)
+        validate(self)
         if self.training_kimg + self.transition_kimg == 0:
             raise UserError("--training-kimg and --transition-kimg cannot both be 0: "
                             "give at least one of them a positive length.")
@@ -230,7 +181,7 @@ class Objective:
                                   "(which batch normalisation notices).")
 
     def __post_init__(self) -> None:
-        _validate(self)
+        validate(self)
         if self.separate_updates and (self.mixed_batches or self.objective == "relativistic"):
             raise UserError("--separate-updates takes reals and fakes apart, which "
                             "--mixed-batches and --objective relativistic put together.")
@@ -272,11 +223,11 @@ class Augment:
                                  "speed) moves an adaptive probability by 1.", low=1)
 
     def __post_init__(self) -> None:
-        _validate(self)
+        validate(self)
 
     @property
     def kinds(self) -> frozenset[str]:
-        return frozenset(_listed(self.augment_kinds))
+        return frozenset(listed(self.augment_kinds))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -301,7 +252,7 @@ class Optim:
                             "2020).", low=0, high=MAX_LEVEL - MIN_LEVEL)
 
     def __post_init__(self) -> None:
-        _validate(self)
+        validate(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -315,7 +266,7 @@ class Guard:
                              low=1)
 
     def __post_init__(self) -> None:
-        _validate(self)
+        validate(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -328,7 +279,7 @@ class Data:
     conditional: bool = setting(False, "Train with the labels of the dataset (AC-GAN).")
 
     def __post_init__(self) -> None:
-        _validate(self)
+        validate(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -346,7 +297,7 @@ class Output:
                             "python -m metrics.")
 
     def __post_init__(self) -> None:
-        _validate(self)
+        validate(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -378,7 +329,7 @@ class Run:
     output: Output = field(default_factory=Output)
 
     def __post_init__(self) -> None:
-        _validate(self)
+        validate(self)
         if self.augment.augment == "none" and self.augment.augment_p:
             raise UserError(f"--augment-p {self.augment.augment_p:g} needs --augment fixed or "
                             "adaptive: without it nothing is augmented.")
@@ -414,15 +365,10 @@ SECTIONS: dict[str, Any] = {"network": Network, "growth": Growth, "objective": O
                             "output": Output}
 
 
-def settings(section: Any) -> list[dataclasses.Field[Any]]:
-    """The fields of a section that hold a value themselves (not a nested section)."""
-    return [item for item in dataclasses.fields(section) if "text" in item.metadata]
-
-
 def override(run: Run, values: Mapping[str, Any]) -> Run:
     """Return `run` with some fields, named without their section, replaced."""
     known = {f.name for section in (Run, *SECTIONS.values()) for f in settings(section)}
-    _require_known(set(values) - known, "")
+    require_known(set(values) - known, "")
     nested = {}
     for name, section in SECTIONS.items():
         own = {f.name: values[f.name] for f in settings(section) if f.name in values}
@@ -441,127 +387,11 @@ def from_dict(values: Mapping[str, Any]) -> Run:
     nested = {name: section_from_dict(section, values.get(name, {}))
               for name, section in SECTIONS.items()}
     own = {name: value for name, value in values.items() if name not in SECTIONS}
-    _require_known(set(own) - {f.name for f in settings(Run)}, "")
+    require_known(set(own) - {f.name for f in settings(Run)}, "")
     return Run(**own, **nested)
-
-
-def section_from_dict(section: type[T], values: Mapping[str, Any]) -> T:
-    """Build one section; raise UserError for a setting that it does not have."""
-    _require_known(set(values) - {item.name for item in settings(section)},
-                   f"{section.__name__.lower()} ")
-    return section(**{name: _frozen(value) for name, value in values.items()})
-
-
-def changes(old: Any, new: Any) -> list[str]:
-    """List the settings in which two values of one section differ, as 'name: old -> new'."""
-    pairs = [(f.name, getattr(old, f.name), getattr(new, f.name)) for f in settings(type(new))]
-    return [f"{name}: {before} -> {after}" for name, before, after in pairs if before != after]
 
 
 def all_changes(old: Run, new: Run) -> list[str]:
     """List the settings in which two runs differ, as 'name: old -> new'."""
     return [*changes(old, new), *(change for name in SECTIONS for change in changes(
         getattr(old, name), getattr(new, name)))]
-
-
-def level_of(resolution: int) -> int:
-    """log2 of a resolution, or of the shorter side of any image, rounded down: 4x4 is level 2."""
-    return resolution.bit_length() - 1
-
-
-def size_at(base: Size, level: int) -> Size:
-    """Size of images at a level, if they have the size `base` at level 2."""
-    doublings = level - MIN_LEVEL
-    return Size(base.height << doublings, base.width << doublings)
-
-
-def level_name(base: Size, level: int) -> str:
-    """What --resolution calls a level, with its size if that is another: '16', '16 (24x16)'."""
-    name = str(1 << level)
-    return name if base == SQUARE else f"{name} ({size_at(base, level)})"
-
-
-def option_name(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def require_resolution(value: int, name: str) -> None:
-    """Raise UserError unless `value` is a power of two from 4 to 1024."""
-    if value & (value - 1) or not 2**MIN_LEVEL <= value <= 2**MAX_LEVEL:
-        raise UserError(f"{name} must be a power of two from {2**MIN_LEVEL} to {2**MAX_LEVEL}, "
-                        f"not {value}.")
-
-
-def require_base(base: Size) -> None:
-    """Raise UserError unless this can be the size at level 2."""
-    shorter, longer = sorted(base)
-    if not 2**MIN_LEVEL <= shorter < 2 ** (MIN_LEVEL + 1) or longer > LONGEST_BASE:
-        raise UserError(f"Images at level {MIN_LEVEL} cannot be {base}: their shorter side must be "
-                        f"{2**MIN_LEVEL} to {2 ** (MIN_LEVEL + 1) - 1} px, and the longer one "
-                        f"{LONGEST_BASE} at most.")
-
-
-def _frozen(value: Any) -> Any:
-    """JSON's lists back to the tuples they were."""
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
-
-
-def _require_known(unknown: set[str], kind: str) -> None:
-    if unknown:
-        raise UserError(f"There are no {kind}settings called {', '.join(sorted(unknown))}; "
-                        "another version of progan may have them.")
-
-
-def _validate(section: Any) -> None:
-    for item in settings(type(section)):
-        value, name = getattr(section, item.name), option_name(item.name)
-        if not _is_a(value, item.type):
-            raise UserError(f"{name} cannot be {value!r}.")
-        if item.metadata["resolution"]:
-            require_resolution(value, name)
-        if item.metadata["choices"]:
-            _require_chosen(value, name, item.metadata["choices"], item.metadata["several"])
-        for number in _numbers(value, name):
-            _require_range(number, name, item.metadata["low"], item.metadata["high"])
-
-
-def _require_chosen(value: str, name: str, choices: tuple[str, ...], several: bool) -> None:
-    unknown = set(_listed(value) if several else [value]) - set(choices)
-    if unknown:
-        what = "list some" if several else "be one"
-        raise UserError(f"{name} must {what} of {', '.join(choices)}, not {min(unknown)!r}.")
-
-
-def _listed(value: str) -> list[str]:
-    """The words of a list with commas."""
-    return [word.strip() for word in value.split(",")]
-
-
-def _is_a(value: Any, kind: Any) -> bool:
-    """Whether a value fits the annotation of its field; an int is a float too, a bool is no int."""
-    if kind in (IntAt, FloatAt):
-        number = int if kind is IntAt else float
-        return isinstance(value, tuple) and all(
-            isinstance(row, tuple) and len(row) == 2 and _is_a(row[0], int)
-            and _is_a(row[1], number) for row in value)
-    if kind is float:
-        return type(value) in (int, float) and math.isfinite(value)
-    return type(value) is kind
-
-
-def _numbers(value: Any, name: str) -> list[float]:
-    """The numbers whose range counts: the value itself, or the right side of each table row."""
-    if not isinstance(value, tuple):
-        return [value] if isinstance(value, (int, float)) else []
-    for resolution, _ in value:
-        require_resolution(resolution, f"Each resolution in {name}")
-    if len(dict(value)) < len(value):
-        raise UserError(f"{name} names a resolution twice.")
-    return [number for _, number in value]
-
-
-def _require_range(number: float, name: str, low: float | None, high: float | None) -> None:
-    if low is not None and not number >= low:
-        raise UserError(f"{name} must be at least {low:g}, not {number}.")
-    if high is not None and not number <= high:
-        raise UserError(f"{name} must be at most {high:g}, not {number}.")

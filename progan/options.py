@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 import click
 
-from progan.config import SECTIONS, FloatAt, IntAt, Run, option_name, settings
+from progan.config import SECTIONS, Run
 from progan.presets import PRESETS
+from progan.settings import FloatAt, IntAt, option_name, settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 

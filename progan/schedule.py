@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from progan.config import MIN_LEVEL, Growth, Network, level_of
+from progan.config import Growth, Network
+from progan.sizes import MIN_LEVEL, level_of
 
 N = TypeVar("N", int, float)
 

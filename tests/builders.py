@@ -20,11 +20,12 @@ from metrics.draws import Draw
 from metrics.draws import Size as ImageSize
 from metrics.sources import Source
 from progan import networks as nets
-from progan.config import SQUARE, Network, Run, Size, level_of, override, size_at
+from progan.config import Network, Run, override
 from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample
 from progan.data.writer import write_dataset
 from progan.sampling.network_file import Snapshot
+from progan.sizes import SQUARE, Size, level_of, size_at
 from progan.training.optim import learning, update
 from progan.training.state import initialize
 

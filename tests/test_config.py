@@ -9,34 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progan import config
 from progan.config import (
+    AUGMENT_KINDS,
     AUTOENCODERS_ONLY,
-    MIN_LEVEL,
     SECTIONS,
-    SQUARE,
     Augment,
-    FloatAt,
     Growth,
-    IntAt,
     Network,
     Optim,
     Run,
-    Size,
-    changes,
     from_dict,
-    level_name,
-    level_of,
-    option_name,
     override,
-    require_base,
-    require_resolution,
-    section_from_dict,
+    to_dict,
 )
-from progan.config import settings as fields_of
-from progan.config import size_at, to_dict
 from progan.errors import UserError
 from progan.presets import PRESETS, preset
+from progan.settings import FloatAt, IntAt, changes, option_name, section_from_dict
+from progan.settings import settings as fields_of
+from progan.sizes import MIN_LEVEL, Size, level_of, require_resolution
 
 ALL_SECTIONS = (Run, *SECTIONS.values())
 FIELDS = [field for section in ALL_SECTIONS for field in fields_of(section)]
@@ -126,34 +116,6 @@ def test_old_networks_are_squares() -> None:
     del old["base_height"], old["base_width"]
     assert section_from_dict(Network, old) == Network(resolution=64)
     assert Network().size(8) == Size(256, 256)
-
-
-@pytest.mark.parametrize(("base", "level", "size", "name"), [
-    (SQUARE, 5, (32, 32), "32"), (Size(4, 6), 2, (4, 6), "4 (6x4)"),
-    (Size(4, 6), 7, (128, 192), "128 (192x128)"), (Size(7, 5), 3, (14, 10), "8 (10x14)"),
-    (Size(6, 10), 9, (768, 1280), "512 (1280x768)")])
-def test_each_level_doubles_the_base(
-    base: Size, level: int, size: tuple[int, int], name: str
-) -> None:
-    network = Network(resolution=1024, base_height=base.height, base_width=base.width)
-    assert network.size(level) == size_at(base, level) == size
-    assert level_name(base, level) == name
-    assert level_of(min(size)) == level
-
-
-def test_sizes_are_read_with_the_width_first() -> None:
-    size = Size(height=128, width=192)
-    assert (str(size), size.brief, size.pixels) == ("192x128", "192x128", 24576)
-    assert (str(Size(64, 64)), Size(64, 64).brief) == ("64x64", "64")
-
-
-@pytest.mark.parametrize("base", [Size(8, 8), Size(8, 16), Size(3, 4), Size(4, 64), Size(0, 4),
-                                  Size(-4, 4)])
-def test_other_bases_are_refused(base: Size) -> None:
-    with pytest.raises(UserError, match=f"cannot be {base}: their shorter side must be 4 to 7"):
-        require_base(base)
-    with pytest.raises(UserError, match="--base|at level 2"):
-        Network(base_height=base.height, base_width=base.width)
 
 
 def test_unknown_settings_are_named() -> None:
@@ -248,7 +210,7 @@ def test_several_choices_are_listed() -> None:
         with pytest.raises(UserError) as caught:
             Augment(augment_kinds=words)
         assert str(caught.value) == (f"--augment-kinds must list some of "
-                                     f"{', '.join(config.AUGMENT_KINDS)}, not {wrong!r}.")
+                                     f"{', '.join(AUGMENT_KINDS)}, not {wrong!r}.")
 
 
 def test_contradictions_are_refused() -> None:
@@ -291,10 +253,6 @@ def test_every_field_has_words_and_a_name_of_its_own() -> None:
     names = [field.name for field in FIELDS]
     assert len(set(names)) == len(names)  # `override` and the command line know only the name
     assert all(field.metadata["text"].endswith(".") for field in FIELDS)
-
-
-def test_the_levels_are_those_of_the_resolutions() -> None:
-    assert (2**config.MIN_LEVEL, 2**config.MAX_LEVEL) == (4, 1024)
 
 
 def test_an_augmentation_that_does_nothing_is_refused() -> None:

@@ -6,9 +6,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from progan.config import SECTIONS, Run, option_name, override, settings
+from progan.config import SECTIONS, Run, override
 from progan.options import config_options, given
 from progan.presets import preset
+from progan.settings import option_name, settings
 
 FIELDS = [field for section in (Run, *SECTIONS.values()) for field in settings(section)]
 OFFERED = [field for field in FIELDS if field.metadata["option"]]

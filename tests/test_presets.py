@@ -5,9 +5,10 @@ import dataclasses
 import pytest
 
 from progan import schedule
-from progan.config import SECTIONS, Run, settings
+from progan.config import SECTIONS, Run
 from progan.errors import UserError
 from progan.presets import PRESETS, preset
+from progan.settings import settings
 
 KNOWN = {field.name for section in (Run, *SECTIONS.values()) for field in settings(section)}
 

@@ -8,10 +8,10 @@ from progan.cli.dataset_celebahq import create_celebahq
 from progan.cli.dataset_create import CREATE_COMMANDS, workers_option
 from progan.cli.dataset_known import KNOWN_COMMANDS
 from progan.cli.dataset_stored import STORED_COMMANDS
-from progan.config import Size
 from progan.door import PATH, DoorGroup
 from progan.errors import UserError
 from progan.runtime.files import require_vacant
+from progan.sizes import Size
 
 
 @click.group(cls=DoorGroup)

@@ -14,11 +14,12 @@ from metrics.names import parse
 from progan import presets
 from progan.cli.measures import measures, require_metrics
 from progan.cli.processes import Team, team
-from progan.config import Run, all_changes, changes, option_name, override
+from progan.config import Run, all_changes, override
 from progan.door import PATH, STOPPED, Door, device_option
 from progan.errors import UserError
 from progan.options import config_options, given
 from progan.runtime.threads import use_threads, wait_politely
+from progan.settings import changes, option_name
 
 if TYPE_CHECKING:
     from progan.data.reader import Dataset

@@ -8,7 +8,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from progan.config import (
+from progan.errors import UserError
+from progan.sizes import (
     MIN_LEVEL,
     SQUARE,
     Size,
@@ -17,7 +18,6 @@ from progan.config import (
     require_resolution,
     size_at,
 )
-from progan.errors import UserError
 
 FORMAT = "progan dataset"
 FORMAT_VERSION = 1

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from progan.config import MIN_LEVEL, level_of
+from progan.sizes import MIN_LEVEL, level_of
 
 Bytes = npt.NDArray[np.uint8]
 Sums = npt.NDArray[Any]  # uint8, uint16 or uint32

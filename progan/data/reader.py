@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from progan.config import level_name
 from progan.data.codec import all_decoded
 from progan.data.format import (
     HOLDOUT_FILE,
@@ -19,6 +18,7 @@ from progan.data.format import (
     require_files,
 )
 from progan.errors import UserError
+from progan.sizes import level_name
 
 Rows = npt.NDArray[np.int64]
 # NumPy parses the header of a file as Python. CPython 3.11's parser counts its depth for threads

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from progan.config import SQUARE, Size, level_of, size_at
 from progan.data.format import Skipped
 from progan.errors import UserError
+from progan.sizes import SQUARE, Size, level_of, size_at
 
 OnError = Literal["stop", "skip"]
 

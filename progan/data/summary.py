@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from progan.config import SQUARE
 from progan.data.format import DatasetInfo
 from progan.data.reader import Dataset
 from progan.runtime.files import human_bytes
+from progan.sizes import SQUARE
 
 _KINDS = {1: "grey", 3: "RGB", 4: "RGBA"}
 _NUM_CLASSES = 20

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from progan.config import level_of
 from progan.data.codec import encoded
 from progan.data.dataset_arrays import Chunk, DatasetArrays
 from progan.data.format import (
@@ -32,6 +31,7 @@ from progan.data.source import ImageSource, OnError, Sample, UnreadableImage
 from progan.data.unreadable import require_readable
 from progan.errors import UserError
 from progan.runtime.files import clear, growing_directory, require_free_space, write_atomically
+from progan.sizes import level_of
 
 _CHUNK_BYTES = 4 * 2**20  # of images that one worker holds at a time: one of 1024x1024
 _CHUNK_ROWS = 64

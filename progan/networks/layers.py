@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from progan.config import Size
 from progan.ops.resample import conv3x3_down2x, down2x, up2x, up2x_conv3x3
+from progan.sizes import Size
 
 HE_GAIN = math.sqrt(2)
 

@@ -2,9 +2,9 @@
 
 import re
 
-from progan.config import MIN_LEVEL
 from progan.networks.contract import Discriminator, Generator
 from progan.networks.layers import resolution_name
+from progan.sizes import MIN_LEVEL
 
 
 def levels(network: Generator | Discriminator) -> dict[str, int]:

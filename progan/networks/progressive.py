@@ -5,7 +5,7 @@ All levels exist from birth; growing only means to use more of them.
 
 from torch import Tensor, nn
 
-from progan.config import MIN_LEVEL, Network
+from progan.config import Network
 from progan.networks.activations import ACTIVATIONS, OUTPUTS, Activated
 from progan.networks.contract import Discriminator, Generator, Judgement
 from progan.networks.layers import (
@@ -21,6 +21,7 @@ from progan.ops.fade import fade
 from progan.ops.minibatch_stddev import minibatch_stddev
 from progan.ops.noise import disturb
 from progan.ops.resample import down2x, up2x
+from progan.sizes import MIN_LEVEL
 
 
 class ProgressiveGenerator(Generator):

@@ -7,7 +7,7 @@ the discriminator's d_fmap_base of 32 is the paper's K/2 (about 2000 weights), 1
 
 from torch import Tensor, nn
 
-from progan.config import MIN_LEVEL, Network
+from progan.config import Network
 from progan.networks.activations import ACTIVATIONS, OUTPUTS, Activated
 from progan.networks.contract import Discriminator, Generator, Judgement
 from progan.networks.head import Head
@@ -15,6 +15,7 @@ from progan.networks.layers import Conv, ConvDown, DenseToMaps, UpConv, resoluti
 from progan.ops.fade import fade
 from progan.ops.noise import disturb
 from progan.ops.resample import down2x, up2x
+from progan.sizes import MIN_LEVEL
 
 
 class StackedMnistGenerator(Generator):

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 
 from progan import networks
-from progan.config import MIN_LEVEL, Network, section_from_dict
+from progan.config import Network
 from progan.errors import UserError
 from progan.networks import Generator
 from progan.runtime.files import sha256_of
 from progan.runtime.weights_file import load_weights, read_header, save_weights
+from progan.settings import section_from_dict
+from progan.sizes import MIN_LEVEL
 
 FORMAT = "progan network"
 FORMAT_VERSION = 1

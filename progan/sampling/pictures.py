@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from progan import __version__
-from progan.config import MIN_LEVEL, level_name
 from progan.errors import UserError
 from progan.images import grid, save_png
 from progan.runtime.files import human_bytes, make_folder
 from progan.sampling.latents import parse_seeds, seed_labels, seed_latents
 from progan.sampling.network_file import Snapshot, fingerprint
 from progan.sampling.render import batches_of, render
+from progan.sizes import MIN_LEVEL, level_name
 
 GRID_FILE = "grid.png"
 MOST_GRID_BYTES = 2**31  # of pixels

@@ -11,12 +11,13 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_map_only
 
 from progan.config import Network as NetworkConfig
-from progan.config import Run, changes, from_dict, section_from_dict, to_dict
+from progan.config import Run, from_dict, to_dict
 from progan.errors import UserError
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, state_path
 from progan.run_directory import states as state_files
 from progan.runtime.content_hash import content_hash
 from progan.runtime.files import replaced
+from progan.settings import changes, section_from_dict
 from progan.training import state as states
 from progan.training.migrations import FORMAT_VERSION, MIGRATIONS, Content, migrated
 from progan.training.state import TrainState

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from progan.config import Run, option_name
+from progan.config import Run
 from progan.errors import UserError
 from progan.images import save_png
 from progan.run_directory import ROLLBACK_PREFIX, states
@@ -19,6 +19,7 @@ from progan.runtime.files import write_atomically
 from progan.runtime.log import Log
 from progan.runtime.seeding import derive
 from progan.schedule import Stage
+from progan.settings import option_name
 from progan.training import samples
 from progan.training.checkpoint import CLOCKS, MODULES, NETWORKS, copied
 from progan.training.meter import Meter, Tally

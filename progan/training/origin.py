@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from progan import networks, run_directory, schedule
-from progan.config import MIN_LEVEL, Network, Run
+from progan.config import Network, Run
 from progan.errors import UserError
 from progan.networks import Discriminator, Generator
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.network_file import find_network, load_network
+from progan.sizes import MIN_LEVEL
 from progan.training.checkpoint import is_whole, load_networks
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from progan.config import Network, Run, Size, level_of
+from progan.config import Network, Run
 from progan.data.reader import Dataset
 from progan.data.shuffle import Shuffle
 from progan.images import Pixels, enlarge, grid
@@ -10,6 +10,7 @@ from progan.networks import Generator
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import render
 from progan.schedule import Stage
+from progan.sizes import Size, level_of
 
 SCREEN_WIDTH, SCREEN_HEIGHT = 1920, 1080  # the grid fills about one screen
 SMALLEST_CELL = 64  # resolution; smaller images are enlarged, to be seen at all

@@ -6,10 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
-from progan.config import Run, changes, option_name
+from progan.config import Run
 from progan.errors import UserError
 from progan.networks import Discriminator, Generator
 from progan.networks.levels import levels, names_by_level
+from progan.settings import changes, option_name
 from progan.training.freezing import freeze
 from progan.training.matching import Match, Overlap, match, merged
 from progan.training.origin import Origin, shells

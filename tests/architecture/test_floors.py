@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = {
     "ground": ("progan", "errors"),
     "F0": ("ops", "runtime"),
-    "F1": ("config", "presets", "options", "schedule", "run_directory", "images", "door",
-           "partition", "portraits"),
+    "F1": ("config", "settings", "sizes", "presets", "options", "schedule", "run_directory",
+           "images", "door", "partition", "portraits"),
     "F2": ("networks", "objectives", "augment", "data"),
     "F3": ("diagnosis", "sampling", "interop"),
     "F4": ("training", "metrics"),

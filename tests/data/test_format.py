@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progan.config import LONGEST_BASE, SQUARE, Size, level_of, size_at
 from progan.data.arrays import npy_header
 from progan.data.format import (
     HEADER_BYTES,
@@ -21,6 +20,7 @@ from progan.data.format import (
     rows_per_shard,
 )
 from progan.errors import UserError
+from progan.sizes import LONGEST_BASE, SQUARE, Size, level_of, size_at
 
 TEXT = st.text(max_size=8)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progan.config import Size, size_at
 from progan.data.pyramid import pyramid
+from progan.sizes import Size, size_at
 
 
 def box_average(images: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.int64]:

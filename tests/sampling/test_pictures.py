@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 
 from progan import __version__
-from progan.config import Size
 from progan.errors import UserError
 from progan.sampling.latents import seed_latents
 from progan.sampling.network_file import Snapshot, fingerprint
@@ -22,6 +21,7 @@ from progan.sampling.pictures import (
     write,
 )
 from progan.sampling.render import render
+from progan.sizes import Size
 from tests.builders import tiny_snapshot
 
 TEXT = {"Software": "progan"}

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from progan.config import Network, Size
+from progan.config import Network
+from progan.sizes import Size
 from progan.training.samples import layout, reals
 from tests.builders import noise_dataset, tiny_run
 

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from progan.config import require_resolution
 from progan.data.celebahq.enhancing import Enhancer
 from progan.data.celebahq.making import FaceReader, Maker, NotMade, Scorer
 from progan.data.celebahq.preflight import inspected
@@ -21,6 +20,7 @@ from progan.data.pool import in_order, worker_pool
 from progan.data.source import ImageSource, OnError, chosen
 from progan.data.unreadable import require_readable
 from progan.errors import UserError
+from progan.sizes import require_resolution
 
 Say = Callable[[str], None]
 _AT_ONCE = 16  # faces that a worker judges before it hands them over

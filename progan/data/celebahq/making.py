@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from progan.config import level_of
 from progan.data.celebahq.collection import Collection, Faces, read_faces
 from progan.data.celebahq.cutting import cut_out
 from progan.data.celebahq.deltas import (
@@ -26,6 +25,7 @@ from progan.data.celebahq.report import Report, Status
 from progan.data.importers.pixels import converted, opened
 from progan.data.pyramid import pyramid
 from progan.data.source import Sample, UnreadableImage
+from progan.sizes import level_of
 
 
 class NotMade(UnreadableImage):

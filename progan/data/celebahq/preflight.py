@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from progan.config import MIN_LEVEL, level_of
 from progan.data.celebahq.collection import (
     IMAGES,
     LANDMARKS,
@@ -22,6 +21,7 @@ from progan.data.celebahq.deltas import require_cryptography
 from progan.data.celebahq.image_list import LIST_FILE
 from progan.errors import UserError
 from progan.runtime.files import require_free_space
+from progan.sizes import MIN_LEVEL, level_of
 
 _NUM_NAMED = 3
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from progan.config import MIN_LEVEL
 from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample, chosen
 from progan.errors import UserError
+from progan.sizes import MIN_LEVEL
 
 
 def import_dataset(

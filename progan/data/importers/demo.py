@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from progan.config import require_resolution
 from progan.data.source import ImageSource, Sample
 from progan.errors import UserError
+from progan.sizes import require_resolution
 
 
 def import_demo(*, resolution: int, num_images: int, seed: int) -> ImageSource:

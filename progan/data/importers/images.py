@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from progan.config import Size, level_of, require_resolution
 from progan.data.format import Skipped
 from progan.data.importers.doubts import CONSTANT, copies, is_constant, oversize
 from progan.data.importers.label_tables import STYLEGAN_FILE
@@ -30,6 +29,7 @@ from progan.data.importers.tree import Tree, open_tree
 from progan.data.source import ImageSource, OnError, Sample, chosen
 from progan.errors import UserError
 from progan.runtime.seeding import numpy_generator
+from progan.sizes import Size, level_of, require_resolution
 
 Say = Callable[[str], None]
 

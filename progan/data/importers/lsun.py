@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from progan.config import Size, require_resolution
 from progan.data.importers.pixels import Filter, decoded, pixels
 from progan.data.source import ImageSource, Sample, UnreadableImage, chosen
 from progan.errors import UserError
+from progan.sizes import Size, require_resolution
 
 _WANTED = "Name the folder of one category, such as bedroom_train_lmdb, that data.mdb is in."
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
-from progan.config import Size
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
+from progan.sizes import Size
 
 Crop = Literal["center", "pad", "stretch", "wide", "random"]
 WIDE = 16, 9  # the band of the crop of that name

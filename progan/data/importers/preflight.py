@@ -7,13 +7,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from progan.config import MAX_LEVEL, MIN_LEVEL, Size, level_of
 from progan.data.format import Skipped
 from progan.data.importers.pixels import Crop, band_width, native_channels, opened
 from progan.data.importers.tree import Tree
 from progan.data.source import OnError, UnreadableImage
 from progan.data.unreadable import listed, require_readable
 from progan.errors import UserError
+from progan.sizes import MAX_LEVEL, MIN_LEVEL, Size, level_of
 
 _KINDS = {1: "grey (1 channel)", 3: "colour (3 channels)", 4: "with transparency (4 channels)"}
 

@@ -3,8 +3,8 @@
 import re
 from itertools import product
 
-from progan.config import LONGEST_BASE, MAX_LEVEL, MIN_LEVEL, Size, level_of
 from progan.errors import UserError
+from progan.sizes import LONGEST_BASE, MAX_LEVEL, MIN_LEVEL, Size, level_of
 
 SMALLEST = 1 << MIN_LEVEL  # px of the shorter side
 LARGEST = (2 * SMALLEST - 1) << (MAX_LEVEL - MIN_LEVEL)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from progan.config import MAX_LEVEL, MIN_LEVEL
 from progan.data.format import CHANNELS
 from progan.data.importers.examples import image_of
 from progan.data.importers.label_arrays import load_label_file
@@ -19,6 +18,7 @@ from progan.data.importers.labels import Labels
 from progan.data.importers.records import Record, index_records, place, read_record
 from progan.data.source import ImageSource, Sample, UnreadableImage, chosen
 from progan.errors import UserError
+from progan.sizes import MAX_LEVEL, MIN_LEVEL
 
 _FILE_NAME = re.compile(r"(.+)-r(\d\d)\.tfrecords")
 _WANTED = "Name the folder with the files NAME-rNN.tfrecords, which the official tool wrote."

@@ -1,0 +1,69 @@
+"""Levels, resolutions, and sizes of images.
+
+`level` is log2(resolution), so 4x4 is level 2. Images that are no squares of a power of two have
+another base than 4x4 at level 2, which every level doubles; their levels keep the name of the
+square: 'resolution 256' is level 8, whatever its size in px.
+"""
+
+from typing import NamedTuple
+
+from progan.errors import UserError
+
+MIN_LEVEL = 2  # 4x4
+MAX_LEVEL = 10  # 1024x1024
+LONGEST_BASE = 63  # px, at level 2; 16128 at level 10, and WebP takes 16383
+
+
+class Size(NamedTuple):
+    """Height and width in px; as text with the width first, as people say it: '192x128'."""
+
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+    @property
+    def brief(self) -> str:
+        """The side of a square, '256', or else both: '192x128'."""
+        return str(self.width) if self.height == self.width else str(self)
+
+    @property
+    def pixels(self) -> int:
+        return self.height * self.width
+
+
+SQUARE = Size(4, 4)  # the base of images of 2^level x 2^level px
+
+
+def level_of(resolution: int) -> int:
+    """log2 of a resolution, or of the shorter side of any image, rounded down: 4x4 is level 2."""
+    return resolution.bit_length() - 1
+
+
+def size_at(base: Size, level: int) -> Size:
+    """Size of images at a level, if they have the size `base` at level 2."""
+    doublings = level - MIN_LEVEL
+    return Size(base.height << doublings, base.width << doublings)
+
+
+def level_name(base: Size, level: int) -> str:
+    """What --resolution calls a level, with its size if that is another: '16', '16 (24x16)'."""
+    name = str(1 << level)
+    return name if base == SQUARE else f"{name} ({size_at(base, level)})"
+
+
+def require_resolution(value: int, name: str) -> None:
+    """Raise UserError unless `value` is a power of two from 4 to 1024."""
+    if value & (value - 1) or not 2**MIN_LEVEL <= value <= 2**MAX_LEVEL:
+        raise UserError(f"{name} must be a power of two from {2**MIN_LEVEL} to {2**MAX_LEVEL}, "
+                        f"not {value}.")
+
+
+def require_base(base: Size) -> None:
+    """Raise UserError unless this can be the size at level 2."""
+    shorter, longer = sorted(base)
+    if not 2**MIN_LEVEL <= shorter < 2 ** (MIN_LEVEL + 1) or longer > LONGEST_BASE:
+        raise UserError(f"Images at level {MIN_LEVEL} cannot be {base}: their shorter side must be "
+                        f"{2**MIN_LEVEL} to {2 ** (MIN_LEVEL + 1) - 1} px, and the longer one "
+                        f"{LONGEST_BASE} at most.")
