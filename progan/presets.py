@@ -59,8 +59,8 @@ AUTOENCODER = DCGAN | dict(
 # Small maps of one size, kernels of 4 and 7: the DCGAN of digits that learns in minutes.
 MNIST_8 = DCGAN | dict(
     subset="8", latent_size=50, fmap_base=128, fmap_decay=0, d_fmap_base=64, output_kernel=7,
-    d_norm="none", g_activation="leaky-relu", separate_updates=True, batch=64,
-    total_kimg=28.8, tick_kimg=1, ema_decay=0)
+    g_norm="none", d_norm="none", g_activation="leaky-relu", weight_stddev=0,
+    separate_updates=True, batch=64, total_kimg=28.8, tick_kimg=1, ema_decay=0)
 FROGS = DCGAN | dict(
     subset="6", resolution=32, latent_size=32, fmap_base=256, fmap_decay=0, d_fmap_base=128,
     output_kernel=7, g_norm="none", d_norm="none", g_activation="leaky-relu", weight_stddev=0,
@@ -139,8 +139,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "ada-birds":  ADA_BIRDS,
     "mnist-8":    MNIST_8,
     "mnist-8-collapse": MNIST_8 | dict(latent_size=1),
-    "mnist-8-diverge": MNIST_8 | dict(g_norm="none", separate_updates=False, mixed_batches=True,
-                                      g_lr=0.001, d_lr=0.001, beta1=0.9),
+    "mnist-8-diverge": MNIST_8 | dict(weight_stddev=0.02, separate_updates=False,
+                                      mixed_batches=True, g_lr=0.001, d_lr=0.001, beta1=0.9),
     "table1-a":   TABLE1_A,
     "table1-b":   TABLE1_B,
     "table1-c":   TABLE1_C,
