@@ -138,13 +138,22 @@ def digits(wish: Wish) -> Iterator[Trial]:
 
 
 def augmentation(wish: Wish) -> Iterator[Trial]:
-    """With and without adaptive augmentation, on few images."""
-    common = ("--preset", "ada-birds", "--resolution", "32", "--fmap-base", "64", "--fmap-max",
-              "64", "--batch", "64", "--threads", "1", "--tick-kimg", str(wish.kimg / 10),
-              "--metrics", "swd900", "--best", "", "--subset", "1")
+    """With and without adaptive augmentation, on a thousand images of 16x16.
+
+    The critic is wide, learns fast and has a weak penalty, so that it knows them by heart after
+    a few hundred epochs; the probability follows it twice as fast as in the papers.
+    """
+    common = ("--preset", "ada-birds", "--resolution", "16", "--fmap-base", "64", "--fmap-max",
+              "128", "--d-fmap-base", "128", "--d-norm", "none", "--dropout", "0", "--objective",
+              "r1", "--gp-weight", "0.3", "--d-lr", "0.002", "--g-lr", "0.0005", "--beta1", "0",
+              "--batch", "64", "--threads", "1", "--tick-kimg", "16", "--snapshot-ticks", "2",
+              "--metrics", "", "--best", "")
+    adaptive = ("--augment-control", "constant", "--augment-accuracy", "0.7", "--augment-steps",
+                "1000")
     for seed in wish.seeds:
-        yield Trial("adaptive", seed, common)
-        yield Trial("none", seed, (*common, "--augment", "none"))
+        yield Trial("adaptive", seed, (*common, *adaptive), held_out=("swd", "--repeats", "5"))
+        yield Trial("none", seed, (*common, "--augment", "none"),
+                    held_out=("swd", "--repeats", "5"))
 
 
 # name: (trials, heading -> column of the last metric or statistic)
@@ -154,8 +163,10 @@ EXPERIMENTS: dict[str, tuple[Callable[[Wish], Iterator[Trial]], Columns]] = {
     "digits": (digits, {"loss D real": "loss/critic-real", "loss D fake": "loss/critic-fake",
                         "loss G": "loss/generator", "accuracy real": "accuracy/real",
                         "accuracy fake": "accuracy/fake", "MS-SSIM": "MS-SSIM"}),
-    "augmentation": (augmentation, {"SWD x1e3": "SWDx1e3_avg", "p": "dials/augmentation",
-                                    "r_v": "overfitting/ratio"}),
+    "augmentation": (augmentation, {
+        "SWD x1e3 against held-out images": "held-out/SWDx1e3_avg",
+        "the least on the way": "held-out/SWDx1e3_avg/least", "p": "dials/augmentation",
+        "r_v": "overfitting/ratio", "accuracy real": "accuracy/real"}),
 }
 
 

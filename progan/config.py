@@ -6,7 +6,7 @@ written here and nowhere else.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -274,6 +274,7 @@ class Data:
     """How the dataset is used."""
 
     data: str = setting("", "Dataset made by dataset_tool.py.", option=False)
+    fingerprint: str = setting("", "Fingerprint of the dataset.", option=False)
     subset: str = setting("", "Train on the images of this class only, by name or index.")
     mirror: bool = setting(False, "Flip real images left to right, half of the time.")
     conditional: bool = setting(False, "Train with the labels of the dataset (AC-GAN).")
@@ -318,7 +319,7 @@ class Run:
                              "CUDA, an estimate elsewhere.",
                              choices=("auto", "step", "estimate", "none"))
     threads: int = setting(0, "CPU threads of the networks, 0: as torch chooses; narrow networks "
-                           "are fastest with 1.", low=0)
+                           "are fastest with 1.", low=0, high=1024)
     network: Network = field(default_factory=Network)
     growth: Growth = field(default_factory=Growth)
     objective: Objective = field(default_factory=Objective)
@@ -391,7 +392,8 @@ def from_dict(values: Mapping[str, Any]) -> Run:
     return Run(**own, **nested)
 
 
-def all_changes(old: Run, new: Run) -> list[str]:
+def all_changes(old: Run, new: Run, without: Container[str] = ()) -> list[str]:
     """List the settings in which two runs differ, as 'name: old -> new'."""
-    return [*changes(old, new), *(change for name in SECTIONS for change in changes(
-        getattr(old, name), getattr(new, name)))]
+    pairs = [(old, new), *((getattr(old, name), getattr(new, name)) for name in SECTIONS)]
+    return [change for before, after in pairs for change in changes(before, after)
+            if change.split(":")[0] not in without]

@@ -59,7 +59,10 @@ def load_config(directory: Path) -> Run:
     if not path.is_file():
         raise UserError(f"{directory} is not the directory of a run: it has no {CONFIG_FILE}.")
     try:
-        return from_dict(json.loads(path.read_text("utf-8")))
+        values = json.loads(path.read_text("utf-8"))
+        if not isinstance(values, dict) or not {"network", "growth"} <= set(values):
+            raise ValueError("it has no settings of network and growth")
+        return from_dict(values)
     except UserError as error:
         raise UserError(f"{path} cannot be used: {error} Mend it, or start a new run.") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -75,9 +78,9 @@ def find(path: Path) -> Path:
         return path
     runs = _runs(path)
     if not runs:
-        what = "no run to resume in" if path.is_dir() else "no"
-        raise UserError(f"There is {what} {path}. Name a run, one of its state files, or the "
-                        "--outdir of a run; or start one without --resume.")
+        what = "no run in" if path.is_dir() else "no"
+        raise UserError(f"There is {what} {path}. Name the directory of a run, one of its state "
+                        "files, or an --outdir that has runs.")
     return max(runs)[1]
 
 
@@ -112,6 +115,13 @@ def moment_path(directory: Path, prefix: str, images_seen: int, suffix: str,
     path = directory / kimg_name(prefix, images_seen, suffix)
     free = not path.exists() or moment_of(path) == images_seen
     return path if free else exact(path, images_seen)
+
+
+def rollback_path(directory: Path) -> Path:
+    """Where the evidence of the next rollback goes; that of earlier attempts stays."""
+    taken = [int(number) for path in directory.glob(f"{ROLLBACK_PREFIX}*.json")
+             if (number := path.stem.removeprefix(ROLLBACK_PREFIX)).isdecimal()]
+    return directory / f"{ROLLBACK_PREFIX}{max(taken, default=0) + 1:02d}.json"
 
 
 def kimg_name(prefix: str, images_seen: int, suffix: str) -> str:

@@ -52,6 +52,8 @@ def settings(section: Any) -> list[dataclasses.Field[Any]]:
 
 def section_from_dict(section: type[T], values: Mapping[str, Any]) -> T:
     """Build one section; raise UserError for a setting that it does not have."""
+    if not isinstance(values, Mapping):
+        raise UserError(f"The {section.__name__.lower()} settings cannot be {values!r}.")
     require_known(set(values) - {item.name for item in settings(section)},
                   f"{section.__name__.lower()} ")
     return section(**{name: _frozen(value) for name, value in values.items()})

@@ -30,7 +30,7 @@ def test_a_damaged_config_is_named(tmp_path: Path, text: str) -> None:
 
 def test_files_do_not_count_as_runs(tmp_path: Path) -> None:
     (tmp_path / "00009-notes").write_text("")
-    with pytest.raises(UserError, match="no run to resume"):
+    with pytest.raises(UserError, match="no run in"):
         run_directory.find(tmp_path)
 
 
@@ -49,6 +49,24 @@ def test_pictures_of_one_thousand_of_images_do_not_replace_each_other(tmp_path: 
 
 def test_a_config_with_impossible_settings_is_named_with_them(tmp_path: Path) -> None:
     path = tmp_path / run_directory.CONFIG_FILE
-    path.write_text('{"growth": {"batch": -1}}')
+    path.write_text('{"network": {}, "growth": {"batch": -1}}')
     with pytest.raises(UserError, match=f"{path} cannot be used: --batch must be at least 1"):
         run_directory.load_config(tmp_path)
+
+
+@pytest.mark.parametrize(("text", "what"), [
+    ("null", "damaged .it has no settings of network and growth"), ("{}", "no settings of"),
+    ('{"network": {}}', "no settings of"), ("[", "is damaged"),
+    ('{"network": {}, "growth": "no"}', "cannot be used: The growth settings cannot be 'no'")])
+def test_a_config_of_another_form_is_named(tmp_path: Path, text: str, what: str) -> None:
+    path = tmp_path / run_directory.CONFIG_FILE
+    path.write_text(text)
+    with pytest.raises(UserError, match=f"{path} .*{what}"):
+        run_directory.load_config(tmp_path)
+
+
+def test_evidence_of_earlier_attempts_is_kept(tmp_path: Path) -> None:
+    assert run_directory.rollback_path(tmp_path).name == "rollback-01.json"
+    for name in ("rollback-01.json", "rollback-03.json", "rollback-x.json"):
+        (tmp_path / name).touch()
+    assert run_directory.rollback_path(tmp_path).name == "rollback-04.json"

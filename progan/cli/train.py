@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 NEWEST = ":newest:"  # what a bare --resume stands for
 
 
+class Hours(click.FloatRange):
+    """A time; nan is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        hours = super().convert(value, param, ctx)
+        return self.fail("nan is no time.", param, ctx) if math.isnan(hours) else hours
+
+
 @click.command(cls=Door)
 @click.option("--data", type=PATH, help="Dataset made by dataset_tool.py.")
 @click.option("--outdir", type=PATH, default=Path("runs"), show_default=True,
@@ -43,7 +51,7 @@ NEWEST = ":newest:"  # what a bare --resume stands for
               "networks of another one, where they fit: a training state, a network file, or the "
               "directory of a run.")
 @device_option
-@click.option("--max-hours", type=click.FloatRange(min=0, min_open=True), metavar="H",
+@click.option("--max-hours", type=Hours(min=0, min_open=True), metavar="H",
               help="Stop after so long as if by Ctrl-C, with everything saved; --resume goes on.")
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
 @config_options
@@ -132,7 +140,13 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
     from progan import run_directory
     from progan.training import state as states
     from progan.training.continuation import continuation, require_unfinished
-    from progan.training.fitting import fit, opened, require_images_of, require_parts
+    from progan.training.fitting import (
+        exchanged,
+        fit,
+        opened,
+        require_images_of,
+        require_parts,
+    )
     from progan.training.origin import require_resumable
 
     path, saved = Path(), Run()
@@ -146,6 +160,9 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
     path, saved = members.agree_on(path, saved)
     directory = path if path.is_dir() else path.parent
     run = override(saved, options)
+    if not (data or saved.data.data):
+        raise UserError(f"{directory / run_directory.CONFIG_FILE} names no dataset. Name it with "
+                        "--data.")
     dataset = opened(data or Path(saved.data.data), run.data.subset)
     run = fit(run, dataset, ("resolution", "initial_resolution"))
     require_images_of(saved, run, dataset)
@@ -166,7 +183,8 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
             run_directory.save_config(directory, run)
         else:
             state, remarks, measured = states.create(run, chosen), [], {}
-        if changed := all_changes(saved, run):
+        remarks += exchanged(saved, run)
+        if changed := all_changes(saved, run, without=("fingerprint",)):
             remarks.append(f"Changed: {'; '.join(changed)}.")
         _train(run, dataset, directory, members, state, measured, max_hours, remarks)
 

@@ -35,7 +35,7 @@ def main(run: Path, picture: Path | None) -> None:
     found = run_directory.find(run)
     directory = found if found.is_dir() else found.parent
     history = read_history(directory)
-    if not history.rows:
+    if not history.rows and (picture or not history.fault):
         raise UserError(f"{directory} has no statistics yet: they come with the first tick.")
     verdict = diagnose(history)
     click.echo(f"{directory}\n{report(verdict, history.rows)}")

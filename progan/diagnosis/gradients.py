@@ -29,7 +29,9 @@ def exploding(course: Course) -> Found | None:
 
 
 def non_finite(course: Course) -> Found | None:
-    """The last tick has numbers that are none."""
+    """The last tick has numbers that are none, or the guard met some since."""
+    if fault := course.history.fault:
+        return Found(fault.images_seen / 1000, (f"{fault.what} (more in {fault.file})",))
     rows = course.history.rows
     bad = [name for name, value in rows[-1].items() if not math.isfinite(value)] if rows else []
     if not bad:

@@ -4,12 +4,21 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from progan.config import Objective
 from progan.errors import UserError
-from progan.run_directory import STATISTICS_FILE, load_config
+from progan.run_directory import ROLLBACK_PREFIX, STATISTICS_FILE, load_config
 
 Row = Mapping[str, float]  # statistics of a tick, by name; 'images_seen' is where it ended
+
+
+class Fault(NamedTuple):
+    """What made the guard of the training go back, or stop, in words, and where it says more."""
+
+    images_seen: float
+    what: str
+    file: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +28,26 @@ class History:
     rows: Sequence[Row]
     objective: Objective = field(default_factory=Objective)
     d_repeats: int = 1  # critic steps per generator step
+    fault: Fault | None = None  # since the last tick
 
 
 def read_history(directory: Path) -> History:
     """Return the history of the run in a directory; raises UserError if there is none."""
     run = load_config(directory)
-    return History(read_rows(directory / STATISTICS_FILE), run.objective, run.growth.d_repeats)
+    rows = read_rows(directory / STATISTICS_FILE)
+    ended_at = rows[-1]["images_seen"] if rows else 0.0
+    faults = [fault for fault in map(_fault, sorted(directory.glob(f"{ROLLBACK_PREFIX}*.json")))
+              if fault and fault.images_seen > ended_at]
+    return History(rows, run.objective, run.growth.d_repeats, faults[-1] if faults else None)
+
+
+def _fault(path: Path) -> Fault | None:
+    """What a rollback left; None of a file that is none of ours."""
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        return Fault(float(told["images_seen"]), str(told["what"]), path.name)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -21,6 +21,7 @@ def finding_words(finding: Finding) -> str:
 
 def _lines(verdict: Verdict, rows: Sequence[Row]) -> Iterator[str]:
     kimg = rows[-1]["images_seen"] / 1000 if rows else 0.0
+    kimg = max([kimg, *(finding.since_kimg for finding in verdict.findings)])
     yield f"Verdict at kimg {kimg:.1f}: {verdict.name}."
     for finding in verdict.findings:
         yield ""

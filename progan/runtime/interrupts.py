@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 
 OUT_OF_TIME = "--max-hours"
@@ -16,14 +16,15 @@ OUT_OF_TIME = "--max-hours"
 class Interrupts:
     """Within this context the first signal only sets `requested`; a second one stops at once.
 
-    SIGUSR1 is what Slurm is asked to send before it takes a machine away (--signal=USR1@120).
+    SIGUSR1 is what Slurm is asked to send before it takes a machine away (--signal=USR1@120),
+    SIGHUP what comes when a terminal is closed.
 
     Args:
         max_hours: After so long `requested` is set without any signal.
         tell: Whether to say that a signal was heard.
     """
 
-    SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1")
+    SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
                     if hasattr(signal, name))
 
     def __init__(self, max_hours: float = math.inf, *, tell: bool = True) -> None:
@@ -68,5 +69,6 @@ class Interrupts:
             raise KeyboardInterrupt
         if not self._tell:
             return
-        # print() could meet itself here, if the signal came in the middle of one.
-        os.write(sys.stderr.fileno(), b"\nStopping after this step. Once more stops at once.\n")
+        with suppress(OSError):  # of a terminal that is gone
+            # print() could meet itself here, if the signal came in the middle of one.
+            os.write(sys.stderr.fileno(), b"\nStopping after this step. Once more stops at once.\n")

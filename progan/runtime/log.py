@@ -1,6 +1,7 @@
 """Lines for people: on the terminal and, with their time, in a file."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -8,15 +9,36 @@ from tqdm import tqdm
 
 
 class Log:
-    """Calling it prints a line, above a progress bar if there is one, and appends it to a file."""
+    """Calling it prints a line, above a progress bar if there is one, and appends it to a file.
+
+    Where nobody can read what is printed any more (the terminal is gone, or `| tee` has ended),
+    the file alone is written: days of training are not lost for that.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._is_read = True
         _end_last_line(path)
 
     def __call__(self, text: str) -> None:
         text = text.encode("utf-8", "backslashreplace").decode()  # of paths that are no UTF-8
-        tqdm.write(text)
+        self._print(text)
+        self.note(text)
+
+    def _print(self, text: str) -> None:
+        if not self._is_read:
+            return
+        try:
+            tqdm.write(text)
+            sys.stdout.flush()
+        except OSError as error:
+            self._is_read = False
+            # Else the interpreter would try to flush what is left when it ends, and fail.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self.note(f"Nothing can be printed any more ({error.strerror}); this file goes on.")
+
+    def note(self, text: str) -> None:
+        """Append lines to the file alone."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         with self._path.open("a", encoding="utf-8") as file:
             file.writelines(f"{stamp}  {line}\n" for line in text.splitlines())
@@ -31,6 +53,9 @@ class Silence(Log):
     def __call__(self, text: str) -> None:
         """Nothing is said."""
 
+    def note(self, text: str) -> None:
+        """Nothing is noted."""
+
 
 def _end_last_line(path: Path) -> None:
     """The last line may have been cut where a process was killed."""
@@ -39,6 +64,11 @@ def _end_last_line(path: Path) -> None:
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
                 file.write(b"\n")
+
+
+def human_rate(per_second: float) -> str:
+    """Write a speed as a person reads it: '0.0234', '5.6', '1770'."""
+    return f"{per_second:.0f}" if per_second >= 100 else f"{per_second:.3g}"
 
 
 def human_seconds(seconds: float) -> str:

@@ -37,6 +37,7 @@ def fit(run: Run, dataset: Dataset, given: Container[str]) -> Run:
         "channels": dataset.channels,
         "label_size": dataset.label_size if run.data.conditional else 0,
         "data": str(dataset.path.resolve()),
+        "fingerprint": dataset.fingerprint,
         "detector": run.output.detector and str(Path(run.output.detector).resolve()),
     })
 
@@ -50,6 +51,15 @@ def require_images_of(saved: Run, run: Run, dataset: Dataset) -> None:
                         f"{dataset.path} are {now.size(now.max_level)}x{now.channels} with "
                         f"{now.label_size or 'no'}. Name the dataset of the run with --data, or "
                         "start a new run.")
+
+
+def exchanged(saved: Run, run: Run) -> list[str]:
+    """A line for the log if the images are not those that the run has trained with."""
+    before, now = saved.data.fingerprint, run.data.fingerprint
+    if before in ("", now):
+        return []
+    return [f"The images of {run.data.data} are not those that the run was trained with (their "
+            f"fingerprint is {now}, it was {before}). It goes on with them."]
 
 
 def require_parts(run: Run, count: int) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from progan.config import Run
 from progan.errors import UserError
 from progan.images import save_png
-from progan.run_directory import ROLLBACK_PREFIX, states
+from progan.run_directory import ROLLBACK_PREFIX, rollback_path, states
 from progan.runtime.files import write_atomically
 from progan.runtime.log import Log
 from progan.runtime.seeding import derive
@@ -84,14 +84,14 @@ class Guard:
         restore(state, self._good)
         self._log(f"At kimg {found_at:g}: {unsound.what}. Evidence: {evidence.name} and .png.")
         if state.rollbacks > most:
-            message = stop_message(self._directory, unsound.what, state.kimg, most)
-            self._log(message)
+            message = stop_message(self._directory, state.kimg, most)
+            self._log.note(message)
             raise UserError(message)
         self._log(f"Back to kimg {state.kimg:g}, and on with another order of the data "
                   f"({state.rollbacks} of {most} rollbacks).")
 
     def _keep_evidence(self, state: TrainState, unsound: Unsound) -> Path:
-        path = self._directory / f"{ROLLBACK_PREFIX}{state.rollbacks:02d}.json"
+        path = rollback_path(self._directory)
         if not self._writes:
             return path
         write_atomically(path, json.dumps({
@@ -131,17 +131,17 @@ def not_finite(state: TrainState) -> list[str]:
             if not weight.isfinite().all()]
 
 
-def stop_message(directory: Path, what: str, kimg: float, most: int) -> str:
+def stop_message(directory: Path, kimg: float, most: int) -> str:
     """Advice for a training that went back as often as it may."""
     known = states(directory)
     rates = f"{option_name('g_lr')} and {option_name('d_lr')}"
     go_on = (f"Go on (python train.py --resume {known[-1]}) with {rates}" if known
              else f"It has saved no state yet: start a new run with {rates}")
-    return (f"{what[0].upper()}{what[1:]}, again after {most} rollbacks. The training stops; its "
-            f"evidence is in {directory / ROLLBACK_PREFIX}*, its last good state was at kimg "
-            f"{kimg:g}. {go_on} of a half or less, or with {option_name('clip_gradients')}; if it "
-            "always stops at the same place, look at the data. "
-            f"{option_name('rollbacks')} allows more attempts.")
+    return (f"The training has left the numbers once more than {option_name('rollbacks')} {most} "
+            f"allows, and stops. Its evidence is in {directory / ROLLBACK_PREFIX}*, its last good "
+            f"state was at kimg {kimg:g}. {go_on} of a half or less, or with "
+            f"{option_name('clip_gradients')}. If it always stops at the same place, look at the "
+            "data. More rollbacks allow more attempts.")
 
 
 def reseeded(run: Run, rollbacks: int) -> Run:

@@ -8,7 +8,7 @@ from progan.config import Run
 from progan.images import png_text, save_png
 from progan.run_directory import moment_path
 from progan.runtime.distributed import Group
-from progan.runtime.log import Log, human_seconds
+from progan.runtime.log import Log, human_rate, human_seconds
 from progan.sampling.network_file import Snapshot
 from progan.schedule import Stage
 from progan.training import samples
@@ -49,7 +49,7 @@ def status_line(run: Run, log: Log, forecast: Forecast, diagnosis: Diagnosis) ->
             f"kimg {state.kimg:.1f}/{total:g} ({100 * state.kimg / total:.1f}%)",
             stage_words(tick.stage, run.network),
             f"batch {tick.stage.batch}",
-            f"{tick.images_per_second:.3g} img/s",
+            f"{human_rate(tick.images_per_second)} img/s",
             f"data-wait {100 * tick.data_wait:.1f}%",
             f"mem {tick.memory_bytes / 2**30:.1f} GiB",
             f"time {human_seconds(state.seconds)}",

@@ -17,7 +17,7 @@ from progan.networks.cost import multiply_adds
 from progan.partition import WHOLE, Share, own_rows
 from progan.runtime import devices
 from progan.runtime.files import human_bytes
-from progan.runtime.log import human_seconds
+from progan.runtime.log import human_rate, human_seconds
 from progan.schedule import Stage
 from progan.training.checkpoint import MODULES, NETWORKS, copied
 from progan.training.eta import seconds_per_image
@@ -206,7 +206,7 @@ def report(findings: list[Finding], run: Run, how: str, count: int = 1) -> str:
     """The findings of one of `count` processes as a table."""
     rows = [(run.network.size(each.level).brief, str(each.batch),
              str(each.micro_batch) if each.micro_batch < each.batch // count else "-",
-             human_bytes(each.memory_bytes), f"{1 / each.seconds_per_image:.3g}",
+             human_bytes(each.memory_bytes), human_rate(1 / each.seconds_per_image),
              human_seconds(each.images * each.seconds_per_image)) for each in findings]
     total = sum(each.images * each.seconds_per_image for each in findings)
     basis = {"step": "Measured, one step each", "estimate": "A rough estimate"}[how]

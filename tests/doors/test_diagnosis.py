@@ -56,6 +56,25 @@ def test_something_to_watch_is_no_illness(tmp_path: Path) -> None:
     assert result.exit_code == 0 and "data starvation, since kimg 0.0 (to watch)" in result.output
 
 
+@pytest.mark.parametrize("iterations", [0, 320])
+def test_a_run_that_its_guard_stopped_is_ill(tmp_path: Path, iterations: int) -> None:
+    directory = run_of(tmp_path, history(steps(iterations)))
+    for number, images_seen, what in ((1, 64, "not finite: scores/real"),
+                                      (2, 21000, "not finite: loss")):
+        (directory / f"rollback-{number:02d}.json").write_text(
+            json.dumps({"images_seen": images_seen, "what": what}))
+    (directory / "rollback-03.json").write_text("garbage")
+    result = diagnosis(directory)
+    assert result.exit_code == ILL and "Verdict at kimg 21.0: non-finite." in result.output
+    assert "not finite: loss (more in rollback-02.json)" in result.output
+
+
+def test_what_the_guard_mended_is_no_finding(tmp_path: Path) -> None:
+    directory = run_of(tmp_path, history(steps(320)))
+    (directory / "rollback-01.json").write_text('{"images_seen": 20000, "what": "not finite: x"}')
+    assert diagnosis(directory).exit_code == 0
+
+
 def test_rollbacks_are_counted(tmp_path: Path) -> None:
     made = history(steps(320, progress__rollbacks=lambda n: float(n >= 100) + float(n >= 200)), 4)
     assert "Rollbacks: 2, before kimg 6.7 and 13.1" in diagnosis(run_of(tmp_path, made)).output

@@ -122,6 +122,19 @@ def test_resume_can_go_on_beyond_the_old_end(whole: Path, tmp_path: Path) -> Non
     assert statistics(run)[-1]["progress/kimg"] >= 8.5
 
 
+def test_exchanged_images_are_told(tmp_path: Path) -> None:
+    data = noise_dataset(tmp_path / "noise", count=16).path
+    outdir = tmp_path / "runs"
+    first = train("--data", data, "--outdir", outdir, "--preset", "demo", *tiny_options())
+    assert first.exit_code == 0, first.output
+    shutil.rmtree(data)
+    noise_dataset(data, count=24)
+    result = train("--resume", "--outdir", outdir, "--total-kimg", 8)
+    assert result.exit_code == 0
+    assert f"The images of {data} are not those that the run was trained with" in result.output
+    assert "Changed: total_kimg: 7.5 -> 8.0.\n" in result.output
+
+
 def test_a_preset_for_larger_images_begins_where_the_dataset_ends(data: Path) -> None:
     smaller = train("--data", data, "--preset", "table1-a", "--dry-run")
     assert smaller.exit_code == 0 and "16x16 to 16x16" in smaller.output
@@ -275,7 +288,7 @@ class TestMistakes:
         assert "has no classes" in message(train("--data", plain.path, "--subset", "0"))
 
     def test_resume_where_there_is_no_run(self, tmp_path: Path) -> None:
-        assert "There is no run to resume" in message(train("--resume", "--outdir", tmp_path))
+        assert "There is no run in" in message(train("--resume", "--outdir", tmp_path))
         missing = tmp_path / "nowhere"
         assert f"There is no {missing}" in message(train("--resume", missing))
 

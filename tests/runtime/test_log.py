@@ -1,13 +1,15 @@
 """Lines for people."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progan.runtime.log import Log, human_seconds
+from progan.runtime.log import Log, human_rate, human_seconds
 
 STAMPED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  (.*)")
 UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -49,6 +51,30 @@ def test_a_resumed_run_continues_its_log(tmp_path: Path) -> None:
         Log(tmp_path / "log.txt")(text)
     assert [line.split()[-1] for line in (tmp_path / "log.txt").read_text().splitlines()] == [
         "first", "second"]
+
+
+@pytest.mark.parametrize("ended", ["reader", "disk"])
+def test_a_training_outlives_its_reader(tmp_path: Path, ended: str) -> None:
+    script = ("import sys, pathlib; from progan.runtime.log import Log\n"
+              "log = Log(pathlib.Path(sys.argv[1])); sys.stdin.readline()\n"
+              "for word in ('one', 'two'): log(word)\n")
+    with open("/dev/full", "w") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path / "log.txt")], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE if ended == "reader" else full, stderr=subprocess.PIPE)
+    if process.stdout:
+        process.stdout.close()
+    _, errors = process.communicate(b"\n")
+    assert (process.returncode, errors) == (0, b"")
+    lines = [line[21:] for line in (tmp_path / "log.txt").read_text().splitlines()]
+    assert lines[0].startswith("Nothing can be printed any more (")
+    assert lines[1:] == ["one", "two"]
+
+
+@pytest.mark.parametrize(("speed", "text"), [(0.02341, "0.0234"), (5.6, "5.6"), (99.94, "99.9"),
+                                             (213.4, "213"), (1774.2, "1774")])
+def test_speeds_are_written_without_powers_of_ten(speed: float, text: str) -> None:
+    assert human_rate(speed) == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [

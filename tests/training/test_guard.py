@@ -108,11 +108,11 @@ def test_bad_data_for_ever_stops_with_advice(data: Path, tmp_path: Path, from_im
     result = train(data, tmp_path, "--rollbacks", "2")
     assert result.exit_code == 1
     text = message(result)
-    assert "again after 2 rollbacks" in text and "--g-lr" in text
+    assert "once more than --rollbacks 2 allows" in text and "--g-lr" in text
     run = tmp_path / RUN
     assert len(list(run.glob("rollback-*.json"))) == 3
     assert ("--resume" in text) == bool(state_files(run)) == bool(from_image)
-    assert "again after 2 rollbacks" in (run / "log.txt").read_text()
+    assert "once more than --rollbacks 2 allows" in (run / "log.txt").read_text()
     if from_image:
         assert all(row["images_seen"] <= 2200 for row in rows(run))
         monkeypatch.undo()
