@@ -67,8 +67,8 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
     train.py --preset v2-1gpu --dry-run                   show the plan
     tensorboard --logdir runs                             watch
 
-    Ctrl-C, SIGTERM and SIGUSR1 finish the step, save everything, print the command that goes on,
-    and exit with 75; a second one exits at once, with 130.
+    Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP finish the step, save everything, print the command that
+    goes on, and exit with 75; a second one exits at once, with 130.
     """
     wait_politely()
     with team(device) as members:

@@ -71,7 +71,7 @@ class Watch:
 def train(session: Session, state: TrainState) -> str:
     """Train from where `state` is to the end of the run, in its directory.
 
-    Ctrl-C, SIGTERM, SIGUSR1 and the end of `max_hours` are heard after each step: the state is
+    Signals (`Interrupts`) and the end of `max_hours` are heard after each step: the state is
     saved, and what it was that stopped the run returned; '' if it has ended. A second signal
     raises KeyboardInterrupt at once, and the guard UserError if it went back too often.
     """

@@ -1,6 +1,7 @@
 """The curves of a run: TensorBoard events and their twin, stats.jsonl."""
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Monitor:
             _forget_after(path, images_seen)
         # The pictures of the beginning, at 0, are drawn again by a run that starts again.
         purge_step = images_seen + 1 if images_seen else 0
+        _await_next_second(directory)
         self._writer = SummaryWriter(str(directory), purge_step=purge_step)
 
     def numbers(self, values: Mapping[str, float], images_seen: int) -> None:
@@ -50,6 +52,16 @@ class Monitor:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _await_next_second(directory: Path) -> None:
+    """TensorBoard reads files of events in the order of their names, which begin with a second.
+
+    A run that is stopped and goes on within one would be read in the order of process ids.
+    """
+    started = {path.name.split(".")[3] for path in directory.glob("events.out.tfevents.*")}
+    while str(int(time.time())) in started:
+        time.sleep(0.05)
 
 
 def _forget_after(path: Path, images_seen: int) -> None:

@@ -98,7 +98,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 def kill_at_some_moment(run: Path, words: list[object], chance: random.Random) -> bool:
     """Start a training and SIGKILL it while it loads, trains, or writes; False if it ended."""
     moment: Callable[[float], bool] = chance.choice([
-        lambda start, limit=chance.uniform(0.5, 8): time.monotonic() > start + limit,
+        lambda start, limit=chance.uniform(0.5, 5): time.monotonic() > start + limit,
         lambda start, ticks=chance.randint(1, 4), more=chance.uniform(0, 0.3):
             reached_tick(run, before + ticks) and not time.sleep(more),
         lambda start: bool(being_written(run) - cut)])
@@ -133,10 +133,13 @@ def killed_and_resumed(data: Path, run: Path, kills: int, *more: object) -> int:
     for number in range(kills):
         if (run / "config.json").exists():
             words = ["--resume", run]
-        assert kill_at_some_moment(run, words, chance), f"it ended before kill {number + 1}"
+        if not kill_at_some_moment(run, words, chance):
+            assert number >= kills // 2, f"it ended before kill {number + 1} of {kills}"
+            break
         cut += len(being_written(run))
     result = train("--resume", run)
-    assert result.exit_code == 0, result.output
+    if result.exit_code:  # the last kill came after the last state
+        assert "is finished" in message(result)
     return cut
 
 

@@ -1,9 +1,13 @@
-"""stats.jsonl when a run is resumed."""
+"""stats.jsonl and TensorBoard's events when a run is resumed."""
 
 import json
+import os
+from contextlib import closing
 from pathlib import Path
 
+import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from progan.run_directory import STATISTICS_FILE
 from progan.training.meter import Meter
@@ -32,3 +36,14 @@ def test_the_meter_averages_each_statistic_over_its_own_steps() -> None:
     assert images == 12 and seconds > 0
     meter.restart()
     assert meter.take()[:2] == ({}, 0)
+
+
+def test_a_run_that_goes_on_within_a_second_is_read_in_its_order(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although the process that goes on has the lower id."""
+    for pid, images_seen in ((200, 0), (100, 64)):
+        monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
+        with closing(Monitor(tmp_path, images_seen)) as monitor:
+            monitor.numbers({"x": 1.0}, images_seen + 64)
+    points = EventAccumulator(str(tmp_path)).Reload().Scalars("x")
+    assert [point.step for point in points] == [64, 128]
