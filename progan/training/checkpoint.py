@@ -39,8 +39,7 @@ class DamagedState(UserError):
         self.what = f"{path} {what}"
 
     def __str__(self) -> str:
-        return (f"{self.what}. Name another {STATE_PREFIX}*{STATE_SUFFIX} of the run with "
-                "--resume, or delete this one.")
+        return f"{self.what}. Name another {STATE_PREFIX}*{STATE_SUFFIX} of the run."
 
 
 def save_state(directory: Path, state: TrainState, run: Run) -> Path:
