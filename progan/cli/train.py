@@ -226,10 +226,10 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
         log(f"The dataset has {dataset.label_size} classes, which are not used; "
             f"{option_name('conditional')} does.")
     share_state(state, group)
-    passes_at = prepared(run, state, device, log, group, members.local_size)
+    passes_at, expected = prepared(run, state, device, log, group, members.local_size)
     session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log,
                       measures=measures, max_hours=max_hours or math.inf, group=group,
-                      passes_at=passes_at)
+                      passes_at=passes_at, expected=expected)
     try:
         stopped_by = train(session, state)
     except OSError as error:

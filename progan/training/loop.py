@@ -55,6 +55,7 @@ class Session:
     max_hours: float = math.inf  # of this session
     group: Group = ALONE  # the processes that share each batch; its leader is the one that writes
     passes_at: Callable[[int], Passes] = lambda level: ALL_AT_ONCE
+    expected: Mapping[int, float] = field(default_factory=dict)  # seconds per image by level
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +77,7 @@ def train(session: Session, state: TrainState) -> str:
     raises KeyboardInterrupt at once, and the guard UserError if it went back too often.
     """
     run, group = session.run, session.group
-    progress = Progress(run, state.images_seen, shown=group.leads)
+    progress = Progress(run, state.images_seen, session.expected, shown=group.leads)
     with (closing(progress),
           Interrupts(session.max_hours, tell=group.leads) as interrupts, ExitStack() as writers):
         at_tick, saver = leader_hooks(session, state, progress, interrupts, writers) if (

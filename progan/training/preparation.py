@@ -19,8 +19,8 @@ PREFLIGHTS = {"cuda": "step"}  # by type of device; a real step on a CPU may tak
 
 
 def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group: Group,
-             neighbours: int = 1) -> Callable[[int], Passes]:
-    """Return the passes of each level, after a preflight as --preflight has it.
+             neighbours: int = 1) -> tuple[Callable[[int], Passes], dict[int, float]]:
+    """Return the passes of each level, and the seconds per image that a preflight has found.
 
     Args:
         neighbours: How many of the processes share this machine.
@@ -40,9 +40,12 @@ def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group:
         return DataParallel(passes, run, group) if group.size > 1 else passes
 
     how = PREFLIGHTS.get(device.type, "estimate") if run.preflight == "auto" else run.preflight
+    expected = {}
     if how != "none":
         look = Preflight(run=run, state=state, device=device, micro_batches=micro_batches,
                          passes_at=passes_at, share=Share(group.rank, group.size),
                          neighbours=neighbours if device.type == "cpu" else 1)
-        log(report(look(how), run, how, group.size))
-    return passes_at
+        found = look(how)
+        log(report(found, run, how, group.size))
+        expected = {each.level: each.seconds_per_image for each in found}
+    return passes_at, expected

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 
 from tqdm import tqdm
 
@@ -16,8 +17,9 @@ LAYOUT = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:g} kimg, {unit}"
 class Progress:
     """Times the rounds, for the forecast and for the bar."""
 
-    def __init__(self, run: Run, images_seen: int, *, shown: bool = True) -> None:
-        self.forecast = Forecast(run.growth, run.network)
+    def __init__(self, run: Run, images_seen: int, expected: Mapping[int, float], *,
+                 shown: bool = True) -> None:
+        self.forecast = Forecast(run.growth, run.network, expected)
         self._network = run.network
         self._images_seen = images_seen
         self._start = time.perf_counter()

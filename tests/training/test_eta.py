@@ -25,6 +25,15 @@ def test_a_level_to_come_costs_as_much_more_as_it_multiplies_more() -> None:
     assert math.isclose(total, 3000 * 0.002 * ratio)
 
 
+def test_what_was_expected_says_how_much_more_a_level_to_come_costs() -> None:
+    expected = {2: 0.01, 3: 0.015, 4: 0.03}
+    _, total = remaining_seconds(RUN.growth, RUN.network, 1500, {2: 0.002}, expected)
+    assert math.isclose(total, 3000 * 0.003 + 3000 * 0.006)
+    forecast = Forecast(RUN.growth, RUN.network, expected)
+    forecast.measure(2, 1500, 3.0)
+    assert math.isclose(forecast.remaining_seconds(1500)[1], total)
+
+
 @pytest.mark.parametrize("images_seen", [7500, 7600])
 def test_at_the_end_nothing_remains(images_seen: int) -> None:
     assert remaining_seconds(RUN.growth, RUN.network, images_seen, {4: 1.0}) == (0.0, 0.0)

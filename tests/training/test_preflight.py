@@ -172,4 +172,5 @@ def test_none_looks_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(preflight.Preflight, "__call__", pytest.fail)
     run = tiny_run(preflight="none")
-    preparation.prepared(run, create(run, CPU), CPU, Silence(), ALONE)(3)
+    passes_at, _ = preparation.prepared(run, create(run, CPU), CPU, Silence(), ALONE)
+    passes_at(3)
