@@ -311,6 +311,10 @@ class Run:
     seed: int = setting(0, "Seed of every random number in the run.", low=0)
     precision: str = setting("fp32", "Arithmetic of the networks; tf32 is faster on CUDA, and "
                              "coarser.", choices=("fp32", "tf32"))
+    acceleration: str = setting("auto", "How the losses are computed: operation after operation "
+                                "(eager), or as compiled code, with the same results but for "
+                                "rounding. auto: compiled on CUDA.",
+                                choices=("auto", "eager", "compile"))
     micro_batch: int = setting(0, "Most images that go through the networks at once: a larger "
                                "batch goes in parts, with the same gradients. auto: halved where "
                                "memory is too small.", low=0, auto=True)

@@ -53,6 +53,13 @@ def own_rows(run: Run, n: int, share: Share) -> Rows:
     return found
 
 
+def turns(run: Run, n: int) -> int:
+    """In how many turns of equal length reals and fakes, `n` of each, can follow each other in a
+    batch of which each image is judged as among its like; 0: in none, keep them apart."""
+    kept_apart = coupling(run) or run.random_layers or run.objective.separate_updates
+    return 0 if kept_apart or n not in sizes(run, 2 * n) else unit(run, 2 * n)
+
+
 def coupling(run: Run) -> str:
     """What makes each image of a batch depend on all others, with its option; '' if nothing."""
     network, objective = run.network, run.objective

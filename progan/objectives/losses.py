@@ -24,7 +24,8 @@ def critic_loss(critic: Critic, config: Objective, *, reals: Tensor, fakes: Tens
 
 
 def critic_terms(critic: Critic, config: Objective, *, reals: Tensor, fakes: Tensor,
-                 labels: Tensor, chances: Chances, dials: Dials, only: Only = "both") -> Loss:
+                 labels: Tensor, chances: Chances, dials: Dials, only: Only = "both",
+                 turns: int = 0) -> Loss:
     """Loss of the critic, 0-d, and what it is made of, [N] each.
 
     Args:
@@ -33,9 +34,11 @@ def critic_terms(critic: Critic, config: Objective, *, reals: Tensor, fakes: Ten
             count with the reals.
         labels: One-hot [N, label_size], of reals and fakes alike; label_size may be 0.
         dials: As `dials.initial` names them.
+        turns: Show the critic reals and fakes in one batch, in which they take so many turns;
+            0: in two batches, but for mixed ones, which have one turn.
     """
     method = OBJECTIVES[config.objective]
-    real, fake = _both(critic, reals, fakes, mixed=config.mixed_batches)
+    real, fake = _both(critic, reals, fakes, 1 if config.mixed_batches else turns)
     real_loss, fake_loss, parts = method.critic(config, real, fake, chances, dials)
     parts = parts | {"scores/real": real.scores, "scores/fake": fake.scores,
                      "loss/critic-real": real_loss, "loss/critic-fake": fake_loss}
@@ -102,14 +105,20 @@ class _Judged(NamedTuple):
     code: Tensor | None
 
 
-def _both(critic: Critic, reals: Tensor, fakes: Tensor, *, mixed: bool
+def _both(critic: Critic, reals: Tensor, fakes: Tensor, turns: int
           ) -> tuple[Judgement, Judgement]:
-    if not mixed:
+    if not turns:
         return critic(reals), critic(fakes)
-    n, together = len(reals), critic(torch.cat([reals, fakes]))
-    halves = [_Judged(together.scores[part], together.logits[part],
-                      None if together.code is None else together.code[part])
-              for part in (slice(n), slice(n, None))]
+    in_turns = [images.unflatten(0, (turns, -1)) for images in (reals, fakes)]
+    together = critic(torch.stack(in_turns, dim=1).flatten(0, 2))
+
+    def of(which: int, values: Tensor) -> Tensor:
+        split: Tensor = values.unflatten(0, (turns, 2, -1))
+        return split[:, which].flatten(0, 1)
+
+    halves = [_Judged(of(which, together.scores), of(which, together.logits),
+                      None if together.code is None else of(which, together.code))
+              for which in (0, 1)]
     return halves[0], halves[1]
 
 

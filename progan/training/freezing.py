@@ -1,5 +1,10 @@
 """FreezeD (Mo et al. 2020): the discriminator keeps what it sees with, and learns to judge anew."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
 from progan.networks import Discriminator
 
 
@@ -12,3 +17,15 @@ def freeze(discriminator: Discriminator, count: int) -> None:
     for level in range(last - count + 1, last + 1):
         for layer in discriminator.looking(level):
             layer.requires_grad_(False)
+
+
+@contextmanager
+def at_rest(network: nn.Module) -> Iterator[None]:
+    """Meanwhile no gradients of the weights of a network are computed, not even on the way."""
+    awake = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in awake:
+            parameter.requires_grad_(True)

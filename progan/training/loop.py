@@ -25,6 +25,8 @@ from progan.training.diagnosing import Diagnosis
 from progan.training.diversity import diversity
 from progan.training.guard import Guard, Unsound, reseeded
 from progan.training.hooks import Hook, Tick
+from progan.training.inputs import Place, critic_inputs, generator_inputs
+from progan.training.losses import PLAIN, Losses
 from progan.training.measurements import Measure, Measurements
 from progan.training.meter import Meter
 from progan.training.monitor import Monitor
@@ -33,13 +35,7 @@ from progan.training.passes import ALL_AT_ONCE, Passes
 from progan.training.progress import Progress
 from progan.training.saver import Saver
 from progan.training.state import TrainState, enter_phase
-from progan.training.steps import (
-    Place,
-    critic_inputs,
-    critic_step,
-    generator_inputs,
-    generator_step,
-)
+from progan.training.steps import critic_step, generator_step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +51,7 @@ class Session:
     max_hours: float = math.inf  # of this session
     group: Group = ALONE  # the processes that share each batch; its leader is the one that writes
     passes_at: Callable[[int], Passes] = lambda level: ALL_AT_ONCE
+    losses: Losses = PLAIN
     expected: Mapping[int, float] = field(default_factory=dict)  # seconds per image by level
 
 
@@ -137,7 +134,7 @@ def train_rounds(session: Session, state: TrainState, batches: Prefetch, watch: 
         state.round_images_seen = start
         enter_phase(state, stage, run)
         train_round(run, state, stage, batches, meter, lambda: watch.interrupts.requested,
-                    session.passes_at(stage.level))
+                    session.passes_at(stage.level), session.losses)
         watch.progress.update(stage, state.images_seen)
         round_ended = state.round_images_seen == state.images_seen
         done = round_ended and state.images_seen >= run.growth.total_kimg * 1000
@@ -164,7 +161,7 @@ def train_rounds(session: Session, state: TrainState, batches: Prefetch, watch: 
 
 def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Batch],
                 meter: Meter, stop: Callable[[], bool] = lambda: False,
-                passes: Passes = ALL_AT_ONCE) -> None:
+                passes: Passes = ALL_AT_ONCE, losses: Losses = PLAIN) -> None:
     """Train to the end of a round at one stage, or to the first step after which to `stop`.
 
     The state tells at which step of the round it is. Each critic step is one, together with the
@@ -178,11 +175,12 @@ def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Bat
             return
         batch = next(batches)
         inputs = critic_inputs(run, batch, place, state.images_seen)
-        meter.add(critic_step(state, run, place, stage.d_lr, inputs, passes), images=stage.batch)
+        meter.add(critic_step(state, run, place, stage.d_lr, inputs, passes, losses),
+                  images=stage.batch)
         state.images_seen += stage.batch
         if (step + 1) % d_repeats == 0:
             drawn = generator_inputs(run, batch, place, state.images_seen)
-            meter.add(generator_step(state, run, place, stage.g_lr, drawn, passes))
+            meter.add(generator_step(state, run, place, stage.g_lr, drawn, passes, losses))
     state.round_images_seen = state.images_seen
 
 

@@ -16,16 +16,11 @@ from progan.config import Run
 from progan.objectives import draw
 from progan.schedule import Stage
 from progan.training.freezing import freeze
+from progan.training.inputs import CriticInputs, GeneratorInputs, Place
 from progan.training.micro_batches import in_parts_of
 from progan.training.optim import learning
 from progan.training.state import TrainState, initial_dials
-from progan.training.steps import (
-    CriticInputs,
-    GeneratorInputs,
-    Place,
-    critic_step,
-    generator_step,
-)
+from progan.training.steps import critic_step, generator_step
 
 META = torch.device("meta")  # knows shapes, but holds no data
 FLOAT_BYTES = 4

@@ -22,18 +22,14 @@ from progan.schedule import Stage
 from progan.training.checkpoint import MODULES, NETWORKS, copied
 from progan.training.eta import seconds_per_image
 from progan.training.guard import restore
+from progan.training.inputs import Place, critic_inputs, generator_inputs
+from progan.training.losses import PLAIN, Losses
 from progan.training.memory import step_bytes
 from progan.training.micro_batches import MicroBatches, no_smaller, parts_allowed
 from progan.training.passes import Passes
 from progan.training.plan import table
 from progan.training.state import TrainState
-from progan.training.steps import (
-    Place,
-    critic_inputs,
-    critic_step,
-    generator_inputs,
-    generator_step,
-)
+from progan.training.steps import critic_step, generator_step
 
 HEADINGS = ("resolution", "batch", "micro-batch", "memory", "img/s", "time")
 # An estimate extrapolates from real steps at the levels that cost no more than this: about a
@@ -59,7 +55,7 @@ class Preflight:
 
     Attributes:
         micro_batches: Learns what does not fit.
-        passes_at: The passes of a level, as training will use them.
+        passes_at, losses: The passes of a level and the losses, as training will use them.
         share: The part of each batch that this process trains on.
         neighbours: How many processes use the memory of this machine.
     """
@@ -69,6 +65,7 @@ class Preflight:
     device: torch.device
     micro_batches: MicroBatches
     passes_at: Callable[[int], Passes]
+    losses: Losses = PLAIN
     share: Share = WHOLE
     neighbours: int = 1
 
@@ -120,9 +117,11 @@ class Preflight:
         start = time.perf_counter()
         for _ in range(run.growth.d_repeats):
             critic_step(state, run, place, stage.d_lr,
-                        critic_inputs(run, batch, place, state.images_seen), passes)
+                        critic_inputs(run, batch, place, state.images_seen), passes,
+                        self.losses)
         generator_step(state, run, place, stage.g_lr,
-                       generator_inputs(run, batch, place, state.images_seen), passes)
+                       generator_inputs(run, batch, place, state.images_seen), passes,
+                       self.losses)
         devices.synchronize(self.device)
         return time.perf_counter() - start
 

@@ -10,6 +10,7 @@ from progan.partition import Share
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
 from progan.training.data_parallel import DataParallel
+from progan.training.losses import PLAIN, Losses
 from progan.training.micro_batches import MicroBatches
 from progan.training.passes import Passes
 from progan.training.preflight import Preflight, report
@@ -19,7 +20,8 @@ PREFLIGHTS = {"cuda": "step"}  # by type of device; a real step on a CPU may tak
 
 
 def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group: Group,
-             neighbours: int = 1) -> tuple[Callable[[int], Passes], dict[int, float]]:
+             neighbours: int = 1, losses: Losses = PLAIN
+             ) -> tuple[Callable[[int], Passes], dict[int, float]]:
     """Return the passes of each level, and the seconds per image that a preflight has found.
 
     Args:
@@ -43,7 +45,7 @@ def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group:
     expected = {}
     if how != "none":
         look = Preflight(run=run, state=state, device=device, micro_batches=micro_batches,
-                         passes_at=passes_at, share=Share(group.rank, group.size),
+                         passes_at=passes_at, losses=losses, share=Share(group.rank, group.size),
                          neighbours=neighbours if device.type == "cpu" else 1)
         found = look(how)
         log(report(found, run, how, group.size))

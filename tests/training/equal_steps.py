@@ -13,16 +13,11 @@ from progan.data.loader import Batch
 from progan.partition import WHOLE, Share, own_rows
 from progan.runtime.distributed import Group
 from progan.training import state as states
+from progan.training.inputs import Place, critic_inputs, generator_inputs
+from progan.training.losses import PLAIN, Losses
 from progan.training.passes import ALL_AT_ONCE, Gradients, Passes
 from progan.training.state import TrainState
-from progan.training.steps import (
-    Place,
-    Statistics,
-    critic_inputs,
-    critic_step,
-    generator_inputs,
-    generator_step,
-)
+from progan.training.steps import Statistics, critic_step, generator_step
 from tests.builders import tiny_run
 
 CPU = torch.device("cpu")
@@ -70,7 +65,7 @@ def batch_of(run: Run, number: int, share: Share = WHOLE) -> Batch:
 
 
 def iterations(run: Run, state: TrainState, count: int, passes: Passes = ALL_AT_ONCE,
-               share: Share = WHOLE) -> Statistics:
+               share: Share = WHOLE, losses: Losses = PLAIN) -> Statistics:
     """Train in the middle of a fade; return the statistics of the last iteration."""
     stage = schedule.at(run.growth, run.network, 10**9)
     dtype = next(state.generator.parameters()).dtype
@@ -78,10 +73,10 @@ def iterations(run: Run, state: TrainState, count: int, passes: Passes = ALL_AT_
     for number in range(count):
         batch = batch_of(run, number, share)
         critic = cast(critic_inputs(run, batch, place, state.images_seen), dtype)
-        statistics = critic_step(state, run, place, stage.d_lr, critic, passes)
+        statistics = critic_step(state, run, place, stage.d_lr, critic, passes, losses)
         state.images_seen += stage.batch
         drawn = cast(generator_inputs(run, batch, place, state.images_seen), dtype)
-        statistics |= generator_step(state, run, place, stage.g_lr, drawn, passes)
+        statistics |= generator_step(state, run, place, stage.g_lr, drawn, passes, losses)
     return statistics
 
 

@@ -16,7 +16,7 @@ from progan.run_directory import states as state_files
 from progan.training import guard, loop, state
 from progan.training.checkpoint import copied
 from progan.training.guard import fault, reseeded, restore, weights_fault
-from progan.training.steps import CriticInputs, Place
+from progan.training.inputs import CriticInputs, Place
 from tests.builders import message, noise_dataset, tiny_options, tiny_run
 
 CPU = torch.device("cpu")

@@ -63,7 +63,8 @@ def test_every_kind_and_objective_can_be_estimated(overrides: dict[str, str]) ->
 
 
 def test_disturbed_features_are_kept_beside_the_plain_ones() -> None:
-    plain, noisy = (tiny_run(objective="lsgan", adaptive_noise=noise) for noise in (False, True))
+    plain, noisy = (tiny_run(objective="lsgan", dropout=0.5, adaptive_noise=noise)
+                    for noise in (False, True))  # dropout: reals and fakes apart in both
     stage = schedule.at(plain.growth, plain.network, 7000)
     features = 64 * 8 * 16 * 16 * 4  # images, maps, pixels, bytes of one convolution's input
     assert step_bytes(noisy, stage) > step_bytes(plain, stage) + features

@@ -1,0 +1,112 @@
+"""Training steps of other projects, from the user's own checkouts, at our widths.
+
+Their code stays as it is; what today's torch no longer takes is bridged here, outside of it.
+"""
+
+import builtins
+import contextlib
+import importlib
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from progan.config import Network
+from progan.errors import UserError
+from progan.sizes import MIN_LEVEL
+
+Step = Callable[[Tensor], None]  # reals, float32 [N, C, H, W]: one of the critic, one of G
+
+
+def peer_step(checkout: Path, network: Network, level: int, device: torch.device
+              ) -> tuple[str, Step]:
+    """The name of the project in a directory, and its step at a level, fully faded in.
+
+    Raises UserError if it is none that is known here.
+    """
+    for name, (file, step_of) in PEERS.items():
+        if (checkout / file).is_file():
+            with _on_path(checkout), contextlib.redirect_stdout(None):
+                return name, step_of(network, level, device)
+    raise UserError(f"{checkout} is no checkout of {' or '.join(PEERS)}. Clone one of them, and "
+                    "name its directory with --peer.")
+
+
+def _pytorch_gan_zoo(network: Network, level: int, device: torch.device) -> Step:
+    """`optimizeParameters` of models/base_GAN.py."""
+    models = importlib.import_module("models.progressive_gan")
+    # Its rates of decay are [0, 0.99], and Adam takes floats only.
+    models.optim = SimpleNamespace(Adam=lambda weights, betas, lr: torch.optim.Adam(
+        weights, lr=lr, betas=(float(betas[0]), float(betas[1]))))
+    gan = models.ProgressiveGAN(
+        dimLatentVector=network.latent_size, depthScale0=network.feature_maps(MIN_LEVEL),
+        miniBatchStdDev=bool(network.stddev_group), lossMode="WGANGP", lambdaGP=10.0,
+        epsilonD=0.001, baseLearningRate=0.001, useGPU=device.type == "cuda")
+    for above in range(MIN_LEVEL + 1, level + 1):
+        gan.addScale(network.feature_maps(above))
+
+    def step(reals: Tensor) -> None:
+        gan.optimizeParameters(reals)
+
+    return step
+
+
+def _pro_gan_pytorch(network: Network, level: int, device: torch.device) -> Step:
+    """What the loop of `ProGAN.train` does with a batch."""
+    # Its annotations name what it does not import.
+    with _name("Tuple", typing.Tuple):  # noqa: UP006
+        networks = importlib.import_module("pro_gan_pytorch.networks")
+        gan = importlib.import_module("pro_gan_pytorch.gan")
+    # Torch's has one more argument now; without a wish for a size this is what it returns.
+    layers = importlib.import_module("pro_gan_pytorch.custom_layers")
+    layers.EqualizedConvTranspose2d._output_padding = (
+        lambda layer, *_: layer.output_padding)
+    widths = networks.nf
+    networks.nf = partial(widths, fmap_base=network.fmap_base, fmap_max=network.fmap_max)
+    try:
+        sizes = dict(depth=level, num_channels=network.channels, latent_size=network.latent_size)
+        engine = gan.ProGAN(networks.Generator(**sizes), networks.Discriminator(**sizes), device)
+    finally:
+        networks.nf = widths
+    engine._toggle_all_networks("train")
+    g_optimizer, d_optimizer = (torch.optim.Adam(each.parameters(), lr=0.001, betas=(0.0, 0.99),
+                                                 eps=1e-8) for each in (engine.gen, engine.dis))
+    loss = gan.WganGP()
+
+    def step(reals: Tensor) -> None:
+        latents = torch.randn(len(reals), network.latent_size, device=device)
+        engine.optimize_discriminator(loss, d_optimizer, latents, reals, level, 1.0)
+        gan.update_average(engine.gen_shadow, engine.gen, beta=0.999)
+        engine.optimize_generator(loss, g_optimizer, latents, reals, level, 1.0)
+
+    return step
+
+
+PEERS: dict[str, tuple[str, Callable[[Network, int, torch.device], Step]]] = {
+    "pytorch_GAN_zoo": ("models/progressive_gan.py", _pytorch_gan_zoo),
+    "pro_gan_pytorch": ("pro_gan_pytorch/gan.py", _pro_gan_pytorch),
+}
+
+
+@contextlib.contextmanager
+def _on_path(directory: Path) -> Iterator[None]:
+    sys.path.insert(0, str(directory.resolve()))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(directory.resolve()))
+
+
+@contextlib.contextmanager
+def _name(name: str, value: object) -> Iterator[None]:
+    """A name that every module knows meanwhile."""
+    setattr(builtins, name, value)
+    try:
+        yield
+    finally:
+        delattr(builtins, name)

@@ -1,0 +1,93 @@
+"""Compiled losses against eager ones, and what happens where nothing can be compiled."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from progan.config import Run, override
+from progan.training import acceleration
+from progan.training.acceleration import Compiled, chosen, losses
+from progan.training.losses import PLAIN
+from tests.builders import tiny_run
+from tests.training.equal_steps import CPU, RUNS, born, iterations, run_of, tensors
+
+COMPILE = {"acceleration": "compile"}
+
+
+class Lines(list[str]):
+    """A log that keeps its lines."""
+
+    def __call__(self, line: str) -> None:
+        self.append(line)
+
+
+def assert_trains_alike(run: Run) -> None:
+    """Ten iterations in the middle of a fade, eager and compiled, leave the same numbers.
+
+    In float64: in float32 the first steps of Adam, which are signs of gradients, make rounding
+    errors grow to parts in a hundred, whoever makes them.
+    """
+    log, plain, compiled = Lines(), born(run), born(run)
+    expected = iterations(run, plain, 10)
+    found = iterations(run, compiled, 10, losses=losses(override(run, COMPILE), CPU, log))
+    assert log == []
+    for ours, theirs in ((tensors(compiled), tensors(plain)), (found, expected)):
+        assert ours.keys() == theirs.keys()
+        for name, value in theirs.items():
+            torch.testing.assert_close(ours[name], value, rtol=1e-6, atol=1e-9, msg=name)
+
+
+def test_compiled_losses_train_the_same_networks() -> None:
+    assert_trains_alike(run_of("dcgan, wgan"))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", RUNS)
+def test_every_objective_and_kind_is_compiled(name: str) -> None:
+    assert_trains_alike(run_of(name))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("resolution", [8, 16, 32, 64])
+def test_every_level_is_compiled(resolution: int) -> None:
+    assert_trains_alike(tiny_run(resolution=resolution, label_size=3, batch=8))
+
+
+def test_on_a_cpu_nothing_is_compiled_unless_asked() -> None:
+    assert losses(tiny_run(), CPU, Lines()) is PLAIN
+    assert chosen(tiny_run(), torch.device("cuda"))[0] in ("compile", "eager")  # as Triton is
+    assert chosen(tiny_run(acceleration="eager"), torch.device("cuda")) == ("eager", "")
+
+
+def test_random_layers_stay_eager_with_one_line() -> None:
+    log = Lines()
+    assert losses(tiny_run(dropout=0.2, **COMPILE), CPU, log) is PLAIN
+    (line,) = log
+    assert line.startswith("--acceleration compile: layers that draw random numbers")
+
+
+def test_without_a_compiler_steps_stay_eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceleration.shutil, "which", lambda name: None)
+    log = Lines()
+    assert losses(tiny_run(**COMPILE), CPU, log) is PLAIN
+    assert "no C++ compiler" in log[0] and "the same results" in log[0]
+
+
+def test_what_cannot_be_compiled_is_computed_nevertheless() -> None:
+    def crooked(x: Tensor) -> Tensor:
+        return x * 2 if float(x.sum()) > 0 else x  # looks at data, on which no graph can depend
+
+    log = Lines()
+    either = Compiled(crooked, log)
+    assert either(torch.ones(2)).tolist() == [2, 2]
+    assert either(-torch.ones(2)).tolist() == [-1, -1]
+    (line,) = log
+    assert line.startswith("--acceleration compile: crooked cannot be compiled")
+
+
+def test_errors_of_the_losses_themselves_are_not_swallowed() -> None:
+    def broken(x: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("there is no more")
+
+    with pytest.raises(RuntimeError, match="there is no more"):
+        Compiled(broken, Lines())(torch.ones(2))

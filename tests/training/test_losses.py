@@ -1,0 +1,61 @@
+"""Reals and fakes in one batch, against each in a batch of its own."""
+
+import pytest
+import torch
+
+from progan.config import Run
+from progan.partition import turns
+from progan.training import losses as module
+from progan.training.inputs import Place
+from progan.training.losses import Shown, critic_loss
+from progan.training.optim import learning
+from tests.builders import tiny_run
+from tests.training.equal_steps import born, run_of
+
+
+def shown(run: Run, n: int) -> Shown:
+    random = torch.Generator().manual_seed(n)
+    size, channels = run.network.size(3), run.network.channels
+    images = torch.randn(2, n, channels, *size, generator=random, dtype=torch.float64)
+    chances = module.Chances(torch.rand(n, 1, 1, 1, generator=random, dtype=torch.float64))
+    return Shown(images[0], images[1], torch.eye(3, dtype=torch.float64)[torch.arange(n) % 3],
+                 chances, ())
+
+
+@pytest.mark.parametrize(("n", "group"), [(8, 4), (4, 4), (4, 0), (12, 4), (8, 2), (6, 3)])
+def test_reals_and_fakes_together_are_judged_as_apart(
+        n: int, group: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tiny_run(resolution=8, label_size=3, stddev_group=group)
+    state, inputs = born(run), shown(run, n)
+    place = Place(3, torch.tensor(0.3, dtype=torch.float64))
+    batches = []
+    watched = state.discriminator.register_forward_pre_hook(
+        lambda module, arguments: batches.append(len(arguments[0])))
+
+    def found() -> tuple[dict[str, torch.Tensor], list[torch.Tensor | None]]:
+        loss, terms = critic_loss(state, run, place, "both", inputs)
+        return terms, list(torch.autograd.grad(loss, learning(state.d_optimizer),
+                                               allow_unused=True))
+
+    together, gradients = found()
+    assert batches == [2 * n, n]
+    monkeypatch.setattr(module, "turns", lambda run, n: 0)
+    apart, expected = found()
+    watched.remove()
+    assert batches == [2 * n, n, n, n, n]
+    torch.testing.assert_close(together, apart, rtol=1e-12, atol=1e-12)
+    for ours, theirs in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("n", "group"), [(6, 4), (2, 4), (1, 4)])
+def test_groups_that_would_grow_keep_them_apart(n: int, group: int) -> None:
+    """Six images are two groups of three, and twelve would be three of four."""
+    assert turns(tiny_run(stddev_group=group), n) == 0
+
+
+def test_what_looks_at_the_whole_batch_keeps_them_apart() -> None:
+    assert turns(tiny_run(d_norm="batch", stddev_group=0), 8) == 0
+    assert turns(tiny_run(dropout=0.3), 8) == 0
+    assert turns(run_of("dcgan, gan, separate"), 8) == 0
+    assert turns(tiny_run(), 8) == 4
