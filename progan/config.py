@@ -309,8 +309,11 @@ class Run:
     init_from: str = setting("", "Network file or training state with whose networks the run "
                              "began.", option=False)
     seed: int = setting(0, "Seed of every random number in the run.", low=0)
-    precision: str = setting("fp32", "Arithmetic of the networks; tf32 is faster on CUDA, and "
-                             "coarser.", choices=("fp32", "tf32"))
+    precision: str = setting("fp32", "Arithmetic of the convolutions; tf32 is faster on CUDA, "
+                             "bf16 there and on CPUs that have it, and both are coarser.",
+                             choices=("fp32", "tf32", "bf16"))
+    bf16_from: int = setting(4, "Lowest resolution to train in --precision bf16; below it, in "
+                             "float32.", resolution=True)
     acceleration: str = setting("auto", "How the losses are computed: operation after operation "
                                 "(eager), or as compiled code, with the same results but for "
                                 "rounding. auto: compiled on CUDA.",

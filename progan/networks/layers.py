@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from progan.ops.precision import at_least_single, without_autocast
 from progan.ops.resample import conv3x3_down2x, down2x, up2x, up2x_conv3x3
 from progan.sizes import Size
 
@@ -53,7 +54,9 @@ class Dense(Equalized):
         super().__init__((outputs, inputs), gain, equalized)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.scaled_weight(), self.bias)
+        # It costs little, and a score in half precision would be one of 256 between two powers.
+        with without_autocast(x.device):
+            return F.linear(at_least_single(x), self.scaled_weight(), self.bias)
 
 
 class DenseToMaps(Equalized):

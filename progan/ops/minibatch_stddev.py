@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from progan.ops.precision import at_least_single
+
 EPSILON = 1e-8
 
 
@@ -15,9 +17,9 @@ def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
     """
     n, _, h, w = x.shape
     size = divisor(n, group_size)
-    groups = x.reshape(size, n // size, *x.shape[1:])  # [G, M, C, H, W]
+    groups = at_least_single(x).reshape(size, n // size, *x.shape[1:])  # [G, M, C, H, W]
     deviation = (groups.var(dim=0, correction=0) + EPSILON).sqrt()  # [M, C, H, W]
-    spread = deviation.mean(dim=(1, 2, 3)).repeat(size)  # [N]
+    spread = deviation.mean(dim=(1, 2, 3)).repeat(size).to(x.dtype)  # [N]
     return torch.cat([x, spread.reshape(n, 1, 1, 1).expand(n, 1, h, w)], dim=1)
 
 

@@ -48,7 +48,7 @@ def show(state: TrainState, run: Run, place: Place, inputs: CriticInputs, passes
     """Draw the fakes, and augment them and the reals."""
 
     def fakes(part: CriticInputs) -> Tensor:
-        images = losses.fakes(state, place, part.latents, part.labels)
+        images = losses.fakes(state, run, place, part.latents, part.labels)
         return augmented(state, run, images, part.augmentation[1]) if part.augmentation else images
 
     def reals(part: CriticInputs) -> Tensor:
