@@ -28,8 +28,8 @@ from benchmarks.metrics import machine  # noqa: E402
 from progan.data.importers.images import ImageOptions, import_images  # noqa: E402
 from progan.data.importers.pixels import decoded  # noqa: E402
 from progan.data.importers.tree import open_tree  # noqa: E402
-from progan.data.pool import worker_pool  # noqa: E402
 from progan.data.writer import write_dataset  # noqa: E402
+from progan.runtime.pool import worker_pool  # noqa: E402
 from progan.sizes import level_of  # noqa: E402
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from metrics.cache import NO_CACHE, Arrays, Cache
-from progan.data.pool import in_order
 from progan.images import Pixels
 from progan.runtime.files import require_free_space
+from progan.runtime.pool import in_order
 from progan.runtime.threads import threads_of_one
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from progan.data.pool import in_order, worker_pool
 from progan.data.reader import Dataset
 from progan.runtime.files import clear, growing_directory, require_free_space
+from progan.runtime.pool import in_order, worker_pool
 
 _CHUNK = 64  # images that a worker takes at a time
 

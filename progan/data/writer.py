@@ -25,12 +25,12 @@ from progan.data.journal import Journal, OtherJob, job_of
 from progan.data.journal import read as read_journal
 from progan.data.journal import remove as remove_journal
 from progan.data.keeping import Keeper
-from progan.data.pool import in_order, worker_pool
 from progan.data.pyramid import pyramid
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage
 from progan.data.unreadable import require_readable
 from progan.errors import UserError
 from progan.runtime.files import clear, growing_directory, require_free_space, write_atomically
+from progan.runtime.pool import in_order, worker_pool
 from progan.sizes import level_of
 
 _CHUNK_BYTES = 4 * 2**20  # of images that one worker holds at a time: one of 1024x1024

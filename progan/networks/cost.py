@@ -8,6 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from progan import networks
 from progan.config import Network
 
+IMAGES = 32  # enough for resampling inside of convolutions at every level
+
 
 @cache
 def multiply_adds(config: Network, level: int) -> int:
@@ -17,7 +19,7 @@ def multiply_adds(config: Network, level: int) -> int:
     """
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         generator, discriminator = networks.generator(config), networks.discriminator(config)
-        # Two images: batch normalisation of a dense layer refuses a single one.
-        latents, labels = torch.empty(2, config.latent_size), torch.empty(2, config.label_size)
+        latents = torch.empty(IMAGES, config.latent_size)
+        labels = torch.empty(IMAGES, config.label_size)
         discriminator(generator(latents, labels, level), level)
-    return int(counter.get_total_flops()) // 4
+    return int(counter.get_total_flops()) // (2 * IMAGES)

@@ -3,10 +3,16 @@
 Nearest-neighbour doubling followed by a 3x3 convolution is one 4x4 transposed convolution of
 stride 2, and a 3x3 convolution followed by 2x2 averaging is one 4x4 convolution of stride 2:
 2.25 times fewer multiplications. The 4x4 kernel is the sum of four shifted copies of the 3x3 one.
+To add these up takes as long for one small image as for many large ones, so that it pays from some
+number of pixels on.
 """
 
 import torch.nn.functional as F
 from torch import Tensor
+
+# Pixels of a batch, at the lower resolution: with fewer, the multiplications that a 4x4 kernel
+# saves take less time than the kernel does (docs/log.md).
+FEWEST_PIXELS = 512
 
 
 def up2x(x: Tensor) -> Tensor:
@@ -22,12 +28,16 @@ def down2x(x: Tensor) -> Tensor:
 
 def up2x_conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """The same as `conv2d(up2x(x), weight, bias, padding=1)`; weight is [out, in, 3, 3]."""
+    if x.shape[0] * x.shape[2] * x.shape[3] < FEWEST_PIXELS:
+        return F.conv2d(up2x(x), weight, bias, padding=1)
     kernel = _spread(weight.flip(2, 3)).transpose(0, 1)  # [in, out, 4, 4]
     return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
 
 
 def conv3x3_down2x(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """The same as `down2x(conv2d(x, weight, bias, padding=1))`; weight is [out, in, 3, 3]."""
+    if x.shape[0] * x.shape[2] * x.shape[3] < 4 * FEWEST_PIXELS:
+        return down2x(F.conv2d(x, weight, bias, padding=1))
     return F.conv2d(x, _spread(weight) * 0.25, bias, stride=2, padding=1)
 
 

@@ -1,9 +1,11 @@
 """What generate.py is asked for, and the files that it makes of it."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +14,17 @@ from torch import Tensor
 
 from progan import __version__
 from progan.errors import UserError
-from progan.images import grid, save_png
+from progan.images import Pixels, grid, save_png
 from progan.runtime.files import human_bytes, make_folder
+from progan.runtime.pool import in_order, worker_pool
 from progan.sampling.latents import parse_seeds, seed_labels, seed_latents
 from progan.sampling.network_file import Snapshot, fingerprint
-from progan.sampling.render import batches_of, render
+from progan.sampling.render import batch_size, batches_of, render
 from progan.sizes import MIN_LEVEL, level_name
 
 GRID_FILE = "grid.png"
 MOST_GRID_BYTES = 2**31  # of pixels
+MOST_WRITERS = 16  # threads; one writes about ten pictures of 1024x1024 in a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +114,25 @@ def provenance(path: Path, command: str) -> dict[str, str]:
 
 def write(snapshot: Snapshot, wish: Wish, level: int, alpha: float, outdir: Path,
           text: Mapping[str, str], layout: tuple[int, int] | None) -> Iterator[Path]:
-    """Draw the pictures, write them as PNG files, and yield the path of each."""
+    """Draw the pictures, write them as PNG files, and yield the path of each.
+
+    Files are written by threads, while the network draws the next pictures.
+    """
     if layout:
         yield _write_grid(snapshot, wish, level, alpha, outdir, text, layout)
         return
     make_folder(outdir)
-    names = iter(wish.names)
-    for images in batches_of(snapshot.generator, wish.latents, wish.labels, level, alpha):
-        for image, name in zip(images, names, strict=False):
-            save_png(outdir / f"{name}.png", image, {**text, "Latent": name})
-            yield outdir / f"{name}.png"
+
+    def save(picture: tuple[str, Pixels]) -> Path:
+        name, pixels = picture
+        save_png(outdir / f"{name}.png", pixels, {**text, "Latent": name})
+        return outdir / f"{name}.png"
+
+    images = chain.from_iterable(
+        batches_of(snapshot.generator, wish.latents, wish.labels, level, alpha))
+    with worker_pool(min(os.cpu_count() or 1, MOST_WRITERS), in_processes=False) as pool:
+        ahead = batch_size(snapshot.generator.config, level)
+        yield from in_order(pool, save, zip(wish.names, images, strict=True), ahead=ahead)
 
 
 def _write_grid(snapshot: Snapshot, wish: Wish, level: int, alpha: float, outdir: Path,

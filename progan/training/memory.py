@@ -13,7 +13,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from progan import networks
 from progan.augment import draw as draw_augmentation
 from progan.config import Run
-from progan.objectives import draw
+from progan.objectives import OBJECTIVES, draw
 from progan.schedule import Stage
 from progan.training.freezing import freeze
 from progan.training.inputs import CriticInputs, GeneratorInputs, Place
@@ -37,11 +37,11 @@ def step_bytes(run: Run, stage: Stage, share: int = 1, micro_batch: int = 0) -> 
         share: The part of the batch that one process trains on is one in so many.
         micro_batch: Images that go through the networks at once; 0: all.
     """
-    state, n = _weightless(run), stage.batch // share
+    state, n = weightless(run), stage.batch // share
     place = Place.of(stage, META)
     passes = in_parts_of(micro_batch or n, run, n, META)
     with LiveBytes() as live:
-        critic, generator = _inputs(run, stage, n)
+        critic, generator = inputs_without_data(run, stage, n)
         generator_step(state, run, place, stage.g_lr, generator, passes)
         critic_step(state, run, place, stage.d_lr, critic, passes)
     g, d = count(state.generator), count(state.discriminator)
@@ -51,7 +51,7 @@ def step_bytes(run: Run, stage: Stage, share: int = 1, micro_batch: int = 0) -> 
     return resident + peak
 
 
-def _weightless(run: Run) -> TrainState:
+def weightless(run: Run) -> TrainState:
     """The state of a run without data; its optimizers keep nothing."""
     with META:
         generator = networks.generator(run.network)
@@ -65,7 +65,7 @@ def _weightless(run: Run) -> TrainState:
         d_optimizer=torch.optim.SGD(discriminator.parameters(), foreach=False), dials=dials)
 
 
-def _inputs(run: Run, stage: Stage, n: int) -> tuple[CriticInputs, GeneratorInputs]:
+def inputs_without_data(run: Run, stage: Stage, n: int) -> tuple[CriticInputs, GeneratorInputs]:
     """What both steps see, without data."""
     random, network = torch.Generator(), run.network
     shape = (n, network.channels, *network.size(stage.level))
@@ -77,7 +77,8 @@ def _inputs(run: Run, stage: Stage, n: int) -> tuple[CriticInputs, GeneratorInpu
         labels = torch.empty(n, network.label_size)
     chances, augmentation = tree_map_only(Tensor, lambda x: x.to(META), (chances, augmentation))
     return (CriticInputs(reals, labels, latents, chances, augmentation),
-            GeneratorInputs(latents, labels, reals, augmentation))
+            GeneratorInputs(latents, labels, reals if OBJECTIVES[run.objective.objective].paired
+                            else None, augmentation))
 
 
 def count(network: nn.Module) -> int:

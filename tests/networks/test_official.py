@@ -60,7 +60,8 @@ def judge(golden: dict, lod: float, images: np.ndarray, **switches: object) -> n
 
 @pytest.mark.parametrize("lod", LODS)
 def test_generator(golden, lod):
-    np.testing.assert_allclose(generate(golden, lod), golden[f"G_out/lod{lod}"], rtol=0, atol=1e-5)
+    # Rounding errors of both sides, through up to eight layers in float32.
+    np.testing.assert_allclose(generate(golden, lod), golden[f"G_out/lod{lod}"], rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("lod", LODS)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from progan.ops import resample
 from progan.ops.resample import conv3x3_down2x, down2x, up2x, up2x_conv3x3
 
 Convolution = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -50,6 +51,13 @@ def test_halving_averages_boxes() -> None:
     np.testing.assert_allclose(down2x(up2x(x)), x, rtol=0, atol=1e-15)
 
 
+@pytest.fixture(params=[0, 10**9], ids=["one kernel", "two operations"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the number of pixels says."""
+    monkeypatch.setattr(resample, "FEWEST_PIXELS", request.param)
+
+
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize(("fused", "plain"), PAIRS)
 @pytest.mark.parametrize(("n", "inputs", "outputs", "size"), [
     (2, 3, 5, 4), (1, 1, 1, 2), (3, 4, 2, 8)])
@@ -65,6 +73,7 @@ def test_fused_is_unfused_with_all_its_derivatives(
         np.testing.assert_allclose(ours.detach(), theirs.detach(), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("function", [up2x_conv3x3, conv3x3_down2x])
 def test_derivatives_are_those_of_finite_differences(function: Convolution) -> None:
     arguments = (noise(1, 2, 2, 2), noise(2, 2, 3, 3, seed=1), noise(2, seed=2))

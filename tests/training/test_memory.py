@@ -40,7 +40,7 @@ def test_activations_grow_with_the_batch_and_weights_do_not() -> None:
         return step_bytes(run, schedule.at(run.growth, run.network, 7000))
 
     # The two differences are equal: a constant for the weights, and a part for each image.
-    assert at(48) - at(32) == at(32) - at(16) > 0
+    assert at(96) - at(64) == at(64) - at(32) > 0
 
 
 def test_the_paper_networks_keep_their_weights_seven_times() -> None:

@@ -16,10 +16,10 @@ from progan.data.celebahq.preflight import inspected
 from progan.data.celebahq.quality import LEAST_SIDE
 from progan.data.celebahq.report import Report
 from progan.data.format import Skipped
-from progan.data.pool import in_order, worker_pool
 from progan.data.source import ImageSource, OnError, chosen
 from progan.data.unreadable import require_readable
 from progan.errors import UserError
+from progan.runtime.pool import in_order, worker_pool
 from progan.sizes import require_resolution
 
 Say = Callable[[str], None]

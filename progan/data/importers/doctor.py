@@ -14,8 +14,8 @@ from tqdm import tqdm
 from progan.data.importers.doubts import CONSTANT, copies, is_constant, oversize
 from progan.data.importers.pixels import decoded, native_channels, opened
 from progan.data.importers.tree import Tree, open_tree
-from progan.data.pool import in_order, worker_pool
 from progan.data.source import UnreadableImage
+from progan.runtime.pool import in_order, worker_pool
 from progan.sizes import Size
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from progan.data.pool import in_order, worker_pool
+from progan.runtime.pool import in_order, worker_pool
 
 
 @pytest.mark.parametrize("workers", [1, 3])

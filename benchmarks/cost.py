@@ -1,0 +1,44 @@
+"""What a training step must compute and move, counted where tensors have shapes but no data."""
+
+from typing import Any
+
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from progan.config import Run
+from progan.schedule import Stage
+from progan.training.inputs import Place
+from progan.training.memory import META, inputs_without_data, weightless
+from progan.training.steps import critic_step, generator_step
+
+
+class Products(TorchDispatchMode):
+    """Counts the operations of convolutions and matrix products, and the elements that these
+    read and write: what remains to be moved where all other work is fused into theirs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = self.elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func.overloadpacket)
+        if count is not None:
+            self.flops += count(*args, **(kwargs or {}), out_val=out)
+            self.elements += sum(x.numel() for x in tree_leaves((args, out))
+                                 if isinstance(x, Tensor))
+        return out
+
+
+def step_cost(run: Run, stage: Stage) -> tuple[int, int]:
+    """Floating-point operations of an iteration, and the elements that their operators move."""
+    state = weightless(run)
+    critic, generator = inputs_without_data(run, stage, stage.batch)
+    place = Place.of(stage, META)
+    with Products() as products:
+        for _ in range(run.growth.d_repeats):
+            critic_step(state, run, place, stage.d_lr, critic)
+        generator_step(state, run, place, stage.g_lr, generator)
+    return products.flops, products.elements

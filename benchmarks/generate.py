@@ -1,0 +1,77 @@
+"""How much of the network's own speed is left when pictures are written.
+
+    python benchmarks/generate.py --preset v2-1gpu --resolution 256 --images 64
+
+Times the forward passes alone, and all that generate.py does after the network is read: passes,
+transfer, PNG files. They take turns; medians are printed. The weights are the initial ones, so
+pictures are noise, which no PNG compresses: the worst case.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from progan import networks, presets  # noqa: E402
+from progan.config import override  # noqa: E402
+from progan.door import Door, device_option  # noqa: E402
+from progan.runtime import devices  # noqa: E402
+from progan.runtime.threads import wait_politely  # noqa: E402
+from progan.sampling import pictures  # noqa: E402
+from progan.sampling.network_file import Snapshot  # noqa: E402
+from progan.sampling.render import batch_size  # noqa: E402
+from progan.training.state import initialize  # noqa: E402
+
+
+@click.command(cls=Door)
+@click.option("--preset", default="v2-1gpu", show_default=True)
+@click.option("--resolution", default=256, show_default=True)
+@click.option("--images", default=64, show_default=True)
+@click.option("--runs", default=5, show_default=True)
+@device_option
+def main(preset: str, resolution: int, images: int, runs: int, device: str) -> None:
+    """Time the network alone, and with files."""
+    wait_politely()
+    chosen = devices.choose(device)
+    network = override(presets.preset(preset), {"resolution": resolution}).network
+    generator = networks.generator(network)
+    initialize(generator, 0, "generator")
+    generator.to(chosen).requires_grad_(False).eval()
+    snapshot = Snapshot(generator=generator, level=network.max_level, alpha=1.0, images_seen=0)
+    wish = pictures.from_seeds(snapshot, f"0-{images - 1}")
+
+    @torch.no_grad()
+    def forward() -> None:
+        size = batch_size(network, network.max_level)
+        for z, c in zip(wish.latents.split(size), wish.labels.split(size), strict=True):
+            generator(z.to(chosen), c.to(chosen), network.max_level)
+
+    def files() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for _ in pictures.write(snapshot, wish, network.max_level, 1.0, Path(folder), {}, None):
+                pass
+
+    def seconds(work: Callable[[], None]) -> float:
+        start = time.perf_counter()
+        work()
+        devices.synchronize(chosen)
+        return time.perf_counter() - start
+
+    seconds(files)
+    turns = [(seconds(forward), seconds(files)) for _ in range(runs)]
+    alone, whole = (images / statistics.median(each) for each in zip(*turns, strict=True))
+    ratio = statistics.median(f / w for f, w in turns)
+    click.echo(f"{devices.describe(chosen)}, torch {torch.__version__}; {preset}, "
+               f"{resolution}x{resolution}, {images} images, {runs} turns: the network alone "
+               f"{alone:.3g} img/s, with PNG files {whole:.3g} img/s: {100 * ratio:.0f} %")
+
+
+if __name__ == "__main__":
+    main()

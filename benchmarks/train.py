@@ -1,0 +1,265 @@
+"""How fast training steps are at each resolution, beside what the machine and other projects do.
+
+    python benchmarks/train.py                                    all levels of v2-1gpu
+    python benchmarks/train.py --resolutions 16,64 --batch 4 --peer ../pytorch_GAN_zoo
+
+An iteration is one step of the critic and one of the generator, fully faded in, on noise. All
+that is compared takes turns within one process, so that what else the machine does meanwhile
+disturbs all alike; the median and the quartiles of the turns are written. The ceilings are
+measured beside: a product of large matrices, and a copy. Results go to
+benchmarks/results/train-<device>.json and .md.
+"""
+
+import json
+import platform
+import re
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.cost import step_cost  # noqa: E402
+from benchmarks.peers import peer_step  # noqa: E402
+from progan import presets, schedule  # noqa: E402
+from progan.config import Run, override  # noqa: E402
+from progan.data.reals import process_reals  # noqa: E402
+from progan.door import Door, device_option  # noqa: E402
+from progan.partition import WHOLE  # noqa: E402
+from progan.runtime import devices  # noqa: E402
+from progan.runtime.threads import use_threads, wait_politely  # noqa: E402
+from progan.schedule import Stage  # noqa: E402
+from progan.training.acceleration import losses  # noqa: E402
+from progan.training.inputs import Place, critic_inputs, generator_inputs  # noqa: E402
+from progan.training.plan import table  # noqa: E402
+from progan.training.preflight import noise_batch  # noqa: E402
+from progan.training.state import create  # noqa: E402
+from progan.training.steps import critic_step, generator_step  # noqa: E402
+
+PLACE = click.Path(path_type=Path)
+BYTES = {"fp32": 4, "tf32": 4, "bf16": 2}
+MOST_TURNS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """Something that trains at a level."""
+
+    name: str
+    precision: str
+    iterate: Callable[[], object]
+
+
+@click.command(cls=Door)
+@click.option("--preset", default="v2-1gpu", show_default=True)
+@click.option("--resolutions", help="Some of the preset's, e.g. 16,64; all if not given.")
+@click.option("--batch", type=click.IntRange(1), help="Another batch than the preset's.")
+@click.option("--variants", default="", help="Ways to compute, e.g. eager-fp32,compile-bf16.  "
+              "[default: all that the device has]")
+@click.option("--peer", "peers", type=PLACE, multiple=True, metavar="DIR", help="Checkout of "
+              "pytorch_GAN_zoo or pro_gan_pytorch, to be timed at the same widths; repeatable.")
+@click.option("--seconds", default=20.0, show_default=True, help="For each contestant and level.")
+@click.option("--threads", default=0, help="CPU threads; 0: as torch chooses.")
+@device_option
+@click.option("--output", type=PLACE, help="Where the results go, without suffix.")
+def main(preset: str, resolutions: str | None, batch: int | None, variants: str,
+         peers: tuple[Path, ...], seconds: float, threads: int, device: str,
+         output: Path | None) -> None:
+    """Time training steps at each resolution."""
+    wait_politely()
+    use_threads(threads)
+    chosen = devices.choose(device)
+    run = presets.preset(preset)
+    if batch:
+        run = override(run, {"batch": batch, "batch_at": ()})
+    wanted = {int(each) for each in resolutions.split(",")} if resolutions else None
+    stages = [phase.stage for phase in schedule.phases(run.growth, run.network)
+              if not phase.stage.fading and (wanted is None or phase.stage.resolution in wanted)]
+    names = variants.split(",") if variants else variants_of(chosen)
+    ceilings = {precision: ceiling(chosen, precision)
+                for precision in sorted({name.split("-")[1] for name in names})}
+    bandwidth = copying_bytes_per_second(chosen)
+    result: dict[str, Any] = {
+        "command": " ".join(["python", "benchmarks/train.py", *shown_arguments()]),
+        "device": devices.describe(chosen), "processor": processor(),
+        "torch": torch.__version__, "python": platform.python_version(), "preset": preset,
+        "ceilings": {"flop_per_second": ceilings, "copied_bytes_per_second": bandwidth},
+        "levels": []}
+    for stage in stages:
+        rows = list(level_rows(run, stage, names, peers, chosen, seconds, ceilings, bandwidth))
+        result["levels"] += rows
+        click.echo(in_words(rows))
+    where = output or ROOT / "benchmarks/results" / f"train-{slug(devices.describe(chosen))}"
+    where.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    where.with_suffix(".md").write_text(markdown(result), "utf-8")
+    click.echo(f"{where}.json, {where}.md")
+
+
+def variants_of(device: torch.device) -> list[str]:
+    """All ways to compute on a device, as 'acceleration-precision'."""
+    precisions = ("fp32", "tf32", "bf16") if device.type == "cuda" else ("fp32", "bf16")
+    return [f"{how}-{precision}" for precision in precisions for how in ("eager", "compile")]
+
+
+def level_rows(run: Run, stage: Stage, names: list[str], peers: tuple[Path, ...],
+               device: torch.device, seconds: float, ceilings: dict[str, float],
+               bandwidth: float) -> Iterator[dict[str, Any]]:
+    """Time everybody at a level."""
+    contestants = [ours(run, stage, name, device) for name in names]
+    contestants += [other(run, stage, peer, device) for peer in peers]
+    flops, elements = step_cost(run, stage)
+    times = in_turns(contestants, device, seconds)
+    for who in contestants:
+        taken = times[who.name]
+        median = statistics.median(taken)
+        yield {
+            "resolution": stage.resolution, "batch": stage.batch, "name": who.name,
+            "images_per_second": stage.batch * run.growth.d_repeats / median,
+            "seconds_per_kimg": 1000 * median / (stage.batch * run.growth.d_repeats),
+            "seconds": {"median": median, "quartiles": quartiles(taken), "turns": len(taken)},
+            "share_of_flops": flops / median / ceilings.get(who.precision, ceilings["fp32"]),
+            "share_of_bandwidth": elements * BYTES[who.precision] / median / bandwidth,
+            "gflop_per_image": flops / stage.batch / run.growth.d_repeats / 1e9}
+
+
+def ours(run: Run, stage: Stage, name: str, device: torch.device) -> Contestant:
+    """An iteration of this project."""
+    how, precision = name.split("-")
+    run = override(run, {"acceleration": how, "precision": precision})
+    state, place = create(run, device), Place.of(stage, device)
+    batch = noise_batch(run, stage, WHOLE).to(device)
+    computed = losses(run, device, click.echo)  # type: ignore[arg-type]
+
+    def iterate() -> None:
+        devices.set_precision(precision)
+        for _ in range(run.growth.d_repeats):
+            seen = critic_inputs(run, batch, place, state.images_seen)
+            critic_step(state, run, place, stage.d_lr, seen, losses=computed)
+            state.images_seen += stage.batch
+        drawn = generator_inputs(run, batch, place, state.images_seen)
+        generator_step(state, run, place, stage.g_lr, drawn, losses=computed)
+
+    return Contestant(name, precision, iterate)
+
+
+def other(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Contestant:
+    """An iteration of another project."""
+    name, step = peer_step(checkout, run.network, stage.level, device)
+    reals = process_reals(noise_batch(run, stage, WHOLE).images.to(device)).contiguous()
+
+    def iterate() -> None:
+        devices.set_precision("fp32")
+        with redirect_stdout(StringIO()):
+            step(reals)
+
+    return Contestant(name, "fp32", iterate)
+
+
+def in_turns(contestants: list[Contestant], device: torch.device, seconds: float
+             ) -> dict[str, list[float]]:
+    """Seconds of iterations, of which everybody has one a turn after two to get warm."""
+    times: dict[str, list[float]] = {who.name: [] for who in contestants}
+    for turn in range(MOST_TURNS + 2):
+        for who in contestants:
+            devices.synchronize(device)
+            start = time.perf_counter()
+            who.iterate()
+            devices.synchronize(device)
+            if turn >= 2:
+                times[who.name].append(time.perf_counter() - start)
+        if turn >= 4 and sum(map(sum, times.values())) > seconds * len(contestants):
+            break
+    return times
+
+
+def ceiling(device: torch.device, precision: str) -> float:
+    """Operations per second of a product of large matrices."""
+    devices.set_precision(precision)
+    side = 8192 if device.type == "cuda" else 2048
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = (torch.randn(side, side, dtype=dtype, device=device) for _ in range(2))
+    return 2 * side**3 / fastest(lambda: a @ b, device)
+
+
+def copying_bytes_per_second(device: torch.device) -> float:
+    """Bytes read and written per second by a copy of much memory."""
+    source = torch.ones(2**28 if device.type == "cuda" else 2**26, device=device)
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / fastest(lambda: target.copy_(source), device)
+
+
+def fastest(work: Callable[[], object], device: torch.device) -> float:
+    taken = []
+    for _ in range(10):
+        devices.synchronize(device)
+        start = time.perf_counter()
+        work()
+        devices.synchronize(device)
+        taken.append(time.perf_counter() - start)
+    return min(taken)
+
+
+def quartiles(taken: list[float]) -> list[float]:
+    first, _, third = statistics.quantiles(taken, n=4)
+    return [first, third]
+
+
+HEADINGS = ("resolution", "batch", "", "img/s", "s/kimg", "quartiles", "turns", "of FLOP/s",
+            "of bandwidth")
+
+
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    low, high = row["seconds"]["quartiles"]
+    spread = (high - low) / row["seconds"]["median"]
+    return (str(row["resolution"]), str(row["batch"]), row["name"],
+            f"{row['images_per_second']:.3g}", f"{row['seconds_per_kimg']:.4g}",
+            f"{100 * spread:.0f} %", str(row["seconds"]["turns"]),
+            f"{100 * row['share_of_flops']:.0f} %", f"{100 * row['share_of_bandwidth']:.0f} %")
+
+
+def in_words(rows: list[dict[str, Any]]) -> str:
+    return table([HEADINGS, *map(cells, rows)])
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The results as a page."""
+    ceilings = ", ".join(f"{precision} {flops / 1e9:.0f} GFLOP/s" for precision, flops in
+                         result["ceilings"]["flop_per_second"].items())
+    head = (f"{result['device']}, {result['processor']}, torch {result['torch']}, Python "
+            f"{result['python']}; preset {result['preset']}.\nProducts of large matrices: "
+            f"{ceilings}; copies: "
+            f"{result['ceilings']['copied_bytes_per_second'] / 1e9:.0f} GB/s, read and written. "
+            "Quartiles: how far apart they are, of the median. Shares count what our step must "
+            "do.\n\n    " + result["command"] + "\n\n")
+    lines = [HEADINGS, tuple("---" for _ in HEADINGS), *map(cells, result["levels"])]
+    return head + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def processor() -> str:
+    """The name of the CPU, and how many there are."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.*)", info.read_text()) if info.is_file() else None
+    return f"{found[1] if found else platform.processor()}, {torch.get_num_threads()} threads"
+
+
+def shown_arguments() -> list[str]:
+    """The arguments, with no more of directories than their names."""
+    return [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+
+
+def slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+if __name__ == "__main__":
+    main()

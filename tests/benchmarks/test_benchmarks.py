@@ -1,0 +1,56 @@
+"""What the benchmarks compute from their measurements."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from click.testing import CliRunner
+
+from benchmarks import schedule as projection
+from benchmarks.cost import Products, step_cost
+from benchmarks.peers import peer_step
+from progan import presets, schedule
+from progan.config import override
+from progan.errors import UserError
+
+
+def test_products_are_counted_with_what_they_move() -> None:
+    x, weight = torch.randn(2, 3, 8, 8), torch.randn(5, 3, 3, 3)
+    with Products() as products:
+        F.conv2d(x, weight, padding=1).relu()
+    assert products.flops == 2 * 2 * 5 * 64 * 27
+    assert products.elements == x.numel() + weight.numel() + 2 * 5 * 64
+
+
+def test_a_step_costs_what_its_passes_do() -> None:
+    """Reals and fakes have three passes of D each, the penalty six, G's own step four and two of
+    G; the fakes cost one more of G: 18 of equal length, as G and D mirror each other."""
+    run = override(presets.preset("v2-1gpu"), {"batch": 32, "batch_at": ()})
+    (stage,) = (phase.stage for phase in schedule.phases(run.growth, run.network)
+                if phase.stage.resolution == 64 and not phase.stage.fading)
+    flops, _ = step_cost(run, stage)
+    assert flops / 32e9 == pytest.approx(331, rel=0.005)  # as counted by others: GFLOP/image
+
+
+def test_a_schedule_is_the_sum_of_its_phases() -> None:
+    run = presets.preset("v2-1gpu")
+    speeds = {1 << level: 1000.0 / level for level in range(2, 11)}
+    spent = projection.seconds_by_resolution(run, speeds)
+    assert spent == pytest.approx({4: 600 * 2, **{1 << level: 1200 * level for level in
+                                                  range(3, 10)}, 1024: 3000 * 10})
+
+
+def test_a_resolution_that_was_not_measured_is_named(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps({"preset": "cpu", "device": "x", "levels": [
+        {"resolution": each, "name": "eager-fp32", "images_per_second": 10.0}
+        for each in (4, 8, 16)]}))
+    found = CliRunner().invoke(projection.main, [str(results)])
+    assert found.exit_code != 0 and "no eager-fp32 at 32" in found.output
+
+
+def test_a_folder_that_holds_no_peer_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no checkout of pytorch_GAN_zoo or pro_gan_pytorch"):
+        peer_step(tmp_path, presets.preset("cpu").network, 3, torch.device("cpu"))
