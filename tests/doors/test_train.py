@@ -376,3 +376,20 @@ def test_metrics_that_cannot_be_measured_are_refused_before_training(
     result = train("--data", data, "--outdir", tmp_path / "runs", "--preset", "demo", *options)
     assert re.search(said, message(result))
     assert not (tmp_path / "runs").exists()
+
+
+def test_bf16_goes_on_exactly_and_what_cannot_be_compiled_says_so(
+        data: Path, tmp_path: Path) -> None:
+    options = ("--precision", "bf16", "--bf16-from", 8, "--acceleration", "compile", "--dropout",
+               0.2)
+    for name, more in (("whole", ()), ("cut", ("--total-kimg", 3))):
+        result = train("--data", data, "--outdir", tmp_path / name, "--preset", "demo",
+                       *tiny_options(), *options, *more)
+        assert result.exit_code == 0, result.output
+        assert "--acceleration compile: layers that draw random numbers" in result.output
+    result = train("--resume", "--outdir", tmp_path / "cut", "--total-kimg", 7.5)
+    assert result.exit_code == 0, result.output
+    ends = [states(tmp_path / name / "00000-noise-demo")[-1] for name in ("whole", "cut")]
+    assert_same_state(*ends)
+    tensors = weights(ends[0]).values()
+    assert {x.dtype for x in tensors if x.is_floating_point()} == {torch.float32}
