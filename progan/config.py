@@ -316,7 +316,7 @@ class Run:
                              "float32.", resolution=True)
     acceleration: str = setting("auto", "How the losses are computed: operation after operation "
                                 "(eager), or as compiled code, with the same results but for "
-                                "rounding. auto: compiled on CUDA.",
+                                "rounding. auto: eager.",
                                 choices=("auto", "eager", "compile"))
     micro_batch: int = setting(0, "Most images that go through the networks at once: a larger "
                                "batch goes in parts, with the same gradients. auto: halved where "

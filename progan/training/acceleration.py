@@ -18,11 +18,11 @@ def chosen(run: Run, device: torch.device) -> tuple[str, str]:
     """How a run is accelerated on a device, 'eager' or 'compile', and a line that says why not as
     it was asked for; '' if it is.
 
-    `auto` compiles on CUDA. What compiled code wins on a CPU in an hour is little more than its
-    compilation takes (docs/performance.md).
+    `auto` is eager: what compiled code wins on a CPU in an hour is little more than its
+    compilation takes, and on CUDA nobody has measured it yet (docs/performance.md).
     """
     asked = run.acceleration
-    if asked == "eager" or asked == "auto" and device.type != "cuda":
+    if asked in ("auto", "eager"):
         return "eager", ""
     why = ("layers that draw random numbers would draw others in compiled code"
            if run.random_layers else _no_compiler(device))

@@ -53,10 +53,12 @@ def test_every_level_is_compiled(resolution: int) -> None:
     assert_trains_alike(tiny_run(resolution=resolution, label_size=3, batch=8))
 
 
-def test_on_a_cpu_nothing_is_compiled_unless_asked() -> None:
-    assert losses(tiny_run(), CPU, Lines()) is PLAIN
-    assert chosen(tiny_run(), torch.device("cuda"))[0] in ("compile", "eager")  # as Triton is
-    assert chosen(tiny_run(acceleration="eager"), torch.device("cuda")) == ("eager", "")
+@pytest.mark.parametrize("how", ["auto", "eager"])
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_nothing_is_compiled_unless_asked(device: str, how: str) -> None:
+    run = tiny_run(acceleration=how)
+    assert chosen(run, torch.device(device)) == ("eager", "")
+    assert losses(run, torch.device(device), Lines()) is PLAIN
 
 
 def test_random_layers_stay_eager_with_one_line() -> None:
