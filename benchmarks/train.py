@@ -11,7 +11,6 @@ benchmarks/results/train-<device>.json and .md.
 """
 
 import json
-import platform
 import re
 import statistics
 import sys
@@ -30,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.cost import step_cost  # noqa: E402
+from benchmarks.metrics import machine  # noqa: E402
 from benchmarks.peers import peer_step  # noqa: E402
 from progan import presets, schedule  # noqa: E402
 from progan.config import Run, override  # noqa: E402
@@ -91,8 +91,7 @@ def main(preset: str, resolutions: str | None, batch: int | None, variants: str,
     bandwidth = copying_bytes_per_second(chosen)
     result: dict[str, Any] = {
         "command": " ".join(["python", "benchmarks/train.py", *shown_arguments()]),
-        "device": devices.describe(chosen), "processor": processor(),
-        "torch": torch.__version__, "python": platform.python_version(), "preset": preset,
+        "device": devices.describe(chosen), "machine": machine(), "preset": preset,
         "ceilings": {"flop_per_second": ceilings, "copied_bytes_per_second": bandwidth},
         "levels": []}
     for stage in stages:
@@ -138,7 +137,7 @@ def ours(run: Run, stage: Stage, name: str, device: torch.device) -> Contestant:
     run = override(run, {"acceleration": how, "precision": precision})
     state, place = create(run, device), Place.of(stage, device)
     batch = noise_batch(run, stage, WHOLE).to(device)
-    computed = losses(run, device, click.echo)  # type: ignore[arg-type]
+    computed = losses(run, device, click.echo)
 
     def iterate() -> None:
         devices.set_precision(precision)
@@ -235,21 +234,15 @@ def markdown(result: dict[str, Any]) -> str:
     """The results as a page."""
     ceilings = ", ".join(f"{precision} {flops / 1e9:.0f} GFLOP/s" for precision, flops in
                          result["ceilings"]["flop_per_second"].items())
-    head = (f"{result['device']}, {result['processor']}, torch {result['torch']}, Python "
-            f"{result['python']}; preset {result['preset']}.\nProducts of large matrices: "
-            f"{ceilings}; copies: "
+    where = result["machine"]
+    head = (f"{result['device']}, {where['cpu']}, {where['threads']} threads, torch "
+            f"{where['torch']}, Python {where['python']}; preset {result['preset']}."
+            f"\nProducts of large matrices: {ceilings}; copies: "
             f"{result['ceilings']['copied_bytes_per_second'] / 1e9:.0f} GB/s, read and written. "
             "Quartiles: how far apart they are, of the median. Shares count what our step must "
             "do.\n\n    " + result["command"] + "\n\n")
     lines = [HEADINGS, tuple("---" for _ in HEADINGS), *map(cells, result["levels"])]
     return head + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-def processor() -> str:
-    """The name of the CPU, and how many there are."""
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.*)", info.read_text()) if info.is_file() else None
-    return f"{found[1] if found else platform.processor()}, {torch.get_num_threads()} threads"
 
 
 def shown_arguments() -> list[str]:

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from progan.config import Run
-from progan.runtime.log import Log
 from progan.training.losses import PLAIN, Losses
 
 # Every level, faded in or not, is compiled by itself; torch gives up on the ninth by default.
@@ -29,16 +28,16 @@ def chosen(run: Run, device: torch.device) -> tuple[str, str]:
     return ("eager", _instead(asked, why)) if why else ("compile", "")
 
 
-def losses(run: Run, device: torch.device, log: Log) -> Losses:
-    """The losses of a training as --acceleration has them, or plain ones and a line in the log."""
+def losses(run: Run, device: torch.device, report: Callable[[str], None]) -> Losses:
+    """The losses of a training as --acceleration has them, or plain ones and a line of report."""
     how, why = chosen(run, device)
     if why:
-        log(why)
+        report(why)
     if how == "eager":
         return PLAIN
     torch._dynamo.config.recompile_limit = MOST_VARIANTS
     torch._dynamo.config.accumulated_recompile_limit = MOST_VARIANTS
-    return Losses(*(Compiled(function, log) for function in PLAIN))
+    return Losses(*(Compiled(function, report) for function in PLAIN))
 
 
 class Compiled:
@@ -47,8 +46,9 @@ class Compiled:
     As it changes nothing and draws no random numbers, it can be called again.
     """
 
-    def __init__(self, function: Callable[..., Any], log: Log) -> None:
-        self._function, self._log = function, log
+    def __init__(self, function: Callable[..., Any], report: Callable[[str], None]
+                 ) -> None:
+        self._function, self._report = function, report
         self._compiled: Callable[..., Any] | None = torch.compile(function, fullgraph=True,
                                                                   dynamic=False)
 
@@ -58,8 +58,8 @@ class Compiled:
                 return self._compiled(*arguments)
             except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError
                     ) as error:
-                self._log(_instead("compile", f"{self._function.__name__} cannot be compiled "
-                                   f"({_first_line(error)})"))
+                self._report(_instead("compile", f"{self._function.__name__} cannot be compiled "
+                                      f"({_first_line(error)})"))
                 self._compiled = None
         return self._function(*arguments)
 

@@ -14,22 +14,15 @@ from tests.training.equal_steps import CPU, RUNS, born, iterations, run_of, tens
 COMPILE = {"acceleration": "compile"}
 
 
-class Lines(list[str]):
-    """A log that keeps its lines."""
-
-    def __call__(self, line: str) -> None:
-        self.append(line)
-
-
 def assert_trains_alike(run: Run) -> None:
     """Ten iterations in the middle of a fade, eager and compiled, leave the same numbers.
 
     In float64: in float32 the first steps of Adam, which are signs of gradients, make rounding
     errors grow to parts in a hundred, whoever makes them.
     """
-    log, plain, compiled = Lines(), born(run), born(run)
+    log, plain, compiled = list[str](), born(run), born(run)
     expected = iterations(run, plain, 10)
-    found = iterations(run, compiled, 10, losses=losses(override(run, COMPILE), CPU, log))
+    found = iterations(run, compiled, 10, losses=losses(override(run, COMPILE), CPU, log.append))
     assert log == []
     for ours, theirs in ((tensors(compiled), tensors(plain)), (found, expected)):
         assert ours.keys() == theirs.keys()
@@ -58,20 +51,20 @@ def test_every_level_is_compiled(resolution: int) -> None:
 def test_nothing_is_compiled_unless_asked(device: str, how: str) -> None:
     run = tiny_run(acceleration=how)
     assert chosen(run, torch.device(device)) == ("eager", "")
-    assert losses(run, torch.device(device), Lines()) is PLAIN
+    assert losses(run, torch.device(device), print) is PLAIN
 
 
 def test_random_layers_stay_eager_with_one_line() -> None:
-    log = Lines()
-    assert losses(tiny_run(dropout=0.2, **COMPILE), CPU, log) is PLAIN
+    log: list[str] = []
+    assert losses(tiny_run(dropout=0.2, **COMPILE), CPU, log.append) is PLAIN
     (line,) = log
     assert line.startswith("--acceleration compile: layers that draw random numbers")
 
 
 def test_without_a_compiler_steps_stay_eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceleration.shutil, "which", lambda name: None)
-    log = Lines()
-    assert losses(tiny_run(**COMPILE), CPU, log) is PLAIN
+    log: list[str] = []
+    assert losses(tiny_run(**COMPILE), CPU, log.append) is PLAIN
     assert "no C++ compiler" in log[0] and "the same results" in log[0]
 
 
@@ -79,8 +72,8 @@ def test_what_cannot_be_compiled_is_computed_nevertheless() -> None:
     def crooked(x: Tensor) -> Tensor:
         return x * 2 if float(x.sum()) > 0 else x  # looks at data, on which no graph can depend
 
-    log = Lines()
-    either = Compiled(crooked, log)
+    log: list[str] = []
+    either = Compiled(crooked, log.append)
     assert either(torch.ones(2)).tolist() == [2, 2]
     assert either(-torch.ones(2)).tolist() == [-1, -1]
     (line,) = log
@@ -92,4 +85,4 @@ def test_errors_of_the_losses_themselves_are_not_swallowed() -> None:
         raise torch.OutOfMemoryError("there is no more")
 
     with pytest.raises(RuntimeError, match="there is no more"):
-        Compiled(broken, Lines())(torch.ones(2))
+        Compiled(broken, print)(torch.ones(2))
