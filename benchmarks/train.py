@@ -39,12 +39,12 @@ from progan.partition import WHOLE  # noqa: E402
 from progan.runtime import devices  # noqa: E402
 from progan.runtime.threads import use_threads, wait_politely  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
-from progan.training.acceleration import losses  # noqa: E402
+from progan.training.acceleration import accelerated  # noqa: E402
 from progan.training.inputs import Place, critic_inputs, generator_inputs  # noqa: E402
 from progan.training.plan import table  # noqa: E402
 from progan.training.preflight import noise_batch  # noqa: E402
+from progan.training.recorded_steps import WARM_UP_STEPS  # noqa: E402
 from progan.training.state import create  # noqa: E402
-from progan.training.steps import critic_step, generator_step  # noqa: E402
 
 PLACE = click.Path(path_type=Path)
 BYTES = {"fp32": 4, "tf32": 4, "bf16": 2}
@@ -106,8 +106,10 @@ def main(preset: str, resolutions: str | None, batch: int | None, variants: str,
 
 def variants_of(device: torch.device) -> list[str]:
     """All ways to compute on a device, as 'acceleration-precision'."""
-    precisions = ("fp32", "tf32", "bf16") if device.type == "cuda" else ("fp32", "bf16")
-    return [f"{how}-{precision}" for precision in precisions for how in ("eager", "compile")]
+    on_gpu = device.type == "cuda"
+    precisions = ("fp32", "tf32", "bf16") if on_gpu else ("fp32", "bf16")
+    ways = ("eager", "compile", "graph") if on_gpu else ("eager", "compile")
+    return [f"{how}-{precision}" for precision in precisions for how in ways]
 
 
 def level_rows(run: Run, stage: Stage, names: list[str], peers: tuple[Path, ...],
@@ -137,16 +139,16 @@ def ours(run: Run, stage: Stage, name: str, device: torch.device) -> Contestant:
     run = override(run, {"acceleration": how, "precision": precision})
     state, place = create(run, device), Place.of(stage, device)
     batch = noise_batch(run, stage, WHOLE).to(device)
-    computed = losses(run, device, click.echo)
+    steps = accelerated(run, device, click.echo)
 
     def iterate() -> None:
         devices.set_precision(precision)
         for _ in range(run.growth.d_repeats):
             seen = critic_inputs(run, batch, place, state.images_seen)
-            critic_step(state, run, place, stage.d_lr, seen, losses=computed)
+            steps.critic(state, run, place, stage.d_lr, seen)
             state.images_seen += stage.batch
         drawn = generator_inputs(run, batch, place, state.images_seen)
-        generator_step(state, run, place, stage.g_lr, drawn, losses=computed)
+        steps.generator(state, run, place, stage.g_lr, drawn)
 
     return Contestant(name, precision, iterate)
 
@@ -166,17 +168,18 @@ def other(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Conte
 
 def in_turns(contestants: list[Contestant], device: torch.device, seconds: float
              ) -> dict[str, list[float]]:
-    """Seconds of iterations, of which everybody has one a turn after two to get warm."""
+    """Seconds of iterations, of which everybody has one a turn after some to get warm."""
     times: dict[str, list[float]] = {who.name: [] for who in contestants}
-    for turn in range(MOST_TURNS + 2):
+    warm = 2 + WARM_UP_STEPS * any(who.name.startswith("graph") for who in contestants)
+    for turn in range(MOST_TURNS + warm):
         for who in contestants:
             devices.synchronize(device)
             start = time.perf_counter()
             who.iterate()
             devices.synchronize(device)
-            if turn >= 2:
+            if turn >= warm:
                 times[who.name].append(time.perf_counter() - start)
-        if turn >= 4 and sum(map(sum, times.values())) > seconds * len(contestants):
+        if turn >= warm + 2 and sum(map(sum, times.values())) > seconds * len(contestants):
             break
     return times
 

@@ -314,10 +314,10 @@ class Run:
                              choices=("fp32", "tf32", "bf16"))
     bf16_from: int = setting(4, "Lowest resolution to train in --precision bf16; below it, in "
                              "float32.", resolution=True)
-    acceleration: str = setting("auto", "How the losses are computed: operation after operation "
-                                "(eager), or as compiled code, with the same results but for "
-                                "rounding. auto: eager.",
-                                choices=("auto", "eager", "compile"))
+    acceleration: str = setting("auto", "How steps are computed: operation after operation "
+                                "(eager), with compiled losses, or these recorded as CUDA graphs; "
+                                "with the same results but for rounding. auto: eager.",
+                                choices=("auto", "eager", "compile", "graph"))
     micro_batch: int = setting(0, "Most images that go through the networks at once: a larger "
                                "batch goes in parts, with the same gradients. auto: halved where "
                                "memory is too small.", low=0, auto=True)

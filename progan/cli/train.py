@@ -205,7 +205,6 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
     from progan.run_directory import LOG_FILE
     from progan.runtime.devices import describe, set_precision
     from progan.runtime.log import Log, Silence
-    from progan.training.acceleration import losses
     from progan.training.data_parallel import share_state
     from progan.training.loop import Session, train
     from progan.training.preparation import prepared
@@ -227,11 +226,10 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
         log(f"The dataset has {dataset.label_size} classes, which are not used; "
             f"{option_name('conditional')} does.")
     share_state(state, group)
-    computed = losses(run, device, log)
-    passes_at, expected = prepared(run, state, device, log, group, members.local_size, computed)
+    steps, expected = prepared(run, state, device, log, group, members.local_size)
     session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log,
                       measures=measures, max_hours=max_hours or math.inf, group=group,
-                      passes_at=passes_at, losses=computed, expected=expected)
+                      steps=steps, expected=expected)
     try:
         stopped_by = train(session, state)
     except OSError as error:

@@ -73,6 +73,11 @@ def is_out_of_memory(error: BaseException) -> bool:
         isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY))
 
 
+def is_recording(device: torch.device) -> bool:
+    """Whether what is asked of a device is recorded for later, and not done now."""
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+
+
 def release_memory(device: torch.device) -> None:
     """Give memory that torch holds for later back to the device: large pieces form again."""
     if device.type == "cuda":

@@ -1,40 +1,67 @@
-"""Losses as compiled code, with the same results but for rounding, and what to do without."""
+"""How steps are computed: operation after operation, as compiled code, or as recordings of it.
+
+Results are the same but for rounding, and where something cannot be had, one line says so.
+"""
 
 import shutil
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from progan.config import Run
+from progan.runtime.recording import cuda_graphs
 from progan.training.losses import PLAIN, Losses
+from progan.training.passes import ALL_AT_ONCE, Passes
+from progan.training.recorded_steps import RecordedSteps
+from progan.training.steps import PlainSteps, Steps
 
 # Every level, faded in or not, is compiled by itself; torch gives up on the ninth by default.
 MOST_VARIANTS = 1024
 
 
-def chosen(run: Run, device: torch.device) -> tuple[str, str]:
-    """How a run is accelerated on a device, 'eager' or 'compile', and a line that says why not as
-    it was asked for; '' if it is.
+class Acceleration(NamedTuple):
+    """Whether losses are compiled and whole steps recorded, and in a line what of that was asked
+    for and cannot be had; '' if all of it can."""
+
+    compiled: bool = False
+    recorded: bool = False
+    report: str = ""
+
+
+def chosen(run: Run, device: torch.device, processes: int = 1) -> Acceleration:
+    """How a run is accelerated on a device.
 
     `auto` is eager: what compiled code wins on a CPU in an hour is little more than its
     compilation takes, and on CUDA nobody has measured it yet (docs/performance.md).
     """
     asked = run.acceleration
     if asked in ("auto", "eager"):
-        return "eager", ""
-    why = ("layers that draw random numbers would draw others in compiled code"
-           if run.random_layers else _no_compiler(device))
-    return ("eager", _instead(asked, why)) if why else ("compile", "")
+        return Acceleration()
+    if run.random_layers:
+        return Acceleration(report=_instead(
+            asked, ["layers that draw random numbers would draw others"], "Eager code"))
+    no_compiler = _no_compiler(device)
+    no_graphs = _no_graphs(run, device, processes) if asked == "graph" else ""
+    compiled, recorded = not no_compiler, asked == "graph" and not no_graphs
+    missing = [why for why in (no_graphs, no_compiler) if why]
+    instead = "Compiled code" if compiled else "Recorded code" if recorded else "Eager code"
+    return Acceleration(compiled, recorded, _instead(asked, missing, instead) if missing else "")
 
 
-def losses(run: Run, device: torch.device, report: Callable[[str], None]) -> Losses:
-    """The losses of a training as --acceleration has them, or plain ones and a line of report."""
-    how, why = chosen(run, device)
-    if why:
-        report(why)
-    if how == "eager":
-        return PLAIN
+def accelerated(run: Run, device: torch.device, report: Callable[[str], None],
+                passes_at: Callable[[int], Passes] = lambda level: ALL_AT_ONCE,
+                processes: int = 1) -> Steps:
+    """The steps of a training as --acceleration has them, or with a line of report without."""
+    how = chosen(run, device, processes)
+    if how.report:
+        report(how.report)
+    plain = PlainSteps(passes_at, compiled_losses(report) if how.compiled else PLAIN)
+    return RecordedSteps(plain, cuda_graphs, report) if how.recorded else plain
+
+
+def compiled_losses(report: Callable[[str], None]) -> Losses:
+    """Losses, each of which is one graph with its gradient penalty."""
     torch._dynamo.config.recompile_limit = MOST_VARIANTS
     torch._dynamo.config.accumulated_recompile_limit = MOST_VARIANTS
     return Losses(*(Compiled(function, report) for function in PLAIN))
@@ -58,8 +85,8 @@ class Compiled:
                 return self._compiled(*arguments)
             except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError
                     ) as error:
-                self._report(_instead("compile", f"{self._function.__name__} cannot be compiled "
-                                      f"({_first_line(error)})"))
+                self._report(_instead("compile", [f"{self._function.__name__} cannot be compiled "
+                                                  f"({_first_line(error)})"], "Eager code"))
                 self._compiled = None
         return self._function(*arguments)
 
@@ -76,8 +103,18 @@ def _no_compiler(device: torch.device) -> str:
     return f"torch compiles nothing for {device.type}"
 
 
-def _instead(asked: str, why: str) -> str:
-    return f"--acceleration {asked}: {why}. Eager code takes its place, with the same results."
+def _no_graphs(run: Run, device: torch.device, processes: int) -> str:
+    """Why steps cannot be recorded; '' if they can."""
+    if device.type != "cuda":
+        return f"{device.type} has no CUDA graphs"
+    if processes > 1:
+        return "steps of several processes are not recorded"
+    return "" if run.optim.optimizer == "adam" else "RMSProp counts its steps on the CPU"
+
+
+def _instead(asked: str, missing: list[str], instead: str) -> str:
+    return (f"--acceleration {asked}: {', and '.join(missing)}. {instead} takes its place, with "
+            "the same results.")
 
 
 def _first_line(error: BaseException) -> str:

@@ -26,16 +26,14 @@ from progan.training.diversity import diversity
 from progan.training.guard import Guard, Unsound, reseeded
 from progan.training.hooks import Hook, Tick
 from progan.training.inputs import Place, critic_inputs, generator_inputs
-from progan.training.losses import PLAIN, Losses
 from progan.training.measurements import Measure, Measurements
 from progan.training.meter import Meter
 from progan.training.monitor import Monitor
 from progan.training.overfitting import overfitting
-from progan.training.passes import ALL_AT_ONCE, Passes
 from progan.training.progress import Progress
 from progan.training.saver import Saver
 from progan.training.state import TrainState, enter_phase
-from progan.training.steps import critic_step, generator_step
+from progan.training.steps import PLAIN_STEPS, Steps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,8 +48,7 @@ class Session:
     measures: Mapping[str, Measure] = field(default_factory=dict)  # of each snapshot, by name
     max_hours: float = math.inf  # of this session
     group: Group = ALONE  # the processes that share each batch; its leader is the one that writes
-    passes_at: Callable[[int], Passes] = lambda level: ALL_AT_ONCE
-    losses: Losses = PLAIN
+    steps: Steps = PLAIN_STEPS
     expected: Mapping[int, float] = field(default_factory=dict)  # seconds per image by level
 
 
@@ -134,7 +131,7 @@ def train_rounds(session: Session, state: TrainState, batches: Prefetch, watch: 
         state.round_images_seen = start
         enter_phase(state, stage, run)
         train_round(run, state, stage, batches, meter, lambda: watch.interrupts.requested,
-                    session.passes_at(stage.level), session.losses)
+                    session.steps)
         watch.progress.update(stage, state.images_seen)
         round_ended = state.round_images_seen == state.images_seen
         done = round_ended and state.images_seen >= run.growth.total_kimg * 1000
@@ -161,7 +158,7 @@ def train_rounds(session: Session, state: TrainState, batches: Prefetch, watch: 
 
 def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Batch],
                 meter: Meter, stop: Callable[[], bool] = lambda: False,
-                passes: Passes = ALL_AT_ONCE, losses: Losses = PLAIN) -> None:
+                steps: Steps = PLAIN_STEPS) -> None:
     """Train to the end of a round at one stage, or to the first step after which to `stop`.
 
     The state tells at which step of the round it is. Each critic step is one, together with the
@@ -175,12 +172,11 @@ def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Bat
             return
         batch = next(batches)
         inputs = critic_inputs(run, batch, place, state.images_seen)
-        meter.add(critic_step(state, run, place, stage.d_lr, inputs, passes, losses),
-                  images=stage.batch)
+        meter.add(steps.critic(state, run, place, stage.d_lr, inputs), images=stage.batch)
         state.images_seen += stage.batch
         if (step + 1) % d_repeats == 0:
             drawn = generator_inputs(run, batch, place, state.images_seen)
-            meter.add(generator_step(state, run, place, stage.g_lr, drawn, passes, losses))
+            meter.add(steps.generator(state, run, place, stage.g_lr, drawn))
     state.round_images_seen = state.images_seen
 
 

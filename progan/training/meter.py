@@ -27,8 +27,11 @@ class Meter:
     def add(self, statistics: Mapping[str, Tensor], images: int = 0) -> None:
         """Count the statistics of a step, and the images that it showed."""
         sums, counts = self._tally.sums, self._tally.counts
-        for name, value in statistics.items():
-            sums[name] = sums[name] + value if name in sums else value
+        known = [name for name in statistics if name in sums]
+        totals = torch._foreach_add([sums[name] for name in known],
+                                    [statistics[name] for name in known]) if known else ()
+        sums |= {**statistics, **dict(zip(known, totals, strict=True))}
+        for name in statistics:
             counts[name] = counts.get(name, 0) + 1
         self._images += images
 

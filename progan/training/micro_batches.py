@@ -7,7 +7,7 @@ an attempt that ran out of memory has computed is thrown away; it had changed no
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import TypeVar
 
 import torch
@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_map_only
 from progan.config import Run
 from progan.errors import UserError
 from progan.partition import coupling, rows, sizes
-from progan.runtime.devices import is_out_of_memory, release_memory
+from progan.runtime.devices import is_out_of_memory, is_recording, release_memory
 from progan.training.passes import ALL_AT_ONCE, Gradients, In, Inputs, Passes, Terms
 
 T = TypeVar("T")
@@ -91,8 +91,8 @@ class _AtLevel:
             try:
                 return attempt(in_parts_of(size, self._run, n, self._device))
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
+                if not is_out_of_memory(error) or is_recording(self._device):
+                    raise  # what is recorded has been computed in this way before
             # Only out here is the error gone, which held all that the attempt had made.
             gc.collect()
             release_memory(self._device)
@@ -103,7 +103,13 @@ def in_parts_of(size: int, run: Run, n: int, device: torch.device) -> Passes:
     """Passes of a batch of `n` images, so many of them at once."""
     if size == n:
         return ALL_AT_ONCE
-    return _InParts(torch.from_numpy(rows(run, n, n // size)).to(device))
+    return _InParts(_parts(run, n, n // size, device))
+
+
+@lru_cache(maxsize=64)
+def _parts(run: Run, n: int, count: int, device: torch.device) -> Tensor:
+    """The rows of each part, made once: nothing can be brought to a device that records."""
+    return torch.from_numpy(rows(run, n, count)).to(device)
 
 
 class _InParts:

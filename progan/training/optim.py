@@ -1,12 +1,15 @@
 """The optimizers, and one update with them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from progan.config import Optim
+
+Rate = float | Tensor  # a learning rate; 0-d on the device where steps are recorded
 
 
 def optimizer(parameters: Iterable[nn.Parameter], config: Optim) -> Optimizer:
@@ -23,7 +26,7 @@ def learning(optimizer: Optimizer) -> list[nn.Parameter]:
     return [parameter for parameter in group["params"] if parameter.requires_grad]
 
 
-def update(optimizer: Optimizer, gradients: Sequence[Tensor | None], rate: float,
+def update(optimizer: Optimizer, gradients: Sequence[Tensor | None], rate: Rate,
            clip: float = 0.0) -> Tensor:
     """Take one step down the gradients; return their norm before they were clipped, 0-d.
 
@@ -60,6 +63,18 @@ def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
     if gradient.stride() == parameter.stride():
         return gradient
     return torch.empty_like(parameter).copy_(gradient)
+
+
+@contextmanager
+def recordable(optimizer: Optimizer) -> Iterator[None]:
+    """Meanwhile a step of fused Adam may be recorded, which torch must be told; it warns of those
+    that are told so and not recorded."""
+    (group,) = optimizer.param_groups
+    before, group["capturable"] = group["capturable"], True
+    try:
+        yield
+    finally:
+        group["capturable"] = before
 
 
 def reset(optimizer: Optimizer) -> None:

@@ -1,7 +1,7 @@
 """Before the first image: does each level fit into memory, and how long will it all take?"""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,13 +23,11 @@ from progan.training.checkpoint import MODULES, NETWORKS, copied
 from progan.training.eta import seconds_per_image
 from progan.training.guard import restore
 from progan.training.inputs import Place, critic_inputs, generator_inputs
-from progan.training.losses import PLAIN, Losses
 from progan.training.memory import step_bytes
 from progan.training.micro_batches import MicroBatches, no_smaller, parts_allowed
-from progan.training.passes import Passes
 from progan.training.plan import table
 from progan.training.state import TrainState
-from progan.training.steps import critic_step, generator_step
+from progan.training.steps import Steps
 
 HEADINGS = ("resolution", "batch", "micro-batch", "memory", "img/s", "time")
 # An estimate extrapolates from real steps at the levels that cost no more than this: about a
@@ -55,7 +53,7 @@ class Preflight:
 
     Attributes:
         micro_batches: Learns what does not fit.
-        passes_at, losses: The passes of a level and the losses, as training will use them.
+        steps: As training will take them.
         share: The part of each batch that this process trains on.
         neighbours: How many processes use the memory of this machine.
     """
@@ -64,8 +62,7 @@ class Preflight:
     state: TrainState
     device: torch.device
     micro_batches: MicroBatches
-    passes_at: Callable[[int], Passes]
-    losses: Losses = PLAIN
+    steps: Steps
     share: Share = WHOLE
     neighbours: int = 1
 
@@ -112,16 +109,14 @@ class Preflight:
         """Train once on noise."""
         run, state = self.run, self.state
         batch = noise_batch(run, stage, self.share).to(self.device)
-        place, passes = Place.of(stage, self.device), self.passes_at(stage.level)
+        place = Place.of(stage, self.device)
         devices.synchronize(self.device)
         start = time.perf_counter()
         for _ in range(run.growth.d_repeats):
-            critic_step(state, run, place, stage.d_lr,
-                        critic_inputs(run, batch, place, state.images_seen), passes,
-                        self.losses)
-        generator_step(state, run, place, stage.g_lr,
-                       generator_inputs(run, batch, place, state.images_seen), passes,
-                       self.losses)
+            self.steps.critic(state, run, place, stage.d_lr,
+                              critic_inputs(run, batch, place, state.images_seen))
+        self.steps.generator(state, run, place, stage.g_lr,
+                             generator_inputs(run, batch, place, state.images_seen))
         devices.synchronize(self.device)
         return time.perf_counter() - start
 

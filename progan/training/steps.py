@@ -1,6 +1,13 @@
-"""The two steps of an iteration: tensors in, an updated state and 0-d statistics out."""
+"""The two steps of an iteration: tensors in, an updated state and 0-d statistics out.
 
+A step waits for nothing on its device and replaces no tensor of the state, so that it can be
+recorded and replayed: what changes from step to step comes in tensors.
+"""
+
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 
@@ -12,7 +19,7 @@ from progan.runtime.seeding import seeded
 from progan.training.freezing import at_rest
 from progan.training.inputs import CriticInputs, GeneratorInputs, Place
 from progan.training.losses import PLAIN, Losses, Shown, augmented
-from progan.training.optim import clip_weights, learning, update
+from progan.training.optim import Rate, clip_weights, learning, update
 from progan.training.passes import ALL_AT_ONCE, Passes, Terms
 from progan.training.state import AUGMENTATION, TrainState, update_average
 
@@ -21,7 +28,40 @@ TOGETHER: tuple[Only, ...] = ("both",)
 SEPARATE: tuple[Only, ...] = ("real", "fake")
 
 
-def critic_step(state: TrainState, run: Run, place: Place, rate: float, inputs: CriticInputs,
+class Steps(Protocol):
+    """How both steps are taken."""
+
+    def critic(self, state: TrainState, run: Run, place: Place, rate: Rate,
+               inputs: CriticInputs) -> Statistics:
+        """Update the critic and the average."""
+
+    def generator(self, state: TrainState, run: Run, place: Place, rate: Rate,
+                  inputs: GeneratorInputs) -> Statistics:
+        """Update the generator."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainSteps:
+    """One after the other, with the passes of each level and the losses."""
+
+    passes_at: Callable[[int], Passes] = lambda level: ALL_AT_ONCE
+    losses: Losses = PLAIN
+
+    def critic(self, state: TrainState, run: Run, place: Place, rate: Rate,
+               inputs: CriticInputs) -> Statistics:
+        return critic_step(state, run, place, rate, inputs, self.passes_at(place.level),
+                           self.losses)
+
+    def generator(self, state: TrainState, run: Run, place: Place, rate: Rate,
+                  inputs: GeneratorInputs) -> Statistics:
+        return generator_step(state, run, place, rate, inputs, self.passes_at(place.level),
+                              self.losses)
+
+
+PLAIN_STEPS = PlainSteps()
+
+
+def critic_step(state: TrainState, run: Run, place: Place, rate: Rate, inputs: CriticInputs,
                 passes: Passes = ALL_AT_ONCE, losses: Losses = PLAIN) -> Statistics:
     """Update the critic, and then the average, which sees G from before its coming update."""
     shown = show(state, run, place, inputs, passes, losses)
@@ -40,7 +80,7 @@ def critic_step(state: TrainState, run: Run, place: Place, rate: float, inputs: 
     clip_weights(state.discriminator, run.optim.clip_weights)
     update_average(state, run.optim.ema_decay)
     turn_dials(state, run, statistics)
-    return statistics | {f"dials/{name}": value for name, value in state.dials.items()}
+    return statistics | {f"dials/{name}": value.clone() for name, value in state.dials.items()}
 
 
 def show(state: TrainState, run: Run, place: Place, inputs: CriticInputs, passes: Passes,
@@ -59,7 +99,7 @@ def show(state: TrainState, run: Run, place: Place, inputs: CriticInputs, passes
                  passes.images(fakes, inputs), inputs.labels, inputs.chances, inputs.part)
 
 
-def generator_step(state: TrainState, run: Run, place: Place, rate: float,
+def generator_step(state: TrainState, run: Run, place: Place, rate: Rate,
                    inputs: GeneratorInputs, passes: Passes = ALL_AT_ONCE,
                    losses: Losses = PLAIN) -> Statistics:
     """Update the generator."""
@@ -85,8 +125,10 @@ def _layers_draw(run: Run, state: TrainState, name: str, *which: int | str
 
 def turn_dials(state: TrainState, run: Run, statistics: Statistics) -> None:
     """Move the numbers that follow from how the critic just did."""
-    state.dials |= turned(run.objective, state.dials, statistics["scores/real"],
-                          statistics["scores/fake"])
+    moved = turned(run.objective, state.dials, statistics["scores/real"],
+                   statistics["scores/fake"])
     if run.augment.augment == "adaptive":
-        state.dials[AUGMENTATION] = adapted(state.dials[AUGMENTATION],
-                                            statistics["accuracy/real"], run.augment)
+        moved[AUGMENTATION] = adapted(moved[AUGMENTATION], statistics["accuracy/real"],
+                                      run.augment)
+    for name, value in moved.items():
+        state.dials[name].copy_(value)

@@ -14,10 +14,9 @@ from progan.partition import WHOLE, Share, own_rows
 from progan.runtime.distributed import Group
 from progan.training import state as states
 from progan.training.inputs import Place, critic_inputs, generator_inputs
-from progan.training.losses import PLAIN, Losses
 from progan.training.passes import ALL_AT_ONCE, Gradients, Passes
 from progan.training.state import TrainState
-from progan.training.steps import Statistics, critic_step, generator_step
+from progan.training.steps import PlainSteps, Statistics, Steps
 from tests.builders import tiny_run
 
 CPU = torch.device("cpu")
@@ -65,18 +64,27 @@ def batch_of(run: Run, number: int, share: Share = WHOLE) -> Batch:
 
 
 def iterations(run: Run, state: TrainState, count: int, passes: Passes = ALL_AT_ONCE,
-               share: Share = WHOLE, losses: Losses = PLAIN) -> Statistics:
-    """Train in the middle of a fade; return the statistics of the last iteration."""
+               share: Share = WHOLE, steps: Steps | None = None) -> Statistics:
+    """Train through a fade, at learning rates that change; return the last statistics.
+
+    Args:
+        steps: Instead of plain ones with these passes.
+    """
+    def rate(of_stage: float) -> float:
+        return torch.tensor(of_stage * 0.9**number).item()  # as exact in a tensor as without
+
+    steps = steps or PlainSteps(lambda level: passes)
     stage = schedule.at(run.growth, run.network, 10**9)
     dtype = next(state.generator.parameters()).dtype
-    place = Place(stage.level, torch.tensor(0.3, dtype=dtype) if run.network.grows else None)
     for number in range(count):
+        alpha = torch.tensor(0.3 + 0.05 * number, dtype=dtype)
+        place = Place(stage.level, alpha if run.network.grows else None)
         batch = batch_of(run, number, share)
         critic = cast(critic_inputs(run, batch, place, state.images_seen), dtype)
-        statistics = critic_step(state, run, place, stage.d_lr, critic, passes, losses)
+        statistics = steps.critic(state, run, place, rate(stage.d_lr), critic)
         state.images_seen += stage.batch
         drawn = cast(generator_inputs(run, batch, place, state.images_seen), dtype)
-        statistics |= generator_step(state, run, place, stage.g_lr, drawn, passes, losses)
+        statistics |= steps.generator(state, run, place, rate(stage.g_lr), drawn)
     return statistics
 
 

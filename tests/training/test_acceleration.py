@@ -1,13 +1,16 @@
 """Compiled losses against eager ones, and what happens where nothing can be compiled."""
 
+from unittest.mock import ANY
+
 import pytest
 import torch
 from torch import Tensor
 
 from progan.config import Run, override
 from progan.training import acceleration
-from progan.training.acceleration import Compiled, chosen, losses
+from progan.training.acceleration import Acceleration, Compiled, accelerated, chosen
 from progan.training.losses import PLAIN
+from progan.training.steps import PlainSteps
 from tests.builders import tiny_run
 from tests.training.equal_steps import CPU, RUNS, born, iterations, run_of, tensors
 
@@ -22,7 +25,8 @@ def assert_trains_alike(run: Run) -> None:
     """
     log, plain, compiled = list[str](), born(run), born(run)
     expected = iterations(run, plain, 10)
-    found = iterations(run, compiled, 10, losses=losses(override(run, COMPILE), CPU, log.append))
+    found = iterations(run, compiled, 10,
+                       steps=accelerated(override(run, COMPILE), CPU, log.append))
     assert log == []
     for ours, theirs in ((tensors(compiled), tensors(plain)), (found, expected)):
         assert ours.keys() == theirs.keys()
@@ -48,24 +52,49 @@ def test_every_level_is_compiled(resolution: int) -> None:
 
 @pytest.mark.parametrize("how", ["auto", "eager"])
 @pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
-def test_nothing_is_compiled_unless_asked(device: str, how: str) -> None:
+def test_nothing_is_compiled_or_recorded_unless_asked(device: str, how: str) -> None:
     run = tiny_run(acceleration=how)
-    assert chosen(run, torch.device(device)) == ("eager", "")
-    assert losses(run, torch.device(device), print) is PLAIN
+    assert chosen(run, torch.device(device)) == Acceleration()
+    assert accelerated(run, torch.device(device), pytest.fail) == PlainSteps(ANY, PLAIN)
 
 
-def test_random_layers_stay_eager_with_one_line() -> None:
+@pytest.mark.parametrize("how", ["compile", "graph"])
+def test_random_layers_stay_eager_with_one_line(how: str) -> None:
     log: list[str] = []
-    assert losses(tiny_run(dropout=0.2, **COMPILE), CPU, log.append) is PLAIN
+    steps = accelerated(tiny_run(dropout=0.2, acceleration=how), CPU, log.append)
+    assert steps == PlainSteps(ANY, PLAIN)
     (line,) = log
-    assert line.startswith("--acceleration compile: layers that draw random numbers")
+    assert line.startswith(f"--acceleration {how}: layers that draw random numbers")
 
 
 def test_without_a_compiler_steps_stay_eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceleration.shutil, "which", lambda name: None)
     log: list[str] = []
-    assert losses(tiny_run(**COMPILE), CPU, log.append) is PLAIN
+    assert accelerated(tiny_run(**COMPILE), CPU, log.append) == PlainSteps(ANY, PLAIN)
     assert "no C++ compiler" in log[0] and "the same results" in log[0]
+
+
+@pytest.mark.parametrize("device, processes, settings, recorded, words", [
+    ("cuda", 1, {}, True, ""),
+    ("cuda", 2, {}, False, "several processes"),
+    ("cuda", 1, {"optimizer": "rmsprop"}, False, "RMSProp"),
+    ("cpu", 1, {}, False, "cpu has no CUDA graphs. Compiled code takes its place"),
+])
+def test_steps_are_recorded_where_that_can_be(
+        device: str, processes: int, settings: dict[str, str], recorded: bool, words: str,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceleration, "_no_compiler", lambda device: "")
+    run = tiny_run(acceleration="graph", **settings)
+    found = chosen(run, torch.device(device), processes)
+    assert (found.compiled, found.recorded) == (True, recorded)
+    assert words in found.report and bool(words) == bool(found.report)
+
+
+def test_what_is_recorded_need_not_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceleration, "_no_compiler", lambda device: "there is no Triton")
+    found = chosen(tiny_run(acceleration="graph"), torch.device("cuda"))
+    assert (found.compiled, found.recorded) == (False, True)
+    assert "there is no Triton. Recorded code takes its place" in found.report
 
 
 def test_what_cannot_be_compiled_is_computed_nevertheless() -> None:

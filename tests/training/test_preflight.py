@@ -25,6 +25,7 @@ from progan.training.preflight import (
     report,
 )
 from progan.training.state import create
+from progan.training.steps import PlainSteps
 from tests.builders import descend, tiny_run
 from tests.training.equal_steps import CPU, tensors
 from tests.training.test_micro_batches import Memory
@@ -35,7 +36,7 @@ GIB = 2**30
 def look(run: Run, state: Any = None, **settings: Any) -> Preflight:
     micro = MicroBatches(run, CPU, report=lambda line: None)
     return Preflight(run=run, state=state or create(run, CPU), device=CPU, micro_batches=micro,
-                     passes_at=micro.at, **settings)
+                     steps=PlainSteps(micro.at), **settings)
 
 
 @pytest.mark.parametrize("how", ["step", "estimate"])
@@ -128,7 +129,8 @@ def test_a_share_is_looked_at_as_it_is_trained() -> None:
             seen.add(len(inputs.labels))
             return ALL_AT_ONCE.gradients(loss_of, inputs, weights)
 
-    found = replace(look(run), share=Share(1, 2), passes_at=lambda level: Watched())("step")
+    found = replace(look(run), share=Share(1, 2),
+                    steps=PlainSteps(lambda level: Watched()))("step")
     assert seen == {8} and found[0].batch == 16 and found[0].micro_batch == 8
 
 
@@ -172,5 +174,5 @@ def test_none_looks_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(preflight.Preflight, "__call__", pytest.fail)
     run = tiny_run(preflight="none")
-    passes_at, _ = preparation.prepared(run, create(run, CPU), CPU, Silence(), ALONE)
-    passes_at(3)
+    steps, expected = preparation.prepared(run, create(run, CPU), CPU, Silence(), ALONE)
+    assert isinstance(steps, PlainSteps) and not expected

@@ -1,0 +1,148 @@
+"""Steps that are recorded once they are warm, and then replayed (CUDA graphs).
+
+At low resolutions a step consists of hundreds of operations that each take less time than it
+takes to ask for them; a recording asks once for all of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from progan.config import Run
+from progan.runtime.recording import Recorder, Recording
+from progan.training.inputs import CriticInputs, GeneratorInputs, Place
+from progan.training.optim import Rate, recordable
+from progan.training.state import TrainState
+from progan.training.steps import Statistics, Steps
+
+# Before it is recorded, a step makes the moments of its weights, and libraries choose algorithms
+# and allocate workspaces.
+WARM_UP_STEPS = 3
+
+Step = Callable[..., Statistics]
+
+
+@dataclass(slots=True)
+class _Taken:
+    """One of the two steps at one stage: what it reads, and its recording."""
+
+    buffers: list[Tensor]  # inputs and mixing factor of the present step
+    rate: Tensor  # 0-d
+    times: int = 0
+    names: list[str] = field(default_factory=list)  # of the statistics
+    recording: Recording | None = None
+    moments: Any = None  # of a weight, by which it is told whether they were replaced
+
+
+class RecordedSteps:
+    """Steps of `steps`, recorded anew for each level, fade and size of the batch.
+
+    All that changes from step to step is copied into buffers that the recording reads: images,
+    latents, random numbers, mixing factor, learning rate. A recording is thrown away when the
+    optimizers were reset or the state was restored, which replaces their moments.
+
+    Args:
+        recorder: Returns a recorder for the two steps of a stage.
+        report: Is told in one line if a step cannot be recorded; `steps` go on.
+    """
+
+    def __init__(self, steps: Steps, recorder: Callable[[], Recorder],
+                 report: Callable[[str], None]) -> None:
+        self._steps, self._recorder, self._report = steps, recorder, report
+        self._stage: object = None
+        self._record: Recorder | None = None
+        self._taken: dict[str, _Taken] = {}
+        self._recordable = True
+
+    def critic(self, state: TrainState, run: Run, place: Place, rate: Rate,
+               inputs: CriticInputs) -> Statistics:
+        return self._take("critic", self._steps.critic, state.d_optimizer, state, run, place, rate,
+                          inputs)
+
+    def generator(self, state: TrainState, run: Run, place: Place, rate: Rate,
+                  inputs: GeneratorInputs) -> Statistics:
+        return self._take("generator", self._steps.generator, state.g_optimizer, state, run, place,
+                          rate, inputs)
+
+    def _take(self, name: str, step: Step, optimizer: Optimizer, state: TrainState, run: Run,
+              place: Place, rate: Rate, inputs: CriticInputs | GeneratorInputs) -> Statistics:
+        if not self._recordable:
+            return step(state, run, place, rate, inputs)
+        taken, (alpha, own) = self._filled(name, optimizer, state, place, rate, inputs)
+
+        def work() -> Statistics:
+            return step(state, run, Place(place.level, alpha), taken.rate, own)
+
+        taken.times += 1
+        try:
+            if taken.times <= WARM_UP_STEPS:
+                return work()
+            if taken.recording is None and not self._recorded(taken, work, optimizer):
+                return step(state, run, place, rate, inputs)
+        finally:
+            taken.moments = _moments(optimizer)
+            optimizer.param_groups[0]["lr"] = rate  # a state holds the number, not the buffer
+        assert taken.recording is not None
+        taken.recording.replay()
+        return dict(zip(taken.names, taken.recording.result.clone().unbind(), strict=True))
+
+    def _filled(self, name: str, optimizer: Optimizer, state: TrainState, place: Place, rate: Rate,
+                inputs: CriticInputs | GeneratorInputs) -> tuple[_Taken, Any]:
+        """The step of this name, with its buffers filled, and mixing factor and inputs in them."""
+        leaves, form = tree_flatten((place.alpha, inputs))
+        fresh = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+        taken = self._at(name, optimizer, (id(state), place.level, place.alpha is None,
+                                           len(inputs.labels)))
+        if taken is None:
+            taken = self._taken[name] = _Taken(
+                [leaf.clone() for leaf in fresh], torch.zeros((), device=inputs.labels.device))
+        else:
+            torch._foreach_copy_(taken.buffers, fresh)
+        taken.rate.fill_(rate)
+        buffers = iter(taken.buffers)
+        own = [next(buffers) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        return taken, tree_unflatten(own, form)
+
+    def _at(self, name: str, optimizer: Optimizer, stage: object) -> _Taken | None:
+        """What is known of a step at a stage; None if it is the first one there."""
+        taken = self._taken.get(name)
+        replaced = taken and _moments(optimizer) is not taken.moments
+        if stage != self._stage or replaced:
+            self._taken.clear()  # before others are recorded, for the sake of memory
+            self._stage, self._record = stage, self._recorder()
+        return self._taken.get(name)
+
+    def _recorded(self, taken: _Taken, work: Callable[[], Statistics], optimizer: Optimizer
+                  ) -> bool:
+        """Record a step; whether that can be done."""
+        assert self._record is not None
+
+        def values() -> Tensor:
+            statistics = work()
+            taken.names = list(statistics)
+            return torch.stack(list(statistics.values()))
+
+        try:
+            with recordable(optimizer):
+                taken.recording = self._record(values)
+        except RuntimeError as error:
+            self._recordable = False
+            self._taken.clear()
+            self._report(f"--acceleration graph: a step cannot be recorded ({_first_line(error)}). "
+                         "Steps go on as they are, with the same results.")
+            return False
+        return True
+
+
+def _moments(optimizer: Optimizer) -> Any:
+    """Those of one weight; all are replaced together."""
+    return next(iter(optimizer.state.values()), None)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0][:200]

@@ -1,0 +1,117 @@
+"""Steps that are recorded and replayed, against steps that are taken one by one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from progan.config import Run, override
+from progan.runtime.recording import Recording
+from progan.training import steps as training_steps
+from progan.training.checkpoint import copied
+from progan.training.guard import restore
+from progan.training.micro_batches import MicroBatches
+from progan.training.optim import reset
+from progan.training.recorded_steps import WARM_UP_STEPS, RecordedSteps
+from progan.training.steps import PLAIN_STEPS, PlainSteps, Steps
+from tests.builders import tiny_run
+from tests.training.equal_steps import COMMON, CPU, RUNS, born, iterations, run_of, tensors
+from tests.training.tape import tapes
+
+COUNT = WARM_UP_STEPS + 4
+
+
+def recorded(report: Callable[[str], None] = pytest.fail) -> RecordedSteps:
+    return RecordedSteps(PLAIN_STEPS, tapes, report)
+
+
+def assert_equal(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, rtol=1e-9, atol=1e-12, msg=name)
+
+
+def assert_replays_train_alike(run: Run, passes_at: Any = PLAIN_STEPS.passes_at) -> None:
+    plain, replayed = born(run), born(run)
+    expected = iterations(run, plain, COUNT, steps=PlainSteps(passes_at))
+    found = iterations(run, replayed, COUNT, steps=RecordedSteps(
+        PlainSteps(passes_at), tapes, pytest.fail))
+    assert_equal(tensors(replayed), tensors(plain))
+    assert_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_replayed_steps_train_the_same_networks(name: str) -> None:
+    """Rates, mixing factors, inputs and dials change from step to step."""
+    assert_replays_train_alike(override(run_of(name), {"optimizer": "adam"}))
+
+
+def test_micro_batches_are_recorded_too() -> None:
+    run = tiny_run(**COMMON)
+    assert_replays_train_alike(run, MicroBatches(
+        override(run, {"micro_batch": 4}), CPU, pytest.fail).at)
+
+
+class Counted:
+    """Recorders that count what was recorded by each of them."""
+
+    def __init__(self) -> None:
+        self.by_recorder: list[int] = []
+
+    def __call__(self) -> Any:
+        self.by_recorder.append(0)
+        record = tapes()
+
+        def counted(work: Callable[[], Tensor]) -> Recording:
+            self.by_recorder[-1] += 1
+            return record(work)
+
+        return counted
+
+
+def train_on(run: Run, steps: Steps) -> dict[str, Any]:
+    """Train with a reset of the optimizers, another batch and a state that is restored."""
+    state = born(run)
+    iterations(run, state, COUNT, steps=steps)
+    reset(state.d_optimizer)
+    reset(state.g_optimizer)
+    iterations(run, state, COUNT, steps=steps)
+    iterations(override(run, {"batch": 4}), state, COUNT, steps=steps)
+    good = copied(state, run)
+    iterations(run, state, COUNT, steps=steps)
+    restore(state, good)
+    iterations(run, state, COUNT, steps=steps)
+    return tensors(state)
+
+
+def test_steps_are_recorded_anew_when_what_they_move_was_replaced() -> None:
+    run, counted = tiny_run(**COMMON, augment="adaptive", augment_p=0.4), Counted()
+    assert_equal(train_on(run, RecordedSteps(PLAIN_STEPS, counted, pytest.fail)),
+                 train_on(run, PLAIN_STEPS))
+    assert counted.by_recorder == [2, 2, 2, 2, 2]
+
+
+def test_statistics_of_a_step_outlive_the_next() -> None:
+    run, steps = tiny_run(**COMMON), recorded()
+    state = born(run)
+    iterations(run, state, COUNT, steps=steps)
+    first = iterations(run, state, 1, steps=steps)
+    kept = {name: value.item() for name, value in first.items()}
+    iterations(run, state, 3, steps=steps)
+    assert {name: value.item() for name, value in first.items()} == kept
+
+
+def test_what_cannot_be_recorded_is_done_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def clip(network: Any, limit: float) -> None:
+        assert all(weight.abs().max().item() < 1e9 for weight in network.parameters())  # waits
+
+    monkeypatch.setattr(training_steps, "clip_weights", clip)
+    run, log = tiny_run(**COMMON), list[str]()
+    plain, replayed = born(run), born(run)
+    iterations(run, plain, COUNT)
+    iterations(run, replayed, COUNT, steps=recorded(log.append))
+    assert_equal(tensors(replayed), tensors(plain))
+    (line,) = log
+    assert line.startswith("--acceleration graph: a step cannot be recorded (operation not")
