@@ -1,19 +1,23 @@
 """Which device computes, and what it says of its memory."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from progan.errors import UserError
 
+T = TypeVar("T")
+
 MEMORY_FILE = Path("/proc/meminfo")  # Linux only
 CGROUP = Path("/sys/fs/cgroup")
-# How the CPU, MPS, cuBLAS and cuDNN say that there is no more memory; CUDA has a type for it.
+# How the CPU, MPS, cuBLAS, cuDNN and CUDA (of pinned memory) say that there is no more memory;
+# there is a type for that of the GPU.
 OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
-                 "CUDNN_STATUS_ALLOC_FAILED")
+                 "CUDNN_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 
 
 def choose(name: str, number: int | None = None) -> torch.device:
@@ -78,6 +82,16 @@ def is_recording(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
+def unless_out_of_memory(work: Callable[[], T]) -> T | None:
+    """What some work returns, or None if there is not enough memory for it."""
+    try:
+        return work()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    return None
+
+
 def release_memory(device: torch.device) -> None:
     """Give memory that torch holds for later back to the device: large pieces form again."""
     if device.type == "cuda":
@@ -94,6 +108,11 @@ def free_memory_bytes(device: torch.device) -> int | None:
     kib = dict(line.split(":") for line in MEMORY_FILE.read_text().splitlines())["MemAvailable"]
     of_machine = int(kib.split()[0]) * 1024
     return min([of_machine, *_free_in_container()])
+
+
+def unclaimed_memory_bytes(device: torch.device) -> int:
+    """Memory of a GPU that nobody holds, not even this process from its past peak; 0 elsewhere."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
 
 
 def _free_in_container() -> list[int]:

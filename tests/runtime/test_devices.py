@@ -16,6 +16,7 @@ from progan.runtime.devices import (
     is_out_of_memory,
     peak_memory_bytes,
     set_precision,
+    unless_out_of_memory,
 )
 
 CPU = torch.device("cpu")
@@ -116,6 +117,7 @@ def test_processes_do_not_share_an_mps_device(monkeypatch: pytest.MonkeyPatch) -
     RuntimeError("[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate "
                  "memory: you tried to allocate 4611686018427387904 bytes."),
     RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
+    RuntimeError("CUDA error: out of memory"),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")])
 def test_every_device_says_in_its_own_way_that_memory_is_full(error: Exception) -> None:
     assert is_out_of_memory(error)
@@ -126,3 +128,10 @@ def test_the_cpu_really_says_it_so() -> None:
         torch.empty(2**60)
     assert is_out_of_memory(error.value)
     assert not is_out_of_memory(RuntimeError("shapes do not match"))
+
+
+def test_work_that_memory_is_too_small_for_returns_nothing() -> None:
+    assert unless_out_of_memory(lambda: torch.empty(2**60)) is None
+    assert unless_out_of_memory(lambda: "done") == "done"
+    with pytest.raises(RuntimeError, match="size"):
+        unless_out_of_memory(lambda: torch.ones(2) + torch.ones(3))

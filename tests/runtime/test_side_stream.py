@@ -1,0 +1,82 @@
+"""What is sent through a side stream arrives whole, wherever it is received."""
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from progan.runtime.side_stream import SideStream
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+
+
+class Content(NamedTuple):
+    images: Tensor
+    labels: list[Tensor]
+    rows: Tensor | None
+    name: str
+
+
+def content() -> Content:
+    return Content(torch.arange(60, dtype=torch.uint8).reshape(3, 4, 5),
+                   [torch.zeros(3, 0), torch.eye(3)], None, "some")
+
+
+class Streams:
+    """Stands for a GPU's streams; notes what is asked of them."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.asked: list[str] = []
+
+    def record_event(self) -> "Streams":
+        self.asked.append("record")
+        return self
+
+
+def test_on_the_cpu_everything_is_there_already() -> None:
+    side, sent = SideStream(CPU), content()
+    with side.used():
+        parcel = side.send(sent)
+    received = side.receive(parcel)
+    assert received.images is sent.images and received.labels[1] is sent.labels[1]
+    assert received.rows is None and received.name == "some"
+
+
+def test_what_the_gpu_has_no_memory_for_stays_until_it_is_received(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(tensor: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(torch.cuda, "Stream", Streams)
+    monkeypatch.setattr(Tensor, "pin_memory", full)
+    sent = content()
+    parcel = SideStream(CUDA).send(sent)
+    assert parcel.content is sent
+    assert isinstance(parcel.arrival, Streams)  # other tensors may be on their way
+
+
+@on_gpu
+def test_a_gpu_receives_what_was_sent() -> None:
+    side, sent = SideStream(CUDA), content()
+    with side.used():
+        parcel = side.send(sent)
+    received = side.receive(parcel)
+    assert received.images.is_cuda and torch.equal(received.images.cpu(), sent.images)
+    assert received.labels[0].shape == (3, 0)
+    assert torch.equal(received.labels[1].cpu(), sent.labels[1])
+
+
+@on_gpu
+def test_memory_in_use_on_a_gpu_is_not_given_to_what_is_sent_next() -> None:
+    """Each tensor is read long after Python has dropped it, while others arrive."""
+    side, total = SideStream(CUDA), torch.zeros((), device=CUDA, dtype=torch.float64)
+    for number in range(50):
+        with side.used():
+            parcel = side.send(torch.full((2**20,), number, dtype=torch.float64))
+        received = side.receive(parcel)
+        del parcel
+        torch.cuda._sleep(10**6)
+        total += received.mean()
+    assert total.item() == sum(range(50))
