@@ -320,11 +320,15 @@ class Run:
                                 choices=("auto", "eager", "compile", "graph"))
     micro_batch: int = setting(0, "Most images that go through the networks at once: a larger "
                                "batch goes in parts, with the same gradients. auto: halved where "
-                               "memory is too small.", low=0, auto=True)
+                               "memory is too small.", low=0, auto=0)
     preflight: str = setting("auto", "What to do at the start to find out memory and speed at each "
                              "resolution: one real step, an estimate, or nothing. auto: a step on "
                              "CUDA, an estimate elsewhere.",
                              choices=("auto", "step", "estimate", "none"))
+    device_data_gib: float = setting(-1.0, "GiB of the device's memory for images of the dataset: "
+                                     "a resolution that fits in is read once and stays there. "
+                                     "auto: a quarter of what the GPU has left, without a GPU 0.",
+                                     low=0, auto=-1)
     threads: int = setting(0, "CPU threads of the networks, 0: as torch chooses; narrow networks "
                            "are fastest with 1.", low=0, high=1024)
     network: Network = field(default_factory=Network)

@@ -47,13 +47,15 @@ class Text(click.ParamType[Any]):
         return "" if value == NONE else value
 
 
-class Count(click.ParamType[Any]):
-    """A whole number, or the word for leaving it to the program, which is 0."""
+class OrAuto(click.ParamType[Any]):
+    """A number, or the word for leaving it to the program, which another number stands for."""
 
-    name = f"integer|{AUTO}"
+    def __init__(self, number: click.ParamType[Any], auto: float) -> None:
+        self.name = f"{number.name}|{AUTO}"
+        self.number, self.auto = number, auto
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return 0 if value == AUTO else click.INT.convert(value, param, ctx)
+        return self.number.convert(self.auto if value == AUTO else value, param, ctx)
 
 
 IN_PRESETS = {name for row in PRESETS.values() for name in row}
@@ -95,8 +97,8 @@ def _option(field: Field[Any]) -> Callable[[F], F]:
     kind = TYPES[field.type]
     if field.metadata["choices"] and not field.metadata["several"]:
         kind = click.Choice(field.metadata["choices"])
-    if field.metadata["auto"]:
-        kind = Count()
+    if field.metadata["auto"] is not None:
+        kind = OrAuto(kind, field.metadata["auto"])
     return click.option(name, field.name, type=kind, default=None, help=f"{text} {_shown(field)}")
 
 
@@ -106,7 +108,7 @@ def _shown(field: Field[Any]) -> str:
         value = "on" if value else "off"
     if isinstance(value, tuple):
         value = ",".join(f"{resolution}:{number}" for resolution, number in value) or NONE
-    if field.metadata["auto"]:
-        value = value or AUTO
+    if value == field.metadata["auto"]:
+        value = AUTO
     words = f"{value:g}" if isinstance(value, float) else str(value) or NONE
     return f"[default: {words}{', unless the preset differs' * (field.name in IN_PRESETS)}]"

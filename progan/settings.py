@@ -29,7 +29,7 @@ def setting(
     several: bool = False,
     resolution: bool = False,
     option: bool = True,
-    auto: bool = False,
+    auto: float | None = None,
 ) -> T:
     """Declare a field: its default, its help text, and the values that it accepts.
 
@@ -37,7 +37,8 @@ def setting(
         several: The value lists some of the choices, with commas between them.
         resolution: The value is a resolution: a power of two from 4 to 1024.
         option: Whether the command line offers the field (False: the dataset decides it).
-        auto: 0 stands for a choice by the program; help and command line call it 'auto'.
+        auto: The number that stands for a choice by the program, whatever `low` is; help and
+            command line call it 'auto'.
     """
     metadata = {"text": text, "low": low, "high": high, "choices": choices,
                 "several": several, "resolution": resolution, "option": option,
@@ -92,7 +93,8 @@ def validate(section: Any) -> None:
         if item.metadata["choices"]:
             _require_chosen(value, name, item.metadata["choices"], item.metadata["several"])
         for number in _numbers(value, name):
-            _require_range(number, name, item.metadata["low"], item.metadata["high"])
+            if number != item.metadata["auto"]:
+                _require_range(number, name, item.metadata["low"], item.metadata["high"])
 
 
 def _require_chosen(value: str, name: str, choices: tuple[str, ...], several: bool) -> None:

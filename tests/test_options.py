@@ -91,6 +91,22 @@ def test_none_is_what_help_calls_nothing(option: str, empty: object) -> None:
     assert parse(option, "none") == {option[2:].replace("-", "_"): empty}
 
 
+@pytest.mark.parametrize(("option", "word", "number"), [
+    ("--micro-batch", "auto", 0), ("--micro-batch", "8", 8), ("--device-data-gib", "auto", -1.0),
+    ("--device-data-gib", "0", 0.0), ("--device-data-gib", "2.5", 2.5)])
+def test_auto_leaves_a_number_to_the_program(option: str, word: str, number: float) -> None:
+    (found,) = parse(option, word).values()
+    assert (found, type(found)) == (number, type(number))
+
+
+@pytest.mark.parametrize("option", ["--micro-batch", "--device-data-gib"])
+def test_what_is_neither_a_number_nor_auto_is_refused(option: str, command: click.Command) -> None:
+    (shown,) = (each for each in command.params if option in each.opts)
+    assert shown.help.endswith("[default: auto]")  # type: ignore[attr-defined]
+    with pytest.raises(click.UsageError, match=f"Invalid value for '{option}'"):
+        parse(option, "most")
+
+
 @pytest.mark.parametrize(("word", "expected"), [
     ("--mirror", {"mirror": True}), ("--no-mirror", {"mirror": False}),
     ("--fused-scaling", {"fused_scaling": True}), ("--no-fused-scaling", {"fused_scaling": False})])

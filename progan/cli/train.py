@@ -202,6 +202,7 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
     import torch
 
     from progan import __version__
+    from progan.data.resident import budget_bytes
     from progan.run_directory import LOG_FILE
     from progan.runtime.devices import describe, set_precision
     from progan.runtime.log import Log, Silence
@@ -229,7 +230,8 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
     steps, expected = prepared(run, state, device, log, group, members.local_size)
     session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log,
                       measures=measures, max_hours=max_hours or math.inf, group=group,
-                      steps=steps, expected=expected)
+                      steps=steps, expected=expected,
+                      device_data_bytes=budget_bytes(run.device_data_gib, device))
     try:
         stopped_by = train(session, state)
     except OSError as error:

@@ -18,9 +18,11 @@ from torch.utils._pytree import tree_map_only
 from progan import schedule
 from progan.config import Run
 from progan.data.reader import Dataset
+from progan.data.resident import TrainingImages
 from progan.data.shuffle import Rows, Shuffle
 from progan.partition import WHOLE, Share, own_rows
 from progan.runtime.seeding import numpy_generator
+from progan.runtime.side_stream import Parcel, SideStream
 
 AHEAD = 4  # batches that wait, at most
 
@@ -40,35 +42,32 @@ class Batch(NamedTuple):
         return len(self.images) * self.share.of
 
     def to(self, device: torch.device) -> "Batch":
-        return self._each(lambda part: part.to(device, non_blocking=True))
-
-    def pinned(self) -> "Batch":
-        return self._each(Tensor.pin_memory)
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        changed: Batch = tree_map_only(Tensor, change, self)
-        return changed
+        moved: Batch = tree_map_only(Tensor, lambda part: part.to(device), self)
+        return moved
 
 
 def read_batches(dataset: Dataset, run: Run, images_seen: int,
-                 round_images_seen: int | None = None, share: Share = WHOLE) -> Iterator[Batch]:
+                 round_images_seen: int | None = None, share: Share = WHOLE,
+                 images: TrainingImages | None = None) -> Iterator[Batch]:
     """Yield the batch of each critic step from `images_seen` to the end of the run.
 
     Args:
         round_images_seen: Where the round began that `images_seen` is inside of.
         share: Read only the images of this part of each batch.
+        images: Where they come from, if not just from the files.
     """
     training = dataset.training_rows
+    images = images or TrainingImages(dataset, torch.device("cpu"))
     shuffle = Shuffle(len(training), run.seed)
     for start, stage in schedule.rounds(run.growth, run.network, images_seen, round_images_seen):
         end, own = start + schedule.round_images(run.growth, stage), own_rows(
             run, stage.batch, share)
         for position in range(max(start, images_seen), end, stage.batch):
-            rows = training[shuffle.rows(position, stage.batch)[own]]
+            numbers = shuffle.rows(position, stage.batch)[own]
             drawn = training[numpy_generator(run.seed, "labels", position).integers(
                 len(training), size=stage.batch)[own]]
-            yield Batch(torch.from_numpy(dataset.images(stage.level, rows)),
-                        one_hot(dataset, rows, run.network.label_size),
+            yield Batch(images(stage.level, numbers),
+                        one_hot(dataset, training[numbers], run.network.label_size),
                         one_hot(dataset, drawn, run.network.label_size),
                         torch.from_numpy(own) if share.of > 1 else None, share)
 
@@ -80,14 +79,34 @@ def one_hot(dataset: Dataset, rows: Rows, label_size: int) -> Tensor:
     return F.one_hot(torch.from_numpy(dataset.labels(rows)), label_size).float()
 
 
-class Prefetch:
-    """Reads batches in a thread and moves them to the device; knows how long it was waited for."""
+def read_ahead(dataset: Dataset, run: Run, device: torch.device, images_seen: int,
+               round_images_seen: int | None = None, share: Share = WHOLE, budget_bytes: int = 0,
+               report: Callable[[str], None] = lambda line: None) -> "Prefetch":
+    """Have a thread read the batches of `read_batches`, for a device.
 
-    def __init__(self, batches: Iterator[Batch], device: torch.device) -> None:
+    Args:
+        budget_bytes: A level whose images take no more memory of the device stays there.
+        report: Is told in one line what stays there.
+    """
+    stop = threading.Event()
+    images = TrainingImages(dataset, device, budget_bytes, report, stop.is_set)
+    return Prefetch(read_batches(dataset, run, images_seen, round_images_seen, share, images),
+                    device, stop)
+
+
+class Prefetch:
+    """Reads batches in a thread and sends them to the device; knows how long it was waited for.
+
+    Args:
+        stop: Is set when nobody wants more batches, for those who make them to see.
+    """
+
+    def __init__(self, batches: Iterator[Batch], device: torch.device,
+                 stop: threading.Event | None = None) -> None:
         self.wait_seconds = 0.0
-        self._device = device
-        self._queue: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
-        self._stop = threading.Event()
+        self._side = SideStream(device)
+        self._queue: queue.Queue[Parcel[Batch] | BaseException | None] = queue.Queue(AHEAD)
+        self._stop = stop or threading.Event()
         self._thread = threading.Thread(target=self._work, args=(batches,), daemon=True)
         self._thread.start()
 
@@ -96,10 +115,12 @@ class Prefetch:
 
     def __next__(self) -> Batch:
         start = time.perf_counter()
-        item = None if self._stop.is_set() else self._queue.get()
-        self.wait_seconds += time.perf_counter() - start
-        if isinstance(item, Batch):
-            return item.to(self._device)
+        try:
+            item = None if self._stop.is_set() else self._queue.get()
+            if isinstance(item, Parcel):
+                return self._side.receive(item)
+        finally:
+            self.wait_seconds += time.perf_counter() - start
         self._stop.set()
         raise StopIteration if item is None else item
 
@@ -110,14 +131,15 @@ class Prefetch:
 
     def _work(self, batches: Iterator[Batch]) -> None:
         try:
-            for batch in batches:
-                if not self._put(batch.pinned() if self._device.type == "cuda" else batch):
-                    return
+            with self._side.used():
+                for batch in batches:
+                    if not self._put(self._side.send(batch)):
+                        return
             self._put(None)
         except BaseException as error:  # noqa: B036 (raised again where a batch is asked for)
             self._put(error)
 
-    def _put(self, item: Batch | BaseException | None) -> bool:
+    def _put(self, item: Parcel[Batch] | BaseException | None) -> bool:
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=0.1)

@@ -10,7 +10,7 @@ import torch
 
 from progan import schedule
 from progan.config import Run
-from progan.data.loader import Batch, Prefetch, read_batches
+from progan.data.loader import Batch, Prefetch, read_ahead
 from progan.data.reader import Dataset
 from progan.images import save_png
 from progan.partition import Share
@@ -50,6 +50,7 @@ class Session:
     group: Group = ALONE  # the processes that share each batch; its leader is the one that writes
     steps: Steps = PLAIN_STEPS
     expected: Mapping[int, float] = field(default_factory=dict)  # seconds per image by level
+    device_data_bytes: int = 0  # of the device's memory, for images of the dataset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,8 +117,8 @@ def batches_from(session: Session, state: TrainState) -> Prefetch:
     """What the critic is shown from here on."""
     run = reseeded(session.run, state.rollbacks)
     share = Share(session.group.rank, session.group.size)
-    return Prefetch(read_batches(session.dataset, run, state.images_seen, state.round_images_seen,
-                                 share), session.device)
+    return read_ahead(session.dataset, run, session.device, state.images_seen,
+                      state.round_images_seen, share, session.device_data_bytes, session.log)
 
 
 def train_rounds(session: Session, state: TrainState, batches: Prefetch, watch: Watch) -> bool:

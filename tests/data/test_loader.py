@@ -1,6 +1,8 @@
 """Batches follow from the schedule and the images seen; a thread prepares them."""
 
 import threading
+import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -11,9 +13,12 @@ import pytest
 import torch
 
 from progan import schedule
-from progan.data.loader import AHEAD, Batch, Prefetch, one_hot, read_batches
+from progan.config import override
+from progan.data.loader import AHEAD, Batch, Prefetch, one_hot, read_ahead, read_batches
 from progan.data.reader import Dataset
+from progan.data.resident import Abandoned, TrainingImages
 from progan.data.shuffle import Shuffle
+from progan.partition import Share
 from tests.builders import noise_dataset, tiny_run
 
 CPU = torch.device("cpu")
@@ -127,6 +132,23 @@ def test_the_thread_changes_nothing(dataset: Dataset) -> None:
     prefetch.close()
 
 
+@pytest.mark.parametrize("share", [Share(0, 1), Share(1, 2)])
+@pytest.mark.parametrize("budget_bytes", [0, COUNT * 3 * 8**2, 2**20])
+def test_levels_that_stay_on_the_device_change_nothing(dataset: Dataset, budget_bytes: int,
+                                                       share: Share) -> None:
+    """Nor does it matter where a run is resumed: at the start, inside of a round, at a level."""
+    run = override(RUN, {"batch_at": ((8, 4),), "stddev_group": 2})
+    rounds = list(schedule.rounds(run.growth, run.network, 0))
+    steps = [(start + step * stage.batch, start) for start, stage in rounds for step in range(4)]
+    for seen, start in (steps[0], steps[5], steps[len(steps) // 2]):
+        lines: list[str] = []
+        batches = read_ahead(dataset, run, CPU, seen, start, share, budget_bytes, lines.append)
+        assert_same(list(batches), list(read_batches(dataset, run, seen, start, share)))
+        batches.close()
+        levels = {stage.level for at, stage in rounds if at >= start}
+        assert len(lines) == sum(COUNT * 3 * 4**level <= budget_bytes for level in levels)
+
+
 def test_batches_are_few_ahead() -> None:
     asked = []
 
@@ -160,6 +182,51 @@ def test_after_the_last_batch_there_are_no_more() -> None:
     assert list(prefetch) == []
     prefetch.close()
     assert list(prefetch) == []
+
+
+def test_what_is_waited_for_is_measured_and_nothing_else() -> None:
+    ready = threading.Event()
+
+    def slow() -> Iterator[Batch]:
+        ready.wait()
+        yield from numbered(3)
+
+    prefetch, soon = Prefetch(slow(), CPU), threading.Timer(0.2, ready.set)
+    soon.start()
+    next(prefetch)
+    assert prefetch.wait_seconds > 0.05
+    prefetch.wait_seconds = 0.0
+    time.sleep(0.2)  # the training's own time, in which the others are read
+    assert numbers(prefetch) == [1, 2]
+    assert prefetch.wait_seconds < 0.2
+    prefetch.close()
+
+
+def test_close_gives_up_what_is_being_made() -> None:
+    stop, begun = threading.Event(), threading.Event()
+
+    def long() -> Iterator[Batch]:
+        begun.set()
+        stop.wait()
+        raise Abandoned
+        yield
+
+    prefetch = Prefetch(long(), CPU, stop)
+    begun.wait()
+    prefetch.close()
+    assert list(prefetch) == []
+
+
+def test_images_are_gone_once_the_batches_are_closed(dataset: Dataset) -> None:
+    """Those of the next batches, after a run went back, need their place."""
+    images = TrainingImages(dataset, CPU, 2**20)
+    gone = weakref.ref(images)
+    prefetch = Prefetch(read_batches(dataset, RUN, 0, images=images), CPU)
+    del images
+    next(prefetch)
+    assert gone() is not None
+    prefetch.close()
+    assert gone() is None
 
 
 @pytest.mark.parametrize("taken", [0, 1])

@@ -96,6 +96,16 @@ def test_a_resumed_run_ends_in_the_very_same_state(whole: Path, tmp_path: Path,
     assert statistics(run) == statistics(whole)
 
 
+def test_images_that_stay_on_the_device_change_nothing(whole: Path, tmp_path: Path) -> None:
+    run = crashed_copy(whole, tmp_path, 2)
+    result = train("--resume", run, "--device-data-gib", 0.5)
+    assert result.exit_code == 0, result.output
+    for size in ("8x8", "16x16"):
+        assert result.output.count(f"40 images of {size} stay in the device's memory") == 1
+    assert_same_state(states(run)[-1], states(whole)[-1])
+    assert statistics(run) == statistics(whole)
+
+
 def crashed_copy(whole: Path, outdir: Path, kimg: int) -> Path:
     """Copy a run and take away all states after `kimg`; the curves stay longer than the states."""
     run = outdir / whole.name
