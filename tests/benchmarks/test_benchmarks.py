@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
 
+from benchmarks import loader
 from benchmarks import schedule as projection
 from benchmarks.cost import Products, step_cost
 from benchmarks.peers import peer_step
@@ -54,3 +55,18 @@ def test_a_resolution_that_was_not_measured_is_named(tmp_path: Path) -> None:
 def test_a_folder_that_holds_no_peer_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no checkout of pytorch_GAN_zoo or pro_gan_pytorch"):
         peer_step(tmp_path, presets.preset("cpu").network, 3, torch.device("cpu"))
+
+
+def test_the_way_of_images_is_timed_at_each_resolution(tmp_path: Path) -> None:
+    found = CliRunner().invoke(loader.main, [
+        "--preset", "demo", "--resolution", "8", "--images", "5", "--runs", "3", "--seconds",
+        "0.001", "--device", "cpu", "--output", str(tmp_path / "out")], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    rows = json.loads((tmp_path / "out.json").read_text())["levels"]
+    assert [(row["resolution"], row["name"]) for row in rows] == [
+        (side, name) for side in (4, 8) for name in ("read", "streamed", "resident")]
+    for row in rows:
+        assert row["megabytes_per_second"] == pytest.approx(
+            row["images_per_second"]["median"] * 3 * row["resolution"]**2 / 1e6)
+        assert (row["load_seconds"] is not None) == (row["name"] == "resident")
+    assert len((tmp_path / "out.md").read_text().split("\n| ")) == 1 + 2 + len(rows)

@@ -1,0 +1,201 @@
+"""How fast images reach the device: read from files, streamed batch by batch, or resident there.
+
+    python benchmarks/loader.py                          portraits, up to 256x256
+    python benchmarks/loader.py --data datasets/mine     a dataset of yours
+    python benchmarks/loader.py --compress               portraits, with 256x256 as lossless WebP
+
+`read` is the reading alone, of random rows, `decode` the same where the level is compressed.
+`streamed` and `resident` are what a training gets from its thread that reads ahead, which takes
+batches from the files, or gathers them on the device from a level that was read before; a level
+that needs more than half of the free memory is streamed only. All take turns; medians and
+quartiles of the turns are written. The files are in the system's cache after the first turn, so a
+disk is not measured. Results go to benchmarks/results/loader-<device>.json and .md.
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.metrics import machine  # noqa: E402
+from benchmarks.train import quartiles, shown_arguments, slug  # noqa: E402
+from progan import presets, schedule  # noqa: E402
+from progan.config import Run, override  # noqa: E402
+from progan.data.importers.demo import import_demo  # noqa: E402
+from progan.data.loader import AHEAD, read_ahead  # noqa: E402
+from progan.data.reader import Dataset  # noqa: E402
+from progan.data.writer import write_dataset  # noqa: E402
+from progan.door import Door, device_option  # noqa: E402
+from progan.runtime import devices  # noqa: E402
+from progan.runtime.threads import wait_politely  # noqa: E402
+from progan.schedule import Stage  # noqa: E402
+from progan.training.plan import table  # noqa: E402
+
+PLACE = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something that gives batches of one level."""
+
+    name: str
+    take: Callable[[], object]
+    ahead: int = 0  # batches that may be ready when its turn begins
+    load_seconds: float | None = None  # what it took once, before the first batch
+
+
+@click.command(cls=Door)
+@click.option("--preset", default="v2-1gpu", show_default=True, help="Gives the batch sizes.")
+@click.option("--data", type=PLACE, help="A dataset; portraits are drawn if not given.")
+@click.option("--resolution", default=256, show_default=True, help="The highest one.")
+@click.option("--images", default=400, show_default=True, help="Number of portraits to draw.")
+@click.option("--compress", is_flag=True, help="Compress the portraits above 128x128.")
+@click.option("--runs", type=click.IntRange(3), default=7, show_default=True, help="Turns.")
+@click.option("--seconds", default=0.3, show_default=True, help="Length of each turn.")
+@device_option
+@click.option("--output", type=PLACE, help="Where the results go, without suffix.")
+def main(preset: str, data: Path | None, resolution: int, images: int, compress: bool, runs: int,
+         seconds: float, device: str, output: Path | None) -> None:
+    """Time the way of the images to the device at each resolution."""
+    wait_politely()
+    chosen, run = devices.choose(device), presets.preset(preset)
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = Dataset.open(data) if data else portraits(
+            Path(folder) / "portraits", min(resolution, run.network.resolution), images, compress)
+        result: dict[str, Any] = {
+            "command": " ".join(["python", "benchmarks/loader.py", *shown_arguments()]),
+            "device": devices.describe(chosen), "machine": machine(), "preset": preset,
+            "dataset": {"name": dataset.name, "images": len(dataset.training_rows),
+                        "channels": dataset.channels},
+            "levels": []}
+        for stage in stages(run, dataset, resolution):
+            rows = list(level_rows(at_level(run, stage), stage, dataset, chosen, runs, seconds))
+            result["levels"] += rows
+            click.echo(table([HEADINGS, *map(cells, rows)]))
+    where = output or ROOT / "benchmarks/results" / f"loader-{slug(devices.describe(chosen))}"
+    where.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    where.with_suffix(".md").write_text(markdown(result), "utf-8")
+    click.echo(f"{where}.json, {where}.md")
+
+
+def portraits(dest: Path, resolution: int, count: int, compress: bool) -> Dataset:
+    """A dataset of drawn portraits."""
+    source = import_demo(resolution=resolution, num_images=count, seed=0)
+    write_dataset(source, dest, options={}, compress=compress)
+    return Dataset.open(dest)
+
+
+def stages(run: Run, dataset: Dataset, resolution: int) -> list[Stage]:
+    """Those of the preset that the dataset has images for, without fades."""
+    return [phase.stage for phase in schedule.phases(run.growth, run.network)
+            if not phase.stage.fading and phase.stage.level in dataset.info.levels
+            and phase.stage.resolution <= resolution]
+
+
+def at_level(run: Run, stage: Stage) -> Run:
+    """A run that stays at one level for as long as anybody measures."""
+    return override(run, {"resolution": stage.resolution, "total_kimg": 1e9,
+                          "initial_resolution": stage.resolution})
+
+
+def level_rows(run: Run, stage: Stage, dataset: Dataset, device: torch.device, runs: int,
+               seconds: float) -> Iterator[dict[str, Any]]:
+    """Time all sources of a level."""
+    image_bytes = dataset.info.size(stage.level).pixels * dataset.channels
+    level_bytes, free = image_bytes * len(dataset.training_rows), devices.free_memory_bytes(device)
+    budgets = {"streamed": 0}
+    if free is None or level_bytes <= free // 2:
+        budgets["resident"] = level_bytes
+    with ExitStack() as threads:
+        sources = [reading(dataset, stage),
+                   *(ahead(run, dataset, device, name, budget, threads)
+                     for name, budget in budgets.items())]
+        speeds = in_turns(sources, stage.batch, runs, seconds)
+    for source in sources:
+        speed = statistics.median(speeds[source.name])
+        yield {"resolution": stage.resolution, "batch": stage.batch, "name": source.name,
+               "images_per_second": {"median": speed, "quartiles": quartiles(speeds[source.name]),
+                                     "turns": runs},
+               "megabytes_per_second": speed * image_bytes / 1e6,
+               "load_seconds": source.load_seconds}
+
+
+def reading(dataset: Dataset, stage: Stage) -> Source:
+    """Random rows from the files, in this thread."""
+    random, rows = np.random.default_rng(0), dataset.training_rows
+    return Source("decode" if stage.level in dataset.info.webp_bytes else "read",
+                  lambda: dataset.images(stage.level, random.choice(rows, stage.batch)))
+
+
+def ahead(run: Run, dataset: Dataset, device: torch.device, name: str, budget: int,
+          threads: ExitStack) -> Source:
+    """What a training gets if images may take `budget` bytes of the device's memory."""
+    start = time.perf_counter()
+    batches = threads.enter_context(closing(read_ahead(dataset, run, device, 0,
+                                                       budget_bytes=budget)))
+    next(batches)
+    loaded = time.perf_counter() - start if budget else None
+    return Source(name, lambda: next(batches), AHEAD + 2, loaded)
+
+
+def in_turns(sources: list[Source], batch: int, runs: int, seconds: float
+             ) -> dict[str, list[float]]:
+    """Images per second of each turn, after one to get warm."""
+    speeds: dict[str, list[float]] = {source.name: [] for source in sources}
+    for turn in range(runs + 1):
+        for source in sources:
+            speed = images_per_second(source, batch, seconds)
+            if turn:
+                speeds[source.name].append(speed)
+    return speeds
+
+
+def images_per_second(source: Source, batch: int, seconds: float) -> float:
+    for _ in range(source.ahead):
+        source.take()
+    start, count, elapsed = time.perf_counter(), 0, 0.0
+    while elapsed < seconds:
+        source.take()
+        count, elapsed = count + batch, time.perf_counter() - start
+    time.sleep(source.ahead * batch * elapsed / count)  # its thread reads ahead once more
+    return count / elapsed
+
+
+HEADINGS = ("resolution", "batch", "", "img/s", "quartiles", "MB/s", "read once")
+
+
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    speed, loaded = row["images_per_second"], row["load_seconds"]
+    low, high = speed["quartiles"]
+    return (str(row["resolution"]), str(row["batch"]), row["name"], f"{speed['median']:,.0f}",
+            f"{low:,.0f} to {high:,.0f}", f"{row['megabytes_per_second']:,.0f}",
+            "" if loaded is None else f"{loaded:.2g} s")
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The results as a page."""
+    where, what = result["machine"], result["dataset"]
+    turns = result["levels"][0]["images_per_second"]["turns"]
+    head = (f"{result['device']}, {where['cpu']}, {where['threads']} threads, torch "
+            f"{where['torch']}, Python {where['python']}; {what['images']} images of "
+            f"{what['name']}, batches of {result['preset']}, {turns} turns. Files are in the "
+            f"system's cache.\n\n    {result['command']}\n\n")
+    lines = [HEADINGS, tuple("---" for _ in HEADINGS), *map(cells, result["levels"])]
+    return head + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
