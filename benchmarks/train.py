@@ -79,12 +79,7 @@ def main(preset: str, resolutions: str | None, batch: int | None, variants: str,
     wait_politely()
     use_threads(threads)
     chosen = devices.choose(device)
-    run = presets.preset(preset)
-    if batch:
-        run = override(run, {"batch": batch, "batch_at": ()})
-    wanted = {int(each) for each in resolutions.split(",")} if resolutions else None
-    stages = [phase.stage for phase in schedule.phases(run.growth, run.network)
-              if not phase.stage.fading and (wanted is None or phase.stage.resolution in wanted)]
+    run, stages = stages_of(preset, resolutions, batch)
     names = variants.split(",") if variants else variants_of(chosen)
     ceilings = {precision: ceiling(chosen, precision)
                 for precision in sorted({name.split("-")[1] for name in names})}
@@ -102,6 +97,16 @@ def main(preset: str, resolutions: str | None, batch: int | None, variants: str,
     where.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     where.with_suffix(".md").write_text(markdown(result), "utf-8")
     click.echo(f"{where}.json, {where}.md")
+
+
+def stages_of(preset: str, resolutions: str | None, batch: int | None) -> tuple[Run, list[Stage]]:
+    """The run of a preset, and its stages at some resolutions, fully faded in."""
+    run = presets.preset(preset)
+    if batch:
+        run = override(run, {"batch": batch, "batch_at": ()})
+    wanted = {int(each) for each in resolutions.split(",")} if resolutions else None
+    return run, [phase.stage for phase in schedule.phases(run.growth, run.network)
+                 if not phase.stage.fading and (wanted is None or phase.stage.resolution in wanted)]
 
 
 def variants_of(device: torch.device) -> list[str]:

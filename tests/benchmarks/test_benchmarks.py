@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from benchmarks import loader
 from benchmarks import schedule as projection
+from benchmarks import step_profile
 from benchmarks.cost import Products, step_cost
 from benchmarks.peers import peer_step
 from progan import presets, schedule
@@ -55,6 +56,26 @@ def test_a_resolution_that_was_not_measured_is_named(tmp_path: Path) -> None:
 def test_a_folder_that_holds_no_peer_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no checkout of pytorch_GAN_zoo or pro_gan_pytorch"):
         peer_step(tmp_path, presets.preset("cpu").network, 3, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("operation, expected", [
+    ("aten::mkldnn_convolution", "convolutions"), ("aten::addmm", "products"),
+    ("aten::_fused_adam_", "optimizers, average"), ("aten::copy_", "copies, layouts"),
+    ("aten::sum", "sums"), ("aten::leaky_relu_backward", "pointwise"),
+])
+def test_operations_are_told_by_what_they_are_for(operation: str, expected: str) -> None:
+    assert step_profile.purpose(operation) == expected
+
+
+def test_an_iteration_is_taken_apart(tmp_path: Path) -> None:
+    found = CliRunner().invoke(step_profile.main, [
+        "--preset", "demo", "--resolutions", "4", "--iterations", "1", "--device", "cpu",
+        "--output", str(tmp_path / "out")], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    (row,) = json.loads((tmp_path / "out.json").read_text())["levels"]
+    assert row["operations"] > 500 and row["idle"] is None
+    assert row["by_purpose"]["convolutions"] > 0
+    assert (tmp_path / "out.md").read_text().count("\n| 4 |") == 1
 
 
 def test_the_way_of_images_is_timed_at_each_resolution(tmp_path: Path) -> None:
