@@ -25,7 +25,7 @@ def critic_loss(critic: Critic, config: Objective, *, reals: Tensor, fakes: Tens
 
 def critic_terms(critic: Critic, config: Objective, *, reals: Tensor, fakes: Tensor,
                  labels: Tensor, chances: Chances, dials: Dials, only: Only = "both",
-                 turns: int = 0) -> Loss:
+                 turns: int = 0, slope_scale: Tensor | None = None) -> Loss:
     """Loss of the critic, 0-d, and what it is made of, [N] each.
 
     Args:
@@ -36,6 +36,7 @@ def critic_terms(critic: Critic, config: Objective, *, reals: Tensor, fakes: Ten
         dials: As `dials.initial` names them.
         turns: Show the critic reals and fakes in one batch, in which they take so many turns;
             0: in two batches, but for mixed ones, which have one turn.
+        slope_scale: As in `penalties.squared_norms`.
     """
     method = OBJECTIVES[config.objective]
     real, fake = _both(critic, reals, fakes, 1 if config.mixed_batches else turns)
@@ -43,7 +44,8 @@ def critic_terms(critic: Critic, config: Objective, *, reals: Tensor, fakes: Ten
     parts = parts | {"scores/real": real.scores, "scores/fake": fake.scores,
                      "loss/critic-real": real_loss, "loss/critic-fake": fake_loss}
     if method.penalty is not None and only != "fake":
-        norms, penalty = method.penalty(lambda x: critic(x).scores, config, reals, fakes, chances)
+        norms, penalty = method.penalty(lambda x: critic(x).scores, config, reals, fakes, chances,
+                                        slope_scale)
         real_loss = real_loss + penalty
         parts |= {"gradient/norm": norms, "loss/penalty": penalty}
     if labels.shape[1]:

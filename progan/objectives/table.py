@@ -30,7 +30,7 @@ from progan.objectives.wasserstein import wasserstein_critic, wasserstein_genera
 CriticLoss = Callable[[Objective, Judgement, Judgement, Chances, Dials], CriticLosses]
 GeneratorLoss = Callable[[Objective, Judgement, Judgement | None], Tensor]
 Measure = Callable[[Objective, Tensor, Tensor], Tensor]
-Penalty = Callable[[Score, Objective, Tensor, Tensor, Chances], Slopes]
+Penalty = Callable[[Score, Objective, Tensor, Tensor, Chances, Tensor | None], Slopes]
 
 
 class Method(NamedTuple):

@@ -43,6 +43,15 @@ def test_the_penalty_by_hand() -> None:
     np.testing.assert_allclose(two_sided(norms, Objective(gp_target=750)), expected, rtol=1e-6)
 
 
+def test_a_scale_keeps_slopes_that_float16_would_lose() -> None:
+    def score(x: Tensor) -> Tensor:
+        return (x.half() * 2**-14).float().flatten(1).sum(dim=1) * 2**-12
+
+    images = torch.rand(2, 1, 2, 2)
+    assert gradient_norms(score, images).tolist() == [0, 0]
+    assert gradient_norms(score, images, torch.tensor(2.0**10)).tolist() == [2**-25, 2**-25]
+
+
 @pytest.mark.parametrize("alpha", [None, torch.tensor(0.4, dtype=torch.float64)])
 def test_weights_get_the_gradients_of_autograd(alpha: Tensor | None) -> None:
     network = nets.discriminator(Network(resolution=8, fmap_base=32, fmap_max=8, stddev_group=4))
