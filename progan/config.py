@@ -310,10 +310,11 @@ class Run:
                              "began.", option=False)
     seed: int = setting(0, "Seed of every random number in the run.", low=0)
     precision: str = setting("fp32", "Arithmetic of the convolutions; tf32 is faster on CUDA, "
-                             "bf16 there and on CPUs that have it, and both are coarser.",
-                             choices=("fp32", "tf32", "bf16"))
-    bf16_from: int = setting(4, "Lowest resolution to train in --precision bf16; below it, in "
-                             "float32.", resolution=True)
+                             "bf16 there and on CPUs that have it, and both are coarser; fp16, "
+                             "with loss scaling, is the official code's, for CUDA.",
+                             choices=("fp32", "tf32", "bf16", "fp16"))
+    low_precision_from: int = setting(4, "Lowest resolution to train in --precision bf16 or fp16; "
+                                      "below it, in float32.", resolution=True)
     acceleration: str = setting("auto", "How steps are computed: operation after operation "
                                 "(eager), with compiled losses, or these recorded as CUDA graphs; "
                                 "with the same results but for rounding. auto: eager.",
@@ -347,6 +348,10 @@ class Run:
                             "adaptive: without it nothing is augmented.")
         if self.augment.augment == "fixed" and not self.augment.augment_p:
             raise UserError("--augment fixed needs a probability, such as --augment-p 0.3.")
+        if self.precision == "fp16" and self.optim.optimizer != "adam":
+            raise UserError("--precision fp16 leaves out steps whose gradients overflow, and of "
+                            "the optimizers only adam can: choose --optimizer adam, or "
+                            "--precision bf16.")
         if self.objective.objective in AUTOENCODERS_ONLY and self.network.kind != "autoencoder":
             raise UserError(f"--objective {self.objective.objective} compares energies: it needs "
                             "--kind autoencoder.")
@@ -372,6 +377,7 @@ class Run:
         return self.network.dropout > 0 or self.objective.adaptive_noise
 
 
+RENAMED = {"bf16_from": "low_precision_from"}  # settings of runs that are older than their names
 SECTIONS: dict[str, Any] = {"network": Network, "growth": Growth, "objective": Objective,
                             "augment": Augment, "optim": Optim, "guard": Guard, "data": Data,
                             "output": Output}
@@ -398,7 +404,8 @@ def from_dict(values: Mapping[str, Any]) -> Run:
     """Return the run that `to_dict` described; settings younger than the file get their default."""
     nested = {name: section_from_dict(section, values.get(name, {}))
               for name, section in SECTIONS.items()}
-    own = {name: value for name, value in values.items() if name not in SECTIONS}
+    own = {RENAMED.get(name, name): value for name, value in values.items()
+           if name not in SECTIONS}
     require_known(set(own) - {f.name for f in settings(Run)}, "")
     return Run(**own, **nested)
 

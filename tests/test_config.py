@@ -69,6 +69,7 @@ OVERRIDES = st.fixed_dictionaries(
     and not (wanted.get("fade_first") and (
         wanted.get("initial_resolution", 4) == wanted.get("resolution", 1024)
         or wanted.get("kind", "progressive") not in ("progressive", "stacked-mnist")))
+    and not (wanted.get("precision") == "fp16" and wanted.get("optimizer") == "rmsprop")
     and (wanted.get("objective") not in AUTOENCODERS_ONLY
          or wanted.get("kind") == "autoencoder"))
 
@@ -202,6 +203,16 @@ def test_choices_are_listed() -> None:
         Run(precision="fp7")
     assert str(caught.value).startswith("--precision must be one of fp32, tf32, ")
     assert str(caught.value).endswith("not 'fp7'.")
+
+
+def test_fp16_needs_an_optimizer_that_can_skip_steps() -> None:
+    with pytest.raises(UserError, match="choose --optimizer adam, or --precision bf16"):
+        Run(precision="fp16", optim=Optim(optimizer="rmsprop"))
+
+
+def test_settings_are_found_by_their_older_names() -> None:
+    assert from_dict({"precision": "bf16", "bf16_from": 32}) == Run(precision="bf16",
+                                                                    low_precision_from=32)
 
 
 def test_several_choices_are_listed() -> None:

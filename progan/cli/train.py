@@ -107,6 +107,7 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     from progan.training import state
     from progan.training.beginning import beginning
     from progan.training.fitting import require_parts
+    from progan.training.precision import require_precision
     from progan.training.transfer import begin
     from progan.training.transfer_table import in_words
 
@@ -119,6 +120,7 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     if dry_run or not dataset:
         return _print_plan(run, found) if members.leads else None
     chosen = members.device
+    require_precision(run, chosen)
     measured = measures(run, dataset, chosen) if members.leads else {}
     born = state.create(run, chosen)
     remarks = in_words(found) if found else []
@@ -148,6 +150,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
         require_parts,
     )
     from progan.training.origin import require_resumable
+    from progan.training.precision import require_precision
 
     path, saved = Path(), Run()
     if members.leads:
@@ -175,6 +178,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
     if dry_run:
         return _print_plan(run) if members.leads else None
     chosen = members.device
+    require_precision(run, chosen)
     with members.alone_in(directory):
         if members.leads:
             state, remarks = continuation(path, saved, run, chosen)

@@ -13,6 +13,7 @@ from progan.objectives.least_squares import noise_strength
 from progan.ops.precision import at_least_single
 from progan.partition import turns
 from progan.training.inputs import GeneratorInputs, Place
+from progan.training.loss_scale import CRITIC, scale_of
 from progan.training.passes import Terms
 from progan.training.precision import lowered
 from progan.training.state import AUGMENTATION, TrainState
@@ -42,7 +43,8 @@ def critic_loss(state: TrainState, run: Run, place: Place, only: Only, shown: Sh
     return critic_terms(
         lambda images: judge(state, run, place, images), run.objective, reals=shown.reals,
         fakes=shown.fakes, labels=shown.labels, chances=shown.chances, dials=state.dials,
-        only=only, turns=turns(run, len(shown.reals)))
+        only=only, turns=turns(run, len(shown.reals)),
+        slope_scale=scale_of(state.dials, CRITIC, run, place.level))
 
 
 def generator_loss(state: TrainState, run: Run, place: Place, inputs: GeneratorInputs

@@ -27,19 +27,23 @@ def learning(optimizer: Optimizer) -> list[nn.Parameter]:
 
 
 def update(optimizer: Optimizer, gradients: Sequence[Tensor | None], rate: Rate,
-           clip: float = 0.0) -> Tensor:
+           clip: float = 0.0, *, skips: bool = False) -> Tensor:
     """Take one step down the gradients; return their norm before they were clipped, 0-d.
 
     Args:
         gradients: Of the weights that are `learning`. Layers that are not in use get None and
             stay as they are (the official code gives them zeros, which do the same).
         clip: Largest element of a gradient that is used; 0: any.
+        skips: Leave weights, moments and their counters as they are if the norm is not finite.
     """
     (group,) = optimizer.param_groups
     group["lr"] = rate
     for parameter, gradient in zip(learning(optimizer), gradients, strict=True):
         parameter.grad = None if gradient is None else _laid_out_as(parameter, gradient)
     norm = nn.utils.get_total_norm([g for g in gradients if g is not None])
+    # Fused Adam looks at it on the device (torch.amp.GradScaler tells it in the same way).
+    lost = (~norm.isfinite()).float() if skips else None
+    optimizer.found_inf = lost  # type: ignore[attr-defined]
     if clip:
         nn.utils.clip_grad_value_(group["params"], clip)
     optimizer.step()

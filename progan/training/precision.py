@@ -5,10 +5,26 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from progan.config import Run
+from progan.errors import UserError
+
+LOW = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def is_lowered(run: Run, level: int, device: torch.device) -> bool:
+    """Whether convolutions at a level are computed in half precision."""
+    return (run.precision in LOW and 1 << level >= run.low_precision_from
+            and device.type != "meta")  # which computes nothing
 
 
 def lowered(run: Run, level: int, device: torch.device) -> AbstractContextManager[object]:
-    """Meanwhile convolutions at a level are computed in bfloat16, if the run has it so."""
-    if run.precision != "bf16" or 1 << level < run.bf16_from or device.type == "meta":
+    """Meanwhile convolutions at a level are computed in half precision, if the run has it so."""
+    if not is_lowered(run, level, device):
         return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+    return torch.autocast(device.type, LOW[run.precision])
+
+
+def require_precision(run: Run, device: torch.device) -> None:
+    """Raise UserError where a device cannot train in the precision of a run."""
+    if run.precision == "fp16" and device.type == "mps":  # its Adam takes no notice of found_inf
+        raise UserError("--precision fp16 leaves out steps whose gradients overflow, which torch "
+                        "cannot do on mps. Choose --precision bf16 or fp32, or another --device.")

@@ -15,6 +15,7 @@ from progan.networks.layers import Equalized
 from progan.objectives import dials
 from progan.runtime.seeding import generator as stream
 from progan.schedule import Stage
+from progan.training import loss_scale
 from progan.training.freezing import freeze
 from progan.training.meter import Tally
 from progan.training.optim import optimizer, reset
@@ -67,9 +68,9 @@ def create(run: Run, device: torch.device) -> TrainState:
 
 
 def initial_dials(run: Run) -> dict[str, float]:
-    """The numbers that objective and augmentation move, as they are at the start."""
+    """The numbers that training moves itself, as they are at the start."""
     augmentation = {} if run.augment.augment == "none" else {AUGMENTATION: run.augment.augment_p}
-    return dials.initial(run.objective) | augmentation
+    return dials.initial(run.objective) | augmentation | loss_scale.initial(run)
 
 
 def initialize(network: Generator | Discriminator, seed: int, role: str) -> None:

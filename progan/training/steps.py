@@ -18,6 +18,8 @@ from progan.objectives.dials import turned
 from progan.runtime.seeding import seeded
 from progan.training.freezing import at_rest
 from progan.training.inputs import CriticInputs, GeneratorInputs, Place
+from progan.training.loss_scale import CRITIC, GENERATOR, scale_of, scaled, told
+from progan.training.loss_scale import turned as turned_scale
 from progan.training.losses import PLAIN, Losses, Shown, augmented
 from progan.training.optim import Rate, clip_weights, learning, update
 from progan.training.passes import ALL_AT_ONCE, Passes, Terms
@@ -68,15 +70,20 @@ def critic_step(state: TrainState, run: Run, place: Place, rate: Rate, inputs: C
     statistics: Statistics = {}
     for only in SEPARATE if run.objective.separate_updates else TOGETHER:
         again = ("fake",) if only == "fake" else ()  # the second update of a step
+        scale = scale_of(state.dials, CRITIC, run, place.level)
 
         def loss_of(part: Shown, only: Only = only, again: tuple[str, ...] = again
                     ) -> tuple[Tensor, Terms]:
             with _layers_draw(run, state, "critic's layers", *again, *part.part):
                 return losses.critic(state, run, place, only, part)
 
-        gradients, terms = passes.gradients(loss_of, shown, learning(state.d_optimizer))
-        norm = update(state.d_optimizer, gradients, rate, run.optim.clip_gradients)
-        statistics |= summary(run.objective, terms) | {"gradient/critic-weights": norm}
+        gradients, terms = scaled(passes, scale).gradients(loss_of, shown,
+                                                           learning(state.d_optimizer))
+        norm = update(state.d_optimizer, gradients, rate, run.optim.clip_gradients,
+                      skips=scale is not None)
+        statistics |= told(summary(run.objective, terms) | {"gradient/critic-weights": norm},
+                           scale)
+        state.dials |= turned_scale(state.dials, CRITIC, scale, norm)
     clip_weights(state.discriminator, run.optim.clip_weights)
     update_average(state, run.optim.ema_decay)
     turn_dials(state, run, statistics)
@@ -103,15 +110,19 @@ def generator_step(state: TrainState, run: Run, place: Place, rate: Rate,
                    inputs: GeneratorInputs, passes: Passes = ALL_AT_ONCE,
                    losses: Losses = PLAIN) -> Statistics:
     """Update the generator."""
+    scale = scale_of(state.dials, GENERATOR, run, place.level)
 
     def loss_of(part: GeneratorInputs) -> tuple[Tensor, Terms]:
         with _layers_draw(run, state, "generator's layers", *part.part):
             return losses.generator(state, run, place, part)
 
     with at_rest(state.discriminator):
-        gradients, terms = passes.gradients(loss_of, inputs, learning(state.g_optimizer))
-    norm = update(state.g_optimizer, gradients, rate, run.optim.clip_gradients)
-    return summary(run.objective, terms) | {"gradient/generator-weights": norm}
+        gradients, terms = scaled(passes, scale).gradients(loss_of, inputs,
+                                                           learning(state.g_optimizer))
+    norm = update(state.g_optimizer, gradients, rate, run.optim.clip_gradients,
+                  skips=scale is not None)
+    state.dials |= turned_scale(state.dials, GENERATOR, scale, norm)
+    return told(summary(run.objective, terms) | {"gradient/generator-weights": norm}, scale)
 
 
 def _layers_draw(run: Run, state: TrainState, name: str, *which: int | str

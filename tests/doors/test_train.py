@@ -388,10 +388,11 @@ def test_metrics_that_cannot_be_measured_are_refused_before_training(
     assert not (tmp_path / "runs").exists()
 
 
-def test_bf16_goes_on_exactly_and_what_cannot_be_compiled_says_so(
-        data: Path, tmp_path: Path) -> None:
-    options = ("--precision", "bf16", "--bf16-from", 8, "--acceleration", "compile", "--dropout",
-               0.2)
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_goes_on_exactly_and_what_cannot_be_compiled_says_so(
+        data: Path, tmp_path: Path, precision: str) -> None:
+    options = ("--precision", precision, "--low-precision-from", 8, "--acceleration", "compile",
+               "--dropout", 0.2)
     for name, more in (("whole", ()), ("cut", ("--total-kimg", 3))):
         result = train("--data", data, "--outdir", tmp_path / name, "--preset", "demo",
                        *tiny_options(), *options, *more)

@@ -12,7 +12,7 @@ from progan.training.acceleration import Acceleration, Compiled, accelerated, ch
 from progan.training.losses import PLAIN
 from progan.training.steps import PlainSteps
 from tests.builders import tiny_run
-from tests.training.equal_steps import CPU, RUNS, born, iterations, run_of, tensors
+from tests.training.equal_steps import COMMON, CPU, RUNS, born, iterations, run_of, tensors
 
 COMPILE = {"acceleration": "compile"}
 
@@ -42,6 +42,18 @@ def test_compiled_losses_train_the_same_networks() -> None:
 @pytest.mark.parametrize("name", RUNS)
 def test_every_objective_and_kind_is_compiled(name: str) -> None:
     assert_trains_alike(run_of(name))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("objective", ["wgan-gp", "r1"])
+def test_scaled_losses_in_half_precision_are_compiled(objective: str) -> None:
+    run = tiny_run(**COMMON, objective=objective, precision="fp16")
+    log, plain, compiled = list[str](), born(run, torch.float32), born(run, torch.float32)
+    expected = iterations(run, plain, 1)
+    found = iterations(run, compiled, 1, losses=losses(override(run, COMPILE), CPU, log.append))
+    assert log == [] and found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=0.02, atol=1e-3, msg=name)
 
 
 @pytest.mark.long

@@ -1,0 +1,196 @@
+"""Loss scaling: it changes no result, and leaves out steps that overflow."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from progan.config import Run
+from progan.partition import Share
+from progan.runtime.distributed import Group
+from progan.training import checkpoint, loss_scale
+from progan.training import state as states
+from progan.training.data_parallel import DataParallel
+from progan.training.guard import fault
+from progan.training.loss_scale import CRITIC, GENERATOR, LEAST, START, scale_of, told
+from progan.training.micro_batches import in_parts_of
+from progan.training.passes import ALL_AT_ONCE, Gradients
+from progan.training.state import TrainState
+from tests.builders import noise_dataset, tiny_run
+from tests.training.equal_steps import COMMON, CPU, RUNS, Threads, born, iterations, tensors
+from tests.training.test_guard import RUN, once, rows, spoil, train
+
+SCALES = (CRITIC, GENERATOR)
+OBJECTIVES = {name: RUNS[name] for name in (
+    "progressive, wgan-gp, adaptive", "progressive, relativistic", "dcgan, lsgan", "dcgan, wgan",
+    "resnet, r1", "autoencoder, began")} | {
+    "progressive, dragan": dict(objective="dragan"),
+    "dcgan, gan, separate": RUNS["dcgan, gan, separate"] | dict(optimizer="adam")}
+
+
+def fp16_run(**more: Any) -> Run:
+    return tiny_run(**(COMMON | dict(precision="fp16") | more))
+
+
+def with_scales(run: Run, log2: float, dtype: torch.dtype = torch.float32) -> TrainState:
+    state = born(run, dtype)
+    for name in SCALES:
+        state.dials[name].fill_(log2)
+    return state
+
+
+def moved_by_steps(state: TrainState) -> dict[str, Tensor]:
+    """Weights and moments, copied."""
+    return {name: value.clone() for name, value in tensors(state).items()
+            if not name.startswith(("dials.", "average."))}
+
+
+def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+@pytest.mark.parametrize("log2", [-20.0, 30.0])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_scaling_alone_changes_nothing(name: str, log2: float) -> None:
+    """Of losses and of inner gradients; autocast leaves float64 as it is."""
+    run, other = fp16_run(**OBJECTIVES[name]), tiny_run(**(COMMON | OBJECTIVES[name]))
+    scaled, plain = with_scales(run, log2, torch.float64), born(other)
+    found, expected = iterations(run, scaled, 1), iterations(other, plain, 1)
+    for ours, theirs in ((found, expected), (tensors(scaled), tensors(plain))):
+        assert ours.keys() - theirs.keys() <= {
+            f"{prefix}{dial}" for prefix in ("dials/", "dials.") for dial in SCALES}
+        for key, value in theirs.items():
+            torch.testing.assert_close(ours[key], value, rtol=1e-12, atol=1e-12, msg=key)
+
+
+def test_a_scale_that_is_too_high_moves_nothing_and_falls_until_it_is_not() -> None:
+    run = fp16_run()
+    state = with_scales(run, 10.0)
+    iterations(run, state, 2)  # so that there are moments
+    assert [state.dials[name].item() for name in SCALES] == pytest.approx([10.001] * 2)
+    for name in SCALES:
+        state.dials[name].fill_(25.0)
+    before, average = moved_by_steps(state), state.average.state_dict()
+    average = {name: value.clone() for name, value in average.items()}
+    found = iterations(run, state, 1)
+    assert_same(moved_by_steps(state), before)
+    assert [state.dials[name].item() for name in SCALES] == [24.0] * 2
+    assert any(not torch.equal(average[name], value)  # goes on
+               for name, value in state.average.state_dict().items())
+    assert found["gradient/critic-weights"] == found["gradient/generator-weights"] == 0
+    for _ in range(24):
+        iterations(run, state, 1)
+    after = moved_by_steps(state)
+    assert all(0 < state.dials[name].frac() < 0.02 for name in SCALES)  # has moved since
+    assert not torch.equal(after["d_optimizer.0.step"], before["d_optimizer.0.step"])
+
+
+def test_a_skipped_step_is_no_fault_and_what_is_lost_otherwise_is() -> None:
+    run = fp16_run()
+    found = iterations(run, with_scales(run, 40.0), 1)
+    assert found["gradient/norm"] == found["loss/penalty"] == found["loss/critic"] == 0
+    assert fault({name: value.item() for name, value in found.items()}, 1e6) == ""
+    state = with_scales(run, 10.0)
+    with torch.no_grad():
+        state.discriminator.blocks["4x4"].hidden.bias[0] = math.nan
+    found = iterations(run, state, 1)
+    words = fault({name: value.item() for name, value in found.items()}, 1e6)
+    assert "scores/real" in words and "loss/generator" in words
+
+
+def test_without_a_scale_that_could_fall_everything_is_told() -> None:
+    lost = {name: torch.tensor(math.inf)
+            for name in ("gradient/critic-weights", "loss/penalty", "loss/critic")}
+    assert told(lost, torch.tensor(LEAST)) == dict.fromkeys(lost, 0)
+    assert told(lost, torch.tensor(LEAST / 2)) == told(lost, None) == lost
+    others = {name: torch.tensor(math.inf) for name in ("scores/real", "loss/generator")}
+    assert told(others, torch.tensor(LEAST)) == others
+
+
+def test_in_float32_nothing_is_scaled_and_the_dial_rests() -> None:
+    run = fp16_run(low_precision_from=16)  # the networks end at 8
+    state, plain = with_scales(run, 40.0), born(tiny_run(**COMMON), torch.float32)
+    assert scale_of(state.dials, CRITIC, run, 3) is None
+    iterations(run, state, 2)
+    iterations(tiny_run(**COMMON), plain, 2)
+    assert_same(moved_by_steps(state), moved_by_steps(plain))
+    assert [state.dials[name] for name in SCALES] == [40.0, 40.0]
+    assert not set(SCALES) & born(tiny_run(precision="bf16")).dials.keys()
+
+
+def test_micro_batches_are_scaled_alike() -> None:
+    run = fp16_run()
+    whole = iterations(run, with_scales(run, 20.3, torch.float64), 1)
+    parts = iterations(run, with_scales(run, 20.3, torch.float64), 1, in_parts_of(4, run, 8, CPU))
+    torch.testing.assert_close(parts["gradient/critic-weights"], whole["gradient/critic-weights"],
+                               rtol=1e-12, atol=0)
+
+
+class Overflowing:
+    """Passes of a process whose gradients overflow."""
+
+    images = staticmethod(ALL_AT_ONCE.images)
+
+    def gradients(self, loss_of: Callable[[Any], Any], inputs: Any,
+                  weights: Sequence[nn.Parameter]) -> Gradients:
+        found, terms = ALL_AT_ONCE.gradients(loss_of, inputs, weights)
+        return Gradients([each if each is None else each * math.inf for each in found], terms)
+
+
+def test_all_processes_skip_what_overflows_in_one() -> None:
+    run = fp16_run()
+
+    def work(group: Group) -> dict[str, Tensor]:
+        own = with_scales(run, 4.0)
+        passes = DataParallel(Overflowing() if group.rank else ALL_AT_ONCE, run, group)
+        iterations(run, own, 1, passes, Share(group.rank, group.size))
+        return tensors(own)
+
+    one, other = Threads(2).run(work)
+    assert_same(one, other)
+    assert one[f"dials.{CRITIC}"] == one[f"dials.{GENERATOR}"] == 3.0
+    born_with = tensors(with_scales(run, 4.0))
+    assert torch.equal(one["generator.blocks.4x4.dense.weight"],
+                       born_with["generator.blocks.4x4.dense.weight"])
+
+
+def test_checkpoints_carry_the_scales(tmp_path: Path) -> None:
+    run = fp16_run()
+    saved = with_scales(run, 1 / 3)
+    loaded = checkpoint.load_state(checkpoint.save_state(tmp_path, saved, run), run, CPU)
+    assert all(torch.equal(loaded.dials[name], saved.dials[name]) for name in SCALES)
+    plain = tiny_run(**COMMON)
+    path = checkpoint.save_state(tmp_path, states.create(plain, CPU), plain)
+    assert checkpoint.load_state(path, run, CPU).dials == {CRITIC: START, GENERATOR: START}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return noise_dataset(tmp_path_factory.mktemp("data") / "noise").path
+
+
+def test_skipped_steps_are_no_reason_to_go_back(data: Path, tmp_path: Path,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss_scale, "START", 22.0)
+    result = train(data, tmp_path, "--precision", "fp16")
+    assert result.exit_code == 0, result.output
+    assert not list((tmp_path / RUN).glob("rollback-*"))
+    lines = rows(tmp_path / RUN)
+    assert all(math.isfinite(value) for row in lines for value in row.values())
+    assert all(lines[-1][f"dials/{name}"] < 21 and lines[-1]["progress/rollbacks"] == 0
+               for name in SCALES)
+
+
+def test_a_bad_batch_is(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil(monkeypatch, once(1500))
+    result = train(data, tmp_path, "--precision", "fp16")
+    assert result.exit_code == 0, result.output
+    assert rows(tmp_path / RUN)[-1]["progress/rollbacks"] == 1
+    evidence = json.loads((tmp_path / RUN / "rollback-01.json").read_text())
+    assert "scores/real" in evidence["what"]
