@@ -42,12 +42,13 @@ from progan.schedule import Stage  # noqa: E402
 from progan.training.acceleration import accelerated  # noqa: E402
 from progan.training.inputs import Place, critic_inputs, generator_inputs  # noqa: E402
 from progan.training.plan import table  # noqa: E402
+from progan.training.precision import LOW  # noqa: E402
 from progan.training.preflight import noise_batch  # noqa: E402
 from progan.training.recorded_steps import WARM_UP_STEPS  # noqa: E402
 from progan.training.state import create  # noqa: E402
 
 PLACE = click.Path(path_type=Path)
-BYTES = {"fp32": 4, "tf32": 4, "bf16": 2}
+BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 MOST_TURNS = 50
 
 
@@ -112,7 +113,7 @@ def stages_of(preset: str, resolutions: str | None, batch: int | None) -> tuple[
 def variants_of(device: torch.device) -> list[str]:
     """All ways to compute on a device, as 'acceleration-precision'."""
     on_gpu = device.type == "cuda"
-    precisions = ("fp32", "tf32", "bf16") if on_gpu else ("fp32", "bf16")
+    precisions = ("fp32", "tf32", "bf16", "fp16") if on_gpu else ("fp32", "bf16")
     ways = ("eager", "compile", "graph") if on_gpu else ("eager", "compile")
     return [f"{how}-{precision}" for precision in precisions for how in ways]
 
@@ -193,7 +194,7 @@ def ceiling(device: torch.device, precision: str) -> float:
     """Operations per second of a product of large matrices."""
     devices.set_precision(precision)
     side = 8192 if device.type == "cuda" else 2048
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    dtype = LOW.get(precision, torch.float32)
     a, b = (torch.randn(side, side, dtype=dtype, device=device) for _ in range(2))
     return 2 * side**3 / fastest(lambda: a @ b, device)
 
