@@ -65,12 +65,9 @@ class _Scaled:
         return Gradients([None if gradient is None else next(divided) for gradient in found], terms)
 
 
-def turned(dials: Mapping[str, Tensor], name: str, scale: Tensor | None, norm: Tensor
-           ) -> dict[str, Tensor]:
-    """The dial after a step with such a norm of gradients; none where nothing was scaled."""
-    if scale is None:
-        return {}
-    return {name: dials[name] + torch.where(norm.isfinite(), GROWTH, -SHRINKAGE)}
+def turn(dial: Tensor, norm: Tensor) -> None:
+    """Move the dial after a step with such a norm of gradients."""
+    dial.add_(torch.where(norm.isfinite(), GROWTH, -SHRINKAGE))
 
 
 def told(statistics: Mapping[str, Tensor], scale: Tensor | None) -> dict[str, Tensor]:

@@ -18,8 +18,7 @@ from progan.objectives.dials import turned
 from progan.runtime.seeding import seeded
 from progan.training.freezing import at_rest
 from progan.training.inputs import CriticInputs, GeneratorInputs, Place
-from progan.training.loss_scale import CRITIC, GENERATOR, scale_of, scaled, told
-from progan.training.loss_scale import turned as turned_scale
+from progan.training.loss_scale import CRITIC, GENERATOR, scale_of, scaled, told, turn
 from progan.training.losses import PLAIN, Losses, Shown, augmented
 from progan.training.optim import Rate, clip_weights, learning, update
 from progan.training.passes import ALL_AT_ONCE, Passes, Terms
@@ -83,7 +82,8 @@ def critic_step(state: TrainState, run: Run, place: Place, rate: Rate, inputs: C
                       skips=scale is not None)
         statistics |= told(summary(run.objective, terms) | {"gradient/critic-weights": norm},
                            scale)
-        state.dials |= turned_scale(state.dials, CRITIC, scale, norm)
+        if scale is not None:
+            turn(state.dials[CRITIC], norm)
     clip_weights(state.discriminator, run.optim.clip_weights)
     update_average(state, run.optim.ema_decay)
     turn_dials(state, run, statistics)
@@ -121,7 +121,8 @@ def generator_step(state: TrainState, run: Run, place: Place, rate: Rate,
                                                            learning(state.g_optimizer))
     norm = update(state.g_optimizer, gradients, rate, run.optim.clip_gradients,
                   skips=scale is not None)
-    state.dials |= turned_scale(state.dials, GENERATOR, scale, norm)
+    if scale is not None:
+        turn(state.dials[GENERATOR], norm)
     return told(summary(run.objective, terms) | {"gradient/generator-weights": norm}, scale)
 
 

@@ -50,7 +50,8 @@ def test_scaled_losses_in_half_precision_are_compiled(objective: str) -> None:
     run = tiny_run(**COMMON, objective=objective, precision="fp16")
     log, plain, compiled = list[str](), born(run, torch.float32), born(run, torch.float32)
     expected = iterations(run, plain, 1)
-    found = iterations(run, compiled, 1, losses=losses(override(run, COMPILE), CPU, log.append))
+    found = iterations(run, compiled, 1,
+                       steps=accelerated(override(run, COMPILE), CPU, log.append))
     assert log == [] and found.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=0.02, atol=1e-3, msg=name)

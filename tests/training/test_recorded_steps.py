@@ -48,6 +48,10 @@ def test_replayed_steps_train_the_same_networks(name: str) -> None:
     assert_replays_train_alike(override(run_of(name), {"optimizer": "adam"}))
 
 
+def test_scales_of_losses_move_in_recordings() -> None:
+    assert_replays_train_alike(tiny_run(**COMMON, precision="fp16"))
+
+
 def test_micro_batches_are_recorded_too() -> None:
     run = tiny_run(**COMMON)
     assert_replays_train_alike(run, MicroBatches(
