@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
 
-from benchmarks import loader
+from benchmarks import growing, loader
 from benchmarks import schedule as projection
 from benchmarks import step_profile
 from benchmarks.cost import Products, step_cost
@@ -91,3 +91,22 @@ def test_the_way_of_images_is_timed_at_each_resolution(tmp_path: Path) -> None:
             row["images_per_second"]["median"] * 3 * row["resolution"]**2 / 1e6)
         assert (row["load_seconds"] is not None) == (row["name"] == "resident")
     assert len((tmp_path / "out.md").read_text().split("\n| ")) == 1 + 2 + len(rows)
+
+
+def points(*rows: tuple[float, float, float]) -> list[growing.Point]:
+    return [{"kimg": kimg, "minutes": minutes, "value": value} for kimg, minutes, value in rows]
+
+
+def test_the_time_to_a_value_lies_between_two_points() -> None:
+    curve = points((1, 10, 80), (2, 20, 40), (3, 30, 60), (4, 40, 20))
+    assert growing.when(curve, 90) == 10 and growing.when(curve, 60) == 15
+    assert growing.when(curve, 30) == pytest.approx(37.5) and growing.when(curve, 10) is None
+    found = growing.shares(curve, points((1, 30, 60), (2, 40, 70)))
+    assert [(each["minutes"], each["share"]) for each in found] == [(15, 0.5)]
+
+
+def test_minutes_are_those_of_the_median_speed_of_each_resolution(tmp_path: Path) -> None:
+    lines = [{"progress/kimg": kimg, "schedule/resolution": side, "speed/images-per-second": speed}
+             for kimg, side, speed in ((6, 4, 100), (12, 4, 100), (18, 4, 1), (24, 8, 10))]
+    (tmp_path / "stats.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in lines))
+    assert growing.minutes_by_kimg(tmp_path) == {6: 1, 12: 2, 18: 3, 24: 13}
