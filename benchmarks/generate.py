@@ -7,6 +7,7 @@ transfer, PNG files. They take turns; medians are printed. The weights are the i
 pictures are noise, which no PNG compresses: the worst case.
 """
 
+import json
 import statistics
 import sys
 import tempfile
@@ -19,6 +20,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.metrics import machine  # noqa: E402
 from progan import networks, presets  # noqa: E402
 from progan.config import override  # noqa: E402
 from progan.door import Door, device_option  # noqa: E402
@@ -36,7 +38,9 @@ from progan.training.state import initialize  # noqa: E402
 @click.option("--images", default=64, show_default=True)
 @click.option("--runs", default=5, show_default=True)
 @device_option
-def main(preset: str, resolution: int, images: int, runs: int, device: str) -> None:
+@click.option("--output", type=click.Path(path_type=Path), help="JSON file for the result.")
+def main(preset: str, resolution: int, images: int, runs: int, device: str,
+         output: Path | None) -> None:
     """Time the network alone, and with files."""
     wait_politely()
     chosen = devices.choose(device)
@@ -68,6 +72,11 @@ def main(preset: str, resolution: int, images: int, runs: int, device: str) -> N
     turns = [(seconds(forward), seconds(files)) for _ in range(runs)]
     alone, whole = (images / statistics.median(each) for each in zip(*turns, strict=True))
     ratio = statistics.median(f / w for f, w in turns)
+    if output:
+        output.write_text(json.dumps({
+            "device": devices.describe(chosen), "machine": machine(), "preset": preset,
+            "resolution": resolution, "images": images, "turns": turns,
+            "images_per_second": {"network": alone, "files": whole}, "share": ratio}), "utf-8")
     click.echo(f"{devices.describe(chosen)}, torch {torch.__version__}; {preset}, "
                f"{resolution}x{resolution}, {images} images, {runs} turns: the network alone "
                f"{alone:.3g} img/s, with PNG files {whole:.3g} img/s: {100 * ratio:.0f} %")

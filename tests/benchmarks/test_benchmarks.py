@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
 
-from benchmarks import growing, loader
+from benchmarks import everything, growing, loader
 from benchmarks import schedule as projection
 from benchmarks import step_profile
 from benchmarks.cost import Products, step_cost
@@ -110,3 +110,22 @@ def test_minutes_are_those_of_the_median_speed_of_each_resolution(tmp_path: Path
              for kimg, side, speed in ((6, 4, 100), (12, 4, 100), (18, 4, 1), (24, 8, 10))]
     (tmp_path / "stats.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in lines))
     assert growing.minutes_by_kimg(tmp_path) == {6: 1, 12: 2, 18: 3, 24: 13}
+
+
+def test_everything_is_put_on_one_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With arguments for which each benchmark takes seconds."""
+    monkeypatch.setitem(everything.PARTS, "cpu", {
+        "train": "--preset demo --resolutions 4 --batch 4 --variants eager-fp32 --seconds 0.01",
+        "generate": "--preset demo --resolution 4 --images 1 --runs 1"})
+    found = CliRunner().invoke(everything.main, ["--device", "cpu", "--output",
+                                                 str(tmp_path / "out")], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    results = json.loads((tmp_path / "out.json").read_text())
+    assert results["train"]["levels"][0]["resolution"] == 4 and results["generate"]["share"] > 0
+    page = (tmp_path / "out.md").read_text()
+    assert "| eager-fp32 |" in page and "with PNG files" in page
+
+
+def test_a_benchmark_that_fails_is_named() -> None:
+    with pytest.raises(UserError, match="schedule.py ended with exit code 1"):
+        everything.run("schedule", "absent.json")
