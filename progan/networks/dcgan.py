@@ -20,7 +20,8 @@ class ConvTransposed(Equalized):
 
     def forward(self, x: Tensor) -> Tensor:
         size = self.weight.shape[-1]
-        return F.conv_transpose2d(x, self.scaled_weight().transpose(0, 1), self.bias, stride=2,
+        x, weight = self.operands(x)
+        return F.conv_transpose2d(x, weight.transpose(0, 1), self.bias, stride=2,
                                   padding=(size - 1) // 2, output_padding=size % 2)
 
 
@@ -31,7 +32,7 @@ class ConvStrided(Equalized):
         super().__init__((outputs, inputs, size, size), 2**0.5, equalized)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.scaled_weight(), self.bias, stride=2,
+        return F.conv2d(*self.operands(x), self.bias, stride=2,
                         padding=(self.weight.shape[-1] - 1) // 2)
 
 

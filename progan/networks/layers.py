@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from progan.ops.precision import at_least_single, without_autocast
+from progan.ops.precision import at_least_single, autocasts, without_autocast
 from progan.ops.resample import conv3x3_down2x, down2x, up2x, up2x_conv3x3
 from progan.sizes import Size
 
@@ -43,8 +43,17 @@ class Equalized(nn.Module):
         self.weight.copy_(noise)
         self.bias.zero_()
 
-    def scaled_weight(self) -> Tensor:
-        return self.weight * self.scale
+    def operands(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Input and weight, whose product is that of the input and the scaled weight.
+
+        Whichever has fewer numbers is scaled. In half precision it is the weight: so neither it
+        nor its gradient is rounded with another factor.
+        """
+        if self.scale == 1:
+            return x, self.weight
+        if x.numel() < self.weight.numel() and not autocasts(x.device):
+            return x * self.scale, self.weight
+        return x, self.weight * self.scale
 
 
 class Dense(Equalized):
@@ -56,7 +65,7 @@ class Dense(Equalized):
     def forward(self, x: Tensor) -> Tensor:
         # It costs little, and a score in half precision would be one of 256 between two powers.
         with without_autocast(x.device):
-            return F.linear(at_least_single(x), self.scaled_weight(), self.bias)
+            return F.linear(*self.operands(at_least_single(x)), self.bias)
 
 
 class DenseToMaps(Equalized):
@@ -70,7 +79,7 @@ class DenseToMaps(Equalized):
         self.bias = nn.Parameter(torch.empty(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        features = F.linear(x, self.scaled_weight())
+        features = F.linear(*self.operands(x))
         return features.reshape(len(x), -1, *self.size) + self.bias.reshape(1, -1, 1, 1)
 
 
@@ -87,7 +96,7 @@ class Conv(Equalized):
     def forward(self, x: Tensor) -> Tensor:
         size = self.weight.shape[-1]
         x = x if size % 2 else F.pad(x, (0, 1, 0, 1))
-        return F.conv2d(x, self.scaled_weight(), self.bias, padding=(size - 1) // 2)
+        return F.conv2d(*self.operands(x), self.bias, padding=(size - 1) // 2)
 
 
 class UpConv(Conv):
@@ -99,7 +108,7 @@ class UpConv(Conv):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.fused:
-            return up2x_conv3x3(x, self.scaled_weight(), self.bias)
+            return up2x_conv3x3(*self.operands(x), self.bias)
         return super().forward(up2x(x))
 
 
@@ -117,7 +126,7 @@ class ConvDown(Conv):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.fused:
-            features: Tensor = self.act(conv3x3_down2x(x, self.scaled_weight(), self.bias))
+            features: Tensor = self.act(conv3x3_down2x(*self.operands(x), self.bias))
             return features
         return down2x(self.act(super().forward(x)))
 

@@ -20,6 +20,6 @@ class MinibatchDiscrimination(Equalized):
         self.bias = nn.Parameter(torch.empty(kernels))
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = (x @ self.scaled_weight().T).reshape(len(x), -1, KERNEL_SIZE)
+        rows = (x @ self.weight.T).reshape(len(x), -1, KERNEL_SIZE)
         distances = (rows[:, None] - rows[None]).abs().sum(dim=3)  # [N, N, K]
         return torch.cat([x, (-distances).exp().sum(dim=1) - 1 + self.bias], dim=1)

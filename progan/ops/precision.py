@@ -13,7 +13,15 @@ def at_least_single(x: Tensor) -> Tensor:
     return x.float() if x.dtype in HALF else x
 
 
+def autocasts(device: torch.device) -> bool:
+    """Whether operations are computed in half precision now."""
+    return _known(device) and torch.is_autocast_enabled(device.type)
+
+
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
     """Meanwhile operations keep the precision of what they are given."""
-    known = torch.amp.is_autocast_available(device.type)  # not of tensors without data
-    return torch.autocast(device.type, enabled=False) if known else nullcontext()
+    return torch.autocast(device.type, enabled=False) if _known(device) else nullcontext()
+
+
+def _known(device: torch.device) -> bool:
+    return torch.amp.is_autocast_available(device.type)  # not for tensors without data
