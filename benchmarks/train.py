@@ -39,13 +39,13 @@ from progan.partition import WHOLE  # noqa: E402
 from progan.runtime import devices  # noqa: E402
 from progan.runtime.threads import use_threads, wait_politely  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
-from progan.training.acceleration import accelerated  # noqa: E402
-from progan.training.inputs import Place, critic_inputs, generator_inputs  # noqa: E402
+from progan.training import trial  # noqa: E402
+from progan.training.acceleration import accelerated, chosen  # noqa: E402
 from progan.training.plan import table  # noqa: E402
 from progan.training.precision import LOW  # noqa: E402
-from progan.training.preflight import noise_batch  # noqa: E402
 from progan.training.recorded_steps import WARM_UP_STEPS  # noqa: E402
 from progan.training.state import create  # noqa: E402
+from progan.training.steps import PLAIN_STEPS  # noqa: E402
 
 PLACE = click.Path(path_type=Path)
 BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
@@ -143,18 +143,14 @@ def ours(run: Run, stage: Stage, name: str, device: torch.device) -> Contestant:
     """An iteration of this project."""
     how, precision = name.split("-")
     run = override(run, {"acceleration": how, "precision": precision})
-    state, place = create(run, device), Place.of(stage, device)
-    batch = noise_batch(run, stage, WHOLE).to(device)
-    steps = accelerated(run, device, click.echo)
+    state = create(run, device)
+    batch = trial.noise_batch(run, stage, WHOLE).to(device)
+    steps = accelerated(PLAIN_STEPS, chosen(run, device), click.echo)
 
     def iterate() -> None:
         devices.set_precision(precision)
-        for _ in range(run.growth.d_repeats):
-            seen = critic_inputs(run, batch, place, state.images_seen)
-            steps.critic(state, run, place, stage.d_lr, seen)
-            state.images_seen += stage.batch
-        drawn = generator_inputs(run, batch, place, state.images_seen)
-        steps.generator(state, run, place, stage.g_lr, drawn)
+        trial.iterate(state, run, stage, batch, steps)
+        state.images_seen += stage.batch
 
     return Contestant(name, precision, iterate)
 
@@ -162,7 +158,7 @@ def ours(run: Run, stage: Stage, name: str, device: torch.device) -> Contestant:
 def other(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Contestant:
     """An iteration of another project."""
     name, step = peer_step(checkout, run.network, stage.level, device)
-    reals = process_reals(noise_batch(run, stage, WHOLE).images.to(device)).contiguous()
+    reals = process_reals(trial.noise_batch(run, stage, WHOLE).images.to(device)).contiguous()
 
     def iterate() -> None:
         devices.set_precision("fp32")

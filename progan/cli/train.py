@@ -231,10 +231,10 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
         log(f"The dataset has {dataset.label_size} classes, which are not used; "
             f"{option_name('conditional')} does.")
     share_state(state, group)
-    steps, expected = prepared(run, state, device, log, group, members.local_size)
+    plan = prepared(run, state, device, log, group, members.local_size, members.first_here)
     session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log,
                       measures=measures, max_hours=max_hours or math.inf, group=group,
-                      steps=steps, expected=expected,
+                      steps=plan.steps, expected=plan.expected, ahead=plan.ahead,
                       device_data_bytes=budget_bytes(run.device_data_gib, device))
     try:
         stopped_by = train(session, state)

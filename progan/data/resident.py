@@ -101,4 +101,6 @@ def budget_bytes(gib: float, device: torch.device) -> int:
             has needed is not in that. Elsewhere it is nothing then: files that were read once are
             in the same memory already.
     """
-    return int(gib * 2**30) if gib >= 0 else unclaimed_memory_bytes(device) // AUTO_SHARE
+    if gib >= 0:
+        return int(gib * 2**30)
+    return (unclaimed_memory_bytes(device) or 0) // AUTO_SHARE if device.type == "cuda" else 0

@@ -110,9 +110,13 @@ def free_memory_bytes(device: torch.device) -> int | None:
     return min([of_machine, *_free_in_container()])
 
 
-def unclaimed_memory_bytes(device: torch.device) -> int:
-    """Memory of a GPU that nobody holds, not even this process from its past peak; 0 elsewhere."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+def unclaimed_memory_bytes(device: torch.device) -> int | None:
+    """Memory that nobody holds, this process's torch not even for later; None where nobody tells.
+    """
+    if device.type == "cuda":
+        free: int = torch.cuda.mem_get_info(device)[0]
+        return free
+    return free_memory_bytes(device)
 
 
 def _free_in_container() -> list[int]:

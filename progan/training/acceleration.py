@@ -5,6 +5,7 @@ Results are the same but for rounding, and where something cannot be had, one li
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +13,6 @@ import torch
 from progan.config import Run
 from progan.runtime.recording import cuda_graphs
 from progan.training.losses import PLAIN, Losses
-from progan.training.passes import ALL_AT_ONCE, Passes
 from progan.training.recorded_steps import RecordedSteps
 from progan.training.steps import PlainSteps, Steps
 
@@ -49,15 +49,13 @@ def chosen(run: Run, device: torch.device, processes: int = 1) -> Acceleration:
     return Acceleration(compiled, recorded, _instead(asked, missing, instead) if missing else "")
 
 
-def accelerated(run: Run, device: torch.device, report: Callable[[str], None],
-                passes_at: Callable[[int], Passes] = lambda level: ALL_AT_ONCE,
-                processes: int = 1) -> Steps:
-    """The steps of a training as --acceleration has them, or with a line of report without."""
-    how = chosen(run, device, processes)
+def accelerated(steps: PlainSteps, how: Acceleration, report: Callable[[str], None]) -> Steps:
+    """The same steps, compiled and recorded; what of that cannot be had is told in a line."""
     if how.report:
         report(how.report)
-    plain = PlainSteps(passes_at, compiled_losses(report) if how.compiled else PLAIN)
-    return RecordedSteps(plain, cuda_graphs, report) if how.recorded else plain
+    if how.compiled:
+        steps = replace(steps, losses=compiled_losses(report))
+    return RecordedSteps(steps, cuda_graphs, report) if how.recorded else steps
 
 
 def compiled_losses(report: Callable[[str], None]) -> Losses:

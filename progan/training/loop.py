@@ -21,6 +21,7 @@ from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log
 from progan.schedule import Stage
 from progan.training import hooks, samples
+from progan.training.ahead import NOTHING, Ahead
 from progan.training.diagnosing import Diagnosis
 from progan.training.diversity import diversity
 from progan.training.guard import Guard, Unsound, reseeded
@@ -51,6 +52,7 @@ class Session:
     steps: Steps = PLAIN_STEPS
     expected: Mapping[int, float] = field(default_factory=dict)  # seconds per image by level
     device_data_bytes: int = 0  # of the device's memory, for images of the dataset
+    ahead: Ahead = NOTHING
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +75,7 @@ def train(session: Session, state: TrainState) -> str:
     """
     run, group = session.run, session.group
     progress = Progress(run, state.images_seen, session.expected, shown=group.leads)
-    with (closing(progress),
+    with (closing(progress), closing(session.ahead),
           Interrupts(session.max_hours, tell=group.leads) as interrupts, ExitStack() as writers):
         at_tick, saver = leader_hooks(session, state, progress, interrupts, writers) if (
             group.leads) else ([], None)
@@ -130,6 +132,7 @@ def train_rounds(session: Session, state: TrainState, batches: Prefetch, watch: 
     for start, stage in schedule.rounds(run.growth, run.network, state.images_seen,
                                         state.round_images_seen):
         state.round_images_seen = start
+        session.ahead(stage)
         enter_phase(state, stage, run)
         train_round(run, state, stage, batches, meter, lambda: watch.interrupts.requested,
                     session.steps)

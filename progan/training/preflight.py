@@ -11,10 +11,9 @@ from torch.utils._pytree import tree_leaves
 
 from progan import schedule
 from progan.config import Run
-from progan.data.loader import Batch
 from progan.errors import UserError
 from progan.networks.cost import multiply_adds
-from progan.partition import WHOLE, Share, own_rows
+from progan.partition import WHOLE, Share
 from progan.runtime import devices
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_rate, human_seconds
@@ -22,12 +21,12 @@ from progan.schedule import Stage
 from progan.training.checkpoint import MODULES, NETWORKS, copied
 from progan.training.eta import seconds_per_image
 from progan.training.guard import restore
-from progan.training.inputs import Place, critic_inputs, generator_inputs
 from progan.training.memory import step_bytes
 from progan.training.micro_batches import MicroBatches, no_smaller, parts_allowed
 from progan.training.plan import table
 from progan.training.state import TrainState
 from progan.training.steps import Steps
+from progan.training.trial import iterate, noise_batch
 
 HEADINGS = ("resolution", "batch", "micro-batch", "memory", "img/s", "time")
 # An estimate extrapolates from real steps at the levels that cost no more than this: about a
@@ -53,7 +52,7 @@ class Preflight:
 
     Attributes:
         micro_batches: Learns what does not fit.
-        steps: As training will take them.
+        steps: As training will take them, but for compilation, for which nobody waits twice.
         share: The part of each batch that this process trains on.
         neighbours: How many processes use the memory of this machine.
     """
@@ -106,17 +105,10 @@ class Preflight:
         return fastest / (stage.batch * self.run.growth.d_repeats)
 
     def _iteration_seconds(self, stage: Stage) -> float:
-        """Train once on noise."""
-        run, state = self.run, self.state
-        batch = noise_batch(run, stage, self.share).to(self.device)
-        place = Place.of(stage, self.device)
+        batch = noise_batch(self.run, stage, self.share).to(self.device)
         devices.synchronize(self.device)
         start = time.perf_counter()
-        for _ in range(run.growth.d_repeats):
-            self.steps.critic(state, run, place, stage.d_lr,
-                              critic_inputs(run, batch, place, state.images_seen))
-        self.steps.generator(state, run, place, stage.g_lr,
-                             generator_inputs(run, batch, place, state.images_seen))
+        iterate(self.state, self.run, stage, batch, self.steps)
         devices.synchronize(self.device)
         return time.perf_counter() - start
 
@@ -170,18 +162,6 @@ def affordable(run: Run, stages: dict[int, Stage]) -> list[Stage]:
     """The levels at which a step takes no more than about a second on a CPU."""
     return [stage for level, stage in stages.items() if AFFORDABLE_GMAC * 1e9 >=
             stage.batch * run.growth.d_repeats * multiply_adds(run.network, level)]
-
-
-def noise_batch(run: Run, stage: Stage, share: Share) -> Batch:
-    """A batch as the loader makes them, of noise."""
-    n, size = stage.batch // share.of, run.network.size(stage.level)
-    random = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (n, *size, run.network.channels), generator=random,
-                           dtype=torch.uint8)
-    labels = torch.zeros(n, run.network.label_size)
-    labels[:, :1] = 1
-    rows = torch.from_numpy(own_rows(run, stage.batch, share)) if share.of > 1 else None
-    return Batch(images, labels, labels, rows, share)
 
 
 @contextmanager

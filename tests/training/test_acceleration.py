@@ -1,5 +1,6 @@
 """Compiled losses against eager ones, and what happens where nothing can be compiled."""
 
+from collections.abc import Callable
 from unittest.mock import ANY
 
 import pytest
@@ -10,11 +11,15 @@ from progan.config import Run, override
 from progan.training import acceleration
 from progan.training.acceleration import Acceleration, Compiled, accelerated, chosen
 from progan.training.losses import PLAIN
-from progan.training.steps import PlainSteps
+from progan.training.steps import PLAIN_STEPS, PlainSteps, Steps
 from tests.builders import tiny_run
 from tests.training.equal_steps import COMMON, CPU, RUNS, born, iterations, run_of, tensors
 
 COMPILE = {"acceleration": "compile"}
+
+
+def steps_of(run: Run, device: torch.device, report: Callable[[str], None]) -> Steps:
+    return accelerated(PLAIN_STEPS, chosen(run, device), report)
 
 
 def assert_trains_alike(run: Run) -> None:
@@ -26,7 +31,7 @@ def assert_trains_alike(run: Run) -> None:
     log, plain, compiled = list[str](), born(run), born(run)
     expected = iterations(run, plain, 10)
     found = iterations(run, compiled, 10,
-                       steps=accelerated(override(run, COMPILE), CPU, log.append))
+                       steps=steps_of(override(run, COMPILE), CPU, log.append))
     assert log == []
     for ours, theirs in ((tensors(compiled), tensors(plain)), (found, expected)):
         assert ours.keys() == theirs.keys()
@@ -51,7 +56,7 @@ def test_scaled_losses_in_half_precision_are_compiled(objective: str) -> None:
     log, plain, compiled = list[str](), born(run, torch.float32), born(run, torch.float32)
     expected = iterations(run, plain, 1)
     found = iterations(run, compiled, 1,
-                       steps=accelerated(override(run, COMPILE), CPU, log.append))
+                       steps=steps_of(override(run, COMPILE), CPU, log.append))
     assert log == [] and found.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=0.02, atol=1e-3, msg=name)
@@ -68,13 +73,13 @@ def test_every_level_is_compiled(resolution: int) -> None:
 def test_nothing_is_compiled_or_recorded_unless_asked(device: str, how: str) -> None:
     run = tiny_run(acceleration=how)
     assert chosen(run, torch.device(device)) == Acceleration()
-    assert accelerated(run, torch.device(device), pytest.fail) == PlainSteps(ANY, PLAIN)
+    assert steps_of(run, torch.device(device), pytest.fail) == PlainSteps(ANY, PLAIN)
 
 
 @pytest.mark.parametrize("how", ["compile", "graph"])
 def test_random_layers_stay_eager_with_one_line(how: str) -> None:
     log: list[str] = []
-    steps = accelerated(tiny_run(dropout=0.2, acceleration=how), CPU, log.append)
+    steps = steps_of(tiny_run(dropout=0.2, acceleration=how), CPU, log.append)
     assert steps == PlainSteps(ANY, PLAIN)
     (line,) = log
     assert line.startswith(f"--acceleration {how}: layers that draw random numbers")
@@ -83,7 +88,7 @@ def test_random_layers_stay_eager_with_one_line(how: str) -> None:
 def test_without_a_compiler_steps_stay_eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceleration.shutil, "which", lambda name: None)
     log: list[str] = []
-    assert accelerated(tiny_run(**COMPILE), CPU, log.append) == PlainSteps(ANY, PLAIN)
+    assert steps_of(tiny_run(**COMPILE), CPU, log.append) == PlainSteps(ANY, PLAIN)
     assert "no C++ compiler" in log[0] and "the same results" in log[0]
 
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from progan.partition import Share
 from progan.presets import preset
 from progan.runtime import devices
 from progan.training import micro_batches, preflight
+from progan.training.ahead import NOTHING
 from progan.training.micro_batches import MicroBatches
 from progan.training.passes import ALL_AT_ONCE
 from progan.training.preflight import (
@@ -174,5 +176,5 @@ def test_none_looks_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(preflight.Preflight, "__call__", pytest.fail)
     run = tiny_run(preflight="none")
-    steps, expected = preparation.prepared(run, create(run, CPU), CPU, Silence(), ALONE)
-    assert isinstance(steps, PlainSteps) and not expected
+    plan = preparation.prepared(run, create(run, CPU), CPU, Silence(), ALONE)
+    assert plan == (PlainSteps(ANY), {}, NOTHING)
