@@ -35,6 +35,7 @@ from progan import presets, schedule  # noqa: E402
 from progan.config import Run, override  # noqa: E402
 from progan.data.reals import process_reals  # noqa: E402
 from progan.door import Door, device_option  # noqa: E402
+from progan.errors import UserError  # noqa: E402
 from progan.partition import WHOLE  # noqa: E402
 from progan.runtime import devices  # noqa: E402
 from progan.runtime.threads import use_threads, wait_politely  # noqa: E402
@@ -65,7 +66,7 @@ class Contestant:
 @click.option("--preset", default="v2-1gpu", show_default=True)
 @click.option("--resolutions", help="Some of the preset's, e.g. 16,64; all if not given.")
 @click.option("--batch", type=click.IntRange(1), help="Another batch than the preset's.")
-@click.option("--variants", default="", help="Ways to compute, e.g. eager-fp32,compile-bf16.  "
+@click.option("--variants", help="Ways to compute, e.g. eager-fp32,compile-bf16.  "
               "[default: all that the device has]")
 @click.option("--peer", "peers", type=PLACE, multiple=True, metavar="DIR", help="Checkout of "
               "pytorch_GAN_zoo or pro_gan_pytorch, to be timed at the same widths; repeatable.")
@@ -73,7 +74,7 @@ class Contestant:
 @click.option("--threads", default=0, help="CPU threads; 0: as torch chooses.")
 @device_option
 @click.option("--output", type=PLACE, help="Where the results go, without suffix.")
-def main(preset: str, resolutions: str | None, batch: int | None, variants: str,
+def main(preset: str, resolutions: str | None, batch: int | None, variants: str | None,
          peers: tuple[Path, ...], seconds: float, threads: int, device: str,
          output: Path | None) -> None:
     """Time training steps at each resolution."""
@@ -81,7 +82,7 @@ def main(preset: str, resolutions: str | None, batch: int | None, variants: str,
     use_threads(threads)
     chosen = devices.choose(device)
     run, stages = stages_of(preset, resolutions, batch)
-    names = variants.split(",") if variants else variants_of(chosen)
+    names = some_of(variants, variants_of(chosen), "--variants")
     ceilings = {precision: ceiling(chosen, precision)
                 for precision in sorted({name.split("-")[1] for name in names})}
     bandwidth = copying_bytes_per_second(chosen)
@@ -105,9 +106,18 @@ def stages_of(preset: str, resolutions: str | None, batch: int | None) -> tuple[
     run = presets.preset(preset)
     if batch:
         run = override(run, {"batch": batch, "batch_at": ()})
-    wanted = {int(each) for each in resolutions.split(",")} if resolutions else None
-    return run, [phase.stage for phase in schedule.phases(run.growth, run.network)
-                 if not phase.stage.fading and (wanted is None or phase.stage.resolution in wanted)]
+    stages = {str(phase.stage.resolution): phase.stage
+              for phase in schedule.phases(run.growth, run.network) if not phase.stage.fading}
+    return run, [stages[each] for each in some_of(resolutions, list(stages), "--resolutions")]
+
+
+def some_of(text: str | None, known: list[str], option: str) -> list[str]:
+    """The names in a list such as '16,64', or all that are known."""
+    names = text.split(",") if text else known
+    if strange := [name for name in names if name not in known]:
+        raise UserError(f"{option} {text}: there is no {strange[0]!r}. Choose from "
+                        f"{', '.join(known)}.")
+    return names
 
 
 def variants_of(device: torch.device) -> list[str]:

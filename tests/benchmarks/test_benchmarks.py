@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from benchmarks import everything, growing, loader
 from benchmarks import schedule as projection
-from benchmarks import step_profile
+from benchmarks import step_profile, train
 from benchmarks.cost import Products, step_cost
 from benchmarks.peers import peer_step
 from progan import presets, schedule
@@ -110,6 +110,18 @@ def test_minutes_are_those_of_the_median_speed_of_each_resolution(tmp_path: Path
              for kimg, side, speed in ((6, 4, 100), (12, 4, 100), (18, 4, 1), (24, 8, 10))]
     (tmp_path / "stats.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in lines))
     assert growing.minutes_by_kimg(tmp_path) == {6: 1, 12: 2, 18: 3, 24: 13}
+
+
+def test_all_are_timed_unless_some_are_named() -> None:
+    assert train.some_of(None, ["4", "8"], "--resolutions") == ["4", "8"]
+    assert train.some_of("8", ["4", "8"], "--resolutions") == ["8"]
+
+
+@pytest.mark.parametrize("text, strange", [("7", "7"), ("4,x", "x"), ("4,", "")])
+def test_what_cannot_be_timed_is_told(text: str, strange: str) -> None:
+    with pytest.raises(UserError, match=f"--resolutions {text}: there is no '{strange}'. Choose "
+                                        "from 4, 8"):
+        train.some_of(text, ["4", "8"], "--resolutions")
 
 
 def test_everything_is_put_on_one_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
