@@ -19,7 +19,7 @@ import click
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.train import slug  # noqa: E402
+from benchmarks.report import RESULTS, slug  # noqa: E402
 from progan.door import Door, device_option  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.runtime import devices  # noqa: E402
@@ -69,7 +69,7 @@ def main(peers: tuple[Path, ...], device: str, output: Path | None) -> None:
             if name == "train" and chosen.type == "cuda":
                 projection = run("schedule", str(file), "--variant", PROJECTED)
                 pages.append(f"## schedule\n\n{indented(projection)}")
-    where = output or ROOT / "benchmarks/results" / slug(devices.describe(chosen))
+    where = output or RESULTS / slug(devices.describe(chosen))
     where.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
     where.with_suffix(".md").write_text("\n".join(pages), "utf-8")
     click.echo(f"{where}.json, {where}.md")

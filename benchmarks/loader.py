@@ -12,7 +12,6 @@ quartiles of the turns are written. The files are in the system's cache after th
 disk is not measured. Results go to benchmarks/results/loader-<device>.json and .md.
 """
 
-import json
 import statistics
 import sys
 import tempfile
@@ -30,8 +29,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.metrics import machine  # noqa: E402
-from benchmarks.train import quartiles, shown_arguments, slug  # noqa: E402
+from benchmarks.report import circumstances, page, save  # noqa: E402
+from benchmarks.train import quartiles  # noqa: E402
 from progan import presets, schedule  # noqa: E402
 from progan.config import Run, override  # noqa: E402
 from progan.data.importers.demo import import_demo  # noqa: E402
@@ -75,9 +74,7 @@ def main(preset: str, data: Path | None, resolution: int, images: int, compress:
     with tempfile.TemporaryDirectory() as folder:
         dataset = Dataset.open(data) if data else portraits(
             Path(folder) / "portraits", min(resolution, run.network.resolution), images, compress)
-        result: dict[str, Any] = {
-            "command": " ".join(["python", "benchmarks/loader.py", *shown_arguments()]),
-            "device": devices.describe(chosen), "machine": machine(), "preset": preset,
+        result = circumstances("loader", devices.describe(chosen), preset) | {
             "dataset": {"name": dataset.name, "images": len(dataset.training_rows),
                         "channels": dataset.channels},
             "levels": []}
@@ -85,10 +82,9 @@ def main(preset: str, data: Path | None, resolution: int, images: int, compress:
             rows = list(level_rows(at_level(run, stage), stage, dataset, chosen, runs, seconds))
             result["levels"] += rows
             click.echo(table([HEADINGS, *map(cells, rows)]))
-    where = output or ROOT / "benchmarks/results" / f"loader-{slug(devices.describe(chosen))}"
-    where.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    where.with_suffix(".md").write_text(markdown(result), "utf-8")
-    click.echo(f"{where}.json, {where}.md")
+    what = (f"{result['dataset']['images']} images of {dataset.name}, {runs} turns. Files are in "
+            "the system's cache.")
+    save("loader", result, page(result, what, HEADINGS, map(cells, result["levels"])), output)
 
 
 def portraits(dest: Path, resolution: int, count: int, compress: bool) -> Dataset:
@@ -183,18 +179,6 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     return (str(row["resolution"]), str(row["batch"]), row["name"], f"{speed['median']:,.0f}",
             f"{low:,.0f} to {high:,.0f}", f"{row['megabytes_per_second']:,.0f}",
             "" if loaded is None else f"{loaded:.2g} s")
-
-
-def markdown(result: dict[str, Any]) -> str:
-    """The results as a page."""
-    where, what = result["machine"], result["dataset"]
-    turns = result["levels"][0]["images_per_second"]["turns"]
-    head = (f"{result['device']}, {where['cpu']}, {where['threads']} threads, torch "
-            f"{where['torch']}, Python {where['python']}; {what['images']} images of "
-            f"{what['name']}, batches of {result['preset']}, {turns} turns. Files are in the "
-            f"system's cache.\n\n    {result['command']}\n\n")
-    lines = [HEADINGS, tuple("---" for _ in HEADINGS), *map(cells, result["levels"])]
-    return head + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ an iteration without the profiler: the time in which the GPU waits to be told wh
 go to benchmarks/results/profile-<device>.json and .md.
 """
 
-import json
 import statistics
 import sys
 import time
@@ -24,8 +23,8 @@ from torch.profiler import ProfilerActivity, profile
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.metrics import machine  # noqa: E402
-from benchmarks.train import ours, shown_arguments, slug, stages_of  # noqa: E402
+from benchmarks.report import circumstances, page, save  # noqa: E402
+from benchmarks.train import ours, stages_of  # noqa: E402
 from progan.config import Run  # noqa: E402
 from progan.door import Door, device_option  # noqa: E402
 from progan.runtime import devices  # noqa: E402
@@ -62,17 +61,13 @@ def main(preset: str, resolutions: str | None, batch: int | None, precision: str
     use_threads(threads)
     chosen = devices.choose(device)
     run, stages = stages_of(preset, resolutions, batch)
-    result: dict[str, Any] = {
-        "command": " ".join(["python", "benchmarks/step_profile.py", *shown_arguments()]),
-        "device": devices.describe(chosen), "machine": machine(), "preset": preset,
+    result = circumstances("step_profile", devices.describe(chosen), preset) | {
         "precision": precision, "levels": []}
     for stage in stages:
         result["levels"].append(level(run, stage, precision, chosen, iterations))
         click.echo(table([HEADINGS, *map(cells, result["levels"][-1:])]))
-    where = output or ROOT / "benchmarks/results" / f"profile-{slug(devices.describe(chosen))}"
-    where.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    where.with_suffix(".md").write_text(markdown(result), "utf-8")
-    click.echo(f"{where}.json, {where}.md")
+    what = f"Eager {precision}. Shares of the time of all operations."
+    save("profile", result, page(result, what, HEADINGS, map(cells, result["levels"])), output)
 
 
 def level(run: Run, stage: Stage, precision: str, device: torch.device, iterations: int
@@ -124,17 +119,6 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
             str(row["operations"]),
             *(f"{100 * spent / whole:.0f} %" for spent in row["by_purpose"].values()),
             "-" if row["idle"] is None else f"{100 * row['idle'] / whole:.0f} %")
-
-
-def markdown(result: dict[str, Any]) -> str:
-    """The results as a page."""
-    where = result["machine"]
-    head = (f"{result['device']}, {where['cpu']}, {where['threads']} threads, torch "
-            f"{where['torch']}, Python {where['python']}; preset {result['preset']}, eager "
-            f"{result['precision']}. Shares of the time of all operations.\n\n"
-            f"    {result['command']}\n\n")
-    lines = [HEADINGS, tuple("---" for _ in HEADINGS), *map(cells, result["levels"])]
-    return head + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 if __name__ == "__main__":

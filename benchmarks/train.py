@@ -10,8 +10,6 @@ measured beside: a product of large matrices, and a copy. Results go to
 benchmarks/results/train-<device>.json and .md.
 """
 
-import json
-import re
 import statistics
 import sys
 import time
@@ -29,8 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.cost import step_cost  # noqa: E402
-from benchmarks.metrics import machine  # noqa: E402
 from benchmarks.peers import peer_step  # noqa: E402
+from benchmarks.report import circumstances, page, save  # noqa: E402
 from progan import presets, schedule  # noqa: E402
 from progan.config import Run, override  # noqa: E402
 from progan.data.reals import process_reals  # noqa: E402
@@ -86,19 +84,15 @@ def main(preset: str, resolutions: str | None, batch: int | None, variants: str 
     ceilings = {precision: ceiling(chosen, precision)
                 for precision in sorted({name.split("-")[1] for name in names})}
     bandwidth = copying_bytes_per_second(chosen)
-    result: dict[str, Any] = {
-        "command": " ".join(["python", "benchmarks/train.py", *shown_arguments()]),
-        "device": devices.describe(chosen), "machine": machine(), "preset": preset,
+    result = circumstances("train", devices.describe(chosen), preset) | {
         "ceilings": {"flop_per_second": ceilings, "copied_bytes_per_second": bandwidth},
         "levels": []}
     for stage in stages:
         rows = list(level_rows(run, stage, names, peers, chosen, seconds, ceilings, bandwidth))
         result["levels"] += rows
         click.echo(in_words(rows))
-    where = output or ROOT / "benchmarks/results" / f"train-{slug(devices.describe(chosen))}"
-    where.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    where.with_suffix(".md").write_text(markdown(result), "utf-8")
-    click.echo(f"{where}.json, {where}.md")
+    save("train", result, page(result, remarks(result), HEADINGS, map(cells, result["levels"])),
+         output)
 
 
 def stages_of(preset: str, resolutions: str | None, batch: int | None) -> tuple[Run, list[Stage]]:
@@ -245,28 +239,13 @@ def in_words(rows: list[dict[str, Any]]) -> str:
     return table([HEADINGS, *map(cells, rows)])
 
 
-def markdown(result: dict[str, Any]) -> str:
-    """The results as a page."""
+def remarks(result: dict[str, Any]) -> str:
     ceilings = ", ".join(f"{precision} {flops / 1e9:.0f} GFLOP/s" for precision, flops in
                          result["ceilings"]["flop_per_second"].items())
-    where = result["machine"]
-    head = (f"{result['device']}, {where['cpu']}, {where['threads']} threads, torch "
-            f"{where['torch']}, Python {where['python']}; preset {result['preset']}."
-            f"\nProducts of large matrices: {ceilings}; copies: "
+    return (f"Products of large matrices: {ceilings}; copies: "
             f"{result['ceilings']['copied_bytes_per_second'] / 1e9:.0f} GB/s, read and written. "
             "Quartiles: how far apart they are, of the median. Shares count what our step must "
-            "do.\n\n    " + result["command"] + "\n\n")
-    lines = [HEADINGS, tuple("---" for _ in HEADINGS), *map(cells, result["levels"])]
-    return head + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-def shown_arguments() -> list[str]:
-    """The arguments, with no more of directories than their names."""
-    return [Path(word).name if "/" in word else word for word in sys.argv[1:]]
-
-
-def slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+            "do.")
 
 
 if __name__ == "__main__":
