@@ -44,8 +44,8 @@ def run_of(name: str) -> Run:
     return tiny_run(**(COMMON | RUNS[name]))
 
 
-def born(run: Run, dtype: torch.dtype = torch.float64) -> TrainState:
-    state = states.create(run, CPU)
+def born(run: Run, dtype: torch.dtype = torch.float64, device: torch.device = CPU) -> TrainState:
+    state = states.create(run, device)
     for network in (state.generator, state.discriminator, state.average):
         network.to(dtype)
     state.dials = {name: dial.to(dtype) for name, dial in state.dials.items()}
@@ -75,11 +75,12 @@ def iterations(run: Run, state: TrainState, count: int, passes: Passes = ALL_AT_
 
     steps = steps or PlainSteps(lambda level: passes)
     stage = schedule.at(run.growth, run.network, 10**9)
-    dtype = next(state.generator.parameters()).dtype
+    weight = next(state.generator.parameters())
+    dtype, device = weight.dtype, weight.device
     for number in range(count):
-        alpha = torch.tensor(0.3 + 0.05 * number, dtype=dtype)
+        alpha = torch.tensor(0.3 + 0.05 * number, dtype=dtype, device=device)
         place = Place(stage.level, alpha if run.network.grows else None)
-        batch = batch_of(run, number, share)
+        batch = batch_of(run, number, share).to(device)
         critic = cast(critic_inputs(run, batch, place, state.images_seen), dtype)
         statistics = steps.critic(state, run, place, rate(stage.d_lr), critic)
         state.images_seen += stage.batch

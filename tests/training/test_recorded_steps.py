@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from progan.config import Run, override
-from progan.runtime.recording import Recording
+from progan.runtime.recording import Recording, cuda_graphs
 from progan.training import steps as training_steps
 from progan.training.checkpoint import copied
 from progan.training.guard import restore
@@ -33,11 +33,12 @@ def assert_equal(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
         torch.testing.assert_close(ours[name], value, rtol=1e-9, atol=1e-12, msg=name)
 
 
-def assert_replays_train_alike(run: Run, passes_at: Any = PLAIN_STEPS.passes_at) -> None:
-    plain, replayed = born(run), born(run)
+def assert_replays_train_alike(run: Run, passes_at: Any = PLAIN_STEPS.passes_at,
+                               device: torch.device = CPU, recorder: Any = tapes) -> None:
+    plain, replayed = (born(run, device=device) for _ in range(2))
     expected = iterations(run, plain, COUNT, steps=PlainSteps(passes_at))
     found = iterations(run, replayed, COUNT, steps=RecordedSteps(
-        PlainSteps(passes_at), tapes, pytest.fail))
+        PlainSteps(passes_at), recorder, pytest.fail))
     assert_equal(tensors(replayed), tensors(plain))
     assert_equal(found, expected)
 
@@ -46,6 +47,13 @@ def assert_replays_train_alike(run: Run, passes_at: Any = PLAIN_STEPS.passes_at)
 def test_replayed_steps_train_the_same_networks(name: str) -> None:
     """Rates, mixing factors, inputs and dials change from step to step."""
     assert_replays_train_alike(override(run_of(name), {"optimizer": "adam"}))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+@pytest.mark.parametrize("name", RUNS)
+def test_cuda_graphs_train_the_same_networks(name: str) -> None:
+    assert_replays_train_alike(override(run_of(name), {"optimizer": "adam"}),
+                               device=torch.device("cuda"), recorder=cuda_graphs)
 
 
 def test_scales_of_losses_move_in_recordings() -> None:
