@@ -7,8 +7,9 @@
     python benchmarks/growing.py growing=runs/growing/00000-… whole=runs/whole/00000-…
 
 Other work on the machine disturbs runs of an hour. So the time of a snapshot is that of its images
-at the median speed of their resolutions, over the ticks of the run. Results go to
-benchmarks/results/growing.json and docs/images/growing.png.
+at the speeds of their resolutions, which are the same for all runs: the median of the ticks, in the
+run that was disturbed least. Results go to benchmarks/results/growing.json and
+docs/images/growing.png.
 """
 
 import json
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -46,9 +48,10 @@ def main(runs: tuple[str, ...], output: Path, plot: Path) -> None:
     named = dict(each.split("=", 1) for each in runs if "=" in each)
     if len(named) != len(runs):
         raise UserError("Name each run, as in growing=runs/00000-portraits-cpu.")
-    curves = {name: points(Path(run)) for name, run in named.items()}
+    speeds = common_speeds([ticks_of(Path(run)) for run in named.values()])
+    curves = {name: points(Path(run), speeds) for name, run in named.items()}
     *others, measure = curves
-    result = {"column": COLUMN, "curves": curves, "share_of_time": {
+    result = {"column": COLUMN, "images_per_second": speeds, "curves": curves, "share_of_time": {
         name: shares(curves[name], curves[measure]) for name in others}}
     output.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     draw(plot, curves)
@@ -58,12 +61,12 @@ def main(runs: tuple[str, ...], output: Path, plot: Path) -> None:
              f"{each['share']:.2f}") for each in found)]))
 
 
-def points(run: Path) -> list[Point]:
+def points(run: Path, speeds: dict[float, float]) -> list[Point]:
     """What was measured of each network of a run at its last resolution, oldest first."""
-    minutes = minutes_by_kimg(run)
+    minutes = minutes_by_kimg(ticks_of(run), speeds)
     found = []
     for network in find_networks(run):
-        snapshot = load_network(network)
+        snapshot = load_network(network, torch.device("cpu"))
         if snapshot.level < snapshot.generator.config.max_level:
             continue
         values = [each.values[COLUMN] for each in findings(network, snapshot.images_seen)
@@ -77,18 +80,30 @@ def points(run: Path) -> list[Point]:
     return sorted(found, key=lambda point: point["kimg"])
 
 
-def minutes_by_kimg(run: Path) -> dict[float, float]:
-    """How long a run takes to the end of each tick, at the median speed of each resolution."""
-    ticks = [json.loads(line) for line in (run / STATISTICS_FILE).read_text("utf-8").splitlines()]
-    speeds: dict[float, list[float]] = defaultdict(list)
-    for tick in ticks:
-        speeds[tick["schedule/resolution"]].append(tick["speed/images-per-second"])
+def ticks_of(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / STATISTICS_FILE).read_text("utf-8").splitlines()]
+
+
+def common_speeds(runs: list[list[dict[str, float]]]) -> dict[float, float]:
+    """Images per second at each resolution: the best of the runs' medians."""
+    best: dict[float, float] = {}
+    for ticks in runs:
+        speeds: dict[float, list[float]] = defaultdict(list)
+        for tick in ticks:
+            speeds[tick["schedule/resolution"]].append(tick["speed/images-per-second"])
+        best |= {resolution: max(statistics.median(each), best.get(resolution, 0.0))
+                 for resolution, each in speeds.items()}
+    return best
+
+
+def minutes_by_kimg(ticks: list[dict[str, float]], speeds: dict[float, float]
+                    ) -> dict[float, float]:
+    """How long a run takes to the end of each tick."""
     minutes, spent, before = {}, 0.0, 0.0
     for tick in ticks:
         kimg = tick["progress/kimg"]
-        speed = statistics.median(speeds[tick["schedule/resolution"]])
-        spent, before = spent + (kimg - before) * 1000 / speed / 60, kimg
-        minutes[kimg] = spent
+        spent += (kimg - before) * 1000 / speeds[tick["schedule/resolution"]] / 60
+        minutes[kimg], before = spent, kimg
     return minutes
 
 

@@ -105,11 +105,17 @@ def test_the_time_to_a_value_lies_between_two_points() -> None:
     assert [(each["minutes"], each["share"]) for each in found] == [(15, 0.5)]
 
 
-def test_minutes_are_those_of_the_median_speed_of_each_resolution(tmp_path: Path) -> None:
-    lines = [{"progress/kimg": kimg, "schedule/resolution": side, "speed/images-per-second": speed}
-             for kimg, side, speed in ((6, 4, 100), (12, 4, 100), (18, 4, 1), (24, 8, 10))]
-    (tmp_path / "stats.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in lines))
-    assert growing.minutes_by_kimg(tmp_path) == {6: 1, 12: 2, 18: 3, 24: 13}
+def ticks(*rows: tuple[float, float, float]) -> list[dict[str, float]]:
+    return [{"progress/kimg": kimg, "schedule/resolution": side, "speed/images-per-second": speed}
+            for kimg, side, speed in rows]
+
+
+def test_minutes_are_those_of_the_run_that_was_disturbed_least() -> None:
+    whole = ticks((6, 8, 3), (12, 8, 10), (18, 8, 10))
+    grown = ticks((6, 4, 100), (12, 4, 100), (18, 4, 1), (24, 8, 2))
+    speeds = growing.common_speeds([grown, whole])
+    assert speeds == {4: 100, 8: 10}
+    assert growing.minutes_by_kimg(grown, speeds) == {6: 1, 12: 2, 18: 3, 24: 13}
 
 
 def test_all_are_timed_unless_some_are_named() -> None:
