@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from progan.data.importers.pickles import load_arrays
 from progan.data.source import ImageSource, Sample, chosen
 from progan.errors import UserError
+from progan.runtime.plain_pickle import load_plain
 
 _SHAPE = (3, 32, 32)
 _MAX_BYTES = 1 << 28  # the largest file has 155 MB
@@ -112,7 +112,7 @@ def _read_folder(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Any]
     for name in names:
         path = folder / name
         if path.is_file():
-            yield name, load_arrays(path.read_bytes(), str(path))
+            yield name, load_plain(path.read_bytes(), str(path))
 
 
 def _read_archive(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -123,6 +123,6 @@ def _read_archive(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Any]]
                 name = PurePosixPath(member.name).name
                 file = archive.extractfile(member) if member.isfile() else None
                 if file and name in names and member.size <= _MAX_BYTES:
-                    yield name, load_arrays(file.read(), f"{path}: {member.name}")
+                    yield name, load_plain(file.read(), f"{path}: {member.name}")
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise UserError(f"Cannot read the archive {path}: {error}. Fetch it again.") from error

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from progan.data.importers.cifar import CIFAR10, CIFAR100, import_cifar
-from progan.data.importers.pickles import load_arrays
 from progan.errors import UserError
+from tests.runtime.attacks import Attack
 
 NAMES = ["plane", "car", "bird"]
 IMAGES = np.random.RandomState(0).randint(0, 256, (20, 3, 32, 32)).astype(np.uint8)
@@ -66,61 +66,12 @@ def test_labels_follow_the_chosen_images(tmp_path: Path) -> None:
         assert images.labels[row] == LABELS[original]
 
 
-# What Python 2's cPickle wrote of {'data': np.array([1, 2], uint8), 'labels': [3]}.
-PYTHON_2 = (
-    b"\x80\x02}q\x01(U\x04dataq\x02cnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\n"
-    b"q\x04K\x00\x85U\x01b\x87Rq\x05(K\x01K\x02\x85cnumpy\ndtype\nq\x06U\x02u1K\x00K\x01\x87R"
-    b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x02\x01\x02tbU\x06labelsq\x07"
-    b"]q\x08K\x03au.")
-
-
-def test_pickles_of_python_2_are_read() -> None:
-    content = load_arrays(PYTHON_2, "old")
-    assert content["labels"] == [3]
-    np.testing.assert_array_equal(content["data"], np.array([1, 2], np.uint8))
-
-
-@pytest.mark.parametrize("protocol", range(5))
-def test_pickles_of_every_protocol_are_read(protocol: int) -> None:
-    for data in (np.arange(6, dtype=np.uint8).reshape(2, 3), np.arange(3.0), np.arange(3)):
-        loaded = load_arrays(pickle.dumps({"a": data, "b": b"x", "c": (1, None)}, protocol), "new")
-        np.testing.assert_array_equal(loaded["a"], data)
-        assert loaded["a"].dtype == data.dtype
-        assert loaded["c"] == (1, None)
-
-
-class Attack:
-    """Makes a pickle call any function while it is loaded."""
-
-    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
-        self.call = function, arguments
-
-    def __reduce__(self) -> Any:
-        return self.call
-
-
-@pytest.mark.parametrize(("function", "named"), [
-    (os.mkdir, "posix.mkdir"), (eval, "builtins.eval"), (getattr, "builtins.getattr"),
-    (np.load, "numpy.load"), (np.fromfile, "numpy.fromfile")])
-def test_other_calls_are_refused_by_name_and_not_made(
-    tmp_path: Path, function: Callable[..., Any], named: str
-) -> None:
-    data = pickle.dumps({"data": Attack(function, str(tmp_path / "made"))}, protocol=2)
-    with pytest.raises(UserError, match=f"is refused. The pickle wants to build {named}"
-                       .replace("builtins", "(builtins|__builtin__)")
-                       .replace("numpy.load", "numpy.*load")
-                       .replace("numpy.fromfile", "numpy.*fromfile")) as caught:
-        import_cifar(folder_with(tmp_path / "in", data_batch_2=data), CIFAR10)
-    assert "data_batch_2" in str(caught.value)
+@pytest.mark.parametrize("row", [2, 5])
+def test_pickles_that_call_something_are_refused_by_file(tmp_path: Path, row: int) -> None:
+    data = pickle.dumps({"data": Attack(os.mkdir, str(tmp_path / "made"))}, protocol=2)
+    with pytest.raises(UserError, match=f"data_batch_{row} is refused. .* asks for posix.mkdir"):
+        import_cifar(folder_with(tmp_path / "in", **{f"data_batch_{row}": data}), CIFAR10)
     assert not (tmp_path / "made").exists()
-
-
-@pytest.mark.parametrize("codec", ["zlib", "utf7", "rot13"])
-def test_only_one_codec_is_allowed(codec: str) -> None:
-    data = b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX" + bytes(
-        [len(codec), 0, 0, 0]) + codec.encode() + b"\x86R."
-    with pytest.raises(UserError, match=f"asks for the codec '{codec}'"):
-        load_arrays(data, "x")
 
 
 @pytest.mark.parametrize(("changes", "message"), [
