@@ -79,6 +79,9 @@ class Network:
                              "misses while training.", low=0, high=0.99)
     fused_scaling: bool = setting(True, "Resample inside of the convolutions: 2.25 times fewer "
                                   "multiplications.")
+    pixel_bias: bool = setting(False, "One bias for each pixel of the first layer of the "
+                               "generator instead of one for each feature map, as "
+                               "pytorch_GAN_zoo has it; of the kind progressive.", option=False)
 
     def __post_init__(self) -> None:
         validate(self)

@@ -51,7 +51,7 @@ def test_every_field_has_one_option_and_no_two_share_a_name(command: click.Comma
 def test_what_the_dataset_decides_is_not_offered(command: click.Command) -> None:
     kept_back = {field.name for field in FIELDS} - {option.name for option in command.params}
     assert kept_back == {"preset", "base_height", "base_width", "channels", "label_size", "data",
-                         "fingerprint", "init_from"}
+                         "fingerprint", "init_from", "pixel_bias"}
 
 
 def test_help_tells_what_each_option_does_and_its_default(command: click.Command) -> None:

@@ -69,18 +69,24 @@ class Dense(Equalized):
 
 
 class DenseToMaps(Equalized):
-    """[N, inputs] -> [N, outputs, H, W] of a given size, with one bias per feature map."""
+    """[N, inputs] -> [N, outputs, H, W] of a given size.
 
-    def __init__(self, inputs: int, outputs: int, size: Size, *, equalized: bool):
+    Args:
+        pixel_bias: Each pixel of each map has a bias of its own, instead of one for the whole map.
+    """
+
+    def __init__(self, inputs: int, outputs: int, size: Size, *, equalized: bool,
+                 pixel_bias: bool = False):
         # The gain is the official one: sqrt(2)/4, which "matches the original Theano code". It is
         # the same for every size: the fan-in are the inputs, and each pixel is a sum of them.
         super().__init__((outputs * size.pixels, inputs), HE_GAIN / 4, equalized)
-        self.size = size
-        self.bias = nn.Parameter(torch.empty(outputs))
+        self.shape = (outputs, *size)
+        self.bias_shape = self.shape if pixel_bias else (outputs, 1, 1)
+        self.bias = nn.Parameter(torch.empty(math.prod(self.bias_shape)))
 
     def forward(self, x: Tensor) -> Tensor:
         features = F.linear(*self.operands(x))
-        return features.reshape(len(x), -1, *self.size) + self.bias.reshape(1, -1, 1, 1)
+        return features.reshape(len(x), *self.shape) + self.bias.reshape(1, *self.bias_shape)
 
 
 class Conv(Equalized):

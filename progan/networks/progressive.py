@@ -60,7 +60,8 @@ class FirstBlock(nn.Module):
         super().__init__()
         maps = config.feature_maps(MIN_LEVEL)
         self.dense = DenseToMaps(config.latent_size + config.label_size, maps,
-                                 config.base, equalized=config.equalized_lr)
+                                 config.base, equalized=config.equalized_lr,
+                                 pixel_bias=config.pixel_bias)
         self.dense_act = _of_generator(config, maps)
         self.conv = Conv(maps, maps, 3, equalized=config.equalized_lr)
         self.conv_act = _of_generator(config, maps)
