@@ -8,10 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from progan import networks, run_directory, schedule
+from progan import run_directory, schedule
 from progan.config import Network, Run
 from progan.errors import UserError
-from progan.networks import Discriminator, Generator
+from progan.interop.reading import read_foreign
+from progan.interop.trained import Trained
+from progan.networks.shells import shells
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.network_file import find_network, load_network
 from progan.sizes import MIN_LEVEL
@@ -53,13 +55,16 @@ def find_origin(path: Path) -> Path:
 
 
 def load_origin(path: Path) -> Origin:
-    """Read a network file or a training state, on the CPU; raises UserError for other files."""
+    """Read networks of ours or of another program, on the CPU; raises UserError for other files."""
     if is_weights_file(path):
         return _of_network_file(path)
+    if trained := read_foreign(path):
+        return _of_another_program(path, trained)
     if zipfile.is_zipfile(path):
         return _of_state(path)
-    raise UserError(f"{path} is neither a network file nor a training state of progan, or it is "
-                    "damaged. These are what --init-from reads.")
+    raise UserError(f"{path} is neither a network file nor a training state of progan, nor one of "
+                    "the official TensorFlow code or of pytorch_GAN_zoo, or it is damaged. These "
+                    "are what --init-from reads.")
 
 
 def require_resumable(path: Path) -> None:
@@ -86,6 +91,11 @@ def _of_network_file(path: Path) -> Origin:
         run=run_directory.load_config(path.parent) if home.is_file() else None)
 
 
+def _of_another_program(path: Path, trained: Trained) -> Origin:
+    return Origin(path=path, network=trained.network, weights=trained.weights, level=trained.level,
+                  alpha=trained.alpha, images_seen=trained.images_seen)
+
+
 def _of_state(path: Path) -> Origin:
     run, images_seen, weights = load_networks(path)
     for role, network in shells(run.network).items():
@@ -97,10 +107,3 @@ def _of_state(path: Path) -> Origin:
     stage = schedule.at(run.growth, run.network, images_seen)
     return Origin(path=path, network=run.network, weights=weights, level=stage.level,
                   alpha=stage.alpha, images_seen=images_seen, run=run)
-
-
-def shells(config: Network) -> dict[str, Generator | Discriminator]:
-    """The networks of a state, with names and shapes but no data."""
-    with torch.device("meta"):
-        return {"generator": networks.generator(config), "average": networks.generator(config),
-                "discriminator": networks.discriminator(config)}

@@ -10,10 +10,11 @@ from progan.config import Run
 from progan.errors import UserError
 from progan.networks import Discriminator, Generator
 from progan.networks.levels import levels, names_by_level
+from progan.networks.shells import shells
 from progan.settings import changes, option_name
 from progan.training.freezing import freeze
 from progan.training.matching import Match, Overlap, match, merged
-from progan.training.origin import Origin, shells
+from progan.training.origin import Origin
 from progan.training.state import TrainState
 
 OF_THE_IMAGES = {"base_height", "base_width", "channels", "label_size"}

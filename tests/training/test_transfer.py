@@ -315,11 +315,13 @@ class TestFiles:
         save_config(tmp_path, run)
         assert load_origin(path).run == run
 
-    @pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04\x95 a pickle"])
-    def test_other_files_are_refused(self, content: bytes, tmp_path: Path) -> None:
-        path = tmp_path / "network.pkl"
+    @pytest.mark.parametrize(("content", "said"), [
+        (b"", "is neither a network file nor"), (b"hello", "is neither a network file nor"),
+        (b"\x80\x04\x95 a pickle", "is not a readable pickle")])
+    def test_other_files_are_refused(self, content: bytes, said: str, tmp_path: Path) -> None:
+        path = tmp_path / "network.bin"
         path.write_bytes(content)
-        with pytest.raises(UserError, match="network.pkl is neither a network file nor"):
+        with pytest.raises(UserError, match=f"network.bin {said}"):
             load_origin(path)
         with pytest.raises(UserError, match="is not the directory of a run.*--init-from"):
             require_resumable(path)
