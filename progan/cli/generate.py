@@ -13,7 +13,8 @@ from progan.runtime.threads import wait_politely
 
 @click.command(cls=Door)
 @click.option("--network", type=PATH, required=True, metavar="FILE|RUN",
-              help="Network file, or the directory of a run (or of runs): its newest network.")
+              help="Network file, or the directory of a run (or of runs): its newest network. Also "
+              "a pickle of the official TensorFlow code, or a .pth of pytorch_GAN_zoo's PGAN.")
 @click.option("--seeds", metavar="LIST", help="Which pictures, e.g. 0-15,20. A seed names the same "
               "picture on every machine.")
 @click.option("--latents", type=PATH, metavar="FILE.npy",
@@ -33,16 +34,18 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     \b
     generate.py --network runs/00000-mine-v2-1gpu --seeds 0-15 --outdir out
     generate.py --network network-snapshot-012000.safetensors --seeds 0-31 --grid 8x4 --outdir out
+    generate.py --network karras2018iclr-celebahq-1024x1024.pkl --seeds 0-15 --outdir out
     """
     wait_politely()
+    from progan.interop.reading import load_snapshot
     from progan.runtime.devices import choose
     from progan.sampling import pictures
-    from progan.sampling.network_file import find_network, load_network
+    from progan.sampling.network_file import find_network
 
     path = find_network(network)
     if path != network:
         click.echo(f"network: {path}", err=True)
-    snapshot = load_network(path, choose(device))
+    snapshot = load_snapshot(path, choose(device))
     if seeds is not None and latents is None:
         wish = pictures.from_seeds(snapshot, seeds)
     elif latents is not None and seeds is None:

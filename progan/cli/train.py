@@ -48,8 +48,9 @@ class Hours(click.FloatRange):
               help="Continue a run in its own directory: the newest one of --outdir or of the "
               "directory named, the run named, or one of its state files.")
 @click.option("--init-from", type=PATH, metavar="FILE|RUN", help="Begin a new run with the "
-              "networks of another one, where they fit: a training state, a network file, or the "
-              "directory of a run.")
+              "networks of another one, where they fit: a training state, a network file, the "
+              "directory of a run, a pickle of the official TensorFlow code, or a .pth of "
+              "pytorch_GAN_zoo's PGAN.")
 @device_option
 @click.option("--max-hours", type=Hours(min=0, min_open=True), metavar="H",
               help="Stop after so long as if by Ctrl-C, with everything saved; --resume goes on.")
