@@ -3,17 +3,9 @@
 import numpy as np
 from PIL import Image
 
-from progan.images import Pixels, enlarge
+from progan.images import Pixels, enlarge, opaque
 
 CAPTION = 14  # px of height that a line of text needs
-
-
-def opaque(image: Pixels) -> Image.Image:
-    """[H, W, C] as RGB; transparency lies on white, as detectors see it."""
-    if image.shape[-1] == 1:
-        return Image.fromarray(image.squeeze(-1)).convert("RGB")
-    picture = Image.fromarray(image).convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
 
 
 def of_side(image: Pixels, side: int) -> Pixels:

@@ -8,10 +8,9 @@ from string import Template
 
 from PIL import Image
 
-from metrics.cells import opaque
 from metrics.comparison import REALS, Cell, Comparison, Line, goal
 from progan import __version__
-from progan.images import Pixels
+from progan.images import Pixels, opaque
 
 LARGEST_PICTURE = 256  # px
 FACTS = ("run", "preset", "seed", "kimg")

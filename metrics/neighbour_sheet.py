@@ -3,10 +3,10 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from metrics.cells import CAPTION, opaque
+from metrics.cells import CAPTION
 from metrics.memorisation import Lookup
 from metrics.neighbours import Window
-from progan.images import Pixels, enlarge, grid
+from progan.images import Pixels, enlarge, grid, opaque
 
 SMALLEST_CELL, LARGEST_CELL = 112, 256  # px
 FRAME = "red"

@@ -46,14 +46,26 @@ def enlarge(images: Pixels, side: int) -> Pixels:
     return images.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
+def as_image(pixels: Pixels) -> Image.Image:
+    """[H, W, C], C of 1, 3 or 4, as Pillow has it: grey, RGB or RGBA."""
+    return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+
+
+def opaque(pixels: Pixels) -> Image.Image:
+    """[H, W, C] as RGB; transparency lies on white, as detectors see it."""
+    picture = as_image(pixels)
+    if picture.mode != "RGBA":
+        return picture.convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+
+
 def save_png(path: Path, pixels: Pixels, text: Mapping[str, str] | None = None) -> None:
     """Write one image [H, W, C], C of 1, 3 or 4, with `text` as the file's own provenance."""
     info = PngImagePlugin.PngInfo()
     for key, value in (text or {}).items():
         info.add_itxt(key, value)
     with replaced(path) as temporary:
-        Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(
-            temporary, "png", pnginfo=info)
+        as_image(pixels).save(temporary, "png", pnginfo=info)
 
 
 def png_text(path: Path) -> dict[str, str]:

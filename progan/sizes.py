@@ -53,6 +53,18 @@ def level_name(base: Size, level: int) -> str:
     return name if base == SQUARE else f"{name} ({size_at(base, level)})"
 
 
+def stage_name(base: Size, level: int, alpha: float) -> str:
+    """'128→256 fade 43%' or '192x128 stable', with `alpha` the weight of the level."""
+    state = f"fade {100 * alpha:.0f}%" if alpha < 1 else "stable"
+    return f"{growing_name(base, level, alpha)} {state}"
+
+
+def growing_name(base: Size, level: int, alpha: float) -> str:
+    """'256', or while it fades in '128→256'; of images that are no squares '192x128'."""
+    size = size_at(base, level).brief
+    return f"{size_at(base, level - 1).brief}→{size}" if alpha < 1 else size
+
+
 def require_resolution(value: int, name: str) -> None:
     """Raise UserError unless `value` is a power of two from 4 to 1024."""
     if value & (value - 1) or not 2**MIN_LEVEL <= value <= 2**MAX_LEVEL:

@@ -7,7 +7,17 @@ import pytest
 import torch
 from PIL import Image
 
-from progan.images import enlarge, grid, png_text, save_png, to_pixels, to_signed, to_uint8
+from progan.images import (
+    as_image,
+    enlarge,
+    grid,
+    opaque,
+    png_text,
+    save_png,
+    to_pixels,
+    to_signed,
+    to_uint8,
+)
 
 ALL = torch.arange(256, dtype=torch.uint8)
 
@@ -70,6 +80,14 @@ def test_pixels_are_repeated_to_enlarge() -> None:
     assert enlarge(small[:, :, :2], 8).shape == (2, 16, 8, 1)
     assert enlarge(small[:, :2], 8).shape == (2, 8, 16, 1)
     np.testing.assert_array_equal(enlarge(small, 2), small)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_transparency_lies_on_white(channels: int) -> None:
+    pixels = np.full((2, 3, channels), 100, np.uint8)
+    pixels[..., 3:] = 0
+    assert (np.asarray(opaque(pixels)) == (255 if channels == 4 else 100)).all()
+    np.testing.assert_array_equal(np.asarray(as_image(pixels)).reshape(pixels.shape), pixels)
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])

@@ -13,6 +13,7 @@ from progan.sizes import (
     level_of,
     require_base,
     size_at,
+    stage_name,
 )
 
 
@@ -27,6 +28,13 @@ def test_each_level_doubles_the_base(
     assert network.size(level) == size_at(base, level) == size
     assert level_name(base, level) == name
     assert level_of(min(size)) == level
+
+
+@pytest.mark.parametrize(("base", "alpha", "name"), [
+    (SQUARE, 1.0, "256 stable"), (SQUARE, 0.434, "128→256 fade 43%"),
+    (Size(4, 6), 1.0, "384x256 stable"), (Size(4, 6), 0.5, "192x128→384x256 fade 50%")])
+def test_places_in_the_growth_have_names(base: Size, alpha: float, name: str) -> None:
+    assert stage_name(base, 8, alpha) == name
 
 
 def test_sizes_are_read_with_the_width_first() -> None:

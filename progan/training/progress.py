@@ -9,6 +9,7 @@ from tqdm import tqdm
 from progan.config import Network, Run
 from progan.runtime.log import human_seconds
 from progan.schedule import Stage
+from progan.sizes import growing_name, stage_name
 from progan.training.eta import Forecast
 
 LAYOUT = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:g} kimg, {unit}"
@@ -48,11 +49,9 @@ class Progress:
 
 def stage_words(stage: Stage, network: Network) -> str:
     """'128→256 fade 43%' or '192x128 stable'."""
-    state = f"fade {100 * stage.alpha:.0f}%" if stage.fading else "stable"
-    return f"{size_words(stage, network)} {state}"
+    return stage_name(network.base, stage.level, stage.alpha)
 
 
 def size_words(stage: Stage, network: Network) -> str:
     """'256', or while it fades in '128→256'; of images that are no squares '192x128'."""
-    size = network.size(stage.level).brief
-    return f"{network.size(stage.level - 1).brief}→{size}" if stage.fading else size
+    return growing_name(network.base, stage.level, stage.alpha)
