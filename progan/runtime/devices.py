@@ -60,6 +60,16 @@ def set_precision(precision: str) -> None:
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
+def set_repeatable() -> None:
+    """From now on the same computation gives the same numbers each time, to the bit.
+
+    Float32 numbers are multiplied exactly, and cuDNN takes no algorithm whose sums are added up in
+    whatever order they come.
+    """
+    set_precision("fp32")
+    torch.backends.cudnn.deterministic = True
+
+
 @contextmanager
 def exact() -> Iterator[None]:
     """Multiply float32 numbers exactly, whatever the precision of the run is."""

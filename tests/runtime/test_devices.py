@@ -16,6 +16,7 @@ from progan.runtime.devices import (
     is_out_of_memory,
     peak_memory_bytes,
     set_precision,
+    set_repeatable,
     unless_out_of_memory,
 )
 
@@ -74,6 +75,15 @@ def test_precision_lets_cuda_use_tf32_or_not(
     set_precision(precision)
     assert torch.backends.cuda.matmul.allow_tf32 is tf32
     assert torch.backends.cudnn.allow_tf32 is tf32
+
+
+def test_repeatable_is_exact_and_leaves_nothing_to_chance(settings_restored: None,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    set_precision("tf32")
+    set_repeatable()
+    assert torch.backends.cudnn.deterministic
+    assert not (torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32)
 
 
 @pytest.mark.parametrize(("platform", "num_bytes"), [
