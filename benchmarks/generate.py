@@ -2,9 +2,9 @@
 
     python benchmarks/generate.py --preset v2-1gpu --resolution 256 --images 64
 
-Times the forward passes alone, and all that generate.py does after the network is read: passes,
-transfer, PNG files. They take turns; medians are printed. The weights are the initial ones, so
-pictures are noise, which no PNG compresses: the worst case.
+Times the passes alone, in batches and picture by picture as generate.py has them, and all that it
+does after the network is read: passes, transfer, PNG files. They take turns; medians are printed.
+The weights are the initial ones, so pictures are noise, which no PNG compresses: the worst case.
 """
 
 import json
@@ -26,9 +26,9 @@ from progan.config import override  # noqa: E402
 from progan.door import Door, device_option  # noqa: E402
 from progan.runtime import devices  # noqa: E402
 from progan.runtime.threads import wait_politely  # noqa: E402
-from progan.sampling import pictures  # noqa: E402
+from progan.sampling import pictures, wishes  # noqa: E402
 from progan.sampling.network_file import Snapshot  # noqa: E402
-from progan.sampling.render import batch_size  # noqa: E402
+from progan.sampling.render import batch_size, one_by_one  # noqa: E402
 from progan.training.state import initialize  # noqa: E402
 
 
@@ -44,12 +44,13 @@ def main(preset: str, resolution: int, images: int, runs: int, device: str,
     """Time the network alone, and with files."""
     wait_politely()
     chosen = devices.choose(device)
+    devices.set_repeatable()
     network = override(presets.preset(preset), {"resolution": resolution}).network
     generator = networks.generator(network)
     initialize(generator, 0, "generator")
     generator.to(chosen).requires_grad_(False).eval()
     snapshot = Snapshot(generator=generator, level=network.max_level, alpha=1.0, images_seen=0)
-    wish = pictures.from_seeds(snapshot, f"0-{images - 1}")
+    wish = wishes.from_seeds(snapshot, f"0-{images - 1}")
 
     @torch.no_grad()
     def forward() -> None:
@@ -57,9 +58,13 @@ def main(preset: str, resolution: int, images: int, runs: int, device: str,
         for z, c in zip(wish.latents.split(size), wish.labels.split(size), strict=True):
             generator(z.to(chosen), c.to(chosen), network.max_level)
 
+    def singly() -> None:
+        for _ in one_by_one(snapshot, wish.latents, wish.labels):
+            pass
+
     def files() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            for _ in pictures.write(snapshot, wish, network.max_level, 1.0, Path(folder), {}, None):
+            for _ in pictures.write(snapshot, wish, pictures.Output(folder=Path(folder))):
                 pass
 
     def seconds(work: Callable[[], None]) -> float:
@@ -69,17 +74,18 @@ def main(preset: str, resolution: int, images: int, runs: int, device: str,
         return time.perf_counter() - start
 
     seconds(files)
-    turns = [(seconds(forward), seconds(files)) for _ in range(runs)]
-    alone, whole = (images / statistics.median(each) for each in zip(*turns, strict=True))
-    ratio = statistics.median(f / w for f, w in turns)
+    turns = [(seconds(forward), seconds(singly), seconds(files)) for _ in range(runs)]
+    batches, one, whole = (images / statistics.median(each) for each in zip(*turns, strict=True))
+    ratio = statistics.median(turn[1] / turn[2] for turn in turns)
     if output:
         output.write_text(json.dumps({
             "device": devices.describe(chosen), "machine": machine(), "preset": preset,
-            "resolution": resolution, "images": images, "turns": turns,
-            "images_per_second": {"network": alone, "files": whole}, "share": ratio}), "utf-8")
+            "resolution": resolution, "images": images, "turns": turns, "share": ratio,
+            "images_per_second": {"batches": batches, "network": one, "files": whole}}), "utf-8")
     click.echo(f"{devices.describe(chosen)}, torch {torch.__version__}; {preset}, "
                f"{resolution}x{resolution}, {images} images, {runs} turns: the network alone "
-               f"{alone:.3g} img/s, with PNG files {whole:.3g} img/s: {100 * ratio:.0f} %")
+               f"{one:.3g} img/s ({batches:.3g} in batches), with PNG files {whole:.3g} img/s: "
+               f"{100 * ratio:.0f} %")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,19 @@
-"""generate.py: make pictures with a trained network."""
+"""generate.py: make pictures and films with a trained network."""
 
 import shlex
 import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.runtime.threads import wait_politely
+from progan.sampling.timing import FPS, SECONDS, Timing
+
+OF_PICTURES = ("--sheet", "--format", "--float", "--batch")
+OF_FILMS = ("--walk", "--smoothing", "--growth", "--seconds", "--fps")
 
 
 @click.command(cls=Door)
@@ -23,39 +28,82 @@ from progan.runtime.threads import wait_politely
               "that were trained with labels; without it, seed k draws class k mod classes.")
 @click.option("--resolution", type=int, help="Draw at a lower resolution that was trained on the "
               "way; the highest one if not given.")
-@click.option("--grid", "columns_rows", metavar="COLSxROWS",
-              help="Write one sheet grid.png instead of single files.")
-@click.option("--outdir", type=PATH, required=True, help="Folder to write the pictures to.")
+@click.option("--grid", metavar="COLSxROWS",
+              help="Write one sheet grid.png instead of single files; of films, the cells of the "
+              "frames.")
+@click.option("--outdir", type=PATH, help="Folder to write the pictures to; films go to the "
+              "present one if not given.")
+@click.option("--sheet", is_flag=True, help="Write a contact sheet, sheet.png: small pictures, "
+              "each with its seed below. It lays itself out, or as --grid says.")
+@click.option("--format", "kind", type=click.Choice(["png", "jpeg", "webp"]), default="png",
+              show_default=True, help="Kind of the files; WebP keeps every pixel, too. All say "
+              "inside which seed, network and command made them.")
+@click.option("--float", "as_floats", is_flag=True, help="Write the network's own numbers, float32 "
+              "[H, W, C] with -1…1 for black to white, as .npy files.")
+@click.option("--batch", type=click.IntRange(min=1), metavar="N",
+              help="How many pictures are in memory at a time, drawn or being written; by their "
+              "size if not given. Each is drawn by itself, so that no pixel depends on it.")
+@click.option("--video", type=PATH, metavar="FILE", help="Write a film: FILE.mp4 (pip install "
+              "\"progan[video]\"), .gif or .webp. It is a walk through the latents; with --seeds "
+              "or --latents, it goes through these pictures. It loops without a seam.")
+@click.option("--seconds", type=float, default=SECONDS, show_default=True,
+              help="How long the film is.")
+@click.option("--fps", type=float, default=FPS, show_default=True, help="Its frames per second.")
+@click.option("--walk", type=click.IntRange(0, 2**32 - 1), metavar="SEED",
+              help="Which walk; of a grid, that of its first cell, and the others count on. 0 if "
+              "not given.")
+@click.option("--smoothing", type=float, metavar="SECONDS", help="How slow walks are: what "
+              "blurs them in time. 0.75 if not given, as in the paper, or a sixth of a "
+              "short film.")
+@click.option("--growth", is_flag=True, help="Film the growth of a run, from its first snapshot to "
+              "the last one, with --seeds 0-5 if not given.")
 @device_option
 def main(network: Path, seeds: str | None, latents: Path | None, class_name: str | None,
-         resolution: int | None, columns_rows: str | None, outdir: Path, device: str) -> None:
-    """Make pictures with a trained network; needs neither the dataset nor a GPU.
+         resolution: int | None, grid: str | None, outdir: Path | None, sheet: bool, kind: str,
+         as_floats: bool, batch: int | None, video: Path | None, seconds: float, fps: float,
+         walk: int | None, smoothing: float | None, growth: bool, device: str) -> None:
+    """Make pictures and films with a trained network; needs neither the dataset nor a GPU.
 
     \b
     generate.py --network runs/00000-mine-v2-1gpu --seeds 0-15 --outdir out
     generate.py --network network-snapshot-012000.safetensors --seeds 0-31 --grid 8x4 --outdir out
     generate.py --network karras2018iclr-celebahq-1024x1024.pkl --seeds 0-15 --outdir out
+    generate.py --network runs --seeds 0-99 --sheet --outdir out
+    generate.py --network runs --video walk.mp4 --grid 4x2 --seconds 20
+    generate.py --network runs --video seeds.gif --seeds 3,14,15 --fps 20
+    generate.py --network runs --video growth.mp4 --growth
     """
+    _require_fitting(film=video is not None)
+    if as_floats and kind != "png":
+        raise UserError("--float writes .npy files. Leave --format away.")
+    timing = Timing(seconds, fps)
     wait_politely()
-    from progan.interop.reading import load_snapshot
-    from progan.runtime.devices import choose
-    from progan.sampling import pictures
-    from progan.sampling.network_file import find_network
+    from tqdm import tqdm
 
-    path = find_network(network)
-    if path != network:
-        click.echo(f"network: {path}", err=True)
-    snapshot = load_snapshot(path, choose(device))
-    if seeds is not None and latents is None:
-        wish = pictures.from_seeds(snapshot, seeds)
-    elif latents is not None and seeds is None:
-        wish = pictures.from_file(snapshot, latents)
-    else:
-        raise UserError("Which pictures? Name either --seeds, e.g. 0-15, or a file of --latents.")
-    if class_name is not None:
-        wish = pictures.of_class(snapshot, wish, class_name)
-    layout = pictures.parse_grid(columns_rows, len(wish.names)) if columns_rows else None
-    level, alpha = pictures.place(snapshot, resolution)
-    provenance = pictures.provenance(path, shlex.join(["generate.py", *sys.argv[1:]]))
-    for file in pictures.write(snapshot, wish, level, alpha, outdir, provenance, layout):
-        click.echo(file)
+    from progan.interop.reading import load_snapshot
+    from progan.sampling.network_file import find_networks
+    from progan.sampling.pictures import ARRAYS
+    from progan.sampling.request import Film, Request, answer
+
+    paths = find_networks(network)
+    if paths[-1] != network:
+        click.echo(f"network: {paths[-1]}", err=True)
+    film = None if video is None else Film(file=video, timing=timing, walk=walk,
+                                           smoothing=smoothing, growth=growth)
+    request = Request(
+        networks=paths, load=load_snapshot, command=shlex.join(["generate.py", *sys.argv[1:]]), device=device,
+        outdir=outdir, seeds=seeds, latents=latents, class_name=class_name, resolution=resolution,
+        grid=grid, sheet=sheet, kind=ARRAYS if as_floats else kind, batch=batch, film=film)
+    for file in answer(request):
+        tqdm.write(str(file))  # above the progress bar
+
+
+def _require_fitting(*, film: bool) -> None:
+    """Raise UserError if an option was given that means nothing for what is made."""
+    strangers, why = (OF_PICTURES, "is for pictures, and --video makes a film. Leave it away.") if (
+        film) else (OF_FILMS, "is for films. Name a file for one with --video.")
+    context = click.get_current_context()
+    for param in context.command.params:
+        was_given = context.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+        if was_given and param.opts[0] in strangers:
+            raise UserError(f"{param.opts[0]} {why}")

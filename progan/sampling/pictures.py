@@ -1,109 +1,48 @@
-"""What generate.py is asked for, and the files that it makes of it."""
+"""Pictures of a wish, as files."""
 
-import dataclasses
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
+import numpy.typing as npt
 from torch import Tensor
+from tqdm import tqdm
 
 from progan import __version__
-from progan.errors import UserError
-from progan.images import Pixels, grid, save_png
-from progan.runtime.files import human_bytes, make_folder
+from progan.images import Pixels, to_pixels
+from progan.runtime.files import make_folder
 from progan.runtime.pool import in_order, worker_pool
-from progan.sampling.latents import parse_seeds, seed_labels, seed_latents
+from progan.sampling import sheets, stills
 from progan.sampling.network_file import Snapshot, fingerprint
-from progan.sampling.render import batch_size, batches_of, render
-from progan.sizes import MIN_LEVEL, level_name
+from progan.sampling.render import batch_size, one_by_one
+from progan.sampling.wishes import Wish
 
-GRID_FILE = "grid.png"
-MOST_GRID_BYTES = 2**31  # of pixels
+GRID_NAME, SHEET_NAME = "grid", "sheet"
+ARRAYS = "npy"  # a kind of files, beside those of stills.SUFFIXES
 MOST_WRITERS = 16  # threads; one writes about ten pictures of 1024x1024 in a second
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """Pictures to draw."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """Where pictures go, and how.
 
-    names: tuple[str, ...]  # 'seed0007': the files' names without suffix
-    latents: Tensor  # [N, latent_size]
-    labels: Tensor  # [N, label_size]
+    Attributes:
+        kind: One of stills.SUFFIXES, or ARRAYS.
+        text: Where they come from, to be written into each file that can hold it.
+        batch: How many are in memory at a time, drawn or being written; None: by their size.
+    """
 
+    folder: Path
+    kind: str = "png"
+    text: Mapping[str, str] = field(default_factory=dict)
+    batch: int | None = None
 
-def from_seeds(snapshot: Snapshot, text: str) -> Wish:
-    """The pictures of seeds such as '0-15,20'."""
-    config = snapshot.generator.config
-    seeds = parse_seeds(text)
-    return Wish(tuple(f"seed{seed:04d}" for seed in seeds),
-                seed_latents(seeds, config.latent_size), seed_labels(seeds, config.label_size))
-
-
-def from_file(snapshot: Snapshot, path: Path) -> Wish:
-    """The pictures of the rows of a .npy file; row k has the class of seed k."""
-    config = snapshot.generator.config
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"Cannot read latents from {path}: {error}. It should be a .npy file of "
-                        f"float32 [N, {config.latent_size}].") from error
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or not len(array) or (
-            array.shape[1] != config.latent_size or array.dtype.kind != "f"):
-        found = f"{array.dtype} {list(array.shape)}" if isinstance(array, np.ndarray) else "archive"
-        raise UserError(f"{path} holds {found}; this network takes latents of float32 "
-                        f"[N, {config.latent_size}].")
-    if not np.isfinite(array).all():
-        raise UserError(f"{path} holds numbers that are not finite (NaN or infinity).")
-    rows = range(len(array))
-    return Wish(tuple(f"latent{row:04d}" for row in rows),
-                torch.from_numpy(array.astype(np.float32)), seed_labels(rows, config.label_size))
-
-
-def of_class(snapshot: Snapshot, wish: Wish, name: str) -> Wish:
-    """The same latents, all of one class, given by name or index."""
-    size = snapshot.generator.config.label_size
-    if not size:
-        raise UserError(f"--class {name}: this network was trained without labels and has no "
-                        "classes.")
-    names = list(snapshot.label_names)
-    if name in names:
-        index = names.index(name)
-    elif name.isdecimal() and int(name) < size:
-        index = int(name)
-    else:
-        raise UserError(f"There is no class {name!r}. Classes: "
-                        f"{', '.join(f'{i} {n}' for i, n in enumerate(names))}.")
-    labels = torch.zeros_like(wish.labels)
-    labels[:, index] = 1
-    return dataclasses.replace(wish, labels=labels)
-
-
-def place(snapshot: Snapshot, resolution: int | None) -> tuple[int, float]:
-    """Return level and alpha to draw at; lower levels than the trained one are fully faded in."""
-    levels = {1 << level: level for level in range(MIN_LEVEL, snapshot.level + 1)}
-    if resolution is None or levels.get(resolution) == snapshot.level:
-        return snapshot.level, snapshot.alpha
-    if resolution not in levels:
-        names = [level_name(snapshot.generator.config.base, level) for level in levels.values()]
-        raise UserError(f"--resolution {resolution}: this network was trained up to {names[-1]}; "
-                        f"choose one of {', '.join(names)}.")
-    return levels[resolution], 1.0
-
-
-def parse_grid(text: str, count: int) -> tuple[int, int]:
-    """'8x4' -> (8, 4), if that many pictures fit."""
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not match or not int(match[1]) * int(match[2]):
-        raise UserError(f"--grid {text!r} is not COLSxROWS such as 8x4.")
-    columns, rows = int(match[1]), int(match[2])
-    if columns * rows < count:
-        raise UserError(f"--grid {text} has {columns * rows} cells, too few for {count} pictures.")
-    return columns, rows
+    def path(self, name: str) -> Path:
+        return self.folder / f"{name}{stills.SUFFIXES.get(self.kind, f'.{self.kind}')}"
 
 
 def provenance(path: Path, command: str) -> dict[str, str]:
@@ -112,43 +51,81 @@ def provenance(path: Path, command: str) -> dict[str, str]:
             "Command": command}
 
 
-def write(snapshot: Snapshot, wish: Wish, level: int, alpha: float, outdir: Path,
-          text: Mapping[str, str], layout: tuple[int, int] | None) -> Iterator[Path]:
-    """Draw the pictures, write them as PNG files, and yield the path of each.
+def write(snapshot: Snapshot, wish: Wish, output: Output) -> Iterator[Path]:
+    """Draw the pictures, write each to its own file, and yield the path of each.
 
     Files are written by threads, while the network draws the next pictures.
     """
-    if layout:
-        yield _write_grid(snapshot, wish, level, alpha, outdir, text, layout)
-        return
-    make_folder(outdir)
-
-    def save(picture: tuple[str, Pixels]) -> Path:
-        name, pixels = picture
-        save_png(outdir / f"{name}.png", pixels, {**text, "Latent": name})
-        return outdir / f"{name}.png"
-
-    images = chain.from_iterable(
-        batches_of(snapshot.generator, wish.latents, wish.labels, level, alpha))
-    with worker_pool(min(os.cpu_count() or 1, MOST_WRITERS), in_processes=False) as pool:
-        ahead = batch_size(snapshot.generator.config, level)
-        yield from in_order(pool, save, zip(wish.names, images, strict=True), ahead=ahead)
-
-
-def _write_grid(snapshot: Snapshot, wish: Wish, level: int, alpha: float, outdir: Path,
-                text: Mapping[str, str], layout: tuple[int, int]) -> Path:
-    columns, rows = layout
     config = snapshot.generator.config
-    size = config.size(level)
-    num_bytes = columns * rows * size.pixels * config.channels
-    if num_bytes > MOST_GRID_BYTES:
-        raise UserError(f"--grid {columns}x{rows} of {size} pictures is a sheet of "
-                        f"{human_bytes(num_bytes)}, more than "
-                        f"{human_bytes(MOST_GRID_BYTES)}. Ask for fewer, or for a lower "
-                        "--resolution.")
-    make_folder(outdir)
-    images = render(snapshot.generator, wish.latents, wish.labels, level, alpha)
-    empty = np.zeros((columns * rows - len(images), *images.shape[1:]), np.uint8)
-    sheet = grid(np.concatenate([images, empty]), columns)
-    save_png(outdir / GRID_FILE, sheet, {**text, "Latents": " ".join(wish.names)})
-    return outdir / GRID_FILE
+    stills.require_format(output.kind, *config.size(snapshot.level), config.channels)
+    make_folder(output.folder)
+
+    def save(picture: tuple[str, npt.NDArray[Any]]) -> Path:
+        name, image = picture
+        path = output.path(name)
+        if output.kind == ARRAYS:
+            stills.save_array(path, image)
+        else:
+            stills.save(path, output.kind, image, {**output.text, "Latent": name})
+        return path
+
+    writers = min(os.cpu_count() or 1, MOST_WRITERS)
+    batch = output.batch or max(batch_size(config, snapshot.level), writers)
+    convert = as_floats if output.kind == ARRAYS else as_pixels
+    images = (convert(image) for image in one_by_one(snapshot, wish.latents, wish.labels))
+    bar = tqdm(total=len(wish.names), unit="img", disable=None, leave=False)
+    with bar, worker_pool(min(writers, batch), in_processes=False) as pool:
+        for path in in_order(pool, save, zip(wish.names, images, strict=True), ahead=batch - 1):
+            bar.update()
+            yield path
+
+
+def as_pixels(image: Tensor) -> Pixels:
+    """[1, C, H, W] in [-1, 1] -> uint8 [H, W, C]."""
+    pixels: Pixels = to_pixels(image)[0]
+    return pixels
+
+
+def as_floats(image: Tensor) -> npt.NDArray[np.float32]:
+    """[1, C, H, W] -> float32 [H, W, C], the same numbers: what is beyond [-1, 1] stays there."""
+    floats: npt.NDArray[np.float32] = image[0].permute(1, 2, 0).float().cpu().numpy()
+    return np.ascontiguousarray(floats)
+
+
+def write_grid(snapshot: Snapshot, wish: Wish, output: Output, columns: int, rows: int) -> Path:
+    """All pictures side by side in one file; cell k is picture k."""
+    config = snapshot.generator.config
+    size = config.size(snapshot.level)
+    sheets.require_size(columns, rows, size, config.channels)
+    stills.require_format(output.kind, rows * size.height, columns * size.width, config.channels)
+    images = np.stack(list(_drawn(snapshot, wish, GRID_NAME)))
+    return _write_whole(output, GRID_NAME, wish, sheets.full_grid(images, columns, rows))
+
+
+def write_sheet(snapshot: Snapshot, wish: Wish, output: Output, columns: int, rows: int) -> Path:
+    """A contact sheet: pictures of 64 to 256 px, each with the number of its seed below."""
+    size = snapshot.generator.config.size(snapshot.level)
+    sheets.require_size(columns, rows, size, 3)
+    cells = [sheets.cell(image) for image in _drawn(snapshot, wish, SHEET_NAME)]
+    page = sheets.contact_sheet(cells, [in_words(name) for name in wish.names], columns, rows)
+    stills.require_format(output.kind, *page.shape)
+    return _write_whole(output, SHEET_NAME, wish, page)
+
+
+def in_words(name: str) -> str:
+    """'seed0007' -> 'seed 7'."""
+    return re.sub(r"(\D+)0*(\d+)", r"\1 \2", name)
+
+
+def _drawn(snapshot: Snapshot, wish: Wish, what: str) -> Iterator[Pixels]:
+    images = one_by_one(snapshot, wish.latents, wish.labels)
+    for image in tqdm(images, total=len(wish.names), unit="img", desc=what, disable=None,
+                      leave=False):
+        yield as_pixels(image)
+
+
+def _write_whole(output: Output, name: str, wish: Wish, page: Pixels) -> Path:
+    make_folder(output.folder)
+    path = output.path(name)
+    stills.save(path, output.kind, page, {**output.text, "Latents": " ".join(wish.names)})
+    return path

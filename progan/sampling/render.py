@@ -9,9 +9,29 @@ from torch import Tensor
 from progan.config import Network
 from progan.images import Pixels, to_pixels
 from progan.networks import Generator
+from progan.sampling.network_file import Snapshot
 
 PIXELS_PER_BATCH = 2**21  # two images of 1024x1024: features of a batch stay below 2 GiB
 MAX_BATCH = 64
+
+
+def one_by_one(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Iterator[Tensor]:
+    """Draw each latent by itself: its image is the same, to the bit, whatever is drawn beside it.
+
+    In batches of other sizes the same sums are added up in another order, by other kernels, and a
+    byte of a picture in some thousands comes out as its neighbour.
+
+    Args:
+        latents, labels: [N, latent_size] and [N, label_size].
+
+    Yields:
+        [1, channels, H, W] on the network's device, with [-1, 1] meaning black to white.
+    """
+    device = next(snapshot.generator.parameters()).device
+    weight = None if snapshot.alpha == 1 else torch.tensor(snapshot.alpha, device=device)
+    for z, c in zip(latents.to(device).split(1), labels.to(device).split(1), strict=True):
+        with torch.no_grad():
+            yield snapshot.generator(z, c, snapshot.level, weight)
 
 
 def render(generator: Generator, latents: Tensor, labels: Tensor, level: int,

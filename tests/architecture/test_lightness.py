@@ -18,6 +18,8 @@ OPTIONS = {
                  "--precision", "--dry-run", "--batch-at", "--no-mirror", "--init-from",
                  "--freeze-d"),
     "generate.py": ("--network", "--seeds", "--latents", "--class", "--resolution", "--grid",
+                    "--sheet", "--batch", "--format", "--float", "--video", "--seconds", "--fps",
+                    "--walk", "--growth",
                     "--outdir", "--device"),
     "dataset_tool.py": ("create-from-images", "create-mnist", "create-mnist-rgb",
                         "create-cifar10", "create-cifar100", "create-svhn", "create-celeba",

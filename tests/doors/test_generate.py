@@ -1,5 +1,6 @@
 """generate.py as its users know it, on the network of a real, small run."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 from progan.cli.generate import main
 from progan.cli.train import main as train
 from progan.images import to_pixels
-from progan.sampling.network_file import find_network, load_network
+from progan.sampling.network_file import find_network, find_networks, load_network
 from tests.builders import message, noise_dataset, tiny_options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,6 +109,148 @@ def test_pictures_know_where_they_come_from(run: Path, tmp_path: Path) -> None:
     assert text["Software"].startswith("progan ")
 
 
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_no_pixel_depends_on_the_batch_or_the_grid(run: Path, tmp_path: Path, batch: int) -> None:
+    generate("--network", run, "--seeds", "0-6", "--batch", batch, "--outdir", tmp_path)
+    generate("--network", run, "--seeds", "0-6", "--grid", "4x2", "--outdir", tmp_path)
+    sheet = pixels(tmp_path / "grid.png")
+    for seed in range(7):
+        generate("--network", run, "--seeds", seed, "--outdir", tmp_path / "alone")
+        picture = pixels(tmp_path / "alone" / f"seed{seed:04d}.png")
+        row, column = divmod(seed, 4)
+        np.testing.assert_array_equal(pixels(tmp_path / f"seed{seed:04d}.png"), picture)
+        np.testing.assert_array_equal(
+            sheet[row * 16:row * 16 + 16, column * 16:column * 16 + 16], picture)
+
+
+def test_a_contact_sheet_lays_itself_out(run: Path, tmp_path: Path) -> None:
+    result = generate("--network", run, "--seeds", "0-5", "--sheet", "--outdir", tmp_path)
+    assert result.stdout.split() == [str(tmp_path / "sheet.png")]
+    height, width, _ = pixels(tmp_path / "sheet.png").shape
+    assert width > 3 * 64 and 2 * 64 < height < 3 * 64  # 3 columns and 2 rows
+    generate("--network", run, "--seeds", "0-5", "--sheet", "--grid", "6x1", "--outdir", tmp_path)
+    assert pixels(tmp_path / "sheet.png").shape[:2] == (height // 2, 2 * width)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("jpeg", "seed0001.jpg"), ("webp", "seed0001.webp")])
+def test_other_formats_know_where_they_come_from(run: Path, tmp_path: Path, kind: str,
+                                                 name: str) -> None:
+    generate("--network", run, "--seeds", "1", "--format", kind, "--outdir", tmp_path)
+    with Image.open(tmp_path / name) as image:
+        text = json.loads(image.getexif()[0x010E])
+        assert image.size == (16, 16)
+    assert text["Latent"] == "seed0001" and text["Network"].startswith("network-snapshot-00000")
+    assert text["Software"].startswith("progan ") and "Command" in text
+
+
+def test_floats(run: Path, tmp_path: Path) -> None:
+    generate("--network", run, "--seeds", "1", "--float", "--outdir", tmp_path)
+    generate("--network", run, "--seeds", "1", "--outdir", tmp_path)
+    floats = np.load(tmp_path / "seed0001.npy")
+    assert (floats.dtype, floats.shape) == (np.float32, (16, 16, 1))
+    np.testing.assert_array_equal(pixels(tmp_path / "seed0001.png"),
+                                  np.clip(np.rint(floats * 127.5 + 127.5), 0, 255)[..., 0])
+
+
+class TestFilms:
+    """Read back from the file."""
+
+    def frames(self, path: Path) -> tuple[float, list[np.ndarray]]:
+        """Frames per second, and the frames."""
+        if path.suffix == ".mp4":
+            import av
+
+            with av.open(str(path)) as file:
+                rate = file.streams.video[0].average_rate
+                return float(rate or 0), [frame.to_ndarray(format="rgb24")
+                                          for frame in file.decode(video=0)]
+        with Image.open(path) as image:
+            durations, frames = [], []
+            for number in range(getattr(image, "n_frames", 1)):
+                image.seek(number)
+                frames.append(np.asarray(image.convert("RGB")))
+                durations.append(image.info["duration"])
+        return 1000 * len(frames) / sum(durations), frames
+
+    @pytest.mark.parametrize("name", ["walk.mp4", "walk.gif", "walk.webp"])
+    @pytest.mark.parametrize("way", [(), ("--seeds", "3,14,15"), ("--walk", "7", "--class", "1")])
+    def test_they_are_as_long_as_asked_and_join(self, run: Path, tmp_path: Path, name: str,
+                                                way: tuple[str, ...]) -> None:
+        if name.endswith("mp4"):
+            pytest.importorskip("av", reason='no encoder: pip install ".[video]"')
+        result = generate("--network", run, "--video", name, "--seconds", "2.4", "--fps", "10",
+                          *way, "--outdir", tmp_path / "new")
+        assert result.exit_code == 0, result.output
+        assert result.stdout.split() == [str(tmp_path / "new" / name)]
+        fps, frames = self.frames(tmp_path / "new" / name)
+        assert len(frames) == 24 and abs(fps - 10) < 0.01
+        film = np.stack(frames).astype(float)
+        assert film.shape[1:] == (256, 256, 3)
+        *between, closing = abs(np.roll(film, -1, 0) - film).mean((1, 2, 3))
+        assert 0 < closing <= 1.2 * max(between)
+
+    def test_grids_of_walks(self, run: Path, tmp_path: Path) -> None:
+        common = ("--network", run, "--seconds", "0.5", "--fps", "8", "--outdir", tmp_path)
+        generate(*common, "--video", "grid.webp", "--grid", "3x2")
+        generate(*common, "--video", "third.webp", "--walk", "2")
+        _, grid = self.frames(tmp_path / "grid.webp")
+        _, third = self.frames(tmp_path / "third.webp")
+        assert grid[0].shape == (256, 384, 3)
+        for together, alone in zip(grid, third, strict=True):
+            cell = together[:128, 256:].astype(int)
+            assert abs(cell - alone[::2, ::2]).mean() < 3  # WebP loses a little
+
+    def test_growth(self, run: Path, tmp_path: Path) -> None:
+        """From the first snapshot to the last."""
+        count = len(find_networks(run))
+        result = generate("--network", run, "--video", "growth.gif", "--growth", "--seconds",
+                          count, "--fps", "1", "--outdir", tmp_path)
+        assert result.exit_code == 0, result.output
+        fps, frames = self.frames(tmp_path / "growth.gif")
+        assert (len(frames), frames[0].shape) == (count, (256, 384, 3)) and count > 1
+        assert abs(fps - 1) < 0.01
+
+    def test_without_a_folder_they_go_to_the_present_one(
+        self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        generate("--network", run, "--video", "a.gif", "--seconds", "0.3", "--fps", "10")
+        assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
+
+    @pytest.mark.parametrize("words, expected", [
+        (["--video", "a.avi"], "ends in .mp4, .gif, .webp"),
+        (["--video", "a.gif", "--seconds", "0"], "--seconds 0: name a number above 0"),
+        (["--video", "a.gif", "--seconds", "0.01"], "makes no frame"),
+        (["--video", "a.gif", "--fps", "60"], "50 frames per second at most"),
+        (["--video", "a.gif", "--seconds", "9999"], "600 are the most"),
+        (["--video", "a.gif", "--seeds", "cat"], "such as 0-15,20"),
+        (["--video", "a.gif", "--seeds", "1"], "two or more"),
+        (["--video", "a.gif", "--seeds", "1,2", "--walk", "3"], "leave --walk"),
+        (["--video", "a.gif", "--smoothing", "0"], "above 0"),
+        (["--video", "a.gif", "--resolution", "32"], "choose one of 4, 8, 16"),
+        (["--video", "a.gif", "--class", "dog"], "There is no class 'dog'"),
+        (["--video", "a.gif", "--grid", "3"], "COLSxROWS"),
+        (["--video", "a.gif", "--grid", "999x999"], "Ask for a shorter film"),
+        (["--video", "a.gif", "--grid", "700x1", "--seconds", "1"], "larger than 8192x8192"),
+        (["--video", "a.gif", "--sheet"], "--sheet is for pictures"),
+        (["--video", "a.gif", "--float"], "--float is for pictures"),
+        (["--video", "a.gif", "--growth", "--resolution", "8"], "leave"),
+        (["--video", "a.gif", "--growth", "--seeds", "0-9", "--grid", "3x3"], "too few"),
+    ])
+    def test_mistakes(self, run: Path, tmp_path: Path, words: list[str], expected: str) -> None:
+        outdir = tmp_path / "out"
+        assert expected in message(generate("--network", run, *words, "--outdir", outdir))
+        assert not outdir.exists()
+
+    def test_one_network_has_not_grown(self, run: Path, tmp_path: Path) -> None:
+        assert "is one alone" in message(generate(
+            "--network", find_network(run), "--video", tmp_path / "a.gif", "--growth"))
+
+    def test_no_folder(self, run: Path, tmp_path: Path) -> None:
+        assert "there is no folder" in message(generate(
+            "--network", run, "--video", tmp_path / "absent/a.gif", "--seconds", "0.1"))
+
+
 def test_the_script_needs_no_dataset(run: Path, tmp_path: Path) -> None:
     """Only the network file, in a folder of its own, through the real script."""
     network = tmp_path / "mine.safetensors"
@@ -134,6 +277,12 @@ class TestMistakes:
         (["--seeds", "0", "--grid", "big"], "COLSxROWS"),
         (["--seeds", "0", "--grid", "99999x99999"], "Ask for fewer"),
         (["--latents", "missing.npy"], "missing.npy"),
+        (["--seeds", "0", "--seconds", "3"], "--seconds is for films"),
+        (["--seeds", "0", "--growth"], "--growth is for films"),
+        (["--seeds", "0", "--float", "--grid", "1x1"], "one file for each picture"),
+        (["--seeds", "0", "--float", "--format", "webp"], "Leave --format away"),
+        (["--seeds", "0", "--batch", "0"], "--batch"),
+        (["--seeds", "0", "--format", "tiff"], "png"),
     ])
     def test_options(self, run: Path, tmp_path: Path, words: list[str], expected: str) -> None:
         outdir = tmp_path / "out"

@@ -8,7 +8,14 @@ from progan import networks as nets
 from progan.sampling import render as rendering
 from progan.sampling.latents import seed_latents
 from progan.sampling.network_file import Snapshot
-from progan.sampling.render import MAX_BATCH, PIXELS_PER_BATCH, batches_of, render
+from progan.sampling.render import (
+    MAX_BATCH,
+    PIXELS_PER_BATCH,
+    batches_of,
+    one_by_one,
+    render,
+)
+from tests.builders import tiny_snapshot
 
 COUNT = MAX_BATCH + 7  # more than one batch
 NONE = torch.zeros(COUNT, 0)
@@ -59,3 +66,19 @@ def test_labels_reach_the_generator(with_classes: Snapshot) -> None:
     latents = LATENTS[:1].expand(3, -1)
     pictures = render(with_classes.generator, latents, torch.eye(3), 4)
     assert len(np.unique(pictures, axis=0)) == 3
+
+
+def test_one_by_one_a_picture_is_the_same_to_the_bit(generator: nets.Generator,
+                                                     snapshot: Snapshot) -> None:
+    together = list(one_by_one(snapshot, LATENTS, NONE))
+    assert [image.shape for image in together] == [(1, 3, 16, 16)] * COUNT
+    for index in (0, 5, COUNT - 1):
+        (alone,) = one_by_one(snapshot, LATENTS[index:index + 1], NONE[:1])
+        assert torch.equal(alone, together[index])
+        assert torch.equal(alone, generator(LATENTS[index:index + 1], NONE[:1], 4))
+
+
+def test_one_by_one_as_far_as_it_was_trained() -> None:
+    fading = tiny_snapshot(level=3, alpha=0.3)
+    (image,) = one_by_one(fading, LATENTS[:1], NONE[:1])
+    assert torch.equal(image, fading.generator(LATENTS[:1], NONE[:1], 3, torch.tensor(0.3)))

@@ -1,0 +1,166 @@
+"""What a command line asks to be drawn, and the answer: files."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from progan.errors import UserError
+from progan.images import Pixels
+from progan.runtime.devices import choose, set_repeatable
+from progan.runtime.files import make_folder
+from progan.sampling import films, growth, pictures, sheets, video
+from progan.sampling.network_file import Snapshot
+from progan.sampling.pictures import ARRAYS, Output
+from progan.sampling.timing import Timing
+from progan.sampling.walks import smoothing_for
+from progan.sampling.wishes import (
+    Wish,
+    at_resolution,
+    from_file,
+    from_seeds,
+    labels_of_class,
+    of_class,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Film:
+    """A film as people name it.
+
+    Attributes:
+        file: Its suffix says of which kind.
+        walk: Seed of the walk of the first cell; None: 0.
+        smoothing: Of walks, in seconds; None: as long as the film allows.
+        growth: Show all networks instead of the last one.
+    """
+
+    file: Path
+    timing: Timing
+    walk: int | None
+    smoothing: float | None
+    growth: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """Pictures, or a film, as people name them.
+
+    Attributes:
+        networks: Of a run, oldest first; the last one draws.
+        load: Reads a network file of whatever program.
+        command: What was typed, to be written into the files.
+        grid: 'COLSxROWS'.
+        sheet: A contact sheet instead of single files.
+        kind: As of Output.
+        batch: As of Output.
+    """
+
+    networks: Sequence[Path]
+    load: Callable[[Path, torch.device], Snapshot]
+    command: str
+    device: str
+    outdir: Path | None
+    seeds: str | None
+    latents: Path | None
+    class_name: str | None
+    resolution: int | None
+    grid: str | None
+    sheet: bool
+    kind: str
+    batch: int | None
+    film: Film | None
+
+
+def answer(asked: Request) -> Iterator[Path]:
+    """Draw, and yield the path of each file when it is written."""
+    if asked.seeds is not None and asked.latents is not None:
+        raise UserError("Name either --seeds or --latents, not both.")
+    device = choose(asked.device)
+    set_repeatable()
+    snapshot = at_resolution(asked.load(asked.networks[-1], device), asked.resolution)
+    if asked.film is None:
+        yield from _pictures(asked, snapshot)
+    else:
+        yield _film(asked, asked.film, snapshot)
+
+
+def _pictures(asked: Request, snapshot: Snapshot) -> Iterator[Path]:
+    wish = _wish(asked, snapshot)
+    if wish is None:
+        raise UserError("Which pictures? Name either --seeds, e.g. 0-15, or a file of --latents.")
+    if asked.outdir is None:
+        raise UserError("Where to? Name a folder for the pictures with --outdir.")
+    output = Output(folder=asked.outdir, kind=asked.kind, batch=asked.batch,
+                    text=pictures.provenance(asked.networks[-1], asked.command))
+    if not asked.sheet and asked.grid is None:
+        yield from pictures.write(snapshot, wish, output)
+        return
+    if asked.kind == ARRAYS:
+        raise UserError("--float writes one file for each picture: leave --grid and --sheet away.")
+    write = pictures.write_sheet if asked.sheet else pictures.write_grid
+    yield write(snapshot, wish, output, *_layout(asked, snapshot, len(wish.names)))
+
+
+def _film(asked: Request, film: Film, snapshot: Snapshot) -> Path:
+    path = film.file if asked.outdir is None else asked.outdir / film.file
+    columns, rows, frames = (_growth if film.growth else _moving)(asked, film, snapshot)
+    size = films.frame_size(snapshot.generator.config.size(snapshot.level), columns, rows)
+    video.require(path, film.timing, size)
+    if asked.outdir is not None:
+        make_folder(asked.outdir)
+    text = pictures.provenance(asked.networks[-1], asked.command)
+    bar = tqdm(frames, total=film.timing.frames, unit="frame", desc=path.name, disable=None,
+               leave=False)
+    video.write(path, bar, film.timing, text)
+    return path
+
+
+def _moving(asked: Request, film: Film, snapshot: Snapshot) -> tuple[int, int, Iterator[Pixels]]:
+    """Columns, rows and frames of a film in which the latents move."""
+    columns, rows = sheets.parse_grid(asked.grid, 1) if asked.grid else (1, 1)
+    wish = _wish(asked, snapshot)
+    if wish is not None:
+        if film.walk is not None or film.smoothing is not None:
+            raise UserError("--seeds and --latents name a way of their own: leave --walk and "
+                            "--smoothing away, or these.")
+        script = films.visiting(wish, columns * rows, film.timing)
+    else:
+        smoothing = film.smoothing
+        smoothing = smoothing_for(film.timing.seconds) if smoothing is None else smoothing
+        script = films.walking(snapshot, film.walk or 0, columns * rows, film.timing, smoothing)
+        if asked.class_name is not None:
+            labels = labels_of_class(snapshot, script.labels, asked.class_name)
+            script = films.Script(script.latents, labels)
+    return columns, rows, films.frames(snapshot, script, columns, rows)
+
+
+def _growth(asked: Request, film: Film, snapshot: Snapshot) -> tuple[int, int, Iterator[Pixels]]:
+    """Columns, rows and frames of the film of a run's growth."""
+    if film.walk is not None or film.smoothing is not None or asked.resolution is not None:
+        raise UserError("--growth shows the same latents at the resolution of each time: leave "
+                        "--walk, --smoothing and --resolution away.")
+    growth.require_several(asked.networks)
+    wish = _wish(asked, snapshot) or _of_class(asked, snapshot, from_seeds(snapshot, growth.SEEDS))
+    columns, rows = _layout(asked, snapshot, len(wish.names))
+    device = next(snapshot.generator.parameters()).device
+    return columns, rows, growth.frames(asked.networks, wish, columns, rows, film.timing, device)
+
+
+def _wish(asked: Request, snapshot: Snapshot) -> Wish | None:
+    if asked.seeds is not None:
+        return _of_class(asked, snapshot, from_seeds(snapshot, asked.seeds))
+    if asked.latents is not None:
+        return _of_class(asked, snapshot, from_file(snapshot, asked.latents))
+    return None
+
+
+def _of_class(asked: Request, snapshot: Snapshot, wish: Wish) -> Wish:
+    return wish if asked.class_name is None else of_class(snapshot, wish, asked.class_name)
+
+
+def _layout(asked: Request, snapshot: Snapshot, count: int) -> tuple[int, int]:
+    size = snapshot.generator.config.size(snapshot.level)
+    return sheets.parse_grid(asked.grid, count) if asked.grid else sheets.layout(count, size)

@@ -1,0 +1,92 @@
+"""Which pictures are asked for: latents and classes, and at which resolution."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from progan.errors import UserError
+from progan.sampling.latents import parse_seeds, seed_labels, seed_latents
+from progan.sampling.network_file import Snapshot
+from progan.sizes import MIN_LEVEL, level_name
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Pictures to draw."""
+
+    names: tuple[str, ...]  # 'seed0007': the files' names without suffix
+    latents: Tensor  # [N, latent_size]
+    labels: Tensor  # [N, label_size]
+
+
+def from_seeds(snapshot: Snapshot, text: str) -> Wish:
+    """The pictures of seeds such as '0-15,20'."""
+    config = snapshot.generator.config
+    seeds = parse_seeds(text)
+    return Wish(tuple(f"seed{seed:04d}" for seed in seeds),
+                seed_latents(seeds, config.latent_size), seed_labels(seeds, config.label_size))
+
+
+def from_file(snapshot: Snapshot, path: Path) -> Wish:
+    """The pictures of the rows of a .npy file; row k has the class of seed k."""
+    config = snapshot.generator.config
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"Cannot read latents from {path}: {error}. It should be a .npy file of "
+                        f"float32 [N, {config.latent_size}].") from error
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or not len(array) or (
+            array.shape[1] != config.latent_size or array.dtype.kind != "f"):
+        found = f"{array.dtype} {list(array.shape)}" if isinstance(array, np.ndarray) else "archive"
+        raise UserError(f"{path} holds {found}; this network takes latents of float32 "
+                        f"[N, {config.latent_size}].")
+    if not np.isfinite(array).all():
+        raise UserError(f"{path} holds numbers that are not finite (NaN or infinity).")
+    rows = range(len(array))
+    return Wish(tuple(f"latent{row:04d}" for row in rows),
+                torch.from_numpy(array.astype(np.float32)), seed_labels(rows, config.label_size))
+
+
+def of_class(snapshot: Snapshot, wish: Wish, name: str) -> Wish:
+    """The same latents, all of one class, given by name or index."""
+    return dataclasses.replace(wish, labels=labels_of_class(snapshot, wish.labels, name))
+
+
+def labels_of_class(snapshot: Snapshot, labels: Tensor, name: str) -> Tensor:
+    """As many labels [..., label_size] as there are, all of one class, given by name or index."""
+    size = snapshot.generator.config.label_size
+    if not size:
+        raise UserError(f"--class {name}: this network was trained without labels and has no "
+                        "classes.")
+    names = list(snapshot.label_names)
+    if name in names:
+        index = names.index(name)
+    elif name.isdecimal() and int(name) < size:
+        index = int(name)
+    else:
+        raise UserError(f"There is no class {name!r}. Classes: "
+                        f"{', '.join(f'{i} {n}' for i, n in enumerate(names))}.")
+    one = torch.zeros_like(labels)
+    one[..., index] = 1
+    return one
+
+
+def at_resolution(snapshot: Snapshot, resolution: int | None) -> Snapshot:
+    """The network as it draws at a resolution, where levels below the trained one are faded in.
+
+    None: as it was saved.
+    """
+    config = snapshot.generator.config
+    lowest = MIN_LEVEL if config.grows else snapshot.level
+    levels = {1 << level: level for level in range(lowest, snapshot.level + 1)}
+    if resolution is None or levels.get(resolution) == snapshot.level:
+        return snapshot
+    if resolution not in levels:
+        names = [level_name(config.base, level) for level in levels.values()]
+        raise UserError(f"--resolution {resolution}: this network was trained up to {names[-1]}; "
+                        f"choose one of {', '.join(names)}.")
+    return dataclasses.replace(snapshot, level=levels[resolution], alpha=1.0)

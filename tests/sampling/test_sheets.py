@@ -1,0 +1,89 @@
+"""Many pictures on one sheet: grids and contact sheets."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from progan.errors import UserError
+from progan.sampling.sheets import (
+    GAP,
+    cell,
+    contact_sheet,
+    full_grid,
+    layout,
+    parse_grid,
+    require_size,
+)
+from progan.sizes import Size
+
+NOISE = np.random.RandomState(0).randint(0, 256, (3, 8, 12, 4)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("text", "count", "columns_rows"), [
+    ("8x4", 32, (8, 4)), ("8x4", 1, (8, 4)), ("1x1", 1, (1, 1))])
+def test_grids(text: str, count: int, columns_rows: tuple[int, int]) -> None:
+    assert parse_grid(text, count) == columns_rows
+
+
+@pytest.mark.parametrize("text", [
+    "", "8", "8x", "x4", "8*4", "0x4", "4x0", "8x4x2", "-1x4", "2.5x2"])
+def test_what_is_no_grid_is_answered_with_an_example(text: str) -> None:
+    with pytest.raises(UserError, match="is not COLSxROWS such as 8x4"):
+        parse_grid(text, 1)
+
+
+def test_a_grid_that_is_too_small_is_counted() -> None:
+    with pytest.raises(UserError, match="--grid 3x2 has 6 cells, too few for 7 pictures"):
+        parse_grid("3x2", 7)
+
+
+@given(st.integers(1, 5000), st.integers(4, 63), st.integers(4, 63))
+def test_a_sheet_lays_itself_out_without_an_empty_row(count: int, height: int, width: int) -> None:
+    columns, rows = layout(count, Size(height, width))
+    assert (rows - 1) * columns < count <= rows * columns
+
+
+@pytest.mark.parametrize(("count", "size", "expected"), [
+    (1, Size(4, 4), (1, 1)), (6, Size(4, 4), (3, 2)), (24, Size(16, 16), (6, 4)),
+    (100, Size(4, 4), (12, 9)), (6, Size(4, 12), (2, 3)), (6, Size(24, 4), (6, 1))])
+def test_it_is_shaped_like_a_screen(count: int, size: Size, expected: tuple[int, int]) -> None:
+    assert layout(count, size) == expected
+
+
+def test_cells_that_remain_are_black() -> None:
+    sheet = full_grid(NOISE, 2, 3)
+    np.testing.assert_array_equal(sheet[:8, 12:], NOISE[1])
+    np.testing.assert_array_equal(sheet[8:16, :12], NOISE[2])
+    assert sheet.shape == (24, 24, 4) and not sheet[16:].any() and not sheet[8:, 12:].any()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_cells_of_a_contact_sheet_are_neither_tiny_nor_huge(channels: int) -> None:
+    small = NOISE[0, ..., :channels]
+    large = np.full((512, 1024, channels), 7, np.uint8)
+    large[..., 3:] = 255
+    assert cell(small).shape == (64, 96, channels)
+    np.testing.assert_array_equal(cell(small)[::8, ::8], small)
+    assert cell(large).shape == (128, 256, channels)
+    np.testing.assert_array_equal(cell(large), large[::4, ::4])
+
+
+def test_each_picture_of_a_contact_sheet_has_its_words_below() -> None:
+    images = [np.full((64, 96, 3), level, np.uint8) for level in (0, 90, 180)]
+    page = contact_sheet(images, ["seed 7", "seed 11", ""], 2, 2)
+    height, width = page.shape[0] // 2, 96 + GAP
+    assert page.shape[1:] == (2 * width, 3) and height > 64 + GAP + 10
+    for number, (row, column) in enumerate([(0, 0), (0, 1), (1, 0)]):
+        place = page[row * height:(row + 1) * height, column * width:(column + 1) * width]
+        half = GAP // 2
+        assert (place[half:half + 64, half:half + 96] == 90 * number).all()
+        words = place[half + 64:]
+        assert (words == 255).mean() > 0.8 and (words < 128).any() == (number < 2)
+    assert (page[height:, width:] == 255).all()
+
+
+def test_a_page_that_nobody_looks_at_is_refused() -> None:
+    require_size(100, 100, Size(16, 24), 3)
+    with pytest.raises(UserError, match="--grid 2000x2000 of 24x16 pictures is a sheet of 4.3 GiB"):
+        require_size(2000, 2000, Size(16, 24), 3)
