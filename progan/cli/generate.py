@@ -41,8 +41,8 @@ OF_FILMS = ("--walk", "--smoothing", "--growth", "--seconds", "--fps")
 @click.option("--float", "as_floats", is_flag=True, help="Write the network's own numbers, float32 "
               "[H, W, C] with -1…1 for black to white, as .npy files.")
 @click.option("--batch", type=click.IntRange(min=1), metavar="N",
-              help="How many pictures are in memory at a time, drawn or being written; by their "
-              "size if not given. Each is drawn by itself, so that no pixel depends on it.")
+              help="How many pictures are in memory at a time, drawn or being written; two for "
+              "each core if not given. Each is drawn by itself, so that no pixel depends on it.")
 @click.option("--video", type=PATH, metavar="FILE", help="Write a film: FILE.mp4 (pip install "
               "\"progan[video]\"), .gif or .webp. It is a walk through the latents; with --seeds "
               "or --latents, it goes through these pictures. It loops without a seam.")

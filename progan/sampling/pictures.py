@@ -18,7 +18,7 @@ from progan.runtime.files import make_folder
 from progan.runtime.pool import in_order, worker_pool
 from progan.sampling import sheets, stills
 from progan.sampling.network_file import Snapshot, fingerprint
-from progan.sampling.render import batch_size, one_by_one
+from progan.sampling.render import one_by_one
 from progan.sampling.wishes import Wish
 
 GRID_NAME, SHEET_NAME = "grid", "sheet"
@@ -33,7 +33,7 @@ class Output:
     Attributes:
         kind: One of stills.SUFFIXES, or ARRAYS.
         text: Where they come from, to be written into each file that can hold it.
-        batch: How many are in memory at a time, drawn or being written; None: by their size.
+        batch: How many are in memory at a time, drawn or being written; None: two for each writer.
     """
 
     folder: Path
@@ -70,7 +70,7 @@ def write(snapshot: Snapshot, wish: Wish, output: Output) -> Iterator[Path]:
         return path
 
     writers = min(os.cpu_count() or 1, MOST_WRITERS)
-    batch = output.batch or max(batch_size(config, snapshot.level), writers)
+    batch = output.batch or 2 * writers
     convert = as_floats if output.kind == ARRAYS else as_pixels
     images = (convert(image) for image in one_by_one(snapshot, wish.latents, wish.labels))
     bar = tqdm(total=len(wish.names), unit="img", disable=None, leave=False)
