@@ -289,6 +289,10 @@ class TestMistakes:
         assert expected in message(generate("--network", run, *words, "--outdir", outdir))
         assert not outdir.exists()
 
+    def test_no_place_for_the_pictures(self, run: Path) -> None:
+        assert "Name a folder for the pictures with --outdir" in message(
+            generate("--network", run, "--seeds", "0"))
+
     def test_latents_of_another_width(self, run: Path, tmp_path: Path) -> None:
         np.save(tmp_path / "z.npy", np.zeros((2, 5), np.float32))
         text = message(generate("--network", run, "--latents", tmp_path / "z.npy", "--outdir",
