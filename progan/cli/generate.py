@@ -91,9 +91,10 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     film = None if video is None else Film(file=video, timing=timing, walk=walk,
                                            smoothing=smoothing, growth=growth)
     request = Request(
-        networks=paths, load=load_snapshot, command=shlex.join(["generate.py", *sys.argv[1:]]), device=device,
-        outdir=outdir, seeds=seeds, latents=latents, class_name=class_name, resolution=resolution,
-        grid=grid, sheet=sheet, kind=ARRAYS if as_floats else kind, batch=batch, film=film)
+        networks=paths, load=load_snapshot, command=shlex.join(["generate.py", *sys.argv[1:]]),
+        device=device, outdir=outdir, seeds=seeds, latents=latents, class_name=class_name,
+        resolution=resolution, grid=grid, sheet=sheet, kind=ARRAYS if as_floats else kind,
+        batch=batch, film=film)
     for file in answer(request):
         tqdm.write(str(file))  # above the progress bar
 
