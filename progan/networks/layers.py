@@ -86,7 +86,7 @@ class DenseToMaps(Equalized):
 
     def forward(self, x: Tensor) -> Tensor:
         features = F.linear(*self.operands(x))
-        return features.reshape(len(x), *self.shape) + self.bias.reshape(1, *self.bias_shape)
+        return features.reshape(x.shape[0], *self.shape) + self.bias.reshape(1, *self.bias_shape)
 
 
 class Conv(Equalized):

@@ -30,8 +30,17 @@ def up2x_conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """The same as `conv2d(up2x(x), weight, bias, padding=1)`; weight is [out, in, 3, 3]."""
     if x.shape[0] * x.shape[2] * x.shape[3] < FEWEST_PIXELS:
         return F.conv2d(up2x(x), weight, bias, padding=1)
-    kernel = _spread(weight.flip(2, 3)).transpose(0, 1)  # [in, out, 4, 4]
+    return conv_up2x(x, up2x_kernel(weight), bias)
+
+
+def conv_up2x(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """[N, in, H, W] -> [N, out, 2H, 2W]; kernel is [in, out, 4, 4]."""
     return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
+
+
+def up2x_kernel(weight: Tensor) -> Tensor:
+    """[out, in, 3, 3] -> [in, out, 4, 4]: with it, `conv_up2x` does what `up2x_conv3x3` does."""
+    return _spread(weight.flip(2, 3)).transpose(0, 1)
 
 
 def conv3x3_down2x(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
