@@ -13,6 +13,7 @@ from progan.errors import UserError
 from progan.networks import Generator
 from progan.runtime.files import sha256_of
 from progan.runtime.weights_file import load_weights, read_header, save_weights
+from progan.sampling.conventions import SOFTWARE, conventions
 from progan.settings import section_from_dict
 from progan.sizes import MIN_LEVEL
 
@@ -40,10 +41,12 @@ def save_network(path: Path, snapshot: Snapshot,
     Args:
         weights: A copy of the generator's, where it goes on learning meanwhile.
     """
+    config = snapshot.generator.config
     header = {
-        "format": FORMAT, "version": FORMAT_VERSION, "network": asdict(snapshot.generator.config),
+        "format": FORMAT, "version": FORMAT_VERSION, "network": asdict(config),
         "level": snapshot.level, "alpha": snapshot.alpha, "images_seen": snapshot.images_seen,
-        "label_names": snapshot.label_names}
+        "label_names": snapshot.label_names, "software": SOFTWARE,
+        "conventions": conventions(config, snapshot.level, snapshot.label_names)}
     save_weights(path, header, snapshot.generator.state_dict() if weights is None else weights)
 
 

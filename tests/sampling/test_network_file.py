@@ -65,6 +65,9 @@ def test_the_file_says_of_itself_what_it_is(path: Path) -> None:
         assert all(file.get_tensor(name).dtype == torch.float32 for name in file.keys())
     assert (header["format"], header["version"], header["level"]) == ("progan network", 1, 4)
     assert header["network"]["resolution"] == 16
+    assert header["software"].startswith("progan ")
+    assert header["conventions"]["images"].startswith("float32 [N, 3, 16, 16], -1 is black")
+    assert "numpy.random.RandomState(k).randn(1, 8)" in header["conventions"]["latents"]
 
 
 def test_a_failed_save_leaves_the_old_file(path: Path, snapshot: Snapshot) -> None:
