@@ -1,3 +1,30 @@
-"""progan: progressive growing of GANs, from a folder of images to megapixel pictures."""
+"""progan: progressive growing of GANs, from a folder of images to megapixel pictures.
+
+    import progan
+    G = progan.load("network-snapshot-012000.safetensors")
+    images = G.render(range(16))  # uint8 [16, H, W, C]
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from progan.loading import TrainedGenerator
 
 __version__ = "0.1.0"
+
+
+def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerator":
+    """Read a trained generator, to draw with.
+
+    Args:
+        path: A network file of progan, a run (its newest network), a pickle of the official
+            TensorFlow code, or a .pth of pytorch_GAN_zoo's PGAN.
+        device: 'auto', 'cpu', 'cuda' or 'mps'.
+
+    Raises:
+        progan.errors.UserError: There is no such network, or it cannot be used.
+    """
+    from progan.loading import load  # brings torch
+
+    return load(path, device)

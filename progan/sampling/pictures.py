@@ -12,11 +12,11 @@ import numpy.typing as npt
 from torch import Tensor
 from tqdm import tqdm
 
-from progan import __version__
 from progan.images import Pixels, to_pixels
 from progan.runtime.files import make_folder
 from progan.runtime.pool import in_order, worker_pool
 from progan.sampling import sheets, stills
+from progan.sampling.conventions import SOFTWARE
 from progan.sampling.network_file import Snapshot, fingerprint
 from progan.sampling.render import one_by_one
 from progan.sampling.wishes import Wish
@@ -47,7 +47,7 @@ class Output:
 
 def provenance(path: Path, command: str) -> dict[str, str]:
     """Where a picture comes from, to be written into its file."""
-    return {"Software": f"progan {__version__}", "Network": f"{path.name} {fingerprint(path)}",
+    return {"Software": SOFTWARE, "Network": f"{path.name} {fingerprint(path)}",
             "Command": command}
 
 

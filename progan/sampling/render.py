@@ -55,7 +55,8 @@ def batches_of(generator: Generator, latents: Tensor, labels: Tensor, level: int
                  strict=True)
     for z, c in pieces:
         with torch.no_grad():
-            yield to_pixels(generator(z, c, level, weight))
+            pixels = to_pixels(generator(z, c, level, weight))
+        yield pixels
 
 
 def batch_size(network: Network, level: int) -> int:

@@ -58,21 +58,30 @@ def of_class(snapshot: Snapshot, wish: Wish, name: str) -> Wish:
 
 def labels_of_class(snapshot: Snapshot, labels: Tensor, name: str) -> Tensor:
     """As many labels [..., label_size] as there are, all of one class, given by name or index."""
+    one = torch.zeros_like(labels)
+    one[..., class_index(snapshot, name)] = 1
+    return one
+
+
+def class_index(snapshot: Snapshot, name: str) -> int:
+    """Which class a name or an index means; raises UserError if there is none."""
     size = snapshot.generator.config.label_size
     if not size:
         raise UserError(f"--class {name}: this network was trained without labels and has no "
                         "classes.")
     names = list(snapshot.label_names)
     if name in names:
-        index = names.index(name)
-    elif name.isdecimal() and int(name) < size:
-        index = int(name)
-    else:
-        raise UserError(f"There is no class {name!r}. Classes: "
-                        f"{', '.join(f'{i} {n}' for i, n in enumerate(names))}.")
-    one = torch.zeros_like(labels)
-    one[..., index] = 1
-    return one
+        return names.index(name)
+    if name.isdecimal() and int(name) < size:
+        return int(name)
+    raise UserError(f"There is no class {name!r}. Classes: "
+                    f"{', '.join(f'{i} {n}' for i, n in enumerate(names))}.")
+
+
+def levels_of(snapshot: Snapshot) -> dict[int, int]:
+    """The levels that a generator can draw at, by their resolution: {4: 2, 8: 3}."""
+    lowest = MIN_LEVEL if snapshot.generator.config.grows else snapshot.level
+    return {1 << level: level for level in range(lowest, snapshot.level + 1)}
 
 
 def at_resolution(snapshot: Snapshot, resolution: int | None) -> Snapshot:
@@ -80,13 +89,11 @@ def at_resolution(snapshot: Snapshot, resolution: int | None) -> Snapshot:
 
     None: as it was saved.
     """
-    config = snapshot.generator.config
-    lowest = MIN_LEVEL if config.grows else snapshot.level
-    levels = {1 << level: level for level in range(lowest, snapshot.level + 1)}
+    levels = levels_of(snapshot)
     if resolution is None or levels.get(resolution) == snapshot.level:
         return snapshot
     if resolution not in levels:
-        names = [level_name(config.base, level) for level in levels.values()]
+        names = [level_name(snapshot.generator.config.base, level) for level in levels.values()]
         raise UserError(f"--resolution {resolution}: this network was trained up to {names[-1]}; "
                         f"choose one of {', '.join(names)}.")
     return dataclasses.replace(snapshot, level=levels[resolution], alpha=1.0)

@@ -20,7 +20,7 @@ FLOORS = {
     "F2": ("networks", "objectives", "augment", "data"),
     "F3": ("diagnosis", "sampling"),
     "F3, upstairs": ("interop",),  # it reads files of others as `sampling` reads ours
-    "F4": ("training", "metrics"),
+    "F4": ("training", "metrics", "loading"),
     "F5": ("cli",),
     "doors": ("train", "generate", "dataset_tool"),
 }
@@ -30,6 +30,8 @@ FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 SCRIPTS = FLOORS["doors"]
 
 DRAWERS = {"utils", "util", "misc", "common", "helpers", "base", "manager"}
+# `import progan` answers at once, from the ground; progan.load goes upstairs when it is called.
+FRONT = "progan.__init__"
 # torchvision has the downloaders of known datasets, with their addresses and checksums. A CPU-only
 # torch cannot import it, so that one file may, inside of functions, when it is asked to download.
 DOWNLOADS = "progan.data.importers.download"
@@ -73,6 +75,7 @@ def is_ours(module: str) -> bool:
 
 def forbidden_imports(module: str, source: str) -> list[str]:
     """What the source imports from its own floor's other rooms, from above, or from nowhere."""
+    source = at_once(source) if module == FRONT else source
     room = room_of(module)
     if room not in FLOOR_OF:
         return [f"{module}: the room {room!r} has no floor; put it into FLOORS in {__file__}"]
@@ -223,6 +226,14 @@ def test_only_downloads_may_import_torchvision_and_late() -> None:
     assert bad_habits(DOWNLOADS, source) == []
     assert bad_habits("progan.data.importers.mnist", source) != []
     assert DOWNLOADS in SOURCES
+
+
+def test_only_the_front_may_call_upstairs_and_late() -> None:
+    source = "def load():\n    from progan.loading import load"
+    assert forbidden_imports(FRONT, source) == []
+    assert forbidden_imports("progan.errors", source) != []
+    assert forbidden_imports(FRONT, "from progan.loading import load") != []
+    assert FRONT in SOURCES
 
 
 def test_the_checker_finds_circles() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "torchvision", "numpy", "PIL", "scipy", "tensorboard", "safetensors",
-         "lmdb", "h5py")
+         "lmdb", "h5py", "onnx", "onnxruntime")
 DOORS = ("progan.cli.train", "progan.cli.generate", "progan.cli.dataset", "progan.cli.main",
          "metrics.cli", "progan.diagnosis.cli", "progan.interop.cli")
 PRESENT = [door for door in DOORS if (ROOT / f"{door.replace('.', '/')}.py").is_file()]
@@ -49,6 +49,10 @@ def test_a_door_imports_nothing_heavy(door: str) -> None:
 
 def test_heavy_modules_would_be_noticed() -> None:
     assert "numpy" in heavy_modules_after("import progan.data.pyramid")
+
+
+def test_the_package_is_light_until_it_loads_a_network() -> None:
+    assert heavy_modules_after("import progan; progan.load") == []
 
 
 def test_datasets_are_made_without_torch() -> None:

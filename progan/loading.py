@@ -1,0 +1,120 @@
+"""`progan.load`: a trained generator in Python, from nothing but its file."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from progan.errors import UserError
+from progan.images import Pixels
+from progan.interop.reading import load_snapshot
+from progan.runtime.devices import choose
+from progan.sampling.latents import seed_labels, seed_latents
+from progan.sampling.network_file import Snapshot, find_network
+from progan.sampling.pictures import as_pixels
+from progan.sampling.render import one_by_one
+from progan.sampling.wishes import at_resolution, class_index, levels_of
+from progan.sizes import Size
+
+Array = npt.NDArray[Any]
+Labels = Tensor | Array | str | int | None
+
+
+def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerator":
+    """Read a generator of any file, or directory, that generate.py takes; raises UserError."""
+    return TrainedGenerator(load_snapshot(find_network(Path(path)), choose(device)))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TrainedGenerator:
+    """Latents -> images, at the place where its training stood.
+
+    Where it takes `labels`, these are float32 [N, classes], one-hot; or the name or the index of
+    one class for all images; or None: then seed k, or row k, shows class k mod classes.
+    `resolution` is one of `resolutions`; None: the highest.
+    """
+
+    snapshot: Snapshot  # its `generator` is the torch module
+
+    def __call__(self, latents: Tensor | Array, labels: Labels = None,
+                 resolution: int | None = None) -> Tensor:
+        """Draw latents [N, latent_size]: float32 [N, C, H, W] in [-1, 1] on the device.
+
+        Linear outputs may lie outside of [-1, 1] a little; pictures are clipped. Without
+        gradients.
+        """
+        z = _float32(latents, "Latents", self.latent_size)
+        return torch.cat(list(one_by_one(at_resolution(self.snapshot, resolution), z,
+                                         self._labels(labels, range(len(z))))))
+
+    def render(self, seeds: Iterable[int], labels: Labels = None,
+               resolution: int | None = None) -> Pixels:
+        """Draw seeds, exactly as generate.py does: uint8 [N, H, W, C] on the host."""
+        seeds = list(seeds)
+        images = one_by_one(at_resolution(self.snapshot, resolution), self.latents(seeds),
+                            self._labels(labels, seeds))
+        return np.stack([as_pixels(image) for image in images])
+
+    def latents(self, seeds: Iterable[int]) -> Tensor:
+        """What seeds mean on every machine: float32 [N, latent_size]."""
+        seeds = list(seeds)
+        if not seeds:
+            raise UserError("Which pictures? There is no seed.")
+        return seed_latents(seeds, self.latent_size)
+
+    @property
+    def latent_size(self) -> int:
+        return self.snapshot.generator.config.latent_size
+
+    @property
+    def channels(self) -> int:
+        return self.snapshot.generator.config.channels
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the labels; () of networks without classes."""
+        return self.snapshot.label_names
+
+    @property
+    def resolution(self) -> int:
+        """The highest that was trained; the side of squares, and of others see `size`."""
+        return self.resolutions[-1]
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        """All that it can draw at, lowest first."""
+        return tuple(levels_of(self.snapshot))
+
+    @property
+    def size(self) -> Size:
+        """Height and width of the images at the highest resolution."""
+        return self.snapshot.generator.config.size(self.snapshot.level)
+
+    def __repr__(self) -> str:
+        return (f"<progan generator: {self.size}, {self.channels} channels, "
+                f"{len(self.class_names) or 'no'} classes, latents of {self.latent_size}>")
+
+    def _labels(self, labels: Labels, seeds: Sequence[int]) -> Tensor:
+        """[N, label_size]."""
+        size = self.snapshot.generator.config.label_size
+        if labels is None:
+            return seed_labels(seeds, size)
+        if not isinstance(labels, (str, int)):
+            return _float32(labels, "Labels", size)
+        known = isinstance(labels, int) and 0 <= labels < size
+        index = int(labels) if known else class_index(self.snapshot, str(labels))
+        return seed_labels([index] * len(seeds), size)
+
+
+def _float32(rows: Tensor | Array, what: str, size: int) -> Tensor:
+    """[N, size]; raises UserError for another shape."""
+    result = torch.as_tensor(rows, dtype=torch.float32)
+    if result.ndim != 2 or not len(result) or result.shape[1] != size:
+        raise UserError(f"{what} of this network are [N, {size}], not {list(result.shape)}.")
+    return result
