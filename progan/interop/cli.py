@@ -10,10 +10,14 @@ from progan.errors import UserError
 
 @click.command(cls=Door)
 @click.argument("network", type=PATH, metavar="FILE|RUN")
-@click.option("--to", "target", type=PATH, metavar="FILE.safetensors|FILE.npz",
-              help="Convert: to a network file of progan, the averaged generator alone, or to an "
-              "archive of arrays with the names and layouts of the official TensorFlow code.")
-def main(network: Path, target: Path | None) -> None:
+@click.option("--to", "target", type=PATH, metavar="FILE",
+              help="Convert. To the averaged generator alone: .safetensors, a network file of "
+              "progan; .onnx, ONNX; .pt2, a program of torch.export; .ts or .torchscript, "
+              "TorchScript. Or .npz: arrays with the names and layouts of the official TensorFlow "
+              "code.")
+@click.option("--resolution", type=int, help="Convert the generator of a lower resolution that "
+              "was trained on the way.")
+def main(network: Path, target: Path | None, resolution: int | None) -> None:
     """List the layers of a network here and in the program that it comes from, or convert it.
 
     FILE may be a pickle of the official TensorFlow code, an archive (.npz) with its names, a file
@@ -23,13 +27,17 @@ def main(network: Path, target: Path | None) -> None:
     python -m progan.interop karras2018iclr-celebahq-1024x1024.pkl
     python -m progan.interop karras2018iclr-celebahq-1024x1024.pkl --to celebahq.safetensors
     python -m progan.interop runs/00000-mine-v2-1gpu --to mine.npz
+    python -m progan.interop runs/00000-mine-v2-1gpu --to mine-256.onnx --resolution 256
     """
     from progan.interop.conversion import KINDS, convert, read
     from progan.interop.layer_table import table
     from progan.sampling.network_file import find_network
 
+    if target is None and resolution is not None:
+        raise UserError("--resolution says what to convert: name a file with --to as well.")
     if target is not None and target.suffix not in KINDS:
-        raise UserError(f"--to {target}: name a file that ends with {' or '.join(KINDS)}.")
+        *some, last = KINDS
+        raise UserError(f"--to {target}: name a file that ends with {', '.join(some)} or {last}.")
     if target is not None and target.exists():
         raise UserError(f"--to {target}: there is one already. Name another file.")
     path = find_network(network)
@@ -37,5 +45,5 @@ def main(network: Path, target: Path | None) -> None:
     if target is None:
         click.echo(table(trained, str(path)))
     else:
-        convert(trained, path, target)
+        convert(trained, path, target, resolution)
         click.echo(target)

@@ -1,5 +1,6 @@
-"""From any file of networks to ours, or to one with the official names."""
+"""From any file of networks to ours, to one with the official names, or to an export."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,12 +9,15 @@ import torch
 from progan.config import Network
 from progan.errors import UserError
 from progan.interop import official_archive
+from progan.interop.exports import FORMATS, export
+from progan.interop.lower import at_level
 from progan.interop.official import official_layers, to_official_networks
 from progan.interop.official_settings import require_official
 from progan.interop.reading import read_foreign, snapshot_of
 from progan.interop.trained import Shape, Trained
 from progan.sampling import network_file
-from progan.sampling.network_file import load_network, save_network
+from progan.sampling.network_file import Snapshot, load_network, save_network
+from progan.sampling.pictures import place, provenance
 
 CPU = torch.device("cpu")
 
@@ -23,9 +27,13 @@ def read(path: Path) -> Trained:
     return read_foreign(path) or _of_ours(path)
 
 
-def convert(trained: Trained, source: Path, target: Path) -> None:
-    """Write networks as the suffix of the target says; raises UserError if they cannot be."""
-    KINDS[target.suffix](trained, source, target)
+def convert(trained: Trained, source: Path, target: Path, resolution: int | None = None) -> None:
+    """Write networks as the suffix of the target says; raises UserError if they cannot be.
+
+    Args:
+        resolution: A lower one that was trained on the way, to end there.
+    """
+    KINDS[target.suffix](trained, source, target, resolution)
 
 
 def _of_ours(path: Path) -> Trained:
@@ -34,6 +42,7 @@ def _of_ours(path: Path) -> Trained:
     network = snapshot.generator.config
     return Trained(network=network, weights={"average": weights}, level=snapshot.level,
                    alpha=snapshot.alpha, images_seen=snapshot.images_seen,
+                   known_names=snapshot.label_names,
                    theirs={"average": _official_layers(network, {
                        name: tuple(weight.shape) for name, weight in weights.items()})})
 
@@ -48,13 +57,30 @@ def _official_layers(network: Network, shapes: dict[str, Shape]
     return official_layers("average", network, shapes)
 
 
-def _to_network_file(trained: Trained, source: Path, target: Path) -> None:
-    save_network(target, snapshot_of(trained, CPU))
+def _to_network_file(trained: Trained, source: Path, target: Path, resolution: int | None) -> None:
+    save_network(target, _snapshot(trained, resolution))
 
 
-def _to_archive(trained: Trained, source: Path, target: Path) -> None:
+def _to_archive(trained: Trained, source: Path, target: Path, resolution: int | None) -> None:
+    if resolution is not None:
+        raise UserError(f"--resolution {resolution}: an archive with the official names holds the "
+                        "networks whole. Leave it away, or name another kind of file.")
     official_archive.write_archive(target, to_official_networks(trained, str(source)))
 
 
-KINDS: dict[str, Callable[[Trained, Path, Path], None]] = {
-    network_file.SUFFIX: _to_network_file, official_archive.SUFFIX: _to_archive}
+def _to_export(trained: Trained, source: Path, target: Path, resolution: int | None) -> None:
+    command = ["python", "-m", "progan.interop", str(source), "--to", str(target)]
+    command += [] if resolution is None else ["--resolution", str(resolution)]
+    export(_snapshot(trained, resolution), target,
+           {name.lower(): text for name, text in provenance(source, shlex.join(command)).items()})
+
+
+def _snapshot(trained: Trained, resolution: int | None) -> Snapshot:
+    """The averaged generator, whole or up to a resolution."""
+    snapshot = snapshot_of(trained, CPU)
+    return snapshot if resolution is None else at_level(snapshot, *place(snapshot, resolution))
+
+
+KINDS: dict[str, Callable[[Trained, Path, Path, int | None], None]] = {
+    network_file.SUFFIX: _to_network_file, official_archive.SUFFIX: _to_archive,
+    **dict.fromkeys(FORMATS, _to_export)}

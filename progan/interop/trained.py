@@ -27,11 +27,12 @@ class Trained:
     alpha: float  # weight of that level; below 1 if it was being faded in
     images_seen: int  # 0 if the file does not tell
     theirs: Mapping[str, Mapping[str, tuple[str, Shape]]]  # of each tensor: its name, its shape
+    known_names: tuple[str, ...] = ()  # of the classes, if the file tells
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """Their files name no classes, so their numbers do."""
-        return tuple(map(str, range(self.network.label_size)))
+        """Files of others name no classes, so their numbers do."""
+        return self.known_names or tuple(map(str, range(self.network.label_size)))
 
 
 def tensor(array: npt.NDArray[np.generic]) -> Tensor:

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from progan.cli.generate import main as generate
 from progan.cli.train import main as train
+from progan.images import to_pixels
 from progan.interop.cli import main as interop
 from progan.run_directory import load_config
-from progan.sampling.network_file import save_network
+from progan.sampling.network_file import fingerprint, load_network, save_network
 from tests.builders import message, noise_dataset, tiny_snapshot
 from tests.interop import official_files, zoo_files
 from tests.runtime import attacks
@@ -113,8 +115,36 @@ def test_conversions_draw_the_same_pictures(official: Path, tmp_path: Path) -> N
         assert json.loads(str(archive["Gs/static_kwargs"]))["resolution"] == 16
 
 
+def test_exports_of_a_lower_resolution_draw_its_pictures(official: Path, tmp_path: Path) -> None:
+    target, lower = tmp_path / "x.ts", tmp_path / "x.safetensors"
+    for path in (target, lower):
+        result = call(interop, official, "--to", path, "--resolution", 8)
+        assert (result.exit_code, result.output) == (0, f"{path}\n")
+    latents = np.random.RandomState(3).randn(1, 8).astype(np.float32)
+    said = {"command": "", "network": "", "images": ""}
+    images = torch.jit.load(str(target), _extra_files=said)(torch.from_numpy(latents))
+    assert said["command"].decode().endswith(f"{official} --to {target} --resolution 8")
+    assert said["network"].decode() == f"{official.name} {fingerprint(official)}"
+    for source, words in ((official, ("--resolution", 8)), (lower, ())):
+        assert call(generate, "--network", source, "--seeds", 3, "--outdir", tmp_path,
+                    *words).exit_code == 0
+        picture = np.asarray(Image.open(tmp_path / "seed0003.png")).astype(int)
+        assert abs(to_pixels(images)[0] - picture).max() <= 1
+
+
+def test_classes_keep_their_names(tmp_path: Path) -> None:
+    save_network(tmp_path / "a.safetensors", tiny_snapshot(("cat", "dog")))
+    assert call(interop, tmp_path / "a.safetensors", "--to", tmp_path / "b.safetensors"
+                ).exit_code == 0
+    loaded = load_network(tmp_path / "b.safetensors", torch.device("cpu"))
+    assert loaded.label_names == ("cat", "dog")
+
+
 @pytest.mark.parametrize(("words", "said"), [
-    (("{official}", "--to", "x.pkl"), "ends with .safetensors or .npz"),
+    (("{official}", "--to", "x.pkl"), "ends with .safetensors, .npz, .onnx, .pt2, .ts or "),
+    (("{official}", "--to", "{here}/x.npz", "--resolution", "8"), "holds the networks whole"),
+    (("{official}", "--to", "{here}/x.pt2", "--resolution", "32"), "choose one of 4, 8, 16"),
+    (("{official}", "--resolution", "8"), "name a file with --to as well"),
     (("{official}", "--to", "{official}/x.npz"), "there is no folder"),
     (("{official}", "--to", "{here}/taken.npz"), "there is one already"),
     (("{here}/nothing.pkl",), "There is no"),

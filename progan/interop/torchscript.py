@@ -1,0 +1,27 @@
+"""Generators as TorchScript (.ts, .torchscript), which C++ and older programs load."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from progan.interop.settled import Settled
+
+
+def write(path: Path, module: Settled, inputs: tuple[Tensor, ...], text: Mapping[str, str]
+          ) -> None:
+    """Write a module, with `text` as files inside of the file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated, and still what C++ loads
+        traced = torch.jit.trace(module, inputs, check_trace=False)
+        torch.jit.save(traced, str(path), _extra_files=dict(text))
+
+
+def read(path: Path) -> Callable[..., Tensor]:
+    """What it does with the inputs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run: Callable[..., Tensor] = torch.jit.load(str(path), map_location="cpu")
+    return run
