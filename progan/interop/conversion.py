@@ -17,7 +17,8 @@ from progan.interop.reading import read_foreign, snapshot_of
 from progan.interop.trained import Shape, Trained
 from progan.sampling import network_file
 from progan.sampling.network_file import Snapshot, load_network, save_network
-from progan.sampling.pictures import place, provenance
+from progan.sampling.pictures import provenance
+from progan.sampling.wishes import at_resolution
 
 CPU = torch.device("cpu")
 
@@ -78,7 +79,10 @@ def _to_export(trained: Trained, source: Path, target: Path, resolution: int | N
 def _snapshot(trained: Trained, resolution: int | None) -> Snapshot:
     """The averaged generator, whole or up to a resolution."""
     snapshot = snapshot_of(trained, CPU)
-    return snapshot if resolution is None else at_level(snapshot, *place(snapshot, resolution))
+    if resolution is None:
+        return snapshot
+    lower = at_resolution(snapshot, resolution)
+    return at_level(lower, lower.level, lower.alpha)
 
 
 KINDS: dict[str, Callable[[Trained, Path, Path, int | None], None]] = {

@@ -14,7 +14,7 @@ from progan.runtime.files import replaced
 from progan.sampling.conventions import conventions
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.network_file import Snapshot
-from progan.sampling.render import outputs_of
+from progan.sampling.render import one_by_one
 
 RECORDED = 2  # images; torch.export takes 0 and 1 for constants
 COMPARED = (1, 3)  # images of each batch
@@ -59,8 +59,7 @@ def export(snapshot: Snapshot, target: Path, provenance: Mapping[str, str]) -> N
 
 def require_same(run: Run, snapshot: Snapshot, count: int, target: Path) -> None:
     """Raise UserError unless a file draws the first seeds as the generator does."""
-    wanted = torch.cat(list(outputs_of(snapshot.generator, *_rows(snapshot, count),
-                                       snapshot.level, snapshot.alpha)))
+    wanted = torch.cat(list(one_by_one(snapshot, *_rows(snapshot, count))))
     found = run(*_inputs(snapshot, count))
     average, worst = differences(found, wanted)
     if not (average <= TOLERANCE and worst <= WORST):  # NaN is no agreement either
