@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from progan.config import Run
-from progan.images import png_text, save_png
-from progan.run_directory import moment_path
+from progan.images import save_png
+from progan.run_directory import FAKES_PREFIX, moment_path
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log, human_rate, human_seconds
 from progan.sampling.network_file import Snapshot
@@ -19,8 +19,6 @@ from progan.training.monitor import Monitor
 from progan.training.progress import stage_words
 from progan.training.saver import Saver
 from progan.training.state import TrainState
-
-IMAGES_SEEN = "Images seen"  # in the text of a sample grid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,8 +97,9 @@ def sample_grid(run: Run, directory: Path, monitor: Monitor) -> Hook:
     def hook(state: TrainState, tick: Tick) -> None:
         if tick.done or state.tick % run.output.image_ticks == 0:
             pixels = samples.fakes(state.average, run, tick.stage)
-            path = moment_path(directory, "fakes-", state.images_seen, ".png", shown_in)
-            save_png(path, pixels, {IMAGES_SEEN: str(state.images_seen)})
+            path = moment_path(directory, FAKES_PREFIX, state.images_seen, ".png",
+                               samples.shown_in)
+            save_png(path, pixels, {samples.IMAGES_SEEN: str(state.images_seen)})
             monitor.picture("samples", pixels, state.images_seen)
 
     return hook
@@ -114,12 +113,6 @@ def meeting(group: Group) -> Hook:
         require_same_weights(state, group)
 
     return hook
-
-
-def shown_in(path: Path) -> int | None:
-    """How many images led to a sample grid; None if it does not tell."""
-    text = png_text(path).get(IMAGES_SEEN, "")
-    return int(text) if text.isdecimal() else None
 
 
 def snapshots(run: Run, saver: Saver, label_names: tuple[str, ...],

@@ -1,11 +1,12 @@
 """The sample grids of a run: cell k shows seed k, at every time and on every machine."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from progan.config import Network, Run
 from progan.data.reader import Dataset
 from progan.data.shuffle import Shuffle
-from progan.images import Pixels, enlarge, grid
+from progan.images import Pixels, enlarge, grid, png_text
 from progan.networks import Generator
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import render
@@ -16,6 +17,7 @@ SCREEN_WIDTH, SCREEN_HEIGHT = 1920, 1080  # the grid fills about one screen
 SMALLEST_CELL = 64  # resolution; smaller images are enlarged, to be seen at all
 MOST_COLUMNS, MOST_ROWS = 16, 8
 FEWEST_COLUMNS, FEWEST_ROWS = 3, 2
+IMAGES_SEEN = "Images seen"  # in the text of a grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +55,9 @@ def reals(dataset: Dataset, run: Run) -> Pixels:
     order = Shuffle(len(training), run.seed).rows(0, min(place.count, len(training)))
     images = dataset.images(run.network.max_level, training[order])
     return grid(enlarge(images, min(place.cell)), place.columns)
+
+
+def shown_in(path: Path) -> int | None:
+    """How many images led to a grid; None if it does not tell."""
+    text = png_text(path).get(IMAGES_SEEN, "")
+    return int(text) if text.isdecimal() else None
