@@ -4,6 +4,7 @@ One that does is nearer to them than other images of the same kind are (Meehan e
 the held-out ones, or, where none are, than each training image is to all the others.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,9 @@ class Lookup:
         """One JSON object."""
         return {"metric": "neighbours", "images": self.images.description,
                 "reals": self.training.description, "size": list(self.images.size),
-                "num_images": self.images.count, "detector": self.detector,
-                "others": self.kind, "num_others": len(self.others), "progan": __version__,
+                "num_images": self.images.count, "num_training": self.training.count,
+                "detector": self.detector, "others": self.kind, "num_others": len(self.others),
+                "progan": __version__,
                 "values": {"median": float(np.median(self.nearest)),
                            "median_others": float(np.median(self.others)),
                            "nearer": self.nearer, "p_value": self.p_value}}
@@ -103,18 +105,19 @@ def compare(images: Distances, others: Distances) -> tuple[float, float]:
     return 1 - float(test.statistic) / (len(images) * len(others)), float(test.pvalue)
 
 
-def sentences(found: Lookup) -> str:
-    """What the distances say, for people."""
-    sign = ("The images are nearer: a sign of copying." if found.p_value < SUSPICIOUS else
+def sentences(record: Mapping[str, Any]) -> str:
+    """What the distances of `Lookup.record` say, for people."""
+    values = record["values"]
+    sign = ("The images are nearer: a sign of copying." if values["p_value"] < SUSPICIOUS else
             "No sign of copying.")
     return "\n".join([
-        f"Compared by {found.detector}, with {found.training.count} training images of "
-        f"{found.training.description}.",
-        f"Distance to the nearest one, median of {found.images.count} images: "
-        f"{np.median(found.nearest):.4g}; of {len(found.others)} {found.kind}: "
-        f"{np.median(found.others):.4g}.",
-        f"An image is the nearer of the two with probability {found.nearer:.2f} "
-        f"(0.5: alike; by chance alone p = {found.p_value:.2g}). {sign}"])
+        f"Compared by {record['detector']}, with {record['num_training']} training images of "
+        f"{record['reals']}.",
+        f"Distance to the nearest one, median of {record['num_images']} images: "
+        f"{values['median']:.4g}; of {record['num_others']} {record['others']}: "
+        f"{values['median_others']:.4g}.",
+        f"An image is the nearer of the two with probability {values['nearer']:.2f} "
+        f"(0.5: alike; by chance alone p = {values['p_value']:.2g}). {sign}"])
 
 
 def figure(found: Lookup, path: Path) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from metrics.detector import Detector
 
 PIXELS = "pixels"  # in place of a detector's file
+SHEET_FILE = "neighbours.png"
 
 
 @click.command(cls=Door)
@@ -28,9 +29,9 @@ PIXELS = "pixels"  # in place of a detector's file
               help="How many images to show: those that are nearest to a training image.")
 @click.option("--crop", metavar="X,Y,WxH",
               help="Compare only this part of the images, in px from the left and from the top.")
-@click.option("--sheet", type=PATH, default=Path("neighbours.png"),
-              show_default=True, metavar="FILE", help="PNG file to write; the figure of all "
-              "distances lies beside it.")
+@click.option("--sheet", type=PATH, default=Path(SHEET_FILE), show_default=True,
+              metavar="FILE", help="PNG file to write; the figure of all distances lies beside "
+              "it.")
 def neighbours(
     network: Path | None, images: Path | None, data: Path | None, reference: Path | None,
     subset: str, resize: int | None, detector: Path | None, num_images: int, k: int, rows: int,
@@ -68,19 +69,25 @@ def neighbours(
     asked, reals = open_pair(path, against, target, network=network is not None,
                              resize=resize, subset=subset)
     window = parse_window(crop, asked.size)
-    setup = Setup(seed=seed, device=target, detector=_opened(detector, target))
+    setup = Setup(seed=seed, device=target, detector=opened(detector, target))
     found = look_up(asked, reals, setup, num_images=num_images, k=k, window=window)
     make_folder(sheet.parent)
     save_png(sheet, sheet_of(found, rows, window))
-    histogram = sheet.with_name(f"{sheet.stem}-distances.png")
+    histogram = histogram_beside(sheet)
     figure(found, histogram)
-    click.echo(sentences(found))
+    click.echo(sentences(found.record()))
     click.echo(f"{sheet}\n{histogram}")
     if json_file is not None:
         append_lines(json_file, [found.record()])
 
 
-def _opened(detector: Path | None, device: "torch.device") -> "Detector":
+def histogram_beside(sheet: Path) -> Path:
+    """Where the figure of all distances goes."""
+    return sheet.with_name(f"{sheet.stem}-distances.png")
+
+
+def opened(detector: Path | None, device: "torch.device") -> "Detector":
+    """What images are compared by: VGG-16 or pixels, unless it is named."""
     from metrics.detector import open_detector, pixels
 
     if detector is not None and str(detector) == PIXELS:

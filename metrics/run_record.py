@@ -96,32 +96,53 @@ def findings(network: Path, images_seen: int) -> Iterator[Finding]:
 
     They may be from the training, or from `python -m metrics --json`.
     """
-    for file in sorted(network.parent.glob(f"{METRIC_PREFIX}*.jsonl")):
-        try:
-            for line in _lines(file):
-                yield from (_reported(line, network) if "metric" in line else
-                            _of_training(line, images_seen, file.stem))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UserError(f"{file} is damaged: it holds lines that are none of a metric. Remove "
-                            "them, or the file.") from error
+    for file in metric_files(network.parent):
+        for moment, finding in moments(file, {network.stem: images_seen}):
+            if moment in (None, images_seen):
+                yield finding
 
 
-def _of_training(line: dict[str, Any], images_seen: int, stem: str) -> Iterator[Finding]:
-    metric = _metric(stem.removeprefix(METRIC_PREFIX))
-    if metric and line["images_seen"] == images_seen:
-        yield Finding(metric, _numbers(line["values"]), _numbers(line["reals"]))
+def metric_files(directory: Path) -> list[Path]:
+    return sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl"))
 
 
-def _reported(line: dict[str, Any], network: Path) -> Iterator[Finding]:
-    """A line of `python -m metrics --json`: of this network, of reals, or of something else."""
+def moments(file: Path, networks: Mapping[str, int]) -> Iterator[tuple[int | None, Finding]]:
+    """All that a metric-*.jsonl tells, with the images that were seen; None of reals alone.
+
+    Raises UserError where a line is none of a metric.
+
+    Args:
+        networks: The names of networks, without '.safetensors', and how many images each has seen.
+    """
+    try:
+        for line in _lines(file):
+            yield from (_reported(line, networks) if "metric" in line else
+                        _of_training(line, file.stem))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{file} is damaged: it holds lines that are none of a metric. Remove "
+                        "them, or the file.") from error
+
+
+def _of_training(line: dict[str, Any], stem: str) -> Iterator[tuple[int, Finding]]:
+    metric, moment = _metric(stem.removeprefix(METRIC_PREFIX)), int(line["images_seen"])
+    if metric:
+        yield moment, Finding(metric, _numbers(line["values"]), _numbers(line["reals"]))
+
+
+def _reported(line: dict[str, Any], networks: Mapping[str, int]
+              ) -> Iterator[tuple[int | None, Finding]]:
+    """A line of `python -m metrics --json`: of a network, of reals, or of something else."""
     if "row" not in line:  # neighbours
         return
     metric = line["metric"], line["num_images"]
     means = _numbers({column: value["mean"] for column, value in line["values"].items()})
     if line["row"] == BASELINE:
-        yield Finding(metric, {}, means)
-    elif network.stem in (line["row"], Path(line["images"]).stem):
-        yield Finding(metric, means, {})
+        yield None, Finding(metric, {}, means)
+        return
+    for name in dict.fromkeys((line["row"], Path(line["images"]).stem)):
+        if name in networks:
+            yield networks[name], Finding(metric, means, {})
+            return
 
 
 def _numbers(values: Mapping[str, Any]) -> Values:

@@ -54,11 +54,11 @@ def plot(path: Path, history: History, verdict: Verdict, title: str) -> None:
     """
     from matplotlib.figure import Figure  # loads for half a second, and only here is it needed
 
-    panels = [panel for panel in _panels(history) if _known(panel, history.rows)]
-    page = Figure(figsize=(10, 1 + 2.1 * max(len(panels), 1)), layout="constrained")
+    shown = [panel for panel in panels(history) if _known(panel, history.rows)]
+    page = Figure(figsize=(10, 1 + 2.1 * max(len(shown), 1)), layout="constrained")
     page.suptitle(title)
-    rows = page.subplots(max(len(panels), 1), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, panel in zip(rows, panels, strict=False):
+    rows = page.subplots(max(len(shown), 1), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, panel in zip(rows, shown, strict=False):
         _draw(axes, panel, history.rows)
         _shade(axes, spans(history.rows))
         if verdict.findings:
@@ -86,7 +86,8 @@ def spans(rows: Sequence[Row]) -> list[Span]:
     return found
 
 
-def _panels(history: History) -> list[Panel]:
+def panels(history: History) -> list[Panel]:
+    """What is worth a look, by what the objective says of itself; not all of it need be known."""
     judged = ACCURACIES if SCALES[history.objective.objective].accuracy else SCORES
     losses = LOSSES if _known(LOSSES, history.rows[-1:]) == len(LOSSES.curves) else WHOLE_LOSSES
     return [losses, judged, DIVERSITY, GRADIENTS]

@@ -29,13 +29,12 @@ def _lines(verdict: Verdict, rows: Sequence[Row]) -> Iterator[str]:
             "" if finding.severity == "ill" else " (to watch)")
         yield from (f"  evidence        {one}" for one in finding.evidence)
         yield f"  what to change  {finding.advice}"
-    rollbacks = _rollbacks(rows)
-    if rollbacks:
+    if words := rollbacks(rows):
         yield ""
-        yield f"Rollbacks: {rollbacks}"
+        yield f"Rollbacks: {words}"
 
 
-def _rollbacks(rows: Sequence[Row]) -> str:
+def rollbacks(rows: Sequence[Row]) -> str:
     """'2, before kimg 3.0 and 7.0'; '' if there were none."""
     counts = [row.get("progress/rollbacks", 0.0) for row in rows]
     rises = [row for row, before, now in zip(rows, [0.0, *counts], counts, strict=False)

@@ -63,7 +63,7 @@ def test_copies_are_called_out(held_out):
     found = asked(source_of(noisy(real[:60])), source_of(real, held_out))
     assert found.p_value < 0.001
     assert found.nearer > 0.99
-    assert "a sign of copying" in sentences(found)
+    assert "a sign of copying" in sentences(found.record())
 
 
 @pytest.mark.parametrize("held_out", [(), tuple(range(150, 200))])
@@ -72,7 +72,7 @@ def test_other_images_of_the_same_kind_are_not(held_out, seed):
     found = asked(source_of(images_of(2 + seed, 60)), source_of(images_of(1, 200), held_out))
     assert found.p_value > 0.01 > SUSPICIOUS
     assert 0.35 < found.nearer < 0.65
-    assert "No sign of copying." in sentences(found)
+    assert "No sign of copying." in sentences(found.record())
 
 
 def test_a_few_copies_among_many_images_raise_the_odds():
