@@ -9,6 +9,7 @@ from progan.cli.generate import main as generate
 from progan.cli.train import main as train
 from progan.diagnosis.cli import main as diagnosis
 from progan.door import DoorGroup
+from progan.report.cli import main as report
 
 
 @click.group(cls=DoorGroup)
@@ -18,5 +19,5 @@ def main() -> None:
 
 
 for _name, _door in {"dataset": dataset, "train": train, "generate": generate,
-                     "metrics": metrics, "diagnosis": diagnosis}.items():
+                     "metrics": metrics, "diagnosis": diagnosis, "report": report}.items():
     main.add_command(_door, _name)

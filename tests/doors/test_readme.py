@@ -13,14 +13,16 @@ from progan.cli.generate import main as generate
 from progan.cli.train import main as train
 from progan.diagnosis.cli import main as diagnosis
 from progan.interop.cli import main as interop
+from progan.report.cli import main as report
 
 ROOT = Path(__file__).resolve().parents[2]
 DOORS: dict[str, click.Command] = {
     "dataset_tool.py": dataset, "train.py": train, "generate.py": generate, "-m metrics": metrics,
-    "-m progan.diagnosis": diagnosis, "-m progan.interop": interop}
+    "-m progan.diagnosis": diagnosis, "-m progan.interop": interop,
+    "-m progan.report": report}
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 SHOWN = re.compile(r"^ {4}python (dataset_tool\.py|train\.py|generate\.py|-m metrics|"
-                   r"-m progan\.diagnosis|-m progan\.interop) (.*)$", re.M)
+                   r"-m progan\.diagnosis|-m progan\.interop|-m progan\.report) (.*)$", re.M)
 COMMANDS = [(page.name, door, words) for page in PAGES
             for door, words in SHOWN.findall(page.read_text("utf-8").replace("\\\n", " "))]
 

@@ -1,0 +1,85 @@
+"""The section that says how the run is: the verdict with its evidence, and where it stands."""
+
+from collections.abc import Iterator, Sequence
+
+from progan.diagnosis.findings import Finding, Verdict
+from progan.diagnosis.history import read_history
+from progan.diagnosis.report import rollbacks
+from progan.diagnosis.symptoms import diagnose
+from progan.errors import UserError
+from progan.report.markup import Markup, element, facts, joined
+from progan.report.material import Material
+from progan.runtime.log import human_rate, human_seconds
+
+ENDED, STOPPED = "  Done.", "  Stopped "  # how the last line of a log begins, after its time
+
+
+def section(material: Material) -> Markup:
+    """How the run is, and where it stands."""
+    return joined([*_judgement(material), _standing(material)])
+
+
+def state_words(log: Sequence[str]) -> str:
+    """Whether the run has ended, by the last line of its log."""
+    last = log[-1] if log else ""
+    if ENDED in last[:30]:
+        return "has ended"
+    if STOPPED in last[:30]:
+        return "was stopped"
+    return f"was training at {last[:19]}, and may still be" if last else "has no log"
+
+
+def _standing(material: Material) -> Markup:
+    """Progress, time and speed."""
+    pairs = [("the run", state_words(material.log))]
+    total = material.settings.growth.total_kimg if material.settings else None
+    if material.rows:
+        pairs += _measures(material)
+    bar = element("progress", max=f"{total:g}", value=f"{material.kimg:g}",
+                  aria_label="thousands of images shown") if total else Markup()
+    shown = f"{material.kimg:g} of {total:g}" if total else f"{material.kimg:g}"
+    return joined([facts([("thousands of images", joined([shown, bar])), *pairs])])
+
+
+def _measures(material: Material) -> Iterator[tuple[str, str]]:
+    last = material.rows[-1]
+    if words := material.stage_words(last["images_seen"]):
+        yield "resolution", words
+    if "progress/hours" in last:
+        yield "time", human_seconds(last["progress/hours"] * 3600)
+    if "speed/images-per-second" in last:
+        yield "speed", f"{human_rate(last['speed/images-per-second'])} images/s"
+
+
+def _judgement(material: Material) -> Iterator[Markup]:
+    try:
+        history = read_history(material.directory)
+    except UserError as error:
+        yield element("p", f"There is no verdict: {error}", class_="absent")
+        return
+    if not history.rows and not history.fault:
+        yield element("p", "There is no verdict yet: it comes with the first ticks.",
+                      class_="absent")
+        return
+    found = diagnose(history)
+    yield element("p", found.name, class_=f"verdict {kind(found)}")
+    yield from map(_finding, found.findings)
+    if words := rollbacks(history.rows):
+        yield element("p", f"Rollbacks: {words}.")
+
+
+def kind(found: Verdict) -> str:
+    """'ill', 'watch', 'well' or 'early'."""
+    if found.findings:
+        return "ill" if found.ill else "watch"
+    return "well" if found.judged else "early"
+
+
+def _finding(finding: Finding) -> Markup:
+    """A symptom, what it rests on and what to change."""
+    watch = "" if finding.severity == "ill" else " (to watch)"
+    return element(
+        "div", element("h3", f"{finding.name}, since kimg {finding.since_kimg:.1f}{watch}"),
+        element("ul", *(element("li", each) for each in finding.evidence)),
+        element("p", element("b", "What to change: "), f"{finding.advice}."),
+        class_=f"finding {finding.severity}")

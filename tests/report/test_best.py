@@ -1,0 +1,82 @@
+"""Which snapshot is the best, and by what."""
+
+from pathlib import Path
+
+import pytest
+
+from metrics.run_record import Metric
+from progan.errors import UserError
+from progan.report.best import chosen, network_at
+from progan.report.measured import Measured, Series, measured, networks
+from tests.builders import tiny_run
+from tests.report.runs import made_run, metric, write_lines
+
+KNOWN = {"network-snapshot-000002": 2000, "network-snapshot-000005": 5000,
+         "network-best-swd8": 2000}
+
+
+def series(column: str, *values: float, real: float | None = None, name: str = "swd") -> Series:
+    measure: Metric = name, 8
+    return Series(metric=measure, column=column, real=real,
+                  values=dict(zip((2000, 5000), values, strict=False)))
+
+
+@pytest.mark.parametrize(("one", "best"), [
+    (series("FID", 3, 2), (5000, 2)), (series("IS", 3, 2), (2000, 3)),
+    (series("MS-SSIM", .3, .1, real=.25), (2000, .3)), (series("MS-SSIM", .3, .1), None),
+    (series("strange", 1, 2), None), (series("FID"), None)])
+def test_a_column_has_its_best(one: Series, best: tuple[int, float] | None) -> None:
+    assert one.best() == best
+
+
+def test_the_best_network_is_that_of_the_metric() -> None:
+    assert chosen(KNOWN, Measured([series("SWDx1e3_avg", 3, 2)]), None).name == (
+        "network-snapshot-000005")
+    kept = chosen(KNOWN, Measured([series("SWDx1e3_avg", 2, 3)]), None)
+    assert kept == ("network-best-swd8", "the best SWDx1e3_avg @8, 2")
+
+
+def test_the_metric_of_best_comes_first() -> None:
+    both = Measured([series("SWDx1e3_avg", 1, 2), series("FID", 2, 1, name="fid")])
+    assert chosen(KNOWN, both, tiny_run()).name == "network-best-swd8"
+    assert chosen(KNOWN, both, tiny_run(best="fid")).name == "network-snapshot-000005"
+
+
+def test_without_a_metric_it_is_the_newest() -> None:
+    choice = chosen(KNOWN, Measured([]), None)
+    assert choice.name == "network-snapshot-000005" and "the newest one, at kimg 5" in choice.why
+    with pytest.raises(UserError, match="no network yet"):
+        chosen({}, Measured([]), None)
+
+
+def test_a_network_that_is_gone_is_not_named() -> None:
+    assert network_at(7000, KNOWN) == "" and network_at(2000, KNOWN) == "network-best-swd8"
+
+
+def test_both_kinds_of_lines_are_one_series(tmp_path: Path) -> None:
+    directory = made_run(tmp_path)
+    write_lines(directory / "metric-later.jsonl", *(
+        {"metric": "swd", "row": row, "images": "x", "num_images": 8,
+         "values": {"SWDx1e3_avg": {"mean": mean, "std": None}}}
+        for row, mean in (("network-snapshot-000005", 3), ("reals against reals", 1))))
+    (directory / "network-snapshot-000009.safetensors").write_text("damaged")
+    assert networks(directory) == {
+        "network-snapshot-000002": 2000, "network-snapshot-000005": 5000}
+    average = measured(directory).families()["SWDx1e3 @8"][0]
+    assert average.values == {2000: 10, 5000: 5} and average.real == 2.5  # swd8 is after later
+
+
+def test_a_damaged_file_of_a_metric_costs_only_itself(tmp_path: Path) -> None:
+    directory = made_run(tmp_path)
+    write_lines(directory / "metric-fid.jsonl", {"images_seen": 1})
+    with (directory / "metric-swd8.jsonl").open("a") as file:
+        file.write(str(metric(6000, 1))[:30])
+    found = measured(directory)
+    assert len(found.faults) == 1 and "metric-fid.jsonl is damaged" in found.faults[0]
+    assert found.families()["SWDx1e3 @8"][0].values == {2000: 9, 5000: 4}
+
+
+def test_what_is_not_finite_is_not_the_best(tmp_path: Path) -> None:
+    directory = made_run(tmp_path)
+    write_lines(directory / "metric-swd8.jsonl", metric(2000, float("nan")), metric(5000, 4.0))
+    assert measured(directory).families()["SWDx1e3 @8"][0].best() == (5000, 4)
