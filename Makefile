@@ -17,6 +17,7 @@ demo: $(VENV)/.installed $(DEMO)/portraits/dataset.json
 	  'generated portraits    $(DEMO)/grid.png' \
 	  'what it learned from   $(DEMO)/runs/*/reals.png' \
 	  'how it learned         $(DEMO)/runs/*/fakes-*.png' \
+	  'all that on one page   $(BIN)/python -m progan.report $(DEMO)/runs' \
 	  'watch the curves       $(BIN)/tensorboard --logdir $(DEMO)/runs'
 
 $(DEMO)/portraits/dataset.json: | $(VENV)/.installed

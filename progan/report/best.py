@@ -51,8 +51,8 @@ def chosen(known: dict[str, int], measured: Measured, run: Run | None) -> Choice
         if name := network_at(moment, known):
             return Choice(name, f"the best {series.label}, {value:.4g}")
     newest = max(snapshots or known, key=lambda name: known[name])
-    return Choice(newest, f"the newest one, at kimg {known[newest] / 1000:g}; nothing tells which "
-                          "is the best (train.py --metrics, python -m metrics --json)")
+    return Choice(newest, f"the newest one, at kimg {known[newest] / 1000:g}; no metric that "
+                          "tells a best one was measured (train.py --metrics swd)")
 
 
 def by_importance(measured: Measured, run: Run | None) -> Sequence[Series]:
