@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, features
 
-from metrics.cells import opaque
+from progan.images import opaque
 from progan.report.markup import Markup, data_uri, element
 
 LADDER = ((1024, 82), (1024, 65), (800, 65), (640, 60), (480, 55), (320, 50), (200, 40))  # px, %
