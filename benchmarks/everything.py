@@ -19,7 +19,7 @@ import click
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.report import RESULTS, slug  # noqa: E402
+from benchmarks.report import require_place, save  # noqa: E402
 from progan.door import Door, device_option  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.runtime import devices  # noqa: E402
@@ -51,6 +51,7 @@ PROJECTED = "graph-bf16"  # the way to compute whose whole training is projected
 @click.option("--output", type=PLACE, help="Where the results go, without suffix.")
 def main(peers: tuple[Path, ...], device: str, output: Path | None) -> None:
     """Run all benchmarks of speed."""
+    require_place(output)
     chosen = devices.choose(device)
     if chosen.type not in PARTS:
         raise UserError(f"These benchmarks are for {' and '.join(PARTS)}, not for {chosen.type}. "
@@ -69,10 +70,7 @@ def main(peers: tuple[Path, ...], device: str, output: Path | None) -> None:
             if name == "train" and chosen.type == "cuda":
                 projection = run("schedule", str(file), "--variant", PROJECTED)
                 pages.append(f"## schedule\n\n{indented(projection)}")
-    where = output or RESULTS / slug(devices.describe(chosen))
-    where.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    where.with_suffix(".md").write_text("\n".join(pages), "utf-8")
-    click.echo(f"{where}.json, {where}.md")
+    save("", results | {"device": devices.describe(chosen)}, "\n".join(pages), output)
 
 
 def run(name: str, *arguments: str) -> str:

@@ -35,8 +35,8 @@ from progan.training.state import initialize  # noqa: E402
 @click.command(cls=Door)
 @click.option("--preset", default="v2-1gpu", show_default=True)
 @click.option("--resolution", default=256, show_default=True)
-@click.option("--images", default=64, show_default=True)
-@click.option("--runs", default=5, show_default=True)
+@click.option("--images", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--runs", type=click.IntRange(1), default=5, show_default=True)
 @device_option
 @click.option("--output", type=click.Path(path_type=Path), help="JSON file for the result.")
 def main(preset: str, resolution: int, images: int, runs: int, device: str,

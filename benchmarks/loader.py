@@ -29,7 +29,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.report import circumstances, page, save  # noqa: E402
+from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
 from benchmarks.train import quartiles  # noqa: E402
 from progan import presets, schedule  # noqa: E402
 from progan.config import Run, override  # noqa: E402
@@ -44,6 +44,7 @@ from progan.schedule import Stage  # noqa: E402
 from progan.training.plan import table  # noqa: E402
 
 PLACE = click.Path(path_type=Path)
+SECONDS = click.FloatRange(0.001, 3600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,18 @@ class Source:
 @click.option("--preset", default="v2-1gpu", show_default=True, help="Gives the batch sizes.")
 @click.option("--data", type=PLACE, help="A dataset; portraits are drawn if not given.")
 @click.option("--resolution", default=256, show_default=True, help="The highest one.")
-@click.option("--images", default=400, show_default=True, help="Number of portraits to draw.")
+@click.option("--images", type=click.IntRange(1), default=400, show_default=True,
+              help="Number of portraits to draw.")
 @click.option("--compress", is_flag=True, help="Compress the portraits above 128x128.")
 @click.option("--runs", type=click.IntRange(3), default=7, show_default=True, help="Turns.")
-@click.option("--seconds", default=0.3, show_default=True, help="Length of each turn.")
+@click.option("--seconds", type=SECONDS, default=0.3, show_default=True,
+              help="Length of each turn.")
 @device_option
 @click.option("--output", type=PLACE, help="Where the results go, without suffix.")
 def main(preset: str, data: Path | None, resolution: int, images: int, compress: bool, runs: int,
          seconds: float, device: str, output: Path | None) -> None:
     """Time the way of the images to the device at each resolution."""
+    require_place(output)
     wait_politely()
     chosen, run = devices.choose(device), presets.preset(preset)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 """How benchmarks write down what they measured: JSON for programs, a page for people."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from benchmarks.metrics import machine
+from progan.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
@@ -41,12 +43,20 @@ def page(result: dict[str, Any], more: str, headings: Sequence[str],
     return head + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
+def require_place(output: Path | None) -> None:
+    """Raise UserError where results could not be written; to be asked before anything is timed."""
+    if output and not (output.name and os.access(output.parent, os.W_OK)):
+        raise UserError(f"--output {output}: no file can be written there. Name a file without "
+                        "suffix, in a folder that is there.")
+
+
 def save(kind: str, result: dict[str, Any], text: str, output: Path | None) -> None:
     """Write results/<kind>-<device>.json and .md, or those that `output` names without suffix."""
     where = output or RESULTS / slug(f"{kind} {result['device']}")
-    where.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    where.with_suffix(".md").write_text(text, "utf-8")
-    click.echo(f"{where}.json, {where}.md")
+    for suffix, content in ((".json", json.dumps(result, indent=1) + "\n"), (".md", text)):
+        path = where.with_name(where.name + suffix)
+        path.write_text(content, "utf-8")
+        click.echo(path)
 
 
 def slug(text: str) -> str:

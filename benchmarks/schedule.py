@@ -39,10 +39,13 @@ def seconds_by_resolution(run: Run, images_per_second: Mapping[int, float]) -> d
 @click.option("--variant", default="eager-fp32", show_default=True)
 def main(results: Path, variant: str) -> None:
     """Project a whole training, growing and not."""
-    measured = json.loads(results.read_text("utf-8"))
-    run = presets.preset(measured["preset"])
-    speeds = {row["resolution"]: row["images_per_second"] for row in measured["levels"]
-              if row["name"] == variant}
+    try:
+        measured = json.loads(results.read_text("utf-8"))
+        run = presets.preset(measured["preset"])
+        speeds = {row["resolution"]: float(row["images_per_second"])
+                  for row in measured["levels"] if row["name"] == variant}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{results} holds no results of benchmarks/train.py.") from error
     resolutions = [phase.stage.resolution for phase in schedule.phases(run.growth, run.network)]
     if missing := sorted(set(resolutions) - set(speeds)):
         raise UserError(f"{results} has no {variant} at {', '.join(map(str, missing))}. Measure "

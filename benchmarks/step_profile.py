@@ -23,7 +23,7 @@ from torch.profiler import ProfilerActivity, profile
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.report import circumstances, page, save  # noqa: E402
+from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
 from benchmarks.train import ours, stages_of  # noqa: E402
 from progan.config import Run  # noqa: E402
 from progan.door import Door, device_option  # noqa: E402
@@ -51,12 +51,14 @@ PURPOSES = {
 @click.option("--batch", type=click.IntRange(1), help="Another batch than the preset's.")
 @click.option("--precision", default="fp32", show_default=True)
 @click.option("--iterations", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--threads", default=0, help="CPU threads; 0: as torch chooses.")
+@click.option("--threads", type=click.IntRange(0, 1024), default=0,
+              help="CPU threads; 0: as torch chooses.")
 @device_option
 @click.option("--output", type=PLACE, help="Where the results go, without suffix.")
 def main(preset: str, resolutions: str | None, batch: int | None, precision: str, iterations: int,
          threads: int, device: str, output: Path | None) -> None:
     """Tell what iterations spend their time on."""
+    require_place(output)
     wait_politely()
     use_threads(threads)
     chosen = devices.choose(device)

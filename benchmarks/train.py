@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.cost import step_cost  # noqa: E402
 from benchmarks.peers import peer_step  # noqa: E402
-from benchmarks.report import circumstances, page, save  # noqa: E402
+from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
 from progan import presets, schedule  # noqa: E402
 from progan.config import Run, override  # noqa: E402
 from progan.data.reals import process_reals  # noqa: E402
@@ -47,6 +47,7 @@ from progan.training.state import create  # noqa: E402
 from progan.training.steps import PLAIN_STEPS  # noqa: E402
 
 PLACE = click.Path(path_type=Path)
+SECONDS = click.FloatRange(0.001, 3600)
 BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 MOST_TURNS = 50
 
@@ -68,14 +69,17 @@ class Contestant:
               "[default: all that the device has]")
 @click.option("--peer", "peers", type=PLACE, multiple=True, metavar="DIR", help="Checkout of "
               "pytorch_GAN_zoo or pro_gan_pytorch, to be timed at the same widths; repeatable.")
-@click.option("--seconds", default=20.0, show_default=True, help="For each contestant and level.")
-@click.option("--threads", default=0, help="CPU threads; 0: as torch chooses.")
+@click.option("--seconds", type=SECONDS, default=20.0, show_default=True,
+              help="For each contestant and level.")
+@click.option("--threads", type=click.IntRange(0, 1024), default=0,
+              help="CPU threads; 0: as torch chooses.")
 @device_option
 @click.option("--output", type=PLACE, help="Where the results go, without suffix.")
 def main(preset: str, resolutions: str | None, batch: int | None, variants: str | None,
          peers: tuple[Path, ...], seconds: float, threads: int, device: str,
          output: Path | None) -> None:
     """Time training steps at each resolution."""
+    require_place(output)
     wait_politely()
     use_threads(threads)
     chosen = devices.choose(device)

@@ -332,7 +332,7 @@ class Run:
     device_data_gib: float = setting(-1.0, "GiB of the device's memory for images of the dataset: "
                                      "a resolution that fits in is read once and stays there. "
                                      "auto: a quarter of what the GPU has left, without a GPU 0.",
-                                     low=0, auto=-1)
+                                     low=0, high=1e6, auto=-1)
     threads: int = setting(0, "CPU threads of the networks, 0: as torch chooses; narrow networks "
                            "are fastest with 1.", low=0, high=1024)
     network: Network = field(default_factory=Network)

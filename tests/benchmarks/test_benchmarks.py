@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
 
-from benchmarks import everything, growing, loader
+from benchmarks import everything, growing, loader, report
 from benchmarks import schedule as projection
 from benchmarks import step_profile, train
 from benchmarks.cost import Products, step_cost
@@ -51,6 +51,24 @@ def test_a_resolution_that_was_not_measured_is_named(tmp_path: Path) -> None:
         for each in (4, 8, 16)]}))
     found = CliRunner().invoke(projection.main, [str(results)])
     assert found.exit_code != 0 and "no eager-fp32 at 32" in found.output
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"preset": "cpu", "levels": 3}'])
+def test_results_of_something_else_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "results.json").write_text(text)
+    found = CliRunner().invoke(projection.main, [str(tmp_path / "results.json")])
+    assert found.exit_code == 1 and "holds no results of benchmarks/train.py" in found.output
+
+
+@pytest.mark.parametrize("name", ["absent/t", ""])
+def test_where_nothing_can_be_written_nothing_is_timed(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="no file can be written there"):
+        report.require_place(tmp_path / name if name else Path())
+
+
+def test_results_keep_the_dots_of_their_name(tmp_path: Path) -> None:
+    report.save("x", {"device": "cpu"}, "page", tmp_path / "t.v2")
+    assert {path.name for path in tmp_path.iterdir()} == {"t.v2.json", "t.v2.md"}
 
 
 def test_a_folder_that_holds_no_peer_is_named(tmp_path: Path) -> None:
