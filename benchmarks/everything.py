@@ -61,12 +61,10 @@ def main(peers: tuple[Path, ...], device: str, output: Path | None) -> None:
         for name, arguments in PARTS[chosen.type].items():
             more = [word for peer in peers for word in ("--peer", str(peer))]
             file = Path(folder) / f"{name}.json"
-            told = run(name, *arguments.split(), "--device", chosen.type, "--output",
-                       str(file if name == "generate" else file.with_suffix("")),
-                       *(more if name == "train" else ()))
+            run(name, *arguments.split(), "--device", chosen.type, "--output",
+                str(file.with_suffix("")), *(more if name == "train" else ()))
             results[name] = json.loads(file.read_text("utf-8"))
-            page = file.with_suffix(".md")
-            pages.append(f"## {name}\n\n{page.read_text('utf-8') if page.is_file() else told}")
+            pages.append(f"## {name}\n\n{file.with_suffix('.md').read_text('utf-8')}")
             if name == "train" and chosen.type == "cuda":
                 projection = run("schedule", str(file), "--variant", PROJECTED)
                 pages.append(f"## schedule\n\n{indented(projection)}")

@@ -7,7 +7,6 @@ does after the network is read: passes, transfer, PNG files. They take turns; me
 The weights are the initial ones, so pictures are noise, which no PNG compresses: the worst case.
 """
 
-import json
 import statistics
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.metrics import machine  # noqa: E402
+from benchmarks.report import circumstances, require_place, save  # noqa: E402
 from progan import networks, presets  # noqa: E402
 from progan.config import override  # noqa: E402
 from progan.door import Door, device_option  # noqa: E402
@@ -38,10 +37,12 @@ from progan.training.state import initialize  # noqa: E402
 @click.option("--images", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--runs", type=click.IntRange(1), default=5, show_default=True)
 @device_option
-@click.option("--output", type=click.Path(path_type=Path), help="JSON file for the result.")
+@click.option("--output", type=click.Path(path_type=Path), help="Where the result goes, without "
+              "suffix.")
 def main(preset: str, resolution: int, images: int, runs: int, device: str,
          output: Path | None) -> None:
     """Time the network alone, and with files."""
+    require_place(output)
     wait_politely()
     chosen = devices.choose(device)
     devices.set_repeatable()
@@ -77,15 +78,16 @@ def main(preset: str, resolution: int, images: int, runs: int, device: str,
     turns = [(seconds(forward), seconds(singly), seconds(files)) for _ in range(runs)]
     batches, one, whole = (images / statistics.median(each) for each in zip(*turns, strict=True))
     ratio = statistics.median(turn[1] / turn[2] for turn in turns)
+    told = (f"{devices.describe(chosen)}, torch {torch.__version__}; {preset}, "
+            f"{resolution}x{resolution}, {images} images, {runs} turns: the network alone "
+            f"{one:.3g} img/s ({batches:.3g} in batches), with PNG files {whole:.3g} img/s: "
+            f"{100 * ratio:.0f} %")
+    click.echo(told)
     if output:
-        output.write_text(json.dumps({
-            "device": devices.describe(chosen), "machine": machine(), "preset": preset,
+        save("generate", circumstances("generate", devices.describe(chosen), preset) | {
             "resolution": resolution, "images": images, "turns": turns, "share": ratio,
-            "images_per_second": {"batches": batches, "network": one, "files": whole}}), "utf-8")
-    click.echo(f"{devices.describe(chosen)}, torch {torch.__version__}; {preset}, "
-               f"{resolution}x{resolution}, {images} images, {runs} turns: the network alone "
-               f"{one:.3g} img/s ({batches:.3g} in batches), with PNG files {whole:.3g} img/s: "
-               f"{100 * ratio:.0f} %")
+            "images_per_second": {"batches": batches, "network": one, "files": whole}},
+             f"{told}\n", output)
 
 
 if __name__ == "__main__":

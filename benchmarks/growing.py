@@ -30,6 +30,7 @@ from metrics.run_record import findings  # noqa: E402
 from progan.door import Door  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.run_directory import STATISTICS_FILE  # noqa: E402
+from progan.runtime.json_lines import json_objects  # noqa: E402
 from progan.sampling.network_file import find_networks, load_network  # noqa: E402
 from progan.training.plan import table  # noqa: E402
 
@@ -81,7 +82,7 @@ def points(run: Path, speeds: dict[float, float]) -> list[Point]:
 
 
 def ticks_of(run: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (run / STATISTICS_FILE).read_text("utf-8").splitlines()]
+    return list(json_objects(run / STATISTICS_FILE))
 
 
 def common_speeds(runs: list[list[dict[str, float]]]) -> dict[float, float]:

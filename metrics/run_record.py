@@ -1,6 +1,5 @@
 """What the directory of a run says of one of its networks."""
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +14,7 @@ from metrics.names import parse
 from progan.config import Run
 from progan.errors import UserError
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX, STATISTICS_FILE, load_config
+from progan.runtime.json_lines import json_objects
 from progan.sampling.network_file import SUFFIX, Snapshot, find_networks, load_network
 
 STATISTICS = re.compile(r"loss/(critic|generator)|.*accuracy.*|progress/hours"
@@ -85,7 +85,7 @@ def with_findings(record: RunRecord, found: Iterable[Finding]) -> RunRecord:
 
 def statistics(directory: Path, images_seen: int) -> Values:
     """What the last line of stats.jsonl says up to a number of images."""
-    lines = [line for line in _lines(directory / STATISTICS_FILE)
+    lines = [line for line in json_objects(directory / STATISTICS_FILE)
              if line.get("images_seen", math.inf) <= images_seen]
     return {name: value for name, value in (lines[-1] if lines else {}).items()
             if STATISTICS.fullmatch(name)}
@@ -115,7 +115,7 @@ def moments(file: Path, networks: Mapping[str, int]) -> Iterator[tuple[int | Non
         networks: The names of networks, without '.safetensors', and how many images each has seen.
     """
     try:
-        for line in _lines(file):
+        for line in json_objects(file):
             yield from (_reported(line, networks) if "metric" in line else
                         _of_training(line, file.stem))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -172,14 +172,3 @@ def _best(directory: Path) -> Path:
         raise UserError(f"{directory} holds no {BEST_PREFIX}*{SUFFIX}: it was trained without "
                         "--best. Compare the newest snapshots.")
     return kept[-1]
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a file, which need not exist; the last line may have been cut."""
-    for text in path.read_text("utf-8", "replace").splitlines() if path.is_file() else ():
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict):
-            yield line

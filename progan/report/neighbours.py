@@ -1,6 +1,5 @@
 """The section of the nearest neighbours: does the generator copy its training images?"""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from progan.report import pictures
 from progan.report.markup import Markup, element, joined
 from progan.report.material import Material
 from progan.runtime.devices import choose, set_precision
+from progan.runtime.json_lines import json_objects
 
 MOST_BYTES = 300_000
 SHOWN = 12  # rows of the sheet
@@ -97,10 +97,6 @@ def _told(directory: Path) -> list[str]:
 
 def _records(directory: Path) -> Iterator[dict[str, Any]]:
     for file in metric_files(directory):
-        for line in file.read_text("utf-8", "replace").splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(record, dict) and record.get("metric") == "neighbours":
+        for record in json_objects(file):
+            if record.get("metric") == "neighbours":
                 yield record

@@ -1,6 +1,5 @@
 """The growth of a run as a film: the same latents, drawn by its snapshots one after another."""
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from progan.errors import UserError
 from progan.images import Pixels, enlarge
 from progan.run_directory import STATISTICS_FILE
+from progan.runtime.json_lines import json_objects
 from progan.runtime.log import human_seconds
 from progan.sampling.captions import in_corner
 from progan.sampling.films import framed
@@ -62,9 +62,8 @@ def words(snapshot: Snapshot, hours: float | None) -> str:
 def hours_of(path: Path) -> dict[int, float]:
     """Hours of training by images seen, of a stats.jsonl; what cannot be read is left out."""
     hours = {}
-    for line in path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []:
+    for row in json_objects(path):
         try:
-            row = json.loads(line)
             hours[int(row["images_seen"])] = float(row["progress/hours"])
         except (ValueError, TypeError, KeyError):
             continue

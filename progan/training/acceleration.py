@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from progan.config import Run
+from progan.errors import first_line
 from progan.runtime.recording import cuda_graphs
 from progan.training.losses import PLAIN, Losses
 from progan.training.recorded_steps import RecordedSteps
@@ -84,7 +85,7 @@ class Compiled:
             except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError
                     ) as error:
                 self._report(_instead("compile", [f"{self._function.__name__} cannot be compiled "
-                                                  f"({_first_line(error)})"], "Eager code"))
+                                                  f"({first_line(error)})"], "Eager code"))
                 self._compiled = None
         return self._function(*arguments)
 
@@ -113,8 +114,3 @@ def _no_graphs(run: Run, device: torch.device, processes: int) -> str:
 def _instead(asked: str, missing: list[str], instead: str) -> str:
     return (f"--acceleration {asked}: {', and '.join(missing)}. {instead} takes its place, with "
             "the same results.")
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0][:200]

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from progan.config import Run
+from progan.errors import first_line
 from progan.runtime.recording import Recorder, Recording
 from progan.training.inputs import CriticInputs, GeneratorInputs, Place
 from progan.training.optim import Rate, recordable
@@ -133,7 +134,7 @@ class RecordedSteps:
         except RuntimeError as error:
             self._recordable = False
             self._taken.clear()
-            self._report(f"--acceleration graph: a step cannot be recorded ({_first_line(error)}). "
+            self._report(f"--acceleration graph: a step cannot be recorded ({first_line(error)}). "
                          "Steps go on as they are, with the same results.")
             return False
         return True
@@ -142,7 +143,3 @@ class RecordedSteps:
 def _moments(optimizer: Optimizer) -> Any:
     """Those of one weight; all are replaced together."""
     return next(iter(optimizer.state.values()), None)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0][:200]
