@@ -104,6 +104,18 @@ def open_detector(file: Path | None, default: str, device: torch.device) -> Dete
     raise _no_detector(path, OTHERS)
 
 
+def open_vgg16(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
+    """torchvision's weights of VGG-16: a network of images float32 [N, 3, H, W], 0…255.
+
+    It has gradients, which others lose where they round. Raises UserError for another file.
+    """
+    weights = {} if not path.is_file() or is_weights_file(path) else _weights(path)
+    if not vgg16.fits(weights):
+        raise UserError(f"{path} does not hold torchvision's weights of VGG-16. Fetch them from "
+                        f"{URLS['vgg16']}.")
+    return vgg16.layers(weights, device)
+
+
 def fetched(default: str) -> Path:
     """The file of a default detector, fetched from the Internet if it is not there yet."""
     url = URLS[default]

@@ -1,0 +1,1 @@
+"""The latents of given pictures."""

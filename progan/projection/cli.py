@@ -1,0 +1,63 @@
+"""python -m progan.projection: the latents of given pictures."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from progan.door import PATH, Door, device_option
+from progan.runtime.threads import wait_politely
+
+
+@click.command(cls=Door)
+@click.argument("pictures", type=PATH, nargs=-1, required=True, metavar="PICTURE…")
+@click.option("--network", type=PATH, required=True, metavar="FILE|RUN",
+              help="Network file, or the directory of a run (or of runs): its newest network. Also "
+              "a pickle of the official TensorFlow code, or a .pth of pytorch_GAN_zoo's PGAN.")
+@click.option("--outdir", type=PATH, required=True, metavar="DIR", help="Folder to write to.")
+@click.option("--class", "class_name", metavar="NAME|INDEX", help="Class to draw, for networks "
+              "that were trained with labels; without it, the one that comes nearest.")
+@click.option("--resolution", type=int, help="Draw at a lower resolution that was trained on the "
+              "way; the highest one if not given.")
+@click.option("--starts", type=click.IntRange(1, 100_000), default=256, show_default=True,
+              help="How many seeds to look at, to begin with the four best of them.")
+@click.option("--steps", type=click.IntRange(1, 10_000), default=200, show_default=True,
+              help="How many steps to go from there.")
+@click.option("--detector", type=PATH, metavar="FILE|pixels", help="What compares pictures beside "
+              "their pixels: torchvision's weights of VGG-16. The discriminator of the same "
+              "training if not given; pixels: nothing more.")
+@click.option("--video", type=PATH, metavar="FILE", help="Film the search, too: FILE.mp4 (pip "
+              "install \"progan[video]\"), .gif or .webp, a frame for each step.")
+@click.option("--fps", type=click.FloatRange(1, 240), default=30.0, show_default=True,
+              help="Its frames per second.")
+@device_option
+def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: str | None,
+         resolution: int | None, starts: int, steps: int, detector: Path | None,
+         video: Path | None, fps: float, device: str) -> None:
+    """Find the latents whose pictures are nearest to given ones.
+
+    Pictures should show what the network has learned, cut as its dataset was. Written are, for
+    each, NAME-projected.png and beside it NAME-target.png, which it came as near to as it could;
+    and projected.npy with the latents of all, for generate.py --latents.
+
+    \b
+    python -m progan.projection me.jpg you.jpg --network runs --outdir found
+    python -m progan.projection me.jpg --network runs --outdir found --video found/me.mp4
+    generate.py --network runs --latents found/projected.npy --video from-me-to-you.mp4
+    """
+    wait_politely()
+    from progan.projection.request import Request, answer
+    from progan.projection.search import Effort
+    from progan.sampling.network_file import find_network
+
+    path = find_network(network)
+    if path != network:
+        click.echo(f"network: {path}", err=True)
+    request = Request(
+        pictures=pictures, network=path, outdir=outdir, class_name=class_name,
+        resolution=resolution, effort=Effort(starts=starts, steps=steps), detector=detector,
+        film=video, fps=fps, device=device,
+        command=shlex.join(["python", "-m", "progan.projection", *sys.argv[1:]]))
+    for line in answer(request):
+        click.echo(line)

@@ -1,0 +1,99 @@
+"""What was found, as files: latents, pictures beside their targets, a film of the way."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from progan.errors import UserError
+from progan.images import Pixels, save_png
+from progan.projection.search import Found
+from progan.projection.targets import Target
+from progan.runtime.files import make_folder, replaced
+from progan.sampling import films, video
+from progan.sampling.network_file import Snapshot
+from progan.sampling.pictures import as_pixels
+from progan.sampling.render import one_by_one
+from progan.sampling.timing import MOST_SECONDS, Timing
+from progan.sizes import Size
+
+LATENTS_FILE = "projected.npy"
+HOLD_SECONDS = 1.0  # how long a film rests on what was found
+
+
+@dataclass(frozen=True, slots=True)
+class Projected:
+    """A target, and where the search for it led."""
+
+    target: Target
+    found: Found
+
+    def picture(self, snapshot: Snapshot) -> Pixels:
+        """[H, W, C], what `generate.py --latents` draws."""
+        (image,) = one_by_one(snapshot, self.found.latents[-1:], self.found.label[None])
+        return as_pixels(image)
+
+    def class_name(self, snapshot: Snapshot) -> str:
+        """What it was drawn as; the index where classes have no names."""
+        index = int(self.found.label.argmax())
+        return snapshot.label_names[index]
+
+
+def write(folder: Path, snapshot: Snapshot, all_of_it: Sequence[Projected],
+          text: Mapping[str, str]) -> Iterator[str]:
+    """Write latents [N, latent_size], and each picture beside its target; yield a line on each."""
+    make_folder(folder)
+    for each in all_of_it:
+        name, drawn = each.target.name, each.picture(snapshot)
+        save_png(folder / f"{name}-target.png", each.target.pixels, {})
+        path = folder / f"{name}-projected.png"
+        save_png(path, drawn, {**text, "Target": name})
+        yield f"{path}  {off_by(drawn, each.target.pixels):.1f} of 255 off" + (
+            f", class {each.class_name(snapshot)}" * bool(snapshot.label_names))
+    with replaced(folder / LATENTS_FILE) as temporary, temporary.open("wb") as file:
+        np.save(file, torch.stack([each.found.latents[-1] for each in all_of_it]).cpu().numpy())
+    yield str(folder / LATENTS_FILE)
+
+
+def off_by(image: Pixels, other: Pixels) -> float:
+    """Root mean square of the difference, in levels of 0…255."""
+    return float(np.sqrt(np.mean((image.astype(float) - other) ** 2)))
+
+
+def film_timing(steps: int, fps: float) -> Timing:
+    """A frame for each step, and a rest at the end; raises UserError if that is too long."""
+    seconds = (steps + 1) / fps + HOLD_SECONDS
+    if seconds > MOST_SECONDS:
+        raise UserError(f"--steps {steps} at --fps {fps:g} make a film of {seconds:.0f} s, and "
+                        f"{MOST_SECONDS} are the most. Ask for more --fps.")
+    return Timing(seconds, fps)
+
+
+def film_size(cell: Size, count: int) -> Size:
+    """Of the frames: for each picture a row of its target and what is drawn."""
+    return films.frame_size(cell, 2, count)
+
+
+def write_film(path: Path, snapshot: Snapshot, all_of_it: Sequence[Projected], timing: Timing,
+               text: Mapping[str, str]) -> None:
+    """The way of each picture, right of its target."""
+    bar = tqdm(_frames(snapshot, all_of_it, timing), total=timing.frames, unit="frame",
+               desc=path.name, disable=None, leave=False)
+    video.write(path, bar, timing, text)
+
+
+def _frames(snapshot: Snapshot, all_of_it: Sequence[Projected], timing: Timing
+            ) -> Iterator[Pixels]:
+    labels = torch.stack([each.found.label for each in all_of_it])
+    ways = torch.stack([each.found.latents for each in all_of_it], dim=1)
+    for latents in ways:
+        drawn = map(as_pixels, one_by_one(snapshot, latents, labels))
+        cells = [image for each, picture in zip(all_of_it, drawn, strict=True)
+                 for image in (each.target.pixels, picture)]
+        frame = films.framed(np.stack(cells), 2, len(all_of_it))
+        yield frame
+    for _ in range(timing.frames - len(ways)):
+        yield frame

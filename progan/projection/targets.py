@@ -1,0 +1,51 @@
+"""Pictures of people -> images such as a network draws."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from progan.data.importers.pixels import decoded, pixels
+from progan.data.source import UnreadableImage
+from progan.errors import UserError
+from progan.images import Pixels, to_signed
+from progan.sampling.network_file import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A picture, cut and resized to what a network draws."""
+
+    name: str  # of its file, without suffix
+    pixels: Pixels  # [H, W, C]
+
+    def image(self) -> Tensor:
+        """[1, C, H, W] in [-1, 1]."""
+        return to_signed(torch.from_numpy(self.pixels.transpose(2, 0, 1).copy()))[None]
+
+
+def read_targets(paths: Sequence[Path], snapshot: Snapshot) -> list[Target]:
+    """Read pictures, as `create-from-images` does: upright, the middle of them, by Lanczos.
+
+    Raises UserError if one cannot be read, or if two have the same name.
+    """
+    for name, count in Counter(path.stem for path in paths).items():
+        if count > 1:
+            raise UserError(f"{count} pictures are called {name}, and what is made of them would "
+                            "have one name. Rename them, or call once for each.")
+    return [Target(path.stem, _read(path, snapshot)) for path in paths]
+
+
+def _read(path: Path, snapshot: Snapshot) -> Pixels:
+    config = snapshot.generator.config
+    if path.is_dir():
+        raise UserError(f"{path} is a folder. Name pictures.")
+    try:
+        return pixels(decoded(path.read_bytes(), str(path)), channels=config.channels,
+                      size=config.size(snapshot.level), crop="center", resize_filter="lanczos")
+    except UnreadableImage as error:
+        raise UserError(f"Cannot read {path}: {error.reason}. Name a picture that can be "
+                        "opened.") from error

@@ -1,0 +1,114 @@
+"""The search for a latent, on a network that finds its own pictures again."""
+
+import numpy as np
+import pytest
+import torch
+
+from progan.projection.search import (
+    RATE,
+    Distance,
+    Effort,
+    _gradient,
+    distance_to,
+    on_sphere,
+    rate_at,
+    search,
+)
+from progan.sampling.latents import seed_labels, seed_latents
+from progan.sampling.network_file import Snapshot
+from progan.sampling.render import one_by_one
+from tests.builders import tiny_snapshot
+
+OWN = 1000  # a seed that no search begins with
+
+
+@pytest.fixture(scope="module")
+def snapshot() -> Snapshot:
+    return tiny_snapshot()
+
+
+def drawn(snapshot: Snapshot, seed: int, label: int = 0) -> torch.Tensor:
+    config = snapshot.generator.config
+    (image,) = one_by_one(snapshot, seed_latents([seed], config.latent_size),
+                          seed_labels([label], config.label_size))
+    return image
+
+
+def plain(target: torch.Tensor) -> Distance:
+    return distance_to(target, None)
+
+
+def test_a_picture_of_its_own_is_found(snapshot: Snapshot) -> None:
+    target = drawn(snapshot, OWN)
+    found = search(snapshot, plain(target), Effort(starts=32, steps=120), None)
+    assert found.latents.shape == (121, snapshot.generator.config.latent_size)
+    (first, last) = (float(plain(target)(image)) for image in one_by_one(
+        snapshot, found.latents[[0, -1]], found.label.expand(2, -1)))
+    assert last < 1e-4 < 1e-2 < first
+    own = on_sphere(seed_latents([OWN], len(found.latents[0])))
+    assert float(torch.cosine_similarity(found.latents[-1:], own)) > 0.99
+
+
+def test_the_search_is_the_same_each_time(snapshot: Snapshot) -> None:
+    ways = [search(snapshot, plain(drawn(snapshot, OWN)), Effort(starts=8, steps=5), None).latents
+            for _ in range(2)]
+    assert torch.equal(*ways)
+
+
+def test_it_begins_with_the_nearest_seed(snapshot: Snapshot) -> None:
+    target = drawn(snapshot, 5)
+    found = search(snapshot, plain(target), Effort(starts=8, kept=1, steps=1), None)
+    size = snapshot.generator.config.latent_size
+    torch.testing.assert_close(found.latents[0], on_sphere(seed_latents([5], size))[0])
+
+
+def test_more_are_kept_than_there_are_seeds(snapshot: Snapshot) -> None:
+    found = search(snapshot, plain(drawn(snapshot, OWN)), Effort(starts=1, kept=4, steps=1), None)
+    assert found.latents.shape[0] == 2
+
+
+def test_the_class_is_found_or_kept() -> None:
+    snapshot = tiny_snapshot(("cat", "dog", "cow"))
+    distance = plain(drawn(snapshot, 7, label=7))  # 7 mod 3: a dog
+    effort = Effort(starts=8, steps=4)
+    assert search(snapshot, distance, effort, None).label.tolist() == [0, 1, 0]
+    assert search(snapshot, distance, effort, "cow").label.tolist() == [0, 0, 1]
+
+
+def test_latents_stay_on_the_sphere(snapshot: Snapshot) -> None:
+    found = search(snapshot, plain(drawn(snapshot, OWN)), Effort(starts=4, steps=7), None)
+    size = snapshot.generator.config.latent_size
+    np.testing.assert_allclose(found.latents.norm(dim=1), size ** 0.5, rtol=1e-6)
+
+
+def test_gradients_are_those_of_each_picture_alone(snapshot: Snapshot) -> None:
+    """Against differences, in float64."""
+    config = snapshot.generator.config
+    double = Snapshot(generator=snapshot.generator.double(), level=snapshot.level,
+                      alpha=snapshot.alpha, images_seen=0)
+    try:
+        latents = seed_latents([1, 2], config.latent_size).double()
+        labels = torch.zeros(2, 0).double()
+        distance = plain(torch.zeros(1, config.channels, 16, 16).double())
+        found = _gradient(double, distance, latents.clone().requires_grad_(), labels)
+        step = 1e-6
+        for row in range(2):
+            for column in range(config.latent_size):
+                moved = [latents[row:row + 1].clone() for _ in range(2)]
+                moved[0][0, column] += step
+                moved[1][0, column] -= step
+                above, below = (distance(next(one_by_one(double, each, labels[:1])))
+                                for each in moved)
+                assert float(found[row, column]) == pytest.approx(
+                    float(above - below) / (2 * step), abs=1e-7)
+    finally:
+        snapshot.generator.float()
+
+
+def test_the_rate_rises_and_falls() -> None:
+    rates = [rate_at(step / 200) for step in range(200)]
+    assert max(rates) == RATE == rates[100]
+    assert 0 < rates[0] < 0.2 * RATE and 0 < rates[-1] < 0.01 * RATE
+    top = rates.index(RATE)
+    assert rates[:top] == sorted(rates[:top])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
