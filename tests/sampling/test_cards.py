@@ -16,8 +16,8 @@ from progan.sampling.cards.recipe import TERMS, by_resolution, growth
 from progan.sizes import Size
 from tests.builders import tiny_run, tiny_snapshot
 
-HOSTILE = ("a\n---\nlicense: mit\n---\n# Mine", "`", "``` x", "| a | b |", "<script>alert()</script>",
-           "[x](http://y)", "*bold*", "<!-- As progan wrote it", "\u202etxt.exe", "\udcff", "", " ",
+HOSTILE = ("a\n---\nlicense: mit\n---\n# Mine", "`", "``` x", "| a | b |", "[x](http://y)", "*b*",
+           "<script>alert()</script>", "<!-- As progan wrote it", "\u202etxt", "\udcff", "", " ",
            "key: [unclosed", "!important", "~~gone~~", "\\", "x" * 1000, "- item", "    block")
 
 
@@ -69,9 +69,10 @@ def test_a_card_tells_all_that_is_known() -> None:
         training(mirror=True, conditional=True, label_size=2, batch_at=((8, 32), (512, 4))),
         measured=(measured,), verdict="healthy")))
     for words in (
-            "16x16, which was faded in to 25 %: pictures are a blend with those of 8x8",
-            "after 1,234,000 images", "2: `cat`, `dog`", "0" * 64, "`mine`, 1,000 images of 16x16; "
-            "24 more were held out", "yes, half of the images", "2 classes, with an AC-GAN loss",
+            "16x16 after 1,234,000 images. It was still being faded in, at 25 %: pictures are a "
+            "blend with those of 8x8", "2: `cat`, `dog`", "0" * 64,
+            "`mine`, 1,000 images of 16x16; 24 more were held out", "yes, half of the images",
+            "2 classes, with an AC-GAN loss",
             "wgan-gp: weight of the gradient penalty 10, norm it asks for 1",
             "64 (32 at 8)", "`cpu (1 thread)`", "1h 01m", "at that time: healthy.",
             r"| SWDx1e3\_avg | 12.35 | 6 | 16 | 1234 |", "--network x.safetensors --seeds 0-15",
@@ -132,6 +133,8 @@ def test_each_kind_of_file_says_how_to_use_it(suffix: str, classes: tuple[str, .
     for line in lines:
         if not line.startswith("python"):
             compile(line, "card", "exec")
+    (neighbours,) = [line for line in lines if "neighbours" in line]
+    assert ("NETWORK.safetensors" in neighbours) == (suffix != ".safetensors")
     assert any("it's" in line or "it'\"'\"'s" in line for line in lines)
 
 

@@ -8,6 +8,7 @@ from progan.sampling.cards.markdown import block, code, items, plain, table
 from progan.sampling.cards.recipe import of_images, of_training
 from progan.sampling.cards.use import use
 from progan.sampling.conventions import conventions
+from progan.sampling.network_file import SUFFIX
 
 MOST_CLASSES = 50  # that are named
 HEADINGS = ("metric", "value", "reals against reals", "pictures", "kimg")
@@ -77,7 +78,7 @@ def _contents(card: Card) -> Iterator[tuple[str, str]]:
     if card.source:
         name, digest = card.source
         yield "Made of", f"{code(name)}, SHA-256 {code(digest)}"
-    yield "Generator", (f"of the kind {config.kind}, for images of "
+    yield "Generator", (f"{config.kind}, for images of "
                         f"{config.size(config.max_level)} with {_channels(config.channels)}; "
                         f"{count:,} parameters")
     yield "Trained to", _stage(card)
@@ -94,11 +95,10 @@ def _channels(count: int) -> str:
 def _stage(card: Card) -> str:
     snapshot = card.snapshot
     config, level = snapshot.generator.config, snapshot.level
-    after = f", after {snapshot.images_seen:,} images" if snapshot.images_seen else ""
-    if snapshot.alpha == 1:
-        return f"{config.size(level)}{after}"
-    return (f"{config.size(level)}, which was faded in to {100 * snapshot.alpha:.0f} %: pictures "
-            f"are a blend with those of {config.size(level - 1)}{after}")
+    after = f" after {snapshot.images_seen:,} images" if snapshot.images_seen else ""
+    fading = (f". It was still being faded in, at {100 * snapshot.alpha:.0f} %: pictures are a "
+              f"blend with those of {config.size(level - 1)}" if snapshot.alpha < 1 else "")
+    return f"{config.size(level)}{after}{fading}"
 
 
 def _classes(names: tuple[str, ...]) -> str:
@@ -143,5 +143,11 @@ def _limits(card: Card) -> str:
         "pictures, or missing.",
         "It may copy training images, the more so the fewer they were. With the dataset, this "
         "shows the nearest ones and says whether it does:",
-        block([f"python -m metrics neighbours --network {shlex.quote(card.file)} --data DATASET "
-               "--sheet neighbours.png"])])
+        block([f"python -m metrics neighbours --network {shlex.quote(_network_file(card))} --data "
+               "DATASET --sheet neighbours.png"])])
+
+
+def _network_file(card: Card) -> str:
+    """What metrics can read: this file, or the one that it was made of, or else any."""
+    names = [card.file, *([card.source[0]] if card.source else [])]
+    return next((name for name in names if name.endswith(SUFFIX)), f"NETWORK{SUFFIX}")
