@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "torchvision", "numpy", "PIL", "scipy", "tensorboard", "safetensors",
          "lmdb", "h5py", "onnx", "onnxruntime")
 DOORS = ("progan.cli.train", "progan.cli.generate", "progan.cli.dataset", "progan.cli.main",
+         "progan.cli.pages",
          "metrics.cli", "progan.diagnosis.cli", "progan.interop.cli", "progan.report.cli")
 PRESENT = [door for door in DOORS if (ROOT / f"{door.replace('.', '/')}.py").is_file()]
 
