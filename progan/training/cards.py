@@ -79,19 +79,18 @@ def verdict(rows: Sequence[Row], run: Run) -> str:
 def measured_until(directory: Path, images_seen: int) -> Iterator[Measured]:
     """The newest line of each metric, up to a number of images."""
     for path in sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl")):
-        found = [each for line in json_objects(path) if (each := _measured(path, line))
+        found = [each for line in json_objects(path) if (each := _measured(line))
                  and each.images_seen <= images_seen]
         yield from found[-1:]
 
 
-def _measured(path: Path, line: dict[str, object]) -> Measured | None:
+def _measured(line: dict[str, object]) -> Measured | None:
     """None of lines that training did not write, which do not say when they were measured."""
     match line:
         case {"images_seen": int(seen), "values": dict(values), "reals": dict(reals)}:
             count = line.get("num_images")
             return Measured(
-                metric=path.stem.removeprefix(METRIC_PREFIX), images_seen=seen,
-                num_images=count if isinstance(count, int) else None,
+                images_seen=seen, num_images=count if isinstance(count, int) else None,
                 values=_numbers(values), reals=_numbers(reals))
     return None
 

@@ -63,7 +63,7 @@ def test_the_front_matter_is_what_the_hub_reads() -> None:
 
 
 def test_a_card_tells_all_that_is_known() -> None:
-    measured = Measured(metric="swd16", images_seen=1_234_000, num_images=16,
+    measured = Measured(images_seen=1_234_000, num_images=16,
                         values={"SWDx1e3_avg": 12.345}, reals={"SWDx1e3_avg": 6.0})
     text = page(card(classes=("cat", "dog"), alpha=0.25, training=replace(
         training(mirror=True, conditional=True, label_size=2, batch_at=((8, 32), (512, 4))),
@@ -85,7 +85,7 @@ def test_a_card_tells_all_that_is_known() -> None:
 def test_what_is_not_known_is_not_invented() -> None:
     text = page(card(training=training()))
     assert "This snapshot was not measured" in text and "diagnosis" not in text
-    earlier = Measured(metric="swd", images_seen=1000, num_images=None, values={"SWD": 1.0},
+    earlier = Measured(images_seen=1000, num_images=None, values={"SWD": 1.0},
                        reals={})
     text = page(card(training=replace(training(), measured=(earlier,))))
     assert "| SWD | 1 |  |  | 1 |" in text and "This snapshot was not measured" in text

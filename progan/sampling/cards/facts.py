@@ -30,13 +30,11 @@ class Measured:
     """What a metric has found of a snapshot.
 
     Attributes:
-        metric: As --metrics names it: 'swd16k'.
         images_seen: By the snapshot, which may be an earlier one of the run.
         num_images: How many pictures were compared; None if it is not known.
         values, reals: By column, of pictures and of reals against reals.
     """
 
-    metric: str
     images_seen: int
     num_images: int | None
     values: Mapping[str, float]
