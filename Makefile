@@ -1,5 +1,5 @@
 # make demo: from nothing to generated portraits.   make test: the tests.   make lint: style, types.
-# make test-long: the tests that take minutes each.
+# make test-long: the tests that take minutes each.   make docs: the pages of docs/commands.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -8,7 +8,7 @@ DEMO   ?= demo
 # Setuptools warns at length about every editable installation.
 PIP     = PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test test-long lint clean
+.PHONY: demo test test-long lint docs clean
 
 demo: $(VENV)/.installed $(DEMO)/portraits/dataset.json
 	$(BIN)/python train.py --data $(DEMO)/portraits --outdir $(DEMO)/runs --preset demo
@@ -34,6 +34,9 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/python -m flake8
 	$(BIN)/python -m isort --check-only --quiet .
 	$(BIN)/python -m mypy
+
+docs: $(VENV)/.installed
+	$(BIN)/python -m progan.cli.pages
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info

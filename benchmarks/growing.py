@@ -2,7 +2,7 @@
 
     python train.py --data DATA --outdir runs/growing … --snapshot-ticks 1
     python train.py --data DATA --outdir runs/whole … --snapshot-ticks 1 --initial-resolution 128
-    for run in runs/growing/* runs/whole/*; do for file in $run/network-snapshot-*; do
+    for run in runs/growing/* runs/whole/*; do for file in $run/network-snapshot-*.safetensors; do
       python -m metrics swd --network $file --data DATA --json $run/metric-swd.jsonl; done; done
     python benchmarks/growing.py growing=runs/growing/00000-… whole=runs/whole/00000-…
 

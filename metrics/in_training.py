@@ -35,16 +35,12 @@ def reals_of(dataset: Dataset, level: int, *, mirror: bool) -> Source:
     return mirrored(reals) if mirror else reals
 
 
-def measure_of(
-    name: str, num_images: int | None, reals: Source, setup: Setup,
-    source_of: Callable[[Snapshot], Source],
-) -> Callable[[Snapshot], tuple[Values, Values]]:
-    """Return the function snapshot -> values of its pictures, values of reals, by column.
+def plan_of(name: str, num_images: int | None, reals: Source, setup: Setup) -> Plan:
+    """What one metric of a snapshot compares.
 
     Args:
         name: Key of METRICS.
         num_images: As many pictures and reals; None: as `python -m metrics` has it.
-        source_of: Made by `sources`.
 
     Raises:
         UserError: The metric cannot be measured so: too few reals, images too small, or no
@@ -52,6 +48,16 @@ def measure_of(
     """
     plan = plan_for(replace(reals, count=None), reals, [name], num_images, repeats=1)
     METRICS[name].require_detector(setup)
+    return plan
+
+
+def measure_of(plan: Plan, reals: Source, setup: Setup, source_of: Callable[[Snapshot], Source]
+               ) -> Callable[[Snapshot], tuple[Values, Values]]:
+    """Return the function snapshot -> values of its pictures, values of reals, by column.
+
+    Args:
+        source_of: Made by `sources`.
+    """
 
     def measured(snapshot: Snapshot) -> tuple[Values, Values]:
         with exact():

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from metrics.in_training import measure_of, sources
+from metrics.in_training import measure_of, plan_of, sources
 from metrics.run_record import Finding, Metric, RunRecord, with_findings
 from metrics.setup import Setup
 from metrics.sources import mirrored, of_network, open_source, require_alike
@@ -35,5 +35,5 @@ def _measured(record: RunRecord, metrics: list[Metric], data: Path, setup: Setup
     reals = mirrored(reals) if record.run.data.mirror else reals
     source_of = sources()
     for name, count in metrics:
-        measure = measure_of(name, count, reals, setup, source_of)
+        measure = measure_of(plan_of(name, count, reals, setup), reals, setup, source_of)
         yield Finding((name, count), *measure(record.snapshot))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import Field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,12 +12,17 @@ from progan.settings import FloatAt, IntAt, option_name, settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+if TYPE_CHECKING:
+    Kind = click.ParamType[Any]
+else:
+    Kind = click.ParamType  # which is not generic in click 8.1 to 8.3
+
 
 AUTO = "auto"  # how help and command line name a choice by the program
 NONE = "none"  # how help and command line name an empty value
 
 
-class PerResolution(click.ParamType[Any]):
+class PerResolution(Kind):
     """RESOLUTION:VALUE pairs, as in 256:14,512:6."""
 
     name = "RES:VALUE,…"
@@ -38,7 +43,7 @@ class PerResolution(click.ParamType[Any]):
                       param, ctx)
 
 
-class Text(click.ParamType[Any]):
+class Text(Kind):
     """Any text; the word that help shows for none means none."""
 
     name = "text"
@@ -47,10 +52,10 @@ class Text(click.ParamType[Any]):
         return "" if value == NONE else value
 
 
-class OrAuto(click.ParamType[Any]):
+class OrAuto(Kind):
     """A number, or the word for leaving it to the program, which another number stands for."""
 
-    def __init__(self, number: click.ParamType[Any], auto: float) -> None:
+    def __init__(self, number: Kind, auto: float) -> None:
         self.name = f"{number.name}|{AUTO}"
         self.number, self.auto = number, auto
 
@@ -60,7 +65,7 @@ class OrAuto(click.ParamType[Any]):
 
 IN_PRESETS = {name for row in PRESETS.values() for name in row}
 
-TYPES: dict[Any, click.ParamType[Any]] = {
+TYPES: dict[Any, Kind] = {
     int: click.INT, float: click.FLOAT, str: Text(),
     IntAt: PerResolution(int), FloatAt: PerResolution(float),
 }
@@ -84,9 +89,14 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
     return {**dict.fromkeys(tables, ()), **named}
 
 
+def sections() -> dict[Any, list[Field[Any]]]:
+    """The fields that the command line offers, by the section of the config that has them."""
+    return {section: [item for item in settings(section) if item.metadata["option"]]
+            for section in (Run, *SECTIONS.values())}
+
+
 def _offered() -> list[Field[Any]]:
-    fields = [item for section in (Run, *SECTIONS.values()) for item in settings(section)]
-    return [item for item in fields if item.metadata["option"]]
+    return [item for fields in sections().values() for item in fields]
 
 
 def _option(field: Field[Any]) -> Callable[[F], F]:

@@ -9,6 +9,7 @@ from progan.cli.generate import main as generate
 from progan.cli.train import main as train
 from progan.diagnosis.cli import main as diagnosis
 from progan.door import DoorGroup
+from progan.interop.cli import main as interop
 from progan.projection.cli import main as projection
 from progan.report.cli import main as report
 
@@ -21,5 +22,5 @@ def main() -> None:
 
 for _name, _door in {"dataset": dataset, "train": train, "generate": generate,
                      "metrics": metrics, "diagnosis": diagnosis, "report": report,
-                     "projection": projection}.items():
+                     "interop": interop, "projection": projection}.items():
     main.add_command(_door, _name)

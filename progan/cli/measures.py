@@ -29,7 +29,7 @@ def measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str, 
     if not wishes:
         return {}
     from metrics.detector import open_detector
-    from metrics.in_training import measure_of, needs_detector, reals_of, sources
+    from metrics.in_training import measure_of, needs_detector, plan_of, reals_of, sources
     from metrics.setup import Setup
     from progan.training.measurements import Measure
 
@@ -42,8 +42,10 @@ def measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str, 
     found = {}
     for word, (name, count) in wishes.items():
         try:
-            of = measure_of(name, count, reals, setup, source_of)
+            plan = plan_of(name, count, reals, setup)
         except UserError as error:
             raise UserError(f"--metrics {word}: {error}") from error
-        found[word] = Measure(of, LOWER_IS_BETTER[name] if name == run.output.best else "")
+        found[word] = Measure(
+            of=measure_of(plan, reals, setup, source_of), num_images=plan.num_images,
+            best_column=LOWER_IS_BETTER[name] if name == run.output.best else "")
     return found

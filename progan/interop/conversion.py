@@ -9,6 +9,7 @@ import torch
 from progan.config import Network
 from progan.errors import UserError
 from progan.interop import official_archive
+from progan.interop.cards import describe
 from progan.interop.exports import FORMATS, export
 from progan.interop.lower import at_level
 from progan.interop.official import official_layers, to_official_networks
@@ -29,12 +30,15 @@ def read(path: Path) -> Trained:
 
 
 def convert(trained: Trained, source: Path, target: Path, resolution: int | None = None) -> None:
-    """Write networks as the suffix of the target says; raises UserError if they cannot be.
+    """Write networks as the suffix of the target says, and a card of that file beside it.
+
+    Raises UserError if they cannot be written so.
 
     Args:
         resolution: A lower one that was trained on the way, to end there.
     """
     KINDS[target.suffix](trained, source, target, resolution)
+    describe(target, _snapshot(trained, resolution), source)
 
 
 def _of_ours(path: Path) -> Trained:

@@ -22,6 +22,7 @@ from progan.runtime.log import Log
 from progan.schedule import Stage
 from progan.training import hooks, samples
 from progan.training.ahead import NOTHING, Ahead
+from progan.training.cards import Cards, images_of, machine_words
 from progan.training.diagnosing import Diagnosis
 from progan.training.diversity import diversity
 from progan.training.guard import Guard, Unsound, reseeded
@@ -100,7 +101,9 @@ def leader_hooks(session: Session, state: TrainState, progress: Progress, interr
     """Open what a run writes to, for as long as `writers` lasts: the hooks, and the saver."""
     run = session.run
     monitor = writers.enter_context(closing(Monitor(session.directory, state.images_seen)))
-    saver = writers.enter_context(Saver(session.directory, run))
+    cards = Cards(run=run, images=images_of(session.dataset), directory=session.directory,
+                  machine=machine_words(session.device, session.group.size))
+    saver = writers.enter_context(Saver(session.directory, run, cards))
     if not state.images_seen:
         show_beginning(session, state, monitor)
     measure = Measurements(session.measures, run, session.directory, monitor, session.log,

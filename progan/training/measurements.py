@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,15 +34,17 @@ class Measure(NamedTuple):
     Attributes:
         of: A snapshot -> the values of its pictures, and those of reals.
         best_column: The column by which the snapshot with the least value is kept; '': none is.
+        num_images: How many pictures it compares; None if that is not known.
     """
 
     of: Callable[[Snapshot], tuple[Values, Values]]
     best_column: str = ""
+    num_images: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """Measures snapshots. What fails is reported, and training goes on."""
+    """Measures snapshots, for their cards too. What fails is reported, and training goes on."""
 
     measures: Mapping[str, Measure]
     run: Run
@@ -57,22 +59,30 @@ class Measurements:
 
         The run stops then, and what was not measured is measured when it goes on.
         """
+        if self.measures:
+            self._measure_by(self.measures, snapshot, state)
+
+    def catch_up(self, state: TrainState) -> None:
+        """Measure the snapshot that the run goes on from by what was cut short there.
+
+        Its cards are written in any case: they may be what was cut short.
+        """
+        missing = unmeasured(self.directory, self.measures, state.images_seen)
+        for path in self.directory.glob(f"{PREFIX}*{SUFFIX}") if self.measures else ():
+            if images_seen_of(path) == state.images_seen:
+                snapshot = load_network(path, next(state.average.parameters()).device)
+                self._measure_by({name: self.measures[name] for name in missing}, snapshot, state)
+                return
+
+    def _measure_by(self, measures: Mapping[str, Measure], snapshot: Snapshot, state: TrainState
+                    ) -> None:
         with suppress(KeyboardInterrupt), self.interrupts.at_once():
-            for name, measure in self.measures.items():
+            for name, measure in measures.items():
                 try:
                     self._measure(name, measure, snapshot, state)
                 except Exception as error:  # the metrics are not worth a training
                     self.log(f"{name} failed, training goes on: {type(error).__name__}: {error}")
-
-    def catch_up(self, state: TrainState) -> None:
-        """Measure the snapshot that the run goes on from by what was cut short there."""
-        missing = unmeasured(self.directory, self.measures, state.images_seen)
-        for path in self.directory.glob(f"{PREFIX}*{SUFFIX}") if missing else ():
-            if images_seen_of(path) == state.images_seen:
-                snapshot = load_network(path, next(state.average.parameters()).device)
-                replace(self, measures={name: self.measures[name] for name in missing})(
-                    snapshot, state)
-                return
+        self.saver.describe(snapshot)
 
     def _measure(self, name: str, measure: Measure, snapshot: Snapshot, state: TrainState) -> None:
         start = time.monotonic()
@@ -84,8 +94,8 @@ class Measurements:
         path = _file(self.directory, name)
         earlier = _lines(path)
         line = {"images_seen": state.images_seen, "kimg": state.kimg,
-                "hours": state.seconds / 3600, "seconds": seconds, "values": dict(values),
-                "reals": dict(reals)}
+                "hours": state.seconds / 3600, "seconds": seconds,
+                "num_images": measure.num_images, "values": dict(values), "reals": dict(reals)}
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         plot(path.with_suffix(".png"), name, [*earlier, line])

@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "torchvision", "numpy", "PIL", "scipy", "tensorboard", "safetensors",
          "lmdb", "h5py", "onnx", "onnxruntime")
 DOORS = ("progan.cli.train", "progan.cli.generate", "progan.cli.dataset", "progan.cli.main",
-         "metrics.cli", "progan.diagnosis.cli", "progan.interop.cli", "progan.report.cli",
-         "progan.projection.cli")
+         "progan.cli.pages", "metrics.cli", "progan.diagnosis.cli", "progan.interop.cli",
+         "progan.report.cli", "progan.projection.cli")
 PRESENT = [door for door in DOORS if (ROOT / f"{door.replace('.', '/')}.py").is_file()]
 
 OPTIONS = {

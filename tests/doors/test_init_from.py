@@ -116,7 +116,7 @@ def test_networks_are_the_sources_and_the_rest_is_the_presets(source: Path, data
 
 
 def test_a_network_file_alone(source: Path, data: Path, tmp_path: Path) -> None:
-    file = shutil.copy(sorted(source.glob("network-snapshot-*"))[-1], tmp_path)
+    file = shutil.copy(sorted(source.glob("network-snapshot-*.safetensors"))[-1], tmp_path)
     assert "Which images?" in message(train("--init-from", file, "--outdir", tmp_path / "runs"))
     result = train("--init-from", file, "--data", data, "--outdir", tmp_path / "runs",
                    "--resolution", 32, "--preset", "demo", "--conditional",
@@ -145,7 +145,7 @@ def test_a_dry_run_shows_plan_and_table_and_writes_nothing(source: Path, tmp_pat
     assert "Preset demo: 16x16 to 32x32" in result.output
     assert "discriminator: " in result.output and "16→32" in result.output
     assert not (tmp_path / "runs").exists()
-    file = shutil.copy(sorted(source.glob("network-snapshot-*"))[-1], tmp_path)
+    file = shutil.copy(sorted(source.glob("network-snapshot-*.safetensors"))[-1], tmp_path)
     alone = train("--init-from", file, "--preset", "demo", "--dry-run")
     assert alone.exit_code == 0 and "16x16 to 16x16" in alone.output
 

@@ -17,6 +17,7 @@ from progan.cli.train import main as train
 from progan.images import to_pixels
 from progan.interop.cli import main as interop
 from progan.run_directory import load_config
+from progan.runtime.files import sha256_of
 from progan.sampling.network_file import fingerprint, load_network, save_network
 from tests.builders import message, noise_dataset, tiny_snapshot
 from tests.interop import official_files, zoo_files
@@ -206,3 +207,18 @@ def test_a_run_that_began_with_the_zoo_is_no_official_network(tmp_path: Path) ->
     rows = [" ".join(line.split())
             for line in call(interop, tmp_path / "ours.safetensors").output.splitlines()]
     assert "– – blocks.4x4.dense.weight 128x6" in rows
+
+
+@pytest.mark.parametrize("name", ["b.safetensors", "b.ts", "b.npz"])
+def test_what_is_converted_has_a_card(official: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "b.md").write_text("my notes")
+    target = tmp_path / "out" / name
+    target.parent.mkdir()
+    assert call(interop, official, "--to", target).exit_code == 0
+    (path,) = target.parent.glob("*.md")
+    assert path.name == ("b.md" if name == "b.safetensors" else f"{name}.md")
+    text = path.read_text()
+    assert f"`{official.name}`, SHA-256 `{sha256_of(official)}`" in text
+    assert sha256_of(target) in text and str(tmp_path) not in text
+    assert call(interop, official, "--to", tmp_path / name).exit_code == 0
+    assert (tmp_path / "b.md").read_text() == "my notes"

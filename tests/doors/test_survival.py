@@ -162,7 +162,7 @@ def test_thirty_kills(data: Path, tmp_path: Path) -> None:
 def test_no_snapshot_replaces_another_within_a_thousand_of_images(whole: Path) -> None:
     ticks = len(rows(whole / "stats.jsonl"))
     assert ticks > 6
-    assert len(list(whole.glob("network-snapshot-*"))) == ticks
+    assert len(list(whole.glob("network-snapshot-*.safetensors"))) == ticks
     assert len(list(whole.glob("fakes-0*.png"))) == ticks // 2
     assert len(states(whole)) == 3
 

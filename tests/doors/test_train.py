@@ -67,7 +67,7 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_leaves_everything_that_the_contract_names(whole: Path) -> None:
     names = {path.name for path in whole.iterdir()}
     assert {"config.json", "log.txt", "stats.jsonl", "reals.png", "fakes-init.png",
-            "fakes-000007.png", "network-snapshot-000007.safetensors",
+            "fakes-000007.png", "network-snapshot-000007.safetensors", "network-snapshot-000007.md",
             "state-000007.pt"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
     assert not [name for name in names if name.endswith(".partial")]
@@ -353,9 +353,10 @@ def test_measuring_leaves_lines_plots_and_curves_and_the_training_as_it_is(
     run = tmp_path / "00000-noise-demo"
     names = {path.name for path in run.iterdir()}
     assert {"metric-swd16.jsonl", "metric-swd16.png", "metric-ms-ssim.jsonl",
-            "metric-ms-ssim.png", "network-best-swd16.safetensors"} <= names
+            "metric-ms-ssim.png", "network-best-swd16.safetensors",
+            "network-best-swd16.md"} <= names
     lines = [json.loads(line) for line in (run / "metric-swd16.jsonl").read_text().splitlines()]
-    snapshots = sorted(path.name for path in run.glob("network-snapshot-*"))
+    snapshots = sorted(path.name for path in run.glob("network-snapshot-*.safetensors"))
     assert len(lines) == len(snapshots) >= 2
     assert set(lines[0]["values"]) == {"SWDx1e3_16", "SWDx1e3_avg"}
     assert lines[0]["reals"] == lines[1]["reals"]

@@ -1,0 +1,170 @@
+"""Cards: what they say, that nothing from outside can break them, and that edits stay."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from progan.config import Objective
+from progan.objectives import OBJECTIVES
+from progan.sampling.cards.facts import Card, Images, Measured, Training
+from progan.sampling.cards.file import is_untouched, sealed, write_card
+from progan.sampling.cards.markdown import LONGEST, code, plain
+from progan.sampling.cards.page import MOST_CLASSES, page
+from progan.sampling.cards.recipe import TERMS, by_resolution, growth
+from progan.sizes import Size
+from tests.builders import tiny_run, tiny_snapshot
+
+HOSTILE = ("a\n---\nlicense: mit\n---\n# Mine", "`", "``` x", "| a | b |", "[x](http://y)", "*b*",
+           "<script>alert()</script>", "<!-- As progan wrote it", "\u202etxt", "\udcff", "", " ",
+           "key: [unclosed", "!important", "~~gone~~", "\\", "x" * 1000, "- item", "    block")
+
+
+def training(name: str = "mine", **overrides: object) -> Training:
+    return Training(
+        run=tiny_run(**overrides), software="progan 9", machine="cpu (1 thread)", seconds=3661.0,
+        images=Images(name=name, count=1000, held_out=24, size=Size(16, 16)))
+
+
+def card(file: str = "x.safetensors", classes: tuple[str, ...] = (), *, alpha: float = 1.0,
+         **facts: object) -> Card:
+    return Card(file=file, sha256="0" * 64, snapshot=tiny_snapshot(classes, alpha=alpha),
+                **facts)  # type: ignore[arg-type]
+
+
+def front_matter(text: str) -> dict[str, object]:
+    """The little of YAML that a card has: words, lists of words and comments, or it fails."""
+    first, *lines = text.splitlines()
+    assert first == "---"
+    found: dict[str, object] = {}
+    for line in lines[:lines.index("---")]:
+        if match := re.fullmatch(r"([a-z_]+): ([a-z-]+)", line):
+            found[match[1]] = match[2]
+        elif match := re.fullmatch(r"([a-z_]+):", line):
+            listed = found[match[1]] = []
+        elif match := re.fullmatch(r"- ([a-z-]+)", line):
+            listed.append(match[1])
+        else:
+            assert re.fullmatch(r"# [a-z:; ]+", line)
+    return found
+
+
+def headings(text: str) -> list[str]:
+    return [line for line in text.split("\n---\n", 1)[1].splitlines() if line.startswith("#")]
+
+
+def test_the_front_matter_is_what_the_hub_reads() -> None:
+    found = front_matter(page(card(training=training())))
+    assert found["library_name"] == "progan"
+    assert found["pipeline_tag"] == "unconditional-image-generation"
+    assert isinstance(found["tags"], list) and {"progan", "gan"} <= set(found["tags"])
+    assert "license" not in found
+
+
+def test_a_card_tells_all_that_is_known() -> None:
+    measured = Measured(images_seen=1_234_000, num_images=16,
+                        values={"SWDx1e3_avg": 12.345}, reals={"SWDx1e3_avg": 6.0})
+    text = page(card(classes=("cat", "dog"), alpha=0.25, training=replace(
+        training(mirror=True, conditional=True, label_size=2, batch_at=((8, 32), (512, 4))),
+        measured=(measured,), verdict="healthy")))
+    for words in (
+            "16x16 after 1,234,000 images. It was still being faded in, at 25 %: pictures are a "
+            "blend with those of 8x8", "2: `cat`, `dog`", "0" * 64,
+            "`mine`, 1,000 images of 16x16; 24 more were held out", "yes, half of the images",
+            "2 classes, with an AC-GAN loss",
+            "wgan-gp: weight of the gradient penalty 10, norm it asks for 1",
+            "64 (32 at 8)", "`cpu (1 thread)`", "1h 01m", "at that time: healthy.",
+            r"| SWDx1e3\_avg | 12.35 | 6 | 16 | 1234 |", "--network x.safetensors --seeds 0-15",
+            "progan.load('x.safetensors')", "uint8 [16, 16, 16, 3]", "all of them show the class "
+            "`cat`", "No licence was chosen"):
+        assert words in text, words
+    assert "was not measured" not in text
+
+
+def test_what_is_not_known_is_not_invented() -> None:
+    text = page(card(training=training()))
+    assert "This snapshot was not measured" in text and "diagnosis" not in text
+    earlier = Measured(images_seen=1000, num_images=None, values={"SWD": 1.0},
+                       reals={})
+    text = page(card(training=replace(training(), measured=(earlier,))))
+    assert "| SWD | 1 |  |  | 1 |" in text and "This snapshot was not measured" in text
+    text = page(card(source=("karras.pkl", "1" * 64)))
+    assert f"`karras.pkl`, SHA-256 `{'1' * 64}`" in text and "does not tell" in text
+    assert "Dataset:" not in text and "None" not in text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_break_neither_yaml_nor_markdown(name: str) -> None:
+    kind = tiny_run(subset=name, init_from=f"/home/me/{name}")
+    honest, hostile = page(card(classes=("a",), training=training())), page(card(
+        file=f"{name or 'x'}.safetensors", classes=(name,), source=(name, "0"),
+        training=replace(training(name), run=kind, machine=name, verdict=name or "x")))
+    assert front_matter(hostile) == front_matter(honest)
+    assert headings(hostile)[1:] == headings(honest)[1:]
+    outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", re.sub(r"(?m)^ {4}.*$", "", hostile))
+    assert not re.search(r"(?<!\\)<script", outside)
+    assert "/home/me" not in hostile
+    assert is_untouched(sealed(hostile).encode())
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_stays_one_span_of_code_or_one_cell(name: str) -> None:
+    span, cell = code(name), plain(name)
+    assert "\n" not in span + cell and len(span) <= LONGEST + 8
+    span.encode()
+    ticks = re.match("`+", span)
+    assert ticks and span.endswith(ticks[0]) and ticks[0] not in span[len(ticks[0]):-len(ticks[0])]
+    assert not re.search(r"(?<!\\)(\\\\)*[|<`]", cell)
+
+
+def test_thousands_of_classes_are_counted_and_some_named() -> None:
+    classes = tuple(f"class-{number}" for number in range(1000))
+    text = page(card(classes=classes))
+    assert f"`class-{MOST_CLASSES - 1}` and 950 more" in text
+    assert f"`class-{MOST_CLASSES}`" not in text
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".onnx", ".pt2", ".ts", ".torchscript", ".npz"])
+@pytest.mark.parametrize("classes", [(), ("a", "b")])
+def test_each_kind_of_file_says_how_to_use_it(suffix: str, classes: tuple[str, ...]) -> None:
+    text = page(card(f"it's {suffix}", classes))
+    lines = [line[4:] for line in text.splitlines() if line.startswith("    ")]
+    for line in lines:
+        if not line.startswith("python"):
+            compile(line, "card", "exec")
+    (neighbours,) = [line for line in lines if "neighbours" in line]
+    assert ("NETWORK.safetensors" in neighbours) == (suffix != ".safetensors")
+    assert any("it's" in line or "it'\"'\"'s" in line for line in lines)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_has_its_terms(objective: str) -> None:
+    assert all(hasattr(Objective(), name) for name in TERMS[objective])
+
+
+def test_the_schedule_in_words() -> None:
+    assert growth(tiny_run()).startswith(
+        "from 4x4 to 16x16; each size is faded in over 1.5 kimg, then trained for 1.5 kimg; 7.5")
+    assert growth(tiny_run(kind="dcgan")) == "none: 16x16 from the start, for 7.5 kimg"
+    assert by_resolution(4, ((4, 8), (8, 8), (16, 8)), tiny_run()) == "8"
+    assert by_resolution(0.5, ((8, 0.25), (32, 9)), tiny_run()) == "0.5 (0.25 at 8)"
+
+
+def test_an_edited_card_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x.md"
+    assert write_card(path, "one\n") and write_card(path, "two\n")
+    assert path.read_text().startswith("two\n")
+    path.write_text(path.read_text().replace("two", "my own words"))
+    mine = path.read_text()
+    assert not write_card(path, "three\n") and path.read_text() == mine
+    path.unlink()
+    assert write_card(path, "four\n")
+
+
+@pytest.mark.parametrize("content", [b"", b"notes", b"\xff\xfe", b"x\n<!-- As progan wrote it: "
+                                     b"0123456789abcdef. Edited cards are not written over. -->\n"])
+def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.md"
+    path.write_bytes(content)
+    assert not write_card(path, "mine\n") and path.read_bytes() == content
