@@ -47,6 +47,8 @@ def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: st
     generate.py --network runs --latents found/projected.npy --video from-me-to-you.mp4
     """
     wait_politely()
+    from tqdm import tqdm
+
     from progan.projection.request import Request, answer
     from progan.projection.search import Effort
     from progan.sampling.network_file import find_network
@@ -60,4 +62,4 @@ def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: st
         film=video, fps=fps, device=device,
         command=shlex.join(["python", "-m", "progan.projection", *sys.argv[1:]]))
     for line in answer(request):
-        click.echo(line)
+        tqdm.write(line)  # above the progress bar

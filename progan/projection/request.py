@@ -56,17 +56,23 @@ class Request:
 
 
 def answer(asked: Request) -> Iterator[str]:
-    """Find the latents, and yield a line for each file that is written."""
+    """Find the latents, and yield a line for what is written.
+
+    What was found of one picture is on disk before the next one is searched for.
+    """
     device = choose(asked.device)
     set_repeatable()
     snapshot = at_resolution(load_snapshot(asked.network, device), asked.resolution)
     targets = read_targets(asked.pictures, snapshot)
     _require(asked, snapshot)
     features = _features(asked, snapshot, device)
-    projected = [_projected(asked, snapshot, target, features)
-                 for target in tqdm(targets, unit="picture", disable=None, leave=False)]
     text = provenance(asked.network, asked.command)
-    yield from results.write(asked.outdir, snapshot, projected, text)
+    projected: list[Projected] = []
+    for target in tqdm(targets, unit="picture", disable=None, leave=False):
+        projected.append(_projected(asked, snapshot, target, features))
+        yield results.write_pictures(asked.outdir, snapshot, projected[-1], text)
+        latents = results.write_latents(asked.outdir, projected)
+    yield str(latents)
     if asked.film is not None:
         timing = results.film_timing(asked.effort.steps, asked.fps)
         results.write_film(asked.film, snapshot, projected, timing, text)

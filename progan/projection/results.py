@@ -12,11 +12,12 @@ from progan.errors import UserError
 from progan.images import Pixels, save_png
 from progan.projection.search import Found
 from progan.projection.targets import Target
-from progan.runtime.files import make_folder, replaced
+from progan.runtime.files import make_folder
 from progan.sampling import films, video
 from progan.sampling.network_file import Snapshot
 from progan.sampling.pictures import as_pixels
 from progan.sampling.render import one_by_one
+from progan.sampling.stills import save_array
 from progan.sampling.timing import MOST_SECONDS, Timing
 from progan.sizes import Size
 
@@ -37,25 +38,28 @@ class Projected:
         return as_pixels(image)
 
     def class_name(self, snapshot: Snapshot) -> str:
-        """What it was drawn as; the index where classes have no names."""
-        index = int(self.found.label.argmax())
-        return snapshot.label_names[index]
+        """What it was drawn as, of a network with classes."""
+        return snapshot.label_names[int(self.found.label.argmax())]
 
 
-def write(folder: Path, snapshot: Snapshot, all_of_it: Sequence[Projected],
-          text: Mapping[str, str]) -> Iterator[str]:
-    """Write latents [N, latent_size], and each picture beside its target; yield a line on each."""
+def write_pictures(folder: Path, snapshot: Snapshot, projected: Projected,
+                   text: Mapping[str, str]) -> str:
+    """Write the picture that was found, and its target; return a line on how near it is."""
     make_folder(folder)
-    for each in all_of_it:
-        name, drawn = each.target.name, each.picture(snapshot)
-        save_png(folder / f"{name}-target.png", each.target.pixels, {})
-        path = folder / f"{name}-projected.png"
-        save_png(path, drawn, {**text, "Target": name})
-        yield f"{path}  {off_by(drawn, each.target.pixels):.1f} of 255 off" + (
-            f", class {each.class_name(snapshot)}" * bool(snapshot.label_names))
-    with replaced(folder / LATENTS_FILE) as temporary, temporary.open("wb") as file:
-        np.save(file, torch.stack([each.found.latents[-1] for each in all_of_it]).cpu().numpy())
-    yield str(folder / LATENTS_FILE)
+    name, drawn = projected.target.name, projected.picture(snapshot)
+    save_png(folder / f"{name}-target.png", projected.target.pixels, {})
+    path = folder / f"{name}-projected.png"
+    save_png(path, drawn, {**text, "Target": name})
+    named = f", class {projected.class_name(snapshot)}" if snapshot.label_names else ""
+    return f"{path}  {off_by(drawn, projected.target.pixels):.1f} of 255 off{named}"
+
+
+def write_latents(folder: Path, all_of_it: Sequence[Projected]) -> Path:
+    """Write what was found as generate.py takes it: float32 [N, latent_size]."""
+    path = folder / LATENTS_FILE
+    latents = torch.stack([each.found.latents[-1] for each in all_of_it])
+    save_array(path, latents.cpu().numpy())
+    return path
 
 
 def off_by(image: Pixels, other: Pixels) -> float:

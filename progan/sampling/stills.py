@@ -48,7 +48,7 @@ def require_format(kind: str, height: int, width: int, channels: int) -> None:
 
 
 def save_array(path: Path, image: npt.NDArray[np.float32]) -> None:
-    """Write an image [H, W, C] as NumPy's .npy."""
+    """Write an image [H, W, C], or any other array, as NumPy's .npy."""
     with replaced(path) as temporary, temporary.open("wb") as file:
         np.save(file, image)
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from progan.cli.generate import main as generate
+from progan.projection import request
 from progan.projection.cli import main
 from progan.sampling.network_file import save_network
 from tests.builders import message, tiny_snapshot
@@ -96,6 +97,32 @@ def test_more_steps_come_nearer(network: Path, tmp_path: Path) -> None:
                          "--steps", steps, "--starts", 16, "--class", "dog")  # 77 is odd
         off.append(float(result.stdout.split("png  ")[1].split()[0]))
     assert off[1] < off[0] / 5
+
+
+def test_a_network_without_classes_names_none(pictures: list[Path], tmp_path: Path) -> None:
+    network = tmp_path / "plain.safetensors"
+    save_network(network, tiny_snapshot())
+    result = project(pictures[0], "--network", network, "--outdir", tmp_path, *QUICK)
+    assert result.stdout.splitlines()[0].endswith(" of 255 off")
+
+
+def test_what_was_found_before_an_interruption_stays(
+    network: Path, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, searched = request.search, []
+
+    def interrupted(*words: object) -> object:
+        searched.append(words)
+        if len(searched) == 2:
+            raise KeyboardInterrupt
+        return whole(*words)
+
+    monkeypatch.setattr(request, "search", interrupted)
+    result = project(*pictures, "--network", network, "--outdir", tmp_path, *QUICK)
+    assert result.exit_code == 130 and "Interrupted" in result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "me-projected.png", "me-target.png", "projected.npy"]
+    assert np.load(tmp_path / "projected.npy").shape == (1, 8)
 
 
 def refused(*words: object) -> str:
