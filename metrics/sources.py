@@ -19,9 +19,10 @@ from progan.data.source import UnreadableImage
 from progan.data.subset import subset as of_class
 from progan.errors import UserError
 from progan.images import Pixels, enlarge
+from progan.interop.reading import load_snapshot
 from progan.runtime.seeding import numpy_generator
 from progan.sampling.latents import seed_labels, seed_latents
-from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, find_network, load_network
+from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, find_network
 from progan.sampling.render import render
 
 ADVICE = "Name a dataset, a folder or zip file of images, or a network."
@@ -160,8 +161,8 @@ def of_held_out(reals: Source) -> Source:
 
 
 def open_network(path: Path, device: torch.device) -> Source:
-    """A network file: picture k is the one of seed k, as generate.py draws it."""
-    return of_network(load_network(path, device), str(path))
+    """A network file of any program: picture k is the one of seed k, as generate.py draws it."""
+    return of_network(load_snapshot(path, device), str(path))
 
 
 def of_network(snapshot: Snapshot, description: str) -> Source:

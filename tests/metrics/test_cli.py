@@ -22,6 +22,7 @@ from progan.cli.dataset import main as dataset_tool
 from progan.config import Network
 from progan.sampling.network_file import Snapshot, save_network
 from tests.builders import Energies, detector_file, message, noise_dataset
+from tests.interop import official_files
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
@@ -186,6 +187,13 @@ def test_a_network_draws_what_generate_draws(network, tmp_path):
     pictures = [np.asarray(Image.open(path)) for path in sorted(tmp_path.iterdir())]
     drawn = open_source(network, CPU).draw(np.arange(3)).read(np.arange(3))
     np.testing.assert_array_equal(drawn[:, ::2, ::2], pictures)
+
+
+def test_networks_of_other_programs_are_measured(place, tmp_path):
+    path = official_files.write(tmp_path / "official.pkl", official_files.networks())
+    result = run("swd", "--network", path, "--reference", place / "small")
+    assert result.exit_code == 0, result.output
+    assert "size: 16x16x3" in result.stdout
 
 
 def test_what_to_measure_must_be_said_once(place, network):
