@@ -21,7 +21,8 @@ FLOORS = {
     "F3": ("diagnosis", "sampling"),
     "F3, upstairs": ("interop",),  # it reads files of others as `sampling` reads ours
     "F4": ("training", "metrics", "loading"),
-    "F4, upstairs": ("report",),  # it shows what training and metrics have left
+    # What training and metrics have left, and what networks draw, as pages.
+    "F4, upstairs": ("report", "explorer"),
     "F5": ("cli",),
     "doors": ("train", "generate", "dataset_tool"),
 }

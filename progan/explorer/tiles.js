@@ -1,0 +1,4 @@
+element.addEventListener('click', event => {
+  const tile = event.target.closest('button');
+  if (tile) trigger('click', { seed: Number(tile.dataset.seed) });
+});
