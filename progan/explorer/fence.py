@@ -12,8 +12,7 @@ HOST = "127.0.0.1"
 NAMES = (HOST, "localhost")
 PICTURES, ICON, MANIFEST = "/picture", "/favicon.ico", "/manifest.json"
 # Gradio can do much more: serve files, take uploads, relay addresses. None of it is needed.
-PATHS = ("/", PICTURES, ICON, MANIFEST, "/theme.css", "/gradio_api/queue/join",
-         "/gradio_api/queue/data", "/gradio_api/startup-events")
+PATHS = ("/", PICTURES, ICON, MANIFEST, "/theme.css", "/gradio_api/run/predict")
 FOLDERS = ("/assets/", "/static/", "/gradio_api/heartbeat/")
 # Gradio's own scripts and styles are partly inside of its page, and it compiles templates.
 POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "

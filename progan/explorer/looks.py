@@ -65,9 +65,14 @@ def at_seed(look: Look, seed: int) -> Look:
     return replace(look, place=Place(seed), target=(seed + 1) % SEEDS, percent=0, hand=0)
 
 
-def pushed(look: Look, target: int, percent: int) -> Look:
-    """Some way towards a seed."""
-    return replace(look, target=target % SEEDS, percent=percent, hand=0)
+def aimed(look: Look, target: int) -> Look:
+    """The slider leads to another seed."""
+    return replace(look, target=target % SEEDS, hand=0)
+
+
+def pushed(look: Look, percent: int) -> Look:
+    """So much of the way that the slider goes."""
+    return replace(look, percent=percent, hand=0)
 
 
 def stepped(look: Look, seed: int) -> Look:

@@ -1,7 +1,7 @@
 """The page: Gradio's components, and what happens when somebody touches one."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -11,27 +11,28 @@ import gradio as gr
 
 from progan.errors import UserError
 from progan.explorer import markup
-from progan.explorer.looks import Look, at_seed, pushed, returned, stepped
+from progan.explorer.looks import Look, aimed, at_seed, pushed, returned, stepped
 from progan.explorer.painter import Painter
 from progan.explorer.places import WHOLE, Place
 from progan.explorer.saving import save
+from progan.explorer.session import Session
 
 TITLE = "progan explorer"
 RANDOM_SEEDS = 10_000  # such that people can remember them
 OF_SEED = -1  # in the list of classes: that of the seed
 FONTS = ["system-ui", "sans-serif"]
 CODE_FONTS = ["ui-monospace", "monospace"]
-# Changes come one after the other, as each begins where the last one has ended.
-QUIET = {"show_progress": "hidden", "concurrency_id": "page", "api_visibility": "private"}
+# Answers come at once, in the requests themselves: those of the queue are lost now and then if
+# another request begins just when they are sent.
+QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 Change = Callable[..., Look]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Controls:
-    """What the page is made of; `look` is its state."""
+    """What shows a look."""
 
-    look: gr.State
     picture: gr.HTML
     back: gr.Button
     tiles: gr.HTML
@@ -51,7 +52,7 @@ def page(painter: Painter, first: Look, folder: Path, text: Mapping[str, str]) -
         folder, text: Where pictures are saved, and what is written into them.
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
-        look = gr.State(first)
+        session = gr.State(Session(first))
         _html(markup.heading(painter), "heading")
         with gr.Row(elem_id="rooms"):
             with gr.Column(elem_id="easel", min_width=280, scale=6):
@@ -66,10 +67,9 @@ def page(painter: Painter, first: Look, folder: Path, text: Mapping[str, str]) -
                 tiles, far, others = _neighbours(painter, first)
                 with gr.Row():
                     kind, level = _kind(painter, first), _level(painter, first)
-        controls = Controls(look=look, picture=picture, back=back, tiles=tiles, seed=seed,
-                            target=target, percent=percent, far=far, kind=kind, level=level)
-        _listen(painter, controls, turns, others)
-        keep.click(lambda now: _saved(painter, now, folder, text), look, saved, **QUIET)
+        controls = Controls(picture=picture, back=back, tiles=tiles, seed=seed, target=target, percent=percent, far=far, kind=kind, level=level)
+        _listen(painter, session, controls, turns, others)
+        keep.click(lambda held: _saved(painter, held.look, folder, text), session, saved, **QUIET)
     return blocks
 
 
@@ -114,9 +114,9 @@ def _seed(first: Look) -> tuple[gr.Number, dict[gr.Button, Change]]:
     with gr.Row(elem_classes="buttons"):
         seed = _seed_number(first.place.seed, "Seed", "seed")
         turns: dict[gr.Button, Change] = {
-            _button("Previous"): lambda now: at_seed(now, now.place.seed - 1),
-            _button("Next"): lambda now: at_seed(now, now.place.seed + 1),
-            _button("Random"): lambda now: at_seed(now, secrets.randbelow(RANDOM_SEEDS))}
+            _button("Previous"): lambda look: at_seed(look, look.place.seed - 1),
+            _button("Next"): lambda look: at_seed(look, look.place.seed + 1),
+            _button("Random"): lambda look: at_seed(look, secrets.randbelow(RANDOM_SEEDS))}
     return seed, turns
 
 
@@ -130,7 +130,7 @@ def _way(first: Look) -> tuple[gr.Number, gr.Slider]:
 def _neighbours(painter: Painter, first: Look) -> tuple[gr.HTML, gr.Slider, gr.Button]:
     tiles = _html(markup.neighbours(painter, first), "tiles", js_on_load=_part("tiles.js"))
     with gr.Row(elem_classes="buttons"):
-        far = _percents(first.far, 1, "How far the step is, %", "far", scale=3)
+        far = _percents(first.far, 1, "Step, %", "far", scale=3)
         others = _button("Others")
     return tiles, far, others
 
@@ -158,45 +158,53 @@ def _level(painter: Painter, first: Look) -> gr.Slider:
                      visible=lowest < highest, min_width=150, buttons=[], elem_id="level")
 
 
-def _listen(painter: Painter, controls: Controls, turns: dict[gr.Button, Change],
-            others: gr.Button) -> None:
-    def on(event: Any, change: Change, *inputs: Any) -> None:
-        """Change the look, and show it everywhere but where somebody may be typing on."""
-        names = [name for name in Controls.__slots__ if getattr(controls, name) not in inputs]
+def _listen(painter: Painter, session: gr.State, controls: Controls,
+            turns: dict[gr.Button, Change], others: gr.Button) -> None:
+    """Each control changes what is its own, so that their order makes little difference."""
+    def on(event: Any, change: Change, control: Any = None) -> None:
+        """Show a change where it is seen, but not where somebody may be typing on."""
+        names = [name for name in Controls.__slots__ if getattr(controls, name) is not control]
 
-        def answer(now: Look, *values: Any) -> list[Any]:
-            new = now if None in values else change(now, *values)
-            shown = _shown(painter, new)
-            return [shown[name] for name in names]
-        event(answer, [controls.look, *inputs], [getattr(controls, name) for name in names],
-              trigger_mode="always_last", **QUIET)
+        def answer(held: Session, *values: Any) -> list[Any]:
+            before, after = held.change(
+                lambda look: look if None in values else change(look, *values))
+            return _differences(painter, before, after, names)
+        event(answer, [session, *([] if control is None else [control])],
+              [getattr(controls, name) for name in names], **QUIET,
+              trigger_mode="multiple" if control is None else "always_last")
 
-    def step(now: Look, event: gr.EventData) -> list[Any]:
-        return list(_shown(painter, stepped(now, int(event.seed))).values())
+    def step(held: Session, event: gr.EventData) -> list[Any]:
+        looks = held.change(lambda look: stepped(look, int(event.seed)))
+        return _differences(painter, *looks, Controls.__slots__)
 
     for button, change in turns.items():
         on(button.click, change)
     on(controls.back.click, returned)
-    on(others.click, lambda now: replace(now, hand=now.hand + 1))
+    on(others.click, lambda look: replace(look, hand=look.hand + 1))
     on(controls.seed.input, at_seed, controls.seed)
-    for control in (controls.target, controls.percent):
-        on(control.input, pushed, controls.target, controls.percent)
-    on(controls.far.input, lambda now, far: replace(now, far=far), controls.far)
-    on(controls.kind.input, lambda now, kind: replace(now, kind=None if kind < 0 else kind),
+    on(controls.target.input, aimed, controls.target)
+    on(controls.percent.input, pushed, controls.percent)
+    on(controls.far.input, lambda look, far: replace(look, far=far), controls.far)
+    on(controls.kind.input, lambda look, kind: replace(look, kind=None if kind < 0 else kind),
        controls.kind)
-    on(controls.level.input, lambda now, level: replace(now, level=level), controls.level)
-    controls.tiles.click(step, controls.look,
-                         [getattr(controls, name) for name in Controls.__slots__], **QUIET)
+    on(controls.level.input, lambda look, level: replace(look, level=level), controls.level)
+    controls.tiles.click(step, session, [getattr(controls, name) for name in Controls.__slots__],
+                         trigger_mode="multiple", **QUIET)
+
+
+def _differences(painter: Painter, before: Look, after: Look, names: Sequence[str]) -> list[Any]:
+    """What these controls show of a look, where that is something new."""
+    old, new = _shown(painter, before), _shown(painter, after)
+    return [gr.skip() if old[name] == new[name] else new[name] for name in names]
 
 
 def _shown(painter: Painter, look: Look) -> dict[str, Any]:
     """What each control shows of a look."""
-    return {"look": look, "picture": markup.picture(painter, look),
+    return {"picture": markup.picture(painter, look),
             "back": gr.update(interactive=look.here != Place(look.place.seed)),
             "tiles": markup.neighbours(painter, look), "seed": look.place.seed,
             "target": look.target, "percent": look.percent, "far": look.far,
-            "kind": OF_SEED if look.kind is None else look.kind,
-            "level": look.level}
+            "kind": OF_SEED if look.kind is None else look.kind, "level": look.level}
 
 
 def _saved(painter: Painter, look: Look, folder: Path, text: Mapping[str, str]) -> str:

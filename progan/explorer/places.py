@@ -16,8 +16,8 @@ from progan.sampling.walks import Floats, slerp
 
 SEEDS = 2**32  # NumPy has that many
 WHOLE = 100  # %
-STEP = re.compile(r"(\d{1,3})to(\d{1,10})")
-START = re.compile(r"\d{1,10}")
+STEP = re.compile(r"([0-9]{1,3})to([0-9]{1,10})")
+START = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)

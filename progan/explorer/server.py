@@ -1,14 +1,18 @@
 """An address on this machine, and who answers there until Ctrl-C."""
 
+import asyncio
 import errno
 import os
 import socket
+from contextlib import suppress
+from typing import Any
 
 from progan.errors import UserError
 from progan.explorer.fence import HOST, App
 
 FIRST_PORT, PORTS = 7860, 100  # where Gradio's pages usually are
-PATIENCE = 1  # s; for requests that are being answered when the end comes
+PATIENCE = 30  # s; for a picture that is being drawn when the end comes
+TICK = 0.1  # s
 
 
 def bound(port: int | None) -> socket.socket:
@@ -56,7 +60,19 @@ def serve(app: App, listening: socket.socket) -> None:
 
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False,
                             timeout_graceful_shutdown=PATIENCE)
-    try:
-        uvicorn.Server(config).run(sockets=[listening])
-    except KeyboardInterrupt:  # the server has ended in order, and hands the signal on
-        pass
+    with suppress(KeyboardInterrupt):  # the server ends in order, and hands the signal on
+        asyncio.run(_answer(uvicorn.Server(config), listening))
+
+
+async def _answer(server: Any, listening: socket.socket) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_hang_up_at_the_end(server))
+        await server.serve(sockets=[listening])
+
+
+async def _hang_up_at_the_end(server: Any) -> None:
+    """Pages that are open listen for news without end: the server would wait for them."""
+    while not server.should_exit:
+        await asyncio.sleep(TICK)
+    for connection in list(server.server_state.connections):
+        connection.transport.close()
