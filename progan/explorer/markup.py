@@ -48,7 +48,7 @@ def saved(files: Saved) -> str:
     """Where the files are."""
     return (f'<p role="status">Saved <code>{escape(str(files.picture))}</code> and its latent, '
             f"<code>{escape(files.latent.name)}</code>. To draw it again:</p>"
-            f'<pre tabindex="0">{escape(files.command)}</pre>')
+            f'<pre>{escape(files.command)}</pre>')
 
 
 def failed(reason: str) -> str:
@@ -56,8 +56,9 @@ def failed(reason: str) -> str:
 
 
 def _image(painter: Painter, sight: Sight, words: str) -> str:
+    """Its script fetches it when its turn comes."""
     source = escape(f"{PICTURES}?{address(sight)}&network={painter.fingerprint}")
-    return f'<img src="{source}" alt="{escape(words)}" draggable="false">'
+    return f'<img data-src="{source}" alt="{escape(words)}" draggable="false">'
 
 
 def _measures(painter: Painter) -> str:

@@ -53,35 +53,34 @@ def page(painter: Painter, first: Look, folder: Path, text: Mapping[str, str]) -
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
         session = gr.State(Session(first))
-        _html(markup.heading(painter), "heading")
+        gr.HTML(markup.heading(painter), elem_id="heading", apply_default_css=False)
         with gr.Row(elem_id="rooms"):
             with gr.Column(elem_id="easel", min_width=280, scale=6):
-                picture = _html(markup.picture(painter, first), "picture")
+                picture = _pictures(markup.picture(painter, first), "picture")
                 with gr.Row(elem_classes="buttons"):
                     back = _button("Step back", interactive=False)
                     keep = _button("Save", variant="primary")
-                saved = _html("", "saved")
+                saved = gr.HTML("", elem_id="saved", apply_default_css=False)
             with gr.Column(elem_id="controls", min_width=280, scale=5):
                 seed, turns = _seed(first)
                 target, percent = _way(first)
                 tiles, far, others = _neighbours(painter, first)
                 with gr.Row():
                     kind, level = _kind(painter, first), _level(painter, first)
-        controls = Controls(picture=picture, back=back, tiles=tiles, seed=seed, target=target, percent=percent, far=far, kind=kind, level=level)
+        controls = Controls(picture=picture, back=back, tiles=tiles, seed=seed, target=target,
+                            percent=percent, far=far, kind=kind, level=level)
         _listen(painter, session, controls, turns, others)
         keep.click(lambda held: _saved(painter, held.look, folder, text), session, saved, **QUIET)
     return blocks
 
 
-def _html(content: str, name: str, **settings: Any) -> gr.HTML:
-    """As our own style sheet has it, and without scripts but those given."""
-    return gr.HTML(content, elem_id=name, apply_default_css=False,
-                   **{"js_on_load": None, **settings})
+def _pictures(content: str, name: str) -> gr.HTML:
+    return gr.HTML(content, elem_id=name, apply_default_css=False, js_on_load=_part("page.js"))
 
 
 def _button(words: str, **settings: Any) -> gr.Button:
     """Known to style sheets and tests by its first word."""
-    return gr.Button(words, min_width=80, elem_id=words.split()[0].lower(), **settings)
+    return gr.Button(words, min_width=70, elem_id=words.split()[0].lower(), **settings)
 
 
 def style() -> dict[str, Any]:
@@ -128,7 +127,7 @@ def _way(first: Look) -> tuple[gr.Number, gr.Slider]:
 
 
 def _neighbours(painter: Painter, first: Look) -> tuple[gr.HTML, gr.Slider, gr.Button]:
-    tiles = _html(markup.neighbours(painter, first), "tiles", js_on_load=_part("tiles.js"))
+    tiles = _pictures(markup.neighbours(painter, first), "tiles")
     with gr.Row(elem_classes="buttons"):
         far = _percents(first.far, 1, "Step, %", "far", scale=3)
         others = _button("Others")

@@ -38,6 +38,7 @@ def _pictures(painter: Painter) -> Callable[[Request], Awaitable[Response]]:
         sight = from_address(request.query_params)
         if sight is None or not painter.knows(sight):
             return Response(status_code=404)
+        await request.body()  # empty, and in the way of the news that nobody waits any more
         async with turn:
             if await request.is_disconnected():
                 return Response(status_code=204)

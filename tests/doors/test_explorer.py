@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PHONE, DESKTOP = 375, 1280  # px
 CLASSES = ("cat", "<b>dog</b>{{x}}${y}", "owl")
 PICTURE, TILE, CAPTION = "#picture img", ".tiles button", "#picture figcaption"
+ARRIVED = ("[...document.images].every(each => each.complete && each.naturalWidth && "
+           "each.getAttribute('src') === each.dataset.src)")
 # The door, in a process that tells whom it calls.
 LISTENING = """
 import sys
@@ -80,14 +82,14 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def visit(browser: Browser, site: Site, width: int = DESKTOP, dark: bool = False) -> None:
     """Open the page, and wait until all is drawn and listens."""
     browser.open(site.address, width, dark=dark)
-    browser.wait_for("!!document.querySelector('[data-listens]') && "
-                     f"document.querySelectorAll('{TILE}').length === 8 && "
-                     "[...document.images].every(each => each.complete && each.naturalWidth)")
+    browser.wait_for("document.querySelectorAll('[data-listens]').length === 2 && "
+                     f"document.querySelectorAll('{TILE}').length === 8 && {ARRIVED}")
 
 
 def reads(browser: Browser, words: str) -> None:
-    """Wait until the caption says so."""
-    browser.wait_for(f"document.querySelector('{CAPTION}').textContent === {json.dumps(words)}")
+    """Wait until the caption says so, and all pictures are there."""
+    browser.wait_for(f"document.querySelector('{CAPTION}').textContent === {json.dumps(words)} && "
+                     + ARRIVED)
 
 
 def drawn(site: Site, folder: Path, *words: object) -> np.ndarray:
