@@ -11,6 +11,7 @@ import gradio as gr
 
 from progan.errors import UserError
 from progan.explorer import markup
+from progan.explorer.fields import whole
 from progan.explorer.looks import Look, aimed, at_seed, pushed, returned, stepped
 from progan.explorer.painter import Painter
 from progan.explorer.places import WHOLE, Place
@@ -160,35 +161,46 @@ def _level(painter: Painter, first: Look) -> gr.Slider:
 def _listen(painter: Painter, session: gr.State, controls: Controls,
             turns: dict[gr.Button, Change], others: gr.Button) -> None:
     """Each control changes what is its own, so that their order makes little difference."""
-    def on(event: Any, change: Change, control: Any = None) -> None:
-        """Show a change where it is seen, but not where somebody may be typing on."""
-        names = [name for name in Controls.__slots__ if getattr(controls, name) is not control]
+    everywhere = Controls.__slots__
 
-        def answer(held: Session, *values: Any) -> list[Any]:
-            before, after = held.change(
-                lambda look: look if None in values else change(look, *values))
-            return _differences(painter, before, after, names)
-        event(answer, [session, *([] if control is None else [control])],
-              [getattr(controls, name) for name in names], **QUIET,
-              trigger_mode="multiple" if control is None else "always_last")
+    def on(event: Any, change: Change) -> None:
+        """Of a button."""
+        def answer(held: Session) -> list[Any]:
+            return _differences(painter, *held.change(change), everywhere)
+        event(answer, session, [getattr(controls, name) for name in everywhere],
+              trigger_mode="multiple", **QUIET)
+
+    def on_number(name: str, change: Change, *bounds: int) -> None:
+        """Of a field or slider, which is left alone itself: somebody may be typing on."""
+        names = [other for other in everywhere if other != name]
+
+        def answer(held: Session, typed: object) -> list[Any]:
+            number = whole(typed, *bounds)
+            looks = held.change(lambda look: look if number is None else change(look, number))
+            return _differences(painter, *looks, names)
+        event = getattr(controls, name).input
+        event(answer, [session, getattr(controls, name)],
+              [getattr(controls, other) for other in names], preprocess=False,
+              trigger_mode="always_last", **QUIET)
 
     def step(held: Session, event: gr.EventData) -> list[Any]:
         looks = held.change(lambda look: stepped(look, int(event.seed)))
-        return _differences(painter, *looks, Controls.__slots__)
+        return _differences(painter, *looks, everywhere)
 
     for button, change in turns.items():
         on(button.click, change)
     on(controls.back.click, returned)
     on(others.click, lambda look: replace(look, hand=look.hand + 1))
-    on(controls.seed.input, at_seed, controls.seed)
-    on(controls.target.input, aimed, controls.target)
-    on(controls.percent.input, pushed, controls.percent)
-    on(controls.far.input, lambda look, far: replace(look, far=far), controls.far)
-    on(controls.kind.input, lambda look, kind: replace(look, kind=None if kind < 0 else kind),
-       controls.kind)
-    on(controls.level.input, lambda look, level: replace(look, level=level), controls.level)
-    controls.tiles.click(step, session, [getattr(controls, name) for name in Controls.__slots__],
+    controls.tiles.click(step, session, [getattr(controls, name) for name in everywhere],
                          trigger_mode="multiple", **QUIET)
+    on_number("seed", at_seed)
+    on_number("target", aimed)
+    on_number("percent", pushed, 0, WHOLE)
+    on_number("far", lambda look, far: replace(look, far=far), 1, WHOLE)
+    on_number("kind", lambda look, kind: replace(look, kind=None if kind == OF_SEED else kind),
+              OF_SEED, len(painter.kinds) - 1)
+    on_number("level", lambda look, level: replace(look, level=level), painter.levels[0],
+              painter.levels[-1])
 
 
 def _differences(painter: Painter, before: Look, after: Look, names: Sequence[str]) -> list[Any]:

@@ -198,6 +198,9 @@ def test_the_way_to_another_seed(browser: Browser, site: Site, tmp_path: Path) -
                                   drawn(site, tmp_path / "10", "--seeds", 10))
     browser.key("Home")
     reads(browser, f"Seed 7 · {CLASSES[1]} · 16x16")
+    browser.type("#percent input[type=number]", "250")
+    reads(browser, f"Seed 7, then 100% of the way to seed 10 · {CLASSES[1]} · 16x16")
+    assert browser.errors == []
 
 
 def test_resolutions_and_classes(browser: Browser, site: Site, tmp_path: Path) -> None:
