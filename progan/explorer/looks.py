@@ -87,6 +87,11 @@ def returned(look: Look) -> Look:
     return replace(look, place=back(look.place), hand=0)
 
 
+def on_to_others(look: Look) -> Look:
+    """Other neighbours."""
+    return replace(look, hand=look.hand + 1)
+
+
 def address(sight: Sight) -> str:
     """'at=7,25to12&class=2&level=4'."""
     words = {"at": brief(sight.place), "class": sight.kind, "level": sight.level}

@@ -10,9 +10,10 @@ from starlette.responses import JSONResponse, Response
 
 from progan.explorer.fence import ICON, MANIFEST, PICTURES, App, fenced
 from progan.explorer.looks import Sight, from_address
-from progan.explorer.page import TITLE, style
+from progan.explorer.page import TITLE
 from progan.explorer.painter import Painter
 from progan.explorer.places import Place
+from progan.explorer.theme import style
 
 # The address names network and picture, so what is there never changes.
 FOREVER = {"cache-control": "private, max-age=86400, immutable"}
