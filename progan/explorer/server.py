@@ -59,8 +59,7 @@ def serve(app: App, listening: socket.socket) -> None:
     import uvicorn
 
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False,
-                            proxy_headers=False,
-                            timeout_graceful_shutdown=PATIENCE)
+                            proxy_headers=False, timeout_graceful_shutdown=PATIENCE)
     with suppress(KeyboardInterrupt):  # the server ends in order, and hands the signal on
         asyncio.run(_answer(uvicorn.Server(config), listening))
 
