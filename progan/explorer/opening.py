@@ -26,7 +26,7 @@ class Exploration:
     Attributes:
         network: The file that draws.
         command: What was typed, to be written into the files.
-        seeds: The first of them is shown at first; None: seed 0.
+        seeds: The one to begin with; None: seed 0.
         class_name, resolution: Shown at first; None: that of the seed, and the highest.
         outdir: Where to save.
         port: None: a usual one that is free.
