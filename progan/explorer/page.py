@@ -68,8 +68,13 @@ def _seed(first: Look) -> tuple[gr.Number, dict[gr.Button, Change]]:
         turns: dict[gr.Button, Change] = {
             _button("Previous"): lambda look: at_seed(look, look.place.seed - 1),
             _button("Next"): lambda look: at_seed(look, look.place.seed + 1),
-            _button("Random"): lambda look: at_seed(look, secrets.randbelow(RANDOM_SEEDS))}
+            _button("Random"): lambda look: at_seed(look, _another(look.place.seed))}
     return seed, turns
+
+
+def _another(seed: int) -> int:
+    """A random seed that is not this one."""
+    return (seed + 1 + secrets.randbelow(RANDOM_SEEDS - 1)) % RANDOM_SEEDS
 
 
 def _way(first: Look) -> tuple[gr.Number, gr.Slider]:
