@@ -13,12 +13,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
          "--no-first-run", "--disable-background-networking", "--disable-component-update",
          "--disable-extensions", "--remote-debugging-pipe")
 PATIENCE = 60  # s
-KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35, "Escape": 27, " ": 32}
+KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35, "Escape": 27, " ": 32,
+        "Tab": 9}
 
 
 def program() -> str | None:
@@ -99,6 +103,34 @@ class Browser:
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
         for kind in ("mousePressed", "mouseReleased") if click else ():
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def click(self, selector: str) -> None:
+        """Press the mouse in the middle of an element, after scrolling to it."""
+        x, y = self.value(f"""(each => {{
+            each.scrollIntoView({{block: 'center', behavior: 'instant'}});
+            const box = each.getBoundingClientRect();
+            return [box.left + box.width / 2, box.top + box.height / 2];
+        }})(document.querySelector({json.dumps(selector)}))""")
+        self.point(x, y, click=True)
+
+    def type(self, selector: str, text: str) -> None:
+        """Type over what is in a field."""
+        self.value(f"(each => {{ each.focus(); each.select(); }})("
+                   f"document.querySelector({json.dumps(selector)}))")
+        self.call("Input.insertText", text=text)
+
+    def pixels(self, selector: str) -> NDArray[np.uint8]:
+        """What is in an <img> of the page's own site, once it is there: [H, W, 4]."""
+        picture = f"document.querySelector({json.dumps(selector)})"
+        self.wait_for(f"{picture}.complete && {picture}.naturalWidth")
+        height, width, values = self.value(f"""(each => {{
+            const canvas = new OffscreenCanvas(each.naturalWidth, each.naturalHeight);
+            const context = canvas.getContext('2d');
+            context.drawImage(each, 0, 0);
+            const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
+            return [canvas.height, canvas.width, [...data]];
+        }})({picture})""")
+        return np.array(values, np.uint8).reshape(height, width, 4)
 
     def screenshot(self, **clip: float) -> bytes:
         """A PNG file of the window, or of a part of the page: x, y, width, height."""

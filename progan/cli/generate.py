@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from progan.cli.explore import OUTDIR, explore_page, require_explorable
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.runtime.threads import wait_politely
@@ -57,11 +58,17 @@ OF_FILMS = ("--walk", "--smoothing", "--growth", "--seconds", "--fps")
               "short film.")
 @click.option("--growth", is_flag=True, help="Film the growth of a run, from its first snapshot to "
               "the last one, with --seeds 0-5 if not given.")
+@click.option("--explore", is_flag=True, help="Show a page to explore what the network draws, in "
+              "a browser on this machine (pip install \"progan[web]\"). It begins at --seeds 0 and "
+              f"saves to --outdir {OUTDIR} if not given.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Where --explore shows its page; 0: "
+              "any that is free. The first free one from 7860 on if not given.")
 @device_option
 def main(network: Path, seeds: str | None, latents: Path | None, class_name: str | None,
          resolution: int | None, grid: str | None, outdir: Path | None, sheet: bool, kind: str,
          as_floats: bool, batch: int | None, video: Path | None, seconds: float, fps: float,
-         walk: int | None, smoothing: float | None, growth: bool, device: str) -> None:
+         walk: int | None, smoothing: float | None, growth: bool, explore: bool, port: int | None,
+         device: str) -> None:
     """Make pictures and films with a trained network; needs neither the dataset nor a GPU.
 
     \b
@@ -72,7 +79,16 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     generate.py --network runs --video walk.mp4 --grid 4x2 --seconds 20
     generate.py --network runs --video seeds.gif --seeds 3,14,15 --fps 20
     generate.py --network runs --video growth.mp4 --growth
+    generate.py --network runs --explore
     """
+    command = shlex.join(["generate.py", *sys.argv[1:]])
+    if explore:
+        require_explorable()
+        explore_page(network, command, seeds=seeds, class_name=class_name, resolution=resolution,
+                     outdir=outdir, port=port, device=device)
+        return
+    if port is not None:
+        raise UserError("--port is for the page of --explore. Leave it away.")
     _require_fitting(film=video is not None)
     if as_floats and kind != "png":
         raise UserError("--float writes .npy files. Leave --format away.")
@@ -91,7 +107,7 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     film = None if video is None else Film(file=video, timing=timing, walk=walk,
                                            smoothing=smoothing, growth=growth)
     request = Request(
-        networks=paths, load=load_snapshot, command=shlex.join(["generate.py", *sys.argv[1:]]),
+        networks=paths, load=load_snapshot, command=command,
         device=device, outdir=outdir, seeds=seeds, latents=latents, class_name=class_name,
         resolution=resolution, grid=grid, sheet=sheet, kind=ARRAYS if as_floats else kind,
         batch=batch, film=film)

@@ -21,8 +21,8 @@ FLOORS = {
     "F3": ("diagnosis", "sampling"),
     "F3, upstairs": ("interop",),  # it reads files of others as `sampling` reads ours
     "F4": ("training", "metrics", "loading"),
-    # They go on from what training and metrics have left.
-    "F4, upstairs": ("report", "projection"),
+    # They go on from what training and metrics have left, and from what networks draw.
+    "F4, upstairs": ("report", "projection", "explorer"),
     "F5": ("cli",),
     "doors": ("train", "generate", "dataset_tool"),
 }

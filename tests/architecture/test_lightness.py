@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "torchvision", "numpy", "PIL", "scipy", "tensorboard", "safetensors",
-         "lmdb", "h5py", "onnx", "onnxruntime")
+         "lmdb", "h5py", "onnx", "onnxruntime", "gradio", "uvicorn")
 DOORS = ("progan.cli.train", "progan.cli.generate", "progan.cli.dataset", "progan.cli.main",
          "progan.cli.pages", "metrics.cli", "progan.diagnosis.cli", "progan.interop.cli",
          "progan.report.cli", "progan.projection.cli")
@@ -20,7 +20,7 @@ OPTIONS = {
                  "--freeze-d"),
     "generate.py": ("--network", "--seeds", "--latents", "--class", "--resolution", "--grid",
                     "--sheet", "--batch", "--format", "--float", "--video", "--seconds", "--fps",
-                    "--walk", "--growth",
+                    "--walk", "--growth", "--explore", "--port",
                     "--outdir", "--device"),
     "dataset_tool.py": ("create-from-images", "create-mnist", "create-mnist-rgb",
                         "create-cifar10", "create-cifar100", "create-svhn", "create-celeba",

@@ -1,0 +1,73 @@
+"""The parts of the page that Gradio has no component for, as HTML."""
+
+from html import escape
+
+from progan.explorer.fence import PICTURES
+from progan.explorer.looks import Look, Sight, address
+from progan.explorer.painter import Painter
+from progan.explorer.places import in_words
+from progan.explorer.saving import Saved
+
+# Pictures of up to so many px are enlarged by repeating pixels, big and among the neighbours.
+REPEATED, REPEATED_SMALL = 256, 64
+
+
+def heading(painter: Painter) -> str:
+    """The network, in a line."""
+    kimg = painter.snapshot.images_seen / 1000
+    facts = [painter.file.name, f"{painter.size(painter.levels[-1])} px",
+             *[f"{kimg:,.0f} kimg"] * bool(kimg)]
+    return f"<h1>Explorer</h1><p>{escape(' · '.join(facts))}</p>"
+
+
+def picture(painter: Painter, look: Look) -> str:
+    """The picture and its name."""
+    words = caption(painter, look.sight)
+    return (f'<figure style="{_measures(painter)}">{_image(painter, look.sight, words)}'
+            f'<figcaption aria-live="polite">{escape(words)}</figcaption></figure>')
+
+
+def caption(painter: Painter, sight: Sight) -> str:
+    """'Seed 7, then 25% of the way to seed 12 · blond · 64x64'."""
+    kind = painter.kind_of(sight)
+    words = [in_words(sight.place), *([] if kind is None else [painter.kinds[kind]]),
+             str(painter.size(sight.level))]
+    return _sentence(" · ".join(words))
+
+
+def neighbours(painter: Painter, look: Look) -> str:
+    """A button with a picture for each neighbour."""
+    tiles = [f'<button type="button" data-seed="{seed}" aria-label="{look.far}% to seed {seed}">'
+             f'{_image(painter, sight, "")}<span>{seed}</span></button>'
+             for seed, sight in look.neighbours.items()]
+    return ("<p>Neighbours, a step towards other seeds</p>"
+            f'<div class="tiles" style="{_measures(painter)}">{"".join(tiles)}</div>')
+
+
+def saved(files: Saved) -> str:
+    """Where the files are."""
+    return (f'<p role="status">Saved <code>{escape(str(files.picture))}</code> and its latent, '
+            f"<code>{escape(files.latent.name)}</code>. To draw it again:</p>"
+            f'<pre>{escape(files.command)}</pre>')
+
+
+def failed(reason: str) -> str:
+    return f'<p role="alert">Not saved. {escape(reason)}</p>'
+
+
+def _image(painter: Painter, sight: Sight, words: str) -> str:
+    """Its script fetches it when its turn comes."""
+    source = escape(f"{PICTURES}?{address(sight)}&network={painter.fingerprint}")
+    return f'<img data-src="{source}" alt="{escape(words)}" draggable="false">'
+
+
+def _measures(painter: Painter) -> str:
+    """For the style sheet: size of the largest picture, in px, and how it is enlarged."""
+    size = painter.size(painter.levels[-1])
+    ways = ["pixelated" if max(size) <= most else "auto" for most in (REPEATED, REPEATED_SMALL)]
+    return (f"--width: {size.width}; --height: {size.height}; --rendering: {ways[0]}; "
+            f"--tile-rendering: {ways[1]}")
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,71 @@
+"""From what a person typed to a page that is open."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from progan.errors import UserError
+from progan.explorer.looks import Look, at_seed
+from progan.explorer.painter import Painter
+from progan.explorer.places import Place
+from progan.explorer.server import address_of, bound, serve
+from progan.explorer.web import require_gradio
+from progan.interop.reading import load_snapshot
+from progan.runtime.devices import choose, set_repeatable
+from progan.sampling.latents import parse_seeds
+from progan.sampling.network_file import Snapshot, fingerprint
+from progan.sampling.pictures import provenance
+from progan.sampling.wishes import at_resolution, class_index
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exploration:
+    """A page as people ask for it.
+
+    Attributes:
+        network: The file that draws.
+        command: What was typed, to be written into the files.
+        seeds: The one to begin with; None: seed 0.
+        class_name, resolution: Shown at first; None: that of the seed, and the highest.
+        outdir: Where to save.
+        port: None: a usual one that is free.
+    """
+
+    network: Path
+    command: str
+    device: str
+    seeds: str | None
+    class_name: str | None
+    resolution: int | None
+    outdir: Path
+    port: int | None
+
+
+def explore(asked: Exploration) -> None:
+    """Show the page until Ctrl-C."""
+    require_gradio()
+    with bound(asked.port) as listening:
+        device = choose(asked.device)
+        set_repeatable()
+        snapshot = load_snapshot(asked.network, device)
+        first = _first(asked, snapshot)
+        from progan.explorer.page import page
+        from progan.explorer.site import site
+
+        painter = Painter(snapshot=snapshot, file=asked.network,
+                          fingerprint=fingerprint(asked.network))
+        blocks = page(painter, first, asked.outdir, provenance(asked.network, asked.command))
+        click.echo(address_of(listening))
+        click.echo("Open this address in a browser on this machine. Ctrl-C ends it.", err=True)
+        serve(site(painter, blocks), listening)
+    click.echo("\nThe explorer is closed.", err=True)
+
+
+def _first(asked: Exploration, snapshot: Snapshot) -> Look:
+    seed, *more = [0] if asked.seeds is None else parse_seeds(asked.seeds)
+    if more:
+        raise UserError(f"--seeds {asked.seeds}: --explore begins at one seed. Name one.")
+    kind = None if asked.class_name is None else class_index(snapshot, asked.class_name)
+    level = at_resolution(snapshot, asked.resolution).level
+    return at_seed(Look(place=Place(seed), target=seed, kind=kind, level=level), seed)

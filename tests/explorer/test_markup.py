@@ -1,0 +1,31 @@
+"""HTML of hostile names."""
+
+from pathlib import Path
+
+from progan.explorer import markup
+from progan.explorer.looks import Look, at_seed
+from progan.explorer.places import Place
+from progan.explorer.saving import Saved
+from tests.explorer.test_painter import painter
+
+HOSTILE = "<script>alert(1)</script>\"'&{{x}}${y}`"
+FIRST = at_seed(Look(place=Place(7), target=8, level=4), 7)
+
+
+def test_names_are_text() -> None:
+    here = painter((HOSTILE, HOSTILE))
+    saved = Saved(Path(f"{HOSTILE}.png"), Path(f"{HOSTILE}.npy"), HOSTILE)
+    for html in (markup.picture(here, FIRST), markup.saved(saved), markup.failed(HOSTILE),
+                 markup.heading(here)):
+        assert "<script" not in html
+
+
+def test_a_caption_says_all() -> None:
+    assert markup.caption(painter(("cat", "dog")), FIRST.sight) == "Seed 7 · dog · 16x16"
+    assert markup.caption(painter(), FIRST.sight) == "Seed 7 · 16x16"
+
+
+def test_each_neighbour_is_a_button() -> None:
+    html = markup.neighbours(painter(), FIRST)
+    assert html.count("<button") == html.count("<img") == 8
+    assert 'data-seed="15"' in html and "at=7,25to15" in html

@@ -1,0 +1,66 @@
+"""Pictures at their addresses, without a browser."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from progan.explorer.looks import Look, Sight, address, at_seed
+from progan.explorer.painter import Painter
+from progan.explorer.places import Place
+from tests.explorer.test_painter import painter
+
+pytest.importorskip("gradio", reason="gradio is not installed: there is no site")
+
+FIRST = at_seed(Look(place=Place(7), target=8, level=4), 7)
+
+
+def answer(here: Painter, path: str, query: str, *, leaves: bool = False) -> tuple[int, bytes]:
+    """Status and content of a GET; `leaves`: who asks does not wait for it."""
+    from progan.explorer.page import page
+    from progan.explorer.site import site
+
+    sent: list[dict[str, Any]] = []
+    news = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive() -> Any:
+        if (message := next(news, None)) is not None:
+            return message
+        if not leaves:
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(),
+             "query_string": query.encode(), "headers": [(b"host", b"localhost")],
+             "http_version": "1.1", "scheme": "http", "server": ("localhost", 80)}
+    asyncio.run(site(here, page(here, FIRST, here.file, {}))(scope, receive, send))
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
+
+
+def test_a_picture_has_an_address() -> None:
+    here = painter()
+    assert answer(here, "/picture", address(FIRST.sight)) == (200, here.png(FIRST.sight))
+
+
+def test_nothing_is_drawn_for_nobody() -> None:
+    assert answer(painter(), "/picture", address(FIRST.sight), leaves=True) == (204, b"")
+
+
+@pytest.mark.parametrize("query", ["", "at=7&level=5", "at=7&level=4&class=0", "at=x&level=4"])
+def test_there_are_no_other_pictures(query: str) -> None:
+    assert answer(painter(), "/picture", query)[0] == 404
+
+
+def test_the_icon_is_the_lowest_resolution() -> None:
+    here = painter()
+    assert answer(here, "/favicon.ico", "") == (200, here.png(Sight(Place(0), None, 2)))
+
+
+def test_the_page_names_no_other_address() -> None:
+    """But for those that name it to search engines, which are not fetched."""
+    status, content = answer(painter(), "/", "")
+    assert status == 200
+    assert b"fonts.google" not in content and b"cdnjs" not in content
+    assert b'<script src="http' not in content and b'rel="preconnect"' not in content
