@@ -16,7 +16,7 @@ detector_option = click.option(
     "or VGG-16, or any TorchScript network of images uint8 [N, 3, H, W]; fetched if not given.")
 _SOURCE_OPTIONS = (
     click.option("--network", type=PATH, metavar="FILE|RUN", help="Measure what a network "
-                 "draws from the seeds 0, 1, 2 …: a network file, also one of the other programs that "
+                 "draws from the seeds 0, 1, 2 …: a network file, also of the other programs that "
                  "generate.py reads, or the directory of a run."),
     click.option("--images", type=PATH, metavar="PATH",
                  help="Measure images: a dataset, or a folder or zip file of images."),

@@ -51,7 +51,7 @@ def stem(painter: Painter, sight: Sight) -> str:
 def again(painter: Painter, sight: Sight, latent: Path) -> str:
     """What draws the same picture from its latent."""
     kind, folder = painter.kind_of(sight), latent.parent / "again"
-    words = ["generate.py", "--network", painter.file, "--latents", latent]
+    words = ["python", "generate.py", "--network", painter.file, "--latents", latent]
     words += [] if kind is None else ["--class", painter.kinds[kind]]
     words += [] if sight.level == painter.levels[-1] else ["--resolution", 1 << sight.level]
     return shlex.join(map(str, [*words, "--outdir", folder]))

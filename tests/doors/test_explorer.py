@@ -230,7 +230,7 @@ def test_what_is_saved_is_drawn_again(browser: Browser, site: Site) -> None:
     picture = site.outdir / "seed0007-1step.png"
     assert str(picture) in browser.value("document.querySelector('#saved').textContent")
     words = shlex.split(browser.value("document.querySelector('#saved pre').textContent"))
-    assert run(*words[1:]).exit_code == 0
+    assert run(*words[2:]).exit_code == 0
     text = Image.open(picture).text
     assert text["Latent"] == "seed 7, then 25% of the way to seed 9"
     assert text["Network"].startswith("network.safetensors ") and "--explore" in text["Command"]
