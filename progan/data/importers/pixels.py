@@ -125,7 +125,7 @@ def fitted(
     if picture.size == sides and crop != "wide":
         return picture
     if crop == "pad":
-        return ImageOps.pad(picture, sides, method=resample)
+        return _padded(picture, size, resample)
     if crop == "stretch":
         return picture.resize(sides, resample)
     if crop == "wide":
@@ -138,6 +138,20 @@ def _largest(picture: Image.Image, size: Size) -> tuple[int, int]:
     """Width and height of the largest part of a picture with the aspect ratio of `size`."""
     return (max(1, min(picture.width, picture.height * size.width // size.height)),
             max(1, min(picture.height, picture.width * size.height // size.width)))
+
+
+def _padded(picture: Image.Image, size: Size, resample: Image.Resampling) -> Image.Image:
+    """All of the picture in the middle of black, as large as there is room.
+
+    As ImageOps.pad, but for narrow pictures: Pillow rounds their width to nothing, and then fails,
+    or from its version 13 on shows nothing.
+    """
+    width = min(size.width, max(1, round(picture.width / picture.height * size.height)))
+    height = min(size.height, max(1, round(picture.height / picture.width * size.width)))
+    canvas = Image.new(picture.mode, (size.width, size.height))
+    canvas.paste(picture.resize((width, height), resample),
+                 (round((size.width - width) / 2), round((size.height - height) / 2)))
+    return canvas
 
 
 def _wide_band(
