@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -38,6 +37,8 @@ def in_corner(image: Pixels, words: str) -> Pixels:
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
+    import matplotlib  # pictures without words need not wait for it
+
     return ImageFont.truetype(Path(matplotlib.get_data_path(), FONT), max(size, FONT_SIZE))
 
 

@@ -5,7 +5,6 @@ All of them loop: after the last frame comes the first one.
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter1d
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,6 +24,8 @@ def walk(seed: int, frames: int, latent_size: int, sigma: float) -> Floats:
     Args:
         sigma: Standard deviation of the Gaussian, in frames.
     """
+    from scipy.ndimage import gaussian_filter1d  # pictures need not wait for it
+
     noise = np.random.RandomState(seed).randn(frames, latent_size)
     latents: Floats = gaussian_filter1d(noise, sigma, axis=0, mode="wrap")
     latents /= np.sqrt(np.mean(np.square(latents)))

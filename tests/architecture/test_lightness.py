@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "torchvision", "numpy", "PIL", "scipy", "tensorboard", "safetensors",
-         "lmdb", "h5py", "onnx", "onnxruntime", "gradio", "uvicorn")
+         "lmdb", "h5py", "onnx", "onnxruntime", "gradio", "uvicorn",
+         "matplotlib", "av")
 DOORS = ("progan.cli.train", "progan.cli.generate", "progan.cli.dataset", "progan.cli.main",
          "progan.cli.pages", "metrics.cli", "progan.diagnosis.cli", "progan.interop.cli",
          "progan.report.cli", "progan.projection.cli")
@@ -58,6 +59,11 @@ def test_the_package_is_light_until_it_loads_a_network() -> None:
 
 def test_datasets_are_made_without_torch() -> None:
     assert "torch" not in heavy_modules_after("import progan.data.writer")
+
+
+def test_pictures_wait_for_nothing_that_they_do_not_need() -> None:
+    loaded = heavy_modules_after("import progan.sampling.request, progan.interop.reading")
+    assert {"torch", "numpy", "PIL", "safetensors"} == set(loaded)
 
 
 @pytest.mark.parametrize("script", OPTIONS)
