@@ -3,7 +3,7 @@
 import math
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,12 @@ from metrics.names import parse
 from progan import presets
 from progan.cli.measures import measures, require_metrics
 from progan.cli.processes import Team, team
-from progan.config import Run, all_changes, override
+from progan.config import Run, all_changes
 from progan.door import PATH, STOPPED, Door, device_option
 from progan.errors import UserError
 from progan.options import config_options, given
 from progan.runtime.threads import use_threads, wait_politely
-from progan.settings import changes, option_name
+from progan.settings import option_name
 
 if TYPE_CHECKING:
     from progan.data.reader import Dataset
@@ -142,39 +142,15 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
             options: dict[str, Any], *, dry_run: bool, max_hours: float | None) -> None:
     from progan import run_directory
     from progan.training import state as states
-    from progan.training.continuation import continuation, require_unfinished
-    from progan.training.fitting import (
-        exchanged,
-        fit,
-        opened,
-        require_images_of,
-        require_parts,
-    )
-    from progan.training.origin import require_resumable
+    from progan.training.continuation import continuation, require_unfinished, resumed
+    from progan.training.fitting import exchanged, require_parts
     from progan.training.precision import require_precision
 
-    path, saved = Path(), Run()
-    if members.leads:
-        path = run_directory.find(outdir if resume == NEWEST else Path(resume))
-        if path.is_file():
-            require_resumable(path)
-        if path.is_file() and members.restarted:
-            path = path.parent  # where a newer state is than the one that was named at first
-        saved = run_directory.load_config(path if path.is_dir() else path.parent)
+    path, saved = _found(outdir, resume, members) if members.leads else (Path(), Run())
     path, saved = members.agree_on(path, saved)
     directory = path if path.is_dir() else path.parent
-    run = override(saved, options)
-    if not (data or saved.data.data):
-        raise UserError(f"{directory / run_directory.CONFIG_FILE} names no dataset. Name it with "
-                        "--data.")
-    dataset = opened(data or Path(saved.data.data), run.data.subset)
-    run = fit(run, dataset, ("resolution", "initial_resolution"))
-    require_images_of(saved, run, dataset)
+    run, dataset = resumed(saved, directory, data, options)
     require_metrics(run)
-    different = changes(saved.network, run.network)
-    if different:
-        raise UserError(f"A run cannot be resumed with another architecture: "
-                        f"{'; '.join(different)}. Leave these options away, or start a new run.")
     require_parts(run, members.group.size)
     if dry_run:
         return _print_plan(run) if members.leads else None
@@ -194,6 +170,19 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
         _train(run, dataset, directory, members, state, measured, max_hours, remarks)
 
 
+def _found(outdir: Path, resume: str, members: Team) -> tuple[Path, Run]:
+    """The directory of a run, or the state of it that was named, and its settings."""
+    from progan import run_directory
+    from progan.training.origin import require_resumable
+
+    path = run_directory.find(outdir if resume == NEWEST else Path(resume))
+    if path.is_file():
+        require_resumable(path)
+    if path.is_file() and members.restarted:
+        path = path.parent  # where a newer state is than the one that was named at first
+    return path, run_directory.load_config(path if path.is_dir() else path.parent)
+
+
 def _print_plan(run: Run, found: "Transfer | None" = None) -> None:
     from progan.training.plan import plan
     from progan.training.transfer_table import in_words
@@ -204,12 +193,9 @@ def _print_plan(run: Run, found: "Transfer | None" = None) -> None:
 def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
            state: "TrainState", measures: dict[str, "Measure"], max_hours: float | None,
            remarks: Sequence[str] = ()) -> None:
-    import torch
-
-    from progan import __version__
     from progan.data.resident import budget_bytes
     from progan.run_directory import LOG_FILE
-    from progan.runtime.devices import describe, set_precision
+    from progan.runtime.devices import set_precision
     from progan.runtime.log import Log, Silence
     from progan.training.data_parallel import share_state
     from progan.training.loop import Session, train
@@ -219,18 +205,10 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
     use_threads(run.threads)
     device, group = members.device, members.group
     log = Log(directory / LOG_FILE) if members.leads else Silence()
-    several = f", {group.size} processes" * (group.size > 1)
-    log(f"progan {__version__}, torch {torch.__version__}, {describe(device)}{several}")
-    num_held_out = len(dataset.held_out_rows)
-    held_out = f" to train on and {num_held_out} held out" * bool(num_held_out)
-    log(f"{directory}: {dataset.name}, {len(dataset.training_rows)} images{held_out}, "
-        f"{dataset.info.top_size}x{dataset.channels}; preset {run.preset}; "
-        f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}")
+    for line in _introduction(run, dataset, directory, members, state):
+        log(line)
     for remark in remarks:
         log(remark)
-    if dataset.label_size and not run.data.conditional and not run.data.subset:
-        log(f"The dataset has {dataset.label_size} classes, which are not used; "
-            f"{option_name('conditional')} does.")
     share_state(state, group)
     plan = prepared(run, state, device, log, group, members.local_size, members.first_here)
     session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log,
@@ -252,6 +230,26 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
         # torchrun would take any other exit code for a failure, and start everything anew.
         raise click.exceptions.Exit(0 if members.launch else STOPPED)
     log(f"Done. Make pictures: python generate.py --network {directory} --seeds 0-15 --outdir out")
+
+
+def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,
+                  state: "TrainState") -> Iterator[str]:
+    """What is going to be trained, by what, and where, in words."""
+    import torch
+
+    from progan import __version__
+    from progan.runtime.devices import describe
+
+    several = f", {members.group.size} processes" * (members.group.size > 1)
+    yield f"progan {__version__}, torch {torch.__version__}, {describe(members.device)}{several}"
+    num_held_out = len(dataset.held_out_rows)
+    held_out = f" to train on and {num_held_out} held out" * bool(num_held_out)
+    yield (f"{directory}: {dataset.name}, {len(dataset.training_rows)} images{held_out}, "
+           f"{dataset.info.top_size}x{dataset.channels}; preset {run.preset}; "
+           f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}")
+    if dataset.label_size and not run.data.conditional and not run.data.subset:
+        yield (f"The dataset has {dataset.label_size} classes, which are not used; "
+               f"{option_name('conditional')} does.")
 
 
 def _resume_command(directory: Path, members: Team) -> str:

@@ -1,20 +1,48 @@
-"""Where a run goes on: its newest state that is whole, and what its user should know of that."""
+"""How a run goes on: its settings, its newest whole state, and what its user should know."""
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from progan import schedule
-from progan.config import Run, all_changes
+from progan.config import Run, all_changes, override
+from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.run_directory import CONFIG_FILE, set_aside
 from progan.run_directory import states as state_files
 from progan.runtime.files import remove_partials
+from progan.settings import changes
 from progan.training import state as states
 from progan.training.checkpoint import load_newest, load_state, peek
+from progan.training.fitting import fit, opened, require_images_of
 from progan.training.measurements import unmeasured
 from progan.training.state import TrainState
+
+
+def resumed(saved: Run, directory: Path, data: Path | None, options: dict[str, Any]
+            ) -> tuple[Run, Dataset]:
+    """The settings that a run goes on with, and its images.
+
+    Args:
+        saved: What it was trained with.
+        data: Another place of its dataset; None: where it was.
+        options: Fields of the config that change, by name.
+
+    Raises:
+        UserError: The dataset is not there or no longer fits, or the architecture changes.
+    """
+    if not (data or saved.data.data):
+        raise UserError(f"{directory / CONFIG_FILE} names no dataset. Name it with --data.")
+    run = override(saved, options)
+    dataset = opened(data or Path(saved.data.data), run.data.subset)
+    run = fit(run, dataset, ("resolution", "initial_resolution"))
+    require_images_of(saved, run, dataset)
+    if different := changes(saved.network, run.network):
+        raise UserError(f"A run cannot be resumed with another architecture: "
+                        f"{'; '.join(different)}. Leave these options away, or start a new run.")
+    return run, dataset
 
 
 def continuation(path: Path, saved: Run, run: Run, device: torch.device
