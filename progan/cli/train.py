@@ -229,7 +229,8 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
             f"{_resume_command(directory, members)}")
         # torchrun would take any other exit code for a failure, and start everything anew.
         raise click.exceptions.Exit(0 if members.launch else STOPPED)
-    log(f"Done. Make pictures: python generate.py --network {directory} --seeds 0-15 --outdir out")
+    pictures = ["--network", str(directory), "--seeds", "0-15", "--outdir", "out"]
+    log(f"Done. Make pictures: {shlex.join(['python', 'generate.py', *pictures])}")
 
 
 def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,

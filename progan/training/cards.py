@@ -1,6 +1,6 @@
 """The card of each network that a training writes: what this training knows of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,16 +27,24 @@ class Cards:
     """Writes a card beside a network file of a run.
 
     What was measured, and how the training went, is read from the files of the run, as far as
-    they tell of the time up to that network.
+    they tell of the time up to that network. A card that cannot be written is told of, and no
+    training ends for it.
     """
 
     run: Run
     images: Images
     machine: str
     directory: Path
+    log: Callable[[str], None]
 
     def __call__(self, network: Path, snapshot: Snapshot) -> None:
         """Describe a network file, unless somebody has edited the card that it has."""
+        try:
+            self._describe(network, snapshot)
+        except (OSError, UserError) as error:
+            self.log(f"{network.name} has no card, and training goes on: {error}")
+
+    def _describe(self, network: Path, snapshot: Snapshot) -> None:
         rows = rows_until(self.directory / STATISTICS_FILE, snapshot.images_seen)
         training = Training(
             run=self.run, images=self.images, machine=self.machine,

@@ -102,7 +102,7 @@ def leader_hooks(session: Session, state: TrainState, progress: Progress, interr
     run = session.run
     monitor = writers.enter_context(closing(Monitor(session.directory, state.images_seen)))
     cards = Cards(run=run, images=images_of(session.dataset), directory=session.directory,
-                  machine=machine_words(session.device, session.group.size))
+                  machine=machine_words(session.device, session.group.size), log=session.log)
     saver = writers.enter_context(Saver(session.directory, run, cards))
     if not state.images_seen:
         show_beginning(session, state, monitor)

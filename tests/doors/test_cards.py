@@ -53,6 +53,19 @@ def test_every_network_has_a_card(place: Path) -> None:
     assert all(path.with_suffix(".md").is_file() for path in networks)
 
 
+def test_the_card_of_a_conversion_tells_of_the_run(place: Path, tmp_path: Path) -> None:
+    network, target = newest(place).with_suffix(".safetensors"), tmp_path / "lower.safetensors"
+    result = CliRunner().invoke(interop, [str(network), "--to", str(target), "--resolution", "8"])
+    assert result.exit_code == 0, result.output
+    text = target.with_suffix(".md").read_text()
+    assert "A generator of 8x8 images" in text
+    for words in ("`hills`, 60 images of 16x16", "- **Objective:** wgan-gp", "| SWDx1e3\\_16 |",
+                  f"So says the card of `{network.name}`."):
+        assert text.count(words) == 1, words
+    assert text.count("## How to use it") == 1 and "does not tell" not in text
+    assert is_untouched(target.with_suffix(".md").read_bytes())
+
+
 def test_what_a_card_says_can_be_typed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime")
     text = newest(place).read_text()

@@ -8,7 +8,7 @@ import pytest
 
 from progan.config import Objective
 from progan.objectives import OBJECTIVES
-from progan.sampling.cards.facts import Card, Images, Measured, Training
+from progan.sampling.cards.facts import Card, Images, Measured, Source, Training
 from progan.sampling.cards.file import is_untouched, sealed, write_card
 from progan.sampling.cards.markdown import LONGEST, code, plain
 from progan.sampling.cards.page import MOST_CLASSES, page
@@ -89,7 +89,7 @@ def test_what_is_not_known_is_not_invented() -> None:
                        reals={})
     text = page(card(training=replace(training(), measured=(earlier,))))
     assert "| SWD | 1 |  |  | 1 |" in text and "This snapshot was not measured" in text
-    text = page(card(source=("karras.pkl", "1" * 64)))
+    text = page(card(source=Source(name="karras.pkl", sha256="1" * 64)))
     assert f"`karras.pkl`, SHA-256 `{'1' * 64}`" in text and "does not tell" in text
     assert "Dataset:" not in text and "None" not in text
 
@@ -98,7 +98,7 @@ def test_what_is_not_known_is_not_invented() -> None:
 def test_names_break_neither_yaml_nor_markdown(name: str) -> None:
     kind = tiny_run(subset=name, init_from=f"/home/me/{name}")
     honest, hostile = page(card(classes=("a",), training=training())), page(card(
-        file=f"{name or 'x'}.safetensors", classes=(name,), source=(name, "0"),
+        file=f"{name or 'x'}.safetensors", classes=(name,), source=Source(name=name, sha256="0"),
         training=replace(training(name), run=kind, machine=name, verdict=name or "x")))
     assert front_matter(hostile) == front_matter(honest)
     assert headings(hostile)[1:] == headings(honest)[1:]
@@ -134,7 +134,7 @@ def test_each_kind_of_file_says_how_to_use_it(suffix: str, classes: tuple[str, .
         if not line.startswith("python"):
             compile(line, "card", "exec")
     (neighbours,) = [line for line in lines if "neighbours" in line]
-    assert ("NETWORK.safetensors" in neighbours) == (suffix != ".safetensors")
+    assert ("NETWORK.safetensors" in neighbours) == (suffix not in (".safetensors", ".npz"))
     assert any("it's" in line or "it'\"'\"'s" in line for line in lines)
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from progan.errors import UserError
 from progan.runtime.files import sha256_of
 from progan.sampling.network_file import save_network
 from progan.training.cards import Cards, images_of, measured_until
@@ -14,6 +13,7 @@ from tests.builders import noise_dataset, tiny_run, tiny_snapshot
 from tests.training.test_saver import born, snapshot_of
 
 RUN = tiny_run(keep_states=2)
+SAID: list[str] = []
 
 
 @pytest.fixture
@@ -21,7 +21,9 @@ def cards(tmp_path: Path) -> Cards:
     directory = tmp_path / "run"
     directory.mkdir()
     dataset = noise_dataset(tmp_path / "secret-place" / "mine", holdout=0.25)
-    return Cards(run=RUN, images=images_of(dataset), machine="cpu", directory=directory)
+    SAID.clear()
+    return Cards(run=RUN, images=images_of(dataset), machine="cpu", directory=directory,
+                 log=SAID.append)
 
 
 def note(path: Path, *moments: int, **more: object) -> None:
@@ -89,8 +91,11 @@ def test_damaged_statistics_cost_the_verdict_alone(cards: Cards) -> None:
     assert "diagnosis" not in text and "Time" not in text
 
 
-def test_a_folder_in_the_way_of_a_card_is_heard_of(cards: Cards) -> None:
+def test_a_folder_in_the_way_of_a_card_ends_no_training(cards: Cards) -> None:
     (cards.directory / "network-snapshot-000001.md").mkdir()
-    with pytest.raises(UserError, match="it is a folder"), Saver(
-            cards.directory, RUN, cards) as writer:
+    with Saver(cards.directory, RUN, cards) as writer:
         writer.save(born(1000), snapshot_of(born(1000)))
+    (said,) = SAID
+    assert said.startswith("network-snapshot-000001.safetensors has no card, and training goes on")
+    assert "it is a folder" in said
+    assert (cards.directory / "state-000001.pt").is_file()

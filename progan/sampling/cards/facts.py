@@ -62,6 +62,20 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A file that another one was made of.
+
+    Attributes:
+        name: Without the place.
+        told: What its card says of its training, in Markdown; '' if it has none.
+    """
+
+    name: str
+    sha256: str
+    told: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
     """All that is known of a network file.
 
@@ -70,11 +84,11 @@ class Card:
         sha256: Of its content, in hexadecimal.
         snapshot: What is in it; of the generator only settings and shapes count.
         training: None if it is not known.
-        source: The name and the hash of the file that it was made of by a conversion.
+        source: What it was made of by a conversion.
     """
 
     file: str
     sha256: str
     snapshot: Snapshot
     training: Training | None = None
-    source: tuple[str, str] | None = None
+    source: Source | None = None

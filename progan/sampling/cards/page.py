@@ -11,6 +11,7 @@ from progan.sampling.conventions import conventions
 from progan.sampling.network_file import SUFFIX
 
 MOST_CLASSES = 50  # that are named
+MEASURABLE = (SUFFIX, ".pkl", ".pth", ".npz")  # what metrics read; exports they do not
 HEADINGS = ("metric", "value", "reals against reals", "pictures", "kimg")
 # Nothing in it comes from outside: YAML has more ways to be broken than this needs.
 FRONT_MATTER = """\
@@ -24,11 +25,19 @@ tags:
 - pytorch
 # license: to be chosen by the owner; see the end of this card
 ---"""
+TRAINED_ON, USE = "## What it was trained on", "## How to use it"
 MEASURED = ("Pictures that nobody could tell from the training images would have what stands under "
             "“reals against reals”.")
 LICENCE = ("No licence was chosen for this file yet. That is for its owner, who writes `license:` "
            "at the top of this card: it depends on the licence of the training images, and on "
            "what people who are on them have agreed to.")
+
+
+def told_of_training(text: str) -> str:
+    """What the text of a card says of the training; '' if it says nothing."""
+    _, found, rest = text.partition(f"{TRAINED_ON}\n")
+    told, ended, _ = rest.partition(f"\n{USE}\n")
+    return f"{TRAINED_ON}\n{told}".strip() if found and ended else ""
 
 
 def page(card: Card) -> str:
@@ -43,11 +52,14 @@ def _parts(card: Card) -> Iterator[str]:
     yield items(_contents(card))
     if card.training:
         yield from _training(card, card.training)
+    elif card.source and card.source.told:
+        yield card.source.told
+        yield f"So says the card of {code(card.source.name)}."
     else:
         yield "## What it was trained on, how, and how well"
         yield ("The file that this one was made of does not tell. If it has a card of its own, "
                "look there.")
-    yield "## How to use it"
+    yield USE
     yield use(card)
     yield "## What it cannot"
     yield _limits(card)
@@ -76,8 +88,7 @@ def _contents(card: Card) -> Iterator[tuple[str, str]]:
     words = conventions(config, snapshot.level, ())
     yield "File", code(card.file)
     if card.source:
-        name, digest = card.source
-        yield "Made of", f"{code(name)}, SHA-256 {code(digest)}"
+        yield "Made of", f"{code(card.source.name)}, SHA-256 {code(card.source.sha256)}"
     yield "Generator", (f"{config.kind}, for images of "
                         f"{config.size(config.max_level)} with {_channels(config.channels)}; "
                         f"{count:,} parameters")
@@ -109,7 +120,7 @@ def _classes(names: tuple[str, ...]) -> str:
 
 
 def _training(card: Card, training: Training) -> Iterator[str]:
-    yield "## What it was trained on"
+    yield TRAINED_ON
     yield items(of_images(training.images, training.run))
     yield "## How it was trained"
     yield items(of_training(training, card.snapshot.images_seen))
@@ -149,5 +160,5 @@ def _limits(card: Card) -> str:
 
 def _network_file(card: Card) -> str:
     """What metrics can read: this file, or the one that it was made of, or else any."""
-    names = [card.file, *([card.source[0]] if card.source else [])]
-    return next((name for name in names if name.endswith(SUFFIX)), f"NETWORK{SUFFIX}")
+    names = [card.file, *([card.source.name] if card.source else [])]
+    return next((name for name in names if name.endswith(MEASURABLE)), f"NETWORK{SUFFIX}")

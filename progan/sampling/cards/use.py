@@ -61,7 +61,8 @@ def _with_official_code(card: Card) -> str:
     name, back = shlex.quote(card.file), shlex.quote(f"{PurePath(card.file).stem}{SUFFIX}")
     return "\n\n".join([
         "Arrays with the names and layouts of the official TensorFlow code. In that code:",
-        block([f"arrays = np.load({card.file!r})",
+        block(["import json", "import numpy as np", "import tfutil",
+               f"arrays = np.load({card.file!r})",
                "Gs = tfutil.Network('Gs', func='networks.G_paper', "
                "**json.loads(str(arrays['Gs/static_kwargs'])))",
                "tfutil.set_vars({variable: arrays['Gs/' + name] "
