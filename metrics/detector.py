@@ -109,7 +109,9 @@ def open_vgg16(path: Path, device: torch.device) -> Callable[[Tensor, int | None
 
     It has gradients, which others lose where they round. Raises UserError for another file.
     """
-    weights = {} if not path.is_file() or is_weights_file(path) else _weights(path)
+    if not path.is_file():
+        raise UserError(f"There is no file {path}. Name the weights of VGG-16.")
+    weights = {} if is_weights_file(path) else _weights(path)
     if not vgg16.fits(weights):
         raise UserError(f"{path} does not hold torchvision's weights of VGG-16. Fetch them from "
                         f"{URLS['vgg16']}.")

@@ -7,7 +7,10 @@ from pathlib import Path
 import click
 
 from progan.door import PATH, Door, device_option
+from progan.errors import UserError
 from progan.runtime.threads import wait_politely
+
+FPS = 30  # unless asked for otherwise
 
 
 @click.command(cls=Door)
@@ -28,24 +31,26 @@ from progan.runtime.threads import wait_politely
               "their pixels: torchvision's weights of VGG-16. The discriminator of the same "
               "training if not given; pixels: nothing more.")
 @click.option("--video", type=PATH, metavar="FILE", help="Film the search, too: FILE.mp4 (pip "
-              "install \"progan[video]\"), .gif or .webp, a frame for each step.")
-@click.option("--fps", type=click.FloatRange(1, 240), default=30.0, show_default=True,
-              help="Its frames per second.")
+              "install \"progan[video]\"), .gif or .webp, in --outdir, a frame for each step.")
+@click.option("--fps", type=click.FloatRange(1, 240), help="Its frames per second.  [default: "
+              f"{FPS:g}]")
 @device_option
 def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: str | None,
          resolution: int | None, starts: int, steps: int, detector: Path | None,
-         video: Path | None, fps: float, device: str) -> None:
+         video: Path | None, fps: float | None, device: str) -> None:
     """Find the latents whose pictures are nearest to given ones.
 
     Pictures should show what the network has learned, cut as its dataset was. Written are, for
     each, NAME-projected.png and beside it NAME-target.png, which it came as near to as it could;
-    and projected.npy with the latents of all, for generate.py --latents.
+    the latent as NAME-projected.npy, and those of all in projected.npy, for generate.py --latents.
 
     \b
     python -m progan.projection me.jpg you.jpg --network runs --outdir found
-    python -m progan.projection me.jpg --network runs --outdir found --video found/me.mp4
+    python -m progan.projection me.jpg --network runs --outdir found --video me.mp4
     generate.py --network runs --latents found/projected.npy --video from-me-to-you.mp4
     """
+    if fps is not None and video is None:
+        raise UserError("--fps is for films. Name a file for one with --video.")
     wait_politely()
     from tqdm import tqdm
 
@@ -59,7 +64,7 @@ def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: st
     request = Request(
         pictures=pictures, network=path, outdir=outdir, class_name=class_name,
         resolution=resolution, effort=Effort(starts=starts, steps=steps), detector=detector,
-        film=video, fps=fps, device=device,
+        film=video, fps=fps or FPS, device=device,
         command=shlex.join(["python", "-m", "progan.projection", *sys.argv[1:]]))
     for line in answer(request):
         tqdm.write(line)  # above the progress bar

@@ -70,8 +70,8 @@ def of_discriminator(discriminator: Discriminator, snapshot: Snapshot) -> Featur
     return features
 
 
-def discriminator_beside(path: Path, network: Network) -> Discriminator | None:
-    """The discriminator that a generator was trained with, if it can be found.
+def discriminator_beside(path: Path, network: Network) -> tuple[Discriminator, Path] | None:
+    """The discriminator that a generator was trained with, and its file, if it can be found.
 
     Other programs keep both in one file; of ours, the newest state of the run has it. None also if
     it only judges images together, by batch normalisation.
@@ -83,7 +83,7 @@ def discriminator_beside(path: Path, network: Network) -> Discriminator | None:
         return None
     discriminator = networks.discriminator(network)
     discriminator.load_state_dict(dict(origin.weights["discriminator"]))
-    return discriminator
+    return discriminator, origin.path
 
 
 def _origin(path: Path) -> Origin | None:

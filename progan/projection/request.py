@@ -27,8 +27,9 @@ from progan.sampling.pictures import provenance
 from progan.sampling.wishes import at_resolution, class_index
 
 PIXELS = Path("pixels")  # in place of a detector's file
-NO_FEATURES = ("No discriminator is known that goes with this network: only pixels are compared. "
-               "Name its run, or the weights of VGG-16 with --detector.")
+NO_FEATURES = ("features: none, only pixels are compared. A run has a discriminator in its newest "
+               "whole state, if it judges single images; or name weights of VGG-16 with "
+               "--detector.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +39,7 @@ class Request:
     Attributes:
         command: What was typed, to be written into the files.
         detector: Weights of VGG-16, or PIXELS; None: the discriminator.
-        film: A film of the search; its suffix says of which kind.
+        film: A film of the search, in `outdir`; its suffix says of which kind.
         fps: Frames of the film per second, and steps.
     """
 
@@ -64,31 +65,54 @@ def answer(asked: Request) -> Iterator[str]:
     set_repeatable()
     snapshot = at_resolution(load_snapshot(asked.network, device), asked.resolution)
     targets = read_targets(asked.pictures, snapshot)
-    _require(asked, snapshot)
+    _require(asked, snapshot, targets)
     features = _features(asked, snapshot, device)
     text = provenance(asked.network, asked.command)
     projected: list[Projected] = []
     for target in tqdm(targets, unit="picture", disable=None, leave=False):
+        tqdm.write(f"{target.name}: the best of {asked.effort.starts} seeds, and from there "
+                   f"{asked.effort.steps} steps", sys.stderr)
         projected.append(_projected(asked, snapshot, target, features))
-        yield results.write_pictures(asked.outdir, snapshot, projected[-1], text)
-        latents = results.write_latents(asked.outdir, projected)
-    yield str(latents)
+        yield results.write_one(asked.outdir, snapshot, projected[-1], text)
+    yield str(results.write_all(asked.outdir, projected))
     if asked.film is not None:
+        film = asked.outdir / asked.film
         timing = results.film_timing(asked.effort.steps, asked.fps)
-        results.write_film(asked.film, snapshot, projected, timing, text)
-        yield str(asked.film)
+        results.write_film(film, snapshot, projected, timing, text)
+        yield str(film)
 
 
-def _require(asked: Request, snapshot: Snapshot) -> None:
-    """Raise UserError for a class or a film that cannot be, before anything is searched."""
+def _require(asked: Request, snapshot: Snapshot, targets: Sequence[Target]) -> None:
+    """Raise UserError for what cannot be made or written, before anything is searched."""
     if asked.class_name is not None:
         class_index(snapshot, asked.class_name)
     if asked.film is not None:
         cell = snapshot.generator.config.size(snapshot.level)
+        folder = (asked.outdir / asked.film).parent
+        if folder != asked.outdir and not folder.is_dir():
+            raise UserError(f"There is no folder {folder} for the film. Make it first, or name the "
+                            "film alone: it goes to --outdir.")
         video.require(asked.film, results.film_timing(asked.effort.steps, asked.fps),
                       results.film_size(cell, len(asked.pictures)))
     if asked.outdir.exists() and not asked.outdir.is_dir():
         raise UserError(f"--outdir {asked.outdir} is a file. Name a folder.")
+    inputs = {path.resolve() for path in (*asked.pictures, asked.network)}
+    for path in _outputs(asked, targets):
+        if path.resolve() in inputs:
+            raise UserError(f"{path} would be written over, and it is what you start from. Name "
+                            "another folder with --outdir.")
+        if path.is_dir():
+            raise UserError(f"{path} is a folder, and a file of that name is to be written. Name "
+                            "another folder with --outdir.")
+
+
+def _outputs(asked: Request, targets: Sequence[Target]) -> Iterator[Path]:
+    """All files that are going to be written."""
+    for target in targets:
+        yield from results.files_of(asked.outdir, target.name)
+    yield asked.outdir / results.LATENTS_FILE
+    if asked.film is not None:
+        yield asked.outdir / asked.film
 
 
 def _features(asked: Request, snapshot: Snapshot, device: torch.device) -> Features | None:
@@ -96,10 +120,12 @@ def _features(asked: Request, snapshot: Snapshot, device: torch.device) -> Featu
         return None
     if asked.detector is not None:
         return of_vgg16(asked.detector, device)
-    discriminator = discriminator_beside(asked.network, snapshot.generator.config)
-    if discriminator is None:
+    found = discriminator_beside(asked.network, snapshot.generator.config)
+    if found is None:
         tqdm.write(NO_FEATURES, sys.stderr)
         return None
+    discriminator, path = found
+    tqdm.write(f"features: the discriminator of {path}", sys.stderr)
     return of_discriminator(discriminator.to(device), snapshot)
 
 

@@ -42,24 +42,35 @@ class Projected:
         return snapshot.label_names[int(self.found.label.argmax())]
 
 
-def write_pictures(folder: Path, snapshot: Snapshot, projected: Projected,
-                   text: Mapping[str, str]) -> str:
-    """Write the picture that was found, and its target; return a line on how near it is."""
+def files_of(folder: Path, name: str) -> tuple[Path, Path, Path]:
+    """What is written for a picture: its target, what was found, and the latent of that."""
+    return (folder / f"{name}-target.png", folder / f"{name}-projected.png",
+            folder / f"{name}-projected.npy")
+
+
+def write_one(folder: Path, snapshot: Snapshot, projected: Projected, text: Mapping[str, str]
+              ) -> str:
+    """Write what was found of one picture; return a line on how near it is."""
     make_folder(folder)
-    name, drawn = projected.target.name, projected.picture(snapshot)
-    save_png(folder / f"{name}-target.png", projected.target.pixels, {})
-    path = folder / f"{name}-projected.png"
-    save_png(path, drawn, {**text, "Target": name})
+    drawn, target = projected.picture(snapshot), projected.target
+    aim, picture, latent = files_of(folder, target.name)
+    save_png(aim, target.pixels, {})
+    save_png(picture, drawn, {**text, "Target": target.name})
+    _save_latents(latent, [projected])
     named = f", class {projected.class_name(snapshot)}" if snapshot.label_names else ""
-    return f"{path}  {off_by(drawn, projected.target.pixels):.1f} of 255 off{named}"
+    return f"{picture}  {off_by(drawn, target.pixels):.1f} of 255 off{named}"
 
 
-def write_latents(folder: Path, all_of_it: Sequence[Projected]) -> Path:
-    """Write what was found as generate.py takes it: float32 [N, latent_size]."""
-    path = folder / LATENTS_FILE
-    latents = torch.stack([each.found.latents[-1] for each in all_of_it])
+def write_all(folder: Path, all_of_it: Sequence[Projected]) -> Path:
+    """Write the latents of all pictures in one file."""
+    _save_latents(folder / LATENTS_FILE, all_of_it)
+    return folder / LATENTS_FILE
+
+
+def _save_latents(path: Path, some: Sequence[Projected]) -> None:
+    """As generate.py takes them: float32 [N, latent_size]."""
+    latents = torch.stack([each.found.latents[-1] for each in some])
     save_array(path, latents.cpu().numpy())
-    return path
 
 
 def off_by(image: Pixels, other: Pixels) -> float:
@@ -70,7 +81,7 @@ def off_by(image: Pixels, other: Pixels) -> float:
 def film_timing(steps: int, fps: float) -> Timing:
     """A frame for each step, and a rest at the end; raises UserError if that is too long."""
     seconds = (steps + 1) / fps + HOLD_SECONDS
-    if seconds > MOST_SECONDS:
+    if not seconds <= MOST_SECONDS:
         raise UserError(f"--steps {steps} at --fps {fps:g} make a film of {seconds:.0f} s, and "
                         f"{MOST_SECONDS} are the most. Ask for more --fps.")
     return Timing(seconds, fps)

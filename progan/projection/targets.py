@@ -35,14 +35,14 @@ def read_targets(paths: Sequence[Path], snapshot: Snapshot) -> list[Target]:
     for name, count in Counter(path.stem for path in paths).items():
         if count > 1:
             raise UserError(f"{count} pictures are called {name}, and what is made of them would "
-                            "have one name. Rename them, or call once for each.")
+                            "have one name. Rename them, or name another --outdir for each.")
     return [Target(path.stem, _read(path, snapshot)) for path in paths]
 
 
 def _read(path: Path, snapshot: Snapshot) -> Pixels:
     config = snapshot.generator.config
-    if path.is_dir():
-        raise UserError(f"{path} is a folder. Name pictures.")
+    if path.exists() and not path.is_file():  # of a pipe there might come nothing, for ever
+        raise UserError(f"{path} is {'a folder' if path.is_dir() else 'no file'}. Name pictures.")
     try:
         return pixels(decoded(path.read_bytes(), str(path)), channels=config.channels,
                       size=config.size(snapshot.level), crop="center", resize_filter="lanczos")

@@ -47,6 +47,7 @@ def test_latents_draw_what_was_found(network: Path, pictures: list[Path], tmp_pa
                      *QUICK)
     assert result.exit_code == 0, result.output
     assert "only pixels are compared" in result.stderr
+    assert "me: the best of 8 seeds, and from there 6 steps" in result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].startswith(f"{tmp_path / 'me-projected.png'}  ")
     assert lines[0].endswith(" of 255 off, class dog")
@@ -69,9 +70,9 @@ def test_latents_draw_what_was_found(network: Path, pictures: list[Path], tmp_pa
 
 def test_a_film_ends_with_what_was_found(network: Path, pictures: list[Path], tmp_path: Path
                                          ) -> None:
-    film = tmp_path / "way.gif"
+    film = tmp_path / "out" / "way.gif"
     result = project(*pictures, "--network", network, "--outdir", tmp_path / "out", "--resolution",
-                     8, "--video", film, "--fps", 10, *QUICK)
+                     8, "--video", "way.gif", "--fps", 10, *QUICK)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1] == str(film)
     with Image.open(film) as frames:
@@ -121,8 +122,30 @@ def test_what_was_found_before_an_interruption_stays(
     result = project(*pictures, "--network", network, "--outdir", tmp_path, *QUICK)
     assert result.exit_code == 130 and "Interrupted" in result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "me-projected.png", "me-target.png", "projected.npy"]
-    assert np.load(tmp_path / "projected.npy").shape == (1, 8)
+        "me-projected.npy", "me-projected.png", "me-target.png"]
+    assert np.load(tmp_path / "me-projected.npy").shape == (1, 8)
+
+
+def test_the_latents_of_an_earlier_call_stay(network: Path, pictures: list[Path], tmp_path: Path
+                                             ) -> None:
+    for picture in pictures:
+        project(picture, "--network", network, "--outdir", tmp_path, *QUICK)
+    alone = [np.load(tmp_path / f"{name}-projected.npy") for name in ("me", "you")]
+    assert (alone[0] != alone[1]).any()
+    np.testing.assert_array_equal(np.load(tmp_path / "projected.npy"), alone[1])
+
+
+@pytest.mark.parametrize(("name", "film"), [
+    ("me-target.png", "way.gif"), ("me-projected.png", "way.gif"), ("way.gif", "way.gif")])
+def test_pictures_are_never_written_over(network: Path, tmp_path: Path, name: str, film: str
+                                         ) -> None:
+    for each in ("me.png", name):
+        Image.new("RGB", (16, 16)).save(tmp_path / each)
+    before = (tmp_path / name).read_bytes()
+    said = refused(tmp_path / "me.png", tmp_path / name, "--network", network, "--outdir",
+                   tmp_path, "--video", film, *QUICK)
+    assert f"{name} would be written over" in said
+    assert (tmp_path / name).read_bytes() == before
 
 
 def refused(*words: object) -> str:
@@ -141,6 +164,10 @@ def test_bad_input_is_named_before_the_search(network: Path, pictures: list[Path
     assert "There is no" in refused(pictures[0], "--network", "nowhere", "--outdir", tmp_path)
     assert "is a file" in refused(*usual[:-1], network)
     assert "Missing argument" in refused(*usual[1:])
+    assert "--fps is for films" in refused(*usual, "--fps", 3)
+    assert "Ask for more --fps" in refused(*usual, "--video", "x.gif", "--fps", "nan")
+    assert "There is no folder" in refused(*usual, "--video", "deep/x.gif")
+    assert "There is no file" in refused(*usual, "--detector", "nowhere.pth")
     assert not (tmp_path / "out").exists()
 
 
