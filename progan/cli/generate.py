@@ -103,7 +103,7 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
 
     paths = find_networks(network)
     if paths[-1] != network:
-        click.echo(f"network: {paths[-1]}", err=True)
+        click.echo(f"network: {click.format_filename(paths[-1])}", err=True)
     film = None if video is None else Film(file=video, timing=timing, walk=walk,
                                            smoothing=smoothing, growth=growth)
     request = Request(
@@ -112,7 +112,7 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
         resolution=resolution, grid=grid, sheet=sheet, kind=ARRAYS if as_floats else kind,
         batch=batch, film=film)
     for file in answer(request):
-        tqdm.write(str(file))  # above the progress bar
+        tqdm.write(click.format_filename(file))  # above the progress bar
 
 
 def _require_fitting(*, film: bool) -> None:
