@@ -26,5 +26,6 @@ def read(path: Path) -> Callable[..., Tensor]:
     """What it does with the inputs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        run: Callable[..., Tensor] = torch.jit.load(str(path), map_location="cpu")
+        run: Callable[..., Tensor] = torch.jit.load(
+            io.BytesIO(path.read_bytes()), map_location="cpu")  # its names are UTF-8 alone
     return run
