@@ -11,6 +11,7 @@ from progan.cli.explore import OUTDIR, explore_page, require_explorable
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.runtime.threads import wait_politely
+from progan.sampling.seeds import parse_seeds
 from progan.sampling.timing import FPS, SECONDS, Timing
 
 OF_PICTURES = ("--sheet", "--format", "--float", "--batch")
@@ -93,6 +94,8 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     if as_floats and kind != "png":
         raise UserError("--float writes .npy files. Leave --format away.")
     timing = Timing(seconds, fps)
+    if seeds is not None:
+        parse_seeds(seeds)  # what cannot be read is said before anything heavy is loaded
     wait_politely()
     from tqdm import tqdm
 

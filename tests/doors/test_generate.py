@@ -330,15 +330,20 @@ class TestMistakes:
                                 "--outdir", tmp_path / "out"))
         assert "is not a network file of progan" in text
 
+    def test_seeds_are_read_before_the_network(self, tmp_path: Path) -> None:
+        (tmp_path / "cat.safetensors").write_bytes(b"meow" * 100)
+        assert "is not a list of seeds" in message(
+            generate("--network", tmp_path / "cat.safetensors", "--seeds", "a"))
+
     def test_a_truncated_network(self, run: Path, tmp_path: Path) -> None:
         network = tmp_path / "cut.safetensors"
         network.write_bytes(find_network(run).read_bytes()[:-100])
-        assert "is not a network file" in message(
+        assert "is damaged or cut short" in message(
             generate("--network", network, "--seeds", "0", "--outdir", tmp_path / "out"))
 
     def test_a_state_instead_of_a_network(self, run: Path, tmp_path: Path) -> None:
         state = next(run.glob("state-*.pt"))
-        assert "is not a network file" in message(
+        assert "is a training state. Name the directory of its run" in message(
             generate("--network", state, "--seeds", "0", "--outdir", tmp_path / "out"))
 
     def test_a_folder_without_a_network(self, tmp_path: Path) -> None:
