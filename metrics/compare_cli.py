@@ -54,7 +54,7 @@ def compare(
     from metrics import comparison, comparison_page, comparison_sheet
     from progan.images import save_png
     from progan.runtime.files import make_folder, write_atomically
-    from progan.sampling.latents import parse_seeds
+    from progan.sampling.seeds import parse_seeds
 
     numbers = parse_seeds(seeds)
     if len(numbers) > MOST_SEEDS:

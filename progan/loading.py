@@ -1,5 +1,6 @@
 """`progan.load`: a trained generator in Python, from nothing but its file."""
 
+import operator
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from progan.interop.reading import load_snapshot
 from progan.runtime.devices import choose
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.network_file import Snapshot, find_network
+from progan.sampling.one_line import on_one_line
 from progan.sampling.pictures import as_pixels
 from progan.sampling.render import one_by_one
 from progan.sampling.wishes import at_resolution, class_index, levels_of
@@ -50,23 +52,20 @@ class TrainedGenerator:
         gradients.
         """
         z = _float32(latents, "Latents", self.latent_size)
-        return torch.cat(list(one_by_one(at_resolution(self.snapshot, resolution), z,
+        return torch.cat(list(one_by_one(self._at(resolution), z,
                                          self._labels(labels, range(len(z))))))
 
     def render(self, seeds: Iterable[int], labels: Labels = None,
                resolution: int | None = None) -> Pixels:
         """Draw seeds, exactly as generate.py does: uint8 [N, H, W, C] on the host."""
-        seeds = list(seeds)
-        images = one_by_one(at_resolution(self.snapshot, resolution), self.latents(seeds),
+        seeds = _whole(seeds)
+        images = one_by_one(self._at(resolution), self.latents(seeds),
                             self._labels(labels, seeds))
         return np.stack([as_pixels(image) for image in images])
 
     def latents(self, seeds: Iterable[int]) -> Tensor:
         """What seeds mean on every machine: float32 [N, latent_size]."""
-        seeds = list(seeds)
-        if not seeds:
-            raise UserError("Which pictures? There is no seed.")
-        return seed_latents(seeds, self.latent_size)
+        return seed_latents(_whole(seeds), self.latent_size)
 
     @property
     def latent_size(self) -> int:
@@ -100,6 +99,13 @@ class TrainedGenerator:
         return (f"<progan generator: {self.size}, {self.channels} channels, "
                 f"{len(self.class_names) or 'no'} classes, latents of {self.latent_size}>")
 
+    def _at(self, resolution: int | None) -> Snapshot:
+        if resolution is not None and resolution not in self.resolutions:
+            raise UserError(f"There is no resolution {resolution!r}: this network was trained up "
+                            f"to {self.resolution}; choose one of "
+                            f"{', '.join(map(str, self.resolutions))}.")
+        return at_resolution(self.snapshot, resolution)
+
     def _labels(self, labels: Labels, seeds: Sequence[int]) -> Tensor:
         """[N, label_size]."""
         size = self.snapshot.generator.config.label_size
@@ -107,14 +113,42 @@ class TrainedGenerator:
             return seed_labels(seeds, size)
         if not isinstance(labels, (str, int)):
             return _float32(labels, "Labels", size)
+        if not size:
+            raise UserError("This network was trained without labels and has no classes: leave "
+                            "the labels away.")
         known = isinstance(labels, int) and 0 <= labels < size
         index = int(labels) if known else class_index(self.snapshot, str(labels))
         return seed_labels([index] * len(seeds), size)
 
 
+def _whole(seeds: Iterable[int]) -> list[int]:
+    """Seeds as whole numbers, of Python, NumPy or torch; raises UserError for anything else."""
+    try:
+        found = [operator.index(seed) for seed in seeds]
+    except (TypeError, ValueError) as error:  # of torch, which has rows
+        raise UserError(f"Seeds are whole numbers such as [0, 5] or range(16), not {_shown(seeds)}."
+                        ) from error
+    if not found:
+        raise UserError("Which pictures? There is no seed.")
+    if wrong := [seed for seed in found if not 0 <= seed < 2**32]:
+        raise UserError(f"Seeds go from 0 to {2**32 - 1}; {wrong[0]} is none.")
+    return found
+
+
 def _float32(rows: Tensor | Array, what: str, size: int) -> Tensor:
-    """[N, size]; raises UserError for another shape."""
-    result = torch.as_tensor(rows, dtype=torch.float32)
+    """[N, size]; raises UserError for another shape, and for what is no number."""
+    try:
+        result = torch.as_tensor(rows, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{what} of this network are numbers [N, {size}], not {_shown(rows)}."
+                        ) from error
     if result.ndim != 2 or not len(result) or result.shape[1] != size:
         raise UserError(f"{what} of this network are [N, {size}], not {list(result.shape)}.")
+    if not torch.isfinite(result).all():
+        raise UserError(f"{what} hold numbers that are not finite (NaN or infinity), or too large "
+                        "for float32.")
     return result
+
+
+def _shown(value: object) -> str:
+    return on_one_line(repr(value))

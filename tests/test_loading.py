@@ -84,7 +84,7 @@ def test_networks_that_do_not_grow_have_one_resolution() -> None:
     generator = nets.generator(Network(kind="dcgan", resolution=16))
     G = TrainedGenerator(Snapshot(generator=generator, level=4, alpha=1.0, images_seen=0))
     assert G.resolutions == (16,)
-    with pytest.raises(UserError, match="--resolution 8: this network was trained up to 16"):
+    with pytest.raises(UserError, match="no resolution 8: this network was trained up to 16"):
         G(torch.zeros(1, 512), resolution=8)
 
 
@@ -128,6 +128,32 @@ def test_mistakes_are_answered_in_words(tmp_path: Path, path: Path) -> None:
         progan.load(path, "cpu").render([])
     with pytest.raises(UserError, match="choose one of 4, 8, 16"):
         progan.load(path, "cpu").render([0], resolution=32)
+
+
+@pytest.mark.parametrize(("seeds", "said"), [
+    ("0-3", "Seeds are whole numbers .* not '0-3'"), ([1.5], r"Seeds are .* not \[1.5\]"),
+    (7, "Seeds are .* not 7"), (torch.zeros(2, 3, dtype=torch.int64), "Seeds are whole numbers"),
+    ([-1], "from 0 to 4294967295; -1 is none"), ([2**32], "4294967296 is none")])
+def test_seeds_are_whole_numbers(path: Path, seeds: object, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        progan.load(path, "cpu").render(seeds)  # type: ignore[arg-type]
+
+
+def test_seeds_of_numpy_and_torch(path: Path) -> None:
+    G = progan.load(path, "cpu")
+    for seeds in (np.arange(2), torch.arange(2)):
+        np.testing.assert_array_equal(G.render(seeds), G.render([0, 1]))
+
+
+@pytest.mark.parametrize("number", [np.nan, 1e300])
+def test_latents_that_are_no_numbers(path: Path, number: float) -> None:
+    with pytest.raises(UserError, match="Latents hold numbers that are not finite"):
+        progan.load(path, "cpu")(np.full((1, 8), number))
+
+
+def test_latents_that_are_words(path: Path) -> None:
+    with pytest.raises(UserError, match=r"Latents of this network are numbers \[N, 8\]"):
+        progan.load(path, "cpu")(["a", "b"])  # type: ignore[arg-type]
 
 
 def test_a_network_that_is_not_fully_grown_draws_what_it_has_learned() -> None:

@@ -11,6 +11,7 @@ from progan.cli.explore import OUTDIR, explore_page, require_explorable
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.runtime.threads import wait_politely
+from progan.sampling.seeds import parse_seeds
 from progan.sampling.timing import FPS, SECONDS, Timing
 
 OF_PICTURES = ("--sheet", "--format", "--float", "--batch")
@@ -93,6 +94,8 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     if as_floats and kind != "png":
         raise UserError("--float writes .npy files. Leave --format away.")
     timing = Timing(seconds, fps)
+    if seeds is not None:
+        parse_seeds(seeds)  # what cannot be read is said before anything heavy is loaded
     wait_politely()
     from tqdm import tqdm
 
@@ -103,7 +106,7 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
 
     paths = find_networks(network)
     if paths[-1] != network:
-        click.echo(f"network: {paths[-1]}", err=True)
+        click.echo(f"network: {click.format_filename(paths[-1])}", err=True)
     film = None if video is None else Film(file=video, timing=timing, walk=walk,
                                            smoothing=smoothing, growth=growth)
     request = Request(
@@ -112,7 +115,7 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
         resolution=resolution, grid=grid, sheet=sheet, kind=ARRAYS if as_floats else kind,
         batch=batch, film=film)
     for file in answer(request):
-        tqdm.write(str(file))  # above the progress bar
+        tqdm.write(click.format_filename(file))  # above the progress bar
 
 
 def _require_fitting(*, film: bool) -> None:

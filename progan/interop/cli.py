@@ -46,4 +46,4 @@ def main(network: Path, target: Path | None, resolution: int | None) -> None:
         click.echo(table(trained, str(path)))
     else:
         convert(trained, path, target, resolution)
-        click.echo(target)
+        click.echo(click.format_filename(target))

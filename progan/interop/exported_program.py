@@ -1,5 +1,6 @@
 """Generators as programs of torch.export (.pt2): graph and weights, without our classes."""
 
+import io
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,9 +26,11 @@ def any_batch(inputs: tuple[Tensor, ...]) -> tuple[dict[int, Dim], ...]:
 def write(path: Path, module: Settled, inputs: tuple[Tensor, ...], text: Mapping[str, str]
           ) -> None:
     """Write a module, with `text` as files inside of the file."""
-    with path.open("w+b") as file, warnings.catch_warnings():  # it dislikes names without .pt2
+    content = io.BytesIO()
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # weights that are channels-last puzzle it
-        torch.export.save(exported(module, inputs), file, extra_files=dict(text))
+        torch.export.save(exported(module, inputs), content, extra_files=dict(text))
+    path.write_bytes(content.getbuffer())  # a full disk is an OSError here; in torch, an abort
 
 
 def read(path: Path) -> Callable[..., Tensor]:

@@ -41,7 +41,8 @@ def read(path: Path) -> Callable[..., Tensor]:
     """What ONNX Runtime does with the inputs, on the CPU."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(  # of bytes: its names are UTF-8 alone
+        path.read_bytes(), providers=["CPUExecutionProvider"])
 
     def run(*inputs: Tensor) -> Tensor:
         named = {name: rows.numpy() for name, rows in zip(INPUTS, inputs, strict=False)}

@@ -48,7 +48,8 @@ def make_folder(path: Path) -> None:
 def replaced(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path` to write; it takes the place of `path` on success.
 
-    On any failure, Ctrl-C included, the sibling is removed and `path` is what it was.
+    On any failure, Ctrl-C included, the sibling is removed and `path` is what it was. An OSError
+    that names no file, or the sibling, gets the name of `path`.
     """
     path = path.resolve()  # a link keeps pointing to its target
     if path.is_dir():
@@ -57,17 +58,30 @@ def replaced(path: Path) -> Iterator[Path]:
         raise UserError(f"Cannot write {path}: there is no folder {path.parent}. Create it, or "
                         "name another place.")
     temporary = _partial(path)
-    temporary.touch(exist_ok=False)
-    mode = temporary.stat().st_mode
+    with _named(path, temporary):
+        temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode
+        try:
+            yield temporary
+            temporary.chmod(mode)  # some writers put a private file of their own in its place
+            flush_to_disk(temporary)
+            os.replace(temporary, path)
+            flush_to_disk(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _named(path: Path, temporary: Path) -> Iterator[None]:
+    """Give an OSError that names no file, or the temporary one, the name that people know."""
     try:
-        yield temporary
-        temporary.chmod(mode)  # some writers put a private file of their own in its place
-        flush_to_disk(temporary)
-        os.replace(temporary, path)
-        flush_to_disk(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)) or error.filename2:
+            raise
+        # A new one: not every encoder's lets itself be given another name.
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def clear(folder: Path) -> None:

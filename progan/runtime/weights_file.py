@@ -1,7 +1,8 @@
 """Weights on disk: safetensors with a JSON header that says what they are."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from progan.errors import first_line
 from progan.runtime.files import replaced
 
 _KEY = "progan"  # of the header, among the metadata of safetensors
+MOST_HEADER = 1 << 20  # bytes that are searched for what a file says of itself
+
+
+class Damaged(ValueError):
+    """A file that says it is of the kind that is wanted, and of which something is missing."""
 
 
 def save_weights(path: Path, header: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
@@ -35,22 +42,36 @@ def is_weights_file(path: Path) -> bool:
 
 def read_header(path: Path, kind: str) -> dict[str, Any]:
     """Read the header alone; raises ValueError unless it is a file whose 'format' is `kind`."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return _header(file, kind)
-    except (SafetensorError, KeyError, TypeError) as error:
-        raise ValueError(f"no {kind}: {error}") from error
+    with _opened(path, kind) as file:
+        return _header(file, kind)
 
 
 def load_weights(path: Path, kind: str, device: str = "cpu"
                  ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read header and weights; raises ValueError unless it is a file whose 'format' is `kind`."""
+    """Read header and weights; raises ValueError unless it is a file whose 'format' is `kind`.
+
+    It is a Damaged if the file says that it is one, and cannot be read.
+    """
+    with _opened(path, kind, device) as file:
+        return (_header(file, kind),
+                {name: file.get_tensor(name) for name in file.keys()})
+
+
+@contextmanager
+def _opened(path: Path, kind: str, device: str = "cpu") -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt", device=device) as file:
-            return (_header(file, kind),
-                    {name: file.get_tensor(name) for name in file.keys()})
-    except (SafetensorError, KeyError, TypeError) as error:
-        raise ValueError(f"no {kind}: {error}") from error
+            yield file
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        fault = Damaged if _claims(path, kind) else ValueError
+        raise fault(f"no {kind}: {first_line(error)}") from error
+
+
+def _claims(path: Path, kind: str) -> bool:
+    """Whether a file says of itself what it is, however much of it is left."""
+    told = json.dumps({"format": kind})[1:-1]
+    with path.open("rb") as file:
+        return json.dumps(told)[1:-1].encode() in file.read(MOST_HEADER)
 
 
 def _header(file: Any, kind: str) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from progan import networks
 from progan.config import Network
 from progan.errors import UserError
 from progan.networks import Generator
+from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
 from progan.runtime.files import sha256_of
-from progan.runtime.weights_file import load_weights, read_header, save_weights
+from progan.runtime.weights_file import Damaged, load_weights, read_header, save_weights
 from progan.sampling.conventions import SOFTWARE, conventions
 from progan.settings import section_from_dict
 from progan.sizes import MIN_LEVEL
@@ -21,6 +22,8 @@ FORMAT = "progan network"
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
 PREFIX = "network-snapshot-"
+EXPORTS = (".onnx", ".pt2", ".ts", ".torchscript")
+_CURE = "Copy it again, or take another snapshot of the run."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,28 +57,48 @@ def images_seen_of(path: Path) -> int | None:
     """When the network in a file was saved; None if it does not tell."""
     try:
         return int(read_header(path, FORMAT)["images_seen"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
 def load_network(path: Path, device: torch.device) -> Snapshot:
     """Read a network file; raises UserError if it is not one of ours."""
     header, weights = _read(path, device)
-    if header.get("version") != FORMAT_VERSION:
-        raise UserError(f"{path} has network format version {header.get('version')}; this progan "
+    version = header.get("version")
+    if type(version) is not int:
+        raise UserError(f"{path} is damaged: it does not tell the version of its format. {_CURE}")
+    if version != FORMAT_VERSION:
+        raise UserError(f"{path} has network format version {version}; this progan "
                         f"reads version {FORMAT_VERSION}. Use the progan that wrote it.")
     try:
-        generator = networks.generator(section_from_dict(Network, header["network"])).to(device)
-        generator.load_state_dict(weights)
-        level, alpha = int(header["level"]), float(header["alpha"])
-        if not MIN_LEVEL <= level <= generator.config.max_level or not 0 < alpha <= 1:
-            raise ValueError(f"level {level}, alpha {alpha}")
-        return Snapshot(generator=generator.requires_grad_(False).eval(), level=level, alpha=alpha,
-                        images_seen=int(header["images_seen"]),
-                        label_names=tuple(header["label_names"]))
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{path} is damaged: its header does not describe its weights. Take "
-                        "another snapshot of the run.") from error
+        snapshot = _snapshot(header, weights, device)
+    except UserError as error:
+        raise UserError(f"{path} cannot be used: the settings in its header are damaged, or of "
+                        f"another version of progan. {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError,
+            RuntimeError) as error:
+        raise UserError(f"{path} is damaged: its header does not describe its weights. {_CURE}"
+                        ) from error
+    for name, weight in weights.items():
+        if not torch.isfinite(weight).all():
+            raise UserError(f"{path} is damaged: {name} holds numbers that are not finite (NaN or "
+                            "infinity). Take another snapshot of the run.")
+    return snapshot
+
+
+def _snapshot(header: Mapping[str, Any], weights: Mapping[str, torch.Tensor], device: torch.device
+              ) -> Snapshot:
+    """What a header and weights describe; raises most errors for what makes no sense."""
+    generator = networks.generator(section_from_dict(Network, header["network"])).to(device)
+    generator.load_state_dict(dict(weights))
+    level, alpha = int(header["level"]), float(header["alpha"])
+    if not MIN_LEVEL <= level <= generator.config.max_level or not 0 < alpha <= 1:
+        raise ValueError(f"level {level}, alpha {alpha}")
+    names = header["label_names"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("names of classes that are no texts")
+    return Snapshot(generator=generator.requires_grad_(False).eval(), level=level, alpha=alpha,
+                    images_seen=int(header["images_seen"]), label_names=tuple(names))
 
 
 def find_network(path: Path) -> Path:
@@ -110,7 +133,24 @@ def fingerprint(path: Path) -> str:
 
 def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     try:
+        str(path).encode("utf-8")  # safetensors opens no others
         return load_weights(path, FORMAT, str(device))
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path} cannot be read: its name, or that of a folder, is not UTF-8. "
+                        "Rename it.") from error
+    except Damaged as error:
+        raise UserError(f"{path} is damaged or cut short. {_CURE}") from error
     except ValueError as error:
-        raise UserError(f"{path} is not a network file of progan. Network files are called "
-                        f"{PREFIX}<kimg>{SUFFIX} and lie in the directory of a run.") from error
+        raise UserError(f"{path} is not a network file of progan{_what_else(path)}") from error
+
+
+def _what_else(path: Path) -> str:
+    """How to go on with a file that is none, by its name."""
+    if path.suffix.lower() in EXPORTS:
+        return (": by its name it is an export, for other programs. Name the network file that it "
+                "was made of.")
+    if path.name.startswith(STATE_PREFIX) and path.suffix == STATE_SUFFIX:
+        return (": by its name it is a training state. Name the directory of its run, "
+                f"{path.parent}, or a network file there.")
+    return (f", or hardly anything of it is left. Network files are called {PREFIX}<kimg>{SUFFIX} "
+            "and lie in the directory of a run.")

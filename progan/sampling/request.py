@@ -1,6 +1,6 @@
 """What a command line asks to be drawn, and the answer: files."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +95,7 @@ def _pictures(asked: Request, snapshot: Snapshot) -> Iterator[Path]:
         raise UserError("Where to? Name a folder for the pictures with --outdir.")
     output = Output(folder=asked.outdir, kind=asked.kind, batch=asked.batch,
                     text=pictures.provenance(asked.networks[-1], asked.command))
+    _require_spared(asked.latents, _outputs(asked, wish, output))
     if not asked.sheet and asked.grid is None:
         yield from pictures.write(snapshot, wish, output)
         return
@@ -104,11 +105,27 @@ def _pictures(asked: Request, snapshot: Snapshot) -> Iterator[Path]:
     yield write(snapshot, wish, output, *_layout(asked, snapshot, len(wish.names)))
 
 
+def _outputs(asked: Request, wish: Wish, output: Output) -> Iterator[Path]:
+    """The files that pictures will be written to."""
+    sheet = pictures.SHEET_NAME if asked.sheet else pictures.GRID_NAME
+    single = not asked.sheet and asked.grid is None
+    return map(output.path, wish.names if single else [sheet])
+
+
+def _require_spared(latents: Path | None, outputs: Iterable[Path]) -> None:
+    """Raise UserError if the file that the latents come from would be written over."""
+    for path in outputs if latents is not None else ():
+        if latents is not None and path.exists() and path.samefile(latents):
+            raise UserError(f"{path} is the file of --latents and would be written over. Name "
+                            "another place to write to.")
+
+
 def _film(asked: Request, film: Film, snapshot: Snapshot) -> Path:
     path = film.file if asked.outdir is None else asked.outdir / film.file
     columns, rows, frames = (_growth if film.growth else _moving)(asked, film, snapshot)
     size = films.frame_size(snapshot.generator.config.size(snapshot.level), columns, rows)
     video.require(path, film.timing, size)
+    _require_spared(asked.latents, [path])
     if asked.outdir is not None:
         make_folder(asked.outdir)
     text = pictures.provenance(asked.networks[-1], asked.command)

@@ -1,5 +1,6 @@
 """One picture -> one file, which says where it comes from where its kind can."""
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,8 +50,10 @@ def require_format(kind: str, height: int, width: int, channels: int) -> None:
 
 def save_array(path: Path, image: npt.NDArray[np.float32]) -> None:
     """Write an image [H, W, C], or any other array, as NumPy's .npy."""
-    with replaced(path) as temporary, temporary.open("wb") as file:
-        np.save(file, image)
+    content = io.BytesIO()  # of a full disk, NumPy says neither this nor where
+    np.save(content, image)
+    with replaced(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def exif(text: Mapping[str, str]) -> Image.Exif:

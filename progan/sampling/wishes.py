@@ -4,14 +4,18 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from progan.errors import UserError
-from progan.sampling.latents import parse_seeds, seed_labels, seed_latents
+from progan.sampling.latents import seed_labels, seed_latents
+from progan.sampling.latents_file import read_latents
 from progan.sampling.network_file import Snapshot
+from progan.sampling.one_line import on_one_line
+from progan.sampling.seeds import parse_seeds
 from progan.sizes import MIN_LEVEL, level_name
+
+MOST_NAMES = 20  # of classes in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +38,10 @@ def from_seeds(snapshot: Snapshot, text: str) -> Wish:
 def from_file(snapshot: Snapshot, path: Path) -> Wish:
     """The pictures of the rows of a .npy file; row k has the class of seed k."""
     config = snapshot.generator.config
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"Cannot read latents from {path}: {error}. It should be a .npy file of "
-                        f"float32 [N, {config.latent_size}].") from error
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or not len(array) or (
-            array.shape[1] != config.latent_size or array.dtype.kind != "f"):
-        found = f"{array.dtype} {list(array.shape)}" if isinstance(array, np.ndarray) else "archive"
-        raise UserError(f"{path} holds {found}; this network takes latents of float32 "
-                        f"[N, {config.latent_size}].")
-    if not np.isfinite(array).all():
-        raise UserError(f"{path} holds numbers that are not finite (NaN or infinity).")
-    rows = range(len(array))
-    return Wish(tuple(f"latent{row:04d}" for row in rows),
-                torch.from_numpy(array.astype(np.float32)), seed_labels(rows, config.label_size))
+    latents = read_latents(path, config.latent_size)
+    rows = range(len(latents))
+    return Wish(tuple(f"latent{row:04d}" for row in rows), latents,
+                seed_labels(rows, config.label_size))
 
 
 def of_class(snapshot: Snapshot, wish: Wish, name: str) -> Wish:
@@ -74,8 +67,14 @@ def class_index(snapshot: Snapshot, name: str) -> int:
         return names.index(name)
     if name.isdecimal() and int(name) < size:
         return int(name)
-    raise UserError(f"There is no class {name!r}. Classes: "
-                    f"{', '.join(f'{i} {n}' for i, n in enumerate(names))}.")
+    raise UserError(f"There is no class {on_one_line(name)!r}. Classes: {_listed(names)}.")
+
+
+def _listed(names: list[str]) -> str:
+    """'0 cat, 1 dog': each as its index and its name, which a file may have made long and odd."""
+    shown = [f"{index} {on_one_line(name)}" for index, name in enumerate(names[:MOST_NAMES])]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f", and {more} more, to {len(names) - 1}" if more else "")
 
 
 def levels_of(snapshot: Snapshot) -> dict[int, int]:

@@ -75,6 +75,31 @@ def test_latents_from_a_file(run: Path, tmp_path: Path) -> None:
                                       pixels(tmp_path / f"seed{row:04d}.png"))
 
 
+@pytest.mark.parametrize(("name", "words"), [
+    ("latent0000.npy", ["--float"]), ("grid.png", ["--grid", "2x1"]),
+    ("a.gif", ["--video", "a.gif"])])
+def test_latents_are_not_written_over(run: Path, tmp_path: Path, name: str,
+                                      words: list[str]) -> None:
+    np.save(tmp_path / "z.npy", np.zeros((2, 8), np.float32))
+    (tmp_path / "z.npy").rename(tmp_path / name)
+    before = (tmp_path / name).read_bytes()
+    result = generate("--network", run, "--latents", tmp_path / name, "--outdir", tmp_path, *words)
+    assert result.exit_code == 1
+    assert f"{name} is the file of --latents and would be written over" in message(result)
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_a_folder_whose_name_is_no_utf_8(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bad\udcff"
+    try:
+        folder.mkdir()
+    except (OSError, UnicodeError):
+        pytest.skip("this file system has no such names")
+    result = generate("--network", run, "--seeds", "0", "--outdir", folder)
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in folder.iterdir()] == ["seed0000.png"]
+
+
 def test_class_by_name_and_by_index(run: Path, tmp_path: Path) -> None:
     for folder, words in [("name", ["--class", "class-2"]), ("index", ["--class", "2"]),
                           ("other", ["--class", "0"]), ("default", [])]:
@@ -305,15 +330,20 @@ class TestMistakes:
                                 "--outdir", tmp_path / "out"))
         assert "is not a network file of progan" in text
 
+    def test_seeds_are_read_before_the_network(self, tmp_path: Path) -> None:
+        (tmp_path / "cat.safetensors").write_bytes(b"meow" * 100)
+        assert "is not a list of seeds" in message(
+            generate("--network", tmp_path / "cat.safetensors", "--seeds", "a"))
+
     def test_a_truncated_network(self, run: Path, tmp_path: Path) -> None:
         network = tmp_path / "cut.safetensors"
         network.write_bytes(find_network(run).read_bytes()[:-100])
-        assert "is not a network file" in message(
+        assert "is damaged or cut short" in message(
             generate("--network", network, "--seeds", "0", "--outdir", tmp_path / "out"))
 
     def test_a_state_instead_of_a_network(self, run: Path, tmp_path: Path) -> None:
         state = next(run.glob("state-*.pt"))
-        assert "is not a network file" in message(
+        assert "is a training state. Name the directory of its run" in message(
             generate("--network", state, "--seeds", "0", "--outdir", tmp_path / "out"))
 
     def test_a_folder_without_a_network(self, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Exports draw what the network draws, in batches of any size, or are not written."""
 
+import errno
 import json
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -177,4 +179,17 @@ def test_missing_packages_are_named_with_their_extra(
     monkeypatch.setattr(onnx_file, "PACKAGES", ("json", "onnx_of_tomorrow"))
     with pytest.raises(UserError, match=r"ONNX needs onnx_of_tomorrow, .*pip install .*\[onnx\]"):
         export(tiny_snapshot(), tmp_path / "x.onnx", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".pt2", ".ts"])
+def test_a_full_disk_is_an_error_that_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    def refuse(path: Path, content: bytes) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)  # the one thing that touches the disk
+    with pytest.raises(OSError, match=f"No space left on device: .*/x{suffix}'"):
+        export(tiny_snapshot(), tmp_path / f"x{suffix}", {})
     assert list(tmp_path.iterdir()) == []

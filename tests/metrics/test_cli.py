@@ -21,6 +21,7 @@ from progan import networks as nets
 from progan.cli.dataset import main as dataset_tool
 from progan.config import Network
 from progan.sampling.network_file import Snapshot, save_network
+from progan.training.state import initialize
 from tests.builders import Energies, detector_file, message, noise_dataset
 from tests.interop import official_files
 
@@ -74,6 +75,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def network(place: Path) -> Path:
     """A run directory whose network was trained to 16x16 of 32x32."""
     generator = nets.generator(Network(resolution=32, latent_size=8, fmap_base=64, fmap_max=8))
+    initialize(generator, 0, "generator")
     path = place / "run" / "network-snapshot-000001.safetensors"
     path.parent.mkdir()
     save_network(path, Snapshot(generator=generator, level=4, alpha=0.5, images_seen=1000))

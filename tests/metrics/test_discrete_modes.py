@@ -25,6 +25,7 @@ from progan.config import Network
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.sampling.network_file import Snapshot, save_network
+from progan.training.state import initialize
 from tests.builders import (
     Energies,
     detector_file,
@@ -61,6 +62,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def network(place: Path) -> Path:
     """A run of two snapshots, of 32x32."""
     generator = nets.generator(Network(resolution=32, latent_size=8, fmap_base=64, fmap_max=8))
+    initialize(generator, 0, "generator")
     folder = place / "run"
     folder.mkdir()
     for kimg, level in ((1, 4), (2, 5)):

@@ -66,6 +66,34 @@ def test_a_failed_replacement_leaves_the_old_file(
     assert names(tmp_path) == ["a.txt"]
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_an_error_of_writing_names_the_file_that_was_asked_for(
+    tmp_path: Path, named: bool
+) -> None:
+    with pytest.raises(OSError) as caught, replaced(tmp_path / "a.txt") as temporary:
+        raise OSError(errno.ENOSPC, "No space left on device", *[str(temporary)] * named)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "a.txt"))
+    assert names(tmp_path) == []
+
+
+def test_a_folder_where_one_may_not_write_is_no_matter_of_hidden_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, **kwargs: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(PermissionError) as caught:
+        write_atomically(tmp_path / "a.txt", "x")
+    assert caught.value.filename == str(tmp_path / "a.txt")
+
+
+def test_an_error_of_another_file_keeps_its_name(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught, replaced(tmp_path / "a.txt"):
+        (tmp_path / "other.txt").read_text()
+    assert caught.value.filename == str(tmp_path / "other.txt")
+
+
 def test_the_target_of_a_link_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real/a.txt").write_text("old")

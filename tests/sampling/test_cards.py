@@ -10,9 +10,10 @@ from progan.config import Objective
 from progan.objectives import OBJECTIVES
 from progan.sampling.cards.facts import Card, Images, Measured, Source, Training
 from progan.sampling.cards.file import is_untouched, sealed, write_card
-from progan.sampling.cards.markdown import LONGEST, code, plain
+from progan.sampling.cards.markdown import code, plain
 from progan.sampling.cards.page import MOST_CLASSES, page
 from progan.sampling.cards.recipe import TERMS, by_resolution, growth
+from progan.sampling.one_line import LONGEST
 from progan.sizes import Size
 from tests.builders import tiny_run, tiny_snapshot
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progan.errors import UserError
-from progan.sampling.latents import parse_seeds, seed_labels, seed_latents
+from progan.sampling.latents import seed_labels, seed_latents
+from progan.sampling.seeds import parse_seeds
 
 RANGES = st.lists(st.tuples(st.integers(0, 2**32 - 20), st.integers(0, 19)), min_size=1, max_size=5)
 
@@ -26,7 +27,8 @@ def test_what_is_written_down_is_read_back(ranges: list[tuple[int, int]]) -> Non
                                  for seed in range(first, first + more + 1)]
 
 
-@pytest.mark.parametrize("text", ["", "a", "1,,2", "1-", "-1", "1.5", "0x4", "1-2-3", "1;2"])
+@pytest.mark.parametrize("text", [
+    "", "a", "1,,2", "1-", "-1", "1.5", "0x4", "1-2-3", "1;2", "０", "٣"])
 def test_anything_else_is_answered_with_an_example(text: str) -> None:
     with pytest.raises(UserError, match="is not a list of seeds such as 0-15,20"):
         parse_seeds(text)

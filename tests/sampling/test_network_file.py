@@ -96,12 +96,76 @@ def test_safetensors_of_others_are_not_network_files(
         load_network(tmp_path / "x.safetensors", CPU)
 
 
-@pytest.mark.parametrize("part", [0.001, 0.1, 0.5, 0.999])
-def test_truncated_files_are_refused(path: Path, part: float) -> None:
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.999])
+def test_truncated_files_are_damaged(path: Path, part: float) -> None:
     content = path.read_bytes()
     path.write_bytes(content[:int(len(content) * part)])
-    with pytest.raises(UserError, match="is not a network file of progan"):
+    with pytest.raises(UserError, match="is damaged or cut short. Copy it again"):
         load_network(path, CPU)
+
+
+def test_a_file_of_which_hardly_anything_is_left(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(UserError, match="not a network file of progan, or hardly anything"):
+        load_network(path, CPU)
+
+
+def test_a_missing_tensor_is_damage(path: Path) -> None:
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        weights = {name: file.get_tensor(name) for name in list(file.keys())[1:]}
+    save_file(weights, path, metadata)
+    with pytest.raises(UserError, match="is damaged.*Copy it again"):
+        load_network(path, CPU)
+
+
+@pytest.mark.parametrize(("name", "advice"), [
+    ("x.onnx", "an export, for other programs. Name the network file"),
+    ("x.pt2", "an export"), ("x.ts", "an export"),
+    ("state-001234.pt", "a training state. Name the directory of its run")])
+def test_files_beside_network_files_are_told_apart(tmp_path: Path, name: str, advice: str) -> None:
+    (tmp_path / name).write_bytes(b"PK\3\4 and so on")
+    with pytest.raises(UserError, match=f"is not a network file of progan: .* {advice}"):
+        load_network(tmp_path / name, CPU)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_damage(path: Path, number: float) -> None:
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        weights = {name: file.get_tensor(name) for name in file.keys()}
+    next(iter(weights.values())).view(-1)[0] = number
+    save_file(weights, path, metadata)
+    with pytest.raises(UserError, match="is damaged: .* not finite"):
+        load_network(path, CPU)
+
+
+def test_a_header_as_deep_as_a_well_is_damage(path: Path) -> None:
+    deep = '{"format": "progan network", "network": ' + "[" * 100_000
+    save_file({"x": torch.zeros(1)}, path, {"progan": deep})
+    with pytest.raises(UserError, match="is damaged or cut short"):
+        load_network(path, CPU)
+
+
+def test_settings_that_make_no_sense_are_those_of_the_file(path: Path) -> None:
+    rewritten(path, lambda header: header["network"].update(resolution=17))
+    with pytest.raises(UserError, match=f"{NAME} cannot be used: the settings in its header"):
+        load_network(path, CPU)
+
+
+def test_a_version_that_is_no_number_is_damage(path: Path) -> None:
+    rewritten(path, lambda header: header.update(version="1"))
+    with pytest.raises(UserError, match="is damaged: it does not tell the version"):
+        load_network(path, CPU)
+
+
+def test_a_name_that_is_no_utf_8_is_said(path: Path) -> None:
+    try:
+        odd = path.rename(path.parent / "bad\udcff.safetensors")
+    except (OSError, UnicodeError):
+        pytest.skip("this file system has no such names")
+    with pytest.raises(UserError, match="is not UTF-8. Rename it"):
+        load_network(odd, CPU)
 
 
 def test_another_version_is_named(path: Path) -> None:
@@ -130,9 +194,11 @@ def test_a_header_with_a_gap_is_damage(path: Path, name: str) -> None:
         load_network(path, CPU)
 
 
-@pytest.mark.parametrize("name, value", [("level", 99), ("level", 1), ("alpha", -3), ("alpha", 0)])
+@pytest.mark.parametrize("name, value", [
+    ("level", 99), ("level", 1), ("alpha", -3), ("alpha", 0), ("images_seen", float("inf")),
+    ("label_names", [3])])
 def test_a_place_that_the_network_does_not_have_is_damage(path: Path, name: str,
-                                                          value: float) -> None:
+                                                          value: object) -> None:
     rewritten(path, lambda header: header.update({name: value}))
     with pytest.raises(UserError, match="is damaged"):
         load_network(path, CPU)

@@ -149,3 +149,12 @@ def test_fading_levels_are_drawn_as_they_were_saved(tmp_path: Path) -> None:
     (path,) = write(fading, wish, Output(folder=tmp_path, kind=ARRAYS))
     expected = fading.generator(wish.latents, wish.labels, 4, torch.tensor(0.25))
     np.testing.assert_array_equal(np.load(path), expected[0].permute(1, 2, 0))
+
+
+def test_names_that_are_no_utf_8_are_written_as_far_as_they_are(
+    snapshot: Snapshot, tmp_path: Path
+) -> None:
+    (tmp_path / "n").write_bytes(b"abc")
+    text = provenance(tmp_path / "n", "generate.py --outdir bad\udcff")
+    (path,) = write(snapshot, from_seeds(snapshot, "0"), Output(folder=tmp_path, text=text))
+    assert png_text(path)["Command"] == "generate.py --outdir bad?"

@@ -1,5 +1,6 @@
 """One picture -> one file, with what is known of it inside."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -80,3 +81,16 @@ def test_what_a_format_cannot_hold_is_said_before(
     with pytest.raises(UserError, match=f"--format {kind}: .*{words}.* Choose png"):
         stills.require_format(kind, *shape)
     stills.require_format("png", *shape)
+
+
+def test_arrays_on_a_full_disk_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            stills.save_array(tmp_path / "a.npy", np.zeros((32, 32, 3), np.float32))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(tmp_path / "a.npy"))
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """Which pictures are asked for: seeds, files of latents, classes, resolutions."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,8 @@ def test_latents_of_another_shape_are_described(
         from_file(snapshot, tmp_path / "z.npy")
 
 
-@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("number", [np.nan, np.inf, 1e300])  # which float32 cannot hold
 def test_latents_that_are_no_numbers_are_refused(
     snapshot: Snapshot, tmp_path: Path, number: float
 ) -> None:
@@ -56,8 +58,37 @@ def test_latents_that_are_no_numbers_are_refused(
 
 def test_an_archive_is_no_array(snapshot: Snapshot, tmp_path: Path) -> None:
     np.savez(tmp_path / "z.npz", a=np.zeros((2, 8)))
-    with pytest.raises(UserError, match="holds archive"):
+    with pytest.raises(UserError, match="it is an archive. It should be a .npy file"):
         from_file(snapshot, tmp_path / "z.npz")
+
+
+def test_a_header_that_promises_terabytes_is_not_believed(
+    snapshot: Snapshot, tmp_path: Path
+) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": (10**12, 8)}
+    with (tmp_path / "z.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(UserError, match="its header promises 32,000,000,000,000 bytes, and 0 foll"):
+        from_file(snapshot, tmp_path / "z.npy")
+
+
+@pytest.mark.parametrize("content", [
+    b"\x89PNG\r\n", b"words", b"\x93NUMPY", b"\x93NUMPY\1\0\2\0(("])
+def test_garbage_gets_no_advice_of_numpy(
+    snapshot: Snapshot, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "z.npy").write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        from_file(snapshot, tmp_path / "z.npy")
+    assert "It should be a .npy file of float32 [N, 8]" in str(caught.value)
+    assert "pickle" not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes here")
+def test_a_pipe_is_not_waited_for(snapshot: Snapshot, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "z.npy")
+    with pytest.raises(UserError, match="it is no ordinary file"):
+        from_file(snapshot, tmp_path / "z.npy")
 
 
 class Bomb:
@@ -102,6 +133,16 @@ def test_an_unknown_class_is_answered_with_all(with_classes: Snapshot, name: str
     with pytest.raises(UserError) as caught:
         of_class(with_classes, from_seeds(with_classes, "0"), name)
     assert str(caught.value) == f"There is no class {name!r}. Classes: 0 3, 1 7, 2 1."
+
+
+def test_names_of_classes_are_quoted_in_a_few_words() -> None:
+    names = ("a\n--- yaml: [x]", "x" * 3000, *map(str, range(100, 140)))
+    snapshot = tiny_snapshot(names)
+    with pytest.raises(UserError) as caught:
+        of_class(snapshot, from_seeds(snapshot, "0"), "c\nat")
+    said = str(caught.value)
+    assert said.startswith(f"There is no class 'c at'. Classes: 0 a --- yaml: [x], 1 {'x' * 79}…, ")
+    assert said.endswith(", 19 117, and 22 more, to 41.")
 
 
 def test_a_network_without_labels_has_no_classes(snapshot: Snapshot) -> None:

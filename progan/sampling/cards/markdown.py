@@ -4,18 +4,19 @@ import re
 from collections.abc import Iterable, Sequence
 from textwrap import indent
 
-LONGEST = 80  # characters of a name
+from progan.sampling.one_line import on_one_line
+
 _SPECIAL = re.compile(r"([\\`*_\[\]<>&#|~$!@])")
 
 
 def plain(text: str) -> str:
     """The text on one line, every character as it is; it may stand in a table, too."""
-    return _SPECIAL.sub(r"\\\1", _on_one_line(text))
+    return _SPECIAL.sub(r"\\\1", on_one_line(text))
 
 
 def code(text: str) -> str:
     """A name as a span of code; in tables use `plain`, where a | would end the cell."""
-    line = _on_one_line(text) or " "
+    line = on_one_line(text) or " "
     ticks = "`" * (max(map(len, re.findall("`+", line)), default=0) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{ticks}{pad}{line}{pad}{ticks}"
@@ -36,10 +37,3 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table, whose numbers are aligned to the right; its cells must be `plain`."""
     rule = ["---", *["---:"] * (len(headings) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (headings, rule, *rows))
-
-
-def _on_one_line(text: str) -> str:
-    """Without what is no character to be seen: ends of lines, turns of the direction, bytes."""
-    seen = "".join(each if each.isprintable() else " " for each in text)
-    line = " ".join(seen.split())
-    return line if len(line) <= LONGEST else f"{line[:LONGEST - 1]}…"
