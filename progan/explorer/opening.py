@@ -1,5 +1,6 @@
 """From what a person typed to a page that is open."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def explore(asked: Exploration) -> None:
         click.echo(address_of(listening))
         click.echo("Open this address in a browser on this machine. Ctrl-C ends it.", err=True)
         serve(site(painter, blocks), listening)
-    click.echo("\nThe explorer is closed.", err=True)
+    with suppress(OSError):  # of a terminal that is gone
+        click.echo("\nThe explorer is closed.", err=True)
 
 
 def _first(asked: Exploration, snapshot: Snapshot) -> Look:

@@ -263,7 +263,7 @@ def test_other_pages_and_names_are_refused(site: Site) -> None:
     assert status(site, "/picture?at=7&level=4", Origin="https://evil.example") == 403
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_ends_quietly_while_a_page_is_open(tmp_path: Path, number: signal.Signals) -> None:
     """And has called nobody."""
     pytest.importorskip("gradio")
