@@ -50,7 +50,7 @@ def plain_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno is None or error.errno == errno.EPIPE:  # click deals with closed pipes
             raise
-        raise click.ClickException(_in_words(error)) from error
+        raise click.ClickException(in_words(error)) from error
 
 
 @contextmanager
@@ -78,11 +78,11 @@ def _one_interrupt() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def _in_words(error: OSError) -> str:
+def in_words(error: OSError) -> str:
     """'/data/x: No space left on device. Free some space, …'."""
     paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
     remedy = _REMEDIES.get(error.errno or 0, "")
-    return f"{' -> '.join(paths)}{': ' * bool(paths)}{error.strerror}. {remedy}".rstrip()
+    return f"{' -> '.join(paths)}{': ' * bool(paths)}{error.strerror or error}. {remedy}".rstrip()
 
 
 class _GivenPath(click.Path):

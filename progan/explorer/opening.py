@@ -14,6 +14,7 @@ from progan.explorer.server import address_of, bound, serve
 from progan.explorer.web import require_gradio
 from progan.interop.reading import load_snapshot
 from progan.runtime.devices import choose, set_repeatable
+from progan.runtime.files import require_folder_or_nothing
 from progan.sampling.latents import parse_seeds
 from progan.sampling.network_file import Snapshot, fingerprint
 from progan.sampling.pictures import provenance
@@ -46,6 +47,7 @@ class Exploration:
 def explore(asked: Exploration) -> None:
     """Show the page until Ctrl-C."""
     require_gradio()
+    require_folder_or_nothing(asked.outdir)
     with bound(asked.port) as listening:
         device = choose(asked.device)
         set_repeatable()

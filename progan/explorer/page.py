@@ -1,12 +1,14 @@
 """The page: Gradio's components, in their places."""
 
 import secrets
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from progan.door import in_words
 from progan.errors import UserError
 from progan.explorer import markup
 from progan.explorer.listening import OF_SEED, Change, Controls, Listener
@@ -116,7 +118,13 @@ def _level(painter: Painter, first: Look) -> gr.Slider:
 
 
 def _saved(painter: Painter, look: Look, folder: Path, text: Mapping[str, str]) -> str:
+    """What to tell; the page must never answer nothing, as if all were well."""
     try:
         return markup.saved(save(painter, look.sight, folder, text))
-    except (UserError, OSError) as error:
+    except UserError as error:
         return markup.failed(str(error))
+    except OSError as error:
+        return markup.failed(in_words(error))
+    except Exception:  # bugs keep their traceback, where the door would show it
+        traceback.print_exc()
+        return markup.failed("That is a mistake of this program: the terminal says more.")

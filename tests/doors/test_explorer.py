@@ -19,6 +19,7 @@ from PIL import Image
 
 from progan.cli.generate import main as generate
 from progan.explorer.server import bound
+from progan.explorer.web import PARTS
 from progan.sampling.network_file import save_network
 from tests.browser import NAMES, Browser, program
 from tests.builders import in_foreground, message, tiny_snapshot
@@ -299,15 +300,20 @@ def test_mistakes_are_said(tmp_path: Path) -> None:
         assert f"Port {port} of this machine is in use" in message(run(*explore, "--port", port))
     for words, advice in [(["--seeds", "1-3"], "--explore begins at one seed"),
                           (["--class", "cat"], "without labels"),
-                          (["--resolution", "32"], "trained up to 16")]:
+                          (["--resolution", "32"], "trained up to 16"),
+                          (["--outdir", tmp_path / "x.safetensors"], "a file of that name")]:
         assert advice in message(run(*explore, "--port", 0, *words))
 
 
-def test_a_missing_gradio_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", PARTS)
+def test_a_missing_gradio_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+                                  ) -> None:
+    if part != PARTS[0]:
+        pytest.importorskip("gradio")
     save_network(tmp_path / "x.safetensors", tiny_snapshot())
-    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.setitem(sys.modules, part, None)
     said = message(run("--network", tmp_path / "x.safetensors", "--explore"))
-    assert 'pip install "progan[web]"' in said
+    assert f'{part} is missing: pip install "progan[web]"' in said
 
 
 def test_without_explore_gradio_is_not_imported(tmp_path: Path) -> None:
