@@ -37,6 +37,9 @@ def caption(painter: Painter, sight: Sight) -> str:
 
 def neighbours(painter: Painter, look: Look) -> str:
     """A button with a picture for each neighbour."""
+    if not look.leads_on:
+        return (f"<p>These are {len(look.here.steps)} steps, and there are no more: step back, or "
+                "begin at another seed.</p>")
     tiles = [f'<button type="button" data-seed="{seed}" aria-label="{look.far}% to seed {seed}">'
              f'{_image(painter, sight, "")}<span>{seed}</span></button>'
              for seed, sight in look.neighbours.items()]
