@@ -150,10 +150,15 @@ def test_seeds_are_typed_and_turned(browser: Browser, site: Site) -> None:
     assert browser.value("document.querySelector('#seed input').value") == "29"
     browser.type("#seed input", "")
     browser.type("#seed input", "-1")
+    reads(browser, "Seed 0 · cat · 16x16")
+    browser.wait_for("document.querySelector('#seed input').value === '0'")
+    browser.click("#previous")
     reads(browser, "Seed 4294967295 · cat · 16x16")
     for _ in range(3):
         browser.click("#next")
     reads(browser, "Seed 2 · owl · 16x16")
+    browser.type("#target input", "99999999999")
+    browser.wait_for("document.querySelector('#target input').value === '4294967295'")
     browser.click("#random")
     browser.wait_for(f"!document.querySelector('{CAPTION}').textContent.startsWith('Seed 2 ')")
     assert browser.errors == []
