@@ -178,6 +178,20 @@ def test_neighbours_lead_on_and_back(browser: Browser, site: Site) -> None:
     assert browser.errors == []
 
 
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_the_buttons_stay_in_sight_however_long_the_way(browser: Browser, site: Site, width: int
+                                                        ) -> None:
+    visit(browser, site, width)
+    for number in range(20):
+        browser.value(f"document.querySelector('{TILE}').click()")
+        browser.wait_for(f"document.querySelector('{CAPTION}').textContent.split(' to ').length "
+                         f"=== {number + 2}")
+    browser.value("scrollTo(0, 0)")
+    assert browser.value("document.querySelector('#save').getBoundingClientRect().bottom") < 800
+    assert browser.value(f"(each => each.scrollHeight > each.clientHeight)("
+                         f"document.querySelector('{CAPTION}'))")
+
+
 def test_it_works_without_a_mouse(browser: Browser, site: Site) -> None:
     """A tile keeps the focus, so that one can go on; sliders listen to arrows."""
     visit(browser, site)
