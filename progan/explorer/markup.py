@@ -13,9 +13,14 @@ LETTERS = 40  # of the name of a class, below the picture
 REPEATED, REPEATED_SMALL = 256, 64
 
 
+def readable(name: str) -> str:
+    """What UTF-8 can carry to a browser: names may have letters that nothing can show."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def text(words: str) -> str:
-    """For HTML, in UTF-8: names of files may have letters that nothing can show."""
-    return escape(words.encode("utf-8", "backslashreplace").decode())
+    """For HTML."""
+    return escape(readable(words))
 
 
 def heading(painter: Painter) -> str:

@@ -104,8 +104,8 @@ def _percents(value: int, least: int, words: str, name: str, scale: int) -> gr.S
 
 
 def _kind(painter: Painter, first: Look) -> gr.Dropdown:
-    choices = [("that of the seed", OF_SEED), *((name, index) for index, name in
-                                                enumerate(painter.kinds))]
+    choices = [("that of the seed", OF_SEED), *((markup.readable(name), index)
+                                                for index, name in enumerate(painter.kinds))]
     return gr.Dropdown(choices, value=OF_SEED if first.kind is None else first.kind, label="Class",
                        visible=bool(painter.kinds), min_width=150, elem_id="kind")
 
