@@ -4,7 +4,7 @@ import errno
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
@@ -15,6 +15,9 @@ import click
 from progan.errors import UserError
 
 INTERRUPTED = 130  # what shells report for Ctrl-C: 128 + SIGINT
+# SIGHUP comes when a terminal is closed or a connection breaks; Windows has none.
+HEARD = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
+              if hasattr(signal, name))
 STOPPED = 75  # sysexits' EX_TEMPFAIL: asked to stop, all is saved, and the same can go on
 _REMEDIES = {
     errno.ENOSPC: "Free some space, or name a folder on another disk.",
@@ -41,23 +44,23 @@ def plain_errors() -> Iterator[None]:
     except UserError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt as error:
-        click.echo("\nInterrupted.", err=True)
+        with suppress(OSError):  # of a terminal that is gone
+            click.echo("\nInterrupted.", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from error
     except OSError as error:
         if error.errno is None or error.errno == errno.EPIPE:  # click deals with closed pipes
             raise
-        raise click.ClickException(_in_words(error)) from error
+        raise click.ClickException(in_words(error)) from error
 
 
 @contextmanager
 def _one_interrupt() -> Iterator[None]:
-    """Ctrl-C and SIGTERM (of schedulers and `docker stop`) raise KeyboardInterrupt, once.
+    """Ctrl-C, SIGTERM (of schedulers and `docker stop`) and SIGHUP raise KeyboardInterrupt, once.
 
     What is half-written is removed then, and impatient people must not interrupt that. What is
-    ignored stays ignored: a background job does not listen to Ctrl-C.
+    ignored stays ignored: a background job does not listen to Ctrl-C, nor one of nohup to SIGHUP.
     """
-    heard = [number for number in (signal.SIGINT, signal.SIGTERM)
-             if signal.getsignal(number) != signal.SIG_IGN]
+    heard = [number for number in HEARD if signal.getsignal(number) != signal.SIG_IGN]
     if threading.current_thread() is not threading.main_thread():
         heard = []
 
@@ -75,11 +78,11 @@ def _one_interrupt() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def _in_words(error: OSError) -> str:
+def in_words(error: OSError) -> str:
     """'/data/x: No space left on device. Free some space, …'."""
     paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
     remedy = _REMEDIES.get(error.errno or 0, "")
-    return f"{' -> '.join(paths)}{': ' * bool(paths)}{error.strerror}. {remedy}".rstrip()
+    return f"{' -> '.join(paths)}{': ' * bool(paths)}{error.strerror or error}. {remedy}".rstrip()
 
 
 class _GivenPath(click.Path):

@@ -131,6 +131,11 @@ def descend(optimizer: Optimizer, loss: Tensor, rate: float, clip: float = 0.0) 
     return update(optimizer, gradients, rate, clip)
 
 
+def _hear() -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):  # else those of a shell's job, and of nohup
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
 def in_foreground(*command: object) -> Iterator[subprocess.Popen[str]]:
     """Start a command as a terminal does: in a group of its own, and with ears for Ctrl-C.
@@ -141,7 +146,7 @@ def in_foreground(*command: object) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        preexec_fn=_hear)
     try:
         yield process
     finally:

@@ -1,13 +1,20 @@
 """How doors behave, whatever is behind them."""
 
 import errno
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
-from progan.door import Door, DoorGroup
+from progan.door import HEARD, INTERRUPTED, Door, DoorGroup
 from progan.errors import UserError
+from progan.runtime.files import replaced
 
 
 @click.group(cls=DoorGroup)
@@ -77,6 +84,48 @@ def test_what_a_user_can_mend_is_said_without_a_traceback(
 ) -> None:
     result = run("fail", error)
     assert (result.exit_code, result.stderr, result.stdout) == (exit_code, stderr, "")
+
+
+@contextmanager
+def signals(way: Any) -> Iterator[None]:
+    """Signals as a door finds them; a door that has heard one ignores all from then on."""
+    before = {number: signal.signal(number, way) for number in HEARD}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@click.command(cls=Door)
+@click.argument("path", type=Path)
+@click.argument("number", type=int)
+def write(path: Path, number: int) -> None:
+    """Write a file, with a signal in the middle of it."""
+    with replaced(path) as temporary:
+        temporary.write_text("a half")
+        os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", HEARD)
+def test_a_signal_leaves_nothing_that_is_half_written(number: int, tmp_path: Path) -> None:
+    with signals(lambda *_: None):
+        result = CliRunner().invoke(write, [str(tmp_path / "x"), str(int(number))])
+    assert (result.exit_code, result.stderr) == (INTERRUPTED, "\nInterrupted.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", HEARD)
+def test_what_is_ignored_stays_ignored(number: int, tmp_path: Path) -> None:
+    """As under nohup."""
+    with signals(signal.SIG_IGN):
+        CliRunner().invoke(write, [str(tmp_path / "x"), str(int(number))], catch_exceptions=False)
+    assert (tmp_path / "x").read_text() == "a half"
+
+
+def test_a_closed_terminal_is_heard() -> None:
+    assert [number.name for number in HEARD] == ["SIGINT", "SIGTERM", *["SIGHUP"] * (
+        os.name != "nt")]
 
 
 def test_a_bug_keeps_its_traceback() -> None:

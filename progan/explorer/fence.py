@@ -14,6 +14,7 @@ PICTURES, ICON, MANIFEST = "/picture", "/favicon.ico", "/manifest.json"
 # Gradio can do much more: serve files, take uploads, relay addresses. None of it is needed.
 PATHS = ("/", PICTURES, ICON, MANIFEST, "/theme.css", "/gradio_api/run/predict")
 FOLDERS = ("/assets/", "/static/", "/gradio_api/heartbeat/")
+MOST_BYTES = 65_536  # of what a request brings: the page sends a few numbers
 # Gradio's own scripts and styles are partly inside of its page, and it compiles templates.
 POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
           "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
@@ -37,6 +38,11 @@ def refusal(path: str, headers: Mapping[str, str]) -> int | None:
     """
     if not _is_ours(headers.get("host", "")) or _is_foreign(path, headers):
         return 403
+    if "transfer-encoding" in headers:  # of a length that is not told; no browser sends that
+        return 411
+    length = headers.get("content-length", "0")
+    if len(length) > len(str(MOST_BYTES)) or not length.isdecimal() or int(length) > MOST_BYTES:
+        return 413
     return None if path in PATHS or path.startswith(FOLDERS) and ".." not in path else 404
 
 

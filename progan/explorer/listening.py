@@ -10,7 +10,7 @@ from progan.explorer import markup
 from progan.explorer.fields import whole
 from progan.explorer.looks import Look, aimed, at_seed, pushed, stepped
 from progan.explorer.painter import Painter
-from progan.explorer.places import WHOLE, Place
+from progan.explorer.places import SEEDS, WHOLE, Place
 from progan.explorer.session import Session
 
 OF_SEED = -1  # in the list of classes: that of the seed
@@ -50,8 +50,8 @@ class Listener:
     def listen(self) -> None:
         """To all that shows a look."""
         self._to_tiles()
-        self._to_number("seed", at_seed)
-        self._to_number("target", aimed)
+        self._to_number("seed", at_seed, 0, SEEDS - 1)
+        self._to_number("target", aimed, 0, SEEDS - 1)
         self._to_number("percent", pushed, 0, WHOLE)
         self._to_number("far", lambda look, far: replace(look, far=far), 1, WHOLE)
         self._to_number("kind", of_kind, OF_SEED, len(self.painter.kinds) - 1)
@@ -83,16 +83,19 @@ class Listener:
                                   trigger_mode="multiple", **QUIET)
 
     def _to_number(self, name: str, change: Callable[[Look, int], Look], *bounds: int) -> None:
-        """To a field or slider, which is left alone itself: somebody may be typing on."""
+        """To a field or slider, which is left alone itself, as somebody may be typing on there,
+        unless what counts is another number.
+        """
         others = [other for other in NAMES if other != name]
         control = getattr(self.controls, name)
 
         def answer(held: Session, typed: object) -> list[Any]:
             number = whole(typed, *bounds)
             looks = held.change(lambda look: look if number is None else change(look, number))
-            return self._differences(*looks, others)
-        control.input(answer, [self.session, control], self._those(others), preprocess=False,
-                      trigger_mode="always_last", **QUIET)
+            own = gr.skip() if number is None or number == typed else number
+            return [own, *self._differences(*looks, others)]
+        control.input(answer, [self.session, control], [control, *self._those(others)],
+                      preprocess=False, trigger_mode="always_last", **QUIET)
 
     def _those(self, names: Sequence[str]) -> list[Any]:
         return [getattr(self.controls, name) for name in names]

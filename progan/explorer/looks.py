@@ -1,13 +1,24 @@
 """What the page shows, as one value, and how it changes. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from progan.explorer.places import SEEDS, Place, back, brief, from_brief, next_seeds, onward
+from progan.explorer.places import (
+    MOST_STEPS,
+    SEEDS,
+    Place,
+    back,
+    brief,
+    from_brief,
+    next_seeds,
+    onward,
+)
 
 NEIGHBOURS = 8
 FAR = 25  # %; how far away neighbours are at first
+NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +64,15 @@ class Look:
         return Sight(self.here, self.kind, self.level)
 
     @property
+    def leads_on(self) -> bool:
+        """Whether there may be a step more, after which there is still one for the slider."""
+        return len(self.here.steps) + 1 < MOST_STEPS
+
+    @property
     def neighbours(self) -> dict[int, Sight]:
-        """By the seeds to which they are a step."""
+        """By the seeds to which they are a step; none where no step leads on."""
+        if not self.leads_on:
+            return {}
         return {seed: Sight(onward(self.here, seed, self.far), self.kind, self.level)
                 for seed in next_seeds(self.here, self.hand, NEIGHBOURS)}
 
@@ -76,7 +94,9 @@ def pushed(look: Look, percent: int) -> Look:
 
 
 def stepped(look: Look, seed: int) -> Look:
-    """At a neighbour; the slider leads on from there."""
+    """At a neighbour, if a step leads there; the slider leads on from there."""
+    if not look.leads_on:
+        return look
     return replace(look, place=onward(look.here, seed, look.far), percent=0, hand=0)
 
 
@@ -102,7 +122,7 @@ def from_address(query: Mapping[str, str]) -> Sight | None:
     """What `address` wrote; None for anything else."""
     place = from_brief(query.get("at", ""))
     numbers = [query.get("level", ""), *([query["class"]] if "class" in query else [])]
-    if place is None or not all(each.isascii() and each.isdecimal() for each in numbers):
+    if place is None or not all(map(NUMBER.fullmatch, numbers)):
         return None
     level, *kind = map(int, numbers)
     return Sight(place, kind[0] if kind else None, level)

@@ -8,8 +8,19 @@ from progan.explorer.painter import Painter
 from progan.explorer.places import in_words
 from progan.explorer.saving import Saved
 
+LETTERS = 40  # of the name of a class, below the picture
 # Pictures of up to so many px are enlarged by repeating pixels, big and among the neighbours.
 REPEATED, REPEATED_SMALL = 256, 64
+
+
+def readable(name: str) -> str:
+    """What UTF-8 can carry to a browser: names may have letters that nothing can show."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def text(words: str) -> str:
+    """For HTML."""
+    return escape(readable(words))
 
 
 def heading(painter: Painter) -> str:
@@ -17,26 +28,39 @@ def heading(painter: Painter) -> str:
     kimg = painter.snapshot.images_seen / 1000
     facts = [painter.file.name, f"{painter.size(painter.levels[-1])} px",
              *[f"{kimg:,.0f} kimg"] * bool(kimg)]
-    return f"<h1>Explorer</h1><p>{escape(' · '.join(facts))}</p>"
+    return f"<h1>Explorer</h1><p>{text(' · '.join(facts))}</p>"
 
 
 def picture(painter: Painter, look: Look) -> str:
-    """The picture and its name."""
+    """The picture and its name, which its title has in full."""
     words = caption(painter, look.sight)
     return (f'<figure style="{_measures(painter)}">{_image(painter, look.sight, words)}'
-            f'<figcaption aria-live="polite">{escape(words)}</figcaption></figure>')
+            f'<figcaption aria-live="polite" title="{text(words)}">'
+            f"{text(caption(painter, look.sight, LETTERS))}</figcaption></figure>")
 
 
-def caption(painter: Painter, sight: Sight) -> str:
-    """'Seed 7, then 25% of the way to seed 12 · blond · 64x64'."""
+def caption(painter: Painter, sight: Sight, letters: int | None = None) -> str:
+    """'Seed 7, then 25% of the way to seed 12 · blond · 64x64'.
+
+    Args:
+        letters: How long the name of the class may be; None: as long as it is.
+    """
     kind = painter.kind_of(sight)
-    words = [in_words(sight.place), *([] if kind is None else [painter.kinds[kind]]),
+    words = [in_words(sight.place),
+             *([] if kind is None else [_shortened(painter.kinds[kind], letters)]),
              str(painter.size(sight.level))]
     return _sentence(" · ".join(words))
 
 
+def _shortened(name: str, letters: int | None) -> str:
+    return name if letters is None or len(name) <= letters else f"{name[:letters - 1]}…"
+
+
 def neighbours(painter: Painter, look: Look) -> str:
     """A button with a picture for each neighbour."""
+    if not look.leads_on:
+        return (f"<p>These are {len(look.here.steps)} steps, and there are no more: step back, or "
+                "begin at another seed.</p>")
     tiles = [f'<button type="button" data-seed="{seed}" aria-label="{look.far}% to seed {seed}">'
              f'{_image(painter, sight, "")}<span>{seed}</span></button>'
              for seed, sight in look.neighbours.items()]
@@ -46,19 +70,19 @@ def neighbours(painter: Painter, look: Look) -> str:
 
 def saved(files: Saved) -> str:
     """Where the files are."""
-    return (f'<p role="status">Saved <code>{escape(str(files.picture))}</code> and its latent, '
-            f"<code>{escape(files.latent.name)}</code>. To draw it again:</p>"
-            f'<pre>{escape(files.command)}</pre>')
+    return (f'<p role="status">Saved <code>{text(str(files.picture))}</code> and its latent, '
+            f"<code>{text(files.latent.name)}</code>. To draw it again:</p>"
+            f'<pre>{text(files.command)}</pre>')
 
 
 def failed(reason: str) -> str:
-    return f'<p role="alert">Not saved. {escape(reason)}</p>'
+    return f'<p role="alert">Not saved. {text(reason)}</p>'
 
 
 def _image(painter: Painter, sight: Sight, words: str) -> str:
     """Its script fetches it when its turn comes."""
-    source = escape(f"{PICTURES}?{address(sight)}&network={painter.fingerprint}")
-    return f'<img data-src="{source}" alt="{escape(words)}" draggable="false">'
+    source = text(f"{PICTURES}?{address(sight)}&network={painter.fingerprint}")
+    return f'<img data-src="{source}" alt="{text(words)}" draggable="false">'
 
 
 def _measures(painter: Painter) -> str:

@@ -1,5 +1,6 @@
 """From what a person typed to a page that is open."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from progan.explorer.server import address_of, bound, serve
 from progan.explorer.web import require_gradio
 from progan.interop.reading import load_snapshot
 from progan.runtime.devices import choose, set_repeatable
+from progan.runtime.files import require_folder_or_nothing
 from progan.sampling.latents import parse_seeds
 from progan.sampling.network_file import Snapshot, fingerprint
 from progan.sampling.pictures import provenance
@@ -45,6 +47,7 @@ class Exploration:
 def explore(asked: Exploration) -> None:
     """Show the page until Ctrl-C."""
     require_gradio()
+    require_folder_or_nothing(asked.outdir)
     with bound(asked.port) as listening:
         device = choose(asked.device)
         set_repeatable()
@@ -59,7 +62,8 @@ def explore(asked: Exploration) -> None:
         click.echo(address_of(listening))
         click.echo("Open this address in a browser on this machine. Ctrl-C ends it.", err=True)
         serve(site(painter, blocks), listening)
-    click.echo("\nThe explorer is closed.", err=True)
+    with suppress(OSError):  # of a terminal that is gone
+        click.echo("\nThe explorer is closed.", err=True)
 
 
 def _first(asked: Exploration, snapshot: Snapshot) -> Look:

@@ -1,12 +1,14 @@
 """The page: Gradio's components, in their places."""
 
 import secrets
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from progan.door import in_words
 from progan.errors import UserError
 from progan.explorer import markup
 from progan.explorer.listening import OF_SEED, Change, Controls, Listener
@@ -102,8 +104,8 @@ def _percents(value: int, least: int, words: str, name: str, scale: int) -> gr.S
 
 
 def _kind(painter: Painter, first: Look) -> gr.Dropdown:
-    choices = [("that of the seed", OF_SEED), *((name, index) for index, name in
-                                                enumerate(painter.kinds))]
+    choices = [("that of the seed", OF_SEED), *((markup.readable(name), index)
+                                                for index, name in enumerate(painter.kinds))]
     return gr.Dropdown(choices, value=OF_SEED if first.kind is None else first.kind, label="Class",
                        visible=bool(painter.kinds), min_width=150, elem_id="kind")
 
@@ -116,7 +118,13 @@ def _level(painter: Painter, first: Look) -> gr.Slider:
 
 
 def _saved(painter: Painter, look: Look, folder: Path, text: Mapping[str, str]) -> str:
+    """What to tell; the page must never answer nothing, as if all were well."""
     try:
         return markup.saved(save(painter, look.sight, folder, text))
-    except (UserError, OSError) as error:
+    except UserError as error:
         return markup.failed(str(error))
+    except OSError as error:
+        return markup.failed(in_words(error))
+    except Exception:  # bugs keep their traceback, where the door would show it
+        traceback.print_exc()
+        return markup.failed("That is a mistake of this program: the terminal says more.")

@@ -16,6 +16,7 @@ from progan.sampling.walks import Floats, slerp
 
 SEEDS = 2**32  # NumPy has that many
 WHOLE = 100  # %
+MOST_STEPS = 256  # each takes time to compute; and who would still read such a name?
 STEP = re.compile(r"([0-9]{1,3})to([0-9]{1,10})")
 START = re.compile(r"[0-9]{1,10}")
 
@@ -88,7 +89,9 @@ def brief(place: Place) -> str:
 
 
 def from_brief(text: str) -> Place | None:
-    """What `brief` wrote; None for anything else."""
+    """What `brief` wrote; None for anything else, and for more than MOST_STEPS."""
+    if text.count(",") > MOST_STEPS:
+        return None
     first, *rest = text.split(",")
     steps = [STEP.fullmatch(part) for part in rest]
     if not START.fullmatch(first) or None in steps:

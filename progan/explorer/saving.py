@@ -32,7 +32,7 @@ def save(painter: Painter, sight: Sight, folder: Path, text: Mapping[str, str]) 
     pixels, latent = painter.pixels(sight), latent_at(sight.place, painter.latent_size)
     make_folder(folder)
     with _vacant(folder, stem(painter, sight)) as picture:
-        path = picture.with_suffix(".npy")
+        path = _latent_of(picture)
         command = again(painter, sight, path)
         save_array(path, latent.numpy())
         save_png(picture, pixels, {**text, "Latent": in_words(sight.place), "Again": command})
@@ -57,22 +57,27 @@ def again(painter: Painter, sight: Sight, latent: Path) -> str:
     return shlex.join(map(str, [*words, "--outdir", folder]))
 
 
+def _latent_of(picture: Path) -> Path:
+    """Not just .npy for .png: so generate.py --float calls a picture's own numbers."""
+    return picture.with_name(f"{picture.stem}-latent.npy")
+
+
 @contextmanager
 def _vacant(folder: Path, name: str) -> Iterator[Path]:
-    """A .png that nobody has, nor its .npy: it is taken, and given back if anything goes wrong."""
+    """A .png that nobody has, nor its latent: it is taken, and given back after a failure."""
     names = (name if number == 1 else f"{name}-{number}" for number in count(1))
     picture = next(path for each in names if _take(path := folder / f"{each}.png"))
     try:
         yield picture
     except BaseException:
-        for suffix in (".png", ".npy"):
-            picture.with_suffix(suffix).unlink(missing_ok=True)
+        for path in (picture, _latent_of(picture)):
+            path.unlink(missing_ok=True)
         raise
 
 
 def _take(picture: Path) -> bool:
     """Make the file, empty; False if there is one already."""
-    if picture.with_suffix(".npy").exists():
+    if _latent_of(picture).exists():
         return False
     try:
         picture.touch(exist_ok=False)

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import signal
 import socket
 from contextlib import suppress
 from typing import Any
@@ -55,7 +56,7 @@ def address_of(listening: socket.socket) -> str:
 
 
 def serve(app: App, listening: socket.socket) -> None:
-    """Answer until Ctrl-C or SIGTERM, which are the way to end it."""
+    """Answer until Ctrl-C, SIGTERM or SIGHUP, which are the way to end it."""
     import uvicorn
 
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False,
@@ -65,9 +66,19 @@ def serve(app: App, listening: socket.socket) -> None:
 
 
 async def _answer(server: Any, listening: socket.socket) -> None:
+    _listen_to_hang_up(server)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_hang_up_at_the_end(server))
         await server.serve(sockets=[listening])
+
+
+def _listen_to_hang_up(server: Any) -> None:
+    """End in order when the terminal is closed, too: uvicorn knows the other signals alone."""
+    def end() -> None:
+        server.should_exit = True
+    # What is ignored stays ignored: nohup is there to outlive a terminal.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, end)
 
 
 async def _hang_up_at_the_end(server: Any) -> None:

@@ -40,8 +40,19 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"Cannot create the folder {path}: there is a file of that name in the "
-                        "way. Name another place.") from error
+        raise _in_the_way(path) from error
+
+
+def require_folder_or_nothing(path: Path) -> None:
+    """Raise UserError if a file is in the way of a folder that is made later."""
+    nearest = next((each for each in (path, *path.parents) if os.path.lexists(each)), None)
+    if nearest is not None and not nearest.is_dir():
+        raise _in_the_way(path)
+
+
+def _in_the_way(path: Path) -> UserError:
+    return UserError(f"Cannot create the folder {path}: there is a file of that name in the way. "
+                     "Name another place.")
 
 
 @contextmanager

@@ -41,9 +41,11 @@ def in_order(
 
 
 def _leave_interrupts_to_parent() -> None:
-    """Ctrl-C reaches the whole process group; one process is enough to say so.
+    """Ctrl-C and a closed terminal reach the whole process group; one process is enough to say so.
 
     A parent that listens to SIGTERM has passed its ears on; a worker just ends.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -19,6 +19,7 @@ from PIL import Image
 
 from progan.cli.generate import main as generate
 from progan.explorer.server import bound
+from progan.explorer.web import PARTS
 from progan.sampling.network_file import save_network
 from tests.browser import NAMES, Browser, program
 from tests.builders import in_foreground, message, tiny_snapshot
@@ -149,10 +150,15 @@ def test_seeds_are_typed_and_turned(browser: Browser, site: Site) -> None:
     assert browser.value("document.querySelector('#seed input').value") == "29"
     browser.type("#seed input", "")
     browser.type("#seed input", "-1")
+    reads(browser, "Seed 0 · cat · 16x16")
+    browser.wait_for("document.querySelector('#seed input').value === '0'")
+    browser.click("#previous")
     reads(browser, "Seed 4294967295 · cat · 16x16")
     for _ in range(3):
         browser.click("#next")
     reads(browser, "Seed 2 · owl · 16x16")
+    browser.type("#target input", "99999999999")
+    browser.wait_for("document.querySelector('#target input').value === '4294967295'")
     browser.click("#random")
     browser.wait_for(f"!document.querySelector('{CAPTION}').textContent.startsWith('Seed 2 ')")
     assert browser.errors == []
@@ -170,6 +176,20 @@ def test_neighbours_lead_on_and_back(browser: Browser, site: Site) -> None:
     reads(browser, f"Seed 7 · {CLASSES[1]} · 16x16")
     browser.wait_for("document.querySelector('#step').disabled")
     assert browser.errors == []
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_the_buttons_stay_in_sight_however_long_the_way(browser: Browser, site: Site, width: int
+                                                        ) -> None:
+    visit(browser, site, width)
+    for number in range(20):
+        browser.value(f"document.querySelector('{TILE}').click()")
+        browser.wait_for(f"document.querySelector('{CAPTION}').textContent.split(' to ').length "
+                         f"=== {number + 2}")
+    browser.value("scrollTo(0, 0)")
+    assert browser.value("document.querySelector('#save').getBoundingClientRect().bottom") < 800
+    assert browser.value(f"(each => each.scrollHeight > each.clientHeight)("
+                         f"document.querySelector('{CAPTION}'))")
 
 
 def test_it_works_without_a_mouse(browser: Browser, site: Site) -> None:
@@ -263,7 +283,7 @@ def test_other_pages_and_names_are_refused(site: Site) -> None:
     assert status(site, "/picture?at=7&level=4", Origin="https://evil.example") == 403
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_ends_quietly_while_a_page_is_open(tmp_path: Path, number: signal.Signals) -> None:
     """And has called nobody."""
     pytest.importorskip("gradio")
@@ -299,15 +319,20 @@ def test_mistakes_are_said(tmp_path: Path) -> None:
         assert f"Port {port} of this machine is in use" in message(run(*explore, "--port", port))
     for words, advice in [(["--seeds", "1-3"], "--explore begins at one seed"),
                           (["--class", "cat"], "without labels"),
-                          (["--resolution", "32"], "trained up to 16")]:
+                          (["--resolution", "32"], "trained up to 16"),
+                          (["--outdir", tmp_path / "x.safetensors"], "a file of that name")]:
         assert advice in message(run(*explore, "--port", 0, *words))
 
 
-def test_a_missing_gradio_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", PARTS)
+def test_a_missing_gradio_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+                                  ) -> None:
+    if part != PARTS[0]:
+        pytest.importorskip("gradio")
     save_network(tmp_path / "x.safetensors", tiny_snapshot())
-    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.setitem(sys.modules, part, None)
     said = message(run("--network", tmp_path / "x.safetensors", "--explore"))
-    assert 'pip install "progan[web]"' in said
+    assert f'{part} is missing: pip install "progan[web]"' in said
 
 
 def test_without_explore_gradio_is_not_imported(tmp_path: Path) -> None:

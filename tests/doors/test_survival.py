@@ -167,7 +167,7 @@ def test_no_snapshot_replaces_another_within_a_thousand_of_images(whole: Path) -
     assert len(states(whole)) == 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1, signal.SIGHUP])
 def test_a_signal_saves_everything_and_says_how_to_go_on(
         whole: Path, data: Path, tmp_path: Path, number: signal.Signals) -> None:
     """In the middle of a tick, whose means are those of all of its steps nevertheless."""

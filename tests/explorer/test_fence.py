@@ -37,6 +37,14 @@ def test_others_are_refused(path: str, headers: dict[str, str]) -> None:
     assert refusal(path, OURS | headers) == 403
 
 
+@pytest.mark.parametrize(("headers", "status"), [
+    ({"content-length": "65536"}, None), ({"content-length": "65537"}, 413),
+    ({"content-length": "9" * 5000}, 413), ({"content-length": "x"}, 413),
+    ({"transfer-encoding": "chunked"}, 411)])
+def test_only_so_much_is_read(headers: dict[str, str], status: int | None) -> None:
+    assert refusal("/gradio_api/run/predict", OURS | headers) == status
+
+
 def test_a_request_without_a_host_is_refused() -> None:
     assert refusal("/", {}) == 403
 

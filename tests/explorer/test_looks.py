@@ -18,7 +18,7 @@ from progan.explorer.looks import (
     returned,
     stepped,
 )
-from progan.explorer.places import SEEDS, Place, Step
+from progan.explorer.places import MOST_STEPS, SEEDS, Place, Step
 from tests.explorer.test_places import PLACES
 
 FIRST = Look(place=Place(7), target=8, level=4)
@@ -65,6 +65,18 @@ def test_the_way_back_is_the_way_here() -> None:
     assert returned(FIRST) == FIRST
 
 
+@pytest.mark.parametrize("percent", [0, 30])
+def test_no_way_is_so_long_that_it_has_no_pictures(percent: int) -> None:
+    look = FIRST
+    while look.leads_on:
+        assert all(from_address(parsed(address(sight))) for sight in look.neighbours.values())
+        look = pushed(stepped(look, 9), percent)
+    assert stepped(look, 9) == look and look.neighbours == {}
+    assert MOST_STEPS - 1 <= len(look.here.steps) <= MOST_STEPS
+    assert from_address(parsed(address(pushed(look, 50).sight))) == pushed(look, 50).sight
+    assert returned(returned(look)).leads_on
+
+
 @given(PLACES, st.none() | st.integers(0, 99), st.integers(2, 10))
 def test_an_address_names_a_picture(place: Place, kind: int | None, level: int) -> None:
     sight = Sight(place, kind, level)
@@ -73,6 +85,7 @@ def test_an_address_names_a_picture(place: Place, kind: int | None, level: int) 
 
 @pytest.mark.parametrize("query", [
     {}, {"at": "7"}, {"level": "4"}, {"at": "7", "level": "x"}, {"at": "7", "level": "-4"},
+    {"at": "7", "level": "9" * 5000}, {"at": "7", "level": "4", "class": "9" * 5000},
     {"at": "7", "level": "4", "class": ""}, {"at": "/etc/passwd", "level": "4"}])
 def test_anything_else_is_no_picture(query: dict[str, str]) -> None:
     assert from_address(query) is None

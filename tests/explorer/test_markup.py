@@ -4,7 +4,7 @@ from pathlib import Path
 
 from progan.explorer import markup
 from progan.explorer.looks import Look, at_seed
-from progan.explorer.places import Place
+from progan.explorer.places import MOST_STEPS, Place, Step
 from progan.explorer.saving import Saved
 from tests.explorer.test_painter import painter
 
@@ -23,6 +23,24 @@ def test_names_are_text() -> None:
 def test_a_caption_says_all() -> None:
     assert markup.caption(painter(("cat", "dog")), FIRST.sight) == "Seed 7 · dog · 16x16"
     assert markup.caption(painter(), FIRST.sight) == "Seed 7 · 16x16"
+
+
+def test_long_names_of_classes_are_cut_but_in_the_title() -> None:
+    name = "x" * 500
+    html = markup.picture(painter((name, name)), FIRST)
+    assert f'title="Seed 7 · {name} · 16x16"' in html
+    assert f">Seed 7 · {'x' * 39}… · 16x16<" in html
+
+
+def test_names_can_be_sent_whatever_is_in_them() -> None:
+    assert markup.text("\udcff") == "\\udcff"
+    assert markup.failed("a\ud800").encode()
+
+
+def test_the_end_of_a_way_is_said() -> None:
+    far = Look(place=Place(7, (Step(5, 8),) * (MOST_STEPS - 1)), target=8, level=4)
+    html = markup.neighbours(painter(), far)
+    assert f"{MOST_STEPS - 1} steps, and there are no more" in html and "<button" not in html
 
 
 def test_each_neighbour_is_a_button() -> None:

@@ -83,6 +83,6 @@ def test_a_brief_name_leads_back(place: Place) -> None:
 
 @pytest.mark.parametrize("text", [
     "", "x", "-1", "7,", "7,25", "7,25to", "7,0to1", "7,101to1", "4294967296", "7,5to4294967296",
-    "7 ", "٧", "7,25to1\n", "1" * 99])
+    "7" + ",5to1" * 257, "7 ", "٧", "7,25to1\n", "1" * 99])
 def test_anything_else_is_no_place(text: str) -> None:
     assert from_brief(text) is None

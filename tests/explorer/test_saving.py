@@ -41,6 +41,7 @@ def test_the_command_draws_it_again(tmp_path: Path, sight: Sight) -> None:
 
 def test_the_latent_is_a_row(tmp_path: Path) -> None:
     found = save(painter(), Sight(WALK, None, 4), tmp_path, {})
+    assert found.latent.name == "seed0007-2steps-latent.npy"  # seed0007-2steps.npy: a picture
     latent = np.load(found.latent)
     assert latent.dtype == np.float32
     np.testing.assert_array_equal(latent, latent_at(WALK, 8).numpy())
@@ -53,11 +54,11 @@ def test_pictures_say_where_they_are(tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "seed0007-2.npy").write_text("mine")
+    (tmp_path / "seed0007-2-latent.npy").write_text("mine")
     names = [save(painter(), Sight(Place(7), None, 4), tmp_path, {}).picture.name
              for _ in range(3)]
     assert names == ["seed0007.png", "seed0007-3.png", "seed0007-4.png"]
-    assert (tmp_path / "seed0007-2.npy").read_text() == "mine"
+    assert (tmp_path / "seed0007-2-latent.npy").read_text() == "mine"
 
 
 def test_names() -> None:

@@ -58,6 +58,11 @@ def test_the_icon_is_the_lowest_resolution() -> None:
     assert answer(here, "/favicon.ico", "") == (200, here.png(Sight(Place(0), None, 2)))
 
 
+def test_names_that_nothing_can_show_are_no_obstacle() -> None:
+    status, content = answer(painter(("cat", "\ud800")), "/", "")
+    assert status == 200 and b"ud800" in content
+
+
 def test_the_page_names_no_other_address() -> None:
     """But for those that name it to search engines, which are not fetched."""
     status, content = answer(painter(), "/", "")

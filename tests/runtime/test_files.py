@@ -18,6 +18,7 @@ from progan.runtime.files import (
     make_folder,
     remove_partials,
     replaced,
+    require_folder_or_nothing,
     require_free_space,
     write_atomically,
 )
@@ -258,6 +259,14 @@ def test_a_folder_in_the_place_of_a_file_cannot_be_made(tmp_path: Path) -> None:
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(UserError, match="a file of that name in the way"):
             make_folder(path)
+        with pytest.raises(UserError, match="a file of that name in the way"):
+            require_folder_or_nothing(path)
+
+
+def test_a_folder_that_can_be_made_is_not_made_yet(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "a" / "b", Path("a name that nobody has")):
+        require_folder_or_nothing(path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:

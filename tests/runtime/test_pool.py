@@ -39,9 +39,12 @@ def test_waiting_jobs_are_dropped_when_the_work_ends_early() -> None:
     assert len(started) < 10
 
 
-def test_processes_leave_ctrl_c_to_their_parent() -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_processes_leave_ctrl_c_and_closed_terminals_to_their_parent(name: str) -> None:
+    if (number := getattr(signal, name, None)) is None:
+        pytest.skip(f"there is no {name}")
     with worker_pool(2, in_processes=True) as pool:
-        assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
+        assert pool.submit(signal.getsignal, number).result() == signal.SIG_IGN
 
 
 def test_processes_work_too() -> None:
