@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from progan.sampling.seeds import parse_seeds as parse_seeds  # noqa: F401 (for the explorer)
-
 
 def seed_latents(seeds: Sequence[int], latent_size: int) -> Tensor:
     """Seed k means `numpy.random.RandomState(k).randn(1, latent_size)`: float32 [N, size]."""
