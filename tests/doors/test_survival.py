@@ -238,7 +238,8 @@ def test_a_disk_that_fills_up_leaves_the_states_before_intact(
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         capture_output=True, text=True)
     assert result.returncode == 1
-    assert f"{run}: File too large. Raise the limit" in " ".join(result.stderr.split())
+    said = " ".join(result.stderr.split())
+    assert f"Error: {run}/state-" in said and ".pt: File too large. Raise the limit" in said
     assert "Traceback" not in result.stderr
     assert {path: path.read_bytes() for path in states(run)} == before
     assert not list(run.glob(".*"))
