@@ -60,11 +60,11 @@ def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: st
 
     path = find_network(network)
     if path != network:
-        click.echo(f"network: {path}", err=True)
+        click.echo(f"network: {click.format_filename(path)}", err=True)
     request = Request(
         pictures=pictures, network=path, outdir=outdir, class_name=class_name,
         resolution=resolution, effort=Effort(starts=starts, steps=steps), detector=detector,
         film=video, fps=fps or FPS, device=device,
         command=shlex.join(["python", "-m", "progan.projection", *sys.argv[1:]]))
     for line in answer(request):
-        tqdm.write(line)  # above the progress bar
+        tqdm.write(click.format_filename(line))  # above the progress bar

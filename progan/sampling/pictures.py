@@ -46,13 +46,14 @@ class Output:
 
 
 def provenance(path: Path, command: str) -> dict[str, str]:
-    """Where a picture comes from, to be written into its file.
+    """Where a picture comes from, to be written into its file."""
+    return {"Software": SOFTWARE, "Network": f"{storable(path.name)} {fingerprint(path)}",
+            "Command": storable(command)}
 
-    Names of files may be any bytes; no kind of file can hold what of them is no UTF-8.
-    """
-    texts = {"Software": SOFTWARE, "Network": f"{path.name} {fingerprint(path)}",
-             "Command": command}
-    return {key: text.encode("utf-8", "replace").decode() for key, text in texts.items()}
+
+def storable(text: str) -> str:
+    """Names of files may be any bytes; no kind of file can hold what of them is no UTF-8."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def write(snapshot: Snapshot, wish: Wish, output: Output) -> Iterator[Path]:

@@ -89,6 +89,15 @@ def test_a_film_ends_with_what_was_found(network: Path, pictures: list[Path], tm
     assert abs(last[::factor, ::factor] - cells).mean() < 8  # 256 colours
 
 
+def test_names_may_be_any_bytes(network: Path, pictures: list[Path], tmp_path: Path) -> None:
+    picture = tmp_path / "me\udcff.png"
+    picture.write_bytes(pictures[0].read_bytes())
+    result = project(picture, "--network", network, "--outdir", tmp_path / "out\udcff", "--video",
+                     "way.gif", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert Image.open(tmp_path / "out\udcff" / "me\udcff-projected.png").text["Target"] == "me?"
+
+
 def test_more_steps_come_nearer(network: Path, tmp_path: Path) -> None:
     CliRunner().invoke(generate, ["--network", str(network), "--seeds", "77", "--outdir",
                                   str(tmp_path)])
