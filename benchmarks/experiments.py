@@ -164,8 +164,9 @@ def penalty_demo(wish: Wish) -> Iterator[Trial]:
 
 
 def penalty_cifar10(wish: Wish) -> Iterator[Trial]:
-    """The same with the settings of cpu; images are mirrored."""
-    yield from _gradient_at(wish, "cpu", "--mirror")
+    """The same with the settings of cpu, mirrored images, and bf16, which takes two thirds of the
+    time of float32."""
+    yield from _gradient_at(wish, "cpu", "--mirror", "--precision", "bf16")
 
 
 def _gradient_at(wish: Wish, preset: str, *options: str) -> Iterator[Trial]:
