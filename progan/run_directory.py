@@ -22,6 +22,7 @@ ROLLBACK_PREFIX = "rollback-"
 STATE_PREFIX = "state-"
 STATE_SUFFIX = ".pt"
 BEST_STATE_PREFIX = "state-best-"
+_MAX_SLUG = 100  # characters of a dataset in the name of a run; a file name holds 255 bytes
 
 
 def create(outdir: Path, dataset_name: str, run: Run) -> Path:
@@ -148,4 +149,5 @@ def _runs(outdir: Path) -> list[tuple[int, Path]]:
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-") or "dataset"
+    slug = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")
+    return slug[:_MAX_SLUG] or "dataset"

@@ -70,3 +70,12 @@ def test_evidence_of_earlier_attempts_is_kept(tmp_path: Path) -> None:
     for name in ("rollback-01.json", "rollback-03.json", "rollback-x.json"):
         (tmp_path / name).touch()
     assert run_directory.rollback_path(tmp_path).name == "rollback-04.json"
+
+
+@pytest.mark.parametrize("name", ["../../up", "..", "a/b\\c", "\x1b[31m", "x" * 5000, "日本", ""])
+def test_a_run_stays_in_its_outdir_whatever_the_dataset_is_called(
+    tmp_path: Path, name: str
+) -> None:
+    run = run_directory.create(tmp_path / "runs", name, tiny_run())
+    assert run.resolve().parent == tmp_path / "runs"
+    assert run.name.startswith("00000-") and run.name.isascii() and run.name.isprintable()

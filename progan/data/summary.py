@@ -7,6 +7,7 @@ import numpy as np
 from progan.data.format import DatasetInfo
 from progan.data.reader import Dataset
 from progan.runtime.files import human_bytes
+from progan.runtime.terminal_text import count_of, escape_controls
 from progan.sizes import SQUARE
 
 _KINDS = {1: "grey", 3: "RGB", 4: "RGBA"}
@@ -26,7 +27,7 @@ def summary(dataset: Dataset) -> str:
         ("levels", _levels(info)),
         ("labels", _classes(dataset)),
         ("landmarks", "5 points for each image" if info.has_landmarks else "none"),
-        ("held out", f"{info.holdout_count:,} images" if info.holdout_count else "none"),
+        ("held out", count_of(info.holdout_count, "image") if info.holdout_count else "none"),
         ("skipped", _skipped(info)),
         ("source", info.source),
         ("options", [f"{name}: {_plain(value)}" for name, value in info.options.items()]),
@@ -55,21 +56,24 @@ def _classes(dataset: Dataset) -> str | list[str]:
     if not dataset.label_size:
         return "none"
     counts = np.bincount(dataset.labels(np.arange(len(dataset))), minlength=dataset.label_size)
-    shown = list(zip(dataset.label_names, counts.tolist(), strict=True))[:_NUM_CLASSES]
+    names = map(escape_controls, dataset.label_names)
+    shown = list(zip(names, counts.tolist(), strict=True))[:_NUM_CLASSES]
     width = max(len(name) for name, _ in shown)
     lines = [f"{index:2}  {name:{width}}  {count:,}" for index, (name, count) in enumerate(shown)]
-    return lines + _more(dataset.label_size, _NUM_CLASSES, "classes")
+    empty = int((counts == 0).sum())
+    return lines + _more(dataset.label_size, _NUM_CLASSES, "class", "classes") + [
+        f"{count_of(empty, 'class has', 'classes have')} no image"] * bool(empty)
 
 
 def _skipped(info: DatasetInfo) -> str | list[str]:
     if not info.skipped:
         return "none"
     lines = [f"{item.path}: {item.reason}" for item in info.skipped[:_NUM_SKIPPED]]
-    return lines + _more(len(info.skipped), _NUM_SKIPPED, "images")
+    return lines + _more(len(info.skipped), _NUM_SKIPPED, "image", "images")
 
 
-def _more(total: int, shown: int, what: str) -> list[str]:
-    return [f"and {total - shown} more {what}"] * (total > shown)
+def _more(total: int, shown: int, noun: str, plural: str) -> list[str]:
+    return [f"and {count_of(total - shown, f'more {noun}', f'more {plural}')}"] * (total > shown)
 
 
 def _plain(value: object) -> str:
@@ -80,7 +84,7 @@ def _aligned(rows: Sequence[tuple[str, str | list[str]]]) -> list[str]:
     width = max(len(name) for name, _ in rows)
     lines = []
     for name, value in rows:
-        values = [value] if isinstance(value, str) else value
-        lines += [f"{label:{width}}  {text}"
+        values = [value] if isinstance(value, str) else value or ["none"]
+        lines += [f"{label:{width}}  {escape_controls(text)}"
                   for label, text in zip([name] + [""] * (len(values) - 1), values, strict=True)]
     return lines
