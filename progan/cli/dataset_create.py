@@ -157,9 +157,9 @@ def _warn(doubtful: "Sequence[Skipped]") -> None:
 @click.option("--alpha-color", metavar="COLOR", default="white", show_default=True,
               help="What transparency is laid on with --channels 1 or 3: a name or #rrggbb.")
 @click.option("--labels", metavar="auto|folders|none|FILE", default="auto", show_default=True,
-              help="Class labels from the names of folders, or from a file: .csv with rows "
-              "path,label, or StyleGAN's dataset.json. auto: by a dataset.json in the root, or "
-              "else by folders if all images are in such.")
+              help="Class labels from the names of folders, or from a file: .csv or .tsv with a "
+              "file name and a label in each row, or StyleGAN's dataset.json. auto: by a "
+              "dataset.json in the root, or else by folders if all images are in such.")
 @writing_options
 @on_error_option
 def create_from_images(
