@@ -11,7 +11,7 @@ from progan import networks
 from progan.config import Network
 from progan.errors import UserError
 from progan.networks import Generator
-from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
+from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, runs
 from progan.runtime.files import sha256_of
 from progan.runtime.weights_file import Damaged, load_weights, read_header, save_weights
 from progan.sampling.conventions import SOFTWARE, conventions
@@ -118,8 +118,7 @@ def find_networks(path: Path) -> list[Path]:
         raise UserError(f"There is no {path}. Name a {PREFIX}*{SUFFIX} file or the directory "
                         "of a run.")
     pattern = f"{PREFIX}*{SUFFIX}"
-    runs = [path, *sorted(path.glob("[0-9]*-*"), reverse=True)]
-    for run in runs:
+    for run in [path, *reversed(runs(path))]:
         if snapshots := sorted(run.glob(pattern)):
             return snapshots
     raise UserError(f"{path} holds no {pattern}. Name the directory of a run that has "
