@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from progan.data.format import DatasetInfo
 from progan.data.reader import Dataset
@@ -37,6 +38,25 @@ def summary(dataset: Dataset) -> str:
     return "\n".join(_aligned(rows))
 
 
+def classes_without_images(dataset: Dataset) -> list[int]:
+    """Indices of the classes that no image has; [] without labels."""
+    return np.flatnonzero(_counts(dataset) == 0).tolist() if dataset.label_size else []
+
+
+def _counts(dataset: Dataset) -> npt.NDArray[np.int64]:
+    """Number of images of each class."""
+    return np.bincount(dataset.labels(np.arange(len(dataset))), minlength=dataset.label_size)
+
+
+def classes_note(dataset: Dataset, indices: Sequence[int], purpose: str = "") -> str:
+    """'1 of 3 classes has no image: 'cat'.' of the classes at `indices`; at least one."""
+    names = [escape_controls(repr(dataset.label_names[index])) for index in indices[:_NUM_CLASSES]]
+    more = len(indices) - len(names)
+    return (f"{len(indices):,} of {count_of(dataset.label_size, 'class', 'classes')} "
+            f"{'has' if len(indices) == 1 else 'have'} no image{' ' * bool(purpose)}{purpose}: "
+            f"{', '.join(names)}{f' and {more:,} more' if more else ''}.")
+
+
 def _resolution(info: DatasetInfo) -> str:
     named = "" if info.base == SQUARE else f", which options call {info.resolution}"
     return f"{info.top_size}{named}"
@@ -55,7 +75,7 @@ def _levels(info: DatasetInfo) -> list[str]:
 def _classes(dataset: Dataset) -> str | list[str]:
     if not dataset.label_size:
         return "none"
-    counts = np.bincount(dataset.labels(np.arange(len(dataset))), minlength=dataset.label_size)
+    counts = _counts(dataset)
     names = map(escape_controls, dataset.label_names)
     shown = list(zip(names, counts.tolist(), strict=True))[:_NUM_CLASSES]
     width = max(len(name) for name, _ in shown)

@@ -171,6 +171,8 @@ def _table(rows: Iterable[tuple[str, str | int]], where: str, images: ImageNames
             differences[match.difference] += 1
     if not label_of and not strangers:
         raise UserError(f"{where} has no label. Mend it, or use --labels folders or none.")
+    if 0 not in label_of.values() and 1 in label_of.values():
+        notes = [*notes, f"The labels of {where} count from 1: class 0 has no image."]
     names = _class_names(set(label_of.values()) or set(strangers.values()))
     index = {name: number for number, name in enumerate(names)}
     return LabelTable(

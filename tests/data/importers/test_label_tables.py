@@ -248,6 +248,16 @@ def test_what_was_understood_is_told(folder: Path) -> None:
     assert "'-1' in " in said and "is the name of a class" in said
 
 
+def test_numbers_that_count_from_one_are_told(folder: Path) -> None:
+    for first, told in ((1, True), (0, False)):
+        pairs = [[path, first + label] for path, label in zip(PATHS, [0, 1, 1], strict=True)]
+        (folder / "dataset.json").write_text(stylegan(pairs))
+        labels, names, said = labels_of(folder)
+        assert names == tuple(map(str, range(first + 2)))
+        assert ("The labels of dataset.json count from 1: class 0 has no image." in said) == told
+        assert "--seed" not in said
+
+
 def test_floats_in_json_are_indices(folder: Path) -> None:
     pairs = [[path, label] for path, label in zip(PATHS, [1.0, 0, 2.0], strict=True)]
     (folder / "dataset.json").write_text(stylegan([*pairs, ["gone.png", 7]]))
