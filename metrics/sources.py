@@ -182,7 +182,7 @@ def of_network(snapshot: Snapshot, description: str) -> Source:
 
     def picture(seeds: Rows) -> Pixels:
         latents = seed_latents(seeds.tolist(), config.latent_size)
-        labels = seed_labels(seeds.tolist(), config.label_size)
+        labels = seed_labels(seeds.tolist(), config.label_size, snapshot.untrained_classes)
         images = render(snapshot.generator, latents, labels, snapshot.level, snapshot.alpha)
         return enlarge(images, min(size[:2]))
 

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from progan.errors import UserError
+from progan.runtime.terminal_text import escape_controls
 
 INTERRUPTED = 130  # what shells report for Ctrl-C: 128 + SIGINT
 # SIGHUP comes when a terminal is closed or a connection breaks; Windows has none.
@@ -42,7 +43,8 @@ def plain_errors() -> Iterator[None]:
         with _one_interrupt():
             yield
     except UserError as error:
-        raise click.ClickException(str(error)) from error
+        # Names from files and data must not act on the terminal.
+        raise click.ClickException(escape_controls(str(error), keep="\n\t")) from error
     except KeyboardInterrupt as error:
         with suppress(OSError):  # of a terminal that is gone
             click.echo("\nInterrupted.", err=True)
@@ -50,7 +52,7 @@ def plain_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno is None or error.errno == errno.EPIPE:  # click deals with closed pipes
             raise
-        raise click.ClickException(in_words(error)) from error
+        raise click.ClickException(escape_controls(in_words(error))) from error
 
 
 @contextmanager

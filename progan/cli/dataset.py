@@ -70,13 +70,16 @@ def check(
 def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> None:
     """Write the images of a dataset as PNG files, with a folder for each class."""
     require_vacant(dest)
-    from progan.data.extract import extract
+    from progan.data.extract import extract, folder_notes
     from progan.data.reader import Dataset
+    from progan.runtime.terminal_text import count_of
 
     dataset = Dataset.open(source)
     level = dataset.level_named(resolution)
-    click.echo(f"{dest}: {extract(dataset, dest, level, workers):,} images of "
-               f"{dataset.info.size(level)}.")
+    written = extract(dataset, dest, level, workers)
+    for line in folder_notes(written, dest):
+        click.echo(line, err=True)
+    click.echo(f"{dest}: {count_of(written.num_images, 'image')} of {dataset.info.size(level)}.")
 
 
 @main.command()
@@ -131,12 +134,13 @@ def display(
     """Write a sheet of images, and print its path."""
     from progan.data.reader import Dataset
     from progan.data.sheet import sheet, shown_rows
+    from progan.runtime.file_names import safe_file_name
     from progan.runtime.files import replaced
 
     opened = Dataset.open(dataset)
     level = opened.level_named(resolution)
     page = sheet(opened.images(level, shown_rows(len(opened), num, seed)))
-    out = out or Path(f"{opened.name}-sheet.png")
+    out = out or Path(f"{safe_file_name(opened.name, 'dataset')}-sheet.png")
     with replaced(out) as temporary:
         page.save(temporary, format="PNG")
     click.echo(out)

@@ -12,6 +12,7 @@ import click
 
 from progan.door import PATH, Door
 from progan.runtime.files import human_bytes, require_vacant
+from progan.runtime.terminal_text import count_of
 
 if TYPE_CHECKING:
     from progan.data.format import Skipped
@@ -107,6 +108,8 @@ def write(
 ) -> None:
     """Write the dataset with its options recorded, and say what was written and left out."""
     from progan.data.parts import Part, part_of
+    from progan.data.reader import Dataset
+    from progan.data.summary import classes_note, classes_without_images
     from progan.data.unreadable import listed
     from progan.data.writer import write_dataset
 
@@ -127,16 +130,22 @@ def write(
         raise
     seconds = time.monotonic() - start
     if info.skipped:
-        click.echo(f"{len(info.skipped)} images were left out:\n{listed(info.skipped)}", err=True)
+        were = "was" if len(info.skipped) == 1 else "were"
+        click.echo(f"{count_of(len(info.skipped), 'image')} {were} left out:\n"
+                   f"{listed(info.skipped)}", err=True)
+    if how.shard is None and (without := classes_without_images(Dataset.open(dest))):
+        click.echo(classes_note(Dataset.open(dest), without), err=True)
     size = human_bytes(info.num_bytes)
-    click.echo(f"{dest}: {info.count:,} images {info.top_size}x{info.channels}"
+    click.echo(f"{dest}: {count_of(info.count, 'image')} {info.top_size}x{info.channels}"
                f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s).")
 
 
 def _warn(doubtful: "Sequence[Skipped]") -> None:
     from progan.data.unreadable import listed
 
-    click.echo(f"{len(doubtful)} images are in the dataset though they are suspicious:\n"
+    are = "image is" if len(doubtful) == 1 else "images are"
+    they = "it is" if len(doubtful) == 1 else "they are"
+    click.echo(f"{len(doubtful)} {are} in the dataset though {they} suspicious:\n"
                f"{listed(doubtful)}\nLeave such images out with --on-error skip.", err=True)
 
 
@@ -157,9 +166,9 @@ def _warn(doubtful: "Sequence[Skipped]") -> None:
 @click.option("--alpha-color", metavar="COLOR", default="white", show_default=True,
               help="What transparency is laid on with --channels 1 or 3: a name or #rrggbb.")
 @click.option("--labels", metavar="auto|folders|none|FILE", default="auto", show_default=True,
-              help="Class labels from the names of folders, or from a file: .csv with rows "
-              "path,label, or StyleGAN's dataset.json. auto: by a dataset.json in the root, or "
-              "else by folders if all images are in such.")
+              help="Class labels from the names of folders, or from a file: .csv or .tsv with a "
+              "file name and a label in each row, or StyleGAN's dataset.json. auto: by a "
+              "dataset.json in the root, or else by folders if all images are in such.")
 @writing_options
 @on_error_option
 def create_from_images(

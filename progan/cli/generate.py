@@ -27,7 +27,8 @@ OF_FILMS = ("--walk", "--smoothing", "--growth", "--seconds", "--fps")
 @click.option("--latents", type=PATH, metavar="FILE.npy",
               help="Draw these latents, float32 [N, latent_size], instead of seeds.")
 @click.option("--class", "class_name", metavar="NAME|INDEX", help="Class to draw, for networks "
-              "that were trained with labels; without it, seed k draws class k mod classes.")
+              "that were trained with labels; without it, seed k draws class k mod classes, of "
+              "those that had images to train on.")
 @click.option("--resolution", type=int, help="Draw at a lower resolution that was trained on the "
               "way; the highest one if not given.")
 @click.option("--grid", metavar="COLSxROWS",
@@ -113,7 +114,8 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
         networks=paths, load=load_snapshot, command=command,
         device=device, outdir=outdir, seeds=seeds, latents=latents, class_name=class_name,
         resolution=resolution, grid=grid, sheet=sheet, kind=ARRAYS if as_floats else kind,
-        batch=batch, film=film)
+        batch=batch, film=film,
+        warn=lambda line: click.echo(line, err=True))
     for file in answer(request):
         tqdm.write(click.format_filename(file))  # above the progress bar
 

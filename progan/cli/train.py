@@ -239,6 +239,7 @@ def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,
     import torch
 
     from progan import __version__
+    from progan.data.summary import classes_note
     from progan.runtime.devices import describe
 
     several = f", {members.group.size} processes" * (members.group.size > 1)
@@ -248,6 +249,8 @@ def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,
     yield (f"{directory}: {dataset.name}, {len(dataset.training_rows)} images{held_out}, "
            f"{dataset.info.top_size}x{dataset.channels}; preset {run.preset}; "
            f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}")
+    if run.data.conditional and (untrained := dataset.untrained_classes):
+        yield classes_note(dataset, untrained, "to train on")
     if dataset.label_size and not run.data.conditional and not run.data.subset:
         yield (f"The dataset has {dataset.label_size} classes, which are not used; "
                f"{option_name('conditional')} does.")

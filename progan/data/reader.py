@@ -99,6 +99,14 @@ class Dataset:
         rows.flags.writeable = False  # all who ask share it
         return rows
 
+    @cached_property
+    def untrained_classes(self) -> tuple[int, ...]:
+        """Classes that no image to train on has, ascending; () without labels."""
+        if not self.label_size:
+            return ()
+        counts = np.bincount(self.labels(self.training_rows), minlength=self.label_size)
+        return tuple(np.flatnonzero(counts == 0).tolist())
+
     def level_named(self, resolution: int | None) -> int:
         """The level that --resolution names, the top one if None; UserError if there is none."""
         levels = {1 << level: level for level in self.info.levels}

@@ -47,7 +47,7 @@ def _of_ours(path: Path) -> Trained:
     network = snapshot.generator.config
     return Trained(network=network, weights={"average": weights}, level=snapshot.level,
                    alpha=snapshot.alpha, images_seen=snapshot.images_seen,
-                   known_names=snapshot.label_names,
+                   known_names=snapshot.label_names, untrained_classes=snapshot.untrained_classes,
                    theirs={"average": _official_layers(network, {
                        name: tuple(weight.shape) for name, weight in weights.items()})})
 

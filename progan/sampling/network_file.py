@@ -11,7 +11,7 @@ from progan import networks
 from progan.config import Network
 from progan.errors import UserError
 from progan.networks import Generator
-from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
+from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, runs
 from progan.runtime.files import sha256_of
 from progan.runtime.weights_file import Damaged, load_weights, read_header, save_weights
 from progan.sampling.conventions import SOFTWARE, conventions
@@ -35,6 +35,7 @@ class Snapshot:
     alpha: float  # weight of that level; below 1 if it was being faded in
     images_seen: int
     label_names: tuple[str, ...] = ()
+    untrained_classes: tuple[int, ...] = ()  # indices of classes that had no training image
 
 
 def save_network(path: Path, snapshot: Snapshot,
@@ -49,7 +50,9 @@ def save_network(path: Path, snapshot: Snapshot,
         "format": FORMAT, "version": FORMAT_VERSION, "network": asdict(config),
         "level": snapshot.level, "alpha": snapshot.alpha, "images_seen": snapshot.images_seen,
         "label_names": snapshot.label_names, "software": SOFTWARE,
-        "conventions": conventions(config, snapshot.level, snapshot.label_names)}
+        "untrained_classes": snapshot.untrained_classes,
+        "conventions": conventions(config, snapshot.level, snapshot.label_names,
+                                   snapshot.untrained_classes)}
     save_weights(path, header, snapshot.generator.state_dict() if weights is None else weights)
 
 
@@ -97,8 +100,13 @@ def _snapshot(header: Mapping[str, Any], weights: Mapping[str, torch.Tensor], de
     names = header["label_names"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError("names of classes that are no texts")
+    untrained = header.get("untrained_classes", [])  # earlier files have none
+    label_size = generator.config.label_size
+    if not set(untrained) <= set(range(label_size)) or len(untrained) >= max(label_size, 1):
+        raise ValueError(f"classes without training images {untrained!r:.50}")
     return Snapshot(generator=generator.requires_grad_(False).eval(), level=level, alpha=alpha,
-                    images_seen=int(header["images_seen"]), label_names=tuple(names))
+                    images_seen=int(header["images_seen"]), label_names=tuple(names),
+                    untrained_classes=tuple(sorted(map(int, untrained))))
 
 
 def find_network(path: Path) -> Path:
@@ -118,8 +126,7 @@ def find_networks(path: Path) -> list[Path]:
         raise UserError(f"There is no {path}. Name a {PREFIX}*{SUFFIX} file or the directory "
                         "of a run.")
     pattern = f"{PREFIX}*{SUFFIX}"
-    runs = [path, *sorted(path.glob("[0-9]*-*"), reverse=True)]
-    for run in runs:
+    for run in [path, *reversed(runs(path))]:
         if snapshots := sorted(run.glob(pattern)):
             return snapshots
     raise UserError(f"{path} holds no {pattern}. Name the directory of a run that has "

@@ -23,6 +23,7 @@ from progan.sampling.wishes import (
     from_seeds,
     labels_of_class,
     of_class,
+    untrained_note,
 )
 
 
@@ -56,6 +57,7 @@ class Request:
         sheet: A contact sheet instead of single files.
         kind: As of Output.
         batch: As of Output.
+        warn: Receives a line that people should know.
     """
 
     networks: Sequence[Path]
@@ -72,6 +74,7 @@ class Request:
     kind: str
     batch: int | None
     film: Film | None
+    warn: Callable[[str], None] = lambda line: None
 
 
 def answer(asked: Request) -> Iterator[Path]:
@@ -81,6 +84,8 @@ def answer(asked: Request) -> Iterator[Path]:
     device = choose(asked.device)
     set_repeatable()
     snapshot = at_resolution(asked.load(asked.networks[-1], device), asked.resolution)
+    if note := untrained_note(snapshot, asked.class_name):
+        asked.warn(note)
     if asked.film is None:
         yield from _pictures(asked, snapshot)
     else:

@@ -7,7 +7,7 @@ from progan import presets
 from progan.config import Run, override
 from progan.data.reader import Dataset
 from progan.errors import UserError
-from progan.training.fitting import fit, opened
+from progan.training.fitting import fit, opened, opened_again
 from progan.training.origin import Origin, find_origin, load_origin
 from progan.training.transfer import Transfer, fades_first, inherited, transfer
 
@@ -41,8 +41,7 @@ def _with_networks_of(init_from: Path, preset: str | None, data: Path | None,
     """The run that begins with the networks of another one, whose settings it has by default."""
     origin = load_origin(find_origin(init_from))
     base = _base(origin, preset, data)
-    source = data or (origin.run and Path(origin.run.data.data))
-    dataset = opened(source, options.get("subset", base.data.subset)) if source else None
+    dataset = _images_of(origin, data, options.get("subset", base.data.subset))
     own = dataset.resolution if data and dataset else origin.network.resolution
     resolution = options.get("resolution", own)
     run = override(base, inherited(origin, resolution) | options)
@@ -50,6 +49,15 @@ def _with_networks_of(init_from: Path, preset: str | None, data: Path | None,
         run = fit(run, dataset, ("resolution", "initial_resolution"))
     run = override(run, {"fade_first": options.get("fade_first", fades_first(origin, run))})
     return run, dataset, transfer(origin, run)
+
+
+def _images_of(origin: Origin, data: Path | None, subset: str) -> Dataset | None:
+    """The dataset that is named, or else that of the origin's run; None if neither is known."""
+    if data:
+        return opened(data, subset)
+    if origin.run and origin.run.data.data:
+        return opened_again(origin.path.parent, origin.run.data.data, subset)
+    return None
 
 
 def _base(origin: Origin, preset: str | None, data: Path | None) -> Run:

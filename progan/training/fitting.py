@@ -18,6 +18,19 @@ def opened(data: Path, subset: str) -> Dataset:
     return of_class(dataset, subset) if subset else dataset
 
 
+def opened_again(directory: Path, stored: str, subset: str) -> Dataset:
+    """The dataset of an earlier run, where its settings say; raises UserError that names both."""
+    path = Path(stored)
+    if not path.exists():
+        raise UserError(f"The dataset of the run {directory} is no longer at {path}. If it was "
+                        "moved, name its new place with --data.")
+    try:
+        return opened(path, subset)
+    except UserError as error:
+        raise UserError(f"The dataset of the run {directory} cannot be used. {error} If it is "
+                        "elsewhere now, name that place with --data.") from error
+
+
 def fit(run: Run, dataset: Dataset, given: Container[str]) -> Run:
     """Return the run with what the dataset decides, unless `given` names it: resolution, where
     to begin, and always shape, channels and classes."""

@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +53,13 @@ class Guard:
 
     Args:
         writes: Whether evidence is kept. Of several processes, which find the same, one writes.
+        untrained: Classes without training images, which the evidence does not show.
     """
 
     def __init__(self, run: Run, state: TrainState, directory: Path, log: Log, *,
-                 writes: bool = True) -> None:
+                 writes: bool = True, untrained: Sequence[int] = ()) -> None:
         self._run, self._directory, self._log, self._writes = run, directory, log, writes
-        self._rounds = 0
+        self._untrained, self._rounds = untrained, 0
         self.keep(state)
 
     def keep(self, state: TrainState) -> None:
@@ -100,7 +101,7 @@ class Guard:
             "stage": dataclasses.asdict(unsound.stage),
             "means_since_tick": {name: _word(value) for name, value in unsound.means.items()},
             "weights_not_finite": not_finite(state)}, indent=2) + "\n")
-        pixels = samples.fakes(state.average, self._run, unsound.stage)
+        pixels = samples.fakes(state.average, self._run, unsound.stage, self._untrained)
         save_png(path.with_suffix(".png"), pixels)
         return path
 

@@ -44,7 +44,7 @@ class ImageOptions:
     crop: Crop = "center"
     resize_filter: Filter = "lanczos"
     alpha_color: str = WHITE  # what transparency is laid on where it has to go
-    labels: str = "auto"  # or 'folders', 'none', or a file, .csv or .json
+    labels: str = "auto"  # or 'folders', 'none', or a file, .csv, .tsv or .json
     max_images: int | None = None
     seed: int | None = None
     on_error: OnError = "stop"
@@ -70,7 +70,8 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
     headers, unreadable = readable_headers(
         source, tree, taken, options.on_error, lambda item: oversize(item.width, item.height))
     labels = labels_of_images(
-        tree, [header.path for header in headers], paths, options.labels, say)
+        tree, [header.path for header in headers], paths, options.labels, say,
+        num_taken=len(taken), seed=options.seed)
     size = _size(headers, wanted, options, say)
     reader = _Reader(tree, tuple(header.path for header in headers), size,
                      options.channels or common_channels(headers), options,
