@@ -81,13 +81,14 @@ def read_depth(picture: Image.Image, data: bytes) -> Depth:
 
 
 def find_peak(picture: Image.Image) -> float:
-    """Largest value of a decoded image, on the scale of 16 bits for colours of 16 bits."""
+    """Largest value of a decoded image; of 16-bit colours, of which Pillow keeps the upper 8 bits,
+    the largest that it can have been."""
     if picture.mode.startswith("I") or picture.mode == "F":
         return float(np.asarray(picture).max())
     ranges = picture.getextrema()
     pairs = ranges if isinstance(ranges[0], tuple) else (ranges,)
     colours = pairs[:-1] if picture.mode in ("RGBA", "LA") else pairs
-    return float(max(high for _, high in colours) * 256)
+    return float(max(high for _, high in colours) * 256 + 255)
 
 
 def to_eight_bits(picture: Image.Image, white: float = WHITE_16_BIT) -> Image.Image:

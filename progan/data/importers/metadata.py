@@ -74,7 +74,7 @@ def has_doubtful_tail(data: bytes) -> bool:
 
 def png_exif_at_end(data: bytes) -> bytes | None:
     """The EXIF data of a PNG file that has them after its pixels."""
-    if not data.startswith(_PNG) or b"eXIf" not in data[data.rfind(b"IDAT"):]:
+    if b"eXIf" not in data or not data.startswith(_PNG):
         return None
     found = [chunk[8:-4] for kind, chunk in png_chunks(data) if kind == b"eXIf"]
     return found[-1] if found else None

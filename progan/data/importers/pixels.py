@@ -95,7 +95,8 @@ def _open_once(data: bytes, load: bool) -> Image.Image:
 def native_channels(picture: Image.Image, path: str) -> int:
     """Channels that the picture has by nature: 1 grey, 3 RGB, 4 with transparency."""
     if picture.mode not in NATIVE_CHANNELS:
-        raise UnreadableImage(path, f"pixels of the kind {picture.mode!r} are not supported")
+        raise UnreadableImage(path, f"pixels of the kind {picture.mode!r} are not supported: "
+                                    "convert it to a PNG file")
     deep = picture.mode.startswith("I")  # Pillow converts no colour key of 16-bit grey
     return 4 if "transparency" in picture.info and not deep else NATIVE_CHANNELS[picture.mode]
 
