@@ -12,7 +12,7 @@ from metrics.cache import FOLDER, NO_CACHE, Cache
 from metrics.draws import Album, Draw, Rows, Size
 from metrics.resize import resized
 from progan.data.format import INFO_FILE
-from progan.data.importers.pixels import converted, decoded, native_channels
+from progan.data.importers.pixels import converted, decoded_srgb, native_channels
 from progan.data.importers.tree import open_tree
 from progan.data.reader import Dataset
 from progan.data.source import UnreadableImage
@@ -218,7 +218,7 @@ def open_images(path: Path) -> Source:
     def pixels(row: int, size: Size | None) -> Pixels:
         name = names[row]
         try:
-            picture = decoded(tree.read(name), name)
+            picture = decoded_srgb(tree.read(name), name)
             channels = native_channels(picture, name)
         except UnreadableImage as error:
             raise UserError(f"Cannot read {name} in {path}: {error.reason}. Repair or remove "

@@ -39,6 +39,12 @@ def _fraction(_: click.Context, __: click.Parameter, value: float) -> float:
     return value
 
 
+def _positive(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value < float("inf"):
+        raise click.BadParameter(f"{value} is not a positive number.")
+    return value
+
+
 holdout_option = click.option("--holdout", type=float, default=0.0, show_default=True,
                               metavar="FRACTION", callback=_fraction,
                               help="Keep this part of the images away from training, to measure "
@@ -165,6 +171,10 @@ def _warn(doubtful: "Sequence[Skipped]") -> None:
               "(4); needed only if they differ.")
 @click.option("--alpha-color", metavar="COLOR", default="white", show_default=True,
               help="What transparency is laid on with --channels 1 or 3: a name or #rrggbb.")
+@click.option("--white-level", type=float, metavar="VALUE", callback=_positive,
+              help="Grey value that becomes white in images of one channel with more than 8 bits: "
+                   "4095 for 12 bits stored in 16; 65535 if not given. Floating-point images need "
+                   "it.")
 @click.option("--labels", metavar="auto|folders|none|FILE", default="auto", show_default=True,
               help="Class labels from the names of folders, or from a file: .csv or .tsv with a "
               "file name and a label in each row, or StyleGAN's dataset.json. auto: by a "

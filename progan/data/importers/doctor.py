@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from PIL import ExifTags, Image
 from tqdm import tqdm
 
+from progan.data.importers.depth import Depth, find_partial_range, find_peak, white_fault
 from progan.data.importers.doubts import CONSTANT, copies, is_constant, oversize
-from progan.data.importers.pixels import decoded, native_channels, opened
+from progan.data.importers.inspection import inspect_image
+from progan.data.importers.pixels import load_upright
 from progan.data.importers.tree import Tree, open_tree
 from progan.data.source import UnreadableImage
 from progan.runtime.pool import in_order, worker_pool
@@ -34,6 +35,14 @@ REMEDIES = {
     "palette": CONVERT,
     "CMYK": CONVERT,
     "16-bit": CONVERT,
+    "LAB": CONVERT,
+    "profile": "nothing to do: create-from-images converts it to sRGB",
+    "profile-ignored": "repair the profile, or convert the image to sRGB, if its colours matter",
+    "gamma": "convert the image to sRGB, if its colours matter",
+    "white-level": "name the value that becomes white for create-from-images with --white-level",
+    "dark": "scale them as said, or they make dark images",
+    "frames": "nothing to do, if the first frame is wanted: create-from-images takes it",
+    "metadata": "nothing to do: create-from-images takes the pixels alone",
     "rotated": "nothing to do: create-from-images turns it upright",
     "label": "move it into a folder named after its class, or use --labels none",
 }
@@ -63,6 +72,8 @@ class Examined:
     size: tuple[int, int]  # width, height in px, upright
     channels: int
     problems: tuple[Problem, ...]
+    depth: Depth = ""
+    peak: float = 0.0  # largest value of an image with a depth
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,7 @@ def check(source: Path, *, size: Size | None, workers: int) -> Report:
         found = [*tqdm(in_order(pool, lambda path: examine(tree, path), paths, ahead=4 * workers),
                        total=len(paths), unit="img", desc="checking", disable=None, leave=False)]
     problems = [*(problem for item in found for problem in item.problems), *duplicates(found),
-                *exceptions(found), *too_small(found, size), *without_label(paths)]
+                *dark(found), *exceptions(found), *too_small(found, size), *without_label(paths)]
     order = {path: number for number, path in enumerate(paths)}
     return Report(len(paths), tuple(sorted(problems, key=lambda item: order[item.path])))
 
@@ -96,16 +107,32 @@ def examine(tree: Tree, path: str) -> Examined:
     try:
         data = tree.read(path)
         digest = hashlib.sha256(data).hexdigest()
-        with opened(data, path) as picture:
-            channels = native_channels(picture, path)
-            problems = [*_by_nature(path, picture, channels)]
-        upright = decoded(data, path)
+        found = inspect_image(data, path)
+        upright = load_upright(data, path)
+        fault = white_fault(upright, None)
     except UnreadableImage as error:
         kind = "huge" if "decompression bomb" in error.reason else "unreadable"
         return Examined(path, digest, (0, 0), 0, (Problem(path, kind, error.reason),))
+    problems = [Problem(path, note.kind, note.detail) for note in found.notes
+                if note.kind in REMEDIES]
+    if detail := oversize(*upright.size):
+        problems.append(Problem(path, "huge", detail))
+    if fault:
+        problems.append(Problem(path, "white-level", fault))
     if is_constant(upright):
         problems.append(Problem(path, "constant", CONSTANT))
-    return Examined(path, digest, upright.size, channels, tuple(problems))
+    peak = find_peak(upright) if found.depth else 0.0
+    return Examined(path, digest, upright.size, found.channels, tuple(problems), found.depth, peak)
+
+
+def dark(images: Sequence[Examined]) -> Iterator[Problem]:
+    """16-bit images of a set that uses only the lower bits."""
+    kinds: tuple[Depth, ...] = ("grey", "colour")
+    for kind in kinds:
+        peaks = {item.path: item.peak for item in images if item.depth == kind}
+        if (found := find_partial_range(kind, peaks)) is not None:
+            for path in found.paths:
+                yield Problem(path, "dark", f"{found.explanation}; {found.remedy}")
 
 
 def duplicates(images: Sequence[Examined]) -> Iterator[Problem]:
@@ -143,22 +170,6 @@ def without_label(paths: Sequence[str]) -> Iterator[Problem]:
     for path, own in zip(paths, depths, strict=True):
         if depth and own < depth:
             yield Problem(path, "label", "lies in no folder of a class, while most images do")
-
-
-def _by_nature(path: str, picture: Image.Image, channels: int) -> Iterator[Problem]:
-    """What the header says."""
-    if detail := oversize(picture.width, picture.height):
-        yield Problem(path, "huge", detail)
-    if picture.mode in ("P", "PA"):
-        yield Problem(path, "palette", "has a palette of colours")
-    if picture.mode == "CMYK":
-        yield Problem(path, "CMYK", "has the inks of print")
-    if picture.mode.startswith("I"):
-        yield Problem(path, "16-bit", "has 16 bits for each pixel")
-    if channels == 4:
-        yield Problem(path, "alpha", "has transparency")
-    if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-        yield Problem(path, "rotated", "lies on its side, says its EXIF header")
 
 
 def _common(values: Sequence[T]) -> T | None:

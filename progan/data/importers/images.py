@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from progan.data.format import Skipped
+from progan.data.importers.conversions import conversion_lines
+from progan.data.importers.depth import white_fault
 from progan.data.importers.doubts import CONSTANT, copies, is_constant, oversize
 from progan.data.importers.label_tables import STYLEGAN_FILE
 from progan.data.importers.labelling import labels_of_images
@@ -13,7 +15,8 @@ from progan.data.importers.pixels import (
     WHITE,
     Crop,
     Filter,
-    decoded,
+    decoded_srgb,
+    load_upright,
     pixels,
     require_colour,
 )
@@ -26,7 +29,7 @@ from progan.data.importers.preflight import (
 )
 from progan.data.importers.sizes import base_of, parse_size
 from progan.data.importers.tree import Tree, open_tree
-from progan.data.source import ImageSource, OnError, Sample, chosen
+from progan.data.source import ImageSource, OnError, Sample, UnreadableImage, chosen
 from progan.errors import UserError
 from progan.runtime.seeding import numpy_generator
 from progan.sizes import Size, level_of, require_resolution
@@ -44,6 +47,7 @@ class ImageOptions:
     crop: Crop = "center"
     resize_filter: Filter = "lanczos"
     alpha_color: str = WHITE  # what transparency is laid on where it has to go
+    white_level: float | None = None  # grey value of more than 8 bits that becomes white
     labels: str = "auto"  # or 'folders', 'none', or a file, .csv, .tsv or .json
     max_images: int | None = None
     seed: int | None = None
@@ -68,7 +72,10 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
         say(f"{num_ignored} files that are not images are ignored.")
     taken = [paths[row] for row in chosen(len(paths), options.max_images, options.seed)]
     headers, unreadable = readable_headers(
-        source, tree, taken, options.on_error, lambda item: oversize(item.width, item.height))
+        source, tree, taken, options.on_error, lambda item: _fault(item, tree, options))
+    for line in conversion_lines(headers, tree, options.channels, options.alpha_color,
+                                 options.white_level):
+        say(line)
     labels = labels_of_images(
         tree, [header.path for header in headers], paths, options.labels, say,
         num_taken=len(taken), seed=options.seed)
@@ -97,13 +104,28 @@ class _Reader:
 
     def __call__(self, row: int) -> Sample:
         path = self.paths[row]
-        picture = decoded(self.tree.read(path), path)
+        picture = decoded_srgb(self.tree.read(path), path, self.options.white_level)
         reason = CONSTANT if is_constant(picture) else self.copies.get(path)
         position = chance(path, self.options.seed or 0) if self.options.crop == "random" else None
         return Sample(pixels(
             picture, channels=self.channels, size=self.size, crop=self.options.crop,
             resize_filter=self.options.resize_filter, position=position,
             background=self.options.alpha_color), doubt=Skipped(path, reason) if reason else None)
+
+
+def _fault(item: Header, tree: Tree, options: ImageOptions) -> str:
+    """Say why an image cannot be used, as far as that is known before all are read; '' if it can.
+
+    Images of floating-point values are decoded for it: without --white-level none can be used.
+    """
+    if fault := oversize(item.width, item.height):
+        return fault
+    if item.depth == "float" and options.white_level is None:
+        try:
+            return white_fault(load_upright(tree.read(item.path), item.path), None)
+        except UnreadableImage as error:
+            return error.reason
+    return ""
 
 
 def chance(path: str, seed: int) -> float:

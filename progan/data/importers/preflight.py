@@ -8,7 +8,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from progan.data.format import Skipped
-from progan.data.importers.pixels import Crop, band_width, native_channels, opened
+from progan.data.importers.depth import Depth
+from progan.data.importers.inspection import Note, inspect_image
+from progan.data.importers.pixels import Crop, band_width
 from progan.data.importers.tree import Tree
 from progan.data.source import OnError, UnreadableImage
 from progan.data.unreadable import listed, require_readable
@@ -23,10 +25,12 @@ class Header:
     """What is known of an image without decoding it."""
 
     path: str
-    width: int  # px
+    width: int  # px, upright
     height: int
     channels: int
     digest: str  # SHA-256 of the file in hexadecimal
+    depth: Depth
+    notes: tuple[Note, ...]  # what is ignored or converted
 
 
 def read_headers(tree: Tree, paths: Sequence[str]) -> tuple[list[Header], list[Skipped]]:
@@ -35,9 +39,9 @@ def read_headers(tree: Tree, paths: Sequence[str]) -> tuple[list[Header], list[S
     for path in tqdm(paths, unit="img", desc="checking", disable=None, leave=False):
         try:
             data = tree.read(path)
-            with opened(data, path) as picture:
-                headers.append(Header(path, picture.width, picture.height,
-                                      native_channels(picture, path), sha256(data).hexdigest()))
+            found = inspect_image(data, path)
+            headers.append(Header(path, *found.size, found.channels, sha256(data).hexdigest(),
+                                  found.depth, found.notes))
         except UnreadableImage as error:
             unreadable.append(Skipped(error.path, error.reason))
     return headers, unreadable
