@@ -62,7 +62,7 @@ class DaemonThreadPool(Executor):
                 continue
             try:
                 result = function()
-            except BaseException as error:
+            except BaseException as error:  # noqa: B036 (the caller of result() gets it)
                 future.set_exception(error)
             else:
                 future.set_result(result)
