@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from progan.door import PATH, Door
-from progan.runtime.files import human_bytes, require_vacant
+from progan.runtime.counts import format_count, pluralize
+from progan.runtime.files import growing_place, human_bytes, require_vacant
 
 if TYPE_CHECKING:
     from progan.data.format import Skipped
@@ -121,23 +122,28 @@ def write(
         info = write_dataset(
             source, dest, options=recorded, workers=how.workers, on_error=on_error,
             holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress,
-            say_doubtful=_warn)
-    except KeyboardInterrupt:
-        click.echo(CONTINUES, err=True)
+            say_doubtful=_warn, say=click.echo)
+    except (KeyboardInterrupt, OSError):
+        if growing_place(dest).is_dir():
+            click.echo(CONTINUES, err=True)
         raise
     seconds = time.monotonic() - start
     if info.skipped:
-        click.echo(f"{len(info.skipped)} images were left out:\n{listed(info.skipped)}", err=True)
+        num_skipped = len(info.skipped)
+        click.echo(f"{format_count(num_skipped, 'image')} {pluralize(num_skipped, 'was', 'were')} "
+                   f"left out:\n{listed(info.skipped)}", err=True)
     size = human_bytes(info.num_bytes)
-    click.echo(f"{dest}: {info.count:,} images {info.top_size}x{info.channels}"
+    click.echo(f"{dest}: {format_count(info.count, 'image')} {info.top_size}x{info.channels}"
                f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s).")
 
 
 def _warn(doubtful: "Sequence[Skipped]") -> None:
     from progan.data.unreadable import listed
 
-    click.echo(f"{len(doubtful)} images are in the dataset though they are suspicious:\n"
-               f"{listed(doubtful)}\nLeave such images out with --on-error skip.", err=True)
+    one = len(doubtful) == 1
+    click.echo(f"{format_count(len(doubtful), 'image')} {'is' if one else 'are'} in the dataset "
+               f"though {'it is' if one else 'they are'} suspicious:\n{listed(doubtful)}\n"
+               "Leave such images out with --on-error skip.", err=True)
 
 
 @click.command("create-from-images", cls=Door)
