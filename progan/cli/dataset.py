@@ -43,9 +43,10 @@ def info(dataset: Path) -> None:
 def check(
     source: Path, resolution: int | None, size: str | None, json_file: Path | None, workers: int
 ) -> None:
-    """Decode every image of a folder or zip file, and name all that is amiss.
+    """Decode every image of a folder or zip file, and list all problems.
 
-    The exit code is 1 if anything is.
+    The exit code is 0 if create-from-images takes every image as it is, and 1 if it would stop,
+    or leave out an image or the labels. Warnings and notes do not change it.
     """
     from progan.data.importers.doctor import as_json, check, in_words
     from progan.data.importers.sizes import parse_size
@@ -58,7 +59,7 @@ def check(
     if json_file is not None:
         write_atomically(json_file, as_json(source, report))
     click.echo(in_words(source, report))
-    if report.problems:
+    if report.loses_something:
         raise click.exceptions.Exit(1)
 
 
@@ -72,14 +73,15 @@ def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> N
     require_vacant(dest)
     from progan.data.extract import extract, folder_notes
     from progan.data.reader import Dataset
-    from progan.runtime.terminal_text import count_of
+    from progan.runtime.counts import format_count
 
     dataset = Dataset.open(source)
     level = dataset.level_named(resolution)
     written = extract(dataset, dest, level, workers)
     for line in folder_notes(written, dest):
         click.echo(line, err=True)
-    click.echo(f"{dest}: {count_of(written.num_images, 'image')} of {dataset.info.size(level)}.")
+    images = format_count(written.num_images, "image")
+    click.echo(f"{dest}: {images} of {dataset.info.size(level)}.")
 
 
 @main.command()

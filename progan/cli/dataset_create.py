@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from progan.door import PATH, Door
-from progan.runtime.files import human_bytes, require_vacant
-from progan.runtime.terminal_text import count_of
+from progan.runtime.counts import format_count, pluralize
+from progan.runtime.files import growing_place, human_bytes, require_vacant
 
 if TYPE_CHECKING:
     from progan.data.format import Skipped
@@ -130,19 +130,20 @@ def write(
         info = write_dataset(
             source, dest, options=recorded, workers=how.workers, on_error=on_error,
             holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress,
-            say_doubtful=_warn)
-    except KeyboardInterrupt:
-        click.echo(CONTINUES, err=True)
+            say_doubtful=_warn, say=click.echo)
+    except (KeyboardInterrupt, OSError):
+        if growing_place(dest).is_dir():
+            click.echo(CONTINUES, err=True)
         raise
     seconds = time.monotonic() - start
     if info.skipped:
-        were = "was" if len(info.skipped) == 1 else "were"
-        click.echo(f"{count_of(len(info.skipped), 'image')} {were} left out:\n"
-                   f"{listed(info.skipped)}", err=True)
+        num_skipped = len(info.skipped)
+        click.echo(f"{format_count(num_skipped, 'image')} {pluralize(num_skipped, 'was', 'were')} "
+                   f"left out:\n{listed(info.skipped)}", err=True)
     if how.shard is None and (without := classes_without_images(Dataset.open(dest))):
         click.echo(classes_note(Dataset.open(dest), without), err=True)
     size = human_bytes(info.num_bytes)
-    click.echo(f"{dest}: {count_of(info.count, 'image')} {info.top_size}x{info.channels}"
+    click.echo(f"{dest}: {format_count(info.count, 'image')} {info.top_size}x{info.channels}"
                f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s).")
 
 

@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 from progan.data.importers.label_tables import STYLEGAN_FILE
 from progan.data.reader import Dataset
+from progan.runtime.counts import format_count
 from progan.runtime.file_names import distinct_file_names
 from progan.runtime.files import clear, growing_directory, require_free_space
 from progan.runtime.pool import in_order, worker_pool
-from progan.runtime.terminal_text import count_of, escape_controls
+from progan.runtime.terminal_text import escape_controls
 
 _CHUNK = 64  # images that a worker takes at a time
 _MAX_LISTED = 10  # classes in a message
@@ -76,7 +77,8 @@ def folder_notes(extracted: Extracted, dest: Path) -> list[str]:
     lines = [f"  {escape_controls(repr(name))}: {folder}"
              for name, folder in extracted.renamed[:_MAX_LISTED]]
     more = len(extracted.renamed) - _MAX_LISTED
-    return [f"The names of {count_of(len(extracted.renamed), 'class', 'classes')} cannot be used "
+    classes = format_count(len(extracted.renamed), "class", "classes")
+    return [f"The names of {classes} cannot be used "
             "for folders on every file system. Their folders:",
             *lines, *([f"  and {more:,} more"] if more > 0 else []),
             f"{dest / STYLEGAN_FILE} keeps the names, and create-from-images reads it."]

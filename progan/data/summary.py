@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from progan.data.format import DatasetInfo
 from progan.data.reader import Dataset
+from progan.runtime.counts import format_count
 from progan.runtime.files import human_bytes
-from progan.runtime.terminal_text import count_of, escape_controls
+from progan.runtime.terminal_text import escape_controls
 from progan.sizes import SQUARE
 
 _KINDS = {1: "grey", 3: "RGB", 4: "RGBA"}
@@ -28,7 +29,7 @@ def summary(dataset: Dataset) -> str:
         ("levels", _levels(info)),
         ("labels", _classes(dataset)),
         ("landmarks", "5 points for each image" if info.has_landmarks else "none"),
-        ("held out", count_of(info.holdout_count, "image") if info.holdout_count else "none"),
+        ("held out", format_count(info.holdout_count, "image") if info.holdout_count else "none"),
         ("skipped", _skipped(info)),
         ("source", info.source),
         ("options", [f"{name}: {_plain(value)}" for name, value in info.options.items()]),
@@ -52,7 +53,7 @@ def classes_note(dataset: Dataset, indices: Sequence[int], purpose: str = "") ->
     """'1 of 3 classes has no image: 'cat'.' of the classes at `indices`; at least one."""
     names = [escape_controls(repr(dataset.label_names[index])) for index in indices[:_NUM_CLASSES]]
     more = len(indices) - len(names)
-    return (f"{len(indices):,} of {count_of(dataset.label_size, 'class', 'classes')} "
+    return (f"{len(indices):,} of {format_count(dataset.label_size, 'class', 'classes')} "
             f"{'has' if len(indices) == 1 else 'have'} no image{' ' * bool(purpose)}{purpose}: "
             f"{', '.join(names)}{f' and {more:,} more' if more else ''}.")
 
@@ -82,7 +83,7 @@ def _classes(dataset: Dataset) -> str | list[str]:
     lines = [f"{index:2}  {name:{width}}  {count:,}" for index, (name, count) in enumerate(shown)]
     empty = int((counts == 0).sum())
     return lines + _more(dataset.label_size, _NUM_CLASSES, "class", "classes") + [
-        f"{count_of(empty, 'class has', 'classes have')} no image"] * bool(empty)
+        f"{format_count(empty, 'class has', 'classes have')} no image"] * bool(empty)
 
 
 def _skipped(info: DatasetInfo) -> str | list[str]:
@@ -93,7 +94,8 @@ def _skipped(info: DatasetInfo) -> str | list[str]:
 
 
 def _more(total: int, shown: int, noun: str, plural: str) -> list[str]:
-    return [f"and {count_of(total - shown, f'more {noun}', f'more {plural}')}"] * (total > shown)
+    more = format_count(total - shown, f"more {noun}", f"more {plural}")
+    return [f"and {more}"] * (total > shown)
 
 
 def _plain(value: object) -> str:

@@ -1,14 +1,9 @@
-"""Words for messages: counts, and text from files and data made safe to print."""
+"""Text from files and data, made safe to print."""
 
 import unicodedata
 
 _CONTROLS = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, line separators
 _BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-
-
-def count_of(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun: '1 image', '1,200 images'."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def escape_controls(text: str, keep: str = "") -> str:

@@ -450,7 +450,7 @@ def test_a_sound_folder_has_no_problems(tmp_path: Path) -> None:
     for number, pixels in enumerate(np.random.RandomState(0).randint(0, 256, (4, 8, 8, 3))):
         Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{number}.png")
     result = run("check", tmp_path)
-    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}: 4 images, nothing amiss.\n")
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}: 4 images, no problems.\n")
     result = run("check", tmp_path, "--resolution", 16)
     assert result.exit_code == 1
     assert "small (4): choose a smaller --resolution" in result.stdout

@@ -1,7 +1,8 @@
 """Any folder or zip file of images -> ImageSource."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from progan.data.format import Skipped
 from progan.data.importers.conversions import conversion_lines
 from progan.data.importers.depth import white_fault
 from progan.data.importers.doubts import CONSTANT, copies, is_constant, oversize
+from progan.data.importers.ignored import Ignored, describe_ignored
 from progan.data.importers.label_tables import STYLEGAN_FILE
 from progan.data.importers.labelling import labels_of_images
 from progan.data.importers.pixels import (
@@ -31,6 +33,7 @@ from progan.data.importers.sizes import base_of, parse_size
 from progan.data.importers.tree import Tree, open_tree
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage, chosen
 from progan.errors import UserError
+from progan.runtime.counts import format_count, pluralize
 from progan.runtime.seeding import numpy_generator
 from progan.sizes import Size, level_of, require_resolution
 
@@ -66,10 +69,9 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
     """
     require_colour(options.alpha_color, "--alpha-color")
     wanted = _wanted(options)
-    tree, paths, num_others = open_tree(source)
-    num_ignored = num_others - (options.labels == "auto" and tree.has(STYLEGAN_FILE))
-    if num_ignored:
-        say(f"{num_ignored} files that are not images are ignored.")
+    tree, paths, ignored = open_tree(source)
+    for line in describe_ignored(not_labels(ignored, source, options.labels)):
+        say(line)
     taken = [paths[row] for row in chosen(len(paths), options.max_images, options.seed)]
     headers, unreadable = readable_headers(
         source, tree, taken, options.on_error, lambda item: _fault(item, tree, options))
@@ -89,6 +91,16 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
         labels=labels.labels, label_names=labels.names, skipped=tuple(unreadable),
         identity=hashlib.sha256(repr(headers).encode()).hexdigest(),
     )
+
+
+def not_labels(ignored: Iterable[Ignored], source: Path, labels: str) -> list[Ignored]:
+    """Leave out the file that `--labels` reads, which is used though it is not an image."""
+    file = source / STYLEGAN_FILE if labels == "auto" else Path(labels)
+    return [item for item in ignored if not _same(source / item.path, file)]
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.name == other.name and os.path.realpath(one) == os.path.realpath(other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,5 +172,6 @@ def _size(
         size = Size(resolution, resolution)
         say(f"Resolution {resolution}, the largest that no image has to be enlarged for.")
     if enlarged := num_enlarged(headers, size, options.crop):
-        say(f"{enlarged} of {len(headers)} images are smaller than {size} and will be enlarged.")
+        say(f"{enlarged:,} of {format_count(len(headers), 'image')} "
+            f"{pluralize(enlarged, 'is', 'are')} smaller than {size} and will be enlarged.")
     return size

@@ -17,7 +17,8 @@ from progan.data.importers.labels import Labels
 from progan.data.importers.tree import natural_order
 from progan.data.unreadable import listed
 from progan.errors import UserError
-from progan.runtime.terminal_text import count_of, escape_controls
+from progan.runtime.counts import format_count
+from progan.runtime.terminal_text import escape_controls
 
 STYLEGAN_FILE = "dataset.json"  # in the root of a folder or zip file of images
 _MOST_CLASSES = 1 << 20  # more are another kind of number, not classes
@@ -123,7 +124,7 @@ def table_labels(table: LabelTable, paths: Sequence[str]) -> Labels:
     if missing:
         have = "has" if len(missing) == 1 else "have"
         others = "".join(f"\n{line}" for line in stranger_notes(table))
-        raise UserError(f"{len(missing)} of {count_of(len(paths), 'image')} {have} no label in "
+        raise UserError(f"{len(missing)} of {format_count(len(paths), 'image')} {have} no label in "
                         f"{table.where}:\n{listed(missing)}{others}\nAdd them there, as paths "
                         "from the root of --source; or remove these images, or leave all labels "
                         "out with --labels none.")
@@ -137,7 +138,7 @@ def stranger_notes(table: LabelTable) -> list[str]:
     if not count:
         return []
     lines = [escape_controls(f"  {name}: {label}") for name, label in table.strangers[:_MAX_LISTED]]
-    return [f"{count_of(count, 'row')} of {table.where} {'names' if count == 1 else 'name'} no "
+    return [f"{format_count(count, 'row')} of {table.where} {'names' if count == 1 else 'name'} no "
             f"image of the source, and {'makes' if count == 1 else 'make'} no class:", *lines,
             *([f"  and {count - _MAX_LISTED:,} more"] if count > _MAX_LISTED else [])]
 
@@ -183,7 +184,7 @@ def _table(rows: Iterable[tuple[str, str | int]], where: str, images: ImageNames
 
 def _difference_note(where: str, difference: str, count: int) -> str:
     differ = "differs from its image" if count == 1 else "differ from their images"
-    return (f"{count_of(count, 'name')} in {where} {differ} in {difference} only, and "
+    return (f"{format_count(count, 'name')} in {where} {differ} in {difference} only, and "
             f"{'was' if count == 1 else 'were'} matched.")
 
 

@@ -14,7 +14,7 @@ from progan.data.importers.label_tables import (
 from progan.data.importers.labels import Labels, folder_labels
 from progan.data.importers.tree import Tree
 from progan.errors import UserError
-from progan.runtime.terminal_text import count_of
+from progan.runtime.counts import format_count
 
 Say = Callable[[str], None]
 
@@ -49,7 +49,8 @@ def labels_of_images(
         found, where = table_labels(table, paths), table.where
         notes, in_source = [*table.notes, *stranger_notes(table)], set(table.class_of.values())
     if found.labels is not None:
-        say(f"{count_of(len(found.names), 'label')} from {where} (--labels none leaves them out).")
+        say(f"{format_count(len(found.names), 'label')} from {where} "
+            "(--labels none leaves them out).")
         num_taken = len(all_paths) if num_taken is None else num_taken
         advice = _advice(num_taken, len(all_paths), len(in_source), seed)
         for line in [*notes, *_missed(found, in_source, advice)]:
@@ -69,7 +70,8 @@ def _missed(found: Labels, in_source: set[int], advice: str) -> list[str]:
     """A line if classes of the source have no image among those that are taken."""
     num_missed = len(in_source - _used(found))
     have = "has" if num_missed == 1 else "have"
-    return [f"{count_of(num_missed, 'class', 'classes')} of the source {have} no image among those "
+    classes = format_count(num_missed, "class", "classes")
+    return [f"{classes} of the source {have} no image among those "
             f"taken: {advice}"] if num_missed else []
 
 

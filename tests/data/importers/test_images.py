@@ -60,7 +60,8 @@ def test_images_are_found_at_any_depth_in_natural_order(tmp_path: Path, pack: st
                 archive.write(path, path.relative_to(folder))
     images, said = imported(source)
     assert [images.read(row).image[0, 0, 0] for row in range(images.count)] == [0, 1, 2, 3]
-    assert "3 files that are not images are ignored." in said
+    assert "3 files that are not images are ignored (.txt .csv .db)." in said
+    assert said[0].startswith("4 hidden files and folders are ignored (such as .git).")
     assert images.description == str(source)
 
 
@@ -327,7 +328,8 @@ def test_enlarged_images_of_other_shapes_are_counted(
     for number, size in enumerate([(24, 16), (23, 100), (100, 15), (20, 15), (48, 32)]):
         save(tmp_path / f"{number}.png", size)
     assert imported(tmp_path, size="24x16", crop=crop)[1] == [
-        f"{enlarged} of 5 images are smaller than 24x16 and will be enlarged."]
+        f"{enlarged} of 5 images {'is' if enlarged == 1 else 'are'} smaller than 24x16 and will "
+        "be enlarged."]
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -380,7 +382,7 @@ def test_all_unreadable_images_are_listed_at_once(tmp_path: Path) -> None:
 
 def test_nothing_readable_is_an_error_even_with_skip(tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_text("this is text")
-    with pytest.raises(UserError, match="None of the 1 images .* can be read:\n  bad.jpg: not an"):
+    with pytest.raises(UserError, match="None of the images .* can be read:\n  bad.jpg: not an"):
         imported(tmp_path, on_error="skip")
 
 
@@ -413,7 +415,7 @@ def test_a_damaged_member_of_a_zip_is_named(tmp_path: Path) -> None:
     (lambda path: None, "in does not exist"),
     (lambda path: path.mkdir(), "There is no image in .*in, it is empty"),
     (lambda path: (path.mkdir(), (path / "a.txt").write_text("")),
-     r"There is no image in .*in, only 1 other files \(.txt\)"),
+     r"There is no image in .*in:\n  1 file that is not an image is ignored \(.txt\)"),
     (lambda path: path.write_text("no zip"), "neither a folder nor a readable zip file"),
     (lambda path: path.write_bytes(b"PK\x03\x04" + bytes(100)), "nor a readable zip file"),
 ], ids=["missing", "empty", "no image", "text", "broken zip"])
