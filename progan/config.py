@@ -119,11 +119,13 @@ class Network:
 class Growth:
     """When the networks grow, and what batch size and learning rates hold meanwhile."""
 
-    total_kimg: float = setting(12000.0, "Thousands of real images to show in all.", low=0.001)
+    total_kimg: float = setting(12000.0, "Thousands of real images to show in all.", low=0.001,
+                                high=1e9)
     initial_resolution: int = setting(4, "Resolution to start at.", resolution=True)
     training_kimg: float = setting(600.0, "Thousands of images to train each resolution for, "
-                                   "once faded in.", low=0)
-    transition_kimg: float = setting(600.0, "Thousands of images for each fade-in.", low=0)
+                                   "once faded in.", low=0, high=1e7)
+    transition_kimg: float = setting(600.0, "Thousands of images for each fade-in.", low=0,
+                                     high=1e7)
     fade_first: bool = setting(False, "Begin with the fade-in of the next resolution: the initial "
                                "one was trained before.")
     batch: int = setting(4, "Images per step.", low=1, high=65536)

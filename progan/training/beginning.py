@@ -9,31 +9,37 @@ from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.training.fitting import fit, opened, opened_again
 from progan.training.origin import Origin, find_origin, load_origin
+from progan.training.scaled_schedule import scale_schedule
 from progan.training.transfer import Transfer, fades_first, inherited, transfer
 
 
 def beginning(preset: str | None, data: Path | None, init_from: Path | None,
-              options: dict[str, Any]) -> tuple[Run, Dataset | None, Transfer | None]:
+              options: dict[str, Any], *, scaled: bool = False
+              ) -> tuple[Run, Dataset | None, Transfer | None]:
     """The run that preset, dataset and options make, and the layers that it begins with.
 
     Args:
         preset: Its name; None: the default, or the settings of the run that is begun with.
         init_from: A state, a network file or the directory of a run to begin with.
         options: Fields of the config, by name; they win.
+        scaled: Whether the phases of the preset are scaled to the total.
 
     Raises:
         UserError: These do not go together.
     """
+    if init_from and scaled:
+        raise UserError("--scale-schedule scales a preset that is trained from the beginning, and "
+                        "--init-from continues other networks. Name --training-kimg and "
+                        "--transition-kimg.")
     if init_from:
         return _with_networks_of(init_from, preset, data, options)
     run = override(presets.preset(preset or presets.DEFAULT), options)
     if run.optim.freeze_d:
         raise UserError(f"--freeze-d {run.optim.freeze_d} keeps weights that were trained before: "
                         "it needs --init-from.")
-    if data is None:
-        return run, None, None
-    dataset = opened(data, run.data.subset)
-    return fit(run, dataset, options), dataset, None
+    dataset = opened(data, run.data.subset) if data else None
+    run = fit(run, dataset, options) if dataset else run
+    return scale_schedule(run, options) if scaled else run, dataset, None
 
 
 def _with_networks_of(init_from: Path, preset: str | None, data: Path | None,

@@ -9,7 +9,7 @@ from progan.data.reader import Dataset
 from progan.images import save_png
 from progan.run_directory import FAKES_PREFIX, moment_path
 from progan.runtime.distributed import Group
-from progan.runtime.log import Log, human_rate, human_seconds
+from progan.runtime.log import Log, human_percent, human_rate, human_seconds
 from progan.sampling.network_file import Snapshot
 from progan.schedule import Stage
 from progan.training import samples
@@ -45,11 +45,11 @@ def status_line(run: Run, log: Log, forecast: Forecast, diagnosis: Diagnosis) ->
         total = run.growth.total_kimg
         log("  ".join([
             f"tick {state.tick}",
-            f"kimg {state.kimg:.1f}/{total:g} ({100 * state.kimg / total:.1f}%)",
+            f"kimg {state.kimg:.1f}/{total:g} ({human_percent(state.kimg / total)})",
             stage_words(tick.stage, run.network),
             f"batch {tick.stage.batch}",
             f"{human_rate(tick.images_per_second)} img/s",
-            f"data-wait {100 * tick.data_wait:.1f}%",
+            f"data-wait {human_percent(tick.data_wait)}",
             f"mem {tick.memory_bytes / 2**30:.1f} GiB",
             f"time {human_seconds(state.seconds)}",
             f"ETA {human_seconds(left)} (phase {human_seconds(phase_left)})",
