@@ -14,11 +14,10 @@ from metrics.digit_classifier import SIDES
 from metrics.draws import Draw, Size
 from metrics.setup import Setup
 from progan.errors import UserError
+from progan.invocation import command
 
 NUM_MODES = 1000
 PAPER_NUM_IMAGES = 25600
-TRAIN = ("Train a classifier with python -m metrics discrete-modes --train-classifier and name it "
-         "with --classifier FILE (train.py: --detector FILE).")
 
 Labels = npt.NDArray[np.int64]
 
@@ -51,8 +50,8 @@ def require(size: Size, num_images: int) -> None:
     """Raise UserError unless images are RGB, of a size that the classifier reads."""
     if size.channels != 3:
         raise UserError(f"discrete-modes reads one digit in each of three channels, and images of "
-                        f"{size} have {size.channels}. dataset_tool.py create-mnist-rgb makes "
-                        "such images.")
+                        f"{size} have {size.channels}. {command('dataset', 'create-mnist-rgb')} "
+                        "makes such images.")
     if size.height != size.width or size.height not in SIDES:
         raise UserError(f"discrete-modes reads digits of {' or '.join(map(str, SIDES))} px, and "
                         f"the images are {size}. Bring them to that with --resize {max(SIDES)}.")
@@ -61,7 +60,7 @@ def require(size: Size, num_images: int) -> None:
 def require_file(path: Path) -> None:
     """Raise UserError unless there is a file of a classifier."""
     if not path.is_file():
-        raise UserError(f"There is no classifier {path}. {TRAIN}")
+        raise UserError(f"There is no classifier {path}. {_advice()}")
 
 
 def require_detector(setup: Setup) -> None:
@@ -71,7 +70,7 @@ def require_detector(setup: Setup) -> None:
     _, logits = setup.detector.embed(black)
     if logits is None or logits.shape[1] != NUM_MODES:
         raise UserError(f"discrete-modes needs a classifier of digits, and "
-                        f"{setup.detector.name} is none. {TRAIN}")
+                        f"{setup.detector.name} is none. {_advice()}")
 
 
 def _labels(images: Draw, setup: Setup) -> Labels:
@@ -83,3 +82,9 @@ def _labels(images: Draw, setup: Setup) -> Labels:
         assert logits is not None, "require_detector has seen to it"
         read.append(logits.argmax(1).numpy())
     return np.concatenate(read)
+
+
+def _advice() -> str:
+    training = command("metrics", "discrete-modes", "--train-classifier")
+    return (f"Train a classifier with {training} and name it with --classifier FILE "
+            f"({command('train')}: --detector FILE).")

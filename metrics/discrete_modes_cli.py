@@ -8,6 +8,7 @@ import click
 from metrics.options import named, repeats_option, source_options
 from progan.door import PATH, Door
 from progan.errors import UserError
+from progan.invocation import command
 from progan.runtime.threads import wait_politely
 
 NAME = "discrete-modes"
@@ -46,12 +47,12 @@ def discrete_modes(
             raise UserError("--train-classifier trains on the digits of --data. Leave --network "
                             "and --images away.")
         digits = named(data, reference, "Train on which digits? Name a dataset of "
-                       "dataset_tool.py create-mnist with --data.")
+                       f"{command('dataset', 'create-mnist')} with --data.")
         return _train(digits, classifier, epochs, seed, device)
     measured = named(network, images, "Count the modes of what? Name either a --network or "
                      "--images.")
-    against = named(data, reference, "Beside which reals? Name a dataset of dataset_tool.py "
-                    "create-mnist-rgb with --data.")
+    against = named(data, reference, "Beside which reals? Name a dataset of "
+                    f"{command('dataset', 'create-mnist-rgb')} with --data.")
     from metrics.discrete_modes import require_file
     from metrics.request import Request, answer
 

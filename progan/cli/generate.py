@@ -1,7 +1,5 @@
 """generate.py: make pictures and films with a trained network."""
 
-import shlex
-import sys
 from pathlib import Path
 
 import click
@@ -10,6 +8,7 @@ from click.core import ParameterSource
 from progan.cli.explore import OUTDIR, explore_page, require_explorable
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
+from progan.invocation import typed
 from progan.runtime.threads import wait_politely
 from progan.sampling.seeds import parse_seeds
 from progan.sampling.timing import FPS, SECONDS, Timing
@@ -82,7 +81,7 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     generate.py --network runs --video growth.mp4 --growth
     generate.py --network runs --explore
     """
-    command = shlex.join(["generate.py", *sys.argv[1:]])
+    command = typed("generate")
     if explore:
         require_explorable()
         explore_page(network, command, seeds=seeds, class_name=class_name, resolution=resolution,

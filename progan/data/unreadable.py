@@ -5,6 +5,7 @@ from pathlib import Path
 
 from progan.data.format import Skipped
 from progan.errors import UserError
+from progan.invocation import command
 
 _NUM_LISTED = 10
 
@@ -21,5 +22,5 @@ def listed(skipped: Sequence[Skipped]) -> str:
     """The first ten with their reasons, one in a line, and how many more there are."""
     lines = [f"  {item.path}: {item.reason}" for item in skipped[:_NUM_LISTED]]
     more = len(skipped) - _NUM_LISTED
-    return "\n".join(lines + [f"  and {more} more; dataset_tool.py check names them all"]
+    return "\n".join(lines + [f"  and {more} more; {command('dataset', 'check')} names them all"]
                      * (more > 0))

@@ -1,13 +1,12 @@
 """python -m progan.projection: the latents of given pictures."""
 
-import shlex
-import sys
 from pathlib import Path
 
 import click
 
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
+from progan.invocation import typed
 from progan.runtime.threads import wait_politely
 
 FPS = 30  # unless asked for otherwise
@@ -65,6 +64,6 @@ def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: st
         pictures=pictures, network=path, outdir=outdir, class_name=class_name,
         resolution=resolution, effort=Effort(starts=starts, steps=steps), detector=detector,
         film=video, fps=fps or FPS, device=device,
-        command=shlex.join(["python", "-m", "progan.projection", *sys.argv[1:]]))
+        command=typed("projection"))
     for line in answer(request):
         tqdm.write(click.format_filename(line))  # above the progress bar
