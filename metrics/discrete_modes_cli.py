@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from metrics.options import named, repeats_option, source_options
+from metrics.options import named, record_option, repeats_option, source_options
 from progan.door import PATH, Door
 from progan.errors import UserError
 from progan.invocation import command
@@ -25,11 +25,12 @@ NAME = "discrete-modes"
 @click.option("--num-images", type=click.IntRange(min=2), default=25600, show_default=True,
               help="How many images to read.")
 @repeats_option
+@record_option
 def discrete_modes(
     classifier: Path, train_classifier: bool, epochs: int, network: Path | None,
     images: Path | None, data: Path | None, reference: Path | None, subset: str,
     resize: int | None,
-    num_images: int, repeats: int, seed: int, json_file: Path | None, device: str
+    num_images: int, repeats: int, no_record: bool, seed: int, json_file: Path | None, device: str
 ) -> None:
     """Count the modes of MNIST-RGB that a network draws (appendix E of the paper).
 
@@ -61,7 +62,7 @@ def discrete_modes(
         names=(NAME,), images=measured, is_network=network is not None,
         reals=against, num_images=num_images, repeats=repeats, resize=resize,
         subset=subset, mirror=False, held_out=False, detector=classifier, seed=seed,
-        json_file=json_file, device=device)))
+        json_file=json_file, record=not no_record, device=device)))
 
 
 def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> None:

@@ -39,6 +39,11 @@ repeats_option = click.option(
     "--repeats", type=click.IntRange(min=1), default=1, show_default=True,
     help="Measure so often, with other draws, and give mean ± standard deviation.")
 
+record_option = click.option(
+    "--no-record", is_flag=True, help="Do not keep the rows with the run. If not given, those of a "
+    "run, or of one of its networks, are in its metric-measured.jsonl, where compare and report "
+    "find them.")
+
 
 def source_options(*, detector: bool = True) -> Callable[[F], F]:
     """The options that name images and reals, and how they are computed.
