@@ -9,7 +9,7 @@ from metrics.compare_cli import compare
 from metrics.discrete_modes_cli import discrete_modes
 from metrics.names import DEFAULT, DESCRIPTIONS
 from metrics.neighbours_cli import neighbours
-from metrics.options import named, record_option, repeats_option, source_options
+from metrics.options import named, record_option, repeats_option, require_files, source_options
 from progan.door import Door, hyphenated
 from progan.runtime.threads import wait_politely
 
@@ -62,6 +62,7 @@ def main(names: tuple[str, ...], network: Path | None, images: Path | None, data
     measured = named(network, images, "What to measure? Name either a --network or --images.")
     against = named(data, reference, "Measure against what? Name the real images, either as "
                     "--data or as --reference.")
+    require_files(measured, against, detector=detector, json_file=json_file)
     wait_politely()
     from metrics.request import Request, answer
 

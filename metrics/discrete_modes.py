@@ -4,12 +4,12 @@ The discrete-mode test (Metz et al. 2016, section 3.3.1; Karras et al. 2018, app
 colour channel shows a digit, a classifier reads it, and the three digits are one of 1000 modes.
 """
 
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from metrics.classifier_file import advice
 from metrics.digit_classifier import SIDES
 from metrics.draws import Draw, Size
 from metrics.setup import Setup
@@ -57,12 +57,6 @@ def require(size: Size, num_images: int) -> None:
                         f"the images are {size}. Bring them to that with --resize {max(SIDES)}.")
 
 
-def require_file(path: Path) -> None:
-    """Raise UserError unless there is a file of a classifier."""
-    if not path.is_file():
-        raise UserError(f"There is no classifier {path}. {_advice()}")
-
-
 def require_detector(setup: Setup) -> None:
     """Raise UserError unless the detector tells a thousand classes apart."""
     assert setup.detector is not None
@@ -70,7 +64,7 @@ def require_detector(setup: Setup) -> None:
     _, logits = setup.detector.embed(black)
     if logits is None or logits.shape[1] != NUM_MODES:
         raise UserError(f"discrete-modes needs a classifier of digits, and "
-                        f"{setup.detector.name} is none. {_advice()}")
+                        f"{setup.detector.name} is none. {advice()}")
 
 
 def _labels(images: Draw, setup: Setup) -> Labels:
@@ -82,9 +76,3 @@ def _labels(images: Draw, setup: Setup) -> Labels:
         assert logits is not None, "require_detector has seen to it"
         read.append(logits.argmax(1).numpy())
     return np.concatenate(read)
-
-
-def _advice() -> str:
-    training = command("metrics", "discrete-modes", "--train-classifier")
-    return (f"Train a classifier with {training} and name it with --classifier FILE "
-            f"({command('train')}: --detector FILE).")

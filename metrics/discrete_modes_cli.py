@@ -5,10 +5,12 @@ from pathlib import Path
 
 import click
 
-from metrics.options import named, record_option, repeats_option, source_options
+from metrics.classifier_file import require_file
+from metrics.options import named, record_option, repeats_option, require_files, source_options
 from progan.door import PATH, Door
 from progan.errors import UserError
 from progan.invocation import command
+from progan.runtime.preflight import require_writable_file
 from progan.runtime.threads import wait_politely
 
 NAME = "discrete-modes"
@@ -42,19 +44,22 @@ def discrete_modes(
     python -m metrics discrete-modes --train-classifier --data datasets/mnist --classifier C
     python -m metrics discrete-modes --network runs --data datasets/mnist-rgb --classifier C
     """
-    wait_politely()
     if train_classifier:
         if network or images:
             raise UserError("--train-classifier trains on the digits of --data. Leave --network "
                             "and --images away.")
         digits = named(data, reference, "Train on which digits? Name a dataset of "
                        f"{command('dataset', 'create-mnist')} with --data.")
+        require_files(digits, detector=None, json_file=None)
+        require_writable_file(classifier, "--classifier", makes_folder=True)
         return _train(digits, classifier, epochs, seed, device)
     measured = named(network, images, "Count the modes of what? Name either a --network or "
                      "--images.")
     against = named(data, reference, "Beside which reals? Name a dataset of "
                     f"{command('dataset', 'create-mnist-rgb')} with --data.")
-    from metrics.discrete_modes import require_file
+    require_files(measured, against, detector=None, json_file=json_file)
+    require_file(classifier)
+    wait_politely()
     from metrics.request import Request, answer
 
     require_file(classifier)
@@ -66,6 +71,7 @@ def discrete_modes(
 
 
 def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> None:
+    wait_politely()
     from metrics.digit_classifier import save_classifier
     from metrics.digit_training import train_classifier
     from progan.data.reader import Dataset
@@ -75,8 +81,6 @@ def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> Non
 
     dataset, target = Dataset.open(digits), choose(device)
     set_precision("fp32")
-    if file.is_dir():  # better refused now than after the training
-        raise UserError(f"--classifier {file} is a folder. Name a file in it.")
     make_folder(file.parent)
     start = time.monotonic()
     classifier, origin = train_classifier(dataset, epochs=epochs, seed=seed, device=target)

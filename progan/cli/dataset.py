@@ -11,6 +11,7 @@ from progan.cli.dataset_stored import STORED_COMMANDS
 from progan.door import PATH, DoorGroup
 from progan.errors import UserError
 from progan.runtime.files import require_vacant
+from progan.runtime.preflight import require_writable_file, require_writable_folder
 from progan.sizes import Size
 
 
@@ -53,6 +54,8 @@ def check(
 
     if resolution is not None and size is not None:
         raise UserError("--resolution is for squares, and --size for any images: name one of them.")
+    if json_file is not None:
+        require_writable_file(json_file, "--json")
     square = None if resolution is None else Size(resolution, resolution)
     report = check(source, size=parse_size(size) if size else square, workers=workers)
     if json_file is not None:
@@ -70,6 +73,7 @@ def check(
 def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> None:
     """Write the images of a dataset as PNG files, with a folder for each class."""
     require_vacant(dest)
+    require_writable_folder(dest, "--dest")
     from progan.data.extract import extract
     from progan.data.reader import Dataset
 
@@ -134,9 +138,10 @@ def display(
     from progan.runtime.files import replaced
 
     opened = Dataset.open(dataset)
+    out = out or Path(f"{opened.name}-sheet.png")
+    require_writable_file(out, "--out")
     level = opened.level_named(resolution)
     page = sheet(opened.images(level, shown_rows(len(opened), num, seed)))
-    out = out or Path(f"{opened.name}-sheet.png")
     with replaced(out) as temporary:
         page.save(temporary, format="PNG")
     click.echo(out)

@@ -6,11 +6,15 @@ import click
 from click.core import ParameterSource
 
 from progan.cli.explore import OUTDIR, explore_page, require_explorable
+from progan.cli.generate_checks import (
+    require_image_output,
+    require_inputs,
+    require_video_output,
+)
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.invocation import typed
 from progan.runtime.threads import wait_politely
-from progan.sampling.seeds import parse_seeds
 from progan.sampling.timing import FPS, SECONDS, Timing
 
 OF_PICTURES = ("--sheet", "--format", "--float", "--batch")
@@ -93,8 +97,11 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     if as_floats and kind != "png":
         raise UserError("--float writes .npy files. Leave --format away.")
     timing = Timing(seconds, fps)
-    if seeds is not None:
-        parse_seeds(seeds)  # what cannot be read is said before anything heavy is loaded
+    require_inputs(network, seeds, latents)
+    if video is None:
+        require_image_output(seeds, latents, outdir, grid, sheet=sheet, as_floats=as_floats)
+    else:
+        require_video_output(video, timing, outdir, grid)
     wait_politely()
     from tqdm import tqdm
 

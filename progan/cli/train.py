@@ -13,6 +13,7 @@ from metrics.names import parse
 from progan import presets
 from progan.cli.measures import measures, require_metrics
 from progan.cli.processes import Team, team
+from progan.cli.train_checks import require_resumption, require_start
 from progan.config import Run, all_changes
 from progan.door import PATH, STOPPED, Door, device_option
 from progan.errors import UserError
@@ -104,6 +105,7 @@ def _start_or_resume(data: Path | None, outdir: Path, preset: str | None, resume
 def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path | None,
            members: Team, options: dict[str, Any], *, dry_run: bool,
            max_hours: float | None) -> None:
+    require_start(outdir, preset, data, init_from, options, dry_run=dry_run)
     from progan import run_directory
     from progan.training import state
     from progan.training.beginning import beginning
@@ -114,9 +116,8 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
 
     run, dataset, found = beginning(preset, data, init_from, options)
     if not (dataset or dry_run):
-        raise UserError("Which images? Name a dataset with --data DIR; "
-                        f"{command('dataset')} makes one. (--resume continues a run, --dry-run "
-                        "needs no dataset.)")
+        raise UserError(f"{init_from} does not tell which images it was trained on. Name a dataset "
+                        "with --data DIR.")
     require_metrics(run)
     require_parts(run, members.group.size)
     if dry_run or not dataset:
@@ -141,6 +142,9 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
 
 def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
             options: dict[str, Any], *, dry_run: bool, max_hours: float | None) -> None:
+    if members.leads:
+        require_resumption(outdir if resume == NEWEST else Path(resume), data, options,
+                           dry_run=dry_run)
     from progan import run_directory
     from progan.training import state as states
     from progan.training.continuation import continuation, require_unfinished, resumed

@@ -6,7 +6,6 @@ from typing import Any
 from progan import presets
 from progan.config import Run, override
 from progan.data.reader import Dataset
-from progan.errors import UserError
 from progan.training.fitting import fit, opened
 from progan.training.origin import Origin, find_origin, load_origin
 from progan.training.transfer import Transfer, fades_first, inherited, transfer
@@ -27,9 +26,6 @@ def beginning(preset: str | None, data: Path | None, init_from: Path | None,
     if init_from:
         return _with_networks_of(init_from, preset, data, options)
     run = override(presets.preset(preset or presets.DEFAULT), options)
-    if run.optim.freeze_d:
-        raise UserError(f"--freeze-d {run.optim.freeze_d} keeps weights that were trained before: "
-                        "it needs --init-from.")
     if data is None:
         return run, None, None
     dataset = opened(data, run.data.subset)
