@@ -17,7 +17,7 @@ MODULES = {"metrics": "metrics", **{name: f"progan.{name}" for name in (
 _NAME_OF = {spelling: name for name, spelling in (SCRIPTS | MODULES).items()}
 # How help texts, which are written for a checkout, spell commands.
 _SPELLED = re.compile(r"(?:python )?\b(train\.py|generate\.py|dataset_tool\.py)(?!\w)"
-                      rf"|python -m ({'|'.join(map(re.escape, MODULES.values()))})(?![\w.])")
+                      rf"|python -m ({'|'.join(map(re.escape, MODULES.values()))})(?!\w|\.\w)")
 
 
 def command(name: str, *words: object, portable: bool = False) -> str:
