@@ -290,7 +290,8 @@ def values(run: Path) -> dict[str, float]:
     """The last statistics of a run and the last values of its metrics, by name."""
     found = dict(last_line(run / run_directory.STATISTICS_FILE))
     for file in sorted(run.glob(f"{run_directory.METRIC_PREFIX}*.jsonl")):
-        found |= last_line(file).get("values", {})
+        line = last_line(file)
+        found |= {} if "metric" in line else line.get("values", {})  # the others are measured later
     return found
 
 

@@ -20,6 +20,7 @@ from progan.data.subset import subset as of_class
 from progan.errors import UserError
 from progan.images import Pixels, enlarge
 from progan.interop.reading import load_snapshot
+from progan.invocation import command
 from progan.runtime.seeding import numpy_generator
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, find_network
@@ -111,8 +112,9 @@ def require_alike(images: Source, reals: Source) -> None:
     both = (f"{images.description} has images of {images.size} (width, height, channels) and "
             f"{reals.description} of {reals.size}. ")
     if images.size.channels != reals.size.channels:
-        raise UserError(both + "Compare images of one kind; dataset_tool.py create-from-images "
-                        "makes them alike with --channels.")
+        raise UserError(both + "Compare images of one kind; "
+                        f"{command('dataset', 'create-from-images')} makes them alike with "
+                        "--channels.")
     side = min(*images.size[:2], *reals.size[:2])
     raise UserError(both + f"Compare images of one size: --resize {side} makes them alike.")
 
@@ -155,7 +157,7 @@ def of_held_out(reals: Source) -> Source:
     """
     if not len(reals.held_out):
         raise UserError(f"--held-out: {reals.description} has no images that were held out. "
-                        "dataset_tool.py keeps some with --holdout 0.1.")
+                        f"{command('dataset')} keeps some with --holdout 0.1.")
     return replace(reals, description=f"held-out images of {reals.description}",
                    held_out=reals.trained_on)
 
@@ -228,7 +230,7 @@ def open_images(path: Path) -> Source:
             raise UserError(
                 f"The images in {path} are not alike: {names[0]} is {size} (width, height, "
                 f"channels), {name} is {found}. Make them alike, or make a dataset of them with "
-                "dataset_tool.py create-from-images.")
+                f"{command('dataset', 'create-from-images')}.")
         return np.asarray(converted(picture, channels), np.uint8).reshape(found)
 
     size = Size(*pixels(0, None).shape)

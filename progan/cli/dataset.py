@@ -11,6 +11,7 @@ from progan.cli.dataset_stored import STORED_COMMANDS
 from progan.door import PATH, DoorGroup
 from progan.errors import UserError
 from progan.runtime.files import require_vacant
+from progan.runtime.preflight import require_writable_file, require_writable_folder
 from progan.sizes import Size
 
 
@@ -54,6 +55,8 @@ def check(
 
     if resolution is not None and size is not None:
         raise UserError("--resolution is for squares, and --size for any images: name one of them.")
+    if json_file is not None:
+        require_writable_file(json_file, "--json")
     square = None if resolution is None else Size(resolution, resolution)
     report = check(source, size=parse_size(size) if size else square, workers=workers)
     if json_file is not None:
@@ -71,6 +74,7 @@ def check(
 def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> None:
     """Write the images of a dataset as PNG files, with a folder for each class."""
     require_vacant(dest)
+    require_writable_folder(dest, "--dest")
     from progan.data.extract import extract, folder_notes
     from progan.data.reader import Dataset
     from progan.runtime.counts import format_count
@@ -140,9 +144,10 @@ def display(
     from progan.runtime.files import replaced
 
     opened = Dataset.open(dataset)
+    out = out or Path(f"{safe_file_name(opened.name, 'dataset')}-sheet.png")
+    require_writable_file(out, "--out")
     level = opened.level_named(resolution)
     page = sheet(opened.images(level, shown_rows(len(opened), num, seed)))
-    out = out or Path(f"{safe_file_name(opened.name, 'dataset')}-sheet.png")
     with replaced(out) as temporary:
         page.save(temporary, format="PNG")
     click.echo(out)

@@ -13,6 +13,7 @@ import click
 from progan.door import PATH, Door
 from progan.runtime.counts import format_count, pluralize
 from progan.runtime.files import growing_place, human_bytes, require_vacant
+from progan.runtime.preflight import require_writable_folder
 
 if TYPE_CHECKING:
     from progan.data.format import Skipped
@@ -91,6 +92,7 @@ def writing_options(command: F) -> F:
         dest: Path, workers: int, compress: bool, shard: str | None, **options: Any
     ) -> Any:
         require_vacant(dest)
+        require_writable_folder(dest, "--dest")
         if shard is not None:
             from progan.data.parts import Part
 

@@ -2,7 +2,6 @@
 
 import math
 import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,11 @@ from metrics.names import parse
 from progan import presets
 from progan.cli.measures import measures, require_metrics
 from progan.cli.processes import Team, team
+from progan.cli.train_checks import require_resumption, require_start
 from progan.config import Run, all_changes
 from progan.door import PATH, STOPPED, Door, device_option
 from progan.errors import UserError
+from progan.invocation import command, program
 from progan.options import config_options, given
 from progan.runtime.text import counted
 from progan.runtime.threads import use_threads, wait_politely
@@ -112,6 +113,7 @@ def _start_or_resume(data: Path | None, outdir: Path, preset: str | None, resume
 def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path | None,
            members: Team, options: dict[str, Any], *, scaled: bool, dry_run: bool,
            max_hours: float | None) -> None:
+    require_start(outdir, preset, data, init_from, options, dry_run=dry_run)
     from progan import run_directory
     from progan.training import state
     from progan.training.advice import advice
@@ -123,8 +125,8 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
 
     run, dataset, found = beginning(preset, data, init_from, options, scaled=scaled)
     if not (dataset or dry_run):
-        raise UserError("Which images? Name a dataset with --data DIR; dataset_tool.py makes "
-                        "one. (--resume continues a run, --dry-run needs no dataset.)")
+        raise UserError(f"{init_from} does not tell which images it was trained on. Name a dataset "
+                        "with --data DIR.")
     require_metrics(run)
     require_parts(run, members.group.size)
     if dry_run or not dataset:
@@ -150,6 +152,9 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
 
 def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
             options: dict[str, Any], *, dry_run: bool, max_hours: float | None) -> None:
+    if members.leads:
+        require_resumption(outdir if resume == NEWEST else Path(resume), data, options,
+                           dry_run=dry_run)
     from progan import run_directory
     from progan.training import state as states
     from progan.training.advice import advice
@@ -246,8 +251,8 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
             f"{_resume_command(directory, members)}")
         # torchrun would take any other exit code for a failure, and start everything anew.
         raise click.exceptions.Exit(0 if members.launch else STOPPED)
-    pictures = ["--network", str(directory), "--seeds", "0-15", "--outdir", "out"]
-    log(f"{end_message(run)} Make pictures: {shlex.join(['python', 'generate.py', *pictures])}")
+    pictures = ("--network", directory, "--seeds", "0-15", "--outdir", "out")
+    log(f"{end_message(run)} Make pictures: {command('generate', *pictures)}")
 
 
 def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,
@@ -278,10 +283,10 @@ def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,
 
 def _resume_command(directory: Path, members: Team) -> str:
     """What goes on with a run, typed where this process was started."""
-    context, program = click.get_current_context(), sys.argv[0]
-    door = ["python", program] if program.endswith(".py") else [Path(program).name, "train"]
+    context, words = click.get_current_context(), program("train")
     if members.launch:
-        door = ["torchrun", f"--nproc-per-node={members.launch.local_size}", program]
+        launched = words[1:] if words[0] == "python" else ["--no-python", *words]
+        words = ["torchrun", f"--nproc-per-node={members.launch.local_size}", *launched]
     kept = [word for name in ("device", "max_hours") if context.get_parameter_source(name) ==
             ParameterSource.COMMANDLINE for word in (option_name(name), str(context.params[name]))]
-    return shlex.join([*door, "--resume", str(directory), *kept])
+    return shlex.join([*words, "--resume", str(directory), *kept])

@@ -18,6 +18,7 @@ from progan.data.format import (
     require_files,
 )
 from progan.errors import UserError
+from progan.invocation import command
 from progan.sizes import level_name
 
 Rows = npt.NDArray[np.int64]
@@ -89,7 +90,7 @@ class Dataset:
         if rows[0] < 0 or rows[-1] >= len(self) or (rows[1:] <= rows[:-1]).any():
             raise UserError(f"{self.path / HOLDOUT_FILE} is damaged: it does not hold ascending "
                             f"numbers from 0 to {len(self) - 1}. Copy the dataset again, or make "
-                            "it again with dataset_tool.py.")
+                            f"it again with {command('dataset')}.")
         return rows
 
     @cached_property
@@ -142,7 +143,8 @@ class Dataset:
                 images[place] = image
         except (OSError, ValueError) as error:
             raise UserError(f"Compressed images of {self.path} are damaged ({error}). "
-                            f"dataset_tool.py verify {self.path} tells which files.") from error
+                            f"{command('dataset', 'verify', self.path)} tells which files."
+                            ) from error
         return images
 
     def encoded(self, level: int, rows: Rows) -> list[bytes]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from progan.data.format import Skipped
 from progan.errors import UserError
+from progan.invocation import command
 from progan.runtime.counts import format_count
 from progan.runtime.terminal_text import escape_controls
 
@@ -24,5 +25,5 @@ def listed(skipped: Sequence[Skipped]) -> str:
     lines = [f"  {escape_controls(f'{item.path}: {item.reason}')}"
              for item in skipped[:_NUM_LISTED]]
     more = len(skipped) - _NUM_LISTED
-    return "\n".join(lines + [f"  and {more:,} more; dataset_tool.py check names them all"]
+    return "\n".join(lines + [f"  and {more:,} more; {command('dataset', 'check')} names them all"]
                      * (more > 0))

@@ -12,6 +12,7 @@ from progan.images import Pixels
 from progan.runtime.devices import choose, set_repeatable
 from progan.runtime.files import make_folder
 from progan.sampling import films, growth, pictures, sheets, video
+from progan.sampling.grid_option import parse_grid
 from progan.sampling.network_file import Snapshot
 from progan.sampling.pictures import ARRAYS, Output
 from progan.sampling.timing import Timing
@@ -142,7 +143,7 @@ def _film(asked: Request, film: Film, snapshot: Snapshot) -> Path:
 
 def _moving(asked: Request, film: Film, snapshot: Snapshot) -> tuple[int, int, Iterator[Pixels]]:
     """Columns, rows and frames of a film in which the latents move."""
-    columns, rows = sheets.parse_grid(asked.grid, 1) if asked.grid else (1, 1)
+    columns, rows = parse_grid(asked.grid, 1) if asked.grid else (1, 1)
     wish = _wish(asked, snapshot)
     if wish is not None:
         if film.walk is not None or film.smoothing is not None:
@@ -185,4 +186,4 @@ def _of_class(asked: Request, snapshot: Snapshot, wish: Wish) -> Wish:
 
 def _layout(asked: Request, snapshot: Snapshot, count: int) -> tuple[int, int]:
     size = snapshot.generator.config.size(snapshot.level)
-    return sheets.parse_grid(asked.grid, count) if asked.grid else sheets.layout(count, size)
+    return parse_grid(asked.grid, count) if asked.grid else sheets.layout(count, size)

@@ -34,9 +34,6 @@ def beginning(preset: str | None, data: Path | None, init_from: Path | None,
     if init_from:
         return _with_networks_of(init_from, preset, data, options)
     run = override(presets.preset(preset or presets.DEFAULT), options)
-    if run.optim.freeze_d:
-        raise UserError(f"--freeze-d {run.optim.freeze_d} keeps weights that were trained before: "
-                        "it needs --init-from.")
     dataset = opened(data, run.data.subset) if data else None
     run = fit(run, dataset, options) if dataset else run
     return scale_schedule(run, options) if scaled else run, dataset, None

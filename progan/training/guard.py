@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from progan.config import Run
 from progan.errors import UserError
 from progan.images import save_png
+from progan.invocation import command
 from progan.run_directory import ROLLBACK_PREFIX, rollback_path, states
 from progan.runtime.files import write_atomically
 from progan.runtime.log import Log
@@ -136,7 +137,7 @@ def stop_message(directory: Path, kimg: float, most: int) -> str:
     """Advice for a training that went back as often as it may."""
     known = states(directory)
     rates = f"{option_name('g_lr')} and {option_name('d_lr')}"
-    go_on = (f"Go on (python train.py --resume {known[-1]}) with {rates}" if known
+    go_on = (f"Go on ({command('train', '--resume', known[-1])}) with {rates}" if known
              else f"It has saved no state yet: start a new run with {rates}")
     return (f"The training has left the numbers once more than {option_name('rollbacks')} {most} "
             f"allows, and stops. Its evidence is in {directory / ROLLBACK_PREFIX}*, its last good "

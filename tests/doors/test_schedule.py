@@ -34,8 +34,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_plan_says_where_it_ends() -> None:
-    assert "The run ends at 4x4 of 32x32, at kimg 5: 32x32 starts at kimg 50, is faded in at kimg " \
-        "60 and is fully trained at kimg 70." in dry_run("--preset", "cpu", "--total-kimg", 5)
+    assert ("The run ends at 4x4 of 32x32, at kimg 5: 32x32 starts at kimg 50, is faded in at "
+            "kimg 60 and is fully trained at kimg 70.") in dry_run(
+        "--preset", "cpu", "--total-kimg", 5)
     assert "The run ends in the fade to 16x16 of 32x32" in dry_run(
         "--preset", "cpu", "--total-kimg", 35)
     assert "The run ends" not in dry_run("--preset", "cpu")
