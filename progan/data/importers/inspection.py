@@ -85,8 +85,8 @@ def _in_brackets(counts: Counter[str]) -> str:
 
 
 def _orientation(picture: Image.Image, data: bytes) -> Orientation:
-    if hasattr(picture, "tag_v2"):  # Pillow turns TIFF itself
-        value = picture.tag_v2.get(274, UPRIGHT)
+    if picture.format == "TIFF":  # which Pillow turns itself
+        value = picture.tag_v2.get(274, UPRIGHT)  # type: ignore[attr-defined]
         is_known = isinstance(value, int) and 1 <= value <= 8
         return Orientation(value) if is_known else Orientation(
             fault="EXIF orientation is not 1 to 8")
@@ -98,8 +98,9 @@ def _orientation(picture: Image.Image, data: bytes) -> Orientation:
 
 def _upright_size(picture: Image.Image, orientation: Orientation) -> tuple[int, int]:
     width, height = picture.size
-    if hasattr(picture, "tag_v2"):  # whose `size` is upright or not, by the version of Pillow
-        width, height = picture.tag_v2[256], picture.tag_v2[257]
+    if picture.format == "TIFF":  # whose `size` is upright or not, by the version of Pillow
+        tags = picture.tag_v2  # type: ignore[attr-defined]
+        width, height = tags[256], tags[257]
     return (height, width) if orientation.swaps_sides else (width, height)
 
 

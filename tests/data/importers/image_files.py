@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageCms
 
 ORIENTATION = 0x0112
-SMOOTH = np.add.outer(np.arange(24) * 3, np.arange(32) * 2).astype(np.uint8)[:, :, None].repeat(
-    3, 2)
+SLOPE = np.add.outer(np.arange(24) * 3, np.arange(32) * 2).astype(np.uint8)
+SMOOTH = SLOPE[:, :, None].repeat(3, 2)
 
 
 def encoded(pixels: np.ndarray | Image.Image, kind: str, **settings: object) -> bytes:
