@@ -103,5 +103,5 @@ def test_a_list_of_other_images(collection: Collection) -> None:
     assert collection.deltas is not None
     (collection.deltas / "image_list.txt").write_text(LIST + "3 9 z.jpg 0a 0b\n")
     read_faces.cache_clear()
-    with pytest.raises(UserError, match="1 images without landmarks, such as z.jpg"):
+    with pytest.raises(UserError, match="1 image without landmarks, such as z.jpg"):
         read_faces(collection)
