@@ -133,8 +133,8 @@ def zip_name(index: int) -> str:
 
 
 def _plain_names(file: zipfile.ZipFile) -> dict[str, str]:
-    """{name without folders: name in the zip file}."""
-    return {PurePosixPath(name).name: name for name in file.namelist()}
+    """{name without folders, which some programs end with backslashes: name in the zip file}."""
+    return {PurePosixPath(name.replace("\\", "/")).name: name for name in file.namelist()}
 
 
 @lru_cache(maxsize=1)
