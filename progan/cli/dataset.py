@@ -10,6 +10,7 @@ from progan.cli.dataset_known import KNOWN_COMMANDS
 from progan.cli.dataset_stored import STORED_COMMANDS
 from progan.door import PATH, DoorGroup
 from progan.errors import UserError
+from progan.runtime.counts import format_count
 from progan.runtime.files import require_vacant
 from progan.runtime.preflight import require_writable_file, require_writable_folder
 from progan.sizes import Size
@@ -116,14 +117,15 @@ def verify(dataset: Path, merge: bool) -> None:
 
         require_vacant(dataset)
         info = parts.merge(dataset)
-        click.echo(f"{dataset}: {info.count:,} images. The parts, {dataset}.part-*, are not needed "
-                   "any more.")
+        click.echo(f"{dataset}: {format_count(info.count, 'image')}. The parts, "
+                   f"{dataset}.part-*, are not needed any more.")
     described = read_info(dataset)
     faults = damaged_files(dataset, described)
     if faults:
         raise UserError(f"{dataset} is damaged:\n  " + "\n  ".join(faults) + "\nCopy these files "
                         "again, or make the dataset again.")
-    click.echo(f"{dataset}: all {len(described.array_files())} files are as they were written.")
+    click.echo(f"{dataset}: all {format_count(len(described.array_files()), 'file')} are as they "
+               "were written.")
 
 
 @main.command()

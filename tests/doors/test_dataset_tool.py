@@ -181,7 +181,7 @@ def test_a_holdout_that_leaves_nothing_to_train_on(folder: Path) -> None:
     result = run("create-from-images", "--source", folder, "--dest", folder.parent / "pets",
                  "--holdout", 0.5, "--max-images", 1)
     assert result.exit_code == 1
-    assert "--holdout 0.5 of 1 images keeps them all away from training. Name a" in result.stderr
+    assert "--holdout 0.5 of 1 image keeps it away from training. Name a" in result.stderr
     require_nothing_written(folder)
 
 
@@ -498,7 +498,7 @@ def test_differences_are_counted(tmp_path: Path) -> None:
     result = run("compare", first.path, tmp_path / "second")
     assert result.exit_code == 1
     assert "2 of 20 images differ, by 1 at most" in result.stdout and "3, 7" in result.stdout
-    assert "1 images have another class: 5" in result.stdout
+    assert "1 image has another class: 5" in result.stdout
     other = noise_dataset(tmp_path / "third", count=21)
     said = run("compare", first.path, other.path)
     assert said.exit_code == 1 and "only datasets of one shape" in said.stderr

@@ -19,6 +19,7 @@ from progan.data.importers.tree import Tree, open_tree
 from progan.data.source import UnreadableImage
 from progan.runtime.counts import format_count
 from progan.runtime.pool import in_order, worker_pool
+from progan.runtime.terminal_text import escape_controls
 from progan.sizes import Size
 
 T = TypeVar("T")
@@ -50,8 +51,9 @@ REMEDIES = {
     "label": "move it into a folder named after its class, or use --labels none",
 }
 # Of an error, something is lost: create-from-images stops, or leaves out an image, or all labels.
-ERRORS = {"unreadable", "huge", "kind", "small", "label"}
-NOTES = {"alpha", "palette", "CMYK", "16-bit", "frames", "rotated"}  # the others are warnings
+ERRORS = {"unreadable", "huge", "kind", "small", "label", "white-level"}
+NOTES = {"alpha", "palette", "CMYK", "LAB", "16-bit", "profile", "frames", "metadata",
+         "rotated"}  # the others are warnings
 KINDS = {1: "grey", 3: "colour", 4: "transparent"}
 COMMON = 0.9  # share of the images that makes the others exceptions
 
@@ -212,6 +214,7 @@ def in_words(source: Path, report: Report) -> str:
         items = [item for item in report.ignored if item.kind is kind_ignored]
         lines += describe_ignored(items)
         lines += [f"  {item.path}" for item in items] * kind_ignored.loses_images
+    lines = [escape_controls(line) for line in lines]
     return "\n".join([*lines, f"{source}: {_summary(report)}"])
 
 

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from progan.data.importers.pixels import image_extensions
 from progan.runtime.counts import format_count, pluralize
+from progan.runtime.terminal_text import escape_controls
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,8 @@ def _sentence(kind: Kind, paths: Sequence[str]) -> str:
     which = _suffixes(paths) if kind is OTHER else (
         paths[0] if len(paths) == 1 else f"such as {paths[0]}")
     return (f"{format_count(len(paths), kind.noun, kind.plural)} "
-            f"{pluralize(len(paths), 'is', 'are')} ignored ({which}).{' ' * bool(kind.remedy)}"
+            f"{pluralize(len(paths), 'is', 'are')} ignored ({escape_controls(which)})."
+            f"{' ' * bool(kind.remedy)}"
             f"{kind.remedy}")
 
 
