@@ -9,6 +9,7 @@ from progan.runtime.pickle_machine import (
     MAKER,
     Instruction,
     Machine,
+    Name,
     Stream,
     global_name,
     text_of,
@@ -71,18 +72,18 @@ class _Scanner(Machine):
 
     def call(self) -> None:
         function, arguments = self.take(2)
-        name = text_of(function)
+        name = _maker(function)
         if name == MAKER and isinstance(arguments, tuple) and arguments:
-            name = text_of(arguments[0])
+            name = _maker(arguments[0])
         self.push(Unmade(name, arguments))
 
     def make(self, count: int) -> None:
         """Push the object that something makes of the uppermost values."""
         function, *arguments = self.take(count)
-        self.push(Unmade(text_of(function), arguments[0]))
+        self.push(Unmade(_maker(function), arguments[0]))
 
     def make_of(self, values: list[Any]) -> None:
-        self.push(Unmade(text_of(values[0]) if values else "", tuple(values[1:])))
+        self.push(Unmade(_maker(values[0]) if values else "", tuple(values[1:])))
 
     def named(self, names: str) -> None:
         """INST: a name and what it makes of the values since the mark."""
@@ -107,6 +108,13 @@ class _Scanner(Machine):
     def update(self, values: list[Any]) -> None:
         if isinstance(self.stack[-1], (dict, Unmade)):
             items_of(self.stack[-1]).update(_with_plain_keys(values))
+
+
+def _maker(value: Any) -> str:
+    """What is called: also a class that old files of PyTorch keep with its source."""
+    if isinstance(value, Unmade) and isinstance(value.arguments, tuple):
+        value = next((each for each in value.arguments if isinstance(each, Name)), value)
+    return text_of(value)
 
 
 def _with_plain_keys(values: list[Any]) -> dict[Any, Any]:

@@ -10,7 +10,7 @@ from progan.runtime.pickle_machine import Machine, Record
 from progan.runtime.pickle_scan import scan
 from progan.runtime.pickled_arrays import Refused
 
-__all__ = ["NotPlain", "Record", "hostile_message", "load_plain"]
+__all__ = ["BrokenPickle", "NotPlain", "Record", "hostile_message", "load_plain"]
 
 LONGEST = 200  # characters of a message
 
@@ -22,9 +22,16 @@ class NotPlain(UserError):
         hostile: It names something that runs programs or touches files.
     """
 
-    def __init__(self, message: str, *, hostile: bool) -> None:
-        super().__init__(message)
-        self.hostile = hostile
+    def __init__(self, message: str, hostile: bool) -> None:
+        super().__init__(message, hostile)
+        self.message, self.hostile = message, hostile
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class BrokenPickle(UserError):
+    """A file that is no pickle, or not a whole one."""
 
 
 def load_plain(data: bytes, where: str, records: Collection[str] = ()) -> Any:
@@ -36,7 +43,7 @@ def load_plain(data: bytes, where: str, records: Collection[str] = ()) -> Any:
 
     Raises:
         NotPlain: The pickle asks for anything else.
-        UserError: The pickle is broken.
+        BrokenPickle: It is no pickle, or damaged.
     """
     try:
         return Machine(frozenset(records)).run(io.BytesIO(data))
@@ -44,7 +51,8 @@ def load_plain(data: bytes, where: str, records: Collection[str] = ()) -> Any:
         raise _refusal(data, where, _shown(str(error))) from None
     except Exception as error:  # broken pickles fail in nearly any way
         text = _shown(str(error) or type(error).__name__)
-        raise UserError(f"{where} is not a readable pickle ({text}). Fetch it again.") from error
+        raise BrokenPickle(f"{where} is not a readable pickle ({text}). Fetch it "
+                           "again.") from error
 
 
 def hostile_message(where: str, name: str) -> str:

@@ -26,6 +26,10 @@ EXPORTS = (".onnx", ".pt2", ".ts", ".torchscript")
 _CURE = "Copy it again, or take another snapshot of the run."
 
 
+class NotANetwork(UserError):
+    """A file that does not say of itself that it is a network file of progan."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
     """A generator and how far it was trained."""
@@ -59,6 +63,14 @@ def images_seen_of(path: Path) -> int | None:
         return int(read_header(path, FORMAT)["images_seen"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
+
+
+def label_names_of(path: Path) -> tuple[str, ...]:
+    """The names of the classes of a network in a file; () if it does not tell."""
+    try:
+        return tuple(map(str, read_header(path, FORMAT)["label_names"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def load_network(path: Path, device: torch.device) -> Snapshot:
@@ -141,7 +153,7 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, t
     except Damaged as error:
         raise UserError(f"{path} is damaged or cut short. {_CURE}") from error
     except ValueError as error:
-        raise UserError(f"{path} is not a network file of progan{_what_else(path)}") from error
+        raise NotANetwork(f"{path} is not a network file of progan{_what_else(path)}") from error
 
 
 def _what_else(path: Path) -> str:

@@ -328,7 +328,7 @@ class TestMistakes:
         (tmp_path / "cat.safetensors").write_bytes(b"meow" * 100)
         text = message(generate("--network", tmp_path / "cat.safetensors", "--seeds", "0",
                                 "--outdir", tmp_path / "out"))
-        assert "is not a network file of progan" in text
+        assert "is a text file that begins with 'meow" in text
 
     def test_seeds_are_read_before_the_network(self, tmp_path: Path) -> None:
         (tmp_path / "cat.safetensors").write_bytes(b"meow" * 100)

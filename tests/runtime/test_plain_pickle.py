@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progan.errors import UserError
-from progan.runtime.pickled_arrays import CALLS
 from progan.runtime.hostile_names import is_hostile
+from progan.runtime.pickled_arrays import CALLS
 from progan.runtime.plain_pickle import NotPlain, Record, load_plain
 from tests.runtime import attacks
 
