@@ -14,7 +14,7 @@ from metrics.setup import Setup
 from metrics.sources import Source, mirrored, of_held_out, open_network, open_pair, to_side
 from metrics.table import METRICS
 from progan.runtime.devices import choose, set_precision
-from progan.sampling.network_file import find_networks
+from progan.sampling.network_choice import find_networks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -85,6 +85,11 @@ def find(path: Path) -> Path:
     return max(runs)[1]
 
 
+def newest_first(outdir: Path) -> list[Path]:
+    """The directories of the runs in a directory, newest first."""
+    return [path for _, path in sorted(_runs(outdir), reverse=True)]
+
+
 def states(directory: Path) -> list[Path]:
     """The training states of a run, oldest first."""
     return sorted(directory.glob(f"{STATE_PREFIX}[0-9]*{STATE_SUFFIX}"))

@@ -21,7 +21,8 @@ def main(network: Path, target: Path | None, resolution: int | None) -> None:
     """List the layers of a network here and in the program that it comes from, or convert it.
 
     FILE may be a pickle of the official TensorFlow code, an archive (.npz) with its names, a file
-    (.pth) of pytorch_GAN_zoo's PGAN, or a network file of progan; of a RUN it is the newest.
+    (.pth) of pytorch_GAN_zoo's PGAN, or a network file or training state of progan; of a RUN it is
+    the newest network.
 
     \b
     python -m progan.interop karras2018iclr-celebahq-1024x1024.pkl
@@ -31,7 +32,7 @@ def main(network: Path, target: Path | None, resolution: int | None) -> None:
     """
     from progan.interop.conversion import KINDS, convert, read
     from progan.interop.layer_table import table
-    from progan.sampling.network_file import find_network
+    from progan.sampling.network_choice import find_network
 
     if target is None and resolution is not None:
         raise UserError("--resolution says what to convert: name a file with --to as well.")

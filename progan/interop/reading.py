@@ -34,6 +34,12 @@ def read_foreign(path: Path) -> Trained | None:
     raise refusal(path)
 
 
+def is_network(path: Path) -> bool:
+    """Whether a file begins as one that `load_snapshot` reads, or as one of the same format."""
+    return path.is_file() and (is_weights_file(path) or is_state(path) or is_zoo(path)
+                               or is_archive(path) or is_pickle(path))
+
+
 def load_snapshot(path: Path, device: torch.device) -> Snapshot:
     """The generator that draws: of a network file, a training state or a file of another program.
 

@@ -113,31 +113,6 @@ def _snapshot(header: Mapping[str, Any], weights: Mapping[str, torch.Tensor], de
                     images_seen=int(header["images_seen"]), label_names=tuple(names))
 
 
-def find_network(path: Path) -> Path:
-    """Return the network file that `path` names: of several, the newest."""
-    return find_networks(path)[-1]
-
-
-def find_networks(path: Path) -> list[Path]:
-    """Return the network files that `path` names, oldest first; raises UserError if none.
-
-    A file names itself, the directory of a run all its snapshots, and a directory of runs those
-    of its newest run that has any.
-    """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise UserError(f"There is no {path}. Name a {PREFIX}*{SUFFIX} file or the directory "
-                        "of a run.")
-    pattern = f"{PREFIX}*{SUFFIX}"
-    runs = [path, *sorted(path.glob("[0-9]*-*"), reverse=True)]
-    for run in runs:
-        if snapshots := sorted(run.glob(pattern)):
-            return snapshots
-    raise UserError(f"{path} holds no {pattern}. Name the directory of a run that has "
-                    "written a snapshot already.")
-
-
 def fingerprint(path: Path) -> str:
     """Twelve hexadecimal digits that name the content of a file."""
     return sha256_of(path)[:12]

@@ -15,7 +15,8 @@ from progan.interop.reading import load_own, read_foreign
 from progan.interop.trained import Trained
 from progan.networks.shells import shells
 from progan.runtime.weights_file import is_weights_file
-from progan.sampling.network_file import find_network, images_seen_of
+from progan.sampling.network_choice import find_network, find_run
+from progan.sampling.network_file import images_seen_of
 from progan.sampling.state_file import is_state, is_whole, load_networks
 from progan.sizes import MIN_LEVEL
 
@@ -41,11 +42,11 @@ class Origin:
 def find_origin(path: Path) -> Path:
     """The file that `path` names: of a run its newest whole state, or else its newest network.
 
-    A directory of runs stands for its newest run that has a snapshot. Raises UserError if there
-    is none.
+    A directory of runs stands for its newest run that has either. Raises UserError if there is
+    none.
     """
     if path.is_dir():
-        directory = path if run_directory.states(path) else find_network(path).parent
+        directory = find_run(path)
         states = reversed(run_directory.states(directory))
         return next(filter(is_whole, states), None) or find_network(directory)
     if not path.exists():
@@ -66,12 +67,16 @@ def require_resumable(path: Path) -> None:
     """Raise UserError unless a file can be a state of a run in whose directory it lies."""
     directory = path.parent
     at_home = (directory / run_directory.CONFIG_FILE).is_file()
-    if is_weights_file(path) and images_seen_of(path) is not None:
+    if is_weights_file(path) and images_seen_of(path) is None:
+        raise refusal(path)
+    if is_weights_file(path):
         what = f"{path} holds weights of a network, and not all that a training goes on with. "
         home = f"To continue its run: --resume {directory}. " if at_home else ""
         raise UserError(f"{what}{home}To begin a new run with these weights: --init-from {path}")
-    if not is_state(path) and not path.name.startswith(run_directory.STATE_PREFIX):
-        raise refusal(path)
+    is_own = is_state(path) or path.name.startswith(run_directory.STATE_PREFIX)
+    if not is_own and read_foreign(path):
+        raise UserError(f"{path} holds networks of another program, and not all that a training "
+                        f"goes on with. To begin a new run with them: --init-from {path}")
     if not at_home:
         raise UserError(f"{directory} is not the directory of a run, where --resume would continue "
                         f"{path}. To begin a new run with the networks of a training state or of a "
