@@ -19,7 +19,8 @@ from metrics.setup import Setup
 from metrics.sources import Source, mirrored, of_held_out, open_network, open_pair, to_side
 from metrics.table import METRICS
 from progan.runtime.devices import choose, set_precision
-from progan.sampling.network_file import find_networks, images_seen_of
+from progan.sampling.network_choice import find_networks
+from progan.sampling.network_file import images_seen_of
 
 SINGLE_ROW = "images against reals"  # what the row is called where there is only one
 

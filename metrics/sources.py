@@ -19,12 +19,17 @@ from progan.data.source import UnreadableImage
 from progan.data.subset import subset as of_class
 from progan.errors import UserError
 from progan.images import Pixels, enlarge
-from progan.interop.reading import load_snapshot
+from progan.interop.other_files import describe
+from progan.interop.reading import is_network, load_snapshot
 from progan.invocation import command
+from progan.run_directory import states
 from progan.runtime.seeding import numpy_generator
+from progan.runtime.zip_members import members
 from progan.sampling.latents import seed_labels, seed_latents
-from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, find_network
+from progan.sampling.network_choice import find_network
+from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot
 from progan.sampling.render import render
+from progan.sampling.state_file import INDEX
 
 ADVICE = "Name a dataset, a folder or zip file of images, or a network."
 NO_ROWS = np.empty(0, np.int64)
@@ -66,18 +71,23 @@ def open_source(path: Path, device: torch.device, size: Size | None = None,
         raise UserError(f"There is no {path}. {ADVICE}")
     if subset and not (path / INFO_FILE).is_file():
         raise UserError(f"--subset {subset}: {path} is no dataset, and has no classes.")
-    if path.suffix == SUFFIX or is_run(path):
+    if path.suffix == SUFFIX or is_run(path) or is_network(path):
         return open_network(find_network(path), device)
     if (path / INFO_FILE).is_file():
         return open_dataset(path, size, subset)
-    if path.is_dir() or zipfile.is_zipfile(path):
+    if path.is_dir() or _is_zip_of_files(path):
         return open_images(path)
-    raise UserError(f"{path} is neither a zip file nor a network file ({SUFFIX}). {ADVICE}")
+    raise UserError(f"{path} {describe(path).what}. {ADVICE}")
+
+
+def _is_zip_of_files(path: Path) -> bool:
+    """Whether a file is a zip file, and none of PyTorch's."""
+    return zipfile.is_zipfile(path) and not any(name.endswith(INDEX) for name in members(path))
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder has snapshots of a network."""
-    return path.is_dir() and any(path.glob(f"{PREFIX}*{SUFFIX}"))
+    """Whether a folder has snapshots of a network, or training states."""
+    return path.is_dir() and (any(path.glob(f"{PREFIX}*{SUFFIX}")) or bool(states(path)))
 
 
 def open_pair(images: Path, reals: Path, device: torch.device, *, network: bool,

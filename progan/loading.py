@@ -2,6 +2,7 @@
 
 import operator
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from progan.images import Pixels
 from progan.interop.reading import load_snapshot
 from progan.runtime.devices import choose
 from progan.sampling.latents import seed_labels, seed_latents
-from progan.sampling.network_file import Snapshot, find_network
+from progan.sampling.network_choice import find_network
+from progan.sampling.network_file import Snapshot
 from progan.sampling.one_line import on_one_line
 from progan.sampling.pictures import as_pixels
 from progan.sampling.render import one_by_one
@@ -29,8 +31,12 @@ Labels = Tensor | Array | str | int | None
 
 
 def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerator":
-    """Read a generator of any file, or directory, that generate.py takes; raises UserError."""
-    return TrainedGenerator(load_snapshot(find_network(Path(path)), choose(device)))
+    """Read a generator of any file, or directory, that generate.py takes; raises UserError.
+
+    It warns where the newest run in a directory has no network yet.
+    """
+    file = find_network(Path(path), lambda text: warnings.warn(text, stacklevel=5))
+    return TrainedGenerator(load_snapshot(file, choose(device)))
 
 
 @dataclass(frozen=True, slots=True, repr=False)

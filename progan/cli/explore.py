@@ -39,7 +39,7 @@ def explore_page(network: Path, command: str, *, seeds: str | None, class_name: 
     require_gradio()
     wait_politely()
     from progan.explorer.opening import Exploration, explore
-    from progan.sampling.network_file import find_network
+    from progan.sampling.network_choice import find_network
 
     path = find_network(network)
     if path != network:

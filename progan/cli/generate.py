@@ -23,8 +23,9 @@ OF_FILMS = ("--walk", "--smoothing", "--growth", "--seconds", "--fps")
 
 @click.command(cls=Door)
 @click.option("--network", type=PATH, required=True, metavar="FILE|RUN",
-              help="Network file, or the directory of a run (or of runs): its newest network. Also "
-              "a pickle of the official TensorFlow code, or a .pth of pytorch_GAN_zoo's PGAN.")
+              help="Network file or training state, or the directory of a run (or of runs): its "
+              "newest network. Also a pickle of the official TensorFlow code, or a .pth of "
+              "pytorch_GAN_zoo's PGAN.")
 @click.option("--seeds", metavar="LIST", help="Which pictures, e.g. 0-15,20. A seed names the same "
               "picture on every machine.")
 @click.option("--latents", type=PATH, metavar="FILE.npy",
@@ -107,7 +108,7 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     from tqdm import tqdm
 
     from progan.interop.reading import load_snapshot
-    from progan.sampling.network_file import find_networks
+    from progan.sampling.network_choice import find_networks
     from progan.sampling.pictures import ARRAYS
     from progan.sampling.request import Film, Request, answer
 

@@ -23,7 +23,8 @@ def main(network: Path, target: Path | None, resolution: int | None) -> None:
     """List the layers of a network here and in the program that it comes from, or convert it.
 
     FILE may be a pickle of the official TensorFlow code, an archive (.npz) with its names, a file
-    (.pth) of pytorch_GAN_zoo's PGAN, or a network file of progan; of a RUN it is the newest.
+    (.pth) of pytorch_GAN_zoo's PGAN, or a network file or training state of progan; of a RUN it is
+    the newest network.
 
     \b
     python -m progan.interop karras2018iclr-celebahq-1024x1024.pkl
@@ -39,7 +40,7 @@ def main(network: Path, target: Path | None, resolution: int | None) -> None:
     require_paths([network], "Name a network file or the directory of a run.")
     from progan.interop.conversion import convert, read
     from progan.interop.layer_table import table
-    from progan.sampling.network_file import find_network
+    from progan.sampling.network_choice import find_network
 
     path = find_network(network)
     trained = read(path)

@@ -13,11 +13,11 @@ from progan.interop.exports import FORMATS, export
 from progan.interop.lower import at_level
 from progan.interop.official import official_layers, to_official_networks
 from progan.interop.official_settings import require_official
-from progan.interop.reading import read_foreign, snapshot_of
+from progan.interop.reading import load_snapshot, read_foreign, snapshot_of
 from progan.interop.trained import Shape, Trained
 from progan.invocation import command
 from progan.sampling import network_file
-from progan.sampling.network_file import Snapshot, load_network, save_network
+from progan.sampling.network_file import Snapshot, save_network
 from progan.sampling.pictures import provenance
 from progan.sampling.wishes import at_resolution
 
@@ -42,7 +42,7 @@ def convert(trained: Trained, source: Path, target: Path, resolution: int | None
 
 
 def _of_ours(path: Path) -> Trained:
-    snapshot = load_network(path, CPU)
+    snapshot = load_snapshot(path, CPU)
     weights = snapshot.generator.state_dict()
     network = snapshot.generator.config
     return Trained(network=network, weights={"average": weights}, level=snapshot.level,

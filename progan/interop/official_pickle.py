@@ -13,6 +13,7 @@ import numpy as np
 from progan.errors import UserError
 from progan.interop.official import OfficialNetwork
 from progan.interop.official_names import ROLES, AnyArray
+from progan.interop.torch_files import HEAD, is_old_torch, scan_file
 from progan.runtime.plain_pickle import Record, load_plain
 
 CLASS = "tfutil.Network"
@@ -23,11 +24,14 @@ NEWEST_PROTOCOL = 5
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a file begins like a pickle; those of the oldest protocols have but their name."""
+    """Whether a file begins as a pickle; one of the oldest protocols must be named as one."""
     with path.open("rb") as file:
-        head = file.read(2)
-    begins = len(head) == 2 and head[0] == PROTOCOL and 2 <= head[1] <= NEWEST_PROTOCOL
-    return begins or path.suffix == SUFFIX
+        head = file.read(HEAD)
+    if is_old_torch(head):
+        return False
+    if len(head) >= 2 and head[0] == PROTOCOL and 2 <= head[1] <= NEWEST_PROTOCOL:
+        return True
+    return path.suffix == SUFFIX and bool(head) and scan_file(path).is_whole
 
 
 def read_pickle(path: Path) -> dict[str, OfficialNetwork]:

@@ -1,4 +1,4 @@
-"""Network files of whatever program, told apart by their content."""
+"""Network files and training states, of progan and of other programs, told apart by content."""
 
 import re
 from pathlib import Path
@@ -6,38 +6,66 @@ from pathlib import Path
 import torch
 
 from progan import networks
-from progan.interop.official import from_official
+from progan.interop.official import OfficialNetwork, from_official
 from progan.interop.official_archive import is_archive, read_archive
 from progan.interop.official_pickle import is_pickle, read_pickle
+from progan.interop.other_files import refusal
 from progan.interop.trained import Trained
 from progan.interop.zoo_file import is_zoo, read_zoo
+from progan.runtime.plain_pickle import BrokenPickle, NotPlain
 from progan.runtime.weights_file import is_weights_file
-from progan.sampling.network_file import PREFIX, Snapshot, load_network
+from progan.sampling.network_file import PREFIX, NotANetwork, Snapshot, load_network
+from progan.sampling.state_file import is_state, load_g_ema
 
 
 def read_foreign(path: Path) -> Trained | None:
-    """Networks in a file of another program; None if it is none that is known, as ours are.
+    """Networks in a file of another program; None if it is a file of progan.
 
-    Raises UserError if it is one, and cannot be used.
+    Raises UserError if it is neither, or cannot be used.
     """
-    if is_weights_file(path):
+    if is_weights_file(path) or is_state(path):
         return None
     if is_zoo(path):
         return read_zoo(path)
     if is_archive(path):
         return from_official(read_archive(path), str(path), _images_seen(path))
     if is_pickle(path):
-        return from_official(read_pickle(path), str(path), _images_seen(path))
-    return None
+        return from_official(_official(path), str(path), _images_seen(path))
+    raise refusal(path)
+
+
+def is_network(path: Path) -> bool:
+    """Whether a file begins as one that `load_snapshot` reads, or as one of the same format."""
+    return path.is_file() and (is_weights_file(path) or is_state(path) or is_zoo(path)
+                               or is_archive(path) or is_pickle(path))
 
 
 def load_snapshot(path: Path, device: torch.device) -> Snapshot:
-    """The generator that draws the pictures, of a network file of ours or of another program.
+    """The generator that draws: of a network file, a training state or a file of another program.
 
-    Raises UserError if the file is neither.
+    Raises UserError if the file is none of these.
     """
     trained = read_foreign(path)
-    return load_network(path, device) if trained is None else snapshot_of(trained, device)
+    if trained is not None:
+        return snapshot_of(trained, device)
+    return load_g_ema(path, device) if is_state(path) else load_own(path, device)
+
+
+def load_own(path: Path, device: torch.device) -> Snapshot:
+    """The generator of a network file of progan; raises UserError that says what else it is."""
+    try:
+        return load_network(path, device)
+    except NotANetwork:
+        raise refusal(path) from None
+
+
+def _official(path: Path) -> dict[str, OfficialNetwork]:
+    try:
+        return read_pickle(path)
+    except NotPlain as error:
+        raise (error if error.hostile else refusal(path)) from None
+    except BrokenPickle:
+        raise refusal(path) from None
 
 
 def snapshot_of(trained: Trained, device: torch.device) -> Snapshot:

@@ -1,7 +1,6 @@
 """Files of pytorch_GAN_zoo's PGAN, as its `model_hub` has them: settings and state dictionaries."""
 
 import pickle
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,15 @@ import torch
 from torch import Tensor
 
 from progan.errors import UserError
+from progan.interop.other_files import refusal
+from progan.interop.torch_files import HEAD, is_old_torch, scan_file
 from progan.interop.trained import Trained, require_whole
-from progan.interop.zip_members import members, stored
 from progan.interop.zoo import from_zoo
+from progan.runtime.pickle_scan import items_of
+from progan.runtime.zip_members import members, stored
 
 ROLES = {"netG": "generator", "netD": "discriminator", "avgG": "average"}
 SETTINGS = "models.utils.config.BaseConfig"  # the class of their settings
-OLD_FORMAT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how files of torch before 1.6 begin
 PICKLED_NAME = b"X\x04\x00\x00\x00netG"  # text of four bytes
 
 
@@ -25,12 +26,14 @@ class Settings:
 
 
 def is_zoo(path: Path) -> bool:
-    """Whether a file of PyTorch names the networks of the zoo, or is as old as the zoo's own."""
+    """Whether a file of PyTorch, old or new, has networks of the zoo."""
     index = [name for name in members(path) if name.endswith("/data.pkl")]
     if index:
         return PICKLED_NAME in stored(path, index[0])
     with path.open("rb") as file:
-        return file.read(len(OLD_FORMAT)) == OLD_FORMAT
+        if not is_old_torch(file.read(HEAD)):
+            return False
+    return not {*ROLES}.isdisjoint(items_of(scan_file(path).content))
 
 
 def read_zoo(path: Path) -> Trained:
@@ -56,13 +59,8 @@ def _content(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals([(Settings, SETTINGS)]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if wish := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            raise UserError(f"{path} is refused. It asks for {wish[1]}, which weights never need: "
-                            "loading it elsewhere could run somebody's program. Nothing of it was "
-                            "run. Fetch the file from a place that you trust.") from None
-        raise UserError(f"{path} is refused: it holds more than weights, or it is damaged. "
-                        "Fetch the file from a place that you trust.") from error
+    except pickle.UnpicklingError:
+        raise refusal(path) from None
     except Exception as error:  # a damaged file fails in any way it likes
         raise UserError(f"{path} is damaged ({type(error).__name__}). Fetch it again.") from error
 

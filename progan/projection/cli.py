@@ -18,8 +18,9 @@ FPS = 30  # unless asked for otherwise
 @click.command(cls=Door)
 @click.argument("pictures", type=PATH, nargs=-1, required=True, metavar="PICTURE…")
 @click.option("--network", type=PATH, required=True, metavar="FILE|RUN",
-              help="Network file, or the directory of a run (or of runs): its newest network. Also "
-              "a pickle of the official TensorFlow code, or a .pth of pytorch_GAN_zoo's PGAN.")
+              help="Network file or training state, or the directory of a run (or of runs): its "
+              "newest network. Also a pickle of the official TensorFlow code, or a .pth of "
+              "pytorch_GAN_zoo's PGAN.")
 @click.option("--outdir", type=PATH, required=True, metavar="DIR", help="Folder to write to.")
 @click.option("--class", "class_name", metavar="NAME|INDEX", help="Class to draw, for networks "
               "that were trained with labels; without it, the one that comes nearest.")
@@ -66,7 +67,7 @@ def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: st
 
     from progan.projection.request import Request, answer
     from progan.projection.search import Effort
-    from progan.sampling.network_file import find_network
+    from progan.sampling.network_choice import find_network
 
     path = find_network(network)
     if path != network:

@@ -26,6 +26,10 @@ EXPORTS = (".onnx", ".pt2", ".ts", ".torchscript")
 _CURE = "Copy it again, or take another snapshot of the run."
 
 
+class NotANetwork(UserError):
+    """A file that does not say of itself that it is a network file of progan."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
     """A generator and how far it was trained."""
@@ -62,6 +66,19 @@ def images_seen_of(path: Path) -> int | None:
         return int(read_header(path, FORMAT)["images_seen"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
+
+
+def classes_of(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the names of the classes of a network in a file, and which had no training images.
+
+    Both are () if the file does not tell.
+    """
+    try:
+        header = read_header(path, FORMAT)
+        return (tuple(map(str, header["label_names"])),
+                tuple(map(int, header.get("untrained_classes", ()))))
+    except (OSError, ValueError, KeyError, TypeError):
+        return (), ()
 
 
 def load_network(path: Path, device: torch.device) -> Snapshot:
@@ -109,30 +126,6 @@ def _snapshot(header: Mapping[str, Any], weights: Mapping[str, torch.Tensor], de
                     untrained_classes=tuple(sorted(map(int, untrained))))
 
 
-def find_network(path: Path) -> Path:
-    """Return the network file that `path` names: of several, the newest."""
-    return find_networks(path)[-1]
-
-
-def find_networks(path: Path) -> list[Path]:
-    """Return the network files that `path` names, oldest first; raises UserError if none.
-
-    A file names itself, the directory of a run all its snapshots, and a directory of runs those
-    of its newest run that has any.
-    """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise UserError(f"There is no {path}. Name a {PREFIX}*{SUFFIX} file or the directory "
-                        "of a run.")
-    pattern = f"{PREFIX}*{SUFFIX}"
-    for run in [path, *reversed(runs(path))]:
-        if snapshots := sorted(run.glob(pattern)):
-            return snapshots
-    raise UserError(f"{path} holds no {pattern}. Name the directory of a run that has "
-                    "written a snapshot already.")
-
-
 def fingerprint(path: Path) -> str:
     """Twelve hexadecimal digits that name the content of a file."""
     return sha256_of(path)[:12]
@@ -148,7 +141,7 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, t
     except Damaged as error:
         raise UserError(f"{path} is damaged or cut short. {_CURE}") from error
     except ValueError as error:
-        raise UserError(f"{path} is not a network file of progan{_what_else(path)}") from error
+        raise NotANetwork(f"{path} is not a network file of progan{_what_else(path)}") from error
 
 
 def _what_else(path: Path) -> str:

@@ -11,35 +11,28 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_map_only
 
 from progan.config import Network as NetworkConfig
-from progan.config import Run, from_dict, to_dict
+from progan.config import Run, to_dict
 from progan.errors import UserError
-from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, state_path
+from progan.run_directory import state_path
 from progan.run_directory import states as state_files
-from progan.runtime.content_hash import content_hash
 from progan.runtime.files import replaced
+from progan.sampling.state_file import (
+    FORMAT,
+    NETWORKS,
+    NOT_WHOLE,
+    DamagedState,
+    read_state,
+    sealed,
+)
+from progan.sampling.state_migrations import FORMAT_VERSION, Content
 from progan.settings import changes, section_from_dict
 from progan.training import state as states
-from progan.training.migrations import FORMAT_VERSION, MIGRATIONS, Content, migrated
 from progan.training.state import TrainState
 
-FORMAT = "progan state"
-NETWORKS = ("generator", "discriminator", "average")
 OPTIMIZERS = ("g_optimizer", "d_optimizer")
 MODULES = (*NETWORKS, *OPTIMIZERS)
-NOT_WHOLE = "is not a whole training state"
 CLOCKS = ("images_seen", "round_images_seen", "phase", "tick", "tick_images_seen", "seconds",
           "rollbacks")
-
-
-class DamagedState(UserError):
-    """A state file that does not hold what was written; the one before it may."""
-
-    def __init__(self, path: Path, what: str) -> None:
-        super().__init__(path, what)
-        self.what = f"{path} {what}"
-
-    def __str__(self) -> str:
-        return f"{self.what}. Name another {STATE_PREFIX}*{STATE_SUFFIX} of the run."
 
 
 def save_state(directory: Path, state: TrainState, run: Run) -> Path:
@@ -78,11 +71,6 @@ def write_state(directory: Path, content: Content, keep: int,
     return path
 
 
-def sealed(content: Content) -> Content:
-    """The same with the checksum of everything else."""
-    return content | {"checksum": _checksum(content)}
-
-
 def load_newest(files: Sequence[Path], run: Run, device: torch.device
                 ) -> tuple[TrainState, Path, dict[Path, DamagedState]]:
     """Return the newest state that is whole, its file, and those after it that are damaged.
@@ -117,58 +105,6 @@ def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
                     "it was edited, or start a new run.")
 
 
-def read_state(path: Path) -> Content:
-    """Return what a file holds, as the present version has it, in the memory of the host.
-
-    Raises:
-        DamagedState: It is no state, or not as it was written.
-        UserError: There is none, or a younger progan wrote it.
-    """
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f"There is no {path}.") from error
-    except Exception as error:  # a file of another kind fails in any way it likes
-        raise DamagedState(path, NOT_WHOLE) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise DamagedState(path, "is not a training state of progan")
-    version, checksum = content.get("version"), content.pop("checksum", None)
-    if checksum != (None if version == 1 else _checksum(content)):
-        raise DamagedState(path, "is damaged: its checksum differs from its content")
-    if version != FORMAT_VERSION and version not in MIGRATIONS:
-        raise UserError(f"{path} has state format version {version}; this progan reads up to "
-                        f"version {FORMAT_VERSION}. Use the progan that wrote it.")
-    try:
-        return migrated(content)
-    except (KeyError, TypeError) as error:
-        raise DamagedState(path, NOT_WHOLE) from error
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a file is a state that can be read, and is as it was written."""
-    try:
-        read_state(path)
-    except DamagedState:
-        return False
-    return True
-
-
-def peek(path: Path) -> tuple[int, Run] | None:
-    """How many images a state has seen and with which settings, if its file tells.
-
-    Tensors are not read, and so the checksum is not looked at.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        return int(content["images_seen"]), from_dict(json.loads(content["config"]))
-    except Exception:  # a file of another kind fails in any way it likes
-        return None
-
-
-def _checksum(content: Content) -> str:
-    return content_hash({name: value for name, value in content.items() if name != "checksum"})
-
-
 class _Output:
     """A file to write to that can be told to stop."""
 
@@ -191,20 +127,6 @@ def _save(content: Content, output: _Output) -> None:
         if error.__context__ is None:
             raise
         raise error.__context__ from None  # torch's own complaint comes on top of it
-
-
-def load_networks(path: Path) -> tuple[Run, int, dict[str, dict[str, Tensor]]]:
-    """Return what a state tells of its networks, for whatever run, on the CPU.
-
-    Returns:
-        The run that it is of, its images_seen, and the state dictionary of each network by name.
-    """
-    content = read_state(path)
-    try:
-        run = from_dict(json.loads(content["config"]))
-        return run, int(content["images_seen"]), {name: dict(content[name]) for name in NETWORKS}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedState(path, NOT_WHOLE) from error
 
 
 def _restored(content: Content, run: Run, device: torch.device) -> TrainState:

@@ -13,9 +13,10 @@ from progan.errors import UserError
 from progan.run_directory import CONFIG_FILE, set_aside
 from progan.run_directory import states as state_files
 from progan.runtime.files import remove_partials
+from progan.sampling.state_file import peek
 from progan.settings import changes
 from progan.training import state as states
-from progan.training.checkpoint import load_newest, load_state, peek
+from progan.training.checkpoint import load_newest, load_state
 from progan.training.fitting import fit, opened, opened_again, require_images_of
 from progan.training.measurements import unmeasured
 from progan.training.state import TrainState

@@ -11,7 +11,8 @@ from progan.config import Run
 from progan.errors import UserError
 from progan.partition import rows
 from progan.runtime.distributed import Group
-from progan.training.checkpoint import CLOCKS, NETWORKS, OPTIMIZERS
+from progan.sampling.state_file import NETWORKS
+from progan.training.checkpoint import CLOCKS, OPTIMIZERS
 from progan.training.passes import Gradients, In, Passes, Terms
 from progan.training.state import TrainState
 

@@ -19,10 +19,11 @@ from progan.run_directory import ROLLBACK_PREFIX, rollback_path, states
 from progan.runtime.files import write_atomically
 from progan.runtime.log import Log
 from progan.runtime.seeding import derive
+from progan.sampling.state_file import NETWORKS
 from progan.schedule import Stage
 from progan.settings import option_name
 from progan.training import samples
-from progan.training.checkpoint import CLOCKS, MODULES, NETWORKS, copied
+from progan.training.checkpoint import CLOCKS, MODULES, copied
 from progan.training.meter import Meter, Tally
 from progan.training.state import TrainState
 

@@ -1,6 +1,5 @@
 """What a new run may begin with: the networks of another one, as they lie in its files."""
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,15 @@ from torch import Tensor
 from progan import run_directory, schedule
 from progan.config import Network, Run
 from progan.errors import UserError
-from progan.interop.reading import read_foreign
+from progan.interop.other_files import refusal
+from progan.interop.reading import load_own, read_foreign
 from progan.interop.trained import Trained
 from progan.networks.shells import shells
 from progan.runtime.weights_file import is_weights_file
-from progan.sampling.network_file import find_network, load_network
+from progan.sampling.network_choice import find_network, find_run
+from progan.sampling.network_file import images_seen_of
+from progan.sampling.state_file import is_state, is_whole, load_networks
 from progan.sizes import MIN_LEVEL
-from progan.training.checkpoint import is_whole, load_networks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,11 +42,11 @@ class Origin:
 def find_origin(path: Path) -> Path:
     """The file that `path` names: of a run its newest whole state, or else its newest network.
 
-    A directory of runs stands for its newest run that has a snapshot. Raises UserError if there
-    is none.
+    A directory of runs stands for its newest run that has either. Raises UserError if there is
+    none.
     """
     if path.is_dir():
-        directory = path if run_directory.states(path) else find_network(path).parent
+        directory = find_run(path)
         states = reversed(run_directory.states(directory))
         return next(filter(is_whole, states), None) or find_network(directory)
     if not path.exists():
@@ -56,25 +57,26 @@ def find_origin(path: Path) -> Path:
 
 def load_origin(path: Path) -> Origin:
     """Read networks of ours or of another program, on the CPU; raises UserError for other files."""
-    if is_weights_file(path):
-        return _of_network_file(path)
-    if trained := read_foreign(path):
-        return _of_another_program(path, trained)
-    if zipfile.is_zipfile(path):
+    if is_state(path):
         return _of_state(path)
-    raise UserError(f"{path} is neither a network file nor a training state of progan, nor one of "
-                    "the official TensorFlow code or of pytorch_GAN_zoo, or it is damaged. These "
-                    "are what --init-from reads.")
+    trained = read_foreign(path)
+    return _of_network_file(path) if trained is None else _of_another_program(path, trained)
 
 
 def require_resumable(path: Path) -> None:
     """Raise UserError unless a file can be a state of a run in whose directory it lies."""
     directory = path.parent
     at_home = (directory / run_directory.CONFIG_FILE).is_file()
+    if is_weights_file(path) and images_seen_of(path) is None:
+        raise refusal(path)
     if is_weights_file(path):
         what = f"{path} holds weights of a network, and not all that a training goes on with. "
         home = f"To continue its run: --resume {directory}. " if at_home else ""
         raise UserError(f"{what}{home}To begin a new run with these weights: --init-from {path}")
+    is_own = is_state(path) or path.name.startswith(run_directory.STATE_PREFIX)
+    if not is_own and read_foreign(path):
+        raise UserError(f"{path} holds networks of another program, and not all that a training "
+                        f"goes on with. To begin a new run with them: --init-from {path}")
     if not at_home:
         raise UserError(f"{directory} is not the directory of a run, where --resume would continue "
                         f"{path}. To begin a new run with the networks of a training state or of a "
@@ -82,7 +84,7 @@ def require_resumable(path: Path) -> None:
 
 
 def _of_network_file(path: Path) -> Origin:
-    snapshot = load_network(path, torch.device("cpu"))
+    snapshot = load_own(path, torch.device("cpu"))
     network = snapshot.generator.config
     home = path.parent / run_directory.CONFIG_FILE
     return Origin(

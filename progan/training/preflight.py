@@ -18,8 +18,9 @@ from progan.runtime import devices
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_rate, human_seconds
 from progan.runtime.text import counted
+from progan.sampling.state_file import NETWORKS
 from progan.schedule import Stage
-from progan.training.checkpoint import MODULES, NETWORKS, copied
+from progan.training.checkpoint import MODULES, copied
 from progan.training.eta import seconds_per_image
 from progan.training.guard import restore
 from progan.training.memory import step_bytes

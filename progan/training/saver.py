@@ -20,8 +20,8 @@ from progan.run_directory import (
 from progan.runtime.background import Background
 from progan.runtime.files import flush_to_disk, replaced
 from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, images_seen_of, save_network
+from progan.sampling.state_migrations import Content
 from progan.training.checkpoint import copied, write_state
-from progan.training.migrations import Content
 from progan.training.state import TrainState
 
 Describe = Callable[[Path, Snapshot], None]  # a network file and what is in it

@@ -14,7 +14,8 @@ from PIL import Image
 from progan.cli.generate import main
 from progan.cli.train import main as train
 from progan.images import to_pixels
-from progan.sampling.network_file import find_network, find_networks, load_network
+from progan.sampling.network_choice import find_network, find_networks
+from progan.sampling.network_file import load_network
 from tests.builders import message, noise_dataset, tiny_options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -328,7 +329,7 @@ class TestMistakes:
         (tmp_path / "cat.safetensors").write_bytes(b"meow" * 100)
         text = message(generate("--network", tmp_path / "cat.safetensors", "--seeds", "0",
                                 "--outdir", tmp_path / "out"))
-        assert "is not a network file of progan" in text
+        assert "is a text file that begins with 'meow" in text
 
     def test_seeds_are_read_before_the_network(self, tmp_path: Path) -> None:
         (tmp_path / "cat.safetensors").write_bytes(b"meow" * 100)
@@ -340,11 +341,6 @@ class TestMistakes:
         network.write_bytes(find_network(run).read_bytes()[:-100])
         assert "is damaged or cut short" in message(
             generate("--network", network, "--seeds", "0", "--outdir", tmp_path / "out"))
-
-    def test_a_state_instead_of_a_network(self, run: Path, tmp_path: Path) -> None:
-        state = next(run.glob("state-*.pt"))
-        assert "is a training state. Name the directory of its run" in message(
-            generate("--network", state, "--seeds", "0", "--outdir", tmp_path / "out"))
 
     def test_a_folder_without_a_network(self, tmp_path: Path) -> None:
         assert "holds no network-snapshot-" in message(

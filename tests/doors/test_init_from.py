@@ -153,8 +153,8 @@ def test_a_dry_run_shows_plan_and_table_and_writes_nothing(source: Path, tmp_pat
 @pytest.mark.parametrize(("words", "said"), [
     (("--init-from", "{source}", "--resume", "{source}"), "Leave one of them away"),
     (("--init-from", "{data}/nothing"), "There is no"),
-    (("--init-from", "{data}"), "holds no network-snapshot"),
-    (("--init-from", "{data}/dataset.json"), "neither a network file nor a training state"),
+    (("--init-from", "{data}"), "is a dataset, not a network"),
+    (("--init-from", "{data}/dataset.json"), "is a JSON file, not a network"),
     (("--init-from", ""), "the path is empty"),
     (("--init-from", "{source}", "--kind", "dcgan"), "Leave --kind away"),
     (("--init-from", "{source}", "--resolution", 64), "--resolution 64 is more than"),
@@ -164,7 +164,7 @@ def test_a_dry_run_shows_plan_and_table_and_writes_nothing(source: Path, tmp_pat
     (("--data", "{data}", "--freeze-d", 1), "it needs --init-from"),
     (("--resume", "{source}/network-snapshot-000000.safetensors"),
      "To continue its run: --resume {source}. To begin a new run with these weights: --init-from"),
-    (("--resume", "{data}/dataset.json"), "name it with --init-from"),
+    (("--resume", "{data}/dataset.json"), "is a JSON file, not a network"),
 ])
 def test_mistakes(words: tuple[Any, ...], said: str, source: Path, data: Path,
                   tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_classes_keep_their_names(tmp_path: Path) -> None:
     (("{official}", "--to", "{official}/x.npz"), "there is no folder"),
     (("{official}", "--to", "{here}/taken.npz"), "there is one already"),
     (("{here}/nothing.pkl",), "There is no"),
-    (("{here}/taken.npz",), "is not a network file of progan"),
+    (("{here}/taken.npz",), "is a text file that begins with 'mine'"),
 ])
 def test_mistakes(official: Path, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
     (tmp_path / "taken.npz").write_text("mine")

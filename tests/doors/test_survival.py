@@ -20,7 +20,7 @@ from progan.cli.train import main
 from progan.door import INTERRUPTED, STOPPED
 from progan.run_directory import states
 from progan.runtime.content_hash import content_hash
-from progan.training.checkpoint import read_state
+from progan.sampling.state_file import read_state
 from tests.builders import in_foreground, message, noise_dataset, tiny_options
 
 ROOT = Path(__file__).resolve().parents[2]

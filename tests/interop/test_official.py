@@ -18,7 +18,7 @@ from progan.interop.conversion import convert, read
 from progan.interop.official import place
 from progan.interop.official_names import TRANSPOSED, official_names, to_official, to_ours
 from progan.interop.official_settings import arguments_of, require_official, settings_of
-from progan.interop.reading import load_snapshot, read_foreign
+from progan.interop.reading import load_snapshot
 from progan.interop.trained import tensor
 from progan.sampling.network_file import load_network, save_network
 from progan.sizes import MAX_LEVEL, MIN_LEVEL
@@ -237,12 +237,6 @@ def test_generators_and_discriminators_that_differ_too_much_are_refused(tmp_path
     other = changed(d, static_kwargs=d.state["static_kwargs"] | {"fmap_max": 4})
     with pytest.raises(UserError, match="its G has fmap_max 8 and its D 4"):
         read(official_files.write(tmp_path / "x.pkl", (g, other, gs)))
-
-
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"PK\x03\x04 no zip"])
-def test_other_files_are_not_taken_for_networks_of_others(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "x").write_bytes(content)
-    assert read_foreign(tmp_path / "x") is None
 
 
 def test_archives_of_other_arrays_are_refused(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_calls_are_refused_by_name_and_not_made(
 ) -> None:
     proof = tmp_path / "proof"
     path = write(tmp_path / "x.pth", zipped=zipped, more=Attack(function, words.format(proof)))
-    with pytest.raises(UserError, match=rf"x.pth is refused. It asks for \w*\.?{name},"):
+    with pytest.raises(UserError, match=rf"x.pth is refused. The pickle asks for \w*\.?{name},"):
         read(path)
     assert not proof.exists()
 
@@ -173,7 +173,8 @@ def test_cut_files_are_refused(tmp_path: Path, zipped: bool, part: float) -> Non
 
 def test_other_files_of_torch_are_not_the_zoos(tmp_path: Path) -> None:
     torch.save({"format": "netGames"}, tmp_path / "state.pt")
-    assert read_foreign(tmp_path / "state.pt") is None
+    with pytest.raises(UserError, match="state.pt is a PyTorch file of another program"):
+        read_foreign(tmp_path / "state.pt")
 
 
 def test_seeds_draw_pictures_of_the_average(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import pickle
 import tracemalloc
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progan.errors import UserError
+from progan.runtime.hostile_names import is_hostile
 from progan.runtime.pickled_arrays import CALLS
-from progan.runtime.plain_pickle import Record, load_plain
+from progan.runtime.plain_pickle import NotPlain, Record, load_plain
 from tests.runtime import attacks
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -75,6 +77,36 @@ def test_objects_of_known_classes_become_records(protocol: int) -> None:
     assert (record.name, record.state) == (name, {"size": 3, "list": [1]})
     with pytest.raises(UserError, match=f"asks for {name}"):
         load_plain(pickle.dumps(Thing(), protocol), "x")
+
+
+@pytest.mark.parametrize("name", [
+    "models.Generator", "argparse.Namespace", "collections.OrderedDict", "collections.defaultdict",
+    "torch._utils._rebuild_tensor_v2", "torch.nn.modules.linear.Linear", "builtins.set",
+    "builtins.ValueError", "pathlib.PosixPath", "__main__.Net", "functools.partial",
+    "numpy.random._pickle.__randomstate_ctor", "dnnlib.tflib.network.Network", "my.code.Net"])
+def test_plain_names_are_not_hostile(name: str) -> None:
+    assert not is_hostile(name)
+
+
+@pytest.mark.parametrize("name", [
+    "os.system", "posix.popen", "builtins.eval", "builtins.getattr", "torch.os.system",
+    "builtins.object.__subclasses__", "numpy.load", "numpy.lib.npyio.load", "torch.hub.load",
+    "models.Net.__globals__", "subprocess.run", "importlib.import_module", "types.FunctionType"])
+def test_names_that_run_or_reach_something_are_hostile(name: str) -> None:
+    assert is_hostile(name)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_only_hostile_pickles_are_called_so(tmp_path: Path, protocol: int) -> None:
+    """Also where a plain name comes first, at which reading ends."""
+    plain = [{1, 2}, attacks.Attack(OrderedDict, [("a", 1)])]
+    with pytest.raises(NotPlain, match="which progan does not read. Nothing of it was run") as said:
+        load_plain(pickle.dumps(plain, protocol), "x")
+    assert not said.value.hostile and "trust" not in str(said.value)
+    attack = attacks.calls(tmp_path / "proof")["posix.system"]
+    with pytest.raises(NotPlain, match="asks for posix.system, .* somebody's program") as said:
+        load_plain(pickle.dumps([*plain, attack], protocol), "x")
+    assert said.value.hostile and list(tmp_path.iterdir()) == []
 
 
 def test_lists_may_contain_themselves() -> None:

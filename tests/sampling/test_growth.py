@@ -11,7 +11,8 @@ import torch
 from progan.errors import UserError
 from progan.images import enlarge
 from progan.sampling import growth
-from progan.sampling.network_file import Snapshot, find_networks, save_network
+from progan.sampling.network_choice import find_networks
+from progan.sampling.network_file import Snapshot, save_network
 from progan.sampling.pictures import as_pixels
 from progan.sampling.render import one_by_one
 from progan.sampling.timing import Timing

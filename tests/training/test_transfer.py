@@ -12,7 +12,8 @@ from progan.errors import UserError
 from progan.networks import NETWORKS
 from progan.run_directory import save_config
 from progan.sampling.network_file import Snapshot, save_network
-from progan.training.checkpoint import save_state, sealed
+from progan.sampling.state_file import sealed
+from progan.training.checkpoint import save_state
 from progan.training.origin import Origin, find_origin, load_origin, require_resumable
 from progan.training.state import TrainState, create
 from progan.training.transfer import Transfer, begin, fades_first, inherited, transfer
@@ -316,23 +317,23 @@ class TestFiles:
         assert load_origin(path).run == run
 
     @pytest.mark.parametrize(("content", "said"), [
-        (b"", "is neither a network file nor"), (b"hello", "is neither a network file nor"),
+        (b"", "is empty"), (b"hello", "is a text file"),
         (b"\x80\x04\x95 a pickle", "is not a readable pickle")])
     def test_other_files_are_refused(self, content: bytes, said: str, tmp_path: Path) -> None:
         path = tmp_path / "network.bin"
         path.write_bytes(content)
         with pytest.raises(UserError, match=f"network.bin {said}"):
             load_origin(path)
-        with pytest.raises(UserError, match="is not the directory of a run.*--init-from"):
+        with pytest.raises(UserError, match=f"network.bin {said}"):
             require_resumable(path)
 
     def test_files_of_torch_that_are_no_states_are_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "G.pt"
         torch.save({"weight": torch.zeros(3)}, path)
-        with pytest.raises(UserError, match="G.pt is not a training state of progan"):
+        with pytest.raises(UserError, match="G.pt holds weights of another architecture"):
             load_origin(path)
         torch.save(torch.nn.Linear(2, 2), path)
-        with pytest.raises(UserError, match="G.pt is not a whole training state"):
+        with pytest.raises(UserError, match="pickled PyTorch module of the class torch.nn"):
             load_origin(path)
 
     @pytest.mark.parametrize("part", ["generator", "discriminator", "average"])

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from progan.sampling.state_migrations import FORMAT_VERSION, MIGRATIONS, migrated
 from progan.training import checkpoint
-from progan.training.migrations import FORMAT_VERSION, MIGRATIONS, migrated
 from progan.training.state import create
 from tests.builders import noise_dataset, tiny_run
 from tests.training.test_resume import Training
 
-GOLDEN = Path(__file__).with_name("golden")
+GOLDEN = Path(__file__).with_name("golden_states")
 CPU = torch.device("cpu")
 # A run inside of a fade to 8x8, with adaptive augmentation. What it had, and what the code that
 # wrote it led it to 640 images later; a machine with other roundings may differ a little.

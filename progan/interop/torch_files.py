@@ -1,0 +1,227 @@
+"""Which program wrote a pickle or a file of PyTorch: from the names and keys in it; nothing is run.
+
+The tables are matched in order, and the first match counts.
+"""
+
+import io
+import mmap
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from progan.runtime.pickle_scan import Scan, Unmade, items_of, scan
+from progan.runtime.zip_members import stored
+from progan.sampling.one_line import on_one_line
+
+MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how files of torch before 1.6 begin
+HEAD = 64  # bytes that tell such a file
+HEADERS = 3  # pickles before the content of such a file
+LISTED = 3  # names in a message
+DEEPEST = 3  # levels of dictionaries that are searched for names of tensors
+
+STYLEGAN_TENSORFLOW = "a pickle of StyleGAN or StyleGAN2 (official TensorFlow code)"
+STYLEGAN_PYTORCH = "a pickle of StyleGAN2-ADA, StyleGAN3 or a relative (PyTorch)"
+UNKNOWN = "is a pickle of another program"
+# By a name that loading would import: its beginning, and what the file is.
+BY_GLOBAL = (
+    ("dnnlib.tflib.", STYLEGAN_TENSORFLOW), ("torch_utils.persistence.", STYLEGAN_PYTORCH),
+    ("lasagne.", "a pickle of the Theano version of Progressive GAN"),
+    ("theano.", "a pickle of the Theano version of Progressive GAN"),
+    ("sklearn.", "a pickle of scikit-learn"), ("pandas.", "a pickle of pandas"),
+    ("keras.", "a pickle of Keras"), ("tensorflow.", "a pickle of TensorFlow"),
+    ("jax.", "a pickle of JAX"), ("jaxlib.", "a pickle of JAX"), ("flax.", "a pickle of Flax"),
+)
+# By keys of the outermost dictionary, all of which it has.
+BY_KEYS = (
+    (("pytorch-lightning_version",), "a checkpoint of PyTorch Lightning"),
+    (("netG", "config"), "a file of pytorch_GAN_zoo that holds more than weights and settings"),
+    (("g_ema",), "a checkpoint of rosinality's stylegan2-pytorch"),
+    (("g_running",), "a checkpoint of rosinality's style-based-gan-pytorch"),
+    (("latent_avg", "state_dict"), "a checkpoint of pixel2style2pixel or a relative"),
+    (("params_ema",), "a checkpoint of BasicSR"),
+    (("meta", "state_dict"), "a checkpoint of OpenMMLab"),
+    (("step", "model", "ema"), "a checkpoint of denoising-diffusion-pytorch"),
+)
+# By patterns, each of which some name of a tensor begins with.
+BY_TENSORS = (
+    ((r"S\.net\.", r"G\."), "a checkpoint of lucidrains' stylegan2-pytorch"),
+    ((r"G\.", r"GE\."), "a checkpoint of lucidrains' lightweight-gan"),
+    ((r"(.*\.)?rgb_converters\.\d",), "a file of akanimax's pro_gan_pytorch"),
+    ((r"(.*\.)?progression\.\d", r"(.*\.)?to_rgb\.\d"),
+     "a file of rosinality's progressive-gan-pytorch"),
+    ((r"(.*\.)?scaleLayers\.\d", r"(.*\.)?(toRGB|fromRGB)Layers\.\d"),
+     "a bare state_dict of pytorch_GAN_zoo's PGAN, without its settings"),
+    ((r"(.*\.)?synthesis\.(b\d+|L\d+_\w+)\.",), "weights of StyleGAN2-ADA, StyleGAN3 or a "
+     "relative"),
+    ((r"(.*\.)?convs\.\d+\.conv\.modulation\.",), "weights of rosinality's stylegan2-pytorch"),
+    ((r"model\.diffusion_model\.",), "a checkpoint of Stable Diffusion"),
+    ((r".*lora_(up|down|A|B|unet|te)",), "a LoRA of a diffusion model"),
+    ((r"(.*\.)?(down|up)_blocks\.\d", r"(.*\.)?conv_in\."), "weights of diffusers"),
+    ((r"(.*\.)?(h|layers?|blocks|resblocks)\.\d+\.(attn|self_attn|attention)\.",),
+     "weights of a transformer"),
+    ((r"Mixed_5b\.",), "weights of Inception, a classifier"),
+    ((r"features\.0\.weight", r"classifier\."), "weights of a classifier such as VGG"),
+    ((r"layer1\.0\.conv1\.", r"fc\."), "weights of a classifier such as ResNet"),
+    ((r"blocks\.\d\.\d\.conv1\.", r"linear\."), "weights of BigGAN"),
+    ((r"(.*\.)?model\.\d+\.conv_block\.",), "weights of CycleGAN or pix2pix"),
+    ((r"main\.\d+\.weight",), "weights of a DCGAN, such as PyTorch's example saves"),
+)
+OTHER = "Use it with the program that wrote it."
+TENSOR = re.compile(r"torch\._(utils|tensor)\._rebuild_|torch\.nn\.parameter\.Parameter")
+# By a word in the settings or in the source that such a pickle holds.
+STYLEGANS = (
+    (STYLEGAN_TENSORFLOW, "G_style", "a pickle of StyleGAN (official TensorFlow code)"),
+    (STYLEGAN_TENSORFLOW, "G_main", "a pickle of StyleGAN2 (official TensorFlow code)"),
+    (STYLEGAN_PYTORCH, "SynthesisInput", "a pickle of StyleGAN3 (official PyTorch code)"),
+    (STYLEGAN_PYTORCH, "SynthesisBlock", "a pickle of StyleGAN2-ADA (official PyTorch code)"))
+
+
+class Described(NamedTuple):
+    """What a file is.
+
+    Attributes:
+        what: Begins with the verb: 'is a PNG image'.
+        advice: How to go on; '' if there is none beyond what can be read instead.
+        names: All that loading would import.
+    """
+
+    what: str
+    advice: str = ""
+    names: tuple[str, ...] = ()
+
+
+def is_old_torch(head: bytes) -> bool:
+    """Whether a file begins as those of torch before 1.6."""
+    return head.startswith(MAGIC)
+
+
+def scan_file(path: Path) -> Scan:
+    """What the pickle of a file holds, of PyTorch or not."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if is_old_torch(data[:len(MAGIC)]):
+            names = [name for _ in range(HEADERS) for name in scan(data).names]
+            content, more, is_whole = scan(data)
+            return Scan(content, (*names, *more), is_whole)
+        return scan(data)
+
+
+def scan_zip(path: Path, index: str) -> Scan:
+    """What the pickle in a zip file of PyTorch holds."""
+    return scan(io.BytesIO(stored(path, index)))
+
+
+def of_pickle(path: Path) -> Described:
+    """What a pickle is, or an old file of PyTorch; it need not be whole."""
+    found = scan_file(path)
+    described = of_scan(found)
+    if found.is_whole:
+        return described
+    if described.what.startswith(UNKNOWN):
+        return Described("is not a readable pickle: it is damaged or cut short",
+                         "Copy or download it again.", found.names)
+    return described._replace(what=f"{described.what}, damaged or cut short")
+
+
+def of_scan(found: Scan, *, is_torch: bool = False) -> Described:
+    """What the content of a pickle is.
+
+    Args:
+        is_torch: PyTorch saved it.
+    """
+    is_torch |= any(name.startswith("torch.") for name in found.names)
+    known = _by_global(found) or _by_keys(items_of(found.content)) or of_tensors(
+        tensor_names(found.content)) or (_in_general(found) if is_torch else "")
+    if known:
+        return Described(with_verb(known), OTHER, found.names)
+    listed = f" (it needs {_listed(found.names)})" if found.names else ""
+    return Described(UNKNOWN + listed, "", found.names)
+
+
+def with_verb(what: str) -> str:
+    """'is a pickle …' or 'holds weights …'."""
+    return f"holds {what}" if what.startswith("weights") else f"is {what}"
+
+
+def of_tensors(names: Sequence[str]) -> str:
+    """What weights are by the names of the tensors; '' if unknown."""
+    return next((what for patterns, what in BY_TENSORS if all(
+        any(re.match(pattern, name) for name in names) for pattern in patterns)), "")
+
+
+def tensor_names(content: Any, depth: int = DEEPEST) -> list[str]:
+    """The keys of the innermost dictionaries, which are names of tensors in a state_dict."""
+    names = []
+    for key, value in items_of(content).items():
+        inner = tensor_names(value, depth - 1) if depth else []
+        names += inner or ([key] if isinstance(key, str) else [])
+    return names
+
+
+def in_general(names: Sequence[str]) -> str:
+    """Weights that no table knows: 'weights of another architecture (3 tensors: a, b, …)'."""
+    count = "1 tensor" if len(names) == 1 else f"{len(names):,} tensors"
+    return f"weights of another architecture ({count}: {_listed(names)})"
+
+
+def _by_global(found: Scan) -> str:
+    for start, what in BY_GLOBAL:
+        if any(name.startswith(start) for name in found.names):
+            return _more_exactly(what, found.content)
+    return ""
+
+
+def _more_exactly(what: str, content: Any) -> str:
+    """Which StyleGAN it is, where the file tells."""
+    if what not in (STYLEGAN_TENSORFLOW, STYLEGAN_PYTORCH):
+        return what
+    texts = list(_texts(content))
+    return next((exactly for general, word, exactly in STYLEGANS if general == what and any(
+        word == text or "class " in text and word in text for text in texts)), what)
+
+
+def _texts(content: Any) -> Iterable[str]:
+    """Texts that networks of StyleGAN's pickles hold: settings and source."""
+    pending = [content]
+    for _ in range(2000):
+        if not pending:
+            return
+        value = pending.pop(0)
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Unmade):
+            pending += [value.arguments, value.state, value.items]
+        elif isinstance(value, dict):
+            pending += value.values()
+        elif isinstance(value, (list, tuple)):
+            pending += value[:100]
+
+
+def _by_keys(items: dict[Any, Any]) -> str:
+    generator = items_of(items.get("generator"))
+    if {"conf", "state_dict"} <= generator.keys():
+        return "a file of akanimax's pro_gan_pytorch"
+    return next((what for keys, what in BY_KEYS if set(keys) <= items.keys()), "")
+
+
+def _in_general(found: Scan) -> str:
+    """A file of PyTorch that no table knows."""
+    content = found.content
+    items = items_of(content)
+    if not items and isinstance(content, Unmade) and isinstance(content.state, dict):
+        return f"a pickled PyTorch module of the class {on_one_line(content.name)}"
+    if items and all(_is_tensor(value) for value in items.values()):
+        return in_general(tensor_names(content))
+    if items:
+        keys = [str(key) for key in items]
+        return f"a PyTorch file of another program (a dictionary of {_listed(keys)})"
+    return "a PyTorch file of another program"
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Unmade) and bool(TENSOR.match(value.name))
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(on_one_line(name) for name in names[:LISTED])
+    return shown + (", …" if len(names) > LISTED else "")
