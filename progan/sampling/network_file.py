@@ -11,7 +11,7 @@ from progan import networks
 from progan.config import Network
 from progan.errors import UserError
 from progan.networks import Generator
-from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, runs
+from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
 from progan.runtime.files import sha256_of
 from progan.runtime.weights_file import Damaged, load_weights, read_header, save_weights
 from progan.sampling.conventions import SOFTWARE, conventions
