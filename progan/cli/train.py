@@ -18,6 +18,7 @@ from progan.config import Run, all_changes
 from progan.door import PATH, STOPPED, Door, device_option
 from progan.errors import UserError
 from progan.options import config_options, given
+from progan.runtime.compile_cache import require_compile_cache
 from progan.runtime.threads import use_threads, wait_politely
 from progan.settings import option_name
 
@@ -106,6 +107,7 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
            max_hours: float | None) -> None:
     from progan import run_directory
     from progan.training import state
+    from progan.training.acceleration import COMPILING
     from progan.training.beginning import beginning
     from progan.training.fitting import require_parts
     from progan.training.precision import require_precision
@@ -113,6 +115,7 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     from progan.training.transfer_table import in_words
 
     run, dataset, found = beginning(preset, data, init_from, options)
+    require_compile_cache(needed=run.acceleration in COMPILING)
     if not (dataset or dry_run):
         raise UserError("Which images? Name a dataset with --data DIR; dataset_tool.py makes "
                         "one. (--resume continues a run, --dry-run needs no dataset.)")
@@ -142,6 +145,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
             options: dict[str, Any], *, dry_run: bool, max_hours: float | None) -> None:
     from progan import run_directory
     from progan.training import state as states
+    from progan.training.acceleration import COMPILING
     from progan.training.continuation import continuation, require_unfinished, resumed
     from progan.training.fitting import exchanged, require_parts
     from progan.training.precision import require_precision
@@ -150,6 +154,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
     path, saved = members.agree_on(path, saved)
     directory = path if path.is_dir() else path.parent
     run, dataset = resumed(saved, directory, data, options)
+    require_compile_cache(needed=run.acceleration in COMPILING)
     require_metrics(run)
     require_parts(run, members.group.size)
     if dry_run:
