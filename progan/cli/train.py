@@ -19,6 +19,7 @@ from progan.door import PATH, STOPPED, Door, device_option
 from progan.errors import UserError
 from progan.invocation import command, program
 from progan.options import config_options, given
+from progan.runtime.compile_cache import require_compile_cache
 from progan.runtime.text import counted
 from progan.runtime.threads import use_threads, wait_politely
 from progan.settings import option_name
@@ -116,6 +117,7 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     require_start(outdir, preset, data, init_from, options, dry_run=dry_run)
     from progan import run_directory
     from progan.training import state
+    from progan.training.acceleration import COMPILING
     from progan.training.advice import advice
     from progan.training.beginning import beginning
     from progan.training.fitting import require_parts
@@ -124,6 +126,7 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     from progan.training.transfer_table import in_words
 
     run, dataset, found = beginning(preset, data, init_from, options, scaled=scaled)
+    require_compile_cache(needed=run.acceleration in COMPILING)
     if not (dataset or dry_run):
         raise UserError(f"{init_from} does not tell which images it was trained on. Name a dataset "
                         "with --data DIR.")
@@ -157,6 +160,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
                            dry_run=dry_run)
     from progan import run_directory
     from progan.training import state as states
+    from progan.training.acceleration import COMPILING
     from progan.training.advice import advice
     from progan.training.continuation import continuation, require_unfinished, resumed
     from progan.training.fitting import exchanged, require_parts
@@ -166,6 +170,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
     path, saved = members.agree_on(path, saved)
     directory = path if path.is_dir() else path.parent
     run, dataset = resumed(saved, directory, data, options)
+    require_compile_cache(needed=run.acceleration in COMPILING)
     require_metrics(run)
     require_parts(run, members.group.size)
     if dry_run:

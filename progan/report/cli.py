@@ -32,7 +32,7 @@ REPORT_FILE = "report.html"
 @device_option
 def main(run: Path, output: Path | None, count: int, data: Path | None, detector: Path | None,
          device: str) -> None:
-    """Write one HTML file that shows a run: verdict, samples over time, curves, settings.
+    """Write one HTML file that shows a run: status, samples over time, curves, settings.
 
     RUN is the directory of a run, or a directory of runs: its newest. The run may still be
     training. The file needs nothing else: no network, no dataset, no other file.

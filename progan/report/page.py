@@ -32,7 +32,7 @@ def page(material: Material, neighbours: Section) -> str:
     found = measured.measured(material.directory)
     charts = curves.charts_of(material, found)
     sections: dict[str, Section] = {
-        "Verdict": lambda: verdict.section(material),
+        "Status": lambda: verdict.section(material),
         "Samples": lambda: samples.section(material),
         "Curves": lambda: curves.section(charts, _faults(material, found)),
         "Best snapshot": lambda: best.section(material, found),

@@ -1,10 +1,10 @@
-"""The section that says how the run is: the verdict with its evidence, and where it stands."""
+"""The section on the status of the run, with its evidence, and how far the run is."""
 
 from collections.abc import Iterator, Sequence
 
 from progan.diagnosis.findings import Finding, Verdict
 from progan.diagnosis.history import read_history
-from progan.diagnosis.report import rollbacks
+from progan.diagnosis.report import based_on, meaning, rollbacks
 from progan.diagnosis.symptoms import diagnose
 from progan.errors import UserError
 from progan.report.markup import Markup, element, facts, joined
@@ -15,7 +15,7 @@ ENDED, STOPPED = "  Done.", "  Stopped "  # how the last line of a log begins, a
 
 
 def section(material: Material) -> Markup:
-    """How the run is, and where it stands."""
+    """The status of the run, and how far it is."""
     return joined([*_judgement(material), _standing(material)])
 
 
@@ -55,31 +55,33 @@ def _judgement(material: Material) -> Iterator[Markup]:
     try:
         history = read_history(material.directory)
     except UserError as error:
-        yield element("p", f"There is no verdict: {error}", class_="absent")
+        yield element("p", f"There is no status: {error}", class_="absent")
         return
     if not history.rows and not history.fault:
-        yield element("p", "There is no verdict yet: it comes with the first ticks.",
+        yield element("p", "There is no status yet: it comes with the first ticks.",
                       class_="absent")
         return
     found = diagnose(history)
-    yield element("p", found.name, class_=f"verdict {kind(found)}")
+    yield element("p", found.title, class_=f"verdict {kind(found)}")
     yield from map(_finding, found.findings)
+    yield element("p", f"{meaning(found).capitalize()}.")
+    yield facts(based_on(found))
     if words := rollbacks(history.rows):
         yield element("p", f"Rollbacks: {words}.")
 
 
 def kind(found: Verdict) -> str:
-    """'ill', 'watch', 'well' or 'early'."""
+    """'failing', 'warning' or 'none': the class that colours it."""
     if found.findings:
-        return "ill" if found.ill else "watch"
-    return "well" if found.judged else "early"
+        return "failing" if found.failing else "warning"
+    return "none"
 
 
 def _finding(finding: Finding) -> Markup:
     """A symptom, what it rests on and what to change."""
-    watch = "" if finding.severity == "ill" else " (to watch)"
     return element(
-        "div", element("h3", f"{finding.name}, since kimg {finding.since_kimg:.1f}{watch}"),
+        "div", element("h3", f"{finding.severity}: {finding.name}, since kimg "
+                       f"{finding.since_kimg:.1f}"),
         element("ul", *(element("li", each) for each in finding.evidence)),
         element("p", element("b", "What to change: "), f"{finding.advice}."),
         class_=f"finding {finding.severity}")
