@@ -216,7 +216,7 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
                       steps=plan.steps, expected=plan.expected, ahead=plan.ahead,
                       device_data_bytes=budget_bytes(run.device_data_gib, device))
     try:
-        stopped_by = train(session, state)
+        end = train(session, state)
     except OSError as error:
         error.filename = error.filename or str(directory)  # a failing write() knows no path
         raise
@@ -224,9 +224,10 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
         log(f"Stopped at once; what came after the last state is lost. To go on: "
             f"{_resume_command(directory, members)}")
         raise
-    if stopped_by:
-        log(f"Stopped by {stopped_by} at kimg {state.kimg:.1f}; everything is saved. To go on: "
-            f"{_resume_command(directory, members)}")
+    if end.stopped_by:
+        files = f" in {end.saved.state} and {end.saved.network}" if end.saved else ""
+        log(f"Stopped by {end.stopped_by} at kimg {state.kimg:.1f}; everything is saved{files}. "
+            f"To go on: {_resume_command(directory, members)}")
         # torchrun would take any other exit code for a failure, and start everything anew.
         raise click.exceptions.Exit(0 if members.launch else STOPPED)
     pictures = ["--network", str(directory), "--seeds", "0-15", "--outdir", "out"]

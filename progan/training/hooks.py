@@ -115,15 +115,19 @@ def meeting(group: Group) -> Hook:
     return hook
 
 
+def snapshot_of(state: TrainState, stage: Stage, label_names: tuple[str, ...]) -> Snapshot:
+    """The averaged generator as it is now."""
+    return Snapshot(generator=state.average, level=stage.level, alpha=stage.alpha,
+                    images_seen=state.images_seen, label_names=label_names)
+
+
 def snapshots(run: Run, saver: Saver, label_names: tuple[str, ...],
               measure: Callable[[Snapshot, TrainState], None]) -> Hook:
     """Save the averaged generator for generate.py, and the state for --resume; then measure."""
 
     def hook(state: TrainState, tick: Tick) -> None:
         if tick.done or state.tick % run.output.snapshot_ticks == 0:
-            snapshot = Snapshot(
-                generator=state.average, level=tick.stage.level, alpha=tick.stage.alpha,
-                images_seen=state.images_seen, label_names=label_names)
+            snapshot = snapshot_of(state, tick.stage, label_names)
             saver.save(state, snapshot)
             measure(snapshot, state)
 

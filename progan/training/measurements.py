@@ -68,7 +68,7 @@ class Measurements:
         Its cards are written in any case: they may be what was cut short.
         """
         missing = unmeasured(self.directory, self.measures, state.images_seen)
-        for path in self.directory.glob(f"{PREFIX}*{SUFFIX}") if self.measures else ():
+        for path in self.directory.glob(f"{PREFIX}*[0-9]{SUFFIX}") if self.measures else ():
             if images_seen_of(path) == state.images_seen:
                 snapshot = load_network(path, next(state.average.parameters()).device)
                 self._measure_by({name: self.measures[name] for name in missing}, snapshot, state)

@@ -20,6 +20,7 @@ from progan.cli.train import main
 from progan.door import INTERRUPTED, STOPPED
 from progan.run_directory import states
 from progan.runtime.content_hash import content_hash
+from progan.sampling.network_file import find_network, interim_networks, load_network
 from progan.training.checkpoint import read_state
 from tests.builders import in_foreground, message, noise_dataset, tiny_options
 
@@ -93,6 +94,16 @@ def assert_same_run(one: Path, other: Path) -> None:
              for run in (one, other)]
     assert names[0] == names[1]
     assert not [path for path in one.iterdir() if path.name.startswith(".")]
+
+
+def assert_same_moment(state: Path, network: Path) -> None:
+    """A state, and a network file of its averaged generator."""
+    content, snapshot = read_state(state), load_network(network, torch.device("cpu"))
+    assert content["images_seen"] == snapshot.images_seen
+    weights = snapshot.generator.state_dict()
+    assert content["average"].keys() == weights.keys()
+    for name, weight in weights.items():
+        assert torch.equal(weight, content["average"][name]), name
 
 
 def kill_at_some_moment(run: Path, words: list[object], chance: random.Random) -> bool:
@@ -182,9 +193,11 @@ def test_a_signal_saves_everything_and_says_how_to_go_on(
         lines += lines_of(process)
         assert process.wait() == STOPPED
     command = f"python {ROOT / 'train.py'} --resume {run} --device cpu"
-    assert re.search(f"Stopped by {number.name} at kimg [0-9.]+; everything is saved. To go on: "
-                     f"{re.escape(command)}\n", lines[-1])
-    assert not list(run.glob(".*"))
+    said = re.search(f"Stopped by {number.name} at kimg [0-9.]+; everything is saved in (.+) and "
+                     f"(.+). To go on: {re.escape(command)}\n", lines[-1])
+    assert said
+    assert_same_moment(Path(said[1]), Path(said[2]))
+    assert find_network(run) == Path(said[2]) and not list(run.glob(".*"))
     result = train(*command.split()[2:])
     assert result.exit_code == 0, result.output
     assert_same_run(run, whole)
@@ -212,12 +225,54 @@ def test_a_second_signal_ends_it_at_once(whole: Path, data: Path, tmp_path: Path
     assert len(states(run)) == 1 and read_state(states(run)[0])["tick"] == 1
 
 
+def test_a_crash_costs_no_more_than_the_minutes_between_two_checkpoints(
+        data: Path, tmp_path: Path) -> None:
+    """Of a tick that is far from its end."""
+    options = [*OPTIONS, "--tick-kimg", 30, "--checkpoint-minutes", 1e-9]
+    run = tmp_path / "00000-noise-demo"
+    with process_of("--data", data, "--outdir", tmp_path, *options,
+                    "--total-kimg", 1000) as process:
+        assert next(lines_of(process)).startswith("progan")
+        while len(states(run)) < 2:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+    assert newest_tick(run) == 0
+    newest, interim = states(run)[-1], interim_networks(run)
+    for path in interim:  # one, or the next one too
+        assert load_network(path, torch.device("cpu")).images_seen
+    assert interim and find_network(run) == interim[-1]
+    kimg = read_state(newest)["images_seen"] / 1000
+    result = train("--resume", run, "--total-kimg", kimg + 1)
+    assert result.exit_code == 0, result.output
+    assert f"from kimg {kimg:g} to" in result.output
+    assert not interim_networks(run)
+
+
+def test_checkpoints_change_nothing(data: Path, tmp_path: Path) -> None:
+    """But for the files that they are; nor does it what goes on from one of them."""
+    options = [*OPTIONS, "--tick-kimg", 6, "--total-kimg", 12, "--checkpoint-minutes"]
+    runs = [finished(data, tmp_path / name, *options, minutes)
+            for name, minutes in (("without", 0), ("with", 1e-9))]
+    assert_same_run(*runs)
+    between = [path for path in states(runs[1]) if read_state(path)["tick"] == 1]
+    assert len(states(runs[0])) == 2 and len(between) > 1
+    result = train("--resume", between[-1])
+    assert result.exit_code == 0, result.output
+    assert_same_run(*runs)
+
+
 def test_max_hours_ends_like_a_signal(whole: Path, data: Path, tmp_path: Path) -> None:
     run = tmp_path / whole.name
     result = train("--data", data, "--outdir", tmp_path, *OPTIONS, "--max-hours", 1e-9)
     for number in range(3):
         assert result.exit_code == STOPPED
-        assert "Stopped by --max-hours at kimg" in result.output
+        said = re.search("Stopped by --max-hours at kimg .* in (.+) and (.+). To go on",
+                         result.output)
+        assert said
+        assert_same_moment(Path(said[1]), Path(said[2]))
+        assert len(interim_networks(run)) == 1
         assert f"--resume {run} --max-hours 1e-09" in result.output
         assert read_state(states(run)[-1])["images_seen"] == 64 * (number + 1)
         result = train("--resume", run, "--max-hours", 1e-9)
