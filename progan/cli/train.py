@@ -18,6 +18,7 @@ from progan.config import Run, all_changes
 from progan.door import PATH, STOPPED, Door, device_option
 from progan.errors import UserError
 from progan.options import config_options, given
+from progan.runtime.entry import INTERRUPTED
 from progan.runtime.threads import use_threads, wait_politely
 from progan.settings import option_name
 
@@ -194,8 +195,9 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
            state: "TrainState", measures: dict[str, "Measure"], max_hours: float | None,
            remarks: Sequence[str] = ()) -> None:
     from progan.data.resident import budget_bytes
-    from progan.run_directory import LOG_FILE
+    from progan.run_directory import LOG_FILE, states
     from progan.runtime.devices import set_precision
+    from progan.runtime.interrupts import Interrupts
     from progan.runtime.log import Log, Silence
     from progan.training.data_parallel import share_state
     from progan.training.loop import Session, train
@@ -210,20 +212,23 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
     for remark in remarks:
         log(remark)
     share_state(state, group)
-    plan = prepared(run, state, device, log, group, members.local_size, members.first_here)
-    session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log,
-                      measures=measures, max_hours=max_hours or math.inf, group=group,
-                      steps=plan.steps, expected=plan.expected, ahead=plan.ahead,
-                      device_data_bytes=budget_bytes(run.device_data_gib, device))
     try:
-        end = train(session, state)
+        plan = prepared(run, state, device, log, group, members.local_size, members.first_here)
+        with Interrupts(max_hours or math.inf, tell=group.leads) as interrupts:
+            session = Session(
+                run=run, dataset=dataset, directory=directory, device=device, log=log,
+                measures=measures, interrupts=interrupts, group=group, steps=plan.steps,
+                expected=plan.expected, ahead=plan.ahead,
+                device_data_bytes=budget_bytes(run.device_data_gib, device))
+            end = train(session, state)
     except OSError as error:
         error.filename = error.filename or str(directory)  # a failing write() knows no path
         raise
-    except KeyboardInterrupt:
-        log(f"Stopped at once; what came after the last state is lost. To go on: "
-            f"{_resume_command(directory, members)}")
-        raise
+    except KeyboardInterrupt as error:
+        lost = ("; what came after the last state is lost. To go on" if states(directory) else
+                ", before any state was saved. To begin again")
+        log(f"Stopped at once{lost}: {_resume_command(directory, members)}")
+        raise click.exceptions.Exit(INTERRUPTED) from error
     if end.stopped_by:
         files = f" in {end.saved.state} and {end.saved.network}" if end.saved else ""
         log(f"Stopped by {end.stopped_by} at kimg {state.kimg:.1f}; everything is saved{files}. "

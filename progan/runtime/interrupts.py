@@ -31,6 +31,7 @@ class Interrupts:
         self.reason = ""  # the first of the wishes: the name of a signal, or OUT_OF_TIME
         self._deadline = time.monotonic() + 3600 * max_hours
         self._at_once = False
+        self._finished = False
         self._tell = tell
         self._before: dict[signal.Signals, object] = {}
 
@@ -49,8 +50,12 @@ class Interrupts:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._before.items() if not self._finished else ():
             signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def finish(self) -> None:
+        """From here on signals change nothing, after this context too: the process is to end."""
+        self._finished = True
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -64,6 +69,8 @@ class Interrupts:
             self._at_once = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._finished:
+            return
         again, self.reason = bool(self.reason), self.reason or signal.Signals(number).name
         if again or self._at_once:
             raise KeyboardInterrupt

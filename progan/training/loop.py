@@ -1,6 +1,5 @@
 """The training loop."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -50,7 +49,7 @@ class Session:
     device: torch.device
     log: Log
     measures: Mapping[str, Measure] = field(default_factory=dict)  # of each snapshot, by name
-    max_hours: float = math.inf  # of this session
+    interrupts: Interrupts = field(default_factory=Interrupts)  # in their context
     group: Group = ALONE  # the processes that share each batch; its leader is the one that writes
     steps: Steps = PLAIN_STEPS
     expected: Mapping[int, float] = field(default_factory=dict)  # seconds per image by level
@@ -84,14 +83,14 @@ class End(NamedTuple):
 def train(session: Session, state: TrainState) -> End:
     """Train from where `state` is to the end of the run, in its directory.
 
-    Signals (`Interrupts`) and the end of `max_hours` are heard after each step: the state and a
-    network are saved, and what it was that stopped the run is returned. A second signal raises
-    KeyboardInterrupt at once, and UserError comes of a guard that went back too often.
+    `interrupts` are heard after each step: the state and a network are saved, and what it was that
+    stopped the run is returned. A second signal raises KeyboardInterrupt at once, and UserError
+    comes of a guard that went back too often.
     """
     run, group = session.run, session.group
     progress = Progress(run, state.images_seen, session.expected, shown=group.leads)
-    with (closing(progress), closing(session.ahead),
-          Interrupts(session.max_hours, tell=group.leads) as interrupts, ExitStack() as writers):
+    interrupts = session.interrupts
+    with closing(progress), closing(session.ahead), ExitStack() as writers:
         at_tick, saver = leader_hooks(session, state, progress, interrupts, writers) if (
             group.leads) else ([], None)
         at_tick.append(hooks.meeting(group))
@@ -107,6 +106,7 @@ def train(session: Session, state: TrainState) -> End:
                 except Unsound as unsound:
                     go_back(session, state, watch, unsound)
         saved = saver.finish() if saver else None
+    interrupts.finish()
     return End("" if ended else watch.interrupts.reason, saved)
 
 

@@ -1,6 +1,7 @@
 """Nothing is lost: killed, stopped, on a full disk, with damaged states, started twice."""
 
 import json
+import os
 import random
 import re
 import resource
@@ -17,10 +18,13 @@ from click.testing import CliRunner, Result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from progan.cli.train import main
-from progan.door import INTERRUPTED, STOPPED
+from progan.door import STOPPED
 from progan.run_directory import states
 from progan.runtime.content_hash import content_hash
+from progan.runtime.entry import HEARD, INTERRUPTED
+from progan.runtime.log import Log
 from progan.sampling.network_file import find_network, interim_networks, load_network
+from progan.training import preparation
 from progan.training.checkpoint import read_state
 from tests.builders import in_foreground, message, noise_dataset, tiny_options
 
@@ -220,9 +224,50 @@ def test_a_second_signal_ends_it_at_once(whole: Path, data: Path, tmp_path: Path
         process.send_signal(signal.SIGTERM)
         rest = "".join(lines_of(process))
         assert process.wait() == INTERRUPTED, rest
-    assert "Stopped at once" in rest and "--resume" in rest
+        assert "Interrupted." not in process.stderr.read()
+    assert "Stopped at once; what came after the last state is lost" in rest and "--resume" in rest
     assert not list(run.glob(".*"))
     assert len(states(run)) == 1 and read_state(states(run)[0])["tick"] == 1
+
+
+@pytest.fixture
+def signals_restored() -> Iterator[None]:
+    """A command that was interrupted ignores signals until its process ends."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in HEARD}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", HEARD)
+def test_a_signal_before_the_first_step_ends_it_at_once(
+        signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        number: signal.Signals) -> None:
+    monkeypatch.setattr(preparation, "prepared", lambda *_: os.kill(os.getpid(), number))
+    result = train("--data", data, "--outdir", tmp_path, *OPTIONS)
+    assert result.exit_code == INTERRUPTED
+    assert "Stopped at once, before any state was saved. To begin again: " in result.stdout
+    assert "Interrupted." not in result.stderr
+    assert not list(next(tmp_path.iterdir()).glob(".*"))
+
+
+@pytest.mark.parametrize(("words", "options", "code"), [
+    ("Done. ", (), 0), ("Stopped by --max-hours", ("--max-hours", 1e-9), STOPPED)])
+def test_a_signal_after_the_last_words_changes_nothing(
+        signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        words: str, options: tuple[object, ...], code: int) -> None:
+    note = Log.note
+
+    def note_and_hear(log: Log, text: str) -> None:
+        note(log, text)
+        for number in HEARD if text.startswith(words) else ():
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(Log, "note", note_and_hear)
+    result = train("--data", data, "--outdir", tmp_path, *OPTIONS, "--total-kimg", 0.5, *options)
+    assert result.exit_code == code
+    assert words in result.stdout and not result.stderr
+    assert not list(next(tmp_path.iterdir()).glob(".*"))
 
 
 def test_a_crash_costs_no_more_than_the_minutes_between_two_checkpoints(
