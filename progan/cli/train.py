@@ -4,6 +4,7 @@ import math
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from progan.cli.measures import measures, require_metrics
 from progan.cli.processes import Team, team
 from progan.config import Run, all_changes
 from progan.door import PATH, STOPPED, Door, device_option
+from progan.door import in_words as error_words
 from progan.errors import UserError
 from progan.options import config_options, given
 from progan.runtime.entry import INTERRUPTED
@@ -223,6 +225,8 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
             end = train(session, state)
     except OSError as error:
         error.filename = error.filename or str(directory)  # a failing write() knows no path
+        with suppress(OSError):  # of the same disk
+            log.note(f"Stopped by an error: {error_words(error)}")
         raise
     except KeyboardInterrupt as error:
         lost = ("; what came after the last state is lost. To go on" if states(directory) else

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from progan.config import Run
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX
+from progan.runtime.files import append
 from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log, human_seconds
 from progan.sampling.network_file import (
@@ -76,6 +77,7 @@ class Measurements:
 
     def _measure_by(self, measures: Mapping[str, Measure], snapshot: Snapshot, state: TrainState
                     ) -> None:
+        self.saver.finish()  # an error of the disk then is none of the metrics
         with suppress(KeyboardInterrupt), self.interrupts.at_once():
             for name, measure in measures.items():
                 try:
@@ -96,15 +98,15 @@ class Measurements:
         line = {"images_seen": state.images_seen, "kimg": state.kimg,
                 "hours": state.seconds / 3600, "seconds": seconds,
                 "num_images": measure.num_images, "values": dict(values), "reals": dict(reals)}
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        plot(path.with_suffix(".png"), name, [*earlier, line])
         column = measure.best_column
         if column and line is min([*earlier, line], key=lambda line: line["values"][column]):
             best = self.directory / f"{BEST_PREFIX}{name}{SUFFIX}"
             save_network(best, snapshot)
             self.saver.keep_best(name)
             self.log(f"The best {column} so far: {best.name}")
+        # Last: what has a line is not measured again, and so must not lack the rest after a crash.
+        append(path, json.dumps(line) + "\n")
+        plot(path.with_suffix(".png"), name, [*earlier, line])
 
 
 def unmeasured(directory: Path, names: Iterable[str], images_seen: int) -> list[str]:

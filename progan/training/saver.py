@@ -139,8 +139,9 @@ class Saver:
         self._background.submit(partial(self._write, content, snapshot, interim))
 
     def keep_best(self, metric: str) -> None:
-        """Keep the newest state as the best one by a metric, when it is written."""
+        """Keep the newest state as the best one by a metric, once it is written."""
         self._background.submit(partial(self._keep_best, metric))
+        self._background.wait()
 
     def describe(self, snapshot: Snapshot) -> None:
         """Write the cards of a snapshot anew, as more is known of it than when it was saved."""

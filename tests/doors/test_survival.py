@@ -17,6 +17,7 @@ import torch
 from click.testing import CliRunner, Result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from progan import run_directory
 from progan.cli.train import main
 from progan.door import STOPPED
 from progan.run_directory import states
@@ -26,6 +27,7 @@ from progan.runtime.log import Log
 from progan.sampling.network_file import find_network, interim_networks, load_network
 from progan.training import preparation
 from progan.training.checkpoint import read_state
+from progan.training.saver import Saver
 from tests.builders import in_foreground, message, noise_dataset, tiny_options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -341,6 +343,8 @@ def test_a_disk_that_fills_up_leaves_the_states_before_intact(
     said = " ".join(result.stderr.split())
     assert f"Error: {run}/state-" in said and ".pt: File too large. Raise the limit" in said
     assert "Traceback" not in result.stderr
+    assert said.count("File too large") == 1
+    assert f"Stopped by an error: {run}/state-" in (run / "log.txt").read_text()
     assert {path: path.read_bytes() for path in states(run)} == before
     assert not list(run.glob(".*"))
     assert train("--resume", run, "--total-kimg", 2).exit_code == 0
@@ -362,6 +366,17 @@ def test_a_damaged_newest_state_is_named_and_the_one_before_is_used(
     assert f"{newest} is damaged: its checksum differs from its content. Going on from" in log
     assert f"It is called {newest.name}.damaged now." in log
     assert rows(run / "stats.jsonl")[-1] == rows(whole / "stats.jsonl")[-1]
+
+
+def test_damaged_lines_of_numbers_are_named_at_resume(data: Path, tmp_path: Path) -> None:
+    run = finished(data, tmp_path, "--total-kimg", 0.5)
+    path = run / "stats.jsonl"
+    whole = path.read_text()
+    path.write_text(whole.replace("{", "{{", 1))
+    result = train("--resume", run, "--total-kimg", 1)
+    assert result.exit_code == 0, result.output
+    assert "Line 1 of stats.jsonl was damaged and is removed (1 of 2).\n" in result.output
+    assert [row["progress/tick"] for row in rows(path)] == [2, 3, 4]
 
 
 def torch_bytes(path: Path) -> bytes:
@@ -397,6 +412,37 @@ def test_what_was_measured_no_more_is_measured_when_the_run_goes_on(
     assert result.exit_code == 0, result.output
     assert rows(path) == before
     assert "is finished" in message(train("--resume", run))
+
+
+class Crash(BaseException):
+    """What no code expects, as SIGKILL."""
+
+
+def crash(*_: object) -> None:
+    raise Crash
+
+
+def test_a_crash_before_the_best_state_is_kept_is_made_up_for(
+        data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["--data", data, "--outdir", tmp_path, *OPTIONS, *METRICS, "--total-kimg", 0.25]
+    with monkeypatch.context() as patched, pytest.raises(Crash):
+        patched.setattr(Saver, "keep_best", crash)
+        train(*words)
+    run = tmp_path / "00000-noise-demo"
+    assert not (run / "metric-swd16.jsonl").exists()
+    result = train("--resume", run)
+    assert result.exit_code == 0, result.output
+    assert len(rows(run / "metric-swd16.jsonl")) == 1
+    assert (run / "state-best-swd16.pt").read_bytes() == states(run)[-1].read_bytes()
+
+
+def test_a_crash_while_a_run_is_created_leaves_no_directory_without_settings(
+        data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched, pytest.raises(Crash):
+        patched.setattr(run_directory, "save_config", crash)
+        train("--data", data, "--outdir", tmp_path, *OPTIONS)
+    assert not list(tmp_path.iterdir())
+    assert "There is no run in" in message(train("--outdir", tmp_path, "--resume"))
 
 
 def test_an_edited_config_is_explained_and_a_broken_one_refused(whole: Path, data: Path,
