@@ -3,6 +3,7 @@
 import math
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ from progan.cli.processes import Team, team
 from progan.cli.train_checks import require_resumption, require_start
 from progan.config import Run, all_changes
 from progan.door import PATH, STOPPED, Door, device_option
+from progan.door import in_words as error_words
 from progan.errors import UserError
 from progan.invocation import command, program
 from progan.options import config_options, given
 from progan.runtime.compile_cache import require_compile_cache
+from progan.runtime.entry import INTERRUPTED
 from progan.runtime.text import counted
 from progan.runtime.threads import use_threads, wait_politely
 from progan.settings import option_name
@@ -220,8 +223,9 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
            state: "TrainState", measures: dict[str, "Measure"], max_hours: float | None,
            remarks: Sequence[str] = ()) -> None:
     from progan.data.resident import budget_bytes
-    from progan.run_directory import LOG_FILE
+    from progan.run_directory import LOG_FILE, states
     from progan.runtime.devices import set_precision
+    from progan.runtime.interrupts import Interrupts
     from progan.runtime.log import Log, Silence
     from progan.training.coverage import end_message
     from progan.training.data_parallel import share_state
@@ -237,23 +241,29 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
     for remark in remarks:
         log(remark)
     share_state(state, group)
-    plan = prepared(run, state, device, log, group, members.local_size, members.first_here)
-    session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log,
-                      measures=measures, max_hours=max_hours or math.inf, group=group,
-                      steps=plan.steps, expected=plan.expected, ahead=plan.ahead,
-                      device_data_bytes=budget_bytes(run.device_data_gib, device))
     try:
-        stopped_by = train(session, state)
+        plan = prepared(run, state, device, log, group, members.local_size, members.first_here)
+        with Interrupts(max_hours or math.inf, tell=group.leads) as interrupts:
+            session = Session(
+                run=run, dataset=dataset, directory=directory, device=device, log=log,
+                measures=measures, interrupts=interrupts, group=group, steps=plan.steps,
+                expected=plan.expected, ahead=plan.ahead,
+                device_data_bytes=budget_bytes(run.device_data_gib, device))
+            end = train(session, state)
     except OSError as error:
         error.filename = error.filename or str(directory)  # a failing write() knows no path
+        with suppress(OSError):  # of the same disk
+            log.note(f"Stopped by an error: {error_words(error)}")
         raise
-    except KeyboardInterrupt:
-        log(f"Stopped at once; what came after the last state is lost. To go on: "
-            f"{_resume_command(directory, members)}")
-        raise
-    if stopped_by:
-        log(f"Stopped by {stopped_by} at kimg {state.kimg:.1f}; everything is saved. To go on: "
-            f"{_resume_command(directory, members)}")
+    except KeyboardInterrupt as error:
+        lost = ("; what came after the last state is lost. To go on" if states(directory) else
+                ", before any state was saved. To begin again")
+        log(f"Stopped at once{lost}: {_resume_command(directory, members)}")
+        raise click.exceptions.Exit(INTERRUPTED) from error
+    if end.stopped_by:
+        files = f" in {end.saved.state} and {end.saved.network}" if end.saved else ""
+        log(f"Stopped by {end.stopped_by} at kimg {state.kimg:.1f}; everything is saved{files}. "
+            f"To go on: {_resume_command(directory, members)}")
         # torchrun would take any other exit code for a failure, and start everything anew.
         raise click.exceptions.Exit(0 if members.launch else STOPPED)
     pictures = ("--network", directory, "--seeds", "0-15", "--outdir", "out")

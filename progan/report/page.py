@@ -84,7 +84,8 @@ def _anchor(title: str) -> str:
 
 def _faults(material: Material, found: measured.Measured) -> list[str]:
     """What of the numbers could not be read."""
-    damaged = [f"{material.damaged} damaged lines of {STATISTICS_FILE} are left out."]
+    damaged = [f"{material.damaged} damaged lines of {STATISTICS_FILE} are left out."
+               if material.damaged > 1 else f"A damaged line of {STATISTICS_FILE} is left out."]
     return [*(damaged if material.damaged else []), *found.faults]
 
 

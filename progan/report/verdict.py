@@ -1,5 +1,6 @@
 """The section on the status of the run, with its evidence, and how far the run is."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from progan.diagnosis.findings import Finding, Verdict
@@ -11,7 +12,10 @@ from progan.report.markup import Markup, element, facts, joined
 from progan.report.material import Material
 from progan.runtime.log import human_rate, human_seconds
 
-ENDED, STOPPED = "  Done.", "  Stopped "  # how the last line of a log begins, after its time
+# How the last line of a log begins, after its time, of a run that has ended.
+ENDED, GAVE_UP = "  Done.", "  The training has left the numbers"
+STOPPED = re.compile(r"[\d: -]{19}  Stopped (.+?)(?:; |\. |$)")
+STOPPED_AT = re.compile(r"at kimg (\d+(?:\.\d+)?)$")
 
 
 def section(material: Material) -> Markup:
@@ -24,20 +28,30 @@ def state_words(log: Sequence[str]) -> str:
     last = log[-1] if log else ""
     if ENDED in last[:30]:
         return "has ended"
-    if STOPPED in last[:30]:
-        return "was stopped"
+    if GAVE_UP in last[:60]:
+        return "has stopped, as its numbers were not finite or far too large"
+    if stop := STOPPED.match(last):
+        return f"was stopped {stop[1]}"
     return f"was training at {last[:19]}, and may still be" if last else "has no log"
+
+
+def kimg_at_end(material: Material) -> float:
+    """How far the run is: where it was stopped, after its last tick, or by that tick."""
+    stop = STOPPED.match(material.log[-1]) if material.log else None
+    place = STOPPED_AT.search(stop[1]) if stop else None
+    return max(float(place[1]) if place else 0.0, material.kimg)
 
 
 def _standing(material: Material) -> Markup:
     """Progress, time and speed."""
     pairs = [("the run", state_words(material.log))]
     total = material.settings.growth.total_kimg if material.settings else None
+    kimg = kimg_at_end(material)
     if material.rows:
         pairs += _measures(material)
-    bar = element("progress", max=f"{total:g}", value=f"{material.kimg:g}",
+    bar = element("progress", max=f"{total:g}", value=f"{kimg:g}",
                   aria_label="thousands of images shown") if total else Markup()
-    shown = f"{material.kimg:g} of {total:g}" if total else f"{material.kimg:g}"
+    shown = f"{kimg:g} of {total:g}" if total else f"{kimg:g}"
     return joined([facts([("thousands of images", joined([shown, bar])), *pairs])])
 
 

@@ -32,6 +32,7 @@ class Interrupts:
         self._deadline = time.monotonic() + 3600 * max_hours
         self._at_once = False
         self._signals = 0
+        self._finished = False
         self._tell = tell
         self._before: dict[signal.Signals, object] = {}
 
@@ -52,8 +53,12 @@ class Interrupts:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         _entered.remove(self)
-        for number, handler in self._before.items():
+        for number, handler in self._before.items() if not self._finished else ():
             signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def finish(self) -> None:
+        """From here on signals change nothing, after this context too: the process is to end."""
+        self._finished = True
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -72,6 +77,8 @@ class Interrupts:
         return self.requested and self._signals < 2
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._finished:
+            return
         self._signals += 1
         again, self.reason = bool(self.reason), self.reason or signal.Signals(number).name
         if again or self._at_once:

@@ -112,6 +112,23 @@ def test_a_run_that_is_training(made: Path) -> None:
     assert "damaged" not in page.text["curves"] and "ok" in page.text["status"]
 
 
+@pytest.mark.parametrize(("words", "said", "kimg"), [
+    ("Stopped by SIGTERM at kimg 7.0; everything is saved in a and b. To go on: …",
+     "was stopped by SIGTERM at kimg 7.0", "7 of 7.5"),
+    ("Stopped at once; what came after the last state is lost. To go on: …",
+     "was stopped at once", "5.12 of 7.5"),
+    ("Stopped by an error: /x/state.pt: No space left on device. Free some space.",
+     "was stopped by an error: /x/state.pt: No space left on device", "5.12 of 7.5"),
+    ("The training has left the numbers once more than --rollbacks 3 allows, and stops.",
+     "has stopped, as its numbers were not finite or far too large", "5.12 of 7.5"),
+    ("tick 20", "was training at 2026-01-03 03:04:05, and may still be", "5.12 of 7.5")])
+def test_a_run_that_was_stopped_says_where(made: Path, words: str, said: str, kimg: str) -> None:
+    with (made / "log.txt").open("a") as file:
+        file.write(f"2026-01-03 03:04:05  {words}\n")
+    text = page_of(made).text["verdict"]
+    assert said in text and kimg in text
+
+
 @pytest.mark.parametrize("name", [
     "config.json", "stats.jsonl", "log.txt", "fakes-000002_100.png", "fakes-init.png", "reals.png",
     "metric-swd8.jsonl", "network-snapshot-000002.safetensors"])
@@ -137,7 +154,7 @@ def test_what_damage_costs_is_told(made: Path) -> None:
     for section in ("status", "growth", "settings"):
         assert "config.json cannot be used" in page.text[section]
     assert "metric-swd8.jsonl is damaged" in page.text["curves"]
-    assert "1 damaged lines of stats.jsonl are left out" in page.text["curves"]
+    assert "A damaged line of stats.jsonl is left out" in page.text["curves"]
 
 
 def test_a_failing_run_says_so(made: Path) -> None:
