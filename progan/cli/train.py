@@ -241,18 +241,21 @@ def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,
     from progan import __version__
     from progan.data.summary import classes_note
     from progan.runtime.devices import describe
+    from progan.runtime.terminal_text import count_of, escape_controls
 
     several = f", {members.group.size} processes" * (members.group.size > 1)
     yield f"progan {__version__}, torch {torch.__version__}, {describe(members.device)}{several}"
     num_held_out = len(dataset.held_out_rows)
     held_out = f" to train on and {num_held_out} held out" * bool(num_held_out)
-    yield (f"{directory}: {dataset.name}, {len(dataset.training_rows)} images{held_out}, "
+    yield (f"{directory}: {escape_controls(dataset.name)}, "
+           f"{count_of(len(dataset.training_rows), 'image')}{held_out}, "
            f"{dataset.info.top_size}x{dataset.channels}; preset {run.preset}; "
            f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}")
     if run.data.conditional and (untrained := dataset.untrained_classes):
         yield classes_note(dataset, untrained, "to train on")
     if dataset.label_size and not run.data.conditional and not run.data.subset:
-        yield (f"The dataset has {dataset.label_size} classes, which are not used; "
+        classes = "class, which is" if dataset.label_size == 1 else "classes, which are"
+        yield (f"The dataset has {dataset.label_size} {classes} not used; "
                f"{option_name('conditional')} does.")
 
 
