@@ -278,14 +278,15 @@ def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,
     from progan import __version__
     from progan.data.summary import classes_note
     from progan.runtime.devices import describe
+    from progan.runtime.terminal_text import escape_controls
 
     several = f", {counted(members.group.size, 'process', 'processes')}" * (
         members.group.size > 1)
     yield f"progan {__version__}, torch {torch.__version__}, {describe(members.device)}{several}"
     num_held_out = len(dataset.held_out_rows)
     held_out = f" to train on and {num_held_out} held out" * bool(num_held_out)
-    images = counted(len(dataset.training_rows), "image")
-    yield (f"{directory}: {dataset.name}, {images}{held_out}, "
+    images = format_count(len(dataset.training_rows), "image")
+    yield (f"{directory}: {escape_controls(dataset.name)}, {images}{held_out}, "
            f"{dataset.info.top_size}x{dataset.channels}; preset {run.preset}; "
            f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}")
     if run.data.conditional and (untrained := dataset.untrained_classes):
