@@ -1,5 +1,6 @@
 # make demo: from nothing to generated portraits.   make test: the tests.   make lint: style, types.
 # make test-long: the tests that take minutes each.   make docs: the pages of docs/commands.
+# Without a GPU, the small CPU build of PyTorch: TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -44,6 +45,7 @@ clean:
 $(VENV)/.installed: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade pip
+	$(if $(TORCH_INDEX),$(PIP) torch torchvision --index-url $(TORCH_INDEX))
 	$(PIP) --editable .
 	touch $@
 

@@ -3,6 +3,8 @@
     python benchmarks/experiments.py table4 --data mnist-rgb --classifier C --kimg 400
     python benchmarks/experiments.py zoo --data cifar10 --kimg 200 --seeds 1
     python benchmarks/experiments.py digits --data mnist28 --kimg 19.2 --seeds 10
+    python benchmarks/experiments.py penalty-demo --data portraits --kimg 28
+    python benchmarks/experiments.py penalty-cifar10 --data cifar10 --kimg 100
 
 Every run is a plain train.py. What was interrupted is continued by the same command, and what is
 finished is not repeated, or trained on if `--kimg` is more than it was. Each outcome is added to
@@ -156,6 +158,25 @@ def augmentation(wish: Wish) -> Iterator[Trial]:
                     held_out=("swd", "--repeats", "5"))
 
 
+def penalty_demo(wish: Wish) -> Iterator[Trial]:
+    """The gradient of wgan-gp at the final or at the trained resolution, the settings of demo."""
+    yield from _gradient_at(wish, "demo")
+
+
+def penalty_cifar10(wish: Wish) -> Iterator[Trial]:
+    """The same with the settings of cpu, mirrored images, and bf16, which takes two thirds of the
+    time of float32."""
+    yield from _gradient_at(wish, "cpu", "--mirror", "--precision", "bf16")
+
+
+def _gradient_at(wish: Wish, preset: str, *options: str) -> Iterator[Trial]:
+    for seed in wish.seeds:
+        for resolution in ("final", "trained"):
+            yield Trial(f"{preset}-{resolution}", seed, (
+                "--preset", preset, *options, "--gp-resolution", resolution, "--threads", "1",
+                "--snapshot-ticks", "100", "--metrics", "swd3000,ms-ssim3000"))
+
+
 # name: (trials, heading -> column of the last metric or statistic)
 EXPERIMENTS: dict[str, tuple[Callable[[Wish], Iterator[Trial]], Columns]] = {
     "table4": (table4, {"modes": "modes", "KL": "KL"}),
@@ -163,6 +184,8 @@ EXPERIMENTS: dict[str, tuple[Callable[[Wish], Iterator[Trial]], Columns]] = {
     "digits": (digits, {"loss D real": "loss/critic-real", "loss D fake": "loss/critic-fake",
                         "loss G": "loss/generator", "accuracy real": "accuracy/real",
                         "accuracy fake": "accuracy/fake", "MS-SSIM": "MS-SSIM"}),
+    "penalty-demo": (penalty_demo, {"SWD x1e3": "SWDx1e3_avg", "MS-SSIM": "MS-SSIM"}),
+    "penalty-cifar10": (penalty_cifar10, {"SWD x1e3": "SWDx1e3_avg", "MS-SSIM": "MS-SSIM"}),
     "augmentation": (augmentation, {
         "SWD x1e3 against held-out images": "held-out/SWDx1e3_avg",
         "the least on the way": "held-out/SWDx1e3_avg/least", "p": "dials/augmentation",
@@ -267,7 +290,8 @@ def values(run: Path) -> dict[str, float]:
     """The last statistics of a run and the last values of its metrics, by name."""
     found = dict(last_line(run / run_directory.STATISTICS_FILE))
     for file in sorted(run.glob(f"{run_directory.METRIC_PREFIX}*.jsonl")):
-        found |= last_line(file).get("values", {})
+        line = last_line(file)
+        found |= {} if "metric" in line else line.get("values", {})  # the others are measured later
     return found
 
 

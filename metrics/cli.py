@@ -9,7 +9,7 @@ from metrics.compare_cli import compare
 from metrics.discrete_modes_cli import discrete_modes
 from metrics.names import DEFAULT, DESCRIPTIONS
 from metrics.neighbours_cli import neighbours
-from metrics.options import named, repeats_option, source_options
+from metrics.options import named, record_option, repeats_option, require_files, source_options
 from progan.door import Door, hyphenated
 from progan.runtime.threads import wait_politely
 
@@ -42,10 +42,11 @@ class Metrics(Door):
 @click.option("--held-out", is_flag=True, help="Measure against the images that were held out of "
               "training, where learning by heart gains nothing.")
 @repeats_option
+@record_option
 def main(names: tuple[str, ...], network: Path | None, images: Path | None, data: Path | None,
          reference: Path | None, subset: str, resize: int | None, detector: Path | None,
-         num_images: int | None, mirror: bool, held_out: bool, repeats: int, seed: int,
-         json_file: Path | None, device: str) -> None:
+         num_images: int | None, mirror: bool, held_out: bool, repeats: int, no_record: bool,
+         seed: int, json_file: Path | None, device: str) -> None:
     """Measure pictures against real ones, with the metrics named, or with swd and ms-ssim.
 
     The row 'reals against reals' says what the same numbers are for pictures that nobody can
@@ -61,6 +62,7 @@ def main(names: tuple[str, ...], network: Path | None, images: Path | None, data
     measured = named(network, images, "What to measure? Name either a --network or --images.")
     against = named(data, reference, "Measure against what? Name the real images, either as "
                     "--data or as --reference.")
+    require_files(measured, against, detector=detector, json_file=json_file)
     wait_politely()
     from metrics.request import Request, answer
 
@@ -68,4 +70,4 @@ def main(names: tuple[str, ...], network: Path | None, images: Path | None, data
         names=tuple(dict.fromkeys(names)) or DEFAULT, images=measured,
         is_network=network is not None, reals=against, num_images=num_images, repeats=repeats,
         resize=resize, subset=subset, mirror=mirror, held_out=held_out, detector=detector,
-        seed=seed, json_file=json_file, device=device)))
+        seed=seed, json_file=json_file, record=not no_record, device=device)))

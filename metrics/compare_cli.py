@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from metrics.names import parse
-from metrics.options import detector_option
+from metrics.options import detector_option, require_files
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
+from progan.runtime.preflight import require_writable_folder
 from progan.runtime.threads import wait_politely
+from progan.sampling.seeds import parse_seeds
 
 if TYPE_CHECKING:
     from metrics.run_record import RunRecord
@@ -50,16 +52,19 @@ def compare(
     wanted = parse(wishes)
     if wanted and data is None:
         raise UserError("--metrics: measure against what? Name the real images with --data.")
-    wait_politely()
-    from metrics import comparison, comparison_page, comparison_sheet
-    from progan.images import save_png
-    from progan.runtime.files import make_folder, write_atomically
-    from progan.sampling.seeds import parse_seeds
-
     numbers = parse_seeds(seeds)
     if len(numbers) > MOST_SEEDS:
         raise UserError(f"--seeds {seeds} are {len(numbers)} pictures of each run. Name "
                         f"{MOST_SEEDS} at most.")
+    if not any(run.exists() for run in runs):
+        raise UserError(f"There is no run to compare: there is no {', '.join(map(str, runs))}.")
+    require_files(data, detector=detector, json_file=None)
+    require_writable_folder(outdir, "--outdir")
+    wait_politely()
+    from metrics import comparison, comparison_page, comparison_sheet
+    from progan.images import save_png
+    from progan.runtime.files import make_folder, write_atomically
+
     make_folder(outdir)
     records, failed = _records(runs, _reader(snapshot, device, wanted, data, detector))
     if not records:

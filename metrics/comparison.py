@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from metrics.names import GOALS, LOWER_IS_BETTER
+from metrics.names import DESCRIPTIONS, GOALS, LOWER_IS_BETTER
 from metrics.run_record import RunRecord
 from progan.config import Run
 from progan.errors import UserError
@@ -108,8 +108,10 @@ def chosen(sort: str, columns: Sequence[str]) -> str:
         for column in columns:
             if each in (column.casefold(), column.partition(" ")[0].casefold()):
                 return column
+    measuring = f" Or measure it first: --metrics {wish} --data DATASET." if (
+        wish in DESCRIPTIONS) else ""
     raise UserError(f"--sort {sort}: there is no such column. Choose one of "
-                    f"{', '.join(columns) or 'none: nothing is known of these runs'}.")
+                    f"{', '.join(columns) or 'none: nothing is known of these runs'}.{measuring}")
 
 
 def names(records: Sequence[RunRecord]) -> list[str]:

@@ -19,7 +19,8 @@ def samples(record: RunRecord, seeds: Sequence[int]) -> Pixels:
     snapshot = record.snapshot
     config = snapshot.generator.config
     return render(snapshot.generator, seed_latents(seeds, config.latent_size),
-                  seed_labels(seeds, config.label_size), snapshot.level, snapshot.alpha)
+                  seed_labels(seeds, config.label_size, snapshot.untrained_classes),
+                  snapshot.level, snapshot.alpha)
 
 
 def sheet_of(rows: Sequence[tuple[str, Pixels]], seeds: Sequence[int]) -> Pixels:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from progan.errors import UserError
+from progan.invocation import command
 from progan.runtime.weights_file import load_weights, save_weights
 
 FORMAT = "progan digit classifier"
@@ -76,8 +77,8 @@ def load_classifier(path: Path, device: torch.device) -> tuple[DigitClassifier, 
     try:
         header, weights = load_weights(path, FORMAT, str(device))
     except (ValueError, OSError) as error:
-        raise UserError(f"{path} is no classifier of digits ({error}). Train one: python -m "
-                        "metrics discrete-modes --train-classifier") from error
+        raise UserError(f"{path} is no classifier of digits ({error}). Train one: "
+                        f"{command('metrics', 'discrete-modes', '--train-classifier')}") from error
     if header.pop("version", None) != FORMAT_VERSION:
         raise UserError(f"{path} is a classifier of digits of another version than "
                         f"{FORMAT_VERSION}, which this progan reads. Train it anew.")

@@ -14,6 +14,7 @@ from progan.data.holdout import holdout_rows, holdout_size
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.images import to_signed
+from progan.invocation import command
 from progan.runtime.seeding import generator
 from progan.sizes import level_of
 
@@ -48,7 +49,7 @@ def train_classifier(dataset: Dataset, *, epochs: int, seed: int, device: torch.
 
 def require_digits(dataset: Dataset) -> None:
     """Raise UserError unless a dataset has ten classes of grey images of 32x32."""
-    advice = "Name a dataset of dataset_tool.py create-mnist."
+    advice = f"Name a dataset of {command('dataset', 'create-mnist')}."
     if dataset.label_size != DIGITS:
         raise UserError(f"{dataset.path} has {dataset.label_size} classes, not the ten digits. "
                         f"{advice}")

@@ -4,21 +4,20 @@ The discrete-mode test (Metz et al. 2016, section 3.3.1; Karras et al. 2018, app
 colour channel shows a digit, a classifier reads it, and the three digits are one of 1000 modes.
 """
 
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from metrics.classifier_file import advice
 from metrics.digit_classifier import SIDES
 from metrics.draws import Draw, Size
 from metrics.setup import Setup
 from progan.errors import UserError
+from progan.invocation import command
 
 NUM_MODES = 1000
 PAPER_NUM_IMAGES = 25600
-TRAIN = ("Train a classifier with python -m metrics discrete-modes --train-classifier and name it "
-         "with --classifier FILE (train.py: --detector FILE).")
 
 Labels = npt.NDArray[np.int64]
 
@@ -51,17 +50,11 @@ def require(size: Size, num_images: int) -> None:
     """Raise UserError unless images are RGB, of a size that the classifier reads."""
     if size.channels != 3:
         raise UserError(f"discrete-modes reads one digit in each of three channels, and images of "
-                        f"{size} have {size.channels}. dataset_tool.py create-mnist-rgb makes "
-                        "such images.")
+                        f"{size} have {size.channels}. {command('dataset', 'create-mnist-rgb')} "
+                        "makes such images.")
     if size.height != size.width or size.height not in SIDES:
         raise UserError(f"discrete-modes reads digits of {' or '.join(map(str, SIDES))} px, and "
                         f"the images are {size}. Bring them to that with --resize {max(SIDES)}.")
-
-
-def require_file(path: Path) -> None:
-    """Raise UserError unless there is a file of a classifier."""
-    if not path.is_file():
-        raise UserError(f"There is no classifier {path}. {TRAIN}")
 
 
 def require_detector(setup: Setup) -> None:
@@ -71,7 +64,7 @@ def require_detector(setup: Setup) -> None:
     _, logits = setup.detector.embed(black)
     if logits is None or logits.shape[1] != NUM_MODES:
         raise UserError(f"discrete-modes needs a classifier of digits, and "
-                        f"{setup.detector.name} is none. {TRAIN}")
+                        f"{setup.detector.name} is none. {advice()}")
 
 
 def _labels(images: Draw, setup: Setup) -> Labels:

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import click
 
-from metrics.options import named, repeats_option, source_options
+from metrics.classifier_file import require_file
+from metrics.options import named, record_option, repeats_option, require_files, source_options
 from progan.door import PATH, Door
 from progan.errors import UserError
+from progan.invocation import command
+from progan.runtime.preflight import require_writable_file
 from progan.runtime.threads import wait_politely
 
 NAME = "discrete-modes"
@@ -24,11 +27,12 @@ NAME = "discrete-modes"
 @click.option("--num-images", type=click.IntRange(min=2), default=25600, show_default=True,
               help="How many images to read.")
 @repeats_option
+@record_option
 def discrete_modes(
     classifier: Path, train_classifier: bool, epochs: int, network: Path | None,
     images: Path | None, data: Path | None, reference: Path | None, subset: str,
     resize: int | None,
-    num_images: int, repeats: int, seed: int, json_file: Path | None, device: str
+    num_images: int, repeats: int, no_record: bool, seed: int, json_file: Path | None, device: str
 ) -> None:
     """Count the modes of MNIST-RGB that a network draws (appendix E of the paper).
 
@@ -40,19 +44,22 @@ def discrete_modes(
     python -m metrics discrete-modes --train-classifier --data datasets/mnist --classifier C
     python -m metrics discrete-modes --network runs --data datasets/mnist-rgb --classifier C
     """
-    wait_politely()
     if train_classifier:
         if network or images:
             raise UserError("--train-classifier trains on the digits of --data. Leave --network "
                             "and --images away.")
         digits = named(data, reference, "Train on which digits? Name a dataset of "
-                       "dataset_tool.py create-mnist with --data.")
+                       f"{command('dataset', 'create-mnist')} with --data.")
+        require_files(digits, detector=None, json_file=None)
+        require_writable_file(classifier, "--classifier", makes_folder=True)
         return _train(digits, classifier, epochs, seed, device)
     measured = named(network, images, "Count the modes of what? Name either a --network or "
                      "--images.")
-    against = named(data, reference, "Beside which reals? Name a dataset of dataset_tool.py "
-                    "create-mnist-rgb with --data.")
-    from metrics.discrete_modes import require_file
+    against = named(data, reference, "Beside which reals? Name a dataset of "
+                    f"{command('dataset', 'create-mnist-rgb')} with --data.")
+    require_files(measured, against, detector=None, json_file=json_file)
+    require_file(classifier)
+    wait_politely()
     from metrics.request import Request, answer
 
     require_file(classifier)
@@ -60,10 +67,11 @@ def discrete_modes(
         names=(NAME,), images=measured, is_network=network is not None,
         reals=against, num_images=num_images, repeats=repeats, resize=resize,
         subset=subset, mirror=False, held_out=False, detector=classifier, seed=seed,
-        json_file=json_file, device=device)))
+        json_file=json_file, record=not no_record, device=device)))
 
 
 def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> None:
+    wait_politely()
     from metrics.digit_classifier import save_classifier
     from metrics.digit_training import train_classifier
     from progan.data.reader import Dataset
@@ -73,8 +81,6 @@ def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> Non
 
     dataset, target = Dataset.open(digits), choose(device)
     set_precision("fp32")
-    if file.is_dir():  # better refused now than after the training
-        raise UserError(f"--classifier {file} is a folder. Name a file in it.")
     make_folder(file.parent)
     start = time.monotonic()
     classifier, origin = train_classifier(dataset, epochs=epochs, seed=seed, device=target)

@@ -35,5 +35,8 @@ def _measured(record: RunRecord, metrics: list[Metric], data: Path, setup: Setup
     reals = mirrored(reals) if record.run.data.mirror else reals
     source_of = sources()
     for name, count in metrics:
-        measure = measure_of(plan_of(name, count, reals, setup), reals, setup, source_of)
-        yield Finding((name, count), *measure(record.snapshot))
+        plan = plan_of(name, count, reals, setup)
+        metric = name, plan.num_images
+        if metric not in record.measured:  # with the number of images that is the default
+            measure = measure_of(plan, reals, setup, source_of)
+            yield Finding(metric, *measure(record.snapshot))

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metrics.options import named, source_options
+from metrics.options import named, require_files, source_options
 from progan.door import PATH, Door
 from progan.errors import UserError
+from progan.runtime.preflight import require_writable_file
 from progan.runtime.threads import wait_politely
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ def neighbours(
     measured = named(network, images, "What to look up? Name either a --network or --images.")
     against = named(data, reference, "Look up among what? Name the real images, either as --data "
                     "or as --reference.")
+    require_files(measured, against, json_file=json_file,
+                  detector=None if str(detector) == PIXELS else detector)
+    require_writable_file(sheet, "--sheet", makes_folder=True)
     wait_politely()
     from metrics.memorisation import figure, look_up, sentences
     from metrics.neighbour_sheet import sheet_of

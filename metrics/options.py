@@ -8,6 +8,7 @@ import click
 
 from progan.door import PATH, device_option
 from progan.errors import UserError
+from progan.runtime.preflight import require_paths, require_writable_file
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -39,6 +40,11 @@ repeats_option = click.option(
     "--repeats", type=click.IntRange(min=1), default=1, show_default=True,
     help="Measure so often, with other draws, and give mean ± standard deviation.")
 
+record_option = click.option(
+    "--no-record", is_flag=True, help="Do not keep the rows with the run. If not given, those of a "
+    "run, or of one of its networks, are in its metric-measured.jsonl, where compare and report "
+    "find them.")
+
 
 def source_options(*, detector: bool = True) -> Callable[[F], F]:
     """The options that name images and reals, and how they are computed.
@@ -55,6 +61,14 @@ def source_options(*, detector: bool = True) -> Callable[[F], F]:
         return command
 
     return add
+
+
+def require_files(*inputs: Path | None, detector: Path | None, json_file: Path | None) -> None:
+    """Raise UserError unless inputs exist and results can be written, before any work."""
+    require_paths(inputs, "Name a file or folder that exists.")
+    require_paths([detector], "Name a file with --detector.")
+    if json_file is not None:
+        require_writable_file(json_file, "--json", makes_folder=True)
 
 
 def named(first: Path | None, second: Path | None, question: str) -> Path:

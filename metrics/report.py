@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def records(row: Row, images: str, reals: Source, plan: Plan, setup: Setup) -> l
         for name in plan.names]
 
 
-def append_lines(path: Path, objects: Sequence[dict[str, Any]]) -> None:
+def append_lines(path: Path, objects: Sequence[Mapping[str, Any]]) -> None:
     """Append JSON lines to a file, which need not exist."""
     text = "".join(json.dumps(item, allow_nan=False) + "\n" for item in objects)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,20 +1,30 @@
 """What a command line asks to be measured, and the answer: a table and JSON lines."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import click
 import torch
 
+from metrics import run_rows
 from metrics.detector import open_detector
 from metrics.evaluation import evaluate, plan_for
 from metrics.report import append_lines, records, table
+from metrics.run_record import metric_files
 from metrics.setup import Setup
 from metrics.sources import Source, mirrored, of_held_out, open_network, open_pair, to_side
 from metrics.table import METRICS
 from progan.runtime.devices import choose, set_precision
 from progan.sampling.network_choice import find_networks
+from progan.sampling.network_file import images_seen_of
+
+SINGLE_ROW = "images against reals"  # what the row is called where there is only one
+
+Records = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +43,7 @@ class Request:
         held_out: Measure against the reals that no training saw.
         detector: None: the default one, where a metric needs any.
         json_file: Where lines are appended.
+        record: Keep the rows of a run's networks with the run.
     """
 
     names: Sequence[str]
@@ -48,11 +59,12 @@ class Request:
     detector: Path | None
     seed: int
     json_file: Path | None
+    record: bool
     device: str
 
 
 def answer(asked: Request) -> str:
-    """Measure, append JSON lines as soon as there are any, and return the table."""
+    """Measure, write JSON lines as soon as there are any, and return the table."""
     device = choose(asked.device)
     set_precision("fp32")  # TF32 keeps three digits
     files = find_networks(asked.images) if asked.is_network else [asked.images]
@@ -69,14 +81,54 @@ def answer(asked: Request) -> str:
         source = open_network(path, device)
         return source if asked.resize is None else to_side(source, asked.resize)
 
+    single = len(files) == 1
+    networks = {SINGLE_ROW if single else path.stem: path for path in files}
+    keep = _keeper(asked, files[-1], networks)
     rows = []
-    for row in evaluate({"images against reals": lambda: newest} if len(files) == 1 else
-                        {path.stem: partial(snapshot, path) for path in files},
+    for row in evaluate({SINGLE_ROW: lambda: newest} if single else
+                        {name: partial(snapshot, path) for name, path in networks.items()},
                         reals, plan, setup):
         rows.append(row)
-        if asked.json_file is not None:
-            append_lines(asked.json_file, records(row, str(asked.images), reals, plan, setup))
+        keep(row.name, records(row, str(files[0] if single else asked.images), reals, plan, setup))
     return table(str(asked.images), reals, plan, rows)
+
+
+def _keeper(asked: Request, network: Path, networks: Mapping[str, Path]
+            ) -> Callable[[str, Records], None]:
+    """The function that writes the records of a row where they belong.
+
+    Args:
+        networks: By the names of rows.
+    """
+    run = _recording_run(asked, network)
+
+    def keep(name: str, found: Records) -> None:
+        if asked.json_file is not None:
+            append_lines(asked.json_file, found)
+        if run is not None:
+            run_rows.store(run, run_rows.of_network(found, networks[name])
+                           if name in networks else found)
+
+    return keep
+
+
+def _recording_run(asked: Request, network: Path) -> Path | None:
+    """The run that keeps the rows, if any does; what speaks against it is told."""
+    run = run_rows.run_of(network) if asked.is_network and asked.record else None
+    if run is None or images_seen_of(network) is None or _lies_in(asked.json_file, run):
+        return None
+    obstacle = ("--resize compares other images than its own" if asked.resize is not None else
+                "--held-out compares with other images than its metrics" if asked.held_out else
+                f"{run} cannot be written" if not os.access(run, os.W_OK) else "")
+    click.echo(f"These rows are not kept with the run: {obstacle}." if obstacle else
+               f"These rows are kept with the run, in {run / run_rows.FILE} (--no-record: not).",
+               err=True)
+    return None if obstacle else run
+
+
+def _lies_in(file: Path | None, run: Path) -> bool:
+    """Whether lines that are appended to a file are among those of the run anyway."""
+    return file is not None and file.resolve() in [each.resolve() for each in metric_files(run)]
 
 
 def setup_for(names: Sequence[str], detector: Path | None, seed: int, device: torch.device

@@ -12,7 +12,7 @@ from metrics.cache import FOLDER, NO_CACHE, Cache
 from metrics.draws import Album, Draw, Rows, Size
 from metrics.resize import resized
 from progan.data.format import INFO_FILE
-from progan.data.importers.pixels import converted, decoded, native_channels
+from progan.data.importers.pixels import converted, decoded_srgb, native_channels
 from progan.data.importers.tree import open_tree
 from progan.data.reader import Dataset
 from progan.data.source import UnreadableImage
@@ -21,6 +21,7 @@ from progan.errors import UserError
 from progan.images import Pixels, enlarge
 from progan.interop.other_files import describe
 from progan.interop.reading import is_network, load_snapshot
+from progan.invocation import command
 from progan.run_directory import states
 from progan.runtime.seeding import numpy_generator
 from progan.runtime.zip_members import members
@@ -121,8 +122,9 @@ def require_alike(images: Source, reals: Source) -> None:
     both = (f"{images.description} has images of {images.size} (width, height, channels) and "
             f"{reals.description} of {reals.size}. ")
     if images.size.channels != reals.size.channels:
-        raise UserError(both + "Compare images of one kind; dataset_tool.py create-from-images "
-                        "makes them alike with --channels.")
+        raise UserError(both + "Compare images of one kind; "
+                        f"{command('dataset', 'create-from-images')} makes them alike with "
+                        "--channels.")
     side = min(*images.size[:2], *reals.size[:2])
     raise UserError(both + f"Compare images of one size: --resize {side} makes them alike.")
 
@@ -165,7 +167,7 @@ def of_held_out(reals: Source) -> Source:
     """
     if not len(reals.held_out):
         raise UserError(f"--held-out: {reals.description} has no images that were held out. "
-                        "dataset_tool.py keeps some with --holdout 0.1.")
+                        f"{command('dataset')} keeps some with --holdout 0.1.")
     return replace(reals, description=f"held-out images of {reals.description}",
                    held_out=reals.trained_on)
 
@@ -192,7 +194,7 @@ def of_network(snapshot: Snapshot, description: str) -> Source:
 
     def picture(seeds: Rows) -> Pixels:
         latents = seed_latents(seeds.tolist(), config.latent_size)
-        labels = seed_labels(seeds.tolist(), config.label_size)
+        labels = seed_labels(seeds.tolist(), config.label_size, snapshot.untrained_classes)
         images = render(snapshot.generator, latents, labels, snapshot.level, snapshot.alpha)
         return enlarge(images, min(size[:2]))
 
@@ -228,7 +230,7 @@ def open_images(path: Path) -> Source:
     def pixels(row: int, size: Size | None) -> Pixels:
         name = names[row]
         try:
-            picture = decoded(tree.read(name), name)
+            picture = decoded_srgb(tree.read(name), name)
             channels = native_channels(picture, name)
         except UnreadableImage as error:
             raise UserError(f"Cannot read {name} in {path}: {error.reason}. Repair or remove "
@@ -238,7 +240,7 @@ def open_images(path: Path) -> Source:
             raise UserError(
                 f"The images in {path} are not alike: {names[0]} is {size} (width, height, "
                 f"channels), {name} is {found}. Make them alike, or make a dataset of them with "
-                "dataset_tool.py create-from-images.")
+                f"{command('dataset', 'create-from-images')}.")
         return np.asarray(converted(picture, channels), np.uint8).reshape(found)
 
     size = Size(*pixels(0, None).shape)

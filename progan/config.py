@@ -119,11 +119,13 @@ class Network:
 class Growth:
     """When the networks grow, and what batch size and learning rates hold meanwhile."""
 
-    total_kimg: float = setting(12000.0, "Thousands of real images to show in all.", low=0.001)
+    total_kimg: float = setting(12000.0, "Thousands of real images to show in all.", low=0.001,
+                                high=1e9)
     initial_resolution: int = setting(4, "Resolution to start at.", resolution=True)
     training_kimg: float = setting(600.0, "Thousands of images to train each resolution for, "
-                                   "once faded in.", low=0)
-    transition_kimg: float = setting(600.0, "Thousands of images for each fade-in.", low=0)
+                                   "once faded in.", low=0, high=1e7)
+    transition_kimg: float = setting(600.0, "Thousands of images for each fade-in.", low=0,
+                                     high=1e7)
     fade_first: bool = setting(False, "Begin with the fade-in of the next resolution: the initial "
                                "one was trained before.")
     batch: int = setting(4, "Images per step.", low=1, high=65536)
@@ -161,6 +163,10 @@ class Objective:
                                low=0)
     gp_target: float = setting(1.0, "Gradient norm that the penalty of wgan-gp and dragan asks "
                                "for.", low=1e-9)
+    gp_resolution: str = setting("final", "Resolution of the images that wgan-gp takes the "
+                                 "gradient with respect to: the final one at every level, as the "
+                                 "official code (norms are 2^k times smaller k levels below it), "
+                                 "or the one being trained.", choices=("final", "trained"))
     drift: float = setting(0.001, "Weight of the squared real scores that keeps those of wgan-gp "
                            "and wgan from drifting away.", low=0)
     label_weight: float = setting(1.0, "Weight of the AC-GAN label loss.", low=0)
@@ -381,6 +387,8 @@ class Run:
 
 
 RENAMED = {"bf16_from": "low_precision_from"}  # settings of runs that are older than their names
+# What runs did before these settings existed, where it is not the default of today.
+BEFORE_SETTINGS: dict[str, dict[str, Any]] = {"objective": {"gp_resolution": "trained"}}
 SECTIONS: dict[str, Any] = {"network": Network, "growth": Growth, "objective": Objective,
                             "augment": Augment, "optim": Optim, "guard": Guard, "data": Data,
                             "output": Output}
@@ -404,13 +412,20 @@ def to_dict(run: Run) -> dict[str, Any]:
 
 
 def from_dict(values: Mapping[str, Any]) -> Run:
-    """Return the run that `to_dict` described; settings younger than the file get their default."""
-    nested = {name: section_from_dict(section, values.get(name, {}))
+    """Return the run that `to_dict` described.
+
+    Settings younger than the file get what runs did before, mostly their default.
+    """
+    nested = {name: section_from_dict(section, _with_earlier_values(name, values.get(name, {})))
               for name, section in SECTIONS.items()}
     own = {RENAMED.get(name, name): value for name, value in values.items()
            if name not in SECTIONS}
     require_known(set(own) - {f.name for f in settings(Run)}, "")
     return Run(**own, **nested)
+
+
+def _with_earlier_values(section: str, values: Any) -> Any:
+    return {**BEFORE_SETTINGS.get(section, {}), **values} if isinstance(values, Mapping) else values
 
 
 def all_changes(old: Run, new: Run, without: Container[str] = ()) -> list[str]:

@@ -3,7 +3,7 @@
 import errno
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,7 +12,10 @@ from typing import Any
 
 import click
 
+from progan import __version__
 from progan.errors import UserError
+from progan.invocation import respelled
+from progan.runtime.terminal_text import escape_controls
 
 INTERRUPTED = 130  # what shells report for Ctrl-C: 128 + SIGINT
 # SIGHUP comes when a terminal is closed or a connection breaks; Windows has none.
@@ -42,7 +45,8 @@ def plain_errors() -> Iterator[None]:
         with _one_interrupt():
             yield
     except UserError as error:
-        raise click.ClickException(str(error)) from error
+        # Names from files and data must not act on the terminal.
+        raise click.ClickException(escape_controls(str(error), keep="\n\t")) from error
     except KeyboardInterrupt as error:
         with suppress(OSError):  # of a terminal that is gone
             click.echo("\nInterrupted.", err=True)
@@ -50,7 +54,7 @@ def plain_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno is None or error.errno == errno.EPIPE:  # click deals with closed pipes
             raise
-        raise click.ClickException(in_words(error)) from error
+        raise click.ClickException(escape_controls(in_words(error))) from error
 
 
 @contextmanager
@@ -101,12 +105,42 @@ device_option = click.option("--device", type=click.Choice(DEVICES), default="au
                              show_default=True, help="What to compute on.")
 
 
+class _Formatter(click.HelpFormatter):
+    """Help texts that spell commands as the one that is running was typed."""
+
+    def write_text(self, text: str) -> None:
+        super().write_text(respelled(text))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], *args: Any, **settings: Any) -> None:
+        super().write_dl([(name, respelled(text)) for name, text in rows], *args, **settings)
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+
+def version_option() -> click.Option:
+    """--version, which every command has: it prints the version and stops."""
+    def show(context: click.Context, _: click.Parameter, is_given: bool) -> None:
+        if is_given and not context.resilient_parsing:
+            click.echo(f"progan {__version__}")
+            context.exit()
+
+    return click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False,
+                        callback=show, help="Show the version and exit.")
+
+
 class Door(click.Command):
     """A command whose options may be spelt with underscores and whose mistakes are one message."""
+
+    context_class = _Context
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         _set_up(self)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return _with_version(super().get_params(ctx))
 
     def invoke(self, ctx: click.Context) -> Any:
         with plain_errors():
@@ -117,10 +151,14 @@ class DoorGroup(click.Group):
     """Doors behind one name; a mistyped command is answered with the nearest ones."""
 
     command_class = Door
+    context_class = _Context
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         _set_up(self)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return _with_version(super().get_params(ctx))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -133,6 +171,11 @@ class DoorGroup(click.Group):
                 f"There are {', '.join(self.list_commands(ctx))}.")
             ctx.fail(f"No such command {args[0]!r}. {advice}")
         return super().resolve_command(ctx, args)
+
+
+def _with_version(params: list[click.Parameter]) -> list[click.Parameter]:
+    """The parameters of a command with --version, above --help, which comes last."""
+    return [*params[:-1], version_option(), *params[-1:]]
 
 
 def _set_up(command: click.Command) -> None:

@@ -116,7 +116,7 @@ class TrainedGenerator:
         """[N, label_size]."""
         size = self.snapshot.generator.config.label_size
         if labels is None:
-            return seed_labels(seeds, size)
+            return seed_labels(seeds, size, self.snapshot.untrained_classes)
         if not isinstance(labels, (str, int)):
             return _float32(labels, "Labels", size)
         if not size:

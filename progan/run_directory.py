@@ -22,11 +22,13 @@ ROLLBACK_PREFIX = "rollback-"
 STATE_PREFIX = "state-"
 STATE_SUFFIX = ".pt"
 BEST_STATE_PREFIX = "state-best-"
+_MAX_SLUG = 100  # characters of a dataset in the name of a run; a file name holds 255 bytes
 
 
 def create(outdir: Path, dataset_name: str, run: Run) -> Path:
     """Make and return OUTDIR/NNNNN-<dataset>-<preset>, NNNNN being the next free number."""
-    number = max((number for number, _ in _runs(outdir)), default=-1) + 1
+    number = max((number for path in runs(outdir) if (number := _number(path)) is not None),
+                 default=-1) + 1
     directory = outdir / f"{number:05d}-{_slug(dataset_name)}-{run.preset}"
     try:
         directory.mkdir(parents=True)
@@ -44,10 +46,9 @@ def note_launch(directory: Path, launch: str) -> None:
 
 def begun_by(outdir: Path, launch: str) -> Path | None:
     """The newest run that a launch began, if it began one."""
-    found = [(number, path) for number, path in _runs(outdir)
-             if (path / LAUNCH_FILE).is_file()
+    found = [path for path in runs(outdir) if (path / LAUNCH_FILE).is_file()
              and (path / LAUNCH_FILE).read_text("utf-8") == launch + "\n"]
-    return max(found)[1] if found else None
+    return found[-1] if found else None
 
 
 def save_config(directory: Path, run: Run) -> None:
@@ -77,17 +78,29 @@ def find(path: Path) -> Path:
     """
     if path.is_file() or (path / CONFIG_FILE).is_file():
         return path
-    runs = _runs(path)
-    if not runs:
+    found = runs(path)
+    if not found:
         what = "no run in" if path.is_dir() else "no"
-        raise UserError(f"There is {what} {path}. Name the directory of a run, one of its state "
-                        "files, or an --outdir that has runs.")
-    return max(runs)[1]
+        raise UserError(f"There is {what} {path}. Name the directory of a run, which holds the "
+                        f"{CONFIG_FILE} of train.py, one of its state files, or an --outdir that "
+                        "has runs.")
+    return found[-1]
 
 
-def newest_first(outdir: Path) -> list[Path]:
-    """The directories of the runs in a directory, newest first."""
-    return [path for _, path in sorted(_runs(outdir), reverse=True)]
+def runs(outdir: Path) -> list[Path]:
+    """Return the directories of the runs in `outdir`, the newest last.
+
+    A run is a directory called NNNNN-…, or any other one, such as a run that was renamed, that
+    holds the settings of one. Numbers tell which run is newer. Where a run has none, the time
+    tells at which each was started or resumed last, which is when its settings were written.
+    """
+    if not outdir.is_dir():
+        return []
+    found = [path for path in outdir.iterdir()
+             if path.is_dir() and (_number(path) is not None or _holds_settings(path))]
+    numbered = all(_number(path) is not None for path in found)
+    return sorted(found, key=lambda path: ((_number(path) or 0) if numbered else _started_ns(path),
+                                           path))
 
 
 def states(directory: Path) -> list[Path]:
@@ -145,12 +158,28 @@ def set_aside(path: Path, why: str) -> Path:
     return path.replace(path.with_name(f"{path.name}.{why}"))
 
 
-def _runs(outdir: Path) -> list[tuple[int, Path]]:
-    if not outdir.is_dir():
-        return []
-    matches = [(re.match(r"(\d{5,})-", path.name), path) for path in outdir.iterdir()]
-    return [(int(match[1]), path) for match, path in matches if match and path.is_dir()]
+def _number(path: Path) -> int | None:
+    """The number of a run by its name, None if it has none."""
+    match = re.match(r"(\d{5,})-", path.name)
+    return int(match[1]) if match else None
+
+
+def _holds_settings(directory: Path) -> bool:
+    """Whether a directory without a number, which may be anything, is a run."""
+    if directory.name.startswith("."):
+        return False
+    try:
+        values = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and {"network", "growth"} <= set(values)
+
+
+def _started_ns(directory: Path) -> int:
+    path = directory / CONFIG_FILE
+    return (path if path.is_file() else directory).stat().st_mtime_ns
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-") or "dataset"
+    slug = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")
+    return slug[:_MAX_SLUG] or "dataset"

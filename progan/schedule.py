@@ -82,6 +82,29 @@ def phases(growth: Growth, network: Network) -> Iterator[Phase]:
         level += 1
 
 
+def grown_kimg(growth: Growth, network: Network) -> float:
+    """Return when the last resolution is faded in; later phases train that one alone."""
+    period = growth.training_kimg + growth.transition_kimg
+    fades = network.max_level - first_level(growth, network)
+    return max(fades * period - growth.training_kimg * growth.fade_first, 0.0)
+
+
+def landmarks(growth: Growth, network: Network) -> Iterator[tuple[int, Stage]]:
+    """Yield (images seen at its start, stage) of the first and last rounds of each phase.
+
+    They are some of those that `rounds` yields, the very last one among them, in little time:
+    a long run has millions of rounds. A phase that is shorter than a round may have none.
+    """
+    ends = {phase.stage.phase: phase.end_kimg * 1000 for phase in phases(growth, network)}
+    start = 0
+    while start < growth.total_kimg * 1000:
+        stage = at(growth, network, start)
+        yield start, stage
+        step = round_images(growth, stage)
+        whole_rounds = int((ends.get(stage.phase, 0.0) - start) / step)
+        start += step * max(whole_rounds - 1, 1)
+
+
 def following(growth: Growth, network: Network, stage: Stage) -> Phase | None:
     """Return the phase that comes after that of a stage; None after the last one."""
     return next((phase for phase in phases(growth, network) if phase.stage.phase > stage.phase),

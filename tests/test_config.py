@@ -16,6 +16,7 @@ from progan.config import (
     Augment,
     Growth,
     Network,
+    Objective,
     Optim,
     Run,
     from_dict,
@@ -107,9 +108,11 @@ def test_a_run_is_hashable_and_cannot_be_changed() -> None:
         Run().seed = 1  # type: ignore[misc]
 
 
-def test_settings_younger_than_a_file_get_their_default() -> None:
+def test_settings_younger_than_a_file_get_what_runs_did_before() -> None:
     old = {"seed": 7, "growth": {"batch": 5}}
-    assert from_dict(old) == Run(seed=7, growth=Growth(batch=5))
+    before = Objective(gp_resolution="trained")
+    assert from_dict(old) == Run(seed=7, growth=Growth(batch=5), objective=before)
+    assert from_dict({"objective": {"gp_resolution": "final"}}) == Run()
 
 
 def test_old_networks_are_squares() -> None:
@@ -211,8 +214,8 @@ def test_fp16_needs_an_optimizer_that_can_skip_steps() -> None:
 
 
 def test_settings_are_found_by_their_older_names() -> None:
-    assert from_dict({"precision": "bf16", "bf16_from": 32}) == Run(precision="bf16",
-                                                                    low_precision_from=32)
+    old = from_dict({"precision": "bf16", "bf16_from": 32})
+    assert (old.precision, old.low_precision_from) == ("bf16", 32)
 
 
 def test_several_choices_are_listed() -> None:

@@ -1,5 +1,6 @@
 """Names and places of runs."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,54 @@ def test_evidence_of_earlier_attempts_is_kept(tmp_path: Path) -> None:
     for name in ("rollback-01.json", "rollback-03.json", "rollback-x.json"):
         (tmp_path / name).touch()
     assert run_directory.rollback_path(tmp_path).name == "rollback-04.json"
+
+
+@pytest.mark.parametrize("name", ["../../up", "..", "a/b\\c", "\x1b[31m", "x" * 5000, "日本", ""])
+def test_a_run_stays_in_its_outdir_whatever_the_dataset_is_called(
+    tmp_path: Path, name: str
+) -> None:
+    run = run_directory.create(tmp_path / "runs", name, tiny_run())
+    assert run.resolve().parent == tmp_path / "runs"
+    assert run.name.startswith("00000-") and run.name.isascii() and run.name.isprintable()
+
+
+def renamed(run: Path, name: str, started: int) -> Path:
+    """The run under another name, started at a time in seconds."""
+    os.utime(run / run_directory.CONFIG_FILE, (started, started))
+    return run.rename(run.parent / name)
+
+
+def test_a_run_is_recognised_by_its_settings_whatever_it_is_called(tmp_path: Path) -> None:
+    run = renamed(run_directory.create(tmp_path, "x", tiny_run()), "my best run", 1000)
+    for name, text in (("notes", ""), ("model", '{"network": 1}'), ("list", "[]"), (".trash", (
+            run / run_directory.CONFIG_FILE).read_text())):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / run_directory.CONFIG_FILE).write_text(text)
+    assert run_directory.runs(tmp_path) == [run]
+    assert run_directory.find(tmp_path) == run
+
+
+@pytest.mark.parametrize("times", [(1000, 2000), (2000, 1000)])
+def test_of_a_renamed_run_and_others_the_one_started_last_is_the_newest(
+    tmp_path: Path, times: tuple[int, int]
+) -> None:
+    one = renamed(run_directory.create(tmp_path, "x", tiny_run()), "kept", times[0])
+    other = run_directory.create(tmp_path, "x", tiny_run())
+    other = renamed(other, other.name, times[1])
+    assert run_directory.runs(tmp_path) == ([one, other] if times[0] < times[1] else [other, one])
+
+
+def test_numbers_tell_which_run_is_newer(tmp_path: Path) -> None:
+    names = [f"{number}-x" for number in ("00009", "99999", "100000")]
+    for time, name in enumerate(names[::-1]):
+        renamed(run_directory.create(tmp_path / name, "x", tiny_run()), name, time)
+        (tmp_path / name / name).rename(tmp_path / f"{name}.moved")
+        (tmp_path / name).rmdir()
+        (tmp_path / f"{name}.moved").rename(tmp_path / name)
+    assert [path.name for path in run_directory.runs(tmp_path)] == names
+    assert run_directory.create(tmp_path, "y", tiny_run()).name == "100001-y-tiny"
+
+
+def test_a_directory_without_runs_says_how_they_are_recognised(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run in .*directory of a run, which holds the config"):
+        run_directory.find(tmp_path)

@@ -10,7 +10,9 @@ from progan.cli.dataset_known import KNOWN_COMMANDS
 from progan.cli.dataset_stored import STORED_COMMANDS
 from progan.door import PATH, DoorGroup
 from progan.errors import UserError
+from progan.runtime.counts import format_count
 from progan.runtime.files import require_vacant
+from progan.runtime.preflight import require_writable_file, require_writable_folder
 from progan.sizes import Size
 
 
@@ -43,9 +45,10 @@ def info(dataset: Path) -> None:
 def check(
     source: Path, resolution: int | None, size: str | None, json_file: Path | None, workers: int
 ) -> None:
-    """Decode every image of a folder or zip file, and name all that is amiss.
+    """Decode every image of a folder or zip file, and list all problems.
 
-    The exit code is 1 if anything is.
+    The exit code is 0 if create-from-images takes every image as it is, and 1 if it would stop,
+    or leave out an image or the labels. Warnings and notes do not change it.
     """
     from progan.data.importers.doctor import as_json, check, in_words
     from progan.data.importers.sizes import parse_size
@@ -53,12 +56,14 @@ def check(
 
     if resolution is not None and size is not None:
         raise UserError("--resolution is for squares, and --size for any images: name one of them.")
+    if json_file is not None:
+        require_writable_file(json_file, "--json")
     square = None if resolution is None else Size(resolution, resolution)
     report = check(source, size=parse_size(size) if size else square, workers=workers)
     if json_file is not None:
         write_atomically(json_file, as_json(source, report))
     click.echo(in_words(source, report))
-    if report.problems:
+    if report.loses_something:
         raise click.exceptions.Exit(1)
 
 
@@ -70,13 +75,18 @@ def check(
 def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> None:
     """Write the images of a dataset as PNG files, with a folder for each class."""
     require_vacant(dest)
-    from progan.data.extract import extract
+    require_writable_folder(dest, "--dest")
+    from progan.data.extract import extract, folder_notes
     from progan.data.reader import Dataset
+    from progan.runtime.counts import format_count
 
     dataset = Dataset.open(source)
     level = dataset.level_named(resolution)
-    click.echo(f"{dest}: {extract(dataset, dest, level, workers):,} images of "
-               f"{dataset.info.size(level)}.")
+    written = extract(dataset, dest, level, workers)
+    for line in folder_notes(written, dest):
+        click.echo(line, err=True)
+    images = format_count(written.num_images, "image")
+    click.echo(f"{dest}: {images} of {dataset.info.size(level)}.")
 
 
 @main.command()
@@ -107,14 +117,15 @@ def verify(dataset: Path, merge: bool) -> None:
 
         require_vacant(dataset)
         info = parts.merge(dataset)
-        click.echo(f"{dataset}: {info.count:,} images. The parts, {dataset}.part-*, are not needed "
-                   "any more.")
+        click.echo(f"{dataset}: {format_count(info.count, 'image')}. The parts, "
+                   f"{dataset}.part-*, are not needed any more.")
     described = read_info(dataset)
     faults = damaged_files(dataset, described)
     if faults:
         raise UserError(f"{dataset} is damaged:\n  " + "\n  ".join(faults) + "\nCopy these files "
                         "again, or make the dataset again.")
-    click.echo(f"{dataset}: all {len(described.array_files())} files are as they were written.")
+    click.echo(f"{dataset}: all {format_count(len(described.array_files()), 'file')} are as they "
+               "were written.")
 
 
 @main.command()
@@ -131,12 +142,14 @@ def display(
     """Write a sheet of images, and print its path."""
     from progan.data.reader import Dataset
     from progan.data.sheet import sheet, shown_rows
+    from progan.runtime.file_names import safe_file_name
     from progan.runtime.files import replaced
 
     opened = Dataset.open(dataset)
+    out = out or Path(f"{safe_file_name(opened.name, 'dataset')}-sheet.png")
+    require_writable_file(out, "--out")
     level = opened.level_named(resolution)
     page = sheet(opened.images(level, shown_rows(len(opened), num, seed)))
-    out = out or Path(f"{opened.name}-sheet.png")
     with replaced(out) as temporary:
         page.save(temporary, format="PNG")
     click.echo(out)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from progan.door import PATH, Door
-from progan.runtime.files import human_bytes, require_vacant
+from progan.runtime.counts import format_count, pluralize
+from progan.runtime.files import growing_place, human_bytes, require_vacant
+from progan.runtime.preflight import require_writable_folder
 
 if TYPE_CHECKING:
     from progan.data.format import Skipped
@@ -35,6 +37,12 @@ on_error_option = click.option("--on-error", type=click.Choice(["stop", "skip"])
 def _fraction(_: click.Context, __: click.Parameter, value: float) -> float:
     if not 0 <= value < 1:  # click.FloatRange lets NaN pass
         raise click.BadParameter(f"{value} is not in the range 0<=x<1.")
+    return value
+
+
+def _positive(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value < float("inf"):
+        raise click.BadParameter(f"{value} is not a positive number.")
     return value
 
 
@@ -84,6 +92,7 @@ def writing_options(command: F) -> F:
         dest: Path, workers: int, compress: bool, shard: str | None, **options: Any
     ) -> Any:
         require_vacant(dest)
+        require_writable_folder(dest, "--dest")
         if shard is not None:
             from progan.data.parts import Part
 
@@ -107,6 +116,8 @@ def write(
 ) -> None:
     """Write the dataset with its options recorded, and say what was written and left out."""
     from progan.data.parts import Part, part_of
+    from progan.data.reader import Dataset
+    from progan.data.summary import classes_note, classes_without_images
     from progan.data.unreadable import listed
     from progan.data.writer import write_dataset
 
@@ -121,22 +132,29 @@ def write(
         info = write_dataset(
             source, dest, options=recorded, workers=how.workers, on_error=on_error,
             holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress,
-            say_doubtful=_warn)
-    except KeyboardInterrupt:
-        click.echo(CONTINUES, err=True)
+            say_doubtful=_warn, say=click.echo)
+    except (KeyboardInterrupt, OSError):
+        if growing_place(dest).is_dir():
+            click.echo(CONTINUES, err=True)
         raise
     seconds = time.monotonic() - start
     if info.skipped:
-        click.echo(f"{len(info.skipped)} images were left out:\n{listed(info.skipped)}", err=True)
+        num_skipped = len(info.skipped)
+        click.echo(f"{format_count(num_skipped, 'image')} {pluralize(num_skipped, 'was', 'were')} "
+                   f"left out:\n{listed(info.skipped)}", err=True)
+    if how.shard is None and (without := classes_without_images(Dataset.open(dest))):
+        click.echo(classes_note(Dataset.open(dest), without), err=True)
     size = human_bytes(info.num_bytes)
-    click.echo(f"{dest}: {info.count:,} images {info.top_size}x{info.channels}"
+    click.echo(f"{dest}: {format_count(info.count, 'image')} {info.top_size}x{info.channels}"
                f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s).")
 
 
 def _warn(doubtful: "Sequence[Skipped]") -> None:
     from progan.data.unreadable import listed
 
-    click.echo(f"{len(doubtful)} images are in the dataset though they are suspicious:\n"
+    are = "image is" if len(doubtful) == 1 else "images are"
+    they = "it is" if len(doubtful) == 1 else "they are"
+    click.echo(f"{len(doubtful)} {are} in the dataset though {they} suspicious:\n"
                f"{listed(doubtful)}\nLeave such images out with --on-error skip.", err=True)
 
 
@@ -156,10 +174,14 @@ def _warn(doubtful: "Sequence[Skipped]") -> None:
               "(4); needed only if they differ.")
 @click.option("--alpha-color", metavar="COLOR", default="white", show_default=True,
               help="What transparency is laid on with --channels 1 or 3: a name or #rrggbb.")
+@click.option("--white-level", type=float, metavar="VALUE", callback=_positive,
+              help="Grey value that becomes white in images of one channel with more than 8 bits: "
+                   "4095 for 12 bits stored in 16; 65535 if not given. Floating-point images need "
+                   "it.")
 @click.option("--labels", metavar="auto|folders|none|FILE", default="auto", show_default=True,
-              help="Class labels from the names of folders, or from a file: .csv with rows "
-              "path,label, or StyleGAN's dataset.json. auto: by a dataset.json in the root, or "
-              "else by folders if all images are in such.")
+              help="Class labels from the names of folders, or from a file: .csv or .tsv with a "
+              "file name and a label in each row, or StyleGAN's dataset.json. auto: by a "
+              "dataset.json in the root, or else by folders if all images are in such.")
 @writing_options
 @on_error_option
 def create_from_images(

@@ -5,8 +5,11 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from progan.cli.generate_checks import NETWORKS
 from progan.errors import UserError
+from progan.runtime.preflight import require_paths, require_writable_folder
 from progan.runtime.threads import wait_politely
+from progan.sampling.seeds import parse_seeds
 
 FITTING = ("--explore", "--port", "--network", "--seeds", "--class", "--resolution", "--outdir",
            "--device")
@@ -27,6 +30,13 @@ def explore_page(network: Path, command: str, *, seeds: str | None, class_name: 
                  resolution: int | None, outdir: Path | None, port: int | None, device: str
                  ) -> None:
     """Serve the page until Ctrl-C."""
+    if seeds is not None and len(parse_seeds(seeds)) > 1:
+        raise UserError(f"--seeds {seeds}: --explore begins at one seed. Name one.")
+    require_paths([network], NETWORKS)
+    require_writable_folder(outdir or OUTDIR, "--outdir")
+    from progan.explorer.web import require_gradio
+
+    require_gradio()
     wait_politely()
     from progan.explorer.opening import Exploration, explore
     from progan.sampling.network_choice import find_network

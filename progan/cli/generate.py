@@ -1,17 +1,20 @@
 """generate.py: make pictures and films with a trained network."""
 
-import shlex
-import sys
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
 from progan.cli.explore import OUTDIR, explore_page, require_explorable
+from progan.cli.generate_checks import (
+    require_image_output,
+    require_inputs,
+    require_video_output,
+)
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
+from progan.invocation import typed
 from progan.runtime.threads import wait_politely
-from progan.sampling.seeds import parse_seeds
 from progan.sampling.timing import FPS, SECONDS, Timing
 
 OF_PICTURES = ("--sheet", "--format", "--float", "--batch")
@@ -28,7 +31,8 @@ OF_FILMS = ("--walk", "--smoothing", "--growth", "--seconds", "--fps")
 @click.option("--latents", type=PATH, metavar="FILE.npy",
               help="Draw these latents, float32 [N, latent_size], instead of seeds.")
 @click.option("--class", "class_name", metavar="NAME|INDEX", help="Class to draw, for networks "
-              "that were trained with labels; without it, seed k draws class k mod classes.")
+              "that were trained with labels; without it, seed k draws class k mod classes, of "
+              "those that had images to train on.")
 @click.option("--resolution", type=int, help="Draw at a lower resolution that was trained on the "
               "way; the highest one if not given.")
 @click.option("--grid", metavar="COLSxROWS",
@@ -83,7 +87,7 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     generate.py --network runs --video growth.mp4 --growth
     generate.py --network runs --explore
     """
-    command = shlex.join(["generate.py", *sys.argv[1:]])
+    command = typed("generate")
     if explore:
         require_explorable()
         explore_page(network, command, seeds=seeds, class_name=class_name, resolution=resolution,
@@ -95,8 +99,11 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     if as_floats and kind != "png":
         raise UserError("--float writes .npy files. Leave --format away.")
     timing = Timing(seconds, fps)
-    if seeds is not None:
-        parse_seeds(seeds)  # what cannot be read is said before anything heavy is loaded
+    require_inputs(network, seeds, latents)
+    if video is None:
+        require_image_output(seeds, latents, outdir, grid, sheet=sheet, as_floats=as_floats)
+    else:
+        require_video_output(video, timing, outdir, grid)
     wait_politely()
     from tqdm import tqdm
 
@@ -114,7 +121,8 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
         networks=paths, load=load_snapshot, command=command,
         device=device, outdir=outdir, seeds=seeds, latents=latents, class_name=class_name,
         resolution=resolution, grid=grid, sheet=sheet, kind=ARRAYS if as_floats else kind,
-        batch=batch, film=film)
+        batch=batch, film=film,
+        warn=lambda line: click.echo(line, err=True))
     for file in answer(request):
         tqdm.write(click.format_filename(file))  # above the progress bar
 

@@ -3,7 +3,6 @@
 import click
 
 from metrics.cli import main as metrics
-from progan import __version__
 from progan.cli.dataset import main as dataset
 from progan.cli.generate import main as generate
 from progan.cli.train import main as train
@@ -15,7 +14,6 @@ from progan.report.cli import main as report
 
 
 @click.group(cls=DoorGroup)
-@click.version_option(__version__)
 def main() -> None:
     """Progressive growing of GANs: from a folder of images to megapixel pictures."""
 

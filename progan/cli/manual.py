@@ -122,7 +122,8 @@ def options(command: click.Command, heading: str, chapters: Sequence[Chapter], o
     yield heading
     if chapters:
         yield " · ".join(f"[{each.title}](#{each.title.lower()})" for each in chapters)
-    yield "\n".join([*own, "- `-h`, `--help`\\\n  Show what is written here, and stop."])
+    yield "\n".join([*own, "- `--version`\\\n  Show the version and exit.",
+                     "- `-h`, `--help`\\\n  Show what is written here, and stop."])
     for chapter in chapters:
         yield f"### {chapter.title}"
         yield in_markdown(chapter.text)

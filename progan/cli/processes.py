@@ -52,6 +52,13 @@ class Team:
         return _device(self.device_name, self.launch)
 
     @property
+    def planned_device(self) -> "torch.device":
+        """The device named, though this machine may lack it: a plan may be made elsewhere."""
+        import torch
+
+        return self.device if self.device_name == "auto" else torch.device(self.device_name)
+
+    @property
     def local_size(self) -> int:
         """How many of the processes share this machine."""
         return self.launch.local_size if self.launch else 1

@@ -2,7 +2,6 @@
 
 import math
 import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,13 @@ from metrics.names import parse
 from progan import presets
 from progan.cli.measures import measures, require_metrics
 from progan.cli.processes import Team, team
+from progan.cli.train_checks import require_resumption, require_start
 from progan.config import Run, all_changes
 from progan.door import PATH, STOPPED, Door, device_option
 from progan.errors import UserError
+from progan.invocation import command, program
 from progan.options import config_options, given
+from progan.runtime.text import counted
 from progan.runtime.threads import use_threads, wait_politely
 from progan.settings import option_name
 
@@ -54,11 +56,15 @@ class Hours(click.FloatRange):
 @device_option
 @click.option("--max-hours", type=Hours(min=0, min_open=True), metavar="H",
               help="Stop after so long as if by Ctrl-C, with everything saved; --resume goes on.")
+@click.option("--scale-schedule", is_flag=True, help="Scale the phases of the preset to "
+              "--total-kimg, so that the final resolution is trained for the same share of it as "
+              "in the preset, and shorten ticks as much. Not with --training-kimg, "
+              "--transition-kimg, --resume or --init-from.")
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
 @config_options
 def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None,
-         init_from: Path | None, device: str, max_hours: float | None, dry_run: bool,
-         **options: Any) -> None:
+         init_from: Path | None, device: str, max_hours: float | None, scale_schedule: bool,
+         dry_run: bool, **options: Any) -> None:
     """Train a progressive GAN, growing from 4x4 to the resolution of the dataset.
 
     \b
@@ -78,21 +84,24 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
             _resume(outdir, str(begun), None, members, {}, dry_run=dry_run, max_hours=max_hours)
         else:
             _start_or_resume(data, outdir, preset, resume, init_from, members, options,
-                             dry_run=dry_run, max_hours=max_hours)
+                             scaled=scale_schedule, dry_run=dry_run, max_hours=max_hours)
 
 
 def _start_or_resume(data: Path | None, outdir: Path, preset: str | None, resume: str | None,
                      init_from: Path | None, members: Team, options: dict[str, Any], *,
-                     dry_run: bool, max_hours: float | None) -> None:
+                     scaled: bool, dry_run: bool, max_hours: float | None) -> None:
     if resume == "":
         raise UserError("--resume was given an empty name. Leave the name away to continue the "
                         "newest run.")
     if resume is None:
-        _start(outdir, preset, data, init_from, members, given(options), dry_run=dry_run,
-               max_hours=max_hours)
+        _start(outdir, preset, data, init_from, members, given(options), scaled=scaled,
+               dry_run=dry_run, max_hours=max_hours)
     elif init_from:
         raise UserError(f"--resume continues a run, and --init-from {init_from} begins a new one. "
                         "Leave one of them away.")
+    elif scaled:
+        raise UserError("A resumed run keeps the lengths of its phases: leave --scale-schedule "
+                        "away. --total-kimg may change.")
     elif preset:
         raise UserError(f"A resumed run keeps its settings: leave --preset {preset} away, and "
                         "name what is to change, e.g. --total-kimg 20000.")
@@ -102,29 +111,32 @@ def _start_or_resume(data: Path | None, outdir: Path, preset: str | None, resume
 
 
 def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path | None,
-           members: Team, options: dict[str, Any], *, dry_run: bool,
+           members: Team, options: dict[str, Any], *, scaled: bool, dry_run: bool,
            max_hours: float | None) -> None:
+    require_start(outdir, preset, data, init_from, options, dry_run=dry_run)
     from progan import run_directory
     from progan.training import state
+    from progan.training.advice import advice
     from progan.training.beginning import beginning
     from progan.training.fitting import require_parts
     from progan.training.precision import require_precision
     from progan.training.transfer import begin
     from progan.training.transfer_table import in_words
 
-    run, dataset, found = beginning(preset, data, init_from, options)
+    run, dataset, found = beginning(preset, data, init_from, options, scaled=scaled)
     if not (dataset or dry_run):
-        raise UserError("Which images? Name a dataset with --data DIR; dataset_tool.py makes "
-                        "one. (--resume continues a run, --dry-run needs no dataset.)")
+        raise UserError(f"{init_from} does not tell which images it was trained on. Name a dataset "
+                        "with --data DIR.")
     require_metrics(run)
     require_parts(run, members.group.size)
     if dry_run or not dataset:
-        return _print_plan(run, found) if members.leads else None
+        return _print_plan(run, members, options, found, scaled=scaled) if members.leads else None
     chosen = members.device
     require_precision(run, chosen)
     measured = measures(run, dataset, chosen) if members.leads else {}
     born = state.create(run, chosen)
-    remarks = in_words(found) if found else []
+    remarks = [*advice(run, options, chosen, scaled=scaled),
+               *(in_words(found) if found else [])]
     if found:
         begin(born, found)
     del found  # with all its weights, before days of training
@@ -140,8 +152,12 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
 
 def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
             options: dict[str, Any], *, dry_run: bool, max_hours: float | None) -> None:
+    if members.leads:
+        require_resumption(outdir if resume == NEWEST else Path(resume), data, options,
+                           dry_run=dry_run)
     from progan import run_directory
     from progan.training import state as states
+    from progan.training.advice import advice
     from progan.training.continuation import continuation, require_unfinished, resumed
     from progan.training.fitting import exchanged, require_parts
     from progan.training.precision import require_precision
@@ -153,7 +169,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
     require_metrics(run)
     require_parts(run, members.group.size)
     if dry_run:
-        return _print_plan(run) if members.leads else None
+        return _print_plan(run, members, options) if members.leads else None
     chosen = members.device
     require_precision(run, chosen)
     with members.alone_in(directory):
@@ -165,6 +181,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
         else:
             state, remarks, measured = states.create(run, chosen), [], {}
         remarks += exchanged(saved, run)
+        remarks += advice(run, options, chosen)
         if changed := all_changes(saved, run, without=("fingerprint",)):
             remarks.append(f"Changed: {'; '.join(changed)}.")
         _train(run, dataset, directory, members, state, measured, max_hours, remarks)
@@ -183,11 +200,15 @@ def _found(outdir: Path, resume: str, members: Team) -> tuple[Path, Run]:
     return path, run_directory.load_config(path if path.is_dir() else path.parent)
 
 
-def _print_plan(run: Run, found: "Transfer | None" = None) -> None:
+def _print_plan(run: Run, members: Team, options: dict[str, Any],
+                found: "Transfer | None" = None, *, scaled: bool = False) -> None:
+    from progan.training.advice import plan_advice
     from progan.training.plan import plan
     from progan.training.transfer_table import in_words
 
-    click.echo("\n\n".join([plan(run), *(in_words(found) if found else ())]))
+    lines = "\n".join(plan_advice(run, options, members.planned_device, scaled=scaled))
+    click.echo("\n\n".join([plan(run), *filter(None, [lines]),
+                            *(in_words(found) if found else ())]))
 
 
 def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
@@ -197,6 +218,7 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
     from progan.run_directory import LOG_FILE
     from progan.runtime.devices import set_precision
     from progan.runtime.log import Log, Silence
+    from progan.training.coverage import end_message
     from progan.training.data_parallel import share_state
     from progan.training.loop import Session, train
     from progan.training.preparation import prepared
@@ -229,8 +251,8 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
             f"{_resume_command(directory, members)}")
         # torchrun would take any other exit code for a failure, and start everything anew.
         raise click.exceptions.Exit(0 if members.launch else STOPPED)
-    pictures = ["--network", str(directory), "--seeds", "0-15", "--outdir", "out"]
-    log(f"Done. Make pictures: {shlex.join(['python', 'generate.py', *pictures])}")
+    pictures = ("--network", directory, "--seeds", "0-15", "--outdir", "out")
+    log(f"{end_message(run)} Make pictures: {command('generate', *pictures)}")
 
 
 def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,
@@ -239,26 +261,32 @@ def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,
     import torch
 
     from progan import __version__
+    from progan.data.summary import classes_note
     from progan.runtime.devices import describe
 
-    several = f", {members.group.size} processes" * (members.group.size > 1)
+    several = f", {counted(members.group.size, 'process', 'processes')}" * (
+        members.group.size > 1)
     yield f"progan {__version__}, torch {torch.__version__}, {describe(members.device)}{several}"
     num_held_out = len(dataset.held_out_rows)
     held_out = f" to train on and {num_held_out} held out" * bool(num_held_out)
-    yield (f"{directory}: {dataset.name}, {len(dataset.training_rows)} images{held_out}, "
+    images = counted(len(dataset.training_rows), "image")
+    yield (f"{directory}: {dataset.name}, {images}{held_out}, "
            f"{dataset.info.top_size}x{dataset.channels}; preset {run.preset}; "
            f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}")
+    if run.data.conditional and (untrained := dataset.untrained_classes):
+        yield classes_note(dataset, untrained, "to train on")
     if dataset.label_size and not run.data.conditional and not run.data.subset:
-        yield (f"The dataset has {dataset.label_size} classes, which are not used; "
-               f"{option_name('conditional')} does.")
+        classes = counted(dataset.label_size, "class", "classes")
+        yield (f"The dataset has {classes}, which {'is' if dataset.label_size == 1 else 'are'} "
+               f"not used; {option_name('conditional')} does.")
 
 
 def _resume_command(directory: Path, members: Team) -> str:
     """What goes on with a run, typed where this process was started."""
-    context, program = click.get_current_context(), sys.argv[0]
-    door = ["python", program] if program.endswith(".py") else [Path(program).name, "train"]
+    context, words = click.get_current_context(), program("train")
     if members.launch:
-        door = ["torchrun", f"--nproc-per-node={members.launch.local_size}", program]
+        launched = words[1:] if words[0] == "python" else ["--no-python", *words]
+        words = ["torchrun", f"--nproc-per-node={members.launch.local_size}", *launched]
     kept = [word for name in ("device", "max_hours") if context.get_parameter_source(name) ==
             ParameterSource.COMMANDLINE for word in (option_name(name), str(context.params[name]))]
-    return shlex.join([*door, "--resume", str(directory), *kept])
+    return shlex.join([*words, "--resume", str(directory), *kept])

@@ -4,13 +4,14 @@ import hashlib
 import io
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from progan.data.format import HEADER_BYTES, ArrayFile
-from progan.runtime.files import sha256_of
+from progan.runtime.files import named_errors, sha256_of
 
 _BLOCK_BYTES = 1 << 22  # read at once
 _BUFFER_BYTES = 1 << 18  # of small rows, collected; larger ones go to the file without a copy
@@ -60,13 +61,13 @@ class RowWriter:
         """Close the file under its final name; return its SHA-256."""
         digest = self._digest.hexdigest()
         if self.num_free:  # fewer rows than planned: the header and so the hash are others
-            self._file.seek(0)
-            self._file.write(npy_header((self.num_rows, *self.planned.shape[1:]),
-                                        self.planned.dtype))
-            self._file.flush()
+            with named_errors(self._path):
+                self._file.seek(0)
+                self._file.write(npy_header((self.num_rows, *self.planned.shape[1:]),
+                                            self.planned.dtype))
+                self._file.flush()
             digest = sha256_of(self._path)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self.flush()
         self.close()
         self._path.rename(self._path.with_name(name))
         return digest
@@ -74,11 +75,13 @@ class RowWriter:
     def flush(self) -> None:
         """Wait until the disk has all rows."""
         if not self._file.closed:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            with named_errors(self._path):
+                self._file.flush()
+                os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # finish() has flushed all; after a failure, that one is told
+            self._file.close()
 
     def _keep(self, num_bytes: int) -> None:
         left = num_bytes
@@ -92,7 +95,8 @@ class RowWriter:
 
     def _write(self, data: bytes | memoryview) -> None:
         self._digest.update(data)
-        self._file.write(data)
+        with named_errors(self._path):
+            self._file.write(data)
 
 
 class ShardWriter:

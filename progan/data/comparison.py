@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from progan.data.reader import Dataset
 from progan.errors import UserError
+from progan.runtime.counts import format_count, pluralize
 
 _CHUNK = 64  # images
 
@@ -32,7 +33,7 @@ class Difference:
 
 def compare(first: Dataset, second: Dataset) -> Difference:
     """Compare the top levels and the classes; raises UserError unless they have one shape."""
-    shapes = [f"{len(each)} images of {each.info.top_size}x{each.channels}"
+    shapes = [f"{format_count(len(each), 'image')} of {each.info.top_size}x{each.channels}"
               for each in (first, second)]
     if shapes[0] != shapes[1]:
         raise UserError(f"{first.path} has {shapes[0]}, {second.path} has {shapes[1]}: only "
@@ -61,13 +62,17 @@ def _other_labels(first: Dataset, second: Dataset) -> tuple[int, ...]:
 def in_words(found: Difference) -> str:
     """The difference for people."""
     if not found.rows and not found.labels:
-        return f"All {found.count} images are equal."
+        return ("The image is equal." if found.count == 1 else
+                f"All {format_count(found.count, 'image')} are equal.")
     lines = []
     if found.rows:
-        lines.append(f"{len(found.rows)} of {found.count} images differ, by {found.largest} at "
+        lines.append(f"{len(found.rows):,} of {format_count(found.count, 'image')} "
+                     f"{pluralize(len(found.rows), 'differs', 'differ')}, by {found.largest} at "
                      f"most and {found.mean:.4g} in the mean of all pixels: {_some(found.rows)}")
     if found.labels:
-        lines.append(f"{len(found.labels)} images have another class: {_some(found.labels)}")
+        lines.append(f"{format_count(len(found.labels), 'image')} "
+                     f"{pluralize(len(found.labels), 'has', 'have')} another class: "
+                     f"{_some(found.labels)}")
     return "\n".join(lines)
 
 

@@ -1,51 +1,87 @@
 """A dataset back to PNG files."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
+from progan.data.importers.label_tables import STYLEGAN_FILE
 from progan.data.reader import Dataset
+from progan.runtime.counts import format_count
+from progan.runtime.file_names import distinct_file_names
 from progan.runtime.files import clear, growing_directory, require_free_space
 from progan.runtime.pool import in_order, worker_pool
+from progan.runtime.terminal_text import escape_controls
 
 _CHUNK = 64  # images that a worker takes at a time
+_MAX_LISTED = 10  # classes in a message
 
 
-def extract(dataset: Dataset, dest: Path, level: int, workers: int) -> int:
-    """Write every image as DEST/<number>.png, or DEST/<class>/<number>.png; return how many.
+class Extracted(NamedTuple):
+    """What was written: how many images, and the classes whose folders have other names."""
+
+    num_images: int
+    renamed: tuple[tuple[str, str], ...]  # class, folder
+
+
+def extract(dataset: Dataset, dest: Path, level: int, workers: int) -> Extracted:
+    """Write every image as DEST/<number>.png, or DEST/<class>/<number>.png.
 
     The pixels are those of the dataset, and `create-from-images` makes the same dataset of
-    them, where they are no squares with their --size.
+    them, where they are no squares with their --size. Where the names of folders cannot be
+    those of the classes, DEST/dataset.json has the latter, which that command reads.
 
     Args:
         level: One that the dataset has.
         workers: Threads that compress.
     """
-    digits, pixels_per_image = len(str(len(dataset) - 1)), dataset.info.size(level).pixels
+    pixels_per_image = dataset.info.size(level).pixels
     # PNG never takes much more than the pixels themselves.
     require_free_space(dest, len(dataset) * pixels_per_image * dataset.channels,
                        f"The folder {dest}")
-    folders = _folders(dataset)
+    folders = distinct_file_names(dataset.label_names, "class")
+    labels = dataset.labels(np.arange(len(dataset))).tolist() if dataset.label_size else None
+    paths = _paths(folders, labels, len(dataset))
+    used = sorted(set(labels or ()))
+    renamed = tuple((dataset.label_names[label], folders[label]) for label in used
+                    if dataset.label_names[label] != folders[label])
 
     def write(rows: npt.NDArray[np.int64]) -> int:
         for row, pixels in zip(rows, dataset.images(level, rows), strict=True):
-            path = directory / folders[row] / f"{row:0{digits}d}.png"
-            Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(path)
+            image = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+            image.save(directory / paths[row])
         return len(rows)
 
     with growing_directory(dest) as directory, _emptied(directory):
-        for folder in set(folders):
-            (directory / folder).mkdir(exist_ok=True)
+        for label in used:
+            (directory / folders[label]).mkdir()
+        if renamed or len(used) == 1:  # folders alone would lose these classes
+            _write_labels(directory, paths, [dataset.label_names[label] for label in labels or ()])
         with (worker_pool(workers, in_processes=False) as pool,
               tqdm(total=len(dataset), unit="img", desc=str(dest), disable=None) as progress):
             for count in in_order(pool, write, _chunks(len(dataset)), ahead=2 * workers):
                 progress.update(count)
-    return len(dataset)
+    return Extracted(len(dataset), renamed)
+
+
+def folder_notes(extracted: Extracted, dest: Path) -> list[str]:
+    """Lines that name the classes whose folders have other names."""
+    if not extracted.renamed:
+        return []
+    lines = [f"  {escape_controls(repr(name))}: {folder}"
+             for name, folder in extracted.renamed[:_MAX_LISTED]]
+    more = len(extracted.renamed) - _MAX_LISTED
+    classes = format_count(len(extracted.renamed), "class", "classes")
+    return [f"The names of {classes} cannot be used "
+            "for folders on every file system. Their folders:",
+            *lines, *([f"  and {more:,} more"] if more > 0 else []),
+            f"{dest / STYLEGAN_FILE} keeps the names, and create-from-images reads it."]
 
 
 @contextmanager
@@ -59,12 +95,19 @@ def _emptied(directory: Path) -> Iterator[None]:
         raise
 
 
-def _folders(dataset: Dataset) -> list[str]:
-    """The folder of each image: the name of its class, made fit for a file system."""
-    if not dataset.label_size:
-        return [""] * len(dataset)
-    names = [name.replace("/", "-") for name in dataset.label_names]
-    return [names[label] for label in dataset.labels(np.arange(len(dataset)))]
+def _paths(folders: Sequence[str], labels: Sequence[int] | None, count: int) -> list[str]:
+    """The path of each image below the destination."""
+    digits = len(str(count - 1))
+    files = [f"{row:0{digits}d}.png" for row in range(count)]
+    if labels is None:
+        return files
+    return [f"{folders[label]}/{file}" for label, file in zip(labels, files, strict=True)]
+
+
+def _write_labels(directory: Path, paths: Sequence[str], names: Sequence[str]) -> None:
+    """Write the class of each image as StyleGAN's dataset.json."""
+    document = {"labels": list(zip(paths, names, strict=True))}
+    (directory / STYLEGAN_FILE).write_text(json.dumps(document, indent=0), "utf-8")
 
 
 def _chunks(count: int) -> Iterator[npt.NDArray[np.int64]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from progan.errors import UserError
+from progan.invocation import command
 from progan.sizes import (
     MIN_LEVEL,
     SQUARE,
@@ -206,11 +207,13 @@ def read_info(directory: Path) -> DatasetInfo:
     path = directory / INFO_FILE
     if not directory.is_dir():
         what = "is a file, not a dataset" if directory.exists() else "does not exist"
-        raise UserError(f"{directory} {what}. Name a folder made by dataset_tool.py create-….")
+        raise UserError(f"{directory} {what}. Name a folder made by {command('dataset')} "
+                        "create-….")
     if not path.is_file():
         raise UserError(f"{directory} is not a dataset: it has no {INFO_FILE}. "
-                        "Make one with dataset_tool.py create-from-images "
-                        f"--source {directory} --dest …")
+                        "Make one with "
+                        f"{command('dataset', 'create-from-images', '--source', directory)} "
+                        "--dest …")
     try:
         text = path.read_text("utf-8")
         version = _version(text)
@@ -232,7 +235,7 @@ def require_files(directory: Path, info: DatasetInfo) -> None:
     if faults:
         raise UserError(f"The dataset {directory} is incomplete: {'; '.join(faults[:5])}"
                         f"{' …' if len(faults) > 5 else ''}. Copy it again, or make it again "
-                        "with dataset_tool.py.")
+                        f"with {command('dataset')}.")
 
 
 def size_fault(directory: Path, file: ArrayFile) -> str:
@@ -255,4 +258,4 @@ def _version(text: str) -> object:
 def _damaged(path: Path, error: Exception) -> UserError:
     reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
     return UserError(f"{path} does not describe a dataset: {reason}. Restore it from a copy, or "
-                     "make the dataset again with dataset_tool.py.")
+                     f"make the dataset again with {command('dataset')}.")

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from progan.errors import UserError
+from progan.runtime.counts import format_count, pluralize
 from progan.runtime.seeding import numpy_generator
 
 
@@ -16,8 +17,9 @@ def holdout_size(fraction: float, count: int) -> int:
     assert 0 <= fraction < 1, fraction
     size = max(1, round(fraction * count)) if fraction else 0
     if size >= count:
-        raise UserError(f"--holdout {fraction} of {count} images keeps them all away from "
-                        "training. Name a smaller fraction, take more images, or leave it away.")
+        raise UserError(f"--holdout {fraction} of {format_count(count, 'image')} keeps "
+                        f"{pluralize(count, 'it', 'them all')} away from training. Name a "
+                        "smaller fraction, take more images, or leave it away.")
     return size
 
 

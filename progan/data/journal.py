@@ -80,6 +80,11 @@ def write(directory: Path, journal: Journal) -> None:
         "doubtful": [[item.path, item.reason] for item in journal.doubtful]}))
 
 
+def exists(directory: Path) -> bool:
+    """Whether there is a journal, from which the creation can be continued."""
+    return (directory / JOURNAL_FILE).is_file()
+
+
 def remove(directory: Path) -> None:
     """The dataset is whole."""
     (directory / JOURNAL_FILE).unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from progan.data.integrity import damaged_files
 from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample
 from progan.errors import UserError
+from progan.runtime.counts import format_count, pluralize
 from progan.runtime.files import (
     clear,
     growing_directory,
@@ -60,8 +61,9 @@ class Part:
 def part_of(source: ImageSource, part: Part) -> ImageSource:
     """The images of one part, in their order; raises UserError if it has none."""
     if part.total > source.count:
-        raise UserError(f"{source.description} has {source.count} images, too few for "
-                        f"{part.total} parts. Ask for {source.count} or less with --shard.")
+        raise UserError(f"{source.description} has "
+                        f"{format_count(source.count, 'image')}, too few for {part.total} parts. "
+                        f"Ask for {source.count} or less with --shard.")
     rows, held_out = part.rows(source.count), source.held_out
     if held_out is not None:
         held_out = held_out[(held_out >= rows.start) & (held_out < rows.stop)] - rows.start
@@ -127,9 +129,10 @@ def _folders(dest: Path) -> list[Path]:
     wanted = [Part(number + 1, int(*totals)).folder(dest) for number in range(int(*totals))]
     missing = [path.name for path in wanted if not (path / INFO_FILE).is_file()]
     if missing:
-        raise UserError(f"{len(missing)} of the {len(wanted)} parts of {dest} are missing or "
-                        f"unfinished: {', '.join(missing[:10])}{' …' * (len(missing) > 10)}. Make "
-                        "them first.")
+        raise UserError(f"{len(missing)} of the {format_count(len(wanted), 'part')} of {dest} "
+                        f"{pluralize(len(missing), 'is', 'are')} missing or unfinished: "
+                        f"{', '.join(missing[:10])}{' …' * (len(missing) > 10)}. "
+                        "Make them first.")
     return wanted
 
 

@@ -18,6 +18,7 @@ from progan.data.format import (
     require_files,
 )
 from progan.errors import UserError
+from progan.invocation import command
 from progan.sizes import level_name
 
 Rows = npt.NDArray[np.int64]
@@ -89,7 +90,7 @@ class Dataset:
         if rows[0] < 0 or rows[-1] >= len(self) or (rows[1:] <= rows[:-1]).any():
             raise UserError(f"{self.path / HOLDOUT_FILE} is damaged: it does not hold ascending "
                             f"numbers from 0 to {len(self) - 1}. Copy the dataset again, or make "
-                            "it again with dataset_tool.py.")
+                            f"it again with {command('dataset')}.")
         return rows
 
     @cached_property
@@ -98,6 +99,14 @@ class Dataset:
         rows = np.delete(np.arange(len(self), dtype=np.int64), self.held_out_rows)
         rows.flags.writeable = False  # all who ask share it
         return rows
+
+    @cached_property
+    def untrained_classes(self) -> tuple[int, ...]:
+        """Classes that no image to train on has, ascending; () without labels."""
+        if not self.label_size:
+            return ()
+        counts = np.bincount(self.labels(self.training_rows), minlength=self.label_size)
+        return tuple(np.flatnonzero(counts == 0).tolist())
 
     def level_named(self, resolution: int | None) -> int:
         """The level that --resolution names, the top one if None; UserError if there is none."""
@@ -134,7 +143,8 @@ class Dataset:
                 images[place] = image
         except (OSError, ValueError) as error:
             raise UserError(f"Compressed images of {self.path} are damaged ({error}). "
-                            f"dataset_tool.py verify {self.path} tells which files.") from error
+                            f"{command('dataset', 'verify', self.path)} tells which files."
+                            ) from error
         return images
 
     def encoded(self, level: int, rows: Rows) -> list[bytes]:

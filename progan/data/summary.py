@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from progan.data.format import DatasetInfo
 from progan.data.reader import Dataset
+from progan.runtime.counts import format_count
 from progan.runtime.files import human_bytes
+from progan.runtime.terminal_text import escape_controls
 from progan.sizes import SQUARE
 
 _KINDS = {1: "grey", 3: "RGB", 4: "RGBA"}
@@ -26,7 +29,7 @@ def summary(dataset: Dataset) -> str:
         ("levels", _levels(info)),
         ("labels", _classes(dataset)),
         ("landmarks", "5 points for each image" if info.has_landmarks else "none"),
-        ("held out", f"{info.holdout_count:,} images" if info.holdout_count else "none"),
+        ("held out", format_count(info.holdout_count, "image") if info.holdout_count else "none"),
         ("skipped", _skipped(info)),
         ("source", info.source),
         ("options", [f"{name}: {_plain(value)}" for name, value in info.options.items()]),
@@ -34,6 +37,25 @@ def summary(dataset: Dataset) -> str:
         ("fingerprint", info.fingerprint),
     ]
     return "\n".join(_aligned(rows))
+
+
+def classes_without_images(dataset: Dataset) -> list[int]:
+    """Indices of the classes that no image has; [] without labels."""
+    return np.flatnonzero(_counts(dataset) == 0).tolist() if dataset.label_size else []
+
+
+def _counts(dataset: Dataset) -> npt.NDArray[np.int64]:
+    """Number of images of each class."""
+    return np.bincount(dataset.labels(np.arange(len(dataset))), minlength=dataset.label_size)
+
+
+def classes_note(dataset: Dataset, indices: Sequence[int], purpose: str = "") -> str:
+    """'1 of 3 classes has no image: 'cat'.' of the classes at `indices`; at least one."""
+    names = [escape_controls(repr(dataset.label_names[index])) for index in indices[:_NUM_CLASSES]]
+    more = len(indices) - len(names)
+    return (f"{len(indices):,} of {format_count(dataset.label_size, 'class', 'classes')} "
+            f"{'has' if len(indices) == 1 else 'have'} no image{' ' * bool(purpose)}{purpose}: "
+            f"{', '.join(names)}{f' and {more:,} more' if more else ''}.")
 
 
 def _resolution(info: DatasetInfo) -> str:
@@ -54,22 +76,26 @@ def _levels(info: DatasetInfo) -> list[str]:
 def _classes(dataset: Dataset) -> str | list[str]:
     if not dataset.label_size:
         return "none"
-    counts = np.bincount(dataset.labels(np.arange(len(dataset))), minlength=dataset.label_size)
-    shown = list(zip(dataset.label_names, counts.tolist(), strict=True))[:_NUM_CLASSES]
+    counts = _counts(dataset)
+    names = map(escape_controls, dataset.label_names)
+    shown = list(zip(names, counts.tolist(), strict=True))[:_NUM_CLASSES]
     width = max(len(name) for name, _ in shown)
     lines = [f"{index:2}  {name:{width}}  {count:,}" for index, (name, count) in enumerate(shown)]
-    return lines + _more(dataset.label_size, _NUM_CLASSES, "classes")
+    empty = int((counts == 0).sum())
+    return lines + _more(dataset.label_size, _NUM_CLASSES, "class", "classes") + [
+        f"{format_count(empty, 'class has', 'classes have')} no image"] * bool(empty)
 
 
 def _skipped(info: DatasetInfo) -> str | list[str]:
     if not info.skipped:
         return "none"
     lines = [f"{item.path}: {item.reason}" for item in info.skipped[:_NUM_SKIPPED]]
-    return lines + _more(len(info.skipped), _NUM_SKIPPED, "images")
+    return lines + _more(len(info.skipped), _NUM_SKIPPED, "image", "images")
 
 
-def _more(total: int, shown: int, what: str) -> list[str]:
-    return [f"and {total - shown} more {what}"] * (total > shown)
+def _more(total: int, shown: int, noun: str, plural: str) -> list[str]:
+    more = format_count(total - shown, f"more {noun}", f"more {plural}")
+    return [f"and {more}"] * (total > shown)
 
 
 def _plain(value: object) -> str:
@@ -80,7 +106,7 @@ def _aligned(rows: Sequence[tuple[str, str | list[str]]]) -> list[str]:
     width = max(len(name) for name, _ in rows)
     lines = []
     for name, value in rows:
-        values = [value] if isinstance(value, str) else value
-        lines += [f"{label:{width}}  {text}"
+        values = [value] if isinstance(value, str) else value or ["none"]
+        lines += [f"{label:{width}}  {escape_controls(text)}"
                   for label, text in zip([name] + [""] * (len(values) - 1), values, strict=True)]
     return lines

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from progan.data.format import Skipped
 from progan.errors import UserError
+from progan.invocation import command
+from progan.runtime.counts import format_count
+from progan.runtime.terminal_text import escape_controls
 
 _NUM_LISTED = 10
 
@@ -12,14 +15,15 @@ _NUM_LISTED = 10
 def require_readable(source: Path | str, total: int, unreadable: Sequence[Skipped]) -> None:
     """Raise UserError that lists the unreadable images, if there are any."""
     if unreadable:
-        raise UserError(f"{len(unreadable)} of {total} images in {source} cannot be read:\n"
-                        f"{listed(unreadable)}\nRepair or remove them, or leave them out with "
-                        "--on-error skip.")
+        raise UserError(f"{len(unreadable):,} of {format_count(total, 'image')} in {source} cannot "
+                        f"be read:\n{listed(unreadable)}\nRepair or remove them, or leave them out "
+                        "with --on-error skip.")
 
 
 def listed(skipped: Sequence[Skipped]) -> str:
     """The first ten with their reasons, one in a line, and how many more there are."""
-    lines = [f"  {item.path}: {item.reason}" for item in skipped[:_NUM_LISTED]]
+    lines = [f"  {escape_controls(f'{item.path}: {item.reason}')}"
+             for item in skipped[:_NUM_LISTED]]
     more = len(skipped) - _NUM_LISTED
-    return "\n".join(lines + [f"  and {more} more; dataset_tool.py check names them all"]
+    return "\n".join(lines + [f"  and {more:,} more; {command('dataset', 'check')} names them all"]
                      * (more > 0))

@@ -1,7 +1,7 @@
 """Write a dataset from a source of images: in order, and where it was interrupted, again."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from progan.data.format import (
     rows_per_shard,
 )
 from progan.data.holdout import holdout_rows, holdout_size
-from progan.data.journal import Journal, OtherJob, job_of
+from progan.data.journal import Journal, OtherJob
+from progan.data.journal import exists as journal_exists
+from progan.data.journal import job_of
 from progan.data.journal import read as read_journal
 from progan.data.journal import remove as remove_journal
 from progan.data.keeping import Keeper
@@ -29,6 +31,7 @@ from progan.data.pyramid import pyramid
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage
 from progan.data.unreadable import require_readable
 from progan.errors import UserError
+from progan.runtime.counts import format_count, pluralize
 from progan.runtime.files import clear, growing_directory, require_free_space, write_atomically
 from progan.runtime.pool import in_order, worker_pool
 from progan.sizes import level_of
@@ -46,6 +49,7 @@ def write_dataset(
     workers: int = 1, on_error: OnError = "stop", holdout: float = 0.0, seed: int = 0,
     compress: bool = False, max_shard_bytes: int = MAX_SHARD_BYTES,
     say_doubtful: Callable[[Sequence[Skipped]], None] = lambda doubtful: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> DatasetInfo:
     """Write the images of `source` to the new folder `dest` and return what was written.
 
@@ -61,6 +65,7 @@ def write_dataset(
         compress: Store the levels above 128x128 as lossless WebP.
         max_shard_bytes: No array file of a level becomes larger than this.
         say_doubtful: Receives the images that are written though they are doubtful, if any are.
+        say: Receives a line if an interrupted attempt is continued.
 
     Raises:
         UserError: No room, `dest` exists, images are unreadable, none would be left to train on,
@@ -70,8 +75,11 @@ def write_dataset(
     plan = _compressed(plan) if compress else plan
     job = job_of(plan, {"on_error": on_error, "seed": seed, "source": source.identity})
     try:
-        with growing_directory(dest) as directory:
+        with growing_directory(dest) as directory, _kept_if_resumable(directory):
+            interrupted = any(directory.iterdir())
             arrays, journal = _begun(directory, plan, job)
+            if interrupted:
+                say(_resumption(journal, plan.count))
             with closing(arrays):
                 _require_room(dest, plan, journal)
                 journal = _write_images(
@@ -84,6 +92,25 @@ def write_dataset(
     if journal.doubtful:
         say_doubtful(journal.doubtful)
     return info
+
+
+@contextmanager
+def _kept_if_resumable(directory: Path) -> Iterator[None]:
+    """After a failure, remove files that no journal describes: nothing can be made of them."""
+    try:
+        yield
+    except BaseException:
+        if not journal_exists(directory):
+            with suppress(OSError):  # the failure is told, not that of the cleaning
+                clear(directory)
+        raise
+
+
+def _resumption(journal: Journal, total: int) -> str:
+    if not journal.asked:
+        return "An interrupted creation left no complete image: starting with the first one."
+    return (f"Continuing an interrupted creation: {journal.asked:,} of "
+            f"{format_count(total, 'image')} {pluralize(journal.asked, 'is', 'are')} done.")
 
 
 def _begun(directory: Path, plan: DatasetInfo, job: str) -> tuple[DatasetArrays, Journal]:
@@ -132,7 +159,7 @@ def _finished(
     skipped = tuple(item for _, item in journal.skipped)
     if not journal.written:
         clear(directory)
-        raise UserError(f"None of the {plan.count} images can be used; the first one: "
+        raise UserError("None of the images can be used; the first one: "
                         f"{skipped[0].path}: {skipped[0].reason}.")
     written = np.delete(np.arange(source.count), [number for number, _ in journal.skipped])
     try:

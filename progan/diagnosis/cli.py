@@ -7,6 +7,7 @@ import click
 from progan import run_directory
 from progan.door import PATH, Door
 from progan.errors import UserError
+from progan.runtime.preflight import require_writable_file
 
 ILL = 3  # exit code; 1 is a mistake and 2 a mistyped command
 
@@ -28,6 +29,8 @@ def main(run: Path, picture: Path | None) -> None:
 
     Exit code: 0 if nothing is wrong or it is too early to tell, 3 if the training is ill.
     """
+    if picture is not None:
+        require_writable_file(picture, "--plot")
     from progan.diagnosis.history import read_history
     from progan.diagnosis.report import report
     from progan.diagnosis.symptoms import diagnose

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from progan.diagnosis.findings import Finding, Verdict
 from progan.diagnosis.history import Row
 
-PAGE = "docs/diagnosis.md"
-
 
 def report(verdict: Verdict, rows: Sequence[Row]) -> str:
     """All findings with their evidence and advice, and how far the training is."""

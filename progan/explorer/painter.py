@@ -8,7 +8,7 @@ from pathlib import Path
 from progan.explorer.looks import Sight
 from progan.explorer.places import latent_at
 from progan.images import Pixels, as_image
-from progan.sampling.latents import seed_labels
+from progan.sampling.latents import class_of_seed, seed_labels
 from progan.sampling.network_file import Snapshot
 from progan.sampling.pictures import as_pixels
 from progan.sampling.render import one_by_one
@@ -57,7 +57,8 @@ class Painter:
         """The index of its class; None without classes."""
         if not self.kinds:
             return None
-        return sight.place.seed % len(self.kinds) if sight.kind is None else sight.kind
+        return sight.kind if sight.kind is not None else class_of_seed(
+            sight.place.seed, len(self.kinds), self.snapshot.untrained_classes)
 
     def pixels(self, sight: Sight) -> Pixels:
         """uint8 [H, W, C], exactly generate.py's."""

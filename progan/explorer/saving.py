@@ -1,6 +1,5 @@
 """A picture and its latent as files, beside whatever is there already."""
 
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -11,6 +10,7 @@ from progan.explorer.looks import Sight
 from progan.explorer.painter import Painter
 from progan.explorer.places import in_words, latent_at
 from progan.images import save_png
+from progan.invocation import command
 from progan.runtime.files import make_folder
 from progan.sampling.stills import save_array
 
@@ -51,10 +51,10 @@ def stem(painter: Painter, sight: Sight) -> str:
 def again(painter: Painter, sight: Sight, latent: Path) -> str:
     """What draws the same picture from its latent."""
     kind, folder = painter.kind_of(sight), latent.parent / "again"
-    words = ["python", "generate.py", "--network", painter.file, "--latents", latent]
+    words = ["--network", painter.file, "--latents", latent]
     words += [] if kind is None else ["--class", painter.kinds[kind]]
     words += [] if sight.level == painter.levels[-1] else ["--resolution", 1 << sight.level]
-    return shlex.join(map(str, [*words, "--outdir", folder]))
+    return command("generate", *words, "--outdir", folder, portable=True)
 
 
 def _latent_of(picture: Path) -> Path:

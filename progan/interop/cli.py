@@ -6,6 +6,8 @@ import click
 
 from progan.door import PATH, Door
 from progan.errors import UserError
+from progan.interop.suffixes import require_target
+from progan.runtime.preflight import require_paths, require_writable_file
 
 
 @click.command(cls=Door)
@@ -30,17 +32,16 @@ def main(network: Path, target: Path | None, resolution: int | None) -> None:
     python -m progan.interop runs/00000-mine-v2-1gpu --to mine.npz
     python -m progan.interop runs/00000-mine-v2-1gpu --to mine-256.onnx --resolution 256
     """
-    from progan.interop.conversion import KINDS, convert, read
+    if target is None and resolution is not None:
+        raise UserError("--resolution says what to convert: name a file with --to as well.")
+    if target is not None:
+        require_target(target)
+        require_writable_file(target, "--to")
+    require_paths([network], "Name a network file or the directory of a run.")
+    from progan.interop.conversion import convert, read
     from progan.interop.layer_table import table
     from progan.sampling.network_choice import find_network
 
-    if target is None and resolution is not None:
-        raise UserError("--resolution says what to convert: name a file with --to as well.")
-    if target is not None and target.suffix not in KINDS:
-        *some, last = KINDS
-        raise UserError(f"--to {target}: name a file that ends with {', '.join(some)} or {last}.")
-    if target is not None and target.exists():
-        raise UserError(f"--to {target}: there is one already. Name another file.")
     path = find_network(network)
     trained = read(path)
     if target is None:

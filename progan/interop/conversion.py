@@ -1,6 +1,5 @@
 """From any file of networks to ours, to one with the official names, or to an export."""
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from progan.interop.official import official_layers, to_official_networks
 from progan.interop.official_settings import require_official
 from progan.interop.reading import load_snapshot, read_foreign, snapshot_of
 from progan.interop.trained import Shape, Trained
+from progan.invocation import command
 from progan.sampling import network_file
 from progan.sampling.network_file import Snapshot, save_network
 from progan.sampling.pictures import provenance
@@ -47,7 +47,7 @@ def _of_ours(path: Path) -> Trained:
     network = snapshot.generator.config
     return Trained(network=network, weights={"average": weights}, level=snapshot.level,
                    alpha=snapshot.alpha, images_seen=snapshot.images_seen,
-                   known_names=snapshot.label_names,
+                   known_names=snapshot.label_names, untrained_classes=snapshot.untrained_classes,
                    theirs={"average": _official_layers(network, {
                        name: tuple(weight.shape) for name, weight in weights.items()})})
 
@@ -74,10 +74,10 @@ def _to_archive(trained: Trained, source: Path, target: Path, resolution: int | 
 
 
 def _to_export(trained: Trained, source: Path, target: Path, resolution: int | None) -> None:
-    command = ["python", "-m", "progan.interop", str(source), "--to", str(target)]
-    command += [] if resolution is None else ["--resolution", str(resolution)]
+    lower = [] if resolution is None else ["--resolution", resolution]
+    typed = command("interop", source, "--to", target, *lower, portable=True)
     export(_snapshot(trained, resolution), target,
-           {name.lower(): text for name, text in provenance(source, shlex.join(command)).items()})
+           {name.lower(): text for name, text in provenance(source, typed).items()})
 
 
 def _snapshot(trained: Trained, resolution: int | None) -> Snapshot:

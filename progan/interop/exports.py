@@ -79,7 +79,8 @@ def _description(snapshot: Snapshot) -> dict[str, str]:
     config = snapshot.generator.config
     return {"level": str(snapshot.level), "alpha": str(snapshot.alpha),
             "images_seen": str(snapshot.images_seen),
-            **conventions(config, snapshot.level, snapshot.label_names)}
+            **conventions(config, snapshot.level, snapshot.label_names,
+                          snapshot.untrained_classes)}
 
 
 def _inputs(snapshot: Snapshot, count: int) -> Tensors:
@@ -90,4 +91,4 @@ def _inputs(snapshot: Snapshot, count: int) -> Tensors:
 def _rows(snapshot: Snapshot, count: int) -> tuple[Tensor, Tensor]:
     config = snapshot.generator.config
     return (seed_latents(range(count), config.latent_size),
-            seed_labels(range(count), config.label_size))
+            seed_labels(range(count), config.label_size, snapshot.untrained_classes))

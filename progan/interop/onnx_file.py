@@ -2,24 +2,21 @@
 
 import warnings
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from progan.errors import UserError
 from progan.interop.exported_program import any_batch, exported
 from progan.interop.settled import INPUTS, OUTPUT, Settled
+from progan.interop.suffixes import ONNX_PACKAGES, require_onnx
 
-PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+PACKAGES = ONNX_PACKAGES
 
 
 def require_packages() -> None:
     """Raise UserError unless there is all that writing and reading takes."""
-    if missing := [name for name in PACKAGES if find_spec(name) is None]:
-        raise UserError(f"ONNX needs {' and '.join(missing)}, of the extra onnx: "
-                        "pip install \".[onnx]\"")
+    require_onnx(PACKAGES)
 
 
 def write(path: Path, module: Settled, inputs: tuple[Tensor, ...], text: Mapping[str, str]

@@ -75,7 +75,7 @@ def snapshot_of(trained: Trained, device: torch.device) -> Snapshot:
     generator.load_state_dict(dict(trained.weights[role]))
     return Snapshot(generator=generator.requires_grad_(False).eval(), level=trained.level,
                     alpha=trained.alpha, images_seen=trained.images_seen,
-                    label_names=trained.label_names)
+                    label_names=trained.label_names, untrained_classes=trained.untrained_classes)
 
 
 def _images_seen(path: Path) -> int:

@@ -28,6 +28,7 @@ class Trained:
     images_seen: int  # 0 if the file does not tell
     theirs: Mapping[str, Mapping[str, tuple[str, Shape]]]  # of each tensor: its name, its shape
     known_names: tuple[str, ...] = ()  # of the classes, if the file tells
+    untrained_classes: tuple[int, ...] = ()  # that had no training image, if the file tells
 
     @property
     def label_names(self) -> tuple[str, ...]:

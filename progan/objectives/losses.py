@@ -8,6 +8,7 @@ from torch import Tensor
 
 from progan.config import Objective
 from progan.objectives.labels import label_loss
+from progan.objectives.penalties import UNSCALED, GradientScale
 from progan.objectives.scores import Chances, Critic, Dials, Judgement
 from progan.objectives.table import OBJECTIVES
 
@@ -25,7 +26,7 @@ def critic_loss(critic: Critic, config: Objective, *, reals: Tensor, fakes: Tens
 
 def critic_terms(critic: Critic, config: Objective, *, reals: Tensor, fakes: Tensor,
                  labels: Tensor, chances: Chances, dials: Dials, only: Only = "both",
-                 turns: int = 0, slope_scale: Tensor | None = None) -> Loss:
+                 turns: int = 0, gradient_scale: GradientScale = UNSCALED) -> Loss:
     """Loss of the critic, 0-d, and what it is made of, [N] each.
 
     Args:
@@ -36,7 +37,7 @@ def critic_terms(critic: Critic, config: Objective, *, reals: Tensor, fakes: Ten
         dials: As `dials.initial` names them.
         turns: Show the critic reals and fakes in one batch, in which they take so many turns;
             0: in two batches, but for mixed ones, which have one turn.
-        slope_scale: As in `penalties.squared_norms`.
+        gradient_scale: Of the penalty.
     """
     method = OBJECTIVES[config.objective]
     real, fake = _both(critic, reals, fakes, 1 if config.mixed_batches else turns)
@@ -45,7 +46,7 @@ def critic_terms(critic: Critic, config: Objective, *, reals: Tensor, fakes: Ten
                      "loss/critic-real": real_loss, "loss/critic-fake": fake_loss}
     if method.penalty is not None and only != "fake":
         norms, penalty = method.penalty(lambda x: critic(x).scores, config, reals, fakes, chances,
-                                        slope_scale)
+                                        gradient_scale)
         real_loss = real_loss + penalty
         parts |= {"gradient/norm": norms, "loss/penalty": penalty}
     if labels.shape[1]:

@@ -16,6 +16,7 @@ from progan.objectives.energy import (
 from progan.objectives.least_squares import least_squares_critic, least_squares_generator
 from progan.objectives.non_saturating import non_saturating_critic, non_saturating_generator
 from progan.objectives.penalties import (
+    GradientScale,
     Score,
     Slopes,
     around_reals,
@@ -30,7 +31,7 @@ from progan.objectives.wasserstein import wasserstein_critic, wasserstein_genera
 CriticLoss = Callable[[Objective, Judgement, Judgement, Chances, Dials], CriticLosses]
 GeneratorLoss = Callable[[Objective, Judgement, Judgement | None], Tensor]
 Measure = Callable[[Objective, Tensor, Tensor], Tensor]
-Penalty = Callable[[Score, Objective, Tensor, Tensor, Chances, Tensor | None], Slopes]
+Penalty = Callable[[Score, Objective, Tensor, Tensor, Chances, GradientScale], Slopes]
 
 
 class Method(NamedTuple):

@@ -1,14 +1,16 @@
 """python -m progan.projection: the latents of given pictures."""
 
-import shlex
-import sys
 from pathlib import Path
 
 import click
 
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
+from progan.invocation import typed
+from progan.runtime.preflight import require_paths, require_writable_file, require_writable_folder
 from progan.runtime.threads import wait_politely
+from progan.sampling.timing import Timing
+from progan.sampling.video_kinds import require_kind
 
 FPS = 30  # unless asked for otherwise
 
@@ -52,6 +54,14 @@ def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: st
     """
     if fps is not None and video is None:
         raise UserError("--fps is for films. Name a file for one with --video.")
+    require_paths([network, *pictures], "Name the files that are to be read.")
+    require_paths([None if str(detector) == "pixels" else detector],
+                  "Name a file with --detector.")
+    require_writable_folder(outdir, "--outdir")
+    if video is not None:
+        require_kind(video, Timing(1, fps or FPS))
+        path = outdir / video
+        require_writable_file(path, "--video", makes_folder=path.parent == outdir)
     wait_politely()
     from tqdm import tqdm
 
@@ -66,6 +76,6 @@ def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: st
         pictures=pictures, network=path, outdir=outdir, class_name=class_name,
         resolution=resolution, effort=Effort(starts=starts, steps=steps), detector=detector,
         film=video, fps=fps or FPS, device=device,
-        command=shlex.join(["python", "-m", "progan.projection", *sys.argv[1:]]))
+        command=typed("projection"))
     for line in answer(request):
         tqdm.write(click.format_filename(line))  # above the progress bar

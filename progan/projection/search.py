@@ -93,7 +93,7 @@ def _starts(snapshot: Snapshot, distance: Distance, effort: Effort,
     device = next(snapshot.generator.parameters()).device
     seeds = range(effort.starts)
     latents = on_sphere(seed_latents(seeds, config.latent_size)).to(device)
-    labels = seed_labels(seeds, config.label_size).to(device)
+    labels = seed_labels(seeds, config.label_size, snapshot.untrained_classes).to(device)
     if class_name is not None:
         labels = labels_of_class(snapshot, labels, class_name)
     order = _distances(snapshot, distance, latents, labels).argsort()[:effort.kept]

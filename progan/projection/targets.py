@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from progan.data.importers.pixels import decoded, pixels
+from progan.data.importers.pixels import decoded_srgb, pixels
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
 from progan.images import Pixels, to_signed
@@ -44,7 +44,7 @@ def _read(path: Path, snapshot: Snapshot) -> Pixels:
     if path.exists() and not path.is_file():  # of a pipe there might come nothing, for ever
         raise UserError(f"{path} is {'a folder' if path.is_dir() else 'no file'}. Name pictures.")
     try:
-        return pixels(decoded(path.read_bytes(), str(path)), channels=config.channels,
+        return pixels(decoded_srgb(path.read_bytes(), str(path)), channels=config.channels,
                       size=config.size(snapshot.level), crop="center", resize_filter="lanczos")
     except UnreadableImage as error:
         raise UserError(f"Cannot read {path}: {error.reason}. Name a picture that can be "

@@ -1,12 +1,12 @@
 """The section of the best snapshot: which network to make pictures with."""
 
-import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from metrics.names import LOWER_IS_BETTER, parse
 from progan.config import Run
 from progan.errors import UserError
+from progan.invocation import command
 from progan.report.markup import Markup, element, joined, table
 from progan.report.material import Material
 from progan.report.measured import Measured, Series, networks
@@ -28,13 +28,12 @@ def section(material: Material, measured: Measured) -> Markup:
     """The network to take, the command for it, and the best of each metric."""
     known = networks(material.directory)
     choice = chosen(known, measured, material.settings)
-    command = ("python generate.py --network "
-               f"{shlex.quote(str(material.directory / choice.name))}{SUFFIX} --seeds 0-15 "
-               "--outdir out")
+    network = material.directory / f"{choice.name}{SUFFIX}"
+    drawing = command("generate", "--network", network, "--seeds", "0-15", "--outdir", "out")
     rows = [_row(series, known) for family in measured.families().values() for series in family
             if series.best()]
     return joined([element("p", element("b", f"{choice.name}{SUFFIX}"), f": {choice.why}."),
-                   element("p", element("code", command)),
+                   element("p", element("code", drawing)),
                    *([table(HEADINGS, rows, brief=True)] if rows else [])])
 
 
@@ -52,7 +51,7 @@ def chosen(known: dict[str, int], measured: Measured, run: Run | None) -> Choice
             return Choice(name, f"the best {series.label}, {value:.4g}")
     newest = max(snapshots or known, key=lambda name: known[name])
     return Choice(newest, f"the newest one, at kimg {known[newest] / 1000:g}; no metric that "
-                          "tells a best one was measured (train.py --metrics swd)")
+                          f"tells a best one was measured ({command('train', '--metrics', 'swd')})")
 
 
 def by_importance(measured: Measured, run: Run | None) -> Sequence[Series]:

@@ -9,6 +9,7 @@ from metrics.options import detector_option
 from progan import run_directory
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
+from progan.runtime.preflight import require_paths, require_writable_file
 from progan.runtime.threads import wait_politely
 
 if TYPE_CHECKING:
@@ -43,15 +44,19 @@ def main(run: Path, output: Path | None, count: int, data: Path | None, detector
     if (data or detector) and not count:
         raise UserError("--data and --detector are for --neighbours: say how many images to look "
                         "up, such as --neighbours 64.")
+    found = run_directory.find(run)
+    directory = found if found.is_dir() else found.parent
+    path = output or directory / REPORT_FILE
+    require_writable_file(path, "--output")
+    require_paths([data], "Name the dataset with --data.")
+    require_paths([detector], "Name a file with --detector.")
     wait_politely()
     from progan.report.material import read
     from progan.report.page import page
     from progan.runtime.files import write_atomically
 
-    found = run_directory.find(run)
-    material = read(found if found.is_dir() else found.parent)
+    material = read(directory)
     neighbours = _neighbours(material, count, data, detector, device)
-    path = output or material.directory / REPORT_FILE
     write_atomically(path, page(material, neighbours))
     click.echo(path)
 

@@ -6,6 +6,7 @@ from typing import Any
 from progan import presets
 from progan.config import SECTIONS, Run, all_changes
 from progan.errors import UserError
+from progan.invocation import respelled
 from progan.report.markup import Markup, element, facts, joined, table
 from progan.report.material import Material
 from progan.settings import option_name, settings
@@ -52,7 +53,8 @@ def _parts(run: Run) -> dict[str, Any]:
 
 def _rows(part: Any) -> list[list[str]]:
     return [[item.name.replace("_", "-"),
-             _value(getattr(part, item.name), item.metadata["auto"]), item.metadata["text"]]
+             _value(getattr(part, item.name), item.metadata["auto"]),
+             respelled(item.metadata["text"])]
             for item in settings(type(part))]
 
 

@@ -15,6 +15,7 @@ from metrics.run_record import metric_files
 from metrics.setup import Setup
 from metrics.sources import open_pair
 from progan.errors import UserError
+from progan.invocation import command
 from progan.report import pictures
 from progan.report.markup import Markup, element, joined
 from progan.report.material import Material
@@ -45,8 +46,9 @@ def left(material: Material) -> Markup:
     """What `python -m metrics neighbours` has left beside the run; raises UserError if nothing."""
     sheet = material.directory / SHEET_FILE
     if not sheet.is_file():
-        raise UserError("Nobody has looked them up. python -m progan.report --neighbours 64 does, "
-                        "or python -m metrics neighbours with --sheet and --json in the run's "
+        looking = command("report", "--neighbours", 64)
+        raise UserError(f"They have not been looked up. {looking} does, or "
+                        f"{command('metrics', 'neighbours')} with --sheet and --json in the run's "
                         f"directory ({SHEET_FILE}, metric-neighbours.jsonl).")
     words = [element("p", line) for line in _told(material.directory)]
     shown = [_picture(pictures.opened(path), caption) for path, caption in

@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 
 from progan.errors import UserError
+from progan.runtime.text import counted
 
 T = TypeVar("T")
 
@@ -49,8 +50,7 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":
-        count = torch.get_num_threads()
-        return f"cpu ({count} thread{'s' * (count > 1)})"
+        return f"cpu ({counted(torch.get_num_threads(), 'thread')})"
     return str(device)
 
 

@@ -60,8 +60,13 @@ def replaced(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path` to write; it takes the place of `path` on success.
 
     On any failure, Ctrl-C included, the sibling is removed and `path` is what it was. An OSError
-    that names no file, or the sibling, gets the name of `path`.
+    that names no file, or the sibling, gets the name of `path`. A device or a pipe, such as
+    /dev/stdout, is never replaced: `path` itself is yielded then.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with named_errors(path):
+            yield path
+        return
     path = path.resolve()  # a link keeps pointing to its target
     if path.is_dir():
         raise UserError(f"Cannot write {path}: it is a folder. Name a file.")
@@ -81,6 +86,13 @@ def replaced(path: Path) -> Iterator[Path]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Give an OSError that names no file the name of `path`; a failing write() knows none."""
+    with _named(path, path):
+        yield
 
 
 @contextmanager

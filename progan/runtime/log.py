@@ -71,8 +71,19 @@ def human_rate(per_second: float) -> str:
     return f"{per_second:.0f}" if per_second >= 100 else f"{per_second:.3g}"
 
 
+TEN_YEARS = 10 * 365.25 * 86400  # seconds
+
+
+def human_percent(share: float) -> str:
+    """Write a share as a percentage within 0 and 100: '43.0%'."""
+    return f"{100 * min(max(share, 0.0), 1.0):.1f}%"
+
+
 def human_seconds(seconds: float) -> str:
-    """Write a time as a person reads it: '42s', '3m 07s', '1h 02m', '2d 04h'."""
+    """Write a time as a person reads it: '42s', '3m 07s', '1h 02m', '2d 04h', at least '0s'."""
+    if not seconds <= TEN_YEARS:  # nan too, of a speed that nobody knows
+        return "more than 10 years"
+    seconds = max(seconds, 0.0)
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

@@ -3,28 +3,67 @@
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from progan.runtime.daemon_pool import DaemonThreadPool
+
 T = TypeVar("T")
 R = TypeVar("R")
+GRACE_SECONDS = 2.0  # how long the running jobs of threads may take to end after a failure
 
 
 @contextmanager
 def worker_pool(workers: int, *, in_processes: bool) -> Iterator[Executor]:
-    """Threads, or processes, that drop their waiting jobs when the work ends early."""
-    pool: Executor = (ProcessPoolExecutor(workers, initializer=_leave_interrupts_to_parent)
-                      if in_processes and workers > 1 else ThreadPoolExecutor(workers))
+    """Threads, or processes, that drop their waiting jobs when the work ends early.
+
+    After a failure or Ctrl-C, threads get GRACE_SECONDS to end what they do: a file that is being
+    written becomes whole. A job that is blocked by then, such as a read from a dead network disk,
+    is abandoned. Processes are terminated.
+    """
+    if in_processes and workers > 1:
+        with _processes(workers) as pool:
+            yield pool
+    else:
+        with _threads(workers) as pool:
+            yield pool
+
+
+@contextmanager
+def _threads(workers: int) -> Iterator[Executor]:
+    pool = DaemonThreadPool(workers)
     try:
         yield pool
         pool.shutdown(wait=True)
     except BaseException:
-        # Nobody waits for the work of a failed job, and impatient people press Ctrl-C again.
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in list((getattr(pool, "_processes", None) or {}).values()):
+        pool.join(GRACE_SECONDS)
+        raise
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[Executor]:
+    pool = ProcessPoolExecutor(workers, initializer=_leave_interrupts_to_parent)
+    try:
+        yield pool
+        pool.shutdown(wait=True)
+    except BaseException:
+        processes = list((getattr(pool, "_processes", None) or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)  # afterwards it knows no processes
+        for process in processes:
             process.terminate()
         raise
+
+
+def call_interruptibly(function: Callable[[], R]) -> R:
+    """Call a function in a thread of its own, so that signals are handled even if it blocks.
+
+    Python handles signals in the main thread only, and not while a system call blocks there in
+    a state that signals do not end, as reads from dead network disks do.
+    """
+    with worker_pool(1, in_processes=False) as pool:
+        return pool.submit(function).result()
 
 
 def in_order(

@@ -9,7 +9,8 @@ from progan.config import Network
 SOFTWARE = f"progan {__version__}"
 
 
-def conventions(network: Network, level: int, label_names: Sequence[str]) -> dict[str, str]:
+def conventions(network: Network, level: int, label_names: Sequence[str],
+                untrained: Sequence[int] = ()) -> dict[str, str]:
     """Shapes, ranges and the meaning of seeds, of a generator that draws at `level`."""
     size = network.size(level)
     words = {
@@ -20,5 +21,11 @@ def conventions(network: Network, level: int, label_names: Sequence[str]) -> dic
     if network.label_size:
         words["labels"] = (f"float32 [N, {network.label_size}], one-hot; without a wish seed k "
                            f"shows class k mod {network.label_size}")
+        if untrained:
+            shown = network.label_size - len(untrained)
+            words["labels"] = (
+                f"float32 [N, {network.label_size}], one-hot; no training image had the classes "
+                f"{', '.join(map(str, untrained))}; without a wish seed k shows the one at place "
+                f"k mod {shown}, from 0, among the others")
         words["classes"] = json.dumps(list(label_names))
     return words

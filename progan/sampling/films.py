@@ -48,7 +48,7 @@ def walking(snapshot: Snapshot, first: int, cells: int, timing: Timing,
     seeds = range(first, first + cells)
     latents = [walks.walk(seed, timing.frames, config.latent_size, smoothing * timing.fps)
                for seed in seeds]
-    labels = seed_labels(seeds, config.label_size)
+    labels = seed_labels(seeds, config.label_size, snapshot.untrained_classes)
     return Script(_stacked(latents), labels.expand(timing.frames, -1, -1))
 
 

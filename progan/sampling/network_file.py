@@ -39,6 +39,7 @@ class Snapshot:
     alpha: float  # weight of that level; below 1 if it was being faded in
     images_seen: int
     label_names: tuple[str, ...] = ()
+    untrained_classes: tuple[int, ...] = ()  # indices of classes that had no training image
 
 
 def save_network(path: Path, snapshot: Snapshot,
@@ -53,7 +54,9 @@ def save_network(path: Path, snapshot: Snapshot,
         "format": FORMAT, "version": FORMAT_VERSION, "network": asdict(config),
         "level": snapshot.level, "alpha": snapshot.alpha, "images_seen": snapshot.images_seen,
         "label_names": snapshot.label_names, "software": SOFTWARE,
-        "conventions": conventions(config, snapshot.level, snapshot.label_names)}
+        "untrained_classes": snapshot.untrained_classes,
+        "conventions": conventions(config, snapshot.level, snapshot.label_names,
+                                   snapshot.untrained_classes)}
     save_weights(path, header, snapshot.generator.state_dict() if weights is None else weights)
 
 
@@ -65,12 +68,14 @@ def images_seen_of(path: Path) -> int | None:
         return None
 
 
-def label_names_of(path: Path) -> tuple[str, ...]:
-    """The names of the classes of a network in a file; () if it does not tell."""
+def classes_of(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]] | None:
+    """The label_names and untrained_classes of the network in a file; None if it does not tell."""
     try:
-        return tuple(map(str, read_header(path, FORMAT)["label_names"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return ()
+        header = read_header(path, FORMAT)
+        return (tuple(map(str, header["label_names"])),
+                tuple(map(int, header.get("untrained_classes", []))))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None
 
 
 def load_network(path: Path, device: torch.device) -> Snapshot:
@@ -109,8 +114,13 @@ def _snapshot(header: Mapping[str, Any], weights: Mapping[str, torch.Tensor], de
     names = header["label_names"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError("names of classes that are no texts")
+    untrained = header.get("untrained_classes", [])  # earlier files have none
+    label_size = generator.config.label_size
+    if not set(untrained) <= set(range(label_size)) or len(untrained) >= max(label_size, 1):
+        raise ValueError(f"classes without training images {untrained!r:.50}")
     return Snapshot(generator=generator.requires_grad_(False).eval(), level=level, alpha=alpha,
-                    images_seen=int(header["images_seen"]), label_names=tuple(names))
+                    images_seen=int(header["images_seen"]), label_names=tuple(names),
+                    untrained_classes=tuple(sorted(map(int, untrained))))
 
 
 def fingerprint(path: Path) -> str:

@@ -12,6 +12,7 @@ from progan.images import Pixels
 from progan.runtime.devices import choose, set_repeatable
 from progan.runtime.files import make_folder
 from progan.sampling import films, growth, pictures, sheets, video
+from progan.sampling.grid_option import parse_grid
 from progan.sampling.network_file import Snapshot
 from progan.sampling.pictures import ARRAYS, Output
 from progan.sampling.timing import Timing
@@ -23,6 +24,7 @@ from progan.sampling.wishes import (
     from_seeds,
     labels_of_class,
     of_class,
+    untrained_note,
 )
 
 
@@ -56,6 +58,7 @@ class Request:
         sheet: A contact sheet instead of single files.
         kind: As of Output.
         batch: As of Output.
+        warn: Receives a line that people should know.
     """
 
     networks: Sequence[Path]
@@ -72,6 +75,7 @@ class Request:
     kind: str
     batch: int | None
     film: Film | None
+    warn: Callable[[str], None] = lambda line: None
 
 
 def answer(asked: Request) -> Iterator[Path]:
@@ -81,6 +85,8 @@ def answer(asked: Request) -> Iterator[Path]:
     device = choose(asked.device)
     set_repeatable()
     snapshot = at_resolution(asked.load(asked.networks[-1], device), asked.resolution)
+    if note := untrained_note(snapshot, asked.class_name):
+        asked.warn(note)
     if asked.film is None:
         yield from _pictures(asked, snapshot)
     else:
@@ -137,7 +143,7 @@ def _film(asked: Request, film: Film, snapshot: Snapshot) -> Path:
 
 def _moving(asked: Request, film: Film, snapshot: Snapshot) -> tuple[int, int, Iterator[Pixels]]:
     """Columns, rows and frames of a film in which the latents move."""
-    columns, rows = sheets.parse_grid(asked.grid, 1) if asked.grid else (1, 1)
+    columns, rows = parse_grid(asked.grid, 1) if asked.grid else (1, 1)
     wish = _wish(asked, snapshot)
     if wish is not None:
         if film.walk is not None or film.smoothing is not None:
@@ -180,4 +186,4 @@ def _of_class(asked: Request, snapshot: Snapshot, wish: Wish) -> Wish:
 
 def _layout(asked: Request, snapshot: Snapshot, count: int) -> tuple[int, int]:
     size = snapshot.generator.config.size(snapshot.level)
-    return sheets.parse_grid(asked.grid, count) if asked.grid else sheets.layout(count, size)
+    return parse_grid(asked.grid, count) if asked.grid else sheets.layout(count, size)

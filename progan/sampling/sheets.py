@@ -1,7 +1,6 @@
 """Many pictures on one sheet: plain grids, and contact sheets with a word below each picture."""
 
 import math
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,17 +16,6 @@ MOST_BYTES = 2**31  # of pixels
 SMALLEST_CELL, LARGEST_CELL = 64, 256  # px; of a contact sheet
 ASPECT = 1.5  # width / height of a sheet that lays itself out
 GAP = 4  # px between the cells of a contact sheet
-
-
-def parse_grid(text: str, count: int) -> tuple[int, int]:
-    """'8x4' -> (8, 4), columns and rows, if that many pictures fit."""
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not match or not int(match[1]) * int(match[2]):
-        raise UserError(f"--grid {text!r} is not COLSxROWS such as 8x4.")
-    columns, rows = int(match[1]), int(match[2])
-    if columns * rows < count:
-        raise UserError(f"--grid {text} has {columns * rows} cells, too few for {count} pictures.")
-    return columns, rows
 
 
 def layout(count: int, size: Size) -> tuple[int, int]:

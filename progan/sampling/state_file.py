@@ -9,12 +9,12 @@ from torch import Tensor
 
 from progan import networks, schedule
 from progan.config import Run, from_dict
-from progan.data.format import read_info
+from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
 from progan.runtime.content_hash import content_hash
 from progan.runtime.zip_members import members, stored
-from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, label_names_of
+from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, classes_of
 from progan.sampling.state_migrations import FORMAT_VERSION, MIGRATIONS, Content, migrated
 
 FORMAT = "progan state"
@@ -125,9 +125,10 @@ def load_g_ema(path: Path, device: torch.device) -> Snapshot:
         stage = _last_stage(run, images_seen, int(content["round_images_seen"]))
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DamagedState(path, NOT_WHOLE) from error
+    label_names, untrained_classes = _classes(path, run)
     return Snapshot(generator=generator.requires_grad_(False).eval(), level=stage.level,
-                    alpha=stage.alpha, images_seen=images_seen,
-                    label_names=_label_names(path, run))
+                    alpha=stage.alpha, images_seen=images_seen, label_names=label_names,
+                    untrained_classes=untrained_classes)
 
 
 def _last_stage(run: Run, images_seen: int, round_images_seen: int) -> schedule.Stage:
@@ -147,16 +148,21 @@ def _last_stage(run: Run, images_seen: int, round_images_seen: int) -> schedule.
     return schedule.at(growth, network, images_seen)
 
 
-def _label_names(path: Path, run: Run) -> tuple[str, ...]:
-    """The names of the classes: of a network file of the run, of its dataset, or their numbers."""
+def _classes(path: Path, run: Run) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The label_names and untrained_classes of a state's network.
+
+    A state holds neither. They are those of a network file of the run or of its dataset, if one is
+    there; else the names are the numbers of the classes.
+    """
     count = run.network.label_size
     if not count:
-        return ()
+        return (), ()
     for network in sorted(path.parent.glob(f"{PREFIX}*{SUFFIX}"), reverse=True):
-        if len(names := label_names_of(network)) == count:
-            return names
+        if (found := classes_of(network)) and len(found[0]) == count:
+            return found
     try:
-        names = read_info(Path(run.data.data)).label_names
+        dataset = Dataset.open(Path(run.data.data))
+        found = dataset.label_names, tuple(dataset.untrained_classes)
     except (UserError, OSError):
-        names = ()
-    return names if len(names) == count else tuple(map(str, range(count)))
+        found = (), ()
+    return found if len(found[0]) == count else (tuple(map(str, range(count))), ())

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 from PIL import Image
@@ -14,6 +13,7 @@ from progan.images import Pixels
 from progan.runtime.files import human_bytes, replaced
 from progan.sampling import stills, webp
 from progan.sampling.timing import Timing
+from progan.sampling.video_kinds import encoder, require_kind
 from progan.sizes import Size
 
 QUALITY = 90  # of WebP, of 100
@@ -28,7 +28,6 @@ Write = Callable[[Path, Iterable[Pixels], Timing, Mapping[str, str]], None]
 @dataclass(frozen=True, slots=True)
 class Format:
     write: Write
-    most_fps: float  # faster ones play slowly: viewers take frames below 20 ms for mistakes
     bytes_per_pixel: int  # in memory until the end; 0: of none
 
 
@@ -44,14 +43,8 @@ def write(path: Path, frames: Iterable[Pixels], timing: Timing, text: Mapping[st
 
 def require(path: Path, timing: Timing, size: Size) -> None:
     """Raise UserError if no such film can be written, before any of it is drawn."""
-    kind = FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise UserError(f"--video {path}: the name of a film ends in {', '.join(FORMATS)}.")
-    if kind.write is _write_mp4:
-        _encoder()
-    if timing.fps > kind.most_fps:
-        raise UserError(f"--fps {timing.fps:g}: a {path.suffix} shows {kind.most_fps:g} frames per "
-                        "second at most. Ask for fewer, or name a .mp4 file.")
+    require_kind(path, timing)
+    kind = FORMATS[path.suffix.lower()]
     if max(size) > max(LARGEST):
         raise UserError(f"Frames of {size} px are larger than {LARGEST}. Ask for fewer cells, or "
                         "for a lower --resolution.")
@@ -62,19 +55,10 @@ def require(path: Path, timing: Timing, size: Size) -> None:
                         ".mp4 file, or ask for a shorter film or a lower --resolution.")
 
 
-def _encoder() -> ModuleType:
-    try:
-        import av
-    except ImportError as error:
-        raise UserError('A .mp4 file needs the encoder of PyAV: pip install "progan[video]" (or '
-                        '".[video]" in a checkout). .gif and .webp need nothing more.') from error
-    return av
-
-
 def _write_mp4(path: Path, frames: Iterable[Pixels], timing: Timing,
                text: Mapping[str, str]) -> None:
     """H.264 with halved colours (yuv420p), which every player and browser shows."""
-    av = _encoder()
+    av = encoder()
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
         file.metadata["comment"] = _line(text)
         stream = file.add_stream("libx264", rate=Fraction(timing.fps).limit_denominator(1001),
@@ -141,6 +125,6 @@ def durations(timing: Timing, unit: int) -> list[int]:
 
 
 FORMATS = {
-    ".mp4": Format(_write_mp4, most_fps=240, bytes_per_pixel=0),
-    ".gif": Format(_write_gif, most_fps=50, bytes_per_pixel=1),
-    ".webp": Format(_write_webp, most_fps=50, bytes_per_pixel=0)}
+    ".mp4": Format(_write_mp4, bytes_per_pixel=0),
+    ".gif": Format(_write_gif, bytes_per_pixel=1),
+    ".webp": Format(_write_webp, bytes_per_pixel=0)}

@@ -32,7 +32,8 @@ def from_seeds(snapshot: Snapshot, text: str) -> Wish:
     config = snapshot.generator.config
     seeds = parse_seeds(text)
     return Wish(tuple(f"seed{seed:04d}" for seed in seeds),
-                seed_latents(seeds, config.latent_size), seed_labels(seeds, config.label_size))
+                seed_latents(seeds, config.latent_size),
+                seed_labels(seeds, config.label_size, snapshot.untrained_classes))
 
 
 def from_file(snapshot: Snapshot, path: Path) -> Wish:
@@ -41,7 +42,7 @@ def from_file(snapshot: Snapshot, path: Path) -> Wish:
     latents = read_latents(path, config.latent_size)
     rows = range(len(latents))
     return Wish(tuple(f"latent{row:04d}" for row in rows), latents,
-                seed_labels(rows, config.label_size))
+                seed_labels(rows, config.label_size, snapshot.untrained_classes))
 
 
 def of_class(snapshot: Snapshot, wish: Wish, name: str) -> Wish:
@@ -68,6 +69,27 @@ def class_index(snapshot: Snapshot, name: str) -> int:
     if name.isdecimal() and int(name) < size:
         return int(name)
     raise UserError(f"There is no class {on_one_line(name)!r}. Classes: {_listed(names)}.")
+
+
+def untrained_note(snapshot: Snapshot, class_name: str | None) -> str:
+    """Say that a class was asked for that no training image had, or that seeds leave some out.
+
+    '' if neither is so.
+    """
+    untrained, size = snapshot.untrained_classes, snapshot.generator.config.label_size
+    if not untrained:
+        return ""
+    if class_name is None:
+        have = "class had" if len(untrained) == 1 else "classes had"
+        names = snapshot.label_names or tuple(map(str, range(size)))
+        listed = ", ".join(repr(on_one_line(names[index])) for index in untrained[:MOST_NAMES])
+        more = f" and {len(untrained) - MOST_NAMES} more" if len(untrained) > MOST_NAMES else ""
+        return (f"{len(untrained)} {have} no image to train on, so seeds do not show "
+                f"{'it' if len(untrained) == 1 else 'them'}: {listed}{more}.")
+    if class_index(snapshot, class_name) in untrained:
+        return (f"--class {on_one_line(class_name)}: no training image had this class, so the "
+                "network has not learned what it looks like.")
+    return ""
 
 
 def _listed(names: list[str]) -> str:

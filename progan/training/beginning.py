@@ -7,33 +7,36 @@ from progan import presets
 from progan.config import Run, override
 from progan.data.reader import Dataset
 from progan.errors import UserError
-from progan.training.fitting import fit, opened
+from progan.training.fitting import fit, opened, opened_again
 from progan.training.origin import Origin, find_origin, load_origin
+from progan.training.scaled_schedule import scale_schedule
 from progan.training.transfer import Transfer, fades_first, inherited, transfer
 
 
 def beginning(preset: str | None, data: Path | None, init_from: Path | None,
-              options: dict[str, Any]) -> tuple[Run, Dataset | None, Transfer | None]:
+              options: dict[str, Any], *, scaled: bool = False
+              ) -> tuple[Run, Dataset | None, Transfer | None]:
     """The run that preset, dataset and options make, and the layers that it begins with.
 
     Args:
         preset: Its name; None: the default, or the settings of the run that is begun with.
         init_from: A state, a network file or the directory of a run to begin with.
         options: Fields of the config, by name; they win.
+        scaled: Whether the phases of the preset are scaled to the total.
 
     Raises:
         UserError: These do not go together.
     """
+    if init_from and scaled:
+        raise UserError("--scale-schedule scales a preset that is trained from the beginning, and "
+                        "--init-from continues other networks. Name --training-kimg and "
+                        "--transition-kimg.")
     if init_from:
         return _with_networks_of(init_from, preset, data, options)
     run = override(presets.preset(preset or presets.DEFAULT), options)
-    if run.optim.freeze_d:
-        raise UserError(f"--freeze-d {run.optim.freeze_d} keeps weights that were trained before: "
-                        "it needs --init-from.")
-    if data is None:
-        return run, None, None
-    dataset = opened(data, run.data.subset)
-    return fit(run, dataset, options), dataset, None
+    dataset = opened(data, run.data.subset) if data else None
+    run = fit(run, dataset, options) if dataset else run
+    return scale_schedule(run, options) if scaled else run, dataset, None
 
 
 def _with_networks_of(init_from: Path, preset: str | None, data: Path | None,
@@ -41,8 +44,7 @@ def _with_networks_of(init_from: Path, preset: str | None, data: Path | None,
     """The run that begins with the networks of another one, whose settings it has by default."""
     origin = load_origin(find_origin(init_from))
     base = _base(origin, preset, data)
-    source = data or (origin.run and Path(origin.run.data.data))
-    dataset = opened(source, options.get("subset", base.data.subset)) if source else None
+    dataset = _images_of(origin, data, options.get("subset", base.data.subset))
     own = dataset.resolution if data and dataset else origin.network.resolution
     resolution = options.get("resolution", own)
     run = override(base, inherited(origin, resolution) | options)
@@ -50,6 +52,15 @@ def _with_networks_of(init_from: Path, preset: str | None, data: Path | None,
         run = fit(run, dataset, ("resolution", "initial_resolution"))
     run = override(run, {"fade_first": options.get("fade_first", fades_first(origin, run))})
     return run, dataset, transfer(origin, run)
+
+
+def _images_of(origin: Origin, data: Path | None, subset: str) -> Dataset | None:
+    """The dataset that is named, or else that of the origin's run; None if neither is known."""
+    if data:
+        return opened(data, subset)
+    if origin.run and origin.run.data.data:
+        return opened_again(origin.path.parent, origin.run.data.data, subset)
+    return None
 
 
 def _base(origin: Origin, preset: str | None, data: Path | None) -> Run:

@@ -17,7 +17,7 @@ from progan.sampling.state_file import peek
 from progan.settings import changes
 from progan.training import state as states
 from progan.training.checkpoint import load_newest, load_state
-from progan.training.fitting import fit, opened, require_images_of
+from progan.training.fitting import fit, opened, opened_again, require_images_of
 from progan.training.measurements import unmeasured
 from progan.training.state import TrainState
 
@@ -37,7 +37,8 @@ def resumed(saved: Run, directory: Path, data: Path | None, options: dict[str, A
     if not (data or saved.data.data):
         raise UserError(f"{directory / CONFIG_FILE} names no dataset. Name it with --data.")
     run = override(saved, options)
-    dataset = opened(data or Path(saved.data.data), run.data.subset)
+    subset = run.data.subset
+    dataset = opened(data, subset) if data else opened_again(directory, saved.data.data, subset)
     run = fit(run, dataset, ("resolution", "initial_resolution"))
     require_images_of(saved, run, dataset)
     if different := changes(saved.network, run.network):

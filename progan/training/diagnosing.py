@@ -5,8 +5,9 @@ from pathlib import Path
 from progan.config import Run
 from progan.diagnosis.findings import Verdict
 from progan.diagnosis.history import History, Row, read_rows
-from progan.diagnosis.report import PAGE, finding_words
+from progan.diagnosis.report import finding_words
 from progan.diagnosis.symptoms import SYMPTOMS, diagnose
+from progan.invocation import command
 from progan.run_directory import STATISTICS_FILE
 from progan.runtime.log import Log
 from progan.training.monitor import Monitor
@@ -21,6 +22,7 @@ class Diagnosis:
     def __init__(self, run: Run, directory: Path, monitor: Monitor, log: Log) -> None:
         self._rows: list[Row] = read_rows(directory / STATISTICS_FILE)
         self._run, self._monitor, self._log = run, monitor, log
+        self._plotting = command("diagnosis", directory, "--plot", "curves.png")
         self.verdict = self._judged()
 
     def add(self, row: Row) -> None:
@@ -44,5 +46,5 @@ class Diagnosis:
                if finding.name not in known]
         lines = [f"Diagnosis: {words}" for words in new] or [f"Diagnosis: {self.verdict.name}."]
         for line in lines:
-            self._log(f"{line} ({PAGE})" if new else line)
+            self._log(f"{line} (Curves: {self._plotting})" if new else line)
         self._monitor.text("diagnosis", "\n\n".join(lines), images_seen)

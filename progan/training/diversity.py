@@ -35,7 +35,8 @@ def diversity(state: TrainState, run: Run, dataset: Dataset, stage: Stage,
     place = Place.of(stage, device)
     shrunk = max(stage.level - COMPARED_LEVEL, 0)
     latents = seed_latents(range(count), run.network.latent_size).to(device)
-    labels = seed_labels(range(count), run.network.label_size).to(device)
+    labels = seed_labels(range(count), run.network.label_size,
+                         dataset.untrained_classes).to(device)
     size = batch_size(run.network, stage.level)
     state.generator.eval()  # statistics of batch normalisation stay what training makes of them
     fakes = torch.cat([

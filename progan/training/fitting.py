@@ -4,11 +4,12 @@ from collections.abc import Container
 from pathlib import Path
 
 from progan import schedule
-from progan.config import Run, override
+from progan.config import Network, Run, override
 from progan.data.reader import Dataset
 from progan.data.subset import subset as of_class
 from progan.errors import UserError
 from progan.partition import require_shares
+from progan.runtime.text import counted
 from progan.training.micro_batches import require_micro_batch
 
 
@@ -16,6 +17,19 @@ def opened(data: Path, subset: str) -> Dataset:
     """The dataset of a directory, or its images of one class; raises UserError."""
     dataset = Dataset.open(data)
     return of_class(dataset, subset) if subset else dataset
+
+
+def opened_again(directory: Path, stored: str, subset: str) -> Dataset:
+    """The dataset of an earlier run, where its settings say; raises UserError that names both."""
+    path = Path(stored)
+    if not path.exists():
+        raise UserError(f"The dataset of the run {directory} is no longer at {path}. If it was "
+                        "moved, name its new place with --data.")
+    try:
+        return opened(path, subset)
+    except UserError as error:
+        raise UserError(f"The dataset of the run {directory} cannot be used. {error} If it is "
+                        "elsewhere now, name that place with --data.") from error
 
 
 def fit(run: Run, dataset: Dataset, given: Container[str]) -> Run:
@@ -47,10 +61,14 @@ def require_images_of(saved: Run, run: Run, dataset: Dataset) -> None:
     was, now = saved.network, run.network
     if (was.base, was.channels, was.label_size) != (now.base, now.channels, now.label_size):
         raise UserError(f"The run was trained on images of {was.size(was.max_level)}x"
-                        f"{was.channels} with {was.label_size or 'no'} classes, and those of "
+                        f"{was.channels} with {_classes(was)}, and those of "
                         f"{dataset.path} are {now.size(now.max_level)}x{now.channels} with "
-                        f"{now.label_size or 'no'}. Name the dataset of the run with --data, or "
+                        f"{_classes(now)}. Name the dataset of the run with --data, or "
                         "start a new run.")
+
+
+def _classes(network: Network) -> str:
+    return counted(network.label_size, "class", "classes", none="no")
 
 
 def exchanged(saved: Run, run: Run) -> list[str]:

@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from progan.config import Run
 from progan.errors import UserError
 from progan.images import save_png
+from progan.invocation import command
 from progan.run_directory import ROLLBACK_PREFIX, rollback_path, states
 from progan.runtime.files import write_atomically
 from progan.runtime.log import Log
@@ -54,12 +55,13 @@ class Guard:
 
     Args:
         writes: Whether evidence is kept. Of several processes, which find the same, one writes.
+        untrained: Classes without training images, which the evidence does not show.
     """
 
     def __init__(self, run: Run, state: TrainState, directory: Path, log: Log, *,
-                 writes: bool = True) -> None:
+                 writes: bool = True, untrained: Sequence[int] = ()) -> None:
         self._run, self._directory, self._log, self._writes = run, directory, log, writes
-        self._rounds = 0
+        self._untrained, self._rounds = untrained, 0
         self.keep(state)
 
     def keep(self, state: TrainState) -> None:
@@ -101,7 +103,7 @@ class Guard:
             "stage": dataclasses.asdict(unsound.stage),
             "means_since_tick": {name: _word(value) for name, value in unsound.means.items()},
             "weights_not_finite": not_finite(state)}, indent=2) + "\n")
-        pixels = samples.fakes(state.average, self._run, unsound.stage)
+        pixels = samples.fakes(state.average, self._run, unsound.stage, self._untrained)
         save_png(path.with_suffix(".png"), pixels)
         return path
 
@@ -136,7 +138,7 @@ def stop_message(directory: Path, kimg: float, most: int) -> str:
     """Advice for a training that went back as often as it may."""
     known = states(directory)
     rates = f"{option_name('g_lr')} and {option_name('d_lr')}"
-    go_on = (f"Go on (python train.py --resume {known[-1]}) with {rates}" if known
+    go_on = (f"Go on ({command('train', '--resume', known[-1])}) with {rates}" if known
              else f"It has saved no state yet: start a new run with {rates}")
     return (f"The training has left the numbers once more than {option_name('rollbacks')} {most} "
             f"allows, and stops. Its evidence is in {directory / ROLLBACK_PREFIX}*, its last good "

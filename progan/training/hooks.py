@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from progan.config import Run
+from progan.data.reader import Dataset
 from progan.images import save_png
 from progan.run_directory import FAKES_PREFIX, moment_path
 from progan.runtime.distributed import Group
-from progan.runtime.log import Log, human_rate, human_seconds
+from progan.runtime.log import Log, human_percent, human_rate, human_seconds
 from progan.sampling.network_file import Snapshot
 from progan.schedule import Stage
 from progan.training import samples
@@ -44,11 +45,11 @@ def status_line(run: Run, log: Log, forecast: Forecast, diagnosis: Diagnosis) ->
         total = run.growth.total_kimg
         log("  ".join([
             f"tick {state.tick}",
-            f"kimg {state.kimg:.1f}/{total:g} ({100 * state.kimg / total:.1f}%)",
+            f"kimg {state.kimg:.1f}/{total:g} ({human_percent(state.kimg / total)})",
             stage_words(tick.stage, run.network),
             f"batch {tick.stage.batch}",
             f"{human_rate(tick.images_per_second)} img/s",
-            f"data-wait {100 * tick.data_wait:.1f}%",
+            f"data-wait {human_percent(tick.data_wait)}",
             f"mem {tick.memory_bytes / 2**30:.1f} GiB",
             f"time {human_seconds(state.seconds)}",
             f"ETA {human_seconds(left)} (phase {human_seconds(phase_left)})",
@@ -91,12 +92,12 @@ def numbers(state: TrainState, tick: Tick) -> dict[str, float]:
     }
 
 
-def sample_grid(run: Run, directory: Path, monitor: Monitor) -> Hook:
+def sample_grid(run: Run, directory: Path, monitor: Monitor, dataset: Dataset) -> Hook:
     """Draw the fixed latents with the averaged generator."""
 
     def hook(state: TrainState, tick: Tick) -> None:
         if tick.done or state.tick % run.output.image_ticks == 0:
-            pixels = samples.fakes(state.average, run, tick.stage)
+            pixels = samples.fakes(state.average, run, tick.stage, dataset.untrained_classes)
             path = moment_path(directory, FAKES_PREFIX, state.images_seen, ".png",
                                samples.shown_in)
             save_png(path, pixels, {samples.IMAGES_SEEN: str(state.images_seen)})
@@ -115,7 +116,7 @@ def meeting(group: Group) -> Hook:
     return hook
 
 
-def snapshots(run: Run, saver: Saver, label_names: tuple[str, ...],
+def snapshots(run: Run, saver: Saver, dataset: Dataset,
               measure: Callable[[Snapshot, TrainState], None]) -> Hook:
     """Save the averaged generator for generate.py, and the state for --resume; then measure."""
 
@@ -123,7 +124,8 @@ def snapshots(run: Run, saver: Saver, label_names: tuple[str, ...],
         if tick.done or state.tick % run.output.snapshot_ticks == 0:
             snapshot = Snapshot(
                 generator=state.average, level=tick.stage.level, alpha=tick.stage.alpha,
-                images_seen=state.images_seen, label_names=label_names)
+                images_seen=state.images_seen, label_names=dataset.label_names,
+                untrained_classes=dataset.untrained_classes if run.network.label_size else ())
             saver.save(state, snapshot)
             measure(snapshot, state)
 

@@ -84,7 +84,8 @@ def train(session: Session, state: TrainState) -> str:
         group.wait()
         watch = Watch(
             progress=progress, at_tick=at_tick, interrupts=Agreed(interrupts, group), saver=saver,
-            guard=Guard(run, state, session.directory, session.log, writes=group.leads))
+            guard=Guard(run, state, session.directory, session.log, writes=group.leads,
+                        untrained=session.dataset.untrained_classes))
         ended = None
         while ended is None:
             with closing(batches_from(session, state)) as batches:
@@ -113,8 +114,8 @@ def leader_hooks(session: Session, state: TrainState, progress: Progress, interr
     return [
         hooks.curves(monitor, diagnosis),
         hooks.status_line(run, session.log, progress.forecast, diagnosis),
-        hooks.sample_grid(run, session.directory, monitor),
-        hooks.snapshots(run, saver, session.dataset.label_names, measure),
+        hooks.sample_grid(run, session.directory, monitor, session.dataset),
+        hooks.snapshots(run, saver, session.dataset, measure),
     ], saver
 
 
@@ -205,7 +206,7 @@ def show_beginning(session: Session, state: TrainState, monitor: Monitor) -> Non
     """Draw the reals, and what the generator makes of the seeds before it learned anything."""
     run = session.run
     stage = schedule.at(run.growth, run.network, 0)
-    first = samples.fakes(state.average, run, stage)
+    first = samples.fakes(state.average, run, stage, session.dataset.untrained_classes)
     for name, file, pixels in (("reals", REALS_FILE, samples.reals(session.dataset, run)),
                                ("samples", FIRST_FAKES_FILE, first)):
         save_png(session.directory / file, pixels)

@@ -10,6 +10,7 @@ from progan.config import Run
 from progan.networks import Judgement
 from progan.objectives import Chances, Only, critic_terms, generator_terms
 from progan.objectives.least_squares import noise_strength
+from progan.objectives.penalties import GradientScale, final_norm_divisor
 from progan.ops.precision import at_least_single
 from progan.partition import turns
 from progan.training.inputs import GeneratorInputs, Place
@@ -44,7 +45,9 @@ def critic_loss(state: TrainState, run: Run, place: Place, only: Only, shown: Sh
         lambda images: judge(state, run, place, images), run.objective, reals=shown.reals,
         fakes=shown.fakes, labels=shown.labels, chances=shown.chances, dials=state.dials,
         only=only, turns=turns(run, len(shown.reals)),
-        slope_scale=scale_of(state.dials, CRITIC, run, place.level))
+        gradient_scale=GradientScale(
+            scale_of(state.dials, CRITIC, run, place.level),
+            final_norm_divisor(run.objective, run.network.max_level - place.level)))
 
 
 def generator_loss(state: TrainState, run: Run, place: Place, inputs: GeneratorInputs

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from progan.config import Run
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX
 from progan.runtime.interrupts import Interrupts
+from progan.runtime.json_lines import json_objects
 from progan.runtime.log import Log, human_seconds
 from progan.sampling.network_file import (
     PREFIX,
@@ -118,9 +119,8 @@ def _file(directory: Path, name: str) -> Path:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    """What trainings wrote; rows of `python -m metrics` in the same file count images otherwise."""
+    return [line for line in json_objects(path) if "metric" not in line]
 
 
 def _words(values: Values) -> str:

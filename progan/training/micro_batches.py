@@ -18,6 +18,7 @@ from progan.config import Run
 from progan.errors import UserError
 from progan.partition import coupling, rows, sizes
 from progan.runtime.devices import is_out_of_memory, is_recording, release_memory
+from progan.runtime.text import counted
 from progan.training.passes import ALL_AT_ONCE, Gradients, In, Inputs, Passes, Terms
 
 T = TypeVar("T")
@@ -54,10 +55,11 @@ class MicroBatches:
         smaller = [each for each in parts_allowed(self._run, n) if 2 * each <= size]
         where = f"Out of memory at resolution {1 << level}"
         if not smaller:
-            raise UserError(f"{where}, with {size} images at once. {no_smaller(self._run, n)}")
+            raise UserError(f"{where}, with {counted(size, 'image')} at once. "
+                            f"{no_smaller(self._run, n)}")
         self._most[level] = smaller[0]
-        self._report(f"{where} with {size} images at once: from here on the batch goes through in "
-                     f"micro-batches of {smaller[0]}, with the same gradients.")
+        self._report(f"{where} with {counted(size, 'image')} at once: from here on the batch goes "
+                     f"through in micro-batches of {smaller[0]}, with the same gradients.")
 
 
 def at_once(run: Run, n: int, most: int | None = None) -> int:

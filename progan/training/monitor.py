@@ -68,12 +68,19 @@ def _forget_after(path: Path, images_seen: int) -> None:
     if not path.exists():
         return
     lines = path.read_text("utf-8", errors="replace").splitlines(keepends=True)
-    write_atomically(path, "".join(line for line in lines if _was_before(line, images_seen)))
+    write_atomically(path, "".join(line.rstrip("\r\n") + "\n" for line in lines
+                                   if _was_before(line, images_seen)))
 
 
 def _was_before(line: str, images_seen: int) -> bool:
-    """False for damaged lines too: the last one may be cut where the machine stopped."""
+    """False for damaged lines too: the last one may be cut where the machine stopped.
+
+    Rows that somebody has added, of a metric and without a moment, are not of this training.
+    """
     try:
-        return line.endswith("\n") and bool(json.loads(line)["images_seen"] <= images_seen)
+        told = json.loads(line)
+        if "metric" in told and "images_seen" not in told:
+            return True
+        return line.endswith("\n") and bool(told["images_seen"] <= images_seen)
     except (ValueError, TypeError, KeyError):
         return False

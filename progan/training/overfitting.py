@@ -40,7 +40,8 @@ def overfitting(state: TrainState, run: Run, dataset: Dataset, stage: Stage,
     reals = [process_reals(torch.from_numpy(dataset.images(stage.level, rows)).to(device),
                            alpha=place.alpha) for rows in (spread, held_out)]
     pictures = state.average(seed_latents(range(count), run.network.latent_size).to(device),
-                             seed_labels(range(count), run.network.label_size).to(device),
+                             seed_labels(range(count), run.network.label_size,
+                                         dataset.untrained_classes).to(device),
                              place.level, place.alpha)
     seen, unseen, fake = (mean_score(images) for images in (*reals, pictures))
     state.discriminator.train()

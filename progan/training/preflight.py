@@ -1,7 +1,7 @@
 """Before the first image: does each level fit into memory, and how long will it all take?"""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from progan.partition import WHOLE, Share
 from progan.runtime import devices
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_rate, human_seconds
+from progan.runtime.text import counted
 from progan.sampling.state_file import NETWORKS
 from progan.schedule import Stage
 from progan.training.checkpoint import MODULES, copied
@@ -82,19 +83,19 @@ class Preflight:
         found = []
         for stage in stages.values():
             devices.restart_peak(self.device)
-            seconds = self._seconds_per_image(stage)
+            seconds = self.measure_seconds_per_image(stage)
             found.append(self._finding(stage, devices.peak_memory_bytes(self.device), seconds))
         return found
 
     def _by_estimate(self, stages: dict[int, Stage]) -> list[Finding]:
         memory = {stage.level: self._fitted(stage) for stage in stages.values()}
         tried = affordable(self.run, stages) or [next(iter(stages.values()))]
-        measured = {stage.level: self._seconds_per_image(stage) for stage in tried}
+        measured = {stage.level: self.measure_seconds_per_image(stage) for stage in tried}
         return [self._finding(stage, memory[stage.level],
                               seconds_per_image(self.run.network, stage.level, measured))
                 for stage in stages.values()]
 
-    def _seconds_per_image(self, stage: Stage) -> float:
+    def measure_seconds_per_image(self, stage: Stage) -> float:
         """Of the whole batch; the first step of a kind takes longer, so that short ones are
         repeated, and those of CUDA, which chooses algorithms meanwhile, always.
 
@@ -124,8 +125,9 @@ class Preflight:
                     self.micro_batches.limit(stage.level, smaller)
                 return needed
         raise UserError(
-            f"Resolution {stage.resolution} does not fit into memory: {smaller} images at once "
-            f"need about {human_bytes(needed)}, and there are {human_bytes(free or 0)}. "
+            f"Resolution {stage.resolution} does not fit into memory: "
+            f"{counted(smaller, 'image')} at once {'needs' if smaller == 1 else 'need'} about "
+            f"{human_bytes(needed)}, and there are {human_bytes(free or 0)}. "
             f"{no_smaller(self.run, n)} --preflight none trains nevertheless.")
 
     def _free_bytes(self) -> int | None:
@@ -177,13 +179,18 @@ def untouched(state: TrainState, run: Run) -> Iterator[None]:
             getattr(state, name).zero_grad(set_to_none=True)
 
 
+def total_seconds(findings: Iterable[Finding]) -> float:
+    """Seconds of all that is still to be trained."""
+    return sum(each.images * each.seconds_per_image for each in findings)
+
+
 def report(findings: list[Finding], run: Run, how: str, count: int = 1) -> str:
     """The findings of one of `count` processes as a table."""
     rows = [(run.network.size(each.level).brief, str(each.batch),
              str(each.micro_batch) if each.micro_batch < each.batch // count else "-",
              human_bytes(each.memory_bytes), human_rate(1 / each.seconds_per_image),
              human_seconds(each.images * each.seconds_per_image)) for each in findings]
-    total = sum(each.images * each.seconds_per_image for each in findings)
+    total = total_seconds(findings)
     basis = {"step": "Measured, one step each", "estimate": "A rough estimate"}[how]
     return "\n".join([
         table([HEADINGS, *rows]),

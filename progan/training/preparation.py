@@ -13,10 +13,11 @@ from progan.runtime.distributed import Group
 from progan.runtime.log import Log
 from progan.training.acceleration import accelerated, chosen
 from progan.training.ahead import NOTHING, Ahead, CompilesAhead
+from progan.training.cpu_estimate import cpu_note
 from progan.training.data_parallel import DataParallel
 from progan.training.micro_batches import MicroBatches
 from progan.training.passes import Passes
-from progan.training.preflight import Preflight, report
+from progan.training.preflight import Preflight, report, total_seconds
 from progan.training.state import TrainState
 from progan.training.steps import PlainSteps, Steps
 
@@ -62,7 +63,7 @@ def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group:
     plain, how = PlainSteps(passes_at), chosen(run, device, group.size)
     preflight = PREFLIGHTS.get(device.type, "estimate") if run.preflight == "auto" else (
         run.preflight)
-    expected = {}
+    expected, seconds = {}, None
     if preflight != "none":
         look = Preflight(run=run, state=state, device=device, micro_batches=micro_batches,
                          steps=plain, share=Share(group.rank, group.size),
@@ -70,6 +71,9 @@ def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group:
         found = look(preflight)
         log(report(found, run, preflight, group.size))
         expected = {each.level: each.seconds_per_image for each in found}
+        seconds = total_seconds(found)
+    if note := cpu_note(run, device, seconds):
+        log(note)
     compiles = how.compiled and first_here and companion.POSSIBLE
     ahead = CompilesAhead(
         run, device, micro_batch_at=micro_batches.size, log=report_of_machine,

@@ -20,7 +20,7 @@ class Progress:
 
     def __init__(self, run: Run, images_seen: int, expected: Mapping[int, float], *,
                  shown: bool = True) -> None:
-        self.forecast = Forecast(run.growth, run.network, expected)
+        self.forecast = Forecast(run.growth, run.network, expected, run.output.snapshot_ticks)
         self._network = run.network
         self._images_seen = images_seen
         self._start = time.perf_counter()
@@ -41,7 +41,9 @@ class Progress:
 
     def restart(self, images_seen: int) -> None:
         """What was done since the last update was no training; it goes on from `images_seen`."""
-        self._images_seen, self._start = images_seen, time.perf_counter()
+        now = time.perf_counter()
+        self.forecast.measure_pause(now - self._start)
+        self._images_seen, self._start = images_seen, now
 
     def close(self) -> None:
         self._bar.close()

@@ -1,5 +1,6 @@
 """The sample grids of a run: cell k shows seed k, at every time and on every machine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,12 +40,16 @@ def layout(network: Network) -> Layout:
     return Layout(columns, rows, cell)
 
 
-def fakes(generator: Generator, run: Run, stage: Stage) -> Pixels:
-    """Grid of what the seeds 0, 1, 2 … show at this stage: [H, W, C]."""
+def fakes(generator: Generator, run: Run, stage: Stage, untrained: Sequence[int] = ()) -> Pixels:
+    """Grid of what the seeds 0, 1, 2 … show at this stage: [H, W, C].
+
+    Args:
+        untrained: Classes without training images, which no seed shows.
+    """
     place = layout(run.network)
     seeds = range(place.count)
     images = render(generator, seed_latents(seeds, run.network.latent_size),
-                    seed_labels(seeds, run.network.label_size), stage.level, stage.alpha)
+                    seed_labels(seeds, run.network.label_size, untrained), stage.level, stage.alpha)
     return grid(enlarge(images, min(place.cell)), place.columns)
 
 

@@ -16,7 +16,7 @@ FLOORS = {
     "ground": ("progan", "errors"),
     "F0": ("ops", "runtime"),
     "F1": ("config", "settings", "sizes", "presets", "options", "schedule", "run_directory",
-           "images", "door", "partition", "portraits"),
+           "images", "door", "invocation", "partition", "portraits"),
     "F2": ("networks", "objectives", "augment", "data"),
     "F3": ("diagnosis", "sampling"),
     "F3, upstairs": ("interop",),  # it reads files of others as `sampling` reads ours
@@ -24,6 +24,7 @@ FLOORS = {
     # They go on from what training and metrics have left, and from what networks draw.
     "F4, upstairs": ("report", "projection", "explorer"),
     "F5": ("cli",),
+    "python -m progan": ("__main__",),
     "doors": ("train", "generate", "dataset_tool"),
 }
 OPEN_FLOOR = "F1"

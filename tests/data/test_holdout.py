@@ -31,7 +31,8 @@ def test_sizes(fraction: float, count: int, size: int) -> None:
 
 @pytest.mark.parametrize(("fraction", "count"), [(0.5, 1), (1e-9, 1), (0.9, 2), (0.99, 10)])
 def test_some_must_be_left_to_train_on(fraction: float, count: int) -> None:
-    with pytest.raises(UserError, match=f"{fraction} of {count} images keeps .*smaller fraction"):
+    images = f"{count} image{'s' * (count != 1)}"
+    with pytest.raises(UserError, match=f"{fraction} of {images} keeps .*smaller fraction"):
         holdout_size(fraction, count)
 
 

@@ -82,7 +82,7 @@ def test_the_best_are_kept(celeba: Path) -> None:
     (celeba / "img_celeba" / NAMES[3]).write_bytes(b"no JPEG")
     dest = celeba.parent / "hq"
     words = ("--source", celeba, "--dest", dest, "--resolution", 64, "--max-images", 2)
-    assert f"1 of 5 faces lack a file: img_celeba has no {NAMES[0]}" in message(run(*words))
+    assert f"1 of 5 faces lacks a file: img_celeba has no {NAMES[0]}" in message(run(*words))
     result = run(*words, "--on-error", "skip", "--workers", 1)
     assert result.exit_code == 0, result.output
     assert "Judging 4 faces to keep the best 2." in result.stdout

@@ -181,7 +181,7 @@ def test_a_holdout_that_leaves_nothing_to_train_on(folder: Path) -> None:
     result = run("create-from-images", "--source", folder, "--dest", folder.parent / "pets",
                  "--holdout", 0.5, "--max-images", 1)
     assert result.exit_code == 1
-    assert "--holdout 0.5 of 1 images keeps them all away from training. Name a" in result.stderr
+    assert "--holdout 0.5 of 1 image keeps it away from training. Name a" in result.stderr
     require_nothing_written(folder)
 
 
@@ -450,7 +450,7 @@ def test_a_sound_folder_has_no_problems(tmp_path: Path) -> None:
     for number, pixels in enumerate(np.random.RandomState(0).randint(0, 256, (4, 8, 8, 3))):
         Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{number}.png")
     result = run("check", tmp_path)
-    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}: 4 images, nothing amiss.\n")
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}: 4 images, no problems.\n")
     result = run("check", tmp_path, "--resolution", 16)
     assert result.exit_code == 1
     assert "small (4): choose a smaller --resolution" in result.stdout
@@ -498,7 +498,7 @@ def test_differences_are_counted(tmp_path: Path) -> None:
     result = run("compare", first.path, tmp_path / "second")
     assert result.exit_code == 1
     assert "2 of 20 images differ, by 1 at most" in result.stdout and "3, 7" in result.stdout
-    assert "1 images have another class: 5" in result.stdout
+    assert "1 image has another class: 5" in result.stdout
     other = noise_dataset(tmp_path / "third", count=21)
     said = run("compare", first.path, other.path)
     assert said.exit_code == 1 and "only datasets of one shape" in said.stderr

@@ -120,7 +120,7 @@ def test_a_training_says_how_it_is(trained: Path) -> None:
     assert ticks[0].endswith("too early to tell")
     assert ticks[-1].endswith("MODE COLLAPSE since kimg 0.0".upper())
     assert log.count("Diagnosis: mode collapse since kimg 0.0: nearest") == 1
-    assert "docs/diagnosis.md" in log
+    assert "(Curves: python -m progan.diagnosis " in log
 
 
 def test_tensorboard_has_a_curve_for_each_symptom_and_the_words(trained: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_run_that_has_just_begun(tmp_path: Path) -> None:
     assert "no numbers yet" in page.text["curves"]
     assert "no network yet" in page.text["best-snapshot"]
     assert "to come" in page.text["growth"]
-    assert "Nobody has looked them up" in page.text["nearest-neighbours"]
+    assert "They have not been looked up" in page.text["nearest-neighbours"]
     assert "There is no log.txt" in page.text["machine"]
 
 

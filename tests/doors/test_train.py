@@ -96,6 +96,25 @@ def test_a_resumed_run_ends_in_the_very_same_state(whole: Path, tmp_path: Path,
     assert statistics(run) == statistics(whole)
 
 
+def test_a_run_from_before_gp_resolution_resumes_exactly_as_it_began(data: Path, tmp_path: Path
+                                                                     ) -> None:
+    """Its config.json has no such setting; it took gradients at the trained resolution."""
+    result = train("--data", data, "--outdir", tmp_path / "whole", "--preset", "demo",
+                   *tiny_options(total_kimg=2.5), "--gp-resolution", "trained")
+    assert result.exit_code == 0, result.output
+    whole = tmp_path / "whole" / "00000-noise-demo"
+    run = crashed_copy(whole, tmp_path / "old", 1)
+    config = json.loads((run / "config.json").read_text())
+    assert config["objective"].pop("gp_resolution") == "trained"
+    (run / "config.json").write_text(json.dumps(config))
+    result = train("--resume", run)
+    assert result.exit_code == 0, result.output
+    assert_same_state(states(run)[-1], states(whole)[-1])
+    assert statistics(run) == statistics(whole)
+    config = json.loads((run / "config.json").read_text())
+    assert config["objective"]["gp_resolution"] == "trained"
+
+
 def test_images_that_stay_on_the_device_change_nothing(whole: Path, tmp_path: Path) -> None:
     run = crashed_copy(whole, tmp_path, 2)
     result = train("--resume", run, "--device-data-gib", 0.5)

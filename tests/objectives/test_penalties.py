@@ -9,7 +9,7 @@ from torch import Tensor
 
 from progan import networks as nets
 from progan.config import Network, Objective
-from progan.objectives.penalties import gradient_norms, two_sided
+from progan.objectives.penalties import GradientScale, gradient_norms, two_sided
 from progan.training.state import initialize
 
 
@@ -49,7 +49,8 @@ def test_a_scale_keeps_slopes_that_float16_would_lose() -> None:
 
     images = torch.rand(2, 1, 2, 2)
     assert gradient_norms(score, images).tolist() == [0, 0]
-    assert gradient_norms(score, images, torch.tensor(2.0**10)).tolist() == [2**-25, 2**-25]
+    scale = GradientScale(torch.tensor(2.0**10))
+    assert gradient_norms(score, images, scale).tolist() == [2**-25, 2**-25]
 
 
 @pytest.mark.parametrize("alpha", [None, torch.tensor(0.4, dtype=torch.float64)])

@@ -1,5 +1,6 @@
 """Lines for people."""
 
+import math
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progan.runtime.log import Log, human_rate, human_seconds
+from progan.runtime.log import Log, human_percent, human_rate, human_seconds
 
 STAMPED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  (.*)")
 UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -90,3 +91,15 @@ def test_no_more_than_the_last_unit_is_lost(seconds: float) -> None:
     parts = [(int(part[:-1]), UNIT_SECONDS[part[-1]]) for part in human_seconds(seconds).split()]
     shown = sum(number * unit for number, unit in parts)
     assert shown <= seconds < shown + parts[-1][1]
+
+
+@pytest.mark.parametrize(("seconds", "words"), [
+    (-3.0, "0s"), (math.inf, "more than 10 years"), (math.nan, "more than 10 years"),
+    (1e300, "more than 10 years"), (86400 * 3000.0, "3000d 00h")])
+def test_times_are_bounded(seconds: float, words: str) -> None:
+    assert human_seconds(seconds) == words
+
+
+def test_percentages_are_within_0_and_100() -> None:
+    assert [human_percent(share) for share in (-0.1, 0.0, 0.4304, 1.0, 1.07)] == [
+        "0.0%", "0.0%", "43.0%", "100.0%", "100.0%"]

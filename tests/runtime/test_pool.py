@@ -1,12 +1,15 @@
 """Results in order, from workers that are only a little ahead."""
 
 import signal
+import sys
+import threading
 import time
 from contextlib import suppress
 
 import pytest
 
-from progan.runtime.pool import in_order, worker_pool
+from progan.runtime.pool import call_interruptibly, in_order, worker_pool
+from tests.builders import in_foreground
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -50,3 +53,55 @@ def test_processes_leave_ctrl_c_and_closed_terminals_to_their_parent(name: str) 
 def test_processes_work_too() -> None:
     with worker_pool(2, in_processes=True) as pool:
         assert list(in_order(pool, abs, range(-5, 0), ahead=2)) == [5, 4, 3, 2, 1]
+
+
+BLOCKED = """
+import os, signal, sys, threading
+from progan.runtime.pool import call_interruptibly, in_order, worker_pool
+
+read, write = os.pipe()
+
+def block(task):
+    print("reading", flush=True)
+    return os.read(read, 1)
+
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+try:
+    if sys.argv[1] == "call":
+        call_interruptibly(lambda: block(0))
+    with worker_pool(2, in_processes=sys.argv[1] == "processes") as pool:
+        list(in_order(pool, block, range(3), ahead=2))
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("kind", ["threads", "processes", "call"])
+def test_a_job_that_never_ends_does_not_keep_the_program(kind: str, number: int) -> None:
+    with in_foreground(sys.executable, "-c", BLOCKED, kind) as process:
+        assert process.stdout is not None and process.stdout.readline() == "reading\n"
+        process.send_signal(number)
+        process.communicate(timeout=60)  # until no worker has the pipe open
+        assert process.returncode == 130
+
+
+def test_a_running_job_of_a_thread_ends_what_it_does_before_a_failure_is_told() -> None:
+    ended = []
+
+    def write(task: int) -> None:
+        started.set()
+        time.sleep(0.1)
+        ended.append(task)
+
+    started = threading.Event()
+    with suppress(ZeroDivisionError), worker_pool(1, in_processes=False) as pool:
+        pool.submit(write, 1)
+        started.wait()
+        raise ZeroDivisionError
+    assert ended == [1]
+
+
+def test_errors_of_a_thread_reach_the_caller() -> None:
+    with pytest.raises(ZeroDivisionError):
+        call_interruptibly(lambda: 1 // 0)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progan.errors import UserError
-from progan.sampling.latents import seed_labels, seed_latents
+from progan.sampling.latents import class_of_seed, seed_labels, seed_latents
 from progan.sampling.seeds import parse_seeds
 
 RANGES = st.lists(st.tuples(st.integers(0, 2**32 - 20), st.integers(0, 19)), min_size=1, max_size=5)
@@ -62,3 +62,13 @@ def test_seeds_go_through_the_classes() -> None:
     assert labels.dtype == torch.float32
     assert labels.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]]
     assert seed_labels([0, 1], 0).shape == (2, 0)
+
+
+@pytest.mark.parametrize(("untrained", "shown"), [
+    ((), [0, 1, 2, 3, 0]), ((0,), [1, 2, 3, 1, 2]), ((1, 3), [0, 2, 0, 2, 0])])
+def test_seeds_show_no_class_without_training_images(
+    untrained: tuple[int, ...], shown: list[int]
+) -> None:
+    assert seed_labels(range(5), 4, untrained).argmax(dim=1).tolist() == shown
+    assert [class_of_seed(seed, 4, untrained) for seed in range(5)] == shown
+    assert seed_labels(range(5), 0).shape == (5, 0)

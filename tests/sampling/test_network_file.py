@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from safetensors.torch import save_file
 from progan.errors import UserError
 from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import Snapshot, fingerprint, load_network, save_network
+from tests.builders import tiny_snapshot
 
 CPU = torch.device("cpu")
 NAME = "network-snapshot-001234.safetensors"
@@ -63,6 +66,21 @@ def test_the_file_says_of_itself_what_it_is(path: Path) -> None:
     assert header["software"].startswith("progan ")
     assert header["conventions"]["images"].startswith("float32 [N, 3, 16, 16], -1 is black")
     assert "numpy.random.RandomState(k).randn(1, 8)" in header["conventions"]["latents"]
+
+
+@pytest.mark.parametrize(("untrained", "sound"), [
+    ([], True), ([1], True), ([0, 2], True), ([0, 1, 2], False), ([3], False), ([-1], False),
+    (["0"], False), ("0", False), ([[0]], False)])
+def test_classes_without_training_images_are_in_the_header(
+    tmp_path: Path, untrained: Any, sound: bool
+) -> None:
+    path = tmp_path / "n.safetensors"
+    save_network(path, replace(tiny_snapshot(("a", "b", "c")), untrained_classes=untrained))
+    if sound:
+        assert load_network(path, CPU).untrained_classes == tuple(untrained)
+    else:
+        with pytest.raises(UserError, match="is damaged"):
+            load_network(path, CPU)
 
 
 def test_a_failed_save_leaves_the_old_file(path: Path, snapshot: Snapshot) -> None:

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progan.errors import UserError
+from progan.sampling.grid_option import parse_grid
 from progan.sampling.sheets import (
     GAP,
     cell,
     contact_sheet,
     full_grid,
     layout,
-    parse_grid,
     require_size,
 )
 from progan.sizes import Size

@@ -17,6 +17,7 @@ from progan.data.celebahq.image_list import LIST_FILE, Listed, read_image_list
 from progan.data.celebahq.landmarks import read_landmarks
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
+from progan.runtime.counts import format_count
 
 LANDMARKS = ("Anno/list_landmarks_celeba.txt", "list_landmarks_celeba.txt")
 IMAGES = ("img_celeba", "Img/img_celeba", "img_celeba.zip", "Img/img_celeba.zip")
@@ -91,8 +92,8 @@ def read_faces(collection: Collection) -> Faces:
     listed = read_image_list(path)
     unknown = [entry.name for entry in listed if entry.name not in landmarks]
     if unknown or not listed:
-        what = f"{len(unknown)} images without landmarks, such as {unknown[0]}" if unknown else (
-            "no images")
+        what = (f"{format_count(len(unknown), 'image')} without landmarks, such as {unknown[0]}"
+                if unknown else "no images")
         raise UserError(f"{path} lists {what}. It does not belong to {collection.landmarks}: "
                         "fetch both again.")
     names = tuple(entry.name for entry in listed)
@@ -132,8 +133,8 @@ def zip_name(index: int) -> str:
 
 
 def _plain_names(file: zipfile.ZipFile) -> dict[str, str]:
-    """{name without folders: name in the zip file}."""
-    return {PurePosixPath(name).name: name for name in file.namelist()}
+    """{name without folders, which some programs end with backslashes: name in the zip file}."""
+    return {PurePosixPath(name.replace("\\", "/")).name: name for name in file.namelist()}
 
 
 @lru_cache(maxsize=1)

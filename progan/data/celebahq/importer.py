@@ -19,6 +19,7 @@ from progan.data.format import Skipped
 from progan.data.source import ImageSource, OnError, chosen
 from progan.data.unreadable import require_readable
 from progan.errors import UserError
+from progan.runtime.counts import format_count, pluralize
 from progan.runtime.pool import in_order, worker_pool
 from progan.sizes import require_resolution
 
@@ -71,7 +72,8 @@ def import_celebahq(
     make = Maker(inputs.collection, options.resolution, _enhancer(options), options.strict)
     total = len(inputs.faces.names)
     there = np.setdiff1d(np.arange(total, dtype=np.int32), list(inputs.absent)).astype(np.int32)
-    say(f"{len(there):,} of {total:,} faces have all their files.")
+    say(f"{len(there):,} of {format_count(total, 'face')} "
+        f"{pluralize(len(there), 'has all its', 'have all their')} files.")
     skipped = [Skipped(inputs.faces.names[face], reason)
                for face, reason in inputs.absent.items()]
     for face, reason in inputs.absent.items():
@@ -81,7 +83,7 @@ def import_celebahq(
     elif options.max_images is None or options.max_images >= len(there):
         faces = there
     else:
-        say(f"Judging {len(there):,} faces to keep the best {options.max_images:,}.")
+        say(f"Judging {format_count(len(there), 'face')} to keep the best {options.max_images:,}.")
         faces, unmade = _best(make, there, options, inputs.faces.names, report)
         skipped += unmade
     return ImageSource(

@@ -145,8 +145,7 @@ class Scorer:
 
 def _decoded(data: bytes, name: str) -> Image.Image:
     """A picture as RGB. It is not turned as its EXIF says: CelebA's landmarks are not either."""
-    with opened(data, name) as picture:
-        picture.load()
+    with opened(data, name, load=True) as picture:
         return converted(picture, 3)
 
 

@@ -20,6 +20,7 @@ from progan.data.celebahq.collection import (
 from progan.data.celebahq.deltas import require_cryptography
 from progan.data.celebahq.image_list import LIST_FILE
 from progan.errors import UserError
+from progan.runtime.counts import format_count, pluralize
 from progan.runtime.files import require_free_space
 from progan.sizes import MIN_LEVEL, level_of
 
@@ -79,7 +80,7 @@ def inspected(
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise UserError(f"CelebA-HQ cannot be made yet:\n{listed}")
     if len(absent) == len(faces.names):
-        raise UserError(f"None of the {len(faces.names)} faces has all its files: {absent[0]}.")
+        raise UserError(f"No face of {len(faces.names):,} has all its files: {absent[0]}.")
     return Inputs(collection, faces, absent)
 
 
@@ -142,5 +143,6 @@ def _absent(collection: Collection, faces: Faces) -> dict[int, str]:
 def _lacking(faces: Faces, absent: dict[int, str]) -> list[str]:
     shown = "; ".join(list(absent.values())[:_NUM_NAMED])
     more = "; …" * (len(absent) > _NUM_NAMED)
-    return [f"{len(absent):,} of {len(faces.names):,} faces lack a file: {shown}{more}. Fetch "
-            "them, or leave such faces out with --on-error skip."]
+    return [f"{len(absent):,} of {format_count(len(faces.names), 'face')} "
+            f"{pluralize(len(absent), 'lacks', 'lack')} a file: {shown}{more}. "
+            "Fetch them, or leave such faces out with --on-error skip."]

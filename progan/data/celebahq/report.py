@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from progan.errors import UserError
-from progan.runtime.files import growing_place, write_atomically
+from progan.runtime.files import growing_place, named_errors, write_atomically
 
 REPORT_FILE = "celebahq.jsonl"
 
@@ -33,7 +33,8 @@ class Report:
         line = json.dumps({"face": face, "file": name, "status": status, **details}) + "\n"
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            os.write(handle, line.encode())
+            with named_errors(self.path):
+                os.write(handle, line.encode())
         finally:
             os.close(handle)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from progan.data.importers.ignored import describe_ignored
 from progan.data.importers.pixels import converted, decoded
 from progan.data.importers.preflight import Header, readable_headers
 from progan.data.importers.tree import Tree, open_tree
@@ -38,9 +39,9 @@ def import_celeba(
     """
     assert 64 <= cx <= WIDTH - 64 and 64 <= cy <= HEIGHT - 64, (cx, cy)
     place = next((source / place for place in PLACES if (source / place).exists()), source)
-    tree, paths, num_others = open_tree(place)
-    if num_others:
-        say(f"{num_others} files that are not images are ignored.")
+    tree, paths, ignored = open_tree(place)
+    for line in describe_ignored(ignored):
+        say(line)
     taken = [paths[row] for row in chosen(len(paths), max_images, seed)]
     headers, unreadable = readable_headers(place, tree, taken, on_error, _size_fault)
     return ImageSource(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample, chosen
 from progan.errors import UserError
+from progan.runtime.counts import format_count, pluralize
 from progan.sizes import MIN_LEVEL
 
 
@@ -26,8 +27,9 @@ def import_dataset(
     rows = chosen(len(dataset), max_images, seed)
     held_out = np.flatnonzero(np.isin(rows, dataset.held_out_rows))
     if len(held_out) == len(rows):
-        raise UserError(f"All {len(rows)} images taken of {source} are held out there, so that "
-                        "none would be left to train on. Take more of them.")
+        raise UserError(f"The {format_count(len(rows), 'image')} taken of {source} "
+                        f"{pluralize(len(rows), 'is', 'are')} held out there, so that none "
+                        "would be left to train on. Take more of them.")
     return ImageSource(
         description=f"dataset {dataset.path.resolve()} of {dataset.info.source}",
         resolution=1 << level, base=dataset.info.base, channels=dataset.channels,

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from progan.data.importers.labels import Labels
 from progan.errors import UserError
+from progan.runtime.counts import format_count
 
 _MOST_CLASSES = 1 << 20  # more are another kind of number, not classes
 
@@ -29,7 +30,8 @@ def labels_of(stored: npt.NDArray[np.generic], count: int, where: str) -> Labels
     `count` of them or they are no classes.
     """
     if len(stored.shape) not in (1, 2) or len(stored) != count:
-        raise UserError(f"{where} has labels of the shape {stored.shape} for {count} images. "
+        raise UserError(f"{where} has labels of the shape {stored.shape} for "
+                        f"{format_count(count, 'image')}. "
                         "One number or one row for each image is needed.")
     if stored.ndim == 2 and stored.shape[1] == 0:
         return Labels(None, ())

@@ -1,7 +1,9 @@
 """Class labels from a table: a CSV file of path and label, or StyleGAN's dataset.json."""
 
-import csv
+import codecs
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,55 +11,81 @@ from pathlib import Path
 import numpy as np
 
 from progan.data.format import Skipped
+from progan.data.importers.csv_tables import csv_rows
+from progan.data.importers.image_names import ImageNames
 from progan.data.importers.labels import Labels
 from progan.data.importers.tree import natural_order
 from progan.data.unreadable import listed
 from progan.errors import UserError
+from progan.runtime.counts import format_count
+from progan.runtime.terminal_text import escape_controls
 
 STYLEGAN_FILE = "dataset.json"  # in the root of a folder or zip file of images
 _MOST_CLASSES = 1 << 20  # more are another kind of number, not classes
+_MAX_LISTED = 10  # rows in a message
+_WHOLE_FLOAT = re.compile(r"([+-]?\d+)\.0*")
+_INTEGER = re.compile(r"[+-]?\d+")
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelTable:
-    """The class of each path, as an index of the names; `where` it stands, for people."""
+    """The class of each image, as an index of the names; `where` it stands, for people.
+
+    Attributes:
+        class_of: By the path of the image in the source.
+        names: Of the classes; none if the table says that there are no labels.
+        strangers: Rows of images that the source does not have: name and label.
+        notes: What was understood in a way that people should know.
+    """
 
     where: str
     class_of: Mapping[str, int]
     names: tuple[str, ...]
+    strangers: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def read_table(path: Path) -> LabelTable:
-    """Read FILE.csv or FILE.json; raises UserError if it is none."""
+def read_table(path: Path, paths: Sequence[str]) -> LabelTable:
+    """Read FILE.csv, .tsv or .json for the images `paths`; raises UserError if it is none."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"Cannot read the labels {path}: {error.strerror}. Name a file .csv or "
-                        ".json, or use --labels auto, folders or none.") from error
+        raise UserError(f"Cannot read the labels {path}: {error.strerror}. Name a file .csv, .tsv "
+                        "or .json, or use --labels auto, folders or none.") from error
     if path.suffix.lower() != ".json":
-        return csv_table(data, str(path))
-    table = stylegan_table(data, str(path))
+        return csv_table(data, str(path), paths)
+    table = stylegan_table(data, str(path), paths)
     if table is None or not table.names:
         raise UserError(f"{path} has no list of labels: "
                         '{"labels": [["00000/img00000000.png", 6], …]} is needed.')
     return table
 
 
-def csv_table(data: bytes, where: str) -> LabelTable:
-    """Rows `path,label`, perhaps with that as their head. A label is the name of a class."""
-    rows = []
-    for number, row in enumerate(csv.reader(_text(data, where).splitlines()), 1):
-        cells = [cell.strip() for cell in row]
-        if not any(cells) or number == 1 and [cell.lower() for cell in cells] == ["path", "label"]:
-            continue
-        if len(cells) != 2 or not all(cells):
-            raise UserError(f"{where}: line {number} is {','.join(row)!r}, not a path and a label "
-                            "with a comma between them. Mend it.")
-        rows.append((cells[0], cells[1]))
-    return _table(rows, where)
+def csv_table(data: bytes, where: str, paths: Sequence[str]) -> LabelTable:
+    """Rows of path and label, perhaps with a header. A label is the name of a class."""
+    images = ImageNames(paths)
+    pairs, columns = csv_rows(_text(data, where), where, images)
+    labels = {label for _, label in pairs}
+    notes = []
+    if columns:
+        notes.append(f"{where} has a header: the images are in column {columns[0]!r}, their "
+                     f"classes in column {columns[1]!r}.")
+    whole = [_WHOLE_FLOAT.fullmatch(label) for label in labels]
+    if any(whole) and all(match or _INTEGER.fullmatch(label)
+                          for label, match in zip(labels, whole, strict=True)):
+        notes.append(f"Labels of {where} such as "
+                     f"{next(match[0] for match in whole if match)!r} are taken as whole numbers.")
+        pairs = [(path, _WHOLE_FLOAT.sub(r"\1", label)) for path, label in pairs]
+    if negative := sorted(label for label in {label for _, label in pairs}
+                          if label.startswith("-") and _INTEGER.fullmatch(label)):
+        notes.append(f"{', '.join(map(repr, negative[:_MAX_LISTED]))} in {where} is the name of a "
+                     "class, as all labels are there. If it means that an image has none, remove "
+                     "the image and its row.")
+    return _table(pairs, where, images, notes)
 
 
-def stylegan_table(data: bytes, where: str) -> LabelTable | None:
+def stylegan_table(data: bytes, where: str, paths: Sequence[str]) -> LabelTable | None:
     """The pairs [path, label] of `labels`, or None if the document is about something else.
 
     Labels are indices, whose classes are called '0', '1' …, or names of classes. A document
@@ -65,7 +93,7 @@ def stylegan_table(data: bytes, where: str) -> LabelTable | None:
     """
     try:
         document = json.loads(_text(data, where))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is no JSON: {error}. Mend it, or use --labels folders or "
                         "none.") from error
     if not isinstance(document, dict) or "labels" not in document:
@@ -80,7 +108,9 @@ def stylegan_table(data: bytes, where: str) -> LabelTable | None:
                 and (pair[1] is None or _is_class(pair[1]))):
             raise UserError(f"{where} has the entry {json.dumps(pair):.80}, not a path and its "
                             "class, a number from 0 up. Mend it, or use --labels folders or none.")
-    return _table([(path, label) for path, label in pairs if label is not None], where)
+    known = [(path, int(label) if isinstance(label, float) else label)
+             for path, label in pairs if label is not None]
+    return _table(known, where, ImageNames(paths), [])
 
 
 def table_labels(table: LabelTable, paths: Sequence[str]) -> Labels:
@@ -92,16 +122,30 @@ def table_labels(table: LabelTable, paths: Sequence[str]) -> Labels:
         return Labels(None, ())
     missing = [Skipped(path, "no label") for path in paths if path not in table.class_of]
     if missing:
-        raise UserError(f"{len(missing)} of {len(paths)} images have no label in {table.where}:\n"
-                        f"{listed(missing)}\nAdd them there, as paths from the root of --source; "
-                        "or remove these images, or leave all labels out with --labels none.")
+        have = "has" if len(missing) == 1 else "have"
+        others = "".join(f"\n{line}" for line in stranger_notes(table))
+        raise UserError(f"{len(missing)} of {format_count(len(paths), 'image')} {have} no label in "
+                        f"{table.where}:\n{listed(missing)}{others}\nAdd them there, as paths "
+                        "from the root of --source; or remove these images, or leave all labels "
+                        "out with --labels none.")
     labels = np.array([table.class_of[path] for path in paths], dtype=np.int64)
     return Labels(labels, table.names)
 
 
+def stranger_notes(table: LabelTable) -> list[str]:
+    """Lines that name the rows of images that the source does not have."""
+    count = len(table.strangers)
+    if not count:
+        return []
+    lines = [escape_controls(f"  {name}: {label}") for name, label in table.strangers[:_MAX_LISTED]]
+    return [f"{format_count(count, 'row')} of {table.where} {'names' if count == 1 else 'name'} no "
+            f"image of the source, and {'makes' if count == 1 else 'make'} no class:", *lines,
+            *([f"  and {count - _MAX_LISTED:,} more"] if count > _MAX_LISTED else [])]
+
+
 def _text(data: bytes, where: str) -> str:
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-16" if data.startswith(_UTF_16_MARKS) else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{where} is not text in UTF-8: {error}. Save it so.") from error
 
@@ -109,23 +153,44 @@ def _text(data: bytes, where: str) -> str:
 def _is_class(label: object) -> bool:
     if isinstance(label, str):
         return True
-    return type(label) is int and 0 <= label < _MOST_CLASSES
+    whole = type(label) is int or isinstance(label, float) and label.is_integer()
+    return whole and 0 <= label < _MOST_CLASSES  # type: ignore[operator]
 
 
-def _table(rows: Iterable[tuple[str, str | int]], where: str) -> LabelTable:
+def _table(rows: Iterable[tuple[str, str | int]], where: str, images: ImageNames,
+           notes: Sequence[str]) -> LabelTable:
     label_of: dict[str, str | int] = {}
-    for path, label in rows:
-        path = path.replace("\\", "/").removeprefix("./")
-        if label_of.setdefault(path, label) != label:
-            raise UserError(f"{where} gives {path} two labels, {label_of[path]} and {label}. An "
+    strangers: dict[str, str | int] = {}
+    differences: Counter[str] = Counter()
+    for name, label in rows:
+        match = images.find(name)
+        known, path = (label_of, match.path) if match else (strangers, name)
+        if known.setdefault(path, label) != label:
+            raise UserError(f"{where} gives {path} two labels, {known[path]} and {label}. An "
                             "image has one class: remove one of them.")
-    labels = set(label_of.values())
-    if not labels:
+        if match and match.difference:
+            differences[match.difference] += 1
+    if not label_of and not strangers:
         raise UserError(f"{where} has no label. Mend it, or use --labels folders or none.")
+    if 0 not in label_of.values() and 1 in label_of.values():
+        notes = [*notes, f"The labels of {where} count from 1: class 0 has no image."]
+    names = _class_names(set(label_of.values()) or set(strangers.values()))
+    index = {name: number for number, name in enumerate(names)}
+    return LabelTable(
+        where, {path: index[str(label)] for path, label in label_of.items()}, names,
+        tuple((name, str(label)) for name, label in strangers.items()),
+        (*notes, *(_difference_note(where, *each) for each in differences.items())))
+
+
+def _difference_note(where: str, difference: str, count: int) -> str:
+    differ = "differs from its image" if count == 1 else "differ from their images"
+    return (f"{format_count(count, 'name')} in {where} {differ} in {difference} only, and "
+            f"{'was' if count == 1 else 'were'} matched.")
+
+
+def _class_names(labels: set[str | int]) -> tuple[str, ...]:
+    """Of indices, all numbers up to the highest; else the names in natural order."""
     numbers = [label for label in labels if isinstance(label, int)]
     if len(numbers) == len(labels):
-        names = tuple(map(str, range(max(numbers) + 1)))
-    else:
-        names = tuple(sorted(map(str, labels), key=natural_order))
-    index = {name: number for number, name in enumerate(names)}
-    return LabelTable(where, {path: index[str(label)] for path, label in label_of.items()}, names)
+        return tuple(map(str, range(max(numbers) + 1)))
+    return tuple(sorted(set(map(str, labels)), key=natural_order))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from progan.data.source import ImageSource, Sample, chosen
 from progan.errors import UserError
+from progan.runtime.counts import format_count
 
 IMAGES_FILE = "train-images-idx3-ubyte"
 LABELS_FILE = "train-labels-idx1-ubyte"
@@ -50,8 +51,9 @@ def read_digits(source: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int
                         f"{images.shape[2]}, not the 28x28 of MNIST. Fetch MNIST again.")
     if len(images) != len(labels) or (labels > 9).any():
         raise UserError(f"{source / LABELS_FILE} does not hold one digit from 0 to 9 for each "
-                        f"of the {len(images)} images, but {len(labels)} numbers up to "
-                        f"{labels.max(initial=0)}. Fetch both files again from one place.")
+                        f"of the {format_count(len(images), 'image')}, but "
+                        f"{format_count(len(labels), 'number')} up to {labels.max(initial=0)}. "
+                        "Fetch both files again from one place.")
     return images, labels.astype(np.int64)
 
 

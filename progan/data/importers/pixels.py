@@ -1,14 +1,19 @@
 """One encoded picture -> uint8 pixels of the wanted kind, cut and size."""
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageColor, UnidentifiedImageError
 
+from progan.data.importers.depth import WHITE_16_BIT, to_eight_bits, white_fault
+from progan.data.importers.metadata import copies_with_less
+from progan.data.importers.orientation import METHODS, read_orientation
+from progan.data.importers.profiles import convert, lab_to_srgb, plan_conversion
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
 from progan.sizes import Size
@@ -21,13 +26,16 @@ WHITE = "white"
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # What each of Pillow's modes becomes without being told; P depends on its transparency.
 NATIVE_CHANNELS = {
-    "1": 1, "L": 1, "I;16": 1, "I;16B": 1, "I;16L": 1, "I;16N": 1, "I": 1,
-    "P": 3, "RGB": 3, "RGBX": 3, "CMYK": 3, "YCbCr": 3, "HSV": 3,
+    "1": 1, "L": 1, "I;16": 1, "I;16B": 1, "I;16L": 1, "I;16N": 1, "I": 1, "F": 1,
+    "P": 3, "RGB": 3, "RGBX": 3, "CMYK": 3, "YCbCr": 3, "HSV": 3, "LAB": 3,
     "LA": 4, "La": 4, "PA": 4, "RGBA": 4, "RGBa": 4,
 }
-_WHITE_16_BIT = 65535
 # Pillow knows these names but decodes them only with other programs' help, or not at all.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
+LACKING = "progan: lacking"  # key of what had to be removed, in the `info` of an image
+
+# Pillow warns of damaged metadata and of huge images; here both are counted, or refused, in words.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def image_extensions() -> set[str]:
@@ -38,10 +46,16 @@ def image_extensions() -> set[str]:
 
 
 @contextmanager
-def opened(data: bytes, path: str) -> Iterator[Image.Image]:
-    """Yield the picture with its header read; whatever goes wrong inside is UnreadableImage."""
+def opened(data: bytes, path: str, *, load: bool = False) -> Iterator[Image.Image]:
+    """Yield the image with its header read; whatever goes wrong inside is UnreadableImage.
+
+    Where metadata are damaged, it is opened without them: `info[LACKING]` names them then.
+
+    Args:
+        load: Decode it, too.
+    """
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with _open_despite_metadata(data, load) as picture:
             yield picture
     except (UnreadableImage, MemoryError):
         raise
@@ -52,24 +66,80 @@ def opened(data: bytes, path: str) -> Iterator[Image.Image]:
         raise UnreadableImage(path, str(error) or type(error).__name__) from error
 
 
+def _open_despite_metadata(data: bytes, load: bool) -> Image.Image:
+    try:
+        return _open_once(data, load)
+    except (Image.DecompressionBombError, MemoryError):
+        raise
+    except Exception:
+        for copy, lacks in copies_with_less(data):
+            try:
+                picture = _open_once(copy, load)
+            except Exception:
+                continue
+            picture.info[LACKING] = lacks
+            return picture
+        raise
+
+
+def _open_once(data: bytes, load: bool) -> Image.Image:
+    picture = Image.open(io.BytesIO(data))
+    if load:
+        before = picture.info.get("icc_profile")
+        picture.load()
+        if before is None:  # behind the pixels of a PNG file, where none belongs
+            picture.info.pop("icc_profile", None)
+    return picture
+
+
 def native_channels(picture: Image.Image, path: str) -> int:
     """Channels that the picture has by nature: 1 grey, 3 RGB, 4 with transparency."""
     if picture.mode not in NATIVE_CHANNELS:
-        raise UnreadableImage(path, f"pixels of the kind {picture.mode!r} are not supported")
+        raise UnreadableImage(path, f"pixels of the kind {picture.mode!r} are not supported: "
+                                    "convert it to a PNG file")
     deep = picture.mode.startswith("I")  # Pillow converts no colour key of 16-bit grey
     return 4 if "transparency" in picture.info and not deep else NATIVE_CHANNELS[picture.mode]
 
 
 def decoded(data: bytes, path: str) -> Image.Image:
-    """Decode a picture and turn it upright as its EXIF says; raises UnreadableImage."""
-    with opened(data, path) as picture:
-        picture.load()
-        ImageOps.exif_transpose(picture, in_place=True)
-        if picture.mode == "I":
-            values = np.asarray(picture)
-            if values.min() < 0 or values.max() > _WHITE_16_BIT:
-                raise UnreadableImage(path, "32-bit grey values: none of them is known as white")
-        return picture
+    """Decode an image and turn it upright as its EXIF says; raises UnreadableImage.
+
+    Its colours stay as they are stored: sources whose pixels are to equal those of an official
+    tool are read so.
+    """
+    picture = load_upright(data, path)
+    _require_white(picture, path, None)
+    return picture
+
+
+def decoded_srgb(data: bytes, path: str, white_level: float | None = None) -> Image.Image:
+    """Decode an image, turn it upright, and convert its colours to sRGB by its colour profile.
+
+    Args:
+        white_level: Grey value that becomes white in images of more than 8 bits, 65535 if None.
+
+    Raises:
+        UnreadableImage: It cannot be decoded, or no grey value is known as white.
+    """
+    picture = load_upright(data, path)
+    _require_white(picture, path, white_level)
+    conversion = plan_conversion(picture)
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        picture = to_eight_bits(picture, WHITE_16_BIT if white_level is None else white_level)
+    return convert(picture, conversion)
+
+
+def load_upright(data: bytes, path: str) -> Image.Image:
+    """Decode an image of any kind and turn it upright as its EXIF says; raises UnreadableImage."""
+    with opened(data, path, load=True) as picture:
+        method = METHODS.get(read_orientation(picture.info).value)
+        return picture if method is None else picture.transpose(method)
+
+
+def _require_white(picture: Image.Image, path: str, white: float | None) -> None:
+    """Raise UnreadableImage if no grey value of an image is known as white."""
+    if fault := white_fault(picture, white):
+        raise UnreadableImage(path, fault)
 
 
 def pixels(
@@ -90,8 +160,12 @@ def pixels(
 def converted(picture: Image.Image, channels: int, background: str = WHITE) -> Image.Image:
     """Convert to 8-bit grey, RGB or RGBA; transparency that has to go goes onto `background`."""
     if picture.mode.startswith("I"):
-        picture = _eight_bits(picture)
-    if "transparency" in picture.info or picture.mode in ("La", "RGBa", "LA", "PA"):
+        picture = to_eight_bits(picture)
+    if picture.mode == "LAB":
+        picture = lab_to_srgb(picture)
+    if picture.mode == "La":  # Pillow converts it to nothing else
+        picture = picture.convert("LA")
+    if "transparency" in picture.info or picture.mode in ("RGBa", "LA", "PA"):
         picture = picture.convert("RGBA")
     if channels < 4 and picture.mode == "RGBA":
         ground = Image.new("RGBA", picture.size, background)
@@ -108,12 +182,6 @@ def require_colour(name: str, what: str) -> None:
     if not opaque:
         raise UserError(f"{what} {name!r} is not a colour. Take a name such as black, or "
                         "#rrggbb in hexadecimal.")
-
-
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    """16-bit grey to 8 bits: 65535 is white, as 255 is."""
-    values = np.asarray(picture).astype(np.int64)
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
 def fitted(

@@ -1,18 +1,24 @@
-"""Look at the header of every image before anything is written, and say all that is wrong."""
+"""Read the header of every image before anything is written, and report all that is wrong."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 from tqdm import tqdm
 
 from progan.data.format import Skipped
-from progan.data.importers.pixels import Crop, band_width, native_channels, opened
+from progan.data.importers.depth import Depth
+from progan.data.importers.ignored import SIGNATURE_BYTES, is_heif
+from progan.data.importers.inspection import Note, inspect_image
+from progan.data.importers.pixels import Crop, band_width
 from progan.data.importers.tree import Tree
 from progan.data.source import OnError, UnreadableImage
 from progan.data.unreadable import listed, require_readable
 from progan.errors import UserError
+from progan.runtime.pool import in_order, worker_pool
 from progan.sizes import MAX_LEVEL, MIN_LEVEL, Size, level_of
 
 _KINDS = {1: "grey (1 channel)", 3: "colour (3 channels)", 4: "with transparency (4 channels)"}
@@ -20,27 +26,45 @@ _KINDS = {1: "grey (1 channel)", 3: "colour (3 channels)", 4: "with transparency
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is known of an image without decoding it."""
+    """What is known of an image without decoding it; its size is that of the upright image."""
 
     path: str
-    width: int  # px
+    width: int  # px, upright
     height: int
     channels: int
     digest: str  # SHA-256 of the file in hexadecimal
+    depth: Depth
+    notes: tuple[Note, ...]  # what is ignored or converted
 
 
 def read_headers(tree: Tree, paths: Sequence[str]) -> tuple[list[Header], list[Skipped]]:
     """Return the headers in the order of the paths, and the files that have none."""
-    headers, unreadable = [], []
-    for path in tqdm(paths, unit="img", desc="checking", disable=None, leave=False):
-        try:
-            data = tree.read(path)
-            with opened(data, path) as picture:
-                headers.append(Header(path, picture.width, picture.height,
-                                      native_channels(picture, path), sha256(data).hexdigest()))
-        except UnreadableImage as error:
-            unreadable.append(Skipped(error.path, error.reason))
-    return headers, unreadable
+    workers = os.cpu_count() or 1
+    with worker_pool(workers, in_processes=False) as pool:
+        found = [*tqdm(in_order(pool, partial(_header_or_fault, tree), paths, ahead=4 * workers),
+                       total=len(paths), unit="img", desc="checking", disable=None, leave=False)]
+    return ([item for item in found if isinstance(item, Header)],
+            [item for item in found if isinstance(item, Skipped)])
+
+
+def _header_or_fault(tree: Tree, path: str) -> Header | Skipped:
+    try:
+        return read_header(tree.read(path), path)
+    except UnreadableImage as error:
+        return Skipped(error.path, error.reason)
+
+
+def read_header(data: bytes, path: str) -> Header:
+    """Read the header of one image file; raises UnreadableImage."""
+    try:
+        found = inspect_image(data, path)
+    except UnreadableImage as error:
+        if is_heif(data[:SIGNATURE_BYTES]):  # as telephones name them when they send them
+            raise UnreadableImage(path, "a HEIC, HEIF or AVIF image that cannot be decoded, "
+                                  "whatever its suffix; convert it to JPEG or PNG") from error
+        raise
+    return Header(path, *found.size, found.channels, sha256(data).hexdigest(), found.depth,
+                  found.notes)
 
 
 def readable_headers(
@@ -61,8 +85,7 @@ def readable_headers(
         require_readable(source, len(paths), unreadable)
     headers = [header for header in headers if not fault(header)]
     if not headers:
-        raise UserError(f"None of the {len(paths)} images in {source} can be read:\n"
-                        f"{listed(unreadable)}")
+        raise UserError(f"None of the images in {source} can be read:\n{listed(unreadable)}")
     return headers, unreadable
 
 

@@ -1,8 +1,8 @@
 """A card as Markdown, with the front matter that Hugging Face's hub reads."""
 
-import shlex
 from collections.abc import Iterator
 
+from progan.invocation import command
 from progan.sampling.cards.facts import Card, Measured, Training
 from progan.sampling.cards.markdown import block, code, items, plain, table
 from progan.sampling.cards.recipe import of_images, of_training
@@ -133,8 +133,7 @@ def _training(card: Card, training: Training) -> Iterator[str]:
         yield MEASURED
     if not any(each.images_seen == card.snapshot.images_seen for each in training.measured):
         yield "This snapshot was not measured. To do it, with the dataset:"
-        yield block([f"python -m metrics swd ms-ssim --network {shlex.quote(card.file)} "
-                     "--data DATASET"])
+        yield block([_measuring(card.file, "swd", "ms-ssim")])
 
 
 def _rows(measured: tuple[Measured, ...]) -> Iterator[tuple[str, ...]]:
@@ -154,8 +153,11 @@ def _limits(card: Card) -> str:
         "pictures, or missing.",
         "It may copy training images, the more so the fewer they were. With the dataset, this "
         "shows the nearest ones and says whether it does:",
-        block([f"python -m metrics neighbours --network {shlex.quote(_network_file(card))} --data "
-               "DATASET --sheet neighbours.png"])])
+        block([f"{_measuring(_network_file(card), 'neighbours')} --sheet neighbours.png"])])
+
+
+def _measuring(file: str, *names: str) -> str:
+    return command("metrics", *names, "--network", file, "--data", "DATASET", portable=True)
 
 
 def _network_file(card: Card) -> str:

@@ -1,9 +1,9 @@
 """How to use a network file, by its kind."""
 
-import shlex
 from collections.abc import Callable
 from pathlib import PurePath
 
+from progan.invocation import command
 from progan.sampling.cards.facts import Card
 from progan.sampling.cards.markdown import block, code
 from progan.sampling.network_file import SUFFIX
@@ -15,17 +15,25 @@ def use(card: Card) -> str:
 
 
 def _with_progan(card: Card) -> str:
-    name, target = shlex.quote(card.file), shlex.quote(f"{PurePath(card.file).stem}.onnx")
     return "\n\n".join([
-        "Pictures, from the folder of progan (where it is installed, `progan generate …`); a seed "
-        "names the same picture on every machine:",
-        block([f"python generate.py --network {name} --seeds 0-15 --outdir out"]),
+        "Pictures, with progan; a seed names the same picture on every machine:",
+        block([_drawing(card)]),
         *_of_a_class(card),
         "In Python:",
         block(["import progan", f"G = progan.load({card.file!r})",
                f"images = G.render(range(16))    # {_shape(card)}"]),
         "For programs without progan, as ONNX (or .pt2, .ts):",
-        block([f"python -m progan.interop {name} --to {target}"])])
+        block([_converting(card, ".onnx")])])
+
+
+def _drawing(card: Card) -> str:
+    return command("generate", "--network", card.file, "--seeds", "0-15", "--outdir", "out",
+                   portable=True)
+
+
+def _converting(card: Card, suffix: str) -> str:
+    target = f"{PurePath(card.file).stem}{suffix}"
+    return command("interop", card.file, "--to", target, portable=True)
 
 
 def _of_a_class(card: Card) -> list[str]:
@@ -58,7 +66,6 @@ def _with_torchscript(card: Card) -> str:
 
 
 def _with_official_code(card: Card) -> str:
-    name, back = shlex.quote(card.file), shlex.quote(f"{PurePath(card.file).stem}{SUFFIX}")
     return "\n\n".join([
         "Arrays with the names and layouts of the official TensorFlow code. In that code:",
         block(["import json", "import numpy as np", "import tfutil",
@@ -68,8 +75,7 @@ def _with_official_code(card: Card) -> str:
                "tfutil.set_vars({variable: arrays['Gs/' + name] "
                "for name, variable in Gs.vars.items()})"]),
         "With progan, pictures, and a network file again:",
-        block([f"python generate.py --network {name} --seeds 0-15 --outdir out",
-               f"python -m progan.interop {name} --to {back}"])])
+        block([_drawing(card), _converting(card, SUFFIX)])])
 
 
 def _alone(lines: list[str]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from progan.data.celebahq.collection import Collection, delta_names, image_names, read_faces
 from progan.data.celebahq.image_list import Listed, read_image_list
 from progan.data.celebahq.landmarks import read_landmarks
+from progan.data.celebahq.report import Report
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
 
@@ -103,5 +104,24 @@ def test_a_list_of_other_images(collection: Collection) -> None:
     assert collection.deltas is not None
     (collection.deltas / "image_list.txt").write_text(LIST + "3 9 z.jpg 0a 0b\n")
     read_faces.cache_clear()
-    with pytest.raises(UserError, match="1 images without landmarks, such as z.jpg"):
+    with pytest.raises(UserError, match="1 image without landmarks, such as z.jpg"):
         read_faces(collection)
+
+
+@pytest.mark.parametrize("folder", ["./img_celeba/", "img_celeba\\", "C:\\img_celeba\\"])
+def test_images_of_a_zip_file_are_found_however_their_names_are_written(
+    tmp_path: Path, folder: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "img_celeba.zip", "w") as archive:
+        info = zipfile.ZipInfo("x")
+        info.filename = f"{folder}000001.jpg"
+        archive.writestr(info, b"content")
+    collection = Collection(tmp_path / "img_celeba.zip", tmp_path / "landmarks.txt")
+    assert image_names(collection.images) == {"000001.jpg"}
+    assert collection.image("000001.jpg") == b"content"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_told_with_the_report() -> None:
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        Report(Path("/dev/full")).add(0, "a.jpg", "made")

@@ -75,5 +75,5 @@ def test_mistakes_are_named(source: Path, tmp_path: Path) -> None:
     first = int(Dataset.open(source).held_out_rows[0])
     seed = next(seed for seed in range(1000)
                 if np.random.RandomState(seed).permutation(12)[0] == first)
-    with pytest.raises(UserError, match="All 1 images taken of .* are held out there"):
+    with pytest.raises(UserError, match="The 1 image taken of .* is held out there"):
         import_dataset(source, max_images=1, seed=seed)

@@ -52,10 +52,12 @@ def test_a_csv_file_names_classes(folder: Path) -> None:
     table.write_text("\ufeffPath, Label\n00001/img2.png,wren 10\n\n./00000/img0.png,wren 9\n"
                      '00000\\img1.png,"wren 9"\nabsent.png,owl\n', "utf-8")
     labels, names, said = labels_of(folder, labels=str(table))
-    assert names == ("owl", "wren 9", "wren 10")
-    assert labels == [1, 1, 2]
-    assert f"3 labels from {table}" in said
-    assert "Only 2 of them" in said
+    assert names == ("wren 9", "wren 10")
+    assert labels == [0, 0, 1]
+    assert f"2 labels from {table}" in said
+    assert (f"1 row of {table} names no image of the source, and makes no class:\n"
+            "  absent.png: owl") in said
+    assert "--seed" not in said
 
 
 @pytest.mark.parametrize("pack", [lambda path: path, zipped], ids=["folder", "zip"])
@@ -106,7 +108,7 @@ def test_images_without_a_label_are_listed(folder: Path) -> None:
 
 
 def test_names_in_json() -> None:
-    table = stylegan_table(stylegan([["a", "dog"], ["b", "cat"]]).encode(), "x")
+    table = stylegan_table(stylegan([["a", "dog"], ["b", "cat"]]).encode(), "x", ["a", "b"])
     assert table is not None
     assert table.names == ("cat", "dog")
     labels, names = table_labels(table, ["a", "b", "a"])
@@ -115,7 +117,7 @@ def test_names_in_json() -> None:
 
 
 def test_an_empty_table_gives_no_labels() -> None:
-    table = stylegan_table(b'{"labels": null}', "x")
+    table = stylegan_table(b'{"labels": null}', "x", ["a"])
     assert table is not None
     assert table_labels(table, ["a"]) == Labels(None, ())
 
@@ -125,35 +127,155 @@ def test_an_empty_table_gives_no_labels() -> None:
     ("a.png,x,y\n", "x: line 1 is 'a.png,x,y'"), ("a.png,\n", "x: line 1 is 'a.png,'"),
     ("a.png,x\n./a.png,y\n", "gives a.png two labels, x and y"),
     ("", "x has no label"), ("path,label\n", "x has no label"),
+    ('a.png,"x\nb.png,y\n', "x cannot be read as CSV: unexpected end of data"),
+    ("label\nx\n", "line 1 is 'label', not a path"),
+    ("path,size,kind\na.png,4,x\n", "x has 3 columns, 'path', 'size', 'kind', and none is called"),
+    ("path,label\na.png,x,y\n", "line 2 is 'a.png,x,y'"),
 ])
 def test_csv_files_that_do_not_fit(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        csv_table(text.encode(), "x")
+        csv_table(text.encode(), "x", ["a.png", "b.png"])
 
 
 def test_text_of_another_encoding_is_named() -> None:
     with pytest.raises(UserError, match="x is not text in UTF-8"):
-        csv_table("a.png,Wägitaler\n".encode("latin1"), "x")
+        csv_table("a.png,Wägitaler\n".encode("latin1"), "x", ["a.png"])
 
 
 @pytest.mark.parametrize(("labels", "message"), [
     ([["a", 1], ["a", 2]], "gives a two labels, 1 and 2"), ([], "x has no label"),
     ([["a", None]], "x has no label"), ({"a": 1}, "labels is .*, not a list"),
     ([["a", -1]], r'the entry \["a", -1\], not a path and its class'),
+    ([["a", -1.0]], "not a path"), ([["a", float("nan")]], "not a path"),
+    ([["a", float("inf")]], "not a path"),
     ([["a", 0.5]], "not a path and its class"), ([["a", True]], "not a path and its class"),
     ([["a", [0, 1]]], "not a path and its class"), ([["a"]], "not a path and its class"),
     ([[1, 1]], "not a path and its class"), ([["a", 10**9]], "not a path and its class"),
 ])
 def test_json_that_does_not_fit(labels: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        stylegan_table(stylegan(labels).encode(), "x")
+        stylegan_table(stylegan(labels).encode(), "x", ["a"])
 
 
 def test_files_that_cannot_be_read(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(UserError, match="absent.csv: No such file .*auto, folders or none"):
-        read_table(tmp_path / "absent.csv")
+        read_table(tmp_path / "absent.csv", [])
     with pytest.raises(UserError, match="Cannot read the labels foldres"):
         labels_of(folder, labels="foldres")
-    (folder / "dataset.json").write_text("{")
-    with pytest.raises(UserError, match="dataset.json is no JSON"):
-        labels_of(folder)
+    for text in ("{", "[" * 100_000):
+        (folder / "dataset.json").write_text(text)
+        with pytest.raises(UserError, match="dataset.json is no JSON"):
+            labels_of(folder)
+
+
+ROWS = [("a 1.png", "cat"), ("b.png", "dog"), ("ü.png", "cat")]
+NAMES = [name for name, _ in ROWS]
+
+
+def class_names(text: str | bytes, where: str = "x.csv", paths: list[str] = NAMES) -> list[str]:
+    """The name of the class of each image."""
+    table = csv_table(text.encode() if isinstance(text, str) else text, where, paths)
+    return [table.names[table.class_of[path]] for path in paths]
+
+
+@pytest.mark.parametrize("head", [
+    "", "path,label", "filename,label", "image_id,class", "ID,Species", "Image,Label",
+    "file,category", "foo,bar", "Dateiname,Art", '"",""', "filepaths,labels"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_headers_delimiters_and_line_ends(head: str, delimiter: str, end: str) -> None:
+    lines = [head] * bool(head) + [f"{name},{label}" for name, label in ROWS]
+    text = end.join(lines).replace(",", delimiter)
+    for mark in ("", "\ufeff"):
+        assert class_names(mark + text) == ["cat", "dog", "cat"]
+    assert class_names(("\ufeff" + text).encode("utf-16-le")) == ["cat", "dog", "cat"]
+
+
+@pytest.mark.parametrize("text", [
+    "label,filename\ncat,a 1.png\ndog,b.png\ncat,ü.png\n",
+    "cat,a 1.png\ndog,b.png\ncat,ü.png\n",
+    ",path,label\n0,a 1.png,cat\n1,b.png,dog\n2,ü.png,cat\n",
+    "path,width,class\na 1.png,4,cat\nb.png,4,dog\nü.png,4,cat\n",
+    "path,class_id,class_name\na 1.png,4,cat\nb.png,5,dog\nü.png,4,cat\n",
+    "path,label,,\na 1.png,cat,,\nb.png,dog,,\n,,,\nü.png,cat,,\n",
+    '"a 1.png" , "cat"\nb.png,"dog"\nü.png,cat'.replace('" ,', '",')])
+def test_columns_are_found_by_the_images(text: str) -> None:
+    assert class_names(text) == ["cat", "dog", "cat"]
+
+
+def test_names_may_hold_delimiters_quotes_and_line_breaks() -> None:
+    text = ('f,l\na.png,"cat, ""big"""\r\nb.png,"two\nlines"\nc.png,a\u2028b\x85c\n'
+            '"d,e;.png",x;y\n')
+    assert class_names(text, paths=["a.png", "b.png", "c.png", "d,e;.png"]) == [
+        'cat, "big"', "two\nlines", "a\u2028b\x85c", "x;y"]
+
+
+@pytest.mark.parametrize(("name", "path"), [
+    ("./a.png", "a.png"), ("x\\a.png", "x/a.png"), (".\\x\\.\\a.png", "x/a.png"),
+    ("a.png", "./a.png"),
+    ("cafe\u0301.png", "caf\u00e9.png"), ("caf\u00e9.png", "cafe\u0301.png"), ("A.PNG", "a.png"),
+    ("a", "a.png"), ("x\\A", "X/a.jpeg"), ("a\\b.png", "a\\b.png"), ("a.b", "a.b.png")])
+def test_spellings_of_one_name(name: str, path: str) -> None:
+    assert class_names(f"{name},cat\n", paths=[path, "other.png"][:1]) == ["cat"]
+
+
+@pytest.mark.parametrize(("name", "other"), [
+    ("./a.png", "a.png"), ("A.png", "a.png"), ("cafe\u0301.png", "caf\u00e9.png"), ("a", "a.png")])
+def test_one_image_has_one_label_however_it_is_spelt(name: str, other: str) -> None:
+    with pytest.raises(UserError, match="two labels, cat and dog. An image has one class"):
+        csv_table(f"{other},cat\n{name},dog\n".encode(), "x", [other])
+    assert csv_table(f"{other},cat\n{name},cat\n".encode(), "x", [other]).names == ("cat",)
+
+
+def test_names_that_mean_several_images_mean_none() -> None:
+    table = csv_table(b"a.png,cat\nA.png,dog\na.PNG,cow\n", "x", ["a.png", "A.png"])
+    assert table.names == ("cat", "dog")
+    assert table.strangers == (("a.PNG", "cow"),)
+
+
+def test_what_was_understood_is_told(folder: Path) -> None:
+    table = folder.parent / "l.csv"
+    table.write_text("file,kind\n00000/IMG0.png,1.0\n00000/img1,2.0\n00001/img2.png,10.0\n")
+    labels, names, said = labels_of(folder, labels=str(table))
+    assert (labels, names) == ([0, 1, 2], ("1", "2", "10"))
+    assert "the images are in column 'file', their classes in column 'kind'" in said
+    assert f"1 name in {table} differs from its image in case only, and was matched." in said
+    assert f"1 name in {table} differs from its image in extension only, and was matched." in said
+    assert "are taken as whole numbers" in said
+    table.write_text("00000/img0.png,-1\n00000/img1.png,0\n00001/img2.png,0.5\n")
+    labels, names, said = labels_of(folder, labels=str(table))
+    assert names is not None and set(names) == {"-1", "0", "0.5"}
+    assert "'-1' in " in said and "is the name of a class" in said
+
+
+def test_numbers_that_count_from_one_are_told(folder: Path) -> None:
+    for first, told in ((1, True), (0, False)):
+        pairs = [[path, first + label] for path, label in zip(PATHS, [0, 1, 1], strict=True)]
+        (folder / "dataset.json").write_text(stylegan(pairs))
+        labels, names, said = labels_of(folder)
+        assert names == tuple(map(str, range(first + 2)))
+        assert ("The labels of dataset.json count from 1: class 0 has no image." in said) == told
+        assert "--seed" not in said
+
+
+def test_floats_in_json_are_indices(folder: Path) -> None:
+    pairs = [[path, label] for path, label in zip(PATHS, [1.0, 0, 2.0], strict=True)]
+    (folder / "dataset.json").write_text(stylegan([*pairs, ["gone.png", 7]]))
+    labels, names, said = labels_of(folder)
+    assert (labels, names) == ([1, 0, 2], ("0", "1", "2"))
+    assert "1 row of dataset.json names no image of the source, and makes no class:" in said
+
+
+@pytest.mark.parametrize(("options", "advice"), [
+    ({}, ""), ({"max_images": 2}, "--seed 0 takes images from all over the source"),
+    ({"max_images": 1}, "take more images with --max-images"),
+    ({"max_images": 2, "seed": 3}, "take more images with --max-images")])
+def test_advice_helps(folder: Path, options: dict[str, int], advice: str) -> None:
+    (folder / "dataset.json").write_text(
+        stylegan([[path, label] for path, label in zip(PATHS, [1, 1, 3], strict=True)]))
+    labels, names, said = labels_of(folder, **options)
+    assert len(names) == 4 and labels is not None
+    if 3 in labels and 1 in labels:
+        advice = ""
+    assert ("no image among those taken" in said) == bool(advice)
+    assert advice in said

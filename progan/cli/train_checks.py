@@ -1,0 +1,69 @@
+"""What train.py refuses before it imports torch."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from progan import presets, run_directory
+from progan.cli.measures import require_metrics
+from progan.config import Run, override
+from progan.errors import UserError
+from progan.invocation import command
+from progan.runtime.preflight import require_paths, require_writable_folder
+
+
+def require_start(outdir: Path, preset: str | None, data: Path | None, init_from: Path | None,
+                  options: Mapping[str, Any], *, dry_run: bool) -> None:
+    """Raise UserError if a new run cannot begin: wrong options, missing or unwritable paths."""
+    if preset or not init_from:
+        run = presets.preset(preset or presets.DEFAULT)
+        if not init_from:
+            run = override(run, options)
+            _require_nothing_frozen(run)
+        _require_settings(run, options)
+    require_paths([init_from], "Name the file or the run to begin with by --init-from.")
+    if data is not None:
+        _require_dataset(data)
+    elif not (dry_run or init_from):
+        raise UserError("Which images? Name a dataset with --data DIR; "
+                        f"{command('dataset')} makes one. (--resume continues a run, --dry-run "
+                        "needs no dataset.)")
+    if not dry_run:
+        require_writable_folder(outdir, "--outdir")
+
+
+def require_resumption(path: Path, data: Path | None, options: Mapping[str, Any], *,
+                       dry_run: bool) -> None:
+    """Raise UserError if a run cannot go on: no run, wrong options, no images, or unwritable.
+
+    Args:
+        path: The directory of a run, or of runs, or a state file.
+    """
+    found = run_directory.find(path)
+    directory = found if found.is_dir() else found.parent
+    if not (directory / run_directory.CONFIG_FILE).is_file():
+        return  # a file of something else, which is told with what it is
+    run = override(run_directory.load_config(directory), options)
+    _require_settings(run, options)
+    if data or run.data.data:
+        _require_dataset(data or Path(run.data.data))
+    if not dry_run:
+        require_writable_folder(directory, "--resume")
+
+
+def _require_nothing_frozen(run: Run) -> None:
+    if run.optim.freeze_d:
+        raise UserError(f"--freeze-d {run.optim.freeze_d} keeps weights that were trained before: "
+                        "it needs --init-from.")
+
+
+def _require_settings(run: Run, options: Mapping[str, Any]) -> None:
+    require_metrics(run)
+    if options.get("detector"):
+        require_paths([Path(options["detector"])], "Name a file with --detector.")
+
+
+def _require_dataset(data: Path) -> None:
+    from progan.data.reader import Dataset
+
+    Dataset.open(data)

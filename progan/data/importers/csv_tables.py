@@ -1,0 +1,140 @@
+"""Rows of file name and label from a CSV or TSV file, with a header or without."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from progan.data.importers.image_names import ImageNames, has_image_extension
+from progan.errors import UserError
+
+_DELIMITERS = (",", ";", "\t", "|")
+_DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a |"}
+_SAMPLE = 1000  # rows that the delimiter is found by
+# Names of columns, the usual ones first, without anything that is no letter.
+_LABELS = ("label", "labels", "class", "classname", "labelname", "category", "categoryname",
+           "target", "species", "breed", "classes", "tag", "classid", "labelid", "categoryid", "y")
+_PATHS = ("path", "filename", "file", "filepath", "imagepath", "image", "imagename", "imagefile",
+          "imageid", "img", "imgpath", "imgname", "name", "id")
+_NOT_A_LETTER = re.compile(r"[\W\d_]+")
+
+
+class Line(NamedTuple):
+    """Cells, without blanks around them, and the number of the last line that they stand in."""
+
+    number: int
+    cells: list[str]
+
+
+class CsvRows(NamedTuple):
+    """Pairs of file name and label, and the names of their columns if the file has a header."""
+
+    pairs: list[tuple[str, str]]
+    columns: tuple[str, str] | None
+
+
+def csv_rows(text: str, where: str, images: ImageNames) -> CsvRows:
+    """Read the text of a CSV or TSV file; raises UserError that names the line.
+
+    The delimiter, a header and the column of file names are found by what names images.
+    """
+    delimiter = _delimiter(text, where, images)
+    try:
+        lines = [line for line in _lines(text, delimiter) if any(line.cells)]
+    except csv.Error as error:
+        raise UserError(f"{where} cannot be read as CSV: {error}. Mend its quotation marks.") from (
+            error)
+    lines = _without_empty_columns(lines)
+    header = lines[0].cells if lines and _is_header(lines[0].cells, images) else None
+    body = lines[1:] if header else lines
+    if not body:
+        return CsvRows([], None)
+    path, label = _columns(header, lines, body, images, where, delimiter)
+    for line in body:
+        if len(line.cells) != len(lines[0].cells) or not line.cells[path] or not line.cells[label]:
+            raise _misfit(line, where, delimiter)
+    return CsvRows([(line.cells[path], line.cells[label]) for line in body],
+                   (header[path], header[label]) if header else None)
+
+
+def _lines(text: str, delimiter: str) -> Iterator[Line]:
+    # The reader needs line ends as they are: names in quotation marks may hold some.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True,
+                        skipinitialspace=True)
+    for cells in reader:
+        yield Line(reader.line_num, [cell.strip() for cell in cells])
+
+
+def _delimiter(text: str, where: str, images: ImageNames) -> str:
+    """The one with which the most rows name an image."""
+    usual = "\t" if where.lower().endswith((".tsv", ".tab")) else ","
+    candidates = [each for each in (usual, *_DELIMITERS) if each in text]
+    return max(candidates, default=usual, key=lambda each: _num_named(text, each, images))
+
+
+def _num_named(text: str, delimiter: str, images: ImageNames) -> int:
+    try:
+        sample = list(islice(_lines(text, delimiter), _SAMPLE))
+    except csv.Error:
+        return -1
+    return sum(len(line.cells) > 1 and any(map(images.find, line.cells)) for line in sample)
+
+
+def _without_empty_columns(lines: list[Line]) -> list[Line]:
+    """Spreadsheets leave empty columns at the right."""
+    widths = {len(line.cells) for line in lines}
+    if len(widths) != 1:
+        return lines
+    width = max((index + 1 for line in lines for index, cell in enumerate(line.cells) if cell),
+                default=0)
+    return [Line(line.number, line.cells[:max(width, 2)]) for line in lines]
+
+
+def _is_header(cells: Sequence[str], images: ImageNames) -> bool:
+    words = [_word(cell) for cell in cells]
+    if any(word in _LABELS for word in words) and all(
+            word in ("", *_LABELS, *_PATHS) for word in words):
+        return True
+    return len(cells) > 1 and not any(
+        cell and (has_image_extension(cell) or images.find(cell)) for cell in cells)
+
+
+def _columns(header: Sequence[str] | None, lines: Sequence[Line], body: Sequence[Line],
+             images: ImageNames, where: str, delimiter: str) -> tuple[int, int]:
+    """Which columns hold the file names and the labels."""
+    width = len(lines[0].cells)
+    words = [_word(cell) for cell in header or [""] * width]
+    if width < 2 or width > 2 and not header:
+        raise _misfit(lines[0], where, delimiter)
+    counts = [_num_images({line.cells[column] for line in body if column < len(line.cells)}, images)
+              for column in range(width)]
+    path = max(range(width), key=lambda column: (
+        counts[column], words[column] in _PATHS, words[column] not in _LABELS, -column))
+    if width == 2:
+        return path, 1 - path
+    labels = sorted((_LABELS.index(word), column) for column, word in enumerate(words)
+                    if word in _LABELS and column != path)
+    if not labels:
+        raise UserError(f"{where} has {width} columns, {', '.join(map(repr, header or ()))}, and "
+                        "none is called 'label' or 'class'. Call the one with the classes so, or "
+                        "remove all but it and the file names.")
+    return path, labels[0][1]
+
+
+def _num_images(cells: set[str], images: ImageNames) -> tuple[int, int]:
+    """How many of the cells are paths as they stand, and how many name an image at all."""
+    found = [match for match in map(images.find, cells) if match]
+    return sum(not match.difference for match in found), len(found)
+
+
+def _word(cell: str) -> str:
+    return _NOT_A_LETTER.sub("", cell.casefold())
+
+
+def _misfit(line: Line, where: str, delimiter: str) -> UserError:
+    return UserError(f"{where}: line {line.number} is {delimiter.join(line.cells)!r}, not a path "
+                     f"and a label with {_DELIMITER_NAMES[delimiter]} between them, or as many "
+                     "columns as a header names. Put names that hold such a character, or a "
+                     "line break, into quotation marks.")

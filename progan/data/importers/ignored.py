@@ -1,0 +1,155 @@
+"""Files of a source that are not imported: of which kind they are, and what to do about them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import PurePosixPath
+
+from progan.data.importers.pixels import image_extensions
+from progan.runtime.counts import format_count, pluralize
+from progan.runtime.terminal_text import escape_controls
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of files that are not imported.
+
+    Attributes:
+        noun: What one of them is called.
+        plural: What several are called; the noun and an s if not given.
+        remedy: A sentence: how to have such files imported. Empty if there is nothing to do.
+        loses_images: They are images as far as can be told, and the dataset will lack them.
+    """
+
+    noun: str
+    plural: str | None = None
+    remedy: str = ""
+    loses_images: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A file, or a folder with all that is in it, that is not imported."""
+
+    path: str
+    kind: Kind
+
+
+HEIF = Kind("HEIC, HEIF or AVIF image", remedy="Convert such files to JPEG or PNG first, for "
+            "example with ImageMagick: magick mogrify -format png *.heic.", loses_images=True)
+RAW = Kind("camera RAW image", remedy="Develop such files to TIFF, PNG or JPEG first.",
+           loses_images=True)
+FOREIGN = Kind("image in a format that is not decoded", "images in formats that are not decoded",
+               "Convert such files to PNG first.", loses_images=True)
+UNNAMED = Kind("image without a suffix in its name", "images without a suffix in their names",
+               "Give such files the suffix of their format, such as .jpg or .png.",
+               loses_images=True)
+MISNAMED = Kind("image with an unknown suffix", "images with an unknown suffix",
+                "Give such files the suffix of their format, such as .jpg or .png.",
+                loses_images=True)
+VIDEO = Kind("video", remedy="Extract frames first, for example with "
+             "ffmpeg -i VIDEO frames/%05d.png.")
+PACKED = Kind("archive inside the source", "archives inside the source",
+              "Unpack such files first, if there are images in them.")
+HIDDEN = Kind("hidden file or folder", "hidden files and folders",
+              "Rename such files if they are to be imported.")
+SPECIAL = Kind("pipe, socket or device", "pipes, sockets or devices",
+               "Only regular files are read.")
+REPEATED_LINK = Kind("link to a folder that is imported already",
+                     "links to folders that are imported already")
+OUTSIDE = Kind("zip member with '..' in its path", "zip members with '..' in their paths",
+               "Unpack the zip file and pack it again without such paths.", loses_images=True)
+REPLACED = Kind("zip member that a later one of the same name replaces",
+                "zip members that later ones of the same name replace",
+                "Rename one of each pair, if they are different images.", loses_images=True)
+ZIP_LINK = Kind("symbolic link in the zip file", "symbolic links in the zip file",
+                "Pack the files themselves: zip without --symlinks.", loses_images=True)
+OTHER = Kind("file that is not an image", "files that are not images")
+
+_KINDS_OF_SUFFIXES = {
+    HEIF: ".heic .heif .heics .heifs .hif .avif .avifs .avci",
+    RAW: ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .gpr .iiq .kdc .mef .mos .mrw .nef .nrw "
+         ".orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f",
+    FOREIGN: ".ai .cdr .clip .cin .dpx .emf .eps .exr .hdr .jls .jng .jxl .jxr .kra .mng .ora .pam "
+             ".pct .pdn .pic .pict .psb .svg .svgz .tgs .wdp .wmf .xcf",
+    VIDEO: ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv",
+    PACKED: ".7z .bz2 .gz .rar .tar .tbz2 .tgz .txz .xz .zip .zst",
+    # Such files lie beside images by the million: a look into each would take long.
+    OTHER: ".aae .bin .cfg .csv .db .doc .docx .h5 .hdf5 .htm .html .ini .ipynb .json .jsonl .lnk "
+           ".log .lst .mat .md .md5 .mdb .npy .npz .parquet .pdf .pickle .pkl .pt .pth .py "
+           ".safetensors .sh .sha256 .tfrecord .tfrecords .tsv .txt .url .xlsx .xml .xmp .yaml "
+           ".yml",
+}
+KIND_OF_SUFFIX = {suffix: kind for kind, text in _KINDS_OF_SUFFIXES.items()
+                  for suffix in text.split()}
+SIGNATURE_BYTES = 16  # at the beginning of a file, enough to recognise the usual formats
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*",
+               b"\0\0\0\x0cjP  ", b"8BPS")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
+
+
+@cache
+def _imported_suffixes() -> frozenset[str]:
+    # Pillow reads these files of stereo cameras as JPEG, and so does not list their suffix.
+    return frozenset({*image_extensions(), ".mpo"})
+
+
+def is_image_path(path: str) -> bool:
+    """Whether a file is imported, by its suffix."""
+    return _suffix(path) in _imported_suffixes()
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a part of a path begins with a dot, or is a folder that macOS adds to zip files."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+
+
+def kind_of(path: str, read_start: Callable[[str], bytes]) -> Kind:
+    """Return the kind of a file that is not imported.
+
+    Args:
+        read_start: Path -> first bytes of the file. Called only if the suffix says nothing.
+    """
+    suffix = _suffix(path)
+    if suffix in KIND_OF_SUFFIX:
+        return KIND_OF_SUFFIX[suffix]
+    start = read_start(path)
+    if is_heif(start):
+        return HEIF
+    if start.startswith(_SIGNATURES) or (start[:4], start[8:12]) == (b"RIFF", b"WEBP"):
+        return MISNAMED if suffix else UNNAMED
+    return OTHER
+
+
+def is_heif(start: bytes) -> bool:
+    """Whether a file that begins so is HEIC, HEIF or AVIF."""
+    return start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS
+
+
+def describe_ignored(ignored: Iterable[Ignored]) -> list[str]:
+    """Return a sentence for each kind: how many, which, and what to do about them."""
+    by_kind: dict[Kind, list[str]] = {}
+    for item in ignored:
+        by_kind.setdefault(item.kind, []).append(item.path)
+    kinds = sorted(by_kind, key=lambda kind: (not kind.loses_images, kind is OTHER))
+    return [_sentence(kind, by_kind[kind]) for kind in kinds]
+
+
+def _sentence(kind: Kind, paths: Sequence[str]) -> str:
+    which = _suffixes(paths) if kind is OTHER else (
+        paths[0] if len(paths) == 1 else f"such as {paths[0]}")
+    return (f"{format_count(len(paths), kind.noun, kind.plural)} "
+            f"{pluralize(len(paths), 'is', 'are')} ignored ({escape_controls(which)})."
+            f"{' ' * bool(kind.remedy)}"
+            f"{kind.remedy}")
+
+
+def _suffixes(paths: Iterable[str]) -> str:
+    """The five most frequent suffixes: '.txt .json'."""
+    suffixes = Counter(_suffix(path) or "without a suffix" for path in paths)
+    return " ".join(suffix for suffix, _ in suffixes.most_common(5))
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.lower()

@@ -1,0 +1,220 @@
+"""Copies of an image file without the metadata that keep Pillow from reading its pixels."""
+
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+EXIF, PROFILE, TRANSPARENCY = "EXIF", "colour profile", "transparency"
+_OTHERS = "text and other metadata"
+# What a copy keeps, in the order in which the copies are tried, and what it therefore lacks.
+_STAGES = (
+    ({EXIF, PROFILE, TRANSPARENCY}, _OTHERS),
+    ({PROFILE, TRANSPARENCY}, EXIF),
+    ({EXIF, TRANSPARENCY}, PROFILE),
+    ({TRANSPARENCY}, f"{EXIF} and {PROFILE}"),
+    (set[str](), f"{EXIF}, {PROFILE} and {TRANSPARENCY}"),
+)
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
+_PNG_OPTIONAL = {b"eXIf": EXIF, b"iCCP": PROFILE, b"tRNS": TRANSPARENCY}
+_PNG_HARMLESS = {b"tEXt", b"tIME", b"eXIf", b"IEND"}
+_WEBP_PIXELS = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"}
+_WEBP_OPTIONAL = {b"EXIF": EXIF, b"ICCP": PROFILE}
+_WEBP_FLAGS = {EXIF: 0x08, PROFILE: 0x20, "XMP": 0x04}  # bits of the header VP8X
+_JFIF_BYTES = 14
+# Baseline TIFF, its extensions for tiles, CMYK, YCbCr and JPEG, and extra and float samples.
+_TIFF_PIXELS = {*range(254, 260), 262, 266, *range(277, 280), 284, 317, 320, *range(322, 326),
+                332, 334, 338, 339, 347, *range(512, 522), *range(529, 533)}
+_TIFF_ORIENTATION, _TIFF_PROFILE = 274, 34675
+
+
+def copies_with_less(data: bytes) -> Iterator[tuple[bytes, str]]:
+    """Yield copies with less and less metadata, and the name of what each lacks.
+
+    Nothing comes of a format whose metadata cannot be removed, or are not there.
+    """
+    strip = next((strip for accept, strip in _FORMATS if accept(data)), None)
+    previous = data
+    for keep, lacks in _STAGES if strip else ():
+        assert strip is not None
+        copy = strip(data, keep)
+        if copy != previous:
+            yield copy, lacks
+        previous = copy
+
+
+def png_chunks(data: bytes, start: int = 8) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (kind, whole chunk) of a PNG file; chunks of a wrong length are passed over."""
+    position: int | None = start
+    while position is not None and position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        if kind in _PNG_CRITICAL or (kind.isalpha() and _starts_png_chunk(data, end)):
+            yield kind, data[position:end]
+            position = end
+        else:
+            position = _next_critical(data, position + 8)
+
+
+def has_doubtful_tail(data: bytes) -> bool:
+    """Whether a PNG file has chunks after its pixels that Pillow may fail at."""
+    if not data.startswith(_PNG):
+        return False
+    last = data.rfind(b"IDAT") - 4
+    if last < 0:
+        return False
+    end = last + 12 + struct.unpack_from(">I", data, last)[0]
+    if end > len(data) or data[end + 4:end + 8] == b"IEND":
+        return False  # nothing more, or the pixels are cut off, which decoding tells
+    kinds = [kind for kind, _ in png_chunks(data, end)]
+    return not kinds or kinds[-1] != b"IEND" or not _PNG_HARMLESS.issuperset(kinds)
+
+
+def png_exif_at_end(data: bytes) -> bytes | None:
+    """The EXIF data of a PNG file that has them after its pixels."""
+    if b"eXIf" not in data or not data.startswith(_PNG):
+        return None
+    found = [chunk[8:-4] for kind, chunk in png_chunks(data) if kind == b"eXIf"]
+    return found[-1] if found else None
+
+
+def _starts_png_chunk(data: bytes, position: int) -> bool:
+    return position == len(data) or data[position + 4:position + 8].isalpha()
+
+
+def _next_critical(data: bytes, position: int) -> int | None:
+    """Where the next chunk of pixels, palette or end begins whose checksum is right."""
+    for match in re.finditer(rb"PLTE|IDAT|IEND", data[position:]):
+        start = position + match.start() - 4
+        end = start + 12 + struct.unpack_from(">I", data, start)[0]
+        if zlib.crc32(data[start + 4:end - 4]).to_bytes(4, "big") == data[end - 4:end]:
+            return start
+    return None
+
+
+def _strip_png(data: bytes, keep: set[str]) -> bytes:
+    return _PNG + b"".join(chunk for kind, chunk in png_chunks(data)
+                           if kind in _PNG_CRITICAL or _PNG_OPTIONAL.get(kind) in keep)
+
+
+def _strip_jpeg(data: bytes, keep: set[str]) -> bytes:
+    """Leave out comments and application segments, but JFIF's and Adobe's that tell of colours."""
+    kept, position = [data[:2]], 2
+    while position + 4 <= len(data):
+        if data[position] != 0xFF or data[position + 1] in (0x00, 0xFF):
+            position += 1  # filling
+            continue
+        marker = data[position + 1]
+        length = struct.unpack_from(">H", data, position + 2)[0]
+        end = position + 2 + length
+        if marker == 0xDA:  # the scan
+            return b"".join(kept) + data[position:]
+        segment = data[position:end]
+        is_metadata = 0xE0 <= marker <= 0xEF or marker == 0xFE
+        if is_metadata and data[end:end + 1] != b"\xff":
+            end = _after_wrong_length(data, position)
+        elif not is_metadata or _is_kept_in_jpeg(segment, keep):
+            kept.append(segment)
+        position = end
+    return data
+
+
+def _is_kept_in_jpeg(segment: bytes, keep: set[str]) -> bool:
+    marker, content = segment[1], segment[4:]
+    if marker == 0xE0:
+        return content.startswith(b"JFIF\0") and len(content) >= _JFIF_BYTES
+    if marker == 0xE1:
+        return EXIF in keep and content.startswith(b"Exif\0\0")
+    if marker == 0xE2:
+        return PROFILE in keep and content.startswith(b"ICC_PROFILE\0") and len(content) >= 14
+    return marker == 0xEE and content.startswith(b"Adobe") and len(content) >= 12
+
+
+def _after_wrong_length(data: bytes, position: int) -> int:
+    """Where the tables of a JPEG file begin, if the segment before has a wrong length.
+
+    Not where a small preview may be inside of it, whose tables would be taken for the image's.
+    """
+    tables = data.find(b"\xff\xdb\x00", position + 4)
+    if tables < 0 or b"\xff\xd8\xff" in data[position + 4:tables]:
+        return len(data)
+    return tables
+
+
+def _strip_webp(data: bytes, keep: set[str]) -> bytes:
+    flags = sum(bit for what, bit in _WEBP_FLAGS.items() if what not in keep)
+    kept, position = [], 12
+    while position + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, position)
+        end = position + 8 + size + size % 2
+        chunk = data[position:end]
+        if kind == b"VP8X" and len(chunk) > 8:
+            chunk = chunk[:8] + bytes([chunk[8] & ~flags]) + chunk[9:]
+        if kind in _WEBP_PIXELS or (end <= len(data) and _WEBP_OPTIONAL.get(kind) in keep):
+            kept.append(chunk)
+        position = end
+    body = b"WEBP" + b"".join(kept)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+class _TiffLayout(NamedTuple):
+    """How numbers are packed in the directory of a TIFF file."""
+
+    order: str  # of bytes, for struct
+    first: int  # where the offset of the first directory stands
+    offset: str
+    number: str  # of entries
+    entry: int  # bytes of an entry
+
+
+def _tiff_layout(data: bytes) -> _TiffLayout:
+    order = "<" if data.startswith(b"II") else ">"
+    is_big = data[2:4] in (b"\x2b\0", b"\0\x2b")
+    return _TiffLayout(order, 8, "Q", "Q", 20) if is_big else _TiffLayout(order, 4, "I", "H", 12)
+
+
+def _strip_tiff(data: bytes, keep: set[str]) -> bytes:
+    """Append a directory of the tags that the pixels need, and let the file begin with it."""
+    order, first, offset, number, size = layout = _tiff_layout(data)
+    try:
+        start, = struct.unpack_from(order + offset, data, first)
+        count, = struct.unpack_from(order + number, data, start)
+        begin = start + struct.calcsize(number)
+        entries = [data[at:at + size] for at in range(begin, begin + count * size, size)]
+        kept = [entry for entry in entries if _is_kept_in_tiff(entry, layout, keep)]
+    except struct.error:
+        return data
+    directory = struct.pack(order + number, len(kept)) + b"".join(kept) + bytes(8)
+    padded = data + bytes(len(data) % 2)
+    end = first + struct.calcsize(offset)
+    return data[:first] + struct.pack(order + offset, len(padded)) + padded[end:] + directory
+
+
+def _is_kept_in_tiff(entry: bytes, layout: _TiffLayout, keep: set[str]) -> bool:
+    tag, kind = struct.unpack_from(layout.order + "HH", entry)
+    if tag == _TIFF_ORIENTATION:
+        value, = struct.unpack_from(layout.order + "H", entry, 4 + struct.calcsize(layout.offset))
+        return EXIF in keep and kind == 3 and 1 <= value <= 8
+    return tag in _TIFF_PIXELS or (tag == _TIFF_PROFILE and PROFILE in keep)
+
+
+def _strip_avif(data: bytes, keep: set[str]) -> bytes:
+    """Make EXIF and XMP items of a kind that no decoder knows, which leaves all offsets right."""
+    at = data.find(b"mdat")
+    head = data[:at] if at >= 0 else data
+    for kind, what in ((b"infe", "XMP"), (b"infe", EXIF)):
+        name = b"Exif" if what == EXIF else b"mime"
+        if what not in keep:
+            head = re.sub(kind + b"(.{8})" + name, kind + rb"\1none", head, flags=re.DOTALL)
+    return head + data[len(head):]
+
+
+_FORMATS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes, set[str]], bytes]], ...] = (
+    (lambda data: data.startswith(_PNG), _strip_png),
+    (lambda data: data.startswith(b"\xff\xd8\xff"), _strip_jpeg),
+    (lambda data: data.startswith(b"RIFF") and data[8:12] == b"WEBP", _strip_webp),
+    (lambda data: data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _strip_tiff),
+    (lambda data: data[4:12] in (b"ftypavif", b"ftypavis"), _strip_avif),
+)

@@ -1,0 +1,101 @@
+"""How the commands of progan are spelled: as the one that is running was typed.
+
+`python train.py`, `progan train` and `python -m progan train` are the same command, and a message
+that names a command names it in the way that is known to work for its reader.
+"""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]  # of a checkout, or where packages are installed
+PROGRAM = "progan"
+SCRIPTS = {"train": "train.py", "generate": "generate.py", "dataset": "dataset_tool.py"}
+MODULES = {"metrics": "metrics", **{name: f"progan.{name}" for name in (
+    "diagnosis", "report", "interop", "projection")}}
+_NAME_OF = {spelling: name for name, spelling in (SCRIPTS | MODULES).items()}
+# How help texts, which are written for a checkout, spell commands.
+_SPELLED = re.compile(r"(?:python )?\b(train\.py|generate\.py|dataset_tool\.py)(?!\w)"
+                      rf"|python -m ({'|'.join(map(re.escape, MODULES.values()))})(?!\w|\.\w)")
+
+
+def command(name: str, *words: object, portable: bool = False) -> str:
+    """A command line that does `name`, 'train' or 'metrics', with `words` quoted for a shell.
+
+    Args:
+        portable: Leave the folder of a script away, for files that other people read.
+    """
+    return shlex.join([*program(name, portable=portable), *map(str, words)])
+
+
+def typed(name: str) -> str:
+    """The command line of this process, which does `name`, to be written into files.
+
+    The folder of the program is left away.
+    """
+    return shlex.join([*_this_program(name), *sys.argv[1:]])
+
+
+def program(name: str, *, portable: bool = False) -> list[str]:
+    """The first words of a command line that does `name`."""
+    started = Path(sys.argv[0])
+    if _is_console_script(started):
+        return [PROGRAM if portable else _console_script(started), name]
+    if _is_module(started, PROGRAM):
+        return ["python", "-m", PROGRAM, name]
+    is_module, has_scripts = _is_any_module(started), (ROOT / SCRIPTS["train"]).is_file()
+    if name in MODULES and (is_module or has_scripts):
+        return ["python", "-m", MODULES[name]]
+    if _is_script(started):
+        return ["python", SCRIPTS[name] if portable else str(started.with_name(SCRIPTS[name]))]
+    if is_module and not (has_scripts and Path.cwd() == ROOT):
+        return ["python", "-m", PROGRAM, name]
+    return ["python", SCRIPTS[name]] if has_scripts else [PROGRAM, name]
+
+
+def respelled(text: str) -> str:
+    """A help text, which spells commands as in a checkout, with the spelling of this process."""
+    if program("train", portable=True) == ["python", SCRIPTS["train"]]:
+        return text
+    return _SPELLED.sub(lambda found: command(_NAME_OF[found[1] or found[2]], portable=True), text)
+
+
+def _this_program(name: str) -> list[str]:
+    started = Path(sys.argv[0])
+    if _is_console_script(started):
+        return [PROGRAM]
+    if _is_script(started):
+        return ["python", started.name]
+    for module in (PROGRAM, *MODULES.values()):
+        if _is_module(started, module):
+            return ["python", "-m", module]
+    return program(name, portable=True)
+
+
+def _is_script(started: Path) -> bool:
+    """Whether a script of this checkout runs, and not one of that name of somebody else."""
+    return started.name in SCRIPTS.values() and started.resolve().parent == ROOT
+
+
+def _is_module(started: Path, module: str) -> bool:
+    """Whether `python -m module` runs, of this very package."""
+    return started.resolve() == ROOT.joinpath(*module.split("."), "__main__.py")
+
+
+def _is_any_module(started: Path) -> bool:
+    return any(_is_module(started, module) for module in (PROGRAM, *MODULES.values()))
+
+
+def _is_console_script(started: Path) -> bool:
+    """Whether the program runs that an installation makes: progan, or progan.exe."""
+    return started.stem == PROGRAM and started.suffix in ("", ".exe")
+
+
+def _console_script(started: Path) -> str:
+    """Its name, or its path where the shell would not find it by the name."""
+    from shutil import which
+
+    found = which(PROGRAM)
+    known = found is not None and Path(found).resolve() == started.resolve()
+    return PROGRAM if known or started.parent == Path() else str(started)

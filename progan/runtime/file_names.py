@@ -1,0 +1,72 @@
+"""Names from data as names of files and folders, safe and distinct on every file system."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from itertools import chain, count
+
+_MAX_BYTES = 240  # of 255 that most file systems allow; the rest is for a number
+_UNSAFE = re.compile(r'[/\\:*?"<>|]')  # what POSIX or Windows forbid in names
+_UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, formats, surrogates, line ends
+_JOINERS = "\u200c\u200d"  # formats that belong to the spelling of words and emoji
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?",
+                       re.IGNORECASE)  # devices of Windows, whatever their extension
+_IGNORED = "__MACOSX"  # a folder that readers of archives leave out
+
+
+def safe_file_name(name: str, default: str) -> str:
+    """Return `name` as one component of a path that every file system can hold.
+
+    A name that is safe stays as it is. Separators, control characters and characters that
+    Windows forbids become '-'; dots and blanks at the ends are removed, since they hide a file or
+    are lost on Windows; reserved names get a '_' in front; long names are cut.
+
+    Args:
+        default: A safe name for one that nothing is left of.
+    """
+    replaced = "".join("-" if _is_unsafe(each) else each for each in name)
+    cut = _cut(replaced.strip().strip(". ")).rstrip(". ")
+    if not cut:
+        return default
+    return f"_{cut}" if _RESERVED.fullmatch(cut) or cut == _IGNORED else cut
+
+
+def distinct_file_names(names: Sequence[str], default: str) -> list[str]:
+    """Return a safe file name for each of `names`, no two alike.
+
+    Names that differ only by case or by Unicode normalization are alike: many file systems take
+    them for one. The first of them keeps the name and the others get a number; a name that is
+    safe as it is comes before one that has to be changed.
+
+    Args:
+        default: What a name that nothing is left of begins with; its index follows.
+    """
+    wanted = [safe_file_name(name, f"{default}-{index}") for index, name in enumerate(names)]
+    found: dict[int, str] = {}
+    taken: set[str] = set()
+    for index, name in enumerate(names):
+        if wanted[index] == name and _caseless(name) not in taken:
+            found[index] = name
+            taken.add(_caseless(name))
+    for index, base in enumerate(wanted):
+        if index not in found:
+            candidates = chain([base], (f"{base}-{number}" for number in count(2)))
+            found[index] = next(each for each in candidates if _caseless(each) not in taken)
+            taken.add(_caseless(found[index]))
+    return [found[index] for index in range(len(names))]
+
+
+def _is_unsafe(character: str) -> bool:
+    return bool(_UNSAFE.match(character)) or (
+        unicodedata.category(character) in _UNSAFE_CATEGORIES and character not in _JOINERS)
+
+
+def _cut(name: str) -> str:
+    """The first characters of a name that take at most _MAX_BYTES in UTF-8."""
+    return name.encode("utf-8")[:_MAX_BYTES].decode("utf-8", "ignore")
+
+
+def _caseless(name: str) -> str:
+    """A key that names share if a file system may take them for one."""
+    folded = unicodedata.normalize("NFD", name).casefold()
+    return unicodedata.normalize("NFD", folded)
