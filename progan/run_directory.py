@@ -112,11 +112,6 @@ def runs(outdir: Path) -> list[Path]:
                                            path))
 
 
-def newest_first(outdir: Path) -> list[Path]:
-    """The directories of the runs in a directory, newest first."""
-    return runs(outdir)[::-1]
-
-
 def states(directory: Path) -> list[Path]:
     """The training states of a run, oldest first."""
     return sorted(directory.glob(f"{STATE_PREFIX}[0-9]*{STATE_SUFFIX}"))

@@ -61,7 +61,7 @@ def find_run(path: Path, note: Note = to_stderr) -> Path:
                         "or the directory of a run.")
     if _has_network(path):
         return path
-    runs = run_directory.newest_first(path)
+    runs = run_directory.runs(path)[::-1]  # newest first
     found = next(filter(_has_network, runs), None)
     if found is None:
         raise UserError(f"{path} {_what_is(path, runs)}")

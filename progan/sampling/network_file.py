@@ -69,17 +69,14 @@ def images_seen_of(path: Path) -> int | None:
         return None
 
 
-def classes_of(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return the names of the classes of a network in a file, and which had no training images.
-
-    Both are () if the file does not tell.
-    """
+def classes_of(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]] | None:
+    """The label_names and untrained_classes of the network in a file; None if it does not tell."""
     try:
         header = read_header(path, FORMAT)
         return (tuple(map(str, header["label_names"])),
-                tuple(map(int, header.get("untrained_classes", ()))))
-    except (OSError, ValueError, KeyError, TypeError):
-        return (), ()
+                tuple(map(int, header.get("untrained_classes", []))))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None
 
 
 def load_network(path: Path, device: torch.device) -> Snapshot:

@@ -123,12 +123,12 @@ def load_g_ema(path: Path, device: torch.device) -> Snapshot:
         generator.load_state_dict(dict(content["average"]))
         images_seen = int(content["images_seen"])
         stage = _last_stage(run, images_seen, int(content["round_images_seen"]))
-        label_names, untrained_classes = _classes(path, run)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DamagedState(path, NOT_WHOLE) from error
+    label_names, untrained_classes = _classes(path, run)
     return Snapshot(generator=generator.requires_grad_(False).eval(), level=stage.level,
-                    alpha=stage.alpha, images_seen=images_seen,
-                    label_names=label_names, untrained_classes=untrained_classes)
+                    alpha=stage.alpha, images_seen=images_seen, label_names=label_names,
+                    untrained_classes=untrained_classes)
 
 
 def _last_stage(run: Run, images_seen: int, round_images_seen: int) -> schedule.Stage:
@@ -149,22 +149,20 @@ def _last_stage(run: Run, images_seen: int, round_images_seen: int) -> schedule.
 
 
 def _classes(path: Path, run: Run) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return names of the classes, and classes without training images.
+    """The label_names and untrained_classes of a state's network.
 
-    They are those of a network file of the run, or of its dataset; if there is neither, numbers
-    are the names.
+    A state holds neither. They are those of a network file of the run or of its dataset, if one is
+    there; else the names are the numbers of the classes.
     """
     count = run.network.label_size
     if not count:
         return (), ()
     for network in sorted(path.parent.glob(f"{PREFIX}*{SUFFIX}"), reverse=True):
-        names, untrained = classes_of(network)
-        if len(names) == count:
-            return names, untrained
+        if (found := classes_of(network)) and len(found[0]) == count:
+            return found
     try:
         dataset = Dataset.open(Path(run.data.data))
-        if len(dataset.label_names) == count:
-            return dataset.label_names, dataset.untrained_classes
+        found = dataset.label_names, tuple(dataset.untrained_classes)
     except (UserError, OSError):
-        pass
-    return tuple(map(str, range(count))), ()
+        found = (), ()
+    return found if len(found[0]) == count else (tuple(map(str, range(count))), ())

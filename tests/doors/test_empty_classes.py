@@ -13,7 +13,8 @@ from progan.cli.generate import main as generate
 from progan.cli.train import main as train
 from progan.data.reader import Dataset
 from progan.images import to_pixels
-from progan.sampling.network_file import find_network, load_network
+from progan.sampling.network_choice import find_network
+from progan.sampling.network_file import load_network
 from tests.builders import tiny_options
 
 BRIEF: dict[str, object] = dict(total_kimg=0.032, batch=16, tick_kimg=0.032, training_kimg=0.032,

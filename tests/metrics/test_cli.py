@@ -274,8 +274,8 @@ def test_what_is_no_image_is_named(place, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "reason"), [
-    ("absent", "There is no"), ("empty", "There is no image in"), ("text.txt", "neither a zip"),
-    ("fake.safetensors", "not a network file")])
+    ("absent", "There is no"), ("empty", "There is no image in"), ("text.txt", "is a text file"),
+    ("fake.safetensors", "is a text file that begins")])
 def test_paths_that_hold_no_images_are_refused(place, tmp_path, name, reason):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.txt").write_text("words")
