@@ -22,8 +22,8 @@ from progan.errors import UserError
 from progan.invocation import command, program
 from progan.options import config_options, given
 from progan.runtime.compile_cache import require_compile_cache
+from progan.runtime.counts import format_count
 from progan.runtime.entry import INTERRUPTED
-from progan.runtime.text import counted
 from progan.runtime.threads import use_threads, wait_politely
 from progan.settings import option_name
 
@@ -280,7 +280,7 @@ def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,
     from progan.runtime.devices import describe
     from progan.runtime.terminal_text import escape_controls
 
-    several = f", {counted(members.group.size, 'process', 'processes')}" * (
+    several = f", {format_count(members.group.size, 'process', 'processes')}" * (
         members.group.size > 1)
     yield f"progan {__version__}, torch {torch.__version__}, {describe(members.device)}{several}"
     num_held_out = len(dataset.held_out_rows)
@@ -292,7 +292,7 @@ def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,
     if run.data.conditional and (untrained := dataset.untrained_classes):
         yield classes_note(dataset, untrained, "to train on")
     if dataset.label_size and not run.data.conditional and not run.data.subset:
-        classes = counted(dataset.label_size, "class", "classes")
+        classes = format_count(dataset.label_size, "class", "classes")
         yield (f"The dataset has {classes}, which {'is' if dataset.label_size == 1 else 'are'} "
                f"not used; {option_name('conditional')} does.")
 
