@@ -53,7 +53,8 @@ class MicroBatches:
         """`n` images did not fit as they were sent: halve their parts, or raise UserError."""
         size = self.size(level, n)
         smaller = [each for each in parts_allowed(self._run, n) if 2 * each <= size]
-        where = f"Out of memory at resolution {1 << level}, with {format_count(size, 'image')} at once"
+        images = format_count(size, "image")
+        where = f"Out of memory at resolution {1 << level}, with {images} at once"
         if not smaller:
             raise UserError(f"{where}. {no_smaller(self._run, n)}")
         self._most[level] = smaller[0]
