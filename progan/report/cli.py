@@ -53,7 +53,7 @@ def main(run: Path, output: Path | None, count: int, data: Path | None, detector
     neighbours = _neighbours(material, count, data, detector, device)
     path = output or material.directory / REPORT_FILE
     write_atomically(path, page(material, neighbours))
-    click.echo(path)
+    click.echo(click.format_filename(path))
 
 
 def _neighbours(material: "Material", count: int, data: Path | None, detector: Path | None,
