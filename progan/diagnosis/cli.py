@@ -45,11 +45,11 @@ def main(run: Path, picture: Path | None) -> None:
     if not history.rows and (picture or not history.fault):
         raise UserError(f"{directory} has no statistics yet: they come with the first tick.")
     verdict = diagnose(history)
-    click.echo(f"{directory}\n{report(verdict, history.rows)}")
+    click.echo(f"{click.format_filename(directory)}\n{report(verdict, history.rows)}")
     if picture is not None:
         from progan.diagnosis.curves import plot
 
-        plot(picture, history, verdict, f"{directory.name}: {verdict.brief.lower()}")
-        click.echo(f"\nLearning curves: {picture}")
+        plot(picture, history, verdict, f"{directory.name}: {verdict.brief}")
+        click.echo(f"\nLearning curves: {click.format_filename(picture)}")
     if verdict.failing:
         raise click.exceptions.Exit(FAILING)

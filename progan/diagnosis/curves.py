@@ -56,7 +56,8 @@ def plot(path: Path, history: History, verdict: Verdict, title: str) -> None:
 
     shown = [panel for panel in panels(history) if _known(panel, history.rows)]
     page = Figure(figsize=(10, 1 + 2.1 * max(len(shown), 1)), layout="constrained")
-    page.suptitle(title)
+    # Names of directories may be any bytes, and a $ in them is no formula.
+    page.suptitle(title.encode("utf-8", "backslashreplace").decode(), parse_math=False)
     rows = page.subplots(max(len(shown), 1), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(rows, shown, strict=False):
         _draw(axes, panel, history.rows)

@@ -1,6 +1,7 @@
 """What is known of a training: its statistics per tick, and what they mean."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,15 +66,24 @@ def read_rows(path: Path) -> list[Row]:
     if not path.exists():
         return []
     lines = path.read_text("utf-8", errors="replace").split("\n")
-    rows: list[Row] = []
-    for number, line in enumerate(lines[:-1], start=1):  # a whole line ends with a newline
-        try:
-            row = json.loads(line)
-            if not float(row["images_seen"]) >= 0:
-                raise ValueError
-        except (ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{path}, line {number} is not a line of statistics. Remove it, or "
-                            "resume the run, which repairs the file.") from error
-        rows.append({name: float(value) for name, value in row.items()
-                     if isinstance(value, (int, float))})
-    return rows
+    rows = [parse_row(line) for line in lines[:-1]]  # a whole line ends with a newline
+    if None in rows:
+        raise UserError(f"{path}, line {rows.index(None) + 1} is not a line of statistics. Remove "
+                        "it, or resume the run, which repairs the file.")
+    return [row for row in rows if row is not None]
+
+
+def parse_row(line: str) -> Row | None:
+    """Return the numbers of a line of stats.jsonl; None if it is damaged.
+
+    Losses may be not finite, but never the number of images or the schedule.
+    """
+    try:
+        row = {name: float(value) for name, value in json.loads(line).items()
+               if isinstance(value, (int, float))}
+        known = row["images_seen"] >= 0 and all(
+            math.isfinite(value) for name, value in row.items()
+            if name == "images_seen" or name.startswith("schedule/"))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return None
+    return row if known else None

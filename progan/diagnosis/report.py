@@ -24,7 +24,7 @@ def finding_words(finding: Finding) -> str:
 
 def summary(verdict: Verdict) -> str:
     """One line: the status, what was looked at, and what cannot be seen from it."""
-    facts = [f"{label} {words}" for label, words in based_on(verdict)]
+    facts = [f"{label}: {words}" for label, words in based_on(verdict)]
     return f"{verdict.title} ({meaning(verdict)}): {'; '.join(facts)}."
 
 

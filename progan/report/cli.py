@@ -58,7 +58,7 @@ def main(run: Path, output: Path | None, count: int, data: Path | None, detector
     material = read(directory)
     neighbours = _neighbours(material, count, data, detector, device)
     write_atomically(path, page(material, neighbours))
-    click.echo(path)
+    click.echo(click.format_filename(path))
 
 
 def _neighbours(material: "Material", count: int, data: Path | None, detector: Path | None,

@@ -1,14 +1,12 @@
 """What the directory of a run holds, as far as it can be read."""
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from progan import schedule
 from progan.config import Run
-from progan.diagnosis.history import Row
+from progan.diagnosis.history import Row, parse_row
 from progan.errors import UserError
 from progan.run_directory import LOG_FILE, STATISTICS_FILE, load_config
 from progan.training.progress import stage_words
@@ -63,19 +61,8 @@ def read(directory: Path) -> Material:
 def read_rows(path: Path) -> tuple[list[Row], int]:
     """The whole lines of stats.jsonl, and how many are none; a last one may be half-written."""
     lines = _text(path).split("\n")[:-1]
-    rows = [row for line in lines if (row := _row(line)) is not None]
+    rows = [row for line in lines if (row := parse_row(line)) is not None]
     return rows, len(lines) - len(rows)
-
-
-def _row(line: str) -> Row | None:
-    try:
-        row = json.loads(line)
-        if not 0 <= float(row["images_seen"]) < math.inf:
-            return None
-        return {name: float(value) for name, value in row.items()
-                if isinstance(value, (int, float))}
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
 
 
 def _settings(directory: Path) -> tuple[Run | None, str]:

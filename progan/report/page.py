@@ -41,11 +41,12 @@ def page(material: Material, neighbours: Section) -> str:
         "Settings": lambda: configuration.section(material),
         "Machine": lambda: machine.section(material)}
     style, script = _part("page.css"), _part("page.js")
-    return Template(_part("page.html")).substitute(
+    text = Template(_part("page.html")).substitute(
         policy=policy(style, script), style=style, script=script,
         name=joined([material.directory.resolve().name]), links=_links(sections),
         sections=joined(_section(title, make) for title, make in sections.items()),
         numbers=island(curves.numbers(material, charts)), version=__version__)
+    return text.encode("utf-8", "backslashreplace").decode()  # of paths that are no UTF-8
 
 
 def policy(style: str, script: str) -> str:

@@ -134,7 +134,8 @@ def leader_hooks(session: Session, state: TrainState, progress: Progress, interr
                  writers: ExitStack) -> tuple[list[Hook], Saver]:
     """Open what a run writes to, for as long as `writers` lasts: the hooks, and the saver."""
     run = session.run
-    monitor = writers.enter_context(closing(Monitor(session.directory, state.images_seen)))
+    monitor = writers.enter_context(closing(
+        Monitor(session.directory, state.images_seen, session.log)))
     for repair in monitor.repairs:
         session.log(repair)
     cards = Cards(run=run, images=images_of(session.dataset), directory=session.directory,

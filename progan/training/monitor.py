@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
@@ -25,14 +25,14 @@ class Monitor:
         repairs: Which lines were removed because they were damaged, in words.
     """
 
-    def __init__(self, directory: Path, images_seen: int) -> None:
+    def __init__(self, directory: Path, images_seen: int,
+                 log: Callable[[str], None] = print) -> None:
         self._path = directory / STATISTICS_FILE
         paths = (self._path, *sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl")))
         self.repairs = [words for path in paths if (words := _forget_after(path, images_seen))]
         # The pictures of the beginning, at 0, are drawn again by a run that starts again.
         purge_step = images_seen + 1 if images_seen else 0
-        _await_next_second(directory)
-        self._writer = SummaryWriter(str(directory), purge_step=purge_step)
+        self._writer = _open_writer(directory, purge_step, log)
 
     def numbers(self, values: Mapping[str, float], images_seen: int) -> None:
         """Append one line to stats.jsonl and one point to each curve."""
@@ -41,22 +41,39 @@ class Monitor:
 
     def curves(self, values: Mapping[str, float], images_seen: int) -> None:
         """Add one point to each curve, in TensorBoard only."""
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, images_seen)
-        self._writer.flush()
+        if self._writer:
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, images_seen)
+            self._writer.flush()
 
     def picture(self, name: str, pixels: Pixels, images_seen: int) -> None:
         """Show an image [H, W, C]."""
-        self._writer.add_image(name, pixels, images_seen, dataformats="HWC")
-        self._writer.flush()
+        if self._writer:
+            self._writer.add_image(name, pixels, images_seen, dataformats="HWC")
+            self._writer.flush()
 
     def text(self, name: str, text: str, images_seen: int) -> None:
         """Show some Markdown."""
-        self._writer.add_text(name, text, images_seen)
-        self._writer.flush()
+        if self._writer:
+            self._writer.add_text(name, text, images_seen)
+            self._writer.flush()
 
     def close(self) -> None:
-        self._writer.close()
+        if self._writer:
+            self._writer.close()
+
+
+def _open_writer(directory: Path, purge_step: int, log: Callable[[str], None]
+                 ) -> SummaryWriter | None:
+    """Open TensorBoard's events; log a line and return None if it cannot write in this place."""
+    try:
+        str(directory).encode("utf-8")
+    except UnicodeEncodeError:
+        log(f"TensorBoard gets no curves: the path of the run, {directory}, is not valid UTF-8. "
+            f"{STATISTICS_FILE} has them all. To have both, choose another --outdir.")
+        return None
+    _await_next_second(directory)
+    return SummaryWriter(str(directory), purge_step=purge_step)
 
 
 def _await_next_second(directory: Path) -> None:

@@ -21,7 +21,10 @@ def test_a_line_that_was_cut_does_not_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", [
-    "[]", "{}", "x", '{"images_seen": "many"}', '{"images_seen": -1}'])
+    "", "[]", "{}", "x", '{"images_seen": "many"}', '{"images_seen": "5"}', '{"images_seen": -1}',
+    '{"images_seen": 1e999}', '{"images_seen": NaN}', '{"images_seen": 1%s}' % ("0" * 400),
+    '{"images_seen": 128, "loss": 1%s}' % ("0" * 400),
+    '{"images_seen": 128, "schedule/resolution": NaN}', "[" * 100_000])
 def test_other_lines_are_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "stats.jsonl"
     path.write_text(json.dumps({"images_seen": 64}) + f"\n{line}\n")

@@ -1,6 +1,7 @@
 """python -m progan.diagnosis, and what train.py says of a training's status."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from progan.config import override
 from progan.diagnosis.cli import FAILING, main
 from progan.diagnosis.history import History
 from progan.diagnosis.symptoms import SYMPTOMS
+from progan.report.cli import main as report
 from tests.builders import message, noise_dataset, tiny_options
 from tests.diagnosis.courses import after, history, steps
 
@@ -135,6 +137,18 @@ def test_mistakes_are_one_message(tmp_path: Path) -> None:
     assert "no statistics yet" in message(diagnosis(directory))
 
 
+@pytest.mark.parametrize("name", ["a$b$", b"b\xff", "c_{"])
+def test_a_run_may_have_any_name(tmp_path: Path, name: str | bytes) -> None:
+    """Of its picture and of its report, too."""
+    directory = run_of(tmp_path, history(steps(320)))
+    try:
+        directory = directory.rename(tmp_path / os.fsdecode(name))
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    assert diagnosis(directory, "--plot", tmp_path / "x.png").exit_code == 0
+    assert CliRunner().invoke(report, [str(directory)], catch_exceptions=False).exit_code == 0
+
+
 def test_it_needs_no_torch(tmp_path: Path) -> None:
     directory = run_of(tmp_path, history(steps(320)))
     code = ("import sys; from progan.diagnosis.cli import main; "
@@ -186,3 +200,18 @@ def test_a_resumed_training_remembers_what_it_has_seen(trained: Path, tmp_path: 
     assert result.exit_code == 0, result.output
     assert "FAILING: mode collapse since kimg 0.0" in result.output
     assert "mode collapse since kimg 0.0: nearest" not in result.output
+
+
+def test_a_directory_that_is_not_utf_8_trains_without_tensorboard(tmp_path: Path) -> None:
+    data, outdir = (tmp_path / os.fsdecode(name) for name in (b"data-\xff", b"runs-\xff"))
+    try:
+        outdir.mkdir()
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    noise_dataset(data, resolution=8)
+    result = CliRunner().invoke(train, [
+        "--data", str(data), "--outdir", str(outdir), *tiny_options(
+            resolution=8, total_kimg=0.1)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("TensorBoard gets no curves") == 1
+    assert list(outdir.glob("*/network-snapshot-*.safetensors"))

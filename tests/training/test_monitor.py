@@ -5,6 +5,7 @@ import os
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -49,3 +50,18 @@ def test_a_run_that_goes_on_within_a_second_is_read_in_its_order(
             monitor.numbers({"x": 1.0}, images_seen + 64)
     points = EventAccumulator(str(tmp_path)).Reload().Scalars("x")
     assert [point.step for point in points] == [64, 128]
+
+
+def test_a_path_that_tensorboard_cannot_write_to_costs_its_curves_alone(tmp_path: Path) -> None:
+    directory, log = tmp_path / os.fsdecode(b"run-\xff"), list[str]()
+    try:
+        directory.mkdir()
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    with closing(Monitor(directory, 0, log.append)) as monitor:
+        monitor.numbers({"x": 1.0}, 64)
+        monitor.picture("samples", np.zeros((4, 4, 3), np.uint8), 64)
+        monitor.text("diagnosis", "ok", 64)
+    assert [path.name for path in directory.iterdir()] == [STATISTICS_FILE]
+    (line,) = log
+    assert line.startswith("TensorBoard gets no curves") and "--outdir" in line
