@@ -131,8 +131,8 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     run, dataset, found = beginning(preset, data, init_from, options, scaled=scaled)
     require_compile_cache(needed=run.acceleration in COMPILING)
     if not (dataset or dry_run):
-        raise UserError(f"{init_from} does not tell which images it was trained on. Name a dataset "
-                        "with --data DIR.")
+        raise UserError(f"Which images? {init_from} does not tell on which it was trained. Name a "
+                        "dataset with --data DIR.")
     require_metrics(run)
     require_parts(run, members.group.size)
     if dry_run or not dataset:

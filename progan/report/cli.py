@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from metrics.neighbours_cli import PIXELS
 from metrics.options import detector_option
 from progan import run_directory
 from progan.door import PATH, Door, device_option
@@ -49,7 +50,7 @@ def main(run: Path, output: Path | None, count: int, data: Path | None, detector
     path = output or directory / REPORT_FILE
     require_writable_file(path, "--output")
     require_paths([data], "Name the dataset with --data.")
-    require_detector(detector)
+    require_detector(None if str(detector) == PIXELS else detector)
     wait_politely()
     from progan.report.material import read
     from progan.report.page import page

@@ -28,6 +28,9 @@ def require_writable_folder(path: Path, option: str) -> None:
     Args:
         option: What names it, such as '--outdir'.
     """
+    if blocking := next((each for each in path.parents if each.is_file()), None):
+        raise UserError(f"Cannot create the folder {path}: Not a directory: {blocking} is a file "
+                        "in the way. Name another place.")
     require_folder_or_nothing(path)
     nearest = next(each for each in (path, *path.resolve().parents) if each.is_dir())
     try:
