@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 """Train a progressive GAN: `python train.py --help`."""
 
-from progan.cli.train import main
+from progan.runtime.entry import heed_signals
 
 if __name__ == "__main__":
+    heed_signals()  # before the imports that take long
+
+    from progan.cli.train import main
+
     main()

@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 from metrics.evaluation import BASELINE  # noqa: E402
 from progan import run_directory  # noqa: E402
+from progan.diagnosis.findings import current_name  # noqa: E402
 from progan.diagnosis.history import read_history  # noqa: E402
 from progan.diagnosis.symptoms import verdicts  # noqa: E402
 from progan.runtime.files import write_atomically  # noqa: E402
@@ -129,7 +130,7 @@ def zoo(wish: Wish) -> Iterator[Trial]:
 
 
 def digits(wish: Wish) -> Iterator[Trial]:
-    """A healthy training, one that collapses and one that diverges.
+    """A good training, one that collapses and one that diverges.
 
     Verdicts begin at kimg 9.2, so that 19.2 kimg show them before half of the run.
     """
@@ -223,7 +224,8 @@ def main(name: str, data: Path, classifier: Path | None, outdir: Path, results: 
 
 
 def read_outcomes(store: Path) -> list[Outcome]:
-    return [Outcome(**each) for each in json.loads(store.read_text())] if store.exists() else []
+    stored = json.loads(store.read_text()) if store.exists() else []
+    return [Outcome(**each | {"verdict": current_name(each["verdict"])}) for each in stored]
 
 
 def write_outcomes(store: Path, outcomes: Iterable[Outcome]) -> None:
@@ -322,7 +324,7 @@ def table(outcomes: Sequence[Outcome], columns: Columns) -> str:
     rows: dict[str, list[Outcome]] = {}
     for each in outcomes:
         rows.setdefault(each.name, []).append(each)
-    heading = ["", *columns, "minutes", "seeds", "verdict at the end", "first at kimg"]
+    heading = ["", *columns, "minutes", "seeds", "status at the end", "first at kimg"]
     lines = [heading, ["---", *["---:"] * (len(heading) - 1)]]
     for name, row in rows.items():
         cells = [spread([each.values[key] for each in row if key in each.values])

@@ -89,7 +89,7 @@ def multiply(beside: Callable[[], object] | None) -> float:
         if beside is not None:
             background.submit(lambda: (beside(), None)[1])
         start = time.perf_counter()
-        while background._running() if beside is not None else count < 20:
+        while background.running if beside is not None else count < 20:
             torch.mm(matrix, matrix)
             count += 1
         return (time.perf_counter() - start) / max(count, 1)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from string import Template
@@ -11,6 +12,7 @@ from PIL import Image
 from metrics.comparison import REALS, Cell, Comparison, Line, goal
 from progan import __version__
 from progan.images import Pixels, opaque
+from progan.runtime.terminal_text import escape_controls
 
 LARGEST_PICTURE = 256  # px
 FACTS = ("run", "preset", "seed", "kimg")
@@ -85,8 +87,7 @@ def markdown(found: Comparison, sheet: str) -> str:
             for line in found.lines]
     if _any(found.reals):
         rows.append([REALS, "", "", "", *(cell.text for cell in found.reals)])
-    # A bar would end the cell.
-    rows = [[text.replace("|", "\\|") for text in row] for row in ([*FACTS, *found.columns], *rows)]
+    rows = [list(map(_markdown_cell, row)) for row in ([*FACTS, *found.columns], *rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = [[row[0].ljust(widths[0]), *(text.rjust(width) for text, width in
@@ -94,6 +95,11 @@ def markdown(found: Comparison, sheet: str) -> str:
              for row in (rows[0], rule, *rows[1:])]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{table}\n\n{_words(found)}\n\n![Samples]({sheet})\n"
+
+
+def _markdown_cell(text: str) -> str:
+    """Text that neither ends the cell nor is HTML; names of runs may be anything."""
+    return re.sub(r"([|<])", r"\\\1", escape_controls(text))
 
 
 def html(found: Comparison, samples: Mapping[str, Pixels], seeds: Sequence[int]) -> str:

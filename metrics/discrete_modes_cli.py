@@ -51,6 +51,8 @@ def discrete_modes(
         digits = named(data, reference, "Train on which digits? Name a dataset of "
                        f"{command('dataset', 'create-mnist')} with --data.")
         require_files(digits, detector=None, json_file=None)
+        if classifier.is_dir():
+            raise UserError(f"--classifier {classifier} is a folder. Name a file in it.")
         require_writable_file(classifier, "--classifier", makes_folder=True)
         return _train(digits, classifier, epochs, seed, device)
     measured = named(network, images, "Count the modes of what? Name either a --network or "

@@ -8,7 +8,7 @@ import click
 
 from progan.door import PATH, device_option
 from progan.errors import UserError
-from progan.runtime.preflight import require_paths, require_writable_file
+from progan.runtime.preflight import require_detector, require_paths, require_writable_file
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -66,7 +66,9 @@ def source_options(*, detector: bool = True) -> Callable[[F], F]:
 def require_files(*inputs: Path | None, detector: Path | None, json_file: Path | None) -> None:
     """Raise UserError unless inputs exist and results can be written, before any work."""
     require_paths(inputs, "Name a file or folder that exists.")
-    require_paths([detector], "Name a file with --detector.")
+    require_detector(detector)
+    if json_file is not None and json_file.is_dir():
+        raise UserError(f"Cannot write {json_file}: Is a directory. Name a file with --json.")
     if json_file is not None:
         require_writable_file(json_file, "--json", makes_folder=True)
 

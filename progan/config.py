@@ -299,6 +299,8 @@ class Output:
     image_ticks: int = setting(1, "Ticks between two sample grids.", low=1)
     snapshot_ticks: int = setting(10, "Ticks between two network snapshots.", low=1)
     keep_states: int = setting(2, "Training states to keep, for --resume (the newest ones).", low=1)
+    checkpoint_minutes: float = setting(15.0, "Minutes of training after which a state and a "
+                                        "network are saved between snapshots; 0: never.", low=0)
     metrics: str = setting("", "Metrics of each snapshot, perhaps with a number of images, e.g. "
                            "swd16k,ms-ssim; see python -m metrics --help.")
     best: str = setting("", "Keep the best snapshot by one of these metrics, e.g. kid, as "

@@ -15,12 +15,9 @@ import click
 from progan import __version__
 from progan.errors import UserError
 from progan.invocation import respelled
+from progan.runtime.entry import HEARD, INTERRUPTED, exit_at_once, speaks
 from progan.runtime.terminal_text import escape_controls
 
-INTERRUPTED = 130  # what shells report for Ctrl-C: 128 + SIGINT
-# SIGHUP comes when a terminal is closed or a connection breaks; Windows has none.
-HEARD = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
-              if hasattr(signal, name))
 STOPPED = 75  # sysexits' EX_TEMPFAIL: asked to stop, all is saved, and the same can go on
 _REMEDIES = {
     errno.ENOSPC: "Free some space, or name a folder on another disk.",
@@ -48,8 +45,9 @@ def plain_errors() -> Iterator[None]:
         # Names from files and data must not act on the terminal.
         raise click.ClickException(escape_controls(str(error), keep="\n\t")) from error
     except KeyboardInterrupt as error:
-        with suppress(OSError):  # of a terminal that is gone
-            click.echo("\nInterrupted.", err=True)
+        if speaks():
+            with suppress(OSError):  # of a terminal that is gone
+                click.echo("\nInterrupted.", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from error
     except OSError as error:
         if error.errno is None or error.errno == errno.EPIPE:  # click deals with closed pipes
@@ -59,10 +57,11 @@ def plain_errors() -> Iterator[None]:
 
 @contextmanager
 def _one_interrupt() -> Iterator[None]:
-    """Ctrl-C, SIGTERM (of schedulers and `docker stop`) and SIGHUP raise KeyboardInterrupt, once.
+    """Ctrl-C, SIGTERM (of schedulers and `docker stop`), SIGHUP, SIGUSR1: KeyboardInterrupt, once.
 
     What is half-written is removed then, and impatient people must not interrupt that. What is
     ignored stays ignored: a background job does not listen to Ctrl-C, nor one of nohup to SIGHUP.
+    A command that has ended is not interrupted while its process ends.
     """
     heard = [number for number in HEARD if signal.getsignal(number) != signal.SIG_IGN]
     if threading.current_thread() is not threading.main_thread():
@@ -79,7 +78,7 @@ def _one_interrupt() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             if signal.getsignal(number) != signal.SIG_IGN:  # else the process is about to end
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_IGN if handler is exit_at_once else handler)
 
 
 def in_words(error: OSError) -> str:

@@ -2,12 +2,14 @@
 
 import json
 import re
+import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from progan.config import Run, from_dict, to_dict
 from progan.errors import UserError
-from progan.runtime.files import write_atomically
+from progan.runtime.files import PARTIAL, write_atomically
 
 CONFIG_FILE = "config.json"
 LAUNCH_FILE = ".launch"
@@ -30,9 +32,16 @@ def create(outdir: Path, dataset_name: str, run: Run) -> Path:
     number = max((number for path in runs(outdir) if (number := _number(path)) is not None),
                  default=-1) + 1
     directory = outdir / f"{number:05d}-{_slug(dataset_name)}-{run.preset}"
+    # It appears with its settings in it: without them a crash would leave what is no run.
+    growing = outdir / f".{directory.name}.{secrets.token_hex(4)}{PARTIAL}"
     try:
-        directory.mkdir(parents=True)
-        save_config(directory, run)
+        growing.mkdir(parents=True)
+        try:
+            save_config(growing, run)
+            growing.rename(directory)
+        except BaseException:
+            shutil.rmtree(growing, ignore_errors=True)
+            raise
     except OSError as error:
         raise UserError(f"Cannot write to {outdir}: {error.strerror}. Name another --outdir, or "
                         "make this one writable.") from error

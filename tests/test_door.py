@@ -12,8 +12,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from progan.door import HEARD, INTERRUPTED, Door, DoorGroup
+from progan.door import Door, DoorGroup
 from progan.errors import UserError
+from progan.runtime.entry import HEARD, INTERRUPTED
 from progan.runtime.files import replaced
 
 
@@ -124,8 +125,17 @@ def test_what_is_ignored_stays_ignored(number: int, tmp_path: Path) -> None:
 
 
 def test_a_closed_terminal_is_heard() -> None:
-    assert [number.name for number in HEARD] == ["SIGINT", "SIGTERM", *["SIGHUP"] * (
+    assert [number.name for number in HEARD] == ["SIGINT", "SIGTERM", *["SIGHUP", "SIGUSR1"] * (
         os.name != "nt")]
+
+
+def test_of_the_processes_of_torchrun_one_says_that_it_was_interrupted(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    for rank, said in (("0", "\nInterrupted.\n"), ("1", "")):
+        monkeypatch.setenv("RANK", rank)
+        result = run("fail", "interrupt")
+        assert (result.exit_code, result.stderr) == (INTERRUPTED, said)
 
 
 def test_a_bug_keeps_its_traceback() -> None:

@@ -53,6 +53,7 @@ def check(
     from progan.data.importers.doctor import as_json, check, in_words
     from progan.data.importers.sizes import parse_size
     from progan.runtime.files import write_atomically
+    from progan.runtime.terminal_text import escape_controls
 
     if resolution is not None and size is not None:
         raise UserError("--resolution is for squares, and --size for any images: name one of them.")
@@ -62,7 +63,7 @@ def check(
     report = check(source, size=parse_size(size) if size else square, workers=workers)
     if json_file is not None:
         write_atomically(json_file, as_json(source, report))
-    click.echo(in_words(source, report))
+    click.echo(escape_controls(in_words(source, report), keep="\n"))
     if report.loses_something:
         raise click.exceptions.Exit(1)
 

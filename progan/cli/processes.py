@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from progan.config import Run, from_dict, to_dict
-from progan.door import INTERRUPTED
 from progan.errors import UserError
 from progan.runtime.distributed import (
     ALONE,
@@ -22,6 +21,7 @@ from progan.runtime.distributed import (
     launched,
     note_for_launcher,
 )
+from progan.runtime.entry import INTERRUPTED
 from progan.runtime.lock import alone_in
 
 if TYPE_CHECKING:
@@ -106,9 +106,10 @@ def team(device_name: str) -> Iterator[Team]:
     try:
         yield Team(group, device_name, launch, group.any(launch.restarts > 0))
         group.wait()
-    except click.exceptions.Exit:  # all of them were asked to stop
-        group.wait()
-        group.leave()
+    except click.exceptions.Exit as asked:
+        if asked.exit_code != INTERRUPTED:  # all of them were asked to stop, after a step
+            group.wait()
+            group.leave()
         raise
     except (PeerLost, UserError) as error:
         words = LOST if isinstance(error, PeerLost) else str(error)
@@ -118,10 +119,6 @@ def team(device_name: str) -> Iterator[Team]:
         else:
             await_the_end()
         raise click.exceptions.Exit(1) from error
-    except KeyboardInterrupt as error:
-        if group.leads:
-            raise
-        raise click.exceptions.Exit(INTERRUPTED) from error
     except Exception:
         group.is_first_to_fail()
         raise

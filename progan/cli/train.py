@@ -3,6 +3,7 @@
 import math
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,13 @@ from progan.cli.processes import Team, team
 from progan.cli.train_checks import require_resumption, require_start
 from progan.config import Run, all_changes
 from progan.door import PATH, STOPPED, Door, device_option
+from progan.door import in_words as error_words
 from progan.errors import UserError
 from progan.invocation import command, program
 from progan.options import config_options, given
-from progan.runtime.text import counted
+from progan.runtime.compile_cache import require_compile_cache
+from progan.runtime.counts import format_count
+from progan.runtime.entry import INTERRUPTED
 from progan.runtime.threads import use_threads, wait_politely
 from progan.settings import option_name
 
@@ -116,6 +120,7 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     require_start(outdir, preset, data, init_from, options, dry_run=dry_run)
     from progan import run_directory
     from progan.training import state
+    from progan.training.acceleration import COMPILING
     from progan.training.advice import advice
     from progan.training.beginning import beginning
     from progan.training.fitting import require_parts
@@ -124,6 +129,7 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     from progan.training.transfer_table import in_words
 
     run, dataset, found = beginning(preset, data, init_from, options, scaled=scaled)
+    require_compile_cache(needed=run.acceleration in COMPILING)
     if not (dataset or dry_run):
         raise UserError(f"{init_from} does not tell which images it was trained on. Name a dataset "
                         "with --data DIR.")
@@ -157,6 +163,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
                            dry_run=dry_run)
     from progan import run_directory
     from progan.training import state as states
+    from progan.training.acceleration import COMPILING
     from progan.training.advice import advice
     from progan.training.continuation import continuation, require_unfinished, resumed
     from progan.training.fitting import exchanged, require_parts
@@ -166,6 +173,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
     path, saved = members.agree_on(path, saved)
     directory = path if path.is_dir() else path.parent
     run, dataset = resumed(saved, directory, data, options)
+    require_compile_cache(needed=run.acceleration in COMPILING)
     require_metrics(run)
     require_parts(run, members.group.size)
     if dry_run:
@@ -215,8 +223,9 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
            state: "TrainState", measures: dict[str, "Measure"], max_hours: float | None,
            remarks: Sequence[str] = ()) -> None:
     from progan.data.resident import budget_bytes
-    from progan.run_directory import LOG_FILE
+    from progan.run_directory import LOG_FILE, states
     from progan.runtime.devices import set_precision
+    from progan.runtime.interrupts import Interrupts
     from progan.runtime.log import Log, Silence
     from progan.training.coverage import end_message
     from progan.training.data_parallel import share_state
@@ -232,23 +241,29 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
     for remark in remarks:
         log(remark)
     share_state(state, group)
-    plan = prepared(run, state, device, log, group, members.local_size, members.first_here)
-    session = Session(run=run, dataset=dataset, directory=directory, device=device, log=log,
-                      measures=measures, max_hours=max_hours or math.inf, group=group,
-                      steps=plan.steps, expected=plan.expected, ahead=plan.ahead,
-                      device_data_bytes=budget_bytes(run.device_data_gib, device))
     try:
-        stopped_by = train(session, state)
+        plan = prepared(run, state, device, log, group, members.local_size, members.first_here)
+        with Interrupts(max_hours or math.inf, tell=group.leads) as interrupts:
+            session = Session(
+                run=run, dataset=dataset, directory=directory, device=device, log=log,
+                measures=measures, interrupts=interrupts, group=group, steps=plan.steps,
+                expected=plan.expected, ahead=plan.ahead,
+                device_data_bytes=budget_bytes(run.device_data_gib, device))
+            end = train(session, state)
     except OSError as error:
         error.filename = error.filename or str(directory)  # a failing write() knows no path
+        with suppress(OSError):  # of the same disk
+            log.note(f"Stopped by an error: {error_words(error)}")
         raise
-    except KeyboardInterrupt:
-        log(f"Stopped at once; what came after the last state is lost. To go on: "
-            f"{_resume_command(directory, members)}")
-        raise
-    if stopped_by:
-        log(f"Stopped by {stopped_by} at kimg {state.kimg:.1f}; everything is saved. To go on: "
-            f"{_resume_command(directory, members)}")
+    except KeyboardInterrupt as error:
+        lost = ("; what came after the last state is lost. To go on" if states(directory) else
+                ", before any state was saved. To begin again")
+        log(f"Stopped at once{lost}: {_resume_command(directory, members)}")
+        raise click.exceptions.Exit(INTERRUPTED) from error
+    if end.stopped_by:
+        files = f" in {end.saved.state} and {end.saved.network}" if end.saved else ""
+        log(f"Stopped by {end.stopped_by} at kimg {state.kimg:.1f}; everything is saved{files}. "
+            f"To go on: {_resume_command(directory, members)}")
         # torchrun would take any other exit code for a failure, and start everything anew.
         raise click.exceptions.Exit(0 if members.launch else STOPPED)
     pictures = ("--network", directory, "--seeds", "0-15", "--outdir", "out")
@@ -263,20 +278,21 @@ def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,
     from progan import __version__
     from progan.data.summary import classes_note
     from progan.runtime.devices import describe
+    from progan.runtime.terminal_text import escape_controls
 
-    several = f", {counted(members.group.size, 'process', 'processes')}" * (
+    several = f", {format_count(members.group.size, 'process', 'processes')}" * (
         members.group.size > 1)
     yield f"progan {__version__}, torch {torch.__version__}, {describe(members.device)}{several}"
     num_held_out = len(dataset.held_out_rows)
     held_out = f" to train on and {num_held_out} held out" * bool(num_held_out)
-    images = counted(len(dataset.training_rows), "image")
-    yield (f"{directory}: {dataset.name}, {images}{held_out}, "
+    images = format_count(len(dataset.training_rows), "image")
+    yield (f"{directory}: {escape_controls(dataset.name)}, {images}{held_out}, "
            f"{dataset.info.top_size}x{dataset.channels}; preset {run.preset}; "
            f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}")
     if run.data.conditional and (untrained := dataset.untrained_classes):
         yield classes_note(dataset, untrained, "to train on")
     if dataset.label_size and not run.data.conditional and not run.data.subset:
-        classes = counted(dataset.label_size, "class", "classes")
+        classes = format_count(dataset.label_size, "class", "classes")
         yield (f"The dataset has {classes}, which {'is' if dataset.label_size == 1 else 'are'} "
                f"not used; {option_name('conditional')} does.")
 

@@ -9,7 +9,7 @@ from progan.cli.measures import require_metrics
 from progan.config import Run, override
 from progan.errors import UserError
 from progan.invocation import command
-from progan.runtime.preflight import require_paths, require_writable_folder
+from progan.runtime.preflight import require_detector, require_paths, require_writable_folder
 
 
 def require_start(outdir: Path, preset: str | None, data: Path | None, init_from: Path | None,
@@ -60,7 +60,7 @@ def _require_nothing_frozen(run: Run) -> None:
 def _require_settings(run: Run, options: Mapping[str, Any]) -> None:
     require_metrics(run)
     if options.get("detector"):
-        require_paths([Path(options["detector"])], "Name a file with --detector.")
+        require_detector(Path(options["detector"]))
 
 
 def _require_dataset(data: Path) -> None:

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from progan.data.reader import Dataset
+from progan.runtime.counts import format_count
 from progan.runtime.devices import unclaimed_memory_bytes, unless_out_of_memory
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_seconds
-from progan.runtime.text import counted
 
 Numbers = npt.NDArray[np.int64]
 AUTO_SHARE = 4  # one part in so many; training may yet need the others
@@ -70,7 +70,7 @@ class TrainingImages:
         start = time.perf_counter()
         self._resident = unless_out_of_memory(lambda: self._all(level))
         stay, are = ("stays", "it is") if len(self._rows) == 1 else ("stay", "they are")
-        what = f"{counted(len(self._rows), 'image')} of {self._dataset.info.size(level)}"
+        what = f"{format_count(len(self._rows), 'image')} of {self._dataset.info.size(level)}"
         self._report(
             f"Out of memory for {what} ({human_bytes(num_bytes)}): {are} read batch by batch."
             if self._resident is None else

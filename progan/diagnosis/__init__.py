@@ -1,1 +1,1 @@
-"""Is a training well? Pure functions: numbers of stats.jsonl in, a verdict with evidence out."""
+"""Training diagnostics. Pure functions: numbers of stats.jsonl in, a status with evidence out."""

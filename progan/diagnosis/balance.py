@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Sequence
 
+from progan.diagnosis.coverage import missing
 from progan.diagnosis.findings import Course, Found
 from progan.diagnosis.scales import SCALES, won
 from progan.diagnosis.windows import Window, lasting
@@ -10,6 +11,7 @@ from progan.diagnosis.windows import Window, lasting
 ACCURACIES = ("accuracy/real", "accuracy/fake")
 CRITIC_LOSSES = ("loss/critic-real", "loss/critic-fake")
 NEAREST = "diversity/nearest"
+BEGAN_BALANCE = ("dials/balance", "scores/real", "scores/fake")
 
 NOTHING_LEFT = 0.07  # of the loss at chance: D gives 95 % to every image
 CERTAIN = 0.99  # accuracy that a playing generator does not allow
@@ -19,6 +21,29 @@ WEAK = 0.6  # of both accuracies' mean; 0.5 is chance
 LONG = 200  # iterations; balance swings, and only what stays is worth a word
 RISEN = 1.2  # loss of G, late against early
 LIKE_REALS = (0.5, 2.0)  # diversity beside that of reals: such pictures are worth something
+
+
+def losses_missing(course: Course) -> str:
+    """Why losses and accuracies cannot be compared with chance; '' if they can."""
+    if SCALES[course.objective.objective].chance is None:
+        return f"losses of {course.objective.objective} have no value for chance"
+    return missing(course.windows, *CRITIC_LOSSES, *ACCURACIES)
+
+
+def strength_missing(course: Course) -> str:
+    """Why it cannot be checked whether D is too strong; '' if it can."""
+    if course.objective.objective == "began":
+        return missing(course.windows, *BEGAN_BALANCE, iterations=LONG)
+    if not SCALES[course.objective.objective].accuracy:
+        return f"accuracies of {course.objective.objective} do not tell"
+    return missing(course.windows, *ACCURACIES, iterations=LONG)
+
+
+def weakness_missing(course: Course) -> str:
+    """Why it cannot be checked whether D is too weak; '' if it can."""
+    return strength_missing(course) or (
+        "" if course.objective.objective == "began"
+        else missing(course.windows, *ACCURACIES, NEAREST, iterations=LONG))
 
 
 def convergence_failure(course: Course) -> Found | None:

@@ -1,4 +1,4 @@
-"""python -m progan.diagnosis: is a training well?"""
+"""python -m progan.diagnosis: the status of a training."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from progan.door import PATH, Door
 from progan.errors import UserError
 from progan.runtime.preflight import require_writable_file
 
-ILL = 3  # exit code; 1 is a mistake and 2 a mistyped command
+FAILING = 3  # exit code; 1 is a mistake and 2 a mistyped command
 
 
 @click.command(cls=Door)
@@ -18,7 +18,7 @@ ILL = 3  # exit code; 1 is a mistake and 2 a mistyped command
               help="Write the learning curves: losses, accuracies or scores, diversity and "
               "gradients, over the phases of growth.")
 def main(run: Path, picture: Path | None) -> None:
-    """Say whether a training is well, on what evidence, and what to change.
+    """Check the curves of a training for faults; print evidence and what to change.
 
     RUN is the directory of a run, or a directory of runs: its newest. The run may still be
     training.
@@ -27,7 +27,11 @@ def main(run: Path, picture: Path | None) -> None:
     python -m progan.diagnosis runs
     python -m progan.diagnosis runs/00000-mine-v2-1gpu --plot curves.png
 
-    Exit code: 0 if nothing is wrong or it is too early to tell, 3 if the training is ill.
+    "ok" means that the checks found nothing wrong in the curves. Whether samples are good cannot
+    be seen from them.
+
+    Exit code: 0 if nothing was found, for warnings, or if it is too early to tell; 3 if the
+    training is failing.
     """
     if picture is not None:
         require_writable_file(picture, "--plot")
@@ -47,5 +51,5 @@ def main(run: Path, picture: Path | None) -> None:
 
         plot(picture, history, verdict, f"{directory.name}: {verdict.brief.lower()}")
         click.echo(f"\nLearning curves: {picture}")
-    if verdict.ill:
-        raise click.exceptions.Exit(ILL)
+    if verdict.failing:
+        raise click.exceptions.Exit(FAILING)

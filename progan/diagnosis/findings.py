@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from progan.config import Objective
+from progan.diagnosis.coverage import Coverage
 from progan.diagnosis.history import History
 from progan.diagnosis.windows import Window, windows
 
-Severity = Literal["ill", "watch"]
+Severity = Literal["failing", "warning"]
+OK, TOO_EARLY, NOT_CHECKED = "ok", "too early to tell", "not checked"
+OLD_NAMES = {"healthy": OK}  # of statuses, as earlier versions wrote them
 
 
 class Found(NamedTuple):
@@ -47,28 +50,50 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All findings, the gravest first; `judged` is false while it is too early for any."""
+    """The status of a training: all findings, the gravest first, and what was looked at."""
 
     findings: tuple[Finding, ...]
-    judged: bool = True
+    coverage: Coverage
+
+    @property
+    def judged(self) -> bool:
+        """Whether enough was checked for a status; 'non-finite' alone, which always is, is not."""
+        return self.coverage.long_enough and len(self.coverage.checked) > 1
 
     @property
     def name(self) -> str:
-        """The gravest finding, 'healthy' or 'too early to tell'."""
+        """The gravest finding, or OK, TOO_EARLY or NOT_CHECKED."""
         if self.findings:
             return self.findings[0].name
-        return "healthy" if self.judged else "too early to tell"
+        if not self.coverage.long_enough:
+            return TOO_EARLY
+        return OK if self.judged else NOT_CHECKED
 
     @property
-    def ill(self) -> bool:
-        """Whether it is an illness, not just something to watch."""
-        return any(finding.severity == "ill" for finding in self.findings)
+    def failing(self) -> bool:
+        """Whether a finding will not pass by waiting."""
+        return any(finding.severity == "failing" for finding in self.findings)
+
+    @property
+    def title(self) -> str:
+        """'failing: mode collapse', 'warning: D too weak', 'ok', 'ok so far' or the like.
+
+        'so far': samples cannot be expected to be good yet (`Coverage.early`).
+        """
+        if self.findings:
+            return f"{self.findings[0].severity}: {self.name}"
+        return f"{OK} so far" if self.name == OK and self.coverage.early else self.name
 
     @property
     def brief(self) -> str:
         """A few words for a status line."""
         if not self.findings:
-            return self.name
+            return self.title
         first = self.findings[0]
-        words = f"{first.name} since kimg {first.since_kimg:.1f}"
-        return words.upper() if first.severity == "ill" else words
+        return (f"{first.severity.upper() if self.failing else first.severity}: "
+                f"{first.name} since kimg {first.since_kimg:.1f}")
+
+
+def current_name(name: str) -> str:
+    """Return the present name of a status that may have been written by an earlier version."""
+    return OLD_NAMES.get(name, name)

@@ -4,16 +4,31 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 
+from progan.diagnosis.coverage import any_of, missing
 from progan.diagnosis.findings import Course, Found
 from progan.diagnosis.windows import Window, lasting
 
 NORMS = {"gradient/generator-weights": "G", "gradient/critic-weights": "D"}
 SLOPE = "gradient/norm"
 
-VANISHED = 0.01  # of what it was at this resolution; healthy trainings keep more than 5 %
-EXPLODED = 30.0  # times the median at this resolution; healthy trainings vary less than tenfold
+VANISHED = 0.01  # of what it was at this resolution; good trainings keep more than 5 %
+EXPLODED = 30.0  # times the median at this resolution; good trainings vary less than tenfold
+PENALISED = ("wgan-gp", "dragan")  # objectives whose penalty asks for a slope
 STEEP = 3.0  # times the slope that the gradient penalty asks for
 FEWEST = 4  # windows that say what is usual
+
+
+def norms_missing(course: Course) -> str:
+    """Why no gradient norm can be compared with the usual one; '' if one can."""
+    return any_of([_norm_missing(course, name) for name in NORMS])
+
+
+def norms_and_slope_missing(course: Course) -> str:
+    """As norms_missing; for a gradient penalty the slope of D is enough."""
+    reasons = [norms_missing(course)]
+    if course.objective.objective in PENALISED:
+        reasons.append(missing(course.windows, SLOPE))
+    return any_of(reasons)
 
 
 def vanishing(course: Course) -> Found | None:
@@ -42,8 +57,7 @@ def non_finite(course: Course) -> Found | None:
 def _changed(course: Course, name: str, differs: Callable[[float, float], bool],
              usual_of: Callable[[Sequence[float]], float]) -> Found | None:
     """A norm that for a while has been unlike what is usual at this resolution."""
-    here = [window for window in course.windows if name in window.means and not window.fading
-            and window.resolution == course.windows[-1].resolution]
+    here = _comparable(course, name)
     if len(here) <= FEWEST:
         return None
     usual = usual_of([window.means[name] for window in here])
@@ -55,9 +69,22 @@ def _changed(course: Course, name: str, differs: Callable[[float, float], bool],
         f"{usual:.2g}",))
 
 
+def _comparable(course: Course, name: str) -> list[Window]:
+    """The windows with this norm at the present resolution, without its fade."""
+    return [window for window in course.windows if name in window.means and not window.fading
+            and window.resolution == course.windows[-1].resolution]
+
+
+def _norm_missing(course: Course, name: str) -> str:
+    here = _comparable(course, name)
+    if (why := missing(course.windows, name)) or len(here) > FEWEST and not missing(here, name):
+        return why
+    return "needs more iterations at this resolution, faded in"
+
+
 def _steep(course: Course) -> Found | None:
     """The critic is far steeper than its penalty asks for."""
-    if course.objective.objective not in ("wgan-gp", "dragan"):
+    if course.objective.objective not in PENALISED:
         return None
     target = course.objective.gp_target
 

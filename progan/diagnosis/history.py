@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from progan.config import Objective
+from progan.config import Objective, Run
 from progan.errors import UserError
 from progan.run_directory import ROLLBACK_PREFIX, STATISTICS_FILE, load_config
 
@@ -29,6 +29,13 @@ class History:
     objective: Objective = field(default_factory=Objective)
     d_repeats: int = 1  # critic steps per generator step
     fault: Fault | None = None  # since the last tick
+    final_resolution: float = 0.0  # that the networks grow to; 0: not known
+
+    @classmethod
+    def of_run(cls, rows: Sequence[Row], run: Run, fault: Fault | None = None) -> "History":
+        """Join ticks with the settings of their run."""
+        return cls(rows, run.objective, run.growth.d_repeats, fault,
+                   float(1 << run.network.max_level))
 
 
 def read_history(directory: Path) -> History:
@@ -38,7 +45,7 @@ def read_history(directory: Path) -> History:
     ended_at = rows[-1]["images_seen"] if rows else 0.0
     faults = [fault for fault in map(_fault, sorted(directory.glob(f"{ROLLBACK_PREFIX}*.json")))
               if fault and fault.images_seen > ended_at]
-    return History(rows, run.objective, run.growth.d_repeats, faults[-1] if faults else None)
+    return History.of_run(rows, run, faults[-1] if faults else None)
 
 
 def _fault(path: Path) -> Fault | None:

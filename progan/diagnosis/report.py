@@ -1,9 +1,14 @@
-"""A verdict in words."""
+"""A status in words."""
 
 from collections.abc import Iterator, Sequence
 
-from progan.diagnosis.findings import Finding, Verdict
+from progan.diagnosis.coverage import Coverage
+from progan.diagnosis.findings import OK, TOO_EARLY, Finding, Verdict
 from progan.diagnosis.history import Row
+from progan.diagnosis.windows import FIRST_STATUS
+
+NOT_VISIBLE = ("whether the samples are good cannot be seen from these curves. Look at the sample "
+               "grids, or measure a snapshot with metrics")
 
 
 def report(verdict: Verdict, rows: Sequence[Row]) -> str:
@@ -12,21 +17,58 @@ def report(verdict: Verdict, rows: Sequence[Row]) -> str:
 
 
 def finding_words(finding: Finding) -> str:
-    """'mode collapse since kimg 6.1: …; … What to change: …'."""
-    return (f"{finding.name} since kimg {finding.since_kimg:.1f}: {'; '.join(finding.evidence)}. "
-            f"What to change: {finding.advice}.")
+    """'failing: mode collapse since kimg 6.1: …; … What to change: …'."""
+    return (f"{finding.severity}: {finding.name} since kimg {finding.since_kimg:.1f}: "
+            f"{'; '.join(finding.evidence)}. What to change: {finding.advice}.")
+
+
+def summary(verdict: Verdict) -> str:
+    """One line: the status, what was looked at, and what cannot be seen from it."""
+    facts = [f"{label} {words}" for label, words in based_on(verdict)]
+    return f"{verdict.title} ({meaning(verdict)}): {'; '.join(facts)}."
+
+
+def meaning(verdict: Verdict) -> str:
+    """What the status says, in words: 'none of 8 checks found anything wrong'."""
+    coverage = verdict.coverage
+    checks = f"{len(coverage.checked)} check{'s' * (len(coverage.checked) != 1)}"
+    if verdict.findings:
+        count = len(verdict.findings)
+        return f"{count} finding{'s' * (count != 1)} of {checks}"
+    if verdict.name == TOO_EARLY:
+        return (f"{coverage.iterations:g} iterations so far, of which the checks need "
+                f"{FIRST_STATUS}")
+    return f"{checks} found nothing wrong" if verdict.name == OK else "statistics are missing"
+
+
+def based_on(verdict: Verdict) -> Iterator[tuple[str, str]]:
+    """What was looked at and what not, as pairs of a label and words."""
+    coverage = verdict.coverage
+    if verdict.judged or verdict.findings:
+        yield "checked", _checked(coverage)
+    if verdict.judged and coverage.unchecked:
+        yield "not checked", ", ".join(f"{name} ({why})" for name, why in coverage.unchecked)
+    if coverage.early:
+        yield "early", f"{coverage.early}; samples cannot be expected to be good yet"
+    yield "not visible", NOT_VISIBLE
+
+
+def _checked(coverage: Coverage) -> str:
+    return (f"{', '.join(coverage.checked)}, on the curves of kimg {coverage.start_kimg:.1f} to "
+            f"{coverage.end_kimg:.1f} (what has passed is not reported)")
 
 
 def _lines(verdict: Verdict, rows: Sequence[Row]) -> Iterator[str]:
     kimg = rows[-1]["images_seen"] / 1000 if rows else 0.0
     kimg = max([kimg, *(finding.since_kimg for finding in verdict.findings)])
-    yield f"Verdict at kimg {kimg:.1f}: {verdict.name}."
+    yield f"Status at kimg {kimg:.1f}: {verdict.title} ({meaning(verdict)})."
     for finding in verdict.findings:
         yield ""
-        yield f"{finding.name}, since kimg {finding.since_kimg:.1f}" + (
-            "" if finding.severity == "ill" else " (to watch)")
+        yield f"{finding.severity}: {finding.name}, since kimg {finding.since_kimg:.1f}"
         yield from (f"  evidence        {one}" for one in finding.evidence)
         yield f"  what to change  {finding.advice}"
+    yield ""
+    yield from (f"  {label:<14}  {words}" for label, words in based_on(verdict))
     if words := rollbacks(rows):
         yield ""
         yield f"Rollbacks: {words}"

@@ -3,13 +3,19 @@
 import statistics
 from collections.abc import Sequence
 
+from progan.diagnosis.coverage import missing
 from progan.diagnosis.findings import Course, Found
 from progan.diagnosis.windows import Window, lasting, settled
 
 NEAREST, DISTANCE = "diversity/nearest", "diversity/distance"
-COLLAPSED = 0.3  # measured: collapsed trainings 0.01 to 0.15, healthy ones 0.5 to 1.1
+COLLAPSED = 0.3  # measured: collapsed trainings 0.01 to 0.15, others 0.5 to 1.1
 FALLEN = 0.5  # or half of what it was, below half of the reals'
 SPREADING = 1.4  # times as diverse in each third of a stretch as in the one before
+
+
+def diversity_missing(course: Course) -> str:
+    """Why the diversity of the pictures is not known; '' if it is."""
+    return missing(course.windows, NEAREST)
 
 
 def mode_collapse(course: Course) -> Found | None:

@@ -1,4 +1,4 @@
-"""Statistics in windows of a least length, so that a verdict does not depend on the ticks."""
+"""Statistics in windows of a least length, so that a status does not depend on the ticks."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from progan.diagnosis.history import History, Row
 
 WINDOW = 16  # iterations; means of fewer are noise
-SETTLED = 96  # iterations; in the first 100 or so healthy trainings swing widely as well
+SETTLED = 96  # iterations; in the first 100 or so good trainings swing widely as well
 BRIEF = 48  # iterations that a symptom must last: three windows
+FIRST_STATUS = SETTLED + BRIEF  # iterations; before them it is too early to tell
 
 
 @dataclass(frozen=True, slots=True)

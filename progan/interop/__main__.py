@@ -1,6 +1,10 @@
 """`python -m progan.interop --help`."""
 
-from progan.interop.cli import main
+from progan.runtime.entry import heed_signals
 
 if __name__ == "__main__":
+    heed_signals()  # before the imports that take long
+
+    from progan.interop.cli import main
+
     main(prog_name="python -m progan.interop")

@@ -8,7 +8,12 @@ import click
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.invocation import typed
-from progan.runtime.preflight import require_paths, require_writable_file, require_writable_folder
+from progan.runtime.preflight import (
+    require_detector,
+    require_paths,
+    require_writable_file,
+    require_writable_folder,
+)
 from progan.runtime.threads import wait_politely
 from progan.sampling.timing import Timing
 from progan.sampling.video_kinds import require_kind
@@ -58,11 +63,11 @@ def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: st
     if fps is not None and not math.isfinite(fps):
         raise UserError(f"--fps {fps:g}: name a number from 1 to 240.")
     require_paths([network, *pictures], "Name the files that are to be read.")
-    require_paths([None if str(detector) == "pixels" else detector],
-                  "Name a file with --detector.")
+    require_detector(None if str(detector) == "pixels" else detector)
     require_writable_folder(outdir, "--outdir")
     if video is not None:
-        require_kind(video, Timing(1, fps or FPS))
+        if fps is None or not math.isnan(fps):  # which is told with the length of the video
+            require_kind(video, Timing(1, fps or FPS))
         path = outdir / video
         require_writable_file(path, "--video", makes_folder=path.parent == outdir)
     wait_politely()

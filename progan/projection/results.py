@@ -15,6 +15,7 @@ from progan.projection.targets import Target
 from progan.runtime.files import make_folder
 from progan.sampling import films, video
 from progan.sampling.network_file import Snapshot
+from progan.sampling.one_line import on_one_line
 from progan.sampling.pictures import as_pixels, storable
 from progan.sampling.render import one_by_one
 from progan.sampling.stills import save_array
@@ -57,7 +58,7 @@ def write_one(folder: Path, snapshot: Snapshot, projected: Projected, text: Mapp
     save_png(aim, target.pixels, {})
     save_png(picture, drawn, {**text, "Target": storable(target.name)})
     _save_latents(latent, [projected])
-    named = f", class {projected.class_name(snapshot)}" if snapshot.label_names else ""
+    named = f", class {on_one_line(projected.class_name(snapshot))}" if snapshot.label_names else ""
     return f"{picture}  {off_by(drawn, target.pixels):.1f} of 255 off{named}"
 
 

@@ -1,6 +1,5 @@
 """Pictures of people -> images such as a network draws."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from progan.data.importers.pixels import decoded_srgb, pixels
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
 from progan.images import Pixels, to_signed
+from progan.runtime.file_names import caseless
 from progan.sampling.network_file import Snapshot
 
 
@@ -32,10 +32,14 @@ def read_targets(paths: Sequence[Path], snapshot: Snapshot) -> list[Target]:
 
     Raises UserError if one cannot be read, or if two have the same name.
     """
-    for name, count in Counter(path.stem for path in paths).items():
-        if count > 1:
-            raise UserError(f"{count} pictures are called {name}, and what is made of them would "
-                            "have one name. Rename them, or name another --outdir for each.")
+    stems: dict[str, list[str]] = {}
+    for path in paths:
+        stems.setdefault(caseless(path.stem), []).append(path.stem)  # one name on many disks
+    for alike in stems.values():
+        if len(alike) > 1:
+            raise UserError(f"{len(alike)} pictures are called {' and '.join(sorted(set(alike)))}, "
+                            "and what is made of them would have one name. Rename them, or name "
+                            "another --outdir for each.")
     return [Target(path.stem, _read(path, snapshot)) for path in paths]
 
 

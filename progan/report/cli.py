@@ -9,7 +9,7 @@ from metrics.options import detector_option
 from progan import run_directory
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
-from progan.runtime.preflight import require_paths, require_writable_file
+from progan.runtime.preflight import require_detector, require_paths, require_writable_file
 from progan.runtime.threads import wait_politely
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ REPORT_FILE = "report.html"
 @device_option
 def main(run: Path, output: Path | None, count: int, data: Path | None, detector: Path | None,
          device: str) -> None:
-    """Write one HTML file that shows a run: verdict, samples over time, curves, settings.
+    """Write one HTML file that shows a run: status, samples over time, curves, settings.
 
     RUN is the directory of a run, or a directory of runs: its newest. The run may still be
     training. The file needs nothing else: no network, no dataset, no other file.
@@ -49,7 +49,7 @@ def main(run: Path, output: Path | None, count: int, data: Path | None, detector
     path = output or directory / REPORT_FILE
     require_writable_file(path, "--output")
     require_paths([data], "Name the dataset with --data.")
-    require_paths([detector], "Name a file with --detector.")
+    require_detector(detector)
     wait_politely()
     from progan.report.material import read
     from progan.report.page import page

@@ -32,7 +32,7 @@ def page(material: Material, neighbours: Section) -> str:
     found = measured.measured(material.directory)
     charts = curves.charts_of(material, found)
     sections: dict[str, Section] = {
-        "Verdict": lambda: verdict.section(material),
+        "Status": lambda: verdict.section(material),
         "Samples": lambda: samples.section(material),
         "Curves": lambda: curves.section(charts, _faults(material, found)),
         "Best snapshot": lambda: best.section(material, found),
@@ -84,7 +84,8 @@ def _anchor(title: str) -> str:
 
 def _faults(material: Material, found: measured.Measured) -> list[str]:
     """What of the numbers could not be read."""
-    damaged = [f"{material.damaged} damaged lines of {STATISTICS_FILE} are left out."]
+    damaged = [f"{material.damaged} damaged lines of {STATISTICS_FILE} are left out."
+               if material.damaged > 1 else f"A damaged line of {STATISTICS_FILE} is left out."]
     return [*(damaged if material.damaged else []), *found.faults]
 
 

@@ -53,9 +53,14 @@ class Background:
 
     def check(self) -> None:
         """Raise what a job raised, if one did; do not wait for any."""
-        if self._error is not None and not self._running():
+        if self._error is not None and not self.running:
             error, self._error = self._error, None
             raise error
+
+    @property
+    def running(self) -> bool:
+        """Whether a job is under way."""
+        return self._thread is not None and self._thread.is_alive()
 
     def proceed(self) -> None:
         """Raise `Abandoned` if nobody waits any more; to be called by jobs."""
@@ -67,9 +72,6 @@ class Background:
             job()
         except BaseException as error:  # noqa: B036 (raised again in the main thread)
             self._error = error
-
-    def _running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
 
     def _join(self) -> None:
         if self._thread is not None:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 
 from progan.errors import UserError
-from progan.runtime.text import counted
+from progan.runtime.counts import format_count
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":
-        return f"cpu ({counted(torch.get_num_threads(), 'thread')})"
+        return f"cpu ({format_count(torch.get_num_threads(), 'thread')})"
     return str(device)
 
 

@@ -45,14 +45,14 @@ def distinct_file_names(names: Sequence[str], default: str) -> list[str]:
     found: dict[int, str] = {}
     taken: set[str] = set()
     for index, name in enumerate(names):
-        if wanted[index] == name and _caseless(name) not in taken:
+        if wanted[index] == name and caseless(name) not in taken:
             found[index] = name
-            taken.add(_caseless(name))
+            taken.add(caseless(name))
     for index, base in enumerate(wanted):
         if index not in found:
             candidates = chain([base], (f"{base}-{number}" for number in count(2)))
-            found[index] = next(each for each in candidates if _caseless(each) not in taken)
-            taken.add(_caseless(found[index]))
+            found[index] = next(each for each in candidates if caseless(each) not in taken)
+            taken.add(caseless(found[index]))
     return [found[index] for index in range(len(names))]
 
 
@@ -66,7 +66,7 @@ def _cut(name: str) -> str:
     return name.encode("utf-8")[:_MAX_BYTES].decode("utf-8", "ignore")
 
 
-def _caseless(name: str) -> str:
-    """A key that names share if a file system may take them for one."""
+def caseless(name: str) -> str:
+    """Return a key that names share if a file system may take them for one."""
     folded = unicodedata.normalize("NFD", name).casefold()
     return unicodedata.normalize("NFD", folded)

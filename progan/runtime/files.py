@@ -29,6 +29,22 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         temporary.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
 
 
+def append(path: Path, text: str) -> None:
+    """Append text as UTF-8, all of it or nothing; an OSError names the file."""
+    size = path.stat().st_size if path.exists() else None
+    try:
+        with path.open("ab") as file:
+            file.write(text.encode("utf-8"))
+    except OSError as error:
+        with suppress(OSError):
+            if size is None:
+                path.unlink(missing_ok=True)
+            else:
+                os.truncate(path, size)
+        error.filename = error.filename or str(path)
+        raise
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:

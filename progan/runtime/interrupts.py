@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType, TracebackType
 
 OUT_OF_TIME = "--max-hours"
@@ -31,6 +31,8 @@ class Interrupts:
         self.reason = ""  # the first of the wishes: the name of a signal, or OUT_OF_TIME
         self._deadline = time.monotonic() + 3600 * max_hours
         self._at_once = False
+        self._signals = 0
+        self._finished = False
         self._tell = tell
         self._before: dict[signal.Signals, object] = {}
 
@@ -45,12 +47,18 @@ class Interrupts:
             # What is ignored stays ignored: a background job does not listen to Ctrl-C.
             self._before = {number: signal.signal(number, self._note) for number in self.SIGNALS
                             if signal.getsignal(number) != signal.SIG_IGN}
+        _entered.append(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        for number, handler in self._before.items():
+        _entered.remove(self)
+        for number, handler in self._before.items() if not self._finished else ():
             signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def finish(self) -> None:
+        """From here on signals change nothing, after this context too: the process is to end."""
+        self._finished = True
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -63,7 +71,15 @@ class Interrupts:
         finally:
             self._at_once = False
 
+    @property
+    def is_first(self) -> bool:
+        """Whether a stop was requested, and not by a second signal to stop at once."""
+        return self.requested and self._signals < 2
+
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._finished:
+            return
+        self._signals += 1
         again, self.reason = bool(self.reason), self.reason or signal.Signals(number).name
         if again or self._at_once:
             raise KeyboardInterrupt
@@ -72,3 +88,19 @@ class Interrupts:
         with suppress(OSError):  # of a terminal that is gone
             # print() could meet itself here, if the signal came in the middle of one.
             os.write(sys.stderr.fileno(), b"\nStopping after this step. Once more stops at once.\n")
+
+
+_entered: list[Interrupts] = []  # signals are those of the process, and so is this
+
+
+def stop_requested() -> bool:
+    """Whether this process is to stop at the next good moment; False outside of Interrupts, and
+    after a second signal, which does not wait for that moment."""
+    return bool(_entered) and _entered[-1].is_first
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Work that a stop ends at once with KeyboardInterrupt; outside of Interrupts nothing does."""
+    with _entered[-1].at_once() if _entered else nullcontext():
+        yield

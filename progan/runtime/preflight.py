@@ -16,6 +16,12 @@ def require_paths(paths: Iterable[Path | None], advice: str) -> None:
             raise UserError(f"There is no {path}. {advice}")
 
 
+def require_detector(path: Path | None) -> None:
+    """Raise UserError if a file of --detector was named that does not exist."""
+    if path is not None and not os.path.exists(path):
+        raise UserError(f"There is no file {path}. Name another one with --detector.")
+
+
 def require_writable_folder(path: Path, option: str) -> None:
     """Raise UserError unless files can be created in a folder, which need not exist yet.
 
@@ -40,7 +46,7 @@ def require_writable_file(path: Path, option: str, *, makes_folder: bool = False
         makes_folder: Its folder is created if it does not exist.
     """
     if path.is_dir():
-        raise UserError(f"Cannot write {path}: it is a folder. Name a file with {option}.")
+        raise UserError(f"Cannot write {path}: it is a folder. Name a file.")
     folder = path.resolve().parent
     if not makes_folder and not folder.is_dir():
         raise UserError(f"Cannot write {path}: there is no folder {folder}. Create it, or name "

@@ -11,7 +11,7 @@ from progan import networks
 from progan.config import Network
 from progan.errors import UserError
 from progan.networks import Generator
-from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
+from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, exact, kimg_name
 from progan.runtime.files import sha256_of
 from progan.runtime.weights_file import Damaged, load_weights, read_header, save_weights
 from progan.sampling.conventions import SOFTWARE, conventions
@@ -22,6 +22,7 @@ FORMAT = "progan network"
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
 PREFIX = "network-snapshot-"
+_INTERIM = "-interim"  # ends the names of networks that stay until the next one is saved
 EXPORTS = (".onnx", ".pt2", ".ts", ".torchscript")
 _CURE = "Copy it again, or take another snapshot of the run."
 
@@ -121,6 +122,17 @@ def _snapshot(header: Mapping[str, Any], weights: Mapping[str, torch.Tensor], de
     return Snapshot(generator=generator.requires_grad_(False).eval(), level=level, alpha=alpha,
                     images_seen=int(header["images_seen"]), label_names=tuple(names),
                     untrained_classes=tuple(sorted(map(int, untrained))))
+
+
+def interim_path(directory: Path, images_seen: int) -> Path:
+    """Where a network goes that is saved between two snapshots."""
+    path = exact(directory / kimg_name(PREFIX, images_seen, SUFFIX), images_seen)
+    return path.with_stem(path.stem + _INTERIM)
+
+
+def interim_networks(directory: Path) -> list[Path]:
+    """The networks of a run that were saved between two snapshots; one, if nothing was killed."""
+    return sorted(directory.glob(f"{PREFIX}*{_INTERIM}{SUFFIX}"))
 
 
 def fingerprint(path: Path) -> str:

@@ -6,19 +6,20 @@ Results are the same but for rounding, and where something cannot be had, one li
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from progan.config import Run
-from progan.errors import first_line
 from progan.runtime.recording import cuda_graphs
+from progan.training.compilation import Compilation, Compiled, in_place_of
 from progan.training.losses import PLAIN, Losses
 from progan.training.recorded_steps import RecordedSteps
 from progan.training.steps import PlainSteps, Steps
 
 # Every level, faded in or not, is compiled by itself; torch gives up on the ninth by default.
 MOST_VARIANTS = 1024
+COMPILING = ("compile", "graph")  # values of --acceleration
 
 
 class Acceleration(NamedTuple):
@@ -40,14 +41,14 @@ def chosen(run: Run, device: torch.device, processes: int = 1) -> Acceleration:
     if asked in ("auto", "eager"):
         return Acceleration()
     if run.random_layers:
-        return Acceleration(report=_instead(
+        return Acceleration(report=in_place_of(
             asked, ["layers that draw random numbers would draw others"], "Eager code"))
     no_compiler = _no_compiler(device)
     no_graphs = _no_graphs(run, device, processes) if asked == "graph" else ""
     compiled, recorded = not no_compiler, asked == "graph" and not no_graphs
     missing = [why for why in (no_graphs, no_compiler) if why]
     instead = "Compiled code" if compiled else "Recorded code" if recorded else "Eager code"
-    return Acceleration(compiled, recorded, _instead(asked, missing, instead) if missing else "")
+    return Acceleration(compiled, recorded, in_place_of(asked, missing, instead) if missing else "")
 
 
 def accelerated(steps: PlainSteps, how: Acceleration, report: Callable[[str], None]) -> Steps:
@@ -55,39 +56,25 @@ def accelerated(steps: PlainSteps, how: Acceleration, report: Callable[[str], No
     if how.report:
         report(how.report)
     if how.compiled:
-        steps = replace(steps, losses=compiled_losses(report))
+        steps = replace(steps, losses=compiled_losses(report, report))
     return RecordedSteps(steps, cuda_graphs, report) if how.recorded else steps
 
 
-def compiled_losses(report: Callable[[str], None]) -> Losses:
-    """Losses, each of which is one graph with its gradient penalty."""
+def compiled_losses(report: Callable[[str], None], announce: Callable[[str], None]) -> Losses:
+    """Losses, each of which is one graph with its gradient penalty.
+
+    Args:
+        report: Receives a line if they cannot be compiled.
+        announce: Receives a line when compilation begins for a level, and when it has ended.
+    """
     torch._dynamo.config.recompile_limit = MOST_VARIANTS
     torch._dynamo.config.accumulated_recompile_limit = MOST_VARIANTS
-    return Losses(*(Compiled(function, report) for function in PLAIN))
-
-
-class Compiled:
-    """A function of the step as compiled code; the function itself if it cannot be compiled.
-
-    As it changes nothing and draws no random numbers, it can be called again.
-    """
-
-    def __init__(self, function: Callable[..., Any], report: Callable[[str], None]
-                 ) -> None:
-        self._function, self._report = function, report
-        self._compiled: Callable[..., Any] | None = torch.compile(function, fullgraph=True,
-                                                                  dynamic=False)
-
-    def __call__(self, *arguments: Any) -> Any:
-        if self._compiled is not None:
-            try:
-                return self._compiled(*arguments)
-            except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError
-                    ) as error:
-                self._report(_instead("compile", [f"{self._function.__name__} cannot be compiled "
-                                                  f"({first_line(error)})"], "Eager code"))
-                self._compiled = None
-        return self._function(*arguments)
+    # Else gradients would be compiled while they are computed, where a step can neither be stopped
+    # nor be computed by eager code.
+    torch._functorch.config.force_non_lazy_backward_lowering = True
+    compilation = Compilation(report, announce)
+    return Losses(*(Compiled(function, compilation, last=function is PLAIN.generator)
+                    for function in PLAIN))
 
 
 def _no_compiler(device: torch.device) -> str:
@@ -109,8 +96,3 @@ def _no_graphs(run: Run, device: torch.device, processes: int) -> str:
     if processes > 1:
         return "steps of several processes are not recorded"
     return "" if run.optim.optimizer == "adam" else "RMSProp counts its steps on the CPU"
-
-
-def _instead(asked: str, missing: list[str], instead: str) -> str:
-    return (f"--acceleration {asked}: {', and '.join(missing)}. {instead} takes its place, with "
-            "the same results.")

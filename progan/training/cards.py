@@ -9,6 +9,7 @@ import torch
 from progan.config import Run
 from progan.data.reader import Dataset
 from progan.diagnosis.history import History, Row, read_rows
+from progan.diagnosis.report import meaning
 from progan.diagnosis.symptoms import diagnose
 from progan.errors import UserError
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
@@ -76,12 +77,15 @@ def rows_until(path: Path, images_seen: int) -> list[Row]:
 
 
 def verdict(rows: Sequence[Row], run: Run) -> str:
-    """What the diagnosis says after these ticks; '' without any."""
+    """The status after these ticks, with what it means; '' without any."""
     if not rows:
         return ""
-    found = diagnose(History(rows, run.objective, run.growth.d_repeats))
-    return ", ".join(f"{each.name} since kimg {each.since_kimg:.1f}"
-                     for each in found.findings) or found.name
+    found = diagnose(History.of_run(rows, run))
+    if found.findings:
+        return ", ".join(f"{each.severity}: {each.name} since kimg {each.since_kimg:.1f}"
+                         for each in found.findings)
+    early = f"; {found.coverage.early}" if found.coverage.early else ""
+    return f"{found.title} ({meaning(found)}{early})"
 
 
 def measured_until(directory: Path, images_seen: int) -> Iterator[Measured]:

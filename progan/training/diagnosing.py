@@ -5,7 +5,7 @@ from pathlib import Path
 from progan.config import Run
 from progan.diagnosis.findings import Verdict
 from progan.diagnosis.history import History, Row, read_rows
-from progan.diagnosis.report import finding_words
+from progan.diagnosis.report import finding_words, summary
 from progan.diagnosis.symptoms import SYMPTOMS, diagnose
 from progan.invocation import command
 from progan.run_directory import STATISTICS_FILE
@@ -14,7 +14,7 @@ from progan.training.monitor import Monitor
 
 
 class Diagnosis:
-    """The verdict after each tick; what changes goes to the log and, as text, to TensorBoard.
+    """The status after each tick; what changes goes to the log and, as text, to TensorBoard.
 
     stats.jsonl does not get it: it follows from what stands there.
     """
@@ -38,13 +38,13 @@ class Diagnosis:
             self._tell(before, images_seen)
 
     def _judged(self) -> Verdict:
-        return diagnose(History(self._rows, self._run.objective, self._run.growth.d_repeats))
+        return diagnose(History.of_run(self._rows, self._run))
 
     def _tell(self, before: Verdict, images_seen: int) -> None:
         known = {finding.name for finding in before.findings}
         new = [finding_words(finding) for finding in self.verdict.findings
                if finding.name not in known]
-        lines = [f"Diagnosis: {words}" for words in new] or [f"Diagnosis: {self.verdict.name}."]
+        lines = [f"Diagnosis: {words}" for words in new or [summary(self.verdict)]]
         for line in lines:
             self._log(f"{line} (Curves: {self._plotting})" if new else line)
         self._monitor.text("diagnosis", "\n\n".join(lines), images_seen)

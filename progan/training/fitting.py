@@ -9,7 +9,7 @@ from progan.data.reader import Dataset
 from progan.data.subset import subset as of_class
 from progan.errors import UserError
 from progan.partition import require_shares
-from progan.runtime.text import counted
+from progan.runtime.counts import format_count
 from progan.training.micro_batches import require_micro_batch
 
 
@@ -68,7 +68,7 @@ def require_images_of(saved: Run, run: Run, dataset: Dataset) -> None:
 
 
 def _classes(network: Network) -> str:
-    return counted(network.label_size, "class", "classes", none="no")
+    return format_count(network.label_size, "class", "classes", none="no")
 
 
 def exchanged(saved: Run, run: Run) -> list[str]:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from progan.config import Run
-from progan.errors import UserError
 from progan.images import save_png
 from progan.invocation import command
 from progan.run_directory import ROLLBACK_PREFIX, rollback_path, states
@@ -78,8 +77,11 @@ class Guard:
         if found:
             raise Unsound(found, stage, means, meter.seconds)
 
-    def roll_back(self, state: TrainState, unsound: Unsound) -> None:
-        """Keep the evidence and return to the last good state; UserError if that was too often."""
+    def roll_back(self, state: TrainState, unsound: Unsound) -> bool:
+        """Keep the evidence and return to the last good state.
+
+        Returns whether training may go on; False if that was too often.
+        """
         state.rollbacks += 1
         state.seconds += unsound.seconds
         found_at, most = state.kimg, self._run.guard.rollbacks
@@ -87,11 +89,11 @@ class Guard:
         restore(state, self._good)
         self._log(f"At kimg {found_at:g}: {unsound.what}. Evidence: {evidence.name} and .png.")
         if state.rollbacks > most:
-            message = stop_message(self._directory, state.kimg, most)
-            self._log.note(message)
-            raise UserError(message)
+            state.rollbacks = self._good["rollbacks"]  # a run that is resumed has as many again
+            return False
         self._log(f"Back to kimg {state.kimg:g}, and on with another order of the data "
                   f"({state.rollbacks} of {most} rollbacks).")
+        return True
 
     def _keep_evidence(self, state: TrainState, unsound: Unsound) -> Path:
         path = rollback_path(self._directory)
@@ -134,15 +136,20 @@ def not_finite(state: TrainState) -> list[str]:
             if not weight.isfinite().all()]
 
 
-def stop_message(directory: Path, kimg: float, most: int) -> str:
-    """Advice for a training that went back as often as it may."""
+def stop_message(directory: Path, kimg: float, most: int, network: Path | None) -> str:
+    """Advice for a training that went back as often as it may.
+
+    Args:
+        network: Of the last good state, if that was saved.
+    """
     known = states(directory)
     rates = f"{option_name('g_lr')} and {option_name('d_lr')}"
     go_on = (f"Go on ({command('train', '--resume', known[-1])}) with {rates}" if known
              else f"It has saved no state yet: start a new run with {rates}")
+    saved = f" and its network is saved in {network}" * bool(network)
     return (f"The training has left the numbers once more than {option_name('rollbacks')} {most} "
             f"allows, and stops. Its evidence is in {directory / ROLLBACK_PREFIX}*, its last good "
-            f"state was at kimg {kimg:g}. {go_on} of a half or less, or with "
+            f"state was at kimg {kimg:g}{saved}. {go_on} of a half or less, or with "
             f"{option_name('clip_gradients')}. If it always stops at the same place, look at the "
             "data. More rollbacks allow more attempts.")
 

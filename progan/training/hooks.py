@@ -116,16 +116,21 @@ def meeting(group: Group) -> Hook:
     return hook
 
 
+def snapshot_of(state: TrainState, stage: Stage, dataset: Dataset) -> Snapshot:
+    """The averaged generator as it is now."""
+    conditional = state.average.config.label_size > 0
+    return Snapshot(generator=state.average, level=stage.level, alpha=stage.alpha,
+                    images_seen=state.images_seen, label_names=dataset.label_names,
+                    untrained_classes=dataset.untrained_classes if conditional else ())
+
+
 def snapshots(run: Run, saver: Saver, dataset: Dataset,
               measure: Callable[[Snapshot, TrainState], None]) -> Hook:
     """Save the averaged generator for generate.py, and the state for --resume; then measure."""
 
     def hook(state: TrainState, tick: Tick) -> None:
         if tick.done or state.tick % run.output.snapshot_ticks == 0:
-            snapshot = Snapshot(
-                generator=state.average, level=tick.stage.level, alpha=tick.stage.alpha,
-                images_seen=state.images_seen, label_names=dataset.label_names,
-                untrained_classes=dataset.untrained_classes if run.network.label_size else ())
+            snapshot = snapshot_of(state, tick.stage, dataset)
             saver.save(state, snapshot)
             measure(snapshot, state)
 

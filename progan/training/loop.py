@@ -1,10 +1,10 @@
 """The training loop."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -12,6 +12,7 @@ from progan import schedule
 from progan.config import Run
 from progan.data.loader import Batch, Prefetch, read_ahead
 from progan.data.reader import Dataset
+from progan.errors import UserError
 from progan.images import save_png
 from progan.partition import Share
 from progan.run_directory import FIRST_FAKES_FILE, REALS_FILE
@@ -25,15 +26,15 @@ from progan.training.ahead import NOTHING, Ahead
 from progan.training.cards import Cards, images_of, machine_words
 from progan.training.diagnosing import Diagnosis
 from progan.training.diversity import diversity
-from progan.training.guard import Guard, Unsound, reseeded
-from progan.training.hooks import Hook, Tick
+from progan.training.guard import Guard, Unsound, reseeded, stop_message
+from progan.training.hooks import Hook, Tick, snapshot_of
 from progan.training.inputs import Place, critic_inputs, generator_inputs
 from progan.training.measurements import Measure, Measurements
 from progan.training.meter import Meter
 from progan.training.monitor import Monitor
 from progan.training.overfitting import overfitting
 from progan.training.progress import Progress
-from progan.training.saver import Saver
+from progan.training.saver import Saved, Saver
 from progan.training.state import TrainState, enter_phase
 from progan.training.steps import PLAIN_STEPS, Steps
 
@@ -48,7 +49,7 @@ class Session:
     device: torch.device
     log: Log
     measures: Mapping[str, Measure] = field(default_factory=dict)  # of each snapshot, by name
-    max_hours: float = math.inf  # of this session
+    interrupts: Interrupts = field(default_factory=Interrupts)  # in their context
     group: Group = ALONE  # the processes that share each batch; its leader is the one that writes
     steps: Steps = PLAIN_STEPS
     expected: Mapping[int, float] = field(default_factory=dict)  # seconds per image by level
@@ -67,17 +68,29 @@ class Watch:
     saver: Saver | None  # the leader's
 
 
-def train(session: Session, state: TrainState) -> str:
+class End(NamedTuple):
+    """How a training ended.
+
+    Attributes:
+        stopped_by: What stopped it before the end of the run; '' if it went on to there.
+        saved: What is on disk of its last moment; None in a process that writes nothing.
+    """
+
+    stopped_by: str
+    saved: Saved | None
+
+
+def train(session: Session, state: TrainState) -> End:
     """Train from where `state` is to the end of the run, in its directory.
 
-    Signals (`Interrupts`) and the end of `max_hours` are heard after each step: the state is
-    saved, and what it was that stopped the run returned; '' if it has ended. A second signal
-    raises KeyboardInterrupt at once, and the guard UserError if it went back too often.
+    `interrupts` are heard after each step: the state and a network are saved, and what it was that
+    stopped the run is returned. A second signal raises KeyboardInterrupt at once, and UserError
+    comes of a guard that went back too often.
     """
     run, group = session.run, session.group
     progress = Progress(run, state.images_seen, session.expected, shown=group.leads)
-    with (closing(progress), closing(session.ahead),
-          Interrupts(session.max_hours, tell=group.leads) as interrupts, ExitStack() as writers):
+    interrupts = session.interrupts
+    with closing(progress), closing(session.ahead), ExitStack() as writers:
         at_tick, saver = leader_hooks(session, state, progress, interrupts, writers) if (
             group.leads) else ([], None)
         at_tick.append(hooks.meeting(group))
@@ -92,9 +105,29 @@ def train(session: Session, state: TrainState) -> str:
                 try:
                     ended = train_rounds(session, state, batches, watch)
                 except Unsound as unsound:
-                    watch.guard.roll_back(state, unsound)
-                    progress.restart(state.images_seen)
-    return "" if ended else watch.interrupts.reason
+                    go_back(session, state, watch, unsound)
+        saved = saver.finish() if saver else None
+    interrupts.finish()
+    return End("" if ended else watch.interrupts.reason, saved)
+
+
+def go_back(session: Session, state: TrainState, watch: Watch, unsound: Unsound) -> None:
+    """Go back to the last good state, on disk too; UserError if that was too often."""
+    goes_on = watch.guard.roll_back(state, unsound)
+    saved, run = None, session.run
+    if watch.saver:
+        stage = schedule.at(run.growth, run.network, max(state.images_seen - 1, 0))
+        snapshot = snapshot_of(state, stage, session.dataset)
+        for line in watch.saver.return_to(state, snapshot):
+            session.log(line)
+        saved = watch.saver.finish()
+    session.group.wait()
+    if not goes_on:
+        message = stop_message(session.directory, state.kimg, run.guard.rollbacks,
+                               saved.network if saved else None)
+        session.log.note(message)
+        raise UserError(message)
+    watch.progress.restart(state.images_seen)
 
 
 def leader_hooks(session: Session, state: TrainState, progress: Progress, interrupts: Interrupts,
@@ -102,6 +135,8 @@ def leader_hooks(session: Session, state: TrainState, progress: Progress, interr
     """Open what a run writes to, for as long as `writers` lasts: the hooks, and the saver."""
     run = session.run
     monitor = writers.enter_context(closing(Monitor(session.directory, state.images_seen)))
+    for repair in monitor.repairs:
+        session.log(repair)
     cards = Cards(run=run, images=images_of(session.dataset), directory=session.directory,
                   machine=machine_words(session.device, session.group.size), log=session.log)
     saver = writers.enter_context(Saver(session.directory, run, cards))
@@ -146,7 +181,8 @@ def train_rounds(session: Session, state: TrainState, batches: Prefetch, watch: 
         tick_end = state.tick_images_seen + stage.tick_kimg * 1000
         at_end = done or round_ended and state.images_seen >= tick_end
         stopping = watch.interrupts.requested
-        watch.guard.check(state, stage, meter, now=at_end or stopping)
+        due = session.group.any(watch.saver is not None and watch.saver.due)
+        watch.guard.check(state, stage, meter, now=at_end or stopping or due)
         if at_end:
             tick = end_tick(session, state, stage, batches, meter, done=done)
             for hook in watch.at_tick:
@@ -154,10 +190,10 @@ def train_rounds(session: Session, state: TrainState, batches: Prefetch, watch: 
             watch.guard.keep(state)
             meter.restart()
             watch.progress.restart(state.images_seen)
+        if watch.saver and (due or stopping and not done):
+            snapshot = snapshot_of(state, stage, session.dataset)
+            watch.saver.save_interim(state, snapshot, meter.seconds)
         if stopping and not done:
-            state.seconds += meter.seconds
-            if watch.saver:
-                watch.saver.save(state)
             return False
         if watch.saver:
             watch.saver.check()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from progan.config import Run
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX
+from progan.runtime.files import append
 from progan.runtime.interrupts import Interrupts
 from progan.runtime.json_lines import json_objects
 from progan.runtime.log import Log, human_seconds
@@ -69,7 +70,7 @@ class Measurements:
         Its cards are written in any case: they may be what was cut short.
         """
         missing = unmeasured(self.directory, self.measures, state.images_seen)
-        for path in self.directory.glob(f"{PREFIX}*{SUFFIX}") if self.measures else ():
+        for path in self.directory.glob(f"{PREFIX}*[0-9]{SUFFIX}") if self.measures else ():
             if images_seen_of(path) == state.images_seen:
                 snapshot = load_network(path, next(state.average.parameters()).device)
                 self._measure_by({name: self.measures[name] for name in missing}, snapshot, state)
@@ -77,6 +78,7 @@ class Measurements:
 
     def _measure_by(self, measures: Mapping[str, Measure], snapshot: Snapshot, state: TrainState
                     ) -> None:
+        self.saver.finish()  # an error of the disk then is none of the metrics
         with suppress(KeyboardInterrupt), self.interrupts.at_once():
             for name, measure in measures.items():
                 try:
@@ -97,15 +99,15 @@ class Measurements:
         line = {"images_seen": state.images_seen, "kimg": state.kimg,
                 "hours": state.seconds / 3600, "seconds": seconds,
                 "num_images": measure.num_images, "values": dict(values), "reals": dict(reals)}
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        plot(path.with_suffix(".png"), name, [*earlier, line])
         column = measure.best_column
         if column and line is min([*earlier, line], key=lambda line: line["values"][column]):
             best = self.directory / f"{BEST_PREFIX}{name}{SUFFIX}"
             save_network(best, snapshot)
             self.saver.keep_best(name)
             self.log(f"The best {column} so far: {best.name}")
+        # Last: what has a line is not measured again, and so must not lack the rest after a crash.
+        append(path, json.dumps(line) + "\n")
+        plot(path.with_suffix(".png"), name, [*earlier, line])
 
 
 def unmeasured(directory: Path, names: Iterable[str], images_seen: int) -> list[str]:

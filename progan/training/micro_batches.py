@@ -17,8 +17,8 @@ from torch.utils._pytree import tree_map_only
 from progan.config import Run
 from progan.errors import UserError
 from progan.partition import coupling, rows, sizes
+from progan.runtime.counts import format_count
 from progan.runtime.devices import is_out_of_memory, is_recording, release_memory
-from progan.runtime.text import counted
 from progan.training.passes import ALL_AT_ONCE, Gradients, In, Inputs, Passes, Terms
 
 T = TypeVar("T")
@@ -53,13 +53,13 @@ class MicroBatches:
         """`n` images did not fit as they were sent: halve their parts, or raise UserError."""
         size = self.size(level, n)
         smaller = [each for each in parts_allowed(self._run, n) if 2 * each <= size]
-        where = f"Out of memory at resolution {1 << level}"
+        images = format_count(size, "image")
+        where = f"Out of memory at resolution {1 << level}, with {images} at once"
         if not smaller:
-            raise UserError(f"{where}, with {counted(size, 'image')} at once. "
-                            f"{no_smaller(self._run, n)}")
+            raise UserError(f"{where}. {no_smaller(self._run, n)}")
         self._most[level] = smaller[0]
-        self._report(f"{where} with {counted(size, 'image')} at once: from here on the batch goes "
-                     f"through in micro-batches of {smaller[0]}, with the same gradients.")
+        self._report(f"{where}: from here on the batch goes through in "
+                     f"micro-batches of {smaller[0]}, with the same gradients.")
 
 
 def at_once(run: Run, n: int, most: int | None = None) -> int:

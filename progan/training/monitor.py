@@ -1,6 +1,7 @@
 """The curves of a run: TensorBoard events and their twin, stats.jsonl."""
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,20 +10,25 @@ from torch.utils.tensorboard import SummaryWriter
 
 from progan.images import Pixels
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
-from progan.runtime.files import write_atomically
+from progan.runtime.files import append, write_atomically
+
+_ADDED = -math.inf  # moment of rows that somebody added
 
 
 class Monitor:
     """Writes numbers and pictures against `images_seen`.
 
     A resumed run forgets what was written after the state that it continues from, so that its
-    curves have neither gaps nor doubles.
+    curves have neither gaps nor doubles. Damaged lines are removed from the files.
+
+    Attributes:
+        repairs: Which lines were removed because they were damaged, in words.
     """
 
     def __init__(self, directory: Path, images_seen: int) -> None:
         self._path = directory / STATISTICS_FILE
-        for path in (self._path, *directory.glob(f"{METRIC_PREFIX}*.jsonl")):
-            _forget_after(path, images_seen)
+        paths = (self._path, *sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl")))
+        self.repairs = [words for path in paths if (words := _forget_after(path, images_seen))]
         # The pictures of the beginning, at 0, are drawn again by a run that starts again.
         purge_step = images_seen + 1 if images_seen else 0
         _await_next_second(directory)
@@ -30,8 +36,7 @@ class Monitor:
 
     def numbers(self, values: Mapping[str, float], images_seen: int) -> None:
         """Append one line to stats.jsonl and one point to each curve."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"images_seen": images_seen, **values}) + "\n")
+        append(self._path, json.dumps({"images_seen": images_seen, **values}) + "\n")
         self.curves(values, images_seen)
 
     def curves(self, values: Mapping[str, float], images_seen: int) -> None:
@@ -64,23 +69,39 @@ def _await_next_second(directory: Path) -> None:
         time.sleep(0.05)
 
 
-def _forget_after(path: Path, images_seen: int) -> None:
+def _forget_after(path: Path, images_seen: int) -> str:
+    """Remove later lines, and damaged ones, of which it tells; '' if there are none."""
     if not path.exists():
-        return
-    lines = path.read_text("utf-8", errors="replace").splitlines(keepends=True)
-    write_atomically(path, "".join(line.rstrip("\r\n") + "\n" for line in lines
-                                   if _was_before(line, images_seen)))
+        return ""
+    # Not splitlines(), which knows more ends of lines than JSON does.
+    *lines, last = path.read_text("utf-8", errors="replace").split("\n")
+    moments = [_moment(line) for line in lines]
+    if last:  # it was cut short, unless somebody added it
+        lines.append(last)
+        moments.append(_ADDED if _moment(last) == _ADDED else None)
+    write_atomically(path, "".join(
+        line.rstrip("\r") + "\n" for line, moment in zip(lines, moments, strict=True)
+        if moment is not None and moment <= images_seen))
+    damaged = [str(number) for number, moment in enumerate(moments, 1) if moment is None]
+    if not damaged:
+        return ""
+    many = len(damaged) > 1
+    what = f"Lines {', '.join(damaged)}" if many else f"Line {damaged[0]}"
+    cut = "; the last one was cut short, as by a crash" * bool(last and moments[-1] is None)
+    return (f"{what} of {path.name} {'were' if many else 'was'} damaged and "
+            f"{'are' if many else 'is'} removed ({len(damaged)} of {len(moments)}{cut}).")
 
 
-def _was_before(line: str, images_seen: int) -> bool:
-    """False for damaged lines too: the last one may be cut where the machine stopped.
+def _moment(line: str) -> float | None:
+    """How many images a line follows; None if it is damaged.
 
-    Rows that somebody has added, of a metric and without a moment, are not of this training.
+    Rows that somebody has added, of a metric and without a moment, are not of this training: they
+    come before all of it.
     """
     try:
-        told = json.loads(line)
-        if "metric" in told and "images_seen" not in told:
-            return True
-        return line.endswith("\n") and bool(told["images_seen"] <= images_seen)
+        values = json.loads(line)
+        if "metric" in values and "images_seen" not in values:
+            return _ADDED
+        return float(values["images_seen"])
     except (ValueError, TypeError, KeyError):
-        return False
+        return None

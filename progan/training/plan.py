@@ -5,8 +5,8 @@ import torch
 from progan import networks, schedule
 from progan.config import Run
 from progan.networks.cost import multiply_adds
+from progan.runtime.counts import format_count
 from progan.runtime.files import human_bytes
-from progan.runtime.text import counted
 from progan.training.memory import count, step_bytes
 from progan.training.micro_batches import at_once
 from progan.training.progress import size_words
@@ -25,8 +25,8 @@ def plan(run: Run) -> str:
     network, first = run.network, schedule.first_level(run.growth, run.network)
     return "\n".join([
         f"Preset {run.preset}: {network.size(first)} to "
-        f"{network.size(network.max_level)}, {counted(network.channels, 'channel')}, "
-        f"{counted(network.label_size, 'class', 'classes', none='no')}, "
+        f"{network.size(network.max_level)}, {format_count(network.channels, 'channel')}, "
+        f"{format_count(network.label_size, 'class', 'classes', none='no')}, "
         f"{run.growth.total_kimg:g} kimg in all",
         f"Weights: generator {g:,}, discriminator {d:,}",
         "",

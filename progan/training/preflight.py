@@ -15,9 +15,9 @@ from progan.errors import UserError
 from progan.networks.cost import multiply_adds
 from progan.partition import WHOLE, Share
 from progan.runtime import devices
+from progan.runtime.counts import format_count
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_rate, human_seconds
-from progan.runtime.text import counted
 from progan.sampling.state_file import NETWORKS
 from progan.schedule import Stage
 from progan.training.checkpoint import MODULES, copied
@@ -126,7 +126,7 @@ class Preflight:
                 return needed
         raise UserError(
             f"Resolution {stage.resolution} does not fit into memory: "
-            f"{counted(smaller, 'image')} at once {'needs' if smaller == 1 else 'need'} about "
+            f"{format_count(smaller, 'image')} at once {'needs' if smaller == 1 else 'need'} about "
             f"{human_bytes(needed)}, and there are {human_bytes(free or 0)}. "
             f"{no_smaller(self.run, n)} --preflight none trains nevertheless.")
 

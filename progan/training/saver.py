@@ -2,11 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from progan.config import Run
 from progan.run_directory import (
@@ -15,16 +17,34 @@ from progan.run_directory import (
     STATE_SUFFIX,
     curve_files,
     moment_path,
+    set_aside,
     states,
 )
 from progan.runtime.background import Background
 from progan.runtime.files import flush_to_disk, replaced
-from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, images_seen_of, save_network
+from progan.sampling.cards.file import card_path, is_untouched
+from progan.sampling.network_file import (
+    PREFIX,
+    SUFFIX,
+    Snapshot,
+    images_seen_of,
+    interim_networks,
+    interim_path,
+    save_network,
+)
+from progan.sampling.state_file import peek
 from progan.sampling.state_migrations import Content
 from progan.training.checkpoint import copied, write_state
 from progan.training.state import TrainState
 
 Describe = Callable[[Path, Snapshot], None]  # a network file and what is in it
+
+
+class Saved(NamedTuple):
+    """The files of one moment of a training."""
+
+    state: Path
+    network: Path
 
 
 def no_card(network: Path, snapshot: Snapshot) -> None:
@@ -34,14 +54,17 @@ def no_card(network: Path, snapshot: Snapshot) -> None:
 class Saver:
     """Saves states and networks, these with their cards; at most one write is under way.
 
-    What goes wrong with a write is raised by the next call. At the end of the context the last
-    write is waited for, unless KeyboardInterrupt ends it: then nothing half-written stays.
+    A network that is saved between two snapshots is an interim one: the next network that is
+    saved replaces it. What goes wrong with a write is raised by the next call. At the end of the
+    context the last write is waited for, unless KeyboardInterrupt ends it: then nothing
+    half-written stays.
     """
 
     def __init__(self, directory: Path, run: Run, describe: Describe = no_card) -> None:
         self._directory, self._run, self._describe = directory, run, describe
-        self._newest = next(reversed(states(directory)), None)
+        self._newest: Saved | None = None
         self._saved_images_seen = -1
+        self._saved_at = time.monotonic()
         self._background = Background()
 
     def __enter__(self) -> "Saver":
@@ -55,31 +78,89 @@ class Saver:
         """Raise what went wrong with the last write, if it has ended."""
         self._background.check()
 
-    def save(self, state: TrainState, snapshot: Snapshot | None = None) -> None:
-        """Save the state, and before it the network of a snapshot."""
-        if snapshot is None and state.images_seen == self._saved_images_seen:
-            return  # it was saved at the end of its tick
+    @property
+    def due(self) -> bool:
+        """Whether `checkpoint_minutes` have passed since a state was saved."""
+        seconds = 60 * self._run.output.checkpoint_minutes
+        return (seconds > 0 and time.monotonic() - self._saved_at >= seconds
+                and not self._background.running)
+
+    def save(self, state: TrainState, snapshot: Snapshot) -> None:
+        """Save the network of a snapshot, and then the state."""
+        self._save(state, snapshot, 0.0, interim=False)
+
+    def save_interim(self, state: TrainState, snapshot: Snapshot, seconds: float = 0.0) -> None:
+        """Save a network until the next one is saved, and the state, if they are not saved yet.
+
+        Args:
+            seconds: Of training since the last tick, which the state does not count yet.
+        """
+        if state.images_seen != self._saved_images_seen:
+            self._save(state, snapshot, seconds, interim=True)
+
+    def finish(self) -> Saved | None:
+        """Wait for the last write, and return what was saved last; None if nothing was."""
         self._background.wait()
-        self._saved_images_seen = state.images_seen
-        self._background.submit(partial(self._write, copied(state, self._run), snapshot))
+        return self._newest
+
+    def return_to(self, state: TrainState, snapshot: Snapshot) -> list[str]:
+        """Make a state that training went back to the newest one on disk; return lines for the log.
+
+        Later states belong to a course of the training that was given up: they are renamed. So is
+        nothing lost if a crash comes before the next one is written.
+        """
+        self._background.wait()
+        moments = {path: told[0] for path in states(self._directory) if (told := peek(path))}
+        self._newest = self._found(state.images_seen, moments)
+        if self._newest:
+            self._saved_images_seen = state.images_seen
+        elif state.images_seen:
+            self._save(state, snapshot, 0.0, interim=True)
+            self._background.wait()
+        for network in interim_networks(self._directory):
+            if (images_seen_of(network) or 0) > state.images_seen:
+                _remove_network(network)
+        return [f"{path.name} is later than that. It is called "
+                f"{set_aside(path, 'superseded').name} now."
+                for path, images_seen in moments.items() if images_seen > state.images_seen]
+
+    def _found(self, images_seen: int, states_on_disk: Mapping[Path, int]) -> Saved | None:
+        """State and network of a moment, where both are on disk."""
+        here = [path for path, moment in states_on_disk.items() if moment == images_seen]
+        networks = [path for path in sorted(self._directory.glob(f"{PREFIX}*{SUFFIX}"))
+                    if images_seen_of(path) == images_seen]
+        return Saved(here[-1], networks[0]) if here and networks else None
+
+    def _save(self, state: TrainState, snapshot: Snapshot, seconds: float, *, interim: bool
+              ) -> None:
+        self._background.wait()
+        self._saved_images_seen, self._saved_at = state.images_seen, time.monotonic()
+        content = copied(state, self._run)
+        content["seconds"] += seconds
+        self._background.submit(partial(self._write, content, snapshot, interim))
 
     def keep_best(self, metric: str) -> None:
-        """Keep the newest state as the best one by a metric, when it is written."""
+        """Keep the newest state as the best one by a metric, once it is written."""
         self._background.submit(partial(self._keep_best, metric))
+        self._background.wait()
 
     def describe(self, snapshot: Snapshot) -> None:
         """Write the cards of a snapshot anew, as more is known of it than when it was saved."""
         self._background.submit(partial(self._describe_all, snapshot))
 
-    def _write(self, content: Content, snapshot: Snapshot | None) -> None:
+    def _write(self, content: Content, snapshot: Snapshot, interim: bool) -> None:
         for path in curve_files(self._directory):  # what they tell came before the state
             flush_to_disk(path)
-        if snapshot is not None:
-            path = self._network_path(snapshot)
-            save_network(path, snapshot, content["average"])
-            self._describe(path, snapshot)
-        self._newest = write_state(self._directory, content, self._run.output.keep_states,
-                                   self._background.proceed)
+        network = (interim_path(self._directory, snapshot.images_seen) if interim
+                   else self._network_path(snapshot))
+        save_network(network, snapshot, content["average"])
+        self._describe(network, snapshot)
+        state = write_state(self._directory, content, self._run.output.keep_states,
+                            self._background.proceed)
+        self._newest = Saved(state, network)
+        for other in interim_networks(self._directory):
+            if other != network:
+                _remove_network(other)
 
     def _network_path(self, snapshot: Snapshot) -> Path:
         return moment_path(self._directory, PREFIX, snapshot.images_seen, SUFFIX, images_seen_of)
@@ -96,11 +177,19 @@ class Saver:
                 yield path
 
     def _keep_best(self, metric: str) -> None:
-        if self._newest is not None:
+        for newest in states(self._directory)[-1:]:
             best = self._directory / f"{BEST_STATE_PREFIX}{metric}{STATE_SUFFIX}"
             with replaced(best) as temporary:
                 temporary.unlink()
-                _link_or_copy(self._newest, temporary)
+                _link_or_copy(newest, temporary)
+
+
+def _remove_network(network: Path) -> None:
+    """Remove a network with its card, unless somebody has edited that."""
+    network.unlink(missing_ok=True)
+    card = card_path(network)
+    if card.is_file() and is_untouched(card.read_bytes()):
+        card.unlink()
 
 
 def _link_or_copy(path: Path, other: Path) -> None:

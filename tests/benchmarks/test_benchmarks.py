@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
 
-from benchmarks import everything, growing, loader, report
+from benchmarks import everything, experiments, growing, loader, report
 from benchmarks import schedule as projection
 from benchmarks import step_profile, train
 from benchmarks.cost import Products, step_cost
@@ -160,6 +160,16 @@ def test_everything_is_put_on_one_page(tmp_path: Path, monkeypatch: pytest.Monke
     assert results["train"]["levels"][0]["resolution"] == 4 and results["generate"]["share"] > 0
     page = (tmp_path / "out.md").read_text()
     assert "| eager-fp32 |" in page and "with PNG files" in page
+
+
+def test_statuses_of_earlier_versions_are_read_by_their_present_names(tmp_path: Path) -> None:
+    store = tmp_path / "x.json"
+    store.write_text(json.dumps([
+        dict(name="x", seed=seed, kimg=1.0, minutes=None, values={}, verdict=verdict,
+             verdict_kimg=None, torch="2")
+        for seed, verdict in enumerate(("healthy", "ok", "mode collapse"))]))
+    assert [each.verdict for each in experiments.read_outcomes(store)] == [
+        "ok", "ok", "mode collapse"]
 
 
 def test_a_benchmark_that_fails_is_named() -> None:

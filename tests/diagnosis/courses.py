@@ -10,7 +10,7 @@ from progan.diagnosis.history import History, Row
 Steps = list[dict[str, float]]  # statistics of each iteration
 Course = Callable[[int], float]  # iteration -> value
 
-HEALTHY: Mapping[str, float] = {
+GOOD: Mapping[str, float] = {
     "loss/critic-real": 0.6, "loss/critic-fake": 0.6, "loss/critic": 1.2, "loss/generator": 1.0,
     "accuracy/real": 0.8, "accuracy/fake": 0.8, "scores/real": 1.0, "scores/fake": -1.0,
     "gradient/generator-weights": 1.0, "gradient/critic-weights": 1.0, "gradient/norm": 1.0,
@@ -20,7 +20,7 @@ HEALTHY: Mapping[str, float] = {
 
 
 def steps(count: int, noise: float = 0.0, seed: int = 0, **courses: Course) -> Steps:
-    """A healthy training, but for some statistics ('loss__generator') that have a course.
+    """A good training, but for some statistics ('loss__generator') that have a course.
 
     Args:
         noise: Standard deviation of relative noise on every statistic but the schedule.
@@ -30,7 +30,7 @@ def steps(count: int, noise: float = 0.0, seed: int = 0, **courses: Course) -> S
                for name, course in courses.items()}
     return [{name: (changed[name](number) if name in changed else value)
              * (1 if name.startswith("schedule") else 1 + draw.gauss(0, noise))
-             for name, value in (HEALTHY | dict.fromkeys(changed, 0.0)).items()}
+             for name, value in (GOOD | dict.fromkeys(changed, 0.0)).items()}
             for number in range(count)]
 
 

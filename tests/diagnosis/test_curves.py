@@ -41,7 +41,7 @@ def test_a_finding_is_marked(tmp_path: Path, objective: str) -> None:
     made = history(steps(320, diversity__nearest=after(160, 0.1, 0.9)), 16, objective)
     verdict = diagnose(made)
     plot(path, made, verdict, "a run")
-    assert verdict.ill and share_of(path, "#c62828") > 0.001
+    assert verdict.failing and share_of(path, "#c62828") > 0.001
 
 
 def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:

@@ -15,14 +15,14 @@ from progan.diagnosis.history import History, read_rows
 from progan.diagnosis.symptoms import verdicts
 
 FOLDER = Path(__file__).parent / "histories"
-RIGHT = [("mnist-8", "mnist-8", "healthy"),
+RIGHT = [("mnist-8", "mnist-8", "ok"),
          ("mnist-8-collapse", "mnist-8-collapse", "mode collapse"),
          ("mnist-8-diverge", "mnist-8-diverge", "convergence failure"),
-         ("mnist-8-diverge-recovers", "mnist-8-diverge", "healthy"), ("demo", "demo", "healthy")]
+         ("mnist-8-diverge-recovers", "mnist-8-diverge", "ok"), ("demo", "demo", "ok")]
 
 
 @pytest.mark.parametrize("file, preset, name", RIGHT)
-def test_the_first_verdict_is_right_early_and_stays(file: str, preset: str, name: str) -> None:
+def test_the_first_status_is_right_early_and_stays(file: str, preset: str, name: str) -> None:
     run = presets.preset(preset)
     rows = read_rows(FOLDER / f"{file}.jsonl")
     told = verdicts(History(rows, run.objective, run.growth.d_repeats))

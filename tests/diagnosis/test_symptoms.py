@@ -112,17 +112,17 @@ def test_the_verdict_does_not_depend_on_the_length_of_the_ticks(name: str, tick:
 @settings(max_examples=15, deadline=None)
 @given(noise=st.floats(0, 0.02), seed=st.integers(0, 99), tick=st.sampled_from([1, 5, 16, 50]),
        objective=st.sampled_from(sorted(SCALES)))
-def test_what_is_healthy_never_alarms(name: str, noise: float, seed: int, tick: int,
-                                      objective: str) -> None:
+def test_good_trainings_never_alarm(name: str, noise: float, seed: int, tick: int,
+                                    objective: str) -> None:
     for _, verdict in verdicts(history(GOOD[name](noise, seed), tick * 8, objective)):
         assert not verdict.findings, verdict
-    assert diagnose(history(GOOD[name](noise, seed), tick, objective)).name == "healthy"
+    assert diagnose(history(GOOD[name](noise, seed), tick, objective)).name == "ok"
 
 
 @every_case
 def test_what_has_passed_is_no_finding_any_more(name: str) -> None:
     each, objective = CASES[name]
-    assert diagnose(history(each + steps(160), 16, objective)).name == "healthy"
+    assert diagnose(history(each + steps(160), 16, objective)).name == "ok"
 
 
 @pytest.mark.parametrize("objective", ["wgan", "wgan-gp", "began"])
@@ -133,8 +133,8 @@ def test_accuracies_mean_nothing_to_some_objectives(objective: str) -> None:
 
 
 @pytest.mark.parametrize("k, fake_energy, name", [
-    (0.0, 0.3, "D too strong"), (1.0, 0.05, "D too weak"), (0.5, 0.1, "healthy"),
-    (0.0, 0.1, "healthy")])
+    (0.0, 0.3, "D too strong"), (1.0, 0.05, "D too weak"), (0.5, 0.1, "ok"),
+    (0.0, 0.1, "ok")])
 def test_the_balance_of_began(k: float, fake_energy: float, name: str) -> None:
     each = steps(LENGTH, dials__balance=lambda n: k, scores__real=lambda n: -0.2,
                  scores__fake=lambda n: -fake_energy)
@@ -143,7 +143,7 @@ def test_the_balance_of_began(k: float, fake_energy: float, name: str) -> None:
 
 def test_a_critic_far_steeper_than_its_penalty_asks_for() -> None:
     each = steps(LENGTH, gradient__norm=lambda n: 750.0)
-    assert diagnose(history(each, 16, "wgan-gp", gp_target=750.0)).name == "healthy"
+    assert diagnose(history(each, 16, "wgan-gp", gp_target=750.0)).name == "ok"
     verdict = diagnose(history(each, 16, "wgan-gp"))
     assert verdict.name == "exploding gradients" and "750" in verdict.findings[0].evidence[0]
 
@@ -152,7 +152,7 @@ def test_numbers_that_are_none_are_said_at_once() -> None:
     each = steps(16)
     each[-1]["loss/critic"] = math.nan
     verdict = diagnose(history(each))
-    assert named(verdict) == ["non-finite"] and verdict.ill
+    assert named(verdict) == ["non-finite"] and verdict.failing
     assert verdict.findings[0].evidence == ("not finite: loss/critic",)
 
 
@@ -180,7 +180,7 @@ def test_a_generator_on_its_way_to_many_pictures_has_not_collapsed() -> None:
 def test_diversity_that_falls_by_half_is_a_collapse_before_it_is_deep() -> None:
     each = steps(LENGTH, diversity__nearest=after(ILL_FROM, 0.4, 0.9))
     assert diagnose(history(each)).name == "mode collapse"
-    assert diagnose(history(steps(LENGTH, diversity__nearest=lambda n: 0.4))).name == "healthy"
+    assert diagnose(history(steps(LENGTH, diversity__nearest=lambda n: 0.4))).name == "ok"
 
 
 def test_older_histories_without_some_statistics_can_be_read() -> None:

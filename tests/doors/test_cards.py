@@ -40,7 +40,7 @@ def newest(place: Path) -> Path:
 def test_a_card_tells_of_the_run_and_not_of_the_disk(place: Path) -> None:
     text = newest(place).read_text()
     for words in ("trained on `hills`", "`hills`, 60 images of 16x16; 20 more were held out",
-                  "2: `class-0`, `class-1`", "the training at that time: too early to tell.",
+                  "2: `class-0`, `class-1`", "diagnostics at that time: too early to tell (",
                   "| SWDx1e3\\_16 |", "| 16 | 3", "seed k is numpy.random"):
         assert words in text, words
     assert str(place) not in text and "was not measured" not in text

@@ -18,7 +18,7 @@ from tests.builders import message, noise_dataset, tiny_options, tiny_run
 from tests.report.pages import Page
 from tests.report.runs import made_run, write_lines
 
-SECTIONS = ("verdict", "samples", "curves", "best-snapshot", "growth", "nearest-neighbours",
+SECTIONS = ("status", "samples", "curves", "best-snapshot", "growth", "nearest-neighbours",
             "settings", "machine")
 HOSTILE = "<script>window.hacked=1<"  # a name cannot have a slash
 
@@ -43,7 +43,7 @@ def test_the_newest_run_is_shown_and_the_path_told(made: Path) -> None:
     assert result.exit_code == 0 and result.output == f"{made / REPORT_FILE}\n"
     page = Page((made / REPORT_FILE).read_text("utf-8"))
     assert set(SECTIONS) <= set(page.text)
-    assert "healthy" in page.text["verdict"].lower() and "has ended" in page.text["verdict"]
+    assert "ok" in page.text["status"] and "has ended" in page.text["status"]
     assert "All 8 sample grids" in page.text["samples"]
     assert "network-snapshot-000005.safetensors: the best SWDx1e3_avg @8, 5" in (
         page.text["best-snapshot"])
@@ -95,7 +95,7 @@ def test_a_run_that_has_just_begun(tmp_path: Path) -> None:
         if path.name != "config.json":
             path.unlink()
     page = page_of(directory)
-    assert "There is no verdict yet" in page.text["verdict"]
+    assert "There is no status yet" in page.text["status"]
     assert "no samples yet" in page.text["samples"]
     assert "no numbers yet" in page.text["curves"]
     assert "no network yet" in page.text["best-snapshot"]
@@ -109,7 +109,24 @@ def test_a_run_that_is_training(made: Path) -> None:
         path = made / name
         path.write_text(path.read_text()[:-50])
     page = page_of(made)
-    assert "damaged" not in page.text["curves"] and "healthy" in page.text["verdict"].lower()
+    assert "damaged" not in page.text["curves"] and "ok" in page.text["status"]
+
+
+@pytest.mark.parametrize(("words", "said", "kimg"), [
+    ("Stopped by SIGTERM at kimg 7.0; everything is saved in a and b. To go on: …",
+     "was stopped by SIGTERM at kimg 7.0", "7 of 7.5"),
+    ("Stopped at once; what came after the last state is lost. To go on: …",
+     "was stopped at once", "5.12 of 7.5"),
+    ("Stopped by an error: /x/state.pt: No space left on device. Free some space.",
+     "was stopped by an error: /x/state.pt: No space left on device", "5.12 of 7.5"),
+    ("The training has left the numbers once more than --rollbacks 3 allows, and stops.",
+     "has stopped, as its numbers were not finite or far too large", "5.12 of 7.5"),
+    ("tick 20", "was training at 2026-01-03 03:04:05, and may still be", "5.12 of 7.5")])
+def test_a_run_that_was_stopped_says_where(made: Path, words: str, said: str, kimg: str) -> None:
+    with (made / "log.txt").open("a") as file:
+        file.write(f"2026-01-03 03:04:05  {words}\n")
+    text = page_of(made).text["verdict"]
+    assert said in text and kimg in text
 
 
 @pytest.mark.parametrize("name", [
@@ -134,17 +151,17 @@ def test_what_damage_costs_is_told(made: Path) -> None:
     with (made / "stats.jsonl").open("a") as file:
         file.write("garbage\n")
     page = page_of(made)
-    for section in ("verdict", "growth", "settings"):
+    for section in ("status", "growth", "settings"):
         assert "config.json cannot be used" in page.text[section]
     assert "metric-swd8.jsonl is damaged" in page.text["curves"]
-    assert "1 damaged lines of stats.jsonl are left out" in page.text["curves"]
+    assert "A damaged line of stats.jsonl is left out" in page.text["curves"]
 
 
-def test_an_ill_run_says_so(made: Path) -> None:
+def test_a_failing_run_says_so(made: Path) -> None:
     (made / "rollback-01.json").write_text(json.dumps(
         {"images_seen": 6000, "what": "not finite: loss"}))
     page = page_of(made)
-    assert "non-finite" in page.text["verdict"] and "What to change" in page.text["verdict"]
+    assert "non-finite" in page.text["status"] and "What to change" in page.text["status"]
 
 
 def test_what_the_metrics_have_looked_up_is_shown(made: Path) -> None:
@@ -188,7 +205,7 @@ def test_a_real_run_is_shown_whole(trained: Path) -> None:
     assert not any("could not be made" in text for text in page.text.values())
     assert "network-best-swd8.safetensors" in page.text["best-snapshot"]
     assert "Compared by pixels, with 40 training images" in page.text["nearest-neighbours"]
-    assert "has ended" in page.text["verdict"]
+    assert "has ended" in page.text["status"]
     assert "SWDx1e3 @8" in page.text["curves"]
 
 

@@ -93,6 +93,11 @@ def test_runs_of_one_name_are_told_apart():
     assert names([one, other]) == [str(one.path), str(other.path)]
 
 
+def test_names_of_runs_are_text_and_no_markup():
+    table = markdown(compare([record("<script>\x1b[31m\nx")]), "s.png")
+    assert "| \\<script>\\x1b[31m\\nx" in table
+
+
 def test_a_bar_in_a_name_does_not_end_the_cell():
     table = markdown(compare([record("a|b")]), "s.png")
     assert r"a\|b" in table

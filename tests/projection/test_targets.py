@@ -72,3 +72,12 @@ def test_two_of_one_name_are_refused(tmp_path: Path) -> None:
     paths = [saved(folder / "me.png", noise(16, 16, 3)) for folder in folders]
     with pytest.raises(UserError, match="2 pictures are called me"):
         read_targets(paths, tiny_snapshot())
+
+
+@pytest.mark.parametrize("names", [("Me", "me"), ("caf\u00e9", "cafe\u0301")])
+def test_names_that_are_one_on_many_disks_are_refused(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    paths = [saved(tmp_path / f"{name}.png", noise(16, 16, 3)) for name in names]
+    with pytest.raises(UserError, match=f"2 pictures are called {' and '.join(sorted(names))},"):
+        read_targets(paths, tiny_snapshot())

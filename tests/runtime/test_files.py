@@ -2,7 +2,10 @@
 
 import errno
 import os
+import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 
 from progan.errors import UserError
 from progan.runtime.files import (
+    append,
     growing_directory,
     human_bytes,
     make_folder,
@@ -274,3 +278,17 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) ->
         (tmp_path / name).write_text("x")
     remove_partials(tmp_path)
     assert names(tmp_path) == [".hidden", "a.pt", "mine.partial"]
+
+
+def test_what_is_appended_is_appended_whole_or_not_at_all(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.jsonl", tmp_path / "new.jsonl"
+    append(old, "äb\n")
+    code = ("import sys; from pathlib import Path; from progan.runtime.files import append\n"
+            "for path in map(Path, sys.argv[1:]):\n"
+            "    try: append(path, 'x' * 20)\n"
+            "    except OSError as error: print(error.filename, error.strerror)")
+    result = subprocess.run(
+        [sys.executable, "-c", code, old, new], capture_output=True, text=True, check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)))
+    assert result.stdout == f"{old} File too large\n{new} File too large\n"
+    assert old.read_text("utf-8") == "äb\n" and not new.exists()

@@ -68,14 +68,14 @@ def test_a_card_tells_all_that_is_known() -> None:
                         values={"SWDx1e3_avg": 12.345}, reals={"SWDx1e3_avg": 6.0})
     text = page(card(classes=("cat", "dog"), alpha=0.25, training=replace(
         training(mirror=True, conditional=True, label_size=2, batch_at=((8, 32), (512, 4))),
-        measured=(measured,), verdict="healthy")))
+        measured=(measured,), verdict="ok")))
     for words in (
             "16x16 after 1,234,000 images. It was still being faded in, at 25 %: pictures are a "
             "blend with those of 8x8", "2: `cat`, `dog`", "0" * 64,
             "`mine`, 1,000 images of 16x16; 24 more were held out", "yes, half of the images",
             "2 classes, with an AC-GAN loss",
             "wgan-gp: weight of the gradient penalty 10, norm it asks for 1",
-            "64 (32 at 8)", "`cpu (1 thread)`", "1h 01m", "at that time: healthy.",
+            "64 (32 at 8)", "`cpu (1 thread)`", "1h 01m", "at that time: ok.",
             r"| SWDx1e3\_avg | 12.35 | 6 | 16 | 1234 |", "--network x.safetensors --seeds 0-15",
             "progan.load('x.safetensors')", "uint8 [16, 16, 16, 3]", "all of them show the class "
             "`cat`", "No licence was chosen"):

@@ -39,13 +39,17 @@ class Patient(CompilesAhead):
             time.sleep(0.1)
 
 
+def quiet(line: str) -> None:
+    """That something is compiled is no news here."""
+
+
 def main(directory: Path) -> None:
     log: list[str] = []
     run = tiny_run(resolution=8, total_kimg=4, acceleration="compile")
     devices.set_precision(run.precision)
     dataset, watch = noise_dataset(directory / "data", resolution=8), Patient(run, log)
     train(Session(run=run, dataset=dataset, directory=directory, device=CPU, log=Silence(),
-                  steps=PlainSteps(losses=compiled_losses(log.append)), ahead=watch),
+                  steps=PlainSteps(losses=compiled_losses(log.append, quiet)), ahead=watch),
           create(run, CPU))
     print(json.dumps({"log": log, "counts": list(watch.counts.values())}))
 

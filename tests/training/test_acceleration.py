@@ -5,11 +5,10 @@ from unittest.mock import ANY
 
 import pytest
 import torch
-from torch import Tensor
 
 from progan.config import Run, override
 from progan.training import acceleration
-from progan.training.acceleration import Acceleration, Compiled, accelerated, chosen
+from progan.training.acceleration import Acceleration, accelerated, chosen
 from progan.training.losses import PLAIN
 from progan.training.steps import PLAIN_STEPS, PlainSteps, Steps
 from tests.builders import tiny_run
@@ -32,7 +31,7 @@ def assert_trains_alike(run: Run) -> None:
     expected = iterations(run, plain, 10)
     found = iterations(run, compiled, 10,
                        steps=steps_of(override(run, COMPILE), CPU, log.append))
-    assert log == []
+    assert all("compiling for" in line or "compiled for" in line for line in log)
     for ours, theirs in ((tensors(compiled), tensors(plain)), (found, expected)):
         assert ours.keys() == theirs.keys()
         for name, value in theirs.items():
@@ -57,7 +56,7 @@ def test_scaled_losses_in_half_precision_are_compiled(objective: str) -> None:
     expected = iterations(run, plain, 1)
     found = iterations(run, compiled, 1,
                        steps=steps_of(override(run, COMPILE), CPU, log.append))
-    assert log == [] and found.keys() == expected.keys()
+    assert not any("cannot" in line for line in log) and found.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=0.02, atol=1e-3, msg=name)
 
@@ -113,23 +112,3 @@ def test_what_is_recorded_need_not_be_compiled(monkeypatch: pytest.MonkeyPatch) 
     found = chosen(tiny_run(acceleration="graph"), torch.device("cuda"))
     assert (found.compiled, found.recorded) == (False, True)
     assert "there is no Triton. Recorded code takes its place" in found.report
-
-
-def test_what_cannot_be_compiled_is_computed_nevertheless() -> None:
-    def crooked(x: Tensor) -> Tensor:
-        return x * 2 if float(x.sum()) > 0 else x  # looks at data, on which no graph can depend
-
-    log: list[str] = []
-    either = Compiled(crooked, log.append)
-    assert either(torch.ones(2)).tolist() == [2, 2]
-    assert either(-torch.ones(2)).tolist() == [-1, -1]
-    (line,) = log
-    assert line.startswith("--acceleration compile: crooked cannot be compiled")
-
-
-def test_errors_of_the_losses_themselves_are_not_swallowed() -> None:
-    def broken(x: Tensor) -> Tensor:
-        raise torch.OutOfMemoryError("there is no more")
-
-    with pytest.raises(RuntimeError, match="there is no more"):
-        Compiled(broken, print)(torch.ones(2))

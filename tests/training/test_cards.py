@@ -82,13 +82,13 @@ def test_only_what_came_before_a_snapshot_is_told_of(tmp_path: Path) -> None:
     assert found.values == {"SWD": 2.0} and found.reals == {"SWD": 0.5}
 
 
-def test_damaged_statistics_cost_the_verdict_alone(cards: Cards) -> None:
+def test_damaged_statistics_cost_the_status_alone(cards: Cards) -> None:
     (cards.directory / "stats.jsonl").write_text("words\n")
     network = cards.directory / "x.safetensors"
     save_network(network, tiny_snapshot())
     cards(network, tiny_snapshot())
     text = (cards.directory / "x.md").read_text()
-    assert "diagnosis" not in text and "Time" not in text
+    assert "diagnostics" not in text and "Time" not in text
 
 
 def test_a_folder_in_the_way_of_a_card_ends_no_training(cards: Cards) -> None:

@@ -13,8 +13,9 @@ from progan.cli.train import main
 from progan.config import Run
 from progan.data.loader import Batch
 from progan.run_directory import states as state_files
+from progan.sampling.network_file import find_network, load_network
 from progan.training import guard, loop, state
-from progan.training.checkpoint import copied
+from progan.training.checkpoint import copied, read_state
 from progan.training.guard import fault, reseeded, restore, weights_fault
 from progan.training.inputs import CriticInputs, Place
 from tests.builders import message, noise_dataset, tiny_options, tiny_run
@@ -114,10 +115,29 @@ def test_bad_data_for_ever_stops_with_advice(data: Path, tmp_path: Path, from_im
     assert ("--resume" in text) == bool(state_files(run)) == bool(from_image)
     assert "once more than --rollbacks 2 allows" in (run / "log.txt").read_text()
     if from_image:
+        state, network = state_files(run)[-1], find_network(run)
+        assert f"its network is saved in {network}" in text and f"--resume {state}" in text
+        assert read_state(state)["images_seen"] == load_network(network, CPU).images_seen
         assert all(row["images_seen"] <= 2200 for row in rows(run))
         monkeypatch.undo()
         resumed = CliRunner().invoke(main, ["--resume", str(run)], catch_exceptions=False)
         assert resumed.exit_code == 0, resumed.output
+
+
+def test_a_guard_that_gives_up_between_two_snapshots_leaves_the_last_good_state(
+        data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if a later state was saved meanwhile, which leads to where the numbers end."""
+    spoil(monkeypatch, lambda seen: seen >= 6500)
+    result = train(data, tmp_path, "--rollbacks", "1", "--checkpoint-minutes", "1e-9",
+                   tick_kimg=1.5, snapshot_ticks=99, total_kimg=9)
+    text, run = message(result), tmp_path / RUN
+    state, network = state_files(run)[-1], find_network(run)
+    assert f"--resume {state}" in text and f"its network is saved in {network}" in text
+    last = rows(run)[-1]["images_seen"]
+    assert read_state(state)["images_seen"] == load_network(network, CPU).images_seen == last
+    monkeypatch.undo()
+    resumed = CliRunner().invoke(main, ["--resume", str(run)], catch_exceptions=False)
+    assert resumed.exit_code == 0, resumed.output
 
 
 def test_a_resumed_run_keeps_the_order_that_the_rollback_chose(

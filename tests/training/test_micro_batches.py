@@ -118,7 +118,7 @@ def test_out_of_memory_halves_the_micro_batch_and_repeats_the_step(
     iterations(run, state, 2, MicroBatches(run, CPU, lines.append).at(LEVEL))
     assert small.failures == 1 and small.sizes == {4}
     (line,) = lines
-    assert "Out of memory at resolution 8 with 8 images" in line and "micro-batches of 4" in line
+    assert "Out of memory at resolution 8, with 8 images" in line and "micro-batches of 4" in line
     theirs = tensors(expected)
     for key, value in tensors(state).items():
         assert torch.equal(value, theirs[key]), key

@@ -20,6 +20,8 @@ def test_lines_after_the_state_and_cut_lines_are_forgotten(tmp_path: Path) -> No
     damaged = b'\xff\xfe\n[]\n{"loss": 3}\n{"images_seen": 5, "lo'
     path.write_bytes("".join(lines).encode() + damaged)
     monitor = Monitor(tmp_path, images_seen=20)
+    assert monitor.repairs == ["Lines 4, 5, 6, 7 of stats.jsonl were damaged and are removed (4 of "
+                               "7; the last one was cut short, as by a crash)."]
     monitor.numbers({"loss": 2.0}, 25)
     monitor.close()
     rows = [json.loads(line) for line in path.read_text().splitlines()]

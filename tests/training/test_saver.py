@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from progan.run_directory import states
-from progan.sampling.network_file import Snapshot, load_network
+from progan.sampling.cards.file import card_path, write_card
+from progan.sampling.network_file import Snapshot, images_seen_of, interim_networks, load_network
 from progan.training import checkpoint, saver
 from progan.training.saver import Saver
 from progan.training.state import TrainState, create
@@ -26,6 +27,10 @@ def born(images_seen: int = 0) -> TrainState:
 
 def snapshot_of(state: TrainState) -> Snapshot:
     return Snapshot(generator=state.average, level=3, alpha=0.5, images_seen=state.images_seen)
+
+
+def save(writer: Saver, state: TrainState) -> None:
+    writer.save(state, snapshot_of(state))
 
 
 def train_on(state: TrainState) -> None:
@@ -72,19 +77,20 @@ def test_a_full_disk_is_heard_of_at_the_next_chance(tmp_path: Path,
 
     monkeypatch.setattr(saver, "write_state", fail)
     with pytest.raises(OSError, match="No space left"), Saver(tmp_path, RUN) as writer:
-        writer.save(born(1000))
-        writer.save(born(2000))
+        save(writer, born(1000))
+        save(writer, born(2000))
         raise AssertionError("nothing was heard")
     with pytest.raises(OSError, match="No space left"), Saver(tmp_path, RUN) as writer:
-        writer.save(born(1000))
+        save(writer, born(1000))
 
 
 def test_what_is_saved_at_the_end_of_a_tick_is_not_saved_again(tmp_path: Path) -> None:
     state = born(1000)
     with Saver(tmp_path, RUN) as writer:
         writer.save(state, snapshot_of(state))
-        writer.save(state)
+        writer.save_interim(state, snapshot_of(state))
     assert [path.name for path in states(tmp_path)] == ["state-000001.pt"]
+    assert not interim_networks(tmp_path)
 
 
 def test_networks_of_one_thousand_of_images_do_not_replace_each_other(tmp_path: Path) -> None:
@@ -101,13 +107,65 @@ def test_networks_of_one_thousand_of_images_do_not_replace_each_other(tmp_path: 
     assert seen == [100, 400, 800, 1200]
 
 
+def test_a_network_between_two_snapshots_stays_until_the_next_is_saved(tmp_path: Path) -> None:
+    def networks() -> list[str]:
+        return sorted(path.name for path in tmp_path.glob("network-*"))
+
+    with Saver(tmp_path, RUN) as writer:
+        save(writer, born(1000))
+        for images_seen in (1000, 1400, 1500):
+            writer.save_interim(born(images_seen), snapshot_of(born(images_seen)), 2.5)
+        saved = writer.finish()
+        assert saved is not None
+        assert saved.state.name == "state-000001_500.pt"
+        assert saved.network.name == "network-snapshot-000001_500-interim.safetensors"
+        assert checkpoint.read_state(saved.state)["seconds"] == 2.5
+        assert images_seen_of(saved.network) == 1500
+        assert networks() == ["network-snapshot-000001.safetensors", saved.network.name]
+        save(writer, born(1800))
+    assert networks() == ["network-snapshot-000001.safetensors",
+                          "network-snapshot-000001_800.safetensors"]
+
+
+def test_an_interim_network_goes_with_its_card_unless_that_was_edited(tmp_path: Path) -> None:
+    def describe(network: Path, snapshot: Snapshot) -> None:
+        write_card(card_path(network), f"of {snapshot.images_seen}")
+
+    with Saver(tmp_path, RUN, describe) as writer:
+        for images_seen in (1000, 2000, 3000):
+            writer.save_interim(born(images_seen), snapshot_of(born(images_seen)))
+            writer.finish()
+            if images_seen == 2000:
+                (tmp_path / "network-snapshot-000002_000-interim.md").write_text("mine")
+    assert sorted(path.name for path in tmp_path.glob("network-*")) == [
+        "network-snapshot-000002_000-interim.md", "network-snapshot-000003_000-interim.md",
+        "network-snapshot-000003_000-interim.safetensors"]
+
+
+def test_a_training_that_went_back_leaves_no_later_state(tmp_path: Path) -> None:
+    """Even if the state that it went back to is on disk no more."""
+    one = tiny_run(keep_states=1)
+    with Saver(tmp_path, one) as writer:
+        save(writer, born(1000))
+        writer.save_interim(born(1500), snapshot_of(born(1500)))
+        lines = writer.return_to(born(1000), snapshot_of(born(1000)))
+        assert lines == ["state-000001_500.pt is later than that. It is called "
+                         "state-000001_500.pt.superseded now."]
+        (state,) = states(tmp_path)
+        assert checkpoint.read_state(state)["images_seen"] == 1000
+        assert writer.return_to(born(1000), snapshot_of(born(1000))) == []
+        assert states(tmp_path) == [state]
+        save(writer, born(1500))
+    assert checkpoint.read_state(states(tmp_path)[-1])["images_seen"] == 1500
+
+
 def test_the_state_of_the_best_network_outlives_its_successors(tmp_path: Path) -> None:
     with Saver(tmp_path, RUN) as writer:
         for images_seen in (1000, 2000, 3000, 4000, 5000):
-            writer.save(born(images_seen))
+            save(writer, born(images_seen))
             if images_seen in (1000, 2000):
                 writer.keep_best("swd")
-    names = sorted(path.name for path in tmp_path.iterdir())
+    names = sorted(path.name for path in tmp_path.glob("state-*"))
     assert names == ["state-000004.pt", "state-000005.pt", "state-best-swd.pt"]
     assert checkpoint.load_state(tmp_path / "state-best-swd.pt", RUN, CPU).images_seen == 2000
     assert states(tmp_path)[-1].name == "state-000005.pt"
@@ -119,7 +177,7 @@ def test_a_disk_without_links_gets_a_copy(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "link", refuse)
     with Saver(tmp_path, RUN) as writer:
-        writer.save(born(1000))
+        save(writer, born(1000))
         writer.keep_best("swd")
     best = tmp_path / "state-best-swd.pt"
     assert best.read_bytes() == states(tmp_path)[0].read_bytes()
@@ -128,7 +186,8 @@ def test_a_disk_without_links_gets_a_copy(tmp_path: Path, monkeypatch: pytest.Mo
 def test_an_impatient_end_leaves_nothing_half_written(tmp_path: Path) -> None:
     state = born(1000)
     with pytest.raises(KeyboardInterrupt), Saver(tmp_path, RUN) as writer:
-        writer.save(state)
+        save(writer, state)
         raise KeyboardInterrupt
-    for path in tmp_path.iterdir():
+    assert not list(tmp_path.glob(".*"))
+    for path in states(tmp_path):
         assert checkpoint.load_state(path, RUN, CPU).images_seen == 1000

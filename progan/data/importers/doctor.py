@@ -19,7 +19,6 @@ from progan.data.importers.tree import Tree, open_tree
 from progan.data.source import UnreadableImage
 from progan.runtime.counts import format_count
 from progan.runtime.pool import in_order, worker_pool
-from progan.runtime.terminal_text import escape_controls
 from progan.sizes import Size
 
 T = TypeVar("T")
@@ -214,7 +213,6 @@ def in_words(source: Path, report: Report) -> str:
         items = [item for item in report.ignored if item.kind is kind_ignored]
         lines += describe_ignored(items)
         lines += [f"  {item.path}" for item in items] * kind_ignored.loses_images
-    lines = [escape_controls(line) for line in lines]
     return "\n".join([*lines, f"{source}: {_summary(report)}"])
 
 

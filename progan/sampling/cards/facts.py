@@ -49,7 +49,7 @@ class Training:
         software: Versions.
         machine: Devices and processes of the session that wrote the card.
         seconds: Of training up to then; None if it is not known.
-        verdict: Of the diagnosis at that time; '' if there is none.
+        verdict: Of the training diagnostics at that time; '' if there is none.
     """
 
     run: Run

@@ -127,7 +127,8 @@ def _training(card: Card, training: Training) -> Iterator[str]:
     yield "All settings are in `config.json` in the directory of the run."
     yield "## How well"
     if training.verdict:
-        yield f"The diagnosis of the training at that time: {plain(training.verdict)}."
+        yield (f"Training diagnostics at that time: {plain(training.verdict)}. They are based on "
+               "curves, which do not show whether samples are good.")
     if training.measured:
         yield table(HEADINGS, _rows(training.measured))
         yield MEASURED

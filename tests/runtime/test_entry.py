@@ -1,0 +1,57 @@
+"""Signals while a command is being imported, and while its process ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from progan.runtime.entry import HEARD, INTERRUPTED
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGAN = ("-c", "from progan.cli.start import main; main()")
+COMMANDS = (("train.py",), ("generate.py",), ("dataset_tool.py",), ("-m", "metrics"),
+            ("-m", "progan.report"), ("-m", "progan.diagnosis"), ("-m", "progan.interop"),
+            ("-m", "progan.projection"), PROGAN)
+
+
+def ended(command: tuple[str, ...], first_import: str, folder: Path, **environment: str
+          ) -> "subprocess.CompletedProcess[str]":
+    """Run a command whose import of click does something else first."""
+    (folder / "click.py").write_text(f"import os, signal\n{first_import}\n")
+    return subprocess.run(
+        [sys.executable, *command, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60,
+        env=os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"} | environment,
+        preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in HEARD])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_ctrl_c_while_modules_are_imported_leaves_no_traceback(
+        command: tuple[str, ...], tmp_path: Path) -> None:
+    result = ended(command, "os.kill(os.getpid(), signal.SIGINT)", tmp_path)
+    assert (result.returncode, result.stderr) == (INTERRUPTED, "\nInterrupted.\n")
+
+
+@pytest.mark.parametrize("number", HEARD)
+def test_other_signals_do_the_same(number: signal.Signals, tmp_path: Path) -> None:
+    result = ended(("train.py",), f"os.kill(os.getpid(), {int(number)})", tmp_path)
+    assert (result.returncode, result.stderr) == (INTERRUPTED, "\nInterrupted.\n")
+
+
+def test_one_process_of_torchrun_speaks(tmp_path: Path) -> None:
+    result = ended(("train.py",), "os.kill(os.getpid(), signal.SIGINT)", tmp_path, RANK="1",
+                   TORCHELASTIC_RUN_ID="none")
+    assert (result.returncode, result.stderr) == (INTERRUPTED, "")
+
+
+def test_a_signal_after_the_command_changes_nothing() -> None:
+    """Python takes a while to end a process that has imported much."""
+    code = ("import atexit, os, signal; from progan.runtime.entry import heed_signals; "
+            "atexit.register(os.kill, os.getpid(), signal.SIGINT); "
+            "heed_signals(); from tests.runtime.ending import main; main()")
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
