@@ -22,6 +22,7 @@ from metrics import vgg16
 from metrics.digit_classifier import SIDES, load_classifier
 from progan.errors import UserError
 from progan.images import to_signed
+from progan.runtime.counts import format_count
 from progan.runtime.files import sha256_of
 from progan.runtime.weights_file import is_weights_file
 
@@ -151,8 +152,9 @@ def _torchscript(path: Path, device: torch.device) -> Callable[[Tensor, int | No
                             f"{lines[-1] if lines else error}") from error
         features, logits = found if isinstance(found, tuple) else (found, None)
         if not _is_table(features, len(images)):
-            raise _no_detector(path, f"it made {_shape(features)} of {len(images)} images, "
-                               "and not [N, features]")
+            count = format_count(len(images), "image")
+            raise _no_detector(path, f"it made {_shape(features)} of {count}, and not "
+                               "[N, features]")
         return features, logits
 
     return embed

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from metrics.cache import NO_CACHE, Arrays, Cache
 from progan.images import Pixels
+from progan.runtime.counts import format_count
 from progan.runtime.files import require_free_space
 from progan.runtime.pool import in_order
 from progan.runtime.threads import threads_of_one
@@ -130,8 +131,9 @@ class Album:
         """Make the images of these numbers, as far as they are not there yet."""
         missing = np.unique(rows[~self._have[rows]])
         num_bytes = len(missing) * int(np.prod(self._size))
-        require_free_space(Path(tempfile.gettempdir()), num_bytes, f"{self._what}: "
-                           f"{len(missing)} images of {self._size} in temporary files")
+        count = format_count(len(missing), "image")
+        require_free_space(Path(tempfile.gettempdir()), num_bytes,
+                           f"{self._what}: {count} of {self._size} in temporary files")
         with tqdm(total=len(missing), desc=self._what, unit="img", disable=None,
                   leave=False) as progress:
             for some in batches_of(missing, self._size, torch.device("cpu")):

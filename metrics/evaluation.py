@@ -16,6 +16,7 @@ from metrics.setup import Setup
 from metrics.sources import Source, require_alike
 from metrics.table import METRICS
 from progan.errors import UserError
+from progan.runtime.counts import format_count, pluralize
 from progan.runtime.seeding import derive, numpy_generator
 
 PAPER_NUM_IMAGES = 16384
@@ -139,10 +140,13 @@ def _shuffled(rows: Rows, setup: Setup, number: int, role: str) -> Rows:
 
 def _require_images(source: Source, num_images: int, count: int | None) -> None:
     if count is not None and not 2 <= num_images <= count:
-        raise UserError(f"{source.description} has {_counted(source)}, and {num_images} are "
-                        f"asked for. Ask for {count} or less, but 2 at least.")
+        advice = f"Ask for 2 to {count}" if count > 2 else "Ask for 2" if count == 2 else (
+            "Name a source of more")
+        raise UserError(f"{source.description} has {_counted(source)}, and {num_images} "
+                        f"{pluralize(num_images, 'is', 'are')} asked for. {advice}.")
 
 
 def _counted(source: Source) -> str:
-    others = f", and {len(source.held_out)} others for the baseline" * bool(len(source.held_out))
-    return f"{len(source.trained_on)} images{others}"
+    held_out = len(source.held_out)
+    others = f", and {format_count(held_out, 'other')} for the baseline" if held_out else ""
+    return f"{format_count(len(source.trained_on), 'image')}{others}"

@@ -37,7 +37,8 @@ def require(size: Size, num_images: int) -> None:
     if num_images < IS_SPLITS:
         raise UserError(f"{num_images} images on each side are too few to compare features: "
                         f"{IS_SPLITS} are the least, also of reals against reals, and thousands "
-                        "make a number to trust.")
+                        "make a number to trust. Ask for more with --num-images, or name more "
+                        "images.")
 
 
 def fid(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:

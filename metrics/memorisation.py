@@ -19,6 +19,7 @@ from metrics.setup import Setup
 from metrics.sources import Source
 from progan import __version__
 from progan.errors import UserError
+from progan.runtime.counts import format_count
 from progan.runtime.files import replaced
 from progan.runtime.seeding import numpy_generator
 
@@ -69,13 +70,13 @@ def look_up(images: Source, reals: Source, setup: Setup, *, num_images: int, k: 
     """Find the k nearest training images of some images; raises UserError for too few images."""
     assert setup.detector is not None, "neighbours need a detector"
     if images.count is not None and num_images > images.count:
-        raise UserError(f"{images.description} has {images.count} images, and {num_images} are "
-                        f"asked for. Say --num-images {images.count} or less.")
+        raise UserError(f"{images.description} has {format_count(images.count, 'image')}, and "
+                        f"{num_images} are asked for. Say --num-images {images.count} or less.")
     trained = reals.trained_on
     if k >= len(trained):
-        raise UserError(f"{reals.description} has {len(trained)} training images, too few for "
-                        f"{k} neighbours of each. Say -k {len(trained) - 1} or less, or name "
-                        "more images.")
+        fewer = f"Say -k {len(trained) - 1} or less, or name" if len(trained) > 1 else "Name"
+        raise UserError(f"{reals.description} has {format_count(len(trained), 'training image')}, "
+                        f"too few for {format_count(k, 'neighbour')} of each. {fewer} more images.")
     training = reals.draw(trained)
     asked = images.draw(_some(images, num_images, setup))
     pool = reals.held_out if len(reals.held_out) else trained
@@ -111,9 +112,9 @@ def sentences(record: Mapping[str, Any]) -> str:
     sign = ("The images are nearer: a sign of copying." if values["p_value"] < SUSPICIOUS else
             "No sign of copying.")
     return "\n".join([
-        f"Compared by {record['detector']}, with {record['num_training']} training images of "
-        f"{record['reals']}.",
-        f"Distance to the nearest one, median of {record['num_images']} images: "
+        f"Compared by {record['detector']}, with "
+        f"{format_count(record['num_training'], 'training image')} of {record['reals']}.",
+        f"Distance to the nearest one, median of {format_count(record['num_images'], 'image')}: "
         f"{values['median']:.4g}; of {record['num_others']} {record['others']}: "
         f"{values['median_others']:.4g}.",
         f"An image is the nearer of the two with probability {values['nearer']:.2f} "

@@ -16,6 +16,7 @@ from torch import Tensor
 from progan.errors import UserError
 from progan.images import Pixels
 from progan.interop.reading import load_snapshot
+from progan.runtime.counts import format_count
 from progan.runtime.devices import choose
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.network_choice import find_network
@@ -102,7 +103,7 @@ class TrainedGenerator:
         return self.snapshot.generator.config.size(self.snapshot.level)
 
     def __repr__(self) -> str:
-        return (f"<progan generator: {self.size}, {self.channels} channels, "
+        return (f"<progan generator: {self.size}, {format_count(self.channels, 'channel')}, "
                 f"{len(self.class_names) or 'no'} classes, latents of {self.latent_size}>")
 
     def _at(self, resolution: int | None) -> Snapshot:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from progan.interop.trained import Shape, Trained
+from progan.runtime.counts import format_count
 from progan.sizes import level_name
 
 HEADINGS = ("there", "shape", "here", "shape")
@@ -21,9 +22,14 @@ def _summary(trained: Trained, where: str) -> str:
     network = trained.network
     fade = "" if trained.alpha == 1 else f", faded in by {100 * trained.alpha:.0f} %"
     kimg = f" at kimg {trained.images_seen / 1000:g}" if trained.images_seen else ""
-    return (f"{where}: {network.size(network.max_level)}, {network.channels} channels, "
-            f"{network.label_size or 'no'} classes, latents of {network.latent_size}; trained to "
+    return (f"{where}: {network.size(network.max_level)}, "
+            f"{format_count(network.channels, 'channel')}, {_classes(network.label_size)}, "
+            f"latents of {network.latent_size}; trained to "
             f"{level_name(network.base, trained.level)}{fade}{kimg}.")
+
+
+def _classes(count: int) -> str:
+    return format_count(count, "class", "classes") if count else "no classes"
 
 
 def _lines(theirs: Mapping[str, tuple[str, Shape]], ours: Mapping[str, Shape]) -> list[str]:

@@ -60,6 +60,8 @@ def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: st
     """
     if fps is not None and video is None:
         raise UserError("--fps is for films. Name a file for one with --video.")
+    if fps is not None and not math.isfinite(fps):
+        raise UserError(f"--fps {fps:g}: name a number from 1 to 240.")
     require_paths([network, *pictures], "Name the files that are to be read.")
     require_detector(None if str(detector) == "pixels" else detector)
     require_writable_folder(outdir, "--outdir")

@@ -20,6 +20,7 @@ from progan.projection.features import (
 from progan.projection.results import Projected
 from progan.projection.search import Effort, distance_to, search
 from progan.projection.targets import Target, read_targets
+from progan.runtime.counts import format_count
 from progan.runtime.devices import choose, set_repeatable
 from progan.sampling import video
 from progan.sampling.network_file import Snapshot
@@ -70,8 +71,8 @@ def answer(asked: Request) -> Iterator[str]:
     text = provenance(asked.network, asked.command)
     projected: list[Projected] = []
     for target in tqdm(targets, unit="picture", disable=None, leave=False):
-        tqdm.write(f"{target.name}: the best of {asked.effort.starts} seeds, and from there "
-                   f"{asked.effort.steps} steps", sys.stderr)
+        tqdm.write(f"{target.name}: the best of {format_count(asked.effort.starts, 'seed')}, and "
+                   f"from there {format_count(asked.effort.steps, 'step')}", sys.stderr)
         projected.append(_projected(asked, snapshot, target, features))
         yield results.write_one(asked.outdir, snapshot, projected[-1], text)
     yield str(results.write_all(asked.outdir, projected))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from progan.errors import UserError
 from progan.images import Pixels, enlarge, opaque
+from progan.runtime.counts import format_count
 from progan.sampling import sheets, walks
 from progan.sampling.latents import seed_labels
 from progan.sampling.network_file import Snapshot
@@ -43,7 +44,8 @@ def walking(snapshot: Snapshot, first: int, cells: int, timing: Timing,
         raise UserError(f"--smoothing {smoothing:g}: name a number of seconds above 0, up to "
                         f"{MOST_SMOOTHING}.")
     if first + cells > 2**32:
-        raise UserError(f"--walk {first}: the seeds of walks end at {2**32 - 1}.")
+        raise UserError(f"--walk {first}: the seeds of walks end at {2**32 - 1}, and each cell has "
+                        f"the next one. Name {2**32 - cells} or less.")
     config = snapshot.generator.config
     seeds = range(first, first + cells)
     latents = [walks.walk(seed, timing.frames, config.latent_size, smoothing * timing.fps)
@@ -96,5 +98,6 @@ def _stacked(cells: list[walks.Floats]) -> Tensor:
 
 def _require_few(timing: Timing, cells: int) -> None:
     if timing.frames * cells > MOST_PICTURES:
-        raise UserError(f"{timing.frames} frames of {cells} cells are more than "
-                        f"{MOST_PICTURES:,} pictures. Ask for a shorter film or a smaller --grid.")
+        raise UserError(f"{format_count(timing.frames, 'frame')} of "
+                        f"{format_count(cells, 'cell')} are more than {MOST_PICTURES:,} "
+                        "pictures. Ask for a shorter film or a smaller --grid.")

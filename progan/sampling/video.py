@@ -10,6 +10,7 @@ from PIL import Image
 
 from progan.errors import UserError
 from progan.images import Pixels
+from progan.runtime.counts import format_count
 from progan.runtime.files import human_bytes, replaced
 from progan.sampling import stills, webp
 from progan.sampling.timing import Timing
@@ -46,13 +47,14 @@ def require(path: Path, timing: Timing, size: Size) -> None:
     require_kind(path, timing)
     kind = FORMATS[path.suffix.lower()]
     if max(size) > max(LARGEST):
-        raise UserError(f"Frames of {size} px are larger than {LARGEST}. Ask for fewer cells, or "
-                        "for a lower --resolution.")
+        raise UserError(f"Frames of {size} px are larger than {LARGEST}. Put fewer images into a "
+                        "frame, or smaller ones.")
     num_bytes = timing.frames * size.pixels * kind.bytes_per_pixel
     if num_bytes > MOST_BYTES:
-        raise UserError(f"{timing.frames} frames of {size} px need {human_bytes(num_bytes)} of "
+        raise UserError(f"{format_count(timing.frames, 'frame')} of {size} px need "
+                        f"{human_bytes(num_bytes)} of "
                         f"memory as {path.suffix}, more than {human_bytes(MOST_BYTES)}. Name a "
-                        ".mp4 file, or ask for a shorter film or a lower --resolution.")
+                        ".mp4 file, or ask for fewer frames or smaller ones.")
 
 
 def _write_mp4(path: Path, frames: Iterable[Pixels], timing: Timing,

@@ -18,8 +18,10 @@ def require_kind(path: Path, timing: Timing) -> None:
     if suffix == MP4:
         encoder()
     if timing.fps > MOST_FPS[suffix]:
+        other = timing.fps <= MOST_FPS[MP4]
         raise UserError(f"--fps {timing.fps:g}: a {path.suffix} shows {MOST_FPS[suffix]} frames "
-                        "per second at most. Ask for fewer, or name a .mp4 file.")
+                        f"per second at most. Ask for {MOST_FPS[suffix]} or fewer"
+                        + (f", or name a {MP4} file." if other else "."))
 
 
 def encoder() -> ModuleType:

@@ -7,15 +7,17 @@ from progan.config import Run, override
 from progan.networks.cost import multiply_adds
 from progan.runtime import devices
 from progan.runtime.log import human_seconds
+from progan.sizes import MIN_LEVEL
 from progan.training import state as states
 from progan.training.eta import remaining_seconds
 from progan.training.micro_batches import MicroBatches
-from progan.training.preflight import AFFORDABLE_GMAC, Preflight, demanding_stages
+from progan.training.preflight import AFFORDABLE_GMAC, Preflight
 from progan.training.steps import PlainSteps
 
 FOR_CPUS = ("cpu", "demo")  # presets
 SHORT_SECONDS = 3600.0
-SMALLEST_BATCH = 4  # batch normalisation and minibatch stddev need several images
+LOWEST_LEVEL = 3  # the kinds that do not grow resample at least once
+SMALLEST_BATCH = 2  # batch normalisation and minibatch stddev need several images
 
 
 def is_for_gpus(run: Run, device: torch.device) -> bool:
@@ -39,22 +41,32 @@ def cpu_note(run: Run, device: torch.device, seconds: float | None) -> str:
 
 
 def estimate_seconds(run: Run, device: torch.device) -> float:
-    """Estimate the seconds of a whole run, from a few steps at its first resolution.
+    """Estimate the seconds of a whole run, from an iteration that takes a few seconds at most.
 
-    The batch is cut to what takes about a second, and the networks to that resolution; speed per
-    image is nearly the same.
+    It is one of the run's networks cut to a low resolution, with a batch of a few images: time is
+    taken to grow with the multiplications.
     """
-    first = next(iter(demanding_stages(run, 0).values()))
-    affordable = int(AFFORDABLE_GMAC * 1e9 / (run.growth.d_repeats * multiply_adds(
-        run.network, first.level)))
-    batch = min(first.batch, max(affordable, SMALLEST_BATCH))
-    resolution = first.resolution if run.network.grows else run.network.resolution
-    small = override(run, {
-        "resolution": resolution, "initial_resolution": resolution, "fade_first": False,
-        "freeze_d": 0, "batch": batch, "batch_at": (), "micro_batch": 0})
+    small = _affordable(run)
     stage = schedule.at(small.growth, small.network, 0)
     micro_batches = MicroBatches(small, device, lambda line: None)
     preflight = Preflight(run=small, state=states.create(small, device), device=device,
                           micro_batches=micro_batches, steps=PlainSteps(micro_batches.at))
-    measured = {first.level: preflight.measure_seconds_per_image(stage)}
-    return remaining_seconds(run.growth, run.network, 0, measured)[1]
+    seconds = preflight.measure_seconds_per_image(stage, tries=1)
+    first = schedule.first_level(run.growth, run.network)
+    seconds *= multiply_adds(run.network, first) / multiply_adds(small.network, stage.level)
+    return remaining_seconds(run.growth, run.network, 0, {first: seconds})[1]
+
+
+def _affordable(run: Run) -> Run:
+    """The run at one resolution, at most its first one, at which an iteration is affordable."""
+    first = schedule.first_level(run.growth, run.network)
+    for level in range(first, MIN_LEVEL - 1, -1):
+        resolution = 1 << level
+        small = override(run, {
+            "resolution": resolution, "initial_resolution": resolution, "fade_first": False,
+            "freeze_d": 0, "batch_at": (), "micro_batch": 0, "d_repeats": 1})
+        affordable = int(AFFORDABLE_GMAC * 1e9 / multiply_adds(small.network, level))
+        if affordable >= SMALLEST_BATCH or level == LOWEST_LEVEL and not run.network.grows:
+            break
+    batch = schedule.at(run.growth, run.network, 0).batch
+    return override(small, {"batch": min(batch, max(affordable, SMALLEST_BATCH))})

@@ -95,14 +95,14 @@ class Preflight:
                               seconds_per_image(self.run.network, stage.level, measured))
                 for stage in stages.values()]
 
-    def measure_seconds_per_image(self, stage: Stage) -> float:
+    def measure_seconds_per_image(self, stage: Stage, tries: int | None = None) -> float:
         """Of the whole batch; the first step of a kind takes longer, so that short ones are
         repeated, and those of CUDA, which chooses algorithms meanwhile, always.
 
         All processes try equally often, since each try takes messages.
         """
         cheap, on_gpu = affordable(self.run, {stage.level: stage}), self.device.type == "cuda"
-        tries = 5 if cheap else 2 if on_gpu else 1
+        tries = tries or (5 if cheap else 2 if on_gpu else 1)
         fastest = min(self._iteration_seconds(stage) for _ in range(tries))
         return fastest / (stage.batch * self.run.growth.d_repeats)
 

@@ -133,6 +133,13 @@ def test_exports_of_a_lower_resolution_draw_its_pictures(official: Path, tmp_pat
         assert abs(to_pixels(images)[0] - picture).max() <= 1
 
 
+def test_counts_in_the_table_are_grammatical(tmp_path: Path) -> None:
+    save_network(tmp_path / "a.safetensors", tiny_snapshot(("cat",), channels=1))
+    assert "16x16, 1 channel, 1 class, latents" in call(interop, tmp_path / "a.safetensors").output
+    save_network(tmp_path / "b.safetensors", tiny_snapshot())
+    assert "3 channels, no classes, " in call(interop, tmp_path / "b.safetensors").output
+
+
 def test_classes_keep_their_names(tmp_path: Path) -> None:
     save_network(tmp_path / "a.safetensors", tiny_snapshot(("cat", "dog")))
     assert call(interop, tmp_path / "a.safetensors", "--to", tmp_path / "b.safetensors"

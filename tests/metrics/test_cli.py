@@ -246,7 +246,7 @@ def test_reals_are_mirrored_for_networks_that_mirror(place):
 
 def test_too_many_images_are_refused(place):
     said = refusal("--images", place / "fakes", "--reference", place / "reals", "--num-images", 12)
-    assert "fakes has 10 images, and 12 are asked for. Ask for 10 or less" in said
+    assert "fakes has 10 images, and 12 are asked for. Ask for 2 to 10" in said
 
 
 def test_odd_numbers_are_refused_by_the_metric_that_needs_pairs(place):

@@ -64,7 +64,7 @@ def test_films_that_nobody_waits_for_are_refused(snapshot: Snapshot) -> None:
     cells = MOST_PICTURES // long.frames + 1
     for make in (lambda: walking(snapshot, 0, cells, long, 1),
                  lambda: visiting(from_seeds(snapshot, "0-1"), cells, long)):
-        with pytest.raises(UserError, match="30000 frames of 17 cells"):
+        with pytest.raises(UserError, match="30,000 frames of 17 cells"):
             make()
     with pytest.raises(UserError, match="seeds of walks end at 4294967295"):
         walking(snapshot, 2**32 - 1, 2, TIMING, 1)

@@ -11,6 +11,7 @@ from PIL import Image
 from progan.errors import UserError
 from progan.sampling import video
 from progan.sampling.timing import Timing
+from progan.sampling.video_kinds import require_kind
 from progan.sizes import Size
 
 TEXT = {"Software": "progan 9", "Command": "generate.py --video a.mp4"}
@@ -185,3 +186,14 @@ def test_without_an_encoder_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(UserError, match=r'pip install "progan\[video\]".* \.gif and \.webp'):
         video.require(Path("a.mp4"), Timing(), Size(256, 256))
     video.require(Path("a.webp"), Timing(), Size(256, 256))
+
+
+@pytest.mark.parametrize(("name", "fps", "advice"), [
+    ("a.mp4", 1000, "Ask for 240 or fewer."), ("a.gif", 1000, "Ask for 50 or fewer."),
+    ("a.webp", 60, "Ask for 50 or fewer, or name a .mp4 file.")])
+def test_the_advice_on_too_many_frames_helps(name: str, fps: float, advice: str) -> None:
+    if name.endswith(".mp4"):
+        pytest.importorskip("av", reason="no encoder: pip install \".[video]\"")
+    with pytest.raises(UserError) as said:
+        require_kind(Path(name), Timing(0.1, fps))
+    assert str(said.value).endswith(advice)
