@@ -211,6 +211,7 @@ def main(name: str, data: Path, classifier: Path | None, outdir: Path, results: 
     """Run an experiment, or what is left of it, and print its table."""
     trials_of, columns = EXPERIMENTS[name]
     wish = Wish(data=data, classifier=classifier, kimg=kimg, seeds=range(seeds))
+    results.mkdir(parents=True, exist_ok=True)
     store, folder = results / f"{name}.json", outdir / name
     outcomes = {(each.name, each.seed): each for each in read_outcomes(store)
                 if each.kimg >= kimg}

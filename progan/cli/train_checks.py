@@ -45,8 +45,10 @@ def require_resumption(path: Path, data: Path | None, options: Mapping[str, Any]
         return  # a file of something else, which is told with what it is
     run = override(run_directory.load_config(directory), options)
     _require_settings(run, options)
-    if data or run.data.data:
-        _require_dataset(data or Path(run.data.data))
+    if data:
+        _require_dataset(data)
+    elif run.data.data:
+        _require_dataset_of(directory, run.data.data)
     if not dry_run:
         require_writable_folder(directory, "--resume")
 
@@ -67,3 +69,9 @@ def _require_dataset(data: Path) -> None:
     from progan.data.reader import Dataset
 
     Dataset.open(data)
+
+
+def _require_dataset_of(directory: Path, stored: str) -> None:
+    from progan.data.subset import open_images_of_run
+
+    open_images_of_run(directory, stored, "")

@@ -1,6 +1,7 @@
 """The images of one class of a dataset, as a dataset of its own."""
 
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,3 +70,30 @@ def subset(dataset: Dataset, name: str) -> Dataset:
     if not len(chosen.training_rows):
         raise UserError(f"--subset {name}: {dataset.path} has no image of it to train on.")
     return chosen
+
+
+def open_images(data: Path, class_name: str) -> Dataset:
+    """Open a dataset, or its images of one class, '' for all; raises UserError."""
+    dataset = Dataset.open(data)
+    return subset(dataset, class_name) if class_name else dataset
+
+
+def open_images_of_run(directory: Path, stored: str, class_name: str) -> Dataset:
+    """Open the images of an earlier run, where its settings say.
+
+    Args:
+        directory: Of the run.
+        stored: Where its dataset was.
+
+    Raises:
+        UserError: It is not there, or cannot be used; names the run and the option that mends it.
+    """
+    path = Path(stored)
+    if not path.exists():
+        raise UserError(f"The dataset of the run {directory} is no longer at {path}. If it was "
+                        "moved, name its new place with --data.")
+    try:
+        return open_images(path, class_name)
+    except UserError as error:
+        raise UserError(f"The dataset of the run {directory} cannot be used. {error} If it is "
+                        "elsewhere now, name that place with --data.") from error

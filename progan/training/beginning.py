@@ -6,8 +6,9 @@ from typing import Any
 from progan import presets
 from progan.config import Run, override
 from progan.data.reader import Dataset
+from progan.data.subset import open_images, open_images_of_run
 from progan.errors import UserError
-from progan.training.fitting import fit, opened, opened_again
+from progan.training.fitting import fit
 from progan.training.origin import Origin, find_origin, load_origin
 from progan.training.scaled_schedule import scale_schedule
 from progan.training.transfer import Transfer, fades_first, inherited, transfer
@@ -34,7 +35,7 @@ def beginning(preset: str | None, data: Path | None, init_from: Path | None,
     if init_from:
         return _with_networks_of(init_from, preset, data, options)
     run = override(presets.preset(preset or presets.DEFAULT), options)
-    dataset = opened(data, run.data.subset) if data else None
+    dataset = open_images(data, run.data.subset) if data else None
     run = fit(run, dataset, options) if dataset else run
     return scale_schedule(run, options) if scaled else run, dataset, None
 
@@ -57,9 +58,9 @@ def _with_networks_of(init_from: Path, preset: str | None, data: Path | None,
 def _images_of(origin: Origin, data: Path | None, subset: str) -> Dataset | None:
     """The dataset that is named, or else that of the origin's run; None if neither is known."""
     if data:
-        return opened(data, subset)
+        return open_images(data, subset)
     if origin.run and origin.run.data.data:
-        return opened_again(origin.path.parent, origin.run.data.data, subset)
+        return open_images_of_run(origin.path.parent, origin.run.data.data, subset)
     return None
 
 

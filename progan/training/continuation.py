@@ -9,6 +9,7 @@ import torch
 from progan import schedule
 from progan.config import Run, all_changes, override
 from progan.data.reader import Dataset
+from progan.data.subset import open_images, open_images_of_run
 from progan.errors import UserError
 from progan.run_directory import CONFIG_FILE, set_aside
 from progan.run_directory import states as state_files
@@ -17,7 +18,7 @@ from progan.sampling.state_file import peek
 from progan.settings import changes
 from progan.training import state as states
 from progan.training.checkpoint import load_newest, load_state
-from progan.training.fitting import fit, opened, opened_again, require_images_of
+from progan.training.fitting import fit, require_images_of
 from progan.training.measurements import unmeasured
 from progan.training.state import TrainState
 
@@ -38,7 +39,8 @@ def resumed(saved: Run, directory: Path, data: Path | None, options: dict[str, A
         raise UserError(f"{directory / CONFIG_FILE} names no dataset. Name it with --data.")
     run = override(saved, options)
     subset = run.data.subset
-    dataset = opened(data, subset) if data else opened_again(directory, saved.data.data, subset)
+    dataset = open_images(data, subset) if data else open_images_of_run(
+        directory, saved.data.data, subset)
     run = fit(run, dataset, ("resolution", "initial_resolution"))
     require_images_of(saved, run, dataset)
     if different := changes(saved.network, run.network):

@@ -6,30 +6,10 @@ from pathlib import Path
 from progan import schedule
 from progan.config import Network, Run, override
 from progan.data.reader import Dataset
-from progan.data.subset import subset as of_class
 from progan.errors import UserError
 from progan.partition import require_shares
 from progan.runtime.counts import format_count
 from progan.training.micro_batches import require_micro_batch
-
-
-def opened(data: Path, subset: str) -> Dataset:
-    """The dataset of a directory, or its images of one class; raises UserError."""
-    dataset = Dataset.open(data)
-    return of_class(dataset, subset) if subset else dataset
-
-
-def opened_again(directory: Path, stored: str, subset: str) -> Dataset:
-    """The dataset of an earlier run, where its settings say; raises UserError that names both."""
-    path = Path(stored)
-    if not path.exists():
-        raise UserError(f"The dataset of the run {directory} is no longer at {path}. If it was "
-                        "moved, name its new place with --data.")
-    try:
-        return opened(path, subset)
-    except UserError as error:
-        raise UserError(f"The dataset of the run {directory} cannot be used. {error} If it is "
-                        "elsewhere now, name that place with --data.") from error
 
 
 def fit(run: Run, dataset: Dataset, given: Container[str]) -> Run:

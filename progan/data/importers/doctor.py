@@ -142,6 +142,8 @@ def examine(tree: Tree, path: str) -> Examined:
         problems.append(Problem(path, "white-level", fault))
     if is_constant(upright):
         problems.append(Problem(path, "constant", CONSTANT))
+    if path.lower().endswith(".mpo") and not any(each.kind == "frames" for each in problems):
+        problems.append(Problem(path, "frames", "is named as a file of several views, and has one"))
     peak = find_peak(upright) if found.depth else 0.0
     return Examined(path, digest, upright.size, found.channels, tuple(problems), found.depth, peak)
 
