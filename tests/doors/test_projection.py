@@ -175,7 +175,7 @@ def test_bad_input_is_named_before_the_search(network: Path, pictures: list[Path
     assert "Missing argument" in refused(*usual[1:])
     assert "--fps is for films" in refused(*usual, "--fps", 3)
     assert "from 1 to 240" in refused(*usual, "--video", "x.gif", "--fps", "nan")
-    assert "There is no folder" in refused(*usual, "--video", "deep/x.gif")
+    assert "there is no folder" in refused(*usual, "--video", "deep/x.gif")
     assert "There is no file" in refused(*usual, "--detector", "nowhere.pth")
     assert not (tmp_path / "out").exists()
 

@@ -55,14 +55,14 @@ def test_processes_work_too() -> None:
         assert list(in_order(pool, abs, range(-5, 0), ahead=2)) == [5, 4, 3, 2, 1]
 
 
-BLOCKED = """
+BLOCKED = r"""
 import os, signal, sys, threading
 from progan.runtime.pool import call_interruptibly, in_order, worker_pool
 
 read, write = os.pipe()
 
 def block(task):
-    print("reading", flush=True)
+    os.write(1, b"reading\n")  # at once: print() of two threads may mix text and line ends
     return os.read(read, 1)
 
 signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -13,9 +13,11 @@ from progan.cli.train import main
 from progan.config import Run
 from progan.data.loader import Batch
 from progan.run_directory import states as state_files
-from progan.sampling.network_file import find_network, load_network
+from progan.sampling.network_choice import find_network
+from progan.sampling.network_file import load_network
+from progan.sampling.state_file import read_state
 from progan.training import guard, loop, state
-from progan.training.checkpoint import copied, read_state
+from progan.training.checkpoint import copied
 from progan.training.guard import fault, reseeded, restore, weights_fault
 from progan.training.inputs import CriticInputs, Place
 from tests.builders import message, noise_dataset, tiny_options, tiny_run
