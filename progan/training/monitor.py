@@ -2,6 +2,7 @@
 
 import json
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,7 +28,7 @@ class Monitor:
 
     def __init__(self, directory: Path, images_seen: int,
                  log: Callable[[str], None] = print) -> None:
-        self._path = directory / STATISTICS_FILE
+        self._path, self._log = directory / STATISTICS_FILE, log
         paths = (self._path, *sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl")))
         self.repairs = [words for path in paths if (words := _forget_after(path, images_seen))]
         # The pictures of the beginning, at 0, are drawn again by a run that starts again.
@@ -41,26 +42,39 @@ class Monitor:
 
     def curves(self, values: Mapping[str, float], images_seen: int) -> None:
         """Add one point to each curve, in TensorBoard only."""
-        if self._writer:
+        def write(writer: SummaryWriter) -> None:
             for name, value in values.items():
-                self._writer.add_scalar(name, value, images_seen)
-            self._writer.flush()
+                writer.add_scalar(name, value, images_seen)
+
+        self._write(write)
 
     def picture(self, name: str, pixels: Pixels, images_seen: int) -> None:
         """Show an image [H, W, C]."""
-        if self._writer:
-            self._writer.add_image(name, pixels, images_seen, dataformats="HWC")
-            self._writer.flush()
+        self._write(lambda writer: writer.add_image(name, pixels, images_seen, dataformats="HWC"))
 
     def text(self, name: str, text: str, images_seen: int) -> None:
         """Show some Markdown."""
-        if self._writer:
-            self._writer.add_text(name, text, images_seen)
-            self._writer.flush()
+        self._write(lambda writer: writer.add_text(name, text, images_seen))
 
     def close(self) -> None:
+        self._write(lambda writer: None)
         if self._writer:
             self._writer.close()
+
+    def _write(self, write: Callable[[SummaryWriter], None]) -> None:
+        """Write and flush; after an error of the disk, TensorBoard gets nothing any more.
+
+        The training goes on: `stats.jsonl` has the same numbers, and states are worth more.
+        """
+        if self._writer is None:
+            return
+        try:
+            write(self._writer)
+            self._writer.flush()
+        except OSError as error:
+            self._writer = None
+            self._log(f"TensorBoard gets no more curves: its file in {self._path.parent} cannot be "
+                      f"written ({error.strerror}). {STATISTICS_FILE} has the numbers.")
 
 
 def _open_writer(directory: Path, purge_step: int, log: Callable[[str], None]
@@ -70,10 +84,18 @@ def _open_writer(directory: Path, purge_step: int, log: Callable[[str], None]
         str(directory).encode("utf-8")
     except UnicodeEncodeError:
         log(f"TensorBoard gets no curves: the path of the run, {directory}, is not valid UTF-8. "
-            f"{STATISTICS_FILE} has them all. To have both, choose another --outdir.")
+            f"{STATISTICS_FILE} has them all. Networks can be read from there only after the "
+            "folder was renamed: better choose another --outdir.")
         return None
     _await_next_second(directory)
+    threading.excepthook = _report_thread_error
     return SummaryWriter(str(directory), purge_step=purge_step)
+
+
+def _report_thread_error(error: threading.ExceptHookArgs) -> None:
+    """Print what ends a thread, but for that of TensorBoard, whose errors are raised again."""
+    if type(error.thread).__name__ != "_AsyncWriterThread":
+        threading.__excepthook__(error)
 
 
 def _await_next_second(directory: Path) -> None:

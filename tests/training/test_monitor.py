@@ -1,5 +1,6 @@
 """stats.jsonl and TensorBoard's events when a run is resumed."""
 
+import errno
 import json
 import os
 from contextlib import closing
@@ -65,3 +66,21 @@ def test_a_path_that_tensorboard_cannot_write_to_costs_its_curves_alone(tmp_path
     assert [path.name for path in directory.iterdir()] == [STATISTICS_FILE]
     (line,) = log
     assert line.startswith("TensorBoard gets no curves") and "--outdir" in line
+
+
+def test_a_full_disk_ends_the_curves_of_tensorboard_and_not_the_training(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    lines: list[str] = []
+    monitor = Monitor(tmp_path, 0, lines.append)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", fail)
+    for images_seen in (1, 2, 3):
+        monitor.numbers({"a": 1.0}, images_seen)
+    monitor.close()
+    assert len(lines) == 1
+    assert "TensorBoard gets no more curves" in lines[0] and "No space left" in lines[0]
+    assert len((tmp_path / "stats.jsonl").read_text().splitlines()) == 3
+    assert "Traceback" not in "".join(capfd.readouterr())

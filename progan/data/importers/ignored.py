@@ -37,7 +37,7 @@ class Ignored:
 
 
 HEIF = Kind("HEIC, HEIF or AVIF image", remedy="Convert such files to JPEG or PNG first, for "
-            "example with ImageMagick: magick mogrify -format png *.heic.", loses_images=True)
+            "example with ImageMagick: magick mogrify -format png FILES.", loses_images=True)
 RAW = Kind("camera RAW image", remedy="Develop such files to TIFF, PNG or JPEG first.",
            loses_images=True)
 FOREIGN = Kind("image in a format that is not decoded", "images in formats that are not decoded",
