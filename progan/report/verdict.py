@@ -13,7 +13,7 @@ from progan.report.material import Material
 from progan.runtime.log import human_rate, human_seconds
 
 # How the last line of a log begins, after its time, of a run that has ended.
-ENDED, GAVE_UP = "  Done.", "  The training has left the numbers"
+ENDED, GAVE_UP = "  Done", "  The training has left the numbers"
 STOPPED = re.compile(r"[\d: -]{19}  Stopped (.+?)(?:; |\. |$)")
 STOPPED_AT = re.compile(r"at kimg (\d+(?:\.\d+)?)$")
 

@@ -3,7 +3,7 @@
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from progan.runtime.daemon_pool import DaemonThreadPool
 
 T = TypeVar("T")
 R = TypeVar("R")
+_SIGNAL_CHECK_SECONDS = 1.0
 GRACE_SECONDS = 2.0  # how long the running jobs of threads may take to end after a failure
 
 
@@ -63,7 +64,7 @@ def call_interruptibly(function: Callable[[], R]) -> R:
     a state that signals do not end, as reads from dead network disks do.
     """
     with worker_pool(1, in_processes=False) as pool:
-        return pool.submit(function).result()
+        return _await_result(pool.submit(function))
 
 
 def in_order(
@@ -74,9 +75,20 @@ def in_order(
     for task in tasks:
         pending.append(pool.submit(function, task))
         if len(pending) > ahead:
-            yield pending.popleft().result()
+            yield _await_result(pending.popleft())
     while pending:
-        yield pending.popleft().result()
+        yield _await_result(pending.popleft())
+
+
+def _await_result(future: Future[R]) -> R:
+    """Return the result of a future; signals are handled while it is waited for.
+
+    Python notes a signal and handles it between two of its operations. One that comes just before
+    a wait without a limit begins would be handled after that wait: of a blocked job, never.
+    """
+    while not future.done():
+        wait([future], timeout=_SIGNAL_CHECK_SECONDS)
+    return future.result()
 
 
 def _leave_interrupts_to_parent() -> None:

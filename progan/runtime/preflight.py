@@ -50,11 +50,13 @@ def require_writable_file(path: Path, option: str, *, makes_folder: bool = False
     """
     if path.is_dir():
         raise UserError(f"Cannot write {path}: it is a folder. Name a file.")
+    is_written_in_place = path.exists() and not path.is_file()  # a device or a pipe
     folder = path.resolve().parent
-    if not makes_folder and not folder.is_dir():
+    if not is_written_in_place and not makes_folder and not folder.is_dir():
         raise UserError(f"Cannot write {path}: there is no folder {folder}. Create it, or name "
                         "another place.")
-    require_writable_folder(folder, option)
+    if not is_written_in_place:
+        require_writable_folder(folder, option)
     if path.exists() and not os.access(path, os.W_OK):
         raise UserError(f"Cannot write {path}: Permission denied. Name another {option}, or make "
                         "this one writable.")

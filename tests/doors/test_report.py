@@ -127,7 +127,7 @@ def test_a_run_that_is_training(made: Path) -> None:
 def test_a_run_that_was_stopped_says_where(made: Path, words: str, said: str, kimg: str) -> None:
     with (made / "log.txt").open("a") as file:
         file.write(f"2026-01-03 03:04:05  {words}\n")
-    text = page_of(made).text["verdict"]
+    text = page_of(made).text["status"]
     assert said in text and kimg in text
 
 

@@ -275,7 +275,7 @@ def test_a_signal_before_the_first_step_ends_it_at_once(
 
 
 @pytest.mark.parametrize(("words", "options", "code"), [
-    ("Done. ", (), 0), ("Stopped by --max-hours", ("--max-hours", 1e-9), STOPPED)])
+    ("Done", (), 0), ("Stopped by --max-hours", ("--max-hours", 1e-9), STOPPED)])
 def test_a_signal_after_the_last_words_changes_nothing(
         signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         words: str, options: tuple[object, ...], code: int) -> None:

@@ -343,7 +343,7 @@ class TestMistakes:
     def test_resume_from_something_else(self, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").write_text("hello")
         text = message(train("--resume", tmp_path / "notes.txt"))
-        assert "is not the directory of a run" in text
+        assert "notes.txt is a text file" in text
 
     def test_outdir_below_a_file(self, data: Path, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
