@@ -86,7 +86,7 @@ def main(preset: str, resolutions: str | None, batch: int | None, variants: str 
     run, stages = stages_of(preset, resolutions, batch)
     names = some_of(variants, variants_of(chosen), "--variants")
     ceilings = {precision: ceiling(chosen, precision)
-                for precision in sorted({name.split("-")[1] for name in names})}
+                for precision in sorted({name.rsplit("-", 1)[1] for name in names})}
     bandwidth = copying_bytes_per_second(chosen)
     result = circumstances("train", devices.describe(chosen), preset) | {
         "ceilings": {"flop_per_second": ceilings, "copied_bytes_per_second": bandwidth},
@@ -122,7 +122,7 @@ def variants_of(device: torch.device) -> list[str]:
     """All ways to compute on a device, as 'acceleration-precision'."""
     on_gpu = device.type == "cuda"
     precisions = ("fp32", "tf32", "bf16", "fp16") if on_gpu else ("fp32", "bf16")
-    ways = ("eager", "compile", "graph") if on_gpu else ("eager", "compile")
+    ways = ("eager", "eager-graph", "compile", "graph") if on_gpu else ("eager", "compile")
     return [f"{how}-{precision}" for precision in precisions for how in ways]
 
 
@@ -149,7 +149,7 @@ def level_rows(run: Run, stage: Stage, names: list[str], peers: tuple[Path, ...]
 
 def ours(run: Run, stage: Stage, name: str, device: torch.device) -> Contestant:
     """An iteration of this project."""
-    how, precision = name.split("-")
+    how, precision = name.rsplit("-", 1)
     run = override(run, {"acceleration": how, "precision": precision})
     state = create(run, device)
     batch = trial.noise_batch(run, stage, WHOLE).to(device)
@@ -180,7 +180,7 @@ def in_turns(contestants: list[Contestant], device: torch.device, seconds: float
              ) -> dict[str, list[float]]:
     """Seconds of iterations, of which everybody has one a turn after some to get warm."""
     times: dict[str, list[float]] = {who.name: [] for who in contestants}
-    warm = 2 + WARM_UP_STEPS * any(who.name.startswith("graph") for who in contestants)
+    warm = 2 + WARM_UP_STEPS * any("graph-" in who.name for who in contestants)
     for turn in range(MOST_TURNS + warm):
         for who in contestants:
             devices.synchronize(device)
@@ -194,18 +194,18 @@ def in_turns(contestants: list[Contestant], device: torch.device, seconds: float
     return times
 
 
-def ceiling(device: torch.device, precision: str) -> float:
+def ceiling(device: torch.device, precision: str, side: int = 0) -> float:
     """Operations per second of a product of large matrices."""
     devices.set_precision(precision)
-    side = 8192 if device.type == "cuda" else 2048
+    side = side or (8192 if device.type == "cuda" else 2048)
     dtype = LOW.get(precision, torch.float32)
     a, b = (torch.randn(side, side, dtype=dtype, device=device) for _ in range(2))
     return 2 * side**3 / fastest(lambda: a @ b, device)
 
 
-def copying_bytes_per_second(device: torch.device) -> float:
+def copying_bytes_per_second(device: torch.device, count: int = 0) -> float:
     """Bytes read and written per second by a copy of much memory."""
-    source = torch.ones(2**28 if device.type == "cuda" else 2**26, device=device)
+    source = torch.ones(count or (2**28 if device.type == "cuda" else 2**26), device=device)
     target = torch.empty_like(source)
     return 2 * source.nbytes / fastest(lambda: target.copy_(source), device)
 

@@ -327,9 +327,10 @@ class Run:
     low_precision_from: int = setting(4, "Lowest resolution to train in --precision bf16 or fp16; "
                                       "below it, in float32.", resolution=True)
     acceleration: str = setting("auto", "How steps are computed: operation after operation "
-                                "(eager), with compiled losses, or these recorded as CUDA graphs; "
-                                "with the same results but for rounding. auto: eager.",
-                                choices=("auto", "eager", "compile", "graph"))
+                                "(eager), these recorded as CUDA graphs (eager-graph), with "
+                                "compiled losses (compile), or these recorded (graph); with the "
+                                "same results but for rounding. auto: eager.",
+                                choices=("auto", "eager", "eager-graph", "compile", "graph"))
     micro_batch: int = setting(0, "Most images that go through the networks at once: a larger "
                                "batch goes in parts, with the same gradients. auto: halved where "
                                "memory is too small.", low=0, auto=0)

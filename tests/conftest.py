@@ -22,3 +22,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: no golden data and no real images to test with")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests marked `gpu` where there is none; asked once, before CUDA is used."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason="there is no GPU"))

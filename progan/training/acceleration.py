@@ -4,48 +4,76 @@ Results are the same but for rounding, and where something cannot be had, one li
 """
 
 import shutil
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 
 from progan.config import Run
 from progan.runtime.recording import cuda_graphs
+from progan.sizes import MIN_LEVEL
 from progan.training.compilation import Compilation, Compiled, in_place_of
+from progan.training.inputs import CriticInputs, GeneratorInputs, Place
 from progan.training.losses import PLAIN, Losses
+from progan.training.optim import Rate
 from progan.training.recorded_steps import RecordedSteps
-from progan.training.steps import PlainSteps, Steps
+from progan.training.state import TrainState
+from progan.training.steps import PlainSteps, Statistics, Steps
 
 # Every level, faded in or not, is compiled by itself; torch gives up on the ninth by default.
 MOST_VARIANTS = 1024
 COMPILING = ("compile", "graph")  # values of --acceleration
+RECORDING = ("eager-graph", "graph")
+# The fastest of them on CUDA, by resolution: what `python benchmarks/gpu.py --report` prints.
+# Empty, as no GPU has been measured yet.
+FASTEST_ON_CUDA: Mapping[int, str] = {}
 
 
 class Acceleration(NamedTuple):
     """Whether losses are compiled and whole steps recorded, and in a line what of that was asked
-    for and cannot be had; '' if all of it can."""
+    for and cannot be had; '' if all of it can.
+
+    Attributes:
+        by_level: Instead of these, where levels differ.
+    """
 
     compiled: bool = False
     recorded: bool = False
     report: str = ""
+    by_level: "Mapping[int, Acceleration]" = {}
 
 
 def chosen(run: Run, device: torch.device, processes: int = 1) -> Acceleration:
     """How a run is accelerated on a device.
 
-    `auto` is eager: what compiled code wins on a CPU in an hour is little more than its
-    compilation takes, and on CUDA nobody has measured it yet (docs/performance.md).
+    `auto` is eager on a CPU, where what compiled code wins in an hour is little more than its
+    compilation takes (docs/performance.md), and on CUDA what was measured to be the fastest.
     """
-    asked = run.acceleration
+    if run.acceleration == "auto" and device.type == "cuda" and FASTEST_ON_CUDA:
+        by_level = {level: _at_level(run, level, device, processes)
+                    for level in range(MIN_LEVEL, run.network.max_level + 1)}
+        return Acceleration(any(each.compiled for each in by_level.values()),
+                            any(each.recorded for each in by_level.values()), by_level=by_level)
+    return _chosen(run, run.acceleration, device, processes)
+
+
+def _at_level(run: Run, level: int, device: torch.device, processes: int) -> Acceleration:
+    """What is fastest there, or as much of it as can be had, without a word."""
+    return _chosen(run, FASTEST_ON_CUDA.get(1 << level, "eager"), device, processes)._replace(
+        report="")
+
+
+def _chosen(run: Run, asked: str, device: torch.device, processes: int) -> Acceleration:
     if asked in ("auto", "eager"):
         return Acceleration()
     if run.random_layers:
         return Acceleration(report=in_place_of(
             asked, ["layers that draw random numbers would draw others"], "Eager code"))
-    no_compiler = _no_compiler(device)
-    no_graphs = _no_graphs(run, device, processes) if asked == "graph" else ""
-    compiled, recorded = not no_compiler, asked == "graph" and not no_graphs
+    compiles, records = asked in COMPILING, asked in RECORDING
+    no_compiler = _no_compiler(device) if compiles else ""
+    no_graphs = _no_graphs(run, device, processes) if records else ""
+    compiled, recorded = compiles and not no_compiler, records and not no_graphs
     missing = [why for why in (no_graphs, no_compiler) if why]
     instead = "Compiled code" if compiled else "Recorded code" if recorded else "Eager code"
     return Acceleration(compiled, recorded, in_place_of(asked, missing, instead) if missing else "")
@@ -55,9 +83,29 @@ def accelerated(steps: PlainSteps, how: Acceleration, report: Callable[[str], No
     """The same steps, compiled and recorded; what of that cannot be had is told in a line."""
     if how.report:
         report(how.report)
+    if how.by_level:
+        ways = {(each.compiled, each.recorded): accelerated(steps, each, report)
+                for each in how.by_level.values()}
+        return StepsByLevel({level: ways[each.compiled, each.recorded]
+                             for level, each in how.by_level.items()})
     if how.compiled:
         steps = replace(steps, losses=compiled_losses(report, report))
     return RecordedSteps(steps, cuda_graphs, report) if how.recorded else steps
+
+
+@dataclass(frozen=True, slots=True)
+class StepsByLevel:
+    """Steps that are computed in another way at some levels."""
+
+    at: Mapping[int, Steps]
+
+    def critic(self, state: TrainState, run: Run, place: Place, rate: Rate, inputs: CriticInputs
+               ) -> Statistics:
+        return self.at[place.level].critic(state, run, place, rate, inputs)
+
+    def generator(self, state: TrainState, run: Run, place: Place, rate: Rate,
+                  inputs: GeneratorInputs) -> Statistics:
+        return self.at[place.level].generator(state, run, place, rate, inputs)
 
 
 def compiled_losses(report: Callable[[str], None], announce: Callable[[str], None]) -> Losses:

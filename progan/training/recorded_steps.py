@@ -134,8 +134,8 @@ class RecordedSteps:
         except RuntimeError as error:
             self._recordable = False
             self._taken.clear()
-            self._report(f"--acceleration graph: a step cannot be recorded ({first_line(error)}). "
-                         "Steps go on as they are, with the same results.")
+            self._report(f"A step cannot be recorded as a CUDA graph ({first_line(error)}). "
+                         "Steps go on without graphs, with the same results.")
             return False
         return True
 

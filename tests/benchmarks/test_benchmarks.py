@@ -8,9 +8,7 @@ import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
 
-from benchmarks import everything, experiments, growing, loader, report
-from benchmarks import schedule as projection
-from benchmarks import step_profile, train
+from benchmarks import experiments, growing, loader, report, step_profile, train
 from benchmarks.cost import Products, step_cost
 from benchmarks.peers import peer_step
 from progan import presets, schedule
@@ -34,30 +32,6 @@ def test_a_step_costs_what_its_passes_do() -> None:
                 if phase.stage.resolution == 64 and not phase.stage.fading)
     flops, _ = step_cost(run, stage)
     assert flops / 32e9 == pytest.approx(331, rel=0.005)  # as counted by others: GFLOP/image
-
-
-def test_a_schedule_is_the_sum_of_its_phases() -> None:
-    run = presets.preset("v2-1gpu")
-    speeds = {1 << level: 1000.0 / level for level in range(2, 11)}
-    spent = projection.seconds_by_resolution(run, speeds)
-    assert spent == pytest.approx({4: 600 * 2, **{1 << level: 1200 * level for level in
-                                                  range(3, 10)}, 1024: 3000 * 10})
-
-
-def test_a_resolution_that_was_not_measured_is_named(tmp_path: Path) -> None:
-    results = tmp_path / "results.json"
-    results.write_text(json.dumps({"preset": "cpu", "device": "x", "levels": [
-        {"resolution": each, "name": "eager-fp32", "images_per_second": 10.0}
-        for each in (4, 8, 16)]}))
-    found = CliRunner().invoke(projection.main, [str(results)])
-    assert found.exit_code != 0 and "no eager-fp32 at 32" in found.output
-
-
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"preset": "cpu", "levels": 3}'])
-def test_results_of_something_else_are_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "results.json").write_text(text)
-    found = CliRunner().invoke(projection.main, [str(tmp_path / "results.json")])
-    assert found.exit_code == 1 and "holds no results of benchmarks/train.py" in found.output
 
 
 @pytest.mark.parametrize("name", ["absent/t", ""])
@@ -148,20 +122,6 @@ def test_what_cannot_be_timed_is_told(text: str, strange: str) -> None:
         train.some_of(text, ["4", "8"], "--resolutions")
 
 
-def test_everything_is_put_on_one_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With arguments for which each benchmark takes seconds."""
-    monkeypatch.setitem(everything.PARTS, "cpu", {
-        "train": "--preset demo --resolutions 4 --batch 4 --variants eager-fp32 --seconds 0.01",
-        "generate": "--preset demo --resolution 4 --images 1 --runs 1"})
-    found = CliRunner().invoke(everything.main, ["--device", "cpu", "--output",
-                                                 str(tmp_path / "out")], catch_exceptions=False)
-    assert found.exit_code == 0, found.output
-    results = json.loads((tmp_path / "out.json").read_text())
-    assert results["train"]["levels"][0]["resolution"] == 4 and results["generate"]["share"] > 0
-    page = (tmp_path / "out.md").read_text()
-    assert "| eager-fp32 |" in page and "with PNG files" in page
-
-
 def test_statuses_of_earlier_versions_are_read_by_their_present_names(tmp_path: Path) -> None:
     store = tmp_path / "x.json"
     store.write_text(json.dumps([
@@ -170,8 +130,3 @@ def test_statuses_of_earlier_versions_are_read_by_their_present_names(tmp_path: 
         for seed, verdict in enumerate(("healthy", "ok", "mode collapse"))]))
     assert [each.verdict for each in experiments.read_outcomes(store)] == [
         "ok", "ok", "mode collapse"]
-
-
-def test_a_benchmark_that_fails_is_named() -> None:
-    with pytest.raises(UserError, match="schedule.py ended with exit code 1"):
-        everything.run("schedule", "absent.json")

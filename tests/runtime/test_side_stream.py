@@ -9,7 +9,6 @@ from torch import Tensor
 from progan.runtime.side_stream import SideStream
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
 
 class Content(NamedTuple):
@@ -57,7 +56,7 @@ def test_what_the_gpu_has_no_memory_for_stays_until_it_is_received(
     assert isinstance(parcel.arrival, Streams)  # other tensors may be on their way
 
 
-@on_gpu
+@pytest.mark.gpu
 def test_a_gpu_receives_what_was_sent() -> None:
     side, sent = SideStream(CUDA), content()
     with side.used():
@@ -68,7 +67,7 @@ def test_a_gpu_receives_what_was_sent() -> None:
     assert torch.equal(received.labels[1].cpu(), sent.labels[1])
 
 
-@on_gpu
+@pytest.mark.gpu
 def test_memory_in_use_on_a_gpu_is_not_given_to_what_is_sent_next() -> None:
     """Each tensor is read long after Python has dropped it, while others arrive."""
     side, total = SideStream(CUDA), torch.zeros((), device=CUDA, dtype=torch.float64)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from progan.runtime.recording import Recording
+from progan.runtime.recording import Recorder, Recording
 
 
 class Tape(TorchDispatchMode):
@@ -51,7 +51,7 @@ class Tape(TorchDispatchMode):
                     old.copy_(new)
 
 
-def tapes() -> Callable[[Callable[[], Tensor]], Recording]:
+def tapes() -> Recorder:
     def record(work: Callable[[], Tensor]) -> Recording:
         tape = Tape()
         try:

@@ -8,11 +8,22 @@ import torch
 
 from progan.config import Run, override
 from progan.training import acceleration
-from progan.training.acceleration import Acceleration, accelerated, chosen
+from progan.training.acceleration import Acceleration, StepsByLevel, accelerated, chosen
 from progan.training.losses import PLAIN
+from progan.training.recorded_steps import RecordedSteps
 from progan.training.steps import PLAIN_STEPS, PlainSteps, Steps
 from tests.builders import tiny_run
-from tests.training.equal_steps import COMMON, CPU, RUNS, born, iterations, run_of, tensors
+from tests.training.equal_steps import (
+    COMMON,
+    CPU,
+    LEVEL,
+    RUNS,
+    born,
+    iterations,
+    run_of,
+    tensors,
+)
+from tests.training.tape import tapes
 
 COMPILE = {"acceleration": "compile"}
 
@@ -75,7 +86,7 @@ def test_nothing_is_compiled_or_recorded_unless_asked(device: str, how: str) -> 
     assert steps_of(run, torch.device(device), pytest.fail) == PlainSteps(ANY, PLAIN)
 
 
-@pytest.mark.parametrize("how", ["compile", "graph"])
+@pytest.mark.parametrize("how", ["compile", "graph", "eager-graph"])
 def test_random_layers_stay_eager_with_one_line(how: str) -> None:
     log: list[str] = []
     steps = steps_of(tiny_run(dropout=0.2, acceleration=how), CPU, log.append)
@@ -112,3 +123,39 @@ def test_what_is_recorded_need_not_be_compiled(monkeypatch: pytest.MonkeyPatch) 
     found = chosen(tiny_run(acceleration="graph"), torch.device("cuda"))
     assert (found.compiled, found.recorded) == (False, True)
     assert "there is no Triton. Recorded code takes its place" in found.report
+
+
+@pytest.mark.parametrize("device, words", [
+    ("cuda", ""), ("cpu", "cpu has no CUDA graphs. Eager code takes its place")])
+def test_eager_steps_are_recorded_without_a_compiler(
+        device: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceleration, "_no_compiler", lambda device: "there is no Triton")
+    found = chosen(tiny_run(acceleration="eager-graph"), torch.device(device))
+    assert (found.compiled, found.recorded) == (False, device == "cuda")
+    assert words in found.report and bool(words) == bool(found.report)
+
+
+def test_auto_is_what_was_fastest_at_each_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceleration, "_no_compiler", lambda device: "")
+    monkeypatch.setattr(acceleration, "FASTEST_ON_CUDA", {4: "eager-graph", 16: "graph"})
+    run = tiny_run(acceleration="auto", resolution=16)
+    found = chosen(run, torch.device("cuda"))
+    assert {level: (each.compiled, each.recorded) for level, each in found.by_level.items()} == {
+        2: (False, True), 3: (False, False), 4: (True, True)}
+    assert (found.compiled, found.recorded, found.report) == (True, True, "")
+    monkeypatch.setattr(acceleration, "cuda_graphs", tapes)
+    steps = accelerated(PLAIN_STEPS, found, pytest.fail)
+    assert isinstance(steps, StepsByLevel)
+    assert [type(steps.at[level]) for level in (2, 3, 4)] == [
+        RecordedSteps, PlainSteps, RecordedSteps]
+    assert chosen(run, CPU) == Acceleration()
+
+
+def test_steps_of_a_level_are_taken_its_own_way() -> None:
+    run = tiny_run(**COMMON)
+    plain, by_level = born(run), born(run)
+    iterations(run, plain, 5)
+    taken = RecordedSteps(PLAIN_STEPS, tapes, pytest.fail)
+    iterations(run, by_level, 5, steps=StepsByLevel({LEVEL: taken}))
+    for name, value in tensors(plain).items():
+        torch.testing.assert_close(tensors(by_level)[name], value, msg=name)

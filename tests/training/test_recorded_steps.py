@@ -49,7 +49,7 @@ def test_replayed_steps_train_the_same_networks(name: str) -> None:
     assert_replays_train_alike(override(run_of(name), {"optimizer": "adam"}))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", RUNS)
 def test_cuda_graphs_train_the_same_networks(name: str) -> None:
     assert_replays_train_alike(override(run_of(name), {"optimizer": "adam"}),
@@ -126,4 +126,4 @@ def test_what_cannot_be_recorded_is_done_step_by_step(monkeypatch: pytest.Monkey
     iterations(run, replayed, COUNT, steps=recorded(log.append))
     assert_equal(tensors(replayed), tensors(plain))
     (line,) = log
-    assert line.startswith("--acceleration graph: a step cannot be recorded (operation not")
+    assert line.startswith("A step cannot be recorded as a CUDA graph (operation not")
