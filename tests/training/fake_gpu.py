@@ -14,8 +14,11 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from progan.training.precision import LoweredWithoutData
 
 GPU, NOWHERE = torch.device("cuda"), torch.device("meta")
 aten = torch.ops.aten
@@ -114,6 +117,16 @@ class _Somewhere(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
+class _Autocast(TorchFunctionMode):
+    """Lowers convolutions as autocast would, which asks in C++ where tensors are."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not torch.is_autocast_enabled("cuda"):
+            return func(*args, **kwargs or {})
+        with LoweredWithoutData(torch.get_autocast_dtype("cuda")):
+            return func(*args, **kwargs or {})
+
+
 class _OneMode(FakeTensorMode):
     """A copy of a tensor belongs to the same mode as the tensor."""
 
@@ -129,6 +142,7 @@ def fake_gpu() -> Iterator[None]:
             stack.enter_context(mock.patch(name, stand_in))
         stack.enter_context(_OneMode())
         stack.enter_context(_Somewhere())
+        stack.enter_context(_Autocast())
         yield
 
 
