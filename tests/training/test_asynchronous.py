@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from progan import schedule
 from progan.config import Run
@@ -153,6 +154,21 @@ def test_rounds_wait_only_where_the_guard_looks(monkeypatch: pytest.MonkeyPatch)
                 look.check(state, stage, meter, now=False)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("name", ("labels", "fp16", "adaptive augmentation of all kinds"))
+def test_a_real_gpu_is_not_waited_for(name: str) -> None:
+    """As torch itself sees it; also where waits are inside of its operations."""
+    run = tiny_run(**COMMON | OPTIONS[name])
+    state, stage = create(run, GPU), stages(run)[0]
+    batch = trial.noise_batch(run, stage, WHOLE).to(GPU)
+    trial.iterate(state, run, stage, batch, PLAIN_STEPS)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        trial.iterate(state, run, stage, batch, PLAIN_STEPS)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def on_gpu(*size: int) -> Tensor:
     return torch.ones(size, device=GPU)
 
@@ -184,6 +200,41 @@ WAITS: dict[str, Callable[[], object]] = {
 def test_waits_are_found(wait: Callable[[], object]) -> None:
     with fake_gpu(), Asynchronous(), pytest.raises(NotAsynchronous):
         wait()
+
+
+NOT_REPEATABLE = {"scatter_add", "grid_sampler_2d_backward", "reflection_pad2d_backward"}
+WITHOUT_FIXED_ORDER = NOT_REPEATABLE | {
+    "_adaptive_avg_pool2d_backward", "upsample_bilinear2d_backward", "upsample_bicubic2d_backward",
+    "reflection_pad1d_backward", "replication_pad2d_backward", "max_pool2d_with_indices_backward",
+    "cumsum", "histc", "bincount", "index_add", "index_add_", "scatter_add_", "put_", "median"}
+
+
+class Names(TorchDispatchMode):
+    """The operations that were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = set[str]()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen.add(func._overloadpacket.__name__)
+        return func(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("options, expected", (
+    (dict(label_size=3), set()), (dict(kind="autoencoder", objective="ebgan"), set()),
+    (OPTIONS["adaptive augmentation of all kinds"], NOT_REPEATABLE)),
+    ids=("networks", "autoencoder", "augmentation"))
+def test_only_augmentation_adds_up_in_any_order_on_a_gpu(options: dict[str, Any],
+                                                         expected: set[str]) -> None:
+    """Beside convolutions; by torch's list of what has no fixed order on CUDA."""
+    run = tiny_run(**COMMON | options)
+    with fake_gpu():
+        state, stage = create(run, GPU), stages(run)[0]
+        batch = trial.noise_batch(run, stage, WHOLE).to(GPU)
+        with Names() as names:
+            trial.iterate(state, run, stage, batch, PLAIN_STEPS)
+    assert names.seen & WITHOUT_FIXED_ORDER == expected
 
 
 def test_what_does_not_wait_is_let_through() -> None:
