@@ -114,6 +114,7 @@ class Prefetch:
         return self
 
     def __next__(self) -> Batch:
+        self._side.keep_pace()
         start = time.perf_counter()
         try:
             item = None if self._stop.is_set() else self._queue.get()

@@ -4,6 +4,7 @@ Only CUDA has such queues (streams). For other devices tensors stay where they a
 received.
 """
 
+from collections import deque
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -15,6 +16,7 @@ from torch.utils._pytree import tree_map_only
 from progan.runtime.devices import unless_out_of_memory
 
 T = TypeVar("T")
+MOST_AHEAD = 4  # steps by which the CPU may be ahead; more than one, so that the device never idles
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,20 @@ class SideStream:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._asked: deque[torch.cuda.Event] = deque()
+
+    def keep_pace(self) -> None:
+        """Wait until the device has done what had been asked of it `MOST_AHEAD` calls ago.
+
+        A CPU that waits for nothing gets ahead of a GPU, by as many recorded steps as there are
+        between two looks at a number. Meanwhile all their data would take memory, and a signal to
+        stop would be heard only when all of them are done.
+        """
+        if self._stream is None:
+            return
+        self._asked.append(torch.cuda.current_stream(self._device).record_event())
+        if len(self._asked) > MOST_AHEAD:
+            self._asked.popleft().synchronize()
 
     def used(self) -> AbstractContextManager[Any]:
         """Within, all that this thread asks of the device goes into the stream."""
@@ -48,9 +64,12 @@ class SideStream:
         return Parcel(content if sent is None else sent, self._stream.record_event())
 
     def receive(self, parcel: Parcel[T]) -> T:
-        """Wait until all tensors are on the device; they belong to the caller's stream then."""
+        """Take tensors that are on their way; they belong to the caller's stream then.
+
+        The device waits for them before it does what is asked of it next; the CPU does not.
+        """
         if parcel.arrival is not None:
-            parcel.arrival.synchronize()
+            torch.cuda.current_stream(self._device).wait_event(parcel.arrival)
         received: T = tree_map_only(Tensor, self._received, parcel.content)
         return received
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -49,8 +50,14 @@ class DataParallel:
         """Values [T, N] of the own images -> [T, all], with zeros for those of the others."""
         count = self._group.size
         n = values.shape[1] * count
-        own = torch.from_numpy(rows(self._run, n, count)[self._group.rank]).to(values.device)
+        own = _rows_of_rank(self._run, n, count, self._group.rank, values.device)
         return values.new_zeros(len(values), n).index_copy(1, own, values)
+
+
+@lru_cache(maxsize=64)
+def _rows_of_rank(run: Run, n: int, count: int, rank: int, device: torch.device) -> Tensor:
+    """The rows of a process in a batch, made once: a copy to a GPU waits for it."""
+    return torch.from_numpy(rows(run, n, count)[rank]).to(device)
 
 
 def share_state(state: TrainState, group: Group) -> None:

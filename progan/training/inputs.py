@@ -28,7 +28,9 @@ class Place:
 
     @classmethod
     def of(cls, stage: Stage, device: torch.device) -> "Place":
-        return cls(stage.level, torch.tensor(stage.alpha, device=device) if stage.fading else None)
+        # Filled on the device: torch.tensor would copy from the CPU, which waits for a GPU.
+        alpha = torch.full((), stage.alpha, device=device) if stage.fading else None
+        return cls(stage.level, alpha)
 
 
 class CriticInputs(NamedTuple):

@@ -34,7 +34,9 @@ def initial(run: Run) -> dict[str, float]:
 
 def scale_of(dials: Mapping[str, Tensor], name: str, run: Run, level: int) -> Tensor | None:
     """What a loss at a level is multiplied by, 0-d; None: nothing is scaled."""
-    if name not in dials or not is_lowered(run, level, dials[name].device):
+    if name not in dials or not is_lowered(run, level):
+        return None
+    if dials[name].is_meta:  # optimizers of states without data cannot skip a step
         return None
     return dials[name].exp2()
 

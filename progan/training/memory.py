@@ -31,7 +31,8 @@ def step_bytes(run: Run, stage: Stage, share: int = 1, micro_batch: int = 0) -> 
 
     The steps of the training run on tensors without data, while every one of these is counted
     from birth to death. To that come weights, average and Adam's moments. Workspaces of the
-    libraries and the process itself are not in it.
+    libraries and the process itself are not in it. Beside torch's own MemTracker it counts about
+    1 % too much, in float32 and in half precision (docs/log.md).
 
     Args:
         share: The part of the batch that one process trains on is one in so many.

@@ -1,26 +1,46 @@
 """In which precision the networks are computed; weights, losses and penalties are in float32."""
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 from progan.config import Run
 from progan.errors import UserError
 
 LOW = {"bf16": torch.bfloat16, "fp16": torch.float16}
+CONVOLUTIONS = (torch.conv2d, torch.conv_transpose2d)
 
 
-def is_lowered(run: Run, level: int, device: torch.device) -> bool:
+def is_lowered(run: Run, level: int) -> bool:
     """Whether convolutions at a level are computed in half precision."""
-    return (run.precision in LOW and 1 << level >= run.low_precision_from
-            and device.type != "meta")  # which computes nothing
+    return run.precision in LOW and 1 << level >= run.low_precision_from
 
 
 def lowered(run: Run, level: int, device: torch.device) -> AbstractContextManager[object]:
     """Meanwhile convolutions at a level are computed in half precision, if the run has it so."""
-    if not is_lowered(run, level, device):
+    if not is_lowered(run, level):
         return nullcontext()
+    if device.type == "meta":
+        return LoweredWithoutData(LOW[run.precision])
     return torch.autocast(device.type, LOW[run.precision])
+
+
+class LoweredWithoutData(TorchFunctionMode):
+    """What autocast does to convolutions, for tensors without data, which it leaves alone."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self._dtype = dtype
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in CONVOLUTIONS:
+            args, kwargs = tree_map_only(Tensor, lambda x: x.to(self._dtype), (args, kwargs))
+        return func(*args, **kwargs)
 
 
 def precision_note(run: Run, device: torch.device) -> str:

@@ -1,12 +1,14 @@
 """What is sent through a side stream arrives whole, wherever it is received."""
 
+import itertools
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
 import torch
 from torch import Tensor
 
-from progan.runtime.side_stream import SideStream
+from progan.runtime.side_stream import MOST_AHEAD, Parcel, SideStream
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -33,6 +35,12 @@ class Streams:
         self.asked.append("record")
         return self
 
+    def wait_event(self, event: object) -> None:
+        self.asked.append("wait on the device")
+
+    def synchronize(self) -> None:
+        self.asked.append("wait on the CPU")
+
 
 def test_on_the_cpu_everything_is_there_already() -> None:
     side, sent = SideStream(CPU), content()
@@ -54,6 +62,39 @@ def test_what_the_gpu_has_no_memory_for_stays_until_it_is_received(
     parcel = SideStream(CUDA).send(sent)
     assert parcel.content is sent
     assert isinstance(parcel.arrival, Streams)  # other tensors may be on their way
+
+
+def test_the_device_waits_for_what_was_sent_and_the_cpu_does_not(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    current, sent = Streams(CUDA), [torch.eye(3)]
+    monkeypatch.setattr(torch.cuda, "Stream", Streams)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current)
+    side = SideStream(CUDA)
+    monkeypatch.setattr(side, "_received", lambda tensor: tensor)
+    assert side.receive(Parcel(sent, Streams(CUDA))) == sent  # type: ignore[arg-type]
+    assert current.asked == ["wait on the device"]
+
+
+def test_the_cpu_gets_some_steps_ahead_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Event:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def synchronize(self) -> None:
+            waited_for.append(self.number)
+
+    waited_for, numbers = list[int](), itertools.count()
+    current = SimpleNamespace(record_event=lambda: Event(next(numbers)))
+    monkeypatch.setattr(torch.cuda, "Stream", Streams)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current)
+    side = SideStream(CUDA)
+    for _ in range(MOST_AHEAD):
+        side.keep_pace()
+    assert waited_for == []
+    for _ in range(3):
+        side.keep_pace()
+    assert waited_for == [0, 1, 2]
+    SideStream(CPU).keep_pace()
 
 
 @pytest.mark.gpu

@@ -1,12 +1,19 @@
 """Memory estimates against what can be counted by hand."""
 
+from typing import Any
+
 import pytest
 import torch
 
 from progan import schedule
+from progan.partition import WHOLE
 from progan.presets import preset
 from progan.training.memory import LiveBytes, step_bytes
+from progan.training.state import create
+from progan.training.steps import PLAIN_STEPS
+from progan.training.trial import iterate, noise_batch
 from tests.builders import tiny_run
+from tests.training.equal_steps import CPU, tensors
 
 MIB = 2**20
 
@@ -68,3 +75,29 @@ def test_disturbed_features_are_kept_beside_the_plain_ones() -> None:
     stage = schedule.at(plain.growth, plain.network, 7000)
     features = 64 * 8 * 16 * 16 * 4  # images, maps, pixels, bytes of one convolution's input
     assert step_bytes(noisy, stage) > step_bytes(plain, stage) + features
+
+
+@pytest.mark.parametrize("precision", ("fp32", "bf16", "fp16"))
+@pytest.mark.parametrize("overrides", (dict(label_size=3), dict(augment="adaptive"),
+                                       dict(kind="dcgan", objective="gan", stddev_group=0)),
+                         ids=lambda overrides: " ".join(overrides))
+def test_estimates_are_those_of_real_steps(precision: str, overrides: dict[str, Any]) -> None:
+    """But for 3 %: real autocast lowers dense layers, too."""
+    run = tiny_run(**overrides, precision=precision, batch=32)
+    stage = next(phase.stage for phase in schedule.phases(run.growth, run.network)
+                 if phase.stage.level == 4)
+    state, batch = create(run, CPU), noise_batch(run, stage, WHOLE)
+    iterate(state, run, stage, batch, PLAIN_STEPS)  # makes the moments
+    kept = {id(x): x.nbytes for x in tensors(state).values()}
+    with LiveBytes() as live:
+        iterate(state, run, stage, batch, PLAIN_STEPS)
+    assert sum(kept.values()) + live.peak == pytest.approx(step_bytes(run, stage), rel=0.03)
+
+
+@pytest.mark.parametrize("precision", ("bf16", "fp16"))
+def test_half_precision_needs_less(precision: str) -> None:
+    full, half = (tiny_run(precision=each) for each in ("fp32", precision))
+    stage = schedule.at(full.growth, full.network, 7000)
+    assert step_bytes(half, stage) < 0.75 * step_bytes(full, stage)
+    above = tiny_run(precision=precision, low_precision_from=32)
+    assert step_bytes(above, stage) == step_bytes(full, stage)
