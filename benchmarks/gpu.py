@@ -57,6 +57,7 @@ class Scope:
     eager_ways: tuple[str, ...]
     compiled_ways: tuple[str, ...]
     compiled_precision: str
+    tuned: tuple[int, ...]  # resolutions where cuDNN may also try its algorithms
     peer_resolutions: tuple[int, ...]
     peer_ways: tuple[str, ...]
     way_seconds: float  # for each way at a resolution
@@ -66,6 +67,8 @@ class Scope:
     least_training_seconds: float = 1.0
     most_training_seconds: float = 3600.0
     training: dict[str, Any] = field(default_factory=dict)  # settings of the preset `demo`
+    training_resolutions: tuple[int, ...]  # the first for which there is time
+    worthwhile_kimg: float  # what a training at least needs to be worth looking at
     training_way: str
     metric: str
     grid: str
@@ -82,9 +85,11 @@ GPU = Scope(
     compiled=(256, 1024, 64, 16), compiled_later=(512, 128, 32, 8, 4),
     eager_ways=("eager-bf16", "eager-graph-bf16", "eager-tf32", "eager-graph-tf32"),
     compiled_ways=("compile-bf16", "graph-bf16"), compiled_precision="bf16",
+    tuned=(256, 1024, 64),
     peer_resolutions=(64, 256, 16), peer_ways=("eager-fp32", "eager-graph-bf16"),
     way_seconds=1.2, matrix_side=8192, least_compile_seconds=45.0, least_training_seconds=40.0,
-    training=dict(resolution=64, batch=32, fmap_base=1024, fmap_max=128),
+    training_resolutions=(128, 64), worthwhile_kimg=300,
+    training=dict(batch=32, fmap_base=1024, fmap_max=128),
     training_way="eager-graph-bf16", metric="swd2000", grid="16x8", images=6000, workers=8,
     data_images=4000, pictures=((64, 512), (1024, 64)))
 REHEARSAL = Scope(
@@ -95,9 +100,11 @@ REHEARSAL = Scope(
     resolutions=(8, 4), compiled=(4,), correct=(4, 8),
     eager_ways=("eager-bf16", "eager-graph-fp32"),
     compiled_ways=("compile-fp32",), compiled_precision="fp32",
+    tuned=(4,),
     peer_resolutions=(8,), peer_ways=("eager-fp32",),
     way_seconds=0.02, matrix_side=512, backend="eager", most_training_seconds=5.0,
-    training=dict(resolution=16, batch=4, fmap_base=16, fmap_max=4, latent_size=8,
+    training_resolutions=(32, 16), worthwhile_kimg=1e6,
+    training=dict(batch=4, fmap_base=16, fmap_max=4, latent_size=8,
                   stddev_group=4, threads=1),
     training_way="eager-fp32", metric="ms-ssim16", grid="4x2", images=32, workers=1,
     data_images=16, pictures=((8, 4),))
@@ -114,7 +121,11 @@ def plan(device: str, output: Path, peers: list[Path]) -> list[Part]:
         Part("machine", 20, [Task("machine", SPEED + "describe_machine", on | {
             "precisions": list(scope.precisions), "side": scope.matrix_side})]),
         Part("correctness", 50, _correctness_tasks(scope, on)),
-        Part("steps", 110, _step_tasks(scope, timed, scope.resolutions, scope.eager_ways)),
+        Part("steps", 110, [
+            *_step_tasks(scope, timed, scope.resolutions, scope.eager_ways),
+            *(Task(f"{each} cudnn.benchmark", SPEED + "time_steps", timed | {
+                "resolution": each, "ways": list(scope.eager_ways[:1]), "cudnn_benchmark": True})
+              for each in scope.tuned)]),
         # All at once: compilation takes processor time, and figures of speed come later.
         Part("compilation", 110, [*_compile_tasks(scope, on, scope.compiled), data],
              parallel=len(scope.compiled) + 1),
@@ -169,7 +180,7 @@ def _training_tasks(scope: Scope, on: dict[str, Any], output: Path) -> tuple[Tas
 
     The dataset can be drawn again, and is not among the results.
     """
-    resolution = scope.training["resolution"]
+    resolution = max(scope.training_resolutions)
     dataset = str(Path(tempfile.gettempdir()) / f"progan-portraits-{resolution}-{scope.images}")
     return (
         Task("portraits", TRAINING + "draw_portraits", {
@@ -178,7 +189,9 @@ def _training_tasks(scope: Scope, on: dict[str, Any], output: Path) -> tuple[Tas
         Task("training", TRAINING + "train_portraits", on | {
             "data": dataset, "images": scope.images, "workers": scope.workers,
             "output": str(output / "training"), "options": scope.training,
-            "way": scope.training_way, "metric": scope.metric, "grid": scope.grid,
+            "resolutions": list(scope.training_resolutions),
+            "worthwhile_kimg": scope.worthwhile_kimg, "way": scope.training_way,
+            "metric": scope.metric, "grid": scope.grid,
             "probe_seconds": scope.way_seconds / 4,
             "most_seconds": scope.most_training_seconds}))
 

@@ -104,7 +104,8 @@ def _steps(steps: Sequence[Line], run: Run, ceilings: Mapping[str, float]) -> st
     rows: Rows = []
     for line in steps:
         precision = line["name"].rsplit("-", 1)[1]
-        start = (str(line["resolution"]), line["name"])
+        start = (str(line["resolution"]),
+                 line["name"] + ", cudnn.benchmark" * line.get("cudnn_benchmark", False))
         if line.get("out_of_memory"):
             rows.append((*start, "out of memory", *[""] * 6))
             continue
@@ -141,7 +142,7 @@ def _projection(steps: Sequence[Line], run: Run) -> str:
                                      schedule.phases(run.growth, run.network)))
     speeds: dict[str, dict[int, float]] = {}
     for line in steps:
-        if "images_per_second" in line:
+        if "images_per_second" in line and not line.get("cudnn_benchmark"):
             speeds.setdefault(line["name"], {})[line["resolution"]] = line["images_per_second"]
     fastest = {each: max(((found[each], way) for way, found in speeds.items() if each in found),
                          default=(0.0, "")) for each in resolutions}
@@ -214,8 +215,9 @@ def _training(lines: Sequence[Line]) -> str:
         hours = [(row["progress/kimg"], row["progress/hours"]) for row in line["stats"]]
         rows: Rows = [(f"{row['kimg']:g}", _time_at(hours, row["kimg"]), _values(row))
                       for row in line["metrics"] if "kimg" in row]
-        return (f"{line['total_kimg']:g} kimg in {human_seconds(line['seconds'][0])}; pictures "
-                "are in `training/`.\n\n" + markdown(("kimg", "after", "metric"), rows)).strip()
+        size, time = line["resolution"], human_seconds(line["seconds"][0])
+        return (f"{size}x{size}, {line['total_kimg']:g} kimg in {time}; pictures are in "
+                "`training/`.\n\n" + markdown(("kimg", "after", "metric"), rows)).strip()
     return ""
 
 

@@ -69,13 +69,17 @@ def _driver() -> str:
 
 
 def time_steps(device: str, run: Run, resolution: int, ways: list[str], way_seconds: float,
-               backend: str = "inductor", *, record: Record, seconds: float,
-               done: frozenset[str]) -> None:
+               backend: str = "inductor", cudnn_benchmark: bool = False, *, record: Record,
+               seconds: float, done: frozenset[str]) -> None:
     """Time an iteration at one resolution, fully faded in, in several ways.
 
     A way is 'acceleration-precision'. Its first iteration is told apart: it compiles.
+
+    Args:
+        cudnn_benchmark: Let cuDNN try which of its algorithms is the fastest.
     """
     use_backend(backend)
+    torch.backends.cudnn.benchmark = cudnn_benchmark
     place = devices.choose(device)
     for way in ways:
         if way not in done:
@@ -97,7 +101,8 @@ def _time_way(device: torch.device, run: Run, resolution: int, way: str, way_sec
         record(name=way, resolution=resolution, out_of_memory=True)
         return
     record(name=way, resolution=resolution, batch=stage.batch, first_seconds=first,
-           seconds=taken, images_per_second=stage.batch / statistics.median(taken),
+           cudnn_benchmark=torch.backends.cudnn.benchmark, seconds=taken,
+           images_per_second=stage.batch / statistics.median(taken),
            peak_bytes=devices.peak_memory_bytes(device), told=told)
 
 

@@ -15,8 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.gpu_speed import in_way, iteration, time_blocks
 from benchmarks.isolated import Record, last_line
+from benchmarks.settings import stages
 from progan import presets, schedule
 from progan.config import Run, override
 from progan.errors import UserError
@@ -46,43 +49,53 @@ def _draw(dest: str, resolution: int, images: int, workers: int) -> None:
 
 
 def train_portraits(device: str, data: str, images: int, workers: int, output: str,
-                    options: Mapping[str, Any], way: str, metric: str, grid: str,
-                    probe_seconds: float, most_seconds: float, *, record: Record, seconds: float,
-                    done: frozenset[str]) -> None:
+                    options: Mapping[str, Any], resolutions: list[int], worthwhile_kimg: float,
+                    way: str, metric: str, grid: str, probe_seconds: float, most_seconds: float,
+                    *, record: Record, seconds: float, done: frozenset[str]) -> None:
     """Train for as long as there is time, and write pictures and curves to `output`.
 
     Args:
+        resolutions: To choose from: the first that there is time for `worthwhile_kimg` of, or the
+            last.
         options: Settings of the run, besides those of the preset.
         metric: As in train.py, e.g. 'swd2000'.
         grid: COLSxROWS of the pictures.
     """
     seconds = min(seconds, most_seconds)
     end = time.monotonic() + seconds
-    _draw(data, options["resolution"], images, workers)
+    _draw(data, max(resolutions), images, workers)
     place = devices.choose(device)
-    run = in_way(override(presets.preset(PRESET), options), way)
-    speeds = {}
-    for resolution in sorted({phase.stage.resolution for phase in
-                              schedule.phases(run.growth, run.network)}):
-        iterate, stage = iteration(place, run, resolution, lambda line: None)
-        speeds[resolution] = stage.batch / statistics.median(
-            time_blocks(iterate, place, probe_seconds))
-    usable = max(end - time.monotonic() - START_SECONDS * min(seconds / 60, 1), 1.0)
-    kimg = affordable_kimg(run, speeds, usable * SPEED_MARGIN)
-    record(name="plan", images_per_second=speeds, total_kimg=kimg)
+    for resolution in resolutions:
+        run = in_way(override(presets.preset(PRESET), {**options, "resolution": resolution}), way)
+        speeds = _probe(run, place, probe_seconds)
+        usable = max(end - time.monotonic() - START_SECONDS * min(seconds / 60, 1), 1.0)
+        kimg = affordable_kimg(run, speeds, usable * SPEED_MARGIN)
+        if kimg >= worthwhile_kimg:
+            break
+    record(name="plan", resolution=resolution, images_per_second=speeds, total_kimg=kimg)
     with tempfile.TemporaryDirectory() as runs:
         start = time.perf_counter()
         _call("train.py", "--data", data, "--outdir", runs, "--preset", PRESET, "--device", device,
-              "--total-kimg", kimg, "--scale-schedule", "--metrics", metric,
+              "--resolution", resolution, "--total-kimg", kimg, "--scale-schedule",
+              "--max-hours", usable / 3600, "--metrics", metric,
               "--acceleration", run.acceleration, "--precision", run.precision,
-              "--max-hours", usable / 3600,
               *(word for name, value in options.items()
                 for word in (f"--{name.replace('_', '-')}", value)), allowed=(0, 75))
         taken = time.perf_counter() - start
         (directory,) = Path(runs).iterdir()
-        record(name="run", total_kimg=kimg, seconds=[taken], stats=_stats(directory),
-               metrics=_metrics(directory))
+        record(name="run", resolution=resolution, total_kimg=kimg, seconds=[taken],
+               stats=_stats(directory), metrics=_metrics(directory))
         _deliver(directory, Path(output), device, grid)
+
+
+def _probe(run: Run, device: torch.device, seconds: float) -> dict[int, float]:
+    """Images per second by resolution, each from a short measurement."""
+    speeds = {}
+    for resolution in stages(run):
+        iterate, stage = iteration(device, run, resolution, lambda line: None)
+        speeds[resolution] = stage.batch / statistics.median(
+            time_blocks(iterate, device, seconds))
+    return speeds
 
 
 def affordable_kimg(run: Run, images_per_second: Mapping[int, float], seconds: float) -> float:

@@ -101,7 +101,8 @@ def test_nine_minutes_are_planned_in_order(tmp_path: Path) -> None:
     assert sum(part.seconds for part in planned) == 540
     assert [part.name for part in planned[:4]] == ["machine", "correctness", "steps",
                                                    "compilation"]
-    assert sorted(int(task.name) for task in planned[2].tasks) == [1 << n for n in range(2, 11)]
+    assert sorted(int(task.name) for task in planned[2].tasks[:9]) == [
+        1 << n for n in range(2, 11)]
     words = gpu.plan_words(gpu.select(parts, "steps,machine", "machine"), 9)
     assert words.startswith("  0.0 min   540 s  steps: 1024, 256, 64")
 
