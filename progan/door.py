@@ -15,10 +15,18 @@ import click
 from progan import __version__
 from progan.errors import UserError
 from progan.invocation import respelled
-from progan.runtime.entry import HEARD, INTERRUPTED, exit_at_once, speaks
+from progan.runtime.entry import (
+    HEARD,
+    INTERRUPTED,
+    RESUMABLE,
+    early_exit_code,
+    exit_at_once,
+    exit_resumable,
+    speaks,
+)
 from progan.runtime.terminal_text import escape_controls
 
-STOPPED = 75  # sysexits' EX_TEMPFAIL: asked to stop, all is saved, and the same can go on
+STOPPED = RESUMABLE
 _REMEDIES = {
     errno.ENOSPC: "Free some space, or name a folder on another disk.",
     errno.EFBIG: "Raise the limit of file sizes (ulimit -f), or name a folder on another disk.",
@@ -35,6 +43,27 @@ def hyphenated(name: str) -> str:
     return name.replace("_", "-")
 
 
+class Interrupted(KeyboardInterrupt):
+    """The first signal to a command that has not installed handlers of its own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.name = signal.Signals(number).name
+        self.early_exit_code = early_exit_code(number)
+
+
+@contextmanager
+def resumable_before_training() -> Iterator[None]:
+    """Exit with 75 if SIGUSR1 ends a training before its first step, when nothing is lost."""
+    try:
+        yield
+    except Interrupted as error:
+        if error.early_exit_code == INTERRUPTED:
+            raise
+        _say_interrupted()
+        raise click.exceptions.Exit(error.early_exit_code) from error
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Turn what a user can mend into one message and an exit code; bugs keep their traceback."""
@@ -45,14 +74,18 @@ def plain_errors() -> Iterator[None]:
         # Names from files and data must not act on the terminal.
         raise click.ClickException(escape_controls(str(error), keep="\n\t")) from error
     except KeyboardInterrupt as error:
-        if speaks():
-            with suppress(OSError):  # of a terminal that is gone
-                click.echo("\nInterrupted.", err=True)
+        _say_interrupted()
         raise click.exceptions.Exit(INTERRUPTED) from error
     except OSError as error:
         if error.errno is None or error.errno == errno.EPIPE:  # click deals with closed pipes
             raise
         raise click.ClickException(escape_controls(in_words(error))) from error
+
+
+def _say_interrupted() -> None:
+    if speaks():
+        with suppress(OSError):  # of a terminal that is gone
+            click.echo("\nInterrupted.", err=True)
 
 
 @contextmanager
@@ -70,7 +103,7 @@ def _one_interrupt() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         for each in heard:
             signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        raise Interrupted(number)
 
     before = {number: signal.signal(number, interrupt) for number in heard}
     try:
@@ -78,7 +111,8 @@ def _one_interrupt() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             if signal.getsignal(number) != signal.SIG_IGN:  # else the process is about to end
-                signal.signal(number, signal.SIG_IGN if handler is exit_at_once else handler)
+                is_early = handler in (exit_at_once, exit_resumable)
+                signal.signal(number, signal.SIG_IGN if is_early else handler)
 
 
 def in_words(error: OSError) -> str:

@@ -268,10 +268,38 @@ def test_a_signal_before_the_first_step_ends_it_at_once(
         number: signal.Signals) -> None:
     monkeypatch.setattr(preparation, "prepared", lambda *_: os.kill(os.getpid(), number))
     result = train("--data", data, "--outdir", tmp_path, *OPTIONS)
-    assert result.exit_code == INTERRUPTED
+    assert result.exit_code == early_code(number)
     assert "Stopped at once, before any state was saved. To begin again: " in result.stdout
     assert "Interrupted." not in result.stderr
     assert not list(next(tmp_path.iterdir()).glob(".*"))
+
+
+@pytest.mark.parametrize("number", HEARD)
+def test_a_signal_before_the_first_step_of_a_resumed_run_loses_nothing(
+        signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        number: signal.Signals) -> None:
+    run = finished(data, tmp_path, "--total-kimg", 0.5)
+    before = states(run)[-1].read_bytes()
+    monkeypatch.setattr(preparation, "prepared", lambda *_: os.kill(os.getpid(), number))
+    result = train("--resume", run, "--total-kimg", 1)
+    assert result.exit_code == early_code(number)
+    assert "Stopped at once before the first step; nothing is lost. To resume: " in result.stdout
+    assert states(run)[-1].read_bytes() == before
+
+
+@pytest.mark.parametrize("number", HEARD)
+def test_a_signal_before_the_run_exists_ends_it_at_once(
+        signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        number: signal.Signals) -> None:
+    monkeypatch.setattr("progan.training.state.create",
+                        lambda *_: os.kill(os.getpid(), number))
+    result = train("--data", data, "--outdir", tmp_path, *OPTIONS)
+    assert (result.exit_code, result.stderr) == (early_code(number), "\nInterrupted.\n")
+    assert not list(tmp_path.iterdir())
+
+
+def early_code(number: signal.Signals) -> int:
+    return STOPPED if number.name == "SIGUSR1" else INTERRUPTED
 
 
 @pytest.mark.parametrize(("words", "options", "code"), [
