@@ -428,6 +428,58 @@ def test_damaged_lines_of_numbers_are_named_at_resume(data: Path, tmp_path: Path
     assert [row["progress/tick"] for row in rows(path)] == [2, 3, 4]
 
 
+@pytest.mark.parametrize(("remove", "left"), [
+    (("state-*",), "(network-snapshot-000000_768.safetensors, stats.jsonl)"),
+    (("state-*", "stats.jsonl"), "(network-snapshot-000000_768.safetensors)"),
+    (("state-*", "network-*"), "(stats.jsonl)")])
+def test_a_run_whose_states_were_deleted_is_refused(
+        data: Path, tmp_path: Path, remove: tuple[str, ...], left: str) -> None:
+    run = finished(data, tmp_path, "--total-kimg", 0.75)
+    for pattern in remove:
+        for path in run.glob(pattern):
+            path.unlink()
+    before = contents(run)
+    said = message(train("--resume", run))
+    assert f"{run} has no training state (state-<kimg>.pt), but was trained to kimg 0.768" in said
+    assert left in said and "or delete the directory to begin again." in said
+    assert ("--init-from" in said) == ("network-*" not in remove)
+    assert contents(run) == before
+
+
+def test_a_run_that_was_killed_while_it_wrote_its_first_state_begins_again(
+        data: Path, tmp_path: Path) -> None:
+    run = finished(data, tmp_path, "--total-kimg", 0.25)
+    states(run)[0].rename(run / f".{states(run)[0].name}.0.partial")
+    result = train("--resume", run)
+    assert result.exit_code == 0, result.output
+    assert "There is no training state yet: from the beginning." in result.output
+
+
+def contents(run: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in run.iterdir() if path.name != ".lock"}
+
+
+@pytest.mark.parametrize(("kept", "said"), [
+    (None, "stats.jsonl is missing: curves and report begin at kimg 0.512."),
+    (0, "stats.jsonl is empty: curves and report begin at kimg 0.512."),
+    (1, "stats.jsonl has 1 of the 2 ticks before kimg 0.512: the others are missing from curves "
+        "and report."),
+    (2, "")])
+def test_numbers_that_are_missing_are_told_at_resume(
+        data: Path, tmp_path: Path, kept: int | None, said: str) -> None:
+    run = finished(data, tmp_path, "--total-kimg", 0.5)
+    path = run / "stats.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    assert len(lines) == 2
+    path.unlink()
+    if kept is not None:
+        path.write_text("".join(lines[len(lines) - kept:]))
+    result = train("--resume", run, "--total-kimg", 0.75)
+    assert result.exit_code == 0, result.output
+    assert said in result.output
+    assert ("stats.jsonl" in result.output) == bool(said)
+
+
 def torch_bytes(path: Path) -> bytes:
     weight = torch.load(path, weights_only=True)["average"]["to_rgb.16x16.weight"]
     content: bytes = weight.numpy().tobytes()
