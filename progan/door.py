@@ -24,6 +24,7 @@ from progan.runtime.entry import (
     exit_resumable,
     speaks,
 )
+from progan.runtime.standard_output import checked_output, is_of_output
 from progan.runtime.terminal_text import escape_controls
 
 STOPPED = RESUMABLE
@@ -77,8 +78,8 @@ def plain_errors() -> Iterator[None]:
         _say_interrupted()
         raise click.exceptions.Exit(INTERRUPTED) from error
     except OSError as error:
-        if error.errno is None or error.errno == errno.EPIPE:  # click deals with closed pipes
-            raise
+        if error.errno is None or error.errno == errno.EPIPE or is_of_output(error):
+            raise  # click deals with closed pipes, and main() with the rest of the output
         raise click.ClickException(escape_controls(in_words(error))) from error
 
 
@@ -172,6 +173,10 @@ class Door(click.Command):
         super().__init__(*args, **settings)
         _set_up(self)
 
+    def main(self, *args: Any, **settings: Any) -> Any:
+        with checked_output():
+            return super().main(*args, **settings)
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return _with_version(super().get_params(ctx))
 
@@ -189,6 +194,10 @@ class DoorGroup(click.Group):
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         _set_up(self)
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        with checked_output():
+            return super().main(*args, **settings)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return _with_version(super().get_params(ctx))
