@@ -14,6 +14,7 @@ from progan.data.format import Skipped
 from progan.data.importers.csv_tables import csv_rows
 from progan.data.importers.image_names import ImageNames
 from progan.data.importers.labels import Labels
+from progan.data.importers.spellings import merge_compositions
 from progan.data.importers.tree import natural_order
 from progan.data.unreadable import listed
 from progan.errors import UserError
@@ -162,7 +163,10 @@ def _table(rows: Iterable[tuple[str, str | int]], where: str, images: ImageNames
     label_of: dict[str, str | int] = {}
     strangers: dict[str, str | int] = {}
     differences: Counter[str] = Counter()
-    for name, label in rows:
+    rows = list(rows)
+    merged, spelling_notes = merge_compositions(
+        label for _, label in rows if isinstance(label, str))
+    for name, label in ((name, merged.get(str(label), label)) for name, label in rows):
         match = images.find(name)
         known, path = (label_of, match.path) if match else (strangers, name)
         if known.setdefault(path, label) != label:
@@ -179,7 +183,8 @@ def _table(rows: Iterable[tuple[str, str | int]], where: str, images: ImageNames
     return LabelTable(
         where, {path: index[str(label)] for path, label in label_of.items()}, names,
         tuple((name, str(label)) for name, label in strangers.items()),
-        (*notes, *(_difference_note(where, *each) for each in differences.items())))
+        (*notes, *spelling_notes,
+         *(_difference_note(where, *each) for each in differences.items())))
 
 
 def _difference_note(where: str, difference: str, count: int) -> str:

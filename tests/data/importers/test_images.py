@@ -458,6 +458,25 @@ def test_labels_come_from_the_folders(
     assert (found.labels.tolist() if found.labels is not None else None) == labels
 
 
+def test_folders_that_differ_by_unicode_composition_are_one_class(tmp_path: Path) -> None:
+    """As from a zip file that was packed on macOS and added to elsewhere."""
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    path = tmp_path / "mixed.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, folder in enumerate((composed, decomposed, "tea", "Tea", "alone\u0301")):
+            file = save(tmp_path / f"{number}.png")
+            archive.write(file, f"{folder}/{number}.png")
+    images, said = imported(path)
+    assert images.label_names == ("alone\u0301", composed, "Tea", "tea")
+    assert images.labels is not None and images.labels.tolist() == [0, 1, 1, 3, 2]
+    assert said[1:3] == [
+        f"The name {composed!r} is written with different Unicode compositions (NFC and NFD): "
+        "this is one class.",
+        "'Tea' and 'tea' differ by case only and are 2 classes: rename them if they are one."]
+    top = [f"{composed}/a/1.png", f"{decomposed}/b/2.png"]
+    assert folder_labels(top, top).names == ("a", "b")
+
+
 def test_labels_can_be_left_out_or_insisted_on(tmp_path: Path) -> None:
     save(tmp_path / "in/cat/1.png")
     save(tmp_path / "in/dog/1.png")

@@ -279,3 +279,11 @@ def test_advice_helps(folder: Path, options: dict[str, int], advice: str) -> Non
         advice = ""
     assert ("no image among those taken" in said) == bool(advice)
     assert advice in said
+
+
+def test_names_of_classes_that_differ_by_unicode_composition_are_one_class() -> None:
+    table = csv_table("a.png,caf\u00e9\nb.png,cafe\u0301\nc.png,tea\n".encode(), "x.csv",
+                      ["a.png", "b.png", "c.png"])
+    assert table.names == ("caf\u00e9", "tea")
+    assert table.class_of == {"a.png": 0, "b.png": 0, "c.png": 1}
+    assert any("this is one class" in note for note in table.notes)
