@@ -16,7 +16,7 @@ from progan.errors import UserError
 from progan.interop.reading import load_snapshot
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX, STATISTICS_FILE, load_config
 from progan.runtime.json_lines import json_objects
-from progan.sampling.network_choice import find_networks
+from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import SUFFIX, Snapshot
 
 STATISTICS = re.compile(r"loss/(critic|generator)|.*accuracy.*|progress/hours"
@@ -71,7 +71,7 @@ def read_record(path: Path, *, best: bool, device: torch.device) -> RunRecord:
         path: The directory of a run, or one of its networks.
         best: Of a directory take what --best has kept, not the newest.
     """
-    network = _best(path) if best and path.is_dir() else find_networks(path)[-1]
+    network = _best(path) if best and path.is_dir() else find_network(path)
     run, snapshot = load_config(network.parent), load_snapshot(network, device)
     record = RunRecord(path=network, run=run, snapshot=snapshot,
                        values=statistics(network.parent, snapshot.images_seen))
