@@ -1,5 +1,6 @@
 """Nothing is lost: killed, stopped, on a full disk, with damaged states, started twice."""
 
+import errno
 import json
 import os
 import random
@@ -398,6 +399,36 @@ def test_a_disk_that_fills_up_leaves_the_states_before_intact(
     assert not list(run.glob(".*"))
     assert train("--resume", run, "--total-kimg", 2).exit_code == 0
     assert rows(run / "stats.jsonl")[-1] == rows(whole / "stats.jsonl")[-1]
+
+
+@pytest.mark.parametrize("more", [(), ("--checkpoint-minutes", 1e-9, "--tick-kimg", 30)])
+def test_a_disk_that_is_full_when_a_network_is_written_costs_nothing(
+        whole: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        more: tuple[object, ...]) -> None:
+    """Of a snapshot, and of a checkpoint between two: the second of them finds the disk full."""
+    write, full = Path.write_bytes, [False]
+
+    def write_half(path: Path, content: bytes) -> int:
+        is_network = path.name.startswith(".network-snapshot-") and ".safetensors." in path.name
+        if is_network and full[0]:
+            write(path, content[:len(content) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        full[0] |= is_network
+        return write(path, content)
+
+    run = tmp_path / whole.name
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", write_half)
+        result = train("--data", data, "--outdir", tmp_path, *OPTIONS, *more)
+    said = message(result)
+    (network,), (state,) = run.glob("network-snapshot-*.safetensors"), states(run)
+    assert re.search(f"Error: {run}/network-snapshot-\\S+.safetensors: No space left on device. "
+                     "Free some space", said)
+    assert not list(run.glob(".*"))
+    assert_same_moment(state, network)
+    if not more:
+        assert train("--resume", run).exit_code == 0
+        assert_same_run(run, whole)
 
 
 def test_a_damaged_newest_state_is_named_and_the_one_before_is_used(
