@@ -61,7 +61,10 @@ def test_images_are_found_at_any_depth_in_natural_order(tmp_path: Path, pack: st
     images, said = imported(source)
     assert [images.read(row).image[0, 0, 0] for row in range(images.count)] == [0, 1, 2, 3]
     assert "3 files that are not images are ignored (.txt .csv .db)." in said
-    assert said[0].startswith("4 hidden files and folders are ignored (such as .git).")
+    assert sorted(line for line in said if "ignored (" in line)[:2] == [
+        "2 files and folders of macOS metadata are ignored (such as __MACOSX).",
+        "2 hidden files and folders are ignored (such as .git). Rename such files if they are to "
+        "be imported."]
     assert images.description == str(source)
 
 
@@ -425,6 +428,13 @@ def test_sources_that_are_none(
     make(tmp_path / "in")
     with pytest.raises(UserError, match=message):
         imported(tmp_path / "in")
+
+
+def test_a_single_image_is_no_source(tmp_path: Path) -> None:
+    path = save(tmp_path / "photo.jpg")
+    with pytest.raises(UserError, match="photo.jpg is a single image. Name a folder or a zip file "
+                                        "of images."):
+        imported(path)
 
 
 def test_max_images_takes_the_first_or_draws(tmp_path: Path) -> None:
