@@ -2,6 +2,7 @@
 
 import errno
 import signal
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -95,7 +96,9 @@ def _one_interrupt() -> Iterator[None]:
 
     What is half-written is removed then, and impatient people must not interrupt that. What is
     ignored stays ignored: a background job does not listen to Ctrl-C, nor one of nohup to SIGHUP.
-    A command that has ended is not interrupted while its process ends.
+    A command that has ended is not interrupted while its process ends. While torch is imported, at
+    the beginning, a signal ends the process at once: C++ code of torch calls Python then, and an
+    exception in that aborts the process.
     """
     heard = [number for number in HEARD if signal.getsignal(number) != signal.SIG_IGN]
     if threading.current_thread() is not threading.main_thread():
@@ -104,9 +107,13 @@ def _one_interrupt() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         for each in heard:
             signal.signal(each, signal.SIG_IGN)
+        early = before.get(number)
+        if early in (exit_at_once, exit_resumable) and _is_importing("torch"):
+            early(number, frame)
         raise Interrupted(number)
 
-    before = {number: signal.signal(number, interrupt) for number in heard}
+    before: dict[int, Any] = {}  # known to the handler, which may be called at once
+    before |= {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:
@@ -114,6 +121,12 @@ def _one_interrupt() -> Iterator[None]:
             if signal.getsignal(number) != signal.SIG_IGN:  # else the process is about to end
                 is_early = handler in (exit_at_once, exit_resumable)
                 signal.signal(number, signal.SIG_IGN if is_early else handler)
+
+
+def _is_importing(name: str) -> bool:
+    """Whether the code of a module, or of one that it imports, is being run by its import."""
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    return bool(getattr(spec, "_initializing", False))
 
 
 def in_words(error: OSError) -> str:

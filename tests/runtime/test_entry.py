@@ -60,6 +60,23 @@ def test_torchrun_takes_no_code_for_a_requeue(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (INTERRUPTED, "\nInterrupted.\n")
 
 
+@pytest.mark.parametrize("number", HEARD)
+def test_a_signal_while_torch_is_imported_raises_nothing_in_its_code(
+        number: signal.Signals, tmp_path: Path) -> None:
+    """C++ code of torch, which calls Python while it is imported, would abort the process."""
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch/__init__.py").write_text("import torch.part\n")
+    (tmp_path / "torch/part.py").write_text(
+        f"import os\ntry:\n    os.kill(os.getpid(), {int(number)})\n"
+        "    sum(range(10))\nexcept BaseException:\n    os.abort()\n")
+    result = subprocess.run(
+        [sys.executable, "train.py", "--dry-run"], cwd=ROOT, capture_output=True, text=True,
+        timeout=60, env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in HEARD])
+    code = RESUMABLE if number == signal.SIGUSR1 else INTERRUPTED
+    assert (result.returncode, result.stderr) == (code, "\nInterrupted.\n")
+
+
 def test_one_process_of_torchrun_speaks(tmp_path: Path) -> None:
     result = ended(("train.py",), "os.kill(os.getpid(), signal.SIGINT)", tmp_path, RANK="1",
                    TORCHELASTIC_RUN_ID="none")
