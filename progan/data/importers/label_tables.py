@@ -109,10 +109,6 @@ def stylegan_table(data: bytes, where: str, paths: Sequence[str]) -> LabelTable 
                 and (pair[1] is None or _is_class(pair[1]))):
             raise UserError(f"{where} has the entry {json.dumps(pair):.80}, not a path and its "
                             "class, a number from 0 up. Mend it, or use --labels folders or none.")
-    for path, label in pairs:
-        if isinstance(label, str) and not label.strip():
-            raise UserError(f"{where} has an empty label for {path}. Fill it in, or remove the "
-                            "image and its entry.")
     known = [(path, int(label) if isinstance(label, float) else label)
              for path, label in pairs if label is not None]
     return _table(known, where, ImageNames(paths), [])

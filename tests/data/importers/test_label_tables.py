@@ -292,11 +292,6 @@ def test_a_row_with_an_empty_cell_is_named(text: str, said: str) -> None:
         csv_table(text.encode(), "x", ["a.png", "b.png"])
 
 
-def test_an_empty_label_in_json_is_named() -> None:
-    with pytest.raises(UserError, match="x has an empty label for b. Fill it in"):
-        stylegan_table(stylegan([["a", "dog"], ["b", " "]]).encode(), "x", ["a", "b"])
-
-
 def test_names_of_classes_that_differ_by_unicode_composition_are_one_class() -> None:
     table = csv_table("a.png,caf\u00e9\nb.png,cafe\u0301\nc.png,tea\n".encode(), "x.csv",
                       ["a.png", "b.png", "c.png"])
