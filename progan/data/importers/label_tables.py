@@ -83,7 +83,9 @@ def csv_table(data: bytes, where: str, paths: Sequence[str]) -> LabelTable:
         notes.append(f"{', '.join(map(repr, negative[:_MAX_LISTED]))} in {where} is the name of a "
                      "class, as all labels are there. If it means that an image has none, remove "
                      "the image and its row.")
-    return _table(pairs, where, images, notes)
+    merged, merge_notes = merge_compositions(label for _, label in pairs)
+    pairs = [(path, merged[label]) for path, label in pairs]
+    return _table(pairs, where, images, [*notes, *merge_notes])
 
 
 def stylegan_table(data: bytes, where: str, paths: Sequence[str]) -> LabelTable | None:
@@ -163,10 +165,7 @@ def _table(rows: Iterable[tuple[str, str | int]], where: str, images: ImageNames
     label_of: dict[str, str | int] = {}
     strangers: dict[str, str | int] = {}
     differences: Counter[str] = Counter()
-    rows = list(rows)
-    merged, spelling_notes = merge_compositions(
-        label for _, label in rows if isinstance(label, str))
-    for name, label in ((name, merged.get(str(label), label)) for name, label in rows):
+    for name, label in rows:
         match = images.find(name)
         known, path = (label_of, match.path) if match else (strangers, name)
         if known.setdefault(path, label) != label:
@@ -183,8 +182,7 @@ def _table(rows: Iterable[tuple[str, str | int]], where: str, images: ImageNames
     return LabelTable(
         where, {path: index[str(label)] for path, label in label_of.items()}, names,
         tuple((name, str(label)) for name, label in strangers.items()),
-        (*notes, *spelling_notes,
-         *(_difference_note(where, *each) for each in differences.items())))
+        (*notes, *(_difference_note(where, *each) for each in differences.items())))
 
 
 def _difference_note(where: str, difference: str, count: int) -> str:
