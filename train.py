@@ -4,7 +4,7 @@
 from progan.runtime.entry import heed_signals
 
 if __name__ == "__main__":
-    heed_signals()  # before the imports that take long
+    heed_signals(is_training=True)  # before the imports that take long
 
     from progan.cli.train import main
 

@@ -11,6 +11,7 @@ from metrics.options import detector_option, require_files
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.runtime.preflight import require_writable_folder
+from progan.runtime.terminal_text import escape_controls
 from progan.runtime.threads import wait_politely
 from progan.sampling.seeds import parse_seeds
 
@@ -78,6 +79,8 @@ def compare(
     write_atomically(outdir / MARKDOWN_FILE, table)
     write_atomically(outdir / HTML_FILE, comparison_page.html(found, pictures, numbers))
     click.echo(table.partition("\n\n")[0])
+    for sentence in comparison_page.mixed_reals(found):
+        click.echo(escape_controls(sentence))
     click.echo("\n".join(str(outdir / name) for name in (MARKDOWN_FILE, HTML_FILE, SHEET_FILE)))
     if failed:
         raise UserError(_reasons(failed))

@@ -1,8 +1,9 @@
 """Several runs in one table: which columns there are, in which order the rows, and who is best."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from metrics.names import DESCRIPTIONS, GOALS, LOWER_IS_BETTER
 from metrics.run_record import RunRecord
@@ -47,6 +48,7 @@ class Comparison:
         sorted_by: One of them, or '': as given.
         reals: The cells of the reals, of the first run that knows them.
         datasets: What the runs were trained on.
+        mixed: The columns whose values were measured against different reals, with these.
     """
 
     columns: tuple[str, ...]
@@ -54,6 +56,7 @@ class Comparison:
     lines: tuple[Line, ...]
     reals: tuple[Cell, ...]
     datasets: tuple[str, ...]
+    mixed: Mapping[str, tuple[str, ...]]
 
 
 def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
@@ -82,7 +85,9 @@ def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
         lines.sort(key=lambda line: _last_if_unknown(line.cells[place].rank))
     return Comparison(columns, by, tuple(lines),
                       tuple(Cell(_words(reals.get(column))) for column in columns),
-                      tuple(dict.fromkeys(_trained_on(record.run) for record in records)))
+                      tuple(dict.fromkeys(_trained_on(record.run) for record in records)),
+                      {column: against for column in columns
+                       if len(against := _reals_of(column, records)) > 1})
 
 
 def rank(column: str, value: float | None, real: float | None) -> float | None:
@@ -147,6 +152,13 @@ def _words(value: float | None) -> str:
 
 def _last_if_unknown(place: float | None) -> float:
     return math.inf if place is None else place
+
+
+def _reals_of(column: str, records: Sequence[RunRecord]) -> tuple[str, ...]:
+    """The reals that a column was measured against, each once, however its path is written."""
+    found = {Path(reals).resolve(): reals for record in reversed(records)
+             if (reals := record.against.get(column))}
+    return tuple(reversed(found.values()))
 
 
 def _trained_on(run: Run) -> str:

@@ -159,8 +159,19 @@ def _words(found: Comparison) -> str:
     order = f"Sorted by {found.sorted_by}. " if found.sorted_by else ""
     strangers = (f"The runs were trained on different images, {', '.join(found.datasets)}: "
                  "their metrics do not compare. ") if len(found.datasets) > 1 else ""
-    return (f"{order}{strangers}The best value of a column is marked; of MS-SSIM it is the one "
-            f"that is nearest to the reals. Made by progan {__version__}.")
+    mixed = "".join(f"{sentence} " for sentence in mixed_reals(found))
+    return (f"{order}{strangers}{mixed}The best value of a column is marked; of MS-SSIM it is the "
+            f"one that is nearest to the reals. Made by progan {__version__}.")
+
+
+def mixed_reals(found: Comparison) -> list[str]:
+    """Sentences that name the columns with values of different reals, for each set of reals."""
+    columns: dict[tuple[str, ...], list[str]] = {}
+    for column, reals in found.mixed.items():
+        columns.setdefault(reals, []).append(column)
+    return [f"The values of {', '.join(names)} were measured against "
+            f"{' and '.join(reals)}: they compare only if these are the same images."
+            for reals, names in columns.items()]
 
 
 def _any(cells: Sequence[Cell]) -> bool:

@@ -39,4 +39,4 @@ def _measured(record: RunRecord, metrics: list[Metric], data: Path, setup: Setup
         metric = name, plan.num_images
         if metric not in record.measured:  # with the number of images that is the default
             measure = measure_of(plan, reals, setup, source_of)
-            yield Finding(metric, *measure(record.snapshot))
+            yield Finding(metric, *measure(record.snapshot), str(data))

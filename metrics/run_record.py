@@ -16,7 +16,7 @@ from progan.errors import UserError
 from progan.interop.reading import load_snapshot
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX, STATISTICS_FILE, load_config
 from progan.runtime.json_lines import json_objects
-from progan.sampling.network_choice import find_networks
+from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import SUFFIX, Snapshot
 
 STATISTICS = re.compile(r"loss/(critic|generator)|.*accuracy.*|progress/hours"
@@ -32,6 +32,7 @@ class Finding(NamedTuple):
     metric: Metric
     values: Values
     reals: Values
+    against: str = ""  # the reals; '': the images that the run was trained on
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +44,7 @@ class RunRecord:
         measured: The metrics that are among the values.
         values: What was measured of it, and what the training said of itself when it was saved.
         reals: What was measured of reals at the same time.
+        against: The reals of the metrics among the values, by column.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class RunRecord:
     measured: frozenset[Metric] = frozenset()
     values: Values = field(default_factory=dict)
     reals: Values = field(default_factory=dict)
+    against: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def directory(self) -> Path:
@@ -68,7 +71,7 @@ def read_record(path: Path, *, best: bool, device: torch.device) -> RunRecord:
         path: The directory of a run, or one of its networks.
         best: Of a directory take what --best has kept, not the newest.
     """
-    network = _best(path) if best and path.is_dir() else find_networks(path)[-1]
+    network = _best(path) if best and path.is_dir() else find_network(path)
     run, snapshot = load_config(network.parent), load_snapshot(network, device)
     record = RunRecord(path=network, run=run, snapshot=snapshot,
                        values=statistics(network.parent, snapshot.images_seen))
@@ -78,11 +81,15 @@ def read_record(path: Path, *, best: bool, device: torch.device) -> RunRecord:
 def with_findings(record: RunRecord, found: Iterable[Finding]) -> RunRecord:
     """The record with what was found besides; of two values of one column the last counts."""
     values, reals, measured = dict(record.values), dict(record.reals), set(record.measured)
+    against = dict(record.against)
     for finding in found:
         values |= _labelled(finding.values, finding.metric)
         reals |= _labelled(finding.reals, finding.metric)
         measured |= {finding.metric} if finding.values else set()
-    return replace(record, values=values, reals=reals, measured=frozenset(measured))
+        against |= dict.fromkeys(_labelled(finding.values, finding.metric),
+                                 finding.against or record.run.data.data)
+    return replace(record, values=values, reals=reals, measured=frozenset(measured),
+                   against=against)
 
 
 def statistics(directory: Path, images_seen: int) -> Values:
@@ -143,7 +150,7 @@ def _reported(line: dict[str, Any], networks: Mapping[str, int]
         return
     for name in dict.fromkeys((line["row"], Path(line["images"]).stem)):
         if name in networks:
-            yield networks[name], Finding(metric, means, {})
+            yield networks[name], Finding(metric, means, {}, line.get("reals", ""))
             return
 
 

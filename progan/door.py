@@ -2,6 +2,7 @@
 
 import errno
 import signal
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,10 +16,19 @@ import click
 from progan import __version__
 from progan.errors import UserError
 from progan.invocation import respelled
-from progan.runtime.entry import HEARD, INTERRUPTED, exit_at_once, speaks
+from progan.runtime.entry import (
+    HEARD,
+    INTERRUPTED,
+    RESUMABLE,
+    early_exit_code,
+    exit_at_once,
+    exit_resumable,
+    speaks,
+)
+from progan.runtime.standard_output import checked_output, is_of_output
 from progan.runtime.terminal_text import escape_controls
 
-STOPPED = 75  # sysexits' EX_TEMPFAIL: asked to stop, all is saved, and the same can go on
+STOPPED = RESUMABLE
 _REMEDIES = {
     errno.ENOSPC: "Free some space, or name a folder on another disk.",
     errno.EFBIG: "Raise the limit of file sizes (ulimit -f), or name a folder on another disk.",
@@ -35,6 +45,27 @@ def hyphenated(name: str) -> str:
     return name.replace("_", "-")
 
 
+class Interrupted(KeyboardInterrupt):
+    """The first signal to a command that has not installed handlers of its own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.name = signal.Signals(number).name
+        self.early_exit_code = early_exit_code(number)
+
+
+@contextmanager
+def resumable_before_training() -> Iterator[None]:
+    """Exit with 75 if SIGUSR1 ends a training before its first step, when nothing is lost."""
+    try:
+        yield
+    except Interrupted as error:
+        if error.early_exit_code == INTERRUPTED:
+            raise
+        _say_interrupted()
+        raise click.exceptions.Exit(error.early_exit_code) from error
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Turn what a user can mend into one message and an exit code; bugs keep their traceback."""
@@ -45,14 +76,18 @@ def plain_errors() -> Iterator[None]:
         # Names from files and data must not act on the terminal.
         raise click.ClickException(escape_controls(str(error), keep="\n\t")) from error
     except KeyboardInterrupt as error:
-        if speaks():
-            with suppress(OSError):  # of a terminal that is gone
-                click.echo("\nInterrupted.", err=True)
+        _say_interrupted()
         raise click.exceptions.Exit(INTERRUPTED) from error
     except OSError as error:
-        if error.errno is None or error.errno == errno.EPIPE:  # click deals with closed pipes
-            raise
+        if error.errno is None or error.errno == errno.EPIPE or is_of_output(error):
+            raise  # click deals with closed pipes, and main() with the rest of the output
         raise click.ClickException(escape_controls(in_words(error))) from error
+
+
+def _say_interrupted() -> None:
+    if speaks():
+        with suppress(OSError):  # of a terminal that is gone
+            click.echo("\nInterrupted.", err=True)
 
 
 @contextmanager
@@ -61,7 +96,9 @@ def _one_interrupt() -> Iterator[None]:
 
     What is half-written is removed then, and impatient people must not interrupt that. What is
     ignored stays ignored: a background job does not listen to Ctrl-C, nor one of nohup to SIGHUP.
-    A command that has ended is not interrupted while its process ends.
+    A command that has ended is not interrupted while its process ends. While torch is imported, at
+    the beginning, a signal ends the process at once: C++ code of torch calls Python then, and an
+    exception in that aborts the process.
     """
     heard = [number for number in HEARD if signal.getsignal(number) != signal.SIG_IGN]
     if threading.current_thread() is not threading.main_thread():
@@ -70,15 +107,26 @@ def _one_interrupt() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         for each in heard:
             signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        early = before.get(number)
+        if early in (exit_at_once, exit_resumable) and _is_importing("torch"):
+            early(number, frame)
+        raise Interrupted(number)
 
-    before = {number: signal.signal(number, interrupt) for number in heard}
+    before: dict[int, Any] = {}  # known to the handler, which may be called at once
+    before |= {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:
         for number, handler in before.items():
             if signal.getsignal(number) != signal.SIG_IGN:  # else the process is about to end
-                signal.signal(number, signal.SIG_IGN if handler is exit_at_once else handler)
+                is_early = handler in (exit_at_once, exit_resumable)
+                signal.signal(number, signal.SIG_IGN if is_early else handler)
+
+
+def _is_importing(name: str) -> bool:
+    """Whether the code of a module, or of one that it imports, is being run by its import."""
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    return bool(getattr(spec, "_initializing", False))
 
 
 def in_words(error: OSError) -> str:
@@ -138,6 +186,10 @@ class Door(click.Command):
         super().__init__(*args, **settings)
         _set_up(self)
 
+    def main(self, *args: Any, **settings: Any) -> Any:
+        with checked_output():
+            return super().main(*args, **settings)
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return _with_version(super().get_params(ctx))
 
@@ -155,6 +207,10 @@ class DoorGroup(click.Group):
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         _set_up(self)
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        with checked_output():
+            return super().main(*args, **settings)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return _with_version(super().get_params(ctx))

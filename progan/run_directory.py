@@ -76,7 +76,7 @@ def load_config(directory: Path) -> Run:
         return from_dict(values)
     except UserError as error:
         raise UserError(f"{path} cannot be used: {error} Mend it, or start a new run.") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}). Restore it, or start a new run.") from error
 
 

@@ -108,11 +108,11 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     from tqdm import tqdm
 
     from progan.interop.reading import load_snapshot
-    from progan.sampling.network_choice import find_networks
+    from progan.sampling.network_choice import find_network, find_networks
     from progan.sampling.pictures import ARRAYS
     from progan.sampling.request import Film, Request, answer
 
-    paths = find_networks(network)
+    paths = find_networks(network) if growth else [find_network(network)]
     if paths[-1] != network:
         click.echo(f"network: {click.format_filename(paths[-1])}", err=True)
     film = None if video is None else Film(file=video, timing=timing, walk=walk,

@@ -1,12 +1,14 @@
-"""The command `progan`, where it is installed."""
+"""The command `progan`, where it is installed, and `python -m progan`."""
+
+import sys
 
 from progan.runtime.entry import heed_signals
 
 
-def main() -> None:
+def main(prog_name: str | None = None) -> None:
     """Import all commands, and run the one that is named."""
-    heed_signals()  # before the imports that take long
+    heed_signals(is_training=sys.argv[1:2] == ["train"])  # before the imports that take long
 
     from progan.cli.main import main as command
 
-    command()
+    command(prog_name=prog_name)

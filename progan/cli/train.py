@@ -16,8 +16,9 @@ from progan.cli.measures import measures, require_metrics
 from progan.cli.processes import Team, team
 from progan.cli.train_checks import require_resumption, require_start
 from progan.config import Run, all_changes
-from progan.door import PATH, STOPPED, Door, device_option
+from progan.door import PATH, STOPPED, Door, Interrupted, device_option
 from progan.door import in_words as error_words
+from progan.door import resumable_before_training
 from progan.errors import UserError
 from progan.invocation import command, program
 from progan.options import config_options, given
@@ -79,10 +80,11 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
     tensorboard --logdir runs                             watch
 
     Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP finish the step, save everything, print the command that
-    goes on, and exit with 75; a second one exits at once, with 130.
+    goes on, and exit with 75; a second one exits at once, with 130. Before the first step all of
+    them exit at once, with 130, SIGUSR1 with 75.
     """
     wait_politely()
-    with team(device) as members:
+    with resumable_before_training(), team(device) as members:
         begun = members.begun(outdir) if resume is None else None
         if begun:  # torchrun has started everything anew, with the command that began the run
             _resume(outdir, str(begun), None, members, {}, dry_run=dry_run, max_hours=max_hours)
@@ -223,7 +225,7 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
            state: "TrainState", measures: dict[str, "Measure"], max_hours: float | None,
            remarks: Sequence[str] = ()) -> None:
     from progan.data.resident import budget_bytes
-    from progan.run_directory import LOG_FILE, states
+    from progan.run_directory import LOG_FILE
     from progan.runtime.devices import set_precision
     from progan.runtime.interrupts import Interrupts
     from progan.runtime.log import Log, Silence
@@ -256,10 +258,10 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
             log.note(f"Stopped by an error: {error_words(error)}")
         raise
     except KeyboardInterrupt as error:
-        lost = ("; what came after the last state is lost. To go on" if states(directory) else
-                ", before any state was saved. To begin again")
-        log(f"Stopped at once{lost}: {_resume_command(directory, members)}")
-        raise click.exceptions.Exit(INTERRUPTED) from error
+        early = error if isinstance(error, Interrupted) else None
+        log(f"Stopped at once{_lost(directory, is_early=bool(early))}: "
+            f"{_resume_command(directory, members)}")
+        raise click.exceptions.Exit(early.early_exit_code if early else INTERRUPTED) from error
     if end.stopped_by:
         files = f" in {end.saved.state} and {end.saved.network}" if end.saved else ""
         log(f"Stopped by {end.stopped_by} at kimg {state.kimg:.1f}; everything is saved{files}. "
@@ -268,6 +270,16 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
         raise click.exceptions.Exit(0 if members.launch else STOPPED)
     pictures = ("--network", directory, "--seeds", "0-15", "--outdir", "out")
     log(f"{end_message(run)} Make pictures: {command('generate', *pictures)}")
+
+
+def _lost(directory: Path, *, is_early: bool) -> str:
+    """What a training that was stopped at once has lost, and what its resumption means."""
+    from progan.run_directory import states
+
+    if not states(directory):
+        return ", before any state was saved. To begin again"
+    return (" before the first step; nothing is lost. To resume" if is_early else
+            "; what came after the last state is lost. To go on")
 
 
 def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,

@@ -11,6 +11,7 @@ from progan import run_directory
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.runtime.preflight import require_detector, require_paths, require_writable_file
+from progan.runtime.terminal_text import escape_controls
 from progan.runtime.threads import wait_politely
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ def main(run: Path, output: Path | None, count: int, data: Path | None, detector
     from progan.runtime.files import write_atomically
 
     material = read(directory)
+    if material.trouble:
+        click.echo(escape_controls(f"Warning: {material.trouble} The report lacks what depends on "
+                                   "it."), err=True)
     neighbours = _neighbours(material, count, data, detector, device)
     write_atomically(path, page(material, neighbours))
     click.echo(click.format_filename(path))

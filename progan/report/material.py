@@ -8,7 +8,7 @@ from progan import schedule
 from progan.config import Run
 from progan.diagnosis.history import Row, parse_row
 from progan.errors import UserError
-from progan.run_directory import LOG_FILE, STATISTICS_FILE, load_config
+from progan.run_directory import CONFIG_FILE, LOG_FILE, STATISTICS_FILE, load_config
 from progan.training.progress import stage_words
 
 
@@ -68,8 +68,10 @@ def read_rows(path: Path) -> tuple[list[Row], int]:
 def _settings(directory: Path) -> tuple[Run | None, str]:
     try:
         return load_config(directory), ""
-    except (UserError, OSError) as error:
+    except UserError as error:
         return None, str(error)
+    except OSError as error:
+        return None, f"{directory / CONFIG_FILE} cannot be read: {error.strerror}."
 
 
 def _text(path: Path) -> str:

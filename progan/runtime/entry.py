@@ -10,28 +10,57 @@ from contextlib import suppress
 from types import FrameType
 
 INTERRUPTED = 130  # what shells report for Ctrl-C: 128 + SIGINT
+RESUMABLE = 75  # sysexits' EX_TEMPFAIL: stopped on request; the same training can be resumed
 # SIGHUP comes when a terminal is closed or a connection breaks, SIGUSR1 when Slurm is about to
 # take a machine away; Windows has neither.
 HEARD = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
               if hasattr(signal, name))
 
 
-def heed_signals() -> None:
-    """Let a signal end the process quietly, until the command that is imported has begun."""
+def heed_signals(*, is_training: bool = False) -> None:
+    """Let a signal end the process quietly, until the command that is imported has begun.
+
+    Args:
+        is_training: Whether SIGUSR1 ends it with the exit code that asks Slurm scripts to requeue.
+    """
     for number in HEARD:
         # What is ignored stays ignored: a background job does not listen to Ctrl-C.
         if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, exit_at_once)
+            resumable = is_training and early_exit_code(number) == RESUMABLE
+            signal.signal(number, exit_resumable if resumable else exit_at_once)
+
+
+def early_exit_code(number: int) -> int:
+    """Exit code of a training that a signal ends before its first step.
+
+    SIGUSR1 is the signal by which Slurm announces the end of the time; nothing is lost, and the
+    script is to requeue the job. torchrun takes any code but 0 for a failure.
+    """
+    requeued = number == getattr(signal, "SIGUSR1", None) and not _has_launcher()
+    return RESUMABLE if requeued else INTERRUPTED
 
 
 def exit_at_once(number: int, frame: FrameType | None) -> None:
     """End the process, which has done nothing yet, without a traceback."""
+    _exit(INTERRUPTED)
+
+
+def exit_resumable(number: int, frame: FrameType | None) -> None:
+    """The same, with the exit code of a training that can be resumed."""
+    _exit(RESUMABLE)
+
+
+def _exit(code: int) -> None:
     if speaks():
         with suppress(OSError):  # of a terminal that is gone
             os.write(sys.stderr.fileno(), b"\nInterrupted.\n")
-    os._exit(INTERRUPTED)
+    os._exit(code)
 
 
 def speaks() -> bool:
     """Whether this process is the one of torchrun's that prints; one by itself does."""
-    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
+    return not _has_launcher() or os.environ.get("RANK", "0") == "0"
+
+
+def _has_launcher() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ

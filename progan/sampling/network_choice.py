@@ -10,7 +10,7 @@ from pathlib import Path
 from progan import run_directory
 from progan.data.format import INFO_FILE
 from progan.errors import UserError
-from progan.sampling.network_file import PREFIX, SUFFIX
+from progan.sampling.network_file import PREFIX, SUFFIX, is_interim
 from progan.sampling.one_line import on_one_line
 
 PATTERN = f"{PREFIX}*{SUFFIX}"
@@ -28,7 +28,7 @@ def to_stderr(text: str) -> None:
 
 def find_network(path: Path, note: Note = to_stderr) -> Path:
     """Return the file that `path` names: of several, the newest."""
-    return find_networks(path, note)[-1]
+    return _network_files(path, note)[-1]
 
 
 def find_networks(path: Path, note: Note = to_stderr) -> list[Path]:
@@ -37,9 +37,27 @@ def find_networks(path: Path, note: Note = to_stderr) -> list[Path]:
     A file names itself, the directory of a run all its snapshots, or its newest training state if
     it has none yet, and a directory of runs those of its newest run that has any.
 
+    Of the interim networks, which are saved between two snapshots, only the newest file counts: it
+    is where the run is. Older ones are what a killed process has left.
+
     Args:
-        note: Called with a sentence where a state or an older run is taken.
+        note: Called with a sentence where a state or an older run is taken, and where an interim
+            network counts or is left out.
     """
+    files = _network_files(path, note)
+    interim = {file for file in files[:-1] if is_interim(file)}
+    for file in sorted(interim):
+        note(f"{file.name} was saved between two snapshots and is older than {files[-1].name}: "
+             "it is left out.")
+    found = [file for file in files if file not in interim]
+    if len(found) > 1 and is_interim(found[-1]):
+        note(f"{found[-1].name} is no snapshot but the newest network, saved since the last one: "
+             "it is taken, too.")
+    return found
+
+
+def _network_files(path: Path, note: Note) -> list[Path]:
+    """The network files that `path` names, oldest first, with all interim ones."""
     if path.is_file():
         return [path]
     run = find_run(path, note)

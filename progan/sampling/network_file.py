@@ -135,6 +135,10 @@ def interim_networks(directory: Path) -> list[Path]:
     return sorted(directory.glob(f"{PREFIX}*{_INTERIM}{SUFFIX}"))
 
 
+def is_interim(path: Path) -> bool:
+    return path.stem.startswith(PREFIX) and path.stem.endswith(_INTERIM)
+
+
 def fingerprint(path: Path) -> str:
     """Twelve hexadecimal digits that name the content of a file."""
     return sha256_of(path)[:12]

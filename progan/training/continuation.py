@@ -20,6 +20,7 @@ from progan.training import state as states
 from progan.training.checkpoint import load_newest, load_state
 from progan.training.fitting import fit, require_images_of
 from progan.training.measurements import unmeasured
+from progan.training.missing_states import require_untrained
 from progan.training.state import TrainState
 
 
@@ -62,8 +63,11 @@ def continuation(path: Path, saved: Run, run: Run, device: torch.device
         run: The settings to go on with.
 
     Raises:
-        UserError: The file, or every state of the directory, is damaged or does not fit.
+        UserError: The file, or every state of the directory, is damaged or does not fit, or the
+            directory has none although the run was trained.
     """
+    if path.is_dir() and not state_files(path):
+        require_untrained(path, saved)
     remove_partials(path if path.is_dir() else path.parent)
     if path.is_file():
         state, file, notes = load_state(path, run, device), path, []

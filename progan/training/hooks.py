@@ -17,7 +17,7 @@ from progan.training.data_parallel import require_same_weights
 from progan.training.diagnosing import Diagnosis
 from progan.training.eta import Forecast
 from progan.training.monitor import Monitor
-from progan.training.progress import stage_words
+from progan.training.progress import kimg_words, stage_words
 from progan.training.saver import Saver
 from progan.training.state import TrainState
 
@@ -45,7 +45,7 @@ def status_line(run: Run, log: Log, forecast: Forecast, diagnosis: Diagnosis) ->
         total = run.growth.total_kimg
         log("  ".join([
             f"tick {state.tick}",
-            f"kimg {state.kimg:.1f}/{total:g} ({human_percent(state.kimg / total)})",
+            f"kimg {kimg_words(state.kimg, total)}/{total:g} ({100 * state.kimg / total:.1f}%)",
             stage_words(tick.stage, run.network),
             f"batch {tick.stage.batch}",
             f"{human_rate(tick.images_per_second)} img/s",

@@ -31,7 +31,7 @@ from progan.training.hooks import Hook, Tick, snapshot_of
 from progan.training.inputs import Place, critic_inputs, generator_inputs
 from progan.training.measurements import Measure, Measurements
 from progan.training.meter import Meter
-from progan.training.monitor import Monitor
+from progan.training.monitor import Monitor, missing_ticks
 from progan.training.overfitting import overfitting
 from progan.training.progress import Progress
 from progan.training.saver import Saved, Saver
@@ -136,8 +136,9 @@ def leader_hooks(session: Session, state: TrainState, progress: Progress, interr
     run = session.run
     monitor = writers.enter_context(closing(
         Monitor(session.directory, state.images_seen, session.log)))
-    for repair in monitor.repairs:
-        session.log(repair)
+    for line in (*monitor.repairs, *missing_ticks(session.directory, state.images_seen,
+                                                  state.tick)):
+        session.log(line)
     cards = Cards(run=run, images=images_of(session.dataset), directory=session.directory,
                   machine=machine_words(session.device, session.group.size), log=session.log)
     saver = writers.enter_context(Saver(session.directory, run, cards))

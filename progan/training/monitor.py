@@ -11,7 +11,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from progan.images import Pixels
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
+from progan.runtime.counts import format_count
 from progan.runtime.files import append, write_atomically
+from progan.runtime.json_lines import json_objects
 
 _ADDED = -math.inf  # moment of rows that somebody added
 
@@ -75,6 +77,20 @@ class Monitor:
             self._writer = None
             self._log(f"TensorBoard gets no more curves: its file in {self._path.parent} cannot be "
                       f"written ({error.strerror}). {STATISTICS_FILE} has the numbers.")
+
+
+def missing_ticks(directory: Path, images_seen: int, num_ticks: int) -> list[str]:
+    """A line that says how many ticks before a resumption have no row in stats.jsonl, if any."""
+    path = directory / STATISTICS_FILE
+    rows = [row for row in json_objects(path) if "metric" not in row]
+    kimg = f"kimg {images_seen / 1000:g}"
+    if len(rows) >= num_ticks:
+        return []
+    if not rows:
+        why = "is empty" if path.is_file() else "is missing"
+        return [f"{STATISTICS_FILE} {why}: curves and report begin at {kimg}."]
+    return [f"{STATISTICS_FILE} has {len(rows)} of the {format_count(num_ticks, 'tick')} before "
+            f"{kimg}: the others are missing from curves and report."]
 
 
 def _open_writer(directory: Path, purge_step: int, log: Callable[[str], None]

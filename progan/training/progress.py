@@ -12,7 +12,7 @@ from progan.schedule import Stage
 from progan.sizes import growing_name, stage_name
 from progan.training.eta import Forecast
 
-LAYOUT = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:g} kimg, {unit}"
+LAYOUT = "{{desc}} {{percentage:3.0f}}%|{{bar}}| {{n:.{digits}f}}/{{total:g}} kimg, {{unit}}"
 
 
 class Progress:
@@ -25,7 +25,8 @@ class Progress:
         self._images_seen = images_seen
         self._start = time.perf_counter()
         self._bar = tqdm(total=run.growth.total_kimg, initial=images_seen / 1000, leave=False,
-                         bar_format=LAYOUT, disable=not (shown and sys.stderr.isatty()),
+                         bar_format=LAYOUT.format(digits=_digits(run.growth.total_kimg)),
+                         disable=not (shown and sys.stderr.isatty()),
                          dynamic_ncols=True)
 
     def update(self, stage: Stage, images_seen: int) -> None:
@@ -47,6 +48,18 @@ class Progress:
 
     def close(self) -> None:
         self._bar.close()
+
+
+def kimg_words(kimg: float, total: float) -> str:
+    """What was trained, with enough digits to tell by how much a short run passes its total.
+
+    A run ends with a whole round of steps, and so may train a little more than its total.
+    """
+    return f"{kimg:.{_digits(total)}f}"
+
+
+def _digits(total: float) -> int:
+    return 3 if total < 10 else 1
 
 
 def stage_words(stage: Stage, network: Network) -> str:

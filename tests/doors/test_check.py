@@ -167,7 +167,7 @@ def test_check_names_what_it_did_not_look_at(source: Path) -> None:
     assert "12 HEIC, HEIF or AVIF images are ignored (such as IMG_0.HEIC). Convert" in result.stdout
     assert all(f"\n  IMG_{number}.HEIC\n" in result.stdout for number in range(12))
     assert "1 file that is not an image is ignored (.txt)." in result.stdout
-    assert "1 hidden file or folder is ignored (.DS_Store)." in result.stdout
+    assert "1 file or folder of macOS metadata is ignored (.DS_Store).\n" in result.stdout
     assert "1 pipe, socket or device is ignored (pipe.png)." in result.stdout
     assert result.stdout.endswith(f"{source}: 4 images; 12 other images ignored.\n")
     for line in result.stdout.splitlines():

@@ -17,7 +17,7 @@ from progan.errors import UserError
 from progan.interop.cli import main as interop
 from progan.projection.cli import main as projection
 from progan.run_directory import states
-from progan.sampling.network_choice import find_network
+from progan.sampling.network_choice import find_network, find_networks
 from progan.training.origin import find_origin
 from tests.builders import message, noise_dataset, tiny_options
 
@@ -160,3 +160,40 @@ def test_directories_without_a_network_are_called_what_they_are(
         find_network(tmp_path / "x")
     with pytest.raises(UserError, match="/dev/null is not a regular file"):
         find_network(Path("/dev/null"))
+
+
+def test_of_interim_networks_only_the_newest_counts(tmp_path: Path) -> None:
+    """A killed process may leave an older one; a stop leaves one that is newer than all else."""
+    names = "000001_200-interim", "000002", "000002_500-interim", "000003"
+    stale, snapshot, newest, other = (
+        tmp_path / f"network-snapshot-{name}.safetensors" for name in names)
+    said: list[str] = []
+    for path in (stale, snapshot, newest):
+        path.touch()
+    assert find_networks(tmp_path, said.append) == [snapshot, newest]
+    assert said == [
+        f"{stale.name} was saved between two snapshots and is older than {newest.name}: it is "
+        "left out.",
+        f"{newest.name} is no snapshot but the newest network, saved since the last one: it is "
+        "taken, too."]
+    other.touch()
+    assert find_networks(tmp_path, said.append) == [snapshot, other]
+    said.clear()
+    assert find_network(tmp_path, said.append) == other and said == []
+    for path in (snapshot, newest, other):
+        path.unlink()
+    assert find_networks(tmp_path, said.append) == [stale] and said == []
+
+
+def test_growth_tells_that_an_interim_network_is_shown(runs: Path, tmp_path: Path) -> None:
+    run = tmp_path / NAME
+    shutil.copytree(runs / NAME, run)
+    last = sorted(run.glob("network-snapshot-*.safetensors"))[-1]
+    interim = run / "network-snapshot-000009_000-interim.safetensors"
+    last.rename(interim)
+    words = ("--video", tmp_path / "a.gif", "--growth", "--seconds", 1, "--seeds", 0)
+    result = call(generate, "--network", run, *words)
+    assert result.exit_code == 0, result.output
+    assert f"{interim.name} is no snapshot but the newest network" in result.stderr
+    result = call(generate, "--network", run, "--seeds", 0, "--outdir", tmp_path / "out")
+    assert "is no snapshot" not in result.stderr and f"network: {interim}" in result.stderr

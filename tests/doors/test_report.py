@@ -159,6 +159,29 @@ def test_what_damage_costs_is_told(made: Path) -> None:
     assert "A damaged line of stats.jsonl is left out" in page.text["curves"]
 
 
+@pytest.mark.parametrize(("content", "said"), [
+    ("{", "config.json is damaged"), ("[" * 100_000, "config.json is damaged"),
+    ('{"network": {"resolution": 17}, "growth": {}}', "config.json cannot be used")])
+def test_a_config_that_cannot_be_used_is_told_on_the_terminal(
+        made: Path, content: str, said: str) -> None:
+    assert report(made).stderr == ""
+    (made / "config.json").write_text(content)
+    result = report(made)
+    assert result.exit_code == 0
+    assert result.stderr.startswith(f"Warning: {made / said}")
+    assert result.stdout == f"{made / REPORT_FILE}\n"
+    assert said in Page((made / REPORT_FILE).read_text("utf-8")).text["settings"]
+
+
+def test_a_config_that_cannot_be_read_is_told(
+        made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(directory: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(directory / "config.json"))
+
+    monkeypatch.setattr("progan.report.material.load_config", refuse)
+    assert "config.json cannot be read: Permission denied." in report(made).stderr
+
+
 def test_a_failing_run_says_so(made: Path) -> None:
     (made / "rollback-01.json").write_text(json.dumps(
         {"images_seen": 6000, "what": "not finite: loss"}))

@@ -132,11 +132,14 @@ def test_the_time_of_any_run_can_be_estimated(changes: dict[str, object]) -> Non
     assert 0 < estimate_seconds(run, CPU) < 100 * estimate_seconds(twice, CPU)
 
 
-def test_percentages_end_at_100(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("total", "said"), [
+    (1, "kimg 1.024/1 (102.4%)"), (0.05, "kimg 0.128/0.05 (256.0%)")])
+def test_what_was_trained_beyond_the_total_is_shown(
+        data: Path, tmp_path: Path, total: float, said: str) -> None:
     """The last round goes beyond the total: 1024 images of 1000."""
     result = train("--data", data, "--outdir", tmp_path, "--preset", "demo",
-                   *tiny_options(total_kimg=1))
-    assert "kimg 1.0/1 (100.0%)" in result.output
+                   *tiny_options(total_kimg=total))
+    assert said in result.output
 
 
 def test_options_without_effect_are_told_and_others_are_not() -> None:

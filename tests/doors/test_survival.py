@@ -1,5 +1,6 @@
 """Nothing is lost: killed, stopped, on a full disk, with damaged states, started twice."""
 
+import errno
 import json
 import os
 import random
@@ -268,10 +269,38 @@ def test_a_signal_before_the_first_step_ends_it_at_once(
         number: signal.Signals) -> None:
     monkeypatch.setattr(preparation, "prepared", lambda *_: os.kill(os.getpid(), number))
     result = train("--data", data, "--outdir", tmp_path, *OPTIONS)
-    assert result.exit_code == INTERRUPTED
+    assert result.exit_code == early_code(number)
     assert "Stopped at once, before any state was saved. To begin again: " in result.stdout
     assert "Interrupted." not in result.stderr
     assert not list(next(tmp_path.iterdir()).glob(".*"))
+
+
+@pytest.mark.parametrize("number", HEARD)
+def test_a_signal_before_the_first_step_of_a_resumed_run_loses_nothing(
+        signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        number: signal.Signals) -> None:
+    run = finished(data, tmp_path, "--total-kimg", 0.5)
+    before = states(run)[-1].read_bytes()
+    monkeypatch.setattr(preparation, "prepared", lambda *_: os.kill(os.getpid(), number))
+    result = train("--resume", run, "--total-kimg", 1)
+    assert result.exit_code == early_code(number)
+    assert "Stopped at once before the first step; nothing is lost. To resume: " in result.stdout
+    assert states(run)[-1].read_bytes() == before
+
+
+@pytest.mark.parametrize("number", HEARD)
+def test_a_signal_before_the_run_exists_ends_it_at_once(
+        signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        number: signal.Signals) -> None:
+    monkeypatch.setattr("progan.training.state.create",
+                        lambda *_: os.kill(os.getpid(), number))
+    result = train("--data", data, "--outdir", tmp_path, *OPTIONS)
+    assert (result.exit_code, result.stderr) == (early_code(number), "\nInterrupted.\n")
+    assert not list(tmp_path.iterdir())
+
+
+def early_code(number: signal.Signals) -> int:
+    return STOPPED if number.name == "SIGUSR1" else INTERRUPTED
 
 
 @pytest.mark.parametrize(("words", "options", "code"), [
@@ -372,6 +401,36 @@ def test_a_disk_that_fills_up_leaves_the_states_before_intact(
     assert rows(run / "stats.jsonl")[-1] == rows(whole / "stats.jsonl")[-1]
 
 
+@pytest.mark.parametrize("more", [(), ("--checkpoint-minutes", 1e-9, "--tick-kimg", 30)])
+def test_a_disk_that_is_full_when_a_network_is_written_costs_nothing(
+        whole: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        more: tuple[object, ...]) -> None:
+    """Of a snapshot, and of a checkpoint between two: the second of them finds the disk full."""
+    write, full = Path.write_bytes, [False]
+
+    def write_half(path: Path, content: bytes) -> int:
+        is_network = path.name.startswith(".network-snapshot-") and ".safetensors." in path.name
+        if is_network and full[0]:
+            write(path, content[:len(content) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        full[0] |= is_network
+        return write(path, content)
+
+    run = tmp_path / whole.name
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", write_half)
+        result = train("--data", data, "--outdir", tmp_path, *OPTIONS, *more)
+    said = message(result)
+    (network,), (state,) = run.glob("network-snapshot-*.safetensors"), states(run)
+    assert re.search(f"Error: {run}/network-snapshot-\\S+.safetensors: No space left on device. "
+                     "Free some space", said)
+    assert not list(run.glob(".*"))
+    assert_same_moment(state, network)
+    if not more:
+        assert train("--resume", run).exit_code == 0
+        assert_same_run(run, whole)
+
+
 def test_a_damaged_newest_state_is_named_and_the_one_before_is_used(
         whole: Path, data: Path, tmp_path: Path) -> None:
     run = tmp_path / whole.name
@@ -398,6 +457,58 @@ def test_damaged_lines_of_numbers_are_named_at_resume(data: Path, tmp_path: Path
     assert result.exit_code == 0, result.output
     assert "Line 1 of stats.jsonl was damaged and is removed (1 of 2).\n" in result.output
     assert [row["progress/tick"] for row in rows(path)] == [2, 3, 4]
+
+
+@pytest.mark.parametrize(("remove", "left"), [
+    (("state-*",), "(network-snapshot-000000_768.safetensors, stats.jsonl)"),
+    (("state-*", "stats.jsonl"), "(network-snapshot-000000_768.safetensors)"),
+    (("state-*", "network-*"), "(stats.jsonl)")])
+def test_a_run_whose_states_were_deleted_is_refused(
+        data: Path, tmp_path: Path, remove: tuple[str, ...], left: str) -> None:
+    run = finished(data, tmp_path, "--total-kimg", 0.75)
+    for pattern in remove:
+        for path in run.glob(pattern):
+            path.unlink()
+    before = contents(run)
+    said = message(train("--resume", run))
+    assert f"{run} has no training state (state-<kimg>.pt), but was trained to kimg 0.768" in said
+    assert left in said and "or delete the directory to begin again." in said
+    assert ("--init-from" in said) == ("network-*" not in remove)
+    assert contents(run) == before
+
+
+def test_a_run_that_was_killed_while_it_wrote_its_first_state_begins_again(
+        data: Path, tmp_path: Path) -> None:
+    run = finished(data, tmp_path, "--total-kimg", 0.25)
+    states(run)[0].rename(run / f".{states(run)[0].name}.0.partial")
+    result = train("--resume", run)
+    assert result.exit_code == 0, result.output
+    assert "There is no training state yet: from the beginning." in result.output
+
+
+def contents(run: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in run.iterdir() if path.name != ".lock"}
+
+
+@pytest.mark.parametrize(("kept", "said"), [
+    (None, "stats.jsonl is missing: curves and report begin at kimg 0.512."),
+    (0, "stats.jsonl is empty: curves and report begin at kimg 0.512."),
+    (1, "stats.jsonl has 1 of the 2 ticks before kimg 0.512: the others are missing from curves "
+        "and report."),
+    (2, "")])
+def test_numbers_that_are_missing_are_told_at_resume(
+        data: Path, tmp_path: Path, kept: int | None, said: str) -> None:
+    run = finished(data, tmp_path, "--total-kimg", 0.5)
+    path = run / "stats.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    assert len(lines) == 2
+    path.unlink()
+    if kept is not None:
+        path.write_text("".join(lines[len(lines) - kept:]))
+    result = train("--resume", run, "--total-kimg", 0.75)
+    assert result.exit_code == 0, result.output
+    assert said in result.output
+    assert ("stats.jsonl" in result.output) == bool(said)
 
 
 def torch_bytes(path: Path) -> bytes:

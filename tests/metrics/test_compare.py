@@ -7,10 +7,17 @@ import pytest
 import torch
 
 from metrics.comparison import chosen, compare, names, rank
-from metrics.comparison_page import html, markdown
+from metrics.comparison_page import html, markdown, mixed_reals
 from metrics.comparison_sheet import samples, sheet_of
 from metrics.names import GOALS, LOWER_IS_BETTER
-from metrics.run_record import Finding, RunRecord, findings, read_record, statistics
+from metrics.run_record import (
+    Finding,
+    RunRecord,
+    findings,
+    read_record,
+    statistics,
+    with_findings,
+)
 from progan.errors import UserError
 from progan.run_directory import save_config
 from progan.sampling.network_file import save_network
@@ -157,3 +164,19 @@ def test_pictures_of_all_sizes_and_kinds_share_a_sheet():
     assert sheet.shape == (14 + 2 * (14 + 64), 2 * 64, 3)
     assert (sheet[28:92, :64].reshape(16, 4, 16, 4, 3)[:, 0, :, 0] == rows[0][1][0]).all()
     assert (sheet[106:170, 64:].reshape(8, 8, 8, 8, 3)[:, 0, :, 0] == rows[1][1][1]).all()
+
+
+def test_values_measured_against_different_reals_are_pointed_out():
+    """Two runs of one dataset; one was measured against another one, or held-out images."""
+    fid, swd = ("fid", 50), ("swd", None)
+    trained = Finding(fid, {"FID": 1}, {})
+    one, other = (with_findings(record(name, data="/x"), findings) for name, findings in (
+        ("a", [trained, Finding(swd, {"SWD": 1}, {}, "/y/../x")]),
+        ("b", [Finding(fid, {"FID": 2}, {}, "/y"), Finding(swd, {"SWD": 2}, {})])))
+    said = ("The values of FID @50 were measured against /x and /y: they compare only if these "
+            "are the same images.")
+    assert mixed_reals(compare([one, other])) == [said]
+    assert said in markdown(compare([one, other]), "s.png")
+    assert not mixed_reals(compare([one, one]))
+    measured_anew = with_findings(other, [trained])
+    assert not mixed_reals(compare([one, measured_anew]))

@@ -8,21 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from progan.runtime.entry import HEARD, INTERRUPTED
+from progan.runtime.entry import HEARD, INTERRUPTED, RESUMABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGAN = ("-c", "from progan.cli.start import main; main()")
 COMMANDS = (("train.py",), ("generate.py",), ("dataset_tool.py",), ("-m", "metrics"),
             ("-m", "progan.report"), ("-m", "progan.diagnosis"), ("-m", "progan.interop"),
-            ("-m", "progan.projection"), PROGAN)
+            ("-m", "progan.projection"), ("-m", "progan"), PROGAN)
 
 
-def ended(command: tuple[str, ...], first_import: str, folder: Path, **environment: str
+def ended(command: tuple[str, ...], first_import: str, folder: Path,
+          words: tuple[str, ...] = ("--help",), **environment: str
           ) -> "subprocess.CompletedProcess[str]":
     """Run a command whose import of click does something else first."""
     (folder / "click.py").write_text(f"import os, signal\n{first_import}\n")
     return subprocess.run(
-        [sys.executable, *command, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60,
+        [sys.executable, *command, *words], cwd=ROOT, capture_output=True, text=True, timeout=60,
         env=os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"} | environment,
         preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in HEARD])
 
@@ -36,8 +37,44 @@ def test_ctrl_c_while_modules_are_imported_leaves_no_traceback(
 
 @pytest.mark.parametrize("number", HEARD)
 def test_other_signals_do_the_same(number: signal.Signals, tmp_path: Path) -> None:
-    result = ended(("train.py",), f"os.kill(os.getpid(), {int(number)})", tmp_path)
+    result = ended(("generate.py",), f"os.kill(os.getpid(), {int(number)})", tmp_path)
     assert (result.returncode, result.stderr) == (INTERRUPTED, "\nInterrupted.\n")
+
+
+@pytest.mark.parametrize(("command", "words"), [
+    (("train.py",), ("--help",)), (PROGAN, ("train", "--help")),
+    (("-m", "progan"), ("train", "--help"))])
+@pytest.mark.parametrize("number", HEARD)
+def test_a_training_that_slurm_stops_early_is_requeued(
+        command: tuple[str, ...], words: tuple[str, ...], number: signal.Signals, tmp_path: Path
+        ) -> None:
+    """--signal=USR1@… may come while the modules are still imported."""
+    result = ended(command, f"os.kill(os.getpid(), {int(number)})", tmp_path, words)
+    code = RESUMABLE if number == signal.SIGUSR1 else INTERRUPTED
+    assert (result.returncode, result.stderr) == (code, "\nInterrupted.\n")
+
+
+def test_torchrun_takes_no_code_for_a_requeue(tmp_path: Path) -> None:
+    result = ended(("train.py",), "os.kill(os.getpid(), signal.SIGUSR1)", tmp_path, RANK="0",
+                   TORCHELASTIC_RUN_ID="none")
+    assert (result.returncode, result.stderr) == (INTERRUPTED, "\nInterrupted.\n")
+
+
+@pytest.mark.parametrize("number", HEARD)
+def test_a_signal_while_torch_is_imported_raises_nothing_in_its_code(
+        number: signal.Signals, tmp_path: Path) -> None:
+    """C++ code of torch, which calls Python while it is imported, would abort the process."""
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch/__init__.py").write_text("import torch.part\n")
+    (tmp_path / "torch/part.py").write_text(
+        f"import os\ntry:\n    os.kill(os.getpid(), {int(number)})\n"
+        "    sum(range(10))\nexcept BaseException:\n    os.abort()\n")
+    result = subprocess.run(
+        [sys.executable, "train.py", "--dry-run"], cwd=ROOT, capture_output=True, text=True,
+        timeout=60, env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in HEARD])
+    code = RESUMABLE if number == signal.SIGUSR1 else INTERRUPTED
+    assert (result.returncode, result.stderr) == (code, "\nInterrupted.\n")
 
 
 def test_one_process_of_torchrun_speaks(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from progan.data.importers.ignored import (
     HIDDEN,
+    MACOS,
     OTHER,
     OUTSIDE,
     REPLACED,
@@ -16,6 +17,7 @@ from progan.data.importers.ignored import (
     ZIP_LINK,
     Ignored,
     Kind,
+    hidden_kind,
     is_hidden,
     is_image_path,
 )
@@ -59,6 +61,9 @@ def open_archive(path: Path) -> tuple[Archive, list[Ignored]]:
     try:
         file = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        if is_image_path(path.name):
+            raise UserError(f"--source {path} is a single image. Name a folder or a zip file of "
+                            "images.") from error
         raise UserError(f"--source {path} is neither a folder nor a readable zip file ({error}). "
                         "Unpack it if it is another kind of archive, or fetch it again.") from error
     members: dict[str, zipfile.ZipInfo] = {}
@@ -70,7 +75,7 @@ def open_archive(path: Path) -> tuple[Archive, list[Ignored]]:
             continue  # a folder, whose members tell its name
         member = tree_path(name)
         if kind := _ignored_kind(info, member):
-            where = _hidden_part(member) if kind is HIDDEN else name
+            where = _hidden_part(member) if kind in (HIDDEN, MACOS) else name
             ignored[where] = Ignored(where, kind)
             continue
         if member in members and is_image_path(member):
@@ -93,7 +98,7 @@ def _ignored_kind(info: zipfile.ZipInfo, member: str) -> Kind | None:
     if ".." in member.split("/"):
         return OUTSIDE if is_image_path(member) else OTHER
     if is_hidden(member):
-        return HIDDEN
+        return hidden_kind(member)
     return ZIP_LINK if stat.S_ISLNK(info.external_attr >> 16) else None
 
 

@@ -53,8 +53,9 @@ def csv_rows(text: str, where: str, images: ImageNames) -> CsvRows:
         return CsvRows([], None)
     path, label = _columns(header, lines, body, images, where, delimiter)
     for line in body:
-        if len(line.cells) != len(lines[0].cells) or not line.cells[path] or not line.cells[label]:
+        if len(line.cells) != len(lines[0].cells):
             raise _misfit(line, where, delimiter)
+        _require_filled(line, path, label, where)
     return CsvRows([(line.cells[path], line.cells[label]) for line in body],
                    (header[path], header[label]) if header else None)
 
@@ -131,6 +132,16 @@ def _num_images(cells: set[str], images: ImageNames) -> tuple[int, int]:
 
 def _word(cell: str) -> str:
     return _NOT_A_LETTER.sub("", cell.casefold())
+
+
+def _require_filled(line: Line, path: int, label: int, where: str) -> None:
+    """Raise UserError if a row lacks its file name or its label."""
+    if not line.cells[label] and line.cells[path]:
+        raise UserError(f"{where}: line {line.number} has no label for {line.cells[path]}. Fill it "
+                        "in, or remove the image and its row.")
+    if not line.cells[path]:
+        raise UserError(f"{where}: line {line.number} has no file name. Fill it in, or remove the "
+                        "row.")
 
 
 def _misfit(line: Line, where: str, delimiter: str) -> UserError:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from progan.data.importers.ignored import (
-    HIDDEN,
     REPEATED_LINK,
     SIGNATURE_BYTES,
     SPECIAL,
     Ignored,
+    hidden_kind,
     is_hidden,
 )
 from progan.data.source import UnreadableImage
@@ -83,7 +83,7 @@ class _Listing:
             path = f"{folder}/{entry.name}" if folder else entry.name
             kind = _type_of(entry)
             if is_hidden(entry.name):
-                self.ignored.append(Ignored(path, HIDDEN))
+                self.ignored.append(Ignored(path, hidden_kind(path)))
             elif kind == "special":
                 self.ignored.append(Ignored(path, SPECIAL))
             elif kind == "folder":

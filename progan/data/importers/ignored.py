@@ -54,6 +54,7 @@ PACKED = Kind("archive inside the source", "archives inside the source",
               "Unpack such files first, if there are images in them.")
 HIDDEN = Kind("hidden file or folder", "hidden files and folders",
               "Rename such files if they are to be imported.")
+MACOS = Kind("file or folder of macOS metadata", "files and folders of macOS metadata")
 SPECIAL = Kind("pipe, socket or device", "pipes, sockets or devices",
                "Only regular files are read.")
 REPEATED_LINK = Kind("link to a folder that is imported already",
@@ -103,6 +104,13 @@ def is_image_path(path: str) -> bool:
 def is_hidden(path: str) -> bool:
     """Whether a part of a path begins with a dot, or is a folder that macOS adds to zip files."""
     return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+
+
+def hidden_kind(path: str) -> Kind:
+    """What a hidden path is: metadata that macOS adds to archives and foreign disks, or another."""
+    hidden = next(part for part in path.split("/") if is_hidden(part))
+    return MACOS if hidden == "__MACOSX" or hidden.startswith("._") or hidden == ".DS_Store" else (
+        HIDDEN)
 
 
 def kind_of(path: str, read_start: Callable[[str], bytes]) -> Kind:

@@ -14,6 +14,7 @@ from progan.data.format import Skipped
 from progan.data.importers.csv_tables import csv_rows
 from progan.data.importers.image_names import ImageNames
 from progan.data.importers.labels import Labels
+from progan.data.importers.spellings import merge_compositions
 from progan.data.importers.tree import natural_order
 from progan.data.unreadable import listed
 from progan.errors import UserError
@@ -82,7 +83,9 @@ def csv_table(data: bytes, where: str, paths: Sequence[str]) -> LabelTable:
         notes.append(f"{', '.join(map(repr, negative[:_MAX_LISTED]))} in {where} is the name of a "
                      "class, as all labels are there. If it means that an image has none, remove "
                      "the image and its row.")
-    return _table(pairs, where, images, notes)
+    merged, merge_notes = merge_compositions(label for _, label in pairs)
+    pairs = [(path, merged[label]) for path, label in pairs]
+    return _table(pairs, where, images, [*notes, *merge_notes])
 
 
 def stylegan_table(data: bytes, where: str, paths: Sequence[str]) -> LabelTable | None:

@@ -11,7 +11,8 @@ from progan.data.importers.label_tables import (
     stylegan_table,
     table_labels,
 )
-from progan.data.importers.labels import Labels, folder_labels
+from progan.data.importers.labels import Labels, composition_notes, folder_labels
+from progan.data.importers.spellings import case_notes
 from progan.data.importers.tree import Tree
 from progan.errors import UserError
 from progan.runtime.counts import format_count
@@ -44,7 +45,7 @@ def labels_of_images(
                             "and at least two such folders. Sort the images so, or use --labels "
                             "none.")
         in_source = _used(folder_labels(all_paths, all_paths))
-        notes, where = [], "the names of the folders"
+        notes, where = composition_notes(all_paths), "the names of the folders"
     else:
         found, where = table_labels(table, paths), table.where
         notes, in_source = [*table.notes, *stranger_notes(table)], set(table.class_of.values())
@@ -53,7 +54,7 @@ def labels_of_images(
             "(--labels none leaves them out).")
         num_taken = len(all_paths) if num_taken is None else num_taken
         advice = _advice(num_taken, len(all_paths), len(in_source), seed)
-        for line in [*notes, *_missed(found, in_source, advice)]:
+        for line in [*notes, *case_notes(found.names), *_missed(found, in_source, advice)]:
             say(line)
     return found
 

@@ -61,7 +61,10 @@ def test_images_are_found_at_any_depth_in_natural_order(tmp_path: Path, pack: st
     images, said = imported(source)
     assert [images.read(row).image[0, 0, 0] for row in range(images.count)] == [0, 1, 2, 3]
     assert "3 files that are not images are ignored (.txt .csv .db)." in said
-    assert said[0].startswith("4 hidden files and folders are ignored (such as .git).")
+    assert sorted(line for line in said if "ignored (" in line)[:2] == [
+        "2 files and folders of macOS metadata are ignored (such as __MACOSX).",
+        "2 hidden files and folders are ignored (such as .git). Rename such files if they are to "
+        "be imported."]
     assert images.description == str(source)
 
 
@@ -427,6 +430,13 @@ def test_sources_that_are_none(
         imported(tmp_path / "in")
 
 
+def test_a_single_image_is_no_source(tmp_path: Path) -> None:
+    path = save(tmp_path / "photo.jpg")
+    with pytest.raises(UserError, match="photo.jpg is a single image. Name a folder or a zip file "
+                                        "of images."):
+        imported(path)
+
+
 def test_max_images_takes_the_first_or_draws(tmp_path: Path) -> None:
     for number in range(30):
         save(tmp_path / f"{number}.png", mode="L", value=number)
@@ -456,6 +466,25 @@ def test_labels_come_from_the_folders(
     found = folder_labels(paths, paths)
     assert found.names == names
     assert (found.labels.tolist() if found.labels is not None else None) == labels
+
+
+def test_folders_that_differ_by_unicode_composition_are_one_class(tmp_path: Path) -> None:
+    """As from a zip file that was packed on macOS and added to elsewhere."""
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    path = tmp_path / "mixed.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, folder in enumerate((composed, decomposed, "tea", "Tea", "alone\u0301")):
+            file = save(tmp_path / f"{number}.png")
+            archive.write(file, f"{folder}/{number}.png")
+    images, said = imported(path)
+    assert images.label_names == ("alone\u0301", composed, "Tea", "tea")
+    assert images.labels is not None and images.labels.tolist() == [0, 1, 1, 3, 2]
+    assert said[1:3] == [
+        f"The name {composed!r} is written with different Unicode compositions (NFC and NFD): "
+        "this is one class.",
+        "'Tea' and 'tea' differ by case only and are 2 classes: rename them if they are one."]
+    top = [f"{composed}/a/1.png", f"{decomposed}/b/2.png"]
+    assert folder_labels(top, top).names == ("a", "b")
 
 
 def test_labels_can_be_left_out_or_insisted_on(tmp_path: Path) -> None:

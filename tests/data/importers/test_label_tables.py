@@ -1,6 +1,7 @@
 """Labels from CSV files and from StyleGAN's dataset.json."""
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -124,7 +125,7 @@ def test_an_empty_table_gives_no_labels() -> None:
 
 @pytest.mark.parametrize(("text", "message"), [
     ("a.png,x\nb.png\n", "x: line 2 is 'b.png', not a path and a label"),
-    ("a.png,x,y\n", "x: line 1 is 'a.png,x,y'"), ("a.png,\n", "x: line 1 is 'a.png,'"),
+    ("a.png,x,y\n", "x: line 1 is 'a.png,x,y'"), ("a.png,\n", "x: line 1 has no label for a.png"),
     ("a.png,x\n./a.png,y\n", "gives a.png two labels, x and y"),
     ("", "x has no label"), ("path,label\n", "x has no label"),
     ('a.png,"x\nb.png,y\n', "x cannot be read as CSV: unexpected end of data"),
@@ -279,3 +280,21 @@ def test_advice_helps(folder: Path, options: dict[str, int], advice: str) -> Non
         advice = ""
     assert ("no image among those taken" in said) == bool(advice)
     assert advice in said
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("a.png,cat\nb.png,\n", "x: line 2 has no label for b.png. Fill it in, or remove the image"),
+    ("a.png,cat\nb.png, \n", "x: line 2 has no label for b.png."),
+    ("file,label,n\na.png,cat,1\nb.png,,2\n", "x: line 3 has no label for b.png."),
+    ("a.png,cat\n,dog\n", "x: line 2 has no file name. Fill it in, or remove the row.")])
+def test_a_row_with_an_empty_cell_is_named(text: str, said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(said)):
+        csv_table(text.encode(), "x", ["a.png", "b.png"])
+
+
+def test_names_of_classes_that_differ_by_unicode_composition_are_one_class() -> None:
+    table = csv_table("a.png,caf\u00e9\nb.png,cafe\u0301\nc.png,tea\n".encode(), "x.csv",
+                      ["a.png", "b.png", "c.png"])
+    assert table.names == ("caf\u00e9", "tea")
+    assert table.class_of == {"a.png": 0, "b.png": 0, "c.png": 1}
+    assert any("this is one class" in note for note in table.notes)
