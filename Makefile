@@ -32,8 +32,7 @@ test-long: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 -m long
 
 lint: $(VENV)/.installed-lint
-	$(BIN)/python -m flake8
-	$(BIN)/python -m isort --check-only --quiet .
+	$(BIN)/python -m ruff check --quiet
 	$(BIN)/python -m mypy
 
 docs: $(VENV)/.installed

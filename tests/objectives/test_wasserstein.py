@@ -12,9 +12,8 @@ from torch._dynamo.exc import RecompileError
 from progan import networks as nets
 from progan.config import Network, Objective
 from progan.networks import Judgement
-from progan.objectives import OBJECTIVES, Chances
+from progan.objectives import OBJECTIVES, Chances, generator_loss
 from progan.objectives import critic_loss as loss_of_critic
-from progan.objectives import generator_loss
 from progan.training.state import initialize
 
 SLOPE = np.random.RandomState(7).randn(12)
