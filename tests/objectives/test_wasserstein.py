@@ -130,6 +130,7 @@ def alpha_of(value: float) -> Tensor:
     return torch.tensor(value, dtype=torch.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("label_size", "alphas"), [
     pytest.param(0, [None], id="grown"),
     pytest.param(2, [alpha_of(value) for value in (0.1, 0.5, 0.9)], id="fading with labels")])
