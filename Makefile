@@ -1,5 +1,6 @@
 # make demo: from nothing to generated portraits.   make test: the tests.   make lint: style, types.
-# make test-long: the tests that take minutes each.   make docs: the pages of docs/commands.
+# make test-fast: unit tests in under a minute.   make test-long: the tests that take minutes each.
+#   make docs: the pages of docs/commands.
 # Without a GPU, the small CPU build of PyTorch: TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ DEMO   ?= demo
 # Setuptools warns at length about every editable installation.
 PIP     = PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test test-long lint docs clean
+.PHONY: demo test test-fast test-long lint docs clean
 
 demo: $(VENV)/.installed $(DEMO)/portraits/dataset.json
 	$(BIN)/python train.py --data $(DEMO)/portraits --outdir $(DEMO)/runs --preset demo
@@ -26,14 +27,20 @@ $(DEMO)/portraits/dataset.json: | $(VENV)/.installed
 	  --num-images 6000
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 -m "not long"
+	$(BIN)/python -m pytest -n 2 -m "not long" --durations=15
+
+# Unit tests of what has no files, processes or trainings: for the time between two edits.
+SLOW_TESTS = benchmarks data/celebahq data/importers doors explorer interop metrics projection \
+  report runtime sampling training
+
+test-fast: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n 2 -m "not long and not slow" $(SLOW_TESTS:%=--ignore=tests/%)
 
 test-long: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 -m long
 
 lint: $(VENV)/.installed-lint
-	$(BIN)/python -m flake8
-	$(BIN)/python -m isort --check-only --quiet .
+	$(BIN)/python -m ruff check --quiet
 	$(BIN)/python -m mypy
 
 docs: $(VENV)/.installed

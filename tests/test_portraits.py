@@ -85,9 +85,9 @@ def test_only_arithmetic_that_every_machine_rounds_alike() -> None:
     used = set()
     for path in Path(portraits.__path__[0]).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                if node.value.id in ("np", "math"):
-                    used.add(node.attr)
+            if (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+                    and node.value.id in ("np", "math")):
+                used.add(node.attr)
     assert used - {"radians"} <= allowed
     assert "sqrt" in used
 

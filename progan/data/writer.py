@@ -21,9 +21,8 @@ from progan.data.format import (
     rows_per_shard,
 )
 from progan.data.holdout import holdout_rows, holdout_size
-from progan.data.journal import Journal, OtherJob
+from progan.data.journal import Journal, OtherJob, job_of
 from progan.data.journal import exists as journal_exists
-from progan.data.journal import job_of
 from progan.data.journal import read as read_journal
 from progan.data.journal import remove as remove_journal
 from progan.data.keeping import Keeper

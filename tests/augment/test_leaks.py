@@ -115,6 +115,7 @@ def learned_orientations(p: float, truth: Tensor, steps: int = 250, n: int = 32)
     return torch.stack(history[steps // 2:]).mean(dim=0)
 
 
+@pytest.mark.slow
 def test_a_generator_learns_the_true_orientations_and_without_limit_does_not() -> None:
     truth = torch.tensor([0.7, 0.1, 0.1, 0.1])
     assert (learned_orientations(0.7, truth) - truth).abs().max() < 0.15

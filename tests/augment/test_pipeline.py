@@ -121,6 +121,7 @@ def test_penalties_have_the_gradients_of_autograd() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_compiler")
 def test_a_compiled_step_is_the_same_and_a_new_p_compiles_nothing() -> None:
     compilations = []

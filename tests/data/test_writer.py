@@ -72,6 +72,7 @@ def require_consistent(path: Path, rows: list[int], resolution: int, channels: i
         assert (array.shape, array.dtype.str) == (file.shape, file.dtype)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(count=st.integers(1, 40), level=st.integers(2, 4), channels=st.sampled_from([1, 3, 4]),
        max_shard_bytes=st.integers(200, 3000), workers=st.integers(1, 3),
@@ -215,6 +216,7 @@ def files_of(path: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in path.iterdir()}
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(stops=st.lists(st.integers(0, 59), min_size=1, max_size=4), shard=st.integers(200, 3000),
        bad=st.frozensets(st.integers(0, 59), max_size=8), landmarks=st.booleans(),

@@ -286,6 +286,7 @@ class Step:
         return [loss.detach(), *(g for g in found if g is not None)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", [*(Objective(objective=name) for name in OBJECTIVES),
                                        CASES["gan with both"]],
                          ids=[*OBJECTIVES, "gan with both"])

@@ -12,9 +12,8 @@ from torch._dynamo.exc import RecompileError
 from progan import networks as nets
 from progan.config import Network, Objective
 from progan.networks import Judgement
-from progan.objectives import OBJECTIVES, Chances
+from progan.objectives import OBJECTIVES, Chances, generator_loss
 from progan.objectives import critic_loss as loss_of_critic
-from progan.objectives import generator_loss
 from progan.training.state import initialize
 
 SLOPE = np.random.RandomState(7).randn(12)
@@ -131,6 +130,7 @@ def alpha_of(value: float) -> Tensor:
     return torch.tensor(value, dtype=torch.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("label_size", "alphas"), [
     pytest.param(0, [None], id="grown"),
     pytest.param(2, [alpha_of(value) for value in (0.1, 0.5, 0.9)], id="fading with labels")])

@@ -9,9 +9,8 @@ import torch
 from progan import networks as nets
 from progan.config import Network, Objective, Optim, Run
 from progan.data.reals import process_reals
-from progan.objectives import Chances
+from progan.objectives import Chances, generator_loss
 from progan.objectives import critic_loss as loss_of_critic
-from progan.objectives import generator_loss
 from progan.training import state as states
 from progan.training.inputs import CriticInputs, GeneratorInputs, Place
 from progan.training.steps import critic_step, generator_step

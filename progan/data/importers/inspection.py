@@ -90,9 +90,9 @@ def _orientation(picture: Image.Image, data: bytes) -> Orientation:
         is_known = isinstance(value, int) and 1 <= value <= 8
         return Orientation(value) if is_known else Orientation(
             fault="EXIF orientation is not 1 to 8")
-    if picture.format == "PNG" and "exif" not in picture.info:
-        if (exif := png_exif_at_end(data)) is not None:
-            return parse_exif(exif) or Orientation()
+    if (picture.format == "PNG" and "exif" not in picture.info
+            and (exif := png_exif_at_end(data)) is not None):
+        return parse_exif(exif) or Orientation()
     return read_orientation(picture.info)
 
 
