@@ -19,7 +19,7 @@ from progan.interop.torch_files import (
 )
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
 from progan.runtime.hostile_names import is_hostile
-from progan.runtime.plain_pickle import hostile_message
+from progan.runtime.safe_pickle import hostile_message
 from progan.runtime.zip_members import members, stored
 from progan.sampling.one_line import on_one_line
 
