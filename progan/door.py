@@ -16,7 +16,7 @@ from progan import __version__
 from progan.errors import UserError
 from progan.invocation import respelled
 from progan.runtime.entry import HEARD, INTERRUPTED, exit_at_once, speaks
-from progan.runtime.terminal_text import escape_controls
+from progan.runtime.text import escape_controls
 
 STOPPED = 75  # sysexits' EX_TEMPFAIL: asked to stop, all is saved, and the same can go on
 _REMEDIES = {

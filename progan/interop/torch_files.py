@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from progan.runtime.files import stored
 from progan.runtime.pickle_scan import PickledObject, PickleScan, dict_items, scan_pickle
-from progan.runtime.zip_members import stored
 from progan.sampling.one_line import on_one_line
 
 MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how files of torch before 1.6 begin

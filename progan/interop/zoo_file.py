@@ -13,8 +13,8 @@ from progan.interop.other_files import refusal
 from progan.interop.torch_files import HEAD, is_old_torch, scan_file
 from progan.interop.trained import Trained, require_whole
 from progan.interop.zoo import from_zoo
+from progan.runtime.files import members, stored
 from progan.runtime.pickle_scan import dict_items
-from progan.runtime.zip_members import members, stored
 
 ROLES = {"netG": "generator", "netD": "discriminator", "avgG": "average"}
 SETTINGS = "models.utils.config.BaseConfig"  # the class of their settings

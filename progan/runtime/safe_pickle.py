@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from progan.errors import UserError
-from progan.runtime.hostile_names import is_hostile
 from progan.runtime.pickle_scan import (
     RECONSTRUCTOR,
     PickledObject,
     SafeUnpickler,
     Stream,
     describe,
+    is_hostile,
     is_plain_key,
     opcodes,
     scan_pickle,

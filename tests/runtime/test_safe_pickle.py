@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progan.errors import UserError
-from progan.runtime.hostile_names import is_hostile
+from progan.runtime.pickle_scan import is_hostile
 from progan.runtime.safe_pickle import CALLS, PickledObject, RefusedPickle, load_plain
 from tests.runtime import attacks
 

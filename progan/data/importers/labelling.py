@@ -14,7 +14,7 @@ from progan.data.importers.label_tables import (
 from progan.data.importers.labels import Labels, folder_labels
 from progan.data.importers.tree import Tree
 from progan.errors import UserError
-from progan.runtime.counts import format_count
+from progan.runtime.text import format_count
 
 Say = Callable[[str], None]
 
