@@ -29,7 +29,7 @@ from progan.data.importers.images import ImageOptions, import_images  # noqa: E4
 from progan.data.importers.pixels import decoded  # noqa: E402
 from progan.data.importers.tree import open_tree  # noqa: E402
 from progan.data.writer import write_dataset  # noqa: E402
-from progan.runtime.pool import worker_pool  # noqa: E402
+from progan.runtime.worker_pool import worker_pool  # noqa: E402
 from progan.sizes import level_of  # noqa: E402
 
 

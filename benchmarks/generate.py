@@ -24,7 +24,7 @@ from progan import networks, presets  # noqa: E402
 from progan.config import override  # noqa: E402
 from progan.door import Door, device_option  # noqa: E402
 from progan.runtime import devices  # noqa: E402
-from progan.runtime.threads import wait_politely  # noqa: E402
+from progan.runtime.torch_settings import wait_politely  # noqa: E402
 from progan.sampling import pictures, wishes  # noqa: E402
 from progan.sampling.network_file import Snapshot  # noqa: E402
 from progan.sampling.render import batch_size, one_by_one  # noqa: E402

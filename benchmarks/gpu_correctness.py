@@ -30,7 +30,7 @@ from progan.data.reader import Dataset
 from progan.data.writer import write_dataset
 from progan.partition import WHOLE
 from progan.runtime import devices
-from progan.runtime.recording import cuda_graphs
+from progan.runtime.cuda import cuda_graphs
 from progan.training import trial
 from progan.training.checkpoint import load_state, save_state
 from progan.training.inputs import Place, critic_inputs, generator_inputs

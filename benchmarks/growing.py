@@ -30,7 +30,7 @@ from metrics.run_record import findings  # noqa: E402
 from progan.door import Door  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.run_directory import STATISTICS_FILE  # noqa: E402
-from progan.runtime.json_lines import json_objects  # noqa: E402
+from progan.runtime.files import json_objects  # noqa: E402
 from progan.sampling.network_choice import find_networks  # noqa: E402
 from progan.sampling.network_file import load_network  # noqa: E402
 from progan.training.plan import table  # noqa: E402

@@ -39,7 +39,7 @@ from progan.data.reader import Dataset  # noqa: E402
 from progan.data.writer import write_dataset  # noqa: E402
 from progan.door import Door, device_option  # noqa: E402
 from progan.runtime import devices  # noqa: E402
-from progan.runtime.threads import wait_politely  # noqa: E402
+from progan.runtime.torch_settings import wait_politely  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
 from progan.training.plan import table  # noqa: E402
 

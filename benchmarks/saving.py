@@ -27,10 +27,10 @@ from progan import presets  # noqa: E402
 from progan.config import override  # noqa: E402
 from progan.data.reader import Dataset  # noqa: E402
 from progan.runtime.background import Background  # noqa: E402
-from progan.runtime.content_hash import content_hash  # noqa: E402
 from progan.runtime.files import human_bytes  # noqa: E402
 from progan.runtime.log import Log  # noqa: E402
-from progan.runtime.threads import use_threads  # noqa: E402
+from progan.runtime.torch_settings import use_threads  # noqa: E402
+from progan.runtime.weights_file import content_hash  # noqa: E402
 from progan.training import hooks  # noqa: E402
 from progan.training.checkpoint import copied, load_state, write_state  # noqa: E402
 from progan.training.fitting import fit  # noqa: E402

@@ -28,7 +28,7 @@ from benchmarks.train import ours, stages_of  # noqa: E402
 from progan.config import Run  # noqa: E402
 from progan.door import Door, device_option  # noqa: E402
 from progan.runtime import devices  # noqa: E402
-from progan.runtime.threads import use_threads, wait_politely  # noqa: E402
+from progan.runtime.torch_settings import use_threads, wait_politely  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
 from progan.training.plan import table  # noqa: E402
 

@@ -36,7 +36,7 @@ from progan.door import Door, device_option  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.partition import WHOLE  # noqa: E402
 from progan.runtime import devices  # noqa: E402
-from progan.runtime.threads import use_threads, wait_politely  # noqa: E402
+from progan.runtime.torch_settings import use_threads, wait_politely  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
 from progan.training import trial  # noqa: E402
 from progan.training.acceleration import accelerated, chosen  # noqa: E402

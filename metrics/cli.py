@@ -11,7 +11,7 @@ from metrics.names import DEFAULT, DESCRIPTIONS
 from metrics.neighbours_cli import neighbours
 from metrics.options import named, record_option, repeats_option, require_files, source_options
 from progan.door import Door, hyphenated
-from progan.runtime.threads import wait_politely
+from progan.runtime.torch_settings import wait_politely
 
 METRIC_LIST = "\b\nMetrics:\n" + "\n".join(f"  {name:14}  {DESCRIPTIONS[name]}"
                                            for name in DESCRIPTIONS)

@@ -10,9 +10,9 @@ from metrics.names import parse
 from metrics.options import detector_option, require_files
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
-from progan.runtime.preflight import require_writable_folder
-from progan.runtime.terminal_text import escape_controls
-from progan.runtime.threads import wait_politely
+from progan.runtime.files import require_writable_folder
+from progan.runtime.text import escape_controls
+from progan.runtime.torch_settings import wait_politely
 from progan.sampling.seeds import parse_seeds
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from PIL import Image
 from metrics.comparison import REALS, Cell, Comparison, Line, goal
 from progan import __version__
 from progan.images import Pixels, opaque
-from progan.runtime.terminal_text import escape_controls
+from progan.runtime.text import escape_controls
 
 LARGEST_PICTURE = 256  # px
 FACTS = ("run", "preset", "seed", "kimg")

@@ -22,8 +22,8 @@ from metrics import vgg16
 from metrics.digit_classifier import SIDES, load_classifier
 from progan.errors import UserError
 from progan.images import to_signed
-from progan.runtime.counts import format_count
 from progan.runtime.files import sha256_of
+from progan.runtime.text import format_count
 from progan.runtime.weights_file import is_weights_file
 
 URLS = {  # of the weights that are fetched where no file is named; their names end in a SHA-256

@@ -10,8 +10,8 @@ from metrics.options import named, record_option, repeats_option, require_files,
 from progan.door import PATH, Door
 from progan.errors import UserError
 from progan.invocation import command
-from progan.runtime.preflight import require_writable_file
-from progan.runtime.threads import wait_politely
+from progan.runtime.files import require_writable_file
+from progan.runtime.torch_settings import wait_politely
 
 NAME = "discrete-modes"
 

@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from metrics.cache import NO_CACHE, Arrays, Cache
 from progan.images import Pixels
-from progan.runtime.counts import format_count
 from progan.runtime.files import require_free_space
-from progan.runtime.pool import in_order
-from progan.runtime.threads import threads_of_one
+from progan.runtime.text import format_count
+from progan.runtime.torch_settings import threads_of_one
+from progan.runtime.worker_pool import in_order
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -16,8 +16,8 @@ from metrics.setup import Setup
 from metrics.sources import Source, require_alike
 from metrics.table import METRICS
 from progan.errors import UserError
-from progan.runtime.counts import format_count, pluralize
 from progan.runtime.seeding import derive, numpy_generator
+from progan.runtime.text import format_count, pluralize
 
 PAPER_NUM_IMAGES = 16384
 FEWEST_REALS = 4  # two disjoint pairs

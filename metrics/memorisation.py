@@ -19,9 +19,9 @@ from metrics.setup import Setup
 from metrics.sources import Source
 from progan import __version__
 from progan.errors import UserError
-from progan.runtime.counts import format_count
 from progan.runtime.files import replaced
 from progan.runtime.seeding import numpy_generator
+from progan.runtime.text import format_count
 
 SUSPICIOUS = 0.001  # probability by chance alone below which copying is reported
 

@@ -8,8 +8,8 @@ import click
 from metrics.options import named, require_files, source_options
 from progan.door import PATH, Door
 from progan.errors import UserError
-from progan.runtime.preflight import require_writable_file
-from progan.runtime.threads import wait_politely
+from progan.runtime.files import require_writable_file
+from progan.runtime.torch_settings import wait_politely
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ import click
 
 from progan.door import PATH, device_option
 from progan.errors import UserError
-from progan.runtime.preflight import require_detector, require_paths, require_writable_file
+from progan.runtime.files import require_detector, require_paths, require_writable_file
 
 F = TypeVar("F", bound=Callable[..., object])
 

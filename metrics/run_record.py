@@ -15,7 +15,7 @@ from progan.config import Run
 from progan.errors import UserError
 from progan.interop.reading import load_snapshot
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX, STATISTICS_FILE, load_config
-from progan.runtime.json_lines import json_objects
+from progan.runtime.files import json_objects
 from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import SUFFIX, Snapshot
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from progan.run_directory import CONFIG_FILE, METRIC_PREFIX
-from progan.runtime.files import write_atomically
-from progan.runtime.json_lines import json_objects
+from progan.runtime.files import json_objects, write_atomically
 from progan.sampling.network_file import images_seen_of
 
 FILE = f"{METRIC_PREFIX}measured.jsonl"

@@ -23,8 +23,8 @@ from progan.interop.other_files import describe
 from progan.interop.reading import is_network, load_snapshot
 from progan.invocation import command
 from progan.run_directory import states
+from progan.runtime.files import members
 from progan.runtime.seeding import numpy_generator
-from progan.runtime.zip_members import members
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot

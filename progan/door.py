@@ -26,7 +26,7 @@ from progan.runtime.entry import (
     speaks,
 )
 from progan.runtime.standard_output import checked_output, is_of_output
-from progan.runtime.terminal_text import escape_controls
+from progan.runtime.text import escape_controls
 
 STOPPED = RESUMABLE
 _REMEDIES = {

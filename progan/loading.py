@@ -16,8 +16,8 @@ from torch import Tensor
 from progan.errors import UserError
 from progan.images import Pixels
 from progan.interop.reading import load_snapshot
-from progan.runtime.counts import format_count
 from progan.runtime.devices import choose
+from progan.runtime.text import format_count
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import Snapshot

@@ -10,9 +10,8 @@ from progan.cli.dataset_known import KNOWN_COMMANDS
 from progan.cli.dataset_stored import STORED_COMMANDS
 from progan.door import PATH, DoorGroup
 from progan.errors import UserError
-from progan.runtime.counts import format_count
-from progan.runtime.files import require_vacant
-from progan.runtime.preflight import require_writable_file, require_writable_folder
+from progan.runtime.files import require_vacant, require_writable_file, require_writable_folder
+from progan.runtime.text import format_count
 from progan.sizes import Size
 
 
@@ -53,7 +52,7 @@ def check(
     from progan.data.importers.doctor import as_json, check, in_words
     from progan.data.importers.sizes import parse_size
     from progan.runtime.files import write_atomically
-    from progan.runtime.terminal_text import escape_controls
+    from progan.runtime.text import escape_controls
 
     if resolution is not None and size is not None:
         raise UserError("--resolution is for squares, and --size for any images: name one of them.")
@@ -79,7 +78,7 @@ def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> N
     require_writable_folder(dest, "--dest")
     from progan.data.extract import extract, folder_notes
     from progan.data.reader import Dataset
-    from progan.runtime.counts import format_count
+    from progan.runtime.text import format_count
 
     dataset = Dataset.open(source)
     level = dataset.level_named(resolution)
@@ -143,8 +142,8 @@ def display(
     """Write a sheet of images, and print its path."""
     from progan.data.reader import Dataset
     from progan.data.sheet import sheet, shown_rows
-    from progan.runtime.file_names import safe_file_name
     from progan.runtime.files import replaced
+    from progan.runtime.text import safe_file_name
 
     opened = Dataset.open(dataset)
     out = out or Path(f"{safe_file_name(opened.name, 'dataset')}-sheet.png")

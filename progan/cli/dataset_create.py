@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from progan.door import PATH, Door
-from progan.runtime.counts import format_count, pluralize
-from progan.runtime.files import growing_place, human_bytes, require_vacant
-from progan.runtime.preflight import require_writable_folder
+from progan.runtime.files import growing_place, human_bytes, require_vacant, require_writable_folder
+from progan.runtime.text import format_count, pluralize
 
 if TYPE_CHECKING:
     from progan.data.format import Skipped

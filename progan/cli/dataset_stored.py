@@ -22,7 +22,10 @@ from progan.door import Door
 def create_from_tfrecords(
     source: Path, dest: Path, holdout: float, how: Writing, on_error: str, **taken: Any
 ) -> None:
-    """Make a dataset of the official tool's TFRecords; TensorFlow is not needed."""
+    """Make a dataset of the official tool's TFRecords; TensorFlow is not needed.
+
+    It needs the package google-crc32c: pip install google-crc32c.
+    """
     from progan.data.importers.tfrecords import import_tfrecords
 
     images = import_tfrecords(source, **taken)

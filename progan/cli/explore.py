@@ -7,8 +7,8 @@ from click.core import ParameterSource
 
 from progan.cli.generate_checks import NETWORKS
 from progan.errors import UserError
-from progan.runtime.preflight import require_paths, require_writable_folder
-from progan.runtime.threads import wait_politely
+from progan.runtime.files import require_paths, require_writable_folder
+from progan.runtime.torch_settings import wait_politely
 from progan.sampling.seeds import parse_seeds
 
 FITTING = ("--explore", "--port", "--network", "--seeds", "--class", "--resolution", "--outdir",

@@ -14,7 +14,7 @@ from progan.cli.generate_checks import (
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.invocation import typed
-from progan.runtime.threads import wait_politely
+from progan.runtime.torch_settings import wait_politely
 from progan.sampling.timing import FPS, SECONDS, Timing
 
 OF_PICTURES = ("--sheet", "--format", "--float", "--batch")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from progan.errors import UserError
-from progan.runtime.preflight import require_paths, require_writable_file, require_writable_folder
+from progan.runtime.files import require_paths, require_writable_file, require_writable_folder
 from progan.sampling.grid_option import parse_grid
 from progan.sampling.seeds import parse_seeds
 from progan.sampling.timing import Timing

@@ -16,16 +16,14 @@ from progan.cli.measures import measures, require_metrics
 from progan.cli.processes import Team, team
 from progan.cli.train_checks import require_resumption, require_start
 from progan.config import Run, all_changes
-from progan.door import PATH, STOPPED, Door, Interrupted, device_option
+from progan.door import PATH, STOPPED, Door, Interrupted, device_option, resumable_before_training
 from progan.door import in_words as error_words
-from progan.door import resumable_before_training
 from progan.errors import UserError
 from progan.invocation import command, program
 from progan.options import config_options, given
-from progan.runtime.compile_cache import require_compile_cache
-from progan.runtime.counts import format_count
 from progan.runtime.entry import INTERRUPTED
-from progan.runtime.threads import use_threads, wait_politely
+from progan.runtime.text import format_count
+from progan.runtime.torch_settings import require_compile_cache, use_threads, wait_politely
 from progan.settings import option_name
 
 if TYPE_CHECKING:
@@ -290,7 +288,7 @@ def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,
     from progan import __version__
     from progan.data.summary import classes_note
     from progan.runtime.devices import describe
-    from progan.runtime.terminal_text import escape_controls
+    from progan.runtime.text import escape_controls
 
     several = f", {format_count(members.group.size, 'process', 'processes')}" * (
         members.group.size > 1)

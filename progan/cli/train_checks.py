@@ -9,7 +9,7 @@ from progan.cli.measures import require_metrics
 from progan.config import Run, override
 from progan.errors import UserError
 from progan.invocation import command
-from progan.runtime.preflight import require_detector, require_paths, require_writable_folder
+from progan.runtime.files import require_detector, require_paths, require_writable_folder
 
 
 def require_start(outdir: Path, preset: str | None, data: Path | None, init_from: Path | None,

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from progan.data.reader import Dataset
 from progan.errors import UserError
-from progan.runtime.counts import format_count, pluralize
+from progan.runtime.text import format_count, pluralize
 
 _CHUNK = 64  # images
 

@@ -13,11 +13,9 @@ from tqdm import tqdm
 
 from progan.data.importers.label_tables import STYLEGAN_FILE
 from progan.data.reader import Dataset
-from progan.runtime.counts import format_count
-from progan.runtime.file_names import distinct_file_names
 from progan.runtime.files import clear, growing_directory, require_free_space
-from progan.runtime.pool import in_order, worker_pool
-from progan.runtime.terminal_text import escape_controls
+from progan.runtime.text import distinct_file_names, escape_controls, format_count
+from progan.runtime.worker_pool import in_order, worker_pool
 
 _CHUNK = 64  # images that a worker takes at a time
 _MAX_LISTED = 10  # classes in a message

@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from progan.errors import UserError
-from progan.runtime.counts import format_count, pluralize
 from progan.runtime.seeding import numpy_generator
+from progan.runtime.text import format_count, pluralize
 
 
 def holdout_size(fraction: float, count: int) -> int:

@@ -21,8 +21,8 @@ from progan.data.reader import Dataset
 from progan.data.resident import TrainingImages
 from progan.data.shuffle import Rows, Shuffle
 from progan.partition import WHOLE, Share, own_rows
+from progan.runtime.cuda import Parcel, SideStream
 from progan.runtime.seeding import numpy_generator
-from progan.runtime.side_stream import Parcel, SideStream
 
 AHEAD = 4  # batches that wait, at most
 

@@ -21,13 +21,8 @@ from progan.data.integrity import damaged_files
 from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample
 from progan.errors import UserError
-from progan.runtime.counts import format_count, pluralize
-from progan.runtime.files import (
-    clear,
-    growing_directory,
-    require_free_space,
-    write_atomically,
-)
+from progan.runtime.files import clear, growing_directory, require_free_space, write_atomically
+from progan.runtime.text import format_count, pluralize
 
 COMMON = ("resolution", "base", "channels", "label_names", "has_landmarks", "source", "options")
 _CHUNK_BYTES = 64 * 2**20  # of one level

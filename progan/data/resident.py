@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from progan.data.reader import Dataset
-from progan.runtime.counts import format_count
 from progan.runtime.devices import unclaimed_memory_bytes, unless_out_of_memory
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_seconds
+from progan.runtime.text import format_count
 
 Numbers = npt.NDArray[np.int64]
 AUTO_SHARE = 4  # one part in so many; training may yet need the others

@@ -7,9 +7,8 @@ import numpy.typing as npt
 
 from progan.data.format import DatasetInfo
 from progan.data.reader import Dataset
-from progan.runtime.counts import format_count
 from progan.runtime.files import human_bytes
-from progan.runtime.terminal_text import escape_controls
+from progan.runtime.text import escape_controls, format_count
 from progan.sizes import SQUARE
 
 _KINDS = {1: "grey", 3: "RGB", 4: "RGBA"}

@@ -6,8 +6,7 @@ from pathlib import Path
 from progan.data.format import Skipped
 from progan.errors import UserError
 from progan.invocation import command
-from progan.runtime.counts import format_count
-from progan.runtime.terminal_text import escape_controls
+from progan.runtime.text import escape_controls, format_count
 
 _NUM_LISTED = 10
 

@@ -30,9 +30,9 @@ from progan.data.pyramid import pyramid
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage
 from progan.data.unreadable import require_readable
 from progan.errors import UserError
-from progan.runtime.counts import format_count, pluralize
 from progan.runtime.files import clear, growing_directory, require_free_space, write_atomically
-from progan.runtime.pool import in_order, worker_pool
+from progan.runtime.text import format_count, pluralize
+from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sizes import level_of
 
 _CHUNK_BYTES = 4 * 2**20  # of images that one worker holds at a time: one of 1024x1024

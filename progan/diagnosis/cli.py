@@ -7,7 +7,7 @@ import click
 from progan import run_directory
 from progan.door import PATH, Door
 from progan.errors import UserError
-from progan.runtime.preflight import require_writable_file
+from progan.runtime.files import require_writable_file
 
 FAILING = 3  # exit code; 1 is a mistake and 2 a mistyped command
 

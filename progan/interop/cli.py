@@ -7,7 +7,7 @@ import click
 from progan.door import PATH, Door
 from progan.errors import UserError
 from progan.interop.suffixes import require_target
-from progan.runtime.preflight import require_paths, require_writable_file
+from progan.runtime.files import require_paths, require_writable_file
 
 
 @click.command(cls=Door)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from progan.interop.trained import Shape, Trained
-from progan.runtime.counts import format_count
+from progan.runtime.text import format_count
 from progan.sizes import level_name
 
 HEADINGS = ("there", "shape", "here", "shape")

@@ -14,8 +14,7 @@ import numpy as np
 from progan.errors import UserError
 from progan.interop.official import OfficialNetwork
 from progan.interop.official_names import ROLES, AnyArray
-from progan.runtime.files import replaced
-from progan.runtime.zip_members import members
+from progan.runtime.files import members, replaced
 
 ARGUMENTS = "static_kwargs"
 SUFFIX = ".npz"

@@ -14,7 +14,8 @@ from progan.errors import UserError
 from progan.interop.official import OfficialNetwork
 from progan.interop.official_names import ROLES, AnyArray
 from progan.interop.torch_files import HEAD, is_old_torch, scan_file
-from progan.runtime.plain_pickle import Record, load_plain
+from progan.runtime.pickle_scan import PickledObject
+from progan.runtime.safe_pickle import load_plain
 
 CLASS = "tfutil.Network"
 BUILDERS = {"G": "G_paper", "D": "D_paper", "Gs": "G_paper"}
@@ -45,7 +46,7 @@ def read_pickle(path: Path) -> dict[str, OfficialNetwork]:
 
 
 def _network(record: Any, name: str, path: Path) -> OfficialNetwork:
-    state = record.state if isinstance(record, Record) else None
+    state = record.state if isinstance(record, PickledObject) else None
     if not isinstance(state, dict) or not isinstance(state.get("static_kwargs"), dict):
         raise UserError(f"{path} is a pickle, but its {name} is no network of the official "
                         "TensorFlow code. (Its predecessor in Theano wrote other ones: load and "

@@ -18,9 +18,9 @@ from progan.interop.torch_files import (
     scan_zip,
 )
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
-from progan.runtime.hostile_names import is_hostile
-from progan.runtime.plain_pickle import hostile_message
-from progan.runtime.zip_members import members, stored
+from progan.runtime.files import members, stored
+from progan.runtime.pickle_scan import is_hostile
+from progan.runtime.safe_pickle import hostile_message
 from progan.sampling.one_line import on_one_line
 
 READABLE = ("progan reads its own network files (.safetensors) and training states (state-*.pt), "

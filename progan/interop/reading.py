@@ -12,7 +12,7 @@ from progan.interop.official_pickle import is_pickle, read_pickle
 from progan.interop.other_files import refusal
 from progan.interop.trained import Trained
 from progan.interop.zoo_file import is_zoo, read_zoo
-from progan.runtime.plain_pickle import BrokenPickle, NotPlain
+from progan.runtime.safe_pickle import BrokenPickle, RefusedPickle
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.network_file import PREFIX, NotANetwork, Snapshot, load_network
 from progan.sampling.state_file import is_state, load_g_ema
@@ -62,7 +62,7 @@ def load_own(path: Path, device: torch.device) -> Snapshot:
 def _official(path: Path) -> dict[str, OfficialNetwork]:
     try:
         return read_pickle(path)
-    except NotPlain as error:
+    except RefusedPickle as error:
         raise (error if error.hostile else refusal(path)) from None
     except BrokenPickle:
         raise refusal(path) from None

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from progan.runtime.pickle_scan import Scan, Unmade, items_of, scan
-from progan.runtime.zip_members import stored
+from progan.runtime.files import stored
+from progan.runtime.pickle_scan import PickledObject, PickleScan, dict_items, scan_pickle
 from progan.sampling.one_line import on_one_line
 
 MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how files of torch before 1.6 begin
@@ -96,19 +96,19 @@ def is_old_torch(head: bytes) -> bool:
     return head.startswith(MAGIC)
 
 
-def scan_file(path: Path) -> Scan:
+def scan_file(path: Path) -> PickleScan:
     """What the pickle of a file holds, of PyTorch or not."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if is_old_torch(data[:len(MAGIC)]):
-            names = [name for _ in range(HEADERS) for name in scan(data).names]
-            content, more, is_whole = scan(data)
-            return Scan(content, (*names, *more), is_whole)
-        return scan(data)
+            names = [name for _ in range(HEADERS) for name in scan_pickle(data).names]
+            content, more, is_whole = scan_pickle(data)
+            return PickleScan(content, (*names, *more), is_whole)
+        return scan_pickle(data)
 
 
-def scan_zip(path: Path, index: str) -> Scan:
+def scan_zip(path: Path, index: str) -> PickleScan:
     """What the pickle in a zip file of PyTorch holds."""
-    return scan(io.BytesIO(stored(path, index)))
+    return scan_pickle(io.BytesIO(stored(path, index)))
 
 
 def of_pickle(path: Path) -> Described:
@@ -123,14 +123,14 @@ def of_pickle(path: Path) -> Described:
     return described._replace(what=f"{described.what}, damaged or cut short")
 
 
-def of_scan(found: Scan, *, is_torch: bool = False) -> Described:
+def of_scan(found: PickleScan, *, is_torch: bool = False) -> Described:
     """What the content of a pickle is.
 
     Args:
         is_torch: PyTorch saved it.
     """
     is_torch |= any(name.startswith("torch.") for name in found.names)
-    known = _by_global(found) or _by_keys(items_of(found.content)) or of_tensors(
+    known = _by_global(found) or _by_keys(dict_items(found.content)) or of_tensors(
         tensor_names(found.content)) or (_in_general(found) if is_torch else "")
     if known:
         return Described(with_verb(known), OTHER, found.names)
@@ -152,7 +152,7 @@ def of_tensors(names: Sequence[str]) -> str:
 def tensor_names(content: Any, depth: int = DEEPEST) -> list[str]:
     """The keys of the innermost dictionaries, which are names of tensors in a state_dict."""
     names = []
-    for key, value in items_of(content).items():
+    for key, value in dict_items(content).items():
         inner = tensor_names(value, depth - 1) if depth else []
         names += inner or ([key] if isinstance(key, str) else [])
     return names
@@ -164,7 +164,7 @@ def in_general(names: Sequence[str]) -> str:
     return f"weights of another architecture ({count}: {_listed(names)})"
 
 
-def _by_global(found: Scan) -> str:
+def _by_global(found: PickleScan) -> str:
     for start, what in BY_GLOBAL:
         if any(name.startswith(start) for name in found.names):
             return _more_exactly(what, found.content)
@@ -189,7 +189,7 @@ def _texts(content: Any) -> Iterable[str]:
         value = pending.pop(0)
         if isinstance(value, str):
             yield value
-        elif isinstance(value, Unmade):
+        elif isinstance(value, PickledObject):
             pending += [value.arguments, value.state, value.items]
         elif isinstance(value, dict):
             pending += value.values()
@@ -198,17 +198,17 @@ def _texts(content: Any) -> Iterable[str]:
 
 
 def _by_keys(items: dict[Any, Any]) -> str:
-    generator = items_of(items.get("generator"))
+    generator = dict_items(items.get("generator"))
     if {"conf", "state_dict"} <= generator.keys():
         return "a file of akanimax's pro_gan_pytorch"
     return next((what for keys, what in BY_KEYS if set(keys) <= items.keys()), "")
 
 
-def _in_general(found: Scan) -> str:
+def _in_general(found: PickleScan) -> str:
     """A file of PyTorch that no table knows."""
     content = found.content
-    items = items_of(content)
-    if not items and isinstance(content, Unmade) and isinstance(content.state, dict):
+    items = dict_items(content)
+    if not items and isinstance(content, PickledObject) and isinstance(content.state, dict):
         return f"a pickled PyTorch module of the class {on_one_line(content.name)}"
     if items and all(_is_tensor(value) for value in items.values()):
         return in_general(tensor_names(content))
@@ -219,7 +219,7 @@ def _in_general(found: Scan) -> str:
 
 
 def _is_tensor(value: Any) -> bool:
-    return isinstance(value, Unmade) and bool(TENSOR.match(value.name))
+    return isinstance(value, PickledObject) and bool(TENSOR.match(value.name))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -13,8 +13,8 @@ from progan.interop.other_files import refusal
 from progan.interop.torch_files import HEAD, is_old_torch, scan_file
 from progan.interop.trained import Trained, require_whole
 from progan.interop.zoo import from_zoo
-from progan.runtime.pickle_scan import items_of
-from progan.runtime.zip_members import members, stored
+from progan.runtime.files import members, stored
+from progan.runtime.pickle_scan import dict_items
 
 ROLES = {"netG": "generator", "netD": "discriminator", "avgG": "average"}
 SETTINGS = "models.utils.config.BaseConfig"  # the class of their settings
@@ -33,7 +33,7 @@ def is_zoo(path: Path) -> bool:
     with path.open("rb") as file:
         if not is_old_torch(file.read(HEAD)):
             return False
-    return not {*ROLES}.isdisjoint(items_of(scan_file(path).content))
+    return not {*ROLES}.isdisjoint(dict_items(scan_file(path).content))
 
 
 def read_zoo(path: Path) -> Trained:

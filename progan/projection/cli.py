@@ -8,13 +8,13 @@ import click
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.invocation import typed
-from progan.runtime.preflight import (
+from progan.runtime.files import (
     require_detector,
     require_paths,
     require_writable_file,
     require_writable_folder,
 )
-from progan.runtime.threads import wait_politely
+from progan.runtime.torch_settings import wait_politely
 from progan.sampling.timing import Timing
 from progan.sampling.video_kinds import require_kind
 

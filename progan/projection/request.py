@@ -20,8 +20,8 @@ from progan.projection.features import (
 from progan.projection.results import Projected
 from progan.projection.search import Effort, distance_to, search
 from progan.projection.targets import Target, read_targets
-from progan.runtime.counts import format_count
 from progan.runtime.devices import choose, set_repeatable
+from progan.runtime.text import format_count
 from progan.sampling import video
 from progan.sampling.network_file import Snapshot
 from progan.sampling.pictures import provenance

@@ -11,7 +11,7 @@ from progan.data.importers.pixels import decoded_srgb, pixels
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
 from progan.images import Pixels, to_signed
-from progan.runtime.file_names import caseless
+from progan.runtime.text import caseless
 from progan.sampling.network_file import Snapshot
 
 

@@ -10,9 +10,9 @@ from metrics.options import detector_option
 from progan import run_directory
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
-from progan.runtime.preflight import require_detector, require_paths, require_writable_file
-from progan.runtime.terminal_text import escape_controls
-from progan.runtime.threads import wait_politely
+from progan.runtime.files import require_detector, require_paths, require_writable_file
+from progan.runtime.text import escape_controls
+from progan.runtime.torch_settings import wait_politely
 
 if TYPE_CHECKING:
     from progan.report.material import Material

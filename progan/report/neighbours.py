@@ -20,7 +20,7 @@ from progan.report import pictures
 from progan.report.markup import Markup, element, joined
 from progan.report.material import Material
 from progan.runtime.devices import choose, set_precision
-from progan.runtime.json_lines import json_objects
+from progan.runtime.files import json_objects
 
 MOST_BYTES = 300_000
 SHOWN = 12  # rows of the sheet

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 
 from progan.errors import UserError
-from progan.runtime.counts import format_count
+from progan.runtime.text import format_count
 
 T = TypeVar("T")
 

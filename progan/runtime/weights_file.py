@@ -1,11 +1,13 @@
-"""Weights on disk: safetensors with a JSON header that says what they are."""
+"""Weights on disk: safetensors with a JSON header, and a hash of everything in a state."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -15,6 +17,36 @@ from progan.runtime.files import replaced
 
 _KEY = "progan"  # of the header, among the metadata of safetensors
 MOST_HEADER = 1 << 20  # bytes that are searched for what a file says of itself
+
+
+def content_hash(value: Any) -> str:
+    """SHA-256, in hexadecimal, of dictionaries, lists, tensors, numbers, texts and None.
+
+    Keys count in their order and numbers with their type. Where a tensor lies, in memory and on
+    which device, does not count.
+    """
+    sha = hashlib.sha256()
+    _feed(sha, value)
+    return sha.hexdigest()
+
+
+def _feed(sha: "hashlib._Hash", value: Any) -> None:
+    if isinstance(value, Tensor):
+        sha.update(f"tensor {value.dtype} {tuple(value.shape)}:".encode())
+        numbers = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        sha.update(numbers.numpy().data)
+    elif isinstance(value, Mapping):
+        sha.update(f"mapping {len(value)}:".encode())
+        for key, item in value.items():
+            _feed(sha, key)
+            _feed(sha, item)
+    elif isinstance(value, (list, tuple)):
+        sha.update(f"list {len(value)}:".encode())
+        for item in value:
+            _feed(sha, item)
+    else:
+        text = repr(value).encode()
+        sha.update(f"{type(value).__name__} {len(text)}:".encode() + text)
 
 
 class Damaged(ValueError):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from progan.errors import UserError
 from progan.images import Pixels, enlarge, opaque
-from progan.runtime.counts import format_count
+from progan.runtime.text import format_count
 from progan.sampling import sheets, walks
 from progan.sampling.latents import seed_labels
 from progan.sampling.network_file import Snapshot

@@ -10,7 +10,7 @@ import torch
 from progan.errors import UserError
 from progan.images import Pixels, enlarge
 from progan.run_directory import STATISTICS_FILE
-from progan.runtime.json_lines import json_objects
+from progan.runtime.files import json_objects
 from progan.runtime.log import human_seconds
 from progan.sampling.captions import in_corner
 from progan.sampling.films import framed

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from progan.images import Pixels, to_pixels
 from progan.runtime.files import make_folder
-from progan.runtime.pool import in_order, worker_pool
+from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sampling import sheets, stills
 from progan.sampling.conventions import SOFTWARE
 from progan.sampling.network_file import Snapshot, fingerprint

@@ -12,8 +12,8 @@ from progan.config import Run, from_dict
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
-from progan.runtime.content_hash import content_hash
-from progan.runtime.zip_members import members, stored
+from progan.runtime.files import members, stored
+from progan.runtime.weights_file import content_hash
 from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, classes_of
 from progan.sampling.state_migrations import FORMAT_VERSION, MIGRATIONS, Content, migrated
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from progan.errors import UserError
 from progan.images import Pixels
-from progan.runtime.counts import format_count
 from progan.runtime.files import human_bytes, replaced
+from progan.runtime.text import format_count
 from progan.sampling import stills, webp
 from progan.sampling.timing import Timing
 from progan.sampling.video_kinds import encoder, require_kind

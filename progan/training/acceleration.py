@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from progan.config import Run
-from progan.runtime.recording import cuda_graphs
+from progan.runtime.cuda import cuda_graphs
 from progan.sizes import MIN_LEVEL
 from progan.training.compilation import Compilation, Compiled, in_place_of
 from progan.training.inputs import CriticInputs, GeneratorInputs, Place

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from progan.config import Run
-from progan.runtime.threads import use_threads
+from progan.runtime.torch_settings import use_threads
 from progan.training.coverage import lower_resolution_note, shortfall
 from progan.training.cpu_estimate import cpu_note, estimate_seconds, is_for_gpus
 from progan.training.ineffective import ineffective_options

@@ -14,8 +14,7 @@ from progan.diagnosis.symptoms import diagnose
 from progan.errors import UserError
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
 from progan.runtime.devices import describe
-from progan.runtime.files import sha256_of
-from progan.runtime.json_lines import json_objects
+from progan.runtime.files import json_objects, sha256_of
 from progan.sampling.cards.facts import Card, Images, Measured, Training
 from progan.sampling.cards.file import card_path, write_card
 from progan.sampling.cards.page import page

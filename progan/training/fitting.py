@@ -8,7 +8,7 @@ from progan.config import Network, Run, override
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.partition import require_shares
-from progan.runtime.counts import format_count
+from progan.runtime.text import format_count
 from progan.training.micro_batches import require_micro_batch
 
 

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 from progan.config import Run
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX
-from progan.runtime.files import append
+from progan.runtime.files import append, json_objects
 from progan.runtime.interrupts import Interrupts
-from progan.runtime.json_lines import json_objects
 from progan.runtime.log import Log, human_seconds
 from progan.sampling.network_file import (
     PREFIX,

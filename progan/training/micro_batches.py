@@ -17,8 +17,8 @@ from torch.utils._pytree import tree_map_only
 from progan.config import Run
 from progan.errors import UserError
 from progan.partition import coupling, rows, sizes
-from progan.runtime.counts import format_count
 from progan.runtime.devices import is_out_of_memory, is_recording, release_memory
+from progan.runtime.text import format_count
 from progan.training.passes import ALL_AT_ONCE, Gradients, In, Inputs, Passes, Terms
 
 T = TypeVar("T")

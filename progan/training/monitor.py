@@ -11,9 +11,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from progan.images import Pixels
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
-from progan.runtime.counts import format_count
-from progan.runtime.files import append, write_atomically
-from progan.runtime.json_lines import json_objects
+from progan.runtime.files import append, json_objects, write_atomically
+from progan.runtime.text import format_count
 
 _ADDED = -math.inf  # moment of rows that somebody added
 

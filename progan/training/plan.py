@@ -5,8 +5,8 @@ import torch
 from progan import networks, schedule
 from progan.config import Run
 from progan.networks.cost import multiply_adds
-from progan.runtime.counts import format_count
 from progan.runtime.files import human_bytes
+from progan.runtime.text import format_count
 from progan.training.memory import count, step_bytes
 from progan.training.micro_batches import at_once
 from progan.training.progress import size_words

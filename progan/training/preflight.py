@@ -15,9 +15,9 @@ from progan.errors import UserError
 from progan.networks.cost import multiply_adds
 from progan.partition import WHOLE, Share
 from progan.runtime import devices
-from progan.runtime.counts import format_count
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_rate, human_seconds
+from progan.runtime.text import format_count
 from progan.sampling.state_file import NETWORKS
 from progan.schedule import Stage
 from progan.training.checkpoint import MODULES, copied

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from progan.config import Run
 from progan.errors import first_line
-from progan.runtime.recording import Recorder, Recording
+from progan.runtime.cuda import Recorder, Recording
 from progan.training.inputs import CriticInputs, GeneratorInputs, Place
 from progan.training.optim import Rate, recordable
 from progan.training.state import TrainState

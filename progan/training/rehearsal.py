@@ -17,7 +17,7 @@ from progan.config import Run, from_dict, to_dict
 from progan.errors import UserError
 from progan.partition import WHOLE, Share
 from progan.runtime import companion, devices
-from progan.runtime.threads import use_threads
+from progan.runtime.torch_settings import use_threads
 from progan.schedule import Stage
 from progan.training import state as states
 from progan.training.acceleration import compiled_losses

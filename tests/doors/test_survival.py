@@ -22,9 +22,9 @@ from progan import run_directory
 from progan.cli.train import main
 from progan.door import STOPPED
 from progan.run_directory import states
-from progan.runtime.content_hash import content_hash
 from progan.runtime.entry import HEARD, INTERRUPTED
 from progan.runtime.log import Log
+from progan.runtime.weights_file import content_hash
 from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import interim_networks, load_network
 from progan.sampling.state_file import read_state

@@ -72,6 +72,8 @@ def by_hand(proof: Path) -> dict[str, bytes]:
         "the codec 'zlib'": mark + b"c_codecs\nencode\n" + text("a") + text("zlib") + b"\x86R.",
         "another state of numpy.core.multiarray._reconstruct": mark + rebuild + b"}"
         + text("__code__") + b"Ns" + build,
+        "another state of an array": mark + array + b"(K\x01K\x01\x85" + floats
+        + b"\x89U\x04abcdtb)" + build,
         "a call of numpy.ndarray": mark + b"cnumpy\nndarray\nJ\xff\xff\xff\x7f\x85R.",
         "a call of a list": mark + b"])R.",
         "an object of numpy.ndarray": mark + b"cnumpy\nndarray\n)\x81.",
@@ -105,6 +107,7 @@ def broken(proof: Path) -> dict[str, bytes]:
         "cut": pickle.dumps({"a": np.arange(100)})[:-20],
         "bytes that are not there": b"\x80\x04\x8e" + (1 << 60).to_bytes(8, "little") + b"a.",
         "text that is not there": b"\x80\x04\x8d" + (1 << 60).to_bytes(8, "little") + b"a.",
+        "a bytearray that is not there": b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b"a.",
         "a number that is not there": start + b"\x8b\xff\xff\xff\x7f1.",
         "a huge array of few bytes": array + b"(K\x01J\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x86"
         + floats + b"\x89U\x04abcdtb.",

@@ -17,8 +17,8 @@ from progan.config import Run
 from progan.networks import NETWORKS
 from progan.objectives import OBJECTIVES
 from progan.partition import WHOLE, Share
+from progan.runtime.cuda import Recording
 from progan.runtime.distributed import Group
-from progan.runtime.recording import Recording
 from progan.schedule import Stage
 from progan.training import data_parallel, guard, micro_batches, trial
 from progan.training.data_parallel import DataParallel

@@ -10,7 +10,7 @@ import torch
 
 from progan.errors import UserError
 from progan.run_directory import states
-from progan.runtime.content_hash import content_hash
+from progan.runtime.weights_file import content_hash
 from progan.sampling import state_file
 from progan.training import checkpoint, state
 from tests.builders import descend, tiny_run

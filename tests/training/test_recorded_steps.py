@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from progan.config import Run, override
-from progan.runtime.recording import Recording, cuda_graphs
+from progan.runtime.cuda import Recording, cuda_graphs
 from progan.training import steps as training_steps
 from progan.training.checkpoint import copied
 from progan.training.guard import restore

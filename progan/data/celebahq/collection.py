@@ -17,7 +17,7 @@ from progan.data.celebahq.image_list import LIST_FILE, Listed, read_image_list
 from progan.data.celebahq.landmarks import read_landmarks
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
-from progan.runtime.counts import format_count
+from progan.runtime.text import format_count
 
 LANDMARKS = ("Anno/list_landmarks_celeba.txt", "list_landmarks_celeba.txt")
 IMAGES = ("img_celeba", "Img/img_celeba", "img_celeba.zip", "Img/img_celeba.zip")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from progan.errors import UserError
-from progan.runtime.threads import use_threads
+from progan.runtime.torch_settings import use_threads
 
 if TYPE_CHECKING:
     import torch

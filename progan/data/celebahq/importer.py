@@ -19,8 +19,8 @@ from progan.data.format import Skipped
 from progan.data.source import ImageSource, OnError, chosen
 from progan.data.unreadable import require_readable
 from progan.errors import UserError
-from progan.runtime.counts import format_count, pluralize
-from progan.runtime.pool import in_order, worker_pool
+from progan.runtime.text import format_count, pluralize
+from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sizes import require_resolution
 
 Say = Callable[[str], None]

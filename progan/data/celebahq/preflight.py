@@ -20,8 +20,8 @@ from progan.data.celebahq.collection import (
 from progan.data.celebahq.deltas import require_cryptography
 from progan.data.celebahq.image_list import LIST_FILE
 from progan.errors import UserError
-from progan.runtime.counts import format_count, pluralize
 from progan.runtime.files import require_free_space
+from progan.runtime.text import format_count, pluralize
 from progan.sizes import MIN_LEVEL, level_of
 
 _NUM_NAMED = 3

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from progan.data.source import ImageSource, Sample, chosen
 from progan.errors import UserError
-from progan.runtime.plain_pickle import load_plain
+from progan.runtime.safe_pickle import load_plain
 
 _SHAPE = (3, 32, 32)
 _MAX_BYTES = 1 << 28  # the largest file has 155 MB

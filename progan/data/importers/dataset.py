@@ -9,7 +9,7 @@ import numpy.typing as npt
 from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample, chosen
 from progan.errors import UserError
-from progan.runtime.counts import format_count, pluralize
+from progan.runtime.text import format_count, pluralize
 from progan.sizes import MIN_LEVEL
 
 

@@ -17,8 +17,8 @@ from progan.data.importers.pixels import load_upright
 from progan.data.importers.preflight import read_header
 from progan.data.importers.tree import Tree, open_tree
 from progan.data.source import UnreadableImage
-from progan.runtime.counts import format_count
-from progan.runtime.pool import in_order, worker_pool
+from progan.runtime.text import format_count
+from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sizes import Size
 
 T = TypeVar("T")

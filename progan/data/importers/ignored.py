@@ -7,8 +7,7 @@ from functools import cache
 from pathlib import PurePosixPath
 
 from progan.data.importers.pixels import image_extensions
-from progan.runtime.counts import format_count, pluralize
-from progan.runtime.terminal_text import escape_controls
+from progan.runtime.text import escape_controls, format_count, pluralize
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,8 @@ from progan.data.importers.sizes import base_of, parse_size
 from progan.data.importers.tree import Tree, open_tree
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage, chosen
 from progan.errors import UserError
-from progan.runtime.counts import format_count, pluralize
 from progan.runtime.seeding import numpy_generator
+from progan.runtime.text import format_count, pluralize
 from progan.sizes import Size, level_of, require_resolution
 
 Say = Callable[[str], None]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from progan.data.importers.labels import Labels
 from progan.errors import UserError
-from progan.runtime.counts import format_count
+from progan.runtime.text import format_count
 
 _MOST_CLASSES = 1 << 20  # more are another kind of number, not classes
 

@@ -18,8 +18,7 @@ from progan.data.importers.spellings import merge_compositions
 from progan.data.importers.tree import natural_order
 from progan.data.unreadable import listed
 from progan.errors import UserError
-from progan.runtime.counts import format_count
-from progan.runtime.terminal_text import escape_controls
+from progan.runtime.text import escape_controls, format_count
 
 STYLEGAN_FILE = "dataset.json"  # in the root of a folder or zip file of images
 _MOST_CLASSES = 1 << 20  # more are another kind of number, not classes

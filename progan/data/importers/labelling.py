@@ -15,7 +15,7 @@ from progan.data.importers.labels import Labels, composition_notes, folder_label
 from progan.data.importers.spellings import case_notes
 from progan.data.importers.tree import Tree
 from progan.errors import UserError
-from progan.runtime.counts import format_count
+from progan.runtime.text import format_count
 
 Say = Callable[[str], None]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from progan.data.source import ImageSource, Sample, chosen
 from progan.errors import UserError
-from progan.runtime.counts import format_count
+from progan.runtime.text import format_count
 
 IMAGES_FILE = "train-images-idx3-ubyte"
 LABELS_FILE = "train-labels-idx1-ubyte"

@@ -18,7 +18,7 @@ from progan.data.importers.tree import Tree
 from progan.data.source import OnError, UnreadableImage
 from progan.data.unreadable import listed, require_readable
 from progan.errors import UserError
-from progan.runtime.pool import in_order, worker_pool
+from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sizes import MAX_LEVEL, MIN_LEVEL, Size, level_of
 
 _KINDS = {1: "grey (1 channel)", 3: "colour (3 channels)", 4: "with transparency (4 channels)"}

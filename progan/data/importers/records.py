@@ -1,18 +1,36 @@
 """The framing of TFRecord files: length, its checksum, data, its checksum.
 
-Source: TensorFlow's `tensorflow/core/lib/io/record_writer.h`. All numbers are little-endian.
+Source: TensorFlow's `tensorflow/core/lib/io/record_writer.h`. All numbers are little-endian. The
+checksum is CRC-32C (RFC 3720, appendix B.4), of the package google-crc32c.
 """
 
 import struct
 from pathlib import Path
 from typing import NamedTuple
 
-from progan.data.importers.crc32c import masked_crc32c
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
 
 _LENGTH = struct.Struct("<QI")  # bytes of data, and the checksum of these eight bytes
 _CRC = struct.Struct("<I")
+_MASK_DELTA = 0xA282EAD8
+
+
+def require_crc32c() -> None:
+    """Raise UserError if the package google-crc32c is missing."""
+    try:
+        import google_crc32c  # noqa: F401
+    except ImportError as error:
+        raise UserError("create-from-tfrecords needs the package google-crc32c: "
+                        "pip install google-crc32c") from error
+
+
+def masked_crc32c(data: bytes) -> int:
+    """CRC-32C as TFRecord files store it: rotated right by 15 bits, plus a constant."""
+    import google_crc32c
+
+    crc: int = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 class Record(NamedTuple):

@@ -4,8 +4,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-from progan.runtime.counts import format_count
-from progan.runtime.terminal_text import escape_controls
+from progan.runtime.text import escape_controls, format_count
 
 _MOST_NOTES = 5
 

@@ -15,7 +15,7 @@ from progan.data.format import CHANNELS
 from progan.data.importers.examples import image_of
 from progan.data.importers.label_arrays import load_label_file
 from progan.data.importers.labels import Labels
-from progan.data.importers.records import Record, index_records, place, read_record
+from progan.data.importers.records import Record, index_records, place, read_record, require_crc32c
 from progan.data.source import ImageSource, Sample, UnreadableImage, chosen
 from progan.errors import UserError
 from progan.sizes import MAX_LEVEL, MIN_LEVEL
@@ -28,6 +28,7 @@ def import_tfrecords(
     source: Path, *, max_images: int | None = None, seed: int | None = None
 ) -> ImageSource:
     """Look through the largest of the files in `source`; raises UserError if files are amiss."""
+    require_crc32c()
     path, name, level = _largest(source)
     if not MIN_LEVEL <= level <= MAX_LEVEL:
         raise UserError(f"{path} is of the level {level}, which is none from {MIN_LEVEL} to "

@@ -13,7 +13,7 @@ from progan.data.importers.ignored import (
     kind_of,
 )
 from progan.errors import UserError
-from progan.runtime.pool import call_interruptibly
+from progan.runtime.worker_pool import call_interruptibly
 
 
 class Tree(Protocol):

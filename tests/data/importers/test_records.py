@@ -6,11 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progan.data.importers.records import framed, index_records, read_record
+from progan.data.importers.records import framed, index_records, masked_crc32c, read_record
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
 
+pytest.importorskip("google_crc32c")
+
 CONTENT = [b"one", b"", b"three" * 100]
+
+
+def test_the_masked_checksum_of_tfrecord_files() -> None:
+    # The first record of a file of one 4x4 RGB image: its length is 82, and this follows.
+    assert masked_crc32c(b"\x52" + bytes(7)) == int.from_bytes(b"\x25\xeb\x07\xb7", "little")
+    # CRC-32C of b"123456789" is 0xE3069283 (RFC 3720), of b"" 0.
+    assert masked_crc32c(b"") == 0xA282EAD8
+    rotated = (0xE3069283 >> 15 | 0xE3069283 << 17) & 0xFFFFFFFF
+    assert masked_crc32c(b"123456789") == (rotated + 0xA282EAD8) & 0xFFFFFFFF
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """TFRecords of the official tool, and damaged ones."""
 
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from progan.data.importers.tfrecords import import_tfrecords
 from progan.data.reader import Dataset
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
+
+pytest.importorskip("google_crc32c")
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (6, 3, 8, 8)).astype(np.uint8)
 
@@ -194,4 +197,10 @@ def test_missing_and_ambiguous_files_are_named(tmp_path: Path) -> None:
         import_tfrecords(tmp_path)
     (tmp_path / "b-r03.tfrecords").rename(tmp_path / "a-r11.tfrecords")
     with pytest.raises(UserError, match="a-r11.tfrecords is of the level 11, which is none from 2"):
+        import_tfrecords(tmp_path)
+
+
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "google_crc32c", None)
+    with pytest.raises(UserError, match="needs the package google-crc32c: pip install"):
         import_tfrecords(tmp_path)

@@ -1,13 +1,14 @@
-"""A queue of work for a device beside the one that computes, so that data arrive meanwhile.
+"""CUDA streams that copy batches ahead, and CUDA graphs.
 
 Only CUDA has such queues (streams). For other devices tensors stay where they are until they are
 received.
 """
 
 from collections import deque
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -85,3 +86,33 @@ class SideStream:
             # that will be asked of it here is done.
             tensor.record_stream(torch.cuda.current_stream(self._device))
         return tensor.to(self._device)
+
+
+class Recording(NamedTuple):
+    """What was recorded: `replay` does it again, with what its tensors hold by then."""
+
+    replay: Callable[[], None]
+    result: Tensor  # where each replay leaves it
+
+
+class Recorder(Protocol):
+
+    def __call__(self, work: Callable[[], Tensor]) -> Recording:
+        """Record all that `work` asks of the device; none of it happens yet.
+
+        Raises RuntimeError if `work` does what cannot be recorded, such as waiting for a number.
+        """
+
+
+def cuda_graphs() -> Recorder:
+    """A recorder whose recordings share their memory: they must never be replayed side by side."""
+    pool = torch.cuda.graph_pool_handle()
+
+    def record(work: Callable[[], Tensor]) -> Recording:
+        graph = torch.cuda.CUDAGraph()
+        # Other threads read data meanwhile; only what this one does is being recorded.
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            result = work()
+        return Recording(graph.replay, result)
+
+    return record

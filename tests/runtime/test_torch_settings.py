@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from progan.runtime.threads import use_threads, wait_politely
+from progan.runtime.torch_settings import use_threads, wait_politely
 
 
 @pytest.mark.parametrize("before, after", [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])

@@ -1,10 +1,26 @@
-"""Names from data as names of files."""
+"""Counts in sentences, and names that every file system can hold."""
 
 import unicodedata
 
 import pytest
 
-from progan.runtime.file_names import distinct_file_names, safe_file_name
+from progan.runtime.text import distinct_file_names, format_count, pluralize, safe_file_name
+
+
+@pytest.mark.parametrize(("count", "text"), [
+    (0, "0 images are"), (1, "1 image is"), (2, "2 images are"), (1234567, "1,234,567 images are")])
+def test_nouns_and_verbs_agree_with_counts(count: int, text: str) -> None:
+    assert f"{format_count(count, 'image')} {pluralize(count, 'is', 'are')}" == text
+
+
+def test_zero_may_have_a_word_of_its_own() -> None:
+    assert [format_count(count, "class", "classes", none="no") for count in (0, 1, 2)] == [
+        "no classes", "1 class", "2 classes"]
+
+
+def test_other_plurals_are_given() -> None:
+    assert format_count(1, "copy", "copies") == "1 copy"
+    assert format_count(2, "copy", "copies") == "2 copies"
 
 
 @pytest.mark.parametrize("name", ["cat", "red bird", "日本", "a-b", "x" * 240, "a.b", "_", "nulls"])

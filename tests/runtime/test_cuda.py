@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from progan.runtime.side_stream import MOST_AHEAD, Parcel, SideStream
+from progan.runtime.cuda import MOST_AHEAD, Parcel, SideStream
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

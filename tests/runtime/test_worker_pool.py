@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from progan.runtime.pool import call_interruptibly, in_order, worker_pool
+from progan.runtime.worker_pool import call_interruptibly, in_order, worker_pool
 from tests.builders import in_foreground
 
 
@@ -57,7 +57,7 @@ def test_processes_work_too() -> None:
 
 BLOCKED = r"""
 import os, signal, sys, threading
-from progan.runtime.pool import call_interruptibly, in_order, worker_pool
+from progan.runtime.worker_pool import call_interruptibly, in_order, worker_pool
 
 read, write = os.pipe()
 

@@ -1,10 +1,12 @@
-"""Names from data as names of files and folders, safe and distinct on every file system."""
+"""Text for people, terminals and file systems: counts, escapes, file names."""
 
 import re
 import unicodedata
 from collections.abc import Sequence
 from itertools import chain, count
 
+_CONTROLS = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, line separators
+_BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 _MAX_BYTES = 240  # of 255 that most file systems allow; the rest is for a number
 _UNSAFE = re.compile(r'[/\\:*?"<>|]')  # what POSIX or Windows forbid in names
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, formats, surrogates, line ends
@@ -12,6 +14,40 @@ _JOINERS = "\u200c\u200d"  # formats that belong to the spelling of words and em
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?",
                        re.IGNORECASE)  # devices of Windows, whatever their extension
 _IGNORED = "__MACOSX"  # a folder that readers of archives leave out
+
+
+def format_count(count: int, noun: str, plural: str | None = None, *, none: str = "0") -> str:
+    """Write a count with its noun: '1 image', '2,000 images', '2 classes'.
+
+    Args:
+        plural: Of nouns that do not take an s.
+        none: What to write for zero.
+    """
+    return f"{f'{count:,}' if count else none} {pluralize(count, noun, plural)}"
+
+
+def pluralize(count: int, singular: str, plural: str | None = None) -> str:
+    """Return the form of a word that agrees with a count; by default, the plural adds an s."""
+    if count == 1:
+        return singular
+    return f"{singular}s" if plural is None else plural
+
+
+def escape_controls(text: str, keep: str = "") -> str:
+    """Write characters that a terminal would act on, or cannot print, as escapes: '\\x1b'.
+
+    Args:
+        keep: Characters that stay as they are, such as line feeds in messages of several lines.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(each.encode("unicode_escape").decode("ascii")
+                   if _is_control(each) and each not in keep else each for each in text)
+
+
+def _is_control(character: str) -> bool:
+    return (unicodedata.category(character) in _CONTROLS
+            or unicodedata.bidirectional(character) in _BIDI_CONTROLS)
 
 
 def safe_file_name(name: str, default: str) -> str:

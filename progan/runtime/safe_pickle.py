@@ -1,0 +1,226 @@
+"""Pickles read as data: numbers, text, containers and arrays. Nothing in them is ever called."""
+
+import io
+import pickle
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from progan.errors import UserError
+from progan.runtime.pickle_scan import (
+    RECONSTRUCTOR,
+    PickledObject,
+    SafeUnpickler,
+    Stream,
+    describe,
+    is_hostile,
+    is_plain_key,
+    opcodes,
+    scan_pickle,
+)
+
+Array = npt.NDArray[Any]
+LONGEST_MESSAGE = 200  # characters
+
+
+class RefusedPickle(UserError):
+    """A pickle that needs more than plain data.
+
+    Attributes:
+        hostile: It names something that runs programs or touches files.
+    """
+
+    def __init__(self, message: str, hostile: bool) -> None:
+        super().__init__(message, hostile)
+        self.message, self.hostile = message, hostile
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class BrokenPickle(UserError):
+    """A file that is no pickle, or not a whole one."""
+
+
+def load_plain(data: bytes, where: str, classes: Collection[str] = ()) -> Any:
+    """Read a pickle of any protocol; Python 2's strings become text, a character for each byte.
+
+    Args:
+        where: Names the pickle in messages.
+        classes: Classes whose objects may occur; each becomes a `PickledObject`.
+
+    Raises:
+        RefusedPickle: The pickle needs anything else.
+        BrokenPickle: It is no pickle, or damaged.
+    """
+    try:
+        return _PlainUnpickler(io.BytesIO(data), frozenset(classes)).load()
+    except _Refused as error:
+        raise _refusal(data, where, _shortened(str(error))) from None
+    except Exception as error:  # broken pickles fail in nearly any way
+        text = _shortened(str(error) or type(error).__name__)
+        raise BrokenPickle(f"{where} is not a readable pickle ({text}). Fetch it "
+                           "again.") from error
+
+
+def hostile_message(where: str, name: str) -> str:
+    """The message about a pickle that names something hostile."""
+    return (f"{where} is refused. The pickle asks for {_shortened(name)}, which data never needs: "
+            "loading it elsewhere could run somebody's program. Nothing of it was run. Fetch the "
+            "file from a place that you trust.")
+
+
+def _refusal(data: bytes, where: str, asked: str) -> RefusedPickle:
+    hostile = next(filter(is_hostile, scan_pickle(io.BytesIO(data)).names), None)
+    if hostile is not None:
+        return RefusedPickle(hostile_message(where, hostile), hostile=True)
+    return RefusedPickle(f"{where} is refused. The pickle asks for {asked}, which progan does not "
+                         "read. Nothing of it was run.", hostile=False)
+
+
+def _shortened(text: str) -> str:
+    """At most LONGEST_MESSAGE characters, none of which controls a terminal."""
+    return (text if text.isprintable() else ascii(text))[:LONGEST_MESSAGE]
+
+
+class _Refused(Exception):
+    """What a pickle tried that data never needs."""
+
+
+@dataclass(slots=True, eq=False)
+class _NumberType:
+    """A dtype, whose byte order may be to come."""
+
+    dtype: np.dtype[Any]
+
+
+def _number_type(code: str, *_: Any) -> _NumberType:
+    """'f4' -> float32; numbers of known sizes only, and never objects."""
+    if not re.fullmatch(r"b1|[iu][1248]|f[248]", code):
+        raise _Refused(f"an array of {code!r}")
+    return _NumberType(np.dtype(code))
+
+
+def _set_byte_order(target: _NumberType, state: Any) -> None:
+    """Take over the byte order from what NumPy pickles of a type: (version, order, …)."""
+    order = state[1]
+    if order not in ("<", ">", "|", "="):
+        raise ValueError("an unknown byte order")
+    target.dtype = target.dtype.newbyteorder(order)
+
+
+def _array_from_bytes(data: Any, kind: Any, shape: Any, order: str, axes: Any = None) -> Array:
+    """The bytes as an array of this shape, if they are as many as it takes; not to be written to.
+
+    Args:
+        axes: Of order 'K': how the axes of the array in C's order are arranged.
+    """
+    if isinstance(data, list):
+        raise _Refused("an array of objects")
+    if not isinstance(kind, _NumberType):
+        raise ValueError("an array has no type")
+    content = data.encode("latin-1") if isinstance(data, str) else memoryview(data)
+    array = np.frombuffer(content, kind.dtype).reshape(shape, order="F" if order == "F" else "C")
+    return array if axes is None else array.transpose(axes)
+
+
+def _set_array(target: Array, state: Any) -> None:
+    """Fill an empty array in place with (version, shape, type, is Fortran's order, bytes)."""
+    if target.size:
+        raise _Refused("another state of an array")
+    shape, kind, is_fortran, data = state[-4:]
+    array = _array_from_bytes(data, kind, shape, "F" if is_fortran else "C")
+    checked: Any = array.__reduce__()[2]
+    target.__setstate__(checked)
+
+
+def _encode_latin1(text: str, codec: str) -> bytes:
+    """Python 3 writes bytes into old protocols as text that a codec turns back."""
+    if not isinstance(codec, str):
+        raise ValueError("a codec has no name")
+    if codec != "latin1":
+        raise _Refused(f"the codec {codec!r}")
+    return text.encode("latin-1")
+
+
+# What is called instead of the functions with which arrays and bytes are pickled.
+CALLS: dict[str, Callable[..., Any]] = {
+    "numpy.core.multiarray._reconstruct": lambda *_: np.empty(0),
+    "numpy.core.multiarray.scalar": lambda kind, data: _array_from_bytes(data, kind, (), "C"),
+    "numpy.core.numeric._frombuffer": _array_from_bytes,
+    "numpy.dtype": _number_type,
+    "_codecs.encode": _encode_latin1,
+    "builtins.bytes": lambda: b"",  # how old protocols write no bytes at all
+}
+WORDS = {"numpy.ndarray", "builtins.object"}  # names that occur as arguments only
+
+
+def _refuse(opcode: str) -> Callable[[Any], None]:
+    def refuse(unpickler: SafeUnpickler) -> None:
+        raise _Refused(f"the instruction {opcode}")
+
+    return refuse
+
+
+class _PlainUnpickler(SafeUnpickler):
+    """Refuses everything but plain values, the names in CALLS and the given classes."""
+
+    def __init__(self, stream: Stream, classes: frozenset[str]) -> None:
+        super().__init__(stream)
+        self.classes = classes
+        self.known = classes | WORDS | {RECONSTRUCTOR} | CALLS.keys()
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        if found.text not in self.known:
+            raise _Refused(found.text)
+        return found
+
+    def make(self, function: Any, arguments: Any) -> Any:
+        name = describe(function)
+        if name == RECONSTRUCTOR:
+            return self.make_object(arguments[0])
+        if name not in CALLS:
+            raise _Refused(f"a call of {name}")
+        return CALLS[name](*arguments)
+
+    def make_object(self, kind: Any) -> PickledObject:
+        name = describe(kind)
+        if name not in self.classes:
+            raise _Refused(f"an object of {name}")
+        return PickledObject(name)
+
+    def load_newobj(self) -> None:
+        self.stack.pop()  # arguments
+        self.stack[-1] = self.make_object(self.stack[-1])
+
+    def set_state(self, target: Any, state: Any) -> None:
+        if isinstance(target, PickledObject):
+            target.state = state
+        elif isinstance(target, _NumberType):
+            _set_byte_order(target, state)
+        elif isinstance(target, np.ndarray):
+            _set_array(target, state)
+        else:
+            raise _Refused(f"another state of {describe(target)}")
+
+    def set_items(self, target: Any, keys: list[Any], values: list[Any]) -> None:
+        if not isinstance(target, dict):
+            raise ValueError("it sets items of what is no dictionary")
+        if not all(map(is_plain_key, keys)):
+            raise ValueError("a key is neither text nor a number")
+        super().set_items(target, keys, values)
+
+    def extend(self, target: Any, values: list[Any]) -> None:
+        if not isinstance(target, list):
+            raise ValueError("it appends to what is no list")
+        super().extend(target, values)
+
+    dispatch: ClassVar[dict[int, Any]] = SafeUnpickler.dispatch | opcodes({
+        pickle.NEWOBJ: load_newobj} | {getattr(pickle, name): _refuse(name) for name in (
+            "NEWOBJ_EX", "OBJ", "PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "EMPTY_SET",
+            "ADDITEMS", "FROZENSET", "NEXT_BUFFER", "READONLY_BUFFER")})
