@@ -18,14 +18,14 @@ from progan.sampling.seeds import parse_seeds
 if TYPE_CHECKING:
     from metrics.run_record import RunRecord
 
-MARKDOWN_FILE, HTML_FILE, SHEET_FILE = "compare.md", "compare.html", "samples.png"
+MARKDOWN_FILE, CSV_FILE, SHEET_FILE = "compare.md", "compare.csv", "samples.png"
 MOST_SEEDS = 64
 
 
 @click.command(cls=Door)
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option("--outdir", type=PATH, required=True, metavar="DIR",
-              help=f"Where {MARKDOWN_FILE}, {HTML_FILE} and {SHEET_FILE} go.")
+              help=f"Where {MARKDOWN_FILE}, {CSV_FILE} and {SHEET_FILE} go.")
 @click.option("--snapshot", type=click.Choice(("newest", "best")), default="newest",
               show_default=True, help="Which network of each run: best is the one that train.py "
               "--best has kept.")
@@ -62,7 +62,7 @@ def compare(
     require_files(data, detector=detector, json_file=None)
     require_writable_folder(outdir, "--outdir")
     wait_politely()
-    from metrics import comparison, comparison_page, comparison_sheet
+    from metrics import comparison, comparison_sheet
     from progan.images import save_png
     from progan.runtime.files import make_folder, write_atomically
 
@@ -74,14 +74,14 @@ def compare(
     pictures = {name: comparison_sheet.samples(record, numbers)
                 for name, record in zip(comparison.names(records), records, strict=True)}
     rows = [(line.name, pictures[line.name]) for line in found.lines]
-    table = comparison_page.markdown(found, SHEET_FILE)
+    table = comparison.markdown(found, SHEET_FILE)
     save_png(outdir / SHEET_FILE, comparison_sheet.sheet_of(rows, numbers))
     write_atomically(outdir / MARKDOWN_FILE, table)
-    write_atomically(outdir / HTML_FILE, comparison_page.html(found, pictures, numbers))
+    write_atomically(outdir / CSV_FILE, comparison.csv_table(found))
     click.echo(table.partition("\n\n")[0])
-    for sentence in comparison_page.mixed_reals(found):
+    for sentence in comparison.mixed_reals(found):
         click.echo(escape_controls(sentence))
-    click.echo("\n".join(str(outdir / name) for name in (MARKDOWN_FILE, HTML_FILE, SHEET_FILE)))
+    click.echo("\n".join(str(outdir / name) for name in (MARKDOWN_FILE, CSV_FILE, SHEET_FILE)))
     if failed:
         raise UserError(_reasons(failed))
 

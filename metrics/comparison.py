@@ -1,16 +1,22 @@
-"""Several runs in one table: which columns there are, in which order the rows, and who is best."""
+"""Compare several runs in one table: columns, order of the rows, best values; Markdown and CSV."""
 
+import csv
+import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from metrics.names import DESCRIPTIONS, GOALS, LOWER_IS_BETTER
 from metrics.run_record import RunRecord
+from progan import __version__
 from progan.config import Run
 from progan.errors import UserError
+from progan.runtime.text import escape_controls
 
 REALS = "reals"
+RUN_COLUMNS = ("run", "preset", "seed", "kimg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +24,19 @@ class Cell:
     """One number.
 
     Attributes:
-        text: For people; '' if it is not known.
+        value: None if it is not known.
         rank: Less is better, or just less where nothing is better; None if it is not known.
         best: No other run is better.
     """
 
-    text: str = ""
+    value: float | None = None
     rank: float | None = None
     best: bool = False
+
+    @property
+    def text(self) -> str:
+        """Four digits for people; '' if it is not known."""
+        return "" if self.value is None else f"{self.value:.4g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +87,7 @@ def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
     bests = [_best(column, each)
              for column, each in zip(columns, zip(*ranks, strict=True), strict=True)]
     lines = [Line(name, record.run.preset, record.run.seed, record.kimg, tuple(
-        Cell(_words(record.values.get(column)), place, place is not None and place == best)
+        Cell(record.values.get(column), place, place is not None and place == best)
         for column, place, best in zip(columns, row, bests, strict=True)))
         for name, record, row in zip(names(records), records, ranks, strict=True)]
     by = chosen(sort, columns) if sort else ""
@@ -84,10 +95,44 @@ def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
         place = columns.index(by)
         lines.sort(key=lambda line: _last_if_unknown(line.cells[place].rank))
     return Comparison(columns, by, tuple(lines),
-                      tuple(Cell(_words(reals.get(column))) for column in columns),
+                      tuple(Cell(reals.get(column)) for column in columns),
                       tuple(dict.fromkeys(_trained_on(record.run) for record in records)),
                       {column: against for column in columns
                        if len(against := _reals_of(column, records)) > 1})
+
+
+def markdown(found: Comparison, sheet: str) -> str:
+    """Return the table, with the best values in bold, and a link to the sheet of samples."""
+    rows = [[line.name, line.preset, str(line.seed), f"{line.kimg:g}",
+             *(f"**{cell.text}**" if cell.best else cell.text for cell in line.cells)]
+            for line in found.lines]
+    if any(cell.text for cell in found.reals):
+        rows.append([REALS, "", "", "", *(cell.text for cell in found.reals)])
+    rows = [list(map(_markdown_cell, row)) for row in ([*RUN_COLUMNS, *found.columns], *rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = [[row[0].ljust(widths[0]), *(text.rjust(width) for text, width in
+                                         zip(row[1:], widths[1:], strict=True))]
+             for row in (rows[0], rule, *rows[1:])]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{table}\n\n{_notes(found)}\n\n![Samples]({sheet})\n"
+
+
+def _markdown_cell(text: str) -> str:
+    """Escape what would end the cell or be HTML; names of runs may be anything."""
+    return re.sub(r"([|<])", r"\\\1", escape_controls(text))
+
+
+def csv_table(found: Comparison) -> str:
+    """Return the same rows and columns as CSV, with all digits; unknown values are empty."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*RUN_COLUMNS, *found.columns])
+    writer.writerows([line.name, line.preset, line.seed, line.kimg,
+                      *(cell.value for cell in line.cells)] for line in found.lines)
+    if any(cell.text for cell in found.reals):
+        writer.writerow([REALS, "", "", "", *(cell.value for cell in found.reals)])
+    return file.getvalue().encode("utf-8", "backslashreplace").decode()
 
 
 def rank(column: str, value: float | None, real: float | None) -> float | None:
@@ -146,10 +191,6 @@ def _best(column: str, ranks: Sequence[float | None]) -> float | None:
     return min(known) if goal(column) and len(known) > 1 else None
 
 
-def _words(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
-
-
 def _last_if_unknown(place: float | None) -> float:
     return math.inf if place is None else place
 
@@ -163,3 +204,22 @@ def _reals_of(column: str, records: Sequence[RunRecord]) -> tuple[str, ...]:
 
 def _trained_on(run: Run) -> str:
     return run.data.data + (f" (class {run.data.subset})" if run.data.subset else "")
+
+
+def _notes(found: Comparison) -> str:
+    order = f"Sorted by {found.sorted_by}. " if found.sorted_by else ""
+    strangers = (f"The runs were trained on different images, {', '.join(found.datasets)}: "
+                 "their metrics do not compare. ") if len(found.datasets) > 1 else ""
+    mixed = "".join(f"{sentence} " for sentence in mixed_reals(found))
+    return (f"{order}{strangers}{mixed}The best value of a column is marked; of MS-SSIM it is the "
+            f"one that is nearest to the reals. Made by progan {__version__}.")
+
+
+def mixed_reals(found: Comparison) -> list[str]:
+    """Sentences that name the columns with values of different reals, for each set of reals."""
+    columns: dict[tuple[str, ...], list[str]] = {}
+    for column, reals in found.mixed.items():
+        columns.setdefault(reals, []).append(column)
+    return [f"The values of {', '.join(names)} were measured against "
+            f"{' and '.join(reals)}: they compare only if these are the same images."
+            for reals, names in columns.items()]

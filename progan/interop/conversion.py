@@ -8,7 +8,6 @@ import torch
 from progan.config import Network
 from progan.errors import UserError
 from progan.interop import official_archive
-from progan.interop.cards import describe
 from progan.interop.exports import FORMATS, export
 from progan.interop.lower import at_level
 from progan.interop.official import official_layers, to_official_networks
@@ -16,7 +15,17 @@ from progan.interop.official_settings import require_official
 from progan.interop.reading import load_snapshot, read_foreign, snapshot_of
 from progan.interop.trained import Shape, Trained
 from progan.invocation import command
+from progan.runtime.files import sha256_of
 from progan.sampling import network_file
+from progan.sampling.model_card import (
+    ModelCard,
+    SourceFile,
+    card_path,
+    export_card_path,
+    extract_training_section,
+    render_card,
+    write_card,
+)
 from progan.sampling.network_file import Snapshot, save_network
 from progan.sampling.pictures import provenance
 from progan.sampling.wishes import at_resolution
@@ -38,7 +47,24 @@ def convert(trained: Trained, source: Path, target: Path, resolution: int | None
         resolution: A lower one that was trained on the way, to end there.
     """
     KINDS[target.suffix](trained, source, target, resolution)
-    describe(target, _snapshot(trained, resolution), source)
+    _write_card(target, _snapshot(trained, resolution), source)
+
+
+def _write_card(target: Path, snapshot: Snapshot, source: Path) -> None:
+    """Write the model card of a conversion beside it, unless there is an edited one."""
+    path = card_path(target) if target.suffix == network_file.SUFFIX else export_card_path(target)
+    write_card(path, render_card(ModelCard(
+        file=target.name, sha256=sha256_of(target), snapshot=snapshot,
+        source=SourceFile(name=source.name, sha256=sha256_of(source),
+                          training_section=_training_section(source)))))
+
+
+def _training_section(source: Path) -> str:
+    """Return what the card of a network file says of its training; '' if there is none."""
+    try:
+        return extract_training_section(card_path(source).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _of_ours(path: Path) -> Trained:

@@ -12,12 +12,11 @@ from progan.errors import UserError
 from progan.images import Pixels
 from progan.runtime.files import human_bytes, replaced
 from progan.runtime.text import format_count
-from progan.sampling import stills, webp
+from progan.sampling import stills
 from progan.sampling.timing import Timing
 from progan.sampling.video_kinds import encoder, require_kind
 from progan.sizes import Size
 
-QUALITY = 90  # of WebP, of 100
 CRF = "16"  # H.264's constant rate factor: hardly to be told from the original
 BT709 = 1  # number of the colours of HD television, in the standards of video
 MOST_BYTES = 2**31  # of frames that are kept until the last one
@@ -96,9 +95,12 @@ def _write_gif(path: Path, frames: Iterable[Pixels], timing: Timing,
 
 def _write_webp(path: Path, frames: Iterable[Pixels], timing: Timing,
                 text: Mapping[str, str]) -> None:
-    images = ((Image.fromarray(pixels), duration)
-              for pixels, duration in merged(frames, durations(timing, 1)))
-    path.write_bytes(webp.animation(images, stills.exif(text).tobytes(), QUALITY))
+    """Lossless: with losses, libwebp's encoder drops frames that differ little."""
+    images, shown = zip(*[(Image.fromarray(pixels), duration)
+                          for pixels, duration in merged(frames, durations(timing, 1))],
+                        strict=True)
+    images[0].save(path, "webp", save_all=True, append_images=images[1:], duration=shown, loop=0,
+                   lossless=True, exif=stills.exif(text))
 
 
 def merged(frames: Iterable[Pixels], shown: Iterable[int]) -> Iterator[tuple[Pixels, int]]:
@@ -129,4 +131,4 @@ def durations(timing: Timing, unit: int) -> list[int]:
 FORMATS = {
     ".mp4": Format(_write_mp4, bytes_per_pixel=0),
     ".gif": Format(_write_gif, bytes_per_pixel=1),
-    ".webp": Format(_write_webp, bytes_per_pixel=0)}
+    ".webp": Format(_write_webp, bytes_per_pixel=4)}

@@ -23,7 +23,7 @@ from progan.runtime.log import Log
 from progan.schedule import Stage
 from progan.training import hooks, samples
 from progan.training.ahead import NOTHING, Ahead
-from progan.training.cards import Cards, images_of, machine_words
+from progan.training.cards import Cards, describe_machine, training_data_of
 from progan.training.diagnosing import Diagnosis
 from progan.training.diversity import diversity
 from progan.training.guard import Guard, Unsound, reseeded, stop_message
@@ -139,8 +139,8 @@ def leader_hooks(session: Session, state: TrainState, progress: Progress, interr
     for line in (*monitor.repairs, *missing_ticks(session.directory, state.images_seen,
                                                   state.tick)):
         session.log(line)
-    cards = Cards(run=run, images=images_of(session.dataset), directory=session.directory,
-                  machine=machine_words(session.device, session.group.size), log=session.log)
+    cards = Cards(run=run, data=training_data_of(session.dataset), directory=session.directory,
+                  machine=describe_machine(session.device, session.group.size), log=session.log)
     saver = writers.enter_context(Saver(session.directory, run, cards))
     if not state.images_seen:
         show_beginning(session, state, monitor)

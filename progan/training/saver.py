@@ -22,7 +22,7 @@ from progan.run_directory import (
 )
 from progan.runtime.background import Background
 from progan.runtime.files import flush_to_disk, replaced
-from progan.sampling.cards.file import card_path, is_untouched
+from progan.sampling.model_card import card_path, is_unedited
 from progan.sampling.network_file import (
     PREFIX,
     SUFFIX,
@@ -188,7 +188,7 @@ def _remove_network(network: Path) -> None:
     """Remove a network with its card, unless somebody has edited that."""
     network.unlink(missing_ok=True)
     card = card_path(network)
-    if card.is_file() and is_untouched(card.read_bytes()):
+    if card.is_file() and is_unedited(card.read_bytes()):
         card.unlink()
 
 

@@ -12,7 +12,7 @@ from metrics.cli import main as metrics
 from progan.cli.generate import main as generate
 from progan.cli.train import main as train
 from progan.interop.cli import main as interop
-from progan.sampling.cards.file import is_untouched
+from progan.sampling.model_card import is_unedited
 from tests.builders import noise_dataset, tiny_options
 
 DOORS: dict[str, click.Command] = {
@@ -44,7 +44,7 @@ def test_a_card_tells_of_the_run_and_not_of_the_disk(place: Path) -> None:
                   "| SWDx1e3\\_16 |", "| 16 | 3", "seed k is numpy.random"):
         assert words in text, words
     assert str(place) not in text and "was not measured" not in text
-    assert is_untouched(newest(place).read_bytes())
+    assert is_unedited(newest(place).read_bytes())
 
 
 def test_every_network_has_a_card(place: Path) -> None:
@@ -58,12 +58,12 @@ def test_the_card_of_a_conversion_tells_of_the_run(place: Path, tmp_path: Path) 
     result = CliRunner().invoke(interop, [str(network), "--to", str(target), "--resolution", "8"])
     assert result.exit_code == 0, result.output
     text = target.with_suffix(".md").read_text()
-    assert "A generator of 8x8 images" in text
+    assert "Generator of 8x8 images" in text
     for words in ("`hills`, 60 images of 16x16", "- **Objective:** wgan-gp", "| SWDx1e3\\_16 |",
-                  f"So says the card of `{network.name}`."):
+                  f"Copied from the card of `{network.name}`."):
         assert text.count(words) == 1, words
-    assert text.count("## How to use it") == 1 and "does not tell" not in text
-    assert is_untouched(target.with_suffix(".md").read_bytes())
+    assert text.count("## Usage") == 1 and "does not say" not in text
+    assert is_unedited(target.with_suffix(".md").read_bytes())
 
 
 def test_what_a_card_says_can_be_typed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,14 @@
 """Several runs in one table: the arithmetic of the table."""
 
+import csv
+import io
 import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from metrics.comparison import chosen, compare, names, rank
-from metrics.comparison_page import html, markdown, mixed_reals
+from metrics.comparison import chosen, compare, csv_table, markdown, mixed_reals, names, rank
 from metrics.comparison_sheet import samples, sheet_of
 from metrics.names import GOALS, LOWER_IS_BETTER
 from metrics.run_record import (
@@ -111,10 +112,14 @@ def test_a_bar_in_a_name_does_not_end_the_cell():
     assert len({len(line) for line in table.split("\n\n")[0].splitlines()}) == 1
 
 
-def test_names_are_escaped_in_the_page():
-    found = compare([record("<b>&")])
-    page = html(found, {"<b>&": samples(record("x"), [0])}, [0])
-    assert "<b>&" not in page and "&lt;b&gt;&amp;" in page
+def test_the_csv_has_all_digits_and_any_name():
+    name = 'a,"b"\n\udcff'
+    found = compare([record("plain", {"FID": 1 / 3}, {"FID": 0.125}), record(name)])
+    first, second, reals = csv.DictReader(io.StringIO(csv_table(found)))
+    assert first["run"] == "plain" and float(first["FID"]) == 1 / 3
+    assert (second["run"], second["FID"]) == ('a,"b"\n\\udcff', "")
+    assert (reals["run"], reals["preset"], reals["FID"]) == ("reals", "", "0.125")
+    assert set(first) == {"run", "preset", "seed", "kimg", "FID"}
 
 
 def test_the_statistics_are_those_of_the_snapshot(tmp_path):

@@ -116,6 +116,19 @@ def test_an_animation_has_its_frames_and_their_time(
     assert [path.name for path in tmp_path.iterdir()] == [path.name]
 
 
+def test_a_webp_is_lossless(tmp_path: Path) -> None:
+    random = np.random.RandomState(0)
+    film = [random.randint(0, 256, (24, 32, 3)).astype(np.uint8) for _ in range(3)]
+    film.append(film[-1].copy())
+    film[-1][5, 7, 1] ^= 1  # the least difference that there is
+    video.write(tmp_path / "a.webp", film, Timing(4, 1), TEXT)
+    with Image.open(tmp_path / "a.webp") as image:
+        assert getattr(image, "n_frames", 1) == 4
+        for number, original in enumerate(film):
+            image.seek(number)
+            np.testing.assert_array_equal(np.asarray(image.convert("RGB")), original)
+
+
 @pytest.mark.parametrize("suffix", ANIMATIONS)
 def test_equal_frames_are_one_and_similar_ones_are_not(tmp_path: Path, suffix: str) -> None:
     first, second = moving(2)
@@ -169,6 +182,7 @@ def test_a_film_that_breaks_off_leaves_the_old_one(tmp_path: Path, suffix: str) 
     ("a.gif", Timing(1, 60), Size(9, 9), "50 frames per second at most"),
     ("a.webp", Timing(), Size(64, 9000), "larger than 8192x8192"),
     ("a.gif", Timing(600, 30), Size(1024, 1024), "17.6 GiB.* Name a .mp4 file"),
+    ("a.webp", Timing(60, 30), Size(1024, 1024), "7.0 GiB.* Name a .mp4 file"),
 ])
 def test_what_cannot_be_written_is_said_before(name: str, timing: Timing, size: Size,
                                                words: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from progan.runtime.files import sha256_of
 from progan.sampling.network_file import save_network
-from progan.training.cards import Cards, images_of, measured_until
+from progan.training.cards import Cards, measurements_until, training_data_of
 from progan.training.saver import Saver
 from tests.builders import noise_dataset, tiny_run, tiny_snapshot
 from tests.training.test_saver import born, snapshot_of
@@ -22,7 +22,7 @@ def cards(tmp_path: Path) -> Cards:
     directory.mkdir()
     dataset = noise_dataset(tmp_path / "secret-place" / "mine", holdout=0.25)
     SAID.clear()
-    return Cards(run=RUN, images=images_of(dataset), machine="cpu", directory=directory,
+    return Cards(run=RUN, data=training_data_of(dataset), machine="cpu", directory=directory,
                  log=SAID.append)
 
 
@@ -77,7 +77,7 @@ def test_only_what_came_before_a_snapshot_is_told_of(tmp_path: Path) -> None:
     note(tmp_path / "metric-late.jsonl", 3000)
     (tmp_path / "metric-swd.jsonl").open("a").write('{"images_se')
     (tmp_path / "metric-odd.jsonl").write_text('{"metric": "swd", "row": "reals"}\n[1]\n{}\n')
-    (found,) = measured_until(tmp_path, 2500)
+    (found,) = measurements_until(tmp_path, 2500)
     assert (found.images_seen, found.num_images) == (2000, None)
     assert found.values == {"SWD": 2.0} and found.reals == {"SWD": 0.5}
 
@@ -88,7 +88,7 @@ def test_damaged_statistics_cost_the_status_alone(cards: Cards) -> None:
     save_network(network, tiny_snapshot())
     cards(network, tiny_snapshot())
     text = (cards.directory / "x.md").read_text()
-    assert "diagnostics" not in text and "Time" not in text
+    assert "diagnostics" not in text and "Training time" not in text
 
 
 def test_a_folder_in_the_way_of_a_card_ends_no_training(cards: Cards) -> None:

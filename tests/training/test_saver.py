@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from progan.run_directory import states
-from progan.sampling.cards.file import card_path, write_card
+from progan.sampling.model_card import card_path, write_card
 from progan.sampling.network_file import Snapshot, images_seen_of, interim_networks, load_network
 from progan.training import checkpoint, saver
 from progan.training.saver import Saver

@@ -1,0 +1,275 @@
+"""Model cards: Markdown beside each network file, in the form that Hugging Face's hub reads.
+
+The text is in model_card.md.jinja; here are the values that it shows, and the files.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.resources import files
+from pathlib import Path, PurePath
+from textwrap import indent
+from typing import TYPE_CHECKING, TypeVar
+
+from progan import schedule
+from progan.config import Objective, Run
+from progan.invocation import command
+from progan.runtime.files import write_atomically
+from progan.runtime.log import human_seconds
+from progan.sampling.conventions import conventions
+from progan.sampling.network_file import SUFFIX as NETWORK_SUFFIX
+from progan.sampling.network_file import Snapshot
+from progan.sampling.one_line import on_one_line
+from progan.sizes import Size
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+N = TypeVar("N", int, float)
+
+SUFFIX = ".md"
+TEMPLATE = "model_card.md.jinja"
+MAX_CLASSES = 50  # that are named
+MEASURABLE = (NETWORK_SUFFIX, ".pkl", ".pth", ".npz")  # what `metrics` reads; not exports
+# Headings between which a card describes the training, and those of cards of earlier versions.
+TRAINING_SECTIONS = {"## Training data": "## Usage",
+                     "## What it was trained on": "## How to use it"}
+
+# The last line of a card, which is not rendered. The hash does not fit an edited card any more.
+_SEAL = "<!-- Written by progan: {}. Edited cards are not overwritten. -->\n"
+_OLD_SEAL = "<!-- As progan wrote it: {}. Edited cards are not written over. -->\n"
+_SEALED = re.compile("|".join(re.escape(seal).replace(r"\{\}", "([0-9a-f]{16})")
+                              for seal in (_SEAL, _OLD_SEAL)))
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>&#|~$!@])")
+
+_PENALTY = {"gp_weight": "gradient penalty weight", "gp_target": "target norm"}
+_DRIFT = {"drift": "drift weight"}
+_TARGETS = {"label_smoothing": "label smoothing", "label_noise": "label noise"}
+# The settings that each objective uses, and their names in a card.
+OBJECTIVE_TERMS: dict[str, dict[str, str]] = {
+    "wgan-gp": _PENALTY | _DRIFT,
+    "wgan": _DRIFT,
+    "gan": _TARGETS,
+    "lsgan": {"fake_weight": "weight of the generated images"},
+    "dragan": _PENALTY | _TARGETS,
+    "ebgan": {"margin": "margin", "pulling_away": "pulling-away weight"},
+    "began": {"diversity": "diversity ratio", "balance_rate": "balance rate"},
+    "r1": {"gp_weight": _PENALTY["gp_weight"]} | _TARGETS,
+    "relativistic": {"gp_weight": _PENALTY["gp_weight"]},
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingData:
+    """The images that a network was trained on.
+
+    Attributes:
+        name: Of the dataset, without its folder, which is nobody else's business.
+        count: Training images.
+        held_out: Images that were held out of training.
+        size: As they are stored.
+    """
+
+    name: str
+    count: int
+    held_out: int
+    size: Size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """The values of one metric, of one snapshot of the run.
+
+    Attributes:
+        images_seen: By that snapshot, which may be an earlier one.
+        num_images: Generated images that were compared; None if unknown.
+        values, reals: By column, of generated images and of the real-vs-real baseline.
+    """
+
+    images_seen: int
+    num_images: int | None
+    values: Mapping[str, float]
+    reals: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Training:
+    """How a network was trained.
+
+    Attributes:
+        software: Versions.
+        machine: Devices and processes of the session that wrote the card.
+        seconds: Of training so far; None if unknown.
+        status: Of the training diagnostics at that time; '' if there is none.
+    """
+
+    run: Run
+    data: TrainingData
+    software: str
+    machine: str
+    seconds: float | None
+    measurements: tuple[Measurement, ...] = ()
+    status: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceFile:
+    """The file that a network was converted from.
+
+    Attributes:
+        name: Without its folder.
+        training_section: What its card says of the training, in Markdown; '' if it has none.
+    """
+
+    name: str
+    sha256: str
+    training_section: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelCard:
+    """All values of a card.
+
+    Attributes:
+        file: Name of the network file, without its folder.
+        sha256: Of its content, in hexadecimal.
+        snapshot: What is in it; of the generator, only settings and shapes are used.
+        training: None if unknown.
+        source: None if it was not converted.
+    """
+
+    file: str
+    sha256: str
+    snapshot: Snapshot
+    training: Training | None = None
+    source: SourceFile | None = None
+
+
+def render_card(card: ModelCard) -> str:
+    """Return the text of a card."""
+    snapshot, config = card.snapshot, card.snapshot.generator.config
+    return _template().render(
+        card=card, snapshot=snapshot, config=config, training=card.training, source=card.source,
+        size=config.size(snapshot.level), signature=conventions(config, snapshot.level, ()),
+        num_parameters=sum(weights.numel() for weights in snapshot.generator.parameters()),
+        suffix=PurePath(card.file).suffix, onnx_file=f"{PurePath(card.file).stem}.onnx",
+        network_file=f"{PurePath(card.file).stem}{NETWORK_SUFFIX}",
+        measurable_file=_measurable_file(card), max_classes=MAX_CLASSES)
+
+
+def extract_training_section(text: str) -> str:
+    """Return what the text of a card says of the training, '' if nothing."""
+    for heading, following in TRAINING_SECTIONS.items():
+        _, found, rest = text.partition(f"{heading}\n")
+        section, ended, _ = rest.partition(f"\n{following}\n")
+        if found and ended:
+            return f"{heading}\n{section}".strip()
+    return ""
+
+
+def card_path(network: Path) -> Path:
+    """Return where the card of a network file of ours is: network-snapshot-000012.md."""
+    return network.with_suffix(SUFFIX)
+
+
+def export_card_path(export: Path) -> Path:
+    """Return where the card of an export is: mine.onnx.md, beside mine.md of mine.safetensors."""
+    return export.with_name(export.name + SUFFIX)
+
+
+def write_card(path: Path, text: str) -> bool:
+    """Write a card atomically, unless there is an edited one; return whether it was written."""
+    if path.is_file() and not is_unedited(path.read_bytes()):
+        return False
+    write_atomically(path, seal(text))
+    return True
+
+
+def seal(text: str) -> str:
+    """Append the last line by which `is_unedited` recognises the text."""
+    return f"{text}\n{_SEAL.format(_digest(text.encode()))}"
+
+
+def is_unedited(content: bytes) -> bool:
+    """Whether the content of a card is as it was written."""
+    text, _, last_line = content.rpartition(b"\n<!--")
+    match = _SEALED.fullmatch((b"<!--" + last_line).decode("utf-8", "replace"))
+    return match is not None and (match[1] or match[2]) == _digest(text)
+
+
+def escape_markdown(text: str) -> str:
+    """Return the text on one line, with all of Markdown's characters escaped; fits into tables."""
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", on_one_line(text))
+
+
+def code_span(text: str) -> str:
+    """Return the text as a code span; in tables use `escape_markdown`: a | would end the cell."""
+    line = on_one_line(text) or " "
+    ticks = "`" * (max(map(len, re.findall("`+", line)), default=0) + 1)
+    pad = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{ticks}{pad}{line}{pad}{ticks}"
+
+
+def code_block(text: str) -> str:
+    """Indent the text as a code block; what UTF-8 cannot encode is escaped."""
+    return indent(text.strip("\n").encode("utf-8", "backslashreplace").decode(), "    ",
+                  lambda line: True)
+
+
+def describe_growth(run: Run) -> str:
+    """Return e.g. 'from 4x4 to 16x16; each size is faded in over 1.5 kimg, …'."""
+    network, plan = run.network, run.growth
+    last = network.size(network.max_level)
+    if not run.grows:
+        return f"none: {last} from the start, for {plan.total_kimg:g} kimg"
+    first = network.size(schedule.first_level(plan, network))
+    return (f"from {first} to {last}; each size is faded in over {plan.transition_kimg:g} kimg, "
+            f"then trained for {plan.training_kimg:g} kimg; {plan.total_kimg:g} kimg in total (1 "
+            "kimg is a thousand training images)")
+
+
+def describe_by_resolution(default: N, exceptions: tuple[tuple[int, N], ...], run: Run) -> str:
+    """Return e.g. '4', or '4 (14 at 256, 6 at 512)', of the resolutions that the run trains."""
+    levels = range(schedule.first_level(run.growth, run.network), run.network.max_level + 1)
+    values = {1 << level: schedule.lookup(exceptions, 1 << level, default) for level in levels}
+    if len(set(values.values())) == 1:
+        return f"{next(iter(values.values())):g}"
+    others = [f"{value:g} at {resolution}" for resolution, value in values.items()
+              if value != default]
+    return f"{default:g} ({', '.join(others)})"
+
+
+def describe_objective(settings: Objective) -> str:
+    """Return e.g. 'wgan-gp: gradient penalty weight 10, target norm 1, drift weight 0'."""
+    terms = [f"{name} {getattr(settings, field):g}"
+             for field, name in OBJECTIVE_TERMS[settings.objective].items()]
+    return f"{settings.objective}: {', '.join(terms)}"
+
+
+def _measurable_file(card: ModelCard) -> str:
+    """Return what `metrics` can read: this file, the one it was made from, or a placeholder."""
+    names = [card.file, *([card.source.name] if card.source else [])]
+    return next((name for name in names if name.endswith(MEASURABLE)), f"NETWORK{NETWORK_SUFFIX}")
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, StrictUndefined  # needed only when a card is written
+
+    environment = Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+                              undefined=StrictUndefined, autoescape=False)
+    environment.filters.update(
+        code=code_span, plain=escape_markdown, block=code_block, repr=repr,
+        number="{:g}".format, thousands="{:,.0f}".format, digits4="{:.4g}".format,
+        duration=human_seconds, file_name=lambda path: PurePath(path).name)
+    environment.globals.update(
+        command=partial(command, portable=True), describe_growth=describe_growth,
+        describe_by_resolution=describe_by_resolution, describe_objective=describe_objective)
+    return environment.from_string(
+        (files("progan.sampling") / TEMPLATE).read_text("utf-8"))
