@@ -234,7 +234,12 @@ def main(*, minutes: float, output: Path | None, peers: tuple[Path, ...], parts:
     append_line(results, {"event": "call", "part": "", "task": "", "device": device,
                           "command": " ".join(["python", "benchmarks/gpu.py", *_shown()])})
     click.echo(plan_words(chosen, minutes))
+    before = len(read_lines(results))
     run_parts(chosen, results, 60 * minutes, click.echo, PRELOAD, retry=retry)
+    added = [line["event"] for line in read_lines(results)[before:]]
+    if "failed" in added and "measured" not in added:
+        raise UserError("Nothing could be measured; the reasons are above. After mending them, "
+                        "repeat the command with --retry.")
     click.echo(f"Results are in {results}. A page: python benchmarks/gpu.py --report {output}")
 
 

@@ -261,7 +261,8 @@ def _work(part: str, task: Task, results: Path, seconds: float, done: list[str],
         getattr(importlib.import_module(module), name)(
             **task.arguments, record=record, seconds=seconds, done=frozenset(done))
     except Exception as error:
-        traceback.print_exc()
+        if not isinstance(error, UserError):
+            traceback.print_exc()
         print(f"{type(error).__name__}: {first_line(error)}", file=sys.stderr, flush=True)
         os._exit(_FAILED)
     sys.stdout.flush()

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from benchmarks import gpu, gpu_report
@@ -74,6 +75,18 @@ def test_a_second_call_has_nothing_to_do(rehearsal: Path) -> None:
     assert found.exit_code == 0
     (line,) = read_lines(rehearsal / "results.jsonl")[before:]
     assert line["event"] == "call"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_gpu_nothing_is_measured(tmp_path: Path) -> None:
+    finished = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks/gpu.py"), "--parts", "machine", "--output",
+         str(tmp_path)], capture_output=True, text=True, check=False)
+    assert finished.returncode == 1 and "Nothing could be measured" in finished.stderr
+    assert "This machine has no cuda device" in finished.stdout
+    (line,) = [line for line in read_lines(tmp_path / "results.jsonl")
+               if line["event"] == "failed"]
+    assert "Traceback" not in line["message"]
 
 
 def test_results_of_two_devices_are_not_mixed(tmp_path: Path) -> None:
