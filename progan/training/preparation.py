@@ -8,11 +8,9 @@ import torch
 
 from progan.config import Run
 from progan.partition import Share
-from progan.runtime import companion
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
 from progan.training.acceleration import accelerated, chosen
-from progan.training.ahead import NOTHING, Ahead, CompilesAhead
 from progan.training.cpu_estimate import cpu_note
 from progan.training.data_parallel import DataParallel
 from progan.training.micro_batches import MicroBatches
@@ -29,26 +27,22 @@ class Prepared(NamedTuple):
 
     Attributes:
         expected: Seconds per image by level, where a preflight has found them.
-        ahead: Is to hear of each round.
     """
 
     steps: Steps
     expected: Mapping[int, float]
-    ahead: Ahead
 
 
 def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group: Group,
-             neighbours: int = 1, first_here: bool = True) -> Prepared:
+             neighbours: int = 1) -> Prepared:
     """Try out the levels to come, as the run wants it.
 
     Args:
         neighbours: How many of the processes share this machine.
-        first_here: Whether this is the one of them that compiles ahead for all.
     """
 
     def report_of_machine(line: str) -> None:
-        """Each process has a memory of its own, each machine one that compiles ahead, and only
-        the leader a log."""
+        """Log a line; processes without a log print it, as each has a memory of its own."""
         if group.leads:
             log(line)
         else:
@@ -74,8 +68,4 @@ def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group:
         seconds = total_seconds(found)
     if note := cpu_note(run, device, seconds):
         log(note)
-    compiles = how.compiled and first_here and companion.POSSIBLE
-    ahead = CompilesAhead(
-        run, device, micro_batch_at=micro_batches.size, log=report_of_machine,
-        share=Share(group.rank, group.size)) if compiles else NOTHING
-    return Prepared(accelerated(plain, how, log), expected, ahead)
+    return Prepared(accelerated(plain, how, log), expected)

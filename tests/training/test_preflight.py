@@ -15,7 +15,6 @@ from progan.partition import Share
 from progan.presets import preset
 from progan.runtime import devices
 from progan.training import micro_batches, preflight
-from progan.training.ahead import NOTHING
 from progan.training.micro_batches import MicroBatches
 from progan.training.passes import ALL_AT_ONCE
 from progan.training.preflight import (
@@ -177,4 +176,4 @@ def test_none_looks_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight.Preflight, "__call__", pytest.fail)
     run = tiny_run(preflight="none")
     plan = preparation.prepared(run, create(run, CPU), CPU, Silence(), ALONE)
-    assert plan == (PlainSteps(ANY), {}, NOTHING)
+    assert plan == (PlainSteps(ANY), {})
