@@ -27,7 +27,6 @@ from progan.training.diagnosing import Diagnosis
 from progan.training.diversity import diversity
 from progan.training.guard import Guard, Unsound, reseeded, stop_message
 from progan.training.hooks import Hook, Tick, snapshot_of
-from progan.training.inputs import Place, critic_inputs, generator_inputs
 from progan.training.measurements import Measure, Measurements
 from progan.training.meter import Meter
 from progan.training.monitor import Monitor
@@ -35,7 +34,7 @@ from progan.training.overfitting import overfitting
 from progan.training.progress import Progress
 from progan.training.saver import Saved, Saver
 from progan.training.state import TrainState, enter_phase
-from progan.training.steps import PLAIN_STEPS, Steps
+from progan.training.step import PLAIN_STEPS, Place, Steps, critic_inputs, generator_inputs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,12 +12,10 @@ from progan.runtime.distributed import Group
 from progan.runtime.log import Log
 from progan.training.acceleration import accelerated, chosen
 from progan.training.cpu_estimate import cpu_note
-from progan.training.data_parallel import DataParallel
-from progan.training.micro_batches import MicroBatches
-from progan.training.passes import Passes
+from progan.training.gradients import BatchSplit, MicroBatchSizes
 from progan.training.preflight import Preflight, report, total_seconds
 from progan.training.state import TrainState
-from progan.training.steps import PlainSteps, Steps
+from progan.training.step import PlainSteps, Steps
 
 PREFLIGHTS = {"cuda": "step"}  # by type of device; a real step on a CPU may take half a minute
 
@@ -48,13 +46,9 @@ def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group:
         else:
             print(f"Process {group.rank}: {line}", file=sys.stderr, flush=True)
 
-    micro_batches = MicroBatches(run, device, report_of_machine)
-
-    def passes_at(level: int) -> Passes:
-        passes = micro_batches.at(level)
-        return DataParallel(passes, run, group) if group.size > 1 else passes
-
-    plain, how = PlainSteps(passes_at), chosen(run, device, group.size)
+    micro_batches = MicroBatchSizes(run, report_of_machine)
+    plain = PlainSteps(BatchSplit(micro_batches, group))
+    how = chosen(run, device, group.size)
     preflight = PREFLIGHTS.get(device.type, "estimate") if run.preflight == "auto" else (
         run.preflight)
     expected, seconds = {}, None

@@ -13,8 +13,7 @@ from progan.objectives import Chances
 from progan.objectives import critic_loss as loss_of_critic
 from progan.objectives import generator_loss
 from progan.training import state as states
-from progan.training.inputs import CriticInputs, GeneratorInputs, Place
-from progan.training.steps import critic_step, generator_step
+from progan.training.step import CriticInputs, GeneratorInputs, Place, critic_step, generator_step
 from tests.reference import official
 
 NET32 = Network(resolution=32, latent_size=64, fmap_base=256, fmap_max=64)
