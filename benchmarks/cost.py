@@ -9,9 +9,8 @@ from torch.utils.flop_counter import flop_registry
 
 from progan.config import Run
 from progan.schedule import Stage
-from progan.training.inputs import Place
 from progan.training.memory import META, inputs_without_data, weightless
-from progan.training.steps import critic_step, generator_step
+from progan.training.step import Place, critic_step, generator_step
 
 
 class Products(TorchDispatchMode):

@@ -33,10 +33,16 @@ from progan.runtime import devices
 from progan.runtime.cuda import cuda_graphs
 from progan.training import trial
 from progan.training.checkpoint import load_state, save_state
-from progan.training.inputs import Place, critic_inputs, generator_inputs
 from progan.training.recorded_steps import RecordedSteps
 from progan.training.state import TrainState, create
-from progan.training.steps import PLAIN_STEPS, Statistics, Steps
+from progan.training.step import (
+    PLAIN_STEPS,
+    Place,
+    Statistics,
+    Steps,
+    critic_inputs,
+    generator_inputs,
+)
 from tests.training.tape import tapes
 
 CPU = torch.device("cpu")

@@ -32,10 +32,9 @@ from progan.sampling.network_file import Snapshot
 from progan.schedule import Stage
 from progan.training import trial
 from progan.training.acceleration import accelerated, chosen
-from progan.training.inputs import Place, critic_inputs, generator_inputs
 from progan.training.recorded_steps import WARM_UP_STEPS
 from progan.training.state import TrainState, create, initialize
-from progan.training.steps import PLAIN_STEPS, Steps
+from progan.training.step import PLAIN_STEPS, Place, Steps, critic_inputs, generator_inputs
 
 BLOCKS = 5  # each is timed as a whole, as training waits for nothing between iterations
 

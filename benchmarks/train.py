@@ -44,7 +44,7 @@ from progan.training.plan import table  # noqa: E402
 from progan.training.precision import LOW  # noqa: E402
 from progan.training.recorded_steps import WARM_UP_STEPS  # noqa: E402
 from progan.training.state import create  # noqa: E402
-from progan.training.steps import PLAIN_STEPS  # noqa: E402
+from progan.training.step import PLAIN_STEPS  # noqa: E402
 
 PLACE = click.Path(path_type=Path)
 SECONDS = click.FloatRange(0.001, 3600)

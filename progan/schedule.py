@@ -105,12 +105,6 @@ def landmarks(growth: Growth, network: Network) -> Iterator[tuple[int, Stage]]:
         start += step * max(whole_rounds - 1, 1)
 
 
-def following(growth: Growth, network: Network, stage: Stage) -> Phase | None:
-    """Return the phase that comes after that of a stage; None after the last one."""
-    return next((phase for phase in phases(growth, network) if phase.stage.phase > stage.phase),
-                None)
-
-
 def first_level(growth: Growth, network: Network) -> int:
     """Where training begins: networks that do not grow are at their last level from the start."""
     return level_of(growth.initial_resolution) if network.grows else network.max_level

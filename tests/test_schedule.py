@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from progan.config import Growth, Network
 from progan.presets import preset
-from progan.schedule import Stage, at, following, lookup, phases, rounds
+from progan.schedule import Stage, at, lookup, phases, rounds
 
 OFFICIAL = ("v1-1gpu", "v2-1gpu", "v2-2gpus", "v2-4gpus", "v2-8gpus")
 
@@ -141,12 +141,6 @@ def test_phases_tile_the_run_and_agree_with_the_clock(plan: tuple[Growth, Networ
             assert (now.level, now.fading, now.phase, now.batch, now.g_lr) == (
                 phase.stage.level, phase.stage.fading, phase.stage.phase, phase.stage.batch,
                 phase.stage.g_lr)
-
-
-@given(schedules())
-def test_each_phase_but_the_last_has_one_that_follows(plan: tuple[Growth, Network]) -> None:
-    found = list(phases(*plan))
-    assert [following(*plan, phase.stage) for phase in found] == [*found[1:], None]
 
 
 @settings(max_examples=30)

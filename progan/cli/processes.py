@@ -63,11 +63,6 @@ class Team:
         """How many of the processes share this machine."""
         return self.launch.local_size if self.launch else 1
 
-    @property
-    def first_here(self) -> bool:
-        """Whether this is the process that does what one of a machine does for all of them."""
-        return not self.launch or self.launch.local_rank == 0
-
     @contextmanager
     def alone_in(self, directory: Path) -> Iterator[None]:
         """Keep other trainings out of the directory of a run; raises UserError if one is in it."""

@@ -242,12 +242,12 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
         log(remark)
     share_state(state, group)
     try:
-        plan = prepared(run, state, device, log, group, members.local_size, members.first_here)
+        plan = prepared(run, state, device, log, group, members.local_size)
         with Interrupts(max_hours or math.inf, tell=group.leads) as interrupts:
             session = Session(
                 run=run, dataset=dataset, directory=directory, device=device, log=log,
                 measures=measures, interrupts=interrupts, group=group, steps=plan.steps,
-                expected=plan.expected, ahead=plan.ahead,
+                expected=plan.expected,
                 device_data_bytes=budget_bytes(run.device_data_gib, device))
             end = train(session, state)
     except OSError as error:

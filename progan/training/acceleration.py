@@ -14,12 +14,19 @@ from progan.config import Run
 from progan.runtime.cuda import cuda_graphs
 from progan.sizes import MIN_LEVEL
 from progan.training.compilation import Compilation, Compiled, in_place_of
-from progan.training.inputs import CriticInputs, GeneratorInputs, Place
-from progan.training.losses import PLAIN, Losses
 from progan.training.optim import Rate
 from progan.training.recorded_steps import RecordedSteps
 from progan.training.state import TrainState
-from progan.training.steps import PlainSteps, Statistics, Steps
+from progan.training.step import (
+    PLAIN,
+    CriticInputs,
+    GeneratorInputs,
+    Losses,
+    Place,
+    PlainSteps,
+    Statistics,
+    Steps,
+)
 
 # Every level, faded in or not, is compiled by itself; torch gives up on the ninth by default.
 MOST_VARIANTS = 1024

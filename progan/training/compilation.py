@@ -12,7 +12,7 @@ from progan.errors import first_line
 from progan.runtime.interrupts import stop_requested, stoppable
 from progan.runtime.log import human_seconds
 from progan.sizes import growing_name
-from progan.training.inputs import Place
+from progan.training.step import Place
 
 if TYPE_CHECKING:
     from torch._dynamo.callback import CallbackArgs

@@ -10,9 +10,9 @@ from progan.runtime.log import human_seconds
 from progan.sizes import MIN_LEVEL
 from progan.training import state as states
 from progan.training.eta import remaining_seconds
-from progan.training.micro_batches import MicroBatches
+from progan.training.gradients import BatchSplit, MicroBatchSizes
 from progan.training.preflight import AFFORDABLE_GMAC, Preflight
-from progan.training.steps import PlainSteps
+from progan.training.step import PlainSteps
 
 FOR_CPUS = ("cpu", "demo")  # presets
 SHORT_SECONDS = 3600.0
@@ -48,9 +48,9 @@ def estimate_seconds(run: Run, device: torch.device) -> float:
     """
     small = _affordable(run)
     stage = schedule.at(small.growth, small.network, 0)
-    micro_batches = MicroBatches(small, device, lambda line: None)
+    micro_batches = MicroBatchSizes(small, lambda line: None)
     preflight = Preflight(run=small, state=states.create(small, device), device=device,
-                          micro_batches=micro_batches, steps=PlainSteps(micro_batches.at))
+                          micro_batches=micro_batches, steps=PlainSteps(BatchSplit(micro_batches)))
     seconds = preflight.measure_seconds_per_image(stage, tries=1)
     first = schedule.first_level(run.growth, run.network)
     seconds *= multiply_adds(run.network, first) / multiply_adds(small.network, stage.level)

@@ -1,63 +1,16 @@
-"""Several processes train on equal parts of each batch, with the gradients of the whole one."""
+"""Processes that train together hold the same state (`gradients` averages what moves it)."""
 
 import json
-from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from progan.config import Run
 from progan.errors import UserError
-from progan.partition import rows
 from progan.runtime.distributed import Group
 from progan.sampling.state_file import NETWORKS
 from progan.training.checkpoint import CLOCKS, OPTIMIZERS
-from progan.training.passes import Gradients, In, Passes, Terms
 from progan.training.state import TrainState
-
-
-class DataParallel:
-    """Passes of which each process makes its own part; gradients and terms are put together.
-
-    One message carries both, so that each network costs one all-reduce per step. Everybody gets
-    the terms of every image: statistics and dials are those of the whole batch, and the weights
-    stay the same bits in all processes.
-    """
-
-    def __init__(self, passes: Passes, run: Run, group: Group) -> None:
-        self._passes, self._run, self._group = passes, run, group
-
-    def images(self, draw: Callable[[In], Tensor], inputs: In) -> Tensor:
-        return self._passes.images(draw, inputs)
-
-    def gradients(self, loss_of: Callable[[In], tuple[Tensor, Terms]], inputs: In,
-                  weights: Sequence[nn.Parameter]) -> Gradients:
-        own = self._passes.gradients(loss_of, inputs, weights)
-        used = [gradient for gradient in own.of_weights if gradient is not None]
-        names = sorted(own.terms)
-        terms = self._spread(torch.stack([own.terms[name] for name in names]))
-        message = torch.cat([part.reshape(-1) for part in (*used, terms)])
-        self._group.sum(message)
-        *sums, of_all = message.split([part.numel() for part in (*used, terms)])
-        found = iter([total.reshape(gradient.shape) / self._group.size
-                      for total, gradient in zip(sums, used, strict=True)])
-        return Gradients([None if gradient is None else next(found) for gradient in own.of_weights],
-                         dict(zip(names, of_all.reshape(terms.shape), strict=True)))
-
-    def _spread(self, values: Tensor) -> Tensor:
-        """Values [T, N] of the own images -> [T, all], with zeros for those of the others."""
-        count = self._group.size
-        n = values.shape[1] * count
-        own = _rows_of_rank(self._run, n, count, self._group.rank, values.device)
-        return values.new_zeros(len(values), n).index_copy(1, own, values)
-
-
-@lru_cache(maxsize=64)
-def _rows_of_rank(run: Run, n: int, count: int, rank: int, device: torch.device) -> Tensor:
-    """The rows of a process in a batch, made once: a copy to a GPU waits for it."""
-    return torch.from_numpy(rows(run, n, count)[rank]).to(device)
 
 
 def share_state(state: TrainState, group: Group) -> None:

@@ -11,8 +11,8 @@ from progan.data.reals import process_reals
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import batch_size
 from progan.schedule import Stage
-from progan.training.inputs import Place
 from progan.training.state import TrainState
+from progan.training.step import Place
 
 MOST_IMAGES = 32  # enough to tell, and less than 1 % of a tick of 1000 images
 COMPARED_LEVEL = 5  # images are compared at 32x32 at most

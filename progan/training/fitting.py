@@ -9,7 +9,7 @@ from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.partition import require_shares
 from progan.runtime.text import format_count
-from progan.training.micro_batches import require_micro_batch
+from progan.training.gradients import require_micro_batch
 
 
 def fit(run: Run, dataset: Dataset, given: Container[str]) -> Run:

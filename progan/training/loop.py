@@ -22,13 +22,15 @@ from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log
 from progan.schedule import Stage
 from progan.training import hooks, samples
-from progan.training.ahead import NOTHING, Ahead
-from progan.training.cards import Cards, describe_machine, training_data_of
+from progan.training.cards import (
+    Cards,
+    describe_machine,
+    training_data_of,
+)
 from progan.training.diagnosing import Diagnosis
 from progan.training.diversity import diversity
 from progan.training.guard import Guard, Unsound, reseeded, stop_message
 from progan.training.hooks import Hook, Tick, snapshot_of
-from progan.training.inputs import Place, critic_inputs, generator_inputs
 from progan.training.measurements import Measure, Measurements
 from progan.training.meter import Meter
 from progan.training.monitor import Monitor, missing_ticks
@@ -36,7 +38,7 @@ from progan.training.overfitting import overfitting
 from progan.training.progress import Progress
 from progan.training.saver import Saved, Saver
 from progan.training.state import TrainState, enter_phase
-from progan.training.steps import PLAIN_STEPS, Steps
+from progan.training.step import PLAIN_STEPS, Place, Steps, critic_inputs, generator_inputs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +56,6 @@ class Session:
     steps: Steps = PLAIN_STEPS
     expected: Mapping[int, float] = field(default_factory=dict)  # seconds per image by level
     device_data_bytes: int = 0  # of the device's memory, for images of the dataset
-    ahead: Ahead = NOTHING
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +91,7 @@ def train(session: Session, state: TrainState) -> End:
     run, group = session.run, session.group
     progress = Progress(run, state.images_seen, session.expected, shown=group.leads)
     interrupts = session.interrupts
-    with closing(progress), closing(session.ahead), ExitStack() as writers:
+    with closing(progress), ExitStack() as writers:
         at_tick, saver = leader_hooks(session, state, progress, interrupts, writers) if (
             group.leads) else ([], None)
         at_tick.append(hooks.meeting(group))
@@ -173,7 +174,6 @@ def train_rounds(session: Session, state: TrainState, batches: Prefetch, watch: 
     for start, stage in schedule.rounds(run.growth, run.network, state.images_seen,
                                         state.round_images_seen):
         state.round_images_seen = start
-        session.ahead(stage)
         enter_phase(state, stage, run)
         train_round(run, state, stage, batches, meter, lambda: watch.interrupts.requested,
                     session.steps)

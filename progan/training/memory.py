@@ -16,11 +16,10 @@ from progan.config import Run
 from progan.objectives import OBJECTIVES, draw
 from progan.schedule import Stage
 from progan.training.freezing import freeze
-from progan.training.inputs import CriticInputs, GeneratorInputs, Place
-from progan.training.micro_batches import in_parts_of
+from progan.training.gradients import BatchSplit, MicroBatchSizes
 from progan.training.optim import learning
 from progan.training.state import TrainState, initial_dials
-from progan.training.steps import critic_step, generator_step
+from progan.training.step import CriticInputs, GeneratorInputs, Place, critic_step, generator_step
 
 META = torch.device("meta")  # knows shapes, but holds no data
 FLOAT_BYTES = 4
@@ -40,11 +39,13 @@ def step_bytes(run: Run, stage: Stage, share: int = 1, micro_batch: int = 0) -> 
     """
     state, n = weightless(run), stage.batch // share
     place = Place.of(stage, META)
-    passes = in_parts_of(micro_batch or n, run, n, META)
+    micro_batches = MicroBatchSizes(run, lambda line: None)
+    micro_batches.limit(stage.level, micro_batch)
+    split = BatchSplit(micro_batches)
     with LiveBytes() as live:
         critic, generator = inputs_without_data(run, stage, n)
-        generator_step(state, run, place, stage.g_lr, generator, passes)
-        critic_step(state, run, place, stage.d_lr, critic, passes)
+        generator_step(state, run, place, stage.g_lr, generator, split)
+        critic_step(state, run, place, stage.d_lr, critic, split)
     g, d = count(state.generator), count(state.discriminator)
     moments = 2 * (g + sum(weight.numel() for weight in learning(state.d_optimizer)))
     resident: int = FLOAT_BYTES * (2 * g + d + moments)  # 2: weights and average

@@ -9,8 +9,8 @@ from progan.data.reader import Dataset
 from progan.data.reals import process_reals
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.schedule import Stage
-from progan.training.inputs import Place
 from progan.training.state import TrainState
+from progan.training.step import Place
 
 MOST_IMAGES, MOST_PIXELS = 256, 2**24
 

@@ -7,8 +7,8 @@ from progan.config import Run
 from progan.networks.cost import multiply_adds
 from progan.runtime.files import human_bytes
 from progan.runtime.text import format_count
+from progan.training.gradients import micro_batch_size
 from progan.training.memory import count, step_bytes
-from progan.training.micro_batches import at_once
 from progan.training.progress import size_words
 
 HEADINGS = ("phase", "resolution", "from kimg", "to kimg", "batch", "lr G", "lr D",
@@ -43,7 +43,7 @@ def _row(run: Run, number: int, phase: schedule.Phase) -> tuple[str, ...]:
     return (str(number), size_words(stage, run.network), f"{phase.start_kimg:g}",
             f"{phase.end_kimg:g}", str(stage.batch), f"{stage.g_lr:g}", f"{stage.d_lr:g}",
             f"{gmac:.3g}", human_bytes(
-                step_bytes(run, stage, micro_batch=at_once(run, stage.batch))))
+                step_bytes(run, stage, micro_batch=micro_batch_size(run, stage.batch))))
 
 
 def table(rows: list[tuple[str, ...]]) -> str:

@@ -22,12 +22,12 @@ from progan.sampling.state_file import NETWORKS
 from progan.schedule import Stage
 from progan.training.checkpoint import MODULES, copied
 from progan.training.eta import seconds_per_image
+from progan.training.gradients import MicroBatchSizes, allowed_sizes, no_smaller
 from progan.training.guard import restore
 from progan.training.memory import step_bytes
-from progan.training.micro_batches import MicroBatches, no_smaller, parts_allowed
 from progan.training.plan import table
 from progan.training.state import TrainState
-from progan.training.steps import Steps
+from progan.training.step import Steps
 from progan.training.trial import iterate, noise_batch
 
 HEADINGS = ("resolution", "batch", "micro-batch", "memory", "img/s", "time")
@@ -62,7 +62,7 @@ class Preflight:
     run: Run
     state: TrainState
     device: torch.device
-    micro_batches: MicroBatches
+    micro_batches: MicroBatchSizes
     steps: Steps
     share: Share = WHOLE
     neighbours: int = 1
@@ -118,7 +118,7 @@ class Preflight:
         """Estimated bytes of a step, in micro-batches that fit."""
         n, free = stage.batch // self.share.of, self._free_bytes()
         size = self.micro_batches.size(stage.level, n)
-        for smaller in (size, *(each for each in parts_allowed(self.run, n) if each < size)):
+        for smaller in (size, *(each for each in allowed_sizes(self.run, n) if each < size)):
             needed = step_bytes(self.run, stage, self.share.of, smaller)
             if free is None or needed <= free:
                 if smaller < size:

@@ -8,18 +8,14 @@ import torch
 
 from progan.config import Run
 from progan.partition import Share
-from progan.runtime import companion
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
 from progan.training.acceleration import accelerated, chosen
-from progan.training.ahead import NOTHING, Ahead, CompilesAhead
 from progan.training.cpu_estimate import cpu_note
-from progan.training.data_parallel import DataParallel
-from progan.training.micro_batches import MicroBatches
-from progan.training.passes import Passes
+from progan.training.gradients import BatchSplit, MicroBatchSizes
 from progan.training.preflight import Preflight, report, total_seconds
 from progan.training.state import TrainState
-from progan.training.steps import PlainSteps, Steps
+from progan.training.step import PlainSteps, Steps
 
 PREFLIGHTS = {"cuda": "step"}  # by type of device; a real step on a CPU may take half a minute
 
@@ -29,38 +25,30 @@ class Prepared(NamedTuple):
 
     Attributes:
         expected: Seconds per image by level, where a preflight has found them.
-        ahead: Is to hear of each round.
     """
 
     steps: Steps
     expected: Mapping[int, float]
-    ahead: Ahead
 
 
 def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group: Group,
-             neighbours: int = 1, first_here: bool = True) -> Prepared:
+             neighbours: int = 1) -> Prepared:
     """Try out the levels to come, as the run wants it.
 
     Args:
         neighbours: How many of the processes share this machine.
-        first_here: Whether this is the one of them that compiles ahead for all.
     """
 
     def report_of_machine(line: str) -> None:
-        """Each process has a memory of its own, each machine one that compiles ahead, and only
-        the leader a log."""
+        """Log a line; processes without a log print it, as each has a memory of its own."""
         if group.leads:
             log(line)
         else:
             print(f"Process {group.rank}: {line}", file=sys.stderr, flush=True)
 
-    micro_batches = MicroBatches(run, device, report_of_machine)
-
-    def passes_at(level: int) -> Passes:
-        passes = micro_batches.at(level)
-        return DataParallel(passes, run, group) if group.size > 1 else passes
-
-    plain, how = PlainSteps(passes_at), chosen(run, device, group.size)
+    micro_batches = MicroBatchSizes(run, report_of_machine)
+    plain = PlainSteps(BatchSplit(micro_batches, group))
+    how = chosen(run, device, group.size)
     preflight = PREFLIGHTS.get(device.type, "estimate") if run.preflight == "auto" else (
         run.preflight)
     expected, seconds = {}, None
@@ -74,8 +62,4 @@ def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group:
         seconds = total_seconds(found)
     if note := cpu_note(run, device, seconds):
         log(note)
-    compiles = how.compiled and first_here and companion.POSSIBLE
-    ahead = CompilesAhead(
-        run, device, micro_batch_at=micro_batches.size, log=report_of_machine,
-        share=Share(group.rank, group.size)) if compiles else NOTHING
-    return Prepared(accelerated(plain, how, log), expected, ahead)
+    return Prepared(accelerated(plain, how, log), expected)

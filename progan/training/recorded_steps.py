@@ -16,10 +16,9 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from progan.config import Run
 from progan.errors import first_line
 from progan.runtime.cuda import Recorder, Recording
-from progan.training.inputs import CriticInputs, GeneratorInputs, Place
 from progan.training.optim import Rate, recordable
 from progan.training.state import TrainState
-from progan.training.steps import Statistics, Steps
+from progan.training.step import CriticInputs, GeneratorInputs, Place, Statistics, Steps
 
 # Before it is recorded, a step makes the moments of its weights, and libraries choose algorithms
 # and allocate workspaces.

@@ -15,8 +15,8 @@ from progan.networks.layers import Equalized
 from progan.objectives import dials
 from progan.runtime.seeding import generator as stream
 from progan.schedule import Stage
-from progan.training import loss_scale
 from progan.training.freezing import freeze
+from progan.training.gradients import initial_loss_scales
 from progan.training.meter import Tally
 from progan.training.optim import optimizer, reset
 
@@ -70,7 +70,7 @@ def create(run: Run, device: torch.device) -> TrainState:
 def initial_dials(run: Run) -> dict[str, float]:
     """The numbers that training moves itself, as they are at the start."""
     augmentation = {} if run.augment.augment == "none" else {AUGMENTATION: run.augment.augment_p}
-    return dials.initial(run.objective) | augmentation | loss_scale.initial(run)
+    return dials.initial(run.objective) | augmentation | initial_loss_scales(run)
 
 
 def initialize(network: Generator | Discriminator, seed: int, role: str) -> None:

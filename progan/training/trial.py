@@ -6,9 +6,8 @@ from progan.config import Run
 from progan.data.loader import Batch
 from progan.partition import Share, own_rows
 from progan.schedule import Stage
-from progan.training.inputs import Place, critic_inputs, generator_inputs
 from progan.training.state import TrainState
-from progan.training.steps import Steps
+from progan.training.step import Place, Steps, critic_inputs, generator_inputs
 
 
 def iterate(state: TrainState, run: Run, stage: Stage, batch: Batch, steps: Steps) -> None:

@@ -1,7 +1,8 @@
 """Runs that send their batches through the networks in parts, and their states, compared."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,10 +14,16 @@ from progan.data.loader import Batch
 from progan.partition import WHOLE, Share, own_rows
 from progan.runtime.distributed import Group
 from progan.training import state as states
-from progan.training.inputs import Place, critic_inputs, generator_inputs
-from progan.training.passes import ALL_AT_ONCE, Gradients, Passes
+from progan.training.gradients import FULL_BATCH, BatchSplit, Gradients
 from progan.training.state import TrainState
-from progan.training.steps import PlainSteps, Statistics, Steps
+from progan.training.step import (
+    Place,
+    PlainSteps,
+    Statistics,
+    Steps,
+    critic_inputs,
+    generator_inputs,
+)
 from tests.builders import tiny_run
 
 CPU = torch.device("cpu")
@@ -66,17 +73,17 @@ def batch_of(run: Run, number: int, share: Share = WHOLE) -> Batch:
     return Batch(images[rows], labels[rows], drawn[rows], rows, share)
 
 
-def iterations(run: Run, state: TrainState, count: int, passes: Passes = ALL_AT_ONCE,
+def iterations(run: Run, state: TrainState, count: int, split: BatchSplit = FULL_BATCH,
                share: Share = WHOLE, steps: Steps | None = None) -> Statistics:
     """Train through a fade, at learning rates that change; return the last statistics.
 
     Args:
-        steps: Instead of plain ones with these passes.
+        steps: Instead of plain ones with this split.
     """
     def rate(of_stage: float) -> float:
         return torch.tensor(of_stage * 0.9**number).item()  # as exact in a tensor as without
 
-    steps = steps or PlainSteps(lambda level: passes)
+    steps = steps or PlainSteps(split)
     stage = schedule.at(run.growth, run.network, 10**9)
     weight = next(state.generator.parameters())
     dtype, device = weight.dtype, weight.device
@@ -110,18 +117,14 @@ def tensors(state: TrainState) -> dict[str, Tensor]:
     return found
 
 
-class Recorded:
-    """Passes that keep the gradients that they return."""
+@dataclass(frozen=True)
+class Recorded(BatchSplit):
+    """A split that keeps the gradients that it returns."""
 
-    def __init__(self, passes: Passes) -> None:
-        self.passes, self.seen = passes, list[list[Tensor]]()
+    seen: list[list[Tensor]] = field(default_factory=list)
 
-    def images(self, draw: Callable[[Any], Tensor], inputs: Any) -> Tensor:
-        return self.passes.images(draw, inputs)
-
-    def gradients(self, loss_of: Callable[[Any], Any], inputs: Any,
-                  weights: Sequence[nn.Parameter]) -> Gradients:
-        found = self.passes.gradients(loss_of, inputs, weights)
+    def gradients(self, *arguments: Any) -> Gradients:
+        found = super().gradients(*arguments)
         self.seen.append([each.clone() for each in found.of_weights if each is not None])
         return found
 

@@ -9,9 +9,8 @@ import torch
 from progan.config import Run, override
 from progan.training import acceleration
 from progan.training.acceleration import Acceleration, StepsByLevel, accelerated, chosen
-from progan.training.losses import PLAIN
 from progan.training.recorded_steps import RecordedSteps
-from progan.training.steps import PLAIN_STEPS, PlainSteps, Steps
+from progan.training.step import PLAIN, PLAIN_STEPS, PlainSteps, Steps
 from tests.builders import tiny_run
 from tests.training.equal_steps import (
     COMMON,

@@ -20,16 +20,14 @@ from progan.partition import WHOLE, Share
 from progan.runtime.cuda import Recording
 from progan.runtime.distributed import Group
 from progan.schedule import Stage
-from progan.training import data_parallel, guard, micro_batches, trial
-from progan.training.data_parallel import DataParallel
+from progan.training import guard, trial
+from progan.training.gradients import BatchSplit, MicroBatchSizes, part_rows
 from progan.training.guard import CHECK_ROUNDS, Guard
 from progan.training.loop import train_round
 from progan.training.meter import Meter
-from progan.training.micro_batches import in_parts_of
-from progan.training.passes import ALL_AT_ONCE, Passes
 from progan.training.recorded_steps import WARM_UP_STEPS, RecordedSteps
 from progan.training.state import create
-from progan.training.steps import PLAIN_STEPS, PlainSteps, Steps
+from progan.training.step import PLAIN_STEPS, PlainSteps, Steps
 from tests.builders import tiny_run
 from tests.training.fake_gpu import GPU, Asynchronous, NotAsynchronous, fake_gpu
 
@@ -91,20 +89,18 @@ def test_no_option_makes_a_step_wait(options: dict[str, Any]) -> None:
 @pytest.fixture
 def no_cached_rows() -> Iterator[None]:
     """Tensors of one fake GPU are strange to the next one."""
-    caches = (micro_batches._parts, data_parallel._rows_of_rank)
-    for cache in caches:
-        cache.cache_clear()
+    part_rows.cache_clear()
     yield
-    for cache in caches:
-        cache.cache_clear()
+    part_rows.cache_clear()
 
 
 @pytest.mark.usefixtures("no_cached_rows")
 @pytest.mark.parametrize("precision", ("fp32", "fp16"))
 def test_micro_batches_wait_once_at_each_level(precision: str) -> None:
     run = tiny_run(**COMMON, objective="gan", label_size=3, augment="adaptive",
-                   augment_kinds="flip", precision=precision)
-    train_asynchronously(run, PlainSteps(lambda level: in_parts_of(4, run, 8, GPU)), warm_up=1)
+                   augment_kinds="flip", precision=precision, micro_batch=4)
+    sizes = MicroBatchSizes(run, pytest.fail)
+    train_asynchronously(run, PlainSteps(BatchSplit(sizes)), warm_up=1)
 
 
 class Two(Group):
@@ -116,8 +112,7 @@ class Two(Group):
 @pytest.mark.usefixtures("no_cached_rows")
 def test_processes_that_share_a_batch_wait_for_each_other_and_not_for_their_gpu() -> None:
     run = tiny_run(**COMMON, label_size=3)
-    passes: Passes = DataParallel(ALL_AT_ONCE, run, Two())
-    train_asynchronously(run, PlainSteps(lambda level: passes), share=Share(0, 2), warm_up=1)
+    train_asynchronously(run, PlainSteps(BatchSplit(group=Two())), share=Share(0, 2), warm_up=1)
 
 
 @pytest.mark.parametrize("precision", ("fp32", "bf16", "fp16"))

@@ -11,7 +11,7 @@ from torch._dynamo.callback import CallbackTrigger, callback_handler
 
 from progan.runtime.interrupts import Interrupts
 from progan.training.compilation import Compilation, Compiled
-from progan.training.inputs import Place
+from progan.training.step import Place
 from tests.builders import tiny_run
 
 

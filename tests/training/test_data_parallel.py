@@ -8,9 +8,8 @@ import torch
 from progan.errors import UserError
 from progan.partition import Share
 from progan.runtime.distributed import ALONE, Group
-from progan.training.data_parallel import DataParallel, require_same_weights, share_state
-from progan.training.micro_batches import MicroBatches
-from progan.training.passes import ALL_AT_ONCE
+from progan.training.data_parallel import require_same_weights, share_state
+from progan.training.gradients import BatchSplit, MicroBatchSizes
 from progan.training.state import create
 from tests.builders import descend, tiny_run
 from tests.training.equal_steps import (
@@ -33,14 +32,14 @@ every_run = pytest.mark.parametrize("name", RUNS)
 def test_gradients_of_two_processes_are_those_of_one(name: str, dtype: torch.dtype,
                                                      error: float) -> None:
     run = run_of(name)
-    alone, state = Recorded(ALL_AT_ONCE), born(run, dtype)
+    alone, state = Recorded(), born(run, dtype)
     iterations(run, state, 1, alone)
 
     def work(group: Group) -> Any:
-        passes = Recorded(DataParallel(ALL_AT_ONCE, run, group))
+        split = Recorded(group=group)
         own = born(run, dtype)
-        statistics = iterations(run, own, 1, passes, Share(group.rank, group.size))
-        return passes.seen, statistics, tensors(own)
+        statistics = iterations(run, own, 1, split, Share(group.rank, group.size))
+        return split.seen, statistics, tensors(own)
 
     (seen, first, weights), (_, second, others) = Threads(2).run(work)
     assert relative_error(seen[:1], alone.seen[:1]) < error
@@ -58,9 +57,8 @@ def test_after_some_iterations_all_is_the_same(name: str) -> None:
 
     def work(group: Group) -> Any:
         own = born(run)
-        micro = MicroBatches(run, CPU, pytest.fail)
-        return iterations(run, own, 3, DataParallel(micro.at(3), run, group),
-                          Share(group.rank, group.size)), tensors(own)
+        split = BatchSplit(MicroBatchSizes(run, pytest.fail), group)
+        return iterations(run, own, 3, split, Share(group.rank, group.size)), tensors(own)
 
     statistics, found = Threads(2).run(work)[0]
     for key, value in tensors(alone).items():
@@ -73,7 +71,7 @@ def test_each_network_costs_one_message_a_step() -> None:
     run = run_of("progressive, wgan-gp, adaptive")
 
     def work(group: Any) -> int:
-        iterations(run, born(run), 3, DataParallel(ALL_AT_ONCE, run, group),
+        iterations(run, born(run), 3, BatchSplit(group=group),
                    Share(group.rank, group.size))
         messages: int = group.messages
         return messages
@@ -84,15 +82,15 @@ def test_each_network_costs_one_message_a_step() -> None:
 def test_processes_may_send_their_shares_in_micro_batches_of_different_sizes() -> None:
     run = tiny_run(**(dict(resolution=8, latent_size=6, fmap_base=32, fmap_max=8, batch=24,
                            stddev_group=4, label_size=3)))
-    alone = Recorded(ALL_AT_ONCE)
+    alone = Recorded()
     iterations(run, born(run), 1, alone)
 
     def work(group: Group) -> Any:
-        micro = MicroBatches(run, CPU, pytest.fail)
-        micro.limit(3, (12, 4)[group.rank])
-        passes = Recorded(DataParallel(micro.at(3), run, group))
-        iterations(run, born(run), 1, passes, Share(group.rank, group.size))
-        return passes.seen
+        sizes = MicroBatchSizes(run, pytest.fail)
+        sizes.limit(3, (12, 4)[group.rank])
+        split = Recorded(sizes, group)
+        iterations(run, born(run), 1, split, Share(group.rank, group.size))
+        return split.seen
 
     assert relative_error(Threads(2).run(work)[0][:1], alone.seen[:1]) < 1e-12
 

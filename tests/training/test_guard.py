@@ -19,7 +19,7 @@ from progan.sampling.state_file import read_state
 from progan.training import guard, loop, state
 from progan.training.checkpoint import copied
 from progan.training.guard import fault, reseeded, restore, weights_fault
-from progan.training.inputs import CriticInputs, Place
+from progan.training.step import CriticInputs, Place
 from tests.builders import message, noise_dataset, tiny_options, tiny_run
 
 CPU = torch.device("cpu")

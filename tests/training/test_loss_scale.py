@@ -2,24 +2,32 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from progan.config import Run
+from progan.config import Run, override
 from progan.partition import Share
 from progan.runtime.distributed import Group
-from progan.training import checkpoint, loss_scale
+from progan.training import checkpoint
+from progan.training import gradients as module
 from progan.training import state as states
-from progan.training.data_parallel import DataParallel
+from progan.training.gradients import (
+    CRITIC,
+    GENERATOR,
+    LEAST,
+    START,
+    BatchSplit,
+    Gradients,
+    MicroBatchSizes,
+    all_reduce,
+    scale_of,
+    told,
+)
 from progan.training.guard import fault
-from progan.training.loss_scale import CRITIC, GENERATOR, LEAST, START, scale_of, told
-from progan.training.micro_batches import in_parts_of
-from progan.training.passes import ALL_AT_ONCE, Gradients
 from progan.training.state import TrainState
 from tests.builders import noise_dataset, tiny_run
 from tests.training.equal_steps import COMMON, CPU, RUNS, Threads, born, iterations, tensors
@@ -126,30 +134,29 @@ def test_in_float32_nothing_is_scaled_and_the_dial_rests() -> None:
 
 def test_micro_batches_are_scaled_alike() -> None:
     run = fp16_run()
+    sizes = MicroBatchSizes(override(run, {"micro_batch": 4}), pytest.fail)
+    split = BatchSplit(sizes)
     whole = iterations(run, with_scales(run, 20.3, torch.float64), 1)
-    parts = iterations(run, with_scales(run, 20.3, torch.float64), 1, in_parts_of(4, run, 8, CPU))
+    parts = iterations(run, with_scales(run, 20.3, torch.float64), 1, split)
     torch.testing.assert_close(parts["gradient/critic-weights"], whole["gradient/critic-weights"],
                                rtol=1e-12, atol=0)
 
 
-class Overflowing:
-    """Passes of a process whose gradients overflow."""
-
-    images = staticmethod(ALL_AT_ONCE.images)
-
-    def gradients(self, loss_of: Callable[[Any], Any], inputs: Any,
-                  weights: Sequence[nn.Parameter]) -> Gradients:
-        found, terms = ALL_AT_ONCE.gradients(loss_of, inputs, weights)
-        return Gradients([each if each is None else each * math.inf for each in found], terms)
-
-
-def test_all_processes_skip_what_overflows_in_one() -> None:
+def test_all_processes_skip_what_overflows_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     run = fp16_run()
+
+    def overflowing(own: Gradients, run: Run, group: Group) -> Gradients:
+        if group.rank:
+            own = own._replace(of_weights=[each if each is None else each * math.inf
+                                           for each in own.of_weights])
+        return all_reduce(own, run, group)
+
+    monkeypatch.setattr(module, "all_reduce", overflowing)
 
     def work(group: Group) -> dict[str, Tensor]:
         own = with_scales(run, 4.0)
-        passes = DataParallel(Overflowing() if group.rank else ALL_AT_ONCE, run, group)
-        iterations(run, own, 1, passes, Share(group.rank, group.size))
+        split = BatchSplit(group=group)
+        iterations(run, own, 1, split, Share(group.rank, group.size))
         return tensors(own)
 
     one, other = Threads(2).run(work)
@@ -177,7 +184,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_skipped_steps_are_no_reason_to_go_back(data: Path, tmp_path: Path,
                                                 monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss_scale, "START", 22.0)
+    monkeypatch.setattr(module, "START", 22.0)
     result = train(data, tmp_path, "--precision", "fp16")
     assert result.exit_code == 0, result.output
     assert not list((tmp_path / RUN).glob("rollback-*"))

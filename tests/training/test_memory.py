@@ -10,7 +10,7 @@ from progan.partition import WHOLE
 from progan.presets import preset
 from progan.training.memory import LiveBytes, step_bytes
 from progan.training.state import create
-from progan.training.steps import PLAIN_STEPS
+from progan.training.step import PLAIN_STEPS
 from progan.training.trial import iterate, noise_batch
 from tests.builders import tiny_run
 from tests.training.equal_steps import CPU, tensors

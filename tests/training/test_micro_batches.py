@@ -9,13 +9,17 @@ import torch
 from torch import nn
 
 from progan.errors import UserError
-from progan.training import micro_batches
-from progan.training.micro_batches import MicroBatches, require_micro_batch
-from progan.training.passes import ALL_AT_ONCE, AllAtOnce
+from progan.training import gradients as module
+from progan.training.gradients import (
+    BatchSplit,
+    MicroBatchSizes,
+    gradients_of_part,
+    images_of_part,
+    require_micro_batch,
+)
 from tests.builders import tiny_run
 from tests.training.equal_steps import (
     COMMON,
-    CPU,
     RUNS,
     Recorded,
     born,
@@ -30,9 +34,9 @@ every_run = pytest.mark.parametrize("name", RUNS)
 
 
 def in_parts(run: Any, most: int) -> Recorded:
-    micro = MicroBatches(run, CPU, report=pytest.fail)
-    micro.limit(LEVEL, most)
-    return Recorded(micro.at(LEVEL))
+    sizes = MicroBatchSizes(run, report=pytest.fail)
+    sizes.limit(LEVEL, most)
+    return Recorded(sizes)
 
 
 @every_run
@@ -40,7 +44,7 @@ def in_parts(run: Any, most: int) -> Recorded:
 def test_gradients_of_micro_batches_are_those_of_the_whole(name: str, dtype: torch.dtype,
                                                            error: float) -> None:
     run = run_of(name)
-    whole, parts = Recorded(ALL_AT_ONCE), in_parts(run, 4)
+    whole, parts = Recorded(), in_parts(run, 4)
     one, other = born(run, dtype), born(run, dtype)
     expected, found = iterations(run, one, 1, whole), iterations(run, other, 1, parts)
     # The second step of an iteration follows the first update, which magnifies rounding.
@@ -64,28 +68,33 @@ def test_after_some_iterations_all_is_the_same(name: str) -> None:
         torch.testing.assert_close(value, expected[key], rtol=1e-6, atol=1e-8, msg=key)
 
 
-def test_a_smaller_group_is_another_gradient() -> None:
+def test_a_smaller_group_is_another_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the comparison above could not tell whole groups from broken ones."""
     run = run_of("progressive, wgan-gp, adaptive")
-    whole, broken = Recorded(ALL_AT_ONCE), Recorded(micro_batches._InParts(
-        torch.arange(8).reshape(2, 4)))  # neighbours, where groups are strided
+    whole, broken = Recorded(), in_parts(run, 4)
     iterations(run, born(run), 1, whole)
+    neighbours = torch.arange(8).reshape(2, 4)  # where groups are strided
+    monkeypatch.setattr(module, "part_rows", lambda *arguments: neighbours)
     iterations(run, born(run), 1, broken)
     assert relative_error(broken.seen[:1], whole.seen[:1]) > 1e-3
 
 
 class Memory:
-    """Fails like CUDA for passes of more images than fit, after half of the work."""
+    """Fails like CUDA for more images at once than fit, after half of the work."""
 
     def __init__(self, most: int) -> None:
         self.most, self.failures, self.sizes = most, 0, set[int]()
-        self._passes = AllAtOnce()
 
-    def images(self, draw: Callable[[Any], Any], inputs: Any) -> Any:
-        return self._fitting(inputs, self._passes.images(draw, inputs))
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> "Memory":
+        monkeypatch.setattr(module, "images_of_part", self._images)
+        monkeypatch.setattr(module, "gradients_of_part", self._gradients)
+        return self
 
-    def gradients(self, loss_of: Callable[[Any], Any], inputs: Any, weights: Any) -> Any:
-        return self._fitting(inputs, self._passes.gradients(loss_of, inputs, weights))
+    def _images(self, generate: Callable[[Any], Any], inputs: Any) -> Any:
+        return self._fitting(inputs, images_of_part(generate, inputs))
+
+    def _gradients(self, loss_of: Callable[[Any], Any], inputs: Any, weights: Any) -> Any:
+        return self._fitting(inputs, gradients_of_part(loss_of, inputs, weights))
 
     def _fitting(self, inputs: Any, result: Any) -> Any:
         n = len(inputs.labels)
@@ -98,13 +107,7 @@ class Memory:
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Memory]]:
-
-    def install(most: int) -> Memory:
-        memory = Memory(most)
-        monkeypatch.setattr(micro_batches, "ALL_AT_ONCE", memory)
-        return memory
-
-    yield install
+    yield lambda most: Memory(most).install(monkeypatch)
 
 
 @every_run
@@ -115,7 +118,7 @@ def test_out_of_memory_halves_the_micro_batch_and_repeats_the_step(
     expected = born(run)
     iterations(run, expected, 2, in_parts(run, 4))
     small, state = memory(4), born(run)
-    iterations(run, state, 2, MicroBatches(run, CPU, lines.append).at(LEVEL))
+    iterations(run, state, 2, BatchSplit(MicroBatchSizes(run, lines.append)))
     assert small.failures == 1 and small.sizes == {4}
     (line,) = lines
     assert "Out of memory at resolution 8, with 8 images" in line and "micro-batches of 4" in line
@@ -130,17 +133,16 @@ def test_out_of_memory_in_the_middle_of_a_run(memory: Callable[[int], Memory]) -
     state, whole = born(run), born(run)
     iterations(run, whole, 3)
     device, lines = memory(8), list[str]()
-    passes = MicroBatches(run, CPU, lines.append).at(LEVEL)
     calls = 0
 
     class Shrinking(Recorded):
-        def gradients(self, loss_of: Any, inputs: Any, weights: Any) -> Any:
+        def gradients(self, *arguments: Any) -> Any:
             nonlocal calls
             calls += 1
             device.most = 8 if calls < 5 else 4
-            return super().gradients(loss_of, inputs, weights)
+            return super().gradients(*arguments)
 
-    iterations(run, state, 3, Shrinking(passes))
+    iterations(run, state, 3, Shrinking(MicroBatchSizes(run, lines.append)))
     assert len(lines) == 1 and device.failures == 1 and device.sizes == {8, 4}
     theirs = tensors(whole)
     for key, value in tensors(state).items():
@@ -154,7 +156,7 @@ def test_where_not_even_one_group_fits_training_stops_with_advice(
     before = {name: value.clone() for name, value in tensors(state).items()}
     memory(3)
     with pytest.raises(UserError) as error:
-        iterations(run, state, 1, MicroBatches(run, CPU, lines.append).at(LEVEL))
+        iterations(run, state, 1, BatchSplit(MicroBatchSizes(run, lines.append)))
     words = str(error.value)
     assert "at resolution 8, with 4 images at once" in words
     assert "--stddev-group" in words and "--fmap-max" in words and len(lines) == 1
@@ -167,7 +169,7 @@ def test_a_coupled_batch_is_not_cut(memory: Callable[[int], Memory]) -> None:
     run = tiny_run(**(COMMON | dict(g_norm="batch")))
     memory(4)
     with pytest.raises(UserError, match=re.escape("batch normalisation (--g-norm batch)")):
-        iterations(run, born(run), 1, MicroBatches(run, CPU, pytest.fail).at(LEVEL))
+        iterations(run, born(run), 1, BatchSplit(MicroBatchSizes(run, pytest.fail)))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), ValueError("another")])
@@ -176,15 +178,15 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(error: Exception) -> No
         raise error
 
     run = run_of("dcgan, wgan")
-    passes = MicroBatches(run, CPU, pytest.fail).at(LEVEL)
+    split = BatchSplit(MicroBatchSizes(run, pytest.fail))
     inputs = type("Inputs", (), {"labels": torch.zeros(8, 0), "part": ()})()
     with pytest.raises(type(error), match=str(error)):
-        passes.gradients(fails, inputs, [nn.Parameter(torch.zeros(1))])
+        split.gradients(run, LEVEL, fails, inputs, [nn.Parameter(torch.zeros(1))])
 
 
 def test_each_level_has_a_size_of_its_own() -> None:
     run = tiny_run(stddev_group=4, micro_batch=16)
-    micro = MicroBatches(run, CPU, report=lambda line: None)
+    micro = MicroBatchSizes(run, report=lambda line: None)
     assert [micro.size(level, 32) for level in (3, 4)] == [16, 16]
     micro.shrink(4, 32)
     assert [micro.size(level, 32) for level in (3, 4)] == [16, 8]
@@ -195,7 +197,7 @@ def test_each_level_has_a_size_of_its_own() -> None:
 def test_a_batch_is_cut_into_the_largest_equal_parts_that_are_allowed(asked: int, n: int,
                                                                       got: int) -> None:
     run = tiny_run(stddev_group=4, micro_batch=asked)
-    assert MicroBatches(run, CPU, pytest.fail).size(LEVEL, n) == got
+    assert MicroBatchSizes(run, pytest.fail).size(LEVEL, n) == got
 
 
 def test_a_micro_batch_that_breaks_groups_is_refused() -> None:

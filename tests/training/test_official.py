@@ -12,8 +12,7 @@ from progan.data.reals import process_reals
 from progan.objectives import Chances, generator_loss
 from progan.objectives import critic_loss as loss_of_critic
 from progan.training import state as states
-from progan.training.inputs import CriticInputs, GeneratorInputs, Place
-from progan.training.steps import critic_step, generator_step
+from progan.training.step import CriticInputs, GeneratorInputs, Place, critic_step, generator_step
 from tests.reference import official
 
 NET32 = Network(resolution=32, latent_size=64, fmap_base=256, fmap_max=64)

@@ -18,10 +18,17 @@ from progan.data.reals import process_reals
 from progan.objectives import Chances
 from progan.ops.fade import fade_images
 from progan.schedule import Stage
-from progan.training.inputs import CriticInputs, GeneratorInputs, Place
-from progan.training.losses import Shown, critic_loss, generator_loss
 from progan.training.state import TrainState, enter_phase
-from progan.training.steps import critic_step, generator_step
+from progan.training.step import (
+    CriticInputs,
+    GeneratorInputs,
+    Place,
+    Shown,
+    critic_loss,
+    critic_step,
+    generator_loss,
+    generator_step,
+)
 from tests.builders import tiny_run
 from tests.reference import official_growing as official
 from tests.training.equal_steps import born

@@ -14,10 +14,8 @@ from progan.errors import UserError
 from progan.partition import Share
 from progan.presets import preset
 from progan.runtime import devices
-from progan.training import micro_batches, preflight
-from progan.training.ahead import NOTHING
-from progan.training.micro_batches import MicroBatches
-from progan.training.passes import ALL_AT_ONCE
+from progan.training import preflight
+from progan.training.gradients import BatchSplit, MicroBatchSizes
 from progan.training.preflight import (
     Finding,
     Preflight,
@@ -27,7 +25,7 @@ from progan.training.preflight import (
     report,
 )
 from progan.training.state import create
-from progan.training.steps import PlainSteps
+from progan.training.step import PlainSteps
 from tests.builders import descend, tiny_run
 from tests.training.equal_steps import CPU, tensors
 from tests.training.test_micro_batches import Memory
@@ -36,9 +34,9 @@ GIB = 2**30
 
 
 def look(run: Run, state: Any = None, **settings: Any) -> Preflight:
-    micro = MicroBatches(run, CPU, report=lambda line: None)
-    return Preflight(run=run, state=state or create(run, CPU), device=CPU, micro_batches=micro,
-                     steps=PlainSteps(micro.at), **settings)
+    sizes = MicroBatchSizes(run, report=lambda line: None)
+    return Preflight(run=run, state=state or create(run, CPU), device=CPU, micro_batches=sizes,
+                     steps=PlainSteps(BatchSplit(sizes)), **settings)
 
 
 @pytest.mark.parametrize("how", ["step", "estimate"])
@@ -110,11 +108,10 @@ def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_step_that_runs_out_of_memory_is_cut_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = Memory(32)
-    monkeypatch.setattr(micro_batches, "ALL_AT_ONCE", memory)
+    memory = Memory(32).install(monkeypatch)
     found = look(tiny_run(batch=64, stddev_group=4))("step")
     assert [each.micro_batch for each in found] == [32, 32, 32] and memory.failures == 3
-    monkeypatch.setattr(micro_batches, "ALL_AT_ONCE", Memory(2))
+    Memory(2).install(monkeypatch)
     with pytest.raises(UserError, match="Out of memory at resolution 4, with 4 images at once"):
         look(tiny_run(batch=64, stddev_group=4))("step")
 
@@ -123,16 +120,13 @@ def test_a_share_is_looked_at_as_it_is_trained() -> None:
     run = tiny_run(batch=16, stddev_group=4)
     seen = set[int]()
 
-    class Watched:
-        def images(self, draw: Any, inputs: Any) -> Any:
-            return ALL_AT_ONCE.images(draw, inputs)
-
-        def gradients(self, loss_of: Any, inputs: Any, weights: Any) -> Any:
+    class Watched(BatchSplit):
+        def gradients(self, run: Run, level: int, loss_of: Any, inputs: Any, *more: Any) -> Any:
             seen.add(len(inputs.labels))
-            return ALL_AT_ONCE.gradients(loss_of, inputs, weights)
+            return super().gradients(run, level, loss_of, inputs, *more)
 
     found = replace(look(run), share=Share(1, 2),
-                    steps=PlainSteps(lambda level: Watched()))("step")
+                    steps=PlainSteps(Watched()))("step")
     assert seen == {8} and found[0].batch == 16 and found[0].micro_batch == 8
 
 
@@ -177,4 +171,4 @@ def test_none_looks_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight.Preflight, "__call__", pytest.fail)
     run = tiny_run(preflight="none")
     plan = preparation.prepared(run, create(run, CPU), CPU, Silence(), ALONE)
-    assert plan == (PlainSteps(ANY), {}, NOTHING)
+    assert plan == (PlainSteps(ANY), {})

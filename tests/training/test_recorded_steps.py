@@ -9,13 +9,13 @@ from torch import Tensor
 
 from progan.config import Run, override
 from progan.runtime.cuda import Recording, cuda_graphs
-from progan.training import steps as training_steps
+from progan.training import step as training_steps
 from progan.training.checkpoint import copied
+from progan.training.gradients import FULL_BATCH, BatchSplit, MicroBatchSizes
 from progan.training.guard import restore
-from progan.training.micro_batches import MicroBatches
 from progan.training.optim import reset
 from progan.training.recorded_steps import WARM_UP_STEPS, RecordedSteps
-from progan.training.steps import PLAIN_STEPS, PlainSteps, Steps
+from progan.training.step import PLAIN_STEPS, PlainSteps, Steps
 from tests.builders import tiny_run
 from tests.training.equal_steps import COMMON, CPU, RUNS, born, iterations, run_of, tensors
 from tests.training.tape import tapes
@@ -33,12 +33,12 @@ def assert_equal(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
         torch.testing.assert_close(ours[name], value, rtol=1e-9, atol=1e-12, msg=name)
 
 
-def assert_replays_train_alike(run: Run, passes_at: Any = PLAIN_STEPS.passes_at,
+def assert_replays_train_alike(run: Run, split: BatchSplit = FULL_BATCH,
                                device: torch.device = CPU, recorder: Any = tapes) -> None:
     plain, replayed = (born(run, device=device) for _ in range(2))
-    expected = iterations(run, plain, COUNT, steps=PlainSteps(passes_at))
+    expected = iterations(run, plain, COUNT, steps=PlainSteps(split))
     found = iterations(run, replayed, COUNT, steps=RecordedSteps(
-        PlainSteps(passes_at), recorder, pytest.fail))
+        PlainSteps(split), recorder, pytest.fail))
     assert_equal(tensors(replayed), tensors(plain))
     assert_equal(found, expected)
 
@@ -62,8 +62,8 @@ def test_scales_of_losses_move_in_recordings() -> None:
 
 def test_micro_batches_are_recorded_too() -> None:
     run = tiny_run(**COMMON)
-    assert_replays_train_alike(run, MicroBatches(
-        override(run, {"micro_batch": 4}), CPU, pytest.fail).at)
+    sizes = MicroBatchSizes(override(run, {"micro_batch": 4}), pytest.fail)
+    assert_replays_train_alike(run, BatchSplit(sizes))
 
 
 class Counted:

@@ -9,8 +9,6 @@ import torch
 
 from progan.partition import Share
 from progan.runtime.distributed import Together, launched
-from progan.training.data_parallel import DataParallel
-from progan.training.passes import ALL_AT_ONCE
 from tests.training.equal_steps import CPU, Recorded, born, iterations, relative_error, run_of
 
 NAMES = ("progressive, wgan-gp, adaptive", "progressive, relativistic", "autoencoder, began")
@@ -24,7 +22,7 @@ def main() -> None:
     for name in NAMES:
         run = run_of(name)
         for dtype in (torch.float32, torch.float64):
-            alone, shared = Recorded(ALL_AT_ONCE), Recorded(DataParallel(ALL_AT_ONCE, run, group))
+            alone, shared = Recorded(), Recorded(group=group)
             iterations(run, born(run, dtype), 1, alone)
             iterations(run, born(run, dtype), 1, shared, Share(group.rank, group.size))
             errors[f"{name}, {dtype}"] = relative_error(shared.seen[:1], alone.seen[:1])

@@ -1,14 +1,13 @@
-"""Reals and fakes in one batch, against each in a batch of its own."""
+"""The loss of a discriminator step: reals and fakes in one batch, and apart."""
 
 import pytest
 import torch
 
 from progan.config import Run
 from progan.partition import turns
-from progan.training import losses as module
-from progan.training.inputs import Place
-from progan.training.losses import Shown, critic_loss
+from progan.training import step as module
 from progan.training.optim import learning
+from progan.training.step import Place, Shown, critic_loss
 from tests.builders import tiny_run
 from tests.training.equal_steps import born, run_of
 

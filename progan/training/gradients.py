@@ -1,0 +1,348 @@
+"""Gradients of the mean loss of a batch: in micro-batches, over processes, scaled for float16.
+
+A step says what to compute (`loss_of`), a `BatchSplit` for how many images at once and where. The
+result is that of the whole batch, but for rounding: all random numbers were drawn for the whole
+batch before, and the rows of each part keep the groups of the minibatch standard deviation
+together (`progan.partition`).
+
+Example: a batch of 16 images and --stddev-group 4, whose groups are strided: {0, 4, 8, 12},
+{1, 5, 9, 13}, ... Two processes train on it, each in micro-batches of 4, with a loss scale of 2^16.
+
+    rows of process 0:         0 1 4 5 8 9 12 13     (`rows`: two whole groups)
+    its micro-batches:         0 4 8 12 | 1 5 9 13   (`split_inputs`: one group each)
+    gradients of micro-batch:  g0, g1 of 2^16 * its mean loss   (`gradients_of_part`)
+    of process 0:              p0 = (g0 + g1) / 2               (`average_parts`)
+    of the batch:              (p0 + p1) / 2, one all-reduce    (`all_reduce`)
+    returned:                  that / 2^16                      (`unscale`)
+
+The terms of the loss, one number per image, are put back into the order of the batch at each stage.
+
+Micro-batches that run out of memory are halved for their level, and the step is computed again.
+
+Loss scaling (--precision fp16): gradients that float16 would round to zero, or overflow. The scale
+grows a little with each step, and a step whose gradients are not all finite halves it and moves
+neither weights nor moments (official code: tfutil.Optimizer). Each network has a scale of its own,
+a dial that holds its log2. Where convolutions are in float32 nothing is scaled.
+"""
+
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
+from typing import NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from progan.config import Run
+from progan.errors import UserError
+from progan.partition import coupling, rows, sizes
+from progan.runtime.devices import is_out_of_memory, is_recording, release_memory
+from progan.runtime.distributed import ALONE, Group
+from progan.runtime.text import format_count
+from progan.training.precision import is_lowered
+
+NARROWER = ("narrower networks (--fmap-max, --fmap-base), a smaller batch (--batch, --batch-at) "
+            "or a lower --resolution")
+CRITIC, GENERATOR = "loss-scale/critic", "loss-scale/generator"  # dials: log2 of the scales
+# The official 64 costs half a hundred steps, as nothing above 2^16 is a float16; from here on the
+# paper's networks skip a few.
+START = 16.0
+GROWTH, SHRINKAGE = 0.0005, 1.0  # of the log2; loss_scaling_inc and _dec of the official code
+# So low, the gradients that a guard lets pass (--largest 1e6, divided by He's constant of a wide
+# layer) do not overflow: what is not finite then has other reasons.
+LEAST = 2.0**-10
+OF_GRADIENTS = ("gradient/", "loss/penalty")  # statistics that overflow with their scale
+WITH_PENALTY = "loss/critic"
+
+Terms = dict[str, Tensor]  # what a loss is made of, [N] each
+T = TypeVar("T")
+
+
+class Inputs(Protocol):
+    """A named tuple of tensors with a row for each image."""
+
+    @property
+    def labels(self) -> Tensor:
+        """[N, label_size]."""
+
+    @property
+    def part(self) -> tuple[int, ...]:
+        """Which part of the batch these are, for random streams; () for all of it."""
+
+
+In = TypeVar("In", bound=Inputs)
+LossOf = Callable[[In], tuple[Tensor, Terms]]  # mean loss of some inputs, 0-d, and its terms
+
+
+class Gradients(NamedTuple):
+    """Of a loss: for each weight, None if it was not used."""
+
+    of_weights: list[Tensor | None]
+    terms: Terms
+
+
+class MicroBatchSizes:
+    """How many images go through the networks at once at each level.
+
+    Args:
+        report: Receives one line when a batch did not fit into memory.
+    """
+
+    def __init__(self, run: Run, report: Callable[[str], None]) -> None:
+        self._run, self._report = run, report
+        self._most: dict[int, int] = {}  # by level
+
+    def size(self, level: int, n: int) -> int:
+        """Return how many of `n` images go through the networks at once."""
+        return micro_batch_size(self._run, n, self._most.get(level, self._run.micro_batch))
+
+    def limit(self, level: int, most: int) -> None:
+        """Let no more than `most` images through at once; 0: all."""
+        self._most[level] = most
+
+    def shrink(self, level: int, n: int) -> None:
+        """Halve the micro-batches of `n` images, which did not fit, or raise UserError."""
+        size = self.size(level, n)
+        smaller = [each for each in allowed_sizes(self._run, n) if 2 * each <= size]
+        images = format_count(size, "image")
+        where = f"Out of memory at resolution {1 << level}, with {images} at once"
+        if not smaller:
+            raise UserError(f"{where}. {no_smaller(self._run, n)}")
+        self._most[level] = smaller[0]
+        self._report(f"{where}: from here on the batch goes through in "
+                     f"micro-batches of {smaller[0]}, with the same gradients.")
+
+
+@dataclass(frozen=True)
+class BatchSplit:
+    """How the batch of a step is split; by default not at all.
+
+    Attributes:
+        micro_batches: None: all images of this process at once.
+        group: The processes that share each batch; the inputs are this process's part.
+    """
+
+    micro_batches: MicroBatchSizes | None = None
+    group: Group = ALONE
+
+    def images(self, run: Run, level: int, generate: Callable[[In], Tensor], inputs: In) -> Tensor:
+        """Return what `generate` makes of the inputs of this process, in their order, without
+        gradients: [N, C, H, W]."""
+
+        def attempt(parts: Tensor | None) -> Tensor:
+            if parts is None:
+                return images_of_part(generate, inputs)
+            found = [images_of_part(generate, part) for part in split_inputs(inputs, parts)]
+            return unpermute(torch.cat(found), parts)
+
+        return self._until_it_fits(run, level, inputs, attempt)
+
+    def gradients(self, run: Run, level: int, loss_of: LossOf[In], inputs: In,
+                  weights: Sequence[nn.Parameter], scale: Tensor | None = None) -> Gradients:
+        """Return the gradients of the mean loss of the whole batch, and the terms of all images.
+
+        Args:
+            loss_of: Changes nothing, so that it can be repeated.
+            scale: The loss is multiplied by it, and gradients are divided by it, 0-d; None: 1.
+        """
+
+        def scaled_loss(part: In) -> tuple[Tensor, Terms]:
+            loss, terms = loss_of(part)
+            return (loss if scale is None else loss * scale), terms
+
+        def attempt(parts: Tensor | None) -> Gradients:
+            if parts is None:
+                return gradients_of_part(scaled_loss, inputs, weights)
+            return average_parts((gradients_of_part(scaled_loss, part, weights)
+                                  for part in split_inputs(inputs, parts)), parts)
+
+        own = self._until_it_fits(run, level, inputs, attempt)
+        return unscale(all_reduce(own, run, self.group), scale)
+
+    def _until_it_fits(self, run: Run, level: int, inputs: Inputs,
+                       attempt: Callable[[Tensor | None], T]) -> T:
+        """Try smaller micro-batches as long as memory runs out."""
+        n, device = len(inputs.labels), inputs.labels.device
+        while True:
+            size = self.micro_batches.size(level, n) if self.micro_batches else n
+            try:
+                return attempt(None if size == n else part_rows(run, n, n // size, device))
+            except (RuntimeError, MemoryError) as error:
+                # What is recorded has been computed in this way before.
+                if not self.micro_batches or not is_out_of_memory(error) or is_recording(device):
+                    raise
+            # Only out here is the error gone, which held all that the attempt had made.
+            gc.collect()
+            release_memory(device)
+            self.micro_batches.shrink(level, n)
+
+
+FULL_BATCH = BatchSplit()
+
+
+def images_of_part(generate: Callable[[In], Tensor], inputs: In) -> Tensor:
+    """Generate images without gradients, all at once."""
+    with torch.no_grad():
+        return generate(inputs)
+
+
+def gradients_of_part(loss_of: LossOf[In], inputs: In, weights: Sequence[nn.Parameter]
+                      ) -> Gradients:
+    """Compute the gradients of a loss, of all inputs at once."""
+    loss, terms = loss_of(inputs)
+    return Gradients(list(torch.autograd.grad(loss, weights, allow_unused=True)), terms)
+
+
+# Micro-batches
+
+@lru_cache(maxsize=64)
+def part_rows(run: Run, n: int, count: int, device: torch.device) -> Tensor:
+    """Return the rows of each of `count` parts: int64 [count, n // count].
+
+    Cached, for a copy to a GPU waits for it, and cannot be recorded.
+    """
+    return torch.from_numpy(rows(run, n, count)).to(device)
+
+
+def split_inputs(inputs: In, parts: Tensor) -> Iterator[In]:
+    """Yield the inputs of each part; `parts` are the rows of each: int64 [count, size]."""
+    for number, each in enumerate(parts):
+        picked: In = tree_map_only(Tensor, itemgetter(each), inputs)
+        yield picked._replace(part=(*inputs.part, number))  # type: ignore[attr-defined]
+
+
+def unpermute(values: Tensor, parts: Tensor) -> Tensor:
+    """Bring values of one part after the other, [N, ...], into the order of the whole."""
+    ordered = torch.empty_like(values)
+    ordered[parts.flatten()] = values
+    return ordered
+
+
+def average_parts(found: Iterator[Gradients], parts: Tensor) -> Gradients:
+    """Return the gradients of the whole from those of its equal parts."""
+    total, terms = next(found)
+    collected: dict[str, list[Tensor]] = {name: [value] for name, value in terms.items()}
+    for more, terms in found:
+        total = [None if one is None or other is None else one + other
+                 for one, other in zip(total, more, strict=True)]
+        for name, value in terms.items():
+            collected[name].append(value)
+    return Gradients([None if gradient is None else gradient / len(parts) for gradient in total],
+                     {name: unpermute(torch.cat(values), parts)
+                      for name, values in collected.items()})
+
+
+def micro_batch_size(run: Run, n: int, most: int | None = None) -> int:
+    """Return how many of `n` images go through at once, if no more than `most` may (0: all).
+
+    Args:
+        most: --micro-batch if not given.
+    """
+    most = run.micro_batch if most is None else most
+    return next((size for size in allowed_sizes(run, n) if size <= (most or n)), n)
+
+
+def allowed_sizes(run: Run, n: int) -> list[int]:
+    """Return how many of `n` images may go through at once, the most first."""
+    return [n] if coupling(run) else sizes(run, n)
+
+
+def no_smaller(run: Run, n: int) -> str:
+    """Say why a batch cannot be cut further, and what else helps."""
+    if coupled := coupling(run):
+        return (f"It cannot be cut into micro-batches: each image depends on all others, by "
+                f"{coupled}. Choose {NARROWER}.")
+    if (least := sizes(run, n)[-1]) > 1:
+        return (f"Its micro-batches hold {least} images at least, the group that minibatch "
+                f"standard deviation compares. Choose a smaller --stddev-group, {NARROWER}.")
+    return f"There is nothing smaller than one image: choose {NARROWER}."
+
+
+def require_micro_batch(run: Run, batches: Mapping[int, int]) -> None:
+    """Raise UserError unless --micro-batch can be had at every level.
+
+    Args:
+        batches: Level -> images in a batch, of this process.
+    """
+    most = run.micro_batch
+    for level, n in batches.items():
+        if 0 < most < allowed_sizes(run, n)[-1]:
+            raise UserError(f"--micro-batch {most} is too small for the batch of {n} images at "
+                            f"resolution {1 << level}. {no_smaller(run, n)}")
+
+
+# All-reduce
+
+def all_reduce(own: Gradients, run: Run, group: Group) -> Gradients:
+    """Average the gradients of all processes, and collect the terms of all images.
+
+    One message carries both, so that each network costs one all-reduce per step. Every process
+    gets the same bits: statistics and dials are those of the whole batch, and weights stay equal.
+    """
+    if group.size == 1:
+        return own
+    used = [gradient for gradient in own.of_weights if gradient is not None]
+    names = sorted(own.terms)
+    terms = _scatter_terms(torch.stack([own.terms[name] for name in names]), run, group)
+    message = torch.cat([part.reshape(-1) for part in (*used, terms)])
+    group.sum(message)
+    *sums, of_all = message.split([part.numel() for part in (*used, terms)])
+    found = iter([total.reshape(gradient.shape) / group.size
+                  for total, gradient in zip(sums, used, strict=True)])
+    return Gradients([None if gradient is None else next(found) for gradient in own.of_weights],
+                     dict(zip(names, of_all.reshape(terms.shape), strict=True)))
+
+
+def _scatter_terms(values: Tensor, run: Run, group: Group) -> Tensor:
+    """Values [T, N] of the own images -> [T, all], with zeros for those of the others."""
+    n = values.shape[1] * group.size
+    own = part_rows(run, n, group.size, values.device)[group.rank]
+    return values.new_zeros(len(values), n).index_copy(1, own, values)
+
+
+# Loss scale
+
+def initial_loss_scales(run: Run) -> dict[str, float]:
+    """Return the dials of loss scaling, as they are at the start."""
+    return {CRITIC: START, GENERATOR: START} if run.precision == "fp16" else {}
+
+
+def scale_of(dials: Mapping[str, Tensor], name: str, run: Run, level: int) -> Tensor | None:
+    """Return what a loss at a level is multiplied by, 0-d; None: nothing is scaled."""
+    if name not in dials or not is_lowered(run, level):
+        return None
+    if dials[name].is_meta:  # optimizers of states without data cannot skip a step
+        return None
+    return dials[name].exp2()
+
+
+def unscale(gradients: Gradients, scale: Tensor | None) -> Gradients:
+    """Divide gradients by the scale of their loss."""
+    if scale is None:
+        return gradients
+    used = [gradient for gradient in gradients.of_weights if gradient is not None]
+    divided = iter(torch._foreach_div(used, scale))
+    return gradients._replace(of_weights=[None if gradient is None else next(divided)
+                                          for gradient in gradients.of_weights])
+
+
+def turn(dial: Tensor, norm: Tensor) -> None:
+    """Update the log2 of a scale, 0-d, after a step with such a norm of gradients."""
+    dial.add_(torch.where(norm.isfinite(), GROWTH, -SHRINKAGE))
+
+
+def told(statistics: Mapping[str, Tensor], scale: Tensor | None) -> dict[str, Tensor]:
+    """Replace statistics that overflowed by their scale with 0.
+
+    A skipped step moves nothing, and is no reason to go back. So only statistics of gradients
+    are masked (with the loss that contains their penalty), and only while the scale can still
+    fall: scores and other losses, which nothing scales, show at once what is not finite.
+    """
+    if scale is None:
+        return dict(statistics)
+    return {name: torch.where(value.isfinite() | (scale < LEAST), value, 0)
+            if name.startswith(OF_GRADIENTS) or name == WITH_PENALTY else value
+            for name, value in statistics.items()}
