@@ -9,8 +9,8 @@ from torch.utils.flop_counter import flop_registry
 
 from progan.config import Run
 from progan.schedule import Stage
-from progan.training.memory import META, inputs_without_data, weightless
-from progan.training.step import Place, critic_step, generator_step
+from progan.training.memory import META, inputs_without_data, meta_state
+from progan.training.step import LevelAlpha, discriminator_step, generator_step
 
 
 class Products(TorchDispatchMode):
@@ -33,11 +33,11 @@ class Products(TorchDispatchMode):
 
 def step_cost(run: Run, stage: Stage) -> tuple[int, int]:
     """Floating-point operations of an iteration, and the elements that their operators move."""
-    state = weightless(run)
+    state = meta_state(run)
     critic, generator = inputs_without_data(run, stage, stage.batch)
-    place = Place.of(stage, META)
+    position = LevelAlpha.of(stage, META)
     with Products() as products:
         for _ in range(run.growth.d_repeats):
-            critic_step(state, run, place, stage.d_lr, critic)
-        generator_step(state, run, place, stage.g_lr, generator)
+            discriminator_step(state, run, position, stage.d_lr, critic)
+        generator_step(state, run, position, stage.g_lr, generator)
     return products.flops, products.elements

@@ -31,16 +31,16 @@ from progan.data.writer import write_dataset
 from progan.partition import WHOLE
 from progan.runtime import devices
 from progan.runtime.cuda import cuda_graphs
-from progan.training import trial
+from progan.training import dummy_step
 from progan.training.checkpoint import load_state, save_state
-from progan.training.recorded_steps import RecordedSteps
+from progan.training.cuda_graph import CudaGraphSteps
 from progan.training.state import TrainState, create
 from progan.training.step import (
     PLAIN_STEPS,
-    Place,
+    LevelAlpha,
     Statistics,
     Steps,
-    critic_inputs,
+    discriminator_inputs,
     generator_inputs,
 )
 from tests.training.tape import tapes
@@ -92,7 +92,7 @@ def _outcome(run: Run, resolution: int, alpha: float | None, device: torch.devic
     state = create(run, device)
     for network in _networks(state):
         network.to(dtype)
-    for name, dial in state.dials.items():
+    for name, dial in state.controllers.items():
         dial.fill_(START_SCALE if name.startswith("loss-scale") else dial.item())
     statistics = iterate_on_equal_inputs(state, run, resolution, alpha, dtype)
     names = [name for name in statistics if not name.startswith("dials/")]
@@ -128,16 +128,16 @@ def iterate_on_equal_inputs(state: TrainState, run: Run, resolution: int, alpha:
                             dtype: torch.dtype, steps: Steps = PLAIN_STEPS) -> Statistics:
     """Train for one iteration on images and random numbers that the CPU has drawn."""
     stage, device = stage_at(run, resolution), next(state.generator.parameters()).device
-    batch = trial.noise_batch(run, stage, WHOLE)
-    drawn_for = Place(stage.level, None if alpha is None else torch.tensor(alpha))
+    batch = dummy_step.noise_batch(run, stage, WHOLE)
+    drawn_for = LevelAlpha(stage.level, None if alpha is None else torch.tensor(alpha))
 
     def moved(value: Any) -> Any:
         return tree_map_only(Tensor, lambda x: x.to(
             device, dtype if x.is_floating_point() else x.dtype), value)
 
-    position = Place(stage.level, moved(drawn_for.alpha))
-    statistics = steps.critic(state, run, position, stage.d_lr, moved(
-        critic_inputs(run, batch, drawn_for, state.images_seen)))
+    position = LevelAlpha(stage.level, moved(drawn_for.alpha))
+    statistics = steps.discriminator(state, run, position, stage.d_lr, moved(
+        discriminator_inputs(run, batch, drawn_for, state.images_seen)))
     state.images_seen += stage.batch
     return statistics | steps.generator(state, run, position, stage.g_lr, moved(
         generator_inputs(run, batch, drawn_for, state.images_seen)))
@@ -159,7 +159,7 @@ def compare_graph(device: str, resolutions: list[int], *, record: Record, second
     for resolution in resolutions:
         run, told = small_run(), list[str]()
         recorded, plain = (_trained(run, place, resolution, 10, steps)
-                           for steps in (RecordedSteps(PLAIN_STEPS, recorder, told.append),
+                           for steps in (CudaGraphSteps(PLAIN_STEPS, recorder, told.append),
                                          PLAIN_STEPS))
         error = relative_error(_weights(recorded), _weights(plain))
         record(name=f"graph {resolution}", resolution=resolution, error=error, limit=1e-5,

@@ -30,11 +30,17 @@ from progan.runtime import devices
 from progan.sampling import pictures, wishes
 from progan.sampling.network_file import Snapshot
 from progan.schedule import Stage
-from progan.training import trial
+from progan.training import dummy_step
 from progan.training.acceleration import accelerated, chosen
-from progan.training.recorded_steps import WARM_UP_STEPS
+from progan.training.cuda_graph import WARM_UP_STEPS
 from progan.training.state import TrainState, create, initialize
-from progan.training.step import PLAIN_STEPS, Place, Steps, critic_inputs, generator_inputs
+from progan.training.step import (
+    PLAIN_STEPS,
+    LevelAlpha,
+    Steps,
+    discriminator_inputs,
+    generator_inputs,
+)
 
 BLOCKS = 5  # each is timed as a whole, as training waits for nothing between iterations
 
@@ -117,11 +123,11 @@ def iteration(device: torch.device, run: Run, resolution: int, report: Callable[
     stage = stage_at(run, resolution)
     devices.set_precision(run.precision)
     state = create(run, device)
-    batch = trial.noise_batch(run, stage, WHOLE).to(device)
+    batch = dummy_step.noise_batch(run, stage, WHOLE).to(device)
     steps = accelerated(PLAIN_STEPS, chosen(run, device), report)
 
     def iterate() -> None:
-        trial.iterate(state, run, stage, batch, steps)
+        dummy_step.run_dummy_iteration(state, run, stage, batch, steps)
         state.images_seen += stage.batch
 
     return iterate, stage
@@ -207,13 +213,13 @@ def _train_for(seconds: float, state: TrainState, run: Run, dataset: Dataset, bu
     """Train for some time; images seen, seconds waited for them, and seconds in all."""
     device = next(state.generator.parameters()).device
     stage = stage_at(run, dataset.resolution)
-    position = Place.of(stage, device)
+    position = LevelAlpha.of(stage, device)
     with closing(read_ahead(dataset, run, device, 0, budget_bytes=budget)) as batches:
 
         def iterate() -> None:
             batch = next(batches)
-            steps.critic(state, run, position, stage.d_lr,
-                         critic_inputs(run, batch, position, state.images_seen))
+            steps.discriminator(state, run, position, stage.d_lr,
+                                discriminator_inputs(run, batch, position, state.images_seen))
             state.images_seen += stage.batch
             steps.generator(state, run, position, stage.g_lr,
                             generator_inputs(run, batch, position, state.images_seen))

@@ -38,11 +38,11 @@ from progan.partition import WHOLE  # noqa: E402
 from progan.runtime import devices  # noqa: E402
 from progan.runtime.torch_settings import use_threads, wait_politely  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
-from progan.training import trial  # noqa: E402
+from progan.training import dummy_step  # noqa: E402
 from progan.training.acceleration import accelerated, chosen  # noqa: E402
+from progan.training.cuda_graph import WARM_UP_STEPS  # noqa: E402
 from progan.training.plan import table  # noqa: E402
 from progan.training.precision import LOW  # noqa: E402
-from progan.training.recorded_steps import WARM_UP_STEPS  # noqa: E402
 from progan.training.state import create  # noqa: E402
 from progan.training.step import PLAIN_STEPS  # noqa: E402
 
@@ -152,12 +152,12 @@ def ours(run: Run, stage: Stage, name: str, device: torch.device) -> Contestant:
     how, precision = name.rsplit("-", 1)
     run = override(run, {"acceleration": how, "precision": precision})
     state = create(run, device)
-    batch = trial.noise_batch(run, stage, WHOLE).to(device)
+    batch = dummy_step.noise_batch(run, stage, WHOLE).to(device)
     steps = accelerated(PLAIN_STEPS, chosen(run, device), click.echo)
 
     def iterate() -> None:
         devices.set_precision(precision)
-        trial.iterate(state, run, stage, batch, steps)
+        dummy_step.run_dummy_iteration(state, run, stage, batch, steps)
         state.images_seen += stage.batch
 
     return Contestant(name, precision, iterate)
@@ -166,7 +166,7 @@ def ours(run: Run, stage: Stage, name: str, device: torch.device) -> Contestant:
 def other(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Contestant:
     """An iteration of another project."""
     name, step = peer_step(checkout, run.network, stage.level, device)
-    reals = process_reals(trial.noise_batch(run, stage, WHOLE).images.to(device)).contiguous()
+    reals = process_reals(dummy_step.noise_batch(run, stage, WHOLE).images.to(device)).contiguous()
 
     def iterate() -> None:
         devices.set_precision("fp32")
@@ -185,7 +185,7 @@ def in_turns(contestants: list[Contestant], device: torch.device, seconds: float
         for who in contestants:
             devices.synchronize(device)
             start = time.perf_counter()
-            who.iterate()
+            who.run_dummy_iteration()
             devices.synchronize(device)
             if turn >= warm:
                 times[who.name].append(time.perf_counter() - start)

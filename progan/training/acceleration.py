@@ -14,15 +14,15 @@ from progan.config import Run
 from progan.runtime.cuda import cuda_graphs
 from progan.sizes import MIN_LEVEL
 from progan.training.compilation import Compilation, Compiled, in_place_of
+from progan.training.cuda_graph import CudaGraphSteps
 from progan.training.optim import Rate
-from progan.training.recorded_steps import RecordedSteps
 from progan.training.state import TrainState
 from progan.training.step import (
-    PLAIN,
-    CriticInputs,
+    PLAIN_LOSSES,
+    DiscriminatorInputs,
     GeneratorInputs,
+    LevelAlpha,
     Losses,
-    Place,
     PlainSteps,
     Statistics,
     Steps,
@@ -97,7 +97,7 @@ def accelerated(steps: PlainSteps, how: Acceleration, report: Callable[[str], No
                              for level, each in how.by_level.items()})
     if how.compiled:
         steps = replace(steps, losses=compiled_losses(report, report))
-    return RecordedSteps(steps, cuda_graphs, report) if how.recorded else steps
+    return CudaGraphSteps(steps, cuda_graphs, report) if how.recorded else steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +106,13 @@ class StepsByLevel:
 
     at: Mapping[int, Steps]
 
-    def critic(self, state: TrainState, run: Run, place: Place, rate: Rate, inputs: CriticInputs
-               ) -> Statistics:
-        return self.at[place.level].critic(state, run, place, rate, inputs)
+    def discriminator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
+                      inputs: DiscriminatorInputs) -> Statistics:
+        return self.at[position.level].discriminator(state, run, position, rate, inputs)
 
-    def generator(self, state: TrainState, run: Run, place: Place, rate: Rate,
+    def generator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
                   inputs: GeneratorInputs) -> Statistics:
-        return self.at[place.level].generator(state, run, place, rate, inputs)
+        return self.at[position.level].generator(state, run, position, rate, inputs)
 
 
 def compiled_losses(report: Callable[[str], None], announce: Callable[[str], None]) -> Losses:
@@ -128,8 +128,8 @@ def compiled_losses(report: Callable[[str], None], announce: Callable[[str], Non
     # nor be computed by eager code.
     torch._functorch.config.force_non_lazy_backward_lowering = True
     compilation = Compilation(report, announce)
-    return Losses(*(Compiled(function, compilation, last=function is PLAIN.generator)
-                    for function in PLAIN))
+    return Losses(*(Compiled(function, compilation, last=function is PLAIN_LOSSES.generator)
+                    for function in PLAIN_LOSSES))
 
 
 def _no_compiler(device: torch.device) -> str:

@@ -46,7 +46,7 @@ def copied(state: TrainState, run: Run) -> Content:
                         "config": json.dumps(to_dict(run))}
     content |= {name: getattr(state, name).state_dict() for name in MODULES}
     content |= {name: getattr(state, name) for name in CLOCKS}
-    content["dials"] = {name: value.item() for name, value in state.dials.items()}
+    content["dials"] = {name: value.item() for name, value in state.controllers.items()}
     content["tally"] = {"sums": dict(state.tally.sums), "counts": dict(state.tally.counts)}
     copy: Content = tree_map_only(Tensor, lambda value: value.detach().to("cpu", copy=True),
                                   content)
@@ -142,8 +142,8 @@ def _restored(content: Content, run: Run, device: torch.device) -> TrainState:
         if type(value) is not type(getattr(state, name)) or value < 0:
             raise ValueError(f"{name} is {value!r}")
         setattr(state, name, value)
-    for name in state.dials.keys() & content["dials"].keys():
-        state.dials[name].fill_(float(content["dials"][name]))
+    for name in state.controllers.keys() & content["dials"].keys():
+        state.controllers[name].fill_(float(content["dials"][name]))
     for name, total in content["tally"]["sums"].items():
         state.tally.sums[name] = total.to(device)
         state.tally.counts[name] = int(content["tally"]["counts"][name])

@@ -12,7 +12,7 @@ from progan.errors import first_line
 from progan.runtime.interrupts import stop_requested, stoppable
 from progan.runtime.log import human_seconds
 from progan.sizes import growing_name
-from progan.training.step import Place
+from progan.training.step import LevelAlpha
 
 if TYPE_CHECKING:
     from torch._dynamo.callback import CallbackArgs
@@ -113,10 +113,11 @@ class Compiled:
 
 
 def stage_of(arguments: tuple[Any, ...]) -> str:
-    """'16→32', the stage of a function that takes state, run and place; '' of any other."""
+    """'16→32', the stage of a function that takes state, run and position; '' of any other."""
     match arguments:
-        case (_, Run() as run, Place() as place, *_):
-            return growing_name(run.network.base, place.level, 1 if place.alpha is None else 0)
+        case (_, Run() as run, LevelAlpha() as position, *_):
+            alpha = 1 if position.alpha is None else 0
+            return growing_name(run.network.base, position.level, alpha)
     return ""
 
 

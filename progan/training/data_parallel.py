@@ -26,8 +26,8 @@ def share_state(state: TrainState, group: Group) -> None:
             group.from_leader(tensor)
     for name in OPTIMIZERS:
         _share_moments(getattr(state, name), group)
-    for name in sorted(state.dials):
-        group.from_leader(state.dials[name])
+    for name in sorted(state.controllers):
+        group.from_leader(state.controllers[name])
     _share_tally(state, group)
 
 

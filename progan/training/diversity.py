@@ -12,7 +12,7 @@ from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import batch_size
 from progan.schedule import Stage
 from progan.training.state import TrainState
-from progan.training.step import Place
+from progan.training.step import LevelAlpha
 
 MOST_IMAGES = 32  # enough to tell, and less than 1 % of a tick of 1000 images
 COMPARED_LEVEL = 5  # images are compared at 32x32 at most
@@ -32,7 +32,7 @@ def diversity(state: TrainState, run: Run, dataset: Dataset, stage: Stage,
     count = min(MOST_IMAGES, len(dataset.training_rows))
     if count < 3:
         return {}
-    place = Place.of(stage, device)
+    position = LevelAlpha.of(stage, device)
     shrunk = max(stage.level - COMPARED_LEVEL, 0)
     latents = seed_latents(range(count), run.network.latent_size).to(device)
     labels = seed_labels(range(count), run.network.label_size,
@@ -40,11 +40,11 @@ def diversity(state: TrainState, run: Run, dataset: Dataset, stage: Stage,
     size = batch_size(run.network, stage.level)
     state.generator.eval()  # statistics of batch normalisation stay what training makes of them
     fakes = torch.cat([
-        points(state.generator(z, c, place.level, place.alpha).clamp(-1, 1), shrunk)
+        points(state.generator(z, c, position.level, position.alpha).clamp(-1, 1), shrunk)
         for z, c in zip(latents.split(size), labels.split(size), strict=True)])
     state.generator.train()
     reals = points(_reals(dataset, stage.level - shrunk, count, device,
-                          None if shrunk else place.alpha), 0)
+                          None if shrunk else position.alpha), 0)
     (fake_mean, fake_nearest), (real_mean, real_nearest) = distances(fakes), distances(reals)
     return {"diversity/distance": fake_mean / real_mean if real_mean else 0.0,
             "diversity/nearest": fake_nearest / real_nearest if real_nearest else 0.0}

@@ -20,7 +20,7 @@ def freeze(discriminator: Discriminator, count: int) -> None:
 
 
 @contextmanager
-def at_rest(network: nn.Module) -> Iterator[None]:
+def frozen(network: nn.Module) -> Iterator[None]:
     """Meanwhile no gradients of the weights of a network are computed, not even on the way."""
     awake = [parameter for parameter in network.parameters() if parameter.requires_grad]
     network.requires_grad_(False)

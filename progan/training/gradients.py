@@ -22,7 +22,7 @@ Micro-batches that run out of memory are halved for their level, and the step is
 Loss scaling (--precision fp16): gradients that float16 would round to zero, or overflow. The scale
 grows a little with each step, and a step whose gradients are not all finite halves it and moves
 neither weights nor moments (official code: tfutil.Optimizer). Each network has a scale of its own,
-a dial that holds its log2. Where convolutions are in float32 nothing is scaled.
+a controller that holds its log2. Where convolutions are in float32 nothing is scaled.
 """
 
 import gc
@@ -42,18 +42,19 @@ from progan.partition import coupling, rows, sizes
 from progan.runtime.devices import is_out_of_memory, is_recording, release_memory
 from progan.runtime.distributed import ALONE, Group
 from progan.runtime.text import format_count
-from progan.training.precision import is_lowered
+from progan.training.precision import uses_half_precision
 
 NARROWER = ("narrower networks (--fmap-max, --fmap-base), a smaller batch (--batch, --batch-at) "
             "or a lower --resolution")
-CRITIC, GENERATOR = "loss-scale/critic", "loss-scale/generator"  # dials: log2 of the scales
+# Controllers: log2 of the scales. The names are those in files.
+DISCRIMINATOR, GENERATOR = "loss-scale/critic", "loss-scale/generator"
 # The official 64 costs half a hundred steps, as nothing above 2^16 is a float16; from here on the
 # paper's networks skip a few.
-START = 16.0
+INITIAL_LOG2_SCALE = 16.0
 GROWTH, SHRINKAGE = 0.0005, 1.0  # of the log2; loss_scaling_inc and _dec of the official code
 # So low, the gradients that a guard lets pass (--largest 1e6, divided by He's constant of a wide
 # layer) do not overflow: what is not finite then has other reasons.
-LEAST = 2.0**-10
+MIN_SCALE = 2.0**-10
 OF_GRADIENTS = ("gradient/", "loss/penalty")  # statistics that overflow with their scale
 WITH_PENALTY = "loss/critic"
 
@@ -280,7 +281,7 @@ def all_reduce(own: Gradients, run: Run, group: Group) -> Gradients:
     """Average the gradients of all processes, and collect the terms of all images.
 
     One message carries both, so that each network costs one all-reduce per step. Every process
-    gets the same bits: statistics and dials are those of the whole batch, and weights stay equal.
+    gets the same bits, so that weights stay equal.
     """
     if group.size == 1:
         return own
@@ -306,17 +307,18 @@ def _scatter_terms(values: Tensor, run: Run, group: Group) -> Tensor:
 # Loss scale
 
 def initial_loss_scales(run: Run) -> dict[str, float]:
-    """Return the dials of loss scaling, as they are at the start."""
-    return {CRITIC: START, GENERATOR: START} if run.precision == "fp16" else {}
+    """Return the controllers of loss scaling, as they are at the start."""
+    scaled = (DISCRIMINATOR, GENERATOR) if run.precision == "fp16" else ()
+    return dict.fromkeys(scaled, INITIAL_LOG2_SCALE)
 
 
-def scale_of(dials: Mapping[str, Tensor], name: str, run: Run, level: int) -> Tensor | None:
+def scale_of(controllers: Mapping[str, Tensor], name: str, run: Run, level: int) -> Tensor | None:
     """Return what a loss at a level is multiplied by, 0-d; None: nothing is scaled."""
-    if name not in dials or not is_lowered(run, level):
+    if name not in controllers or not uses_half_precision(run, level):
         return None
-    if dials[name].is_meta:  # optimizers of states without data cannot skip a step
+    if controllers[name].is_meta:  # optimizers of states without data cannot skip a step
         return None
-    return dials[name].exp2()
+    return controllers[name].exp2()
 
 
 def unscale(gradients: Gradients, scale: Tensor | None) -> Gradients:
@@ -329,12 +331,12 @@ def unscale(gradients: Gradients, scale: Tensor | None) -> Gradients:
                                           for gradient in gradients.of_weights])
 
 
-def turn(dial: Tensor, norm: Tensor) -> None:
+def update_scale(controller: Tensor, norm: Tensor) -> None:
     """Update the log2 of a scale, 0-d, after a step with such a norm of gradients."""
-    dial.add_(torch.where(norm.isfinite(), GROWTH, -SHRINKAGE))
+    controller.add_(torch.where(norm.isfinite(), GROWTH, -SHRINKAGE))
 
 
-def told(statistics: Mapping[str, Tensor], scale: Tensor | None) -> dict[str, Tensor]:
+def mask_overflow(statistics: Mapping[str, Tensor], scale: Tensor | None) -> dict[str, Tensor]:
     """Replace statistics that overflowed by their scale with 0.
 
     A skipped step moves nothing, and is no reason to go back. So only statistics of gradients
@@ -343,6 +345,6 @@ def told(statistics: Mapping[str, Tensor], scale: Tensor | None) -> dict[str, Te
     """
     if scale is None:
         return dict(statistics)
-    return {name: torch.where(value.isfinite() | (scale < LEAST), value, 0)
+    return {name: torch.where(value.isfinite() | (scale < MIN_SCALE), value, 0)
             if name.startswith(OF_GRADIENTS) or name == WITH_PENALTY else value
             for name, value in statistics.items()}

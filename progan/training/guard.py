@@ -169,7 +169,7 @@ def restore(state: TrainState, good: Mapping[str, Any]) -> None:
         if name not in KEPT_CLOCKS:
             setattr(state, name, good[name])
     for name, value in good["dials"].items():
-        state.dials[name].fill_(value)
+        state.controllers[name].fill_(value)
     device = next(state.generator.parameters()).device
     state.tally = Tally({name: total.to(device, copy=True)
                          for name, total in good["tally"]["sums"].items()},

@@ -38,7 +38,13 @@ from progan.training.overfitting import overfitting
 from progan.training.progress import Progress
 from progan.training.saver import Saved, Saver
 from progan.training.state import TrainState, enter_phase
-from progan.training.step import PLAIN_STEPS, Place, Steps, critic_inputs, generator_inputs
+from progan.training.step import (
+    PLAIN_STEPS,
+    LevelAlpha,
+    Steps,
+    discriminator_inputs,
+    generator_inputs,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,7 +164,7 @@ def leader_hooks(session: Session, state: TrainState, progress: Progress, interr
 
 
 def batches_from(session: Session, state: TrainState) -> Prefetch:
-    """What the critic is shown from here on."""
+    """Read batches from here on."""
     run = reseeded(session.run, state.rollbacks)
     share = Share(session.group.rank, session.group.size)
     return read_ahead(session.dataset, run, session.device, state.images_seen,
@@ -207,22 +213,22 @@ def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Bat
                 steps: Steps = PLAIN_STEPS) -> None:
     """Train to the end of a round at one stage, or to the first step after which to `stop`.
 
-    The state tells at which step of the round it is. Each critic step is one, together with the
-    generator's after every `d_repeats` of them.
+    The state tells at which step of the round it is. Each discriminator step is one, together
+    with the generator step after every `d_repeats` of them.
     """
-    place = Place.of(stage, next(state.generator.parameters()).device)
+    position = LevelAlpha.of(stage, next(state.generator.parameters()).device)
     d_repeats = run.growth.d_repeats
     first = (state.images_seen - state.round_images_seen) // stage.batch
     for step in range(first, run.growth.minibatch_repeats * d_repeats):
         if step > first and stop():
             return
         batch = next(batches)
-        inputs = critic_inputs(run, batch, place, state.images_seen)
-        meter.add(steps.critic(state, run, place, stage.d_lr, inputs), images=stage.batch)
+        inputs = discriminator_inputs(run, batch, position, state.images_seen)
+        meter.add(steps.discriminator(state, run, position, stage.d_lr, inputs), images=stage.batch)
         state.images_seen += stage.batch
         if (step + 1) % d_repeats == 0:
-            drawn = generator_inputs(run, batch, place, state.images_seen)
-            meter.add(steps.generator(state, run, place, stage.g_lr, drawn))
+            drawn = generator_inputs(run, batch, position, state.images_seen)
+            meter.add(steps.generator(state, run, position, stage.g_lr, drawn))
     state.round_images_seen = state.images_seen
 
 

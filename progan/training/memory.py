@@ -17,9 +17,15 @@ from progan.objectives import OBJECTIVES, draw
 from progan.schedule import Stage
 from progan.training.freezing import freeze
 from progan.training.gradients import BatchSplit, MicroBatchSizes
-from progan.training.optim import learning
-from progan.training.state import TrainState, initial_dials
-from progan.training.step import CriticInputs, GeneratorInputs, Place, critic_step, generator_step
+from progan.training.optim import trainable_parameters
+from progan.training.state import TrainState, initial_controllers
+from progan.training.step import (
+    DiscriminatorInputs,
+    GeneratorInputs,
+    LevelAlpha,
+    discriminator_step,
+    generator_step,
+)
 
 META = torch.device("meta")  # knows shapes, but holds no data
 FLOAT_BYTES = 4
@@ -37,38 +43,41 @@ def step_bytes(run: Run, stage: Stage, share: int = 1, micro_batch: int = 0) -> 
         share: The part of the batch that one process trains on is one in so many.
         micro_batch: Images that go through the networks at once; 0: all.
     """
-    state, n = weightless(run), stage.batch // share
-    place = Place.of(stage, META)
+    state, n = meta_state(run), stage.batch // share
+    position = LevelAlpha.of(stage, META)
     micro_batches = MicroBatchSizes(run, lambda line: None)
     micro_batches.limit(stage.level, micro_batch)
     split = BatchSplit(micro_batches)
-    with LiveBytes() as live:
-        critic, generator = inputs_without_data(run, stage, n)
-        generator_step(state, run, place, stage.g_lr, generator, split)
-        critic_step(state, run, place, stage.d_lr, critic, split)
+    with PeakMemoryTracker() as live:
+        d_inputs, g_inputs = inputs_without_data(run, stage, n)
+        generator_step(state, run, position, stage.g_lr, g_inputs, split)
+        discriminator_step(state, run, position, stage.d_lr, d_inputs, split)
     g, d = count(state.generator), count(state.discriminator)
-    moments = 2 * (g + sum(weight.numel() for weight in learning(state.d_optimizer)))
+    moments = 2 * (g + sum(weight.numel() for weight in trainable_parameters(state.d_optimizer)))
     resident: int = FLOAT_BYTES * (2 * g + d + moments)  # 2: weights and average
     peak: int = live.peak
     return resident + peak
 
 
-def weightless(run: Run) -> TrainState:
+def meta_state(run: Run) -> TrainState:
     """The state of a run without data; its optimizers keep nothing."""
     with META:
         generator = networks.generator(run.network)
         discriminator = networks.discriminator(run.network)
-        dials = {name: torch.tensor(value) for name, value in initial_dials(run).items()}
+        controllers = {name: torch.tensor(value)
+                       for name, value in initial_controllers(run).items()}
     freeze(discriminator, run.optim.freeze_d)
     return TrainState(
         generator=generator, discriminator=discriminator,
         average=copy.deepcopy(generator).requires_grad_(False),
         g_optimizer=torch.optim.SGD(generator.parameters(), foreach=False),
-        d_optimizer=torch.optim.SGD(discriminator.parameters(), foreach=False), dials=dials)
+        d_optimizer=torch.optim.SGD(discriminator.parameters(), foreach=False),
+        controllers=controllers)
 
 
-def inputs_without_data(run: Run, stage: Stage, n: int) -> tuple[CriticInputs, GeneratorInputs]:
-    """What both steps see, without data."""
+def inputs_without_data(run: Run, stage: Stage, n: int
+                        ) -> tuple[DiscriminatorInputs, GeneratorInputs]:
+    """Make inputs of both steps without data."""
     random, network = torch.Generator(), run.network
     shape = (n, network.channels, *network.size(stage.level))
     chances = draw(run.objective, torch.Size(shape), random)
@@ -78,7 +87,7 @@ def inputs_without_data(run: Run, stage: Stage, n: int) -> tuple[CriticInputs, G
         reals, latents = torch.empty(shape), torch.empty(n, network.latent_size)
         labels = torch.empty(n, network.label_size)
     chances, augmentation = tree_map_only(Tensor, lambda x: x.to(META), (chances, augmentation))
-    return (CriticInputs(reals, labels, latents, chances, augmentation),
+    return (DiscriminatorInputs(reals, labels, latents, chances, augmentation),
             GeneratorInputs(latents, labels, reals if OBJECTIVES[run.objective.objective].paired
                             else None, augmentation))
 
@@ -88,7 +97,7 @@ def count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-class LiveBytes(TorchDispatchMode):
+class PeakMemoryTracker(TorchDispatchMode):
     """Counts the bytes of all tensors made inside of it that are alive, and their peak."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ def optimizer(parameters: Iterable[nn.Parameter], config: Optim) -> Optimizer:
                             eps=config.epsilon, fused=True)
 
 
-def learning(optimizer: Optimizer) -> list[nn.Parameter]:
+def trainable_parameters(optimizer: Optimizer) -> list[nn.Parameter]:
     """The weights that an optimizer moves: gradients of no others need to be computed."""
     (group,) = optimizer.param_groups
     return [parameter for parameter in group["params"] if parameter.requires_grad]
@@ -38,7 +38,7 @@ def update(optimizer: Optimizer, gradients: Sequence[Tensor | None], rate: Rate,
     """
     (group,) = optimizer.param_groups
     group["lr"] = rate
-    for parameter, gradient in zip(learning(optimizer), gradients, strict=True):
+    for parameter, gradient in zip(trainable_parameters(optimizer), gradients, strict=True):
         parameter.grad = None if gradient is None else _laid_out_as(parameter, gradient)
     norm = nn.utils.get_total_norm([g for g in gradients if g is not None])
     # Fused Adam looks at it on the device (torch.amp.GradScaler tells it in the same way).
@@ -70,7 +70,7 @@ def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
 
 
 @contextmanager
-def recordable(optimizer: Optimizer) -> Iterator[None]:
+def capturable(optimizer: Optimizer) -> Iterator[None]:
     """Meanwhile a step of fused Adam may be recorded, which torch must be told; it warns of those
     that are told so and not recorded."""
     (group,) = optimizer.param_groups

@@ -1,4 +1,4 @@
-"""How much better the critic knows the images that it trains on than others of their kind."""
+"""How much higher the discriminator scores the images that it trains on than held-out ones."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from progan.data.reals import process_reals
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.schedule import Stage
 from progan.training.state import TrainState
-from progan.training.step import Place
+from progan.training.step import LevelAlpha
 
 MOST_IMAGES, MOST_PIXELS = 256, 2**24
 
@@ -28,21 +28,21 @@ def overfitting(state: TrainState, run: Run, dataset: Dataset, stage: Stage,
     held_out, training = dataset.held_out_rows[:most], dataset.training_rows
     if not len(held_out):
         return {}
-    count, place = len(held_out), Place.of(stage, device)
+    count, position = len(held_out), LevelAlpha.of(stage, device)
     spread = training[np.linspace(0, len(training) - 1, count).astype(np.int64)]
 
     def mean_score(images: Tensor) -> float:
-        scores = [state.discriminator(part, place.level, place.alpha).scores
+        scores = [state.discriminator(part, position.level, position.alpha).scores
                   for part in images.split(stage.batch)]
         return torch.cat(scores).mean().item()
 
     state.discriminator.eval()
     reals = [process_reals(torch.from_numpy(dataset.images(stage.level, rows)).to(device),
-                           alpha=place.alpha) for rows in (spread, held_out)]
+                           alpha=position.alpha) for rows in (spread, held_out)]
     pictures = state.average(seed_latents(range(count), run.network.latent_size).to(device),
                              seed_labels(range(count), run.network.label_size,
                                          dataset.untrained_classes).to(device),
-                             place.level, place.alpha)
+                             position.level, position.alpha)
     seen, unseen, fake = (mean_score(images) for images in (*reals, pictures))
     state.discriminator.train()
     ratio = (seen - unseen) / (seen - fake) if seen != fake else 0.0

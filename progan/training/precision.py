@@ -15,21 +15,21 @@ LOW = {"bf16": torch.bfloat16, "fp16": torch.float16}
 CONVOLUTIONS = (torch.conv2d, torch.conv_transpose2d)
 
 
-def is_lowered(run: Run, level: int) -> bool:
+def uses_half_precision(run: Run, level: int) -> bool:
     """Whether convolutions at a level are computed in half precision."""
     return run.precision in LOW and 1 << level >= run.low_precision_from
 
 
-def lowered(run: Run, level: int, device: torch.device) -> AbstractContextManager[object]:
+def autocast_for(run: Run, level: int, device: torch.device) -> AbstractContextManager[object]:
     """Meanwhile convolutions at a level are computed in half precision, if the run has it so."""
-    if not is_lowered(run, level):
+    if not uses_half_precision(run, level):
         return nullcontext()
     if device.type == "meta":
-        return LoweredWithoutData(LOW[run.precision])
+        return MetaAutocast(LOW[run.precision])
     return torch.autocast(device.type, LOW[run.precision])
 
 
-class LoweredWithoutData(TorchFunctionMode):
+class MetaAutocast(TorchFunctionMode):
     """What autocast does to convolutions, for tensors without data, which it leaves alone."""
 
     def __init__(self, dtype: torch.dtype) -> None:

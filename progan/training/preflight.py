@@ -21,6 +21,7 @@ from progan.runtime.text import format_count
 from progan.sampling.state_file import NETWORKS
 from progan.schedule import Stage
 from progan.training.checkpoint import MODULES, copied
+from progan.training.dummy_step import noise_batch, run_dummy_iteration
 from progan.training.eta import seconds_per_image
 from progan.training.gradients import MicroBatchSizes, allowed_sizes, no_smaller
 from progan.training.guard import restore
@@ -28,7 +29,6 @@ from progan.training.memory import step_bytes
 from progan.training.plan import table
 from progan.training.state import TrainState
 from progan.training.step import Steps
-from progan.training.trial import iterate, noise_batch
 
 HEADINGS = ("resolution", "batch", "micro-batch", "memory", "img/s", "time")
 # An estimate extrapolates from real steps at the levels that cost no more than this: about a
@@ -110,7 +110,7 @@ class Preflight:
         batch = noise_batch(self.run, stage, self.share).to(self.device)
         devices.synchronize(self.device)
         start = time.perf_counter()
-        iterate(self.state, self.run, stage, batch, self.steps)
+        run_dummy_iteration(self.state, self.run, stage, batch, self.steps)
         devices.synchronize(self.device)
         return time.perf_counter() - start
 

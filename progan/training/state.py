@@ -20,7 +20,7 @@ from progan.training.gradients import initial_loss_scales
 from progan.training.meter import Tally
 from progan.training.optim import optimizer, reset
 
-AUGMENTATION = "augmentation"  # dial: the probability of augmentation
+AUGMENTATION = "augmentation"  # controller: the probability of augmentation
 
 
 @dataclass(slots=True)
@@ -32,8 +32,8 @@ class TrainState:
     average: Generator  # moving average of `generator`, the one that makes the pictures
     g_optimizer: Optimizer
     d_optimizer: Optimizer
-    dials: dict[str, Tensor] = field(default_factory=dict)  # 0-d, on the device, by name
-    images_seen: int = 0  # real images shown to the critic
+    controllers: dict[str, Tensor] = field(default_factory=dict)  # 0-d, on the device, by name
+    images_seen: int = 0  # real images shown to the discriminator
     round_images_seen: int = 0  # at the beginning of the present round
     phase: int = 0  # of the schedule, for which the optimizers were last reset
     tick: int = 0  # finished ticks
@@ -62,12 +62,12 @@ def create(run: Run, device: torch.device) -> TrainState:
         average=copy.deepcopy(generator).requires_grad_(False).eval(),
         g_optimizer=optimizer(generator.parameters(), run.optim),
         d_optimizer=optimizer(discriminator.parameters(), run.optim),
-        dials={name: torch.tensor(value, device=device)
-               for name, value in initial_dials(run).items()},
+        controllers={name: torch.tensor(value, device=device)
+                     for name, value in initial_controllers(run).items()},
     )
 
 
-def initial_dials(run: Run) -> dict[str, float]:
+def initial_controllers(run: Run) -> dict[str, float]:
     """The numbers that training moves itself, as they are at the start."""
     augmentation = {} if run.augment.augment == "none" else {AUGMENTATION: run.augment.augment_p}
     return dials.initial(run.objective) | augmentation | initial_loss_scales(run)

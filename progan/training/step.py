@@ -40,19 +40,19 @@ from progan.partition import turns
 from progan.runtime.seeding import generator as stream
 from progan.runtime.seeding import seeded
 from progan.schedule import Stage
-from progan.training.freezing import at_rest
+from progan.training.freezing import frozen
 from progan.training.gradients import (
-    CRITIC,
+    DISCRIMINATOR,
     FULL_BATCH,
     GENERATOR,
     BatchSplit,
     Terms,
+    mask_overflow,
     scale_of,
-    told,
-    turn,
+    update_scale,
 )
-from progan.training.optim import Rate, clip_weights, learning, update
-from progan.training.precision import lowered
+from progan.training.optim import Rate, clip_weights, trainable_parameters, update
+from progan.training.precision import autocast_for
 from progan.training.state import AUGMENTATION, TrainState, update_average
 
 Statistics = dict[str, Tensor]
@@ -62,21 +62,21 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LevelAlpha:
     """Where in the networks a step works: what both of them take beside their input."""
 
     level: int
     alpha: Tensor | None  # 0-d on the device, so that its change recompiles nothing
 
     @classmethod
-    def of(cls, stage: Stage, device: torch.device) -> "Place":
+    def of(cls, stage: Stage, device: torch.device) -> "LevelAlpha":
         # Filled on the device: torch.tensor would copy from the CPU, which waits for a GPU.
         alpha = torch.full((), stage.alpha, device=device) if stage.fading else None
         return cls(stage.level, alpha)
 
 
-class CriticInputs(NamedTuple):
-    """All that a critic step sees, with all its random numbers."""
+class DiscriminatorInputs(NamedTuple):
+    """All that a discriminator step sees, with all its random numbers."""
 
     reals: Tensor  # [N, C, H, W] in [-1, 1]
     labels: Tensor  # [N, label_size]
@@ -96,8 +96,8 @@ class GeneratorInputs(NamedTuple):
     part: tuple[int, ...] = ()  # of the batch; names the random streams of layers
 
 
-class Shown(NamedTuple):
-    """What the critic is shown in its step."""
+class DiscriminatorBatch(NamedTuple):
+    """Reals and fakes that the discriminator judges in its step."""
 
     reals: Tensor  # [N, C, H, W]
     fakes: Tensor  # [N, C, H, W]
@@ -106,8 +106,9 @@ class Shown(NamedTuple):
     part: tuple[int, ...]
 
 
-def critic_inputs(run: Run, batch: Batch, place: Place, images_seen: int) -> CriticInputs:
-    """Prepare the reals and draw the random numbers of the critic step at `images_seen`.
+def discriminator_inputs(run: Run, batch: Batch, position: LevelAlpha, images_seen: int
+                         ) -> DiscriminatorInputs:
+    """Prepare the reals and draw the random numbers of the step at `images_seen`.
 
     They are drawn for the whole batch, whatever part of it this process has.
     """
@@ -116,205 +117,215 @@ def critic_inputs(run: Run, batch: Batch, place: Place, images_seen: int) -> Cri
     latents = torch.randn(n, run.network.latent_size, generator=random, device=device)
     shape = batch.images.permute(0, 3, 1, 2).shape[1:]
     chances = draw(run.objective, torch.Size((n, *shape)), random)
-    mirror = _mirror(run, n, random)
-    own = _own(batch, (latents, chances, mirror, _augmentation(run, n, random)))
+    mirror = _draw_mirror(run, n, random)
+    own = _select_own_rows(batch, (latents, chances, mirror, _draw_augmentation(run, n, random)))
     latents, chances, mirror, augmentation = own
-    return CriticInputs(_reals(batch, place, mirror), batch.labels, latents, chances, augmentation,
-                        _part(batch))
+    reals = process_reals(batch.images, mirror=mirror, alpha=position.alpha)
+    return DiscriminatorInputs(reals, batch.labels, latents, chances, augmentation,
+                               _part_of(batch))
 
 
-def generator_inputs(run: Run, batch: Batch, place: Place, images_seen: int) -> GeneratorInputs:
+def generator_inputs(run: Run, batch: Batch, position: LevelAlpha, images_seen: int
+                     ) -> GeneratorInputs:
     """Draw the latents of the generator step at `images_seen`; labels are those drawn for it."""
     n, device = batch.whole_size, batch.images.device
     random = stream(device, run.seed, "generator", images_seen)
     latents = torch.randn(n, run.network.latent_size, generator=random, device=device)
     paired = OBJECTIVES[run.objective.objective].paired
-    mirror = _mirror(run, n, random) if paired else None
-    latents, mirror, augmentation = _own(batch, (latents, mirror, _augmentation(run, n, random)))
-    reals = _reals(batch, place, mirror) if paired else None
-    return GeneratorInputs(latents, batch.drawn_labels, reals, augmentation, _part(batch))
+    mirror = _draw_mirror(run, n, random) if paired else None
+    own = _select_own_rows(batch, (latents, mirror, _draw_augmentation(run, n, random)))
+    latents, mirror, augmentation = own
+    reals = process_reals(batch.images, mirror=mirror, alpha=position.alpha) if paired else None
+    return GeneratorInputs(latents, batch.drawn_labels, reals, augmentation, _part_of(batch))
 
 
-def _own(batch: Batch, drawn: T) -> T:
-    """Of what was drawn for the whole batch, the rows of the images that this process has."""
+def _select_own_rows(batch: Batch, drawn: T) -> T:
+    """Select the rows of the images that this process has."""
     if batch.rows is None:
         return drawn
     own: T = tree_map_only(Tensor, lambda tensor: tensor[batch.rows], drawn)
     return own
 
 
-def _part(batch: Batch) -> tuple[int, ...]:
+def _part_of(batch: Batch) -> tuple[int, ...]:
     return (batch.share.number,) if batch.share.of > 1 else ()
 
 
-def _mirror(run: Run, n: int, random: torch.Generator) -> Tensor | None:
+def _draw_mirror(run: Run, n: int, random: torch.Generator) -> Tensor | None:
     return torch.rand(n, generator=random, device=random.device) < 0.5 if run.data.mirror else None
 
 
-def _reals(batch: Batch, place: Place, mirror: Tensor | None) -> Tensor:
-    return process_reals(batch.images, mirror=mirror, alpha=place.alpha)
-
-
-def _augmentation(run: Run, n: int, random: torch.Generator) -> tuple[Draws, Draws] | None:
+def _draw_augmentation(run: Run, n: int, random: torch.Generator) -> tuple[Draws, Draws] | None:
     if run.augment.augment == "none":
         return None
     return draw_augmentation(run.augment, n, random), draw_augmentation(run.augment, n, random)
 
 
-def fakes_of(state: TrainState, run: Run, place: Place, latents: Tensor, labels: Tensor
-             ) -> Tensor:
-    """What the generator draws: [N, C, H, W]."""
-    with lowered(run, place.level, latents.device):
-        images: Tensor = state.generator(latents, labels, place.level, place.alpha)
+def generate_fakes(state: TrainState, run: Run, position: LevelAlpha, latents: Tensor,
+                   labels: Tensor) -> Tensor:
+    """Run the generator: [N, C, H, W]."""
+    with autocast_for(run, position.level, latents.device):
+        images: Tensor = state.generator(latents, labels, position.level, position.alpha)
     return at_least_single(images)
 
 
-def critic_loss(state: TrainState, run: Run, place: Place, only: Only, shown: Shown
-                ) -> tuple[Tensor, Terms]:
-    """The mean loss of the critic, 0-d, and its terms, [N] each."""
+def discriminator_loss(state: TrainState, run: Run, position: LevelAlpha, only: Only,
+                       batch: DiscriminatorBatch) -> tuple[Tensor, Terms]:
+    """Return the mean loss of the discriminator, 0-d, and its terms, [N] each."""
     return critic_terms(
-        lambda images: judge(state, run, place, images), run.objective, reals=shown.reals,
-        fakes=shown.fakes, labels=shown.labels, chances=shown.chances, dials=state.dials,
-        only=only, turns=turns(run, len(shown.reals)),
+        lambda images: run_discriminator(state, run, position, images), run.objective,
+        reals=batch.reals, fakes=batch.fakes, labels=batch.labels, chances=batch.chances,
+        dials=state.controllers, only=only, turns=turns(run, len(batch.reals)),
         gradient_scale=GradientScale(
-            scale_of(state.dials, CRITIC, run, place.level),
-            final_norm_divisor(run.objective, run.network.max_level - place.level)))
+            scale_of(state.controllers, DISCRIMINATOR, run, position.level),
+            final_norm_divisor(run.objective, run.network.max_level - position.level)))
 
 
-def generator_loss(state: TrainState, run: Run, place: Place, inputs: GeneratorInputs
+def generator_loss(state: TrainState, run: Run, position: LevelAlpha, inputs: GeneratorInputs
                    ) -> tuple[Tensor, Terms]:
-    """The mean loss of the generator, 0-d, and its terms, [N] each."""
-    fakes, reals = fakes_of(state, run, place, inputs.latents, inputs.labels), inputs.reals
+    """Return the mean loss of the generator, 0-d, and its terms, [N] each."""
+    fakes = generate_fakes(state, run, position, inputs.latents, inputs.labels)
+    reals = inputs.reals
     if inputs.augmentation:
-        fakes = augmented(state, run, fakes, inputs.augmentation[1])
-        reals = None if reals is None else augmented(state, run, reals, inputs.augmentation[0])
+        fakes = augment_images(state, run, fakes, inputs.augmentation[1])
+        reals = None if reals is None else augment_images(state, run, reals, inputs.augmentation[0])
     return generator_terms(
-        lambda images: judge(state, run, place, images), run.objective, fakes=fakes,
+        lambda images: run_discriminator(state, run, position, images), run.objective, fakes=fakes,
         labels=inputs.labels, reals=reals)
 
 
-def augmented(state: TrainState, run: Run, images: Tensor, draws: Draws) -> Tensor:
-    """What the critic sees of images [N, C, H, W]."""
-    return augment(images, state.dials[AUGMENTATION], draws, run.augment)
+def augment_images(state: TrainState, run: Run, images: Tensor, draws: Draws) -> Tensor:
+    """Augment images [N, C, H, W], with the probability that training has reached."""
+    return augment(images, state.controllers[AUGMENTATION], draws, run.augment)
 
 
-def judge(state: TrainState, run: Run, place: Place, images: Tensor) -> Judgement:
-    """What the critic says of images [N, C, H, W], disturbed if that is asked for."""
-    noise = noise_strength(state.dials["confidence"]) if run.objective.adaptive_noise else None
-    with lowered(run, place.level, images.device):
-        judgement: Judgement = state.discriminator(images, place.level, place.alpha, noise)
+def run_discriminator(state: TrainState, run: Run, position: LevelAlpha, images: Tensor
+                      ) -> Judgement:
+    """Run the discriminator on images [N, C, H, W], with the noise of --adaptive-noise."""
+    noise = noise_strength(state.controllers["confidence"]) if (
+        run.objective.adaptive_noise) else None
+    with autocast_for(run, position.level, images.device):
+        judgement: Judgement = state.discriminator(images, position.level, position.alpha, noise)
     scores, logits, code = judgement
     return Judgement(at_least_single(scores), at_least_single(logits),
                      None if code is None else at_least_single(code))
 
 
 class Losses(NamedTuple):
-    """What costs the time of a step, as functions that change nothing and draw no random numbers,
-    so that other code with the same results can take their place."""
+    """The functions that take the time of a step; compiled ones can replace them.
 
-    fakes: Callable[[TrainState, Run, Place, Tensor, Tensor], Tensor] = fakes_of
-    critic: Callable[[TrainState, Run, Place, Only, Shown], tuple[Tensor, Terms]] = critic_loss
-    generator: Callable[[TrainState, Run, Place, GeneratorInputs],
+    They change nothing and draw no random numbers.
+    """
+
+    fakes: Callable[[TrainState, Run, LevelAlpha, Tensor, Tensor], Tensor] = generate_fakes
+    discriminator: Callable[[TrainState, Run, LevelAlpha, Only, DiscriminatorBatch],
+                            tuple[Tensor, Terms]] = discriminator_loss
+    generator: Callable[[TrainState, Run, LevelAlpha, GeneratorInputs],
                         tuple[Tensor, Terms]] = generator_loss
 
 
-PLAIN = Losses()
+PLAIN_LOSSES = Losses()
 
 
-def critic_step(state: TrainState, run: Run, place: Place, rate: Rate, inputs: CriticInputs,
-                split: BatchSplit = FULL_BATCH, losses: Losses = PLAIN) -> Statistics:
-    """Update the critic, and then the average, which sees G from before its coming update."""
-    shown = show(state, run, place, inputs, split, losses)
+def discriminator_step(state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
+                       inputs: DiscriminatorInputs, split: BatchSplit = FULL_BATCH,
+                       losses: Losses = PLAIN_LOSSES) -> Statistics:
+    """Update the discriminator, and then the average, with G from before its coming update."""
+    batch = prepare_batch(state, run, position, inputs, split, losses)
     statistics: Statistics = {}
     for only in SEPARATE if run.objective.separate_updates else TOGETHER:
         again = ("fake",) if only == "fake" else ()  # the second update of a step
-        scale = scale_of(state.dials, CRITIC, run, place.level)
+        scale = scale_of(state.controllers, DISCRIMINATOR, run, position.level)
 
-        def loss_of(part: Shown, only: Only = only, again: tuple[str, ...] = again
+        def loss_of(part: DiscriminatorBatch, only: Only = only, again: tuple[str, ...] = again
                     ) -> tuple[Tensor, Terms]:
-            with _layers_draw(run, state, "critic's layers", *again, *part.part):
-                return losses.critic(state, run, place, only, part)
+            with _seeded_layers(run, state, "critic's layers", *again, *part.part):
+                return losses.discriminator(state, run, position, only, part)
 
-        gradients, terms = split.gradients(run, place.level, loss_of, shown,
-                                           learning(state.d_optimizer), scale)
+        gradients, terms = split.gradients(run, position.level, loss_of, batch,
+                                           trainable_parameters(state.d_optimizer), scale)
         norm = update(state.d_optimizer, gradients, rate, run.optim.clip_gradients,
                       skips=scale is not None)
-        statistics |= told(summary(run.objective, terms) | {"gradient/critic-weights": norm},
-                           scale)
+        statistics |= mask_overflow(
+            summary(run.objective, terms) | {"gradient/critic-weights": norm}, scale)
         if scale is not None:
-            turn(state.dials[CRITIC], norm)
+            update_scale(state.controllers[DISCRIMINATOR], norm)
     clip_weights(state.discriminator, run.optim.clip_weights)
     update_average(state, run.optim.ema_decay)
-    turn_dials(state, run, statistics)
-    return statistics | {f"dials/{name}": value.clone() for name, value in state.dials.items()}
+    update_controllers(state, run, statistics)
+    return statistics | {f"dials/{name}": value.clone()
+                         for name, value in state.controllers.items()}
 
 
-def show(state: TrainState, run: Run, place: Place, inputs: CriticInputs, split: BatchSplit,
-         losses: Losses) -> Shown:
-    """Draw the fakes, and augment them and the reals."""
+def prepare_batch(state: TrainState, run: Run, position: LevelAlpha, inputs: DiscriminatorInputs,
+                  split: BatchSplit, losses: Losses) -> DiscriminatorBatch:
+    """Generate the fakes, and augment them and the reals."""
 
-    def fakes(part: CriticInputs) -> Tensor:
-        images = losses.fakes(state, run, place, part.latents, part.labels)
-        return augmented(state, run, images, part.augmentation[1]) if part.augmentation else images
+    def fakes(part: DiscriminatorInputs) -> Tensor:
+        images = losses.fakes(state, run, position, part.latents, part.labels)
+        if part.augmentation is None:
+            return images
+        return augment_images(state, run, images, part.augmentation[1])
 
-    def reals(part: CriticInputs) -> Tensor:
+    def reals(part: DiscriminatorInputs) -> Tensor:
         assert part.augmentation is not None
-        return augmented(state, run, part.reals, part.augmentation[0])
+        return augment_images(state, run, part.reals, part.augmentation[0])
 
-    level = place.level
-    return Shown(
+    level = position.level
+    return DiscriminatorBatch(
         split.images(run, level, reals, inputs) if inputs.augmentation else inputs.reals,
         split.images(run, level, fakes, inputs), inputs.labels, inputs.chances, inputs.part)
 
 
-def generator_step(state: TrainState, run: Run, place: Place, rate: Rate,
+def generator_step(state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
                    inputs: GeneratorInputs, split: BatchSplit = FULL_BATCH,
-                   losses: Losses = PLAIN) -> Statistics:
+                   losses: Losses = PLAIN_LOSSES) -> Statistics:
     """Update the generator."""
-    scale = scale_of(state.dials, GENERATOR, run, place.level)
+    scale = scale_of(state.controllers, GENERATOR, run, position.level)
 
     def loss_of(part: GeneratorInputs) -> tuple[Tensor, Terms]:
-        with _layers_draw(run, state, "generator's layers", *part.part):
-            return losses.generator(state, run, place, part)
+        with _seeded_layers(run, state, "generator's layers", *part.part):
+            return losses.generator(state, run, position, part)
 
-    with at_rest(state.discriminator):
-        gradients, terms = split.gradients(run, place.level, loss_of, inputs,
-                                           learning(state.g_optimizer), scale)
+    with frozen(state.discriminator):
+        gradients, terms = split.gradients(run, position.level, loss_of, inputs,
+                                           trainable_parameters(state.g_optimizer), scale)
     norm = update(state.g_optimizer, gradients, rate, run.optim.clip_gradients,
                   skips=scale is not None)
     if scale is not None:
-        turn(state.dials[GENERATOR], norm)
-    return told(summary(run.objective, terms) | {"gradient/generator-weights": norm}, scale)
+        update_scale(state.controllers[GENERATOR], norm)
+    return mask_overflow(
+        summary(run.objective, terms) | {"gradient/generator-weights": norm}, scale)
 
 
-def _layers_draw(run: Run, state: TrainState, name: str, *which: int | str
-                 ) -> AbstractContextManager[None]:
-    """The random numbers of the layers; where none draws any, torch's state costs no time."""
+def _seeded_layers(run: Run, state: TrainState, name: str, *which: int | str
+                   ) -> AbstractContextManager[None]:
+    """Seed the layers that draw random numbers inside the context; free where none does."""
     if not run.random_layers:
         return nullcontext()
     device = next(state.discriminator.parameters()).device
     return seeded(device, run.seed, name, state.images_seen, *which)
 
 
-def turn_dials(state: TrainState, run: Run, statistics: Statistics) -> None:
-    """Move the numbers that follow from how the critic just did."""
-    moved = turned(run.objective, state.dials, statistics["scores/real"],
+def update_controllers(state: TrainState, run: Run, statistics: Statistics) -> None:
+    """Update the numbers that follow the scores of the discriminator, in place."""
+    moved = turned(run.objective, state.controllers, statistics["scores/real"],
                    statistics["scores/fake"])
     if run.augment.augment == "adaptive":
         moved[AUGMENTATION] = adapted(moved[AUGMENTATION], statistics["accuracy/real"],
                                       run.augment)
     for name, value in moved.items():
-        state.dials[name].copy_(value)
+        state.controllers[name].copy_(value)
 
 
 class Steps(Protocol):
     """How both steps are taken."""
 
-    def critic(self, state: TrainState, run: Run, place: Place, rate: Rate,
-               inputs: CriticInputs) -> Statistics:
-        """Update the critic and the average."""
+    def discriminator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
+                      inputs: DiscriminatorInputs) -> Statistics:
+        """Update the discriminator and the average."""
 
-    def generator(self, state: TrainState, run: Run, place: Place, rate: Rate,
+    def generator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
                   inputs: GeneratorInputs) -> Statistics:
         """Update the generator."""
 
@@ -324,15 +335,15 @@ class PlainSteps:
     """Both steps, operation after operation."""
 
     split: BatchSplit = FULL_BATCH
-    losses: Losses = PLAIN
+    losses: Losses = PLAIN_LOSSES
 
-    def critic(self, state: TrainState, run: Run, place: Place, rate: Rate,
-               inputs: CriticInputs) -> Statistics:
-        return critic_step(state, run, place, rate, inputs, self.split, self.losses)
+    def discriminator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
+                      inputs: DiscriminatorInputs) -> Statistics:
+        return discriminator_step(state, run, position, rate, inputs, self.split, self.losses)
 
-    def generator(self, state: TrainState, run: Run, place: Place, rate: Rate,
+    def generator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
                   inputs: GeneratorInputs) -> Statistics:
-        return generator_step(state, run, place, rate, inputs, self.split, self.losses)
+        return generator_step(state, run, position, rate, inputs, self.split, self.losses)
 
 
 PLAIN_STEPS = PlainSteps()

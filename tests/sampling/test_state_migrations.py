@@ -31,7 +31,7 @@ def test_a_state_of_version_1_is_read_whole() -> None:
     path = GOLDEN / "state-version-1.pt"
     loaded = checkpoint.load_state(path, VERSION_1, CPU)
     assert {name: getattr(loaded, name) for name in checkpoint.CLOCKS} == CLOCKS
-    assert loaded.dials["augmentation"].item() == pytest.approx(0.3663, abs=1e-4)
+    assert loaded.controllers["augmentation"].item() == pytest.approx(0.3663, abs=1e-4)
     assert not loaded.tally.sums
     raw = torch.load(path, weights_only=True)
     for name in checkpoint.NETWORKS:
@@ -49,7 +49,7 @@ def test_a_state_of_version_1_goes_on_as_it_did_then(tmp_path: Path) -> None:
     training = Training(VERSION_1, noise_dataset(tmp_path / "noise"), loaded)
     training.rounds(5)
     assert loaded.images_seen == 2944
-    assert loaded.dials["augmentation"].item() == pytest.approx(0.4594, abs=1e-3)
+    assert loaded.controllers["augmentation"].item() == pytest.approx(0.4594, abs=1e-3)
 
 
 def test_the_oldest_states_know_no_dials() -> None:

@@ -17,11 +17,11 @@ from progan.training import state as states
 from progan.training.gradients import FULL_BATCH, BatchSplit, Gradients
 from progan.training.state import TrainState
 from progan.training.step import (
-    Place,
+    LevelAlpha,
     PlainSteps,
     Statistics,
     Steps,
-    critic_inputs,
+    discriminator_inputs,
     generator_inputs,
 )
 from tests.builders import tiny_run
@@ -58,7 +58,7 @@ def born(run: Run, dtype: torch.dtype = torch.float64, device: torch.device = CP
     state = states.create(run, device)
     for network in (state.generator, state.discriminator, state.average):
         network.to(dtype)
-    state.dials = {name: dial.to(dtype) for name, dial in state.dials.items()}
+    state.controllers = {name: dial.to(dtype) for name, dial in state.controllers.items()}
     return state
 
 
@@ -89,13 +89,13 @@ def iterations(run: Run, state: TrainState, count: int, split: BatchSplit = FULL
     dtype, device = weight.dtype, weight.device
     for number in range(count):
         alpha = torch.tensor(0.3 + 0.05 * number, dtype=dtype, device=device)
-        place = Place(LEVEL, alpha if run.network.grows else None)
+        position = LevelAlpha(LEVEL, alpha if run.network.grows else None)
         batch = batch_of(run, number, share).to(device)
-        critic = cast(critic_inputs(run, batch, place, state.images_seen), dtype)
-        statistics = steps.critic(state, run, place, rate(stage.d_lr), critic)
+        critic = cast(discriminator_inputs(run, batch, position, state.images_seen), dtype)
+        statistics = steps.discriminator(state, run, position, rate(stage.d_lr), critic)
         state.images_seen += stage.batch
-        drawn = cast(generator_inputs(run, batch, place, state.images_seen), dtype)
-        statistics |= steps.generator(state, run, place, rate(stage.g_lr), drawn)
+        drawn = cast(generator_inputs(run, batch, position, state.images_seen), dtype)
+        statistics |= steps.generator(state, run, position, rate(stage.g_lr), drawn)
     return statistics
 
 
@@ -105,8 +105,8 @@ def cast(inputs: Any, dtype: torch.dtype) -> Any:
 
 
 def tensors(state: TrainState) -> dict[str, Tensor]:
-    """All weights, moments and dials, by name."""
-    found = {f"dials.{name}": value for name, value in state.dials.items()}
+    """All weights, moments and controllers, by name."""
+    found = {f"dials.{name}": value for name, value in state.controllers.items()}
     for part in ("generator", "discriminator", "average"):
         found |= {f"{part}.{name}": value
                   for name, value in getattr(state, part).state_dict().items()}

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from progan.training.precision import LoweredWithoutData
+from progan.training.precision import MetaAutocast
 
 GPU, NOWHERE = torch.device("cuda"), torch.device("meta")
 aten = torch.ops.aten
@@ -123,7 +123,7 @@ class _Autocast(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not torch.is_autocast_enabled("cuda"):
             return func(*args, **kwargs or {})
-        with LoweredWithoutData(torch.get_autocast_dtype("cuda")):
+        with MetaAutocast(torch.get_autocast_dtype("cuda")):
             return func(*args, **kwargs or {})
 
 

@@ -9,8 +9,8 @@ import torch
 from progan.config import Run, override
 from progan.training import acceleration
 from progan.training.acceleration import Acceleration, StepsByLevel, accelerated, chosen
-from progan.training.recorded_steps import RecordedSteps
-from progan.training.step import PLAIN, PLAIN_STEPS, PlainSteps, Steps
+from progan.training.cuda_graph import CudaGraphSteps
+from progan.training.step import PLAIN_LOSSES, PLAIN_STEPS, PlainSteps, Steps
 from tests.builders import tiny_run
 from tests.training.equal_steps import (
     COMMON,
@@ -82,14 +82,14 @@ def test_every_level_is_compiled(resolution: int) -> None:
 def test_nothing_is_compiled_or_recorded_unless_asked(device: str, how: str) -> None:
     run = tiny_run(acceleration=how)
     assert chosen(run, torch.device(device)) == Acceleration()
-    assert steps_of(run, torch.device(device), pytest.fail) == PlainSteps(ANY, PLAIN)
+    assert steps_of(run, torch.device(device), pytest.fail) == PlainSteps(ANY, PLAIN_LOSSES)
 
 
 @pytest.mark.parametrize("how", ["compile", "graph", "eager-graph"])
 def test_random_layers_stay_eager_with_one_line(how: str) -> None:
     log: list[str] = []
     steps = steps_of(tiny_run(dropout=0.2, acceleration=how), CPU, log.append)
-    assert steps == PlainSteps(ANY, PLAIN)
+    assert steps == PlainSteps(ANY, PLAIN_LOSSES)
     (line,) = log
     assert line.startswith(f"--acceleration {how}: layers that draw random numbers")
 
@@ -97,7 +97,7 @@ def test_random_layers_stay_eager_with_one_line(how: str) -> None:
 def test_without_a_compiler_steps_stay_eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceleration.shutil, "which", lambda name: None)
     log: list[str] = []
-    assert steps_of(tiny_run(**COMPILE), CPU, log.append) == PlainSteps(ANY, PLAIN)
+    assert steps_of(tiny_run(**COMPILE), CPU, log.append) == PlainSteps(ANY, PLAIN_LOSSES)
     assert "no C++ compiler" in log[0] and "the same results" in log[0]
 
 
@@ -146,7 +146,7 @@ def test_auto_is_what_was_fastest_at_each_level(monkeypatch: pytest.MonkeyPatch)
     steps = accelerated(PLAIN_STEPS, found, pytest.fail)
     assert isinstance(steps, StepsByLevel)
     assert [type(steps.at[level]) for level in (2, 3, 4)] == [
-        RecordedSteps, PlainSteps, RecordedSteps]
+        CudaGraphSteps, PlainSteps, CudaGraphSteps]
     assert chosen(run, CPU) == Acceleration()
 
 
@@ -154,7 +154,7 @@ def test_steps_of_a_level_are_taken_its_own_way() -> None:
     run = tiny_run(**COMMON)
     plain, by_level = born(run), born(run)
     iterations(run, plain, 5)
-    taken = RecordedSteps(PLAIN_STEPS, tapes, pytest.fail)
+    taken = CudaGraphSteps(PLAIN_STEPS, tapes, pytest.fail)
     iterations(run, by_level, 5, steps=StepsByLevel({LEVEL: taken}))
     for name, value in tensors(plain).items():
         torch.testing.assert_close(tensors(by_level)[name], value, msg=name)

@@ -237,12 +237,13 @@ def test_the_exploit_works(tmp_path: Path) -> None:
 def test_dials_are_restored_to_the_last_bit(tmp_path: Path, overrides: dict[str, object]) -> None:
     run = tiny_run(**overrides)
     saved = state.create(run, CPU)
-    (name,) = saved.dials
+    (name,) = saved.controllers
     for value in (0.0, 0.1, 1 / 3, 0.9999999, 1e-30, 1.0):
-        saved.dials = {name: torch.tensor(value)}
+        saved.controllers = {name: torch.tensor(value)}
         loaded = checkpoint.load_state(checkpoint.save_state(tmp_path, saved, run), run, CPU)
-        assert loaded.dials.keys() == {name} and loaded.dials[name].dtype == torch.float32
-        assert torch.equal(loaded.dials[name], saved.dials[name])
+        assert loaded.controllers.keys() == {name}
+        assert loaded.controllers[name].dtype == torch.float32
+        assert torch.equal(loaded.controllers[name], saved.controllers[name])
 
 
 def test_a_dial_that_the_file_does_not_know_starts_at_its_beginning(tmp_path: Path) -> None:
@@ -250,11 +251,11 @@ def test_a_dial_that_the_file_does_not_know_starts_at_its_beginning(tmp_path: Pa
     run = tiny_run(objective="lsgan")
     path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
     noisy = tiny_run(objective="lsgan", adaptive_noise=True)
-    assert checkpoint.load_state(path, noisy, CPU).dials == {"confidence": 0}
+    assert checkpoint.load_state(path, noisy, CPU).controllers == {"confidence": 0}
 
 
 @pytest.mark.parametrize("dials", [{"confidence": "x"}, {"confidence": None}, 3])
-def test_broken_dials_are_refused(tmp_path: Path, dials: object) -> None:
+def test_broken_controllers_are_refused(tmp_path: Path, dials: object) -> None:
     run = tiny_run(objective="lsgan", adaptive_noise=True)
     path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
     rewritten(path, dials=dials)

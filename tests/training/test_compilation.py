@@ -11,7 +11,7 @@ from torch._dynamo.callback import CallbackTrigger, callback_handler
 
 from progan.runtime.interrupts import Interrupts
 from progan.training.compilation import Compilation, Compiled
-from progan.training.step import Place
+from progan.training.step import LevelAlpha
 from tests.builders import tiny_run
 
 
@@ -72,9 +72,9 @@ def test_each_level_is_announced_once_and_its_end_with_the_time(monkeypatch: pyt
     log = Lines()
     shared = compilation(log)
     critic, generator = (Compiled(lambda *_: 1, shared, last=last) for last in (False, True))
-    for place in (Place(3, torch.tensor(0.5)), Place(3, None)):
+    for position in (LevelAlpha(3, torch.tensor(0.5)), LevelAlpha(3, None)):
         for _ in range(2):
-            assert critic(None, tiny_run(), place) + generator(None, tiny_run(), place) == 2
+            assert critic(None, tiny_run(), position) + generator(None, tiny_run(), position) == 2
     assert [line.removeprefix("--acceleration compile: ") for line in log] == [
         "compiling for 4→8, which may take minutes ...", "compiled for 4→8 in 0s.",
         "compiling for 8, which may take minutes ...", "compiled for 8 in 0s."]

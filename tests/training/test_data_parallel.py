@@ -103,9 +103,9 @@ def test_everybody_begins_with_the_state_of_the_leader(optimizer: str) -> None:
     def work(group: Group) -> Any:
         state = create(tiny_run(objective="began", kind="autoencoder", g_norm="none",
                                 augment="adaptive", optimizer=optimizer, seed=group.rank), CPU)
-        if group.leads:  # as after a resume: clocks, dials, and moments of some of the weights
+        if group.leads:  # as after a resume: clocks, controllers, and some moments
             state.images_seen, state.tick, state.seconds = 640, 3, 1 / 3
-            state.dials["balance"].fill_(0.25)
+            state.controllers["balance"].fill_(0.25)
             descend(state.g_optimizer, sum(weight.square().sum() for weight in [
                 *state.generator.parameters()][::2]), 0.1)
             state.tally.sums["loss"], state.tally.counts["loss"] = torch.tensor(2.5), 2

@@ -19,7 +19,7 @@ from progan.sampling.state_file import read_state
 from progan.training import guard, loop, state
 from progan.training.checkpoint import copied
 from progan.training.guard import fault, reseeded, restore, weights_fault
-from progan.training.step import CriticInputs, Place
+from progan.training.step import DiscriminatorInputs, LevelAlpha
 from tests.builders import message, noise_dataset, tiny_options, tiny_run
 
 CPU = torch.device("cpu")
@@ -41,15 +41,16 @@ def train(data: Path, outdir: Path, *words: str, **overrides: object) -> Result:
 
 def spoil(monkeypatch: pytest.MonkeyPatch, when: Spoil) -> None:
     """Put a NaN into one pixel of some batches."""
-    honest = loop.critic_inputs
+    honest = loop.discriminator_inputs
 
-    def inputs(run: Run, batch: Batch, place: Place, images_seen: int) -> CriticInputs:
-        prepared = honest(run, batch, place, images_seen)
+    def inputs(run: Run, batch: Batch, position: LevelAlpha, images_seen: int
+               ) -> DiscriminatorInputs:
+        prepared = honest(run, batch, position, images_seen)
         if when(images_seen):
             prepared.reals[0, 0, 0, 0] = math.nan
         return prepared
 
-    monkeypatch.setattr(loop, "critic_inputs", inputs)
+    monkeypatch.setattr(loop, "discriminator_inputs", inputs)
 
 
 def once(images_seen: int) -> Spoil:
@@ -168,14 +169,14 @@ def test_a_restored_state_is_the_one_that_was_remembered() -> None:
         with torch.no_grad():
             for weight in live.generator.parameters():
                 weight.fill_(math.nan)
-        live.dials["confidence"].fill_(7.0)
+        live.controllers["confidence"].fill_(7.0)
         live.tally.sums["loss"] += math.nan
         live.tally.counts["loss"] = 4
         live.images_seen, live.tick, live.seconds, live.rollbacks = 900, 3, 2.0, 1
         restore(live, good)
         assert all(torch.equal(before[name], value)
                    for name, value in live.generator.state_dict().items())
-        assert (live.images_seen, live.tick, live.dials) == (640, 2, {"confidence": 0})
+        assert (live.images_seen, live.tick, live.controllers) == (640, 2, {"confidence": 0})
         assert (live.tally.sums, live.tally.counts) == ({"loss": 0.5}, {"loss": 3})
         assert (live.seconds, live.rollbacks) == (2.0, 1)  # time and attempts are not undone
 

@@ -16,16 +16,16 @@ from progan.training import checkpoint
 from progan.training import gradients as module
 from progan.training import state as states
 from progan.training.gradients import (
-    CRITIC,
+    DISCRIMINATOR,
     GENERATOR,
-    LEAST,
-    START,
+    INITIAL_LOG2_SCALE,
+    MIN_SCALE,
     BatchSplit,
     Gradients,
     MicroBatchSizes,
     all_reduce,
+    mask_overflow,
     scale_of,
-    told,
 )
 from progan.training.guard import fault
 from progan.training.state import TrainState
@@ -33,7 +33,7 @@ from tests.builders import noise_dataset, tiny_run
 from tests.training.equal_steps import COMMON, CPU, RUNS, Threads, born, iterations, tensors
 from tests.training.test_guard import RUN, once, rows, spoil, train
 
-SCALES = (CRITIC, GENERATOR)
+SCALES = (DISCRIMINATOR, GENERATOR)
 OBJECTIVES = {name: RUNS[name] for name in (
     "progressive, wgan-gp, adaptive", "progressive, relativistic", "dcgan, lsgan", "dcgan, wgan",
     "resnet, r1", "autoencoder, began")} | {
@@ -48,7 +48,7 @@ def fp16_run(**more: Any) -> Run:
 def with_scales(run: Run, log2: float, dtype: torch.dtype = torch.float32) -> TrainState:
     state = born(run, dtype)
     for name in SCALES:
-        state.dials[name].fill_(log2)
+        state.controllers[name].fill_(log2)
     return state
 
 
@@ -81,21 +81,21 @@ def test_a_scale_that_is_too_high_moves_nothing_and_falls_until_it_is_not() -> N
     run = fp16_run()
     state = with_scales(run, 10.0)
     iterations(run, state, 2)  # so that there are moments
-    assert [state.dials[name].item() for name in SCALES] == pytest.approx([10.001] * 2)
+    assert [state.controllers[name].item() for name in SCALES] == pytest.approx([10.001] * 2)
     for name in SCALES:
-        state.dials[name].fill_(25.0)
+        state.controllers[name].fill_(25.0)
     before, average = moved_by_steps(state), state.average.state_dict()
     average = {name: value.clone() for name, value in average.items()}
     found = iterations(run, state, 1)
     assert_same(moved_by_steps(state), before)
-    assert [state.dials[name].item() for name in SCALES] == [24.0] * 2
+    assert [state.controllers[name].item() for name in SCALES] == [24.0] * 2
     assert any(not torch.equal(average[name], value)  # goes on
                for name, value in state.average.state_dict().items())
     assert found["gradient/critic-weights"] == found["gradient/generator-weights"] == 0
     for _ in range(24):
         iterations(run, state, 1)
     after = moved_by_steps(state)
-    assert all(0 < state.dials[name].frac() < 0.02 for name in SCALES)  # has moved since
+    assert all(0 < state.controllers[name].frac() < 0.02 for name in SCALES)  # has moved since
     assert not torch.equal(after["d_optimizer.0.step"], before["d_optimizer.0.step"])
 
 
@@ -115,21 +115,21 @@ def test_a_skipped_step_is_no_fault_and_what_is_lost_otherwise_is() -> None:
 def test_without_a_scale_that_could_fall_everything_is_told() -> None:
     lost = {name: torch.tensor(math.inf)
             for name in ("gradient/critic-weights", "loss/penalty", "loss/critic")}
-    assert told(lost, torch.tensor(LEAST)) == dict.fromkeys(lost, 0)
-    assert told(lost, torch.tensor(LEAST / 2)) == told(lost, None) == lost
+    assert mask_overflow(lost, torch.tensor(MIN_SCALE)) == dict.fromkeys(lost, 0)
+    assert mask_overflow(lost, torch.tensor(MIN_SCALE / 2)) == mask_overflow(lost, None) == lost
     others = {name: torch.tensor(math.inf) for name in ("scores/real", "loss/generator")}
-    assert told(others, torch.tensor(LEAST)) == others
+    assert mask_overflow(others, torch.tensor(MIN_SCALE)) == others
 
 
-def test_in_float32_nothing_is_scaled_and_the_dial_rests() -> None:
+def test_in_float32_nothing_is_scaled_and_the_controller_rests() -> None:
     run = fp16_run(low_precision_from=16)  # the networks end at 8
     state, plain = with_scales(run, 40.0), born(tiny_run(**COMMON), torch.float32)
-    assert scale_of(state.dials, CRITIC, run, 3) is None
+    assert scale_of(state.controllers, DISCRIMINATOR, run, 3) is None
     iterations(run, state, 2)
     iterations(tiny_run(**COMMON), plain, 2)
     assert_same(moved_by_steps(state), moved_by_steps(plain))
-    assert [state.dials[name] for name in SCALES] == [40.0, 40.0]
-    assert not set(SCALES) & born(tiny_run(precision="bf16")).dials.keys()
+    assert [state.controllers[name] for name in SCALES] == [40.0, 40.0]
+    assert not set(SCALES) & born(tiny_run(precision="bf16")).controllers.keys()
 
 
 def test_micro_batches_are_scaled_alike() -> None:
@@ -161,7 +161,7 @@ def test_all_processes_skip_what_overflows_in_one(monkeypatch: pytest.MonkeyPatc
 
     one, other = Threads(2).run(work)
     assert_same(one, other)
-    assert one[f"dials.{CRITIC}"] == one[f"dials.{GENERATOR}"] == 3.0
+    assert one[f"dials.{DISCRIMINATOR}"] == one[f"dials.{GENERATOR}"] == 3.0
     born_with = tensors(with_scales(run, 4.0))
     assert torch.equal(one["generator.blocks.4x4.dense.weight"],
                        born_with["generator.blocks.4x4.dense.weight"])
@@ -171,10 +171,11 @@ def test_checkpoints_carry_the_scales(tmp_path: Path) -> None:
     run = fp16_run()
     saved = with_scales(run, 1 / 3)
     loaded = checkpoint.load_state(checkpoint.save_state(tmp_path, saved, run), run, CPU)
-    assert all(torch.equal(loaded.dials[name], saved.dials[name]) for name in SCALES)
+    assert all(torch.equal(loaded.controllers[name], saved.controllers[name]) for name in SCALES)
     plain = tiny_run(**COMMON)
     path = checkpoint.save_state(tmp_path, states.create(plain, CPU), plain)
-    assert checkpoint.load_state(path, run, CPU).dials == {CRITIC: START, GENERATOR: START}
+    assert checkpoint.load_state(path, run, CPU).controllers == dict.fromkeys(
+        SCALES, INITIAL_LOG2_SCALE)
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +185,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_skipped_steps_are_no_reason_to_go_back(data: Path, tmp_path: Path,
                                                 monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "START", 22.0)
+    monkeypatch.setattr(module, "INITIAL_LOG2_SCALE", 22.0)
     result = train(data, tmp_path, "--precision", "fp16")
     assert result.exit_code == 0, result.output
     assert not list((tmp_path / RUN).glob("rollback-*"))

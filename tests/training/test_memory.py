@@ -8,10 +8,10 @@ import torch
 from progan import schedule
 from progan.partition import WHOLE
 from progan.presets import preset
-from progan.training.memory import LiveBytes, step_bytes
+from progan.training.dummy_step import noise_batch, run_dummy_iteration
+from progan.training.memory import PeakMemoryTracker, step_bytes
 from progan.training.state import create
 from progan.training.step import PLAIN_STEPS
-from progan.training.trial import iterate, noise_batch
 from tests.builders import tiny_run
 from tests.training.equal_steps import CPU, tensors
 
@@ -19,7 +19,7 @@ MIB = 2**20
 
 
 def test_live_bytes_follow_tensors_from_birth_to_death() -> None:
-    with LiveBytes() as live:
+    with PeakMemoryTracker() as live:
         one = torch.empty(MIB, dtype=torch.uint8, device="meta")
         two = torch.empty(2 * MIB, dtype=torch.uint8, device="meta")
         view = two[:10]
@@ -34,7 +34,7 @@ def test_live_bytes_follow_tensors_from_birth_to_death() -> None:
 
 def test_what_backward_needs_is_counted() -> None:
     weight = torch.empty(MIB // 4, device="meta", requires_grad=True)
-    with LiveBytes() as live:
+    with PeakMemoryTracker() as live:
         loss = weight.sin().cos().sum()  # the cosine's backward needs the sine, not the cosine
         assert MIB <= live.live < 2 * MIB
         del loss
@@ -87,10 +87,10 @@ def test_estimates_are_those_of_real_steps(precision: str, overrides: dict[str, 
     stage = next(phase.stage for phase in schedule.phases(run.growth, run.network)
                  if phase.stage.level == 4)
     state, batch = create(run, CPU), noise_batch(run, stage, WHOLE)
-    iterate(state, run, stage, batch, PLAIN_STEPS)  # makes the moments
+    run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)  # makes the moments
     kept = {id(x): x.nbytes for x in tensors(state).values()}
-    with LiveBytes() as live:
-        iterate(state, run, stage, batch, PLAIN_STEPS)
+    with PeakMemoryTracker() as live:
+        run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)
     assert sum(kept.values()) + live.peak == pytest.approx(step_bytes(run, stage), rel=0.03)
 
 

@@ -12,11 +12,17 @@ from progan.data.reals import process_reals
 from progan.objectives import Chances, generator_loss
 from progan.objectives import critic_loss as loss_of_critic
 from progan.training import state as states
-from progan.training.step import CriticInputs, GeneratorInputs, Place, critic_step, generator_step
+from progan.training.step import (
+    DiscriminatorInputs,
+    GeneratorInputs,
+    LevelAlpha,
+    discriminator_step,
+    generator_step,
+)
 from tests.reference import official
 
 NET32 = Network(resolution=32, latent_size=64, fmap_base=256, fmap_max=64)
-PLACES = {"0.0": Place(5, None), "0.4": Place(5, torch.tensor(0.6, dtype=torch.float64))}
+PLACES = {"0.0": LevelAlpha(5, None), "0.4": LevelAlpha(5, torch.tensor(0.6, dtype=torch.float64))}
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +47,13 @@ def networks(golden):
 
 def critic_loss(golden, networks, lod, **objective):
     generator, discriminator = networks
-    place = PLACES[lod]
+    position = PLACES[lod]
     tensors = {name: torch.from_numpy(golden[name]) for name in ("reals", "mix", "latents_D")}
     tensors = {name: tensor.double() for name, tensor in tensors.items()}
     with torch.no_grad():
-        fakes = generator(tensors["latents_D"], torch.zeros(8, 0), place.level, place.alpha)
+        fakes = generator(tensors["latents_D"], torch.zeros(8, 0), position.level, position.alpha)
     # The golden reals were not blended for lod 0.4: the loss gets them as they are.
-    return loss_of_critic(lambda x: discriminator(x, place.level, place.alpha),
+    return loss_of_critic(lambda x: discriminator(x, position.level, position.alpha),
                           Objective(**objective), reals=tensors["reals"], fakes=fakes,
                           labels=torch.zeros(8, 0), chances=Chances(tensors["mix"]), dials={})
 
@@ -99,11 +105,11 @@ def test_critic_gradients(golden, networks, lod, target):
 @pytest.mark.parametrize("lod", ["0.0", "0.4"])
 def test_generator_loss_and_gradients(golden, networks, lod):
     generator, discriminator = networks
-    place = PLACES[lod]
+    position = PLACES[lod]
     latents = torch.from_numpy(golden["latents_G"]).double()
-    fakes = generator(latents, torch.zeros(8, 0), place.level, place.alpha)
-    loss, _ = generator_loss(lambda x: discriminator(x, place.level, place.alpha), Objective(),
-                             fakes=fakes, labels=torch.zeros(8, 0))
+    fakes = generator(latents, torch.zeros(8, 0), position.level, position.alpha)
+    loss, _ = generator_loss(lambda x: discriminator(x, position.level, position.alpha),
+                             Objective(), fakes=fakes, labels=torch.zeros(8, 0))
     assert math.isclose(loss.item(), golden[f"G_loss/lod{lod}"].mean(), rel_tol=1e-9)
     assert_gradients(loss, generator, golden, f"grad_G_loss/lod{lod}/")
 
@@ -120,7 +126,7 @@ def test_five_alternations(trajectory):
     for network, prefix in [(state.generator, "init/G/"), (state.average, "init/Gs/"),
                             (state.discriminator, "init/D/")]:
         network.double().load_state_dict(official.state_dict(trajectory, prefix))
-    place = Place(5, None)
+    position = LevelAlpha(5, None)
     none = torch.zeros(8, 0)
     for step in range(5):
         arrays = {name: torch.from_numpy(trajectory[f"step{step}/{name}"]) for name in
@@ -130,10 +136,10 @@ def test_five_alternations(trajectory):
             optimizer.param_groups[0]["eps"] = tensorflow_epsilon(step)
         reals = process_reals(arrays["reals_u8"].permute(0, 2, 3, 1))
         np.testing.assert_allclose(reals, arrays["reals_processed"], rtol=0, atol=1e-6)
-        inputs = CriticInputs(arrays["reals_processed"].double(), none,
-                              arrays["latents_D"].double(), Chances(arrays["mix"].double()))
-        critic = critic_step(state, run, place, rate, inputs)
-        generator = generator_step(state, run, place, rate,
+        inputs = DiscriminatorInputs(arrays["reals_processed"].double(), none,
+                                     arrays["latents_D"].double(), Chances(arrays["mix"].double()))
+        critic = discriminator_step(state, run, position, rate, inputs)
+        generator = generator_step(state, run, position, rate,
                                    GeneratorInputs(arrays["latents_G"].double(), none))
         for statistics, name in [(critic, "critic"), (generator, "generator")]:
             expected = trajectory[f"step{step}/{name[0].upper().replace('C', 'D')}_loss"].mean()

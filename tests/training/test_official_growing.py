@@ -20,12 +20,12 @@ from progan.ops.fade import fade_images
 from progan.schedule import Stage
 from progan.training.state import TrainState, enter_phase
 from progan.training.step import (
-    CriticInputs,
+    DiscriminatorBatch,
+    DiscriminatorInputs,
     GeneratorInputs,
-    Place,
-    Shown,
-    critic_loss,
-    critic_step,
+    LevelAlpha,
+    discriminator_loss,
+    discriminator_step,
     generator_loss,
     generator_step,
 )
@@ -51,9 +51,9 @@ def one_hot(random: torch.Generator, label_size: int) -> Tensor:
     return torch.eye(max(label_size, 1), dtype=torch.float64)[classes][:, :label_size]
 
 
-def place_of(lod: float) -> Place:
+def place_of(lod: float) -> LevelAlpha:
     level, fraction = MAX_LEVEL - math.floor(lod), lod - math.floor(lod)
-    return Place(level, torch.tensor(1 - fraction, dtype=torch.float64) if fraction else None)
+    return LevelAlpha(level, torch.tensor(1 - fraction, dtype=torch.float64) if fraction else None)
 
 
 def enlarged(images: Tensor, lod: float) -> Tensor:
@@ -76,17 +76,18 @@ def assert_same_gradients(ours: Tensor, network: torch.nn.Module, theirs: Tensor
     assert used >= 6
 
 
-def discriminator_step(lod: float, label_size: int, **settings: Any
-                       ) -> tuple[TrainState, Run, Shown, Place]:
+def example_step(lod: float, label_size: int, **settings: Any
+                 ) -> tuple[TrainState, Run, DiscriminatorBatch, LevelAlpha]:
     """A state, and what its discriminator sees at a lod: noise of the trained size."""
     run = tiny_run(**SMALL, label_size=label_size, **settings)
-    state, place = born(run), place_of(lod)
+    state, position = born(run), place_of(lod)
     random = torch.Generator().manual_seed(round(100 * lod))
-    size = 1 << place.level
+    size = 1 << position.level
     shape = (2, BATCH, 3, size, size)
     reals, fakes = torch.rand(shape, generator=random, dtype=torch.float64) * 2 - 1
     mix = torch.rand(BATCH, 1, 1, 1, generator=random, dtype=torch.float64)
-    return state, run, Shown(reals, fakes, one_hot(random, label_size), Chances(mix), ()), place
+    batch = DiscriminatorBatch(reals, fakes, one_hot(random, label_size), Chances(mix), ())
+    return state, run, batch, position
 
 
 @pytest.mark.parametrize("target", [1, 750])
@@ -94,12 +95,12 @@ def discriminator_step(lod: float, label_size: int, **settings: Any
 @pytest.mark.parametrize("lod", LODS)
 def test_the_discriminator_loss_is_that_at_the_final_resolution(lod: float, label_size: int,
                                                                 target: float) -> None:
-    state, run, shown, place = discriminator_step(lod, label_size, gp_target=target)
+    state, run, shown, position = example_step(lod, label_size, gp_target=target)
     weights = weights_of(state, "discriminator")
     expected, norms = official.d_loss(
         weights, enlarged(shown.reals, lod), enlarged(shown.fakes, lod), shown.labels,
         shown.chances.mix, max_level=MAX_LEVEL, lod=lod, group=GROUP, target=target)
-    loss, terms = critic_loss(state, run, place, "both", shown)
+    loss, terms = discriminator_loss(state, run, position, "both", shown)
     assert math.isclose(loss.item(), expected.item(), rel_tol=1e-9)
     np.testing.assert_allclose(terms["gradient/norm"], norms, rtol=1e-9)
     assert_same_gradients(loss, state.discriminator, expected, weights)
@@ -109,7 +110,7 @@ def test_the_discriminator_loss_is_that_at_the_final_resolution(lod: float, labe
 @pytest.mark.parametrize("lod", LODS)
 def test_the_generator_loss_is_that_at_the_final_resolution(lod: float, label_size: int) -> None:
     run = tiny_run(**SMALL, label_size=label_size)
-    state, place = born(run), place_of(lod)
+    state, position = born(run), place_of(lod)
     random = torch.Generator().manual_seed(round(100 * lod))
     latents = torch.randn(BATCH, 6, generator=random, dtype=torch.float64)
     labels = one_hot(random, label_size)
@@ -117,7 +118,7 @@ def test_the_generator_loss_is_that_at_the_final_resolution(lod: float, label_si
     fakes = official.generate(weights, latents, labels, MAX_LEVEL, lod)
     expected = official.g_loss(weights_of(state, "discriminator"), fakes, labels,
                                max_level=MAX_LEVEL, lod=lod, group=GROUP)
-    loss, _ = generator_loss(state, run, place, GeneratorInputs(latents, labels))
+    loss, _ = generator_loss(state, run, position, GeneratorInputs(latents, labels))
     assert math.isclose(loss.item(), expected.item(), rel_tol=1e-9)
     assert_same_gradients(loss, state.generator, expected, weights)
 
@@ -127,8 +128,8 @@ def test_at_the_trained_resolution_norms_are_larger_by_a_power_of_two(lod: float
                                                                       ) -> None:
     norms = []
     for resolution in ("trained", "final"):
-        state, run, shown, place = discriminator_step(lod, 0, gp_resolution=resolution)
-        norms.append(critic_loss(state, run, place, "both", shown)[1]["gradient/norm"])
+        state, run, shown, position = example_step(lod, 0, gp_resolution=resolution)
+        norms.append(discriminator_loss(state, run, position, "both", shown)[1]["gradient/norm"])
     assert torch.equal(norms[0], norms[1] * factor)
 
 
@@ -136,23 +137,24 @@ def test_at_the_trained_resolution_norms_are_larger_by_a_power_of_two(lod: float
 def test_other_penalties_are_at_the_trained_resolution(objective: str) -> None:
     losses = []
     for resolution in ("trained", "final"):
-        state, run, shown, place = discriminator_step(2.0, 0, gp_resolution=resolution,
-                                                      objective=objective)
+        state, run, shown, position = example_step(2.0, 0, gp_resolution=resolution,
+                                                   objective=objective)
         chances = shown.chances._replace(pixels=torch.full_like(shown.reals, 0.5))
-        losses.append(critic_loss(state, run, place, "both", shown._replace(chances=chances))[0])
+        shown = shown._replace(chances=chances)
+        losses.append(discriminator_loss(state, run, position, "both", shown)[0])
     assert losses[0] == losses[1]
 
 
-def our_place(stage: Stage) -> Place:
-    return Place(stage.level,
-                 torch.tensor(stage.alpha, dtype=torch.float64) if stage.fading else None)
+def our_place(stage: Stage) -> LevelAlpha:
+    alpha = torch.tensor(stage.alpha, dtype=torch.float64) if stage.fading else None
+    return LevelAlpha(stage.level, alpha)
 
 
-def our_reals(images: Tensor, place: Place) -> Tensor:
+def our_reals(images: Tensor, position: LevelAlpha) -> Tensor:
     """uint8 [N, H, W, C] -> what `process_reals` gives, with float64 instead of float32."""
     x = images.permute(0, 3, 1, 2).double() / 127.5 - 1
     assert_close(x, process_reals(images), 1e-6)
-    return x if place.alpha is None else fade_images(x, place.alpha)
+    return x if position.alpha is None else fade_images(x, position.alpha)
 
 
 def assert_close(ours: Tensor, theirs: Tensor, tolerance: float, name: str = "") -> None:
@@ -186,12 +188,12 @@ def test_a_training_that_grows(label_size: int, target: float) -> None:
         mix = torch.rand(BATCH, 1, 1, 1, generator=random, dtype=torch.float64)
         labels, g_labels = one_hot(random, label_size), one_hot(random, label_size)
         set_tensorflow_epsilon(state, theirs.d_adam.steps + 1)
-        place = our_place(stage)
-        levels.add((place.level, place.alpha is not None))
-        d_ours = critic_step(state, run, place, stage.d_lr, CriticInputs(
-            our_reals(images, place), labels, latents[0], Chances(mix)))
+        position = our_place(stage)
+        levels.add((position.level, position.alpha is not None))
+        d_ours = discriminator_step(state, run, position, stage.d_lr, DiscriminatorInputs(
+            our_reals(images, position), labels, latents[0], Chances(mix)))
         d_theirs = theirs.train_d(images, labels, latents[0], mix, 0.002)
-        g_ours = generator_step(state, run, place, stage.g_lr,
+        g_ours = generator_step(state, run, position, stage.g_lr,
                                 GeneratorInputs(latents[1], g_labels))
         g_theirs = theirs.train_g(g_labels, latents[1], 0.002)
         assert [d_ours["loss/critic"].item(), d_ours["gradient/norm"].item(),

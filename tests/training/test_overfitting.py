@@ -1,4 +1,4 @@
-"""The lead of training images over held-out ones, in the critic's eyes."""
+"""The lead of training images over held-out ones, by the discriminator's scores."""
 
 from pathlib import Path
 

@@ -8,7 +8,7 @@ from progan.errors import UserError
 from progan.networks.layers import Conv
 from progan.ops.minibatch_stddev import minibatch_stddev
 from progan.ops.normalize import pixel_norm
-from progan.training.precision import LOW, lowered, require_precision
+from progan.training.precision import LOW, autocast_for, require_precision
 from progan.training.state import initialize
 from tests.builders import tiny_run
 from tests.training.equal_steps import COMMON, CPU, born, iterations, tensors
@@ -25,7 +25,7 @@ def test_convolutions_are_lowered_and_scores_and_weights_are_not(precision: str)
     for layer in discriminator.modules():
         if isinstance(layer, Conv):
             layer.register_forward_hook(lambda layer, inputs, out: seen.add(out.dtype))
-    with lowered(run, 4, CPU):
+    with autocast_for(run, 4, CPU):
         scores = discriminator(torch.randn(4, 3, 16, 16), 4).scores
     assert seen == {LOW[precision]} and scores.dtype == torch.float32
     assert not torch.equal(scores, scores.to(LOW[precision]).float())  # they have more digits
@@ -35,7 +35,7 @@ def test_convolutions_are_lowered_and_scores_and_weights_are_not(precision: str)
 def test_below_a_resolution_nothing_is_lowered(precision: str) -> None:
     run = tiny_run(precision=precision, low_precision_from=16)
     for level, expected in ((3, torch.float32), (4, LOW[precision])):
-        with lowered(run, level, CPU):
+        with autocast_for(run, level, CPU):
             assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == expected
 
 
@@ -45,8 +45,8 @@ def test_a_step_is_that_of_float32_but_for_rounding(precision: str, error: float
     common = COMMON | {"augment": "adaptive", "augment_p": 0.4}
     run, lower = tiny_run(**common), tiny_run(**common, precision=precision)
     full, low = born(run, torch.float32), born(lower, torch.float32)
-    for scale in low.dials.keys() - full.dials.keys():
-        low.dials[scale].fill_(12.0)  # far from overflow
+    for scale in low.controllers.keys() - full.controllers.keys():
+        low.controllers[scale].fill_(12.0)  # far from overflow
     expected, found = iterations(run, full, 1), iterations(lower, low, 1)
     assert {value.dtype for value in tensors(low).values()} == {torch.float32}
     names = ("loss/critic", "loss/generator", "gradient/norm", "gradient/critic-weights",

@@ -83,7 +83,7 @@ class Training:
             train_round(self.run, self.state, stage, batches, meter)
 
     def steps(self, count: int) -> None:
-        """Train so many critic steps, from wherever in a round the state is."""
+        """Train so many discriminator steps, from wherever in a round the state is."""
         self.meter = Meter(self.state.tally)
         batches = read_batches(self.dataset, self.run, self.state.images_seen,
                                self.state.round_images_seen)
@@ -110,7 +110,7 @@ def begun(name: str, dataset: Dataset) -> Training:
 
 def tensors(state: TrainState) -> dict[str, torch.Tensor]:
     """All that a state holds, by name."""
-    found = {f"dials.{name}": value for name, value in state.dials.items()}
+    found = {f"dials.{name}": value for name, value in state.controllers.items()}
     for part in MODULES:
         content = getattr(state, part).state_dict()
         if "param_groups" in content:
@@ -198,7 +198,7 @@ def test_training_leaves_torchs_own_random_numbers_alone(dataset: Dataset) -> No
 
 
 def test_every_step_has_a_mask_of_its_own(dataset: Dataset) -> None:
-    """Dropout of a critic that never learns, shown the same images over and over."""
+    """Dropout of a discriminator that never learns, shown the same images over and over."""
     run = tiny_run(**(COMMON | RUNS["dcgan, gan"] | dict(d_lr=0.0, g_lr=0.0)))
     training = Training(run, dataset, states.create(run, CPU))
     masks: list[torch.Tensor] = []

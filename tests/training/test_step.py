@@ -6,19 +6,19 @@ import torch
 from progan.config import Run
 from progan.partition import turns
 from progan.training import step as module
-from progan.training.optim import learning
-from progan.training.step import Place, Shown, critic_loss
+from progan.training.optim import trainable_parameters
+from progan.training.step import DiscriminatorBatch, LevelAlpha, discriminator_loss
 from tests.builders import tiny_run
 from tests.training.equal_steps import born, run_of
 
 
-def shown(run: Run, n: int) -> Shown:
+def shown(run: Run, n: int) -> DiscriminatorBatch:
     random = torch.Generator().manual_seed(n)
     size, channels = run.network.size(3), run.network.channels
     images = torch.randn(2, n, channels, *size, generator=random, dtype=torch.float64)
     chances = module.Chances(torch.rand(n, 1, 1, 1, generator=random, dtype=torch.float64))
-    return Shown(images[0], images[1], torch.eye(3, dtype=torch.float64)[torch.arange(n) % 3],
-                 chances, ())
+    labels = torch.eye(3, dtype=torch.float64)[torch.arange(n) % 3]
+    return DiscriminatorBatch(images[0], images[1], labels, chances, ())
 
 
 @pytest.mark.parametrize(("n", "group"), [(8, 4), (4, 4), (4, 0), (12, 4), (8, 2), (6, 3)])
@@ -26,14 +26,14 @@ def test_reals_and_fakes_together_are_judged_as_apart(
         n: int, group: int, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tiny_run(resolution=8, label_size=3, stddev_group=group)
     state, inputs = born(run), shown(run, n)
-    place = Place(3, torch.tensor(0.3, dtype=torch.float64))
+    position = LevelAlpha(3, torch.tensor(0.3, dtype=torch.float64))
     batches = []
     watched = state.discriminator.register_forward_pre_hook(
         lambda module, arguments: batches.append(len(arguments[0])))
 
     def found() -> tuple[dict[str, torch.Tensor], list[torch.Tensor | None]]:
-        loss, terms = critic_loss(state, run, place, "both", inputs)
-        return terms, list(torch.autograd.grad(loss, learning(state.d_optimizer),
+        loss, terms = discriminator_loss(state, run, position, "both", inputs)
+        return terms, list(torch.autograd.grad(loss, trainable_parameters(state.d_optimizer),
                                                allow_unused=True))
 
     together, gradients = found()

@@ -7,17 +7,18 @@ from progan.data.loader import Batch
 from progan.partition import Share, own_rows
 from progan.schedule import Stage
 from progan.training.state import TrainState
-from progan.training.step import Place, Steps, critic_inputs, generator_inputs
+from progan.training.step import LevelAlpha, Steps, discriminator_inputs, generator_inputs
 
 
-def iterate(state: TrainState, run: Run, stage: Stage, batch: Batch, steps: Steps) -> None:
+def run_dummy_iteration(state: TrainState, run: Run, stage: Stage, batch: Batch, steps: Steps
+                        ) -> None:
     """Train for one iteration, all of it on the same batch; no image counts as seen."""
-    place = Place.of(stage, batch.images.device)
+    position = LevelAlpha.of(stage, batch.images.device)
     for _ in range(run.growth.d_repeats):
-        steps.critic(state, run, place, stage.d_lr,
-                     critic_inputs(run, batch, place, state.images_seen))
-    steps.generator(state, run, place, stage.g_lr,
-                    generator_inputs(run, batch, place, state.images_seen))
+        steps.discriminator(state, run, position, stage.d_lr,
+                            discriminator_inputs(run, batch, position, state.images_seen))
+    steps.generator(state, run, position, stage.g_lr,
+                    generator_inputs(run, batch, position, state.images_seen))
 
 
 def noise_batch(run: Run, stage: Stage, share: Share) -> Batch:

@@ -1,7 +1,7 @@
-"""Steps that are recorded once they are warm, and then replayed (CUDA graphs).
+"""CUDA graphs: steps that are captured once they are warm, and then replayed.
 
 At low resolutions a step consists of hundreds of operations that each take less time than it
-takes to ask for them; a recording asks once for all of them.
+takes to launch them; a graph launches all of them at once.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from progan.config import Run
 from progan.errors import first_line
 from progan.runtime.cuda import Recorder, Recording
-from progan.training.optim import Rate, recordable
+from progan.training.optim import Rate, capturable
 from progan.training.state import TrainState
-from progan.training.step import CriticInputs, GeneratorInputs, Place, Statistics, Steps
+from progan.training.step import DiscriminatorInputs, GeneratorInputs, LevelAlpha, Statistics, Steps
 
 # Before it is recorded, a step makes the moments of its weights, and libraries choose algorithms
 # and allocate workspaces.
@@ -39,7 +39,7 @@ class _Taken:
     moments: Any = None  # of a weight, by which it is told whether they were replaced
 
 
-class RecordedSteps:
+class CudaGraphSteps:
     """Steps of `steps`, recorded anew for each level, fade and size of the batch.
 
     All that changes from step to step is copied into buffers that the recording reads: images,
@@ -59,31 +59,32 @@ class RecordedSteps:
         self._taken: dict[str, _Taken] = {}
         self._recordable = True
 
-    def critic(self, state: TrainState, run: Run, place: Place, rate: Rate,
-               inputs: CriticInputs) -> Statistics:
-        return self._take("critic", self._steps.critic, state.d_optimizer, state, run, place, rate,
-                          inputs)
+    def discriminator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
+                      inputs: DiscriminatorInputs) -> Statistics:
+        return self._take("discriminator", self._steps.discriminator, state.d_optimizer, state,
+                          run, position, rate, inputs)
 
-    def generator(self, state: TrainState, run: Run, place: Place, rate: Rate,
+    def generator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
                   inputs: GeneratorInputs) -> Statistics:
-        return self._take("generator", self._steps.generator, state.g_optimizer, state, run, place,
-                          rate, inputs)
+        return self._take("generator", self._steps.generator, state.g_optimizer, state, run,
+                          position, rate, inputs)
 
     def _take(self, name: str, step: Step, optimizer: Optimizer, state: TrainState, run: Run,
-              place: Place, rate: Rate, inputs: CriticInputs | GeneratorInputs) -> Statistics:
+              position: LevelAlpha, rate: Rate,
+              inputs: DiscriminatorInputs | GeneratorInputs) -> Statistics:
         if not self._recordable:
-            return step(state, run, place, rate, inputs)
-        taken, (alpha, own) = self._filled(name, optimizer, state, place, rate, inputs)
+            return step(state, run, position, rate, inputs)
+        taken, (alpha, own) = self._filled(name, optimizer, state, position, rate, inputs)
 
         def work() -> Statistics:
-            return step(state, run, Place(place.level, alpha), taken.rate, own)
+            return step(state, run, LevelAlpha(position.level, alpha), taken.rate, own)
 
         taken.times += 1
         try:
             if taken.times <= WARM_UP_STEPS:
                 return work()
             if taken.recording is None and not self._recorded(taken, work, optimizer):
-                return step(state, run, place, rate, inputs)
+                return step(state, run, position, rate, inputs)
         finally:
             taken.moments = _moments(optimizer)
             optimizer.param_groups[0]["lr"] = rate  # a state holds the number, not the buffer
@@ -91,12 +92,13 @@ class RecordedSteps:
         taken.recording.replay()
         return dict(zip(taken.names, taken.recording.result.clone().unbind(), strict=True))
 
-    def _filled(self, name: str, optimizer: Optimizer, state: TrainState, place: Place, rate: Rate,
-                inputs: CriticInputs | GeneratorInputs) -> tuple[_Taken, Any]:
+    def _filled(self, name: str, optimizer: Optimizer, state: TrainState,
+                position: LevelAlpha, rate: Rate, inputs: DiscriminatorInputs | GeneratorInputs
+                ) -> tuple[_Taken, Any]:
         """The step of this name, with its buffers filled, and mixing factor and inputs in them."""
-        leaves, form = tree_flatten((place.alpha, inputs))
+        leaves, form = tree_flatten((position.alpha, inputs))
         fresh = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
-        taken = self._at(name, optimizer, (id(state), place.level, place.alpha is None,
+        taken = self._at(name, optimizer, (id(state), position.level, position.alpha is None,
                                            len(inputs.labels)))
         if taken is None:
             taken = self._taken[name] = _Taken(
@@ -128,7 +130,7 @@ class RecordedSteps:
             return torch.stack(list(statistics.values()))
 
         try:
-            with recordable(optimizer):
+            with capturable(optimizer):
                 taken.recording = self._record(values)
         except RuntimeError as error:
             self._recordable = False

@@ -11,10 +11,10 @@ from progan.config import Run, override
 from progan.runtime.cuda import Recording, cuda_graphs
 from progan.training import step as training_steps
 from progan.training.checkpoint import copied
+from progan.training.cuda_graph import WARM_UP_STEPS, CudaGraphSteps
 from progan.training.gradients import FULL_BATCH, BatchSplit, MicroBatchSizes
 from progan.training.guard import restore
 from progan.training.optim import reset
-from progan.training.recorded_steps import WARM_UP_STEPS, RecordedSteps
 from progan.training.step import PLAIN_STEPS, PlainSteps, Steps
 from tests.builders import tiny_run
 from tests.training.equal_steps import COMMON, CPU, RUNS, born, iterations, run_of, tensors
@@ -23,8 +23,8 @@ from tests.training.tape import tapes
 COUNT = WARM_UP_STEPS + 4
 
 
-def recorded(report: Callable[[str], None] = pytest.fail) -> RecordedSteps:
-    return RecordedSteps(PLAIN_STEPS, tapes, report)
+def recorded(report: Callable[[str], None] = pytest.fail) -> CudaGraphSteps:
+    return CudaGraphSteps(PLAIN_STEPS, tapes, report)
 
 
 def assert_equal(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
@@ -37,7 +37,7 @@ def assert_replays_train_alike(run: Run, split: BatchSplit = FULL_BATCH,
                                device: torch.device = CPU, recorder: Any = tapes) -> None:
     plain, replayed = (born(run, device=device) for _ in range(2))
     expected = iterations(run, plain, COUNT, steps=PlainSteps(split))
-    found = iterations(run, replayed, COUNT, steps=RecordedSteps(
+    found = iterations(run, replayed, COUNT, steps=CudaGraphSteps(
         PlainSteps(split), recorder, pytest.fail))
     assert_equal(tensors(replayed), tensors(plain))
     assert_equal(found, expected)
@@ -45,7 +45,7 @@ def assert_replays_train_alike(run: Run, split: BatchSplit = FULL_BATCH,
 
 @pytest.mark.parametrize("name", RUNS)
 def test_replayed_steps_train_the_same_networks(name: str) -> None:
-    """Rates, mixing factors, inputs and dials change from step to step."""
+    """Rates, mixing factors, inputs and controllers change from step to step."""
     assert_replays_train_alike(override(run_of(name), {"optimizer": "adam"}))
 
 
@@ -100,7 +100,7 @@ def train_on(run: Run, steps: Steps) -> dict[str, Any]:
 
 def test_steps_are_recorded_anew_when_what_they_move_was_replaced() -> None:
     run, counted = tiny_run(**COMMON, augment="adaptive", augment_p=0.4), Counted()
-    assert_equal(train_on(run, RecordedSteps(PLAIN_STEPS, counted, pytest.fail)),
+    assert_equal(train_on(run, CudaGraphSteps(PLAIN_STEPS, counted, pytest.fail)),
                  train_on(run, PLAIN_STEPS))
     assert counted.by_recorder == [2, 2, 2, 2, 2]
 
