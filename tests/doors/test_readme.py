@@ -14,6 +14,7 @@ from progan.cli.train import main as train
 from progan.diagnosis.cli import main as diagnosis
 from progan.interop.cli import main as interop
 from progan.report.cli import main as report
+from tests.for_each import for_each
 
 ROOT = Path(__file__).resolve().parents[2]
 DOORS: dict[str, click.Command] = {
@@ -36,7 +37,7 @@ def parse(command: click.Command, words: list[str]) -> None:
         parse(chosen, rest)
 
 
-@pytest.mark.parametrize("page, door, words", COMMANDS)
+@for_each("page, door, words", COMMANDS)
 def test_a_shown_command_can_be_typed(page: str, door: str, words: str) -> None:
     parse(DOORS[door], shlex.split(words, comments=True))
 
