@@ -1,6 +1,6 @@
 # make demo: from nothing to generated portraits.   make test: the tests.   make lint: style, types.
 # make test-fast: unit tests in under a minute.   make test-long: the tests that take minutes each.
-#   make docs: the pages of docs/commands.
+# make docs: the documentation as a site, in site/.
 # Without a GPU, the small CPU build of PyTorch: TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= python3
@@ -43,11 +43,11 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/python -m ruff check --quiet
 	$(BIN)/python -m mypy
 
-docs: $(VENV)/.installed
-	$(BIN)/python -m progan.cli.pages
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean:
-	rm -rf $(VENV) $(DEMO) build *.egg-info
+	rm -rf $(VENV) $(DEMO) build site *.egg-info
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -62,4 +62,8 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 $(VENV)/.installed-lint: $(VENV)/.installed
 	$(PIP) --editable ".[test,lint]"
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) --editable ".[docs]"
 	touch $@

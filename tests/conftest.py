@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,18 @@ settings.load_profile("house")
 # Several test processes with several threads each would wait for each other; set before torch
 # is imported, and inherited by the scripts that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _waits_for_no_disk() -> Iterator[None]:
+    """Files of tests need not survive a power failure: fsync takes most of the time of writing.
+
+    Programs that tests start do wait. That files are flushed before they are renamed has a test
+    of its own.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture(scope="session")

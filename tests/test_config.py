@@ -28,6 +28,7 @@ from progan.presets import PRESETS, preset
 from progan.settings import FloatAt, IntAt, changes, option_name, section_from_dict
 from progan.settings import settings as fields_of
 from progan.sizes import MIN_LEVEL, Size, level_of, require_resolution
+from tests.for_each import for_each
 
 ALL_SECTIONS = (Run, *SECTIONS.values())
 FIELDS = [field for section in ALL_SECTIONS for field in fields_of(section)]
@@ -79,7 +80,7 @@ def through_json(run: Run) -> Run:
     return from_dict(json.loads(json.dumps(to_dict(run))))
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@for_each("name", PRESETS)
 def test_presets_survive_json(name: str) -> None:
     assert through_json(preset(name)) == preset(name)
 
@@ -133,7 +134,7 @@ def test_unknown_settings_are_named() -> None:
         override(Run(), {"g_lrr": 0.1})
 
 
-@pytest.mark.parametrize("name, value", [
+@for_each("name, value", [
     ("batch", "many"), ("batch", 4.5), ("batch", True), ("mirror", "no"), ("mirror", 1),
     ("resolution", "32"), ("resolution", 32.0), ("g_lr", "fast"), ("g_lr", math.nan),
     ("training_kimg", math.inf), ("batch_at", ((4, 8), (16,))), ("batch_at", ((4, 1.5),)),
@@ -148,8 +149,8 @@ def test_a_table_names_each_resolution_once() -> None:
         Growth(batch_at=((4, 8), (4, 16)))
 
 
-@pytest.mark.parametrize("field", [field for field in FIELDS if field.metadata["low"] is not None
-                                   and field.type in (int, float)], ids=lambda field: field.name)
+@for_each("field", [field for field in FIELDS if field.metadata["low"] is not None
+                    and field.type in (int, float)], ids=lambda field: field.name)
 def test_every_lower_limit_is_kept_and_named(field: dataclasses.Field[Any]) -> None:
     section, low = section_of(field.name), field.metadata["low"]
     below = low - 1 if field.type is int else math.nextafter(low, -math.inf)
@@ -159,8 +160,8 @@ def test_every_lower_limit_is_kept_and_named(field: dataclasses.Field[Any]) -> N
     assert getattr(section(**{field.name: field.type(low)}), field.name) == low
 
 
-@pytest.mark.parametrize("field", [field for field in FIELDS if field.metadata["high"] is not None
-                                   and field.type in (int, float)], ids=lambda field: field.name)
+@for_each("field", [field for field in FIELDS if field.metadata["high"] is not None
+                    and field.type in (int, float)], ids=lambda field: field.name)
 def test_every_upper_limit_is_kept_and_named(field: dataclasses.Field[Any]) -> None:
     section, high = section_of(field.name), field.metadata["high"]
     above = high + 1 if field.type is int else math.nextafter(high, math.inf)

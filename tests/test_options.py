@@ -10,6 +10,7 @@ from progan.config import SECTIONS, Run, override
 from progan.options import config_options, given
 from progan.presets import preset
 from progan.settings import option_name, settings
+from tests.for_each import for_each
 
 FIELDS = [field for section in (Run, *SECTIONS.values()) for field in settings(section)]
 OFFERED = [field for field in FIELDS if field.metadata["option"]]
@@ -142,8 +143,8 @@ def test_only_fields_that_were_named_are_given() -> None:
     assert given(options) == {"batch": 3, "batch_at": (), "mirror": False}
 
 
-@pytest.mark.parametrize("field", [field for field in OFFERED if field.type in (int, float)],
-                         ids=lambda field: field.name)
+@for_each("field", [field for field in OFFERED if field.type in (int, float)],
+          ids=lambda field: field.name)
 def test_the_default_typed_in_is_the_default(field: Any) -> None:
     found = parse(option_name(field.name), str(field.default))
     assert found[field.name] == field.default

@@ -9,11 +9,12 @@ from progan.config import SECTIONS, Run
 from progan.errors import UserError
 from progan.presets import PRESETS, preset
 from progan.settings import settings
+from tests.for_each import for_each
 
 KNOWN = {field.name for section in (Run, *SECTIONS.values()) for field in settings(section)}
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@for_each("name", PRESETS)
 def test_every_preset_is_a_valid_run_that_reaches_its_resolution(name: str) -> None:
     run = preset(name)
     assert run.preset == name
@@ -21,12 +22,12 @@ def test_every_preset_is_a_valid_run_that_reaches_its_resolution(name: str) -> N
     assert (last.resolution, last.fading) == (run.network.resolution, False)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@for_each("name", PRESETS)
 def test_presets_name_only_settings_that_exist(name: str) -> None:
     assert set(PRESETS[name]) <= KNOWN
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@for_each("name", PRESETS)
 def test_presets_set_what_they_name(name: str) -> None:
     run = preset(name)
     held = {field.name: getattr(section, field.name)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from progan.config import Growth, Network
 from progan.presets import preset
 from progan.schedule import Stage, at, lookup, phases, rounds
+from tests.for_each import for_each
 
 OFFICIAL = ("v1-1gpu", "v2-1gpu", "v2-2gpus", "v2-4gpus", "v2-8gpus")
 
@@ -62,7 +63,7 @@ def test_every_official_row_to_the_digit(shared: Path, name: str) -> None:
 
 
 # Appendix A.1: 600 kimg stable, then 600 kimg of fading (v1: 800); batches and rates per size.
-@pytest.mark.parametrize(("name", "kimg", "resolution", "alpha", "batch", "rate", "tick_kimg"), [
+@for_each(("name", "kimg", "resolution", "alpha", "batch", "rate", "tick_kimg"), [
     ("v2-1gpu", 0, 4, 1, 128, 0.001, 160),
     ("v2-1gpu", 600, 4, 1, 128, 0.001, 160),
     ("v2-1gpu", 900, 8, 0.5, 128, 0.001, 140),

@@ -11,7 +11,7 @@ HEAVY = ("torch", "torchvision", "numpy", "PIL", "scipy", "tensorboard", "safete
          "lmdb", "h5py", "onnx", "onnxruntime", "gradio", "uvicorn",
          "matplotlib", "av")
 DOORS = ("progan.cli.train", "progan.cli.generate", "progan.cli.dataset", "progan.cli.main",
-         "progan.cli.pages", "metrics.cli", "progan.diagnosis.cli", "progan.interop.cli",
+         "metrics.cli", "progan.diagnosis.cli", "progan.interop.cli",
          "progan.report.cli", "progan.projection.cli")
 PRESENT = [door for door in DOORS if (ROOT / f"{door.replace('.', '/')}.py").is_file()]
 

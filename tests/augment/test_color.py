@@ -10,6 +10,7 @@ from torch import Tensor
 from progan.augment.color import NAMES, recolor
 from progan.config import Augment
 from tests.augment.numbers import chosen
+from tests.for_each import for_each
 
 ONE = torch.tensor(1.0)
 COLOR = Augment(augment_kinds="color")
@@ -36,7 +37,7 @@ def matrix(name: str, number: float) -> npt.NDArray[np.float64]:
     return result
 
 
-@pytest.mark.parametrize("numbers", [
+@for_each("numbers", [
     *({name: number} for name in NAMES for number in (0.2, 0.9)),
     {"brightness": -0.8, "contrast": 0.7}, {"luma": 0.1, "hue": 0.7},
     {"brightness": 1.3, "contrast": -0.4, "luma": 0.3, "hue": 0.1, "saturation": -1.2}])

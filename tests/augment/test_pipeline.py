@@ -11,6 +11,7 @@ from progan.augment import Draws, augment
 from progan.config import AUGMENT_KINDS, Augment
 from progan.objectives.penalties import gradient_norms
 from tests.augment.numbers import drawn
+from tests.for_each import for_each
 
 EVERYTHING = Augment(augment_kinds=",".join(AUGMENT_KINDS))
 
@@ -30,9 +31,9 @@ def fresh_compiler() -> Iterator[None]:
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize(("h", "w"), [(4, 4), (8, 16), (16, 8)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@for_each("channels", [1, 3, 4])
+@for_each(("h", "w"), [(4, 4), (8, 16), (16, 8)])
+@for_each("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_p_of_0_returns_the_images_bit_by_bit(channels: int, h: int, w: int,
                                               dtype: torch.dtype) -> None:
     images = noise(5, channels, h, w, dtype=dtype)
@@ -50,8 +51,8 @@ def changing(kind: str, p: float) -> float:
     return shares.get(kind, p)
 
 
-@pytest.mark.parametrize("p", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("kind", AUGMENT_KINDS)
+@for_each("p", [0.0, 0.5, 1.0])
+@for_each("kind", AUGMENT_KINDS)
 def test_each_kind_acts_with_its_probability(kind: str, p: float) -> None:
     config = Augment(augment_kinds=kind)
     images = noise(1, 3, 16, 16).expand(2000, -1, -1, -1)

@@ -14,6 +14,7 @@ from progan.diagnosis.history import History
 from progan.diagnosis.scales import SCALES, won
 from progan.diagnosis.symptoms import SYMPTOMS, diagnose, verdicts
 from tests.diagnosis.courses import Steps, after, history, steps
+from tests.for_each import for_each
 
 LENGTH = 640
 ILL_FROM = 320
@@ -67,7 +68,7 @@ GOOD: dict[str, Callable[[float, int], Steps]] = {
         schedule__alpha=lambda n: 1.0 if n < 400 else min(1.0, (n - 390) / 200),
         gradient__generator_weights=after(400, 4.0, 1.0)),
 }
-every_case = pytest.mark.parametrize("name", CASES)
+every_case = for_each("name", CASES)
 
 
 def named(verdict: Verdict) -> list[str]:
@@ -100,7 +101,7 @@ def test_every_symptom_has_a_case() -> None:
 
 
 @every_case
-@pytest.mark.parametrize("tick", [1, 3, 7, 16, 20, 40, 64])
+@for_each("tick", [1, 3, 7, 16, 20, 40, 64])
 def test_the_verdict_does_not_depend_on_the_length_of_the_ticks(name: str, tick: int) -> None:
     reference, verdict = judged(name), judged(name, tick)
     assert named(verdict) == named(reference)

@@ -13,16 +13,17 @@ from progan.cli.generate import main as generate
 from progan.cli.train import main as train
 from progan.diagnosis.cli import main as diagnosis
 from progan.interop.cli import main as interop
+from progan.projection.cli import main as projection
 from progan.report.cli import main as report
+from tests.for_each import for_each
 
 ROOT = Path(__file__).resolve().parents[2]
 DOORS: dict[str, click.Command] = {
     "dataset_tool.py": dataset, "train.py": train, "generate.py": generate, "-m metrics": metrics,
     "-m progan.diagnosis": diagnosis, "-m progan.interop": interop,
-    "-m progan.report": report}
+    "-m progan.projection": projection, "-m progan.report": report}
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-SHOWN = re.compile(r"^ {4}python (dataset_tool\.py|train\.py|generate\.py|-m metrics|"
-                   r"-m progan\.diagnosis|-m progan\.interop|-m progan\.report) (.*)$", re.M)
+SHOWN = re.compile(rf"^ {{4}}python ({'|'.join(map(re.escape, DOORS))}) (.*)$", re.M)
 COMMANDS = [(page.name, door, words) for page in PAGES
             for door, words in SHOWN.findall(page.read_text("utf-8").replace("\\\n", " "))]
 
@@ -36,7 +37,7 @@ def parse(command: click.Command, words: list[str]) -> None:
         parse(chosen, rest)
 
 
-@pytest.mark.parametrize("page, door, words", COMMANDS)
+@for_each("page, door, words", COMMANDS)
 def test_a_shown_command_can_be_typed(page: str, door: str, words: str) -> None:
     parse(DOORS[door], shlex.split(words, comments=True))
 

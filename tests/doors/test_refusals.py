@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.builders import noise_dataset
+from tests.for_each import for_each
 
 ROOT = Path(__file__).resolve().parents[2]
 # Runs commands one after another in one process that cannot import torch.
@@ -140,7 +141,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, st
             for line, (code, text) in zip(lines, found, strict=True)}
 
 
-@pytest.mark.parametrize("line", REFUSED)
+@for_each("line", REFUSED)
 def test_what_cannot_work_is_refused_without_torch(
     answers: dict[str, tuple[int, str]], line: str
 ) -> None:
@@ -149,7 +150,7 @@ def test_what_cannot_work_is_refused_without_torch(
     assert code in (1, 2) and "Error: " in text and REFUSED[line] in text
 
 
-@pytest.mark.parametrize("line", ANSWERED)
+@for_each("line", ANSWERED)
 def test_help_and_version_need_no_torch(
     answers: dict[str, tuple[int, str]], line: str
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from progan.explorer.fence import HEADERS, fenced, refusal
+from tests.for_each import for_each
 
 OURS = {"host": "127.0.0.1:7860"}
 FOLLOWED = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate",
@@ -22,7 +23,7 @@ def test_our_page_is_answered(path: str, headers: dict[str, str]) -> None:
     assert refusal(path, OURS | headers) is None
 
 
-@pytest.mark.parametrize(("path", "headers"), [
+@for_each(("path", "headers"), [
     ("/", {"host": "evil.example"}), ("/", {"host": "evil.example:7860"}), ("/", {"host": ""}),
     ("/", {"host": "127.0.0.1.evil.example"}), ("/", {"host": "localhost@evil.example"}),
     ("/", {"host": "0.0.0.0:7860"}), ("/", {"host": "[::1"}),
@@ -49,7 +50,7 @@ def test_a_request_without_a_host_is_refused() -> None:
     assert refusal("/", {}) == 403
 
 
-@pytest.mark.parametrize("path", [
+@for_each("path", [
     "/gradio_api/file=/etc/passwd", "/file=/etc/passwd", "/gradio_api/upload", "/config",
     "/gradio_api/proxy=https://evil.example", "/gradio_api/run/x", "/gradio_api/call/x", "/login",
     "/assets/../../etc/passwd", "/docs", "/openapi.json", "//", "/monitoring"])

@@ -1,11 +1,11 @@
 """Anything can be typed."""
 
-import pytest
 
 from progan.explorer.fields import whole
+from tests.for_each import for_each
 
 
-@pytest.mark.parametrize(("value", "number"), [
+@for_each(("value", "number"), [
     (7, 7), (7.6, 8), (-3, 0), (250, 100), (1e30, 100), (None, None), ("", None), ("7", None),
     (float("nan"), None), (float("inf"), None), (True, None), ([7], None)])
 def test_numbers_are_the_nearest_possible_ones(value: object, number: int | None) -> None:

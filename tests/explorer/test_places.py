@@ -1,7 +1,6 @@
 """Places have names that lead there again."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from progan.explorer.places import (
     onward,
 )
 from progan.sampling.latents import seed_latents
+from tests.for_each import for_each
 
 SIZE = 8
 PLACES = st.builds(
@@ -81,7 +81,7 @@ def test_a_brief_name_leads_back(place: Place) -> None:
     assert latent.shape == (1, SIZE) and bool(latent.isfinite().all())
 
 
-@pytest.mark.parametrize("text", [
+@for_each("text", [
     "", "x", "-1", "7,", "7,25", "7,25to", "7,0to1", "7,101to1", "4294967296", "7,5to4294967296",
     "7" + ",5to1" * 257, "7 ", "٧", "7,25to1\n", "1" * 99])
 def test_anything_else_is_no_place(text: str) -> None:

@@ -66,8 +66,7 @@ def assert_same(snapshot: Snapshot, run: Callable[..., Tensor]) -> None:
         assert error.square().mean().sqrt() < 1e-6 and error.abs().max() < 3e-5
 
 
-@pytest.mark.parametrize("alpha", [1.0, 0.25])
-@pytest.mark.parametrize("classes", [(), ("3", "7", "1")])
+@pytest.mark.parametrize(("classes", "alpha"), [((), 1.0), (("3", "7", "1"), 0.25)])
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_an_export_draws_what_the_network_draws(
     tmp_path: Path, suffix: str, classes: tuple[str, ...], alpha: float

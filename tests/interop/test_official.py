@@ -23,6 +23,7 @@ from progan.interop.trained import tensor
 from progan.sampling.network_file import load_network, save_network
 from progan.sizes import MAX_LEVEL, MIN_LEVEL
 from tests.builders import tiny_snapshot
+from tests.for_each import for_each
 from tests.interop import official_files
 from tests.reference import official
 
@@ -206,7 +207,7 @@ def with_variable(name: str, value: Any) -> Any:
     return g, d, changed(gs, variables=[*pairs, *([] if value is None else [(name, value)])])
 
 
-@pytest.mark.parametrize(("content", "said"), [
+@for_each(("content", "said"), [
     ([1, 2, 3], "its G is no network of the official"),
     ({"a": 1}, "but not of the official networks"),
     (official_files.networks()[:2], "but not of the official networks"),

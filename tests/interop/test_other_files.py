@@ -24,6 +24,7 @@ from progan.interop.exports import export
 from progan.interop.reading import load_snapshot, read_foreign
 from progan.training.origin import load_origin, require_resumable
 from tests.builders import tiny_snapshot
+from tests.for_each import for_each
 from tests.interop import official_files, zoo_files
 from tests.runtime import attacks
 
@@ -88,8 +89,8 @@ TFLIB = "dnnlib.tflib.network.Network"
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
 
 
-@pytest.mark.parametrize("protocol", [0, 2, 4])
-@pytest.mark.parametrize(("name", "argument", "said"), [
+@for_each("protocol", [0, 2, 4])
+@for_each(("name", "argument", "said"), [
     (TFLIB, {"build_func_name": "G_style"}, "is a pickle of StyleGAN (official TensorFlow"),
     (TFLIB, {"build_func_name": "G_main"}, "is a pickle of StyleGAN2 (official TensorFlow"),
     (TFLIB, {}, "is a pickle of StyleGAN or StyleGAN2 "),
@@ -109,8 +110,8 @@ def test_pickles_are_called_by_their_program(
     assert "trust" not in text
 
 
-@pytest.mark.parametrize("zipped", [True, False])
-@pytest.mark.parametrize(("content", "said"), [
+@for_each("zipped", [True, False])
+@for_each(("content", "said"), [
     ({"GAN": tensors("S.net.0.weight", "G.x", "GE.x"), "version": "1.8"}, "stylegan2-pytorch"),
     ({"GAN": tensors("G.layers.0.w", "GE.x", "D.x"), "version": "1"}, "lightweight-gan"),
     (tensors("G.layers.0.w", "GE.x"), "lightweight-gan"),
@@ -185,8 +186,8 @@ GOOGLE = "<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</t
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n"
 
 
-@pytest.mark.parametrize("name", ["x.pkl", "x.pth", "x.safetensors", "x"])
-@pytest.mark.parametrize(("write", "said"), [
+@for_each("name", ["x.pkl", "x.pth", "x.safetensors", "x"])
+@for_each(("write", "said"), [
     (png, "is a PNG image"), (zip_of("a/1.png"), "is a ZIP archive of images"),
     (zip_of("karras.pkl"), "holds karras.pkl. Unpack it, and name that file."),
     (zip_of("a.txt"), "is a ZIP archive of 1 file"),

@@ -6,6 +6,7 @@ import pytest
 
 from progan.config import Network
 from progan.networks.cost import multiply_adds
+from tests.for_each import for_each
 
 
 def by_hand(config: Network, level: int) -> int:
@@ -25,9 +26,9 @@ def by_hand(config: Network, level: int) -> int:
     return total + 2 * config.size(level).pixels * f(level) * config.channels
 
 
-@pytest.mark.parametrize("fused", [True, False])
-@pytest.mark.parametrize(("height", "width"), [(4, 4), (4, 6), (7, 5)])
-@pytest.mark.parametrize("level", [2, 3, 5])
+@for_each("fused", [True, False])
+@for_each(("height", "width"), [(4, 4), (4, 6), (7, 5)])
+@for_each("level", [2, 3, 5])
 def test_every_multiplication_is_counted(level: int, height: int, width: int, fused: bool) -> None:
     config = Network(resolution=32, base_height=height, base_width=width, fmap_base=256,
                      label_size=3, stddev_group=0, fused_scaling=fused)

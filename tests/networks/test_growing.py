@@ -9,6 +9,7 @@ from torch import Tensor
 from progan import networks as nets
 from progan.config import Network
 from progan.ops.resample import down2x, up2x
+from tests.for_each import for_each
 from tests.networks.agreement import randomized
 
 SMALL = Network(resolution=32, latent_size=6, fmap_base=64, d_fmap_base=32, fmap_max=16)
@@ -16,8 +17,8 @@ VARIANTS = {
     "plain": {}, "tanh": dict(output="tanh"), "relu": dict(g_activation="relu"),
     "batch norm": dict(g_norm="batch", d_norm="batch", output="sigmoid"),
     "no stddev": dict(stddev_group=0)}
-every_fade = pytest.mark.parametrize("level", [3, 4, 5])
-every_network = pytest.mark.parametrize("config", [
+every_fade = for_each("level", [3, 4, 5])
+every_network = for_each("config", [
     pytest.param(replace(SMALL, kind=kind, **options), id=f"{kind}, {name}")
     for kind in ("progressive", "stacked-mnist") for name, options in VARIANTS.items()])
 
@@ -63,7 +64,7 @@ def test_discriminators(config: Network, level: int) -> None:
     assert not torch.allclose(scores(level, weight(0.5)), scores(level))
 
 
-@pytest.mark.parametrize("level", [2, 3, 4, 5])
+@for_each("level", [2, 3, 4, 5])
 @every_network
 def test_a_level_uses_its_own_layers_alone(config: Network, level: int) -> None:
     """What is higher, and the ways in and out of the other levels, get no gradient."""

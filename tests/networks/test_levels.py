@@ -10,6 +10,7 @@ from progan import networks as nets
 from progan.config import Network
 from progan.networks.activations import Activated
 from progan.networks.levels import levels, names_by_level
+from tests.for_each import for_each
 
 SMALL = Network(resolution=32, latent_size=6, fmap_base=64, fmap_max=8, code_size=5, label_size=2)
 KINDS = tuple(nets.NETWORKS)
@@ -19,7 +20,7 @@ CASES = [pytest.param(replace(SMALL, kind=kind, resolution=resolution, **options
          for options in ({}, dict(g_norm="batch", d_norm="layer"), dict(output_kernel=3))]
 
 
-@pytest.mark.parametrize("config", CASES)
+@for_each("config", CASES)
 def test_every_weight_has_one_level_and_one_name(config: Network) -> None:
     for network in (nets.generator(config), nets.discriminator(config)):
         names = list(network.state_dict())
@@ -31,7 +32,7 @@ def test_every_weight_has_one_level_and_one_name(config: Network) -> None:
         assert set(levels(network).values()) == set(range(2, config.max_level + 1))
 
 
-@pytest.mark.parametrize("config", CASES)
+@for_each("config", CASES)
 def test_layers_of_a_level_work_at_its_resolution(config: Network) -> None:
     """What goes in or comes out has it; activations are left out, which belong to what is before.
     """

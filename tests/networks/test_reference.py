@@ -8,6 +8,7 @@ import torch
 
 from progan import networks as nets
 from progan.config import Network
+from tests.for_each import for_each
 from tests.networks.agreement import (
     BATCH,
     assert_discriminator_agrees,
@@ -54,14 +55,14 @@ def test_every_level_and_fade(level: int, alpha: float) -> None:
     assert_discriminator_agrees(SMALL, level, alpha)
 
 
-@pytest.mark.parametrize(("level", "alpha"), PLACES)
-@pytest.mark.parametrize("name", ["landscape", "portrait", "landscape unfused"])
+@for_each(("level", "alpha"), PLACES)
+@for_each("name", ["landscape", "portrait", "landscape unfused"])
 def test_every_level_and_fade_of_other_shapes(name: str, level: int, alpha: float) -> None:
     assert_generator_agrees(VARIANTS[name], level, alpha)
     assert_discriminator_agrees(VARIANTS[name], level, alpha)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@for_each("name", VARIANTS)
 def test_every_switch(name: str) -> None:
     assert_generator_agrees(VARIANTS[name], 4, 0.6)
     assert_discriminator_agrees(VARIANTS[name], 4, 0.6)
@@ -87,18 +88,18 @@ def test_every_switch_makes_a_difference_with_the_same_weights(name: str) -> Non
     assert not torch.allclose(*results, rtol=1e-6)
 
 
-@pytest.mark.parametrize("level", range(2, 11))
-@pytest.mark.parametrize("label_size", [0, 10])
-def test_shapes_at_the_widths_of_the_paper(level: int, label_size: int) -> None:
+@for_each("label_size", [0, 10])
+def test_shapes_at_the_widths_of_the_paper(label_size: int) -> None:
     config = Network(label_size=label_size)
     with torch.device("meta"):
         generator, discriminator = nets.generator(config), nets.discriminator(config)
         latents, labels = torch.empty(4, 512), torch.empty(4, label_size)
-        for alpha in (None, torch.tensor(0.5)) if level > 2 else (None,):
-            images = generator(latents, labels, level, alpha)
-            assert images.shape == (4, 3, 2**level, 2**level)
-            scores, logits, _ = discriminator(images, level, alpha)
-            assert (scores.shape, logits.shape) == ((4,), (4, label_size))
+        for level in range(2, 11):
+            for alpha in (None, torch.tensor(0.5)) if level > 2 else (None,):
+                images = generator(latents, labels, level, alpha)
+                assert images.shape == (4, 3, 2**level, 2**level)
+                scores, logits, _ = discriminator(images, level, alpha)
+                assert (scores.shape, logits.shape) == ((4,), (4, label_size))
 
 
 def weights_of_generator(maps: tuple[int, ...]) -> int:

@@ -22,6 +22,7 @@ from progan.objectives import (
     generator_loss,
 )
 from progan.training.state import initialize
+from tests.for_each import for_each
 from tests.objectives.one_pixel import column, of_one_pixel
 from tests.reference import numpy_objectives as reference
 from tests.reference.numpy_objectives import Array, Situation, curved_critic, situation
@@ -50,8 +51,8 @@ CASES = {
 }
 EACH: tuple[Only, ...] = ("both", "real", "fake")
 SITUATION = situation(1)
-every_case = pytest.mark.parametrize("name", CASES)
-with_and_without_labels = pytest.mark.parametrize(
+every_case = for_each("name", CASES)
+with_and_without_labels = for_each(
     "s", [SITUATION, SITUATION.unlabelled()], ids=["with labels", "unlabelled"])
 
 
@@ -97,7 +98,7 @@ def slopes(function: Callable[[Array], float], at: Array, step: float = 1e-5) ->
 
 @every_case
 @with_and_without_labels
-@pytest.mark.parametrize("of", FORMULAS)
+@for_each("of", FORMULAS)
 def test_the_value_is_that_of_the_paper(name: str, s: Situation, of: str) -> None:
     loss, _ = Leaves(s).loss(CASES[name], of)
     assert loss.shape == ()
@@ -105,7 +106,7 @@ def test_the_value_is_that_of_the_paper(name: str, s: Situation, of: str) -> Non
 
 
 @every_case
-@pytest.mark.parametrize("of", FORMULAS)
+@for_each("of", FORMULAS)
 def test_the_gradients_are_those_of_the_paper(name: str, of: str) -> None:
     """By weights of the critic and by images: the formula's finite differences."""
     o, leaves = CASES[name], Leaves(SITUATION)
@@ -138,7 +139,7 @@ def test_the_parts_are_reported_as_means(name: str) -> None:
     assert math.isclose(parts["loss/critic"], loss.item(), rel_tol=1e-12)
 
 
-@pytest.mark.parametrize("name", CASES)
+@for_each("name", CASES)
 def test_what_concerns_reals_and_what_concerns_fakes_is_the_whole(name: str) -> None:
     """Separate updates use one after the other; each leaves the other's images out."""
     leaves = Leaves(SITUATION)
@@ -196,8 +197,8 @@ def test_mixed_batches_change_nothing_for_a_critic_that_sees_images_alone(object
     torch.testing.assert_close(apart, together, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("mixed", [False, True])
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@for_each("mixed", [False, True])
+@for_each("objective", OBJECTIVES)
 def test_mixed_batches_are_judged_together(objective: str, mixed: bool) -> None:
     """A score that is an image's distance from the middle of its batch."""
 
@@ -230,8 +231,8 @@ def test_mixed_batches_keep_each_logit_and_code_with_its_image() -> None:
 SHAPE = torch.Size((200, 3, 4, 4))
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("label_noise", [0.0, 0.05])
+@for_each("objective", OBJECTIVES)
+@for_each("label_noise", [0.0, 0.05])
 def test_only_those_chances_are_drawn_that_are_used(objective: str, label_noise: float) -> None:
     chances = draw(Objective(objective=objective, label_noise=label_noise), SHAPE,
                    torch.Generator().manual_seed(0))

@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -292,3 +293,24 @@ def test_what_is_appended_is_appended_whole_or_not_at_all(tmp_path: Path) -> Non
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)))
     assert result.stdout == f"{old} File too large\n{new} File too large\n"
     assert old.read_text("utf-8") == "äb\n" and not new.exists()
+
+
+def test_the_disk_has_a_file_before_its_name_and_then_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power failure could leave an empty file under the name."""
+    order: list[str] = []
+    rename = os.replace
+
+    def flushed(handle: int) -> None:
+        order.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else
+                     f"file of {os.fstat(handle).st_size}")
+
+    def renamed(source: Path, target: Path) -> None:
+        order.append(f"{Path(target).name} appears")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(os, "replace", renamed)
+    write_atomically(tmp_path / "x", "four")
+    assert order == ["file of 4", "x appears", "folder"]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from progan.errors import UserError
 from progan.runtime.pickle_scan import is_hostile
 from progan.runtime.safe_pickle import CALLS, PickledObject, RefusedPickle, load_plain
+from tests.for_each import for_each
 from tests.runtime import attacks
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -39,8 +40,8 @@ def test_plain_values_are_what_they_were(value: Any, protocol: int) -> None:
     assert load_plain(pickle.dumps(value, protocol), "x") == value
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("array", [
+@for_each("protocol", PROTOCOLS)
+@for_each("array", [
     np.arange(6, dtype=np.uint8).reshape(2, 3), np.arange(3.0), np.arange(3), np.float32(1.5),
     np.arange(24, dtype=np.float16).reshape(2, 3, 4).transpose(2, 0, 1), np.zeros((0, 3)),
     np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.arange(3, dtype=">f4"), np.array(2.5),
@@ -78,7 +79,7 @@ def test_objects_of_known_classes_become_records(protocol: int) -> None:
         load_plain(pickle.dumps(Thing(), protocol), "x")
 
 
-@pytest.mark.parametrize("name", [
+@for_each("name", [
     "models.Generator", "argparse.Namespace", "collections.OrderedDict", "collections.defaultdict",
     "torch._utils._rebuild_tensor_v2", "torch.nn.modules.linear.Linear", "builtins.set",
     "builtins.ValueError", "pathlib.PosixPath", "__main__.Net", "functools.partial",
@@ -87,7 +88,7 @@ def test_plain_names_are_not_hostile(name: str) -> None:
     assert not is_hostile(name)
 
 
-@pytest.mark.parametrize("name", [
+@for_each("name", [
     "os.system", "posix.popen", "builtins.eval", "builtins.getattr", "torch.os.system",
     "builtins.object.__subclasses__", "numpy.load", "numpy.lib.npyio.load", "torch.hub.load",
     "models.Net.__globals__", "subprocess.run", "importlib.import_module", "types.FunctionType"])
@@ -120,8 +121,8 @@ def test_depth_is_no_harm() -> None:
     assert load_plain(b"\x80\x02)" + b"\x85" * 300_000 + b".", "x") is not None
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("name", attacks.calls(HERE))
+@for_each("protocol", PROTOCOLS)
+@for_each("name", attacks.calls(HERE))
 def test_calls_are_refused_by_name_and_not_made(tmp_path: Path, name: str, protocol: int) -> None:
     proof = tmp_path / "proof"
     for content in (attacks.calls(proof)[name], {"a": [attacks.calls(proof)[name]]}):
@@ -130,7 +131,7 @@ def test_calls_are_refused_by_name_and_not_made(tmp_path: Path, name: str, proto
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", attacks.by_hand(HERE))
+@for_each("name", attacks.by_hand(HERE))
 def test_tricks_are_refused(tmp_path: Path, name: str) -> None:
     before = {call: vars(function).copy() for call, function in CALLS.items()}
     with pytest.raises(UserError) as caught:
@@ -140,7 +141,7 @@ def test_tricks_are_refused(tmp_path: Path, name: str) -> None:
     assert before == {call: vars(function) for call, function in CALLS.items()}
 
 
-@pytest.mark.parametrize("what", attacks.broken(HERE))
+@for_each("what", attacks.broken(HERE))
 def test_broken_pickles_are_named_and_cost_nothing(tmp_path: Path, what: str) -> None:
     data = attacks.broken(tmp_path / "proof")[what]
     tracemalloc.start()

@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 
 from progan.runtime.text import distinct_file_names, format_count, pluralize, safe_file_name
+from tests.for_each import for_each
 
 
 @pytest.mark.parametrize(("count", "text"), [
@@ -28,7 +29,7 @@ def test_safe_names_stay_as_they_are(name: str) -> None:
     assert safe_file_name(name, "x") == name
 
 
-@pytest.mark.parametrize(("name", "safe"), [
+@for_each(("name", "safe"), [
     ("..", "x"), (".", "x"), ("", "x"), (" ", "x"), (". .", "x"), ("/", "-"), ("a/b", "a-b"),
     ("../../b", "-..-b"), ("a\\b", "a-b"), ("c:x", "c-x"), ("a\0b", "a-b"), ("a\nb", "a-b"),
     ("\x1b[31m", "-[31m"), ("\ud800", "-"), ("a\u202eb", "a-b"), ("a.", "a"), ("a ", "a"),

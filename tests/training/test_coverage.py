@@ -12,6 +12,7 @@ from progan.errors import UserError
 from progan.presets import PRESETS, preset
 from progan.training.coverage import end_words, is_complete, lower_resolution_note, shortfall
 from progan.training.scaled_schedule import scale_schedule
+from tests.for_each import for_each
 from tests.test_schedule import schedules
 
 
@@ -30,7 +31,7 @@ def test_landmarks_of_a_long_run_are_few() -> None:
     assert len(list(schedule.landmarks(run.growth, run.network))) < 100
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@for_each("name", PRESETS)
 def test_presets_train_their_resolution_fully(name: str) -> None:
     assert shortfall(preset(name)) == ""
 
@@ -62,9 +63,9 @@ def test_phases_shorter_than_a_round_are_not_taken_for_trained() -> None:
     assert "starts at kimg 0.512" in shortfall(run)
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if preset(name).grows])
-@pytest.mark.parametrize("resolution", [16, 32, 64, 1024])
-@pytest.mark.parametrize("factor", [0.05, 0.5, 1, 3])
+@for_each("name", [name for name in PRESETS if preset(name).grows])
+@for_each("resolution", [16, 32, 64, 1024])
+@for_each("factor", [0.05, 0.5, 1, 3])
 def test_the_final_resolution_keeps_its_share(name: str, resolution: int, factor: float) -> None:
     own = preset(name)
     run = scale_schedule(override(own, {"resolution": resolution,

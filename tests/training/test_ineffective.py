@@ -8,13 +8,14 @@ from progan.config import SECTIONS, Run, override
 from progan.presets import PRESETS, preset
 from progan.settings import settings
 from progan.training.ineffective import RULES, TABLES, ineffective_options
+from tests.for_each import for_each
 
 
 def lines(name: str = "cpu", **values: Any) -> list[str]:
     return ineffective_options(override(preset(name), values), values)
 
 
-@pytest.mark.parametrize(("values", "line"), [
+@for_each(("values", "line"), [
     (dict(gp_target=2, objective="gan"),
      "--gp-target has no effect without --objective wgan-gp or dragan."),
     (dict(drift=0, objective="lsgan"),
@@ -55,7 +56,7 @@ def test_what_has_an_effect_is_not(values: dict[str, Any]) -> None:
     assert lines(**values) == []
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@for_each("name", PRESETS)
 def test_settings_of_a_preset_were_not_named(name: str) -> None:
     assert ineffective_options(preset(name), {}) == []
 

@@ -16,6 +16,7 @@ from progan.data.importers.label_tables import csv_table, read_table, stylegan_t
 from progan.data.importers.labels import Labels
 from progan.data.reader import Dataset
 from progan.errors import UserError
+from tests.for_each import for_each
 
 PATHS = ["00000/img0.png", "00000/img1.png", "00001/img2.png"]
 
@@ -143,7 +144,7 @@ def test_text_of_another_encoding_is_named() -> None:
         csv_table("a.png,Wägitaler\n".encode("latin1"), "x", ["a.png"])
 
 
-@pytest.mark.parametrize(("labels", "message"), [
+@for_each(("labels", "message"), [
     ([["a", 1], ["a", 2]], "gives a two labels, 1 and 2"), ([], "x has no label"),
     ([["a", None]], "x has no label"), ({"a": 1}, "labels is .*, not a list"),
     ([["a", -1]], r'the entry \["a", -1\], not a path and its class'),
@@ -179,11 +180,11 @@ def class_names(text: str | bytes, where: str = "x.csv", paths: list[str] = NAME
     return [table.names[table.class_of[path]] for path in paths]
 
 
-@pytest.mark.parametrize("head", [
+@for_each("head", [
     "", "path,label", "filename,label", "image_id,class", "ID,Species", "Image,Label",
     "file,category", "foo,bar", "Dateiname,Art", '"",""', "filepaths,labels"])
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@for_each("delimiter", [",", ";", "\t", "|"])
+@for_each("end", ["\n", "\r\n", "\r"])
 def test_headers_delimiters_and_line_ends(head: str, delimiter: str, end: str) -> None:
     lines = [head] * bool(head) + [f"{name},{label}" for name, label in ROWS]
     text = end.join(lines).replace(",", delimiter)

@@ -22,6 +22,7 @@ from tests.data.importers.image_files import (
     turned,
     with_chunk,
 )
+from tests.for_each import for_each
 
 TEXT, EXIF, PROFILE = "text and other metadata", "EXIF", "colour profile"
 LARGE = zlib.compress(bytes(3 << 20))  # Pillow takes 1 MiB of text
@@ -53,8 +54,8 @@ CHUNKS = {
 }
 
 
-@pytest.mark.parametrize("at_end", [False, True])
-@pytest.mark.parametrize("name", CHUNKS)
+@for_each("at_end", [False, True])
+@for_each("name", CHUNKS)
 def test_a_png_chunk_that_pillow_refuses(name: str, at_end: bool) -> None:
     added, lacks = CHUNKS[name]
     pixels, said = read(with_chunk(PNG, added, at_end=at_end))
@@ -95,7 +96,7 @@ def segment(marker: int, content: bytes, length: int | None = None) -> bytes:
     return bytes([0xFF, marker]) + struct.pack(">H", size) + content
 
 
-@pytest.mark.parametrize("added", [
+@for_each("added", [
     segment(0xE0, b"JFIF"), segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x"),
     segment(0xE2, b"ICC_PROFILE\0"), segment(0xE2, b"ICC_PROFILE\0\1\3abc"),
     segment(0xE2, b"MPF\0abc"), segment(0xED, b"Photoshop 3.0\0" + b"8BIM"),
@@ -135,12 +136,12 @@ def with_tiff_tag(tiff: bytes, *entry: int) -> bytes:
             + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4))
 
 
-@pytest.mark.parametrize("entry", [
+@for_each("entry", [
     (34665, 4, 1, 99999999), (34665, 2, 3, 0), (34675, 2, 4, 8), (34675, 7, 99999, 8),
     (305, 2, 9999999, 4), (282, 5, 1, 9999999), (282, 2, 3, 0x616161), (274, 2, 2, 0x36),
     (274, 3, 1, 77), (700, 1, 99, 99999999), (50341, 13, 3, 5), (65000, 99, 1, 1),
     (296, 2, 4, 0x61), (34853, 4, 1, 8), (33723, 12, 2, 7)])
-@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@for_each("compression", [None, "tiff_lzw"])
 def test_odd_tags_of_tiff(entry: tuple[int, ...], compression: str | None) -> None:
     tiff = encoded(SMOOTH, "tiff", compression=compression)
     np.testing.assert_array_equal(read(with_tiff_tag(tiff, *entry))[0], SMOOTH)
@@ -187,10 +188,10 @@ def png_with_exif(data: bytes) -> bytes:
     return with_chunk(PNG, chunk(b"eXIf", data.removeprefix(b"Exif\0\0")), at_end=False)
 
 
-@pytest.mark.parametrize("write", [
+@for_each("write", [
     png_with_exif, png_with_exif_at_end, lambda data: encoded(SMOOTH, "webp", exif=data)],
     ids=["png", "png at end", "webp"])
-@pytest.mark.parametrize("name", CASES)
+@for_each("name", CASES)
 @pytest.mark.filterwarnings("error")
 def test_the_orientation_of_exif(name: str, write: Callable[[bytes], bytes]) -> None:
     data, expected, is_fault = CASES[name]
