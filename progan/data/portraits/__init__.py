@@ -4,8 +4,8 @@
 portrait at every resolution and on every machine.
 """
 
-from progan.portraits.factors import Factors
-from progan.portraits.painting import Portrait, draw, paint
-from progan.portraits.population import factors
+from progan.data.portraits.factors import Factors
+from progan.data.portraits.painting import Portrait, draw, paint
+from progan.data.portraits.population import factors
 
 __all__ = ["Factors", "Portrait", "draw", "factors", "paint"]

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import progan.portraits as portraits
-from progan.portraits import Factors, draw, factors, paint
+import progan.data.portraits as portraits
+from progan.data.portraits import Factors, draw, factors, paint
+from progan.data.portraits.importer import import_demo
+from progan.errors import UserError
 
 RESOLUTIONS = [4, 8, 16, 32, 64, 128, 256]
 
@@ -219,7 +222,7 @@ def test_the_light_comes_from_its_side() -> None:
 def test_the_population_is_varied() -> None:
     people = [factors(i) for i in range(400)]
     assert {p.hair.style for p in people} == set(portraits.hair.CUTS) | {"bald"}
-    assert {p.beard.style for p in people} == set(portraits.beard.GROWTHS)
+    assert {p.beard.style for p in people} == set(portraits.hair.GROWTHS)
     assert {p.glasses.style for p in people} == {"none", "round", "square"}
     assert {p.clothing.style for p in people} == {"crew", "v-neck", "collar"}
     melanin = np.array([p.skin.melanin for p in people])
@@ -234,3 +237,26 @@ def test_the_bytes_of_one_portrait_are_fixed() -> None:
 
 
 GOLDEN = "31c4610600de178092337df9db3dc288809623199abeb3e855645b69d11d907e"
+
+
+def test_portraits_are_drawn_by_number_and_seed() -> None:
+    images = import_demo(resolution=32, num_images=3, seed=5)
+    assert (images.resolution, images.channels, images.count) == (32, 3, 3)
+    assert images.has_landmarks
+    first = images.read(0)
+    assert first.image.shape == (32, 32, 3)
+    assert first.image.dtype == np.uint8
+    assert first.landmarks is not None
+    assert first.landmarks.shape == (5, 2)
+    again = pickle.loads(pickle.dumps(images.read))  # as another process draws it
+    np.testing.assert_array_equal(again(0).image, first.image)
+    assert not np.array_equal(images.read(1).image, first.image)
+    other = import_demo(resolution=32, num_images=3, seed=6)
+    assert not np.array_equal(other.read(0).image, first.image)
+
+
+@pytest.mark.parametrize(("resolution", "num_images", "message"), [
+    (100, 5, "--resolution must be a power of two"), (32, 0, "--num-images must be at least 1")])
+def test_impossible_wishes_are_refused(resolution: int, num_images: int, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        import_demo(resolution=resolution, num_images=num_images, seed=0)

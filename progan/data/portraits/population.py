@@ -2,8 +2,7 @@
 
 from typing import get_args
 
-from progan.portraits.chance import Dice
-from progan.portraits.factors import (
+from progan.data.portraits.factors import (
     Background,
     Beard,
     BeardStyle,
@@ -24,6 +23,7 @@ from progan.portraits.factors import (
     Pose,
     Skin,
 )
+from progan.data.portraits.noise import Rng
 
 SKIN_TONES: tuple[Colour, ...] = (  # from the palest to the darkest
     (0.95, 0.80, 0.73),
@@ -81,26 +81,26 @@ def factors(index: int, seed: int = 0) -> Factors:
     for name, value in (("index", index), ("seed", seed)):
         if not 0 <= value < 2**64:
             raise ValueError(f"{name} must lie in 0..2**64-1, not {value}")
-    dice = Dice((seed, index))
-    masculine = dice.uniform()
-    age = dice.bell(-0.2, 1.1)
-    skin = _skin(dice)
-    hair = _hair(dice, skin.melanin, masculine, age)
-    mouth = _mouth(dice, skin, masculine)
+    rng = Rng((seed, index))
+    masculine = rng.uniform()
+    age = rng.bell(-0.2, 1.1)
+    skin = _skin(rng)
+    hair = _hair(rng, skin.melanin, masculine, age)
+    mouth = _mouth(rng, skin, masculine)
     return Factors(
-        pose=_pose(dice),
-        face=_face(dice, masculine, age),
+        pose=_pose(rng),
+        face=_face(rng, masculine, age),
         skin=skin,
         hair=hair,
-        eyes=_eyes(dice, skin.melanin, mouth.smile),
-        brows=_brows(dice, hair.colour, masculine),
-        glasses=_glasses(dice),
+        eyes=_eyes(rng, skin.melanin, mouth.smile),
+        brows=_brows(rng, hair.colour, masculine),
+        glasses=_glasses(rng),
         mouth=mouth,
-        beard=_beard(dice, hair.colour, masculine),
-        clothing=_clothing(dice, masculine),
-        background=_background(dice),
-        light=_light(dice),
-        texture=dice.word(),
+        beard=_beard(rng, hair.colour, masculine),
+        clothing=_clothing(rng, masculine),
+        background=_background(rng),
+        light=_light(rng),
+        texture=rng.word(),
     )
 
 
@@ -116,45 +116,45 @@ def scaled(colour: Colour, factor: float) -> Colour:
     return red, green, blue
 
 
-def _pose(dice: Dice) -> Pose:
+def _pose(rng: Rng) -> Pose:
     return Pose(
-        yaw=dice.bell(-26, 26),
-        pitch=dice.bell(-7, 7),
-        roll=dice.bell(-5, 5),
-        shift_x=dice.bell(-0.012, 0.012),
-        shift_y=dice.bell(-0.012, 0.012),
+        yaw=rng.bell(-26, 26),
+        pitch=rng.bell(-7, 7),
+        roll=rng.bell(-5, 5),
+        shift_x=rng.bell(-0.012, 0.012),
+        shift_y=rng.bell(-0.012, 0.012),
     )
 
 
-def _face(dice: Dice, masculine: float, age: float) -> Face:
+def _face(rng: Rng, masculine: float, age: float) -> Face:
     return Face(
-        width=dice.bell(0.220, 0.250) + 0.008 * masculine,
-        height=dice.bell(0.335, 0.362),
-        jaw=dice.bell(-0.30, 0.0) + 0.10 * masculine,
-        chin=dice.bell(0.0, 0.30) + 0.15 * masculine,
-        nose_width=dice.bell(0.8, 1.2) + 0.1 * masculine,
-        nose_length=dice.bell(0.9, 1.12),
-        cheeks=dice.bell(0.6, 1.4),
+        width=rng.bell(0.220, 0.250) + 0.008 * masculine,
+        height=rng.bell(0.335, 0.362),
+        jaw=rng.bell(-0.30, 0.0) + 0.10 * masculine,
+        chin=rng.bell(0.0, 0.30) + 0.15 * masculine,
+        nose_width=rng.bell(0.8, 1.2) + 0.1 * masculine,
+        nose_length=rng.bell(0.9, 1.12),
+        cheeks=rng.bell(0.6, 1.4),
         age=min(1.0, max(0.0, age)),
     )
 
 
-def _skin(dice: Dice) -> Skin:
-    shade = dice.uniform()
-    melanin = 0.75 * shade * shade + 0.25 * dice.uniform()
+def _skin(rng: Rng) -> Skin:
+    shade = rng.uniform()
+    melanin = 0.75 * shade * shade + 0.25 * rng.uniform()
     place = melanin * (len(SKIN_TONES) - 1)
     step = min(int(place), len(SKIN_TONES) - 2)
     tone = mix(SKIN_TONES[step], SKIN_TONES[step + 1], place - step)
-    undertone = dice.bell(-0.04, 0.04)  # golden to rosy
+    undertone = rng.bell(-0.04, 0.04)  # golden to rosy
     red, green, blue = tone
     return Skin(
         melanin=melanin,
         colour=scaled((red, green * (1 - undertone * 0.4), blue * (1 + undertone)), 1.0),
-        blush=dice.bell(0.1, 1.0) * (1 - 0.5 * melanin),
+        blush=rng.bell(0.1, 1.0) * (1 - 0.5 * melanin),
     )
 
 
-def _hair_colour(dice: Dice, melanin: float, age: float) -> Colour:
+def _hair_colour(rng: Rng, melanin: float, age: float) -> Colour:
     fair = max(0.0, 1 - 1.8 * melanin)
     weights = {
         "black": 0.4 + 5 * melanin,
@@ -166,10 +166,10 @@ def _hair_colour(dice: Dice, melanin: float, age: float) -> Colour:
         "grey": 3.5 * max(0.0, age - 0.55),
         "white": 3.0 * max(0.0, age - 0.65),
     }
-    return scaled(HAIR_COLOURS[dice.pick(weights)], dice.bell(0.8, 1.2))
+    return scaled(HAIR_COLOURS[rng.pick(weights)], rng.bell(0.8, 1.2))
 
 
-def _hair(dice: Dice, melanin: float, masculine: float, age: float) -> Hair:
+def _hair(rng: Rng, melanin: float, masculine: float, age: float) -> Hair:
     feminine = 1 - masculine
     man = max(0.0, 2 * masculine - 0.7)
     woman = max(0.0, 2 * feminine - 0.6)
@@ -186,41 +186,41 @@ def _hair(dice: Dice, melanin: float, masculine: float, age: float) -> Hair:
         "tied": woman * 0.7,
     }
     return Hair(
-        style=dice.pick(weights),
-        colour=_hair_colour(dice, melanin, age),
-        volume=dice.bell(0.7, 1.35),
-        length=dice.bell(-0.04, 0.06),
-        hairline=dice.bell(-0.015, 0.03) - 0.01 * masculine,
-        part=dice.uniform(-0.12, 0.12),
+        style=rng.pick(weights),
+        colour=_hair_colour(rng, melanin, age),
+        volume=rng.bell(0.7, 1.35),
+        length=rng.bell(-0.04, 0.06),
+        hairline=rng.bell(-0.015, 0.03) - 0.01 * masculine,
+        part=rng.uniform(-0.12, 0.12),
     )
 
 
-def _eyes(dice: Dice, melanin: float, smile: float) -> Eyes:
+def _eyes(rng: Rng, melanin: float, smile: float) -> Eyes:
     fair = max(0.0, 1 - 2.5 * melanin)
     colours = {"dark brown": 0.8 + 4 * melanin, "brown": 1.5}
     colours |= {"hazel": fair, "green": 0.8 * fair, "blue": 1.9 * fair, "grey": 0.7 * fair}
     return Eyes(
-        size=dice.bell(0.047, 0.057),
-        spacing=dice.bell(0.106, 0.120),
-        opening=dice.bell(0.42, 0.62) - 0.05 * max(0.0, smile),
-        tilt=dice.bell(-0.08, 0.16),
-        colour=scaled(IRIS_COLOURS[dice.pick(colours)], dice.bell(0.8, 1.2)),
-        gaze_x=dice.bell(-0.18, 0.18),
-        gaze_y=dice.bell(-0.06, 0.08),
+        size=rng.bell(0.047, 0.057),
+        spacing=rng.bell(0.106, 0.120),
+        opening=rng.bell(0.42, 0.62) - 0.05 * max(0.0, smile),
+        tilt=rng.bell(-0.08, 0.16),
+        colour=scaled(IRIS_COLOURS[rng.pick(colours)], rng.bell(0.8, 1.2)),
+        gaze_x=rng.bell(-0.18, 0.18),
+        gaze_y=rng.bell(-0.06, 0.08),
     )
 
 
-def _brows(dice: Dice, hair_colour: Colour, masculine: float) -> Brows:
+def _brows(rng: Rng, hair_colour: Colour, masculine: float) -> Brows:
     return Brows(
-        height=dice.bell(0.060, 0.074) - 0.004 * masculine,
-        thickness=dice.bell(0.008, 0.014) + 0.004 * masculine,
-        arch=dice.bell(0.008, 0.022) - 0.004 * masculine,
-        tilt=dice.bell(-0.010, 0.010),
+        height=rng.bell(0.060, 0.074) - 0.004 * masculine,
+        thickness=rng.bell(0.008, 0.014) + 0.004 * masculine,
+        arch=rng.bell(0.008, 0.022) - 0.004 * masculine,
+        tilt=rng.bell(-0.010, 0.010),
         colour=scaled(mix(hair_colour, (0.22, 0.16, 0.13), 0.45), 0.9),
     )
 
 
-def _glasses(dice: Dice) -> Glasses:
+def _glasses(rng: Rng) -> Glasses:
     frames: dict[Colour, float] = {
         (0.08, 0.08, 0.09): 4,
         (0.33, 0.20, 0.12): 2,
@@ -230,77 +230,77 @@ def _glasses(dice: Dice) -> Glasses:
     }
     styles: dict[GlassesStyle, float] = {"none": 0.8, "round": 0.1, "square": 0.1}
     return Glasses(
-        style=dice.pick(styles),
-        colour=dice.pick(frames),
-        size=dice.bell(0.072, 0.086),
-        thickness=dice.bell(0.005, 0.011),
+        style=rng.pick(styles),
+        colour=rng.pick(frames),
+        size=rng.bell(0.072, 0.086),
+        thickness=rng.bell(0.005, 0.011),
     )
 
 
-def _mouth(dice: Dice, skin: Skin, masculine: float) -> Mouth:
-    smile = dice.bell(-0.35, 1.15)
+def _mouth(rng: Rng, skin: Skin, masculine: float) -> Mouth:
+    smile = rng.bell(-0.35, 1.15)
     smile = min(1.0, max(-0.15, smile))
-    opens = dice.happens(0.25 + 0.45 * max(0.0, smile))
+    opens = rng.bernoulli(0.25 + 0.45 * max(0.0, smile))
     natural = mix(skin.colour, (0.66, 0.25, 0.27), 0.48)
-    painted = dice.pick(
+    painted = rng.pick(
         {(0.70, 0.12, 0.17): 2.0, (0.76, 0.30, 0.36): 3.0, (0.55, 0.13, 0.22): 1.0}
     )
-    amount = dice.uniform(0.25, 0.8) if dice.happens(0.75 * (1 - masculine)) else 0.0
+    amount = rng.uniform(0.25, 0.8) if rng.bernoulli(0.75 * (1 - masculine)) else 0.0
     return Mouth(
-        width=dice.bell(0.078, 0.096) + 0.008 * max(0.0, smile),
+        width=rng.bell(0.078, 0.096) + 0.008 * max(0.0, smile),
         smile=smile,
-        openness=dice.uniform(0.2, 1.0) if opens else 0.0,
-        fullness=dice.bell(0.7, 1.35),
+        openness=rng.uniform(0.2, 1.0) if opens else 0.0,
+        fullness=rng.bell(0.7, 1.35),
         colour=mix(natural, painted, amount),
     )
 
 
-def _beard(dice: Dice, hair_colour: Colour, masculine: float) -> Beard:
-    grows = dice.happens(max(0.0, 1.7 * masculine - 0.85))
+def _beard(rng: Rng, hair_colour: Colour, masculine: float) -> Beard:
+    grows = rng.bernoulli(max(0.0, 1.7 * masculine - 0.85))
     styles = dict.fromkeys(get_args(BeardStyle), 1.0) | {"none": 0.0, "full": 1.8, "stubble": 1.8}
-    style: BeardStyle = dice.pick(styles)
+    style: BeardStyle = rng.pick(styles)
     return Beard(
         style=style if grows else "none",
         colour=scaled(mix(hair_colour, (0.20, 0.13, 0.10), 0.35), 0.95),
-        density=dice.bell(0.5, 1.0),
+        density=rng.bell(0.5, 1.0),
     )
 
 
-def _clothing(dice: Dice, masculine: float) -> Clothing:
+def _clothing(rng: Rng, masculine: float) -> Clothing:
     styles: dict[ClothingStyle, float] = {"crew": 1.2, "v-neck": 0.9, "collar": 1.0}
     return Clothing(
-        style=dice.pick(styles),
-        colour=scaled(dice.pick(FABRICS), dice.bell(0.8, 1.2)),
-        shoulders=dice.bell(0.16, 0.24) - 0.03 * masculine,
-        neck=dice.bell(0.105, 0.125) + 0.015 * masculine,
+        style=rng.pick(styles),
+        colour=scaled(rng.pick(FABRICS), rng.bell(0.8, 1.2)),
+        shoulders=rng.bell(0.16, 0.24) - 0.03 * masculine,
+        neck=rng.bell(0.105, 0.125) + 0.015 * masculine,
     )
 
 
-def _background(dice: Dice) -> Background:
-    top, bottom, patch = dice.pick(SCENES)
+def _background(rng: Rng) -> Background:
+    top, bottom, patch = rng.pick(SCENES)
     return Background(
-        top=scaled(top, dice.bell(0.7, 1.3)),
-        bottom=scaled(bottom, dice.bell(0.7, 1.3)),
-        slant=dice.uniform(-1, 1),
-        blobs=tuple(_blob(dice, patch) for _ in range(5)),
+        top=scaled(top, rng.bell(0.7, 1.3)),
+        bottom=scaled(bottom, rng.bell(0.7, 1.3)),
+        slant=rng.uniform(-1, 1),
+        blobs=tuple(_blob(rng, patch) for _ in range(5)),
     )
 
 
-def _blob(dice: Dice, colour: Colour) -> Blob:
+def _blob(rng: Rng, colour: Colour) -> Blob:
     return Blob(
-        x=dice.uniform(),
-        y=dice.uniform(-0.1, 0.9),
-        radius=dice.uniform(0.12, 0.45),
-        colour=scaled(colour, dice.bell(0.6, 1.3)),
-        strength=dice.uniform(0.1, 0.7),
+        x=rng.uniform(),
+        y=rng.uniform(-0.1, 0.9),
+        radius=rng.uniform(0.12, 0.45),
+        colour=scaled(colour, rng.bell(0.6, 1.3)),
+        strength=rng.uniform(0.1, 0.7),
     )
 
 
-def _light(dice: Dice) -> Light:
+def _light(rng: Rng) -> Light:
     return Light(
-        side=dice.bell(-1.2, 1.2),
-        height=dice.bell(0.15, 0.7),
-        warmth=dice.bell(-1, 1),
-        contrast=dice.bell(0.55, 0.88),
-        exposure=dice.bell(0.88, 1.12),
+        side=rng.bell(-1.2, 1.2),
+        height=rng.bell(0.15, 0.7),
+        warmth=rng.bell(-1, 1),
+        contrast=rng.bell(0.55, 0.88),
+        exposure=rng.bell(0.88, 1.12),
     )

@@ -1,7 +1,8 @@
-"""Drawn portraits, as many as wanted, without any download -> ImageSource."""
+"""Procedurally generated portraits, without any download -> ImageSource."""
 
 from dataclasses import dataclass
 
+from progan.data.portraits.painting import draw
 from progan.data.source import ImageSource, Sample
 from progan.errors import UserError
 from progan.sizes import require_resolution
@@ -14,17 +15,15 @@ def import_demo(*, resolution: int, num_images: int, seed: int) -> ImageSource:
         raise UserError(f"--num-images must be at least 1, not {num_images}.")
     return ImageSource(
         description=f"drawn portraits, seed {seed}", resolution=resolution, channels=3,
-        count=num_images, read=_Artist(resolution, seed), has_landmarks=True, in_processes=True,
+        count=num_images, read=_Reader(resolution, seed), has_landmarks=True, in_processes=True,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Artist:
+class _Reader:
     resolution: int
     seed: int
 
     def __call__(self, index: int) -> Sample:
-        from progan.portraits import draw
-
         portrait = draw(index, self.resolution, self.seed)
         return Sample(portrait.image, portrait.landmarks)

@@ -5,21 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from progan.portraits.background import paint_background
-from progan.portraits.beard import paint_beard
-from progan.portraits.canvas import Canvas
-from progan.portraits.clothing import paint_clothing
-from progan.portraits.eyes import paint_brows, paint_eyes
-from progan.portraits.factors import Factors
-from progan.portraits.glasses import paint_glasses
-from progan.portraits.hair import hair_on, paint_hair, paint_hair_behind
-from progan.portraits.head import Head, Point
-from progan.portraits.light import Lamp
-from progan.portraits.mouth import paint_mouth
-from progan.portraits.population import factors
-from progan.portraits.shapes import Array, clamp
-from progan.portraits.skin import paint_ears, paint_face, paint_neck
-from progan.portraits.texture import COARSEST_GRAIN, grain, lattice
+from progan.data.portraits.body import (
+    paint_background,
+    paint_clothing,
+    paint_ears,
+    paint_face,
+    paint_neck,
+)
+from progan.data.portraits.canvas import Canvas, Head, Point
+from progan.data.portraits.face import paint_brows, paint_eyes, paint_glasses, paint_mouth
+from progan.data.portraits.factors import Factors
+from progan.data.portraits.hair import hair_on, paint_beard, paint_hair, paint_hair_behind
+from progan.data.portraits.noise import COARSEST_GRAIN, grain, lattice
+from progan.data.portraits.population import factors
+from progan.data.portraits.shapes import Array, Lamp, clamp
 
 LOWEST, HIGHEST = 4, 1024  # resolutions
 GRAIN = 0.007  # amplitude per level, in 0..1 display
