@@ -19,8 +19,8 @@ from progan.data.source import UnreadableImage
 from progan.data.subset import subset as of_class
 from progan.errors import UserError
 from progan.images import Pixels, enlarge
-from progan.interop.other_files import describe
-from progan.interop.reading import is_network, load_snapshot
+from progan.interop.describe_file import describe
+from progan.interop.load import is_network, load_snapshot
 from progan.invocation import command
 from progan.run_directory import states
 from progan.runtime.files import members

@@ -6,19 +6,18 @@ from pathlib import Path
 import torch
 
 from progan import networks
+from progan.interop.describe_file import refusal
+from progan.interop.imported_model import ImportedModel
 from progan.interop.official import OfficialNetwork, from_official
-from progan.interop.official_archive import is_archive, read_archive
-from progan.interop.official_pickle import is_pickle, read_pickle
-from progan.interop.other_files import refusal
-from progan.interop.trained import Trained
-from progan.interop.zoo_file import is_zoo, read_zoo
+from progan.interop.official_files import is_archive, is_pickle, read_archive, read_pickle
+from progan.interop.zoo import is_zoo, read_zoo
 from progan.runtime.safe_pickle import BrokenPickle, RefusedPickle
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.network_file import PREFIX, NotANetwork, Snapshot, load_network
 from progan.sampling.state_file import is_state, load_g_ema
 
 
-def read_foreign(path: Path) -> Trained | None:
+def read_foreign(path: Path) -> ImportedModel | None:
     """Networks in a file of another program; None if it is a file of progan.
 
     Raises UserError if it is neither, or cannot be used.
@@ -68,7 +67,7 @@ def _official(path: Path) -> dict[str, OfficialNetwork]:
         raise refusal(path) from None
 
 
-def snapshot_of(trained: Trained, device: torch.device) -> Snapshot:
+def snapshot_of(trained: ImportedModel, device: torch.device) -> Snapshot:
     """The averaged generator, as our network files have it."""
     generator = networks.generator(trained.network).to(device)
     role = "average" if "average" in trained.weights else "generator"

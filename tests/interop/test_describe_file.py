@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from progan.errors import UserError
 from progan.interop.exports import export
-from progan.interop.reading import load_snapshot, read_foreign
+from progan.interop.load import load_snapshot, read_foreign
 from progan.training.origin import load_origin, require_resumable
 from tests.builders import tiny_snapshot
 from tests.interop import official_files, zoo_files

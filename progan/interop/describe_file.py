@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from progan.errors import UserError
-from progan.interop.torch_files import (
+from progan.interop.describe_pickle import (
     OTHER,
     Described,
     in_general,
@@ -29,7 +29,7 @@ READABLE = ("progan reads its own network files (.safetensors) and training stat
 AGAIN = "Copy or download it again."
 UNPACK = "Unpack it, and name the network file that is inside."
 EXPORTED = "Name the network file that it was made of."
-HEAD = 1 << 16  # bytes that are looked at
+HEAD_BYTES = 1 << 16  # bytes that are looked at
 TAIL = 1 << 20
 MOST_HEADER = 100_000_000  # bytes of a header of safetensors; the format allows no more
 NETWORKS = (".safetensors", ".pkl", ".pth", ".pt", ".ckpt", ".npz")
@@ -87,7 +87,7 @@ def describe(path: Path) -> Described:
     if not path.is_file():
         return Described("is not a regular file", "Name a network file.")
     with path.open("rb") as file:
-        head = file.read(HEAD)
+        head = file.read(HEAD_BYTES)
     if not head:
         return Described("is empty (0 bytes)", AGAIN)
     return (_of_zip(path, head) or _by_magic(head) or _of_safetensors(path, head)
@@ -217,7 +217,7 @@ def _decoded(head: bytes) -> str:
     try:
         text = head.decode(codec)
     except UnicodeDecodeError as error:
-        if len(head) < HEAD or error.start < HEAD - 4:  # else a character is cut in two
+        if len(head) < HEAD_BYTES or error.start < HEAD_BYTES - 4:  # else a character is cut in two
             return ""
         text = head[:error.start].decode(codec)
     odd = sum(not (character.isprintable() or character in "\t\r\n\f\ufeff")

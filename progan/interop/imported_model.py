@@ -1,4 +1,4 @@
-"""Networks of another program, as ours take them."""
+"""Networks of another program as ours take them, and a table of their layers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +12,16 @@ from progan.config import Network
 from progan.errors import UserError
 from progan.networks import Discriminator, Generator
 from progan.networks.shells import shells
+from progan.runtime.text import format_count
+from progan.sizes import level_name
 
 Array = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
+HEADINGS = ("there", "shape", "here", "shape")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
+class ImportedModel:
     """Weights under our names, how far they were trained, and what they are called there."""
 
     network: Network
@@ -41,7 +44,7 @@ def tensor(array: npt.NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(np.array(array, np.float32, order="C"))
 
 
-def require_whole(trained: Trained, where: str) -> Trained:
+def require_whole(trained: ImportedModel, where: str) -> ImportedModel:
     """Raise UserError unless the weights are those of its settings, and finite."""
     for role, shell in _shells(trained.network, where).items():
         if role not in trained.weights:
@@ -71,3 +74,42 @@ def _shells(network: Network, where: str) -> dict[str, Generator | Discriminator
 
 def _words(shape: Shape | None) -> str:
     return "none" if shape is None else "x".join(map(str, shape)) or "1"
+
+
+def table(trained: ImportedModel, where: str) -> str:
+    """What a file holds, and each of its tensors by both names with both shapes."""
+    return "\n".join([_summary(trained, where), *(
+        line for role, weights in trained.weights.items()
+        for line in ("", f"{role}:", *_lines(
+            trained.theirs.get(role, {}),
+            {name: tuple(weight.shape) for name, weight in weights.items()})))])
+
+
+def _summary(trained: ImportedModel, where: str) -> str:
+    network = trained.network
+    fade = "" if trained.alpha == 1 else f", faded in by {100 * trained.alpha:.0f} %"
+    kimg = f" at kimg {trained.images_seen / 1000:g}" if trained.images_seen else ""
+    return (f"{where}: {network.size(network.max_level)}, "
+            f"{format_count(network.channels, 'channel')}, {_classes(network.label_size)}, "
+            f"latents of {network.latent_size}; trained to "
+            f"{level_name(network.base, trained.level)}{fade}{kimg}.")
+
+
+def _classes(count: int) -> str:
+    return format_count(count, "class", "classes") if count else "no classes"
+
+
+def _lines(theirs: Mapping[str, tuple[str, Shape]], ours: Mapping[str, Shape]) -> list[str]:
+    rows = [HEADINGS, *((*_there(theirs.get(name)), name, _shape(shape))
+                        for name, shape in ours.items())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            .rstrip() for row in rows]
+
+
+def _there(found: tuple[str, Shape] | None) -> tuple[str, str]:
+    return ("–", "–") if found is None else (found[0], _shape(found[1]))
+
+
+def _shape(shape: Shape) -> str:
+    return "x".join(map(str, shape)) or "1"
