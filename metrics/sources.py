@@ -12,8 +12,8 @@ from metrics.cache import FOLDER, NO_CACHE, Cache
 from metrics.draws import Album, Draw, Rows, Size
 from metrics.resize import resized
 from progan.data.format import INFO_FILE
+from progan.data.importers.image_files import open_tree
 from progan.data.importers.pixels import converted, decoded_srgb, native_channels
-from progan.data.importers.tree import open_tree
 from progan.data.reader import Dataset
 from progan.data.source import UnreadableImage
 from progan.data.subset import subset as of_class

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from progan.data.importers.archive import tree_path
-from progan.data.importers.ignored import Ignored, describe_ignored
-from progan.data.importers.tree import open_tree
+from progan.data.importers.ignored_files import Ignored, describe_ignored
+from progan.data.importers.image_files import open_tree, tree_path
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
 

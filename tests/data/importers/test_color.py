@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, features
 
-from progan.data.importers.depth import find_partial_range, to_eight_bits
-from progan.data.importers.inspection import inspect_image
+from progan.data.importers.color import find_partial_range, to_eight_bits
 from progan.data.importers.pixels import converted, decoded, decoded_srgb
+from progan.data.importers.preflight import inspect_image
 from progan.data.source import UnreadableImage
 from tests.data.importers.image_files import (
     SMOOTH,

@@ -9,13 +9,12 @@ from typing import Literal, TypeVar, get_args
 
 from tqdm import tqdm
 
-from progan.data.importers.depth import Depth, find_partial_range, find_peak, white_fault
-from progan.data.importers.doubts import CONSTANT, copies, is_constant, oversize
-from progan.data.importers.ignored import Ignored, describe_ignored
-from progan.data.importers.images import not_labels
+from progan.data.importers.color import Depth, find_partial_range, find_peak, white_fault
+from progan.data.importers.ignored_files import Ignored, describe_ignored
+from progan.data.importers.image_files import Tree, open_tree
+from progan.data.importers.images import CONSTANT, copies, is_constant, not_labels, oversize
 from progan.data.importers.pixels import load_upright
 from progan.data.importers.preflight import read_header
-from progan.data.importers.tree import Tree, open_tree
 from progan.data.source import UnreadableImage
 from progan.runtime.text import format_count
 from progan.runtime.worker_pool import in_order, worker_pool
