@@ -6,9 +6,9 @@ uint8; NAME-rxx.labels, a .npy file, holds the labels of all. TensorFlow is not 
 Framing: TensorFlow's `tensorflow/core/lib/io/record_writer.h`. All numbers are little-endian. The
 checksum is CRC-32C (RFC 3720, appendix B.4), of the package google-crc32c.
 
-Messages: Example {1: Features}, Features {1: entries}, entry {1: name, 2: Feature}, Feature {1: bytes
-list, 3: int64 list}, each list {1: values}; `tensorflow/core/example/feature.proto`. The encoding
-is https://protobuf.dev/programming-guides/encoding.
+Messages: Example {1: Features}, Features {1: entries}, entry {1: name, 2: Feature}, Feature {1:
+bytes list, 3: int64 list}, each list {1: values}; `tensorflow/core/example/feature.proto`. The
+encoding is https://protobuf.dev/programming-guides/encoding.
 """
 
 import re

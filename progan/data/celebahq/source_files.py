@@ -1,4 +1,4 @@
-"""Where CelebA and the deltas lie on disk, and how their files are read.
+"""Where CelebA and the deltas lie on disk, and how their lists and files are read.
 
 Worker processes get only the few paths of a `Collection`; each reads the lists once for itself.
 """
@@ -12,16 +12,91 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from progan.data.celebahq.geometry import Points
-from progan.data.celebahq.image_list import LIST_FILE, Listed, read_image_list
-from progan.data.celebahq.landmarks import read_landmarks
+from progan.data.celebahq.align_crop import Points
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
 from progan.runtime.text import format_count
 
+_VALUES = 10  # left eye, right eye, nose, left and right corner of the mouth: x and y of each
+_LANDMARKS_WANTED = ("It is CelebA's list_landmarks_celeba.txt, of the images in the wild; fetch "
+                     "it again.")
+LIST_FILE = "image_list.txt"
+_COLUMNS = {"idx", "orig_idx", "orig_file", "proc_md5", "final_md5"}
+_LIST_WANTED = "It comes with the deltas of CelebA-HQ; fetch it again."
 LANDMARKS = ("Anno/list_landmarks_celeba.txt", "list_landmarks_celeba.txt")
 IMAGES = ("img_celeba", "Img/img_celeba", "img_celeba.zip", "Img/img_celeba.zip")
 _PER_ZIP = 1000  # deltas00000.zip has deltas 0 to 999
+
+
+def read_landmarks(path: Path) -> Mapping[str, Points]:
+    """Read the list: -> {file name: pixel numbers, float32 [5,2]}, in the order of the list.
+
+    Its first line has the number of faces, its second one titles, and each other one a file
+    name and ten numbers. Raises UserError if it does not.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Cannot read {path}: {error}. {_LANDMARKS_WANTED}") from error
+    found = {}
+    for number, line in enumerate(lines[2:], start=3):
+        name, *values = line.split() or [""]
+        if not name:
+            continue
+        try:
+            points = np.array(values, dtype=np.float32)
+        except ValueError:
+            points = np.empty(0, dtype=np.float32)
+        if points.size != _VALUES or not np.isfinite(points).all() or "/" in name:
+            raise UserError(f"{path}, line {number}, is not a file name and ten numbers. "
+                            f"{_LANDMARKS_WANTED}")
+        found[name] = points.reshape(5, 2)
+    if not found:
+        raise UserError(f"{path} lists no faces. {_LANDMARKS_WANTED}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One image of CelebA-HQ.
+
+    Attributes:
+        index: Its number in CelebA-HQ.
+        name: File of CelebA that it is made from.
+        made_md5: Of the face that was cut out (`proc_md5`).
+        final_md5: Of the face with its delta.
+    """
+
+    index: int
+    name: str
+    made_md5: str
+    final_md5: str
+
+
+def read_image_list(path: Path) -> tuple[Listed, ...]:
+    """Read the list, whose first line names its columns; raises UserError."""
+    try:
+        titles, *lines = [line.split() for line in path.read_text("utf-8").splitlines()
+                          if line.strip()] or [[]]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Cannot read {path}: {error}. {_LIST_WANTED}") from error
+    missing = sorted(_COLUMNS - set(titles))
+    if missing:
+        raise UserError(f"{path} has no column {', '.join(missing)}. {_LIST_WANTED}")
+    return tuple(_listed(dict(zip(titles, line, strict=False)), path) for line in lines)
+
+
+def _listed(line: dict[str, str], path: Path) -> Listed:
+    try:
+        entry = Listed(int(line["idx"]), line["orig_file"], line["proc_md5"].lower(),
+                       line["final_md5"].lower())
+        if entry.index < 0 or "/" in entry.name or not entry.name.isascii():
+            raise ValueError
+    except (KeyError, ValueError) as error:
+        words = " ".join(line.values())
+        raise UserError(f"{path} has a line that does not fit its columns: {words!r}. "
+                        f"{_LIST_WANTED}") from error
+    return entry
 
 
 @dataclass(frozen=True, slots=True)

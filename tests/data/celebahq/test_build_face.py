@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from progan.data.celebahq.enhancing import Enhancer
+from progan.data.celebahq.build_face import Enhancer
 from progan.errors import UserError
 from tests.builders import detector_file
 

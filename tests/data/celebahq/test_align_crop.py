@@ -1,16 +1,21 @@
-"""The rectangle around a face, against the paper's formulas in complex numbers."""
+"""Where faces are cut out, and their margins."""
+
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from progan.data.celebahq.geometry import continuous, planned, rectangle
+from progan.data.celebahq.align_crop import continuous, cut_out, planned, rectangle, with_margins
+from progan.data.celebahq.source_files import read_landmarks
 
 FACE = np.array([[-20, -25], [20, -25], [0, 0], [-15, 25], [15, 25]], dtype=np.float32)
 ANGLES = st.floats(-3.14, 3.14)
 SHIFTS = st.tuples(st.integers(-3000, 3000), st.integers(-3000, 3000))
+NOISE = np.random.RandomState(0).randint(0, 256, (60, 80, 3)).astype(np.uint8)
 
 
 def turned(points: npt.NDArray[np.float32], angle: float, scale: float = 1.0) -> np.ndarray:
@@ -115,3 +120,95 @@ def test_landmarks_that_are_no_face(landmarks: np.ndarray) -> None:
 def test_faces_outside_of_the_picture() -> None:
     with pytest.raises(ValueError, match="outside of the picture"):
         planned(FACE + 2000, (400, 400), 64)
+
+
+def test_margins_have_their_widths() -> None:
+    image = with_margins(NOISE, (5, 10, 15, 20), 2.0)
+    assert image.shape == (10 + 60 + 20, 5 + 80 + 15, 3)
+    assert image.dtype == np.uint8
+
+
+def test_the_middle_stays_as_it_is() -> None:
+    image = with_margins(NOISE, (12, 12, 12, 12), 2.0)
+    # The blur reaches a third of a margin into the picture, counted from its edge.
+    np.testing.assert_array_equal(image[16:-16, 16:-16], NOISE[4:-4, 4:-4])
+    assert (image[13:-13, 13:-13] != NOISE[1:-1, 1:-1]).any()
+
+
+def test_the_outer_edge_has_the_median_colour() -> None:
+    image = with_margins(NOISE, (20, 30, 20, 30), 3.0)
+    edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    assert (edge == edge[0]).all()
+    assert np.abs(edge[0].astype(int) - 127).max() < 12
+
+
+def test_one_colour_stays_one_colour() -> None:
+    flat = np.full((20, 30, 3), (10, 200, 255), dtype=np.uint8)
+    image = with_margins(flat, (40, 40, 40, 40), 2.0)  # wider than the picture
+    assert (image == (10, 200, 255)).all()
+
+
+def test_margins_fade_steadily() -> None:
+    white = np.full((40, 40, 3), 255, dtype=np.uint8)
+    white[:, :5] = 0  # dark on the left: the margin begins there and becomes white
+    row = with_margins(white, (40, 1, 1, 1), 1.0)[20, :41, 0].astype(int)
+    assert row[0] == 255
+    assert row[-1] < 40
+
+
+GOLDEN = [f"{number:06d}.png" for number in range(0, 22, 2)]
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_faces_are_those_of_the_official_code(shared: Path, name: str) -> None:
+    folder = shared / "golden/celebahq"
+    landmarks = read_landmarks(folder / "celeba/Anno/list_landmarks_celeba.txt")
+    picture = Image.open(folder / "celeba/img_celeba" / name)
+    image = cut_out(picture, planned(continuous(landmarks[name]), picture.size, 1024))
+    expected = np.asarray(Image.open(folder / "expected" / name))
+    difference = np.abs(image.astype(int) - expected)
+    assert difference.max() <= 2
+    assert difference.mean() < 0.05
+
+
+def dotted(points: np.ndarray, size: tuple[int, int], radius: float) -> Image.Image:
+    """A black picture with a soft white dot at each point."""
+    y, x = np.mgrid[:size[1], :size[0]] + 0.5
+    dots = [np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * radius**2)) for px, py in points]
+    grey = np.round(255 * np.max(dots, axis=0)).astype(np.uint8)
+    return Image.fromarray(np.stack([grey] * 3, axis=-1))
+
+
+@pytest.mark.parametrize(("scale", "angle", "side", "what"), [
+    (1.0, 0.0, 256, "enlarged"), (1.0, 2.5, 128, "as it is"), (6.0, -1.0, 32, "shrunk"),
+    (2.0, 0.7, 128, "with margins")])
+def test_pixels_are_where_landmarks_say(scale: float, angle: float, side: int, what: str) -> None:
+    face = turned(FACE, angle, scale)
+    room = 1000 if what == "shrunk" else 180
+    size = (2 * room, 2 * room)
+    face = face + np.float32(room) - (100 if what == "with margins" else 0)
+    cut = planned(face, size, side)
+    assert (cut.enlargement > 1) == (what == "enlarged")
+    assert bool(cut.shrunk) == (what == "shrunk")
+    assert bool(cut.margins) == (what == "with margins")
+    image = cut_out(dotted(face, size, 2.5 * scale), cut)
+    assert image.shape == (side, side, 3)
+    assert image.dtype == np.uint8
+    y, x = np.mgrid[:side, :side] + 0.5
+    places = cut.placed(face)
+    for place, paper in zip(places, side * paper_places(face), strict=True):
+        near = np.hypot(x - place[0], y - place[1]) < 0.05 * side
+        weight = image[..., 0] * near.astype(float)
+        centre = np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
+        assert np.abs(centre - place).max() < 0.006 * side
+        assert np.abs(centre - paper).max() < 0.02 * side
+
+
+def test_a_cut_does_not_know_where_it_is() -> None:
+    pixels = np.random.RandomState(0).randint(0, 256, (300, 300, 3)).astype(np.uint8)
+    wide = np.pad(pixels, ((40, 20), (10, 70), (0, 0)))
+    face = FACE + np.float32(150)
+    alone = cut_out(Image.fromarray(pixels), planned(face, (300, 300), 64))
+    moved = cut_out(Image.fromarray(wide), planned(face + np.array([10, 40], np.float32),
+                                                   (380, 360), 64))
+    np.testing.assert_array_equal(alone, moved)

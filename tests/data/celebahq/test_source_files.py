@@ -6,10 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from progan.data.celebahq.collection import Collection, delta_names, image_names, read_faces
-from progan.data.celebahq.image_list import Listed, read_image_list
-from progan.data.celebahq.landmarks import read_landmarks
 from progan.data.celebahq.report import Report
+from progan.data.celebahq.source_files import (
+    Collection,
+    Listed,
+    delta_names,
+    image_names,
+    read_faces,
+    read_image_list,
+    read_landmarks,
+)
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
 
