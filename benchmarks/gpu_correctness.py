@@ -24,8 +24,8 @@ from benchmarks.isolated import Record
 from benchmarks.settings import at_level, stage_at
 from progan import presets
 from progan.config import Run, override
-from progan.data.importers.demo import import_demo
 from progan.data.loader import read_ahead, read_batches
+from progan.data.portraits.importer import import_demo
 from progan.data.reader import Dataset
 from progan.data.writer import write_dataset
 from progan.partition import WHOLE

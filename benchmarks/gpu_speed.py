@@ -21,8 +21,8 @@ from benchmarks.metrics import machine
 from benchmarks.settings import at_level, narrowed, stage_at
 from progan import networks
 from progan.config import Run, override
-from progan.data.importers.demo import import_demo
 from progan.data.loader import read_ahead
+from progan.data.portraits.importer import import_demo
 from progan.data.reader import Dataset
 from progan.data.writer import write_dataset
 from progan.partition import WHOLE

@@ -13,7 +13,7 @@ from metrics.evaluation import BASELINE
 from metrics.names import parse
 from progan.config import Run
 from progan.errors import UserError
-from progan.interop.reading import load_snapshot
+from progan.interop.load import load_snapshot
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX, STATISTICS_FILE, load_config
 from progan.runtime.files import json_objects
 from progan.sampling.network_choice import find_network

@@ -12,15 +12,15 @@ from metrics.cache import FOLDER, NO_CACHE, Cache
 from metrics.draws import Album, Draw, Rows, Size
 from metrics.resize import resized
 from progan.data.format import INFO_FILE
+from progan.data.importers.image_files import open_tree
 from progan.data.importers.pixels import converted, decoded_srgb, native_channels
-from progan.data.importers.tree import open_tree
 from progan.data.reader import Dataset
 from progan.data.source import UnreadableImage
 from progan.data.subset import subset as of_class
 from progan.errors import UserError
 from progan.images import Pixels, enlarge
-from progan.interop.other_files import describe
-from progan.interop.reading import is_network, load_snapshot
+from progan.interop.describe_file import describe
+from progan.interop.load import is_network, load_snapshot
 from progan.invocation import command
 from progan.run_directory import states
 from progan.runtime.files import members

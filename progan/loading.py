@@ -15,7 +15,7 @@ from torch import Tensor
 
 from progan.errors import UserError
 from progan.images import Pixels
-from progan.interop.reading import load_snapshot
+from progan.interop.load import load_snapshot
 from progan.runtime.devices import choose
 from progan.runtime.text import format_count
 from progan.sampling.latents import seed_labels, seed_latents

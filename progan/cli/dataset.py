@@ -49,8 +49,8 @@ def check(
     The exit code is 0 if create-from-images takes every image as it is, and 1 if it would stop,
     or leave out an image or the labels. Warnings and notes do not change it.
     """
-    from progan.data.importers.doctor import as_json, check, in_words
-    from progan.data.importers.sizes import parse_size
+    from progan.data.importers.check_images import as_json, check, in_words
+    from progan.data.importers.images import parse_size
     from progan.runtime.files import write_atomically
     from progan.runtime.text import escape_controls
 

@@ -73,7 +73,7 @@ def create_mnist_rgb(
 
     Its thousand classes show which modes a generator has lost.
     """
-    from progan.data.importers.mnist_rgb import import_mnist_rgb
+    from progan.data.importers.mnist import import_mnist_rgb
 
     images = import_mnist_rgb(source, num_images=num_images, seed=seed)
     write(images, dest, how, {"source": source, "num_images": num_images, "seed": seed,

@@ -107,7 +107,7 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     wait_politely()
     from tqdm import tqdm
 
-    from progan.interop.reading import load_snapshot
+    from progan.interop.load import load_snapshot
     from progan.sampling.network_choice import find_network, find_networks
     from progan.sampling.pictures import ARRAYS
     from progan.sampling.request import Film, Request, answer

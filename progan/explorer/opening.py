@@ -12,7 +12,7 @@ from progan.explorer.painter import Painter
 from progan.explorer.places import Place
 from progan.explorer.server import address_of, bound, serve
 from progan.explorer.web import require_gradio
-from progan.interop.reading import load_snapshot
+from progan.interop.load import load_snapshot
 from progan.runtime.devices import choose, set_repeatable
 from progan.runtime.files import require_folder_or_nothing
 from progan.sampling.network_file import Snapshot, fingerprint

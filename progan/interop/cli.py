@@ -6,7 +6,7 @@ import click
 
 from progan.door import PATH, Door
 from progan.errors import UserError
-from progan.interop.suffixes import require_target
+from progan.interop.export_formats import require_target
 from progan.runtime.files import require_paths, require_writable_file
 
 
@@ -39,7 +39,7 @@ def main(network: Path, target: Path | None, resolution: int | None) -> None:
         require_writable_file(target, "--to")
     require_paths([network], "Name a network file or the directory of a run.")
     from progan.interop.conversion import convert, read
-    from progan.interop.layer_table import table
+    from progan.interop.imported_model import table
     from progan.sampling.network_choice import find_network
 
     path = find_network(network)

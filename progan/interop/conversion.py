@@ -7,16 +7,13 @@ import torch
 
 from progan.config import Network
 from progan.errors import UserError
-from progan.interop import official_archive
-from progan.interop.exports import FORMATS, export
-from progan.interop.lower import at_level
-from progan.interop.official import official_layers, to_official_networks
-from progan.interop.official_settings import require_official
-from progan.interop.reading import load_snapshot, read_foreign, snapshot_of
-from progan.interop.trained import Shape, Trained
+from progan.interop.exports import FORMATS, export, truncate
+from progan.interop.imported_model import ImportedModel, Shape
+from progan.interop.load import load_snapshot, read_foreign, snapshot_of
+from progan.interop.official import official_layers, require_official, to_official_networks
+from progan.interop.official_files import ARCHIVE_SUFFIX, write_archive
 from progan.invocation import command
 from progan.runtime.files import sha256_of
-from progan.sampling import network_file
 from progan.sampling.model_card import (
     ModelCard,
     SourceFile,
@@ -26,19 +23,21 @@ from progan.sampling.model_card import (
     render_card,
     write_card,
 )
-from progan.sampling.network_file import Snapshot, save_network
+from progan.sampling.network_file import SUFFIX, Snapshot, save_network
 from progan.sampling.pictures import provenance
 from progan.sampling.wishes import at_resolution
 
 CPU = torch.device("cpu")
 
 
-def read(path: Path) -> Trained:
+def read(path: Path) -> ImportedModel:
     """Networks in a file of any kind that is known; raises UserError."""
     return read_foreign(path) or _of_ours(path)
 
 
-def convert(trained: Trained, source: Path, target: Path, resolution: int | None = None) -> None:
+def convert(
+    trained: ImportedModel, source: Path, target: Path, resolution: int | None = None,
+) -> None:
     """Write networks as the suffix of the target says, and a card of that file beside it.
 
     Raises UserError if they cannot be written so.
@@ -52,7 +51,7 @@ def convert(trained: Trained, source: Path, target: Path, resolution: int | None
 
 def _write_card(target: Path, snapshot: Snapshot, source: Path) -> None:
     """Write the model card of a conversion beside it, unless there is an edited one."""
-    path = card_path(target) if target.suffix == network_file.SUFFIX else export_card_path(target)
+    path = card_path(target) if target.suffix == SUFFIX else export_card_path(target)
     write_card(path, render_card(ModelCard(
         file=target.name, sha256=sha256_of(target), snapshot=snapshot,
         source=SourceFile(name=source.name, sha256=sha256_of(source),
@@ -67,15 +66,16 @@ def _training_section(source: Path) -> str:
         return ""
 
 
-def _of_ours(path: Path) -> Trained:
+def _of_ours(path: Path) -> ImportedModel:
     snapshot = load_snapshot(path, CPU)
     weights = snapshot.generator.state_dict()
     network = snapshot.generator.config
-    return Trained(network=network, weights={"average": weights}, level=snapshot.level,
-                   alpha=snapshot.alpha, images_seen=snapshot.images_seen,
-                   known_names=snapshot.label_names, untrained_classes=snapshot.untrained_classes,
-                   theirs={"average": _official_layers(network, {
-                       name: tuple(weight.shape) for name, weight in weights.items()})})
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    return ImportedModel(
+        network=network, weights={"average": weights}, level=snapshot.level,
+        alpha=snapshot.alpha, images_seen=snapshot.images_seen, known_names=snapshot.label_names,
+        untrained_classes=snapshot.untrained_classes,
+        theirs={"average": _official_layers(network, shapes)})
 
 
 def _official_layers(network: Network, shapes: dict[str, Shape]
@@ -88,33 +88,35 @@ def _official_layers(network: Network, shapes: dict[str, Shape]
     return official_layers("average", network, shapes)
 
 
-def _to_network_file(trained: Trained, source: Path, target: Path, resolution: int | None) -> None:
+def _to_network_file(
+    trained: ImportedModel, source: Path, target: Path, resolution: int | None,
+) -> None:
     save_network(target, _snapshot(trained, resolution))
 
 
-def _to_archive(trained: Trained, source: Path, target: Path, resolution: int | None) -> None:
+def _to_archive(trained: ImportedModel, source: Path, target: Path, resolution: int | None) -> None:
     if resolution is not None:
         raise UserError(f"--resolution {resolution}: an archive with the official names holds the "
                         "networks whole. Leave it away, or name another kind of file.")
-    official_archive.write_archive(target, to_official_networks(trained, str(source)))
+    write_archive(target, to_official_networks(trained, str(source)))
 
 
-def _to_export(trained: Trained, source: Path, target: Path, resolution: int | None) -> None:
+def _to_export(trained: ImportedModel, source: Path, target: Path, resolution: int | None) -> None:
     lower = [] if resolution is None else ["--resolution", resolution]
     typed = command("interop", source, "--to", target, *lower, portable=True)
     export(_snapshot(trained, resolution), target,
            {name.lower(): text for name, text in provenance(source, typed).items()})
 
 
-def _snapshot(trained: Trained, resolution: int | None) -> Snapshot:
+def _snapshot(trained: ImportedModel, resolution: int | None) -> Snapshot:
     """The averaged generator, whole or up to a resolution."""
     snapshot = snapshot_of(trained, CPU)
     if resolution is None:
         return snapshot
     lower = at_resolution(snapshot, resolution)
-    return at_level(lower, lower.level, lower.alpha)
+    return truncate(lower, lower.level, lower.alpha)
 
 
-KINDS: dict[str, Callable[[Trained, Path, Path, int | None], None]] = {
-    network_file.SUFFIX: _to_network_file, official_archive.SUFFIX: _to_archive,
+KINDS: dict[str, Callable[[ImportedModel, Path, Path, int | None], None]] = {
+    SUFFIX: _to_network_file, ARCHIVE_SUFFIX: _to_archive,
     **dict.fromkeys(FORMATS, _to_export)}

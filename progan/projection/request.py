@@ -9,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 from progan.errors import UserError
-from progan.interop.reading import load_snapshot
+from progan.interop.load import load_snapshot
 from progan.projection import results
 from progan.projection.features import (
     Features,

@@ -10,9 +10,9 @@ from torch import Tensor
 from progan import run_directory, schedule
 from progan.config import Network, Run
 from progan.errors import UserError
-from progan.interop.other_files import refusal
-from progan.interop.reading import load_own, read_foreign
-from progan.interop.trained import Trained
+from progan.interop.describe_file import refusal
+from progan.interop.imported_model import ImportedModel
+from progan.interop.load import load_own, read_foreign
 from progan.networks.shells import shells
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.network_choice import find_network, find_run
@@ -93,7 +93,7 @@ def _of_network_file(path: Path) -> Origin:
         run=run_directory.load_config(path.parent) if home.is_file() else None)
 
 
-def _of_another_program(path: Path, trained: Trained) -> Origin:
+def _of_another_program(path: Path, trained: ImportedModel) -> Origin:
     return Origin(path=path, network=trained.network, weights=trained.weights, level=trained.level,
                   alpha=trained.alpha, images_seen=trained.images_seen)
 

@@ -18,7 +18,7 @@ FLOORS = {
     "ground": ("progan", "errors"),
     "F0": ("ops", "runtime"),
     "F1": ("config", "settings", "sizes", "presets", "options", "schedule", "run_directory",
-           "images", "door", "invocation", "partition", "portraits"),
+           "images", "door", "invocation", "partition"),
     "F2": ("networks", "objectives", "augment", "data"),
     "F3": ("diagnosis", "sampling"),
     "F3, upstairs": ("interop",),  # it reads files of others as `sampling` reads ours

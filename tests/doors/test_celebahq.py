@@ -14,8 +14,8 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from progan.cli.dataset import main
-from progan.data.celebahq.collection import Collection
-from progan.data.celebahq.making import Maker
+from progan.data.celebahq.build_face import FaceBuilder
+from progan.data.celebahq.source_files import Collection
 from progan.data.pyramid import pyramid
 from progan.data.reader import Dataset
 from tests.builders import detector_file, message
@@ -118,15 +118,15 @@ def test_unreadable_images_stop_the_judging(
 def counted(monkeypatch: pytest.MonkeyPatch, stop_at: int | None = None) -> list[int]:
     """Collects the numbers of all faces that are begun; Ctrl-C comes with the one of a count."""
     begun = list[int]()
-    original = Maker.__call__
+    original = FaceBuilder.__call__
 
-    def make(self: Maker, face: int) -> Any:
+    def make(self: FaceBuilder, face: int) -> Any:
         begun.append(face)
         if len(begun) == stop_at:
             raise KeyboardInterrupt
         return original(self, face)
 
-    monkeypatch.setattr(Maker, "__call__", make)
+    monkeypatch.setattr(FaceBuilder, "__call__", make)
     return begun
 
 
@@ -182,7 +182,8 @@ def deltas(celeba: Path) -> Path:
     pytest.importorskip("cryptography")
     folder = celeba.parent / "deltas"
     folder.mkdir()
-    make = Maker(Collection(celeba / "img_celeba", celeba / "Anno/list_landmarks_celeba.txt"), 1024)
+    make = FaceBuilder(
+        Collection(celeba / "img_celeba", celeba / "Anno/list_landmarks_celeba.txt"), 1024)
     random = np.random.RandomState(1)
     jpegs = [(celeba / "img_celeba" / name).read_bytes() for name in NAMES]
     lines = ["idx orig_idx orig_file proc_md5 final_md5"]

@@ -15,10 +15,8 @@ from torch import Tensor
 from progan import networks as nets
 from progan.config import Network
 from progan.errors import UserError
-from progan.interop import exports, onnx_file
-from progan.interop.exports import FORMATS, export
-from progan.interop.lower import at_level
-from progan.interop.settled import Settled
+from progan.interop import exports
+from progan.interop.exports import FORMATS, ExportableGenerator, export, truncate
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.network_file import Snapshot, load_network, save_network
 from progan.sampling.render import one_by_one
@@ -39,7 +37,7 @@ KINDS: dict[str, dict[str, object]] = {
 def needed(suffix: str) -> None:
     """Skip where the packages are missing that the format takes."""
     if suffix == ".onnx":
-        for name in onnx_file.PACKAGES:
+        for name in exports.PACKAGES:
             pytest.importorskip(name, reason=f"{name} is not installed (the extra onnx)")
 
 
@@ -94,7 +92,7 @@ def test_other_kinds_as_onnx(tmp_path: Path, kind: str) -> None:
 def test_batches_on_both_sides_of_the_choices_of_layers(tmp_path: Path) -> None:
     """Kernels that double are worth their making from 512 pixels on, constants by their number."""
     snapshot = snapshot_of(resolution=32, fmap_base=256, fmap_max=16)
-    run = Settled(snapshot)
+    run = ExportableGenerator(snapshot)
     for count in (1, 2, 7, 8, 9, 31, 32, 33):
         inputs, wanted = drawn(snapshot, range(count))
         torch.testing.assert_close(run(*inputs), wanted, rtol=0, atol=2e-5)
@@ -103,7 +101,7 @@ def test_batches_on_both_sides_of_the_choices_of_layers(tmp_path: Path) -> None:
 def test_settling_leaves_the_network_alone() -> None:
     snapshot = tiny_snapshot()
     before = {name: weight.clone() for name, weight in snapshot.generator.state_dict().items()}
-    Settled(snapshot)
+    ExportableGenerator(snapshot)
     assert all(torch.equal(weight, before[name])
                for name, weight in snapshot.generator.state_dict().items())
 
@@ -119,7 +117,7 @@ def test_images_that_are_no_squares(tmp_path: Path) -> None:
 @pytest.mark.parametrize("level", [2, 3])
 def test_a_lower_level_is_a_network_of_its_own(tmp_path: Path, kind: str, level: int) -> None:
     snapshot = snapshot_of(**KINDS[kind])
-    lower = at_level(snapshot, level, 1.0)
+    lower = truncate(snapshot, level, 1.0)
     assert lower.generator.config.resolution == 1 << level
     save_network(tmp_path / "x.safetensors", lower)
     loaded = load_network(tmp_path / "x.safetensors", torch.device("cpu"))
@@ -175,7 +173,7 @@ def test_a_file_that_draws_something_else_is_not_left(
 def test_missing_packages_are_named_with_their_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_file, "PACKAGES", ("json", "onnx_of_tomorrow"))
+    monkeypatch.setattr(exports, "PACKAGES", ("json", "onnx_of_tomorrow"))
     with pytest.raises(UserError, match=r"ONNX needs onnx_of_tomorrow, .*pip install .*\[onnx\]"):
         export(tiny_snapshot(), tmp_path / "x.onnx", {})
     assert list(tmp_path.iterdir()) == []

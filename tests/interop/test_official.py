@@ -15,11 +15,10 @@ from progan import networks as nets
 from progan.config import Network
 from progan.errors import UserError
 from progan.interop.conversion import convert, read
-from progan.interop.official import place
+from progan.interop.imported_model import tensor
+from progan.interop.load import load_snapshot
+from progan.interop.official import arguments_of, place, require_official, settings_of
 from progan.interop.official_names import TRANSPOSED, official_names, to_official, to_ours
-from progan.interop.official_settings import arguments_of, require_official, settings_of
-from progan.interop.reading import load_snapshot
-from progan.interop.trained import tensor
 from progan.sampling.network_file import load_network, save_network
 from progan.sizes import MAX_LEVEL, MIN_LEVEL
 from tests.builders import tiny_snapshot

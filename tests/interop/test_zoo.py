@@ -16,8 +16,8 @@ from progan import networks as nets
 from progan.config import Network
 from progan.errors import UserError
 from progan.interop.conversion import convert, read
-from progan.interop.reading import load_snapshot, read_foreign
-from progan.interop.zoo_names import fmap_base_of
+from progan.interop.load import load_snapshot, read_foreign
+from progan.interop.zoo import fmap_base_of
 from progan.sizes import MIN_LEVEL
 from tests.interop import zoo_files
 from tests.interop.zoo_files import SETTINGS, BaseConfig, judge, painter, write

@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 from metrics import fidelity, ms_ssim, swd
 from metrics.detector import open_detector
 from metrics.setup import Setup
-from progan.data.importers.demo import import_demo
+from progan.data.portraits.importer import import_demo
 from tests.builders import Energies, detector_file, draw_of
 
 COUNT = 64

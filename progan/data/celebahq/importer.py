@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from progan.data.celebahq.enhancing import Enhancer
-from progan.data.celebahq.making import FaceReader, Maker, NotMade, Scorer
+from progan.data.celebahq.build_face import Enhancer, FaceBuilder, FaceReader, NotMade, Scorer
 from progan.data.celebahq.preflight import inspected
 from progan.data.celebahq.quality import LEAST_SIDE
 from progan.data.celebahq.report import Report
@@ -69,7 +68,7 @@ def import_celebahq(
     inputs = inspected(source, options.deltas, options.enhance, dest=dest,
                        resolution=options.resolution, max_images=options.max_images,
                        partial=options.on_error == "skip")
-    make = Maker(inputs.collection, options.resolution, _enhancer(options), options.strict)
+    make = FaceBuilder(inputs.collection, options.resolution, _enhancer(options), options.strict)
     total = len(inputs.faces.names)
     there = np.setdiff1d(np.arange(total, dtype=np.int32), list(inputs.absent)).astype(np.int32)
     say(f"{len(there):,} of {format_count(total, 'face')} "
@@ -119,7 +118,7 @@ def _description(source: Path, options: CelebaHqOptions) -> str:
 
 
 def _best(
-    make: Maker, there: npt.NDArray[np.int32], options: CelebaHqOptions, names: Sequence[str],
+    make: FaceBuilder, there: npt.NDArray[np.int32], options: CelebaHqOptions, names: Sequence[str],
     report: Report,
 ) -> tuple[npt.NDArray[np.int32], list[Skipped]]:
     """The best faces in the order of the list, and those that cannot be made."""
@@ -143,7 +142,7 @@ def _best(
 
 
 def _judged(
-    make: Maker, faces: npt.NDArray[np.int32], workers: int
+    make: FaceBuilder, faces: npt.NDArray[np.int32], workers: int
 ) -> Generator[tuple[int, float | NotMade]]:
     """Yield each face with its quality, or with why it cannot be made."""
     step = max(1, min(_AT_ONCE, len(faces) // (4 * workers)))

@@ -6,9 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from progan.data.celebahq.collection import (
+from progan.data.celebahq.deltas import require_cryptography
+from progan.data.celebahq.source_files import (
     IMAGES,
     LANDMARKS,
+    LIST_FILE,
     Collection,
     Faces,
     delta_name,
@@ -17,8 +19,6 @@ from progan.data.celebahq.collection import (
     read_faces,
     zip_name,
 )
-from progan.data.celebahq.deltas import require_cryptography
-from progan.data.celebahq.image_list import LIST_FILE
 from progan.errors import UserError
 from progan.runtime.files import require_free_space
 from progan.runtime.text import format_count, pluralize

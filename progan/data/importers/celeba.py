@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from progan.data.importers.ignored import describe_ignored
+from progan.data.importers.ignored_files import describe_ignored
+from progan.data.importers.image_files import Tree, open_tree
 from progan.data.importers.pixels import converted, decoded
 from progan.data.importers.preflight import Header, readable_headers
-from progan.data.importers.tree import Tree, open_tree
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage, chosen
 
 WIDTH, HEIGHT = 178, 218  # px, of every aligned image

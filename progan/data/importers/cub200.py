@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from progan.data.importers.folder import Folder
+from progan.data.importers.image_files import Folder
 from progan.data.importers.pixels import FILTERS, Filter, converted, decoded
 from progan.data.importers.preflight import readable_headers
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage, chosen

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from progan.data.format import CHANNELS
-from progan.data.importers.label_arrays import labels_of, load_label_file
-from progan.data.importers.labels import Labels
+from progan.data.importers.labels import Labels, labels_of, load_label_file
 from progan.data.source import ImageSource, Sample, UnreadableImage, chosen
 from progan.errors import UserError
 from progan.sizes import MAX_LEVEL, MIN_LEVEL

@@ -2,17 +2,19 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
+from PIL import Image
+
 from progan.data.format import Skipped
-from progan.data.importers.conversions import conversion_lines
-from progan.data.importers.depth import white_fault
-from progan.data.importers.doubts import CONSTANT, copies, is_constant, oversize
-from progan.data.importers.ignored import Ignored, describe_ignored
-from progan.data.importers.label_tables import STYLEGAN_FILE
-from progan.data.importers.labelling import labels_of_images
+from progan.data.importers.color import white_fault
+from progan.data.importers.ignored_files import Ignored, describe_ignored
+from progan.data.importers.image_files import Tree, open_tree
+from progan.data.importers.label_tables import STYLEGAN_FILE, labels_of_images
 from progan.data.importers.pixels import (
     WHITE,
     Crop,
@@ -25,19 +27,104 @@ from progan.data.importers.pixels import (
 from progan.data.importers.preflight import (
     Header,
     common_channels,
+    conversion_lines,
     fitting_resolution,
     num_enlarged,
     readable_headers,
 )
-from progan.data.importers.sizes import base_of, parse_size
-from progan.data.importers.tree import Tree, open_tree
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage, chosen
 from progan.errors import UserError
 from progan.runtime.seeding import numpy_generator
 from progan.runtime.text import format_count, pluralize
-from progan.sizes import Size, level_of, require_resolution
+from progan.sizes import LONGEST_BASE, MAX_LEVEL, MIN_LEVEL, Size, level_of, require_resolution
 
+SMALLEST = 1 << MIN_LEVEL  # px of the shorter side
+LARGEST = (2 * SMALLEST - 1) << (MAX_LEVEL - MIN_LEVEL)
+_NUM_NEAREST = 2
+CONSTANT = "all pixels are the same"
 Say = Callable[[str], None]
+
+
+def parse_size(text: str) -> Size:
+    """'1280x768' -> Size(768, 1280); UserError if it is no size, or none that has a base."""
+    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
+    if not match:
+        raise UserError(f"--size {text!r} is not WIDTHxHEIGHT in pixels, such as 1280x768.")
+    size = Size(height=int(match[2]), width=int(match[1]))
+    base_of(size)
+    return size
+
+
+def base_of(size: Size) -> Size:
+    """Size at level 2 of images that have `size` at the level of their shorter side.
+
+    Both sides are halved until the shorter one is 4 to 7 px, so that every size has one base and
+    one level: 1280x768 is 10x6, doubled seven times.
+
+    Raises:
+        UserError: The sides cannot be halved so often; it names the nearest sizes that can.
+    """
+    halvings = _halvings(size)
+    if not SMALLEST <= min(size) <= LARGEST:
+        raise UserError(f"--size {size}: the shorter side must be {SMALLEST} to {LARGEST} px.")
+    if max(size) > LONGEST_BASE << halvings:
+        raise UserError(f"--size {size} is too long: of images with a shorter side of {min(size)} "
+                        f"px, the longer one is {LONGEST_BASE << halvings} px at most.")
+    if not _halves(size):
+        raise UserError(f"--size {size}: both sides must be multiples of {1 << halvings}, so that "
+                        f"they can be halved {halvings} times. The nearest sizes are "
+                        f"{' and '.join(map(str, nearest_sizes(size)))}.")
+    return Size(size.height >> halvings, size.width >> halvings)
+
+
+def nearest_sizes(size: Size) -> list[Size]:
+    """The sizes that can be halved nearest to one that cannot, the nearest first."""
+    step = 1 << _halvings(size)
+    sides = [(side // step * step, -(-side // step) * step) for side in size]
+    rounded = {Size(height, width) for height, width in product(*sides)}
+    fitting = [other for other in rounded if _halves(other) and min(other) <= LARGEST
+               and max(other) <= LONGEST_BASE << _halvings(other)]
+    return sorted(fitting, key=lambda other: (_distance(size, other), other))[:_NUM_NEAREST]
+
+
+def _halves(size: Size) -> bool:
+    return all(side % (1 << _halvings(size)) == 0 for side in size)
+
+
+def _halvings(size: Size) -> int:
+    return max(level_of(min(size)) - MIN_LEVEL, 0)
+
+
+def _distance(one: Size, other: Size) -> tuple[int, int]:
+    """Of the sides in px, and then of the aspect ratios."""
+    return (abs(one.height - other.height) + abs(one.width - other.width),
+            abs(one.height * other.width - one.width * other.height))
+
+
+def oversize(width: int, height: int) -> str:
+    """Say so if a picture of `width` x `height` px is larger than Pillow trusts; '' if not."""
+    most = Image.MAX_IMAGE_PIXELS
+    return f"{width}x{height} pixels, which may be a decompression bomb" if (
+        most and width * height > most) else ""
+
+
+def is_constant(picture: Image.Image) -> bool:
+    """Whether all pixels are the same."""
+    right, bottom = picture.width - 1, picture.height - 1
+    places = ((right, bottom), (right, 0), (0, bottom), (right // 2, bottom // 2))
+    first = picture.getpixel((0, 0))
+    if any(picture.getpixel(place) != first for place in places):
+        return False  # as of nearly all pictures, without a look at every pixel
+    ranges = picture.getextrema()
+    pairs = ranges if isinstance(ranges[0], tuple) else (ranges,)
+    return all(low == high for low, high in pairs)
+
+
+def copies(digests: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """(path, hash of the content) of files -> what to say of each that an earlier one equals."""
+    first: dict[str, str] = {}
+    return {path: f"has the content of {first[digest]}" for path, digest in digests
+            if first.setdefault(digest, path) != path}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,21 +1,20 @@
-"""Class labels from a table: a CSV file of path and label, or StyleGAN's dataset.json."""
+"""Class labels of images: from a CSV file, StyleGAN's dataset.json, or their folders."""
 
 import codecs
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from progan.data.format import Skipped
-from progan.data.importers.csv_tables import csv_rows
-from progan.data.importers.image_names import ImageNames
-from progan.data.importers.labels import Labels
-from progan.data.importers.spellings import merge_compositions
-from progan.data.importers.tree import natural_order
+from progan.data.importers.image_files import Tree, natural_order
+from progan.data.importers.label_csv import ImageNames, csv_rows
+from progan.data.importers.labels import Labels, composition_notes, folder_labels
+from progan.data.importers.spellings import case_notes, merge_compositions
 from progan.data.unreadable import listed
 from progan.errors import UserError
 from progan.runtime.text import escape_controls, format_count
@@ -26,6 +25,7 @@ _MAX_LISTED = 10  # rows in a message
 _WHOLE_FLOAT = re.compile(r"([+-]?\d+)\.0*")
 _INTEGER = re.compile(r"[+-]?\d+")
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,3 +196,72 @@ def _class_names(labels: set[str | int]) -> tuple[str, ...]:
     if len(numbers) == len(labels):
         return tuple(map(str, range(max(numbers) + 1)))
     return tuple(sorted(set(map(str, labels)), key=natural_order))
+
+
+def labels_of_images(
+    tree: Tree, paths: Sequence[str], all_paths: Sequence[str], wish: str, say: Say,
+    num_taken: int | None = None, seed: int | None = None,
+) -> Labels:
+    """Label `paths`, a part of `all_paths`, as `--labels` wishes.
+
+    Args:
+        wish: 'none'; 'folders'; a file, .csv, .tsv or .json; or 'auto': dataset.json in the
+            root of the tree if there is one with labels, else folders if all images are in such.
+        num_taken: How many images were asked for, of which `paths` can be read; None: all.
+        seed: What they were drawn with; None: they are the first ones.
+
+    Raises:
+        UserError: The wish cannot be met, or an image has no label in the table.
+    """
+    if wish == "none":
+        return Labels(None, ())
+    table = _find_table(tree, wish, all_paths)
+    if table is None:
+        found = folder_labels(paths, all_paths)
+        if found.labels is None and wish == "folders":
+            raise UserError("--labels folders needs every image in a folder named after its class, "
+                            "and at least two such folders. Sort the images so, or use --labels "
+                            "none.")
+        in_source = _used(folder_labels(all_paths, all_paths))
+        notes, where = composition_notes(all_paths), "the names of the folders"
+    else:
+        found, where = table_labels(table, paths), table.where
+        notes, in_source = [*table.notes, *stranger_notes(table)], set(table.class_of.values())
+    if found.labels is not None:
+        say(f"{format_count(len(found.names), 'label')} from {where} "
+            "(--labels none leaves them out).")
+        num_taken = len(all_paths) if num_taken is None else num_taken
+        advice = _advice(num_taken, len(all_paths), len(in_source), seed)
+        for line in [*notes, *case_notes(found.names), *_missed(found, in_source, advice)]:
+            say(line)
+    return found
+
+
+def _find_table(tree: Tree, wish: str, paths: Sequence[str]) -> LabelTable | None:
+    if wish not in ("auto", "folders"):
+        return read_table(Path(wish), paths)
+    if wish == "auto" and tree.has(STYLEGAN_FILE):
+        return stylegan_table(tree.read(STYLEGAN_FILE), STYLEGAN_FILE, paths)
+    return None
+
+
+def _missed(found: Labels, in_source: set[int], advice: str) -> list[str]:
+    """A line if classes of the source have no image among those that are taken."""
+    num_missed = len(in_source - _used(found))
+    have = "has" if num_missed == 1 else "have"
+    classes = format_count(num_missed, "class", "classes")
+    return [f"{classes} of the source {have} no image among those "
+            f"taken: {advice}"] if num_missed else []
+
+
+def _advice(num_taken: int, num_images: int, num_classes: int, seed: int | None) -> str:
+    """Why classes of the source may be missing, or what takes images of them."""
+    if num_taken == num_images:
+        return "their images cannot be read."
+    if seed is None and num_taken >= num_classes:
+        return "--seed 0 takes images from all over the source."
+    return "take more images with --max-images."
+
+
+def _used(labels: Labels) -> set[int]:
+    return set() if labels.labels is None else set(labels.labels.tolist())

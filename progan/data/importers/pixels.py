@@ -10,10 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageColor, UnidentifiedImageError
 
-from progan.data.importers.depth import WHITE_16_BIT, to_eight_bits, white_fault
-from progan.data.importers.metadata import copies_with_less
-from progan.data.importers.orientation import METHODS, read_orientation
-from progan.data.importers.profiles import convert, lab_to_srgb, plan_conversion
+from progan.data.importers.color import (
+    WHITE_16_BIT,
+    convert,
+    lab_to_srgb,
+    plan_conversion,
+    to_eight_bits,
+    white_fault,
+)
+from progan.data.importers.metadata import METHODS, copies_with_less, read_orientation
 from progan.data.source import UnreadableImage
 from progan.errors import UserError
 from progan.sizes import Size

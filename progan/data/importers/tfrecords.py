@@ -2,26 +2,210 @@
 
 A file NAME-rNN.tfrecords for each level 2^NN holds `Example`s with `shape` [C,H,W] and `data`,
 uint8; NAME-rxx.labels, a .npy file, holds the labels of all. TensorFlow is not needed.
+
+Framing: TensorFlow's `tensorflow/core/lib/io/record_writer.h`. All numbers are little-endian. The
+checksum is CRC-32C (RFC 3720, appendix B.4), of the package google-crc32c.
+
+Messages: Example {1: Features}, Features {1: entries}, entry {1: name, 2: Feature}, Feature {1:
+bytes list, 3: int64 list}, each list {1: values}; `tensorflow/core/example/feature.proto`. The
+encoding is https://protobuf.dev/programming-guides/encoding.
 """
 
 import re
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from progan.data.format import CHANNELS
-from progan.data.importers.examples import image_of
-from progan.data.importers.label_arrays import load_label_file
-from progan.data.importers.labels import Labels
-from progan.data.importers.records import Record, index_records, place, read_record, require_crc32c
+from progan.data.importers.labels import Labels, load_label_file
 from progan.data.source import ImageSource, Sample, UnreadableImage, chosen
 from progan.errors import UserError
 from progan.sizes import MAX_LEVEL, MIN_LEVEL
 
+_LENGTH = struct.Struct("<QI")  # bytes of data, and the checksum of these eight bytes
+_CRC = struct.Struct("<I")
+_MASK_DELTA = 0xA282EAD8
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
+_BYTES_LIST, _INT64_LIST = 1, 3
+Value = int | memoryview
 _FILE_NAME = re.compile(r"(.+)-r(\d\d)\.tfrecords")
 _WANTED = "Name the folder with the files NAME-rNN.tfrecords, which the official tool wrote."
+
+
+def require_crc32c() -> None:
+    """Raise UserError if the package google-crc32c is missing."""
+    try:
+        import google_crc32c  # noqa: F401
+    except ImportError as error:
+        raise UserError("create-from-tfrecords needs the package google-crc32c: "
+                        "pip install google-crc32c") from error
+
+
+def masked_crc32c(data: bytes) -> int:
+    """CRC-32C as TFRecord files store it: rotated right by 15 bits, plus a constant."""
+    import google_crc32c
+
+    crc: int = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+class Record(NamedTuple):
+    """Where one record is."""
+
+    number: int  # from 0
+    start: int  # of its frame in the file, in bytes
+    num_bytes: int  # of its data
+
+
+def index_records(path: Path) -> list[Record]:
+    """Find all records of a file by their lengths; the data is not read.
+
+    Raises:
+        UserError: A length has another checksum, or the file ends within a record.
+    """
+    records: list[Record] = []
+    size, start = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while start < size:
+            record = _record_at(file.read(_LENGTH.size), f"{path}: record {len(records)} at byte "
+                                f"{start}", len(records), start)
+            start = _end(record)
+            if start > size:
+                raise UserError(f"{path} ends in record {record.number} at byte {record.start}, "
+                                f"{start - size} bytes too early: it was cut short. Copy it again.")
+            records.append(record)
+            file.seek(start)
+    return records
+
+
+def read_record(path: Path, record: Record) -> bytes:
+    """Return the data of one record; raises UnreadableImage if its checksum is another."""
+    with path.open("rb") as file:
+        file.seek(record.start + _LENGTH.size)
+        data, stored = file.read(record.num_bytes), file.read(_CRC.size)
+    if len(stored) < _CRC.size or masked_crc32c(data) != _CRC.unpack(stored)[0]:
+        raise UnreadableImage(place(path, record), "its CRC-32C is not the one stored with it")
+    return data
+
+
+def place(path: Path, record: Record) -> str:
+    """Name a record for people: 'faces-r07.tfrecords: record 12 at byte 590124'."""
+    return f"{path.name}: record {record.number} at byte {record.start}"
+
+
+def framed(data: bytes) -> bytes:
+    """One record as it stands in a file."""
+    length = struct.pack("<Q", len(data))
+    return b"".join((length, _CRC.pack(masked_crc32c(length)), data,
+                     _CRC.pack(masked_crc32c(data))))
+
+
+def _record_at(frame: bytes, where: str, number: int, start: int) -> Record:
+    if len(frame) < _LENGTH.size:
+        raise UserError(f"{where} has only {len(frame)} bytes left of its {_LENGTH.size} of "
+                        "length: the file was cut short. Copy it again.")
+    num_bytes, crc = _LENGTH.unpack(frame)
+    if masked_crc32c(frame[:8]) != crc:
+        raise UserError(f"{where}: the CRC-32C of its length is not the one stored with it. "
+                        "The file is damaged, or not one of TFRecords. Copy it again.")
+    return Record(number, start, num_bytes)
+
+
+def _end(record: Record) -> int:
+    return record.start + _LENGTH.size + record.num_bytes + _CRC.size
+
+
+def image_of(example: bytes) -> npt.NDArray[np.uint8]:
+    """Return the image of an Example with `shape` [C,H,W] and `data`; ValueError if it has none."""
+    features = _features(memoryview(example))
+    try:
+        shape, data = _integers(features["shape"]), _bytes(features["data"])
+    except KeyError as error:
+        raise ValueError(f"it has no feature {error}") from None
+    if len(shape) != 3 or min(shape) < 1 or prod(shape) != len(data):
+        raise ValueError(f"its shape {shape} does not fit its {len(data)} bytes")
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _features(example: memoryview) -> dict[str, memoryview]:
+    features = {}
+    for container in _messages(example, 1):
+        for entry in _messages(container, 1):
+            fields = dict(_fields(entry))
+            name, feature = fields.get(1), fields.get(2)
+            if isinstance(name, memoryview) and isinstance(feature, memoryview):
+                features[str(name, "utf-8")] = feature
+    return features
+
+
+def _bytes(feature: memoryview) -> memoryview:
+    """The only value of a list of bytes."""
+    values = [value for items in _messages(feature, _BYTES_LIST) for value in _messages(items, 1)]
+    if len(values) != 1:
+        raise ValueError(f"its data is in {len(values)} pieces")
+    return values[0]
+
+
+def _integers(feature: memoryview) -> tuple[int, ...]:
+    """All values of a list of int64, packed (one field with all) or not (a field for each)."""
+    values: list[int] = []
+    for items in _messages(feature, _INT64_LIST):
+        for number, value in _fields(items):
+            if number == 1:
+                values += [value] if isinstance(value, int) else _packed(value)
+    return tuple(values)
+
+
+def _packed(data: memoryview) -> list[int]:
+    values, start = [], 0
+    while start < len(data):
+        value, start = _varint(data, start)
+        values.append(value)
+    return values
+
+
+def _messages(message: memoryview, wanted: int) -> list[memoryview]:
+    """The length-delimited fields of a number."""
+    return [value for number, value in _fields(message)
+            if number == wanted and isinstance(value, memoryview)]
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
+    """Yield number and value of each field; ValueError if the message is broken."""
+    start = 0
+    while start < len(message):
+        key, start = _varint(message, start)
+        number, kind = key >> 3, key & 7
+        value: Value
+        if kind == _VARINT:
+            value, start = _varint(message, start)
+        elif kind == _BYTES or kind in _FIXED_SIZES:
+            size = _FIXED_SIZES.get(kind, 0)
+            if kind == _BYTES:
+                size, start = _varint(message, start)
+            if start + size > len(message):
+                raise ValueError("a field is longer than its message")
+            value, start = message[start:start + size], start + size
+        else:
+            raise ValueError(f"field {number} has the unknown type {kind}")
+        yield number, value
+
+
+def _varint(data: memoryview, start: int) -> tuple[int, int]:
+    """The number that begins at `start`, 7 bits a byte, and where the next thing begins."""
+    value = 0
+    for index in range(start, min(start + 10, len(data))):
+        value |= (data[index] & 127) << 7 * (index - start)
+        if data[index] < 128:
+            return value, index + 1
+    raise ValueError("a number has no end")
 
 
 def import_tfrecords(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from progan.data.celebahq.geometry import continuous, planned
-from progan.data.celebahq.landmarks import read_landmarks
-from tests.data.celebahq.test_geometry import paper_places
+from progan.data.celebahq.align_crop import continuous, planned
+from progan.data.celebahq.source_files import read_landmarks
+from tests.data.celebahq.test_align_crop import paper_places
 
 SIDE = 1024
 

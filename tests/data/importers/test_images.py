@@ -10,11 +10,10 @@ import PIL
 import pytest
 from PIL import Image
 
-from progan.data.importers.doubts import is_constant
-from progan.data.importers.images import ImageOptions, import_images
+from progan.data.importers.image_files import natural_order
+from progan.data.importers.images import ImageOptions, import_images, is_constant
 from progan.data.importers.labels import folder_labels
 from progan.data.importers.pixels import converted, image_extensions
-from progan.data.importers.tree import natural_order
 from progan.data.source import ImageSource, UnreadableImage
 from progan.errors import UserError
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from progan.data.importers.inspection import inspect_image
 from progan.data.importers.pixels import converted, decoded_srgb
+from progan.data.importers.preflight import inspect_image
 from progan.data.source import UnreadableImage
 from tests.data.importers.image_files import (
     ORIENTATION,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progan.data.importers.sizes import base_of, nearest_sizes, parse_size
+from progan.data.importers.images import base_of, nearest_sizes, parse_size
 from progan.errors import UserError
 from progan.sizes import LONGEST_BASE, Size, level_of, require_base, size_at
 

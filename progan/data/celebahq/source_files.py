@@ -1,0 +1,226 @@
+"""Where CelebA and the deltas lie on disk, and how their lists and files are read.
+
+Worker processes get only the few paths of a `Collection`; each reads the lists once for itself.
+"""
+
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from progan.data.celebahq.align_crop import Points
+from progan.data.source import UnreadableImage
+from progan.errors import UserError
+from progan.runtime.text import format_count
+
+_VALUES = 10  # left eye, right eye, nose, left and right corner of the mouth: x and y of each
+_LANDMARKS_WANTED = ("It is CelebA's list_landmarks_celeba.txt, of the images in the wild; fetch "
+                     "it again.")
+LIST_FILE = "image_list.txt"
+_COLUMNS = {"idx", "orig_idx", "orig_file", "proc_md5", "final_md5"}
+_LIST_WANTED = "It comes with the deltas of CelebA-HQ; fetch it again."
+LANDMARKS = ("Anno/list_landmarks_celeba.txt", "list_landmarks_celeba.txt")
+IMAGES = ("img_celeba", "Img/img_celeba", "img_celeba.zip", "Img/img_celeba.zip")
+_PER_ZIP = 1000  # deltas00000.zip has deltas 0 to 999
+
+
+def read_landmarks(path: Path) -> Mapping[str, Points]:
+    """Read the list: -> {file name: pixel numbers, float32 [5,2]}, in the order of the list.
+
+    Its first line has the number of faces, its second one titles, and each other one a file
+    name and ten numbers. Raises UserError if it does not.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Cannot read {path}: {error}. {_LANDMARKS_WANTED}") from error
+    found = {}
+    for number, line in enumerate(lines[2:], start=3):
+        name, *values = line.split() or [""]
+        if not name:
+            continue
+        try:
+            points = np.array(values, dtype=np.float32)
+        except ValueError:
+            points = np.empty(0, dtype=np.float32)
+        if points.size != _VALUES or not np.isfinite(points).all() or "/" in name:
+            raise UserError(f"{path}, line {number}, is not a file name and ten numbers. "
+                            f"{_LANDMARKS_WANTED}")
+        found[name] = points.reshape(5, 2)
+    if not found:
+        raise UserError(f"{path} lists no faces. {_LANDMARKS_WANTED}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One image of CelebA-HQ.
+
+    Attributes:
+        index: Its number in CelebA-HQ.
+        name: File of CelebA that it is made from.
+        made_md5: Of the face that was cut out (`proc_md5`).
+        final_md5: Of the face with its delta.
+    """
+
+    index: int
+    name: str
+    made_md5: str
+    final_md5: str
+
+
+def read_image_list(path: Path) -> tuple[Listed, ...]:
+    """Read the list, whose first line names its columns; raises UserError."""
+    try:
+        titles, *lines = [line.split() for line in path.read_text("utf-8").splitlines()
+                          if line.strip()] or [[]]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Cannot read {path}: {error}. {_LIST_WANTED}") from error
+    missing = sorted(_COLUMNS - set(titles))
+    if missing:
+        raise UserError(f"{path} has no column {', '.join(missing)}. {_LIST_WANTED}")
+    return tuple(_listed(dict(zip(titles, line, strict=False)), path) for line in lines)
+
+
+def _listed(line: dict[str, str], path: Path) -> Listed:
+    try:
+        entry = Listed(int(line["idx"]), line["orig_file"], line["proc_md5"].lower(),
+                       line["final_md5"].lower())
+        if entry.index < 0 or "/" in entry.name or not entry.name.isascii():
+            raise ValueError
+    except (KeyError, ValueError) as error:
+        words = " ".join(line.values())
+        raise UserError(f"{path} has a line that does not fit its columns: {words!r}. "
+                        f"{_LIST_WANTED}") from error
+    return entry
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """The places of all inputs.
+
+    Attributes:
+        images: Folder or zip file with the JPEGs of CelebA in the wild.
+        landmarks: Their list of landmarks.
+        deltas: Folder of the deltas and their list, or None.
+    """
+
+    images: Path
+    landmarks: Path
+    deltas: Path | None = None
+
+    def image(self, name: str) -> bytes:
+        """The content of an image's file; raises UnreadableImage."""
+        try:
+            if self.images.is_dir():
+                return (self.images / name).read_bytes()
+            return _archive(self.images, os.getpid()).read(_members(self.images)[name])
+        except KeyError as error:
+            raise UnreadableImage(name, "it is not there") from error
+        except OSError as error:
+            raise UnreadableImage(name, error.strerror or str(error)) from error
+        except Exception as error:  # zlib, struct and zipfile each have errors of their own
+            raise UnreadableImage(name, f"damaged in the zip file ({error})") from error
+
+    def delta(self, index: int) -> bytes:
+        """The content of a delta file; raises UnreadableImage."""
+        assert self.deltas is not None
+        name = delta_name(index)
+        try:
+            for path in (self.deltas / name, self.deltas / zip_name(index)[:-4] / name):
+                if path.is_file():
+                    return path.read_bytes()
+            with zipfile.ZipFile(self.deltas / zip_name(index)) as file:
+                return file.read(_plain_names(file)[name])
+        except (KeyError, FileNotFoundError) as error:
+            raise UnreadableImage(name, "there is no such delta") from error
+        except Exception as error:
+            raise UnreadableImage(name, f"damaged in {zip_name(index)} ({error})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """All faces that the lists name.
+
+    Attributes:
+        names: Files of CelebA: in the order of the deltas, or else of the landmarks.
+        landmarks: Pixel numbers, float32 [N,5,2].
+        listed: What the deltas' list says of each; () without deltas.
+    """
+
+    names: tuple[str, ...]
+    landmarks: Points
+    listed: tuple[Listed, ...] = ()
+
+
+@lru_cache(maxsize=1)
+def read_faces(collection: Collection) -> Faces:
+    """Read the lists; raises UserError if one is damaged or names what the other lacks."""
+    landmarks = read_landmarks(collection.landmarks)
+    if collection.deltas is None:
+        return Faces(tuple(landmarks), np.stack(list(landmarks.values())))
+    path = collection.deltas / LIST_FILE
+    listed = read_image_list(path)
+    unknown = [entry.name for entry in listed if entry.name not in landmarks]
+    if unknown or not listed:
+        what = (f"{format_count(len(unknown), 'image')} without landmarks, such as {unknown[0]}"
+                if unknown else "no images")
+        raise UserError(f"{path} lists {what}. It does not belong to {collection.landmarks}: "
+                        "fetch both again.")
+    names = tuple(entry.name for entry in listed)
+    return Faces(names, np.stack([landmarks[name] for name in names]), listed)
+
+
+def image_names(images: Path) -> set[str]:
+    """Names of all files in the folder or zip file of images."""
+    if images.is_dir():
+        return set(os.listdir(images))
+    return set(_members(images))
+
+
+def delta_names(deltas: Path) -> set[str]:
+    """Names of all deltas, loose ones, in folders and in zip files; raises UserError."""
+    return set(_delta_names(deltas))
+
+
+def _delta_names(deltas: Path) -> Iterator[str]:
+    yield from (path.name for path in deltas.glob("delta*.dat"))
+    yield from (path.name for path in deltas.glob("deltas*/delta*.dat"))
+    for path in sorted(deltas.glob("deltas*.zip")):
+        try:
+            with zipfile.ZipFile(path) as file:
+                yield from _plain_names(file)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise UserError(f"{path} is not a readable zip file ({error}). "
+                            "Fetch it again.") from error
+
+
+def delta_name(index: int) -> str:
+    return f"delta{index:05d}.dat"
+
+
+def zip_name(index: int) -> str:
+    return f"deltas{index - index % _PER_ZIP:05d}.zip"
+
+
+def _plain_names(file: zipfile.ZipFile) -> dict[str, str]:
+    """{name without folders, which some programs end with backslashes: name in the zip file}."""
+    return {PurePosixPath(name.replace("\\", "/")).name: name for name in file.namelist()}
+
+
+@lru_cache(maxsize=1)
+def _members(path: Path) -> Mapping[str, str]:
+    return _plain_names(_archive(path, os.getpid()))
+
+
+@lru_cache(maxsize=1)
+def _archive(path: Path, process: int) -> zipfile.ZipFile:
+    """An open zip file; each process its own, for a forked one would share the place in it."""
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise UserError(f"{path} is not a readable zip file ({error}). Fetch it again.") from error

@@ -1,0 +1,241 @@
+"""Decode every image of a folder or zip file; list all problems and what mends them."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
+
+from tqdm import tqdm
+
+from progan.data.importers.color import Depth, find_partial_range, find_peak, white_fault
+from progan.data.importers.ignored_files import Ignored, describe_ignored
+from progan.data.importers.image_files import Tree, open_tree
+from progan.data.importers.images import CONSTANT, copies, is_constant, not_labels, oversize
+from progan.data.importers.pixels import load_upright
+from progan.data.importers.preflight import read_header
+from progan.data.source import UnreadableImage
+from progan.runtime.text import format_count
+from progan.runtime.worker_pool import in_order, worker_pool
+from progan.sizes import Size
+
+T = TypeVar("T")
+Severity = Literal["error", "warning", "note"]
+
+SKIP = "repair or replace it, or leave it out with --on-error skip"
+CONVERT = "nothing to do: create-from-images converts it"
+REMEDIES = {
+    "unreadable": SKIP,
+    "huge": "shrink it first, if you trust it: so many pixels may be an attack",
+    "constant": "remove it, or use --on-error skip: there is nothing to learn from one colour",
+    "duplicate": "remove one of them, or leave the later ones out with --on-error skip",
+    "size": "choose the --resolution or --size and --crop for the others, or remove it",
+    "small": "choose a smaller --resolution or --size, or it is enlarged",
+    "kind": "create-from-images needs --channels 1, 3 or 4, which makes all images alike",
+    "alpha": "--channels 4 keeps its transparency, --channels 3 lays it on --alpha-color",
+    "palette": CONVERT,
+    "CMYK": CONVERT,
+    "16-bit": CONVERT,
+    "LAB": CONVERT,
+    "profile": "nothing to do: create-from-images converts it to sRGB",
+    "profile-ignored": "repair the profile, or convert the image to sRGB, if its colours matter",
+    "gamma": "convert the image to sRGB, if its colours matter",
+    "white-level": "name the value that becomes white for create-from-images with --white-level",
+    "dark": "scale them as said, or they make dark images",
+    "frames": "nothing to do, if the first frame is wanted: create-from-images takes it",
+    "metadata": "nothing to do: create-from-images takes the pixels alone",
+    "rotated": "nothing to do: create-from-images turns it upright",
+    "label": "move it into a folder named after its class, or use --labels none",
+}
+# Of an error, something is lost: create-from-images stops, or leaves out an image, or all labels.
+ERRORS = {"unreadable", "huge", "kind", "small", "label", "white-level"}
+NOTES = {"alpha", "palette", "CMYK", "LAB", "16-bit", "profile", "frames", "metadata",
+         "rotated"}  # the others are warnings
+KINDS = {1: "grey", 3: "colour", 4: "transparent"}
+COMMON = 0.9  # share of the images that makes the others exceptions
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem of one image; `kind` is a key of REMEDIES."""
+
+    path: str
+    kind: str
+    detail: str
+
+    @property
+    def remedy(self) -> str:
+        return REMEDIES[self.kind]
+
+    @property
+    def severity(self) -> Severity:
+        if self.kind in ERRORS:
+            return "error"
+        return "note" if self.kind in NOTES else "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What one image is; the size is (0, 0), and there are no channels, if it is unreadable."""
+
+    path: str
+    digest: str
+    size: tuple[int, int]  # width, height in px, upright
+    channels: int
+    problems: tuple[Problem, ...]
+    depth: Depth = ""
+    peak: float = 0.0  # largest value of an image with a depth
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All problems of a source, in the order of its images, and what is not imported of it."""
+
+    count: int
+    problems: tuple[Problem, ...]
+    ignored: tuple[Ignored, ...] = ()
+
+    @property
+    def loses_something(self) -> bool:
+        """Whether create-from-images would stop, or lose an image or all labels."""
+        return (any(problem.severity == "error" for problem in self.problems)
+                or any(item.kind.loses_images for item in self.ignored))
+
+
+def check(source: Path, *, size: Size | None, workers: int) -> Report:
+    """Decode every image below `source`; raises UserError if there is none.
+
+    Args:
+        size: What the images are wanted for; None: nothing is too small.
+        workers: Threads that decode.
+    """
+    tree, paths, ignored = open_tree(source)
+    with worker_pool(workers, in_processes=False) as pool:
+        found = [*tqdm(in_order(pool, lambda path: examine(tree, path), paths, ahead=4 * workers),
+                       total=len(paths), unit="img", desc="checking", disable=None, leave=False)]
+    problems = [*(problem for item in found for problem in item.problems), *duplicates(found),
+                *dark(found), *exceptions(found), *too_small(found, size), *without_label(paths)]
+    order = {path: number for number, path in enumerate(paths)}
+    return Report(len(paths), tuple(sorted(problems, key=lambda item: order[item.path])),
+                  tuple(not_labels(ignored, source, "auto")))
+
+
+def examine(tree: Tree, path: str) -> Examined:
+    """Decode one image as create-from-images does, and list the problems of it alone."""
+    digest = ""
+    try:
+        data = tree.read(path)
+        found = read_header(data, path)
+        digest = found.digest
+        if reason := oversize(found.width, found.height):
+            return Examined(path, digest, (0, 0), 0, (Problem(path, "huge", reason),))
+        upright = load_upright(data, path)
+        fault = white_fault(upright, None)
+    except UnreadableImage as error:
+        kind = "huge" if "decompression bomb" in error.reason else "unreadable"
+        return Examined(path, digest, (0, 0), 0, (Problem(path, kind, error.reason),))
+    problems = [Problem(path, note.kind, note.detail) for note in found.notes
+                if note.kind in REMEDIES]
+    if fault:
+        problems.append(Problem(path, "white-level", fault))
+    if is_constant(upright):
+        problems.append(Problem(path, "constant", CONSTANT))
+    if path.lower().endswith(".mpo") and not any(each.kind == "frames" for each in problems):
+        problems.append(Problem(path, "frames", "is named as a file of several views, and has one"))
+    peak = find_peak(upright) if found.depth else 0.0
+    return Examined(path, digest, upright.size, found.channels, tuple(problems), found.depth, peak)
+
+
+def dark(images: Sequence[Examined]) -> Iterator[Problem]:
+    """16-bit images of a set that uses only the lower bits."""
+    kinds: tuple[Depth, ...] = ("grey", "colour")
+    for kind in kinds:
+        peaks = {item.path: item.peak for item in images if item.depth == kind}
+        if (found := find_partial_range(kind, peaks)) is not None:
+            for path in found.paths:
+                yield Problem(path, "dark", f"{found.explanation}; {found.remedy}")
+
+
+def duplicates(images: Sequence[Examined]) -> Iterator[Problem]:
+    """Files with the content of an earlier one."""
+    found = copies((item.path, item.digest) for item in images if item.channels)
+    yield from (Problem(path, "duplicate", detail) for path, detail in found.items())
+
+
+def exceptions(images: Sequence[Examined]) -> Iterator[Problem]:
+    """Images of another size than nearly all others have, or of another kind than most."""
+    readable = [item for item in images if item.channels]
+    size = _common([item.size for item in readable], COMMON)
+    channels = _common([item.channels for item in readable], 0)
+    for item in readable:
+        if size and item.size != size:
+            yield Problem(item.path, "size", f"{item.size[0]}x{item.size[1]}, while most images "
+                                             f"are {size[0]}x{size[1]}")
+        if channels and item.channels != channels:
+            yield Problem(item.path, "kind", f"{KINDS[item.channels]}, while most images are "
+                                             f"{KINDS[channels]}")
+
+
+def too_small(images: Sequence[Examined], wanted: Size | None) -> Iterator[Problem]:
+    """Images with fewer pixels than they are wanted for."""
+    for item in images:
+        width, height = item.size
+        if wanted and item.channels and (width < wanted.width or height < wanted.height):
+            yield Problem(item.path, "small", f"{width}x{height} is less than {wanted}")
+
+
+def without_label(paths: Sequence[str]) -> Iterator[Problem]:
+    """Images outside of the folders in which nearly all others lie."""
+    depths = [path.count("/") for path in paths]
+    depth = _common(depths, COMMON)
+    for path, own in zip(paths, depths, strict=True):
+        if depth and own < depth:
+            yield Problem(path, "label", "lies in no folder of a class, while most images do")
+
+
+def _common(values: Sequence[T], share: float) -> T | None:
+    """The most frequent value, if `share` of all have it; None if not, or if all have it."""
+    if not values:
+        return None
+    value, count = Counter(values).most_common(1)[0]
+    return value if share * len(values) <= count < len(values) else None
+
+
+def in_words(source: Path, report: Report) -> str:
+    """The report for people: every problem with what mends it, and how many of each kind."""
+    counts = Counter(problem.kind for problem in report.problems)
+    lines = []
+    for kind, count in counts.most_common():
+        lines += [f"{kind} ({count}): {REMEDIES[kind]}"]
+        lines += [f"  {problem.path}: {problem.detail}" for problem in report.problems
+                  if problem.kind == kind]
+    for kind_ignored in dict.fromkeys(item.kind for item in report.ignored):
+        items = [item for item in report.ignored if item.kind is kind_ignored]
+        lines += describe_ignored(items)
+        lines += [f"  {item.path}" for item in items] * kind_ignored.loses_images
+    return "\n".join([*lines, f"{source}: {_summary(report)}"])
+
+
+def _summary(report: Report) -> str:
+    """'4 images, no problems.', or how many problems there are of each severity."""
+    images = format_count(report.count, "image")
+    lost = sum(item.kind.loses_images for item in report.ignored)
+    ignored = f"; {format_count(lost, 'other image')} ignored" if lost else ""
+    if not report.problems:
+        return f"{images}{ignored or ', no problems'}."
+    counts = Counter(problem.severity for problem in report.problems)
+    found = ", ".join(format_count(counts[severity], severity)
+                      for severity in get_args(Severity) if counts[severity])
+    troubled = len({problem.path for problem in report.problems})
+    return f"{images}, {troubled:,} of them with {found}{ignored}."
+
+
+def as_json(source: Path, report: Report) -> str:
+    """The report for programs: what is found in the images, and what is not imported."""
+    problems = [{"path": item.path, "kind": item.kind, "severity": item.severity,
+                 "detail": item.detail, "remedy": item.remedy} for item in report.problems]
+    ignored = [{"path": item.path, "kind": item.kind.noun, "remedy": item.kind.remedy,
+                "loses_images": item.kind.loses_images} for item in report.ignored]
+    return json.dumps({"source": str(source), "images": report.count, "problems": problems,
+                       "ignored": ignored}, indent=1) + "\n"

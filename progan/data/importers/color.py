@@ -1,0 +1,249 @@
+"""Colour profiles (ICC) -> sRGB, and pixels of more than 8 bits -> 8 bits."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageCms
+
+# In-gamut colours keep their values exactly, whichever program made the profile; perceptual
+# tables shift all colours, each vendor's in its own way.
+INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
+_BLACK_POINT_COMPENSATION: Any = 0x2000  # ImageCms.Flags is not there before Pillow 10.3
+_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # mode -> colour space of fitting profiles
+_PLAIN = {  # modes -> the mode with the same colours that a profile can be applied to
+    "I": "L", "I;16": "L", "I;16B": "L", "I;16L": "L", "I;16N": "L", "L": "L", "LA": "L", "La": "L",
+    "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB", "RGBa": "RGB", "RGBX": "RGB",
+    "YCbCr": "RGB", "HSV": "RGB", "CMYK": "CMYK",
+}
+_UNNOTICED = 2  # of 255: a profile that changes no colour by more is taken for sRGB
+_BROKEN = "broken"
+WHITE_16_BIT = 65535
+Depth = Literal["", "grey", "colour", "float"]  # of pixels above 8 bits; '' of all others
+_PARTIAL = (8, 10, 12, 14)  # bits that cameras, scanners and depth sensors deliver in 16
+_MOST_PARTIAL = 16383
+_SET = 0.9  # share of the images that makes a set dark; a single dark image does not
+
+
+class Conversion(NamedTuple):
+    """What becomes of the colour profile of an image.
+
+    Attributes:
+        transform: Applied to the image; None if there is nothing to do.
+        name: Of the profile that is applied.
+        fault: Why the profile is ignored; '' if it is not.
+    """
+
+    transform: ImageCms.ImageCmsTransform | None = None
+    name: str = ""
+    fault: str = ""
+
+
+NOTHING = Conversion()
+
+
+def plan_conversion(picture: Image.Image) -> Conversion:
+    """Decide what becomes of the profile in `picture.info`."""
+    if "icc_profile" not in picture.info or picture.mode not in _PLAIN:
+        return NOTHING
+    profile = picture.info["icc_profile"]
+    if profile == b"":
+        return NOTHING
+    return _planned(profile, _PLAIN[picture.mode]) if isinstance(profile, bytes) else Conversion(
+        fault=_BROKEN)
+
+
+def convert(picture: Image.Image, conversion: Conversion) -> Image.Image:
+    """Apply a conversion: grey stays grey, CMYK becomes RGB, transparency stays as it is."""
+    if conversion.transform is None:
+        return picture
+    if picture.mode in ("La", "RGBa"):
+        picture = picture.convert({"La": "LA", "RGBa": "RGBA"}[picture.mode])
+    if "transparency" in picture.info or picture.mode == "PA":
+        picture = picture.convert("RGBA")
+    alpha = picture.getchannel("A") if "A" in picture.getbands() else None
+    plain = "L" if picture.mode in ("L", "LA") else str(conversion.transform.input_mode)
+    converted = conversion.transform.apply(_flat(picture, plain))
+    if conversion.transform.input_mode == "L":
+        converted = converted.convert("L")
+    if alpha is not None:
+        converted.putalpha(alpha)
+    return converted
+
+
+def lab_to_srgb(picture: Image.Image) -> Image.Image:
+    """Convert CIELAB pixels to sRGB."""
+    return _lab_transform().apply(picture)
+
+
+def _flat(picture: Image.Image, mode: str) -> Image.Image:
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+@lru_cache(1)
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+@lru_cache(1)
+def _lab_transform() -> ImageCms.ImageCmsTransform:
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    return _transform(lab, "LAB")
+
+
+def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
+    return ImageCms.ImageCmsTransform(
+        profile, _srgb(), mode, "RGB", INTENT, flags=_BLACK_POINT_COMPENSATION)
+
+
+@lru_cache(32)  # the images of a set share a few profiles
+def _planned(data: bytes, mode: str) -> Conversion:
+    """Plan for a profile and one of the modes of _SPACES."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        space = profile.profile.xcolor_space.strip()
+        if space != _SPACES[mode]:
+            return _unfitting(profile, space, mode)
+        transform = _transform(profile, mode)
+        if mode != "CMYK" and _is_identity(transform, mode):
+            return NOTHING
+        return Conversion(transform, _name(profile))
+    except ImportError:
+        return Conversion(fault="not read, as this Pillow has no LittleCMS")
+    except Exception:  # LittleCMS names no kinds of errors
+        return Conversion(fault=_BROKEN)
+
+
+def _unfitting(profile: ImageCms.ImageCmsProfile, space: str, mode: str) -> Conversion:
+    """Plan for a profile of other pixels; sRGB in a grey image says what is true without it."""
+    if (space, mode) == ("RGB", "L") and _is_identity(_transform(profile, "RGB"), "RGB"):
+        return NOTHING
+    return Conversion(fault=f"made for {space}, not for {_SPACES[mode]} pixels")
+
+
+def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether colours from all over the cube, or all greys, stay as they are."""
+    if mode == "L":
+        before = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2)
+        after = np.asarray(transform.apply(Image.fromarray(before[:, :, 0])))
+    else:
+        axis = np.arange(0, 256, 15, dtype=np.uint8)
+        before = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(1, -1, 3)
+        after = np.asarray(transform.apply(Image.fromarray(before)))
+    return int(np.abs(after.astype(int) - before).max()) <= _UNNOTICED
+
+
+def _name(profile: ImageCms.ImageCmsProfile) -> str:
+    try:
+        text = ImageCms.getProfileDescription(profile)
+    except ImageCms.PyCMSError:
+        text = ""
+    return " ".join("".join(filter(str.isprintable, text)).split())[:60] or "without a name"
+
+
+@dataclass(frozen=True, slots=True)
+class PartialRange:
+    """A set of 16-bit images that nearly all use only the lower bits.
+
+    Attributes:
+        kind: 'grey' or 'colour'.
+        paths: The dark images.
+        total: Images of that kind, dark or not.
+        peak: Largest value in the dark ones.
+        bits: The smallest usual number of bits that holds it.
+    """
+
+    kind: Depth
+    paths: tuple[str, ...]
+    total: int
+    peak: int
+    bits: int
+
+    @property
+    def white(self) -> int:
+        """Largest value of so many bits."""
+        return int(2**self.bits - 1)
+
+    @property
+    def explanation(self) -> str:
+        """What is wrong with all of them, for people."""
+        seen = "dark" if self.peak > _MOST_PARTIAL // 4 else "almost black"
+        return (f"no value above {self.peak} of {WHITE_16_BIT}, as of {self.bits} bits stored in "
+                f"16, and so {seen}")
+
+    @property
+    def remedy(self) -> str:
+        """How to convert them, for people."""
+        if self.kind == "grey":
+            return f"--white-level {self.white} makes {self.white} white"
+        return ("scale them first, such as with ImageMagick: magick IN.png -evaluate multiply "
+                f"{2**(16 - self.bits)} OUT.png")
+
+
+def is_bright(peak: float) -> bool:
+    """Whether an image with this largest value uses more than the lower 14 bits of 16."""
+    return peak > _MOST_PARTIAL
+
+
+def find_partial_range(kind: Depth, peaks: Mapping[str, float]) -> PartialRange | None:
+    """Decide by all 16-bit images of a kind, {path: largest value}, whether they are dark."""
+    dark = {path: int(peak) for path, peak in peaks.items() if not is_bright(peak)}
+    peak = max(dark.values(), default=0)
+    if not peak or len(dark) < _SET * len(peaks):
+        return None
+    bits = next(bits for bits in _PARTIAL if peak < 2**bits)
+    return PartialRange(kind, tuple(dark), len(peaks), peak, bits)
+
+
+def read_depth(picture: Image.Image, data: bytes) -> Depth:
+    """Depth of an image whose header is read; colours of 16 bits are read as 8 by Pillow."""
+    if picture.mode == "F":
+        return "float"
+    if picture.mode.startswith("I"):
+        return "grey"
+    if picture.format == "PNG":
+        return "colour" if data[24:25] == b"\x10" else ""
+    bits = getattr(picture, "tag_v2", {}).get(258)
+    return "colour" if isinstance(bits, tuple) and set(bits) == {16} else ""
+
+
+def find_peak(picture: Image.Image) -> float:
+    """Largest value of a decoded image; of 16-bit colours, of which Pillow keeps the upper 8 bits,
+    the largest that it can have been."""
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return float(np.asarray(picture).max())
+    ranges = picture.getextrema()
+    pairs = ranges if isinstance(ranges[0], tuple) else (ranges,)
+    colours = pairs[:-1] if picture.mode in ("RGBA", "LA") else pairs
+    return float(max(high for _, high in colours) * 256 + 255)
+
+
+def to_eight_bits(picture: Image.Image, white: float = WHITE_16_BIT) -> Image.Image:
+    """Scale grey values to 8 bits, rounded, so that `white` and all above are 255."""
+    values = np.asarray(picture)
+    if picture.mode == "F" or white != int(white):
+        scaled = np.rint(values.astype(np.float64) * (255 / white))
+    else:
+        whole = int(white)
+        scaled = (values.astype(np.int64) * 510 + whole) // (2 * whole)
+    return Image.fromarray(scaled.clip(0, 255).astype(np.uint8))
+
+
+def white_fault(picture: Image.Image, white: float | None) -> str:
+    """Say why grey values of 32 bits or of floating point cannot be used; '' if they can."""
+    if picture.mode not in ("I", "F"):
+        return ""
+    values = np.asarray(picture)
+    if not np.isfinite(values).all():
+        return "32-bit floating-point values that are not all finite; replace NaN and infinity"
+    if white is not None:
+        return ""
+    low, high = values.min(), values.max()
+    if picture.mode == "I" and low >= 0 and high <= WHITE_16_BIT:
+        return ""
+    what = "32-bit grey values" if picture.mode == "I" else "32-bit floating-point values"
+    return (f"{what} from {low:g} to {high:g}: none of them is known as white; name one for "
+            "create-from-images with --white-level")

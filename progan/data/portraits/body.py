@@ -1,0 +1,257 @@
+"""Skin, neck, ears, clothing and the background."""
+
+import numpy as np
+
+from progan.data.portraits.canvas import Canvas, Head
+from progan.data.portraits.factors import Background, Clothing, Colour, Face, Factors
+from progan.data.portraits.shapes import (
+    Array,
+    Lamp,
+    at_least,
+    at_most,
+    bump,
+    clamp,
+    ellipse,
+    inside,
+    normal_of,
+    planes_of,
+    resolved,
+    root,
+    smooth,
+    value_noise,
+)
+
+WRAP: Colour = (0.42, 0.24, 0.16)  # blood carries red light farthest
+RELIEF = 0.22  # apparent depth of the skull for shading; less than true, faces are flat in front
+BLUSH: Colour = (1.0, 0.74, 0.72)
+SHADOW: Colour = (0.62, 0.48, 0.44)
+
+
+def edge(canvas: Canvas) -> Array:
+    """Signed distance to the outline of the head, to first order: (sqrt f - 1) / |grad sqrt f|."""
+    g = root(canvas.f)
+    fx, fy = canvas.slope
+    return (g - 1.0) * 2.0 * g / (root(fx * fx + fy * fy) + 1e-3)
+
+
+def paint_face(
+    canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, lattice: Array
+) -> None:
+    """The head without eyes, mouth and hair."""
+    reach = head.height * 1.08
+    area = canvas.around((head.x, head.y), reach, reach)
+    if area.empty:
+        return
+    normal = normal_of(*_relief(area, factors.face, head))
+    colour = lamp.shade(factors.skin.colour, normal, WRAP)
+    shine = lamp.gloss(normal, 4) * (0.13 + 0.05 * factors.skin.melanin)
+    colour += shine * (1.0 - colour)
+    pores = 0.02 * resolved(0.008, area.pixel)
+    if pores:
+        colour *= 1.0 + pores * value_noise(lattice, area.face_x * 125.0, area.face_y * 125.0)
+    area.over(colour, inside(edge(area), area.pixel))
+    _complexion(area, factors, head)
+
+
+def paint_ears(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None:
+    """Both ears; the one that the head turns away from us hides behind it."""
+    for side in (-1.0, 1.0):
+        inwards = 0.012 + 0.16 * max(0.0, side * head.yaw[1])
+        if inwards > 0.052:
+            continue
+        x, y = side * (head.width * 0.99 - inwards), 0.025
+        area = canvas.around(head.picture(x, y), 0.08, 0.11)
+        if area.empty:
+            continue
+        u, v = (area.head_x - x) * side, area.head_y - y
+        u = u - 0.12 * v  # ears lean outwards at the top
+        u = u + 0.25 * v * at_least(v, 0.0) / 0.08
+        normal = normal_of(u * (side * -14.0) + side * 0.25, v * 2.0)
+        colour = lamp.shade(factors.skin.colour, normal, WRAP)
+        area.over(colour, inside(ellipse(u, v, (0.040, 0.078)), area.pixel))
+        hollow = bump(u, v, (0.012, -0.008), (0.022, 0.05))
+        area.tint((0.66, 0.46, 0.40), hollow * 0.75)
+        area.tint(BLUSH, bump(u, v, (0.0, 0.0), (0.06, 0.1)) * (0.5 * factors.skin.blush))
+
+
+def paint_neck(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None:
+    """Neck and upper chest, shaded by the chin."""
+    area = canvas.window(0.0, head.y + 0.1, 1.0, 1.0)
+    if area.empty:
+        return
+    clothing = factors.clothing
+    x, y = area.x - neck_x(head), area.y - head.y
+    half = clothing.neck * (1.0 + 6.0 * at_least(y - 0.33, 0.0) ** 2)
+    distance = at_most(np.abs(x) - half, shoulder_line(x, clothing) - y)
+    distance = at_least(distance, 0.15 - y)  # the head hides where the neck ends
+    u = clamp(x / half, -1.0, 1.0)
+    normal = normal_of(u / root(1.25 - u * u) * -0.9, 0.0 * y - 0.1)
+    colour = lamp.shade(factors.skin.colour, normal, WRAP)
+    area.over(colour, inside(distance, area.pixel))
+    _shadow_of_chin(area, head, lamp, inside(distance, area.pixel))
+
+
+def neck_x(head: Head) -> float:
+    """Picture coordinate of the middle of the neck: it follows the back of the head."""
+    return head.x - 0.10 * head.yaw[1] - 0.25 * head.roll[1]
+
+
+def shoulder_line(x: Array, clothing: Clothing) -> Array:
+    """Height of the shoulders below the middle of the head, `x` from the middle of the neck."""
+    away = at_least(np.abs(x) - 0.09, 0.0)
+    return 0.392 + clothing.shoulders * 1.6 * away * away / (away + 0.12)
+
+
+def _shadow_of_chin(area: Canvas, head: Head, lamp: Lamp, skin: Array) -> None:
+    """Darkest close under the jaw; thrown to the side away from the lamp."""
+    thrown_x, thrown_y = -0.05 * lamp.direction[0], 0.05
+    f, fx, fy = head.outline(area.head_x - thrown_x, area.head_y - thrown_y)
+    g = root(f)
+    away = (g - 1.0) * 2.0 * g / (root(fx * fx + fy * fy) + 1e-3)
+    area.tint((0.50, 0.38, 0.35), skin * smooth(0.045, -0.035, away) * 0.85)
+    area.tint((0.80, 0.72, 0.70), skin * smooth(0.16, 0.0, away) * 0.8)
+
+
+def _relief(area: Canvas, face: Face, head: Head) -> tuple[Array, Array]:
+    """Slopes dz/dx, dz/dy of the face: an ellipsoid with hills and hollows on it."""
+    steep = (-0.5 * RELIEF) / root(at_least(1.0 - area.f, 0.03))
+    slope_x, slope_y = area.slope[0] * steep, area.slope[1] * steep
+    right = np.abs(area.face_x)
+    sign = np.sign(area.face_x)
+    for x, y, radius_x, radius_y, height in _hills(face, head):
+        u, v = (right - x) * (1.0 / radius_x), (area.face_y - y) * (1.0 / radius_y)
+        q = at_least(1.0 - u * u - v * v, 0.0)
+        steep = q * q * (-6.0 * height)
+        slope_x += steep * u * sign * (1.0 / radius_x)
+        slope_y += steep * v * (1.0 / radius_y)
+    return slope_x, slope_y
+
+
+def _hills(face: Face, head: Head) -> list[tuple[float, float, float, float, float]]:
+    """Centre x (mirrored), centre y, radii, height: what rises from the face and what sinks in."""
+    eye_x, eye_y = head.eye
+    tip_y, lips = head.nose[1], head.lips_y
+    wide, cheek = face.nose_width, face.cheeks
+    return [
+        (0.0, tip_y - 0.065, 0.042 * wide, 0.115, 0.026),  # bridge of the nose
+        (0.0, tip_y, 0.062 * wide, 0.052, 0.031),  # its tip
+        (0.034 * wide, tip_y + 0.010, 0.026, 0.028, 0.011),  # its wings
+        (eye_x - 0.01, eye_y + 0.002, 0.085, 0.062, -0.021),  # sockets
+        (eye_x * 0.9, eye_y - 0.075, 0.12, 0.045, 0.006),  # ridge of the brows
+        (0.125, tip_y - 0.005, 0.105, 0.090, 0.021 * cheek),  # cheekbones
+        (0.0, lips + 0.005, 0.11, 0.085, 0.010),  # the muzzle
+        (0.0, lips + 0.058, 0.06, 0.028, -0.005),  # under the lower lip
+        (0.0, lips + 0.105, 0.075, 0.060, 0.019),  # the chin
+        (0.0, -0.21, 0.17, 0.12, 0.010),  # the forehead
+    ]
+
+
+def _complexion(area: Canvas, factors: Factors, head: Head) -> None:
+    """Blush, the shadows in the hollows, the folds that age deepens."""
+    x, y = area.face_x, area.face_y
+    right = np.abs(x)
+    eye_x, eye_y = head.eye
+    tip_y = head.nose[1]
+    blush = bump(right, y, (0.13, tip_y + 0.005), (0.10, 0.08))
+    blush += 0.6 * bump(x, y, (0.0, tip_y), (0.05, 0.05))
+    blush += 0.5 * bump(x, y, (0.0, head.lips_y + 0.10), (0.07, 0.05))
+    area.tint(BLUSH, blush * (0.45 * factors.skin.blush))
+    hollow = 0.32 * smooth(0.62, 1.0, area.f)  # the sides turn away from the room
+    hollow += 0.30 * bump(right, y, (eye_x - 0.035, eye_y - 0.025), (0.055, 0.05))
+    hollow += 0.22 * bump(right, y, (eye_x, eye_y + 0.035), (0.06, 0.03))
+    area.tint(SHADOW, hollow * inside(edge(area), area.pixel))
+    area.tint(SHADOW, _under_nose(x, y, factors, head) + _folds(right, y, factors, head))
+
+
+def _under_nose(x: Array, y: Array, factors: Factors, head: Head) -> Array:
+    """Nostrils, the crease of the wings, and the shadow that the nose throws."""
+    tip_y, wide = head.nose[1], factors.face.nose_width
+    thrown = -0.035 * factors.light.side
+    right = np.abs(x)
+    shade = 0.55 * bump(x, y, (thrown, tip_y + 0.038), (0.058 * wide, 0.030))
+    shade += 0.95 * bump(right, y, (0.021 * wide, tip_y + 0.024), (0.018 * wide, 0.013))
+    shade += 0.40 * bump(right, y, (0.047 * wide, tip_y + 0.010), (0.014, 0.026))
+    side = 1.0 if thrown > 0 else -1.0
+    shade += abs(thrown) * 9.0 * bump(x * side, y, (0.042 * wide, tip_y - 0.05), (0.035, 0.11))
+    return clamp(shade)
+
+
+def _folds(right: Array, y: Array, factors: Factors, head: Head) -> Array:
+    """The line from the wing of the nose to the corner of the mouth, deeper in a smile."""
+    top, bottom = head.nose[1] + 0.005, head.lips_y + 0.01
+    along = clamp((y - top) * (1.0 / (bottom - top)))
+    reach = factors.mouth.width * 1.22 - 0.052
+    distance = right - (0.052 + reach * root(along * (2.0 - along)) * along)
+    depth = 0.04 + 0.35 * factors.face.age + 0.20 * max(0.0, factors.mouth.smile)
+    ends = smooth(-0.02, 0.02, y - top) * smooth(0.04, -0.02, y - bottom)
+    return smooth(0.020, 0.0, np.abs(distance)) * ends * depth
+
+
+def paint_clothing(
+    canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, lattice: Array
+) -> None:
+    """What covers the shoulders below the neckline."""
+    area = canvas.window(0.0, head.y + 0.25, 1.0, 1.0)
+    if area.empty:
+        return
+    x, y = area.x - neck_x(head), area.y - head.y
+    top = shoulder_line(x, factors.clothing) - 0.008
+    neckline = _neckline(x, factors)
+    distance = at_least(top - y, neckline - y) * 0.85
+    folds = value_noise(lattice, x * 9.0 + y * 5.0, y * 7.0 - x * 3.0)
+    rise = at_least(1.0 - (y - top) * 6.0, 0.0)  # the cloth turns away over the shoulder
+    normal = normal_of(x * 1.1 + folds * 0.42, folds * 0.30 - 0.75 * rise * rise)
+    colour = lamp.shade(factors.clothing.colour, normal, (0.1, 0.1, 0.1))
+    weave = 0.03 * resolved(0.00625, area.pixel)
+    if weave:
+        colour *= 1.0 + weave * value_noise(lattice, x * 160.0, y * 160.0)
+    cloth = inside(distance, area.pixel)
+    on_neck = inside(np.abs(x) - factors.clothing.neck * 0.97, area.pixel, 0.02)
+    area.tint((0.70, 0.60, 0.57), smooth(0.035, 0.0, distance) * on_neck * 0.6)
+    area.over(colour, cloth)
+    hem = smooth(0.012, 0.0, np.abs(y - neckline - 0.012) * 0.8) * cloth
+    area.tint((0.78, 0.78, 0.80), hem * smooth(0.2, 0.1, np.abs(x)) * 0.5)
+    if factors.clothing.style == "collar":
+        _collar(area, factors, lamp, (x, y))
+
+
+def _neckline(x: Array, factors: Factors) -> Array:
+    """Height of the opening for the neck, below the middle of the head."""
+    away = np.abs(x) * (1.0 / (factors.clothing.neck * 1.12))
+    level = 0.390
+    if factors.clothing.style == "v-neck":
+        return level + 0.125 * at_least(1.0 - away, 0.0) - 0.3 * at_least(away - 1.0, 0.0)
+    q = at_least(1.0 - away * away, 0.0)
+    depth = 0.055 if factors.clothing.style == "crew" else 0.09
+    return level + depth * q - 0.3 * at_least(away - 1.0, 0.0)
+
+
+def _collar(area: Canvas, factors: Factors, lamp: Lamp, place: tuple[Array, Array]) -> None:
+    """The two flaps of a shirt collar."""
+    x, y = place
+    neck = factors.clothing.neck
+    right = np.abs(x)
+    inner = 0.362 + 0.95 * at_least(neck * 1.02 - right, 0.0)  # runs down to the middle
+    inner = inner + 0.9 * at_least(right - neck, 0.0)
+    outer = 0.455 + 0.35 * (neck - right)
+    flap = at_least(at_least(inner - y, y - outer) * 0.7, right - neck * 1.22)
+    light = 1.06 - 1.3 * (y - 0.40) + 0.4 * x * lamp.direction[0]
+    body = at_least(smooth(0.01, 0.0, right - neck), smooth(0.0, 0.02, y - 0.40))
+    shadow = smooth(0.022, -0.005, flap) * body
+    area.tint((0.66, 0.66, 0.70), shadow * 0.7)
+    colour = light * (planes_of(factors.clothing.colour) * planes_of(lamp.level))
+    area.over(colour, inside(flap, area.pixel))
+
+
+def paint_background(canvas: Canvas, background: Background) -> None:
+    """A gradient and its patches of light, over the whole canvas."""
+    along = canvas.y + 0.35 * background.slant * (canvas.x - 0.5)
+    share = clamp(along)
+    for channel, plane in enumerate(canvas.colour):
+        first, last = background.top[channel], background.bottom[channel]
+        plane[...] = first + (last - first) * share
+    for blob in background.blobs:
+        reach = blob.radius
+        area = canvas.window(blob.x - reach, blob.y - reach, blob.x + reach, blob.y + reach)
+        hill = bump(area.x, area.y, (blob.x, blob.y), (reach, reach))
+        area.over(blob.colour, hill * blob.strength)

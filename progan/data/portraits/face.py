@@ -1,0 +1,259 @@
+"""Eyes, eyebrows, glasses and mouth."""
+
+import numpy as np
+
+from progan.data.portraits.canvas import Canvas, Head, Point
+from progan.data.portraits.factors import Eyes, Factors, Mouth
+from progan.data.portraits.shapes import (
+    Array,
+    Lamp,
+    at_least,
+    at_most,
+    bump,
+    clamp,
+    ellipse,
+    inside,
+    planes_of,
+    resolved,
+    root,
+    rounded_box,
+    smooth,
+    value_noise,
+)
+
+IRIS = 0.50  # radius, in half widths of the eye
+DROP = 0.008  # the lenses hang a little below the eyes
+
+
+def paint_eyes(
+    canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, place: Point
+) -> None:
+    """Both eyes; `place` is the point between them in the picture."""
+    size = factors.eyes.size
+    area = canvas.around(place, head.eye[0] + size * 1.75, size * 1.5 + 0.015)
+    if area.empty:
+        return
+    side = np.sign(area.face_x)
+    u = (area.face_x * side - head.eye[0]) * (1.0 / size)
+    v = (area.face_y - head.eye[1]) * (1.0 / size) + factors.eyes.tilt * u
+    arch = at_least(1.0 - u * u, 0.0)
+    upper = -factors.eyes.opening * arch * (1.05 - 0.22 * u)
+    lower = 0.52 * factors.eyes.opening * arch * (1.0 + 0.25 * u)
+    _lids(area, u, v, upper)
+    opening = inside(at_least(upper - v, v - lower) * size, area.pixel)
+    opening *= inside((np.abs(u) - 1.0) * size, area.pixel)
+    ball = _eyeball(factors, lamp, (u, v), side, area.pixel / size)
+    ball *= 1.0 - 0.50 * smooth(0.34, 0.0, v - upper)  # the lid shades the ball
+    area.over(ball, opening)
+    _lashes(area, factors, u, v - upper, v - lower)
+
+
+def paint_brows(
+    canvas: Canvas, factors: Factors, head: Head, lattice: Array, place: Point
+) -> None:
+    """Both eyebrows, thick near the nose and thin at the temple; `place` as in `paint_eyes`."""
+    brows = factors.brows
+    x, y = place
+    area = canvas.window(x - 0.24, y - 0.13, x + 0.24, y)
+    if area.empty:
+        return
+    u = (np.abs(area.face_x) - head.eye[0] - 0.004) * (1.0 / 0.070)
+    line = head.eye[1] - brows.height - brows.tilt * u
+    line = line - brows.arch * (1.0 - (u - 0.3) * (u - 0.3))
+    half = brows.thickness * clamp(0.78 - 0.38 * u, 0.15)
+    across = np.abs(area.face_y - line) - half
+    alpha = inside(across, area.pixel, 0.0075) * smooth(1.18, 0.80, u) * smooth(-1.12, -0.75, u)
+    density = 0.22 * resolved(0.005, area.pixel)
+    if density:
+        slanted = area.face_x * 200.0 + area.face_y * 90.0
+        alpha *= 0.78 + density * value_noise(lattice, slanted, area.face_y * 60.0)
+    else:
+        alpha *= 0.78
+    area.over(brows.colour, clamp(alpha))
+
+
+def _lids(area: Canvas, u: Array, v: Array, upper: Array) -> None:
+    """The crease above the upper lid and the soft shadow round the eye."""
+    crease = np.abs(v - upper * 1.12 + 0.22)
+    ends = at_least(1.0 - 0.75 * u * u, 0.0)
+    area.tint((0.50, 0.36, 0.33), smooth(0.17, 0.0, crease) * ends * 0.50)
+    area.tint((0.72, 0.60, 0.56), bump(u, v, (0.0, -0.1), (1.55, 0.95)) * 0.42)
+
+
+def _eyeball(
+    factors: Factors, lamp: Lamp, place: tuple[Array, Array], side: Array, pixel: float
+) -> Array:
+    """Display colours [3, h, w] of white, iris, pupil and catch-light; `pixel` in half widths."""
+    eyes = factors.eyes
+    u, v = place
+    du, dv = u - side * eyes.gaze_x, v - (eyes.gaze_y - 0.02)
+    r = root(du * du + dv * dv) * (1.0 / IRIS)
+    iris, dark = _iris(eyes, r, dv, pixel)
+    white = 0.80 - 0.16 * u * u
+    inner = smooth(-0.62, -0.95, u)  # the pink inner corner
+    light_u, light_v = side * lamp.direction[0] * 0.26, lamp.direction[1] * 0.30
+    spot = root((du - light_u) ** 2 + (dv - light_v) ** 2) - 0.105
+    glint = inside(spot, pixel, 0.05) * 0.92
+    planes = white * (planes_of((1.0, 0.965, 0.94)) * planes_of(lamp.level))
+    planes *= 1.0 - inner * planes_of((0.08, 0.32, 0.30))
+    planes += iris * (dark * planes_of(eyes.colour) - planes)
+    planes += glint * (1.0 - planes)
+    return planes
+
+
+def _iris(eyes: Eyes, r: Array, dv: Array, pixel: float) -> tuple[Array, Array]:
+    """Coverage of the iris and its brightness: pupil, limbal ring, more light from below."""
+    coverage = inside((r - 1.0) * IRIS, pixel, 0.05)
+    glow = 0.85 + 0.55 * dv + 0.25 * smooth(0.85, 0.45, r)
+    ring = 1.0 - 0.60 * smooth(0.72, 1.0, r)
+    pupil = inside((r - 0.42) * IRIS, pixel, 0.04)
+    return coverage, glow * ring * (1.0 - 0.93 * pupil)
+
+
+def _lashes(area: Canvas, factors: Factors, u: Array, above: Array, below: Array) -> None:
+    """The dark edge of the upper lid, heavier outwards, and a faint one below."""
+    size = factors.eyes.size
+    ends = smooth(1.16, 0.9, np.abs(u))
+    heavy = 0.045 + 0.020 * u
+    upper = inside((np.abs(above + 0.02) - heavy) * size, area.pixel, 0.06 * size)
+    area.over((0.11, 0.075, 0.065), upper * ends * 0.90)
+    lower = smooth(0.10, 0.0, np.abs(below))
+    area.tint((0.55, 0.40, 0.37), lower * ends * 0.55)
+
+
+def paint_glasses(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None:
+    """Shadow, lenses and frame."""
+    glasses = factors.glasses
+    if glasses.style == "none":
+        return
+    (left_x, left_y), (right_x, right_y) = head.landmarks[:2]
+    middle = ((left_x + right_x) / 2, (left_y + right_y) / 2)
+    area = canvas.around(middle, 0.34, 0.15)
+    if area.empty:
+        return
+    lens = _lens(area, factors, head)
+    frame = at_most(np.abs(lens) - 0.5 * glasses.thickness, _bridge_and_arms(area, factors, head))
+    on_head = inside(area.f - 0.97, area.pixel * 4.0, 0.03)
+    shadow = smooth(0.022, 0.0, np.abs(lens - 0.012)) * on_head * 0.22
+    area.tint((0.62, 0.52, 0.50), shadow)
+    glass = inside(lens, area.pixel)
+    area.over((0.85, 0.90, 0.95), glass * _reflection(area, lamp) * 0.16)
+    area.tint((0.96, 0.98, 0.97), glass)
+    light = 0.95 - 3.0 * (area.face_y - head.eye[1])
+    colour = light * (planes_of(glasses.colour) * planes_of(lamp.level))
+    area.over(colour, inside(frame, area.pixel) * on_head)
+
+
+def _lens(area: Canvas, factors: Factors, head: Head) -> Array:
+    """Signed distance to the edge of the nearer lens."""
+    size = factors.glasses.size
+    x = np.abs(area.face_x) - head.eye[0] - 0.002
+    y = area.face_y - head.eye[1] - DROP
+    if factors.glasses.style == "round":
+        return ellipse(x, y, (size * 0.94, size * 0.88))
+    narrower = 1.0 + 0.9 * y  # squares taper downwards
+    return rounded_box(x * narrower, y, (size, size * 0.70), 0.030)
+
+
+def _bridge_and_arms(area: Canvas, factors: Factors, head: Head) -> Array:
+    """Signed distance to the bar over the nose and to the arms towards the ears."""
+    size, half = factors.glasses.size, 0.5 * factors.glasses.thickness
+    right = np.abs(area.face_x)
+    y = area.face_y - head.eye[1] - DROP
+    inner, outer = head.eye[0] - size * 0.95, head.eye[0] + size * 0.97
+    arc = y + 0.018 - 6.0 * right * right
+    bridge = at_least(np.abs(arc) - half, right - inner)
+    arm = at_least(np.abs(y + 0.022) - half * 0.9, outer - right)
+    return at_most(bridge, arm)
+
+
+def _reflection(area: Canvas, lamp: Lamp) -> Array:
+    """A slanted band of the window in which the lamp stands."""
+    across = area.face_x * 0.8 + area.face_y + 0.05 * lamp.direction[0]
+    return smooth(0.05, 0.0, np.abs(across - 0.03)) + smooth(0.05, 0.0, np.abs(across + 0.13))
+
+
+def paint_mouth(
+    canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, lattice: Array, place: Point
+) -> None:
+    """The mouth, whose middle is seen at the picture coordinates `place`."""
+    mouth = factors.mouth
+    area = canvas.around(place, mouth.width * 1.6, mouth.width * 1.25)
+    if area.empty:
+        return
+    u = area.face_x * (1.0 / mouth.width)
+    v = (area.face_y - head.lips_y) * (1.0 / mouth.width)
+    arch = at_least(1.0 - u * u, 0.0)
+    middle = (-0.20 * mouth.smile) * u * u + 0.04 * arch
+    gap = (0.30 * mouth.openness) * arch
+    parting_top, parting_bottom = middle - 0.25 * gap, middle + 0.75 * gap
+    top = parting_top - _upper_lip(mouth, u, arch)
+    bottom = parting_bottom + 0.33 * mouth.fullness * arch * (1.0 - 0.2 * arch)
+    _around(area, u, v, middle, bottom)
+    lips = inside(at_least(top - v, v - bottom) * mouth.width, area.pixel, 0.006)
+    lips *= inside((np.abs(u) - 1.0) * mouth.width, area.pixel, 0.006)
+    colour = _lip_colour(factors, lamp, (u, v), (parting_top, parting_bottom, bottom))
+    creases = 0.05 * resolved(0.006, area.pixel)
+    if creases:
+        colour *= 1.0 + creases * value_noise(lattice, u * 16.0, v * 2.5)
+    area.over(colour, lips * 0.92)
+    _parting(area, mouth, lamp, (u, v), (parting_top, parting_bottom))
+
+
+def _upper_lip(mouth: Mouth, u: Array, arch: Array) -> Array:
+    """Height of the upper lip: two peaks and the dip between, the cupid's bow."""
+    q = at_least(1.0 - u * u * 14.0, 0.0)
+    return 0.245 * mouth.fullness * arch * (1.0 - 0.22 * q * q) * (0.86 + 0.25 * u * u)
+
+
+def _lip_colour(
+    factors: Factors,
+    lamp: Lamp,
+    place: tuple[Array, Array],
+    lines: tuple[Array, Array, Array],
+) -> Array:
+    """Display colours [3, h, w]: the upper lip faces down and is darker, the lower one shines."""
+    u, v = place
+    parting_top, parting_bottom, bottom = lines
+    turn = smooth(-0.03, 0.03, v - parting_top)  # 0 on the upper lip, 1 on the lower
+    body = (v - parting_bottom) / at_least(bottom - parting_bottom, 0.02)
+    light = 0.78 + 0.26 * turn - 0.20 * turn * at_least(body - 0.45, 0.0)
+    light = light - 0.12 * u * u + 0.06 * u * lamp.direction[0]
+    shine = bump(u, body, (0.25 * lamp.direction[0], 0.38), (0.55, 0.30)) * turn * 0.20
+    colour = factors.mouth.colour
+    planes = light * (planes_of(colour) * planes_of(lamp.level))
+    planes += shine * (1.0 - planes)
+    return planes
+
+
+def _around(area: Canvas, u: Array, v: Array, middle: Array, bottom: Array) -> None:
+    """Shadow below the lower lip, the groove above the upper one, and the corners."""
+    below = bump(u, v - bottom, (0.0, 0.10), (0.75, 0.17))
+    corners = bump(np.abs(u), v - middle, (1.04, 0.0), (0.22, 0.17))
+    groove = bump(u, v, (0.0, -0.50), (0.13, 0.24))
+    area.tint((0.66, 0.52, 0.48), below * 0.55 + corners * 0.45 + groove * 0.14)
+
+
+def _parting(
+    area: Canvas,
+    mouth: Mouth,
+    lamp: Lamp,
+    place: tuple[Array, Array],
+    lines: tuple[Array, Array],
+) -> None:
+    """The dark line between the lips, or the open mouth with its upper teeth."""
+    u, v = place
+    top, bottom = lines
+    ends = smooth(1.05, 0.85, np.abs(u))
+    line = smooth(0.065, 0.0, np.abs(v - (top + bottom) * 0.5) - (bottom - top) * 0.5)
+    area.tint((0.34, 0.20, 0.19), line * ends * 0.85)
+    if mouth.openness == 0.0:
+        return
+    opening = inside(at_least(top - v, v - bottom) * mouth.width, area.pixel, 0.003)
+    area.over((0.20, 0.07, 0.07), opening * ends)
+    edge = top + 0.62 * (bottom - top) + 0.02
+    teeth = opening * inside((v - edge) * mouth.width, area.pixel, 0.004)
+    teeth *= smooth(0.95, 0.6, np.abs(u))
+    shade = (0.93 - 0.35 * u * u) * (1.0 - 0.25 * smooth(0.07, 0.0, v - top))
+    white = shade * (planes_of((0.93, 0.90, 0.85)) * planes_of(lamp.level))
+    area.over(white, teeth * 0.95)

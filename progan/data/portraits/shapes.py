@@ -1,0 +1,179 @@
+"""Arithmetic of shapes and of light on arrays.
+
+Only `+ - * /`, square roots, comparisons and rounding are used: IEEE 754 fixes their results to
+the last bit, whereas `exp`, `sin` and `pow` differ between machines.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from progan.data.portraits.factors import Colour, Light
+
+Array: TypeAlias = npt.NDArray[np.floating[Any]]  # float32 throughout
+
+LENS_BLUR = 0.0018  # half the width of the softest edge of a hard shape, in picture widths
+WARM: Colour = (1.10, 1.0, 0.84)
+COOL: Colour = (0.92, 1.0, 1.12)
+
+
+def planes_of(colour: tuple[float, float, float]) -> Array:
+    """[3, 1, 1], to be broadcast over the pixels."""
+    return np.array(colour, dtype=np.float32).reshape(3, 1, 1)
+
+
+def clamp(x: Array, low: float = 0.0, high: float = 1.0) -> Array:
+    """`x` limited to [low, high]; quicker than `np.clip` on small arrays."""
+    return cast(Array, np.minimum(np.maximum(x, low), high))
+
+
+def at_least(x: Array, low: float | Array) -> Array:
+    """The larger of the two, element by element: the intersection of two distances."""
+    return cast(Array, np.maximum(x, low))
+
+
+def at_most(x: Array, high: float | Array) -> Array:
+    """The smaller of the two, element by element: the union of two distances."""
+    return cast(Array, np.minimum(x, high))
+
+
+def root(x: Array) -> Array:
+    """Square root, 0 for what is negative."""
+    return cast(Array, np.sqrt(np.maximum(x, 0.0)))
+
+
+def smooth(start: float, end: float, x: Array) -> Array:
+    """0 at `start`, 1 at `end` (which may be the smaller), a cubic between."""
+    t = clamp((x - start) * (1.0 / (end - start)))
+    return t * t * (3.0 - 2.0 * t)
+
+
+def inside(distance: Array, pixel: float, softness: float = LENS_BLUR) -> Array:
+    """Coverage 0..1 of a shape of which `distance` is the signed distance, negative inside.
+
+    A hard edge is a ramp of one pixel, which is what a box filter makes of a straight edge: so
+    the picture at half the resolution is the average of this one.
+    """
+    if softness <= pixel:
+        return clamp(0.5 - distance * (1.0 / pixel))
+    return smooth(softness, -softness, distance)
+
+
+def bump(x: Array, y: Array, centre: tuple[float, float], radii: tuple[float, float]) -> Array:
+    """A smooth hill, 1 at the centre, 0 from the ellipse of the given radii outwards."""
+    u = (x - centre[0]) * (1.0 / radii[0])
+    v = (y - centre[1]) * (1.0 / radii[1])
+    q = at_least(1.0 - u * u - v * v, 0.0)
+    return q * q
+
+
+def ellipse(x: Array, y: Array, radii: tuple[float, float]) -> Array:
+    """Approximate signed distance to an ellipse round the origin."""
+    u = x * (1.0 / radii[0])
+    v = y * (1.0 / radii[1])
+    f = root(u * u + v * v)
+    u *= 1.0 / radii[0]
+    v *= 1.0 / radii[1]
+    return (f - 1.0) * f / (root(u * u + v * v) + 1e-3)
+
+
+def rounded_box(x: Array, y: Array, half: tuple[float, float], radius: float) -> Array:
+    """Signed distance to a box round the origin with rounded corners."""
+    u = np.abs(x) - (half[0] - radius)
+    v = np.abs(y) - (half[1] - radius)
+    outer = root(at_least(u, 0.0) ** 2 + at_least(v, 0.0) ** 2)
+    return outer + at_most(at_least(u, v), 0.0) - radius
+
+
+def resolved(wavelength: float, pixel: float) -> float:
+    """How much of a pattern of this wavelength the pixels can show: 0 below two, 1 from five."""
+    t = min(1.0, max(0.0, (wavelength / pixel - 2.0) / 3.0))
+    return t * t * (3.0 - 2.0 * t)
+
+
+def value_noise(lattice: Array, u: Array, v: Array) -> Array:
+    """Smooth noise in -1..1 that repeats: `lattice` [n, n], n a power of two, at integer u, v."""
+    n = lattice.shape[0]
+    left, top = np.floor(u), np.floor(v)
+    column, row = left.astype(np.int32) & (n - 1), top.astype(np.int32) & (n - 1)
+    s, t = u - left, v - top
+    s, t = s * s * (3.0 - 2.0 * s), t * t * (3.0 - 2.0 * t)
+    here = row * n + column
+    right = row * n + ((column + 1) & (n - 1))
+    corners = np.concatenate([lattice, lattice[:1]]).ravel()  # so that `+ n` is the row below
+    upper = corners.take(here)
+    upper += s * (corners.take(right) - upper)
+    lower = corners.take(here + n)
+    lower += s * (corners.take(right + n) - lower)
+    return cast(Array, upper + t * (lower - upper))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lamp:
+    """The key light and the light of the room, in linear colour."""
+
+    direction: tuple[float, float, float]  # unit vector towards the lamp: right, down, to us
+    key: Colour
+    room: Colour
+
+    @classmethod
+    def of(cls, light: Light) -> Self:
+        """The lamp that these factors describe; a surface that faces us is lit to about 1."""
+        x, y, z = light.side, -light.height, 0.75
+        length = float(np.sqrt(x * x + y * y + z * z))
+        # A lamp from the side lights the face that looks at us less: give it more power.
+        power = light.exposure * light.contrast * (0.55 * length / z + 0.45)
+        fill = light.exposure * (1.08 - light.contrast)
+        warm = 0.5 + 0.5 * light.warmth
+        key = tuple(power * (c + (w - c) * warm) for c, w in zip(COOL, WARM, strict=True))
+        room = tuple(fill * (w + (c - w) * warm) for c, w in zip(COOL, WARM, strict=True))
+        return cls(
+            direction=(x / length, y / length, z / length),
+            key=(key[0], key[1], key[2]),
+            room=(room[0], room[1], room[2]),
+        )
+
+    @property
+    def level(self) -> Colour:
+        """Display brightness of a white surface that faces us."""
+        red, green, blue = (
+            float(np.sqrt(key * self.direction[2] + room))
+            for key, room in zip(self.key, self.room, strict=True)
+        )
+        return red, green, blue
+
+    def shade(
+        self, albedo: Array | Colour, normal: tuple[Array, Array, Array], wrap: Colour
+    ) -> Array:
+        """Display colour [3, h, w] of a matt surface.
+
+        `albedo` is a display colour, one for all or [3, h, w]. `wrap` says per channel how far
+        the light creeps past the terminator: red goes farthest under skin, which warms the
+        edge of a shadow.
+        """
+        x, y, z = normal
+        facing = x * self.direction[0] + y * self.direction[1] + z * self.direction[2]
+        sky = 0.86 - 0.20 * y  # the ceiling is brighter than the floor
+        reach = planes_of(wrap)
+        lit = at_least(facing + reach, 0.0)
+        lit *= planes_of(self.key) / (1.0 + reach)
+        lit += planes_of(self.room) * sky
+        return root(lit) * (planes_of(albedo) if isinstance(albedo, tuple) else albedo)
+
+    def gloss(self, normal: tuple[Array, Array, Array], doublings: int) -> Array:
+        """Highlight 0..1: the half vector's cosine, squared `doublings` times."""
+        x, y, z = self.direction
+        length = float(np.sqrt(x * x + y * y + (z + 1.0) * (z + 1.0)))
+        cosine = (normal[0] * x + normal[1] * y + normal[2] * (z + 1.0)) * (1.0 / length)
+        shine = at_least(cosine, 0.0)
+        for _ in range(doublings):
+            shine = shine * shine
+        return shine
+
+
+def normal_of(slope_x: Array, slope_y: Array) -> tuple[Array, Array, Array]:
+    """Unit normal of the surface z(x, y) with these slopes, z towards us."""
+    z = 1.0 / root(1.0 + slope_x * slope_x + slope_y * slope_y)
+    return -slope_x * z, -slope_y * z, z
