@@ -31,7 +31,7 @@ from benchmarks.peers import peer_step  # noqa: E402
 from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
 from progan import presets, schedule  # noqa: E402
 from progan.config import Run, override  # noqa: E402
-from progan.data.reals import process_reals  # noqa: E402
+from progan.data.loader import process_reals  # noqa: E402
 from progan.door import Door, device_option  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.partition import WHOLE  # noqa: E402

@@ -221,7 +221,7 @@ def _print_plan(run: Run, members: Team, options: dict[str, Any],
 def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
            state: "TrainState", measures: dict[str, "Measure"], max_hours: float | None,
            remarks: Sequence[str] = ()) -> None:
-    from progan.data.resident import budget_bytes
+    from progan.data.device_cache import budget_bytes
     from progan.run_directory import LOG_FILE, states
     from progan.runtime.devices import set_precision
     from progan.runtime.interrupts import Interrupts

@@ -6,7 +6,7 @@ from typing import Any
 from progan import presets
 from progan.config import Run, override
 from progan.data.reader import Dataset
-from progan.data.subset import open_images, open_images_of_run
+from progan.data.splits import open_images, open_images_of_run
 from progan.errors import UserError
 from progan.training.fitting import fit
 from progan.training.origin import Origin, find_origin, load_origin

@@ -9,7 +9,7 @@ import torch
 from progan import schedule
 from progan.config import Run, all_changes, override
 from progan.data.reader import Dataset
-from progan.data.subset import open_images, open_images_of_run
+from progan.data.splits import open_images, open_images_of_run
 from progan.errors import UserError
 from progan.run_directory import CONFIG_FILE, set_aside
 from progan.run_directory import states as state_files

@@ -10,8 +10,7 @@ from torch.utils._pytree import tree_map_only
 from progan.augment import Draws
 from progan.augment import draw as draw_augmentation
 from progan.config import Run
-from progan.data.loader import Batch
-from progan.data.reals import process_reals
+from progan.data.loader import Batch, process_reals
 from progan.objectives import OBJECTIVES, Chances, draw
 from progan.runtime.seeding import generator as stream
 from progan.schedule import Stage

@@ -14,7 +14,7 @@ from progan.data.format import Skipped
 from progan.data.importers.image_files import Tree, natural_order
 from progan.data.importers.label_csv import ImageNames, csv_rows
 from progan.data.importers.labels import Labels, folder_labels
-from progan.data.unreadable import listed
+from progan.data.source import listed
 from progan.errors import UserError
 from progan.runtime.text import escape_controls, format_count
 
