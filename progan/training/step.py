@@ -40,7 +40,6 @@ from progan.partition import turns
 from progan.runtime.seeding import generator as stream
 from progan.runtime.seeding import seeded
 from progan.schedule import Stage
-from progan.training.freezing import frozen
 from progan.training.gradients import (
     DISCRIMINATOR,
     FULL_BATCH,
@@ -51,7 +50,7 @@ from progan.training.gradients import (
     scale_of,
     update_scale,
 )
-from progan.training.optim import Rate, clip_weights, trainable_parameters, update
+from progan.training.optim import Rate, clip_weights, frozen, trainable_parameters, update
 from progan.training.precision import autocast_for
 from progan.training.state import AUGMENTATION, TrainState, update_average
 
