@@ -31,7 +31,7 @@ from progan.data.writer import write_dataset
 from progan.partition import WHOLE
 from progan.runtime import devices
 from progan.runtime.cuda import cuda_graphs
-from progan.training import dummy_step
+from progan.training import preflight
 from progan.training.checkpoint import load_state, save_state
 from progan.training.cuda_graph import CudaGraphSteps
 from progan.training.state import TrainState, create
@@ -128,7 +128,7 @@ def iterate_on_equal_inputs(state: TrainState, run: Run, resolution: int, alpha:
                             dtype: torch.dtype, steps: Steps = PLAIN_STEPS) -> Statistics:
     """Train for one iteration on images and random numbers that the CPU has drawn."""
     stage, device = stage_at(run, resolution), next(state.generator.parameters()).device
-    batch = dummy_step.noise_batch(run, stage, WHOLE)
+    batch = preflight.noise_batch(run, stage, WHOLE)
     drawn_for = LevelAlpha(stage.level, None if alpha is None else torch.tensor(alpha))
 
     def moved(value: Any) -> Any:

@@ -30,7 +30,7 @@ from progan.runtime import devices
 from progan.sampling import pictures, wishes
 from progan.sampling.network_file import Snapshot
 from progan.schedule import Stage
-from progan.training import dummy_step
+from progan.training import preflight
 from progan.training.acceleration import accelerated, chosen
 from progan.training.cuda_graph import WARM_UP_STEPS
 from progan.training.state import TrainState, create, initialize
@@ -123,11 +123,11 @@ def iteration(device: torch.device, run: Run, resolution: int, report: Callable[
     stage = stage_at(run, resolution)
     devices.set_precision(run.precision)
     state = create(run, device)
-    batch = dummy_step.noise_batch(run, stage, WHOLE).to(device)
+    batch = preflight.noise_batch(run, stage, WHOLE).to(device)
     steps = accelerated(PLAIN_STEPS, chosen(run, device), report)
 
     def iterate() -> None:
-        dummy_step.run_dummy_iteration(state, run, stage, batch, steps)
+        preflight.run_dummy_iteration(state, run, stage, batch, steps)
         state.images_seen += stage.batch
 
     return iterate, stage

@@ -24,7 +24,7 @@ from progan import presets, schedule
 from progan.config import Run, override
 from progan.errors import UserError
 from progan.runtime import devices
-from progan.training.scaled_schedule import scale_schedule
+from progan.training.run_length import scale_schedule
 
 ROOT = Path(__file__).resolve().parents[1]
 PRESET = "demo"

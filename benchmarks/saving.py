@@ -33,9 +33,9 @@ from progan.runtime.torch_settings import use_threads  # noqa: E402
 from progan.runtime.weights_file import content_hash  # noqa: E402
 from progan.training import hooks  # noqa: E402
 from progan.training.checkpoint import copied, load_state, write_state  # noqa: E402
-from progan.training.fitting import fit  # noqa: E402
 from progan.training.loop import Session, train  # noqa: E402
 from progan.training.saver import Saver  # noqa: E402
+from progan.training.start import fit  # noqa: E402
 from progan.training.state import create  # noqa: E402
 
 CPU = torch.device("cpu")

@@ -31,14 +31,14 @@ from benchmarks.peers import peer_step  # noqa: E402
 from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
 from progan import presets, schedule  # noqa: E402
 from progan.config import Run, override  # noqa: E402
-from progan.data.reals import process_reals  # noqa: E402
+from progan.data.loader import process_reals  # noqa: E402
 from progan.door import Door, device_option  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.partition import WHOLE  # noqa: E402
 from progan.runtime import devices  # noqa: E402
 from progan.runtime.torch_settings import use_threads, wait_politely  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
-from progan.training import dummy_step  # noqa: E402
+from progan.training import preflight  # noqa: E402
 from progan.training.acceleration import accelerated, chosen  # noqa: E402
 from progan.training.cuda_graph import WARM_UP_STEPS  # noqa: E402
 from progan.training.plan import table  # noqa: E402
@@ -152,12 +152,12 @@ def ours(run: Run, stage: Stage, name: str, device: torch.device) -> Contestant:
     how, precision = name.rsplit("-", 1)
     run = override(run, {"acceleration": how, "precision": precision})
     state = create(run, device)
-    batch = dummy_step.noise_batch(run, stage, WHOLE).to(device)
+    batch = preflight.noise_batch(run, stage, WHOLE).to(device)
     steps = accelerated(PLAIN_STEPS, chosen(run, device), click.echo)
 
     def iterate() -> None:
         devices.set_precision(precision)
-        dummy_step.run_dummy_iteration(state, run, stage, batch, steps)
+        preflight.run_dummy_iteration(state, run, stage, batch, steps)
         state.images_seen += stage.batch
 
     return Contestant(name, precision, iterate)
@@ -166,7 +166,7 @@ def ours(run: Run, stage: Stage, name: str, device: torch.device) -> Contestant:
 def other(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Contestant:
     """An iteration of another project."""
     name, step = peer_step(checkout, run.network, stage.level, device)
-    reals = process_reals(dummy_step.noise_batch(run, stage, WHOLE).images.to(device)).contiguous()
+    reals = process_reals(preflight.noise_batch(run, stage, WHOLE).images.to(device)).contiguous()
 
     def iterate() -> None:
         devices.set_precision("fp32")
@@ -185,7 +185,7 @@ def in_turns(contestants: list[Contestant], device: torch.device, seconds: float
         for who in contestants:
             devices.synchronize(device)
             start = time.perf_counter()
-            who.run_dummy_iteration()
+            who.iterate()
             devices.synchronize(device)
             if turn >= warm:
                 times[who.name].append(time.perf_counter() - start)

@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from metrics.digit_classifier import DIGITS, SIDES, DigitClassifier, Origin
 from metrics.draws import Rows
-from progan.data.holdout import holdout_rows, holdout_size
 from progan.data.reader import Dataset
+from progan.data.splits import holdout_rows, holdout_size
 from progan.errors import UserError
 from progan.images import to_signed
 from progan.invocation import command

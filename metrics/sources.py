@@ -16,7 +16,7 @@ from progan.data.importers.image_files import open_tree
 from progan.data.importers.pixels import converted, decoded_srgb, native_channels
 from progan.data.reader import Dataset
 from progan.data.source import UnreadableImage
-from progan.data.subset import subset as of_class
+from progan.data.splits import subset as of_class
 from progan.errors import UserError
 from progan.images import Pixels, enlarge
 from progan.interop.describe_file import describe

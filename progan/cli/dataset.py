@@ -110,13 +110,13 @@ def compare(first: Path, second: Path) -> None:
 def verify(dataset: Path, merge: bool) -> None:
     """Compare the files of a dataset with their checksums."""
     from progan.data.format import read_info
-    from progan.data.integrity import damaged_files
+    from progan.data.reader import damaged_files
 
     if merge:
-        from progan.data import parts
+        from progan.data import shards
 
         require_vacant(dataset)
-        info = parts.merge(dataset)
+        info = shards.merge(dataset)
         click.echo(f"{dataset}: {format_count(info.count, 'image')}. The parts, "
                    f"{dataset}.part-*, are not needed any more.")
     described = read_info(dataset)
@@ -141,7 +141,7 @@ def display(
 ) -> None:
     """Write a sheet of images, and print its path."""
     from progan.data.reader import Dataset
-    from progan.data.sheet import sheet, shown_rows
+    from progan.data.summary import sheet, shown_rows
     from progan.runtime.files import replaced
     from progan.runtime.text import safe_file_name
 

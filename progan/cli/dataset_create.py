@@ -93,7 +93,7 @@ def writing_options(command: F) -> F:
         require_vacant(dest)
         require_writable_folder(dest, "--dest")
         if shard is not None:
-            from progan.data.parts import Part
+            from progan.data.shards import Part
 
             Part.parse(shard)  # a typing error is told before ten million images are looked at
         return command(dest=dest, how=Writing(workers, compress, shard), **options)
@@ -114,10 +114,10 @@ def write(
     on_error: Any = "stop",
 ) -> None:
     """Write the dataset with its options recorded, and say what was written and left out."""
-    from progan.data.parts import Part, part_of
     from progan.data.reader import Dataset
+    from progan.data.shards import Part, part_of
+    from progan.data.source import listed
     from progan.data.summary import classes_note, classes_without_images
-    from progan.data.unreadable import listed
     from progan.data.writer import write_dataset
 
     if how.shard is not None:
@@ -149,7 +149,7 @@ def write(
 
 
 def _warn(doubtful: "Sequence[Skipped]") -> None:
-    from progan.data.unreadable import listed
+    from progan.data.source import listed
 
     are = "image is" if len(doubtful) == 1 else "images are"
     they = "it is" if len(doubtful) == 1 else "they are"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     from progan.data.reader import Dataset
-    from progan.training.measurements import Measure
+    from progan.training.snapshot_metrics import Measure
 
 
 def require_metrics(run: Run) -> None:
@@ -31,7 +31,7 @@ def measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str, 
     from metrics.detector import open_detector
     from metrics.in_training import measure_of, needs_detector, plan_of, reals_of, sources
     from metrics.setup import Setup
-    from progan.training.measurements import Measure
+    from progan.training.snapshot_metrics import Measure
 
     detector = None
     if any(needs_detector(name) for name, _ in wishes.values()):

@@ -28,9 +28,9 @@ from progan.settings import option_name
 
 if TYPE_CHECKING:
     from progan.data.reader import Dataset
-    from progan.training.measurements import Measure
+    from progan.training.init_from import Transfer
+    from progan.training.snapshot_metrics import Measure
     from progan.training.state import TrainState
-    from progan.training.transfer import Transfer
 
 NEWEST = ":newest:"  # what a bare --resume stands for
 
@@ -121,12 +121,10 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     from progan import run_directory
     from progan.training import state
     from progan.training.acceleration import COMPILING
-    from progan.training.advice import advice
-    from progan.training.beginning import beginning
-    from progan.training.fitting import require_parts
+    from progan.training.init_from import begin, in_words
     from progan.training.precision import require_precision
-    from progan.training.transfer import begin
-    from progan.training.transfer_table import in_words
+    from progan.training.start import beginning, require_parts
+    from progan.training.start_checks import advice
 
     run, dataset, found = beginning(preset, data, init_from, options, scaled=scaled)
     require_compile_cache(needed=run.acceleration in COMPILING)
@@ -164,10 +162,10 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
     from progan import run_directory
     from progan.training import state as states
     from progan.training.acceleration import COMPILING
-    from progan.training.advice import advice
-    from progan.training.continuation import continuation, require_unfinished, resumed
-    from progan.training.fitting import exchanged, require_parts
     from progan.training.precision import require_precision
+    from progan.training.resume import continuation, require_unfinished, resumed
+    from progan.training.start import exchanged, require_parts
+    from progan.training.start_checks import advice
 
     path, saved = _found(outdir, resume, members) if members.leads else (Path(), Run())
     path, saved = members.agree_on(path, saved)
@@ -198,7 +196,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
 def _found(outdir: Path, resume: str, members: Team) -> tuple[Path, Run]:
     """The directory of a run, or the state of it that was named, and its settings."""
     from progan import run_directory
-    from progan.training.origin import require_resumable
+    from progan.training.resume import require_resumable
 
     path = run_directory.find(outdir if resume == NEWEST else Path(resume))
     if path.is_file():
@@ -210,9 +208,9 @@ def _found(outdir: Path, resume: str, members: Team) -> tuple[Path, Run]:
 
 def _print_plan(run: Run, members: Team, options: dict[str, Any],
                 found: "Transfer | None" = None, *, scaled: bool = False) -> None:
-    from progan.training.advice import plan_advice
+    from progan.training.init_from import in_words
     from progan.training.plan import plan
-    from progan.training.transfer_table import in_words
+    from progan.training.start_checks import plan_advice
 
     lines = "\n".join(plan_advice(run, options, members.planned_device, scaled=scaled))
     click.echo("\n\n".join([plan(run), *filter(None, [lines]),
@@ -222,15 +220,15 @@ def _print_plan(run: Run, members: Team, options: dict[str, Any],
 def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
            state: "TrainState", measures: dict[str, "Measure"], max_hours: float | None,
            remarks: Sequence[str] = ()) -> None:
-    from progan.data.resident import budget_bytes
+    from progan.data.device_cache import budget_bytes
     from progan.run_directory import LOG_FILE
     from progan.runtime.devices import set_precision
     from progan.runtime.interrupts import Interrupts
     from progan.runtime.log import Log, Silence
-    from progan.training.coverage import end_message
     from progan.training.data_parallel import share_state
+    from progan.training.execution import prepared
     from progan.training.loop import Session, train
-    from progan.training.preparation import prepared
+    from progan.training.run_length import end_message
 
     set_precision(run.precision)
     use_threads(run.threads)

@@ -1,14 +1,18 @@
-"""How far the creation of a dataset has come, so that it can be continued."""
+"""How far the creation of a dataset has come, flushed to disk so that it can be continued."""
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from progan.data.array_files import DatasetArrays
 from progan.data.format import DatasetInfo, Skipped
-from progan.runtime.files import write_atomically
+from progan.runtime.files import clear, write_atomically
 
 JOURNAL_FILE = "journal.json"
 
@@ -49,7 +53,7 @@ def job_of(plan: DatasetInfo, details: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read(directory: Path, job: str) -> Journal:
+def read_journal(directory: Path, job: str) -> Journal:
     """What an interrupted attempt left in `directory`; an empty journal if that is nothing.
 
     Raises:
@@ -72,7 +76,7 @@ class OtherJob(Exception):
     """A folder holds an unfinished dataset that was to become another one."""
 
 
-def write(directory: Path, journal: Journal) -> None:
+def write_journal(directory: Path, journal: Journal) -> None:
     """Keep the journal, once the rows that it counts are on disk."""
     write_atomically(directory / JOURNAL_FILE, json.dumps({
         "job": journal.job, "asked": journal.asked,
@@ -80,11 +84,53 @@ def write(directory: Path, journal: Journal) -> None:
         "doubtful": [[item.path, item.reason] for item in journal.doubtful]}))
 
 
-def exists(directory: Path) -> bool:
+def journal_exists(directory: Path) -> bool:
     """Whether there is a journal, from which the creation can be continued."""
     return (directory / JOURNAL_FILE).is_file()
 
 
-def remove(directory: Path) -> None:
+def remove_journal(directory: Path) -> None:
     """The dataset is whole."""
     (directory / JOURNAL_FILE).unlink(missing_ok=True)
+
+
+class PeriodicFlush:
+    """Waits for the disk in its own thread, while images go on being written.
+
+    Args:
+        directory: Where the arrays grow.
+        seconds: Shortest time from one flush to the next.
+    """
+
+    def __init__(self, arrays: DatasetArrays, directory: Path, seconds: float) -> None:
+        self._arrays = arrays
+        self._directory = directory
+        self._seconds = seconds
+        self._last = time.monotonic()
+        self._thread = ThreadPoolExecutor(1)
+        self._pending: Future[None] | None = None
+
+    def flush_if_due(self, journal: Journal) -> None:
+        """Begin to flush what the journal counts, unless a flush runs or has run a moment ago."""
+        if self._pending is not None and self._pending.done():
+            self._pending.result()
+            self._pending = None
+        if self._pending is None and time.monotonic() > self._last + self._seconds:
+            self._pending = self._thread.submit(self._flush, journal)
+            self._last = time.monotonic()
+
+    def flush(self, journal: Journal) -> None:
+        """Flush what the journal counts, now."""
+        if journal.asked:
+            self._thread.submit(self._flush, journal).result()
+        else:
+            clear(self._directory)
+
+    def close(self) -> None:
+        """Wait for a flush that is running."""
+        self._thread.shutdown(wait=True)
+
+    def _flush(self, journal: Journal) -> None:
+        with suppress(OSError):  # of a full disk, the writing will tell
+            self._arrays.flush()
+            write_journal(self._directory, journal)

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,14 +19,53 @@ from torch.utils._pytree import tree_map_only
 
 from progan import schedule
 from progan.config import Run
+from progan.data.device_cache import TrainingImages
 from progan.data.reader import Dataset
-from progan.data.resident import TrainingImages
-from progan.data.shuffle import Rows, Shuffle
+from progan.images import to_signed
+from progan.ops.fade import fade_images
 from progan.partition import WHOLE, Share, own_rows
 from progan.runtime.cuda import Parcel, SideStream
 from progan.runtime.seeding import numpy_generator
 
+Rows = npt.NDArray[np.int64]
 AHEAD = 4  # batches that wait, at most
+
+
+class Shuffle:
+    """An endless stream of rows; any stretch of it can be asked for, in any order."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed = count, seed
+        self._epoch, self._order = -1, np.empty(0, np.int64)
+
+    def rows(self, start: int, size: int) -> Rows:
+        """The rows at positions start … start + size - 1 of the stream: int64 [size]."""
+        positions = np.arange(start, start + size)
+        parts = [self._permutation(int(epoch))[positions[positions // self.count == epoch]
+                                               % self.count]
+                 for epoch in np.unique(positions // self.count)]
+        return np.concatenate(parts)
+
+    def _permutation(self, epoch: int) -> Rows:
+        if epoch != self._epoch:
+            stream = numpy_generator(self.seed, "shuffle", epoch)
+            self._epoch, self._order = epoch, stream.permutation(self.count)
+        return self._order
+
+
+def process_reals(images: Tensor, *, mirror: Tensor | None = None,
+                  alpha: Tensor | None = None) -> Tensor:
+    """uint8 [N, H, W, C] -> float32 [N, C, H, W] in [-1, 1], as the critic sees them.
+
+    Args:
+        mirror: bool [N], which images to flip left to right.
+        alpha: 0-d; while a level is faded in, reals are blended with their own
+            2x-down-2x-up version, so that they sharpen as the networks do.
+    """
+    x = to_signed(images.permute(0, 3, 1, 2))
+    if mirror is not None:
+        x = x.where(~mirror.reshape(-1, 1, 1, 1), x.flip(3))
+    return x if alpha is None else fade_images(x, alpha)
 
 
 class Batch(NamedTuple):

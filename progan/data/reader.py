@@ -1,4 +1,4 @@
-"""Read a dataset: any row of any level through memory maps."""
+"""Read a dataset: any row of any level through memory maps; compare files with their checksums."""
 
 import threading
 from functools import cached_property
@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
-from progan.data.codec import all_decoded
+from progan.data.array_files import all_decoded
 from progan.data.format import (
     HOLDOUT_FILE,
     LABELS_FILE,
@@ -16,9 +17,11 @@ from progan.data.format import (
     DatasetInfo,
     read_info,
     require_files,
+    size_fault,
 )
 from progan.errors import UserError
 from progan.invocation import command
+from progan.runtime.files import sha256_of
 from progan.sizes import level_name
 
 Rows = npt.NDArray[np.int64]
@@ -178,3 +181,17 @@ class Dataset:
                 # A plain array over the map: np.memmap makes every slice several times slower.
                 self._maps[name] = np.load(self.path / name, mmap_mode="r").view(np.ndarray)
         return self._maps[name]
+
+
+def damaged_files(directory: Path, info: DatasetInfo) -> list[str]:
+    """Read every array file; return one sentence for each that is not what was written."""
+    faults = []
+    with tqdm(total=info.num_bytes, unit="B", unit_scale=True,
+              desc="verifying", disable=None, leave=False) as progress:
+        for file in info.array_files():
+            fault = size_fault(directory, file)
+            if not fault and sha256_of(directory / file.name) != info.checksums.get(file.name):
+                fault = f"{file.name} has other content than when it was written"
+            faults += [fault] * bool(fault)
+            progress.update(file.num_bytes)
+    return faults

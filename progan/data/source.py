@@ -1,7 +1,8 @@
-"""What an importer hands to the writer: numbered images that are read one at a time."""
+"""What an importer hands to the writer: numbered images, and reports of unreadable ones."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -9,9 +10,12 @@ import numpy.typing as npt
 
 from progan.data.format import Skipped
 from progan.errors import UserError
+from progan.invocation import command
+from progan.runtime.text import escape_controls, format_count
 from progan.sizes import SQUARE, Size, level_of, size_at
 
 OnError = Literal["stop", "skip"]
+_NUM_LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +100,20 @@ def chosen(count: int, max_images: int | None, seed: int | None) -> npt.NDArray[
     if seed is None:
         return np.arange(taken, dtype=np.int64)
     return np.sort(np.random.RandomState(seed).permutation(count)[:taken]).astype(np.int64)
+
+
+def require_readable(source: Path | str, total: int, unreadable: Sequence[Skipped]) -> None:
+    """Raise UserError that lists the unreadable images, if there are any."""
+    if unreadable:
+        raise UserError(f"{len(unreadable):,} of {format_count(total, 'image')} in {source} cannot "
+                        f"be read:\n{listed(unreadable)}\nRepair or remove them, or leave them out "
+                        "with --on-error skip.")
+
+
+def listed(skipped: Sequence[Skipped]) -> str:
+    """The first ten with their reasons, one in a line, and how many more there are."""
+    lines = [f"  {escape_controls(f'{item.path}: {item.reason}')}"
+             for item in skipped[:_NUM_LISTED]]
+    more = len(skipped) - _NUM_LISTED
+    return "\n".join(lines + [f"  and {more:,} more; {command('dataset', 'check')} names them all"]
+                     * (more > 0))

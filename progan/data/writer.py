@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from progan.data.codec import encoded
-from progan.data.dataset_arrays import Chunk, DatasetArrays
+from progan.data.array_files import Chunk, DatasetArrays, encoded
 from progan.data.format import (
     INFO_FILE,
     LANDMARK_SHAPE,
@@ -20,15 +19,18 @@ from progan.data.format import (
     Skipped,
     rows_per_shard,
 )
-from progan.data.holdout import holdout_rows, holdout_size
-from progan.data.journal import Journal, OtherJob, job_of
-from progan.data.journal import exists as journal_exists
-from progan.data.journal import read as read_journal
-from progan.data.journal import remove as remove_journal
-from progan.data.keeping import Keeper
+from progan.data.journal import (
+    Journal,
+    OtherJob,
+    PeriodicFlush,
+    job_of,
+    journal_exists,
+    read_journal,
+    remove_journal,
+)
 from progan.data.pyramid import pyramid
-from progan.data.source import ImageSource, OnError, Sample, UnreadableImage
-from progan.data.unreadable import require_readable
+from progan.data.source import ImageSource, OnError, Sample, UnreadableImage, require_readable
+from progan.data.splits import holdout_rows, holdout_size
 from progan.errors import UserError
 from progan.runtime.files import clear, growing_directory, require_free_space, write_atomically
 from progan.runtime.text import format_count, pluralize
@@ -128,7 +130,7 @@ def _write_images(
 ) -> Journal:
     """Write all images that the journal lacks, and return the journal of all."""
     kept, job = journal, _Job(source.read, compressed, on_error == "skip")
-    with (closing(Keeper(arrays, directory, JOURNAL_SECONDS)) as keeper,
+    with (closing(PeriodicFlush(arrays, directory, JOURNAL_SECONDS)) as flusher,
           closing(_chunks(source, workers, journal.asked, job)) as chunks,
           tqdm(total=source.count, initial=journal.asked, unit="img", desc=directory.name[1:-8],
                disable=None) as progress):
@@ -140,9 +142,9 @@ def _write_images(
                     continue  # nothing will come of it, but all that are unreadable are named
                 arrays.append(chunk)
                 kept = journal
-                keeper.offer(kept)
+                flusher.flush_if_due(kept)
         except BaseException:
-            keeper.keep(kept)
+            flusher.flush(kept)
             raise
     if journal.skipped and on_error == "stop":
         clear(directory)

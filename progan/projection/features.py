@@ -15,7 +15,7 @@ from progan.run_directory import CONFIG_FILE
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.network_file import Snapshot
 from progan.sizes import MIN_LEVEL
-from progan.training.origin import Origin, find_origin, load_origin
+from progan.training.init_from import Origin, find_origin, load_origin
 
 Features = Callable[[Tensor], list[Tensor]]  # [N, C, H, W] in [-1, 1] -> maps [N, F, h, w]
 

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from progan.config import Run
+from progan.data.loader import process_reals
 from progan.data.reader import Dataset
-from progan.data.reals import process_reals
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import batch_size
 from progan.schedule import Stage

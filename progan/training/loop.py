@@ -27,16 +27,15 @@ from progan.training.cards import (
     describe_machine,
     training_data_of,
 )
-from progan.training.diagnosing import Diagnosis
 from progan.training.diversity import diversity
 from progan.training.guard import Guard, Unsound, reseeded, stop_message
-from progan.training.hooks import Hook, Tick, snapshot_of
-from progan.training.measurements import Measure, Measurements
+from progan.training.hooks import Diagnosis, Hook, Tick, snapshot_of
 from progan.training.meter import Meter
 from progan.training.monitor import Monitor, missing_ticks
 from progan.training.overfitting import overfitting
 from progan.training.progress import Progress
 from progan.training.saver import Saved, Saver
+from progan.training.snapshot_metrics import Measure, Measurements
 from progan.training.state import TrainState, enter_phase
 from progan.training.step import (
     PLAIN_STEPS,

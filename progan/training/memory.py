@@ -15,9 +15,8 @@ from progan.augment import draw as draw_augmentation
 from progan.config import Run
 from progan.objectives import OBJECTIVES, draw
 from progan.schedule import Stage
-from progan.training.freezing import freeze
 from progan.training.gradients import BatchSplit, MicroBatchSizes
-from progan.training.optim import trainable_parameters
+from progan.training.optim import freeze, trainable_parameters
 from progan.training.state import TrainState, initial_controllers
 from progan.training.step import (
     DiscriminatorInputs,

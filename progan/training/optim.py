@@ -1,4 +1,4 @@
-"""The optimizers, and one update with them."""
+"""Which weights are trained (FreezeD), the optimizers, and one update with them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from progan.config import Optim
+from progan.networks import Discriminator
 
 Rate = float | Tensor  # a learning rate; 0-d on the device where steps are recorded
 
@@ -84,3 +85,26 @@ def capturable(optimizer: Optimizer) -> Iterator[None]:
 def reset(optimizer: Optimizer) -> None:
     """Forget all moments, as if no step had been taken."""
     optimizer.state.clear()
+
+
+def freeze(discriminator: Discriminator, count: int) -> None:
+    """Let the layers of the `count` highest resolutions, on the side of the images, not learn.
+
+    Their gradients are not computed at all.
+    """
+    last = discriminator.config.max_level
+    for level in range(last - count + 1, last + 1):
+        for layer in discriminator.looking(level):
+            layer.requires_grad_(False)
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Meanwhile no gradients of the weights of a network are computed, not even on the way."""
+    awake = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in awake:
+            parameter.requires_grad_(True)

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from progan.config import Run
+from progan.data.loader import process_reals
 from progan.data.reader import Dataset
-from progan.data.reals import process_reals
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.schedule import Stage
 from progan.training.state import TrainState

@@ -1,4 +1,8 @@
-"""Before the first image: does each level fit into memory, and how long will it all take?"""
+"""Before the first image: does each level fit into memory, and how long will it all take?
+
+A dummy iteration on noise tells, or an estimate; on a CPU the time of a whole run is estimated from
+one short iteration.
+"""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -10,25 +14,57 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from progan import schedule
-from progan.config import Run
+from progan.config import Run, override
+from progan.data.loader import Batch
 from progan.errors import UserError
 from progan.networks.cost import multiply_adds
-from progan.partition import WHOLE, Share
+from progan.partition import WHOLE, Share, own_rows
 from progan.runtime import devices
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_rate, human_seconds
 from progan.runtime.text import format_count
 from progan.sampling.state_file import NETWORKS
 from progan.schedule import Stage
+from progan.sizes import MIN_LEVEL
+from progan.training import state as states
 from progan.training.checkpoint import MODULES, copied
-from progan.training.dummy_step import noise_batch, run_dummy_iteration
-from progan.training.eta import seconds_per_image
-from progan.training.gradients import MicroBatchSizes, allowed_sizes, no_smaller
+from progan.training.gradients import BatchSplit, MicroBatchSizes, allowed_sizes, no_smaller
 from progan.training.guard import restore
 from progan.training.memory import step_bytes
 from progan.training.plan import table
+from progan.training.progress import remaining_seconds, seconds_per_image
 from progan.training.state import TrainState
-from progan.training.step import Steps
+from progan.training.step import (
+    LevelAlpha,
+    PlainSteps,
+    Steps,
+    discriminator_inputs,
+    generator_inputs,
+)
+
+
+def run_dummy_iteration(state: TrainState, run: Run, stage: Stage, batch: Batch, steps: Steps
+                        ) -> None:
+    """Train for one iteration, all of it on the same batch; no image counts as seen."""
+    position = LevelAlpha.of(stage, batch.images.device)
+    for _ in range(run.growth.d_repeats):
+        steps.discriminator(state, run, position, stage.d_lr,
+                            discriminator_inputs(run, batch, position, state.images_seen))
+    steps.generator(state, run, position, stage.g_lr,
+                    generator_inputs(run, batch, position, state.images_seen))
+
+
+def noise_batch(run: Run, stage: Stage, share: Share) -> Batch:
+    """A batch as the loader makes them, of noise."""
+    n, size = stage.batch // share.of, run.network.size(stage.level)
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (n, *size, run.network.channels), generator=random,
+                           dtype=torch.uint8)
+    labels = torch.zeros(n, run.network.label_size)
+    labels[:, :1] = 1
+    rows = torch.from_numpy(own_rows(run, stage.batch, share)) if share.of > 1 else None
+    return Batch(images, labels, labels, rows, share)
+
 
 HEADINGS = ("resolution", "batch", "micro-batch", "memory", "img/s", "time")
 # An estimate extrapolates from real steps at the levels that cost no more than this: about a
@@ -195,3 +231,61 @@ def report(findings: list[Finding], run: Run, how: str, count: int = 1) -> str:
     return "\n".join([
         table([HEADINGS, *rows]),
         f"In all {human_seconds(total)}, beside samples, snapshots and metrics. {basis}."])
+
+
+FOR_CPUS = ("cpu", "demo")  # presets
+SHORT_SECONDS = 3600.0
+LOWEST_LEVEL = 3  # the kinds that do not grow resample at least once
+SMALLEST_BATCH = 2  # batch normalisation and minibatch stddev need several images
+
+
+def is_for_gpus(run: Run, device: torch.device) -> bool:
+    """Whether a run that was made for GPUs has none."""
+    return device.type == "cpu" and run.preset not in FOR_CPUS
+
+
+def cpu_note(run: Run, device: torch.device, seconds: float | None) -> str:
+    """Recommend --preset cpu where a preset for GPUs would take long; '' elsewhere.
+
+    Args:
+        seconds: That the run takes, as estimated; None: not known.
+    """
+    short = seconds is not None and seconds <= SHORT_SECONDS
+    if short or not is_for_gpus(run, device):
+        return ""
+    time = "long" if seconds is None else f"{human_seconds(seconds)} (a rough estimate)"
+    smaller = " --resolution 32" * (run.network.resolution > 32)
+    return (f"Preset {run.preset} is made for GPUs; on {devices.describe(device)} this run would "
+            f"take {time}. For a CPU: --preset cpu{smaller}.")
+
+
+def estimate_seconds(run: Run, device: torch.device) -> float:
+    """Estimate the seconds of a whole run, from an iteration that takes a few seconds at most.
+
+    It is one of the run's networks cut to a low resolution, with a batch of a few images: time is
+    taken to grow with the multiplications.
+    """
+    small = _affordable(run)
+    stage = schedule.at(small.growth, small.network, 0)
+    micro_batches = MicroBatchSizes(small, lambda line: None)
+    preflight = Preflight(run=small, state=states.create(small, device), device=device,
+                          micro_batches=micro_batches, steps=PlainSteps(BatchSplit(micro_batches)))
+    seconds = preflight.measure_seconds_per_image(stage, tries=1)
+    first = schedule.first_level(run.growth, run.network)
+    seconds *= multiply_adds(run.network, first) / multiply_adds(small.network, stage.level)
+    return remaining_seconds(run.growth, run.network, 0, {first: seconds})[1]
+
+
+def _affordable(run: Run) -> Run:
+    """The run at one resolution, at most its first one, at which an iteration is affordable."""
+    first = schedule.first_level(run.growth, run.network)
+    for level in range(first, MIN_LEVEL - 1, -1):
+        resolution = 1 << level
+        small = override(run, {
+            "resolution": resolution, "initial_resolution": resolution, "fade_first": False,
+            "freeze_d": 0, "batch_at": (), "micro_batch": 0, "d_repeats": 1})
+        affordable = int(AFFORDABLE_GMAC * 1e9 / multiply_adds(small.network, level))
+        if affordable >= SMALLEST_BATCH or level == LOWEST_LEVEL and not run.network.grows:
+            break
+    batch = schedule.at(run.growth, run.network, 0).batch
+    return override(small, {"batch": min(batch, max(affordable, SMALLEST_BATCH))})

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from progan.config import Network, Run
+from progan.data.loader import Shuffle
 from progan.data.reader import Dataset
-from progan.data.shuffle import Shuffle
 from progan.images import Pixels, enlarge, grid, png_text
 from progan.networks import Generator
 from progan.sampling.latents import seed_labels, seed_latents

@@ -15,10 +15,9 @@ from progan.networks.layers import Equalized
 from progan.objectives import dials
 from progan.runtime.seeding import generator as stream
 from progan.schedule import Stage
-from progan.training.freezing import freeze
 from progan.training.gradients import initial_loss_scales
 from progan.training.meter import Tally
-from progan.training.optim import optimizer, reset
+from progan.training.optim import freeze, optimizer, reset
 
 AUGMENTATION = "augmentation"  # controller: the probability of augmentation
 

@@ -20,8 +20,7 @@ from torch.utils._pytree import tree_map_only
 from progan.augment import Draws, adapted, augment
 from progan.augment import draw as draw_augmentation
 from progan.config import Run
-from progan.data.loader import Batch
-from progan.data.reals import process_reals
+from progan.data.loader import Batch, process_reals
 from progan.networks import Judgement
 from progan.objectives import (
     OBJECTIVES,
@@ -40,7 +39,6 @@ from progan.partition import turns
 from progan.runtime.seeding import generator as stream
 from progan.runtime.seeding import seeded
 from progan.schedule import Stage
-from progan.training.freezing import frozen
 from progan.training.gradients import (
     DISCRIMINATOR,
     FULL_BATCH,
@@ -51,7 +49,7 @@ from progan.training.gradients import (
     scale_of,
     update_scale,
 )
-from progan.training.optim import Rate, clip_weights, trainable_parameters, update
+from progan.training.optim import Rate, clip_weights, frozen, trainable_parameters, update
 from progan.training.precision import autocast_for
 from progan.training.state import AUGMENTATION, TrainState, update_average
 

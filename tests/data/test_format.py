@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progan.data.arrays import npy_header
+from progan.data.array_files import npy_header
 from progan.data.format import (
     HEADER_BYTES,
     MAX_SHARD_BYTES,

@@ -1,5 +1,6 @@
-"""Batches follow from the schedule and the images seen; a thread prepares them."""
+"""The loader, the order of images, and how reals are faded."""
 
+import math
 import threading
 import time
 import weakref
@@ -11,20 +12,117 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from progan import schedule
 from progan.config import override
-from progan.data.loader import AHEAD, Batch, Prefetch, one_hot, read_ahead, read_batches
+from progan.data.device_cache import Abandoned, TrainingImages
+from progan.data.loader import (
+    AHEAD,
+    Batch,
+    Prefetch,
+    Shuffle,
+    one_hot,
+    process_reals,
+    read_ahead,
+    read_batches,
+)
 from progan.data.reader import Dataset
-from progan.data.resident import Abandoned, TrainingImages
-from progan.data.shuffle import Shuffle
 from progan.partition import Share
 from tests.builders import noise_dataset, tiny_run
 
+COUNTS, SEEDS = st.integers(1, 30), st.integers(0, 2**40)
+LODS = ("0.0", "0.25", "0.4", "0.999", "1.0", "1.5", "2.0", "2.9", "3.0")
 CPU = torch.device("cpu")
 COUNT, CLASSES = 30, 3
 SHORT = dict(total_kimg=0.4, training_kimg=0.08, transition_kimg=0.08, batch=8, minibatch_repeats=2)
 RUN = tiny_run(**SHORT, label_size=CLASSES, d_repeats=2, batch_at=((8, 5),), seed=11)
+
+
+@given(COUNTS, SEEDS, st.integers(0, 5))
+def test_each_epoch_shows_each_row_once(count: int, seed: int, epoch: int) -> None:
+    rows = Shuffle(count, seed).rows(epoch * count, count)
+    assert sorted(rows.tolist()) == list(range(count))
+
+
+@given(COUNTS, SEEDS, st.lists(st.integers(1, 50), min_size=1, max_size=6))
+def test_stretches_add_up_to_the_stream(count: int, seed: int, sizes: list[int]) -> None:
+    starts = np.cumsum([0, *sizes])
+    whole = Shuffle(count, seed).rows(0, int(starts[-1]))
+    shuffle = Shuffle(count, seed)
+    pieces = [shuffle.rows(int(start), size) for start, size in zip(starts, sizes, strict=False)]
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+
+
+@given(COUNTS, SEEDS, st.lists(st.tuples(st.integers(0, 200), st.integers(1, 40)), max_size=6))
+def test_stretches_can_be_asked_for_in_any_order(
+    count: int, seed: int, stretches: list[tuple[int, int]]
+) -> None:
+    whole, shuffle = Shuffle(count, seed).rows(0, 240), Shuffle(count, seed)
+    for start, size in stretches:
+        np.testing.assert_array_equal(shuffle.rows(start, size), whole[start:start + size])
+
+
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+    orders = [tuple(Shuffle(50, seed).rows(50 * epoch, 50)) for seed in (0, 1) for epoch in (0, 1)]
+    assert len(set(orders)) == 4
+
+
+def test_every_row_gets_everywhere() -> None:
+    """Where row 0 lands in 2000 epochs of 5: each place about 400 times, 18 to a deviation."""
+    epochs = Shuffle(5, 0).rows(0, 10_000).reshape(2000, 5)
+    times = (epochs == 0).sum(axis=0)
+    assert (abs(times - 400) < 90).all()
+
+
+@pytest.fixture(scope="module")
+def golden(shared: Path) -> dict[str, np.ndarray]:
+    with np.load(shared / "golden/process_reals.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("lod", LODS)
+def test_the_official_reals(golden: dict[str, np.ndarray], lod: str, channels: int) -> None:
+    """The official ones were enlarged to 32x32 afterwards: every step-th pixel is ours."""
+    key = f"C{channels}/lod{lod}"
+    expected = golden[f"{key}/out"]
+    step = 32 // golden[f"{key}/in"].shape[-1]
+    fraction = float(lod) - math.floor(float(lod))
+    reals = process_reals(torch.from_numpy(golden[f"{key}/in"].transpose(0, 2, 3, 1)),
+                          alpha=torch.tensor(1 - fraction) if fraction else None)
+    assert reals.dtype == torch.float32
+    enlarged = reals.numpy().repeat(step, axis=2).repeat(step, axis=3)
+    np.testing.assert_allclose(enlarged, expected, rtol=0, atol=1e-6)
+
+
+def test_the_golden_file_has_nothing_else(golden: dict[str, np.ndarray]) -> None:
+    assert {key.split("lod")[1].split("/")[0] for key in golden} == set(LODS)
+
+
+def noise() -> torch.Tensor:
+    return torch.from_numpy(np.random.RandomState(0).randint(0, 256, (4, 8, 8, 3)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("alpha", [None, torch.tensor(0.3)])
+def test_only_the_images_named_are_mirrored(alpha: torch.Tensor | None) -> None:
+    plain = process_reals(noise(), alpha=alpha)
+    mirror = torch.tensor([True, False, False, True])
+    mirrored = process_reals(noise(), mirror=mirror, alpha=alpha)
+    for index, flipped in enumerate(mirror):
+        left_to_right = plain[index].flip(-1)
+        assert not torch.equal(left_to_right, plain[index])
+        expected = left_to_right if flipped else plain[index]
+        np.testing.assert_allclose(mirrored[index], expected, rtol=0, atol=1e-6)
+
+
+def test_pixels_keep_their_places() -> None:
+    images = torch.zeros(1, 4, 4, 3, dtype=torch.uint8)
+    images[0, 1, 2, 0] = 255
+    reals = process_reals(images)
+    assert reals[0, 0, 1, 2] == 1
+    assert (reals == -1).sum() == reals.numel() - 1
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progan.data.format import read_info
-from progan.data.integrity import damaged_files
 from progan.data.pyramid import pyramid
-from progan.data.reader import Dataset
+from progan.data.reader import Dataset, damaged_files
 from progan.data.source import ImageSource, Sample
 from progan.data.summary import summary
 from progan.data.writer import write_dataset

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from progan.data.arrays import RowWriter
+from progan.data.array_files import RowWriter
 from progan.data.format import DatasetInfo, Skipped
-from progan.data.holdout import holdout_rows
 from progan.data.pyramid import pyramid
 from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample, UnreadableImage, chosen
+from progan.data.splits import holdout_rows
 from progan.data.writer import write_dataset
 from progan.errors import UserError
 

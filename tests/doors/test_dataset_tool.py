@@ -19,9 +19,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from progan.cli.dataset import main
-from progan.data.holdout import holdout_rows
 from progan.data.pyramid import pyramid
 from progan.data.reader import Dataset
+from progan.data.splits import holdout_rows
 from tests.builders import in_foreground, noise_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -244,7 +244,7 @@ def test_the_disk_fills_on_the_way(folder: Path, monkeypatch: pytest.MonkeyPatch
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("progan.data.arrays.RowWriter._write", full)
+    monkeypatch.setattr("progan.data.array_files.RowWriter._write", full)
     result = run("create-from-images", "--source", folder, "--dest", folder.parent / "pets")
     assert result.exit_code == 1
     assert f"{folder.parent / 'pets'}: No space left on device. Free some" in result.stderr

@@ -18,7 +18,7 @@ from progan.interop.cli import main as interop
 from progan.projection.cli import main as projection
 from progan.run_directory import states
 from progan.sampling.network_choice import find_network, find_networks
-from progan.training.origin import find_origin
+from progan.training.init_from import find_origin
 from tests.builders import message, noise_dataset, tiny_options
 
 NAME = "00000-noise-v2-1gpu"

@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 from progan.cli.train import main
 from progan.config import override
 from progan.presets import preset
-from progan.training import advice, cpu_estimate
-from progan.training.cpu_estimate import cpu_note, estimate_seconds
+from progan.training import preflight as estimates
+from progan.training import start_checks
+from progan.training.preflight import cpu_note, estimate_seconds
 from tests.builders import message, noise_dataset, tiny_options
 
 CPU = torch.device("cpu")
@@ -91,13 +92,13 @@ def test_what_cannot_be_scaled_is_refused(data: Path, words: tuple[object, ...],
 
 def test_a_preset_for_larger_images_says_what_its_total_means(
         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(advice, "estimate_seconds", lambda run, device: 0.0)
+    monkeypatch.setattr(start_checks, "estimate_seconds", lambda run, device: 0.0)
     plan = dry_run("--preset", "v2-1gpu", "--resolution", 64)
     assert "64x64 gets 60%. --total-kimg 6000 keeps that share" in plan
 
 
 def test_a_plan_for_gpus_says_how_long_it_takes_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(advice, "estimate_seconds", lambda run, device: 86400.0 * 12)
+    monkeypatch.setattr(start_checks, "estimate_seconds", lambda run, device: 86400.0 * 12)
     words = ("--preset", "v2-1gpu", "--resolution", 64)
     assert re.search(r"Preset v2-1gpu is made for GPUs; on cpu \(\d threads?\) this run would take "
                      r"12d 00h \(a rough estimate\)\. For a CPU: --preset cpu --resolution 32\.",
@@ -109,7 +110,7 @@ def test_a_plan_for_gpus_says_how_long_it_takes_here(monkeypatch: pytest.MonkeyP
 
 def test_a_run_for_gpus_says_so_before_its_first_tick(
         data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu_estimate, "SHORT_SECONDS", 0.0)
+    monkeypatch.setattr(estimates, "SHORT_SECONDS", 0.0)
     for preflight, time in (("estimate", r"\S+ \(a rough estimate\)"), ("none", "long")):
         result = train("--data", data, "--outdir", tmp_path, "--device", "cpu",
                        *tiny_options(total_kimg=0.1, preflight=preflight))

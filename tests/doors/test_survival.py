@@ -28,7 +28,7 @@ from progan.runtime.weights_file import content_hash
 from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import interim_networks, load_network
 from progan.sampling.state_file import read_state
-from progan.training import preparation
+from progan.training import execution
 from progan.training.saver import Saver
 from tests.builders import in_foreground, message, noise_dataset, tiny_options
 
@@ -267,7 +267,7 @@ def signals_restored() -> Iterator[None]:
 def test_a_signal_before_the_first_step_ends_it_at_once(
         signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         number: signal.Signals) -> None:
-    monkeypatch.setattr(preparation, "prepared", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(execution, "prepared", lambda *_: os.kill(os.getpid(), number))
     result = train("--data", data, "--outdir", tmp_path, *OPTIONS)
     assert result.exit_code == early_code(number)
     assert "Stopped at once, before any state was saved. To begin again: " in result.stdout
@@ -281,7 +281,7 @@ def test_a_signal_before_the_first_step_of_a_resumed_run_loses_nothing(
         number: signal.Signals) -> None:
     run = finished(data, tmp_path, "--total-kimg", 0.5)
     before = states(run)[-1].read_bytes()
-    monkeypatch.setattr(preparation, "prepared", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(execution, "prepared", lambda *_: os.kill(os.getpid(), number))
     result = train("--resume", run, "--total-kimg", 1)
     assert result.exit_code == early_code(number)
     assert "Stopped at once before the first step; nothing is lost. To resume: " in result.stdout

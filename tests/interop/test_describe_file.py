@@ -22,7 +22,8 @@ from safetensors.torch import save_file
 from progan.errors import UserError
 from progan.interop.exports import export
 from progan.interop.load import load_snapshot, read_foreign
-from progan.training.origin import load_origin, require_resumable
+from progan.training.init_from import load_origin
+from progan.training.resume import require_resumable
 from tests.builders import tiny_snapshot
 from tests.for_each import for_each
 from tests.interop import official_files, zoo_files

@@ -20,7 +20,7 @@ from progan.partition import WHOLE, Share
 from progan.runtime.cuda import Recording
 from progan.runtime.distributed import Group
 from progan.schedule import Stage
-from progan.training import dummy_step, guard
+from progan.training import guard, preflight
 from progan.training.cuda_graph import WARM_UP_STEPS, CudaGraphSteps
 from progan.training.gradients import BatchSplit, MicroBatchSizes, part_rows
 from progan.training.guard import CHECK_ROUNDS, Guard
@@ -69,11 +69,11 @@ def train_asynchronously(run: Run, steps: Steps = PLAIN_STEPS, *, share: Share =
     with fake_gpu():
         state = create(run, GPU)
         for stage in stages(run):
-            batch = dummy_step.noise_batch(run, stage, share).to(GPU)
+            batch = preflight.noise_batch(run, stage, share).to(GPU)
             for _ in range(warm_up):
-                dummy_step.run_dummy_iteration(state, run, stage, batch, steps)
+                preflight.run_dummy_iteration(state, run, stage, batch, steps)
             with Asynchronous():
-                dummy_step.run_dummy_iteration(state, run, stage, batch, steps)
+                preflight.run_dummy_iteration(state, run, stage, batch, steps)
 
 
 @pytest.mark.parametrize("kind, objective", KINDS)
@@ -138,7 +138,7 @@ def test_rounds_wait_only_where_the_guard_looks(monkeypatch: pytest.MonkeyPatch)
     stage = stages(run)[0]
     with fake_gpu():
         state, meter = create(run, GPU), Meter()
-        batch = dummy_step.noise_batch(run, stage, WHOLE).to(GPU)
+        batch = preflight.noise_batch(run, stage, WHOLE).to(GPU)
         look = Guard(run, state, None, pytest.fail, writes=False)  # type: ignore[arg-type]
         with Asynchronous():
             for number in range(CHECK_ROUNDS - 1):
@@ -155,11 +155,11 @@ def test_a_real_gpu_is_not_waited_for(name: str) -> None:
     """As torch itself sees it; also where waits are inside of its operations."""
     run = tiny_run(**COMMON | OPTIONS[name])
     state, stage = create(run, GPU), stages(run)[0]
-    batch = dummy_step.noise_batch(run, stage, WHOLE).to(GPU)
-    dummy_step.run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)
+    batch = preflight.noise_batch(run, stage, WHOLE).to(GPU)
+    preflight.run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        dummy_step.run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)
+        preflight.run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -226,9 +226,9 @@ def test_only_augmentation_adds_up_in_any_order_on_a_gpu(options: dict[str, Any]
     run = tiny_run(**COMMON | options)
     with fake_gpu():
         state, stage = create(run, GPU), stages(run)[0]
-        batch = dummy_step.noise_batch(run, stage, WHOLE).to(GPU)
+        batch = preflight.noise_batch(run, stage, WHOLE).to(GPU)
         with Names() as names:
-            dummy_step.run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)
+            preflight.run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)
     assert names.seen & WITHOUT_FIXED_ORDER == expected
 
 

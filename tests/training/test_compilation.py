@@ -10,7 +10,7 @@ from torch import Tensor
 from torch._dynamo.callback import CallbackTrigger, callback_handler
 
 from progan.runtime.interrupts import Interrupts
-from progan.training.compilation import Compilation, Compiled
+from progan.training.acceleration import Compilation, Compiled
 from progan.training.step import LevelAlpha
 from tests.builders import tiny_run
 

@@ -8,8 +8,8 @@ import torch
 from progan import schedule
 from progan.partition import WHOLE
 from progan.presets import preset
-from progan.training.dummy_step import noise_batch, run_dummy_iteration
 from progan.training.memory import PeakMemoryTracker, step_bytes
+from progan.training.preflight import noise_batch, run_dummy_iteration
 from progan.training.state import create
 from progan.training.step import PLAIN_STEPS
 from tests.builders import tiny_run

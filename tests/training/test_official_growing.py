@@ -14,7 +14,7 @@ from torch import Tensor
 
 from progan import schedule
 from progan.config import Run
-from progan.data.reals import process_reals
+from progan.data.loader import process_reals
 from progan.objectives import Chances
 from progan.ops.fade import fade_images
 from progan.schedule import Stage

@@ -166,9 +166,9 @@ def test_free_memory_is_that_of_the_container(tmp_path: Path,
 def test_none_looks_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     from progan.runtime.distributed import ALONE
     from progan.runtime.log import Silence
-    from progan.training import preparation
+    from progan.training import execution
 
     monkeypatch.setattr(preflight.Preflight, "__call__", pytest.fail)
     run = tiny_run(preflight="none")
-    plan = preparation.prepared(run, create(run, CPU), CPU, Silence(), ALONE)
+    plan = execution.prepared(run, create(run, CPU), CPU, Silence(), ALONE)
     assert plan == (PlainSteps(ANY), {})

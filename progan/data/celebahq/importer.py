@@ -15,8 +15,7 @@ from progan.data.celebahq.preflight import inspected
 from progan.data.celebahq.quality import LEAST_SIDE
 from progan.data.celebahq.report import Report
 from progan.data.format import Skipped
-from progan.data.source import ImageSource, OnError, chosen
-from progan.data.unreadable import require_readable
+from progan.data.source import ImageSource, OnError, chosen, require_readable
 from progan.errors import UserError
 from progan.runtime.text import format_count, pluralize
 from progan.runtime.worker_pool import in_order, worker_pool

@@ -15,7 +15,7 @@ from progan.data.importers.image_files import Tree, natural_order
 from progan.data.importers.label_csv import ImageNames, csv_rows
 from progan.data.importers.labels import Labels, composition_notes, folder_labels
 from progan.data.importers.spellings import case_notes, merge_compositions
-from progan.data.unreadable import listed
+from progan.data.source import listed
 from progan.errors import UserError
 from progan.runtime.text import escape_controls, format_count
 

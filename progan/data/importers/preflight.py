@@ -33,8 +33,7 @@ from progan.data.importers.metadata import (
     read_orientation,
 )
 from progan.data.importers.pixels import LACKING, Crop, band_width, native_channels, opened
-from progan.data.source import OnError, UnreadableImage
-from progan.data.unreadable import listed, require_readable
+from progan.data.source import OnError, UnreadableImage, listed, require_readable
 from progan.errors import UserError
 from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sizes import MAX_LEVEL, MIN_LEVEL, Size, level_of

@@ -1,21 +1,104 @@
-"""A new run begins with the networks of another one, where they fit."""
+"""--init-from: a new run begins with the networks of a state, a network file or another program.
 
+`load_origin` reads them, `transfer` finds the layers that fit (`matching`), `begin` copies their
+weights into the state of the new run, and `in_words` tells what was taken.
+"""
+
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from progan.config import Run
+from progan import run_directory, schedule
+from progan.config import Network, Run
 from progan.errors import UserError
+from progan.interop.imported_model import ImportedModel
+from progan.interop.load import load_own, read_foreign
 from progan.networks import Discriminator, Generator
 from progan.networks.levels import levels, names_by_level
 from progan.networks.shells import shells
+from progan.sampling.network_choice import find_network, find_run
+from progan.sampling.state_file import is_state, is_whole, load_networks
 from progan.settings import changes, option_name
-from progan.training.freezing import freeze
-from progan.training.matching import Match, Overlap, match, merged
-from progan.training.origin import Origin
+from progan.sizes import MIN_LEVEL
+from progan.training.matching import Fate, Match, Overlap, Shape, match, merged
+from progan.training.optim import freeze
 from progan.training.state import TrainState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Networks that were trained before, and how far."""
+
+    path: Path
+    network: Network
+    weights: Mapping[str, Mapping[str, Tensor]]  # "generator", "discriminator", "average"
+    level: int  # log2 of the resolution that was trained last
+    alpha: float  # weight of that level; below 1 if it was being faded in
+    images_seen: int
+    run: Run | None = None  # its other settings, if they are known
+
+    @property
+    def settled_level(self) -> int:
+        """The highest level that was wholly faded in."""
+        return self.level if self.alpha == 1 else max(self.level - 1, MIN_LEVEL)
+
+
+def find_origin(path: Path) -> Path:
+    """The file that `path` names: of a run its newest whole state, or else its newest network.
+
+    A directory of runs stands for its newest run that has either. Raises UserError if there is
+    none.
+    """
+    if path.is_dir():
+        directory = find_run(path)
+        states = reversed(run_directory.states(directory))
+        return next(filter(is_whole, states), None) or find_network(directory)
+    if not path.exists():
+        raise UserError(f"There is no {path}. Name a network file or a training state, or the "
+                        "directory of a run, with --init-from.")
+    return path
+
+
+def load_origin(path: Path) -> Origin:
+    """Read networks of ours or of another program, on the CPU; raises UserError for other files."""
+    if is_state(path):
+        return _of_state(path)
+    trained = read_foreign(path)
+    return _of_network_file(path) if trained is None else _of_another_program(path, trained)
+
+
+def _of_network_file(path: Path) -> Origin:
+    snapshot = load_own(path, torch.device("cpu"))
+    network = snapshot.generator.config
+    home = path.parent / run_directory.CONFIG_FILE
+    return Origin(
+        path=path, network=network, weights={"average": snapshot.generator.state_dict()},
+        level=snapshot.level, alpha=snapshot.alpha, images_seen=snapshot.images_seen,
+        run=run_directory.load_config(path.parent) if home.is_file() else None)
+
+
+def _of_another_program(path: Path, trained: ImportedModel) -> Origin:
+    return Origin(path=path, network=trained.network, weights=trained.weights, level=trained.level,
+                  alpha=trained.alpha, images_seen=trained.images_seen)
+
+
+def _of_state(path: Path) -> Origin:
+    run, images_seen, weights = load_networks(path)
+    for role, network in shells(run.network).items():
+        try:
+            network.load_state_dict(weights[role], assign=True)
+        except (RuntimeError, AttributeError, TypeError) as error:
+            raise UserError(f"{path} is damaged: its {role} is not the one that its settings "
+                            "describe. Name another state of the run.") from error
+    stage = schedule.at(run.growth, run.network, images_seen)
+    return Origin(path=path, network=run.network, weights=weights, level=stage.level,
+                  alpha=stage.alpha, images_seen=images_seen, run=run)
+
 
 OF_THE_IMAGES = {"base_height", "base_width", "channels", "label_size"}
 NEEDED = {  # settings without which copied weights mean nothing
@@ -144,3 +227,59 @@ def _require_known_layers(found: Transfer, run: Run) -> None:
         raise UserError(f"--freeze-d {run.optim.freeze_d} would keep random weights: "
                         f"{', '.join(unknown)} cannot be copied from {found.origin.path}. Freeze "
                         "fewer resolutions, or none.")
+
+
+FATES: dict[Fate, str] = {
+    "copied": "copied", "in part": "copied in part", "skipped": "skipped: the shapes differ",
+    "new": "new", "left": "left behind"}
+HEADINGS = ("layer", "there", "here", "")
+
+
+def in_words(transfer: Transfer) -> list[str]:
+    """The table, and the warnings below it."""
+    return [table(transfer), *(f"Warning: {text}" for text in warnings(transfer))]
+
+
+def table(transfer: Transfer) -> str:
+    """List the layers of both networks: shape there, shape here, what becomes of them."""
+    origin = transfer.origin
+    size = origin.network.size(origin.level)
+    return "\n".join([
+        f"Begins with {origin.path}, {size} at kimg {origin.images_seen / 1000:g}.",
+        *(line for role in transfer.matches
+          for line in ("", f"{role}: {_summary(transfer, role)}",
+                       *_lines(transfer.matches[role])))])
+
+
+def warnings(transfer: Transfer) -> list[str]:
+    """What a user should know before days are spent on it."""
+    found = []
+    if "discriminator" not in transfer.origin.weights:
+        found.append(
+            f"{transfer.origin.path} holds no discriminator: that begins with random weights, and "
+            "teaches the generator little until it has learned. A training state (state-*.pt) of "
+            "the same run holds both, and is the better beginning.")
+    if transfer.changed:
+        found.append("The networks are not those of the source "
+                     f"({'; '.join(transfer.changed)}): what is copied may do something else here.")
+    found += [f"Less than half of the {role} is copied." for role, share in transfer.shares.items()
+              if share < 0.5 and (role == "generator" or role in transfer.origin.weights)]
+    return found
+
+
+def _summary(transfer: Transfer, role: str) -> str:
+    counts = Counter(row.fate for row in transfer.matches[role])
+    words = ", ".join(f"{counts[fate]} {fate}" for fate in FATES if counts[fate])
+    return f"{100 * transfer.shares[role]:.1f} % of the weights copied; layers: {words}"
+
+
+def _lines(matches: list[Match]) -> list[str]:
+    rows = [HEADINGS, *((row.layer, _shape(row.theirs), _shape(row.ours), FATES[row.fate])
+                        for row in matches)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            .rstrip() for row in rows]
+
+
+def _shape(shape: Shape | None) -> str:
+    return "–" if shape is None else "x".join(map(str, shape)) or "1"

@@ -11,9 +11,8 @@ from progan.partition import Share
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
 from progan.training.acceleration import accelerated, chosen
-from progan.training.cpu_estimate import cpu_note
 from progan.training.gradients import BatchSplit, MicroBatchSizes
-from progan.training.preflight import Preflight, report, total_seconds
+from progan.training.preflight import Preflight, cpu_note, report, total_seconds
 from progan.training.state import TrainState
 from progan.training.step import PlainSteps, Steps
 

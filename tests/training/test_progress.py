@@ -12,8 +12,7 @@ from progan import schedule
 from progan.config import Run
 from progan.networks.cost import multiply_adds
 from progan.training import progress
-from progan.training.eta import Forecast, remaining_seconds
-from progan.training.progress import Progress
+from progan.training.progress import Forecast, Progress, remaining_seconds
 from tests.builders import tiny_run
 
 RUN = tiny_run()  # 4: 1.5 kimg; 8: fade 1.5, 1.5; 16: fade 1.5, and the last 1.5 of 7.5 kimg

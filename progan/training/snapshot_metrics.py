@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from progan.config import Run
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX
-from progan.runtime.files import append, json_objects
+from progan.runtime.files import append, json_objects, replaced
 from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log, human_seconds
 from progan.sampling.network_file import (
@@ -21,7 +21,6 @@ from progan.sampling.network_file import (
     load_network,
     save_network,
 )
-from progan.training.metric_plot import plot
 from progan.training.monitor import Monitor
 from progan.training.saver import Saver
 from progan.training.state import TrainState
@@ -126,3 +125,32 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 def _words(values: Values) -> str:
     return "  ".join(f"{column} {value:.4g}" for column, value in values.items())
+
+
+AXES = {"kimg": "thousands of images", "hours": "hours of training"}
+
+
+def plot(path: Path, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Write a PNG file with one curve for each column, and dashed what reals have.
+
+    Args:
+        lines: 'kimg', 'hours', 'values' by column and 'reals' by column, in their order.
+    """
+    from matplotlib.figure import Figure  # loads for half a second, and only here is it needed
+
+    page = Figure(figsize=(11, 4.5), layout="constrained")
+    panels = page.subplots(1, 2, sharey=True)
+    for axes, (clock, label) in zip(panels, AXES.items(), strict=True):
+        for column in lines[-1]["values"]:
+            (curve,) = axes.plot([line[clock] for line in lines],
+                                 [line["values"][column] for line in lines], marker=".",
+                                 label=column)
+            axes.axhline(lines[-1]["reals"][column], linestyle="--", linewidth=0.8,
+                         color=curve.get_color())
+        axes.set(xlabel=label)
+        axes.grid(alpha=0.3)
+    panels[0].set(ylabel=name)
+    page.legend(handles=panels[0].get_lines()[::2], loc="outside right center",
+                title="dashed: reals")
+    with replaced(path) as temporary:
+        page.savefig(temporary, format="png", dpi=110)

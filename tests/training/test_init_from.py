@@ -14,10 +14,20 @@ from progan.run_directory import save_config
 from progan.sampling.network_file import Snapshot, save_network
 from progan.sampling.state_file import sealed
 from progan.training.checkpoint import save_state
-from progan.training.origin import Origin, find_origin, load_origin, require_resumable
+from progan.training.init_from import (
+    Origin,
+    Transfer,
+    begin,
+    fades_first,
+    find_origin,
+    inherited,
+    load_origin,
+    table,
+    transfer,
+    warnings,
+)
+from progan.training.resume import require_resumable
 from progan.training.state import TrainState, create
-from progan.training.transfer import Transfer, begin, fades_first, inherited, transfer
-from progan.training.transfer_table import table, warnings
 from tests.builders import tiny_run
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ import torch
 from progan.errors import UserError
 from progan.run_directory import states
 from progan.training.checkpoint import save_state
-from progan.training.continuation import continuation, require_unfinished
+from progan.training.resume import continuation, require_unfinished
 from progan.training.state import create
 from tests.builders import tiny_run
 

@@ -14,9 +14,9 @@ from progan.runtime.devices import choose
 from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log
 from progan.sampling.network_file import Snapshot, save_network
-from progan.training.measurements import Measure, Measurements
 from progan.training.monitor import Monitor
 from progan.training.saver import Saver
+from progan.training.snapshot_metrics import Measure, Measurements
 from progan.training.state import create
 from tests.builders import tiny_run, tiny_snapshot
 

@@ -7,7 +7,7 @@ import pytest
 from progan.config import SECTIONS, Run, override
 from progan.presets import PRESETS, preset
 from progan.settings import settings
-from progan.training.ineffective import RULES, TABLES, ineffective_options
+from progan.training.start_checks import RULES, TABLES, ineffective_options
 from tests.for_each import for_each
 
 

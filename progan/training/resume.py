@@ -6,21 +6,25 @@ from typing import Any
 
 import torch
 
-from progan import schedule
+from progan import run_directory, schedule
 from progan.config import Run, all_changes, override
 from progan.data.reader import Dataset
-from progan.data.subset import open_images, open_images_of_run
+from progan.data.splits import open_images, open_images_of_run
 from progan.errors import UserError
+from progan.interop.describe_file import refusal
+from progan.interop.load import read_foreign
 from progan.run_directory import CONFIG_FILE, set_aside
 from progan.run_directory import states as state_files
 from progan.runtime.files import remove_partials
-from progan.sampling.state_file import peek
+from progan.runtime.weights_file import is_weights_file
+from progan.sampling.network_file import images_seen_of
+from progan.sampling.state_file import is_state, peek
 from progan.settings import changes
 from progan.training import state as states
 from progan.training.checkpoint import load_newest, load_state
-from progan.training.fitting import fit, require_images_of
-from progan.training.measurements import unmeasured
 from progan.training.missing_states import require_untrained
+from progan.training.snapshot_metrics import unmeasured
+from progan.training.start import fit, require_images_of
 from progan.training.state import TrainState
 
 
@@ -104,3 +108,23 @@ def _images_seen(path: Path) -> float:
     """Of a state; one that does not tell counts as new."""
     told = peek(path)
     return told[0] if told else float("inf")
+
+
+def require_resumable(path: Path) -> None:
+    """Raise UserError unless a file can be a state of a run in whose directory it lies."""
+    directory = path.parent
+    at_home = (directory / run_directory.CONFIG_FILE).is_file()
+    if is_weights_file(path) and images_seen_of(path) is None:
+        raise refusal(path)
+    if is_weights_file(path):
+        what = f"{path} holds weights of a network, and not all that a training goes on with. "
+        home = f"To continue its run: --resume {directory}. " if at_home else ""
+        raise UserError(f"{what}{home}To begin a new run with these weights: --init-from {path}")
+    is_own = is_state(path) or path.name.startswith(run_directory.STATE_PREFIX)
+    if not is_own and read_foreign(path):
+        raise UserError(f"{path} holds networks of another program, and not all that a training "
+                        f"goes on with. To begin a new run with them: --init-from {path}")
+    if not at_home:
+        raise UserError(f"{directory} is not the directory of a run, where --resume would continue "
+                        f"{path}. To begin a new run with the networks of a training state or of a "
+                        "network file, name it with --init-from.")

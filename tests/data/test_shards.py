@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progan.data.parts import Part, merge, part_of
+from progan.data.shards import Part, merge, part_of
 from progan.data.source import ImageSource, Sample, UnreadableImage
 from progan.data.writer import write_dataset
 from progan.errors import UserError

@@ -9,14 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from progan.data import resident, writer
+from progan.data import device_cache, writer
+from progan.data.device_cache import Abandoned, TrainingImages, budget_bytes
 from progan.data.reader import Dataset, Rows
-from progan.data.resident import Abandoned, TrainingImages, budget_bytes
-from progan.data.subset import subset
+from progan.data.splits import subset
 from tests.builders import noise_dataset
 
 CPU = torch.device("cpu")
 COUNT, LEVELS = 30, (2, 3, 4)
+
+
 BYTES = {level: COUNT * 3 * 4**level for level in LEVELS}
 
 
@@ -72,7 +74,7 @@ def test_images_do_not_depend_on_where_they_stay(
     dataset = datasets[name]
     images = TrainingImages(dataset, CPU, budget)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(resident, "CHUNK_BYTES", chunk_bytes)
+        patched.setattr(device_cache, "CHUNK_BYTES", chunk_bytes)
         for level, listed in calls:
             numbers = np.array(listed, np.int64)
             found = images(level, numbers)
@@ -145,7 +147,7 @@ def test_other_errors_are_not_taken_for_it(counted: Counted,
 
 def test_reading_a_level_ends_when_nobody_waits_any_more(
         counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resident, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(device_cache, "CHUNK_BYTES", 1)
     images = TrainingImages(counted, CPU, 10**6,
                             stopped=lambda: len(getattr(counted, "asked", ())) == 3)
     with pytest.raises(Abandoned):

@@ -10,8 +10,13 @@ from progan import schedule
 from progan.config import Growth, Network, Run, override
 from progan.errors import UserError
 from progan.presets import PRESETS, preset
-from progan.training.coverage import end_words, is_complete, lower_resolution_note, shortfall
-from progan.training.scaled_schedule import scale_schedule
+from progan.training.run_length import (
+    end_words,
+    is_complete,
+    lower_resolution_note,
+    scale_schedule,
+    shortfall,
+)
 from tests.for_each import for_each
 from tests.test_schedule import schedules
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from progan.data.dataset_arrays import Chunk, DatasetArrays
+from progan.data.array_files import Chunk, DatasetArrays
 from progan.data.format import (
     INFO_FILE,
     LANDMARK_SHAPE,
@@ -17,8 +17,7 @@ from progan.data.format import (
     DatasetInfo,
     rows_per_shard,
 )
-from progan.data.integrity import damaged_files
-from progan.data.reader import Dataset
+from progan.data.reader import Dataset, damaged_files
 from progan.data.source import ImageSource, Sample
 from progan.errors import UserError
 from progan.runtime.files import clear, growing_directory, require_free_space, write_atomically
