@@ -32,10 +32,10 @@ from progan.runtime.log import Log  # noqa: E402
 from progan.runtime.torch_settings import use_threads  # noqa: E402
 from progan.runtime.weights_file import content_hash  # noqa: E402
 from progan.training import hooks  # noqa: E402
-from progan.training.checkpoint import copied, load_state, write_state  # noqa: E402
-from progan.training.loop import Session, train  # noqa: E402
+from progan.training.checkpoint import copy_to_cpu, load_state, write_state  # noqa: E402
+from progan.training.loop import TrainContext, train  # noqa: E402
 from progan.training.saver import Saver  # noqa: E402
-from progan.training.start import fit  # noqa: E402
+from progan.training.start import fit_to_dataset  # noqa: E402
 from progan.training.state import create  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -64,7 +64,7 @@ def measure_state(preset: str, outdir: Path | None, runs: int) -> None:
         for number in range(runs):
             state.images_seen = 1000 * number
             with timed(spent["copy (training waits)"]):
-                content = copied(state, run)
+                content = copy_to_cpu(state, run)
             with timed(spent["checksum"]):
                 content_hash(content)
             with timed(spent["checksum, write, fsync, rename"]):
@@ -102,7 +102,7 @@ def multiply(beside: Callable[[], object] | None) -> float:
 def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
     """Train, and print the share of each hook."""
     dataset = Dataset.open(data)
-    run = fit(presets.preset(preset), dataset, ())
+    run = fit_to_dataset(presets.preset(preset), dataset, ())
     run = override(run, {"total_kimg": total_kimg} if total_kimg else {})
     use_threads(run.threads)
     clock: dict[str, float] = defaultdict(float)
@@ -112,8 +112,8 @@ def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
     leave = Saver.__exit__
     Saver.__exit__ = counted(leave, "waiting at the end", clock, processor)  # type: ignore
     with tempfile.TemporaryDirectory() as folder:
-        session = Session(run=run, dataset=dataset, directory=Path(folder), device=CPU,
-                          log=Log(Path(folder) / "log.txt"))
+        session = TrainContext(run=run, dataset=dataset, directory=Path(folder), device=CPU,
+                               log=Log(Path(folder) / "log.txt"))
         counted(train, "all", clock, processor)(session, create(run, CPU))
     for name in clock:
         click.echo(f"{name:20s} {clock[name]:8.2f} s  {100 * clock[name] / clock['all']:6.2f} %   "

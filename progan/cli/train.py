@@ -121,12 +121,12 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     from progan import run_directory
     from progan.training import state
     from progan.training.acceleration import COMPILING
-    from progan.training.init_from import begin, in_words
+    from progan.training.init_from import apply_transfer, describe_transfer
     from progan.training.precision import require_precision
-    from progan.training.start import beginning, require_parts
+    from progan.training.start import new_run_settings, require_parts
     from progan.training.start_checks import advice
 
-    run, dataset, found = beginning(preset, data, init_from, options, scaled=scaled)
+    run, dataset, found = new_run_settings(preset, data, init_from, options, scaled=scaled)
     require_compile_cache(needed=run.acceleration in COMPILING)
     if not (dataset or dry_run):
         raise UserError(f"Which images? {init_from} does not tell on which it was trained. Name a "
@@ -140,9 +140,9 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     measured = measures(run, dataset, chosen) if members.leads else {}
     born = state.create(run, chosen)
     remarks = [*advice(run, options, chosen, scaled=scaled),
-               *(in_words(found) if found else [])]
+               *(describe_transfer(found) if found else [])]
     if found:
-        begin(born, found)
+        apply_transfer(born, found)
     del found  # with all its weights, before days of training
     directory = Path()
     if members.leads:
@@ -163,14 +163,14 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
     from progan.training import state as states
     from progan.training.acceleration import COMPILING
     from progan.training.precision import require_precision
-    from progan.training.resume import continuation, require_unfinished, resumed
-    from progan.training.start import exchanged, require_parts
+    from progan.training.resume import load_resumed_state, require_unfinished, resume_settings
+    from progan.training.start import dataset_change_notes, require_parts
     from progan.training.start_checks import advice
 
     path, saved = _found(outdir, resume, members) if members.leads else (Path(), Run())
     path, saved = members.agree_on(path, saved)
     directory = path if path.is_dir() else path.parent
-    run, dataset = resumed(saved, directory, data, options)
+    run, dataset = resume_settings(saved, directory, data, options)
     require_compile_cache(needed=run.acceleration in COMPILING)
     require_metrics(run)
     require_parts(run, members.group.size)
@@ -180,13 +180,13 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
     require_precision(run, chosen)
     with members.alone_in(directory):
         if members.leads:
-            state, remarks = continuation(path, saved, run, chosen)
+            state, remarks = load_resumed_state(path, saved, run, chosen)
             require_unfinished(directory, state, run, parse(run.output.metrics))
             measured = measures(run, dataset, chosen)
             run_directory.save_config(directory, run)
         else:
             state, remarks, measured = states.create(run, chosen), [], {}
-        remarks += exchanged(saved, run)
+        remarks += dataset_change_notes(saved, run)
         remarks += advice(run, options, chosen)
         if changed := all_changes(saved, run, without=("fingerprint",)):
             remarks.append(f"Changed: {'; '.join(changed)}.")
@@ -208,13 +208,13 @@ def _found(outdir: Path, resume: str, members: Team) -> tuple[Path, Run]:
 
 def _print_plan(run: Run, members: Team, options: dict[str, Any],
                 found: "Transfer | None" = None, *, scaled: bool = False) -> None:
-    from progan.training.init_from import in_words
+    from progan.training.init_from import describe_transfer
     from progan.training.plan import plan
     from progan.training.start_checks import plan_advice
 
     lines = "\n".join(plan_advice(run, options, members.planned_device, scaled=scaled))
     click.echo("\n\n".join([plan(run), *filter(None, [lines]),
-                            *(in_words(found) if found else ())]))
+                            *(describe_transfer(found) if found else ())]))
 
 
 def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
@@ -225,9 +225,9 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
     from progan.runtime.devices import set_precision
     from progan.runtime.interrupts import Interrupts
     from progan.runtime.log import Log, Silence
-    from progan.training.data_parallel import share_state
-    from progan.training.execution import prepared
-    from progan.training.loop import Session, train
+    from progan.training.data_parallel import broadcast_state
+    from progan.training.execution import prepare_execution
+    from progan.training.loop import TrainContext, train
     from progan.training.run_length import end_message
 
     set_precision(run.precision)
@@ -238,11 +238,11 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
         log(line)
     for remark in remarks:
         log(remark)
-    share_state(state, group)
+    broadcast_state(state, group)
     try:
-        plan = prepared(run, state, device, log, group, members.local_size)
+        plan = prepare_execution(run, state, device, log, group, members.local_size)
         with Interrupts(max_hours or math.inf, tell=group.leads) as interrupts:
-            session = Session(
+            session = TrainContext(
                 run=run, dataset=dataset, directory=directory, device=device, log=log,
                 measures=measures, interrupts=interrupts, group=group, steps=plan.steps,
                 expected=plan.expected,

@@ -15,7 +15,7 @@ from progan.run_directory import CONFIG_FILE
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.network_file import Snapshot
 from progan.sizes import MIN_LEVEL
-from progan.training.init_from import Origin, find_origin, load_origin
+from progan.training.init_from import InitSource, find_init_source, load_init_source
 
 Features = Callable[[Tensor], list[Tensor]]  # [N, C, H, W] in [-1, 1] -> maps [N, F, h, w]
 
@@ -86,11 +86,11 @@ def discriminator_beside(path: Path, network: Network) -> tuple[Discriminator, P
     return discriminator, origin.path
 
 
-def _origin(path: Path) -> Origin | None:
+def _origin(path: Path) -> InitSource | None:
     if not is_weights_file(path):
-        return load_origin(path)
+        return load_init_source(path)
     at_home = (path.parent / CONFIG_FILE).is_file()
-    return load_origin(find_origin(path.parent)) if at_home else None
+    return load_init_source(find_init_source(path.parent)) if at_home else None
 
 
 def _rgb(images: Tensor) -> Tensor:

@@ -31,21 +31,21 @@ from progan.training.state import TrainState
 
 OPTIMIZERS = ("g_optimizer", "d_optimizer")
 MODULES = (*NETWORKS, *OPTIMIZERS)
-CLOCKS = ("images_seen", "round_images_seen", "phase", "tick", "tick_images_seen", "seconds",
-          "rollbacks")
+COUNTERS = ("images_seen", "round_images_seen", "phase", "tick", "tick_images_seen", "seconds",
+            "rollbacks")
 
 
 def save_state(directory: Path, state: TrainState, run: Run) -> Path:
     """Write state-<kimg>.pt, whole or not at all, and drop the oldest ones beyond `keep_states`."""
-    return write_state(directory, copied(state, run), run.output.keep_states)
+    return write_state(directory, copy_to_cpu(state, run), run.output.keep_states)
 
 
-def copied(state: TrainState, run: Run) -> Content:
+def copy_to_cpu(state: TrainState, run: Run) -> Content:
     """Copy all of a state to the memory of the host, where training does not change it."""
     content: Content = {"format": FORMAT, "version": FORMAT_VERSION,
                         "config": json.dumps(to_dict(run))}
     content |= {name: getattr(state, name).state_dict() for name in MODULES}
-    content |= {name: getattr(state, name) for name in CLOCKS}
+    content |= {name: getattr(state, name) for name in COUNTERS}
     content["dials"] = {name: value.item() for name, value in state.controllers.items()}
     content["tally"] = {"sums": dict(state.tally.sums), "counts": dict(state.tally.counts)}
     copy: Content = tree_map_only(Tensor, lambda value: value.detach().to("cpu", copy=True),
@@ -137,7 +137,7 @@ def _restored(content: Content, run: Run, device: torch.device) -> TrainState:
     for name in OPTIMIZERS:
         _restore_moments(getattr(state, name), content[name],
                          same=_algorithm(content) == run.optim.optimizer)
-    for name in CLOCKS:
+    for name in COUNTERS:
         value = content[name]
         if type(value) is not type(getattr(state, name)) or value < 0:
             raise ValueError(f"{name} is {value!r}")

@@ -9,16 +9,16 @@ from torch import Tensor
 from progan.errors import UserError
 from progan.runtime.distributed import Group
 from progan.sampling.state_file import NETWORKS
-from progan.training.checkpoint import CLOCKS, OPTIMIZERS
+from progan.training.checkpoint import COUNTERS, OPTIMIZERS
 from progan.training.state import TrainState
 
 
-def share_state(state: TrainState, group: Group) -> None:
+def broadcast_state(state: TrainState, group: Group) -> None:
     """Make the state of each process that of the leader, bit for bit."""
     if group.size == 1:
         return
     clocks: dict[str, Any] = json.loads(group.told(json.dumps(
-        {name: getattr(state, name) for name in CLOCKS})))
+        {name: getattr(state, name) for name in COUNTERS})))
     for name, value in clocks.items():
         setattr(state, name, value)
     for name in NETWORKS:

@@ -19,7 +19,7 @@ from progan.training.step import PlainSteps, Steps
 PREFLIGHTS = {"cuda": "step"}  # by type of device; a real step on a CPU may take half a minute
 
 
-class Prepared(NamedTuple):
+class Execution(NamedTuple):
     """What a training goes with.
 
     Attributes:
@@ -30,8 +30,8 @@ class Prepared(NamedTuple):
     expected: Mapping[int, float]
 
 
-def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group: Group,
-             neighbours: int = 1) -> Prepared:
+def prepare_execution(run: Run, state: TrainState, device: torch.device, log: Log, group: Group,
+                      neighbours: int = 1) -> Execution:
     """Try out the levels to come, as the run wants it.
 
     Args:
@@ -61,4 +61,4 @@ def prepared(run: Run, state: TrainState, device: torch.device, log: Log, group:
         seconds = total_seconds(found)
     if note := cpu_note(run, device, seconds):
         log(note)
-    return Prepared(accelerated(plain, how, log), expected)
+    return Execution(accelerated(plain, how, log), expected)

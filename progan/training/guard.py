@@ -22,8 +22,8 @@ from progan.sampling.state_file import NETWORKS
 from progan.schedule import Stage
 from progan.settings import option_name
 from progan.training import samples
-from progan.training.checkpoint import CLOCKS, MODULES, copied
-from progan.training.meter import Meter, Tally
+from progan.training.checkpoint import COUNTERS, MODULES, copy_to_cpu
+from progan.training.meter import StatSums, StepStats
 from progan.training.state import TrainState
 
 CHECK_ROUNDS = 32  # rounds between two checks; each waits for the device, as a tick does
@@ -31,7 +31,7 @@ BOUNDED = ("gradient/", "scores/")  # statistics that may explode; losses may be
 KEPT_CLOCKS = ("seconds", "rollbacks")  # what going back does not undo
 
 
-class Unsound(Exception):
+class TrainingDiverged(Exception):
     """Training has left the numbers.
 
     Attributes:
@@ -65,29 +65,29 @@ class Guard:
 
     def keep(self, state: TrainState) -> None:
         """This state is good."""
-        self._good = copied(state, self._run)
+        self._good = copy_to_cpu(state, self._run)
 
-    def check(self, state: TrainState, stage: Stage, meter: Meter, *, now: bool) -> None:
-        """Raise Unsound if any step since the last tick was; look `now`, or every few rounds."""
+    def check(self, state: TrainState, stage: Stage, meter: StepStats, *, now: bool) -> None:
+        """Raise TrainingDiverged if a step since the last tick was; look `now` or at times."""
         self._rounds += 1
         if not now and self._rounds % CHECK_ROUNDS:
             return
         means = meter.means()
-        found = fault(means, self._run.guard.largest) or weights_fault(state)
+        found = divergence(means, self._run.guard.largest) or weights_fault(state)
         if found:
-            raise Unsound(found, stage, means, meter.seconds)
+            raise TrainingDiverged(found, stage, means, meter.seconds)
 
-    def roll_back(self, state: TrainState, unsound: Unsound) -> bool:
+    def roll_back(self, state: TrainState, diverged: TrainingDiverged) -> bool:
         """Keep the evidence and return to the last good state.
 
         Returns whether training may go on; False if that was too often.
         """
         state.rollbacks += 1
-        state.seconds += unsound.seconds
+        state.seconds += diverged.seconds
         found_at, most = state.kimg, self._run.guard.rollbacks
-        evidence = self._keep_evidence(state, unsound)
+        evidence = self._keep_evidence(state, diverged)
         restore(state, self._good)
-        self._log(f"At kimg {found_at:g}: {unsound.what}. Evidence: {evidence.name} and .png.")
+        self._log(f"At kimg {found_at:g}: {diverged.what}. Evidence: {evidence.name} and .png.")
         if state.rollbacks > most:
             state.rollbacks = self._good["rollbacks"]  # a run that is resumed has as many again
             return False
@@ -95,22 +95,22 @@ class Guard:
                   f"({state.rollbacks} of {most} rollbacks).")
         return True
 
-    def _keep_evidence(self, state: TrainState, unsound: Unsound) -> Path:
+    def _keep_evidence(self, state: TrainState, diverged: TrainingDiverged) -> Path:
         path = rollback_path(self._directory)
         if not self._writes:
             return path
         write_atomically(path, json.dumps({
-            "what": unsound.what, "images_seen": state.images_seen, "tick": state.tick,
+            "what": diverged.what, "images_seen": state.images_seen, "tick": state.tick,
             "last_good_images_seen": self._good["images_seen"],
-            "stage": dataclasses.asdict(unsound.stage),
-            "means_since_tick": {name: _word(value) for name, value in unsound.means.items()},
+            "stage": dataclasses.asdict(diverged.stage),
+            "means_since_tick": {name: _word(value) for name, value in diverged.means.items()},
             "weights_not_finite": not_finite(state)}, indent=2) + "\n")
-        pixels = samples.fakes(state.average, self._run, unsound.stage, self._untrained)
+        pixels = samples.fakes(state.average, self._run, diverged.stage, self._untrained)
         save_png(path.with_suffix(".png"), pixels)
         return path
 
 
-def fault(means: Mapping[str, float], largest: float) -> str:
+def divergence(means: Mapping[str, float], largest: float) -> str:
     """What is wrong with some statistics, in words; '' if nothing is."""
     lost = [name for name, value in means.items() if not math.isfinite(value)]
     if lost:
@@ -165,15 +165,14 @@ def restore(state: TrainState, good: Mapping[str, Any]) -> None:
     """Make `state` what it was when `copied` saw it; `good` stays good for another time."""
     for name in MODULES:
         getattr(state, name).load_state_dict(copy.deepcopy(good[name]))
-    for name in CLOCKS:
+    for name in COUNTERS:
         if name not in KEPT_CLOCKS:
             setattr(state, name, good[name])
     for name, value in good["dials"].items():
         state.controllers[name].fill_(value)
     device = next(state.generator.parameters()).device
-    state.tally = Tally({name: total.to(device, copy=True)
-                         for name, total in good["tally"]["sums"].items()},
-                        dict(good["tally"]["counts"]))
+    sums = {name: total.to(device, copy=True) for name, total in good["tally"]["sums"].items()}
+    state.tally = StatSums(sums, dict(good["tally"]["counts"]))
 
 
 def _norm(parameters: Iterable[nn.Parameter]) -> Tensor:

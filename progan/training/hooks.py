@@ -20,7 +20,7 @@ from progan.schedule import Stage
 from progan.training import samples
 from progan.training.data_parallel import require_same_weights
 from progan.training.monitor import Monitor
-from progan.training.progress import Forecast, kimg_words, stage_words
+from progan.training.progress import EtaEstimator, kimg_words, stage_words
 from progan.training.saver import Saver
 from progan.training.state import TrainState
 
@@ -77,7 +77,7 @@ class Tick:
 Hook = Callable[[TrainState, Tick], None]
 
 
-def status_line(run: Run, log: Log, forecast: Forecast, diagnosis: Diagnosis) -> Hook:
+def status_line(run: Run, log: Log, forecast: EtaEstimator, diagnosis: Diagnosis) -> Hook:
     """Print what a person wants to know; the numbers must have been judged before."""
 
     def hook(state: TrainState, tick: Tick) -> None:
@@ -146,7 +146,7 @@ def sample_grid(run: Run, directory: Path, monitor: Monitor, dataset: Dataset) -
     return hook
 
 
-def meeting(group: Group) -> Hook:
+def sync_ranks(group: Group) -> Hook:
     """The processes wait for the one that writes, and see that their weights are the same."""
 
     def hook(state: TrainState, tick: Tick) -> None:

@@ -25,13 +25,13 @@ from progan.sampling.network_choice import find_network, find_run
 from progan.sampling.state_file import is_state, is_whole, load_networks
 from progan.settings import changes, option_name
 from progan.sizes import MIN_LEVEL
-from progan.training.matching import Fate, Match, Overlap, Shape, match, merged
+from progan.training.matching import Match, MatchStatus, Overlap, Shape, match, merged
 from progan.training.optim import freeze
 from progan.training.state import TrainState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Origin:
+class InitSource:
     """Networks that were trained before, and how far."""
 
     path: Path
@@ -48,7 +48,7 @@ class Origin:
         return self.level if self.alpha == 1 else max(self.level - 1, MIN_LEVEL)
 
 
-def find_origin(path: Path) -> Path:
+def find_init_source(path: Path) -> Path:
     """The file that `path` names: of a run its newest whole state, or else its newest network.
 
     A directory of runs stands for its newest run that has either. Raises UserError if there is
@@ -64,7 +64,7 @@ def find_origin(path: Path) -> Path:
     return path
 
 
-def load_origin(path: Path) -> Origin:
+def load_init_source(path: Path) -> InitSource:
     """Read networks of ours or of another program, on the CPU; raises UserError for other files."""
     if is_state(path):
         return _of_state(path)
@@ -72,22 +72,22 @@ def load_origin(path: Path) -> Origin:
     return _of_network_file(path) if trained is None else _of_another_program(path, trained)
 
 
-def _of_network_file(path: Path) -> Origin:
+def _of_network_file(path: Path) -> InitSource:
     snapshot = load_own(path, torch.device("cpu"))
     network = snapshot.generator.config
     home = path.parent / run_directory.CONFIG_FILE
-    return Origin(
+    return InitSource(
         path=path, network=network, weights={"average": snapshot.generator.state_dict()},
         level=snapshot.level, alpha=snapshot.alpha, images_seen=snapshot.images_seen,
         run=run_directory.load_config(path.parent) if home.is_file() else None)
 
 
-def _of_another_program(path: Path, trained: ImportedModel) -> Origin:
-    return Origin(path=path, network=trained.network, weights=trained.weights, level=trained.level,
-                  alpha=trained.alpha, images_seen=trained.images_seen)
+def _of_another_program(path: Path, trained: ImportedModel) -> InitSource:
+    return InitSource(path=path, network=trained.network, weights=trained.weights,
+                      level=trained.level, alpha=trained.alpha, images_seen=trained.images_seen)
 
 
-def _of_state(path: Path) -> Origin:
+def _of_state(path: Path) -> InitSource:
     run, images_seen, weights = load_networks(path)
     for role, network in shells(run.network).items():
         try:
@@ -96,8 +96,8 @@ def _of_state(path: Path) -> Origin:
             raise UserError(f"{path} is damaged: its {role} is not the one that its settings "
                             "describe. Name another state of the run.") from error
     stage = schedule.at(run.growth, run.network, images_seen)
-    return Origin(path=path, network=run.network, weights=weights, level=stage.level,
-                  alpha=stage.alpha, images_seen=images_seen, run=run)
+    return InitSource(path=path, network=run.network, weights=weights, level=stage.level,
+                      alpha=stage.alpha, images_seen=images_seen, run=run)
 
 
 OF_THE_IMAGES = {"base_height", "base_width", "channels", "label_size"}
@@ -111,13 +111,13 @@ NEEDED = {  # settings without which copied weights mean nothing
 class Transfer:
     """What becomes of the layers of a run that begins with an origin."""
 
-    origin: Origin
+    origin: InitSource
     matches: Mapping[str, list[Match]]  # of "generator" and "discriminator"
     shares: Mapping[str, float]  # how much of the weights of each is copied, 0…1
     changed: list[str]  # settings of the networks that are others than the origin's
 
 
-def inherited(origin: Origin, resolution: int) -> dict[str, Any]:
+def inherited(origin: InitSource, resolution: int) -> dict[str, Any]:
     """Settings that a run of `resolution` takes from its origin, unless told otherwise.
 
     The networks are the same, and training begins where that of the origin had arrived.
@@ -127,7 +127,7 @@ def inherited(origin: Origin, resolution: int) -> dict[str, Any]:
         "initial_resolution": min(1 << origin.settled_level, resolution), "fade_first": False}
 
 
-def fades_first(origin: Origin, run: Run) -> bool:
+def fades_first(origin: InitSource, run: Run) -> bool:
     """Whether a run can begin with a fade, as the origin would have gone on.
 
     For that its discriminator must know the origin's generator, and images like those to come;
@@ -140,7 +140,7 @@ def fades_first(origin: Origin, run: Run) -> bool:
     return "discriminator" in origin.weights and alike and arrived and begins_there and run.grows
 
 
-def transfer(origin: Origin, run: Run) -> Transfer:
+def transfer(origin: InitSource, run: Run) -> Transfer:
     """Find out what a run can take from an origin; raises UserError if that is of no use."""
     _require_same(origin, run)
     matches, shares = {}, {}
@@ -160,7 +160,7 @@ def transfer(origin: Origin, run: Run) -> Transfer:
     return found
 
 
-def begin(state: TrainState, found: Transfer) -> None:
+def apply_transfer(state: TrainState, found: Transfer) -> None:
     """Copy into the state what was found to fit; everything else of it stays as it is."""
     for role in ("generator", "discriminator", "average"):
         network: Generator | Discriminator = getattr(state, role)
@@ -171,7 +171,7 @@ def begin(state: TrainState, found: Transfer) -> None:
                                  names_by_level(network).items()})
 
 
-def _theirs(origin: Origin, role: str) -> dict[str, Tensor]:
+def _theirs(origin: InitSource, role: str) -> dict[str, Tensor]:
     """The origin's weights of the levels that were trained, {} if it has none of this role."""
     weights = origin.weights.get("average" if role == "generator" and role not in origin.weights
                                  else role, {})
@@ -186,7 +186,7 @@ def _named(network: Generator | Discriminator, weights: Mapping[str, Tensor]) ->
     return {called[name]: tensor for name, tensor in weights.items()}
 
 
-def _overlap(role: str, origin: Origin, run: Run) -> Overlap | None:
+def _overlap(role: str, origin: InitSource, run: Run) -> Overlap | None:
     """What first and last layer share if only the number of classes differs.
 
     The generator takes latents and then labels; the discriminator gives a score and then logits.
@@ -206,7 +206,7 @@ def _share(ours: Mapping[str, Tensor], matches: list[Match]) -> float:
     return copied / sum(tensor.numel() for tensor in ours.values())
 
 
-def _require_same(origin: Origin, run: Run) -> None:
+def _require_same(origin: InitSource, run: Run) -> None:
     for name, why in NEEDED.items():
         theirs, ours = getattr(origin.network, name), getattr(run.network, name)
         if theirs != ours:
@@ -229,18 +229,18 @@ def _require_known_layers(found: Transfer, run: Run) -> None:
                         "fewer resolutions, or none.")
 
 
-FATES: dict[Fate, str] = {
+FATES: dict[MatchStatus, str] = {
     "copied": "copied", "in part": "copied in part", "skipped": "skipped: the shapes differ",
     "new": "new", "left": "left behind"}
 HEADINGS = ("layer", "there", "here", "")
 
 
-def in_words(transfer: Transfer) -> list[str]:
+def describe_transfer(transfer: Transfer) -> list[str]:
     """The table, and the warnings below it."""
-    return [table(transfer), *(f"Warning: {text}" for text in warnings(transfer))]
+    return [transfer_table(transfer), *(f"Warning: {text}" for text in transfer_warnings(transfer))]
 
 
-def table(transfer: Transfer) -> str:
+def transfer_table(transfer: Transfer) -> str:
     """List the layers of both networks: shape there, shape here, what becomes of them."""
     origin = transfer.origin
     size = origin.network.size(origin.level)
@@ -251,7 +251,7 @@ def table(transfer: Transfer) -> str:
                        *_lines(transfer.matches[role])))])
 
 
-def warnings(transfer: Transfer) -> list[str]:
+def transfer_warnings(transfer: Transfer) -> list[str]:
     """What a user should know before days are spent on it."""
     found = []
     if "discriminator" not in transfer.origin.weights:

@@ -28,9 +28,9 @@ from progan.training.cards import (
     training_data_of,
 )
 from progan.training.diversity import diversity
-from progan.training.guard import Guard, Unsound, reseeded, stop_message
+from progan.training.guard import Guard, TrainingDiverged, reseeded, stop_message
 from progan.training.hooks import Diagnosis, Hook, Tick, snapshot_of
-from progan.training.meter import Meter
+from progan.training.meter import StepStats
 from progan.training.monitor import Monitor, missing_ticks
 from progan.training.overfitting import overfitting
 from progan.training.progress import Progress
@@ -47,8 +47,8 @@ from progan.training.step import (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Session:
-    """What a training works with; none of it belongs to the state."""
+class TrainContext:
+    """What a training works with beside its state."""
 
     run: Run
     dataset: Dataset
@@ -64,8 +64,8 @@ class Session:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Watch:
-    """Those who look after a training."""
+class LoopServices:
+    """Services that the loop calls."""
 
     progress: Progress
     at_tick: Sequence[Hook]
@@ -86,129 +86,132 @@ class End(NamedTuple):
     saved: Saved | None
 
 
-def train(session: Session, state: TrainState) -> End:
+def train(context: TrainContext, state: TrainState) -> End:
     """Train from where `state` is to the end of the run, in its directory.
 
     `interrupts` are heard after each step: the state and a network are saved, and what it was that
     stopped the run is returned. A second signal raises KeyboardInterrupt at once, and UserError
     comes of a guard that went back too often.
     """
-    run, group = session.run, session.group
-    progress = Progress(run, state.images_seen, session.expected, shown=group.leads)
-    interrupts = session.interrupts
+    run, group = context.run, context.group
+    progress = Progress(run, state.images_seen, context.expected, shown=group.leads)
+    interrupts = context.interrupts
     with closing(progress), ExitStack() as writers:
-        at_tick, saver = leader_hooks(session, state, progress, interrupts, writers) if (
+        at_tick, saver = build_hooks(context, state, progress, interrupts, writers) if (
             group.leads) else ([], None)
-        at_tick.append(hooks.meeting(group))
+        at_tick.append(hooks.sync_ranks(group))
         group.wait()
-        watch = Watch(
+        services = LoopServices(
             progress=progress, at_tick=at_tick, interrupts=Agreed(interrupts, group), saver=saver,
-            guard=Guard(run, state, session.directory, session.log, writes=group.leads,
-                        untrained=session.dataset.untrained_classes))
+            guard=Guard(run, state, context.directory, context.log, writes=group.leads,
+                        untrained=context.dataset.untrained_classes))
         ended = None
         while ended is None:
-            with closing(batches_from(session, state)) as batches:
+            with closing(batches_from(context, state)) as batches:
                 try:
-                    ended = train_rounds(session, state, batches, watch)
-                except Unsound as unsound:
-                    go_back(session, state, watch, unsound)
+                    ended = train_rounds(context, state, batches, services)
+                except TrainingDiverged as diverged:
+                    go_back(context, state, services, diverged)
         saved = saver.finish() if saver else None
     interrupts.finish()
-    return End("" if ended else watch.interrupts.reason, saved)
+    return End("" if ended else services.interrupts.reason, saved)
 
 
-def go_back(session: Session, state: TrainState, watch: Watch, unsound: Unsound) -> None:
+def go_back(context: TrainContext, state: TrainState, services: LoopServices,
+            diverged: TrainingDiverged) -> None:
     """Go back to the last good state, on disk too; UserError if that was too often."""
-    goes_on = watch.guard.roll_back(state, unsound)
-    saved, run = None, session.run
-    if watch.saver:
+    goes_on = services.guard.roll_back(state, diverged)
+    saved, run = None, context.run
+    if services.saver:
         stage = schedule.at(run.growth, run.network, max(state.images_seen - 1, 0))
-        snapshot = snapshot_of(state, stage, session.dataset)
-        for line in watch.saver.return_to(state, snapshot):
-            session.log(line)
-        saved = watch.saver.finish()
-    session.group.wait()
+        snapshot = snapshot_of(state, stage, context.dataset)
+        for line in services.saver.return_to(state, snapshot):
+            context.log(line)
+        saved = services.saver.finish()
+    context.group.wait()
     if not goes_on:
-        message = stop_message(session.directory, state.kimg, run.guard.rollbacks,
+        message = stop_message(context.directory, state.kimg, run.guard.rollbacks,
                                saved.network if saved else None)
-        session.log.note(message)
+        context.log.note(message)
         raise UserError(message)
-    watch.progress.restart(state.images_seen)
+    services.progress.restart(state.images_seen)
 
 
-def leader_hooks(session: Session, state: TrainState, progress: Progress, interrupts: Interrupts,
-                 writers: ExitStack) -> tuple[list[Hook], Saver]:
+def build_hooks(context: TrainContext, state: TrainState, progress: Progress,
+                interrupts: Interrupts, writers: ExitStack) -> tuple[list[Hook], Saver]:
     """Open what a run writes to, for as long as `writers` lasts: the hooks, and the saver."""
-    run = session.run
+    run = context.run
     monitor = writers.enter_context(closing(
-        Monitor(session.directory, state.images_seen, session.log)))
-    for line in (*monitor.repairs, *missing_ticks(session.directory, state.images_seen,
+        Monitor(context.directory, state.images_seen, context.log)))
+    for line in (*monitor.repairs, *missing_ticks(context.directory, state.images_seen,
                                                   state.tick)):
-        session.log(line)
-    cards = Cards(run=run, data=training_data_of(session.dataset), directory=session.directory,
-                  machine=describe_machine(session.device, session.group.size), log=session.log)
-    saver = writers.enter_context(Saver(session.directory, run, cards))
+        context.log(line)
+    cards = Cards(run=run, data=training_data_of(context.dataset), directory=context.directory,
+                  machine=describe_machine(context.device, context.group.size), log=context.log)
+    saver = writers.enter_context(Saver(context.directory, run, cards))
     if not state.images_seen:
-        show_beginning(session, state, monitor)
-    measure = Measurements(session.measures, run, session.directory, monitor, session.log,
+        write_initial_samples(context, state, monitor)
+    measure = Measurements(context.measures, run, context.directory, monitor, context.log,
                            interrupts, saver)
     measure.catch_up(state)
-    diagnosis = Diagnosis(run, session.directory, monitor, session.log)
+    diagnosis = Diagnosis(run, context.directory, monitor, context.log)
     return [
         hooks.curves(monitor, diagnosis),
-        hooks.status_line(run, session.log, progress.forecast, diagnosis),
-        hooks.sample_grid(run, session.directory, monitor, session.dataset),
-        hooks.snapshots(run, saver, session.dataset, measure),
+        hooks.status_line(run, context.log, progress.forecast, diagnosis),
+        hooks.sample_grid(run, context.directory, monitor, context.dataset),
+        hooks.snapshots(run, saver, context.dataset, measure),
     ], saver
 
 
-def batches_from(session: Session, state: TrainState) -> Prefetch:
+def batches_from(context: TrainContext, state: TrainState) -> Prefetch:
     """Read batches from here on."""
-    run = reseeded(session.run, state.rollbacks)
-    share = Share(session.group.rank, session.group.size)
-    return read_ahead(session.dataset, run, session.device, state.images_seen,
-                      state.round_images_seen, share, session.device_data_bytes, session.log)
+    run = reseeded(context.run, state.rollbacks)
+    share = Share(context.group.rank, context.group.size)
+    return read_ahead(context.dataset, run, context.device, state.images_seen,
+                      state.round_images_seen, share, context.device_data_bytes, context.log)
 
 
-def train_rounds(session: Session, state: TrainState, batches: Prefetch, watch: Watch) -> bool:
+def train_rounds(context: TrainContext, state: TrainState, batches: Prefetch,
+                 services: LoopServices) -> bool:
     """Train round after round, with the hooks at the end of each tick; return whether it ended.
 
-    Raises Unsound.
+    Raises TrainingDiverged.
     """
-    run, meter = reseeded(session.run, state.rollbacks), Meter(state.tally)
+    run, meter = reseeded(context.run, state.rollbacks), StepStats(state.tally)
     for start, stage in schedule.rounds(run.growth, run.network, state.images_seen,
                                         state.round_images_seen):
         state.round_images_seen = start
         enter_phase(state, stage, run)
-        train_round(run, state, stage, batches, meter, lambda: watch.interrupts.requested,
-                    session.steps)
-        watch.progress.update(stage, state.images_seen)
+        train_round(run, state, stage, batches, meter, lambda: services.interrupts.requested,
+                    context.steps)
+        services.progress.update(stage, state.images_seen)
         round_ended = state.round_images_seen == state.images_seen
         done = round_ended and state.images_seen >= run.growth.total_kimg * 1000
         tick_end = state.tick_images_seen + stage.tick_kimg * 1000
         at_end = done or round_ended and state.images_seen >= tick_end
-        stopping = watch.interrupts.requested
-        due = session.group.any(watch.saver is not None and watch.saver.due)
-        watch.guard.check(state, stage, meter, now=at_end or stopping or due)
+        stopping = services.interrupts.requested
+        due = context.group.any(services.saver is not None and services.saver.due)
+        services.guard.check(state, stage, meter, now=at_end or stopping or due)
         if at_end:
-            tick = end_tick(session, state, stage, batches, meter, done=done)
-            for hook in watch.at_tick:
+            tick = end_tick(context, state, stage, batches, meter, done=done)
+            for hook in services.at_tick:
                 hook(state, tick)
-            watch.guard.keep(state)
+            services.guard.keep(state)
             meter.restart()
-            watch.progress.restart(state.images_seen)
-        if watch.saver and (due or stopping and not done):
-            snapshot = snapshot_of(state, stage, session.dataset)
-            watch.saver.save_interim(state, snapshot, meter.seconds)
+            services.progress.restart(state.images_seen)
+        if services.saver and (due or stopping and not done):
+            snapshot = snapshot_of(state, stage, context.dataset)
+            services.saver.save_interim(state, snapshot, meter.seconds)
         if stopping and not done:
             return False
-        if watch.saver:
-            watch.saver.check()
-    return not (watch.interrupts.requested and session.measures)  # the last ones may be cut short
+        if services.saver:
+            services.saver.check()
+    # The last measurements may be cut short.
+    return not (services.interrupts.requested and context.measures)
 
 
 def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Batch],
-                meter: Meter, stop: Callable[[], bool] = lambda: False,
+                meter: StepStats, stop: Callable[[], bool] = lambda: False,
                 steps: Steps = PLAIN_STEPS) -> None:
     """Train to the end of a round at one stage, or to the first step after which to `stop`.
 
@@ -231,26 +234,26 @@ def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Bat
     state.round_images_seen = state.images_seen
 
 
-def end_tick(session: Session, state: TrainState, stage: Stage, batches: Prefetch, meter: Meter,
-             *, done: bool) -> Tick:
+def end_tick(context: TrainContext, state: TrainState, stage: Stage, batches: Prefetch,
+             meter: StepStats, *, done: bool) -> Tick:
     """Advance the tick clocks of the state and sum the tick up."""
     means, images, seconds = meter.take()
     wait, batches.wait_seconds = batches.wait_seconds, 0.0
     state.tick += 1
     state.tick_images_seen = state.images_seen
     state.seconds += seconds
-    means |= overfitting(state, session.run, session.dataset, stage, session.device)
-    means |= diversity(state, session.run, session.dataset, stage, session.device)
+    means |= overfitting(state, context.run, context.dataset, stage, context.device)
+    means |= diversity(state, context.run, context.dataset, stage, context.device)
     return Tick(stage=stage, done=done, means=means, images_per_second=images / seconds,
-                data_wait=wait / seconds, memory_bytes=peak_memory_bytes(session.device))
+                data_wait=wait / seconds, memory_bytes=peak_memory_bytes(context.device))
 
 
-def show_beginning(session: Session, state: TrainState, monitor: Monitor) -> None:
+def write_initial_samples(context: TrainContext, state: TrainState, monitor: Monitor) -> None:
     """Draw the reals, and what the generator makes of the seeds before it learned anything."""
-    run = session.run
+    run = context.run
     stage = schedule.at(run.growth, run.network, 0)
-    first = samples.fakes(state.average, run, stage, session.dataset.untrained_classes)
-    for name, file, pixels in (("reals", REALS_FILE, samples.reals(session.dataset, run)),
+    first = samples.fakes(state.average, run, stage, context.dataset.untrained_classes)
+    for name, file, pixels in (("reals", REALS_FILE, samples.reals(context.dataset, run)),
                                ("samples", FIRST_FAKES_FILE, first)):
-        save_png(session.directory / file, pixels)
+        save_png(context.directory / file, pixels)
         monitor.picture(name, pixels, 0)

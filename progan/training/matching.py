@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-Fate = Literal["copied", "in part", "skipped", "new", "left"]
+MatchStatus = Literal["copied", "in part", "skipped", "new", "left"]
 Region = tuple[slice, ...]  # of a tensor; (): all of it
 Shape = tuple[int, ...]
 
@@ -41,7 +41,7 @@ class Match:
     """
 
     layer: str
-    fate: Fate
+    fate: MatchStatus
     theirs: Shape | None  # of the weight
     ours: Shape | None
     regions: Mapping[str, Region]  # what is copied, by the name of the tensor
@@ -78,8 +78,8 @@ def _match(layer: str, theirs: Mapping[str, Shape], ours: Mapping[str, Shape],
              for name, shape in ours.items() if name in theirs}
     regions = {name: region for name, region in found.items() if region is not None}
     shared = regions if len(regions) == len(ours) == len(theirs) else {}
-    fate: Fate = ("new" if not theirs else "left" if not ours else "skipped" if not shared
-                  else "in part" if any(shared.values()) else "copied")
+    fate: MatchStatus = ("new" if not theirs else "left" if not ours else "skipped" if not shared
+                         else "in part" if any(shared.values()) else "copied")
     return Match(layer, fate, theirs.get("weight"), ours.get("weight"), shared)
 
 

@@ -9,18 +9,18 @@ from torch import Tensor
 
 
 @dataclass(slots=True)
-class Tally:
+class StatSums:
     """Sums of the statistics since the last tick; a state that is saved between two has them."""
 
     sums: dict[str, Tensor] = field(default_factory=dict)  # 0-d, on the device
     counts: dict[str, int] = field(default_factory=dict)
 
 
-class Meter:
+class StepStats:
     """Sums 0-d statistics on their device and reads them once per tick, so nothing waits."""
 
-    def __init__(self, tally: Tally | None = None) -> None:
-        self._tally = Tally() if tally is None else tally
+    def __init__(self, tally: StatSums | None = None) -> None:
+        self._tally = StatSums() if tally is None else tally
         self._images = 0
         self._start = time.perf_counter()
 

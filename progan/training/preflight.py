@@ -27,7 +27,7 @@ from progan.sampling.state_file import NETWORKS
 from progan.schedule import Stage
 from progan.sizes import MIN_LEVEL
 from progan.training import state as states
-from progan.training.checkpoint import MODULES, copied
+from progan.training.checkpoint import MODULES, copy_to_cpu
 from progan.training.gradients import BatchSplit, MicroBatchSizes, allowed_sizes, no_smaller
 from progan.training.guard import restore
 from progan.training.memory import step_bytes
@@ -206,7 +206,7 @@ def affordable(run: Run, stages: dict[int, Stage]) -> list[Stage]:
 @contextmanager
 def untouched(state: TrainState, run: Run) -> Iterator[None]:
     """Afterwards the state is what it was; its copy is kept in main memory meanwhile."""
-    kept = copied(state, run)
+    kept = copy_to_cpu(state, run)
     try:
         yield
     finally:

@@ -86,7 +86,7 @@ class Speed:
         return rates
 
 
-class Forecast:
+class EtaEstimator:
     """Learns how long an image takes at each level, and tells how long the rest will take.
 
     Until enough of a level was measured, what was expected of it counts as well. The time between
@@ -193,7 +193,7 @@ class Progress:
 
     def __init__(self, run: Run, images_seen: int, expected: Mapping[int, float], *,
                  shown: bool = True) -> None:
-        self.forecast = Forecast(run.growth, run.network, expected, run.output.snapshot_ticks)
+        self.forecast = EtaEstimator(run.growth, run.network, expected, run.output.snapshot_ticks)
         self._network = run.network
         self._images_seen = images_seen
         self._start = time.perf_counter()

@@ -24,12 +24,12 @@ from progan.training import state as states
 from progan.training.checkpoint import load_newest, load_state
 from progan.training.missing_states import require_untrained
 from progan.training.snapshot_metrics import unmeasured
-from progan.training.start import fit, require_images_of
+from progan.training.start import fit_to_dataset, require_images_of
 from progan.training.state import TrainState
 
 
-def resumed(saved: Run, directory: Path, data: Path | None, options: dict[str, Any]
-            ) -> tuple[Run, Dataset]:
+def resume_settings(saved: Run, directory: Path, data: Path | None, options: dict[str, Any]
+                    ) -> tuple[Run, Dataset]:
     """The settings that a run goes on with, and its images.
 
     Args:
@@ -46,7 +46,7 @@ def resumed(saved: Run, directory: Path, data: Path | None, options: dict[str, A
     subset = run.data.subset
     dataset = open_images(data, subset) if data else open_images_of_run(
         directory, saved.data.data, subset)
-    run = fit(run, dataset, ("resolution", "initial_resolution"))
+    run = fit_to_dataset(run, dataset, ("resolution", "initial_resolution"))
     require_images_of(saved, run, dataset)
     if different := changes(saved.network, run.network):
         raise UserError(f"A run cannot be resumed with another architecture: "
@@ -54,8 +54,8 @@ def resumed(saved: Run, directory: Path, data: Path | None, options: dict[str, A
     return run, dataset
 
 
-def continuation(path: Path, saved: Run, run: Run, device: torch.device
-                 ) -> tuple[TrainState, list[str]]:
+def load_resumed_state(path: Path, saved: Run, run: Run, device: torch.device
+                       ) -> tuple[TrainState, list[str]]:
     """Return the state that a run goes on from, and lines for its log.
 
     States that are damaged, or newer than the one that was named, are renamed: they are no part

@@ -34,7 +34,7 @@ from progan.sampling.network_file import (
 )
 from progan.sampling.state_file import peek
 from progan.sampling.state_migrations import Content
-from progan.training.checkpoint import copied, write_state
+from progan.training.checkpoint import copy_to_cpu, write_state
 from progan.training.state import TrainState
 
 Describe = Callable[[Path, Snapshot], None]  # a network file and what is in it
@@ -135,7 +135,7 @@ class Saver:
               ) -> None:
         self._background.wait()
         self._saved_images_seen, self._saved_at = state.images_seen, time.monotonic()
-        content = copied(state, self._run)
+        content = copy_to_cpu(state, self._run)
         content["seconds"] += seconds
         self._background.submit(partial(self._write, content, snapshot, interim))
 

@@ -13,20 +13,20 @@ from progan.partition import require_shares
 from progan.runtime.text import format_count
 from progan.training.gradients import require_micro_batch
 from progan.training.init_from import (
-    Origin,
+    InitSource,
     Transfer,
     fades_first,
-    find_origin,
+    find_init_source,
     inherited,
-    load_origin,
+    load_init_source,
     transfer,
 )
 from progan.training.run_length import scale_schedule
 
 
-def beginning(preset: str | None, data: Path | None, init_from: Path | None,
-              options: dict[str, Any], *, scaled: bool = False
-              ) -> tuple[Run, Dataset | None, Transfer | None]:
+def new_run_settings(preset: str | None, data: Path | None, init_from: Path | None,
+                     options: dict[str, Any], *, scaled: bool = False
+                     ) -> tuple[Run, Dataset | None, Transfer | None]:
     """The run that preset, dataset and options make, and the layers that it begins with.
 
     Args:
@@ -46,26 +46,26 @@ def beginning(preset: str | None, data: Path | None, init_from: Path | None,
         return _with_networks_of(init_from, preset, data, options)
     run = override(presets.preset(preset or presets.DEFAULT), options)
     dataset = open_images(data, run.data.subset) if data else None
-    run = fit(run, dataset, options) if dataset else run
+    run = fit_to_dataset(run, dataset, options) if dataset else run
     return scale_schedule(run, options) if scaled else run, dataset, None
 
 
 def _with_networks_of(init_from: Path, preset: str | None, data: Path | None,
                       options: dict[str, Any]) -> tuple[Run, Dataset | None, Transfer]:
     """The run that begins with the networks of another one, whose settings it has by default."""
-    origin = load_origin(find_origin(init_from))
+    origin = load_init_source(find_init_source(init_from))
     base = _base(origin, preset, data)
     dataset = _images_of(origin, data, options.get("subset", base.data.subset))
     own = dataset.resolution if data and dataset else origin.network.resolution
     resolution = options.get("resolution", own)
     run = override(base, inherited(origin, resolution) | options)
     if dataset:
-        run = fit(run, dataset, ("resolution", "initial_resolution"))
+        run = fit_to_dataset(run, dataset, ("resolution", "initial_resolution"))
     run = override(run, {"fade_first": options.get("fade_first", fades_first(origin, run))})
     return run, dataset, transfer(origin, run)
 
 
-def _images_of(origin: Origin, data: Path | None, subset: str) -> Dataset | None:
+def _images_of(origin: InitSource, data: Path | None, subset: str) -> Dataset | None:
     """The dataset that is named, or else that of the origin's run; None if neither is known."""
     if data:
         return open_images(data, subset)
@@ -74,7 +74,7 @@ def _images_of(origin: Origin, data: Path | None, subset: str) -> Dataset | None
     return None
 
 
-def _base(origin: Origin, preset: str | None, data: Path | None) -> Run:
+def _base(origin: InitSource, preset: str | None, data: Path | None) -> Run:
     """Settings beside those of the networks: the preset's or else the origin's own."""
     if preset or not origin.run:
         return presets.preset(preset or presets.DEFAULT)
@@ -82,7 +82,7 @@ def _base(origin: Origin, preset: str | None, data: Path | None) -> Run:
     return override(origin.run, {"subset": ""}) if other_images else origin.run
 
 
-def fit(run: Run, dataset: Dataset, given: Container[str]) -> Run:
+def fit_to_dataset(run: Run, dataset: Dataset, given: Container[str]) -> Run:
     """Return the run with what the dataset decides, unless `given` names it: resolution, where
     to begin, and always shape, channels and classes."""
     resolution = run.network.resolution if "resolution" in given else dataset.resolution
@@ -121,7 +121,7 @@ def _classes(network: Network) -> str:
     return format_count(network.label_size, "class", "classes", none="no")
 
 
-def exchanged(saved: Run, run: Run) -> list[str]:
+def dataset_change_notes(saved: Run, run: Run) -> list[str]:
     """A line for the log if the images are not those that the run has trained with."""
     before, now = saved.data.fingerprint, run.data.fingerprint
     if before in ("", now):

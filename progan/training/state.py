@@ -16,7 +16,7 @@ from progan.objectives import dials
 from progan.runtime.seeding import generator as stream
 from progan.schedule import Stage
 from progan.training.gradients import initial_loss_scales
-from progan.training.meter import Tally
+from progan.training.meter import StatSums
 from progan.training.optim import freeze, optimizer, reset
 
 AUGMENTATION = "augmentation"  # controller: the probability of augmentation
@@ -39,7 +39,7 @@ class TrainState:
     tick_images_seen: int = 0  # at the end of the last tick
     seconds: float = 0.0  # spent on training
     rollbacks: int = 0  # how often the guard went back to an earlier state
-    tally: Tally = field(default_factory=Tally)  # of the steps since the last tick
+    tally: StatSums = field(default_factory=StatSums)  # of the steps since the last tick
 
     @property
     def kimg(self) -> float:

@@ -18,7 +18,7 @@ from progan.interop.cli import main as interop
 from progan.projection.cli import main as projection
 from progan.run_directory import states
 from progan.sampling.network_choice import find_network, find_networks
-from progan.training.init_from import find_origin
+from progan.training.init_from import find_init_source
 from tests.builders import message, noise_dataset, tiny_options
 
 NAME = "00000-noise-v2-1gpu"
@@ -126,7 +126,7 @@ def test_a_newest_run_without_network_draws_from_its_state(runs: Path, tmp_path:
         state = states(newer)[-1]
         assert (f"{newer} has no network-snapshot-*.safetensors yet: its newest training state, "
                 f"{state.name}, is used.\nnetwork: {state}") in result.stderr
-    assert find_origin(tmp_path) == states(newer)[-1]
+    assert find_init_source(tmp_path) == states(newer)[-1]
 
 
 def test_a_newest_run_without_anything_is_named(runs: Path, tmp_path: Path) -> None:

@@ -267,7 +267,7 @@ def signals_restored() -> Iterator[None]:
 def test_a_signal_before_the_first_step_ends_it_at_once(
         signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         number: signal.Signals) -> None:
-    monkeypatch.setattr(execution, "prepared", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(execution, "prepare_execution", lambda *_: os.kill(os.getpid(), number))
     result = train("--data", data, "--outdir", tmp_path, *OPTIONS)
     assert result.exit_code == early_code(number)
     assert "Stopped at once, before any state was saved. To begin again: " in result.stdout

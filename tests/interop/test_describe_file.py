@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from progan.errors import UserError
 from progan.interop.exports import export
 from progan.interop.load import load_snapshot, read_foreign
-from progan.training.init_from import load_origin
+from progan.training.init_from import load_init_source
 from progan.training.resume import require_resumable
 from tests.builders import tiny_snapshot
 from tests.for_each import for_each
@@ -73,7 +73,7 @@ def tensors(*names: str) -> "OrderedDict[str, torch.Tensor]":
 def refused(path: Path) -> str:
     """What is said of a file, which is the same wherever it is read."""
     said = set()
-    for read in (read_foreign_or_own, load_origin, require_resumable):
+    for read in (read_foreign_or_own, load_init_source, require_resumable):
         with pytest.raises(UserError) as caught:
             read(path)
         said.add(str(caught.value))

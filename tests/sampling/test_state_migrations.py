@@ -30,7 +30,7 @@ def test_every_older_version_has_a_golden_file_and_a_way_to_the_present() -> Non
 def test_a_state_of_version_1_is_read_whole() -> None:
     path = GOLDEN / "state-version-1.pt"
     loaded = checkpoint.load_state(path, VERSION_1, CPU)
-    assert {name: getattr(loaded, name) for name in checkpoint.CLOCKS} == CLOCKS
+    assert {name: getattr(loaded, name) for name in checkpoint.COUNTERS} == CLOCKS
     assert loaded.controllers["augmentation"].item() == pytest.approx(0.3663, abs=1e-4)
     assert not loaded.tally.sums
     raw = torch.load(path, weights_only=True)

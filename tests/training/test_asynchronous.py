@@ -25,7 +25,7 @@ from progan.training.cuda_graph import WARM_UP_STEPS, CudaGraphSteps
 from progan.training.gradients import BatchSplit, MicroBatchSizes, part_rows
 from progan.training.guard import CHECK_ROUNDS, Guard
 from progan.training.loop import train_round
-from progan.training.meter import Meter
+from progan.training.meter import StepStats
 from progan.training.state import create
 from progan.training.step import PLAIN_STEPS, PlainSteps, Steps
 from tests.builders import tiny_run
@@ -132,12 +132,12 @@ def test_a_step_that_is_recorded_waits_for_nothing(precision: str) -> None:
 
 
 def test_rounds_wait_only_where_the_guard_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "copied", lambda state, run: {})
+    monkeypatch.setattr(guard, "copy_to_cpu", lambda state, run: {})
     run = tiny_run(**COMMON, augment="adaptive", d_repeats=2,
                    minibatch_repeats=1)
     stage = stages(run)[0]
     with fake_gpu():
-        state, meter = create(run, GPU), Meter()
+        state, meter = create(run, GPU), StepStats()
         batch = preflight.noise_batch(run, stage, WHOLE).to(GPU)
         look = Guard(run, state, None, pytest.fail, writes=False)  # type: ignore[arg-type]
         with Asynchronous():

@@ -27,7 +27,8 @@ def test_round_trip(tmp_path: Path) -> None:
     path = checkpoint.save_state(tmp_path, saved, run)
     assert path.name == "state-000004.pt"
     loaded = checkpoint.load_state(path, run, CPU)
-    assert [getattr(loaded, name) for name in checkpoint.CLOCKS] == [4321, 4225, 3, 17, 0, 12.5, 2]
+    counters = [getattr(loaded, name) for name in checkpoint.COUNTERS]
+    assert counters == [4321, 4225, 3, 17, 0, 12.5, 2]
     assert (loaded.tally.sums, loaded.tally.counts) == (saved.tally.sums, saved.tally.counts)
     for name in ("generator", "discriminator", "average"):
         before, after = getattr(saved, name).state_dict(), getattr(loaded, name).state_dict()
@@ -53,7 +54,7 @@ def test_another_architecture_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_copy_is_not_changed_by_training(tmp_path: Path) -> None:
     run = tiny_run()
     current = state.create(run, CPU)
-    copy = checkpoint.copied(current, run)
+    copy = checkpoint.copy_to_cpu(current, run)
     before = {name: value.clone() for name, value in copy["generator"].items()}
     with torch.no_grad():
         for parameter in current.generator.parameters():
@@ -191,7 +192,7 @@ def test_a_write_that_is_given_up_changes_nothing(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        checkpoint.write_state(tmp_path, checkpoint.copied(current, run), 1, give_up)
+        checkpoint.write_state(tmp_path, checkpoint.copy_to_cpu(current, run), 1, give_up)
     assert [*tmp_path.iterdir()] == [first] and first.read_bytes() == before
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from progan.config import Run, override
 from progan.runtime.cuda import Recording, cuda_graphs
 from progan.training import step as training_steps
-from progan.training.checkpoint import copied
+from progan.training.checkpoint import copy_to_cpu
 from progan.training.cuda_graph import WARM_UP_STEPS, CudaGraphSteps
 from progan.training.gradients import FULL_BATCH, BatchSplit, MicroBatchSizes
 from progan.training.guard import restore
@@ -91,7 +91,7 @@ def train_on(run: Run, steps: Steps) -> dict[str, Any]:
     reset(state.g_optimizer)
     iterations(run, state, COUNT, steps=steps)
     iterations(override(run, {"batch": 4}), state, COUNT, steps=steps)
-    good = copied(state, run)
+    good = copy_to_cpu(state, run)
     iterations(run, state, COUNT, steps=steps)
     restore(state, good)
     iterations(run, state, COUNT, steps=steps)

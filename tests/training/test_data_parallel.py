@@ -8,7 +8,7 @@ import torch
 from progan.errors import UserError
 from progan.partition import Share
 from progan.runtime.distributed import ALONE, Group
-from progan.training.data_parallel import require_same_weights, share_state
+from progan.training.data_parallel import broadcast_state, require_same_weights
 from progan.training.gradients import BatchSplit, MicroBatchSizes
 from progan.training.state import create
 from tests.builders import descend, tiny_run
@@ -109,7 +109,7 @@ def test_everybody_begins_with_the_state_of_the_leader(optimizer: str) -> None:
             descend(state.g_optimizer, sum(weight.square().sum() for weight in [
                 *state.generator.parameters()][::2]), 0.1)
             state.tally.sums["loss"], state.tally.counts["loss"] = torch.tensor(2.5), 2
-        share_state(state, group)
+        broadcast_state(state, group)
         return state
 
     first, *others = Threads(3).run(work)
@@ -143,6 +143,6 @@ def test_weights_that_come_apart_are_noticed() -> None:
 
 def test_one_process_alone_asks_nobody() -> None:
     state = create(tiny_run(), CPU)
-    share_state(state, ALONE)
+    broadcast_state(state, ALONE)
     require_same_weights(state, ALONE)
     assert ALONE.leads and ALONE.any(True) and not ALONE.any(False) and ALONE.told("a") == "a"

@@ -15,7 +15,7 @@ from progan.schedule import at, rounds
 from progan.training.checkpoint import load_state, save_state
 from progan.training.loop import train_round
 from progan.training.memory import step_bytes
-from progan.training.meter import Meter
+from progan.training.meter import StepStats
 from progan.training.optim import clip_weights, optimizer
 from progan.training.state import TrainState, create
 from tests.builders import descend, noise_dataset, tiny_run
@@ -33,7 +33,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def train(state: TrainState, run: Run, dataset: Dataset) -> None:
     batches = read_batches(dataset, run, state.images_seen)
     for _, stage in rounds(run.growth, run.network, state.images_seen):
-        train_round(run, state, stage, batches, Meter())
+        train_round(run, state, stage, batches, StepStats())
 
 
 def moved(state: TrainState, before: dict[str, torch.Tensor]) -> set[str]:

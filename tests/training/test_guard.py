@@ -17,8 +17,8 @@ from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import load_network
 from progan.sampling.state_file import read_state
 from progan.training import guard, loop, state
-from progan.training.checkpoint import copied
-from progan.training.guard import fault, reseeded, restore, weights_fault
+from progan.training.checkpoint import copy_to_cpu
+from progan.training.guard import divergence, reseeded, restore, weights_fault
 from progan.training.step import DiscriminatorInputs, LevelAlpha
 from tests.builders import message, noise_dataset, tiny_options, tiny_run
 
@@ -163,7 +163,7 @@ def test_a_restored_state_is_the_one_that_was_remembered() -> None:
     live = state.create(run, CPU)
     live.images_seen, live.tick, live.seconds = 640, 2, 1.0
     live.tally.sums, live.tally.counts = {"loss": torch.tensor(0.5)}, {"loss": 3}
-    good = copied(live, run)
+    good = copy_to_cpu(live, run)
     before = {name: value.clone() for name, value in live.generator.state_dict().items()}
     for _ in range(2):  # a snapshot serves several times
         with torch.no_grad():
@@ -197,7 +197,7 @@ def test_weights_that_the_last_step_spoilt_are_noticed() -> None:
     ({"gradient/critic-weights": 2e6}, "gradient/critic-weights is 2e+06, more than"),
     ({"progress/kimg": 2e6}, "")])
 def test_what_counts_as_a_fault(means: dict[str, float], said: str) -> None:
-    assert fault(means, 1e6).startswith(said) and bool(fault(means, 1e6)) == bool(said)
+    assert divergence(means, 1e6).startswith(said) and bool(divergence(means, 1e6)) == bool(said)
 
 
 def test_exploding_scores_roll_back_too(data: Path, tmp_path: Path) -> None:

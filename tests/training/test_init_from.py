@@ -15,16 +15,16 @@ from progan.sampling.network_file import Snapshot, save_network
 from progan.sampling.state_file import sealed
 from progan.training.checkpoint import save_state
 from progan.training.init_from import (
-    Origin,
+    InitSource,
     Transfer,
-    begin,
+    apply_transfer,
     fades_first,
-    find_origin,
+    find_init_source,
     inherited,
-    load_origin,
-    table,
+    load_init_source,
     transfer,
-    warnings,
+    transfer_table,
+    transfer_warnings,
 )
 from progan.training.resume import require_resumable
 from progan.training.state import TrainState, create
@@ -47,14 +47,14 @@ def trained(run: Run, images_seen: int = END) -> TrainState:
     return state
 
 
-def saved(directory: Path, run: Run, images_seen: int = END) -> tuple[TrainState, Origin]:
+def saved(directory: Path, run: Run, images_seen: int = END) -> tuple[TrainState, InitSource]:
     state = trained(run, images_seen)
-    return state, load_origin(save_state(directory, state, run))
+    return state, load_init_source(save_state(directory, state, run))
 
 
-def begun(origin: Origin, run: Run) -> tuple[TrainState, Transfer]:
+def begun(origin: InitSource, run: Run) -> tuple[TrainState, Transfer]:
     found, state = transfer(origin, run), create(run, CPU)
-    begin(state, found)
+    apply_transfer(state, found)
     return state, found
 
 
@@ -81,7 +81,7 @@ def test_a_run_like_its_origin_begins_with_all_of_it(kind: str, overrides: dict[
     assert found.shares == {"generator": 1, "discriminator": 1}
     assert state.images_seen == state.tick == state.seconds == 0
     assert not state.g_optimizer.state and not state.d_optimizer.state
-    assert not warnings(found)
+    assert not transfer_warnings(found)
 
 
 @pytest.mark.parametrize(("classes", "here"), [(0, 3), (3, 0), (3, 5), (5, 3)])
@@ -177,7 +177,7 @@ def test_a_network_file_gives_the_average_to_generator_and_average(tmp_path: Pat
     source = trained(run)
     path = tmp_path / "network-snapshot-000007.safetensors"
     save_network(path, Snapshot(generator=source.average, level=4, alpha=1.0, images_seen=END))
-    state, found = begun(load_origin(path), run)
+    state, found = begun(load_init_source(path), run)
     born = create(run, CPU)
     for name, weight in source.average.state_dict().items():
         assert torch.equal(state.generator.state_dict()[name], weight)
@@ -185,7 +185,7 @@ def test_a_network_file_gives_the_average_to_generator_and_average(tmp_path: Pat
     for name, weight in born.discriminator.state_dict().items():
         assert torch.equal(state.discriminator.state_dict()[name], weight)
     assert found.shares == {"generator": 1, "discriminator": 0}
-    (warning,) = warnings(found)
+    (warning,) = transfer_warnings(found)
     assert "holds no discriminator" in warning and "state-*.pt" in warning
     assert not any(weight.requires_grad for weight in state.average.parameters())
     assert all(weight.requires_grad for weight in state.generator.parameters())
@@ -205,7 +205,7 @@ def test_other_widths_are_skipped_where_they_matter_and_warned_of(tmp_path: Path
     _, found = begun(origin, run)
     assert fates(found, "generator")["blocks.4x4.conv"] == "copied"
     assert fates(found, "generator")["blocks.16x16.conv"] == "skipped"
-    assert "fmap_base: 32 -> 64" in warnings(found)[0]
+    assert "fmap_base: 32 -> 64" in transfer_warnings(found)[0]
 
 
 def test_another_latent_size_renews_the_first_layer(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_run_that_goes_on_growing_begins_with_the_fade(overrides: dict[str, An
 
 def test_the_table_names_each_layer_with_both_shapes(tmp_path: Path) -> None:
     _, origin = saved(tmp_path, tiny_run(label_size=3, stddev_group=0))
-    text = table(transfer(origin, tiny_run(resolution=8)))
+    text = transfer_table(transfer(origin, tiny_run(resolution=8)))
     assert "state-000007.pt, 16x16 at kimg 7" in text
     rows = [" ".join(line.split()) for line in text.splitlines()]
     assert {"blocks.4x4.dense 128x11 128x8 copied in part", "blocks.8x8.up 8x8x3x3 8x8x3x3 copied",
@@ -293,12 +293,12 @@ class TestFiles:
         snapshot = Snapshot(generator=state.average, level=4, alpha=1.0, images_seen=9000)
         newest = tmp_path / "network-snapshot-000009.safetensors"
         save_network(newest, snapshot)
-        assert find_origin(tmp_path) == path and find_origin(newest) == newest
+        assert find_init_source(tmp_path) == path and find_init_source(newest) == newest
         path.write_bytes(path.read_bytes()[:-100])
-        assert find_origin(tmp_path).name == "state-000001.pt"
+        assert find_init_source(tmp_path).name == "state-000001.pt"
         for state_file in tmp_path.glob("state-*"):
             state_file.unlink()
-        assert find_origin(tmp_path) == newest
+        assert find_init_source(tmp_path) == newest
 
     def test_a_directory_of_runs_stands_for_its_newest(self, tmp_path: Path) -> None:
         run = tiny_run()
@@ -309,22 +309,22 @@ class TestFiles:
             save_network(directory / "network-snapshot-000007.safetensors", Snapshot(
                 generator=state.average, level=4, alpha=1.0, images_seen=END))
             path = save_state(directory, state, run)
-        assert find_origin(tmp_path) == path
+        assert find_init_source(tmp_path) == path
 
     def test_nothing_there(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="There is no .*nowhere.* --init-from"):
-            find_origin(tmp_path / "nowhere")
+            find_init_source(tmp_path / "nowhere")
         with pytest.raises(UserError, match="holds no network-snapshot"):
-            find_origin(tmp_path)
+            find_init_source(tmp_path)
 
     def test_a_network_file_knows_the_settings_beside_it(self, tmp_path: Path) -> None:
         run = tiny_run(gp_weight=3.0)
         path = tmp_path / "network-snapshot-000007.safetensors"
         save_network(path, Snapshot(generator=trained(run).average, level=4, alpha=0.5,
                                     images_seen=END))
-        assert load_origin(path).run is None and load_origin(path).settled_level == 3
+        assert load_init_source(path).run is None and load_init_source(path).settled_level == 3
         save_config(tmp_path, run)
-        assert load_origin(path).run == run
+        assert load_init_source(path).run == run
 
     @pytest.mark.parametrize(("content", "said"), [
         (b"", "is empty"), (b"hello", "is a text file"),
@@ -333,7 +333,7 @@ class TestFiles:
         path = tmp_path / "network.bin"
         path.write_bytes(content)
         with pytest.raises(UserError, match=f"network.bin {said}"):
-            load_origin(path)
+            load_init_source(path)
         with pytest.raises(UserError, match=f"network.bin {said}"):
             require_resumable(path)
 
@@ -341,10 +341,10 @@ class TestFiles:
         path = tmp_path / "G.pt"
         torch.save({"weight": torch.zeros(3)}, path)
         with pytest.raises(UserError, match="G.pt holds weights of another architecture"):
-            load_origin(path)
+            load_init_source(path)
         torch.save(torch.nn.Linear(2, 2), path)
         with pytest.raises(UserError, match="pickled PyTorch module of the class torch.nn"):
-            load_origin(path)
+            load_init_source(path)
 
     @pytest.mark.parametrize("part", ["generator", "discriminator", "average"])
     def test_a_state_whose_networks_are_others_is_refused(self, part: str, tmp_path: Path) -> None:
@@ -353,4 +353,4 @@ class TestFiles:
         for wrong in ({"x": torch.zeros(3)}, {}, {3: 4}, content[part] | {"to_rgb.4x4.bias": 3}):
             torch.save(sealed(content | {part: wrong}), path)
             with pytest.raises(UserError, match=f"damaged: its {part}|not a whole"):
-                load_origin(path)
+                load_init_source(path)

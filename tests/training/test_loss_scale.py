@@ -27,7 +27,7 @@ from progan.training.gradients import (
     mask_overflow,
     scale_of,
 )
-from progan.training.guard import fault
+from progan.training.guard import divergence
 from progan.training.state import TrainState
 from tests.builders import noise_dataset, tiny_run
 from tests.training.equal_steps import COMMON, CPU, RUNS, Threads, born, iterations, tensors
@@ -103,12 +103,12 @@ def test_a_skipped_step_is_no_fault_and_what_is_lost_otherwise_is() -> None:
     run = fp16_run()
     found = iterations(run, with_scales(run, 40.0), 1)
     assert found["gradient/norm"] == found["loss/penalty"] == found["loss/critic"] == 0
-    assert fault({name: value.item() for name, value in found.items()}, 1e6) == ""
+    assert divergence({name: value.item() for name, value in found.items()}, 1e6) == ""
     state = with_scales(run, 10.0)
     with torch.no_grad():
         state.discriminator.blocks["4x4"].hidden.bias[0] = math.nan
     found = iterations(run, state, 1)
-    words = fault({name: value.item() for name, value in found.items()}, 1e6)
+    words = divergence({name: value.item() for name, value in found.items()}, 1e6)
     assert "scores/real" in words and "loss/generator" in words
 
 

@@ -12,7 +12,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from progan.run_directory import STATISTICS_FILE
-from progan.training.meter import Meter
+from progan.training.meter import StepStats
 from progan.training.monitor import Monitor
 
 
@@ -31,7 +31,7 @@ def test_lines_after_the_state_and_cut_lines_are_forgotten(tmp_path: Path) -> No
 
 
 def test_the_meter_averages_each_statistic_over_its_own_steps() -> None:
-    meter = Meter()
+    meter = StepStats()
     for value in (1.0, 2.0, 6.0):
         meter.add({"critic": torch.tensor(value)}, images=4)
     meter.add({"generator": torch.tensor(5.0)})

@@ -170,5 +170,5 @@ def test_none_looks_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(preflight.Preflight, "__call__", pytest.fail)
     run = tiny_run(preflight="none")
-    plan = execution.prepared(run, create(run, CPU), CPU, Silence(), ALONE)
+    plan = execution.prepare_execution(run, create(run, CPU), CPU, Silence(), ALONE)
     assert plan == (PlainSteps(ANY), {})

@@ -12,7 +12,7 @@ from progan import schedule
 from progan.config import Run
 from progan.networks.cost import multiply_adds
 from progan.training import progress
-from progan.training.progress import Forecast, Progress, remaining_seconds
+from progan.training.progress import EtaEstimator, Progress, remaining_seconds
 from tests.builders import tiny_run
 
 RUN = tiny_run()  # 4: 1.5 kimg; 8: fade 1.5, 1.5; 16: fade 1.5, and the last 1.5 of 7.5 kimg
@@ -47,7 +47,7 @@ def test_what_was_expected_says_how_much_more_a_level_to_come_costs() -> None:
 
 def test_before_anything_was_measured_what_was_expected_holds() -> None:
     expected = {2: 0.01, 3: 0.015, 4: 0.03}
-    forecast = Forecast(RUN.growth, RUN.network, expected)
+    forecast = EtaEstimator(RUN.growth, RUN.network, expected)
     everything = 1500 * 0.01 + 3000 * 0.015 + 3000 * 0.03
     assert math.isclose(forecast.remaining_seconds(0)[1], everything)
     forecast.measure(2, 1, 60.0)  # the first step, with compilation
@@ -60,7 +60,7 @@ def test_at_the_end_nothing_remains(images_seen: int) -> None:
 
 
 def test_the_forecast_averages_what_it_measured() -> None:
-    forecast = Forecast(RUN.growth, RUN.network)
+    forecast = EtaEstimator(RUN.growth, RUN.network)
     assert forecast.remaining_seconds(0) == (0.0, 0.0)
     forecast.measure(4, 100, 9.0)
     assert math.isclose(forecast.remaining_seconds(7000)[1], 500 * 9.0 / 100)

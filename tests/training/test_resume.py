@@ -12,9 +12,9 @@ from progan.config import Run
 from progan.data.loader import read_batches
 from progan.data.reader import Dataset
 from progan.training import state as states
-from progan.training.checkpoint import CLOCKS, MODULES, load_state, save_state
+from progan.training.checkpoint import COUNTERS, MODULES, load_state, save_state
 from progan.training.loop import train_round
-from progan.training.meter import Meter
+from progan.training.meter import StepStats
 from progan.training.state import TrainState
 from tests.builders import noise_dataset, tiny_run
 
@@ -71,10 +71,10 @@ class Training:
     run: Run
     dataset: Dataset
     state: TrainState
-    meter: Meter = field(default_factory=Meter)
+    meter: StepStats = field(default_factory=StepStats)
 
     def rounds(self, count: int) -> None:
-        meter = Meter()
+        meter = StepStats()
         seen = self.state.images_seen
         batches = read_batches(self.dataset, self.run, seen)
         to_come = schedule.rounds(self.run.growth, self.run.network, seen)
@@ -84,7 +84,7 @@ class Training:
 
     def steps(self, count: int) -> None:
         """Train so many discriminator steps, from wherever in a round the state is."""
-        self.meter = Meter(self.state.tally)
+        self.meter = StepStats(self.state.tally)
         batches = read_batches(self.dataset, self.run, self.state.images_seen,
                                self.state.round_images_seen)
         to_come = schedule.rounds(self.run.growth, self.run.network, self.state.images_seen,
@@ -127,7 +127,7 @@ def assert_same(one: TrainState, other: TrainState) -> None:
     assert first.keys() == second.keys()
     for name, value in first.items():
         assert value.dtype == second[name].dtype and torch.equal(value, second[name]), name
-    clocks = [name for name in CLOCKS if name != "seconds"]
+    clocks = [name for name in COUNTERS if name != "seconds"]
     assert [getattr(one, name) for name in clocks] == [getattr(other, name) for name in clocks]
 
 
@@ -166,7 +166,7 @@ def test_a_run_that_was_cut_after_every_step_ends_in_the_very_same_state(
     assert whole.state.images_seen == broken.state.images_seen == 8 * steps
     assert_same(whole.state, broken.state)
     assert whole.state.tally.counts == broken.state.tally.counts
-    assert whole.meter.take()[0] == Meter(broken.state.tally).take()[0]
+    assert whole.meter.take()[0] == StepStats(broken.state.tally).take()[0]
 
 
 def test_a_round_of_other_settings_is_not_gone_on_with(dataset: Dataset) -> None:

@@ -8,7 +8,7 @@ import torch
 from progan.errors import UserError
 from progan.run_directory import states
 from progan.training.checkpoint import save_state
-from progan.training.resume import continuation, require_unfinished
+from progan.training.resume import load_resumed_state, require_unfinished
 from progan.training.state import create
 from tests.builders import tiny_run
 
@@ -32,7 +32,7 @@ def damage(path: Path) -> None:
 
 
 def test_the_newest_state(directory: Path) -> None:
-    state, notes = continuation(directory, RUN, RUN, CPU)
+    state, notes = load_resumed_state(directory, RUN, RUN, CPU)
     assert (state.images_seen, notes) == (3000, [])
 
 
@@ -40,7 +40,7 @@ def test_a_damaged_state_is_named_set_aside_and_not_gone_on_from(directory: Path
     newest = states(directory)[-1]
     damage(newest)
     content = newest.read_bytes()
-    state, (note,) = continuation(directory, RUN, RUN, CPU)
+    state, (note,) = load_resumed_state(directory, RUN, RUN, CPU)
     assert state.images_seen == 2000
     assert note == (f"{newest} is damaged: its checksum differs from its content. Going on from "
                     "state-000002.pt instead. It is called state-000003.pt.damaged now.")
@@ -52,26 +52,26 @@ def test_a_damaged_state_does_not_push_the_whole_one_out(directory: Path) -> Non
     run = tiny_run(keep_states=1)
     for path in states(directory)[1:]:
         damage(path)
-    state, _ = continuation(directory, run, run, CPU)
+    state, _ = load_resumed_state(directory, run, run, CPU)
     assert state.images_seen == 1000
     assert [path.name for path in states(directory)] == ["state-000001.pt"]
     state.images_seen = 1500
     path = save_state(directory, state, run)
     assert states(directory) == [path]
-    assert continuation(directory, run, run, CPU)[0].images_seen == 1500
+    assert load_resumed_state(directory, run, run, CPU)[0].images_seen == 1500
 
 
 def test_a_damaged_file_that_was_named_is_refused(directory: Path) -> None:
     newest = states(directory)[-1]
     damage(newest)
     with pytest.raises(UserError, match=f"{newest.name} is damaged"):
-        continuation(newest, RUN, RUN, CPU)
+        load_resumed_state(newest, RUN, RUN, CPU)
     assert len(states(directory)) == 3
 
 
 def test_states_after_the_named_one_are_no_part_of_the_run_any_more(directory: Path) -> None:
     """Else they would count as its newest ones, and push out those to come."""
-    state, notes = continuation(directory / "state-000001.pt", RUN, RUN, CPU)
+    state, notes = load_resumed_state(directory / "state-000001.pt", RUN, RUN, CPU)
     assert state.images_seen == 1000 and len(notes) == 2
     assert "state-000003.pt is newer than state-000001.pt." in notes[1]
     assert sorted(path.name for path in directory.iterdir()) == [
@@ -79,14 +79,14 @@ def test_states_after_the_named_one_are_no_part_of_the_run_any_more(directory: P
 
 
 def test_without_a_state_it_begins_at_the_beginning(tmp_path: Path) -> None:
-    state, (note,) = continuation(tmp_path, RUN, RUN, CPU)
+    state, (note,) = load_resumed_state(tmp_path, RUN, RUN, CPU)
     assert state.images_seen == 0 and "from the beginning" in note
 
 
 def test_what_a_killed_process_left_half_written_is_removed(directory: Path) -> None:
     for count in (3, 0):
         (directory / ".state-000004.pt.0a1b2c3d.partial").write_bytes(b"half")
-        continuation(directory, RUN, RUN, CPU)
+        load_resumed_state(directory, RUN, RUN, CPU)
         assert len(list(directory.iterdir())) == len(states(directory)) == count
         for path in states(directory):
             path.unlink()
@@ -94,7 +94,7 @@ def test_what_a_killed_process_left_half_written_is_removed(directory: Path) -> 
 
 def test_an_edited_config_is_explained(directory: Path) -> None:
     edited = tiny_run(total_kimg=9.0, beta2=0.9)
-    _, notes = continuation(directory, edited, edited, CPU)
+    _, notes = load_resumed_state(directory, edited, edited, CPU)
     assert notes == ["config.json is not what state-000003.pt was trained with: total_kimg: 7.5 -> "
                      "9.0; beta2: 0.99 -> 0.9. It holds from here on."]
 
@@ -102,7 +102,7 @@ def test_an_edited_config_is_explained(directory: Path) -> None:
 def test_an_edited_architecture_is_refused(directory: Path) -> None:
     edited = tiny_run(latent_size=9)
     with pytest.raises(UserError, match="latent_size: 8 -> 9. Take that back, in config.json"):
-        continuation(directory, edited, edited, CPU)
+        load_resumed_state(directory, edited, edited, CPU)
 
 
 def test_a_finished_run_has_nothing_to_do_but_to_measure(tmp_path: Path) -> None:
