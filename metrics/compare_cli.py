@@ -12,7 +12,7 @@ from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.runtime.preflight import require_writable_folder
 from progan.runtime.threads import wait_politely
-from progan.sampling.seeds import parse_seeds
+from progan.sampling.options import parse_seeds
 
 if TYPE_CHECKING:
     from metrics.run_record import RunRecord

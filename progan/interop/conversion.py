@@ -16,7 +16,8 @@ from progan.interop.reading import load_snapshot, read_foreign, snapshot_of
 from progan.interop.trained import Shape, Trained
 from progan.invocation import command
 from progan.runtime.files import sha256_of
-from progan.sampling import network_file
+from progan.sampling.image_files import provenance
+from progan.sampling.latents import at_resolution
 from progan.sampling.model_card import (
     ModelCard,
     SourceFile,
@@ -26,9 +27,7 @@ from progan.sampling.model_card import (
     render_card,
     write_card,
 )
-from progan.sampling.network_file import Snapshot, save_network
-from progan.sampling.pictures import provenance
-from progan.sampling.wishes import at_resolution
+from progan.sampling.network_file import SUFFIX, Snapshot, save_network
 
 CPU = torch.device("cpu")
 
@@ -52,7 +51,7 @@ def convert(trained: Trained, source: Path, target: Path, resolution: int | None
 
 def _write_card(target: Path, snapshot: Snapshot, source: Path) -> None:
     """Write the model card of a conversion beside it, unless there is an edited one."""
-    path = card_path(target) if target.suffix == network_file.SUFFIX else export_card_path(target)
+    path = card_path(target) if target.suffix == SUFFIX else export_card_path(target)
     write_card(path, render_card(ModelCard(
         file=target.name, sha256=sha256_of(target), snapshot=snapshot,
         source=SourceFile(name=source.name, sha256=sha256_of(source),
@@ -116,5 +115,5 @@ def _snapshot(trained: Trained, resolution: int | None) -> Snapshot:
 
 
 KINDS: dict[str, Callable[[Trained, Path, Path, int | None], None]] = {
-    network_file.SUFFIX: _to_network_file, official_archive.SUFFIX: _to_archive,
+    SUFFIX: _to_network_file, official_archive.SUFFIX: _to_archive,
     **dict.fromkeys(FORMATS, _to_export)}

@@ -11,10 +11,9 @@ from progan.errors import UserError
 from progan.interop import exported_program, onnx_file, torchscript
 from progan.interop.settled import Settled
 from progan.runtime.files import replaced
-from progan.sampling.conventions import conventions
 from progan.sampling.latents import seed_labels, seed_latents
-from progan.sampling.network_file import Snapshot
-from progan.sampling.render import one_by_one
+from progan.sampling.network_file import Snapshot, io_signature
+from progan.sampling.render import render_single
 
 RECORDED = 2  # images; torch.export takes 0 and 1 for constants
 COMPARED = (1, 3)  # images of each batch
@@ -59,7 +58,7 @@ def export(snapshot: Snapshot, target: Path, provenance: Mapping[str, str]) -> N
 
 def require_same(run: Run, snapshot: Snapshot, count: int, target: Path) -> None:
     """Raise UserError unless a file draws the first seeds as the generator does."""
-    wanted = torch.cat(list(one_by_one(snapshot, *_rows(snapshot, count))))
+    wanted = torch.cat(list(render_single(snapshot, *_rows(snapshot, count))))
     found = run(*_inputs(snapshot, count))
     average, worst = differences(found, wanted)
     if not (average <= TOLERANCE and worst <= WORST):  # NaN is no agreement either
@@ -79,8 +78,8 @@ def _description(snapshot: Snapshot) -> dict[str, str]:
     config = snapshot.generator.config
     return {"level": str(snapshot.level), "alpha": str(snapshot.alpha),
             "images_seen": str(snapshot.images_seen),
-            **conventions(config, snapshot.level, snapshot.label_names,
-                          snapshot.untrained_classes)}
+            **io_signature(config, snapshot.level, snapshot.label_names,
+                           snapshot.untrained_classes)}
 
 
 def _inputs(snapshot: Snapshot, count: int) -> Tensors:

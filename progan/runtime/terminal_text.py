@@ -4,6 +4,7 @@ import unicodedata
 
 _CONTROLS = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, line separators
 _BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+MAX_LINE_LENGTH = 80  # characters of a name
 
 
 def escape_controls(text: str, keep: str = "") -> str:
@@ -21,3 +22,10 @@ def escape_controls(text: str, keep: str = "") -> str:
 def _is_control(character: str) -> bool:
     return (unicodedata.category(character) in _CONTROLS
             or unicodedata.bidirectional(character) in _BIDI_CONTROLS)
+
+
+def sanitize_line(text: str) -> str:
+    """Without what is no character to be seen: ends of lines, turns of the direction, bytes."""
+    seen = "".join(each if each.isprintable() else " " for each in text)
+    line = " ".join(seen.split())
+    return line if len(line) <= MAX_LINE_LENGTH else f"{line[:MAX_LINE_LENGTH - 1]}…"

@@ -16,7 +16,6 @@ from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
 from progan.runtime.devices import describe
 from progan.runtime.files import sha256_of
 from progan.runtime.json_lines import json_objects
-from progan.sampling.conventions import SOFTWARE
 from progan.sampling.model_card import (
     Measurement,
     ModelCard,
@@ -26,7 +25,7 @@ from progan.sampling.model_card import (
     render_card,
     write_card,
 )
-from progan.sampling.network_file import Snapshot
+from progan.sampling.network_file import SOFTWARE, Snapshot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
