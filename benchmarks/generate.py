@@ -25,9 +25,10 @@ from progan.config import override  # noqa: E402
 from progan.door import Door, device_option  # noqa: E402
 from progan.runtime import devices  # noqa: E402
 from progan.runtime.torch_settings import wait_politely  # noqa: E402
-from progan.sampling import pictures, wishes  # noqa: E402
+from progan.sampling.image_files import ImageOutput, write_images  # noqa: E402
+from progan.sampling.latents import batch_from_seeds  # noqa: E402
 from progan.sampling.network_file import Snapshot  # noqa: E402
-from progan.sampling.render import batch_size, one_by_one  # noqa: E402
+from progan.sampling.render import batch_size, render_single  # noqa: E402
 from progan.training.state import initialize  # noqa: E402
 
 
@@ -51,7 +52,7 @@ def main(preset: str, resolution: int, images: int, runs: int, device: str,
     initialize(generator, 0, "generator")
     generator.to(chosen).requires_grad_(False).eval()
     snapshot = Snapshot(generator=generator, level=network.max_level, alpha=1.0, images_seen=0)
-    wish = wishes.from_seeds(snapshot, f"0-{images - 1}")
+    wish = batch_from_seeds(snapshot, f"0-{images - 1}")
 
     @torch.no_grad()
     def forward() -> None:
@@ -60,12 +61,12 @@ def main(preset: str, resolution: int, images: int, runs: int, device: str,
             generator(z.to(chosen), c.to(chosen), network.max_level)
 
     def singly() -> None:
-        for _ in one_by_one(snapshot, wish.latents, wish.labels):
+        for _ in render_single(snapshot, wish.latents, wish.labels):
             pass
 
     def files() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            for _ in pictures.write(snapshot, wish, pictures.Output(folder=Path(folder))):
+            for _ in write_images(snapshot, wish, ImageOutput(folder=Path(folder))):
                 pass
 
     def seconds(work: Callable[[], None]) -> float:

@@ -27,7 +27,8 @@ from progan.data.reader import Dataset
 from progan.data.writer import write_dataset
 from progan.partition import WHOLE
 from progan.runtime import devices
-from progan.sampling import pictures, wishes
+from progan.sampling.image_files import ImageOutput, write_images
+from progan.sampling.latents import batch_from_seeds
 from progan.sampling.network_file import Snapshot
 from progan.schedule import Stage
 from progan.training import preflight
@@ -241,10 +242,10 @@ def time_pictures(device: str, run: Run, resolution: int, images: int, *, record
     initialize(generator, 0, "generator")
     generator.to(place).requires_grad_(False).eval()
     snapshot = Snapshot(generator=generator, level=network.max_level, alpha=1.0, images_seen=0)
-    wish = wishes.from_seeds(snapshot, f"0-{images - 1}")
+    wish = batch_from_seeds(snapshot, f"0-{images - 1}")
 
     def write(folder: str) -> None:
-        for _ in pictures.write(snapshot, wish, pictures.Output(folder=Path(folder))):
+        for _ in write_images(snapshot, wish, ImageOutput(folder=Path(folder))):
             pass
 
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():

@@ -13,7 +13,7 @@ from progan.errors import UserError
 from progan.runtime.files import require_writable_folder
 from progan.runtime.text import escape_controls
 from progan.runtime.torch_settings import wait_politely
-from progan.sampling.seeds import parse_seeds
+from progan.sampling.options import parse_seeds
 
 if TYPE_CHECKING:
     from metrics.run_record import RunRecord

@@ -17,14 +17,17 @@ from progan.errors import UserError
 from progan.images import Pixels
 from progan.interop.load import load_snapshot
 from progan.runtime.devices import choose
-from progan.runtime.text import format_count
-from progan.sampling.latents import seed_labels, seed_latents
+from progan.runtime.text import format_count, sanitize_line
+from progan.sampling.latents import (
+    at_resolution,
+    available_levels,
+    class_index,
+    seed_labels,
+    seed_latents,
+)
 from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import Snapshot
-from progan.sampling.one_line import on_one_line
-from progan.sampling.pictures import as_pixels
-from progan.sampling.render import one_by_one
-from progan.sampling.wishes import at_resolution, class_index, levels_of
+from progan.sampling.render import as_pixels, render_single
 from progan.sizes import Size
 
 Array = npt.NDArray[Any]
@@ -59,15 +62,15 @@ class TrainedGenerator:
         gradients.
         """
         z = _float32(latents, "Latents", self.latent_size)
-        return torch.cat(list(one_by_one(self._at(resolution), z,
-                                         self._labels(labels, range(len(z))))))
+        return torch.cat(list(render_single(self._at(resolution), z,
+                                            self._labels(labels, range(len(z))))))
 
     def render(self, seeds: Iterable[int], labels: Labels = None,
                resolution: int | None = None) -> Pixels:
         """Draw seeds, exactly as generate.py does: uint8 [N, H, W, C] on the host."""
         seeds = _whole(seeds)
-        images = one_by_one(self._at(resolution), self.latents(seeds),
-                            self._labels(labels, seeds))
+        images = render_single(self._at(resolution), self.latents(seeds),
+                               self._labels(labels, seeds))
         return np.stack([as_pixels(image) for image in images])
 
     def latents(self, seeds: Iterable[int]) -> Tensor:
@@ -95,7 +98,7 @@ class TrainedGenerator:
     @property
     def resolutions(self) -> tuple[int, ...]:
         """All that it can draw at, lowest first."""
-        return tuple(levels_of(self.snapshot))
+        return tuple(available_levels(self.snapshot))
 
     @property
     def size(self) -> Size:
@@ -158,4 +161,4 @@ def _float32(rows: Tensor | Array, what: str, size: int) -> Tensor:
 
 
 def _shown(value: object) -> str:
-    return on_one_line(repr(value))
+    return sanitize_line(repr(value))

@@ -9,7 +9,7 @@ from progan.cli.generate_checks import NETWORKS
 from progan.errors import UserError
 from progan.runtime.files import require_paths, require_writable_folder
 from progan.runtime.torch_settings import wait_politely
-from progan.sampling.seeds import parse_seeds
+from progan.sampling.options import parse_seeds
 
 FITTING = ("--explore", "--port", "--network", "--seeds", "--class", "--resolution", "--outdir",
            "--device")

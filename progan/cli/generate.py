@@ -15,7 +15,7 @@ from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.invocation import typed
 from progan.runtime.torch_settings import wait_politely
-from progan.sampling.timing import FPS, SECONDS, Timing
+from progan.sampling.options import FPS, SECONDS, VideoTiming
 
 OF_PICTURES = ("--sheet", "--format", "--float", "--batch")
 OF_FILMS = ("--walk", "--smoothing", "--growth", "--seconds", "--fps")
@@ -98,7 +98,7 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     _require_fitting(film=video is not None)
     if as_floats and kind != "png":
         raise UserError("--float writes .npy files. Leave --format away.")
-    timing = Timing(seconds, fps)
+    timing = VideoTiming(seconds, fps)
     require_inputs(network, seeds, latents)
     if video is None:
         require_image_output(seeds, latents, outdir, grid, sheet=sheet, as_floats=as_floats)
@@ -108,22 +108,22 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
     from tqdm import tqdm
 
     from progan.interop.load import load_snapshot
+    from progan.sampling.generate import GenerateRequest, VideoRequest, run_request
+    from progan.sampling.image_files import NPY
     from progan.sampling.network_choice import find_network, find_networks
-    from progan.sampling.pictures import ARRAYS
-    from progan.sampling.request import Film, Request, answer
 
     paths = find_networks(network) if growth else [find_network(network)]
     if paths[-1] != network:
         click.echo(f"network: {click.format_filename(paths[-1])}", err=True)
-    film = None if video is None else Film(file=video, timing=timing, walk=walk,
-                                           smoothing=smoothing, growth=growth)
-    request = Request(
+    film = None if video is None else VideoRequest(file=video, timing=timing, walk=walk,
+                                                   smoothing=smoothing, growth=growth)
+    request = GenerateRequest(
         networks=paths, load=load_snapshot, command=command,
         device=device, outdir=outdir, seeds=seeds, latents=latents, class_name=class_name,
-        resolution=resolution, grid=grid, sheet=sheet, kind=ARRAYS if as_floats else kind,
+        resolution=resolution, grid=grid, sheet=sheet, kind=NPY if as_floats else kind,
         batch=batch, film=film,
         warn=lambda line: click.echo(line, err=True))
-    for file in answer(request):
+    for file in run_request(request):
         tqdm.write(click.format_filename(file))  # above the progress bar
 
 

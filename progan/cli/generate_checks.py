@@ -4,10 +4,7 @@ from pathlib import Path
 
 from progan.errors import UserError
 from progan.runtime.files import require_paths, require_writable_file, require_writable_folder
-from progan.sampling.grid_option import parse_grid
-from progan.sampling.seeds import parse_seeds
-from progan.sampling.timing import Timing
-from progan.sampling.video_kinds import require_kind
+from progan.sampling.options import VideoTiming, parse_grid, parse_seeds, require_video_format
 
 NETWORKS = "Name a network file or the directory of a run with --network."
 
@@ -36,10 +33,10 @@ def require_image_output(seeds: str | None, latents: Path | None, outdir: Path |
     require_writable_folder(outdir, "--outdir")
 
 
-def require_video_output(video: Path, timing: Timing, outdir: Path | None, grid: str | None
+def require_video_output(video: Path, timing: VideoTiming, outdir: Path | None, grid: str | None
                          ) -> None:
     """Raise UserError unless a video can be written as asked for."""
-    require_kind(video, timing)
+    require_video_format(video, timing)
     if grid is not None:
         parse_grid(grid, 1)
     path = video if outdir is None else outdir / video

@@ -15,10 +15,10 @@ from progan.explorer.web import require_gradio
 from progan.interop.load import load_snapshot
 from progan.runtime.devices import choose, set_repeatable
 from progan.runtime.files import require_folder_or_nothing
+from progan.sampling.image_files import provenance
+from progan.sampling.latents import at_resolution, class_index
 from progan.sampling.network_file import Snapshot, fingerprint
-from progan.sampling.pictures import provenance
-from progan.sampling.seeds import parse_seeds
-from progan.sampling.wishes import at_resolution, class_index
+from progan.sampling.options import parse_seeds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

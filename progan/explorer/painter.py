@@ -8,11 +8,9 @@ from pathlib import Path
 from progan.explorer.looks import Sight
 from progan.explorer.places import latent_at
 from progan.images import Pixels, as_image
-from progan.sampling.latents import class_of_seed, seed_labels
+from progan.sampling.latents import at_resolution, available_levels, class_of_seed, seed_labels
 from progan.sampling.network_file import Snapshot
-from progan.sampling.pictures import as_pixels
-from progan.sampling.render import one_by_one
-from progan.sampling.wishes import at_resolution, levels_of
+from progan.sampling.render import as_pixels, render_single
 from progan.sizes import Size
 
 
@@ -33,7 +31,7 @@ class Painter:
     @property
     def levels(self) -> tuple[int, ...]:
         """That it can draw at, lowest first."""
-        return tuple(levels_of(self.snapshot).values())
+        return tuple(available_levels(self.snapshot).values())
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -66,7 +64,7 @@ class Painter:
         latent = latent_at(sight.place, self.latent_size)
         label = seed_labels([self.kind_of(sight) or 0], len(self.kinds))
         with self._turn:
-            (image,) = one_by_one(network, latent, label)
+            (image,) = render_single(network, latent, label)
             return as_pixels(image)
 
     def png(self, sight: Sight) -> bytes:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from progan.sampling.interpolation import Floats, slerp
 from progan.sampling.latents import seed_latents
-from progan.sampling.walks import Floats, slerp
 
 SEEDS = 2**32  # NumPy has that many
 WHOLE = 100  # %

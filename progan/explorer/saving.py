@@ -12,7 +12,7 @@ from progan.explorer.places import in_words, latent_at
 from progan.images import save_png
 from progan.invocation import command
 from progan.runtime.files import make_folder
-from progan.sampling.stills import save_array
+from progan.sampling.image_files import save_array
 
 
 class Saved(NamedTuple):

@@ -14,6 +14,8 @@ from progan.interop.official import official_layers, require_official, to_offici
 from progan.interop.official_files import ARCHIVE_SUFFIX, write_archive
 from progan.invocation import command
 from progan.runtime.files import sha256_of
+from progan.sampling.image_files import provenance
+from progan.sampling.latents import at_resolution
 from progan.sampling.model_card import (
     ModelCard,
     SourceFile,
@@ -24,8 +26,6 @@ from progan.sampling.model_card import (
     write_card,
 )
 from progan.sampling.network_file import SUFFIX, Snapshot, save_network
-from progan.sampling.pictures import provenance
-from progan.sampling.wishes import at_resolution
 
 CPU = torch.device("cpu")
 

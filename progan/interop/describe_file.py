@@ -21,7 +21,7 @@ from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
 from progan.runtime.files import members, stored
 from progan.runtime.pickle_scan import is_hostile
 from progan.runtime.safe_pickle import hostile_message
-from progan.sampling.one_line import on_one_line
+from progan.runtime.text import sanitize_line
 
 READABLE = ("progan reads its own network files (.safetensors) and training states (state-*.pt), "
             "networks of the official TensorFlow code of Progressive GAN (.pkl, .npz) and of "
@@ -122,14 +122,14 @@ def _of_export(path: Path, names: list[str], kind: str) -> Described:
     if not software.startswith(b"progan "):
         return Described(f"is a {kind} program of another project", OTHER)
     source = stored(path, f"{prefix}/extra/network").decode("utf-8", "replace").partition(" ")[0]
-    made_of = f", made of {on_one_line(source)}" if source else ""
+    made_of = f", made of {sanitize_line(source)}" if source else ""
     return Described(f"is a {kind} export of progan for other programs{made_of}", EXPORTED)
 
 
 def _of_archive(names: list[str]) -> Described:
     files = [name for name in names if not name.endswith("/")]
     if network := next((name for name in files if name.lower().endswith(NETWORKS)), ""):
-        return Described(f"is a ZIP archive that holds {on_one_line(network)}",
+        return Described(f"is a ZIP archive that holds {sanitize_line(network)}",
                          "Unpack it, and name that file.")
     if any(name.lower().endswith(IMAGES) for name in files):
         return Described("is a ZIP archive of images, not a network")
@@ -208,7 +208,8 @@ def _of_other_text(head: bytes) -> Described | None:
     if not text:
         return None
     first = (text.strip().splitlines() or [""])[0]
-    return Described(f"is a text file that begins with {on_one_line(first[:60])!r}, not a network")
+    return Described(
+        f"is a text file that begins with {sanitize_line(first[:60])!r}, not a network")
 
 
 def _decoded(head: bytes) -> str:

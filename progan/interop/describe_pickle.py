@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from progan.runtime.files import stored
 from progan.runtime.pickle_scan import PickledObject, PickleScan, dict_items, scan_pickle
-from progan.sampling.one_line import on_one_line
+from progan.runtime.text import sanitize_line
 
 MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how files of torch before 1.6 begin
 HEAD = 64  # bytes that tell such a file
@@ -209,7 +209,7 @@ def _in_general(found: PickleScan) -> str:
     content = found.content
     items = dict_items(content)
     if not items and isinstance(content, PickledObject) and isinstance(content.state, dict):
-        return f"a pickled PyTorch module of the class {on_one_line(content.name)}"
+        return f"a pickled PyTorch module of the class {sanitize_line(content.name)}"
     if items and all(_is_tensor(value) for value in items.values()):
         return in_general(tensor_names(content))
     if items:
@@ -223,5 +223,5 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(on_one_line(name) for name in names[:LISTED])
+    shown = ", ".join(sanitize_line(name) for name in names[:LISTED])
     return shown + (", …" if len(names) > LISTED else "")

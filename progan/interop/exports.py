@@ -18,10 +18,9 @@ from progan.networks import Generator
 from progan.networks.layers import Equalized, UpConv
 from progan.ops.resample import conv_up2x, up2x_kernel
 from progan.runtime.files import replaced
-from progan.sampling.conventions import conventions
 from progan.sampling.latents import seed_labels, seed_latents
-from progan.sampling.network_file import Snapshot
-from progan.sampling.render import one_by_one
+from progan.sampling.network_file import Snapshot, io_signature
+from progan.sampling.render import render_single
 
 INPUTS = ("latents", "labels")  # the latter of networks with classes
 OUTPUT = "images"
@@ -213,7 +212,7 @@ def export(snapshot: Snapshot, target: Path, provenance: Mapping[str, str]) -> N
 
 def require_same(run: Run, snapshot: Snapshot, count: int, target: Path) -> None:
     """Raise UserError unless a file draws the first seeds as the generator does."""
-    wanted = torch.cat(list(one_by_one(snapshot, *_rows(snapshot, count))))
+    wanted = torch.cat(list(render_single(snapshot, *_rows(snapshot, count))))
     found = run(*_inputs(snapshot, count))
     average, worst = differences(found, wanted)
     if not (average <= TOLERANCE and worst <= WORST):  # NaN is no agreement either
@@ -233,8 +232,8 @@ def _description(snapshot: Snapshot) -> dict[str, str]:
     config = snapshot.generator.config
     return {"level": str(snapshot.level), "alpha": str(snapshot.alpha),
             "images_seen": str(snapshot.images_seen),
-            **conventions(config, snapshot.level, snapshot.label_names,
-                          snapshot.untrained_classes)}
+            **io_signature(config, snapshot.level, snapshot.label_names,
+                           snapshot.untrained_classes)}
 
 
 def _inputs(snapshot: Snapshot, count: int) -> Tensors:

@@ -15,8 +15,7 @@ from progan.runtime.files import (
     require_writable_folder,
 )
 from progan.runtime.torch_settings import wait_politely
-from progan.sampling.timing import Timing
-from progan.sampling.video_kinds import require_kind
+from progan.sampling.options import VideoTiming, require_video_format
 
 FPS = 30  # unless asked for otherwise
 
@@ -67,7 +66,7 @@ def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: st
     require_writable_folder(outdir, "--outdir")
     if video is not None:
         if fps is None or not math.isnan(fps):  # which is told with the length of the video
-            require_kind(video, Timing(1, fps or FPS))
+            require_video_format(video, VideoTiming(1, fps or FPS))
         path = outdir / video
         require_writable_file(path, "--video", makes_folder=path.parent == outdir)
     wait_politely()

@@ -22,10 +22,10 @@ from progan.projection.search import Effort, distance_to, search
 from progan.projection.targets import Target, read_targets
 from progan.runtime.devices import choose, set_repeatable
 from progan.runtime.text import format_count
-from progan.sampling import video
+from progan.sampling.image_files import provenance
+from progan.sampling.latents import at_resolution, class_index
 from progan.sampling.network_file import Snapshot
-from progan.sampling.pictures import provenance
-from progan.sampling.wishes import at_resolution, class_index
+from progan.sampling.video import require_video
 
 PIXELS = Path("pixels")  # in place of a detector's file
 NO_FEATURES = ("features: none, only pixels are compared. A run has a discriminator in its newest "
@@ -93,7 +93,7 @@ def _require(asked: Request, snapshot: Snapshot, targets: Sequence[Target]) -> N
         if folder != asked.outdir and not folder.is_dir():
             raise UserError(f"There is no folder {folder} for the film. Make it first, or name the "
                             "film alone: it goes to --outdir.")
-        video.require(asked.film, results.film_timing(asked.effort.steps, asked.fps),
+        require_video(asked.film, results.film_timing(asked.effort.steps, asked.fps),
                       results.film_size(cell, len(asked.pictures)))
     if asked.outdir.exists() and not asked.outdir.is_dir():
         raise UserError(f"--outdir {asked.outdir} is a file. Name a folder.")

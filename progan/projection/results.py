@@ -13,13 +13,12 @@ from progan.images import Pixels, save_png
 from progan.projection.search import Found
 from progan.projection.targets import Target
 from progan.runtime.files import make_folder
-from progan.sampling import films, video
+from progan.runtime.text import sanitize_line
+from progan.sampling.image_files import replace_undecodable, save_array
 from progan.sampling.network_file import Snapshot
-from progan.sampling.one_line import on_one_line
-from progan.sampling.pictures import as_pixels, storable
-from progan.sampling.render import one_by_one
-from progan.sampling.stills import save_array
-from progan.sampling.timing import MOST_SECONDS, Timing
+from progan.sampling.options import MAX_SECONDS, VideoTiming
+from progan.sampling.render import as_pixels, render_single
+from progan.sampling.video import frame_of, frame_size, write_video
 from progan.sizes import Size
 
 LATENTS_FILE = "projected.npy"
@@ -35,7 +34,7 @@ class Projected:
 
     def picture(self, snapshot: Snapshot) -> Pixels:
         """[H, W, C], what `generate.py --latents` draws."""
-        (image,) = one_by_one(snapshot, self.found.latents[-1:], self.found.label[None])
+        (image,) = render_single(snapshot, self.found.latents[-1:], self.found.label[None])
         return as_pixels(image)
 
     def class_name(self, snapshot: Snapshot) -> str:
@@ -56,9 +55,10 @@ def write_one(folder: Path, snapshot: Snapshot, projected: Projected, text: Mapp
     drawn, target = projected.picture(snapshot), projected.target
     aim, picture, latent = files_of(folder, target.name)
     save_png(aim, target.pixels, {})
-    save_png(picture, drawn, {**text, "Target": storable(target.name)})
+    save_png(picture, drawn, {**text, "Target": replace_undecodable(target.name)})
     _save_latents(latent, [projected])
-    named = f", class {on_one_line(projected.class_name(snapshot))}" if snapshot.label_names else ""
+    named = (f", class {sanitize_line(projected.class_name(snapshot))}"
+             if snapshot.label_names else "")
     return f"{picture}  {off_by(drawn, target.pixels):.1f} of 255 off{named}"
 
 
@@ -79,37 +79,37 @@ def off_by(image: Pixels, other: Pixels) -> float:
     return float(np.sqrt(np.mean((image.astype(float) - other) ** 2)))
 
 
-def film_timing(steps: int, fps: float) -> Timing:
+def film_timing(steps: int, fps: float) -> VideoTiming:
     """A frame for each step, and a rest at the end; raises UserError if that is too long."""
     seconds = (steps + 1) / fps + HOLD_SECONDS
-    if not seconds <= MOST_SECONDS:
+    if not seconds <= MAX_SECONDS:
         raise UserError(f"--steps {steps} at --fps {fps:g} make a film of {seconds:.0f} s, and "
-                        f"{MOST_SECONDS} are the most. Ask for more --fps.")
-    return Timing(seconds, fps)
+                        f"{MAX_SECONDS} are the most. Ask for more --fps.")
+    return VideoTiming(seconds, fps)
 
 
 def film_size(cell: Size, count: int) -> Size:
     """Of the frames: for each picture a row of its target and what is drawn."""
-    return films.frame_size(cell, 2, count)
+    return frame_size(cell, 2, count)
 
 
-def write_film(path: Path, snapshot: Snapshot, all_of_it: Sequence[Projected], timing: Timing,
+def write_film(path: Path, snapshot: Snapshot, all_of_it: Sequence[Projected], timing: VideoTiming,
                text: Mapping[str, str]) -> None:
     """The way of each picture, right of its target."""
     bar = tqdm(_frames(snapshot, all_of_it, timing), total=timing.frames, unit="frame",
                desc=path.name, disable=None, leave=False)
-    video.write(path, bar, timing, text)
+    write_video(path, bar, timing, text)
 
 
-def _frames(snapshot: Snapshot, all_of_it: Sequence[Projected], timing: Timing
+def _frames(snapshot: Snapshot, all_of_it: Sequence[Projected], timing: VideoTiming
             ) -> Iterator[Pixels]:
     labels = torch.stack([each.found.label for each in all_of_it])
     ways = torch.stack([each.found.latents for each in all_of_it], dim=1)
     for latents in ways:
-        drawn = map(as_pixels, one_by_one(snapshot, latents, labels))
+        drawn = map(as_pixels, render_single(snapshot, latents, labels))
         cells = [image for each, picture in zip(all_of_it, drawn, strict=True)
                  for image in (each.target.pixels, picture)]
-        frame = films.framed(np.stack(cells), 2, len(all_of_it))
+        frame = frame_of(np.stack(cells), 2, len(all_of_it))
         yield frame
     for _ in range(timing.frames - len(ways)):
         yield frame

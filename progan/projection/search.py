@@ -10,10 +10,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from progan.projection.features import Features, difference
-from progan.sampling.latents import seed_labels, seed_latents
+from progan.sampling.latents import labels_of_class, seed_labels, seed_latents
 from progan.sampling.network_file import Snapshot
 from progan.sampling.render import batch_size
-from progan.sampling.wishes import labels_of_class
 
 FEATURE_WEIGHT = 1.0  # of their difference, beside the mean square of pixels in [-1, 1]
 RATE = 0.3  # of Adam; latents have numbers of about 1

@@ -106,3 +106,13 @@ def caseless(name: str) -> str:
     """Return a key that names share if a file system may take them for one."""
     folded = unicodedata.normalize("NFD", name).casefold()
     return unicodedata.normalize("NFD", folded)
+
+
+MAX_LINE_LENGTH = 80  # characters of a name
+
+
+def sanitize_line(text: str) -> str:
+    """Without what is no character to be seen: ends of lines, turns of the direction, bytes."""
+    seen = "".join(each if each.isprintable() else " " for each in text)
+    line = " ".join(seen.split())
+    return line if len(line) <= MAX_LINE_LENGTH else f"{line[:MAX_LINE_LENGTH - 1]}…"

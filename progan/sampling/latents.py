@@ -1,10 +1,26 @@
-"""Seeds -> latents and labels, the same on every machine."""
+"""Latents and labels: of seeds, the same on every machine, of .npy files, and of classes."""
 
+import dataclasses
+import math
+import os
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from progan.errors import UserError
+from progan.runtime.text import sanitize_line
+from progan.sampling.network_file import Snapshot
+from progan.sampling.options import parse_seeds
+from progan.sizes import MIN_LEVEL, level_name
+
+MAGIC = b"\x93NUMPY"
+MAX_NAMES = 20  # of classes in a message
 
 
 def seed_latents(seeds: Sequence[int], latent_size: int) -> Tensor:
@@ -34,3 +50,159 @@ def class_of_seed(seed: int, label_size: int, untrained: Collection[int] = ()) -
 
 def _shown_classes(label_size: int, untrained: Collection[int]) -> list[int]:
     return sorted(set(range(label_size)) - set(untrained))
+
+
+def read_latents(path: Path, latent_size: int) -> Tensor:
+    """Read float32 [N, latent_size]; raises UserError for whatever else a file may hold."""
+    wanted = f".npy file of float32 [N, {latent_size}]"
+    try:
+        array = _read_array(path)
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UserError(f"Cannot read latents from {path}: {why}. It should be a {wanted}."
+                        ) from error
+    if array.ndim != 2 or not len(array) or (
+            array.shape[1] != latent_size or array.dtype.kind != "f"):
+        raise UserError(f"{path} holds {array.dtype} {list(array.shape)}; this network takes "
+                        f"latents of float32 [N, {latent_size}].")
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused as such
+        latents = array.astype(np.float32)
+    if not np.isfinite(latents).all():
+        raise UserError(f"{path} holds numbers that are not finite (NaN or infinity), or too "
+                        "large for float32.")
+    return torch.from_numpy(latents)
+
+
+def _read_array(path: Path) -> npt.NDArray[np.generic]:
+    """The array of a file; ValueError says what is wrong with another one."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError("it is no ordinary file")
+    with path.open("rb") as file:
+        start = file.read(len(MAGIC))
+        if start != MAGIC:
+            raise ValueError("it is an archive" if start[:2] == b"PK" else "it is no .npy file")
+        file.seek(0)
+        shape, dtype = _header(file)
+        if dtype.hasobject:
+            raise ValueError("it holds Python's objects, not numbers")
+        promised = math.prod(shape) * dtype.itemsize
+        found = os.fstat(file.fileno()).st_size - file.tell()
+        if promised > found:  # NumPy would ask for all that memory first
+            raise ValueError(f"it is cut short, or damaged: its header promises {promised:,} "
+                             f"bytes, and {found:,} follow")
+        file.seek(0)
+        array: npt.NDArray[np.generic] = np.load(file, allow_pickle=False)
+        return array
+
+
+def _header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0}[version]
+        shape, _, dtype = read(file)
+    except Exception as error:  # NumPy lets its parser fail in any way it likes
+        raise ValueError("its header is damaged") from error
+    return shape, dtype
+
+
+@dataclass(frozen=True, slots=True)
+class LatentBatch:
+    """Pictures to draw."""
+
+    names: tuple[str, ...]  # 'seed0007': the files' names without suffix
+    latents: Tensor  # [N, latent_size]
+    labels: Tensor  # [N, label_size]
+
+
+def batch_from_seeds(snapshot: Snapshot, text: str) -> LatentBatch:
+    """The pictures of seeds such as '0-15,20'."""
+    config = snapshot.generator.config
+    seeds = parse_seeds(text)
+    return LatentBatch(tuple(f"seed{seed:04d}" for seed in seeds),
+                       seed_latents(seeds, config.latent_size),
+                       seed_labels(seeds, config.label_size, snapshot.untrained_classes))
+
+
+def batch_from_file(snapshot: Snapshot, path: Path) -> LatentBatch:
+    """The pictures of the rows of a .npy file; row k has the class of seed k."""
+    config = snapshot.generator.config
+    latents = read_latents(path, config.latent_size)
+    rows = range(len(latents))
+    return LatentBatch(tuple(f"latent{row:04d}" for row in rows), latents,
+                       seed_labels(rows, config.label_size, snapshot.untrained_classes))
+
+
+def with_class(snapshot: Snapshot, wish: LatentBatch, name: str) -> LatentBatch:
+    """The same latents, all of one class, given by name or index."""
+    return dataclasses.replace(wish, labels=labels_of_class(snapshot, wish.labels, name))
+
+
+def labels_of_class(snapshot: Snapshot, labels: Tensor, name: str) -> Tensor:
+    """As many labels [..., label_size] as there are, all of one class, given by name or index."""
+    one = torch.zeros_like(labels)
+    one[..., class_index(snapshot, name)] = 1
+    return one
+
+
+def class_index(snapshot: Snapshot, name: str) -> int:
+    """Which class a name or an index means; raises UserError if there is none."""
+    size = snapshot.generator.config.label_size
+    if not size:
+        raise UserError(f"--class {name}: this network was trained without labels and has no "
+                        "classes.")
+    names = list(snapshot.label_names)
+    if name in names:
+        return names.index(name)
+    if name.isdecimal() and int(name) < size:
+        return int(name)
+    raise UserError(f"There is no class {sanitize_line(name)!r}. Classes: {_list_classes(names)}.")
+
+
+def untrained_note(snapshot: Snapshot, class_name: str | None) -> str:
+    """Say that a class was asked for that no training image had, or that seeds leave some out.
+
+    '' if neither is so.
+    """
+    untrained, size = snapshot.untrained_classes, snapshot.generator.config.label_size
+    if not untrained:
+        return ""
+    if class_name is None:
+        have = "class had" if len(untrained) == 1 else "classes had"
+        names = snapshot.label_names or tuple(map(str, range(size)))
+        listed = ", ".join(repr(sanitize_line(names[index])) for index in untrained[:MAX_NAMES])
+        more = f" and {len(untrained) - MAX_NAMES} more" if len(untrained) > MAX_NAMES else ""
+        return (f"{len(untrained)} {have} no image to train on, so seeds do not show "
+                f"{'it' if len(untrained) == 1 else 'them'}: {listed}{more}.")
+    if class_index(snapshot, class_name) in untrained:
+        return (f"--class {sanitize_line(class_name)}: no training image had this class, so the "
+                "network has not learned what it looks like.")
+    return ""
+
+
+def _list_classes(names: list[str]) -> str:
+    """'0 cat, 1 dog': each as its index and its name, which a file may have made long and odd."""
+    shown = [f"{index} {sanitize_line(name)}" for index, name in enumerate(names[:MAX_NAMES])]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f", and {more} more, to {len(names) - 1}" if more else "")
+
+
+def available_levels(snapshot: Snapshot) -> dict[int, int]:
+    """The levels that a generator can draw at, by their resolution: {4: 2, 8: 3}."""
+    lowest = MIN_LEVEL if snapshot.generator.config.grows else snapshot.level
+    return {1 << level: level for level in range(lowest, snapshot.level + 1)}
+
+
+def at_resolution(snapshot: Snapshot, resolution: int | None) -> Snapshot:
+    """The network as it draws at a resolution, where levels below the trained one are faded in.
+
+    None: as it was saved.
+    """
+    levels = available_levels(snapshot)
+    if resolution is None or levels.get(resolution) == snapshot.level:
+        return snapshot
+    if resolution not in levels:
+        names = [level_name(snapshot.generator.config.base, level) for level in levels.values()]
+        raise UserError(f"--resolution {resolution}: this network was trained up to {names[-1]}; "
+                        f"choose one of {', '.join(names)}.")
+    return dataclasses.replace(snapshot, level=levels[resolution], alpha=1.0)

@@ -18,10 +18,9 @@ from progan.config import Objective, Run
 from progan.invocation import command
 from progan.runtime.files import write_atomically
 from progan.runtime.log import human_seconds
-from progan.sampling.conventions import conventions
+from progan.runtime.text import sanitize_line
 from progan.sampling.network_file import SUFFIX as NETWORK_SUFFIX
-from progan.sampling.network_file import Snapshot
-from progan.sampling.one_line import on_one_line
+from progan.sampling.network_file import Snapshot, io_signature
 from progan.sizes import Size
 
 if TYPE_CHECKING:
@@ -152,7 +151,7 @@ def render_card(card: ModelCard) -> str:
     snapshot, config = card.snapshot, card.snapshot.generator.config
     return _template().render(
         card=card, snapshot=snapshot, config=config, training=card.training, source=card.source,
-        size=config.size(snapshot.level), signature=conventions(config, snapshot.level, ()),
+        size=config.size(snapshot.level), signature=io_signature(config, snapshot.level, ()),
         num_parameters=sum(weights.numel() for weights in snapshot.generator.parameters()),
         suffix=PurePath(card.file).suffix, onnx_file=f"{PurePath(card.file).stem}.onnx",
         network_file=f"{PurePath(card.file).stem}{NETWORK_SUFFIX}",
@@ -201,12 +200,12 @@ def is_unedited(content: bytes) -> bool:
 
 def escape_markdown(text: str) -> str:
     """Return the text on one line, with all of Markdown's characters escaped; fits into tables."""
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", on_one_line(text))
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", sanitize_line(text))
 
 
 def code_span(text: str) -> str:
     """Return the text as a code span; in tables use `escape_markdown`: a | would end the cell."""
-    line = on_one_line(text) or " "
+    line = sanitize_line(text) or " "
     ticks = "`" * (max(map(len, re.findall("`+", line)), default=0) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{ticks}{pad}{line}{pad}{ticks}"

@@ -10,8 +10,8 @@ from pathlib import Path
 from progan import run_directory
 from progan.data.format import INFO_FILE
 from progan.errors import UserError
+from progan.runtime.text import sanitize_line
 from progan.sampling.network_file import PREFIX, SUFFIX, is_interim
-from progan.sampling.one_line import on_one_line
 
 PATTERN = f"{PREFIX}*{SUFFIX}"
 OTHER_NETWORKS = (".safetensors", ".pkl", ".pth", ".pt", ".ckpt", ".npz", ".onnx")
@@ -109,6 +109,6 @@ def _what_is(path: Path, runs: list[Path]) -> str:
         if (path / name).is_file():
             return f"is {what}, not a network of progan."
     if others := sorted(file.name for file in path.iterdir() if file.suffix in OTHER_NETWORKS):
-        return f"holds no {PATTERN}, but {on_one_line(others[0])}. Name that file itself."
+        return f"holds no {PATTERN}, but {sanitize_line(others[0])}. Name that file itself."
     return (f"holds no {PATTERN}. Name the directory of a run that has written a snapshot "
             "already.")

@@ -1,23 +1,24 @@
 """Network files: safetensors with a header that says all that is needed to use the weights."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from progan import networks
+from progan import __version__, networks
 from progan.config import Network
 from progan.errors import UserError
 from progan.networks import Generator
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, exact, kimg_name
 from progan.runtime.files import sha256_of
 from progan.runtime.weights_file import Damaged, load_weights, read_header, save_weights
-from progan.sampling.conventions import SOFTWARE, conventions
 from progan.settings import section_from_dict
 from progan.sizes import MIN_LEVEL
 
+SOFTWARE = f"progan {__version__}"
 FORMAT = "progan network"
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
@@ -25,6 +26,28 @@ PREFIX = "network-snapshot-"
 _INTERIM = "-interim"  # ends the names of networks that stay until the next one is saved
 EXPORTS = (".onnx", ".pt2", ".ts", ".torchscript")
 _CURE = "Copy it again, or take another snapshot of the run."
+
+
+def io_signature(network: Network, level: int, label_names: Sequence[str],
+                 untrained: Sequence[int] = ()) -> dict[str, str]:
+    """Shapes, ranges and the meaning of seeds, of a generator that draws at `level`."""
+    size = network.size(level)
+    words = {
+        "latents": f"float32 [N, {network.latent_size}] from a standard normal distribution; seed "
+                   f"k is numpy.random.RandomState(k).randn(1, {network.latent_size})",
+        "images": f"float32 [N, {network.channels}, {size.height}, {size.width}], -1 is black and "
+                  "1 is white; as uint8: 127.5 x + 127.5, rounded, limited to 0...255"}
+    if network.label_size:
+        words["labels"] = (f"float32 [N, {network.label_size}], one-hot; without a wish seed k "
+                           f"shows class k mod {network.label_size}")
+        if untrained:
+            shown = network.label_size - len(untrained)
+            words["labels"] = (
+                f"float32 [N, {network.label_size}], one-hot; no training image had the classes "
+                f"{', '.join(map(str, untrained))}; without a wish seed k shows the one at place "
+                f"k mod {shown}, from 0, among the others")
+        words["classes"] = json.dumps(list(label_names))
+    return words
 
 
 class NotANetwork(UserError):
@@ -56,8 +79,8 @@ def save_network(path: Path, snapshot: Snapshot,
         "level": snapshot.level, "alpha": snapshot.alpha, "images_seen": snapshot.images_seen,
         "label_names": snapshot.label_names, "software": SOFTWARE,
         "untrained_classes": snapshot.untrained_classes,
-        "conventions": conventions(config, snapshot.level, snapshot.label_names,
-                                   snapshot.untrained_classes)}
+        "conventions": io_signature(config, snapshot.level, snapshot.label_names,
+                                    snapshot.untrained_classes)}
     save_weights(path, header, snapshot.generator.state_dict() if weights is None else weights)
 
 

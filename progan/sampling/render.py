@@ -1,8 +1,9 @@
-"""Latents -> pictures."""
+"""Render images from latents."""
 
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ PIXELS_PER_BATCH = 2**21  # two images of 1024x1024: features of a batch stay be
 MAX_BATCH = 64
 
 
-def one_by_one(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Iterator[Tensor]:
+def render_single(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Iterator[Tensor]:
     """Draw each latent by itself: its image is the same, to the bit, whatever is drawn beside it.
 
     In batches of other sizes the same sums are added up in another order, by other kernels, and a
@@ -42,11 +43,11 @@ def render(generator: Generator, latents: Tensor, labels: Tensor, level: int,
         labels: [N, label_size].
         alpha: Weight of the newest level, 1: fully faded in.
     """
-    return np.concatenate(list(batches_of(generator, latents, labels, level, alpha)))
+    return np.concatenate(list(render_batches(generator, latents, labels, level, alpha)))
 
 
-def batches_of(generator: Generator, latents: Tensor, labels: Tensor, level: int,
-               alpha: float = 1.0) -> Iterator[Pixels]:
+def render_batches(generator: Generator, latents: Tensor, labels: Tensor, level: int,
+                   alpha: float = 1.0) -> Iterator[Pixels]:
     """Draw the latents batch by batch, in order; arguments and pictures as in `render`."""
     device = next(generator.parameters()).device
     weight = None if alpha == 1 else torch.tensor(alpha, device=device)
@@ -62,3 +63,15 @@ def batches_of(generator: Generator, latents: Tensor, labels: Tensor, level: int
 def batch_size(network: Network, level: int) -> int:
     """How many images to draw at a time, so that their features need little memory."""
     return max(1, min(MAX_BATCH, PIXELS_PER_BATCH // network.size(level).pixels))
+
+
+def as_pixels(image: Tensor) -> Pixels:
+    """[1, C, H, W] in [-1, 1] -> uint8 [H, W, C]."""
+    pixels: Pixels = to_pixels(image)[0]
+    return pixels
+
+
+def as_floats(image: Tensor) -> npt.NDArray[np.float32]:
+    """[1, C, H, W] -> float32 [H, W, C], the same numbers: what is beyond [-1, 1] stays there."""
+    floats: npt.NDArray[np.float32] = image[0].permute(1, 2, 0).float().cpu().numpy()
+    return np.ascontiguousarray(floats)

@@ -1,37 +1,40 @@
-"""Many pictures on one sheet: plain grids, and contact sheets with a word below each picture."""
+"""Grids, contact sheets, and captions on images."""
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from progan.errors import UserError
-from progan.images import Pixels, as_image, enlarge, grid
+from progan.images import Pixels, as_image, enlarge, grid, opaque
 from progan.runtime.files import human_bytes
-from progan.sampling.captions import beneath
 from progan.sizes import Size
 
-MOST_BYTES = 2**31  # of pixels
-SMALLEST_CELL, LARGEST_CELL = 64, 256  # px; of a contact sheet
+MAX_SHEET_BYTES = 2**31  # of pixels
+MIN_CELL, MAX_CELL = 64, 256  # px; of a contact sheet
 ASPECT = 1.5  # width / height of a sheet that lays itself out
 GAP = 4  # px between the cells of a contact sheet
+FONT = "fonts/ttf/DejaVuSans.ttf"  # of Matplotlib; Pillow's own has no arrow
+FONT_SIZE = 11  # px, of the smallest words
+MARGIN = 3  # px around words
 
 
-def layout(count: int, size: Size) -> tuple[int, int]:
+def sheet_layout(count: int, size: Size) -> tuple[int, int]:
     """Columns and rows for `count` pictures of a size, on a sheet shaped like a screen."""
     wanted = round(math.sqrt(count * ASPECT * size.height / size.width))
     rows = math.ceil(count / min(max(wanted, 1), count))
     return math.ceil(count / rows), rows
 
 
-def require_size(columns: int, rows: int, size: Size, channels: int) -> None:
+def require_sheet_size(columns: int, rows: int, size: Size, channels: int) -> None:
     """Raise UserError if a sheet of so many pictures is larger than anybody looks at."""
     num_bytes = columns * rows * size.pixels * channels
-    if num_bytes > MOST_BYTES:
+    if num_bytes > MAX_SHEET_BYTES:
         raise UserError(f"--grid {columns}x{rows} of {size} pictures is a sheet of "
-                        f"{human_bytes(num_bytes)}, more than {human_bytes(MOST_BYTES)}. Ask for "
-                        "fewer, or for a lower --resolution.")
+                        f"{human_bytes(num_bytes)}, more than {human_bytes(MAX_SHEET_BYTES)}. "
+                        "Ask for fewer, or for a lower --resolution.")
 
 
 def full_grid(images: Pixels, columns: int, rows: int) -> Pixels:
@@ -47,18 +50,19 @@ def contact_sheet(images: Sequence[Pixels], words: Sequence[str], columns: int,
     Args:
         images: As `cell` makes them.
     """
-    cells = [_with_gap(beneath(image, word)) for image, word in zip(images, words, strict=True)]
+    cells = [_with_gap(caption_below(image, word))
+             for image, word in zip(images, words, strict=True)]
     empty = [np.full_like(cells[0], 255)] * (columns * rows - len(cells))
     return grid(np.stack(cells + empty), columns)
 
 
-def cell(image: Pixels) -> Pixels:
+def sheet_cell(image: Pixels) -> Pixels:
     """A picture [H, W, C] of 64 to 256 px: by repeating pixels, or by averaging them."""
-    large: Pixels = enlarge(image[None], SMALLEST_CELL)[0]
-    if max(large.shape[:2]) <= LARGEST_CELL:
+    large: Pixels = enlarge(image[None], MIN_CELL)[0]
+    if max(large.shape[:2]) <= MAX_CELL:
         return large
     picture = as_image(large)
-    picture.thumbnail((LARGEST_CELL, LARGEST_CELL), Image.Resampling.BOX)
+    picture.thumbnail((MAX_CELL, MAX_CELL), Image.Resampling.BOX)
     return np.asarray(picture, np.uint8).reshape(picture.height, picture.width, -1)
 
 
@@ -66,3 +70,39 @@ def _with_gap(image: Pixels) -> Pixels:
     half = GAP // 2
     padded: Pixels = np.pad(image, ((half, half), (half, half), (0, 0)), constant_values=255)
     return padded
+
+
+def caption_below(image: Pixels, words: str) -> Pixels:
+    """A picture [H, W, C] with a line of text on white below: [H + the line's, W, 3]."""
+    picture = opaque(image)
+    font = _font(picture.width // 20)
+    height = _line_height(font)
+    cell = Image.new("RGB", (picture.width, picture.height + height), "white")
+    cell.paste(picture)
+    ImageDraw.Draw(cell).text((MARGIN, picture.height + height / 2), words, "black", font,
+                              anchor="lm")
+    return np.asarray(cell, np.uint8)
+
+
+def caption_in_corner(image: Pixels, words: str) -> Pixels:
+    """A picture [H, W, C] with white words on black in its lower left corner: [H, W, 3]."""
+    picture = opaque(image)
+    draw = ImageDraw.Draw(picture)
+    font = _font(min(picture.size) // 24)
+    width, height = font.getlength(words) + 2 * MARGIN, _line_height(font)
+    top = picture.height - height
+    draw.rectangle((0, top, width, picture.height), "black")
+    draw.text((MARGIN, top + height / 2), words, "white", font, anchor="lm")
+    return np.asarray(picture, np.uint8)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    import matplotlib  # pictures without words need not wait for it
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), FONT), max(size, FONT_SIZE))
+
+
+def _line_height(font: ImageFont.FreeTypeFont) -> int:
+    """Of a line with its margins, in px; the same for all words."""
+    top, bottom = font.getbbox("Ág")[1::2]
+    return int(bottom - top) + 2 * MARGIN

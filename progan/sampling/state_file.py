@@ -1,6 +1,7 @@
-"""Training states as files: what is in them, and the generator that draws from one."""
+"""Training states: read their metadata and weights, and migrate earlier versions."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,32 @@ from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
 from progan.runtime.files import members, stored
 from progan.runtime.weights_file import content_hash
 from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, classes_of
-from progan.sampling.state_migrations import FORMAT_VERSION, MIGRATIONS, Content, migrated
 
+Content = dict[str, Any]
+FORMAT_VERSION = 2
 FORMAT = "progan state"
 NETWORKS = ("generator", "discriminator", "average")
 NOT_WHOLE = "is not a whole training state"
 INDEX = "/data.pkl"  # in files of PyTorch, all but the numbers
+
+
+def migrated(content: Content) -> Content:
+    """Bring what a state file holds to the present version; raises KeyError if there is no way."""
+    while content["version"] != FORMAT_VERSION:
+        content = MIGRATIONS[content["version"]](content) | {"version": content["version"] + 1}
+    return content
+
+
+def with_the_place_in_round_and_tick(content: Content) -> Content:
+    """1 -> 2: states were saved between rounds only, and forgot the sums of an unfinished tick.
+
+    The oldest of them are older than dials.
+    """
+    return {"dials": {}, **content, "round_images_seen": content["images_seen"], "rollbacks": 0,
+            "tally": {"sums": {}, "counts": {}}}
+
+
+MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: with_the_place_in_round_and_tick}
 
 
 class DamagedState(UserError):

@@ -15,7 +15,6 @@ from progan.errors import UserError
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
 from progan.runtime.devices import describe
 from progan.runtime.files import json_objects, sha256_of
-from progan.sampling.conventions import SOFTWARE
 from progan.sampling.model_card import (
     Measurement,
     ModelCard,
@@ -25,7 +24,7 @@ from progan.sampling.model_card import (
     render_card,
     write_card,
 )
-from progan.sampling.network_file import Snapshot
+from progan.sampling.network_file import SOFTWARE, Snapshot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,13 +18,14 @@ from progan.run_directory import states as state_files
 from progan.runtime.files import replaced
 from progan.sampling.state_file import (
     FORMAT,
+    FORMAT_VERSION,
     NETWORKS,
     NOT_WHOLE,
+    Content,
     DamagedState,
     read_state,
     sealed,
 )
-from progan.sampling.state_migrations import FORMAT_VERSION, Content
 from progan.settings import changes, section_from_dict
 from progan.training import state as states
 from progan.training.state import TrainState

@@ -32,8 +32,7 @@ from progan.sampling.network_file import (
     interim_path,
     save_network,
 )
-from progan.sampling.state_file import peek
-from progan.sampling.state_migrations import Content
+from progan.sampling.state_file import Content, peek
 from progan.training.checkpoint import copy_to_cpu, write_state
 from progan.training.state import TrainState
 

@@ -62,7 +62,7 @@ def test_datasets_are_made_without_torch() -> None:
 
 
 def test_pictures_wait_for_nothing_that_they_do_not_need() -> None:
-    loaded = heavy_modules_after("import progan.sampling.request, progan.interop.load")
+    loaded = heavy_modules_after("import progan.sampling.generate, progan.interop.load")
     assert {"torch", "numpy", "PIL", "safetensors"} == set(loaded)
 
 

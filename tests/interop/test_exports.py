@@ -19,7 +19,7 @@ from progan.interop import exports
 from progan.interop.exports import FORMATS, ExportableGenerator, export, truncate
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.network_file import Snapshot, load_network, save_network
-from progan.sampling.render import one_by_one
+from progan.sampling.render import render_single
 from progan.sizes import Size
 from progan.training.state import initialize
 from tests.builders import tiny_snapshot
@@ -53,7 +53,7 @@ def drawn(snapshot: Snapshot, seeds: range) -> tuple[tuple[Tensor, ...], Tensor]
     """Inputs of an export, and what the generator makes of them."""
     config = snapshot.generator.config
     rows = seed_latents(seeds, config.latent_size), seed_labels(seeds, config.label_size)
-    images = torch.cat(list(one_by_one(snapshot, *rows)))
+    images = torch.cat(list(render_single(snapshot, *rows)))
     return rows if config.label_size else rows[:1], images
 
 

@@ -16,7 +16,7 @@ from progan.projection.search import (
 )
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.network_file import Snapshot
-from progan.sampling.render import one_by_one
+from progan.sampling.render import render_single
 from tests.builders import tiny_snapshot
 
 OWN = 1000  # a seed that no search begins with
@@ -29,8 +29,8 @@ def snapshot() -> Snapshot:
 
 def drawn(snapshot: Snapshot, seed: int, label: int = 0) -> torch.Tensor:
     config = snapshot.generator.config
-    (image,) = one_by_one(snapshot, seed_latents([seed], config.latent_size),
-                          seed_labels([label], config.label_size))
+    (image,) = render_single(snapshot, seed_latents([seed], config.latent_size),
+                             seed_labels([label], config.label_size))
     return image
 
 
@@ -42,7 +42,7 @@ def test_a_picture_of_its_own_is_found(snapshot: Snapshot) -> None:
     target = drawn(snapshot, OWN)
     found = search(snapshot, plain(target), Effort(starts=32, steps=120), None)
     assert found.latents.shape == (121, snapshot.generator.config.latent_size)
-    (first, last) = (float(plain(target)(image)) for image in one_by_one(
+    (first, last) = (float(plain(target)(image)) for image in render_single(
         snapshot, found.latents[[0, -1]], found.label.expand(2, -1)))
     assert last < 1e-4 < 1e-2 < first
     own = on_sphere(seed_latents([OWN], len(found.latents[0])))
@@ -97,7 +97,7 @@ def test_gradients_are_those_of_each_picture_alone(snapshot: Snapshot) -> None:
                 moved = [latents[row:row + 1].clone() for _ in range(2)]
                 moved[0][0, column] += step
                 moved[1][0, column] -= step
-                above, below = (distance(next(one_by_one(double, each, labels[:1])))
+                above, below = (distance(next(render_single(double, each, labels[:1])))
                                 for each in moved)
                 assert float(found[row, column]) == pytest.approx(
                     float(above - below) / (2 * step), abs=1e-7)

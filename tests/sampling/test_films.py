@@ -5,30 +5,23 @@ import pytest
 import torch
 
 from progan.errors import UserError
-from progan.sampling.films import (
-    MOST_PICTURES,
-    frame_size,
-    framed,
-    frames,
-    visiting,
-    walking,
-)
+from progan.sampling.interpolation import MOST_PICTURES, random_walk_path, seed_tour_path
+from progan.sampling.latents import batch_from_seeds
 from progan.sampling.network_file import Snapshot
-from progan.sampling.pictures import as_pixels
-from progan.sampling.render import one_by_one
-from progan.sampling.timing import Timing
-from progan.sampling.wishes import from_seeds
+from progan.sampling.options import VideoTiming
+from progan.sampling.render import as_pixels, render_single
+from progan.sampling.video import frame_of, frame_size, interpolation_frames
 from progan.sizes import Size
 from tests.builders import tiny_snapshot
 
-TIMING = Timing(2, 6)
+TIMING = VideoTiming(2, 6)
 
 
 def test_each_cell_of_a_grid_walks_on_its_own(with_classes: Snapshot) -> None:
-    script = walking(with_classes, 4, 3, TIMING, 0.75)
+    script = random_walk_path(with_classes, 4, 3, TIMING, 0.75)
     assert script.latents.shape == (12, 3, 8) and script.latents.dtype == torch.float32
     for cell in range(3):
-        alone = walking(with_classes, 4 + cell, 1, TIMING, 0.75)
+        alone = random_walk_path(with_classes, 4 + cell, 1, TIMING, 0.75)
         assert torch.equal(script.latents[:, cell], alone.latents[:, 0])
         assert torch.equal(script.labels[:, cell], alone.labels[:, 0])
     assert script.labels[0].argmax(1).tolist() == [1, 2, 0]
@@ -38,15 +31,15 @@ def test_each_cell_of_a_grid_walks_on_its_own(with_classes: Snapshot) -> None:
 def test_smoothing_is_a_time_and_not_a_number_of_frames(snapshot: Snapshot) -> None:
     """Twice as many frames a second differ half as much."""
     def speed(fps: float) -> float:
-        latents = walking(snapshot, 0, 1, Timing(20, fps), 0.75).latents
+        latents = random_walk_path(snapshot, 0, 1, VideoTiming(20, fps), 0.75).latents
         return (latents[1:] - latents[:-1]).square().mean().sqrt().item()
 
     assert 0.4 < speed(40) / speed(20) < 0.6
 
 
 def test_the_way_through_seeds(with_classes: Snapshot) -> None:
-    wish = from_seeds(with_classes, "3,1,4")
-    script = visiting(wish, 4, TIMING)
+    wish = batch_from_seeds(with_classes, "3,1,4")
+    script = seed_tour_path(wish, 4, TIMING)
     for cell in range(4):
         for stop in range(3):
             assert torch.allclose(script.latents[4 * stop, cell], wish.latents[(stop + cell) % 3])
@@ -56,32 +49,32 @@ def test_the_way_through_seeds(with_classes: Snapshot) -> None:
 
 def test_one_picture_is_no_way(snapshot: Snapshot) -> None:
     with pytest.raises(UserError, match="two or more, e.g. --seeds 3,14,15"):
-        visiting(from_seeds(snapshot, "3"), 1, TIMING)
+        seed_tour_path(batch_from_seeds(snapshot, "3"), 1, TIMING)
 
 
 def test_films_that_nobody_waits_for_are_refused(snapshot: Snapshot) -> None:
-    long = Timing(500, 60)
+    long = VideoTiming(500, 60)
     cells = MOST_PICTURES // long.frames + 1
-    for make in (lambda: walking(snapshot, 0, cells, long, 1),
-                 lambda: visiting(from_seeds(snapshot, "0-1"), cells, long)):
+    for make in (lambda: random_walk_path(snapshot, 0, cells, long, 1),
+                 lambda: seed_tour_path(batch_from_seeds(snapshot, "0-1"), cells, long)):
         with pytest.raises(UserError, match="30,000 frames of 17 cells"):
             make()
     with pytest.raises(UserError, match="seeds of walks end at 4294967295"):
-        walking(snapshot, 2**32 - 1, 2, TIMING, 1)
+        random_walk_path(snapshot, 2**32 - 1, 2, TIMING, 1)
 
 
 @pytest.mark.parametrize("smoothing", [-1.0, float("nan"), float("inf")])
 def test_smoothing_is_a_number(snapshot: Snapshot, smoothing: float) -> None:
     with pytest.raises(UserError, match="--smoothing"):
-        walking(snapshot, 0, 1, TIMING, smoothing)
+        random_walk_path(snapshot, 0, 1, TIMING, smoothing)
 
 
 def test_a_frame_is_what_the_pictures_are(snapshot: Snapshot) -> None:
-    script = visiting(from_seeds(snapshot, "0-1"), 2, TIMING)
-    film = list(frames(snapshot, script, 2, 1))
+    script = seed_tour_path(batch_from_seeds(snapshot, "0-1"), 2, TIMING)
+    film = list(interpolation_frames(snapshot, script, 2, 1))
     assert len(film) == 12
-    first = [as_pixels(image) for image in one_by_one(
-        snapshot, from_seeds(snapshot, "0-1").latents, torch.zeros(2, 0))]
+    first = [as_pixels(image) for image in render_single(
+        snapshot, batch_from_seeds(snapshot, "0-1").latents, torch.zeros(2, 0))]
     np.testing.assert_array_equal(film[0][::16, :256:16], first[0])
     np.testing.assert_array_equal(film[0][::16, 256::16], first[1])
 
@@ -93,6 +86,6 @@ def test_frames_have_the_size_that_is_told_before(base: Size, channels: int, col
     snapshot = tiny_snapshot(base=base, channels=channels, level=3)
     cell = snapshot.generator.config.size(3)
     images = np.zeros((columns * rows, *cell, channels), np.uint8)
-    page = framed(images, columns, rows)
+    page = frame_of(images, columns, rows)
     assert page.shape == (*frame_size(cell, columns, rows), 3)
     assert min(page.shape[:2]) > 128

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from progan.errors import UserError
 from progan.sampling.latents import class_of_seed, seed_labels, seed_latents
-from progan.sampling.seeds import parse_seeds
+from progan.sampling.options import parse_seeds
 
 RANGES = st.lists(st.tuples(st.integers(0, 2**32 - 20), st.integers(0, 19)), min_size=1, max_size=5)
 

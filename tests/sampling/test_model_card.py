@@ -11,6 +11,7 @@ import pytest
 
 from progan.config import Objective
 from progan.objectives import OBJECTIVES
+from progan.runtime.text import MAX_LINE_LENGTH
 from progan.sampling.model_card import (
     MAX_CLASSES,
     OBJECTIVE_TERMS,
@@ -29,7 +30,6 @@ from progan.sampling.model_card import (
     seal,
     write_card,
 )
-from progan.sampling.one_line import LONGEST
 from progan.sizes import Size
 from tests.builders import tiny_run, tiny_snapshot
 
@@ -129,7 +129,7 @@ def test_names_break_neither_yaml_nor_markdown(name: str) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_stays_one_span_of_code_or_one_cell(name: str) -> None:
     span, cell = code_span(name), escape_markdown(name)
-    assert "\n" not in span + cell and len(span) <= LONGEST + 8
+    assert "\n" not in span + cell and len(span) <= MAX_LINE_LENGTH + 8
     span.encode()
     ticks = re.match("`+", span)
     assert ticks and span.endswith(ticks[0]) and ticks[0] not in span[len(ticks[0]):-len(ticks[0])]
@@ -249,7 +249,7 @@ def test_blocks_are_separated_by_one_blank_line() -> None:
 
 
 def test_cards_do_not_delay_the_start_of_commands() -> None:
-    code = ("import sys, progan.training.loop, progan.sampling.request\n"
+    code = ("import sys, progan.training.loop, progan.sampling.generate\n"
             "print('jinja2' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -10,18 +10,18 @@ from PIL import Image
 from progan import __version__
 from progan.errors import UserError
 from progan.images import png_text
-from progan.sampling.network_file import Snapshot, fingerprint
-from progan.sampling.pictures import (
-    ARRAYS,
-    Output,
-    in_words,
+from progan.sampling.image_files import (
+    NPY,
+    ImageOutput,
     provenance,
-    write,
+    seed_caption,
     write_grid,
+    write_images,
     write_sheet,
 )
+from progan.sampling.latents import at_resolution, batch_from_seeds
+from progan.sampling.network_file import Snapshot, fingerprint
 from progan.sampling.render import render
-from progan.sampling.wishes import at_resolution, from_seeds
 from progan.sizes import Size
 from tests.builders import tiny_snapshot
 
@@ -36,9 +36,9 @@ def pixels(path: Path) -> np.ndarray:
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_each_seed_gets_its_file(tmp_path: Path, channels: int) -> None:
     snapshot = at_resolution(tiny_snapshot(channels=channels), 8)
-    wish = from_seeds(snapshot, "0-70")  # more than are in memory
+    wish = batch_from_seeds(snapshot, "0-70")  # more than are in memory
     folder = tmp_path / "new/out"
-    paths = list(write(snapshot, wish, Output(folder=folder, text=TEXT)))
+    paths = list(write_images(snapshot, wish, ImageOutput(folder=folder, text=TEXT)))
     assert [path.name for path in paths] == [f"seed{seed:04d}.png" for seed in range(71)]
     assert sorted(folder.iterdir()) == sorted(paths)
     expected = render(snapshot.generator, wish.latents, wish.labels, 3).astype(int)
@@ -51,12 +51,13 @@ def test_each_seed_gets_its_file(tmp_path: Path, channels: int) -> None:
 def test_no_pixel_depends_on_what_is_drawn_beside_it(
     snapshot: Snapshot, tmp_path: Path, batch: int
 ) -> None:
-    alone = Output(folder=tmp_path / "alone")
+    alone = ImageOutput(folder=tmp_path / "alone")
     for seed in range(7):
-        list(write(snapshot, from_seeds(snapshot, f"{seed}"), alone))
-    wish = from_seeds(snapshot, "0-6")
-    paths = list(write(snapshot, wish, Output(folder=tmp_path / "together", batch=batch)))
-    sheet = pixels(write_grid(snapshot, wish, Output(folder=tmp_path), 4, 2))
+        list(write_images(snapshot, batch_from_seeds(snapshot, f"{seed}"), alone))
+    wish = batch_from_seeds(snapshot, "0-6")
+    paths = list(write_images(snapshot, wish, ImageOutput(
+        folder=tmp_path / "together", batch=batch)))
+    sheet = pixels(write_grid(snapshot, wish, ImageOutput(folder=tmp_path), 4, 2))
     for number, path in enumerate(paths):
         picture = pixels(alone.path(path.stem))
         np.testing.assert_array_equal(pixels(path), picture)
@@ -66,8 +67,8 @@ def test_no_pixel_depends_on_what_is_drawn_beside_it(
 
 
 def test_a_grid_is_one_file_with_all_cells(snapshot: Snapshot, tmp_path: Path) -> None:
-    path = write_grid(snapshot, from_seeds(snapshot, "0-2"),
-                      Output(folder=tmp_path, text=TEXT), 2, 3)
+    path = write_grid(snapshot, batch_from_seeds(snapshot, "0-2"),
+                      ImageOutput(folder=tmp_path, text=TEXT), 2, 3)
     sheet = pixels(path)
     assert (path.name, sheet.shape) == ("grid.png", (48, 32, 3))
     assert not sheet[16:, 16:].any() and not sheet[32:].any()
@@ -78,10 +79,12 @@ def test_a_grid_is_one_file_with_all_cells(snapshot: Snapshot, tmp_path: Path) -
 def test_a_contact_sheet_has_all_pictures_and_room_for_words(
     snapshot: Snapshot, tmp_path: Path
 ) -> None:
-    path = write_sheet(snapshot, from_seeds(snapshot, "3,17"), Output(folder=tmp_path), 2, 1)
+    path = write_sheet(snapshot, batch_from_seeds(snapshot, "3,17"),
+                       ImageOutput(folder=tmp_path), 2, 1)
     page = pixels(path)
     assert path.name == "sheet.png" and page.shape[0] > 64 + 10 and page.shape[1] >= 2 * 64
-    (picture,) = write(snapshot, from_seeds(snapshot, "3"), Output(folder=tmp_path))
+    (picture,) = write_images(snapshot, batch_from_seeds(snapshot, "3"),
+                              ImageOutput(folder=tmp_path))
     np.testing.assert_array_equal(page[2:66:4, 2:66:4], pixels(picture))
     assert png_text(path)["Latents"] == "seed0003 seed0017"
 
@@ -90,44 +93,46 @@ def test_a_contact_sheet_has_all_pictures_and_room_for_words(
     ("seed0007", "seed 7"), ("seed0000", "seed 0"), ("seed10000", "seed 10000"),
     ("latent0120", "latent 120")])
 def test_names_in_words(name: str, words: str) -> None:
-    assert in_words(name) == words
+    assert seed_caption(name) == words
 
 
 def test_other_kinds_of_files(snapshot: Snapshot, tmp_path: Path) -> None:
-    wish = from_seeds(snapshot, "0-1")
+    wish = batch_from_seeds(snapshot, "0-1")
     for kind, suffix in (("jpeg", ".jpg"), ("webp", ".webp")):
-        paths = list(write(snapshot, wish, Output(folder=tmp_path, kind=kind, text=TEXT)))
+        paths = list(write_images(snapshot, wish, ImageOutput(
+            folder=tmp_path, kind=kind, text=TEXT)))
         assert [path.name for path in paths] == [f"seed0000{suffix}", f"seed0001{suffix}"]
-        assert write_grid(snapshot, wish, Output(folder=tmp_path, kind=kind), 2,
+        assert write_grid(snapshot, wish, ImageOutput(folder=tmp_path, kind=kind), 2,
                           1).name == f"grid{suffix}"
 
 
 def test_arrays_are_the_numbers_of_the_network(snapshot: Snapshot, tmp_path: Path) -> None:
-    wish = from_seeds(snapshot, "4")
-    (path,) = write(snapshot, wish, Output(folder=tmp_path, kind=ARRAYS))
+    wish = batch_from_seeds(snapshot, "4")
+    (path,) = write_images(snapshot, wish, ImageOutput(folder=tmp_path, kind=NPY))
     expected = snapshot.generator(wish.latents, wish.labels, 4)[0].permute(1, 2, 0)
     array = np.load(path)
     assert (path.name, array.dtype, array.shape) == ("seed0004.npy", np.float32, (16, 16, 3))
     np.testing.assert_array_equal(array, expected)
-    (picture,) = write(snapshot, wish, Output(folder=tmp_path))
+    (picture,) = write_images(snapshot, wish, ImageOutput(folder=tmp_path))
     np.testing.assert_array_equal(
         pixels(picture), np.clip(np.rint(array * 127.5 + 127.5), 0, 255))
 
 
 def test_pictures_of_other_shapes(tmp_path: Path) -> None:
     landscape = tiny_snapshot(base=Size(4, 6))
-    wish = from_seeds(landscape, "0-2")
-    for path in write(at_resolution(landscape, 8), wish, Output(folder=tmp_path)):
+    wish = batch_from_seeds(landscape, "0-2")
+    for path in write_images(at_resolution(landscape, 8), wish, ImageOutput(folder=tmp_path)):
         assert pixels(path).shape == (8, 12, 3)
-    assert pixels(write_grid(landscape, wish, Output(folder=tmp_path), 2, 2)).shape == (32, 48, 3)
+    assert pixels(write_grid(landscape, wish, ImageOutput(
+        folder=tmp_path), 2, 2)).shape == (32, 48, 3)
 
 
 def test_what_cannot_be_written_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     clear = tiny_snapshot(channels=4)
-    wish = from_seeds(clear, "0")
-    output = Output(folder=tmp_path / "out", kind="jpeg")
+    wish = batch_from_seeds(clear, "0")
+    output = ImageOutput(folder=tmp_path / "out", kind="jpeg")
     with pytest.raises(UserError, match="JPEG has none"):
-        list(write(clear, wish, output))
+        list(write_images(clear, wish, output))
     with pytest.raises(UserError, match="JPEG has none"):
         write_grid(clear, wish, output, 1, 1)
     with pytest.raises(UserError, match="is a sheet of"):
@@ -145,8 +150,8 @@ def test_a_picture_says_where_it_comes_from(tmp_path: Path) -> None:
 
 def test_fading_levels_are_drawn_as_they_were_saved(tmp_path: Path) -> None:
     fading = tiny_snapshot(alpha=0.25)
-    wish = from_seeds(fading, "1")
-    (path,) = write(fading, wish, Output(folder=tmp_path, kind=ARRAYS))
+    wish = batch_from_seeds(fading, "1")
+    (path,) = write_images(fading, wish, ImageOutput(folder=tmp_path, kind=NPY))
     expected = fading.generator(wish.latents, wish.labels, 4, torch.tensor(0.25))
     np.testing.assert_array_equal(np.load(path), expected[0].permute(1, 2, 0))
 
@@ -156,5 +161,6 @@ def test_names_that_are_no_utf_8_are_written_as_far_as_they_are(
 ) -> None:
     (tmp_path / "n").write_bytes(b"abc")
     text = provenance(tmp_path / "n", "generate.py --outdir bad\udcff")
-    (path,) = write(snapshot, from_seeds(snapshot, "0"), Output(folder=tmp_path, text=text))
+    (path,) = write_images(snapshot, batch_from_seeds(
+        snapshot, "0"), ImageOutput(folder=tmp_path, text=text))
     assert png_text(path)["Command"] == "generate.py --outdir bad?"

@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from progan import networks as nets
-from progan.sampling import render as rendering
+from progan.sampling import render as render_module
 from progan.sampling.latents import seed_latents
 from progan.sampling.network_file import Snapshot
 from progan.sampling.render import (
     MAX_BATCH,
     PIXELS_PER_BATCH,
-    batches_of,
-    one_by_one,
     render,
+    render_batches,
+    render_single,
 )
 from tests.builders import tiny_snapshot
 
@@ -47,7 +47,7 @@ def test_a_picture_does_not_depend_on_its_batch(generator: nets.Generator) -> No
 
 
 def test_batches_come_in_order_and_are_small(generator: nets.Generator) -> None:
-    batches = list(batches_of(generator, LATENTS, NONE, 3))
+    batches = list(render_batches(generator, LATENTS, NONE, 3))
     assert [len(batch) for batch in batches] == [MAX_BATCH, 7]
     np.testing.assert_array_equal(np.concatenate(batches), render(generator, LATENTS, NONE, 3))
 
@@ -56,10 +56,11 @@ def test_large_pictures_come_in_smaller_batches(
     generator: nets.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert PIXELS_PER_BATCH == 2 * 1024 * 1024
-    monkeypatch.setattr(rendering, "PIXELS_PER_BATCH", 3 * 16 * 16)
-    assert [len(batch) for batch in batches_of(generator, LATENTS[:7], NONE[:7], 4)] == [3, 3, 1]
-    monkeypatch.setattr(rendering, "PIXELS_PER_BATCH", 1)
-    assert [len(batch) for batch in batches_of(generator, LATENTS[:2], NONE[:2], 4)] == [1, 1]
+    monkeypatch.setattr(render_module, "PIXELS_PER_BATCH", 3 * 16 * 16)
+    assert [len(batch) for batch in render_batches(
+        generator, LATENTS[:7], NONE[:7], 4)] == [3, 3, 1]
+    monkeypatch.setattr(render_module, "PIXELS_PER_BATCH", 1)
+    assert [len(batch) for batch in render_batches(generator, LATENTS[:2], NONE[:2], 4)] == [1, 1]
 
 
 def test_labels_reach_the_generator(with_classes: Snapshot) -> None:
@@ -70,15 +71,15 @@ def test_labels_reach_the_generator(with_classes: Snapshot) -> None:
 
 def test_one_by_one_a_picture_is_the_same_to_the_bit(generator: nets.Generator,
                                                      snapshot: Snapshot) -> None:
-    together = list(one_by_one(snapshot, LATENTS, NONE))
+    together = list(render_single(snapshot, LATENTS, NONE))
     assert [image.shape for image in together] == [(1, 3, 16, 16)] * COUNT
     for index in (0, 5, COUNT - 1):
-        (alone,) = one_by_one(snapshot, LATENTS[index:index + 1], NONE[:1])
+        (alone,) = render_single(snapshot, LATENTS[index:index + 1], NONE[:1])
         assert torch.equal(alone, together[index])
         assert torch.equal(alone, generator(LATENTS[index:index + 1], NONE[:1], 4))
 
 
 def test_one_by_one_as_far_as_it_was_trained() -> None:
     fading = tiny_snapshot(level=3, alpha=0.3)
-    (image,) = one_by_one(fading, LATENTS[:1], NONE[:1])
+    (image,) = render_single(fading, LATENTS[:1], NONE[:1])
     assert torch.equal(image, fading.generator(LATENTS[:1], NONE[:1], 3, torch.tensor(0.3)))

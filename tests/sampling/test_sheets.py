@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progan.errors import UserError
-from progan.sampling.grid_option import parse_grid
+from progan.sampling.options import parse_grid
 from progan.sampling.sheets import (
     GAP,
-    cell,
     contact_sheet,
     full_grid,
-    layout,
-    require_size,
+    require_sheet_size,
+    sheet_cell,
+    sheet_layout,
 )
 from progan.sizes import Size
 
@@ -40,7 +40,7 @@ def test_a_grid_that_is_too_small_is_counted() -> None:
 
 @given(st.integers(1, 5000), st.integers(4, 63), st.integers(4, 63))
 def test_a_sheet_lays_itself_out_without_an_empty_row(count: int, height: int, width: int) -> None:
-    columns, rows = layout(count, Size(height, width))
+    columns, rows = sheet_layout(count, Size(height, width))
     assert (rows - 1) * columns < count <= rows * columns
 
 
@@ -48,7 +48,7 @@ def test_a_sheet_lays_itself_out_without_an_empty_row(count: int, height: int, w
     (1, Size(4, 4), (1, 1)), (6, Size(4, 4), (3, 2)), (24, Size(16, 16), (6, 4)),
     (100, Size(4, 4), (12, 9)), (6, Size(4, 12), (2, 3)), (6, Size(24, 4), (6, 1))])
 def test_it_is_shaped_like_a_screen(count: int, size: Size, expected: tuple[int, int]) -> None:
-    assert layout(count, size) == expected
+    assert sheet_layout(count, size) == expected
 
 
 def test_cells_that_remain_are_black() -> None:
@@ -63,10 +63,10 @@ def test_cells_of_a_contact_sheet_are_neither_tiny_nor_huge(channels: int) -> No
     small = NOISE[0, ..., :channels]
     large = np.full((512, 1024, channels), 7, np.uint8)
     large[..., 3:] = 255
-    assert cell(small).shape == (64, 96, channels)
-    np.testing.assert_array_equal(cell(small)[::8, ::8], small)
-    assert cell(large).shape == (128, 256, channels)
-    np.testing.assert_array_equal(cell(large), large[::4, ::4])
+    assert sheet_cell(small).shape == (64, 96, channels)
+    np.testing.assert_array_equal(sheet_cell(small)[::8, ::8], small)
+    assert sheet_cell(large).shape == (128, 256, channels)
+    np.testing.assert_array_equal(sheet_cell(large), large[::4, ::4])
 
 
 def test_each_picture_of_a_contact_sheet_has_its_words_below() -> None:
@@ -84,6 +84,6 @@ def test_each_picture_of_a_contact_sheet_has_its_words_below() -> None:
 
 
 def test_a_page_that_nobody_looks_at_is_refused() -> None:
-    require_size(100, 100, Size(16, 24), 3)
+    require_sheet_size(100, 100, Size(16, 24), 3)
     with pytest.raises(UserError, match="--grid 2000x2000 of 24x16 pictures is a sheet of 4.3 GiB"):
-        require_size(2000, 2000, Size(16, 24), 3)
+        require_sheet_size(2000, 2000, Size(16, 24), 3)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from progan.sampling.state_migrations import FORMAT_VERSION, MIGRATIONS, migrated
+from progan.sampling.state_file import FORMAT_VERSION, MIGRATIONS, migrated
 from progan.training import checkpoint
 from progan.training.state import create
 from tests.builders import noise_dataset, tiny_run

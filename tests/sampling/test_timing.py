@@ -7,18 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progan.errors import UserError
-from progan.sampling.timing import MOST_FRAMES, Timing
+from progan.sampling.options import MAX_FRAMES, VideoTiming
 
 
 @given(st.integers(1, 120), st.integers(1, 60))
 def test_whole_seconds_have_whole_frames(seconds: int, fps: int) -> None:
-    assert Timing(seconds, fps).frames == seconds * fps
+    assert VideoTiming(seconds, fps).frames == seconds * fps
 
 
 @pytest.mark.parametrize(("seconds", "fps", "frames"), [
-    (0.5, 30, 15), (2.5, 29.97, 75), (0.02, 30, 1), (600, 60, MOST_FRAMES)])
+    (0.5, 30, 15), (2.5, 29.97, 75), (0.02, 30, 1), (600, 60, MAX_FRAMES)])
 def test_others_the_nearest_number(seconds: float, fps: float, frames: int) -> None:
-    assert Timing(seconds, fps).frames == frames
+    assert VideoTiming(seconds, fps).frames == frames
 
 
 @pytest.mark.parametrize(("seconds", "fps", "words"), [
@@ -28,4 +28,4 @@ def test_others_the_nearest_number(seconds: float, fps: float, frames: int) -> N
     (1, 1e300, "36,000 are the most")])
 def test_what_makes_no_film_is_refused(seconds: float, fps: float, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        Timing(seconds, fps)
+        VideoTiming(seconds, fps)

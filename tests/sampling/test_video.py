@@ -9,9 +9,8 @@ import pytest
 from PIL import Image
 
 from progan.errors import UserError
-from progan.sampling import video
-from progan.sampling.timing import Timing
-from progan.sampling.video_kinds import require_kind
+from progan.sampling.options import VideoTiming, require_video_format
+from progan.sampling.video import VIDEO_FORMATS, frame_durations, require_video, write_video
 from progan.sizes import Size
 
 TEXT = {"Software": "progan 9", "Command": "generate.py --video a.mp4"}
@@ -49,9 +48,9 @@ def read_mp4(path: Path) -> tuple[Fraction, list[np.ndarray]]:
 def test_an_mp4_has_its_frames_and_their_speed(
     av: object, tmp_path: Path, seconds: float, fps: float, rate: Fraction
 ) -> None:
-    timing = Timing(seconds, fps)
+    timing = VideoTiming(seconds, fps)
     film = moving(timing.frames)
-    video.write(tmp_path / "a.mp4", film, timing, TEXT)
+    write_video(tmp_path / "a.mp4", film, timing, TEXT)
     read_rate, read = read_mp4(tmp_path / "a.mp4")
     assert (read_rate, len(read)) == (rate, timing.frames)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
@@ -62,7 +61,7 @@ def test_an_mp4_has_its_frames_and_their_speed(
 def test_an_mp4_says_where_it_comes_from(av: object, tmp_path: Path) -> None:
     import av as library
 
-    video.write(tmp_path / "a.mp4", moving(3), Timing(3, 1), TEXT)
+    write_video(tmp_path / "a.mp4", moving(3), VideoTiming(3, 1), TEXT)
     with library.open(str(tmp_path / "a.mp4")) as file:
         assert file.metadata["comment"] == "Software: progan 9; Command: generate.py --video a.mp4"
 
@@ -73,7 +72,7 @@ def test_colours_of_an_mp4_are_those_of_the_frames(av: object, tmp_path: Path) -
 
     colours = np.random.RandomState(0).randint(0, 256, (1, 1, 8, 3)).astype(np.uint8)
     frame = colours.repeat(64, 1).repeat(16, 2)[0]
-    video.write(tmp_path / "a.mp4", [frame], Timing(1, 1), TEXT)
+    write_video(tmp_path / "a.mp4", [frame], VideoTiming(1, 1), TEXT)
     with library.open(str(tmp_path / "a.mp4")) as file:
         context = file.streams.video[0].codec_context
         assert (context.colorspace, context.color_primaries, context.color_trc) == (1, 1, 1)
@@ -89,7 +88,7 @@ def test_colours_of_an_mp4_are_those_of_the_frames(av: object, tmp_path: Path) -
 
 @pytest.mark.parametrize(("height", "width"), [(255, 257), (256, 255)])
 def test_odd_sizes(av: object, tmp_path: Path, height: int, width: int) -> None:
-    video.write(tmp_path / "a.mp4", moving(2, height, width), Timing(2, 1), TEXT)
+    write_video(tmp_path / "a.mp4", moving(2, height, width), VideoTiming(2, 1), TEXT)
     read = read_mp4(tmp_path / "a.mp4")[1]
     assert read[0].shape == (256, width + width % 2, 3)
 
@@ -99,10 +98,10 @@ def test_odd_sizes(av: object, tmp_path: Path, height: int, width: int) -> None:
 def test_an_animation_has_its_frames_and_their_time(
     tmp_path: Path, suffix: str, seconds: float, fps: float
 ) -> None:
-    timing = Timing(seconds, fps)
+    timing = VideoTiming(seconds, fps)
     path = tmp_path / f"a{suffix}"
     film = moving(timing.frames)
-    video.write(path, film, timing, TEXT)
+    write_video(path, film, timing, TEXT)
     with Image.open(path) as image:
         assert getattr(image, "n_frames", 1) == timing.frames
         shown = 0
@@ -121,7 +120,7 @@ def test_a_webp_is_lossless(tmp_path: Path) -> None:
     film = [random.randint(0, 256, (24, 32, 3)).astype(np.uint8) for _ in range(3)]
     film.append(film[-1].copy())
     film[-1][5, 7, 1] ^= 1  # the least difference that there is
-    video.write(tmp_path / "a.webp", film, Timing(4, 1), TEXT)
+    write_video(tmp_path / "a.webp", film, VideoTiming(4, 1), TEXT)
     with Image.open(tmp_path / "a.webp") as image:
         assert getattr(image, "n_frames", 1) == 4
         for number, original in enumerate(film):
@@ -133,7 +132,8 @@ def test_a_webp_is_lossless(tmp_path: Path) -> None:
 def test_equal_frames_are_one_and_similar_ones_are_not(tmp_path: Path, suffix: str) -> None:
     first, second = moving(2)
     similar = first + np.uint8(3)  # WebP's own encoder would take it for the first one
-    video.write(tmp_path / f"a{suffix}", [first, first, first, similar, second], Timing(5, 1), TEXT)
+    write_video(tmp_path / f"a{suffix}", [first, first, first,
+                similar, second], VideoTiming(5, 1), TEXT)
     with Image.open(tmp_path / f"a{suffix}") as image:
         shown = []
         for number in range(getattr(image, "n_frames", 1)):
@@ -147,19 +147,19 @@ def test_equal_frames_are_one_and_similar_ones_are_not(tmp_path: Path, suffix: s
     (30, 10, [30, 40, 30, 30, 40, 30]), (30, 1, [33, 34, 33, 33, 34, 33]), (50, 10, [20] * 6)])
 def test_frames_are_shown_in_whole_units_without_drift(fps: float, unit: int,
                                                        expected: list[int]) -> None:
-    assert video.durations(Timing(6 / fps, fps), unit) == expected
+    assert frame_durations(VideoTiming(6 / fps, fps), unit) == expected
 
 
 def test_animations_say_where_they_come_from(tmp_path: Path) -> None:
     for suffix in ANIMATIONS:
-        video.write(tmp_path / f"a{suffix}", moving(3), Timing(1, 3), TEXT)
+        write_video(tmp_path / f"a{suffix}", moving(3), VideoTiming(1, 3), TEXT)
     with Image.open(tmp_path / "a.gif") as image:
         assert b"generate.py --video a.mp4" in image.info["comment"]
     with Image.open(tmp_path / "a.webp") as image:
         assert "generate.py --video a.mp4" in image.getexif()[0x010E]
 
 
-@pytest.mark.parametrize("suffix", video.FORMATS)
+@pytest.mark.parametrize("suffix", VIDEO_FORMATS)
 def test_a_film_that_breaks_off_leaves_the_old_one(tmp_path: Path, suffix: str) -> None:
     if suffix == ".mp4":
         pytest.importorskip("av", reason="no encoder")
@@ -171,35 +171,35 @@ def test_a_film_that_breaks_off_leaves_the_old_one(tmp_path: Path, suffix: str) 
     path = tmp_path / f"a{suffix}"
     path.write_text("old")
     with pytest.raises(KeyboardInterrupt):
-        video.write(path, broken(), Timing(1, 9), TEXT)  # type: ignore[arg-type]
+        write_video(path, broken(), VideoTiming(1, 9), TEXT)  # type: ignore[arg-type]
     assert path.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize(("name", "timing", "size", "words"), [
-    ("a.avi", Timing(), Size(9, 9), "ends in .mp4, .gif, .webp"),
-    ("a", Timing(), Size(9, 9), "ends in .mp4, .gif, .webp"),
-    ("a.gif", Timing(1, 60), Size(9, 9), "50 frames per second at most"),
-    ("a.webp", Timing(), Size(64, 9000), "larger than 8192x8192"),
-    ("a.gif", Timing(600, 30), Size(1024, 1024), "17.6 GiB.* Name a .mp4 file"),
-    ("a.webp", Timing(60, 30), Size(1024, 1024), "7.0 GiB.* Name a .mp4 file"),
+    ("a.avi", VideoTiming(), Size(9, 9), "ends in .mp4, .gif, .webp"),
+    ("a", VideoTiming(), Size(9, 9), "ends in .mp4, .gif, .webp"),
+    ("a.gif", VideoTiming(1, 60), Size(9, 9), "50 frames per second at most"),
+    ("a.webp", VideoTiming(), Size(64, 9000), "larger than 8192x8192"),
+    ("a.gif", VideoTiming(600, 30), Size(1024, 1024), "17.6 GiB.* Name a .mp4 file"),
+    ("a.webp", VideoTiming(60, 30), Size(1024, 1024), "7.0 GiB.* Name a .mp4 file"),
 ])
-def test_what_cannot_be_written_is_said_before(name: str, timing: Timing, size: Size,
+def test_what_cannot_be_written_is_said_before(name: str, timing: VideoTiming, size: Size,
                                                words: str) -> None:
     with pytest.raises(UserError, match=words):
-        video.require(Path(name), timing, size)
+        require_video(Path(name), timing, size)
 
 
 def test_names_may_be_loud(av: object) -> None:
-    video.require(Path("A.GIF"), Timing(), Size(256, 256))
-    video.require(Path("A.MP4"), Timing(600, 60), Size(1024, 1024))
+    require_video(Path("A.GIF"), VideoTiming(), Size(256, 256))
+    require_video(Path("A.MP4"), VideoTiming(600, 60), Size(1024, 1024))
 
 
 def test_without_an_encoder_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UserError, match=r'pip install "progan\[video\]".* \.gif and \.webp'):
-        video.require(Path("a.mp4"), Timing(), Size(256, 256))
-    video.require(Path("a.webp"), Timing(), Size(256, 256))
+        require_video(Path("a.mp4"), VideoTiming(), Size(256, 256))
+    require_video(Path("a.webp"), VideoTiming(), Size(256, 256))
 
 
 @pytest.mark.parametrize(("name", "fps", "advice"), [
@@ -209,5 +209,5 @@ def test_the_advice_on_too_many_frames_helps(name: str, fps: float, advice: str)
     if name.endswith(".mp4"):
         pytest.importorskip("av", reason="no encoder: pip install \".[video]\"")
     with pytest.raises(UserError) as said:
-        require_kind(Path(name), Timing(0.1, fps))
+        require_video_format(Path(name), VideoTiming(0.1, fps))
     assert str(said.value).endswith(advice)

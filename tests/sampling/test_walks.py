@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from progan.sampling.walks import crossfade, slerp, smoothing_for, stops, through, walk
+from progan.sampling.interpolation import (
+    blend_labels,
+    default_smoothing,
+    random_walk,
+    slerp,
+    slerp_tour,
+    tour_positions,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
 FRAMES = st.integers(1, 200)
@@ -22,7 +29,7 @@ def steps(latents: np.ndarray) -> np.ndarray:
 def test_a_walk_has_its_frames_and_the_length_of_normal_latents(
     seed: int, frames: int, size: int, sigma: float
 ) -> None:
-    latents = walk(seed, frames, size, sigma)
+    latents = random_walk(seed, frames, size, sigma)
     assert latents.shape == (frames, size)
     assert np.isclose(np.mean(latents**2), 1)
 
@@ -30,7 +37,7 @@ def test_a_walk_has_its_frames_and_the_length_of_normal_latents(
 @given(SEEDS, st.integers(60, 300), st.floats(2, 30))
 def test_a_walk_closes(seed: int, frames: int, sigma: float) -> None:
     """The step from the last frame to the first is a step as all the others are."""
-    *between, closing = steps(walk(seed, frames, 512, sigma))
+    *between, closing = steps(random_walk(seed, frames, 512, sigma))
     assert closing <= 1.2 * max(between)
 
 
@@ -40,7 +47,8 @@ def test_a_walk_has_no_beginning(seed: int, frames: int, sigma: float, shift: in
     noise = np.random.RandomState(seed).randn(frames, 4)
     turned = gaussian_filter(np.roll(noise, shift, 0), [sigma, 0], mode="wrap")
     turned /= np.sqrt(np.mean(turned**2))
-    np.testing.assert_allclose(np.roll(walk(seed, frames, 4, sigma), shift, 0), turned, atol=1e-9)
+    np.testing.assert_allclose(
+        np.roll(random_walk(seed, frames, 4, sigma), shift, 0), turned, atol=1e-9)
 
 
 def test_a_walk_is_the_official_one() -> None:
@@ -49,18 +57,18 @@ def test_a_walk_is_the_official_one() -> None:
     latents = random_state.randn(90, 1, 16).astype(np.float32)
     latents = gaussian_filter(latents, [1.0 * 30, 0, 0], mode="wrap")
     latents /= np.sqrt(np.mean(np.square(latents)))
-    np.testing.assert_allclose(walk(1000, 90, 16, 30), latents[:, 0], atol=1e-4)
+    np.testing.assert_allclose(random_walk(1000, 90, 16, 30), latents[:, 0], atol=1e-4)
 
 
 def test_the_slower_the_smoother() -> None:
-    speeds = [steps(walk(0, 300, 64, sigma)).mean() for sigma in (2, 10, 45)]
+    speeds = [steps(random_walk(0, 300, 64, sigma)).mean() for sigma in (2, 10, 45)]
     assert speeds[0] > 3 * speeds[1] > 9 * speeds[2]
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0, 4.5, 60.0])
 def test_short_films_move_too(seconds: float) -> None:
-    assert smoothing_for(60) == 0.75  # 45 frames at 60 Hz
-    film = walk(0, round(30 * seconds), 64, 30 * smoothing_for(seconds))
+    assert default_smoothing(60) == 0.75  # 45 frames at 60 Hz
+    film = random_walk(0, round(30 * seconds), 64, 30 * default_smoothing(seconds))
     half = len(film) // 2
     assert np.corrcoef(film[0], film[half])[0, 1] < 0.8
 
@@ -95,16 +103,16 @@ def test_where_there_is_no_way_round_it_goes_straight(second: list[float]) -> No
 
 
 def test_stops() -> None:
-    assert stops(6, 2) == [(0, 1, 0.0), (0, 1, 1 / 3), (0, 1, 2 / 3),
-                           (1, 0, 0.0), (1, 0, 1 / 3), (1, 0, 2 / 3)]
-    assert stops(2, 4) == [(0, 1, 0.0), (2, 3, 0.0)]
+    assert tour_positions(6, 2) == [(0, 1, 0.0), (0, 1, 1 / 3), (0, 1, 2 / 3),
+                                    (1, 0, 0.0), (1, 0, 1 / 3), (1, 0, 2 / 3)]
+    assert tour_positions(2, 4) == [(0, 1, 0.0), (2, 3, 0.0)]
 
 
 @given(SEEDS.filter(bool), st.integers(2, 9), st.integers(1, 20))
 def test_a_way_meets_every_latent_and_closes(seed: int, count: int, each: int) -> None:
     latents = np.random.RandomState(seed).randn(count, 32)
     latents /= np.linalg.norm(latents, axis=1, keepdims=True)
-    way = through(latents, count * each)
+    way = slerp_tour(latents, count * each)
     np.testing.assert_allclose(way[::each], latents)
     if each > 1:
         spans = steps(way).reshape(count, each)  # the last one leads back to the first
@@ -112,5 +120,5 @@ def test_a_way_meets_every_latent_and_closes(seed: int, count: int, each: int) -
 
 
 def test_classes_are_blended() -> None:
-    labels = crossfade(np.eye(2), 4)
+    labels = blend_labels(np.eye(2), 4)
     np.testing.assert_allclose(labels, [[1, 0], [0.5, 0.5], [0, 1], [0.5, 0.5]])

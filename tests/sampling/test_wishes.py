@@ -10,15 +10,20 @@ import torch
 from progan.config import Network
 from progan.errors import UserError
 from progan.networks import generator
-from progan.sampling.latents import seed_latents
+from progan.sampling.latents import (
+    at_resolution,
+    batch_from_file,
+    batch_from_seeds,
+    seed_latents,
+    with_class,
+)
 from progan.sampling.network_file import Snapshot
-from progan.sampling.wishes import at_resolution, from_file, from_seeds, of_class
 from progan.sizes import Size
 from tests.builders import tiny_snapshot
 
 
 def test_seeds_become_names_latents_and_classes(with_classes: Snapshot) -> None:
-    wish = from_seeds(with_classes, "2,10000")
+    wish = batch_from_seeds(with_classes, "2,10000")
     assert wish.names == ("seed0002", "seed10000")
     assert torch.equal(wish.latents, seed_latents([2, 10000], 8))
     assert wish.labels.tolist() == [[0, 0, 1], [0, 1, 0]]
@@ -28,7 +33,7 @@ def test_seeds_become_names_latents_and_classes(with_classes: Snapshot) -> None:
 def test_rows_of_a_file_become_pictures(snapshot: Snapshot, tmp_path: Path, dtype: type) -> None:
     rows = np.random.RandomState(0).randn(3, 8).astype(dtype)
     np.save(tmp_path / "z.npy", rows)
-    wish = from_file(snapshot, tmp_path / "z.npy")
+    wish = batch_from_file(snapshot, tmp_path / "z.npy")
     assert wish.names == ("latent0000", "latent0001", "latent0002")
     assert wish.latents.dtype == torch.float32
     np.testing.assert_array_equal(wish.latents, rows.astype(np.float32))
@@ -43,7 +48,7 @@ def test_latents_of_another_shape_are_described(
 ) -> None:
     np.save(tmp_path / "z.npy", rows)
     with pytest.raises(UserError, match=rf"holds {found}; this network takes .*float32 \[N, 8\]"):
-        from_file(snapshot, tmp_path / "z.npy")
+        batch_from_file(snapshot, tmp_path / "z.npy")
 
 
 @pytest.mark.filterwarnings("error")
@@ -53,13 +58,13 @@ def test_latents_that_are_no_numbers_are_refused(
 ) -> None:
     np.save(tmp_path / "z.npy", np.full((2, 8), number))
     with pytest.raises(UserError, match="not finite"):
-        from_file(snapshot, tmp_path / "z.npy")
+        batch_from_file(snapshot, tmp_path / "z.npy")
 
 
 def test_an_archive_is_no_array(snapshot: Snapshot, tmp_path: Path) -> None:
     np.savez(tmp_path / "z.npz", a=np.zeros((2, 8)))
     with pytest.raises(UserError, match="it is an archive. It should be a .npy file"):
-        from_file(snapshot, tmp_path / "z.npz")
+        batch_from_file(snapshot, tmp_path / "z.npz")
 
 
 def test_a_header_that_promises_terabytes_is_not_believed(
@@ -69,7 +74,7 @@ def test_a_header_that_promises_terabytes_is_not_believed(
     with (tmp_path / "z.npy").open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
     with pytest.raises(UserError, match="its header promises 32,000,000,000,000 bytes, and 0 foll"):
-        from_file(snapshot, tmp_path / "z.npy")
+        batch_from_file(snapshot, tmp_path / "z.npy")
 
 
 @pytest.mark.parametrize("content", [
@@ -79,7 +84,7 @@ def test_garbage_gets_no_advice_of_numpy(
 ) -> None:
     (tmp_path / "z.npy").write_bytes(content)
     with pytest.raises(UserError) as caught:
-        from_file(snapshot, tmp_path / "z.npy")
+        batch_from_file(snapshot, tmp_path / "z.npy")
     assert "It should be a .npy file of float32 [N, 8]" in str(caught.value)
     assert "pickle" not in str(caught.value)
 
@@ -88,7 +93,7 @@ def test_garbage_gets_no_advice_of_numpy(
 def test_a_pipe_is_not_waited_for(snapshot: Snapshot, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "z.npy")
     with pytest.raises(UserError, match="it is no ordinary file"):
-        from_file(snapshot, tmp_path / "z.npy")
+        batch_from_file(snapshot, tmp_path / "z.npy")
 
 
 class Bomb:
@@ -105,7 +110,7 @@ def test_pickles_are_refused_and_not_executed(snapshot: Snapshot, tmp_path: Path
     trace = tmp_path / "trace"
     np.save(tmp_path / "z.npy", np.array([Bomb(trace)], dtype=object), allow_pickle=True)
     with pytest.raises(UserError, match="Cannot read latents from .*z.npy"):
-        from_file(snapshot, tmp_path / "z.npy")
+        batch_from_file(snapshot, tmp_path / "z.npy")
     assert not trace.exists()
 
 
@@ -116,14 +121,14 @@ def test_missing_and_foreign_files_are_named(
     if content is not None:
         (tmp_path / "z.npy").write_bytes(content)
     with pytest.raises(UserError, match=r"Cannot read latents from .*z.npy.*float32 \[N, 8\]"):
-        from_file(snapshot, tmp_path / "z.npy")
+        batch_from_file(snapshot, tmp_path / "z.npy")
 
 
 @pytest.mark.parametrize(("name", "index"), [("3", 0), ("7", 1), ("1", 2), ("0", 0), ("2", 2)])
 def test_a_class_is_a_name_first_and_else_an_index(
     with_classes: Snapshot, name: str, index: int
 ) -> None:
-    wish = of_class(with_classes, from_seeds(with_classes, "0-4"), name)
+    wish = with_class(with_classes, batch_from_seeds(with_classes, "0-4"), name)
     assert wish.labels.argmax(dim=1).tolist() == [index] * 5
     assert wish.labels.sum().item() == 5
 
@@ -131,7 +136,7 @@ def test_a_class_is_a_name_first_and_else_an_index(
 @pytest.mark.parametrize("name", ["4", "-1", "three", "", "1.0"])
 def test_an_unknown_class_is_answered_with_all(with_classes: Snapshot, name: str) -> None:
     with pytest.raises(UserError) as caught:
-        of_class(with_classes, from_seeds(with_classes, "0"), name)
+        with_class(with_classes, batch_from_seeds(with_classes, "0"), name)
     assert str(caught.value) == f"There is no class {name!r}. Classes: 0 3, 1 7, 2 1."
 
 
@@ -139,7 +144,7 @@ def test_names_of_classes_are_quoted_in_a_few_words() -> None:
     names = ("a\n--- yaml: [x]", "x" * 3000, *map(str, range(100, 140)))
     snapshot = tiny_snapshot(names)
     with pytest.raises(UserError) as caught:
-        of_class(snapshot, from_seeds(snapshot, "0"), "c\nat")
+        with_class(snapshot, batch_from_seeds(snapshot, "0"), "c\nat")
     said = str(caught.value)
     assert said.startswith(f"There is no class 'c at'. Classes: 0 a --- yaml: [x], 1 {'x' * 79}…, ")
     assert said.endswith(", 19 117, and 22 more, to 41.")
@@ -147,7 +152,7 @@ def test_names_of_classes_are_quoted_in_a_few_words() -> None:
 
 def test_a_network_without_labels_has_no_classes(snapshot: Snapshot) -> None:
     with pytest.raises(UserError, match="--class 3: this network was trained without labels"):
-        of_class(snapshot, from_seeds(snapshot, "0"), "3")
+        with_class(snapshot, batch_from_seeds(snapshot, "0"), "3")
 
 
 def test_pictures_are_as_large_as_was_trained_or_smaller() -> None:

@@ -11,7 +11,7 @@ import torch
 from progan.errors import UserError
 from progan.run_directory import states
 from progan.runtime.weights_file import content_hash
-from progan.sampling import state_file
+from progan.sampling.state_file import peek
 from progan.training import checkpoint, state
 from tests.builders import descend, tiny_run
 
@@ -212,7 +212,7 @@ def test_a_pickle_that_wants_to_run_code_is_refused_and_does_not_run(
     save({"format": "progan state", "version": 1, "evil": Exploit(trace)}, path)
     with pytest.raises(UserError, match="not a whole training state"):
         checkpoint.load_state(path, tiny_run(), CPU)
-    assert state_file.peek(path) is None
+    assert peek(path) is None
     assert not trace.exists()
 
 

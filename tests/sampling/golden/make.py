@@ -12,10 +12,10 @@ from torch import Tensor
 
 from progan import networks
 from progan.config import Network
+from progan.sampling.image_files import ImageOutput, write_grid
+from progan.sampling.latents import LatentBatch, batch_from_seeds
 from progan.sampling.network_file import Snapshot, save_network
-from progan.sampling.pictures import Output, write_grid
-from progan.sampling.render import one_by_one
-from progan.sampling.wishes import Wish, from_seeds
+from progan.sampling.render import render_single
 from progan.training.state import initialize
 
 FOLDER = Path(__file__).parent
@@ -36,11 +36,12 @@ def main() -> None:
     snapshot = Snapshot(generator=generator.requires_grad_(False), level=4, alpha=0.5,
                         images_seen=1000, label_names=("one", "two"))
     save_network(NETWORK, snapshot)
-    wish = from_seeds(snapshot, "0-999")
-    kept = [row for row, image in enumerate(one_by_one(snapshot, wish.latents, wish.labels))
+    wish = batch_from_seeds(snapshot, "0-999")
+    kept = [row for row, image in enumerate(render_single(snapshot, wish.latents, wish.labels))
             if distance(image) > MARGIN][:COLUMNS * ROWS]
-    chosen = Wish(tuple(wish.names[row] for row in kept), wish.latents[kept], wish.labels[kept])
-    write_grid(snapshot, chosen, Output(folder=FOLDER), COLUMNS, ROWS)
+    chosen = LatentBatch(tuple(wish.names[row]
+                         for row in kept), wish.latents[kept], wish.labels[kept])
+    write_grid(snapshot, chosen, ImageOutput(folder=FOLDER), COLUMNS, ROWS)
 
 
 if __name__ == "__main__":

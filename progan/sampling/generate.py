@@ -1,4 +1,4 @@
-"""What a command line asks to be drawn, and the answer: files."""
+"""Run a generate.py request: render images or a video, and write the files."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,25 +11,47 @@ from progan.errors import UserError
 from progan.images import Pixels
 from progan.runtime.devices import choose, set_repeatable
 from progan.runtime.files import make_folder
-from progan.sampling import films, growth, pictures, sheets, video
-from progan.sampling.grid_option import parse_grid
-from progan.sampling.network_file import Snapshot
-from progan.sampling.pictures import ARRAYS, Output
-from progan.sampling.timing import Timing
-from progan.sampling.walks import smoothing_for
-from progan.sampling.wishes import (
-    Wish,
+from progan.sampling.image_files import (
+    GRID_NAME,
+    NPY,
+    SHEET_NAME,
+    ImageOutput,
+    provenance,
+    write_grid,
+    write_images,
+    write_sheet,
+)
+from progan.sampling.interpolation import (
+    LatentPath,
+    default_smoothing,
+    random_walk_path,
+    seed_tour_path,
+)
+from progan.sampling.latents import (
+    LatentBatch,
     at_resolution,
-    from_file,
-    from_seeds,
+    batch_from_file,
+    batch_from_seeds,
     labels_of_class,
-    of_class,
     untrained_note,
+    with_class,
+)
+from progan.sampling.network_file import Snapshot
+from progan.sampling.options import VideoTiming, parse_grid
+from progan.sampling.sheets import sheet_layout
+from progan.sampling.video import (
+    GROWTH_SEEDS,
+    frame_size,
+    growth_frames,
+    interpolation_frames,
+    require_several_snapshots,
+    require_video,
+    write_video,
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Film:
+class VideoRequest:
     """A film as people name it.
 
     Attributes:
@@ -40,14 +62,14 @@ class Film:
     """
 
     file: Path
-    timing: Timing
+    timing: VideoTiming
     walk: int | None
     smoothing: float | None
     growth: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class GenerateRequest:
     """Pictures, or a film, as people name them.
 
     Attributes:
@@ -74,11 +96,11 @@ class Request:
     sheet: bool
     kind: str
     batch: int | None
-    film: Film | None
+    film: VideoRequest | None
     warn: Callable[[str], None] = lambda line: None
 
 
-def answer(asked: Request) -> Iterator[Path]:
+def run_request(asked: GenerateRequest) -> Iterator[Path]:
     """Draw, and yield the path of each file when it is written."""
     if asked.seeds is not None and asked.latents is not None:
         raise UserError("Name either --seeds or --latents, not both.")
@@ -88,37 +110,37 @@ def answer(asked: Request) -> Iterator[Path]:
     if note := untrained_note(snapshot, asked.class_name):
         asked.warn(note)
     if asked.film is None:
-        yield from _pictures(asked, snapshot)
+        yield from _write_images(asked, snapshot)
     else:
-        yield _film(asked, asked.film, snapshot)
+        yield _write_video(asked, asked.film, snapshot)
 
 
-def _pictures(asked: Request, snapshot: Snapshot) -> Iterator[Path]:
-    wish = _wish(asked, snapshot)
+def _write_images(asked: GenerateRequest, snapshot: Snapshot) -> Iterator[Path]:
+    wish = _latent_batch(asked, snapshot)
     if wish is None:
         raise UserError("Which pictures? Name either --seeds, e.g. 0-15, or a file of --latents.")
     if asked.outdir is None:
         raise UserError("Where to? Name a folder for the pictures with --outdir.")
-    output = Output(folder=asked.outdir, kind=asked.kind, batch=asked.batch,
-                    text=pictures.provenance(asked.networks[-1], asked.command))
-    _require_spared(asked.latents, _outputs(asked, wish, output))
+    output = ImageOutput(folder=asked.outdir, kind=asked.kind, batch=asked.batch,
+                         text=provenance(asked.networks[-1], asked.command))
+    _require_not_overwritten(asked.latents, _outputs(asked, wish, output))
     if not asked.sheet and asked.grid is None:
-        yield from pictures.write(snapshot, wish, output)
+        yield from write_images(snapshot, wish, output)
         return
-    if asked.kind == ARRAYS:
+    if asked.kind == NPY:
         raise UserError("--float writes one file for each picture: leave --grid and --sheet away.")
-    write = pictures.write_sheet if asked.sheet else pictures.write_grid
-    yield write(snapshot, wish, output, *_layout(asked, snapshot, len(wish.names)))
+    write = write_sheet if asked.sheet else write_grid
+    yield write(snapshot, wish, output, *_grid_layout(asked, snapshot, len(wish.names)))
 
 
-def _outputs(asked: Request, wish: Wish, output: Output) -> Iterator[Path]:
+def _outputs(asked: GenerateRequest, wish: LatentBatch, output: ImageOutput) -> Iterator[Path]:
     """The files that pictures will be written to."""
-    sheet = pictures.SHEET_NAME if asked.sheet else pictures.GRID_NAME
+    sheet = SHEET_NAME if asked.sheet else GRID_NAME
     single = not asked.sheet and asked.grid is None
     return map(output.path, wish.names if single else [sheet])
 
 
-def _require_spared(latents: Path | None, outputs: Iterable[Path]) -> None:
+def _require_not_overwritten(latents: Path | None, outputs: Iterable[Path]) -> None:
     """Raise UserError if the file that the latents come from would be written over."""
     for path in outputs if latents is not None else ():
         if latents is not None and path.exists() and path.samefile(latents):
@@ -126,64 +148,67 @@ def _require_spared(latents: Path | None, outputs: Iterable[Path]) -> None:
                             "another place to write to.")
 
 
-def _film(asked: Request, film: Film, snapshot: Snapshot) -> Path:
+def _write_video(asked: GenerateRequest, film: VideoRequest, snapshot: Snapshot) -> Path:
     path = film.file if asked.outdir is None else asked.outdir / film.file
-    columns, rows, frames = (_growth if film.growth else _moving)(asked, film, snapshot)
-    size = films.frame_size(snapshot.generator.config.size(snapshot.level), columns, rows)
-    video.require(path, film.timing, size)
-    _require_spared(asked.latents, [path])
+    columns, rows, frames = (_growth if film.growth else _interpolation)(asked, film, snapshot)
+    size = frame_size(snapshot.generator.config.size(snapshot.level), columns, rows)
+    require_video(path, film.timing, size)
+    _require_not_overwritten(asked.latents, [path])
     if asked.outdir is not None:
         make_folder(asked.outdir)
-    text = pictures.provenance(asked.networks[-1], asked.command)
+    text = provenance(asked.networks[-1], asked.command)
     bar = tqdm(frames, total=film.timing.frames, unit="frame", desc=path.name, disable=None,
                leave=False)
-    video.write(path, bar, film.timing, text)
+    write_video(path, bar, film.timing, text)
     return path
 
 
-def _moving(asked: Request, film: Film, snapshot: Snapshot) -> tuple[int, int, Iterator[Pixels]]:
+def _interpolation(asked: GenerateRequest, film: VideoRequest,
+                   snapshot: Snapshot) -> tuple[int, int, Iterator[Pixels]]:
     """Columns, rows and frames of a film in which the latents move."""
     columns, rows = parse_grid(asked.grid, 1) if asked.grid else (1, 1)
-    wish = _wish(asked, snapshot)
+    wish = _latent_batch(asked, snapshot)
     if wish is not None:
         if film.walk is not None or film.smoothing is not None:
             raise UserError("--seeds and --latents name a way of their own: leave --walk and "
                             "--smoothing away, or these.")
-        script = films.visiting(wish, columns * rows, film.timing)
+        script = seed_tour_path(wish, columns * rows, film.timing)
     else:
         smoothing = film.smoothing
-        smoothing = smoothing_for(film.timing.seconds) if smoothing is None else smoothing
-        script = films.walking(snapshot, film.walk or 0, columns * rows, film.timing, smoothing)
+        smoothing = default_smoothing(film.timing.seconds) if smoothing is None else smoothing
+        script = random_walk_path(snapshot, film.walk or 0, columns * rows, film.timing, smoothing)
         if asked.class_name is not None:
             labels = labels_of_class(snapshot, script.labels, asked.class_name)
-            script = films.Script(script.latents, labels)
-    return columns, rows, films.frames(snapshot, script, columns, rows)
+            script = LatentPath(script.latents, labels)
+    return columns, rows, interpolation_frames(snapshot, script, columns, rows)
 
 
-def _growth(asked: Request, film: Film, snapshot: Snapshot) -> tuple[int, int, Iterator[Pixels]]:
+def _growth(asked: GenerateRequest, film: VideoRequest,
+            snapshot: Snapshot) -> tuple[int, int, Iterator[Pixels]]:
     """Columns, rows and frames of the film of a run's growth."""
     if film.walk is not None or film.smoothing is not None or asked.resolution is not None:
         raise UserError("--growth shows the same latents at the resolution of each time: leave "
                         "--walk, --smoothing and --resolution away.")
-    growth.require_several(asked.networks)
-    wish = _wish(asked, snapshot) or _of_class(asked, snapshot, from_seeds(snapshot, growth.SEEDS))
-    columns, rows = _layout(asked, snapshot, len(wish.names))
+    require_several_snapshots(asked.networks)
+    wish = _latent_batch(asked, snapshot) or _with_class(
+        asked, snapshot, batch_from_seeds(snapshot, GROWTH_SEEDS))
+    columns, rows = _grid_layout(asked, snapshot, len(wish.names))
     device = next(snapshot.generator.parameters()).device
-    return columns, rows, growth.frames(asked.networks, wish, columns, rows, film.timing, device)
+    return columns, rows, growth_frames(asked.networks, wish, columns, rows, film.timing, device)
 
 
-def _wish(asked: Request, snapshot: Snapshot) -> Wish | None:
+def _latent_batch(asked: GenerateRequest, snapshot: Snapshot) -> LatentBatch | None:
     if asked.seeds is not None:
-        return _of_class(asked, snapshot, from_seeds(snapshot, asked.seeds))
+        return _with_class(asked, snapshot, batch_from_seeds(snapshot, asked.seeds))
     if asked.latents is not None:
-        return _of_class(asked, snapshot, from_file(snapshot, asked.latents))
+        return _with_class(asked, snapshot, batch_from_file(snapshot, asked.latents))
     return None
 
 
-def _of_class(asked: Request, snapshot: Snapshot, wish: Wish) -> Wish:
-    return wish if asked.class_name is None else of_class(snapshot, wish, asked.class_name)
+def _with_class(asked: GenerateRequest, snapshot: Snapshot, wish: LatentBatch) -> LatentBatch:
+    return wish if asked.class_name is None else with_class(snapshot, wish, asked.class_name)
 
 
-def _layout(asked: Request, snapshot: Snapshot, count: int) -> tuple[int, int]:
+def _grid_layout(asked: GenerateRequest, snapshot: Snapshot, count: int) -> tuple[int, int]:
     size = snapshot.generator.config.size(snapshot.level)
-    return parse_grid(asked.grid, count) if asked.grid else sheets.layout(count, size)
+    return parse_grid(asked.grid, count) if asked.grid else sheet_layout(count, size)

@@ -1,0 +1,180 @@
+"""Write images to files, with their provenance where the format can hold it."""
+
+import io
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image
+from tqdm import tqdm
+
+from progan.errors import UserError
+from progan.images import Pixels, as_image, save_png
+from progan.runtime.files import make_folder, replaced
+from progan.runtime.worker_pool import in_order, worker_pool
+from progan.sampling.latents import LatentBatch
+from progan.sampling.network_file import SOFTWARE, Snapshot, fingerprint
+from progan.sampling.render import as_floats, as_pixels, render_single
+from progan.sampling.sheets import contact_sheet, full_grid, require_sheet_size, sheet_cell
+
+IMAGE_SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+MAX_SIDES = {"jpeg": 65500, "webp": 16383}  # px; what the formats can hold
+# JPEG keeps all of its colours' resolution, and WebP every pixel.
+ENCODER_OPTIONS: dict[str, dict[str, Any]] = {"jpeg": {"quality": 95, "subsampling": 0},
+                                              "webp": {"lossless": True, "exact": True}}
+MAX_EXIF_BYTES = 60_000  # a JPEG has room for 65,533, of which the rest of it needs some
+GRID_NAME, SHEET_NAME = "grid", "sheet"
+NPY = "npy"  # a kind of files, beside those of stills.SUFFIXES
+MAX_WRITERS = 16  # threads; one writes about ten pictures of 1024x1024 in a second
+
+
+def save_image(path: Path, kind: str, pixels: Pixels, text: Mapping[str, str]) -> None:
+    """Write a picture [H, W, C], C of 1, 3 or 4.
+
+    The text is that of a PNG file, or JSON in the EXIF tag ImageDescription of others.
+
+    Args:
+        kind: One of SUFFIXES.
+    """
+    if kind == "png":
+        save_png(path, pixels, text)
+        return
+    with replaced(path) as temporary:
+        as_image(pixels).save(temporary, kind, exif=make_exif(text), **ENCODER_OPTIONS[kind])
+
+
+def require_image_format(kind: str, height: int, width: int, channels: int) -> None:
+    """Raise UserError if pictures of this size cannot be kept in files of this kind."""
+    if kind == "jpeg" and channels == 4:
+        raise UserError("--format jpeg: these pictures have transparency, and JPEG has none. "
+                        "Choose png or webp.")
+    longest = MAX_SIDES.get(kind)
+    if longest and max(height, width) > longest:
+        raise UserError(f"--format {kind}: a picture of {width}x{height} px is larger than the "
+                        f"{longest} px that it can hold. Choose png, or fewer pictures.")
+
+
+def save_array(path: Path, image: npt.NDArray[np.float32]) -> None:
+    """Write an image [H, W, C], or any other array, as NumPy's .npy."""
+    content = io.BytesIO()  # of a full disk, NumPy says neither this nor where
+    np.save(content, image)
+    with replaced(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
+
+
+def make_exif(text: Mapping[str, str]) -> Image.Exif:
+    """JSON is plain ASCII, which is all that EXIF's own text can hold."""
+    words = json.dumps(dict(text))
+    if len(words) > MAX_EXIF_BYTES:  # the list of latents: the command has it, too
+        words = json.dumps({key: value for key, value in text.items() if key != "Latents"})
+    make_exif = Image.Exif()
+    make_exif[ExifTags.Base.ImageDescription] = words
+    make_exif[ExifTags.Base.Software] = text.get("Software", "progan")
+    return make_exif
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageOutput:
+    """Where pictures go, and how.
+
+    Attributes:
+        kind: One of stills.SUFFIXES, or ARRAYS.
+        text: Where they come from, to be written into each file that can hold it.
+        batch: How many are in memory at a time, drawn or being written; None: two for each writer.
+    """
+
+    folder: Path
+    kind: str = "png"
+    text: Mapping[str, str] = field(default_factory=dict)
+    batch: int | None = None
+
+    def path(self, name: str) -> Path:
+        return self.folder / f"{name}{IMAGE_SUFFIXES.get(self.kind, f'.{self.kind}')}"
+
+
+def provenance(path: Path, command: str) -> dict[str, str]:
+    """Where a picture comes from, to be written into its file."""
+    return {"Software": SOFTWARE,
+            "Network": f"{replace_undecodable(path.name)} {fingerprint(path)}",
+            "Command": replace_undecodable(command)}
+
+
+def replace_undecodable(text: str) -> str:
+    """Names of files may be any bytes; no kind of file can hold what of them is no UTF-8."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def write_images(snapshot: Snapshot, wish: LatentBatch, output: ImageOutput) -> Iterator[Path]:
+    """Draw the pictures, write each to its own file, and yield the path of each.
+
+    Files are written by threads, while the network draws the next pictures.
+    """
+    config = snapshot.generator.config
+    require_image_format(output.kind, *config.size(snapshot.level), config.channels)
+    make_folder(output.folder)
+
+    def save(picture: tuple[str, npt.NDArray[Any]]) -> Path:
+        name, image = picture
+        path = output.path(name)
+        if output.kind == NPY:
+            save_array(path, image)
+        else:
+            save_image(path, output.kind, image, {**output.text, "Latent": name})
+        return path
+
+    writers = min(os.cpu_count() or 1, MAX_WRITERS)
+    batch = output.batch or 2 * writers
+    convert = as_floats if output.kind == NPY else as_pixels
+    images = (convert(image) for image in render_single(snapshot, wish.latents, wish.labels))
+    bar = tqdm(total=len(wish.names), unit="img", disable=None, leave=False)
+    with bar, worker_pool(min(writers, batch), in_processes=False) as pool:
+        for path in in_order(pool, save, zip(wish.names, images, strict=True), ahead=batch - 1):
+            bar.update()
+            yield path
+
+
+def write_grid(snapshot: Snapshot, wish: LatentBatch, output: ImageOutput, columns: int,
+               rows: int) -> Path:
+    """All pictures side by side in one file; cell k is picture k."""
+    config = snapshot.generator.config
+    size = config.size(snapshot.level)
+    require_sheet_size(columns, rows, size, config.channels)
+    require_image_format(output.kind, rows * size.height, columns * size.width, config.channels)
+    images = np.stack(list(_render_with_progress(snapshot, wish, GRID_NAME)))
+    return _write_page(output, GRID_NAME, wish, full_grid(images, columns, rows))
+
+
+def write_sheet(snapshot: Snapshot, wish: LatentBatch, output: ImageOutput, columns: int,
+                rows: int) -> Path:
+    """A contact sheet: pictures of 64 to 256 px, each with the number of its seed below."""
+    size = snapshot.generator.config.size(snapshot.level)
+    require_sheet_size(columns, rows, size, 3)
+    cells = [sheet_cell(image) for image in _render_with_progress(snapshot, wish, SHEET_NAME)]
+    page = contact_sheet(cells, [seed_caption(name) for name in wish.names], columns, rows)
+    require_image_format(output.kind, *page.shape)
+    return _write_page(output, SHEET_NAME, wish, page)
+
+
+def seed_caption(name: str) -> str:
+    """'seed0007' -> 'seed 7'."""
+    return re.sub(r"(\D+)0*(\d+)", r"\1 \2", name)
+
+
+def _render_with_progress(snapshot: Snapshot, wish: LatentBatch, what: str) -> Iterator[Pixels]:
+    images = render_single(snapshot, wish.latents, wish.labels)
+    for image in tqdm(images, total=len(wish.names), unit="img", desc=what, disable=None,
+                      leave=False):
+        yield as_pixels(image)
+
+
+def _write_page(output: ImageOutput, name: str, wish: LatentBatch, page: Pixels) -> Path:
+    make_folder(output.folder)
+    path = output.path(name)
+    save_image(path, output.kind, page, {**output.text, "Latents": " ".join(wish.names)})
+    return path

@@ -1,0 +1,98 @@
+"""Values of generate.py's options (seeds, grid, video length, video file), parsed and checked
+without importing torch."""
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from progan.errors import UserError
+
+MAX_SEEDS = 1_000_000
+SECONDS, FPS = 10.0, 30.0  # unless asked for otherwise
+MAX_SECONDS = 600
+MAX_FRAMES = 36_000
+MP4 = ".mp4"
+MAX_FPS = {MP4: 240, ".gif": 50, ".webp": 50}  # viewers show frames below 20 ms slowly
+
+
+def parse_seeds(text: str) -> list[int]:
+    """'0-3,7' -> [0, 1, 2, 3, 7]; raises UserError for anything else."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([0-9]+)(?:\s*-\s*([0-9]+))?\s*", part)
+        if not match:
+            raise UserError(f"--seeds {text!r} is not a list of seeds such as 0-15,20.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last >= 2**32:
+            raise UserError(f"--seeds {part.strip()}: ranges run upwards, to {2**32 - 1} at most.")
+        if len(seeds) + last - first >= MAX_SEEDS:
+            raise UserError(f"--seeds {text} names more than {MAX_SEEDS:,} pictures. Draw them in "
+                            "several calls.")
+        seeds.extend(range(first, last + 1))
+    return seeds
+
+
+def parse_grid(text: str, count: int) -> tuple[int, int]:
+    """'8x4' -> (8, 4), columns and rows, if that many images fit."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match or not int(match[1]) * int(match[2]):
+        raise UserError(f"--grid {text!r} is not COLSxROWS such as 8x4.")
+    columns, rows = int(match[1]), int(match[2])
+    if columns * rows < count:
+        plural = "s" * (columns * rows > 1)
+        raise UserError(f"--grid {text} has {columns * rows} cell{plural}, too few for {count} "
+                        "pictures.")
+    return columns, rows
+
+
+@dataclass(frozen=True, slots=True)
+class VideoTiming:
+    """Valid from birth: raises UserError."""
+
+    seconds: float = SECONDS
+    fps: float = FPS  # frames per second
+
+    def __post_init__(self) -> None:
+        for option, value in (("--seconds", self.seconds), ("--fps", self.fps)):
+            if not (math.isfinite(value) and value > 0):
+                raise UserError(f"{option} {value:g}: name a number above 0.")
+        if self.seconds > MAX_SECONDS:
+            raise UserError(f"--seconds {self.seconds:g}: {MAX_SECONDS} are the most. Make "
+                            "several films.")
+        frames = self.seconds * self.fps
+        what = f"--seconds {self.seconds:g} --fps {self.fps:g}"
+        if frames > MAX_FRAMES:
+            raise UserError(f"{what} makes {frames:,.0f} frames; {MAX_FRAMES:,} are the most. "
+                            "Ask for fewer of either.")
+        if round(frames) < 1:
+            raise UserError(f"{what} makes no frame. Ask for more of either.")
+
+    @property
+    def frames(self) -> int:
+        return round(self.seconds * self.fps)
+
+
+def require_video_format(path: Path, timing: VideoTiming) -> None:
+    """Raise UserError if no such video can be written, whatever its frames are."""
+    suffix = path.suffix.lower()
+    if suffix not in MAX_FPS:
+        raise UserError(f"--video {path}: the name of a film ends in {', '.join(MAX_FPS)}.")
+    if suffix == MP4:
+        import_encoder()
+    if timing.fps > MAX_FPS[suffix]:
+        other = timing.fps <= MAX_FPS[MP4]
+        raise UserError(f"--fps {timing.fps:g}: a {path.suffix} shows {MAX_FPS[suffix]} frames "
+                        f"per second at most. Ask for {MAX_FPS[suffix]} or fewer"
+                        + (f", or name a {MP4} file." if other else "."))
+
+
+def import_encoder() -> ModuleType:
+    """PyAV; raises UserError if it is not installed."""
+    try:
+        import av
+    except ImportError as error:
+        raise UserError('A .mp4 file needs the encoder of PyAV: pip install "progan[video]" (or '
+                        '".[video]" in a checkout). .gif and .webp need nothing more.') from error
+    return av
