@@ -22,7 +22,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from metrics import ms_ssim, swd  # noqa: E402
-from metrics.setup import Setup  # noqa: E402
+from metrics.detector import Setup  # noqa: E402
 from progan.data.portraits.importer import import_demo  # noqa: E402
 from tests.builders import draw_of  # noqa: E402
 from tests.reference import paper_metrics  # noqa: E402

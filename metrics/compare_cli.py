@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metrics.names import parse
+from metrics.names import parse_metrics
 from metrics.options import detector_option, require_files
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
@@ -50,7 +50,7 @@ def compare(
     python -m metrics compare runs/* --outdir out --sort swd
     python -m metrics compare A B --outdir out --metrics swd,ms-ssim --data datasets/mine
     """
-    wanted = parse(wishes)
+    wanted = parse_metrics(wishes)
     if wanted and data is None:
         raise UserError("--metrics: measure against what? Name the real images with --data.")
     numbers = parse_seeds(seeds)
@@ -62,7 +62,8 @@ def compare(
     require_files(data, detector=detector, json_file=None)
     require_writable_folder(outdir, "--outdir")
     wait_politely()
-    from metrics import comparison, comparison_sheet
+    from metrics import comparison
+    from metrics.sheets import comparison_sheet, render_samples
     from progan.images import save_png
     from progan.runtime.files import make_folder, write_atomically
 
@@ -71,11 +72,11 @@ def compare(
     if not records:
         raise UserError("There is no run to compare. " + _reasons(failed))
     found = comparison.compare(records, sort)
-    pictures = {name: comparison_sheet.samples(record, numbers)
+    pictures = {name: render_samples(record, numbers)
                 for name, record in zip(comparison.names(records), records, strict=True)}
     rows = [(line.name, pictures[line.name]) for line in found.lines]
     table = comparison.markdown(found, SHEET_FILE)
-    save_png(outdir / SHEET_FILE, comparison_sheet.sheet_of(rows, numbers))
+    save_png(outdir / SHEET_FILE, comparison_sheet(rows, numbers))
     write_atomically(outdir / MARKDOWN_FILE, table)
     write_atomically(outdir / CSV_FILE, comparison.csv_table(found))
     click.echo(table.partition("\n\n")[0])
@@ -89,9 +90,8 @@ def compare(
 def _reader(snapshot: str, device: str, wanted: Mapping[str, tuple[str, int | None]],
             data: Path | None, detector: Path | None) -> Callable[[Path], "RunRecord"]:
     """The function run -> what is known of it, with what is missing measured."""
-    from metrics.missing import completed
     from metrics.request import setup_for
-    from metrics.run_record import read_record
+    from metrics.run_record import fill_missing, read_record
     from progan.runtime.devices import choose, set_precision
 
     target = choose(device)
@@ -100,7 +100,7 @@ def _reader(snapshot: str, device: str, wanted: Mapping[str, tuple[str, int | No
 
     def read(run: Path) -> "RunRecord":
         record = read_record(run, best=snapshot == "best", device=target)
-        return record if data is None else completed(record, wanted, data, setup)
+        return record if data is None else fill_missing(record, wanted, data, setup)
 
     return read
 

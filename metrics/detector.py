@@ -35,7 +35,6 @@ INCEPTION_KEY = "Mixed_7c.branch1x1.conv.weight"
 OTHERS, UNREADABLE = "its weights are those of another network", "it cannot be read as weights"
 AT_ONCE = 32  # images
 FID_EXTRA = "This metric needs torch-fidelity. Install it: pip install torch-fidelity."
-
 Embedding = tuple[Tensor, Tensor | None]  # features [N, D], logits [N, K] or None
 
 
@@ -249,3 +248,18 @@ def _resized(images: Tensor, side: int | None) -> Tensor:
     images = images.float()
     return images if side is None else F.interpolate(
         images, (side, side), mode="bilinear", antialias=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """The same setup measures the same.
+
+    Attributes:
+        seed: All chance derives from it.
+        device: Where to compute.
+        detector: What features come from; None where no metric needs any.
+    """
+
+    seed: int
+    device: torch.device
+    detector: Detector | None = None

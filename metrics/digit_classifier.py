@@ -1,21 +1,40 @@
-"""A network that reads digits of MNIST, and its file."""
+"""A classifier of digits, for the modes of MNIST-RGB: its network, its file, its training."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from tqdm import tqdm
 
+from metrics.samples import Rows
+from progan.data.reader import Dataset
+from progan.data.splits import holdout_rows, holdout_size
 from progan.errors import UserError
+from progan.images import to_signed
 from progan.invocation import command
+from progan.runtime.seeding import generator
 from progan.runtime.weights_file import load_weights, save_weights
+from progan.sizes import level_of
 
 FORMAT = "progan digit classifier"
 FORMAT_VERSION = 1
 DIGITS = 10
 SIDES = (28, 32)  # px: of MNIST, and of its datasets, which have a black border of 2 px
 FEATURES = 64 * 4 * 4
+SIDE = max(SIDES)  # px
+HELD_OUT = 0.1  # of the digits, where the dataset has no hold-out
+BATCH = 64
+LEARNING_RATE = 4e-3
+WARM_UP = 0.2  # of all steps
+WEIGHT_DECAY = 0.01
+ROTATION = math.radians(12)  # at most, to either side; likewise below
+STRETCH = 0.12
+SHEAR = 0.2
+SHIFT = 2.5 / (SIDE / 2)  # 2.5 px
 
 
 class DigitClassifier(nn.Module):
@@ -93,3 +112,108 @@ def load_classifier(path: Path, device: torch.device) -> tuple[DigitClassifier, 
         raise UserError(f"{path}, a classifier of digits, is damaged: its header does not "
                         "describe its weights. Train it anew.") from error
     return classifier.to(device).eval().requires_grad_(False), origin
+
+
+def train_classifier(dataset: Dataset, *, epochs: int, seed: int, device: torch.device
+                     ) -> tuple[DigitClassifier, Origin]:
+    """Train a classifier on the digits of a dataset, and count its errors on the held-out ones.
+
+    All chance derives from `seed`. Raises UserError unless the dataset is one of grey digits.
+    """
+    require_digits(dataset)
+    training, held_out = _split(dataset, seed)
+    classifier = _initialized(seed).to(device)
+    images, labels = _digits(dataset, training, device)
+    _fit(classifier, images, labels, epochs=epochs, seed=seed)
+    return classifier, Origin(
+        dataset=str(dataset.path), fingerprint=dataset.fingerprint, num_training=len(training),
+        num_held_out=len(held_out), epochs=epochs, seed=seed,
+        error=error_of(classifier, *_digits(dataset, held_out, device)))
+
+
+def require_digits(dataset: Dataset) -> None:
+    """Raise UserError unless a dataset has ten classes of grey images of 32x32."""
+    advice = f"Name a dataset of {command('dataset', 'create-mnist')}."
+    if dataset.label_size != DIGITS:
+        raise UserError(f"{dataset.path} has {dataset.label_size} classes, not the ten digits. "
+                        f"{advice}")
+    if dataset.channels != 1 or dataset.info.top_size != (SIDE, SIDE):
+        raise UserError(f"{dataset.path} has images of {dataset.info.top_size}x{dataset.channels}, "
+                        f"and the digits to learn from are {SIDE}x{SIDE}x1. {advice}")
+
+
+def error_of(classifier: DigitClassifier, digits: Tensor, labels: Tensor) -> float:
+    """Share of digits [N, 1, S, S] in [-1, 1] that are misread, 0…1."""
+    classifier.eval()
+    with torch.no_grad():
+        read = torch.cat([classifier(some).argmax(1) for some in digits.split(256)])
+    return float((read != labels).double().mean())
+
+
+def deformed(digits: Tensor, random: torch.Generator) -> Tensor:
+    """Rotate, stretch, shear and shift digits [N, 1, S, S], each a little and by chance.
+
+    A pixel p shows what was at A p + b, with A near the identity and b near 0.
+    """
+    turn, shear, *stretch, dx, dy = 2 * torch.rand(6, len(digits), generator=random) - 1
+    cos, sin = (ROTATION * turn).cos(), (ROTATION * turn).sin()
+    across, down = (1 + STRETCH * each for each in stretch)
+    rows = [torch.stack([cos * across, sin * down + SHEAR * shear, SHIFT * dx], 1),
+            torch.stack([-sin * across, cos * down, SHIFT * dy], 1)]
+    places = F.affine_grid(torch.stack(rows, 1).to(digits.device), list(digits.shape),
+                           align_corners=False)
+    return F.grid_sample(digits, places, padding_mode="border", align_corners=False)
+
+
+def rate_factor(progress: float) -> float:
+    """The learning rate grows from 0 to 1 times its value and falls to 0 again, on two lines.
+
+    Args:
+        progress: Share of the training that is done, 0…1.
+    """
+    return min(progress / WARM_UP, (1 - progress) / (1 - WARM_UP))
+
+
+def _fit(classifier: DigitClassifier, digits: Tensor, labels: Tensor, *, epochs: int, seed: int
+         ) -> None:
+    random = generator("cpu", seed, "digit-classifier")
+    optimizer = torch.optim.AdamW(classifier.parameters(), LEARNING_RATE,
+                                  weight_decay=WEIGHT_DECAY)
+    batch = min(BATCH, len(digits))
+    steps = epochs * (len(digits) // batch)
+    rate = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: rate_factor((step + 1) / (steps + 1)))
+    classifier.train()
+    with tqdm(total=steps, desc="training the classifier", unit="step", disable=None,
+              leave=False) as progress:
+        for _ in range(epochs):
+            order = torch.randperm(len(digits), generator=random).to(digits.device)
+            for rows in order[:len(digits) // batch * batch].split(batch):
+                loss = F.cross_entropy(classifier(deformed(digits[rows], random)), labels[rows])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                rate.step()
+                progress.update()
+
+
+def _split(dataset: Dataset, seed: int) -> tuple[Rows, Rows]:
+    """Rows to train on and to count errors on."""
+    count = len(dataset)
+    held_out = dataset.held_out_rows
+    if not len(held_out):
+        held_out = holdout_rows(holdout_size(HELD_OUT, count), count, seed)
+    return np.setdiff1d(np.arange(count), held_out), held_out
+
+
+def _digits(dataset: Dataset, rows: Rows, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Images [n, 1, 32, 32] in [-1, 1] and labels [n]."""
+    pixels = torch.from_numpy(dataset.images(level_of(SIDE), rows)).permute(0, 3, 1, 2)
+    return to_signed(pixels).to(device), torch.from_numpy(dataset.labels(rows)).to(device)
+
+
+def _initialized(seed: int) -> DigitClassifier:
+    """Fresh weights that depend on the seed alone, and leave torch's own stream as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return DigitClassifier()

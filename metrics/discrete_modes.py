@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from metrics.classifier_file import advice
+from metrics.detector import Setup
 from metrics.digit_classifier import SIDES
-from metrics.draws import Draw, Size
-from metrics.setup import Setup
+from metrics.options import classifier_advice
+from metrics.samples import ImageSample, Size
 from progan.errors import UserError
 from progan.invocation import command
 
@@ -39,7 +39,7 @@ def modes_and_kl(labels: Labels) -> tuple[int, float]:
     return len(present), float((present * np.log(present * NUM_MODES)).sum())
 
 
-def measure(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
+def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
     """'modes', 0…1000, and 'KL' in nats, of the images; the reals do not count."""
     assert setup.detector is not None
     modes, divergence = modes_and_kl(_labels(images, setup))
@@ -64,10 +64,10 @@ def require_detector(setup: Setup) -> None:
     _, logits = setup.detector.embed(black)
     if logits is None or logits.shape[1] != NUM_MODES:
         raise UserError(f"discrete-modes needs a classifier of digits, and "
-                        f"{setup.detector.name} is none. {advice()}")
+                        f"{setup.detector.name} is none. {classifier_advice()}")
 
 
-def _labels(images: Draw, setup: Setup) -> Labels:
+def _labels(images: ImageSample, setup: Setup) -> Labels:
     """100 red + 10 green + blue of each image, [N]."""
     assert setup.detector is not None
     read = []

@@ -5,8 +5,14 @@ from pathlib import Path
 
 import click
 
-from metrics.classifier_file import require_file
-from metrics.options import named, record_option, repeats_option, require_files, source_options
+from metrics.options import (
+    named,
+    record_option,
+    repeats_option,
+    require_classifier_file,
+    require_files,
+    source_options,
+)
 from progan.door import PATH, Door
 from progan.errors import UserError
 from progan.invocation import command
@@ -60,11 +66,11 @@ def discrete_modes(
     against = named(data, reference, "Beside which reals? Name a dataset of "
                     f"{command('dataset', 'create-mnist-rgb')} with --data.")
     require_files(measured, against, detector=None, json_file=json_file)
-    require_file(classifier)
+    require_classifier_file(classifier)
     wait_politely()
     from metrics.request import Request, answer
 
-    require_file(classifier)
+    require_classifier_file(classifier)
     click.echo(answer(Request(
         names=(NAME,), images=measured, is_network=network is not None,
         reals=against, num_images=num_images, repeats=repeats, resize=resize,
@@ -74,8 +80,7 @@ def discrete_modes(
 
 def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> None:
     wait_politely()
-    from metrics.digit_classifier import save_classifier
-    from metrics.digit_training import train_classifier
+    from metrics.digit_classifier import save_classifier, train_classifier
     from progan.data.reader import Dataset
     from progan.runtime.devices import choose, set_precision
     from progan.runtime.files import make_folder

@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metrics.detector import FID_EXTRA, Embedding
-from metrics.draws import Draw, Size
-from metrics.setup import Setup
+from metrics.detector import FID_EXTRA, Embedding, Setup
+from metrics.samples import ImageSample, Size
 from progan.errors import UserError
 from progan.runtime.seeding import derive
 
@@ -41,7 +40,7 @@ def require(size: Size, num_images: int) -> None:
                         "images.")
 
 
-def fid(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
+def fid(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
     """'FID': 0 is best."""
     first, second = (_embedding(draw, setup)[0] for draw in (images, reals))
     if first.shape[1] > FID_MOST:
@@ -52,19 +51,19 @@ def fid(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
     return {"FID": frechet_distance(first, second)}
 
 
-def kid(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
+def kid(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
     """'KIDx1e3': the mean over 100 random subsets of 1000; about 0 is best."""
     first, second = (_embedding(draw, setup)[0] for draw in (images, reals))
     return {"KIDx1e3": SCALE * kernel_distance(first, second, setup.seed)}
 
 
-def kid75(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
+def kid75(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
     """'KID75x1e3': of images of 75x75, the mean over batches of 128, which come as they come."""
     first, second = (_embedding(draw, setup, KID_SIDE)[0] for draw in (images, reals))
     return {"KID75x1e3": SCALE * kernel_distance_of_batches(first, second)}
 
 
-def inception_score(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
+def inception_score(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
     """'IS' of the images; the reals do not count. 1 is worst."""
     from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 
@@ -77,7 +76,7 @@ def inception_score(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]
     return {"IS": score[KEY_METRIC_ISC_MEAN]}
 
 
-def precision_recall(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
+def precision_recall(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
     """'precision' and 'recall', 0…1."""
     from torch_fidelity.metric_prc import (
         KEY_METRIC_PRECISION,
@@ -129,7 +128,7 @@ def _whole(features: Tensor, size: int) -> Sequence[Tensor]:
     return torch.split(features[:len(features) // size * size], size)
 
 
-def _embedding(draw: Draw, setup: Setup, side: int | None = None) -> Embedding:
+def _embedding(draw: ImageSample, setup: Setup, side: int | None = None) -> Embedding:
     """Features [N, D] of a draw and logits [N, K] or None, kept where its statistics are kept."""
     detector = setup.detector
     assert detector is not None, "opened for the metrics that need it"

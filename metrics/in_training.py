@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from metrics.draws import Draw, Rows
-from metrics.evaluation import BASELINE, Plan, evaluate, plan_for
-from metrics.setup import Setup
+from metrics.detector import Setup
+from metrics.evaluation import BASELINE, METRICS, Plan, evaluate, plan_for
+from metrics.samples import ImageSample, Rows
 from metrics.sources import Source, mirrored, of_dataset, of_network
-from metrics.table import METRICS
 from progan.data.reader import Dataset
 from progan.runtime.devices import exact
 from progan.sampling.network_file import Snapshot
@@ -67,9 +66,9 @@ def measure_of(plan: Plan, reals: Source, setup: Setup, source_of: Callable[[Sna
 
 
 def _remembering(source: Source) -> Source:
-    drawn: dict[bytes, Draw] = {}
+    drawn: dict[bytes, ImageSample] = {}
 
-    def draw(rows: Rows) -> Draw:
+    def draw(rows: Rows) -> ImageSample:
         key = rows.tobytes()
         if key not in drawn:
             drawn[key] = source.draw(rows)

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from scipy.stats import mannwhitneyu
 
-from metrics.draws import Draw, Rows
+from metrics.detector import Setup
 from metrics.neighbours import Distances, Neighbours, Window, features, nearest
-from metrics.setup import Setup
+from metrics.samples import ImageSample, Rows
 from metrics.sources import Source
 from progan import __version__
 from progan.errors import UserError
@@ -38,8 +38,8 @@ class Lookup:
         p_value: Probability of such a `nearer`, or a larger one, by chance alone.
     """
 
-    images: Draw
-    training: Draw
+    images: ImageSample
+    training: ImageSample
     detector: str
     neighbours: Neighbours
     others: Distances

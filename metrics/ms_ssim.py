@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metrics.draws import Draw, Size, side_by_side
+from metrics.detector import Setup
 from metrics.filters import smooth
-from metrics.setup import Setup
+from metrics.samples import ImageSample, Size, side_by_side
 from progan.errors import UserError
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest scale first
@@ -28,7 +28,7 @@ C2 = (0.03 * 255) ** 2
 SMALLEST_SIDE = 2 ** (len(WEIGHTS) - 1)  # px: one remains at the last scale
 
 
-def measure(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
+def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
     """'MS-SSIM': the mean over the pairs (0, 1), (2, 3) … of the images; the reals do not count.
 
     1 if all images are alike; about 0 if pairs have nothing in common.

@@ -24,7 +24,7 @@ GOALS = {  # which value of a column is best; columns go by their names up to '_
 DEFAULT = ("swd", "ms-ssim")  # they need nothing but images
 
 
-def parse(text: str) -> dict[str, tuple[str, int | None]]:
+def parse_metrics(text: str) -> dict[str, tuple[str, int | None]]:
     """'swd16k,ms-ssim' -> {'swd16k': ('swd', 16384), 'ms-ssim': ('ms-ssim', None)}.
 
     k is 1024 after a power of two, as in the official 'swd-16k', and else 1000, as in 'fid50k'.

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from metrics.draws import Draw, Rows, Size
-from metrics.setup import Setup
+from metrics.detector import Setup
+from metrics.samples import ImageSample, Rows, Size
 from progan.errors import UserError
 
 Distances = npt.NDArray[np.float64]
@@ -44,7 +44,7 @@ class Neighbours:
     rows: npt.NDArray[np.int64]
 
 
-def features(images: Draw, setup: Setup, window: Window) -> Tensor:
+def features(images: ImageSample, setup: Setup, window: Window) -> Tensor:
     """What the detector sees in the window: float64 [count, D] on the CPU."""
     detector = setup.detector
     assert detector is not None, "neighbours need a detector"
@@ -53,7 +53,7 @@ def features(images: Draw, setup: Setup, window: Window) -> Tensor:
 
 
 def nearest(
-    queries: Tensor, own: Rows, training: Draw, setup: Setup, k: int, window: Window
+    queries: Tensor, own: Rows, training: ImageSample, setup: Setup, k: int, window: Window
 ) -> Neighbours:
     """Find the k nearest training images of each query; all of them are compared.
 

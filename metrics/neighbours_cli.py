@@ -54,11 +54,11 @@ def neighbours(
                   detector=None if str(detector) == PIXELS else detector)
     require_writable_file(sheet, "--sheet", makes_folder=True)
     wait_politely()
+    from metrics.detector import Setup
+    from metrics.evaluation import append_lines
     from metrics.memorisation import figure, look_up, sentences
-    from metrics.neighbour_sheet import sheet_of
     from metrics.neighbours import parse_window
-    from metrics.report import append_lines
-    from metrics.setup import Setup
+    from metrics.sheets import neighbour_sheet
     from metrics.sources import open_pair
     from progan.images import save_png
     from progan.runtime.devices import choose, set_precision
@@ -76,7 +76,7 @@ def neighbours(
     setup = Setup(seed=seed, device=target, detector=opened(detector, target))
     found = look_up(asked, reals, setup, num_images=num_images, k=k, window=window)
     make_folder(sheet.parent)
-    save_png(sheet, sheet_of(found, rows, window))
+    save_png(sheet, neighbour_sheet(found, rows, window))
     histogram = histogram_beside(sheet)
     figure(found, histogram)
     click.echo(sentences(found.record()))

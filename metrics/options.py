@@ -8,10 +8,10 @@ import click
 
 from progan.door import PATH, device_option
 from progan.errors import UserError
+from progan.invocation import command
 from progan.runtime.files import require_detector, require_paths, require_writable_file
 
 F = TypeVar("F", bound=Callable[..., object])
-
 detector_option = click.option(
     "--detector", type=PATH, metavar="FILE", help="Where features come from: weights of Inception "
     "or VGG-16, or any TorchScript network of images uint8 [N, 3, H, W]; fetched if not given.")
@@ -39,7 +39,6 @@ _SOURCE_OPTIONS = (
 repeats_option = click.option(
     "--repeats", type=click.IntRange(min=1), default=1, show_default=True,
     help="Measure so often, with other draws, and give mean ± standard deviation.")
-
 record_option = click.option(
     "--no-record", is_flag=True, help="Do not keep the rows with the run. If not given, those of a "
     "run, or of one of its networks, are in its metric-measured.jsonl, where compare and report "
@@ -81,3 +80,16 @@ def named(first: Path | None, second: Path | None, question: str) -> Path:
     if chosen is None:
         raise UserError(question)
     return chosen
+
+
+def require_classifier_file(path: Path) -> None:
+    """Raise UserError unless there is a file of a classifier."""
+    if not path.is_file():
+        raise UserError(f"There is no classifier {path}. {classifier_advice()}")
+
+
+def classifier_advice() -> str:
+    """How to get a classifier."""
+    training = command("metrics", "discrete-modes", "--train-classifier")
+    return (f"Train a classifier with {training} and name it with --classifier FILE "
+            f"({command('train')}: --detector FILE).")

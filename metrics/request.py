@@ -10,14 +10,10 @@ from typing import Any
 import click
 import torch
 
-from metrics import run_rows
-from metrics.detector import open_detector
-from metrics.evaluation import evaluate, plan_for
-from metrics.report import append_lines, records, table
-from metrics.run_record import metric_files
-from metrics.setup import Setup
+from metrics.detector import Setup, open_detector
+from metrics.evaluation import METRICS, append_lines, evaluate, format_table, plan_for, to_records
+from metrics.run_record import ROWS_FILE, metric_files, rows_of_network, run_of_network, store_rows
 from metrics.sources import Source, mirrored, of_held_out, open_network, open_pair, to_side
-from metrics.table import METRICS
 from progan.runtime.devices import choose, set_precision
 from progan.sampling.network_choice import find_networks
 from progan.sampling.network_file import images_seen_of
@@ -89,8 +85,9 @@ def answer(asked: Request) -> str:
                         {name: partial(snapshot, path) for name, path in networks.items()},
                         reals, plan, setup):
         rows.append(row)
-        keep(row.name, records(row, str(files[0] if single else asked.images), reals, plan, setup))
-    return table(str(asked.images), reals, plan, rows)
+        keep(row.name, to_records(row, str(files[0] if single else asked.images), reals, plan,
+                                  setup))
+    return format_table(str(asked.images), reals, plan, rows)
 
 
 def _keeper(asked: Request, network: Path, networks: Mapping[str, Path]
@@ -106,22 +103,22 @@ def _keeper(asked: Request, network: Path, networks: Mapping[str, Path]
         if asked.json_file is not None:
             append_lines(asked.json_file, found)
         if run is not None:
-            run_rows.store(run, run_rows.of_network(found, networks[name])
-                           if name in networks else found)
+            store_rows(run, rows_of_network(found, networks[name])
+                       if name in networks else found)
 
     return keep
 
 
 def _recording_run(asked: Request, network: Path) -> Path | None:
     """The run that keeps the rows, if any does; what speaks against it is told."""
-    run = run_rows.run_of(network) if asked.is_network and asked.record else None
+    run = run_of_network(network) if asked.is_network and asked.record else None
     if run is None or images_seen_of(network) is None or _lies_in(asked.json_file, run):
         return None
     obstacle = ("--resize compares other images than its own" if asked.resize is not None else
                 "--held-out compares with other images than its metrics" if asked.held_out else
                 f"{run} cannot be written" if not os.access(run, os.W_OK) else "")
     click.echo(f"These rows are not kept with the run: {obstacle}." if obstacle else
-               f"These rows are kept with the run, in {run / run_rows.FILE} (--no-record: not).",
+               f"These rows are kept with the run, in {run / ROWS_FILE} (--no-record: not).",
                err=True)
     return None if obstacle else run
 

@@ -1,29 +1,40 @@
-"""What the directory of a run says of one of its networks."""
+"""What is known of a run: its settings, its network, and all that was measured of it."""
 
+import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from metrics.detector import Setup
 from metrics.evaluation import BASELINE
-from metrics.names import parse
+from metrics.in_training import measure_of, plan_of, sources
+from metrics.names import parse_metrics
+from metrics.sources import mirrored, of_network, open_source, require_alike
 from progan.config import Run
 from progan.errors import UserError
 from progan.interop.load import load_snapshot
-from progan.run_directory import BEST_PREFIX, METRIC_PREFIX, STATISTICS_FILE, load_config
-from progan.runtime.files import json_objects
+from progan.run_directory import (
+    BEST_PREFIX,
+    CONFIG_FILE,
+    METRIC_PREFIX,
+    STATISTICS_FILE,
+    load_config,
+)
+from progan.runtime.files import json_objects, write_atomically
 from progan.sampling.network_choice import find_network
-from progan.sampling.network_file import SUFFIX, Snapshot
+from progan.sampling.network_file import SUFFIX, Snapshot, images_seen_of
 
 STATISTICS = re.compile(r"loss/(critic|generator)|.*accuracy.*|progress/hours"
                         r"|speed/images-per-second")
-
 Values = Mapping[str, float]  # by column
 Metric = tuple[str, int | None]  # key of METRICS, and how many images were asked for
+ROWS_FILE = f"{METRIC_PREFIX}measured.jsonl"
+RESULT_FIELDS = ("values", "progan")  # all else says what was measured, and how
 
 
 class Finding(NamedTuple):
@@ -170,7 +181,7 @@ def _labelled(values: Values, metric: Metric) -> dict[str, float]:
 def _metric(word: str) -> Metric | None:
     """'swd16k' -> ('swd', 16384); None for a metric of another version."""
     try:
-        return parse(word).get(word)
+        return parse_metrics(word).get(word)
     except UserError:
         return None
 
@@ -181,3 +192,67 @@ def _best(directory: Path) -> Path:
         raise UserError(f"{directory} holds no {BEST_PREFIX}*{SUFFIX}: it was trained without "
                         "--best. Compare the newest snapshots.")
     return kept[-1]
+
+
+def run_of_network(network: Path) -> Path | None:
+    """The directory of the run that a network file belongs to; None if it belongs to none."""
+    return network.parent if (network.parent / CONFIG_FILE).is_file() else None
+
+
+def rows_of_network(records: Sequence[Mapping[str, Any]], network: Path) -> list[dict[str, Any]]:
+    """The records of a network by its name, with the images that it has seen.
+
+    --resume takes such rows back if it goes on from before that network, which is written anew.
+    """
+    return [{**record, "row": network.stem, "images_seen": images_seen_of(network)}
+            for record in records]
+
+
+def store_rows(directory: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Add records to those of a run; the same measurement replaces the earlier one."""
+    path = directory / ROWS_FILE
+    lines = {_identity(line): line for line in json_objects(path)}
+    for record in records:
+        lines.pop(_identity(record), None)
+        lines[_identity(record)] = dict(record)
+    write_atomically(path, "".join(f"{json.dumps(line, allow_nan=False)}\n"
+                                   for line in lines.values()))
+
+
+def _identity(record: Mapping[str, Any]) -> str:
+    return json.dumps({name: value for name, value in record.items() if name not in RESULT_FIELDS},
+                      sort_keys=True)
+
+
+def fill_missing(record: RunRecord, wishes: Mapping[str, Metric], data: Path, setup: Setup
+                 ) -> RunRecord:
+    """The record with all metrics that are wished for, as `train.py --metrics` measures them.
+
+    Args:
+        data: The reals: a dataset, or a folder or zip file of images.
+
+    Raises:
+        UserError: They cannot be measured of this network and these reals.
+    """
+    missing = [metric for metric in wishes.values() if metric not in record.measured]
+    if not missing:
+        return record
+    return with_findings(record, _measure_missing(record, missing, data, setup))
+
+
+def _measure_missing(record: RunRecord, metrics: list[Metric], data: Path, setup: Setup
+                     ) -> Iterator[Finding]:
+    network = of_network(record.snapshot, str(record.path))
+    reals = open_source(data, setup.device, network.size, record.run.data.subset)
+    if reals.count is None:
+        raise UserError(f"{data} is a network. Name the real images that the runs are compared "
+                        "with.")
+    require_alike(network, reals)
+    reals = mirrored(reals) if record.run.data.mirror else reals
+    source_of = sources()
+    for name, count in metrics:
+        plan = plan_of(name, count, reals, setup)
+        metric = name, plan.num_images
+        if metric not in record.measured:  # with the number of images that is the default
+            measure = measure_of(plan, reals, setup, source_of)
+            yield Finding(metric, *measure(record.snapshot), str(data))

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
-from metrics.cache import FOLDER, NO_CACHE, Cache
-from metrics.draws import Album, Draw, Rows, Size
-from metrics.resize import resized
+from metrics.samples import CACHE_FOLDER, NO_CACHE, Album, Cache, ImageSample, Rows, Size
 from progan.data.format import INFO_FILE
 from progan.data.importers.image_files import open_tree
 from progan.data.importers.pixels import converted, decoded_srgb, native_channels
@@ -49,7 +48,7 @@ class Source:
     description: str
     size: Size
     count: int | None
-    draw: Callable[[Rows], Draw]
+    draw: Callable[[Rows], ImageSample]
     held_out: Rows = field(default_factory=lambda: NO_ROWS)
 
     @property
@@ -135,9 +134,9 @@ def to_side(source: Source, side: int) -> Source:
     if size == source.size:
         return source
 
-    def draw(rows: Rows) -> Draw:
+    def draw(rows: Rows) -> ImageSample:
         drawn = source.draw(rows)
-        return replace(drawn, size=size, read=lambda some: resized(drawn.read(some), side))
+        return replace(drawn, size=size, read=lambda some: resize_images(drawn.read(some), side))
 
     return replace(source, size=size, draw=draw)
 
@@ -147,7 +146,7 @@ def mirrored(source: Source) -> Source:
     assert source.count is not None, "networks mirror by themselves"
     flipped = numpy_generator("mirror").random(source.count) < 0.5
 
-    def draw(rows: Rows) -> Draw:
+    def draw(rows: Rows) -> ImageSample:
         drawn = source.draw(rows)
 
         def read(some: Rows) -> Pixels:
@@ -184,13 +183,13 @@ def of_network(snapshot: Snapshot, description: str) -> Source:
     """
     config = snapshot.generator.config
 
-    def draw(rows: Rows) -> Draw:
+    def draw(rows: Rows) -> ImageSample:
         first = int(rows.min())
         album = Album(lambda places: picture(places + first), int(rows.max()) + 1 - first, size,
                       f"drawing with {description}")
         album.prepare(rows - first)
-        return Draw(description=description, rows=rows, size=size,
-                    read=lambda some: album.read(some - first))
+        return ImageSample(description=description, rows=rows, size=size,
+                           read=lambda some: album.read(some - first))
 
     def picture(seeds: Rows) -> Pixels:
         latents = seed_latents(seeds.tolist(), config.latent_size)
@@ -213,11 +212,11 @@ def open_dataset(path: Path, size: Size | None, subset: str = "") -> Source:
 def of_dataset(dataset: Dataset, level: int) -> Source:
     """The images of one level of a dataset."""
     size = Size(*dataset.info.size(level), dataset.channels)
-    cache = Cache(dataset.path / FOLDER, dataset.fingerprint)
+    cache = Cache(dataset.path / CACHE_FOLDER, dataset.fingerprint)
 
-    def draw(rows: Rows) -> Draw:
-        return Draw(description=str(dataset.path), rows=rows, size=size, cache=cache,
-                    read=lambda some: dataset.images(level, some))
+    def draw(rows: Rows) -> ImageSample:
+        return ImageSample(description=str(dataset.path), rows=rows, size=size, cache=cache,
+                           read=lambda some: dataset.images(level, some))
 
     return Source(description=str(dataset.path), size=size, count=len(dataset), draw=draw,
                   held_out=dataset.held_out_rows)
@@ -247,8 +246,37 @@ def open_images(path: Path) -> Source:
     album = Album(lambda rows: np.stack([pixels(row, size) for row in rows]), len(names), size,
                   f"reading {path}")
 
-    def draw(rows: Rows) -> Draw:
+    def draw(rows: Rows) -> ImageSample:
         album.prepare(rows)
-        return Draw(description=str(path), rows=rows, size=size, read=album.read, cache=NO_CACHE)
+        return ImageSample(description=str(path), rows=rows, size=size, read=album.read,
+                           cache=NO_CACHE)
 
     return Source(description=str(path), size=size, count=len(names), draw=draw)
+
+
+def resize_images(images: Pixels, side: int) -> Pixels:
+    """uint8 [N, H, W, C] -> uint8 [N, side, side, C].
+
+    Pixels are repeated or averaged where the sides are multiples of each other, so that an image
+    enlarged and brought back is itself; all else is Lanczos.
+    """
+    height, width = images.shape[1:3]
+    if height == width and side % height == 0:
+        return enlarge(images, side)
+    if height % side == 0 and width % side == 0:
+        return _box_average(images, side)
+    return np.stack([_resample(image, side) for image in images])
+
+
+def _box_average(images: Pixels, side: int) -> Pixels:
+    """Exact box averages, rounded once: what the lower levels of a dataset are."""
+    count, height, width, channels = images.shape
+    boxes = images.reshape(count, side, height // side, side, width // side, channels)
+    averages: Pixels = np.rint(boxes.mean((2, 4))).astype(np.uint8)
+    return averages
+
+
+def _resample(image: Pixels, side: int) -> Pixels:
+    squeezed = image.squeeze(-1) if image.shape[-1] == 1 else image
+    small = Image.fromarray(squeezed).resize((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(small, np.uint8).reshape(side, side, image.shape[-1])

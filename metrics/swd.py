@@ -10,9 +10,9 @@ of their sorted values (Rabin et al. 2011); here it is averaged over random proj
 import torch
 from torch import Tensor
 
-from metrics.draws import Draw, Size, side_by_side
-from metrics.laplacian import pyramid
-from metrics.setup import Setup
+from metrics.detector import Setup
+from metrics.filters import laplacian_pyramid
+from metrics.samples import ImageSample, Size, side_by_side
 from progan.errors import UserError
 from progan.runtime.seeding import generator
 
@@ -26,7 +26,7 @@ SMALLEST_LEVEL = 16  # px
 SCALE = 1e3  # distances are small: the paper prints them times a thousand
 
 
-def measure(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
+def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
     """SWD x1e3 by level, 'SWDx1e3_64' and so on down to 16, and the mean 'SWDx1e3_avg'.
 
     Levels are named by their shorter side: of 192x128 px '128', '64', '32' and '16'.
@@ -65,7 +65,7 @@ def num_levels(size: Size) -> int:
     return (min(size.height, size.width) // SMALLEST_LEVEL).bit_length()
 
 
-def descriptors(draw: Draw, levels: range, role: str, setup: Setup) -> list[Tensor]:
+def descriptors(draw: ImageSample, levels: range, role: str, setup: Setup) -> list[Tensor]:
     """Normalised random patches of some levels of all images: each float32 [count * 128, C * 49].
 
     Args:
@@ -81,7 +81,7 @@ def descriptors(draw: Draw, levels: range, role: str, setup: Setup) -> list[Tens
 
     def cut(task: tuple[Tensor, list[Tensor]]) -> list[Tensor]:
         batch, where = task
-        details = pyramid(batch.float(), levels, num_levels(draw.size))
+        details = laplacian_pyramid(batch.float(), levels, num_levels(draw.size))
         return [patches_at(*pair) for pair in zip(details, where, strict=True)]
 
     shape = (draw.count, PATCHES_PER_IMAGE, channels, PATCH, PATCH)

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.optim import Optimizer
 
-from metrics.draws import Draw
-from metrics.draws import Size as ImageSize
+from metrics.samples import ImageSample
+from metrics.samples import Size as ImageSize
 from metrics.sources import Source
 from progan import networks as nets
 from progan.config import Network, Run, override
@@ -66,11 +66,11 @@ def noise_dataset(dest: Path, *, resolution: int = 16, channels: int = 3, count:
     return Dataset.open(dest)
 
 
-def draw_of(images: np.ndarray) -> Draw:
+def draw_of(images: np.ndarray) -> ImageSample:
     """Images uint8 [N, C, H, W] as metrics take them."""
     nhwc = images.transpose(0, 2, 3, 1)
-    return Draw(description="test", rows=np.arange(len(nhwc)), size=ImageSize(*nhwc.shape[1:]),
-                read=lambda rows: nhwc[rows])
+    return ImageSample(description="test", rows=np.arange(len(nhwc)),
+                       size=ImageSize(*nhwc.shape[1:]), read=lambda rows: nhwc[rows])
 
 
 def tiny_snapshot(label_names: tuple[str, ...] = (), *, channels: int = 3, level: int = 4,

@@ -34,16 +34,16 @@ def explore_page(network: Path, command: str, *, seeds: str | None, class_name: 
         raise UserError(f"--seeds {seeds}: --explore begins at one seed. Name one.")
     require_paths([network], NETWORKS)
     require_writable_folder(outdir or OUTDIR, "--outdir")
-    from progan.explorer.web import require_gradio
+    from progan.explorer.server import require_gradio
 
     require_gradio()
     wait_politely()
-    from progan.explorer.opening import Exploration, explore
+    from progan.explorer.app import ExploreRequest, explore
     from progan.sampling.network_choice import find_network
 
     path = find_network(network)
     if path != network:
         click.echo(f"network: {path}", err=True)
-    explore(Exploration(network=path, command=command, device=device, seeds=seeds,
-                        class_name=class_name, resolution=resolution, outdir=outdir or OUTDIR,
-                        port=port))
+    explore(ExploreRequest(network=path, command=command, device=device, seeds=seeds,
+                           class_name=class_name, resolution=resolution, outdir=outdir or OUTDIR,
+                           port=port))

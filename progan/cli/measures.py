@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metrics.names import LOWER_IS_BETTER, parse
+from metrics.names import LOWER_IS_BETTER, parse_metrics
 from progan.config import Run
 from progan.errors import UserError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def require_metrics(run: Run) -> None:
     """Raise UserError unless --metrics names metrics, and --best one of them that has a best."""
-    measured = {name for name, _ in parse(run.output.metrics).values()}
+    measured = {name for name, _ in parse_metrics(run.output.metrics).values()}
     ranked = [name for name in LOWER_IS_BETTER if name in measured]
     if run.output.best and run.output.best not in ranked:
         raise UserError(f"--best {run.output.best} is none of --metrics {run.output.metrics!r} "
@@ -25,12 +25,11 @@ def require_metrics(run: Run) -> None:
 
 def measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str, "Measure"]:
     """What --metrics asks for, by name; raises UserError if it cannot be measured."""
-    wishes = parse(run.output.metrics)
+    wishes = parse_metrics(run.output.metrics)
     if not wishes:
         return {}
-    from metrics.detector import open_detector
+    from metrics.detector import Setup, open_detector
     from metrics.in_training import measure_of, needs_detector, plan_of, reals_of, sources
-    from metrics.setup import Setup
     from progan.training.snapshot_metrics import Measure
 
     detector = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from metrics.names import parse
+from metrics.names import parse_metrics
 from progan import presets
 from progan.cli.measures import measures, require_metrics
 from progan.cli.processes import Team, team
@@ -181,7 +181,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
     with members.alone_in(directory):
         if members.leads:
             state, remarks = load_resumed_state(path, saved, run, chosen)
-            require_unfinished(directory, state, run, parse(run.output.metrics))
+            require_unfinished(directory, state, run, parse_metrics(run.output.metrics))
             measured = measures(run, dataset, chosen)
             run_directory.save_config(directory, run)
         else:

@@ -1,29 +1,72 @@
-"""The page: Gradio's components, in their places."""
+"""The page: Gradio's components and style, and the ASGI app that serves it with its images."""
 
+import asyncio
 import secrets
 import traceback
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from progan.door import in_words
 from progan.errors import UserError
 from progan.explorer import markup
-from progan.explorer.listening import OF_SEED, Change, Controls, Listener
-from progan.explorer.looks import Look, at_seed, on_to_others, returned
-from progan.explorer.painter import Painter
-from progan.explorer.places import WHOLE
-from progan.explorer.saving import save
-from progan.explorer.session import Session
-from progan.explorer.theme import part
+from progan.explorer.callbacks import OF_SEED, Callbacks, Change, Controls, TabSession
+from progan.explorer.renderer import Renderer, save_image_and_latent
+from progan.explorer.server import ICON_PATH, IMAGE_PATH, MANIFEST_PATH, App, restrict_to_local_page
+from progan.explorer.view_state import (
+    WHOLE,
+    ImageSpec,
+    NamedLatent,
+    ViewState,
+    next_neighbours,
+    parse_query,
+    start_at_seed,
+    step_back,
+)
 
+FONTS = ["system-ui", "sans-serif"]  # the machine's own: none are fetched
+CODE_FONTS = ["ui-monospace", "monospace"]
 TITLE = "progan explorer"
 RANDOM_SEEDS = 10_000  # such that people can remember them
+# The address names network and picture, so what is there never changes.
+FOREVER = {"cache-control": "private, max-age=86400, immutable"}
 
 
-def page(painter: Painter, first: Look, folder: Path, text: Mapping[str, str]) -> gr.Blocks:
+def gradio_style() -> dict[str, Any]:
+    """Greys, so that the pictures have the colours; as Gradio takes it."""
+    theme = gr.themes.Base(primary_hue="neutral", secondary_hue="neutral", neutral_hue="neutral",
+                           font=FONTS, font_mono=CODE_FONTS).set(
+        block_background_fill="transparent", block_background_fill_dark="transparent",
+        block_border_width="0px", block_shadow="none",
+        block_padding="0px", block_label_text_size="*text_sm", layout_gap="1rem",
+        body_background_fill="*neutral_50", body_background_fill_dark="*neutral_950",
+        button_border_width="1px", button_large_text_weight="500",
+        button_secondary_background_fill="transparent",
+        button_secondary_background_fill_dark="transparent",
+        button_secondary_border_color="*neutral_300",
+        button_secondary_border_color_dark="*neutral_700",
+        button_primary_background_fill="*neutral_800",
+        button_primary_background_fill_hover="*neutral_700",
+        button_primary_background_fill_dark="*neutral_200",
+        button_primary_background_fill_hover_dark="*neutral_50",
+        button_primary_text_color_dark="*neutral_900",
+        slider_color="*neutral_600", slider_color_dark="*neutral_300")
+    return {"theme": theme, "css": read_asset("page.css")}
+
+
+def read_asset(name: str) -> str:
+    """A file of the page."""
+    return (files("progan.explorer") / name).read_text("utf-8")
+
+
+def build_page(painter: Renderer, first: ViewState, folder: Path,
+               text: Mapping[str, str]) -> gr.Blocks:
     """The page of a network.
 
     Args:
@@ -31,11 +74,11 @@ def page(painter: Painter, first: Look, folder: Path, text: Mapping[str, str]) -
         folder, text: Where pictures are saved, and what is written into them.
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
-        session = gr.State(Session(first))
+        session = gr.State(TabSession(first))
         gr.HTML(markup.heading(painter), elem_id="heading", apply_default_css=False)
         with gr.Row(elem_id="rooms"):
             with gr.Column(elem_id="easel", min_width=280, scale=6):
-                picture = _pictures(markup.picture(painter, first), "picture")
+                picture = _image_html(markup.picture(painter, first), "picture")
                 with gr.Row(elem_classes="buttons"):
                     back = _button("Step back", interactive=False)
                     keep = _button("Save", variant="primary")
@@ -48,15 +91,15 @@ def page(painter: Painter, first: Look, folder: Path, text: Mapping[str, str]) -
                     kind, level = _kind(painter, first), _level(painter, first)
         controls = Controls(picture=picture, back=back, tiles=tiles, seed=seed, target=target,
                             percent=percent, far=far, kind=kind, level=level)
-        listener = Listener(painter, session, controls)
+        listener = Callbacks(painter, session, controls)
         listener.listen()
-        listener.listen_to_buttons({back: returned, others: on_to_others, **turns})
-        listener.listen_to_saving(keep, saved, lambda look: _saved(painter, look, folder, text))
+        listener.listen_to_buttons({back: step_back, others: next_neighbours, **turns})
+        listener.listen_to_saving(keep, saved, lambda look: _save(painter, look, folder, text))
     return blocks
 
 
-def _pictures(content: str, name: str) -> gr.HTML:
-    return gr.HTML(content, elem_id=name, apply_default_css=False, js_on_load=part("page.js"))
+def _image_html(content: str, name: str) -> gr.HTML:
+    return gr.HTML(content, elem_id=name, apply_default_css=False, js_on_load=read_asset("page.js"))
 
 
 def _button(words: str, **settings: Any) -> gr.Button:
@@ -64,30 +107,31 @@ def _button(words: str, **settings: Any) -> gr.Button:
     return gr.Button(words, min_width=70, elem_id=words.split()[0].lower(), **settings)
 
 
-def _seed(first: Look) -> tuple[gr.Number, dict[gr.Button, Change]]:
+def _seed(first: ViewState) -> tuple[gr.Number, dict[gr.Button, Change]]:
     with gr.Row(elem_classes="buttons"):
         seed = _seed_number(first.place.seed, "Seed", "seed")
         turns: dict[gr.Button, Change] = {
-            _button("Previous"): lambda look: at_seed(look, look.place.seed - 1),
-            _button("Next"): lambda look: at_seed(look, look.place.seed + 1),
-            _button("Random"): lambda look: at_seed(look, _another(look.place.seed))}
+            _button("Previous"): lambda look: start_at_seed(look, look.place.seed - 1),
+            _button("Next"): lambda look: start_at_seed(look, look.place.seed + 1),
+            _button("Random"): lambda look: start_at_seed(look,
+                                                          _random_other_seed(look.place.seed))}
     return seed, turns
 
 
-def _another(seed: int) -> int:
+def _random_other_seed(seed: int) -> int:
     """A random seed that is not this one."""
     return (seed + 1 + secrets.randbelow(RANDOM_SEEDS - 1)) % RANDOM_SEEDS
 
 
-def _way(first: Look) -> tuple[gr.Number, gr.Slider]:
+def _way(first: ViewState) -> tuple[gr.Number, gr.Slider]:
     with gr.Row():
         target = _seed_number(first.target, "Towards seed", "target")
         percent = _percents(first.percent, 0, "How far, %", "percent", scale=3)
     return target, percent
 
 
-def _neighbours(painter: Painter, first: Look) -> tuple[gr.HTML, gr.Slider, gr.Button]:
-    tiles = _pictures(markup.neighbours(painter, first), "tiles")
+def _neighbours(painter: Renderer, first: ViewState) -> tuple[gr.HTML, gr.Slider, gr.Button]:
+    tiles = _image_html(markup.neighbours(painter, first), "tiles")
     with gr.Row(elem_classes="buttons"):
         far = _percents(first.far, 1, "Step, %", "far", scale=3)
         others = _button("Others")
@@ -103,24 +147,24 @@ def _percents(value: int, least: int, words: str, name: str, scale: int) -> gr.S
                      buttons=[], elem_id=name)
 
 
-def _kind(painter: Painter, first: Look) -> gr.Dropdown:
+def _kind(painter: Renderer, first: ViewState) -> gr.Dropdown:
     choices = [("that of the seed", OF_SEED), *((markup.readable(name), index)
                                                 for index, name in enumerate(painter.kinds))]
     return gr.Dropdown(choices, value=OF_SEED if first.kind is None else first.kind, label="Class",
                        visible=bool(painter.kinds), min_width=150, elem_id="kind")
 
 
-def _level(painter: Painter, first: Look) -> gr.Slider:
+def _level(painter: Renderer, first: ViewState) -> gr.Slider:
     lowest, highest = painter.levels[0], painter.levels[-1]
     words = " to ".join(painter.size(level).brief for level in (lowest, highest))
     return gr.Slider(lowest, highest, first.level, step=1, label=f"Resolution, {words}",
                      visible=lowest < highest, min_width=150, buttons=[], elem_id="level")
 
 
-def _saved(painter: Painter, look: Look, folder: Path, text: Mapping[str, str]) -> str:
+def _save(painter: Renderer, look: ViewState, folder: Path, text: Mapping[str, str]) -> str:
     """What to tell; the page must never answer nothing, as if all were well."""
     try:
-        return markup.saved(save(painter, look.sight, folder, text))
+        return markup.saved(save_image_and_latent(painter, look.sight, folder, text))
     except UserError as error:
         return markup.failed(str(error))
     except OSError as error:
@@ -128,3 +172,38 @@ def _saved(painter: Painter, look: Look, folder: Path, text: Mapping[str, str]) 
     except Exception:  # bugs keep their traceback, where the door would show it
         traceback.print_exc()
         return markup.failed("That is a mistake of this program: the terminal says more.")
+
+
+def asgi_app(painter: Renderer, blocks: gr.Blocks) -> App:
+    """An app of ASGI that shows the page to browsers on this machine."""
+    app = FastAPI(openapi_url=None)
+    app.add_route(IMAGE_PATH, _image_route(painter))
+    app.add_route(ICON_PATH, _icon_route(painter))
+    app.add_route(MANIFEST_PATH, lambda request: JSONResponse({"name": TITLE}))
+    gr.mount_gradio_app(app, blocks, path="/", footer_links=[], run_history=False, ssr_mode=False,
+                        mcp_server=False, pwa=False, enable_monitoring=False, root_path="",
+                        **gradio_style())
+    return restrict_to_local_page(app)
+
+
+def _image_route(painter: Renderer) -> Callable[[Request], Awaitable[Response]]:
+    turn = asyncio.Lock()
+
+    async def picture(request: Request) -> Response:
+        """The PNG file of a sight; nothing for a browser that has gone on to another one."""
+        sight = parse_query(request.query_params)
+        if sight is None or not painter.knows(sight):
+            return Response(status_code=404)
+        await request.body()  # empty, and in the way of the news that nobody waits any more
+        async with turn:
+            if await request.is_disconnected():
+                return Response(status_code=204)
+            content = await asyncio.to_thread(painter.png, sight)
+        return Response(content, media_type="image/png", headers=FOREVER)
+    return picture
+
+
+def _icon_route(painter: Renderer) -> Callable[[Request], Response]:
+    """The tab's icon: what the network draws at its lowest resolution."""
+    content = painter.png(ImageSpec(NamedLatent(0), None, painter.levels[0]))
+    return lambda request: Response(content, media_type="image/png")

@@ -72,17 +72,17 @@ def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: st
     wait_politely()
     from tqdm import tqdm
 
-    from progan.projection.request import Request, answer
+    from progan.projection.project import ProjectionRequest, run_request
     from progan.projection.search import Effort
     from progan.sampling.network_choice import find_network
 
     path = find_network(network)
     if path != network:
         click.echo(f"network: {click.format_filename(path)}", err=True)
-    request = Request(
+    request = ProjectionRequest(
         pictures=pictures, network=path, outdir=outdir, class_name=class_name,
         resolution=resolution, effort=Effort(starts=starts, steps=steps), detector=detector,
         film=video, fps=fps or FPS, device=device,
         command=typed("projection"))
-    for line in answer(request):
+    for line in run_request(request):
         tqdm.write(click.format_filename(line))  # above the progress bar

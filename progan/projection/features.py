@@ -22,7 +22,7 @@ Features = Callable[[Tensor], list[Tensor]]  # [N, C, H, W] in [-1, 1] -> maps [
 EPSILON = 1e-6  # of the length of features
 
 
-def difference(maps: list[Tensor], others: list[Tensor]) -> Tensor:
+def feature_distance(maps: list[Tensor], others: list[Tensor]) -> Tensor:
     """How different features are, 0 to 4: [N], against those of one image.
 
     At each place the features have length 1, and all maps count alike, whatever their size, as in
@@ -33,7 +33,7 @@ def difference(maps: list[Tensor], others: list[Tensor]) -> Tensor:
     return torch.stack(layers).mean(0)
 
 
-def of_vgg16(path: Path, device: torch.device) -> Features:
+def vgg16_features(path: Path, device: torch.device) -> Features:
     """Of torchvision's weights of VGG-16 in a file; raises UserError for another one."""
     network = open_vgg16(path, device)
 
@@ -44,7 +44,7 @@ def of_vgg16(path: Path, device: torch.device) -> Features:
     return features
 
 
-def of_discriminator(discriminator: Discriminator, snapshot: Snapshot) -> Features:
+def discriminator_features(discriminator: Discriminator, snapshot: Snapshot) -> Features:
     """What each level of a discriminator makes of an image, where these are maps.
 
     It has learned what matters in just such images (Larsen et al. 2016).
@@ -70,7 +70,7 @@ def of_discriminator(discriminator: Discriminator, snapshot: Snapshot) -> Featur
     return features
 
 
-def discriminator_beside(path: Path, network: Network) -> tuple[Discriminator, Path] | None:
+def find_discriminator(path: Path, network: Network) -> tuple[Discriminator, Path] | None:
     """The discriminator that a generator was trained with, and its file, if it can be found.
 
     Other programs keep both in one file; of ours, the newest state of the run has it. None also if

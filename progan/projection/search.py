@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from progan.projection.features import Features, difference
+from progan.projection.features import Features, feature_distance
 from progan.sampling.latents import labels_of_class, seed_labels, seed_latents
 from progan.sampling.network_file import Snapshot
 from progan.sampling.render import batch_size
@@ -31,7 +31,7 @@ class Effort:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchPath:
     """The way to a latent; its last row is the best one."""
 
     latents: Tensor  # [steps + 1, latent_size]
@@ -46,12 +46,13 @@ def distance_to(target: Tensor, features: Features | None) -> Distance:
         pixels = (images - target).square().mean((1, 2, 3))
         if features is None:
             return pixels
-        return pixels + FEATURE_WEIGHT * difference(features(images), wanted)
+        return pixels + FEATURE_WEIGHT * feature_distance(features(images), wanted)
 
     return distance
 
 
-def search(snapshot: Snapshot, distance: Distance, effort: Effort, class_name: str | None) -> Found:
+def search(snapshot: Snapshot, distance: Distance, effort: Effort,
+           class_name: str | None) -> SearchPath:
     """Find the latent whose picture is nearest.
 
     Without a class, each start has that of its seed, and keeps it.
@@ -60,16 +61,16 @@ def search(snapshot: Snapshot, distance: Distance, effort: Effort, class_name: s
     latents, way = starts.clone().requires_grad_(), [starts]
     optimizer = torch.optim.Adam([latents], lr=RATE)
     for step in tqdm(range(effort.steps), unit="step", desc="nearing", disable=None, leave=False):
-        optimizer.param_groups[0]["lr"] = rate_at(step / effort.steps)
+        optimizer.param_groups[0]["lr"] = learning_rate_at(step / effort.steps)
         latents.grad = _gradient(snapshot, distance, latents, labels)
         optimizer.step()
         with torch.no_grad():
-            way.append(latents.copy_(on_sphere(latents)).clone())
+            way.append(latents.copy_(normalize_latents(latents)).clone())
     best = int(_distances(snapshot, distance, way[-1], labels).argmin())
-    return Found(torch.stack(way)[:, best].detach(), labels[best])
+    return SearchPath(torch.stack(way)[:, best].detach(), labels[best])
 
 
-def on_sphere(latents: Tensor) -> Tensor:
+def normalize_latents(latents: Tensor) -> Tensor:
     """[N, size], all of the length √size, as nearly all normal latents are.
 
     Pixel norm brings latents there anyhow; networks without it would else be led to where they
@@ -79,7 +80,7 @@ def on_sphere(latents: Tensor) -> Tensor:
     return directions * math.sqrt(latents.shape[1])
 
 
-def rate_at(share: float) -> float:
+def learning_rate_at(share: float) -> float:
     """The rate when a share of the steps is done: up evenly, and down like a cosine."""
     down = min(1, (1 - share) / COOL_DOWN)
     return RATE * min(1, (share + 0.1 * WARM_UP) / WARM_UP) * (0.5 - 0.5 * math.cos(math.pi * down))
@@ -91,7 +92,7 @@ def _starts(snapshot: Snapshot, distance: Distance, effort: Effort,
     config = snapshot.generator.config
     device = next(snapshot.generator.parameters()).device
     seeds = range(effort.starts)
-    latents = on_sphere(seed_latents(seeds, config.latent_size)).to(device)
+    latents = normalize_latents(seed_latents(seeds, config.latent_size)).to(device)
     labels = seed_labels(seeds, config.label_size, snapshot.untrained_classes).to(device)
     if class_name is not None:
         labels = labels_of_class(snapshot, labels, class_name)
@@ -105,14 +106,14 @@ def _distances(snapshot: Snapshot, distance: Distance, latents: Tensor, labels: 
     bar = tqdm(total=len(latents), unit="img", desc="looking", disable=None, leave=False)
     with torch.no_grad(), bar:
         for z, c in _pieces(snapshot, latents, labels):
-            found.append(distance(_draw(snapshot, z, c)))
+            found.append(distance(_render(snapshot, z, c)))
             bar.update(len(z))
     return torch.cat(found)
 
 
 def _gradient(snapshot: Snapshot, distance: Distance, latents: Tensor, labels: Tensor) -> Tensor:
     """Of the distance of each picture, by its own latent: [N, latent_size]."""
-    pieces = [torch.autograd.grad(distance(_draw(snapshot, z, c)).sum(), z)[0]
+    pieces = [torch.autograd.grad(distance(_render(snapshot, z, c)).sum(), z)[0]
               for z, c in _pieces(snapshot, latents, labels)]
     return torch.cat(pieces)
 
@@ -122,7 +123,7 @@ def _pieces(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> list[tuple[T
     return list(zip(latents.split(size), labels.split(size), strict=True))
 
 
-def _draw(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Tensor:
+def _render(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Tensor:
     alpha = None if snapshot.alpha == 1 else torch.tensor(snapshot.alpha, device=latents.device)
     images: Tensor = snapshot.generator(latents, labels, snapshot.level, alpha)
     return images

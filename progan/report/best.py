@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from metrics.names import LOWER_IS_BETTER, parse
+from metrics.names import LOWER_IS_BETTER, parse_metrics
 from progan.config import Run
 from progan.errors import UserError
 from progan.invocation import command
@@ -56,7 +56,7 @@ def chosen(known: dict[str, int], measured: Measured, run: Run | None) -> Choice
 
 def by_importance(measured: Measured, run: Run | None) -> Sequence[Series]:
     """The columns that tell the best network: that of --best first, then by the usual order."""
-    wanted = [name for name, _ in parse(run.output.best).values()] if run else []
+    wanted = [name for name, _ in parse_metrics(run.output.best).values()] if run else []
     order = [LOWER_IS_BETTER[name] for name in (*wanted, *LOWER_IS_BETTER)
              if name in LOWER_IS_BETTER]
     found = [each for family in measured.families().values() for each in family

@@ -7,12 +7,12 @@ from typing import Any
 
 from PIL import Image
 
+from metrics.detector import Setup
 from metrics.memorisation import look_up, sentences
-from metrics.neighbour_sheet import sheet_of
 from metrics.neighbours import parse_window
 from metrics.neighbours_cli import SHEET_FILE, histogram_beside, opened
 from metrics.run_record import metric_files
-from metrics.setup import Setup
+from metrics.sheets import neighbour_sheet
 from metrics.sources import open_pair
 from progan.errors import UserError
 from progan.invocation import command
@@ -68,7 +68,7 @@ def looked_up(material: Material, network: Path, wish: Wish) -> Markup:
     window = parse_window(None, asked.size)
     setup = Setup(seed=0, device=device, detector=opened(wish.detector, device))
     found = look_up(asked, reals, setup, num_images=wish.count, k=NEIGHBOURS, window=window)
-    sheet = pictures.fitted(Image.fromarray(sheet_of(found, SHOWN, window)), 1024)
+    sheet = pictures.fitted(Image.fromarray(neighbour_sheet(found, SHOWN, window)), 1024)
     return joined([element("p", f"Of {network.name}."),
                    *(element("p", line) for line in sentences(found.record()).splitlines()),
                    _picture(sheet, "Pictures, each beside the training images nearest to it")])

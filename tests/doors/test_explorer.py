@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from progan.cli.generate import main as generate
-from progan.explorer.server import bound
+from progan.explorer.server import bind_port
 from progan.sampling.network_file import save_network
 from tests.browser import NAMES, Browser, program
 from tests.builders import in_foreground, message, tiny_snapshot
@@ -313,7 +313,7 @@ def test_mistakes_are_said(tmp_path: Path) -> None:
     pytest.importorskip("gradio")
     save_network(tmp_path / "x.safetensors", tiny_snapshot())
     explore = ("--network", tmp_path / "x.safetensors", "--explore", "--device", "cpu")
-    with bound(0) as listening:
+    with bind_port(0) as listening:
         port = listening.getsockname()[1]
         assert f"Port {port} of this machine is in use" in message(run(*explore, "--port", port))
     for words, advice in [(["--seeds", "1-3"], "--explore begins at one seed"),

@@ -9,7 +9,7 @@ from PIL import Image
 
 from progan.cli.dataset import main
 from progan.data.reader import Dataset
-from progan.projection.targets import read_targets
+from progan.projection.project import read_targets
 from tests.builders import tiny_snapshot
 from tests.data.importers.image_files import (
     SMOOTH,

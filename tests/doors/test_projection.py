@@ -9,8 +9,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from progan.cli.generate import main as generate
-from progan.projection import request
+from progan.projection import project as project_module
 from progan.projection.cli import main
+from progan.projection.search import search
 from progan.sampling.network_file import save_network
 from tests.builders import message, tiny_snapshot
 
@@ -119,7 +120,7 @@ def test_a_network_without_classes_names_none(pictures: list[Path], tmp_path: Pa
 def test_what_was_found_before_an_interruption_stays(
     network: Path, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, searched = request.search, []
+    whole, searched = search, []
 
     def interrupted(*words: object) -> object:
         searched.append(words)
@@ -127,7 +128,7 @@ def test_what_was_found_before_an_interruption_stays(
             raise KeyboardInterrupt
         return whole(*words)
 
-    monkeypatch.setattr(request, "search", interrupted)
+    monkeypatch.setattr(project_module, "search", interrupted)
     result = project(*pictures, "--network", network, "--outdir", tmp_path, *QUICK)
     assert result.exit_code == 130 and "Interrupted" in result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == [

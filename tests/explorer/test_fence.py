@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from progan.explorer.fence import HEADERS, fenced, refusal
+from progan.explorer.server import HEADERS, refusal_status, restrict_to_local_page
 from tests.for_each import for_each
 
 OURS = {"host": "127.0.0.1:7860"}
@@ -20,7 +20,7 @@ FOLLOWED = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate",
     ("/picture", {"sec-fetch-site": "same-origin"}), ("/", {"sec-fetch-site": "none"}),
     ("/", FOLLOWED)])
 def test_our_page_is_answered(path: str, headers: dict[str, str]) -> None:
-    assert refusal(path, OURS | headers) is None
+    assert refusal_status(path, OURS | headers) is None
 
 
 @for_each(("path", "headers"), [
@@ -35,7 +35,7 @@ def test_our_page_is_answered(path: str, headers: dict[str, str]) -> None:
     ("/picture", {"sec-fetch-site": "same-site"}),
     ("/", FOLLOWED | {"sec-fetch-dest": "iframe"})])
 def test_others_are_refused(path: str, headers: dict[str, str]) -> None:
-    assert refusal(path, OURS | headers) == 403
+    assert refusal_status(path, OURS | headers) == 403
 
 
 @pytest.mark.parametrize(("headers", "status"), [
@@ -43,11 +43,11 @@ def test_others_are_refused(path: str, headers: dict[str, str]) -> None:
     ({"content-length": "9" * 5000}, 413), ({"content-length": "x"}, 413),
     ({"transfer-encoding": "chunked"}, 411)])
 def test_only_so_much_is_read(headers: dict[str, str], status: int | None) -> None:
-    assert refusal("/gradio_api/run/predict", OURS | headers) == status
+    assert refusal_status("/gradio_api/run/predict", OURS | headers) == status
 
 
 def test_a_request_without_a_host_is_refused() -> None:
-    assert refusal("/", {}) == 403
+    assert refusal_status("/", {}) == 403
 
 
 @for_each("path", [
@@ -55,7 +55,7 @@ def test_a_request_without_a_host_is_refused() -> None:
     "/gradio_api/proxy=https://evil.example", "/gradio_api/run/x", "/gradio_api/call/x", "/login",
     "/assets/../../etc/passwd", "/docs", "/openapi.json", "//", "/monitoring"])
 def test_what_the_page_does_not_need_is_not_there(path: str) -> None:
-    assert refusal(path, OURS) == 404
+    assert refusal_status(path, OURS) == 404
 
 
 def asked(kind: str, path: str, host: str) -> list[dict[str, Any]]:
@@ -70,8 +70,9 @@ def asked(kind: str, path: str, host: str) -> list[dict[str, Any]]:
 
     async def send(message: Any) -> None:
         sent.append(message)
-    asyncio.run(fenced(app)({"type": kind, "path": path, "headers": [(b"Host", host.encode())]},
-                            receive, send))
+    asyncio.run(restrict_to_local_page(app)({"type": kind, "path": path,
+                                             "headers": [(b"Host", host.encode())]},
+                                            receive, send))
     return sent
 
 

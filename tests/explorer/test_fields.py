@@ -1,7 +1,7 @@
 """Anything can be typed."""
 
 
-from progan.explorer.fields import whole
+from progan.explorer.callbacks import parse_int
 from tests.for_each import for_each
 
 
@@ -9,8 +9,8 @@ from tests.for_each import for_each
     (7, 7), (7.6, 8), (-3, 0), (250, 100), (1e30, 100), (None, None), ("", None), ("7", None),
     (float("nan"), None), (float("inf"), None), (True, None), ([7], None)])
 def test_numbers_are_the_nearest_possible_ones(value: object, number: int | None) -> None:
-    assert whole(value, 0, 100) == number
+    assert parse_int(value, 0, 100) == number
 
 
 def test_without_bounds_any_whole_number_will_do() -> None:
-    assert whole(-10**30) == -10**30
+    assert parse_int(-10**30) == -10**30

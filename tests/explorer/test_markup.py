@@ -3,18 +3,17 @@
 from pathlib import Path
 
 from progan.explorer import markup
-from progan.explorer.looks import Look, at_seed
-from progan.explorer.places import MOST_STEPS, Place, Step
-from progan.explorer.saving import Saved
+from progan.explorer.renderer import SavedFiles
+from progan.explorer.view_state import MAX_STEPS, NamedLatent, PathStep, ViewState, start_at_seed
 from tests.explorer.test_painter import painter
 
 HOSTILE = "<script>alert(1)</script>\"'&{{x}}${y}`"
-FIRST = at_seed(Look(place=Place(7), target=8, level=4), 7)
+FIRST = start_at_seed(ViewState(place=NamedLatent(7), target=8, level=4), 7)
 
 
 def test_names_are_text() -> None:
     here = painter((HOSTILE, HOSTILE))
-    saved = Saved(Path(f"{HOSTILE}.png"), Path(f"{HOSTILE}.npy"), HOSTILE)
+    saved = SavedFiles(Path(f"{HOSTILE}.png"), Path(f"{HOSTILE}.npy"), HOSTILE)
     for html in (markup.picture(here, FIRST), markup.saved(saved), markup.failed(HOSTILE),
                  markup.heading(here)):
         assert "<script" not in html
@@ -38,9 +37,9 @@ def test_names_can_be_sent_whatever_is_in_them() -> None:
 
 
 def test_the_end_of_a_way_is_said() -> None:
-    far = Look(place=Place(7, (Step(5, 8),) * (MOST_STEPS - 1)), target=8, level=4)
+    far = ViewState(place=NamedLatent(7, (PathStep(5, 8),) * (MAX_STEPS - 1)), target=8, level=4)
     html = markup.neighbours(painter(), far)
-    assert f"{MOST_STEPS - 1} steps, and there are no more" in html and "<button" not in html
+    assert f"{MAX_STEPS - 1} steps, and there are no more" in html and "<button" not in html
 
 
 def test_each_neighbour_is_a_button() -> None:

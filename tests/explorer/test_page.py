@@ -6,8 +6,7 @@ import os
 import pytest
 
 from progan.errors import UserError
-from progan.explorer.looks import Look
-from progan.explorer.places import Place
+from progan.explorer.view_state import NamedLatent, ViewState
 from tests.explorer.test_painter import painter
 
 pytest.importorskip("gradio", reason="gradio is not installed: there is no page")
@@ -21,12 +20,13 @@ pytest.importorskip("gradio", reason="gradio is not installed: there is no page"
 def test_a_failure_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
                            error: Exception, words: str) -> None:
     from progan.explorer import page
+    from progan.explorer.page import _save
 
     def fail(*_: object) -> None:
         raise error
-    monkeypatch.setattr(page, "save", fail)
+    monkeypatch.setattr(page, "save_image_and_latent", fail)
     here = painter()
-    html = page._saved(here, Look(place=Place(7), target=8, level=4), here.file, {})
+    html = _save(here, ViewState(place=NamedLatent(7), target=8, level=4), here.file, {})
     assert f"Not saved. {words}" in html or f"Not saved. That is {words}" in html
     assert "Errno" not in html
     assert ("Traceback" in capsys.readouterr().err) is isinstance(error, ValueError)

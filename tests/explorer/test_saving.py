@@ -10,26 +10,24 @@ from PIL import Image
 
 from progan.cli.generate import main as generate
 from progan.errors import UserError
-from progan.explorer import saving
-from progan.explorer.looks import Sight
-from progan.explorer.painter import Painter
-from progan.explorer.places import Place, Step, latent_at
-from progan.explorer.saving import save, stem
+from progan.explorer import renderer
+from progan.explorer.renderer import Renderer, file_stem, save_image_and_latent
+from progan.explorer.view_state import ImageSpec, NamedLatent, PathStep, latent_at
 from progan.sampling.network_file import save_network
 from tests.builders import tiny_snapshot
 from tests.explorer.test_painter import painter
 
-WALK = Place(7, (Step(25, 9), Step(60, 12)))
+WALK = NamedLatent(7, (PathStep(25, 9), PathStep(60, 12)))
 
 
 @pytest.mark.parametrize("sight", [
-    Sight(Place(7), None, 4), Sight(WALK, None, 4), Sight(WALK, 2, 3)])
-def test_the_command_draws_it_again(tmp_path: Path, sight: Sight) -> None:
+    ImageSpec(NamedLatent(7), None, 4), ImageSpec(WALK, None, 4), ImageSpec(WALK, 2, 3)])
+def test_the_command_draws_it_again(tmp_path: Path, sight: ImageSpec) -> None:
     file = tmp_path / "a network.safetensors"
     save_network(file, tiny_snapshot(("cat", "dog", "an owl"), alpha=.5))
-    here = Painter(snapshot=tiny_snapshot(("cat", "dog", "an owl"), alpha=.5), file=file,
-                   fingerprint="0" * 12)
-    found = save(here, sight, tmp_path / "new", {"Software": "progan"})
+    here = Renderer(snapshot=tiny_snapshot(("cat", "dog", "an owl"), alpha=.5), file=file,
+                    fingerprint="0" * 12)
+    found = save_image_and_latent(here, sight, tmp_path / "new", {"Software": "progan"})
     words = shlex.split(found.command)
     assert words[:2] == ["python", "generate.py"]
     assert CliRunner().invoke(generate, words[2:], catch_exceptions=False).exit_code == 0
@@ -40,7 +38,7 @@ def test_the_command_draws_it_again(tmp_path: Path, sight: Sight) -> None:
 
 
 def test_the_latent_is_a_row(tmp_path: Path) -> None:
-    found = save(painter(), Sight(WALK, None, 4), tmp_path, {})
+    found = save_image_and_latent(painter(), ImageSpec(WALK, None, 4), tmp_path, {})
     assert found.latent.name == "seed0007-2steps-latent.npy"  # seed0007-2steps.npy: a picture
     latent = np.load(found.latent)
     assert latent.dtype == np.float32
@@ -48,14 +46,15 @@ def test_the_latent_is_a_row(tmp_path: Path) -> None:
 
 
 def test_pictures_say_where_they_are(tmp_path: Path) -> None:
-    found = save(painter(), Sight(WALK, None, 4), tmp_path, {})
+    found = save_image_and_latent(painter(), ImageSpec(WALK, None, 4), tmp_path, {})
     with Image.open(found.picture) as image:
         assert image.info["Latent"] == "seed 7, then 25% of the way to seed 9, 60% to seed 12"
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "seed0007-2-latent.npy").write_text("mine")
-    names = [save(painter(), Sight(Place(7), None, 4), tmp_path, {}).picture.name
+    names = [save_image_and_latent(painter(), ImageSpec(NamedLatent(7), None,
+                                                        4), tmp_path, {}).picture.name
              for _ in range(3)]
     assert names == ["seed0007.png", "seed0007-3.png", "seed0007-4.png"]
     assert (tmp_path / "seed0007-2-latent.npy").read_text() == "mine"
@@ -63,20 +62,21 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 def test_names() -> None:
     here = painter(("cat", "dog"))
-    assert stem(here, Sight(Place(7), None, 4)) == "seed0007"
-    assert stem(here, Sight(Place(7, (Step(5, 8),)), 0, 2)) == "seed0007-1step-class0-4px"
+    assert file_stem(here, ImageSpec(NamedLatent(7), None, 4)) == "seed0007"
+    assert file_stem(here, ImageSpec(NamedLatent(7, (PathStep(5, 8),)), 0,
+                                     2)) == "seed0007-1step-class0-4px"
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError("full")
-    monkeypatch.setattr(saving, "save_png", fail)
+    monkeypatch.setattr(renderer, "save_png", fail)
     with pytest.raises(OSError, match="full"):
-        save(painter(), Sight(Place(7), None, 4), tmp_path, {})
+        save_image_and_latent(painter(), ImageSpec(NamedLatent(7), None, 4), tmp_path, {})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="there is a file of that name"):
-        save(painter(), Sight(Place(7), None, 4), tmp_path / "file", {})
+        save_image_and_latent(painter(), ImageSpec(NamedLatent(7), None, 4), tmp_path / "file", {})

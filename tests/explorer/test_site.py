@@ -5,20 +5,24 @@ from typing import Any
 
 import pytest
 
-from progan.explorer.looks import Look, Sight, address, at_seed
-from progan.explorer.painter import Painter
-from progan.explorer.places import Place
+from progan.explorer.renderer import Renderer
+from progan.explorer.view_state import (
+    ImageSpec,
+    NamedLatent,
+    ViewState,
+    format_query,
+    start_at_seed,
+)
 from tests.explorer.test_painter import painter
 
 pytest.importorskip("gradio", reason="gradio is not installed: there is no site")
 
-FIRST = at_seed(Look(place=Place(7), target=8, level=4), 7)
+FIRST = start_at_seed(ViewState(place=NamedLatent(7), target=8, level=4), 7)
 
 
-def answer(here: Painter, path: str, query: str, *, leaves: bool = False) -> tuple[int, bytes]:
+def answer(here: Renderer, path: str, query: str, *, leaves: bool = False) -> tuple[int, bytes]:
     """Status and content of a GET; `leaves`: who asks does not wait for it."""
-    from progan.explorer.page import page
-    from progan.explorer.site import site
+    from progan.explorer.page import asgi_app, build_page
 
     sent: list[dict[str, Any]] = []
     news = iter([{"type": "http.request", "body": b"", "more_body": False}])
@@ -35,17 +39,17 @@ def answer(here: Painter, path: str, query: str, *, leaves: bool = False) -> tup
     scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(),
              "query_string": query.encode(), "headers": [(b"host", b"localhost")],
              "http_version": "1.1", "scheme": "http", "server": ("localhost", 80)}
-    asyncio.run(site(here, page(here, FIRST, here.file, {}))(scope, receive, send))
+    asyncio.run(asgi_app(here, build_page(here, FIRST, here.file, {}))(scope, receive, send))
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
 
 
 def test_a_picture_has_an_address() -> None:
     here = painter()
-    assert answer(here, "/picture", address(FIRST.sight)) == (200, here.png(FIRST.sight))
+    assert answer(here, "/picture", format_query(FIRST.sight)) == (200, here.png(FIRST.sight))
 
 
 def test_nothing_is_drawn_for_nobody() -> None:
-    assert answer(painter(), "/picture", address(FIRST.sight), leaves=True) == (204, b"")
+    assert answer(painter(), "/picture", format_query(FIRST.sight), leaves=True) == (204, b"")
 
 
 @pytest.mark.parametrize("query", ["", "at=7&level=5", "at=7&level=4&class=0", "at=x&level=4"])
@@ -55,7 +59,7 @@ def test_there_are_no_other_pictures(query: str) -> None:
 
 def test_the_icon_is_the_lowest_resolution() -> None:
     here = painter()
-    assert answer(here, "/favicon.ico", "") == (200, here.png(Sight(Place(0), None, 2)))
+    assert answer(here, "/favicon.ico", "") == (200, here.png(ImageSpec(NamedLatent(0), None, 2)))
 
 
 def test_names_that_nothing_can_show_are_no_obstacle() -> None:

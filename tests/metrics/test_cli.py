@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from metrics.cli import main
+from metrics.evaluation import METRICS
 from metrics.names import DESCRIPTIONS
 from metrics.sources import mirrored, open_network, open_source, to_side
-from metrics.table import METRICS
 from progan import networks as nets
 from progan.cli.dataset import main as dataset_tool
 from progan.config import Network

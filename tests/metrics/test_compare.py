@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from metrics.comparison import chosen, compare, csv_table, markdown, mixed_reals, names, rank
-from metrics.comparison_sheet import samples, sheet_of
 from metrics.names import GOALS, LOWER_IS_BETTER
 from metrics.run_record import (
     Finding,
@@ -19,6 +18,7 @@ from metrics.run_record import (
     statistics,
     with_findings,
 )
+from metrics.sheets import comparison_sheet, render_samples
 from progan.errors import UserError
 from progan.run_directory import save_config
 from progan.sampling.network_file import save_network
@@ -163,9 +163,9 @@ def test_a_damaged_metric_is_named(tmp_path, line):
 
 def test_pictures_of_all_sizes_and_kinds_share_a_sheet():
     grey = RunRecord(path=Path("g/n"), run=tiny_run(), snapshot=tiny_snapshot(channels=1, level=3))
-    rows = [("rgb", samples(record("x"), [0, 5])), ("grey", samples(grey, [0, 5]))]
+    rows = [("rgb", render_samples(record("x"), [0, 5])), ("grey", render_samples(grey, [0, 5]))]
     assert [images.shape for _, images in rows] == [(2, 16, 16, 3), (2, 8, 8, 1)]
-    sheet = sheet_of(rows, [0, 5])
+    sheet = comparison_sheet(rows, [0, 5])
     assert sheet.shape == (14 + 2 * (14 + 64), 2 * 64, 3)
     assert (sheet[28:92, :64].reshape(16, 4, 16, 4, 3)[:, 0, :, 0] == rows[0][1][0]).all()
     assert (sheet[106:170, 64:].reshape(8, 8, 8, 8, 3)[:, 0, :, 0] == rows[1][1][1]).all()

@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from metrics import detector
-from metrics.detector import AT_ONCE, Detector, open_detector, pixels, rgb
+from metrics.detector import AT_ONCE, URLS, Detector, open_detector, pixels, rgb
 from progan.errors import UserError
 from tests.builders import detector_file
 
@@ -297,7 +296,7 @@ def test_without_a_network_the_message_says_what_to_put_where(checkpoints, monke
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     with pytest.raises(UserError) as caught:
         open_detector(None, default, CPU)
-    url = detector.URLS[default]
+    url = URLS[default]
     path = checkpoints / url.rpartition("/")[2]
     assert f"Put {url} there: {path}, or name a detector with --detector" in str(caught.value)
     assert "no route to host" in str(caught.value)
@@ -310,7 +309,7 @@ def offered(tmp_path, monkeypatch) -> Path:
     network = detector_file(tmp_path / "net.pt", Means())
     digest = hashlib.sha256(network.read_bytes()).hexdigest()[:8]
     network = network.rename(tmp_path / f"net-{digest}.pt")
-    monkeypatch.setitem(detector.URLS, "inception", network.as_uri())
+    monkeypatch.setitem(URLS, "inception", network.as_uri())
     return network
 
 

@@ -13,12 +13,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from metrics.cli import main
-from metrics.detector import open_detector
-from metrics.digit_classifier import DigitClassifier, load_classifier
-from metrics.digit_training import deformed
+from metrics.detector import Setup, open_detector
+from metrics.digit_classifier import DigitClassifier, deformed, load_classifier
 from metrics.discrete_modes import modes_and_kl
-from metrics.setup import Setup
-from metrics.table import METRICS
+from metrics.evaluation import METRICS
 from progan import networks as nets
 from progan.cli.train import main as train_door
 from progan.config import Network

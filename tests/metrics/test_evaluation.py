@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from metrics.cache import NO_CACHE, Cache
-from metrics.draws import Draw, Size
-from metrics.evaluation import Row, evaluate, plan_for
-from metrics.setup import Setup
+from metrics.detector import Setup
+from metrics.evaluation import METRICS, Metric, Row, evaluate, plan_for
+from metrics.samples import NO_CACHE, Cache, ImageSample, Size
 from metrics.sources import Source, of_held_out
-from metrics.table import METRICS, Metric
 from progan.errors import UserError
 
 SIZE = Size(16, 16, 1)
@@ -23,9 +21,10 @@ Meetings = list[tuple[list[int], list[int]]]
 
 def numbered(count: int | None, held_out: int = 0, cache: Cache = NO_CACHE) -> Source:
     """Images whose grey value is their own number; the last ones are held out."""
-    def draw(rows: np.ndarray) -> Draw:
-        return Draw(description="numbers", rows=rows, size=SIZE, cache=cache, read=lambda some: (
-            np.tile(some[:, None, None, None], SIZE).astype(np.uint8)))
+    def draw(rows: np.ndarray) -> ImageSample:
+        return ImageSample(
+            description="numbers", rows=rows, size=SIZE, cache=cache,
+            read=lambda some: np.tile(some[:, None, None, None], SIZE).astype(np.uint8))
 
     rows = np.arange((count or 0) - held_out, count or 0)
     return Source(description="numbers", size=SIZE, count=count, draw=draw, held_out=rows)
@@ -36,7 +35,7 @@ def meetings(monkeypatch: pytest.MonkeyPatch) -> Meetings:
     """The numbers of the images and of the reals, each time that a metric is asked."""
     found: Meetings = []
 
-    def measure(images: Draw, reals: Draw, setup: Setup) -> dict[str, float]:
+    def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
         found.append(tuple(torch.cat(list(draw.batches(setup.device, "")))[:, 0, 0, 0].tolist()
                            for draw in (images, reals)))
         return {"seed": float(setup.seed)}

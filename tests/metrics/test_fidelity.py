@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from metrics import fidelity
-from metrics.cache import FOLDER
-from metrics.detector import Detector, Embedding
-from metrics.draws import Draw, Size
+from metrics.detector import Detector, Embedding, Setup
 from metrics.evaluation import evaluate, plan_for
-from metrics.setup import Setup
+from metrics.samples import CACHE_FOLDER, ImageSample, Size
 from metrics.sources import Source, open_dataset
 from progan.errors import UserError
 from tests.builders import draw_of, noise_dataset, source_of
@@ -30,7 +28,7 @@ class Tables:
         self.features, self.logits = features, logits
         self.sides: list[int | None] = []
 
-    def draws(self) -> tuple[Draw, ...]:
+    def draws(self) -> tuple[ImageSample, ...]:
         return tuple(draw_of(_named(number, len(table)))
                      for number, table in enumerate(self.features))
 
@@ -277,7 +275,7 @@ def test_features_of_a_dataset_are_kept_beside_it(reals, tmp_path):
     counter = Counter()
     first = measure(reals, ["fid"], counter)
     assert counter.since() == 3 * 12
-    assert list((tmp_path / "data" / FOLDER).iterdir())
+    assert list((tmp_path / "data" / CACHE_FOLDER).iterdir())
     assert measure(reals, ["fid"], counter) == first
     assert counter.since() == 12, "the images, but no reals"
 

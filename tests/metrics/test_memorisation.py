@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from metrics.detector import pixels
+from metrics.detector import Setup, pixels
 from metrics.memorisation import SUSPICIOUS, Lookup, compare, figure, look_up, sentences
 from metrics.neighbours import Window
-from metrics.setup import Setup
 from metrics.sources import Source
 from progan.errors import UserError
 from tests.builders import source_of

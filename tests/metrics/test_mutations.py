@@ -9,8 +9,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from metrics import fidelity, ms_ssim, swd
-from metrics.detector import open_detector
-from metrics.setup import Setup
+from metrics.detector import Setup, open_detector
 from progan.data.portraits.importer import import_demo
 from tests.builders import Energies, detector_file, draw_of
 

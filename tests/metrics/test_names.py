@@ -2,8 +2,8 @@
 
 import pytest
 
-from metrics.names import DESCRIPTIONS, LOWER_IS_BETTER, parse
-from metrics.table import METRICS
+from metrics.evaluation import METRICS
+from metrics.names import DESCRIPTIONS, LOWER_IS_BETTER, parse_metrics
 from progan.errors import UserError
 
 
@@ -17,13 +17,13 @@ from progan.errors import UserError
                                  "kid1k": ("kid", 1024)}),
 ])
 def test_lists_of_metrics(text: str, expected: dict) -> None:
-    assert parse(text) == expected
+    assert parse_metrics(text) == expected
 
 
 @pytest.mark.parametrize("text", ["fidd", "swd,nonsense", "swdk", "swd16m", "16k", "swd-", "-"])
 def test_what_is_no_metric_is_named(text: str) -> None:
     with pytest.raises(UserError, match="there is no metric.*swd16k,ms-ssim"):
-        parse(text)
+        parse_metrics(text)
 
 
 def test_names_fit_the_table() -> None:

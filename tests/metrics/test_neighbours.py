@@ -5,12 +5,11 @@ import pytest
 import torch
 
 from metrics import neighbours
-from metrics.detector import pixels
-from metrics.draws import Draw, Size, batches_of
+from metrics.detector import Setup, pixels
 from metrics.memorisation import Lookup
-from metrics.neighbour_sheet import CAPTION, LARGEST_CELL, SMALLEST_CELL, sheet_of
 from metrics.neighbours import Neighbours, Window, nearest, parse_window
-from metrics.setup import Setup
+from metrics.samples import ImageSample, Size, batches_of
+from metrics.sheets import CAPTION, MAX_NEIGHBOUR_CELL, MIN_NEIGHBOUR_CELL, neighbour_sheet
 from progan.errors import UserError
 from progan.images import Pixels, enlarge
 from tests.builders import draw_of, source_of
@@ -25,7 +24,7 @@ def noise(seed: int, count: int, values: int = 256, channels: int = 3, side: int
     return np.random.RandomState(seed).randint(0, values, shape).astype(np.uint8)
 
 
-def found_among(images: np.ndarray, training: Draw, k: int, window: Window | None = None,
+def found_among(images: np.ndarray, training: ImageSample, k: int, window: Window | None = None,
                 own: np.ndarray | None = None) -> Neighbours:
     window = window or Window(0, 0, *images.shape[:1:-1])
     queries = neighbours.features(draw_of(images), SETUP, window)
@@ -49,7 +48,7 @@ def test_neighbours_equal_brute_force(k):
 
 
 def test_neighbours_are_found_across_batches(monkeypatch):
-    monkeypatch.setattr("metrics.draws.PIXELS_PER_BATCH", 8 * 8 * 4)
+    monkeypatch.setattr("metrics.samples.PIXELS_PER_BATCH", 8 * 8 * 4)
     training = draw_of(noise(2, 30))
     assert len(batches_of(training.rows, training.size, CPU)) == 8
     images = noise(1, 5)
@@ -69,7 +68,7 @@ def test_rows_are_the_numbers_in_the_source():
 
 @pytest.mark.parametrize("batch", [2, 64])
 def test_among_ties_any_may_come_but_none_twice(monkeypatch, batch):
-    monkeypatch.setattr("metrics.draws.PIXELS_PER_BATCH", 2 * 2 * batch)
+    monkeypatch.setattr("metrics.samples.PIXELS_PER_BATCH", 2 * 2 * batch)
     images, training = noise(1, 6, values=2, side=2), noise(2, 60, values=2, side=2)
     found = found_among(images, draw_of(training), 20)
     everything = distances(images, training)
@@ -158,18 +157,20 @@ def test_the_most_suspicious_images_come_first_beside_their_neighbours():
     images[4] = training[11]
     images[2] = np.maximum(training[3], 40)
     found = looked_up(images, training, 2)
-    sheet = sheet_of(found, 3, whole(images))
-    assert sheet.shape == (3 * (SMALLEST_CELL + CAPTION), 3 * (SMALLEST_CELL + 2), 3)
+    sheet = neighbour_sheet(found, 3, whole(images))
+    assert sheet.shape == (3 * (MIN_NEIGHBOUR_CELL + CAPTION), 3 * (MIN_NEIGHBOUR_CELL + 2), 3)
     cells = cells_of(sheet, 3)
     third = [place for place in np.argsort(found.nearest) if place not in (4, 2)][0]
     for line, place in zip(cells, (4, 2, third), strict=True):
         shown = np.concatenate([images[place:place + 1], training[found.neighbours.rows[place]]])
-        np.testing.assert_array_equal(line, enlarge(shown.transpose(0, 2, 3, 1), SMALLEST_CELL))
+        np.testing.assert_array_equal(line, enlarge(shown.transpose(0, 2, 3,
+                                                                    1), MIN_NEIGHBOUR_CELL))
 
 
 def test_a_sheet_has_no_more_rows_than_images():
     images = noise(1, 2)
-    assert len(cells_of(sheet_of(looked_up(images, noise(2, 9), 1), 16, whole(images)), 2)) == 2
+    assert len(cells_of(neighbour_sheet(looked_up(images, noise(2,
+                                                                9), 1), 16, whole(images)), 2)) == 2
 
 
 def is_red(cells: Pixels) -> np.ndarray:
@@ -179,32 +180,33 @@ def is_red(cells: Pixels) -> np.ndarray:
 def test_a_crop_is_framed_in_the_images_alone():
     images, training = noise(1, 2, values=200), noise(2, 9, values=200)
     found = looked_up(images, training, 3)
-    framed = is_red(cells_of(sheet_of(found, 2, Window(left=2, top=1, width=3, height=4)), 4))
+    framed = is_red(cells_of(neighbour_sheet(found, 2, Window(left=2, top=1, width=3,
+                                                              height=4)), 4))
     assert not framed[:, 1:].any()
-    scale = SMALLEST_CELL // 8
-    expected = np.zeros((SMALLEST_CELL, SMALLEST_CELL), bool)
+    scale = MIN_NEIGHBOUR_CELL // 8
+    expected = np.zeros((MIN_NEIGHBOUR_CELL, MIN_NEIGHBOUR_CELL), bool)
     expected[scale:5 * scale, 2 * scale:5 * scale] = True
     expected[scale + 1:5 * scale - 1, 2 * scale + 1:5 * scale - 1] = False
     for cell in framed[:, 0]:
         np.testing.assert_array_equal(cell, expected)
-    assert not is_red(sheet_of(found, 2, whole(images))).any()
+    assert not is_red(neighbour_sheet(found, 2, whole(images))).any()
 
 
 def test_large_images_are_shown_small_and_so_are_their_frames():
     images, training = noise(1, 1, 200, side=1024), noise(2, 2, 200, side=1024)
     found = looked_up(images, training, 1)
-    sheet = sheet_of(found, 1, Window(512, 256, 16, 24))
-    assert sheet.shape == (LARGEST_CELL + CAPTION, 2 * (LARGEST_CELL + 2), 3)
+    sheet = neighbour_sheet(found, 1, Window(512, 256, 16, 24))
+    assert sheet.shape == (MAX_NEIGHBOUR_CELL + CAPTION, 2 * (MAX_NEIGHBOUR_CELL + 2), 3)
     (frame,) = is_red(cells_of(sheet, 2))[:, 0]
     assert frame[64:70, 128:132].sum() == frame.sum() == 4 * 6 - 2 * 4
-    (point,) = is_red(cells_of(sheet_of(found, 1, Window(512, 256, 1, 2)), 2))[:, 0]
+    (point,) = is_red(cells_of(neighbour_sheet(found, 1, Window(512, 256, 1, 2)), 2))[:, 0]
     assert point[64, 128] and point.sum() <= 2, "less than a pixel can still be seen"
 
 
 def test_images_need_not_be_square():
     images, training = noise(1, 2)[:, :, :4], noise(2, 9)[:, :, :4]
-    sheet = sheet_of(looked_up(images, training, 1), 2, whole(images))
-    assert sheet.shape == (2 * (SMALLEST_CELL + CAPTION), 2 * (2 * SMALLEST_CELL + 2), 3)
+    sheet = neighbour_sheet(looked_up(images, training, 1), 2, whole(images))
+    assert sheet.shape == (2 * (MIN_NEIGHBOUR_CELL + CAPTION), 2 * (2 * MIN_NEIGHBOUR_CELL + 2), 3)
 
 
 @pytest.mark.parametrize("channels", [1, 4])
@@ -212,9 +214,9 @@ def test_grey_and_transparent_images_are_shown_as_they_are_compared(channels):
     images = noise(1, 2, channels=channels)
     if channels == 4:
         images[:, 3] = 255 * (images[:, 3] > 127)
-    cells = cells_of(sheet_of(looked_up(images, images, 1), 2, whole(images)), 2)
+    cells = cells_of(neighbour_sheet(looked_up(images, images, 1), 2, whole(images)), 2)
     expected = images[:, :1].repeat(3, 1) if channels == 1 else np.where(
         images[:, 3:] > 0, images[:, :3], 255)
     shown = {cell.tobytes() for cell in cells[:, 0]}
     assert shown == {cell.tobytes() for cell in enlarge(expected.transpose(0, 2, 3, 1),
-                                                        SMALLEST_CELL)}
+                                                        MIN_NEIGHBOUR_CELL)}

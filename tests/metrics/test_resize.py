@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from metrics.resize import resized
+from metrics.sources import resize_images
 from progan.data.pyramid import pyramid
 
 CHANNELS = st.sampled_from([1, 3, 4])
@@ -22,7 +22,7 @@ def noise(seed: int, height: int, width: int, channels: int) -> np.ndarray:
 def test_all_images_become_squares_of_the_side(seed, height, width, side, channels):
     images = noise(seed, height, width, channels)
     before = images.copy()
-    small = resized(images, side)
+    small = resize_images(images, side)
     assert small.shape == (2, side, side, channels)
     assert small.dtype == np.uint8
     np.testing.assert_array_equal(images, before)
@@ -31,16 +31,16 @@ def test_all_images_become_squares_of_the_side(seed, height, width, side, channe
 @given(SEEDS, st.integers(1, 16), st.integers(1, 5), CHANNELS)
 def test_what_is_enlarged_and_brought_back_is_itself(seed, side, factor, channels):
     images = noise(seed, side, side, channels)
-    large = resized(images, side * factor)
+    large = resize_images(images, side * factor)
     np.testing.assert_array_equal(large, images.repeat(factor, 1).repeat(factor, 2))
-    np.testing.assert_array_equal(resized(large, side), images)
+    np.testing.assert_array_equal(resize_images(large, side), images)
 
 
 @given(SEEDS, st.integers(1, 8), st.integers(1, 5), st.integers(1, 5), CHANNELS)
 def test_whole_multiples_become_averages(seed, side, down, across, channels):
     images = noise(seed, side * down, side * across, channels)
     boxes = images.astype(np.float64).reshape(2, side, down, side, across, channels)
-    error = np.abs(resized(images, side) - boxes.mean((2, 4)))
+    error = np.abs(resize_images(images, side) - boxes.mean((2, 4)))
     assert error.max() <= 0.5 + 1e-9
 
 
@@ -48,7 +48,7 @@ def test_averages_are_those_of_a_dataset():
     images = noise(0, 64, 64, 3)
     levels = pyramid(images)
     for level in (5, 4, 2):
-        np.testing.assert_array_equal(resized(images, 1 << level), levels[level])
+        np.testing.assert_array_equal(resize_images(images, 1 << level), levels[level])
 
 
 @pytest.mark.parametrize(("height", "width", "side"), [(30, 30, 20), (8, 16, 16), (31, 40, 10)])
@@ -56,4 +56,4 @@ def test_all_else_is_lanczos(height, width, side):
     images = noise(0, height, width, 3)
     expected = [np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS))
                 for image in images]
-    np.testing.assert_array_equal(resized(images, side), expected)
+    np.testing.assert_array_equal(resize_images(images, side), expected)

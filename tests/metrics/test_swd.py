@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from metrics import swd
-from metrics.draws import Size
-from metrics.setup import Setup
+from metrics.detector import Setup
+from metrics.samples import Size
 from progan.errors import UserError
 from tests.builders import draw_of
 from tests.reference import paper_metrics

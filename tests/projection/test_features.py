@@ -10,10 +10,10 @@ from progan.cli.train import main as train
 from progan.config import Network
 from progan.errors import UserError
 from progan.projection.features import (
-    difference,
-    discriminator_beside,
-    of_discriminator,
-    of_vgg16,
+    discriminator_features,
+    feature_distance,
+    find_discriminator,
+    vgg16_features,
 )
 from progan.projection.search import distance_to
 from progan.sampling.network_choice import find_network
@@ -46,26 +46,26 @@ def test_the_difference_against_numpy() -> None:
         a /= np.sqrt((a ** 2).sum(1, keepdims=True))
         b /= np.sqrt((b ** 2).sum(1, keepdims=True))
         layers.append(((a - b) ** 2).sum(1).mean((1, 2)))
-    np.testing.assert_allclose(difference(ones, others), np.mean(layers, 0), rtol=1e-5)
-    assert float(difference(others, others)) == 0
+    np.testing.assert_allclose(feature_distance(ones, others), np.mean(layers, 0), rtol=1e-5)
+    assert float(feature_distance(others, others)) == 0
 
 
 def test_features_count_beside_pixels() -> None:
     snapshot = tiny_snapshot()
-    features = of_discriminator(critic_of(snapshot), snapshot)
+    features = discriminator_features(critic_of(snapshot), snapshot)
     target, images = random(1, 3, 16, 16, seed=3), random(4, 3, 16, 16, seed=4)
     pixels = distance_to(target, None)(images)
     np.testing.assert_allclose(pixels, ((images - target) ** 2).mean((1, 2, 3)), rtol=1e-6)
     both = distance_to(target, features)
     torch.testing.assert_close(both(images),
-                               pixels + difference(features(images), features(target)))
+                               pixels + feature_distance(features(images), features(target)))
     assert float(both(target)) == 0
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.25])
 def test_a_discriminator_gives_a_map_for_each_layer_at_work(alpha: float) -> None:
     snapshot = tiny_snapshot(alpha=alpha)
-    features = of_discriminator(critic_of(snapshot), snapshot)
+    features = discriminator_features(critic_of(snapshot), snapshot)
     for _ in range(2):  # what was found before is forgotten
         sides = [each.shape[-1] for each in features(random(2, 3, 16, 16))]
         # From RGB and block at 16 and 8; while 16 is faded in, from RGB at 8 as well.
@@ -74,7 +74,7 @@ def test_a_discriminator_gives_a_map_for_each_layer_at_work(alpha: float) -> Non
 
 def test_features_of_an_image_do_not_depend_on_others() -> None:
     snapshot = tiny_snapshot()
-    features = of_discriminator(critic_of(snapshot), snapshot)
+    features = discriminator_features(critic_of(snapshot), snapshot)
     images = random(4, 3, 16, 16)
     alone = [each.clone() for each in features(images[:1])]
     for one, many in zip(alone, features(images), strict=True):
@@ -86,17 +86,17 @@ def test_every_kind_of_discriminator_has_features(kind: str) -> None:
     config = Network(kind=kind, resolution=16, latent_size=8, fmap_base=32, fmap_max=8)
     snapshot = Snapshot(generator=networks.generator(config), level=config.max_level, alpha=1.0,
                         images_seen=0)
-    found = of_discriminator(networks.discriminator(config), snapshot)(random(2, 3, 16, 16))
+    found = discriminator_features(networks.discriminator(config), snapshot)(random(2, 3, 16, 16))
     assert len(found) > 1
 
 
 def test_vgg16_has_gradients(tmp_path) -> None:
     torch.save(weights(), tmp_path / "vgg16.pth")
-    features = of_vgg16(tmp_path / "vgg16.pth", CPU)
+    features = vgg16_features(tmp_path / "vgg16.pth", CPU)
     images = random(2, 4, 16, 16).requires_grad_()
     found = features(images)
     np.testing.assert_allclose(found[0].square().sum((1, 2, 3)).detach(), 1, rtol=1e-5)
-    (gradient,) = torch.autograd.grad(difference(found, features(random(1, 1, 16, 16))).sum(),
+    (gradient,) = torch.autograd.grad(feature_distance(found, features(random(1, 1, 16, 16))).sum(),
                                       images)
     assert (gradient.flatten(1).abs().sum(1) > 0).all()
 
@@ -106,7 +106,7 @@ def test_other_files_are_no_vgg16(tmp_path, content: bytes) -> None:
     path = tmp_path / "x.pth"
     path.write_bytes(content)
     with pytest.raises(UserError, match="VGG-16"):
-        of_vgg16(path, CPU)
+        vgg16_features(path, CPU)
 
 
 def test_the_discriminator_of_the_run_is_found(tmp_path) -> None:
@@ -116,7 +116,7 @@ def test_the_discriminator_of_the_run_is_found(tmp_path) -> None:
     assert result.exit_code == 0, result.output
     path = find_network(tmp_path)
     config = load_network(path, CPU).generator.config
-    beside = discriminator_beside(path, config)
+    beside = find_discriminator(path, config)
     assert beside is not None
     found, file = beside
     state = torch.load(file, weights_only=True)
@@ -125,4 +125,4 @@ def test_the_discriminator_of_the_run_is_found(tmp_path) -> None:
         assert torch.equal(weight, state["discriminator"][name])
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes(path.read_bytes())
-    assert discriminator_beside(alone, config) is None
+    assert find_discriminator(alone, config) is None

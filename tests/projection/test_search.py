@@ -10,8 +10,8 @@ from progan.projection.search import (
     Effort,
     _gradient,
     distance_to,
-    on_sphere,
-    rate_at,
+    learning_rate_at,
+    normalize_latents,
     search,
 )
 from progan.sampling.latents import seed_labels, seed_latents
@@ -45,7 +45,7 @@ def test_a_picture_of_its_own_is_found(snapshot: Snapshot) -> None:
     (first, last) = (float(plain(target)(image)) for image in render_single(
         snapshot, found.latents[[0, -1]], found.label.expand(2, -1)))
     assert last < 1e-4 < 1e-2 < first
-    own = on_sphere(seed_latents([OWN], len(found.latents[0])))
+    own = normalize_latents(seed_latents([OWN], len(found.latents[0])))
     assert float(torch.cosine_similarity(found.latents[-1:], own)) > 0.99
 
 
@@ -59,7 +59,7 @@ def test_it_begins_with_the_nearest_seed(snapshot: Snapshot) -> None:
     target = drawn(snapshot, 5)
     found = search(snapshot, plain(target), Effort(starts=8, kept=1, steps=1), None)
     size = snapshot.generator.config.latent_size
-    torch.testing.assert_close(found.latents[0], on_sphere(seed_latents([5], size))[0])
+    torch.testing.assert_close(found.latents[0], normalize_latents(seed_latents([5], size))[0])
 
 
 def test_more_are_kept_than_there_are_seeds(snapshot: Snapshot) -> None:
@@ -106,7 +106,7 @@ def test_gradients_are_those_of_each_picture_alone(snapshot: Snapshot) -> None:
 
 
 def test_the_rate_rises_and_falls() -> None:
-    rates = [rate_at(step / 200) for step in range(200)]
+    rates = [learning_rate_at(step / 200) for step in range(200)]
     assert max(rates) == RATE == rates[100]
     assert 0 < rates[0] < 0.2 * RATE and 0 < rates[-1] < 0.01 * RATE
     top = rates.index(RATE)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from progan.errors import UserError
 from progan.images import to_pixels
-from progan.projection.targets import read_targets
+from progan.projection.project import read_targets
 from progan.sizes import Size
 from tests.builders import tiny_snapshot
 

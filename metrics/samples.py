@@ -1,7 +1,10 @@
-"""A draw: the images that one measurement is made from, to be read as often as needed."""
+"""The images that one measurement is made from, and a cache of their statistics."""
 
+import hashlib
+import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -12,20 +15,73 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from metrics.cache import NO_CACHE, Arrays, Cache
 from progan.images import Pixels
-from progan.runtime.files import require_free_space
+from progan.runtime.files import replaced, require_free_space
 from progan.runtime.text import format_count
 from progan.runtime.torch_settings import threads_of_one
 from progan.runtime.worker_pool import in_order
 
+CACHE_FOLDER = "metrics-cache"  # in the dataset's own folder
+Arrays = Mapping[str, npt.NDArray[np.generic]]
 T = TypeVar("T")
 R = TypeVar("R")
 Rows = npt.NDArray[np.int64]
-
 PIXELS_PER_BATCH = 2**18  # 64 images of 64x64: what the caches of a CPU hold
 PIXELS_PER_GPU_BATCH = 2**22
 MAX_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Arrays by name, one file for each.
+
+    Attributes:
+        folder: Where the files are; None: nothing is kept.
+        content: What the arrays are computed from: the dataset's fingerprint.
+    """
+
+    folder: Path | None
+    content: str = ""
+
+    def get(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
+        """What was kept under the name, or else what `compute` returns, which is kept from now on.
+
+        Files that are damaged are computed anew, and a line says so. A folder that cannot be
+        written keeps nothing.
+        """
+        if self.folder is None:
+            return compute()
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+        path = self.folder / f"{self.content}-{digest}.npz"
+        stored = _read_cached(path)
+        if stored is None:
+            stored = compute()
+            _write_cached(path, stored)
+        return stored
+
+
+NO_CACHE = Cache(None)
+
+
+def _read_cached(path: Path) -> Arrays | None:
+    """The arrays of a file; None if there is none, or no whole one."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}  # zip files know their checksums
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        tqdm.write(f"{path} is damaged ({error}); it is computed anew.", sys.stderr)
+        return None
+
+
+def _write_cached(path: Path, arrays: Arrays) -> None:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with replaced(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **dict(arrays))  # type: ignore[arg-type]
+    except OSError:  # somebody else's dataset, or a full disk: it only takes longer next time
+        return
 
 
 class Size(NamedTuple):
@@ -40,7 +96,7 @@ class Size(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Draw:
+class ImageSample:
     """Images in a fixed order.
 
     Attributes:
@@ -60,7 +116,7 @@ class Draw:
     def count(self) -> int:
         return len(self.rows)
 
-    def first(self, count: int) -> "Draw":
+    def first(self, count: int) -> "ImageSample":
         """The beginning of this draw."""
         return replace(self, rows=self.rows[:count])
 

@@ -1,5 +1,7 @@
-"""What happens when somebody touches the page."""
+"""What the controls of the page do: input -> new view state -> what has changed."""
 
+import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,18 +9,51 @@ from typing import Any
 import gradio as gr
 
 from progan.explorer import markup
-from progan.explorer.fields import whole
-from progan.explorer.looks import Look, aimed, at_seed, pushed, stepped
-from progan.explorer.painter import Painter
-from progan.explorer.places import SEEDS, WHOLE, Place
-from progan.explorer.session import Session
+from progan.explorer.renderer import Renderer
+from progan.explorer.view_state import (
+    SEEDS,
+    WHOLE,
+    NamedLatent,
+    ViewState,
+    set_percent,
+    set_target,
+    start_at_seed,
+    step_to_neighbour,
+)
 
 OF_SEED = -1  # in the list of classes: that of the seed
 # Answers come at once, in the requests themselves: those of the queue are lost now and then if
 # another request begins just when they are sent.
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+Change = Callable[[ViewState], ViewState]
 
-Change = Callable[[Look], Look]
+
+def parse_int(value: object, least: int | None = None, most: int | None = None) -> int | None:
+    """The nearest whole number from `least` to `most`; None if it is no number (yet)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    number = round(value)
+    number = number if least is None else max(number, least)
+    return number if most is None else min(number, most)
+
+
+class TabSession:
+    """Holds a look; of changes that come at once, each begins where another one has ended."""
+
+    def __init__(self, look: ViewState) -> None:
+        self.look = look
+        self._turn = threading.Lock()
+
+    def change(self, change: Callable[[ViewState], ViewState]) -> tuple[ViewState, ViewState]:
+        """The look before and after."""
+        with self._turn:
+            before = self.look
+            self.look = change(before)
+            return before, self.look
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "TabSession":
+        """Each tab gets its own from the one that the page was made with."""
+        return TabSession(self.look)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,21 +75,21 @@ NAMES = Controls.__slots__
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class Callbacks:
     """Each control changes what is its own, so that their order makes little difference."""
 
-    painter: Painter
+    painter: Renderer
     session: gr.State
     controls: Controls
 
     def listen(self) -> None:
         """To all that shows a look."""
         self._to_tiles()
-        self._to_number("seed", at_seed, 0, SEEDS - 1)
-        self._to_number("target", aimed, 0, SEEDS - 1)
-        self._to_number("percent", pushed, 0, WHOLE)
+        self._to_number("seed", start_at_seed, 0, SEEDS - 1)
+        self._to_number("target", set_target, 0, SEEDS - 1)
+        self._to_number("percent", set_percent, 0, WHOLE)
         self._to_number("far", lambda look, far: replace(look, far=far), 1, WHOLE)
-        self._to_number("kind", of_kind, OF_SEED, len(self.painter.kinds) - 1)
+        self._to_number("kind", with_class, OF_SEED, len(self.painter.kinds) - 1)
         self._to_number("level", lambda look, level: replace(look, level=level),
                         self.painter.levels[0], self.painter.levels[-1])
 
@@ -62,7 +97,7 @@ class Listener:
         for button, change in changes.items():
             self._to_button(button, change)
 
-    def listen_to_saving(self, button: gr.Button, news: gr.HTML, save: Callable[[Look], str]
+    def listen_to_saving(self, button: gr.Button, news: gr.HTML, save: Callable[[ViewState], str]
                          ) -> None:
         """
         Args:
@@ -71,26 +106,28 @@ class Listener:
         button.click(lambda held: save(held.look), self.session, news, **QUIET)
 
     def _to_button(self, button: gr.Button, change: Change) -> None:
-        def answer(held: Session) -> list[Any]:
+        def answer(held: TabSession) -> list[Any]:
             return self._differences(*held.change(change), NAMES)
         button.click(answer, self.session, self._those(NAMES), trigger_mode="multiple", **QUIET)
 
     def _to_tiles(self) -> None:
-        def answer(held: Session, event: gr.EventData) -> list[Any]:
+        def answer(held: TabSession, event: gr.EventData) -> list[Any]:
             seed = int(event.seed)
-            return self._differences(*held.change(lambda look: stepped(look, seed)), NAMES)
+            return self._differences(*held.change(lambda look: step_to_neighbour(look,
+                                                                                 seed)), NAMES)
         self.controls.tiles.click(answer, self.session, self._those(NAMES),
                                   trigger_mode="multiple", **QUIET)
 
-    def _to_number(self, name: str, change: Callable[[Look, int], Look], *bounds: int) -> None:
+    def _to_number(self, name: str, change: Callable[[ViewState, int], ViewState],
+                   *bounds: int) -> None:
         """To a field or slider, which is left alone itself, as somebody may be typing on there,
         unless what counts is another number.
         """
         others = [other for other in NAMES if other != name]
         control = getattr(self.controls, name)
 
-        def answer(held: Session, typed: object) -> list[Any]:
-            number = whole(typed, *bounds)
+        def answer(held: TabSession, typed: object) -> list[Any]:
+            number = parse_int(typed, *bounds)
             looks = held.change(lambda look: look if number is None else change(look, number))
             own = gr.skip() if number is None or number == typed else number
             return [own, *self._differences(*looks, others)]
@@ -100,20 +137,20 @@ class Listener:
     def _those(self, names: Sequence[str]) -> list[Any]:
         return [getattr(self.controls, name) for name in names]
 
-    def _differences(self, before: Look, after: Look, names: Sequence[str]) -> list[Any]:
+    def _differences(self, before: ViewState, after: ViewState, names: Sequence[str]) -> list[Any]:
         """What these controls show of a look, where that is something new."""
-        old, new = shown(self.painter, before), shown(self.painter, after)
+        old, new = control_values(self.painter, before), control_values(self.painter, after)
         return [gr.skip() if old[name] == new[name] else new[name] for name in names]
 
 
-def of_kind(look: Look, kind: int) -> Look:
+def with_class(look: ViewState, kind: int) -> ViewState:
     return replace(look, kind=None if kind == OF_SEED else kind)
 
 
-def shown(painter: Painter, look: Look) -> dict[str, Any]:
+def control_values(painter: Renderer, look: ViewState) -> dict[str, Any]:
     """What each control shows of a look."""
     return {"picture": markup.picture(painter, look),
-            "back": gr.update(interactive=look.here != Place(look.place.seed)),
+            "back": gr.update(interactive=look.here != NamedLatent(look.place.seed)),
             "tiles": markup.neighbours(painter, look), "seed": look.place.seed,
             "target": look.target, "percent": look.percent, "far": look.far,
             "kind": OF_SEED if look.kind is None else look.kind, "level": look.level}

@@ -1,4 +1,4 @@
-"""From what a person typed to a page that is open."""
+"""Open the explorer: check that Gradio is there, load the network, serve the page."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,11 +7,9 @@ from pathlib import Path
 import click
 
 from progan.errors import UserError
-from progan.explorer.looks import Look, at_seed
-from progan.explorer.painter import Painter
-from progan.explorer.places import Place
-from progan.explorer.server import address_of, bound, serve
-from progan.explorer.web import require_gradio
+from progan.explorer.renderer import Renderer
+from progan.explorer.server import address_of, bind_port, require_gradio, serve
+from progan.explorer.view_state import NamedLatent, ViewState, start_at_seed
 from progan.interop.load import load_snapshot
 from progan.runtime.devices import choose, set_repeatable
 from progan.runtime.files import require_folder_or_nothing
@@ -22,7 +20,7 @@ from progan.sampling.options import parse_seeds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Exploration:
+class ExploreRequest:
     """A page as people ask for it.
 
     Attributes:
@@ -44,32 +42,32 @@ class Exploration:
     port: int | None
 
 
-def explore(asked: Exploration) -> None:
+def explore(asked: ExploreRequest) -> None:
     """Show the page until Ctrl-C."""
     require_gradio()
     require_folder_or_nothing(asked.outdir)
-    with bound(asked.port) as listening:
+    with bind_port(asked.port) as listening:
         device = choose(asked.device)
         set_repeatable()
         snapshot = load_snapshot(asked.network, device)
-        first = _first(asked, snapshot)
-        from progan.explorer.page import page
-        from progan.explorer.site import site
+        first = _initial_view(asked, snapshot)
+        from progan.explorer.page import asgi_app, build_page
 
-        painter = Painter(snapshot=snapshot, file=asked.network,
-                          fingerprint=fingerprint(asked.network))
-        blocks = page(painter, first, asked.outdir, provenance(asked.network, asked.command))
+        painter = Renderer(snapshot=snapshot, file=asked.network,
+                           fingerprint=fingerprint(asked.network))
+        blocks = build_page(painter, first, asked.outdir, provenance(asked.network, asked.command))
         click.echo(address_of(listening))
         click.echo("Open this address in a browser on this machine. Ctrl-C ends it.", err=True)
-        serve(site(painter, blocks), listening)
+        serve(asgi_app(painter, blocks), listening)
     with suppress(OSError):  # of a terminal that is gone
         click.echo("\nThe explorer is closed.", err=True)
 
 
-def _first(asked: Exploration, snapshot: Snapshot) -> Look:
+def _initial_view(asked: ExploreRequest, snapshot: Snapshot) -> ViewState:
     seed, *more = [0] if asked.seeds is None else parse_seeds(asked.seeds)
     if more:
         raise UserError(f"--seeds {asked.seeds}: --explore begins at one seed. Name one.")
     kind = None if asked.class_name is None else class_index(snapshot, asked.class_name)
     level = at_resolution(snapshot, asked.resolution).level
-    return at_seed(Look(place=Place(seed), target=seed, kind=kind, level=level), seed)
+    return start_at_seed(ViewState(place=NamedLatent(seed), target=seed, kind=kind,
+                                   level=level), seed)

@@ -1,0 +1,96 @@
+"""Sheets of images: samples of several runs, and images beside their nearest neighbours."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from metrics.memorisation import Lookup
+from metrics.neighbours import Window
+from metrics.run_record import RunRecord
+from progan.images import Pixels, enlarge, grid, opaque
+from progan.sampling.latents import seed_labels, seed_latents
+from progan.sampling.render import render
+
+CAPTION = 14  # px of height that a line of text needs
+MIN_COMPARISON_CELL, MAX_COMPARISON_CELL = 64, 256  # px
+MIN_NEIGHBOUR_CELL, MAX_NEIGHBOUR_CELL = 112, 256  # px
+FRAME_COLOR = "red"
+
+
+def resize_cell(image: Pixels, side: int) -> Pixels:
+    """[H, H, C] -> [side, side, 3]: by repeating pixels, and by averaging what is too large."""
+    picture = opaque(enlarge(image[None], side)[0])
+    if picture.width != side:
+        picture = picture.resize((side, side), Image.Resampling.BOX)
+    return np.asarray(picture, np.uint8)
+
+
+def render_samples(record: RunRecord, seeds: Sequence[int]) -> Pixels:
+    """The pictures of the seeds, as generate.py draws them: uint8 [N, H, W, C]."""
+    snapshot = record.snapshot
+    config = snapshot.generator.config
+    return render(snapshot.generator, seed_latents(seeds, config.latent_size),
+                  seed_labels(seeds, config.label_size, snapshot.untrained_classes),
+                  snapshot.level, snapshot.alpha)
+
+
+def comparison_sheet(rows: Sequence[tuple[str, Pixels]], seeds: Sequence[int]) -> Pixels:
+    """Names and pictures [N, H, W, C] of runs, under the numbers of the seeds: [H', W', 3].
+
+    Smaller pictures are enlarged to the side of the largest ones, 64…256 px.
+    """
+    largest = max(images.shape[1] for _, images in rows)
+    side = min(max(largest, MIN_COMPARISON_CELL), MAX_COMPARISON_CELL)
+    cells = [np.concatenate([resize_cell(image,
+                                         side) for image in images], 1) for _, images in rows]
+    bands = [_band([f"seed {seed}" for seed in seeds], side)]
+    for (name, _), row in zip(rows, cells, strict=True):
+        bands += [_band([name], row.shape[1]), row]
+    return np.concatenate(bands)
+
+
+def _band(words: Sequence[str], width: int) -> Pixels:
+    """Lines of text side by side, each as wide as a cell: [CAPTION, len(words) * width, 3]."""
+    cells = []
+    for text in words:
+        cell = Image.new("RGB", (width, CAPTION), "white")
+        ImageDraw.Draw(cell).text((2, 1), text, fill="black")
+        cells.append(np.asarray(cell, np.uint8))
+    return grid(np.stack(cells), len(words))
+
+
+def neighbour_sheet(found: Lookup, rows: int, window: Window) -> Pixels:
+    """One image in each row and its neighbours to the right, the most suspicious row first.
+
+    Args:
+        rows: How many rows, at most.
+        window: What was compared; framed in the images if it is not all of them.
+    """
+    order = np.argsort(found.nearest, kind="stable")[:rows]
+    cells = []
+    for place in order:
+        number = found.images.rows[place:place + 1]
+        cells.append(_neighbour_cell(found.images.read(number)[0], f"image {number[0]}", window))
+        neighbours = found.neighbours.rows[place]
+        for row, distance, image in zip(neighbours, found.neighbours.distances[place],
+                                        found.training.read(neighbours), strict=True):
+            cells.append(_neighbour_cell(image, f"#{row}  d {distance:.3g}", None))
+    return grid(np.stack(cells), len(found.neighbours.rows[0]) + 1)
+
+
+def _neighbour_cell(image: Pixels, caption: str, window: Window | None) -> Pixels:
+    """One picture [H, W, C] with a line of text below: [H', W', 3]."""
+    height, width = image.shape[:2]
+    picture = opaque(enlarge(image[None], MIN_NEIGHBOUR_CELL)[0])
+    picture.thumbnail((MAX_NEIGHBOUR_CELL, MAX_NEIGHBOUR_CELL), Image.Resampling.BOX)
+    if window is not None and window[2:] != (width, height):
+        scale = picture.width / width
+        left, top = window.left * scale, window.top * scale
+        right, bottom = (start + max(side * scale - 1, 0)  # what is small is a point
+                         for start, side in ((left, window.width), (top, window.height)))
+        ImageDraw.Draw(picture).rectangle((left, top, right, bottom), outline=FRAME_COLOR)
+    cell = Image.new("RGB", (picture.width + 2, picture.height + CAPTION), "white")
+    cell.paste(picture, (1, 0))
+    ImageDraw.Draw(cell).text((3, picture.height), caption, fill="black")
+    return np.asarray(cell, np.uint8)

@@ -1,0 +1,153 @@
+"""Render what the page shows, one image at a time as generate.py does, and save it."""
+
+import io
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+from progan.explorer.view_state import ImageSpec, describe_latent, latent_at
+from progan.images import Pixels, as_image, save_png
+from progan.invocation import command
+from progan.runtime.files import make_folder
+from progan.sampling.image_files import save_array
+from progan.sampling.latents import at_resolution, available_levels, class_of_seed, seed_labels
+from progan.sampling.network_file import Snapshot
+from progan.sampling.render import as_pixels, render_single
+from progan.sizes import Size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renderer:
+    """A network that draws.
+
+    Attributes:
+        file: That it was read from.
+        fingerprint: Of the file's content.
+    """
+
+    snapshot: Snapshot
+    file: Path
+    fingerprint: str
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """That it can draw at, lowest first."""
+        return tuple(available_levels(self.snapshot).values())
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the classes, or their numbers where they have no names; () without classes."""
+        count = self.snapshot.generator.config.label_size
+        names = self.snapshot.label_names
+        return names if len(names) == count else tuple(map(str, range(count)))
+
+    @property
+    def latent_size(self) -> int:
+        return self.snapshot.generator.config.latent_size
+
+    def size(self, level: int) -> Size:
+        return self.snapshot.generator.config.size(level)
+
+    def knows(self, sight: ImageSpec) -> bool:
+        """Whether there is such a picture."""
+        return sight.level in self.levels and (sight.kind is None or sight.kind < len(self.kinds))
+
+    def kind_of(self, sight: ImageSpec) -> int | None:
+        """The index of its class; None without classes."""
+        if not self.kinds:
+            return None
+        return sight.kind if sight.kind is not None else class_of_seed(
+            sight.place.seed, len(self.kinds), self.snapshot.untrained_classes)
+
+    def pixels(self, sight: ImageSpec) -> Pixels:
+        """uint8 [H, W, C], exactly generate.py's."""
+        network = at_resolution(self.snapshot, 1 << sight.level)
+        latent = latent_at(sight.place, self.latent_size)
+        label = seed_labels([self.kind_of(sight) or 0], len(self.kinds))
+        with self._turn:
+            (image,) = render_single(network, latent, label)
+            return as_pixels(image)
+
+    def png(self, sight: ImageSpec) -> bytes:
+        """A PNG file."""
+        file = io.BytesIO()
+        as_image(self.pixels(sight)).save(file, "png", compress_level=1)
+        return file.getvalue()
+
+
+class SavedFiles(NamedTuple):
+    """Two files, and the command that draws the first one from the second."""
+
+    picture: Path
+    latent: Path
+    command: str
+
+
+def save_image_and_latent(painter: Renderer, sight: ImageSpec, folder: Path,
+                          text: Mapping[str, str]) -> SavedFiles:
+    """Write the picture as PNG and its latent as .npy, float32 [1, latent_size].
+
+    Args:
+        text: Where pictures come from, to be written into them; this adds which one it is.
+    """
+    pixels, latent = painter.pixels(sight), latent_at(sight.place, painter.latent_size)
+    make_folder(folder)
+    with _reserve_file(folder, file_stem(painter, sight)) as picture:
+        path = _latent_path(picture)
+        command = reproduce_command(painter, sight, path)
+        save_array(path, latent.numpy())
+        save_png(picture, pixels,
+                 {**text, "Latent": describe_latent(sight.place), "Again": command})
+    return SavedFiles(picture, path, command)
+
+
+def file_stem(painter: Renderer, sight: ImageSpec) -> str:
+    """'seed0007-3steps-class2-16px': only the seed is always there."""
+    steps, kind, top = len(sight.place.steps), sight.kind, painter.levels[-1]
+    return "-".join([f"seed{sight.place.seed:04d}",
+                     *[f"{steps}step{'s' * (steps > 1)}"] * bool(steps),
+                     *[f"class{kind}"] * (kind is not None),
+                     *[f"{1 << sight.level}px"] * (sight.level != top)])
+
+
+def reproduce_command(painter: Renderer, sight: ImageSpec, latent: Path) -> str:
+    """What draws the same picture from its latent."""
+    kind, folder = painter.kind_of(sight), latent.parent / "again"
+    words = ["--network", painter.file, "--latents", latent]
+    words += [] if kind is None else ["--class", painter.kinds[kind]]
+    words += [] if sight.level == painter.levels[-1] else ["--resolution", 1 << sight.level]
+    return command("generate", *words, "--outdir", folder, portable=True)
+
+
+def _latent_path(picture: Path) -> Path:
+    """Not just .npy for .png: so generate.py --float calls a picture's own numbers."""
+    return picture.with_name(f"{picture.stem}-latent.npy")
+
+
+@contextmanager
+def _reserve_file(folder: Path, name: str) -> Iterator[Path]:
+    """A .png that nobody has, nor its latent: it is taken, and given back after a failure."""
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    picture = next(path for each in names if _create_file(path := folder / f"{each}.png"))
+    try:
+        yield picture
+    except BaseException:
+        for path in (picture, _latent_path(picture)):
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _create_file(picture: Path) -> bool:
+    """Make the file, empty; False if there is one already."""
+    if _latent_path(picture).exists():
+        return False
+    try:
+        picture.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True

@@ -1,0 +1,219 @@
+"""What the page shows, as one value: a path of named latents, class, resolution. Pure.
+
+A latent is named by a seed and steps towards other seeds. Each step is a spherical interpolation,
+so that the name gives the same latent on every machine.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from progan.sampling.interpolation import Floats, slerp
+from progan.sampling.latents import seed_latents
+
+SEEDS = 2**32  # NumPy has that many
+WHOLE = 100  # %
+MAX_STEPS = 256  # each takes time to compute; and who would still read such a name?
+STEP = re.compile(r"([0-9]{1,3})to([0-9]{1,10})")
+START = re.compile(r"[0-9]{1,10}")
+NEIGHBOURS = 8
+FAR = 25  # %; how far away neighbours are at first
+NUMBER = re.compile(r"[0-9]{1,10}")
+
+
+@dataclass(frozen=True, slots=True)
+class PathStep:
+    """A part of the way towards a seed."""
+
+    percent: int  # 0: stays; 100: all the way
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class NamedLatent:
+    """A latent by its name: a seed, and the steps from there."""
+
+    seed: int
+    steps: tuple[PathStep, ...] = ()
+
+
+def add_step(place: NamedLatent, seed: int, percent: int) -> NamedLatent:
+    """A step further; the same place if it is none."""
+    return NamedLatent(place.seed, (*place.steps, PathStep(percent,
+                                                           seed % SEEDS))) if percent else place
+
+
+def drop_last_step(place: NamedLatent) -> NamedLatent:
+    """Where one was before the last step."""
+    return NamedLatent(place.seed, place.steps[:-1])
+
+
+def next_seeds(place: NamedLatent, hand: int, count: int) -> tuple[int, ...]:
+    """Seeds to go on to: those that follow the last one on the way here.
+
+    So each step opens other directions, and the same way leads to the same ones.
+
+    Args:
+        hand: 0: the next `count`; 1: those after them; and so on.
+    """
+    last = place.steps[-1].seed if place.steps else place.seed
+    first = last + 1 + hand * count
+    return tuple(seed % SEEDS for seed in range(first, first + count))
+
+
+def latent_at(place: NamedLatent, latent_size: int) -> Tensor:
+    """float32 [1, latent_size]: of a seed, exactly what --seeds means."""
+    latent = _latent_of_seed(place.seed, latent_size)
+    for step in place.steps:
+        target = _latent_of_seed(step.seed, latent_size)
+        latent = target if step.percent == WHOLE else slerp(latent, target, step.percent / WHOLE)
+    return torch.from_numpy(latent[None].astype(np.float32))
+
+
+def _latent_of_seed(seed: int, latent_size: int) -> Floats:
+    """[latent_size]."""
+    latent: Floats = seed_latents([seed], latent_size)[0].double().numpy()
+    return latent
+
+
+def describe_latent(place: NamedLatent) -> str:
+    """'seed 7', 'seed 7, then 25% of the way to seed 12, 50% to seed 13'."""
+    words = [f"{step.percent}% to seed {step.seed}" for step in place.steps]
+    if words:
+        words[0] = "then " + words[0].replace("% to", "% of the way to")
+    return ", ".join([f"seed {place.seed}", *words])
+
+
+def format_latent(place: NamedLatent) -> str:
+    """For addresses: '7', '7,25to12,50to13'."""
+    return ",".join([str(place.seed), *(f"{step.percent}to{step.seed}" for step in place.steps)])
+
+
+def parse_latent(text: str) -> NamedLatent | None:
+    """What `brief` wrote; None for anything else, and for more than MOST_STEPS."""
+    if text.count(",") > MAX_STEPS:
+        return None
+    first, *rest = text.split(",")
+    steps = [STEP.fullmatch(part) for part in rest]
+    if not START.fullmatch(first) or None in steps:
+        return None
+    found = NamedLatent(int(first), tuple(PathStep(int(step[1]),
+                                                   int(step[2])) for step in steps if step))
+    return found if _is_valid(found) else None
+
+
+def _is_valid(place: NamedLatent) -> bool:
+    return place.seed < SEEDS and all(0 < step.percent <= WHOLE and step.seed < SEEDS
+                                      for step in place.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """One picture: all that its pixels depend on, beside the network.
+
+    Attributes:
+        kind: Index of its class; None: the class of its seed, or the network has none.
+        level: log2 of its resolution.
+    """
+
+    place: NamedLatent
+    kind: int | None
+    level: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewState:
+    """The state of the page.
+
+    Attributes:
+        place: Where one is, but for the way that the slider goes.
+        target, percent: The seed that the slider leads to, and how far it is pushed, 0…100.
+        hand: Which neighbours: 0: the first ones, 1: the next ones.
+        far: How far away neighbours are, in percent of the way to their seeds.
+        kind, level: As of Sight.
+    """
+
+    place: NamedLatent
+    target: int
+    percent: int = 0
+    hand: int = 0
+    far: int = FAR
+    kind: int | None = None
+    level: int
+
+    @property
+    def here(self) -> NamedLatent:
+        return add_step(self.place, self.target, self.percent)
+
+    @property
+    def sight(self) -> ImageSpec:
+        return ImageSpec(self.here, self.kind, self.level)
+
+    @property
+    def leads_on(self) -> bool:
+        """Whether there may be a step more, after which there is still one for the slider."""
+        return len(self.here.steps) + 1 < MAX_STEPS
+
+    @property
+    def neighbours(self) -> dict[int, ImageSpec]:
+        """By the seeds to which they are a step; none where no step leads on."""
+        if not self.leads_on:
+            return {}
+        return {seed: ImageSpec(add_step(self.here, seed, self.far), self.kind, self.level)
+                for seed in next_seeds(self.here, self.hand, NEIGHBOURS)}
+
+
+def start_at_seed(look: ViewState, seed: int) -> ViewState:
+    """Begin anew; the slider leads to the seed after it."""
+    seed %= SEEDS
+    return replace(look, place=NamedLatent(seed), target=(seed + 1) % SEEDS, percent=0, hand=0)
+
+
+def set_target(look: ViewState, target: int) -> ViewState:
+    """The slider leads to another seed."""
+    return replace(look, target=target % SEEDS, hand=0)
+
+
+def set_percent(look: ViewState, percent: int) -> ViewState:
+    """So much of the way that the slider goes."""
+    return replace(look, percent=percent, hand=0)
+
+
+def step_to_neighbour(look: ViewState, seed: int) -> ViewState:
+    """At a neighbour, if a step leads there; the slider leads on from there."""
+    if not look.leads_on:
+        return look
+    return replace(look, place=add_step(look.here, seed, look.far), percent=0, hand=0)
+
+
+def step_back(look: ViewState) -> ViewState:
+    """One step back: first the slider's, then those of neighbours."""
+    if look.percent:
+        return replace(look, percent=0, hand=0)
+    return replace(look, place=drop_last_step(look.place), hand=0)
+
+
+def next_neighbours(look: ViewState) -> ViewState:
+    """Other neighbours."""
+    return replace(look, hand=look.hand + 1)
+
+
+def format_query(sight: ImageSpec) -> str:
+    """'at=7,25to12&class=2&level=4'."""
+    words = {"at": format_latent(sight.place), "class": sight.kind, "level": sight.level}
+    return urlencode({key: value for key, value in words.items() if value is not None}, safe=",")
+
+
+def parse_query(query: Mapping[str, str]) -> ImageSpec | None:
+    """What `address` wrote; None for anything else."""
+    place = parse_latent(query.get("at", ""))
+    numbers = [query.get("level", ""), *([query["class"]] if "class" in query else [])]
+    if place is None or not all(map(NUMBER.fullmatch, numbers)):
+        return None
+    level, *kind = map(int, numbers)
+    return ImageSpec(place, kind[0] if kind else None, level)
