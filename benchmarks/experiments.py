@@ -30,9 +30,9 @@ sys.path.insert(0, str(ROOT))
 
 from metrics.evaluation import BASELINE  # noqa: E402
 from progan import run_directory  # noqa: E402
+from progan.diagnosis.diagnose import verdicts  # noqa: E402
 from progan.diagnosis.findings import current_name  # noqa: E402
 from progan.diagnosis.history import read_history  # noqa: E402
-from progan.diagnosis.symptoms import verdicts  # noqa: E402
 from progan.runtime.files import write_atomically  # noqa: E402
 
 Columns = Mapping[str, str]  # heading -> file or statistic that the number comes from

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from progan.config import Run
 from progan.errors import UserError
-from progan.ops.minibatch_stddev import divisor
+from progan.ops import divisor
 
 Rows = NDArray[np.int64]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from progan.config import Run
 from progan.errors import UserError
-from progan.ops.minibatch_stddev import minibatch_stddev
+from progan.ops import minibatch_stddev
 from progan.partition import Share, coupling, own_rows, require_shares, rows, sizes, unit
 from progan.presets import PRESETS, preset
 from tests.builders import tiny_run

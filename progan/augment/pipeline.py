@@ -3,10 +3,7 @@
 import torch
 from torch import Tensor
 
-from progan.augment.blitting import blit
-from progan.augment.color import recolor
-from progan.augment.draws import Draws
-from progan.augment.geometry import transform
+from progan.augment.transforms import Draws, blit, recolor, transform
 from progan.config import Augment
 
 
@@ -26,3 +23,18 @@ def augment(images: Tensor, p: Tensor, draws: Draws, config: Augment) -> Tensor:
     for stage in (blit, transform, recolor):
         result = stage(result, p, draws, config)
     return result.to(images.dtype)
+
+
+def adapted(p: Tensor, real_accuracy: Tensor, config: Augment) -> Tensor:
+    """The next probability, a step later: 0-d in [0, 1].
+
+    The mean sign of real scores, r_t of section 3, is 2 x accuracy - 1. With
+    error = real_accuracy - augment_accuracy:
+        proportional: p + error / augment_steps (A. Béres' Keras example, "Data-efficient GANs
+            with Adaptive Discriminator Augmentation")
+        constant: p + sign(error) / augment_steps (section 3)
+    """
+    error = real_accuracy - config.augment_accuracy
+    if config.augment_control == "constant":
+        error = error.sign()
+    return (p + error / config.augment_steps).clamp(0, 1)

@@ -1,21 +1,100 @@
-"""generate.py: make pictures and films with a trained network."""
+"""What generate.py refuses before it imports torch."""
 
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
-from progan.cli.explore import OUTDIR, explore_page, require_explorable
-from progan.cli.generate_checks import (
-    require_image_output,
-    require_inputs,
-    require_video_output,
-)
 from progan.door import PATH, Door, device_option
 from progan.errors import UserError
 from progan.invocation import typed
+from progan.runtime.files import require_paths, require_writable_file, require_writable_folder
 from progan.runtime.torch_settings import wait_politely
-from progan.sampling.options import FPS, SECONDS, VideoTiming
+from progan.sampling.options import (
+    FPS,
+    SECONDS,
+    VideoTiming,
+    parse_grid,
+    parse_seeds,
+    require_video_format,
+)
+
+NETWORKS = "Name a network file or the directory of a run with --network."
+
+
+def require_inputs(network: Path, seeds: str | None, latents: Path | None) -> None:
+    """Raise UserError unless the network is there, and seeds or latents can be read."""
+    if seeds is not None and latents is not None:
+        raise UserError("Name either --seeds or --latents, not both.")
+    if seeds is not None:
+        parse_seeds(seeds)
+    require_paths([network], NETWORKS)
+    require_paths([latents], "Name a file with --latents.")
+
+
+def require_image_output(seeds: str | None, latents: Path | None, outdir: Path | None,
+                         grid: str | None, *, sheet: bool, as_floats: bool) -> None:
+    """Raise UserError unless images can be written as asked for."""
+    if seeds is None and latents is None:
+        raise UserError("Which pictures? Name either --seeds, e.g. 0-15, or a file of --latents.")
+    if outdir is None:
+        raise UserError("Where to? Name a folder for the pictures with --outdir.")
+    if as_floats and (sheet or grid is not None):
+        raise UserError("--float writes one file for each picture: leave --grid and --sheet away.")
+    if grid is not None:
+        parse_grid(grid, len(parse_seeds(seeds)) if seeds is not None else 1)
+    require_writable_folder(outdir, "--outdir")
+
+
+def require_video_output(video: Path, timing: VideoTiming, outdir: Path | None, grid: str | None
+                         ) -> None:
+    """Raise UserError unless a video can be written as asked for."""
+    require_video_format(video, timing)
+    if grid is not None:
+        parse_grid(grid, 1)
+    path = video if outdir is None else outdir / video
+    if outdir is not None:
+        require_writable_folder(outdir, "--outdir")
+    require_writable_file(path, "--video", makes_folder=path.parent == outdir)
+
+
+FITTING = ("--explore", "--port", "--network", "--seeds", "--class", "--resolution", "--outdir",
+           "--device")
+OUTDIR = Path("explored")
+
+
+def require_explorable() -> None:
+    """Raise UserError if an option was given that means nothing for a page."""
+    context = click.get_current_context()
+    for param in context.command.params:
+        was_given = context.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+        if was_given and param.opts[0] not in FITTING:
+            raise UserError(f"{param.opts[0]} is for files, and --explore shows a page. Leave one "
+                            "of them away.")
+
+
+def explore_page(network: Path, command: str, *, seeds: str | None, class_name: str | None,
+                 resolution: int | None, outdir: Path | None, port: int | None, device: str
+                 ) -> None:
+    """Serve the page until Ctrl-C."""
+    if seeds is not None and len(parse_seeds(seeds)) > 1:
+        raise UserError(f"--seeds {seeds}: --explore begins at one seed. Name one.")
+    require_paths([network], NETWORKS)
+    require_writable_folder(outdir or OUTDIR, "--outdir")
+    from progan.explorer.server import require_gradio
+
+    require_gradio()
+    wait_politely()
+    from progan.explorer.app import ExploreRequest, explore
+    from progan.sampling.network_choice import find_network
+
+    path = find_network(network)
+    if path != network:
+        click.echo(f"network: {path}", err=True)
+    explore(ExploreRequest(network=path, command=command, device=device, seeds=seeds,
+                           class_name=class_name, resolution=resolution, outdir=outdir or OUTDIR,
+                           port=port))
+
 
 OF_PICTURES = ("--sheet", "--format", "--float", "--batch")
 OF_FILMS = ("--walk", "--smoothing", "--growth", "--seconds", "--fps")

@@ -12,9 +12,8 @@ from click.core import ParameterSource
 
 from metrics.names import parse_metrics
 from progan import presets
-from progan.cli.measures import measures, require_metrics
 from progan.cli.processes import Team, team
-from progan.cli.train_checks import require_resumption, require_start
+from progan.cli.train_checks import measures, require_metrics, require_resumption, require_start
 from progan.config import Run, all_changes
 from progan.door import PATH, STOPPED, Door, Interrupted, device_option, resumable_before_training
 from progan.door import in_words as error_words

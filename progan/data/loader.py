@@ -22,7 +22,7 @@ from progan.config import Run
 from progan.data.device_cache import TrainingImages
 from progan.data.reader import Dataset
 from progan.images import to_signed
-from progan.ops.fade import fade_images
+from progan.ops import fade_images
 from progan.partition import WHOLE, Share, own_rows
 from progan.runtime.cuda import Parcel, SideStream
 from progan.runtime.seeding import numpy_generator

@@ -35,9 +35,9 @@ def main(run: Path, picture: Path | None) -> None:
     """
     if picture is not None:
         require_writable_file(picture, "--plot")
+    from progan.diagnosis.diagnose import diagnose
     from progan.diagnosis.history import read_history
     from progan.diagnosis.report import report
-    from progan.diagnosis.symptoms import diagnose
 
     found = run_directory.find(run)
     directory = found if found.is_dir() else found.parent

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from progan.diagnosis.balance import SCALES
 from progan.diagnosis.findings import Verdict
 from progan.diagnosis.history import History, Row
-from progan.diagnosis.scales import SCALES
 from progan.runtime.files import replaced
 
 if TYPE_CHECKING:

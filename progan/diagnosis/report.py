@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from progan.diagnosis.coverage import Coverage
-from progan.diagnosis.findings import OK, TOO_EARLY, Finding, Verdict
-from progan.diagnosis.history import Row
-from progan.diagnosis.windows import FIRST_STATUS
+from progan.diagnosis.findings import OK, TOO_EARLY, Coverage, Finding, Verdict
+from progan.diagnosis.history import FIRST_STATUS, Row
 
 NOT_VISIBLE = ("whether the samples are good cannot be seen from these curves. Look at the sample "
                "grids, or measure a snapshot with metrics")

@@ -1,103 +1,264 @@
-"""The table of symptoms, the gravest first, and the status that follows from it."""
+"""Symptoms in gradients and samples: exploding gradients, mode collapse, overfitting and others."""
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import NamedTuple
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 
-from progan.diagnosis.balance import (
-    convergence_failure,
-    losses_missing,
-    strength_missing,
-    too_strong,
-    too_weak,
-    weakness_missing,
-)
-from progan.diagnosis.coverage import cover
-from progan.diagnosis.findings import Course, Finding, Found, Severity, Verdict
-from progan.diagnosis.gradients import (
-    exploding,
-    non_finite,
-    norms_and_slope_missing,
-    norms_missing,
-    vanishing,
-)
-from progan.diagnosis.history import History
-from progan.diagnosis.surroundings import (
-    fade_missing,
-    fade_shock,
-    overfitting,
-    scores_missing,
-    starvation,
-    wait_missing,
-)
-from progan.diagnosis.variety import diversity_missing, mode_collapse
+from progan.diagnosis.findings import Course, Found, any_of, missing
+from progan.diagnosis.history import Window, lasting, newest, settled
+
+NORMS = {"gradient/generator-weights": "G", "gradient/critic-weights": "D"}
+SLOPE = "gradient/norm"
+
+VANISHED = 0.01  # of what it was at this resolution; good trainings keep more than 5 %
+EXPLODED = 30.0  # times the median at this resolution; good trainings vary less than tenfold
+PENALISED = ("wgan-gp", "dragan")  # objectives whose penalty asks for a slope
+STEEP = 3.0  # times the slope that the gradient penalty asks for
+FEWEST = 4  # windows that say what is usual
 
 
-class Symptom(NamedTuple):
-    """One row of the table; `docs/diagnosis.md` explains each."""
-
-    name: str
-    severity: Severity
-    examine: Callable[[Course], Found | None]
-    missing: Callable[[Course], str]  # why it cannot be examined; '' if it can
-    advice: str
-    explains: tuple[str, ...] = ()  # symptoms that follow from it, and are not worth a word then
+def norms_missing(course: Course) -> str:
+    """Why no gradient norm can be compared with the usual one; '' if one can."""
+    return any_of([_norm_missing(course, name) for name in NORMS])
 
 
-def _rows_missing(course: Course) -> str:
-    return "" if course.history.rows else "no ticks"
+def norms_and_slope_missing(course: Course) -> str:
+    """As norms_missing; for a gradient penalty the slope of D is enough."""
+    reasons = [norms_missing(course)]
+    if course.objective.objective in PENALISED:
+        reasons.append(missing(course.windows, SLOPE))
+    return any_of(reasons)
 
 
-SYMPTOMS: tuple[Symptom, ...] = (
-    Symptom("non-finite", "failing", non_finite, _rows_missing,
-            "lower --g-lr and --d-lr, or clip gradients (--clip-gradients); if it comes back at "
-            "the same images, look at the data"),
-    Symptom("convergence failure", "failing", convergence_failure, losses_missing,
-            "start anew, it seldom recovers: normalise G (--g-norm), lower --d-lr, raise "
-            "--label-smoothing, or take an objective that cannot saturate (--objective wgan-gp)",
-            explains=("mode collapse", "vanishing gradients", "fade-in shock", "D too strong")),
-    Symptom("mode collapse", "failing", mode_collapse, diversity_missing,
-            "go back to an earlier snapshot: lower the learning rates, show D batches "
-            "(--stddev-group 4, --minibatch-kernels 100), give G more latents (--latent-size), or "
-            "take --objective wgan-gp",
-            explains=("fade-in shock", "D too strong", "D too weak")),
-    Symptom("exploding gradients", "failing", exploding, norms_and_slope_missing,
-            "lower the learning rate, clip gradients (--clip-gradients), or raise --gp-weight"),
-    Symptom("vanishing gradients", "failing", vanishing, norms_missing,
-            "the network has stopped to learn: lower --d-lr against --g-lr, normalise "
-            "(--g-norm, --equalized-lr), or take --objective wgan-gp; go back to an earlier "
-            "snapshot"),
-    Symptom("fade-in shock", "warning", fade_shock, fade_missing,
-            "usually it passes; if not, fade more slowly (--transition-kimg), train the "
-            "resolution before for longer (--training-kimg), or lower the rates at this one "
-            "(--g-lr-at, --d-lr-at)"),
-    Symptom("D too strong", "warning", too_strong, strength_missing,
-            "lower --d-lr or raise --g-lr, augment (--augment adaptive), disturb D "
-            "(--adaptive-noise for lsgan, --label-noise, --dropout)"),
-    Symptom("D too weak", "warning", too_weak, weakness_missing,
-            "raise --d-lr or --d-repeats, widen D, weaken dropout and augmentation"),
-    Symptom("overfitting D", "warning", overfitting, scores_missing,
-            "augment (--augment adaptive, --mirror), collect more images, or stop at the best "
-            "snapshot (--best)"),
-    Symptom("data starvation", "warning", starvation, wait_missing,
-            "move the dataset to a faster disk, make it without --compress, or leave other work "
-            "to other cores"),
-)
+def vanishing(course: Course) -> Found | None:
+    """The gradient of a network has died away: it learns nothing any more."""
+    return _first(_changed(course, name, lambda norm, usual: norm < VANISHED * usual, _high)
+                  for name in NORMS)
 
 
-def diagnose(history: History) -> Verdict:
-    """Examine a history for all symptoms; few ticks give no status, unless something is wrong."""
-    course = Course.of(history)
-    found = [(symptom, one) for symptom in SYMPTOMS if (one := symptom.examine(course)) is not None]
-    explained = {name for symptom, _ in found for name in symptom.explains}
-    findings = tuple(Finding(symptom.name, symptom.severity, *one, symptom.advice)
-                     for symptom, one in found if symptom.name not in explained)
-    unchecked = [(symptom.name, symptom.missing(course)) for symptom in SYMPTOMS]
-    return Verdict(findings, cover(history, course.windows, unchecked))
+def exploding(course: Course) -> Found | None:
+    """The gradient of a network is far beyond the usual, or the penalty has lost the slope."""
+    return _first([*(_changed(course, name, lambda norm, usual: norm > EXPLODED * usual,
+                              statistics.median) for name in NORMS), _steep(course)])
 
 
-def verdicts(history: History) -> list[tuple[float, Verdict]]:
-    """The status after each tick, with its kimg: what somebody who watched was told."""
-    return [(history.rows[end - 1]["images_seen"] / 1000,
-             diagnose(replace(history, rows=history.rows[:end], fault=None)))
-            for end in range(1, len(history.rows) + 1)]
+def non_finite(course: Course) -> Found | None:
+    """The last tick has numbers that are none, or the guard met some since."""
+    if fault := course.history.fault:
+        return Found(fault.images_seen / 1000, (f"{fault.what} (more in {fault.file})",))
+    rows = course.history.rows
+    bad = [name for name, value in rows[-1].items() if not math.isfinite(value)] if rows else []
+    if not bad:
+        return None
+    return Found(rows[-1]["images_seen"] / 1000, (f"not finite: {', '.join(sorted(bad))}",))
+
+
+def _changed(course: Course, name: str, differs: Callable[[float, float], bool],
+             usual_of: Callable[[Sequence[float]], float]) -> Found | None:
+    """A norm that for a while has been unlike what is usual at this resolution."""
+    here = _comparable(course, name)
+    if len(here) <= FEWEST:
+        return None
+    usual = usual_of([window.means[name] for window in here])
+    stretch = lasting(here, lambda window: differs(window.means[name], usual))
+    if not stretch:
+        return None
+    return Found(stretch[0].start_kimg, (
+        f"gradient of {NORMS[name]} {stretch[-1].means[name]:.2g}, usual at this resolution "
+        f"{usual:.2g}",))
+
+
+def _comparable(course: Course, name: str) -> list[Window]:
+    """The windows with this norm at the present resolution, without its fade."""
+    return [window for window in course.windows if name in window.means and not window.fading
+            and window.resolution == course.windows[-1].resolution]
+
+
+def _norm_missing(course: Course, name: str) -> str:
+    here = _comparable(course, name)
+    if (why := missing(course.windows, name)) or len(here) > FEWEST and not missing(here, name):
+        return why
+    return "needs more iterations at this resolution, faded in"
+
+
+def _steep(course: Course) -> Found | None:
+    """The critic is far steeper than its penalty asks for."""
+    if course.objective.objective not in PENALISED:
+        return None
+    target = course.objective.gp_target
+
+    def holds(window: Window) -> bool | None:
+        slope = window.get(SLOPE)
+        return None if slope is None else slope > STEEP * target
+
+    stretch = lasting(course.windows, holds)
+    if not stretch:
+        return None
+    return Found(stretch[0].start_kimg, (
+        f"slope of D {stretch[-1].means[SLOPE]:.3g}, the penalty asks for {target:g}",))
+
+
+def _high(values: Sequence[float]) -> float:
+    """As high as it often was (the ninetieth percentile), unless that was an explosion."""
+    often = sorted(values)[int(0.9 * (len(values) - 1))]
+    return min(often, 10 * statistics.median(values))
+
+
+def _first(found: Iterable[Found | None]) -> Found | None:
+    return next((one for one in found if one is not None), None)
+
+
+NEAREST, DISTANCE = "diversity/nearest", "diversity/distance"
+COLLAPSED = 0.3  # measured: collapsed trainings 0.01 to 0.15, others 0.5 to 1.1
+FALLEN = 0.5  # or half of what it was, below half of the reals'
+SPREADING = 1.4  # times as diverse in each third of a stretch as in the one before
+
+
+def diversity_missing(course: Course) -> str:
+    """Why the diversity of the pictures is not known; '' if it is."""
+    return missing(course.windows, NEAREST)
+
+
+def mode_collapse(course: Course) -> Found | None:
+    """The pictures repeat each other: nearest neighbours lie far closer than among reals."""
+    known = [value for window in settled(course.windows)
+             if (value := window.get(NEAREST)) is not None]
+    if not known:
+        return None
+    limit = max(COLLAPSED, min(FALLEN, max(known) / 2))
+
+    def holds(window: Window) -> bool | None:
+        nearest = window.get(NEAREST)
+        return None if nearest is None else nearest < limit
+
+    stretch = lasting(course.windows, holds)
+    if not stretch or _spreading(stretch):
+        return None
+    last = stretch[-1]
+    best = f", {max(known):.2g} at best" if max(known) > limit else ""
+    distance = last.get(DISTANCE)
+    return Found(stretch[0].start_kimg, (
+        f"nearest neighbours among pictures are {last.means[NEAREST]:.2g} times as far apart as "
+        f"among reals (below {limit:.2g}{best})",
+        *([f"pairs of pictures {distance:.2g} times"] if distance is not None else []),
+        *_swing_words(stretch)))
+
+
+def _spreading(stretch: Sequence[Window]) -> bool:
+    """Whether a young generator is still on its way from one picture to many."""
+    third = len(stretch) // 3
+    if not third:
+        return False
+    early, middle, late = (statistics.median(window.means[NEAREST] for window in part) for part in (
+        stretch[:third], stretch[third:-third], stretch[-third:]))
+    return middle > SPREADING * early and late > SPREADING * middle
+
+
+def _swing_words(stretch: Sequence[Window]) -> tuple[str, ...]:
+    """How much the loss of G swings from window to window, as it does where modes are hunted."""
+    losses = [loss for window in stretch if (loss := window.get("loss/generator")) is not None]
+    if len(losses) < 3:
+        return ()
+    return (f"loss of G swings by {statistics.stdev(losses):.2g} around "
+            f"{statistics.fmean(losses):.2g}",)
+
+
+JUMPED = 10.0  # times the gradient before the fade; good fades of the demo stay below 3.5
+OVERFITTED = 0.5  # StyleGAN2-ADA's r_v: held-out images look half like pictures
+LONG = 200  # iterations: r_v of a few hundred images is noisy
+WAIT = "speed/data-wait-percent"
+SCORES = ("overfitting/training", "overfitting/held-out", "overfitting/fake")
+STARVED = 10.0  # percent of the time in which the networks wait for images
+
+
+def fade_missing(course: Course) -> str:
+    """Why a fade cannot be compared with what was before it; '' if it can."""
+    if not course.windows or not course.windows[-1].fading:
+        return "no fade now"
+    calm, fade = _before_fade(course)
+    if calm is None:
+        return "nothing was trained before the fade"
+    known = any(name in calm.means and name in fade[-1].means for name in (*NORMS, NEAREST))
+    return "" if known else any_of([missing(course.windows, name) for name in (*NORMS, NEAREST)])
+
+
+def scores_missing(course: Course) -> str:
+    """Why training and held-out images cannot be compared; '' if they can."""
+    if not any(SCORES[1] in window.means for window in course.windows):
+        return "no held-out images"
+    return missing(course.windows, *SCORES, iterations=LONG)
+
+
+def wait_missing(course: Course) -> str:
+    """Why it is not known how long training waits for data; '' if it is."""
+    return missing(course.windows, WAIT)
+
+
+def fade_shock(course: Course) -> Found | None:
+    """The layers that are being faded in upset what was learned before."""
+    calm, fade = _before_fade(course)
+    if calm is None:
+        return None
+    stretch = newest(fade, lambda window: bool(_shocks(calm, window)))
+    if not stretch:
+        return None
+    return Found(stretch[0].start_kimg, tuple(_shocks(calm, stretch[-1])))
+
+
+def overfitting(course: Course) -> Found | None:
+    """D knows the training images by heart: held-out ones look like pictures to it."""
+    def holds(window: Window) -> bool | None:
+        scores = window.all(*SCORES)
+        if scores is None:
+            return None
+        training, held_out, fake = scores
+        return training > fake and training - held_out >= OVERFITTED * (training - fake)
+
+    stretch = lasting(course.windows, holds, LONG)
+    if len(stretch) < 2:
+        return None
+    last = stretch[-1].means
+    ratio = ((last["overfitting/training"] - last["overfitting/held-out"])
+             / (last["overfitting/training"] - last["overfitting/fake"]))
+    return Found(stretch[0].start_kimg, (
+        f"mean score of training images {last['overfitting/training']:.3g}, of held-out ones "
+        f"{last['overfitting/held-out']:.3g}, of pictures {last['overfitting/fake']:.3g}",
+        f"r_v {ratio:.2g} (0 is none, 1 is all; from {OVERFITTED:g} on it is much)"))
+
+
+def starvation(course: Course) -> Found | None:
+    """The networks wait for data."""
+    def holds(window: Window) -> bool | None:
+        wait = window.get(WAIT)
+        return None if wait is None else wait > STARVED
+
+    stretch = lasting(course.windows, holds)
+    if not stretch:
+        return None
+    wait = stretch[-1].means[WAIT]
+    return Found(stretch[0].start_kimg, (
+        f"training waits for images {wait:.0f} % of the time (above {STARVED:g} %)",))
+
+
+def _before_fade(course: Course) -> tuple[Window | None, list[Window]]:
+    """The last window before the present fade, None without one, and those since."""
+    if not course.windows or not course.windows[-1].fading:
+        return None, []
+    resolution = course.windows[-1].resolution
+    fade = [window for window in course.windows if window.resolution == resolution]
+    before = [window for window in course.windows if window.end <= fade[0].start]
+    return (before[-1] if before else None), fade
+
+
+def _shocks(calm: Window, window: Window) -> list[str]:
+    """What has jumped since before the fade, in words."""
+    found = []
+    for name, network in NORMS.items():
+        pair = calm.get(name), window.get(name)
+        if pair[0] is not None and pair[1] is not None and pair[1] > JUMPED * pair[0] > 0:
+            found.append(f"gradient of {network} {pair[1]:.2g}, {pair[0]:.2g} before the fade")
+    old, new = calm.get(NEAREST), window.get(NEAREST)
+    if old is not None and new is not None and new < min(FALLEN, old / 2):
+        found.append(f"nearest neighbours among pictures {new:.2g} times as far apart as among "
+                     f"reals, {old:.2g} before the fade")
+    return found

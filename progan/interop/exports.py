@@ -16,7 +16,7 @@ from progan.errors import UserError
 from progan.interop.export_formats import ONNX_PACKAGES, require_onnx
 from progan.networks import Generator
 from progan.networks.layers import Equalized, UpConv
-from progan.ops.resample import conv_up2x, up2x_kernel
+from progan.ops import conv_up2x, up2x_kernel
 from progan.runtime.files import replaced
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.network_file import Snapshot, io_signature

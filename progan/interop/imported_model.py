@@ -11,7 +11,7 @@ from torch import Tensor
 from progan.config import Network
 from progan.errors import UserError
 from progan.networks import Discriminator, Generator
-from progan.networks.shells import shells
+from progan.networks.inspection import shells
 from progan.runtime.text import format_count
 from progan.sizes import level_name
 

@@ -23,8 +23,8 @@ from progan.interop.describe_file import refusal
 from progan.interop.describe_pickle import HEAD, is_old_torch, scan_file
 from progan.interop.imported_model import ImportedModel, require_whole
 from progan.networks import Discriminator, Generator
+from progan.networks.inspection import shells
 from progan.networks.layers import Equalized, resolution_name
-from progan.networks.shells import shells
 from progan.runtime.files import members, stored
 from progan.runtime.pickle_scan import dict_items
 from progan.sizes import MIN_LEVEL

@@ -2,8 +2,8 @@
 
 from progan.config import Network
 from progan.networks.autoencoder import AutoencoderDiscriminator, AutoencoderGenerator
-from progan.networks.contract import Discriminator, Generator, Judgement
 from progan.networks.dcgan import DcganDiscriminator, DcganGenerator
+from progan.networks.interface import Discriminator, Generator, Judgement
 from progan.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
 from progan.networks.resnet import ResnetDiscriminator, ResnetGenerator
 from progan.networks.stacked_mnist import StackedMnistDiscriminator, StackedMnistGenerator

@@ -7,11 +7,9 @@ are built: two convolutions at each level, and an encoder whose feature maps gro
 from torch import Tensor, nn
 
 from progan.config import Network
-from progan.networks.activations import OUTPUTS, Activated
-from progan.networks.contract import Discriminator, Generator, Judgement
-from progan.networks.layers import Conv, Dense, DenseToMaps
-from progan.ops.noise import disturb
-from progan.ops.resample import down2x, up2x
+from progan.networks.interface import Discriminator, Generator, Judgement
+from progan.networks.layers import OUTPUTS, Activated, Conv, Dense, DenseToMaps
+from progan.ops import disturb, down2x, up2x
 from progan.sizes import MIN_LEVEL
 
 

@@ -4,11 +4,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from progan.config import Network
-from progan.networks.activations import OUTPUTS, Activated
-from progan.networks.contract import Discriminator, Generator, Judgement
-from progan.networks.head import Head
-from progan.networks.layers import Conv, DenseToMaps, Equalized
-from progan.ops.noise import disturb
+from progan.networks.interface import Discriminator, Generator, Head, Judgement
+from progan.networks.layers import OUTPUTS, Activated, Conv, DenseToMaps, Equalized
+from progan.ops import disturb
 from progan.sizes import MIN_LEVEL
 
 

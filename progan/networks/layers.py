@@ -1,13 +1,22 @@
 """Layers with equalized learning rate (section 4.1 of the paper)."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from progan.ops.precision import at_least_single, autocasts, without_autocast
-from progan.ops.resample import conv3x3_down2x, down2x, up2x, up2x_conv3x3
+from progan.ops import (
+    at_least_single,
+    autocasts,
+    conv3x3_down2x,
+    down2x,
+    pixel_norm,
+    up2x,
+    up2x_conv3x3,
+    without_autocast,
+)
 from progan.sizes import Size
 
 HE_GAIN = math.sqrt(2)
@@ -140,3 +149,77 @@ class ConvDown(Conv):
 def resolution_name(level: int) -> str:
     """Key of a level among the layers, by its resolution, whatever its size: 3 -> '8x8'."""
     return f"{1 << level}x{1 << level}"
+
+
+LEAKY_SLOPE = 0.2
+
+Activation = Callable[[Tensor], Tensor]
+
+
+def leaky_relu(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, LEAKY_SLOPE)
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """Sigmoid, scaled to -1…1."""
+    return F.sigmoid(x) * 2 - 1
+
+
+ACTIVATIONS: dict[str, Activation] = {"leaky-relu": leaky_relu, "relu": F.relu, "elu": F.elu}
+OUTPUTS: dict[str, Activation] = {"linear": lambda x: x, "tanh": F.tanh, "sigmoid": sigmoid}
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation of [N, C] or [N, C, H, W]."""
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        """Any number of dimensions will do."""
+
+
+class Activated(nn.Module):
+    """Activation and normalisation of [N, maps, ...].
+
+    Pixel norm comes after the activation, as in the official code. Batch and layer
+    normalisation come before it, as where they come from.
+
+    Args:
+        running: Whether batch normalisation keeps averages, for single images.
+    """
+
+    def __init__(self, activation: str, norm: str, maps: int, *, running: bool = False) -> None:
+        super().__init__()
+        self.act = ACTIVATIONS[activation]
+        self.pixel_norm = norm == "pixel"
+        self.norm = _norm(norm, maps, running)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.norm is not None:
+            x = self.norm(x)
+        x = self.act(x)
+        return pixel_norm(x) if self.pixel_norm else x
+
+
+def _norm(kind: str, maps: int, running: bool) -> nn.Module | None:
+    if kind == "batch":
+        return BatchNorm(maps, track_running_stats=running)
+    return nn.GroupNorm(1, maps) if kind == "layer" else None
+
+
+KERNEL_SIZE = 5
+
+
+class MinibatchDiscrimination(Equalized):
+    """Append to the features of each image how near those of the others are: [N, F] -> [N, F + K].
+
+    o_b(x_i) is the sum over j != i of exp(-|M_i,b - M_j,b|_1), M_i = T f(x_i) of shape [K, 5].
+    The image itself, which is at distance 0 always, is left out.
+    """
+
+    def __init__(self, inputs: int, kernels: int) -> None:
+        super().__init__((kernels * KERNEL_SIZE, inputs), gain=1, equalized=False)
+        self.bias = nn.Parameter(torch.empty(kernels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = (x @ self.weight.T).reshape(len(x), -1, KERNEL_SIZE)
+        distances = (rows[:, None] - rows[None]).abs().sum(dim=3)  # [N, N, K]
+        return torch.cat([x, (-distances).exp().sum(dim=1) - 1 + self.bias], dim=1)

@@ -6,21 +6,20 @@ All levels exist from birth; growing only means to use more of them.
 from torch import Tensor, nn
 
 from progan.config import Network
-from progan.networks.activations import ACTIVATIONS, OUTPUTS, Activated
-from progan.networks.contract import Discriminator, Generator, Judgement
+from progan.networks.interface import Discriminator, Generator, Judgement
 from progan.networks.layers import (
+    ACTIVATIONS,
+    OUTPUTS,
+    Activated,
     Conv,
     ConvDown,
     Dense,
     DenseToMaps,
+    MinibatchDiscrimination,
     UpConv,
     resolution_name,
 )
-from progan.networks.minibatch_discrimination import MinibatchDiscrimination
-from progan.ops.fade import fade
-from progan.ops.minibatch_stddev import minibatch_stddev
-from progan.ops.noise import disturb
-from progan.ops.resample import down2x, up2x
+from progan.ops import disturb, down2x, fade, minibatch_stddev, up2x
 from progan.sizes import MIN_LEVEL
 
 

@@ -3,12 +3,9 @@
 from torch import Tensor, nn
 
 from progan.config import Network
-from progan.networks.activations import OUTPUTS, Activated
-from progan.networks.contract import Discriminator, Generator, Judgement
-from progan.networks.head import Head
-from progan.networks.layers import Conv, ConvDown, DenseToMaps, UpConv
-from progan.ops.noise import disturb
-from progan.ops.resample import down2x, up2x
+from progan.networks.interface import Discriminator, Generator, Head, Judgement
+from progan.networks.layers import OUTPUTS, Activated, Conv, ConvDown, DenseToMaps, UpConv
+from progan.ops import disturb, down2x, up2x
 from progan.sizes import MIN_LEVEL
 
 

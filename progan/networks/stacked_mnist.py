@@ -8,13 +8,18 @@ the discriminator's d_fmap_base of 32 is the paper's K/2 (about 2000 weights), 1
 from torch import Tensor, nn
 
 from progan.config import Network
-from progan.networks.activations import ACTIVATIONS, OUTPUTS, Activated
-from progan.networks.contract import Discriminator, Generator, Judgement
-from progan.networks.head import Head
-from progan.networks.layers import Conv, ConvDown, DenseToMaps, UpConv, resolution_name
-from progan.ops.fade import fade
-from progan.ops.noise import disturb
-from progan.ops.resample import down2x, up2x
+from progan.networks.interface import Discriminator, Generator, Head, Judgement
+from progan.networks.layers import (
+    ACTIVATIONS,
+    OUTPUTS,
+    Activated,
+    Conv,
+    ConvDown,
+    DenseToMaps,
+    UpConv,
+    resolution_name,
+)
+from progan.ops import disturb, down2x, fade, up2x
 from progan.sizes import MIN_LEVEL
 
 

@@ -15,7 +15,7 @@ from progan.runtime.text import escape_controls
 from progan.runtime.torch_settings import wait_politely
 
 if TYPE_CHECKING:
-    from progan.report.material import Material
+    from progan.report.markup import Material
     from progan.report.page import Section
 
 REPORT_FILE = "report.html"
@@ -53,7 +53,7 @@ def main(run: Path, output: Path | None, count: int, data: Path | None, detector
     require_paths([data], "Name the dataset with --data.")
     require_detector(None if str(detector) == PIXELS else detector)
     wait_politely()
-    from progan.report.material import read
+    from progan.report.markup import read
     from progan.report.page import page
     from progan.runtime.files import write_atomically
 
@@ -69,7 +69,9 @@ def main(run: Path, output: Path | None, count: int, data: Path | None, detector
 def _neighbours(material: "Material", count: int, data: Path | None, detector: Path | None,
                 device: str) -> "Section":
     """What makes the section; what was wished for and cannot be done is told at once."""
-    from progan.report import best, measured, neighbours
+    from progan.report import metrics as best
+    from progan.report import metrics as measured
+    from progan.report import neighbours
     from progan.sampling.network_file import SUFFIX
 
     if not count:

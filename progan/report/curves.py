@@ -9,10 +9,9 @@ from progan.config import Run
 from progan.diagnosis.curves import Panel, panels
 from progan.diagnosis.history import History, Row
 from progan.errors import UserError
-from progan.report.markup import Markup, element, joined
-from progan.report.material import Material
-from progan.report.measured import Measured, Series
-from progan.report.phases import shaded
+from progan.report.markup import Markup, Material, element, joined
+from progan.report.metrics import Measured, Series
+from progan.report.settings import shaded
 
 MOST_POINTS = 600  # of a curve; a screen shows no more
 DIGITS = 5

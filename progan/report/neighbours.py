@@ -16,9 +16,8 @@ from metrics.sheets import neighbour_sheet
 from metrics.sources import open_pair
 from progan.errors import UserError
 from progan.invocation import command
-from progan.report import pictures
-from progan.report.markup import Markup, element, joined
-from progan.report.material import Material
+from progan.report import images as pictures
+from progan.report.markup import Markup, Material, element, joined
 from progan.runtime.devices import choose, set_precision
 from progan.runtime.files import json_objects
 

@@ -10,18 +10,15 @@ from typing import Any
 
 from progan import __version__
 from progan.errors import UserError
-from progan.report import (
-    best,
-    configuration,
-    curves,
-    machine,
-    measured,
-    phases,
-    samples,
-    verdict,
-)
-from progan.report.markup import Markup, element, joined
-from progan.report.material import Material
+from progan.report import curves
+from progan.report import images as samples
+from progan.report import metrics as best
+from progan.report import metrics as measured
+from progan.report import settings as configuration
+from progan.report import settings as machine
+from progan.report import settings as phases
+from progan.report import status as verdict
+from progan.report.markup import Markup, Material, element, joined
 from progan.run_directory import STATISTICS_FILE
 
 Section = Callable[[], Markup]
@@ -36,10 +33,10 @@ def page(material: Material, neighbours: Section) -> str:
         "Samples": lambda: samples.section(material),
         "Curves": lambda: curves.section(charts, _faults(material, found)),
         "Best snapshot": lambda: best.section(material, found),
-        "Growth": lambda: phases.section(material),
+        "Growth": lambda: phases.growth_section(material),
         "Nearest neighbours": neighbours,
-        "Settings": lambda: configuration.section(material),
-        "Machine": lambda: machine.section(material)}
+        "Settings": lambda: configuration.settings_section(material),
+        "Machine": lambda: machine.machine_section(material)}
     style, script = _part("page.css"), _part("page.js")
     text = Template(_part("page.html")).substitute(
         policy=policy(style, script), style=style, script=script,

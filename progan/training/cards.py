@@ -8,9 +8,9 @@ import torch
 
 from progan.config import Run
 from progan.data.reader import Dataset
+from progan.diagnosis.diagnose import diagnose
 from progan.diagnosis.history import History, Row, read_rows
 from progan.diagnosis.report import meaning
-from progan.diagnosis.symptoms import diagnose
 from progan.errors import UserError
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
 from progan.runtime.devices import describe

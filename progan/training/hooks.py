@@ -6,10 +6,10 @@ from pathlib import Path
 
 from progan.config import Run
 from progan.data.reader import Dataset
+from progan.diagnosis.diagnose import SYMPTOMS, diagnose
 from progan.diagnosis.findings import Verdict
 from progan.diagnosis.history import History, Row, read_rows
 from progan.diagnosis.report import finding_words, summary
-from progan.diagnosis.symptoms import SYMPTOMS, diagnose
 from progan.images import save_png
 from progan.invocation import command
 from progan.run_directory import FAKES_PREFIX, STATISTICS_FILE, moment_path

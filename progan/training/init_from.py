@@ -19,8 +19,7 @@ from progan.errors import UserError
 from progan.interop.imported_model import ImportedModel
 from progan.interop.load import load_own, read_foreign
 from progan.networks import Discriminator, Generator
-from progan.networks.levels import levels, names_by_level
-from progan.networks.shells import shells
+from progan.networks.inspection import levels, names_by_level, shells
 from progan.sampling.network_choice import find_network, find_run
 from progan.sampling.state_file import is_state, is_whole, load_networks
 from progan.settings import changes, option_name

@@ -13,7 +13,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from progan import networks
 from progan.augment import draw as draw_augmentation
 from progan.config import Run
-from progan.objectives import OBJECTIVES, draw
+from progan.losses import OBJECTIVES, draw
 from progan.schedule import Stage
 from progan.training.gradients import BatchSplit, MicroBatchSizes
 from progan.training.optim import freeze, trainable_parameters

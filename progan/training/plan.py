@@ -4,7 +4,7 @@ import torch
 
 from progan import networks, schedule
 from progan.config import Run
-from progan.networks.cost import multiply_adds
+from progan.networks.inspection import multiply_adds
 from progan.runtime.files import human_bytes
 from progan.runtime.text import format_count
 from progan.training.gradients import micro_batch_size

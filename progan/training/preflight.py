@@ -17,7 +17,7 @@ from progan import schedule
 from progan.config import Run, override
 from progan.data.loader import Batch
 from progan.errors import UserError
-from progan.networks.cost import multiply_adds
+from progan.networks.inspection import multiply_adds
 from progan.partition import WHOLE, Share, own_rows
 from progan.runtime import devices
 from progan.runtime.files import human_bytes

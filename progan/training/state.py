@@ -10,9 +10,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from progan import networks
 from progan.config import Run
+from progan.losses import terms as dials
 from progan.networks import Discriminator, Generator
 from progan.networks.layers import Equalized
-from progan.objectives import dials
 from progan.runtime.seeding import generator as stream
 from progan.schedule import Stage
 from progan.training.gradients import initial_loss_scales

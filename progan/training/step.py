@@ -21,20 +21,12 @@ from progan.augment import Draws, adapted, augment
 from progan.augment import draw as draw_augmentation
 from progan.config import Run
 from progan.data.loader import Batch, process_reals
+from progan.losses import OBJECTIVES, Chances, Only, critic_terms, draw, generator_terms, summary
+from progan.losses.adversarial import noise_strength
+from progan.losses.penalties import GradientScale, final_norm_divisor
+from progan.losses.terms import turned
 from progan.networks import Judgement
-from progan.objectives import (
-    OBJECTIVES,
-    Chances,
-    Only,
-    critic_terms,
-    draw,
-    generator_terms,
-    summary,
-)
-from progan.objectives.dials import turned
-from progan.objectives.least_squares import noise_strength
-from progan.objectives.penalties import GradientScale, final_norm_divisor
-from progan.ops.precision import at_least_single
+from progan.ops import at_least_single
 from progan.partition import turns
 from progan.runtime.seeding import generator as stream
 from progan.runtime.seeding import seeded

@@ -2,7 +2,7 @@
 
 import torch
 
-from progan.augment.draws import TRANSFORMS, Draws, draw
+from progan.augment.transforms import TRANSFORMS, Draws, draw
 from progan.config import Augment
 
 

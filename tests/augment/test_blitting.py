@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from progan.augment.blitting import blit, mirrored
+from progan.augment.transforms import blit, mirrored
 from progan.config import Augment
 from tests.augment.numbers import chosen, drawn
 

@@ -7,7 +7,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from progan.augment.color import NAMES, recolor
+from progan.augment.transforms import NAMES, recolor
 from progan.config import Augment
 from tests.augment.numbers import chosen
 from tests.for_each import for_each

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from progan.augment.draws import TRANSFORMS
+from progan.augment.transforms import TRANSFORMS
 from progan.config import AUGMENT_KINDS, Augment
 from tests.augment.numbers import drawn
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from progan.augment.geometry import inverse_map, transform
+from progan.augment.transforms import inverse_map, transform
 from progan.config import Augment
 from tests.augment.numbers import chosen, drawn
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from progan.augment import Draws, augment
 from progan.config import AUGMENT_KINDS, Augment
-from progan.objectives.penalties import gradient_norms
+from progan.losses.penalties import gradient_norms
 from tests.augment.numbers import drawn
 from tests.for_each import for_each
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from progan.diagnosis.curves import FADE_SHADE, Span, plot, spans
+from progan.diagnosis.diagnose import diagnose
 from progan.diagnosis.history import History
-from progan.diagnosis.symptoms import diagnose
 from tests.diagnosis.courses import after, history, steps
 
 GROWING = steps(96, schedule__resolution=after(48, 8.0, 4.0),

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from progan.diagnosis.history import History, read_rows
-from progan.diagnosis.windows import WINDOW, lasting, windows
+from progan.diagnosis.history import WINDOW, History, lasting, read_rows, windows
 from progan.errors import UserError
 from tests.diagnosis.courses import after, history, steps
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from progan import presets
+from progan.diagnosis.diagnose import verdicts
 from progan.diagnosis.history import History, read_rows
-from progan.diagnosis.symptoms import verdicts
 
 FOLDER = Path(__file__).parent / "histories"
 RIGHT = [("mnist-8", "mnist-8", "ok"),

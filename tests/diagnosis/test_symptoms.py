@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progan.config import Objective
+from progan.diagnosis.balance import SCALES, won
+from progan.diagnosis.diagnose import SYMPTOMS, diagnose, verdicts
 from progan.diagnosis.findings import Verdict
 from progan.diagnosis.history import History
-from progan.diagnosis.scales import SCALES, won
-from progan.diagnosis.symptoms import SYMPTOMS, diagnose, verdicts
 from tests.diagnosis.courses import Steps, after, history, steps
 from tests.for_each import for_each
 

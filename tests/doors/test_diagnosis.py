@@ -16,8 +16,8 @@ from progan import presets, run_directory
 from progan.cli.train import main as train
 from progan.config import override
 from progan.diagnosis.cli import FAILING, main
+from progan.diagnosis.diagnose import SYMPTOMS
 from progan.diagnosis.history import History
-from progan.diagnosis.symptoms import SYMPTOMS
 from progan.report.cli import main as report
 from tests.builders import message, noise_dataset, tiny_options
 from tests.diagnosis.courses import after, history, steps

@@ -178,7 +178,7 @@ def test_a_config_that_cannot_be_read_is_told(
     def refuse(directory: Path) -> None:
         raise PermissionError(13, "Permission denied", str(directory / "config.json"))
 
-    monkeypatch.setattr("progan.report.material.load_config", refuse)
+    monkeypatch.setattr("progan.report.markup.load_config", refuse)
     assert "config.json cannot be read: Permission denied." in report(made).stderr
 
 

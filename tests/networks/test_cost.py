@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from progan.config import Network
-from progan.networks.cost import multiply_adds
+from progan.networks.inspection import multiply_adds
 from tests.for_each import for_each
 
 

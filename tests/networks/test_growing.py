@@ -8,7 +8,7 @@ from torch import Tensor
 
 from progan import networks as nets
 from progan.config import Network
-from progan.ops.resample import down2x, up2x
+from progan.ops import down2x, up2x
 from tests.for_each import for_each
 from tests.networks.agreement import randomized
 

@@ -8,9 +8,8 @@ import torch
 
 from progan import networks as nets
 from progan.config import Network
-from progan.networks.activations import Activated, BatchNorm
-from progan.networks.minibatch_discrimination import MinibatchDiscrimination
-from progan.objectives.penalties import gradient_norms
+from progan.losses.penalties import gradient_norms
+from progan.networks.layers import Activated, BatchNorm, MinibatchDiscrimination
 from progan.training.state import initialize
 from tests.for_each import for_each
 from tests.networks.agreement import (

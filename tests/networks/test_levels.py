@@ -8,8 +8,8 @@ from torch import nn
 
 from progan import networks as nets
 from progan.config import Network
-from progan.networks.activations import Activated
-from progan.networks.levels import levels, names_by_level
+from progan.networks.inspection import levels, names_by_level
+from progan.networks.layers import Activated
 from tests.for_each import for_each
 
 SMALL = Network(resolution=32, latent_size=6, fmap_base=64, fmap_max=8, code_size=5, label_size=2)

@@ -9,7 +9,7 @@ import torch
 
 from progan import networks as nets
 from progan.config import Network
-from progan.ops.resample import down2x, up2x
+from progan.ops import down2x, up2x
 from tests.reference import official
 
 NET32 = Network(resolution=32, latent_size=64, fmap_base=256, fmap_max=64)

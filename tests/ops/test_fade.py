@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from progan.ops.fade import fade, fade_images
+from progan.ops import fade, fade_images
 
 
 def number(value: float) -> Tensor:

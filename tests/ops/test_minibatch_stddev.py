@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from progan.ops.minibatch_stddev import divisor, minibatch_stddev
+from progan.ops import divisor, minibatch_stddev
 
 
 def noise(*shape: int) -> torch.Tensor:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from progan.ops.noise import disturb
+from progan.ops import disturb
 
 
 def disturbed(x: torch.Tensor, strength: float) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from progan.ops.normalize import pixel_norm
+from progan.ops import pixel_norm
 
 
 def noise(*shape: int) -> torch.Tensor:

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from progan.ops import resample
-from progan.ops.resample import conv3x3_down2x, down2x, up2x, up2x_conv3x3
+from progan import ops as resample
+from progan.ops import conv3x3_down2x, down2x, up2x, up2x_conv3x3
 
 Convolution = Callable[[Tensor, Tensor, Tensor], Tensor]
 

@@ -6,8 +6,7 @@ import pytest
 
 from metrics.run_record import Metric
 from progan.errors import UserError
-from progan.report.best import chosen, network_at
-from progan.report.measured import Measured, Series, measured, networks
+from progan.report.metrics import Measured, Series, chosen, measured, network_at, networks
 from tests.builders import tiny_run
 from tests.report.runs import made_run, metric, write_lines
 

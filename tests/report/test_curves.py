@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from progan.diagnosis.curves import Span
-from progan.report import material
+from progan.report import markup as material
 from progan.report.curves import Chart, charts_of, numbers, section, thinned
-from progan.report.measured import measured
-from progan.report.phases import hours_at, shaded
+from progan.report.metrics import measured
+from progan.report.settings import hours_at, shaded
 from tests.builders import tiny_run
 from tests.report.pages import Page
 from tests.report.runs import made_run, write_lines

@@ -10,9 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from progan.report.material import read
-from progan.report.pictures import Cells, compressed, fitted, opened
-from progan.report.samples import MOST_FRAMES, chosen, grids, section
+from progan.report.images import (
+    MOST_FRAMES,
+    Cells,
+    chosen,
+    compressed,
+    fitted,
+    grids,
+    opened,
+    section,
+)
+from progan.report.markup import read
 from tests.builders import tiny_run
 from tests.report.pages import Page
 from tests.report.runs import made_run

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from progan.config import Objective
-from progan.objectives import OBJECTIVES
+from progan.losses import OBJECTIVES
 from progan.runtime.text import MAX_LINE_LENGTH
 from progan.sampling.model_card import (
     MAX_CLASSES,

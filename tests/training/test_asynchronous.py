@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from progan import schedule
 from progan.config import Run
+from progan.losses import OBJECTIVES
 from progan.networks import NETWORKS
-from progan.objectives import OBJECTIVES
 from progan.partition import WHOLE, Share
 from progan.runtime.cuda import Recording
 from progan.runtime.distributed import Group

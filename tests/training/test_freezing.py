@@ -10,7 +10,7 @@ from progan.config import Run
 from progan.data.loader import read_batches
 from progan.data.reader import Dataset
 from progan.networks import NETWORKS
-from progan.networks.levels import levels
+from progan.networks.inspection import levels
 from progan.schedule import at, rounds
 from progan.training.checkpoint import load_state, save_state
 from progan.training.loop import train_round

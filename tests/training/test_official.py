@@ -9,8 +9,8 @@ import torch
 from progan import networks as nets
 from progan.config import Network, Objective, Optim, Run
 from progan.data.loader import process_reals
-from progan.objectives import Chances, generator_loss
-from progan.objectives import critic_loss as loss_of_critic
+from progan.losses import Chances, generator_loss
+from progan.losses import critic_loss as loss_of_critic
 from progan.training import state as states
 from progan.training.step import (
     DiscriminatorInputs,

@@ -15,8 +15,8 @@ from torch import Tensor
 from progan import schedule
 from progan.config import Run
 from progan.data.loader import process_reals
-from progan.objectives import Chances
-from progan.ops.fade import fade_images
+from progan.losses import Chances
+from progan.ops import fade_images
 from progan.schedule import Stage
 from progan.training.state import TrainState, enter_phase
 from progan.training.step import (

@@ -6,8 +6,7 @@ import torch
 from progan import networks
 from progan.errors import UserError
 from progan.networks.layers import Conv
-from progan.ops.minibatch_stddev import minibatch_stddev
-from progan.ops.normalize import pixel_norm
+from progan.ops import minibatch_stddev, pixel_norm
 from progan.training.precision import LOW, autocast_for, require_precision
 from progan.training.state import initialize
 from tests.builders import tiny_run

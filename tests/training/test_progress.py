@@ -10,7 +10,7 @@ import pytest
 
 from progan import schedule
 from progan.config import Run
-from progan.networks.cost import multiply_adds
+from progan.networks.inspection import multiply_adds
 from progan.training import progress
 from progan.training.progress import EtaEstimator, Progress, remaining_seconds
 from tests.builders import tiny_run

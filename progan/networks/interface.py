@@ -1,0 +1,95 @@
+"""What all networks have in common: their interface, and the last layer of discriminators."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from progan.config import Network
+from progan.networks.layers import Dense
+from progan.ops import disturb, minibatch_stddev, pixel_norm
+
+
+class Judgement(NamedTuple):
+    """What a discriminator says of N images."""
+
+    scores: Tensor  # [N], higher for real; of an autoencoder, minus the error it makes
+    logits: Tensor  # [N, label_size], of the classes
+    code: Tensor | None = None  # [N, code_size], of an autoencoder
+
+
+class Generator(nn.Module, ABC):
+    """Latents to images."""
+
+    def __init__(self, config: Network) -> None:
+        super().__init__()
+        self.config = config
+
+    def inputs(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """What the first layer takes: [N, latent_size + label_size]."""
+        x = torch.cat([latents, labels], dim=1)
+        return pixel_norm(x) if self.config.normalize_latents else x
+
+    @abstractmethod
+    def forward(self, latents: Tensor, labels: Tensor, level: int,
+                alpha: Tensor | None = None) -> Tensor:
+        """Draw images at the resolution of `level`.
+
+        Args:
+            latents: [N, latent_size], from a standard normal distribution.
+            labels: [N, label_size], one-hot; label_size may be 0.
+            level: log2 of the resolution; the last one for networks that do not grow.
+            alpha: 0-d, weight of the newest level while it is faded in; None: fully faded in.
+
+        Returns:
+            [N, channels, H, W] of `config.size(level)`, with [-1, 1] meaning black to white.
+        """
+
+    @abstractmethod
+    def layers_of(self, level: int) -> list[nn.Module]:
+        """The layers that work at the resolution of `level`; each layer has one level."""
+
+
+class Discriminator(nn.Module, ABC):
+    """Images to scores."""
+
+    def __init__(self, config: Network) -> None:
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
+    def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
+                noise: Tensor | None = None) -> Judgement:
+        """Judge images at the resolution of `level`.
+
+        Args:
+            images: [N, channels, H, W] of `config.size(level)`, in [-1, 1].
+            level, alpha: As for the generator.
+            noise: 0-d, strength of the noise on the inputs of convolutions; None: without it.
+        """
+
+    @abstractmethod
+    def layers_of(self, level: int) -> list[nn.Module]:
+        """The layers that work at the resolution of `level`; each layer has one level."""
+
+    def looking(self, level: int) -> list[nn.Module]:
+        """Those of a level that look at images: all of them, but for an autoencoder."""
+        return self.layers_of(level)
+
+
+class Head(nn.Module):
+    """Minibatch stddev, dropout, a dense layer: [N, maps, H, W] of the base -> judgement."""
+
+    def __init__(self, config: Network, maps: int) -> None:
+        super().__init__()
+        self.stddev_group = config.stddev_group
+        self.dropout = nn.Dropout(config.dropout)
+        self.dense = Dense(config.base.pixels * (maps + bool(self.stddev_group)),
+                           1 + config.label_size, gain=1, equalized=config.equalized_lr)
+
+    def forward(self, x: Tensor, noise: Tensor | None) -> Judgement:
+        if self.stddev_group:
+            x = minibatch_stddev(x, self.stddev_group)
+        out = self.dense(self.dropout(disturb(x, noise).flatten(1)))
+        return Judgement(out[:, 0], out[:, 1:])

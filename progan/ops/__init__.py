@@ -1,1 +1,0 @@
-"""Stateless tensor functions that know nothing of GANs."""
