@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.report import circumstances, require_place, save  # noqa: E402
 from progan import networks, presets  # noqa: E402
 from progan.config import override  # noqa: E402
-from progan.door import Door, device_option  # noqa: E402
+from progan.door import Command, device_option  # noqa: E402
 from progan.runtime import devices  # noqa: E402
-from progan.runtime.torch_settings import wait_politely  # noqa: E402
+from progan.runtime.torch_settings import set_omp_passive  # noqa: E402
 from progan.sampling.image_files import ImageOutput, write_images  # noqa: E402
 from progan.sampling.latents import batch_from_seeds  # noqa: E402
 from progan.sampling.network_file import Snapshot  # noqa: E402
@@ -32,7 +32,7 @@ from progan.sampling.render import batch_size, render_single  # noqa: E402
 from progan.training.state import initialize  # noqa: E402
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 @click.option("--preset", default="v2-1gpu", show_default=True)
 @click.option("--resolution", default=256, show_default=True)
 @click.option("--images", type=click.IntRange(1), default=64, show_default=True)
@@ -44,7 +44,7 @@ def main(preset: str, resolution: int, images: int, runs: int, device: str,
          output: Path | None) -> None:
     """Time the network alone, and with files."""
     require_place(output)
-    wait_politely()
+    set_omp_passive()
     chosen = devices.choose(device)
     devices.set_repeatable()
     network = override(presets.preset(preset), {"resolution": resolution}).network

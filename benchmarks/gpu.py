@@ -30,7 +30,7 @@ from benchmarks.isolated import (  # noqa: E402
 )
 from progan import presets  # noqa: E402
 from progan.config import Run, override  # noqa: E402
-from progan.door import Door  # noqa: E402
+from progan.door import Command  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 
 PLACE = click.Path(path_type=Path)
@@ -196,7 +196,7 @@ def _training_tasks(scope: Scope, on: dict[str, Any], output: Path) -> tuple[Tas
             "most_seconds": scope.most_training_seconds}))
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 @click.option("--minutes", type=click.FloatRange(0.01, 24 * 60), default=PLANNED_MINUTES,
               show_default=True, help="Time for everything; what is not measured by then is left "
               "for another call.")

@@ -28,7 +28,7 @@ from progan.data.loader import read_ahead, read_batches
 from progan.data.portraits.importer import import_demo
 from progan.data.reader import Dataset
 from progan.data.writer import write_dataset
-from progan.partition import WHOLE
+from progan.partition import UNSHARDED
 from progan.runtime import devices
 from progan.runtime.cuda import cuda_graphs
 from progan.training import preflight
@@ -128,7 +128,7 @@ def iterate_on_equal_inputs(state: TrainState, run: Run, resolution: int, alpha:
                             dtype: torch.dtype, steps: Steps = PLAIN_STEPS) -> Statistics:
     """Train for one iteration on images and random numbers that the CPU has drawn."""
     stage, device = stage_at(run, resolution), next(state.generator.parameters()).device
-    batch = preflight.noise_batch(run, stage, WHOLE)
+    batch = preflight.noise_batch(run, stage, UNSHARDED)
     drawn_for = LevelAlpha(stage.level, None if alpha is None else torch.tensor(alpha))
 
     def moved(value: Any) -> Any:

@@ -25,7 +25,7 @@ from progan.data.loader import read_ahead
 from progan.data.portraits.importer import import_demo
 from progan.data.reader import Dataset
 from progan.data.writer import write_dataset
-from progan.partition import WHOLE
+from progan.partition import UNSHARDED
 from progan.runtime import devices
 from progan.sampling.image_files import ImageOutput, write_images
 from progan.sampling.latents import batch_from_seeds
@@ -124,7 +124,7 @@ def iteration(device: torch.device, run: Run, resolution: int, report: Callable[
     stage = stage_at(run, resolution)
     devices.set_precision(run.precision)
     state = create(run, device)
-    batch = preflight.noise_batch(run, stage, WHOLE).to(device)
+    batch = preflight.noise_batch(run, stage, UNSHARDED).to(device)
     steps = accelerated(PLAIN_STEPS, chosen(run, device), report)
 
     def iterate() -> None:

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from metrics.run_record import findings  # noqa: E402
-from progan.door import Door  # noqa: E402
+from progan.door import Command  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.run_directory import STATISTICS_FILE  # noqa: E402
 from progan.runtime.files import json_objects  # noqa: E402
@@ -39,7 +39,7 @@ COLUMN = "SWDx1e3_avg"
 Point = dict[str, float]  # kimg, minutes, value
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 @click.argument("runs", nargs=-1, required=True, metavar="NAME=RUN...")
 @click.option("--output", type=click.Path(path_type=Path),
               default=ROOT / "benchmarks/results/growing.json", help="Where the numbers go.")

@@ -37,9 +37,9 @@ from progan.data.loader import AHEAD, read_ahead  # noqa: E402
 from progan.data.portraits.importer import import_demo  # noqa: E402
 from progan.data.reader import Dataset  # noqa: E402
 from progan.data.writer import write_dataset  # noqa: E402
-from progan.door import Door, device_option  # noqa: E402
+from progan.door import Command, device_option  # noqa: E402
 from progan.runtime import devices  # noqa: E402
-from progan.runtime.torch_settings import wait_politely  # noqa: E402
+from progan.runtime.torch_settings import set_omp_passive  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
 from progan.training.plan import table  # noqa: E402
 
@@ -57,7 +57,7 @@ class Source:
     load_seconds: float | None = None  # what it took once, before the first batch
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 @click.option("--preset", default="v2-1gpu", show_default=True, help="Gives the batch sizes.")
 @click.option("--data", type=PLACE, help="A dataset; portraits are drawn if not given.")
 @click.option("--resolution", default=256, show_default=True, help="The highest one.")
@@ -73,7 +73,7 @@ def main(preset: str, data: Path | None, resolution: int, images: int, compress:
          seconds: float, device: str, output: Path | None) -> None:
     """Time the way of the images to the device at each resolution."""
     require_place(output)
-    wait_politely()
+    set_omp_passive()
     chosen, run = devices.choose(device), presets.preset(preset)
     with tempfile.TemporaryDirectory() as folder:
         dataset = Dataset.open(data) if data else portraits(

@@ -26,9 +26,9 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
 from benchmarks.train import ours, stages_of  # noqa: E402
 from progan.config import Run  # noqa: E402
-from progan.door import Door, device_option  # noqa: E402
+from progan.door import Command, device_option  # noqa: E402
 from progan.runtime import devices  # noqa: E402
-from progan.runtime.torch_settings import use_threads, wait_politely  # noqa: E402
+from progan.runtime.torch_settings import set_omp_passive, use_threads  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
 from progan.training.plan import table  # noqa: E402
 
@@ -45,7 +45,7 @@ PURPOSES = {
 }
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 @click.option("--preset", default="v2-1gpu", show_default=True)
 @click.option("--resolutions", help="Some of the preset's, e.g. 16,64; all if not given.")
 @click.option("--batch", type=click.IntRange(1), help="Another batch than the preset's.")
@@ -59,7 +59,7 @@ def main(preset: str, resolutions: str | None, batch: int | None, precision: str
          threads: int, device: str, output: Path | None) -> None:
     """Tell what iterations spend their time on."""
     require_place(output)
-    wait_politely()
+    set_omp_passive()
     use_threads(threads)
     chosen = devices.choose(device)
     run, stages = stages_of(preset, resolutions, batch)

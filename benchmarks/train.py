@@ -32,11 +32,11 @@ from benchmarks.report import circumstances, page, require_place, save  # noqa: 
 from progan import presets, schedule  # noqa: E402
 from progan.config import Run, override  # noqa: E402
 from progan.data.loader import process_reals  # noqa: E402
-from progan.door import Door, device_option  # noqa: E402
+from progan.door import Command, device_option  # noqa: E402
 from progan.errors import UserError  # noqa: E402
-from progan.partition import WHOLE  # noqa: E402
+from progan.partition import UNSHARDED  # noqa: E402
 from progan.runtime import devices  # noqa: E402
-from progan.runtime.torch_settings import use_threads, wait_politely  # noqa: E402
+from progan.runtime.torch_settings import set_omp_passive, use_threads  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
 from progan.training import preflight  # noqa: E402
 from progan.training.acceleration import accelerated, chosen  # noqa: E402
@@ -61,7 +61,7 @@ class Contestant:
     iterate: Callable[[], object]
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 @click.option("--preset", default="v2-1gpu", show_default=True)
 @click.option("--resolutions", help="Some of the preset's, e.g. 16,64; all if not given.")
 @click.option("--batch", type=click.IntRange(1), help="Another batch than the preset's.")
@@ -80,7 +80,7 @@ def main(preset: str, resolutions: str | None, batch: int | None, variants: str 
          output: Path | None) -> None:
     """Time training steps at each resolution."""
     require_place(output)
-    wait_politely()
+    set_omp_passive()
     use_threads(threads)
     chosen = devices.choose(device)
     run, stages = stages_of(preset, resolutions, batch)
@@ -152,7 +152,7 @@ def ours(run: Run, stage: Stage, name: str, device: torch.device) -> Contestant:
     how, precision = name.rsplit("-", 1)
     run = override(run, {"acceleration": how, "precision": precision})
     state = create(run, device)
-    batch = preflight.noise_batch(run, stage, WHOLE).to(device)
+    batch = preflight.noise_batch(run, stage, UNSHARDED).to(device)
     steps = accelerated(PLAIN_STEPS, chosen(run, device), click.echo)
 
     def iterate() -> None:
@@ -166,7 +166,9 @@ def ours(run: Run, stage: Stage, name: str, device: torch.device) -> Contestant:
 def other(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Contestant:
     """An iteration of another project."""
     name, step = peer_step(checkout, run.network, stage.level, device)
-    reals = process_reals(preflight.noise_batch(run, stage, WHOLE).images.to(device)).contiguous()
+    reals = process_reals(
+        preflight.noise_batch(run, stage, UNSHARDED).images.to(device)
+    ).contiguous()
 
     def iterate() -> None:
         devices.set_precision("fp32")

@@ -10,15 +10,15 @@ from metrics.discrete_modes_cli import discrete_modes
 from metrics.names import DEFAULT, DESCRIPTIONS
 from metrics.neighbours_cli import neighbours
 from metrics.options import named, record_option, repeats_option, require_files, source_options
-from progan.door import Door, hyphenated
-from progan.runtime.torch_settings import wait_politely
+from progan.door import Command, hyphenated
+from progan.runtime.torch_settings import set_omp_passive
 
 METRIC_LIST = "\b\nMetrics:\n" + "\n".join(f"  {name:14}  {DESCRIPTIONS[name]}"
                                            for name in DESCRIPTIONS)
 COMMANDS = {command.name: command for command in (neighbours, discrete_modes, compare)}
 
 
-class Metrics(Door):
+class Metrics(Command):
     """Measures, unless the first word names a command of its own."""
 
     def make_context(self, info_name: str | None, args: list[str],
@@ -63,7 +63,7 @@ def main(names: tuple[str, ...], network: Path | None, images: Path | None, data
     against = named(data, reference, "Measure against what? Name the real images, either as "
                     "--data or as --reference.")
     require_files(measured, against, detector=detector, json_file=json_file)
-    wait_politely()
+    set_omp_passive()
     from metrics.request import Request, answer
 
     click.echo(answer(Request(

@@ -8,11 +8,11 @@ import click
 
 from metrics.names import parse_metrics
 from metrics.options import detector_option, require_files
-from progan.door import PATH, Door, device_option
+from progan.door import PATH, Command, device_option
 from progan.errors import UserError
 from progan.runtime.files import require_writable_folder
 from progan.runtime.text import escape_controls
-from progan.runtime.torch_settings import wait_politely
+from progan.runtime.torch_settings import set_omp_passive
 from progan.sampling.options import parse_seeds
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ MARKDOWN_FILE, CSV_FILE, SHEET_FILE = "compare.md", "compare.csv", "samples.png"
 MOST_SEEDS = 64
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
 @click.option("--outdir", type=PATH, required=True, metavar="DIR",
               help=f"Where {MARKDOWN_FILE}, {CSV_FILE} and {SHEET_FILE} go.")
@@ -61,7 +61,7 @@ def compare(
         raise UserError(f"There is no run to compare: there is no {', '.join(map(str, runs))}.")
     require_files(data, detector=detector, json_file=None)
     require_writable_folder(outdir, "--outdir")
-    wait_politely()
+    set_omp_passive()
     from metrics import comparison
     from metrics.sheets import comparison_sheet, render_samples
     from progan.images import save_png

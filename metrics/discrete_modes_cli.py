@@ -13,16 +13,16 @@ from metrics.options import (
     require_files,
     source_options,
 )
-from progan.door import PATH, Door
+from progan.door import PATH, Command
 from progan.errors import UserError
 from progan.invocation import command
 from progan.runtime.files import require_writable_file
-from progan.runtime.torch_settings import wait_politely
+from progan.runtime.torch_settings import set_omp_passive
 
 NAME = "discrete-modes"
 
 
-@click.command(NAME, cls=Door)
+@click.command(NAME, cls=Command)
 @click.option("--classifier", type=PATH, required=True, metavar="FILE",
               help="The classifier of digits (.safetensors) to use, or to write.")
 @click.option("--train-classifier", is_flag=True, help="Train one on the digits of --data, a "
@@ -67,7 +67,7 @@ def discrete_modes(
                     f"{command('dataset', 'create-mnist-rgb')} with --data.")
     require_files(measured, against, detector=None, json_file=json_file)
     require_classifier_file(classifier)
-    wait_politely()
+    set_omp_passive()
     from metrics.request import Request, answer
 
     require_classifier_file(classifier)
@@ -79,7 +79,7 @@ def discrete_modes(
 
 
 def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> None:
-    wait_politely()
+    set_omp_passive()
     from metrics.digit_classifier import save_classifier, train_classifier
     from progan.data.reader import Dataset
     from progan.runtime.devices import choose, set_precision

@@ -8,7 +8,7 @@ from metrics.evaluation import BASELINE, METRICS, Plan, evaluate, plan_for
 from metrics.samples import ImageSample, Rows
 from metrics.sources import Source, mirrored, of_dataset, of_network
 from progan.data.reader import Dataset
-from progan.runtime.devices import exact
+from progan.runtime.devices import tf32_disabled
 from progan.sampling.network_file import Snapshot
 
 Values = Mapping[str, float]
@@ -59,7 +59,7 @@ def measure_of(plan: Plan, reals: Source, setup: Setup, source_of: Callable[[Sna
     """
 
     def measured(snapshot: Snapshot) -> tuple[Values, Values]:
-        with exact():
+        with tf32_disabled():
             return _values(source_of(snapshot), reals, plan, setup)
 
     return measured

@@ -19,7 +19,7 @@ from metrics.samples import ImageSample, Rows
 from metrics.sources import Source
 from progan import __version__
 from progan.errors import UserError
-from progan.runtime.files import replaced
+from progan.runtime.files import atomic_path
 from progan.runtime.seeding import numpy_generator
 from progan.runtime.text import format_count
 
@@ -133,7 +133,7 @@ def figure(found: Lookup, path: Path) -> None:
              ylabel="share that is nearer", title=f"nearer with probability {found.nearer:.2f}, "
              f"p = {found.p_value:.2g}")
     axes.legend(frameon=False)
-    with replaced(path) as temporary:
+    with atomic_path(path) as temporary:
         page.savefig(temporary, format="png", dpi=120)
 
 

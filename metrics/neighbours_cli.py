@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from metrics.options import named, require_files, source_options
-from progan.door import PATH, Door
+from progan.door import PATH, Command
 from progan.errors import UserError
 from progan.runtime.files import require_writable_file
-from progan.runtime.torch_settings import wait_politely
+from progan.runtime.torch_settings import set_omp_passive
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +20,7 @@ PIXELS = "pixels"  # in place of a detector's file
 SHEET_FILE = "neighbours.png"
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 @source_options()
 @click.option("--num-images", type=click.IntRange(min=1), default=128, show_default=True,
               help="How many images to look up.")
@@ -53,7 +53,7 @@ def neighbours(
     require_files(measured, against, json_file=json_file,
                   detector=None if str(detector) == PIXELS else detector)
     require_writable_file(sheet, "--sheet", makes_folder=True)
-    wait_politely()
+    set_omp_passive()
     from metrics.detector import Setup
     from metrics.evaluation import append_lines
     from metrics.memorisation import figure, look_up, sentences

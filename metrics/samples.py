@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from progan.images import Pixels
-from progan.runtime.files import replaced, require_free_space
+from progan.runtime.files import atomic_path, require_free_space
 from progan.runtime.text import format_count
 from progan.runtime.torch_settings import threads_of_one
 from progan.runtime.worker_pool import in_order
@@ -78,7 +78,7 @@ def _read_cached(path: Path) -> Arrays | None:
 def _write_cached(path: Path, arrays: Arrays) -> None:
     try:
         path.parent.mkdir(exist_ok=True)
-        with replaced(path) as temporary, temporary.open("wb") as file:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **dict(arrays))  # type: ignore[arg-type]
     except OSError:  # somebody else's dataset, or a full disk: it only takes longer next time
         return

@@ -17,9 +17,9 @@ from progan import __version__
 from progan.errors import UserError
 from progan.invocation import respelled
 from progan.runtime.entry import (
-    HEARD,
     INTERRUPTED,
     RESUMABLE,
+    SIGNALS,
     early_exit_code,
     exit_at_once,
     exit_resumable,
@@ -28,7 +28,7 @@ from progan.runtime.entry import (
 from progan.runtime.standard_output import checked_output, is_of_output
 from progan.runtime.text import escape_controls
 
-STOPPED = RESUMABLE
+EXIT_RESUMABLE = RESUMABLE
 _REMEDIES = {
     errno.ENOSPC: "Free some space, or name a folder on another disk.",
     errno.EFBIG: "Raise the limit of file sizes (ulimit -f), or name a folder on another disk.",
@@ -67,7 +67,7 @@ def resumable_before_training() -> Iterator[None]:
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
+def report_user_errors() -> Iterator[None]:
     """Turn what a user can mend into one message and an exit code; bugs keep their traceback."""
     try:
         with _one_interrupt():
@@ -100,7 +100,7 @@ def _one_interrupt() -> Iterator[None]:
     the beginning, a signal ends the process at once: C++ code of torch calls Python then, and an
     exception in that aborts the process.
     """
-    heard = [number for number in HEARD if signal.getsignal(number) != signal.SIG_IGN]
+    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     if threading.current_thread() is not threading.main_thread():
         heard = []
 
@@ -177,7 +177,7 @@ def version_option() -> click.Option:
                         callback=show, help="Show the version and exit.")
 
 
-class Door(click.Command):
+class Command(click.Command):
     """A command whose options may be spelt with underscores and whose mistakes are one message."""
 
     context_class = _Context
@@ -194,14 +194,14 @@ class Door(click.Command):
         return _with_version(super().get_params(ctx))
 
     def invoke(self, ctx: click.Context) -> Any:
-        with plain_errors():
+        with report_user_errors():
             return super().invoke(ctx)
 
 
-class DoorGroup(click.Group):
+class CommandGroup(click.Group):
     """Doors behind one name; a mistyped command is answered with the nearest ones."""
 
-    command_class = Door
+    command_class = Command
     context_class = _Context
 
     def __init__(self, *args: Any, **settings: Any) -> None:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from progan.runtime.files import replaced
+from progan.runtime.files import atomic_path
 
 Pixels = npt.NDArray[np.uint8]  # [H, W, C]
 
@@ -64,7 +64,7 @@ def save_png(path: Path, pixels: Pixels, text: Mapping[str, str] | None = None) 
     info = PngImagePlugin.PngInfo()
     for key, value in (text or {}).items():
         info.add_itxt(key, value)
-    with replaced(path) as temporary:
+    with atomic_path(path) as temporary:
         as_image(pixels).save(temporary, "png", pnginfo=info)
 
 

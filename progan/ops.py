@@ -10,17 +10,17 @@ from torch import Tensor
 HALF = (torch.bfloat16, torch.float16)
 
 
-def at_least_single(x: Tensor) -> Tensor:
+def upcast_half(x: Tensor) -> Tensor:
     """Half precision -> float32; anything else stays what it is."""
     return x.float() if x.dtype in HALF else x
 
 
-def autocasts(device: torch.device) -> bool:
+def autocast_is_enabled(device: torch.device) -> bool:
     """Whether operations are computed in half precision now."""
     return _known(device) and torch.is_autocast_enabled(device.type)
 
 
-def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+def disable_autocast(device: torch.device) -> AbstractContextManager[object]:
     """Meanwhile operations keep the precision of what they are given."""
     return torch.autocast(device.type, enabled=False) if _known(device) else nullcontext()
 
@@ -90,7 +90,7 @@ EPSILON = 1e-8
 
 def pixel_norm(x: Tensor) -> Tensor:
     """Scale each feature vector along axis 1 to unit mean square; any shape [N, C, ...]."""
-    power = at_least_single(x).square().mean(dim=1, keepdim=True)
+    power = upcast_half(x).square().mean(dim=1, keepdim=True)
     return x * (power + EPSILON).rsqrt().to(x.dtype)
 
 
@@ -106,7 +106,7 @@ def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
     """
     n, _, h, w = x.shape
     size = divisor(n, group_size)
-    groups = at_least_single(x).reshape(size, n // size, *x.shape[1:])  # [G, M, C, H, W]
+    groups = upcast_half(x).reshape(size, n // size, *x.shape[1:])  # [G, M, C, H, W]
     deviation = (groups.var(dim=0, correction=0) + STDDEV_EPSILON).sqrt()  # [M, C, H, W]
     spread = deviation.mean(dim=(1, 2, 3)).repeat(size).to(x.dtype)  # [N]
     return torch.cat([x, spread.reshape(n, 1, 1, 1).expand(n, 1, h, w)], dim=1)
@@ -117,7 +117,7 @@ def divisor(n: int, limit: int) -> int:
     return max(size for size in range(1, min(n, limit) + 1) if n % size == 0)
 
 
-def disturb(x: Tensor, strength: Tensor | None) -> Tensor:
+def multiplicative_noise(x: Tensor, strength: Tensor | None) -> Tensor:
     """Multiply each feature map of each image by 1 + strength * sqrt(C) * N(0, 1): [N, C, H, W].
 
     The root of the number of maps is in the official code: sums over many maps are disturbed as

@@ -19,14 +19,14 @@ from progan.ops import divisor
 Rows = NDArray[np.int64]
 
 
-class Share(NamedTuple):
+class Shard(NamedTuple):
     """Which of the equal parts of each batch a process trains on."""
 
     number: int
     of: int
 
 
-WHOLE = Share(0, 1)
+UNSHARDED = Shard(0, 1)
 
 
 def unit(run: Run, n: int) -> int:
@@ -47,7 +47,7 @@ def rows(run: Run, n: int, count: int) -> Rows:
     return np.arange(n).reshape(unit(run, n), count, -1).transpose(1, 0, 2).reshape(count, -1)
 
 
-def own_rows(run: Run, n: int, share: Share) -> Rows:
+def own_rows(run: Run, n: int, share: Shard) -> Rows:
     """The images of a batch of `n` in one part, in ascending order of class and stride."""
     found: Rows = rows(run, n, share.of)[share.number]
     return found

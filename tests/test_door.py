@@ -12,13 +12,13 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from progan.door import Door, DoorGroup
+from progan.door import Command, CommandGroup
 from progan.errors import UserError
-from progan.runtime.entry import HEARD, INTERRUPTED
-from progan.runtime.files import replaced
+from progan.runtime.entry import INTERRUPTED, SIGNALS
+from progan.runtime.files import atomic_path
 
 
-@click.group(cls=DoorGroup)
+@click.group(cls=CommandGroup)
 def house() -> None:
     """A house."""
 
@@ -90,7 +90,7 @@ def test_what_a_user_can_mend_is_said_without_a_traceback(
 @contextmanager
 def signals(way: Any) -> Iterator[None]:
     """Signals as a door finds them; a door that has heard one ignores all from then on."""
-    before = {number: signal.signal(number, way) for number in HEARD}
+    before = {number: signal.signal(number, way) for number in SIGNALS}
     try:
         yield
     finally:
@@ -98,17 +98,17 @@ def signals(way: Any) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 @click.argument("path", type=Path)
 @click.argument("number", type=int)
 def write(path: Path, number: int) -> None:
     """Write a file, with a signal in the middle of it."""
-    with replaced(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text("a half")
         os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize("number", HEARD)
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_leaves_nothing_that_is_half_written(number: int, tmp_path: Path) -> None:
     with signals(lambda *_: None):
         result = CliRunner().invoke(write, [str(tmp_path / "x"), str(int(number))])
@@ -116,7 +116,7 @@ def test_a_signal_leaves_nothing_that_is_half_written(number: int, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", HEARD)
+@pytest.mark.parametrize("number", SIGNALS)
 def test_what_is_ignored_stays_ignored(number: int, tmp_path: Path) -> None:
     """As under nohup."""
     with signals(signal.SIG_IGN):
@@ -125,7 +125,7 @@ def test_what_is_ignored_stays_ignored(number: int, tmp_path: Path) -> None:
 
 
 def test_a_closed_terminal_is_heard() -> None:
-    assert [number.name for number in HEARD] == ["SIGINT", "SIGTERM", *["SIGHUP", "SIGUSR1"] * (
+    assert [number.name for number in SIGNALS] == ["SIGINT", "SIGTERM", *["SIGHUP", "SIGUSR1"] * (
         os.name != "nt")]
 
 
@@ -143,7 +143,7 @@ def test_a_bug_keeps_its_traceback() -> None:
 
 
 def test_a_door_of_its_own_behaves_alike() -> None:
-    @click.command(cls=Door)
+    @click.command(cls=Command)
     @click.option("--total-kimg", type=int)
     def train(total_kimg: int) -> None:
         raise UserError(f"{total_kimg} is too much.")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from progan.config import Run
 from progan.errors import UserError
 from progan.ops import minibatch_stddev
-from progan.partition import Share, coupling, own_rows, require_shares, rows, sizes, unit
+from progan.partition import Shard, coupling, own_rows, require_shares, rows, sizes, unit
 from progan.presets import PRESETS, preset
 from tests.builders import tiny_run
 
@@ -74,8 +74,8 @@ def test_the_official_schedules_fit_two_to_eight_gpus() -> None:
 
 def test_a_process_has_the_rows_of_its_number() -> None:
     run = tiny_run(stddev_group=4)
-    assert own_rows(run, 8, Share(1, 2)).tolist() == [1, 3, 5, 7]  # of strides 2
-    assert own_rows(run, 8, Share(0, 1)).tolist() == list(range(8))
+    assert own_rows(run, 8, Shard(1, 2)).tolist() == [1, 3, 5, 7]  # of strides 2
+    assert own_rows(run, 8, Shard(0, 1)).tolist() == list(range(8))
 
 
 @pytest.mark.parametrize("overrides, words", [

@@ -5,7 +5,7 @@ Everything is differentiable, has static shapes, and gets its random numbers and
 as tensors, so that a step can be compiled and captured.
 """
 
-from progan.augment.pipeline import adapted, augment
+from progan.augment.pipeline import augment, update_probability
 from progan.augment.transforms import Draws, draw
 
-__all__ = ["Draws", "adapted", "augment", "draw"]
+__all__ = ["Draws", "update_probability", "augment", "draw"]

@@ -25,7 +25,7 @@ def augment(images: Tensor, p: Tensor, draws: Draws, config: Augment) -> Tensor:
     return result.to(images.dtype)
 
 
-def adapted(p: Tensor, real_accuracy: Tensor, config: Augment) -> Tensor:
+def update_probability(p: Tensor, real_accuracy: Tensor, config: Augment) -> Tensor:
     """The next probability, a step later: 0-d in [0, 1].
 
     The mean sign of real scores, r_t of section 3, is 2 x accuracy - 1. With

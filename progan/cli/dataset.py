@@ -15,14 +15,14 @@ from progan.cli.dataset_create import (
     writing_options,
 )
 from progan.cli.dataset_known import KNOWN_COMMANDS, create_celebahq
-from progan.door import PATH, Door, DoorGroup
+from progan.door import PATH, Command, CommandGroup
 from progan.errors import UserError
-from progan.runtime.files import require_vacant, require_writable_file, require_writable_folder
+from progan.runtime.files import require_empty, require_writable_file, require_writable_folder
 from progan.runtime.text import format_count
 from progan.sizes import Size
 
 
-@click.command("create-from-tfrecords", cls=Door)
+@click.command("create-from-tfrecords", cls=Command)
 @source_options("Folder with the files NAME-rNN.tfrecords and perhaps NAME-rxx.labels.")
 @writing_options
 @on_error_option
@@ -40,7 +40,7 @@ def create_from_tfrecords(
     write(images, dest, how, options, on_error)
 
 
-@click.command("create-from-hdf5", cls=Door)
+@click.command("create-from-hdf5", cls=Command)
 @source_options("File of HDF5; labels are taken from NAME-labels.npy beside it, if it is there.")
 @click.option("--key", metavar="NAME", help="Images to take, uint8 in NCHW, NHWC or NHW; the "
               "largest of data4x4, data8x8 and so on if not given.")
@@ -61,7 +61,7 @@ def create_from_hdf5(
     write(images, dest, how, recorded, on_error)
 
 
-@click.command("create-from-dataset", cls=Door)
+@click.command("create-from-dataset", cls=Command)
 @source_options("Dataset made by this tool. What it holds out stays held out, unless --holdout "
                 "draws anew.")
 @click.option("--resolution", type=int, help="Highest level to take; the top one if not given.")
@@ -79,7 +79,7 @@ def create_from_dataset(
 STORED_COMMANDS = (create_from_tfrecords, create_from_hdf5, create_from_dataset)
 
 
-@click.group(cls=DoorGroup)
+@click.group(cls=CommandGroup)
 def main() -> None:
     """Make datasets for train.py, look at them, and check them."""
 
@@ -138,7 +138,7 @@ def check(
 @workers_option
 def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> None:
     """Write the images of a dataset as PNG files, with a folder for each class."""
-    require_vacant(dest)
+    require_empty(dest)
     require_writable_folder(dest, "--dest")
     from progan.data.extract import extract, folder_notes
     from progan.data.reader import Dataset
@@ -179,7 +179,7 @@ def verify(dataset: Path, merge: bool) -> None:
     if merge:
         from progan.data import shards
 
-        require_vacant(dataset)
+        require_empty(dataset)
         info = shards.merge(dataset)
         click.echo(f"{dataset}: {format_count(info.count, 'image')}. The parts, "
                    f"{dataset}.part-*, are not needed any more.")
@@ -206,7 +206,7 @@ def display(
     """Write a sheet of images, and print its path."""
     from progan.data.reader import Dataset
     from progan.data.summary import sheet, shown_rows
-    from progan.runtime.files import replaced
+    from progan.runtime.files import atomic_path
     from progan.runtime.text import safe_file_name
 
     opened = Dataset.open(dataset)
@@ -214,6 +214,6 @@ def display(
     require_writable_file(out, "--out")
     level = opened.level_named(resolution)
     page = sheet(opened.images(level, shown_rows(len(opened), num, seed)))
-    with replaced(out) as temporary:
+    with atomic_path(out) as temporary:
         page.save(temporary, format="PNG")
     click.echo(out)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from progan.door import PATH, Door
-from progan.runtime.files import growing_place, human_bytes, require_vacant, require_writable_folder
+from progan.door import PATH, Command
+from progan.runtime.files import human_bytes, require_empty, require_writable_folder, staging_path
 from progan.runtime.text import format_count, pluralize
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def writing_options(command: F) -> F:
     def wrapped(
         dest: Path, workers: int, compress: bool, shard: str | None, **options: Any
     ) -> Any:
-        require_vacant(dest)
+        require_empty(dest)
         require_writable_folder(dest, "--dest")
         if shard is not None:
             from progan.data.shards import Part
@@ -123,7 +123,7 @@ def write(
     if how.shard is not None:
         part = Part.parse(how.shard)
         source, dest = part_of(source, part), part.folder(dest.resolve())
-        require_vacant(dest)
+        require_empty(dest)
     start = time.monotonic()
     recorded = {name: str(value) if isinstance(value, Path) else value
                 for name, value in sorted({**options, "compress": how.compress}.items())}
@@ -133,7 +133,7 @@ def write(
             holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress,
             say_doubtful=_warn, say=click.echo)
     except (KeyboardInterrupt, OSError):
-        if growing_place(dest).is_dir():
+        if staging_path(dest).is_dir():
             click.echo(CONTINUES, err=True)
         raise
     seconds = time.monotonic() - start
@@ -157,7 +157,7 @@ def _warn(doubtful: "Sequence[Skipped]") -> None:
                f"{listed(doubtful)}\nLeave such images out with --on-error skip.", err=True)
 
 
-@click.command("create-from-images", cls=Door)
+@click.command("create-from-images", cls=Command)
 @source_options("Folder, with all folders in it, or zip file.")
 @click.option("--resolution", type=int, help="Side of the images in pixels, a power of two from 4 "
               "to 1024; if not given, the largest that no image has to be enlarged for.")
@@ -198,7 +198,7 @@ def create_from_images(
           options["on_error"])
 
 
-@click.command("create-demo", cls=Door)
+@click.command("create-demo", cls=Command)
 @dest_option
 @resolution_option(64)
 @click.option("--num-images", type=click.IntRange(min=1), default=10000, show_default=True,

@@ -19,7 +19,7 @@ from progan.cli.dataset_create import (
     write,
     writing_options,
 )
-from progan.door import PATH, Door
+from progan.door import PATH, Command
 from progan.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def download_option(name: "Known") -> Callable[[F], F]:
     return decorate
 
 
-@click.command("create-mnist", cls=Door)
+@click.command("create-mnist", cls=Command)
 @source_options("Folder with train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz.")
 @writing_options
 @download_option("mnist")
@@ -60,7 +60,7 @@ def create_mnist(
     write(images, dest, how, {"source": source, **taken, "holdout": holdout})
 
 
-@click.command("create-mnist-rgb", cls=Door)
+@click.command("create-mnist-rgb", cls=Command)
 @click.option("--source", type=PATH, required=True, help="The same folder as for create-mnist.")
 @dest_option
 @click.option("--num-images", type=click.IntRange(min=1), default=1_000_000, show_default=True,
@@ -83,7 +83,7 @@ def create_mnist_rgb(
                               "holdout": holdout})
 
 
-@click.command("create-cifar10", cls=Door)
+@click.command("create-cifar10", cls=Command)
 @source_options("Folder cifar-10-batches-py or file cifar-10-python.tar.gz.")
 @writing_options
 @download_option("cifar10")
@@ -97,7 +97,7 @@ def create_cifar10(
     write(images, dest, how, {"source": source, **taken, "holdout": holdout})
 
 
-@click.command("create-cifar100", cls=Door)
+@click.command("create-cifar100", cls=Command)
 @source_options("Folder cifar-100-python or file cifar-100-python.tar.gz.")
 @writing_options
 @download_option("cifar100")
@@ -111,7 +111,7 @@ def create_cifar100(
     write(images, dest, how, {"source": source, **taken, "holdout": holdout})
 
 
-@click.command("create-svhn", cls=Door)
+@click.command("create-svhn", cls=Command)
 @source_options("File train_32x32.mat, the cropped digits, or its folder.")
 @writing_options
 @download_option("svhn")
@@ -125,7 +125,7 @@ def create_svhn(
     write(images, dest, how, {"source": source, **taken, "holdout": holdout})
 
 
-@click.command("create-celeba", cls=Door)
+@click.command("create-celeba", cls=Command)
 @source_options("Folder img_align_celeba, its zip file, or a folder that has one of them.")
 @click.option("--cx", type=click.IntRange(64, 114), default=89, show_default=True,
               help="Middle of the crop, in pixels from the left.")
@@ -145,7 +145,7 @@ def create_celeba(
           options["on_error"])
 
 
-@click.command("create-lsun", cls=Door)
+@click.command("create-lsun", cls=Command)
 @source_options("Folder of one category, such as bedroom_train_lmdb, with its data.mdb.")
 @resolution_option(256)
 @resize_filter_option("lanczos")
@@ -165,7 +165,7 @@ def create_lsun(
     write(images, dest, how, recorded, on_error)
 
 
-@click.command("create-cub200", cls=Door)
+@click.command("create-cub200", cls=Command)
 @source_options("Folder CUB_200_2011, unpacked.")
 @resolution_option(64)
 @click.option("--padding", type=click.FloatRange(0, 1), default=0.25, show_default=True,
@@ -186,7 +186,7 @@ KNOWN_COMMANDS = (create_mnist, create_mnist_rgb, create_cifar10, create_cifar10
                   create_celeba, create_lsun, create_cub200)
 
 
-@click.command("create-celebahq", cls=Door)
+@click.command("create-celebahq", cls=Command)
 @click.option("--source", type=PATH, required=True,
               help="Folder of CelebA: img_celeba (or img_celeba.zip) and "
                    "Anno/list_landmarks_celeba.txt.")

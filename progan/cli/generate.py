@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from progan.door import PATH, Door, device_option
+from progan.door import PATH, Command, device_option
 from progan.errors import UserError
 from progan.invocation import typed
 from progan.runtime.files import require_paths, require_writable_file, require_writable_folder
-from progan.runtime.torch_settings import wait_politely
+from progan.runtime.torch_settings import set_omp_passive
 from progan.sampling.options import (
     FPS,
     SECONDS,
@@ -84,7 +84,7 @@ def explore_page(network: Path, command: str, *, seeds: str | None, class_name: 
     from progan.explorer.server import require_gradio
 
     require_gradio()
-    wait_politely()
+    set_omp_passive()
     from progan.explorer.app import ExploreRequest, explore
     from progan.sampling.network_choice import find_network
 
@@ -100,7 +100,7 @@ OF_PICTURES = ("--sheet", "--format", "--float", "--batch")
 OF_FILMS = ("--walk", "--smoothing", "--growth", "--seconds", "--fps")
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 @click.option("--network", type=PATH, required=True, metavar="FILE|RUN",
               help="Network file or training state, or the directory of a run (or of runs): its "
               "newest network. Also a pickle of the official TensorFlow code, or a .pth of "
@@ -183,7 +183,7 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
         require_image_output(seeds, latents, outdir, grid, sheet=sheet, as_floats=as_floats)
     else:
         require_video_output(video, timing, outdir, grid)
-    wait_politely()
+    set_omp_passive()
     from tqdm import tqdm
 
     from progan.interop.load import load_snapshot

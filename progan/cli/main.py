@@ -7,13 +7,13 @@ from progan.cli.dataset import main as dataset
 from progan.cli.generate import main as generate
 from progan.cli.train import main as train
 from progan.diagnosis.cli import main as diagnosis
-from progan.door import DoorGroup
+from progan.door import CommandGroup
 from progan.interop.cli import main as interop
 from progan.projection.cli import main as projection
 from progan.report.cli import main as report
 
 
-@click.group(cls=DoorGroup)
+@click.group(cls=CommandGroup)
 def main() -> None:
     """Progressive growing of GANs: from a folder of images to megapixel pictures."""
 

@@ -12,7 +12,7 @@ import click
 from progan.config import Run, from_dict, to_dict
 from progan.errors import UserError
 from progan.runtime.distributed import (
-    ALONE,
+    SINGLE_PROCESS,
     Group,
     Launch,
     PeerLost,
@@ -22,7 +22,7 @@ from progan.runtime.distributed import (
     note_for_launcher,
 )
 from progan.runtime.entry import INTERRUPTED
-from progan.runtime.lock import alone_in
+from progan.runtime.lock import exclusive_lock
 
 if TYPE_CHECKING:
     import torch
@@ -64,9 +64,9 @@ class Team:
         return self.launch.local_size if self.launch else 1
 
     @contextmanager
-    def alone_in(self, directory: Path) -> Iterator[None]:
+    def exclusive_lock(self, directory: Path) -> Iterator[None]:
         """Keep other trainings out of the directory of a run; raises UserError if one is in it."""
-        with alone_in(directory, BUSY) if self.leads else nullcontext():
+        with exclusive_lock(directory, BUSY) if self.leads else nullcontext():
             yield
 
     def agree_on(self, path: Path, run: Run) -> tuple[Path, Run]:
@@ -95,7 +95,7 @@ def team(device_name: str) -> Iterator[Team]:
     """
     launch = launched()
     if launch is None or launch.size == 1:
-        yield Team(ALONE, device_name, launch, bool(launch and launch.restarts))
+        yield Team(SINGLE_PROCESS, device_name, launch, bool(launch and launch.restarts))
         return
     group = Together(launch, _device(device_name, launch))
     try:

@@ -15,14 +15,21 @@ from progan import presets
 from progan.cli.processes import Team, team
 from progan.cli.train_checks import measures, require_metrics, require_resumption, require_start
 from progan.config import Run, all_changes
-from progan.door import PATH, STOPPED, Door, Interrupted, device_option, resumable_before_training
+from progan.door import (
+    EXIT_RESUMABLE,
+    PATH,
+    Command,
+    Interrupted,
+    device_option,
+    resumable_before_training,
+)
 from progan.door import in_words as error_words
 from progan.errors import UserError
 from progan.invocation import command, program
 from progan.options import config_options, given
 from progan.runtime.entry import INTERRUPTED
 from progan.runtime.text import format_count
-from progan.runtime.torch_settings import require_compile_cache, use_threads, wait_politely
+from progan.runtime.torch_settings import require_compile_cache, set_omp_passive, use_threads
 from progan.settings import option_name
 
 if TYPE_CHECKING:
@@ -42,7 +49,7 @@ class Hours(click.FloatRange):
         return self.fail("nan is no time.", param, ctx) if math.isnan(hours) else hours
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 @click.option("--data", type=PATH, help="Dataset made by dataset_tool.py.")
 @click.option("--outdir", type=PATH, default=Path("runs"), show_default=True,
               help="Where the directories of runs are.")
@@ -80,7 +87,7 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
     goes on, and exit with 75; a second one exits at once, with 130. Before the first step all of
     them exit at once, with 130, SIGUSR1 with 75.
     """
-    wait_politely()
+    set_omp_passive()
     with resumable_before_training(), team(device) as members:
         begun = members.begun(outdir) if resume is None else None
         if begun:  # torchrun has started everything anew, with the command that began the run
@@ -147,7 +154,7 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     if members.leads:
         directory = run_directory.create(outdir, dataset.name, run)
     directory, run = members.agree_on(directory, run)
-    with members.alone_in(directory):
+    with members.exclusive_lock(directory):
         if members.launch and members.leads:
             run_directory.note_launch(directory, members.launch.name)
         _train(run, dataset, directory, members, born, measured, max_hours, remarks)
@@ -177,7 +184,7 @@ def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
         return _print_plan(run, members, options) if members.leads else None
     chosen = members.device
     require_precision(run, chosen)
-    with members.alone_in(directory):
+    with members.exclusive_lock(directory):
         if members.leads:
             state, remarks = load_resumed_state(path, saved, run, chosen)
             require_unfinished(directory, state, run, parse_metrics(run.output.metrics))
@@ -223,7 +230,7 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
     from progan.run_directory import LOG_FILE
     from progan.runtime.devices import set_precision
     from progan.runtime.interrupts import Interrupts
-    from progan.runtime.log import Log, Silence
+    from progan.runtime.log import Log, NullLog
     from progan.training.data_parallel import broadcast_state
     from progan.training.execution import prepare_execution
     from progan.training.loop import TrainContext, train
@@ -232,7 +239,7 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
     set_precision(run.precision)
     use_threads(run.threads)
     device, group = members.device, members.group
-    log = Log(directory / LOG_FILE) if members.leads else Silence()
+    log = Log(directory / LOG_FILE) if members.leads else NullLog()
     for line in _introduction(run, dataset, directory, members, state):
         log(line)
     for remark in remarks:
@@ -262,7 +269,7 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
         log(f"Stopped by {end.stopped_by} at kimg {state.kimg:.1f}; everything is saved{files}. "
             f"To go on: {_resume_command(directory, members)}")
         # torchrun would take any other exit code for a failure, and start everything anew.
-        raise click.exceptions.Exit(0 if members.launch else STOPPED)
+        raise click.exceptions.Exit(0 if members.launch else EXIT_RESUMABLE)
     pictures = ("--network", directory, "--seeds", "0-15", "--outdir", "out")
     log(f"{end_message(run)} Make pictures: {command('generate', *pictures)}")
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from progan.data.importers.label_tables import STYLEGAN_FILE
 from progan.data.reader import Dataset
-from progan.runtime.files import clear, growing_directory, require_free_space
+from progan.runtime.files import clear, require_free_space, staging_directory
 from progan.runtime.text import distinct_file_names, escape_controls, format_count
 from progan.runtime.worker_pool import in_order, worker_pool
 
@@ -56,7 +56,7 @@ def extract(dataset: Dataset, dest: Path, level: int, workers: int) -> Extracted
             image.save(directory / paths[row])
         return len(rows)
 
-    with growing_directory(dest) as directory, _emptied(directory):
+    with staging_directory(dest) as directory, _emptied(directory):
         for label in used:
             (directory / folders[label]).mkdir()
         if renamed or len(used) == 1:  # folders alone would lose these classes

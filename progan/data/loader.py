@@ -23,7 +23,7 @@ from progan.data.device_cache import TrainingImages
 from progan.data.reader import Dataset
 from progan.images import to_signed
 from progan.ops import fade_images
-from progan.partition import WHOLE, Share, own_rows
+from progan.partition import UNSHARDED, Shard, own_rows
 from progan.runtime.cuda import Parcel, SideStream
 from progan.runtime.seeding import numpy_generator
 
@@ -75,7 +75,7 @@ class Batch(NamedTuple):
     labels: Tensor  # float32 [N, label_size], one-hot, of these images
     drawn_labels: Tensor  # float32 [N, label_size], of other images drawn at random
     rows: Tensor | None = None  # int64 [N], which images of the whole batch; None: all of it
-    share: Share = WHOLE
+    share: Shard = UNSHARDED
 
     @property
     def whole_size(self) -> int:
@@ -88,7 +88,7 @@ class Batch(NamedTuple):
 
 
 def read_batches(dataset: Dataset, run: Run, images_seen: int,
-                 round_images_seen: int | None = None, share: Share = WHOLE,
+                 round_images_seen: int | None = None, share: Shard = UNSHARDED,
                  images: TrainingImages | None = None) -> Iterator[Batch]:
     """Yield the batch of each critic step from `images_seen` to the end of the run.
 
@@ -120,9 +120,16 @@ def one_hot(dataset: Dataset, rows: Rows, label_size: int) -> Tensor:
     return F.one_hot(torch.from_numpy(dataset.labels(rows)), label_size).float()
 
 
-def read_ahead(dataset: Dataset, run: Run, device: torch.device, images_seen: int,
-               round_images_seen: int | None = None, share: Share = WHOLE, budget_bytes: int = 0,
-               report: Callable[[str], None] = lambda line: None) -> "Prefetch":
+def read_ahead(
+    dataset: Dataset,
+    run: Run,
+    device: torch.device,
+    images_seen: int,
+    round_images_seen: int | None = None,
+    share: Shard = UNSHARDED,
+    budget_bytes: int = 0,
+    report: Callable[[str], None] = lambda line: None,
+) -> "Prefetch":
     """Have a thread read the batches of `read_batches`, for a device.
 
     Args:

@@ -20,7 +20,7 @@ from progan.data.format import (
 from progan.data.reader import Dataset, damaged_files
 from progan.data.source import ImageSource, Sample
 from progan.errors import UserError
-from progan.runtime.files import clear, growing_directory, require_free_space, write_atomically
+from progan.runtime.files import clear, require_free_space, staging_directory, write_atomically
 from progan.runtime.text import format_count, pluralize
 
 COMMON = ("resolution", "base", "channels", "label_names", "has_landmarks", "source", "options")
@@ -93,7 +93,7 @@ def merge(dest: Path) -> DatasetInfo:
         raise UserError(f"Parts of {dest} are damaged:\n  " + "\n  ".join(damage) + "\nMake these "
                         "parts again.")
     require_free_space(dest, plan.num_bytes, f"{dest}")
-    with growing_directory(dest) as directory:
+    with staging_directory(dest) as directory:
         clear(directory)
         arrays = DatasetArrays(directory, plan, 0)
         try:

@@ -32,7 +32,7 @@ from progan.data.pyramid import pyramid
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage, require_readable
 from progan.data.splits import holdout_rows, holdout_size
 from progan.errors import UserError
-from progan.runtime.files import clear, growing_directory, require_free_space, write_atomically
+from progan.runtime.files import clear, require_free_space, staging_directory, write_atomically
 from progan.runtime.text import format_count, pluralize
 from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sizes import level_of
@@ -76,7 +76,7 @@ def write_dataset(
     plan = _compressed(plan) if compress else plan
     job = job_of(plan, {"on_error": on_error, "seed": seed, "source": source.identity})
     try:
-        with growing_directory(dest) as directory, _kept_if_resumable(directory):
+        with staging_directory(dest) as directory, _kept_if_resumable(directory):
             interrupted = any(directory.iterdir())
             arrays, journal = _begun(directory, plan, job)
             if interrupted:

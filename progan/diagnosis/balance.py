@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from progan.config import Objective
-from progan.diagnosis.findings import Course, Found, missing
+from progan.diagnosis.findings import Found, RunWindows, missing
 from progan.diagnosis.history import Window, lasting
 
 LN2 = math.log(2)
@@ -74,14 +74,14 @@ RISEN = 1.2  # loss of G, late against early
 LIKE_REALS = (0.5, 2.0)  # diversity beside that of reals: such pictures are worth something
 
 
-def losses_missing(course: Course) -> str:
+def losses_missing(course: RunWindows) -> str:
     """Why losses and accuracies cannot be compared with chance; '' if they can."""
     if SCALES[course.objective.objective].chance is None:
         return f"losses of {course.objective.objective} have no value for chance"
     return missing(course.windows, *CRITIC_LOSSES, *ACCURACIES)
 
 
-def strength_missing(course: Course) -> str:
+def strength_missing(course: RunWindows) -> str:
     """Why it cannot be checked whether D is too strong; '' if it can."""
     if course.objective.objective == "began":
         return missing(course.windows, *BEGAN_BALANCE, iterations=LONG)
@@ -90,14 +90,14 @@ def strength_missing(course: Course) -> str:
     return missing(course.windows, *ACCURACIES, iterations=LONG)
 
 
-def weakness_missing(course: Course) -> str:
+def weakness_missing(course: RunWindows) -> str:
     """Why it cannot be checked whether D is too weak; '' if it can."""
     return strength_missing(course) or (
         "" if course.objective.objective == "began"
         else missing(course.windows, *ACCURACIES, NEAREST, iterations=LONG))
 
 
-def convergence_failure(course: Course) -> Found | None:
+def convergence_failure(course: RunWindows) -> Found | None:
     """D's loss is at zero and stays there, every image is judged right, and pictures are bad."""
     least = won(course.objective, NOTHING_LEFT)
     if least is None:
@@ -120,7 +120,7 @@ def convergence_failure(course: Course) -> Found | None:
         _accuracy_words(last), *_generator_words(stretch), *_nearest_words(last)))
 
 
-def too_strong(course: Course) -> Found | None:
+def too_strong(course: RunWindows) -> Found | None:
     """D is nearly always right, and it does G no good."""
     if course.objective.objective == "began":
         return _began_at(course, pinned=0.0)
@@ -132,7 +132,7 @@ def too_strong(course: Course) -> Found | None:
         *_generator_words(stretch), *_nearest_words(stretch[-1])))
 
 
-def too_weak(course: Course) -> Found | None:
+def too_weak(course: RunWindows) -> Found | None:
     """D cannot tell, although the pictures are plainly unlike reals.
 
     Without the second half it would be the equilibrium that a GAN is trained for.
@@ -147,7 +147,7 @@ def too_weak(course: Course) -> Found | None:
         *_nearest_words(stretch[-1])))
 
 
-def _with_accuracies(course: Course, right: Callable[[float, float], bool]) -> list[Window]:
+def _with_accuracies(course: RunWindows, right: Callable[[float, float], bool]) -> list[Window]:
     if not SCALES[course.objective.objective].accuracy:
         return []
 
@@ -158,7 +158,7 @@ def _with_accuracies(course: Course, right: Callable[[float, float], bool]) -> l
     return lasting(course.windows, holds, LONG)
 
 
-def _began_at(course: Course, *, pinned: float) -> Found | None:
+def _began_at(course: RunWindows, *, pinned: float) -> Found | None:
     """BEGAN's k at an end of its range: the balance cannot be held any more."""
     def holds(window: Window) -> bool | None:
         k = window.get("dials/balance")

@@ -5,14 +5,14 @@ from pathlib import Path
 import click
 
 from progan import run_directory
-from progan.door import PATH, Door
+from progan.door import PATH, Command
 from progan.errors import UserError
 from progan.runtime.files import require_writable_file
 
 FAILING = 3  # exit code; 1 is a mistake and 2 a mistyped command
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 @click.argument("run", type=PATH, metavar="RUN")
 @click.option("--plot", "picture", type=PATH, metavar="FILE.png",
               help="Write the learning curves: losses, accuracies or scores, diversity and "

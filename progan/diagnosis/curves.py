@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from progan.diagnosis.balance import SCALES
 from progan.diagnosis.findings import Verdict
 from progan.diagnosis.history import History, Row
-from progan.runtime.files import replaced
+from progan.runtime.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +68,7 @@ def plot(path: Path, history: History, verdict: Verdict, title: str) -> None:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     _name_resolutions(rows[0], spans(history.rows))
     rows[-1].set(xlabel="kimg (thousands of real images shown)")
-    with replaced(path) as temporary:
+    with atomic_path(path) as temporary:
         page.savefig(temporary, format="png", dpi=110)
 
 

@@ -12,7 +12,7 @@ from progan.diagnosis.balance import (
     too_weak,
     weakness_missing,
 )
-from progan.diagnosis.findings import Course, Finding, Found, Severity, Verdict, cover
+from progan.diagnosis.findings import Finding, Found, RunWindows, Severity, Verdict, cover
 from progan.diagnosis.history import History
 from progan.diagnosis.symptoms import (
     diversity_missing,
@@ -36,13 +36,13 @@ class Symptom(NamedTuple):
 
     name: str
     severity: Severity
-    examine: Callable[[Course], Found | None]
-    missing: Callable[[Course], str]  # why it cannot be examined; '' if it can
+    examine: Callable[[RunWindows], Found | None]
+    missing: Callable[[RunWindows], str]  # why it cannot be examined; '' if it can
     advice: str
     explains: tuple[str, ...] = ()  # symptoms that follow from it, and are not worth a word then
 
 
-def _rows_missing(course: Course) -> str:
+def _rows_missing(course: RunWindows) -> str:
     return "" if course.history.rows else "no ticks"
 
 
@@ -85,7 +85,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
 
 def diagnose(history: History) -> Verdict:
     """Examine a history for all symptoms; few ticks give no status, unless something is wrong."""
-    course = Course.of(history)
+    course = RunWindows.of(history)
     found = [(symptom, one) for symptom in SYMPTOMS if (one := symptom.examine(course)) is not None]
     explained = {name for symptom, _ in found for name in symptom.explains}
     findings = tuple(Finding(symptom.name, symptom.severity, *one, symptom.advice)

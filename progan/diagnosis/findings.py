@@ -88,14 +88,14 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class RunWindows:
     """A history made ready to be judged."""
 
     history: History
     windows: Sequence[Window]
 
     @classmethod
-    def of(cls, history: History) -> "Course":
+    def of(cls, history: History) -> "RunWindows":
         return cls(history, windows(history))
 
     @property

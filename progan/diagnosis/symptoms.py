@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 
-from progan.diagnosis.findings import Course, Found, any_of, missing
+from progan.diagnosis.findings import Found, RunWindows, any_of, missing
 from progan.diagnosis.history import Window, lasting, newest, settled
 
 NORMS = {"gradient/generator-weights": "G", "gradient/critic-weights": "D"}
@@ -17,12 +17,12 @@ STEEP = 3.0  # times the slope that the gradient penalty asks for
 FEWEST = 4  # windows that say what is usual
 
 
-def norms_missing(course: Course) -> str:
+def norms_missing(course: RunWindows) -> str:
     """Why no gradient norm can be compared with the usual one; '' if one can."""
     return any_of([_norm_missing(course, name) for name in NORMS])
 
 
-def norms_and_slope_missing(course: Course) -> str:
+def norms_and_slope_missing(course: RunWindows) -> str:
     """As norms_missing; for a gradient penalty the slope of D is enough."""
     reasons = [norms_missing(course)]
     if course.objective.objective in PENALISED:
@@ -30,19 +30,19 @@ def norms_and_slope_missing(course: Course) -> str:
     return any_of(reasons)
 
 
-def vanishing(course: Course) -> Found | None:
+def vanishing(course: RunWindows) -> Found | None:
     """The gradient of a network has died away: it learns nothing any more."""
     return _first(_changed(course, name, lambda norm, usual: norm < VANISHED * usual, _high)
                   for name in NORMS)
 
 
-def exploding(course: Course) -> Found | None:
+def exploding(course: RunWindows) -> Found | None:
     """The gradient of a network is far beyond the usual, or the penalty has lost the slope."""
     return _first([*(_changed(course, name, lambda norm, usual: norm > EXPLODED * usual,
                               statistics.median) for name in NORMS), _steep(course)])
 
 
-def non_finite(course: Course) -> Found | None:
+def non_finite(course: RunWindows) -> Found | None:
     """The last tick has numbers that are none, or the guard met some since."""
     if fault := course.history.fault:
         return Found(fault.images_seen / 1000, (f"{fault.what} (more in {fault.file})",))
@@ -53,7 +53,7 @@ def non_finite(course: Course) -> Found | None:
     return Found(rows[-1]["images_seen"] / 1000, (f"not finite: {', '.join(sorted(bad))}",))
 
 
-def _changed(course: Course, name: str, differs: Callable[[float, float], bool],
+def _changed(course: RunWindows, name: str, differs: Callable[[float, float], bool],
              usual_of: Callable[[Sequence[float]], float]) -> Found | None:
     """A norm that for a while has been unlike what is usual at this resolution."""
     here = _comparable(course, name)
@@ -68,20 +68,20 @@ def _changed(course: Course, name: str, differs: Callable[[float, float], bool],
         f"{usual:.2g}",))
 
 
-def _comparable(course: Course, name: str) -> list[Window]:
+def _comparable(course: RunWindows, name: str) -> list[Window]:
     """The windows with this norm at the present resolution, without its fade."""
     return [window for window in course.windows if name in window.means and not window.fading
             and window.resolution == course.windows[-1].resolution]
 
 
-def _norm_missing(course: Course, name: str) -> str:
+def _norm_missing(course: RunWindows, name: str) -> str:
     here = _comparable(course, name)
     if (why := missing(course.windows, name)) or len(here) > FEWEST and not missing(here, name):
         return why
     return "needs more iterations at this resolution, faded in"
 
 
-def _steep(course: Course) -> Found | None:
+def _steep(course: RunWindows) -> Found | None:
     """The critic is far steeper than its penalty asks for."""
     if course.objective.objective not in PENALISED:
         return None
@@ -114,12 +114,12 @@ FALLEN = 0.5  # or half of what it was, below half of the reals'
 SPREADING = 1.4  # times as diverse in each third of a stretch as in the one before
 
 
-def diversity_missing(course: Course) -> str:
+def diversity_missing(course: RunWindows) -> str:
     """Why the diversity of the pictures is not known; '' if it is."""
     return missing(course.windows, NEAREST)
 
 
-def mode_collapse(course: Course) -> Found | None:
+def mode_collapse(course: RunWindows) -> Found | None:
     """The pictures repeat each other: nearest neighbours lie far closer than among reals."""
     known = [value for window in settled(course.windows)
              if (value := window.get(NEAREST)) is not None]
@@ -171,7 +171,7 @@ SCORES = ("overfitting/training", "overfitting/held-out", "overfitting/fake")
 STARVED = 10.0  # percent of the time in which the networks wait for images
 
 
-def fade_missing(course: Course) -> str:
+def fade_missing(course: RunWindows) -> str:
     """Why a fade cannot be compared with what was before it; '' if it can."""
     if not course.windows or not course.windows[-1].fading:
         return "no fade now"
@@ -182,19 +182,19 @@ def fade_missing(course: Course) -> str:
     return "" if known else any_of([missing(course.windows, name) for name in (*NORMS, NEAREST)])
 
 
-def scores_missing(course: Course) -> str:
+def scores_missing(course: RunWindows) -> str:
     """Why training and held-out images cannot be compared; '' if they can."""
     if not any(SCORES[1] in window.means for window in course.windows):
         return "no held-out images"
     return missing(course.windows, *SCORES, iterations=LONG)
 
 
-def wait_missing(course: Course) -> str:
+def wait_missing(course: RunWindows) -> str:
     """Why it is not known how long training waits for data; '' if it is."""
     return missing(course.windows, WAIT)
 
 
-def fade_shock(course: Course) -> Found | None:
+def fade_shock(course: RunWindows) -> Found | None:
     """The layers that are being faded in upset what was learned before."""
     calm, fade = _before_fade(course)
     if calm is None:
@@ -205,7 +205,7 @@ def fade_shock(course: Course) -> Found | None:
     return Found(stretch[0].start_kimg, tuple(_shocks(calm, stretch[-1])))
 
 
-def overfitting(course: Course) -> Found | None:
+def overfitting(course: RunWindows) -> Found | None:
     """D knows the training images by heart: held-out ones look like pictures to it."""
     def holds(window: Window) -> bool | None:
         scores = window.all(*SCORES)
@@ -226,7 +226,7 @@ def overfitting(course: Course) -> Found | None:
         f"r_v {ratio:.2g} (0 is none, 1 is all; from {OVERFITTED:g} on it is much)"))
 
 
-def starvation(course: Course) -> Found | None:
+def starvation(course: RunWindows) -> Found | None:
     """The networks wait for data."""
     def holds(window: Window) -> bool | None:
         wait = window.get(WAIT)
@@ -240,7 +240,7 @@ def starvation(course: Course) -> Found | None:
         f"training waits for images {wait:.0f} % of the time (above {STARVED:g} %)",))
 
 
-def _before_fade(course: Course) -> tuple[Window | None, list[Window]]:
+def _before_fade(course: RunWindows) -> tuple[Window | None, list[Window]]:
     """The last window before the present fade, None without one, and those since."""
     if not course.windows or not course.windows[-1].fading:
         return None, []

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from progan.door import PATH, Door
+from progan.door import PATH, Command
 from progan.errors import UserError
 from progan.interop.export_formats import require_target
 from progan.runtime.files import require_paths, require_writable_file
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 @click.argument("network", type=PATH, metavar="FILE|RUN")
 @click.option("--to", "target", type=PATH, metavar="FILE",
               help="Convert. To the averaged generator alone: .safetensors, a network file of "

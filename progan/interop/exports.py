@@ -17,7 +17,7 @@ from progan.interop.export_formats import ONNX_PACKAGES, require_onnx
 from progan.networks import Generator
 from progan.networks.layers import Equalized, UpConv
 from progan.ops import conv_up2x, up2x_kernel
-from progan.runtime.files import replaced
+from progan.runtime.files import atomic_path
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.network_file import Snapshot, io_signature
 from progan.sampling.render import render_single
@@ -202,7 +202,7 @@ def export(snapshot: Snapshot, target: Path, provenance: Mapping[str, str]) -> N
     Raises UserError if the file does not draw what the generator draws, or cannot be written.
     """
     kind = FORMATS[target.suffix]
-    with replaced(target) as temporary:
+    with atomic_path(target) as temporary:
         kind.write(temporary, ExportableGenerator(snapshot), _inputs(snapshot, RECORDED),
                    {**provenance, **_description(snapshot)})
         run = kind.read(temporary)

@@ -11,7 +11,7 @@ from torch import Tensor
 from progan.config import Network
 from progan.errors import UserError
 from progan.networks import Discriminator, Generator
-from progan.networks.inspection import shells
+from progan.networks.inspection import meta_networks
 from progan.runtime.text import format_count
 from progan.sizes import level_name
 
@@ -66,7 +66,7 @@ def require_whole(trained: ImportedModel, where: str) -> ImportedModel:
 
 def _shells(network: Network, where: str) -> dict[str, Generator | Discriminator]:
     try:
-        return shells(network)
+        return meta_networks(network)
     except (RuntimeError, TypeError, OverflowError) as error:
         raise UserError(f"{where} is damaged: no network is as large as its settings ask for. "
                         "Fetch the file again.") from error

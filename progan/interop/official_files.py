@@ -20,7 +20,7 @@ from progan.errors import UserError
 from progan.interop.describe_pickle import HEAD, is_old_torch, scan_file
 from progan.interop.official import OfficialNetwork
 from progan.interop.official_names import ROLES, AnyArray
-from progan.runtime.files import members, replaced
+from progan.runtime.files import atomic_path, members
 from progan.runtime.pickle_scan import PickledObject
 from progan.runtime.safe_pickle import load_plain
 
@@ -39,7 +39,7 @@ def write_archive(path: Path, networks: Mapping[str, OfficialNetwork]) -> None:
     for name, network in networks.items():
         arrays[f"{name}/{ARGUMENTS}"] = np.array(json.dumps(dict(network.arguments)))
         arrays |= {f"{name}/{variable}": array for variable, array in network.variables.items()}
-    with replaced(path) as temporary, temporary.open("wb") as file:
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 

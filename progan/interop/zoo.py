@@ -23,7 +23,7 @@ from progan.interop.describe_file import refusal
 from progan.interop.describe_pickle import HEAD, is_old_torch, scan_file
 from progan.interop.imported_model import ImportedModel, require_whole
 from progan.networks import Discriminator, Generator
-from progan.networks.inspection import shells
+from progan.networks.inspection import meta_networks
 from progan.networks.layers import Equalized, resolution_name
 from progan.runtime.files import members, stored
 from progan.runtime.pickle_scan import dict_items
@@ -95,7 +95,7 @@ def from_zoo(
         level, alpha = max(level - 1, MIN_LEVEL), 1.0
     if not 0 < alpha <= 1:
         raise ValueError(f"alpha {alpha}")
-    blanks = shells(network)
+    blanks = meta_networks(network)
     return ImportedModel(
         network=network, level=level, alpha=alpha, images_seen=0,
         weights={role: _rescaled(blanks[role], role, own) for role, own in weights.items()},

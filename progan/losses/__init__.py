@@ -4,7 +4,7 @@ They receive a callable critic and never learn of growing, augmentation or distr
 `.backward()`, `.item()` or logging inside, so that a step can be compiled and captured.
 """
 
-from progan.losses.adversarial import OBJECTIVES, Method, draw
+from progan.losses.adversarial import OBJECTIVES, LossSpec, draw
 from progan.losses.penalties import Chances, Critic, Dials
 from progan.losses.terms import (
            Only,
@@ -15,5 +15,5 @@ from progan.losses.terms import (
            summary,
 )
 
-__all__ = ["OBJECTIVES", "Chances", "Critic", "Dials", "Method", "Only", "critic_loss",
+__all__ = ["OBJECTIVES", "Chances", "Critic", "Dials", "LossSpec", "Only", "critic_loss",
            "critic_terms", "draw", "generator_loss", "generator_terms", "summary"]

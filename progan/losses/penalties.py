@@ -1,31 +1,15 @@
 """What the losses are made of: scores, and who gives them."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from progan.config import Objective
+from progan.networks.interface import DiscriminatorOutput
 
-
-class Judgement(Protocol):
-    """What a critic says of N images."""
-
-    @property
-    def scores(self) -> Tensor:
-        """[N], higher for real; minus the energy where the critic is an autoencoder."""
-
-    @property
-    def logits(self) -> Tensor:
-        """[N, label_size], of the classes; label_size may be 0."""
-
-    @property
-    def code(self) -> Tensor | None:
-        """[N, K], of an autoencoder."""
-
-
-Critic = Callable[[Tensor], Judgement]
+Critic = Callable[[Tensor], DiscriminatorOutput]
 Dials = Mapping[str, Tensor]  # 0-d numbers that training moves itself, by name
 Parts = dict[str, Tensor]  # what a loss is made of, [N] each
 
@@ -101,7 +85,7 @@ def squared_norms(score: Score, images: Tensor, scale: GradientScale = UNSCALED)
     return gradient.flatten(1).square().sum(dim=1)
 
 
-def between(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
+def wgan_gp_penalty(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
             chances: Chances, scale: GradientScale = UNSCALED) -> Slopes:
     """Somewhere between reals and fakes (Gulrajani et al. 2017; appendix D)."""
     norms = gradient_norms(score, reals + (fakes - reals) * chances.mix, scale)
@@ -109,7 +93,7 @@ def between(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
     return norms, two_sided(norms, config)
 
 
-def around_reals(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
+def dragan_penalty(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
                  chances: Chances, scale: GradientScale = UNSCALED) -> Slopes:
     """Near the reals, within half of their standard deviation (DRAGAN, Kodali et al. 2017).
 
@@ -126,7 +110,7 @@ def two_sided(norms: Tensor, config: Objective) -> Tensor:
     return (norms - config.gp_target).square() * (config.gp_weight / config.gp_target**2)
 
 
-def at_reals(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
+def r1_penalty(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
              chances: Chances, scale: GradientScale = UNSCALED) -> Slopes:
     """R1: gp_weight / 2 * norm^2 at the reals (Mescheder et al. 2018, equation 9).
 
@@ -136,9 +120,9 @@ def at_reals(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
     return squared.detach().sqrt(), squared * (config.gp_weight / 2)
 
 
-def at_both(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
+def r1_r2_penalty(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
             chances: Chances, scale: GradientScale = UNSCALED) -> Slopes:
     """R1 and R2: the same at reals and at fakes."""
-    norms, real_penalty = at_reals(score, config, reals, fakes, chances, scale)
-    _, fake_penalty = at_reals(score, config, fakes, reals, chances, scale)
+    norms, real_penalty = r1_penalty(score, config, reals, fakes, chances, scale)
+    _, fake_penalty = r1_penalty(score, config, fakes, reals, chances, scale)
     return norms, real_penalty + fake_penalty

@@ -1,14 +1,21 @@
 """The loss of the critic and that of the generator, whatever the objective is."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from progan.config import Objective
-from progan.losses.adversarial import OBJECTIVES, balanced, confidence, label_loss
-from progan.losses.penalties import UNSCALED, Chances, Critic, Dials, GradientScale, Judgement
+from progan.losses.adversarial import OBJECTIVES, confidence, label_loss, update_began_k
+from progan.losses.penalties import (
+    UNSCALED,
+    Chances,
+    Critic,
+    Dials,
+    GradientScale,
+)
+from progan.networks.interface import DiscriminatorOutput
 
 Loss = tuple[Tensor, dict[str, Tensor]]
 Only = Literal["both", "real", "fake"]
@@ -100,14 +107,8 @@ def summary(config: Objective, parts: Mapping[str, Tensor]) -> dict[str, Tensor]
     return seen
 
 
-class _Judged(NamedTuple):
-    scores: Tensor
-    logits: Tensor
-    code: Tensor | None
-
-
 def _both(critic: Critic, reals: Tensor, fakes: Tensor, turns: int
-          ) -> tuple[Judgement, Judgement]:
+          ) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
     if not turns:
         return critic(reals), critic(fakes)
     in_turns = [images.unflatten(0, (turns, -1)) for images in (reals, fakes)]
@@ -117,8 +118,8 @@ def _both(critic: Critic, reals: Tensor, fakes: Tensor, turns: int
         split: Tensor = values.unflatten(0, (turns, 2, -1))
         return split[:, which].flatten(0, 1)
 
-    halves = [_Judged(of(which, together.scores), of(which, together.logits),
-                      None if together.code is None else of(which, together.code))
+    halves = [DiscriminatorOutput(of(which, together.scores), of(which, together.logits),
+                                  None if together.code is None else of(which, together.code))
               for which in (0, 1)]
     return halves[0], halves[1]
 
@@ -140,12 +141,12 @@ def initial(config: Objective) -> dict[str, float]:
     return dials
 
 
-def turned(config: Objective, dials: Dials, real_score: Tensor, fake_score: Tensor
+def updated_controllers(config: Objective, dials: Dials, real_score: Tensor, fake_score: Tensor
            ) -> dict[str, Tensor]:
     """The dials after a critic step with these mean scores, 0-d."""
     moved = dict(dials)
     if "balance" in dials:
-        moved["balance"] = balanced(dials["balance"], config, -real_score, -fake_score)
+        moved["balance"] = update_began_k(dials["balance"], config, -real_score, -fake_score)
     if "confidence" in dials:
         moved["confidence"] = confidence(dials["confidence"], fake_score)
     return moved

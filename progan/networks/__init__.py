@@ -3,7 +3,7 @@
 from progan.config import Network
 from progan.networks.autoencoder import AutoencoderDiscriminator, AutoencoderGenerator
 from progan.networks.dcgan import DcganDiscriminator, DcganGenerator
-from progan.networks.interface import Discriminator, Generator, Judgement
+from progan.networks.interface import Discriminator, DiscriminatorOutput, Generator
 from progan.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
 from progan.networks.resnet import ResnetDiscriminator, ResnetGenerator
 from progan.networks.stacked_mnist import StackedMnistDiscriminator, StackedMnistGenerator
@@ -28,4 +28,11 @@ def discriminator(config: Network) -> Discriminator:
     return NETWORKS[config.kind][1](config)
 
 
-__all__ = ["NETWORKS", "Discriminator", "Generator", "Judgement", "discriminator", "generator"]
+__all__ = [
+    "NETWORKS",
+    "Discriminator",
+    "Generator",
+    "DiscriminatorOutput",
+    "discriminator",
+    "generator",
+]

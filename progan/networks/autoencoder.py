@@ -7,9 +7,9 @@ are built: two convolutions at each level, and an encoder whose feature maps gro
 from torch import Tensor, nn
 
 from progan.config import Network
-from progan.networks.interface import Discriminator, Generator, Judgement
+from progan.networks.interface import Discriminator, DiscriminatorOutput, Generator
 from progan.networks.layers import OUTPUTS, Activated, Conv, Dense, DenseToMaps
-from progan.ops import disturb, down2x, up2x
+from progan.ops import down2x, multiplicative_noise, up2x
 from progan.sizes import MIN_LEVEL
 
 
@@ -100,8 +100,8 @@ class Pair(nn.Module):
         self.second_act = Activated(activation, norm, outputs, running=running)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        x = self.first_act(self.first(disturb(x, noise)))
-        features: Tensor = self.second_act(self.second(disturb(x, noise)))
+        x = self.first_act(self.first(multiplicative_noise(x, noise)))
+        features: Tensor = self.second_act(self.second(multiplicative_noise(x, noise)))
         return features
 
 
@@ -119,12 +119,12 @@ class AutoencoderDiscriminator(Discriminator):
                              equalized=config.equalized_lr) if config.label_size else None
 
     def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
-                noise: Tensor | None = None) -> Judgement:
+                noise: Tensor | None = None) -> DiscriminatorOutput:
         code = self.encoder(images, noise)
         difference = self.output(self.decoder(code)) - images
         energy = difference.abs() if self.config.energy == "l1" else difference.square()
         logits = code[:, :0] if self.classes is None else self.classes(code)
-        return Judgement(-energy.flatten(1).mean(dim=1), logits, code)
+        return DiscriminatorOutput(-energy.flatten(1).mean(dim=1), logits, code)
 
     def layers_of(self, level: int) -> list[nn.Module]:
         classes = [self.classes] if self.classes and level == MIN_LEVEL else []

@@ -4,9 +4,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from progan.config import Network
-from progan.networks.interface import Discriminator, Generator, Head, Judgement
+from progan.networks.interface import Discriminator, DiscriminatorOutput, Generator, Head
 from progan.networks.layers import OUTPUTS, Activated, Conv, DenseToMaps, Equalized
-from progan.ops import disturb
+from progan.ops import multiplicative_noise
 from progan.sizes import MIN_LEVEL
 
 
@@ -88,11 +88,11 @@ class DcganDiscriminator(Discriminator):
         self.head = Head(config, maps[MIN_LEVEL])
 
     def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
-                noise: Tensor | None = None) -> Judgement:
+                noise: Tensor | None = None) -> DiscriminatorOutput:
         x = images
         for down, act in zip(self.downs, self.acts, strict=True):
-            x = act(down(disturb(x, noise)))
-        judgement: Judgement = self.head(x, noise)
+            x = act(down(multiplicative_noise(x, noise)))
+        judgement: DiscriminatorOutput = self.head(x, noise)
         return judgement
 
     def layers_of(self, level: int) -> list[nn.Module]:

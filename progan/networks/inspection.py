@@ -41,7 +41,7 @@ def _placed(network: Generator | Discriminator) -> dict[str, tuple[int, str]]:
     return placed
 
 
-def shells(config: Network) -> dict[str, Generator | Discriminator]:
+def meta_networks(config: Network) -> dict[str, Generator | Discriminator]:
     """The three networks of a training: generator, discriminator and averaged generator."""
     with torch.device("meta"):
         return {"generator": networks.generator(config), "average": networks.generator(config),

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from progan.config import Network
 from progan.networks.layers import Dense
-from progan.ops import disturb, minibatch_stddev, pixel_norm
+from progan.ops import minibatch_stddev, multiplicative_noise, pixel_norm
 
 
-class Judgement(NamedTuple):
+class DiscriminatorOutput(NamedTuple):
     """What a discriminator says of N images."""
 
     scores: Tensor  # [N], higher for real; of an autoencoder, minus the error it makes
@@ -60,7 +60,7 @@ class Discriminator(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
-                noise: Tensor | None = None) -> Judgement:
+                noise: Tensor | None = None) -> DiscriminatorOutput:
         """Judge images at the resolution of `level`.
 
         Args:
@@ -88,8 +88,8 @@ class Head(nn.Module):
         self.dense = Dense(config.base.pixels * (maps + bool(self.stddev_group)),
                            1 + config.label_size, gain=1, equalized=config.equalized_lr)
 
-    def forward(self, x: Tensor, noise: Tensor | None) -> Judgement:
+    def forward(self, x: Tensor, noise: Tensor | None) -> DiscriminatorOutput:
         if self.stddev_group:
             x = minibatch_stddev(x, self.stddev_group)
-        out = self.dense(self.dropout(disturb(x, noise).flatten(1)))
-        return Judgement(out[:, 0], out[:, 1:])
+        out = self.dense(self.dropout(multiplicative_noise(x, noise).flatten(1)))
+        return DiscriminatorOutput(out[:, 0], out[:, 1:])

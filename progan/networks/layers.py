@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from progan.ops import (
-    at_least_single,
-    autocasts,
+    autocast_is_enabled,
     conv3x3_down2x,
+    disable_autocast,
     down2x,
     pixel_norm,
     up2x,
     up2x_conv3x3,
-    without_autocast,
+    upcast_half,
 )
 from progan.sizes import Size
 
@@ -60,7 +60,7 @@ class Equalized(nn.Module):
         """
         if self.scale == 1:
             return x, self.weight
-        if x.numel() < self.weight.numel() and not autocasts(x.device):
+        if x.numel() < self.weight.numel() and not autocast_is_enabled(x.device):
             return x * self.scale, self.weight
         return x, self.weight * self.scale
 
@@ -73,8 +73,8 @@ class Dense(Equalized):
 
     def forward(self, x: Tensor) -> Tensor:
         # It costs little, and a score in half precision would be one of 256 between two powers.
-        with without_autocast(x.device):
-            return F.linear(*self.operands(at_least_single(x)), self.bias)
+        with disable_autocast(x.device):
+            return F.linear(*self.operands(upcast_half(x)), self.bias)
 
 
 class DenseToMaps(Equalized):

@@ -6,7 +6,7 @@ All levels exist from birth; growing only means to use more of them.
 from torch import Tensor, nn
 
 from progan.config import Network
-from progan.networks.interface import Discriminator, Generator, Judgement
+from progan.networks.interface import Discriminator, DiscriminatorOutput, Generator
 from progan.networks.layers import (
     ACTIVATIONS,
     OUTPUTS,
@@ -19,7 +19,7 @@ from progan.networks.layers import (
     UpConv,
     resolution_name,
 )
-from progan.ops import disturb, down2x, fade, minibatch_stddev, up2x
+from progan.ops import down2x, fade, minibatch_stddev, multiplicative_noise, up2x
 from progan.sizes import MIN_LEVEL
 
 
@@ -105,7 +105,7 @@ class ProgressiveDiscriminator(Discriminator):
             else DownBlock(width, level) for level in levels})
 
     def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
-                noise: Tensor | None = None) -> Judgement:
+                noise: Tensor | None = None) -> DiscriminatorOutput:
         x = self._features(images, level)
         if level > MIN_LEVEL:
             x = self.blocks[resolution_name(level)](x, noise)
@@ -114,7 +114,7 @@ class ProgressiveDiscriminator(Discriminator):
             for below in range(level - 1, MIN_LEVEL, -1):
                 x = self.blocks[resolution_name(below)](x, noise)
         out = self.blocks[resolution_name(MIN_LEVEL)](x, noise)
-        return Judgement(out[:, 0], out[:, 1:])
+        return DiscriminatorOutput(out[:, 0], out[:, 1:])
 
     def layers_of(self, level: int) -> list[nn.Module]:
         name = resolution_name(level)
@@ -137,8 +137,8 @@ class DownBlock(nn.Module):
                              fused=config.fused_scaling, equalized=config.equalized_lr)
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
-        x = self.conv_act(self.conv(disturb(x, noise)))
-        features: Tensor = self.down(disturb(x, noise))
+        x = self.conv_act(self.conv(multiplicative_noise(x, noise)))
+        features: Tensor = self.down(multiplicative_noise(x, noise))
         return features
 
 
@@ -162,8 +162,8 @@ class LastBlock(nn.Module):
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
         if self.stddev_group:
             x = minibatch_stddev(x, self.stddev_group)
-        x = self.conv_act(self.conv(disturb(x, noise)))
-        x = self.hidden_act(self.hidden(disturb(x, noise).flatten(1)))
+        x = self.conv_act(self.conv(multiplicative_noise(x, noise)))
+        x = self.hidden_act(self.hidden(multiplicative_noise(x, noise).flatten(1)))
         out: Tensor = self.output(self.dropout(self.neighbours(x)))
         return out
 

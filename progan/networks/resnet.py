@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 
 from progan.config import Network
-from progan.networks.interface import Discriminator, Generator, Head, Judgement
+from progan.networks.interface import Discriminator, DiscriminatorOutput, Generator, Head
 from progan.networks.layers import OUTPUTS, Activated, Conv, ConvDown, DenseToMaps, UpConv
-from progan.ops import disturb, down2x, up2x
+from progan.ops import down2x, multiplicative_noise, up2x
 from progan.sizes import MIN_LEVEL
 
 
@@ -71,11 +71,11 @@ class ResnetDiscriminator(Discriminator):
         self.head = Head(config, maps(MIN_LEVEL))
 
     def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
-                noise: Tensor | None = None) -> Judgement:
-        x = self.from_rgb(disturb(images, noise))
+                noise: Tensor | None = None) -> DiscriminatorOutput:
+        x = self.from_rgb(multiplicative_noise(images, noise))
         for block in self.blocks:
             x = block(x, noise)
-        judgement: Judgement = self.head(x, noise)
+        judgement: DiscriminatorOutput = self.head(x, noise)
         return judgement
 
     def layers_of(self, level: int) -> list[nn.Module]:
@@ -97,7 +97,7 @@ class DownBlock(nn.Module):
         self.shortcut = Conv(inputs, outputs, 1, gain=1, equalized=config.equalized_lr)
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
-        hidden = self.conv(disturb(self.first_act(x), noise))
-        residual: Tensor = self.down(disturb(self.second_act(hidden), noise))
+        hidden = self.conv(multiplicative_noise(self.first_act(x), noise))
+        residual: Tensor = self.down(multiplicative_noise(self.second_act(hidden), noise))
         shortcut: Tensor = self.shortcut(down2x(x))
         return shortcut + residual

@@ -8,7 +8,7 @@ the discriminator's d_fmap_base of 32 is the paper's K/2 (about 2000 weights), 1
 from torch import Tensor, nn
 
 from progan.config import Network
-from progan.networks.interface import Discriminator, Generator, Head, Judgement
+from progan.networks.interface import Discriminator, DiscriminatorOutput, Generator, Head
 from progan.networks.layers import (
     ACTIVATIONS,
     OUTPUTS,
@@ -19,7 +19,7 @@ from progan.networks.layers import (
     UpConv,
     resolution_name,
 )
-from progan.ops import disturb, down2x, fade, up2x
+from progan.ops import down2x, fade, multiplicative_noise, up2x
 from progan.sizes import MIN_LEVEL
 
 
@@ -83,13 +83,13 @@ class StackedMnistDiscriminator(Discriminator):
         self.head = Head(config, maps[MIN_LEVEL])
 
     def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
-                noise: Tensor | None = None) -> Judgement:
+                noise: Tensor | None = None) -> DiscriminatorOutput:
         x = self._features(images, level)
         for grown in range(level, MIN_LEVEL, -1):
-            x = self.downs[resolution_name(grown)](disturb(x, noise))
+            x = self.downs[resolution_name(grown)](multiplicative_noise(x, noise))
             if grown == level and alpha is not None:
                 x = fade(self._features(down2x(images), level - 1), x, alpha)
-        judgement: Judgement = self.head(x, noise)
+        judgement: DiscriminatorOutput = self.head(x, noise)
         return judgement
 
     def layers_of(self, level: int) -> list[nn.Module]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from progan.door import PATH, Door, device_option
+from progan.door import PATH, Command, device_option
 from progan.errors import UserError
 from progan.invocation import typed
 from progan.runtime.files import (
@@ -14,13 +14,13 @@ from progan.runtime.files import (
     require_writable_file,
     require_writable_folder,
 )
-from progan.runtime.torch_settings import wait_politely
+from progan.runtime.torch_settings import set_omp_passive
 from progan.sampling.options import VideoTiming, require_video_format
 
 FPS = 30  # unless asked for otherwise
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 @click.argument("pictures", type=PATH, nargs=-1, required=True, metavar="PICTURE…")
 @click.option("--network", type=PATH, required=True, metavar="FILE|RUN",
               help="Network file or training state, or the directory of a run (or of runs): its "
@@ -69,7 +69,7 @@ def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: st
             require_video_format(video, VideoTiming(1, fps or FPS))
         path = outdir / video
         require_writable_file(path, "--video", makes_folder=path.parent == outdir)
-    wait_politely()
+    set_omp_passive()
     from tqdm import tqdm
 
     from progan.projection.project import ProjectionRequest, run_request

@@ -8,11 +8,11 @@ import click
 from metrics.neighbours_cli import PIXELS
 from metrics.options import detector_option
 from progan import run_directory
-from progan.door import PATH, Door, device_option
+from progan.door import PATH, Command, device_option
 from progan.errors import UserError
 from progan.runtime.files import require_detector, require_paths, require_writable_file
 from progan.runtime.text import escape_controls
-from progan.runtime.torch_settings import wait_politely
+from progan.runtime.torch_settings import set_omp_passive
 
 if TYPE_CHECKING:
     from progan.report.markup import Material
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 REPORT_FILE = "report.html"
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 @click.argument("run", type=PATH, metavar="RUN")
 @click.option("--output", type=PATH, metavar="FILE",
               help=f"What to write; {REPORT_FILE} in the directory of the run if not given.")
@@ -52,7 +52,7 @@ def main(run: Path, output: Path | None, count: int, data: Path | None, detector
     require_writable_file(path, "--output")
     require_paths([data], "Name the dataset with --data.")
     require_detector(None if str(detector) == PIXELS else detector)
-    wait_politely()
+    set_omp_passive()
     from progan.report.markup import read
     from progan.report.page import page
     from progan.runtime.files import write_atomically

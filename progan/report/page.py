@@ -57,7 +57,7 @@ def island(values: Mapping[str, Any]) -> str:
     return json.dumps(values, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def guarded(make: Section) -> Markup:
+def safe_section(make: Section) -> Markup:
     """A section, or a sentence in its place: no damaged file is worth the other sections."""
     try:
         return make()
@@ -69,7 +69,7 @@ def guarded(make: Section) -> Markup:
 
 
 def _section(title: str, make: Section) -> Markup:
-    return element("section", element("h2", title), guarded(make), id=_anchor(title))
+    return element("section", element("h2", title), safe_section(make), id=_anchor(title))
 
 
 def _links(titles: Mapping[str, Section]) -> Markup:

@@ -71,7 +71,7 @@ def set_repeatable() -> None:
 
 
 @contextmanager
-def exact() -> Iterator[None]:
+def tf32_disabled() -> Iterator[None]:
     """Multiply float32 numbers exactly, whatever the precision of the run is."""
     before = "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
     set_precision("fp32")

@@ -75,7 +75,7 @@ class Group:
         return True
 
 
-ALONE = Group()
+SINGLE_PROCESS = Group()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ INTERRUPTED = 130  # what shells report for Ctrl-C: 128 + SIGINT
 RESUMABLE = 75  # sysexits' EX_TEMPFAIL: stopped on request; the same training can be resumed
 # SIGHUP comes when a terminal is closed or a connection breaks, SIGUSR1 when Slurm is about to
 # take a machine away; Windows has neither.
-HEARD = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
               if hasattr(signal, name))
 
 
@@ -23,7 +23,7 @@ def heed_signals(*, is_training: bool = False) -> None:
     Args:
         is_training: Whether SIGUSR1 ends it with the exit code that asks Slurm scripts to requeue.
     """
-    for number in HEARD:
+    for number in SIGNALS:
         # What is ignored stays ignored: a background job does not listen to Ctrl-C.
         if signal.getsignal(number) != signal.SIG_IGN:
             resumable = is_training and early_exit_code(number) == RESUMABLE

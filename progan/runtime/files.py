@@ -29,7 +29,7 @@ def human_bytes(num_bytes: int) -> str:
 
 def write_atomically(path: Path, data: bytes | str) -> None:
     """Write a whole file (text as UTF-8): readers see the old content or the new, never a part."""
-    with replaced(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
 
 
@@ -76,7 +76,7 @@ def _in_the_way(path: Path) -> UserError:
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path` to write; it takes the place of `path` on success.
 
     On any failure, Ctrl-C included, the sibling is removed and `path` is what it was. An OSError
@@ -136,7 +136,7 @@ def clear(folder: Path) -> None:
             path.unlink()
 
 
-def require_vacant(dest: Path) -> None:
+def require_empty(dest: Path) -> None:
     """Raise UserError unless `dest` does not exist or is an empty folder."""
     if dest.is_dir():
         if any(dest.iterdir()):
@@ -146,14 +146,14 @@ def require_vacant(dest: Path) -> None:
         raise UserError(f"{dest} exists already and is not a folder. Name another place.")
 
 
-def growing_place(dest: Path) -> Path:
+def staging_path(dest: Path) -> Path:
     """Where the directory `dest` grows; after a failure, it is there if it can be continued."""
     dest = dest.resolve()
     return dest.with_name(f".{dest.name}{PARTIAL}")
 
 
 @contextmanager
-def growing_directory(dest: Path) -> Iterator[Path]:
+def staging_directory(dest: Path) -> Iterator[Path]:
     """Yield a hidden sibling of `dest` to fill, with what an interrupted attempt left there.
 
     It is renamed to `dest` on success. On any failure it stays for the next attempt, unless it is
@@ -161,10 +161,10 @@ def growing_directory(dest: Path) -> Iterator[Path]:
     exists and is not empty, if nothing can be created beside it, or if another process is
     filling it. An OSError that names no file gets the name of `dest`.
     """
-    require_vacant(dest)
+    require_empty(dest)
     dest = dest.resolve()
     missing = [folder for folder in dest.parents if not folder.exists()]
-    growing = growing_place(dest)
+    growing = staging_path(dest)
     try:
         _make_growing(growing, dest)
         with _alone_in(growing, dest):
@@ -222,7 +222,7 @@ def remove_partials(folder: Path) -> None:
 
 
 def _take_place(temporary: Path, dest: Path) -> None:
-    require_vacant(dest)  # somebody may have put something there
+    require_empty(dest)  # somebody may have put something there
     with suppress(FileNotFoundError):
         dest.rmdir()
     os.replace(temporary, dest)

@@ -17,7 +17,7 @@ _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @contextmanager
-def alone_in(folder: Path, doing: str) -> Iterator[None]:
+def exclusive_lock(folder: Path, doing: str) -> Iterator[None]:
     """Keep other processes out of a folder; raises UserError if one is in it.
 
     The lock is the system's own, so that it ends with its process, however that ends; the file

@@ -44,7 +44,7 @@ class Log:
             file.writelines(f"{stamp}  {line}\n" for line in text.splitlines())
 
 
-class Silence(Log):
+class NullLog(Log):
     """For a process that leaves talking to another one."""
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ def generator(device: "torch.device | str", *parts: int | str) -> "torch.Generat
 
 
 @contextmanager
-def seeded(device: "torch.device", *parts: int | str) -> Iterator[None]:
+def forked_rng(device: "torch.device", *parts: int | str) -> Iterator[None]:
     """Inside, layers that take torch's own random numbers get the stream that the parts name.
 
     Afterwards torch's own state is what it was.

@@ -36,7 +36,7 @@ def threads_of_one(count: int) -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(before)
 
 
-def wait_politely() -> None:
+def set_omp_passive() -> None:
     """Let OpenMP's threads sleep instead of spin while they wait, unless the user chose otherwise.
 
     Where another process takes a core, spinning threads starve the one they wait for, and a

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from progan.errors import first_line
-from progan.runtime.files import replaced
+from progan.runtime.files import atomic_path
 
 _KEY = "progan"  # of the header, among the metadata of safetensors
 MOST_HEADER = 1 << 20  # bytes that are searched for what a file says of itself
@@ -62,7 +62,7 @@ def save_weights(path: Path, header: Mapping[str, Any], weights: Mapping[str, Te
     stored = {name: tensor.detach().cpu().float().contiguous()
               for name, tensor in weights.items()}
     content = save(stored, {_KEY: json.dumps(header)})
-    with replaced(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(content)  # a full disk is an OSError here, unlike in save_file
 
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from progan.errors import UserError
 from progan.images import Pixels, as_image, save_png
-from progan.runtime.files import make_folder, replaced
+from progan.runtime.files import atomic_path, make_folder
 from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sampling.latents import LatentBatch
 from progan.sampling.network_file import SOFTWARE, Snapshot, fingerprint
@@ -45,7 +45,7 @@ def save_image(path: Path, kind: str, pixels: Pixels, text: Mapping[str, str]) -
     if kind == "png":
         save_png(path, pixels, text)
         return
-    with replaced(path) as temporary:
+    with atomic_path(path) as temporary:
         as_image(pixels).save(temporary, kind, exif=make_exif(text), **ENCODER_OPTIONS[kind])
 
 
@@ -64,7 +64,7 @@ def save_array(path: Path, image: npt.NDArray[np.float32]) -> None:
     """Write an image [H, W, C], or any other array, as NumPy's .npy."""
     content = io.BytesIO()  # of a full disk, NumPy says neither this nor where
     np.save(content, image)
-    with replaced(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(content.getbuffer())
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from progan.errors import UserError
 from progan.images import Pixels, enlarge, opaque
 from progan.run_directory import STATISTICS_FILE
-from progan.runtime.files import human_bytes, json_objects, replaced
+from progan.runtime.files import atomic_path, human_bytes, json_objects
 from progan.runtime.log import human_seconds
 from progan.runtime.text import format_count
 from progan.sampling.image_files import make_exif
@@ -47,7 +47,7 @@ def write_video(path: Path, frames: Iterable[Pixels], timing: VideoTiming,
     Args:
         text: Where the film comes from.
     """
-    with replaced(path) as temporary:
+    with atomic_path(path) as temporary:
         VIDEO_FORMATS[path.suffix.lower()].write(temporary, frames, timing, text)
 
 

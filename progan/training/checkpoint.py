@@ -15,7 +15,7 @@ from progan.config import Run, to_dict
 from progan.errors import UserError
 from progan.run_directory import state_path
 from progan.run_directory import states as state_files
-from progan.runtime.files import replaced
+from progan.runtime.files import atomic_path
 from progan.sampling.state_file import (
     FORMAT,
     FORMAT_VERSION,
@@ -64,7 +64,7 @@ def write_state(directory: Path, content: Content, keep: int,
         proceed: Called now and then; what it raises ends the writing, and nothing has changed.
     """
     path = state_path(directory, content["images_seen"])
-    with replaced(path) as temporary, temporary.open("wb") as file:
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
         _save(sealed(content), _Output(file, proceed))
     for old in state_files(directory)[:-keep]:
         if old != path:

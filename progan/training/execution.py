@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from progan.config import Run
-from progan.partition import Share
+from progan.partition import Shard
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
 from progan.training.acceleration import accelerated, chosen
@@ -53,7 +53,7 @@ def prepare_execution(run: Run, state: TrainState, device: torch.device, log: Lo
     expected, seconds = {}, None
     if preflight != "none":
         look = Preflight(run=run, state=state, device=device, micro_batches=micro_batches,
-                         steps=plain, share=Share(group.rank, group.size),
+                         steps=plain, share=Shard(group.rank, group.size),
                          neighbours=neighbours if device.type == "cpu" else 1)
         found = look(preflight)
         log(report(found, run, preflight, group.size))

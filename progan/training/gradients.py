@@ -40,7 +40,7 @@ from progan.config import Run
 from progan.errors import UserError
 from progan.partition import coupling, rows, sizes
 from progan.runtime.devices import is_out_of_memory, is_recording, release_memory
-from progan.runtime.distributed import ALONE, Group
+from progan.runtime.distributed import SINGLE_PROCESS, Group
 from progan.runtime.text import format_count
 from progan.training.precision import uses_half_precision
 
@@ -127,7 +127,7 @@ class BatchSplit:
     """
 
     micro_batches: MicroBatchSizes | None = None
-    group: Group = ALONE
+    group: Group = SINGLE_PROCESS
 
     def images(self, run: Run, level: int, generate: Callable[[In], Tensor], inputs: In) -> Tensor:
         """Return what `generate` makes of the inputs of this process, in their order, without

@@ -19,7 +19,7 @@ from progan.errors import UserError
 from progan.interop.imported_model import ImportedModel
 from progan.interop.load import load_own, read_foreign
 from progan.networks import Discriminator, Generator
-from progan.networks.inspection import levels, names_by_level, shells
+from progan.networks.inspection import levels, meta_networks, names_by_level
 from progan.sampling.network_choice import find_network, find_run
 from progan.sampling.state_file import is_state, is_whole, load_networks
 from progan.settings import changes, option_name
@@ -88,7 +88,7 @@ def _of_another_program(path: Path, trained: ImportedModel) -> InitSource:
 
 def _of_state(path: Path) -> InitSource:
     run, images_seen, weights = load_networks(path)
-    for role, network in shells(run.network).items():
+    for role, network in meta_networks(run.network).items():
         try:
             network.load_state_dict(weights[role], assign=True)
         except (RuntimeError, AttributeError, TypeError) as error:
@@ -143,7 +143,7 @@ def transfer(origin: InitSource, run: Run) -> Transfer:
     """Find out what a run can take from an origin; raises UserError if that is of no use."""
     _require_same(origin, run)
     matches, shares = {}, {}
-    for role, shell in shells(run.network).items():
+    for role, shell in meta_networks(run.network).items():
         if role != "average":
             ours = _named(shell, shell.state_dict())
             matches[role] = match(_theirs(origin, role), ours, _overlap(role, origin, run))
@@ -174,7 +174,7 @@ def _theirs(origin: InitSource, role: str) -> dict[str, Tensor]:
     """The origin's weights of the levels that were trained, {} if it has none of this role."""
     weights = origin.weights.get("average" if role == "generator" and role not in origin.weights
                                  else role, {})
-    shell = shells(origin.network)[role]
+    shell = meta_networks(origin.network)[role]
     at = levels(shell)
     return _named(shell, {name: tensor for name, tensor in weights.items()
                           if at[name] <= origin.level})
@@ -215,7 +215,7 @@ def _require_same(origin: InitSource, run: Run) -> None:
 
 def _require_known_layers(found: Transfer, run: Run) -> None:
     """Raise UserError if layers would keep the random weights of their birth."""
-    shell = shells(run.network)["discriminator"]
+    shell = meta_networks(run.network)["discriminator"]
     assert isinstance(shell, Discriminator)
     freeze(shell, run.optim.freeze_d)
     copied = {name for row in found.matches["discriminator"] for name in row.regions}

@@ -14,10 +14,10 @@ from progan.data.loader import Batch, Prefetch, read_ahead
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.images import save_png
-from progan.partition import Share
+from progan.partition import Shard
 from progan.run_directory import FIRST_FAKES_FILE, REALS_FILE
 from progan.runtime.devices import peak_memory_bytes
-from progan.runtime.distributed import ALONE, Agreed, Group
+from progan.runtime.distributed import SINGLE_PROCESS, Agreed, Group
 from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log
 from progan.schedule import Stage
@@ -57,7 +57,9 @@ class TrainContext:
     log: Log
     measures: Mapping[str, Measure] = field(default_factory=dict)  # of each snapshot, by name
     interrupts: Interrupts = field(default_factory=Interrupts)  # in their context
-    group: Group = ALONE  # the processes that share each batch; its leader is the one that writes
+    group: Group = (
+        SINGLE_PROCESS  # the processes that share each batch; its leader is the one that writes
+    )
     steps: Steps = PLAIN_STEPS
     expected: Mapping[int, float] = field(default_factory=dict)  # seconds per image by level
     device_data_bytes: int = 0  # of the device's memory, for images of the dataset
@@ -166,7 +168,7 @@ def build_hooks(context: TrainContext, state: TrainState, progress: Progress,
 def batches_from(context: TrainContext, state: TrainState) -> Prefetch:
     """Read batches from here on."""
     run = reseeded(context.run, state.rollbacks)
-    share = Share(context.group.rank, context.group.size)
+    share = Shard(context.group.rank, context.group.size)
     return read_ahead(context.dataset, run, context.device, state.images_seen,
                       state.round_images_seen, share, context.device_data_bytes, context.log)
 

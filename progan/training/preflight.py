@@ -18,7 +18,7 @@ from progan.config import Run, override
 from progan.data.loader import Batch
 from progan.errors import UserError
 from progan.networks.inspection import multiply_adds
-from progan.partition import WHOLE, Share, own_rows
+from progan.partition import UNSHARDED, Shard, own_rows
 from progan.runtime import devices
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_rate, human_seconds
@@ -54,7 +54,7 @@ def run_dummy_iteration(state: TrainState, run: Run, stage: Stage, batch: Batch,
                     generator_inputs(run, batch, position, state.images_seen))
 
 
-def noise_batch(run: Run, stage: Stage, share: Share) -> Batch:
+def noise_batch(run: Run, stage: Stage, share: Shard) -> Batch:
     """A batch as the loader makes them, of noise."""
     n, size = stage.batch // share.of, run.network.size(stage.level)
     random = torch.Generator().manual_seed(0)
@@ -100,7 +100,7 @@ class Preflight:
     device: torch.device
     micro_batches: MicroBatchSizes
     steps: Steps
-    share: Share = WHOLE
+    share: Shard = UNSHARDED
     neighbours: int = 1
 
     def __call__(self, how: str) -> list[Finding]:

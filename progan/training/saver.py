@@ -21,7 +21,7 @@ from progan.run_directory import (
     states,
 )
 from progan.runtime.background import Background
-from progan.runtime.files import flush_to_disk, replaced
+from progan.runtime.files import atomic_path, flush_to_disk
 from progan.sampling.model_card import card_path, is_unedited
 from progan.sampling.network_file import (
     PREFIX,
@@ -178,7 +178,7 @@ class Saver:
     def _keep_best(self, metric: str) -> None:
         for newest in states(self._directory)[-1:]:
             best = self._directory / f"{BEST_STATE_PREFIX}{metric}{STATE_SUFFIX}"
-            with replaced(best) as temporary:
+            with atomic_path(best) as temporary:
                 temporary.unlink()
                 _link_or_copy(newest, temporary)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from progan.config import Run
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX
-from progan.runtime.files import append, json_objects, replaced
+from progan.runtime.files import append, atomic_path, json_objects
 from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log, human_seconds
 from progan.sampling.network_file import (
@@ -152,5 +152,5 @@ def plot(path: Path, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
     panels[0].set(ylabel=name)
     page.legend(handles=panels[0].get_lines()[::2], loc="outside right center",
                 title="dashed: reals")
-    with replaced(path) as temporary:
+    with atomic_path(path) as temporary:
         page.savefig(temporary, format="png", dpi=110)

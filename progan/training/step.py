@@ -17,19 +17,19 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from progan.augment import Draws, adapted, augment
+from progan.augment import Draws, augment, update_probability
 from progan.augment import draw as draw_augmentation
 from progan.config import Run
 from progan.data.loader import Batch, process_reals
 from progan.losses import OBJECTIVES, Chances, Only, critic_terms, draw, generator_terms, summary
 from progan.losses.adversarial import noise_strength
 from progan.losses.penalties import GradientScale, final_norm_divisor
-from progan.losses.terms import turned
-from progan.networks import Judgement
-from progan.ops import at_least_single
+from progan.losses.terms import updated_controllers
+from progan.networks import DiscriminatorOutput
+from progan.ops import upcast_half
 from progan.partition import turns
+from progan.runtime.seeding import forked_rng
 from progan.runtime.seeding import generator as stream
-from progan.runtime.seeding import seeded
 from progan.schedule import Stage
 from progan.training.gradients import (
     DISCRIMINATOR,
@@ -156,7 +156,7 @@ def generate_fakes(state: TrainState, run: Run, position: LevelAlpha, latents: T
     """Run the generator: [N, C, H, W]."""
     with autocast_for(run, position.level, latents.device):
         images: Tensor = state.generator(latents, labels, position.level, position.alpha)
-    return at_least_single(images)
+    return upcast_half(images)
 
 
 def discriminator_loss(state: TrainState, run: Run, position: LevelAlpha, only: Only,
@@ -190,15 +190,17 @@ def augment_images(state: TrainState, run: Run, images: Tensor, draws: Draws) ->
 
 
 def run_discriminator(state: TrainState, run: Run, position: LevelAlpha, images: Tensor
-                      ) -> Judgement:
+                      ) -> DiscriminatorOutput:
     """Run the discriminator on images [N, C, H, W], with the noise of --adaptive-noise."""
     noise = noise_strength(state.controllers["confidence"]) if (
         run.objective.adaptive_noise) else None
     with autocast_for(run, position.level, images.device):
-        judgement: Judgement = state.discriminator(images, position.level, position.alpha, noise)
+        judgement: DiscriminatorOutput = state.discriminator(
+            images, position.level, position.alpha, noise
+        )
     scores, logits, code = judgement
-    return Judgement(at_least_single(scores), at_least_single(logits),
-                     None if code is None else at_least_single(code))
+    return DiscriminatorOutput(upcast_half(scores), upcast_half(logits),
+                     None if code is None else upcast_half(code))
 
 
 class Losses(NamedTuple):
@@ -294,15 +296,15 @@ def _seeded_layers(run: Run, state: TrainState, name: str, *which: int | str
     if not run.random_layers:
         return nullcontext()
     device = next(state.discriminator.parameters()).device
-    return seeded(device, run.seed, name, state.images_seen, *which)
+    return forked_rng(device, run.seed, name, state.images_seen, *which)
 
 
 def update_controllers(state: TrainState, run: Run, statistics: Statistics) -> None:
     """Update the numbers that follow the scores of the discriminator, in place."""
-    moved = turned(run.objective, state.controllers, statistics["scores/real"],
+    moved = updated_controllers(run.objective, state.controllers, statistics["scores/real"],
                    statistics["scores/fake"])
     if run.augment.augment == "adaptive":
-        moved[AUGMENTATION] = adapted(moved[AUGMENTATION], statistics["accuracy/real"],
+        moved[AUGMENTATION] = update_probability(moved[AUGMENTATION], statistics["accuracy/real"],
                                       run.augment)
     for name, value in moved.items():
         state.controllers[name].copy_(value)

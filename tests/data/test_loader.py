@@ -29,7 +29,7 @@ from progan.data.loader import (
     read_batches,
 )
 from progan.data.reader import Dataset
-from progan.partition import Share
+from progan.partition import Shard
 from tests.builders import noise_dataset, tiny_run
 
 COUNTS, SEEDS = st.integers(1, 30), st.integers(0, 2**40)
@@ -230,10 +230,10 @@ def test_the_thread_changes_nothing(dataset: Dataset) -> None:
     prefetch.close()
 
 
-@pytest.mark.parametrize("share", [Share(0, 1), Share(1, 2)])
+@pytest.mark.parametrize("share", [Shard(0, 1), Shard(1, 2)])
 @pytest.mark.parametrize("budget_bytes", [0, COUNT * 3 * 8**2, 2**20])
 def test_levels_that_stay_on_the_device_change_nothing(dataset: Dataset, budget_bytes: int,
-                                                       share: Share) -> None:
+                                                       share: Shard) -> None:
     """Nor does it matter where a run is resumed: at the start, inside of a round, at a level."""
     run = override(RUN, {"batch_at": ((8, 4),), "stddev_group": 2})
     rounds = list(schedule.rounds(run.growth, run.network, 0))

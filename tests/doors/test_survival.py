@@ -20,9 +20,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from progan import run_directory
 from progan.cli.train import main
-from progan.door import STOPPED
+from progan.door import EXIT_RESUMABLE
 from progan.run_directory import states
-from progan.runtime.entry import HEARD, INTERRUPTED
+from progan.runtime.entry import INTERRUPTED, SIGNALS
 from progan.runtime.log import Log
 from progan.runtime.weights_file import content_hash
 from progan.sampling.network_choice import find_network
@@ -219,7 +219,7 @@ def test_a_signal_saves_everything_and_says_how_to_go_on(
                 process.send_signal(number)
                 break
         lines += lines_of(process)
-        assert process.wait() == STOPPED
+        assert process.wait() == EXIT_RESUMABLE
     command = f"python {ROOT / 'train.py'} --resume {run} --device cpu"
     said = re.search(f"Stopped by {number.name} at kimg [0-9.]+; everything is saved in (.+) and "
                      f"(.+). To go on: {re.escape(command)}\n", lines[-1])
@@ -257,13 +257,13 @@ def test_a_second_signal_ends_it_at_once(whole: Path, data: Path, tmp_path: Path
 @pytest.fixture
 def signals_restored() -> Iterator[None]:
     """A command that was interrupted ignores signals until its process ends."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in HEARD}
+    before = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("number", HEARD)
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_before_the_first_step_ends_it_at_once(
         signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         number: signal.Signals) -> None:
@@ -275,7 +275,7 @@ def test_a_signal_before_the_first_step_ends_it_at_once(
     assert not list(next(tmp_path.iterdir()).glob(".*"))
 
 
-@pytest.mark.parametrize("number", HEARD)
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_before_the_first_step_of_a_resumed_run_loses_nothing(
         signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         number: signal.Signals) -> None:
@@ -288,7 +288,7 @@ def test_a_signal_before_the_first_step_of_a_resumed_run_loses_nothing(
     assert states(run)[-1].read_bytes() == before
 
 
-@pytest.mark.parametrize("number", HEARD)
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_before_the_run_exists_ends_it_at_once(
         signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         number: signal.Signals) -> None:
@@ -300,11 +300,11 @@ def test_a_signal_before_the_run_exists_ends_it_at_once(
 
 
 def early_code(number: signal.Signals) -> int:
-    return STOPPED if number.name == "SIGUSR1" else INTERRUPTED
+    return EXIT_RESUMABLE if number.name == "SIGUSR1" else INTERRUPTED
 
 
 @pytest.mark.parametrize(("words", "options", "code"), [
-    ("Done", (), 0), ("Stopped by --max-hours", ("--max-hours", 1e-9), STOPPED)])
+    ("Done", (), 0), ("Stopped by --max-hours", ("--max-hours", 1e-9), EXIT_RESUMABLE)])
 def test_a_signal_after_the_last_words_changes_nothing(
         signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         words: str, options: tuple[object, ...], code: int) -> None:
@@ -312,7 +312,7 @@ def test_a_signal_after_the_last_words_changes_nothing(
 
     def note_and_hear(log: Log, text: str) -> None:
         note(log, text)
-        for number in HEARD if text.startswith(words) else ():
+        for number in SIGNALS if text.startswith(words) else ():
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(Log, "note", note_and_hear)
@@ -364,7 +364,7 @@ def test_max_hours_ends_like_a_signal(whole: Path, data: Path, tmp_path: Path) -
     run = tmp_path / whole.name
     result = train("--data", data, "--outdir", tmp_path, *OPTIONS, "--max-hours", 1e-9)
     for number in range(3):
-        assert result.exit_code == STOPPED
+        assert result.exit_code == EXIT_RESUMABLE
         said = re.search("Stopped by --max-hours at kimg .* in (.+) and (.+). To go on",
                          result.output)
         assert said

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from progan.networks import Judgement
+from progan.networks import DiscriminatorOutput
 
 
 def column(values: list[float]) -> Tensor:
@@ -11,6 +11,6 @@ def column(values: list[float]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1, 1)
 
 
-def of_one_pixel(images: Tensor) -> Judgement:
+def of_one_pixel(images: Tensor) -> DiscriminatorOutput:
     """The score is the value of the image's only pixel."""
-    return Judgement(images.flatten(1)[:, 0], images.flatten(1)[:, :0], images.flatten(1))
+    return DiscriminatorOutput(images.flatten(1)[:, 0], images.flatten(1)[:, :0], images.flatten(1))

@@ -12,7 +12,7 @@ from torch import Tensor
 from progan.config import Objective
 from progan.losses import critic_loss
 from progan.losses import terms as dials
-from progan.losses.adversarial import balanced, confidence, convergence, noise_strength
+from progan.losses.adversarial import confidence, convergence, noise_strength, update_began_k
 from tests.losses.one_pixel import column, of_one_pixel
 
 ENERGIES = st.floats(0, 1e3)
@@ -31,7 +31,7 @@ def test_an_objective_has_the_dials_that_it_needs_and_they_start_at_zero(
         config: Objective, names: set[str]) -> None:
     found = dials.initial(config)
     assert found == dict.fromkeys(names, 0.0)
-    turned = dials.turned(config, {name: tensor(0.5) for name in names}, tensor(-1.0),
+    turned = dials.updated_controllers(config, {name: tensor(0.5) for name in names}, tensor(-1.0),
                           tensor(-2.0))
     assert set(turned) == names and all(value.shape == () for value in turned.values())
 
@@ -40,7 +40,7 @@ def test_an_objective_has_the_dials_that_it_needs_and_they_start_at_zero(
 def test_the_balance_stays_within_0_and_1_and_moves_the_right_way(
         k: float, gamma: float, rate: float, real: float, fake: float) -> None:
     config = Objective(objective="began", diversity=gamma, balance_rate=rate)
-    moved = balanced(tensor(k), config, tensor(real), tensor(fake)).item()
+    moved = update_began_k(tensor(k), config, tensor(real), tensor(fake)).item()
     assert 0 <= moved <= 1
     wanted = k + rate * (gamma * real - fake)
     assert math.isclose(moved, min(max(wanted, 0), 1), rel_tol=1e-12, abs_tol=1e-12)
@@ -54,7 +54,7 @@ def test_the_balance_stays_within_0_and_1_and_moves_the_right_way(
 def test_the_balance_rests_where_energies_have_the_ratio_gamma(k: float, real: float,
                                                                gamma: float) -> None:
     config = Objective(objective="began", diversity=gamma)
-    still = balanced(tensor(k), config, tensor(real), tensor(gamma * real))
+    still = update_began_k(tensor(k), config, tensor(real), tensor(gamma * real))
     assert still.item() == k
 
 
@@ -77,7 +77,7 @@ def test_convergence_is_reported_with_the_loss() -> None:
 
 def test_the_balance_is_turned_by_energies_that_are_minus_the_scores() -> None:
     config = Objective(objective="began", diversity=0.5, balance_rate=0.1)
-    turned = dials.turned(config, {"balance": tensor(0.2)}, tensor(-6.0), tensor(-2.0))
+    turned = dials.updated_controllers(config, {"balance": tensor(0.2)}, tensor(-6.0), tensor(-2.0))
     assert math.isclose(turned["balance"], 0.2 + 0.1 * (3 - 2), rel_tol=1e-12)
 
 
@@ -102,7 +102,7 @@ def test_a_critic_that_is_always_sure_is_disturbed_more_and_more() -> None:
     config, found = Objective(objective="lsgan", adaptive_noise=True), []
     state = {"confidence": tensor(0.0)}
     for _ in range(200):
-        state = dials.turned(config, state, tensor(1.0), tensor(0.0))
+        state = dials.updated_controllers(config, state, tensor(1.0), tensor(0.0))
         found.append(noise_strength(state["confidence"]).item())
     assert np.count_nonzero(found[:6]) == 0 < found[6]  # 1 - 0.9^n is above 0.5 from n = 7 on
     assert (np.diff(found[6:]) >= 0).all() and math.isclose(found[-1], 0.05, rel_tol=1e-6)

@@ -12,7 +12,7 @@ from torch import Tensor
 from progan import networks as nets
 from progan.config import AUTOENCODERS_ONLY, Network, Objective
 from progan.losses import OBJECTIVES, Chances, Critic, Only, critic_loss, draw, generator_loss
-from progan.networks import Judgement
+from progan.networks import DiscriminatorOutput
 from progan.training.state import initialize
 from tests.for_each import for_each
 from tests.losses.one_pixel import column, of_one_pixel
@@ -60,7 +60,7 @@ class Leaves:
         self.by_name = {name: tensor(getattr(s, name)).requires_grad_()
                         for name in ("slope", "teacher", "encoder", "reals", "fakes")}
 
-    def critic(self, images: Tensor) -> Judgement:
+    def critic(self, images: Tensor) -> DiscriminatorOutput:
         return curved_critic(*(self.by_name[n] for n in ("slope", "teacher", "encoder")), images)
 
     def loss(self, o: Objective, of: str, only: Only = "both") -> tuple[Tensor, dict[str, Tensor]]:
@@ -164,9 +164,9 @@ def test_accuracies_count_the_images_on_their_side(objective: str, real: float,
 def test_dragan_looks_within_half_a_deviation_of_the_reals() -> None:
     seen = []
 
-    def spy(images: Tensor) -> Judgement:
+    def spy(images: Tensor) -> DiscriminatorOutput:
         seen.append(images.detach())
-        return Judgement(images.flatten(1).sum(dim=1), images.flatten(1)[:, :0])
+        return DiscriminatorOutput(images.flatten(1).sum(dim=1), images.flatten(1)[:, :0])
 
     random = np.random.RandomState(0)
     reals, fakes = tensor(random.randn(64, 3, 4, 4) * 7 + 2), tensor(random.randn(64, 3, 4, 4))
@@ -194,8 +194,10 @@ def test_mixed_batches_change_nothing_for_a_critic_that_sees_images_alone(object
 def test_mixed_batches_are_judged_together(objective: str, mixed: bool) -> None:
     """A score that is an image's distance from the middle of its batch."""
 
-    def from_the_middle(x: Tensor) -> Judgement:
-        return Judgement(of_one_pixel(x).scores - x.mean(), x.flatten(1)[:, :0], x.flatten(1))
+    def from_the_middle(x: Tensor) -> DiscriminatorOutput:
+        return DiscriminatorOutput(
+            of_one_pixel(x).scores - x.mean(), x.flatten(1)[:, :0], x.flatten(1)
+        )
 
     reals, fakes = column([1.0, 2.0]), column([5.0, 12.0])
     o = Objective(objective=objective, mixed_batches=mixed)
@@ -210,9 +212,9 @@ def test_mixed_batches_keep_each_logit_and_code_with_its_image() -> None:
     """Labels that suit the reals alone; a real's logits in a fake's place would be noticed."""
     reals, fakes = column([9.0, 9.0]), column([-9.0, -9.0])
 
-    def classifier(x: Tensor) -> Judgement:
+    def classifier(x: Tensor) -> DiscriminatorOutput:
         value = x.flatten(1)
-        return Judgement(value[:, 0], torch.cat([value, -value], dim=1), value)
+        return DiscriminatorOutput(value[:, 0], torch.cat([value, -value], dim=1), value)
 
     _, parts = critic_loss(classifier, Objective(objective="began", mixed_batches=True),
                            reals=reals, fakes=fakes, labels=tensor([[1.0, 0.0]] * 2),

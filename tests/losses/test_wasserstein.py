@@ -13,7 +13,7 @@ from progan import networks as nets
 from progan.config import Network, Objective
 from progan.losses import OBJECTIVES, Chances, generator_loss
 from progan.losses import critic_loss as loss_of_critic
-from progan.networks import Judgement
+from progan.networks import DiscriminatorOutput
 from progan.training.state import initialize
 
 SLOPE = np.random.RandomState(7).randn(12)
@@ -24,10 +24,10 @@ LABELS = np.eye(3)[[0, 2, 1, 2]]
 NONE = np.zeros((4, 0))
 
 
-def curved_critic(images: Tensor) -> Judgement:
+def curved_critic(images: Tensor) -> DiscriminatorOutput:
     """Scores w.x + |x|^2/2, whose gradient is w + x; and linear label logits."""
     x = images.flatten(1)
-    return Judgement(x @ torch.from_numpy(SLOPE) + x.square().sum(dim=1) / 2,
+    return DiscriminatorOutput(x @ torch.from_numpy(SLOPE) + x.square().sum(dim=1) / 2,
                      x @ torch.from_numpy(TEACHER))
 
 

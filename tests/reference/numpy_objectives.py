@@ -11,7 +11,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from progan.config import Objective
-from progan.networks import Judgement
+from progan.networks import DiscriminatorOutput
 
 Array = npt.NDArray[np.float64]
 
@@ -56,10 +56,12 @@ def flat(images: Array) -> Array:
     return images.reshape(len(images), -1)
 
 
-def curved_critic(slope: Tensor, teacher: Tensor, encoder: Tensor, images: Tensor) -> Judgement:
+def curved_critic(
+    slope: Tensor, teacher: Tensor, encoder: Tensor, images: Tensor
+) -> DiscriminatorOutput:
     """The same critic in torch."""
     x = images.flatten(1)
-    return Judgement(x @ slope + x.square().sum(dim=1) / 2, x @ teacher, x @ encoder)
+    return DiscriminatorOutput(x @ slope + x.square().sum(dim=1) / 2, x @ teacher, x @ encoder)
 
 
 def sigmoid(x: Array) -> Array:

@@ -2,10 +2,10 @@
 
 import click
 
-from progan.door import Door
+from progan.door import Command
 
 
-@click.command(cls=Door)
+@click.command(cls=Command)
 def main() -> None:
     """Say that it is done."""
     click.echo("done")

@@ -10,7 +10,7 @@ import pytest
 from torch.distributed import HashStore
 
 from progan.runtime.distributed import (
-    ALONE,
+    SINGLE_PROCESS,
     Agreed,
     Group,
     Launch,
@@ -76,7 +76,10 @@ def test_a_wish_that_one_has_heard_is_granted_by_all() -> None:
         return before, agreed.requested, agreed.reason
 
     assert Threads(2).run(work) == [(False, True, "another process"), (False, True, "SIGTERM")]
-    assert Agreed(Heard("SIGINT"), ALONE).requested and not Agreed(Heard(""), ALONE).requested
+    assert (
+        Agreed(Heard("SIGINT"), SINGLE_PROCESS).requested
+        and not Agreed(Heard(""), SINGLE_PROCESS).requested
+    )
 
 
 def test_a_broken_connection_is_a_lost_peer_but_a_lack_of_memory_is_not() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from progan.runtime.entry import HEARD, INTERRUPTED, RESUMABLE
+from progan.runtime.entry import INTERRUPTED, RESUMABLE, SIGNALS
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGAN = ("-c", "from progan.cli.start import main; main()")
@@ -25,7 +25,7 @@ def ended(command: tuple[str, ...], first_import: str, folder: Path,
     return subprocess.run(
         [sys.executable, *command, *words], cwd=ROOT, capture_output=True, text=True, timeout=60,
         env=os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"} | environment,
-        preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in HEARD])
+        preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in SIGNALS])
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -35,7 +35,7 @@ def test_ctrl_c_while_modules_are_imported_leaves_no_traceback(
     assert (result.returncode, result.stderr) == (INTERRUPTED, "\nInterrupted.\n")
 
 
-@pytest.mark.parametrize("number", HEARD)
+@pytest.mark.parametrize("number", SIGNALS)
 def test_other_signals_do_the_same(number: signal.Signals, tmp_path: Path) -> None:
     result = ended(("generate.py",), f"os.kill(os.getpid(), {int(number)})", tmp_path)
     assert (result.returncode, result.stderr) == (INTERRUPTED, "\nInterrupted.\n")
@@ -44,7 +44,7 @@ def test_other_signals_do_the_same(number: signal.Signals, tmp_path: Path) -> No
 @pytest.mark.parametrize(("command", "words"), [
     (("train.py",), ("--help",)), (PROGAN, ("train", "--help")),
     (("-m", "progan"), ("train", "--help"))])
-@pytest.mark.parametrize("number", HEARD)
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_training_that_slurm_stops_early_is_requeued(
         command: tuple[str, ...], words: tuple[str, ...], number: signal.Signals, tmp_path: Path
         ) -> None:
@@ -60,7 +60,7 @@ def test_torchrun_takes_no_code_for_a_requeue(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (INTERRUPTED, "\nInterrupted.\n")
 
 
-@pytest.mark.parametrize("number", HEARD)
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_while_torch_is_imported_raises_nothing_in_its_code(
         number: signal.Signals, tmp_path: Path) -> None:
     """C++ code of torch, which calls Python while it is imported, would abort the process."""
@@ -72,7 +72,7 @@ def test_a_signal_while_torch_is_imported_raises_nothing_in_its_code(
     result = subprocess.run(
         [sys.executable, "train.py", "--dry-run"], cwd=ROOT, capture_output=True, text=True,
         timeout=60, env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
-        preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in HEARD])
+        preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in SIGNALS])
     code = RESUMABLE if number == signal.SIGUSR1 else INTERRUPTED
     assert (result.returncode, result.stderr) == (code, "\nInterrupted.\n")
 

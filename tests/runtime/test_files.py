@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from progan.errors import UserError
 from progan.runtime.files import (
     append,
-    growing_directory,
+    atomic_path,
     human_bytes,
     make_folder,
     remove_partials,
-    replaced,
     require_folder_or_nothing,
     require_free_space,
+    staging_directory,
     write_atomically,
 )
 
@@ -64,7 +64,7 @@ def test_a_failed_replacement_leaves_the_old_file(
 ) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(error), replaced(path) as temporary:
+    with pytest.raises(error), atomic_path(path) as temporary:
         temporary.write_text("half")
         assert path.read_text() == "old"
         raise error
@@ -76,7 +76,7 @@ def test_a_failed_replacement_leaves_the_old_file(
 def test_an_error_of_writing_names_the_file_that_was_asked_for(
     tmp_path: Path, named: bool
 ) -> None:
-    with pytest.raises(OSError) as caught, replaced(tmp_path / "a.txt") as temporary:
+    with pytest.raises(OSError) as caught, atomic_path(tmp_path / "a.txt") as temporary:
         raise OSError(errno.ENOSPC, "No space left on device", *[str(temporary)] * named)
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "a.txt"))
     assert names(tmp_path) == []
@@ -95,7 +95,7 @@ def test_a_folder_where_one_may_not_write_is_no_matter_of_hidden_files(
 
 
 def test_an_error_of_another_file_keeps_its_name(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError) as caught, replaced(tmp_path / "a.txt"):
+    with pytest.raises(FileNotFoundError) as caught, atomic_path(tmp_path / "a.txt"):
         (tmp_path / "other.txt").read_text()
     assert caught.value.filename == str(tmp_path / "other.txt")
 
@@ -113,7 +113,7 @@ def test_files_and_folders_have_ordinary_permissions(tmp_path: Path) -> None:
     old = os.umask(0o027)
     try:
         write_atomically(tmp_path / "a.txt", "x")
-        with growing_directory(tmp_path / "d"):
+        with staging_directory(tmp_path / "d"):
             pass
     finally:
         os.umask(old)
@@ -128,7 +128,7 @@ def test_a_directory_appears_only_when_it_is_whole(
 ) -> None:
     dest = tmp_path / "deep/er/dest"
     prepare(dest)
-    with growing_directory(dest) as directory:
+    with staging_directory(dest) as directory:
         (directory / "a.txt").write_text("x")
         assert directory.parent == dest.parent
         assert directory.name.startswith(".")
@@ -140,11 +140,11 @@ def test_a_directory_appears_only_when_it_is_whole(
 def test_a_failed_directory_leaves_what_it_has_for_the_next_attempt(
     tmp_path: Path, error: type[BaseException]
 ) -> None:
-    with pytest.raises(error), growing_directory(tmp_path / "deep/er/dest") as directory:
+    with pytest.raises(error), staging_directory(tmp_path / "deep/er/dest") as directory:
         (directory / "a.txt").write_text("x")
         raise error
     assert not (tmp_path / "deep/er/dest").exists()
-    with growing_directory(tmp_path / "deep/er/dest") as directory:
+    with staging_directory(tmp_path / "deep/er/dest") as directory:
         assert (directory / "a.txt").read_text() == "x"
     assert names(tmp_path) == ["deep", "deep/er", "deep/er/dest", "deep/er/dest/a.txt"]
 
@@ -153,23 +153,23 @@ def test_a_failed_directory_leaves_what_it_has_for_the_next_attempt(
 def test_a_failed_directory_that_is_empty_leaves_nothing(
     tmp_path: Path, error: type[BaseException]
 ) -> None:
-    with pytest.raises(error), growing_directory(tmp_path / "deep/er/dest"):
+    with pytest.raises(error), staging_directory(tmp_path / "deep/er/dest"):
         raise error
     assert names(tmp_path) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such lock")
 def test_two_do_not_fill_one_directory(tmp_path: Path) -> None:
-    with growing_directory(tmp_path / "dest") as directory:
+    with staging_directory(tmp_path / "dest") as directory:
         (directory / "a.txt").write_text("x")
         with pytest.raises(UserError, match="Another process is making .*dest"):
-            with growing_directory(tmp_path / "dest"):
+            with staging_directory(tmp_path / "dest"):
                 pytest.fail("entered")
     assert names(tmp_path) == ["dest", "dest/a.txt"]
 
 
 def test_a_failed_directory_spares_what_others_put_beside_it(tmp_path: Path) -> None:
-    with pytest.raises(ValueError), growing_directory(tmp_path / "deep/dest"):
+    with pytest.raises(ValueError), staging_directory(tmp_path / "deep/dest"):
         (tmp_path / "deep/other.txt").write_text("x")
         raise ValueError
     assert names(tmp_path) == ["deep", "deep/other.txt"]
@@ -179,14 +179,14 @@ def test_a_full_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dest").mkdir()
     (tmp_path / "dest/mine.txt").write_text("x")
     with pytest.raises(UserError, match="dest exists already and is not empty"):
-        with growing_directory(tmp_path / "dest"):
+        with staging_directory(tmp_path / "dest"):
             pytest.fail("entered")
     assert names(tmp_path) == ["dest", "dest/mine.txt"]
 
 
 def test_a_folder_that_fills_meanwhile_is_spared(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not empty"):
-        with growing_directory(tmp_path / "dest"):
+        with staging_directory(tmp_path / "dest"):
             (tmp_path / "dest").mkdir()
             (tmp_path / "dest/mine.txt").write_text("x")
     assert names(tmp_path) == ["dest", "dest/mine.txt"]
@@ -195,10 +195,10 @@ def test_a_folder_that_fills_meanwhile_is_spared(tmp_path: Path) -> None:
 def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="file exists already and is not a folder"):
-        with growing_directory(tmp_path / "file"):
+        with staging_directory(tmp_path / "file"):
             pytest.fail("entered")
     with pytest.raises(UserError, match="Cannot create .*file/dest: Not a directory"):
-        with growing_directory(tmp_path / "file/dest"):
+        with staging_directory(tmp_path / "file/dest"):
             pytest.fail("entered")
     assert names(tmp_path) == ["file"]
 
@@ -211,12 +211,12 @@ def test_a_parent_without_permission_is_refused(
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(UserError, match="Cannot create .*dest: Permission denied"):
-        with growing_directory(tmp_path / "dest"):
+        with staging_directory(tmp_path / "dest"):
             pytest.fail("entered")
 
 
 def test_an_error_without_a_path_gets_one(tmp_path: Path) -> None:
-    with pytest.raises(OSError) as caught, growing_directory(tmp_path / "dest"):
+    with pytest.raises(OSError) as caught, staging_directory(tmp_path / "dest"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert caught.value.filename == str(tmp_path / "dest")
     assert names(tmp_path) == []
@@ -241,9 +241,9 @@ def test_free_space_is_asked_of_the_nearest_existing_parent(
 
 
 def test_a_writer_with_a_private_file_of_its_own_changes_no_permissions(tmp_path: Path) -> None:
-    with replaced(tmp_path / "ordinary") as temporary:
+    with atomic_path(tmp_path / "ordinary") as temporary:
         temporary.write_text("x")
-    with replaced(tmp_path / "private") as temporary:
+    with atomic_path(tmp_path / "private") as temporary:
         temporary.unlink()
         temporary.touch(mode=0o600)
     modes = [(tmp_path / name).stat().st_mode for name in ("ordinary", "private")]
@@ -252,7 +252,7 @@ def test_a_writer_with_a_private_file_of_its_own_changes_no_permissions(tmp_path
 
 def test_what_cannot_be_replaced_is_said(tmp_path: Path) -> None:
     for path, reason in [(tmp_path, "it is a folder"), (tmp_path / "no" / "x", "no folder")]:
-        with pytest.raises(UserError, match=reason), replaced(path):
+        with pytest.raises(UserError, match=reason), atomic_path(path):
             pass
     assert not list(tmp_path.iterdir())
 

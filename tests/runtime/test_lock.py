@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from progan.errors import UserError
-from progan.runtime.lock import LOCK_FILE, alone_in
+from progan.runtime.lock import LOCK_FILE, exclusive_lock
 
 HOLD = """
 import sys
@@ -38,7 +38,7 @@ def holder(tmp_path: Path) -> object:
 
 def test_the_second_process_learns_who_the_first_one_is(
         tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
-    with pytest.raises(UserError) as caught, alone_in(tmp_path, "is in use"):
+    with pytest.raises(UserError) as caught, exclusive_lock(tmp_path, "is in use"):
         raise AssertionError("both are in")
     said = str(caught.value)
     assert f"{tmp_path} is in use by process {holder.pid} on {socket.gethostname()}" in said
@@ -50,14 +50,14 @@ def test_a_killed_process_holds_nothing(tmp_path: Path, holder: "subprocess.Pope
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     assert (tmp_path / LOCK_FILE).exists()
-    with alone_in(tmp_path, "is in use"):
+    with exclusive_lock(tmp_path, "is in use"):
         assert json.loads((tmp_path / LOCK_FILE).read_text())["pid"] == os.getpid()
     assert not list(tmp_path.iterdir())
 
 
 def test_the_folder_is_free_again_whatever_happens_in_it(tmp_path: Path) -> None:
     for _ in range(2):
-        with pytest.raises(ZeroDivisionError), alone_in(tmp_path, "is in use"):
+        with pytest.raises(ZeroDivisionError), exclusive_lock(tmp_path, "is in use"):
             raise ZeroDivisionError
     assert not list(tmp_path.iterdir())
 
@@ -78,24 +78,27 @@ class TestWithoutLocks:
 
     def test_a_living_process_on_this_machine_counts(self, tmp_path: Path) -> None:
         self.occupy(tmp_path)
-        with pytest.raises(UserError, match=f"process {os.getpid()} on"), alone_in(tmp_path, "x"):
+        with (
+            pytest.raises(UserError, match=f"process {os.getpid()} on"),
+            exclusive_lock(tmp_path, "x"),
+        ):
             raise AssertionError("both are in")
 
     def test_a_dead_one_does_not(self, tmp_path: Path) -> None:
         gone = subprocess.Popen([sys.executable, "-c", ""])
         gone.wait()
         self.occupy(tmp_path, pid=gone.pid)
-        with alone_in(tmp_path, "x"):
+        with exclusive_lock(tmp_path, "x"):
             assert json.loads((tmp_path / LOCK_FILE).read_text())["pid"] == os.getpid()
 
     def test_of_another_machine_nobody_knows(self, tmp_path: Path) -> None:
         self.occupy(tmp_path, host="elsewhere", pid=1)
         with pytest.raises(UserError, match=f"1 on elsewhere.*remove .*{LOCK_FILE}"), \
-                alone_in(tmp_path, "x"):
+                exclusive_lock(tmp_path, "x"):
             raise AssertionError("both are in")
 
     @pytest.mark.parametrize("text", ["", "no json", "[1]", '{"pid": "x"}'])
     def test_what_nobody_wrote_holds_nothing(self, tmp_path: Path, text: str) -> None:
         (tmp_path / LOCK_FILE).write_text(text)
-        with alone_in(tmp_path, "x"):
+        with exclusive_lock(tmp_path, "x"):
             assert json.loads((tmp_path / LOCK_FILE).read_text())["pid"] == os.getpid()

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from progan.runtime.torch_settings import use_threads, wait_politely
+from progan.runtime.torch_settings import set_omp_passive, use_threads
 
 
 @pytest.mark.parametrize("before, after", [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
@@ -14,7 +14,7 @@ def test_the_user_has_the_last_word(monkeypatch: pytest.MonkeyPatch, before: str
     monkeypatch.setenv("OMP_WAIT_POLICY", before or "")
     if before is None:
         monkeypatch.delenv("OMP_WAIT_POLICY")
-    wait_politely()
+    set_omp_passive()
     assert os.environ["OMP_WAIT_POLICY"] == after
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from progan import schedule
 from progan.config import Run
 from progan.data.loader import Batch
-from progan.partition import WHOLE, Share, own_rows
+from progan.partition import UNSHARDED, Shard, own_rows
 from progan.runtime.distributed import Group
 from progan.training import state as states
 from progan.training.gradients import FULL_BATCH, BatchSplit, Gradients
@@ -62,7 +62,7 @@ def born(run: Run, dtype: torch.dtype = torch.float64, device: torch.device = CP
     return state
 
 
-def batch_of(run: Run, number: int, share: Share = WHOLE) -> Batch:
+def batch_of(run: Run, number: int, share: Shard = UNSHARDED) -> Batch:
     """Some images of noise of 8x8, or the share of a process of them."""
     random = torch.Generator().manual_seed(number)
     n, size = run.growth.batch, run.network.size(LEVEL)
@@ -74,7 +74,7 @@ def batch_of(run: Run, number: int, share: Share = WHOLE) -> Batch:
 
 
 def iterations(run: Run, state: TrainState, count: int, split: BatchSplit = FULL_BATCH,
-               share: Share = WHOLE, steps: Steps | None = None) -> Statistics:
+               share: Shard = UNSHARDED, steps: Steps | None = None) -> Statistics:
     """Train through a fade, at learning rates that change; return the last statistics.
 
     Args:

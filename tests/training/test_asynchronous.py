@@ -16,7 +16,7 @@ from progan import schedule
 from progan.config import Run
 from progan.losses import OBJECTIVES
 from progan.networks import NETWORKS
-from progan.partition import WHOLE, Share
+from progan.partition import UNSHARDED, Shard
 from progan.runtime.cuda import Recording
 from progan.runtime.distributed import Group
 from progan.schedule import Stage
@@ -63,7 +63,7 @@ def stages(run: Run) -> list[Stage]:
     return [phase.stage for phase in schedule.phases(run.growth, run.network)][-2:]
 
 
-def train_asynchronously(run: Run, steps: Steps = PLAIN_STEPS, *, share: Share = WHOLE,
+def train_asynchronously(run: Run, steps: Steps = PLAIN_STEPS, *, share: Shard = UNSHARDED,
                          warm_up: int = 0) -> None:
     """An iteration at each stage on a fake GPU, after some in which it may be waited for."""
     with fake_gpu():
@@ -112,7 +112,7 @@ class Two(Group):
 @pytest.mark.usefixtures("no_cached_rows")
 def test_processes_that_share_a_batch_wait_for_each_other_and_not_for_their_gpu() -> None:
     run = tiny_run(**COMMON, label_size=3)
-    train_asynchronously(run, PlainSteps(BatchSplit(group=Two())), share=Share(0, 2), warm_up=1)
+    train_asynchronously(run, PlainSteps(BatchSplit(group=Two())), share=Shard(0, 2), warm_up=1)
 
 
 @pytest.mark.parametrize("precision", ("fp32", "bf16", "fp16"))
@@ -138,7 +138,7 @@ def test_rounds_wait_only_where_the_guard_looks(monkeypatch: pytest.MonkeyPatch)
     stage = stages(run)[0]
     with fake_gpu():
         state, meter = create(run, GPU), StepStats()
-        batch = preflight.noise_batch(run, stage, WHOLE).to(GPU)
+        batch = preflight.noise_batch(run, stage, UNSHARDED).to(GPU)
         look = Guard(run, state, None, pytest.fail, writes=False)  # type: ignore[arg-type]
         with Asynchronous():
             for number in range(CHECK_ROUNDS - 1):
@@ -155,7 +155,7 @@ def test_a_real_gpu_is_not_waited_for(name: str) -> None:
     """As torch itself sees it; also where waits are inside of its operations."""
     run = tiny_run(**COMMON | OPTIONS[name])
     state, stage = create(run, GPU), stages(run)[0]
-    batch = preflight.noise_batch(run, stage, WHOLE).to(GPU)
+    batch = preflight.noise_batch(run, stage, UNSHARDED).to(GPU)
     preflight.run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -226,7 +226,7 @@ def test_only_augmentation_adds_up_in_any_order_on_a_gpu(options: dict[str, Any]
     run = tiny_run(**COMMON | options)
     with fake_gpu():
         state, stage = create(run, GPU), stages(run)[0]
-        batch = preflight.noise_batch(run, stage, WHOLE).to(GPU)
+        batch = preflight.noise_batch(run, stage, UNSHARDED).to(GPU)
         with Names() as names:
             preflight.run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)
     assert names.seen & WITHOUT_FIXED_ORDER == expected

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from progan.errors import UserError
-from progan.partition import Share
-from progan.runtime.distributed import ALONE, Group
+from progan.partition import Shard
+from progan.runtime.distributed import SINGLE_PROCESS, Group
 from progan.training.data_parallel import broadcast_state, require_same_weights
 from progan.training.gradients import BatchSplit, MicroBatchSizes
 from progan.training.state import create
@@ -38,7 +38,7 @@ def test_gradients_of_two_processes_are_those_of_one(name: str, dtype: torch.dty
     def work(group: Group) -> Any:
         split = Recorded(group=group)
         own = born(run, dtype)
-        statistics = iterations(run, own, 1, split, Share(group.rank, group.size))
+        statistics = iterations(run, own, 1, split, Shard(group.rank, group.size))
         return split.seen, statistics, tensors(own)
 
     (seen, first, weights), (_, second, others) = Threads(2).run(work)
@@ -58,7 +58,7 @@ def test_after_some_iterations_all_is_the_same(name: str) -> None:
     def work(group: Group) -> Any:
         own = born(run)
         split = BatchSplit(MicroBatchSizes(run, pytest.fail), group)
-        return iterations(run, own, 3, split, Share(group.rank, group.size)), tensors(own)
+        return iterations(run, own, 3, split, Shard(group.rank, group.size)), tensors(own)
 
     statistics, found = Threads(2).run(work)[0]
     for key, value in tensors(alone).items():
@@ -72,7 +72,7 @@ def test_each_network_costs_one_message_a_step() -> None:
 
     def work(group: Any) -> int:
         iterations(run, born(run), 3, BatchSplit(group=group),
-                   Share(group.rank, group.size))
+                   Shard(group.rank, group.size))
         messages: int = group.messages
         return messages
 
@@ -89,7 +89,7 @@ def test_processes_may_send_their_shares_in_micro_batches_of_different_sizes() -
         sizes = MicroBatchSizes(run, pytest.fail)
         sizes.limit(3, (12, 4)[group.rank])
         split = Recorded(sizes, group)
-        iterations(run, born(run), 1, split, Share(group.rank, group.size))
+        iterations(run, born(run), 1, split, Shard(group.rank, group.size))
         return split.seen
 
     assert relative_error(Threads(2).run(work)[0][:1], alone.seen[:1]) < 1e-12
@@ -143,6 +143,11 @@ def test_weights_that_come_apart_are_noticed() -> None:
 
 def test_one_process_alone_asks_nobody() -> None:
     state = create(tiny_run(), CPU)
-    broadcast_state(state, ALONE)
-    require_same_weights(state, ALONE)
-    assert ALONE.leads and ALONE.any(True) and not ALONE.any(False) and ALONE.told("a") == "a"
+    broadcast_state(state, SINGLE_PROCESS)
+    require_same_weights(state, SINGLE_PROCESS)
+    assert (
+        SINGLE_PROCESS.leads
+        and SINGLE_PROCESS.any(True)
+        and not SINGLE_PROCESS.any(False)
+        and SINGLE_PROCESS.told("a") == "a"
+    )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from progan.config import Run, override
-from progan.partition import Share
+from progan.partition import Shard
 from progan.runtime.distributed import Group
 from progan.training import checkpoint
 from progan.training import gradients as module
@@ -156,7 +156,7 @@ def test_all_processes_skip_what_overflows_in_one(monkeypatch: pytest.MonkeyPatc
     def work(group: Group) -> dict[str, Tensor]:
         own = with_scales(run, 4.0)
         split = BatchSplit(group=group)
-        iterations(run, own, 1, split, Share(group.rank, group.size))
+        iterations(run, own, 1, split, Shard(group.rank, group.size))
         return tensors(own)
 
     one, other = Threads(2).run(work)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from progan import schedule
-from progan.partition import WHOLE
+from progan.partition import UNSHARDED
 from progan.presets import preset
 from progan.training.memory import PeakMemoryTracker, step_bytes
 from progan.training.preflight import noise_batch, run_dummy_iteration
@@ -86,7 +86,7 @@ def test_estimates_are_those_of_real_steps(precision: str, overrides: dict[str, 
     run = tiny_run(**overrides, precision=precision, batch=32)
     stage = next(phase.stage for phase in schedule.phases(run.growth, run.network)
                  if phase.stage.level == 4)
-    state, batch = create(run, CPU), noise_batch(run, stage, WHOLE)
+    state, batch = create(run, CPU), noise_batch(run, stage, UNSHARDED)
     run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)  # makes the moments
     kept = {id(x): x.nbytes for x in tensors(state).values()}
     with PeakMemoryTracker() as live:

@@ -8,7 +8,7 @@ from torch import nn
 
 from progan import schedule
 from progan.images import to_signed
-from progan.networks import Judgement
+from progan.networks import DiscriminatorOutput
 from progan.training import state as states
 from progan.training.overfitting import overfitting
 from tests.builders import noise_dataset, tiny_run
@@ -21,9 +21,11 @@ class Brightness(nn.Module):
 
     was_training = True
 
-    def forward(self, images: torch.Tensor, level: int, alpha: torch.Tensor | None) -> Judgement:
+    def forward(
+        self, images: torch.Tensor, level: int, alpha: torch.Tensor | None
+    ) -> DiscriminatorOutput:
         self.was_training &= self.training
-        return Judgement(images.mean(dim=(1, 2, 3)), images.new_zeros(len(images), 0))
+        return DiscriminatorOutput(images.mean(dim=(1, 2, 3)), images.new_zeros(len(images), 0))
 
 
 def test_scores_are_those_of_the_rows_and_the_ratio_is_of_their_means(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from progan.config import Run
 from progan.errors import UserError
-from progan.partition import Share
+from progan.partition import Shard
 from progan.presets import preset
 from progan.runtime import devices
 from progan.training import preflight
@@ -125,7 +125,7 @@ def test_a_share_is_looked_at_as_it_is_trained() -> None:
             seen.add(len(inputs.labels))
             return super().gradients(run, level, loss_of, inputs, *more)
 
-    found = replace(look(run), share=Share(1, 2),
+    found = replace(look(run), share=Shard(1, 2),
                     steps=PlainSteps(Watched()))("step")
     assert seen == {8} and found[0].batch == 16 and found[0].micro_batch == 8
 
@@ -164,11 +164,11 @@ def test_free_memory_is_that_of_the_container(tmp_path: Path,
 
 
 def test_none_looks_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from progan.runtime.distributed import ALONE
-    from progan.runtime.log import Silence
+    from progan.runtime.distributed import SINGLE_PROCESS
+    from progan.runtime.log import NullLog
     from progan.training import execution
 
     monkeypatch.setattr(preflight.Preflight, "__call__", pytest.fail)
     run = tiny_run(preflight="none")
-    plan = execution.prepare_execution(run, create(run, CPU), CPU, Silence(), ALONE)
+    plan = execution.prepare_execution(run, create(run, CPU), CPU, NullLog(), SINGLE_PROCESS)
     assert plan == (PlainSteps(ANY), {})

@@ -7,7 +7,7 @@ import json
 
 import torch
 
-from progan.partition import Share
+from progan.partition import Shard
 from progan.runtime.distributed import Together, launched
 from tests.training.equal_steps import CPU, Recorded, born, iterations, relative_error, run_of
 
@@ -24,7 +24,7 @@ def main() -> None:
         for dtype in (torch.float32, torch.float64):
             alone, shared = Recorded(), Recorded(group=group)
             iterations(run, born(run, dtype), 1, alone)
-            iterations(run, born(run, dtype), 1, shared, Share(group.rank, group.size))
+            iterations(run, born(run, dtype), 1, shared, Shard(group.rank, group.size))
             errors[f"{name}, {dtype}"] = relative_error(shared.seen[:1], alone.seen[:1])
     assert group.any(group.rank == 1) and not group.any(False)
     assert group.told(f"rank {group.rank}") == "rank 0"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from progan.errors import UserError
-from progan.runtime.files import growing_place, named_errors, write_atomically
+from progan.runtime.files import named_errors, staging_path, write_atomically
 
 REPORT_FILE = "celebahq.jsonl"
 
@@ -73,7 +73,7 @@ def report_beside(dest: Path, options: Mapping[str, Any]) -> Iterator[Report]:
     try:
         yield report
     except UserError:
-        if not growing_place(dest).exists() and not report.has_judgements():
+        if not staging_path(dest).exists() and not report.has_judgements():
             report.path.unlink(missing_ok=True)
         raise
     else:
