@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from progan.run_directory import (
     states,
 )
 from progan.runtime.background import Background
-from progan.runtime.files import atomic_path, flush_to_disk
+from progan.runtime.files import PARTIAL, atomic_path, flush_to_disk
 from progan.sampling.model_card import card_path, is_unedited
 from progan.sampling.network_file import (
     PREFIX,
@@ -152,14 +152,32 @@ class Saver:
             flush_to_disk(path)
         network = (interim_path(self._directory, snapshot.images_seen) if interim
                    else self._network_path(snapshot))
-        save_network(network, snapshot, content["average"])
-        self._describe(network, snapshot)
-        state = write_state(self._directory, content, self._run.output.keep_states,
-                            self._background.proceed)
+        with self._marked_as_unfinished():
+            save_network(network, snapshot, content["average"])
+            self._describe(network, snapshot)
+            state = write_state(self._directory, content, self._run.output.keep_states,
+                                self._background.proceed)
         self._newest = Saved(state, network)
         for other in interim_networks(self._directory):
             if other != network:
                 _remove_network(other)
+
+    @contextmanager
+    def _marked_as_unfinished(self) -> Iterator[None]:
+        """Keep a hidden file beside the first network until its state is written.
+
+        A process that is killed in between, or a disk that is full, leaves a network without a
+        state. The file tells --resume that no state was lost (missing_states.py).
+        """
+        marker = self._directory / f".first-state{PARTIAL}"
+        if not states(self._directory):
+            with suppress(OSError):  # of a full disk: what is written next says so
+                marker.touch()
+        try:
+            yield
+        finally:
+            if states(self._directory) or not any(self._directory.glob(f"{PREFIX}*{SUFFIX}")):
+                marker.unlink(missing_ok=True)
 
     def _network_path(self, snapshot: Snapshot) -> Path:
         return moment_path(self._directory, PREFIX, snapshot.images_seen, SUFFIX, images_seen_of)

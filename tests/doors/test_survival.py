@@ -281,7 +281,7 @@ def test_a_signal_before_the_first_step_of_a_resumed_run_loses_nothing(
         number: signal.Signals) -> None:
     run = finished(data, tmp_path, "--total-kimg", 0.5)
     before = states(run)[-1].read_bytes()
-    monkeypatch.setattr(execution, "prepared", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(execution, "prepare_execution", lambda *_: os.kill(os.getpid(), number))
     result = train("--resume", run, "--total-kimg", 1)
     assert result.exit_code == early_code(number)
     assert "Stopped at once before the first step; nothing is lost. To resume: " in result.stdout
@@ -484,6 +484,22 @@ def test_a_run_that_was_killed_while_it_wrote_its_first_state_begins_again(
     result = train("--resume", run)
     assert result.exit_code == 0, result.output
     assert "There is no training state yet: from the beginning." in result.output
+
+
+def test_a_run_that_was_killed_between_its_first_network_and_state_begins_again(
+        data: Path, tmp_path: Path) -> None:
+    program = ("import os, sys, progan.training.saver as saver\n"
+               "saver.write_state = lambda *_: os._exit(9)\n"
+               "from progan.cli.train import main\nmain()")
+    words = ["--data", data, "--outdir", tmp_path / "runs", *OPTIONS]
+    killed = subprocess.run([sys.executable, "-c", program, *map(str, words)],
+                            capture_output=True, text=True, check=False)
+    (run,) = (tmp_path / "runs").iterdir()
+    assert killed.returncode == 9 and list(run.glob("network-*.safetensors")) and not states(run)
+    result = train("--resume", run, "--total-kimg", 0.25)
+    assert result.exit_code == 0, result.output
+    assert "There is no training state yet: from the beginning." in result.output
+    assert states(run) and not list(run.glob(".*.partial"))
 
 
 def contents(run: Path) -> dict[Path, bytes]:

@@ -18,8 +18,8 @@ from progan.runtime.lock import LOCK_FILE, exclusive_lock
 HOLD = """
 import sys
 from pathlib import Path
-from progan.runtime.lock import alone_in
-with alone_in(Path(sys.argv[1]), "is in use"):
+from progan.runtime.lock import exclusive_lock
+with exclusive_lock(Path(sys.argv[1]), "is in use"):
     print("held", flush=True)
     sys.stdin.read()
 """

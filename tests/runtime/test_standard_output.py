@@ -11,8 +11,8 @@ from tests.runtime.test_entry import COMMANDS, PROGAN, ROOT
 
 UNBUFFERED = "PYTHONUNBUFFERED"
 FULL = Path("/dev/full")
-PRINTS = ("import click\nfrom progan.door import Door\n"
-          "@click.command(cls=Door)\ndef main(): {}\nmain()")
+PRINTS = ("import click\nfrom progan.door import Command\n"
+          "@click.command(cls=Command)\ndef main(): {}\nmain()")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full on this system")
 
 
