@@ -1,4 +1,4 @@
-"""The plan of the house: imports go down only, and rooms on one floor are strangers."""
+"""Imports go down the layers only; packages of one layer do not import each other."""
 
 import ast
 import importlib.util
@@ -12,32 +12,32 @@ from tests.for_each import for_each
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# From the ground up. A room sees itself and what is below; only the files of the open floor may
+# From the bottom up. A package imports itself and what is below; only files of the shared layer may
 # import each other. `progan` stands for progan/__init__.py, which holds the version.
-FLOORS = {
-    "ground": ("progan", "errors"),
-    "F0": ("ops", "runtime"),
-    "F1": ("config", "settings", "sizes", "presets", "options", "schedule", "run_directory",
+LAYERS = {
+    "errors": ("progan", "errors"),
+    "0": ("ops", "runtime"),
+    "1": ("config", "settings", "sizes", "presets", "options", "schedule", "run_directory",
            "images", "door", "invocation", "partition"),
-    "F2": ("networks", "augment", "data"),
-    "F2, upstairs": ("losses",),  # of what discriminators return
-    "F3": ("diagnosis", "sampling"),
-    "F3, upstairs": ("interop",),  # it reads files of others as `sampling` reads ours
-    "F4": ("training", "metrics", "loading"),
+    "2": ("networks", "augment", "data"),
+    "2b": ("losses",),  # of what discriminators return
+    "3": ("diagnosis", "sampling"),
+    "3b": ("interop",),  # it reads files of others as `sampling` reads ours
+    "4": ("training", "metrics", "loading"),
     # They go on from what training and metrics have left, and from what networks draw.
-    "F4, upstairs": ("report", "projection", "explorer"),
-    "F5": ("cli",),
+    "4b": ("report", "projection", "explorer"),
+    "5": ("cli",),
     "python -m progan": ("__main__",),
-    "doors": ("train", "generate", "dataset_tool"),
+    "entry points": ("train", "generate", "dataset_tool"),
 }
-OPEN_FLOOR = "F1"
-HEIGHTS = {floor: height for height, floor in enumerate(FLOORS)}
-FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
-SCRIPTS = FLOORS["doors"]
+SHARED_LAYER = "1"
+HEIGHTS = {layer: height for height, layer in enumerate(LAYERS)}
+LAYER_OF = {package: layer for layer, packages in LAYERS.items() for package in packages}
+SCRIPTS = LAYERS["entry points"]
 
-DRAWERS = {"utils", "util", "misc", "common", "helpers", "base", "manager"}
-# `import progan` answers at once, from the ground; progan.load goes upstairs when it is called.
-FRONT = "progan.__init__"
+VAGUE_NAMES = {"utils", "util", "misc", "common", "helpers", "base", "manager"}
+# `import progan` is fast and imports the lowest layer; progan.load imports others when called.
+PACKAGE_INIT = "progan.__init__"
 # torchvision has the downloaders of known datasets, with their addresses and checksums. A CPU-only
 # torch cannot import it, so that one file may, inside of functions, when it is asked to download.
 DOWNLOADS = "progan.data.importers.download"
@@ -54,7 +54,7 @@ PATHS = sorted([*ROOT.glob("*.py"), *ROOT.glob("progan/**/*.py"), *ROOT.glob("me
 SOURCES = {name_of(path): path.read_text("utf-8") for path in PATHS}
 
 
-def room_of(module: str) -> str:
+def package_of(module: str) -> str:
     """'progan.networks.layers' -> 'networks', 'metrics.swd' -> 'metrics', 'train' -> 'train'."""
     first, *rest = module.removesuffix(".__init__").split(".")
     return rest[0] if first == "progan" and rest else first
@@ -69,7 +69,7 @@ def imports(module: str, source: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             parent = "." * node.level + (node.module or "")
             parent = importlib.util.resolve_name(parent, package) if node.level else parent
-            # 'from progan import schedule' names a room; 'from progan import __version__' does not.
+            # 'from progan import schedule' names a package, '__version__' does not.
             yield from ({f"progan.{alias.name}" for alias in node.names
                          if not alias.name.startswith("__")} or {parent}
                         if parent == "progan" else {parent})
@@ -80,21 +80,21 @@ def is_ours(module: str) -> bool:
 
 
 def forbidden_imports(module: str, source: str) -> list[str]:
-    """What the source imports from its own floor's other rooms, from above, or from nowhere."""
-    source = at_once(source) if module == FRONT else source
-    room = room_of(module)
-    if room not in FLOOR_OF:
-        return [f"{module}: the room {room!r} has no floor; put it into FLOORS in {__file__}"]
+    """What the source imports from its own layer's other packages, from above, or from nowhere."""
+    source = at_once(source) if module == PACKAGE_INIT else source
+    package = package_of(module)
+    if package not in LAYER_OF:
+        return [f"{module}: the package {package!r} has no layer; put it into LAYERS in {__file__}"]
     faults = []
     for target in filter(is_ours, imports(module, source)):
-        other = room_of(target)
-        if other not in FLOOR_OF:
-            faults.append(f"{module} imports {target}, whose room {other!r} has no floor")
+        other = package_of(target)
+        if other not in LAYER_OF:
+            faults.append(f"{module} imports {target}, whose package {other!r} has no layer")
             continue
-        here, there = FLOOR_OF[room], FLOOR_OF[other]
-        if room == other or here == there == OPEN_FLOOR or HEIGHTS[there] < HEIGHTS[here]:
+        here, there = LAYER_OF[package], LAYER_OF[other]
+        if package == other or here == there == SHARED_LAYER or HEIGHTS[there] < HEIGHTS[here]:
             continue
-        where = "a stranger on its own floor" if there == here else "from above"
+        where = "of the same layer" if there == here else "from above"
         faults.append(f"{module} ({here}) imports {target} ({there}): {where}")
     return faults
 
@@ -123,9 +123,9 @@ def at_once(source: str) -> str:
 
 
 def bad_habits(module: str, source: str) -> list[str]:
-    """Globals that are rebound, mutable defaults, imports by string, torchvision, drawers."""
+    """Globals that are rebound, mutable defaults, imports by string, torchvision, vague names."""
     faults = [f"{module}: a module called {part!r} holds anything; name its one subject"
-              for part in module.split(".") if part in DRAWERS]
+              for part in module.split(".") if part in VAGUE_NAMES]
     faults += [f"{module} imports {target}, which a CPU-only torch cannot"
                for target in imports(module, at_once(source) if module == DOWNLOADS else source)
                if target.split(".")[0] == "torchvision"]
@@ -157,7 +157,7 @@ def test_imports_go_down_only() -> None:
             for fault in forbidden_imports(module, source)] == []
 
 
-def test_house_rules_are_kept() -> None:
+def test_code_rules_are_kept() -> None:
     assert [fault for module, source in SOURCES.items()
             for fault in bad_habits(module, source)] == []
 
@@ -166,7 +166,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert cycle(SOURCES) == []
 
 
-def test_the_whole_house_is_read() -> None:
+def test_all_sources_are_read() -> None:
     some = {"progan.config", "progan.networks.__init__", "progan.cli.train", "train"}
     assert some <= set(SOURCES)
     assert set(SCRIPTS) == {path.stem for path in ROOT.glob("*.py")}
@@ -192,21 +192,21 @@ def test_the_checker_lets_pass(module: str, source: str) -> None:
 
 @for_each(("module", "source", "fault"), [
     ("progan.ops", "from progan.config import Network", "from above"),
-    ("progan.ops", "from progan.runtime import files", "a stranger"),
+    ("progan.ops", "from progan.runtime import files", "of the same layer"),
     ("progan.ops", "from progan import schedule", "from above"),
     ("progan.ops", "from progan import __version__, schedule", "from above"),
-    ("progan.networks.layers", "import progan.augment.transforms as transforms", "a stranger"),
-    ("progan.networks.layers", "from ..data import reader", "a stranger"),
+    ("progan.networks.layers", "import progan.augment.pipeline as augment", "of the same layer"),
+    ("progan.networks.layers", "from ..data import reader", "of the same layer"),
     ("progan.data.loader", "def f():\n    from progan.training import loop", "from above"),
     ("progan.data.loader", "if TYPE_CHECKING:\n    from progan.sampling import x", "from above"),
-    ("progan.training.loop", "from metrics.swd import swd", "a stranger"),
+    ("progan.training.loop", "from metrics.swd import swd", "of the same layer"),
     ("progan.training.loop", "from progan.cli.train import main", "from above"),
     ("progan.sampling.render", "import metrics", "from above"),
     ("progan.training.loop", "from progan.report.page import page", "from above"),
     ("metrics.swd", "import train", "from above"),
     ("metrics.cli", "from progan.cli.main import main", "from above"),
-    ("progan.attic.boxes", "", "the room 'attic' has no floor"),
-    ("progan.cli.train", "from progan.attic import boxes", "room 'attic' has no floor"),
+    ("progan.attic.boxes", "", "the package 'attic' has no layer"),
+    ("progan.cli.train", "from progan.attic import boxes", "package 'attic' has no layer"),
 ])
 def test_the_checker_finds_forbidden_imports(module: str, source: str, fault: str) -> None:
     (found,) = forbidden_imports(module, source)
@@ -239,10 +239,10 @@ def test_only_downloads_may_import_torchvision_and_late() -> None:
 
 def test_only_the_front_may_call_upstairs_and_late() -> None:
     source = "def load():\n    from progan.loading import load"
-    assert forbidden_imports(FRONT, source) == []
+    assert forbidden_imports(PACKAGE_INIT, source) == []
     assert forbidden_imports("progan.errors", source) != []
-    assert forbidden_imports(FRONT, "from progan.loading import load") != []
-    assert FRONT in SOURCES
+    assert forbidden_imports(PACKAGE_INIT, "from progan.loading import load") != []
+    assert PACKAGE_INIT in SOURCES
 
 
 def test_the_checker_finds_circles() -> None:
