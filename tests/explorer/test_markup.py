@@ -5,7 +5,7 @@ from pathlib import Path
 from progan.explorer import markup
 from progan.explorer.renderer import SavedFiles
 from progan.explorer.view_state import MAX_STEPS, NamedLatent, PathStep, ViewState, start_at_seed
-from tests.explorer.test_painter import painter
+from tests.explorer.test_renderer import painter
 
 HOSTILE = "<script>alert(1)</script>\"'&{{x}}${y}`"
 FIRST = start_at_seed(ViewState(place=NamedLatent(7), target=8, level=4), 7)

@@ -13,7 +13,7 @@ from progan.explorer.view_state import (
     format_query,
     start_at_seed,
 )
-from tests.explorer.test_painter import painter
+from tests.explorer.test_renderer import painter
 
 pytest.importorskip("gradio", reason="gradio is not installed: there is no site")
 
