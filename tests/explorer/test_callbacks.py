@@ -27,10 +27,10 @@ def test_no_change_is_lost() -> None:
     with ThreadPoolExecutor(4) as pool:
         for _ in range(200):
             pool.submit(session.change, lambda look: start_at_seed(look, look.place.seed + 1))
-    assert session.look.place == NamedLatent(207)
+    assert session.view.place == NamedLatent(207)
 
 
 def test_each_tab_has_its_own() -> None:
     session = TabSession(FIRST)
     copy.deepcopy(session).change(lambda look: start_at_seed(look, 3))
-    assert session.look == FIRST
+    assert session.view == FIRST

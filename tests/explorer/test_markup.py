@@ -20,8 +20,8 @@ def test_names_are_text() -> None:
 
 
 def test_a_caption_says_all() -> None:
-    assert markup.caption(painter(("cat", "dog")), FIRST.sight) == "Seed 7 · dog · 16x16"
-    assert markup.caption(painter(), FIRST.sight) == "Seed 7 · 16x16"
+    assert markup.caption(painter(("cat", "dog")), FIRST.spec) == "Seed 7 · dog · 16x16"
+    assert markup.caption(painter(), FIRST.spec) == "Seed 7 · 16x16"
 
 
 def test_long_names_of_classes_are_cut_but_in_the_title() -> None:

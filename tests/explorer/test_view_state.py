@@ -134,7 +134,7 @@ def test_neighbours_are_where_a_step_leads() -> None:
     neighbours = FIRST.neighbours
     assert list(neighbours) == list(range(8, 8 + NEIGHBOURS))
     for seed, sight in neighbours.items():
-        assert step_to_neighbour(FIRST, seed).sight == sight
+        assert step_to_neighbour(FIRST, seed).spec == sight
 
 
 def test_the_way_back_is_the_way_here() -> None:
@@ -153,8 +153,8 @@ def test_no_way_is_so_long_that_it_has_no_pictures(percent: int) -> None:
         look = set_percent(step_to_neighbour(look, 9), percent)
     assert step_to_neighbour(look, 9) == look and look.neighbours == {}
     assert MAX_STEPS - 1 <= len(look.here.steps) <= MAX_STEPS
-    assert parse_query(parsed(format_query(set_percent(look, 50).sight))) == set_percent(look,
-                                                                                         50).sight
+    assert parse_query(parsed(format_query(set_percent(look, 50).spec))) == set_percent(look,
+                                                                                        50).spec
     assert step_back(step_back(look)).leads_on
 
 
