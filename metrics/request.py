@@ -59,49 +59,49 @@ class Request:
     device: str
 
 
-def answer(asked: Request) -> str:
+def answer(request: Request) -> str:
     """Measure, write JSON lines as soon as there are any, and return the table."""
-    device = choose(asked.device)
+    device = choose(request.device)
     set_precision("fp32")  # TF32 keeps three digits
-    files = find_networks(asked.images) if asked.is_network else [asked.images]
-    newest, reals = open_pair(files[-1], asked.reals, device, network=asked.is_network,
-                              resize=asked.resize, subset=asked.subset)
-    reals = mirrored(reals) if asked.mirror else reals
-    reals = of_held_out(reals) if asked.held_out else reals
-    plan = plan_for(newest, reals, asked.names, asked.num_images, repeats=asked.repeats)
-    setup = setup_for(asked.names, asked.detector, asked.seed, device)
-    if asked.json_file is not None:
-        append_lines(asked.json_file, [])  # better refused now than when all is measured
+    files = find_networks(request.images) if request.is_network else [request.images]
+    newest, reals = open_pair(files[-1], request.reals, device, network=request.is_network,
+                              resize=request.resize, subset=request.subset)
+    reals = mirrored(reals) if request.mirror else reals
+    reals = of_held_out(reals) if request.held_out else reals
+    plan = plan_for(newest, reals, request.names, request.num_images, repeats=request.repeats)
+    setup = setup_for(request.names, request.detector, request.seed, device)
+    if request.json_file is not None:
+        append_lines(request.json_file, [])  # better refused now than when all is measured
 
     def snapshot(path: Path) -> Source:
         source = open_network(path, device)
-        return source if asked.resize is None else to_side(source, asked.resize)
+        return source if request.resize is None else to_side(source, request.resize)
 
     single = len(files) == 1
     networks = {SINGLE_ROW if single else path.stem: path for path in files}
-    keep = _keeper(asked, files[-1], networks)
+    keep = _keeper(request, files[-1], networks)
     rows = []
     for row in evaluate({SINGLE_ROW: lambda: newest} if single else
                         {name: partial(snapshot, path) for name, path in networks.items()},
                         reals, plan, setup):
         rows.append(row)
-        keep(row.name, to_records(row, str(files[0] if single else asked.images), reals, plan,
+        keep(row.name, to_records(row, str(files[0] if single else request.images), reals, plan,
                                   setup))
-    return format_table(str(asked.images), reals, plan, rows)
+    return format_table(str(request.images), reals, plan, rows)
 
 
-def _keeper(asked: Request, network: Path, networks: Mapping[str, Path]
+def _keeper(request: Request, network: Path, networks: Mapping[str, Path]
             ) -> Callable[[str, Records], None]:
     """The function that writes the records of a row where they belong.
 
     Args:
         networks: By the names of rows.
     """
-    run = _recording_run(asked, network)
+    run = _recording_run(request, network)
 
     def keep(name: str, found: Records) -> None:
-        if asked.json_file is not None:
-            append_lines(asked.json_file, found)
+        if request.json_file is not None:
+            append_lines(request.json_file, found)
         if run is not None:
             store_rows(run, rows_of_network(found, networks[name])
                        if name in networks else found)
@@ -109,13 +109,13 @@ def _keeper(asked: Request, network: Path, networks: Mapping[str, Path]
     return keep
 
 
-def _recording_run(asked: Request, network: Path) -> Path | None:
+def _recording_run(request: Request, network: Path) -> Path | None:
     """The run that keeps the rows, if any does; what speaks against it is told."""
-    run = run_of_network(network) if asked.is_network and asked.record else None
-    if run is None or images_seen_of(network) is None or _lies_in(asked.json_file, run):
+    run = run_of_network(network) if request.is_network and request.record else None
+    if run is None or images_seen_of(network) is None or _lies_in(request.json_file, run):
         return None
-    obstacle = ("--resize compares other images than its own" if asked.resize is not None else
-                "--held-out compares with other images than its metrics" if asked.held_out else
+    obstacle = ("--resize compares other images than its own" if request.resize is not None else
+                "--held-out compares with other images than its metrics" if request.held_out else
                 f"{run} cannot be written" if not os.access(run, os.W_OK) else "")
     click.echo(f"These rows are not kept with the run: {obstacle}." if obstacle else
                f"These rows are kept with the run, in {run / ROWS_FILE} (--no-record: not).",

@@ -200,7 +200,7 @@ def main(network: Path, seeds: str | None, latents: Path | None, class_name: str
         networks=paths, load=load_snapshot, command=command,
         device=device, outdir=outdir, seeds=seeds, latents=latents, class_name=class_name,
         resolution=resolution, grid=grid, sheet=sheet, kind=NPY if as_floats else kind,
-        batch=batch, film=film,
+        batch=batch, video=film,
         warn=lambda line: click.echo(line, err=True))
     for file in run_request(request):
         tqdm.write(click.format_filename(file))  # above the progress bar

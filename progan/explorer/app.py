@@ -42,32 +42,33 @@ class ExploreRequest:
     port: int | None
 
 
-def explore(asked: ExploreRequest) -> None:
+def explore(request: ExploreRequest) -> None:
     """Show the page until Ctrl-C."""
     require_gradio()
-    require_folder_or_nothing(asked.outdir)
-    with bind_port(asked.port) as listening:
-        device = choose(asked.device)
+    require_folder_or_nothing(request.outdir)
+    with bind_port(request.port) as listening:
+        device = choose(request.device)
         set_repeatable()
-        snapshot = load_snapshot(asked.network, device)
-        first = _initial_view(asked, snapshot)
+        snapshot = load_snapshot(request.network, device)
+        first = _initial_view(request, snapshot)
         from progan.explorer.page import asgi_app, build_page
 
-        painter = Renderer(snapshot=snapshot, file=asked.network,
-                           fingerprint=fingerprint(asked.network))
-        blocks = build_page(painter, first, asked.outdir, provenance(asked.network, asked.command))
+        renderer = Renderer(snapshot=snapshot, file=request.network,
+                            fingerprint=fingerprint(request.network))
+        blocks = build_page(renderer, first, request.outdir, provenance(request.network,
+                                                                        request.command))
         click.echo(address_of(listening))
         click.echo("Open this address in a browser on this machine. Ctrl-C ends it.", err=True)
-        serve(asgi_app(painter, blocks), listening)
+        serve(asgi_app(renderer, blocks), listening)
     with suppress(OSError):  # of a terminal that is gone
         click.echo("\nThe explorer is closed.", err=True)
 
 
-def _initial_view(asked: ExploreRequest, snapshot: Snapshot) -> ViewState:
-    seed, *more = [0] if asked.seeds is None else parse_seeds(asked.seeds)
+def _initial_view(request: ExploreRequest, snapshot: Snapshot) -> ViewState:
+    seed, *more = [0] if request.seeds is None else parse_seeds(request.seeds)
     if more:
-        raise UserError(f"--seeds {asked.seeds}: --explore begins at one seed. Name one.")
-    kind = None if asked.class_name is None else class_index(snapshot, asked.class_name)
-    level = at_resolution(snapshot, asked.resolution).level
+        raise UserError(f"--seeds {request.seeds}: --explore begins at one seed. Name one.")
+    kind = None if request.class_name is None else class_index(snapshot, request.class_name)
+    level = at_resolution(snapshot, request.resolution).level
     return start_at_seed(ViewState(place=NamedLatent(seed), target=seed, kind=kind,
                                    level=level), seed)

@@ -40,20 +40,20 @@ def parse_int(value: object, least: int | None = None, most: int | None = None) 
 class TabSession:
     """Holds a look; of changes that come at once, each begins where another one has ended."""
 
-    def __init__(self, look: ViewState) -> None:
-        self.look = look
+    def __init__(self, view: ViewState) -> None:
+        self.view = view
         self._turn = threading.Lock()
 
     def change(self, change: Callable[[ViewState], ViewState]) -> tuple[ViewState, ViewState]:
         """The look before and after."""
         with self._turn:
-            before = self.look
-            self.look = change(before)
-            return before, self.look
+            before = self.view
+            self.view = change(before)
+            return before, self.view
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TabSession":
         """Each tab gets its own from the one that the page was made with."""
-        return TabSession(self.look)
+        return TabSession(self.view)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +78,7 @@ NAMES = Controls.__slots__
 class Callbacks:
     """Each control changes what is its own, so that their order makes little difference."""
 
-    painter: Renderer
+    renderer: Renderer
     session: gr.State
     controls: Controls
 
@@ -88,10 +88,10 @@ class Callbacks:
         self._to_number("seed", start_at_seed, 0, SEEDS - 1)
         self._to_number("target", set_target, 0, SEEDS - 1)
         self._to_number("percent", set_percent, 0, WHOLE)
-        self._to_number("far", lambda look, far: replace(look, far=far), 1, WHOLE)
-        self._to_number("kind", with_class, OF_SEED, len(self.painter.kinds) - 1)
-        self._to_number("level", lambda look, level: replace(look, level=level),
-                        self.painter.levels[0], self.painter.levels[-1])
+        self._to_number("far", lambda view, far: replace(view, far=far), 1, WHOLE)
+        self._to_number("kind", with_class, OF_SEED, len(self.renderer.kinds) - 1)
+        self._to_number("level", lambda view, level: replace(view, level=level),
+                        self.renderer.levels[0], self.renderer.levels[-1])
 
     def listen_to_buttons(self, changes: Mapping[gr.Button, Change]) -> None:
         for button, change in changes.items():
@@ -103,7 +103,7 @@ class Callbacks:
         Args:
             save: Returns what to tell.
         """
-        button.click(lambda held: save(held.look), self.session, news, **QUIET)
+        button.click(lambda held: save(held.view), self.session, news, **QUIET)
 
     def _to_button(self, button: gr.Button, change: Change) -> None:
         def answer(held: TabSession) -> list[Any]:
@@ -113,7 +113,7 @@ class Callbacks:
     def _to_tiles(self) -> None:
         def answer(held: TabSession, event: gr.EventData) -> list[Any]:
             seed = int(event.seed)
-            return self._differences(*held.change(lambda look: step_to_neighbour(look,
+            return self._differences(*held.change(lambda view: step_to_neighbour(view,
                                                                                  seed)), NAMES)
         self.controls.tiles.click(answer, self.session, self._those(NAMES),
                                   trigger_mode="multiple", **QUIET)
@@ -128,7 +128,7 @@ class Callbacks:
 
         def answer(held: TabSession, typed: object) -> list[Any]:
             number = parse_int(typed, *bounds)
-            looks = held.change(lambda look: look if number is None else change(look, number))
+            looks = held.change(lambda view: view if number is None else change(view, number))
             own = gr.skip() if number is None or number == typed else number
             return [own, *self._differences(*looks, others)]
         control.input(answer, [self.session, control], [control, *self._those(others)],
@@ -139,18 +139,18 @@ class Callbacks:
 
     def _differences(self, before: ViewState, after: ViewState, names: Sequence[str]) -> list[Any]:
         """What these controls show of a look, where that is something new."""
-        old, new = control_values(self.painter, before), control_values(self.painter, after)
+        old, new = control_values(self.renderer, before), control_values(self.renderer, after)
         return [gr.skip() if old[name] == new[name] else new[name] for name in names]
 
 
-def with_class(look: ViewState, kind: int) -> ViewState:
-    return replace(look, kind=None if kind == OF_SEED else kind)
+def with_class(view: ViewState, kind: int) -> ViewState:
+    return replace(view, kind=None if kind == OF_SEED else kind)
 
 
-def control_values(painter: Renderer, look: ViewState) -> dict[str, Any]:
+def control_values(renderer: Renderer, view: ViewState) -> dict[str, Any]:
     """What each control shows of a look."""
-    return {"picture": markup.picture(painter, look),
-            "back": gr.update(interactive=look.here != NamedLatent(look.place.seed)),
-            "tiles": markup.neighbours(painter, look), "seed": look.place.seed,
-            "target": look.target, "percent": look.percent, "far": look.far,
-            "kind": OF_SEED if look.kind is None else look.kind, "level": look.level}
+    return {"picture": markup.picture(renderer, view),
+            "back": gr.update(interactive=view.here != NamedLatent(view.place.seed)),
+            "tiles": markup.neighbours(renderer, view), "seed": view.place.seed,
+            "target": view.target, "percent": view.percent, "far": view.far,
+            "kind": OF_SEED if view.kind is None else view.kind, "level": view.level}

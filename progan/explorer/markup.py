@@ -21,32 +21,32 @@ def text(words: str) -> str:
     return escape(readable(words))
 
 
-def heading(painter: Renderer) -> str:
+def heading(renderer: Renderer) -> str:
     """The network, in a line."""
-    kimg = painter.snapshot.images_seen / 1000
-    facts = [painter.file.name, f"{painter.size(painter.levels[-1])} px",
+    kimg = renderer.snapshot.images_seen / 1000
+    facts = [renderer.file.name, f"{renderer.size(renderer.levels[-1])} px",
              *[f"{kimg:,.0f} kimg"] * bool(kimg)]
     return f"<h1>Explorer</h1><p>{text(' · '.join(facts))}</p>"
 
 
-def picture(painter: Renderer, look: ViewState) -> str:
+def picture(renderer: Renderer, view: ViewState) -> str:
     """The picture and its name, which its title has in full."""
-    words = caption(painter, look.sight)
-    return (f'<figure style="{_measures(painter)}">{_image(painter, look.sight, words)}'
+    words = caption(renderer, view.spec)
+    return (f'<figure style="{_measures(renderer)}">{_image(renderer, view.spec, words)}'
             f'<figcaption aria-live="polite" title="{text(words)}">'
-            f"{text(caption(painter, look.sight, LETTERS))}</figcaption></figure>")
+            f"{text(caption(renderer, view.spec, LETTERS))}</figcaption></figure>")
 
 
-def caption(painter: Renderer, sight: ImageSpec, letters: int | None = None) -> str:
+def caption(renderer: Renderer, spec: ImageSpec, letters: int | None = None) -> str:
     """'Seed 7, then 25% of the way to seed 12 · blond · 64x64'.
 
     Args:
         letters: How long the name of the class may be; None: as long as it is.
     """
-    kind = painter.kind_of(sight)
-    words = [describe_latent(sight.place),
-             *([] if kind is None else [_shortened(painter.kinds[kind], letters)]),
-             str(painter.size(sight.level))]
+    kind = renderer.kind_of(spec)
+    words = [describe_latent(spec.place),
+             *([] if kind is None else [_shortened(renderer.kinds[kind], letters)]),
+             str(renderer.size(spec.level))]
     return _sentence(" · ".join(words))
 
 
@@ -54,16 +54,16 @@ def _shortened(name: str, letters: int | None) -> str:
     return name if letters is None or len(name) <= letters else f"{name[:letters - 1]}…"
 
 
-def neighbours(painter: Renderer, look: ViewState) -> str:
+def neighbours(renderer: Renderer, view: ViewState) -> str:
     """A button with a picture for each neighbour."""
-    if not look.leads_on:
-        return (f"<p>These are {len(look.here.steps)} steps, and there are no more: step back, or "
+    if not view.leads_on:
+        return (f"<p>These are {len(view.here.steps)} steps, and there are no more: step back, or "
                 "begin at another seed.</p>")
-    tiles = [f'<button type="button" data-seed="{seed}" aria-label="{look.far}% to seed {seed}">'
-             f'{_image(painter, sight, "")}<span>{seed}</span></button>'
-             for seed, sight in look.neighbours.items()]
+    tiles = [f'<button type="button" data-seed="{seed}" aria-label="{view.far}% to seed {seed}">'
+             f'{_image(renderer, spec, "")}<span>{seed}</span></button>'
+             for seed, spec in view.neighbours.items()]
     return ("<p>Neighbours, a step towards other seeds</p>"
-            f'<div class="tiles" style="{_measures(painter)}">{"".join(tiles)}</div>')
+            f'<div class="tiles" style="{_measures(renderer)}">{"".join(tiles)}</div>')
 
 
 def saved(files: SavedFiles) -> str:
@@ -77,15 +77,15 @@ def failed(reason: str) -> str:
     return f'<p role="alert">Not saved. {text(reason)}</p>'
 
 
-def _image(painter: Renderer, sight: ImageSpec, words: str) -> str:
+def _image(renderer: Renderer, spec: ImageSpec, words: str) -> str:
     """Its script fetches it when its turn comes."""
-    source = text(f"{IMAGE_PATH}?{format_query(sight)}&network={painter.fingerprint}")
+    source = text(f"{IMAGE_PATH}?{format_query(spec)}&network={renderer.fingerprint}")
     return f'<img data-src="{source}" alt="{text(words)}" draggable="false">'
 
 
-def _measures(painter: Renderer) -> str:
+def _measures(renderer: Renderer) -> str:
     """For the style sheet: size of the largest picture, in px, and how it is enlarged."""
-    size = painter.size(painter.levels[-1])
+    size = renderer.size(renderer.levels[-1])
     ways = ["pixelated" if max(size) <= most else "auto" for most in (REPEATED, REPEATED_SMALL)]
     return (f"--width: {size.width}; --height: {size.height}; --rendering: {ways[0]}; "
             f"--tile-rendering: {ways[1]}")

@@ -65,7 +65,7 @@ def read_asset(name: str) -> str:
     return (files("progan.explorer") / name).read_text("utf-8")
 
 
-def build_page(painter: Renderer, first: ViewState, folder: Path,
+def build_page(renderer: Renderer, first: ViewState, folder: Path,
                text: Mapping[str, str]) -> gr.Blocks:
     """The page of a network.
 
@@ -75,10 +75,10 @@ def build_page(painter: Renderer, first: ViewState, folder: Path,
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
         session = gr.State(TabSession(first))
-        gr.HTML(markup.heading(painter), elem_id="heading", apply_default_css=False)
+        gr.HTML(markup.heading(renderer), elem_id="heading", apply_default_css=False)
         with gr.Row(elem_id="rooms"):
             with gr.Column(elem_id="easel", min_width=280, scale=6):
-                picture = _image_html(markup.picture(painter, first), "picture")
+                picture = _image_html(markup.picture(renderer, first), "picture")
                 with gr.Row(elem_classes="buttons"):
                     back = _button("Step back", interactive=False)
                     keep = _button("Save", variant="primary")
@@ -86,15 +86,15 @@ def build_page(painter: Renderer, first: ViewState, folder: Path,
             with gr.Column(elem_id="controls", min_width=280, scale=5):
                 seed, turns = _seed(first)
                 target, percent = _way(first)
-                tiles, far, others = _neighbours(painter, first)
+                tiles, far, others = _neighbours(renderer, first)
                 with gr.Row():
-                    kind, level = _kind(painter, first), _level(painter, first)
+                    kind, level = _kind(renderer, first), _level(renderer, first)
         controls = Controls(picture=picture, back=back, tiles=tiles, seed=seed, target=target,
                             percent=percent, far=far, kind=kind, level=level)
-        listener = Callbacks(painter, session, controls)
+        listener = Callbacks(renderer, session, controls)
         listener.listen()
         listener.listen_to_buttons({back: step_back, others: next_neighbours, **turns})
-        listener.listen_to_saving(keep, saved, lambda look: _save(painter, look, folder, text))
+        listener.listen_to_saving(keep, saved, lambda view: _save(renderer, view, folder, text))
     return blocks
 
 
@@ -111,10 +111,10 @@ def _seed(first: ViewState) -> tuple[gr.Number, dict[gr.Button, Change]]:
     with gr.Row(elem_classes="buttons"):
         seed = _seed_number(first.place.seed, "Seed", "seed")
         turns: dict[gr.Button, Change] = {
-            _button("Previous"): lambda look: start_at_seed(look, look.place.seed - 1),
-            _button("Next"): lambda look: start_at_seed(look, look.place.seed + 1),
-            _button("Random"): lambda look: start_at_seed(look,
-                                                          _random_other_seed(look.place.seed))}
+            _button("Previous"): lambda view: start_at_seed(view, view.place.seed - 1),
+            _button("Next"): lambda view: start_at_seed(view, view.place.seed + 1),
+            _button("Random"): lambda view: start_at_seed(view,
+                                                          _random_other_seed(view.place.seed))}
     return seed, turns
 
 
@@ -130,8 +130,8 @@ def _way(first: ViewState) -> tuple[gr.Number, gr.Slider]:
     return target, percent
 
 
-def _neighbours(painter: Renderer, first: ViewState) -> tuple[gr.HTML, gr.Slider, gr.Button]:
-    tiles = _image_html(markup.neighbours(painter, first), "tiles")
+def _neighbours(renderer: Renderer, first: ViewState) -> tuple[gr.HTML, gr.Slider, gr.Button]:
+    tiles = _image_html(markup.neighbours(renderer, first), "tiles")
     with gr.Row(elem_classes="buttons"):
         far = _percents(first.far, 1, "Step, %", "far", scale=3)
         others = _button("Others")
@@ -147,24 +147,24 @@ def _percents(value: int, least: int, words: str, name: str, scale: int) -> gr.S
                      buttons=[], elem_id=name)
 
 
-def _kind(painter: Renderer, first: ViewState) -> gr.Dropdown:
+def _kind(renderer: Renderer, first: ViewState) -> gr.Dropdown:
     choices = [("that of the seed", OF_SEED), *((markup.readable(name), index)
-                                                for index, name in enumerate(painter.kinds))]
+                                                for index, name in enumerate(renderer.kinds))]
     return gr.Dropdown(choices, value=OF_SEED if first.kind is None else first.kind, label="Class",
-                       visible=bool(painter.kinds), min_width=150, elem_id="kind")
+                       visible=bool(renderer.kinds), min_width=150, elem_id="kind")
 
 
-def _level(painter: Renderer, first: ViewState) -> gr.Slider:
-    lowest, highest = painter.levels[0], painter.levels[-1]
-    words = " to ".join(painter.size(level).brief for level in (lowest, highest))
+def _level(renderer: Renderer, first: ViewState) -> gr.Slider:
+    lowest, highest = renderer.levels[0], renderer.levels[-1]
+    words = " to ".join(renderer.size(level).brief for level in (lowest, highest))
     return gr.Slider(lowest, highest, first.level, step=1, label=f"Resolution, {words}",
                      visible=lowest < highest, min_width=150, buttons=[], elem_id="level")
 
 
-def _save(painter: Renderer, look: ViewState, folder: Path, text: Mapping[str, str]) -> str:
+def _save(renderer: Renderer, view: ViewState, folder: Path, text: Mapping[str, str]) -> str:
     """What to tell; the page must never answer nothing, as if all were well."""
     try:
-        return markup.saved(save_image_and_latent(painter, look.sight, folder, text))
+        return markup.saved(save_image_and_latent(renderer, view.spec, folder, text))
     except UserError as error:
         return markup.failed(str(error))
     except OSError as error:
@@ -174,11 +174,11 @@ def _save(painter: Renderer, look: ViewState, folder: Path, text: Mapping[str, s
         return markup.failed("That is a mistake of this program: the terminal says more.")
 
 
-def asgi_app(painter: Renderer, blocks: gr.Blocks) -> App:
+def asgi_app(renderer: Renderer, blocks: gr.Blocks) -> App:
     """An app of ASGI that shows the page to browsers on this machine."""
     app = FastAPI(openapi_url=None)
-    app.add_route(IMAGE_PATH, _image_route(painter))
-    app.add_route(ICON_PATH, _icon_route(painter))
+    app.add_route(IMAGE_PATH, _image_route(renderer))
+    app.add_route(ICON_PATH, _icon_route(renderer))
     app.add_route(MANIFEST_PATH, lambda request: JSONResponse({"name": TITLE}))
     gr.mount_gradio_app(app, blocks, path="/", footer_links=[], run_history=False, ssr_mode=False,
                         mcp_server=False, pwa=False, enable_monitoring=False, root_path="",
@@ -186,24 +186,24 @@ def asgi_app(painter: Renderer, blocks: gr.Blocks) -> App:
     return restrict_to_local_page(app)
 
 
-def _image_route(painter: Renderer) -> Callable[[Request], Awaitable[Response]]:
+def _image_route(renderer: Renderer) -> Callable[[Request], Awaitable[Response]]:
     turn = asyncio.Lock()
 
     async def picture(request: Request) -> Response:
         """The PNG file of a sight; nothing for a browser that has gone on to another one."""
-        sight = parse_query(request.query_params)
-        if sight is None or not painter.knows(sight):
+        spec = parse_query(request.query_params)
+        if spec is None or not renderer.knows(spec):
             return Response(status_code=404)
         await request.body()  # empty, and in the way of the news that nobody waits any more
         async with turn:
             if await request.is_disconnected():
                 return Response(status_code=204)
-            content = await asyncio.to_thread(painter.png, sight)
+            content = await asyncio.to_thread(renderer.png, spec)
         return Response(content, media_type="image/png", headers=FOREVER)
     return picture
 
 
-def _icon_route(painter: Renderer) -> Callable[[Request], Response]:
+def _icon_route(renderer: Renderer) -> Callable[[Request], Response]:
     """The tab's icon: what the network draws at its lowest resolution."""
-    content = painter.png(ImageSpec(NamedLatent(0), None, painter.levels[0]))
+    content = renderer.png(ImageSpec(NamedLatent(0), None, renderer.levels[0]))
     return lambda request: Response(content, media_type="image/png")

@@ -53,30 +53,30 @@ class Renderer:
     def size(self, level: int) -> Size:
         return self.snapshot.generator.config.size(level)
 
-    def knows(self, sight: ImageSpec) -> bool:
+    def knows(self, spec: ImageSpec) -> bool:
         """Whether there is such a picture."""
-        return sight.level in self.levels and (sight.kind is None or sight.kind < len(self.kinds))
+        return spec.level in self.levels and (spec.kind is None or spec.kind < len(self.kinds))
 
-    def kind_of(self, sight: ImageSpec) -> int | None:
+    def kind_of(self, spec: ImageSpec) -> int | None:
         """The index of its class; None without classes."""
         if not self.kinds:
             return None
-        return sight.kind if sight.kind is not None else class_of_seed(
-            sight.place.seed, len(self.kinds), self.snapshot.untrained_classes)
+        return spec.kind if spec.kind is not None else class_of_seed(
+            spec.place.seed, len(self.kinds), self.snapshot.untrained_classes)
 
-    def pixels(self, sight: ImageSpec) -> Pixels:
+    def pixels(self, spec: ImageSpec) -> Pixels:
         """uint8 [H, W, C], exactly generate.py's."""
-        network = at_resolution(self.snapshot, 1 << sight.level)
-        latent = latent_at(sight.place, self.latent_size)
-        label = seed_labels([self.kind_of(sight) or 0], len(self.kinds))
+        network = at_resolution(self.snapshot, 1 << spec.level)
+        latent = latent_at(spec.place, self.latent_size)
+        label = seed_labels([self.kind_of(spec) or 0], len(self.kinds))
         with self._turn:
             (image,) = render_single(network, latent, label)
             return as_pixels(image)
 
-    def png(self, sight: ImageSpec) -> bytes:
+    def png(self, spec: ImageSpec) -> bytes:
         """A PNG file."""
         file = io.BytesIO()
-        as_image(self.pixels(sight)).save(file, "png", compress_level=1)
+        as_image(self.pixels(spec)).save(file, "png", compress_level=1)
         return file.getvalue()
 
 
@@ -88,39 +88,39 @@ class SavedFiles(NamedTuple):
     command: str
 
 
-def save_image_and_latent(painter: Renderer, sight: ImageSpec, folder: Path,
+def save_image_and_latent(renderer: Renderer, spec: ImageSpec, folder: Path,
                           text: Mapping[str, str]) -> SavedFiles:
     """Write the picture as PNG and its latent as .npy, float32 [1, latent_size].
 
     Args:
         text: Where pictures come from, to be written into them; this adds which one it is.
     """
-    pixels, latent = painter.pixels(sight), latent_at(sight.place, painter.latent_size)
+    pixels, latent = renderer.pixels(spec), latent_at(spec.place, renderer.latent_size)
     make_folder(folder)
-    with _reserve_file(folder, file_stem(painter, sight)) as picture:
+    with _reserve_file(folder, file_stem(renderer, spec)) as picture:
         path = _latent_path(picture)
-        command = reproduce_command(painter, sight, path)
+        command = reproduce_command(renderer, spec, path)
         save_array(path, latent.numpy())
         save_png(picture, pixels,
-                 {**text, "Latent": describe_latent(sight.place), "Again": command})
+                 {**text, "Latent": describe_latent(spec.place), "Again": command})
     return SavedFiles(picture, path, command)
 
 
-def file_stem(painter: Renderer, sight: ImageSpec) -> str:
+def file_stem(renderer: Renderer, spec: ImageSpec) -> str:
     """'seed0007-3steps-class2-16px': only the seed is always there."""
-    steps, kind, top = len(sight.place.steps), sight.kind, painter.levels[-1]
-    return "-".join([f"seed{sight.place.seed:04d}",
+    steps, kind, top = len(spec.place.steps), spec.kind, renderer.levels[-1]
+    return "-".join([f"seed{spec.place.seed:04d}",
                      *[f"{steps}step{'s' * (steps > 1)}"] * bool(steps),
                      *[f"class{kind}"] * (kind is not None),
-                     *[f"{1 << sight.level}px"] * (sight.level != top)])
+                     *[f"{1 << spec.level}px"] * (spec.level != top)])
 
 
-def reproduce_command(painter: Renderer, sight: ImageSpec, latent: Path) -> str:
+def reproduce_command(renderer: Renderer, spec: ImageSpec, latent: Path) -> str:
     """What draws the same picture from its latent."""
-    kind, folder = painter.kind_of(sight), latent.parent / "again"
-    words = ["--network", painter.file, "--latents", latent]
-    words += [] if kind is None else ["--class", painter.kinds[kind]]
-    words += [] if sight.level == painter.levels[-1] else ["--resolution", 1 << sight.level]
+    kind, folder = renderer.kind_of(spec), latent.parent / "again"
+    words = ["--network", renderer.file, "--latents", latent]
+    words += [] if kind is None else ["--class", renderer.kinds[kind]]
+    words += [] if spec.level == renderer.levels[-1] else ["--resolution", 1 << spec.level]
     return command("generate", *words, "--outdir", folder, portable=True)
 
 

@@ -151,7 +151,7 @@ class ViewState:
         return add_step(self.place, self.target, self.percent)
 
     @property
-    def sight(self) -> ImageSpec:
+    def spec(self) -> ImageSpec:
         return ImageSpec(self.here, self.kind, self.level)
 
     @property
@@ -168,44 +168,44 @@ class ViewState:
                 for seed in next_seeds(self.here, self.hand, NEIGHBOURS)}
 
 
-def start_at_seed(look: ViewState, seed: int) -> ViewState:
+def start_at_seed(view: ViewState, seed: int) -> ViewState:
     """Begin anew; the slider leads to the seed after it."""
     seed %= SEEDS
-    return replace(look, place=NamedLatent(seed), target=(seed + 1) % SEEDS, percent=0, hand=0)
+    return replace(view, place=NamedLatent(seed), target=(seed + 1) % SEEDS, percent=0, hand=0)
 
 
-def set_target(look: ViewState, target: int) -> ViewState:
+def set_target(view: ViewState, target: int) -> ViewState:
     """The slider leads to another seed."""
-    return replace(look, target=target % SEEDS, hand=0)
+    return replace(view, target=target % SEEDS, hand=0)
 
 
-def set_percent(look: ViewState, percent: int) -> ViewState:
+def set_percent(view: ViewState, percent: int) -> ViewState:
     """So much of the way that the slider goes."""
-    return replace(look, percent=percent, hand=0)
+    return replace(view, percent=percent, hand=0)
 
 
-def step_to_neighbour(look: ViewState, seed: int) -> ViewState:
+def step_to_neighbour(view: ViewState, seed: int) -> ViewState:
     """At a neighbour, if a step leads there; the slider leads on from there."""
-    if not look.leads_on:
-        return look
-    return replace(look, place=add_step(look.here, seed, look.far), percent=0, hand=0)
+    if not view.leads_on:
+        return view
+    return replace(view, place=add_step(view.here, seed, view.far), percent=0, hand=0)
 
 
-def step_back(look: ViewState) -> ViewState:
+def step_back(view: ViewState) -> ViewState:
     """One step back: first the slider's, then those of neighbours."""
-    if look.percent:
-        return replace(look, percent=0, hand=0)
-    return replace(look, place=drop_last_step(look.place), hand=0)
+    if view.percent:
+        return replace(view, percent=0, hand=0)
+    return replace(view, place=drop_last_step(view.place), hand=0)
 
 
-def next_neighbours(look: ViewState) -> ViewState:
+def next_neighbours(view: ViewState) -> ViewState:
     """Other neighbours."""
-    return replace(look, hand=look.hand + 1)
+    return replace(view, hand=view.hand + 1)
 
 
-def format_query(sight: ImageSpec) -> str:
+def format_query(spec: ImageSpec) -> str:
     """'at=7,25to12&class=2&level=4'."""
-    words = {"at": format_latent(sight.place), "class": sight.kind, "level": sight.level}
+    words = {"at": format_latent(spec.place), "class": spec.kind, "level": spec.level}
     return urlencode({key: value for key, value in words.items() if value is not None}, safe=",")
 
 

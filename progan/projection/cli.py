@@ -82,7 +82,7 @@ def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: st
     request = ProjectionRequest(
         pictures=pictures, network=path, outdir=outdir, class_name=class_name,
         resolution=resolution, effort=Effort(starts=starts, steps=steps), detector=detector,
-        film=video, fps=fps or FPS, device=device,
+        video=video, fps=fps or FPS, device=device,
         command=typed("projection"))
     for line in run_request(request):
         tqdm.write(click.format_filename(line))  # above the progress bar

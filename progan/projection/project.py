@@ -191,53 +191,53 @@ class ProjectionRequest:
     resolution: int | None
     effort: Effort
     detector: Path | None
-    film: Path | None
+    video: Path | None
     fps: float
 
 
-def run_request(asked: ProjectionRequest) -> Iterator[str]:
+def run_request(request: ProjectionRequest) -> Iterator[str]:
     """Find the latents, and yield a line for what is written.
 
     What was found of one picture is on disk before the next one is searched for.
     """
-    device = choose(asked.device)
+    device = choose(request.device)
     set_repeatable()
-    snapshot = at_resolution(load_snapshot(asked.network, device), asked.resolution)
-    targets = read_targets(asked.pictures, snapshot)
-    _require_feasible(asked, snapshot, targets)
-    features = _open_features(asked, snapshot, device)
-    text = provenance(asked.network, asked.command)
+    snapshot = at_resolution(load_snapshot(request.network, device), request.resolution)
+    targets = read_targets(request.pictures, snapshot)
+    _require_feasible(request, snapshot, targets)
+    features = _open_features(request, snapshot, device)
+    text = provenance(request.network, request.command)
     projected: list[Projection] = []
     for target in tqdm(targets, unit="picture", disable=None, leave=False):
-        tqdm.write(f"{target.name}: the best of {format_count(asked.effort.starts, 'seed')}, and "
-                   f"from there {format_count(asked.effort.steps, 'step')}", sys.stderr)
-        projected.append(_project(asked, snapshot, target, features))
-        yield write_projection(asked.outdir, snapshot, projected[-1], text)
-    yield str(write_all_latents(asked.outdir, projected))
-    if asked.film is not None:
-        film = asked.outdir / asked.film
-        timing = video_timing(asked.effort.steps, asked.fps)
-        write_search_video(film, snapshot, projected, timing, text)
-        yield str(film)
+        tqdm.write(f"{target.name}: the best of {format_count(request.effort.starts, 'seed')}, and "
+                   f"from there {format_count(request.effort.steps, 'step')}", sys.stderr)
+        projected.append(_project(request, snapshot, target, features))
+        yield write_projection(request.outdir, snapshot, projected[-1], text)
+    yield str(write_all_latents(request.outdir, projected))
+    if request.video is not None:
+        video = request.outdir / request.video
+        timing = video_timing(request.effort.steps, request.fps)
+        write_search_video(video, snapshot, projected, timing, text)
+        yield str(video)
 
 
-def _require_feasible(asked: ProjectionRequest, snapshot: Snapshot,
+def _require_feasible(request: ProjectionRequest, snapshot: Snapshot,
                       targets: Sequence[Target]) -> None:
     """Raise UserError for what cannot be made or written, before anything is searched."""
-    if asked.class_name is not None:
-        class_index(snapshot, asked.class_name)
-    if asked.film is not None:
+    if request.class_name is not None:
+        class_index(snapshot, request.class_name)
+    if request.video is not None:
         cell = snapshot.generator.config.size(snapshot.level)
-        folder = (asked.outdir / asked.film).parent
-        if folder != asked.outdir and not folder.is_dir():
+        folder = (request.outdir / request.video).parent
+        if folder != request.outdir and not folder.is_dir():
             raise UserError(f"There is no folder {folder} for the film. Make it first, or name the "
                             "film alone: it goes to --outdir.")
-        require_video(asked.film, video_timing(asked.effort.steps, asked.fps),
-                      video_size(cell, len(asked.pictures)))
-    if asked.outdir.exists() and not asked.outdir.is_dir():
-        raise UserError(f"--outdir {asked.outdir} is a file. Name a folder.")
-    inputs = {path.resolve() for path in (*asked.pictures, asked.network)}
-    for path in _output_paths(asked, targets):
+        require_video(request.video, video_timing(request.effort.steps, request.fps),
+                      video_size(cell, len(request.pictures)))
+    if request.outdir.exists() and not request.outdir.is_dir():
+        raise UserError(f"--outdir {request.outdir} is a file. Name a folder.")
+    inputs = {path.resolve() for path in (*request.pictures, request.network)}
+    for path in _output_paths(request, targets):
         if path.resolve() in inputs:
             raise UserError(f"{path} would be written over, and it is what you start from. Name "
                             "another folder with --outdir.")
@@ -246,22 +246,22 @@ def _require_feasible(asked: ProjectionRequest, snapshot: Snapshot,
                             "another folder with --outdir.")
 
 
-def _output_paths(asked: ProjectionRequest, targets: Sequence[Target]) -> Iterator[Path]:
+def _output_paths(request: ProjectionRequest, targets: Sequence[Target]) -> Iterator[Path]:
     """All files that are going to be written."""
     for target in targets:
-        yield from output_files(asked.outdir, target.name)
-    yield asked.outdir / LATENTS_FILE
-    if asked.film is not None:
-        yield asked.outdir / asked.film
+        yield from output_files(request.outdir, target.name)
+    yield request.outdir / LATENTS_FILE
+    if request.video is not None:
+        yield request.outdir / request.video
 
 
-def _open_features(asked: ProjectionRequest, snapshot: Snapshot,
+def _open_features(request: ProjectionRequest, snapshot: Snapshot,
                    device: torch.device) -> Features | None:
-    if asked.detector == PIXELS:
+    if request.detector == PIXELS:
         return None
-    if asked.detector is not None:
-        return vgg16_features(asked.detector, device)
-    found = find_discriminator(asked.network, snapshot.generator.config)
+    if request.detector is not None:
+        return vgg16_features(request.detector, device)
+    found = find_discriminator(request.network, snapshot.generator.config)
     if found is None:
         tqdm.write(NO_FEATURES, sys.stderr)
         return None
@@ -270,8 +270,8 @@ def _open_features(asked: ProjectionRequest, snapshot: Snapshot,
     return discriminator_features(discriminator.to(device), snapshot)
 
 
-def _project(asked: ProjectionRequest, snapshot: Snapshot, target: Target,
+def _project(request: ProjectionRequest, snapshot: Snapshot, target: Target,
              features: Features | None) -> Projection:
     image = target.image().to(next(snapshot.generator.parameters()).device)
-    return Projection(target, search(snapshot, distance_to(image, features), asked.effort,
-                                     asked.class_name))
+    return Projection(target, search(snapshot, distance_to(image, features), request.effort,
+                                     request.class_name))

@@ -96,48 +96,50 @@ class GenerateRequest:
     sheet: bool
     kind: str
     batch: int | None
-    film: VideoRequest | None
+    video: VideoRequest | None
     warn: Callable[[str], None] = lambda line: None
 
 
-def run_request(asked: GenerateRequest) -> Iterator[Path]:
+def run_request(request: GenerateRequest) -> Iterator[Path]:
     """Draw, and yield the path of each file when it is written."""
-    if asked.seeds is not None and asked.latents is not None:
+    if request.seeds is not None and request.latents is not None:
         raise UserError("Name either --seeds or --latents, not both.")
-    device = choose(asked.device)
+    device = choose(request.device)
     set_repeatable()
-    snapshot = at_resolution(asked.load(asked.networks[-1], device), asked.resolution)
-    if note := untrained_note(snapshot, asked.class_name):
-        asked.warn(note)
-    if asked.film is None:
-        yield from _write_images(asked, snapshot)
+    snapshot = at_resolution(request.load(request.networks[-1], device), request.resolution)
+    if note := untrained_note(snapshot, request.class_name):
+        request.warn(note)
+    if request.video is None:
+        yield from _write_images(request, snapshot)
     else:
-        yield _write_video(asked, asked.film, snapshot)
+        yield _write_video(request, request.video, snapshot)
 
 
-def _write_images(asked: GenerateRequest, snapshot: Snapshot) -> Iterator[Path]:
-    wish = _latent_batch(asked, snapshot)
-    if wish is None:
+def _write_images(request: GenerateRequest, snapshot: Snapshot) -> Iterator[Path]:
+    latent_batch = _latent_batch(request, snapshot)
+    if latent_batch is None:
         raise UserError("Which pictures? Name either --seeds, e.g. 0-15, or a file of --latents.")
-    if asked.outdir is None:
+    if request.outdir is None:
         raise UserError("Where to? Name a folder for the pictures with --outdir.")
-    output = ImageOutput(folder=asked.outdir, kind=asked.kind, batch=asked.batch,
-                         text=provenance(asked.networks[-1], asked.command))
-    _require_not_overwritten(asked.latents, _outputs(asked, wish, output))
-    if not asked.sheet and asked.grid is None:
-        yield from write_images(snapshot, wish, output)
+    output = ImageOutput(folder=request.outdir, kind=request.kind, batch=request.batch,
+                         text=provenance(request.networks[-1], request.command))
+    _require_not_overwritten(request.latents, _outputs(request, latent_batch, output))
+    if not request.sheet and request.grid is None:
+        yield from write_images(snapshot, latent_batch, output)
         return
-    if asked.kind == NPY:
+    if request.kind == NPY:
         raise UserError("--float writes one file for each picture: leave --grid and --sheet away.")
-    write = write_sheet if asked.sheet else write_grid
-    yield write(snapshot, wish, output, *_grid_layout(asked, snapshot, len(wish.names)))
+    write = write_sheet if request.sheet else write_grid
+    yield write(snapshot, latent_batch, output, *_grid_layout(request, snapshot,
+                                                              len(latent_batch.names)))
 
 
-def _outputs(asked: GenerateRequest, wish: LatentBatch, output: ImageOutput) -> Iterator[Path]:
+def _outputs(request: GenerateRequest, latent_batch: LatentBatch,
+             output: ImageOutput) -> Iterator[Path]:
     """The files that pictures will be written to."""
-    sheet = SHEET_NAME if asked.sheet else GRID_NAME
-    single = not asked.sheet and asked.grid is None
-    return map(output.path, wish.names if single else [sheet])
+    sheet = SHEET_NAME if request.sheet else GRID_NAME
+    single = not request.sheet and request.grid is None
+    return map(output.path, latent_batch.names if single else [sheet])
 
 
 def _require_not_overwritten(latents: Path | None, outputs: Iterable[Path]) -> None:
@@ -148,67 +150,71 @@ def _require_not_overwritten(latents: Path | None, outputs: Iterable[Path]) -> N
                             "another place to write to.")
 
 
-def _write_video(asked: GenerateRequest, film: VideoRequest, snapshot: Snapshot) -> Path:
-    path = film.file if asked.outdir is None else asked.outdir / film.file
-    columns, rows, frames = (_growth if film.growth else _interpolation)(asked, film, snapshot)
+def _write_video(request: GenerateRequest, video: VideoRequest, snapshot: Snapshot) -> Path:
+    path = video.file if request.outdir is None else request.outdir / video.file
+    columns, rows, frames = (_growth if video.growth else _interpolation)(request, video, snapshot)
     size = frame_size(snapshot.generator.config.size(snapshot.level), columns, rows)
-    require_video(path, film.timing, size)
-    _require_not_overwritten(asked.latents, [path])
-    if asked.outdir is not None:
-        make_folder(asked.outdir)
-    text = provenance(asked.networks[-1], asked.command)
-    bar = tqdm(frames, total=film.timing.frames, unit="frame", desc=path.name, disable=None,
+    require_video(path, video.timing, size)
+    _require_not_overwritten(request.latents, [path])
+    if request.outdir is not None:
+        make_folder(request.outdir)
+    text = provenance(request.networks[-1], request.command)
+    bar = tqdm(frames, total=video.timing.frames, unit="frame", desc=path.name, disable=None,
                leave=False)
-    write_video(path, bar, film.timing, text)
+    write_video(path, bar, video.timing, text)
     return path
 
 
-def _interpolation(asked: GenerateRequest, film: VideoRequest,
+def _interpolation(request: GenerateRequest, video: VideoRequest,
                    snapshot: Snapshot) -> tuple[int, int, Iterator[Pixels]]:
     """Columns, rows and frames of a film in which the latents move."""
-    columns, rows = parse_grid(asked.grid, 1) if asked.grid else (1, 1)
-    wish = _latent_batch(asked, snapshot)
-    if wish is not None:
-        if film.walk is not None or film.smoothing is not None:
+    columns, rows = parse_grid(request.grid, 1) if request.grid else (1, 1)
+    latent_batch = _latent_batch(request, snapshot)
+    if latent_batch is not None:
+        if video.walk is not None or video.smoothing is not None:
             raise UserError("--seeds and --latents name a way of their own: leave --walk and "
                             "--smoothing away, or these.")
-        script = seed_tour_path(wish, columns * rows, film.timing)
+        script = seed_tour_path(latent_batch, columns * rows, video.timing)
     else:
-        smoothing = film.smoothing
-        smoothing = default_smoothing(film.timing.seconds) if smoothing is None else smoothing
-        script = random_walk_path(snapshot, film.walk or 0, columns * rows, film.timing, smoothing)
-        if asked.class_name is not None:
-            labels = labels_of_class(snapshot, script.labels, asked.class_name)
+        smoothing = video.smoothing
+        smoothing = default_smoothing(video.timing.seconds) if smoothing is None else smoothing
+        script = random_walk_path(snapshot, video.walk or 0, columns * rows, video.timing,
+                                  smoothing)
+        if request.class_name is not None:
+            labels = labels_of_class(snapshot, script.labels, request.class_name)
             script = LatentPath(script.latents, labels)
     return columns, rows, interpolation_frames(snapshot, script, columns, rows)
 
 
-def _growth(asked: GenerateRequest, film: VideoRequest,
+def _growth(request: GenerateRequest, video: VideoRequest,
             snapshot: Snapshot) -> tuple[int, int, Iterator[Pixels]]:
     """Columns, rows and frames of the film of a run's growth."""
-    if film.walk is not None or film.smoothing is not None or asked.resolution is not None:
+    if video.walk is not None or video.smoothing is not None or request.resolution is not None:
         raise UserError("--growth shows the same latents at the resolution of each time: leave "
                         "--walk, --smoothing and --resolution away.")
-    require_several_snapshots(asked.networks)
-    wish = _latent_batch(asked, snapshot) or _with_class(
-        asked, snapshot, batch_from_seeds(snapshot, GROWTH_SEEDS))
-    columns, rows = _grid_layout(asked, snapshot, len(wish.names))
+    require_several_snapshots(request.networks)
+    latent_batch = _latent_batch(request, snapshot) or _with_class(
+        request, snapshot, batch_from_seeds(snapshot, GROWTH_SEEDS))
+    columns, rows = _grid_layout(request, snapshot, len(latent_batch.names))
     device = next(snapshot.generator.parameters()).device
-    return columns, rows, growth_frames(asked.networks, wish, columns, rows, film.timing, device)
+    return columns, rows, growth_frames(request.networks, latent_batch, columns, rows, video.timing,
+                                        device)
 
 
-def _latent_batch(asked: GenerateRequest, snapshot: Snapshot) -> LatentBatch | None:
-    if asked.seeds is not None:
-        return _with_class(asked, snapshot, batch_from_seeds(snapshot, asked.seeds))
-    if asked.latents is not None:
-        return _with_class(asked, snapshot, batch_from_file(snapshot, asked.latents))
+def _latent_batch(request: GenerateRequest, snapshot: Snapshot) -> LatentBatch | None:
+    if request.seeds is not None:
+        return _with_class(request, snapshot, batch_from_seeds(snapshot, request.seeds))
+    if request.latents is not None:
+        return _with_class(request, snapshot, batch_from_file(snapshot, request.latents))
     return None
 
 
-def _with_class(asked: GenerateRequest, snapshot: Snapshot, wish: LatentBatch) -> LatentBatch:
-    return wish if asked.class_name is None else with_class(snapshot, wish, asked.class_name)
+def _with_class(request: GenerateRequest, snapshot: Snapshot,
+                latent_batch: LatentBatch) -> LatentBatch:
+    return latent_batch if request.class_name is None else with_class(snapshot, latent_batch,
+                                                                      request.class_name)
 
 
-def _grid_layout(asked: GenerateRequest, snapshot: Snapshot, count: int) -> tuple[int, int]:
+def _grid_layout(request: GenerateRequest, snapshot: Snapshot, count: int) -> tuple[int, int]:
     size = snapshot.generator.config.size(snapshot.level)
-    return parse_grid(asked.grid, count) if asked.grid else sheet_layout(count, size)
+    return parse_grid(request.grid, count) if request.grid else sheet_layout(count, size)

@@ -110,7 +110,8 @@ def replace_undecodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def write_images(snapshot: Snapshot, wish: LatentBatch, output: ImageOutput) -> Iterator[Path]:
+def write_images(snapshot: Snapshot, latent_batch: LatentBatch,
+                 output: ImageOutput) -> Iterator[Path]:
     """Draw the pictures, write each to its own file, and yield the path of each.
 
     Files are written by threads, while the network draws the next pictures.
@@ -131,34 +132,37 @@ def write_images(snapshot: Snapshot, wish: LatentBatch, output: ImageOutput) -> 
     writers = min(os.cpu_count() or 1, MAX_WRITERS)
     batch = output.batch or 2 * writers
     convert = as_floats if output.kind == NPY else as_pixels
-    images = (convert(image) for image in render_single(snapshot, wish.latents, wish.labels))
-    bar = tqdm(total=len(wish.names), unit="img", disable=None, leave=False)
+    images = (convert(image) for image in render_single(snapshot, latent_batch.latents,
+                                                        latent_batch.labels))
+    bar = tqdm(total=len(latent_batch.names), unit="img", disable=None, leave=False)
     with bar, worker_pool(min(writers, batch), in_processes=False) as pool:
-        for path in in_order(pool, save, zip(wish.names, images, strict=True), ahead=batch - 1):
+        for path in in_order(pool, save, zip(latent_batch.names, images,
+                                             strict=True), ahead=batch - 1):
             bar.update()
             yield path
 
 
-def write_grid(snapshot: Snapshot, wish: LatentBatch, output: ImageOutput, columns: int,
+def write_grid(snapshot: Snapshot, latent_batch: LatentBatch, output: ImageOutput, columns: int,
                rows: int) -> Path:
     """All pictures side by side in one file; cell k is picture k."""
     config = snapshot.generator.config
     size = config.size(snapshot.level)
     require_sheet_size(columns, rows, size, config.channels)
     require_image_format(output.kind, rows * size.height, columns * size.width, config.channels)
-    images = np.stack(list(_render_with_progress(snapshot, wish, GRID_NAME)))
-    return _write_page(output, GRID_NAME, wish, full_grid(images, columns, rows))
+    images = np.stack(list(_render_with_progress(snapshot, latent_batch, GRID_NAME)))
+    return _write_page(output, GRID_NAME, latent_batch, full_grid(images, columns, rows))
 
 
-def write_sheet(snapshot: Snapshot, wish: LatentBatch, output: ImageOutput, columns: int,
+def write_sheet(snapshot: Snapshot, latent_batch: LatentBatch, output: ImageOutput, columns: int,
                 rows: int) -> Path:
     """A contact sheet: pictures of 64 to 256 px, each with the number of its seed below."""
     size = snapshot.generator.config.size(snapshot.level)
     require_sheet_size(columns, rows, size, 3)
-    cells = [sheet_cell(image) for image in _render_with_progress(snapshot, wish, SHEET_NAME)]
-    page = contact_sheet(cells, [seed_caption(name) for name in wish.names], columns, rows)
+    cells = [sheet_cell(image) for image in _render_with_progress(snapshot, latent_batch,
+                                                                  SHEET_NAME)]
+    page = contact_sheet(cells, [seed_caption(name) for name in latent_batch.names], columns, rows)
     require_image_format(output.kind, *page.shape)
-    return _write_page(output, SHEET_NAME, wish, page)
+    return _write_page(output, SHEET_NAME, latent_batch, page)
 
 
 def seed_caption(name: str) -> str:
@@ -166,15 +170,16 @@ def seed_caption(name: str) -> str:
     return re.sub(r"(\D+)0*(\d+)", r"\1 \2", name)
 
 
-def _render_with_progress(snapshot: Snapshot, wish: LatentBatch, what: str) -> Iterator[Pixels]:
-    images = render_single(snapshot, wish.latents, wish.labels)
-    for image in tqdm(images, total=len(wish.names), unit="img", desc=what, disable=None,
+def _render_with_progress(snapshot: Snapshot, latent_batch: LatentBatch,
+                          what: str) -> Iterator[Pixels]:
+    images = render_single(snapshot, latent_batch.latents, latent_batch.labels)
+    for image in tqdm(images, total=len(latent_batch.names), unit="img", desc=what, disable=None,
                       leave=False):
         yield as_pixels(image)
 
 
-def _write_page(output: ImageOutput, name: str, wish: LatentBatch, page: Pixels) -> Path:
+def _write_page(output: ImageOutput, name: str, latent_batch: LatentBatch, page: Pixels) -> Path:
     make_folder(output.folder)
     path = output.path(name)
-    save_image(path, output.kind, page, {**output.text, "Latents": " ".join(wish.names)})
+    save_image(path, output.kind, page, {**output.text, "Latents": " ".join(latent_batch.names)})
     return path

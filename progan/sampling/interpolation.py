@@ -125,16 +125,16 @@ def random_walk_path(snapshot: Snapshot, first: int, cells: int, timing: VideoTi
     return LatentPath(_stacked(latents), labels.expand(timing.frames, -1, -1))
 
 
-def seed_tour_path(wish: LatentBatch, cells: int, timing: VideoTiming) -> LatentPath:
+def seed_tour_path(latent_batch: LatentBatch, cells: int, timing: VideoTiming) -> LatentPath:
     """By slerp through the pictures of a wish and back to the first; cell k begins with the kth.
 
     Where they have other classes, these are blended.
     """
     _require_few(timing, cells)
-    if len(wish.names) < 2:
+    if len(latent_batch.names) < 2:
         raise UserError("A film through given pictures needs two or more, e.g. --seeds 3,14,15.")
-    beginnings = [-(cell % len(wish.names)) for cell in range(cells)]
-    latents, labels = wish.latents.double().numpy(), wish.labels.double().numpy()
+    beginnings = [-(cell % len(latent_batch.names)) for cell in range(cells)]
+    latents, labels = latent_batch.latents.double().numpy(), latent_batch.labels.double().numpy()
     return LatentPath(
         _stacked([slerp_tour(np.roll(latents, start, 0), timing.frames)
                   for start in beginnings]),

@@ -133,9 +133,10 @@ def batch_from_file(snapshot: Snapshot, path: Path) -> LatentBatch:
                        seed_labels(rows, config.label_size, snapshot.untrained_classes))
 
 
-def with_class(snapshot: Snapshot, wish: LatentBatch, name: str) -> LatentBatch:
+def with_class(snapshot: Snapshot, latent_batch: LatentBatch, name: str) -> LatentBatch:
     """The same latents, all of one class, given by name or index."""
-    return dataclasses.replace(wish, labels=labels_of_class(snapshot, wish.labels, name))
+    return dataclasses.replace(latent_batch, labels=labels_of_class(snapshot, latent_batch.labels,
+                                                                    name))
 
 
 def labels_of_class(snapshot: Snapshot, labels: Tensor, name: str) -> Tensor:

@@ -175,7 +175,7 @@ def require_several_snapshots(paths: Sequence[Path]) -> None:
                         "is one alone. Name the directory of a run that has written several.")
 
 
-def growth_frames(paths: Sequence[Path], wish: LatentBatch, columns: int, rows: int,
+def growth_frames(paths: Sequence[Path], latent_batch: LatentBatch, columns: int, rows: int,
                   timing: VideoTiming, device: torch.device) -> Iterator[Pixels]:
     """Each snapshot for an equal part of the film, with its place in the run in the corner.
 
@@ -190,7 +190,8 @@ def growth_frames(paths: Sequence[Path], wish: LatentBatch, columns: int, rows: 
     shown = (frame * len(paths) // timing.frames for frame in range(timing.frames))
     for index, times in groupby(shown):
         snapshot = load_network(paths[index], device)
-        images = [as_pixels(image) for image in render_single(snapshot, wish.latents, wish.labels)]
+        images = [as_pixels(image) for image in render_single(snapshot, latent_batch.latents,
+                                                              latent_batch.labels)]
         page = frame_of(enlarge(np.stack(images), side), columns, rows)
         page = caption_in_corner(page, stage_caption(snapshot, hours.get(snapshot.images_seen)))
         yield from (page for _ in times)

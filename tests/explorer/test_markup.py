@@ -5,7 +5,7 @@ from pathlib import Path
 from progan.explorer import markup
 from progan.explorer.renderer import SavedFiles
 from progan.explorer.view_state import MAX_STEPS, NamedLatent, PathStep, ViewState, start_at_seed
-from tests.explorer.test_painter import painter
+from tests.explorer.test_renderer import painter
 
 HOSTILE = "<script>alert(1)</script>\"'&{{x}}${y}`"
 FIRST = start_at_seed(ViewState(place=NamedLatent(7), target=8, level=4), 7)
@@ -20,8 +20,8 @@ def test_names_are_text() -> None:
 
 
 def test_a_caption_says_all() -> None:
-    assert markup.caption(painter(("cat", "dog")), FIRST.sight) == "Seed 7 · dog · 16x16"
-    assert markup.caption(painter(), FIRST.sight) == "Seed 7 · 16x16"
+    assert markup.caption(painter(("cat", "dog")), FIRST.spec) == "Seed 7 · dog · 16x16"
+    assert markup.caption(painter(), FIRST.spec) == "Seed 7 · 16x16"
 
 
 def test_long_names_of_classes_are_cut_but_in_the_title() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from progan.errors import UserError
 from progan.explorer.view_state import NamedLatent, ViewState
-from tests.explorer.test_painter import painter
+from tests.explorer.test_renderer import painter
 
 pytest.importorskip("gradio", reason="gradio is not installed: there is no page")
 

@@ -1,4 +1,4 @@
-"""Many pictures on one sheet: grids and contact sheets."""
+"""Grids, contact sheets, captions."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,8 @@ from progan.errors import UserError
 from progan.sampling.options import parse_grid
 from progan.sampling.sheets import (
     GAP,
+    caption_below,
+    caption_in_corner,
     contact_sheet,
     full_grid,
     require_sheet_size,
@@ -18,6 +20,7 @@ from progan.sampling.sheets import (
 from progan.sizes import Size
 
 NOISE = np.random.RandomState(0).randint(0, 256, (3, 8, 12, 4)).astype(np.uint8)
+GREY = {channels: np.full((300, 400, channels), 120, np.uint8) for channels in (1, 3, 4)}
 
 
 @pytest.mark.parametrize(("text", "count", "columns_rows"), [
@@ -87,3 +90,31 @@ def test_a_page_that_nobody_looks_at_is_refused() -> None:
     require_sheet_size(100, 100, Size(16, 24), 3)
     with pytest.raises(UserError, match="--grid 2000x2000 of 24x16 pictures is a sheet of 4.3 GiB"):
         require_sheet_size(2000, 2000, Size(16, 24), 3)
+
+
+@pytest.mark.parametrize("channels", GREY)
+def test_words_below_leave_the_picture_alone(channels: int) -> None:
+    picture = GREY[channels].copy()
+    picture[..., 3:] = 255
+    captioned = caption_below(picture, "seed 7")
+    assert captioned.shape[1:] == (400, 3)
+    assert (captioned[:300] == 120).all() and (captioned[300:] < 100).any()
+    assert (captioned[-1] == 255).all()
+
+
+def test_all_lines_are_equally_high() -> None:
+    assert len({caption_below(GREY[3], words).shape for words in ("", "a", "Ágy", "0")}) == 1
+
+
+def test_words_in_the_corner_cover_no_more_than_that() -> None:
+    stamped = caption_in_corner(GREY[3], "16→32 fade 43%   kimg 12.3   1h 02m")
+    changed = np.argwhere((stamped != 120).any(-1))
+    (top, left), (bottom, right) = changed.min(0), changed.max(0)
+    assert (left, bottom) == (0, 299) and top > 260 and 150 < right < 390
+    assert (stamped == 255).any() and (stamped == 0).any()
+
+
+def test_the_font_has_an_arrow() -> None:
+    """What a font does not have looks all the same."""
+    arrow, missing = (caption_below(GREY[3], words)[300:] for words in ("→", "\ue000"))
+    assert (arrow != missing).any()

@@ -1,213 +1,164 @@
-"""Frames -> film files, read back."""
+"""Frames of videos: of latent paths, and of a run's growth."""
 
-import sys
-from fractions import Fraction
+import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import torch
 
 from progan.errors import UserError
-from progan.sampling.options import VideoTiming, require_video_format
-from progan.sampling.video import VIDEO_FORMATS, frame_durations, require_video, write_video
+from progan.images import enlarge
+from progan.sampling.interpolation import MOST_PICTURES, random_walk_path, seed_tour_path
+from progan.sampling.latents import batch_from_seeds
+from progan.sampling.network_choice import find_networks
+from progan.sampling.network_file import Snapshot, save_network
+from progan.sampling.options import VideoTiming
+from progan.sampling.render import as_pixels, render_single
+from progan.sampling.video import (
+    GROWTH_SEEDS,
+    frame_of,
+    frame_size,
+    growth_frames,
+    interpolation_frames,
+    read_training_hours,
+    require_several_snapshots,
+    stage_caption,
+)
 from progan.sizes import Size
+from tests.builders import tiny_snapshot
 
-TEXT = {"Software": "progan 9", "Command": "generate.py --video a.mp4"}
-ANIMATIONS = (".gif", ".webp")
+TIMING = VideoTiming(2, 6)
+CPU = torch.device("cpu")
+STAGES = ((2, 1.0), (3, 0.5), (3, 1.0), (4, 0.25))
 
 
-def moving(count: int, height: int = 64, width: int = 96) -> list[np.ndarray]:
-    """A bright bar that wanders over a slope of colours."""
-    slope = np.broadcast_to(np.linspace(0, 160, width)[None, :, None], (height, width, 3))
-    film = [slope.astype(np.uint8) for _ in range(count)]
-    for number, frame in enumerate(film):
-        left = number * (width - 8) // count
-        frame[:, left:left + 8] = (250, 120, 30)
-    return film
+def test_each_cell_of_a_grid_walks_on_its_own(with_classes: Snapshot) -> None:
+    script = random_walk_path(with_classes, 4, 3, TIMING, 0.75)
+    assert script.latents.shape == (12, 3, 8) and script.latents.dtype == torch.float32
+    for cell in range(3):
+        alone = random_walk_path(with_classes, 4 + cell, 1, TIMING, 0.75)
+        assert torch.equal(script.latents[:, cell], alone.latents[:, 0])
+        assert torch.equal(script.labels[:, cell], alone.labels[:, 0])
+    assert script.labels[0].argmax(1).tolist() == [1, 2, 0]
+    assert (script.labels == script.labels[:1]).all()
+
+
+def test_smoothing_is_a_time_and_not_a_number_of_frames(snapshot: Snapshot) -> None:
+    """Twice as many frames a second differ half as much."""
+    def speed(fps: float) -> float:
+        latents = random_walk_path(snapshot, 0, 1, VideoTiming(20, fps), 0.75).latents
+        return (latents[1:] - latents[:-1]).square().mean().sqrt().item()
+
+    assert 0.4 < speed(40) / speed(20) < 0.6
+
+
+def test_the_way_through_seeds(with_classes: Snapshot) -> None:
+    wish = batch_from_seeds(with_classes, "3,1,4")
+    script = seed_tour_path(wish, 4, TIMING)
+    for cell in range(4):
+        for stop in range(3):
+            assert torch.allclose(script.latents[4 * stop, cell], wish.latents[(stop + cell) % 3])
+            assert torch.equal(script.labels[4 * stop, cell], wish.labels[(stop + cell) % 3])
+    assert torch.allclose(script.labels.sum(-1), torch.ones(12, 4))
+
+
+def test_one_picture_is_no_way(snapshot: Snapshot) -> None:
+    with pytest.raises(UserError, match="two or more, e.g. --seeds 3,14,15"):
+        seed_tour_path(batch_from_seeds(snapshot, "3"), 1, TIMING)
+
+
+def test_films_that_nobody_waits_for_are_refused(snapshot: Snapshot) -> None:
+    long = VideoTiming(500, 60)
+    cells = MOST_PICTURES // long.frames + 1
+    for make in (lambda: random_walk_path(snapshot, 0, cells, long, 1),
+                 lambda: seed_tour_path(batch_from_seeds(snapshot, "0-1"), cells, long)):
+        with pytest.raises(UserError, match="30,000 frames of 17 cells"):
+            make()
+    with pytest.raises(UserError, match="seeds of walks end at 4294967295"):
+        random_walk_path(snapshot, 2**32 - 1, 2, TIMING, 1)
+
+
+@pytest.mark.parametrize("smoothing", [-1.0, float("nan"), float("inf")])
+def test_smoothing_is_a_number(snapshot: Snapshot, smoothing: float) -> None:
+    with pytest.raises(UserError, match="--smoothing"):
+        random_walk_path(snapshot, 0, 1, TIMING, smoothing)
+
+
+def test_a_frame_is_what_the_pictures_are(snapshot: Snapshot) -> None:
+    script = seed_tour_path(batch_from_seeds(snapshot, "0-1"), 2, TIMING)
+    film = list(interpolation_frames(snapshot, script, 2, 1))
+    assert len(film) == 12
+    first = [as_pixels(image) for image in render_single(
+        snapshot, batch_from_seeds(snapshot, "0-1").latents, torch.zeros(2, 0))]
+    np.testing.assert_array_equal(film[0][::16, :256:16], first[0])
+    np.testing.assert_array_equal(film[0][::16, 256::16], first[1])
+
+
+@pytest.mark.parametrize(("base", "channels", "columns", "rows"), [
+    (Size(4, 4), 3, 1, 1), (Size(4, 6), 1, 2, 3), (Size(5, 4), 4, 20, 17)])
+def test_frames_have_the_size_that_is_told_before(base: Size, channels: int, columns: int,
+                                                  rows: int) -> None:
+    snapshot = tiny_snapshot(base=base, channels=channels, level=3)
+    cell = snapshot.generator.config.size(3)
+    images = np.zeros((columns * rows, *cell, channels), np.uint8)
+    page = frame_of(images, columns, rows)
+    assert page.shape == (*frame_size(cell, columns, rows), 3)
+    assert min(page.shape[:2]) > 128
 
 
 @pytest.fixture
-def av() -> object:
-    return pytest.importorskip("av", reason="no encoder: pip install \".[video]\"")
+def run(tmp_path: Path) -> list[Path]:
+    """Four snapshots, of 4x4 to 16x16."""
+    for number, (level, alpha) in enumerate(STAGES):
+        snapshot = dataclasses.replace(tiny_snapshot(level=level, alpha=alpha),
+                                       images_seen=1000 * number)
+        save_network(tmp_path / f"network-snapshot-{number:06d}.safetensors", snapshot)
+    (tmp_path / "stats.jsonl").write_text("".join(
+        json.dumps({"images_seen": 1000 * number, "progress/hours": number / 60}) + "\n"
+        for number in range(4)) + '{"images_seen": 40')
+    return find_networks(tmp_path)
 
 
-def read_mp4(path: Path) -> tuple[Fraction, list[np.ndarray]]:
-    import av
-
-    with av.open(str(path)) as file:
-        stream = file.streams.video[0]
-        assert stream.average_rate is not None
-        return stream.average_rate, [
-            frame.to_ndarray(format="rgb24") for frame in file.decode(stream)]
+def shown(snapshot: Snapshot) -> np.ndarray:
+    """Six pictures as the film has them: 3 columns and 2 rows, 16x16 px as 128x128."""
+    wish = batch_from_seeds(snapshot, GROWTH_SEEDS)
+    images = enlarge(np.stack([as_pixels(image) for image in render_single(
+        snapshot, wish.latents, wish.labels)]), 128)
+    return images.reshape(2, 3, 128, 128, 3).transpose(0, 2, 1, 3, 4).reshape(256, 384, 3)
 
 
-@pytest.mark.parametrize(("seconds", "fps", "rate"), [
-    (2, 30, Fraction(30)), (0.5, 60, Fraction(60)), (1, 29.97, Fraction(2997, 100)),
-    (0.01, 100, Fraction(100)), (3, 2.5, Fraction(5, 2))])
-def test_an_mp4_has_its_frames_and_their_speed(
-    av: object, tmp_path: Path, seconds: float, fps: float, rate: Fraction
-) -> None:
-    timing = VideoTiming(seconds, fps)
-    film = moving(timing.frames)
-    write_video(tmp_path / "a.mp4", film, timing, TEXT)
-    read_rate, read = read_mp4(tmp_path / "a.mp4")
-    assert (read_rate, len(read)) == (rate, timing.frames)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
-    for frame, original in zip(read, film, strict=True):
-        assert abs(frame.astype(int) - original).mean() < 4
+def test_each_snapshot_has_its_part_of_the_film(run: list[Path], snapshot: Snapshot) -> None:
+    wish = batch_from_seeds(snapshot, GROWTH_SEEDS)
+    film = list(growth_frames(run, wish, 3, 2, VideoTiming(1, 10), CPU))
+    assert len(film) == 10
+    whose = [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]  # frame * 4 // 10
+    for frame, index in zip(film, whose, strict=True):
+        level, alpha = STAGES[index]
+        expected = shown(tiny_snapshot(level=level, alpha=alpha))
+        np.testing.assert_array_equal(frame[:200], expected[:200])
+        assert (frame[-20:, :20] != expected[-20:, :20]).any()  # the corner has words
 
 
-def test_an_mp4_says_where_it_comes_from(av: object, tmp_path: Path) -> None:
-    import av as library
-
-    write_video(tmp_path / "a.mp4", moving(3), VideoTiming(3, 1), TEXT)
-    with library.open(str(tmp_path / "a.mp4")) as file:
-        assert file.metadata["comment"] == "Software: progan 9; Command: generate.py --video a.mp4"
+def test_fewer_frames_than_snapshots(run: list[Path], snapshot: Snapshot) -> None:
+    assert len(list(growth_frames(run, batch_from_seeds(
+        snapshot, "0"), 1, 1, VideoTiming(1, 3), CPU))) == 3
 
 
-def test_colours_of_an_mp4_are_those_of_the_frames(av: object, tmp_path: Path) -> None:
-    """By the equations of ITU-R BT.709, which the file says it follows, in 16 to 235."""
-    import av as library
-
-    colours = np.random.RandomState(0).randint(0, 256, (1, 1, 8, 3)).astype(np.uint8)
-    frame = colours.repeat(64, 1).repeat(16, 2)[0]
-    write_video(tmp_path / "a.mp4", [frame], VideoTiming(1, 1), TEXT)
-    with library.open(str(tmp_path / "a.mp4")) as file:
-        context = file.streams.video[0].codec_context
-        assert (context.colorspace, context.color_primaries, context.color_trc) == (1, 1, 1)
-        planes = next(file.decode(video=0)).to_ndarray(format="yuv420p").astype(float)
-    light = planes[32, 8::16]
-    blue, red = (planes[start:start + 16].reshape(32, 64)[16, 4::8] for start in (64, 80))
-    r, g, b = frame[32, 8::16].T / 255
-    luma = 0.2126 * r + 0.7152 * g + 0.0722 * b
-    assert abs(light - (16 + 219 * luma)).max() < 2
-    assert abs(blue - (128 + 224 * (b - luma) / 1.8556)).max() < 2
-    assert abs(red - (128 + 224 * (r - luma) / 1.5748)).max() < 2
+def test_words() -> None:
+    fading = dataclasses.replace(tiny_snapshot(level=4, alpha=0.25), images_seen=12_345)
+    assert stage_caption(fading, 1.05) == "8→16 fade 25%   kimg 12.3   1h 03m"
+    assert stage_caption(tiny_snapshot(level=3), None) == "8 stable   kimg 1234.0"
 
 
-@pytest.mark.parametrize(("height", "width"), [(255, 257), (256, 255)])
-def test_odd_sizes(av: object, tmp_path: Path, height: int, width: int) -> None:
-    write_video(tmp_path / "a.mp4", moving(2, height, width), VideoTiming(2, 1), TEXT)
-    read = read_mp4(tmp_path / "a.mp4")[1]
-    assert read[0].shape == (256, width + width % 2, 3)
+def test_times_are_read_as_far_as_they_can_be(run: list[Path], tmp_path: Path) -> None:
+    assert read_training_hours(tmp_path / "stats.jsonl") == {
+        1000 * number: number / 60 for number in range(4)}
+    assert read_training_hours(tmp_path / "absent.jsonl") == {}
 
 
-@pytest.mark.parametrize("suffix", ANIMATIONS)
-@pytest.mark.parametrize(("seconds", "fps"), [(1, 30), (2, 12.5), (0.5, 50), (2, 0.5)])
-def test_an_animation_has_its_frames_and_their_time(
-    tmp_path: Path, suffix: str, seconds: float, fps: float
-) -> None:
-    timing = VideoTiming(seconds, fps)
-    path = tmp_path / f"a{suffix}"
-    film = moving(timing.frames)
-    write_video(path, film, timing, TEXT)
-    with Image.open(path) as image:
-        assert getattr(image, "n_frames", 1) == timing.frames
-        shown = 0
-        for number, original in enumerate(film):
-            image.seek(number)
-            assert abs(np.asarray(image.convert("RGB")).astype(int) - original).mean() < 6
-            shown += image.info.get("duration", 0)
-        if timing.frames > 1:
-            assert image.info["loop"] == 0
-            assert abs(shown - 1000 * timing.frames / fps) <= 5
-    assert [path.name for path in tmp_path.iterdir()] == [path.name]
-
-
-def test_a_webp_is_lossless(tmp_path: Path) -> None:
-    random = np.random.RandomState(0)
-    film = [random.randint(0, 256, (24, 32, 3)).astype(np.uint8) for _ in range(3)]
-    film.append(film[-1].copy())
-    film[-1][5, 7, 1] ^= 1  # the least difference that there is
-    write_video(tmp_path / "a.webp", film, VideoTiming(4, 1), TEXT)
-    with Image.open(tmp_path / "a.webp") as image:
-        assert getattr(image, "n_frames", 1) == 4
-        for number, original in enumerate(film):
-            image.seek(number)
-            np.testing.assert_array_equal(np.asarray(image.convert("RGB")), original)
-
-
-@pytest.mark.parametrize("suffix", ANIMATIONS)
-def test_equal_frames_are_one_and_similar_ones_are_not(tmp_path: Path, suffix: str) -> None:
-    first, second = moving(2)
-    similar = first + np.uint8(3)  # WebP's own encoder would take it for the first one
-    write_video(tmp_path / f"a{suffix}", [first, first, first,
-                similar, second], VideoTiming(5, 1), TEXT)
-    with Image.open(tmp_path / f"a{suffix}") as image:
-        shown = []
-        for number in range(getattr(image, "n_frames", 1)):
-            image.seek(number)
-            image.load()
-            shown.append(image.info["duration"])
-    assert shown == [3000, 1000, 1000]
-
-
-@pytest.mark.parametrize(("fps", "unit", "expected"), [
-    (30, 10, [30, 40, 30, 30, 40, 30]), (30, 1, [33, 34, 33, 33, 34, 33]), (50, 10, [20] * 6)])
-def test_frames_are_shown_in_whole_units_without_drift(fps: float, unit: int,
-                                                       expected: list[int]) -> None:
-    assert frame_durations(VideoTiming(6 / fps, fps), unit) == expected
-
-
-def test_animations_say_where_they_come_from(tmp_path: Path) -> None:
-    for suffix in ANIMATIONS:
-        write_video(tmp_path / f"a{suffix}", moving(3), VideoTiming(1, 3), TEXT)
-    with Image.open(tmp_path / "a.gif") as image:
-        assert b"generate.py --video a.mp4" in image.info["comment"]
-    with Image.open(tmp_path / "a.webp") as image:
-        assert "generate.py --video a.mp4" in image.getexif()[0x010E]
-
-
-@pytest.mark.parametrize("suffix", VIDEO_FORMATS)
-def test_a_film_that_breaks_off_leaves_the_old_one(tmp_path: Path, suffix: str) -> None:
-    if suffix == ".mp4":
-        pytest.importorskip("av", reason="no encoder")
-
-    def broken() -> object:
-        yield from moving(3)
-        raise KeyboardInterrupt
-
-    path = tmp_path / f"a{suffix}"
-    path.write_text("old")
-    with pytest.raises(KeyboardInterrupt):
-        write_video(path, broken(), VideoTiming(1, 9), TEXT)  # type: ignore[arg-type]
-    assert path.read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == [path.name]
-
-
-@pytest.mark.parametrize(("name", "timing", "size", "words"), [
-    ("a.avi", VideoTiming(), Size(9, 9), "ends in .mp4, .gif, .webp"),
-    ("a", VideoTiming(), Size(9, 9), "ends in .mp4, .gif, .webp"),
-    ("a.gif", VideoTiming(1, 60), Size(9, 9), "50 frames per second at most"),
-    ("a.webp", VideoTiming(), Size(64, 9000), "larger than 8192x8192"),
-    ("a.gif", VideoTiming(600, 30), Size(1024, 1024), "17.6 GiB.* Name a .mp4 file"),
-    ("a.webp", VideoTiming(60, 30), Size(1024, 1024), "7.0 GiB.* Name a .mp4 file"),
-])
-def test_what_cannot_be_written_is_said_before(name: str, timing: VideoTiming, size: Size,
-                                               words: str) -> None:
-    with pytest.raises(UserError, match=words):
-        require_video(Path(name), timing, size)
-
-
-def test_names_may_be_loud(av: object) -> None:
-    require_video(Path("A.GIF"), VideoTiming(), Size(256, 256))
-    require_video(Path("A.MP4"), VideoTiming(600, 60), Size(1024, 1024))
-
-
-def test_without_an_encoder_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(UserError, match=r'pip install "progan\[video\]".* \.gif and \.webp'):
-        require_video(Path("a.mp4"), VideoTiming(), Size(256, 256))
-    require_video(Path("a.webp"), VideoTiming(), Size(256, 256))
-
-
-@pytest.mark.parametrize(("name", "fps", "advice"), [
-    ("a.mp4", 1000, "Ask for 240 or fewer."), ("a.gif", 1000, "Ask for 50 or fewer."),
-    ("a.webp", 60, "Ask for 50 or fewer, or name a .mp4 file.")])
-def test_the_advice_on_too_many_frames_helps(name: str, fps: float, advice: str) -> None:
-    if name.endswith(".mp4"):
-        pytest.importorskip("av", reason="no encoder: pip install \".[video]\"")
-    with pytest.raises(UserError) as said:
-        require_video_format(Path(name), VideoTiming(0.1, fps))
-    assert str(said.value).endswith(advice)
+def test_one_snapshot_is_no_growth(run: list[Path]) -> None:
+    require_several_snapshots(run)
+    with pytest.raises(UserError, match="is one alone. Name the directory of a run"):
+        require_several_snapshots(run[-1:])

@@ -13,7 +13,7 @@ from progan.explorer.view_state import (
     format_query,
     start_at_seed,
 )
-from tests.explorer.test_painter import painter
+from tests.explorer.test_renderer import painter
 
 pytest.importorskip("gradio", reason="gradio is not installed: there is no site")
 
@@ -45,11 +45,11 @@ def answer(here: Renderer, path: str, query: str, *, leaves: bool = False) -> tu
 
 def test_a_picture_has_an_address() -> None:
     here = painter()
-    assert answer(here, "/picture", format_query(FIRST.sight)) == (200, here.png(FIRST.sight))
+    assert answer(here, "/picture", format_query(FIRST.spec)) == (200, here.png(FIRST.spec))
 
 
 def test_nothing_is_drawn_for_nobody() -> None:
-    assert answer(painter(), "/picture", format_query(FIRST.sight), leaves=True) == (204, b"")
+    assert answer(painter(), "/picture", format_query(FIRST.spec), leaves=True) == (204, b"")
 
 
 @pytest.mark.parametrize("query", ["", "at=7&level=5", "at=7&level=4&class=0", "at=x&level=4"])

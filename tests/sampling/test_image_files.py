@@ -1,5 +1,7 @@
-"""Pictures of a wish, as files."""
+"""Images as files, one by one, and what is written into them."""
 
+import errno
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,13 @@ from progan import __version__
 from progan.errors import UserError
 from progan.images import png_text
 from progan.sampling.image_files import (
+    IMAGE_SUFFIXES,
     NPY,
     ImageOutput,
     provenance,
+    require_image_format,
+    save_array,
+    save_image,
     seed_caption,
     write_grid,
     write_images,
@@ -25,7 +31,89 @@ from progan.sampling.render import render
 from progan.sizes import Size
 from tests.builders import tiny_snapshot
 
-TEXT = {"Software": "progan"}
+TEXT = {"Software": "progan 9", "Command": "generate.py --outdir 'Bilder für Zoë →'"}
+# JPEG smooths noise away; this is as smooth as pictures are.
+SMOOTH = np.add.outer(np.arange(24), np.arange(32))[..., None] * np.array([4, 3, 2, 1])
+PROVENANCE = {"Software": "progan"}
+
+
+def picture(channels: int) -> np.ndarray:
+    return SMOOTH[..., :channels].astype(np.uint8)
+
+
+@pytest.mark.parametrize(("kind", "channels"), [
+    ("png", 1), ("png", 3), ("png", 4), ("webp", 1), ("webp", 3), ("webp", 4)])
+def test_png_and_webp_keep_every_pixel(tmp_path: Path, kind: str, channels: int) -> None:
+    path = tmp_path / f"a{IMAGE_SUFFIXES[kind]}"
+    save_image(path, kind, picture(channels), TEXT)
+    with Image.open(path) as image:
+        assert image.format == kind.upper()
+        read = np.asarray(image)
+    np.testing.assert_array_equal(read.reshape(24, 32, -1)[..., :channels], picture(channels))
+
+
+def test_clear_pixels_keep_their_colours(tmp_path: Path) -> None:
+    pixels = picture(4)
+    pixels[..., 3] = 0
+    save_image(tmp_path / "a.webp", "webp", pixels, TEXT)
+    with Image.open(tmp_path / "a.webp") as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_is_near(tmp_path: Path, channels: int) -> None:
+    save_image(tmp_path / "a.jpg", "jpeg", picture(channels), TEXT)
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.format == "JPEG"
+        read = np.asarray(image).reshape(24, 32, channels).astype(int)
+    assert abs(read - picture(channels)).max() <= 8
+
+
+def test_each_file_says_where_it_comes_from(tmp_path: Path) -> None:
+    for kind, suffix in IMAGE_SUFFIXES.items():
+        save_image(tmp_path / f"a{suffix}", kind, picture(3), TEXT)
+    assert png_text(tmp_path / "a.png") == TEXT
+    for name in ("a.jpg", "a.webp"):
+        with Image.open(tmp_path / name) as image:
+            exif = image.getexif()
+        assert (exif[0x0131], json.loads(exif[0x010E])) == ("progan 9", TEXT)
+
+
+def test_a_list_of_latents_that_exif_cannot_hold_is_left_away(tmp_path: Path) -> None:
+    save_image(tmp_path / "a.jpg", "jpeg", picture(3), {**TEXT, "Latents": "seed0000 " * 9999})
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert json.loads(image.getexif()[0x010E]) == TEXT
+
+
+def test_arrays(tmp_path: Path) -> None:
+    floats = np.random.RandomState(0).randn(4, 5, 3).astype(np.float32)
+    save_array(tmp_path / "a.npy", floats)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), floats)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
+
+
+@pytest.mark.parametrize(("kind", "shape", "words"), [
+    ("jpeg", (8, 8, 4), "JPEG has none"), ("webp", (8, 16384, 3), "16383"),
+    ("jpeg", (65501, 8, 1), "65500")])
+def test_what_a_format_cannot_hold_is_said_before(
+    kind: str, shape: tuple[int, int, int], words: str
+) -> None:
+    with pytest.raises(UserError, match=f"--format {kind}: .*{words}.* Choose png"):
+        require_image_format(kind, *shape)
+    require_image_format("png", *shape)
+
+
+def test_arrays_on_a_full_disk_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            save_array(tmp_path / "a.npy", np.zeros((32, 32, 3), np.float32))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(tmp_path / "a.npy"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -38,7 +126,7 @@ def test_each_seed_gets_its_file(tmp_path: Path, channels: int) -> None:
     snapshot = at_resolution(tiny_snapshot(channels=channels), 8)
     wish = batch_from_seeds(snapshot, "0-70")  # more than are in memory
     folder = tmp_path / "new/out"
-    paths = list(write_images(snapshot, wish, ImageOutput(folder=folder, text=TEXT)))
+    paths = list(write_images(snapshot, wish, ImageOutput(folder=folder, text=PROVENANCE)))
     assert [path.name for path in paths] == [f"seed{seed:04d}.png" for seed in range(71)]
     assert sorted(folder.iterdir()) == sorted(paths)
     expected = render(snapshot.generator, wish.latents, wish.labels, 3).astype(int)
@@ -68,7 +156,7 @@ def test_no_pixel_depends_on_what_is_drawn_beside_it(
 
 def test_a_grid_is_one_file_with_all_cells(snapshot: Snapshot, tmp_path: Path) -> None:
     path = write_grid(snapshot, batch_from_seeds(snapshot, "0-2"),
-                      ImageOutput(folder=tmp_path, text=TEXT), 2, 3)
+                      ImageOutput(folder=tmp_path, text=PROVENANCE), 2, 3)
     sheet = pixels(path)
     assert (path.name, sheet.shape) == ("grid.png", (48, 32, 3))
     assert not sheet[16:, 16:].any() and not sheet[32:].any()
@@ -100,7 +188,7 @@ def test_other_kinds_of_files(snapshot: Snapshot, tmp_path: Path) -> None:
     wish = batch_from_seeds(snapshot, "0-1")
     for kind, suffix in (("jpeg", ".jpg"), ("webp", ".webp")):
         paths = list(write_images(snapshot, wish, ImageOutput(
-            folder=tmp_path, kind=kind, text=TEXT)))
+            folder=tmp_path, kind=kind, text=PROVENANCE)))
         assert [path.name for path in paths] == [f"seed0000{suffix}", f"seed0001{suffix}"]
         assert write_grid(snapshot, wish, ImageOutput(folder=tmp_path, kind=kind), 2,
                           1).name == f"grid{suffix}"
