@@ -143,7 +143,9 @@ def _snapshot(header: Mapping[str, Any], weights: Mapping[str, torch.Tensor], de
     if not set(untrained) <= set(range(label_size)) or len(untrained) >= max(label_size, 1):
         raise ValueError(f"classes without training images {untrained!r:.50}")
     return Snapshot(generator=generator.requires_grad_(False).eval(), level=level, alpha=alpha,
-                    images_seen=int(header["images_seen"]), label_names=tuple(names),
+                    images_seen=int(header["images_seen"]),
+                    # Files of earlier versions name the classes of the images even without labels.
+                    label_names=tuple(names) if label_size else (),
                     untrained_classes=tuple(sorted(map(int, untrained))))
 
 

@@ -160,7 +160,8 @@ def snapshot_of(state: TrainState, stage: Stage, dataset: Dataset) -> Snapshot:
     """The averaged generator as it is now."""
     conditional = state.average.config.label_size > 0
     return Snapshot(generator=state.average, level=stage.level, alpha=stage.alpha,
-                    images_seen=state.images_seen, label_names=dataset.label_names,
+                    images_seen=state.images_seen,
+                    label_names=dataset.label_names if conditional else (),
                     untrained_classes=dataset.untrained_classes if conditional else ())
 
 

@@ -9,11 +9,13 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from progan.cli.generate import main as generate
+from progan.cli.train import main as train
+from progan.loading import load
 from progan.projection import project as project_module
 from progan.projection.cli import main
 from progan.projection.search import search
 from progan.sampling.network_file import save_network
-from tests.builders import message, tiny_snapshot
+from tests.builders import message, noise_dataset, tiny_options, tiny_snapshot
 
 QUICK = ("--starts", "8", "--steps", "6")
 
@@ -188,3 +190,19 @@ def test_a_film_needs_its_encoder(network: Path, pictures: list[Path], tmp_path:
                    tmp_path / "x.mp4")
     assert 'pip install "progan[video]"' in said
     assert not (tmp_path / "out").exists()
+
+
+def test_a_network_without_labels_has_no_classes_though_its_dataset_has(
+        pictures: list[Path], tmp_path: Path) -> None:
+    """Sub-folders of images become classes, which most trainings leave alone."""
+    noise_dataset(tmp_path / "data", classes=2)
+    trained = CliRunner().invoke(train, [
+        "--data", str(tmp_path / "data"), "--outdir", str(tmp_path / "runs"),
+        *tiny_options(total_kimg=0.032)], catch_exceptions=False)
+    assert trained.exit_code == 0, trained.output
+    (file,) = tmp_path.glob("runs/*/network-snapshot-*.safetensors")
+    assert load(file).class_names == ()
+    assert "**Classes:** none" in file.with_suffix(".md").read_text("utf-8")
+    result = project(pictures[0], "--network", file, "--outdir", tmp_path / "out", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert "class" not in result.stdout

@@ -57,6 +57,12 @@ def test_a_network_survives_the_trip(with_classes: Snapshot, tmp_path: Path) -> 
     assert not any(p.requires_grad for p in loaded.generator.parameters())
 
 
+def test_a_network_without_labels_has_no_names_of_classes(tmp_path: Path) -> None:
+    """Files of earlier versions have those of the dataset."""
+    save_network(tmp_path / NAME, replace(tiny_snapshot(), label_names=("a", "b")))
+    assert load_network(tmp_path / NAME, CPU).label_names == ()
+
+
 def test_the_file_says_of_itself_what_it_is(path: Path) -> None:
     with safe_open(path, framework="pt") as file:
         header = json.loads(file.metadata()["progan"])
