@@ -16,15 +16,25 @@ from progan import presets, schedule
 from progan.config import override
 
 ROOT = Path(__file__).resolve().parents[2]
+PEER = """
+class ProgressiveGAN:
+    def __init__(self, **settings): print("stands for the checkout of another project")
+    def addScale(self, feature_maps): pass
+    def optimizeParameters(self, reals): assert reals.shape[1:] == (3, 8, 8)
+"""
 
 
 @pytest.fixture(scope="module")
 def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every part, with so much time that none runs out of it."""
-    output = tmp_path_factory.mktemp("gpu") / "results"
+    folder = tmp_path_factory.mktemp("gpu")
+    output, peer = folder / "results", folder / "pytorch_GAN_zoo"
+    (peer / "models").mkdir(parents=True)
+    (peer / "models/progressive_gan.py").write_text(PEER)
     finished = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks/gpu.py"), "--device", "cpu", "--minutes", "15",
-         "--output", str(output)], capture_output=True, text=True, check=False)
+         "--output", str(output), "--peer", str(peer)], capture_output=True, text=True,
+        check=False)
     assert finished.returncode == 0, finished.stderr
     assert finished.stderr == ""
     return output
@@ -34,7 +44,7 @@ def test_every_part_is_rehearsed(rehearsal: Path) -> None:
     lines = read_lines(rehearsal / "results.jsonl")
     ended = {(line["part"], line["task"]): (line["event"], line.get("message")) for line in lines
              if line["event"] in ("finished", "failed", "crashed", "timed out")}
-    expected = {(part.name, task.name) for part in gpu.plan("cpu", rehearsal, [])
+    expected = {(part.name, task.name) for part in gpu.plan("cpu", rehearsal, [Path()])
                 for task in part.tasks}
     assert ended == {key: ("finished", None) for key in expected}
 
@@ -60,10 +70,11 @@ def test_the_training_leaves_pictures_and_a_network(rehearsal: Path) -> None:
 def test_the_page_is_made_of_the_lines(rehearsal: Path) -> None:
     found = CliRunner().invoke(gpu.main, ["--report", str(rehearsal)], catch_exceptions=False)
     assert found.exit_code == 0 and found.output.startswith("# cpu (")
-    for title in ("Correctness", "Steps", "Compilation", "A whole training", "Data and pictures",
-                  "A training of portraits"):
+    for title in ("Correctness", "Steps", "Compilation", "A whole training", "Other projects",
+                  "Data and pictures", "A training of portraits"):
         assert f"\n## {title}\n" in found.output
     assert "**no**" not in found.output and "What failed" not in found.output
+    assert "| 8 | pytorch_GAN_zoo | 4 |" in found.output
     assert "| 8 | eager-bf16 | 4 |" in found.output and "\n| eager-bf16 | " in found.output
     assert (rehearsal / "results.md").read_text() == found.output[:-1]
 
