@@ -80,7 +80,7 @@ def worker_pool(workers: int, *, in_processes: bool) -> Iterator[Executor]:
 
     After a failure or Ctrl-C, threads get GRACE_SECONDS to end what they do: a file that is being
     written becomes whole. A job that is blocked by then, such as a read from a dead network disk,
-    is abandoned. Processes are terminated.
+    is abandoned. Processes are killed.
     """
     if in_processes and workers > 1:
         with _processes(workers) as pool:
@@ -112,7 +112,9 @@ def _processes(workers: int) -> Iterator[Executor]:
         processes = list((getattr(pool, "_processes", None) or {}).values())
         pool.shutdown(wait=False, cancel_futures=True)  # afterwards it knows no processes
         for process in processes:
-            process.terminate()
+            # Not terminate(): a process that was forked after a signal ignores SIGTERM until it
+            # is initialized, and the interpreter would wait for it at its exit.
+            process.kill()
         raise
 
 
