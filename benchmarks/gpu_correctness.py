@@ -21,13 +21,11 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_map_only
 
 from benchmarks.isolated import Record
+from benchmarks.loader import portraits
 from benchmarks.settings import at_level, stage_at
 from progan import presets
 from progan.config import Run, override
 from progan.data.loader import read_ahead, read_batches
-from progan.data.portraits.importer import import_demo
-from progan.data.reader import Dataset
-from progan.data.writer import write_dataset
 from progan.partition import UNSHARDED
 from progan.runtime import devices
 from progan.runtime.cuda import cuda_graphs
@@ -198,9 +196,7 @@ def compare_batches(device: str, *, record: Record, seconds: float, done: frozen
     """Batches through the side stream, and from the memory of the device, against the files."""
     place, run = devices.choose(device), at_level(override(small_run(), {"label_size": 0}), 16)
     with tempfile.TemporaryDirectory() as folder:
-        write_dataset(import_demo(resolution=16, num_images=64, seed=0),
-                      Path(folder) / "portraits", options={})
-        dataset = Dataset.open(Path(folder) / "portraits")
+        dataset = portraits(Path(folder) / "portraits", 16, 64, compress=False)
         expected = [batch.images for batch in islice(read_batches(dataset, run, 0), 20)]
         for name, budget in (("side stream", 0), ("device memory", 2**30)):
             with closing(read_ahead(dataset, run, place, 0, budget_bytes=budget)) as batches:

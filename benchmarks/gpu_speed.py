@@ -17,21 +17,17 @@ import torch
 
 from benchmarks import train
 from benchmarks.isolated import Record
+from benchmarks.loader import portraits
 from benchmarks.metrics import machine
-from benchmarks.settings import at_level, narrowed, stage_at
+from benchmarks.settings import at_level, in_way, narrowed, stage_at
 from progan import networks
-from progan.config import Run, override
+from progan.config import Run
 from progan.data.loader import read_ahead
-from progan.data.portraits.importer import import_demo
 from progan.data.reader import Dataset
-from progan.data.writer import write_dataset
-from progan.partition import UNSHARDED
 from progan.runtime import devices
 from progan.sampling.image_files import ImageOutput, write_images
 from progan.sampling.latents import batch_from_seeds
 from progan.sampling.network_file import Snapshot
-from progan.schedule import Stage
-from progan.training import preflight
 from progan.training.acceleration import accelerated, chosen
 from progan.training.cuda_graph import WARM_UP_STEPS
 from progan.training.state import TrainState, create, initialize
@@ -98,7 +94,8 @@ def _time_way(device: torch.device, run: Run, resolution: int, way: str, way_sec
     told: list[str] = []
     devices.restart_peak(device)
     try:
-        iterate, stage = iteration(device, in_way(run, way), resolution, told.append)
+        stage = stage_at(run, resolution)
+        iterate = train.ours(run, stage, way, device, told.append).iterate
         first = elapsed(iterate, device)
         taken = time_blocks(iterate, device, way_seconds)
     except (RuntimeError, MemoryError) as error:
@@ -110,28 +107,6 @@ def _time_way(device: torch.device, run: Run, resolution: int, way: str, way_sec
            cudnn_benchmark=torch.backends.cudnn.benchmark, seconds=taken,
            images_per_second=stage.batch / statistics.median(taken),
            peak_bytes=devices.peak_memory_bytes(device), told=told)
-
-
-def in_way(run: Run, way: str) -> Run:
-    """A run computed in a way such as 'eager-graph-bf16': acceleration and precision."""
-    acceleration, precision = way.rsplit("-", 1)
-    return override(run, {"acceleration": acceleration, "precision": precision})
-
-
-def iteration(device: torch.device, run: Run, resolution: int, report: Callable[[str], None]
-              ) -> tuple[Callable[[], object], Stage]:
-    """An iteration on noise, to be called again and again, and its stage."""
-    stage = stage_at(run, resolution)
-    devices.set_precision(run.precision)
-    state = create(run, device)
-    batch = preflight.noise_batch(run, stage, UNSHARDED).to(device)
-    steps = accelerated(PLAIN_STEPS, chosen(run, device), report)
-
-    def iterate() -> None:
-        preflight.run_dummy_iteration(state, run, stage, batch, steps)
-        state.images_seen += stage.batch
-
-    return iterate, stage
 
 
 def elapsed(work: Callable[[], object], device: torch.device) -> float:
@@ -168,8 +143,8 @@ def compile_steps(device: str, run: Run, resolution: int, precision: str,
     use_backend(backend)
     place, told = devices.choose(device), list[str]()
     start = time.perf_counter()
-    iterate, _ = iteration(place, in_way(run, f"compile-{precision}"), resolution, told.append)
-    iterate()
+    train.ours(run, stage_at(run, resolution), f"compile-{precision}", place,
+               told.append).iterate()
     devices.synchronize(place)
     record(name=f"compile-{precision}", resolution=resolution, told=told,
            compile_seconds=time.perf_counter() - start)
@@ -194,7 +169,7 @@ def time_data(device: str, run: Run, resolution: int, images: int, way: str, way
     place, run = devices.choose(device), at_level(in_way(run, way), resolution)
     devices.set_precision(run.precision)
     with tempfile.TemporaryDirectory() as folder:
-        dataset = _portraits(Path(folder) / "portraits", resolution, images)
+        dataset = portraits(Path(folder) / "portraits", resolution, images, compress=False)
         for name, budget in (("files", 0), ("device memory", 2**40)):
             told: list[str] = []
             steps = accelerated(PLAIN_STEPS, chosen(run, place), told.append)
@@ -202,11 +177,6 @@ def time_data(device: str, run: Run, resolution: int, images: int, way: str, way
                                               budget, steps)
             record(name=name, resolution=resolution, batch=stage_at(run, resolution).batch,
                    way=way, images_per_second=count / taken, data_wait=waited / taken, told=told)
-
-
-def _portraits(dest: Path, resolution: int, count: int) -> Dataset:
-    write_dataset(import_demo(resolution=resolution, num_images=count, seed=0), dest, options={})
-    return Dataset.open(dest)
 
 
 def _train_for(seconds: float, state: TrainState, run: Run, dataset: Dataset, budget: int,

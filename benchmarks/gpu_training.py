@@ -17,9 +17,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu_speed import in_way, iteration, time_blocks
+from benchmarks import train
+from benchmarks.gpu_speed import time_blocks
 from benchmarks.isolated import Record, last_line
-from benchmarks.settings import stages
+from benchmarks.settings import in_way, stages
 from progan import presets, schedule
 from progan.config import Run, override
 from progan.errors import UserError
@@ -91,8 +92,9 @@ def train_portraits(device: str, data: str, images: int, workers: int, output: s
 def _probe(run: Run, device: torch.device, seconds: float) -> dict[int, float]:
     """Images per second by resolution, each from a short measurement."""
     speeds = {}
-    for resolution in stages(run):
-        iterate, stage = iteration(device, run, resolution, lambda line: None)
+    for resolution, stage in stages(run).items():
+        iterate = train.ours(run, stage, f"{run.acceleration}-{run.precision}", device,
+                             lambda line: None).iterate
         speeds[resolution] = stage.batch / statistics.median(
             time_blocks(iterate, device, seconds))
     return speeds

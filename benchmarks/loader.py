@@ -30,9 +30,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
+from benchmarks.settings import at_level  # noqa: E402
 from benchmarks.train import quartiles  # noqa: E402
 from progan import presets, schedule  # noqa: E402
-from progan.config import Run, override  # noqa: E402
+from progan.config import Run  # noqa: E402
 from progan.data.loader import AHEAD, read_ahead  # noqa: E402
 from progan.data.portraits.importer import import_demo  # noqa: E402
 from progan.data.reader import Dataset  # noqa: E402
@@ -83,7 +84,8 @@ def main(preset: str, data: Path | None, resolution: int, images: int, compress:
                         "channels": dataset.channels},
             "levels": []}
         for stage in stages(run, dataset, resolution):
-            rows = list(level_rows(at_level(run, stage), stage, dataset, chosen, runs, seconds))
+            rows = list(level_rows(at_level(run, stage.resolution), stage, dataset, chosen, runs,
+                                   seconds))
             result["levels"] += rows
             click.echo(table([HEADINGS, *map(cells, rows)]))
     what = (f"{result['dataset']['images']} images of {dataset.name}, {runs} turns. Files are in "
@@ -103,12 +105,6 @@ def stages(run: Run, dataset: Dataset, resolution: int) -> list[Stage]:
     return [phase.stage for phase in schedule.phases(run.growth, run.network)
             if not phase.stage.fading and phase.stage.level in dataset.info.levels
             and phase.stage.resolution <= resolution]
-
-
-def at_level(run: Run, stage: Stage) -> Run:
-    """A run that stays at one level for as long as anybody measures."""
-    return override(run, {"resolution": stage.resolution, "total_kimg": 1e9,
-                          "initial_resolution": stage.resolution})
 
 
 def level_rows(run: Run, stage: Stage, dataset: Dataset, device: torch.device, runs: int,

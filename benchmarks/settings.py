@@ -26,3 +26,9 @@ def at_level(run: Run, resolution: int) -> Run:
     """A run that stays at one resolution for as long as anybody measures."""
     return override(run, {"resolution": resolution, "total_kimg": 1e9,
                           "initial_resolution": resolution})
+
+
+def in_way(run: Run, way: str) -> Run:
+    """A run computed in a way such as 'eager-graph-bf16': acceleration and precision."""
+    acceleration, precision = way.rsplit("-", 1)
+    return override(run, {"acceleration": acceleration, "precision": precision})

@@ -29,7 +29,8 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.cost import step_cost  # noqa: E402
 from benchmarks.peers import peer_step  # noqa: E402
 from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
-from progan import presets, schedule  # noqa: E402
+from benchmarks.settings import in_way, stages  # noqa: E402
+from progan import presets  # noqa: E402
 from progan.config import Run, override  # noqa: E402
 from progan.data.loader import process_reals  # noqa: E402
 from progan.door import Command, device_option  # noqa: E402
@@ -83,7 +84,7 @@ def main(preset: str, resolutions: str | None, batch: int | None, variants: str 
     set_omp_passive()
     use_threads(threads)
     chosen = devices.choose(device)
-    run, stages = stages_of(preset, resolutions, batch)
+    run, chosen_stages = stages_of(preset, resolutions, batch)
     names = some_of(variants, variants_of(chosen), "--variants")
     ceilings = {precision: ceiling(chosen, precision)
                 for precision in sorted({name.rsplit("-", 1)[1] for name in names})}
@@ -91,7 +92,7 @@ def main(preset: str, resolutions: str | None, batch: int | None, variants: str 
     result = circumstances("train", devices.describe(chosen), preset) | {
         "ceilings": {"flop_per_second": ceilings, "copied_bytes_per_second": bandwidth},
         "levels": []}
-    for stage in stages:
+    for stage in chosen_stages:
         rows = list(level_rows(run, stage, names, peers, chosen, seconds, ceilings, bandwidth))
         result["levels"] += rows
         click.echo(in_words(rows))
@@ -104,9 +105,8 @@ def stages_of(preset: str, resolutions: str | None, batch: int | None) -> tuple[
     run = presets.preset(preset)
     if batch:
         run = override(run, {"batch": batch, "batch_at": ()})
-    stages = {str(phase.stage.resolution): phase.stage
-              for phase in schedule.phases(run.growth, run.network) if not phase.stage.fading}
-    return run, [stages[each] for each in some_of(resolutions, list(stages), "--resolutions")]
+    found = {str(resolution): stage for resolution, stage in stages(run).items()}
+    return run, [found[each] for each in some_of(resolutions, list(found), "--resolutions")]
 
 
 def some_of(text: str | None, known: list[str], option: str) -> list[str]:
@@ -147,20 +147,20 @@ def level_rows(run: Run, stage: Stage, names: list[str], peers: tuple[Path, ...]
             "gflop_per_image": flops / stage.batch / run.growth.d_repeats / 1e9}
 
 
-def ours(run: Run, stage: Stage, name: str, device: torch.device) -> Contestant:
-    """An iteration of this project."""
-    how, precision = name.rsplit("-", 1)
-    run = override(run, {"acceleration": how, "precision": precision})
+def ours(run: Run, stage: Stage, name: str, device: torch.device,
+         report: Callable[[str], None] = click.echo) -> Contestant:
+    """An iteration of this project, computed in the way of this name."""
+    run = in_way(run, name)
     state = create(run, device)
     batch = preflight.noise_batch(run, stage, UNSHARDED).to(device)
-    steps = accelerated(PLAIN_STEPS, chosen(run, device), click.echo)
+    steps = accelerated(PLAIN_STEPS, chosen(run, device), report)
 
     def iterate() -> None:
-        devices.set_precision(precision)
+        devices.set_precision(run.precision)
         preflight.run_dummy_iteration(state, run, stage, batch, steps)
         state.images_seen += stage.batch
 
-    return Contestant(name, precision, iterate)
+    return Contestant(name, run.precision, iterate)
 
 
 def other(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Contestant:
