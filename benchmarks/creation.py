@@ -24,13 +24,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.metrics import machine  # noqa: E402
-from progan.data.importers.image_files import open_tree  # noqa: E402
-from progan.data.importers.images import ImageOptions, import_images  # noqa: E402
-from progan.data.importers.pixels import decoded  # noqa: E402
-from progan.data.writer import write_dataset  # noqa: E402
-from progan.runtime.worker_pool import worker_pool  # noqa: E402
-from progan.sizes import level_of  # noqa: E402
+from benchmarks.metrics import machine
+from progan.data.importers.image_files import open_tree
+from progan.data.importers.images import ImageOptions, import_images
+from progan.data.importers.pixels import decoded
+from progan.data.writer import write_dataset
+from progan.runtime.worker_pool import worker_pool
+from progan.sizes import level_of
 
 
 @click.command()

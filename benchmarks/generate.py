@@ -19,17 +19,17 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.report import circumstances, require_place, save  # noqa: E402
-from progan import networks, presets  # noqa: E402
-from progan.config import override  # noqa: E402
-from progan.door import Command, device_option  # noqa: E402
-from progan.runtime import devices  # noqa: E402
-from progan.runtime.torch_settings import set_omp_passive  # noqa: E402
-from progan.sampling.image_files import ImageOutput, write_images  # noqa: E402
-from progan.sampling.latents import batch_from_seeds  # noqa: E402
-from progan.sampling.network_file import Snapshot  # noqa: E402
-from progan.sampling.render import batch_size, render_single  # noqa: E402
-from progan.training.state import initialize  # noqa: E402
+from benchmarks.report import circumstances, require_place, save
+from progan import networks, presets
+from progan.config import override
+from progan.door import Command, device_option
+from progan.runtime import devices
+from progan.runtime.torch_settings import set_omp_passive
+from progan.sampling.image_files import ImageOutput, write_images
+from progan.sampling.latents import batch_from_seeds
+from progan.sampling.network_file import Snapshot
+from progan.sampling.render import batch_size, render_single
+from progan.training.state import initialize
 
 
 @click.command(cls=Command)

@@ -21,11 +21,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from metrics import ms_ssim, swd  # noqa: E402
-from metrics.detector import Setup  # noqa: E402
-from progan.data.portraits.importer import import_demo  # noqa: E402
-from tests.builders import draw_of  # noqa: E402
-from tests.reference import paper_metrics  # noqa: E402
+from metrics import ms_ssim, swd
+from metrics.detector import Setup
+from progan.data.portraits.importer import import_demo
+from tests.builders import draw_of
+from tests.reference import paper_metrics
 
 OFFICIAL_SECONDS = {"swd": 12.1, "ms-ssim": 1.22}  # 256 images 128x128 a side, on two cores
 

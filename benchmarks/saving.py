@@ -23,20 +23,20 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from progan import presets  # noqa: E402
-from progan.config import override  # noqa: E402
-from progan.data.reader import Dataset  # noqa: E402
-from progan.runtime.background import Background  # noqa: E402
-from progan.runtime.files import human_bytes  # noqa: E402
-from progan.runtime.log import Log  # noqa: E402
-from progan.runtime.torch_settings import use_threads  # noqa: E402
-from progan.runtime.weights_file import content_hash  # noqa: E402
-from progan.training import hooks  # noqa: E402
-from progan.training.checkpoint import copy_to_cpu, load_state, write_state  # noqa: E402
-from progan.training.loop import TrainContext, train  # noqa: E402
-from progan.training.saver import Saver  # noqa: E402
-from progan.training.start import fit_to_dataset  # noqa: E402
-from progan.training.state import create  # noqa: E402
+from progan import presets
+from progan.config import override
+from progan.data.reader import Dataset
+from progan.runtime.background import Background
+from progan.runtime.files import human_bytes
+from progan.runtime.log import Log
+from progan.runtime.torch_settings import use_threads
+from progan.runtime.weights_file import content_hash
+from progan.training import hooks
+from progan.training.checkpoint import copy_to_cpu, load_state, write_state
+from progan.training.loop import TrainContext, train
+from progan.training.saver import Saver
+from progan.training.start import fit_to_dataset
+from progan.training.state import create
 
 CPU = torch.device("cpu")
 PLACE = click.Path(path_type=Path)
