@@ -1,6 +1,6 @@
 # make demo: from nothing to generated portraits.   make test: the tests.   make lint: style, types.
 # make test-fast: unit tests in under a minute.   make test-long: the tests that take minutes each.
-# make docs: the documentation as a site, in site/.
+# make format: formats all files.   make docs: the documentation as a site, in site/.
 # Without a GPU, the small CPU build of PyTorch: TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ DEMO   ?= demo
 # Setuptools warns at length about every editable installation.
 PIP     = PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test test-fast test-long lint docs clean
+.PHONY: demo test test-fast test-long lint format docs clean
 
 demo: $(VENV)/.installed $(DEMO)/portraits/dataset.json
 	$(BIN)/python train.py --data $(DEMO)/portraits --outdir $(DEMO)/runs --preset demo
@@ -41,7 +41,12 @@ test-long: $(VENV)/.installed-test
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/python -m ruff check --quiet
+	$(BIN)/python -m ruff format --check --quiet
 	$(BIN)/python -m mypy
+
+format: $(VENV)/.installed-lint
+	$(BIN)/python -m ruff check --fix --quiet
+	$(BIN)/python -m ruff format --quiet
 
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet

@@ -26,8 +26,9 @@ class Products(TorchDispatchMode):
         count = flop_registry.get(func.overloadpacket)
         if count is not None:
             self.flops += count(*args, **(kwargs or {}), out_val=out)
-            self.elements += sum(x.numel() for x in tree_leaves((args, out))
-                                 if isinstance(x, Tensor))
+            self.elements += sum(
+                x.numel() for x in tree_leaves((args, out)) if isinstance(x, Tensor)
+            )
         return out
 
 

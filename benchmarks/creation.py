@@ -48,8 +48,9 @@ def main(source: Path, resolution: int, workers: int, runs: int, json_file: Path
             list(pool.map(lambda path: decoded(tree.read(path), path) and None, paths))
 
     def least(folder: Path) -> None:
-        levels = np.zeros(sum(3 * 4**level for level in range(2, level_of(resolution) + 1)),
-                          np.uint8)
+        levels = np.zeros(
+            sum(3 * 4**level for level in range(2, level_of(resolution) + 1)), np.uint8
+        )
 
         def one(number: int) -> None:
             decoded(tree.read(paths[number]), paths[number])
@@ -58,8 +59,10 @@ def main(source: Path, resolution: int, workers: int, runs: int, json_file: Path
                 os.pwrite(file.fileno(), levels, number * levels.size)
 
         one_writes = threading.Lock()
-        with (worker_pool(workers, in_processes=False) as pool,
-              (folder / "bytes").open("wb") as file):
+        with (
+            worker_pool(workers, in_processes=False) as pool,
+            (folder / "bytes").open("wb") as file,
+        ):
             list(pool.map(one, range(len(paths))))
             os.fsync(file.fileno())
 
@@ -77,19 +80,27 @@ def main(source: Path, resolution: int, workers: int, runs: int, json_file: Path
                 speeds[kind].append(len(paths) / wall)
                 processors[kind].append(1000 * cpu / len(paths))
     for kind, values in speeds.items():
-        click.echo(f"{kind}: {spread(values)} images/s, {spread(processors[kind])} ms of "
-                   "processor time for each")
+        click.echo(
+            f"{kind}: {spread(values)} images/s, {spread(processors[kind])} ms of "
+            "processor time for each"
+        )
     if json_file is not None:
-        record = {"machine": machine(), "command": " ".join(["python", *sys.argv]),
-                  "images": len(paths), "workers": workers, "images_per_second": speeds,
-                  "processor_ms_per_image": processors}
+        record = {
+            "machine": machine(),
+            "command": " ".join(["python", *sys.argv]),
+            "images": len(paths),
+            "workers": workers,
+            "images_per_second": speeds,
+            "processor_ms_per_image": processors,
+        }
         json_file.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
 def spread(values: list[float]) -> str:
     """Minimum, median and maximum."""
-    return ", ".join(f"{value:.3g}" for value in (
-        min(values), statistics.median(values), max(values)))
+    return ", ".join(
+        f"{value:.3g}" for value in (min(values), statistics.median(values), max(values))
+    )
 
 
 def timed(function: Callable[[Path], None]) -> tuple[float, float]:

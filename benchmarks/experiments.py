@@ -39,8 +39,16 @@ Columns = Mapping[str, str]  # heading -> file or statistic that the number come
 HELD_OUT = "held-out.jsonl"  # metrics of all snapshots against what no training saw
 
 # Preset: fmap_base and fmap_max.
-ZOO = {"dcgan": (256, 64), "lsgan": (256, 64), "wgan": (256, 64), "wgan-gp": (256, 64),
-       "wgan-gp-resnet": (128, 32), "began": (12, 12), "ebgan": (12, 12), "dragan": (256, 64)}
+ZOO = {
+    "dcgan": (256, 64),
+    "lsgan": (256, 64),
+    "wgan": (256, 64),
+    "wgan-gp": (256, 64),
+    "wgan-gp-resnet": (128, 32),
+    "began": (12, 12),
+    "ebgan": (12, 12),
+    "dragan": (256, 64),
+}
 DIGITS = ("mnist-8", "mnist-8-collapse", "mnist-8-diverge")
 # Row of table 4: its own settings, the best of those tried (docs/log.md). The minibatch of
 # stddev is the whole batch, as in the paper.
@@ -105,9 +113,20 @@ def table4(wish: Wish) -> Iterator[Trial]:
     enough steps.
     """
     phase = str(wish.kimg / 25)
-    common = ("--batch", "32", "--training-kimg", phase, "--transition-kimg", phase,
-              "--tick-kimg", str(wish.kimg / 10), "--metrics", "discrete-modes25600",
-              "--detector", str(wish.classifier))
+    common = (
+        "--batch",
+        "32",
+        "--training-kimg",
+        phase,
+        "--transition-kimg",
+        phase,
+        "--tick-kimg",
+        str(wish.kimg / 10),
+        "--metrics",
+        "discrete-modes25600",
+        "--detector",
+        str(wish.classifier),
+    )
     for seed in wish.seeds:
         for size in ("k4", "k2"):
             for row, own in ROWS.items():
@@ -122,11 +141,30 @@ def zoo(wish: Wish) -> Iterator[Trial]:
     """
     for seed in wish.seeds:
         for preset, (base, most) in ZOO.items():
-            yield Trial(preset, seed, (
-                "--preset", preset, "--fmap-base", str(base), "--fmap-max", str(most),
-                "--resolution", "32", "--batch", "16", "--tick-kimg", str(wish.kimg / 10),
-                "--snapshot-ticks", "5", "--threads", "1", "--metrics",
-                "swd2000,ms-ssim2000"))
+            yield Trial(
+                preset,
+                seed,
+                (
+                    "--preset",
+                    preset,
+                    "--fmap-base",
+                    str(base),
+                    "--fmap-max",
+                    str(most),
+                    "--resolution",
+                    "32",
+                    "--batch",
+                    "16",
+                    "--tick-kimg",
+                    str(wish.kimg / 10),
+                    "--snapshot-ticks",
+                    "5",
+                    "--threads",
+                    "1",
+                    "--metrics",
+                    "swd2000,ms-ssim2000",
+                ),
+            )
 
 
 def digits(wish: Wish) -> Iterator[Trial]:
@@ -136,8 +174,9 @@ def digits(wish: Wish) -> Iterator[Trial]:
     """
     for seed in wish.seeds:
         for preset in DIGITS:
-            yield Trial(preset, seed, ("--preset", preset, "--threads", "1", "--metrics",
-                                       "ms-ssim900"))
+            yield Trial(
+                preset, seed, ("--preset", preset, "--threads", "1", "--metrics", "ms-ssim900")
+            )
 
 
 def augmentation(wish: Wish) -> Iterator[Trial]:
@@ -146,17 +185,57 @@ def augmentation(wish: Wish) -> Iterator[Trial]:
     The critic is wide, learns fast and has a weak penalty, so that it knows them by heart after
     a few hundred epochs; the probability follows it twice as fast as in the papers.
     """
-    common = ("--preset", "ada-birds", "--resolution", "16", "--fmap-base", "64", "--fmap-max",
-              "128", "--d-fmap-base", "128", "--d-norm", "none", "--dropout", "0", "--objective",
-              "r1", "--gp-weight", "0.3", "--d-lr", "0.002", "--g-lr", "0.0005", "--beta1", "0",
-              "--batch", "64", "--threads", "1", "--tick-kimg", "16", "--snapshot-ticks", "2",
-              "--metrics", "", "--best", "")
-    adaptive = ("--augment-control", "constant", "--augment-accuracy", "0.7", "--augment-steps",
-                "1000")
+    common = (
+        "--preset",
+        "ada-birds",
+        "--resolution",
+        "16",
+        "--fmap-base",
+        "64",
+        "--fmap-max",
+        "128",
+        "--d-fmap-base",
+        "128",
+        "--d-norm",
+        "none",
+        "--dropout",
+        "0",
+        "--objective",
+        "r1",
+        "--gp-weight",
+        "0.3",
+        "--d-lr",
+        "0.002",
+        "--g-lr",
+        "0.0005",
+        "--beta1",
+        "0",
+        "--batch",
+        "64",
+        "--threads",
+        "1",
+        "--tick-kimg",
+        "16",
+        "--snapshot-ticks",
+        "2",
+        "--metrics",
+        "",
+        "--best",
+        "",
+    )
+    adaptive = (
+        "--augment-control",
+        "constant",
+        "--augment-accuracy",
+        "0.7",
+        "--augment-steps",
+        "1000",
+    )
     for seed in wish.seeds:
         yield Trial("adaptive", seed, (*common, *adaptive), held_out=("swd", "--repeats", "5"))
-        yield Trial("none", seed, (*common, "--augment", "none"),
-                    held_out=("swd", "--repeats", "5"))
+        yield Trial(
+            "none", seed, (*common, "--augment", "none"), held_out=("swd", "--repeats", "5")
+        )
 
 
 def penalty_demo(wish: Wish) -> Iterator[Trial]:
@@ -173,24 +252,52 @@ def penalty_cifar10(wish: Wish) -> Iterator[Trial]:
 def _gradient_at(wish: Wish, preset: str, *options: str) -> Iterator[Trial]:
     for seed in wish.seeds:
         for resolution in ("final", "trained"):
-            yield Trial(f"{preset}-{resolution}", seed, (
-                "--preset", preset, *options, "--gp-resolution", resolution, "--threads", "1",
-                "--snapshot-ticks", "100", "--metrics", "swd3000,ms-ssim3000"))
+            yield Trial(
+                f"{preset}-{resolution}",
+                seed,
+                (
+                    "--preset",
+                    preset,
+                    *options,
+                    "--gp-resolution",
+                    resolution,
+                    "--threads",
+                    "1",
+                    "--snapshot-ticks",
+                    "100",
+                    "--metrics",
+                    "swd3000,ms-ssim3000",
+                ),
+            )
 
 
 # name: (trials, heading -> column of the last metric or statistic)
 EXPERIMENTS: dict[str, tuple[Callable[[Wish], Iterator[Trial]], Columns]] = {
     "table4": (table4, {"modes": "modes", "KL": "KL"}),
     "zoo": (zoo, {"SWD x1e3": "SWDx1e3_avg", "MS-SSIM": "MS-SSIM"}),
-    "digits": (digits, {"loss D real": "loss/critic-real", "loss D fake": "loss/critic-fake",
-                        "loss G": "loss/generator", "accuracy real": "accuracy/real",
-                        "accuracy fake": "accuracy/fake", "MS-SSIM": "MS-SSIM"}),
+    "digits": (
+        digits,
+        {
+            "loss D real": "loss/critic-real",
+            "loss D fake": "loss/critic-fake",
+            "loss G": "loss/generator",
+            "accuracy real": "accuracy/real",
+            "accuracy fake": "accuracy/fake",
+            "MS-SSIM": "MS-SSIM",
+        },
+    ),
     "penalty-demo": (penalty_demo, {"SWD x1e3": "SWDx1e3_avg", "MS-SSIM": "MS-SSIM"}),
     "penalty-cifar10": (penalty_cifar10, {"SWD x1e3": "SWDx1e3_avg", "MS-SSIM": "MS-SSIM"}),
-    "augmentation": (augmentation, {
-        "SWD x1e3 against held-out images": "held-out/SWDx1e3_avg",
-        "the least on the way": "held-out/SWDx1e3_avg/least", "p": "dials/augmentation",
-        "r_v": "overfitting/ratio", "accuracy real": "accuracy/real"}),
+    "augmentation": (
+        augmentation,
+        {
+            "SWD x1e3 against held-out images": "held-out/SWDx1e3_avg",
+            "the least on the way": "held-out/SWDx1e3_avg/least",
+            "p": "dials/augmentation",
+            "r_v": "overfitting/ratio",
+            "accuracy real": "accuracy/real",
+        },
+    ),
 }
 
 
@@ -198,23 +305,40 @@ EXPERIMENTS: dict[str, tuple[Callable[[Wish], Iterator[Trial]], Columns]] = {
 @click.argument("name", type=click.Choice(tuple(EXPERIMENTS)))
 @click.option("--data", type=click.Path(path_type=Path), required=True)
 @click.option("--classifier", type=click.Path(path_type=Path), help="For table4.")
-@click.option("--outdir", type=click.Path(path_type=Path), default=Path("experiments"),
-              show_default=True)
-@click.option("--results", type=click.Path(path_type=Path, file_okay=False),
-              default=ROOT / "benchmarks" / "results", help="Where the outcomes are kept.")
+@click.option(
+    "--outdir", type=click.Path(path_type=Path), default=Path("experiments"), show_default=True
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=ROOT / "benchmarks" / "results",
+    help="Where the outcomes are kept.",
+)
 @click.option("--kimg", type=float, required=True, help="Thousands of images for each run.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default=True,
-              help="Runs at the same time, on one thread each.")
-def main(name: str, data: Path, classifier: Path | None, outdir: Path, results: Path, kimg: float,
-         seeds: int, jobs: int) -> None:
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=os.cpu_count() or 1,
+    show_default=True,
+    help="Runs at the same time, on one thread each.",
+)
+def main(
+    name: str,
+    data: Path,
+    classifier: Path | None,
+    outdir: Path,
+    results: Path,
+    kimg: float,
+    seeds: int,
+    jobs: int,
+) -> None:
     """Run an experiment, or what is left of it, and print its table."""
     trials_of, columns = EXPERIMENTS[name]
     wish = Wish(data=data, classifier=classifier, kimg=kimg, seeds=range(seeds))
     results.mkdir(parents=True, exist_ok=True)
     store, folder = results / f"{name}.json", outdir / name
-    outcomes = {(each.name, each.seed): each for each in read_outcomes(store)
-                if each.kimg >= kimg}
+    outcomes = {(each.name, each.seed): each for each in read_outcomes(store) if each.kimg >= kimg}
     left = [trial for trial in trials_of(wish) if (trial.name, trial.seed) not in outcomes]
     with ThreadPoolExecutor(jobs) as pool:
         for found in pool.map(lambda trial: outcome(trial, wish, folder, columns), left):
@@ -244,11 +368,17 @@ def outcome(trial: Trial, wish: Wish, folder: Path, columns: Columns) -> Outcome
         found |= held_out_values(trial, wish, run)
     last = told[-1][1] if told else ""
     return Outcome(
-        name=trial.name, seed=trial.seed, kimg=found["progress/kimg"],
-        minutes=round(60 * found["progress/hours"], 2), torch=version("torch"),
-        values={heading: float(f"{found[key]:.5g}") for heading, key in columns.items()
-                if key in found},
-        verdict=last, verdict_kimg=next((kimg for kimg, name in told if name == last), None))
+        name=trial.name,
+        seed=trial.seed,
+        kimg=found["progress/kimg"],
+        minutes=round(60 * found["progress/hours"], 2),
+        torch=version("torch"),
+        values={
+            heading: float(f"{found[key]:.5g}") for heading, key in columns.items() if key in found
+        },
+        verdict=last,
+        verdict_kimg=next((kimg for kimg, name in told if name == last), None),
+    )
 
 
 def trained(trial: Trial, wish: Wish, folder: Path) -> Path:
@@ -258,9 +388,21 @@ def trained(trial: Trial, wish: Wish, folder: Path) -> Path:
     if runs and values(runs[-1]).get("progress/kimg", 0.0) >= wish.kimg:
         return runs[-1]
     resumable = runs and run_directory.states(runs[-1])
-    words = ["--resume", str(runs[-1]), "--total-kimg", str(wish.kimg)] if resumable else [
-        "--data", str(wish.data), "--outdir", str(outdir), "--seed", str(trial.seed),
-        *trial.options, "--total-kimg", str(wish.kimg)]
+    words = (
+        ["--resume", str(runs[-1]), "--total-kimg", str(wish.kimg)]
+        if resumable
+        else [
+            "--data",
+            str(wish.data),
+            "--outdir",
+            str(outdir),
+            "--seed",
+            str(trial.seed),
+            *trial.options,
+            "--total-kimg",
+            str(wish.kimg),
+        ]
+    )
     outdir.mkdir(parents=True, exist_ok=True)
     call([str(ROOT / "train.py"), *words], outdir / "output.txt")
     return sorted(outdir.glob("[0-9]*-*"))[-1]
@@ -270,23 +412,47 @@ def held_out_values(trial: Trial, wish: Wish, run: Path) -> dict[str, float]:
     """The last and the least value of each metric against the held-out images."""
     lines = run / HELD_OUT
     lines.unlink(missing_ok=True)
-    call(["-m", "metrics", *trial.held_out, "--held-out", "--network", str(run), "--data",
-          str(wish.data), "--json", str(lines)], run.parent / "output.txt")
-    rows = [line["values"] for line in map(json.loads, lines.read_text("utf-8").splitlines())
-            if line["row"] != BASELINE]
+    call(
+        [
+            "-m",
+            "metrics",
+            *trial.held_out,
+            "--held-out",
+            "--network",
+            str(run),
+            "--data",
+            str(wish.data),
+            "--json",
+            str(lines),
+        ],
+        run.parent / "output.txt",
+    )
+    rows = [
+        line["values"]
+        for line in map(json.loads, lines.read_text("utf-8").splitlines())
+        if line["row"] != BASELINE
+    ]
     course = {key: [row[key]["mean"] for row in rows] for key in rows[-1]}
     return {f"held-out/{key}": each[-1] for key, each in course.items()} | {
-        f"held-out/{key}/least": min(each) for key, each in course.items()}
+        f"held-out/{key}/least": min(each) for key, each in course.items()
+    }
 
 
 def call(words: Sequence[str], output: Path) -> None:
     """Run python on one thread; what it prints goes to a file."""
     with output.open("a") as file:
-        ended = subprocess.run([sys.executable, *words], stdout=file, stderr=file, cwd=ROOT,
-                               env={**os.environ, "OMP_NUM_THREADS": "1"})
+        ended = subprocess.run(
+            [sys.executable, *words],
+            stdout=file,
+            stderr=file,
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
     if ended.returncode:
-        raise click.ClickException(f"{' '.join(words)} ended with {ended.returncode}; {output} "
-                                   "says why. The same command goes on.")
+        raise click.ClickException(
+            f"{' '.join(words)} ended with {ended.returncode}; {output} "
+            "says why. The same command goes on."
+        )
 
 
 def values(run: Path) -> dict[str, float]:
@@ -328,8 +494,9 @@ def table(outcomes: Sequence[Outcome], columns: Columns) -> str:
     heading = ["", *columns, "minutes", "seeds", "status at the end", "first at kimg"]
     lines = [heading, ["---", *["---:"] * (len(heading) - 1)]]
     for name, row in rows.items():
-        cells = [spread([each.values[key] for each in row if key in each.values])
-                 for key in columns]
+        cells = [
+            spread([each.values[key] for each in row if key in each.values]) for key in columns
+        ]
         minutes = spread([each.minutes for each in row if each.minutes is not None])
         lines.append([name, *cells, minutes, str(len(row)), *verdict_cells(row)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -38,10 +38,12 @@ from progan.training.state import initialize
 @click.option("--images", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--runs", type=click.IntRange(1), default=5, show_default=True)
 @device_option
-@click.option("--output", type=click.Path(path_type=Path), help="Where the result goes, without "
-              "suffix.")
-def main(preset: str, resolution: int, images: int, runs: int, device: str,
-         output: Path | None) -> None:
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Where the result goes, without suffix."
+)
+def main(
+    preset: str, resolution: int, images: int, runs: int, device: str, output: Path | None
+) -> None:
     """Time the network alone, and with files."""
     require_place(output)
     set_omp_passive()
@@ -79,16 +81,27 @@ def main(preset: str, resolution: int, images: int, runs: int, device: str,
     turns = [(seconds(forward), seconds(singly), seconds(files)) for _ in range(runs)]
     batches, one, whole = (images / statistics.median(each) for each in zip(*turns, strict=True))
     ratio = statistics.median(turn[1] / turn[2] for turn in turns)
-    told = (f"{devices.describe(chosen)}, torch {torch.__version__}; {preset}, "
-            f"{resolution}x{resolution}, {images} images, {runs} turns: the network alone "
-            f"{one:.3g} img/s ({batches:.3g} in batches), with PNG files {whole:.3g} img/s: "
-            f"{100 * ratio:.0f} %")
+    told = (
+        f"{devices.describe(chosen)}, torch {torch.__version__}; {preset}, "
+        f"{resolution}x{resolution}, {images} images, {runs} turns: the network alone "
+        f"{one:.3g} img/s ({batches:.3g} in batches), with PNG files {whole:.3g} img/s: "
+        f"{100 * ratio:.0f} %"
+    )
     click.echo(told)
     if output:
-        save("generate", circumstances("generate", devices.describe(chosen), preset) | {
-            "resolution": resolution, "images": images, "turns": turns, "share": ratio,
-            "images_per_second": {"batches": batches, "network": one, "files": whole}},
-             f"{told}\n", output)
+        save(
+            "generate",
+            circumstances("generate", devices.describe(chosen), preset)
+            | {
+                "resolution": resolution,
+                "images": images,
+                "turns": turns,
+                "share": ratio,
+                "images_per_second": {"batches": batches, "network": one, "files": whole},
+            },
+            f"{told}\n",
+            output,
+        )
 
 
 if __name__ == "__main__":

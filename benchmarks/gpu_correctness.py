@@ -57,14 +57,36 @@ def small_run(precision: str = "fp32") -> Run:
     Adam's epsilon is large, so that a step is proportional to the gradient; with a small one it
     is the sign of each gradient, of which a rounding error near 0 makes the opposite.
     """
-    return override(presets.preset("v2-1gpu"), {
-        "resolution": 32, "latent_size": 32, "fmap_base": 512, "fmap_max": 32, "label_size": 3,
-        "batch": 8, "batch_at": (), "precision": precision, "epsilon": 1.0, "g_lr": 0.1,
-        "g_lr_at": (), "d_lr": 0.1, "d_lr_at": (), "ema_decay": 0.5})
+    return override(
+        presets.preset("v2-1gpu"),
+        {
+            "resolution": 32,
+            "latent_size": 32,
+            "fmap_base": 512,
+            "fmap_max": 32,
+            "label_size": 3,
+            "batch": 8,
+            "batch_at": (),
+            "precision": precision,
+            "epsilon": 1.0,
+            "g_lr": 0.1,
+            "g_lr_at": (),
+            "d_lr": 0.1,
+            "d_lr_at": (),
+            "ema_decay": 0.5,
+        },
+    )
 
 
-def compare_with_float64(device: str, resolution: int, precisions: list[str], *, record: Record,
-                         seconds: float, done: frozenset[str]) -> None:
+def compare_with_float64(
+    device: str,
+    resolution: int,
+    precisions: list[str],
+    *,
+    record: Record,
+    seconds: float,
+    done: frozenset[str],
+) -> None:
     """Losses, gradients and updated weights of an iteration, against float64 on the CPU."""
     place = devices.choose(device)
     for alpha in (None, 0.3) if resolution > 4 else (None,):
@@ -77,16 +99,24 @@ def compare_with_float64(device: str, resolution: int, precisions: list[str], *,
             found = _outcome(small_run(precision), resolution, alpha, place, torch.float32)
             errors = {what: relative_error(found[what], expected[what]) for what in expected}
             limit = LIMITS[precision]
-            record(name=name, resolution=resolution, errors=errors, limit=limit,
-                   ok=all(error <= limit for error in errors.values()))
+            record(
+                name=name,
+                resolution=resolution,
+                errors=errors,
+                limit=limit,
+                ok=all(error <= limit for error in errors.values()),
+            )
 
 
-def _outcome(run: Run, resolution: int, alpha: float | None, device: torch.device,
-             dtype: torch.dtype) -> dict[str, list[Tensor]]:
+def _outcome(
+    run: Run, resolution: int, alpha: float | None, device: torch.device, dtype: torch.dtype
+) -> dict[str, list[Tensor]]:
     """What an iteration computes: statistics, gradients and updates, in float64 on the CPU."""
     state = create(run, CPU)
-    before = {name: [weight.detach().double() for weight in network.parameters()]
-              for name, network in _trained_networks(state)}
+    before = {
+        name: [weight.detach().double() for weight in network.parameters()]
+        for name, network in _trained_networks(state)
+    }
     state = create(run, device)
     for network in _networks(state):
         network.to(dtype)
@@ -95,13 +125,13 @@ def _outcome(run: Run, resolution: int, alpha: float | None, device: torch.devic
     statistics = iterate_on_equal_inputs(state, run, resolution, alpha, dtype)
     names = [name for name in statistics if not name.startswith("dials/")]
     outcome = {"statistics": [torch.stack([statistics[name].double().cpu() for name in names])]}
-    for name, optimizer in (("generator", state.g_optimizer),
-                            ("discriminator", state.d_optimizer)):
+    for name, optimizer in (("generator", state.g_optimizer), ("discriminator", state.d_optimizer)):
         outcome[f"{name} gradients"] = [each.double().cpu() for each in gradients(optimizer)]
     for name, network in _trained_networks(state):
         outcome[f"{name} updates"] = [
-            weight.detach().double().cpu() - old for weight, old in
-            zip(network.parameters(), before[name], strict=True)]
+            weight.detach().double().cpu() - old
+            for weight, old in zip(network.parameters(), before[name], strict=True)
+        ]
     return outcome
 
 
@@ -118,27 +148,47 @@ def gradients(optimizer: Optimizer) -> list[Tensor]:
     """The gradients of the last step: with beta1 = 0 they are Adam's first moments."""
     (group,) = optimizer.param_groups
     assert group["betas"][0] == 0
-    return [optimizer.state[weight]["exp_avg"] for weight in group["params"]
-            if weight in optimizer.state]
+    return [
+        optimizer.state[weight]["exp_avg"]
+        for weight in group["params"]
+        if weight in optimizer.state
+    ]
 
 
-def iterate_on_equal_inputs(state: TrainState, run: Run, resolution: int, alpha: float | None,
-                            dtype: torch.dtype, steps: Steps = PLAIN_STEPS) -> Statistics:
+def iterate_on_equal_inputs(
+    state: TrainState,
+    run: Run,
+    resolution: int,
+    alpha: float | None,
+    dtype: torch.dtype,
+    steps: Steps = PLAIN_STEPS,
+) -> Statistics:
     """Train for one iteration on images and random numbers that the CPU has drawn."""
     stage, device = stage_at(run, resolution), next(state.generator.parameters()).device
     batch = preflight.noise_batch(run, stage, UNSHARDED)
     drawn_for = LevelAlpha(stage.level, None if alpha is None else torch.tensor(alpha))
 
     def moved(value: Any) -> Any:
-        return tree_map_only(Tensor, lambda x: x.to(
-            device, dtype if x.is_floating_point() else x.dtype), value)
+        return tree_map_only(
+            Tensor, lambda x: x.to(device, dtype if x.is_floating_point() else x.dtype), value
+        )
 
     position = LevelAlpha(stage.level, moved(drawn_for.alpha))
-    statistics = steps.discriminator(state, run, position, stage.d_lr, moved(
-        discriminator_inputs(run, batch, drawn_for, state.images_seen)))
+    statistics = steps.discriminator(
+        state,
+        run,
+        position,
+        stage.d_lr,
+        moved(discriminator_inputs(run, batch, drawn_for, state.images_seen)),
+    )
     state.images_seen += stage.batch
-    return statistics | steps.generator(state, run, position, stage.g_lr, moved(
-        generator_inputs(run, batch, drawn_for, state.images_seen)))
+    return statistics | steps.generator(
+        state,
+        run,
+        position,
+        stage.g_lr,
+        moved(generator_inputs(run, batch, drawn_for, state.images_seen)),
+    )
 
 
 def relative_error(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
@@ -148,24 +198,33 @@ def relative_error(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
     return float((difference / sum(float(b.square().sum()) for _, b in pairs)) ** 0.5)
 
 
-def compare_graph(device: str, resolutions: list[int], *, record: Record, seconds: float,
-                  done: frozenset[str]) -> None:
+def compare_graph(
+    device: str, resolutions: list[int], *, record: Record, seconds: float, done: frozenset[str]
+) -> None:
     """Ten iterations recorded as CUDA graphs against ten plain ones, in float32."""
     place = devices.choose(device)
     devices.set_repeatable()
     recorder = cuda_graphs if place.type == "cuda" else tapes
     for resolution in resolutions:
         run, told = small_run(), list[str]()
-        recorded, plain = (_trained(run, place, resolution, 10, steps)
-                           for steps in (CudaGraphSteps(PLAIN_STEPS, recorder, told.append),
-                                         PLAIN_STEPS))
+        recorded, plain = (
+            _trained(run, place, resolution, 10, steps)
+            for steps in (CudaGraphSteps(PLAIN_STEPS, recorder, told.append), PLAIN_STEPS)
+        )
         error = relative_error(_weights(recorded), _weights(plain))
-        record(name=f"graph {resolution}", resolution=resolution, error=error, limit=1e-5,
-               told=told, ok=error <= 1e-5 and not told)
+        record(
+            name=f"graph {resolution}",
+            resolution=resolution,
+            error=error,
+            limit=1e-5,
+            told=told,
+            ok=error <= 1e-5 and not told,
+        )
 
 
-def _trained(run: Run, device: torch.device, resolution: int, count: int, steps: Steps
-             ) -> TrainState:
+def _trained(
+    run: Run, device: torch.device, resolution: int, count: int, steps: Steps
+) -> TrainState:
     state = create(run, device)
     for _ in range(count):
         iterate_on_equal_inputs(state, run, resolution, None, torch.float32, steps)
@@ -173,8 +232,7 @@ def _trained(run: Run, device: torch.device, resolution: int, count: int, steps:
 
 
 def _weights(state: TrainState) -> list[Tensor]:
-    return [weight.detach() for network in _networks(state)
-            for weight in network.parameters()]
+    return [weight.detach() for network in _networks(state) for weight in network.parameters()]
 
 
 def compare_resumed(device: str, *, record: Record, seconds: float, done: frozenset[str]) -> None:
@@ -188,8 +246,12 @@ def compare_resumed(device: str, *, record: Record, seconds: float, done: frozen
     for _ in range(3):
         iterate_on_equal_inputs(resumed, run, 16, None, torch.float32)
     same = all(map(torch.equal, _weights(resumed), _weights(straight)))
-    record(name="resume", same_bits=same, ok=same,
-           error=relative_error(_weights(resumed), _weights(straight)))
+    record(
+        name="resume",
+        same_bits=same,
+        ok=same,
+        error=relative_error(_weights(resumed), _weights(straight)),
+    )
 
 
 def compare_batches(device: str, *, record: Record, seconds: float, done: frozenset[str]) -> None:
@@ -201,22 +263,51 @@ def compare_batches(device: str, *, record: Record, seconds: float, done: frozen
         for name, budget in (("side stream", 0), ("device memory", 2**30)):
             with closing(read_ahead(dataset, run, place, 0, budget_bytes=budget)) as batches:
                 found = [batch.images for batch in islice(batches, 20)]
-            right = all(each.device.type == place.type and torch.equal(each.cpu(), other)
-                        for each, other in zip(found, expected, strict=True))
+            right = all(
+                each.device.type == place.type and torch.equal(each.cpu(), other)
+                for each, other in zip(found, expected, strict=True)
+            )
             record(name=name, batches=len(found), ok=right)
 
 
 def run_gpu_tests(*, record: Record, seconds: float, done: frozenset[str]) -> None:
     """The tests that need a GPU, by pytest; without a GPU they are skipped."""
-    files = [str(file.relative_to(ROOT)) for file in sorted((ROOT / "tests").rglob("test_*.py"))
-             if "mark.gpu" in file.read_text("utf-8")]
+    files = [
+        str(file.relative_to(ROOT))
+        for file in sorted((ROOT / "tests").rglob("test_*.py"))
+        if "mark.gpu" in file.read_text("utf-8")
+    ]
     finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-rfE", "--tb=line",
-         *files], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, check=False)
-    counts = {outcome: int(count) for count, outcome in
-              re.findall(r"(\d+) (passed|failed|skipped|error)", finished.stdout)}
-    failures = [line for line in finished.stdout.splitlines()
-                if line.startswith(("FAILED", "ERROR"))]
-    record(name="tests", counts=counts, failures=failures, ok=finished.returncode == 0,
-           message="" if counts else finished.stdout[-2000:])
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-m",
+            "gpu",
+            "-p",
+            "no:cacheprovider",
+            "-rfE",
+            "--tb=line",
+            *files,
+        ],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    counts = {
+        outcome: int(count)
+        for count, outcome in re.findall(r"(\d+) (passed|failed|skipped|error)", finished.stdout)
+    }
+    failures = [
+        line for line in finished.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))
+    ]
+    record(
+        name="tests",
+        counts=counts,
+        failures=failures,
+        ok=finished.returncode == 0,
+        message="" if counts else finished.stdout[-2000:],
+    )

@@ -42,12 +42,23 @@ from progan.training.step import (
 BLOCKS = 5  # each is timed as a whole, as training waits for nothing between iterations
 
 
-def describe_machine(device: str, precisions: list[str], side: int, *, record: Record,
-                     seconds: float, done: frozenset[str]) -> None:
+def describe_machine(
+    device: str,
+    precisions: list[str],
+    side: int,
+    *,
+    record: Record,
+    seconds: float,
+    done: frozenset[str],
+) -> None:
     """Device, driver and versions, and two ceilings: products of matrices and copies."""
     place = devices.choose(device)
-    record(name="machine", device=devices.describe(place), machine=machine(),
-           **(_gpu() if place.type == "cuda" else {}))
+    record(
+        name="machine",
+        device=devices.describe(place),
+        machine=machine(),
+        **(_gpu() if place.type == "cuda" else {}),
+    )
     record(name="copy", bytes_per_second=train.copying_bytes_per_second(place, side**2))
     for precision in precisions:
         record(name=precision, flop_per_second=train.ceiling(place, precision, side))
@@ -55,24 +66,42 @@ def describe_machine(device: str, precisions: list[str], side: int, *, record: R
 
 def _gpu() -> dict[str, Any]:
     properties = torch.cuda.get_device_properties(0)
-    return {"memory_bytes": properties.total_memory, "cuda": torch.version.cuda,
-            "cudnn": torch.backends.cudnn.version(), "driver": _driver(),
-            "processors": properties.multi_processor_count,
-            "capability": f"{properties.major}.{properties.minor}"}
+    return {
+        "memory_bytes": properties.total_memory,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "driver": _driver(),
+        "processors": properties.multi_processor_count,
+        "capability": f"{properties.major}.{properties.minor}",
+    }
 
 
 def _driver() -> str:
     try:
         return subprocess.run(
             ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"],
-            capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError) as error:
         return f"unknown ({type(error).__name__})"
 
 
-def time_steps(device: str, run: Run, resolution: int, ways: list[str], way_seconds: float,
-               backend: str = "inductor", cudnn_benchmark: bool = False, *, record: Record,
-               seconds: float, done: frozenset[str]) -> None:
+def time_steps(
+    device: str,
+    run: Run,
+    resolution: int,
+    ways: list[str],
+    way_seconds: float,
+    backend: str = "inductor",
+    cudnn_benchmark: bool = False,
+    *,
+    record: Record,
+    seconds: float,
+    done: frozenset[str],
+) -> None:
     """Time an iteration at one resolution, fully faded in, in several ways.
 
     A way is 'acceleration-precision'. Its first iteration is told apart: it compiles.
@@ -89,8 +118,9 @@ def time_steps(device: str, run: Run, resolution: int, ways: list[str], way_seco
             devices.release_memory(place)
 
 
-def _time_way(device: torch.device, run: Run, resolution: int, way: str, way_seconds: float,
-              record: Record) -> None:
+def _time_way(
+    device: torch.device, run: Run, resolution: int, way: str, way_seconds: float, record: Record
+) -> None:
     told: list[str] = []
     devices.restart_peak(device)
     try:
@@ -103,10 +133,17 @@ def _time_way(device: torch.device, run: Run, resolution: int, way: str, way_sec
             raise
         record(name=way, resolution=resolution, out_of_memory=True)
         return
-    record(name=way, resolution=resolution, batch=stage.batch, first_seconds=first,
-           cudnn_benchmark=torch.backends.cudnn.benchmark, seconds=taken,
-           images_per_second=stage.batch / statistics.median(taken),
-           peak_bytes=devices.peak_memory_bytes(device), told=told)
+    record(
+        name=way,
+        resolution=resolution,
+        batch=stage.batch,
+        first_seconds=first,
+        cudnn_benchmark=torch.backends.cudnn.benchmark,
+        seconds=taken,
+        images_per_second=stage.batch / statistics.median(taken),
+        peak_bytes=devices.peak_memory_bytes(device),
+        told=told,
+    )
 
 
 def elapsed(work: Callable[[], object], device: torch.device) -> float:
@@ -136,35 +173,70 @@ def use_backend(name: str) -> None:
     torch.compile = partial(torch.compile, backend=name)
 
 
-def compile_steps(device: str, run: Run, resolution: int, precision: str,
-                  backend: str = "inductor", *, record: Record, seconds: float,
-                  done: frozenset[str]) -> None:
+def compile_steps(
+    device: str,
+    run: Run,
+    resolution: int,
+    precision: str,
+    backend: str = "inductor",
+    *,
+    record: Record,
+    seconds: float,
+    done: frozenset[str],
+) -> None:
     """Compile an iteration, which leaves the code in torch's cache on disk."""
     use_backend(backend)
     place, told = devices.choose(device), list[str]()
     start = time.perf_counter()
-    train.ours(run, stage_at(run, resolution), f"compile-{precision}", place,
-               told.append).iterate()
+    train.ours(run, stage_at(run, resolution), f"compile-{precision}", place, told.append).iterate()
     devices.synchronize(place)
-    record(name=f"compile-{precision}", resolution=resolution, told=told,
-           compile_seconds=time.perf_counter() - start)
+    record(
+        name=f"compile-{precision}",
+        resolution=resolution,
+        told=told,
+        compile_seconds=time.perf_counter() - start,
+    )
 
 
-def time_peers(device: str, run: Run, resolution: int, checkouts: list[str], ways: list[str],
-               way_seconds: float, *, record: Record, seconds: float, done: frozenset[str]
-               ) -> None:
+def time_peers(
+    device: str,
+    run: Run,
+    resolution: int,
+    checkouts: list[str],
+    ways: list[str],
+    way_seconds: float,
+    *,
+    record: Record,
+    seconds: float,
+    done: frozenset[str],
+) -> None:
     """Time an iteration of other projects at our widths, and ours beside them, in turns."""
     place, stage = devices.choose(device), stage_at(run, resolution)
     contestants = [train.ours(run, stage, way, place) for way in ways]
     contestants += [train.other(run, stage, Path(checkout), place) for checkout in checkouts]
     times = train.in_turns(contestants, place, way_seconds)
     for name, taken in times.items():
-        record(name=name, resolution=resolution, batch=stage.batch, seconds=taken,
-               images_per_second=stage.batch / statistics.median(taken))
+        record(
+            name=name,
+            resolution=resolution,
+            batch=stage.batch,
+            seconds=taken,
+            images_per_second=stage.batch / statistics.median(taken),
+        )
 
 
-def time_data(device: str, run: Run, resolution: int, images: int, way: str, way_seconds: float, *,
-              record: Record, seconds: float, done: frozenset[str]) -> None:
+def time_data(
+    device: str,
+    run: Run,
+    resolution: int,
+    images: int,
+    way: str,
+    way_seconds: float,
+    *,
+    record: Record,
+    seconds: float,
+    done: frozenset[str],
+) -> None:
     """Train from files, and from the memory of the device, and see how long steps wait."""
     place, run = devices.choose(device), at_level(in_way(run, way), resolution)
     devices.set_precision(run.precision)
@@ -173,14 +245,23 @@ def time_data(device: str, run: Run, resolution: int, images: int, way: str, way
         for name, budget in (("files", 0), ("device memory", 2**40)):
             told: list[str] = []
             steps = accelerated(PLAIN_STEPS, chosen(run, place), told.append)
-            count, waited, taken = _train_for(way_seconds, create(run, place), run, dataset,
-                                              budget, steps)
-            record(name=name, resolution=resolution, batch=stage_at(run, resolution).batch,
-                   way=way, images_per_second=count / taken, data_wait=waited / taken, told=told)
+            count, waited, taken = _train_for(
+                way_seconds, create(run, place), run, dataset, budget, steps
+            )
+            record(
+                name=name,
+                resolution=resolution,
+                batch=stage_at(run, resolution).batch,
+                way=way,
+                images_per_second=count / taken,
+                data_wait=waited / taken,
+                told=told,
+            )
 
 
-def _train_for(seconds: float, state: TrainState, run: Run, dataset: Dataset, budget: int,
-               steps: Steps) -> tuple[int, float, float]:
+def _train_for(
+    seconds: float, state: TrainState, run: Run, dataset: Dataset, budget: int, steps: Steps
+) -> tuple[int, float, float]:
     """Train for some time; images seen, seconds waited for them, and seconds in all."""
     device = next(state.generator.parameters()).device
     stage = stage_at(run, dataset.resolution)
@@ -189,11 +270,21 @@ def _train_for(seconds: float, state: TrainState, run: Run, dataset: Dataset, bu
 
         def iterate() -> None:
             batch = next(batches)
-            steps.discriminator(state, run, position, stage.d_lr,
-                                discriminator_inputs(run, batch, position, state.images_seen))
+            steps.discriminator(
+                state,
+                run,
+                position,
+                stage.d_lr,
+                discriminator_inputs(run, batch, position, state.images_seen),
+            )
             state.images_seen += stage.batch
-            steps.generator(state, run, position, stage.g_lr,
-                            generator_inputs(run, batch, position, state.images_seen))
+            steps.generator(
+                state,
+                run,
+                position,
+                stage.g_lr,
+                generator_inputs(run, batch, position, state.images_seen),
+            )
 
         for _ in range(WARM_UP_STEPS + 2):
             one = elapsed(iterate, device)
@@ -202,8 +293,16 @@ def _train_for(seconds: float, state: TrainState, run: Run, dataset: Dataset, bu
         return count * stage.batch, batches.wait_seconds, taken
 
 
-def time_pictures(device: str, run: Run, resolution: int, images: int, *, record: Record,
-                  seconds: float, done: frozenset[str]) -> None:
+def time_pictures(
+    device: str,
+    run: Run,
+    resolution: int,
+    images: int,
+    *,
+    record: Record,
+    seconds: float,
+    done: frozenset[str],
+) -> None:
     """Pictures per second of generate.py: the passes, and with PNG files."""
     place = devices.choose(device)
     devices.set_repeatable()
@@ -221,5 +320,10 @@ def time_pictures(device: str, run: Run, resolution: int, images: int, *, record
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         write(folder)
         taken = [elapsed(partial(write, folder), place) for _ in range(3)]
-    record(name="with PNG files", resolution=resolution, images=images, seconds=taken,
-           images_per_second=images / statistics.median(taken))
+    record(
+        name="with PNG files",
+        resolution=resolution,
+        images=images,
+        seconds=taken,
+        images_per_second=images / statistics.median(taken),
+    )

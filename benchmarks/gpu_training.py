@@ -34,25 +34,62 @@ GROWTH = 1.05  # from one total that is tried to the next
 SPEED_MARGIN = 0.75  # ticks, pictures and metrics take time, too
 
 
-def draw_portraits(dest: str, resolution: int, images: int, workers: int, *, record: Record,
-                   seconds: float, done: frozenset[str]) -> None:
+def draw_portraits(
+    dest: str,
+    resolution: int,
+    images: int,
+    workers: int,
+    *,
+    record: Record,
+    seconds: float,
+    done: frozenset[str],
+) -> None:
     """Draw the dataset of the training, if it is not there."""
     start = time.perf_counter()
     _draw(dest, resolution, images, workers)
-    record(name="portraits", resolution=resolution, images=images,
-           seconds=[time.perf_counter() - start])
+    record(
+        name="portraits",
+        resolution=resolution,
+        images=images,
+        seconds=[time.perf_counter() - start],
+    )
 
 
 def _draw(dest: str, resolution: int, images: int, workers: int) -> None:
     if not (Path(dest) / "dataset.json").is_file():
-        _call("dataset_tool.py", "create-demo", "--dest", dest, "--resolution", resolution,
-              "--num-images", images, "--workers", workers)
+        _call(
+            "dataset_tool.py",
+            "create-demo",
+            "--dest",
+            dest,
+            "--resolution",
+            resolution,
+            "--num-images",
+            images,
+            "--workers",
+            workers,
+        )
 
 
-def train_portraits(device: str, data: str, images: int, workers: int, output: str,
-                    options: Mapping[str, Any], resolutions: list[int], worthwhile_kimg: float,
-                    way: str, metric: str, grid: str, probe_seconds: float, most_seconds: float,
-                    *, record: Record, seconds: float, done: frozenset[str]) -> None:
+def train_portraits(
+    device: str,
+    data: str,
+    images: int,
+    workers: int,
+    output: str,
+    options: Mapping[str, Any],
+    resolutions: list[int],
+    worthwhile_kimg: float,
+    way: str,
+    metric: str,
+    grid: str,
+    probe_seconds: float,
+    most_seconds: float,
+    *,
+    record: Record,
+    seconds: float,
+    done: frozenset[str],
+) -> None:
     """Train for as long as there is time, and write pictures and curves to `output`.
 
     Args:
@@ -76,16 +113,46 @@ def train_portraits(device: str, data: str, images: int, workers: int, output: s
     record(name="plan", resolution=resolution, images_per_second=speeds, total_kimg=kimg)
     with tempfile.TemporaryDirectory() as runs:
         start = time.perf_counter()
-        _call("train.py", "--data", data, "--outdir", runs, "--preset", PRESET, "--device", device,
-              "--resolution", resolution, "--total-kimg", kimg, "--scale-schedule",
-              "--max-hours", usable / 3600, "--metrics", metric,
-              "--acceleration", run.acceleration, "--precision", run.precision,
-              *(word for name, value in options.items()
-                for word in (f"--{name.replace('_', '-')}", value)), allowed=(0, 75))
+        _call(
+            "train.py",
+            "--data",
+            data,
+            "--outdir",
+            runs,
+            "--preset",
+            PRESET,
+            "--device",
+            device,
+            "--resolution",
+            resolution,
+            "--total-kimg",
+            kimg,
+            "--scale-schedule",
+            "--max-hours",
+            usable / 3600,
+            "--metrics",
+            metric,
+            "--acceleration",
+            run.acceleration,
+            "--precision",
+            run.precision,
+            *(
+                word
+                for name, value in options.items()
+                for word in (f"--{name.replace('_', '-')}", value)
+            ),
+            allowed=(0, 75),
+        )
         taken = time.perf_counter() - start
         (directory,) = Path(runs).iterdir()
-        record(name="run", resolution=resolution, total_kimg=kimg, seconds=[taken],
-               stats=_stats(directory), metrics=_metrics(directory))
+        record(
+            name="run",
+            resolution=resolution,
+            total_kimg=kimg,
+            seconds=[taken],
+            stats=_stats(directory),
+            metrics=_metrics(directory),
+        )
         _deliver(directory, Path(output), device, grid)
 
 
@@ -93,10 +160,10 @@ def _probe(run: Run, device: torch.device, seconds: float) -> dict[int, float]:
     """Images per second by resolution, each from a short measurement."""
     speeds = {}
     for resolution, stage in stages(run).items():
-        iterate = train.ours(run, stage, f"{run.acceleration}-{run.precision}", device,
-                             lambda line: None).iterate
-        speeds[resolution] = stage.batch / statistics.median(
-            time_blocks(iterate, device, seconds))
+        iterate = train.ours(
+            run, stage, f"{run.acceleration}-{run.precision}", device, lambda line: None
+        ).iterate
+        speeds[resolution] = stage.batch / statistics.median(time_blocks(iterate, device, seconds))
     return speeds
 
 
@@ -120,9 +187,10 @@ def affordable_kimg(run: Run, images_per_second: Mapping[int, float], seconds: f
 def seconds_of(run: Run, kimg: float, images_per_second: Mapping[int, float]) -> float:
     """What a run of so many thousand images takes, its phases scaled to them."""
     growth = scaled(run, kimg).growth
-    return sum(1000 * (phase.end_kimg - phase.start_kimg) /
-               images_per_second[phase.stage.resolution]
-               for phase in schedule.phases(growth, run.network))
+    return sum(
+        1000 * (phase.end_kimg - phase.start_kimg) / images_per_second[phase.stage.resolution]
+        for phase in schedule.phases(growth, run.network)
+    )
 
 
 def scaled(run: Run, kimg: float) -> Run:
@@ -132,15 +200,27 @@ def scaled(run: Run, kimg: float) -> Run:
 
 def _stats(directory: Path) -> list[dict[str, Any]]:
     """Progress, speed and losses of each tick."""
-    wanted = ("progress/kimg", "progress/hours", "schedule/resolution",
-              "speed/images-per-second", "speed/data-wait-percent", "scores/real", "scores/fake")
-    return [{name: row[name] for name in wanted if name in row} for row in
-            map(json.loads, (directory / "stats.jsonl").read_text("utf-8").splitlines())]
+    wanted = (
+        "progress/kimg",
+        "progress/hours",
+        "schedule/resolution",
+        "speed/images-per-second",
+        "speed/data-wait-percent",
+        "scores/real",
+        "scores/fake",
+    )
+    return [
+        {name: row[name] for name in wanted if name in row}
+        for row in map(json.loads, (directory / "stats.jsonl").read_text("utf-8").splitlines())
+    ]
 
 
 def _metrics(directory: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for file in sorted(directory.glob("metric-*.jsonl"))
-            for line in file.read_text("utf-8").splitlines()]
+    return [
+        json.loads(line)
+        for file in sorted(directory.glob("metric-*.jsonl"))
+        for line in file.read_text("utf-8").splitlines()
+    ]
 
 
 def _deliver(directory: Path, output: Path, device: str, grid: str) -> None:
@@ -148,8 +228,19 @@ def _deliver(directory: Path, output: Path, device: str, grid: str) -> None:
     output.mkdir(parents=True, exist_ok=True)
     columns, rows = map(int, grid.split("x"))
     newest = max(directory.glob("network-snapshot-*.safetensors"))
-    _call("generate.py", "--network", newest, "--seeds", f"0-{columns * rows - 1}", "--grid", grid,
-          "--outdir", output, "--device", device)
+    _call(
+        "generate.py",
+        "--network",
+        newest,
+        "--seeds",
+        f"0-{columns * rows - 1}",
+        "--grid",
+        grid,
+        "--outdir",
+        output,
+        "--device",
+        device,
+    )
     for pattern in ("network-snapshot-*.safetensors", "fakes-0*.png"):
         shutil.copy(max(directory.glob(pattern)), output)
     for name in ("reals.png", "stats.jsonl", "log.txt"):
@@ -159,8 +250,13 @@ def _deliver(directory: Path, output: Path, device: str, grid: str) -> None:
 def _call(script: str, *arguments: object, allowed: Sequence[int] = (0,)) -> None:
     """Run one of the project's commands; RuntimeError with what it said if it fails."""
     finished = subprocess.run(
-        [sys.executable, str(ROOT / script), *map(str, arguments)], stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True, check=False)
+        [sys.executable, str(ROOT / script), *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     if finished.returncode not in allowed:
-        raise RuntimeError(f"{script} ended with exit code {finished.returncode}: "
-                           f"{last_line(finished.stderr)}")
+        raise RuntimeError(
+            f"{script} ended with exit code {finished.returncode}: {last_line(finished.stderr)}"
+        )

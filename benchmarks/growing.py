@@ -41,10 +41,18 @@ Point = dict[str, float]  # kimg, minutes, value
 
 @click.command(cls=Command)
 @click.argument("runs", nargs=-1, required=True, metavar="NAME=RUN...")
-@click.option("--output", type=click.Path(path_type=Path),
-              default=ROOT / "benchmarks/results/growing.json", help="Where the numbers go.")
-@click.option("--plot", type=click.Path(path_type=Path),
-              default=ROOT / "docs/images/growing.png", help="Where the picture goes.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=ROOT / "benchmarks/results/growing.json",
+    help="Where the numbers go.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    default=ROOT / "docs/images/growing.png",
+    help="Where the picture goes.",
+)
 def main(runs: tuple[str, ...], output: Path, plot: Path) -> None:
     """Compare what runs reach with the time that they take; the last one is the measure."""
     named = dict(each.split("=", 1) for each in runs if "=" in each)
@@ -53,14 +61,31 @@ def main(runs: tuple[str, ...], output: Path, plot: Path) -> None:
     speeds = common_speeds([ticks_of(Path(run)) for run in named.values()])
     curves = {name: points(Path(run), speeds) for name, run in named.items()}
     *others, measure = curves
-    result = {"column": COLUMN, "images_per_second": speeds, "curves": curves, "share_of_time": {
-        name: shares(curves[name], curves[measure]) for name in others}}
+    result = {
+        "column": COLUMN,
+        "images_per_second": speeds,
+        "curves": curves,
+        "share_of_time": {name: shares(curves[name], curves[measure]) for name in others},
+    }
     output.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     draw(plot, curves)
     for name, found in result["share_of_time"].items():
-        click.echo(table([(COLUMN, f"{name}, minutes", f"{measure}, minutes", "share"), *(
-            (f"{each['value']:.1f}", f"{each['minutes']:.1f}", f"{each['minutes_whole']:.1f}",
-             f"{each['share']:.2f}") for each in found)]))
+        click.echo(
+            table(
+                [
+                    (COLUMN, f"{name}, minutes", f"{measure}, minutes", "share"),
+                    *(
+                        (
+                            f"{each['value']:.1f}",
+                            f"{each['minutes']:.1f}",
+                            f"{each['minutes_whole']:.1f}",
+                            f"{each['share']:.2f}",
+                        )
+                        for each in found
+                    ),
+                ]
+            )
+        )
 
 
 def points(run: Path, speeds: dict[float, float]) -> list[Point]:
@@ -71,14 +96,19 @@ def points(run: Path, speeds: dict[float, float]) -> list[Point]:
         snapshot = load_network(network, torch.device("cpu"))
         if snapshot.level < snapshot.generator.config.max_level:
             continue
-        values = [each.values[COLUMN] for each in findings(network, snapshot.images_seen)
-                  if COLUMN in each.values]
+        values = [
+            each.values[COLUMN]
+            for each in findings(network, snapshot.images_seen)
+            if COLUMN in each.values
+        ]
         if values:
             kimg = snapshot.images_seen / 1000
             found.append({"kimg": kimg, "minutes": minutes[kimg], "value": values[-1]})
     if not found:
-        raise UserError(f"No metric-*.jsonl in {run} has {COLUMN} of a network of its last "
-                        "resolution. Measure them with python -m metrics swd --json.")
+        raise UserError(
+            f"No metric-*.jsonl in {run} has {COLUMN} of a network of its last "
+            "resolution. Measure them with python -m metrics swd --json."
+        )
     return sorted(found, key=lambda point: point["kimg"])
 
 
@@ -93,13 +123,16 @@ def common_speeds(runs: list[list[dict[str, float]]]) -> dict[float, float]:
         speeds: dict[float, list[float]] = defaultdict(list)
         for tick in ticks:
             speeds[tick["schedule/resolution"]].append(tick["speed/images-per-second"])
-        best |= {resolution: max(statistics.median(each), best.get(resolution, 0.0))
-                 for resolution, each in speeds.items()}
+        best |= {
+            resolution: max(statistics.median(each), best.get(resolution, 0.0))
+            for resolution, each in speeds.items()
+        }
     return best
 
 
-def minutes_by_kimg(ticks: list[dict[str, float]], speeds: dict[float, float]
-                    ) -> dict[float, float]:
+def minutes_by_kimg(
+    ticks: list[dict[str, float]], speeds: dict[float, float]
+) -> dict[float, float]:
     """How long a run takes to the end of each tick."""
     minutes, spent, before = {}, 0.0, 0.0
     for tick in ticks:
@@ -116,8 +149,14 @@ def shares(curve: list[Point], measure: list[Point]) -> list[Point]:
         best, improved = min(best, point["value"]), point["value"] < best
         reached = when(curve, point["value"])
         if improved and reached is not None:
-            found.append({"value": point["value"], "minutes": reached,
-                          "minutes_whole": point["minutes"], "share": reached / point["minutes"]})
+            found.append(
+                {
+                    "value": point["value"],
+                    "minutes": reached,
+                    "minutes_whole": point["minutes"],
+                    "share": reached / point["minutes"],
+                }
+            )
     return found
 
 
@@ -138,11 +177,16 @@ def draw(path: Path, curves: dict[str, list[Point]]) -> None:
 
     page = Figure(figsize=(9, 3.6), layout="constrained")
     panels: Any = page.subplots(1, 2, sharey=True)
-    for axes, (clock, label) in zip(panels, (("minutes", "minutes"),
-                                             ("kimg", "thousands of images")), strict=True):
+    for axes, (clock, label) in zip(
+        panels, (("minutes", "minutes"), ("kimg", "thousands of images")), strict=True
+    ):
         for name, curve in curves.items():
-            axes.plot([point[clock] for point in curve], [point["value"] for point in curve],
-                      marker=".", label=name)
+            axes.plot(
+                [point[clock] for point in curve],
+                [point["value"] for point in curve],
+                marker=".",
+                label=name,
+            )
         axes.set(xlabel=label, yscale="log")
         axes.grid(alpha=0.3, which="both")
     panels[0].set(ylabel="SWD × 1e3, average of the scales")

@@ -71,9 +71,15 @@ class Part:
     least_seconds: float = 1.0
 
 
-def run_parts(parts: Sequence[Part], results: Path, seconds: float,
-              report: Callable[[str], None], preload: Sequence[str] = ("torch",), *,
-              retry: bool = False) -> None:
+def run_parts(
+    parts: Sequence[Part],
+    results: Path,
+    seconds: float,
+    report: Callable[[str], None],
+    preload: Sequence[str] = ("torch",),
+    *,
+    retry: bool = False,
+) -> None:
     """Run the tasks that have not ended yet, part after part.
 
     The time that is left is divided among the parts to come as it was planned, so that what one
@@ -93,9 +99,14 @@ def run_parts(parts: Sequence[Part], results: Path, seconds: float,
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
     limits = _limits_of_ended_tasks(read_lines(results), finished_only=retry)
-    left = [part for part in parts
-            if any((part.name, task.name) not in limits or
-                   limits[part.name, task.name] is not None for task in part.tasks)]
+    left = [
+        part
+        for part in parts
+        if any(
+            (part.name, task.name) not in limits or limits[part.name, task.name] is not None
+            for task in part.tasks
+        )
+    ]
     for number, part in enumerate(left):
         planned = sum(each.seconds for each in left[number:])
         seconds = max(deadline - time.monotonic(), 0.0) * part.seconds / planned
@@ -105,16 +116,19 @@ def run_parts(parts: Sequence[Part], results: Path, seconds: float,
             _run_part(part, tasks, results, seconds, report, context)
 
 
-def _limits_of_ended_tasks(lines: Sequence[Line], *, finished_only: bool
-                           ) -> dict[tuple[str, str], float | None]:
+def _limits_of_ended_tasks(
+    lines: Sequence[Line], *, finished_only: bool
+) -> dict[tuple[str, str], float | None]:
     """By part and task: the time limit of those that were stopped by it, None for the others."""
     ends = ("finished",) if finished_only else ENDS
-    return {(line["part"], line["task"]): line.get("limit") for line in lines
-            if line["event"] in ends}
+    return {
+        (line["part"], line["task"]): line.get("limit") for line in lines if line["event"] in ends
+    }
 
 
-def _is_missing(part: Part, task: Task, limits: Mapping[tuple[str, str], float | None],
-                seconds: float) -> bool:
+def _is_missing(
+    part: Part, task: Task, limits: Mapping[tuple[str, str], float | None], seconds: float
+) -> bool:
     """Whether a task has not ended yet, or was stopped and could now take much longer."""
     key = (part.name, task.name)
     limit = limits.get(key)
@@ -165,8 +179,14 @@ class _Running:
     limit: float
 
 
-def _run_part(part: Part, tasks: Sequence[Task], results: Path, seconds: float,
-              report: Callable[[str], None], context: Any) -> None:
+def _run_part(
+    part: Part,
+    tasks: Sequence[Task],
+    results: Path,
+    seconds: float,
+    report: Callable[[str], None],
+    context: Any,
+) -> None:
     deadline, waiting, running = time.monotonic() + seconds, list(tasks), list[_Running]()
     with tempfile.TemporaryDirectory(prefix="progan-benchmark-") as folder:
         try:
@@ -180,8 +200,9 @@ def _run_part(part: Part, tasks: Sequence[Task], results: Path, seconds: float,
                         break
                     turns = math.ceil(len(waiting) / part.parallel)
                     limit = min(remaining, HANG_FACTOR * remaining / turns)
-                    running.append(_start(part, waiting.pop(0), results, limit, Path(folder),
-                                          context))
+                    running.append(
+                        _start(part, waiting.pop(0), results, limit, Path(folder), context)
+                    )
                 _wait(running)
                 for each in [each for each in running if _is_over(each)]:
                     running.remove(each)
@@ -191,15 +212,27 @@ def _run_part(part: Part, tasks: Sequence[Task], results: Path, seconds: float,
                 _kill(each.process)
 
 
-def _start(part: Part, task: Task, results: Path, limit: float, folder: Path,
-           context: Any) -> _Running:
-    done = [line["name"] for line in read_lines(results)
-            if (line["event"], line["part"], line["task"]) == ("measured", part.name, task.name)]
-    append_line(results, {"event": "started", "part": part.name, "task": task.name,
-                          "time": datetime.now(UTC).isoformat(timespec="seconds")})
+def _start(
+    part: Part, task: Task, results: Path, limit: float, folder: Path, context: Any
+) -> _Running:
+    done = [
+        line["name"]
+        for line in read_lines(results)
+        if (line["event"], line["part"], line["task"]) == ("measured", part.name, task.name)
+    ]
+    append_line(
+        results,
+        {
+            "event": "started",
+            "part": part.name,
+            "task": task.name,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    )
     output = folder / f"{task.name}.txt".replace("/", "-")
     process = context.Process(
-        target=_work, args=(part.name, task, results, limit, done, output, list(sys.path)))
+        target=_work, args=(part.name, task, results, limit, done, output, list(sys.path))
+    )
     process.start()
     return _Running(task, process, output, time.monotonic(), limit)
 
@@ -208,8 +241,9 @@ def _wait(running: Sequence[_Running]) -> None:
     """Wait until a process has ended, or reached its limit."""
     if running:
         first = min(each.start + each.limit for each in running)
-        connection.wait([each.process.sentinel for each in running],
-                        timeout=max(first - time.monotonic(), 0.0))
+        connection.wait(
+            [each.process.sentinel for each in running], timeout=max(first - time.monotonic(), 0.0)
+        )
 
 
 def _is_over(each: _Running) -> bool:
@@ -220,11 +254,17 @@ def _end(part: Part, each: _Running, results: Path, report: Callable[[str], None
     """Record how a task has ended; a process that failed has recorded that itself."""
     timed_out = each.process.is_alive()
     _kill(each.process)
-    line: Line = {"part": part.name, "task": each.task.name,
-                  "seconds": round(time.monotonic() - each.start, 2)}
+    line: Line = {
+        "part": part.name,
+        "task": each.task.name,
+        "seconds": round(time.monotonic() - each.start, 2),
+    }
     if timed_out:
-        line |= {"event": "timed out", "limit": round(each.limit, 1),
-                 "message": f"took more than {each.limit:.0f} s. {_tail(each.output)}".strip()}
+        line |= {
+            "event": "timed out",
+            "limit": round(each.limit, 1),
+            "message": f"took more than {each.limit:.0f} s. {_tail(each.output)}".strip(),
+        }
     elif each.process.exitcode == _FAILED:
         line |= {"event": "failed", "message": _tail(each.output)}
     elif code := each.process.exitcode:
@@ -244,8 +284,15 @@ def last_line(text: str) -> str:
 _FAILED = 3  # exit code of a process whose task raised an exception
 
 
-def _work(part: str, task: Task, results: Path, seconds: float, done: list[str], output: Path,
-          path: list[str]) -> None:
+def _work(
+    part: str,
+    task: Task,
+    results: Path,
+    seconds: float,
+    done: list[str],
+    output: Path,
+    path: list[str],
+) -> None:
     """The process of a task; with all that it starts it is a group that can be killed at once."""
     os.setpgid(0, 0)
     sys.path[:] = path
@@ -259,7 +306,8 @@ def _work(part: str, task: Task, results: Path, seconds: float, done: list[str],
 
     try:
         getattr(importlib.import_module(module), name)(
-            **task.arguments, record=record, seconds=seconds, done=frozenset(done))
+            **task.arguments, record=record, seconds=seconds, done=frozenset(done)
+        )
     except Exception as error:
         if not isinstance(error, UserError):
             traceback.print_exc()
@@ -291,13 +339,17 @@ def require_results_folder(folder: Path) -> Path:
         results = folder / "results.jsonl"
         results.open("ab").close()
     except OSError as error:
-        raise UserError(f"--output {folder}: {error.strerror}. Name a folder that can be "
-                        "written to.") from error
+        raise UserError(
+            f"--output {folder}: {error.strerror}. Name a folder that can be written to."
+        ) from error
     return results
 
 
 def measured(lines: Sequence[Line], part: str) -> Iterator[Line]:
     """The figures of a part; of those with the same task and name, the last."""
-    found = {(line["task"], line.get("name")): line for line in lines
-             if line["event"] == "measured" and line["part"] == part}
+    found = {
+        (line["task"], line.get("name")): line
+        for line in lines
+        if line["event"] == "measured" and line["part"] == part
+    }
     yield from found.values()

@@ -62,34 +62,64 @@ class Source:
 @click.option("--preset", default="v2-1gpu", show_default=True, help="Gives the batch sizes.")
 @click.option("--data", type=PLACE, help="A dataset; portraits are drawn if not given.")
 @click.option("--resolution", default=256, show_default=True, help="The highest one.")
-@click.option("--images", type=click.IntRange(1), default=400, show_default=True,
-              help="Number of portraits to draw.")
+@click.option(
+    "--images",
+    type=click.IntRange(1),
+    default=400,
+    show_default=True,
+    help="Number of portraits to draw.",
+)
 @click.option("--compress", is_flag=True, help="Compress the portraits above 128x128.")
 @click.option("--runs", type=click.IntRange(3), default=7, show_default=True, help="Turns.")
-@click.option("--seconds", type=SECONDS, default=0.3, show_default=True,
-              help="Length of each turn.")
+@click.option(
+    "--seconds", type=SECONDS, default=0.3, show_default=True, help="Length of each turn."
+)
 @device_option
 @click.option("--output", type=PLACE, help="Where the results go, without suffix.")
-def main(preset: str, data: Path | None, resolution: int, images: int, compress: bool, runs: int,
-         seconds: float, device: str, output: Path | None) -> None:
+def main(
+    preset: str,
+    data: Path | None,
+    resolution: int,
+    images: int,
+    compress: bool,
+    runs: int,
+    seconds: float,
+    device: str,
+    output: Path | None,
+) -> None:
     """Time the way of the images to the device at each resolution."""
     require_place(output)
     set_omp_passive()
     chosen, run = devices.choose(device), presets.preset(preset)
     with tempfile.TemporaryDirectory() as folder:
-        dataset = Dataset.open(data) if data else portraits(
-            Path(folder) / "portraits", min(resolution, run.network.resolution), images, compress)
+        dataset = (
+            Dataset.open(data)
+            if data
+            else portraits(
+                Path(folder) / "portraits",
+                min(resolution, run.network.resolution),
+                images,
+                compress,
+            )
+        )
         result = circumstances("loader", devices.describe(chosen), preset) | {
-            "dataset": {"name": dataset.name, "images": len(dataset.training_rows),
-                        "channels": dataset.channels},
-            "levels": []}
+            "dataset": {
+                "name": dataset.name,
+                "images": len(dataset.training_rows),
+                "channels": dataset.channels,
+            },
+            "levels": [],
+        }
         for stage in stages(run, dataset, resolution):
-            rows = list(level_rows(at_level(run, stage.resolution), stage, dataset, chosen, runs,
-                                   seconds))
+            rows = list(
+                level_rows(at_level(run, stage.resolution), stage, dataset, chosen, runs, seconds)
+            )
             result["levels"] += rows
             click.echo(table([HEADINGS, *map(cells, rows)]))
-    what = (f"{result['dataset']['images']} images of {dataset.name}, {runs} turns. Files are in "
-            "the system's cache.")
+    what = (
+        f"{result['dataset']['images']} images of {dataset.name}, {runs} turns. Files are in "
+        "the system's cache."
+    )
     save("loader", result, page(result, what, HEADINGS, map(cells, result["levels"])), output)
 
 
@@ -102,13 +132,18 @@ def portraits(dest: Path, resolution: int, count: int, compress: bool) -> Datase
 
 def stages(run: Run, dataset: Dataset, resolution: int) -> list[Stage]:
     """Those of the preset that the dataset has images for, without fades."""
-    return [phase.stage for phase in schedule.phases(run.growth, run.network)
-            if not phase.stage.fading and phase.stage.level in dataset.info.levels
-            and phase.stage.resolution <= resolution]
+    return [
+        phase.stage
+        for phase in schedule.phases(run.growth, run.network)
+        if not phase.stage.fading
+        and phase.stage.level in dataset.info.levels
+        and phase.stage.resolution <= resolution
+    ]
 
 
-def level_rows(run: Run, stage: Stage, dataset: Dataset, device: torch.device, runs: int,
-               seconds: float) -> Iterator[dict[str, Any]]:
+def level_rows(
+    run: Run, stage: Stage, dataset: Dataset, device: torch.device, runs: int, seconds: float
+) -> Iterator[dict[str, Any]]:
     """Time all sources of a level."""
     image_bytes = dataset.info.size(stage.level).pixels * dataset.channels
     level_bytes, free = image_bytes * len(dataset.training_rows), devices.free_memory_bytes(device)
@@ -116,39 +151,55 @@ def level_rows(run: Run, stage: Stage, dataset: Dataset, device: torch.device, r
     if free is None or level_bytes <= free // 2:
         budgets["resident"] = level_bytes
     with ExitStack() as threads:
-        sources = [reading(dataset, stage),
-                   *(ahead(run, dataset, device, name, budget, threads)
-                     for name, budget in budgets.items())]
+        sources = [
+            reading(dataset, stage),
+            *(
+                ahead(run, dataset, device, name, budget, threads)
+                for name, budget in budgets.items()
+            ),
+        ]
         speeds = in_turns(sources, stage.batch, runs, seconds)
     for source in sources:
         speed = statistics.median(speeds[source.name])
-        yield {"resolution": stage.resolution, "batch": stage.batch, "name": source.name,
-               "images_per_second": {"median": speed, "quartiles": quartiles(speeds[source.name]),
-                                     "turns": runs},
-               "megabytes_per_second": speed * image_bytes / 1e6,
-               "load_seconds": source.load_seconds}
+        yield {
+            "resolution": stage.resolution,
+            "batch": stage.batch,
+            "name": source.name,
+            "images_per_second": {
+                "median": speed,
+                "quartiles": quartiles(speeds[source.name]),
+                "turns": runs,
+            },
+            "megabytes_per_second": speed * image_bytes / 1e6,
+            "load_seconds": source.load_seconds,
+        }
 
 
 def reading(dataset: Dataset, stage: Stage) -> Source:
     """Random rows from the files, in this thread."""
     random, rows = np.random.default_rng(0), dataset.training_rows
-    return Source("decode" if stage.level in dataset.info.webp_bytes else "read",
-                  lambda: dataset.images(stage.level, random.choice(rows, stage.batch)))
+    return Source(
+        "decode" if stage.level in dataset.info.webp_bytes else "read",
+        lambda: dataset.images(stage.level, random.choice(rows, stage.batch)),
+    )
 
 
-def ahead(run: Run, dataset: Dataset, device: torch.device, name: str, budget: int,
-          threads: ExitStack) -> Source:
+def ahead(
+    run: Run, dataset: Dataset, device: torch.device, name: str, budget: int, threads: ExitStack
+) -> Source:
     """What a training gets if images may take `budget` bytes of the device's memory."""
     start = time.perf_counter()
-    batches = threads.enter_context(closing(read_ahead(dataset, run, device, 0,
-                                                       budget_bytes=budget)))
+    batches = threads.enter_context(
+        closing(read_ahead(dataset, run, device, 0, budget_bytes=budget))
+    )
     next(batches)
     loaded = time.perf_counter() - start if budget else None
     return Source(name, lambda: next(batches), AHEAD + 2, loaded)
 
 
-def in_turns(sources: list[Source], batch: int, runs: int, seconds: float
-             ) -> dict[str, list[float]]:
+def in_turns(
+    sources: list[Source], batch: int, runs: int, seconds: float
+) -> dict[str, list[float]]:
     """Images per second of each turn, after one to get warm."""
     speeds: dict[str, list[float]] = {source.name: [] for source in sources}
     for turn in range(runs + 1):
@@ -176,9 +227,15 @@ HEADINGS = ("resolution", "batch", "", "img/s", "quartiles", "MB/s", "read once"
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
     speed, loaded = row["images_per_second"], row["load_seconds"]
     low, high = speed["quartiles"]
-    return (str(row["resolution"]), str(row["batch"]), row["name"], f"{speed['median']:,.0f}",
-            f"{low:,.0f} to {high:,.0f}", f"{row['megabytes_per_second']:,.0f}",
-            "" if loaded is None else f"{loaded:.2g} s")
+    return (
+        str(row["resolution"]),
+        str(row["batch"]),
+        row["name"],
+        f"{speed['median']:,.0f}",
+        f"{low:,.0f} to {high:,.0f}",
+        f"{row['megabytes_per_second']:,.0f}",
+        "" if loaded is None else f"{loaded:.2g} s",
+    )
 
 
 if __name__ == "__main__":

@@ -42,13 +42,26 @@ def main(count: int, resolution: int, runs: int, json_file: Path | None) -> None
     ours = draw_of(first), draw_of(second)
     pairs = first[0::2], first[1::2]
     results = [
-        compared("swd", lambda: list(swd.measure(*ours, setup).values())[:-1],
-                 lambda: paper_metrics.swd(first, second, 0), runs),
-        compared("ms-ssim", lambda: ms_ssim.measure(ours[0], ours[0], setup)["MS-SSIM"],
-                 lambda: float(paper_metrics.ms_ssim(*pairs).mean()), runs),
+        compared(
+            "swd",
+            lambda: list(swd.measure(*ours, setup).values())[:-1],
+            lambda: paper_metrics.swd(first, second, 0),
+            runs,
+        ),
+        compared(
+            "ms-ssim",
+            lambda: ms_ssim.measure(ours[0], ours[0], setup)["MS-SSIM"],
+            lambda: float(paper_metrics.ms_ssim(*pairs).mean()),
+            runs,
+        ),
     ]
-    record = {"machine": machine(), "command": " ".join(["python", *sys.argv]), "count": count,
-              "resolution": resolution, "results": results}
+    record = {
+        "machine": machine(),
+        "command": " ".join(["python", *sys.argv]),
+        "count": count,
+        "resolution": resolution,
+        "results": results,
+    }
     if json_file is not None:
         json_file.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
@@ -59,8 +72,9 @@ def portraits(resolution: int, count: int, seed: int) -> np.ndarray:
     return np.stack([source.read(row).image for row in range(count)]).transpose(0, 3, 1, 2)
 
 
-def compared(name: str, ours: Callable[[], Any], plain: Callable[[], Any],
-             runs: int) -> dict[str, Any]:
+def compared(
+    name: str, ours: Callable[[], Any], plain: Callable[[], Any], runs: int
+) -> dict[str, Any]:
     """Time both in turns; what they return shows that they compute the same."""
     values, times = {}, {"ours": [], "plain": []}
     for run in range(runs + 1):
@@ -71,11 +85,15 @@ def compared(name: str, ours: Callable[[], Any], plain: Callable[[], Any],
                 times[kind].append(time.perf_counter() - start)
     medians = {kind: statistics.median(seconds) for kind, seconds in times.items()}
     for kind, seconds in times.items():
-        click.echo(f"{name:8} {kind:6} {min(seconds):7.3f} {medians[kind]:7.3f} "
-                   f"{max(seconds):7.3f} s   {values[kind]}")
+        click.echo(
+            f"{name:8} {kind:6} {min(seconds):7.3f} {medians[kind]:7.3f} "
+            f"{max(seconds):7.3f} s   {values[kind]}"
+        )
     ratio, official = medians["plain"] / medians["ours"], OFFICIAL_SECONDS[name] / medians["ours"]
-    click.echo(f"{name:8} {ratio:.1f} times as fast as the transcription; the official code's "
-               f"{OFFICIAL_SECONDS[name]} s, measured elsewhere, are {official:.1f} times ours")
+    click.echo(
+        f"{name:8} {ratio:.1f} times as fast as the transcription; the official code's "
+        f"{OFFICIAL_SECONDS[name]} s, measured elsewhere, are {official:.1f} times ours"
+    )
     return {"metric": name, "seconds": times, "values": values, "ratio": ratio}
 
 
@@ -83,9 +101,13 @@ def machine() -> dict[str, str]:
     """What the figures depend on."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
-    return {"cpu": model or platform.processor(), "threads": str(torch.get_num_threads()),
-            "python": platform.python_version(), "torch": torch.__version__,
-            "numpy": np.__version__}
+    return {
+        "cpu": model or platform.processor(),
+        "threads": str(torch.get_num_threads()),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ from progan.sizes import MIN_LEVEL
 Step = Callable[[Tensor], None]  # reals, float32 [N, C, H, W]: one of the critic, one of G
 
 
-def peer_step(checkout: Path, network: Network, level: int, device: torch.device
-              ) -> tuple[str, Step]:
+def peer_step(
+    checkout: Path, network: Network, level: int, device: torch.device
+) -> tuple[str, Step]:
     """The name of the project in a directory, and its step at a level, fully faded in.
 
     Raises UserError if it is none that is known here.
@@ -33,20 +34,31 @@ def peer_step(checkout: Path, network: Network, level: int, device: torch.device
         if (checkout / file).is_file():
             with _on_path(checkout), contextlib.redirect_stdout(None):
                 return name, step_of(network, level, device)
-    raise UserError(f"{checkout} is no checkout of {' or '.join(PEERS)}. Clone one of them, and "
-                    "name its directory with --peer.")
+    raise UserError(
+        f"{checkout} is no checkout of {' or '.join(PEERS)}. Clone one of them, and "
+        "name its directory with --peer."
+    )
 
 
 def _pytorch_gan_zoo(network: Network, level: int, device: torch.device) -> Step:
     """`optimizeParameters` of models/base_GAN.py."""
     models = importlib.import_module("models.progressive_gan")
     # Its rates of decay are [0, 0.99], and Adam takes floats only.
-    models.optim = SimpleNamespace(Adam=lambda weights, betas, lr: torch.optim.Adam(
-        weights, lr=lr, betas=(float(betas[0]), float(betas[1]))))
+    models.optim = SimpleNamespace(
+        Adam=lambda weights, betas, lr: torch.optim.Adam(
+            weights, lr=lr, betas=(float(betas[0]), float(betas[1]))
+        )
+    )
     gan = models.ProgressiveGAN(
-        dimLatentVector=network.latent_size, depthScale0=network.feature_maps(MIN_LEVEL),
-        miniBatchStdDev=bool(network.stddev_group), lossMode="WGANGP", lambdaGP=10.0,
-        epsilonD=0.001, baseLearningRate=0.001, useGPU=device.type == "cuda")
+        dimLatentVector=network.latent_size,
+        depthScale0=network.feature_maps(MIN_LEVEL),
+        miniBatchStdDev=bool(network.stddev_group),
+        lossMode="WGANGP",
+        lambdaGP=10.0,
+        epsilonD=0.001,
+        baseLearningRate=0.001,
+        useGPU=device.type == "cuda",
+    )
     for above in range(MIN_LEVEL + 1, level + 1):
         gan.addScale(network.feature_maps(above))
 
@@ -64,8 +76,7 @@ def _pro_gan_pytorch(network: Network, level: int, device: torch.device) -> Step
         gan = importlib.import_module("pro_gan_pytorch.gan")
     # Torch's has one more argument now; without a wish for a size this is what it returns.
     layers = importlib.import_module("pro_gan_pytorch.custom_layers")
-    layers.EqualizedConvTranspose2d._output_padding = (
-        lambda layer, *_: layer.output_padding)
+    layers.EqualizedConvTranspose2d._output_padding = lambda layer, *_: layer.output_padding
     widths = networks.nf
     networks.nf = partial(widths, fmap_base=network.fmap_base, fmap_max=network.fmap_max)
     try:
@@ -74,8 +85,10 @@ def _pro_gan_pytorch(network: Network, level: int, device: torch.device) -> Step
     finally:
         networks.nf = widths
     engine._toggle_all_networks("train")
-    g_optimizer, d_optimizer = (torch.optim.Adam(each.parameters(), lr=0.001, betas=(0.0, 0.99),
-                                                 eps=1e-8) for each in (engine.gen, engine.dis))
+    g_optimizer, d_optimizer = (
+        torch.optim.Adam(each.parameters(), lr=0.001, betas=(0.0, 0.99), eps=1e-8)
+        for each in (engine.gen, engine.dis)
+    )
     loss = gan.WganGP()
 
     def step(reals: Tensor) -> None:

@@ -19,8 +19,12 @@ RESULTS = ROOT / "benchmarks/results"
 
 def circumstances(script: str, device: str, preset: str) -> dict[str, Any]:
     """What a result depends on."""
-    return {"command": " ".join(["python", f"benchmarks/{script}.py", *shown_arguments()]),
-            "device": device, "machine": machine(), "preset": preset}
+    return {
+        "command": " ".join(["python", f"benchmarks/{script}.py", *shown_arguments()]),
+        "device": device,
+        "machine": machine(),
+        "preset": preset,
+    }
 
 
 def shown_arguments() -> list[str]:
@@ -28,17 +32,20 @@ def shown_arguments() -> list[str]:
     return [Path(word).name if "/" in word else word for word in sys.argv[1:]]
 
 
-def page(result: dict[str, Any], more: str, headings: Sequence[str],
-         rows: Iterable[Sequence[str]]) -> str:
+def page(
+    result: dict[str, Any], more: str, headings: Sequence[str], rows: Iterable[Sequence[str]]
+) -> str:
     """The results as Markdown.
 
     Args:
         more: What else is to be known, after machine and preset.
     """
     where = result["machine"]
-    head = (f"{result['device']}, {where['cpu']}, {where['threads']} threads, torch "
-            f"{where['torch']}, Python {where['python']}; preset {result['preset']}. {more}"
-            f"\n\n    {result['command']}\n\n")
+    head = (
+        f"{result['device']}, {where['cpu']}, {where['threads']} threads, torch "
+        f"{where['torch']}, Python {where['python']}; preset {result['preset']}. {more}"
+        f"\n\n    {result['command']}\n\n"
+    )
     lines = [headings, ["---"] * len(headings), *rows]
     return head + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
@@ -46,8 +53,10 @@ def page(result: dict[str, Any], more: str, headings: Sequence[str],
 def require_place(output: Path | None) -> None:
     """Raise UserError where results could not be written; to be asked before anything is timed."""
     if output and not (output.name and os.access(output.parent, os.W_OK)):
-        raise UserError(f"--output {output}: no file can be written there. Name a file without "
-                        "suffix, in a folder that is there.")
+        raise UserError(
+            f"--output {output}: no file can be written there. Name a file without "
+            "suffix, in a folder that is there."
+        )
 
 
 def save(kind: str, result: dict[str, Any], text: str, output: Path | None) -> None:

@@ -72,14 +72,17 @@ def measure_state(preset: str, outdir: Path | None, runs: int) -> None:
             size = path.stat().st_size
             spent["one multiplication of 1024x1024 matrices, alone"].append(multiply(None))
             spent["the same beside the writing"].append(
-                multiply(lambda content=content: write_state(Path(folder), content, 1)))
+                multiply(lambda content=content: write_state(Path(folder), content, 1))
+            )
             with timed(spent["read and check"]):
                 load_state(max(Path(folder).iterdir()), run, CPU)
     click.echo(f"{preset}: {human_bytes(size)}")
     for name, seconds in spent.items():
         seconds.sort()
-        click.echo(f"{name:50s} {seconds[len(seconds) // 2]:8.4f} s  "
-                   f"({seconds[0]:.4f} to {seconds[-1]:.4f})")
+        click.echo(
+            f"{name:50s} {seconds[len(seconds) // 2]:8.4f} s  "
+            f"({seconds[0]:.4f} to {seconds[-1]:.4f})"
+        )
 
 
 def multiply(beside: Callable[[], object] | None) -> float:
@@ -112,21 +115,29 @@ def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
     leave = Saver.__exit__
     Saver.__exit__ = counted(leave, "waiting at the end", clock, processor)  # type: ignore
     with tempfile.TemporaryDirectory() as folder:
-        session = TrainContext(run=run, dataset=dataset, directory=Path(folder), device=CPU,
-                               log=Log(Path(folder) / "log.txt"))
+        session = TrainContext(
+            run=run,
+            dataset=dataset,
+            directory=Path(folder),
+            device=CPU,
+            log=Log(Path(folder) / "log.txt"),
+        )
         counted(train, "all", clock, processor)(session, create(run, CPU))
     for name in clock:
-        click.echo(f"{name:20s} {clock[name]:8.2f} s  {100 * clock[name] / clock['all']:6.2f} %   "
-                   f"processor {processor[name]:8.2f} s  "
-                   f"{100 * processor[name] / processor['all']:6.2f} %")
+        click.echo(
+            f"{name:20s} {clock[name]:8.2f} s  {100 * clock[name] / clock['all']:6.2f} %   "
+            f"processor {processor[name]:8.2f} s  "
+            f"{100 * processor[name] / processor['all']:6.2f} %"
+        )
 
 
 def counting(make: Callable[..., Any], *rest: Any) -> Callable[..., Any]:
     return lambda *args: counted(make(*args), *rest)
 
 
-def counted(function: Callable[..., Any], name: str, clock: dict[str, float],
-            processor: dict[str, float]) -> Callable[..., Any]:
+def counted(
+    function: Callable[..., Any], name: str, clock: dict[str, float], processor: dict[str, float]
+) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
         start, start_processor = time.perf_counter(), time.thread_time()
         try:

@@ -7,8 +7,11 @@ from progan.schedule import Stage
 
 def stages(run: Run) -> dict[int, Stage]:
     """The stages of a run by resolution, fully faded in."""
-    return {phase.stage.resolution: phase.stage
-            for phase in schedule.phases(run.growth, run.network) if not phase.stage.fading}
+    return {
+        phase.stage.resolution: phase.stage
+        for phase in schedule.phases(run.growth, run.network)
+        if not phase.stage.fading
+    }
 
 
 def stage_at(run: Run, resolution: int) -> Stage:
@@ -18,14 +21,20 @@ def stage_at(run: Run, resolution: int) -> Stage:
 
 def narrowed(run: Run, resolution: int) -> Run:
     """A run of the same kind that ends at another resolution."""
-    return override(run, {"resolution": resolution, "initial_resolution": min(
-        resolution, run.growth.initial_resolution)})
+    return override(
+        run,
+        {
+            "resolution": resolution,
+            "initial_resolution": min(resolution, run.growth.initial_resolution),
+        },
+    )
 
 
 def at_level(run: Run, resolution: int) -> Run:
     """A run that stays at one resolution for as long as anybody measures."""
-    return override(run, {"resolution": resolution, "total_kimg": 1e9,
-                          "initial_resolution": resolution})
+    return override(
+        run, {"resolution": resolution, "total_kimg": 1e9, "initial_resolution": resolution}
+    )
 
 
 def in_way(run: Run, way: str) -> Run:

@@ -38,8 +38,20 @@ PURPOSES = {
     "convolutions": ("conv",),
     "products": ("mm", "linear", "dot"),
     "optimizers, average": ("_fused_adam", "_foreach_lerp", "vector_norm"),
-    "copies, layouts": ("copy", "clone", "cat", "pad", "flip", "stack", "index", "fill", "zero",
-                        "ones", "empty", "contiguous"),
+    "copies, layouts": (
+        "copy",
+        "clone",
+        "cat",
+        "pad",
+        "flip",
+        "stack",
+        "index",
+        "fill",
+        "zero",
+        "ones",
+        "empty",
+        "contiguous",
+    ),
     "sums": ("sum", "mean", "var", "std", "cumsum"),
     "pointwise": ("",),
 }
@@ -51,12 +63,21 @@ PURPOSES = {
 @click.option("--batch", type=click.IntRange(1), help="Another batch than the preset's.")
 @click.option("--precision", default="fp32", show_default=True)
 @click.option("--iterations", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--threads", type=click.IntRange(0, 1024), default=0,
-              help="CPU threads; 0: as torch chooses.")
+@click.option(
+    "--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads; 0: as torch chooses."
+)
 @device_option
 @click.option("--output", type=PLACE, help="Where the results go, without suffix.")
-def main(preset: str, resolutions: str | None, batch: int | None, precision: str, iterations: int,
-         threads: int, device: str, output: Path | None) -> None:
+def main(
+    preset: str,
+    resolutions: str | None,
+    batch: int | None,
+    precision: str,
+    iterations: int,
+    threads: int,
+    device: str,
+    output: Path | None,
+) -> None:
     """Tell what iterations spend their time on."""
     require_place(output)
     set_omp_passive()
@@ -64,7 +85,9 @@ def main(preset: str, resolutions: str | None, batch: int | None, precision: str
     chosen = devices.choose(device)
     run, stages = stages_of(preset, resolutions, batch)
     result = circumstances("step_profile", devices.describe(chosen), preset) | {
-        "precision": precision, "levels": []}
+        "precision": precision,
+        "levels": [],
+    }
     for stage in stages:
         result["levels"].append(level(run, stage, precision, chosen, iterations))
         click.echo(table([HEADINGS, *map(cells, result["levels"][-1:])]))
@@ -72,8 +95,9 @@ def main(preset: str, resolutions: str | None, batch: int | None, precision: str
     save("profile", result, page(result, what, HEADINGS, map(cells, result["levels"])), output)
 
 
-def level(run: Run, stage: Stage, precision: str, device: torch.device, iterations: int
-          ) -> dict[str, Any]:
+def level(
+    run: Run, stage: Stage, precision: str, device: torch.device, iterations: int
+) -> dict[str, Any]:
     """Seconds of an iteration by purpose, and how many operations it takes."""
     iterate = ours(run, stage, f"eager-{precision}", device).iterate
     for _ in range(2):
@@ -92,14 +116,20 @@ def level(run: Run, stage: Stage, precision: str, device: torch.device, iteratio
             operations += event.count
     whole = statistics.median(taken)
     by_purpose = {name: spent[name] / 1e6 / iterations for name in PURPOSES}
-    return {"resolution": stage.resolution, "batch": stage.batch, "seconds": whole,
-            "by_purpose": by_purpose, "operations": round(operations / iterations),
-            "idle": max(whole - sum(by_purpose.values()), 0.0) if on_gpu else None}
+    return {
+        "resolution": stage.resolution,
+        "batch": stage.batch,
+        "seconds": whole,
+        "by_purpose": by_purpose,
+        "operations": round(operations / iterations),
+        "idle": max(whole - sum(by_purpose.values()), 0.0) if on_gpu else None,
+    }
 
 
 def purpose(operation: str) -> str:
-    return next(name for name, words in PURPOSES.items()
-                if any(each in operation for each in words))
+    return next(
+        name for name, words in PURPOSES.items() if any(each in operation for each in words)
+    )
 
 
 def seconds(work: Any, device: torch.device) -> float:
@@ -116,11 +146,14 @@ HEADINGS = ("resolution", "batch", "ms", "operations", *PURPOSES, "idle")
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
     whole = sum(row["by_purpose"].values()) + (row["idle"] or 0.0)
     milliseconds = 1000 * row["seconds"]
-    return (str(row["resolution"]), str(row["batch"]),
-            f"{milliseconds:.1f}" if milliseconds < 100 else f"{milliseconds:,.0f}",
-            str(row["operations"]),
-            *(f"{100 * spent / whole:.0f} %" for spent in row["by_purpose"].values()),
-            "-" if row["idle"] is None else f"{100 * row['idle'] / whole:.0f} %")
+    return (
+        str(row["resolution"]),
+        str(row["batch"]),
+        f"{milliseconds:.1f}" if milliseconds < 100 else f"{milliseconds:,.0f}",
+        str(row["operations"]),
+        *(f"{100 * spent / whole:.0f} %" for spent in row["by_purpose"].values()),
+        "-" if row["idle"] is None else f"{100 * row['idle'] / whole:.0f} %",
+    )
 
 
 if __name__ == "__main__":

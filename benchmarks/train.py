@@ -66,19 +66,42 @@ class Contestant:
 @click.option("--preset", default="v2-1gpu", show_default=True)
 @click.option("--resolutions", help="Some of the preset's, e.g. 16,64; all if not given.")
 @click.option("--batch", type=click.IntRange(1), help="Another batch than the preset's.")
-@click.option("--variants", help="Ways to compute, e.g. eager-fp32,compile-bf16.  "
-              "[default: all that the device has]")
-@click.option("--peer", "peers", type=PLACE, multiple=True, metavar="DIR", help="Checkout of "
-              "pytorch_GAN_zoo or pro_gan_pytorch, to be timed at the same widths; repeatable.")
-@click.option("--seconds", type=SECONDS, default=20.0, show_default=True,
-              help="For each contestant and level.")
-@click.option("--threads", type=click.IntRange(0, 1024), default=0,
-              help="CPU threads; 0: as torch chooses.")
+@click.option(
+    "--variants",
+    help="Ways to compute, e.g. eager-fp32,compile-bf16.  [default: all that the device has]",
+)
+@click.option(
+    "--peer",
+    "peers",
+    type=PLACE,
+    multiple=True,
+    metavar="DIR",
+    help="Checkout of "
+    "pytorch_GAN_zoo or pro_gan_pytorch, to be timed at the same widths; repeatable.",
+)
+@click.option(
+    "--seconds",
+    type=SECONDS,
+    default=20.0,
+    show_default=True,
+    help="For each contestant and level.",
+)
+@click.option(
+    "--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads; 0: as torch chooses."
+)
 @device_option
 @click.option("--output", type=PLACE, help="Where the results go, without suffix.")
-def main(preset: str, resolutions: str | None, batch: int | None, variants: str | None,
-         peers: tuple[Path, ...], seconds: float, threads: int, device: str,
-         output: Path | None) -> None:
+def main(
+    preset: str,
+    resolutions: str | None,
+    batch: int | None,
+    variants: str | None,
+    peers: tuple[Path, ...],
+    seconds: float,
+    threads: int,
+    device: str,
+    output: Path | None,
+) -> None:
     """Time training steps at each resolution."""
     require_place(output)
     set_omp_passive()
@@ -86,18 +109,25 @@ def main(preset: str, resolutions: str | None, batch: int | None, variants: str 
     chosen = devices.choose(device)
     run, chosen_stages = stages_of(preset, resolutions, batch)
     names = some_of(variants, variants_of(chosen), "--variants")
-    ceilings = {precision: ceiling(chosen, precision)
-                for precision in sorted({name.rsplit("-", 1)[1] for name in names})}
+    ceilings = {
+        precision: ceiling(chosen, precision)
+        for precision in sorted({name.rsplit("-", 1)[1] for name in names})
+    }
     bandwidth = copying_bytes_per_second(chosen)
     result = circumstances("train", devices.describe(chosen), preset) | {
         "ceilings": {"flop_per_second": ceilings, "copied_bytes_per_second": bandwidth},
-        "levels": []}
+        "levels": [],
+    }
     for stage in chosen_stages:
         rows = list(level_rows(run, stage, names, peers, chosen, seconds, ceilings, bandwidth))
         result["levels"] += rows
         click.echo(in_words(rows))
-    save("train", result, page(result, remarks(result), HEADINGS, map(cells, result["levels"])),
-         output)
+    save(
+        "train",
+        result,
+        page(result, remarks(result), HEADINGS, map(cells, result["levels"])),
+        output,
+    )
 
 
 def stages_of(preset: str, resolutions: str | None, batch: int | None) -> tuple[Run, list[Stage]]:
@@ -113,8 +143,9 @@ def some_of(text: str | None, known: list[str], option: str) -> list[str]:
     """The names in a list such as '16,64', or all that are known."""
     names = text.split(",") if text else known
     if strange := [name for name in names if name not in known]:
-        raise UserError(f"{option} {text}: there is no {strange[0]!r}. Choose from "
-                        f"{', '.join(known)}.")
+        raise UserError(
+            f"{option} {text}: there is no {strange[0]!r}. Choose from {', '.join(known)}."
+        )
     return names
 
 
@@ -126,9 +157,16 @@ def variants_of(device: torch.device) -> list[str]:
     return [f"{how}-{precision}" for precision in precisions for how in ways]
 
 
-def level_rows(run: Run, stage: Stage, names: list[str], peers: tuple[Path, ...],
-               device: torch.device, seconds: float, ceilings: dict[str, float],
-               bandwidth: float) -> Iterator[dict[str, Any]]:
+def level_rows(
+    run: Run,
+    stage: Stage,
+    names: list[str],
+    peers: tuple[Path, ...],
+    device: torch.device,
+    seconds: float,
+    ceilings: dict[str, float],
+    bandwidth: float,
+) -> Iterator[dict[str, Any]]:
     """Time everybody at a level."""
     contestants = [ours(run, stage, name, device) for name in names]
     contestants += [other(run, stage, peer, device) for peer in peers]
@@ -138,17 +176,25 @@ def level_rows(run: Run, stage: Stage, names: list[str], peers: tuple[Path, ...]
         taken = times[who.name]
         median = statistics.median(taken)
         yield {
-            "resolution": stage.resolution, "batch": stage.batch, "name": who.name,
+            "resolution": stage.resolution,
+            "batch": stage.batch,
+            "name": who.name,
             "images_per_second": stage.batch * run.growth.d_repeats / median,
             "seconds_per_kimg": 1000 * median / (stage.batch * run.growth.d_repeats),
             "seconds": {"median": median, "quartiles": quartiles(taken), "turns": len(taken)},
             "share_of_flops": flops / median / ceilings.get(who.precision, ceilings["fp32"]),
             "share_of_bandwidth": elements * BYTES[who.precision] / median / bandwidth,
-            "gflop_per_image": flops / stage.batch / run.growth.d_repeats / 1e9}
+            "gflop_per_image": flops / stage.batch / run.growth.d_repeats / 1e9,
+        }
 
 
-def ours(run: Run, stage: Stage, name: str, device: torch.device,
-         report: Callable[[str], None] = click.echo) -> Contestant:
+def ours(
+    run: Run,
+    stage: Stage,
+    name: str,
+    device: torch.device,
+    report: Callable[[str], None] = click.echo,
+) -> Contestant:
     """An iteration of this project, computed in the way of this name."""
     run = in_way(run, name)
     state = create(run, device)
@@ -178,8 +224,9 @@ def other(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Conte
     return Contestant(name, "fp32", iterate)
 
 
-def in_turns(contestants: list[Contestant], device: torch.device, seconds: float
-             ) -> dict[str, list[float]]:
+def in_turns(
+    contestants: list[Contestant], device: torch.device, seconds: float
+) -> dict[str, list[float]]:
     """Seconds of iterations, of which everybody has one a turn after some to get warm."""
     times: dict[str, list[float]] = {who.name: [] for who in contestants}
     warm = 2 + WARM_UP_STEPS * any("graph-" in who.name for who in contestants)
@@ -228,17 +275,33 @@ def quartiles(taken: list[float]) -> list[float]:
     return [first, third]
 
 
-HEADINGS = ("resolution", "batch", "", "img/s", "s/kimg", "quartiles", "turns", "of FLOP/s",
-            "of bandwidth")
+HEADINGS = (
+    "resolution",
+    "batch",
+    "",
+    "img/s",
+    "s/kimg",
+    "quartiles",
+    "turns",
+    "of FLOP/s",
+    "of bandwidth",
+)
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
     low, high = row["seconds"]["quartiles"]
     spread = (high - low) / row["seconds"]["median"]
-    return (str(row["resolution"]), str(row["batch"]), row["name"],
-            f"{row['images_per_second']:.3g}", f"{row['seconds_per_kimg']:.4g}",
-            f"{100 * spread:.0f} %", str(row["seconds"]["turns"]),
-            f"{100 * row['share_of_flops']:.0f} %", f"{100 * row['share_of_bandwidth']:.0f} %")
+    return (
+        str(row["resolution"]),
+        str(row["batch"]),
+        row["name"],
+        f"{row['images_per_second']:.3g}",
+        f"{row['seconds_per_kimg']:.4g}",
+        f"{100 * spread:.0f} %",
+        str(row["seconds"]["turns"]),
+        f"{100 * row['share_of_flops']:.0f} %",
+        f"{100 * row['share_of_bandwidth']:.0f} %",
+    )
 
 
 def in_words(rows: list[dict[str, Any]]) -> str:
@@ -246,12 +309,16 @@ def in_words(rows: list[dict[str, Any]]) -> str:
 
 
 def remarks(result: dict[str, Any]) -> str:
-    ceilings = ", ".join(f"{precision} {flops / 1e9:.0f} GFLOP/s" for precision, flops in
-                         result["ceilings"]["flop_per_second"].items())
-    return (f"Products of large matrices: {ceilings}; copies: "
-            f"{result['ceilings']['copied_bytes_per_second'] / 1e9:.0f} GB/s, read and written. "
-            "Quartiles: how far apart they are, of the median. Shares count what our step must "
-            "do.")
+    ceilings = ", ".join(
+        f"{precision} {flops / 1e9:.0f} GFLOP/s"
+        for precision, flops in result["ceilings"]["flop_per_second"].items()
+    )
+    return (
+        f"Products of large matrices: {ceilings}; copies: "
+        f"{result['ceilings']['copied_bytes_per_second'] / 1e9:.0f} GB/s, read and written. "
+        "Quartiles: how far apart they are, of the median. Shares count what our step must "
+        "do."
+    )
 
 
 if __name__ == "__main__":

@@ -35,8 +35,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages of the root and the results that pages link to."""
     for path in (*(ROOT / name for name in TOP_PAGES), *sorted(RESULTS.glob("*"))):
         if path.is_file():
-            files.append(File.generated(
-                config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path)))
+            files.append(
+                File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path))
+            )
     return files
 
 

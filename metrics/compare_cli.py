@@ -24,22 +24,48 @@ MOST_SEEDS = 64
 
 @click.command(cls=Command)
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
-@click.option("--outdir", type=PATH, required=True, metavar="DIR",
-              help=f"Where {MARKDOWN_FILE}, {CSV_FILE} and {SHEET_FILE} go.")
-@click.option("--snapshot", type=click.Choice(("newest", "best")), default="newest",
-              show_default=True, help="Which network of each run: best is the one that train.py "
-              "--best has kept.")
+@click.option(
+    "--outdir",
+    type=PATH,
+    required=True,
+    metavar="DIR",
+    help=f"Where {MARKDOWN_FILE}, {CSV_FILE} and {SHEET_FILE} go.",
+)
+@click.option(
+    "--snapshot",
+    type=click.Choice(("newest", "best")),
+    default="newest",
+    show_default=True,
+    help="Which network of each run: best is the one that train.py --best has kept.",
+)
 @click.option("--seeds", default="0-7", show_default=True, help="Seeds of the samples.")
-@click.option("--sort", default="", metavar="METRIC", help="The column, or the metric, by which "
-              "the best run comes first; the order of RUN... if not given.")
-@click.option("--metrics", "wishes", default="", metavar="LIST", help="Measure these first where "
-              "a run lacks them, as train.py --metrics does: swd16k,ms-ssim.")
+@click.option(
+    "--sort",
+    default="",
+    metavar="METRIC",
+    help="The column, or the metric, by which "
+    "the best run comes first; the order of RUN... if not given.",
+)
+@click.option(
+    "--metrics",
+    "wishes",
+    default="",
+    metavar="LIST",
+    help="Measure these first where a run lacks them, as train.py --metrics does: swd16k,ms-ssim.",
+)
 @click.option("--data", type=PATH, metavar="DIR", help="Real images for --metrics.")
 @detector_option
 @device_option
 def compare(
-    runs: tuple[Path, ...], outdir: Path, snapshot: str, seeds: str, sort: str, wishes: str,
-    data: Path | None, detector: Path | None, device: str
+    runs: tuple[Path, ...],
+    outdir: Path,
+    snapshot: str,
+    seeds: str,
+    sort: str,
+    wishes: str,
+    data: Path | None,
+    detector: Path | None,
+    device: str,
 ) -> None:
     """Set runs side by side: settings, metrics, losses, speed, and the samples of equal seeds.
 
@@ -55,8 +81,9 @@ def compare(
         raise UserError("--metrics: measure against what? Name the real images with --data.")
     numbers = parse_seeds(seeds)
     if len(numbers) > MOST_SEEDS:
-        raise UserError(f"--seeds {seeds} are {len(numbers)} pictures of each run. Name "
-                        f"{MOST_SEEDS} at most.")
+        raise UserError(
+            f"--seeds {seeds} are {len(numbers)} pictures of each run. Name {MOST_SEEDS} at most."
+        )
     if not any(run.exists() for run in runs):
         raise UserError(f"There is no run to compare: there is no {', '.join(map(str, runs))}.")
     require_files(data, detector=detector, json_file=None)
@@ -72,8 +99,10 @@ def compare(
     if not records:
         raise UserError("There is no run to compare. " + _reasons(failed))
     found = comparison.compare(records, sort)
-    pictures = {name: render_samples(record, numbers)
-                for name, record in zip(comparison.names(records), records, strict=True)}
+    pictures = {
+        name: render_samples(record, numbers)
+        for name, record in zip(comparison.names(records), records, strict=True)
+    }
     rows = [(line.name, pictures[line.name]) for line in found.lines]
     table = comparison.markdown(found, SHEET_FILE)
     save_png(outdir / SHEET_FILE, comparison_sheet(rows, numbers))
@@ -87,8 +116,13 @@ def compare(
         raise UserError(_reasons(failed))
 
 
-def _reader(snapshot: str, device: str, wanted: Mapping[str, tuple[str, int | None]],
-            data: Path | None, detector: Path | None) -> Callable[[Path], "RunRecord"]:
+def _reader(
+    snapshot: str,
+    device: str,
+    wanted: Mapping[str, tuple[str, int | None]],
+    data: Path | None,
+    detector: Path | None,
+) -> Callable[[Path], "RunRecord"]:
     """The function run -> what is known of it, with what is missing measured."""
     from metrics.request import setup_for
     from metrics.run_record import fill_missing, read_record
@@ -105,8 +139,9 @@ def _reader(snapshot: str, device: str, wanted: Mapping[str, tuple[str, int | No
     return read
 
 
-def _records(runs: tuple[Path, ...], read: Callable[[Path], "RunRecord"]
-             ) -> tuple[list["RunRecord"], dict[Path, str]]:
+def _records(
+    runs: tuple[Path, ...], read: Callable[[Path], "RunRecord"]
+) -> tuple[list["RunRecord"], dict[Path, str]]:
     """What is known of the runs, and why nothing is known of the others."""
     records, failed = [], {}
     for run in dict.fromkeys(runs):

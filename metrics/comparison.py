@@ -80,40 +80,67 @@ def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
         UserError: There is no such column.
     """
     columns = _columns(records)
-    reals = {column: value for record in reversed(records)
-             for column, value in record.reals.items()}
-    ranks = [[rank(column, record.values.get(column), record.reals.get(column))
-              for column in columns] for record in records]
-    bests = [_best(column, each)
-             for column, each in zip(columns, zip(*ranks, strict=True), strict=True)]
-    lines = [Line(name, record.run.preset, record.run.seed, record.kimg, tuple(
-        Cell(record.values.get(column), place, place is not None and place == best)
-        for column, place, best in zip(columns, row, bests, strict=True)))
-        for name, record, row in zip(names(records), records, ranks, strict=True)]
+    reals = {
+        column: value for record in reversed(records) for column, value in record.reals.items()
+    }
+    ranks = [
+        [rank(column, record.values.get(column), record.reals.get(column)) for column in columns]
+        for record in records
+    ]
+    bests = [
+        _best(column, each) for column, each in zip(columns, zip(*ranks, strict=True), strict=True)
+    ]
+    lines = [
+        Line(
+            name,
+            record.run.preset,
+            record.run.seed,
+            record.kimg,
+            tuple(
+                Cell(record.values.get(column), place, place is not None and place == best)
+                for column, place, best in zip(columns, row, bests, strict=True)
+            ),
+        )
+        for name, record, row in zip(names(records), records, ranks, strict=True)
+    ]
     by = chosen(sort, columns) if sort else ""
     if by:
         place = columns.index(by)
         lines.sort(key=lambda line: _last_if_unknown(line.cells[place].rank))
-    return Comparison(columns, by, tuple(lines),
-                      tuple(Cell(reals.get(column)) for column in columns),
-                      tuple(dict.fromkeys(_trained_on(record.run) for record in records)),
-                      {column: against for column in columns
-                       if len(against := _reals_of(column, records)) > 1})
+    return Comparison(
+        columns,
+        by,
+        tuple(lines),
+        tuple(Cell(reals.get(column)) for column in columns),
+        tuple(dict.fromkeys(_trained_on(record.run) for record in records)),
+        {column: against for column in columns if len(against := _reals_of(column, records)) > 1},
+    )
 
 
 def markdown(found: Comparison, sheet: str) -> str:
     """Return the table, with the best values in bold, and a link to the sheet of samples."""
-    rows = [[line.name, line.preset, str(line.seed), f"{line.kimg:g}",
-             *(f"**{cell.text}**" if cell.best else cell.text for cell in line.cells)]
-            for line in found.lines]
+    rows = [
+        [
+            line.name,
+            line.preset,
+            str(line.seed),
+            f"{line.kimg:g}",
+            *(f"**{cell.text}**" if cell.best else cell.text for cell in line.cells),
+        ]
+        for line in found.lines
+    ]
     if any(cell.text for cell in found.reals):
         rows.append([REALS, "", "", "", *(cell.text for cell in found.reals)])
     rows = [list(map(_markdown_cell, row)) for row in ([*RUN_COLUMNS, *found.columns], *rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines = [[row[0].ljust(widths[0]), *(text.rjust(width) for text, width in
-                                         zip(row[1:], widths[1:], strict=True))]
-             for row in (rows[0], rule, *rows[1:])]
+    lines = [
+        [
+            row[0].ljust(widths[0]),
+            *(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True)),
+        ]
+        for row in (rows[0], rule, *rows[1:])
+    ]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{table}\n\n{_notes(found)}\n\n![Samples]({sheet})\n"
 
@@ -128,8 +155,10 @@ def csv_table(found: Comparison) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([*RUN_COLUMNS, *found.columns])
-    writer.writerows([line.name, line.preset, line.seed, line.kimg,
-                      *(cell.value for cell in line.cells)] for line in found.lines)
+    writer.writerows(
+        [line.name, line.preset, line.seed, line.kimg, *(cell.value for cell in line.cells)]
+        for line in found.lines
+    )
     if any(cell.text for cell in found.reals):
         writer.writerow([REALS, "", "", "", *(cell.value for cell in found.reals)])
     return file.getvalue().encode("utf-8", "backslashreplace").decode()
@@ -158,25 +187,37 @@ def chosen(sort: str, columns: Sequence[str]) -> str:
         for column in columns:
             if each in (column.casefold(), column.partition(" ")[0].casefold()):
                 return column
-    measuring = f" Or measure it first: --metrics {wish} --data DATASET." if (
-        wish in DESCRIPTIONS) else ""
-    raise UserError(f"--sort {sort}: there is no such column. Choose one of "
-                    f"{', '.join(columns) or 'none: nothing is known of these runs'}.{measuring}")
+    measuring = (
+        f" Or measure it first: --metrics {wish} --data DATASET." if (wish in DESCRIPTIONS) else ""
+    )
+    raise UserError(
+        f"--sort {sort}: there is no such column. Choose one of "
+        f"{', '.join(columns) or 'none: nothing is known of these runs'}.{measuring}"
+    )
 
 
 def names(records: Sequence[RunRecord]) -> list[str]:
     """The names of the directories, or their paths where two have one name."""
     short = [record.directory.resolve().name for record in records]
-    return [name if short.count(name) == 1 else str(record.path)
-            for name, record in zip(short, records, strict=True)]
+    return [
+        name if short.count(name) == 1 else str(record.path)
+        for name, record in zip(short, records, strict=True)
+    ]
 
 
 def _columns(records: Sequence[RunRecord]) -> tuple[str, ...]:
     """Metrics first, in the order of GOALS, then what the training says of itself."""
     found = dict.fromkeys(column for record in records for column in record.values)
     order = [*GOALS, ""]
-    return tuple(sorted(found, key=lambda column: (
-        "/" in column, order.index(_known(column)) if "/" not in column else 0)))
+    return tuple(
+        sorted(
+            found,
+            key=lambda column: (
+                "/" in column,
+                order.index(_known(column)) if "/" not in column else 0,
+            ),
+        )
+    )
 
 
 def _known(column: str) -> str:
@@ -197,8 +238,11 @@ def _last_if_unknown(place: float | None) -> float:
 
 def _reals_of(column: str, records: Sequence[RunRecord]) -> tuple[str, ...]:
     """The reals that a column was measured against, each once, however its path is written."""
-    found = {Path(reals).resolve(): reals for record in reversed(records)
-             if (reals := record.against.get(column))}
+    found = {
+        Path(reals).resolve(): reals
+        for record in reversed(records)
+        if (reals := record.against.get(column))
+    }
     return tuple(reversed(found.values()))
 
 
@@ -208,11 +252,19 @@ def _trained_on(run: Run) -> str:
 
 def _notes(found: Comparison) -> str:
     order = f"Sorted by {found.sorted_by}. " if found.sorted_by else ""
-    strangers = (f"The runs were trained on different images, {', '.join(found.datasets)}: "
-                 "their metrics do not compare. ") if len(found.datasets) > 1 else ""
+    strangers = (
+        (
+            f"The runs were trained on different images, {', '.join(found.datasets)}: "
+            "their metrics do not compare. "
+        )
+        if len(found.datasets) > 1
+        else ""
+    )
     mixed = "".join(f"{sentence} " for sentence in mixed_reals(found))
-    return (f"{order}{strangers}{mixed}The best value of a column is marked; of MS-SSIM it is the "
-            f"one that is nearest to the reals. Made by progan {__version__}.")
+    return (
+        f"{order}{strangers}{mixed}The best value of a column is marked; of MS-SSIM it is the "
+        f"one that is nearest to the reals. Made by progan {__version__}."
+    )
 
 
 def mixed_reals(found: Comparison) -> list[str]:
@@ -220,6 +272,8 @@ def mixed_reals(found: Comparison) -> list[str]:
     columns: dict[tuple[str, ...], list[str]] = {}
     for column, reals in found.mixed.items():
         columns.setdefault(reals, []).append(column)
-    return [f"The values of {', '.join(names)} were measured against "
-            f"{' and '.join(reals)}: they compare only if these are the same images."
-            for reals, names in columns.items()]
+    return [
+        f"The values of {', '.join(names)} were measured against "
+        f"{' and '.join(reals)}: they compare only if these are the same images."
+        for reals, names in columns.items()
+    ]

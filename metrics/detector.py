@@ -28,7 +28,7 @@ from progan.runtime.weights_file import is_weights_file
 
 URLS = {  # of the weights that are fetched where no file is named; their names end in a SHA-256
     "inception": "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
-                 "weights-inception-2015-12-05-6726825d.pth",
+    "weights-inception-2015-12-05-6726825d.pth",
     "vgg16": "https://download.pytorch.org/models/vgg16-397923af.pth",
 }
 INCEPTION_KEY = "Mixed_7c.branch1x1.conv.weight"
@@ -63,8 +63,10 @@ class Detector:
             found = [self.network(some, side) for some in rgb(images).split(AT_ONCE)]
         features = torch.cat([part.flatten(1).float().cpu() for part, _ in found])
         if not features.isfinite().all():
-            raise UserError(f"The detector {self.name} makes features that are not finite (NaN or "
-                            "infinity). Name another one.")
+            raise UserError(
+                f"The detector {self.name} makes features that are not finite (NaN or "
+                "infinity). Name another one."
+            )
         logits = [part.float().cpu() for _, part in found if part is not None]
         return features, torch.cat(logits) if logits else None
 
@@ -79,8 +81,9 @@ def rgb(images: Tensor) -> Tensor:
 
 def pixels() -> Detector:
     """The pixels themselves, 0…1: for want of anything better."""
-    return Detector("pixels", "pixels", lambda images, side: (
-        _resized(images, side).flatten(1) / 255, None))
+    return Detector(
+        "pixels", "pixels", lambda images, side: (_resized(images, side).flatten(1) / 255, None)
+    )
 
 
 def open_detector(file: Path | None, default: str, device: torch.device) -> Detector:
@@ -113,8 +116,10 @@ def open_vgg16(path: Path, device: torch.device) -> Callable[[Tensor, int | None
         raise UserError(f"There is no file {path}. Name the weights of VGG-16.")
     weights = {} if is_weights_file(path) else _weights(path)
     if not vgg16.fits(weights):
-        raise UserError(f"{path} does not hold torchvision's weights of VGG-16. Fetch them from "
-                        f"{URLS['vgg16']}.")
+        raise UserError(
+            f"{path} does not hold torchvision's weights of VGG-16. Fetch them from "
+            f"{URLS['vgg16']}."
+        )
     return vgg16.layers(weights, device)
 
 
@@ -127,8 +132,10 @@ def fetched(default: str) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), path.stem.rpartition("-")[2])
         except (OSError, RuntimeError, HTTPException) as error:
-            raise UserError(f"Cannot fetch the {default} detector ({error}). Put {url} there: "
-                            f"{path}, or name a detector with --detector FILE.") from error
+            raise UserError(
+                f"Cannot fetch the {default} detector ({error}). Put {url} there: "
+                f"{path}, or name a detector with --detector FILE."
+            ) from error
     return path
 
 
@@ -147,13 +154,16 @@ def _torchscript(path: Path, device: torch.device) -> Callable[[Tensor, int | No
             found = _called(network, arguments, images)
         except (RuntimeError, torch.jit.Error) as error:
             lines = str(error).strip().splitlines()
-            raise UserError(f"The detector {path} cannot take images uint8 {list(images.shape)}: "
-                            f"{lines[-1] if lines else error}") from error
+            raise UserError(
+                f"The detector {path} cannot take images uint8 {list(images.shape)}: "
+                f"{lines[-1] if lines else error}"
+            ) from error
         features, logits = found if isinstance(found, tuple) else (found, None)
         if not _is_table(features, len(images)):
             count = format_count(len(images), "image")
-            raise _no_detector(path, f"it made {_shape(features)} of {count}, and not "
-                               "[N, features]")
+            raise _no_detector(
+                path, f"it made {_shape(features)} of {count}, and not [N, features]"
+            )
         return features, logits
 
     return embed
@@ -172,8 +182,12 @@ def _called(network: Any, arguments: set[str], images: Tensor) -> Any:
 
 def _is_table(features: Any, count: int) -> bool:
     """Whether it is [count, D], or that with sides of 1 behind, as pooling leaves them."""
-    return (isinstance(features, Tensor) and features.dim() >= 2 and len(features) == count
-            and features[0].numel() == features.shape[1])
+    return (
+        isinstance(features, Tensor)
+        and features.dim() >= 2
+        and len(features) == count
+        and features[0].numel() == features.shape[1]
+    )
 
 
 def _shape(found: Any) -> str:
@@ -187,7 +201,8 @@ def _inception(path: Path, device: torch.device) -> Callable[[Tensor, int | None
         raise UserError(FID_EXTRA) from error
     try:
         network = FeatureExtractorInceptionV3(
-            "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path))
+            "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)
+        )
     except RuntimeError as error:  # torchvision's Inception has layers of the same names
         raise _no_detector(path, OTHERS) from error
     network.to(device)
@@ -238,16 +253,21 @@ def _weights(path: Path) -> dict[str, Any]:
 
 
 def _no_detector(path: Path, reason: str) -> UserError:
-    return UserError(f"{path} is no detector: {reason}. Name the weights of torch-fidelity's "
-                     "Inception, of torchvision's VGG-16 or of a classifier of digits, or a "
-                     "TorchScript network that makes features [N, D] of images uint8 "
-                     "[N, 3, H, W].")
+    return UserError(
+        f"{path} is no detector: {reason}. Name the weights of torch-fidelity's "
+        "Inception, of torchvision's VGG-16 or of a classifier of digits, or a "
+        "TorchScript network that makes features [N, D] of images uint8 "
+        "[N, 3, H, W]."
+    )
 
 
 def _resized(images: Tensor, side: int | None) -> Tensor:
     images = images.float()
-    return images if side is None else F.interpolate(
-        images, (side, side), mode="bilinear", antialias=True)
+    return (
+        images
+        if side is None
+        else F.interpolate(images, (side, side), mode="bilinear", antialias=True)
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

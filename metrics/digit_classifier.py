@@ -46,11 +46,18 @@ class DigitClassifier(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(
-            nn.Conv2d(1, 32, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
-            nn.Conv2d(32, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU(),
+            nn.Conv2d(1, 32, 5, stride=2, padding=2, bias=False),
+            nn.BatchNorm2d(32),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 3, padding=1, bias=False),
+            nn.BatchNorm2d(64),
+            nn.ReLU(),
             nn.MaxPool2d(2),
-            nn.Conv2d(64, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU(),
-            nn.MaxPool2d(2))
+            nn.Conv2d(64, 64, 3, padding=1, bias=False),
+            nn.BatchNorm2d(64),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        )
         self.linear = nn.Linear(FEATURES, DIGITS)
 
     def features(self, digits: Tensor) -> Tensor:
@@ -87,8 +94,15 @@ class Origin:
 def save_classifier(path: Path, classifier: DigitClassifier, origin: Origin) -> None:
     """Write the weights, with a header that says where they come from."""
     header = {"format": FORMAT, "version": FORMAT_VERSION, **asdict(origin)}
-    save_weights(path, header, {name: tensor for name, tensor in classifier.state_dict().items()
-                                if tensor.is_floating_point()})  # without counters of batches
+    save_weights(
+        path,
+        header,
+        {
+            name: tensor
+            for name, tensor in classifier.state_dict().items()
+            if tensor.is_floating_point()
+        },
+    )  # without counters of batches
 
 
 def load_classifier(path: Path, device: torch.device) -> tuple[DigitClassifier, Origin]:
@@ -96,11 +110,15 @@ def load_classifier(path: Path, device: torch.device) -> tuple[DigitClassifier, 
     try:
         header, weights = load_weights(path, FORMAT, str(device))
     except (ValueError, OSError) as error:
-        raise UserError(f"{path} is no classifier of digits ({error}). Train one: "
-                        f"{command('metrics', 'discrete-modes', '--train-classifier')}") from error
+        raise UserError(
+            f"{path} is no classifier of digits ({error}). Train one: "
+            f"{command('metrics', 'discrete-modes', '--train-classifier')}"
+        ) from error
     if header.pop("version", None) != FORMAT_VERSION:
-        raise UserError(f"{path} is a classifier of digits of another version than "
-                        f"{FORMAT_VERSION}, which this progan reads. Train it anew.")
+        raise UserError(
+            f"{path} is a classifier of digits of another version than "
+            f"{FORMAT_VERSION}, which this progan reads. Train it anew."
+        )
     try:
         del header["format"]
         origin = Origin(**header)
@@ -109,13 +127,16 @@ def load_classifier(path: Path, device: torch.device) -> tuple[DigitClassifier, 
         if unknown or any(not name.endswith("num_batches_tracked") for name in missing):
             raise ValueError(f"missing {missing}, unknown {unknown}")
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path}, a classifier of digits, is damaged: its header does not "
-                        "describe its weights. Train it anew.") from error
+        raise UserError(
+            f"{path}, a classifier of digits, is damaged: its header does not "
+            "describe its weights. Train it anew."
+        ) from error
     return classifier.to(device).eval().requires_grad_(False), origin
 
 
-def train_classifier(dataset: Dataset, *, epochs: int, seed: int, device: torch.device
-                     ) -> tuple[DigitClassifier, Origin]:
+def train_classifier(
+    dataset: Dataset, *, epochs: int, seed: int, device: torch.device
+) -> tuple[DigitClassifier, Origin]:
     """Train a classifier on the digits of a dataset, and count its errors on the held-out ones.
 
     All chance derives from `seed`. Raises UserError unless the dataset is one of grey digits.
@@ -126,20 +147,28 @@ def train_classifier(dataset: Dataset, *, epochs: int, seed: int, device: torch.
     images, labels = _digits(dataset, training, device)
     _fit(classifier, images, labels, epochs=epochs, seed=seed)
     return classifier, Origin(
-        dataset=str(dataset.path), fingerprint=dataset.fingerprint, num_training=len(training),
-        num_held_out=len(held_out), epochs=epochs, seed=seed,
-        error=error_of(classifier, *_digits(dataset, held_out, device)))
+        dataset=str(dataset.path),
+        fingerprint=dataset.fingerprint,
+        num_training=len(training),
+        num_held_out=len(held_out),
+        epochs=epochs,
+        seed=seed,
+        error=error_of(classifier, *_digits(dataset, held_out, device)),
+    )
 
 
 def require_digits(dataset: Dataset) -> None:
     """Raise UserError unless a dataset has ten classes of grey images of 32x32."""
     advice = f"Name a dataset of {command('dataset', 'create-mnist')}."
     if dataset.label_size != DIGITS:
-        raise UserError(f"{dataset.path} has {dataset.label_size} classes, not the ten digits. "
-                        f"{advice}")
+        raise UserError(
+            f"{dataset.path} has {dataset.label_size} classes, not the ten digits. {advice}"
+        )
     if dataset.channels != 1 or dataset.info.top_size != (SIDE, SIDE):
-        raise UserError(f"{dataset.path} has images of {dataset.info.top_size}x{dataset.channels}, "
-                        f"and the digits to learn from are {SIDE}x{SIDE}x1. {advice}")
+        raise UserError(
+            f"{dataset.path} has images of {dataset.info.top_size}x{dataset.channels}, "
+            f"and the digits to learn from are {SIDE}x{SIDE}x1. {advice}"
+        )
 
 
 def error_of(classifier: DigitClassifier, digits: Tensor, labels: Tensor) -> float:
@@ -158,10 +187,13 @@ def deformed(digits: Tensor, random: torch.Generator) -> Tensor:
     turn, shear, *stretch, dx, dy = 2 * torch.rand(6, len(digits), generator=random) - 1
     cos, sin = (ROTATION * turn).cos(), (ROTATION * turn).sin()
     across, down = (1 + STRETCH * each for each in stretch)
-    rows = [torch.stack([cos * across, sin * down + SHEAR * shear, SHIFT * dx], 1),
-            torch.stack([-sin * across, cos * down, SHIFT * dy], 1)]
-    places = F.affine_grid(torch.stack(rows, 1).to(digits.device), list(digits.shape),
-                           align_corners=False)
+    rows = [
+        torch.stack([cos * across, sin * down + SHEAR * shear, SHIFT * dx], 1),
+        torch.stack([-sin * across, cos * down, SHIFT * dy], 1),
+    ]
+    places = F.affine_grid(
+        torch.stack(rows, 1).to(digits.device), list(digits.shape), align_corners=False
+    )
     return F.grid_sample(digits, places, padding_mode="border", align_corners=False)
 
 
@@ -174,21 +206,23 @@ def rate_factor(progress: float) -> float:
     return min(progress / WARM_UP, (1 - progress) / (1 - WARM_UP))
 
 
-def _fit(classifier: DigitClassifier, digits: Tensor, labels: Tensor, *, epochs: int, seed: int
-         ) -> None:
+def _fit(
+    classifier: DigitClassifier, digits: Tensor, labels: Tensor, *, epochs: int, seed: int
+) -> None:
     random = generator("cpu", seed, "digit-classifier")
-    optimizer = torch.optim.AdamW(classifier.parameters(), LEARNING_RATE,
-                                  weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(classifier.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     batch = min(BATCH, len(digits))
     steps = epochs * (len(digits) // batch)
     rate = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: rate_factor((step + 1) / (steps + 1)))
+        optimizer, lambda step: rate_factor((step + 1) / (steps + 1))
+    )
     classifier.train()
-    with tqdm(total=steps, desc="training the classifier", unit="step", disable=None,
-              leave=False) as progress:
+    with tqdm(
+        total=steps, desc="training the classifier", unit="step", disable=None, leave=False
+    ) as progress:
         for _ in range(epochs):
             order = torch.randperm(len(digits), generator=random).to(digits.device)
-            for rows in order[:len(digits) // batch * batch].split(batch):
+            for rows in order[: len(digits) // batch * batch].split(batch):
                 loss = F.cross_entropy(classifier(deformed(digits[rows], random)), labels[rows])
                 optimizer.zero_grad()
                 loss.backward()

@@ -4,7 +4,6 @@ The discrete-mode test (Metz et al. 2016, section 3.3.1; Karras et al. 2018, app
 colour channel shows a digit, a classifier reads it, and the three digits are one of 1000 modes.
 """
 
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -49,12 +48,16 @@ def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, 
 def require(size: Size, num_images: int) -> None:
     """Raise UserError unless images are RGB, of a size that the classifier reads."""
     if size.channels != 3:
-        raise UserError(f"discrete-modes reads one digit in each of three channels, and images of "
-                        f"{size} have {size.channels}. {command('dataset', 'create-mnist-rgb')} "
-                        "makes such images.")
+        raise UserError(
+            f"discrete-modes reads one digit in each of three channels, and images of "
+            f"{size} have {size.channels}. {command('dataset', 'create-mnist-rgb')} "
+            "makes such images."
+        )
     if size.height != size.width or size.height not in SIDES:
-        raise UserError(f"discrete-modes reads digits of {' or '.join(map(str, SIDES))} px, and "
-                        f"the images are {size}. Bring them to that with --resize {max(SIDES)}.")
+        raise UserError(
+            f"discrete-modes reads digits of {' or '.join(map(str, SIDES))} px, and "
+            f"the images are {size}. Bring them to that with --resize {max(SIDES)}."
+        )
 
 
 def require_detector(setup: Setup) -> None:
@@ -63,8 +66,10 @@ def require_detector(setup: Setup) -> None:
     black = torch.zeros(1, 3, max(SIDES), max(SIDES), dtype=torch.uint8, device=setup.device)
     _, logits = setup.detector.embed(black)
     if logits is None or logits.shape[1] != NUM_MODES:
-        raise UserError(f"discrete-modes needs a classifier of digits, and "
-                        f"{setup.detector.name} is none. {classifier_advice()}")
+        raise UserError(
+            f"discrete-modes needs a classifier of digits, and "
+            f"{setup.detector.name} is none. {classifier_advice()}"
+        )
 
 
 def _labels(images: ImageSample, setup: Setup) -> Labels:

@@ -23,22 +23,52 @@ NAME = "discrete-modes"
 
 
 @click.command(NAME, cls=Command)
-@click.option("--classifier", type=PATH, required=True, metavar="FILE",
-              help="The classifier of digits (.safetensors) to use, or to write.")
-@click.option("--train-classifier", is_flag=True, help="Train one on the digits of --data, a "
-              "dataset of create-mnist, and say which share of the held-out digits it misreads.")
-@click.option("--epochs", type=click.IntRange(min=1), default=12, show_default=True,
-              help="How often to train it on each digit.")
+@click.option(
+    "--classifier",
+    type=PATH,
+    required=True,
+    metavar="FILE",
+    help="The classifier of digits (.safetensors) to use, or to write.",
+)
+@click.option(
+    "--train-classifier",
+    is_flag=True,
+    help="Train one on the digits of --data, a "
+    "dataset of create-mnist, and say which share of the held-out digits it misreads.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=12,
+    show_default=True,
+    help="How often to train it on each digit.",
+)
 @source_options(detector=False)
-@click.option("--num-images", type=click.IntRange(min=2), default=25600, show_default=True,
-              help="How many images to read.")
+@click.option(
+    "--num-images",
+    type=click.IntRange(min=2),
+    default=25600,
+    show_default=True,
+    help="How many images to read.",
+)
 @repeats_option
 @record_option
 def discrete_modes(
-    classifier: Path, train_classifier: bool, epochs: int, network: Path | None,
-    images: Path | None, data: Path | None, reference: Path | None, subset: str,
+    classifier: Path,
+    train_classifier: bool,
+    epochs: int,
+    network: Path | None,
+    images: Path | None,
+    data: Path | None,
+    reference: Path | None,
+    subset: str,
     resize: int | None,
-    num_images: int, repeats: int, no_record: bool, seed: int, json_file: Path | None, device: str
+    num_images: int,
+    repeats: int,
+    no_record: bool,
+    seed: int,
+    json_file: Path | None,
+    device: str,
 ) -> None:
     """Count the modes of MNIST-RGB that a network draws (appendix E of the paper).
 
@@ -52,30 +82,57 @@ def discrete_modes(
     """
     if train_classifier:
         if network or images:
-            raise UserError("--train-classifier trains on the digits of --data. Leave --network "
-                            "and --images away.")
-        digits = named(data, reference, "Train on which digits? Name a dataset of "
-                       f"{command('dataset', 'create-mnist')} with --data.")
+            raise UserError(
+                "--train-classifier trains on the digits of --data. Leave --network "
+                "and --images away."
+            )
+        digits = named(
+            data,
+            reference,
+            "Train on which digits? Name a dataset of "
+            f"{command('dataset', 'create-mnist')} with --data.",
+        )
         require_files(digits, detector=None, json_file=None)
         if classifier.is_dir():
             raise UserError(f"--classifier {classifier} is a folder. Name a file in it.")
         require_writable_file(classifier, "--classifier", makes_folder=True)
         return _train(digits, classifier, epochs, seed, device)
-    measured = named(network, images, "Count the modes of what? Name either a --network or "
-                     "--images.")
-    against = named(data, reference, "Beside which reals? Name a dataset of "
-                    f"{command('dataset', 'create-mnist-rgb')} with --data.")
+    measured = named(
+        network, images, "Count the modes of what? Name either a --network or --images."
+    )
+    against = named(
+        data,
+        reference,
+        "Beside which reals? Name a dataset of "
+        f"{command('dataset', 'create-mnist-rgb')} with --data.",
+    )
     require_files(measured, against, detector=None, json_file=json_file)
     require_classifier_file(classifier)
     set_omp_passive()
     from metrics.request import Request, answer
 
     require_classifier_file(classifier)
-    click.echo(answer(Request(
-        names=(NAME,), images=measured, is_network=network is not None,
-        reals=against, num_images=num_images, repeats=repeats, resize=resize,
-        subset=subset, mirror=False, held_out=False, detector=classifier, seed=seed,
-        json_file=json_file, record=not no_record, device=device)))
+    click.echo(
+        answer(
+            Request(
+                names=(NAME,),
+                images=measured,
+                is_network=network is not None,
+                reals=against,
+                num_images=num_images,
+                repeats=repeats,
+                resize=resize,
+                subset=subset,
+                mirror=False,
+                held_out=False,
+                detector=classifier,
+                seed=seed,
+                json_file=json_file,
+                record=not no_record,
+                device=device,
+            )
+        )
+    )
 
 
 def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> None:
@@ -92,6 +149,8 @@ def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> Non
     start = time.monotonic()
     classifier, origin = train_classifier(dataset, epochs=epochs, seed=seed, device=target)
     save_classifier(file, classifier, origin)
-    click.echo(f"{file}: trained on {origin.num_training} digits in "
-               f"{human_seconds(time.monotonic() - start)}; misreads {origin.error:.2%} of "
-               f"{origin.num_held_out} held-out ones.")
+    click.echo(
+        f"{file}: trained on {origin.num_training} digits in "
+        f"{human_seconds(time.monotonic() - start)}; misreads {origin.error:.2%} of "
+        f"{origin.num_held_out} held-out ones."
+    )

@@ -58,8 +58,12 @@ METRICS = {
     "is": Metric(fidelity.inception_score, fidelity.require, digits=3, needs_detector=True),
     "pr": Metric(fidelity.precision_recall, fidelity.require, digits=4, needs_detector=True),
     "discrete-modes": Metric(
-        discrete_modes.measure, discrete_modes.require, digits=None, needs_detector=True,
-        require_detector=discrete_modes.require_detector),
+        discrete_modes.measure,
+        discrete_modes.require,
+        digits=None,
+        needs_detector=True,
+        require_detector=discrete_modes.require_detector,
+    ),
 }
 
 
@@ -88,8 +92,9 @@ class Row:
     repeats: list[Results]
 
 
-def plan_for(images: Source, reals: Source, names: Sequence[str], num_images: int | None,
-             *, repeats: int) -> Plan:
+def plan_for(
+    images: Source, reals: Source, names: Sequence[str], num_images: int | None, *, repeats: int
+) -> Plan:
     """Settle how many images are compared; raises UserError if that cannot be done.
 
     Without a wish: as many as the baseline can have on both sides, 16384 (the paper's) at most.
@@ -97,8 +102,10 @@ def plan_for(images: Source, reals: Source, names: Sequence[str], num_images: in
     assert reals.count is not None, "reals are counted"
     trained, held_out = len(reals.trained_on), len(reals.held_out)
     if reals.count < FEWEST_REALS or trained < 2 or held_out == 1:
-        raise UserError(f"{reals.description} has only {_counted(reals)}. {FEWEST_REALS} are "
-                        "the least, and thousands make a number to trust.")
+        raise UserError(
+            f"{reals.description} has only {_counted(reals)}. {FEWEST_REALS} are "
+            "the least, and thousands make a number to trust."
+        )
     most = (min(trained, held_out) if held_out else trained // 2) // 2 * 2  # even, for pairs
     if num_images is None:
         available = most if images.count is None else images.count // 2 * 2
@@ -126,20 +133,30 @@ def evaluate(
     for name, opened in images.items():
         source = opened()
         require_alike(source, reals)
-        yield Row(name, plan.num_images, [
-            _measure(source.draw(_image_rows(source, plan, setup, number)), first, plan, each)
-            for number, ((first, _), each) in enumerate(zip(pairs, setups, strict=True))])
-    yield Row(BASELINE, plan.num_baseline, [
-        _baseline(first.first(plan.num_baseline), other, plan, each)
-        for (first, other), each in zip(pairs, setups, strict=True)])
+        yield Row(
+            name,
+            plan.num_images,
+            [
+                _measure(source.draw(_image_rows(source, plan, setup, number)), first, plan, each)
+                for number, ((first, _), each) in enumerate(zip(pairs, setups, strict=True))
+            ],
+        )
+    yield Row(
+        BASELINE,
+        plan.num_baseline,
+        [
+            _baseline(first.first(plan.num_baseline), other, plan, each)
+            for (first, other), each in zip(pairs, setups, strict=True)
+        ],
+    )
 
 
 def _reals(reals: Source, plan: Plan, setup: Setup, number: int) -> tuple[ImageSample, ImageSample]:
     """The reals that meet the images, and those of the baseline."""
     order = _shuffled(reals.trained_on, setup, number, "reals")
     held_out = _shuffled(reals.held_out, setup, number, "held-out")
-    others = held_out[:plan.num_baseline] if held_out.size else order[-plan.num_baseline:]
-    return reals.draw(order[:plan.num_images]), reals.draw(others)
+    others = held_out[: plan.num_baseline] if held_out.size else order[-plan.num_baseline :]
+    return reals.draw(order[: plan.num_images]), reals.draw(others)
 
 
 def _measure(images: ImageSample, reals: ImageSample, plan: Plan, setup: Setup) -> Results:
@@ -153,9 +170,13 @@ def _baseline(reals: ImageSample, others: ImageSample, plan: Plan, setup: Setup)
 
     def kept(name: str) -> dict[str, float]:
         means = detector * METRICS[name].needs_detector
-        stored = others.kept(f"{name} {means} {against}", lambda: {
-            column: np.array(value) for column, value
-            in METRICS[name].measure(others, reals, setup).items()})
+        stored = others.kept(
+            f"{name} {means} {against}",
+            lambda: {
+                column: np.array(value)
+                for column, value in METRICS[name].measure(others, reals, setup).items()
+            },
+        )
         return {column: float(value) for column, value in stored.items()}
 
     return {name: kept(name) for name in plan.names}
@@ -167,7 +188,7 @@ def _image_rows(images: Source, plan: Plan, setup: Setup, number: int) -> Rows:
         rows = number * plan.num_images + np.arange(plan.num_images)
     else:
         rows = np.arange(images.count)
-    return _shuffled(rows, setup, number, "images")[:plan.num_images]
+    return _shuffled(rows, setup, number, "images")[: plan.num_images]
 
 
 def _shuffled(rows: Rows, setup: Setup, number: int, role: str) -> Rows:
@@ -177,10 +198,17 @@ def _shuffled(rows: Rows, setup: Setup, number: int, role: str) -> Rows:
 
 def _require_images(source: Source, num_images: int, count: int | None) -> None:
     if count is not None and not 2 <= num_images <= count:
-        advice = f"Ask for 2 to {count}" if count > 2 else "Ask for 2" if count == 2 else (
-            "Name a source of more")
-        raise UserError(f"{source.description} has {_counted(source)}, and {num_images} "
-                        f"{pluralize(num_images, 'is', 'are')} asked for. {advice}.")
+        advice = (
+            f"Ask for 2 to {count}"
+            if count > 2
+            else "Ask for 2"
+            if count == 2
+            else ("Name a source of more")
+        )
+        raise UserError(
+            f"{source.description} has {_counted(source)}, and {num_images} "
+            f"{pluralize(num_images, 'is', 'are')} asked for. {advice}."
+        )
 
 
 def _counted(source: Source) -> str:
@@ -198,23 +226,40 @@ def format_table(images: str, reals: Source, plan: Plan, rows: Sequence[Row]) ->
     lines = [f"images: {images}   reals: {reals.description}   size: {reals.size}"]
     lines += [_aligned(line, widths) for line in cells]
     if plan.num_images != plan.num_baseline:
-        lines.append("The rows count different numbers of images. SWD, FID and others depend on "
-                     f"them: compare with --num-images {plan.num_baseline}.")
+        lines.append(
+            "The rows count different numbers of images. SWD, FID and others depend on "
+            f"them: compare with --num-images {plan.num_baseline}."
+        )
     return "\n".join(lines)
 
 
-def to_records(row: Row, images: str, reals: Source, plan: Plan,
-               setup: Setup) -> list[dict[str, Any]]:
+def to_records(
+    row: Row, images: str, reals: Source, plan: Plan, setup: Setup
+) -> list[dict[str, Any]]:
     """One JSON object for each metric of a row; 'std' is null without repeats."""
     return [
-        {"metric": name, "row": row.name, "images": images, "reals": reals.description,
-         "size": list(reals.size), "num_images": row.num_images, "seed": setup.seed,
-         "repeats": plan.repeats, "progan": __version__,
-         **({"detector": setup.detector.name} if setup.detector and METRICS[name].needs_detector
-            else {}),
-         "values": {column: dict(zip(("mean", "std"), spread(row, name, column), strict=True))
-                    for column in row.repeats[0][name]}}
-        for name in plan.names]
+        {
+            "metric": name,
+            "row": row.name,
+            "images": images,
+            "reals": reals.description,
+            "size": list(reals.size),
+            "num_images": row.num_images,
+            "seed": setup.seed,
+            "repeats": plan.repeats,
+            "progan": __version__,
+            **(
+                {"detector": setup.detector.name}
+                if setup.detector and METRICS[name].needs_detector
+                else {}
+            ),
+            "values": {
+                column: dict(zip(("mean", "std"), spread(row, name, column), strict=True))
+                for column in row.repeats[0][name]
+            },
+        }
+        for name in plan.names
+    ]
 
 
 def append_lines(path: Path, objects: Sequence[Mapping[str, Any]]) -> None:
@@ -232,8 +277,11 @@ def spread(row: Row, name: str, column: str) -> tuple[float, float | None]:
 
 
 def _row_cells(row: Row) -> list[str]:
-    return [_format_cell(*spread(row, name, column), METRICS[name].digits)
-            for name, values in row.repeats[0].items() for column in values]
+    return [
+        _format_cell(*spread(row, name, column), METRICS[name].digits)
+        for name, values in row.repeats[0].items()
+        for column in values
+    ]
 
 
 def _format_cell(mean: float, deviation: float | None, digits: int | None) -> str:

@@ -34,10 +34,12 @@ def require(size: Size, num_images: int) -> None:
     except ImportError as error:
         raise UserError(FID_EXTRA) from error
     if num_images < IS_SPLITS:
-        raise UserError(f"{num_images} images on each side are too few to compare features: "
-                        f"{IS_SPLITS} are the least, also of reals against reals, and thousands "
-                        "make a number to trust. Ask for more with --num-images, or name more "
-                        "images.")
+        raise UserError(
+            f"{num_images} images on each side are too few to compare features: "
+            f"{IS_SPLITS} are the least, also of reals against reals, and thousands "
+            "make a number to trust. Ask for more with --num-images, or name more "
+            "images."
+        )
 
 
 def fid(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
@@ -45,9 +47,11 @@ def fid(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, floa
     first, second = (_embedding(draw, setup)[0] for draw in (images, reals))
     if first.shape[1] > FID_MOST:
         assert setup.detector is not None
-        raise UserError(f"fid compares covariances, and {first.shape[1]} features, as the detector "
-                        f"{setup.detector.name} makes them, have too many of them: {FID_MOST} are "
-                        "the most. Name another --detector, or leave fid away.")
+        raise UserError(
+            f"fid compares covariances, and {first.shape[1]} features, as the detector "
+            f"{setup.detector.name} makes them, have too many of them: {FID_MOST} are "
+            "the most. Name another --detector, or leave fid away."
+        )
     return {"FID": frechet_distance(first, second)}
 
 
@@ -70,8 +74,10 @@ def inception_score(images: ImageSample, reals: ImageSample, setup: Setup) -> di
     logits = _embedding(images, setup)[1]
     if logits is None:
         assert setup.detector is not None
-        raise UserError(f"is needs classes, and the detector {setup.detector.name} has only "
-                        "features. Name another --detector, or leave is away.")
+        raise UserError(
+            f"is needs classes, and the detector {setup.detector.name} has only "
+            "features. Name another --detector, or leave is away."
+        )
     score = isc_features_to_metric(logits, IS_SPLITS, rng_seed=_seed(setup.seed))
     return {"IS": score[KEY_METRIC_ISC_MEAN]}
 
@@ -102,8 +108,11 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
 
 
 def kernel_distance(
-    first: Tensor, second: Tensor, seed: int, subsets: int = KID_SUBSETS,
-    size: int = KID_SUBSET_SIZE
+    first: Tensor,
+    second: Tensor,
+    seed: int,
+    subsets: int = KID_SUBSETS,
+    size: int = KID_SUBSET_SIZE,
 ) -> float:
     """KID of two sets of features [N, D] as the mean over random subsets of `size` of each."""
     from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
@@ -112,8 +121,13 @@ def kernel_distance(
     if size == len(first) == len(second):
         subsets = 1  # they would all be the same
     found = kid_features_to_metric(
-        first.double(), second.double(), kid_subsets=subsets, kid_subset_size=size,
-        rng_seed=_seed(seed), verbose=False)
+        first.double(),
+        second.double(),
+        kid_subsets=subsets,
+        kid_subset_size=size,
+        rng_seed=_seed(seed),
+        verbose=False,
+    )
     return float(found[KEY_METRIC_KID_MEAN])
 
 
@@ -125,7 +139,7 @@ def kernel_distance_of_batches(first: Tensor, second: Tensor) -> float:
 
 
 def _whole(features: Tensor, size: int) -> Sequence[Tensor]:
-    return torch.split(features[:len(features) // size * size], size)
+    return torch.split(features[: len(features) // size * size], size)
 
 
 def _embedding(draw: ImageSample, setup: Setup, side: int | None = None) -> Embedding:
@@ -136,13 +150,17 @@ def _embedding(draw: ImageSample, setup: Setup, side: int | None = None) -> Embe
     def compute() -> dict[str, Any]:
         found = [detector.embed(batch, side) for batch in draw.batches(setup.device, "features")]
         logits = [part for _, part in found if part is not None]
-        return {"features": torch.cat([part for part, _ in found]).numpy(),
-                **({"logits": torch.cat(logits).numpy()} if logits else {})}
+        return {
+            "features": torch.cat([part for part, _ in found]).numpy(),
+            **({"logits": torch.cat(logits).numpy()} if logits else {}),
+        }
 
     stored = draw.kept(f"features {detector.fingerprint} {side}", compute)
     logits = stored.get("logits")
-    return (torch.from_numpy(stored["features"]),
-            None if logits is None else torch.from_numpy(logits))
+    return (
+        torch.from_numpy(stored["features"]),
+        None if logits is None else torch.from_numpy(logits),
+    )
 
 
 def _seed(seed: int) -> int:

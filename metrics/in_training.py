@@ -50,8 +50,9 @@ def plan_of(name: str, num_images: int | None, reals: Source, setup: Setup) -> P
     return plan
 
 
-def measure_of(plan: Plan, reals: Source, setup: Setup, source_of: Callable[[Snapshot], Source]
-               ) -> Callable[[Snapshot], tuple[Values, Values]]:
+def measure_of(
+    plan: Plan, reals: Source, setup: Setup, source_of: Callable[[Snapshot], Source]
+) -> Callable[[Snapshot], tuple[Values, Values]]:
     """Return the function snapshot -> values of its pictures, values of reals, by column.
 
     Args:

@@ -55,28 +55,43 @@ class Lookup:
 
     def record(self) -> dict[str, Any]:
         """One JSON object."""
-        return {"metric": "neighbours", "images": self.images.description,
-                "reals": self.training.description, "size": list(self.images.size),
-                "num_images": self.images.count, "num_training": self.training.count,
-                "detector": self.detector, "others": self.kind, "num_others": len(self.others),
-                "progan": __version__,
-                "values": {"median": float(np.median(self.nearest)),
-                           "median_others": float(np.median(self.others)),
-                           "nearer": self.nearer, "p_value": self.p_value}}
+        return {
+            "metric": "neighbours",
+            "images": self.images.description,
+            "reals": self.training.description,
+            "size": list(self.images.size),
+            "num_images": self.images.count,
+            "num_training": self.training.count,
+            "detector": self.detector,
+            "others": self.kind,
+            "num_others": len(self.others),
+            "progan": __version__,
+            "values": {
+                "median": float(np.median(self.nearest)),
+                "median_others": float(np.median(self.others)),
+                "nearer": self.nearer,
+                "p_value": self.p_value,
+            },
+        }
 
 
-def look_up(images: Source, reals: Source, setup: Setup, *, num_images: int, k: int,
-            window: Window) -> Lookup:
+def look_up(
+    images: Source, reals: Source, setup: Setup, *, num_images: int, k: int, window: Window
+) -> Lookup:
     """Find the k nearest training images of some images; raises UserError for too few images."""
     assert setup.detector is not None, "neighbours need a detector"
     if images.count is not None and num_images > images.count:
-        raise UserError(f"{images.description} has {format_count(images.count, 'image')}, and "
-                        f"{num_images} are asked for. Say --num-images {images.count} or less.")
+        raise UserError(
+            f"{images.description} has {format_count(images.count, 'image')}, and "
+            f"{num_images} are asked for. Say --num-images {images.count} or less."
+        )
     trained = reals.trained_on
     if k >= len(trained):
         fewer = f"Say -k {len(trained) - 1} or less, or name" if len(trained) > 1 else "Name"
-        raise UserError(f"{reals.description} has {format_count(len(trained), 'training image')}, "
-                        f"too few for {format_count(k, 'neighbour')} of each. {fewer} more images.")
+        raise UserError(
+            f"{reals.description} has {format_count(len(trained), 'training image')}, "
+            f"too few for {format_count(k, 'neighbour')} of each. {fewer} more images."
+        )
     training = reals.draw(trained)
     asked = images.draw(_some(images, num_images, setup))
     pool = reals.held_out if len(reals.held_out) else trained
@@ -84,13 +99,19 @@ def look_up(images: Source, reals: Source, setup: Setup, *, num_images: int, k: 
     queries = torch.cat([features(draw, setup, window) for draw in (asked, others)])
     own = np.concatenate([np.full(asked.count, -1), others.rows])
     found = nearest(queries, own, training, setup, k, window)
-    of_images = Neighbours(found.distances[:asked.count], found.rows[:asked.count])
-    of_others = found.distances[asked.count:, 0]
+    of_images = Neighbours(found.distances[: asked.count], found.rows[: asked.count])
+    of_others = found.distances[asked.count :, 0]
     nearer, p_value = compare(of_images.distances[:, 0], of_others)
     return Lookup(
-        images=asked, training=training, detector=setup.detector.name, neighbours=of_images,
-        others=of_others, nearer=nearer, p_value=p_value,
-        kind="held-out images" if len(reals.held_out) else "training images among the others")
+        images=asked,
+        training=training,
+        detector=setup.detector.name,
+        neighbours=of_images,
+        others=of_others,
+        nearer=nearer,
+        p_value=p_value,
+        kind="held-out images" if len(reals.held_out) else "training images among the others",
+    )
 
 
 def compare(images: Distances, others: Distances) -> tuple[float, float]:
@@ -109,16 +130,22 @@ def compare(images: Distances, others: Distances) -> tuple[float, float]:
 def sentences(record: Mapping[str, Any]) -> str:
     """What the distances of `Lookup.record` say, for people."""
     values = record["values"]
-    sign = ("The images are nearer: a sign of copying." if values["p_value"] < SUSPICIOUS else
-            "No sign of copying.")
-    return "\n".join([
-        f"Compared by {record['detector']}, with "
-        f"{format_count(record['num_training'], 'training image')} of {record['reals']}.",
-        f"Distance to the nearest one, median of {format_count(record['num_images'], 'image')}: "
-        f"{values['median']:.4g}; of {record['num_others']} {record['others']}: "
-        f"{values['median_others']:.4g}.",
-        f"An image is the nearer of the two with probability {values['nearer']:.2f} "
-        f"(0.5: alike; by chance alone p = {values['p_value']:.2g}). {sign}"])
+    sign = (
+        "The images are nearer: a sign of copying."
+        if values["p_value"] < SUSPICIOUS
+        else "No sign of copying."
+    )
+    return "\n".join(
+        [
+            f"Compared by {record['detector']}, with "
+            f"{format_count(record['num_training'], 'training image')} of {record['reals']}.",
+            f"Distance to the nearest one, median of {format_count(record['num_images'], 'image')}"
+            f": {values['median']:.4g}; of {record['num_others']} {record['others']}: "
+            f"{values['median_others']:.4g}.",
+            f"An image is the nearer of the two with probability {values['nearer']:.2f} "
+            f"(0.5: alike; by chance alone p = {values['p_value']:.2g}). {sign}",
+        ]
+    )
 
 
 def figure(found: Lookup, path: Path) -> None:
@@ -129,9 +156,11 @@ def figure(found: Lookup, path: Path) -> None:
     axes = page.subplots()
     for values, label in ((found.nearest, "images"), (found.others, found.kind)):
         axes.ecdf(values, label=f"{len(values)} {label}")
-    axes.set(xlabel=f"distance to the nearest training image ({found.detector})",
-             ylabel="share that is nearer", title=f"nearer with probability {found.nearer:.2f}, "
-             f"p = {found.p_value:.2g}")
+    axes.set(
+        xlabel=f"distance to the nearest training image ({found.detector})",
+        ylabel="share that is nearer",
+        title=f"nearer with probability {found.nearer:.2f}, p = {found.p_value:.2g}",
+    )
     axes.legend(frameon=False)
     with atomic_path(path) as temporary:
         page.savefig(temporary, format="png", dpi=120)

@@ -33,6 +33,7 @@ def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, 
 
     1 if all images are alike; about 0 if pairs have nothing in common.
     """
+
     def similarities(batch: Tensor) -> Tensor:
         return ms_ssim(batch[0::2].float(), batch[1::2].float())
 
@@ -44,11 +45,15 @@ def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, 
 def require(size: Size, num_images: int) -> None:
     """Raise UserError unless the images make pairs and are large enough to be halved four times."""
     if num_images % 2:
-        raise UserError(f"ms-ssim compares pairs of images, and {num_images} is an odd number. "
-                        f"Say --num-images {num_images - 1}.")
+        raise UserError(
+            f"ms-ssim compares pairs of images, and {num_images} is an odd number. "
+            f"Say --num-images {num_images - 1}."
+        )
     if min(size.height, size.width) < SMALLEST_SIDE:
-        raise UserError(f"ms-ssim cannot measure images of {size}: both sides must be at least "
-                        f"{SMALLEST_SIDE} px. Use images of 64x64 or 128x128, for example.")
+        raise UserError(
+            f"ms-ssim cannot measure images of {size}: both sides must be at least "
+            f"{SMALLEST_SIDE} px. Use images of 64x64 or 128x128, for example."
+        )
 
 
 def ms_ssim(first: Tensor, second: Tensor) -> Tensor:

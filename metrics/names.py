@@ -15,12 +15,25 @@ DESCRIPTIONS = {
     "discrete-modes": "modes of 1000 that images of MNIST-RGB show, and KL from uniform",
 }
 LOWER_IS_BETTER = {  # the column that tells the best of several networks
-    "swd": "SWDx1e3_avg", "fid": "FID", "kid": "KIDx1e3", "kid75": "KID75x1e3",
-    "discrete-modes": "KL"}
+    "swd": "SWDx1e3_avg",
+    "fid": "FID",
+    "kid": "KIDx1e3",
+    "kid75": "KID75x1e3",
+    "discrete-modes": "KL",
+}
 GOALS = {  # which value of a column is best; columns go by their names up to '_'
-    "SWDx1e3": "least", "MS-SSIM": "reals", "FID": "least", "KIDx1e3": "least",
-    "KID75x1e3": "least", "IS": "most", "precision": "most", "recall": "most", "modes": "most",
-    "KL": "least", "speed/images-per-second": "most"}
+    "SWDx1e3": "least",
+    "MS-SSIM": "reals",
+    "FID": "least",
+    "KIDx1e3": "least",
+    "KID75x1e3": "least",
+    "IS": "most",
+    "precision": "most",
+    "recall": "most",
+    "modes": "most",
+    "KL": "least",
+    "speed/images-per-second": "most",
+}
 DEFAULT = ("swd", "ms-ssim")  # they need nothing but images
 
 
@@ -34,9 +47,11 @@ def parse_metrics(text: str) -> dict[str, tuple[str, int | None]]:
     for word in filter(None, text.replace(" ", "").replace("_", "-").split(",")):
         match = re.fullmatch(rf"({names})(?:-?(\d+)(k?))?", word)
         if not match:
-            raise UserError(f"--metrics: there is no metric {word!r}. Name some of "
-                            f"{', '.join(DESCRIPTIONS)}, perhaps with a number of images: "
-                            "swd16k,ms-ssim.")
+            raise UserError(
+                f"--metrics: there is no metric {word!r}. Name some of "
+                f"{', '.join(DESCRIPTIONS)}, perhaps with a number of images: "
+                "swd16k,ms-ssim."
+            )
         number = int(match[2]) if match[2] else None
         if number is not None and match[3]:
             number *= 1000 if number & (number - 1) else 1024

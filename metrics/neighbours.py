@@ -28,7 +28,7 @@ class Window(NamedTuple):
 
     def of(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, height, width]."""
-        return images[:, :, self.top:self.top + self.height, self.left:self.left + self.width]
+        return images[:, :, self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,12 @@ def features(images: ImageSample, setup: Setup, window: Window) -> Tensor:
     """What the detector sees in the window: float64 [count, D] on the CPU."""
     detector = setup.detector
     assert detector is not None, "neighbours need a detector"
-    return torch.cat([detector.embed(window.of(batch))[0].double()
-                      for batch in images.batches(setup.device, "features")])
+    return torch.cat(
+        [
+            detector.embed(window.of(batch))[0].double()
+            for batch in images.batches(setup.device, "features")
+        ]
+    )
 
 
 def nearest(
@@ -68,7 +72,7 @@ def nearest(
     rows = torch.full((len(queries), k), -1)
     done = 0
     for batch in training.batches(setup.device, "looking for neighbours"):
-        numbers = torch.from_numpy(training.rows[done:done + len(batch)])[None]
+        numbers = torch.from_numpy(training.rows[done : done + len(batch)])[None]
         # In float64: these are small differences of large numbers where images are alike.
         found = torch.cdist(queries, detector.embed(window.of(batch))[0].double())
         found = found.where(numbers != asked, torch.inf)
@@ -88,8 +92,12 @@ def parse_window(text: str | None, size: Size) -> Window:
         window = Window(int(left), int(top), int(width), int(height))
     except ValueError:
         raise UserError(f"--crop {text!r} is not X,Y,WIDTHxHEIGHT such as 16,8,32x40.") from None
-    if min(window.left, window.top) < 0 or min(window.width, window.height) < 1 or (
-            window.left + window.width > size.width or window.top + window.height > size.height):
-        raise UserError(f"--crop {text} does not lie inside of images of {size} (width, height, "
-                        "channels).")
+    if (
+        min(window.left, window.top) < 0
+        or min(window.width, window.height) < 1
+        or (window.left + window.width > size.width or window.top + window.height > size.height)
+    ):
+        raise UserError(
+            f"--crop {text} does not lie inside of images of {size} (width, height, channels)."
+        )
     return window

@@ -22,21 +22,57 @@ SHEET_FILE = "neighbours.png"
 
 @click.command(cls=Command)
 @source_options()
-@click.option("--num-images", type=click.IntRange(min=1), default=128, show_default=True,
-              help="How many images to look up.")
-@click.option("-k", "k", type=click.IntRange(min=1), default=5, show_default=True,
-              help="How many neighbours to show of each.")
-@click.option("--rows", type=click.IntRange(min=1), default=16, show_default=True,
-              help="How many images to show: those that are nearest to a training image.")
-@click.option("--crop", metavar="X,Y,WxH",
-              help="Compare only this part of the images, in px from the left and from the top.")
-@click.option("--sheet", type=PATH, default=Path(SHEET_FILE), show_default=True,
-              metavar="FILE", help="PNG file to write; the figure of all distances lies beside "
-              "it.")
+@click.option(
+    "--num-images",
+    type=click.IntRange(min=1),
+    default=128,
+    show_default=True,
+    help="How many images to look up.",
+)
+@click.option(
+    "-k",
+    "k",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="How many neighbours to show of each.",
+)
+@click.option(
+    "--rows",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="How many images to show: those that are nearest to a training image.",
+)
+@click.option(
+    "--crop",
+    metavar="X,Y,WxH",
+    help="Compare only this part of the images, in px from the left and from the top.",
+)
+@click.option(
+    "--sheet",
+    type=PATH,
+    default=Path(SHEET_FILE),
+    show_default=True,
+    metavar="FILE",
+    help="PNG file to write; the figure of all distances lies beside it.",
+)
 def neighbours(
-    network: Path | None, images: Path | None, data: Path | None, reference: Path | None,
-    subset: str, resize: int | None, detector: Path | None, num_images: int, k: int, rows: int,
-    crop: str | None, sheet: Path, seed: int, json_file: Path | None, device: str
+    network: Path | None,
+    images: Path | None,
+    data: Path | None,
+    reference: Path | None,
+    subset: str,
+    resize: int | None,
+    detector: Path | None,
+    num_images: int,
+    k: int,
+    rows: int,
+    crop: str | None,
+    sheet: Path,
+    seed: int,
+    json_file: Path | None,
+    device: str,
 ) -> None:
     """Show images beside the training images that they are nearest to.
 
@@ -48,10 +84,17 @@ def neighbours(
     python -m metrics neighbours --network runs/00000-mine-v2-1gpu --data datasets/mine
     """
     measured = named(network, images, "What to look up? Name either a --network or --images.")
-    against = named(data, reference, "Look up among what? Name the real images, either as --data "
-                    "or as --reference.")
-    require_files(measured, against, json_file=json_file,
-                  detector=None if str(detector) == PIXELS else detector)
+    against = named(
+        data,
+        reference,
+        "Look up among what? Name the real images, either as --data or as --reference.",
+    )
+    require_files(
+        measured,
+        against,
+        json_file=json_file,
+        detector=None if str(detector) == PIXELS else detector,
+    )
     require_writable_file(sheet, "--sheet", makes_folder=True)
     set_omp_passive()
     from metrics.detector import Setup
@@ -70,8 +113,9 @@ def neighbours(
     target = choose(device)
     set_precision("fp32")
     path = measured if network is None else find_network(measured)
-    asked, reals = open_pair(path, against, target, network=network is not None,
-                             resize=resize, subset=subset)
+    asked, reals = open_pair(
+        path, against, target, network=network is not None, resize=resize, subset=subset
+    )
     window = parse_window(crop, asked.size)
     setup = Setup(seed=seed, device=target, detector=opened(detector, target))
     found = look_up(asked, reals, setup, num_images=num_images, k=k, window=window)

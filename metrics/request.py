@@ -64,8 +64,14 @@ def answer(request: Request) -> str:
     device = choose(request.device)
     set_precision("fp32")  # TF32 keeps three digits
     files = find_networks(request.images) if request.is_network else [request.images]
-    newest, reals = open_pair(files[-1], request.reals, device, network=request.is_network,
-                              resize=request.resize, subset=request.subset)
+    newest, reals = open_pair(
+        files[-1],
+        request.reals,
+        device,
+        network=request.is_network,
+        resize=request.resize,
+        subset=request.subset,
+    )
     reals = mirrored(reals) if request.mirror else reals
     reals = of_held_out(reals) if request.held_out else reals
     plan = plan_for(newest, reals, request.names, request.num_images, repeats=request.repeats)
@@ -81,17 +87,25 @@ def answer(request: Request) -> str:
     networks = {SINGLE_ROW if single else path.stem: path for path in files}
     keep = _keeper(request, files[-1], networks)
     rows = []
-    for row in evaluate({SINGLE_ROW: lambda: newest} if single else
-                        {name: partial(snapshot, path) for name, path in networks.items()},
-                        reals, plan, setup):
+    for row in evaluate(
+        {SINGLE_ROW: lambda: newest}
+        if single
+        else {name: partial(snapshot, path) for name, path in networks.items()},
+        reals,
+        plan,
+        setup,
+    ):
         rows.append(row)
-        keep(row.name, to_records(row, str(files[0] if single else request.images), reals, plan,
-                                  setup))
+        keep(
+            row.name,
+            to_records(row, str(files[0] if single else request.images), reals, plan, setup),
+        )
     return format_table(str(request.images), reals, plan, rows)
 
 
-def _keeper(request: Request, network: Path, networks: Mapping[str, Path]
-            ) -> Callable[[str, Records], None]:
+def _keeper(
+    request: Request, network: Path, networks: Mapping[str, Path]
+) -> Callable[[str, Records], None]:
     """The function that writes the records of a row where they belong.
 
     Args:
@@ -103,8 +117,7 @@ def _keeper(request: Request, network: Path, networks: Mapping[str, Path]
         if request.json_file is not None:
             append_lines(request.json_file, found)
         if run is not None:
-            store_rows(run, rows_of_network(found, networks[name])
-                       if name in networks else found)
+            store_rows(run, rows_of_network(found, networks[name]) if name in networks else found)
 
     return keep
 
@@ -114,12 +127,21 @@ def _recording_run(request: Request, network: Path) -> Path | None:
     run = run_of_network(network) if request.is_network and request.record else None
     if run is None or images_seen_of(network) is None or _lies_in(request.json_file, run):
         return None
-    obstacle = ("--resize compares other images than its own" if request.resize is not None else
-                "--held-out compares with other images than its metrics" if request.held_out else
-                f"{run} cannot be written" if not os.access(run, os.W_OK) else "")
-    click.echo(f"These rows are not kept with the run: {obstacle}." if obstacle else
-               f"These rows are kept with the run, in {run / ROWS_FILE} (--no-record: not).",
-               err=True)
+    obstacle = (
+        "--resize compares other images than its own"
+        if request.resize is not None
+        else "--held-out compares with other images than its metrics"
+        if request.held_out
+        else f"{run} cannot be written"
+        if not os.access(run, os.W_OK)
+        else ""
+    )
+    click.echo(
+        f"These rows are not kept with the run: {obstacle}."
+        if obstacle
+        else f"These rows are kept with the run, in {run / ROWS_FILE} (--no-record: not).",
+        err=True,
+    )
     return None if obstacle else run
 
 
@@ -128,12 +150,16 @@ def _lies_in(file: Path | None, run: Path) -> bool:
     return file is not None and file.resolve() in [each.resolve() for each in metric_files(run)]
 
 
-def setup_for(names: Sequence[str], detector: Path | None, seed: int, device: torch.device
-              ) -> Setup:
+def setup_for(
+    names: Sequence[str], detector: Path | None, seed: int, device: torch.device
+) -> Setup:
     """What metrics need; raises UserError for a detector that is missing, or no use to them."""
     needed = any(METRICS[name].needs_detector for name in names)
-    setup = Setup(seed=seed, device=device, detector=open_detector(
-        detector, "inception", device) if needed else None)
+    setup = Setup(
+        seed=seed,
+        device=device,
+        detector=open_detector(detector, "inception", device) if needed else None,
+    )
     for name in names:
         METRICS[name].require_detector(setup)
     return setup

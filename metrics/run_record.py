@@ -29,8 +29,10 @@ from progan.runtime.files import json_objects, write_atomically
 from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import SUFFIX, Snapshot, images_seen_of
 
-STATISTICS = re.compile(r"loss/(critic|generator)|.*accuracy.*|progress/hours"
-                        r"|speed/images-per-second")
+STATISTICS = re.compile(
+    r"loss/(critic|generator)|.*accuracy.*|progress/hours"
+    r"|speed/images-per-second"
+)
 Values = Mapping[str, float]  # by column
 Metric = tuple[str, int | None]  # key of METRICS, and how many images were asked for
 ROWS_FILE = f"{METRIC_PREFIX}measured.jsonl"
@@ -84,8 +86,12 @@ def read_record(path: Path, *, best: bool, device: torch.device) -> RunRecord:
     """
     network = _best(path) if best and path.is_dir() else find_network(path)
     run, snapshot = load_config(network.parent), load_snapshot(network, device)
-    record = RunRecord(path=network, run=run, snapshot=snapshot,
-                       values=statistics(network.parent, snapshot.images_seen))
+    record = RunRecord(
+        path=network,
+        run=run,
+        snapshot=snapshot,
+        values=statistics(network.parent, snapshot.images_seen),
+    )
     return with_findings(record, findings(network, snapshot.images_seen))
 
 
@@ -97,18 +103,26 @@ def with_findings(record: RunRecord, found: Iterable[Finding]) -> RunRecord:
         values |= _labelled(finding.values, finding.metric)
         reals |= _labelled(finding.reals, finding.metric)
         measured |= {finding.metric} if finding.values else set()
-        against |= dict.fromkeys(_labelled(finding.values, finding.metric),
-                                 finding.against or record.run.data.data)
-    return replace(record, values=values, reals=reals, measured=frozenset(measured),
-                   against=against)
+        against |= dict.fromkeys(
+            _labelled(finding.values, finding.metric), finding.against or record.run.data.data
+        )
+    return replace(
+        record, values=values, reals=reals, measured=frozenset(measured), against=against
+    )
 
 
 def statistics(directory: Path, images_seen: int) -> Values:
     """What the last line of stats.jsonl says up to a number of images."""
-    lines = [line for line in json_objects(directory / STATISTICS_FILE)
-             if line.get("images_seen", math.inf) <= images_seen]
-    return {name: value for name, value in (lines[-1] if lines else {}).items()
-            if STATISTICS.fullmatch(name)}
+    lines = [
+        line
+        for line in json_objects(directory / STATISTICS_FILE)
+        if line.get("images_seen", math.inf) <= images_seen
+    ]
+    return {
+        name: value
+        for name, value in (lines[-1] if lines else {}).items()
+        if STATISTICS.fullmatch(name)
+    }
 
 
 def findings(network: Path, images_seen: int) -> Iterator[Finding]:
@@ -136,11 +150,14 @@ def moments(file: Path, networks: Mapping[str, int]) -> Iterator[tuple[int | Non
     """
     try:
         for line in json_objects(file):
-            yield from (_reported(line, networks) if "metric" in line else
-                        _of_training(line, file.stem))
+            yield from (
+                _reported(line, networks) if "metric" in line else _of_training(line, file.stem)
+            )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{file} is damaged: it holds lines that are none of a metric. Remove "
-                        "them, or the file.") from error
+        raise UserError(
+            f"{file} is damaged: it holds lines that are none of a metric. Remove "
+            "them, or the file."
+        ) from error
 
 
 def _of_training(line: dict[str, Any], stem: str) -> Iterator[tuple[int, Finding]]:
@@ -149,8 +166,9 @@ def _of_training(line: dict[str, Any], stem: str) -> Iterator[tuple[int, Finding
         yield moment, Finding(metric, _numbers(line["values"]), _numbers(line["reals"]))
 
 
-def _reported(line: dict[str, Any], networks: Mapping[str, int]
-              ) -> Iterator[tuple[int | None, Finding]]:
+def _reported(
+    line: dict[str, Any], networks: Mapping[str, int]
+) -> Iterator[tuple[int | None, Finding]]:
     """A line of `python -m metrics --json`: of a network, of reals, or of something else."""
     if "row" not in line:  # neighbours
         return
@@ -189,8 +207,10 @@ def _metric(word: str) -> Metric | None:
 def _best(directory: Path) -> Path:
     kept = sorted(directory.glob(f"{BEST_PREFIX}*{SUFFIX}"), key=lambda file: file.stat().st_mtime)
     if not kept:
-        raise UserError(f"{directory} holds no {BEST_PREFIX}*{SUFFIX}: it was trained without "
-                        "--best. Compare the newest snapshots.")
+        raise UserError(
+            f"{directory} holds no {BEST_PREFIX}*{SUFFIX}: it was trained without "
+            "--best. Compare the newest snapshots."
+        )
     return kept[-1]
 
 
@@ -204,8 +224,10 @@ def rows_of_network(records: Sequence[Mapping[str, Any]], network: Path) -> list
 
     --resume takes such rows back if it goes on from before that network, which is written anew.
     """
-    return [{**record, "row": network.stem, "images_seen": images_seen_of(network)}
-            for record in records]
+    return [
+        {**record, "row": network.stem, "images_seen": images_seen_of(network)}
+        for record in records
+    ]
 
 
 def store_rows(directory: Path, records: Iterable[Mapping[str, Any]]) -> None:
@@ -215,17 +237,20 @@ def store_rows(directory: Path, records: Iterable[Mapping[str, Any]]) -> None:
     for record in records:
         lines.pop(_identity(record), None)
         lines[_identity(record)] = dict(record)
-    write_atomically(path, "".join(f"{json.dumps(line, allow_nan=False)}\n"
-                                   for line in lines.values()))
+    write_atomically(
+        path, "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in lines.values())
+    )
 
 
 def _identity(record: Mapping[str, Any]) -> str:
-    return json.dumps({name: value for name, value in record.items() if name not in RESULT_FIELDS},
-                      sort_keys=True)
+    return json.dumps(
+        {name: value for name, value in record.items() if name not in RESULT_FIELDS}, sort_keys=True
+    )
 
 
-def fill_missing(record: RunRecord, wishes: Mapping[str, Metric], data: Path, setup: Setup
-                 ) -> RunRecord:
+def fill_missing(
+    record: RunRecord, wishes: Mapping[str, Metric], data: Path, setup: Setup
+) -> RunRecord:
     """The record with all metrics that are wished for, as `train.py --metrics` measures them.
 
     Args:
@@ -240,13 +265,15 @@ def fill_missing(record: RunRecord, wishes: Mapping[str, Metric], data: Path, se
     return with_findings(record, _measure_missing(record, missing, data, setup))
 
 
-def _measure_missing(record: RunRecord, metrics: list[Metric], data: Path, setup: Setup
-                     ) -> Iterator[Finding]:
+def _measure_missing(
+    record: RunRecord, metrics: list[Metric], data: Path, setup: Setup
+) -> Iterator[Finding]:
     network = of_network(record.snapshot, str(record.path))
     reals = open_source(data, setup.device, network.size, record.run.data.subset)
     if reals.count is None:
-        raise UserError(f"{data} is a network. Name the real images that the runs are compared "
-                        "with.")
+        raise UserError(
+            f"{data} is a network. Name the real images that the runs are compared with."
+        )
     require_alike(network, reals)
     reals = mirrored(reals) if record.run.data.mirror else reals
     source_of = sources()

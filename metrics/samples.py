@@ -126,8 +126,13 @@ class ImageSample:
         Args:
             what: What is done with them, for the progress bar.
         """
-        with tqdm(total=self.count, desc=f"{what}: {self.description}", unit="img", disable=None,
-                  leave=False) as progress:
+        with tqdm(
+            total=self.count,
+            desc=f"{what}: {self.description}",
+            unit="img",
+            disable=None,
+            leave=False,
+        ) as progress:
             for rows in batches_of(self.rows, self.size, device):
                 pixels = torch.from_numpy(self.read(rows)).to(device)
                 yield pixels.permute(0, 3, 1, 2).contiguous()
@@ -145,7 +150,7 @@ def batches_of(rows: Rows, size: Size, device: torch.device) -> list[Rows]:
     """
     most = PIXELS_PER_BATCH if device.type == "cpu" else PIXELS_PER_GPU_BATCH
     step = max(min(most // (size.height * size.width), MAX_BATCH) // 2 * 2, 2)
-    return [rows[start:start + step] for start in range(0, len(rows), step)]
+    return [rows[start : start + step] for start in range(0, len(rows), step)]
 
 
 def side_by_side(
@@ -175,8 +180,9 @@ class Album:
         self._make, self._size, self._what = make, size, what
         self._have = np.zeros(count, bool)
         with tempfile.TemporaryFile() as file:  # the map keeps it alive, and nothing else does
-            self._images: Pixels = np.memmap(
-                file, np.uint8, "w+", shape=(count, *size)).view(np.ndarray)
+            self._images: Pixels = np.memmap(file, np.uint8, "w+", shape=(count, *size)).view(
+                np.ndarray
+            )
 
     def read(self, rows: Rows) -> Pixels:
         """Numbers [n] -> uint8 [n, H, W, C]; they must have been prepared."""
@@ -188,10 +194,14 @@ class Album:
         missing = np.unique(rows[~self._have[rows]])
         num_bytes = len(missing) * int(np.prod(self._size))
         count = format_count(len(missing), "image")
-        require_free_space(Path(tempfile.gettempdir()), num_bytes,
-                           f"{self._what}: {count} of {self._size} in temporary files")
-        with tqdm(total=len(missing), desc=self._what, unit="img", disable=None,
-                  leave=False) as progress:
+        require_free_space(
+            Path(tempfile.gettempdir()),
+            num_bytes,
+            f"{self._what}: {count} of {self._size} in temporary files",
+        )
+        with tqdm(
+            total=len(missing), desc=self._what, unit="img", disable=None, leave=False
+        ) as progress:
             for some in batches_of(missing, self._size, torch.device("cpu")):
                 self._images[some] = self._make(some)
                 self._have[some] = True

@@ -30,9 +30,13 @@ def render_samples(record: RunRecord, seeds: Sequence[int]) -> Pixels:
     """The pictures of the seeds, as generate.py draws them: uint8 [N, H, W, C]."""
     snapshot = record.snapshot
     config = snapshot.generator.config
-    return render(snapshot.generator, seed_latents(seeds, config.latent_size),
-                  seed_labels(seeds, config.label_size, snapshot.untrained_classes),
-                  snapshot.level, snapshot.alpha)
+    return render(
+        snapshot.generator,
+        seed_latents(seeds, config.latent_size),
+        seed_labels(seeds, config.label_size, snapshot.untrained_classes),
+        snapshot.level,
+        snapshot.alpha,
+    )
 
 
 def comparison_sheet(rows: Sequence[tuple[str, Pixels]], seeds: Sequence[int]) -> Pixels:
@@ -42,8 +46,9 @@ def comparison_sheet(rows: Sequence[tuple[str, Pixels]], seeds: Sequence[int]) -
     """
     largest = max(images.shape[1] for _, images in rows)
     side = min(max(largest, MIN_COMPARISON_CELL), MAX_COMPARISON_CELL)
-    cells = [np.concatenate([resize_cell(image,
-                                         side) for image in images], 1) for _, images in rows]
+    cells = [
+        np.concatenate([resize_cell(image, side) for image in images], 1) for _, images in rows
+    ]
     bands = [_band([f"seed {seed}" for seed in seeds], side)]
     for (name, _), row in zip(rows, cells, strict=True):
         bands += [_band([name], row.shape[1]), row]
@@ -70,11 +75,15 @@ def neighbour_sheet(found: Lookup, rows: int, window: Window) -> Pixels:
     order = np.argsort(found.nearest, kind="stable")[:rows]
     cells = []
     for place in order:
-        number = found.images.rows[place:place + 1]
+        number = found.images.rows[place : place + 1]
         cells.append(_neighbour_cell(found.images.read(number)[0], f"image {number[0]}", window))
         neighbours = found.neighbours.rows[place]
-        for row, distance, image in zip(neighbours, found.neighbours.distances[place],
-                                        found.training.read(neighbours), strict=True):
+        for row, distance, image in zip(
+            neighbours,
+            found.neighbours.distances[place],
+            found.training.read(neighbours),
+            strict=True,
+        ):
             cells.append(_neighbour_cell(image, f"#{row}  d {distance:.3g}", None))
     return grid(np.stack(cells), len(found.neighbours.rows[0]) + 1)
 
@@ -87,8 +96,10 @@ def _neighbour_cell(image: Pixels, caption: str, window: Window | None) -> Pixel
     if window is not None and window[2:] != (width, height):
         scale = picture.width / width
         left, top = window.left * scale, window.top * scale
-        right, bottom = (start + max(side * scale - 1, 0)  # what is small is a point
-                         for start, side in ((left, window.width), (top, window.height)))
+        right, bottom = (
+            start + max(side * scale - 1, 0)  # what is small is a point
+            for start, side in ((left, window.width), (top, window.height))
+        )
         ImageDraw.Draw(picture).rectangle((left, top, right, bottom), outline=FRAME_COLOR)
     cell = Image.new("RGB", (picture.width + 2, picture.height + CAPTION), "white")
     cell.paste(picture, (1, 0))

@@ -57,8 +57,9 @@ class Source:
         return np.setdiff1d(np.arange(self.count or 0), self.held_out)
 
 
-def open_source(path: Path, device: torch.device, size: Size | None = None,
-                subset: str = "") -> Source:
+def open_source(
+    path: Path, device: torch.device, size: Size | None = None, subset: str = ""
+) -> Source:
     """Open a dataset, a folder or zip file of images, or a network; raises UserError otherwise.
 
     Args:
@@ -89,8 +90,15 @@ def is_run(path: Path) -> bool:
     return path.is_dir() and (any(path.glob(f"{PREFIX}*{SUFFIX}")) or bool(states(path)))
 
 
-def open_pair(images: Path, reals: Path, device: torch.device, *, network: bool,
-              resize: int | None = None, subset: str = "") -> tuple[Source, Source]:
+def open_pair(
+    images: Path,
+    reals: Path,
+    device: torch.device,
+    *,
+    network: bool,
+    resize: int | None = None,
+    subset: str = "",
+) -> tuple[Source, Source]:
     """Open the images and the reals that they are compared with; raises UserError.
 
     Datasets show the level that fits the other side.
@@ -104,8 +112,10 @@ def open_pair(images: Path, reals: Path, device: torch.device, *, network: bool,
     first = open_network(images, device) if network else open_source(images, device, wish)
     second = open_source(reals, device, wish or first.size, subset)
     if second.count is None:
-        raise UserError(f"{reals} is a network. Name the real images that it is compared with: a "
-                        "dataset, or a folder or zip file of images.")
+        raise UserError(
+            f"{reals} is a network. Name the real images that it is compared with: a "
+            "dataset, or a folder or zip file of images."
+        )
     if second.size != first.size and not network:
         first = open_source(images, device, wish or second.size)
     if resize is not None:
@@ -118,12 +128,16 @@ def require_alike(images: Source, reals: Source) -> None:
     """Raise UserError unless both have images of one size."""
     if images.size == reals.size:
         return
-    both = (f"{images.description} has images of {images.size} (width, height, channels) and "
-            f"{reals.description} of {reals.size}. ")
+    both = (
+        f"{images.description} has images of {images.size} (width, height, channels) and "
+        f"{reals.description} of {reals.size}. "
+    )
     if images.size.channels != reals.size.channels:
-        raise UserError(both + "Compare images of one kind; "
-                        f"{command('dataset', 'create-from-images')} makes them alike with "
-                        "--channels.")
+        raise UserError(
+            both + "Compare images of one kind; "
+            f"{command('dataset', 'create-from-images')} makes them alike with "
+            "--channels."
+        )
     side = min(*images.size[:2], *reals.size[:2])
     raise UserError(both + f"Compare images of one size: --resize {side} makes them alike.")
 
@@ -165,10 +179,13 @@ def of_held_out(reals: Source) -> Source:
     Images then meet what no training has seen, where learning by heart gains nothing.
     """
     if not len(reals.held_out):
-        raise UserError(f"--held-out: {reals.description} has no images that were held out. "
-                        f"{command('dataset')} keeps some with --holdout 0.1.")
-    return replace(reals, description=f"held-out images of {reals.description}",
-                   held_out=reals.trained_on)
+        raise UserError(
+            f"--held-out: {reals.description} has no images that were held out. "
+            f"{command('dataset')} keeps some with --holdout 0.1."
+        )
+    return replace(
+        reals, description=f"held-out images of {reals.description}", held_out=reals.trained_on
+    )
 
 
 def open_network(path: Path, device: torch.device) -> Source:
@@ -185,11 +202,19 @@ def of_network(snapshot: Snapshot, description: str) -> Source:
 
     def draw(rows: Rows) -> ImageSample:
         first = int(rows.min())
-        album = Album(lambda places: picture(places + first), int(rows.max()) + 1 - first, size,
-                      f"drawing with {description}")
+        album = Album(
+            lambda places: picture(places + first),
+            int(rows.max()) + 1 - first,
+            size,
+            f"drawing with {description}",
+        )
         album.prepare(rows - first)
-        return ImageSample(description=description, rows=rows, size=size,
-                           read=lambda some: album.read(some - first))
+        return ImageSample(
+            description=description,
+            rows=rows,
+            size=size,
+            read=lambda some: album.read(some - first),
+        )
 
     def picture(seeds: Rows) -> Pixels:
         latents = seed_latents(seeds.tolist(), config.latent_size)
@@ -215,11 +240,21 @@ def of_dataset(dataset: Dataset, level: int) -> Source:
     cache = Cache(dataset.path / CACHE_FOLDER, dataset.fingerprint)
 
     def draw(rows: Rows) -> ImageSample:
-        return ImageSample(description=str(dataset.path), rows=rows, size=size, cache=cache,
-                           read=lambda some: dataset.images(level, some))
+        return ImageSample(
+            description=str(dataset.path),
+            rows=rows,
+            size=size,
+            cache=cache,
+            read=lambda some: dataset.images(level, some),
+        )
 
-    return Source(description=str(dataset.path), size=size, count=len(dataset), draw=draw,
-                  held_out=dataset.held_out_rows)
+    return Source(
+        description=str(dataset.path),
+        size=size,
+        count=len(dataset),
+        draw=draw,
+        held_out=dataset.held_out_rows,
+    )
 
 
 def open_images(path: Path) -> Source:
@@ -232,24 +267,31 @@ def open_images(path: Path) -> Source:
             picture = decoded_srgb(tree.read(name), name)
             channels = native_channels(picture, name)
         except UnreadableImage as error:
-            raise UserError(f"Cannot read {name} in {path}: {error.reason}. Repair or remove "
-                            "it.") from error
+            raise UserError(
+                f"Cannot read {name} in {path}: {error.reason}. Repair or remove it."
+            ) from error
         found = Size(picture.height, picture.width, channels)
         if found != (size or found):
             raise UserError(
                 f"The images in {path} are not alike: {names[0]} is {size} (width, height, "
                 f"channels), {name} is {found}. Make them alike, or make a dataset of them with "
-                f"{command('dataset', 'create-from-images')}.")
+                f"{command('dataset', 'create-from-images')}."
+            )
         return np.asarray(converted(picture, channels), np.uint8).reshape(found)
 
     size = Size(*pixels(0, None).shape)
-    album = Album(lambda rows: np.stack([pixels(row, size) for row in rows]), len(names), size,
-                  f"reading {path}")
+    album = Album(
+        lambda rows: np.stack([pixels(row, size) for row in rows]),
+        len(names),
+        size,
+        f"reading {path}",
+    )
 
     def draw(rows: Rows) -> ImageSample:
         album.prepare(rows)
-        return ImageSample(description=str(path), rows=rows, size=size, read=album.read,
-                           cache=NO_CACHE)
+        return ImageSample(
+            description=str(path), rows=rows, size=size, read=album.read, cache=NO_CACHE
+        )
 
     return Source(description=str(path), size=size, count=len(names), draw=draw)
 

@@ -40,9 +40,11 @@ def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, 
     at_once = max(PATCH_BYTES // bytes_per_level, 1)
     distances = {}
     for start in levels[::at_once]:
-        some = levels[start:start + at_once]
-        first, second = (descriptors(draw, some, role, setup)
-                         for draw, role in ((images, "images"), (reals, "reals")))
+        some = levels[start : start + at_once]
+        first, second = (
+            descriptors(draw, some, role, setup)
+            for draw, role in ((images, "images"), (reals, "reals"))
+        )
         for index in some:
             vectors = directions(first[0].shape[1], setup.seed, index)
             distance = sliced_wasserstein(first.pop(0), second.pop(0), vectors)
@@ -55,9 +57,11 @@ def require(size: Size, num_images: int) -> None:
     factor = 1 << max(num_levels(size) - 1, 0)
     if min(size.height, size.width) < SMALLEST_LEVEL or size.height % factor or size.width % factor:
         halved = f", and here multiples of {factor} so that they can be halved" * (factor > 1)
-        raise UserError(f"swd cannot measure images of {size}: both sides must be at least "
-                        f"{SMALLEST_LEVEL} px{halved}. Use images of 64x64 or 128x128, for "
-                        "example.")
+        raise UserError(
+            f"swd cannot measure images of {size}: both sides must be at least "
+            f"{SMALLEST_LEVEL} px{halved}. Use images of 64x64 or 128x128, for "
+            "example."
+        )
 
 
 def num_levels(size: Size) -> int:
@@ -76,8 +80,10 @@ def descriptors(draw: ImageSample, levels: range, role: str, setup: Setup) -> li
     height, width, channels = draw.size
 
     def places(batch: Tensor) -> tuple[Tensor, list[Tensor]]:
-        return batch, [corners(len(batch), height >> index, width >> index, random)
-                       for index, random in zip(levels, randoms, strict=True)]
+        return batch, [
+            corners(len(batch), height >> index, width >> index, random)
+            for index, random in zip(levels, randoms, strict=True)
+        ]
 
     def cut(task: tuple[Tensor, list[Tensor]]) -> list[Tensor]:
         batch, where = task
@@ -90,15 +96,17 @@ def descriptors(draw: ImageSample, levels: range, role: str, setup: Setup) -> li
     batches = draw.batches(setup.device, f"swd, {len(levels)} levels")
     for found in side_by_side(cut, map(places, batches), setup.device):
         for kept, new in zip(patches, found, strict=True):
-            kept[done:done + len(new)] = new
+            kept[done : done + len(new)] = new
         done += len(found[0])
     return [normalized(kept.flatten(0, 1)) for kept in patches]
 
 
 def corners(count: int, height: int, width: int, random: torch.Generator) -> Tensor:
     """Where patches begin, every place alike: int64 [2 (row, column), count, 128], on the CPU."""
-    places = [torch.randint(side - PATCH + 1, (count, PATCHES_PER_IMAGE), generator=random)
-              for side in (height, width)]
+    places = [
+        torch.randint(side - PATCH + 1, (count, PATCHES_PER_IMAGE), generator=random)
+        for side in (height, width)
+    ]
     return torch.stack(places)
 
 
@@ -154,8 +162,10 @@ def sliced_wasserstein(first: Tensor, second: Tensor, vectors: Tensor) -> float:
         buffers = first.new_empty(2, at_once, len(first))
         found = []
         for some in vectors.split(at_once, dim=1):
-            ours, theirs = (_sorted(cloud, some, buffer[:some.shape[1]])
-                            for cloud, buffer in zip((first, second), buffers, strict=True))
+            ours, theirs = (
+                _sorted(cloud, some, buffer[: some.shape[1]])
+                for cloud, buffer in zip((first, second), buffers, strict=True)
+            )
             found.append(ours.sub_(theirs).abs_().mean(dim=1))
         return torch.cat(found)
 

@@ -21,8 +21,10 @@ CHANNELS = (64, 128, 256, 512, 512)  # of each block
 
 def fits(weights: Mapping[str, Any]) -> bool:
     """Whether these are the weights of VGG-16; its relatives have some of the names."""
-    return all(isinstance(weights.get(name), Tensor) and weights[name].shape == shape
-               for name, shape in _shapes().items())
+    return all(
+        isinstance(weights.get(name), Tensor) and weights[name].shape == shape
+        for name, shape in _shapes().items()
+    )
 
 
 def layers(
@@ -38,15 +40,22 @@ def layers(
     def embed(images: Tensor, side: int | None) -> tuple[Tensor, None]:
         size = (side or SIDE,) * 2
         x = F.interpolate(images.float() / 255, size, mode="bilinear", antialias=True)
-        mean, deviation = (torch.tensor(values, device=device).reshape(-1, 1, 1)
-                           for values in (MEAN, DEVIATION))
+        mean, deviation = (
+            torch.tensor(values, device=device).reshape(-1, 1, 1) for values in (MEAN, DEVIATION)
+        )
         x = (x - mean) / deviation
         found = []
         for number, block in enumerate(BLOCKS):
             x = F.max_pool2d(x, 2) if number else x
             for layer in block:
-                x = F.relu(F.conv2d(x, kept[f"features.{layer}.weight"],
-                                    kept[f"features.{layer}.bias"], padding=1))
+                x = F.relu(
+                    F.conv2d(
+                        x,
+                        kept[f"features.{layer}.weight"],
+                        kept[f"features.{layer}.bias"],
+                        padding=1,
+                    )
+                )
                 if layer in COMPARED:
                     pooled = F.adaptive_avg_pool2d(x, GRID).flatten(1)
                     found.append(F.normalize(pooled) / len(BLOCKS) ** 0.5)

@@ -1,8 +1,8 @@
 """progan: progressive growing of GANs, from a folder of images to megapixel pictures.
 
-    import progan
-    G = progan.load("network-snapshot-012000.safetensors")
-    images = G.render(range(16))  # uint8 [16, H, W, C]
+import progan
+G = progan.load("network-snapshot-012000.safetensors")
+images = G.render(range(16))  # uint8 [16, H, W, C]
 """
 
 import os

@@ -148,8 +148,13 @@ class _GivenPath(click.Path):
 PATH = _GivenPath(path_type=Path)
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-device_option = click.option("--device", type=click.Choice(DEVICES), default="auto",
-                             show_default=True, help="What to compute on.")
+device_option = click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default="auto",
+    show_default=True,
+    help="What to compute on.",
+)
 
 
 class _Formatter(click.HelpFormatter):
@@ -168,13 +173,20 @@ class _Context(click.Context):
 
 def version_option() -> click.Option:
     """--version, which every command has: it prints the version and stops."""
+
     def show(context: click.Context, _: click.Parameter, is_given: bool) -> None:
         if is_given and not context.resilient_parsing:
             click.echo(f"progan {__version__}")
             context.exit()
 
-    return click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False,
-                        callback=show, help="Show the version and exit.")
+    return click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help="Show the version and exit.",
+    )
 
 
 class Command(click.Command):
@@ -222,8 +234,11 @@ class CommandGroup(click.Group):
         is_option = name.startswith("-")
         if self.get_command(ctx, name) is None and not is_option and not ctx.resilient_parsing:
             near = get_close_matches(name, self.list_commands(ctx))
-            advice = f"Did you mean {' or '.join(near)}?" if near else (
-                f"There are {', '.join(self.list_commands(ctx))}.")
+            advice = (
+                f"Did you mean {' or '.join(near)}?"
+                if near
+                else (f"There are {', '.join(self.list_commands(ctx))}.")
+            )
             ctx.fail(f"No such command {args[0]!r}. {advice}")
         return super().resolve_command(ctx, args)
 
@@ -235,5 +250,8 @@ def _with_version(params: list[click.Parameter]) -> list[click.Parameter]:
 
 def _set_up(command: click.Command) -> None:
     command.context_settings = {
-        "token_normalize_func": hyphenated, "help_option_names": ["-h", "--help"],
-        "max_content_width": 100, **command.context_settings}
+        "token_normalize_func": hyphenated,
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        **command.context_settings,
+    }

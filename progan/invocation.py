@@ -12,12 +12,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]  # of a checkout, or where packages are installed
 PROGRAM = "progan"
 SCRIPTS = {"train": "train.py", "generate": "generate.py", "dataset": "dataset_tool.py"}
-MODULES = {"metrics": "metrics", **{name: f"progan.{name}" for name in (
-    "diagnosis", "report", "interop", "projection")}}
+MODULES = {
+    "metrics": "metrics",
+    **{name: f"progan.{name}" for name in ("diagnosis", "report", "interop", "projection")},
+}
 _NAME_OF = {spelling: name for name, spelling in (SCRIPTS | MODULES).items()}
 # How help texts, which are written for a checkout, spell commands.
-_SPELLED = re.compile(r"(?:python )?\b(train\.py|generate\.py|dataset_tool\.py)(?!\w)"
-                      rf"|python -m ({'|'.join(map(re.escape, MODULES.values()))})(?!\w|\.\w)")
+_SPELLED = re.compile(
+    r"(?:python )?\b(train\.py|generate\.py|dataset_tool\.py)(?!\w)"
+    rf"|python -m ({'|'.join(map(re.escape, MODULES.values()))})(?!\w|\.\w)"
+)
 
 
 def command(name: str, *words: object, portable: bool = False) -> str:

@@ -54,23 +54,27 @@ class TrainedGenerator:
 
     snapshot: Snapshot  # its `generator` is the torch module
 
-    def __call__(self, latents: Tensor | Array, labels: Labels = None,
-                 resolution: int | None = None) -> Tensor:
+    def __call__(
+        self, latents: Tensor | Array, labels: Labels = None, resolution: int | None = None
+    ) -> Tensor:
         """Draw latents [N, latent_size]: float32 [N, C, H, W] in [-1, 1] on the device.
 
         Linear outputs may lie outside of [-1, 1] a little; pictures are clipped. Without
         gradients.
         """
         z = _float32(latents, "Latents", self.latent_size)
-        return torch.cat(list(render_single(self._at(resolution), z,
-                                            self._labels(labels, range(len(z))))))
+        return torch.cat(
+            list(render_single(self._at(resolution), z, self._labels(labels, range(len(z)))))
+        )
 
-    def render(self, seeds: Iterable[int], labels: Labels = None,
-               resolution: int | None = None) -> Pixels:
+    def render(
+        self, seeds: Iterable[int], labels: Labels = None, resolution: int | None = None
+    ) -> Pixels:
         """Draw seeds, exactly as generate.py does: uint8 [N, H, W, C] on the host."""
         seeds = _whole(seeds)
-        images = render_single(self._at(resolution), self.latents(seeds),
-                               self._labels(labels, seeds))
+        images = render_single(
+            self._at(resolution), self.latents(seeds), self._labels(labels, seeds)
+        )
         return np.stack([as_pixels(image) for image in images])
 
     def latents(self, seeds: Iterable[int]) -> Tensor:
@@ -106,14 +110,18 @@ class TrainedGenerator:
         return self.snapshot.generator.config.size(self.snapshot.level)
 
     def __repr__(self) -> str:
-        return (f"<progan generator: {self.size}, {format_count(self.channels, 'channel')}, "
-                f"{len(self.class_names) or 'no'} classes, latents of {self.latent_size}>")
+        return (
+            f"<progan generator: {self.size}, {format_count(self.channels, 'channel')}, "
+            f"{len(self.class_names) or 'no'} classes, latents of {self.latent_size}>"
+        )
 
     def _at(self, resolution: int | None) -> Snapshot:
         if resolution is not None and resolution not in self.resolutions:
-            raise UserError(f"There is no resolution {resolution!r}: this network was trained up "
-                            f"to {self.resolution}; choose one of "
-                            f"{', '.join(map(str, self.resolutions))}.")
+            raise UserError(
+                f"There is no resolution {resolution!r}: this network was trained up "
+                f"to {self.resolution}; choose one of "
+                f"{', '.join(map(str, self.resolutions))}."
+            )
         return at_resolution(self.snapshot, resolution)
 
     def _labels(self, labels: Labels, seeds: Sequence[int]) -> Tensor:
@@ -124,8 +132,9 @@ class TrainedGenerator:
         if not isinstance(labels, (str, int)):
             return _float32(labels, "Labels", size)
         if not size:
-            raise UserError("This network was trained without labels and has no classes: leave "
-                            "the labels away.")
+            raise UserError(
+                "This network was trained without labels and has no classes: leave the labels away."
+            )
         known = isinstance(labels, int) and 0 <= labels < size
         index = int(labels) if known else class_index(self.snapshot, str(labels))
         return seed_labels([index] * len(seeds), size)
@@ -136,8 +145,9 @@ def _whole(seeds: Iterable[int]) -> list[int]:
     try:
         found = [operator.index(seed) for seed in seeds]
     except (TypeError, ValueError) as error:  # of torch, which has rows
-        raise UserError(f"Seeds are whole numbers such as [0, 5] or range(16), not {_shown(seeds)}."
-                        ) from error
+        raise UserError(
+            f"Seeds are whole numbers such as [0, 5] or range(16), not {_shown(seeds)}."
+        ) from error
     if not found:
         raise UserError("Which pictures? There is no seed.")
     if wrong := [seed for seed in found if not 0 <= seed < 2**32]:
@@ -150,13 +160,15 @@ def _float32(rows: Tensor | Array, what: str, size: int) -> Tensor:
     try:
         result = torch.as_tensor(rows, dtype=torch.float32)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{what} of this network are numbers [N, {size}], not {_shown(rows)}."
-                        ) from error
+        raise UserError(
+            f"{what} of this network are numbers [N, {size}], not {_shown(rows)}."
+        ) from error
     if result.ndim != 2 or not len(result) or result.shape[1] != size:
         raise UserError(f"{what} of this network are [N, {size}], not {list(result.shape)}.")
     if not torch.isfinite(result).all():
-        raise UserError(f"{what} hold numbers that are not finite (NaN or infinity), or too large "
-                        "for float32.")
+        raise UserError(
+            f"{what} hold numbers that are not finite (NaN or infinity), or too large for float32."
+        )
     return result
 
 

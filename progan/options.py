@@ -39,8 +39,9 @@ class PerResolution(Kind):
             pairs = [pair.split(":") for pair in value.split(",") if pair.strip()]
             return tuple((int(resolution), self.number(number)) for resolution, number in pairs)
         except ValueError:
-            self.fail(f"{value!r} is not a list of RESOLUTION:VALUE, as in 256:14,512:6.",
-                      param, ctx)
+            self.fail(
+                f"{value!r} is not a list of RESOLUTION:VALUE, as in 256:14,512:6.", param, ctx
+            )
 
 
 class Text(Kind):
@@ -66,8 +67,11 @@ class OrAuto(Kind):
 IN_PRESETS = {name for row in PRESETS.values() for name in row}
 
 TYPES: dict[Any, Kind] = {
-    int: click.INT, float: click.FLOAT, str: Text(),
-    IntAt: PerResolution(int), FloatAt: PerResolution(float),
+    int: click.INT,
+    float: click.FLOAT,
+    str: Text(),
+    IntAt: PerResolution(int),
+    FloatAt: PerResolution(float),
 }
 
 
@@ -91,8 +95,10 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 
 def sections() -> dict[Any, list[Field[Any]]]:
     """The fields that the command line offers, by the section of the config that has them."""
-    return {section: [item for item in settings(section) if item.metadata["option"]]
-            for section in (Run, *SECTIONS.values())}
+    return {
+        section: [item for item in settings(section) if item.metadata["option"]]
+        for section in (Run, *SECTIONS.values())
+    }
 
 
 def _offered() -> list[Field[Any]]:
@@ -102,8 +108,9 @@ def _offered() -> list[Field[Any]]:
 def _option(field: Field[Any]) -> Callable[[F], F]:
     name, text = option_name(field.name), field.metadata["text"]
     if field.type is bool:
-        return click.option(f"{name}/--no-{name[2:]}", field.name, default=None,
-                            help=f"{text} {_shown(field)}")
+        return click.option(
+            f"{name}/--no-{name[2:]}", field.name, default=None, help=f"{text} {_shown(field)}"
+        )
     kind = TYPES[field.type]
     if field.metadata["choices"] and not field.metadata["several"]:
         kind = click.Choice(field.metadata["choices"])

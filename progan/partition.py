@@ -84,18 +84,22 @@ def require_shares(run: Run, batches: dict[int, int], count: int) -> None:
     if count == 1:
         return
     if coupled := coupling(run):
-        raise UserError(f"{count} processes cannot share a batch: each of its images depends on "
-                        f"all others, by {coupled}. Train with one process, or without that.")
+        raise UserError(
+            f"{count} processes cannot share a batch: each of its images depends on "
+            f"all others, by {coupled}. Train with one process, or without that."
+        )
     for resolution, n in batches.items():
         counts = [n // size for size in sizes(run, n)]
         if count not in counts:
             groups = f" (in whole groups of --stddev-group {run.network.stddev_group})" * bool(
-                unit(run, n) > 1)
+                unit(run, n) > 1
+            )
             raise UserError(
                 f"The batch of {n} images at resolution {resolution} cannot be shared equally "
                 f"among {count} processes{groups}: {_listed(counts)} could. Start that many "
                 f"(torchrun --nproc-per-node), or choose a batch that is a multiple of "
-                f"{count * unit(run, n)} (--batch, --batch-at).")
+                f"{count * unit(run, n)} (--batch, --batch-at)."
+            )
 
 
 def _group_spans(run: Run, n: int) -> list[int]:
@@ -113,7 +117,9 @@ def _groups(run: Run, n: int) -> Any:
     """Sizes of the groups in a batch of `n`, apart from fakes and together with them."""
     group = run.network.stddev_group
     return _looks_at_groups(run) and (
-        divisor(n, group), run.objective.mixed_batches and divisor(2 * n, group))
+        divisor(n, group),
+        run.objective.mixed_batches and divisor(2 * n, group),
+    )
 
 
 def _looks_at_groups(run: Run) -> bool:
@@ -121,4 +127,4 @@ def _looks_at_groups(run: Run) -> bool:
 
 
 def _listed(numbers: list[int]) -> str:
-    return " or ".join([", ".join(map(str, numbers[:-1])), str(numbers[-1])][len(numbers) < 2:])
+    return " or ".join([", ".join(map(str, numbers[:-1])), str(numbers[-1])][len(numbers) < 2 :])

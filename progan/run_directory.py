@@ -29,8 +29,10 @@ _MAX_SLUG = 100  # characters of a dataset in the name of a run; a file name hol
 
 def create(outdir: Path, dataset_name: str, run: Run) -> Path:
     """Make and return OUTDIR/NNNNN-<dataset>-<preset>, NNNNN being the next free number."""
-    number = max((number for path in runs(outdir) if (number := _number(path)) is not None),
-                 default=-1) + 1
+    number = (
+        max((number for path in runs(outdir) if (number := _number(path)) is not None), default=-1)
+        + 1
+    )
     directory = outdir / f"{number:05d}-{_slug(dataset_name)}-{run.preset}"
     # It appears with its settings in it: without them a crash would leave what is no run.
     growing = outdir / f".{directory.name}.{secrets.token_hex(4)}{PARTIAL}"
@@ -43,8 +45,10 @@ def create(outdir: Path, dataset_name: str, run: Run) -> Path:
             shutil.rmtree(growing, ignore_errors=True)
             raise
     except OSError as error:
-        raise UserError(f"Cannot write to {outdir}: {error.strerror}. Name another --outdir, or "
-                        "make this one writable.") from error
+        raise UserError(
+            f"Cannot write to {outdir}: {error.strerror}. Name another --outdir, or "
+            "make this one writable."
+        ) from error
     return directory
 
 
@@ -55,8 +59,12 @@ def note_launch(directory: Path, launch: str) -> None:
 
 def begun_by(outdir: Path, launch: str) -> Path | None:
     """The newest run that a launch began, if it began one."""
-    found = [path for path in runs(outdir) if (path / LAUNCH_FILE).is_file()
-             and (path / LAUNCH_FILE).read_text("utf-8") == launch + "\n"]
+    found = [
+        path
+        for path in runs(outdir)
+        if (path / LAUNCH_FILE).is_file()
+        and (path / LAUNCH_FILE).read_text("utf-8") == launch + "\n"
+    ]
     return found[-1] if found else None
 
 
@@ -90,9 +98,11 @@ def find(path: Path) -> Path:
     found = runs(path)
     if not found:
         what = "no run in" if path.is_dir() else "no"
-        raise UserError(f"There is {what} {path}. Name the directory of a run, which holds the "
-                        f"{CONFIG_FILE} of train.py, one of its state files, or an --outdir that "
-                        "has runs.")
+        raise UserError(
+            f"There is {what} {path}. Name the directory of a run, which holds the "
+            f"{CONFIG_FILE} of train.py, one of its state files, or an --outdir that "
+            "has runs."
+        )
     return found[-1]
 
 
@@ -105,11 +115,15 @@ def runs(outdir: Path) -> list[Path]:
     """
     if not outdir.is_dir():
         return []
-    found = [path for path in outdir.iterdir()
-             if path.is_dir() and (_number(path) is not None or _holds_settings(path))]
+    found = [
+        path
+        for path in outdir.iterdir()
+        if path.is_dir() and (_number(path) is not None or _holds_settings(path))
+    ]
     numbered = all(_number(path) is not None for path in found)
-    return sorted(found, key=lambda path: ((_number(path) or 0) if numbered else _started_ns(path),
-                                           path))
+    return sorted(
+        found, key=lambda path: ((_number(path) or 0) if numbered else _started_ns(path), path)
+    )
 
 
 def states(directory: Path) -> list[Path]:
@@ -133,8 +147,13 @@ def state_path(directory: Path, images_seen: int) -> Path:
     return exact(path, images_seen) if taken else path
 
 
-def moment_path(directory: Path, prefix: str, images_seen: int, suffix: str,
-                moment_of: Callable[[Path], int | None]) -> Path:
+def moment_path(
+    directory: Path,
+    prefix: str,
+    images_seen: int,
+    suffix: str,
+    moment_of: Callable[[Path], int | None],
+) -> Path:
     """Where to write what `images_seen` images have led to, over nothing but its like.
 
     Args:
@@ -147,8 +166,11 @@ def moment_path(directory: Path, prefix: str, images_seen: int, suffix: str,
 
 def rollback_path(directory: Path) -> Path:
     """Where the evidence of the next rollback goes; that of earlier attempts stays."""
-    taken = [int(number) for path in directory.glob(f"{ROLLBACK_PREFIX}*.json")
-             if (number := path.stem.removeprefix(ROLLBACK_PREFIX)).isdecimal()]
+    taken = [
+        int(number)
+        for path in directory.glob(f"{ROLLBACK_PREFIX}*.json")
+        if (number := path.stem.removeprefix(ROLLBACK_PREFIX)).isdecimal()
+    ]
     return directory / f"{ROLLBACK_PREFIX}{max(taken, default=0) + 1:02d}.json"
 
 

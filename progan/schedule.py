@@ -72,12 +72,13 @@ def phases(growth: Growth, network: Network) -> Iterator[Phase]:
     while start < growth.total_kimg:
         training = 0.0 if growth.fade_first and level == first else growth.training_kimg
         stable_end = start + training if level < last_level else growth.total_kimg
-        for end, lod in ((stable_end, last_level - level),
-                         (stable_end + growth.transition_kimg, last_level - level - 0.5)):
+        for end, lod in (
+            (stable_end, last_level - level),
+            (stable_end + growth.transition_kimg, last_level - level - 0.5),
+        ):
             end = min(end, growth.total_kimg)
             if end > start:
-                yield Phase(start, end,
-                            _stage(growth, network, lod, 1 + growth.lr_decay * start))
+                yield Phase(start, end, _stage(growth, network, lod, 1 + growth.lr_decay * start))
             start = end
         level += 1
 
@@ -110,8 +111,9 @@ def first_level(growth: Growth, network: Network) -> int:
     return level_of(growth.initial_resolution) if network.grows else network.max_level
 
 
-def rounds(growth: Growth, network: Network, images_seen: int,
-           round_images_seen: int | None = None) -> Iterator[tuple[int, Stage]]:
+def rounds(
+    growth: Growth, network: Network, images_seen: int, round_images_seen: int | None = None
+) -> Iterator[tuple[int, Stage]]:
     """Yield (images seen at its start, stage) of each round from `images_seen` to the run's end.
 
     A round is `minibatch_repeats` iterations under one stage, each of `d_repeats`
@@ -123,8 +125,9 @@ def rounds(growth: Growth, network: Network, images_seen: int,
             round begins.
     """
     start = images_seen
-    if round_images_seen is not None and _is_inside(growth, network, images_seen,
-                                                    round_images_seen):
+    if round_images_seen is not None and _is_inside(
+        growth, network, images_seen, round_images_seen
+    ):
         start = round_images_seen
     while start < growth.total_kimg * 1000:
         stage = at(growth, network, start)
@@ -140,8 +143,9 @@ def round_images(growth: Growth, stage: Stage) -> int:
 def _is_inside(growth: Growth, network: Network, images_seen: int, start: int) -> bool:
     """Whether a step of the round that begins at `start`, but the first, is at `images_seen`."""
     stage = at(growth, network, start)
-    return images_seen in range(start + stage.batch, start + round_images(growth, stage),
-                                stage.batch)
+    return images_seen in range(
+        start + stage.batch, start + round_images(growth, stage), stage.batch
+    )
 
 
 def _stage(growth: Growth, network: Network, lod: float, decay: float) -> Stage:

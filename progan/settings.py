@@ -40,9 +40,16 @@ def setting(
         auto: The number that stands for a choice by the program, whatever `low` is; help and
             command line call it 'auto'.
     """
-    metadata = {"text": text, "low": low, "high": high, "choices": choices,
-                "several": several, "resolution": resolution, "option": option,
-                "auto": auto}
+    metadata = {
+        "text": text,
+        "low": low,
+        "high": high,
+        "choices": choices,
+        "several": several,
+        "resolution": resolution,
+        "option": option,
+        "auto": auto,
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -55,8 +62,9 @@ def section_from_dict(section: type[T], values: Mapping[str, Any]) -> T:
     """Build one section; raise UserError for a setting that it does not have."""
     if not isinstance(values, Mapping):
         raise UserError(f"The {section.__name__.lower()} settings cannot be {values!r}.")
-    require_known(set(values) - {item.name for item in settings(section)},
-                  f"{section.__name__.lower()} ")
+    require_known(
+        set(values) - {item.name for item in settings(section)}, f"{section.__name__.lower()} "
+    )
     return section(**{name: _frozen(value) for name, value in values.items()})
 
 
@@ -78,8 +86,10 @@ def _frozen(value: Any) -> Any:
 def require_known(unknown: set[str], kind: str) -> None:
     """Raise UserError unless `unknown` is empty."""
     if unknown:
-        raise UserError(f"There are no {kind}settings called {', '.join(sorted(unknown))}; "
-                        "another version of progan may have them.")
+        raise UserError(
+            f"There are no {kind}settings called {', '.join(sorted(unknown))}; "
+            "another version of progan may have them."
+        )
 
 
 def validate(section: Any) -> None:
@@ -114,8 +124,12 @@ def _is_a(value: Any, kind: Any) -> bool:
     if kind in (IntAt, FloatAt):
         number = int if kind is IntAt else float
         return isinstance(value, tuple) and all(
-            isinstance(row, tuple) and len(row) == 2 and _is_a(row[0], int)
-            and _is_a(row[1], number) for row in value)
+            isinstance(row, tuple)
+            and len(row) == 2
+            and _is_a(row[0], int)
+            and _is_a(row[1], number)
+            for row in value
+        )
     if kind is float:
         return type(value) in (int, float) and math.isfinite(value)
     return type(value) is kind

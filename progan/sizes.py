@@ -68,14 +68,17 @@ def growing_name(base: Size, level: int, alpha: float) -> str:
 def require_resolution(value: int, name: str) -> None:
     """Raise UserError unless `value` is a power of two from 4 to 1024."""
     if value & (value - 1) or not 2**MIN_LEVEL <= value <= 2**MAX_LEVEL:
-        raise UserError(f"{name} must be a power of two from {2**MIN_LEVEL} to {2**MAX_LEVEL}, "
-                        f"not {value}.")
+        raise UserError(
+            f"{name} must be a power of two from {2**MIN_LEVEL} to {2**MAX_LEVEL}, not {value}."
+        )
 
 
 def require_base(base: Size) -> None:
     """Raise UserError unless this can be the size at level 2."""
     shorter, longer = sorted(base)
     if not 2**MIN_LEVEL <= shorter < 2 ** (MIN_LEVEL + 1) or longer > LONGEST_BASE:
-        raise UserError(f"Images at level {MIN_LEVEL} cannot be {base}: their shorter side must be "
-                        f"{2**MIN_LEVEL} to {2 ** (MIN_LEVEL + 1) - 1} px, and the longer one "
-                        f"{LONGEST_BASE} at most.")
+        raise UserError(
+            f"Images at level {MIN_LEVEL} cannot be {base}: their shorter side must be "
+            f"{2**MIN_LEVEL} to {2 ** (MIN_LEVEL + 1) - 1} px, and the longer one "
+            f"{LONGEST_BASE} at most."
+        )

@@ -17,12 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-         "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-extensions", "--remote-debugging-pipe")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-extensions",
+    "--remote-debugging-pipe",
+)
 PATIENCE = 60  # s
-KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35, "Escape": 27, " ": 32,
-        "Tab": 9}
+KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35, "Escape": 27, " ": 32, "Tab": 9}
 
 
 def program() -> str | None:
@@ -44,9 +51,19 @@ class Browser:
         self._write, self._read = reads[1], writes[0]
         # Chromium reads from 3 and writes to 4; sh need not know numbers of two digits, bash does.
         self._process = subprocess.Popen(
-            ["bash", "-c", f'exec "$0" "$@" 3<&{theirs[0]} 4>&{theirs[1]}', path, *FLAGS,
-             f"--user-data-dir={folder}", "about:blank"], pass_fds=theirs,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            [
+                "bash",
+                "-c",
+                f'exec "$0" "$@" 3<&{theirs[0]} 4>&{theirs[1]}',
+                path,
+                *FLAGS,
+                f"--user-data-dir={folder}",
+                "about:blank",
+            ],
+            pass_fds=theirs,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         for end in theirs:
             os.close(end)
         self._left, self._number, self._session = b"", 0, ""
@@ -55,14 +72,19 @@ class Browser:
 
     def __enter__(self) -> "Browser":
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True
-                                  )["sessionId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._process.kill()
         self._process.wait()
         os.close(self._write)
@@ -70,10 +92,17 @@ class Browser:
 
     def open(self, address: str, width: int, height: int = 800, *, dark: bool = False) -> None:
         """Show a page in a window of this size, and wait until it is loaded."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
-                  deviceScaleFactor=1, mobile=width < 600)
-        self.call("Emulation.setEmulatedMedia", features=[
-            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+        )
         self.call("Page.navigate", url="about:blank")
         self.requests, self.errors = [], []
         self.call("Page.navigate", url=address)
@@ -81,8 +110,9 @@ class Browser:
 
     def value(self, script: str) -> Any:
         """What an expression is, or what its promise gives."""
-        found = self.call("Runtime.evaluate", expression=script, returnByValue=True,
-                          awaitPromise=True)
+        found = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
@@ -115,8 +145,10 @@ class Browser:
 
     def type(self, selector: str, text: str) -> None:
         """Type over what is in a field."""
-        self.value(f"(each => {{ each.focus(); each.select(); }})("
-                   f"document.querySelector({json.dumps(selector)}))")
+        self.value(
+            f"(each => {{ each.focus(); each.select(); }})("
+            f"document.querySelector({json.dumps(selector)}))"
+        )
         self.call("Input.insertText", text=text)
 
     def pixels(self, selector: str) -> NDArray[np.uint8]:
@@ -156,10 +188,13 @@ class Browser:
         takes: dict[str, Callable[[], None]] = {
             "Network.requestWillBeSent": lambda: self._note_request(values["request"]["url"]),
             "Runtime.exceptionThrown": lambda: self.errors.append(str(values["exceptionDetails"])),
-            "Log.entryAdded": lambda: self._note_entry(values["entry"]["level"],
-                                                       values["entry"]["text"]),
-            "Runtime.consoleAPICalled": lambda: self._note_entry(values["type"],
-                                                                 str(values["args"]))}
+            "Log.entryAdded": lambda: self._note_entry(
+                values["entry"]["level"], values["entry"]["text"]
+            ),
+            "Runtime.consoleAPICalled": lambda: self._note_entry(
+                values["type"], str(values["args"])
+            ),
+        }
         takes.get(event, lambda: None)()
 
     def _note_request(self, address: str) -> None:

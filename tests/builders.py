@@ -30,9 +30,24 @@ from progan.training.optim import trainable_parameters, update
 from progan.training.state import initialize
 
 TINY: dict[str, object] = dict(
-    resolution=16, latent_size=8, fmap_base=64, fmap_max=8, total_kimg=7.5, training_kimg=1.5,
-    transition_kimg=1.5, batch=64, minibatch_repeats=2, tick_kimg=1.0, tick_kimg_at=(),
-    image_ticks=2, snapshot_ticks=1, keep_states=99, g_lr=0.002, d_lr=0.002, preflight="none")
+    resolution=16,
+    latent_size=8,
+    fmap_base=64,
+    fmap_max=8,
+    total_kimg=7.5,
+    training_kimg=1.5,
+    transition_kimg=1.5,
+    batch=64,
+    minibatch_repeats=2,
+    tick_kimg=1.0,
+    tick_kimg_at=(),
+    image_ticks=2,
+    snapshot_ticks=1,
+    keep_states=99,
+    g_lr=0.002,
+    d_lr=0.002,
+    preflight="none",
+)
 
 
 def tiny_run(**overrides: object) -> Run:
@@ -52,44 +67,89 @@ def tiny_options(**overrides: object) -> list[str]:
     return words
 
 
-def noise_dataset(dest: Path, *, resolution: int = 16, channels: int = 3, count: int = 40,
-                  classes: int = 0, holdout: float = 0.0, base: Size = SQUARE) -> Dataset:
+def noise_dataset(
+    dest: Path,
+    *,
+    resolution: int = 16,
+    channels: int = 3,
+    count: int = 40,
+    classes: int = 0,
+    holdout: float = 0.0,
+    base: Size = SQUARE,
+) -> Dataset:
     """A dataset of seeded noise; image i has class i mod `classes`."""
     shape = (count, *size_at(base, level_of(resolution)), channels)
     images = np.random.RandomState(1).randint(0, 256, shape).astype(np.uint8)
-    write_dataset(ImageSource(
-        description="noise", resolution=resolution, base=base, channels=channels,
-        count=count, read=lambda row: Sample(images[row]),
-        labels=np.arange(count) % classes if classes else None,
-        label_names=tuple(f"class-{index}" for index in range(classes))), dest, options={},
-        holdout=holdout)
+    write_dataset(
+        ImageSource(
+            description="noise",
+            resolution=resolution,
+            base=base,
+            channels=channels,
+            count=count,
+            read=lambda row: Sample(images[row]),
+            labels=np.arange(count) % classes if classes else None,
+            label_names=tuple(f"class-{index}" for index in range(classes)),
+        ),
+        dest,
+        options={},
+        holdout=holdout,
+    )
     return Dataset.open(dest)
 
 
 def draw_of(images: np.ndarray) -> ImageSample:
     """Images uint8 [N, C, H, W] as metrics take them."""
     nhwc = images.transpose(0, 2, 3, 1)
-    return ImageSample(description="test", rows=np.arange(len(nhwc)),
-                       size=ImageSize(*nhwc.shape[1:]), read=lambda rows: nhwc[rows])
+    return ImageSample(
+        description="test",
+        rows=np.arange(len(nhwc)),
+        size=ImageSize(*nhwc.shape[1:]),
+        read=lambda rows: nhwc[rows],
+    )
 
 
-def tiny_snapshot(label_names: tuple[str, ...] = (), *, channels: int = 3, level: int = 4,
-                  alpha: float = 1.0, base: Size = SQUARE) -> Snapshot:
+def tiny_snapshot(
+    label_names: tuple[str, ...] = (),
+    *,
+    channels: int = 3,
+    level: int = 4,
+    alpha: float = 1.0,
+    base: Size = SQUARE,
+) -> Snapshot:
     """A generator of resolution 16 with seeded weights."""
-    generator = nets.generator(Network(resolution=16, latent_size=8, fmap_base=64, fmap_max=8,
-                                       base_height=base.height, base_width=base.width,
-                                       channels=channels, label_size=len(label_names)))
+    generator = nets.generator(
+        Network(
+            resolution=16,
+            latent_size=8,
+            fmap_base=64,
+            fmap_max=8,
+            base_height=base.height,
+            base_width=base.width,
+            channels=channels,
+            label_size=len(label_names),
+        )
+    )
     initialize(generator, 5, "generator")
-    return Snapshot(generator=generator.requires_grad_(False), level=level, alpha=alpha,
-                    images_seen=1_234_000, label_names=label_names)
+    return Snapshot(
+        generator=generator.requires_grad_(False),
+        level=level,
+        alpha=alpha,
+        images_seen=1_234_000,
+        label_names=label_names,
+    )
 
 
 def source_of(images: np.ndarray, held_out: tuple[int, ...] = ()) -> Source:
     """Images uint8 [N, C, H, W] as a source; the rows held out are no training images."""
     everything = draw_of(images)
-    return Source(description="test", size=everything.size, count=len(images),
-                  held_out=np.array(held_out, np.int64),
-                  draw=lambda rows: replace(everything, rows=rows))
+    return Source(
+        description="test",
+        size=everything.size,
+        count=len(images),
+        held_out=np.array(held_out, np.int64),
+        draw=lambda rows: replace(everything, rows=rows),
+    )
 
 
 class Energies(torch.nn.Module):
@@ -144,9 +204,13 @@ def in_foreground(*command: object) -> Iterator[subprocess.Popen[str]]:
     wrong, the whole group is gone in the end.
     """
     process = subprocess.Popen(
-        [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [str(word) for word in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
-        preexec_fn=_hear)
+        preexec_fn=_hear,
+    )
     try:
         yield process
     finally:
@@ -155,24 +219,38 @@ def in_foreground(*command: object) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def digits_dataset(dest: Path, *, count: int = 400, stacked: bool = False, holdout: float = 0.0
-                   ) -> Dataset:
+def digits_dataset(
+    dest: Path, *, count: int = 400, stacked: bool = False, holdout: float = 0.0
+) -> Dataset:
     """Digits of a font, moved about by chance: like create-mnist, or create-mnist-rgb."""
     random = np.random.RandomState(2)
     digits = random.randint(10, size=(count, 3 if stacked else 1))
     images = np.stack([np.dstack([_drawn(digit, random) for digit in row]) for row in digits])
     names = [f"{number:03d}" for number in range(1000)] if stacked else list("0123456789")
-    write_dataset(ImageSource(
-        description="digits", resolution=32, channels=images.shape[-1], count=count,
-        read=lambda row: Sample(images[row]), label_names=tuple(names),
-        labels=digits @ np.array([100, 10, 1] if stacked else [1])), dest, options={},
-        holdout=holdout)
+    write_dataset(
+        ImageSource(
+            description="digits",
+            resolution=32,
+            channels=images.shape[-1],
+            count=count,
+            read=lambda row: Sample(images[row]),
+            label_names=tuple(names),
+            labels=digits @ np.array([100, 10, 1] if stacked else [1]),
+        ),
+        dest,
+        options={},
+        holdout=holdout,
+    )
     return Dataset.open(dest)
 
 
 def _drawn(digit: int, random: np.random.RandomState) -> np.ndarray:
     """One digit: uint8 [32, 32]."""
     picture = Image.new("L", (32, 32))
-    ImageDraw.Draw(picture).text(tuple(random.randint((8, 1), (14, 6))), str(digit), fill="white",
-                                 font=ImageFont.load_default(size=22))
+    ImageDraw.Draw(picture).text(
+        tuple(random.randint((8, 1), (14, 6))),
+        str(digit),
+        fill="white",
+        font=ImageFont.load_default(size=22),
+    )
     return np.asarray(picture)

@@ -10,8 +10,11 @@ import pytest
 Test = Callable[..., None]
 
 
-def for_each(names: str | Sequence[str], cases: Iterable[Any],
-             ids: Sequence[str] | Callable[[Any], object] | None = None) -> Callable[[Test], Test]:
+def for_each(
+    names: str | Sequence[str],
+    cases: Iterable[Any],
+    ids: Sequence[str] | Callable[[Any], object] | None = None,
+) -> Callable[[Test], Test]:
     """Run a test for each case, as `pytest.mark.parametrize` does, but as a single test.
 
     For one assertion about many presets, modules or options, each of which is quick. The cases
@@ -48,8 +51,11 @@ def for_each(names: str | Sequence[str], cases: Iterable[Any],
             if skipped:
                 pytest.skip(f"{len(skipped)} of {len(rows)} cases: {skipped[0]}")
 
-        all_cases.__signature__ = signature.replace(parameters=[  # type: ignore[attr-defined]
-            each for name, each in signature.parameters.items() if name not in words])
+        all_cases.__signature__ = signature.replace(
+            parameters=[  # type: ignore[attr-defined]
+                each for name, each in signature.parameters.items() if name not in words
+            ]
+        )
         return all_cases
 
     return decorate

@@ -36,8 +36,9 @@ RESOLUTIONS = tuple(1 << level for level in range(2, 11))
 
 
 def section_of(name: str) -> Any:
-    return next(section for section in ALL_SECTIONS
-                if name in {field.name for field in fields_of(section)})
+    return next(
+        section for section in ALL_SECTIONS if name in {field.name for field in fields_of(section)}
+    )
 
 
 def values(field: dataclasses.Field[Any]) -> st.SearchStrategy[Any]:
@@ -45,9 +46,12 @@ def values(field: dataclasses.Field[Any]) -> st.SearchStrategy[Any]:
     low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
     whole = st.integers(int(low or 0), 10**6 if high is None else int(high))
     real = st.floats(low, 1e9 if high is None else high, allow_nan=False)
-    tables = {kind: st.dictionaries(st.sampled_from(RESOLUTIONS), number, max_size=4).map(
-                  lambda table: tuple(table.items()))
-              for kind, number in ((IntAt, whole), (FloatAt, real))}
+    tables = {
+        kind: st.dictionaries(st.sampled_from(RESOLUTIONS), number, max_size=4).map(
+            lambda table: tuple(table.items())
+        )
+        for kind, number in ((IntAt, whole), (FloatAt, real))
+    }
     if field.metadata["resolution"]:
         return st.sampled_from(RESOLUTIONS)
     if field.metadata["several"]:
@@ -59,21 +63,33 @@ def values(field: dataclasses.Field[Any]) -> st.SearchStrategy[Any]:
 
 
 OVERRIDES = st.fixed_dictionaries(
-    {}, optional={field.name: values(field) for field in FIELDS}).filter(
-    lambda wanted: wanted.get("initial_resolution", 4) <= wanted.get("resolution", 1024)
-    and min(wanted.get("base_height", 4), wanted.get("base_width", 4)) < 8
-    and wanted.get("training_kimg", 1) + wanted.get("transition_kimg", 1) > 0
-    and {"none": lambda p: p == 0, "fixed": lambda p: p > 0, "adaptive": lambda p: True}[
-        wanted.get("augment", "none")](wanted.get("augment_p", 0))
-    and not (wanted.get("separate_updates") and (
-        wanted.get("mixed_batches") or wanted.get("objective") == "relativistic"))
-    and wanted.get("freeze_d", 0) <= level_of(wanted.get("resolution", 1024)) - MIN_LEVEL
-    and not (wanted.get("fade_first") and (
-        wanted.get("initial_resolution", 4) == wanted.get("resolution", 1024)
-        or wanted.get("kind", "progressive") not in ("progressive", "stacked-mnist")))
-    and not (wanted.get("precision") == "fp16" and wanted.get("optimizer") == "rmsprop")
-    and (wanted.get("objective") not in AUTOENCODERS_ONLY
-         or wanted.get("kind") == "autoencoder"))
+    {}, optional={field.name: values(field) for field in FIELDS}
+).filter(
+    lambda wanted: (
+        wanted.get("initial_resolution", 4) <= wanted.get("resolution", 1024)
+        and min(wanted.get("base_height", 4), wanted.get("base_width", 4)) < 8
+        and wanted.get("training_kimg", 1) + wanted.get("transition_kimg", 1) > 0
+        and {"none": lambda p: p == 0, "fixed": lambda p: p > 0, "adaptive": lambda p: True}[
+            wanted.get("augment", "none")
+        ](wanted.get("augment_p", 0))
+        and not (
+            wanted.get("separate_updates")
+            and (wanted.get("mixed_batches") or wanted.get("objective") == "relativistic")
+        )
+        and wanted.get("freeze_d", 0) <= level_of(wanted.get("resolution", 1024)) - MIN_LEVEL
+        and not (
+            wanted.get("fade_first")
+            and (
+                wanted.get("initial_resolution", 4) == wanted.get("resolution", 1024)
+                or wanted.get("kind", "progressive") not in ("progressive", "stacked-mnist")
+            )
+        )
+        and not (wanted.get("precision") == "fp16" and wanted.get("optimizer") == "rmsprop")
+        and (
+            wanted.get("objective") not in AUTOENCODERS_ONLY or wanted.get("kind") == "autoencoder"
+        )
+    )
+)
 
 
 def through_json(run: Run) -> Run:
@@ -89,8 +105,11 @@ def test_presets_survive_json(name: str) -> None:
 def test_any_run_survives_json_and_holds_what_was_asked_for(wanted: dict[str, Any]) -> None:
     run = override(Run(), wanted)
     assert through_json(run) == run
-    flat = {key: value for part in (to_dict(run), *(to_dict(run)[name] for name in SECTIONS))
-            for key, value in part.items()}
+    flat = {
+        key: value
+        for part in (to_dict(run), *(to_dict(run)[name] for name in SECTIONS))
+        for key, value in part.items()
+    }
     assert {name: flat[name] for name in wanted} == wanted
 
 
@@ -134,11 +153,25 @@ def test_unknown_settings_are_named() -> None:
         override(Run(), {"g_lrr": 0.1})
 
 
-@for_each("name, value", [
-    ("batch", "many"), ("batch", 4.5), ("batch", True), ("mirror", "no"), ("mirror", 1),
-    ("resolution", "32"), ("resolution", 32.0), ("g_lr", "fast"), ("g_lr", math.nan),
-    ("training_kimg", math.inf), ("batch_at", ((4, 8), (16,))), ("batch_at", ((4, 1.5),)),
-    ("g_lr_at", 3), ("seed", None)])
+@for_each(
+    "name, value",
+    [
+        ("batch", "many"),
+        ("batch", 4.5),
+        ("batch", True),
+        ("mirror", "no"),
+        ("mirror", 1),
+        ("resolution", "32"),
+        ("resolution", 32.0),
+        ("g_lr", "fast"),
+        ("g_lr", math.nan),
+        ("training_kimg", math.inf),
+        ("batch_at", ((4, 8), (16,))),
+        ("batch_at", ((4, 1.5),)),
+        ("g_lr_at", 3),
+        ("seed", None),
+    ],
+)
 def test_values_of_another_kind_are_refused(name: str, value: Any) -> None:
     with pytest.raises(UserError, match=f"{option_name(name)} cannot be"):
         override(Run(), {name: value})
@@ -149,8 +182,11 @@ def test_a_table_names_each_resolution_once() -> None:
         Growth(batch_at=((4, 8), (4, 16)))
 
 
-@for_each("field", [field for field in FIELDS if field.metadata["low"] is not None
-                    and field.type in (int, float)], ids=lambda field: field.name)
+@for_each(
+    "field",
+    [field for field in FIELDS if field.metadata["low"] is not None and field.type in (int, float)],
+    ids=lambda field: field.name,
+)
 def test_every_lower_limit_is_kept_and_named(field: dataclasses.Field[Any]) -> None:
     section, low = section_of(field.name), field.metadata["low"]
     below = low - 1 if field.type is int else math.nextafter(low, -math.inf)
@@ -160,8 +196,15 @@ def test_every_lower_limit_is_kept_and_named(field: dataclasses.Field[Any]) -> N
     assert getattr(section(**{field.name: field.type(low)}), field.name) == low
 
 
-@for_each("field", [field for field in FIELDS if field.metadata["high"] is not None
-                    and field.type in (int, float)], ids=lambda field: field.name)
+@for_each(
+    "field",
+    [
+        field
+        for field in FIELDS
+        if field.metadata["high"] is not None and field.type in (int, float)
+    ],
+    ids=lambda field: field.name,
+)
 def test_every_upper_limit_is_kept_and_named(field: dataclasses.Field[Any]) -> None:
     section, high = section_of(field.name), field.metadata["high"]
     above = high + 1 if field.type is int else math.nextafter(high, math.inf)
@@ -172,8 +215,12 @@ def test_every_upper_limit_is_kept_and_named(field: dataclasses.Field[Any]) -> N
 
 
 def test_some_limits_hold() -> None:
-    for section, name, number in [(Network, "stddev_group", -1), (Growth, "batch", 0),
-                                  (Growth, "g_lr", -0.1), (Optim, "beta2", 1.0)]:
+    for section, name, number in [
+        (Network, "stddev_group", -1),
+        (Growth, "batch", 0),
+        (Growth, "g_lr", -0.1),
+        (Optim, "beta2", 1.0),
+    ]:
         with pytest.raises(UserError, match=option_name(name)):
             section(**{name: number})
 
@@ -195,8 +242,10 @@ def test_all_nine_resolutions_are_accepted(value: int) -> None:
     assert 2 ** Network(resolution=value).max_level == value
 
 
-@pytest.mark.parametrize(("name", "table"), [
-    ("batch_at", ((8, 4), (16, 0))), ("g_lr_at", ((8, -1.0),)), ("tick_kimg_at", ((4, 0.0),))])
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [("batch_at", ((8, 4), (16, 0))), ("g_lr_at", ((8, -1.0),)), ("tick_kimg_at", ((4, 0.0),))],
+)
 def test_the_values_of_a_table_have_the_limits_of_the_field(name: str, table: Any) -> None:
     with pytest.raises(UserError, match=f"{option_name(name)} must be at least"):
         Growth(**{name: table})
@@ -224,8 +273,9 @@ def test_several_choices_are_listed() -> None:
     for words, wrong in (("flip,turn", "turn"), ("", ""), ("flip,", "")):
         with pytest.raises(UserError) as caught:
             Augment(augment_kinds=words)
-        assert str(caught.value) == (f"--augment-kinds must list some of "
-                                     f"{', '.join(AUGMENT_KINDS)}, not {wrong!r}.")
+        assert str(caught.value) == (
+            f"--augment-kinds must list some of {', '.join(AUGMENT_KINDS)}, not {wrong!r}."
+        )
 
 
 def test_contradictions_are_refused() -> None:
@@ -247,7 +297,9 @@ def test_the_lowest_resolution_of_a_discriminator_always_learns() -> None:
 def test_changes_are_listed_by_name() -> None:
     assert changes(Network(), Network()) == []
     assert changes(Network(), Network(fmap_max=64, g_norm="none")) == [
-        "fmap_max: 512 -> 64", "g_norm: pixel -> none"]
+        "fmap_max: 512 -> 64",
+        "g_norm: pixel -> none",
+    ]
 
 
 def test_feature_maps_are_those_of_the_paper() -> None:

@@ -50,9 +50,15 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(house, arguments)
 
 
-@pytest.mark.parametrize("arguments", [
-    ("make-it", "--max-images", "3"), ("make_it", "--max_images", "3"),
-    ("make_it", "--max_images=3"), ("make-it", "--max_images=3")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("make-it", "--max-images", "3"),
+        ("make_it", "--max_images", "3"),
+        ("make_it", "--max_images=3"),
+        ("make-it", "--max_images=3"),
+    ],
+)
 def test_underscores_are_hyphens(arguments: tuple[str, ...]) -> None:
     assert run(*arguments).output == "3 one None\n"
 
@@ -61,9 +67,15 @@ def test_values_keep_their_underscores() -> None:
     assert run("make-it", "--kind", "two_words", "my_folder").output == "0 two_words my_folder\n"
 
 
-@pytest.mark.parametrize(("arguments", "suggestion"), [
-    (("make-ti",), "Did you mean make-it?"), (("mke_it",), "Did you mean make-it?"),
-    (("zzz",), "There are fail, make-it."), (("make-it", "--max-imges", "3"), "--max-images")])
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [
+        (("make-ti",), "Did you mean make-it?"),
+        (("mke_it",), "Did you mean make-it?"),
+        (("zzz",), "There are fail, make-it."),
+        (("make-it", "--max-imges", "3"), "--max-images"),
+    ],
+)
 def test_mistyped_names_are_answered_with_near_ones(
     arguments: tuple[str, ...], suggestion: str
 ) -> None:
@@ -72,14 +84,21 @@ def test_mistyped_names_are_answered_with_near_ones(
     assert suggestion in result.stderr
 
 
-@pytest.mark.parametrize(("error", "exit_code", "stderr"), [
-    ("user", 1, "Error: It is broken. Mend it.\n"),
-    ("full", 1, "Error: /data/x: No space left on device. Free some space, or name a folder on "
-                "another disk.\n"),
-    ("move", 1, "Error: /a -> /b: Invalid cross-device link.\n"),
-    ("nameless", 1, "Error: Input/output error.\n"),
-    ("interrupt", 130, "\nInterrupted.\n"),
-])
+@pytest.mark.parametrize(
+    ("error", "exit_code", "stderr"),
+    [
+        ("user", 1, "Error: It is broken. Mend it.\n"),
+        (
+            "full",
+            1,
+            "Error: /data/x: No space left on device. Free some space, or name a folder on "
+            "another disk.\n",
+        ),
+        ("move", 1, "Error: /a -> /b: Invalid cross-device link.\n"),
+        ("nameless", 1, "Error: Input/output error.\n"),
+        ("interrupt", 130, "\nInterrupted.\n"),
+    ],
+)
 def test_what_a_user_can_mend_is_said_without_a_traceback(
     error: str, exit_code: int, stderr: str
 ) -> None:
@@ -125,12 +144,16 @@ def test_what_is_ignored_stays_ignored(number: int, tmp_path: Path) -> None:
 
 
 def test_a_closed_terminal_is_heard() -> None:
-    assert [number.name for number in SIGNALS] == ["SIGINT", "SIGTERM", *["SIGHUP", "SIGUSR1"] * (
-        os.name != "nt")]
+    assert [number.name for number in SIGNALS] == [
+        "SIGINT",
+        "SIGTERM",
+        *["SIGHUP", "SIGUSR1"] * (os.name != "nt"),
+    ]
 
 
 def test_of_the_processes_of_torchrun_one_says_that_it_was_interrupted(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     for rank, said in (("0", "\nInterrupted.\n"), ("1", "")):
         monkeypatch.setenv("RANK", rank)

@@ -51,7 +51,6 @@ def test_cases_that_would_test_nothing_are_refused() -> None:
 
 
 class TestFixtures:
-
     @for_each("name", ["a", "b"])
     def test_methods_get_their_fixtures(self, tmp_path: Path, name: str) -> None:
         (tmp_path / name).touch()

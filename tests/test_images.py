@@ -57,15 +57,16 @@ def test_network_output_becomes_rows_of_pixels() -> None:
     assert np.argwhere(pixels == 255).tolist() == [[1, 3, 0, 2]]
 
 
-@pytest.mark.parametrize(("count", "columns", "rows"), [(6, 3, 2), (5, 3, 2), (1, 1, 1), (3, 5, 1),
-                                                        (7, 2, 4)])
+@pytest.mark.parametrize(
+    ("count", "columns", "rows"), [(6, 3, 2), (5, 3, 2), (1, 1, 1), (3, 5, 1), (7, 2, 4)]
+)
 def test_grids_go_row_by_row_and_end_in_black(count: int, columns: int, rows: int) -> None:
     images = np.random.RandomState(0).randint(1, 256, (count, 2, 3, 3)).astype(np.uint8)
     sheet = grid(images, columns)
     assert sheet.shape == (rows * 2, columns * 3, 3)
     for place in range(rows * columns):
         y, x = place // columns * 2, place % columns * 3
-        cell = sheet[y:y + 2, x:x + 3]
+        cell = sheet[y : y + 2, x : x + 3]
         np.testing.assert_array_equal(cell, images[place] if place < count else np.zeros_like(cell))
 
 

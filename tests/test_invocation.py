@@ -16,17 +16,20 @@ def start(monkeypatch: pytest.MonkeyPatch, program: object, *words: str) -> None
     monkeypatch.setattr(sys, "argv", [str(program), *words])
 
 
-@pytest.mark.parametrize(("program", "train", "metrics"), [
-    ("/usr/bin/progan", "/usr/bin/progan train", "/usr/bin/progan metrics"),
-    ("progan", "progan train", "progan metrics"),
-    ("progan.exe", "progan train", "progan metrics"),
-    (PACKAGE / "__main__.py", "python -m progan train", "python -m progan metrics"),
-    (PACKAGE / "report" / "__main__.py", "python -m progan train", "python -m metrics"),
-    (ROOT / "metrics" / "__main__.py", "python -m progan train", "python -m metrics"),
-    (ROOT / "generate.py", f"python {ROOT}/train.py", "python -m metrics"),
-    ("/home/me/train.py", "python train.py", "python -m metrics"),
-    ("/usr/bin/jupyter", "python train.py", "python -m metrics"),
-])
+@pytest.mark.parametrize(
+    ("program", "train", "metrics"),
+    [
+        ("/usr/bin/progan", "/usr/bin/progan train", "/usr/bin/progan metrics"),
+        ("progan", "progan train", "progan metrics"),
+        ("progan.exe", "progan train", "progan metrics"),
+        (PACKAGE / "__main__.py", "python -m progan train", "python -m progan metrics"),
+        (PACKAGE / "report" / "__main__.py", "python -m progan train", "python -m metrics"),
+        (ROOT / "metrics" / "__main__.py", "python -m progan train", "python -m metrics"),
+        (ROOT / "generate.py", f"python {ROOT}/train.py", "python -m metrics"),
+        ("/home/me/train.py", "python train.py", "python -m metrics"),
+        ("/usr/bin/jupyter", "python train.py", "python -m metrics"),
+    ],
+)
 def test_commands_are_spelled_as_the_one_that_was_typed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: object, train: str, metrics: str
 ) -> None:
@@ -36,10 +39,15 @@ def test_commands_are_spelled_as_the_one_that_was_typed(
     assert command("metrics") == metrics
 
 
-@pytest.mark.parametrize(("program", "report"), [
-    ("train.py", "python -m progan.report"), (PACKAGE / "__main__.py", "python -m progan report"),
-    ("pytest", "python -m progan.report"), ("bin/progan", "bin/progan report"),
-])
+@pytest.mark.parametrize(
+    ("program", "report"),
+    [
+        ("train.py", "python -m progan.report"),
+        (PACKAGE / "__main__.py", "python -m progan report"),
+        ("pytest", "python -m progan.report"),
+        ("bin/progan", "bin/progan report"),
+    ],
+)
 def test_in_a_checkout(monkeypatch: pytest.MonkeyPatch, program: object, report: str) -> None:
     monkeypatch.chdir(ROOT)
     start(monkeypatch, program)
@@ -66,10 +74,15 @@ def test_files_name_no_folder_of_this_disk(monkeypatch: pytest.MonkeyPatch) -> N
     assert typed("generate") == "progan generate --seeds '1 2'"
 
 
-@pytest.mark.parametrize(("program", "text"), [
-    (ROOT / "generate.py", "python generate.py x"),
-    (PACKAGE / "report" / "__main__.py", "python -m progan.report x"),
-    (PACKAGE / "__main__.py", "python -m progan x"), ("/usr/bin/jupyter", "python train.py x")])
+@pytest.mark.parametrize(
+    ("program", "text"),
+    [
+        (ROOT / "generate.py", "python generate.py x"),
+        (PACKAGE / "report" / "__main__.py", "python -m progan.report x"),
+        (PACKAGE / "__main__.py", "python -m progan x"),
+        ("/usr/bin/jupyter", "python train.py x"),
+    ],
+)
 def test_what_was_typed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: object, text: str
 ) -> None:
@@ -83,4 +96,5 @@ def test_help_is_respelled(monkeypatch: pytest.MonkeyPatch) -> None:
     assert respelled(HELP) == HELP
     start(monkeypatch, "progan")
     assert respelled(HELP) == (
-        "progan train --mirror trains; progan metrics and progan train; /tmp/my_train.pyc")
+        "progan train --mirror trains; progan metrics and progan train; /tmp/my_train.pyc"
+    )

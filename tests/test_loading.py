@@ -37,9 +37,20 @@ def with_classes() -> TrainedGenerator:
 
 def pictures(network: Path, outdir: Path, *words: str) -> np.ndarray:
     """Seeds 0 to 3, by generate.py."""
-    result = CliRunner().invoke(generate, [
-        "--network", str(network), "--seeds", "0-3", "--outdir", str(outdir), "--device", "cpu",
-        *words])
+    result = CliRunner().invoke(
+        generate,
+        [
+            "--network",
+            str(network),
+            "--seeds",
+            "0-3",
+            "--outdir",
+            str(outdir),
+            "--device",
+            "cpu",
+            *words,
+        ],
+    )
     assert result.exit_code == 0, result.output
     return np.stack([np.asarray(Image.open(outdir / f"seed{seed:04d}.png")) for seed in range(4)])
 
@@ -49,23 +60,29 @@ def test_three_lines_draw_the_pictures_of_the_door(path: Path, tmp_path: Path) -
     images = G.render(range(4))
     assert (images.dtype, images.shape) == (np.uint8, (4, 16, 16, 3))
     np.testing.assert_array_equal(images, pictures(path, tmp_path))
-    np.testing.assert_array_equal(G.render(range(4), resolution=8),
-                                  pictures(path, tmp_path / "8", "--resolution", "8"))
+    np.testing.assert_array_equal(
+        G.render(range(4), resolution=8), pictures(path, tmp_path / "8", "--resolution", "8")
+    )
 
 
 def test_a_run_an_official_pickle_and_a_file_of_the_zoo(path: Path, tmp_path: Path) -> None:
     official = official_files.write(tmp_path / "karras.pkl", official_files.networks())
     zoo = zoo_files.write(tmp_path / "celeba.pth")
     for source in (path.parent, official, zoo):
-        np.testing.assert_array_equal(progan.load(str(source), "cpu").render(range(4)),
-                                      pictures(source, tmp_path / "out" / source.name))
+        np.testing.assert_array_equal(
+            progan.load(str(source), "cpu").render(range(4)),
+            pictures(source, tmp_path / "out" / source.name),
+        )
 
 
 def test_latents_become_images_before_rounding(path: Path) -> None:
     G = progan.load(path, device="cpu")
     images = G(G.latents([5, 6]))
     assert (images.dtype, images.shape, images.requires_grad) == (
-        torch.float32, (2, 3, 16, 16), False)
+        torch.float32,
+        (2, 3, 16, 16),
+        False,
+    )
     np.testing.assert_array_equal(to_pixels(images), G.render([5, 6]))
     assert torch.equal(G(G.latents([5, 6]).double().numpy()), images)
     assert G(G.latents([5]), resolution=4).shape == (1, 3, 4, 4)
@@ -97,14 +114,18 @@ def test_classes_by_name_by_index_and_as_rows(with_classes: TrainedGenerator) ->
         one = with_classes(z, name)
         torch.testing.assert_close(one[index], rows[index])
         assert torch.equal(with_classes(z, index), one)
-    np.testing.assert_array_equal(with_classes.render([7], "7"), to_pixels(
-        with_classes(with_classes.latents([7]), 1)))
-    assert (with_classes.render([4, 4], torch.eye(3)[:2])[0]
-            != with_classes.render([4, 4], torch.eye(3)[:2])[1]).any()
+    np.testing.assert_array_equal(
+        with_classes.render([7], "7"), to_pixels(with_classes(with_classes.latents([7]), 1))
+    )
+    assert (
+        with_classes.render([4, 4], torch.eye(3)[:2])[0]
+        != with_classes.render([4, 4], torch.eye(3)[:2])[1]
+    ).any()
 
 
-@pytest.mark.parametrize(("shape", "said"), [((8,), r"\[8\]"), ((2, 7), r"\[2, 7\]"),
-                                             ((0, 8), r"\[0, 8\]")])
+@pytest.mark.parametrize(
+    ("shape", "said"), [((8,), r"\[8\]"), ((2, 7), r"\[2, 7\]"), ((0, 8), r"\[0, 8\]")]
+)
 def test_latents_of_another_shape(path: Path, shape: tuple[int, ...], said: str) -> None:
     with pytest.raises(UserError, match=rf"Latents of this network are \[N, 8\], not {said}"):
         progan.load(path, "cpu")(torch.zeros(shape))
@@ -130,10 +151,17 @@ def test_mistakes_are_answered_in_words(tmp_path: Path, path: Path) -> None:
         progan.load(path, "cpu").render([0], resolution=32)
 
 
-@pytest.mark.parametrize(("seeds", "said"), [
-    ("0-3", "Seeds are whole numbers .* not '0-3'"), ([1.5], r"Seeds are .* not \[1.5\]"),
-    (7, "Seeds are .* not 7"), (torch.zeros(2, 3, dtype=torch.int64), "Seeds are whole numbers"),
-    ([-1], "from 0 to 4294967295; -1 is none"), ([2**32], "4294967296 is none")])
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ("0-3", "Seeds are whole numbers .* not '0-3'"),
+        ([1.5], r"Seeds are .* not \[1.5\]"),
+        (7, "Seeds are .* not 7"),
+        (torch.zeros(2, 3, dtype=torch.int64), "Seeds are whole numbers"),
+        ([-1], "from 0 to 4294967295; -1 is none"),
+        ([2**32], "4294967296 is none"),
+    ],
+)
 def test_seeds_are_whole_numbers(path: Path, seeds: object, said: str) -> None:
     with pytest.raises(UserError, match=said):
         progan.load(path, "cpu").render(seeds)  # type: ignore[arg-type]

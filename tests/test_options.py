@@ -51,17 +51,33 @@ def test_every_field_has_one_option_and_no_two_share_a_name(command: click.Comma
 
 def test_what_the_dataset_decides_is_not_offered(command: click.Command) -> None:
     kept_back = {field.name for field in FIELDS} - {option.name for option in command.params}
-    assert kept_back == {"preset", "base_height", "base_width", "channels", "label_size", "data",
-                         "fingerprint", "init_from", "pixel_bias"}
+    assert kept_back == {
+        "preset",
+        "base_height",
+        "base_width",
+        "channels",
+        "label_size",
+        "data",
+        "fingerprint",
+        "init_from",
+        "pixel_bias",
+    }
 
 
 def test_help_tells_what_each_option_does_and_its_default(command: click.Command) -> None:
     text = " ".join(command.get_help(click.Context(command, terminal_width=10_000)).split())
     for field in OFFERED:
         assert field.metadata["text"] in text
-    for shown in ("[default: 1024, unless the preset differs]", "[default: 0.001]",
-                  "[default: 1e-08, unless", "[default: fp32]", "[default: on]", "[default: off",
-                  "[default: none, unless", "[default: 4:160,8:140,16:120,"):
+    for shown in (
+        "[default: 1024, unless the preset differs]",
+        "[default: 0.001]",
+        "[default: 1e-08, unless",
+        "[default: fp32]",
+        "[default: on]",
+        "[default: off",
+        "[default: none, unless",
+        "[default: 4:160,8:140,16:120,",
+    ):
         assert shown in text
     with_value = [field for field in OFFERED if field.type is not bool]
     assert text.count("[default: ") >= len(with_value)
@@ -74,10 +90,14 @@ def test_nothing_given_is_nothing_overridden() -> None:
 
 def test_values_have_the_type_of_their_field() -> None:
     found = parse("--batch", "8", "--total-kimg", "0.5", "--precision", "tf32", "--seed", "3")
-    assert found == {"batch": 8, "batch_at": (), "total_kimg": 0.5, "precision": "tf32",
-                     "seed": 3}
+    assert found == {"batch": 8, "batch_at": (), "total_kimg": 0.5, "precision": "tf32", "seed": 3}
     assert {name: type(value) for name, value in found.items()} == {
-        "batch": int, "batch_at": tuple, "total_kimg": float, "precision": str, "seed": int}
+        "batch": int,
+        "batch_at": tuple,
+        "total_kimg": float,
+        "precision": str,
+        "seed": int,
+    }
 
 
 def test_a_value_for_all_resolutions_undoes_the_table_of_the_preset() -> None:
@@ -86,15 +106,23 @@ def test_a_value_for_all_resolutions_undoes_the_table_of_the_preset() -> None:
     assert both == {"g_lr": 0.1, "g_lr_at": ((8, 0.2),)}
 
 
-@pytest.mark.parametrize(("option", "empty"), [
-    ("--batch-at", ()), ("--metrics", ""), ("--subset", ""), ("--best", "")])
+@pytest.mark.parametrize(
+    ("option", "empty"), [("--batch-at", ()), ("--metrics", ""), ("--subset", ""), ("--best", "")]
+)
 def test_none_is_what_help_calls_nothing(option: str, empty: object) -> None:
     assert parse(option, "none") == {option[2:].replace("-", "_"): empty}
 
 
-@pytest.mark.parametrize(("option", "word", "number"), [
-    ("--micro-batch", "auto", 0), ("--micro-batch", "8", 8), ("--device-data-gib", "auto", -1.0),
-    ("--device-data-gib", "0", 0.0), ("--device-data-gib", "2.5", 2.5)])
+@pytest.mark.parametrize(
+    ("option", "word", "number"),
+    [
+        ("--micro-batch", "auto", 0),
+        ("--micro-batch", "8", 8),
+        ("--device-data-gib", "auto", -1.0),
+        ("--device-data-gib", "0", 0.0),
+        ("--device-data-gib", "2.5", 2.5),
+    ],
+)
 def test_auto_leaves_a_number_to_the_program(option: str, word: str, number: float) -> None:
     (found,) = parse(option, word).values()
     assert (found, type(found)) == (number, type(number))
@@ -108,16 +136,28 @@ def test_what_is_neither_a_number_nor_auto_is_refused(option: str, command: clic
         parse(option, "most")
 
 
-@pytest.mark.parametrize(("word", "expected"), [
-    ("--mirror", {"mirror": True}), ("--no-mirror", {"mirror": False}),
-    ("--fused-scaling", {"fused_scaling": True}), ("--no-fused-scaling", {"fused_scaling": False})])
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("--mirror", {"mirror": True}),
+        ("--no-mirror", {"mirror": False}),
+        ("--fused-scaling", {"fused_scaling": True}),
+        ("--no-fused-scaling", {"fused_scaling": False}),
+    ],
+)
 def test_switches_go_both_ways(word: str, expected: dict[str, bool]) -> None:
     assert parse(word) == expected
 
 
-@pytest.mark.parametrize(("text", "table"), [
-    ("256:14,512:6", ((256, 14), (512, 6))), ("4:128", ((4, 128),)), ("", ()),
-    (" 4:1 , 8:2,", ((4, 1), (8, 2)))])
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ("256:14,512:6", ((256, 14), (512, 6))),
+        ("4:128", ((4, 128),)),
+        ("", ()),
+        (" 4:1 , 8:2,", ((4, 1), (8, 2))),
+    ],
+)
 def test_values_per_resolution(text: str, table: tuple[tuple[int, int], ...]) -> None:
     assert parse("--batch-at", text) == {"batch_at": table}
 
@@ -143,8 +183,11 @@ def test_only_fields_that_were_named_are_given() -> None:
     assert given(options) == {"batch": 3, "batch_at": (), "mirror": False}
 
 
-@for_each("field", [field for field in OFFERED if field.type in (int, float)],
-          ids=lambda field: field.name)
+@for_each(
+    "field",
+    [field for field in OFFERED if field.type in (int, float)],
+    ids=lambda field: field.name,
+)
 def test_the_default_typed_in_is_the_default(field: Any) -> None:
     found = parse(option_name(field.name), str(field.default))
     assert found[field.name] == field.default

@@ -14,24 +14,28 @@ from progan.partition import Shard, coupling, own_rows, require_shares, rows, si
 from progan.presets import PRESETS, preset
 from tests.builders import tiny_run
 
-GROUPED = st.builds(lambda group, mixed: tiny_run(stddev_group=group, mixed_batches=mixed,
-                                                  objective="gan"),
-                    st.integers(0, 9), st.booleans())
+GROUPED = st.builds(
+    lambda group, mixed: tiny_run(stddev_group=group, mixed_batches=mixed, objective="gan"),
+    st.integers(0, 9),
+    st.booleans(),
+)
 BATCHES = st.integers(1, 40)
 
 
 @given(GROUPED, BATCHES)
 def test_every_part_sees_the_deviations_of_the_whole(run: Run, n: int) -> None:
     group = run.network.stddev_group
-    reals, fakes = torch.randn(2, n, 1, 2, 2, generator=torch.Generator().manual_seed(n),
-                               dtype=torch.float64)
+    reals, fakes = torch.randn(
+        2, n, 1, 2, 2, generator=torch.Generator().manual_seed(n), dtype=torch.float64
+    )
     for size in sizes(run, n):
         parts = rows(run, n, n // size)
         assert parts.shape == (n // size, size)
         assert sorted(parts.flatten()) == list(range(n))
         for part in map(torch.from_numpy, parts if group else ()):
-            torch.testing.assert_close(minibatch_stddev(reals[part], group),
-                                       minibatch_stddev(reals, group)[part])
+            torch.testing.assert_close(
+                minibatch_stddev(reals[part], group), minibatch_stddev(reals, group)[part]
+            )
             if run.objective.mixed_batches:
                 both = minibatch_stddev(torch.cat([reals, fakes]), group)
                 some = minibatch_stddev(torch.cat([reals[part], fakes[part]]), group)
@@ -44,16 +48,19 @@ def test_a_part_can_be_cut_again_like_a_batch(run: Run, n: int) -> None:
         assert set(sizes(run, size)) == {each for each in sizes(run, n) if size % each == 0}
 
 
-@pytest.mark.parametrize("group, mixed, n, expected", [
-    (4, False, 16, [16, 8, 4]),
-    (4, False, 12, [12, 4]),
-    (4, False, 6, [6, 3]),      # groups of 3
-    (4, False, 14, [14, 2]),    # groups of 2: four images would be one of 4
-    (16, False, 14, [14]),      # one group
-    (16, False, 3, [3]),
-    (4, True, 8, [8, 4]),       # two reals and two fakes are a group, but the generator needs 4
-    (0, False, 6, [6, 3, 2, 1]),
-])
+@pytest.mark.parametrize(
+    "group, mixed, n, expected",
+    [
+        (4, False, 16, [16, 8, 4]),
+        (4, False, 12, [12, 4]),
+        (4, False, 6, [6, 3]),  # groups of 3
+        (4, False, 14, [14, 2]),  # groups of 2: four images would be one of 4
+        (16, False, 14, [14]),  # one group
+        (16, False, 3, [3]),
+        (4, True, 8, [8, 4]),  # two reals and two fakes are a group, but the generator needs 4
+        (0, False, 6, [6, 3, 2, 1]),
+    ],
+)
 def test_sizes_of_parts(group: int, mixed: bool, n: int, expected: list[int]) -> None:
     run = tiny_run(stddev_group=group, mixed_batches=mixed, objective="gan")
     assert sizes(run, n) == expected
@@ -78,15 +85,19 @@ def test_a_process_has_the_rows_of_its_number() -> None:
     assert own_rows(run, 8, Shard(0, 1)).tolist() == list(range(8))
 
 
-@pytest.mark.parametrize("overrides, words", [
-    (dict(g_norm="batch"), "batch normalisation (--g-norm batch)"),
-    (dict(d_norm="batch"), "batch normalisation (--d-norm batch)"),
-    (dict(minibatch_kernels=3), "--minibatch-kernels 3"),
-    (dict(kind="autoencoder", objective="ebgan"), "--pulling-away 0.1"),
-    (dict(objective="dragan", kind="dcgan"), "spread of all reals"),
-])
-def test_what_couples_a_batch_is_named_and_refused(overrides: dict[str, object],
-                                                   words: str) -> None:
+@pytest.mark.parametrize(
+    "overrides, words",
+    [
+        (dict(g_norm="batch"), "batch normalisation (--g-norm batch)"),
+        (dict(d_norm="batch"), "batch normalisation (--d-norm batch)"),
+        (dict(minibatch_kernels=3), "--minibatch-kernels 3"),
+        (dict(kind="autoencoder", objective="ebgan"), "--pulling-away 0.1"),
+        (dict(objective="dragan", kind="dcgan"), "spread of all reals"),
+    ],
+)
+def test_what_couples_a_batch_is_named_and_refused(
+    overrides: dict[str, object], words: str
+) -> None:
     run = tiny_run(**overrides)
     assert words in coupling(run)
     with pytest.raises(UserError, match=re.escape(words)):

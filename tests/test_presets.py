@@ -30,9 +30,11 @@ def test_presets_name_only_settings_that_exist(name: str) -> None:
 @for_each("name", PRESETS)
 def test_presets_set_what_they_name(name: str) -> None:
     run = preset(name)
-    held = {field.name: getattr(section, field.name)
-            for section in (run, *(getattr(run, part) for part in SECTIONS))
-            for field in settings(type(section))}
+    held = {
+        field.name: getattr(section, field.name)
+        for section in (run, *(getattr(run, part) for part in SECTIONS))
+        for field in settings(type(section))
+    }
     assert {key: held[key] for key in PRESETS[name]} == PRESETS[name]
 
 
@@ -46,16 +48,27 @@ def test_official_presets() -> None:
         run = preset(name)
         assert (run.network.resolution, run.network.latent_size) == (1024, 512)
         assert (run.optim.beta1, run.optim.beta2, run.optim.epsilon, run.optim.ema_decay) == (
-            0.0, 0.99, 1e-8, 0.999)
+            0.0,
+            0.99,
+            1e-8,
+            0.999,
+        )
         assert (run.objective.gp_weight, run.objective.gp_target, run.objective.drift) == (
-            10, 1, 0.001)
+            10,
+            1,
+            0.001,
+        )
         assert (run.growth.minibatch_repeats, run.growth.d_repeats) == (4, 1)
 
 
-@pytest.mark.parametrize(("name", "batches"), [
-    ("v1-1gpu", [16, 16, 16, 16, 16, 16, 14, 6, 3]),
-    ("v2-1gpu", [128, 128, 128, 64, 32, 16, 8, 4, 4]),
-    ("v2-8gpus", [512, 256, 128, 64, 32, 32, 32, 32, 32])])
+@pytest.mark.parametrize(
+    ("name", "batches"),
+    [
+        ("v1-1gpu", [16, 16, 16, 16, 16, 16, 14, 6, 3]),
+        ("v2-1gpu", [128, 128, 128, 64, 32, 16, 8, 4, 4]),
+        ("v2-8gpus", [512, 256, 128, 64, 32, 32, 32, 32, 32]),
+    ],
+)
 def test_batches_from_4x4_to_1024x1024(name: str, batches: list[int]) -> None:
     run = preset(name)
     growth = dataclasses.replace(run.growth, training_kimg=1, transition_kimg=0)
@@ -67,9 +80,15 @@ def test_cifar10_asks_for_steep_gradients() -> None:
     assert (run.objective.gp_target, run.network.resolution) == (750, 32)  # appendix D
 
 
-@pytest.mark.parametrize(("typed", "meant"), [
-    ("v2-1gpus", "v2-1gpu"), ("cifar-10", "cifar10"), ("celeba128", "celeba-128"),
-    ("mist", "mnist")])
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("v2-1gpus", "v2-1gpu"),
+        ("cifar-10", "cifar10"),
+        ("celeba128", "celeba-128"),
+        ("mist", "mnist"),
+    ],
+)
 def test_an_unknown_preset_is_answered_with_the_nearest_and_all(typed: str, meant: str) -> None:
     with pytest.raises(UserError) as caught:
         preset(typed)

@@ -40,12 +40,21 @@ def test_pictures_of_one_thousand_of_images_do_not_replace_each_other(tmp_path: 
     for _ in range(2):
         found = []
         for images_seen in (1100, 1500, 1900, 2000):
-            path = run_directory.moment_path(tmp_path, "fakes-", images_seen, ".png",
-                                             lambda path: int(path.read_text()))
+            path = run_directory.moment_path(
+                tmp_path, "fakes-", images_seen, ".png", lambda path: int(path.read_text())
+            )
             path.write_text(str(images_seen))
             found.append(path.name)
-        assert found == ["fakes-000001.png", "fakes-000001_500.png", "fakes-000001_900.png",
-                         "fakes-000002.png"] == sorted(found)
+        assert (
+            found
+            == [
+                "fakes-000001.png",
+                "fakes-000001_500.png",
+                "fakes-000001_900.png",
+                "fakes-000002.png",
+            ]
+            == sorted(found)
+        )
 
 
 def test_a_config_with_impossible_settings_is_named_with_them(tmp_path: Path) -> None:
@@ -55,10 +64,16 @@ def test_a_config_with_impossible_settings_is_named_with_them(tmp_path: Path) ->
         run_directory.load_config(tmp_path)
 
 
-@pytest.mark.parametrize(("text", "what"), [
-    ("null", "damaged .it has no settings of network and growth"), ("{}", "no settings of"),
-    ('{"network": {}}', "no settings of"), ("[", "is damaged"),
-    ('{"network": {}, "growth": "no"}', "cannot be used: The growth settings cannot be 'no'")])
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("null", "damaged .it has no settings of network and growth"),
+        ("{}", "no settings of"),
+        ('{"network": {}}', "no settings of"),
+        ("[", "is damaged"),
+        ('{"network": {}, "growth": "no"}', "cannot be used: The growth settings cannot be 'no'"),
+    ],
+)
 def test_a_config_of_another_form_is_named(tmp_path: Path, text: str, what: str) -> None:
     path = tmp_path / run_directory.CONFIG_FILE
     path.write_text(text)
@@ -90,8 +105,12 @@ def renamed(run: Path, name: str, started: int) -> Path:
 
 def test_a_run_is_recognised_by_its_settings_whatever_it_is_called(tmp_path: Path) -> None:
     run = renamed(run_directory.create(tmp_path, "x", tiny_run()), "my best run", 1000)
-    for name, text in (("notes", ""), ("model", '{"network": 1}'), ("list", "[]"), (".trash", (
-            run / run_directory.CONFIG_FILE).read_text())):
+    for name, text in (
+        ("notes", ""),
+        ("model", '{"network": 1}'),
+        ("list", "[]"),
+        (".trash", (run / run_directory.CONFIG_FILE).read_text()),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / run_directory.CONFIG_FILE).write_text(text)
     assert run_directory.runs(tmp_path) == [run]

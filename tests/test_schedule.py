@@ -22,22 +22,29 @@ def schedules(draw: st.DrawFn) -> tuple[Growth, Network]:
     """Any growth, in steps of 10 images: few of them are whole binary fractions of a kimg."""
     last = draw(st.integers(2, 10))
     first = draw(st.integers(2, last))
-    training, transition = draw(
-        st.tuples(st.integers(0, 60), st.integers(0, 60)).filter(any))
-    sizes = st.lists(st.tuples(st.integers(2, last).map(lambda level: 1 << level),
-                               st.integers(1, 64)), unique_by=lambda row: row[0])
+    training, transition = draw(st.tuples(st.integers(0, 60), st.integers(0, 60)).filter(any))
+    sizes = st.lists(
+        st.tuples(st.integers(2, last).map(lambda level: 1 << level), st.integers(1, 64)),
+        unique_by=lambda row: row[0],
+    )
     return Growth(
-        fade_first=draw(st.booleans()), initial_resolution=1 << first, training_kimg=training / 100,
+        fade_first=draw(st.booleans()),
+        initial_resolution=1 << first,
+        training_kimg=training / 100,
         transition_kimg=transition / 100,
-        total_kimg=draw(st.integers(1, 800)) / 100, batch=draw(st.integers(1, 64)),
-        batch_at=tuple(draw(sizes)), minibatch_repeats=draw(st.integers(1, 4)),
-        d_repeats=draw(st.integers(1, 3))), Network(resolution=1 << last)
+        total_kimg=draw(st.integers(1, 800)) / 100,
+        batch=draw(st.integers(1, 64)),
+        batch_at=tuple(draw(sizes)),
+        minibatch_repeats=draw(st.integers(1, 4)),
+        d_repeats=draw(st.integers(1, 3)),
+    ), Network(resolution=1 << last)
 
 
 def walked(growth: Growth, network: Network, images_seen: int) -> float:
     """Levels grown so far, by walking through the phases and counting whole images."""
-    training, transition = (round(kimg * 1000) for kimg in
-                            (growth.training_kimg, growth.transition_kimg))
+    training, transition = (
+        round(kimg * 1000) for kimg in (growth.training_kimg, growth.transition_kimg)
+    )
     resolution, left = growth.initial_resolution, images_seen + training * growth.fade_first
     level = math.log2(resolution)
     while resolution < network.resolution and left >= training:
@@ -56,32 +63,44 @@ def test_every_official_row_to_the_digit(shared: Path, name: str) -> None:
     assert len(rows) > 300
     for row in rows:
         stage = at(run.growth, run.network, int(row["cur_nimg"]))
-        expected = [float(row[key]) for key in
-                    ("lod", "resolution", "minibatch", "G_lrate", "D_lrate", "tick_kimg")]
-        assert [stage.lod, stage.resolution, stage.batch, stage.g_lr, stage.d_lr,
-                stage.tick_kimg] == expected, row
+        expected = [
+            float(row[key])
+            for key in ("lod", "resolution", "minibatch", "G_lrate", "D_lrate", "tick_kimg")
+        ]
+        assert [
+            stage.lod,
+            stage.resolution,
+            stage.batch,
+            stage.g_lr,
+            stage.d_lr,
+            stage.tick_kimg,
+        ] == expected, row
 
 
 # Appendix A.1: 600 kimg stable, then 600 kimg of fading (v1: 800); batches and rates per size.
-@for_each(("name", "kimg", "resolution", "alpha", "batch", "rate", "tick_kimg"), [
-    ("v2-1gpu", 0, 4, 1, 128, 0.001, 160),
-    ("v2-1gpu", 600, 4, 1, 128, 0.001, 160),
-    ("v2-1gpu", 900, 8, 0.5, 128, 0.001, 140),
-    ("v2-1gpu", 1200, 8, 1, 128, 0.001, 140),
-    ("v2-1gpu", 3150, 32, 0.25, 64, 0.001, 100),
-    ("v2-1gpu", 4500, 64, 0.5, 32, 0.001, 80),
-    ("v2-1gpu", 8100, 512, 0.5, 4, 0.001, 20),
-    ("v2-1gpu", 9450, 1024, 0.75, 4, 0.0015, 10),
-    ("v2-1gpu", 9600, 1024, 1, 4, 0.0015, 10),
-    ("v2-8gpus", 5700, 128, 0.5, 32, 0.0015, 60),
-    ("v2-8gpus", 12000, 1024, 1, 32, 0.003, 10),
-    ("v1-1gpu", 800, 4, 1, 16, 0.001, 160),
-    ("v1-1gpu", 12000, 512, 1, 6, 0.001, 20),
-    ("v1-1gpu", 12400, 1024, 0.5, 3, 0.001, 10),
-    ("v1-1gpu", 12800, 1024, 1, 3, 0.001, 10),
-])
-def test_facts_of_the_paper(name: str, kimg: int, resolution: int, alpha: float, batch: int,
-                            rate: float, tick_kimg: float) -> None:
+@for_each(
+    ("name", "kimg", "resolution", "alpha", "batch", "rate", "tick_kimg"),
+    [
+        ("v2-1gpu", 0, 4, 1, 128, 0.001, 160),
+        ("v2-1gpu", 600, 4, 1, 128, 0.001, 160),
+        ("v2-1gpu", 900, 8, 0.5, 128, 0.001, 140),
+        ("v2-1gpu", 1200, 8, 1, 128, 0.001, 140),
+        ("v2-1gpu", 3150, 32, 0.25, 64, 0.001, 100),
+        ("v2-1gpu", 4500, 64, 0.5, 32, 0.001, 80),
+        ("v2-1gpu", 8100, 512, 0.5, 4, 0.001, 20),
+        ("v2-1gpu", 9450, 1024, 0.75, 4, 0.0015, 10),
+        ("v2-1gpu", 9600, 1024, 1, 4, 0.0015, 10),
+        ("v2-8gpus", 5700, 128, 0.5, 32, 0.0015, 60),
+        ("v2-8gpus", 12000, 1024, 1, 32, 0.003, 10),
+        ("v1-1gpu", 800, 4, 1, 16, 0.001, 160),
+        ("v1-1gpu", 12000, 512, 1, 6, 0.001, 20),
+        ("v1-1gpu", 12400, 1024, 0.5, 3, 0.001, 10),
+        ("v1-1gpu", 12800, 1024, 1, 3, 0.001, 10),
+    ],
+)
+def test_facts_of_the_paper(
+    name: str, kimg: int, resolution: int, alpha: float, batch: int, rate: float, tick_kimg: float
+) -> None:
     run = preset(name)
     stage = at(run.growth, run.network, kimg * 1000)
     assert (stage.resolution, stage.alpha, stage.batch) == (resolution, alpha, batch)
@@ -118,6 +137,7 @@ def test_the_phase_changes_exactly_with_the_rounded_lods(
     plan: tuple[Growth, Network], images_seen: int
 ) -> None:
     """Official: the optimizers are reset when floor(lod) or ceil(lod) changes."""
+
     def rounded(stage: Stage) -> tuple[int, int]:
         return int(stage.lod // 1), int(-(-stage.lod // 1))
 
@@ -140,8 +160,12 @@ def test_phases_tile_the_run_and_agree_with_the_clock(plan: tuple[Growth, Networ
         if phase.kimg > 0.002:
             now = at(growth, network, round((phase.start_kimg + phase.end_kimg) * 500))
             assert (now.level, now.fading, now.phase, now.batch, now.g_lr) == (
-                phase.stage.level, phase.stage.fading, phase.stage.phase, phase.stage.batch,
-                phase.stage.g_lr)
+                phase.stage.level,
+                phase.stage.fading,
+                phase.stage.phase,
+                phase.stage.batch,
+                phase.stage.g_lr,
+            )
 
 
 @settings(max_examples=30)
@@ -167,7 +191,7 @@ def test_rounds_continue_from_any_of_their_steps(
     start, stage = whole[number]
     steps = growth.minibatch_repeats * growth.d_repeats
     step = data.draw(st.integers(0, steps))
-    left = whole[number + (step == steps):]
+    left = whole[number + (step == steps) :]
     assert list(rounds(growth, network, start + step * stage.batch, start)) == left
 
 
@@ -206,19 +230,22 @@ def test_growth_without_fading_jumps_from_size_to_size() -> None:
 
 def test_a_late_start_fades_in_only_what_follows() -> None:
     growth, network = Growth(initial_resolution=64), Network(resolution=128)
-    assert [(phase.stage.resolution, phase.stage.fading, phase.start_kimg)
-            for phase in phases(growth, network)] == [
-        (64, False, 0), (128, True, 600), (128, False, 1200)]
+    assert [
+        (phase.stage.resolution, phase.stage.fading, phase.start_kimg)
+        for phase in phases(growth, network)
+    ] == [(64, False, 0), (128, True, 600), (128, False, 1200)]
 
 
 def test_a_run_that_fades_first_leaves_out_the_first_phase_alone() -> None:
     growth, network = Growth(initial_resolution=64, fade_first=True), Network(resolution=256)
-    assert [(phase.stage.resolution, phase.stage.fading, phase.start_kimg)
-            for phase in phases(growth, network)] == [
-        (128, True, 0), (128, False, 600), (256, True, 1200), (256, False, 1800)]
-    assert [(stage.resolution, stage.alpha) for stage in (
-        at(growth, network, kimg * 1000) for kimg in (0, 150, 600, 1200, 1500))] == [
-        (64, 1), (128, 0.25), (128, 1), (128, 1), (256, 0.5)]
+    assert [
+        (phase.stage.resolution, phase.stage.fading, phase.start_kimg)
+        for phase in phases(growth, network)
+    ] == [(128, True, 0), (128, False, 600), (256, True, 1200), (256, False, 1800)]
+    assert [
+        (stage.resolution, stage.alpha)
+        for stage in (at(growth, network, kimg * 1000) for kimg in (0, 150, 600, 1200, 1500))
+    ] == [(64, 1), (128, 0.25), (128, 1), (128, 1), (256, 0.5)]
 
 
 def test_tables_hold_for_exactly_their_resolution() -> None:

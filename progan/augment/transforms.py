@@ -9,8 +9,19 @@ from torch import Tensor
 
 from progan.config import Augment
 
-TRANSFORMS = ("flip", "translate", "zoom", "stretch", "rotate", "shift",
-              "brightness", "contrast", "luma", "hue", "saturation")
+TRANSFORMS = (
+    "flip",
+    "translate",
+    "zoom",
+    "stretch",
+    "rotate",
+    "shift",
+    "brightness",
+    "contrast",
+    "luma",
+    "hue",
+    "saturation",
+)
 
 
 class Draws(NamedTuple):
@@ -50,8 +61,13 @@ def draw(config: Augment, n: int, generator: torch.Generator) -> Draws:
 
 
 # From the middle outwards; the sums over all taps are 1.
-DOUBLING = (0.60294901823635789, 0.26686411844287490, -0.07822326652899013,
-            -0.01686411844287496, 0.02674875741080975)
+DOUBLING = (
+    0.60294901823635789,
+    0.26686411844287490,
+    -0.07822326652899013,
+    -0.01686411844287496,
+    0.02674875741080975,
+)
 HALVING = (0.55754352622850031, 0.29563588155712515, -0.02877176311425014, -0.04563588155712508)
 MARGIN = len(HALVING) - 1  # places that halving needs beyond the border
 
@@ -65,8 +81,13 @@ def resample(images: Tensor, inverse: Tensor) -> Tensor:
     """
     h, w = images.shape[2:]
     double = _doubled(_doubled(images).mT).mT  # [N, C, 2H-1, 2W-1]: between two pixels one more
-    sampled = F.grid_sample(double, _grid(inverse, h, w).to(images.dtype), mode="bilinear",
-                            padding_mode="reflection", align_corners=True)
+    sampled = F.grid_sample(
+        double,
+        _grid(inverse, h, w).to(images.dtype),
+        mode="bilinear",
+        padding_mode="reflection",
+        align_corners=True,
+    )
     return _halved(_halved(sampled).mT).mT
 
 
@@ -100,8 +121,9 @@ def _halved(x: Tensor) -> Tensor:
         return x.narrow(-1, MARGIN + offset, length)[..., ::2]
 
     k = HALVING
-    return (at(0) * k[0] + (at(-1) + at(1)) * k[1] + (at(-2) + at(2)) * k[2]
-            + (at(-3) + at(3)) * k[3])
+    return (
+        at(0) * k[0] + (at(-1) + at(1)) * k[1] + (at(-2) + at(2)) * k[2] + (at(-3) + at(3)) * k[3]
+    )
 
 
 def blit(images: Tensor, p: Tensor, draws: Draws, config: Augment) -> Tensor:
@@ -167,8 +189,9 @@ def transform(images: Tensor, p: Tensor, draws: Draws, config: Augment) -> Tenso
     return torch.where(touched[:, None, None, None], resample(images, inverse), images)
 
 
-def inverse_map(wider: Tensor, taller: Tensor, angle: Tensor, right: Tensor, down: Tensor
-                ) -> Tensor:
+def inverse_map(
+    wider: Tensor, taller: Tensor, angle: Tensor, right: Tensor, down: Tensor
+) -> Tensor:
     """[N, 2, 3]: the place (x, y, 1) in the result -> the place (x, y) in the image it shows.
 
     Forth it is T(right, down) R(angle) S(wider, taller), in pixels from the centre, y downwards;

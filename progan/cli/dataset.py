@@ -42,8 +42,12 @@ def create_from_tfrecords(
 
 @click.command("create-from-hdf5", cls=Command)
 @source_options("File of HDF5; labels are taken from NAME-labels.npy beside it, if it is there.")
-@click.option("--key", metavar="NAME", help="Images to take, uint8 in NCHW, NHWC or NHW; the "
-              "largest of data4x4, data8x8 and so on if not given.")
+@click.option(
+    "--key",
+    metavar="NAME",
+    help="Images to take, uint8 in NCHW, NHWC or NHW; the "
+    "largest of data4x4, data8x8 and so on if not given.",
+)
 @click.option("--labels-key", metavar="NAME", help="Labels to take, of the same file.")
 @writing_options
 @on_error_option
@@ -62,8 +66,9 @@ def create_from_hdf5(
 
 
 @click.command("create-from-dataset", cls=Command)
-@source_options("Dataset made by this tool. What it holds out stays held out, unless --holdout "
-                "draws anew.")
+@source_options(
+    "Dataset made by this tool. What it holds out stays held out, unless --holdout draws anew."
+)
 @click.option("--resolution", type=int, help="Highest level to take; the top one if not given.")
 @writing_options
 def create_from_dataset(
@@ -100,8 +105,11 @@ def info(dataset: Path) -> None:
 
 @main.command()
 @click.argument("source", type=PATH)
-@click.option("--resolution", type=click.IntRange(min=1),
-              help="Name images that are smaller than this, in pixels.")
+@click.option(
+    "--resolution",
+    type=click.IntRange(min=1),
+    help="Name images that are smaller than this, in pixels.",
+)
 @click.option("--size", metavar="WIDTHxHEIGHT", help="The same for images that are no squares.")
 @click.option("--json", "json_file", type=PATH, metavar="FILE", help="Write all problems to it.")
 @workers_option
@@ -169,8 +177,11 @@ def compare(first: Path, second: Path) -> None:
 
 @main.command()
 @click.argument("dataset", type=PATH)
-@click.option("--merge", is_flag=True, help="First make it of its parts, which create-… --shard "
-              "made beside it.")
+@click.option(
+    "--merge",
+    is_flag=True,
+    help="First make it of its parts, which create-… --shard made beside it.",
+)
 def verify(dataset: Path, merge: bool) -> None:
     """Compare the files of a dataset with their checksums."""
     from progan.data.format import read_info
@@ -181,24 +192,38 @@ def verify(dataset: Path, merge: bool) -> None:
 
         require_empty(dataset)
         info = shards.merge(dataset)
-        click.echo(f"{dataset}: {format_count(info.count, 'image')}. The parts, "
-                   f"{dataset}.part-*, are not needed any more.")
+        click.echo(
+            f"{dataset}: {format_count(info.count, 'image')}. The parts, "
+            f"{dataset}.part-*, are not needed any more."
+        )
     described = read_info(dataset)
     faults = damaged_files(dataset, described)
     if faults:
-        raise UserError(f"{dataset} is damaged:\n  " + "\n  ".join(faults) + "\nCopy these files "
-                        "again, or make the dataset again.")
-    click.echo(f"{dataset}: all {format_count(len(described.array_files()), 'file')} are as they "
-               "were written.")
+        raise UserError(
+            f"{dataset} is damaged:\n  " + "\n  ".join(faults) + "\nCopy these files "
+            "again, or make the dataset again."
+        )
+    click.echo(
+        f"{dataset}: all {format_count(len(described.array_files()), 'file')} are as they "
+        "were written."
+    )
 
 
 @main.command()
 @click.argument("dataset", type=PATH)
-@click.option("--num", type=click.IntRange(min=1), default=64, show_default=True,
-              help="How many images to show.")
+@click.option(
+    "--num",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="How many images to show.",
+)
 @click.option("--resolution", type=int, help="Show this level; the top one if not given.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1),
-              help="Draw the images with this seed, instead of spreading them evenly.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    help="Draw the images with this seed, instead of spreading them evenly.",
+)
 @click.option("--out", type=PATH, help="PNG file to write; <name>-sheet.png if not given.")
 def display(
     dataset: Path, num: int, resolution: int | None, seed: int | None, out: Path | None

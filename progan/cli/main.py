@@ -18,7 +18,14 @@ def main() -> None:
     """Progressive growing of GANs: from a folder of images to megapixel pictures."""
 
 
-for _name, _door in {"dataset": dataset, "train": train, "generate": generate,
-                     "metrics": metrics, "diagnosis": diagnosis, "report": report,
-                     "interop": interop, "projection": projection}.items():
+for _name, _door in {
+    "dataset": dataset,
+    "train": train,
+    "generate": generate,
+    "metrics": metrics,
+    "diagnosis": diagnosis,
+    "report": report,
+    "interop": interop,
+    "projection": projection,
+}.items():
     main.add_command(_door, _name)

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     import torch
 
 BUSY = "is being trained"
-LOST = ("A process of this training has ended without a word: it was killed, or its machine is "
-        "gone. All others stop; nothing that was saved is lost. With torchrun --max-restarts N "
-        "the training goes on by itself from its last state; by hand, with --resume.")
+LOST = (
+    "A process of this training has ended without a word: it was killed, or its machine is "
+    "gone. All others stop; nothing that was saved is lost. With torchrun --max-restarts N "
+    "the training goes on by itself from its last state; by hand, with --resume."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,29 +51,64 @@ class Hours(click.FloatRange):
 
 @click.command(cls=Command)
 @click.option("--data", type=PATH, help="Dataset made by dataset_tool.py.")
-@click.option("--outdir", type=PATH, default=Path("runs"), show_default=True,
-              help="Where the directories of runs are.")
-@click.option("--preset", metavar="NAME", help="Settings to start from: "
-              f"{', '.join(presets.PRESETS)}.  [default: {presets.DEFAULT}]")
-@click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN|FILE]",
-              help="Continue a run in its own directory: the newest one of --outdir or of the "
-              "directory named, the run named, or one of its state files.")
-@click.option("--init-from", type=PATH, metavar="FILE|RUN", help="Begin a new run with the "
-              "networks of another one, where they fit: a training state, a network file, the "
-              "directory of a run, a pickle of the official TensorFlow code, or a .pth of "
-              "pytorch_GAN_zoo's PGAN.")
+@click.option(
+    "--outdir",
+    type=PATH,
+    default=Path("runs"),
+    show_default=True,
+    help="Where the directories of runs are.",
+)
+@click.option(
+    "--preset",
+    metavar="NAME",
+    help=f"Settings to start from: {', '.join(presets.PRESETS)}.  [default: {presets.DEFAULT}]",
+)
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value=NEWEST,
+    metavar="[RUN|FILE]",
+    help="Continue a run in its own directory: the newest one of --outdir or of the "
+    "directory named, the run named, or one of its state files.",
+)
+@click.option(
+    "--init-from",
+    type=PATH,
+    metavar="FILE|RUN",
+    help="Begin a new run with the "
+    "networks of another one, where they fit: a training state, a network file, the "
+    "directory of a run, a pickle of the official TensorFlow code, or a .pth of "
+    "pytorch_GAN_zoo's PGAN.",
+)
 @device_option
-@click.option("--max-hours", type=Hours(min=0, min_open=True), metavar="H",
-              help="Stop after so long as if by Ctrl-C, with everything saved; --resume goes on.")
-@click.option("--scale-schedule", is_flag=True, help="Scale the phases of the preset to "
-              "--total-kimg, so that the final resolution is trained for the same share of it as "
-              "in the preset, and shorten ticks as much. Not with --training-kimg, "
-              "--transition-kimg, --resume or --init-from.")
+@click.option(
+    "--max-hours",
+    type=Hours(min=0, min_open=True),
+    metavar="H",
+    help="Stop after so long as if by Ctrl-C, with everything saved; --resume goes on.",
+)
+@click.option(
+    "--scale-schedule",
+    is_flag=True,
+    help="Scale the phases of the preset to "
+    "--total-kimg, so that the final resolution is trained for the same share of it as "
+    "in the preset, and shorten ticks as much. Not with --training-kimg, "
+    "--transition-kimg, --resume or --init-from.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
 @config_options
-def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None,
-         init_from: Path | None, device: str, max_hours: float | None, scale_schedule: bool,
-         dry_run: bool, **options: Any) -> None:
+def main(
+    data: Path | None,
+    outdir: Path,
+    preset: str | None,
+    resume: str | None,
+    init_from: Path | None,
+    device: str,
+    max_hours: float | None,
+    scale_schedule: bool,
+    dry_run: bool,
+    **options: Any,
+) -> None:
     """Train a progressive GAN, growing from 4x4 to the resolution of the dataset.
 
     \b
@@ -93,36 +128,80 @@ def main(data: Path | None, outdir: Path, preset: str | None, resume: str | None
         if begun:  # torchrun has started everything anew, with the command that began the run
             _resume(outdir, str(begun), None, members, {}, dry_run=dry_run, max_hours=max_hours)
         else:
-            _start_or_resume(data, outdir, preset, resume, init_from, members, options,
-                             scaled=scale_schedule, dry_run=dry_run, max_hours=max_hours)
+            _start_or_resume(
+                data,
+                outdir,
+                preset,
+                resume,
+                init_from,
+                members,
+                options,
+                scaled=scale_schedule,
+                dry_run=dry_run,
+                max_hours=max_hours,
+            )
 
 
-def _start_or_resume(data: Path | None, outdir: Path, preset: str | None, resume: str | None,
-                     init_from: Path | None, members: Team, options: dict[str, Any], *,
-                     scaled: bool, dry_run: bool, max_hours: float | None) -> None:
+def _start_or_resume(
+    data: Path | None,
+    outdir: Path,
+    preset: str | None,
+    resume: str | None,
+    init_from: Path | None,
+    members: Team,
+    options: dict[str, Any],
+    *,
+    scaled: bool,
+    dry_run: bool,
+    max_hours: float | None,
+) -> None:
     if resume == "":
-        raise UserError("--resume was given an empty name. Leave the name away to continue the "
-                        "newest run.")
+        raise UserError(
+            "--resume was given an empty name. Leave the name away to continue the newest run."
+        )
     if resume is None:
-        _start(outdir, preset, data, init_from, members, given(options), scaled=scaled,
-               dry_run=dry_run, max_hours=max_hours)
+        _start(
+            outdir,
+            preset,
+            data,
+            init_from,
+            members,
+            given(options),
+            scaled=scaled,
+            dry_run=dry_run,
+            max_hours=max_hours,
+        )
     elif init_from:
-        raise UserError(f"--resume continues a run, and --init-from {init_from} begins a new one. "
-                        "Leave one of them away.")
+        raise UserError(
+            f"--resume continues a run, and --init-from {init_from} begins a new one. "
+            "Leave one of them away."
+        )
     elif scaled:
-        raise UserError("A resumed run keeps the lengths of its phases: leave --scale-schedule "
-                        "away. --total-kimg may change.")
+        raise UserError(
+            "A resumed run keeps the lengths of its phases: leave --scale-schedule "
+            "away. --total-kimg may change."
+        )
     elif preset:
-        raise UserError(f"A resumed run keeps its settings: leave --preset {preset} away, and "
-                        "name what is to change, e.g. --total-kimg 20000.")
+        raise UserError(
+            f"A resumed run keeps its settings: leave --preset {preset} away, and "
+            "name what is to change, e.g. --total-kimg 20000."
+        )
     else:
-        _resume(outdir, resume, data, members, given(options), dry_run=dry_run,
-                max_hours=max_hours)
+        _resume(outdir, resume, data, members, given(options), dry_run=dry_run, max_hours=max_hours)
 
 
-def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path | None,
-           members: Team, options: dict[str, Any], *, scaled: bool, dry_run: bool,
-           max_hours: float | None) -> None:
+def _start(
+    outdir: Path,
+    preset: str | None,
+    data: Path | None,
+    init_from: Path | None,
+    members: Team,
+    options: dict[str, Any],
+    *,
+    scaled: bool,
+    dry_run: bool,
+    max_hours: float | None,
+) -> None:
     require_start(outdir, preset, data, init_from, options, dry_run=dry_run)
     from progan import run_directory
     from progan.training import state
@@ -135,8 +214,10 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     run, dataset, found = new_run_settings(preset, data, init_from, options, scaled=scaled)
     require_compile_cache(needed=run.acceleration in COMPILING)
     if not (dataset or dry_run):
-        raise UserError(f"Which images? {init_from} does not tell on which it was trained. Name a "
-                        "dataset with --data DIR.")
+        raise UserError(
+            f"Which images? {init_from} does not tell on which it was trained. Name a "
+            "dataset with --data DIR."
+        )
     require_metrics(run)
     require_parts(run, members.group.size)
     if dry_run or not dataset:
@@ -145,8 +226,10 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
     require_precision(run, chosen)
     measured = measures(run, dataset, chosen) if members.leads else {}
     born = state.create(run, chosen)
-    remarks = [*advice(run, options, chosen, scaled=scaled),
-               *(describe_transfer(found) if found else [])]
+    remarks = [
+        *advice(run, options, chosen, scaled=scaled),
+        *(describe_transfer(found) if found else []),
+    ]
     if found:
         apply_transfer(born, found)
     del found  # with all its weights, before days of training
@@ -160,11 +243,20 @@ def _start(outdir: Path, preset: str | None, data: Path | None, init_from: Path 
         _train(run, dataset, directory, members, born, measured, max_hours, remarks)
 
 
-def _resume(outdir: Path, resume: str, data: Path | None, members: Team,
-            options: dict[str, Any], *, dry_run: bool, max_hours: float | None) -> None:
+def _resume(
+    outdir: Path,
+    resume: str,
+    data: Path | None,
+    members: Team,
+    options: dict[str, Any],
+    *,
+    dry_run: bool,
+    max_hours: float | None,
+) -> None:
     if members.leads:
-        require_resumption(outdir if resume == NEWEST else Path(resume), data, options,
-                           dry_run=dry_run)
+        require_resumption(
+            outdir if resume == NEWEST else Path(resume), data, options, dry_run=dry_run
+        )
     from progan import run_directory
     from progan.training import state as states
     from progan.training.acceleration import COMPILING
@@ -212,20 +304,36 @@ def _found(outdir: Path, resume: str, members: Team) -> tuple[Path, Run]:
     return path, run_directory.load_config(path if path.is_dir() else path.parent)
 
 
-def _print_plan(run: Run, members: Team, options: dict[str, Any],
-                found: "Transfer | None" = None, *, scaled: bool = False) -> None:
+def _print_plan(
+    run: Run,
+    members: Team,
+    options: dict[str, Any],
+    found: "Transfer | None" = None,
+    *,
+    scaled: bool = False,
+) -> None:
     from progan.training.init_from import describe_transfer
     from progan.training.plan import plan
     from progan.training.start_checks import plan_advice
 
     lines = "\n".join(plan_advice(run, options, members.planned_device, scaled=scaled))
-    click.echo("\n\n".join([plan(run), *filter(None, [lines]),
-                            *(describe_transfer(found) if found else ())]))
+    click.echo(
+        "\n\n".join(
+            [plan(run), *filter(None, [lines]), *(describe_transfer(found) if found else ())]
+        )
+    )
 
 
-def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
-           state: "TrainState", measures: dict[str, "Measure"], max_hours: float | None,
-           remarks: Sequence[str] = ()) -> None:
+def _train(
+    run: Run,
+    dataset: "Dataset",
+    directory: Path,
+    members: Team,
+    state: "TrainState",
+    measures: dict[str, "Measure"],
+    max_hours: float | None,
+    remarks: Sequence[str] = (),
+) -> None:
     from progan.data.device_cache import budget_bytes
     from progan.run_directory import LOG_FILE
     from progan.runtime.devices import set_precision
@@ -249,10 +357,18 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
         plan = prepare_execution(run, state, device, log, group, members.local_size)
         with Interrupts(max_hours or math.inf, tell=group.leads) as interrupts:
             session = TrainContext(
-                run=run, dataset=dataset, directory=directory, device=device, log=log,
-                measures=measures, interrupts=interrupts, group=group, steps=plan.steps,
+                run=run,
+                dataset=dataset,
+                directory=directory,
+                device=device,
+                log=log,
+                measures=measures,
+                interrupts=interrupts,
+                group=group,
+                steps=plan.steps,
                 expected=plan.expected,
-                device_data_bytes=budget_bytes(run.device_data_gib, device))
+                device_data_bytes=budget_bytes(run.device_data_gib, device),
+            )
             end = train(session, state)
     except OSError as error:
         error.filename = error.filename or str(directory)  # a failing write() knows no path
@@ -261,13 +377,17 @@ def _train(run: Run, dataset: "Dataset", directory: Path, members: Team,
         raise
     except KeyboardInterrupt as error:
         early = error if isinstance(error, Interrupted) else None
-        log(f"Stopped at once{_lost(directory, is_early=bool(early))}: "
-            f"{_resume_command(directory, members)}")
+        log(
+            f"Stopped at once{_lost(directory, is_early=bool(early))}: "
+            f"{_resume_command(directory, members)}"
+        )
         raise click.exceptions.Exit(early.early_exit_code if early else INTERRUPTED) from error
     if end.stopped_by:
         files = f" in {end.saved.state} and {end.saved.network}" if end.saved else ""
-        log(f"Stopped by {end.stopped_by} at kimg {state.kimg:.1f}; everything is saved{files}. "
-            f"To go on: {_resume_command(directory, members)}")
+        log(
+            f"Stopped by {end.stopped_by} at kimg {state.kimg:.1f}; everything is saved{files}. "
+            f"To go on: {_resume_command(directory, members)}"
+        )
         # torchrun would take any other exit code for a failure, and start everything anew.
         raise click.exceptions.Exit(0 if members.launch else EXIT_RESUMABLE)
     pictures = ("--network", directory, "--seeds", "0-15", "--outdir", "out")
@@ -280,12 +400,16 @@ def _lost(directory: Path, *, is_early: bool) -> str:
 
     if not states(directory):
         return ", before any state was saved. To begin again"
-    return (" before the first step; nothing is lost. To resume" if is_early else
-            "; what came after the last state is lost. To go on")
+    return (
+        " before the first step; nothing is lost. To resume"
+        if is_early
+        else "; what came after the last state is lost. To go on"
+    )
 
 
-def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,
-                  state: "TrainState") -> Iterator[str]:
+def _introduction(
+    run: Run, dataset: "Dataset", directory: Path, members: Team, state: "TrainState"
+) -> Iterator[str]:
     """What is going to be trained, by what, and where, in words."""
     import torch
 
@@ -295,20 +419,25 @@ def _introduction(run: Run, dataset: "Dataset", directory: Path, members: Team,
     from progan.runtime.text import escape_controls
 
     several = f", {format_count(members.group.size, 'process', 'processes')}" * (
-        members.group.size > 1)
+        members.group.size > 1
+    )
     yield f"progan {__version__}, torch {torch.__version__}, {describe(members.device)}{several}"
     num_held_out = len(dataset.held_out_rows)
     held_out = f" to train on and {num_held_out} held out" * bool(num_held_out)
     images = format_count(len(dataset.training_rows), "image")
-    yield (f"{directory}: {escape_controls(dataset.name)}, {images}{held_out}, "
-           f"{dataset.info.top_size}x{dataset.channels}; preset {run.preset}; "
-           f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}")
+    yield (
+        f"{directory}: {escape_controls(dataset.name)}, {images}{held_out}, "
+        f"{dataset.info.top_size}x{dataset.channels}; preset {run.preset}; "
+        f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}"
+    )
     if run.data.conditional and (untrained := dataset.untrained_classes):
         yield classes_note(dataset, untrained, "to train on")
     if dataset.label_size and not run.data.conditional and not run.data.subset:
         classes = format_count(dataset.label_size, "class", "classes")
-        yield (f"The dataset has {classes}, which {'is' if dataset.label_size == 1 else 'are'} "
-               f"not used; {option_name('conditional')} does.")
+        yield (
+            f"The dataset has {classes}, which {'is' if dataset.label_size == 1 else 'are'} "
+            f"not used; {option_name('conditional')} does."
+        )
 
 
 def _resume_command(directory: Path, members: Team) -> str:
@@ -317,6 +446,10 @@ def _resume_command(directory: Path, members: Team) -> str:
     if members.launch:
         launched = words[1:] if words[0] == "python" else ["--no-python", *words]
         words = ["torchrun", f"--nproc-per-node={members.launch.local_size}", *launched]
-    kept = [word for name in ("device", "max_hours") if context.get_parameter_source(name) ==
-            ParameterSource.COMMANDLINE for word in (option_name(name), str(context.params[name]))]
+    kept = [
+        word
+        for name in ("device", "max_hours")
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+        for word in (option_name(name), str(context.params[name]))
+    ]
     return shlex.join([*words, "--resume", str(directory), *kept])

@@ -18,8 +18,15 @@ if TYPE_CHECKING:
     from progan.training.snapshot_metrics import Measure
 
 
-def require_start(outdir: Path, preset: str | None, data: Path | None, init_from: Path | None,
-                  options: Mapping[str, Any], *, dry_run: bool) -> None:
+def require_start(
+    outdir: Path,
+    preset: str | None,
+    data: Path | None,
+    init_from: Path | None,
+    options: Mapping[str, Any],
+    *,
+    dry_run: bool,
+) -> None:
     """Raise UserError if a new run cannot begin: wrong options, missing or unwritable paths."""
     if preset or not init_from:
         run = presets.preset(preset or presets.DEFAULT)
@@ -31,15 +38,18 @@ def require_start(outdir: Path, preset: str | None, data: Path | None, init_from
     if data is not None:
         _require_dataset(data)
     elif not (dry_run or init_from):
-        raise UserError("Which images? Name a dataset with --data DIR; "
-                        f"{command('dataset')} makes one. (--resume continues a run, --dry-run "
-                        "needs no dataset.)")
+        raise UserError(
+            "Which images? Name a dataset with --data DIR; "
+            f"{command('dataset')} makes one. (--resume continues a run, --dry-run "
+            "needs no dataset.)"
+        )
     if not dry_run:
         require_writable_folder(outdir, "--outdir")
 
 
-def require_resumption(path: Path, data: Path | None, options: Mapping[str, Any], *,
-                       dry_run: bool) -> None:
+def require_resumption(
+    path: Path, data: Path | None, options: Mapping[str, Any], *, dry_run: bool
+) -> None:
     """Raise UserError if a run cannot go on: no run, wrong options, no images, or unwritable.
 
     Args:
@@ -61,8 +71,10 @@ def require_resumption(path: Path, data: Path | None, options: Mapping[str, Any]
 
 def _require_nothing_frozen(run: Run) -> None:
     if run.optim.freeze_d:
-        raise UserError(f"--freeze-d {run.optim.freeze_d} keeps weights that were trained before: "
-                        "it needs --init-from.")
+        raise UserError(
+            f"--freeze-d {run.optim.freeze_d} keeps weights that were trained before: "
+            "it needs --init-from."
+        )
 
 
 def _require_settings(run: Run, options: Mapping[str, Any]) -> None:
@@ -88,8 +100,10 @@ def require_metrics(run: Run) -> None:
     measured = {name for name, _ in parse_metrics(run.output.metrics).values()}
     ranked = [name for name in LOWER_IS_BETTER if name in measured]
     if run.output.best and run.output.best not in ranked:
-        raise UserError(f"--best {run.output.best} is none of --metrics {run.output.metrics!r} "
-                        f"that tell a best one. Add it there; {', '.join(LOWER_IS_BETTER)} do.")
+        raise UserError(
+            f"--best {run.output.best} is none of --metrics {run.output.metrics!r} "
+            f"that tell a best one. Add it there; {', '.join(LOWER_IS_BETTER)} do."
+        )
 
 
 def measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str, "Measure"]:
@@ -114,6 +128,8 @@ def measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str, 
         except UserError as error:
             raise UserError(f"--metrics {word}: {error}") from error
         found[word] = Measure(
-            of=measure_of(plan, reals, setup, source_of), num_images=plan.num_images,
-            best_column=LOWER_IS_BETTER[name] if name == run.output.best else "")
+            of=measure_of(plan, reals, setup, source_of),
+            num_images=plan.num_images,
+            best_column=LOWER_IS_BETTER[name] if name == run.output.best else "",
+        )
     return found

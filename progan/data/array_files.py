@@ -61,7 +61,8 @@ def npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
     """The first 128 bytes of a .npy file (version 1.0, row-major)."""
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(
-        stream, {"descr": dtype, "fortran_order": False, "shape": shape})
+        stream, {"descr": dtype, "fortran_order": False, "shape": shape}
+    )
     header = stream.getvalue()
     assert len(header) == HEADER_BYTES, (len(header), shape)
     return header
@@ -103,8 +104,9 @@ class RowWriter:
         if self.num_free:  # fewer rows than planned: the header and so the hash are others
             with named_errors(self._path):
                 self._file.seek(0)
-                self._file.write(npy_header((self.num_rows, *self.planned.shape[1:]),
-                                            self.planned.dtype))
+                self._file.write(
+                    npy_header((self.num_rows, *self.planned.shape[1:]), self.planned.dtype)
+                )
                 self._file.flush()
             digest = sha256_of(self._path)
         self.flush()
@@ -168,12 +170,14 @@ class ShardWriter:
 
     def finish(self, final: tuple[ArrayFile, ...]) -> dict[str, str]:
         """Close the files under their final names; return name -> SHA-256."""
-        return {file.name: writer.finish(file.name)
-                for file, writer in zip(final, self._writers, strict=True)}
+        return {
+            file.name: writer.finish(file.name)
+            for file, writer in zip(final, self._writers, strict=True)
+        }
 
     def flush(self) -> None:
         """Wait until the disk has all rows; full files have been waited for already."""
-        writers = self._writers[self._flushed:]  # others may begin meanwhile
+        writers = self._writers[self._flushed :]  # others may begin meanwhile
         for writer in writers:
             writer.flush()
         self._flushed += max(len(writers) - 1, 0)
@@ -192,11 +196,9 @@ class WebpWriter:
         num_rows: How many images of an interrupted attempt to keep.
     """
 
-    def __init__(
-        self, directory: Path, planned: tuple[ArrayFile, ...], num_rows: int = 0
-    ) -> None:
+    def __init__(self, directory: Path, planned: tuple[ArrayFile, ...], num_rows: int = 0) -> None:
         data, offsets = planned
-        kept = np.load(directory / offsets.name, mmap_mode="r")[:num_rows + 1] if num_rows else [0]
+        kept = np.load(directory / offsets.name, mmap_mode="r")[: num_rows + 1] if num_rows else [0]
         self.num_bytes = int(kept[-1])
         self._data = RowWriter(directory, data, self.num_bytes)
         self._offsets = RowWriter(directory, offsets, num_rows + 1 if num_rows else 0)
@@ -212,8 +214,10 @@ class WebpWriter:
 
     def finish(self, final: tuple[ArrayFile, ...]) -> dict[str, str]:
         """Close both files under their final names; return name -> SHA-256."""
-        return {file.name: writer.finish(file.name)
-                for file, writer in zip(final, (self._data, self._offsets), strict=True)}
+        return {
+            file.name: writer.finish(file.name)
+            for file, writer in zip(final, (self._data, self._offsets), strict=True)
+        }
 
     def flush(self) -> None:
         """Wait until the disk has all images."""
@@ -248,10 +252,15 @@ class DatasetArrays:
     def __init__(self, directory: Path, plan: DatasetInfo, num_rows: int) -> None:
         others = {file.name: (file,) for file in plan.array_files()}
         landmarks = others.get(LANDMARKS_FILE, ())
-        self.levels = {level: ShardWriter(directory, plan.level_files(level), num_rows)
-                       for level in plan.levels if level not in plan.webp_bytes}
-        self.webp = {level: WebpWriter(directory, plan.level_files(level), num_rows)
-                     for level in plan.webp_bytes}
+        self.levels = {
+            level: ShardWriter(directory, plan.level_files(level), num_rows)
+            for level in plan.levels
+            if level not in plan.webp_bytes
+        }
+        self.webp = {
+            level: WebpWriter(directory, plan.level_files(level), num_rows)
+            for level in plan.webp_bytes
+        }
         self.labels = ShardWriter(directory, others.get(LABELS_FILE, ()))
         self.landmarks = ShardWriter(directory, landmarks, num_rows if landmarks else 0)
         self.holdout = ShardWriter(directory, others.get(HOLDOUT_FILE, ()))
@@ -260,8 +269,11 @@ class DatasetArrays:
     def append(self, chunk: Chunk) -> None:
         """Write the images of a chunk: the largest level beside the others, three times as much."""
         largest = max(chunk.levels, default=None)
-        jobs = [] if largest is None else [
-            self._beside.submit(self.levels[largest].append, chunk.levels[largest])]
+        jobs = (
+            []
+            if largest is None
+            else [self._beside.submit(self.levels[largest].append, chunk.levels[largest])]
+        )
         try:
             for level, images in chunk.levels.items():
                 if level != largest:

@@ -33,11 +33,15 @@ class Difference:
 
 def compare(first: Dataset, second: Dataset) -> Difference:
     """Compare the top levels and the classes; raises UserError unless they have one shape."""
-    shapes = [f"{format_count(len(each), 'image')} of {each.info.top_size}x{each.channels}"
-              for each in (first, second)]
+    shapes = [
+        f"{format_count(len(each), 'image')} of {each.info.top_size}x{each.channels}"
+        for each in (first, second)
+    ]
     if shapes[0] != shapes[1]:
-        raise UserError(f"{first.path} has {shapes[0]}, {second.path} has {shapes[1]}: only "
-                        "datasets of one shape can be compared.")
+        raise UserError(
+            f"{first.path} has {shapes[0]}, {second.path} has {shapes[1]}: only "
+            "datasets of one shape can be compared."
+        )
     level = first.info.levels[-1]
     differing: list[int] = []
     largest, total = 0, 0
@@ -48,31 +52,45 @@ def compare(first: Dataset, second: Dataset) -> Difference:
         differing += rows[difference.any(axis=(1, 2, 3))].tolist()
         largest, total = max(largest, int(difference.max())), total + int(difference.sum())
     mean = total / (len(first) * first.info.top_size.pixels * first.channels)
-    return Difference(count=len(first), rows=tuple(differing), largest=largest, mean=mean,
-                      labels=_other_labels(first, second))
+    return Difference(
+        count=len(first),
+        rows=tuple(differing),
+        largest=largest,
+        mean=mean,
+        labels=_other_labels(first, second),
+    )
 
 
 def _other_labels(first: Dataset, second: Dataset) -> tuple[int, ...]:
     rows = np.arange(len(first))
-    names = [np.array(each.label_names)[each.labels(rows)] if each.label_size
-             else np.full(len(each), "") for each in (first, second)]
+    names = [
+        np.array(each.label_names)[each.labels(rows)] if each.label_size else np.full(len(each), "")
+        for each in (first, second)
+    ]
     return tuple(rows[names[0] != names[1]].tolist())
 
 
 def in_words(found: Difference) -> str:
     """The difference for people."""
     if not found.rows and not found.labels:
-        return ("The image is equal." if found.count == 1 else
-                f"All {format_count(found.count, 'image')} are equal.")
+        return (
+            "The image is equal."
+            if found.count == 1
+            else f"All {format_count(found.count, 'image')} are equal."
+        )
     lines = []
     if found.rows:
-        lines.append(f"{len(found.rows):,} of {format_count(found.count, 'image')} "
-                     f"{pluralize(len(found.rows), 'differs', 'differ')}, by {found.largest} at "
-                     f"most and {found.mean:.4g} in the mean of all pixels: {_some(found.rows)}")
+        lines.append(
+            f"{len(found.rows):,} of {format_count(found.count, 'image')} "
+            f"{pluralize(len(found.rows), 'differs', 'differ')}, by {found.largest} at "
+            f"most and {found.mean:.4g} in the mean of all pixels: {_some(found.rows)}"
+        )
     if found.labels:
-        lines.append(f"{format_count(len(found.labels), 'image')} "
-                     f"{pluralize(len(found.labels), 'has', 'have')} another class: "
-                     f"{_some(found.labels)}")
+        lines.append(
+            f"{format_count(len(found.labels), 'image')} "
+            f"{pluralize(len(found.labels), 'has', 'have')} another class: "
+            f"{_some(found.labels)}"
+        )
     return "\n".join(lines)
 
 

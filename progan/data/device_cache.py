@@ -37,9 +37,14 @@ class TrainingImages:
         stopped: Whether nobody waits any more; reading a level ends then.
     """
 
-    def __init__(self, dataset: Dataset, device: torch.device, budget_bytes: int = 0,
-                 report: Callable[[str], None] = lambda line: None,
-                 stopped: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        device: torch.device,
+        budget_bytes: int = 0,
+        report: Callable[[str], None] = lambda line: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._dataset, self._device, self._budget_bytes = dataset, device, budget_bytes
         self._report, self._stopped = report, stopped
         self._level = -1
@@ -54,8 +59,13 @@ class TrainingImages:
         if level != self._level:
             self._enter(level)
         resident = self._resident
-        picked = None if resident is None else unless_out_of_memory(
-            lambda: resident.index_select(0, torch.from_numpy(numbers).to(self._device)))
+        picked = (
+            None
+            if resident is None
+            else unless_out_of_memory(
+                lambda: resident.index_select(0, torch.from_numpy(numbers).to(self._device))
+            )
+        )
         return self._read(level, self._rows[numbers]) if picked is None else picked
 
     @property
@@ -73,9 +83,10 @@ class TrainingImages:
         what = f"{format_count(len(self._rows), 'image')} of {self._dataset.info.size(level)}"
         self._report(
             f"Out of memory for {what} ({human_bytes(num_bytes)}): {are} read batch by batch."
-            if self._resident is None else
-            f"{what} {stay} in the device's memory: {human_bytes(num_bytes)}, read in "
-            f"{human_seconds(time.perf_counter() - start)}.")
+            if self._resident is None
+            else f"{what} {stay} in the device's memory: {human_bytes(num_bytes)}, read in "
+            f"{human_seconds(time.perf_counter() - start)}."
+        )
 
     def _all(self, level: int) -> Tensor:
         """Read all images of a level: uint8 [count, H, W, C] on the device."""
@@ -85,7 +96,7 @@ class TrainingImages:
         for start in range(0, len(images), step):
             if self._stopped():
                 raise Abandoned
-            images[start:start + step] = self._read(level, self._rows[start:start + step])
+            images[start : start + step] = self._read(level, self._rows[start : start + step])
         return images
 
     def _read(self, level: int, rows: Numbers) -> Tensor:

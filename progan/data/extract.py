@@ -41,14 +41,18 @@ def extract(dataset: Dataset, dest: Path, level: int, workers: int) -> Extracted
     """
     pixels_per_image = dataset.info.size(level).pixels
     # PNG never takes much more than the pixels themselves.
-    require_free_space(dest, len(dataset) * pixels_per_image * dataset.channels,
-                       f"The folder {dest}")
+    require_free_space(
+        dest, len(dataset) * pixels_per_image * dataset.channels, f"The folder {dest}"
+    )
     folders = distinct_file_names(dataset.label_names, "class")
     labels = dataset.labels(np.arange(len(dataset))).tolist() if dataset.label_size else None
     paths = _paths(folders, labels, len(dataset))
     used = sorted(set(labels or ()))
-    renamed = tuple((dataset.label_names[label], folders[label]) for label in used
-                    if dataset.label_names[label] != folders[label])
+    renamed = tuple(
+        (dataset.label_names[label], folders[label])
+        for label in used
+        if dataset.label_names[label] != folders[label]
+    )
 
     def write(rows: npt.NDArray[np.int64]) -> int:
         for row, pixels in zip(rows, dataset.images(level, rows), strict=True):
@@ -61,8 +65,10 @@ def extract(dataset: Dataset, dest: Path, level: int, workers: int) -> Extracted
             (directory / folders[label]).mkdir()
         if renamed or len(used) == 1:  # folders alone would lose these classes
             _write_labels(directory, paths, [dataset.label_names[label] for label in labels or ()])
-        with (worker_pool(workers, in_processes=False) as pool,
-              tqdm(total=len(dataset), unit="img", desc=str(dest), disable=None) as progress):
+        with (
+            worker_pool(workers, in_processes=False) as pool,
+            tqdm(total=len(dataset), unit="img", desc=str(dest), disable=None) as progress,
+        ):
             for count in in_order(pool, write, _chunks(len(dataset)), ahead=2 * workers):
                 progress.update(count)
     return Extracted(len(dataset), renamed)
@@ -72,14 +78,18 @@ def folder_notes(extracted: Extracted, dest: Path) -> list[str]:
     """Lines that name the classes whose folders have other names."""
     if not extracted.renamed:
         return []
-    lines = [f"  {escape_controls(repr(name))}: {folder}"
-             for name, folder in extracted.renamed[:_MAX_LISTED]]
+    lines = [
+        f"  {escape_controls(repr(name))}: {folder}"
+        for name, folder in extracted.renamed[:_MAX_LISTED]
+    ]
     more = len(extracted.renamed) - _MAX_LISTED
     classes = format_count(len(extracted.renamed), "class", "classes")
-    return [f"The names of {classes} cannot be used "
-            "for folders on every file system. Their folders:",
-            *lines, *([f"  and {more:,} more"] if more > 0 else []),
-            f"{dest / STYLEGAN_FILE} keeps the names, and create-from-images reads it."]
+    return [
+        f"The names of {classes} cannot be used for folders on every file system. Their folders:",
+        *lines,
+        *([f"  and {more:,} more"] if more > 0 else []),
+        f"{dest / STYLEGAN_FILE} keeps the names, and create-from-images reads it.",
+    ]
 
 
 @contextmanager

@@ -106,14 +106,21 @@ class DatasetInfo:
             raise ValueError(f"count is {self.count}: a dataset has at least one image")
         if not 0 <= self.holdout_count < self.count:
             raise ValueError(f"holdout_count is {self.holdout_count}, of {self.count} images")
-        if not isinstance(self.name, str) or not isinstance(self.options, Mapping) or not all(
-                isinstance(label, str) for label in self.label_names):
+        if (
+            not isinstance(self.name, str)
+            or not isinstance(self.options, Mapping)
+            or not all(isinstance(label, str) for label in self.label_names)
+        ):
             raise ValueError("name, options or label_names are of another kind than they should be")
-        if tuple(self.rows_per_shard) != tuple(self.levels) or min(
-                self.rows_per_shard.values()) < 1:
+        if (
+            tuple(self.rows_per_shard) != tuple(self.levels)
+            or min(self.rows_per_shard.values()) < 1
+        ):
             raise ValueError(f"rows_per_shard {dict(self.rows_per_shard)} does not fit the levels")
-        if not set(self.webp_bytes) <= set(self.levels) or min(self.webp_bytes.values(), default=0
-                                                               ) < 0:
+        if (
+            not set(self.webp_bytes) <= set(self.levels)
+            or min(self.webp_bytes.values(), default=0) < 0
+        ):
             raise ValueError(f"webp_bytes {dict(self.webp_bytes)} does not fit the levels")
         if self.count > MOST_SHARDS * min(self.rows_per_shard.values()):
             raise ValueError(f"{self.count} images do not fit rows_per_shard")
@@ -147,14 +154,17 @@ class DatasetInfo:
         """The files of one level in the order of their rows; if it is compressed, all bytes and
         where each image begins."""
         if level in self.webp_bytes:
-            return (ArrayFile(f"level-{level:02d}.webp.npy", (self.webp_bytes[level],), "|u1"),
-                    ArrayFile(f"level-{level:02d}.offsets.npy", (self.count + 1,), "<i8"))
+            return (
+                ArrayFile(f"level-{level:02d}.webp.npy", (self.webp_bytes[level],), "|u1"),
+                ArrayFile(f"level-{level:02d}.offsets.npy", (self.count + 1,), "<i8"),
+            )
         rows, shape = self.rows_per_shard[level], (*self.size(level), self.channels)
         if rows >= self.count:
             return (ArrayFile(f"level-{level:02d}.npy", (self.count, *shape), "|u1"),)
         return tuple(
-            ArrayFile(f"level-{level:02d}.{shard:03d}.npy",
-                      (min(rows, self.count - start), *shape), "|u1")
+            ArrayFile(
+                f"level-{level:02d}.{shard:03d}.npy", (min(rows, self.count - start), *shape), "|u1"
+            )
             for shard, start in enumerate(range(0, self.count, rows))
         )
 
@@ -185,20 +195,27 @@ class DatasetInfo:
         fields["label_names"] = tuple(fields["label_names"])
         fields["skipped"] = tuple(Skipped(path, reason) for path, reason in fields["skipped"])
         fields["rows_per_shard"] = {
-            int(level): int(rows) for level, rows in fields["rows_per_shard"].items()}
+            int(level): int(rows) for level, rows in fields["rows_per_shard"].items()
+        }
         fields["webp_bytes"] = {
-            int(level): int(size) for level, size in fields.get("webp_bytes", {}).items()}
+            int(level): int(size) for level, size in fields.get("webp_bytes", {}).items()
+        }
         fields["base"] = Size(*map(int, fields.get("base", SQUARE)))
         return cls(**fields)
 
 
 def rows_per_shard(
-    resolution: int, channels: int, count: int, max_bytes: int = MAX_SHARD_BYTES,
+    resolution: int,
+    channels: int,
+    count: int,
+    max_bytes: int = MAX_SHARD_BYTES,
     base: Size = SQUARE,
 ) -> dict[int, int]:
     """For each level the rows that a file of at most `max_bytes` holds, at least 1."""
-    rows = {level: (max_bytes - HEADER_BYTES) // (size_at(base, level).pixels * channels)
-            for level in range(MIN_LEVEL, level_of(resolution) + 1)}
+    rows = {
+        level: (max_bytes - HEADER_BYTES) // (size_at(base, level).pixels * channels)
+        for level in range(MIN_LEVEL, level_of(resolution) + 1)
+    }
     return {level: max(1, min(count, fitting)) for level, fitting in rows.items()}
 
 
@@ -207,22 +224,25 @@ def read_info(directory: Path) -> DatasetInfo:
     path = directory / INFO_FILE
     if not directory.is_dir():
         what = "is a file, not a dataset" if directory.exists() else "does not exist"
-        raise UserError(f"{directory} {what}. Name a folder made by {command('dataset')} "
-                        "create-….")
+        raise UserError(f"{directory} {what}. Name a folder made by {command('dataset')} create-….")
     if not path.is_file():
-        raise UserError(f"{directory} is not a dataset: it has no {INFO_FILE}. "
-                        "Make one with "
-                        f"{command('dataset', 'create-from-images', '--source', directory)} "
-                        "--dest …")
+        raise UserError(
+            f"{directory} is not a dataset: it has no {INFO_FILE}. "
+            "Make one with "
+            f"{command('dataset', 'create-from-images', '--source', directory)} "
+            "--dest …"
+        )
     try:
         text = path.read_text("utf-8")
         version = _version(text)
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error
     if version != FORMAT_VERSION:
-        raise UserError(f"{path} has format version {version}; this progan reads version "
-                        f"{FORMAT_VERSION}. Make the dataset again from its source, or use "
-                        "the progan that wrote it.")
+        raise UserError(
+            f"{path} has format version {version}; this progan reads version "
+            f"{FORMAT_VERSION}. Make the dataset again from its source, or use "
+            "the progan that wrote it."
+        )
     try:
         return DatasetInfo.from_json(text)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -233,9 +253,11 @@ def require_files(directory: Path, info: DatasetInfo) -> None:
     """Raise UserError unless every array file is there with its full size."""
     faults = [fault for file in info.array_files() if (fault := size_fault(directory, file))]
     if faults:
-        raise UserError(f"The dataset {directory} is incomplete: {'; '.join(faults[:5])}"
-                        f"{' …' if len(faults) > 5 else ''}. Copy it again, or make it again "
-                        f"with {command('dataset')}.")
+        raise UserError(
+            f"The dataset {directory} is incomplete: {'; '.join(faults[:5])}"
+            f"{' …' if len(faults) > 5 else ''}. Copy it again, or make it again "
+            f"with {command('dataset')}."
+        )
 
 
 def size_fault(directory: Path, file: ArrayFile) -> str:
@@ -244,8 +266,11 @@ def size_fault(directory: Path, file: ArrayFile) -> str:
     if not path.is_file():
         return f"{file.name} is missing"
     size = path.stat().st_size
-    return "" if size == file.num_bytes else (
-        f"{file.name} has {size} bytes instead of {file.num_bytes}")
+    return (
+        ""
+        if size == file.num_bytes
+        else (f"{file.name} has {size} bytes instead of {file.num_bytes}")
+    )
 
 
 def _version(text: str) -> object:
@@ -257,5 +282,7 @@ def _version(text: str) -> object:
 
 def _damaged(path: Path, error: Exception) -> UserError:
     reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-    return UserError(f"{path} does not describe a dataset: {reason}. Restore it from a copy, or "
-                     f"make the dataset again with {command('dataset')}.")
+    return UserError(
+        f"{path} does not describe a dataset: {reason}. Restore it from a copy, or "
+        f"make the dataset again with {command('dataset')}."
+    )

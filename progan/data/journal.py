@@ -39,12 +39,15 @@ class Journal:
         return self.asked - len(self.skipped)
 
     def after(
-        self, asked: int, skipped: tuple[tuple[int, Skipped], ...],
+        self,
+        asked: int,
+        skipped: tuple[tuple[int, Skipped], ...],
         doubtful: tuple[Skipped, ...] = (),
     ) -> "Journal":
         """The journal after more images."""
-        return Journal(self.job, self.asked + asked, self.skipped + skipped,
-                       self.doubtful + doubtful)
+        return Journal(
+            self.job, self.asked + asked, self.skipped + skipped, self.doubtful + doubtful
+        )
 
 
 def job_of(plan: DatasetInfo, details: Mapping[str, Any]) -> str:
@@ -62,9 +65,14 @@ def read_journal(directory: Path, job: str) -> Journal:
     path = directory / JOURNAL_FILE
     try:
         found = json.loads(path.read_text("utf-8"))
-        journal = Journal(found["job"], int(found["asked"]), tuple(
-            (int(number), Skipped(name, reason)) for number, name, reason in found["skipped"]),
-            tuple(Skipped(name, reason) for name, reason in found["doubtful"]))
+        journal = Journal(
+            found["job"],
+            int(found["asked"]),
+            tuple(
+                (int(number), Skipped(name, reason)) for number, name, reason in found["skipped"]
+            ),
+            tuple(Skipped(name, reason) for name, reason in found["doubtful"]),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return Journal(job)
     if journal.job != job:
@@ -78,10 +86,17 @@ class OtherJob(Exception):
 
 def write_journal(directory: Path, journal: Journal) -> None:
     """Keep the journal, once the rows that it counts are on disk."""
-    write_atomically(directory / JOURNAL_FILE, json.dumps({
-        "job": journal.job, "asked": journal.asked,
-        "skipped": [[number, item.path, item.reason] for number, item in journal.skipped],
-        "doubtful": [[item.path, item.reason] for item in journal.doubtful]}))
+    write_atomically(
+        directory / JOURNAL_FILE,
+        json.dumps(
+            {
+                "job": journal.job,
+                "asked": journal.asked,
+                "skipped": [[number, item.path, item.reason] for number, item in journal.skipped],
+                "doubtful": [[item.path, item.reason] for item in journal.doubtful],
+            }
+        ),
+    )
 
 
 def journal_exists(directory: Path) -> bool:

@@ -41,9 +41,10 @@ class Shuffle:
     def rows(self, start: int, size: int) -> Rows:
         """The rows at positions start … start + size - 1 of the stream: int64 [size]."""
         positions = np.arange(start, start + size)
-        parts = [self._permutation(int(epoch))[positions[positions // self.count == epoch]
-                                               % self.count]
-                 for epoch in np.unique(positions // self.count)]
+        parts = [
+            self._permutation(int(epoch))[positions[positions // self.count == epoch] % self.count]
+            for epoch in np.unique(positions // self.count)
+        ]
         return np.concatenate(parts)
 
     def _permutation(self, epoch: int) -> Rows:
@@ -53,8 +54,9 @@ class Shuffle:
         return self._order
 
 
-def process_reals(images: Tensor, *, mirror: Tensor | None = None,
-                  alpha: Tensor | None = None) -> Tensor:
+def process_reals(
+    images: Tensor, *, mirror: Tensor | None = None, alpha: Tensor | None = None
+) -> Tensor:
     """uint8 [N, H, W, C] -> float32 [N, C, H, W] in [-1, 1], as the critic sees them.
 
     Args:
@@ -87,9 +89,14 @@ class Batch(NamedTuple):
         return moved
 
 
-def read_batches(dataset: Dataset, run: Run, images_seen: int,
-                 round_images_seen: int | None = None, share: Shard = UNSHARDED,
-                 images: TrainingImages | None = None) -> Iterator[Batch]:
+def read_batches(
+    dataset: Dataset,
+    run: Run,
+    images_seen: int,
+    round_images_seen: int | None = None,
+    share: Shard = UNSHARDED,
+    images: TrainingImages | None = None,
+) -> Iterator[Batch]:
     """Yield the batch of each critic step from `images_seen` to the end of the run.
 
     Args:
@@ -101,16 +108,24 @@ def read_batches(dataset: Dataset, run: Run, images_seen: int,
     images = images or TrainingImages(dataset, torch.device("cpu"))
     shuffle = Shuffle(len(training), run.seed)
     for start, stage in schedule.rounds(run.growth, run.network, images_seen, round_images_seen):
-        end, own = start + schedule.round_images(run.growth, stage), own_rows(
-            run, stage.batch, share)
+        end, own = (
+            start + schedule.round_images(run.growth, stage),
+            own_rows(run, stage.batch, share),
+        )
         for position in range(max(start, images_seen), end, stage.batch):
             numbers = shuffle.rows(position, stage.batch)[own]
-            drawn = training[numpy_generator(run.seed, "labels", position).integers(
-                len(training), size=stage.batch)[own]]
-            yield Batch(images(stage.level, numbers),
-                        one_hot(dataset, training[numbers], run.network.label_size),
-                        one_hot(dataset, drawn, run.network.label_size),
-                        torch.from_numpy(own) if share.of > 1 else None, share)
+            drawn = training[
+                numpy_generator(run.seed, "labels", position).integers(
+                    len(training), size=stage.batch
+                )[own]
+            ]
+            yield Batch(
+                images(stage.level, numbers),
+                one_hot(dataset, training[numbers], run.network.label_size),
+                one_hot(dataset, drawn, run.network.label_size),
+                torch.from_numpy(own) if share.of > 1 else None,
+                share,
+            )
 
 
 def one_hot(dataset: Dataset, rows: Rows, label_size: int) -> Tensor:
@@ -138,8 +153,9 @@ def read_ahead(
     """
     stop = threading.Event()
     images = TrainingImages(dataset, device, budget_bytes, report, stop.is_set)
-    return Prefetch(read_batches(dataset, run, images_seen, round_images_seen, share, images),
-                    device, stop)
+    return Prefetch(
+        read_batches(dataset, run, images_seen, round_images_seen, share, images), device, stop
+    )
 
 
 class Prefetch:
@@ -149,8 +165,9 @@ class Prefetch:
         stop: Is set when nobody wants more batches, for those who make them to see.
     """
 
-    def __init__(self, batches: Iterator[Batch], device: torch.device,
-                 stop: threading.Event | None = None) -> None:
+    def __init__(
+        self, batches: Iterator[Batch], device: torch.device, stop: threading.Event | None = None
+    ) -> None:
         self.wait_seconds = 0.0
         self._side = SideStream(device)
         self._queue: queue.Queue[Parcel[Batch] | BaseException | None] = queue.Queue(AHEAD)

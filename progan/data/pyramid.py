@@ -35,7 +35,7 @@ def shrunk(sums: Sums, halvings: int) -> tuple[Sums, Bytes]:
     rows = max(VALUES_AT_ONCE // (n * w * c), 1)
     for start in range(0, h // 2, rows):
         strip = slice(start, start + rows)
-        smaller[:, strip] = halved(sums[:, 2 * start:2 * (start + rows)], dtype)
+        smaller[:, strip] = halved(sums[:, 2 * start : 2 * (start + rows)], dtype)
         means[:, strip] = mean_bytes(smaller[:, strip], halvings)
     return smaller, means
 

@@ -91,9 +91,11 @@ class Dataset:
             return np.empty(0, dtype=np.int64)
         rows = self._map(HOLDOUT_FILE).astype(np.int64, copy=False)
         if rows[0] < 0 or rows[-1] >= len(self) or (rows[1:] <= rows[:-1]).any():
-            raise UserError(f"{self.path / HOLDOUT_FILE} is damaged: it does not hold ascending "
-                            f"numbers from 0 to {len(self) - 1}. Copy the dataset again, or make "
-                            f"it again with {command('dataset')}.")
+            raise UserError(
+                f"{self.path / HOLDOUT_FILE} is damaged: it does not hold ascending "
+                f"numbers from 0 to {len(self) - 1}. Copy the dataset again, or make "
+                f"it again with {command('dataset')}."
+            )
         return rows
 
     @cached_property
@@ -117,8 +119,10 @@ class Dataset:
         resolution = self.resolution if resolution is None else resolution
         if resolution not in levels:
             names = [level_name(self.info.base, level) for level in self.info.levels]
-            raise UserError(f"{self.path} has no level of resolution {resolution}; --resolution "
-                            f"is one of {', '.join(names)}.")
+            raise UserError(
+                f"{self.path} has no level of resolution {resolution}; --resolution "
+                f"is one of {', '.join(names)}."
+            )
         return levels[resolution]
 
     def images(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
@@ -145,9 +149,10 @@ class Dataset:
             for place, image in enumerate(all_decoded(self.encoded(level, rows), self.channels)):
                 images[place] = image
         except (OSError, ValueError) as error:
-            raise UserError(f"Compressed images of {self.path} are damaged ({error}). "
-                            f"{command('dataset', 'verify', self.path)} tells which files."
-                            ) from error
+            raise UserError(
+                f"Compressed images of {self.path} are damaged ({error}). "
+                f"{command('dataset', 'verify', self.path)} tells which files."
+            ) from error
         return images
 
     def encoded(self, level: int, rows: Rows) -> list[bytes]:
@@ -155,7 +160,7 @@ class Dataset:
         rows = self._inside(rows)
         files = self.info.level_files(level)
         data, offsets = (self._map(file.name) for file in files)
-        return [data[offsets[row]:offsets[row + 1]].tobytes() for row in rows]
+        return [data[offsets[row] : offsets[row + 1]].tobytes() for row in rows]
 
     def labels(self, rows: Rows) -> npt.NDArray[np.int64]:
         """Return class indices: rows [n] -> int64 [n]; ValueError without labels."""
@@ -186,8 +191,9 @@ class Dataset:
 def damaged_files(directory: Path, info: DatasetInfo) -> list[str]:
     """Read every array file; return one sentence for each that is not what was written."""
     faults = []
-    with tqdm(total=info.num_bytes, unit="B", unit_scale=True,
-              desc="verifying", disable=None, leave=False) as progress:
+    with tqdm(
+        total=info.num_bytes, unit="B", unit_scale=True, desc="verifying", disable=None, leave=False
+    ) as progress:
         for file in info.array_files():
             fault = size_fault(directory, file)
             if not fault and sha256_of(directory / file.name) != info.checksums.get(file.name):

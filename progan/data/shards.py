@@ -55,17 +55,22 @@ class Part:
 def part_of(source: ImageSource, part: Part) -> ImageSource:
     """The images of one part, in their order; raises UserError if it has none."""
     if part.total > source.count:
-        raise UserError(f"{source.description} has "
-                        f"{format_count(source.count, 'image')}, too few for {part.total} parts. "
-                        f"Ask for {source.count} or less with --shard.")
+        raise UserError(
+            f"{source.description} has "
+            f"{format_count(source.count, 'image')}, too few for {part.total} parts. "
+            f"Ask for {source.count} or less with --shard."
+        )
     rows, held_out = part.rows(source.count), source.held_out
     if held_out is not None:
         held_out = held_out[(held_out >= rows.start) & (held_out < rows.stop)] - rows.start
     return replace(
-        source, count=len(rows), read=_Shifted(source.read, rows.start),
+        source,
+        count=len(rows),
+        read=_Shifted(source.read, rows.start),
         held_out=held_out,
-        labels=None if source.labels is None else source.labels[rows.start:rows.stop],
-        skipped=source.skipped if part.number == 1 else ())  # of the whole source: say it once
+        labels=None if source.labels is None else source.labels[rows.start : rows.stop],
+        skipped=source.skipped if part.number == 1 else (),
+    )  # of the whole source: say it once
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +92,13 @@ def merge(dest: Path) -> DatasetInfo:
     """
     parts = [Dataset.open(folder) for folder in _folders(dest)]
     plan = _joined(dest, parts)
-    damage = [f"{part.path}: {fault}" for part in parts
-              for fault in damaged_files(part.path, part.info)]
+    damage = [
+        f"{part.path}: {fault}" for part in parts for fault in damaged_files(part.path, part.info)
+    ]
     if damage:
-        raise UserError(f"Parts of {dest} are damaged:\n  " + "\n  ".join(damage) + "\nMake these "
-                        "parts again.")
+        raise UserError(
+            f"Parts of {dest} are damaged:\n  " + "\n  ".join(damage) + "\nMake these parts again."
+        )
     require_free_space(dest, plan.num_bytes, f"{dest}")
     with staging_directory(dest) as directory:
         clear(directory)
@@ -101,11 +108,17 @@ def merge(dest: Path) -> DatasetInfo:
                 arrays.append(chunk)
             everything = [np.arange(len(part)) for part in parts]
             if plan.label_names:
-                arrays.labels.append(np.concatenate([
-                    part.labels(rows) for part, rows in zip(parts, everything, strict=True)]))
+                arrays.labels.append(
+                    np.concatenate(
+                        [part.labels(rows) for part, rows in zip(parts, everything, strict=True)]
+                    )
+                )
             starts = np.cumsum([0, *map(len, parts)])
-            arrays.holdout.append(np.concatenate([
-                part.held_out_rows + start for part, start in zip(parts, starts, strict=False)]))
+            arrays.holdout.append(
+                np.concatenate(
+                    [part.held_out_rows + start for part, start in zip(parts, starts, strict=False)]
+                )
+            )
             info = replace(plan, checksums=arrays.finish(plan))
         finally:
             arrays.close()
@@ -118,15 +131,19 @@ def _folders(dest: Path) -> list[Path]:
     found = sorted(dest.parent.glob(f"{dest.name}.part-*-of-*"))
     totals = {path.name.rpartition("-")[2] for path in found}
     if len(totals) != 1:
-        raise UserError(f"There are {'no parts' if not found else 'parts of several divisions'} "
-                        f"beside {dest}. Make it with --shard 1/N … N/N, one N for all.")
+        raise UserError(
+            f"There are {'no parts' if not found else 'parts of several divisions'} "
+            f"beside {dest}. Make it with --shard 1/N … N/N, one N for all."
+        )
     wanted = [Part(number + 1, int(*totals)).folder(dest) for number in range(int(*totals))]
     missing = [path.name for path in wanted if not (path / INFO_FILE).is_file()]
     if missing:
-        raise UserError(f"{len(missing)} of the {format_count(len(wanted), 'part')} of {dest} "
-                        f"{pluralize(len(missing), 'is', 'are')} missing or unfinished: "
-                        f"{', '.join(missing[:10])}{' …' * (len(missing) > 10)}. "
-                        "Make them first.")
+        raise UserError(
+            f"{len(missing)} of the {format_count(len(wanted), 'part')} of {dest} "
+            f"{pluralize(len(missing), 'is', 'are')} missing or unfinished: "
+            f"{', '.join(missing[:10])}{' …' * (len(missing) > 10)}. "
+            "Make them first."
+        )
     return wanted
 
 
@@ -138,18 +155,26 @@ def _joined(dest: Path, parts: list[Dataset]) -> DatasetInfo:
         for name in COMMON:
             its, wanted = getattr(part.info, name), getattr(first, name)
             if its != wanted:
-                raise UserError(f"{part.path} is of another dataset than the first part: its "
-                                f"{name} is {its!r}, not {wanted!r}. Make the parts with the same "
-                                "options.")
+                raise UserError(
+                    f"{part.path} is of another dataset than the first part: its "
+                    f"{name} is {its!r}, not {wanted!r}. Make the parts with the same "
+                    "options."
+                )
     count = sum(info.count for info in infos)
     return replace(
-        first, name=dest.name, count=count, checksums={},
+        first,
+        name=dest.name,
+        count=count,
+        checksums={},
         rows_per_shard=rows_per_shard(
-            first.resolution, first.channels, count, MAX_SHARD_BYTES, first.base),
+            first.resolution, first.channels, count, MAX_SHARD_BYTES, first.base
+        ),
         holdout_count=sum(info.holdout_count for info in infos),
-        webp_bytes={level: sum(info.webp_bytes[level] for info in infos)
-                    for level in first.webp_bytes},
-        skipped=tuple(item for info in infos for item in info.skipped))
+        webp_bytes={
+            level: sum(info.webp_bytes[level] for info in infos) for level in first.webp_bytes
+        },
+        skipped=tuple(item for info in infos for item in info.skipped),
+    )
 
 
 def _chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[Chunk]:
@@ -158,9 +183,18 @@ def _chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[Chunk]:
         for start in range(0, len(part), step):
             rows = np.arange(start, min(start + step, len(part)))
             points: npt.NDArray[np.float32] = (
-                part.landmarks(rows) if plan.has_landmarks
-                else np.empty((0, *LANDMARK_SHAPE), np.float32))
-            yield Chunk(num_asked=len(rows), landmarks=points, skipped=(),
-                        levels={level: part.images(level, rows) for level in plan.levels
-                                if level not in plan.webp_bytes},
-                        webp={level: part.encoded(level, rows) for level in plan.webp_bytes})
+                part.landmarks(rows)
+                if plan.has_landmarks
+                else np.empty((0, *LANDMARK_SHAPE), np.float32)
+            )
+            yield Chunk(
+                num_asked=len(rows),
+                landmarks=points,
+                skipped=(),
+                levels={
+                    level: part.images(level, rows)
+                    for level in plan.levels
+                    if level not in plan.webp_bytes
+                },
+                webp={level: part.encoded(level, rows) for level in plan.webp_bytes},
+            )

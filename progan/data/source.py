@@ -46,8 +46,10 @@ class UnreadableImage(UserError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return (f"Cannot read {self.path}: {self.reason}. Repair or remove it, or leave such "
-                "images out with --on-error skip.")
+        return (
+            f"Cannot read {self.path}: {self.reason}. Repair or remove it, or leave such "
+            "images out with --on-error skip."
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,15 +107,19 @@ def chosen(count: int, max_images: int | None, seed: int | None) -> npt.NDArray[
 def require_readable(source: Path | str, total: int, unreadable: Sequence[Skipped]) -> None:
     """Raise UserError that lists the unreadable images, if there are any."""
     if unreadable:
-        raise UserError(f"{len(unreadable):,} of {format_count(total, 'image')} in {source} cannot "
-                        f"be read:\n{listed(unreadable)}\nRepair or remove them, or leave them out "
-                        "with --on-error skip.")
+        raise UserError(
+            f"{len(unreadable):,} of {format_count(total, 'image')} in {source} cannot "
+            f"be read:\n{listed(unreadable)}\nRepair or remove them, or leave them out "
+            "with --on-error skip."
+        )
 
 
 def listed(skipped: Sequence[Skipped]) -> str:
     """The first ten with their reasons, one in a line, and how many more there are."""
-    lines = [f"  {escape_controls(f'{item.path}: {item.reason}')}"
-             for item in skipped[:_NUM_LISTED]]
+    lines = [
+        f"  {escape_controls(f'{item.path}: {item.reason}')}" for item in skipped[:_NUM_LISTED]
+    ]
     more = len(skipped) - _NUM_LISTED
-    return "\n".join(lines + [f"  and {more:,} more; {command('dataset', 'check')} names them all"]
-                     * (more > 0))
+    return "\n".join(
+        lines + [f"  and {more:,} more; {command('dataset', 'check')} names them all"] * (more > 0)
+    )

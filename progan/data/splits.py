@@ -22,9 +22,11 @@ def holdout_size(fraction: float, count: int) -> int:
     assert 0 <= fraction < 1, fraction
     size = max(1, round(fraction * count)) if fraction else 0
     if size >= count:
-        raise UserError(f"--holdout {fraction} of {format_count(count, 'image')} keeps "
-                        f"{pluralize(count, 'it', 'them all')} away from training. Name a "
-                        "smaller fraction, take more images, or leave it away.")
+        raise UserError(
+            f"--holdout {fraction} of {format_count(count, 'image')} keeps "
+            f"{pluralize(count, 'it', 'them all')} away from training. Name a "
+            "smaller fraction, take more images, or leave it away."
+        )
     return size
 
 
@@ -85,9 +87,14 @@ def subset(dataset: Dataset, name: str) -> Dataset:
     names = list(dataset.label_names)
     if name not in names and not (name.isdecimal() and int(name) < len(names)):
         known = ", ".join(f"{index} {known}" for index, known in enumerate(names[:20]))
-        raise UserError(f"--subset {name}: {dataset.path} has " + (
-            f"no such class. Classes: {known}{' …' if len(names) > 20 else ''}." if names else
-            "no classes."))
+        raise UserError(
+            f"--subset {name}: {dataset.path} has "
+            + (
+                f"no such class. Classes: {known}{' …' if len(names) > 20 else ''}."
+                if names
+                else "no classes."
+            )
+        )
     chosen = Subset(dataset, names.index(name) if name in names else int(name))
     if not len(chosen.training_rows):
         raise UserError(f"--subset {name}: {dataset.path} has no image of it to train on.")
@@ -112,10 +119,14 @@ def open_images_of_run(directory: Path, stored: str, class_name: str) -> Dataset
     """
     path = Path(stored)
     if not path.exists():
-        raise UserError(f"The dataset of the run {directory} is no longer at {path}. If it was "
-                        "moved, name its new place with --data.")
+        raise UserError(
+            f"The dataset of the run {directory} is no longer at {path}. If it was "
+            "moved, name its new place with --data."
+        )
     try:
         return open_images(path, class_name)
     except UserError as error:
-        raise UserError(f"The dataset of the run {directory} cannot be used. {error} If it is "
-                        "elsewhere now, name that place with --data.") from error
+        raise UserError(
+            f"The dataset of the run {directory} cannot be used. {error} If it is "
+            "elsewhere now, name that place with --data."
+        ) from error

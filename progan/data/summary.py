@@ -56,9 +56,11 @@ def classes_note(dataset: Dataset, indices: Sequence[int], purpose: str = "") ->
     """'1 of 3 classes has no image: 'cat'.' of the classes at `indices`; at least one."""
     names = [escape_controls(repr(dataset.label_names[index])) for index in indices[:_NUM_CLASSES]]
     more = len(indices) - len(names)
-    return (f"{len(indices):,} of {format_count(dataset.label_size, 'class', 'classes')} "
-            f"{'has' if len(indices) == 1 else 'have'} no image{' ' * bool(purpose)}{purpose}: "
-            f"{', '.join(names)}{f' and {more:,} more' if more else ''}.")
+    return (
+        f"{len(indices):,} of {format_count(dataset.label_size, 'class', 'classes')} "
+        f"{'has' if len(indices) == 1 else 'have'} no image{' ' * bool(purpose)}{purpose}: "
+        f"{', '.join(names)}{f' and {more:,} more' if more else ''}."
+    )
 
 
 def _resolution(info: DatasetInfo) -> str:
@@ -85,8 +87,11 @@ def _classes(dataset: Dataset) -> str | list[str]:
     width = max(len(name) for name, _ in shown)
     lines = [f"{index:2}  {name:{width}}  {count:,}" for index, (name, count) in enumerate(shown)]
     empty = int((counts == 0).sum())
-    return lines + _more(dataset.label_size, _NUM_CLASSES, "class", "classes") + [
-        f"{format_count(empty, 'class has', 'classes have')} no image"] * bool(empty)
+    return (
+        lines
+        + _more(dataset.label_size, _NUM_CLASSES, "class", "classes")
+        + [f"{format_count(empty, 'class has', 'classes have')} no image"] * bool(empty)
+    )
 
 
 def _skipped(info: DatasetInfo) -> str | list[str]:
@@ -110,8 +115,10 @@ def _aligned(rows: Sequence[tuple[str, str | list[str]]]) -> list[str]:
     lines = []
     for name, value in rows:
         values = [value] if isinstance(value, str) else value or ["none"]
-        lines += [f"{label:{width}}  {escape_controls(text)}"
-                  for label, text in zip([name] + [""] * (len(values) - 1), values, strict=True)]
+        lines += [
+            f"{label:{width}}  {escape_controls(text)}"
+            for label, text in zip([name] + [""] * (len(values) - 1), values, strict=True)
+        ]
     return lines
 
 
@@ -124,7 +131,7 @@ def sheet(images: npt.NDArray[np.uint8]) -> Image.Image:
     page = np.zeros((rows * down - _GAP, columns * across - _GAP, channels), dtype=np.uint8)
     for index, image in enumerate(images):
         top, left = index // columns * down, index % columns * across
-        page[top:top + height, left:left + width] = image
+        page[top : top + height, left : left + width] = image
     return Image.fromarray(page[:, :, 0] if channels == 1 else page)
 
 

@@ -46,9 +46,16 @@ JOURNAL_SECONDS = 1.0  # of work, at most, are lost where a machine stops
 
 
 def write_dataset(
-    source: ImageSource, dest: Path, *, options: Mapping[str, Any] | None = None,
-    workers: int = 1, on_error: OnError = "stop", holdout: float = 0.0, seed: int = 0,
-    compress: bool = False, max_shard_bytes: int = MAX_SHARD_BYTES,
+    source: ImageSource,
+    dest: Path,
+    *,
+    options: Mapping[str, Any] | None = None,
+    workers: int = 1,
+    on_error: OnError = "stop",
+    holdout: float = 0.0,
+    seed: int = 0,
+    compress: bool = False,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
     say_doubtful: Callable[[Sequence[Skipped]], None] = lambda doubtful: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> DatasetInfo:
@@ -84,12 +91,15 @@ def write_dataset(
             with closing(arrays):
                 _require_room(dest, plan, journal)
                 journal = _write_images(
-                    source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes))
+                    source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes)
+                )
                 info = _finished(source, arrays, directory, plan, journal, holdout, seed)
     except OtherJob as error:
-        raise UserError(f"There is an unfinished dataset in {error}, which was to become another "
-                        f"one than {dest} is now. Repeat the command that began it, or remove "
-                        "it.") from error
+        raise UserError(
+            f"There is an unfinished dataset in {error}, which was to become another "
+            f"one than {dest} is now. Repeat the command that began it, or remove "
+            "it."
+        ) from error
     if journal.doubtful:
         say_doubtful(journal.doubtful)
     return info
@@ -110,8 +120,10 @@ def _kept_if_resumable(directory: Path) -> Iterator[None]:
 def _resumption(journal: Journal, total: int) -> str:
     if not journal.asked:
         return "An interrupted creation left no complete image: starting with the first one."
-    return (f"Continuing an interrupted creation: {journal.asked:,} of "
-            f"{format_count(total, 'image')} {pluralize(journal.asked, 'is', 'are')} done.")
+    return (
+        f"Continuing an interrupted creation: {journal.asked:,} of "
+        f"{format_count(total, 'image')} {pluralize(journal.asked, 'is', 'are')} done."
+    )
 
 
 def _begun(directory: Path, plan: DatasetInfo, job: str) -> tuple[DatasetArrays, Journal]:
@@ -125,15 +137,27 @@ def _begun(directory: Path, plan: DatasetInfo, job: str) -> tuple[DatasetArrays,
 
 
 def _write_images(
-    source: ImageSource, arrays: DatasetArrays, directory: Path, journal: Journal, workers: int,
-    on_error: OnError, compressed: set[int],
+    source: ImageSource,
+    arrays: DatasetArrays,
+    directory: Path,
+    journal: Journal,
+    workers: int,
+    on_error: OnError,
+    compressed: set[int],
 ) -> Journal:
     """Write all images that the journal lacks, and return the journal of all."""
     kept, job = journal, _Job(source.read, compressed, on_error == "skip")
-    with (closing(PeriodicFlush(arrays, directory, JOURNAL_SECONDS)) as flusher,
-          closing(_chunks(source, workers, journal.asked, job)) as chunks,
-          tqdm(total=source.count, initial=journal.asked, unit="img", desc=directory.name[1:-8],
-               disable=None) as progress):
+    with (
+        closing(PeriodicFlush(arrays, directory, JOURNAL_SECONDS)) as flusher,
+        closing(_chunks(source, workers, journal.asked, job)) as chunks,
+        tqdm(
+            total=source.count,
+            initial=journal.asked,
+            unit="img",
+            desc=directory.name[1:-8],
+            disable=None,
+        ) as progress,
+    ):
         try:
             for chunk in chunks:
                 journal = journal.after(chunk.num_asked, chunk.skipped, chunk.doubtful)
@@ -153,15 +177,22 @@ def _write_images(
 
 
 def _finished(
-    source: ImageSource, arrays: DatasetArrays, directory: Path, plan: DatasetInfo,
-    journal: Journal, holdout: float, seed: int,
+    source: ImageSource,
+    arrays: DatasetArrays,
+    directory: Path,
+    plan: DatasetInfo,
+    journal: Journal,
+    holdout: float,
+    seed: int,
 ) -> DatasetInfo:
     """Write what follows from the images, and describe them."""
     skipped = tuple(item for _, item in journal.skipped)
     if not journal.written:
         clear(directory)
-        raise UserError("None of the images can be used; the first one: "
-                        f"{skipped[0].path}: {skipped[0].reason}.")
+        raise UserError(
+            "None of the images can be used; the first one: "
+            f"{skipped[0].path}: {skipped[0].reason}."
+        )
     written = np.delete(np.arange(source.count), [number for number, _ in journal.skipped])
     try:
         held_out = _held_out(source, written, holdout, seed)
@@ -181,32 +212,41 @@ def _finished(
 
 def _require_room(dest: Path, plan: DatasetInfo, journal: Journal) -> None:
     there = sum(file.bytes_of(min(journal.written, file.shape[0])) for file in plan.array_files())
-    require_free_space(dest, plan.num_bytes - there * bool(journal.written),
-                       f"The dataset {dest}")
+    require_free_space(dest, plan.num_bytes - there * bool(journal.written), f"The dataset {dest}")
 
 
 def _planned(
-    source: ImageSource, name: str, options: Mapping[str, Any], holdout: float,
-    max_shard_bytes: int,
+    source: ImageSource, name: str, options: Mapping[str, Any], holdout: float, max_shard_bytes: int
 ) -> DatasetInfo:
     """What the dataset will be if every image can be read."""
     if source.count < 1:
         raise UserError(f"There is no image left to write from {source.description}.")
     return DatasetInfo(
-        name=name, resolution=source.resolution, base=source.base, channels=source.channels,
-        count=source.count, label_names=source.label_names, has_landmarks=source.has_landmarks,
+        name=name,
+        resolution=source.resolution,
+        base=source.base,
+        channels=source.channels,
+        count=source.count,
+        label_names=source.label_names,
+        has_landmarks=source.has_landmarks,
         rows_per_shard=rows_per_shard(
-            source.resolution, source.channels, source.count, max_shard_bytes, source.base),
+            source.resolution, source.channels, source.count, max_shard_bytes, source.base
+        ),
         holdout_count=_held_out(source, np.arange(source.count), holdout, 0).size,
-        source=source.description, options=options, skipped=source.skipped,
+        source=source.description,
+        options=options,
+        skipped=source.skipped,
     )
 
 
 def _compressed(plan: DatasetInfo) -> DatasetInfo:
     """The same with compressed levels; nobody knows their size yet, but none becomes so large."""
     values = {level: plan.size(level).pixels * plan.channels for level in plan.levels}
-    most = {level: plan.count * (5 * values[level] // 4 + _WEBP_HEADER_BYTES)
-            for level in plan.levels if level >= COMPRESSED_FROM}
+    most = {
+        level: plan.count * (5 * values[level] // 4 + _WEBP_HEADER_BYTES)
+        for level in plan.levels
+        if level >= COMPRESSED_FROM
+    }
     return replace(plan, webp_bytes=most)
 
 
@@ -214,8 +254,9 @@ def _with_count(
     plan: DatasetInfo, count: int, holdout_count: int, skipped: tuple[Skipped, ...]
 ) -> DatasetInfo:
     fewer = {level: min(rows, count) for level, rows in plan.rows_per_shard.items()}
-    return replace(plan, count=count, holdout_count=holdout_count, rows_per_shard=fewer,
-                   skipped=skipped)
+    return replace(
+        plan, count=count, holdout_count=holdout_count, rows_per_shard=fewer, skipped=skipped
+    )
 
 
 def _held_out(
@@ -227,13 +268,12 @@ def _held_out(
     return holdout_rows(holdout_size(holdout, written.size), written.size, seed)
 
 
-def _chunks(
-    source: ImageSource, workers: int, first: int, job: "_Job"
-) -> Generator[Chunk]:
+def _chunks(source: ImageSource, workers: int, first: int, job: "_Job") -> Generator[Chunk]:
     """Yield the images from number `first` on in order, read by the workers some chunks ahead."""
     rows = _chunk_rows(source, workers)
-    ranges = [range(start, min(start + rows, source.count))
-              for start in range(first, source.count, rows)]
+    ranges = [
+        range(start, min(start + rows, source.count)) for start in range(first, source.count, rows)
+    ]
     _keep_freed_memory()
     with worker_pool(workers, in_processes=source.in_processes) as pool:
         yield from in_order(pool, job, ranges, ahead=2 * workers)
@@ -278,10 +318,14 @@ class _Job:
         points = [item.landmarks for item in samples if item.landmarks is not None]
         return Chunk(
             num_asked=len(rows),
-            levels={level: images for level, images in levels.items()
-                    if level not in self.compressed},
-            webp={level: [encoded(image) for image in images]
-                  for level, images in levels.items() if level in self.compressed},
+            levels={
+                level: images for level, images in levels.items() if level not in self.compressed
+            },
+            webp={
+                level: [encoded(image) for image in images]
+                for level, images in levels.items()
+                if level in self.compressed
+            },
             landmarks=np.array(points, dtype=np.float32).reshape(-1, *LANDMARK_SHAPE),
             skipped=tuple(skipped),
             doubtful=tuple(item.doubt for item in samples if item.doubt is not None),
@@ -293,8 +337,9 @@ def _levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:
     images = _stacked([item.image for item in samples])
     if not samples[0].smaller:
         return pyramid(images)
-    smaller = {level: _stacked([item.smaller[level] for item in samples])
-               for level in samples[0].smaller}
+    smaller = {
+        level: _stacked([item.smaller[level] for item in samples]) for level in samples[0].smaller
+    }
     return {level_of(min(images.shape[1:3])): images, **smaller}
 
 

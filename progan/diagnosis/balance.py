@@ -27,15 +27,15 @@ class Scale(NamedTuple):
 
 
 SCALES: dict[str, Scale] = {
-    "wgan-gp":      Scale(None,    accuracy=False),
-    "wgan":         Scale(None,    accuracy=False),
-    "gan":          Scale(LN2,     accuracy=True),
-    "lsgan":        Scale(1 / 8,   accuracy=True),   # ½·½² with D = ½
-    "dragan":       Scale(LN2,     accuracy=True),
-    "ebgan":        Scale(None,    accuracy=True),
-    "began":        Scale(None,    accuracy=False),
-    "r1":           Scale(LN2,     accuracy=True),
-    "relativistic": Scale(LN2 / 2, accuracy=True),   # real and fake of a pair share the loss
+    "wgan-gp": Scale(None, accuracy=False),
+    "wgan": Scale(None, accuracy=False),
+    "gan": Scale(LN2, accuracy=True),
+    "lsgan": Scale(1 / 8, accuracy=True),  # ½·½² with D = ½
+    "dragan": Scale(LN2, accuracy=True),
+    "ebgan": Scale(None, accuracy=True),
+    "began": Scale(None, accuracy=False),
+    "r1": Scale(LN2, accuracy=True),
+    "relativistic": Scale(LN2 / 2, accuracy=True),  # real and fake of a pair share the loss
 }
 SOFT_TARGETS = ("gan", "dragan", "r1")  # whose targets label smoothing and noise move
 
@@ -93,8 +93,10 @@ def strength_missing(course: RunWindows) -> str:
 def weakness_missing(course: RunWindows) -> str:
     """Why it cannot be checked whether D is too weak; '' if it can."""
     return strength_missing(course) or (
-        "" if course.objective.objective == "began"
-        else missing(course.windows, *ACCURACIES, NEAREST, iterations=LONG))
+        ""
+        if course.objective.objective == "began"
+        else missing(course.windows, *ACCURACIES, NEAREST, iterations=LONG)
+    )
 
 
 def convergence_failure(course: RunWindows) -> Found | None:
@@ -107,17 +109,28 @@ def convergence_failure(course: RunWindows) -> Found | None:
         losses, accuracies = window.all(*CRITIC_LOSSES), window.all(*ACCURACIES)
         if losses is None or accuracies is None:
             return None
-        return (losses[0] < least[0] and losses[1] < least[1] and min(accuracies) >= CERTAIN
-                and not _like_reals(window))
+        return (
+            losses[0] < least[0]
+            and losses[1] < least[1]
+            and min(accuracies) >= CERTAIN
+            and not _like_reals(window)
+        )
 
     stretch = lasting(course.windows, holds)
     if not stretch:
         return None
     last = stretch[-1]
-    return Found(stretch[0].start_kimg, (
-        f"loss of D {last.means[CRITIC_LOSSES[0]]:.3g} on reals and "
-        f"{last.means[CRITIC_LOSSES[1]]:.3g} on fakes (below {least[0]:.2g} and {least[1]:.2g})",
-        _accuracy_words(last), *_generator_words(stretch), *_nearest_words(last)))
+    return Found(
+        stretch[0].start_kimg,
+        (
+            f"loss of D {last.means[CRITIC_LOSSES[0]]:.3g} on reals and "
+            f"{last.means[CRITIC_LOSSES[1]]:.3g} on fakes "
+            f"(below {least[0]:.2g} and {least[1]:.2g})",
+            _accuracy_words(last),
+            *_generator_words(stretch),
+            *_nearest_words(last),
+        ),
+    )
 
 
 def too_strong(course: RunWindows) -> Found | None:
@@ -127,9 +140,14 @@ def too_strong(course: RunWindows) -> Found | None:
     stretch = _with_accuracies(course, lambda real, fake: min(real, fake) >= STRONG)
     if not stretch or not (_losing(stretch) or _like_reals(stretch[-1]) is False):
         return None
-    return Found(stretch[0].start_kimg, (
-        f"{_accuracy_words(stretch[-1])} (target about {TARGET:.0%})",
-        *_generator_words(stretch), *_nearest_words(stretch[-1])))
+    return Found(
+        stretch[0].start_kimg,
+        (
+            f"{_accuracy_words(stretch[-1])} (target about {TARGET:.0%})",
+            *_generator_words(stretch),
+            *_nearest_words(stretch[-1]),
+        ),
+    )
 
 
 def too_weak(course: RunWindows) -> Found | None:
@@ -142,9 +160,13 @@ def too_weak(course: RunWindows) -> Found | None:
     stretch = _with_accuracies(course, lambda real, fake: (real + fake) / 2 < WEAK)
     if not stretch or _like_reals(stretch[-1]) is not False:
         return None
-    return Found(stretch[0].start_kimg, (
-        f"{_accuracy_words(stretch[-1])} (target about {TARGET:.0%})",
-        *_nearest_words(stretch[-1])))
+    return Found(
+        stretch[0].start_kimg,
+        (
+            f"{_accuracy_words(stretch[-1])} (target about {TARGET:.0%})",
+            *_nearest_words(stretch[-1]),
+        ),
+    )
 
 
 def _with_accuracies(course: RunWindows, right: Callable[[float, float], bool]) -> list[Window]:
@@ -160,6 +182,7 @@ def _with_accuracies(course: RunWindows, right: Callable[[float, float], bool]) 
 
 def _began_at(course: RunWindows, *, pinned: float) -> Found | None:
     """BEGAN's k at an end of its range: the balance cannot be held any more."""
+
     def holds(window: Window) -> bool | None:
         k = window.get("dials/balance")
         energies = window.all("scores/real", "scores/fake")
@@ -171,10 +194,14 @@ def _began_at(course: RunWindows, *, pinned: float) -> Found | None:
     if not stretch:
         return None
     last = stretch[-1]
-    return Found(stretch[0].start_kimg, (
-        f"k {last.means['dials/balance']:.3g}, at the end of its range",
-        f"energy of reals {-last.means['scores/real']:.3g}, of fakes "
-        f"{-last.means['scores/fake']:.3g}"))
+    return Found(
+        stretch[0].start_kimg,
+        (
+            f"k {last.means['dials/balance']:.3g}, at the end of its range",
+            f"energy of reals {-last.means['scores/real']:.3g}, of fakes "
+            f"{-last.means['scores/fake']:.3g}",
+        ),
+    )
 
 
 def _like_reals(window: Window) -> bool | None:

@@ -14,9 +14,14 @@ FAILING = 3  # exit code; 1 is a mistake and 2 a mistyped command
 
 @click.command(cls=Command)
 @click.argument("run", type=PATH, metavar="RUN")
-@click.option("--plot", "picture", type=PATH, metavar="FILE.png",
-              help="Write the learning curves: losses, accuracies or scores, diversity and "
-              "gradients, over the phases of growth.")
+@click.option(
+    "--plot",
+    "picture",
+    type=PATH,
+    metavar="FILE.png",
+    help="Write the learning curves: losses, accuracies or scores, diversity and "
+    "gradients, over the phases of growth.",
+)
 def main(run: Path, picture: Path | None) -> None:
     """Check the curves of a training for faults; print evidence and what to change.
 

@@ -26,15 +26,22 @@ class Panel(NamedTuple):
     mark: float | None = None  # a level worth a line
 
 
-LOSSES = Panel("loss", {"loss/critic-real": "D, reals", "loss/critic-fake": "D, fakes",
-                        "loss/generator": "G"})
+LOSSES = Panel(
+    "loss", {"loss/critic-real": "D, reals", "loss/critic-fake": "D, fakes", "loss/generator": "G"}
+)
 WHOLE_LOSSES = Panel("loss", {"loss/critic": "D", "loss/generator": "G"})  # of older runs
 SCORES = Panel("score", {"scores/real": "reals", "scores/fake": "fakes"})
 ACCURACIES = Panel("accuracy", {"accuracy/real": "reals", "accuracy/fake": "fakes"}, mark=0.85)
-DIVERSITY = Panel("diversity\n(reals: 1)", {
-    "diversity/nearest": "nearest neighbours", "diversity/distance": "pairs"}, mark=1.0)
-GRADIENTS = Panel("gradient norm", {
-    "gradient/critic-weights": "D", "gradient/generator-weights": "G"}, logarithmic=True)
+DIVERSITY = Panel(
+    "diversity\n(reals: 1)",
+    {"diversity/nearest": "nearest neighbours", "diversity/distance": "pairs"},
+    mark=1.0,
+)
+GRADIENTS = Panel(
+    "gradient norm",
+    {"gradient/critic-weights": "D", "gradient/generator-weights": "G"},
+    logarithmic=True,
+)
 
 
 class Span(NamedTuple):
@@ -63,8 +70,13 @@ def plot(path: Path, history: History, verdict: Verdict, title: str) -> None:
         _draw(axes, panel, history.rows)
         _shade(axes, spans(history.rows))
         if verdict.findings:
-            axes.axvline(verdict.findings[0].since_kimg, color=ALARM, linewidth=2, clip_on=False,
-                         label=f"{verdict.name}\nfrom here on" if axes is rows[0] else None)
+            axes.axvline(
+                verdict.findings[0].since_kimg,
+                color=ALARM,
+                linewidth=2,
+                clip_on=False,
+                label=f"{verdict.name}\nfrom here on" if axes is rows[0] else None,
+            )
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     _name_resolutions(rows[0], spans(history.rows))
     rows[-1].set(xlabel="kimg (thousands of real images shown)")
@@ -104,8 +116,14 @@ def _draw(axes: "Axes", panel: Panel, rows: Sequence[Row]) -> None:
 
     for name, label in panel.curves.items():
         points = [(row["images_seen"] / 1000, row[name]) for row in rows if name in row]
-        axes.plot([kimg for kimg, _ in points], [value for _, value in points], marker=".",
-                  markersize=4, linewidth=1.2, label=label)
+        axes.plot(
+            [kimg for kimg, _ in points],
+            [value for _, value in points],
+            marker=".",
+            markersize=4,
+            linewidth=1.2,
+            label=label,
+        )
     if panel.mark is not None:
         axes.axhline(panel.mark, linestyle="--", linewidth=0.8, color="grey")
     if panel.logarithmic:
@@ -129,9 +147,15 @@ def _name_resolutions(axes: "Axes", phases: Sequence[Span]) -> None:
     """Above the first panel; of a run that does not grow there is nothing to tell."""
     resolutions = sorted({phase.resolution for phase in phases})
     if len(resolutions) > 1:
-        axes.annotate("resolution\n(orange: fading in)", (1.01, 1.02), fontsize=8,
-                      xycoords="axes fraction")
+        axes.annotate(
+            "resolution\n(orange: fading in)", (1.01, 1.02), fontsize=8, xycoords="axes fraction"
+        )
     for resolution in resolutions if len(resolutions) > 1 else []:
         own = [phase for phase in phases if phase.resolution == resolution]
-        axes.annotate(f"{resolution:g}", ((own[0].start + own[-1].end) / 2, 1.02),
-                      xycoords=("data", "axes fraction"), ha="center", fontsize=9)
+        axes.annotate(
+            f"{resolution:g}",
+            ((own[0].start + own[-1].end) / 2, 1.02),
+            xycoords=("data", "axes fraction"),
+            ha="center",
+            fontsize=9,
+        )

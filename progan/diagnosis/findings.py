@@ -34,8 +34,9 @@ class Coverage(NamedTuple):
         return self.iterations >= FIRST_STATUS
 
 
-def cover(history: History, course: Sequence[Window], unchecked: Sequence[tuple[str, str]]
-          ) -> Coverage:
+def cover(
+    history: History, course: Sequence[Window], unchecked: Sequence[tuple[str, str]]
+) -> Coverage:
     """Sum up what was looked at; `unchecked` are all symptoms, with '' for those checked."""
     counted = settled(course)
     end = history.rows[-1]["images_seen"] / 1000 if history.rows else 0.0
@@ -44,7 +45,9 @@ def cover(history: History, course: Sequence[Window], unchecked: Sequence[tuple[
         unchecked=tuple((name, why) for name, why in unchecked if why),
         start_kimg=counted[0].start_kimg if counted else 0.0,
         end_kimg=counted[-1].end_kimg if counted else end,
-        iterations=course[-1].end if course else 0.0, early=_early(history))
+        iterations=course[-1].end if course else 0.0,
+        early=_early(history),
+    )
 
 
 def missing(course: Sequence[Window], *names: str, iterations: float = BRIEF) -> str:
@@ -68,8 +71,11 @@ def _early(history: History) -> str:
         return ""
     last, final = history.rows[-1], history.final_resolution
     kimg, resolution = last["images_seen"] / 1000, last.get("schedule/resolution", 0.0)
-    reasons = [f"the networks are at resolution {resolution:g} of {final:g}"
-               ] if 0 < resolution < final else []
+    reasons = (
+        [f"the networks are at resolution {resolution:g} of {final:g}"]
+        if 0 < resolution < final
+        else []
+    )
     if kimg < EARLY_KIMG:
         reasons.append(f"only {kimg:.1f} kimg of images were shown")
     return ", and ".join(reasons)
@@ -156,8 +162,10 @@ class Verdict:
         if not self.findings:
             return self.title
         first = self.findings[0]
-        return (f"{first.severity.upper() if self.failing else first.severity}: "
-                f"{first.name} since kimg {first.since_kimg:.1f}")
+        return (
+            f"{first.severity.upper() if self.failing else first.severity}: "
+            f"{first.name} since kimg {first.since_kimg:.1f}"
+        )
 
 
 def current_name(name: str) -> str:

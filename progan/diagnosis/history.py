@@ -35,8 +35,9 @@ class History:
     @classmethod
     def of_run(cls, rows: Sequence[Row], run: Run, fault: Fault | None = None) -> "History":
         """Join ticks with the settings of their run."""
-        return cls(rows, run.objective, run.growth.d_repeats, fault,
-                   float(1 << run.network.max_level))
+        return cls(
+            rows, run.objective, run.growth.d_repeats, fault, float(1 << run.network.max_level)
+        )
 
 
 def read_history(directory: Path) -> History:
@@ -44,8 +45,11 @@ def read_history(directory: Path) -> History:
     run = load_config(directory)
     rows = read_rows(directory / STATISTICS_FILE)
     ended_at = rows[-1]["images_seen"] if rows else 0.0
-    faults = [fault for fault in map(_fault, sorted(directory.glob(f"{ROLLBACK_PREFIX}*.json")))
-              if fault and fault.images_seen > ended_at]
+    faults = [
+        fault
+        for fault in map(_fault, sorted(directory.glob(f"{ROLLBACK_PREFIX}*.json")))
+        if fault and fault.images_seen > ended_at
+    ]
     return History.of_run(rows, run, faults[-1] if faults else None)
 
 
@@ -68,8 +72,10 @@ def read_rows(path: Path) -> list[Row]:
     lines = path.read_text("utf-8", errors="replace").split("\n")
     rows = [parse_row(line) for line in lines[:-1]]  # a whole line ends with a newline
     if None in rows:
-        raise UserError(f"{path}, line {rows.index(None) + 1} is not a line of statistics. Remove "
-                        "it, or resume the run, which repairs the file.")
+        raise UserError(
+            f"{path}, line {rows.index(None) + 1} is not a line of statistics. Remove "
+            "it, or resume the run, which repairs the file."
+        )
     return [row for row in rows if row is not None]
 
 
@@ -79,11 +85,16 @@ def parse_row(line: str) -> Row | None:
     Losses may be not finite, but never the number of images or the schedule.
     """
     try:
-        row = {name: float(value) for name, value in json.loads(line).items()
-               if isinstance(value, (int, float))}
+        row = {
+            name: float(value)
+            for name, value in json.loads(line).items()
+            if isinstance(value, (int, float))
+        }
         known = row["images_seen"] >= 0 and all(
-            math.isfinite(value) for name, value in row.items()
-            if name == "images_seen" or name.startswith("schedule/"))
+            math.isfinite(value)
+            for name, value in row.items()
+            if name == "images_seen" or name.startswith("schedule/")
+        )
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
     return row if known else None
@@ -135,7 +146,8 @@ def windows(history: History) -> list[Window]:
     open_ticks: list[_Tick] = []
     for tick in _ticks(history):
         if open_ticks and tick.row.get("schedule/resolution") != (
-                open_ticks[-1].row.get("schedule/resolution")):
+            open_ticks[-1].row.get("schedule/resolution")
+        ):
             found.append(_joined(open_ticks))
             open_ticks = []
         open_ticks.append(tick)
@@ -192,9 +204,15 @@ def _ticks(history: History) -> Iterator[_Tick]:
 
 def _joined(ticks: Sequence[_Tick]) -> Window:
     first, last = ticks[0], ticks[-1]
-    return Window(first.start, last.end, first.start_images / 1000, last.row["images_seen"] / 1000,
-                  last.row.get("schedule/resolution", 0.0), last.row.get("schedule/alpha", 1.0),
-                  _means(ticks))
+    return Window(
+        first.start,
+        last.end,
+        first.start_images / 1000,
+        last.row["images_seen"] / 1000,
+        last.row.get("schedule/resolution", 0.0),
+        last.row.get("schedule/alpha", 1.0),
+        _means(ticks),
+    )
 
 
 def _means(ticks: Sequence[_Tick]) -> Row:
@@ -202,8 +220,11 @@ def _means(ticks: Sequence[_Tick]) -> Row:
     names = dict.fromkeys(name for tick in ticks for name in tick.row)
     means = {}
     for name in names:
-        pairs = [(tick.row[name], tick.end - tick.start) for tick in ticks
-                 if math.isfinite(tick.row.get(name, math.nan))]
+        pairs = [
+            (tick.row[name], tick.end - tick.start)
+            for tick in ticks
+            if math.isfinite(tick.row.get(name, math.nan))
+        ]
         weight = sum(w for _, w in pairs)
         if weight:
             means[name] = sum(value * w for value, w in pairs) / weight

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from progan.diagnosis.findings import OK, TOO_EARLY, Coverage, Finding, Verdict
 from progan.diagnosis.history import FIRST_STATUS, Row
 
-NOT_VISIBLE = ("whether the samples are good cannot be seen from these curves. Look at the sample "
-               "grids, or measure a snapshot with metrics")
+NOT_VISIBLE = (
+    "whether the samples are good cannot be seen from these curves. Look at the sample "
+    "grids, or measure a snapshot with metrics"
+)
 
 
 def report(verdict: Verdict, rows: Sequence[Row]) -> str:
@@ -16,8 +18,10 @@ def report(verdict: Verdict, rows: Sequence[Row]) -> str:
 
 def finding_words(finding: Finding) -> str:
     """'failing: mode collapse since kimg 6.1: …; … What to change: …'."""
-    return (f"{finding.severity}: {finding.name} since kimg {finding.since_kimg:.1f}: "
-            f"{'; '.join(finding.evidence)}. What to change: {finding.advice}.")
+    return (
+        f"{finding.severity}: {finding.name} since kimg {finding.since_kimg:.1f}: "
+        f"{'; '.join(finding.evidence)}. What to change: {finding.advice}."
+    )
 
 
 def summary(verdict: Verdict) -> str:
@@ -34,8 +38,7 @@ def meaning(verdict: Verdict) -> str:
         count = len(verdict.findings)
         return f"{count} finding{'s' * (count != 1)} of {checks}"
     if verdict.name == TOO_EARLY:
-        return (f"{coverage.iterations:g} iterations so far, of which the checks need "
-                f"{FIRST_STATUS}")
+        return f"{coverage.iterations:g} iterations so far, of which the checks need {FIRST_STATUS}"
     return f"{checks} found nothing wrong" if verdict.name == OK else "statistics are missing"
 
 
@@ -52,8 +55,10 @@ def based_on(verdict: Verdict) -> Iterator[tuple[str, str]]:
 
 
 def _checked(coverage: Coverage) -> str:
-    return (f"{', '.join(coverage.checked)}, on the curves of kimg {coverage.start_kimg:.1f} to "
-            f"{coverage.end_kimg:.1f} (what has passed is not reported)")
+    return (
+        f"{', '.join(coverage.checked)}, on the curves of kimg {coverage.start_kimg:.1f} to "
+        f"{coverage.end_kimg:.1f} (what has passed is not reported)"
+    )
 
 
 def _lines(verdict: Verdict, rows: Sequence[Row]) -> Iterator[str]:
@@ -75,7 +80,8 @@ def _lines(verdict: Verdict, rows: Sequence[Row]) -> Iterator[str]:
 def rollbacks(rows: Sequence[Row]) -> str:
     """'2, before kimg 3.0 and 7.0'; '' if there were none."""
     counts = [row.get("progress/rollbacks", 0.0) for row in rows]
-    rises = [row for row, before, now in zip(rows, [0.0, *counts], counts, strict=False)
-             if now > before]
+    rises = [
+        row for row, before, now in zip(rows, [0.0, *counts], counts, strict=False) if now > before
+    ]
     where = " and ".join(f"{row['images_seen'] / 1000:.1f}" for row in rises)
     return f"{counts[-1]:g}, before kimg {where}" if rises else ""

@@ -32,14 +32,24 @@ def norms_and_slope_missing(course: RunWindows) -> str:
 
 def vanishing(course: RunWindows) -> Found | None:
     """The gradient of a network has died away: it learns nothing any more."""
-    return _first(_changed(course, name, lambda norm, usual: norm < VANISHED * usual, _high)
-                  for name in NORMS)
+    return _first(
+        _changed(course, name, lambda norm, usual: norm < VANISHED * usual, _high) for name in NORMS
+    )
 
 
 def exploding(course: RunWindows) -> Found | None:
     """The gradient of a network is far beyond the usual, or the penalty has lost the slope."""
-    return _first([*(_changed(course, name, lambda norm, usual: norm > EXPLODED * usual,
-                              statistics.median) for name in NORMS), _steep(course)])
+    return _first(
+        [
+            *(
+                _changed(
+                    course, name, lambda norm, usual: norm > EXPLODED * usual, statistics.median
+                )
+                for name in NORMS
+            ),
+            _steep(course),
+        ]
+    )
 
 
 def non_finite(course: RunWindows) -> Found | None:
@@ -53,8 +63,12 @@ def non_finite(course: RunWindows) -> Found | None:
     return Found(rows[-1]["images_seen"] / 1000, (f"not finite: {', '.join(sorted(bad))}",))
 
 
-def _changed(course: RunWindows, name: str, differs: Callable[[float, float], bool],
-             usual_of: Callable[[Sequence[float]], float]) -> Found | None:
+def _changed(
+    course: RunWindows,
+    name: str,
+    differs: Callable[[float, float], bool],
+    usual_of: Callable[[Sequence[float]], float],
+) -> Found | None:
     """A norm that for a while has been unlike what is usual at this resolution."""
     here = _comparable(course, name)
     if len(here) <= FEWEST:
@@ -63,15 +77,24 @@ def _changed(course: RunWindows, name: str, differs: Callable[[float, float], bo
     stretch = lasting(here, lambda window: differs(window.means[name], usual))
     if not stretch:
         return None
-    return Found(stretch[0].start_kimg, (
-        f"gradient of {NORMS[name]} {stretch[-1].means[name]:.2g}, usual at this resolution "
-        f"{usual:.2g}",))
+    return Found(
+        stretch[0].start_kimg,
+        (
+            f"gradient of {NORMS[name]} {stretch[-1].means[name]:.2g}, usual at this resolution "
+            f"{usual:.2g}",
+        ),
+    )
 
 
 def _comparable(course: RunWindows, name: str) -> list[Window]:
     """The windows with this norm at the present resolution, without its fade."""
-    return [window for window in course.windows if name in window.means and not window.fading
-            and window.resolution == course.windows[-1].resolution]
+    return [
+        window
+        for window in course.windows
+        if name in window.means
+        and not window.fading
+        and window.resolution == course.windows[-1].resolution
+    ]
 
 
 def _norm_missing(course: RunWindows, name: str) -> str:
@@ -94,8 +117,10 @@ def _steep(course: RunWindows) -> Found | None:
     stretch = lasting(course.windows, holds)
     if not stretch:
         return None
-    return Found(stretch[0].start_kimg, (
-        f"slope of D {stretch[-1].means[SLOPE]:.3g}, the penalty asks for {target:g}",))
+    return Found(
+        stretch[0].start_kimg,
+        (f"slope of D {stretch[-1].means[SLOPE]:.3g}, the penalty asks for {target:g}",),
+    )
 
 
 def _high(values: Sequence[float]) -> float:
@@ -121,8 +146,9 @@ def diversity_missing(course: RunWindows) -> str:
 
 def mode_collapse(course: RunWindows) -> Found | None:
     """The pictures repeat each other: nearest neighbours lie far closer than among reals."""
-    known = [value for window in settled(course.windows)
-             if (value := window.get(NEAREST)) is not None]
+    known = [
+        value for window in settled(course.windows) if (value := window.get(NEAREST)) is not None
+    ]
     if not known:
         return None
     limit = max(COLLAPSED, min(FALLEN, max(known) / 2))
@@ -137,11 +163,15 @@ def mode_collapse(course: RunWindows) -> Found | None:
     last = stretch[-1]
     best = f", {max(known):.2g} at best" if max(known) > limit else ""
     distance = last.get(DISTANCE)
-    return Found(stretch[0].start_kimg, (
-        f"nearest neighbours among pictures are {last.means[NEAREST]:.2g} times as far apart as "
-        f"among reals (below {limit:.2g}{best})",
-        *([f"pairs of pictures {distance:.2g} times"] if distance is not None else []),
-        *_swing_words(stretch)))
+    return Found(
+        stretch[0].start_kimg,
+        (
+            f"nearest neighbours among images are {last.means[NEAREST]:.2g} times as far apart "
+            f"as among reals (below {limit:.2g}{best})",
+            *([f"pairs of pictures {distance:.2g} times"] if distance is not None else []),
+            *_swing_words(stretch),
+        ),
+    )
 
 
 def _spreading(stretch: Sequence[Window]) -> bool:
@@ -149,8 +179,10 @@ def _spreading(stretch: Sequence[Window]) -> bool:
     third = len(stretch) // 3
     if not third:
         return False
-    early, middle, late = (statistics.median(window.means[NEAREST] for window in part) for part in (
-        stretch[:third], stretch[third:-third], stretch[-third:]))
+    early, middle, late = (
+        statistics.median(window.means[NEAREST] for window in part)
+        for part in (stretch[:third], stretch[third:-third], stretch[-third:])
+    )
     return middle > SPREADING * early and late > SPREADING * middle
 
 
@@ -159,8 +191,9 @@ def _swing_words(stretch: Sequence[Window]) -> tuple[str, ...]:
     losses = [loss for window in stretch if (loss := window.get("loss/generator")) is not None]
     if len(losses) < 3:
         return ()
-    return (f"loss of G swings by {statistics.stdev(losses):.2g} around "
-            f"{statistics.fmean(losses):.2g}",)
+    return (
+        f"loss of G swings by {statistics.stdev(losses):.2g} around {statistics.fmean(losses):.2g}",
+    )
 
 
 JUMPED = 10.0  # times the gradient before the fade; good fades of the demo stay below 3.5
@@ -207,6 +240,7 @@ def fade_shock(course: RunWindows) -> Found | None:
 
 def overfitting(course: RunWindows) -> Found | None:
     """D knows the training images by heart: held-out ones look like pictures to it."""
+
     def holds(window: Window) -> bool | None:
         scores = window.all(*SCORES)
         if scores is None:
@@ -218,16 +252,22 @@ def overfitting(course: RunWindows) -> Found | None:
     if len(stretch) < 2:
         return None
     last = stretch[-1].means
-    ratio = ((last["overfitting/training"] - last["overfitting/held-out"])
-             / (last["overfitting/training"] - last["overfitting/fake"]))
-    return Found(stretch[0].start_kimg, (
-        f"mean score of training images {last['overfitting/training']:.3g}, of held-out ones "
-        f"{last['overfitting/held-out']:.3g}, of pictures {last['overfitting/fake']:.3g}",
-        f"r_v {ratio:.2g} (0 is none, 1 is all; from {OVERFITTED:g} on it is much)"))
+    ratio = (last["overfitting/training"] - last["overfitting/held-out"]) / (
+        last["overfitting/training"] - last["overfitting/fake"]
+    )
+    return Found(
+        stretch[0].start_kimg,
+        (
+            f"mean score of training images {last['overfitting/training']:.3g}, of held-out ones "
+            f"{last['overfitting/held-out']:.3g}, of pictures {last['overfitting/fake']:.3g}",
+            f"r_v {ratio:.2g} (0 is none, 1 is all; from {OVERFITTED:g} on it is much)",
+        ),
+    )
 
 
 def starvation(course: RunWindows) -> Found | None:
     """The networks wait for data."""
+
     def holds(window: Window) -> bool | None:
         wait = window.get(WAIT)
         return None if wait is None else wait > STARVED
@@ -236,8 +276,10 @@ def starvation(course: RunWindows) -> Found | None:
     if not stretch:
         return None
     wait = stretch[-1].means[WAIT]
-    return Found(stretch[0].start_kimg, (
-        f"training waits for images {wait:.0f} % of the time (above {STARVED:g} %)",))
+    return Found(
+        stretch[0].start_kimg,
+        (f"training waits for images {wait:.0f} % of the time (above {STARVED:g} %)",),
+    )
 
 
 def _before_fade(course: RunWindows) -> tuple[Window | None, list[Window]]:
@@ -259,6 +301,8 @@ def _shocks(calm: Window, window: Window) -> list[str]:
             found.append(f"gradient of {network} {pair[1]:.2g}, {pair[0]:.2g} before the fade")
     old, new = calm.get(NEAREST), window.get(NEAREST)
     if old is not None and new is not None and new < min(FALLEN, old / 2):
-        found.append(f"nearest neighbours among pictures {new:.2g} times as far apart as among "
-                     f"reals, {old:.2g} before the fade")
+        found.append(
+            f"nearest neighbours among pictures {new:.2g} times as far apart as among "
+            f"reals, {old:.2g} before the fade"
+        )
     return found

@@ -53,10 +53,12 @@ def explore(request: ExploreRequest) -> None:
         first = _initial_view(request, snapshot)
         from progan.explorer.page import asgi_app, build_page
 
-        renderer = Renderer(snapshot=snapshot, file=request.network,
-                            fingerprint=fingerprint(request.network))
-        blocks = build_page(renderer, first, request.outdir, provenance(request.network,
-                                                                        request.command))
+        renderer = Renderer(
+            snapshot=snapshot, file=request.network, fingerprint=fingerprint(request.network)
+        )
+        blocks = build_page(
+            renderer, first, request.outdir, provenance(request.network, request.command)
+        )
         click.echo(address_of(listening))
         click.echo("Open this address in a browser on this machine. Ctrl-C ends it.", err=True)
         serve(asgi_app(renderer, blocks), listening)
@@ -70,5 +72,6 @@ def _initial_view(request: ExploreRequest, snapshot: Snapshot) -> ViewState:
         raise UserError(f"--seeds {request.seeds}: --explore begins at one seed. Name one.")
     kind = None if request.class_name is None else class_index(snapshot, request.class_name)
     level = at_resolution(snapshot, request.resolution).level
-    return start_at_seed(ViewState(place=NamedLatent(seed), target=seed, kind=kind,
-                                   level=level), seed)
+    return start_at_seed(
+        ViewState(place=NamedLatent(seed), target=seed, kind=kind, level=level), seed
+    )

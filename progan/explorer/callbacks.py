@@ -90,15 +90,20 @@ class Callbacks:
         self._to_number("percent", set_percent, 0, WHOLE)
         self._to_number("far", lambda view, far: replace(view, far=far), 1, WHOLE)
         self._to_number("kind", with_class, OF_SEED, len(self.renderer.kinds) - 1)
-        self._to_number("level", lambda view, level: replace(view, level=level),
-                        self.renderer.levels[0], self.renderer.levels[-1])
+        self._to_number(
+            "level",
+            lambda view, level: replace(view, level=level),
+            self.renderer.levels[0],
+            self.renderer.levels[-1],
+        )
 
     def listen_to_buttons(self, changes: Mapping[gr.Button, Change]) -> None:
         for button, change in changes.items():
             self._to_button(button, change)
 
-    def listen_to_saving(self, button: gr.Button, news: gr.HTML, save: Callable[[ViewState], str]
-                         ) -> None:
+    def listen_to_saving(
+        self, button: gr.Button, news: gr.HTML, save: Callable[[ViewState], str]
+    ) -> None:
         """
         Args:
             save: Returns what to tell.
@@ -108,18 +113,23 @@ class Callbacks:
     def _to_button(self, button: gr.Button, change: Change) -> None:
         def answer(held: TabSession) -> list[Any]:
             return self._differences(*held.change(change), NAMES)
+
         button.click(answer, self.session, self._those(NAMES), trigger_mode="multiple", **QUIET)
 
     def _to_tiles(self) -> None:
         def answer(held: TabSession, event: gr.EventData) -> list[Any]:
             seed = int(event.seed)
-            return self._differences(*held.change(lambda view: step_to_neighbour(view,
-                                                                                 seed)), NAMES)
-        self.controls.tiles.click(answer, self.session, self._those(NAMES),
-                                  trigger_mode="multiple", **QUIET)
+            return self._differences(
+                *held.change(lambda view: step_to_neighbour(view, seed)), NAMES
+            )
 
-    def _to_number(self, name: str, change: Callable[[ViewState, int], ViewState],
-                   *bounds: int) -> None:
+        self.controls.tiles.click(
+            answer, self.session, self._those(NAMES), trigger_mode="multiple", **QUIET
+        )
+
+    def _to_number(
+        self, name: str, change: Callable[[ViewState, int], ViewState], *bounds: int
+    ) -> None:
         """To a field or slider, which is left alone itself, as somebody may be typing on there,
         unless what counts is another number.
         """
@@ -131,8 +141,15 @@ class Callbacks:
             looks = held.change(lambda view: view if number is None else change(view, number))
             own = gr.skip() if number is None or number == typed else number
             return [own, *self._differences(*looks, others)]
-        control.input(answer, [self.session, control], [control, *self._those(others)],
-                      preprocess=False, trigger_mode="always_last", **QUIET)
+
+        control.input(
+            answer,
+            [self.session, control],
+            [control, *self._those(others)],
+            preprocess=False,
+            trigger_mode="always_last",
+            **QUIET,
+        )
 
     def _those(self, names: Sequence[str]) -> list[Any]:
         return [getattr(self.controls, name) for name in names]
@@ -149,8 +166,14 @@ def with_class(view: ViewState, kind: int) -> ViewState:
 
 def control_values(renderer: Renderer, view: ViewState) -> dict[str, Any]:
     """What each control shows of a look."""
-    return {"picture": markup.picture(renderer, view),
-            "back": gr.update(interactive=view.here != NamedLatent(view.place.seed)),
-            "tiles": markup.neighbours(renderer, view), "seed": view.place.seed,
-            "target": view.target, "percent": view.percent, "far": view.far,
-            "kind": OF_SEED if view.kind is None else view.kind, "level": view.level}
+    return {
+        "picture": markup.picture(renderer, view),
+        "back": gr.update(interactive=view.here != NamedLatent(view.place.seed)),
+        "tiles": markup.neighbours(renderer, view),
+        "seed": view.place.seed,
+        "target": view.target,
+        "percent": view.percent,
+        "far": view.far,
+        "kind": OF_SEED if view.kind is None else view.kind,
+        "level": view.level,
+    }

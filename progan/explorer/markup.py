@@ -24,17 +24,22 @@ def text(words: str) -> str:
 def heading(renderer: Renderer) -> str:
     """The network, in a line."""
     kimg = renderer.snapshot.images_seen / 1000
-    facts = [renderer.file.name, f"{renderer.size(renderer.levels[-1])} px",
-             *[f"{kimg:,.0f} kimg"] * bool(kimg)]
+    facts = [
+        renderer.file.name,
+        f"{renderer.size(renderer.levels[-1])} px",
+        *[f"{kimg:,.0f} kimg"] * bool(kimg),
+    ]
     return f"<h1>Explorer</h1><p>{text(' · '.join(facts))}</p>"
 
 
 def picture(renderer: Renderer, view: ViewState) -> str:
     """The picture and its name, which its title has in full."""
     words = caption(renderer, view.spec)
-    return (f'<figure style="{_measures(renderer)}">{_image(renderer, view.spec, words)}'
-            f'<figcaption aria-live="polite" title="{text(words)}">'
-            f"{text(caption(renderer, view.spec, LETTERS))}</figcaption></figure>")
+    return (
+        f'<figure style="{_measures(renderer)}">{_image(renderer, view.spec, words)}'
+        f'<figcaption aria-live="polite" title="{text(words)}">'
+        f"{text(caption(renderer, view.spec, LETTERS))}</figcaption></figure>"
+    )
 
 
 def caption(renderer: Renderer, spec: ImageSpec, letters: int | None = None) -> str:
@@ -44,33 +49,43 @@ def caption(renderer: Renderer, spec: ImageSpec, letters: int | None = None) -> 
         letters: How long the name of the class may be; None: as long as it is.
     """
     kind = renderer.kind_of(spec)
-    words = [describe_latent(spec.place),
-             *([] if kind is None else [_shortened(renderer.kinds[kind], letters)]),
-             str(renderer.size(spec.level))]
+    words = [
+        describe_latent(spec.place),
+        *([] if kind is None else [_shortened(renderer.kinds[kind], letters)]),
+        str(renderer.size(spec.level)),
+    ]
     return _sentence(" · ".join(words))
 
 
 def _shortened(name: str, letters: int | None) -> str:
-    return name if letters is None or len(name) <= letters else f"{name[:letters - 1]}…"
+    return name if letters is None or len(name) <= letters else f"{name[: letters - 1]}…"
 
 
 def neighbours(renderer: Renderer, view: ViewState) -> str:
     """A button with a picture for each neighbour."""
     if not view.leads_on:
-        return (f"<p>These are {len(view.here.steps)} steps, and there are no more: step back, or "
-                "begin at another seed.</p>")
-    tiles = [f'<button type="button" data-seed="{seed}" aria-label="{view.far}% to seed {seed}">'
-             f'{_image(renderer, spec, "")}<span>{seed}</span></button>'
-             for seed, spec in view.neighbours.items()]
-    return ("<p>Neighbours, a step towards other seeds</p>"
-            f'<div class="tiles" style="{_measures(renderer)}">{"".join(tiles)}</div>')
+        return (
+            f"<p>These are {len(view.here.steps)} steps, and there are no more: step back, or "
+            "begin at another seed.</p>"
+        )
+    tiles = [
+        f'<button type="button" data-seed="{seed}" aria-label="{view.far}% to seed {seed}">'
+        f"{_image(renderer, spec, '')}<span>{seed}</span></button>"
+        for seed, spec in view.neighbours.items()
+    ]
+    return (
+        "<p>Neighbours, a step towards other seeds</p>"
+        f'<div class="tiles" style="{_measures(renderer)}">{"".join(tiles)}</div>'
+    )
 
 
 def saved(files: SavedFiles) -> str:
     """Where the files are."""
-    return (f'<p role="status">Saved <code>{text(str(files.picture))}</code> and its latent, '
-            f"<code>{text(files.latent.name)}</code>. To draw it again:</p>"
-            f'<pre>{text(files.command)}</pre>')
+    return (
+        f'<p role="status">Saved <code>{text(str(files.picture))}</code> and its latent, '
+        f"<code>{text(files.latent.name)}</code>. To draw it again:</p>"
+        f"<pre>{text(files.command)}</pre>"
+    )
 
 
 def failed(reason: str) -> str:
@@ -87,8 +102,10 @@ def _measures(renderer: Renderer) -> str:
     """For the style sheet: size of the largest picture, in px, and how it is enlarged."""
     size = renderer.size(renderer.levels[-1])
     ways = ["pixelated" if max(size) <= most else "auto" for most in (REPEATED, REPEATED_SMALL)]
-    return (f"--width: {size.width}; --height: {size.height}; --rendering: {ways[0]}; "
-            f"--tile-rendering: {ways[1]}")
+    return (
+        f"--width: {size.width}; --height: {size.height}; --rendering: {ways[0]}; "
+        f"--tile-rendering: {ways[1]}"
+    )
 
 
 def _sentence(words: str) -> str:

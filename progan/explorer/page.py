@@ -40,13 +40,24 @@ FOREVER = {"cache-control": "private, max-age=86400, immutable"}
 
 def gradio_style() -> dict[str, Any]:
     """Greys, so that the pictures have the colours; as Gradio takes it."""
-    theme = gr.themes.Base(primary_hue="neutral", secondary_hue="neutral", neutral_hue="neutral",
-                           font=FONTS, font_mono=CODE_FONTS).set(
-        block_background_fill="transparent", block_background_fill_dark="transparent",
-        block_border_width="0px", block_shadow="none",
-        block_padding="0px", block_label_text_size="*text_sm", layout_gap="1rem",
-        body_background_fill="*neutral_50", body_background_fill_dark="*neutral_950",
-        button_border_width="1px", button_large_text_weight="500",
+    theme = gr.themes.Base(
+        primary_hue="neutral",
+        secondary_hue="neutral",
+        neutral_hue="neutral",
+        font=FONTS,
+        font_mono=CODE_FONTS,
+    ).set(
+        block_background_fill="transparent",
+        block_background_fill_dark="transparent",
+        block_border_width="0px",
+        block_shadow="none",
+        block_padding="0px",
+        block_label_text_size="*text_sm",
+        layout_gap="1rem",
+        body_background_fill="*neutral_50",
+        body_background_fill_dark="*neutral_950",
+        button_border_width="1px",
+        button_large_text_weight="500",
         button_secondary_background_fill="transparent",
         button_secondary_background_fill_dark="transparent",
         button_secondary_border_color="*neutral_300",
@@ -56,7 +67,9 @@ def gradio_style() -> dict[str, Any]:
         button_primary_background_fill_dark="*neutral_200",
         button_primary_background_fill_hover_dark="*neutral_50",
         button_primary_text_color_dark="*neutral_900",
-        slider_color="*neutral_600", slider_color_dark="*neutral_300")
+        slider_color="*neutral_600",
+        slider_color_dark="*neutral_300",
+    )
     return {"theme": theme, "css": read_asset("page.css")}
 
 
@@ -65,8 +78,9 @@ def read_asset(name: str) -> str:
     return (files("progan.explorer") / name).read_text("utf-8")
 
 
-def build_page(renderer: Renderer, first: ViewState, folder: Path,
-               text: Mapping[str, str]) -> gr.Blocks:
+def build_page(
+    renderer: Renderer, first: ViewState, folder: Path, text: Mapping[str, str]
+) -> gr.Blocks:
     """The page of a network.
 
     Args:
@@ -89,8 +103,17 @@ def build_page(renderer: Renderer, first: ViewState, folder: Path,
                 tiles, far, others = _neighbours(renderer, first)
                 with gr.Row():
                     kind, level = _kind(renderer, first), _level(renderer, first)
-        controls = Controls(picture=picture, back=back, tiles=tiles, seed=seed, target=target,
-                            percent=percent, far=far, kind=kind, level=level)
+        controls = Controls(
+            picture=picture,
+            back=back,
+            tiles=tiles,
+            seed=seed,
+            target=target,
+            percent=percent,
+            far=far,
+            kind=kind,
+            level=level,
+        )
         listener = Callbacks(renderer, session, controls)
         listener.listen()
         listener.listen_to_buttons({back: step_back, others: next_neighbours, **turns})
@@ -113,8 +136,10 @@ def _seed(first: ViewState) -> tuple[gr.Number, dict[gr.Button, Change]]:
         turns: dict[gr.Button, Change] = {
             _button("Previous"): lambda view: start_at_seed(view, view.place.seed - 1),
             _button("Next"): lambda view: start_at_seed(view, view.place.seed + 1),
-            _button("Random"): lambda view: start_at_seed(view,
-                                                          _random_other_seed(view.place.seed))}
+            _button("Random"): lambda view: start_at_seed(
+                view, _random_other_seed(view.place.seed)
+            ),
+        }
     return seed, turns
 
 
@@ -143,22 +168,48 @@ def _seed_number(value: int, words: str, name: str) -> gr.Number:
 
 
 def _percents(value: int, least: int, words: str, name: str, scale: int) -> gr.Slider:
-    return gr.Slider(least, WHOLE, value, step=1, label=words, min_width=150, scale=scale,
-                     buttons=[], elem_id=name)
+    return gr.Slider(
+        least,
+        WHOLE,
+        value,
+        step=1,
+        label=words,
+        min_width=150,
+        scale=scale,
+        buttons=[],
+        elem_id=name,
+    )
 
 
 def _kind(renderer: Renderer, first: ViewState) -> gr.Dropdown:
-    choices = [("that of the seed", OF_SEED), *((markup.readable(name), index)
-                                                for index, name in enumerate(renderer.kinds))]
-    return gr.Dropdown(choices, value=OF_SEED if first.kind is None else first.kind, label="Class",
-                       visible=bool(renderer.kinds), min_width=150, elem_id="kind")
+    choices = [
+        ("that of the seed", OF_SEED),
+        *((markup.readable(name), index) for index, name in enumerate(renderer.kinds)),
+    ]
+    return gr.Dropdown(
+        choices,
+        value=OF_SEED if first.kind is None else first.kind,
+        label="Class",
+        visible=bool(renderer.kinds),
+        min_width=150,
+        elem_id="kind",
+    )
 
 
 def _level(renderer: Renderer, first: ViewState) -> gr.Slider:
     lowest, highest = renderer.levels[0], renderer.levels[-1]
     words = " to ".join(renderer.size(level).brief for level in (lowest, highest))
-    return gr.Slider(lowest, highest, first.level, step=1, label=f"Resolution, {words}",
-                     visible=lowest < highest, min_width=150, buttons=[], elem_id="level")
+    return gr.Slider(
+        lowest,
+        highest,
+        first.level,
+        step=1,
+        label=f"Resolution, {words}",
+        visible=lowest < highest,
+        min_width=150,
+        buttons=[],
+        elem_id="level",
+    )
 
 
 def _save(renderer: Renderer, view: ViewState, folder: Path, text: Mapping[str, str]) -> str:
@@ -180,9 +231,19 @@ def asgi_app(renderer: Renderer, blocks: gr.Blocks) -> App:
     app.add_route(IMAGE_PATH, _image_route(renderer))
     app.add_route(ICON_PATH, _icon_route(renderer))
     app.add_route(MANIFEST_PATH, lambda request: JSONResponse({"name": TITLE}))
-    gr.mount_gradio_app(app, blocks, path="/", footer_links=[], run_history=False, ssr_mode=False,
-                        mcp_server=False, pwa=False, enable_monitoring=False, root_path="",
-                        **gradio_style())
+    gr.mount_gradio_app(
+        app,
+        blocks,
+        path="/",
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        enable_monitoring=False,
+        root_path="",
+        **gradio_style(),
+    )
     return restrict_to_local_page(app)
 
 
@@ -200,6 +261,7 @@ def _image_route(renderer: Renderer) -> Callable[[Request], Awaitable[Response]]
                 return Response(status_code=204)
             content = await asyncio.to_thread(renderer.png, spec)
         return Response(content, media_type="image/png", headers=FOREVER)
+
     return picture
 
 

@@ -61,8 +61,11 @@ class Renderer:
         """The index of its class; None without classes."""
         if not self.kinds:
             return None
-        return spec.kind if spec.kind is not None else class_of_seed(
-            spec.place.seed, len(self.kinds), self.snapshot.untrained_classes)
+        return (
+            spec.kind
+            if spec.kind is not None
+            else class_of_seed(spec.place.seed, len(self.kinds), self.snapshot.untrained_classes)
+        )
 
     def pixels(self, spec: ImageSpec) -> Pixels:
         """uint8 [H, W, C], exactly generate.py's."""
@@ -88,8 +91,9 @@ class SavedFiles(NamedTuple):
     command: str
 
 
-def save_image_and_latent(renderer: Renderer, spec: ImageSpec, folder: Path,
-                          text: Mapping[str, str]) -> SavedFiles:
+def save_image_and_latent(
+    renderer: Renderer, spec: ImageSpec, folder: Path, text: Mapping[str, str]
+) -> SavedFiles:
     """Write the picture as PNG and its latent as .npy, float32 [1, latent_size].
 
     Args:
@@ -101,18 +105,21 @@ def save_image_and_latent(renderer: Renderer, spec: ImageSpec, folder: Path,
         path = _latent_path(picture)
         command = reproduce_command(renderer, spec, path)
         save_array(path, latent.numpy())
-        save_png(picture, pixels,
-                 {**text, "Latent": describe_latent(spec.place), "Again": command})
+        save_png(picture, pixels, {**text, "Latent": describe_latent(spec.place), "Again": command})
     return SavedFiles(picture, path, command)
 
 
 def file_stem(renderer: Renderer, spec: ImageSpec) -> str:
     """'seed0007-3steps-class2-16px': only the seed is always there."""
     steps, kind, top = len(spec.place.steps), spec.kind, renderer.levels[-1]
-    return "-".join([f"seed{spec.place.seed:04d}",
-                     *[f"{steps}step{'s' * (steps > 1)}"] * bool(steps),
-                     *[f"class{kind}"] * (kind is not None),
-                     *[f"{1 << spec.level}px"] * (spec.level != top)])
+    return "-".join(
+        [
+            f"seed{spec.place.seed:04d}",
+            *[f"{steps}step{'s' * (steps > 1)}"] * bool(steps),
+            *[f"class{kind}"] * (kind is not None),
+            *[f"{1 << spec.level}px"] * (spec.level != top),
+        ]
+    )
 
 
 def reproduce_command(renderer: Renderer, spec: ImageSpec, latent: Path) -> str:

@@ -24,13 +24,19 @@ PATHS = ("/", IMAGE_PATH, ICON_PATH, MANIFEST_PATH, "/theme.css", "/gradio_api/r
 FOLDERS = ("/assets/", "/static/", "/gradio_api/heartbeat/")
 MAX_BODY_BYTES = 65_536  # of what a request brings: the page sends a few numbers
 # Gradio's own scripts and styles are partly inside of its page, and it compiles templates.
-POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-          "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
-          "object-src 'none'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'")
-HEADERS = {"content-security-policy": POLICY, "x-frame-options": "DENY",
-           "referrer-policy": "no-referrer", "x-content-type-options": "nosniff",
-           "cross-origin-resource-policy": "same-origin",
-           "cross-origin-opener-policy": "same-origin"}
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
+    "object-src 'none'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -42,8 +48,12 @@ SHUTDOWN_SECONDS = 30  # s; for a picture that is being drawn when the end comes
 POLL_SECONDS = 0.1  # s
 
 # Read when Gradio, or what it brings with it, is imported.
-SILENCE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1",
-           "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+SILENCE = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "DO_NOT_TRACK": "1",
+}
 
 
 def require_gradio() -> None:
@@ -55,9 +65,10 @@ def require_gradio() -> None:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        raise UserError(f'--explore makes its page with Gradio, and {error.name or "a part of it"} '
-                        'is missing: pip install "progan[web]" (or ".[web]" in a checkout).'
-                        ) from error
+        raise UserError(
+            f"--explore makes its page with Gradio, and {error.name or 'a part of it'} "
+            'is missing: pip install "progan[web]" (or ".[web]" in a checkout).'
+        ) from error
 
 
 def refusal_status(path: str, headers: Mapping[str, str]) -> int | None:
@@ -71,8 +82,11 @@ def refusal_status(path: str, headers: Mapping[str, str]) -> int | None:
     if "transfer-encoding" in headers:  # of a length that is not told; no browser sends that
         return 411
     length = headers.get("content-length", "0")
-    if len(length) > len(str(MAX_BODY_BYTES)) or not length.isdecimal() or (
-            int(length) > MAX_BODY_BYTES):
+    if (
+        len(length) > len(str(MAX_BODY_BYTES))
+        or not length.isdecimal()
+        or (int(length) > MAX_BODY_BYTES)
+    ):
         return 413
     return None if path in PATHS or path.startswith(FOLDERS) and ".." not in path else 404
 
@@ -89,19 +103,25 @@ def _is_cross_origin(path: str, headers: Mapping[str, str]) -> bool:
     """Whether another page sends it. A link to our page may be followed from anywhere."""
     if headers.get("origin", f"http://{headers['host']}") != f"http://{headers['host']}":
         return True
-    followed = path == "/" and headers.get("sec-fetch-mode") == "navigate" and (
-        headers.get("sec-fetch-dest") == "document")
+    followed = (
+        path == "/"
+        and headers.get("sec-fetch-mode") == "navigate"
+        and (headers.get("sec-fetch-dest") == "document")
+    )
     return not followed and headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
 
 
 def restrict_to_local_page(app: App) -> App:
     """The same app, for this machine alone."""
+
     async def inside(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await app(scope, receive, send)
             return
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1")
-                   for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in scope["headers"]
+        }
         status = refusal_status(scope["path"], headers) if scope["type"] == "http" else 403
         if status is None:
             await app(scope, receive, _with_headers(send))
@@ -110,6 +130,7 @@ def restrict_to_local_page(app: App) -> App:
             await send({"type": "http.response.body"})
         else:
             await send({"type": "websocket.close"})
+
     return inside
 
 
@@ -119,6 +140,7 @@ def _with_headers(send: Send) -> Send:
             own = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
             message = {**message, "headers": [*message.get("headers", []), *own]}
         await send(message)
+
     return sending
 
 
@@ -135,8 +157,10 @@ def bind_port(port: int | None) -> socket.socket:
             return _bind(usual)
         except UserError:
             continue
-    raise UserError(f"All ports from {FIRST_PORT} to {FIRST_PORT + PORTS - 1} are in use. Name "
-                    "another one with --port, or 0 for any that is free.")
+    raise UserError(
+        f"All ports from {FIRST_PORT} to {FIRST_PORT + PORTS - 1} are in use. Name "
+        "another one with --port, or 0 for any that is free."
+    )
 
 
 def _bind(port: int) -> socket.socket:
@@ -151,8 +175,10 @@ def _bind(port: int) -> socket.socket:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         why = "is in use" if error.errno == errno.EADDRINUSE else "may not be used"
-        raise UserError(f"Port {port} of this machine {why}. Name another one with --port, or "
-                        "leave it away: then a free one is found.") from error
+        raise UserError(
+            f"Port {port} of this machine {why}. Name another one with --port, or "
+            "leave it away: then a free one is found."
+        ) from error
     return listening
 
 
@@ -165,8 +191,14 @@ def serve(app: App, listening: socket.socket) -> None:
     """Answer until Ctrl-C, SIGTERM or SIGHUP, which are the way to end it."""
     import uvicorn
 
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False,
-                            proxy_headers=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
     with suppress(KeyboardInterrupt):  # the server ends in order, and hands the signal on
         asyncio.run(_serve(uvicorn.Server(config), listening))
 
@@ -180,8 +212,10 @@ async def _serve(server: Any, listening: socket.socket) -> None:
 
 def _exit_on_sighup(server: Any) -> None:
     """End in order when the terminal is closed, too: uvicorn knows the other signals alone."""
+
     def end() -> None:
         server.should_exit = True
+
     # What is ignored stays ignored: nohup is there to outlive a terminal.
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, end)

@@ -44,8 +44,11 @@ class NamedLatent:
 
 def add_step(place: NamedLatent, seed: int, percent: int) -> NamedLatent:
     """A step further; the same place if it is none."""
-    return NamedLatent(place.seed, (*place.steps, PathStep(percent,
-                                                           seed % SEEDS))) if percent else place
+    return (
+        NamedLatent(place.seed, (*place.steps, PathStep(percent, seed % SEEDS)))
+        if percent
+        else place
+    )
 
 
 def drop_last_step(place: NamedLatent) -> NamedLatent:
@@ -102,14 +105,16 @@ def parse_latent(text: str) -> NamedLatent | None:
     steps = [STEP.fullmatch(part) for part in rest]
     if not START.fullmatch(first) or None in steps:
         return None
-    found = NamedLatent(int(first), tuple(PathStep(int(step[1]),
-                                                   int(step[2])) for step in steps if step))
+    found = NamedLatent(
+        int(first), tuple(PathStep(int(step[1]), int(step[2])) for step in steps if step)
+    )
     return found if _is_valid(found) else None
 
 
 def _is_valid(place: NamedLatent) -> bool:
-    return place.seed < SEEDS and all(0 < step.percent <= WHOLE and step.seed < SEEDS
-                                      for step in place.steps)
+    return place.seed < SEEDS and all(
+        0 < step.percent <= WHOLE and step.seed < SEEDS for step in place.steps
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +169,10 @@ class ViewState:
         """By the seeds to which they are a step; none where no step leads on."""
         if not self.leads_on:
             return {}
-        return {seed: ImageSpec(add_step(self.here, seed, self.far), self.kind, self.level)
-                for seed in next_seeds(self.here, self.hand, NEIGHBOURS)}
+        return {
+            seed: ImageSpec(add_step(self.here, seed, self.far), self.kind, self.level)
+            for seed in next_seeds(self.here, self.hand, NEIGHBOURS)
+        }
 
 
 def start_at_seed(view: ViewState, seed: int) -> ViewState:

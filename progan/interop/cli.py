@@ -12,13 +12,21 @@ from progan.runtime.files import require_paths, require_writable_file
 
 @click.command(cls=Command)
 @click.argument("network", type=PATH, metavar="FILE|RUN")
-@click.option("--to", "target", type=PATH, metavar="FILE",
-              help="Convert. To the averaged generator alone: .safetensors, a network file of "
-              "progan; .onnx, ONNX; .pt2, a program of torch.export; .ts or .torchscript, "
-              "TorchScript. Or .npz: arrays with the names and layouts of the official TensorFlow "
-              "code.")
-@click.option("--resolution", type=int, help="Convert the generator of a lower resolution that "
-              "was trained on the way.")
+@click.option(
+    "--to",
+    "target",
+    type=PATH,
+    metavar="FILE",
+    help="Convert. To the averaged generator alone: .safetensors, a network file of "
+    "progan; .onnx, ONNX; .pt2, a program of torch.export; .ts or .torchscript, "
+    "TorchScript. Or .npz: arrays with the names and layouts of the official TensorFlow "
+    "code.",
+)
+@click.option(
+    "--resolution",
+    type=int,
+    help="Convert the generator of a lower resolution that was trained on the way.",
+)
 def main(network: Path, target: Path | None, resolution: int | None) -> None:
     """List the layers of a network here and in the program that it comes from, or convert it.
 

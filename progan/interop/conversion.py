@@ -36,7 +36,7 @@ def read(path: Path) -> ImportedModel:
 
 
 def convert(
-    trained: ImportedModel, source: Path, target: Path, resolution: int | None = None,
+    trained: ImportedModel, source: Path, target: Path, resolution: int | None = None
 ) -> None:
     """Write networks as the suffix of the target says, and a card of that file beside it.
 
@@ -52,10 +52,21 @@ def convert(
 def _write_card(target: Path, snapshot: Snapshot, source: Path) -> None:
     """Write the model card of a conversion beside it, unless there is an edited one."""
     path = card_path(target) if target.suffix == SUFFIX else export_card_path(target)
-    write_card(path, render_card(ModelCard(
-        file=target.name, sha256=sha256_of(target), snapshot=snapshot,
-        source=SourceFile(name=source.name, sha256=sha256_of(source),
-                          training_section=_training_section(source)))))
+    write_card(
+        path,
+        render_card(
+            ModelCard(
+                file=target.name,
+                sha256=sha256_of(target),
+                snapshot=snapshot,
+                source=SourceFile(
+                    name=source.name,
+                    sha256=sha256_of(source),
+                    training_section=_training_section(source),
+                ),
+            )
+        ),
+    )
 
 
 def _training_section(source: Path) -> str:
@@ -72,14 +83,18 @@ def _of_ours(path: Path) -> ImportedModel:
     network = snapshot.generator.config
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     return ImportedModel(
-        network=network, weights={"average": weights}, level=snapshot.level,
-        alpha=snapshot.alpha, images_seen=snapshot.images_seen, known_names=snapshot.label_names,
+        network=network,
+        weights={"average": weights},
+        level=snapshot.level,
+        alpha=snapshot.alpha,
+        images_seen=snapshot.images_seen,
+        known_names=snapshot.label_names,
         untrained_classes=snapshot.untrained_classes,
-        theirs={"average": _official_layers(network, shapes)})
+        theirs={"average": _official_layers(network, shapes)},
+    )
 
 
-def _official_layers(network: Network, shapes: dict[str, Shape]
-                     ) -> dict[str, tuple[str, Shape]]:
+def _official_layers(network: Network, shapes: dict[str, Shape]) -> dict[str, tuple[str, Shape]]:
     """What the official code calls the layers of the generator; {} if it cannot have them."""
     try:
         require_official(network, "", judges=False)
@@ -89,23 +104,28 @@ def _official_layers(network: Network, shapes: dict[str, Shape]
 
 
 def _to_network_file(
-    trained: ImportedModel, source: Path, target: Path, resolution: int | None,
+    trained: ImportedModel, source: Path, target: Path, resolution: int | None
 ) -> None:
     save_network(target, _snapshot(trained, resolution))
 
 
 def _to_archive(trained: ImportedModel, source: Path, target: Path, resolution: int | None) -> None:
     if resolution is not None:
-        raise UserError(f"--resolution {resolution}: an archive with the official names holds the "
-                        "networks whole. Leave it away, or name another kind of file.")
+        raise UserError(
+            f"--resolution {resolution}: an archive with the official names holds the "
+            "networks whole. Leave it away, or name another kind of file."
+        )
     write_archive(target, to_official_networks(trained, str(source)))
 
 
 def _to_export(trained: ImportedModel, source: Path, target: Path, resolution: int | None) -> None:
     lower = [] if resolution is None else ["--resolution", resolution]
     typed = command("interop", source, "--to", target, *lower, portable=True)
-    export(_snapshot(trained, resolution), target,
-           {name.lower(): text for name, text in provenance(source, typed).items()})
+    export(
+        _snapshot(trained, resolution),
+        target,
+        {name.lower(): text for name, text in provenance(source, typed).items()},
+    )
 
 
 def _snapshot(trained: ImportedModel, resolution: int | None) -> Snapshot:
@@ -118,5 +138,7 @@ def _snapshot(trained: ImportedModel, resolution: int | None) -> Snapshot:
 
 
 KINDS: dict[str, Callable[[ImportedModel, Path, Path, int | None], None]] = {
-    SUFFIX: _to_network_file, ARCHIVE_SUFFIX: _to_archive,
-    **dict.fromkeys(FORMATS, _to_export)}
+    SUFFIX: _to_network_file,
+    ARCHIVE_SUFFIX: _to_archive,
+    **dict.fromkeys(FORMATS, _to_export),
+}

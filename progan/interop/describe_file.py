@@ -23,9 +23,11 @@ from progan.runtime.pickle_scan import is_hostile
 from progan.runtime.safe_pickle import hostile_message
 from progan.runtime.text import sanitize_line
 
-READABLE = ("progan reads its own network files (.safetensors) and training states (state-*.pt), "
-            "networks of the official TensorFlow code of Progressive GAN (.pkl, .npz) and of "
-            "pytorch_GAN_zoo's PGAN (.pth).")
+READABLE = (
+    "progan reads its own network files (.safetensors) and training states (state-*.pt), "
+    "networks of the official TensorFlow code of Progressive GAN (.pkl, .npz) and of "
+    "pytorch_GAN_zoo's PGAN (.pth)."
+)
 AGAIN = "Copy or download it again."
 UNPACK = "Unpack it, and name the network file that is inside."
 EXPORTED = "Name the network file that it was made of."
@@ -46,28 +48,44 @@ class Magic(NamedTuple):
 
 
 MAGICS = (
-    Magic("a PNG image", b"\x89PNG\r\n\x1a\n"), Magic("a JPEG image", b"\xff\xd8\xff"),
-    Magic("a GIF image", b"GIF8"), Magic("a WebP image", b"WEBP", 8),
-    Magic("a TIFF image", b"II*\0"), Magic("a TIFF image", b"MM\0*"),
-    Magic("a gzip file", b"\x1f\x8b", 0, UNPACK), Magic("a bzip2 file", b"BZh", 0, UNPACK),
+    Magic("a PNG image", b"\x89PNG\r\n\x1a\n"),
+    Magic("a JPEG image", b"\xff\xd8\xff"),
+    Magic("a GIF image", b"GIF8"),
+    Magic("a WebP image", b"WEBP", 8),
+    Magic("a TIFF image", b"II*\0"),
+    Magic("a TIFF image", b"MM\0*"),
+    Magic("a gzip file", b"\x1f\x8b", 0, UNPACK),
+    Magic("a bzip2 file", b"BZh", 0, UNPACK),
     Magic("an xz file", b"\xfd7zXZ\0", 0, UNPACK),
     Magic("a Zstandard file", b"\x28\xb5\x2f\xfd", 0, UNPACK),
     Magic("a tar archive", b"ustar", 257, UNPACK),
     Magic("a 7z archive", b"7z\xbc\xaf\x27\x1c", 0, UNPACK),
     Magic("a RAR archive", b"Rar!\x1a\x07", 0, UNPACK),
     Magic("an HDF5 file, such as Keras writes", b"\x89HDF\r\n\x1a\n"),
-    Magic("a NumPy array (.npy)", b"\x93NUMPY"), Magic("a PDF document", b"%PDF-"),
-    Magic("a GGUF file, of a language model", b"GGUF"), Magic("an MP4 video", b"ftyp", 4),
-    Magic("a program (ELF)", b"\x7fELF"), Magic("an SQLite database", b"SQLite format 3\0"),
+    Magic("a NumPy array (.npy)", b"\x93NUMPY"),
+    Magic("a PDF document", b"%PDF-"),
+    Magic("a GGUF file, of a language model", b"GGUF"),
+    Magic("an MP4 video", b"ftyp", 4),
+    Magic("a program (ELF)", b"\x7fELF"),
+    Magic("an SQLite database", b"SQLite format 3\0"),
 )
 # By how a text begins, in lower case.
 TEXTS = (
-    ("version https://git-lfs.github.com/spec/", "is a Git LFS pointer, not the file itself",
-     "Run git lfs pull in its repository, or download the file itself."),
-    ("/annex/objects/", "is a git-annex pointer, not the file itself",
-     "Run git annex get in its repository."),
-    ("<?xml", "is an XML file, such as servers send instead of a file that they refuse",
-     "Download the file itself."),
+    (
+        "version https://git-lfs.github.com/spec/",
+        "is a Git LFS pointer, not the file itself",
+        "Run git lfs pull in its repository, or download the file itself.",
+    ),
+    (
+        "/annex/objects/",
+        "is a git-annex pointer, not the file itself",
+        "Run git annex get in its repository.",
+    ),
+    (
+        "<?xml",
+        "is an XML file, such as servers send instead of a file that they refuse",
+        "Download the file itself.",
+    ),
 )
 HTML = re.compile(r"\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body)", re.I | re.S)
 
@@ -90,9 +108,16 @@ def describe(path: Path) -> Described:
         head = file.read(HEAD_BYTES)
     if not head:
         return Described("is empty (0 bytes)", AGAIN)
-    return (_of_zip(path, head) or _by_magic(head) or _of_safetensors(path, head)
-            or _of_onnx(path, head) or _of_text(head) or _of_pickle(path, head)
-            or _of_other_text(head) or _unknown(path, head))
+    return (
+        _of_zip(path, head)
+        or _by_magic(head)
+        or _of_safetensors(path, head)
+        or _of_onnx(path, head)
+        or _of_text(head)
+        or _of_pickle(path, head)
+        or _of_other_text(head)
+        or _unknown(path, head)
+    )
 
 
 def _of_zip(path: Path, head: bytes) -> Described | None:
@@ -102,15 +127,20 @@ def _of_zip(path: Path, head: bytes) -> Described | None:
     if not names:
         kind = "PyTorch" if b"/data.pkl" in head or b"/version" in head else "ZIP"
         if _is_state_by_name(path):
-            return Described("is a training state that is damaged or cut short",
-                             "Name another one of the run, or one of its network files.")
+            return Described(
+                "is a training state that is damaged or cut short",
+                "Name another one of the run, or one of its network files.",
+            )
         return Described(f"is a {kind} file that is damaged or cut short", AGAIN)
     index = next((name for name in names if name.endswith("/data.pkl")), "")
     if any("/code/" in name for name in names) and any(
-            name.endswith("/constants.pkl") for name in names):
+        name.endswith("/constants.pkl") for name in names
+    ):
         return _of_export(path, names, "TorchScript")
-    if any(name.endswith(("/archive_format", "/models/model.json", "serialized_exported_program"
-                          ".json")) for name in names):
+    if any(
+        name.endswith(("/archive_format", "/models/model.json", "serialized_exported_program.json"))
+        for name in names
+    ):
         return _of_export(path, names, "torch.export")
     return of_scan(scan_zip(path, index), is_torch=True) if index else _of_archive(names)
 
@@ -129,8 +159,10 @@ def _of_export(path: Path, names: list[str], kind: str) -> Described:
 def _of_archive(names: list[str]) -> Described:
     files = [name for name in names if not name.endswith("/")]
     if network := next((name for name in files if name.lower().endswith(NETWORKS)), ""):
-        return Described(f"is a ZIP archive that holds {sanitize_line(network)}",
-                         "Unpack it, and name that file.")
+        return Described(
+            f"is a ZIP archive that holds {sanitize_line(network)}",
+            "Unpack it, and name that file.",
+        )
     if any(name.lower().endswith(IMAGES) for name in files):
         return Described("is a ZIP archive of images, not a network")
     count = "1 file" if len(files) == 1 else f"{len(files):,} files"
@@ -139,7 +171,7 @@ def _of_archive(names: list[str]) -> Described:
 
 def _by_magic(head: bytes) -> Described | None:
     for magic in MAGICS:
-        if head[magic.offset:].startswith(magic.start):
+        if head[magic.offset :].startswith(magic.start):
             return Described(f"is {magic.what}, not a network", magic.advice)
     return None
 
@@ -153,8 +185,10 @@ def _of_safetensors(path: Path, head: bytes) -> Described | None:
     cut = Described("is a safetensors file that is damaged or cut short", AGAIN)
     try:
         header: dict[str, Any] = json.loads(text)
-        end = max((value["data_offsets"][1] for name, value in header.items()
-                   if name != "__metadata__"), default=0)
+        end = max(
+            (value["data_offsets"][1] for name, value in header.items() if name != "__metadata__"),
+            default=0,
+        )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return cut
     names = [name for name in header if name != "__metadata__"]
@@ -186,11 +220,14 @@ def _of_text(head: bytes) -> Described | None:
             return Described(what, advice)
     if HTML.match(text.lstrip("\ufeff")):
         if "google drive" in lower or "drive.google.com" in lower:
-            return Described("is a web page of Google Drive (HTML), not the file itself",
-                             "Open its address in a browser, confirm the download there, and name "
-                             "the file that comes.")
-        return Described("is a saved web page (HTML), not the file itself",
-                         "Download the file itself.")
+            return Described(
+                "is a web page of Google Drive (HTML), not the file itself",
+                "Open its address in a browser, confirm the download there, and name "
+                "the file that comes.",
+            )
+        return Described(
+            "is a saved web page (HTML), not the file itself", "Download the file itself."
+        )
     if lower[:1] in ("{", "[") and text:
         return Described("is a JSON file, not a network")
     return None
@@ -209,7 +246,8 @@ def _of_other_text(head: bytes) -> Described | None:
         return None
     first = (text.strip().splitlines() or [""])[0]
     return Described(
-        f"is a text file that begins with {sanitize_line(first[:60])!r}, not a network")
+        f"is a text file that begins with {sanitize_line(first[:60])!r}, not a network"
+    )
 
 
 def _decoded(head: bytes) -> str:
@@ -220,9 +258,8 @@ def _decoded(head: bytes) -> str:
     except UnicodeDecodeError as error:
         if len(head) < HEAD_BYTES or error.start < HEAD_BYTES - 4:  # else a character is cut in two
             return ""
-        text = head[:error.start].decode(codec)
-    odd = sum(not (character.isprintable() or character in "\t\r\n\f\ufeff")
-              for character in text)
+        text = head[: error.start].decode(codec)
+    odd = sum(not (character.isprintable() or character in "\t\r\n\f\ufeff") for character in text)
     return text if odd <= len(text) / 50 else ""
 
 
@@ -230,12 +267,15 @@ def _unknown(path: Path, head: bytes) -> Described:
     if not head.strip(b"\0"):
         return Described("begins with nothing but zeros, as an interrupted copy leaves it", AGAIN)
     if _is_state_by_name(path):
-        return Described("is a training state by its name, but it is damaged",
-                         "Name another one of the run, or one of its network files.")
+        return Described(
+            "is a training state by its name, but it is damaged",
+            "Name another one of the run, or one of its network files.",
+        )
     if path.suffix.lower() == ".pkl":
         return Described("is not a readable pickle: it is damaged or of another kind", AGAIN)
-    return Described("is not a network file of progan or of another program that is known, or it "
-                     "is damaged")
+    return Described(
+        "is not a network file of progan or of another program that is known, or it is damaged"
+    )
 
 
 def _is_state_by_name(path: Path) -> bool:

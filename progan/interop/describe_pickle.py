@@ -25,12 +25,17 @@ STYLEGAN_PYTORCH = "a pickle of StyleGAN2-ADA, StyleGAN3 or a relative (PyTorch)
 UNKNOWN = "is a pickle of another program"
 # By a name that loading would import: its beginning, and what the file is.
 BY_GLOBAL = (
-    ("dnnlib.tflib.", STYLEGAN_TENSORFLOW), ("torch_utils.persistence.", STYLEGAN_PYTORCH),
+    ("dnnlib.tflib.", STYLEGAN_TENSORFLOW),
+    ("torch_utils.persistence.", STYLEGAN_PYTORCH),
     ("lasagne.", "a pickle of the Theano version of Progressive GAN"),
     ("theano.", "a pickle of the Theano version of Progressive GAN"),
-    ("sklearn.", "a pickle of scikit-learn"), ("pandas.", "a pickle of pandas"),
-    ("keras.", "a pickle of Keras"), ("tensorflow.", "a pickle of TensorFlow"),
-    ("jax.", "a pickle of JAX"), ("jaxlib.", "a pickle of JAX"), ("flax.", "a pickle of Flax"),
+    ("sklearn.", "a pickle of scikit-learn"),
+    ("pandas.", "a pickle of pandas"),
+    ("keras.", "a pickle of Keras"),
+    ("tensorflow.", "a pickle of TensorFlow"),
+    ("jax.", "a pickle of JAX"),
+    ("jaxlib.", "a pickle of JAX"),
+    ("flax.", "a pickle of Flax"),
 )
 # By keys of the outermost dictionary, all of which it has.
 BY_KEYS = (
@@ -48,18 +53,26 @@ BY_TENSORS = (
     ((r"S\.net\.", r"G\."), "a checkpoint of lucidrains' stylegan2-pytorch"),
     ((r"G\.", r"GE\."), "a checkpoint of lucidrains' lightweight-gan"),
     ((r"(.*\.)?rgb_converters\.\d",), "a file of akanimax's pro_gan_pytorch"),
-    ((r"(.*\.)?progression\.\d", r"(.*\.)?to_rgb\.\d"),
-     "a file of rosinality's progressive-gan-pytorch"),
-    ((r"(.*\.)?scaleLayers\.\d", r"(.*\.)?(toRGB|fromRGB)Layers\.\d"),
-     "a bare state_dict of pytorch_GAN_zoo's PGAN, without its settings"),
-    ((r"(.*\.)?synthesis\.(b\d+|L\d+_\w+)\.",), "weights of StyleGAN2-ADA, StyleGAN3 or a "
-     "relative"),
+    (
+        (r"(.*\.)?progression\.\d", r"(.*\.)?to_rgb\.\d"),
+        "a file of rosinality's progressive-gan-pytorch",
+    ),
+    (
+        (r"(.*\.)?scaleLayers\.\d", r"(.*\.)?(toRGB|fromRGB)Layers\.\d"),
+        "a bare state_dict of pytorch_GAN_zoo's PGAN, without its settings",
+    ),
+    (
+        (r"(.*\.)?synthesis\.(b\d+|L\d+_\w+)\.",),
+        "weights of StyleGAN2-ADA, StyleGAN3 or a relative",
+    ),
     ((r"(.*\.)?convs\.\d+\.conv\.modulation\.",), "weights of rosinality's stylegan2-pytorch"),
     ((r"model\.diffusion_model\.",), "a checkpoint of Stable Diffusion"),
     ((r".*lora_(up|down|A|B|unet|te)",), "a LoRA of a diffusion model"),
     ((r"(.*\.)?(down|up)_blocks\.\d", r"(.*\.)?conv_in\."), "weights of diffusers"),
-    ((r"(.*\.)?(h|layers?|blocks|resblocks)\.\d+\.(attn|self_attn|attention)\.",),
-     "weights of a transformer"),
+    (
+        (r"(.*\.)?(h|layers?|blocks|resblocks)\.\d+\.(attn|self_attn|attention)\.",),
+        "weights of a transformer",
+    ),
     ((r"Mixed_5b\.",), "weights of Inception, a classifier"),
     ((r"features\.0\.weight", r"classifier\."), "weights of a classifier such as VGG"),
     ((r"layer1\.0\.conv1\.", r"fc\."), "weights of a classifier such as ResNet"),
@@ -74,7 +87,8 @@ STYLEGANS = (
     (STYLEGAN_TENSORFLOW, "G_style", "a pickle of StyleGAN (official TensorFlow code)"),
     (STYLEGAN_TENSORFLOW, "G_main", "a pickle of StyleGAN2 (official TensorFlow code)"),
     (STYLEGAN_PYTORCH, "SynthesisInput", "a pickle of StyleGAN3 (official PyTorch code)"),
-    (STYLEGAN_PYTORCH, "SynthesisBlock", "a pickle of StyleGAN2-ADA (official PyTorch code)"))
+    (STYLEGAN_PYTORCH, "SynthesisBlock", "a pickle of StyleGAN2-ADA (official PyTorch code)"),
+)
 
 
 class Described(NamedTuple):
@@ -99,7 +113,7 @@ def is_old_torch(head: bytes) -> bool:
 def scan_file(path: Path) -> PickleScan:
     """What the pickle of a file holds, of PyTorch or not."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if is_old_torch(data[:len(MAGIC)]):
+        if is_old_torch(data[: len(MAGIC)]):
             names = [name for _ in range(HEADERS) for name in scan_pickle(data).names]
             content, more, is_whole = scan_pickle(data)
             return PickleScan(content, (*names, *more), is_whole)
@@ -118,8 +132,11 @@ def of_pickle(path: Path) -> Described:
     if found.is_whole:
         return described
     if described.what.startswith(UNKNOWN):
-        return Described("is not a readable pickle: it is damaged or cut short",
-                         "Copy or download it again.", found.names)
+        return Described(
+            "is not a readable pickle: it is damaged or cut short",
+            "Copy or download it again.",
+            found.names,
+        )
     return described._replace(what=f"{described.what}, damaged or cut short")
 
 
@@ -130,8 +147,12 @@ def of_scan(found: PickleScan, *, is_torch: bool = False) -> Described:
         is_torch: PyTorch saved it.
     """
     is_torch |= any(name.startswith("torch.") for name in found.names)
-    known = _by_global(found) or _by_keys(dict_items(found.content)) or of_tensors(
-        tensor_names(found.content)) or (_in_general(found) if is_torch else "")
+    known = (
+        _by_global(found)
+        or _by_keys(dict_items(found.content))
+        or of_tensors(tensor_names(found.content))
+        or (_in_general(found) if is_torch else "")
+    )
     if known:
         return Described(with_verb(known), OTHER, found.names)
     listed = f" (it needs {_listed(found.names)})" if found.names else ""
@@ -145,8 +166,14 @@ def with_verb(what: str) -> str:
 
 def of_tensors(names: Sequence[str]) -> str:
     """What weights are by the names of the tensors; '' if unknown."""
-    return next((what for patterns, what in BY_TENSORS if all(
-        any(re.match(pattern, name) for name in names) for pattern in patterns)), "")
+    return next(
+        (
+            what
+            for patterns, what in BY_TENSORS
+            if all(any(re.match(pattern, name) for name in names) for pattern in patterns)
+        ),
+        "",
+    )
 
 
 def tensor_names(content: Any, depth: int = DEEPEST) -> list[str]:
@@ -176,8 +203,15 @@ def _more_exactly(what: str, content: Any) -> str:
     if what not in (STYLEGAN_TENSORFLOW, STYLEGAN_PYTORCH):
         return what
     texts = list(_texts(content))
-    return next((exactly for general, word, exactly in STYLEGANS if general == what and any(
-        word == text or "class " in text and word in text for text in texts)), what)
+    return next(
+        (
+            exactly
+            for general, word, exactly in STYLEGANS
+            if general == what
+            and any(word == text or "class " in text and word in text for text in texts)
+        ),
+        what,
+    )
 
 
 def _texts(content: Any) -> Iterable[str]:

@@ -25,5 +25,7 @@ def require_target(path: Path) -> None:
 def require_onnx(packages: Sequence[str] = ONNX_PACKAGES) -> None:
     """Raise UserError unless there is all that writing and reading ONNX takes."""
     if missing := [name for name in packages if find_spec(name) is None]:
-        raise UserError(f"ONNX needs {' and '.join(missing)}, of the extra onnx: "
-                        'pip install "progan[onnx]" (or ".[onnx]" in a checkout).')
+        raise UserError(
+            f"ONNX needs {' and '.join(missing)}, of the extra onnx: "
+            'pip install "progan[onnx]" (or ".[onnx]" in a checkout).'
+        )

@@ -48,8 +48,9 @@ def truncate(snapshot: Snapshot, level: int, alpha: float) -> Snapshot:
     generator = networks.generator(config)
     weights = snapshot.generator.state_dict()
     generator.load_state_dict({name: weights[name] for name in generator.state_dict()})
-    return dataclasses.replace(snapshot, generator=generator.requires_grad_(False).eval(),
-                               level=level, alpha=alpha)
+    return dataclasses.replace(
+        snapshot, generator=generator.requires_grad_(False).eval(), level=level, alpha=alpha
+    )
 
 
 class ExportableGenerator(nn.Module):
@@ -69,8 +70,9 @@ class ExportableGenerator(nn.Module):
         self.register_buffer("alpha", None if own.alpha == 1 else torch.tensor(own.alpha))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        images: Tensor = self.generator(latents, latents[:, :0] if labels is None else labels,
-                                        self.level, self.alpha)
+        images: Tensor = self.generator(
+            latents, latents[:, :0] if labels is None else labels, self.level, self.alpha
+        )
         return images
 
 
@@ -98,7 +100,7 @@ def _settle(generator: Generator) -> Generator:
 
 
 def write_torchscript(
-    path: Path, module: ExportableGenerator, inputs: Tensors, text: Mapping[str, str],
+    path: Path, module: ExportableGenerator, inputs: Tensors, text: Mapping[str, str]
 ) -> None:
     """Write a module, with `text` as files inside of the file."""
     content = io.BytesIO()
@@ -114,7 +116,8 @@ def read_torchscript(path: Path) -> Callable[..., Tensor]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run: Callable[..., Tensor] = torch.jit.load(
-            io.BytesIO(path.read_bytes()), map_location="cpu")  # its names are UTF-8 alone
+            io.BytesIO(path.read_bytes()), map_location="cpu"
+        )  # its names are UTF-8 alone
     return run
 
 
@@ -130,7 +133,7 @@ def any_batch(inputs: tuple[Tensor, ...]) -> tuple[dict[int, Dim], ...]:
 
 
 def write_exported_program(
-    path: Path, module: ExportableGenerator, inputs: Tensors, text: Mapping[str, str],
+    path: Path, module: ExportableGenerator, inputs: Tensors, text: Mapping[str, str]
 ) -> None:
     """Write a module, with `text` as files inside of the file."""
     content = io.BytesIO()
@@ -152,16 +155,21 @@ def require_packages() -> None:
 
 
 def write_onnx(
-    path: Path, module: ExportableGenerator, inputs: Tensors, text: Mapping[str, str],
+    path: Path, module: ExportableGenerator, inputs: Tensors, text: Mapping[str, str]
 ) -> None:
     """Write a module, with `text` as the metadata_props of the model."""
     require_packages()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the axis of both inputs gets one name
         program = torch.onnx.export(
-            exported(module, inputs), inputs, dynamo=True, verbose=False,
-            dynamic_shapes=any_batch(inputs), input_names=INPUTS[:len(inputs)],
-            output_names=[OUTPUT])
+            exported(module, inputs),
+            inputs,
+            dynamo=True,
+            verbose=False,
+            dynamic_shapes=any_batch(inputs),
+            input_names=INPUTS[: len(inputs)],
+            output_names=[OUTPUT],
+        )
     assert program is not None  # as it is for a path
     program.model.metadata_props.update(text)
     program.save(path)
@@ -172,7 +180,8 @@ def read_onnx(path: Path) -> Callable[..., Tensor]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(  # of bytes: its names are UTF-8 alone
-        path.read_bytes(), providers=["CPUExecutionProvider"])
+        path.read_bytes(), providers=["CPUExecutionProvider"]
+    )
 
     def run(*inputs: Tensor) -> Tensor:
         named = {name: rows.numpy() for name, rows in zip(INPUTS, inputs, strict=False)}
@@ -189,9 +198,9 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    ".onnx":        Format(write_onnx, read_onnx),
-    ".pt2":         Format(write_exported_program, read_exported_program),
-    ".ts":          Format(write_torchscript, read_torchscript),
+    ".onnx": Format(write_onnx, read_onnx),
+    ".pt2": Format(write_exported_program, read_exported_program),
+    ".ts": Format(write_torchscript, read_torchscript),
     ".torchscript": Format(write_torchscript, read_torchscript),
 }
 
@@ -203,8 +212,12 @@ def export(snapshot: Snapshot, target: Path, provenance: Mapping[str, str]) -> N
     """
     kind = FORMATS[target.suffix]
     with atomic_path(target) as temporary:
-        kind.write(temporary, ExportableGenerator(snapshot), _inputs(snapshot, RECORDED),
-                   {**provenance, **_description(snapshot)})
+        kind.write(
+            temporary,
+            ExportableGenerator(snapshot),
+            _inputs(snapshot, RECORDED),
+            {**provenance, **_description(snapshot)},
+        )
         run = kind.read(temporary)
         for count in COMPARED:
             require_same(run, snapshot, count, target)
@@ -216,10 +229,12 @@ def require_same(run: Run, snapshot: Snapshot, count: int, target: Path) -> None
     found = run(*_inputs(snapshot, count))
     average, worst = differences(found, wanted)
     if not (average <= TOLERANCE and worst <= WORST):  # NaN is no agreement either
-        raise UserError(f"{target} is not written: what it would draw differs from the network by "
-                        f"{average:.1e} of the largest value on average and by {worst:.1e} at "
-                        f"worst; {TOLERANCE:.0e} and {WORST:.0e} are allowed. Please report it, "
-                        "with the versions of torch, onnxscript and onnxruntime.")
+        raise UserError(
+            f"{target} is not written: what it would draw differs from the network by "
+            f"{average:.1e} of the largest value on average and by {worst:.1e} at "
+            f"worst; {TOLERANCE:.0e} and {WORST:.0e} are allowed. Please report it, "
+            "with the versions of torch, onnxscript and onnxruntime."
+        )
 
 
 def differences(found: Tensor, wanted: Tensor) -> tuple[float, float]:
@@ -230,10 +245,12 @@ def differences(found: Tensor, wanted: Tensor) -> tuple[float, float]:
 
 def _description(snapshot: Snapshot) -> dict[str, str]:
     config = snapshot.generator.config
-    return {"level": str(snapshot.level), "alpha": str(snapshot.alpha),
-            "images_seen": str(snapshot.images_seen),
-            **io_signature(config, snapshot.level, snapshot.label_names,
-                           snapshot.untrained_classes)}
+    return {
+        "level": str(snapshot.level),
+        "alpha": str(snapshot.alpha),
+        "images_seen": str(snapshot.images_seen),
+        **io_signature(config, snapshot.level, snapshot.label_names, snapshot.untrained_classes),
+    }
 
 
 def _inputs(snapshot: Snapshot, count: int) -> Tensors:
@@ -243,5 +260,7 @@ def _inputs(snapshot: Snapshot, count: int) -> Tensors:
 
 def _rows(snapshot: Snapshot, count: int) -> tuple[Tensor, Tensor]:
     config = snapshot.generator.config
-    return (seed_latents(range(count), config.latent_size),
-            seed_labels(range(count), config.label_size, snapshot.untrained_classes))
+    return (
+        seed_latents(range(count), config.latent_size),
+        seed_labels(range(count), config.label_size, snapshot.untrained_classes),
+    )

@@ -51,16 +51,21 @@ def require_whole(trained: ImportedModel, where: str) -> ImportedModel:
             continue
         wanted = {name: tuple(blank.shape) for name, blank in shell.state_dict().items()}
         found = {name: tuple(weight.shape) for name, weight in trained.weights[role].items()}
-        if wrong := sorted(name for name in wanted.keys() | found.keys()
-                           if wanted.get(name) != found.get(name)):
+        if wrong := sorted(
+            name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
+        ):
             name = wrong[0]
-            raise UserError(f"{where} is damaged or of another architecture: {name} of its {role} "
-                            f"has shape {_words(found.get(name))}, and its settings ask for "
-                            f"{_words(wanted.get(name))}. Fetch the file again.")
+            raise UserError(
+                f"{where} is damaged or of another architecture: {name} of its {role} "
+                f"has shape {_words(found.get(name))}, and its settings ask for "
+                f"{_words(wanted.get(name))}. Fetch the file again."
+            )
         for name, weight in trained.weights[role].items():
             if not torch.isfinite(weight).all():
-                raise UserError(f"{where}: {name} of its {role} holds numbers that are not finite "
-                                "(NaN or infinity). Take another snapshot of its training.")
+                raise UserError(
+                    f"{where}: {name} of its {role} holds numbers that are not finite "
+                    "(NaN or infinity). Take another snapshot of its training."
+                )
     return trained
 
 
@@ -68,8 +73,10 @@ def _shells(network: Network, where: str) -> dict[str, Generator | Discriminator
     try:
         return meta_networks(network)
     except (RuntimeError, TypeError, OverflowError) as error:
-        raise UserError(f"{where} is damaged: no network is as large as its settings ask for. "
-                        "Fetch the file again.") from error
+        raise UserError(
+            f"{where} is damaged: no network is as large as its settings ask for. "
+            "Fetch the file again."
+        ) from error
 
 
 def _words(shape: Shape | None) -> str:
@@ -78,21 +85,35 @@ def _words(shape: Shape | None) -> str:
 
 def table(trained: ImportedModel, where: str) -> str:
     """What a file holds, and each of its tensors by both names with both shapes."""
-    return "\n".join([_summary(trained, where), *(
-        line for role, weights in trained.weights.items()
-        for line in ("", f"{role}:", *_lines(
-            trained.theirs.get(role, {}),
-            {name: tuple(weight.shape) for name, weight in weights.items()})))])
+    return "\n".join(
+        [
+            _summary(trained, where),
+            *(
+                line
+                for role, weights in trained.weights.items()
+                for line in (
+                    "",
+                    f"{role}:",
+                    *_lines(
+                        trained.theirs.get(role, {}),
+                        {name: tuple(weight.shape) for name, weight in weights.items()},
+                    ),
+                )
+            ),
+        ]
+    )
 
 
 def _summary(trained: ImportedModel, where: str) -> str:
     network = trained.network
     fade = "" if trained.alpha == 1 else f", faded in by {100 * trained.alpha:.0f} %"
     kimg = f" at kimg {trained.images_seen / 1000:g}" if trained.images_seen else ""
-    return (f"{where}: {network.size(network.max_level)}, "
-            f"{format_count(network.channels, 'channel')}, {_classes(network.label_size)}, "
-            f"latents of {network.latent_size}; trained to "
-            f"{level_name(network.base, trained.level)}{fade}{kimg}.")
+    return (
+        f"{where}: {network.size(network.max_level)}, "
+        f"{format_count(network.channels, 'channel')}, {_classes(network.label_size)}, "
+        f"latents of {network.latent_size}; trained to "
+        f"{level_name(network.base, trained.level)}{fade}{kimg}."
+    )
 
 
 def _classes(count: int) -> str:
@@ -100,11 +121,16 @@ def _classes(count: int) -> str:
 
 
 def _lines(theirs: Mapping[str, tuple[str, Shape]], ours: Mapping[str, Shape]) -> list[str]:
-    rows = [HEADINGS, *((*_there(theirs.get(name)), name, _shape(shape))
-                        for name, shape in ours.items())]
+    rows = [
+        HEADINGS,
+        *((*_there(theirs.get(name)), name, _shape(shape)) for name, shape in ours.items()),
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            .rstrip() for row in rows]
+    return [
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def _there(found: tuple[str, Shape] | None) -> tuple[str, str]:

@@ -35,8 +35,13 @@ def read_foreign(path: Path) -> ImportedModel | None:
 
 def is_network(path: Path) -> bool:
     """Whether a file begins as one that `load_snapshot` reads, or as one of the same format."""
-    return path.is_file() and (is_weights_file(path) or is_state(path) or is_zoo(path)
-                               or is_archive(path) or is_pickle(path))
+    return path.is_file() and (
+        is_weights_file(path)
+        or is_state(path)
+        or is_zoo(path)
+        or is_archive(path)
+        or is_pickle(path)
+    )
 
 
 def load_snapshot(path: Path, device: torch.device) -> Snapshot:
@@ -72,9 +77,14 @@ def snapshot_of(trained: ImportedModel, device: torch.device) -> Snapshot:
     generator = networks.generator(trained.network).to(device)
     role = "average" if "average" in trained.weights else "generator"
     generator.load_state_dict(dict(trained.weights[role]))
-    return Snapshot(generator=generator.requires_grad_(False).eval(), level=trained.level,
-                    alpha=trained.alpha, images_seen=trained.images_seen,
-                    label_names=trained.label_names, untrained_classes=trained.untrained_classes)
+    return Snapshot(
+        generator=generator.requires_grad_(False).eval(),
+        level=trained.level,
+        alpha=trained.alpha,
+        images_seen=trained.images_seen,
+        label_names=trained.label_names,
+        untrained_classes=trained.untrained_classes,
+    )
 
 
 def _images_seen(path: Path) -> int:

@@ -19,10 +19,15 @@ Arguments = Mapping[str, Any]
 
 # Argument there: (our setting, official default).
 SHARED: dict[str, tuple[str, Any]] = {
-    "resolution": ("resolution", 32), "num_channels": ("channels", 1),
-    "label_size": ("label_size", 0), "fmap_base": ("fmap_base", 8192),
-    "fmap_decay": ("fmap_decay", 1.0), "fmap_max": ("fmap_max", 512),
-    "use_wscale": ("equalized_lr", True), "fused_scale": ("fused_scaling", True)}
+    "resolution": ("resolution", 32),
+    "num_channels": ("channels", 1),
+    "label_size": ("label_size", 0),
+    "fmap_base": ("fmap_base", 8192),
+    "fmap_decay": ("fmap_decay", 1.0),
+    "fmap_max": ("fmap_max", 512),
+    "use_wscale": ("equalized_lr", True),
+    "fused_scale": ("fused_scaling", True),
+}
 NORMS = {True: "pixel", False: "none"}  # use_pixelnorm
 ACTIVATIONS = {True: "leaky-relu", False: "relu"}  # use_leakyrelu
 STDDEV_GROUP = 4
@@ -31,8 +36,13 @@ EPSILON = 1e-8  # of the pixel norm
 APART = {"fused_scaling", "fmap_base"}  # settings that G and D may have each for itself
 # What a network that only draws pictures does not need to be equal to the official one.
 OF_TRAINING = ("weight_stddev", "dropout", "kernel", "output_kernel", "code_size", "energy")
-OF_THE_DISCRIMINATOR = ("d_fmap_base", "d_norm", "d_activation", "stddev_group",
-                        "minibatch_kernels")
+OF_THE_DISCRIMINATOR = (
+    "d_fmap_base",
+    "d_norm",
+    "d_activation",
+    "stddev_group",
+    "minibatch_kernels",
+)
 LOD = "lod"  # the variable
 
 
@@ -46,10 +56,12 @@ def settings_of(generator: Arguments, discriminator: Arguments | None = None) ->
     ours = _shared(generator)
     latent_size = generator.get("latent_size")
     network = Network(
-        **ours, latent_size=int(latent_size or min(ours["fmap_base"], ours["fmap_max"])),
+        **ours,
+        latent_size=int(latent_size or min(ours["fmap_base"], ours["fmap_max"])),
         normalize_latents=bool(generator.get("normalize_latents", True)),
         g_norm=NORMS[bool(generator.get("use_pixelnorm", True))],
-        g_activation=ACTIVATIONS[bool(generator.get("use_leakyrelu", True))])
+        g_activation=ACTIVATIONS[bool(generator.get("use_leakyrelu", True))],
+    )
     return network if discriminator is None else _with(network, discriminator)
 
 
@@ -57,13 +69,19 @@ def arguments_of(network: Network) -> dict[str, dict[str, Any]]:
     """The arguments of the official generator and discriminator; raises UserError if none fit."""
     shared = {there: getattr(network, here) for there, (here, _) in SHARED.items()}
     found = {
-        "generator": shared | {
-            "latent_size": network.latent_size, "normalize_latents": network.normalize_latents,
+        "generator": shared
+        | {
+            "latent_size": network.latent_size,
+            "normalize_latents": network.normalize_latents,
             "use_pixelnorm": network.g_norm == "pixel",
-            "use_leakyrelu": network.g_activation == "leaky-relu"},
-        "discriminator": shared | {
+            "use_leakyrelu": network.g_activation == "leaky-relu",
+        },
+        "discriminator": shared
+        | {
             "fmap_base": network.discriminator_width.fmap_base,
-            "mbstd_group_size": network.stddev_group}}
+            "mbstd_group_size": network.stddev_group,
+        },
+    }
     return found | {"average": found["generator"]}
 
 
@@ -80,13 +98,17 @@ def require_official(network: Network, where: str, *, judges: bool) -> None:
         free += ("d_fmap_base",)  # as good as 0
     same = replace(official, **{name: getattr(network, name) for name in free})
     if different := changes(same, network):
-        raise UserError(f"{where} has no counterpart among the official networks, which differ in "
-                        f"{'; '.join(different)}. Keep it as it is.")
+        raise UserError(
+            f"{where} has no counterpart among the official networks, which differ in "
+            f"{'; '.join(different)}. Keep it as it is."
+        )
 
 
 def _shared(arguments: Arguments) -> dict[str, Any]:
-    return {here: type(default)(arguments.get(there, default))
-            for there, (here, default) in SHARED.items()}
+    return {
+        here: type(default)(arguments.get(there, default))
+        for there, (here, default) in SHARED.items()
+    }
 
 
 def _with(network: Network, discriminator: Arguments) -> Network:
@@ -94,13 +116,18 @@ def _with(network: Network, discriminator: Arguments) -> Network:
     ours = _shared(discriminator)
     for name, value in ours.items():
         if name not in APART and value != getattr(network, name):
-            raise UserError(f"its G has {name} {getattr(network, name)} and its D {value}, which "
-                            "are equal here.")
+            raise UserError(
+                f"its G has {name} {getattr(network, name)} and its D {value}, which "
+                "are equal here."
+            )
     width = ours["fmap_base"]
     group = int(discriminator.get("mbstd_group_size", STDDEV_GROUP))
-    return replace(network, fused_scaling=ours["fused_scaling"],
-                   d_fmap_base=0 if width == network.fmap_base else width,
-                   stddev_group=group if group > 1 else 0)
+    return replace(
+        network,
+        fused_scaling=ours["fused_scaling"],
+        d_fmap_base=0 if width == network.fmap_base else width,
+        stddev_group=group if group > 1 else 0,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +139,7 @@ class OfficialNetwork:
 
 
 def from_official(
-    found: Mapping[str, OfficialNetwork], where: str, images_seen: int,
+    found: Mapping[str, OfficialNetwork], where: str, images_seen: int
 ) -> ImportedModel:
     """Ours, of the networks 'G', 'D' and 'Gs'; raises UserError if they cannot be.
 
@@ -126,8 +153,10 @@ def from_official(
     except UserError as error:
         raise UserError(f"{where} cannot be used: {error}") from error
     except (ValueError, TypeError, ArithmeticError) as error:
-        raise UserError(f"{where} is damaged: the arguments of its networks make no sense "
-                        f"({type(error).__name__}). Fetch it again.") from error
+        raise UserError(
+            f"{where} is damaged: the arguments of its networks make no sense "
+            f"({type(error).__name__}). Fetch it again."
+        ) from error
     return require_whole(trained, where)
 
 
@@ -135,18 +164,26 @@ def _translated(found: Mapping[str, OfficialNetwork], images_seen: int) -> Impor
     main, judge = found["Gs"], found.get("D")
     network = settings_of(main.arguments, judge.arguments if judge else None)
     level, alpha = place(float(main.variables.get(LOD, np.zeros(()))), network.max_level)
-    cells = {ROLES[name]: _by_our_name(name, network, official)
-             for name, official in found.items()}
+    cells = {ROLES[name]: _by_our_name(name, network, official) for name, official in found.items()}
     return ImportedModel(
-        network=network, level=level, alpha=alpha, images_seen=images_seen,
-        weights={role: {ours: tensor(to_ours(*cell)) for ours, cell in own.items()}
-                 for role, own in cells.items()},
-        theirs={role: {ours: (theirs, array.shape) for ours, (theirs, array) in own.items()}
-                for role, own in cells.items()})
+        network=network,
+        level=level,
+        alpha=alpha,
+        images_seen=images_seen,
+        weights={
+            role: {ours: tensor(to_ours(*cell)) for ours, cell in own.items()}
+            for role, own in cells.items()
+        },
+        theirs={
+            role: {ours: (theirs, array.shape) for ours, (theirs, array) in own.items()}
+            for role, own in cells.items()
+        },
+    )
 
 
-def _by_our_name(name: str, network: Network, official: OfficialNetwork
-                 ) -> dict[str, tuple[str, AnyArray]]:
+def _by_our_name(
+    name: str, network: Network, official: OfficialNetwork
+) -> dict[str, tuple[str, AnyArray]]:
     """Name and array there, for each of our tensors; raises UserError if these are others."""
     fused = bool(official.arguments.get("fused_scale", True))
     names = official_names(ROLES[name], network.max_level, fused=fused)
@@ -162,23 +199,33 @@ def to_official_networks(trained: ImportedModel, where: str) -> dict[str, Offici
     require_official(network, where, judges="discriminator" in trained.weights)
     arguments = arguments_of(network)
     lod = np.float32(network.max_level - trained.level + (1 - trained.alpha))
-    return {name: OfficialNetwork(arguments[role], {LOD: np.asarray(lod)} | _variables(
-        role, network, trained.weights[role]))
-        for name, role in ROLES.items() if role in trained.weights}
+    return {
+        name: OfficialNetwork(
+            arguments[role],
+            {LOD: np.asarray(lod)} | _variables(role, network, trained.weights[role]),
+        )
+        for name, role in ROLES.items()
+        if role in trained.weights
+    }
 
 
 def _variables(role: str, network: Network, weights: Mapping[str, Tensor]) -> dict[str, AnyArray]:
     names = official_names(role, network.max_level, fused=network.fused_scaling)
-    return {theirs: np.ascontiguousarray(to_official(theirs, weights[ours].numpy()))
-            for ours, theirs in names.items()}
+    return {
+        theirs: np.ascontiguousarray(to_official(theirs, weights[ours].numpy()))
+        for ours, theirs in names.items()
+    }
 
 
-def official_layers(role: str, network: Network, shapes: Mapping[str, Shape]
-                    ) -> dict[str, tuple[str, Shape]]:
+def official_layers(
+    role: str, network: Network, shapes: Mapping[str, Shape]
+) -> dict[str, tuple[str, Shape]]:
     """What the official code calls our tensors of these shapes, and their shapes there."""
     names = official_names(role, network.max_level, fused=network.fused_scaling)
-    return {ours: (names[ours], to_official(names[ours], np.empty(shape)).shape)
-            for ours, shape in shapes.items()}
+    return {
+        ours: (names[ours], to_official(names[ours], np.empty(shape)).shape)
+        for ours, shape in shapes.items()
+    }
 
 
 def place(lod: float, max_level: int) -> tuple[int, float]:

@@ -53,17 +53,21 @@ def read_archive(path: Path) -> dict[str, OfficialNetwork]:
     """The networks by their names there; raises UserError for other archives."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files
-                      if name.split("/")[0] in ROLES}
-        found = {name: _archived_network(arrays, f"{name}/") for name in ROLES
-                 if f"{name}/{ARGUMENTS}" in arrays}
-    except (ValueError, TypeError, OSError, EOFError, MemoryError,
-            zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is a damaged archive ({type(error).__name__}). Make it again."
-                        ) from error
+            arrays = {name: archive[name] for name in archive.files if name.split("/")[0] in ROLES}
+        found = {
+            name: _archived_network(arrays, f"{name}/")
+            for name in ROLES
+            if f"{name}/{ARGUMENTS}" in arrays
+        }
+    except (ValueError, TypeError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path} is a damaged archive ({type(error).__name__}). Make it again."
+        ) from error
     if not {"G", "Gs"} & found.keys():
-        raise UserError(f"{path} is an archive of arrays, but holds no network with the official "
-                        f"names: a Gs/{ARGUMENTS} and its variables.")
+        raise UserError(
+            f"{path} is an archive of arrays, but holds no network with the official "
+            f"names: a Gs/{ARGUMENTS} and its variables."
+        )
     return found
 
 
@@ -71,9 +75,14 @@ def _archived_network(arrays: Mapping[str, AnyArray], prefix: str) -> OfficialNe
     arguments = json.loads(str(arrays[prefix + ARGUMENTS]))
     if not isinstance(arguments, dict):
         raise ValueError(f"{ARGUMENTS} are no dictionary")
-    return OfficialNetwork(arguments, {
-        name.removeprefix(prefix): array for name, array in arrays.items()
-        if name.startswith(prefix) and name != prefix + ARGUMENTS})
+    return OfficialNetwork(
+        arguments,
+        {
+            name.removeprefix(prefix): array
+            for name, array in arrays.items()
+            if name.startswith(prefix) and name != prefix + ARGUMENTS
+        },
+    )
 
 
 def is_pickle(path: Path) -> bool:
@@ -91,37 +100,51 @@ def read_pickle(path: Path) -> dict[str, OfficialNetwork]:
     """The networks by their names there, 'G', 'D' and 'Gs'; raises UserError for other files."""
     content = load_plain(path.read_bytes(), str(path), [CLASS])
     if not isinstance(content, (tuple, list)) or len(content) != len(ROLES):
-        raise UserError(f"{path} is a pickle, but not of the official networks (G, D, Gs). These "
-                        f"are called network-snapshot-…{PICKLE_SUFFIX} or "
-                        f"karras2018…{PICKLE_SUFFIX}.")
-    return {name: _pickled_network(state, name, path)
-            for name, state in zip(ROLES, content, strict=True)}
+        raise UserError(
+            f"{path} is a pickle, but not of the official networks (G, D, Gs). These "
+            f"are called network-snapshot-…{PICKLE_SUFFIX} or "
+            f"karras2018…{PICKLE_SUFFIX}."
+        )
+    return {
+        name: _pickled_network(state, name, path)
+        for name, state in zip(ROLES, content, strict=True)
+    }
 
 
 def _pickled_network(record: Any, name: str, path: Path) -> OfficialNetwork:
     state = record.state if isinstance(record, PickledObject) else None
     if not isinstance(state, dict) or not isinstance(state.get("static_kwargs"), dict):
-        raise UserError(f"{path} is a pickle, but its {name} is no network of the official "
-                        "TensorFlow code. (Its predecessor in Theano wrote other ones: load and "
-                        "save those with the official code.)")
+        raise UserError(
+            f"{path} is a pickle, but its {name} is no network of the official "
+            "TensorFlow code. (Its predecessor in Theano wrote other ones: load and "
+            "save those with the official code.)"
+        )
     builder = state.get("build_func_name")
     if builder != BUILDERS[name]:
-        raise UserError(f"{path}: its {name} was built by {_word(builder)}, and progan knows the "
-                        f"architecture of {BUILDERS[name]} alone.")
+        raise UserError(
+            f"{path}: its {name} was built by {_word(builder)}, and progan knows the "
+            f"architecture of {BUILDERS[name]} alone."
+        )
     return OfficialNetwork(state["static_kwargs"], _variables(state.get("variables"), name, path))
 
 
 def _variables(pairs: Any, name: str, path: Path) -> Mapping[str, AnyArray]:
     """[(name, array)] as a dictionary; nothing but arrays and numbers is looked into."""
     if not isinstance(pairs, list) or not all(map(_is_variable, pairs)):
-        raise UserError(f"{path} is damaged: the variables of its {name} are no pairs of names and "
-                        "arrays. Fetch it again.")
+        raise UserError(
+            f"{path} is damaged: the variables of its {name} are no pairs of names and "
+            "arrays. Fetch it again."
+        )
     return {variable: np.asarray(value) for variable, value in pairs}
 
 
 def _is_variable(pair: Any) -> bool:
-    return (isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[0], str)
-            and isinstance(pair[1], (np.ndarray, int, float)))
+    return (
+        isinstance(pair, (tuple, list))
+        and len(pair) == 2
+        and isinstance(pair[0], str)
+        and isinstance(pair[1], (np.ndarray, int, float))
+    )
 
 
 def _word(value: Any) -> str:

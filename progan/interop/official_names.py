@@ -30,10 +30,14 @@ class _Layers:
     colors: tuple[str, str]
 
 
-_GENERATOR = _Layers({"dense": "Dense", "conv": "Conv"},
-                     {"up": "Conv0_up", "conv": "Conv1"}, ("to_rgb", "ToRGB"))
-_DISCRIMINATOR = _Layers({"conv": "Conv", "hidden": "Dense0", "output": "Dense1"},
-                         {"conv": "Conv0", "down": "Conv1_down"}, ("from_rgb", "FromRGB"))
+_GENERATOR = _Layers(
+    {"dense": "Dense", "conv": "Conv"}, {"up": "Conv0_up", "conv": "Conv1"}, ("to_rgb", "ToRGB")
+)
+_DISCRIMINATOR = _Layers(
+    {"conv": "Conv", "hidden": "Dense0", "output": "Dense1"},
+    {"conv": "Conv0", "down": "Conv1_down"},
+    ("from_rgb", "FromRGB"),
+)
 
 
 def official_names(role: str, max_level: int, *, fused: bool) -> dict[str, str]:
@@ -44,19 +48,25 @@ def official_names(role: str, max_level: int, *, fused: bool) -> dict[str, str]:
         fused: Whether that network resamples inside of the convolutions; their names tell.
     """
     layers = _DISCRIMINATOR if role == "discriminator" else _GENERATOR
-    return {f"{ours}.{part}": f"{theirs}/{part}"
-            for level in range(MIN_LEVEL, max_level + 1)
-            for ours, theirs in _of_level(layers, level, max_level, fused)
-            for part in ("weight", "bias")}
+    return {
+        f"{ours}.{part}": f"{theirs}/{part}"
+        for level in range(MIN_LEVEL, max_level + 1)
+        for ours, theirs in _of_level(layers, level, max_level, fused)
+        for part in ("weight", "bias")
+    }
 
 
 def _of_level(layers: _Layers, level: int, max_level: int, fused: bool) -> list[tuple[str, str]]:
     name = resolution_name(level)
     ours, theirs = layers.colors
     blocks = layers.first if level == MIN_LEVEL else layers.above
-    return [*((f"blocks.{name}.{here}", f"{name}/{there if fused else there.split('_')[0]}")
-              for here, there in blocks.items()),
-            (f"{ours}.{name}", f"{theirs}_lod{max_level - level}")]
+    return [
+        *(
+            (f"blocks.{name}.{here}", f"{name}/{there if fused else there.split('_')[0]}")
+            for here, there in blocks.items()
+        ),
+        (f"{ours}.{name}", f"{theirs}_lod{max_level - level}"),
+    ]
 
 
 def to_ours(official: str, array: AnyArray) -> AnyArray:

@@ -31,8 +31,12 @@ from progan.sizes import MIN_LEVEL
 
 FIRST = {
     "generator": {"dense": "formatLayer", "conv": "groupScale0.0"},
-    "discriminator": {"conv": "groupScaleZero.0", "hidden": "groupScaleZero.1",
-                      "output": "decisionLayer"}}
+    "discriminator": {
+        "conv": "groupScaleZero.0",
+        "hidden": "groupScaleZero.1",
+        "output": "decisionLayer",
+    },
+}
 ABOVE = {"generator": ("up", "conv"), "discriminator": ("conv", "down")}
 COLORS = {"generator": ("to_rgb", "toRGBLayers"), "discriminator": ("from_rgb", "fromRGBLayers")}
 TANH = {"MSE", "DCGAN"}  # losses whose generators end with it
@@ -54,15 +58,18 @@ def zoo_names(role: str, max_level: int) -> dict[str, str]:
         ours, theirs = COLORS[kind]
         names[f"{ours}.{name}"] = f"{theirs}.{scale}"
         if scale:
-            names |= {f"blocks.{name}.{layer}": f"scaleLayers.{scale - 1}.{number}"
-                      for number, layer in enumerate(ABOVE[kind])}
+            names |= {
+                f"blocks.{name}.{layer}": f"scaleLayers.{scale - 1}.{number}"
+                for number, layer in enumerate(ABOVE[kind])
+            }
     return names
 
 
 def depths_of(weights: Mapping[str, Tensor]) -> list[int]:
     """Feature maps of each scale, from 4x4 up, by the layers that make the colours of G."""
-    colors = [name for name in weights if name.startswith("toRGBLayers.")
-              and name.endswith(".weight")]
+    colors = [
+        name for name in weights if name.startswith("toRGBLayers.") and name.endswith(".weight")
+    ]
     return [int(weights[f"toRGBLayers.{scale}.weight"].shape[1]) for scale in range(len(colors))]
 
 
@@ -74,14 +81,16 @@ def fmap_base_of(depths: Sequence[int]) -> int:
     base = depths[-1] << (MIN_LEVEL + len(depths) - 2)
     wanted = [min(base >> (MIN_LEVEL + scale - 1), depths[0]) for scale in range(len(depths))]
     if list(depths) != wanted:
-        raise UserError(f"its feature maps {', '.join(map(str, depths))} are not those of networks "
-                        "here, which are halved with each resolution once they are fewer than "
-                        "at 4x4.")
+        raise UserError(
+            f"its feature maps {', '.join(map(str, depths))} are not those of networks "
+            "here, which are halved with each resolution once they are fewer than "
+            "at 4x4."
+        )
     return base
 
 
 def from_zoo(
-    settings: Mapping[str, Any], weights: Mapping[str, Mapping[str, Tensor]],
+    settings: Mapping[str, Any], weights: Mapping[str, Mapping[str, Tensor]]
 ) -> ImportedModel:
     """Ours; raises UserError for networks that cannot be, and most errors for what makes no sense.
 
@@ -97,39 +106,55 @@ def from_zoo(
         raise ValueError(f"alpha {alpha}")
     blanks = meta_networks(network)
     return ImportedModel(
-        network=network, level=level, alpha=alpha, images_seen=0,
+        network=network,
+        level=level,
+        alpha=alpha,
+        images_seen=0,
         weights={role: _rescaled(blanks[role], role, own) for role, own in weights.items()},
-        theirs={role: {f"{ours}.{part}": (f"{theirs}.{part}", tuple(own[f"{theirs}.{part}"].shape))
-                       for ours, theirs in zoo_names(role, network.max_level).items()
-                       for part in ("weight", "bias")}
-                for role, own in weights.items()})
+        theirs={
+            role: {
+                f"{ours}.{part}": (f"{theirs}.{part}", tuple(own[f"{theirs}.{part}"].shape))
+                for ours, theirs in zoo_names(role, network.max_level).items()
+                for part in ("weight", "bias")
+            }
+            for role, own in weights.items()
+        },
+    )
 
 
 def _network(settings: Mapping[str, Any], weights: Mapping[str, Mapping[str, Tensor]]) -> Network:
     """Our settings: sizes from the shapes, and from theirs what shapes do not tell."""
     generator, judge = weights["generator"], weights.get("discriminator", {})
     if settings.get("attribKeysOrder"):
-        raise UserError("it draws images by attributes, of which there may be several at once; "
-                        "here an image has one class.")
+        raise UserError(
+            "it draws images by attributes, of which there may be several at once; "
+            "here an image has one class."
+        )
     if float(settings.get("leakyReluLeak", LEAK)) != LEAK:
-        raise UserError(f"its activation has slope {settings['leakyReluLeak']}, and here it is "
-                        f"{LEAK}.")
+        raise UserError(
+            f"its activation has slope {settings['leakyReluLeak']}, and here it is {LEAK}."
+        )
     depths = depths_of(generator)
     stddev = "groupScaleZero.0.weight" in judge and (
-        judge["groupScaleZero.0.weight"].shape[1] == depths[0] + STDDEV_MAPS)
+        judge["groupScaleZero.0.weight"].shape[1] == depths[0] + STDDEV_MAPS
+    )
     return Network(
         resolution=1 << (MIN_LEVEL + len(depths) - 1),
         channels=int(generator["toRGBLayers.0.weight"].shape[0]),
         latent_size=int(generator["formatLayer.weight"].shape[1]),
-        fmap_base=fmap_base_of(depths), fmap_max=depths[0],
+        fmap_base=fmap_base_of(depths),
+        fmap_max=depths[0],
         equalized_lr=bool(settings.get("equalizedlR", True)),
         output="tanh" if settings.get("lossCriterion") in TANH else "linear",
         stddev_group=STDDEV_GROUP if stddev or not judge else 0,
-        fused_scaling=False, pixel_bias=True)
+        fused_scaling=False,
+        pixel_bias=True,
+    )
 
 
-def _rescaled(shell: Generator | Discriminator, role: str, weights: Mapping[str, Tensor]
-              ) -> dict[str, Tensor]:
+def _rescaled(
+    shell: Generator | Discriminator, role: str, weights: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """Weights under our names that do the same with our constants.
 
     Theirs scales the sum of a layer, its bias included, by sqrt(2 / fan-in), also where ours has
@@ -145,8 +170,9 @@ def _rescaled(shell: Generator | Discriminator, role: str, weights: Mapping[str,
     return result | _unbiased(shell, role, result)
 
 
-def _unbiased(shell: Generator | Discriminator, role: str, weights: Mapping[str, Tensor]
-              ) -> dict[str, Tensor]:
+def _unbiased(
+    shell: Generator | Discriminator, role: str, weights: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """The convolution of D after the minibatch stddev, which divides by N - 1 there and N here."""
     if role != "discriminator" or not shell.config.stddev_group:
         return {}
@@ -177,16 +203,25 @@ def read_zoo(path: Path) -> ImportedModel:
     settings = content.get("config") if isinstance(content, dict) else None
     settings = settings if isinstance(settings, dict) else getattr(settings, "__dict__", {})
     try:
-        weights = {ours: _plain(content[theirs]) for theirs, ours in ZOO_ROLES.items()
-                   if theirs in content}
+        weights = {
+            ours: _plain(content[theirs]) for theirs, ours in ZOO_ROLES.items() if theirs in content
+        }
         weights.setdefault("average", weights["generator"])
         trained = from_zoo(settings, weights)
     except UserError as error:
         raise UserError(f"{path} cannot be used: {error}") from error
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError,
-            RuntimeError) as error:
-        raise UserError(f"{path} is no file of pytorch_GAN_zoo's PGAN, or it is damaged "
-                        f"({type(error).__name__}). Those of its model_hub are known.") from error
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+    ) as error:
+        raise UserError(
+            f"{path} is no file of pytorch_GAN_zoo's PGAN, or it is damaged "
+            f"({type(error).__name__}). Those of its model_hub are known."
+        ) from error
     return require_whole(trained, str(path))
 
 
@@ -202,5 +237,6 @@ def _content(path: Path) -> Any:
 
 def _plain(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Without the wrappers, by which some versions of the zoo call all layers and others none."""
-    return {name.replace("module.", ""): tensor.detach().float()
-            for name, tensor in weights.items()}
+    return {
+        name.replace("module.", ""): tensor.detach().float() for name, tensor in weights.items()
+    }

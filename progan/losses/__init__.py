@@ -7,13 +7,25 @@ They receive a callable critic and never learn of growing, augmentation or distr
 from progan.losses.adversarial import OBJECTIVES, LossSpec, draw
 from progan.losses.penalties import Chances, Critic, Dials
 from progan.losses.terms import (
-           Only,
-           critic_loss,
-           critic_terms,
-           generator_loss,
-           generator_terms,
-           summary,
+    Only,
+    critic_loss,
+    critic_terms,
+    generator_loss,
+    generator_terms,
+    summary,
 )
 
-__all__ = ["OBJECTIVES", "Chances", "Critic", "Dials", "LossSpec", "Only", "critic_loss",
-           "critic_terms", "draw", "generator_loss", "generator_terms", "summary"]
+__all__ = [
+    "OBJECTIVES",
+    "Chances",
+    "Critic",
+    "Dials",
+    "LossSpec",
+    "Only",
+    "critic_loss",
+    "critic_terms",
+    "draw",
+    "generator_loss",
+    "generator_terms",
+    "summary",
+]

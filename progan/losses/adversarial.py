@@ -28,8 +28,13 @@ def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return -(F.log_softmax(logits, dim=1) * labels).sum(dim=1)
 
 
-def non_saturating_critic(config: Objective, real: DiscriminatorOutput, fake: DiscriminatorOutput,
-                          chances: Chances, dials: Dials) -> CriticLosses:
+def non_saturating_critic(
+    config: Objective,
+    real: DiscriminatorOutput,
+    fake: DiscriminatorOutput,
+    chances: Chances,
+    dials: Dials,
+) -> CriticLosses:
     """-log D(x) and -log(1 - D(G(z))), D being the sigmoid of a score: [N].
 
     Reals have the target 1 - label_smoothing, fakes 0. With label noise u, uniform in
@@ -47,8 +52,9 @@ def non_saturating_critic(config: Objective, real: DiscriminatorOutput, fake: Di
     return CriticLosses(real_loss, fake_loss)
 
 
-def non_saturating_generator(config: Objective, fake: DiscriminatorOutput,
-                             real: DiscriminatorOutput | None) -> Tensor:
+def non_saturating_generator(
+    config: Objective, fake: DiscriminatorOutput, real: DiscriminatorOutput | None
+) -> Tensor:
     """-log D(G(z)), [N]."""
     return F.softplus(-fake.scores)
 
@@ -56,15 +62,22 @@ def non_saturating_generator(config: Objective, fake: DiscriminatorOutput,
 NOISE_GAIN, NOISE_LIMIT, NOISE_DECAY = 0.2, 0.5, 0.9  # appendix B of the paper
 
 
-def least_squares_critic(config: Objective, real: DiscriminatorOutput, fake: DiscriminatorOutput,
-                         chances: Chances, dials: Dials) -> CriticLosses:
+def least_squares_critic(
+    config: Objective,
+    real: DiscriminatorOutput,
+    fake: DiscriminatorOutput,
+    chances: Chances,
+    dials: Dials,
+) -> CriticLosses:
     """(D(x) - 1)^2 / 2 and fake_weight * D(G(z))^2 / 2, [N] (equation 9, a = 0, b = c = 1)."""
-    return CriticLosses((real.scores - 1).square() / 2,
-                        fake.scores.square() * (config.fake_weight / 2))
+    return CriticLosses(
+        (real.scores - 1).square() / 2, fake.scores.square() * (config.fake_weight / 2)
+    )
 
 
-def least_squares_generator(config: Objective, fake: DiscriminatorOutput,
-                            real: DiscriminatorOutput | None) -> Tensor:
+def least_squares_generator(
+    config: Objective, fake: DiscriminatorOutput, real: DiscriminatorOutput | None
+) -> Tensor:
     """(D(G(z)) - 1)^2 / 2, [N]."""
     return (fake.scores - 1).square() / 2
 
@@ -83,41 +96,59 @@ def noise_strength(average: Tensor) -> Tensor:
     return NOISE_GAIN * (average - NOISE_LIMIT).clamp(min=0).square()
 
 
-def wasserstein_critic(config: Objective, real: DiscriminatorOutput, fake: DiscriminatorOutput,
-                       chances: Chances, dials: Dials) -> CriticLosses:
+def wasserstein_critic(
+    config: Objective,
+    real: DiscriminatorOutput,
+    fake: DiscriminatorOutput,
+    chances: Chances,
+    dials: Dials,
+) -> CriticLosses:
     """-D(x) + drift * D(x)^2 and D(G(z)), [N]."""
     drift = real.scores.square() * config.drift
     return CriticLosses(drift - real.scores, fake.scores, {"loss/drift": drift})
 
 
-def wasserstein_generator(config: Objective, fake: DiscriminatorOutput,
-                          real: DiscriminatorOutput | None) -> Tensor:
+def wasserstein_generator(
+    config: Objective, fake: DiscriminatorOutput, real: DiscriminatorOutput | None
+) -> Tensor:
     """-D(G(z)), [N]."""
     return -fake.scores
 
 
-def relativistic_critic(config: Objective, real: DiscriminatorOutput, fake: DiscriminatorOutput,
-                        chances: Chances, dials: Dials) -> CriticLosses:
+def relativistic_critic(
+    config: Objective,
+    real: DiscriminatorOutput,
+    fake: DiscriminatorOutput,
+    chances: Chances,
+    dials: Dials,
+) -> CriticLosses:
     """-log sigmoid(D(x) - D(G(z))), [N]: half of it for the real, half for the fake of a pair."""
     half = F.softplus(fake.scores - real.scores) / 2
     return CriticLosses(half, half)
 
 
-def relativistic_generator(config: Objective, fake: DiscriminatorOutput,
-                           real: DiscriminatorOutput | None) -> Tensor:
+def relativistic_generator(
+    config: Objective, fake: DiscriminatorOutput, real: DiscriminatorOutput | None
+) -> Tensor:
     """-log sigmoid(D(G(z)) - D(x)), [N]."""
     assert real is not None
     return F.softplus(real.scores - fake.scores)
 
 
-def ebgan_critic(config: Objective, real: DiscriminatorOutput, fake: DiscriminatorOutput,
-                 chances: Chances, dials: Dials) -> CriticLosses:
+def ebgan_critic(
+    config: Objective,
+    real: DiscriminatorOutput,
+    fake: DiscriminatorOutput,
+    chances: Chances,
+    dials: Dials,
+) -> CriticLosses:
     """E(x) and max(0, margin - E(G(z))), [N] (equation 1)."""
     return CriticLosses(-real.scores, F.relu(config.margin + fake.scores))
 
 
-def ebgan_generator(config: Objective, fake: DiscriminatorOutput,
-                    real: DiscriminatorOutput | None) -> Tensor:
+def ebgan_generator(
+    config: Objective, fake: DiscriminatorOutput, real: DiscriminatorOutput | None
+) -> Tensor:
     """E(G(z)) + pulling_away * f_PT (equations 2 and 4), [N]."""
     assert fake.code is not None
     return -fake.scores + config.pulling_away * pulling_away(fake.code)
@@ -132,14 +163,20 @@ def pulling_away(code: Tensor) -> Tensor:
     return others.sum() / max(n * (n - 1), 1)
 
 
-def began_critic(config: Objective, real: DiscriminatorOutput, fake: DiscriminatorOutput,
-                 chances: Chances, dials: Dials) -> CriticLosses:
+def began_critic(
+    config: Objective,
+    real: DiscriminatorOutput,
+    fake: DiscriminatorOutput,
+    chances: Chances,
+    dials: Dials,
+) -> CriticLosses:
     """E(x) and -k E(G(z)), [N] (section 3.4)."""
     return CriticLosses(-real.scores, dials["balance"] * fake.scores)
 
 
-def began_generator(config: Objective, fake: DiscriminatorOutput,
-                    real: DiscriminatorOutput | None) -> Tensor:
+def began_generator(
+    config: Objective, fake: DiscriminatorOutput, real: DiscriminatorOutput | None
+) -> Tensor:
     """E(G(z)), [N]."""
     return -fake.scores
 
@@ -180,18 +217,25 @@ class LossSpec(NamedTuple):
 
 OBJECTIVES: dict[str, LossSpec] = {
     "wgan-gp": LossSpec(wasserstein_critic, wasserstein_generator, wgan_gp_penalty),
-    "wgan":    LossSpec(wasserstein_critic, wasserstein_generator),
-    "gan":     LossSpec(non_saturating_critic, non_saturating_generator, threshold=0.0,
-                      targets=True),
-    "lsgan":   LossSpec(least_squares_critic, least_squares_generator, threshold=0.5),
-    "dragan":  LossSpec(non_saturating_critic, non_saturating_generator, dragan_penalty,
-                      threshold=0.0, targets=True, pixels=True),
-    "ebgan":   LossSpec(ebgan_critic, ebgan_generator),
-    "began":   LossSpec(began_critic, began_generator, measure=convergence),
-    "r1":      LossSpec(non_saturating_critic, non_saturating_generator, r1_penalty,
-                      threshold=0.0, targets=True),
-    "relativistic": LossSpec(relativistic_critic, relativistic_generator, r1_r2_penalty,
-                           paired=True),
+    "wgan": LossSpec(wasserstein_critic, wasserstein_generator),
+    "gan": LossSpec(non_saturating_critic, non_saturating_generator, threshold=0.0, targets=True),
+    "lsgan": LossSpec(least_squares_critic, least_squares_generator, threshold=0.5),
+    "dragan": LossSpec(
+        non_saturating_critic,
+        non_saturating_generator,
+        dragan_penalty,
+        threshold=0.0,
+        targets=True,
+        pixels=True,
+    ),
+    "ebgan": LossSpec(ebgan_critic, ebgan_generator),
+    "began": LossSpec(began_critic, began_generator, measure=convergence),
+    "r1": LossSpec(
+        non_saturating_critic, non_saturating_generator, r1_penalty, threshold=0.0, targets=True
+    ),
+    "relativistic": LossSpec(
+        relativistic_critic, relativistic_generator, r1_r2_penalty, paired=True
+    ),
 }
 
 
@@ -205,4 +249,5 @@ def draw(config: Objective, shape: torch.Size, stream: torch.Generator) -> Chanc
     return Chances(
         mix=uniform(n, 1, 1, 1),
         pixels=uniform(*shape) if method.pixels else None,
-        targets=uniform(2, n).T if method.targets and config.label_noise else None)
+        targets=uniform(2, n).T if method.targets and config.label_noise else None,
+    )

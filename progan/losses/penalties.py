@@ -85,16 +85,28 @@ def squared_norms(score: Score, images: Tensor, scale: GradientScale = UNSCALED)
     return gradient.flatten(1).square().sum(dim=1)
 
 
-def wgan_gp_penalty(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
-            chances: Chances, scale: GradientScale = UNSCALED) -> Slopes:
+def wgan_gp_penalty(
+    score: Score,
+    config: Objective,
+    reals: Tensor,
+    fakes: Tensor,
+    chances: Chances,
+    scale: GradientScale = UNSCALED,
+) -> Slopes:
     """Somewhere between reals and fakes (Gulrajani et al. 2017; appendix D)."""
     norms = gradient_norms(score, reals + (fakes - reals) * chances.mix, scale)
     norms = norms / scale.norm_divisor
     return norms, two_sided(norms, config)
 
 
-def dragan_penalty(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
-                 chances: Chances, scale: GradientScale = UNSCALED) -> Slopes:
+def dragan_penalty(
+    score: Score,
+    config: Objective,
+    reals: Tensor,
+    fakes: Tensor,
+    chances: Chances,
+    scale: GradientScale = UNSCALED,
+) -> Slopes:
     """Near the reals, within half of their standard deviation (DRAGAN, Kodali et al. 2017).
 
     The deviation is that of NumPy, as in the official code.
@@ -110,8 +122,14 @@ def two_sided(norms: Tensor, config: Objective) -> Tensor:
     return (norms - config.gp_target).square() * (config.gp_weight / config.gp_target**2)
 
 
-def r1_penalty(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
-             chances: Chances, scale: GradientScale = UNSCALED) -> Slopes:
+def r1_penalty(
+    score: Score,
+    config: Objective,
+    reals: Tensor,
+    fakes: Tensor,
+    chances: Chances,
+    scale: GradientScale = UNSCALED,
+) -> Slopes:
     """R1: gp_weight / 2 * norm^2 at the reals (Mescheder et al. 2018, equation 9).
 
     At the trained resolution, like DRAGAN's: the networks of both papers do not grow.
@@ -120,8 +138,14 @@ def r1_penalty(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
     return squared.detach().sqrt(), squared * (config.gp_weight / 2)
 
 
-def r1_r2_penalty(score: Score, config: Objective, reals: Tensor, fakes: Tensor,
-            chances: Chances, scale: GradientScale = UNSCALED) -> Slopes:
+def r1_r2_penalty(
+    score: Score,
+    config: Objective,
+    reals: Tensor,
+    fakes: Tensor,
+    chances: Chances,
+    scale: GradientScale = UNSCALED,
+) -> Slopes:
     """R1 and R2: the same at reals and at fakes."""
     norms, real_penalty = r1_penalty(score, config, reals, fakes, chances, scale)
     _, fake_penalty = r1_penalty(score, config, fakes, reals, chances, scale)

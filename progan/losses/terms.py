@@ -8,30 +8,51 @@ from torch import Tensor
 
 from progan.config import Objective
 from progan.losses.adversarial import OBJECTIVES, confidence, label_loss, update_began_k
-from progan.losses.penalties import (
-    UNSCALED,
-    Chances,
-    Critic,
-    Dials,
-    GradientScale,
-)
+from progan.losses.penalties import UNSCALED, Chances, Critic, Dials, GradientScale
 from progan.networks.interface import DiscriminatorOutput
 
 Loss = tuple[Tensor, dict[str, Tensor]]
 Only = Literal["both", "real", "fake"]
 
 
-def critic_loss(critic: Critic, config: Objective, *, reals: Tensor, fakes: Tensor,
-                labels: Tensor, chances: Chances, dials: Dials, only: Only = "both") -> Loss:
+def critic_loss(
+    critic: Critic,
+    config: Objective,
+    *,
+    reals: Tensor,
+    fakes: Tensor,
+    labels: Tensor,
+    chances: Chances,
+    dials: Dials,
+    only: Only = "both",
+) -> Loss:
     """Loss of the critic, 0-d, and what is seen of it in the curves, 0-d each."""
-    loss, parts = critic_terms(critic, config, reals=reals, fakes=fakes, labels=labels,
-                               chances=chances, dials=dials, only=only)
+    loss, parts = critic_terms(
+        critic,
+        config,
+        reals=reals,
+        fakes=fakes,
+        labels=labels,
+        chances=chances,
+        dials=dials,
+        only=only,
+    )
     return loss, summary(config, parts)
 
 
-def critic_terms(critic: Critic, config: Objective, *, reals: Tensor, fakes: Tensor,
-                 labels: Tensor, chances: Chances, dials: Dials, only: Only = "both",
-                 turns: int = 0, gradient_scale: GradientScale = UNSCALED) -> Loss:
+def critic_terms(
+    critic: Critic,
+    config: Objective,
+    *,
+    reals: Tensor,
+    fakes: Tensor,
+    labels: Tensor,
+    chances: Chances,
+    dials: Dials,
+    only: Only = "both",
+    turns: int = 0,
+    gradient_scale: GradientScale = UNSCALED,
+) -> Loss:
     """Loss of the critic, 0-d, and what it is made of, [N] each.
 
     Args:
@@ -47,11 +68,16 @@ def critic_terms(critic: Critic, config: Objective, *, reals: Tensor, fakes: Ten
     method = OBJECTIVES[config.objective]
     real, fake = _both(critic, reals, fakes, 1 if config.mixed_batches else turns)
     real_loss, fake_loss, parts = method.critic(config, real, fake, chances, dials)
-    parts = parts | {"scores/real": real.scores, "scores/fake": fake.scores,
-                     "loss/critic-real": real_loss, "loss/critic-fake": fake_loss}
+    parts = parts | {
+        "scores/real": real.scores,
+        "scores/fake": fake.scores,
+        "loss/critic-real": real_loss,
+        "loss/critic-fake": fake_loss,
+    }
     if method.penalty is not None and only != "fake":
-        norms, penalty = method.penalty(lambda x: critic(x).scores, config, reals, fakes, chances,
-                                        gradient_scale)
+        norms, penalty = method.penalty(
+            lambda x: critic(x).scores, config, reals, fakes, chances, gradient_scale
+        )
         real_loss = real_loss + penalty
         parts |= {"gradient/norm": norms, "loss/penalty": penalty}
     if labels.shape[1]:
@@ -64,15 +90,17 @@ def critic_terms(critic: Critic, config: Objective, *, reals: Tensor, fakes: Ten
     return loss.mean(), {name: part.detach() for name, part in parts.items()}
 
 
-def generator_loss(critic: Critic, config: Objective, *, fakes: Tensor, labels: Tensor,
-                   reals: Tensor | None = None) -> Loss:
+def generator_loss(
+    critic: Critic, config: Objective, *, fakes: Tensor, labels: Tensor, reals: Tensor | None = None
+) -> Loss:
     """Loss of the generator, 0-d, and what is seen of it in the curves, 0-d each."""
     loss, parts = generator_terms(critic, config, fakes=fakes, labels=labels, reals=reals)
     return loss, summary(config, parts)
 
 
-def generator_terms(critic: Critic, config: Objective, *, fakes: Tensor, labels: Tensor,
-                    reals: Tensor | None = None) -> Loss:
+def generator_terms(
+    critic: Critic, config: Objective, *, fakes: Tensor, labels: Tensor, reals: Tensor | None = None
+) -> Loss:
     """The same, and what it is made of, [N] each.
 
     The generator's images should look real (and be classified as `labels`).
@@ -107,8 +135,9 @@ def summary(config: Objective, parts: Mapping[str, Tensor]) -> dict[str, Tensor]
     return seen
 
 
-def _both(critic: Critic, reals: Tensor, fakes: Tensor, turns: int
-          ) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
+def _both(
+    critic: Critic, reals: Tensor, fakes: Tensor, turns: int
+) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
     if not turns:
         return critic(reals), critic(fakes)
     in_turns = [images.unflatten(0, (turns, -1)) for images in (reals, fakes)]
@@ -118,17 +147,24 @@ def _both(critic: Critic, reals: Tensor, fakes: Tensor, turns: int
         split: Tensor = values.unflatten(0, (turns, 2, -1))
         return split[:, which].flatten(0, 1)
 
-    halves = [DiscriminatorOutput(of(which, together.scores), of(which, together.logits),
-                                  None if together.code is None else of(which, together.code))
-              for which in (0, 1)]
+    halves = [
+        DiscriminatorOutput(
+            of(which, together.scores),
+            of(which, together.logits),
+            None if together.code is None else of(which, together.code),
+        )
+        for which in (0, 1)
+    ]
     return halves[0], halves[1]
 
 
 def _accuracies(threshold: float | None, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     """How many of the images are judged right; one on the border counts half."""
     middle = (real.mean() + fake.mean()) / 2 if threshold is None else threshold
-    return {"accuracy/real": (((real - middle).sign() + 1) / 2).mean(),
-            "accuracy/fake": (((middle - fake).sign() + 1) / 2).mean()}
+    return {
+        "accuracy/real": (((real - middle).sign() + 1) / 2).mean(),
+        "accuracy/fake": (((middle - fake).sign() + 1) / 2).mean(),
+    }
 
 
 def initial(config: Objective) -> dict[str, float]:
@@ -141,8 +177,9 @@ def initial(config: Objective) -> dict[str, float]:
     return dials
 
 
-def updated_controllers(config: Objective, dials: Dials, real_score: Tensor, fake_score: Tensor
-           ) -> dict[str, Tensor]:
+def updated_controllers(
+    config: Objective, dials: Dials, real_score: Tensor, fake_score: Tensor
+) -> dict[str, Tensor]:
     """The dials after a critic step with these mean scores, 0-d."""
     moved = dict(dials)
     if "balance" in dials:

@@ -10,10 +10,10 @@ from progan.networks.stacked_mnist import StackedMnistDiscriminator, StackedMnis
 
 # kind: (generator, discriminator)
 NETWORKS: dict[str, tuple[type[Generator], type[Discriminator]]] = {
-    "progressive":   (ProgressiveGenerator, ProgressiveDiscriminator),
-    "dcgan":         (DcganGenerator, DcganDiscriminator),
-    "resnet":        (ResnetGenerator, ResnetDiscriminator),
-    "autoencoder":   (AutoencoderGenerator, AutoencoderDiscriminator),
+    "progressive": (ProgressiveGenerator, ProgressiveDiscriminator),
+    "dcgan": (DcganGenerator, DcganDiscriminator),
+    "resnet": (ResnetGenerator, ResnetDiscriminator),
+    "autoencoder": (AutoencoderGenerator, AutoencoderDiscriminator),
     "stacked-mnist": (StackedMnistGenerator, StackedMnistDiscriminator),
 }
 

@@ -14,15 +14,20 @@ from progan.sizes import MIN_LEVEL
 
 
 class AutoencoderGenerator(Generator):
-
     def __init__(self, config: Network) -> None:
         super().__init__(config)
-        self.decoder = Decoder(config, config.latent_size + config.label_size,
-                               config.g_activation, config.g_norm, running=True)
+        self.decoder = Decoder(
+            config,
+            config.latent_size + config.label_size,
+            config.g_activation,
+            config.g_norm,
+            running=True,
+        )
         self.output = OUTPUTS[config.output]
 
-    def forward(self, latents: Tensor, labels: Tensor, level: int,
-                alpha: Tensor | None = None) -> Tensor:
+    def forward(
+        self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
+    ) -> Tensor:
         return self.output(self.decoder(self.inputs(latents, labels)))
 
     def layers_of(self, level: int) -> list[nn.Module]:
@@ -32,19 +37,23 @@ class AutoencoderGenerator(Generator):
 class Decoder(nn.Module):
     """[N, inputs] -> [N, channels, H, W]."""
 
-    def __init__(self, config: Network, inputs: int, activation: str, norm: str, *,
-                 running: bool) -> None:
+    def __init__(
+        self, config: Network, inputs: int, activation: str, norm: str, *, running: bool
+    ) -> None:
         super().__init__()
         levels = range(MIN_LEVEL, config.max_level + 1)
         maps = {level: config.feature_maps(level) for level in levels}
         before = {level: maps[max(level - 1, MIN_LEVEL)] for level in levels}
-        self.first = DenseToMaps(inputs, maps[MIN_LEVEL], config.base,
-                                 equalized=config.equalized_lr)
+        self.first = DenseToMaps(
+            inputs, maps[MIN_LEVEL], config.base, equalized=config.equalized_lr
+        )
         self.convs = nn.ModuleList(
-            Pair(before[level], maps[level], config.equalized_lr, activation, norm,
-                 running=running) for level in levels)
-        self.to_rgb = Conv(maps[config.max_level], config.channels, 3, gain=1,
-                           equalized=config.equalized_lr)
+            Pair(before[level], maps[level], config.equalized_lr, activation, norm, running=running)
+            for level in levels
+        )
+        self.to_rgb = Conv(
+            maps[config.max_level], config.channels, 3, gain=1, equalized=config.equalized_lr
+        )
 
     def forward(self, code: Tensor) -> Tensor:
         x = self.first(code)
@@ -69,11 +78,20 @@ class Encoder(nn.Module):
         before = [maps[0], *maps[:-1]]
         self.from_rgb = Conv(config.channels, maps[0], 3, equalized=config.equalized_lr)
         self.convs = nn.ModuleList(
-            Pair(inputs, outputs, config.equalized_lr, config.d_activation, config.d_norm,
-                 running=False) for inputs, outputs in zip(before, maps, strict=True))
+            Pair(
+                inputs,
+                outputs,
+                config.equalized_lr,
+                config.d_activation,
+                config.d_norm,
+                running=False,
+            )
+            for inputs, outputs in zip(before, maps, strict=True)
+        )
         self.dropout = nn.Dropout(config.dropout)
-        self.last = Dense(config.base.pixels * maps[-1], config.code_size, gain=1,
-                          equalized=config.equalized_lr)
+        self.last = Dense(
+            config.base.pixels * maps[-1], config.code_size, gain=1, equalized=config.equalized_lr
+        )
 
     def forward(self, images: Tensor, noise: Tensor | None) -> Tensor:
         x = self.from_rgb(images)
@@ -91,8 +109,16 @@ class Encoder(nn.Module):
 class Pair(nn.Module):
     """Two convolutions: [N, inputs, H, W] -> [N, outputs, H, W]."""
 
-    def __init__(self, inputs: int, outputs: int, equalized: bool, activation: str, norm: str, *,
-                 running: bool) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        equalized: bool,
+        activation: str,
+        norm: str,
+        *,
+        running: bool,
+    ) -> None:
         super().__init__()
         self.first = Conv(inputs, outputs, 3, equalized=equalized)
         self.first_act = Activated(activation, norm, outputs, running=running)
@@ -112,14 +138,19 @@ class AutoencoderDiscriminator(Discriminator):
         super().__init__(config)
         width = config.discriminator_width
         self.encoder = Encoder(width)
-        self.decoder = Decoder(width, config.code_size, config.d_activation, config.d_norm,
-                               running=False)
+        self.decoder = Decoder(
+            width, config.code_size, config.d_activation, config.d_norm, running=False
+        )
         self.output = OUTPUTS[config.output]
-        self.classes = Dense(config.code_size, config.label_size, gain=1,
-                             equalized=config.equalized_lr) if config.label_size else None
+        self.classes = (
+            Dense(config.code_size, config.label_size, gain=1, equalized=config.equalized_lr)
+            if config.label_size
+            else None
+        )
 
-    def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
-                noise: Tensor | None = None) -> DiscriminatorOutput:
+    def forward(
+        self, images: Tensor, level: int, alpha: Tensor | None = None, noise: Tensor | None = None
+    ) -> DiscriminatorOutput:
         code = self.encoder(images, noise)
         difference = self.output(self.decoder(code)) - images
         energy = difference.abs() if self.config.energy == "l1" else difference.square()

@@ -19,8 +19,14 @@ class ConvTransposed(Equalized):
     def forward(self, x: Tensor) -> Tensor:
         size = self.weight.shape[-1]
         x, weight = self.operands(x)
-        return F.conv_transpose2d(x, weight.transpose(0, 1), self.bias, stride=2,
-                                  padding=(size - 1) // 2, output_padding=size % 2)
+        return F.conv_transpose2d(
+            x,
+            weight.transpose(0, 1),
+            self.bias,
+            stride=2,
+            padding=(size - 1) // 2,
+            output_padding=size % 2,
+        )
 
 
 class ConvStrided(Equalized):
@@ -30,8 +36,9 @@ class ConvStrided(Equalized):
         super().__init__((outputs, inputs, size, size), 2**0.5, equalized)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(*self.operands(x), self.bias, stride=2,
-                        padding=(self.weight.shape[-1] - 1) // 2)
+        return F.conv2d(
+            *self.operands(x), self.bias, stride=2, padding=(self.weight.shape[-1] - 1) // 2
+        )
 
 
 class DcganGenerator(Generator):
@@ -43,20 +50,31 @@ class DcganGenerator(Generator):
         maps = {level: config.feature_maps(level) for level in range(MIN_LEVEL, last + 1)}
         hidden = [level for level in maps if level < last or config.output_kernel]
         outputs = {level: maps[level] if level in hidden else config.channels for level in maps}
-        self.first = DenseToMaps(config.latent_size + config.label_size, outputs[MIN_LEVEL],
-                                 config.base, equalized=equalized)
+        self.first = DenseToMaps(
+            config.latent_size + config.label_size,
+            outputs[MIN_LEVEL],
+            config.base,
+            equalized=equalized,
+        )
         self.ups = nn.ModuleList(
             ConvTransposed(maps[level - 1], outputs[level], config.kernel, equalized=equalized)
-            for level in maps if level > MIN_LEVEL)
+            for level in maps
+            if level > MIN_LEVEL
+        )
         self.acts = nn.ModuleList(
             Activated(config.g_activation, config.g_norm, maps[level], running=True)
-            for level in hidden)
-        self.to_rgb = Conv(maps[last], config.channels, config.output_kernel, gain=1,
-                           equalized=equalized) if config.output_kernel else nn.Identity()
+            for level in hidden
+        )
+        self.to_rgb = (
+            Conv(maps[last], config.channels, config.output_kernel, gain=1, equalized=equalized)
+            if config.output_kernel
+            else nn.Identity()
+        )
         self.output = OUTPUTS[config.output]
 
-    def forward(self, latents: Tensor, labels: Tensor, level: int,
-                alpha: Tensor | None = None) -> Tensor:
+    def forward(
+        self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
+    ) -> Tensor:
         x = self.first(self.inputs(latents, labels))
         for number, act in enumerate(self.acts):
             x = act(x)
@@ -66,7 +84,7 @@ class DcganGenerator(Generator):
 
     def layers_of(self, level: int) -> list[nn.Module]:
         number = level - MIN_LEVEL
-        layers = [self.ups[number - 1] if number else self.first, *self.acts[number:number + 1]]
+        layers = [self.ups[number - 1] if number else self.first, *self.acts[number : number + 1]]
         return [*layers, self.to_rgb] if level == self.config.max_level else layers
 
 
@@ -81,14 +99,19 @@ class DcganDiscriminator(Discriminator):
         levels = range(last, MIN_LEVEL, -1)
         self.downs = nn.ModuleList(
             ConvStrided(maps[level], maps[level - 1], config.kernel, equalized=config.equalized_lr)
-            for level in levels)
+            for level in levels
+        )
         self.acts = nn.ModuleList(
-            Activated(config.d_activation, config.d_norm if level < last else "none",
-                      maps[level - 1]) for level in levels)
+            Activated(
+                config.d_activation, config.d_norm if level < last else "none", maps[level - 1]
+            )
+            for level in levels
+        )
         self.head = Head(config, maps[MIN_LEVEL])
 
-    def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
-                noise: Tensor | None = None) -> DiscriminatorOutput:
+    def forward(
+        self, images: Tensor, level: int, alpha: Tensor | None = None, noise: Tensor | None = None
+    ) -> DiscriminatorOutput:
         x = images
         for down, act in zip(self.downs, self.acts, strict=True):
             x = act(down(multiplicative_noise(x, noise)))

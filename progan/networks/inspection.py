@@ -37,15 +37,20 @@ def _placed(network: Generator | Discriminator) -> dict[str, tuple[int, str]]:
             place = re.sub(r"\.\d+(x\d+)?$", "", names[layer])
             for tensor in layer.state_dict():
                 placed[f"{names[layer]}.{tensor}"] = (
-                    level, f"{place}.{resolution_name(level)}.{tensor}")
+                    level,
+                    f"{place}.{resolution_name(level)}.{tensor}",
+                )
     return placed
 
 
 def meta_networks(config: Network) -> dict[str, Generator | Discriminator]:
     """The three networks of a training: generator, discriminator and averaged generator."""
     with torch.device("meta"):
-        return {"generator": networks.generator(config), "average": networks.generator(config),
-                "discriminator": networks.discriminator(config)}
+        return {
+            "generator": networks.generator(config),
+            "average": networks.generator(config),
+            "discriminator": networks.discriminator(config),
+        }
 
 
 IMAGES = 32  # enough for resampling inside of convolutions at every level

@@ -32,8 +32,9 @@ class Generator(nn.Module, ABC):
         return pixel_norm(x) if self.config.normalize_latents else x
 
     @abstractmethod
-    def forward(self, latents: Tensor, labels: Tensor, level: int,
-                alpha: Tensor | None = None) -> Tensor:
+    def forward(
+        self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
+    ) -> Tensor:
         """Draw images at the resolution of `level`.
 
         Args:
@@ -59,8 +60,9 @@ class Discriminator(nn.Module, ABC):
         self.config = config
 
     @abstractmethod
-    def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
-                noise: Tensor | None = None) -> DiscriminatorOutput:
+    def forward(
+        self, images: Tensor, level: int, alpha: Tensor | None = None, noise: Tensor | None = None
+    ) -> DiscriminatorOutput:
         """Judge images at the resolution of `level`.
 
         Args:
@@ -85,8 +87,12 @@ class Head(nn.Module):
         super().__init__()
         self.stddev_group = config.stddev_group
         self.dropout = nn.Dropout(config.dropout)
-        self.dense = Dense(config.base.pixels * (maps + bool(self.stddev_group)),
-                           1 + config.label_size, gain=1, equalized=config.equalized_lr)
+        self.dense = Dense(
+            config.base.pixels * (maps + bool(self.stddev_group)),
+            1 + config.label_size,
+            gain=1,
+            equalized=config.equalized_lr,
+        )
 
     def forward(self, x: Tensor, noise: Tensor | None) -> DiscriminatorOutput:
         if self.stddev_group:

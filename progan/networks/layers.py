@@ -48,7 +48,8 @@ class Equalized(nn.Module):
             deviation: Standard deviation of the weights instead of He's; 0: He's.
         """
         noise = torch.randn(self.weight.shape, generator=generator) * (
-            deviation or self.initial_deviation)
+            deviation or self.initial_deviation
+        )
         self.weight.copy_(noise)
         self.bias.zero_()
 
@@ -84,8 +85,9 @@ class DenseToMaps(Equalized):
         pixel_bias: Each pixel of each map has a bias of its own, instead of one for the whole map.
     """
 
-    def __init__(self, inputs: int, outputs: int, size: Size, *, equalized: bool,
-                 pixel_bias: bool = False):
+    def __init__(
+        self, inputs: int, outputs: int, size: Size, *, equalized: bool, pixel_bias: bool = False
+    ):
         # The gain is the official one: sqrt(2)/4, which "matches the original Theano code". It is
         # the same for every size: the fan-in are the inputs, and each pixel is a sum of them.
         super().__init__((outputs * size.pixels, inputs), HE_GAIN / 4, equalized)
@@ -104,8 +106,9 @@ class Conv(Equalized):
     An even one sees one pixel more to the right and below, as TensorFlow has it.
     """
 
-    def __init__(self, inputs: int, outputs: int, size: int, *, gain: float = HE_GAIN,
-                 equalized: bool):
+    def __init__(
+        self, inputs: int, outputs: int, size: int, *, gain: float = HE_GAIN, equalized: bool
+    ):
         super().__init__((outputs, inputs, size, size), gain, equalized)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -134,8 +137,7 @@ class ConvDown(Conv):
     functions, in the official code too.
     """
 
-    def __init__(self, inputs: int, outputs: int, act: nn.Module, *, fused: bool,
-                 equalized: bool):
+    def __init__(self, inputs: int, outputs: int, act: nn.Module, *, fused: bool, equalized: bool):
         super().__init__(inputs, outputs, 3, equalized=equalized)
         self.act, self.fused = act, fused
 

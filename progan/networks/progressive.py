@@ -24,20 +24,34 @@ from progan.sizes import MIN_LEVEL
 
 
 class ProgressiveGenerator(Generator):
-
     def __init__(self, config: Network) -> None:
         super().__init__(config)
         self.output = OUTPUTS[config.output]
         levels = range(MIN_LEVEL, config.max_level + 1)
-        self.blocks = nn.ModuleDict({
-            resolution_name(level): FirstBlock(config) if level == MIN_LEVEL
-            else UpBlock(config, level) for level in levels})
-        self.to_rgb = nn.ModuleDict({
-            resolution_name(level): Conv(config.feature_maps(level), config.channels, 1, gain=1,
-                                         equalized=config.equalized_lr) for level in levels})
+        self.blocks = nn.ModuleDict(
+            {
+                resolution_name(level): FirstBlock(config)
+                if level == MIN_LEVEL
+                else UpBlock(config, level)
+                for level in levels
+            }
+        )
+        self.to_rgb = nn.ModuleDict(
+            {
+                resolution_name(level): Conv(
+                    config.feature_maps(level),
+                    config.channels,
+                    1,
+                    gain=1,
+                    equalized=config.equalized_lr,
+                )
+                for level in levels
+            }
+        )
 
-    def forward(self, latents: Tensor, labels: Tensor, level: int,
-                alpha: Tensor | None = None) -> Tensor:
+    def forward(
+        self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
+    ) -> Tensor:
         x = self.inputs(latents, labels)
         for below in range(MIN_LEVEL, level):
             x = self.blocks[resolution_name(below)](x)
@@ -58,9 +72,13 @@ class FirstBlock(nn.Module):
     def __init__(self, config: Network) -> None:
         super().__init__()
         maps = config.feature_maps(MIN_LEVEL)
-        self.dense = DenseToMaps(config.latent_size + config.label_size, maps,
-                                 config.base, equalized=config.equalized_lr,
-                                 pixel_bias=config.pixel_bias)
+        self.dense = DenseToMaps(
+            config.latent_size + config.label_size,
+            maps,
+            config.base,
+            equalized=config.equalized_lr,
+            pixel_bias=config.pixel_bias,
+        )
         self.dense_act = _of_generator(config, maps)
         self.conv = Conv(maps, maps, 3, equalized=config.equalized_lr)
         self.conv_act = _of_generator(config, maps)
@@ -91,21 +109,31 @@ def _of_generator(config: Network, maps: int) -> Activated:
 
 
 class ProgressiveDiscriminator(Discriminator):
-
     def __init__(self, config: Network) -> None:
         super().__init__(config)
         width = config.discriminator_width
         self.act = ACTIVATIONS[config.d_activation]
         levels = range(MIN_LEVEL, config.max_level + 1)
-        self.from_rgb = nn.ModuleDict({
-            resolution_name(level): Conv(config.channels, width.feature_maps(level), 1,
-                                         equalized=config.equalized_lr) for level in levels})
-        self.blocks = nn.ModuleDict({
-            resolution_name(level): LastBlock(width) if level == MIN_LEVEL
-            else DownBlock(width, level) for level in levels})
+        self.from_rgb = nn.ModuleDict(
+            {
+                resolution_name(level): Conv(
+                    config.channels, width.feature_maps(level), 1, equalized=config.equalized_lr
+                )
+                for level in levels
+            }
+        )
+        self.blocks = nn.ModuleDict(
+            {
+                resolution_name(level): LastBlock(width)
+                if level == MIN_LEVEL
+                else DownBlock(width, level)
+                for level in levels
+            }
+        )
 
-    def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
-                noise: Tensor | None = None) -> DiscriminatorOutput:
+    def forward(
+        self, images: Tensor, level: int, alpha: Tensor | None = None, noise: Tensor | None = None
+    ) -> DiscriminatorOutput:
         x = self._features(images, level)
         if level > MIN_LEVEL:
             x = self.blocks[resolution_name(level)](x, noise)
@@ -133,8 +161,13 @@ class DownBlock(nn.Module):
         maps, below = config.feature_maps(level), config.feature_maps(level - 1)
         self.conv = Conv(maps, maps, 3, equalized=config.equalized_lr)
         self.conv_act = _of_discriminator(config, maps)
-        self.down = ConvDown(maps, below, _of_discriminator(config, below),
-                             fused=config.fused_scaling, equalized=config.equalized_lr)
+        self.down = ConvDown(
+            maps,
+            below,
+            _of_discriminator(config, below),
+            fused=config.fused_scaling,
+            equalized=config.equalized_lr,
+        )
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
         x = self.conv_act(self.conv(multiplicative_noise(x, noise)))
@@ -153,11 +186,18 @@ class LastBlock(nn.Module):
         self.conv_act = _of_discriminator(config, maps)
         self.hidden = Dense(maps * config.base.pixels, hidden, equalized=config.equalized_lr)
         self.hidden_act = _of_discriminator(config, hidden)
-        self.neighbours = MinibatchDiscrimination(hidden, config.minibatch_kernels) if (
-            config.minibatch_kernels) else nn.Identity()
+        self.neighbours = (
+            MinibatchDiscrimination(hidden, config.minibatch_kernels)
+            if (config.minibatch_kernels)
+            else nn.Identity()
+        )
         self.dropout = nn.Dropout(config.dropout)
-        self.output = Dense(hidden + config.minibatch_kernels, 1 + config.label_size, gain=1,
-                            equalized=config.equalized_lr)
+        self.output = Dense(
+            hidden + config.minibatch_kernels,
+            1 + config.label_size,
+            gain=1,
+            equalized=config.equalized_lr,
+        )
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
         if self.stddev_group:

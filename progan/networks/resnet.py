@@ -10,22 +10,28 @@ from progan.sizes import MIN_LEVEL
 
 
 class ResnetGenerator(Generator):
-
     def __init__(self, config: Network) -> None:
         super().__init__(config)
         levels = range(MIN_LEVEL, config.max_level + 1)
         maps = {level: config.feature_maps(level) for level in levels}
-        self.first = DenseToMaps(config.latent_size + config.label_size, maps[MIN_LEVEL],
-                                 config.base, equalized=config.equalized_lr)
-        self.blocks = nn.ModuleList(UpBlock(config, maps[level - 1], maps[level])
-                                    for level in levels[1:])
+        self.first = DenseToMaps(
+            config.latent_size + config.label_size,
+            maps[MIN_LEVEL],
+            config.base,
+            equalized=config.equalized_lr,
+        )
+        self.blocks = nn.ModuleList(
+            UpBlock(config, maps[level - 1], maps[level]) for level in levels[1:]
+        )
         self.act = _of_generator(config, maps[config.max_level])
-        self.to_rgb = Conv(maps[config.max_level], config.channels, 3, gain=1,
-                           equalized=config.equalized_lr)
+        self.to_rgb = Conv(
+            maps[config.max_level], config.channels, 3, gain=1, equalized=config.equalized_lr
+        )
         self.output = OUTPUTS[config.output]
 
-    def forward(self, latents: Tensor, labels: Tensor, level: int,
-                alpha: Tensor | None = None) -> Tensor:
+    def forward(
+        self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
+    ) -> Tensor:
         x = self.first(self.inputs(latents, labels))
         for block in self.blocks:
             x = block(x)
@@ -43,8 +49,7 @@ class UpBlock(nn.Module):
     def __init__(self, config: Network, inputs: int, outputs: int) -> None:
         super().__init__()
         self.first_act = _of_generator(config, inputs)
-        self.up = UpConv(inputs, outputs, fused=config.fused_scaling,
-                         equalized=config.equalized_lr)
+        self.up = UpConv(inputs, outputs, fused=config.fused_scaling, equalized=config.equalized_lr)
         self.second_act = _of_generator(config, outputs)
         self.conv = Conv(outputs, outputs, 3, equalized=config.equalized_lr)
         self.shortcut = Conv(inputs, outputs, 1, gain=1, equalized=config.equalized_lr)
@@ -59,19 +64,21 @@ def _of_generator(config: Network, maps: int) -> Activated:
 
 
 class ResnetDiscriminator(Discriminator):
-
     def __init__(self, config: Network) -> None:
         super().__init__(config)
         levels = range(config.max_level, MIN_LEVEL, -1)
         maps = config.discriminator_width.feature_maps
-        self.from_rgb = Conv(config.channels, maps(config.max_level), 3, gain=1,
-                             equalized=config.equalized_lr)
-        self.blocks = nn.ModuleList(DownBlock(config, maps(level), maps(level - 1))
-                                    for level in levels)
+        self.from_rgb = Conv(
+            config.channels, maps(config.max_level), 3, gain=1, equalized=config.equalized_lr
+        )
+        self.blocks = nn.ModuleList(
+            DownBlock(config, maps(level), maps(level - 1)) for level in levels
+        )
         self.head = Head(config, maps(MIN_LEVEL))
 
-    def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
-                noise: Tensor | None = None) -> DiscriminatorOutput:
+    def forward(
+        self, images: Tensor, level: int, alpha: Tensor | None = None, noise: Tensor | None = None
+    ) -> DiscriminatorOutput:
         x = self.from_rgb(multiplicative_noise(images, noise))
         for block in self.blocks:
             x = block(x, noise)
@@ -92,8 +99,13 @@ class DownBlock(nn.Module):
         self.first_act = Activated(config.d_activation, config.d_norm, inputs)
         self.conv = Conv(inputs, inputs, 3, equalized=config.equalized_lr)
         self.second_act = Activated(config.d_activation, config.d_norm, inputs)
-        self.down = ConvDown(inputs, outputs, nn.Identity(), fused=config.fused_scaling,
-                             equalized=config.equalized_lr)
+        self.down = ConvDown(
+            inputs,
+            outputs,
+            nn.Identity(),
+            fused=config.fused_scaling,
+            equalized=config.equalized_lr,
+        )
         self.shortcut = Conv(inputs, outputs, 1, gain=1, equalized=config.equalized_lr)
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:

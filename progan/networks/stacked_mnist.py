@@ -24,28 +24,51 @@ from progan.sizes import MIN_LEVEL
 
 
 class StackedMnistGenerator(Generator):
-
     def __init__(self, config: Network) -> None:
         super().__init__(config)
         self.output = OUTPUTS[config.output]
-        maps = {level: config.feature_maps(level - 1)
-                for level in range(MIN_LEVEL, config.max_level + 1)}
-        self.first = DenseToMaps(config.latent_size + config.label_size, maps[MIN_LEVEL],
-                                 config.base, equalized=config.equalized_lr)
-        self.ups = nn.ModuleDict({
-            resolution_name(level): UpConv(maps[level - 1], maps[level],
-                                           fused=config.fused_scaling,
-                                           equalized=config.equalized_lr)
-            for level in maps if level > MIN_LEVEL})
-        self.acts = nn.ModuleDict({
-            resolution_name(level): Activated(config.g_activation, config.g_norm, maps[level],
-                                              running=True) for level in maps})
-        self.to_rgb = nn.ModuleDict({
-            resolution_name(level): Conv(maps[level], config.channels, 3, gain=1,
-                                         equalized=config.equalized_lr) for level in maps})
+        maps = {
+            level: config.feature_maps(level - 1)
+            for level in range(MIN_LEVEL, config.max_level + 1)
+        }
+        self.first = DenseToMaps(
+            config.latent_size + config.label_size,
+            maps[MIN_LEVEL],
+            config.base,
+            equalized=config.equalized_lr,
+        )
+        self.ups = nn.ModuleDict(
+            {
+                resolution_name(level): UpConv(
+                    maps[level - 1],
+                    maps[level],
+                    fused=config.fused_scaling,
+                    equalized=config.equalized_lr,
+                )
+                for level in maps
+                if level > MIN_LEVEL
+            }
+        )
+        self.acts = nn.ModuleDict(
+            {
+                resolution_name(level): Activated(
+                    config.g_activation, config.g_norm, maps[level], running=True
+                )
+                for level in maps
+            }
+        )
+        self.to_rgb = nn.ModuleDict(
+            {
+                resolution_name(level): Conv(
+                    maps[level], config.channels, 3, gain=1, equalized=config.equalized_lr
+                )
+                for level in maps
+            }
+        )
 
-    def forward(self, latents: Tensor, labels: Tensor, level: int,
-                alpha: Tensor | None = None) -> Tensor:
+    def forward(
+        self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
+    ) -> Tensor:
         x = self.acts[resolution_name(MIN_LEVEL)](self.first(self.inputs(latents, labels)))
         below = x
         for grown in range(MIN_LEVEL + 1, level + 1):
@@ -63,27 +86,40 @@ class StackedMnistGenerator(Generator):
 
 
 class StackedMnistDiscriminator(Discriminator):
-
     def __init__(self, config: Network) -> None:
         super().__init__(config)
         self.act = ACTIVATIONS[config.d_activation]
         last = config.max_level
-        maps = {level: config.discriminator_width.feature_maps(level)
-                for level in range(MIN_LEVEL, last)} | {last: config.channels}
-        self.from_rgb = nn.ModuleDict({
-            resolution_name(level): Conv(config.channels, maps[level], 1,
-                                         equalized=config.equalized_lr)
-            for level in range(MIN_LEVEL, last)})
+        maps = {
+            level: config.discriminator_width.feature_maps(level)
+            for level in range(MIN_LEVEL, last)
+        } | {last: config.channels}
+        self.from_rgb = nn.ModuleDict(
+            {
+                resolution_name(level): Conv(
+                    config.channels, maps[level], 1, equalized=config.equalized_lr
+                )
+                for level in range(MIN_LEVEL, last)
+            }
+        )
         levels = range(MIN_LEVEL + 1, last + 1)
-        self.downs = nn.ModuleDict({
-            resolution_name(level): ConvDown(
-                maps[level], maps[level - 1],
-                Activated(config.d_activation, config.d_norm, maps[level - 1]),
-                fused=config.fused_scaling, equalized=config.equalized_lr) for level in levels})
+        self.downs = nn.ModuleDict(
+            {
+                resolution_name(level): ConvDown(
+                    maps[level],
+                    maps[level - 1],
+                    Activated(config.d_activation, config.d_norm, maps[level - 1]),
+                    fused=config.fused_scaling,
+                    equalized=config.equalized_lr,
+                )
+                for level in levels
+            }
+        )
         self.head = Head(config, maps[MIN_LEVEL])
 
-    def forward(self, images: Tensor, level: int, alpha: Tensor | None = None,
-                noise: Tensor | None = None) -> DiscriminatorOutput:
+    def forward(
+        self, images: Tensor, level: int, alpha: Tensor | None = None, noise: Tensor | None = None
+    ) -> DiscriminatorOutput:
         x = self._features(images, level)
         for grown in range(level, MIN_LEVEL, -1):
             x = self.downs[resolution_name(grown)](multiplicative_noise(x, noise))

@@ -22,30 +22,74 @@ FPS = 30  # unless asked for otherwise
 
 @click.command(cls=Command)
 @click.argument("pictures", type=PATH, nargs=-1, required=True, metavar="PICTURE…")
-@click.option("--network", type=PATH, required=True, metavar="FILE|RUN",
-              help="Network file or training state, or the directory of a run (or of runs): its "
-              "newest network. Also a pickle of the official TensorFlow code, or a .pth of "
-              "pytorch_GAN_zoo's PGAN.")
+@click.option(
+    "--network",
+    type=PATH,
+    required=True,
+    metavar="FILE|RUN",
+    help="Network file or training state, or the directory of a run (or of runs): its "
+    "newest network. Also a pickle of the official TensorFlow code, or a .pth of "
+    "pytorch_GAN_zoo's PGAN.",
+)
 @click.option("--outdir", type=PATH, required=True, metavar="DIR", help="Folder to write to.")
-@click.option("--class", "class_name", metavar="NAME|INDEX", help="Class to draw, for networks "
-              "that were trained with labels; without it, the one that comes nearest.")
-@click.option("--resolution", type=int, help="Draw at a lower resolution that was trained on the "
-              "way; the highest one if not given.")
-@click.option("--starts", type=click.IntRange(1, 100_000), default=256, show_default=True,
-              help="How many seeds to look at, to begin with the four best of them.")
-@click.option("--steps", type=click.IntRange(1, 10_000), default=200, show_default=True,
-              help="How many steps to go from there.")
-@click.option("--detector", type=PATH, metavar="FILE|pixels", help="What compares pictures beside "
-              "their pixels: torchvision's weights of VGG-16. The discriminator of the same "
-              "training if not given; pixels: nothing more.")
-@click.option("--video", type=PATH, metavar="FILE", help="Film the search, too: FILE.mp4 (pip "
-              "install \"progan[video]\"), .gif or .webp, in --outdir, a frame for each step.")
-@click.option("--fps", type=click.FloatRange(1, 240), help="Its frames per second.  [default: "
-              f"{FPS:g}]")
+@click.option(
+    "--class",
+    "class_name",
+    metavar="NAME|INDEX",
+    help="Class to draw, for networks "
+    "that were trained with labels; without it, the one that comes nearest.",
+)
+@click.option(
+    "--resolution",
+    type=int,
+    help="Draw at a lower resolution that was trained on the way; the highest one if not given.",
+)
+@click.option(
+    "--starts",
+    type=click.IntRange(1, 100_000),
+    default=256,
+    show_default=True,
+    help="How many seeds to look at, to begin with the four best of them.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 10_000),
+    default=200,
+    show_default=True,
+    help="How many steps to go from there.",
+)
+@click.option(
+    "--detector",
+    type=PATH,
+    metavar="FILE|pixels",
+    help="What compares pictures beside "
+    "their pixels: torchvision's weights of VGG-16. The discriminator of the same "
+    "training if not given; pixels: nothing more.",
+)
+@click.option(
+    "--video",
+    type=PATH,
+    metavar="FILE",
+    help="Film the search, too: FILE.mp4 (pip "
+    'install "progan[video]"), .gif or .webp, in --outdir, a frame for each step.',
+)
+@click.option(
+    "--fps", type=click.FloatRange(1, 240), help=f"Its frames per second.  [default: {FPS:g}]"
+)
 @device_option
-def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: str | None,
-         resolution: int | None, starts: int, steps: int, detector: Path | None,
-         video: Path | None, fps: float | None, device: str) -> None:
+def main(
+    pictures: tuple[Path, ...],
+    network: Path,
+    outdir: Path,
+    class_name: str | None,
+    resolution: int | None,
+    starts: int,
+    steps: int,
+    detector: Path | None,
+    video: Path | None,
+    fps: float | None,
+    device: str,
+) -> None:
     """Find the latents whose pictures are nearest to given ones.
 
     Pictures should show what the network has learned, cut as its dataset was. Written are, for
@@ -80,9 +124,17 @@ def main(pictures: tuple[Path, ...], network: Path, outdir: Path, class_name: st
     if path != network:
         click.echo(f"network: {click.format_filename(path)}", err=True)
     request = ProjectionRequest(
-        pictures=pictures, network=path, outdir=outdir, class_name=class_name,
-        resolution=resolution, effort=Effort(starts=starts, steps=steps), detector=detector,
-        video=video, fps=fps or FPS, device=device,
-        command=typed("projection"))
+        pictures=pictures,
+        network=path,
+        outdir=outdir,
+        class_name=class_name,
+        resolution=resolution,
+        effort=Effort(starts=starts, steps=steps),
+        detector=detector,
+        video=video,
+        fps=fps or FPS,
+        device=device,
+        command=typed("projection"),
+    )
     for line in run_request(request):
         tqdm.write(click.format_filename(line))  # above the progress bar

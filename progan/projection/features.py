@@ -28,8 +28,13 @@ def feature_distance(maps: list[Tensor], others: list[Tensor]) -> Tensor:
     At each place the features have length 1, and all maps count alike, whatever their size, as in
     LPIPS (Zhang et al. 2018) without its learned weights.
     """
-    layers = [(F.normalize(one, dim=1, eps=EPSILON) - F.normalize(other, dim=1, eps=EPSILON))
-              .square().sum(1).mean((1, 2)) for one, other in zip(maps, others, strict=True)]
+    layers = [
+        (F.normalize(one, dim=1, eps=EPSILON) - F.normalize(other, dim=1, eps=EPSILON))
+        .square()
+        .sum(1)
+        .mean((1, 2))
+        for one, other in zip(maps, others, strict=True)
+    ]
     return torch.stack(layers).mean(0)
 
 

@@ -36,9 +36,11 @@ from progan.sizes import Size
 LATENTS_FILE = "projected.npy"
 HOLD_SECONDS = 1.0  # how long a film rests on what was found
 PIXELS = Path("pixels")  # in place of a detector's file
-NO_FEATURES = ("features: none, only pixels are compared. A run has a discriminator in its newest "
-               "whole state, if it judges single images; or name weights of VGG-16 with "
-               "--detector.")
+NO_FEATURES = (
+    "features: none, only pixels are compared. A run has a discriminator in its newest "
+    "whole state, if it judges single images; or name weights of VGG-16 with "
+    "--detector."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,11 @@ def read_targets(paths: Sequence[Path], snapshot: Snapshot) -> list[Target]:
         stems.setdefault(caseless(path.stem), []).append(path.stem)  # one name on many disks
     for alike in stems.values():
         if len(alike) > 1:
-            raise UserError(f"{len(alike)} pictures are called {' and '.join(sorted(set(alike)))}, "
-                            "and what is made of them would have one name. Rename them, or name "
-                            "another --outdir for each.")
+            raise UserError(
+                f"{len(alike)} pictures are called {' and '.join(sorted(set(alike)))}, "
+                "and what is made of them would have one name. Rename them, or name "
+                "another --outdir for each."
+            )
     return [Target(path.stem, _read_target(path, snapshot)) for path in paths]
 
 
@@ -74,11 +78,17 @@ def _read_target(path: Path, snapshot: Snapshot) -> Pixels:
     if path.exists() and not path.is_file():  # of a pipe there might come nothing, for ever
         raise UserError(f"{path} is {'a folder' if path.is_dir() else 'no file'}. Name pictures.")
     try:
-        return pixels(decoded_srgb(path.read_bytes(), str(path)), channels=config.channels,
-                      size=config.size(snapshot.level), crop="center", resize_filter="lanczos")
+        return pixels(
+            decoded_srgb(path.read_bytes(), str(path)),
+            channels=config.channels,
+            size=config.size(snapshot.level),
+            crop="center",
+            resize_filter="lanczos",
+        )
     except UnreadableImage as error:
-        raise UserError(f"Cannot read {path}: {error.reason}. Name a picture that can be "
-                        "opened.") from error
+        raise UserError(
+            f"Cannot read {path}: {error.reason}. Name a picture that can be opened."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +110,16 @@ class Projection:
 
 def output_files(folder: Path, name: str) -> tuple[Path, Path, Path]:
     """What is written for a picture: its target, what was found, and the latent of that."""
-    return (folder / f"{name}-target.png", folder / f"{name}-projected.png",
-            folder / f"{name}-projected.npy")
+    return (
+        folder / f"{name}-target.png",
+        folder / f"{name}-projected.png",
+        folder / f"{name}-projected.npy",
+    )
 
 
-def write_projection(folder: Path, snapshot: Snapshot, projected: Projection,
-                     text: Mapping[str, str]) -> str:
+def write_projection(
+    folder: Path, snapshot: Snapshot, projected: Projection, text: Mapping[str, str]
+) -> str:
     """Write what was found of one picture; return a line on how near it is."""
     make_folder(folder)
     drawn, target = projected.picture(snapshot), projected.target
@@ -113,8 +127,9 @@ def write_projection(folder: Path, snapshot: Snapshot, projected: Projection,
     save_png(aim, target.pixels, {})
     save_png(picture, drawn, {**text, "Target": replace_undecodable(target.name)})
     _save_latents(latent, [projected])
-    named = (f", class {sanitize_line(projected.class_name(snapshot))}"
-             if snapshot.label_names else "")
+    named = (
+        f", class {sanitize_line(projected.class_name(snapshot))}" if snapshot.label_names else ""
+    )
     return f"{picture}  {rms_difference(drawn, target.pixels):.1f} of 255 off{named}"
 
 
@@ -139,8 +154,10 @@ def video_timing(steps: int, fps: float) -> VideoTiming:
     """A frame for each step, and a rest at the end; raises UserError if that is too long."""
     seconds = (steps + 1) / fps + HOLD_SECONDS
     if not seconds <= MAX_SECONDS:
-        raise UserError(f"--steps {steps} at --fps {fps:g} make a film of {seconds:.0f} s, and "
-                        f"{MAX_SECONDS} are the most. Ask for more --fps.")
+        raise UserError(
+            f"--steps {steps} at --fps {fps:g} make a film of {seconds:.0f} s, and "
+            f"{MAX_SECONDS} are the most. Ask for more --fps."
+        )
     return VideoTiming(seconds, fps)
 
 
@@ -149,22 +166,37 @@ def video_size(cell: Size, count: int) -> Size:
     return frame_size(cell, 2, count)
 
 
-def write_search_video(path: Path, snapshot: Snapshot, all_of_it: Sequence[Projection],
-                       timing: VideoTiming, text: Mapping[str, str]) -> None:
+def write_search_video(
+    path: Path,
+    snapshot: Snapshot,
+    all_of_it: Sequence[Projection],
+    timing: VideoTiming,
+    text: Mapping[str, str],
+) -> None:
     """The way of each picture, right of its target."""
-    bar = tqdm(_search_frames(snapshot, all_of_it, timing), total=timing.frames, unit="frame",
-               desc=path.name, disable=None, leave=False)
+    bar = tqdm(
+        _search_frames(snapshot, all_of_it, timing),
+        total=timing.frames,
+        unit="frame",
+        desc=path.name,
+        disable=None,
+        leave=False,
+    )
     write_video(path, bar, timing, text)
 
 
-def _search_frames(snapshot: Snapshot, all_of_it: Sequence[Projection], timing: VideoTiming
-                   ) -> Iterator[Pixels]:
+def _search_frames(
+    snapshot: Snapshot, all_of_it: Sequence[Projection], timing: VideoTiming
+) -> Iterator[Pixels]:
     labels = torch.stack([each.found.label for each in all_of_it])
     ways = torch.stack([each.found.latents for each in all_of_it], dim=1)
     for latents in ways:
         drawn = map(as_pixels, render_single(snapshot, latents, labels))
-        cells = [image for each, picture in zip(all_of_it, drawn, strict=True)
-                 for image in (each.target.pixels, picture)]
+        cells = [
+            image
+            for each, picture in zip(all_of_it, drawn, strict=True)
+            for image in (each.target.pixels, picture)
+        ]
         frame = frame_of(np.stack(cells), 2, len(all_of_it))
         yield frame
     for _ in range(timing.frames - len(ways)):
@@ -209,8 +241,11 @@ def run_request(request: ProjectionRequest) -> Iterator[str]:
     text = provenance(request.network, request.command)
     projected: list[Projection] = []
     for target in tqdm(targets, unit="picture", disable=None, leave=False):
-        tqdm.write(f"{target.name}: the best of {format_count(request.effort.starts, 'seed')}, and "
-                   f"from there {format_count(request.effort.steps, 'step')}", sys.stderr)
+        tqdm.write(
+            f"{target.name}: the best of {format_count(request.effort.starts, 'seed')}, and "
+            f"from there {format_count(request.effort.steps, 'step')}",
+            sys.stderr,
+        )
         projected.append(_project(request, snapshot, target, features))
         yield write_projection(request.outdir, snapshot, projected[-1], text)
     yield str(write_all_latents(request.outdir, projected))
@@ -221,8 +256,9 @@ def run_request(request: ProjectionRequest) -> Iterator[str]:
         yield str(video)
 
 
-def _require_feasible(request: ProjectionRequest, snapshot: Snapshot,
-                      targets: Sequence[Target]) -> None:
+def _require_feasible(
+    request: ProjectionRequest, snapshot: Snapshot, targets: Sequence[Target]
+) -> None:
     """Raise UserError for what cannot be made or written, before anything is searched."""
     if request.class_name is not None:
         class_index(snapshot, request.class_name)
@@ -230,20 +266,29 @@ def _require_feasible(request: ProjectionRequest, snapshot: Snapshot,
         cell = snapshot.generator.config.size(snapshot.level)
         folder = (request.outdir / request.video).parent
         if folder != request.outdir and not folder.is_dir():
-            raise UserError(f"There is no folder {folder} for the film. Make it first, or name the "
-                            "film alone: it goes to --outdir.")
-        require_video(request.video, video_timing(request.effort.steps, request.fps),
-                      video_size(cell, len(request.pictures)))
+            raise UserError(
+                f"There is no folder {folder} for the film. Make it first, or name the "
+                "film alone: it goes to --outdir."
+            )
+        require_video(
+            request.video,
+            video_timing(request.effort.steps, request.fps),
+            video_size(cell, len(request.pictures)),
+        )
     if request.outdir.exists() and not request.outdir.is_dir():
         raise UserError(f"--outdir {request.outdir} is a file. Name a folder.")
     inputs = {path.resolve() for path in (*request.pictures, request.network)}
     for path in _output_paths(request, targets):
         if path.resolve() in inputs:
-            raise UserError(f"{path} would be written over, and it is what you start from. Name "
-                            "another folder with --outdir.")
+            raise UserError(
+                f"{path} would be written over, and it is what you start from. Name "
+                "another folder with --outdir."
+            )
         if path.is_dir():
-            raise UserError(f"{path} is a folder, and a file of that name is to be written. Name "
-                            "another folder with --outdir.")
+            raise UserError(
+                f"{path} is a folder, and a file of that name is to be written. Name "
+                "another folder with --outdir."
+            )
 
 
 def _output_paths(request: ProjectionRequest, targets: Sequence[Target]) -> Iterator[Path]:
@@ -255,8 +300,9 @@ def _output_paths(request: ProjectionRequest, targets: Sequence[Target]) -> Iter
         yield request.outdir / request.video
 
 
-def _open_features(request: ProjectionRequest, snapshot: Snapshot,
-                   device: torch.device) -> Features | None:
+def _open_features(
+    request: ProjectionRequest, snapshot: Snapshot, device: torch.device
+) -> Features | None:
     if request.detector == PIXELS:
         return None
     if request.detector is not None:
@@ -270,8 +316,10 @@ def _open_features(request: ProjectionRequest, snapshot: Snapshot,
     return discriminator_features(discriminator.to(device), snapshot)
 
 
-def _project(request: ProjectionRequest, snapshot: Snapshot, target: Target,
-             features: Features | None) -> Projection:
+def _project(
+    request: ProjectionRequest, snapshot: Snapshot, target: Target, features: Features | None
+) -> Projection:
     image = target.image().to(next(snapshot.generator.parameters()).device)
-    return Projection(target, search(snapshot, distance_to(image, features), request.effort,
-                                     request.class_name))
+    return Projection(
+        target, search(snapshot, distance_to(image, features), request.effort, request.class_name)
+    )

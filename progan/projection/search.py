@@ -51,8 +51,9 @@ def distance_to(target: Tensor, features: Features | None) -> Distance:
     return distance
 
 
-def search(snapshot: Snapshot, distance: Distance, effort: Effort,
-           class_name: str | None) -> SearchPath:
+def search(
+    snapshot: Snapshot, distance: Distance, effort: Effort, class_name: str | None
+) -> SearchPath:
     """Find the latent whose picture is nearest.
 
     Without a class, each start has that of its seed, and keeps it.
@@ -86,8 +87,9 @@ def learning_rate_at(share: float) -> float:
     return RATE * min(1, (share + 0.1 * WARM_UP) / WARM_UP) * (0.5 - 0.5 * math.cos(math.pi * down))
 
 
-def _starts(snapshot: Snapshot, distance: Distance, effort: Effort,
-            class_name: str | None) -> tuple[Tensor, Tensor]:
+def _starts(
+    snapshot: Snapshot, distance: Distance, effort: Effort, class_name: str | None
+) -> tuple[Tensor, Tensor]:
     """The best of the first seeds: latents and labels [kept, …]."""
     config = snapshot.generator.config
     device = next(snapshot.generator.parameters()).device
@@ -96,7 +98,7 @@ def _starts(snapshot: Snapshot, distance: Distance, effort: Effort,
     labels = seed_labels(seeds, config.label_size, snapshot.untrained_classes).to(device)
     if class_name is not None:
         labels = labels_of_class(snapshot, labels, class_name)
-    order = _distances(snapshot, distance, latents, labels).argsort()[:effort.kept]
+    order = _distances(snapshot, distance, latents, labels).argsort()[: effort.kept]
     return latents[order], labels[order]
 
 
@@ -113,8 +115,10 @@ def _distances(snapshot: Snapshot, distance: Distance, latents: Tensor, labels: 
 
 def _gradient(snapshot: Snapshot, distance: Distance, latents: Tensor, labels: Tensor) -> Tensor:
     """Of the distance of each picture, by its own latent: [N, latent_size]."""
-    pieces = [torch.autograd.grad(distance(_render(snapshot, z, c)).sum(), z)[0]
-              for z, c in _pieces(snapshot, latents, labels)]
+    pieces = [
+        torch.autograd.grad(distance(_render(snapshot, z, c)).sum(), z)[0]
+        for z, c in _pieces(snapshot, latents, labels)
+    ]
     return torch.cat(pieces)
 
 

@@ -23,17 +23,37 @@ REPORT_FILE = "report.html"
 
 @click.command(cls=Command)
 @click.argument("run", type=PATH, metavar="RUN")
-@click.option("--output", type=PATH, metavar="FILE",
-              help=f"What to write; {REPORT_FILE} in the directory of the run if not given.")
-@click.option("--neighbours", "count", type=click.IntRange(min=0), default=0, metavar="N",
-              help="Look up the nearest training images of the seeds 0 … N-1, which takes the "
-              "dataset. Without it those are shown that python -m metrics neighbours has left.")
-@click.option("--data", type=PATH, metavar="DIR", help="The dataset, for --neighbours, if it is "
-              "not where it was.")
+@click.option(
+    "--output",
+    type=PATH,
+    metavar="FILE",
+    help=f"What to write; {REPORT_FILE} in the directory of the run if not given.",
+)
+@click.option(
+    "--neighbours",
+    "count",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Look up the nearest training images of the seeds 0 … N-1, which takes the "
+    "dataset. Without it those are shown that python -m metrics neighbours has left.",
+)
+@click.option(
+    "--data",
+    type=PATH,
+    metavar="DIR",
+    help="The dataset, for --neighbours, if it is not where it was.",
+)
 @detector_option
 @device_option
-def main(run: Path, output: Path | None, count: int, data: Path | None, detector: Path | None,
-         device: str) -> None:
+def main(
+    run: Path,
+    output: Path | None,
+    count: int,
+    data: Path | None,
+    detector: Path | None,
+    device: str,
+) -> None:
     """Write one HTML file that shows a run: status, samples over time, curves, settings.
 
     RUN is the directory of a run, or a directory of runs: its newest. The run may still be
@@ -44,8 +64,10 @@ def main(run: Path, output: Path | None, count: int, data: Path | None, detector
     python -m progan.report runs/00000-mine-v2-1gpu --output mine.html --neighbours 64
     """
     if (data or detector) and not count:
-        raise UserError("--data and --detector are for --neighbours: say how many images to look "
-                        "up, such as --neighbours 64.")
+        raise UserError(
+            "--data and --detector are for --neighbours: say how many images to look "
+            "up, such as --neighbours 64."
+        )
     found = run_directory.find(run)
     directory = found if found.is_dir() else found.parent
     path = output or directory / REPORT_FILE
@@ -59,15 +81,18 @@ def main(run: Path, output: Path | None, count: int, data: Path | None, detector
 
     material = read(directory)
     if material.trouble:
-        click.echo(escape_controls(f"Warning: {material.trouble} The report lacks what depends on "
-                                   "it."), err=True)
+        click.echo(
+            escape_controls(f"Warning: {material.trouble} The report lacks what depends on it."),
+            err=True,
+        )
     neighbours = _neighbours(material, count, data, detector, device)
     write_atomically(path, page(material, neighbours))
     click.echo(click.format_filename(path))
 
 
-def _neighbours(material: "Material", count: int, data: Path | None, detector: Path | None,
-                device: str) -> "Section":
+def _neighbours(
+    material: "Material", count: int, data: Path | None, detector: Path | None, device: str
+) -> "Section":
     """What makes the section; what was wished for and cannot be done is told at once."""
     from progan.report import metrics as best
     from progan.report import metrics as measured

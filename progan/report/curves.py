@@ -19,8 +19,9 @@ LOGARITHMIC = ("SWDx1e3", "FID", "KIDx1e3", "KID75x1e3", "KL")  # they fall by p
 SPEED = Panel("images per second", {"speed/images-per-second": "images/s"}, logarithmic=True)
 MEMORY = Panel("peak memory, GiB", {"memory/peak-gib": "GiB"})
 WAITING = Panel("waiting for data, percent of the time", {"speed/data-wait-percent": "%"})
-RATES = Panel("learning rate", {"learning-rate/generator": "G", "learning-rate/critic": "D"},
-              logarithmic=True)
+RATES = Panel(
+    "learning rate", {"learning-rate/generator": "G", "learning-rate/critic": "D"}, logarithmic=True
+)
 
 Point = tuple[float, float | None]  # kimg, value; None: no finite number
 
@@ -52,14 +53,27 @@ def section(charts: Sequence[Chart], faults: Iterable[str]) -> Markup:
     """A figure for each chart; raises UserError if there is none."""
     left_out = joined(element("p", fault, class_="absent") for fault in faults)
     if not charts:
-        raise UserError(" ".join(["There are no numbers yet: they come with the first ticks.",
-                                  *faults]))
-    hint = element("p", "Orange is fading in, grey and white are resolutions; dashed is what reals "
-                   "have, or what to aim for. Values that are far off leave the frame. Point at "
-                   "a curve, or go along it with the arrow keys, to read it.", class_="note")
-    return joined([hint, element("div", *(_figure(number, chart)
-                                          for number, chart in enumerate(charts)),
-                                 class_="charts"), left_out])
+        raise UserError(
+            " ".join(["There are no numbers yet: they come with the first ticks.", *faults])
+        )
+    hint = element(
+        "p",
+        "Orange is fading in, grey and white are resolutions; dashed is what reals "
+        "have, or what to aim for. Values that are far off leave the frame. Point at "
+        "a curve, or go along it with the arrow keys, to read it.",
+        class_="note",
+    )
+    return joined(
+        [
+            hint,
+            element(
+                "div",
+                *(_figure(number, chart) for number, chart in enumerate(charts)),
+                class_="charts",
+            ),
+            left_out,
+        ]
+    )
 
 
 def charts_of(material: Material, measured: Measured) -> list[Chart]:
@@ -68,25 +82,35 @@ def charts_of(material: Material, measured: Measured) -> list[Chart]:
     history = History(material.rows, run.objective, run.growth.d_repeats)
     losses, *others = panels(history)
     metrics = [_of_metric(family, series) for family, series in measured.families().items()]
-    found = [_of_panel(losses, material.rows), *metrics,
-             *(_of_panel(each, material.rows)
-               for each in (*others, SPEED, WAITING, MEMORY, RATES))]
+    found = [
+        _of_panel(losses, material.rows),
+        *metrics,
+        *(_of_panel(each, material.rows) for each in (*others, SPEED, WAITING, MEMORY, RATES)),
+    ]
     return [chart for chart in found if chart.curves]
 
 
 def numbers(material: Material, charts: Sequence[Chart]) -> dict[str, Any]:
     """What the script draws, for JSON, which knows finite numbers only."""
-    return {"kimg": max([material.kimg, *(kimg for chart in charts for curve in chart.curves
-                                          for kimg, _ in curve.points)]),
-            "phases": [[_short(span.start), _short(span.end), span.resolution, span.fading]
-                       for span in shaded(material)],
-            "charts": [_plain(chart) for chart in charts]}
+    return {
+        "kimg": max(
+            [
+                material.kimg,
+                *(kimg for chart in charts for curve in chart.curves for kimg, _ in curve.points),
+            ]
+        ),
+        "phases": [
+            [_short(span.start), _short(span.end), span.resolution, span.fading]
+            for span in shaded(material)
+        ],
+        "charts": [_plain(chart) for chart in charts],
+    }
 
 
 def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
     """At most so many points: means over as many neighbours as it takes."""
     count = -(-len(points) // most)
-    groups = [points[start:start + count] for start in range(0, len(points), max(count, 1))]
+    groups = [points[start : start + count] for start in range(0, len(points), max(count, 1))]
     return [(group[-1][0], _mean([value for _, value in group])) for group in groups]
 
 
@@ -97,9 +121,16 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _of_panel(panel: Panel, rows: Sequence[Row]) -> Chart:
-    curves = [Curve(label, thinned([(row["images_seen"] / 1000, _finite(row[name]))
-                                    for row in rows if name in row]))
-              for name, label in panel.curves.items() if any(name in row for row in rows)]
+    curves = [
+        Curve(
+            label,
+            thinned(
+                [(row["images_seen"] / 1000, _finite(row[name])) for row in rows if name in row]
+            ),
+        )
+        for name, label in panel.curves.items()
+        if any(name in row for row in rows)
+    ]
     return Chart(panel.title.replace("\n", " "), curves, panel.logarithmic, panel.mark)
 
 
@@ -118,18 +149,33 @@ def _curves(series: Sequence[Series]) -> Iterator[Curve]:
 def _figure(number: int, chart: Chart) -> Markup:
     """The frame that the script draws into, and the last values, which need no script."""
     return element(
-        "figure", element("figcaption", chart.title),
-        element("div", element("svg", aria_hidden="true"), class_="plot", tabindex="0",
-                role="group", aria_label=_in_words(chart)),
+        "figure",
+        element("figcaption", chart.title),
+        element(
+            "div",
+            element("svg", aria_hidden="true"),
+            class_="plot",
+            tabindex="0",
+            role="group",
+            aria_label=_in_words(chart),
+        ),
         element("ul", *(_key(place, curve) for place, curve in enumerate(chart.curves))),
-        element("output", aria_live="off"), class_="chart", data_chart=f"{number}")
+        element("output", aria_live="off"),
+        class_="chart",
+        data_chart=f"{number}",
+    )
 
 
 def _key(place: int, curve: Curve) -> Markup:
     """What a colour means, and the last value."""
-    return element("li", element("i"), f"{curve.name} ", element("b", _last(curve)),
-                   *([f" (reals {curve.level:.4g})"] if curve.level is not None else []),
-                   class_=f"curve-{place % 8}")
+    return element(
+        "li",
+        element("i"),
+        f"{curve.name} ",
+        element("b", _last(curve)),
+        *([f" (reals {curve.level:.4g})"] if curve.level is not None else []),
+        class_=f"curve-{place % 8}",
+    )
 
 
 def _in_words(chart: Chart) -> str:
@@ -143,16 +189,24 @@ def _first(curve: Curve) -> str:
 
 
 def _last(curve: Curve) -> str:
-    return next((f"{value:.4g}" for _, value in reversed(curve.points) if value is not None),
-                "unknown")
+    return next(
+        (f"{value:.4g}" for _, value in reversed(curve.points) if value is not None), "unknown"
+    )
 
 
 def _plain(chart: Chart) -> dict[str, Any]:
-    return {"log": chart.logarithmic, "mark": chart.mark,
-            "curves": [{"x": [_short(kimg) for kimg, _ in curve.points],
-                        "y": [None if value is None else _short(value)
-                              for _, value in curve.points],
-                        "level": curve.level} for curve in chart.curves]}
+    return {
+        "log": chart.logarithmic,
+        "mark": chart.mark,
+        "curves": [
+            {
+                "x": [_short(kimg) for kimg, _ in curve.points],
+                "y": [None if value is None else _short(value) for _, value in curve.points],
+                "level": curve.level,
+            }
+            for curve in chart.curves
+        ],
+    }
 
 
 def _finite(value: float) -> float | None:

@@ -59,11 +59,16 @@ def fitted(picture: Image.Image, width: int) -> Image.Image:
 
 def compressed(pictures: Sequence[Image.Image], most_bytes: int) -> list[bytes]:
     """Files of pictures, all of one quality: the best that stay within about so many bytes."""
-    some = pictures[::-(-len(pictures) // TRIED)] if pictures else []
+    some = pictures[:: -(-len(pictures) // TRIED)] if pictures else []
     width, quality = next(
-        ((width, quality) for width, quality in LADDER
-         if sum(len(encoded(fitted(each, width), quality)) for each in some) * len(pictures)
-         <= most_bytes * len(some)), LADDER[-1])
+        (
+            (width, quality)
+            for width, quality in LADDER
+            if sum(len(encoded(fitted(each, width), quality)) for each in some) * len(pictures)
+            <= most_bytes * len(some)
+        ),
+        LADDER[-1],
+    )
     return [encoded(fitted(each, width), quality) for each in pictures]
 
 
@@ -83,8 +88,15 @@ def image(file: bytes, words: str, **attributes: str | None) -> Markup:
     """An element that shows a file, and tells its words to whom does not see it."""
     with Image.open(BytesIO(file)) as picture:
         width, height = picture.size
-    return element("img", src=data_uri(file, f"image/{kind()}"), alt=words, width=f"{width}",
-                   height=f"{height}", decoding="sync", **attributes)
+    return element(
+        "img",
+        src=data_uri(file, f"image/{kind()}"),
+        alt=words,
+        width=f"{width}",
+        height=f"{height}",
+        decoding="sync",
+        **attributes,
+    )
 
 
 MOST_FRAMES = 60
@@ -114,14 +126,22 @@ def section(material: Material) -> Markup:
     if not frames:
         raise UserError("None of the sample grids can be read.")
     words = _words(len(found), len(wanted) - len(frames), len(frames), cells)
-    return joined([_player(material, frames, cells), element("p", words, class_="note"),
-                   _reals(material, cells)])
+    return joined(
+        [
+            _player(material, frames, cells),
+            element("p", words, class_="note"),
+            _reals(material, cells),
+        ]
+    )
 
 
 def grids(directory: Path) -> list[Grid]:
     """The sample grids of a run, oldest first."""
-    found = [Grid(_moment(path), path) for path in directory.glob(f"{FAKES_PREFIX}*.png")
-             if NAME.fullmatch(path.stem)]
+    found = [
+        Grid(_moment(path), path)
+        for path in directory.glob(f"{FAKES_PREFIX}*.png")
+        if NAME.fullmatch(path.stem)
+    ]
     first = directory / FIRST_FAKES_FILE
     return sorted([Grid(0, first)] * first.is_file() + found)
 
@@ -132,8 +152,10 @@ def chosen(moments: Sequence[int], ends: Iterable[float], most: int) -> list[int
     Args:
         ends: The moments at which phases end.
     """
-    last_of = [max((place for place, moment in enumerate(moments) if moment <= end), default=0)
-               for end in ends]
+    last_of = [
+        max((place for place, moment in enumerate(moments) if moment <= end), default=0)
+        for end in ends
+    ]
     kept = list(dict.fromkeys([0, len(moments) - 1, *reversed(last_of)]))[:most]
     rest = [place for place in range(len(moments)) if place not in kept]
     free = min(most - len(kept), len(rest))
@@ -146,8 +168,12 @@ def shown_cells(material: Material) -> Cells | None:
     if material.settings is None:
         return None
     place = layout(material.settings.network)
-    return Cells(min(place.columns, MOST_COLUMNS), min(place.rows, MOST_ROWS), place.cell.width,
-                 place.cell.height)
+    return Cells(
+        min(place.columns, MOST_COLUMNS),
+        min(place.rows, MOST_ROWS),
+        place.cell.width,
+        place.cell.height,
+    )
 
 
 def seed_step(material: Material) -> int:
@@ -168,8 +194,11 @@ def _phase_ends(material: Material) -> list[float]:
     if material.settings is None:
         return []
     growth, network = material.settings.growth, material.settings.network
-    return [phase.end_kimg * 1000 for phase in schedule.phases(growth, network)
-            if phase.end_kimg <= material.kimg]
+    return [
+        phase.end_kimg * 1000
+        for phase in schedule.phases(growth, network)
+        if phase.end_kimg <= material.kimg
+    ]
 
 
 def _frames(found: Iterable[Grid], cells: Cells | None) -> Iterator[Frame]:
@@ -186,20 +215,46 @@ def _player(material: Material, frames: Sequence[Frame], cells: Cells | None) ->
     captions = [_caption(material, frame.images_seen) for frame in frames]
     files = compressed([frame.picture for frame in frames], MOST_BYTES)
     last = len(frames) - 1
-    pictures = [image(file, f"Samples at {caption}", data_words=caption,
-                      data_kimg=f"{frame.images_seen / 1000:g}",
-                      hidden=None if place == last else "")
-                for place, (file, caption, frame) in
-                enumerate(zip(files, captions, frames, strict=True))]
-    grid = (dict(data_columns=f"{cells.columns}", data_rows=f"{cells.rows}",
-                 data_step=f"{seed_step(material)}") if cells else {})
+    pictures = [
+        image(
+            file,
+            f"Samples at {caption}",
+            data_words=caption,
+            data_kimg=f"{frame.images_seen / 1000:g}",
+            hidden=None if place == last else "",
+        )
+        for place, (file, caption, frame) in enumerate(zip(files, captions, frames, strict=True))
+    ]
+    grid = (
+        dict(
+            data_columns=f"{cells.columns}",
+            data_rows=f"{cells.rows}",
+            data_step=f"{seed_step(material)}",
+        )
+        if cells
+        else {}
+    )
     return element(
-        "figure", element("div", *pictures, class_="frames", **grid),
-        element("div", element("button", "Play", type="button"),
-                element("input", type="range", min="0", max=f"{last}", value=f"{last}", step="1",
-                        aria_label="Time of the samples", aria_valuetext=captions[-1]),
-                class_="controls"),
-        element("figcaption", element("output", captions[-1], aria_live="off")), class_="player")
+        "figure",
+        element("div", *pictures, class_="frames", **grid),
+        element(
+            "div",
+            element("button", "Play", type="button"),
+            element(
+                "input",
+                type="range",
+                min="0",
+                max=f"{last}",
+                value=f"{last}",
+                step="1",
+                aria_label="Time of the samples",
+                aria_valuetext=captions[-1],
+            ),
+            class_="controls",
+        ),
+        element("figcaption", element("output", captions[-1], aria_live="off")),
+        class_="player",
+    )
 
 
 def _caption(material: Material, images_seen: int) -> str:
@@ -225,5 +280,8 @@ def _reals(material: Material, cells: Cells | None) -> Markup:
     except UNREADABLE:
         return element("p", f"There is no {REALS_FILE} to compare with.", class_="absent")
     (file,) = compressed([picture], MOST_BYTES // 8)
-    return element("details", element("summary", "Real images, to compare"),
-                   image(file, "Some of the real images"))
+    return element(
+        "details",
+        element("summary", "Real images, to compare"),
+        image(file, "Some of the real images"),
+    )

@@ -56,8 +56,14 @@ def read(directory: Path) -> Material:
     """Read what can be read."""
     settings, trouble = _settings(directory)
     rows, damaged = read_rows(directory / STATISTICS_FILE)
-    return Material(directory=directory, settings=settings, trouble=trouble, rows=rows,
-                    damaged=damaged, log=_text(directory / LOG_FILE).splitlines())
+    return Material(
+        directory=directory,
+        settings=settings,
+        trouble=trouble,
+        rows=rows,
+        damaged=damaged,
+        log=_text(directory / LOG_FILE).splitlines(),
+    )
 
 
 def read_rows(path: Path) -> tuple[list[Row], int]:
@@ -97,16 +103,20 @@ def element(tag: str, *children: str, **attributes: str | None) -> Markup:
     Args:
         attributes: `class_` is class, and `data_kimg` data-kimg; None: without it.
     """
-    words = "".join(f' {name.rstrip("_").replace("_", "-")}="{escape(value)}"'
-                    for name, value in attributes.items() if value is not None)
+    words = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        for name, value in attributes.items()
+        if value is not None
+    )
     end = "" if tag in VOID else f"{joined(children)}</{tag}>"
     return Markup(f"<{tag}{words}>{end}")
 
 
 def joined(children: Iterable[str]) -> Markup:
     """One after the other."""
-    return Markup("".join(child if isinstance(child, Markup) else escape(child)
-                          for child in children))
+    return Markup(
+        "".join(child if isinstance(child, Markup) else escape(child) for child in children)
+    )
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], brief: bool = False) -> Markup:
@@ -116,17 +126,27 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], brief: bool = 
         brief: Its cells are a word or a number each, and none is broken into lines.
     """
     head = element("tr", *(element("th", each, scope="col") for each in headings))
-    body = [element("tr", element("th", row[0], scope="row"),
-                    *(element("td", cell) for cell in row[1:])) for row in rows]
-    return element("div", element("table", element("thead", head), element("tbody", *body)),
-                   class_="wide brief" if brief else "wide", tabindex="0", role="region",
-                   aria_label=", ".join(headings))
+    body = [
+        element(
+            "tr", element("th", row[0], scope="row"), *(element("td", cell) for cell in row[1:])
+        )
+        for row in rows
+    ]
+    return element(
+        "div",
+        element("table", element("thead", head), element("tbody", *body)),
+        class_="wide brief" if brief else "wide",
+        tabindex="0",
+        role="region",
+        aria_label=", ".join(headings),
+    )
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> Markup:
     """Names with their values."""
-    return element("dl", *(element("div", element("dt", name), element("dd", value))
-                           for name, value in pairs))
+    return element(
+        "dl", *(element("div", element("dt", name), element("dd", value)) for name, value in pairs)
+    )
 
 
 def data_uri(content: bytes, kind: str) -> str:

@@ -48,7 +48,9 @@ class Series:
     def best(self) -> tuple[int, float] | None:
         """The best value and when it was; None if there is none, or none is better."""
         ranks: dict[str, Callable[[float], float]] = {
-            "least": lambda value: value, "most": lambda value: -value}
+            "least": lambda value: value,
+            "most": lambda value: -value,
+        }
         if self.real is not None:
             real = self.real
             ranks["reals"] = lambda value: abs(value - real)
@@ -69,8 +71,10 @@ class Measured:
         """Those with values, by family, in the order of GOALS."""
         found: dict[str, list[Series]] = {}
         order = [*GOALS, ""]
-        for each in sorted(self.series, key=lambda one: order.index(
-                one.column.partition("_")[0] if one.goal else "")):
+        for each in sorted(
+            self.series,
+            key=lambda one: order.index(one.column.partition("_")[0] if one.goal else ""),
+        ):
             if each.values:
                 found.setdefault(each.family, []).append(each)
         return found
@@ -111,15 +115,20 @@ def _note(found: dict[str, Series], series: Series, moment: int | None, value: f
     """Put a number where it belongs; of two for one place the last counts."""
     kept = found.setdefault(series.label, series)
     if moment is None:
-        found[series.label] = Series(metric=kept.metric, column=kept.column, values=kept.values,
-                                     real=value)
+        found[series.label] = Series(
+            metric=kept.metric, column=kept.column, values=kept.values, real=value
+        )
     else:
         kept.values[moment] = value
 
 
 def _in_order(series: Series) -> Series:
-    return Series(metric=series.metric, column=series.column, real=series.real,
-                  values=dict(sorted(series.values.items())))
+    return Series(
+        metric=series.metric,
+        column=series.column,
+        real=series.real,
+        values=dict(sorted(series.values.items())),
+    )
 
 
 HEADINGS = ("metric", "best", "reals", "kimg", "network")
@@ -139,11 +148,19 @@ def section(material: Material, measured: Measured) -> Markup:
     choice = chosen(known, measured, material.settings)
     network = material.directory / f"{choice.name}{SUFFIX}"
     drawing = command("generate", "--network", network, "--seeds", "0-15", "--outdir", "out")
-    rows = [_row(series, known) for family in measured.families().values() for series in family
-            if series.best()]
-    return joined([element("p", element("b", f"{choice.name}{SUFFIX}"), f": {choice.why}."),
-                   element("p", element("code", drawing)),
-                   *([table(HEADINGS, rows, brief=True)] if rows else [])])
+    rows = [
+        _row(series, known)
+        for family in measured.families().values()
+        for series in family
+        if series.best()
+    ]
+    return joined(
+        [
+            element("p", element("b", f"{choice.name}{SUFFIX}"), f": {choice.why}."),
+            element("p", element("code", drawing)),
+            *([table(HEADINGS, rows, brief=True)] if rows else []),
+        ]
+    )
 
 
 def chosen(known: dict[str, int], measured: Measured, run: Run | None) -> Choice:
@@ -159,17 +176,22 @@ def chosen(known: dict[str, int], measured: Measured, run: Run | None) -> Choice
         if name := network_at(moment, known):
             return Choice(name, f"the best {series.label}, {value:.4g}")
     newest = max(snapshots or known, key=lambda name: known[name])
-    return Choice(newest, f"the newest one, at kimg {known[newest] / 1000:g}; no metric that "
-                          f"tells a best one was measured ({command('train', '--metrics', 'swd')})")
+    return Choice(
+        newest,
+        f"the newest one, at kimg {known[newest] / 1000:g}; no metric that "
+        f"tells a best one was measured ({command('train', '--metrics', 'swd')})",
+    )
 
 
 def by_importance(measured: Measured, run: Run | None) -> Sequence[Series]:
     """The columns that tell the best network: that of --best first, then by the usual order."""
     wanted = [name for name, _ in parse_metrics(run.output.best).values()] if run else []
-    order = [LOWER_IS_BETTER[name] for name in (*wanted, *LOWER_IS_BETTER)
-             if name in LOWER_IS_BETTER]
-    found = [each for family in measured.families().values() for each in family
-             if each.column in order]
+    order = [
+        LOWER_IS_BETTER[name] for name in (*wanted, *LOWER_IS_BETTER) if name in LOWER_IS_BETTER
+    ]
+    found = [
+        each for family in measured.families().values() for each in family if each.column in order
+    ]
     return sorted(found, key=lambda each: order.index(each.column))
 
 
@@ -181,5 +203,10 @@ def network_at(moment: int, known: dict[str, int]) -> str:
 
 def _row(series: Series, known: dict[str, int]) -> list[str]:
     moment, value = series.best() or (0, 0.0)
-    return [series.label, f"{value:.4g}", "" if series.real is None else f"{series.real:.4g}",
-            f"{moment / 1000:g}", network_at(moment, known) or GONE]
+    return [
+        series.label,
+        f"{value:.4g}",
+        "" if series.real is None else f"{series.real:.4g}",
+        f"{moment / 1000:g}",
+        network_at(moment, known) or GONE,
+    ]

@@ -46,14 +46,20 @@ def left(material: Material) -> Markup:
     sheet = material.directory / SHEET_FILE
     if not sheet.is_file():
         looking = command("report", "--neighbours", 64)
-        raise UserError(f"They have not been looked up. {looking} does, or "
-                        f"{command('metrics', 'neighbours')} with --sheet and --json in the run's "
-                        f"directory ({SHEET_FILE}, metric-neighbours.jsonl).")
+        raise UserError(
+            f"They have not been looked up. {looking} does, or "
+            f"{command('metrics', 'neighbours')} with --sheet and --json in the run's "
+            f"directory ({SHEET_FILE}, metric-neighbours.jsonl)."
+        )
     words = [element("p", line) for line in _told(material.directory)]
-    shown = [_picture(pictures.opened(path), caption) for path, caption in
-             ((sheet, "Pictures, each beside the training images nearest to it"),
-              (histogram_beside(sheet), "Distances to the nearest training image"))
-             if path.is_file()]
+    shown = [
+        _picture(pictures.opened(path), caption)
+        for path, caption in (
+            (sheet, "Pictures, each beside the training images nearest to it"),
+            (histogram_beside(sheet), "Distances to the nearest training image"),
+        )
+        if path.is_file()
+    ]
     return joined([*words, *shown])
 
 
@@ -62,23 +68,34 @@ def looked_up(material: Material, network: Path, wish: Wish) -> Markup:
     run = material.run
     device = choose(wish.device)
     set_precision("fp32")
-    asked, reals = open_pair(network, wish.data or _own_data(material), device, network=True,
-                             resize=None, subset=run.data.subset)
+    asked, reals = open_pair(
+        network,
+        wish.data or _own_data(material),
+        device,
+        network=True,
+        resize=None,
+        subset=run.data.subset,
+    )
     window = parse_window(None, asked.size)
     setup = Setup(seed=0, device=device, detector=opened(wish.detector, device))
     found = look_up(asked, reals, setup, num_images=wish.count, k=NEIGHBOURS, window=window)
     sheet = pictures.fitted(Image.fromarray(neighbour_sheet(found, SHOWN, window)), 1024)
-    return joined([element("p", f"Of {network.name}."),
-                   *(element("p", line) for line in sentences(found.record()).splitlines()),
-                   _picture(sheet, "Pictures, each beside the training images nearest to it")])
+    return joined(
+        [
+            element("p", f"Of {network.name}."),
+            *(element("p", line) for line in sentences(found.record()).splitlines()),
+            _picture(sheet, "Pictures, each beside the training images nearest to it"),
+        ]
+    )
 
 
 def _own_data(material: Material) -> Path:
     """The dataset of the run, if it still is where it was."""
     data = Path(material.run.data.data)
     if not material.run.data.data or not data.exists():
-        raise UserError(f"--neighbours: the dataset of the run, {data}, is not there. Name it "
-                        "with --data.")
+        raise UserError(
+            f"--neighbours: the dataset of the run, {data}, is not there. Name it with --data."
+        )
     return data
 
 

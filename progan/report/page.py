@@ -36,20 +36,28 @@ def page(material: Material, neighbours: Section) -> str:
         "Growth": lambda: phases.growth_section(material),
         "Nearest neighbours": neighbours,
         "Settings": lambda: configuration.settings_section(material),
-        "Machine": lambda: machine.machine_section(material)}
+        "Machine": lambda: machine.machine_section(material),
+    }
     style, script = _part("page.css"), _part("page.js")
     text = Template(_part("page.html")).substitute(
-        policy=policy(style, script), style=style, script=script,
-        name=joined([material.directory.resolve().name]), links=_links(sections),
+        policy=policy(style, script),
+        style=style,
+        script=script,
+        name=joined([material.directory.resolve().name]),
+        links=_links(sections),
         sections=joined(_section(title, make) for title, make in sections.items()),
-        numbers=island(curves.numbers(material, charts)), version=__version__)
+        numbers=island(curves.numbers(material, charts)),
+        version=__version__,
+    )
     return text.encode("utf-8", "backslashreplace").decode()  # of paths that are no UTF-8
 
 
 def policy(style: str, script: str) -> str:
     """What a browser may do with the page: show what is in it, and run this one script."""
-    return ("default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-            f"style-src '{_hash(style)}'; script-src '{_hash(script)}'")
+    return (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+    )
 
 
 def island(values: Mapping[str, Any]) -> str:
@@ -64,8 +72,9 @@ def safe_section(make: Section) -> Markup:
     except UserError as error:
         return element("p", str(error), class_="absent")
     except Exception as error:  # a file may be damaged in any way
-        return element("p", f"This part could not be made: {type(error).__name__}: {error}",
-                       class_="absent")
+        return element(
+            "p", f"This part could not be made: {type(error).__name__}: {error}", class_="absent"
+        )
 
 
 def _section(title: str, make: Section) -> Markup:
@@ -82,8 +91,11 @@ def _anchor(title: str) -> str:
 
 def _faults(material: Material, found: measured.Measured) -> list[str]:
     """What of the numbers could not be read."""
-    damaged = [f"{material.damaged} damaged lines of {STATISTICS_FILE} are left out."
-               if material.damaged > 1 else f"A damaged line of {STATISTICS_FILE} is left out."]
+    damaged = [
+        f"{material.damaged} damaged lines of {STATISTICS_FILE} are left out."
+        if material.damaged > 1
+        else f"A damaged line of {STATISTICS_FILE} is left out."
+    ]
     return [*(damaged if material.damaged else []), *found.faults]
 
 

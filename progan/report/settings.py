@@ -25,12 +25,26 @@ def settings_section(material: Material) -> Markup:
     """What a person chose, and what that made of all settings."""
     run = material.run
     changed = changes(run)
-    words = (element("ul", *(element("li", element("code", each)) for each in changed))
-             if changed else element("p", "All other settings are those of the preset."))
-    return joined([
-        facts(_chosen(run)), element("h3", "Other than in the preset"), words,
-        *(element("details", element("summary", f"All settings: {name}"),
-                  table(SETTINGS_HEADINGS, _rows(part))) for name, part in _parts(run).items())])
+    words = (
+        element("ul", *(element("li", element("code", each)) for each in changed))
+        if changed
+        else element("p", "All other settings are those of the preset.")
+    )
+    return joined(
+        [
+            facts(_chosen(run)),
+            element("h3", "Other than in the preset"),
+            words,
+            *(
+                element(
+                    "details",
+                    element("summary", f"All settings: {name}"),
+                    table(SETTINGS_HEADINGS, _rows(part)),
+                )
+                for name, part in _parts(run).items()
+            ),
+        ]
+    )
 
 
 def changes(run: Run) -> list[str]:
@@ -58,10 +72,14 @@ def _parts(run: Run) -> dict[str, Any]:
 
 
 def _rows(part: Any) -> list[list[str]]:
-    return [[item.name.replace("_", "-"),
-             _value(getattr(part, item.name), item.metadata["auto"]),
-             respelled(item.metadata["text"])]
-            for item in settings(type(part))]
+    return [
+        [
+            item.name.replace("_", "-"),
+            _value(getattr(part, item.name), item.metadata["auto"]),
+            respelled(item.metadata["text"]),
+        ]
+        for item in settings(type(part))
+    ]
 
 
 def _value(value: Any, auto: float | None) -> str:
@@ -93,10 +111,17 @@ def machine_section(material: Material) -> Markup:
     if not material.log and not material.rows:
         raise UserError(f"There is no {LOG_FILE} that could tell.")
     found = sessions(material.log)
-    return joined([facts(_facts(material, found)),
-                   *([table(MACHINE_HEADINGS, found, brief=True)] if len(found) > 1 else []),
-                   element("details", element("summary", f"The last lines of {LOG_FILE}"),
-                           element("pre", "\n".join(material.log[-LAST_LINES:]), tabindex="0"))])
+    return joined(
+        [
+            facts(_facts(material, found)),
+            *([table(MACHINE_HEADINGS, found, brief=True)] if len(found) > 1 else []),
+            element(
+                "details",
+                element("summary", f"The last lines of {LOG_FILE}"),
+                element("pre", "\n".join(material.log[-LAST_LINES:]), tabindex="0"),
+            ),
+        ]
+    )
 
 
 def sessions(log: Sequence[str]) -> list[Session]:
@@ -106,13 +131,23 @@ def sessions(log: Sequence[str]) -> list[Session]:
 
 def _facts(material: Material, found: Sequence[Session]) -> list[tuple[str, str]]:
     """What the last session tells, and the sums of all."""
-    told = [("device", found[-1].device), ("progan", found[-1].version),
-            ("torch", found[-1].torch), ("started", f"{len(found)} times" if len(found) > 1
-                                         else found[0].began)] if found else []
+    told = (
+        [
+            ("device", found[-1].device),
+            ("progan", found[-1].version),
+            ("torch", found[-1].torch),
+            ("started", f"{len(found)} times" if len(found) > 1 else found[0].began),
+        ]
+        if found
+        else []
+    )
     peaks = [row["memory/peak-gib"] for row in material.rows if "memory/peak-gib" in row]
     hours = [row["progress/hours"] for row in material.rows if "progress/hours" in row]
-    return [*told, *([("peak memory", f"{max(peaks):.1f} GiB")] if peaks else []),
-            *([("trained for", human_seconds(hours[-1] * 3600))] if hours else [])]
+    return [
+        *told,
+        *([("peak memory", f"{max(peaks):.1f} GiB")] if peaks else []),
+        *([("trained for", human_seconds(hours[-1] * 3600))] if hours else []),
+    ]
 
 
 GROWTH_HEADINGS = ("resolution", "", "kimg", "batch", "images/s", "time", "")
@@ -129,8 +164,11 @@ class Clock(NamedTuple):
 def growth_section(material: Material) -> Markup:
     """A row for each phase, also of those to come."""
     growth, network = material.run.growth, material.run.network
-    return table(GROWTH_HEADINGS, [_row(phase, network, material.rows)
-                            for phase in schedule.phases(growth, network)], brief=True)
+    return table(
+        GROWTH_HEADINGS,
+        [_row(phase, network, material.rows) for phase in schedule.phases(growth, network)],
+        brief=True,
+    )
 
 
 def shaded(material: Material) -> list[Span]:
@@ -138,15 +176,28 @@ def shaded(material: Material) -> list[Span]:
     if material.settings is None:
         return spans(material.rows)
     growth, network = material.settings.growth, material.settings.network
-    return [Span(phase.start_kimg, min(phase.end_kimg, material.kimg), phase.stage.resolution,
-                 phase.stage.fading)
-            for phase in schedule.phases(growth, network) if phase.start_kimg < material.kimg]
+    return [
+        Span(
+            phase.start_kimg,
+            min(phase.end_kimg, material.kimg),
+            phase.stage.resolution,
+            phase.stage.fading,
+        )
+        for phase in schedule.phases(growth, network)
+        if phase.start_kimg < material.kimg
+    ]
 
 
 def hours_at(kimg: float, rows: Sequence[Row]) -> float | None:
     """How long it had been trained then, between two ticks in proportion; None if not known."""
-    clocks = [Clock(0.0, 0.0), *(Clock(row["images_seen"] / 1000, row["progress/hours"])
-                                 for row in rows if "progress/hours" in row)]
+    clocks = [
+        Clock(0.0, 0.0),
+        *(
+            Clock(row["images_seen"] / 1000, row["progress/hours"])
+            for row in rows
+            if "progress/hours" in row
+        ),
+    ]
     for before, after in zip(clocks, clocks[1:], strict=False):
         if before.kimg <= kimg <= after.kimg and after.kimg > before.kimg:
             share = (kimg - before.kimg) / (after.kimg - before.kimg)
@@ -156,18 +207,26 @@ def hours_at(kimg: float, rows: Sequence[Row]) -> float | None:
 
 def _row(phase: Phase, network: Network, rows: Sequence[Row]) -> list[str]:
     now = rows[-1]["images_seen"] / 1000 if rows else 0.0
-    state = ("done" if phase.end_kimg <= now else
-             "now" if phase.start_kimg < now else "to come")
-    return [size_words(phase.stage, network), "fading in" if phase.stage.fading else "stable",
-            f"{phase.start_kimg:g}–{phase.end_kimg:g}", f"{phase.stage.batch}",
-            _speed(phase, rows), _time(phase, now, rows), state]
+    state = "done" if phase.end_kimg <= now else "now" if phase.start_kimg < now else "to come"
+    return [
+        size_words(phase.stage, network),
+        "fading in" if phase.stage.fading else "stable",
+        f"{phase.start_kimg:g}–{phase.end_kimg:g}",
+        f"{phase.stage.batch}",
+        _speed(phase, rows),
+        _time(phase, now, rows),
+        state,
+    ]
 
 
 def _speed(phase: Phase, rows: Sequence[Row]) -> str:
     """Mean of the ticks that ended in the phase."""
-    speeds = [row["speed/images-per-second"] for row in rows
-              if phase.start_kimg < row["images_seen"] / 1000 <= phase.end_kimg
-              and "speed/images-per-second" in row]
+    speeds = [
+        row["speed/images-per-second"]
+        for row in rows
+        if phase.start_kimg < row["images_seen"] / 1000 <= phase.end_kimg
+        and "speed/images-per-second" in row
+    ]
     return human_rate(sum(speeds) / len(speeds)) if speeds else UNKNOWN
 
 

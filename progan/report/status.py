@@ -48,8 +48,13 @@ def _standing(material: Material) -> Markup:
     kimg = kimg_at_end(material)
     if material.rows:
         pairs += _measures(material)
-    bar = element("progress", max=f"{total:g}", value=f"{kimg:g}",
-                  aria_label="thousands of images shown") if total else Markup()
+    bar = (
+        element(
+            "progress", max=f"{total:g}", value=f"{kimg:g}", aria_label="thousands of images shown"
+        )
+        if total
+        else Markup()
+    )
     shown = f"{kimg:g} of {total:g}" if total else f"{kimg:g}"
     return joined([facts([("thousands of images", joined([shown, bar])), *pairs])])
 
@@ -71,8 +76,9 @@ def _judgement(material: Material) -> Iterator[Markup]:
         yield element("p", f"There is no status: {error}", class_="absent")
         return
     if not history.rows and not history.fault:
-        yield element("p", "There is no status yet: it comes with the first ticks.",
-                      class_="absent")
+        yield element(
+            "p", "There is no status yet: it comes with the first ticks.", class_="absent"
+        )
         return
     found = diagnose(history)
     yield element("p", found.title, class_=f"verdict {kind(found)}")
@@ -93,8 +99,9 @@ def kind(found: Verdict) -> str:
 def _finding(finding: Finding) -> Markup:
     """A symptom, what it rests on and what to change."""
     return element(
-        "div", element("h3", f"{finding.severity}: {finding.name}, since kimg "
-                       f"{finding.since_kimg:.1f}"),
+        "div",
+        element("h3", f"{finding.severity}: {finding.name}, since kimg {finding.since_kimg:.1f}"),
         element("ul", *(element("li", each) for each in finding.evidence)),
         element("p", element("b", "What to change: "), f"{finding.advice}."),
-        class_=f"finding {finding.severity}")
+        class_=f"finding {finding.severity}",
+    )

@@ -60,8 +60,7 @@ class SideStream:
         """
         if self._stream is None:
             return Parcel(content, None)
-        sent: T | None = unless_out_of_memory(
-            lambda: tree_map_only(Tensor, self._copied, content))
+        sent: T | None = unless_out_of_memory(lambda: tree_map_only(Tensor, self._copied, content))
         return Parcel(content if sent is None else sent, self._stream.record_event())
 
     def receive(self, parcel: Parcel[T]) -> T:
@@ -96,7 +95,6 @@ class Recording(NamedTuple):
 
 
 class Recorder(Protocol):
-
     def __call__(self, work: Callable[[], Tensor]) -> Recording:
         """Record all that `work` asks of the device; none of it happens yet.
 

@@ -17,8 +17,13 @@ MEMORY_FILE = Path("/proc/meminfo")  # Linux only
 CGROUP = Path("/sys/fs/cgroup")
 # How the CPU, MPS, cuBLAS, cuDNN and CUDA (of pinned memory) say that there is no more memory;
 # there is a type for that of the GPU.
-OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
-                 "CUDNN_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+OUT_OF_MEMORY = (
+    "DefaultCPUAllocator",
+    "MPS backend out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+)
 
 
 def choose(name: str, number: int | None = None) -> torch.device:
@@ -31,16 +36,22 @@ def choose(name: str, number: int | None = None) -> torch.device:
     if name == "auto":
         name = next((kind for kind, present in available.items() if present), "cpu")
     if not available.get(name, True):
-        raise UserError(f"This machine has no {name} device that torch {torch.__version__} can "
-                        "use. Choose --device cpu, or auto.")
+        raise UserError(
+            f"This machine has no {name} device that torch {torch.__version__} can "
+            "use. Choose --device cpu, or auto."
+        )
     if number is None or name == "cpu":
         return torch.device(name)
     if name != "cuda":
-        raise UserError(f"Several processes cannot share one {name} device. Choose --device cpu, "
-                        "or start one process.")
+        raise UserError(
+            f"Several processes cannot share one {name} device. Choose --device cpu, "
+            "or start one process."
+        )
     if number >= torch.cuda.device_count():
-        raise UserError(f"There are more processes than GPUs: this machine has "
-                        f"{torch.cuda.device_count()}. Start fewer (torchrun --nproc-per-node).")
+        raise UserError(
+            f"There are more processes than GPUs: this machine has "
+            f"{torch.cuda.device_count()}. Start fewer (torchrun --nproc-per-node)."
+        )
     torch.cuda.set_device(number)
     return torch.device(name, number)
 
@@ -84,7 +95,8 @@ def tf32_disabled() -> Iterator[None]:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a device, or the machine, has no more memory."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY))
+        isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+    )
 
 
 def is_recording(device: torch.device) -> bool:
@@ -121,8 +133,7 @@ def free_memory_bytes(device: torch.device) -> int | None:
 
 
 def unclaimed_memory_bytes(device: torch.device) -> int | None:
-    """Memory that nobody holds, this process's torch not even for later; None where nobody tells.
-    """
+    """Return the memory that neither a process nor torch's cache holds; None where unknown."""
     if device.type == "cuda":
         free: int = torch.cuda.mem_get_info(device)[0]
         return free

@@ -105,11 +105,13 @@ def launched(environment: Mapping[str, str] = os.environ) -> Launch | None:
     if "TORCHELASTIC_RUN_ID" not in environment:
         return None
     return Launch(
-        rank=int(environment["RANK"]), size=int(environment["WORLD_SIZE"]),
+        rank=int(environment["RANK"]),
+        size=int(environment["WORLD_SIZE"]),
         local_rank=int(environment["LOCAL_RANK"]),
         local_size=int(environment["LOCAL_WORLD_SIZE"]),
         restarts=int(environment.get("TORCHELASTIC_RESTART_COUNT", 0)),
-        run_id=environment["TORCHELASTIC_RUN_ID"])
+        run_id=environment["TORCHELASTIC_RUN_ID"],
+    )
 
 
 class Together(Group):
@@ -129,9 +131,13 @@ class Together(Group):
         store, _, _ = next(iter(rendezvous("env://", self.rank, self.size)))
         meeting = agreed_name(store, self.rank, self.size)
         self._store = distributed.PrefixStore(meeting, store)  # type: ignore[attr-defined]
-        distributed.init_process_group("nccl" if on_gpu else "gloo", store=self._store,
-                                       rank=self.rank, world_size=self.size,
-                                       device_id=device if on_gpu else None)
+        distributed.init_process_group(
+            "nccl" if on_gpu else "gloo",
+            store=self._store,
+            rank=self.rank,
+            world_size=self.size,
+            device_id=device if on_gpu else None,
+        )
         words = distributed.new_group(backend="gloo", timeout=PATIENCE)
         assert not isinstance(words, int)  # which stands for being no member
         self._words = words

@@ -13,8 +13,11 @@ INTERRUPTED = 130  # what shells report for Ctrl-C: 128 + SIGINT
 RESUMABLE = 75  # sysexits' EX_TEMPFAIL: stopped on request; the same training can be resumed
 # SIGHUP comes when a terminal is closed or a connection breaks, SIGUSR1 when Slurm is about to
 # take a machine away; Windows has neither.
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
-              if hasattr(signal, name))
+SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+    if hasattr(signal, name)
+)
 
 
 def heed_signals(*, is_training: bool = False) -> None:

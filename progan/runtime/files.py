@@ -71,8 +71,10 @@ def require_folder_or_nothing(path: Path) -> None:
 
 
 def _in_the_way(path: Path) -> UserError:
-    return UserError(f"Cannot create the folder {path}: there is a file of that name in the way. "
-                     "Name another place.")
+    return UserError(
+        f"Cannot create the folder {path}: there is a file of that name in the way. "
+        "Name another place."
+    )
 
 
 @contextmanager
@@ -91,8 +93,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise UserError(f"Cannot write {path}: it is a folder. Name a file.")
     if not path.parent.is_dir():
-        raise UserError(f"Cannot write {path}: there is no folder {path.parent}. Create it, or "
-                        "name another place.")
+        raise UserError(
+            f"Cannot write {path}: there is no folder {path.parent}. Create it, or "
+            "name another place."
+        )
     temporary = _partial(path)
     with _named(path, temporary):
         temporary.touch(exist_ok=False)
@@ -140,8 +144,10 @@ def require_empty(dest: Path) -> None:
     """Raise UserError unless `dest` does not exist or is an empty folder."""
     if dest.is_dir():
         if any(dest.iterdir()):
-            raise UserError(f"{dest} exists already and is not empty. "
-                            "Name another folder, or remove this one first.")
+            raise UserError(
+                f"{dest} exists already and is not empty. "
+                "Name another folder, or remove this one first."
+            )
     elif os.path.lexists(dest):
         raise UserError(f"{dest} exists already and is not a folder. Name another place.")
 
@@ -187,8 +193,10 @@ def _make_growing(growing: Path, dest: Path) -> None:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise
-        raise UserError(f"Cannot create {dest}: {error.strerror} ({error.filename}). "
-                        "Name a place where you may write.") from error
+        raise UserError(
+            f"Cannot create {dest}: {error.strerror} ({error.filename}). "
+            "Name a place where you may write."
+        ) from error
 
 
 @contextmanager
@@ -204,8 +212,9 @@ def _alone_in(folder: Path, dest: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError as error:
-        raise UserError(f"Another process is making {dest}. Wait for it, or name another "
-                        "place.") from error
+        raise UserError(
+            f"Another process is making {dest}. Wait for it, or name another place."
+        ) from error
     finally:
         os.close(handle)
 
@@ -239,9 +248,11 @@ def require_free_space(directory: Path, num_bytes: int, what: str) -> None:
         place = place.parent
     free = shutil.disk_usage(place).free
     if free < num_bytes:
-        raise UserError(f"{what} needs {human_bytes(num_bytes)}, but {place} has only "
-                        f"{human_bytes(free)} free. Free {human_bytes(num_bytes - free)}, "
-                        "or name a folder on a larger disk.")
+        raise UserError(
+            f"{what} needs {human_bytes(num_bytes)}, but {place} has only "
+            f"{human_bytes(free)} free. Free {human_bytes(num_bytes - free)}, "
+            "or name a folder on a larger disk."
+        )
 
 
 def flush_to_disk(path: Path) -> None:
@@ -275,16 +286,20 @@ def require_writable_folder(path: Path, option: str) -> None:
         option: What names it, such as '--outdir'.
     """
     if blocking := next((each for each in path.parents if each.is_file()), None):
-        raise UserError(f"Cannot create the folder {path}: Not a directory: {blocking} is a file "
-                        "in the way. Name another place.")
+        raise UserError(
+            f"Cannot create the folder {path}: Not a directory: {blocking} is a file "
+            "in the way. Name another place."
+        )
     require_folder_or_nothing(path)
     nearest = next(each for each in (path, *path.resolve().parents) if each.is_dir())
     try:
         with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as error:
-        raise UserError(f"Cannot write to {path}: {error.strerror}. Name another {option}, or "
-                        "make this one writable.") from error
+        raise UserError(
+            f"Cannot write to {path}: {error.strerror}. Name another {option}, or "
+            "make this one writable."
+        ) from error
 
 
 def require_writable_file(path: Path, option: str, *, makes_folder: bool = False) -> None:
@@ -299,13 +314,16 @@ def require_writable_file(path: Path, option: str, *, makes_folder: bool = False
     is_written_in_place = path.exists() and not path.is_file()  # a device or a pipe
     folder = path.resolve().parent
     if not is_written_in_place and not makes_folder and not folder.is_dir():
-        raise UserError(f"Cannot write {path}: there is no folder {folder}. Create it, or name "
-                        "another place.")
+        raise UserError(
+            f"Cannot write {path}: there is no folder {folder}. Create it, or name another place."
+        )
     if not is_written_in_place:
         require_writable_folder(folder, option)
     if path.exists() and not os.access(path, os.W_OK):
-        raise UserError(f"Cannot write {path}: Permission denied. Name another {option}, or make "
-                        "this one writable.")
+        raise UserError(
+            f"Cannot write {path}: Permission denied. Name another {option}, or make "
+            "this one writable."
+        )
 
 
 def json_objects(path: Path) -> Iterator[dict[str, Any]]:

@@ -24,8 +24,11 @@ class Interrupts:
         tell: Whether to say that a signal was heard.
     """
 
-    SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
-                    if hasattr(signal, name))
+    SIGNALS = tuple(
+        getattr(signal, name)
+        for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
+        if hasattr(signal, name)
+    )
 
     def __init__(self, max_hours: float = math.inf, *, tell: bool = True) -> None:
         self.reason = ""  # the first of the wishes: the name of a signal, or OUT_OF_TIME
@@ -45,13 +48,20 @@ class Interrupts:
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
             # What is ignored stays ignored: a background job does not listen to Ctrl-C.
-            self._before = {number: signal.signal(number, self._note) for number in self.SIGNALS
-                            if signal.getsignal(number) != signal.SIG_IGN}
+            self._before = {
+                number: signal.signal(number, self._note)
+                for number in self.SIGNALS
+                if signal.getsignal(number) != signal.SIG_IGN
+            }
         _entered.append(self)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         _entered.remove(self)
         for number, handler in self._before.items() if not self._finished else ():
             signal.signal(number, handler)  # type: ignore[arg-type]

@@ -34,8 +34,17 @@ def exclusive_lock(folder: Path, doing: str) -> Iterator[None]:
     handle = _locked(path, f"{folder} {doing}")
     try:
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps({"host": socket.gethostname(), "pid": os.getpid(),
-                                      "since": time.strftime("%Y-%m-%d %H:%M:%S")}).encode(), 0)
+        os.pwrite(
+            handle,
+            json.dumps(
+                {
+                    "host": socket.gethostname(),
+                    "pid": os.getpid(),
+                    "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+                }
+            ).encode(),
+            0,
+        )
         yield
     finally:
         with suppress(FileNotFoundError):
@@ -91,6 +100,8 @@ def _may_live(holder: dict[str, object]) -> bool:
 def _busy(path: Path, what: str, holder: dict[str, object]) -> UserError:
     if not holder:
         return UserError(f"{what} by another process, which holds {path}. Wait for it.")
-    return UserError(f"{what} by process {holder.get('pid')} on {holder.get('host')}, since "
-                     f"{holder.get('since')}. Wait for it, or stop it there with kill "
-                     f"{holder.get('pid')}. If it is gone for certain, remove {path}.")
+    return UserError(
+        f"{what} by process {holder.get('pid')} on {holder.get('host')}, since "
+        f"{holder.get('since')}. Wait for it, or stop it there with kill "
+        f"{holder.get('pid')}. If it is gone for certain, remove {path}."
+    )

@@ -17,30 +17,150 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 LONGEST_KEPT = 1 << 20  # bytes or characters of a scanned value; longer ones are weights
 RECONSTRUCTOR = "copyreg._reconstructor"  # with which protocols 0 and 1 make objects
 # Every name of these modules, and every name that goes through one of them ('torch.os.system').
-PASSAGES = frozenset({"os", "posix", "nt", "sys", "subprocess", "importlib", "shutil", "commands",
-                      "_posixsubprocess", "posixpath", "ntpath"})
+PASSAGES = frozenset(
+    {
+        "os",
+        "posix",
+        "nt",
+        "sys",
+        "subprocess",
+        "importlib",
+        "shutil",
+        "commands",
+        "_posixsubprocess",
+        "posixpath",
+        "ntpath",
+    }
+)
 MODULES = PASSAGES | {
-    "_pickle", "_thread", "_winapi", "asyncio", "bdb", "cPickle", "cProfile", "code", "codeop",
-    "ctypes", "distutils", "doctest", "ensurepip", "fileinput", "ftplib", "gc", "http", "httplib",
-    "imp", "inspect", "linecache", "marshal", "msvcrt", "pdb", "pickle", "pip", "pkgutil",
-    "platform", "popen2", "profile", "pty", "requests", "runpy", "setuptools", "signal", "site",
-    "smtplib", "socket", "tempfile", "threading", "timeit", "trace", "urllib", "urllib2", "venv",
-    "webbrowser", "winreg", "zipimport"}
+    "_pickle",
+    "_thread",
+    "_winapi",
+    "asyncio",
+    "bdb",
+    "cPickle",
+    "cProfile",
+    "code",
+    "codeop",
+    "ctypes",
+    "distutils",
+    "doctest",
+    "ensurepip",
+    "fileinput",
+    "ftplib",
+    "gc",
+    "http",
+    "httplib",
+    "imp",
+    "inspect",
+    "linecache",
+    "marshal",
+    "msvcrt",
+    "pdb",
+    "pickle",
+    "pip",
+    "pkgutil",
+    "platform",
+    "popen2",
+    "profile",
+    "pty",
+    "requests",
+    "runpy",
+    "setuptools",
+    "signal",
+    "site",
+    "smtplib",
+    "socket",
+    "tempfile",
+    "threading",
+    "timeit",
+    "trace",
+    "urllib",
+    "urllib2",
+    "venv",
+    "webbrowser",
+    "winreg",
+    "zipimport",
+}
 # Builtins that make plain values; every other one is hostile.
-PLAIN_BUILTINS = frozenset({
-    "BaseException", "Ellipsis", "Exception", "NotImplemented", "None", "True", "False", "bool",
-    "bytearray", "bytes", "complex", "dict", "enumerate", "float", "frozenset", "int", "list",
-    "long", "object", "range", "set", "slice", "str", "tuple", "type", "unicode", "xrange", "zip"})
-NAMES = frozenset({
-    "io.open", "io.FileIO", "_io.open", "_io.FileIO", "codecs.open", "itertools.imap",
-    "itertools.starmap", "operator.attrgetter", "operator.methodcaller", "types.CodeType",
-    "types.FunctionType", "types.LambdaType", "torch.load", "torch.save",
-    "torch.serialization.load", "torch.serialization.save"})
-NUMPY_FILES = frozenset({"fromfile", "genfromtxt", "load", "loads", "loadtxt", "memmap",
-                         "open_memmap", "runstring", "save", "savetxt", "savez",
-                         "savez_compressed", "exec_command", "DataSource"})
-PREFIXES = ("torch.hub.", "torch.utils.cpp_extension.", "torch.package.", "numpy.distutils.",
-            "numpy.f2py.", "numpy.testing.")
+PLAIN_BUILTINS = frozenset(
+    {
+        "BaseException",
+        "Ellipsis",
+        "Exception",
+        "NotImplemented",
+        "None",
+        "True",
+        "False",
+        "bool",
+        "bytearray",
+        "bytes",
+        "complex",
+        "dict",
+        "enumerate",
+        "float",
+        "frozenset",
+        "int",
+        "list",
+        "long",
+        "object",
+        "range",
+        "set",
+        "slice",
+        "str",
+        "tuple",
+        "type",
+        "unicode",
+        "xrange",
+        "zip",
+    }
+)
+NAMES = frozenset(
+    {
+        "io.open",
+        "io.FileIO",
+        "_io.open",
+        "_io.FileIO",
+        "codecs.open",
+        "itertools.imap",
+        "itertools.starmap",
+        "operator.attrgetter",
+        "operator.methodcaller",
+        "types.CodeType",
+        "types.FunctionType",
+        "types.LambdaType",
+        "torch.load",
+        "torch.save",
+        "torch.serialization.load",
+        "torch.serialization.save",
+    }
+)
+NUMPY_FILES = frozenset(
+    {
+        "fromfile",
+        "genfromtxt",
+        "load",
+        "loads",
+        "loadtxt",
+        "memmap",
+        "open_memmap",
+        "runstring",
+        "save",
+        "savetxt",
+        "savez",
+        "savez_compressed",
+        "exec_command",
+        "DataSource",
+    }
+)
+PREFIXES = (
+    "torch.hub.",
+    "torch.utils.cpp_extension.",
+    "torch.package.",
+    "numpy.distutils.",
+    "numpy.f2py.",
+    "numpy.testing.",
+)
 EXTENSION = "the instruction EXT"  # EXT1, EXT2 and EXT4 name anything by a number
 
 
@@ -159,8 +279,9 @@ class SafeUnpickler(pickle._Unpickler):
     def set_items(self, target: Any, keys: list[Any], values: list[Any]) -> None:
         """Set the items that have plain keys."""
         if isinstance(target, (dict, PickledObject)):
-            dict_items(target).update((key, value) for key, value in zip(keys, values, strict=True)
-                                      if is_plain_key(key))
+            dict_items(target).update(
+                (key, value) for key, value in zip(keys, values, strict=True) if is_plain_key(key)
+            )
 
     def extend(self, target: Any, values: list[Any]) -> None:
         if isinstance(target, list):
@@ -220,17 +341,25 @@ class SafeUnpickler(pickle._Unpickler):
         """Without making room for bytes that are not there."""
         self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
 
-    dispatch: ClassVar[dict[int, Any]] = pickle._Unpickler.dispatch | opcodes({
-        pickle.REDUCE: load_reduce, pickle.NEWOBJ: load_reduce,
-        pickle.NEWOBJ_EX: load_newobj_ex, pickle.BUILD: load_build,
-        pickle.DICT: load_dict, pickle.SETITEM: load_setitem,
-        pickle.SETITEMS: load_setitems, pickle.APPEND: load_append,
-        pickle.APPENDS: load_appends, pickle.EMPTY_SET: load_set,
-        pickle.ADDITEMS: load_appends, pickle.FROZENSET: load_frozenset,
-        pickle.NEXT_BUFFER: load_buffer,
-        pickle.READONLY_BUFFER: load_readonly_buffer,
-        pickle.BYTEARRAY8: load_bytearray,
-    })
+    dispatch: ClassVar[dict[int, Any]] = pickle._Unpickler.dispatch | opcodes(
+        {
+            pickle.REDUCE: load_reduce,
+            pickle.NEWOBJ: load_reduce,
+            pickle.NEWOBJ_EX: load_newobj_ex,
+            pickle.BUILD: load_build,
+            pickle.DICT: load_dict,
+            pickle.SETITEM: load_setitem,
+            pickle.SETITEMS: load_setitems,
+            pickle.APPEND: load_append,
+            pickle.APPENDS: load_appends,
+            pickle.EMPTY_SET: load_set,
+            pickle.ADDITEMS: load_appends,
+            pickle.FROZENSET: load_frozenset,
+            pickle.NEXT_BUFFER: load_buffer,
+            pickle.READONLY_BUFFER: load_readonly_buffer,
+            pickle.BYTEARRAY8: load_bytearray,
+        }
+    )
 
 
 def _maker(value: Any) -> str:
@@ -242,6 +371,7 @@ def _maker(value: Any) -> str:
 
 def _without_weights(load: Callable[[Any], None]) -> Callable[[SafeUnpickler], None]:
     """Read a value as `load` does, and keep nothing of it if it is long."""
+
     def load_short(unpickler: SafeUnpickler) -> None:
         load(unpickler)
         value = unpickler.stack[-1]
@@ -256,8 +386,15 @@ class _Scanner(SafeUnpickler):
 
     dispatch: ClassVar[dict[int, Any]] = SafeUnpickler.dispatch | {
         code[0]: _without_weights(SafeUnpickler.dispatch[code[0]])
-        for code in (pickle.BINSTRING, pickle.BINBYTES, pickle.BINBYTES8, pickle.BINUNICODE,
-                     pickle.BINUNICODE8, pickle.BYTEARRAY8)}
+        for code in (
+            pickle.BINSTRING,
+            pickle.BINBYTES,
+            pickle.BINBYTES8,
+            pickle.BINUNICODE,
+            pickle.BINUNICODE8,
+            pickle.BYTEARRAY8,
+        )
+    }
 
 
 def is_hostile(name: str) -> bool:
@@ -266,7 +403,8 @@ def is_hostile(name: str) -> bool:
     if first in MODULES or name in NAMES or name.startswith((*PREFIXES, EXTENSION)):
         return True
     if any(part in PASSAGES for part in parts[:-1]) or any(
-            part.startswith("__") and part.endswith("__") for part in parts):
+        part.startswith("__") and part.endswith("__") for part in parts
+    ):
         return True
     if first == "builtins":
         exceptions = len(parts) == 1 and parts[0].endswith(("Error", "Warning"))

@@ -63,23 +63,27 @@ def load_plain(data: bytes, where: str, classes: Collection[str] = ()) -> Any:
         raise _refusal(data, where, _shortened(str(error))) from None
     except Exception as error:  # broken pickles fail in nearly any way
         text = _shortened(str(error) or type(error).__name__)
-        raise BrokenPickle(f"{where} is not a readable pickle ({text}). Fetch it "
-                           "again.") from error
+        raise BrokenPickle(f"{where} is not a readable pickle ({text}). Fetch it again.") from error
 
 
 def hostile_message(where: str, name: str) -> str:
     """The message about a pickle that names something hostile."""
-    return (f"{where} is refused. The pickle asks for {_shortened(name)}, which data never needs: "
-            "loading it elsewhere could run somebody's program. Nothing of it was run. Fetch the "
-            "file from a place that you trust.")
+    return (
+        f"{where} is refused. The pickle asks for {_shortened(name)}, which data never needs: "
+        "loading it elsewhere could run somebody's program. Nothing of it was run. Fetch the "
+        "file from a place that you trust."
+    )
 
 
 def _refusal(data: bytes, where: str, asked: str) -> RefusedPickle:
     hostile = next(filter(is_hostile, scan_pickle(io.BytesIO(data)).names), None)
     if hostile is not None:
         return RefusedPickle(hostile_message(where, hostile), hostile=True)
-    return RefusedPickle(f"{where} is refused. The pickle asks for {asked}, which progan does not "
-                         "read. Nothing of it was run.", hostile=False)
+    return RefusedPickle(
+        f"{where} is refused. The pickle asks for {asked}, which progan does not "
+        "read. Nothing of it was run.",
+        hostile=False,
+    )
 
 
 def _shortened(text: str) -> str:
@@ -220,7 +224,23 @@ class _PlainUnpickler(SafeUnpickler):
             raise ValueError("it appends to what is no list")
         super().extend(target, values)
 
-    dispatch: ClassVar[dict[int, Any]] = SafeUnpickler.dispatch | opcodes({
-        pickle.NEWOBJ: load_newobj} | {getattr(pickle, name): _refuse(name) for name in (
-            "NEWOBJ_EX", "OBJ", "PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "EMPTY_SET",
-            "ADDITEMS", "FROZENSET", "NEXT_BUFFER", "READONLY_BUFFER")})
+    dispatch: ClassVar[dict[int, Any]] = SafeUnpickler.dispatch | opcodes(
+        {pickle.NEWOBJ: load_newobj}
+        | {
+            getattr(pickle, name): _refuse(name)
+            for name in (
+                "NEWOBJ_EX",
+                "OBJ",
+                "PERSID",
+                "BINPERSID",
+                "EXT1",
+                "EXT2",
+                "EXT4",
+                "EMPTY_SET",
+                "ADDITEMS",
+                "FROZENSET",
+                "NEXT_BUFFER",
+                "READONLY_BUFFER",
+            )
+        }
+    )

@@ -7,8 +7,9 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, TextIO, cast
 
 NAME = "standard output"  # the file name of its errors, which have none by themselves
-CLOSED = ("The standard output is closed. Redirect it to a file or to /dev/null if nobody is to "
-          "read it.")
+CLOSED = (
+    "The standard output is closed. Redirect it to a file or to /dev/null if nobody is to read it."
+)
 
 
 class _NamedOutput:

@@ -11,8 +11,9 @@ _MAX_BYTES = 240  # of 255 that most file systems allow; the rest is for a numbe
 _UNSAFE = re.compile(r'[/\\:*?"<>|]')  # what POSIX or Windows forbid in names
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, formats, surrogates, line ends
 _JOINERS = "\u200c\u200d"  # formats that belong to the spelling of words and emoji
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?",
-                       re.IGNORECASE)  # devices of Windows, whatever their extension
+_RESERVED = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.IGNORECASE
+)  # devices of Windows, whatever their extension
 _IGNORED = "__MACOSX"  # a folder that readers of archives leave out
 
 
@@ -41,13 +42,19 @@ def escape_controls(text: str, keep: str = "") -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(each.encode("unicode_escape").decode("ascii")
-                   if _is_control(each) and each not in keep else each for each in text)
+    return "".join(
+        each.encode("unicode_escape").decode("ascii")
+        if _is_control(each) and each not in keep
+        else each
+        for each in text
+    )
 
 
 def _is_control(character: str) -> bool:
-    return (unicodedata.category(character) in _CONTROLS
-            or unicodedata.bidirectional(character) in _BIDI_CONTROLS)
+    return (
+        unicodedata.category(character) in _CONTROLS
+        or unicodedata.bidirectional(character) in _BIDI_CONTROLS
+    )
 
 
 def safe_file_name(name: str, default: str) -> str:
@@ -94,7 +101,8 @@ def distinct_file_names(names: Sequence[str], default: str) -> list[str]:
 
 def _is_unsafe(character: str) -> bool:
     return bool(_UNSAFE.match(character)) or (
-        unicodedata.category(character) in _UNSAFE_CATEGORIES and character not in _JOINERS)
+        unicodedata.category(character) in _UNSAFE_CATEGORIES and character not in _JOINERS
+    )
 
 
 def _cut(name: str) -> str:
@@ -115,4 +123,4 @@ def sanitize_line(text: str) -> str:
     """Without what is no character to be seen: ends of lines, turns of the direction, bytes."""
     seen = "".join(each if each.isprintable() else " " for each in text)
     line = " ".join(seen.split())
-    return line if len(line) <= MAX_LINE_LENGTH else f"{line[:MAX_LINE_LENGTH - 1]}…"
+    return line if len(line) <= MAX_LINE_LENGTH else f"{line[: MAX_LINE_LENGTH - 1]}…"

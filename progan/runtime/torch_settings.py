@@ -59,9 +59,11 @@ def require_compile_cache(needed: bool) -> None:
     if why is None:
         return
     if needed:
-        raise UserError(f"{VARIABLE} is {place!r}, and torch cannot keep compiled code there: "
-                        f"{why}. Set it to a directory that can be written to, unset it, or "
-                        "choose --acceleration eager.")
+        raise UserError(
+            f"{VARIABLE} is {place!r}, and torch cannot keep compiled code there: "
+            f"{why}. Set it to a directory that can be written to, unset it, or "
+            "choose --acceleration eager."
+        )
     os.environ[VARIABLE] = tempfile.gettempdir()
 
 

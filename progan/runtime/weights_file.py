@@ -59,8 +59,7 @@ def save_weights(path: Path, header: Mapping[str, Any], weights: Mapping[str, Te
     Args:
         header: What JSON can hold; its 'format' names the kind of file.
     """
-    stored = {name: tensor.detach().cpu().float().contiguous()
-              for name, tensor in weights.items()}
+    stored = {name: tensor.detach().cpu().float().contiguous() for name, tensor in weights.items()}
     content = save(stored, {_KEY: json.dumps(header)})
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)  # a full disk is an OSError here, unlike in save_file
@@ -78,15 +77,15 @@ def read_header(path: Path, kind: str) -> dict[str, Any]:
         return _header(file, kind)
 
 
-def load_weights(path: Path, kind: str, device: str = "cpu"
-                 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def load_weights(
+    path: Path, kind: str, device: str = "cpu"
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read header and weights; raises ValueError unless it is a file whose 'format' is `kind`.
 
     It is a Damaged if the file says that it is one, and cannot be read.
     """
     with _opened(path, kind, device) as file:
-        return (_header(file, kind),
-                {name: file.get_tensor(name) for name in file.keys()})
+        return (_header(file, kind), {name: file.get_tensor(name) for name in file.keys()})
 
 
 @contextmanager

@@ -31,9 +31,7 @@ class DaemonThreadPool(Executor):
         for thread in self._threads:
             thread.start()
 
-    def submit(
-        self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Future[T]:
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
         self._jobs.put((future, lambda: function(*args, **kwargs)))
         return future

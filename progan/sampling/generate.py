@@ -121,8 +121,12 @@ def _write_images(request: GenerateRequest, snapshot: Snapshot) -> Iterator[Path
         raise UserError("Which pictures? Name either --seeds, e.g. 0-15, or a file of --latents.")
     if request.outdir is None:
         raise UserError("Where to? Name a folder for the pictures with --outdir.")
-    output = ImageOutput(folder=request.outdir, kind=request.kind, batch=request.batch,
-                         text=provenance(request.networks[-1], request.command))
+    output = ImageOutput(
+        folder=request.outdir,
+        kind=request.kind,
+        batch=request.batch,
+        text=provenance(request.networks[-1], request.command),
+    )
     _require_not_overwritten(request.latents, _outputs(request, latent_batch, output))
     if not request.sheet and request.grid is None:
         yield from write_images(snapshot, latent_batch, output)
@@ -130,12 +134,14 @@ def _write_images(request: GenerateRequest, snapshot: Snapshot) -> Iterator[Path
     if request.kind == NPY:
         raise UserError("--float writes one file for each picture: leave --grid and --sheet away.")
     write = write_sheet if request.sheet else write_grid
-    yield write(snapshot, latent_batch, output, *_grid_layout(request, snapshot,
-                                                              len(latent_batch.names)))
+    yield write(
+        snapshot, latent_batch, output, *_grid_layout(request, snapshot, len(latent_batch.names))
+    )
 
 
-def _outputs(request: GenerateRequest, latent_batch: LatentBatch,
-             output: ImageOutput) -> Iterator[Path]:
+def _outputs(
+    request: GenerateRequest, latent_batch: LatentBatch, output: ImageOutput
+) -> Iterator[Path]:
     """The files that pictures will be written to."""
     sheet = SHEET_NAME if request.sheet else GRID_NAME
     single = not request.sheet and request.grid is None
@@ -146,8 +152,10 @@ def _require_not_overwritten(latents: Path | None, outputs: Iterable[Path]) -> N
     """Raise UserError if the file that the latents come from would be written over."""
     for path in outputs if latents is not None else ():
         if latents is not None and path.exists() and path.samefile(latents):
-            raise UserError(f"{path} is the file of --latents and would be written over. Name "
-                            "another place to write to.")
+            raise UserError(
+                f"{path} is the file of --latents and would be written over. Name "
+                "another place to write to."
+            )
 
 
 def _write_video(request: GenerateRequest, video: VideoRequest, snapshot: Snapshot) -> Path:
@@ -159,46 +167,58 @@ def _write_video(request: GenerateRequest, video: VideoRequest, snapshot: Snapsh
     if request.outdir is not None:
         make_folder(request.outdir)
     text = provenance(request.networks[-1], request.command)
-    bar = tqdm(frames, total=video.timing.frames, unit="frame", desc=path.name, disable=None,
-               leave=False)
+    bar = tqdm(
+        frames, total=video.timing.frames, unit="frame", desc=path.name, disable=None, leave=False
+    )
     write_video(path, bar, video.timing, text)
     return path
 
 
-def _interpolation(request: GenerateRequest, video: VideoRequest,
-                   snapshot: Snapshot) -> tuple[int, int, Iterator[Pixels]]:
+def _interpolation(
+    request: GenerateRequest, video: VideoRequest, snapshot: Snapshot
+) -> tuple[int, int, Iterator[Pixels]]:
     """Columns, rows and frames of a film in which the latents move."""
     columns, rows = parse_grid(request.grid, 1) if request.grid else (1, 1)
     latent_batch = _latent_batch(request, snapshot)
     if latent_batch is not None:
         if video.walk is not None or video.smoothing is not None:
-            raise UserError("--seeds and --latents name a way of their own: leave --walk and "
-                            "--smoothing away, or these.")
+            raise UserError(
+                "--seeds and --latents name a way of their own: leave --walk and "
+                "--smoothing away, or these."
+            )
         script = seed_tour_path(latent_batch, columns * rows, video.timing)
     else:
         smoothing = video.smoothing
         smoothing = default_smoothing(video.timing.seconds) if smoothing is None else smoothing
-        script = random_walk_path(snapshot, video.walk or 0, columns * rows, video.timing,
-                                  smoothing)
+        script = random_walk_path(
+            snapshot, video.walk or 0, columns * rows, video.timing, smoothing
+        )
         if request.class_name is not None:
             labels = labels_of_class(snapshot, script.labels, request.class_name)
             script = LatentPath(script.latents, labels)
     return columns, rows, interpolation_frames(snapshot, script, columns, rows)
 
 
-def _growth(request: GenerateRequest, video: VideoRequest,
-            snapshot: Snapshot) -> tuple[int, int, Iterator[Pixels]]:
+def _growth(
+    request: GenerateRequest, video: VideoRequest, snapshot: Snapshot
+) -> tuple[int, int, Iterator[Pixels]]:
     """Columns, rows and frames of the film of a run's growth."""
     if video.walk is not None or video.smoothing is not None or request.resolution is not None:
-        raise UserError("--growth shows the same latents at the resolution of each time: leave "
-                        "--walk, --smoothing and --resolution away.")
+        raise UserError(
+            "--growth shows the same latents at the resolution of each time: leave "
+            "--walk, --smoothing and --resolution away."
+        )
     require_several_snapshots(request.networks)
     latent_batch = _latent_batch(request, snapshot) or _with_class(
-        request, snapshot, batch_from_seeds(snapshot, GROWTH_SEEDS))
+        request, snapshot, batch_from_seeds(snapshot, GROWTH_SEEDS)
+    )
     columns, rows = _grid_layout(request, snapshot, len(latent_batch.names))
     device = next(snapshot.generator.parameters()).device
-    return columns, rows, growth_frames(request.networks, latent_batch, columns, rows, video.timing,
-                                        device)
+    return (
+        columns,
+        rows,
+        growth_frames(request.networks, latent_batch, columns, rows, video.timing, device),
+    )
 
 
 def _latent_batch(request: GenerateRequest, snapshot: Snapshot) -> LatentBatch | None:
@@ -209,10 +229,14 @@ def _latent_batch(request: GenerateRequest, snapshot: Snapshot) -> LatentBatch |
     return None
 
 
-def _with_class(request: GenerateRequest, snapshot: Snapshot,
-                latent_batch: LatentBatch) -> LatentBatch:
-    return latent_batch if request.class_name is None else with_class(snapshot, latent_batch,
-                                                                      request.class_name)
+def _with_class(
+    request: GenerateRequest, snapshot: Snapshot, latent_batch: LatentBatch
+) -> LatentBatch:
+    return (
+        latent_batch
+        if request.class_name is None
+        else with_class(snapshot, latent_batch, request.class_name)
+    )
 
 
 def _grid_layout(request: GenerateRequest, snapshot: Snapshot, count: int) -> tuple[int, int]:

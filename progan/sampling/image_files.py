@@ -26,8 +26,10 @@ from progan.sampling.sheets import contact_sheet, full_grid, require_sheet_size,
 IMAGE_SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 MAX_SIDES = {"jpeg": 65500, "webp": 16383}  # px; what the formats can hold
 # JPEG keeps all of its colours' resolution, and WebP every pixel.
-ENCODER_OPTIONS: dict[str, dict[str, Any]] = {"jpeg": {"quality": 95, "subsampling": 0},
-                                              "webp": {"lossless": True, "exact": True}}
+ENCODER_OPTIONS: dict[str, dict[str, Any]] = {
+    "jpeg": {"quality": 95, "subsampling": 0},
+    "webp": {"lossless": True, "exact": True},
+}
 MAX_EXIF_BYTES = 60_000  # a JPEG has room for 65,533, of which the rest of it needs some
 GRID_NAME, SHEET_NAME = "grid", "sheet"
 NPY = "npy"  # a kind of files, beside those of stills.SUFFIXES
@@ -52,12 +54,16 @@ def save_image(path: Path, kind: str, pixels: Pixels, text: Mapping[str, str]) -
 def require_image_format(kind: str, height: int, width: int, channels: int) -> None:
     """Raise UserError if pictures of this size cannot be kept in files of this kind."""
     if kind == "jpeg" and channels == 4:
-        raise UserError("--format jpeg: these pictures have transparency, and JPEG has none. "
-                        "Choose png or webp.")
+        raise UserError(
+            "--format jpeg: these pictures have transparency, and JPEG has none. "
+            "Choose png or webp."
+        )
     longest = MAX_SIDES.get(kind)
     if longest and max(height, width) > longest:
-        raise UserError(f"--format {kind}: a picture of {width}x{height} px is larger than the "
-                        f"{longest} px that it can hold. Choose png, or fewer pictures.")
+        raise UserError(
+            f"--format {kind}: a picture of {width}x{height} px is larger than the "
+            f"{longest} px that it can hold. Choose png, or fewer pictures."
+        )
 
 
 def save_array(path: Path, image: npt.NDArray[np.float32]) -> None:
@@ -100,9 +106,11 @@ class ImageOutput:
 
 def provenance(path: Path, command: str) -> dict[str, str]:
     """Where a picture comes from, to be written into its file."""
-    return {"Software": SOFTWARE,
-            "Network": f"{replace_undecodable(path.name)} {fingerprint(path)}",
-            "Command": replace_undecodable(command)}
+    return {
+        "Software": SOFTWARE,
+        "Network": f"{replace_undecodable(path.name)} {fingerprint(path)}",
+        "Command": replace_undecodable(command),
+    }
 
 
 def replace_undecodable(text: str) -> str:
@@ -110,8 +118,9 @@ def replace_undecodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def write_images(snapshot: Snapshot, latent_batch: LatentBatch,
-                 output: ImageOutput) -> Iterator[Path]:
+def write_images(
+    snapshot: Snapshot, latent_batch: LatentBatch, output: ImageOutput
+) -> Iterator[Path]:
     """Draw the pictures, write each to its own file, and yield the path of each.
 
     Files are written by threads, while the network draws the next pictures.
@@ -132,18 +141,22 @@ def write_images(snapshot: Snapshot, latent_batch: LatentBatch,
     writers = min(os.cpu_count() or 1, MAX_WRITERS)
     batch = output.batch or 2 * writers
     convert = as_floats if output.kind == NPY else as_pixels
-    images = (convert(image) for image in render_single(snapshot, latent_batch.latents,
-                                                        latent_batch.labels))
+    images = (
+        convert(image)
+        for image in render_single(snapshot, latent_batch.latents, latent_batch.labels)
+    )
     bar = tqdm(total=len(latent_batch.names), unit="img", disable=None, leave=False)
     with bar, worker_pool(min(writers, batch), in_processes=False) as pool:
-        for path in in_order(pool, save, zip(latent_batch.names, images,
-                                             strict=True), ahead=batch - 1):
+        for path in in_order(
+            pool, save, zip(latent_batch.names, images, strict=True), ahead=batch - 1
+        ):
             bar.update()
             yield path
 
 
-def write_grid(snapshot: Snapshot, latent_batch: LatentBatch, output: ImageOutput, columns: int,
-               rows: int) -> Path:
+def write_grid(
+    snapshot: Snapshot, latent_batch: LatentBatch, output: ImageOutput, columns: int, rows: int
+) -> Path:
     """All pictures side by side in one file; cell k is picture k."""
     config = snapshot.generator.config
     size = config.size(snapshot.level)
@@ -153,13 +166,15 @@ def write_grid(snapshot: Snapshot, latent_batch: LatentBatch, output: ImageOutpu
     return _write_page(output, GRID_NAME, latent_batch, full_grid(images, columns, rows))
 
 
-def write_sheet(snapshot: Snapshot, latent_batch: LatentBatch, output: ImageOutput, columns: int,
-                rows: int) -> Path:
+def write_sheet(
+    snapshot: Snapshot, latent_batch: LatentBatch, output: ImageOutput, columns: int, rows: int
+) -> Path:
     """A contact sheet: pictures of 64 to 256 px, each with the number of its seed below."""
     size = snapshot.generator.config.size(snapshot.level)
     require_sheet_size(columns, rows, size, 3)
-    cells = [sheet_cell(image) for image in _render_with_progress(snapshot, latent_batch,
-                                                                  SHEET_NAME)]
+    cells = [
+        sheet_cell(image) for image in _render_with_progress(snapshot, latent_batch, SHEET_NAME)
+    ]
     page = contact_sheet(cells, [seed_caption(name) for name in latent_batch.names], columns, rows)
     require_image_format(output.kind, *page.shape)
     return _write_page(output, SHEET_NAME, latent_batch, page)
@@ -170,11 +185,13 @@ def seed_caption(name: str) -> str:
     return re.sub(r"(\D+)0*(\d+)", r"\1 \2", name)
 
 
-def _render_with_progress(snapshot: Snapshot, latent_batch: LatentBatch,
-                          what: str) -> Iterator[Pixels]:
+def _render_with_progress(
+    snapshot: Snapshot, latent_batch: LatentBatch, what: str
+) -> Iterator[Pixels]:
     images = render_single(snapshot, latent_batch.latents, latent_batch.labels)
-    for image in tqdm(images, total=len(latent_batch.names), unit="img", desc=what, disable=None,
-                      leave=False):
+    for image in tqdm(
+        images, total=len(latent_batch.names), unit="img", desc=what, disable=None, leave=False
+    ):
         yield as_pixels(image)
 
 

@@ -85,14 +85,22 @@ def tour_positions(frames: int, count: int) -> list[tuple[int, int, float]]:
 
 def slerp_tour(latents: Floats, frames: int) -> Floats:
     """By slerp from each latent [K, latent_size] to the next and back: [frames, latent_size]."""
-    return np.stack([slerp(latents[one], latents[other], share)
-                     for one, other, share in tour_positions(frames, len(latents))])
+    return np.stack(
+        [
+            slerp(latents[one], latents[other], share)
+            for one, other, share in tour_positions(frames, len(latents))
+        ]
+    )
 
 
 def blend_labels(labels: Floats, frames: int) -> Floats:
     """Labels [K, label_size] on the same way, blended: [frames, label_size]."""
-    return np.stack([(1 - share) * labels[one] + share * labels[other]
-                     for one, other, share in tour_positions(frames, len(labels))])
+    return np.stack(
+        [
+            (1 - share) * labels[one] + share * labels[other]
+            for one, other, share in tour_positions(frames, len(labels))
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +111,9 @@ class LatentPath:
     labels: Tensor  # [frames, cells, label_size]
 
 
-def random_walk_path(snapshot: Snapshot, first: int, cells: int, timing: VideoTiming,
-                     smoothing: float) -> LatentPath:
+def random_walk_path(
+    snapshot: Snapshot, first: int, cells: int, timing: VideoTiming, smoothing: float
+) -> LatentPath:
     """Cell k shows the walk of seed first + k, and the class that this seed has.
 
     Args:
@@ -112,15 +121,20 @@ def random_walk_path(snapshot: Snapshot, first: int, cells: int, timing: VideoTi
     """
     _require_few(timing, cells)
     if not 0 < smoothing <= MOST_SMOOTHING:
-        raise UserError(f"--smoothing {smoothing:g}: name a number of seconds above 0, up to "
-                        f"{MOST_SMOOTHING}.")
+        raise UserError(
+            f"--smoothing {smoothing:g}: name a number of seconds above 0, up to {MOST_SMOOTHING}."
+        )
     if first + cells > 2**32:
-        raise UserError(f"--walk {first}: the seeds of walks end at {2**32 - 1}, and each cell has "
-                        f"the next one. Name {2**32 - cells} or less.")
+        raise UserError(
+            f"--walk {first}: the seeds of walks end at {2**32 - 1}, and each cell has "
+            f"the next one. Name {2**32 - cells} or less."
+        )
     config = snapshot.generator.config
     seeds = range(first, first + cells)
-    latents = [random_walk(seed, timing.frames, config.latent_size, smoothing * timing.fps)
-               for seed in seeds]
+    latents = [
+        random_walk(seed, timing.frames, config.latent_size, smoothing * timing.fps)
+        for seed in seeds
+    ]
     labels = seed_labels(seeds, config.label_size, snapshot.untrained_classes)
     return LatentPath(_stacked(latents), labels.expand(timing.frames, -1, -1))
 
@@ -136,10 +150,9 @@ def seed_tour_path(latent_batch: LatentBatch, cells: int, timing: VideoTiming) -
     beginnings = [-(cell % len(latent_batch.names)) for cell in range(cells)]
     latents, labels = latent_batch.latents.double().numpy(), latent_batch.labels.double().numpy()
     return LatentPath(
-        _stacked([slerp_tour(np.roll(latents, start, 0), timing.frames)
-                  for start in beginnings]),
-        _stacked([blend_labels(np.roll(labels, start, 0), timing.frames)
-                  for start in beginnings]))
+        _stacked([slerp_tour(np.roll(latents, start, 0), timing.frames) for start in beginnings]),
+        _stacked([blend_labels(np.roll(labels, start, 0), timing.frames) for start in beginnings]),
+    )
 
 
 def _stacked(cells: list[Floats]) -> Tensor:
@@ -149,6 +162,8 @@ def _stacked(cells: list[Floats]) -> Tensor:
 
 def _require_few(timing: VideoTiming, cells: int) -> None:
     if timing.frames * cells > MOST_PICTURES:
-        raise UserError(f"{format_count(timing.frames, 'frame')} of "
-                        f"{format_count(cells, 'cell')} are more than {MOST_PICTURES:,} "
-                        "pictures. Ask for a shorter film or a smaller --grid.")
+        raise UserError(
+            f"{format_count(timing.frames, 'frame')} of "
+            f"{format_count(cells, 'cell')} are more than {MOST_PICTURES:,} "
+            "pictures. Ask for a shorter film or a smaller --grid."
+        )

@@ -59,17 +59,24 @@ def read_latents(path: Path, latent_size: int) -> Tensor:
         array = _read_array(path)
     except (OSError, ValueError, EOFError, MemoryError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise UserError(f"Cannot read latents from {path}: {why}. It should be a {wanted}."
-                        ) from error
-    if array.ndim != 2 or not len(array) or (
-            array.shape[1] != latent_size or array.dtype.kind != "f"):
-        raise UserError(f"{path} holds {array.dtype} {list(array.shape)}; this network takes "
-                        f"latents of float32 [N, {latent_size}].")
+        raise UserError(
+            f"Cannot read latents from {path}: {why}. It should be a {wanted}."
+        ) from error
+    if (
+        array.ndim != 2
+        or not len(array)
+        or (array.shape[1] != latent_size or array.dtype.kind != "f")
+    ):
+        raise UserError(
+            f"{path} holds {array.dtype} {list(array.shape)}; this network takes "
+            f"latents of float32 [N, {latent_size}]."
+        )
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused as such
         latents = array.astype(np.float32)
     if not np.isfinite(latents).all():
-        raise UserError(f"{path} holds numbers that are not finite (NaN or infinity), or too "
-                        "large for float32.")
+        raise UserError(
+            f"{path} holds numbers that are not finite (NaN or infinity), or too large for float32."
+        )
     return torch.from_numpy(latents)
 
 
@@ -88,8 +95,10 @@ def _read_array(path: Path) -> npt.NDArray[np.generic]:
         promised = math.prod(shape) * dtype.itemsize
         found = os.fstat(file.fileno()).st_size - file.tell()
         if promised > found:  # NumPy would ask for all that memory first
-            raise ValueError(f"it is cut short, or damaged: its header promises {promised:,} "
-                             f"bytes, and {found:,} follow")
+            raise ValueError(
+                f"it is cut short, or damaged: its header promises {promised:,} "
+                f"bytes, and {found:,} follow"
+            )
         file.seek(0)
         array: npt.NDArray[np.generic] = np.load(file, allow_pickle=False)
         return array
@@ -98,8 +107,10 @@ def _read_array(path: Path) -> npt.NDArray[np.generic]:
 def _header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
     try:
         version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0}[version]
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
         shape, _, dtype = read(file)
     except Exception as error:  # NumPy lets its parser fail in any way it likes
         raise ValueError("its header is damaged") from error
@@ -119,9 +130,11 @@ def batch_from_seeds(snapshot: Snapshot, text: str) -> LatentBatch:
     """The pictures of seeds such as '0-15,20'."""
     config = snapshot.generator.config
     seeds = parse_seeds(text)
-    return LatentBatch(tuple(f"seed{seed:04d}" for seed in seeds),
-                       seed_latents(seeds, config.latent_size),
-                       seed_labels(seeds, config.label_size, snapshot.untrained_classes))
+    return LatentBatch(
+        tuple(f"seed{seed:04d}" for seed in seeds),
+        seed_latents(seeds, config.latent_size),
+        seed_labels(seeds, config.label_size, snapshot.untrained_classes),
+    )
 
 
 def batch_from_file(snapshot: Snapshot, path: Path) -> LatentBatch:
@@ -129,14 +142,18 @@ def batch_from_file(snapshot: Snapshot, path: Path) -> LatentBatch:
     config = snapshot.generator.config
     latents = read_latents(path, config.latent_size)
     rows = range(len(latents))
-    return LatentBatch(tuple(f"latent{row:04d}" for row in rows), latents,
-                       seed_labels(rows, config.label_size, snapshot.untrained_classes))
+    return LatentBatch(
+        tuple(f"latent{row:04d}" for row in rows),
+        latents,
+        seed_labels(rows, config.label_size, snapshot.untrained_classes),
+    )
 
 
 def with_class(snapshot: Snapshot, latent_batch: LatentBatch, name: str) -> LatentBatch:
     """The same latents, all of one class, given by name or index."""
-    return dataclasses.replace(latent_batch, labels=labels_of_class(snapshot, latent_batch.labels,
-                                                                    name))
+    return dataclasses.replace(
+        latent_batch, labels=labels_of_class(snapshot, latent_batch.labels, name)
+    )
 
 
 def labels_of_class(snapshot: Snapshot, labels: Tensor, name: str) -> Tensor:
@@ -150,8 +167,9 @@ def class_index(snapshot: Snapshot, name: str) -> int:
     """Which class a name or an index means; raises UserError if there is none."""
     size = snapshot.generator.config.label_size
     if not size:
-        raise UserError(f"--class {name}: this network was trained without labels and has no "
-                        "classes.")
+        raise UserError(
+            f"--class {name}: this network was trained without labels and has no classes."
+        )
     names = list(snapshot.label_names)
     if name in names:
         return names.index(name)
@@ -173,11 +191,15 @@ def untrained_note(snapshot: Snapshot, class_name: str | None) -> str:
         names = snapshot.label_names or tuple(map(str, range(size)))
         listed = ", ".join(repr(sanitize_line(names[index])) for index in untrained[:MAX_NAMES])
         more = f" and {len(untrained) - MAX_NAMES} more" if len(untrained) > MAX_NAMES else ""
-        return (f"{len(untrained)} {have} no image to train on, so seeds do not show "
-                f"{'it' if len(untrained) == 1 else 'them'}: {listed}{more}.")
+        return (
+            f"{len(untrained)} {have} no image to train on, so seeds do not show "
+            f"{'it' if len(untrained) == 1 else 'them'}: {listed}{more}."
+        )
     if class_index(snapshot, class_name) in untrained:
-        return (f"--class {sanitize_line(class_name)}: no training image had this class, so the "
-                "network has not learned what it looks like.")
+        return (
+            f"--class {sanitize_line(class_name)}: no training image had this class, so the "
+            "network has not learned what it looks like."
+        )
     return ""
 
 
@@ -204,6 +226,8 @@ def at_resolution(snapshot: Snapshot, resolution: int | None) -> Snapshot:
         return snapshot
     if resolution not in levels:
         names = [level_name(snapshot.generator.config.base, level) for level in levels.values()]
-        raise UserError(f"--resolution {resolution}: this network was trained up to {names[-1]}; "
-                        f"choose one of {', '.join(names)}.")
+        raise UserError(
+            f"--resolution {resolution}: this network was trained up to {names[-1]}; "
+            f"choose one of {', '.join(names)}."
+        )
     return dataclasses.replace(snapshot, level=levels[resolution], alpha=1.0)

@@ -33,14 +33,17 @@ TEMPLATE = "model_card.md.jinja"
 MAX_CLASSES = 50  # that are named
 MEASURABLE = (NETWORK_SUFFIX, ".pkl", ".pth", ".npz")  # what `metrics` reads; not exports
 # Headings between which a card describes the training, and those of cards of earlier versions.
-TRAINING_SECTIONS = {"## Training data": "## Usage",
-                     "## What it was trained on": "## How to use it"}
+TRAINING_SECTIONS = {
+    "## Training data": "## Usage",
+    "## What it was trained on": "## How to use it",
+}
 
 # The last line of a card, which is not rendered. The hash does not fit an edited card any more.
 _SEAL = "<!-- Written by progan: {}. Edited cards are not overwritten. -->\n"
 _OLD_SEAL = "<!-- As progan wrote it: {}. Edited cards are not written over. -->\n"
-_SEALED = re.compile("|".join(re.escape(seal).replace(r"\{\}", "([0-9a-f]{16})")
-                              for seal in (_SEAL, _OLD_SEAL)))
+_SEALED = re.compile(
+    "|".join(re.escape(seal).replace(r"\{\}", "([0-9a-f]{16})") for seal in (_SEAL, _OLD_SEAL))
+)
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>&#|~$!@])")
 
 _PENALTY = {"gp_weight": "gradient penalty weight", "gp_target": "target norm"}
@@ -150,12 +153,20 @@ def render_card(card: ModelCard) -> str:
     """Return the text of a card."""
     snapshot, config = card.snapshot, card.snapshot.generator.config
     return _template().render(
-        card=card, snapshot=snapshot, config=config, training=card.training, source=card.source,
-        size=config.size(snapshot.level), signature=io_signature(config, snapshot.level, ()),
+        card=card,
+        snapshot=snapshot,
+        config=config,
+        training=card.training,
+        source=card.source,
+        size=config.size(snapshot.level),
+        signature=io_signature(config, snapshot.level, ()),
         num_parameters=sum(weights.numel() for weights in snapshot.generator.parameters()),
-        suffix=PurePath(card.file).suffix, onnx_file=f"{PurePath(card.file).stem}.onnx",
+        suffix=PurePath(card.file).suffix,
+        onnx_file=f"{PurePath(card.file).stem}.onnx",
         network_file=f"{PurePath(card.file).stem}{NETWORK_SUFFIX}",
-        measurable_file=_measurable_file(card), max_classes=MAX_CLASSES)
+        measurable_file=_measurable_file(card),
+        max_classes=MAX_CLASSES,
+    )
 
 
 def extract_training_section(text: str) -> str:
@@ -213,8 +224,9 @@ def code_span(text: str) -> str:
 
 def code_block(text: str) -> str:
     """Indent the text as a code block; what UTF-8 cannot encode is escaped."""
-    return indent(text.strip("\n").encode("utf-8", "backslashreplace").decode(), "    ",
-                  lambda line: True)
+    return indent(
+        text.strip("\n").encode("utf-8", "backslashreplace").decode(), "    ", lambda line: True
+    )
 
 
 def describe_growth(run: Run) -> str:
@@ -224,9 +236,11 @@ def describe_growth(run: Run) -> str:
     if not run.grows:
         return f"none: {last} from the start, for {plan.total_kimg:g} kimg"
     first = network.size(schedule.first_level(plan, network))
-    return (f"from {first} to {last}; each size is faded in over {plan.transition_kimg:g} kimg, "
-            f"then trained for {plan.training_kimg:g} kimg; {plan.total_kimg:g} kimg in total (1 "
-            "kimg is a thousand training images)")
+    return (
+        f"from {first} to {last}; each size is faded in over {plan.transition_kimg:g} kimg, "
+        f"then trained for {plan.training_kimg:g} kimg; {plan.total_kimg:g} kimg in total (1 "
+        "kimg is a thousand training images)"
+    )
 
 
 def describe_by_resolution(default: N, exceptions: tuple[tuple[int, N], ...], run: Run) -> str:
@@ -235,15 +249,18 @@ def describe_by_resolution(default: N, exceptions: tuple[tuple[int, N], ...], ru
     values = {1 << level: schedule.lookup(exceptions, 1 << level, default) for level in levels}
     if len(set(values.values())) == 1:
         return f"{next(iter(values.values())):g}"
-    others = [f"{value:g} at {resolution}" for resolution, value in values.items()
-              if value != default]
+    others = [
+        f"{value:g} at {resolution}" for resolution, value in values.items() if value != default
+    ]
     return f"{default:g} ({', '.join(others)})"
 
 
 def describe_objective(settings: Objective) -> str:
     """Return e.g. 'wgan-gp: gradient penalty weight 10, target norm 1, drift weight 0'."""
-    terms = [f"{name} {getattr(settings, field):g}"
-             for field, name in OBJECTIVE_TERMS[settings.objective].items()]
+    terms = [
+        f"{name} {getattr(settings, field):g}"
+        for field, name in OBJECTIVE_TERMS[settings.objective].items()
+    ]
     return f"{settings.objective}: {', '.join(terms)}"
 
 
@@ -261,14 +278,28 @@ def _digest(text: bytes) -> str:
 def _template() -> "Template":
     from jinja2 import Environment, StrictUndefined  # needed only when a card is written
 
-    environment = Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-                              undefined=StrictUndefined, autoescape=False)
+    environment = Environment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        autoescape=False,
+    )
     environment.filters.update(
-        code=code_span, plain=escape_markdown, block=code_block, repr=repr,
-        number="{:g}".format, thousands="{:,.0f}".format, digits4="{:.4g}".format,
-        duration=human_seconds, file_name=lambda path: PurePath(path).name)
+        code=code_span,
+        plain=escape_markdown,
+        block=code_block,
+        repr=repr,
+        number="{:g}".format,
+        thousands="{:,.0f}".format,
+        digits4="{:.4g}".format,
+        duration=human_seconds,
+        file_name=lambda path: PurePath(path).name,
+    )
     environment.globals.update(
-        command=partial(command, portable=True), describe_growth=describe_growth,
-        describe_by_resolution=describe_by_resolution, describe_objective=describe_objective)
-    return environment.from_string(
-        (files("progan.sampling") / TEMPLATE).read_text("utf-8"))
+        command=partial(command, portable=True),
+        describe_growth=describe_growth,
+        describe_by_resolution=describe_by_resolution,
+        describe_objective=describe_objective,
+    )
+    return environment.from_string((files("progan.sampling") / TEMPLATE).read_text("utf-8"))

@@ -16,8 +16,10 @@ from progan.sampling.network_file import PREFIX, SUFFIX, is_interim
 PATTERN = f"{PREFIX}*{SUFFIX}"
 OTHER_NETWORKS = (".safetensors", ".pkl", ".pth", ".pt", ".ckpt", ".npz", ".onnx")
 # Files by which directories of other programs are known.
-OTHER_DIRECTORIES = {"model_index.json": "a pipeline of diffusers",
-                     "saved_model.pb": "a SavedModel of TensorFlow"}
+OTHER_DIRECTORIES = {
+    "model_index.json": "a pipeline of diffusers",
+    "saved_model.pb": "a SavedModel of TensorFlow",
+}
 
 Note = Callable[[str], None]
 
@@ -47,12 +49,16 @@ def find_networks(path: Path, note: Note = to_stderr) -> list[Path]:
     files = _network_files(path, note)
     interim = {file for file in files[:-1] if is_interim(file)}
     for file in sorted(interim):
-        note(f"{file.name} was saved between two snapshots and is older than {files[-1].name}: "
-             "it is left out.")
+        note(
+            f"{file.name} was saved between two snapshots and is older than {files[-1].name}: "
+            "it is left out."
+        )
     found = [file for file in files if file not in interim]
     if len(found) > 1 and is_interim(found[-1]):
-        note(f"{found[-1].name} is no snapshot but the newest network, saved since the last one: "
-             "it is taken, too.")
+        note(
+            f"{found[-1].name} is no snapshot but the newest network, saved since the last one: "
+            "it is taken, too."
+        )
     return found
 
 
@@ -74,9 +80,11 @@ def find_run(path: Path, note: Note = to_stderr) -> Path:
     A training state counts as a network. Raises UserError if there is none.
     """
     if not path.is_dir():
-        raise UserError(f"{path} is not a regular file. Name a network file or the directory of a "
-                        "run." if path.exists() else f"There is no {path}. Name a {PATTERN} file "
-                        "or the directory of a run.")
+        raise UserError(
+            f"{path} is not a regular file. Name a network file or the directory of a run."
+            if path.exists()
+            else f"There is no {path}. Name a {PATTERN} file or the directory of a run."
+        )
     if _has_network(path):
         return path
     runs = run_directory.runs(path)[::-1]  # newest first
@@ -84,8 +92,10 @@ def find_run(path: Path, note: Note = to_stderr) -> Path:
     if found is None:
         raise UserError(f"{path} {_what_is(path, runs)}")
     if found != runs[0]:
-        note(f"{runs[0].name} is the newest run in {path} and has no network or training state "
-             f"yet: {found.name} is used.")
+        note(
+            f"{runs[0].name} is the newest run in {path} and has no network or training state "
+            f"yet: {found.name} is used."
+        )
     return found
 
 
@@ -100,15 +110,18 @@ def _has_network(run: Path) -> bool:
 def _what_is(path: Path, runs: list[Path]) -> str:
     """What a directory without a network is, and how to go on."""
     if (path / INFO_FILE).is_file():
-        return ("is a dataset, not a network. Train on it with train.py --data, and name the "
-                "directory of that run.")
+        return (
+            "is a dataset, not a network. Train on it with train.py --data, and name the "
+            "directory of that run."
+        )
     if (path / run_directory.CONFIG_FILE).is_file() or runs:
-        return (f"holds no {PATTERN} and no training state yet. Wait for the first ones of the "
-                "run, or name another run.")
+        return (
+            f"holds no {PATTERN} and no training state yet. Wait for the first ones of the "
+            "run, or name another run."
+        )
     for name, what in OTHER_DIRECTORIES.items():
         if (path / name).is_file():
             return f"is {what}, not a network of progan."
     if others := sorted(file.name for file in path.iterdir() if file.suffix in OTHER_NETWORKS):
         return f"holds no {PATTERN}, but {sanitize_line(others[0])}. Name that file itself."
-    return (f"holds no {PATTERN}. Name the directory of a run that has written a snapshot "
-            "already.")
+    return f"holds no {PATTERN}. Name the directory of a run that has written a snapshot already."

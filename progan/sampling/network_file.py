@@ -28,24 +28,29 @@ EXPORTS = (".onnx", ".pt2", ".ts", ".torchscript")
 _CURE = "Copy it again, or take another snapshot of the run."
 
 
-def io_signature(network: Network, level: int, label_names: Sequence[str],
-                 untrained: Sequence[int] = ()) -> dict[str, str]:
+def io_signature(
+    network: Network, level: int, label_names: Sequence[str], untrained: Sequence[int] = ()
+) -> dict[str, str]:
     """Shapes, ranges and the meaning of seeds, of a generator that draws at `level`."""
     size = network.size(level)
     words = {
         "latents": f"float32 [N, {network.latent_size}] from a standard normal distribution; seed "
-                   f"k is numpy.random.RandomState(k).randn(1, {network.latent_size})",
+        f"k is numpy.random.RandomState(k).randn(1, {network.latent_size})",
         "images": f"float32 [N, {network.channels}, {size.height}, {size.width}], -1 is black and "
-                  "1 is white; as uint8: 127.5 x + 127.5, rounded, limited to 0...255"}
+        "1 is white; as uint8: 127.5 x + 127.5, rounded, limited to 0...255",
+    }
     if network.label_size:
-        words["labels"] = (f"float32 [N, {network.label_size}], one-hot; without a wish seed k "
-                           f"shows class k mod {network.label_size}")
+        words["labels"] = (
+            f"float32 [N, {network.label_size}], one-hot; without a wish seed k "
+            f"shows class k mod {network.label_size}"
+        )
         if untrained:
             shown = network.label_size - len(untrained)
             words["labels"] = (
                 f"float32 [N, {network.label_size}], one-hot; no training image had the classes "
                 f"{', '.join(map(str, untrained))}; without a wish seed k shows the one at place "
-                f"k mod {shown}, from 0, among the others")
+                f"k mod {shown}, from 0, among the others"
+            )
         words["classes"] = json.dumps(list(label_names))
     return words
 
@@ -66,8 +71,9 @@ class Snapshot:
     untrained_classes: tuple[int, ...] = ()  # indices of classes that had no training image
 
 
-def save_network(path: Path, snapshot: Snapshot,
-                 weights: Mapping[str, torch.Tensor] | None = None) -> None:
+def save_network(
+    path: Path, snapshot: Snapshot, weights: Mapping[str, torch.Tensor] | None = None
+) -> None:
     """Write the weights of the generator, as float32, with their header.
 
     Args:
@@ -75,12 +81,19 @@ def save_network(path: Path, snapshot: Snapshot,
     """
     config = snapshot.generator.config
     header = {
-        "format": FORMAT, "version": FORMAT_VERSION, "network": asdict(config),
-        "level": snapshot.level, "alpha": snapshot.alpha, "images_seen": snapshot.images_seen,
-        "label_names": snapshot.label_names, "software": SOFTWARE,
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "network": asdict(config),
+        "level": snapshot.level,
+        "alpha": snapshot.alpha,
+        "images_seen": snapshot.images_seen,
+        "label_names": snapshot.label_names,
+        "software": SOFTWARE,
         "untrained_classes": snapshot.untrained_classes,
-        "conventions": io_signature(config, snapshot.level, snapshot.label_names,
-                                    snapshot.untrained_classes)}
+        "conventions": io_signature(
+            config, snapshot.level, snapshot.label_names, snapshot.untrained_classes
+        ),
+    }
     save_weights(path, header, snapshot.generator.state_dict() if weights is None else weights)
 
 
@@ -96,8 +109,10 @@ def classes_of(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]] | None:
     """The label_names and untrained_classes of the network in a file; None if it does not tell."""
     try:
         header = read_header(path, FORMAT)
-        return (tuple(map(str, header["label_names"])),
-                tuple(map(int, header.get("untrained_classes", []))))
+        return (
+            tuple(map(str, header["label_names"])),
+            tuple(map(int, header.get("untrained_classes", []))),
+        )
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
@@ -109,26 +124,33 @@ def load_network(path: Path, device: torch.device) -> Snapshot:
     if type(version) is not int:
         raise UserError(f"{path} is damaged: it does not tell the version of its format. {_CURE}")
     if version != FORMAT_VERSION:
-        raise UserError(f"{path} has network format version {version}; this progan "
-                        f"reads version {FORMAT_VERSION}. Use the progan that wrote it.")
+        raise UserError(
+            f"{path} has network format version {version}; this progan "
+            f"reads version {FORMAT_VERSION}. Use the progan that wrote it."
+        )
     try:
         snapshot = _snapshot(header, weights, device)
     except UserError as error:
-        raise UserError(f"{path} cannot be used: the settings in its header are damaged, or of "
-                        f"another version of progan. {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError,
-            RuntimeError) as error:
-        raise UserError(f"{path} is damaged: its header does not describe its weights. {_CURE}"
-                        ) from error
+        raise UserError(
+            f"{path} cannot be used: the settings in its header are damaged, or of "
+            f"another version of progan. {error}"
+        ) from error
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
+        raise UserError(
+            f"{path} is damaged: its header does not describe its weights. {_CURE}"
+        ) from error
     for name, weight in weights.items():
         if not torch.isfinite(weight).all():
-            raise UserError(f"{path} is damaged: {name} holds numbers that are not finite (NaN or "
-                            "infinity). Take another snapshot of the run.")
+            raise UserError(
+                f"{path} is damaged: {name} holds numbers that are not finite (NaN or "
+                "infinity). Take another snapshot of the run."
+            )
     return snapshot
 
 
-def _snapshot(header: Mapping[str, Any], weights: Mapping[str, torch.Tensor], device: torch.device
-              ) -> Snapshot:
+def _snapshot(
+    header: Mapping[str, Any], weights: Mapping[str, torch.Tensor], device: torch.device
+) -> Snapshot:
     """What a header and weights describe; raises most errors for what makes no sense."""
     generator = networks.generator(section_from_dict(Network, header["network"])).to(device)
     generator.load_state_dict(dict(weights))
@@ -142,11 +164,15 @@ def _snapshot(header: Mapping[str, Any], weights: Mapping[str, torch.Tensor], de
     label_size = generator.config.label_size
     if not set(untrained) <= set(range(label_size)) or len(untrained) >= max(label_size, 1):
         raise ValueError(f"classes without training images {untrained!r:.50}")
-    return Snapshot(generator=generator.requires_grad_(False).eval(), level=level, alpha=alpha,
-                    images_seen=int(header["images_seen"]),
-                    # Files of earlier versions name the classes of the images even without labels.
-                    label_names=tuple(names) if label_size else (),
-                    untrained_classes=tuple(sorted(map(int, untrained))))
+    return Snapshot(
+        generator=generator.requires_grad_(False).eval(),
+        level=level,
+        alpha=alpha,
+        images_seen=int(header["images_seen"]),
+        # Files of earlier versions name the classes of the images even without labels.
+        label_names=tuple(names) if label_size else (),
+        untrained_classes=tuple(sorted(map(int, untrained))),
+    )
 
 
 def interim_path(directory: Path, images_seen: int) -> Path:
@@ -174,8 +200,9 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, t
         str(path).encode("utf-8")  # safetensors opens no others
         return load_weights(path, FORMAT, str(device))
     except UnicodeEncodeError as error:
-        raise UserError(f"{path} cannot be read: its name, or that of a folder, is not UTF-8. "
-                        "Rename it.") from error
+        raise UserError(
+            f"{path} cannot be read: its name, or that of a folder, is not UTF-8. Rename it."
+        ) from error
     except Damaged as error:
         raise UserError(f"{path} is damaged or cut short. {_CURE}") from error
     except ValueError as error:
@@ -185,10 +212,16 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, t
 def _what_else(path: Path) -> str:
     """How to go on with a file that is none, by its name."""
     if path.suffix.lower() in EXPORTS:
-        return (": by its name it is an export, for other programs. Name the network file that it "
-                "was made of.")
+        return (
+            ": by its name it is an export, for other programs. Name the network file that it "
+            "was made of."
+        )
     if path.name.startswith(STATE_PREFIX) and path.suffix == STATE_SUFFIX:
-        return (": by its name it is a training state. Name the directory of its run, "
-                f"{path.parent}, or a network file there.")
-    return (f", or hardly anything of it is left. Network files are called {PREFIX}<kimg>{SUFFIX} "
-            "and lie in the directory of a run.")
+        return (
+            ": by its name it is a training state. Name the directory of its run, "
+            f"{path.parent}, or a network file there."
+        )
+    return (
+        f", or hardly anything of it is left. Network files are called {PREFIX}<kimg>{SUFFIX} "
+        "and lie in the directory of a run."
+    )

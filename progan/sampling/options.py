@@ -28,8 +28,10 @@ def parse_seeds(text: str) -> list[int]:
         if last < first or last >= 2**32:
             raise UserError(f"--seeds {part.strip()}: ranges run upwards, to {2**32 - 1} at most.")
         if len(seeds) + last - first >= MAX_SEEDS:
-            raise UserError(f"--seeds {text} names more than {MAX_SEEDS:,} pictures. Draw them in "
-                            "several calls.")
+            raise UserError(
+                f"--seeds {text} names more than {MAX_SEEDS:,} pictures. Draw them in "
+                "several calls."
+            )
         seeds.extend(range(first, last + 1))
     return seeds
 
@@ -42,8 +44,9 @@ def parse_grid(text: str, count: int) -> tuple[int, int]:
     columns, rows = int(match[1]), int(match[2])
     if columns * rows < count:
         plural = "s" * (columns * rows > 1)
-        raise UserError(f"--grid {text} has {columns * rows} cell{plural}, too few for {count} "
-                        "pictures.")
+        raise UserError(
+            f"--grid {text} has {columns * rows} cell{plural}, too few for {count} pictures."
+        )
     return columns, rows
 
 
@@ -59,13 +62,16 @@ class VideoTiming:
             if not (math.isfinite(value) and value > 0):
                 raise UserError(f"{option} {value:g}: name a number above 0.")
         if self.seconds > MAX_SECONDS:
-            raise UserError(f"--seconds {self.seconds:g}: {MAX_SECONDS} are the most. Make "
-                            "several films.")
+            raise UserError(
+                f"--seconds {self.seconds:g}: {MAX_SECONDS} are the most. Make several films."
+            )
         frames = self.seconds * self.fps
         what = f"--seconds {self.seconds:g} --fps {self.fps:g}"
         if frames > MAX_FRAMES:
-            raise UserError(f"{what} makes {frames:,.0f} frames; {MAX_FRAMES:,} are the most. "
-                            "Ask for fewer of either.")
+            raise UserError(
+                f"{what} makes {frames:,.0f} frames; {MAX_FRAMES:,} are the most. "
+                "Ask for fewer of either."
+            )
         if round(frames) < 1:
             raise UserError(f"{what} makes no frame. Ask for more of either.")
 
@@ -83,9 +89,11 @@ def require_video_format(path: Path, timing: VideoTiming) -> None:
         import_encoder()
     if timing.fps > MAX_FPS[suffix]:
         other = timing.fps <= MAX_FPS[MP4]
-        raise UserError(f"--fps {timing.fps:g}: a {path.suffix} shows {MAX_FPS[suffix]} frames "
-                        f"per second at most. Ask for {MAX_FPS[suffix]} or fewer"
-                        + (f", or name a {MP4} file." if other else "."))
+        raise UserError(
+            f"--fps {timing.fps:g}: a {path.suffix} shows {MAX_FPS[suffix]} frames "
+            f"per second at most. Ask for {MAX_FPS[suffix]} or fewer"
+            + (f", or name a {MP4} file." if other else ".")
+        )
 
 
 def import_encoder() -> ModuleType:
@@ -93,6 +101,8 @@ def import_encoder() -> ModuleType:
     try:
         import av
     except ImportError as error:
-        raise UserError('A .mp4 file needs the encoder of PyAV: pip install "progan[video]" (or '
-                        '".[video]" in a checkout). .gif and .webp need nothing more.') from error
+        raise UserError(
+            'A .mp4 file needs the encoder of PyAV: pip install "progan[video]" (or '
+            '".[video]" in a checkout). .gif and .webp need nothing more.'
+        ) from error
     return av

@@ -35,8 +35,9 @@ def render_single(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Iterat
             yield snapshot.generator(z, c, snapshot.level, weight)
 
 
-def render(generator: Generator, latents: Tensor, labels: Tensor, level: int,
-           alpha: float = 1.0) -> Pixels:
+def render(
+    generator: Generator, latents: Tensor, labels: Tensor, level: int, alpha: float = 1.0
+) -> Pixels:
     """Draw all latents [N, latent_size] at once: uint8 [N, H, W, C].
 
     Args:
@@ -46,14 +47,16 @@ def render(generator: Generator, latents: Tensor, labels: Tensor, level: int,
     return np.concatenate(list(render_batches(generator, latents, labels, level, alpha)))
 
 
-def render_batches(generator: Generator, latents: Tensor, labels: Tensor, level: int,
-                   alpha: float = 1.0) -> Iterator[Pixels]:
+def render_batches(
+    generator: Generator, latents: Tensor, labels: Tensor, level: int, alpha: float = 1.0
+) -> Iterator[Pixels]:
     """Draw the latents batch by batch, in order; arguments and pictures as in `render`."""
     device = next(generator.parameters()).device
     weight = None if alpha == 1 else torch.tensor(alpha, device=device)
     size = batch_size(generator.config, level)
-    pieces = zip(torch.split(latents.to(device), size), torch.split(labels.to(device), size),
-                 strict=True)
+    pieces = zip(
+        torch.split(latents.to(device), size), torch.split(labels.to(device), size), strict=True
+    )
     for z, c in pieces:
         with torch.no_grad():
             pixels = to_pixels(generator(z, c, level, weight))

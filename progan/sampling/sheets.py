@@ -32,9 +32,11 @@ def require_sheet_size(columns: int, rows: int, size: Size, channels: int) -> No
     """Raise UserError if a sheet of so many pictures is larger than anybody looks at."""
     num_bytes = columns * rows * size.pixels * channels
     if num_bytes > MAX_SHEET_BYTES:
-        raise UserError(f"--grid {columns}x{rows} of {size} pictures is a sheet of "
-                        f"{human_bytes(num_bytes)}, more than {human_bytes(MAX_SHEET_BYTES)}. "
-                        "Ask for fewer, or for a lower --resolution.")
+        raise UserError(
+            f"--grid {columns}x{rows} of {size} pictures is a sheet of "
+            f"{human_bytes(num_bytes)}, more than {human_bytes(MAX_SHEET_BYTES)}. "
+            "Ask for fewer, or for a lower --resolution."
+        )
 
 
 def full_grid(images: Pixels, columns: int, rows: int) -> Pixels:
@@ -43,15 +45,17 @@ def full_grid(images: Pixels, columns: int, rows: int) -> Pixels:
     return grid(np.concatenate([images, empty]), columns)
 
 
-def contact_sheet(images: Sequence[Pixels], words: Sequence[str], columns: int,
-                  rows: int) -> Pixels:
+def contact_sheet(
+    images: Sequence[Pixels], words: Sequence[str], columns: int, rows: int
+) -> Pixels:
     """Pictures [H, W, C] of one size on white, each with its words below: [H', W', 3].
 
     Args:
         images: As `cell` makes them.
     """
-    cells = [_with_gap(caption_below(image, word))
-             for image, word in zip(images, words, strict=True)]
+    cells = [
+        _with_gap(caption_below(image, word)) for image, word in zip(images, words, strict=True)
+    ]
     empty = [np.full_like(cells[0], 255)] * (columns * rows - len(cells))
     return grid(np.stack(cells + empty), columns)
 
@@ -79,8 +83,9 @@ def caption_below(image: Pixels, words: str) -> Pixels:
     height = _line_height(font)
     cell = Image.new("RGB", (picture.width, picture.height + height), "white")
     cell.paste(picture)
-    ImageDraw.Draw(cell).text((MARGIN, picture.height + height / 2), words, "black", font,
-                              anchor="lm")
+    ImageDraw.Draw(cell).text(
+        (MARGIN, picture.height + height / 2), words, "black", font, anchor="lm"
+    )
     return np.asarray(cell, np.uint8)
 
 

@@ -37,8 +37,13 @@ def with_the_place_in_round_and_tick(content: Content) -> Content:
 
     The oldest of them are older than dials.
     """
-    return {"dials": {}, **content, "round_images_seen": content["images_seen"], "rollbacks": 0,
-            "tally": {"sums": {}, "counts": {}}}
+    return {
+        "dials": {},
+        **content,
+        "round_images_seen": content["images_seen"],
+        "rollbacks": 0,
+        "tally": {"sums": {}, "counts": {}},
+    }
 
 
 MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: with_the_place_in_round_and_tick}
@@ -79,8 +84,10 @@ def read_state(path: Path) -> Content:
     if checksum != (None if version == 1 else _checksum(content)):
         raise DamagedState(path, "is damaged: its checksum differs from its content")
     if version != FORMAT_VERSION and version not in MIGRATIONS:
-        raise UserError(f"{path} has state format version {version}; this progan reads up to "
-                        f"version {FORMAT_VERSION}. Use the progan that wrote it.")
+        raise UserError(
+            f"{path} has state format version {version}; this progan reads up to "
+            f"version {FORMAT_VERSION}. Use the progan that wrote it."
+        )
     try:
         return migrated(content)
     except (KeyError, TypeError) as error:
@@ -147,9 +154,14 @@ def load_g_ema(path: Path, device: torch.device) -> Snapshot:
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DamagedState(path, NOT_WHOLE) from error
     label_names, untrained_classes = _classes(path, run)
-    return Snapshot(generator=generator.requires_grad_(False).eval(), level=stage.level,
-                    alpha=stage.alpha, images_seen=images_seen, label_names=label_names,
-                    untrained_classes=untrained_classes)
+    return Snapshot(
+        generator=generator.requires_grad_(False).eval(),
+        level=stage.level,
+        alpha=stage.alpha,
+        images_seen=images_seen,
+        label_names=label_names,
+        untrained_classes=untrained_classes,
+    )
 
 
 def _last_stage(run: Run, images_seen: int, round_images_seen: int) -> schedule.Stage:

@@ -40,8 +40,9 @@ class VideoFormat:
     bytes_per_pixel: int  # in memory until the end; 0: of none
 
 
-def write_video(path: Path, frames: Iterable[Pixels], timing: VideoTiming,
-                text: Mapping[str, str]) -> None:
+def write_video(
+    path: Path, frames: Iterable[Pixels], timing: VideoTiming, text: Mapping[str, str]
+) -> None:
     """Write frames, uint8 [H, W, 3], of one size, as the suffix of the file says; it loops.
 
     Args:
@@ -56,24 +57,30 @@ def require_video(path: Path, timing: VideoTiming, size: Size) -> None:
     require_video_format(path, timing)
     kind = VIDEO_FORMATS[path.suffix.lower()]
     if max(size) > max(MAX_FRAME_SIZE):
-        raise UserError(f"Frames of {size} px are larger than {MAX_FRAME_SIZE}. Put fewer "
-                        "images into a frame, or smaller ones.")
+        raise UserError(
+            f"Frames of {size} px are larger than {MAX_FRAME_SIZE}. Put fewer "
+            "images into a frame, or smaller ones."
+        )
     num_bytes = timing.frames * size.pixels * kind.bytes_per_pixel
     if num_bytes > MAX_BUFFERED_BYTES:
-        raise UserError(f"{format_count(timing.frames, 'frame')} of {size} px need "
-                        f"{human_bytes(num_bytes)} of "
-                        f"memory as {path.suffix}, more than {human_bytes(MAX_BUFFERED_BYTES)}. "
-                        "Name a .mp4 file, or ask for fewer frames or smaller ones.")
+        raise UserError(
+            f"{format_count(timing.frames, 'frame')} of {size} px need "
+            f"{human_bytes(num_bytes)} of "
+            f"memory as {path.suffix}, more than {human_bytes(MAX_BUFFERED_BYTES)}. "
+            "Name a .mp4 file, or ask for fewer frames or smaller ones."
+        )
 
 
-def _write_mp4(path: Path, frames: Iterable[Pixels], timing: VideoTiming,
-               text: Mapping[str, str]) -> None:
+def _write_mp4(
+    path: Path, frames: Iterable[Pixels], timing: VideoTiming, text: Mapping[str, str]
+) -> None:
     """H.264 with halved colours (yuv420p), which every player and browser shows."""
     av = import_encoder()
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
         file.metadata["comment"] = _line(text)
-        stream = file.add_stream("libx264", rate=Fraction(timing.fps).limit_denominator(1001),
-                                 options={"crf": CRF})
+        stream = file.add_stream(
+            "libx264", rate=Fraction(timing.fps).limit_denominator(1001), options={"crf": CRF}
+        )
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = BT709
@@ -81,7 +88,8 @@ def _write_mp4(path: Path, frames: Iterable[Pixels], timing: VideoTiming,
             if not number:
                 stream.height, stream.width = pixels.shape[:2]
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
-                format="yuv420p", dst_colorspace="ITU709")
+                format="yuv420p", dst_colorspace="ITU709"
+            )
             frame.pts, frame.time_base = number, 1 / stream.codec_context.framerate
             file.mux(stream.encode(frame))
         file.mux(stream.encode())
@@ -93,30 +101,54 @@ def _even(pixels: Pixels) -> Pixels:
     return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
-def _write_gif(path: Path, frames: Iterable[Pixels], timing: VideoTiming,
-               text: Mapping[str, str]) -> None:
+def _write_gif(
+    path: Path, frames: Iterable[Pixels], timing: VideoTiming, text: Mapping[str, str]
+) -> None:
     """Each frame has the 256 colours that suit it best."""
-    images, shown = zip(*[(Image.fromarray(pixels).quantize(256), duration)
-                          for pixels, duration in merge_equal_frames(frames,
-                                                                     frame_durations(timing, 10))],
-                        strict=True)
-    images[0].save(path, "gif", save_all=True, append_images=images[1:], duration=shown, loop=0,
-                   comment=_line(text).encode())
+    images, shown = zip(
+        *[
+            (Image.fromarray(pixels).quantize(256), duration)
+            for pixels, duration in merge_equal_frames(frames, frame_durations(timing, 10))
+        ],
+        strict=True,
+    )
+    images[0].save(
+        path,
+        "gif",
+        save_all=True,
+        append_images=images[1:],
+        duration=shown,
+        loop=0,
+        comment=_line(text).encode(),
+    )
 
 
-def _write_webp(path: Path, frames: Iterable[Pixels], timing: VideoTiming,
-                text: Mapping[str, str]) -> None:
+def _write_webp(
+    path: Path, frames: Iterable[Pixels], timing: VideoTiming, text: Mapping[str, str]
+) -> None:
     """Lossless: with losses, libwebp's encoder drops frames that differ little."""
-    images, shown = zip(*[(Image.fromarray(pixels), duration)
-                          for pixels, duration in merge_equal_frames(frames,
-                                                                     frame_durations(timing, 1))],
-                        strict=True)
-    images[0].save(path, "webp", save_all=True, append_images=images[1:], duration=shown, loop=0,
-                   lossless=True, exif=make_exif(text))
+    images, shown = zip(
+        *[
+            (Image.fromarray(pixels), duration)
+            for pixels, duration in merge_equal_frames(frames, frame_durations(timing, 1))
+        ],
+        strict=True,
+    )
+    images[0].save(
+        path,
+        "webp",
+        save_all=True,
+        append_images=images[1:],
+        duration=shown,
+        loop=0,
+        lossless=True,
+        exif=make_exif(text),
+    )
 
 
-def merge_equal_frames(frames: Iterable[Pixels], shown: Iterable[int]) -> Iterator[tuple[Pixels,
-                                                                                         int]]:
+def merge_equal_frames(
+    frames: Iterable[Pixels], shown: Iterable[int]
+) -> Iterator[tuple[Pixels, int]]:
     """Frames and how long to show each; equal ones in a row become one that is shown longer."""
     waiting: tuple[Pixels, int] | None = None
     for pixels, duration in zip(frames, shown, strict=True):
@@ -144,11 +176,13 @@ def frame_durations(timing: VideoTiming, unit: int) -> list[int]:
 VIDEO_FORMATS = {
     ".mp4": VideoFormat(_write_mp4, bytes_per_pixel=0),
     ".gif": VideoFormat(_write_gif, bytes_per_pixel=1),
-    ".webp": VideoFormat(_write_webp, bytes_per_pixel=4)}
+    ".webp": VideoFormat(_write_webp, bytes_per_pixel=4),
+}
 
 
-def interpolation_frames(snapshot: Snapshot, script: LatentPath, columns: int,
-                         rows: int) -> Iterator[Pixels]:
+def interpolation_frames(
+    snapshot: Snapshot, script: LatentPath, columns: int, rows: int
+) -> Iterator[Pixels]:
     """The frames of a script: uint8 [H, W, 3], of `frame_size`."""
     for latents, labels in zip(script.latents, script.labels, strict=True):
         images = [as_pixels(image) for image in render_single(snapshot, latents, labels)]
@@ -171,12 +205,20 @@ def frame_size(cell: Size, columns: int, rows: int) -> Size:
 def require_several_snapshots(paths: Sequence[Path]) -> None:
     """Raise UserError if a run has too few network files to show how it grew."""
     if len(paths) < 2:
-        raise UserError(f"--growth shows how a run grew from snapshot to snapshot, and {paths[0]} "
-                        "is one alone. Name the directory of a run that has written several.")
+        raise UserError(
+            f"--growth shows how a run grew from snapshot to snapshot, and {paths[0]} "
+            "is one alone. Name the directory of a run that has written several."
+        )
 
 
-def growth_frames(paths: Sequence[Path], latent_batch: LatentBatch, columns: int, rows: int,
-                  timing: VideoTiming, device: torch.device) -> Iterator[Pixels]:
+def growth_frames(
+    paths: Sequence[Path],
+    latent_batch: LatentBatch,
+    columns: int,
+    rows: int,
+    timing: VideoTiming,
+    device: torch.device,
+) -> Iterator[Pixels]:
     """Each snapshot for an equal part of the film, with its place in the run in the corner.
 
     Pictures of lower resolutions are enlarged to that of the last one: uint8 [H, W, 3].
@@ -190,8 +232,10 @@ def growth_frames(paths: Sequence[Path], latent_batch: LatentBatch, columns: int
     shown = (frame * len(paths) // timing.frames for frame in range(timing.frames))
     for index, times in groupby(shown):
         snapshot = load_network(paths[index], device)
-        images = [as_pixels(image) for image in render_single(snapshot, latent_batch.latents,
-                                                              latent_batch.labels)]
+        images = [
+            as_pixels(image)
+            for image in render_single(snapshot, latent_batch.latents, latent_batch.labels)
+        ]
         page = frame_of(enlarge(np.stack(images), side), columns, rows)
         page = caption_in_corner(page, stage_caption(snapshot, hours.get(snapshot.images_seen)))
         yield from (page for _ in times)

@@ -79,21 +79,27 @@ class Compilation:
     def end_iteration(self) -> None:
         """Announce that everything that an iteration needs is compiled, if anything was."""
         if self._stage:
-            self._announce(f"--acceleration compile: compiled for {self._stage} in "
-                           f"{human_seconds(self._seconds)}.")
+            self._announce(
+                f"--acceleration compile: compiled for {self._stage} in "
+                f"{human_seconds(self._seconds)}."
+            )
             self._stage = ""
 
     def fail(self, name: str, error: Exception) -> None:
         """Use no compiled code any more."""
         self.usable = False
-        self._report(in_place_of("compile", [f"{name} cannot be compiled ({first_line(error)})"],
-                                 "Eager code"))
+        self._report(
+            in_place_of(
+                "compile", [f"{name} cannot be compiled ({first_line(error)})"], "Eager code"
+            )
+        )
 
     def _begin(self, stage: str) -> None:
         if stage and stage != self._stage:
             self._stage, self._seconds = stage, 0.0
-            self._announce(f"--acceleration compile: compiling for {stage}, which may take "
-                           "minutes ...")
+            self._announce(
+                f"--acceleration compile: compiling for {stage}, which may take minutes ..."
+            )
 
 
 class Compiled:
@@ -103,8 +109,9 @@ class Compiled:
     wait for a compilation: the function itself ends the step.
     """
 
-    def __init__(self, function: Callable[..., Any], compilation: Compilation, *,
-                 last: bool = False) -> None:
+    def __init__(
+        self, function: Callable[..., Any], compilation: Compilation, *, last: bool = False
+    ) -> None:
         """Args: last: Whether an iteration ends with this function."""
         self._function, self._compilation, self._last = function, compilation, last
         self._compiled: Callable[..., Any] = torch.compile(function, fullgraph=True, dynamic=False)
@@ -119,8 +126,7 @@ class Compiled:
             if not stop_requested():
                 raise
             return self._function(*arguments)
-        except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError
-                ) as error:
+        except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
             # A signal to the whole process group has ended compilers, too.
             if not stop_requested():
                 self._compilation.fail(self._function.__name__, error)
@@ -141,8 +147,10 @@ def stage_of(arguments: tuple[Any, ...]) -> str:
 
 def in_place_of(asked: str, missing: list[str], instead: str) -> str:
     """The line on what of an --acceleration cannot be had, and why."""
-    return (f"--acceleration {asked}: {', and '.join(missing)}. {instead} takes its place, with "
-            "the same results.")
+    return (
+        f"--acceleration {asked}: {', and '.join(missing)}. {instead} takes its place, with "
+        "the same results."
+    )
 
 
 # Every level, faded in or not, is compiled by itself; torch gives up on the ninth by default.
@@ -175,25 +183,34 @@ def chosen(run: Run, device: torch.device, processes: int = 1) -> Acceleration:
     compilation takes (docs/performance.md), and on CUDA what was measured to be the fastest.
     """
     if run.acceleration == "auto" and device.type == "cuda" and FASTEST_ON_CUDA:
-        by_level = {level: _at_level(run, level, device, processes)
-                    for level in range(MIN_LEVEL, run.network.max_level + 1)}
-        return Acceleration(any(each.compiled for each in by_level.values()),
-                            any(each.recorded for each in by_level.values()), by_level=by_level)
+        by_level = {
+            level: _at_level(run, level, device, processes)
+            for level in range(MIN_LEVEL, run.network.max_level + 1)
+        }
+        return Acceleration(
+            any(each.compiled for each in by_level.values()),
+            any(each.recorded for each in by_level.values()),
+            by_level=by_level,
+        )
     return _chosen(run, run.acceleration, device, processes)
 
 
 def _at_level(run: Run, level: int, device: torch.device, processes: int) -> Acceleration:
     """What is fastest there, or as much of it as can be had, without a word."""
     return _chosen(run, FASTEST_ON_CUDA.get(1 << level, "eager"), device, processes)._replace(
-        report="")
+        report=""
+    )
 
 
 def _chosen(run: Run, asked: str, device: torch.device, processes: int) -> Acceleration:
     if asked in ("auto", "eager"):
         return Acceleration()
     if run.random_layers:
-        return Acceleration(report=in_place_of(
-            asked, ["layers that draw random numbers would draw others"], "Eager code"))
+        return Acceleration(
+            report=in_place_of(
+                asked, ["layers that draw random numbers would draw others"], "Eager code"
+            )
+        )
     compiles, records = asked in COMPILING, asked in RECORDING
     no_compiler = _no_compiler(device) if compiles else ""
     no_graphs = _no_graphs(run, device, processes) if records else ""
@@ -208,10 +225,13 @@ def accelerated(steps: PlainSteps, how: Acceleration, report: Callable[[str], No
     if how.report:
         report(how.report)
     if how.by_level:
-        ways = {(each.compiled, each.recorded): accelerated(steps, each, report)
-                for each in how.by_level.values()}
-        return StepsByLevel({level: ways[each.compiled, each.recorded]
-                             for level, each in how.by_level.items()})
+        ways = {
+            (each.compiled, each.recorded): accelerated(steps, each, report)
+            for each in how.by_level.values()
+        }
+        return StepsByLevel(
+            {level: ways[each.compiled, each.recorded] for level, each in how.by_level.items()}
+        )
     if how.compiled:
         steps = replace(steps, losses=compiled_losses(report, report))
     return CudaGraphSteps(steps, cuda_graphs, report) if how.recorded else steps
@@ -223,12 +243,19 @@ class StepsByLevel:
 
     at: Mapping[int, Steps]
 
-    def discriminator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
-                      inputs: DiscriminatorInputs) -> Statistics:
+    def discriminator(
+        self,
+        state: TrainState,
+        run: Run,
+        position: LevelAlpha,
+        rate: Rate,
+        inputs: DiscriminatorInputs,
+    ) -> Statistics:
         return self.at[position.level].discriminator(state, run, position, rate, inputs)
 
-    def generator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
-                  inputs: GeneratorInputs) -> Statistics:
+    def generator(
+        self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate, inputs: GeneratorInputs
+    ) -> Statistics:
         return self.at[position.level].generator(state, run, position, rate, inputs)
 
 
@@ -245,8 +272,12 @@ def compiled_losses(report: Callable[[str], None], announce: Callable[[str], Non
     # nor be computed by eager code.
     torch._functorch.config.force_non_lazy_backward_lowering = True
     compilation = Compilation(report, announce)
-    return Losses(*(Compiled(function, compilation, last=function is PLAIN_LOSSES.generator)
-                    for function in PLAIN_LOSSES))
+    return Losses(
+        *(
+            Compiled(function, compilation, last=function is PLAIN_LOSSES.generator)
+            for function in PLAIN_LOSSES
+        )
+    )
 
 
 def _no_compiler(device: torch.device) -> str:

@@ -51,19 +51,35 @@ class Cards:
     def _write(self, network: Path, snapshot: Snapshot) -> None:
         rows = rows_until(self.directory / STATISTICS_FILE, snapshot.images_seen)
         training = Training(
-            run=self.run, data=self.data, machine=self.machine,
+            run=self.run,
+            data=self.data,
+            machine=self.machine,
             software=f"{SOFTWARE}, torch {torch.__version__}",
             seconds=rows[-1]["progress/hours"] * 3600 if rows else None,
             measurements=tuple(measurements_until(self.directory, snapshot.images_seen)),
-            status=diagnosis_status(rows, self.run))
-        write_card(card_path(network), render_card(ModelCard(
-            file=network.name, sha256=sha256_of(network), snapshot=snapshot, training=training)))
+            status=diagnosis_status(rows, self.run),
+        )
+        write_card(
+            card_path(network),
+            render_card(
+                ModelCard(
+                    file=network.name,
+                    sha256=sha256_of(network),
+                    snapshot=snapshot,
+                    training=training,
+                )
+            ),
+        )
 
 
 def training_data_of(dataset: Dataset) -> TrainingData:
     """Return what a training uses of a dataset."""
-    return TrainingData(name=dataset.info.name, count=len(dataset.training_rows),
-                        held_out=len(dataset.held_out_rows), size=dataset.info.top_size)
+    return TrainingData(
+        name=dataset.info.name,
+        count=len(dataset.training_rows),
+        held_out=len(dataset.held_out_rows),
+        size=dataset.info.top_size,
+    )
 
 
 def describe_machine(device: torch.device, processes: int) -> str:
@@ -85,8 +101,10 @@ def diagnosis_status(rows: Sequence[Row], run: Run) -> str:
         return ""
     found = diagnose(History.of_run(rows, run))
     if found.findings:
-        return ", ".join(f"{each.severity}: {each.name} since kimg {each.since_kimg:.1f}"
-                         for each in found.findings)
+        return ", ".join(
+            f"{each.severity}: {each.name} since kimg {each.since_kimg:.1f}"
+            for each in found.findings
+        )
     early = f"; {found.coverage.early}" if found.coverage.early else ""
     return f"{found.title} ({meaning(found)}{early})"
 
@@ -94,8 +112,11 @@ def diagnosis_status(rows: Sequence[Row], run: Run) -> str:
 def measurements_until(directory: Path, images_seen: int) -> Iterator[Measurement]:
     """Yield the newest line of each metric, up to a number of images."""
     for path in sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl")):
-        found = [each for line in json_objects(path) if (each := _parse(line))
-                 and each.images_seen <= images_seen]
+        found = [
+            each
+            for line in json_objects(path)
+            if (each := _parse(line)) and each.images_seen <= images_seen
+        ]
         yield from found[-1:]
 
 
@@ -105,11 +126,15 @@ def _parse(line: dict[str, object]) -> Measurement | None:
         case {"images_seen": int(seen), "values": dict(values), "reals": dict(reals)}:
             count = line.get("num_images")
             return Measurement(
-                images_seen=seen, num_images=count if isinstance(count, int) else None,
-                values=_numbers(values), reals=_numbers(reals))
+                images_seen=seen,
+                num_images=count if isinstance(count, int) else None,
+                values=_numbers(values),
+                reals=_numbers(reals),
+            )
     return None
 
 
 def _numbers(values: dict[object, object]) -> dict[str, float]:
-    return {str(column): value for column, value in values.items()
-            if isinstance(value, (int, float))}
+    return {
+        str(column): value for column, value in values.items() if isinstance(value, (int, float))
+    }

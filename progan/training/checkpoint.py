@@ -32,8 +32,15 @@ from progan.training.state import TrainState
 
 OPTIMIZERS = ("g_optimizer", "d_optimizer")
 MODULES = (*NETWORKS, *OPTIMIZERS)
-COUNTERS = ("images_seen", "round_images_seen", "phase", "tick", "tick_images_seen", "seconds",
-            "rollbacks")
+COUNTERS = (
+    "images_seen",
+    "round_images_seen",
+    "phase",
+    "tick",
+    "tick_images_seen",
+    "seconds",
+    "rollbacks",
+)
 
 
 def save_state(directory: Path, state: TrainState, run: Run) -> Path:
@@ -43,19 +50,24 @@ def save_state(directory: Path, state: TrainState, run: Run) -> Path:
 
 def copy_to_cpu(state: TrainState, run: Run) -> Content:
     """Copy all of a state to the memory of the host, where training does not change it."""
-    content: Content = {"format": FORMAT, "version": FORMAT_VERSION,
-                        "config": json.dumps(to_dict(run))}
+    content: Content = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "config": json.dumps(to_dict(run)),
+    }
     content |= {name: getattr(state, name).state_dict() for name in MODULES}
     content |= {name: getattr(state, name) for name in COUNTERS}
     content["dials"] = {name: value.item() for name, value in state.controllers.items()}
     content["tally"] = {"sums": dict(state.tally.sums), "counts": dict(state.tally.counts)}
-    copy: Content = tree_map_only(Tensor, lambda value: value.detach().to("cpu", copy=True),
-                                  content)
+    copy: Content = tree_map_only(
+        Tensor, lambda value: value.detach().to("cpu", copy=True), content
+    )
     return copy
 
 
-def write_state(directory: Path, content: Content, keep: int,
-                proceed: Callable[[], None] = lambda: None) -> Path:
+def write_state(
+    directory: Path, content: Content, keep: int, proceed: Callable[[], None] = lambda: None
+) -> Path:
     """Write what `copied` made, then drop the oldest states but `keep`.
 
     Only states older than this one, which is whole, are dropped.
@@ -72,8 +84,9 @@ def write_state(directory: Path, content: Content, keep: int,
     return path
 
 
-def load_newest(files: Sequence[Path], run: Run, device: torch.device
-                ) -> tuple[TrainState, Path, dict[Path, DamagedState]]:
+def load_newest(
+    files: Sequence[Path], run: Run, device: torch.device
+) -> tuple[TrainState, Path, dict[Path, DamagedState]]:
     """Return the newest state that is whole, its file, and those after it that are damaged.
 
     Args:
@@ -88,8 +101,10 @@ def load_newest(files: Sequence[Path], run: Run, device: torch.device
             return load_state(path, run, device), path, damaged
         except DamagedState as error:
             damaged[path] = error
-    raise UserError(f"{'; '.join(error.what for error in damaged.values())}. There is no other "
-                    "state to go on from: start a new run.")
+    raise UserError(
+        f"{'; '.join(error.what for error in damaged.values())}. There is no other "
+        "state to go on from: start a new run."
+    )
 
 
 def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
@@ -101,9 +116,11 @@ def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
             return _restored(content, run, device)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DamagedState(path, NOT_WHOLE) from error
-    raise UserError(f"{path} cannot be resumed with another architecture: "
-                    f"{'; '.join(changes(saved, run.network))}. Take that back, in config.json if "
-                    "it was edited, or start a new run.")
+    raise UserError(
+        f"{path} cannot be resumed with another architecture: "
+        f"{'; '.join(changes(saved, run.network))}. Take that back, in config.json if "
+        "it was edited, or start a new run."
+    )
 
 
 class _Output:
@@ -136,8 +153,9 @@ def _restored(content: Content, run: Run, device: torch.device) -> TrainState:
     for name in NETWORKS:
         getattr(state, name).load_state_dict(content[name])
     for name in OPTIMIZERS:
-        _restore_moments(getattr(state, name), content[name],
-                         same=_algorithm(content) == run.optim.optimizer)
+        _restore_moments(
+            getattr(state, name), content[name], same=_algorithm(content) == run.optim.optimizer
+        )
     for name in COUNTERS:
         value = content[name]
         if type(value) is not type(getattr(state, name)) or value < 0:

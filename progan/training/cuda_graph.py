@@ -51,27 +51,59 @@ class CudaGraphSteps:
         report: Is told in one line if a step cannot be recorded; `steps` go on.
     """
 
-    def __init__(self, steps: Steps, recorder: Callable[[], Recorder],
-                 report: Callable[[str], None]) -> None:
+    def __init__(
+        self, steps: Steps, recorder: Callable[[], Recorder], report: Callable[[str], None]
+    ) -> None:
         self._steps, self._recorder, self._report = steps, recorder, report
         self._stage: object = None
         self._record: Recorder | None = None
         self._taken: dict[str, _Taken] = {}
         self._recordable = True
 
-    def discriminator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
-                      inputs: DiscriminatorInputs) -> Statistics:
-        return self._take("discriminator", self._steps.discriminator, state.d_optimizer, state,
-                          run, position, rate, inputs)
+    def discriminator(
+        self,
+        state: TrainState,
+        run: Run,
+        position: LevelAlpha,
+        rate: Rate,
+        inputs: DiscriminatorInputs,
+    ) -> Statistics:
+        return self._take(
+            "discriminator",
+            self._steps.discriminator,
+            state.d_optimizer,
+            state,
+            run,
+            position,
+            rate,
+            inputs,
+        )
 
-    def generator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
-                  inputs: GeneratorInputs) -> Statistics:
-        return self._take("generator", self._steps.generator, state.g_optimizer, state, run,
-                          position, rate, inputs)
+    def generator(
+        self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate, inputs: GeneratorInputs
+    ) -> Statistics:
+        return self._take(
+            "generator",
+            self._steps.generator,
+            state.g_optimizer,
+            state,
+            run,
+            position,
+            rate,
+            inputs,
+        )
 
-    def _take(self, name: str, step: Step, optimizer: Optimizer, state: TrainState, run: Run,
-              position: LevelAlpha, rate: Rate,
-              inputs: DiscriminatorInputs | GeneratorInputs) -> Statistics:
+    def _take(
+        self,
+        name: str,
+        step: Step,
+        optimizer: Optimizer,
+        state: TrainState,
+        run: Run,
+        position: LevelAlpha,
+        rate: Rate,
+        inputs: DiscriminatorInputs | GeneratorInputs,
+    ) -> Statistics:
         if not self._recordable:
             return step(state, run, position, rate, inputs)
         taken, (alpha, own) = self._filled(name, optimizer, state, position, rate, inputs)
@@ -92,17 +124,25 @@ class CudaGraphSteps:
         taken.recording.replay()
         return dict(zip(taken.names, taken.recording.result.clone().unbind(), strict=True))
 
-    def _filled(self, name: str, optimizer: Optimizer, state: TrainState,
-                position: LevelAlpha, rate: Rate, inputs: DiscriminatorInputs | GeneratorInputs
-                ) -> tuple[_Taken, Any]:
+    def _filled(
+        self,
+        name: str,
+        optimizer: Optimizer,
+        state: TrainState,
+        position: LevelAlpha,
+        rate: Rate,
+        inputs: DiscriminatorInputs | GeneratorInputs,
+    ) -> tuple[_Taken, Any]:
         """The step of this name, with its buffers filled, and mixing factor and inputs in them."""
         leaves, form = tree_flatten((position.alpha, inputs))
         fresh = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
-        taken = self._at(name, optimizer, (id(state), position.level, position.alpha is None,
-                                           len(inputs.labels)))
+        taken = self._at(
+            name, optimizer, (id(state), position.level, position.alpha is None, len(inputs.labels))
+        )
         if taken is None:
             taken = self._taken[name] = _Taken(
-                [leaf.clone() for leaf in fresh], torch.zeros((), device=inputs.labels.device))
+                [leaf.clone() for leaf in fresh], torch.zeros((), device=inputs.labels.device)
+            )
         else:
             torch._foreach_copy_(taken.buffers, fresh)
         taken.rate.fill_(rate)
@@ -119,8 +159,9 @@ class CudaGraphSteps:
             self._stage, self._record = stage, self._recorder()
         return self._taken.get(name)
 
-    def _recorded(self, taken: _Taken, work: Callable[[], Statistics], optimizer: Optimizer
-                  ) -> bool:
+    def _recorded(
+        self, taken: _Taken, work: Callable[[], Statistics], optimizer: Optimizer
+    ) -> bool:
         """Record a step; whether that can be done."""
         assert self._record is not None
 
@@ -135,8 +176,10 @@ class CudaGraphSteps:
         except RuntimeError as error:
             self._recordable = False
             self._taken.clear()
-            self._report(f"A step cannot be recorded as a CUDA graph ({first_line(error)}). "
-                         "Steps go on without graphs, with the same results.")
+            self._report(
+                f"A step cannot be recorded as a CUDA graph ({first_line(error)}). "
+                "Steps go on without graphs, with the same results."
+            )
             return False
         return True
 

@@ -17,8 +17,9 @@ def broadcast_state(state: TrainState, group: Group) -> None:
     """Make the state of each process that of the leader, bit for bit."""
     if group.size == 1:
         return
-    clocks: dict[str, Any] = json.loads(group.told(json.dumps(
-        {name: getattr(state, name) for name in COUNTERS})))
+    clocks: dict[str, Any] = json.loads(
+        group.told(json.dumps({name: getattr(state, name) for name in COUNTERS}))
+    )
     for name, value in clocks.items():
         setattr(state, name, value)
     for name in NETWORKS:
@@ -44,17 +45,26 @@ def _share_tally(state: TrainState, group: Group) -> None:
 def _share_moments(optimizer: torch.optim.Optimizer, group: Group) -> None:
     """Optimizers have moments only of weights that were moved before."""
     content = optimizer.state_dict()
-    shapes = json.loads(group.told(json.dumps([
-        (index, name, list(moment.shape), moment.device.type == "cpu")
-        for index, moments in content["state"].items() for name, moment in moments.items()])))
+    shapes = json.loads(
+        group.told(
+            json.dumps(
+                [
+                    (index, name, list(moment.shape), moment.device.type == "cpu")
+                    for index, moments in content["state"].items()
+                    for name, moment in moments.items()
+                ]
+            )
+        )
+    )
     weights = optimizer.param_groups[0]["params"]
     received: dict[int, dict[str, Tensor]] = {}
     for index, name, shape, on_cpu in shapes:
         weight = weights[index]
         moment = content["state"].get(index, {}).get(name)
         if moment is None or list(moment.shape) != shape:
-            like = torch.empty_like(weight) if shape == list(weight.shape) else weight.new_empty(
-                shape)
+            like = (
+                torch.empty_like(weight) if shape == list(weight.shape) else weight.new_empty(shape)
+            )
             moment = like.cpu() if on_cpu else like
         group.from_leader(moment)
         received.setdefault(index, {})[name] = moment
@@ -65,12 +75,14 @@ def require_same_weights(state: TrainState, group: Group) -> None:
     """Raise UserError unless all processes hold the same weights, as equal steps leave them."""
     if group.size == 1:
         return
-    own = torch.stack([weight.double().sum() for name in NETWORKS
-                       for weight in getattr(state, name).parameters()])
+    own = torch.stack(
+        [weight.double().sum() for name in NETWORKS for weight in getattr(state, name).parameters()]
+    )
     leaders = own.clone()
     group.from_leader(leaders)
     if group.any(not torch.equal(own.nan_to_num(), leaders.nan_to_num())):
         raise UserError(
             f"The weights of the {group.size} processes have come apart at kimg {state.kimg:g}. "
             "All machines must be of one kind, with the same torch and the same progan. Go on "
-            "with --resume from the last state.")
+            "with --resume from the last state."
+        )

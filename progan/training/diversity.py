@@ -19,8 +19,9 @@ COMPARED_LEVEL = 5  # images are compared at 32x32 at most
 
 
 @torch.no_grad()
-def diversity(state: TrainState, run: Run, dataset: Dataset, stage: Stage,
-              device: torch.device) -> dict[str, float]:
+def diversity(
+    state: TrainState, run: Run, dataset: Dataset, stage: Stage, device: torch.device
+) -> dict[str, float]:
     """Distances among the generator's pictures of seeds 0, 1, 2 … by those among as many reals.
 
     'diversity/distance' compares mean distances of pairs, 'diversity/nearest' mean distances to
@@ -35,19 +36,24 @@ def diversity(state: TrainState, run: Run, dataset: Dataset, stage: Stage,
     position = LevelAlpha.of(stage, device)
     shrunk = max(stage.level - COMPARED_LEVEL, 0)
     latents = seed_latents(range(count), run.network.latent_size).to(device)
-    labels = seed_labels(range(count), run.network.label_size,
-                         dataset.untrained_classes).to(device)
+    labels = seed_labels(range(count), run.network.label_size, dataset.untrained_classes).to(device)
     size = batch_size(run.network, stage.level)
     state.generator.eval()  # statistics of batch normalisation stay what training makes of them
-    fakes = torch.cat([
-        points(state.generator(z, c, position.level, position.alpha).clamp(-1, 1), shrunk)
-        for z, c in zip(latents.split(size), labels.split(size), strict=True)])
+    fakes = torch.cat(
+        [
+            points(state.generator(z, c, position.level, position.alpha).clamp(-1, 1), shrunk)
+            for z, c in zip(latents.split(size), labels.split(size), strict=True)
+        ]
+    )
     state.generator.train()
-    reals = points(_reals(dataset, stage.level - shrunk, count, device,
-                          None if shrunk else position.alpha), 0)
+    reals = points(
+        _reals(dataset, stage.level - shrunk, count, device, None if shrunk else position.alpha), 0
+    )
     (fake_mean, fake_nearest), (real_mean, real_nearest) = distances(fakes), distances(reals)
-    return {"diversity/distance": fake_mean / real_mean if real_mean else 0.0,
-            "diversity/nearest": fake_nearest / real_nearest if real_nearest else 0.0}
+    return {
+        "diversity/distance": fake_mean / real_mean if real_mean else 0.0,
+        "diversity/nearest": fake_nearest / real_nearest if real_nearest else 0.0,
+    }
 
 
 def points(images: Tensor, halvings: int) -> Tensor:
@@ -65,8 +71,9 @@ def distances(places: Tensor) -> tuple[float, float]:
     return mean.item(), nearest.item()
 
 
-def _reals(dataset: Dataset, level: int, count: int, device: torch.device, alpha: Tensor | None
-           ) -> Tensor:
+def _reals(
+    dataset: Dataset, level: int, count: int, device: torch.device, alpha: Tensor | None
+) -> Tensor:
     """Training images from all over the dataset, always the same: [N, C, H, W] in [-1, 1]."""
     training = dataset.training_rows
     rows = training[np.linspace(0, len(training) - 1, count).astype(np.int64)]

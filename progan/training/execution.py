@@ -30,8 +30,9 @@ class Execution(NamedTuple):
     expected: Mapping[int, float]
 
 
-def prepare_execution(run: Run, state: TrainState, device: torch.device, log: Log, group: Group,
-                      neighbours: int = 1) -> Execution:
+def prepare_execution(
+    run: Run, state: TrainState, device: torch.device, log: Log, group: Group, neighbours: int = 1
+) -> Execution:
     """Try out the levels to come, as the run wants it.
 
     Args:
@@ -48,13 +49,20 @@ def prepare_execution(run: Run, state: TrainState, device: torch.device, log: Lo
     micro_batches = MicroBatchSizes(run, report_of_machine)
     plain = PlainSteps(BatchSplit(micro_batches, group))
     how = chosen(run, device, group.size)
-    preflight = PREFLIGHTS.get(device.type, "estimate") if run.preflight == "auto" else (
-        run.preflight)
+    preflight = (
+        PREFLIGHTS.get(device.type, "estimate") if run.preflight == "auto" else (run.preflight)
+    )
     expected, seconds = {}, None
     if preflight != "none":
-        look = Preflight(run=run, state=state, device=device, micro_batches=micro_batches,
-                         steps=plain, share=Shard(group.rank, group.size),
-                         neighbours=neighbours if device.type == "cpu" else 1)
+        look = Preflight(
+            run=run,
+            state=state,
+            device=device,
+            micro_batches=micro_batches,
+            steps=plain,
+            share=Shard(group.rank, group.size),
+            neighbours=neighbours if device.type == "cpu" else 1,
+        )
         found = look(preflight)
         log(report(found, run, preflight, group.size))
         expected = {each.level: each.seconds_per_image for each in found}

@@ -44,8 +44,10 @@ from progan.runtime.distributed import SINGLE_PROCESS, Group
 from progan.runtime.text import format_count
 from progan.training.precision import uses_half_precision
 
-NARROWER = ("narrower networks (--fmap-max, --fmap-base), a smaller batch (--batch, --batch-at) "
-            "or a lower --resolution")
+NARROWER = (
+    "narrower networks (--fmap-max, --fmap-base), a smaller batch (--batch, --batch-at) "
+    "or a lower --resolution"
+)
 # Controllers: log2 of the scales. The names are those in files.
 DISCRIMINATOR, GENERATOR = "loss-scale/critic", "loss-scale/generator"
 # The official 64 costs half a hundred steps, as nothing above 2^16 is a float16; from here on the
@@ -113,8 +115,10 @@ class MicroBatchSizes:
         if not smaller:
             raise UserError(f"{where}. {no_smaller(self._run, n)}")
         self._most[level] = smaller[0]
-        self._report(f"{where}: from here on the batch goes through in "
-                     f"micro-batches of {smaller[0]}, with the same gradients.")
+        self._report(
+            f"{where}: from here on the batch goes through in "
+            f"micro-batches of {smaller[0]}, with the same gradients."
+        )
 
 
 @dataclass(frozen=True)
@@ -141,8 +145,15 @@ class BatchSplit:
 
         return self._until_it_fits(run, level, inputs, attempt)
 
-    def gradients(self, run: Run, level: int, loss_of: LossOf[In], inputs: In,
-                  weights: Sequence[nn.Parameter], scale: Tensor | None = None) -> Gradients:
+    def gradients(
+        self,
+        run: Run,
+        level: int,
+        loss_of: LossOf[In],
+        inputs: In,
+        weights: Sequence[nn.Parameter],
+        scale: Tensor | None = None,
+    ) -> Gradients:
         """Return the gradients of the mean loss of the whole batch, and the terms of all images.
 
         Args:
@@ -157,14 +168,20 @@ class BatchSplit:
         def attempt(parts: Tensor | None) -> Gradients:
             if parts is None:
                 return gradients_of_part(scaled_loss, inputs, weights)
-            return average_parts((gradients_of_part(scaled_loss, part, weights)
-                                  for part in split_inputs(inputs, parts)), parts)
+            return average_parts(
+                (
+                    gradients_of_part(scaled_loss, part, weights)
+                    for part in split_inputs(inputs, parts)
+                ),
+                parts,
+            )
 
         own = self._until_it_fits(run, level, inputs, attempt)
         return unscale(all_reduce(own, run, self.group), scale)
 
-    def _until_it_fits(self, run: Run, level: int, inputs: Inputs,
-                       attempt: Callable[[Tensor | None], T]) -> T:
+    def _until_it_fits(
+        self, run: Run, level: int, inputs: Inputs, attempt: Callable[[Tensor | None], T]
+    ) -> T:
         """Try smaller micro-batches as long as memory runs out."""
         n, device = len(inputs.labels), inputs.labels.device
         while True:
@@ -190,14 +207,16 @@ def images_of_part(generate: Callable[[In], Tensor], inputs: In) -> Tensor:
         return generate(inputs)
 
 
-def gradients_of_part(loss_of: LossOf[In], inputs: In, weights: Sequence[nn.Parameter]
-                      ) -> Gradients:
+def gradients_of_part(
+    loss_of: LossOf[In], inputs: In, weights: Sequence[nn.Parameter]
+) -> Gradients:
     """Compute the gradients of a loss, of all inputs at once."""
     loss, terms = loss_of(inputs)
     return Gradients(list(torch.autograd.grad(loss, weights, allow_unused=True)), terms)
 
 
 # Micro-batches
+
 
 @lru_cache(maxsize=64)
 def part_rows(run: Run, n: int, count: int, device: torch.device) -> Tensor:
@@ -227,13 +246,16 @@ def average_parts(found: Iterator[Gradients], parts: Tensor) -> Gradients:
     total, terms = next(found)
     collected: dict[str, list[Tensor]] = {name: [value] for name, value in terms.items()}
     for more, terms in found:
-        total = [None if one is None or other is None else one + other
-                 for one, other in zip(total, more, strict=True)]
+        total = [
+            None if one is None or other is None else one + other
+            for one, other in zip(total, more, strict=True)
+        ]
         for name, value in terms.items():
             collected[name].append(value)
-    return Gradients([None if gradient is None else gradient / len(parts) for gradient in total],
-                     {name: unpermute(torch.cat(values), parts)
-                      for name, values in collected.items()})
+    return Gradients(
+        [None if gradient is None else gradient / len(parts) for gradient in total],
+        {name: unpermute(torch.cat(values), parts) for name, values in collected.items()},
+    )
 
 
 def micro_batch_size(run: Run, n: int, most: int | None = None) -> int:
@@ -254,11 +276,15 @@ def allowed_sizes(run: Run, n: int) -> list[int]:
 def no_smaller(run: Run, n: int) -> str:
     """Say why a batch cannot be cut further, and what else helps."""
     if coupled := coupling(run):
-        return (f"It cannot be cut into micro-batches: each image depends on all others, by "
-                f"{coupled}. Choose {NARROWER}.")
+        return (
+            f"It cannot be cut into micro-batches: each image depends on all others, by "
+            f"{coupled}. Choose {NARROWER}."
+        )
     if (least := sizes(run, n)[-1]) > 1:
-        return (f"Its micro-batches hold {least} images at least, the group that minibatch "
-                f"standard deviation compares. Choose a smaller --stddev-group, {NARROWER}.")
+        return (
+            f"Its micro-batches hold {least} images at least, the group that minibatch "
+            f"standard deviation compares. Choose a smaller --stddev-group, {NARROWER}."
+        )
     return f"There is nothing smaller than one image: choose {NARROWER}."
 
 
@@ -271,11 +297,14 @@ def require_micro_batch(run: Run, batches: Mapping[int, int]) -> None:
     most = run.micro_batch
     for level, n in batches.items():
         if 0 < most < allowed_sizes(run, n)[-1]:
-            raise UserError(f"--micro-batch {most} is too small for the batch of {n} images at "
-                            f"resolution {1 << level}. {no_smaller(run, n)}")
+            raise UserError(
+                f"--micro-batch {most} is too small for the batch of {n} images at "
+                f"resolution {1 << level}. {no_smaller(run, n)}"
+            )
 
 
 # All-reduce
+
 
 def all_reduce(own: Gradients, run: Run, group: Group) -> Gradients:
     """Average the gradients of all processes, and collect the terms of all images.
@@ -291,10 +320,16 @@ def all_reduce(own: Gradients, run: Run, group: Group) -> Gradients:
     message = torch.cat([part.reshape(-1) for part in (*used, terms)])
     group.sum(message)
     *sums, of_all = message.split([part.numel() for part in (*used, terms)])
-    found = iter([total.reshape(gradient.shape) / group.size
-                  for total, gradient in zip(sums, used, strict=True)])
-    return Gradients([None if gradient is None else next(found) for gradient in own.of_weights],
-                     dict(zip(names, of_all.reshape(terms.shape), strict=True)))
+    found = iter(
+        [
+            total.reshape(gradient.shape) / group.size
+            for total, gradient in zip(sums, used, strict=True)
+        ]
+    )
+    return Gradients(
+        [None if gradient is None else next(found) for gradient in own.of_weights],
+        dict(zip(names, of_all.reshape(terms.shape), strict=True)),
+    )
 
 
 def _scatter_terms(values: Tensor, run: Run, group: Group) -> Tensor:
@@ -305,6 +340,7 @@ def _scatter_terms(values: Tensor, run: Run, group: Group) -> Tensor:
 
 
 # Loss scale
+
 
 def initial_loss_scales(run: Run) -> dict[str, float]:
     """Return the controllers of loss scaling, as they are at the start."""
@@ -327,8 +363,11 @@ def unscale(gradients: Gradients, scale: Tensor | None) -> Gradients:
         return gradients
     used = [gradient for gradient in gradients.of_weights if gradient is not None]
     divided = iter(torch._foreach_div(used, scale))
-    return gradients._replace(of_weights=[None if gradient is None else next(divided)
-                                          for gradient in gradients.of_weights])
+    return gradients._replace(
+        of_weights=[
+            None if gradient is None else next(divided) for gradient in gradients.of_weights
+        ]
+    )
 
 
 def update_scale(controller: Tensor, norm: Tensor) -> None:
@@ -345,6 +384,9 @@ def mask_overflow(statistics: Mapping[str, Tensor], scale: Tensor | None) -> dic
     """
     if scale is None:
         return dict(statistics)
-    return {name: torch.where(value.isfinite() | (scale < MIN_SCALE), value, 0)
-            if name.startswith(OF_GRADIENTS) or name == WITH_PENALTY else value
-            for name, value in statistics.items()}
+    return {
+        name: torch.where(value.isfinite() | (scale < MIN_SCALE), value, 0)
+        if name.startswith(OF_GRADIENTS) or name == WITH_PENALTY
+        else value
+        for name, value in statistics.items()
+    }

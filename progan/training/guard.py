@@ -57,8 +57,16 @@ class Guard:
         untrained: Classes without training images, which the evidence does not show.
     """
 
-    def __init__(self, run: Run, state: TrainState, directory: Path, log: Log, *,
-                 writes: bool = True, untrained: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        run: Run,
+        state: TrainState,
+        directory: Path,
+        log: Log,
+        *,
+        writes: bool = True,
+        untrained: Sequence[int] = (),
+    ) -> None:
         self._run, self._directory, self._log, self._writes = run, directory, log, writes
         self._untrained, self._rounds = untrained, 0
         self.keep(state)
@@ -91,20 +99,34 @@ class Guard:
         if state.rollbacks > most:
             state.rollbacks = self._good["rollbacks"]  # a run that is resumed has as many again
             return False
-        self._log(f"Back to kimg {state.kimg:g}, and on with another order of the data "
-                  f"({state.rollbacks} of {most} rollbacks).")
+        self._log(
+            f"Back to kimg {state.kimg:g}, and on with another order of the data "
+            f"({state.rollbacks} of {most} rollbacks)."
+        )
         return True
 
     def _keep_evidence(self, state: TrainState, diverged: TrainingDiverged) -> Path:
         path = rollback_path(self._directory)
         if not self._writes:
             return path
-        write_atomically(path, json.dumps({
-            "what": diverged.what, "images_seen": state.images_seen, "tick": state.tick,
-            "last_good_images_seen": self._good["images_seen"],
-            "stage": dataclasses.asdict(diverged.stage),
-            "means_since_tick": {name: _word(value) for name, value in diverged.means.items()},
-            "weights_not_finite": not_finite(state)}, indent=2) + "\n")
+        write_atomically(
+            path,
+            json.dumps(
+                {
+                    "what": diverged.what,
+                    "images_seen": state.images_seen,
+                    "tick": state.tick,
+                    "last_good_images_seen": self._good["images_seen"],
+                    "stage": dataclasses.asdict(diverged.stage),
+                    "means_since_tick": {
+                        name: _word(value) for name, value in diverged.means.items()
+                    },
+                    "weights_not_finite": not_finite(state),
+                },
+                indent=2,
+            )
+            + "\n",
+        )
         pixels = samples.fakes(state.average, self._run, diverged.stage, self._untrained)
         save_png(path.with_suffix(".png"), pixels)
         return path
@@ -131,9 +153,12 @@ def weights_fault(state: TrainState) -> str:
 
 def not_finite(state: TrainState) -> list[str]:
     """Names of the weights that are not all finite."""
-    return [f"{network}.{name}" for network in NETWORKS
-            for name, weight in getattr(state, network).state_dict().items()
-            if not weight.isfinite().all()]
+    return [
+        f"{network}.{name}"
+        for network in NETWORKS
+        for name, weight in getattr(state, network).state_dict().items()
+        if not weight.isfinite().all()
+    ]
 
 
 def stop_message(directory: Path, kimg: float, most: int, network: Path | None) -> str:
@@ -144,14 +169,19 @@ def stop_message(directory: Path, kimg: float, most: int, network: Path | None) 
     """
     known = states(directory)
     rates = f"{option_name('g_lr')} and {option_name('d_lr')}"
-    go_on = (f"Go on ({command('train', '--resume', known[-1])}) with {rates}" if known
-             else f"It has saved no state yet: start a new run with {rates}")
+    go_on = (
+        f"Go on ({command('train', '--resume', known[-1])}) with {rates}"
+        if known
+        else f"It has saved no state yet: start a new run with {rates}"
+    )
     saved = f" and its network is saved in {network}" * bool(network)
-    return (f"The training has left the numbers once more than {option_name('rollbacks')} {most} "
-            f"allows, and stops. Its evidence is in {directory / ROLLBACK_PREFIX}*, its last good "
-            f"state was at kimg {kimg:g}{saved}. {go_on} of a half or less, or with "
-            f"{option_name('clip_gradients')}. If it always stops at the same place, look at the "
-            "data. More rollbacks allow more attempts.")
+    return (
+        f"The training has left the numbers once more than {option_name('rollbacks')} {most} "
+        f"allows, and stops. Its evidence is in {directory / ROLLBACK_PREFIX}*, its last good "
+        f"state was at kimg {kimg:g}{saved}. {go_on} of a half or less, or with "
+        f"{option_name('clip_gradients')}. If it always stops at the same place, look at the "
+        "data. More rollbacks allow more attempts."
+    )
 
 
 def reseeded(run: Run, rollbacks: int) -> Run:

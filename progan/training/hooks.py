@@ -43,10 +43,16 @@ class Diagnosis:
         before, self.verdict = self.verdict, self._judged()
         images_seen = int(row["images_seen"])
         found = {finding.name for finding in self.verdict.findings}
-        self._monitor.curves({f"diagnosis/{symptom.name.replace(' ', '-')}":
-                              float(symptom.name in found) for symptom in SYMPTOMS}, images_seen)
+        self._monitor.curves(
+            {
+                f"diagnosis/{symptom.name.replace(' ', '-')}": float(symptom.name in found)
+                for symptom in SYMPTOMS
+            },
+            images_seen,
+        )
         if found != {finding.name for finding in before.findings} or (
-                before.judged != self.verdict.judged):
+            before.judged != self.verdict.judged
+        ):
             self._tell(before, images_seen)
 
     def _judged(self) -> Verdict:
@@ -54,8 +60,9 @@ class Diagnosis:
 
     def _tell(self, before: Verdict, images_seen: int) -> None:
         known = {finding.name for finding in before.findings}
-        new = [finding_words(finding) for finding in self.verdict.findings
-               if finding.name not in known]
+        new = [
+            finding_words(finding) for finding in self.verdict.findings if finding.name not in known
+        ]
         lines = [f"Diagnosis: {words}" for words in new or [summary(self.verdict)]]
         for line in lines:
             self._log(f"{line} (Curves: {self._plotting})" if new else line)
@@ -83,19 +90,24 @@ def status_line(run: Run, log: Log, forecast: EtaEstimator, diagnosis: Diagnosis
     def hook(state: TrainState, tick: Tick) -> None:
         phase_left, left = forecast.remaining_seconds(state.images_seen)
         total = run.growth.total_kimg
-        log("  ".join([
-            f"tick {state.tick}",
-            f"kimg {kimg_words(state.kimg, total)}/{total:g} ({100 * state.kimg / total:.1f}%)",
-            stage_words(tick.stage, run.network),
-            f"batch {tick.stage.batch}",
-            f"{human_rate(tick.images_per_second)} img/s",
-            f"data-wait {human_percent(tick.data_wait)}",
-            f"mem {tick.memory_bytes / 2**30:.1f} GiB",
-            f"time {human_seconds(state.seconds)}",
-            f"ETA {human_seconds(left)} (phase {human_seconds(phase_left)})",
-            *([f"rollbacks {state.rollbacks}"] if state.rollbacks else []),
-            diagnosis.verdict.brief,
-        ]))
+        log(
+            "  ".join(
+                [
+                    f"tick {state.tick}",
+                    f"kimg {kimg_words(state.kimg, total)}/{total:g} "
+                    f"({100 * state.kimg / total:.1f}%)",
+                    stage_words(tick.stage, run.network),
+                    f"batch {tick.stage.batch}",
+                    f"{human_rate(tick.images_per_second)} img/s",
+                    f"data-wait {human_percent(tick.data_wait)}",
+                    f"mem {tick.memory_bytes / 2**30:.1f} GiB",
+                    f"time {human_seconds(state.seconds)}",
+                    f"ETA {human_seconds(left)} (phase {human_seconds(phase_left)})",
+                    *([f"rollbacks {state.rollbacks}"] if state.rollbacks else []),
+                    diagnosis.verdict.brief,
+                ]
+            )
+        )
 
     return hook
 
@@ -138,8 +150,7 @@ def sample_grid(run: Run, directory: Path, monitor: Monitor, dataset: Dataset) -
     def hook(state: TrainState, tick: Tick) -> None:
         if tick.done or state.tick % run.output.image_ticks == 0:
             pixels = samples.fakes(state.average, run, tick.stage, dataset.untrained_classes)
-            path = moment_path(directory, FAKES_PREFIX, state.images_seen, ".png",
-                               samples.shown_in)
+            path = moment_path(directory, FAKES_PREFIX, state.images_seen, ".png", samples.shown_in)
             save_png(path, pixels, {samples.IMAGES_SEEN: str(state.images_seen)})
             monitor.picture("samples", pixels, state.images_seen)
 
@@ -159,14 +170,19 @@ def sync_ranks(group: Group) -> Hook:
 def snapshot_of(state: TrainState, stage: Stage, dataset: Dataset) -> Snapshot:
     """The averaged generator as it is now."""
     conditional = state.average.config.label_size > 0
-    return Snapshot(generator=state.average, level=stage.level, alpha=stage.alpha,
-                    images_seen=state.images_seen,
-                    label_names=dataset.label_names if conditional else (),
-                    untrained_classes=dataset.untrained_classes if conditional else ())
+    return Snapshot(
+        generator=state.average,
+        level=stage.level,
+        alpha=stage.alpha,
+        images_seen=state.images_seen,
+        label_names=dataset.label_names if conditional else (),
+        untrained_classes=dataset.untrained_classes if conditional else (),
+    )
 
 
-def snapshots(run: Run, saver: Saver, dataset: Dataset,
-              measure: Callable[[Snapshot, TrainState], None]) -> Hook:
+def snapshots(
+    run: Run, saver: Saver, dataset: Dataset, measure: Callable[[Snapshot, TrainState], None]
+) -> Hook:
     """Save the averaged generator for generate.py, and the state for --resume; then measure."""
 
     def hook(state: TrainState, tick: Tick) -> None:

@@ -58,8 +58,10 @@ def find_init_source(path: Path) -> Path:
         states = reversed(run_directory.states(directory))
         return next(filter(is_whole, states), None) or find_network(directory)
     if not path.exists():
-        raise UserError(f"There is no {path}. Name a network file or a training state, or the "
-                        "directory of a run, with --init-from.")
+        raise UserError(
+            f"There is no {path}. Name a network file or a training state, or the "
+            "directory of a run, with --init-from."
+        )
     return path
 
 
@@ -76,14 +78,25 @@ def _of_network_file(path: Path) -> InitSource:
     network = snapshot.generator.config
     home = path.parent / run_directory.CONFIG_FILE
     return InitSource(
-        path=path, network=network, weights={"average": snapshot.generator.state_dict()},
-        level=snapshot.level, alpha=snapshot.alpha, images_seen=snapshot.images_seen,
-        run=run_directory.load_config(path.parent) if home.is_file() else None)
+        path=path,
+        network=network,
+        weights={"average": snapshot.generator.state_dict()},
+        level=snapshot.level,
+        alpha=snapshot.alpha,
+        images_seen=snapshot.images_seen,
+        run=run_directory.load_config(path.parent) if home.is_file() else None,
+    )
 
 
 def _of_another_program(path: Path, trained: ImportedModel) -> InitSource:
-    return InitSource(path=path, network=trained.network, weights=trained.weights,
-                      level=trained.level, alpha=trained.alpha, images_seen=trained.images_seen)
+    return InitSource(
+        path=path,
+        network=trained.network,
+        weights=trained.weights,
+        level=trained.level,
+        alpha=trained.alpha,
+        images_seen=trained.images_seen,
+    )
 
 
 def _of_state(path: Path) -> InitSource:
@@ -92,11 +105,20 @@ def _of_state(path: Path) -> InitSource:
         try:
             network.load_state_dict(weights[role], assign=True)
         except (RuntimeError, AttributeError, TypeError) as error:
-            raise UserError(f"{path} is damaged: its {role} is not the one that its settings "
-                            "describe. Name another state of the run.") from error
+            raise UserError(
+                f"{path} is damaged: its {role} is not the one that its settings "
+                "describe. Name another state of the run."
+            ) from error
     stage = schedule.at(run.growth, run.network, images_seen)
-    return InitSource(path=path, network=run.network, weights=weights, level=stage.level,
-                      alpha=stage.alpha, images_seen=images_seen, run=run)
+    return InitSource(
+        path=path,
+        network=run.network,
+        weights=weights,
+        level=stage.level,
+        alpha=stage.alpha,
+        images_seen=images_seen,
+        run=run,
+    )
 
 
 OF_THE_IMAGES = {"base_height", "base_width", "channels", "label_size"}
@@ -122,8 +144,12 @@ def inherited(origin: InitSource, resolution: int) -> dict[str, Any]:
     The networks are the same, and training begins where that of the origin had arrived.
     """
     return asdict(origin.network) | {
-        "resolution": resolution, "init_from": str(origin.path.resolve()), "freeze_d": 0,
-        "initial_resolution": min(1 << origin.settled_level, resolution), "fade_first": False}
+        "resolution": resolution,
+        "init_from": str(origin.path.resolve()),
+        "freeze_d": 0,
+        "initial_resolution": min(1 << origin.settled_level, resolution),
+        "fade_first": False,
+    }
 
 
 def fades_first(origin: InitSource, run: Run) -> bool:
@@ -132,8 +158,9 @@ def fades_first(origin: InitSource, run: Run) -> bool:
     For that its discriminator must know the origin's generator, and images like those to come;
     and the origin must have trained its final resolution, not just reached one on its way.
     """
-    alike = all(getattr(origin.network, name) == getattr(run.network, name)
-                for name in OF_THE_IMAGES)
+    alike = all(
+        getattr(origin.network, name) == getattr(run.network, name) for name in OF_THE_IMAGES
+    )
     arrived = origin.settled_level == origin.network.max_level
     begins_there = run.growth.initial_resolution == origin.network.resolution
     return "discriminator" in origin.weights and alike and arrived and begins_there and run.grows
@@ -148,13 +175,22 @@ def transfer(origin: InitSource, run: Run) -> Transfer:
             ours = _named(shell, shell.state_dict())
             matches[role] = match(_theirs(origin, role), ours, _overlap(role, origin, run))
             shares[role] = _share(ours, matches[role])
-    found = Transfer(origin, matches, shares, [
-        change for change in changes(origin.network, run.network)
-        if change.split(":")[0] not in OF_THE_IMAGES | {"resolution"}])
+    found = Transfer(
+        origin,
+        matches,
+        shares,
+        [
+            change
+            for change in changes(origin.network, run.network)
+            if change.split(":")[0] not in OF_THE_IMAGES | {"resolution"}
+        ],
+    )
     if not shares["generator"]:
         different = f" ({'; '.join(found.changed)})" if found.changed else ""
-        raise UserError(f"Nothing of {origin.path} fits the generator of this run{different}. "
-                        "Leave options of the networks away, or start without --init-from.")
+        raise UserError(
+            f"Nothing of {origin.path} fits the generator of this run{different}. "
+            "Leave options of the networks away, or start without --init-from."
+        )
     _require_known_layers(found, run)
     return found
 
@@ -166,18 +202,21 @@ def apply_transfer(state: TrainState, found: Transfer) -> None:
         matches = found.matches["generator" if role == "average" else role]
         ours = network.state_dict()
         new = merged(_theirs(found.origin, role), _named(network, ours), matches)
-        network.load_state_dict({name: new[called] for name, called in
-                                 names_by_level(network).items()})
+        network.load_state_dict(
+            {name: new[called] for name, called in names_by_level(network).items()}
+        )
 
 
 def _theirs(origin: InitSource, role: str) -> dict[str, Tensor]:
     """The origin's weights of the levels that were trained, {} if it has none of this role."""
-    weights = origin.weights.get("average" if role == "generator" and role not in origin.weights
-                                 else role, {})
+    weights = origin.weights.get(
+        "average" if role == "generator" and role not in origin.weights else role, {}
+    )
     shell = meta_networks(origin.network)[role]
     at = levels(shell)
-    return _named(shell, {name: tensor for name, tensor in weights.items()
-                          if at[name] <= origin.level})
+    return _named(
+        shell, {name: tensor for name, tensor in weights.items() if at[name] <= origin.level}
+    )
 
 
 def _named(network: Generator | Discriminator, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -195,13 +234,18 @@ def _overlap(role: str, origin: InitSource, run: Run) -> Overlap | None:
         return Overlap(0, 1 + theirs.label_size, 1 + ours.label_size, kept=1)
     if theirs.latent_size != ours.latent_size:
         return None
-    return Overlap(1, ours.latent_size + theirs.label_size, ours.latent_size + ours.label_size,
-                   kept=ours.latent_size)
+    return Overlap(
+        1,
+        ours.latent_size + theirs.label_size,
+        ours.latent_size + ours.label_size,
+        kept=ours.latent_size,
+    )
 
 
 def _share(ours: Mapping[str, Tensor], matches: list[Match]) -> float:
-    copied = sum(ours[name][region].numel() for found in matches
-                 for name, region in found.regions.items())
+    copied = sum(
+        ours[name][region].numel() for found in matches for name, region in found.regions.items()
+    )
     return copied / sum(tensor.numel() for tensor in ours.values())
 
 
@@ -209,8 +253,10 @@ def _require_same(origin: InitSource, run: Run) -> None:
     for name, why in NEEDED.items():
         theirs, ours = getattr(origin.network, name), getattr(run.network, name)
         if theirs != ours:
-            raise UserError(f"This run cannot begin with {origin.path}: {why} "
-                            f"({name}: {theirs} -> {ours}). Leave {option_name(name)} away.")
+            raise UserError(
+                f"This run cannot begin with {origin.path}: {why} "
+                f"({name}: {theirs} -> {ours}). Leave {option_name(name)} away."
+            )
 
 
 def _require_known_layers(found: Transfer, run: Run) -> None:
@@ -220,17 +266,28 @@ def _require_known_layers(found: Transfer, run: Run) -> None:
     freeze(shell, run.optim.freeze_d)
     copied = {name for row in found.matches["discriminator"] for name in row.regions}
     called = names_by_level(shell)
-    unknown = sorted({called[name].rpartition(".")[0] for name, weight in shell.named_parameters()
-                      if not weight.requires_grad and called[name] not in copied})
+    unknown = sorted(
+        {
+            called[name].rpartition(".")[0]
+            for name, weight in shell.named_parameters()
+            if not weight.requires_grad and called[name] not in copied
+        }
+    )
     if unknown:
-        raise UserError(f"--freeze-d {run.optim.freeze_d} would keep random weights: "
-                        f"{', '.join(unknown)} cannot be copied from {found.origin.path}. Freeze "
-                        "fewer resolutions, or none.")
+        raise UserError(
+            f"--freeze-d {run.optim.freeze_d} would keep random weights: "
+            f"{', '.join(unknown)} cannot be copied from {found.origin.path}. Freeze "
+            "fewer resolutions, or none."
+        )
 
 
 FATES: dict[MatchStatus, str] = {
-    "copied": "copied", "in part": "copied in part", "skipped": "skipped: the shapes differ",
-    "new": "new", "left": "left behind"}
+    "copied": "copied",
+    "in part": "copied in part",
+    "skipped": "skipped: the shapes differ",
+    "new": "new",
+    "left": "left behind",
+}
 HEADINGS = ("layer", "there", "here", "")
 
 
@@ -243,11 +300,20 @@ def transfer_table(transfer: Transfer) -> str:
     """List the layers of both networks: shape there, shape here, what becomes of them."""
     origin = transfer.origin
     size = origin.network.size(origin.level)
-    return "\n".join([
-        f"Begins with {origin.path}, {size} at kimg {origin.images_seen / 1000:g}.",
-        *(line for role in transfer.matches
-          for line in ("", f"{role}: {_summary(transfer, role)}",
-                       *_lines(transfer.matches[role])))])
+    return "\n".join(
+        [
+            f"Begins with {origin.path}, {size} at kimg {origin.images_seen / 1000:g}.",
+            *(
+                line
+                for role in transfer.matches
+                for line in (
+                    "",
+                    f"{role}: {_summary(transfer, role)}",
+                    *_lines(transfer.matches[role]),
+                )
+            ),
+        ]
+    )
 
 
 def transfer_warnings(transfer: Transfer) -> list[str]:
@@ -257,12 +323,18 @@ def transfer_warnings(transfer: Transfer) -> list[str]:
         found.append(
             f"{transfer.origin.path} holds no discriminator: that begins with random weights, and "
             "teaches the generator little until it has learned. A training state (state-*.pt) of "
-            "the same run holds both, and is the better beginning.")
+            "the same run holds both, and is the better beginning."
+        )
     if transfer.changed:
-        found.append("The networks are not those of the source "
-                     f"({'; '.join(transfer.changed)}): what is copied may do something else here.")
-    found += [f"Less than half of the {role} is copied." for role, share in transfer.shares.items()
-              if share < 0.5 and (role == "generator" or role in transfer.origin.weights)]
+        found.append(
+            "The networks are not those of the source "
+            f"({'; '.join(transfer.changed)}): what is copied may do something else here."
+        )
+    found += [
+        f"Less than half of the {role} is copied."
+        for role, share in transfer.shares.items()
+        if share < 0.5 and (role == "generator" or role in transfer.origin.weights)
+    ]
     return found
 
 
@@ -273,11 +345,16 @@ def _summary(transfer: Transfer, role: str) -> str:
 
 
 def _lines(matches: list[Match]) -> list[str]:
-    rows = [HEADINGS, *((row.layer, _shape(row.theirs), _shape(row.ours), FATES[row.fate])
-                        for row in matches)]
+    rows = [
+        HEADINGS,
+        *((row.layer, _shape(row.theirs), _shape(row.ours), FATES[row.fate]) for row in matches),
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            .rstrip() for row in rows]
+    return [
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def _shape(shape: Shape | None) -> str:

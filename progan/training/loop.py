@@ -22,11 +22,7 @@ from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log
 from progan.schedule import Stage
 from progan.training import hooks, samples
-from progan.training.cards import (
-    Cards,
-    describe_machine,
-    training_data_of,
-)
+from progan.training.cards import Cards, describe_machine, training_data_of
 from progan.training.diversity import diversity
 from progan.training.guard import Guard, TrainingDiverged, reseeded, stop_message
 from progan.training.hooks import Diagnosis, Hook, Tick, snapshot_of
@@ -99,14 +95,27 @@ def train(context: TrainContext, state: TrainState) -> End:
     progress = Progress(run, state.images_seen, context.expected, shown=group.leads)
     interrupts = context.interrupts
     with closing(progress), ExitStack() as writers:
-        at_tick, saver = build_hooks(context, state, progress, interrupts, writers) if (
-            group.leads) else ([], None)
+        at_tick, saver = (
+            build_hooks(context, state, progress, interrupts, writers)
+            if (group.leads)
+            else ([], None)
+        )
         at_tick.append(hooks.sync_ranks(group))
         group.wait()
         services = LoopServices(
-            progress=progress, at_tick=at_tick, interrupts=Agreed(interrupts, group), saver=saver,
-            guard=Guard(run, state, context.directory, context.log, writes=group.leads,
-                        untrained=context.dataset.untrained_classes))
+            progress=progress,
+            at_tick=at_tick,
+            interrupts=Agreed(interrupts, group),
+            saver=saver,
+            guard=Guard(
+                run,
+                state,
+                context.directory,
+                context.log,
+                writes=group.leads,
+                untrained=context.dataset.untrained_classes,
+            ),
+        )
         ended = None
         while ended is None:
             with closing(batches_from(context, state)) as batches:
@@ -119,8 +128,9 @@ def train(context: TrainContext, state: TrainState) -> End:
     return End("" if ended else services.interrupts.reason, saved)
 
 
-def go_back(context: TrainContext, state: TrainState, services: LoopServices,
-            diverged: TrainingDiverged) -> None:
+def go_back(
+    context: TrainContext, state: TrainState, services: LoopServices, diverged: TrainingDiverged
+) -> None:
     """Go back to the last good state, on disk too; UserError if that was too often."""
     goes_on = services.guard.roll_back(state, diverged)
     saved, run = None, context.run
@@ -132,29 +142,44 @@ def go_back(context: TrainContext, state: TrainState, services: LoopServices,
         saved = services.saver.finish()
     context.group.wait()
     if not goes_on:
-        message = stop_message(context.directory, state.kimg, run.guard.rollbacks,
-                               saved.network if saved else None)
+        message = stop_message(
+            context.directory, state.kimg, run.guard.rollbacks, saved.network if saved else None
+        )
         context.log.note(message)
         raise UserError(message)
     services.progress.restart(state.images_seen)
 
 
-def build_hooks(context: TrainContext, state: TrainState, progress: Progress,
-                interrupts: Interrupts, writers: ExitStack) -> tuple[list[Hook], Saver]:
+def build_hooks(
+    context: TrainContext,
+    state: TrainState,
+    progress: Progress,
+    interrupts: Interrupts,
+    writers: ExitStack,
+) -> tuple[list[Hook], Saver]:
     """Open what a run writes to, for as long as `writers` lasts: the hooks, and the saver."""
     run = context.run
-    monitor = writers.enter_context(closing(
-        Monitor(context.directory, state.images_seen, context.log)))
-    for line in (*monitor.repairs, *missing_ticks(context.directory, state.images_seen,
-                                                  state.tick)):
+    monitor = writers.enter_context(
+        closing(Monitor(context.directory, state.images_seen, context.log))
+    )
+    for line in (
+        *monitor.repairs,
+        *missing_ticks(context.directory, state.images_seen, state.tick),
+    ):
         context.log(line)
-    cards = Cards(run=run, data=training_data_of(context.dataset), directory=context.directory,
-                  machine=describe_machine(context.device, context.group.size), log=context.log)
+    cards = Cards(
+        run=run,
+        data=training_data_of(context.dataset),
+        directory=context.directory,
+        machine=describe_machine(context.device, context.group.size),
+        log=context.log,
+    )
     saver = writers.enter_context(Saver(context.directory, run, cards))
     if not state.images_seen:
         write_initial_samples(context, state, monitor)
-    measure = Measurements(context.measures, run, context.directory, monitor, context.log,
-                           interrupts, saver)
+    measure = Measurements(
+        context.measures, run, context.directory, monitor, context.log, interrupts, saver
+    )
     measure.catch_up(state)
     diagnosis = Diagnosis(run, context.directory, monitor, context.log)
     return [
@@ -169,23 +194,34 @@ def batches_from(context: TrainContext, state: TrainState) -> Prefetch:
     """Read batches from here on."""
     run = reseeded(context.run, state.rollbacks)
     share = Shard(context.group.rank, context.group.size)
-    return read_ahead(context.dataset, run, context.device, state.images_seen,
-                      state.round_images_seen, share, context.device_data_bytes, context.log)
+    return read_ahead(
+        context.dataset,
+        run,
+        context.device,
+        state.images_seen,
+        state.round_images_seen,
+        share,
+        context.device_data_bytes,
+        context.log,
+    )
 
 
-def train_rounds(context: TrainContext, state: TrainState, batches: Prefetch,
-                 services: LoopServices) -> bool:
+def train_rounds(
+    context: TrainContext, state: TrainState, batches: Prefetch, services: LoopServices
+) -> bool:
     """Train round after round, with the hooks at the end of each tick; return whether it ended.
 
     Raises TrainingDiverged.
     """
     run, meter = reseeded(context.run, state.rollbacks), StepStats(state.tally)
-    for start, stage in schedule.rounds(run.growth, run.network, state.images_seen,
-                                        state.round_images_seen):
+    for start, stage in schedule.rounds(
+        run.growth, run.network, state.images_seen, state.round_images_seen
+    ):
         state.round_images_seen = start
         enter_phase(state, stage, run)
-        train_round(run, state, stage, batches, meter, lambda: services.interrupts.requested,
-                    context.steps)
+        train_round(
+            run, state, stage, batches, meter, lambda: services.interrupts.requested, context.steps
+        )
         services.progress.update(stage, state.images_seen)
         round_ended = state.round_images_seen == state.images_seen
         done = round_ended and state.images_seen >= run.growth.total_kimg * 1000
@@ -212,9 +248,15 @@ def train_rounds(context: TrainContext, state: TrainState, batches: Prefetch,
     return not (services.interrupts.requested and context.measures)
 
 
-def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Batch],
-                meter: StepStats, stop: Callable[[], bool] = lambda: False,
-                steps: Steps = PLAIN_STEPS) -> None:
+def train_round(
+    run: Run,
+    state: TrainState,
+    stage: Stage,
+    batches: Iterator[Batch],
+    meter: StepStats,
+    stop: Callable[[], bool] = lambda: False,
+    steps: Steps = PLAIN_STEPS,
+) -> None:
     """Train to the end of a round at one stage, or to the first step after which to `stop`.
 
     The state tells at which step of the round it is. Each discriminator step is one, together
@@ -236,8 +278,15 @@ def train_round(run: Run, state: TrainState, stage: Stage, batches: Iterator[Bat
     state.round_images_seen = state.images_seen
 
 
-def end_tick(context: TrainContext, state: TrainState, stage: Stage, batches: Prefetch,
-             meter: StepStats, *, done: bool) -> Tick:
+def end_tick(
+    context: TrainContext,
+    state: TrainState,
+    stage: Stage,
+    batches: Prefetch,
+    meter: StepStats,
+    *,
+    done: bool,
+) -> Tick:
     """Advance the tick clocks of the state and sum the tick up."""
     means, images, seconds = meter.take()
     wait, batches.wait_seconds = batches.wait_seconds, 0.0
@@ -246,8 +295,14 @@ def end_tick(context: TrainContext, state: TrainState, stage: Stage, batches: Pr
     state.seconds += seconds
     means |= overfitting(state, context.run, context.dataset, stage, context.device)
     means |= diversity(state, context.run, context.dataset, stage, context.device)
-    return Tick(stage=stage, done=done, means=means, images_per_second=images / seconds,
-                data_wait=wait / seconds, memory_bytes=peak_memory_bytes(context.device))
+    return Tick(
+        stage=stage,
+        done=done,
+        means=means,
+        images_per_second=images / seconds,
+        data_wait=wait / seconds,
+        memory_bytes=peak_memory_bytes(context.device),
+    )
 
 
 def write_initial_samples(context: TrainContext, state: TrainState, monitor: Monitor) -> None:
@@ -255,7 +310,9 @@ def write_initial_samples(context: TrainContext, state: TrainState, monitor: Mon
     run = context.run
     stage = schedule.at(run.growth, run.network, 0)
     first = samples.fakes(state.average, run, stage, context.dataset.untrained_classes)
-    for name, file, pixels in (("reals", REALS_FILE, samples.reals(context.dataset, run)),
-                               ("samples", FIRST_FAKES_FILE, first)):
+    for name, file, pixels in (
+        ("reals", REALS_FILE, samples.reals(context.dataset, run)),
+        ("samples", FIRST_FAKES_FILE, first),
+    ):
         save_png(context.directory / file, pixels)
         monitor.picture(name, pixels, 0)

@@ -47,8 +47,9 @@ class Match:
     regions: Mapping[str, Region]  # what is copied, by the name of the tensor
 
 
-def match(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor],
-          overlap: Overlap | None = None) -> list[Match]:
+def match(
+    theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor], overlap: Overlap | None = None
+) -> list[Match]:
     """What becomes of each layer if our network begins with their weights, ours in their order.
 
     Layers are taken as a whole: a bias is worth nothing beside another weight.
@@ -58,12 +59,15 @@ def match(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor],
         overlap: Which tensors share a part though their shapes differ.
     """
     their_layers, our_layers = _layers(theirs), _layers(ours)
-    return [_match(layer, their_layers.get(layer, {}), our_layers.get(layer, {}), overlap)
-            for layer in {**our_layers, **their_layers}]
+    return [
+        _match(layer, their_layers.get(layer, {}), our_layers.get(layer, {}), overlap)
+        for layer in {**our_layers, **their_layers}
+    ]
 
 
-def merged(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor],
-           matches: list[Match]) -> dict[str, Tensor]:
+def merged(
+    theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor], matches: list[Match]
+) -> dict[str, Tensor]:
     """Our state dictionary with all that is copied from theirs."""
     result = {name: tensor.clone() for name, tensor in ours.items()}
     for found in matches:
@@ -72,14 +76,27 @@ def merged(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor],
     return result
 
 
-def _match(layer: str, theirs: Mapping[str, Shape], ours: Mapping[str, Shape],
-           overlap: Overlap | None) -> Match:
-    found = {f"{layer}.{name}": _common(theirs[name], shape, overlap)
-             for name, shape in ours.items() if name in theirs}
+def _match(
+    layer: str, theirs: Mapping[str, Shape], ours: Mapping[str, Shape], overlap: Overlap | None
+) -> Match:
+    found = {
+        f"{layer}.{name}": _common(theirs[name], shape, overlap)
+        for name, shape in ours.items()
+        if name in theirs
+    }
     regions = {name: region for name, region in found.items() if region is not None}
     shared = regions if len(regions) == len(ours) == len(theirs) else {}
-    fate: MatchStatus = ("new" if not theirs else "left" if not ours else "skipped" if not shared
-                         else "in part" if any(shared.values()) else "copied")
+    fate: MatchStatus = (
+        "new"
+        if not theirs
+        else "left"
+        if not ours
+        else "skipped"
+        if not shared
+        else "in part"
+        if any(shared.values())
+        else "copied"
+    )
     return Match(layer, fate, theirs.get("weight"), ours.get("weight"), shared)
 
 

@@ -63,32 +63,43 @@ def meta_state(run: Run) -> TrainState:
     with META:
         generator = networks.generator(run.network)
         discriminator = networks.discriminator(run.network)
-        controllers = {name: torch.tensor(value)
-                       for name, value in initial_controllers(run).items()}
+        controllers = {
+            name: torch.tensor(value) for name, value in initial_controllers(run).items()
+        }
     freeze(discriminator, run.optim.freeze_d)
     return TrainState(
-        generator=generator, discriminator=discriminator,
+        generator=generator,
+        discriminator=discriminator,
         average=copy.deepcopy(generator).requires_grad_(False),
         g_optimizer=torch.optim.SGD(generator.parameters(), foreach=False),
         d_optimizer=torch.optim.SGD(discriminator.parameters(), foreach=False),
-        controllers=controllers)
+        controllers=controllers,
+    )
 
 
-def inputs_without_data(run: Run, stage: Stage, n: int
-                        ) -> tuple[DiscriminatorInputs, GeneratorInputs]:
+def inputs_without_data(
+    run: Run, stage: Stage, n: int
+) -> tuple[DiscriminatorInputs, GeneratorInputs]:
     """Make inputs of both steps without data."""
     random, network = torch.Generator(), run.network
     shape = (n, network.channels, *network.size(stage.level))
     chances = draw(run.objective, torch.Size(shape), random)
-    augmentation = None if run.augment.augment == "none" else (
-        draw_augmentation(run.augment, n, random),) * 2
+    augmentation = (
+        None if run.augment.augment == "none" else (draw_augmentation(run.augment, n, random),) * 2
+    )
     with META:
         reals, latents = torch.empty(shape), torch.empty(n, network.latent_size)
         labels = torch.empty(n, network.label_size)
     chances, augmentation = tree_map_only(Tensor, lambda x: x.to(META), (chances, augmentation))
-    return (DiscriminatorInputs(reals, labels, latents, chances, augmentation),
-            GeneratorInputs(latents, labels, reals if OBJECTIVES[run.objective.objective].paired
-                            else None, augmentation))
+    return (
+        DiscriminatorInputs(reals, labels, latents, chances, augmentation),
+        GeneratorInputs(
+            latents,
+            labels,
+            reals if OBJECTIVES[run.objective.objective].paired else None,
+            augmentation,
+        ),
+    )
 
 
 def count(network: nn.Module) -> int:
@@ -105,8 +116,7 @@ class PeakMemoryTracker(TorchDispatchMode):
         self.peak = 0
         self._known = WeakIdKeyDictionary()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (),
-                           kwargs: Any = None) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         tree_map_only(Tensor, self._born, out)
         return out

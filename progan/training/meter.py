@@ -28,8 +28,11 @@ class StepStats:
         """Count the statistics of a step, and the images that it showed."""
         sums, counts = self._tally.sums, self._tally.counts
         known = [name for name in statistics if name in sums]
-        totals = torch._foreach_add([sums[name] for name in known],
-                                    [statistics[name] for name in known]) if known else ()
+        totals = (
+            torch._foreach_add([sums[name] for name in known], [statistics[name] for name in known])
+            if known
+            else ()
+        )
         sums |= {**statistics, **dict(zip(known, totals, strict=True))}
         for name in statistics:
             counts[name] = counts.get(name, 0) + 1

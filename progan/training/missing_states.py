@@ -17,17 +17,23 @@ def require_untrained(directory: Path, run: Run) -> None:
 
     Must be called before the temporary files of killed processes are removed.
     """
-    networks = [path for prefix in (BEST_PREFIX, PREFIX)
-                for path in sorted(directory.glob(f"{prefix}*{SUFFIX}"))]
+    networks = [
+        path
+        for prefix in (BEST_PREFIX, PREFIX)
+        for path in sorted(directory.glob(f"{prefix}*{SUFFIX}"))
+    ]
     rows = _trained_rows(directory / STATISTICS_FILE)
     if not _were_saved(directory, networks, rows, run):
         return
-    kimg = max([(images_seen_of(path) or 0) / 1000 for path in networks]
-               + [row["images_seen"] / 1000 for row in rows])
+    kimg = max(
+        [(images_seen_of(path) or 0) / 1000 for path in networks]
+        + [row["images_seen"] / 1000 for row in rows]
+    )
     found = [*(path.name for path in networks[-1:]), *([STATISTICS_FILE] if rows else [])]
     raise UserError(
         f"{directory} has no training state (state-<kimg>{STATE_SUFFIX}), but was trained to kimg "
-        f"{kimg:g} ({', '.join(found)}). Nothing was changed. {_remedies(directory, networks)}")
+        f"{kimg:g} ({', '.join(found)}). Nothing was changed. {_remedies(directory, networks)}"
+    )
 
 
 def _trained_rows(path: Path) -> list[Row]:
@@ -49,7 +55,10 @@ def _were_saved(directory: Path, networks: list[Path], rows: list[Row], run: Run
 def _remedies(directory: Path, networks: list[Path]) -> str:
     best = sorted(directory.glob(f"{BEST_STATE_PREFIX}*{STATE_SUFFIX}"))
     begin = command("train", "--init-from", networks[-1], "--data", "DIR") if networks else ""
-    return "Restore a state from a backup, " + ", ".join([
-        *([f"resume from {shlex.quote(str(best[0]))}"] if best else []),
-        *([f"begin a new run with its network ({begin})"] if begin else []),
-        "or delete the directory to begin again."])
+    return "Restore a state from a backup, " + ", ".join(
+        [
+            *([f"resume from {shlex.quote(str(best[0]))}"] if best else []),
+            *([f"begin a new run with its network ({begin})"] if begin else []),
+            "or delete the directory to begin again.",
+        ]
+    )

@@ -27,8 +27,9 @@ class Monitor:
         repairs: Which lines were removed because they were damaged, in words.
     """
 
-    def __init__(self, directory: Path, images_seen: int,
-                 log: Callable[[str], None] = print) -> None:
+    def __init__(
+        self, directory: Path, images_seen: int, log: Callable[[str], None] = print
+    ) -> None:
         self._path, self._log = directory / STATISTICS_FILE, log
         paths = (self._path, *sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl")))
         self.repairs = [words for path in paths if (words := _forget_after(path, images_seen))]
@@ -43,6 +44,7 @@ class Monitor:
 
     def curves(self, values: Mapping[str, float], images_seen: int) -> None:
         """Add one point to each curve, in TensorBoard only."""
+
         def write(writer: SummaryWriter) -> None:
             for name, value in values.items():
                 writer.add_scalar(name, value, images_seen)
@@ -74,8 +76,10 @@ class Monitor:
             self._writer.flush()
         except OSError as error:
             self._writer = None
-            self._log(f"TensorBoard gets no more curves: its file in {self._path.parent} cannot be "
-                      f"written ({error.strerror}). {STATISTICS_FILE} has the numbers.")
+            self._log(
+                f"TensorBoard gets no more curves: its file in {self._path.parent} cannot be "
+                f"written ({error.strerror}). {STATISTICS_FILE} has the numbers."
+            )
 
 
 def missing_ticks(directory: Path, images_seen: int, num_ticks: int) -> list[str]:
@@ -88,19 +92,24 @@ def missing_ticks(directory: Path, images_seen: int, num_ticks: int) -> list[str
     if not rows:
         why = "is empty" if path.is_file() else "is missing"
         return [f"{STATISTICS_FILE} {why}: curves and report begin at {kimg}."]
-    return [f"{STATISTICS_FILE} has {len(rows)} of the {format_count(num_ticks, 'tick')} before "
-            f"{kimg}: the others are missing from curves and report."]
+    return [
+        f"{STATISTICS_FILE} has {len(rows)} of the {format_count(num_ticks, 'tick')} before "
+        f"{kimg}: the others are missing from curves and report."
+    ]
 
 
-def _open_writer(directory: Path, purge_step: int, log: Callable[[str], None]
-                 ) -> SummaryWriter | None:
+def _open_writer(
+    directory: Path, purge_step: int, log: Callable[[str], None]
+) -> SummaryWriter | None:
     """Open TensorBoard's events; log a line and return None if it cannot write in this place."""
     try:
         str(directory).encode("utf-8")
     except UnicodeEncodeError:
-        log(f"TensorBoard gets no curves: the path of the run, {directory}, is not valid UTF-8. "
+        log(
+            f"TensorBoard gets no curves: the path of the run, {directory}, is not valid UTF-8. "
             f"{STATISTICS_FILE} has them all. Networks can be read from there only after the "
-            "folder was renamed: better choose another --outdir.")
+            "folder was renamed: better choose another --outdir."
+        )
         return None
     _await_next_second(directory)
     threading.excepthook = _report_thread_error
@@ -133,17 +142,24 @@ def _forget_after(path: Path, images_seen: int) -> str:
     if last:  # it was cut short, unless somebody added it
         lines.append(last)
         moments.append(_ADDED if _moment(last) == _ADDED else None)
-    write_atomically(path, "".join(
-        line.rstrip("\r") + "\n" for line, moment in zip(lines, moments, strict=True)
-        if moment is not None and moment <= images_seen))
+    write_atomically(
+        path,
+        "".join(
+            line.rstrip("\r") + "\n"
+            for line, moment in zip(lines, moments, strict=True)
+            if moment is not None and moment <= images_seen
+        ),
+    )
     damaged = [str(number) for number, moment in enumerate(moments, 1) if moment is None]
     if not damaged:
         return ""
     many = len(damaged) > 1
     what = f"Lines {', '.join(damaged)}" if many else f"Line {damaged[0]}"
     cut = "; the last one was cut short, as by a crash" * bool(last and moments[-1] is None)
-    return (f"{what} of {path.name} {'were' if many else 'was'} damaged and "
-            f"{'are' if many else 'is'} removed ({len(damaged)} of {len(moments)}{cut}).")
+    return (
+        f"{what} of {path.name} {'were' if many else 'was'} damaged and "
+        f"{'are' if many else 'is'} removed ({len(damaged)} of {len(moments)}{cut})."
+    )
 
 
 def _moment(line: str) -> float | None:

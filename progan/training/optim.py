@@ -17,8 +17,13 @@ def optimizer(parameters: Iterable[nn.Parameter], config: Optim) -> Optimizer:
     """Adam as in appendix A.1, or RMSProp; the learning rate is set before each update."""
     if config.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=0.0, alpha=config.beta2, eps=config.epsilon)
-    return torch.optim.Adam(parameters, lr=0.0, betas=(float(config.beta1), float(config.beta2)),
-                            eps=config.epsilon, fused=True)
+    return torch.optim.Adam(
+        parameters,
+        lr=0.0,
+        betas=(float(config.beta1), float(config.beta2)),
+        eps=config.epsilon,
+        fused=True,
+    )
 
 
 def trainable_parameters(optimizer: Optimizer) -> list[nn.Parameter]:
@@ -27,8 +32,14 @@ def trainable_parameters(optimizer: Optimizer) -> list[nn.Parameter]:
     return [parameter for parameter in group["params"] if parameter.requires_grad]
 
 
-def update(optimizer: Optimizer, gradients: Sequence[Tensor | None], rate: Rate,
-           clip: float = 0.0, *, skips: bool = False) -> Tensor:
+def update(
+    optimizer: Optimizer,
+    gradients: Sequence[Tensor | None],
+    rate: Rate,
+    clip: float = 0.0,
+    *,
+    skips: bool = False,
+) -> Tensor:
     """Take one step down the gradients; return their norm before they were clipped, 0-d.
 
     Args:

@@ -16,8 +16,9 @@ MOST_IMAGES, MOST_PIXELS = 256, 2**24
 
 
 @torch.no_grad()
-def overfitting(state: TrainState, run: Run, dataset: Dataset, stage: Stage,
-                device: torch.device) -> dict[str, float]:
+def overfitting(
+    state: TrainState, run: Run, dataset: Dataset, stage: Stage, device: torch.device
+) -> dict[str, float]:
     """Mean scores, without augmentation, of training images, held-out ones and pictures.
 
     'overfitting/ratio' is r_v = (training - held out) / (training - pictures): 0 without
@@ -32,19 +33,31 @@ def overfitting(state: TrainState, run: Run, dataset: Dataset, stage: Stage,
     spread = training[np.linspace(0, len(training) - 1, count).astype(np.int64)]
 
     def mean_score(images: Tensor) -> float:
-        scores = [state.discriminator(part, position.level, position.alpha).scores
-                  for part in images.split(stage.batch)]
+        scores = [
+            state.discriminator(part, position.level, position.alpha).scores
+            for part in images.split(stage.batch)
+        ]
         return torch.cat(scores).mean().item()
 
     state.discriminator.eval()
-    reals = [process_reals(torch.from_numpy(dataset.images(stage.level, rows)).to(device),
-                           alpha=position.alpha) for rows in (spread, held_out)]
-    pictures = state.average(seed_latents(range(count), run.network.latent_size).to(device),
-                             seed_labels(range(count), run.network.label_size,
-                                         dataset.untrained_classes).to(device),
-                             position.level, position.alpha)
+    reals = [
+        process_reals(
+            torch.from_numpy(dataset.images(stage.level, rows)).to(device), alpha=position.alpha
+        )
+        for rows in (spread, held_out)
+    ]
+    pictures = state.average(
+        seed_latents(range(count), run.network.latent_size).to(device),
+        seed_labels(range(count), run.network.label_size, dataset.untrained_classes).to(device),
+        position.level,
+        position.alpha,
+    )
     seen, unseen, fake = (mean_score(images) for images in (*reals, pictures))
     state.discriminator.train()
     ratio = (seen - unseen) / (seen - fake) if seen != fake else 0.0
-    return {"overfitting/training": seen, "overfitting/held-out": unseen,
-            "overfitting/fake": fake, "overfitting/ratio": ratio}
+    return {
+        "overfitting/training": seen,
+        "overfitting/held-out": unseen,
+        "overfitting/fake": fake,
+        "overfitting/ratio": ratio,
+    }

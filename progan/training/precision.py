@@ -46,16 +46,22 @@ class MetaAutocast(TorchFunctionMode):
 def precision_note(run: Run, device: torch.device) -> str:
     """Say in one line where the precision of a run is of no use on a device; '' otherwise."""
     if run.precision == "fp16" and device.type == "cpu":
-        return ("--precision fp16 on a CPU gives the results of fp16, many times slower than fp32: "
-                "it is meant for CUDA. Choose --precision fp32 here.")
+        return (
+            "--precision fp16 on a CPU gives the results of fp16, many times slower than fp32: "
+            "it is meant for CUDA. Choose --precision fp32 here."
+        )
     if run.precision == "tf32" and device.type != "cuda":
-        return (f"--precision tf32 has no effect on {device.type}, which has no TF32: it trains in "
-                "fp32.")
+        return (
+            f"--precision tf32 has no effect on {device.type}, which has no TF32: it trains in "
+            "fp32."
+        )
     return ""
 
 
 def require_precision(run: Run, device: torch.device) -> None:
     """Raise UserError where a device cannot train in the precision of a run."""
     if run.precision == "fp16" and device.type == "mps":  # its Adam takes no notice of found_inf
-        raise UserError("--precision fp16 leaves out steps whose gradients overflow, which torch "
-                        "cannot do on mps. Choose --precision bf16 or fp32, or another --device.")
+        raise UserError(
+            "--precision fp16 leaves out steps whose gradients overflow, which torch "
+            "cannot do on mps. Choose --precision bf16 or fp32, or another --device."
+        )

@@ -43,23 +43,31 @@ from progan.training.step import (
 )
 
 
-def run_dummy_iteration(state: TrainState, run: Run, stage: Stage, batch: Batch, steps: Steps
-                        ) -> None:
+def run_dummy_iteration(
+    state: TrainState, run: Run, stage: Stage, batch: Batch, steps: Steps
+) -> None:
     """Train for one iteration, all of it on the same batch; no image counts as seen."""
     position = LevelAlpha.of(stage, batch.images.device)
     for _ in range(run.growth.d_repeats):
-        steps.discriminator(state, run, position, stage.d_lr,
-                            discriminator_inputs(run, batch, position, state.images_seen))
-    steps.generator(state, run, position, stage.g_lr,
-                    generator_inputs(run, batch, position, state.images_seen))
+        steps.discriminator(
+            state,
+            run,
+            position,
+            stage.d_lr,
+            discriminator_inputs(run, batch, position, state.images_seen),
+        )
+    steps.generator(
+        state, run, position, stage.g_lr, generator_inputs(run, batch, position, state.images_seen)
+    )
 
 
 def noise_batch(run: Run, stage: Stage, share: Shard) -> Batch:
     """A batch as the loader makes them, of noise."""
     n, size = stage.batch // share.of, run.network.size(stage.level)
     random = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (n, *size, run.network.channels), generator=random,
-                           dtype=torch.uint8)
+    images = torch.randint(
+        256, (n, *size, run.network.channels), generator=random, dtype=torch.uint8
+    )
     labels = torch.zeros(n, run.network.label_size)
     labels[:, :1] = 1
     rows = torch.from_numpy(own_rows(run, stage.batch, share)) if share.of > 1 else None
@@ -127,9 +135,14 @@ class Preflight:
         memory = {stage.level: self._fitted(stage) for stage in stages.values()}
         tried = affordable(self.run, stages) or [next(iter(stages.values()))]
         measured = {stage.level: self.measure_seconds_per_image(stage) for stage in tried}
-        return [self._finding(stage, memory[stage.level],
-                              seconds_per_image(self.run.network, stage.level, measured))
-                for stage in stages.values()]
+        return [
+            self._finding(
+                stage,
+                memory[stage.level],
+                seconds_per_image(self.run.network, stage.level, measured),
+            )
+            for stage in stages.values()
+        ]
 
     def measure_seconds_per_image(self, stage: Stage, tries: int | None = None) -> float:
         """Of the whole batch; the first step of a kind takes longer, so that short ones are
@@ -164,20 +177,28 @@ class Preflight:
             f"Resolution {stage.resolution} does not fit into memory: "
             f"{format_count(smaller, 'image')} at once {'needs' if smaller == 1 else 'need'} about "
             f"{human_bytes(needed)}, and there are {human_bytes(free or 0)}. "
-            f"{no_smaller(self.run, n)} --preflight none trains nevertheless.")
+            f"{no_smaller(self.run, n)} --preflight none trains nevertheless."
+        )
 
     def _free_bytes(self) -> int | None:
         """What this process may use, with what its state holds already."""
         free = devices.free_memory_bytes(self.device)
-        held = sum(x.nbytes for x in tree_leaves([getattr(self.state, name).state_dict()
-                                                  for name in MODULES]) if isinstance(x, Tensor))
+        held = sum(
+            x.nbytes
+            for x in tree_leaves([getattr(self.state, name).state_dict() for name in MODULES])
+            if isinstance(x, Tensor)
+        )
         return None if free is None else free // self.neighbours + held
 
     def _finding(self, stage: Stage, memory_bytes: int, seconds: float) -> Finding:
         return Finding(
-            stage.level, stage.batch,
-            self.micro_batches.size(stage.level, stage.batch // self.share.of), memory_bytes,
-            seconds, images_to_come(self.run, stage.level, self.state.images_seen))
+            stage.level,
+            stage.batch,
+            self.micro_batches.size(stage.level, stage.batch // self.share.of),
+            memory_bytes,
+            seconds,
+            images_to_come(self.run, stage.level, self.state.images_seen),
+        )
 
 
 def demanding_stages(run: Run, images_seen: int) -> dict[int, Stage]:
@@ -192,15 +213,24 @@ def demanding_stages(run: Run, images_seen: int) -> dict[int, Stage]:
 def images_to_come(run: Run, level: int, images_seen: int) -> int:
     """How many images are still to be shown at a level."""
     kimg = images_seen / 1000
-    return round(1000 * sum(max(phase.end_kimg - max(phase.start_kimg, kimg), 0)
-                            for phase in schedule.phases(run.growth, run.network)
-                            if phase.stage.level == level))
+    return round(
+        1000
+        * sum(
+            max(phase.end_kimg - max(phase.start_kimg, kimg), 0)
+            for phase in schedule.phases(run.growth, run.network)
+            if phase.stage.level == level
+        )
+    )
 
 
 def affordable(run: Run, stages: dict[int, Stage]) -> list[Stage]:
     """The levels at which a step takes no more than about a second on a CPU."""
-    return [stage for level, stage in stages.items() if AFFORDABLE_GMAC * 1e9 >=
-            stage.batch * run.growth.d_repeats * multiply_adds(run.network, level)]
+    return [
+        stage
+        for level, stage in stages.items()
+        if AFFORDABLE_GMAC * 1e9
+        >= stage.batch * run.growth.d_repeats * multiply_adds(run.network, level)
+    ]
 
 
 @contextmanager
@@ -222,15 +252,25 @@ def total_seconds(findings: Iterable[Finding]) -> float:
 
 def report(findings: list[Finding], run: Run, how: str, count: int = 1) -> str:
     """The findings of one of `count` processes as a table."""
-    rows = [(run.network.size(each.level).brief, str(each.batch),
-             str(each.micro_batch) if each.micro_batch < each.batch // count else "-",
-             human_bytes(each.memory_bytes), human_rate(1 / each.seconds_per_image),
-             human_seconds(each.images * each.seconds_per_image)) for each in findings]
+    rows = [
+        (
+            run.network.size(each.level).brief,
+            str(each.batch),
+            str(each.micro_batch) if each.micro_batch < each.batch // count else "-",
+            human_bytes(each.memory_bytes),
+            human_rate(1 / each.seconds_per_image),
+            human_seconds(each.images * each.seconds_per_image),
+        )
+        for each in findings
+    ]
     total = total_seconds(findings)
     basis = {"step": "Measured, one step each", "estimate": "A rough estimate"}[how]
-    return "\n".join([
-        table([HEADINGS, *rows]),
-        f"In all {human_seconds(total)}, beside samples, snapshots and metrics. {basis}."])
+    return "\n".join(
+        [
+            table([HEADINGS, *rows]),
+            f"In all {human_seconds(total)}, beside samples, snapshots and metrics. {basis}.",
+        ]
+    )
 
 
 FOR_CPUS = ("cpu", "demo")  # presets
@@ -255,8 +295,10 @@ def cpu_note(run: Run, device: torch.device, seconds: float | None) -> str:
         return ""
     time = "long" if seconds is None else f"{human_seconds(seconds)} (a rough estimate)"
     smaller = " --resolution 32" * (run.network.resolution > 32)
-    return (f"Preset {run.preset} is made for GPUs; on {devices.describe(device)} this run would "
-            f"take {time}. For a CPU: --preset cpu{smaller}.")
+    return (
+        f"Preset {run.preset} is made for GPUs; on {devices.describe(device)} this run would "
+        f"take {time}. For a CPU: --preset cpu{smaller}."
+    )
 
 
 def estimate_seconds(run: Run, device: torch.device) -> float:
@@ -268,8 +310,13 @@ def estimate_seconds(run: Run, device: torch.device) -> float:
     small = _affordable(run)
     stage = schedule.at(small.growth, small.network, 0)
     micro_batches = MicroBatchSizes(small, lambda line: None)
-    preflight = Preflight(run=small, state=states.create(small, device), device=device,
-                          micro_batches=micro_batches, steps=PlainSteps(BatchSplit(micro_batches)))
+    preflight = Preflight(
+        run=small,
+        state=states.create(small, device),
+        device=device,
+        micro_batches=micro_batches,
+        steps=PlainSteps(BatchSplit(micro_batches)),
+    )
     seconds = preflight.measure_seconds_per_image(stage, tries=1)
     first = schedule.first_level(run.growth, run.network)
     seconds *= multiply_adds(run.network, first) / multiply_adds(small.network, stage.level)
@@ -281,9 +328,18 @@ def _affordable(run: Run) -> Run:
     first = schedule.first_level(run.growth, run.network)
     for level in range(first, MIN_LEVEL - 1, -1):
         resolution = 1 << level
-        small = override(run, {
-            "resolution": resolution, "initial_resolution": resolution, "fade_first": False,
-            "freeze_d": 0, "batch_at": (), "micro_batch": 0, "d_repeats": 1})
+        small = override(
+            run,
+            {
+                "resolution": resolution,
+                "initial_resolution": resolution,
+                "fade_first": False,
+                "freeze_d": 0,
+                "batch_at": (),
+                "micro_batch": 0,
+                "d_repeats": 1,
+            },
+        )
         affordable = int(AFFORDABLE_GMAC * 1e9 / multiply_adds(small.network, level))
         if affordable >= SMALLEST_BATCH or level == LOWEST_LEVEL and not run.network.grows:
             break

@@ -64,8 +64,11 @@ class Speed:
     def seconds_per_image(self) -> float | None:
         """Geometric mean of the estimates with both half-lives; None before the first image."""
         if not any(images for images, _ in self._bins):
-            return self._first.seconds / self._first.images if self._first and (
-                self._first.images) else None
+            return (
+                self._first.seconds / self._first.images
+                if self._first and (self._first.images)
+                else None
+            )
         short, long = map(self._robust_mean, HALF_LIVES_SECONDS)
         return math.sqrt(short * long)
 
@@ -97,8 +100,13 @@ class EtaEstimator:
         snapshot_ticks: Ticks between two snapshots, the longest of these pauses.
     """
 
-    def __init__(self, growth: Growth, network: Network, expected: Mapping[int, float] = NOTHING,
-                 snapshot_ticks: int = 1) -> None:
+    def __init__(
+        self,
+        growth: Growth,
+        network: Network,
+        expected: Mapping[int, float] = NOTHING,
+        snapshot_ticks: int = 1,
+    ) -> None:
         self._growth, self._network, self._expected = growth, network, expected
         self._snapshot_ticks = snapshot_ticks
         self._speeds: dict[int, Speed] = {}
@@ -123,8 +131,14 @@ class EtaEstimator:
         known = self._known()
         if not known:
             return 0.0, 0.0
-        return remaining_seconds(self._growth, self._network, images_seen, known, self._expected,
-                                 self._seconds_per_pause())
+        return remaining_seconds(
+            self._growth,
+            self._network,
+            images_seen,
+            known,
+            self._expected,
+            self._seconds_per_pause(),
+        )
 
     def _known(self) -> dict[int, float]:
         """Seconds per image by level: measured, or expected where nothing was."""
@@ -151,9 +165,14 @@ class EtaEstimator:
         return self._pause_seconds / max(self._pauses, self._snapshot_ticks)
 
 
-def remaining_seconds(growth: Growth, network: Network, images_seen: int,
-                      measured: Mapping[int, float], expected: Mapping[int, float] = NOTHING,
-                      seconds_per_pause: float = 0.0) -> tuple[float, float]:
+def remaining_seconds(
+    growth: Growth,
+    network: Network,
+    images_seen: int,
+    measured: Mapping[int, float],
+    expected: Mapping[int, float] = NOTHING,
+    seconds_per_pause: float = 0.0,
+) -> tuple[float, float]:
     """Return the seconds to the end of the present phase, and to the end of the run.
 
     Args:
@@ -162,11 +181,16 @@ def remaining_seconds(growth: Growth, network: Network, images_seen: int,
         seconds_per_pause: Spent after each tick.
     """
     kimg = images_seen / 1000
-    left = [(phase.end_kimg - max(phase.start_kimg, kimg), phase.stage)
-            for phase in schedule.phases(growth, network) if phase.end_kimg > kimg]
-    seconds = [1000 * kimg_left * seconds_per_image(network, stage.level, measured, expected)
-               + kimg_left / _tick_kimg(growth, stage) * seconds_per_pause
-               for kimg_left, stage in left]
+    left = [
+        (phase.end_kimg - max(phase.start_kimg, kimg), phase.stage)
+        for phase in schedule.phases(growth, network)
+        if phase.end_kimg > kimg
+    ]
+    seconds = [
+        1000 * kimg_left * seconds_per_image(network, stage.level, measured, expected)
+        + kimg_left / _tick_kimg(growth, stage) * seconds_per_pause
+        for kimg_left, stage in left
+    ]
     return (seconds[0] if seconds else 0.0), sum(seconds)
 
 
@@ -175,8 +199,12 @@ def _tick_kimg(growth: Growth, stage: Stage) -> float:
     return max(stage.tick_kimg, schedule.round_images(growth, stage) / 1000)
 
 
-def seconds_per_image(network: Network, level: int, measured: Mapping[int, float],
-                      expected: Mapping[int, float] = NOTHING) -> float:
+def seconds_per_image(
+    network: Network,
+    level: int,
+    measured: Mapping[int, float],
+    expected: Mapping[int, float] = NOTHING,
+) -> float:
     """As measured; a level that was not reached yet costs as much more than the nearest measured
     one as was expected, or else as it multiplies more."""
     nearest = min(measured, key=lambda other: abs(other - level))
@@ -191,16 +219,21 @@ LAYOUT = "{{desc}} {{percentage:3.0f}}%|{{bar}}| {{n:.{digits}f}}/{{total:g}} ki
 class Progress:
     """Times the rounds, for the forecast and for the bar."""
 
-    def __init__(self, run: Run, images_seen: int, expected: Mapping[int, float], *,
-                 shown: bool = True) -> None:
+    def __init__(
+        self, run: Run, images_seen: int, expected: Mapping[int, float], *, shown: bool = True
+    ) -> None:
         self.forecast = EtaEstimator(run.growth, run.network, expected, run.output.snapshot_ticks)
         self._network = run.network
         self._images_seen = images_seen
         self._start = time.perf_counter()
-        self._bar = tqdm(total=run.growth.total_kimg, initial=images_seen / 1000, leave=False,
-                         bar_format=LAYOUT.format(digits=_digits(run.growth.total_kimg)),
-                         disable=not (shown and sys.stderr.isatty()),
-                         dynamic_ncols=True)
+        self._bar = tqdm(
+            total=run.growth.total_kimg,
+            initial=images_seen / 1000,
+            leave=False,
+            bar_format=LAYOUT.format(digits=_digits(run.growth.total_kimg)),
+            disable=not (shown and sys.stderr.isatty()),
+            dynamic_ncols=True,
+        )
 
     def update(self, stage: Stage, images_seen: int) -> None:
         """A round has ended."""

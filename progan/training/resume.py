@@ -28,8 +28,9 @@ from progan.training.start import fit_to_dataset, require_images_of
 from progan.training.state import TrainState
 
 
-def resume_settings(saved: Run, directory: Path, data: Path | None, options: dict[str, Any]
-                    ) -> tuple[Run, Dataset]:
+def resume_settings(
+    saved: Run, directory: Path, data: Path | None, options: dict[str, Any]
+) -> tuple[Run, Dataset]:
     """The settings that a run goes on with, and its images.
 
     Args:
@@ -44,18 +45,24 @@ def resume_settings(saved: Run, directory: Path, data: Path | None, options: dic
         raise UserError(f"{directory / CONFIG_FILE} names no dataset. Name it with --data.")
     run = override(saved, options)
     subset = run.data.subset
-    dataset = open_images(data, subset) if data else open_images_of_run(
-        directory, saved.data.data, subset)
+    dataset = (
+        open_images(data, subset)
+        if data
+        else open_images_of_run(directory, saved.data.data, subset)
+    )
     run = fit_to_dataset(run, dataset, ("resolution", "initial_resolution"))
     require_images_of(saved, run, dataset)
     if different := changes(saved.network, run.network):
-        raise UserError(f"A run cannot be resumed with another architecture: "
-                        f"{'; '.join(different)}. Leave these options away, or start a new run.")
+        raise UserError(
+            f"A run cannot be resumed with another architecture: "
+            f"{'; '.join(different)}. Leave these options away, or start a new run."
+        )
     return run, dataset
 
 
-def load_resumed_state(path: Path, saved: Run, run: Run, device: torch.device
-                       ) -> tuple[TrainState, list[str]]:
+def load_resumed_state(
+    path: Path, saved: Run, run: Run, device: torch.device
+) -> tuple[TrainState, list[str]]:
     """Return the state that a run goes on from, and lines for its log.
 
     States that are damaged, or newer than the one that was named, are renamed: they are no part
@@ -77,27 +84,36 @@ def load_resumed_state(path: Path, saved: Run, run: Run, device: torch.device
         state, file, notes = load_state(path, run, device), path, []
     elif files := state_files(path):
         state, file, damaged = load_newest(files, run, device)
-        notes = [_set_aside(each, "damaged", f"{error.what}. Going on from {file.name} instead.")
-                 for each, error in damaged.items()]
+        notes = [
+            _set_aside(each, "damaged", f"{error.what}. Going on from {file.name} instead.")
+            for each, error in damaged.items()
+        ]
     else:
         return states.create(run, device), ["There is no training state yet: from the beginning."]
-    notes += [_set_aside(each, "superseded", f"{each} is newer than {file.name}.")
-              for each in state_files(file.parent)
-              if each != file and _images_seen(each) > state.images_seen]
+    notes += [
+        _set_aside(each, "superseded", f"{each} is newer than {file.name}.")
+        for each in state_files(file.parent)
+        if each != file and _images_seen(each) > state.images_seen
+    ]
     trained = peek(file)
     if trained and (edited := all_changes(trained[1], saved)):
-        notes.append(f"{CONFIG_FILE} is not what {file.name} was trained with: "
-                     f"{'; '.join(edited)}. It holds from here on.")
+        notes.append(
+            f"{CONFIG_FILE} is not what {file.name} was trained with: "
+            f"{'; '.join(edited)}. It holds from here on."
+        )
     return state, notes
 
 
-def require_unfinished(directory: Path, state: TrainState, run: Run, metrics: Iterable[str]
-                       ) -> None:
+def require_unfinished(
+    directory: Path, state: TrainState, run: Run, metrics: Iterable[str]
+) -> None:
     """Raise UserError unless there is something to train, or to measure."""
     ahead = schedule.rounds(run.growth, run.network, state.images_seen, state.round_images_seen)
     if next(ahead, None) is None and not unmeasured(directory, metrics, state.images_seen):
-        raise UserError(f"{directory} is finished, at kimg {state.kimg:g}. To go on, name a larger "
-                        "--total-kimg.")
+        raise UserError(
+            f"{directory} is finished, at kimg {state.kimg:g}. To go on, name a larger "
+            "--total-kimg."
+        )
 
 
 def _set_aside(path: Path, why: str, reason: str) -> str:
@@ -122,9 +138,13 @@ def require_resumable(path: Path) -> None:
         raise UserError(f"{what}{home}To begin a new run with these weights: --init-from {path}")
     is_own = is_state(path) or path.name.startswith(run_directory.STATE_PREFIX)
     if not is_own and read_foreign(path):
-        raise UserError(f"{path} holds networks of another program, and not all that a training "
-                        f"goes on with. To begin a new run with them: --init-from {path}")
+        raise UserError(
+            f"{path} holds networks of another program, and not all that a training "
+            f"goes on with. To begin a new run with them: --init-from {path}"
+        )
     if not at_home:
-        raise UserError(f"{directory} is not the directory of a run, where --resume would continue "
-                        f"{path}. To begin a new run with the networks of a training state or of a "
-                        "network file, name it with --init-from.")
+        raise UserError(
+            f"{directory} is not the directory of a run, where --resume would continue "
+            f"{path}. To begin a new run with the networks of a training state or of a "
+            "network file, name it with --init-from."
+        )

@@ -32,9 +32,11 @@ def needed_kimg(growth: Growth, network: Network) -> Needed:
 
     Rounds are not cut short: where phases are shorter than a round, it comes later than scheduled.
     """
-    final = [(images / 1000, stage) for images, stage in
-             schedule.landmarks(replace(growth, total_kimg=UNLIMITED_KIMG), network)
-             if stage.level == network.max_level]
+    final = [
+        (images / 1000, stage)
+        for images, stage in schedule.landmarks(replace(growth, total_kimg=UNLIMITED_KIMG), network)
+        if stage.level == network.max_level
+    ]
     grown = schedule.grown_kimg(growth, network)
 
     def scheduled(kimg: float, nominal: float) -> float:
@@ -64,15 +66,21 @@ def shortfall(run: Run) -> str:
     network, total = run.network, run.growth.total_kimg
     needed, last = needed_kimg(run.growth, run.network), last_stage(run)
     final = network.size(network.max_level)
-    advice = (f"--total-kimg {_kimg(needed.trained)} trains it fully; for a new run, "
-              "--scale-schedule shortens the phases instead.")
+    advice = (
+        f"--total-kimg {_kimg(needed.trained)} trains it fully; for a new run, "
+        "--scale-schedule shortens the phases instead."
+    )
     if last.level == network.max_level and not last.fading:
-        return (f"The run ends at {final}, trained for {_kimg(total - needed.faded_in)} of "
-                f"{run.growth.training_kimg:g} kimg (--training-kimg) once faded in. {advice}")
+        return (
+            f"The run ends at {final}, trained for {_kimg(total - needed.faded_in)} of "
+            f"{run.growth.training_kimg:g} kimg (--training-kimg) once faded in. {advice}"
+        )
     fade = f", is faded in at kimg {_kimg(needed.faded_in)}" * (needed.start < needed.faded_in)
-    return (f"The run ends {end_words(run)}, at kimg {total:g}: {final} starts at kimg "
-            f"{_kimg(needed.start)}{fade} and is fully trained at kimg {_kimg(needed.trained)}. "
-            f"{advice}")
+    return (
+        f"The run ends {end_words(run)}, at kimg {total:g}: {final} starts at kimg "
+        f"{_kimg(needed.start)}{fade} and is fully trained at kimg {_kimg(needed.trained)}. "
+        f"{advice}"
+    )
 
 
 def end_words(run: Run) -> str:
@@ -80,8 +88,11 @@ def end_words(run: Run) -> str:
     last, network = last_stage(run), run.network
     size, final = network.size(last.level), network.size(network.max_level)
     of = f" of {final}" * (last.level < network.max_level)
-    return f"in the fade to {size}{of}, at {100 * last.alpha:.0f}%" if last.fading else (
-        f"at {size}{of}")
+    return (
+        f"in the fade to {size}{of}, at {100 * last.alpha:.0f}%"
+        if last.fading
+        else (f"at {size}{of}")
+    )
 
 
 def end_message(run: Run) -> str:
@@ -97,18 +108,27 @@ def lower_resolution_note(run: Run) -> str:
     preset = presets.preset(run.preset)
     own, now = preset.growth, run.growth
     unchanged = (own.total_kimg, own.training_kimg, own.transition_kimg) == (
-        now.total_kimg, now.training_kimg, now.transition_kimg)
-    if not (unchanged and preset.grows and run.grows
-            and run.network.max_level < preset.network.max_level):
+        now.total_kimg,
+        now.training_kimg,
+        now.transition_kimg,
+    )
+    if not (
+        unchanged
+        and preset.grows
+        and run.grows
+        and run.network.max_level < preset.network.max_level
+    ):
         return ""
     share = 1 - schedule.grown_kimg(own, preset.network) / own.total_kimg
     grown = schedule.grown_kimg(now, run.network)
     final, made_for = (each.network.size(each.network.max_level) for each in (run, preset))
-    return (f"The {own.total_kimg:g} kimg of preset {run.preset} are those of {made_for}, where "
-            f"the final resolution gets {100 * share:.0f}% of them; {final} gets "
-            f"{100 * (1 - grown / now.total_kimg):.0f}%. --total-kimg "
-            f"{_kimg(grown / (1 - share))} keeps that share, as --scale-schedule does within "
-            "any total.")
+    return (
+        f"The {own.total_kimg:g} kimg of preset {run.preset} are those of {made_for}, where "
+        f"the final resolution gets {100 * share:.0f}% of them; {final} gets "
+        f"{100 * (1 - grown / now.total_kimg):.0f}%. --total-kimg "
+        f"{_kimg(grown / (1 - share))} keeps that share, as --scale-schedule does within "
+        "any total."
+    )
 
 
 def _rounded_up(kimg: float) -> float:
@@ -148,10 +168,15 @@ def scale_schedule(run: Run, explicit: Container[str]) -> Run:
     scaled: dict[str, Any] = {name: _rounded(getattr(growth, name) * factor) for name in PHASES}
     if factor < 1:
         tick = max(_rounded(growth.tick_kimg * factor), SHORTEST_TICK_KIMG)
-        ticks = tuple((resolution, max(_rounded(kimg * factor), SHORTEST_TICK_KIMG))
-                      for resolution, kimg in growth.tick_kimg_at)
-        scaled |= {name: value for name, value in (("tick_kimg", tick), ("tick_kimg_at", ticks))
-                   if name not in explicit}
+        ticks = tuple(
+            (resolution, max(_rounded(kimg * factor), SHORTEST_TICK_KIMG))
+            for resolution, kimg in growth.tick_kimg_at
+        )
+        scaled |= {
+            name: value
+            for name, value in (("tick_kimg", tick), ("tick_kimg_at", ticks))
+            if name not in explicit
+        }
     result = override(run, scaled)
     _require_all_trained(result)
     return result
@@ -161,37 +186,59 @@ def scaled_words(run: Run) -> str:
     """Say in one line what --scale-schedule has made of the preset."""
     old, new = presets.preset(run.preset).growth, run.growth
     if all(getattr(old, name) == getattr(new, name) for name in PHASES):
-        return (f"--scale-schedule changes nothing: the phases of preset {run.preset} already "
-                f"fit --total-kimg {new.total_kimg:g}.")
-    ticks = "" if (old.tick_kimg, old.tick_kimg_at) == (new.tick_kimg, new.tick_kimg_at) else (
-        f" A status line comes every {new.tick_kimg:g} kimg" + (
-            f" ({', '.join(f'{size}x{size}: {kimg:g}' for size, kimg in new.tick_kimg_at)})"
-            if new.tick_kimg_at else "") + ".")
-    return (f"--scale-schedule: --training-kimg {new.training_kimg:g} (was "
-            f"{old.training_kimg:g}) and --transition-kimg {new.transition_kimg:g} (was "
-            f"{old.transition_kimg:g}), for --total-kimg {new.total_kimg:g}.{ticks}")
+        return (
+            f"--scale-schedule changes nothing: the phases of preset {run.preset} already "
+            f"fit --total-kimg {new.total_kimg:g}."
+        )
+    ticks = (
+        ""
+        if (old.tick_kimg, old.tick_kimg_at) == (new.tick_kimg, new.tick_kimg_at)
+        else (
+            f" A status line comes every {new.tick_kimg:g} kimg"
+            + (
+                f" ({', '.join(f'{size}x{size}: {kimg:g}' for size, kimg in new.tick_kimg_at)})"
+                if new.tick_kimg_at
+                else ""
+            )
+            + "."
+        )
+    )
+    return (
+        f"--scale-schedule: --training-kimg {new.training_kimg:g} (was "
+        f"{old.training_kimg:g}) and --transition-kimg {new.transition_kimg:g} (was "
+        f"{old.transition_kimg:g}), for --total-kimg {new.total_kimg:g}.{ticks}"
+    )
 
 
 def _require_scalable(run: Run, preset: Run, explicit: Container[str]) -> None:
     if named := [name for name in PHASES if name in explicit]:
         option = f"--{named[0].replace('_', '-')}"
-        raise UserError(f"--scale-schedule chooses the length of the phases, and {option} names "
-                        "it. Leave one of them away.")
+        raise UserError(
+            f"--scale-schedule chooses the length of the phases, and {option} names "
+            "it. Leave one of them away."
+        )
     if not run.grows:
-        raise UserError("--scale-schedule has nothing to scale: the run trains "
-                        f"{run.network.size(run.network.max_level)} alone, for all of "
-                        "--total-kimg. Leave it away.")
+        raise UserError(
+            "--scale-schedule has nothing to scale: the run trains "
+            f"{run.network.size(run.network.max_level)} alone, for all of "
+            "--total-kimg. Leave it away."
+        )
     if not preset.grows:
-        raise UserError(f"--scale-schedule keeps the shares of a preset, and preset {run.preset} "
-                        "trains one resolution alone. Name --training-kimg and --transition-kimg.")
+        raise UserError(
+            f"--scale-schedule keeps the shares of a preset, and preset {run.preset} "
+            "trains one resolution alone. Name --training-kimg and --transition-kimg."
+        )
 
 
 def _require_all_trained(run: Run) -> None:
     """Rounds are not cut short, so that phases shorter than a round may be left out."""
-    trained = {stage.level for _, stage in schedule.landmarks(run.growth, run.network)
-               if not stage.fading}
-    levels = range(schedule.first_level(run.growth, run.network) + run.growth.fade_first,
-                   run.network.max_level + 1)
+    trained = {
+        stage.level for _, stage in schedule.landmarks(run.growth, run.network) if not stage.fading
+    }
+    levels = range(
+        schedule.first_level(run.growth, run.network) + run.growth.fade_first,
+        run.network.max_level + 1,
+    )
     if trained >= set(levels):
         return
     last = last_stage(run)
@@ -199,7 +246,8 @@ def _require_all_trained(run: Run) -> None:
         f"--scale-schedule: --total-kimg {run.growth.total_kimg:g} is too short: phases would be "
         f"of {1000 * run.growth.training_kimg:g} images, and one round at resolution "
         f"{last.resolution} has {round_images(run.growth, last)}. Raise --total-kimg, or lower "
-        "--minibatch-repeats or --batch.")
+        "--minibatch-repeats or --batch."
+    )
 
 
 def _rounded(kimg: float) -> float:

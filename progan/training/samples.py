@@ -48,8 +48,13 @@ def fakes(generator: Generator, run: Run, stage: Stage, untrained: Sequence[int]
     """
     place = layout(run.network)
     seeds = range(place.count)
-    images = render(generator, seed_latents(seeds, run.network.latent_size),
-                    seed_labels(seeds, run.network.label_size, untrained), stage.level, stage.alpha)
+    images = render(
+        generator,
+        seed_latents(seeds, run.network.latent_size),
+        seed_labels(seeds, run.network.label_size, untrained),
+        stage.level,
+        stage.alpha,
+    )
     return grid(enlarge(images, min(place.cell)), place.columns)
 
 

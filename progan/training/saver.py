@@ -69,8 +69,12 @@ class Saver:
     def __enter__(self) -> "Saver":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._background.__exit__(kind, error, trace)
 
     def check(self) -> None:
@@ -81,8 +85,11 @@ class Saver:
     def due(self) -> bool:
         """Whether `checkpoint_minutes` have passed since a state was saved."""
         seconds = 60 * self._run.output.checkpoint_minutes
-        return (seconds > 0 and time.monotonic() - self._saved_at >= seconds
-                and not self._background.running)
+        return (
+            seconds > 0
+            and time.monotonic() - self._saved_at >= seconds
+            and not self._background.running
+        )
 
     def save(self, state: TrainState, snapshot: Snapshot) -> None:
         """Save the network of a snapshot, and then the state."""
@@ -119,19 +126,26 @@ class Saver:
         for network in interim_networks(self._directory):
             if (images_seen_of(network) or 0) > state.images_seen:
                 _remove_network(network)
-        return [f"{path.name} is later than that. It is called "
-                f"{set_aside(path, 'superseded').name} now."
-                for path, images_seen in moments.items() if images_seen > state.images_seen]
+        return [
+            f"{path.name} is later than that. It is called "
+            f"{set_aside(path, 'superseded').name} now."
+            for path, images_seen in moments.items()
+            if images_seen > state.images_seen
+        ]
 
     def _found(self, images_seen: int, states_on_disk: Mapping[Path, int]) -> Saved | None:
         """State and network of a moment, where both are on disk."""
         here = [path for path, moment in states_on_disk.items() if moment == images_seen]
-        networks = [path for path in sorted(self._directory.glob(f"{PREFIX}*{SUFFIX}"))
-                    if images_seen_of(path) == images_seen]
+        networks = [
+            path
+            for path in sorted(self._directory.glob(f"{PREFIX}*{SUFFIX}"))
+            if images_seen_of(path) == images_seen
+        ]
         return Saved(here[-1], networks[0]) if here and networks else None
 
-    def _save(self, state: TrainState, snapshot: Snapshot, seconds: float, *, interim: bool
-              ) -> None:
+    def _save(
+        self, state: TrainState, snapshot: Snapshot, seconds: float, *, interim: bool
+    ) -> None:
         self._background.wait()
         self._saved_images_seen, self._saved_at = state.images_seen, time.monotonic()
         content = copy_to_cpu(state, self._run)
@@ -150,13 +164,17 @@ class Saver:
     def _write(self, content: Content, snapshot: Snapshot, interim: bool) -> None:
         for path in curve_files(self._directory):  # what they tell came before the state
             flush_to_disk(path)
-        network = (interim_path(self._directory, snapshot.images_seen) if interim
-                   else self._network_path(snapshot))
+        network = (
+            interim_path(self._directory, snapshot.images_seen)
+            if interim
+            else self._network_path(snapshot)
+        )
         with self._marked_as_unfinished():
             save_network(network, snapshot, content["average"])
             self._describe(network, snapshot)
-            state = write_state(self._directory, content, self._run.output.keep_states,
-                                self._background.proceed)
+            state = write_state(
+                self._directory, content, self._run.output.keep_states, self._background.proceed
+            )
         self._newest = Saved(state, network)
         for other in interim_networks(self._directory):
             if other != network:
@@ -188,8 +206,10 @@ class Saver:
 
     def _networks_of(self, snapshot: Snapshot) -> Iterator[Path]:
         """The network file of a snapshot, and those that were kept of it as the best."""
-        for path in (self._network_path(snapshot),
-                     *sorted(self._directory.glob(f"{BEST_PREFIX}*{SUFFIX}"))):
+        for path in (
+            self._network_path(snapshot),
+            *sorted(self._directory.glob(f"{BEST_PREFIX}*{SUFFIX}")),
+        ):
             if images_seen_of(path) == snapshot.images_seen:
                 yield path
 

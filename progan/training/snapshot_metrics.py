@@ -74,8 +74,9 @@ class Measurements:
                 self._measure_by({name: self.measures[name] for name in missing}, snapshot, state)
                 return
 
-    def _measure_by(self, measures: Mapping[str, Measure], snapshot: Snapshot, state: TrainState
-                    ) -> None:
+    def _measure_by(
+        self, measures: Mapping[str, Measure], snapshot: Snapshot, state: TrainState
+    ) -> None:
         self.saver.finish()  # an error of the disk then is none of the metrics
         with suppress(KeyboardInterrupt), self.interrupts.at_once():
             for name, measure in measures.items():
@@ -90,13 +91,20 @@ class Measurements:
         values, reals = measure.of(snapshot)
         seconds = time.monotonic() - start
         self.log(f"{name}  {_words(values)}  (reals: {_words(reals)}; {human_seconds(seconds)})")
-        self.monitor.curves({f"metrics/{column}": value for column, value in values.items()},
-                            state.images_seen)
+        self.monitor.curves(
+            {f"metrics/{column}": value for column, value in values.items()}, state.images_seen
+        )
         path = _file(self.directory, name)
         earlier = _lines(path)
-        line = {"images_seen": state.images_seen, "kimg": state.kimg,
-                "hours": state.seconds / 3600, "seconds": seconds,
-                "num_images": measure.num_images, "values": dict(values), "reals": dict(reals)}
+        line = {
+            "images_seen": state.images_seen,
+            "kimg": state.kimg,
+            "hours": state.seconds / 3600,
+            "seconds": seconds,
+            "num_images": measure.num_images,
+            "values": dict(values),
+            "reals": dict(reals),
+        }
         column = measure.best_column
         if column and line is min([*earlier, line], key=lambda line: line["values"][column]):
             best = self.directory / f"{BEST_PREFIX}{name}{SUFFIX}"
@@ -110,8 +118,11 @@ class Measurements:
 
 def unmeasured(directory: Path, names: Iterable[str], images_seen: int) -> list[str]:
     """The metrics that have no line for the snapshot at `images_seen`."""
-    return [name for name in names
-            if all(line["images_seen"] != images_seen for line in _lines(_file(directory, name)))]
+    return [
+        name
+        for name in names
+        if all(line["images_seen"] != images_seen for line in _lines(_file(directory, name)))
+    ]
 
 
 def _file(directory: Path, name: str) -> Path:
@@ -142,15 +153,20 @@ def plot(path: Path, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
     panels = page.subplots(1, 2, sharey=True)
     for axes, (clock, label) in zip(panels, AXES.items(), strict=True):
         for column in lines[-1]["values"]:
-            (curve,) = axes.plot([line[clock] for line in lines],
-                                 [line["values"][column] for line in lines], marker=".",
-                                 label=column)
-            axes.axhline(lines[-1]["reals"][column], linestyle="--", linewidth=0.8,
-                         color=curve.get_color())
+            (curve,) = axes.plot(
+                [line[clock] for line in lines],
+                [line["values"][column] for line in lines],
+                marker=".",
+                label=column,
+            )
+            axes.axhline(
+                lines[-1]["reals"][column], linestyle="--", linewidth=0.8, color=curve.get_color()
+            )
         axes.set(xlabel=label)
         axes.grid(alpha=0.3)
     panels[0].set(ylabel=name)
-    page.legend(handles=panels[0].get_lines()[::2], loc="outside right center",
-                title="dashed: reals")
+    page.legend(
+        handles=panels[0].get_lines()[::2], loc="outside right center", title="dashed: reals"
+    )
     with atomic_path(path) as temporary:
         page.savefig(temporary, format="png", dpi=110)

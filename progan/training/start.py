@@ -24,9 +24,14 @@ from progan.training.init_from import (
 from progan.training.run_length import scale_schedule
 
 
-def new_run_settings(preset: str | None, data: Path | None, init_from: Path | None,
-                     options: dict[str, Any], *, scaled: bool = False
-                     ) -> tuple[Run, Dataset | None, Transfer | None]:
+def new_run_settings(
+    preset: str | None,
+    data: Path | None,
+    init_from: Path | None,
+    options: dict[str, Any],
+    *,
+    scaled: bool = False,
+) -> tuple[Run, Dataset | None, Transfer | None]:
     """The run that preset, dataset and options make, and the layers that it begins with.
 
     Args:
@@ -39,9 +44,11 @@ def new_run_settings(preset: str | None, data: Path | None, init_from: Path | No
         UserError: These do not go together.
     """
     if init_from and scaled:
-        raise UserError("--scale-schedule scales a preset that is trained from the beginning, and "
-                        "--init-from continues other networks. Name --training-kimg and "
-                        "--transition-kimg.")
+        raise UserError(
+            "--scale-schedule scales a preset that is trained from the beginning, and "
+            "--init-from continues other networks. Name --training-kimg and "
+            "--transition-kimg."
+        )
     if init_from:
         return _with_networks_of(init_from, preset, data, options)
     run = override(presets.preset(preset or presets.DEFAULT), options)
@@ -50,8 +57,9 @@ def new_run_settings(preset: str | None, data: Path | None, init_from: Path | No
     return scale_schedule(run, options) if scaled else run, dataset, None
 
 
-def _with_networks_of(init_from: Path, preset: str | None, data: Path | None,
-                      options: dict[str, Any]) -> tuple[Run, Dataset | None, Transfer]:
+def _with_networks_of(
+    init_from: Path, preset: str | None, data: Path | None, options: dict[str, Any]
+) -> tuple[Run, Dataset | None, Transfer]:
     """The run that begins with the networks of another one, whose settings it has by default."""
     origin = load_init_source(find_init_source(init_from))
     base = _base(origin, preset, data)
@@ -88,33 +96,44 @@ def fit_to_dataset(run: Run, dataset: Dataset, given: Container[str]) -> Run:
     resolution = run.network.resolution if "resolution" in given else dataset.resolution
     begin = run.growth.initial_resolution
     if resolution > dataset.resolution:
-        raise UserError(f"--resolution {resolution} is more than {dataset.path} has: its images "
-                        f"are {dataset.info.top_size}, resolution {dataset.resolution}.")
+        raise UserError(
+            f"--resolution {resolution} is more than {dataset.path} has: its images "
+            f"are {dataset.info.top_size}, resolution {dataset.resolution}."
+        )
     if run.data.conditional and not dataset.label_size:
-        raise UserError(f"--conditional needs labels, and {dataset.path} has none. "
-                        "--no-conditional trains without.")
-    return override(run, {
-        "resolution": resolution,
-        "initial_resolution": begin if "initial_resolution" in given else min(begin, resolution),
-        "base_height": dataset.info.base.height,
-        "base_width": dataset.info.base.width,
-        "channels": dataset.channels,
-        "label_size": dataset.label_size if run.data.conditional else 0,
-        "data": str(dataset.path.resolve()),
-        "fingerprint": dataset.fingerprint,
-        "detector": run.output.detector and str(Path(run.output.detector).resolve()),
-    })
+        raise UserError(
+            f"--conditional needs labels, and {dataset.path} has none. "
+            "--no-conditional trains without."
+        )
+    return override(
+        run,
+        {
+            "resolution": resolution,
+            "initial_resolution": begin
+            if "initial_resolution" in given
+            else min(begin, resolution),
+            "base_height": dataset.info.base.height,
+            "base_width": dataset.info.base.width,
+            "channels": dataset.channels,
+            "label_size": dataset.label_size if run.data.conditional else 0,
+            "data": str(dataset.path.resolve()),
+            "fingerprint": dataset.fingerprint,
+            "detector": run.output.detector and str(Path(run.output.detector).resolve()),
+        },
+    )
 
 
 def require_images_of(saved: Run, run: Run, dataset: Dataset) -> None:
     """Raise UserError if the dataset's images are of another shape or kind than the run's."""
     was, now = saved.network, run.network
     if (was.base, was.channels, was.label_size) != (now.base, now.channels, now.label_size):
-        raise UserError(f"The run was trained on images of {was.size(was.max_level)}x"
-                        f"{was.channels} with {_classes(was)}, and those of "
-                        f"{dataset.path} are {now.size(now.max_level)}x{now.channels} with "
-                        f"{_classes(now)}. Name the dataset of the run with --data, or "
-                        "start a new run.")
+        raise UserError(
+            f"The run was trained on images of {was.size(was.max_level)}x"
+            f"{was.channels} with {_classes(was)}, and those of "
+            f"{dataset.path} are {now.size(now.max_level)}x{now.channels} with "
+            f"{_classes(now)}. Name the dataset of the run with --data, or "
+            "start a new run."
+        )
 
 
 def _classes(network: Network) -> str:
@@ -126,8 +145,10 @@ def dataset_change_notes(saved: Run, run: Run) -> list[str]:
     before, now = saved.data.fingerprint, run.data.fingerprint
     if before in ("", now):
         return []
-    return [f"The images of {run.data.data} are not those that the run was trained with (their "
-            f"fingerprint is {now}, it was {before}). It goes on with them."]
+    return [
+        f"The images of {run.data.data} are not those that the run was trained with (their "
+        f"fingerprint is {now}, it was {before}). It goes on with them."
+    ]
 
 
 def require_parts(run: Run, count: int) -> None:

@@ -15,21 +15,27 @@ from progan.training.preflight import cpu_note, estimate_seconds, is_for_gpus
 from progan.training.run_length import lower_resolution_note, scaled_words, shortfall
 
 
-def advice(run: Run, explicit: Mapping[str, Any], device: torch.device, *, scaled: bool = False
-           ) -> list[str]:
+def advice(
+    run: Run, explicit: Mapping[str, Any], device: torch.device, *, scaled: bool = False
+) -> list[str]:
     """Return lines for the plan and the log.
 
     Args:
         explicit: The options that the user named, by the name of their setting.
         scaled: Whether the schedule was scaled.
     """
-    lines = [scaled_words(run) if scaled else "", shortfall(run),
-             "" if scaled else lower_resolution_note(run), precision_note(run, device)]
+    lines = [
+        scaled_words(run) if scaled else "",
+        shortfall(run),
+        "" if scaled else lower_resolution_note(run),
+        precision_note(run, device),
+    ]
     return [*filter(None, lines), *ineffective_options(run, explicit)]
 
 
-def plan_advice(run: Run, explicit: Mapping[str, Any], device: torch.device, *,
-                scaled: bool = False) -> list[str]:
+def plan_advice(
+    run: Run, explicit: Mapping[str, Any], device: torch.device, *, scaled: bool = False
+) -> list[str]:
     """The same for --dry-run, which has no preflight: with an estimate of the time on a CPU."""
     lines = advice(run, explicit, device, scaled=scaled)
     if not is_for_gpus(run, device):
@@ -47,8 +53,11 @@ class Rule(NamedTuple):
 
 
 def _with_objectives(names: tuple[str, ...], *objectives: str) -> Rule:
-    return Rule(names, lambda run: run.objective.objective in objectives,
-                f"--objective {' or '.join(objectives)}")
+    return Rule(
+        names,
+        lambda run: run.objective.objective in objectives,
+        f"--objective {' or '.join(objectives)}",
+    )
 
 
 def _with_kinds(names: tuple[str, ...], *kinds: str) -> Rule:
@@ -56,12 +65,22 @@ def _with_kinds(names: tuple[str, ...], *kinds: str) -> Rule:
 
 
 def _with_augmentations(names: tuple[str, ...], *kinds: str) -> Rule:
-    return Rule(names, lambda run: not run.augment.kinds.isdisjoint(kinds),
-                f"{' or '.join(kinds)} in --augment-kinds")
+    return Rule(
+        names,
+        lambda run: not run.augment.kinds.isdisjoint(kinds),
+        f"{' or '.join(kinds)} in --augment-kinds",
+    )
 
 
-AUGMENTED = ("augment_kinds", "augment_together", "augment_translate", "augment_zoom",
-             "augment_stretch", "augment_rotate", "augment_color")
+AUGMENTED = (
+    "augment_kinds",
+    "augment_together",
+    "augment_translate",
+    "augment_zoom",
+    "augment_stretch",
+    "augment_rotate",
+    "augment_color",
+)
 ADAPTIVE = ("augment_accuracy", "augment_control", "augment_steps")
 # The first rule that an option breaks is told.
 RULES = (
@@ -86,13 +105,22 @@ RULES = (
     _with_kinds(("minibatch_kernels",), "progressive"),
     _with_kinds(("fused_scaling",), "progressive", "resnet", "stacked-mnist"),
     _with_kinds(("initial_resolution",), "progressive", "stacked-mnist"),
-    Rule(("stddev_group",), lambda run: run.network.kind != "autoencoder",
-         "a --kind other than autoencoder"),
-    Rule(("training_kimg", "transition_kimg"), lambda run: run.grows,
-         "an --initial-resolution below the final one, in networks that grow"),
+    Rule(
+        ("stddev_group",),
+        lambda run: run.network.kind != "autoencoder",
+        "a --kind other than autoencoder",
+    ),
+    Rule(
+        ("training_kimg", "transition_kimg"),
+        lambda run: run.grows,
+        "an --initial-resolution below the final one, in networks that grow",
+    ),
     Rule(("beta1",), lambda run: run.optim.optimizer == "adam", "--optimizer adam"),
-    Rule(("low_precision_from",), lambda run: run.precision in ("bf16", "fp16"),
-         "--precision bf16 or fp16"),
+    Rule(
+        ("low_precision_from",),
+        lambda run: run.precision in ("bf16", "fp16"),
+        "--precision bf16 or fp16",
+    ),
     Rule(("detector",), lambda run: bool(run.output.metrics), "--metrics"),
 )
 TABLES = ("batch_at", "g_lr_at", "d_lr_at", "tick_kimg_at")
@@ -104,8 +132,7 @@ def ineffective_options(run: Run, explicit: Mapping[str, Any]) -> list[str]:
     Args:
         explicit: The options named, by the name of their setting, with their values.
     """
-    return [*_broken_rules(run, explicit), *_unused_rows(run, explicit),
-            *_unused_precision(run)]
+    return [*_broken_rules(run, explicit), *_unused_rows(run, explicit), *_unused_precision(run)]
 
 
 def _broken_rules(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
@@ -120,16 +147,23 @@ def _unused_rows(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
     first = 1 << schedule.first_level(run.growth, run.network)
     final = run.network.resolution
     for name in TABLES:
-        unused = [str(resolution) for resolution, _ in explicit.get(name, ())
-                  if not first <= resolution <= final]
+        unused = [
+            str(resolution)
+            for resolution, _ in explicit.get(name, ())
+            if not first <= resolution <= final
+        ]
         if unused:
             trained = f"from {first} to {final}" if first < final else f"at {final} alone"
-            yield (f"{option_name(name)} has no effect at {', '.join(unused)}: the run trains "
-                   f"{trained}.")
+            yield (
+                f"{option_name(name)} has no effect at {', '.join(unused)}: the run trains "
+                f"{trained}."
+            )
 
 
 def _unused_precision(run: Run) -> Iterator[str]:
     if run.precision in ("bf16", "fp16") and run.low_precision_from > run.network.resolution:
-        yield (f"--precision {run.precision} has no effect: --low-precision-from "
-               f"{run.low_precision_from} is above the final resolution, "
-               f"{run.network.resolution}. All of it is trained in fp32.")
+        yield (
+            f"--precision {run.precision} has no effect: --low-precision-from "
+            f"{run.low_precision_from} is above the final resolution, "
+            f"{run.network.resolution}. All of it is trained in fp32."
+        )

@@ -61,8 +61,10 @@ def create(run: Run, device: torch.device) -> TrainState:
         average=copy.deepcopy(generator).requires_grad_(False).eval(),
         g_optimizer=optimizer(generator.parameters(), run.optim),
         d_optimizer=optimizer(discriminator.parameters(), run.optim),
-        controllers={name: torch.tensor(value, device=device)
-                     for name, value in initial_controllers(run).items()},
+        controllers={
+            name: torch.tensor(value, device=device)
+            for name, value in initial_controllers(run).items()
+        },
     )
 
 
@@ -76,8 +78,9 @@ def initialize(network: Generator | Discriminator, seed: int, role: str) -> None
     """Draw all weights; each layer has a random stream of its own, named after it."""
     for name, layer in network.named_modules():
         if isinstance(layer, Equalized):
-            layer.initialize(stream("cpu", seed, "weights", role, name),
-                             network.config.weight_stddev)
+            layer.initialize(
+                stream("cpu", seed, "weights", role, name), network.config.weight_stddev
+            )
 
 
 def enter_phase(state: TrainState, stage: Stage, run: Run) -> None:

@@ -96,8 +96,9 @@ class DiscriminatorBatch(NamedTuple):
     part: tuple[int, ...]
 
 
-def discriminator_inputs(run: Run, batch: Batch, position: LevelAlpha, images_seen: int
-                         ) -> DiscriminatorInputs:
+def discriminator_inputs(
+    run: Run, batch: Batch, position: LevelAlpha, images_seen: int
+) -> DiscriminatorInputs:
     """Prepare the reals and draw the random numbers of the step at `images_seen`.
 
     They are drawn for the whole batch, whatever part of it this process has.
@@ -111,12 +112,12 @@ def discriminator_inputs(run: Run, batch: Batch, position: LevelAlpha, images_se
     own = _select_own_rows(batch, (latents, chances, mirror, _draw_augmentation(run, n, random)))
     latents, chances, mirror, augmentation = own
     reals = process_reals(batch.images, mirror=mirror, alpha=position.alpha)
-    return DiscriminatorInputs(reals, batch.labels, latents, chances, augmentation,
-                               _part_of(batch))
+    return DiscriminatorInputs(reals, batch.labels, latents, chances, augmentation, _part_of(batch))
 
 
-def generator_inputs(run: Run, batch: Batch, position: LevelAlpha, images_seen: int
-                     ) -> GeneratorInputs:
+def generator_inputs(
+    run: Run, batch: Batch, position: LevelAlpha, images_seen: int
+) -> GeneratorInputs:
     """Draw the latents of the generator step at `images_seen`; labels are those drawn for it."""
     n, device = batch.whole_size, batch.images.device
     random = stream(device, run.seed, "generator", images_seen)
@@ -151,28 +152,39 @@ def _draw_augmentation(run: Run, n: int, random: torch.Generator) -> tuple[Draws
     return draw_augmentation(run.augment, n, random), draw_augmentation(run.augment, n, random)
 
 
-def generate_fakes(state: TrainState, run: Run, position: LevelAlpha, latents: Tensor,
-                   labels: Tensor) -> Tensor:
+def generate_fakes(
+    state: TrainState, run: Run, position: LevelAlpha, latents: Tensor, labels: Tensor
+) -> Tensor:
     """Run the generator: [N, C, H, W]."""
     with autocast_for(run, position.level, latents.device):
         images: Tensor = state.generator(latents, labels, position.level, position.alpha)
     return upcast_half(images)
 
 
-def discriminator_loss(state: TrainState, run: Run, position: LevelAlpha, only: Only,
-                       batch: DiscriminatorBatch) -> tuple[Tensor, Terms]:
+def discriminator_loss(
+    state: TrainState, run: Run, position: LevelAlpha, only: Only, batch: DiscriminatorBatch
+) -> tuple[Tensor, Terms]:
     """Return the mean loss of the discriminator, 0-d, and its terms, [N] each."""
     return critic_terms(
-        lambda images: run_discriminator(state, run, position, images), run.objective,
-        reals=batch.reals, fakes=batch.fakes, labels=batch.labels, chances=batch.chances,
-        dials=state.controllers, only=only, turns=turns(run, len(batch.reals)),
+        lambda images: run_discriminator(state, run, position, images),
+        run.objective,
+        reals=batch.reals,
+        fakes=batch.fakes,
+        labels=batch.labels,
+        chances=batch.chances,
+        dials=state.controllers,
+        only=only,
+        turns=turns(run, len(batch.reals)),
         gradient_scale=GradientScale(
             scale_of(state.controllers, DISCRIMINATOR, run, position.level),
-            final_norm_divisor(run.objective, run.network.max_level - position.level)))
+            final_norm_divisor(run.objective, run.network.max_level - position.level),
+        ),
+    )
 
 
-def generator_loss(state: TrainState, run: Run, position: LevelAlpha, inputs: GeneratorInputs
-                   ) -> tuple[Tensor, Terms]:
+def generator_loss(
+    state: TrainState, run: Run, position: LevelAlpha, inputs: GeneratorInputs
+) -> tuple[Tensor, Terms]:
     """Return the mean loss of the generator, 0-d, and its terms, [N] each."""
     fakes = generate_fakes(state, run, position, inputs.latents, inputs.labels)
     reals = inputs.reals
@@ -180,8 +192,12 @@ def generator_loss(state: TrainState, run: Run, position: LevelAlpha, inputs: Ge
         fakes = augment_images(state, run, fakes, inputs.augmentation[1])
         reals = None if reals is None else augment_images(state, run, reals, inputs.augmentation[0])
     return generator_terms(
-        lambda images: run_discriminator(state, run, position, images), run.objective, fakes=fakes,
-        labels=inputs.labels, reals=reals)
+        lambda images: run_discriminator(state, run, position, images),
+        run.objective,
+        fakes=fakes,
+        labels=inputs.labels,
+        reals=reals,
+    )
 
 
 def augment_images(state: TrainState, run: Run, images: Tensor, draws: Draws) -> Tensor:
@@ -189,18 +205,21 @@ def augment_images(state: TrainState, run: Run, images: Tensor, draws: Draws) ->
     return augment(images, state.controllers[AUGMENTATION], draws, run.augment)
 
 
-def run_discriminator(state: TrainState, run: Run, position: LevelAlpha, images: Tensor
-                      ) -> DiscriminatorOutput:
+def run_discriminator(
+    state: TrainState, run: Run, position: LevelAlpha, images: Tensor
+) -> DiscriminatorOutput:
     """Run the discriminator on images [N, C, H, W], with the noise of --adaptive-noise."""
-    noise = noise_strength(state.controllers["confidence"]) if (
-        run.objective.adaptive_noise) else None
+    noise = (
+        noise_strength(state.controllers["confidence"]) if (run.objective.adaptive_noise) else None
+    )
     with autocast_for(run, position.level, images.device):
         judgement: DiscriminatorOutput = state.discriminator(
             images, position.level, position.alpha, noise
         )
     scores, logits, code = judgement
-    return DiscriminatorOutput(upcast_half(scores), upcast_half(logits),
-                     None if code is None else upcast_half(code))
+    return DiscriminatorOutput(
+        upcast_half(scores), upcast_half(logits), None if code is None else upcast_half(code)
+    )
 
 
 class Losses(NamedTuple):
@@ -210,18 +229,26 @@ class Losses(NamedTuple):
     """
 
     fakes: Callable[[TrainState, Run, LevelAlpha, Tensor, Tensor], Tensor] = generate_fakes
-    discriminator: Callable[[TrainState, Run, LevelAlpha, Only, DiscriminatorBatch],
-                            tuple[Tensor, Terms]] = discriminator_loss
-    generator: Callable[[TrainState, Run, LevelAlpha, GeneratorInputs],
-                        tuple[Tensor, Terms]] = generator_loss
+    discriminator: Callable[
+        [TrainState, Run, LevelAlpha, Only, DiscriminatorBatch], tuple[Tensor, Terms]
+    ] = discriminator_loss
+    generator: Callable[[TrainState, Run, LevelAlpha, GeneratorInputs], tuple[Tensor, Terms]] = (
+        generator_loss
+    )
 
 
 PLAIN_LOSSES = Losses()
 
 
-def discriminator_step(state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
-                       inputs: DiscriminatorInputs, split: BatchSplit = FULL_BATCH,
-                       losses: Losses = PLAIN_LOSSES) -> Statistics:
+def discriminator_step(
+    state: TrainState,
+    run: Run,
+    position: LevelAlpha,
+    rate: Rate,
+    inputs: DiscriminatorInputs,
+    split: BatchSplit = FULL_BATCH,
+    losses: Losses = PLAIN_LOSSES,
+) -> Statistics:
     """Update the discriminator, and then the average, with G from before its coming update."""
     batch = prepare_batch(state, run, position, inputs, split, losses)
     statistics: Statistics = {}
@@ -229,28 +256,39 @@ def discriminator_step(state: TrainState, run: Run, position: LevelAlpha, rate: 
         again = ("fake",) if only == "fake" else ()  # the second update of a step
         scale = scale_of(state.controllers, DISCRIMINATOR, run, position.level)
 
-        def loss_of(part: DiscriminatorBatch, only: Only = only, again: tuple[str, ...] = again
-                    ) -> tuple[Tensor, Terms]:
+        def loss_of(
+            part: DiscriminatorBatch, only: Only = only, again: tuple[str, ...] = again
+        ) -> tuple[Tensor, Terms]:
             with _seeded_layers(run, state, "critic's layers", *again, *part.part):
                 return losses.discriminator(state, run, position, only, part)
 
-        gradients, terms = split.gradients(run, position.level, loss_of, batch,
-                                           trainable_parameters(state.d_optimizer), scale)
-        norm = update(state.d_optimizer, gradients, rate, run.optim.clip_gradients,
-                      skips=scale is not None)
+        gradients, terms = split.gradients(
+            run, position.level, loss_of, batch, trainable_parameters(state.d_optimizer), scale
+        )
+        norm = update(
+            state.d_optimizer, gradients, rate, run.optim.clip_gradients, skips=scale is not None
+        )
         statistics |= mask_overflow(
-            summary(run.objective, terms) | {"gradient/critic-weights": norm}, scale)
+            summary(run.objective, terms) | {"gradient/critic-weights": norm}, scale
+        )
         if scale is not None:
             update_scale(state.controllers[DISCRIMINATOR], norm)
     clip_weights(state.discriminator, run.optim.clip_weights)
     update_average(state, run.optim.ema_decay)
     update_controllers(state, run, statistics)
-    return statistics | {f"dials/{name}": value.clone()
-                         for name, value in state.controllers.items()}
+    return statistics | {
+        f"dials/{name}": value.clone() for name, value in state.controllers.items()
+    }
 
 
-def prepare_batch(state: TrainState, run: Run, position: LevelAlpha, inputs: DiscriminatorInputs,
-                  split: BatchSplit, losses: Losses) -> DiscriminatorBatch:
+def prepare_batch(
+    state: TrainState,
+    run: Run,
+    position: LevelAlpha,
+    inputs: DiscriminatorInputs,
+    split: BatchSplit,
+    losses: Losses,
+) -> DiscriminatorBatch:
     """Generate the fakes, and augment them and the reals."""
 
     def fakes(part: DiscriminatorInputs) -> Tensor:
@@ -266,12 +304,22 @@ def prepare_batch(state: TrainState, run: Run, position: LevelAlpha, inputs: Dis
     level = position.level
     return DiscriminatorBatch(
         split.images(run, level, reals, inputs) if inputs.augmentation else inputs.reals,
-        split.images(run, level, fakes, inputs), inputs.labels, inputs.chances, inputs.part)
+        split.images(run, level, fakes, inputs),
+        inputs.labels,
+        inputs.chances,
+        inputs.part,
+    )
 
 
-def generator_step(state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
-                   inputs: GeneratorInputs, split: BatchSplit = FULL_BATCH,
-                   losses: Losses = PLAIN_LOSSES) -> Statistics:
+def generator_step(
+    state: TrainState,
+    run: Run,
+    position: LevelAlpha,
+    rate: Rate,
+    inputs: GeneratorInputs,
+    split: BatchSplit = FULL_BATCH,
+    losses: Losses = PLAIN_LOSSES,
+) -> Statistics:
     """Update the generator."""
     scale = scale_of(state.controllers, GENERATOR, run, position.level)
 
@@ -280,18 +328,22 @@ def generator_step(state: TrainState, run: Run, position: LevelAlpha, rate: Rate
             return losses.generator(state, run, position, part)
 
     with frozen(state.discriminator):
-        gradients, terms = split.gradients(run, position.level, loss_of, inputs,
-                                           trainable_parameters(state.g_optimizer), scale)
-    norm = update(state.g_optimizer, gradients, rate, run.optim.clip_gradients,
-                  skips=scale is not None)
+        gradients, terms = split.gradients(
+            run, position.level, loss_of, inputs, trainable_parameters(state.g_optimizer), scale
+        )
+    norm = update(
+        state.g_optimizer, gradients, rate, run.optim.clip_gradients, skips=scale is not None
+    )
     if scale is not None:
         update_scale(state.controllers[GENERATOR], norm)
     return mask_overflow(
-        summary(run.objective, terms) | {"gradient/generator-weights": norm}, scale)
+        summary(run.objective, terms) | {"gradient/generator-weights": norm}, scale
+    )
 
 
-def _seeded_layers(run: Run, state: TrainState, name: str, *which: int | str
-                   ) -> AbstractContextManager[None]:
+def _seeded_layers(
+    run: Run, state: TrainState, name: str, *which: int | str
+) -> AbstractContextManager[None]:
     """Seed the layers that draw random numbers inside the context; free where none does."""
     if not run.random_layers:
         return nullcontext()
@@ -301,11 +353,13 @@ def _seeded_layers(run: Run, state: TrainState, name: str, *which: int | str
 
 def update_controllers(state: TrainState, run: Run, statistics: Statistics) -> None:
     """Update the numbers that follow the scores of the discriminator, in place."""
-    moved = updated_controllers(run.objective, state.controllers, statistics["scores/real"],
-                   statistics["scores/fake"])
+    moved = updated_controllers(
+        run.objective, state.controllers, statistics["scores/real"], statistics["scores/fake"]
+    )
     if run.augment.augment == "adaptive":
-        moved[AUGMENTATION] = update_probability(moved[AUGMENTATION], statistics["accuracy/real"],
-                                      run.augment)
+        moved[AUGMENTATION] = update_probability(
+            moved[AUGMENTATION], statistics["accuracy/real"], run.augment
+        )
     for name, value in moved.items():
         state.controllers[name].copy_(value)
 
@@ -313,12 +367,19 @@ def update_controllers(state: TrainState, run: Run, statistics: Statistics) -> N
 class Steps(Protocol):
     """How both steps are taken."""
 
-    def discriminator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
-                      inputs: DiscriminatorInputs) -> Statistics:
+    def discriminator(
+        self,
+        state: TrainState,
+        run: Run,
+        position: LevelAlpha,
+        rate: Rate,
+        inputs: DiscriminatorInputs,
+    ) -> Statistics:
         """Update the discriminator and the average."""
 
-    def generator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
-                  inputs: GeneratorInputs) -> Statistics:
+    def generator(
+        self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate, inputs: GeneratorInputs
+    ) -> Statistics:
         """Update the generator."""
 
 
@@ -329,12 +390,19 @@ class PlainSteps:
     split: BatchSplit = FULL_BATCH
     losses: Losses = PLAIN_LOSSES
 
-    def discriminator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
-                      inputs: DiscriminatorInputs) -> Statistics:
+    def discriminator(
+        self,
+        state: TrainState,
+        run: Run,
+        position: LevelAlpha,
+        rate: Rate,
+        inputs: DiscriminatorInputs,
+    ) -> Statistics:
         return discriminator_step(state, run, position, rate, inputs, self.split, self.losses)
 
-    def generator(self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate,
-                  inputs: GeneratorInputs) -> Statistics:
+    def generator(
+        self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate, inputs: GeneratorInputs
+    ) -> Statistics:
         return generator_step(state, run, position, rate, inputs, self.split, self.losses)
 
 

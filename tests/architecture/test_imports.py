@@ -7,34 +7,100 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("torch", "torchvision", "numpy", "PIL", "scipy", "tensorboard", "safetensors",
-         "lmdb", "h5py", "onnx", "onnxruntime", "gradio", "uvicorn",
-         "matplotlib", "av")
-DOORS = ("progan.cli.train", "progan.cli.generate", "progan.cli.dataset", "progan.cli.main",
-         "metrics.cli", "progan.diagnosis.cli", "progan.interop.cli",
-         "progan.report.cli", "progan.projection.cli")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "PIL",
+    "scipy",
+    "tensorboard",
+    "safetensors",
+    "lmdb",
+    "h5py",
+    "onnx",
+    "onnxruntime",
+    "gradio",
+    "uvicorn",
+    "matplotlib",
+    "av",
+)
+DOORS = (
+    "progan.cli.train",
+    "progan.cli.generate",
+    "progan.cli.dataset",
+    "progan.cli.main",
+    "metrics.cli",
+    "progan.diagnosis.cli",
+    "progan.interop.cli",
+    "progan.report.cli",
+    "progan.projection.cli",
+)
 PRESENT = [door for door in DOORS if (ROOT / f"{door.replace('.', '/')}.py").is_file()]
 
 OPTIONS = {
-    "train.py": ("--data", "--outdir", "--preset", "--resume", "--total-kimg", "--seed", "--device",
-                 "--precision", "--dry-run", "--batch-at", "--no-mirror", "--init-from",
-                 "--freeze-d"),
-    "generate.py": ("--network", "--seeds", "--latents", "--class", "--resolution", "--grid",
-                    "--sheet", "--batch", "--format", "--float", "--video", "--seconds", "--fps",
-                    "--walk", "--growth", "--explore", "--port",
-                    "--outdir", "--device"),
-    "dataset_tool.py": ("create-from-images", "create-mnist", "create-mnist-rgb",
-                        "create-cifar10", "create-cifar100", "create-svhn", "create-celeba",
-                        "create-celebahq", "create-lsun", "create-cub200", "create-from-tfrecords",
-                        "create-from-hdf5", "create-from-dataset", "create-demo",
-                        "info", "verify", "display"),
+    "train.py": (
+        "--data",
+        "--outdir",
+        "--preset",
+        "--resume",
+        "--total-kimg",
+        "--seed",
+        "--device",
+        "--precision",
+        "--dry-run",
+        "--batch-at",
+        "--no-mirror",
+        "--init-from",
+        "--freeze-d",
+    ),
+    "generate.py": (
+        "--network",
+        "--seeds",
+        "--latents",
+        "--class",
+        "--resolution",
+        "--grid",
+        "--sheet",
+        "--batch",
+        "--format",
+        "--float",
+        "--video",
+        "--seconds",
+        "--fps",
+        "--walk",
+        "--growth",
+        "--explore",
+        "--port",
+        "--outdir",
+        "--device",
+    ),
+    "dataset_tool.py": (
+        "create-from-images",
+        "create-mnist",
+        "create-mnist-rgb",
+        "create-cifar10",
+        "create-cifar100",
+        "create-svhn",
+        "create-celeba",
+        "create-celebahq",
+        "create-lsun",
+        "create-cub200",
+        "create-from-tfrecords",
+        "create-from-hdf5",
+        "create-from-dataset",
+        "create-demo",
+        "info",
+        "verify",
+        "display",
+    ),
 }
 
 
 def python(*words: str) -> str:
     """What a fresh Python prints; it must end well."""
-    result = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True,
-                            timeout=60)
+    result = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 

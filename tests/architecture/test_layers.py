@@ -17,8 +17,19 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = {
     "errors": ("progan", "errors"),
     "0": ("ops", "runtime"),
-    "1": ("config", "settings", "sizes", "presets", "options", "schedule", "run_directory",
-           "images", "door", "invocation", "partition"),
+    "1": (
+        "config",
+        "settings",
+        "sizes",
+        "presets",
+        "options",
+        "schedule",
+        "run_directory",
+        "images",
+        "door",
+        "invocation",
+        "partition",
+    ),
     "2": ("networks", "augment", "data"),
     "2b": ("losses",),  # of what discriminators return
     "3": ("diagnosis", "sampling"),
@@ -70,9 +81,12 @@ def imports(module: str, source: str) -> Iterator[str]:
             parent = "." * node.level + (node.module or "")
             parent = importlib.util.resolve_name(parent, package) if node.level else parent
             # 'from progan import schedule' names a package, '__version__' does not.
-            yield from ({f"progan.{alias.name}" for alias in node.names
-                         if not alias.name.startswith("__")} or {parent}
-                        if parent == "progan" else {parent})
+            yield from (
+                {f"progan.{alias.name}" for alias in node.names if not alias.name.startswith("__")}
+                or {parent}
+                if parent == "progan"
+                else {parent}
+            )
 
 
 def is_ours(module: str) -> bool:
@@ -118,33 +132,47 @@ def at_once(source: str) -> str:
 
     What is imported inside of functions, or for type checkers only, comes later or never.
     """
-    return "\n".join(ast.unparse(node) for node in ast.parse(source).body
-                     if isinstance(node, (ast.Import, ast.ImportFrom)))
+    return "\n".join(
+        ast.unparse(node)
+        for node in ast.parse(source).body
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    )
 
 
 def bad_habits(module: str, source: str) -> list[str]:
     """Globals that are rebound, mutable defaults, imports by string, torchvision, vague names."""
-    faults = [f"{module}: a module called {part!r} holds anything; name its one subject"
-              for part in module.split(".") if part in VAGUE_NAMES]
-    faults += [f"{module} imports {target}, which a CPU-only torch cannot"
-               for target in imports(module, at_once(source) if module == DOWNLOADS else source)
-               if target.split(".")[0] == "torchvision"]
+    faults = [
+        f"{module}: a module called {part!r} holds anything; name its one subject"
+        for part in module.split(".")
+        if part in VAGUE_NAMES
+    ]
+    faults += [
+        f"{module} imports {target}, which a CPU-only torch cannot"
+        for target in imports(module, at_once(source) if module == DOWNLOADS else source)
+        if target.split(".")[0] == "torchvision"
+    ]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Global):
             faults.append(f"{module}:{node.lineno}: global {', '.join(node.names)}")
         elif isinstance(node, (ast.Name, ast.Attribute)) and called(node) in (
-                "__import__", "import_module"):
+            "__import__",
+            "import_module",
+        ):
             faults.append(f"{module}:{node.lineno}: an import by a string")
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
-            faults += [f"{module}:{value.lineno}: a mutable default"
-                       for value in defaults if is_mutable(value)]
+            faults += [
+                f"{module}:{value.lineno}: a mutable default"
+                for value in defaults
+                if is_mutable(value)
+            ]
     return faults
 
 
 def is_mutable(value: ast.expr) -> bool:
     return isinstance(value, CONTAINERS) or (
-        isinstance(value, ast.Call) and called(value.func) in CONTAINER_TYPES)
+        isinstance(value, ast.Call) and called(value.func) in CONTAINER_TYPES
+    )
 
 
 def called(function: ast.expr) -> str:
@@ -153,13 +181,15 @@ def called(function: ast.expr) -> str:
 
 
 def test_imports_go_down_only() -> None:
-    assert [fault for module, source in SOURCES.items()
-            for fault in forbidden_imports(module, source)] == []
+    assert [
+        fault for module, source in SOURCES.items() for fault in forbidden_imports(module, source)
+    ] == []
 
 
 def test_code_rules_are_kept() -> None:
-    assert [fault for module, source in SOURCES.items()
-            for fault in bad_habits(module, source)] == []
+    assert [
+        fault for module, source in SOURCES.items() for fault in bad_habits(module, source)
+    ] == []
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -172,59 +202,76 @@ def test_all_sources_are_read() -> None:
     assert set(SCRIPTS) == {path.stem for path in ROOT.glob("*.py")}
 
 
-@for_each(("module", "source"), [
-    ("progan.networks.layers", "from progan.config import Network"),
-    ("progan.networks.layers", "import progan.networks.generator"),
-    ("progan.networks.layers", "from .generator import Generator"),
-    ("progan.presets", "from progan.config import Run"),
-    ("progan.ops", "from progan import __version__"),
-    ("progan.data.loader", "from progan import schedule"),
-    ("metrics.swd", "from progan.sampling.render import render"),
-    ("train", "from progan.cli.train import main"),
-    ("metrics.cli", "from progan.door import Door"),
-    ("progan.report.page", "from metrics.names import GOALS"),
-    ("progan.cli.main", "from progan.report.cli import main"),
-    ("progan.ops", "import torch.nn.functional as F"),
-])
+@for_each(
+    ("module", "source"),
+    [
+        ("progan.networks.layers", "from progan.config import Network"),
+        ("progan.networks.layers", "import progan.networks.generator"),
+        ("progan.networks.layers", "from .generator import Generator"),
+        ("progan.presets", "from progan.config import Run"),
+        ("progan.ops", "from progan import __version__"),
+        ("progan.data.loader", "from progan import schedule"),
+        ("metrics.swd", "from progan.sampling.render import render"),
+        ("train", "from progan.cli.train import main"),
+        ("metrics.cli", "from progan.door import Door"),
+        ("progan.report.page", "from metrics.names import GOALS"),
+        ("progan.cli.main", "from progan.report.cli import main"),
+        ("progan.ops", "import torch.nn.functional as F"),
+    ],
+)
 def test_the_checker_lets_pass(module: str, source: str) -> None:
     assert forbidden_imports(module, source) == []
 
 
-@for_each(("module", "source", "fault"), [
-    ("progan.ops", "from progan.config import Network", "from above"),
-    ("progan.ops", "from progan.runtime import files", "of the same layer"),
-    ("progan.ops", "from progan import schedule", "from above"),
-    ("progan.ops", "from progan import __version__, schedule", "from above"),
-    ("progan.networks.layers", "import progan.augment.pipeline as augment", "of the same layer"),
-    ("progan.networks.layers", "from ..data import reader", "of the same layer"),
-    ("progan.data.loader", "def f():\n    from progan.training import loop", "from above"),
-    ("progan.data.loader", "if TYPE_CHECKING:\n    from progan.sampling import x", "from above"),
-    ("progan.training.loop", "from metrics.swd import swd", "of the same layer"),
-    ("progan.training.loop", "from progan.cli.train import main", "from above"),
-    ("progan.sampling.render", "import metrics", "from above"),
-    ("progan.training.loop", "from progan.report.page import page", "from above"),
-    ("metrics.swd", "import train", "from above"),
-    ("metrics.cli", "from progan.cli.main import main", "from above"),
-    ("progan.attic.boxes", "", "the package 'attic' has no layer"),
-    ("progan.cli.train", "from progan.attic import boxes", "package 'attic' has no layer"),
-])
+@for_each(
+    ("module", "source", "fault"),
+    [
+        ("progan.ops", "from progan.config import Network", "from above"),
+        ("progan.ops", "from progan.runtime import files", "of the same layer"),
+        ("progan.ops", "from progan import schedule", "from above"),
+        ("progan.ops", "from progan import __version__, schedule", "from above"),
+        (
+            "progan.networks.layers",
+            "import progan.augment.pipeline as augment",
+            "of the same layer",
+        ),
+        ("progan.networks.layers", "from ..data import reader", "of the same layer"),
+        ("progan.data.loader", "def f():\n    from progan.training import loop", "from above"),
+        (
+            "progan.data.loader",
+            "if TYPE_CHECKING:\n    from progan.sampling import x",
+            "from above",
+        ),
+        ("progan.training.loop", "from metrics.swd import swd", "of the same layer"),
+        ("progan.training.loop", "from progan.cli.train import main", "from above"),
+        ("progan.sampling.render", "import metrics", "from above"),
+        ("progan.training.loop", "from progan.report.page import page", "from above"),
+        ("metrics.swd", "import train", "from above"),
+        ("metrics.cli", "from progan.cli.main import main", "from above"),
+        ("progan.attic.boxes", "", "the package 'attic' has no layer"),
+        ("progan.cli.train", "from progan.attic import boxes", "package 'attic' has no layer"),
+    ],
+)
 def test_the_checker_finds_forbidden_imports(module: str, source: str, fault: str) -> None:
     (found,) = forbidden_imports(module, source)
     assert fault in found
 
 
-@pytest.mark.parametrize(("module", "source", "fault"), [
-    ("progan.utils", "", "'utils'"),
-    ("progan.data.helpers.crop", "", "'helpers'"),
-    ("progan.x", "def f():\n    global count", "global count"),
-    ("progan.x", "def f(x, y=[]): pass", "mutable default"),
-    ("progan.x", "def f(*, x={}): pass", "mutable default"),
-    ("progan.x", "f = lambda x=set(): x", "mutable default"),
-    ("progan.x", "async def f(x=collections.deque()): pass", "mutable default"),
-    ("progan.x", "def f():\n    from torchvision.utils import save_image", "torchvision"),
-    (DOWNLOADS, "from torchvision import datasets", "torchvision"),
-    ("progan.x", "importlib.import_module(name)", "by a string"),
-])
+@pytest.mark.parametrize(
+    ("module", "source", "fault"),
+    [
+        ("progan.utils", "", "'utils'"),
+        ("progan.data.helpers.crop", "", "'helpers'"),
+        ("progan.x", "def f():\n    global count", "global count"),
+        ("progan.x", "def f(x, y=[]): pass", "mutable default"),
+        ("progan.x", "def f(*, x={}): pass", "mutable default"),
+        ("progan.x", "f = lambda x=set(): x", "mutable default"),
+        ("progan.x", "async def f(x=collections.deque()): pass", "mutable default"),
+        ("progan.x", "def f():\n    from torchvision.utils import save_image", "torchvision"),
+        (DOWNLOADS, "from torchvision import datasets", "torchvision"),
+        ("progan.x", "importlib.import_module(name)", "by a string"),
+    ],
+)
 def test_the_checker_finds_bad_habits(module: str, source: str, fault: str) -> None:
     (found,) = bad_habits(module, source)
     assert fault in found
@@ -246,8 +293,17 @@ def test_only_the_front_may_call_upstairs_and_late() -> None:
 
 
 def test_the_checker_finds_circles() -> None:
-    circle = {"progan.config": "import progan.presets",
-              "progan.presets": "from progan import config"}
+    circle = {
+        "progan.config": "import progan.presets",
+        "progan.presets": "from progan import config",
+    }
     assert set(cycle(circle)) == set(circle)
-    assert cycle({"progan.config": "def f():\n    import progan.presets",
-                  "progan.presets": "from progan import config"}) == []
+    assert (
+        cycle(
+            {
+                "progan.config": "def f():\n    import progan.presets",
+                "progan.presets": "from progan import config",
+            }
+        )
+        == []
+    )

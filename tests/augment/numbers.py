@@ -13,8 +13,9 @@ def chosen(n: int = 1, **numbers: float | tuple[float, float]) -> Draws:
     normal number.
     """
     shape = (n, len(TRANSFORMS))
-    draws = Draws(torch.ones(shape).double(), torch.zeros(*shape, 2).double(),
-                  torch.zeros(shape).double())
+    draws = Draws(
+        torch.ones(shape).double(), torch.zeros(*shape, 2).double(), torch.zeros(shape).double()
+    )
     for name, number in numbers.items():
         column = TRANSFORMS.index(name)
         draws.gates[:, column] = 0

@@ -36,8 +36,9 @@ def test_constant_control(p: float, real: float, target: float, steps: int) -> N
 
 
 @given(SHARES, SHARES, SHARES, SHARES, st.sampled_from(["proportional", "constant"]))
-def test_more_accuracy_never_means_less_augmentation(p: float, one: float, other: float,
-                                                     target: float, control: str) -> None:
+def test_more_accuracy_never_means_less_augmentation(
+    p: float, one: float, other: float, target: float, control: str
+) -> None:
     config = Augment(augment_accuracy=target, augment_steps=7, augment_control=control)
     low, high = (
         update_probability(double(p), double(real), config) for real in sorted((one, other))

@@ -34,7 +34,7 @@ def test_translations_are_exact(h: int, w: int) -> None:
         for j, right in enumerate(range(-(w // 4), w // 4 + 1)):
             numbers = ((i + 0.5) / (h // 4 * 2 + 1), (j + 0.5) / (w // 4 * 2 + 1))
             found = blit(images, ONE, chosen(translate=numbers), TRANSLATE)
-            expected = padded[:, :, h - 1 - down:][:, :, :h, w - 1 - right:][:, :, :, :w]
+            expected = padded[:, :, h - 1 - down :][:, :, :h, w - 1 - right :][:, :, :, :w]
             np.testing.assert_array_equal(found, expected)
 
 

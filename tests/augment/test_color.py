@@ -37,10 +37,15 @@ def matrix(name: str, number: float) -> npt.NDArray[np.float64]:
     return result
 
 
-@for_each("numbers", [
-    *({name: number} for name in NAMES for number in (0.2, 0.9)),
-    {"brightness": -0.8, "contrast": 0.7}, {"luma": 0.1, "hue": 0.7},
-    {"brightness": 1.3, "contrast": -0.4, "luma": 0.3, "hue": 0.1, "saturation": -1.2}])
+@for_each(
+    "numbers",
+    [
+        *({name: number} for name in NAMES for number in (0.2, 0.9)),
+        {"brightness": -0.8, "contrast": 0.7},
+        {"luma": 0.1, "hue": 0.7},
+        {"brightness": 1.3, "contrast": -0.4, "luma": 0.3, "hue": 0.1, "saturation": -1.2},
+    ],
+)
 def test_colours_are_those_of_the_matrices(numbers: dict[str, float]) -> None:
     images = noise(2, 3, 4, 5)
     product = np.eye(4)
@@ -54,8 +59,9 @@ def test_colours_are_those_of_the_matrices(numbers: dict[str, float]) -> None:
 @pytest.mark.parametrize("channels", [1, 2])
 def test_grey_images_have_only_brightness_and_contrast(channels: int) -> None:
     images = noise(2, channels, 4, 4)
-    assert torch.equal(recolor(images, ONE, chosen(2, luma=0.1, hue=0.1, saturation=1.0), COLOR),
-                       images)
+    assert torch.equal(
+        recolor(images, ONE, chosen(2, luma=0.1, hue=0.1, saturation=1.0), COLOR), images
+    )
     found = recolor(images, ONE, chosen(2, brightness=0.5, contrast=2.0, luma=0.1), COLOR)
     np.testing.assert_allclose(found[:, 0], (images[:, 0] + 0.1) * 2, atol=1e-12)
 

@@ -29,8 +29,12 @@ def moments(image: Tensor) -> tuple[float, float, float, float]:
     x, y = torch.arange(w) - (w - 1) / 2, torch.arange(h) - (h - 1) / 2
     over_x, over_y = (weights.sum(dim=axis) / weights.sum() for axis in (0, 1))
     mean_x, mean_y = (over_x * x).sum().item(), (over_y * y).sum().item()
-    return (mean_x, mean_y, (over_x * (x - mean_x) ** 2).sum().sqrt().item(),
-            (over_y * (y - mean_y) ** 2).sum().sqrt().item())
+    return (
+        mean_x,
+        mean_y,
+        (over_x * (x - mean_x) ** 2).sum().sqrt().item(),
+        (over_y * (y - mean_y) ** 2).sum().sqrt().item(),
+    )
 
 
 def test_the_inverse_map_is_that_of_the_matrices() -> None:
@@ -46,14 +50,18 @@ def test_the_inverse_map_is_that_of_the_matrices() -> None:
         np.testing.assert_allclose(found[i], np.linalg.inv(move @ turn @ scale)[:2], atol=1e-12)
 
 
-@pytest.mark.parametrize(("numbers", "mean", "growth"), [
-    ({"shift": (1.0, 0.5)}, (6 + 0.125 * 48, 3), (1, 1)),
-    ({"shift": (0.5, 0.0)}, (6, 3 - 0.125 * 48), (1, 1)),
-    ({"zoom": 1.0}, (6 * 1.25, 3 * 1.25), (1.25, 1.25)),
-    ({"zoom": 0.0}, (6 / 1.25, 3 / 1.25), (0.8, 0.8)),
-    ({"stretch": 1.0}, (6 * 1.25, 3 / 1.25), (1.25, 0.8)),
-    ({"rotate": 1.0}, (3 / math.sqrt(2), 9 / math.sqrt(2)), (1, 1)),
-    ({"rotate": 0.0}, (9 / math.sqrt(2), -3 / math.sqrt(2)), (1, 1))])
+@pytest.mark.parametrize(
+    ("numbers", "mean", "growth"),
+    [
+        ({"shift": (1.0, 0.5)}, (6 + 0.125 * 48, 3), (1, 1)),
+        ({"shift": (0.5, 0.0)}, (6, 3 - 0.125 * 48), (1, 1)),
+        ({"zoom": 1.0}, (6 * 1.25, 3 * 1.25), (1.25, 1.25)),
+        ({"zoom": 0.0}, (6 / 1.25, 3 / 1.25), (0.8, 0.8)),
+        ({"stretch": 1.0}, (6 * 1.25, 3 / 1.25), (1.25, 0.8)),
+        ({"rotate": 1.0}, (3 / math.sqrt(2), 9 / math.sqrt(2)), (1, 1)),
+        ({"rotate": 0.0}, (9 / math.sqrt(2), -3 / math.sqrt(2)), (1, 1)),
+    ],
+)
 def test_strongest_transforms_do_what_their_settings_say(
     numbers: dict[str, float], mean: tuple[float, float], growth: tuple[float, float]
 ) -> None:

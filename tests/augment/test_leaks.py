@@ -43,9 +43,11 @@ def moves(kind: str, p: float) -> Array:
     x = ((weights.sum(dim=1) * places).sum(dim=1) / total).numpy()
     y = ((weights.sum(dim=2) * places).sum(dim=1) / total).numpy()
     measured: Array = {
-        "translate": (x - RADIUS) / 4, "shift": (x - RADIUS) / (SIZE * 0.125),
+        "translate": (x - RADIUS) / 4,
+        "shift": (x - RADIUS) / (SIZE * 0.125),
         "rotate": np.arctan2(y, x) / (2 * math.pi * 0.125),
-        "zoom": np.log(x / RADIUS) / np.log(1.25), "stretch": np.log(x / RADIUS) / np.log(1.25),
+        "zoom": np.log(x / RADIUS) / np.log(1.25),
+        "stretch": np.log(x / RADIUS) / np.log(1.25),
     }[kind]
     return measured
 
@@ -94,15 +96,18 @@ def learned_orientations(p: float, truth: Tensor, steps: int = 250, n: int = 32)
     numbers = torch.zeros(4, requires_grad=True)
     hidden = (torch.randn(64, 32, generator=random) / 8).requires_grad_()
     out = (torch.randn(32, generator=random) / 6).requires_grad_()
-    optimizers = [torch.optim.Adam([hidden, out], 0.01, betas=(0.0, 0.9)),
-                  torch.optim.Adam([numbers], 0.05, betas=(0.0, 0.9))]
+    optimizers = [
+        torch.optim.Adam([hidden, out], 0.01, betas=(0.0, 0.9)),
+        torch.optim.Adam([numbers], 0.05, betas=(0.0, 0.9)),
+    ]
     history = []
     for _ in range(steps):
         reals = pictures[torch.multinomial(truth, n, replacement=True, generator=random)]
         fakes = pictures.repeat(n // 4, 1, 1, 1)
         weights = numbers.softmax(dim=0).repeat(n // 4) / (n // 4)
-        seen = augment(torch.cat([reals, fakes]), torch.tensor(p), draw(config, 2 * n, random),
-                       config)
+        seen = augment(
+            torch.cat([reals, fakes]), torch.tensor(p), draw(config, 2 * n, random), config
+        )
         real, fake = (F.leaky_relu(seen.flatten(1) @ hidden, 0.2) @ out).split(n)
         d_loss = F.softplus(-real).mean() + (weights.detach() * F.softplus(fake)).sum()
         g_loss = (weights * F.softplus(-fake.detach())).sum()
@@ -112,7 +117,7 @@ def learned_orientations(p: float, truth: Tensor, steps: int = 250, n: int = 32)
         for optimizer in optimizers:
             optimizer.step()
         history.append(numbers.detach().softmax(dim=0))
-    return torch.stack(history[steps // 2:]).mean(dim=0)
+    return torch.stack(history[steps // 2 :]).mean(dim=0)
 
 
 @pytest.mark.slow

@@ -54,8 +54,10 @@ def reference(image: Array, inverse: Array) -> Array:
     sampled = np.zeros((len(y), len(x)))
     for i, j in np.ndindex(sampled.shape):
         from_x, from_y = inverse @ [x[j], y[i], 1] + [(w - 1) / 2, (h - 1) / 2]
-        weights = [np.maximum(0, 1 - np.abs(line - start) * 2)  # bilinear
-                   for line, start in zip(places, (from_y, from_x), strict=True)]
+        weights = [
+            np.maximum(0, 1 - np.abs(line - start) * 2)  # bilinear
+            for line, start in zip(places, (from_y, from_x), strict=True)
+        ]
         sampled[i, j] = weights[0] @ double @ weights[1]
     for axis in (0, 1):
         sampled = convolved(sampled, taps(HALVING), axis)
@@ -96,13 +98,19 @@ def test_whole_shifts_are_exact(right: int, down: int) -> None:
     images = noise(1, 1, 8, 6)
     padded = np.pad(images, [(0, 0), (0, 0), (20, 20), (20, 20)], mode="reflect")
     found = resample(images, affine(1, 0, -right, 0, 1, -down))
-    expected = padded[:, :, 20 - down:28 - down, 20 - right:26 - right]
+    expected = padded[:, :, 20 - down : 28 - down, 20 - right : 26 - right]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("inverse", [
-    rotation(0.3), rotation(-2, 1.2), affine(1, 0, 0.3, 0, 1, -0.7),
-    affine(0.8, 0.3, 1.2, -0.1, 1.3, -0.4)])
+@pytest.mark.parametrize(
+    "inverse",
+    [
+        rotation(0.3),
+        rotation(-2, 1.2),
+        affine(1, 0, 0.3, 0, 1, -0.7),
+        affine(0.8, 0.3, 1.2, -0.1, 1.3, -0.4),
+    ],
+)
 @pytest.mark.parametrize(("h", "w"), [(6, 6), (5, 8)])
 def test_any_map_is_that_of_the_slow_reference(inverse: Tensor, h: int, w: int) -> None:
     images = noise(1, 1, h, w)
@@ -133,8 +141,10 @@ def test_zooming_out_does_not_alias() -> None:
     assert found.square().mean().sqrt() < 0.35 * stripes.square().mean().sqrt()
 
 
-@pytest.mark.parametrize("function", [
-    lambda x: resample(x, rotation(0.4)), lambda x: resample(x, rotation(1.0, 0.8)).pow(3)])
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: resample(x, rotation(0.4)), lambda x: resample(x, rotation(1.0, 0.8)).pow(3)],
+)
 def test_derivatives_are_those_of_finite_differences(function: Callable[[Tensor], Tensor]) -> None:
     images = noise(1, 2, 4, 5).requires_grad_()
     assert torch.autograd.gradcheck(function, images)

@@ -28,8 +28,11 @@ def test_a_step_costs_what_its_passes_do() -> None:
     """Reals and fakes have three passes of D each, the penalty six, G's own step four and two of
     G; the fakes cost one more of G: 18 of equal length, as G and D mirror each other."""
     run = override(presets.preset("v2-1gpu"), {"batch": 32, "batch_at": ()})
-    (stage,) = (phase.stage for phase in schedule.phases(run.growth, run.network)
-                if phase.stage.resolution == 64 and not phase.stage.fading)
+    (stage,) = (
+        phase.stage
+        for phase in schedule.phases(run.growth, run.network)
+        if phase.stage.resolution == 64 and not phase.stage.fading
+    )
     flops, _ = step_cost(run, stage)
     assert flops / 32e9 == pytest.approx(331, rel=0.005)  # as counted by others: GFLOP/image
 
@@ -50,19 +53,38 @@ def test_a_folder_that_holds_no_peer_is_named(tmp_path: Path) -> None:
         peer_step(tmp_path, presets.preset("cpu").network, 3, torch.device("cpu"))
 
 
-@pytest.mark.parametrize("operation, expected", [
-    ("aten::mkldnn_convolution", "convolutions"), ("aten::addmm", "products"),
-    ("aten::_fused_adam_", "optimizers, average"), ("aten::copy_", "copies, layouts"),
-    ("aten::sum", "sums"), ("aten::leaky_relu_backward", "pointwise"),
-])
+@pytest.mark.parametrize(
+    "operation, expected",
+    [
+        ("aten::mkldnn_convolution", "convolutions"),
+        ("aten::addmm", "products"),
+        ("aten::_fused_adam_", "optimizers, average"),
+        ("aten::copy_", "copies, layouts"),
+        ("aten::sum", "sums"),
+        ("aten::leaky_relu_backward", "pointwise"),
+    ],
+)
 def test_operations_are_told_by_what_they_are_for(operation: str, expected: str) -> None:
     assert step_profile.purpose(operation) == expected
 
 
 def test_an_iteration_is_taken_apart(tmp_path: Path) -> None:
-    found = CliRunner().invoke(step_profile.main, [
-        "--preset", "demo", "--resolutions", "4", "--iterations", "1", "--device", "cpu",
-        "--output", str(tmp_path / "out")], catch_exceptions=False)
+    found = CliRunner().invoke(
+        step_profile.main,
+        [
+            "--preset",
+            "demo",
+            "--resolutions",
+            "4",
+            "--iterations",
+            "1",
+            "--device",
+            "cpu",
+            "--output",
+            str(tmp_path / "out"),
+        ],
+        catch_exceptions=False,
+    )
     assert found.exit_code == 0, found.output
     (row,) = json.loads((tmp_path / "out.json").read_text())["levels"]
     assert row["operations"] > 500 and row["idle"] is None
@@ -71,16 +93,35 @@ def test_an_iteration_is_taken_apart(tmp_path: Path) -> None:
 
 
 def test_the_way_of_images_is_timed_at_each_resolution(tmp_path: Path) -> None:
-    found = CliRunner().invoke(loader.main, [
-        "--preset", "demo", "--resolution", "8", "--images", "5", "--runs", "3", "--seconds",
-        "0.001", "--device", "cpu", "--output", str(tmp_path / "out")], catch_exceptions=False)
+    found = CliRunner().invoke(
+        loader.main,
+        [
+            "--preset",
+            "demo",
+            "--resolution",
+            "8",
+            "--images",
+            "5",
+            "--runs",
+            "3",
+            "--seconds",
+            "0.001",
+            "--device",
+            "cpu",
+            "--output",
+            str(tmp_path / "out"),
+        ],
+        catch_exceptions=False,
+    )
     assert found.exit_code == 0, found.output
     rows = json.loads((tmp_path / "out.json").read_text())["levels"]
     assert [(row["resolution"], row["name"]) for row in rows] == [
-        (side, name) for side in (4, 8) for name in ("read", "streamed", "resident")]
+        (side, name) for side in (4, 8) for name in ("read", "streamed", "resident")
+    ]
     for row in rows:
         assert row["megabytes_per_second"] == pytest.approx(
-            row["images_per_second"]["median"] * 3 * row["resolution"]**2 / 1e6)
+            row["images_per_second"]["median"] * 3 * row["resolution"] ** 2 / 1e6
+        )
         assert (row["load_seconds"] is not None) == (row["name"] == "resident")
     assert len((tmp_path / "out.md").read_text().split("\n| ")) == 1 + 2 + len(rows)
 
@@ -98,8 +139,10 @@ def test_the_time_to_a_value_lies_between_two_points() -> None:
 
 
 def ticks(*rows: tuple[float, float, float]) -> list[dict[str, float]]:
-    return [{"progress/kimg": kimg, "schedule/resolution": side, "speed/images-per-second": speed}
-            for kimg, side, speed in rows]
+    return [
+        {"progress/kimg": kimg, "schedule/resolution": side, "speed/images-per-second": speed}
+        for kimg, side, speed in rows
+    ]
 
 
 def test_minutes_are_those_of_the_run_that_was_disturbed_least() -> None:
@@ -117,16 +160,33 @@ def test_all_are_timed_unless_some_are_named() -> None:
 
 @pytest.mark.parametrize("text, strange", [("7", "7"), ("4,x", "x"), ("4,", "")])
 def test_what_cannot_be_timed_is_told(text: str, strange: str) -> None:
-    with pytest.raises(UserError, match=f"--resolutions {text}: there is no '{strange}'. Choose "
-                                        "from 4, 8"):
+    with pytest.raises(
+        UserError, match=f"--resolutions {text}: there is no '{strange}'. Choose from 4, 8"
+    ):
         train.some_of(text, ["4", "8"], "--resolutions")
 
 
 def test_statuses_of_earlier_versions_are_read_by_their_present_names(tmp_path: Path) -> None:
     store = tmp_path / "x.json"
-    store.write_text(json.dumps([
-        dict(name="x", seed=seed, kimg=1.0, minutes=None, values={}, verdict=verdict,
-             verdict_kimg=None, torch="2")
-        for seed, verdict in enumerate(("healthy", "ok", "mode collapse"))]))
+    store.write_text(
+        json.dumps(
+            [
+                dict(
+                    name="x",
+                    seed=seed,
+                    kimg=1.0,
+                    minutes=None,
+                    values={},
+                    verdict=verdict,
+                    verdict_kimg=None,
+                    torch="2",
+                )
+                for seed, verdict in enumerate(("healthy", "ok", "mode collapse"))
+            ]
+        )
+    )
     assert [each.verdict for each in experiments.read_outcomes(store)] == [
-        "ok", "ok", "mode collapse"]
+        "ok",
+        "ok",
+        "mode collapse",
+    ]

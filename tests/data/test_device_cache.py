@@ -38,8 +38,12 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(writer, "COMPRESSED_FROM", 3)
         writer.write_dataset(plain_source(plain), folder / "compressed", compress=True)
-    return {"plain": plain, "held out": held_out, "compressed": Dataset.open(folder / "compressed"),
-            "one class": subset(plain, "1")}
+    return {
+        "plain": plain,
+        "held out": held_out,
+        "compressed": Dataset.open(folder / "compressed"),
+        "one class": subset(plain, "1"),
+    }
 
 
 @pytest.fixture
@@ -50,8 +54,12 @@ def counted(datasets: dict[str, Dataset]) -> Counted:
 def plain_source(dataset: Dataset) -> writer.ImageSource:
     """The images of a dataset once more."""
     return writer.ImageSource(
-        description="copy", resolution=dataset.resolution, channels=3, count=len(dataset),
-        read=lambda row: writer.Sample(dataset.images(4, np.array([row]))[0]))
+        description="copy",
+        resolution=dataset.resolution,
+        channels=3,
+        count=len(dataset),
+        read=lambda row: writer.Sample(dataset.images(4, np.array([row]))[0]),
+    )
 
 
 def failing(error: Exception) -> Callable[..., Tensor]:
@@ -62,15 +70,24 @@ def failing(error: Exception) -> Callable[..., Tensor]:
 
 
 OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-CALLS = st.lists(st.tuples(st.sampled_from(LEVELS), st.lists(st.integers(0, 9), max_size=5)),
-                 max_size=5)
+CALLS = st.lists(
+    st.tuples(st.sampled_from(LEVELS), st.lists(st.integers(0, 9), max_size=5)), max_size=5
+)
 
 
-@given(st.sampled_from(["plain", "held out", "compressed", "one class"]), CALLS,
-       st.sampled_from([0, BYTES[2], BYTES[3], 10**6]), st.sampled_from([1, 1000]))
+@given(
+    st.sampled_from(["plain", "held out", "compressed", "one class"]),
+    CALLS,
+    st.sampled_from([0, BYTES[2], BYTES[3], 10**6]),
+    st.sampled_from([1, 1000]),
+)
 def test_images_do_not_depend_on_where_they_stay(
-        datasets: dict[str, Dataset], name: str, calls: list[tuple[int, list[int]]], budget: int,
-        chunk_bytes: int) -> None:
+    datasets: dict[str, Dataset],
+    name: str,
+    calls: list[tuple[int, list[int]]],
+    budget: int,
+    chunk_bytes: int,
+) -> None:
     dataset = datasets[name]
     images = TrainingImages(dataset, CPU, budget)
     with pytest.MonkeyPatch.context() as patched:
@@ -80,7 +97,8 @@ def test_images_do_not_depend_on_where_they_stay(
             found = images(level, numbers)
             assert found.dtype == torch.uint8
             np.testing.assert_array_equal(
-                found, dataset.images(level, dataset.training_rows[numbers]))
+                found, dataset.images(level, dataset.training_rows[numbers])
+            )
 
 
 def test_a_level_that_fits_is_read_once(counted: Counted) -> None:
@@ -89,8 +107,10 @@ def test_a_level_that_fits_is_read_once(counted: Counted) -> None:
     for level in (2, 2, 2, 3, 3, 4, 4):
         images(level, np.arange(5))
     assert counted.asked == [2, 3, 4, 4]
-    assert lines == ["30 images of 4x4 stay in the device's memory: 1.4 KiB, read in 0s.",
-                     "30 images of 8x8 stay in the device's memory: 5.6 KiB, read in 0s."]
+    assert lines == [
+        "30 images of 4x4 stay in the device's memory: 1.4 KiB, read in 0s.",
+        "30 images of 8x8 stay in the device's memory: 5.6 KiB, read in 0s.",
+    ]
 
 
 def test_a_level_fits_by_the_images_that_training_sees(datasets: dict[str, Dataset]) -> None:
@@ -103,7 +123,8 @@ def test_a_level_fits_by_the_images_that_training_sees(datasets: dict[str, Datas
 
 
 def test_the_previous_level_is_gone_before_the_next_one_comes(
-        counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images, alive, read = TrainingImages(counted, CPU, 10**6), [], Counted.images
 
     def watching(self: Counted, level: int, rows: Rows) -> np.ndarray:
@@ -117,7 +138,8 @@ def test_the_previous_level_is_gone_before_the_next_one_comes(
 
 
 def test_a_level_that_memory_is_too_small_for_is_read_batch_by_batch(
-        counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines: list[str] = []
     images, numbers = TrainingImages(counted, CPU, 10**6, lines.append), np.array([3, 1])
     with monkeypatch.context() as patched:
@@ -131,25 +153,29 @@ def test_a_level_that_memory_is_too_small_for_is_read_batch_by_batch(
 
 
 def test_a_batch_that_memory_is_too_small_for_comes_from_the_files(
-        counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images, numbers = TrainingImages(counted, CPU, 10**6), np.array([3, 1])
     images(3, numbers)
     monkeypatch.setattr(Tensor, "index_select", failing(OUT_OF_MEMORY))
     np.testing.assert_array_equal(images(3, numbers), counted.images(3, numbers))
 
 
-def test_other_errors_are_not_taken_for_it(counted: Counted,
-                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_are_not_taken_for_it(
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch, "empty", failing(RuntimeError("the device is gone")))
     with pytest.raises(RuntimeError, match="the device is gone"):
         TrainingImages(counted, CPU, 10**6)(3, np.arange(2))
 
 
 def test_reading_a_level_ends_when_nobody_waits_any_more(
-        counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(device_cache, "CHUNK_BYTES", 1)
-    images = TrainingImages(counted, CPU, 10**6,
-                            stopped=lambda: len(getattr(counted, "asked", ())) == 3)
+    images = TrainingImages(
+        counted, CPU, 10**6, stopped=lambda: len(getattr(counted, "asked", ())) == 3
+    )
     with pytest.raises(Abandoned):
         images(4, np.arange(2))
     assert len(counted.asked) == 3

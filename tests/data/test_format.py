@@ -25,11 +25,22 @@ from progan.sizes import LONGEST_BASE, SQUARE, Size, level_of, size_at
 TEXT = st.text(max_size=8)
 
 
-def info_of(resolution: int = 8, channels: int = 3, count: int = 5,
-            max_bytes: int = MAX_SHARD_BYTES, base: Size = SQUARE) -> DatasetInfo:
+def info_of(
+    resolution: int = 8,
+    channels: int = 3,
+    count: int = 5,
+    max_bytes: int = MAX_SHARD_BYTES,
+    base: Size = SQUARE,
+) -> DatasetInfo:
     rows = rows_per_shard(resolution, channels, count, max_bytes, base)
-    return DatasetInfo(name="test", resolution=resolution, base=base, channels=channels,
-                       count=count, rows_per_shard=rows)
+    return DatasetInfo(
+        name="test",
+        resolution=resolution,
+        base=base,
+        channels=channels,
+        count=count,
+        rows_per_shard=rows,
+    )
 
 
 @st.composite
@@ -42,8 +53,11 @@ def infos(draw: st.DrawFn) -> DatasetInfo:
     max_bytes = HEADER_BYTES + num_pixels * channels * -(-count // num_files)
     plain = info_of(resolution, channels, count, max_bytes, base)
     return replace(
-        plain, name=draw(TEXT), source=draw(TEXT),
-        label_names=tuple(draw(st.lists(TEXT, max_size=3))), has_landmarks=draw(st.booleans()),
+        plain,
+        name=draw(TEXT),
+        source=draw(TEXT),
+        label_names=tuple(draw(st.lists(TEXT, max_size=3))),
+        has_landmarks=draw(st.booleans()),
         holdout_count=draw(st.integers(0, count - 1)),
         options=draw(st.dictionaries(TEXT, st.none() | st.integers() | TEXT, max_size=3)),
         skipped=tuple(Skipped(*item) for item in draw(st.lists(st.tuples(TEXT, TEXT), max_size=3))),
@@ -69,8 +83,13 @@ def test_the_files_of_a_level_hold_each_row_once(info: DatasetInfo) -> None:
 
 
 @settings(deadline=None)
-@given(st.integers(2, 10), st.sampled_from([1, 3, 4]), st.integers(1, 10**6),
-       st.integers(1, 20), st.integers(0, 100))
+@given(
+    st.integers(2, 10),
+    st.sampled_from([1, 3, 4]),
+    st.integers(1, 10**6),
+    st.integers(1, 20),
+    st.integers(0, 100),
+)
 def test_no_file_exceeds_the_limit_and_none_is_split_without_need(
     level: int, channels: int, count: int, num_files: int, surplus: int
 ) -> None:
@@ -85,15 +104,29 @@ def test_no_file_exceeds_the_limit_and_none_is_split_without_need(
 
 def test_file_names() -> None:
     assert [file.name for level in range(2, 11) for file in info_of(1024).level_files(level)] == [
-        "level-02.npy", "level-03.npy", "level-04.npy", "level-05.npy", "level-06.npy",
-        "level-07.npy", "level-08.npy", "level-09.npy", "level-10.npy"]
+        "level-02.npy",
+        "level-03.npy",
+        "level-04.npy",
+        "level-05.npy",
+        "level-06.npy",
+        "level-07.npy",
+        "level-08.npy",
+        "level-09.npy",
+        "level-10.npy",
+    ]
     large = info_of(1024, 3, 30000)  # 94 GB at 8 GiB each
     assert [file.name for file in large.level_files(10)][:2] == [
-        "level-10.000.npy", "level-10.001.npy"]
+        "level-10.000.npy",
+        "level-10.001.npy",
+    ]
     assert len(large.level_files(10)) == 11
     labelled = replace(info_of(4), label_names=("a", "b"), has_landmarks=True, holdout_count=2)
     assert [file.name for file in labelled.array_files()] == [
-        "level-02.npy", "labels.npy", "landmarks.npy", "holdout.npy"]
+        "level-02.npy",
+        "labels.npy",
+        "landmarks.npy",
+        "holdout.npy",
+    ]
 
 
 @settings(deadline=None)
@@ -110,13 +143,26 @@ def test_level_is_log2_of_the_resolution(resolution: int, level: int) -> None:
     assert level_of(resolution) == level
 
 
-@pytest.mark.parametrize("changes", [
-    {"resolution": 12}, {"resolution": 2}, {"channels": 2}, {"count": 0},
-    {"rows_per_shard": {2: 5}}, {"rows_per_shard": {2: 5, 3: 0}}, {"count": 10**9},
-    {"holdout_count": -1}, {"holdout_count": 5},
-    {"options": 3}, {"name": ["a"]}, {"label_names": (1, 2)},
-    {"base": Size(8, 8)}, {"base": Size(4, 64)}, {"base": Size(-4, 4)},
-])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"resolution": 12},
+        {"resolution": 2},
+        {"channels": 2},
+        {"count": 0},
+        {"rows_per_shard": {2: 5}},
+        {"rows_per_shard": {2: 5, 3: 0}},
+        {"count": 10**9},
+        {"holdout_count": -1},
+        {"holdout_count": 5},
+        {"options": 3},
+        {"name": ["a"]},
+        {"label_names": (1, 2)},
+        {"base": Size(8, 8)},
+        {"base": Size(4, 64)},
+        {"base": Size(-4, 4)},
+    ],
+)
 def test_contradictions_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         replace(info_of(), **changes)  # type: ignore[arg-type]
@@ -126,10 +172,14 @@ def test_the_fingerprint_tells_contents_apart() -> None:
     info = replace(info_of(), checksums={"level-02.npy": "aa", "level-03.npy": "bb"})
     assert len(info.fingerprint) == 12
     assert replace(info, name="other", source="elsewhere").fingerprint == info.fingerprint
-    assert replace(info, checksums={"level-03.npy": "bb", "level-02.npy": "aa"}
-                   ).fingerprint == info.fingerprint
-    assert replace(info, checksums={**info.checksums, "level-02.npy": "ab"}
-                   ).fingerprint != info.fingerprint
+    assert (
+        replace(info, checksums={"level-03.npy": "bb", "level-02.npy": "aa"}).fingerprint
+        == info.fingerprint
+    )
+    assert (
+        replace(info, checksums={**info.checksums, "level-02.npy": "ab"}).fingerprint
+        != info.fingerprint
+    )
 
 
 def test_reading_says_what_is_not_a_dataset(tmp_path: Path) -> None:
@@ -151,23 +201,26 @@ def written(folder: Path, **changes: object) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"version": 2}, "has format version 2; this progan reads version 1"),
-    ({"version": "one"}, "has format version one"),
-    ({"version": None}, "'version' is missing"),
-    ({"format": "other"}, "its format is 'other'"),
-    ({"count": None}, "count"),
-    ({"count": "many"}, "not describe a dataset"),
-    ({"resolution": 100}, "power of two from 4 to 1024, not 100"),
-    ({"resolution": "large"}, "not describe a dataset"),
-    ({"holdout_count": 5}, "holdout_count is 5, of 5 images"),
-    ({"holdout_count": "many"}, "not describe a dataset"),
-    ({"rows_per_shard": []}, "not describe a dataset"),
-    ({"rows_per_shard": {}}, "not describe a dataset"),
-    ({"label_names": 3}, "not describe a dataset"),
-    ({"skipped": [["a"]]}, "not describe a dataset"),
-    ({"surprise": 1}, "surprise"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": 2}, "has format version 2; this progan reads version 1"),
+        ({"version": "one"}, "has format version one"),
+        ({"version": None}, "'version' is missing"),
+        ({"format": "other"}, "its format is 'other'"),
+        ({"count": None}, "count"),
+        ({"count": "many"}, "not describe a dataset"),
+        ({"resolution": 100}, "power of two from 4 to 1024, not 100"),
+        ({"resolution": "large"}, "not describe a dataset"),
+        ({"holdout_count": 5}, "holdout_count is 5, of 5 images"),
+        ({"holdout_count": "many"}, "not describe a dataset"),
+        ({"rows_per_shard": []}, "not describe a dataset"),
+        ({"rows_per_shard": {}}, "not describe a dataset"),
+        ({"label_names": 3}, "not describe a dataset"),
+        ({"skipped": [["a"]]}, "not describe a dataset"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
 def test_a_wrong_dataset_json_is_named(
     tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
@@ -204,6 +257,7 @@ def test_missing_and_short_files_are_named(tmp_path: Path) -> None:
     require_files(tmp_path, info)
     (tmp_path / "level-02.npy").unlink()
     (tmp_path / "level-03.npy").write_bytes(b"short")
-    with pytest.raises(UserError, match="level-02.npy is missing; level-03.npy has 5 bytes instead "
-                                        "of 1088"):
+    with pytest.raises(
+        UserError, match="level-02.npy is missing; level-03.npy has 5 bytes instead of 1088"
+    ):
         require_files(tmp_path, info)

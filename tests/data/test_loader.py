@@ -61,7 +61,7 @@ def test_stretches_can_be_asked_for_in_any_order(
 ) -> None:
     whole, shuffle = Shuffle(count, seed).rows(0, 240), Shuffle(count, seed)
     for start, size in stretches:
-        np.testing.assert_array_equal(shuffle.rows(start, size), whole[start:start + size])
+        np.testing.assert_array_equal(shuffle.rows(start, size), whole[start : start + size])
 
 
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:
@@ -90,8 +90,10 @@ def test_the_official_reals(golden: dict[str, np.ndarray], lod: str, channels: i
     expected = golden[f"{key}/out"]
     step = 32 // golden[f"{key}/in"].shape[-1]
     fraction = float(lod) - math.floor(float(lod))
-    reals = process_reals(torch.from_numpy(golden[f"{key}/in"].transpose(0, 2, 3, 1)),
-                          alpha=torch.tensor(1 - fraction) if fraction else None)
+    reals = process_reals(
+        torch.from_numpy(golden[f"{key}/in"].transpose(0, 2, 3, 1)),
+        alpha=torch.tensor(1 - fraction) if fraction else None,
+    )
     assert reals.dtype == torch.float32
     enlarged = reals.numpy().repeat(step, axis=2).repeat(step, axis=3)
     np.testing.assert_allclose(enlarged, expected, rtol=0, atol=1e-6)
@@ -150,15 +152,22 @@ def numbers(batches: Iterator[Batch]) -> list[int]:
 
 def test_batches_follow_the_schedule_and_the_shuffle(dataset: Dataset) -> None:
     batches = list(read_batches(dataset, RUN, 0))
-    sizes = [stage.batch for _, stage in schedule.rounds(RUN.growth, RUN.network, 0)
-             for _ in range(2 * 2)]  # two repeats of two critic steps
-    levels = [stage.level for _, stage in schedule.rounds(RUN.growth, RUN.network, 0)
-              for _ in range(2 * 2)]
+    sizes = [
+        stage.batch
+        for _, stage in schedule.rounds(RUN.growth, RUN.network, 0)
+        for _ in range(2 * 2)
+    ]  # two repeats of two critic steps
+    levels = [
+        stage.level
+        for _, stage in schedule.rounds(RUN.growth, RUN.network, 0)
+        for _ in range(2 * 2)
+    ]
     assert [len(batch.images) for batch in batches] == sizes
     assert set(sizes) == {5, 8} and set(levels) == {2, 3, 4}
     order = Shuffle(COUNT, RUN.seed).rows(0, sum(sizes))
-    for batch, level, rows in zip(batches, levels, np.split(order, np.cumsum(sizes)[:-1]),
-                                  strict=True):
+    for batch, level, rows in zip(
+        batches, levels, np.split(order, np.cumsum(sizes)[:-1]), strict=True
+    ):
         assert batch.images.dtype == torch.uint8
         np.testing.assert_array_equal(batch.images, dataset.images(level, rows))
         np.testing.assert_array_equal(batch.labels, np.eye(CLASSES)[rows % CLASSES])
@@ -169,7 +178,7 @@ def test_a_resumed_run_sees_the_same_batches(dataset: Dataset) -> None:
     starts = [images_seen for images_seen, _ in schedule.rounds(RUN.growth, RUN.network, 0)]
     assert len(starts) > 5
     for number, images_seen in enumerate(starts):
-        assert_same(list(read_batches(dataset, RUN, images_seen)), whole[4 * number:])
+        assert_same(list(read_batches(dataset, RUN, images_seen)), whole[4 * number :])
 
 
 def test_a_run_that_is_resumed_inside_of_a_round_sees_the_same_batches(dataset: Dataset) -> None:
@@ -195,8 +204,9 @@ def test_training_never_sees_what_is_held_out(tmp_path: Path) -> None:
     """Each image has a class of its own, which tells what was read and what was drawn."""
     dataset = noise_dataset(tmp_path / "noise", count=COUNT, classes=COUNT, holdout=0.3)
     assert len(dataset.held_out_rows) == 9
-    batches = list(read_batches(dataset, replace(RUN, network=replace(
-        RUN.network, label_size=COUNT)), 0))
+    batches = list(
+        read_batches(dataset, replace(RUN, network=replace(RUN.network, label_size=COUNT)), 0)
+    )
     order = np.concatenate([batch.labels.argmax(dim=1) for batch in batches])
     drawn = np.concatenate([batch.drawn_labels.argmax(dim=1) for batch in batches])
     assert set(order.tolist()) == set(drawn.tolist()) == set(dataset.training_rows.tolist())
@@ -204,7 +214,8 @@ def test_training_never_sees_what_is_held_out(tmp_path: Path) -> None:
     for batch in batches:
         level = int(np.log2(batch.images.shape[1]))
         np.testing.assert_array_equal(
-            batch.images, dataset.images(level, batch.labels.argmax(dim=1).numpy()))
+            batch.images, dataset.images(level, batch.labels.argmax(dim=1).numpy())
+        )
 
 
 def test_the_seed_changes_the_order(dataset: Dataset) -> None:
@@ -232,8 +243,9 @@ def test_the_thread_changes_nothing(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("share", [Shard(0, 1), Shard(1, 2)])
 @pytest.mark.parametrize("budget_bytes", [0, COUNT * 3 * 8**2, 2**20])
-def test_levels_that_stay_on_the_device_change_nothing(dataset: Dataset, budget_bytes: int,
-                                                       share: Shard) -> None:
+def test_levels_that_stay_on_the_device_change_nothing(
+    dataset: Dataset, budget_bytes: int, share: Shard
+) -> None:
     """Nor does it matter where a run is resumed: at the start, inside of a round, at a level."""
     run = override(RUN, {"batch_at": ((8, 4),), "stddev_group": 2})
     rounds = list(schedule.rounds(run.growth, run.network, 0))

@@ -88,8 +88,11 @@ def test_only_arithmetic_that_every_machine_rounds_alike() -> None:
     used = set()
     for path in Path(portraits.__path__[0]).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-                    and node.value.id in ("np", "math")):
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id in ("np", "math")
+            ):
                 used.add(node.attr)
     assert used - {"radians"} <= allowed
     assert "sqrt" in used
@@ -179,9 +182,7 @@ def test_every_factor_changes_the_picture() -> None:
     """Each group of fields of one sitter is replaced by that of another."""
     one = factors(14)
     one = replace(
-        one,
-        glasses=replace(one.glasses, style="round"),
-        beard=replace(one.beard, style="full"),
+        one, glasses=replace(one.glasses, style="round"), beard=replace(one.beard, style="full")
     )
     other = factors(67)
     other = replace(
@@ -255,8 +256,10 @@ def test_portraits_are_drawn_by_number_and_seed() -> None:
     assert not np.array_equal(other.read(0).image, first.image)
 
 
-@pytest.mark.parametrize(("resolution", "num_images", "message"), [
-    (100, 5, "--resolution must be a power of two"), (32, 0, "--num-images must be at least 1")])
+@pytest.mark.parametrize(
+    ("resolution", "num_images", "message"),
+    [(100, 5, "--resolution must be a power of two"), (32, 0, "--num-images must be at least 1")],
+)
 def test_impossible_wishes_are_refused(resolution: int, num_images: int, message: str) -> None:
     with pytest.raises(UserError, match=message):
         import_demo(resolution=resolution, num_images=num_images, seed=0)

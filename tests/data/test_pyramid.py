@@ -15,16 +15,24 @@ from progan.sizes import Size, size_at
 def box_average(images: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.int64]:
     """Mean of factor x factor boxes in whole numbers, halves rounded to even."""
     n, height, width, channels = images.shape
-    boxes = images.astype(np.int64).reshape(n, height // factor, factor, width // factor, factor,
-                                            channels).sum(axis=(2, 4))
+    boxes = (
+        images.astype(np.int64)
+        .reshape(n, height // factor, factor, width // factor, factor, channels)
+        .sum(axis=(2, 4))
+    )
     quotient, rest = np.divmod(boxes, factor**2)
     up = (2 * rest > factor**2) | ((2 * rest == factor**2) & (quotient % 2 == 1))
     return quotient + up
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(2, 6), st.sampled_from([(4, 4), (4, 6), (10, 5), (7, 7)]),
-       st.sampled_from([1, 3, 4]), st.integers(1, 3), st.integers(0, 2**32 - 1))
+@given(
+    st.integers(2, 6),
+    st.sampled_from([(4, 4), (4, 6), (10, 5), (7, 7)]),
+    st.sampled_from([1, 3, 4]),
+    st.integers(1, 3),
+    st.integers(0, 2**32 - 1),
+)
 def test_every_level_is_the_rounded_mean_of_the_original(
     level: int, base: tuple[int, int], channels: int, count: int, seed: int
 ) -> None:

@@ -29,9 +29,14 @@ LEVELS = pyramid(IMAGES)
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset whose top level is in three files."""
     source = ImageSource(
-        description="noise", resolution=16, channels=3, count=COUNT,
-        read=lambda row: Sample(IMAGES[row]), labels=np.arange(COUNT) // 6,
-        label_names=("low", "high"))
+        description="noise",
+        resolution=16,
+        channels=3,
+        count=COUNT,
+        read=lambda row: Sample(IMAGES[row]),
+        labels=np.arange(COUNT) // 6,
+        label_names=("low", "high"),
+    )
     dest = tmp_path_factory.mktemp("reader") / "noise"
     write_dataset(source, dest, options={"seed": None}, max_shard_bytes=128 + 4 * 768)
     return dest
@@ -66,8 +71,9 @@ def test_threads_open_files_one_after_the_other(
 
     monkeypatch.setattr(np, "load", slow)
     with ThreadPoolExecutor(4) as pool:
-        images = list(pool.map(lambda row: dataset.images(2 + row % 3, np.array([row]))[0],
-                               range(COUNT)))
+        images = list(
+            pool.map(lambda row: dataset.images(2 + row % 3, np.array([row]))[0], range(COUNT))
+        )
     assert set(most) == {1}
     for row, image in enumerate(images):
         np.testing.assert_array_equal(image, LEVELS[2 + row % 3][row])
@@ -77,8 +83,9 @@ def test_what_is_returned_is_ours_to_change(path: Path) -> None:
     for level in (3, 4):
         images = Dataset.open(path).images(level, np.arange(2))
         images[:] = 0
-        np.testing.assert_array_equal(Dataset.open(path).images(level, np.arange(2)),
-                                      LEVELS[level][:2])
+        np.testing.assert_array_equal(
+            Dataset.open(path).images(level, np.arange(2)), LEVELS[level][:2]
+        )
 
 
 @pytest.mark.parametrize("rows", [[-1], [COUNT], [0, 3, 99]])
@@ -94,7 +101,11 @@ def test_rows_outside_are_refused(path: Path, level: int, rows: list[int]) -> No
 def test_a_dataset_tells_what_it_is(path: Path) -> None:
     dataset = Dataset.open(str(path))
     assert (dataset.name, dataset.resolution, dataset.channels, len(dataset)) == (
-        "noise", 16, 3, COUNT)
+        "noise",
+        16,
+        3,
+        COUNT,
+    )
     assert (dataset.label_size, dataset.label_names) == (2, ("low", "high"))
     assert dataset.fingerprint == read_info(path).fingerprint
     with pytest.raises(ValueError, match="has no landmarks"):
@@ -145,16 +156,25 @@ def test_without_a_holdout_all_rows_are_trained_on(path: Path) -> None:
     assert not dataset._maps
 
 
-@pytest.mark.parametrize("rows", [
-    [-1, 3, 4, 15], [0, 3, 4, 16], [0, 4, 3, 15], [0, 3, 3, 15], [0, 99, 4, 15],
-    [2**63 - 1, -2**63, 4, 15]])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [-1, 3, 4, 15],
+        [0, 3, 4, 16],
+        [0, 4, 3, 15],
+        [0, 3, 3, 15],
+        [0, 99, 4, 15],
+        [2**63 - 1, -(2**63), 4, 15],
+    ],
+)
 def test_a_damaged_holdout_is_named(tmp_path: Path, rows: list[int]) -> None:
     dataset = held_out(tmp_path / "d", rows)
     for name in ("held_out_rows", "training_rows"):
         with pytest.raises(UserError, match=r"d/holdout\.npy is damaged.* from 0 to 15\. Copy"):
             getattr(dataset, name)
     assert damaged_files(dataset.path, dataset.info) == [
-        "holdout.npy has other content than when it was written"]
+        "holdout.npy has other content than when it was written"
+    ]
 
 
 def test_an_incomplete_dataset_is_refused(path: Path, tmp_path: Path) -> None:
@@ -178,7 +198,9 @@ def test_damage_is_found_and_named(path: Path, tmp_path: Path) -> None:
         longer.write(b"x")
     assert damaged_files(copy, info) == [
         "level-02.npy has 657 bytes instead of 656",
-        "level-04.001.npy has other content than when it was written", "labels.npy is missing"]
+        "level-04.001.npy has other content than when it was written",
+        "labels.npy is missing",
+    ]
 
 
 def test_summary(path: Path) -> None:

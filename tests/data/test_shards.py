@@ -16,16 +16,25 @@ from progan.errors import UserError
 
 def source_of(count: int, bad: frozenset[int] = frozenset()) -> ImageSource:
     """Noise with labels and landmarks, some of it unreadable."""
+
     def read(row: int) -> Sample:
         if row in bad:
             raise UnreadableImage(f"{row}.png", "it is bad")
         random = np.random.RandomState(row)
-        return Sample(random.randint(0, 256, (8, 8, 3)).astype(np.uint8),
-                      random.rand(5, 2).astype(np.float32))
+        return Sample(
+            random.randint(0, 256, (8, 8, 3)).astype(np.uint8), random.rand(5, 2).astype(np.float32)
+        )
 
     return ImageSource(
-        description="noise", resolution=8, channels=3, count=count, read=read, has_landmarks=True,
-        labels=np.arange(count) % 3, label_names=("a", "b", "c"))
+        description="noise",
+        resolution=8,
+        channels=3,
+        count=count,
+        read=read,
+        has_landmarks=True,
+        labels=np.arange(count) % 3,
+        label_names=("a", "b", "c"),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -40,11 +49,13 @@ def make_parts(source: ImageSource, dest: Path, total: int, **how: object) -> No
 
 
 @settings(max_examples=20, deadline=None)
-@given(count=st.integers(12, 40), total=st.integers(1, 4),
-       bad=st.frozensets(st.integers(3, 40), max_size=4), compress=st.booleans())
-def test_parts_make_the_whole(
-    count: int, total: int, bad: frozenset[int], compress: bool
-) -> None:
+@given(
+    count=st.integers(12, 40),
+    total=st.integers(1, 4),
+    bad=st.frozensets(st.integers(3, 40), max_size=4),
+    compress=st.booleans(),
+)
+def test_parts_make_the_whole(count: int, total: int, bad: frozenset[int], compress: bool) -> None:
     source = source_of(count, bad)
     with tempfile.TemporaryDirectory() as folder:
         whole, dest = Path(folder, "whole", "d"), Path(folder, "parts", "d")

@@ -39,8 +39,10 @@ def test_the_size_is_the_rounded_part_and_leaves_some_on_both_sides(
     assert abs(size - fraction * count) <= 0.5 or size == 1
 
 
-@pytest.mark.parametrize(("fraction", "count", "size"), [
-    (0.0, 1, 0), (0.1, 50, 5), (0.26, 10, 3), (1e-9, 2, 1), (0.001, 10**6, 1000)])
+@pytest.mark.parametrize(
+    ("fraction", "count", "size"),
+    [(0.0, 1, 0), (0.1, 50, 5), (0.26, 10, 3), (1e-9, 2, 1), (0.001, 10**6, 1000)],
+)
 def test_sizes(fraction: float, count: int, size: int) -> None:
     assert holdout_size(fraction, count) == size
 
@@ -71,10 +73,21 @@ def test_seeds_draw_every_row_as_often() -> None:
 
 
 def written(dest: Path, *, compress: bool = False, names: tuple[str, ...] = NAMES) -> Dataset:
-    write_dataset(ImageSource(
-        description="noise", resolution=8, channels=3, count=COUNT, has_landmarks=True,
-        read=lambda row: Sample(IMAGES[row], np.full((5, 2), row, np.float32)), labels=CLASSES,
-        label_names=names, held_out=HELD_OUT), dest, compress=compress)
+    write_dataset(
+        ImageSource(
+            description="noise",
+            resolution=8,
+            channels=3,
+            count=COUNT,
+            has_landmarks=True,
+            read=lambda row: Sample(IMAGES[row], np.full((5, 2), row, np.float32)),
+            labels=CLASSES,
+            label_names=names,
+            held_out=HELD_OUT,
+        ),
+        dest,
+        compress=compress,
+    )
     return Dataset.open(dest)
 
 
@@ -88,8 +101,9 @@ def birds(whole: Dataset) -> Dataset:
     return subset(whole, "red bird")
 
 
-@pytest.mark.parametrize(("name", "label"), [("cat", 0), ("red bird", 1), ("dog", 2), ("0", 0),
-                                             ("2", 2)])
+@pytest.mark.parametrize(
+    ("name", "label"), [("cat", 0), ("red bird", 1), ("dog", 2), ("0", 0), ("2", 2)]
+)
 def test_a_class_has_a_name_and_an_index(whole: Dataset, name: str, label: int) -> None:
     chosen = subset(whole, name)
     assert isinstance(chosen, Subset)
@@ -108,8 +122,9 @@ def test_images_are_those_of_the_class(birds: Dataset, level: int) -> None:
     np.testing.assert_array_equal(birds.images(level, rows), pyramid(IMAGES)[level][BIRDS[rows]])
 
 
-def test_compressed_images_are_those_of_the_class(tmp_path: Path,
-                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compressed_images_are_those_of_the_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("progan.data.writer.COMPRESSED_FROM", 3)
     packed = written(tmp_path / "zoo", compress=True)
     birds, rows = subset(packed, "red bird"), np.array([8, 0, 3])
@@ -160,8 +175,9 @@ def test_each_class_has_a_name_and_a_fingerprint_of_its_own(whole: Dataset) -> N
 
 
 def test_training_sees_the_class_alone_and_each_image_as_often(birds: Dataset) -> None:
-    run = tiny_run(resolution=8, label_size=4, batch=6, total_kimg=0.1, training_kimg=0.001,
-                   transition_kimg=0)
+    run = tiny_run(
+        resolution=8, label_size=4, batch=6, total_kimg=0.1, training_kimg=0.001, transition_kimg=0
+    )
     seen = {}
     for batch in read_batches(birds, run, 0):
         assert batch.labels.argmax(dim=1).tolist() == [1] * 6
@@ -177,8 +193,10 @@ def test_training_sees_the_class_alone_and_each_image_as_often(birds: Dataset) -
 def test_an_unknown_class_is_answered_with_the_known_ones(whole: Dataset, name: str) -> None:
     with pytest.raises(UserError) as caught:
         subset(whole, name)
-    assert str(caught.value) == (f"--subset {name}: {whole.path} has no such class. Classes: "
-                                 "0 cat, 1 red bird, 2 dog, 3 nothing.")
+    assert str(caught.value) == (
+        f"--subset {name}: {whole.path} has no such class. Classes: "
+        "0 cat, 1 red bird, 2 dog, 3 nothing."
+    )
 
 
 def test_of_many_classes_the_first_are_named(tmp_path: Path) -> None:
@@ -195,8 +213,18 @@ def test_a_dataset_without_classes_says_so(tmp_path: Path) -> None:
 def test_a_class_needs_an_image_to_train_on(whole: Dataset, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no image of it to train on"):
         subset(whole, "nothing")
-    write_dataset(ImageSource(
-        description="", resolution=8, channels=3, count=2, read=lambda row: Sample(IMAGES[row]),
-        labels=np.array([0, 1]), label_names=("a", "b"), held_out=np.array([1])), tmp_path / "d")
+    write_dataset(
+        ImageSource(
+            description="",
+            resolution=8,
+            channels=3,
+            count=2,
+            read=lambda row: Sample(IMAGES[row]),
+            labels=np.array([0, 1]),
+            label_names=("a", "b"),
+            held_out=np.array([1]),
+        ),
+        tmp_path / "d",
+    )
     with pytest.raises(UserError, match="--subset b: .*no image of it to train on"):
         subset(Dataset.open(tmp_path / "d"), "b")

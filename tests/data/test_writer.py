@@ -45,13 +45,22 @@ class Reader:
 
 
 def source_of(
-    count: int, resolution: int = 8, channels: int = 3, bad: frozenset[int] = frozenset(),
+    count: int,
+    resolution: int = 8,
+    channels: int = 3,
+    bad: frozenset[int] = frozenset(),
     landmarks: bool = False,
 ) -> ImageSource:
     return ImageSource(
-        description="numbers", resolution=resolution, channels=channels, count=count,
-        read=Reader(resolution, channels, bad, landmarks), has_landmarks=landmarks,
-        labels=np.arange(count, dtype=np.int64) % 3, label_names=("a", "b", "c"))
+        description="numbers",
+        resolution=resolution,
+        channels=channels,
+        count=count,
+        read=Reader(resolution, channels, bad, landmarks),
+        has_landmarks=landmarks,
+        labels=np.arange(count, dtype=np.int64) % 3,
+        label_names=("a", "b", "c"),
+    )
 
 
 def require_consistent(path: Path, rows: list[int], resolution: int, channels: int) -> None:
@@ -63,8 +72,9 @@ def require_consistent(path: Path, rows: list[int], resolution: int, channels: i
     for level, images in expected.items():
         np.testing.assert_array_equal(dataset.images(level, everything), images)
     np.testing.assert_array_equal(dataset.labels(everything), np.array(rows) % 3)
-    hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-              for file in path.glob("*.npy")}
+    hashes = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in path.glob("*.npy")
+    }
     assert dataset.info.checksums == hashes
     assert {file.name for file in path.iterdir()} == {*hashes, "dataset.json"}
     for file in dataset.info.array_files():
@@ -74,9 +84,14 @@ def require_consistent(path: Path, rows: list[int], resolution: int, channels: i
 
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None)
-@given(count=st.integers(1, 40), level=st.integers(2, 4), channels=st.sampled_from([1, 3, 4]),
-       max_shard_bytes=st.integers(200, 3000), workers=st.integers(1, 3),
-       bad=st.frozensets(st.integers(0, 39), max_size=10))
+@given(
+    count=st.integers(1, 40),
+    level=st.integers(2, 4),
+    channels=st.sampled_from([1, 3, 4]),
+    max_shard_bytes=st.integers(200, 3000),
+    workers=st.integers(1, 3),
+    bad=st.frozensets(st.integers(0, 39), max_size=10),
+)
 def test_whatever_the_shards_and_the_bad_images_the_rest_is_stored_in_order(
     count: int, level: int, channels: int, max_shard_bytes: int, workers: int, bad: frozenset[int]
 ) -> None:
@@ -89,18 +104,25 @@ def test_whatever_the_shards_and_the_bad_images_the_rest_is_stored_in_order(
                 write_dataset(source, dest, on_error="skip")
             assert list(Path(folder).iterdir()) == []
             return
-        info = write_dataset(source, dest, workers=workers, on_error="skip",
-                             max_shard_bytes=max_shard_bytes)
+        info = write_dataset(
+            source, dest, workers=workers, on_error="skip", max_shard_bytes=max_shard_bytes
+        )
         assert [item.path for item in info.skipped] == [
-            f"{row}.png" for row in range(count) if row in bad]
+            f"{row}.png" for row in range(count) if row in bad
+        ]
         require_consistent(dest, good, 2**level, channels)
 
 
 def test_large_levels_are_in_shards_and_small_ones_are_not(tmp_path: Path) -> None:
     write_dataset(source_of(10), tmp_path / "d", max_shard_bytes=128 + 4 * 192)
     assert sorted(path.name for path in (tmp_path / "d").iterdir()) == [
-        "dataset.json", "labels.npy", "level-02.npy", "level-03.000.npy", "level-03.001.npy",
-        "level-03.002.npy"]
+        "dataset.json",
+        "labels.npy",
+        "level-02.npy",
+        "level-03.000.npy",
+        "level-03.001.npy",
+        "level-03.002.npy",
+    ]
     require_consistent(tmp_path / "d", list(range(10)), 8, 3)
 
 
@@ -112,8 +134,12 @@ def test_shards_that_shrink_to_one_file_get_its_name(tmp_path: Path) -> None:
 
 
 @settings(max_examples=40)
-@given(count=st.integers(2, 20), fraction=st.floats(0, 1, exclude_max=True),
-       seed=st.integers(0, 2**32 - 1), bad=st.frozensets(st.integers(1, 19), max_size=10))
+@given(
+    count=st.integers(2, 20),
+    fraction=st.floats(0, 1, exclude_max=True),
+    seed=st.integers(0, 2**32 - 1),
+    bad=st.frozensets(st.integers(1, 19), max_size=10),
+)
 def test_each_image_written_is_held_out_or_trained_on(
     count: int, fraction: float, seed: int, bad: frozenset[int]
 ) -> None:
@@ -150,8 +176,7 @@ def test_a_holdout_of_all_that_could_be_read_leaves_nothing(tmp_path: Path) -> N
 
 def test_dataset_json_says_how_it_was_made(tmp_path: Path) -> None:
     source = replace(source_of(4, bad=frozenset({2})), skipped=(Skipped("x.png", "no header"),))
-    write_dataset(source, tmp_path / "cats", options={"crop": "pad", "seed": None},
-                  on_error="skip")
+    write_dataset(source, tmp_path / "cats", options={"crop": "pad", "seed": None}, on_error="skip")
     document = json.loads((tmp_path / "cats/dataset.json").read_text())
     assert document["version"] == 1
     assert document["name"] == "cats"
@@ -172,8 +197,10 @@ def test_landmarks_stay_with_their_images(tmp_path: Path) -> None:
 
 def test_processes_write_what_threads_write(tmp_path: Path) -> None:
     source = source_of(40, landmarks=True)
-    infos = [write_dataset(replace(source, in_processes=processes), tmp_path / name, workers=2)
-             for name, processes in (("threads", False), ("processes", True))]
+    infos = [
+        write_dataset(replace(source, in_processes=processes), tmp_path / name, workers=2)
+        for name, processes in (("threads", False), ("processes", True))
+    ]
     assert infos[0].checksums == infos[1].checksums
     require_consistent(tmp_path / "processes", list(range(40)), 8, 3)
 
@@ -195,6 +222,7 @@ def test_stop_names_all_bad_images_and_leaves_nothing(tmp_path: Path) -> None:
 
 def failing(source: ImageSource, row: int, error: type[BaseException]) -> ImageSource:
     """The same images, but reading one of them fails as no image does."""
+
     def read(number: int) -> Sample:
         if number == row:
             raise error
@@ -218,9 +246,13 @@ def files_of(path: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
-@given(stops=st.lists(st.integers(0, 59), min_size=1, max_size=4), shard=st.integers(200, 3000),
-       bad=st.frozensets(st.integers(0, 59), max_size=8), landmarks=st.booleans(),
-       compress=st.booleans())
+@given(
+    stops=st.lists(st.integers(0, 59), min_size=1, max_size=4),
+    shard=st.integers(200, 3000),
+    bad=st.frozensets(st.integers(0, 59), max_size=8),
+    landmarks=st.booleans(),
+    compress=st.booleans(),
+)
 def test_what_was_interrupted_is_continued_to_the_same_bytes(
     stops: list[int], shard: int, bad: frozenset[int], landmarks: bool, compress: bool
 ) -> None:
@@ -245,14 +277,17 @@ def _compress_small_images_too(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_compressed_levels_hold_the_same_images(tmp_path: Path, channels: int) -> None:
     source = source_of(30, channels=channels, resolution=16)
-    plain, small = (write_dataset(source, tmp_path / name, compress=name == "small")
-                    for name in ("plain", "small"))
+    plain, small = (
+        write_dataset(source, tmp_path / name, compress=name == "small")
+        for name in ("plain", "small")
+    )
     assert set(small.webp_bytes) == {3, 4} and not plain.webp_bytes
     require_consistent(tmp_path / "small", list(range(30)), 16, channels)
     dataset = Dataset.open(tmp_path / "small")
     rows = np.array([29, 0, 0, 7])
-    np.testing.assert_array_equal(dataset.images(4, rows),
-                                  Dataset.open(tmp_path / "plain").images(4, rows))
+    np.testing.assert_array_equal(
+        dataset.images(4, rows), Dataset.open(tmp_path / "plain").images(4, rows)
+    )
     assert dataset.images(4, rows[:0]).shape == (0, 16, 16, channels)
     assert DatasetInfo.from_json(small.to_json()) == small
 
@@ -269,8 +304,11 @@ def test_damage_to_compressed_images_is_named(tmp_path: Path) -> None:
 def test_opaque_and_clear_pixels_keep_their_colours(tmp_path: Path) -> None:
     images = np.random.RandomState(0).randint(0, 256, (4, 8, 8, 4)).astype(np.uint8)
     images[0, ..., 3], images[1, ..., 3] = 255, 0
-    write_dataset(replace(source_of(4, channels=4), read=lambda row: Sample(images[row])),
-                  tmp_path / "d", compress=True)
+    write_dataset(
+        replace(source_of(4, channels=4), read=lambda row: Sample(images[row])),
+        tmp_path / "d",
+        compress=True,
+    )
     np.testing.assert_array_equal(Dataset.open(tmp_path / "d").images(3, np.arange(4)), images)
 
 
@@ -302,9 +340,17 @@ def test_remains_that_are_damaged_are_made_anew(tmp_path: Path, damage: str) -> 
     require_consistent(tmp_path / "d", list(range(60)), 8, 3)
 
 
-@pytest.mark.parametrize("change", [
-    {"source": replace(source_of(60), identity="others")}, {"source": source_of(61)},
-    {"on_error": "skip"}, {"seed": 3}, {"holdout": 0.2}, {"options": {"crop": "pad"}}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": replace(source_of(60), identity="others")},
+        {"source": source_of(61)},
+        {"on_error": "skip"},
+        {"seed": 3},
+        {"holdout": 0.2},
+        {"options": {"crop": "pad"}},
+    ],
+)
 def test_another_dataset_is_not_continued(tmp_path: Path, change: dict) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_dataset(failing(source_of(60), 50, KeyboardInterrupt), tmp_path / "d")
@@ -319,8 +365,9 @@ def test_a_full_disk_can_be_cleared_and_the_rest_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = RowWriter.append
-    monkeypatch.setattr(RowWriter, "append", lambda self, rows: real(self, rows) if (
-        self.num_rows < 30) else full())
+    monkeypatch.setattr(
+        RowWriter, "append", lambda self, rows: real(self, rows) if (self.num_rows < 30) else full()
+    )
 
     def full() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -335,8 +382,9 @@ def test_a_full_disk_can_be_cleared_and_the_rest_written(
 def test_a_full_disk_is_noticed_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exact = sum(file.num_bytes for file in write_dataset(
-        source_of(10), tmp_path / "first").array_files())
+    exact = sum(
+        file.num_bytes for file in write_dataset(source_of(10), tmp_path / "first").array_files()
+    )
     real = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: real._replace(free=exact))
     write_dataset(source_of(10), tmp_path / "second")
@@ -409,5 +457,6 @@ def test_doubtful_images_are_named_or_left_out_however_often_it_is_interrupted(
         assert list(info.skipped) == (odd if on_error == "skip" else [])
         assert named == ([] if on_error == "skip" else [odd])
         named.clear()
-        require_consistent(tmp_path / dest, [row for row in range(60) if on_error == "stop" or (
-            row % 5)], 8, 3)
+        require_consistent(
+            tmp_path / dest, [row for row in range(60) if on_error == "stop" or (row % 5)], 8, 3
+        )

@@ -11,19 +11,25 @@ from progan.diagnosis.diagnose import diagnose
 from progan.diagnosis.history import History
 from tests.diagnosis.courses import after, history, steps
 
-GROWING = steps(96, schedule__resolution=after(48, 8.0, 4.0),
-                schedule__alpha=lambda n: 1.0 if n < 48 or n >= 80 else 0.5)
+GROWING = steps(
+    96,
+    schedule__resolution=after(48, 8.0, 4.0),
+    schedule__alpha=lambda n: 1.0 if n < 48 or n >= 80 else 0.5,
+)
 
 
 def test_spans_follow_the_phases_without_gaps() -> None:
     assert spans(history(GROWING).rows) == [
-        Span(0.0, 3.072, 4.0, False), Span(3.072, 5.12, 8.0, True), Span(5.12, 6.144, 8.0, False)]
+        Span(0.0, 3.072, 4.0, False),
+        Span(3.072, 5.12, 8.0, True),
+        Span(5.12, 6.144, 8.0, False),
+    ]
 
 
 def share_of(path: Path, color: str) -> float:
     """Part of the pixels that have a colour, '#rrggbb'."""
     pixels = np.asarray(Image.open(path).convert("RGB"))
-    wanted = [int(color[start:start + 2], 16) for start in (1, 3, 5)]
+    wanted = [int(color[start : start + 2], 16) for start in (1, 3, 5)]
     return float((np.abs(pixels.astype(int) - wanted).max(-1) <= 2).mean())
 
 
@@ -45,8 +51,12 @@ def test_a_finding_is_marked(tmp_path: Path, objective: str) -> None:
 
 
 def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
-    bare = History([{"images_seen": 1000.0 * number, "loss/critic": 1.0, "loss/generator": 2.0}
-                    for number in (1, 2, 3)])
+    bare = History(
+        [
+            {"images_seen": 1000.0 * number, "loss/critic": 1.0, "loss/generator": 2.0}
+            for number in (1, 2, 3)
+        ]
+    )
     plot(tmp_path / "bare.png", bare, diagnose(bare), "a run")
     plot(tmp_path / "full.png", history(steps(48)), diagnose(bare), "a run")
     assert Image.open(tmp_path / "bare.png").height < Image.open(tmp_path / "full.png").height

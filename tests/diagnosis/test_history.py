@@ -12,18 +12,33 @@ from tests.diagnosis.courses import after, history, steps
 
 def test_a_line_that_was_cut_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "stats.jsonl"
-    path.write_text('{"images_seen": 64, "loss": 1, "who": "x"}\n'
-                    '{"images_seen": 128, "loss": NaN}\n{"images_seen": 19')
+    path.write_text(
+        '{"images_seen": 64, "loss": 1, "who": "x"}\n'
+        '{"images_seen": 128, "loss": NaN}\n{"images_seen": 19'
+    )
     first, second = read_rows(path)
     assert first == {"images_seen": 64.0, "loss": 1.0} and second["loss"] != second["loss"]
     assert read_rows(tmp_path / "none") == []
 
 
-@pytest.mark.parametrize("line", [
-    "", "[]", "{}", "x", '{"images_seen": "many"}', '{"images_seen": "5"}', '{"images_seen": -1}',
-    '{"images_seen": 1e999}', '{"images_seen": NaN}', '{"images_seen": 1%s}' % ("0" * 400),
-    '{"images_seen": 128, "loss": 1%s}' % ("0" * 400),
-    '{"images_seen": 128, "schedule/resolution": NaN}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "[]",
+        "{}",
+        "x",
+        '{"images_seen": "many"}',
+        '{"images_seen": "5"}',
+        '{"images_seen": -1}',
+        '{"images_seen": 1e999}',
+        '{"images_seen": NaN}',
+        '{"images_seen": 1%s}' % ("0" * 400),
+        '{"images_seen": 128, "loss": 1%s}' % ("0" * 400),
+        '{"images_seen": 128, "schedule/resolution": NaN}',
+        "[" * 100_000,
+    ],
+)
 def test_other_lines_are_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "stats.jsonl"
     path.write_text(json.dumps({"images_seen": 64}) + f"\n{line}\n")
@@ -44,7 +59,11 @@ def test_windows_are_long_enough_and_a_rest_is_left_out(tick: int, ends: list[in
 def test_a_window_ends_where_the_resolution_changes() -> None:
     course = windows(history(steps(60, schedule__resolution=after(20, 64.0, 32.0)), 4))
     assert [(window.start, window.end, window.resolution) for window in course] == [
-        (0, 16, 32), (16, 20, 32), (20, 36, 64), (36, 52, 64)]
+        (0, 16, 32),
+        (16, 20, 32),
+        (20, 36, 64),
+        (36, 52, 64),
+    ]
 
 
 def test_gaps_end_a_stretch_and_what_is_unknown_does_not() -> None:

@@ -15,10 +15,13 @@ from progan.diagnosis.diagnose import verdicts
 from progan.diagnosis.history import History, read_rows
 
 FOLDER = Path(__file__).parent / "histories"
-RIGHT = [("mnist-8", "mnist-8", "ok"),
-         ("mnist-8-collapse", "mnist-8-collapse", "mode collapse"),
-         ("mnist-8-diverge", "mnist-8-diverge", "convergence failure"),
-         ("mnist-8-diverge-recovers", "mnist-8-diverge", "ok"), ("demo", "demo", "ok")]
+RIGHT = [
+    ("mnist-8", "mnist-8", "ok"),
+    ("mnist-8-collapse", "mnist-8-collapse", "mode collapse"),
+    ("mnist-8-diverge", "mnist-8-diverge", "convergence failure"),
+    ("mnist-8-diverge-recovers", "mnist-8-diverge", "ok"),
+    ("demo", "demo", "ok"),
+]
 
 
 @pytest.mark.parametrize("file, preset, name", RIGHT)

@@ -18,55 +18,109 @@ from tests.for_each import for_each
 
 LENGTH = 640
 ILL_FROM = 320
-WON = dict(loss__critic_real=after(ILL_FROM, 0.001, 0.6),
-           loss__critic_fake=after(ILL_FROM, 0.001, 0.6),
-           accuracy__real=after(ILL_FROM, 1.0, 0.8), accuracy__fake=after(ILL_FROM, 1.0, 0.8))
+WON = dict(
+    loss__critic_real=after(ILL_FROM, 0.001, 0.6),
+    loss__critic_fake=after(ILL_FROM, 0.001, 0.6),
+    accuracy__real=after(ILL_FROM, 1.0, 0.8),
+    accuracy__fake=after(ILL_FROM, 1.0, 0.8),
+)
 RISING = dict(loss__generator=lambda n: 1.0 if n < ILL_FROM else 5 + n / 100)
 
 # name of the symptom: (steps of a training that has it, its objective)
 CASES: dict[str, tuple[Steps, str]] = {
-    "convergence failure": (steps(LENGTH, **WON, **RISING, diversity__nearest=after(
-        ILL_FROM, 0.01, 0.9)), "gan"),
+    "convergence failure": (
+        steps(LENGTH, **WON, **RISING, diversity__nearest=after(ILL_FROM, 0.01, 0.9)),
+        "gan",
+    ),
     "mode collapse": (steps(LENGTH, diversity__nearest=after(ILL_FROM, 0.1, 0.9)), "wgan-gp"),
-    "vanishing gradients": (steps(LENGTH, gradient__generator_weights=after(
-        ILL_FROM, 1e-4, 1.0)), "gan"),
-    "exploding gradients": (steps(LENGTH, gradient__critic_weights=after(
-        ILL_FROM + 100, 500.0, 1.0)), "wgan"),
-    "D too strong": (steps(LENGTH, **RISING, accuracy__real=after(ILL_FROM, 0.98, 0.8),
-                           accuracy__fake=after(ILL_FROM, 0.97, 0.8)), "gan"),
-    "D too weak": (steps(LENGTH, accuracy__real=after(ILL_FROM, 0.5, 0.8), accuracy__fake=after(
-        ILL_FROM, 0.5, 0.8), diversity__nearest=after(ILL_FROM, 3.0, 0.9)), "lsgan"),
+    "vanishing gradients": (
+        steps(LENGTH, gradient__generator_weights=after(ILL_FROM, 1e-4, 1.0)),
+        "gan",
+    ),
+    "exploding gradients": (
+        steps(LENGTH, gradient__critic_weights=after(ILL_FROM + 100, 500.0, 1.0)),
+        "wgan",
+    ),
+    "D too strong": (
+        steps(
+            LENGTH,
+            **RISING,
+            accuracy__real=after(ILL_FROM, 0.98, 0.8),
+            accuracy__fake=after(ILL_FROM, 0.97, 0.8),
+        ),
+        "gan",
+    ),
+    "D too weak": (
+        steps(
+            LENGTH,
+            accuracy__real=after(ILL_FROM, 0.5, 0.8),
+            accuracy__fake=after(ILL_FROM, 0.5, 0.8),
+            diversity__nearest=after(ILL_FROM, 3.0, 0.9),
+        ),
+        "lsgan",
+    ),
     "overfitting D": (steps(LENGTH, overfitting__held_out=after(ILL_FROM, -0.5, 0.9)), "r1"),
     "data starvation": (steps(LENGTH, speed__data_wait_percent=after(ILL_FROM, 40.0, 0.1)), "gan"),
-    "fade-in shock": (steps(
-        LENGTH, schedule__resolution=after(600, 64.0, 32.0), schedule__alpha=after(600, 0.3, 1.0),
-        gradient__generator_weights=after(600, 40.0, 1.0)), "wgan-gp"),
+    "fade-in shock": (
+        steps(
+            LENGTH,
+            schedule__resolution=after(600, 64.0, 32.0),
+            schedule__alpha=after(600, 0.3, 1.0),
+            gradient__generator_weights=after(600, 40.0, 1.0),
+        ),
+        "wgan-gp",
+    ),
 }
 GOOD: dict[str, Callable[[float, int], Steps]] = {
     "steady": lambda noise, seed: steps(LENGTH, noise, seed),
     "the equilibrium: D cannot tell, and pictures are as they should be": lambda noise, seed: steps(
-        LENGTH, noise, seed, accuracy__real=lambda n: 0.5, accuracy__fake=lambda n: 0.5,
-        loss__critic_real=lambda n: 0.69, loss__critic_fake=lambda n: 0.69),
+        LENGTH,
+        noise,
+        seed,
+        accuracy__real=lambda n: 0.5,
+        accuracy__fake=lambda n: 0.5,
+        loss__critic_real=lambda n: 0.69,
+        loss__critic_fake=lambda n: 0.69,
+    ),
     "wild in the beginning": lambda noise, seed: steps(
-        LENGTH, noise, seed, accuracy__real=lambda n: 1.0 if n < 90 else 0.8,
+        LENGTH,
+        noise,
+        seed,
+        accuracy__real=lambda n: 1.0 if n < 90 else 0.8,
         accuracy__fake=lambda n: 1.0 if n < 90 else 0.8,
         loss__critic_real=lambda n: 0.01 if n < 90 else 0.6,
         loss__critic_fake=lambda n: 0.01 if n < 90 else 0.6,
-        diversity__nearest=lambda n: min(0.02 + n / 200, 0.9)),
+        diversity__nearest=lambda n: min(0.02 + n / 200, 0.9),
+    ),
     "D wins now and then": lambda noise, seed: steps(
-        LENGTH, noise, seed, accuracy__real=lambda n: 1.0 if n % 100 < 20 else 0.8,
+        LENGTH,
+        noise,
+        seed,
+        accuracy__real=lambda n: 1.0 if n % 100 < 20 else 0.8,
         accuracy__fake=lambda n: 1.0 if n % 100 < 20 else 0.8,
         loss__critic_real=lambda n: 0.01 if n % 100 < 20 else 0.6,
-        loss__critic_fake=lambda n: 0.01 if n % 100 < 20 else 0.6),
+        loss__critic_fake=lambda n: 0.01 if n % 100 < 20 else 0.6,
+    ),
     "a strong D whose pictures are diverse, as with batch normalisation": lambda noise, seed: steps(
-        LENGTH, noise, seed, accuracy__real=lambda n: 0.995, accuracy__fake=lambda n: 0.995,
-        loss__critic_real=lambda n: 0.04, loss__critic_fake=lambda n: 0.04),
+        LENGTH,
+        noise,
+        seed,
+        accuracy__real=lambda n: 0.995,
+        accuracy__fake=lambda n: 0.995,
+        loss__critic_real=lambda n: 0.04,
+        loss__critic_fake=lambda n: 0.04,
+    ),
     "gradients that calm down": lambda noise, seed: steps(
-        LENGTH, noise, seed, gradient__generator_weights=lambda n: 1 + 10 * math.exp(-n / 100)),
+        LENGTH, noise, seed, gradient__generator_weights=lambda n: 1 + 10 * math.exp(-n / 100)
+    ),
     "a calm fade": lambda noise, seed: steps(
-        LENGTH, noise, seed, schedule__resolution=after(400, 64.0, 32.0),
+        LENGTH,
+        noise,
+        seed,
+        schedule__resolution=after(400, 64.0, 32.0),
         schedule__alpha=lambda n: 1.0 if n < 400 else min(1.0, (n - 390) / 200),
-        gradient__generator_weights=after(400, 4.0, 1.0)),
+        gradient__generator_weights=after(400, 4.0, 1.0),
+    ),
 }
 every_case = for_each("name", CASES)
 
@@ -85,12 +139,13 @@ def test_the_symptom_is_found_alone_with_its_time_and_evidence(name: str) -> Non
     verdict = judged(name)
     assert named(verdict) == [name] and verdict.name == name
     (finding,) = verdict.findings
-    start = next(n for n, (now, then) in enumerate(zip(CASES[name][0][1:], CASES[name][0],
-                                                       strict=False), 1)
-                 if any(now[key] != then[key] for key in now))
+    start = next(
+        n
+        for n, (now, then) in enumerate(zip(CASES[name][0][1:], CASES[name][0], strict=False), 1)
+        if any(now[key] != then[key] for key in now)
+    )
     assert finding.since_kimg == pytest.approx(start * 64 / 1000, abs=16 * 64 / 1000)
-    assert finding.evidence and all(any(mark.isdigit() for mark in one)
-                                    for one in finding.evidence)
+    assert finding.evidence and all(any(mark.isdigit() for mark in one) for one in finding.evidence)
     assert "--" in finding.advice
 
 
@@ -106,15 +161,21 @@ def test_the_verdict_does_not_depend_on_the_length_of_the_ticks(name: str, tick:
     reference, verdict = judged(name), judged(name, tick)
     assert named(verdict) == named(reference)
     assert verdict.findings[0].since_kimg == pytest.approx(
-        reference.findings[0].since_kimg, abs=2 * max(tick, 16) * 64 / 1000)
+        reference.findings[0].since_kimg, abs=2 * max(tick, 16) * 64 / 1000
+    )
 
 
 @pytest.mark.parametrize("name", GOOD)
 @settings(max_examples=15, deadline=None)
-@given(noise=st.floats(0, 0.02), seed=st.integers(0, 99), tick=st.sampled_from([1, 5, 16, 50]),
-       objective=st.sampled_from(sorted(SCALES)))
-def test_good_trainings_never_alarm(name: str, noise: float, seed: int, tick: int,
-                                    objective: str) -> None:
+@given(
+    noise=st.floats(0, 0.02),
+    seed=st.integers(0, 99),
+    tick=st.sampled_from([1, 5, 16, 50]),
+    objective=st.sampled_from(sorted(SCALES)),
+)
+def test_good_trainings_never_alarm(
+    name: str, noise: float, seed: int, tick: int, objective: str
+) -> None:
     for _, verdict in verdicts(history(GOOD[name](noise, seed), tick * 8, objective)):
         assert not verdict.findings, verdict
     assert diagnose(history(GOOD[name](noise, seed), tick, objective)).name == "ok"
@@ -133,12 +194,17 @@ def test_accuracies_mean_nothing_to_some_objectives(objective: str) -> None:
         assert name not in named(diagnose(history(each, 16, objective)))
 
 
-@pytest.mark.parametrize("k, fake_energy, name", [
-    (0.0, 0.3, "D too strong"), (1.0, 0.05, "D too weak"), (0.5, 0.1, "ok"),
-    (0.0, 0.1, "ok")])
+@pytest.mark.parametrize(
+    "k, fake_energy, name",
+    [(0.0, 0.3, "D too strong"), (1.0, 0.05, "D too weak"), (0.5, 0.1, "ok"), (0.0, 0.1, "ok")],
+)
 def test_the_balance_of_began(k: float, fake_energy: float, name: str) -> None:
-    each = steps(LENGTH, dials__balance=lambda n: k, scores__real=lambda n: -0.2,
-                 scores__fake=lambda n: -fake_energy)
+    each = steps(
+        LENGTH,
+        dials__balance=lambda n: k,
+        scores__real=lambda n: -0.2,
+        scores__fake=lambda n: -fake_energy,
+    )
     assert diagnose(history(each, 16, "began")).name == name
 
 
@@ -160,8 +226,9 @@ def test_numbers_that_are_none_are_said_at_once() -> None:
 def test_iterations_are_those_of_the_generator() -> None:
     """Five critic steps each: it takes five times the images until something can be said."""
     one, five = (verdicts(history(steps(400), 16, d_repeats=n)) for n in (1, 5))
-    first_one, first_five = (next(kimg for kimg, verdict in all_ if verdict.judged)
-                             for all_ in (one, five))
+    first_one, first_five = (
+        next(kimg for kimg, verdict in all_ if verdict.judged) for all_ in (one, five)
+    )
     assert first_five == 5 * first_one
 
 
@@ -185,23 +252,35 @@ def test_diversity_that_falls_by_half_is_a_collapse_before_it_is_deep() -> None:
 
 
 def test_older_histories_without_some_statistics_can_be_read() -> None:
-    each = [{name: value for name, value in step.items()
-             if not name.startswith(("diversity", "accuracy", "overfitting"))}
-            for step in CASES["vanishing gradients"][0]]
+    each = [
+        {
+            name: value
+            for name, value in step.items()
+            if not name.startswith(("diversity", "accuracy", "overfitting"))
+        }
+        for step in CASES["vanishing gradients"][0]
+    ]
     assert diagnose(history(each)).name == "vanishing gradients"
 
 
-@pytest.mark.parametrize("options, real, fake", [
-    (dict(objective="gan"), 0.05, 0.05), (dict(objective="lsgan"), 0.009, 0.009),
-    (dict(objective="gan", label_smoothing=0.1), 0.35, 0.05),
-    (dict(objective="gan", label_noise=0.1), 0.23, 0.23)])
-def test_soft_targets_keep_a_loss_away_from_zero(options: dict[str, Any], real: float,
-                                                 fake: float) -> None:
+@pytest.mark.parametrize(
+    "options, real, fake",
+    [
+        (dict(objective="gan"), 0.05, 0.05),
+        (dict(objective="lsgan"), 0.009, 0.009),
+        (dict(objective="gan", label_smoothing=0.1), 0.35, 0.05),
+        (dict(objective="gan", label_noise=0.1), 0.23, 0.23),
+    ],
+)
+def test_soft_targets_keep_a_loss_away_from_zero(
+    options: dict[str, Any], real: float, fake: float
+) -> None:
     assert won(Objective(**options), 0.07) == pytest.approx((real, fake), abs=0.01)
     assert won(Objective(objective="wgan-gp"), 0.07) is None
 
 
 def test_every_objective_has_a_scale() -> None:
-    field = next(item for item in Objective.__dataclass_fields__.values()
-                 if item.name == "objective")
+    field = next(
+        item for item in Objective.__dataclass_fields__.values() if item.name == "objective"
+    )
     assert set(SCALES) == set(field.metadata["choices"])

@@ -16,7 +16,10 @@ from progan.sampling.model_card import is_unedited
 from tests.builders import noise_dataset, tiny_options
 
 DOORS: dict[str, click.Command] = {
-    "generate.py": generate, "-m metrics": metrics, "-m progan.interop": interop}
+    "generate.py": generate,
+    "-m metrics": metrics,
+    "-m progan.interop": interop,
+}
 TYPED = re.compile(rf"^ {{4}}python ({'|'.join(map(re.escape, DOORS))}) (.*)$", re.M)
 
 
@@ -25,9 +28,20 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a dataset `hills` is, and `runs`."""
     place = tmp_path_factory.mktemp("place")
     noise_dataset(place / "hills", count=80, classes=2, holdout=0.25)
-    words = ["--data", str(place / "hills"), "--outdir", str(place / "runs"), "--preset", "demo",
-             "--conditional", "--metrics", "swd16", "--best", "swd",
-             *tiny_options(total_kimg=3, training_kimg=1, transition_kimg=0.5)]
+    words = [
+        "--data",
+        str(place / "hills"),
+        "--outdir",
+        str(place / "runs"),
+        "--preset",
+        "demo",
+        "--conditional",
+        "--metrics",
+        "swd16",
+        "--best",
+        "swd",
+        *tiny_options(total_kimg=3, training_kimg=1, transition_kimg=0.5),
+    ]
     result = CliRunner().invoke(train, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return place
@@ -39,9 +53,15 @@ def newest(place: Path) -> Path:
 
 def test_a_card_tells_of_the_run_and_not_of_the_disk(place: Path) -> None:
     text = newest(place).read_text()
-    for words in ("trained on `hills`", "`hills`, 60 images of 16x16; 20 more were held out",
-                  "2: `class-0`, `class-1`", "diagnostics at that time: too early to tell (",
-                  "| SWDx1e3\\_16 |", "| 16 | 3", "seed k is numpy.random"):
+    for words in (
+        "trained on `hills`",
+        "`hills`, 60 images of 16x16; 20 more were held out",
+        "2: `class-0`, `class-1`",
+        "diagnostics at that time: too early to tell (",
+        "| SWDx1e3\\_16 |",
+        "| 16 | 3",
+        "seed k is numpy.random",
+    ):
         assert words in text, words
     assert str(place) not in text and "was not measured" not in text
     assert is_unedited(newest(place).read_bytes())
@@ -59,8 +79,12 @@ def test_the_card_of_a_conversion_tells_of_the_run(place: Path, tmp_path: Path) 
     assert result.exit_code == 0, result.output
     text = target.with_suffix(".md").read_text()
     assert "Generator of 8x8 images" in text
-    for words in ("`hills`, 60 images of 16x16", "- **Objective:** wgan-gp", "| SWDx1e3\\_16 |",
-                  f"Copied from the card of `{network.name}`."):
+    for words in (
+        "`hills`, 60 images of 16x16",
+        "- **Objective:** wgan-gp",
+        "| SWDx1e3\\_16 |",
+        f"Copied from the card of `{network.name}`.",
+    ):
         assert text.count(words) == 1, words
     assert text.count("## Usage") == 1 and "does not say" not in text
     assert is_unedited(target.with_suffix(".md").read_bytes())
@@ -81,7 +105,8 @@ def test_what_a_card_says_can_be_typed(place: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", ["x.pt2", "x.onnx"])
 def test_what_the_card_of_an_export_says_can_be_typed(
-        place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     pytest.importorskip("onnxruntime")
     network = newest(place).with_suffix(".safetensors")
     monkeypatch.chdir(tmp_path)
@@ -95,8 +120,9 @@ def test_what_the_card_of_an_export_says_can_be_typed(
 
 
 def python_of(text: str) -> list[str]:
-    return [line[4:] for line in text.splitlines()
-            if line.startswith("    ") and not TYPED.match(line)]
+    return [
+        line[4:] for line in text.splitlines() if line.startswith("    ") and not TYPED.match(line)
+    ]
 
 
 def ran(lines: list[str]) -> dict[str, object]:

@@ -57,8 +57,9 @@ def celeba(tmp_path: Path) -> Path:
 
 def test_faces_are_cut_out(celeba: Path) -> None:
     dest = celeba.parent / "hq"
-    result = run("--source", celeba, "--dest", dest, "--resolution", 64, "--workers", 2,
-                 "--holdout", 0.2)
+    result = run(
+        "--source", celeba, "--dest", dest, "--resolution", 64, "--workers", 2, "--holdout", 0.2
+    )
     assert result.exit_code == 0, result.output
     assert "5 of 5 faces have all their files." in result.stdout
     assert f"{dest}: 5 images 64x64x3" in result.stdout
@@ -72,8 +73,9 @@ def test_faces_are_cut_out(celeba: Path) -> None:
     qualities = [line["quality"] for line in lines]
     assert qualities == sorted(qualities, reverse=True)
     eyes = dataset.landmarks(np.arange(5))[:, :2]
-    np.testing.assert_allclose(eyes, np.broadcast_to([[24.9, 30.2], [39.1, 30.2]], (5, 2, 2)),
-                               atol=0.3)
+    np.testing.assert_allclose(
+        eyes, np.broadcast_to([[24.9, 30.2], [39.1, 30.2]], (5, 2, 2)), atol=0.3
+    )
     assert leftovers(celeba.parent) == []
 
 
@@ -88,8 +90,13 @@ def test_the_best_are_kept(celeba: Path) -> None:
     assert "Judging 4 faces to keep the best 2." in result.stdout
     assert "2 made, 1 unreadable, 1 missing, 1 not selected" in result.stdout
     lines = report_of(dest)
-    assert [line["status"] for line in lines] == ["missing", "made", "made", "unreadable",
-                                                  "not selected"]
+    assert [line["status"] for line in lines] == [
+        "missing",
+        "made",
+        "made",
+        "unreadable",
+        "not selected",
+    ]
     assert [line.get("row") for line in lines] == [None, 0, 1, None, None]
     info = Dataset.open(dest).info
     assert info.count == 2
@@ -97,13 +104,21 @@ def test_the_best_are_kept(celeba: Path) -> None:
     assert leftovers(celeba.parent) == []
 
 
-def test_unreadable_images_stop_the_judging(
-    celeba: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_images_stop_the_judging(celeba: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NAMES[1:3]:
         (celeba / "img_celeba" / name).write_bytes(b"no JPEG")
-    words = ("--source", celeba, "--dest", celeba.parent / "hq", "--resolution", 32,
-             "--max-images", 2, "--workers", 1)
+    words = (
+        "--source",
+        celeba,
+        "--dest",
+        celeba.parent / "hq",
+        "--resolution",
+        32,
+        "--max-images",
+        2,
+        "--workers",
+        1,
+    )
     said = message(run(*words))
     assert "2 of 5 images" in said
     assert NAMES[1] in said
@@ -132,8 +147,18 @@ def counted(monkeypatch: pytest.MonkeyPatch, stop_at: int | None = None) -> list
 
 def test_judging_is_continued(celeba: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dest, made = celeba.parent / "hq", counted(monkeypatch, stop_at=4)
-    words = ("--source", celeba, "--dest", dest, "--resolution", 64, "--max-images", 2,
-             "--workers", 1)
+    words = (
+        "--source",
+        celeba,
+        "--dest",
+        dest,
+        "--resolution",
+        64,
+        "--max-images",
+        2,
+        "--workers",
+        1,
+    )
     first = run(*words)
     assert first.exit_code == 130
     assert "The same command continues" in first.stderr
@@ -183,7 +208,8 @@ def deltas(celeba: Path) -> Path:
     folder = celeba.parent / "deltas"
     folder.mkdir()
     make = FaceBuilder(
-        Collection(celeba / "img_celeba", celeba / "Anno/list_landmarks_celeba.txt"), 1024)
+        Collection(celeba / "img_celeba", celeba / "Anno/list_landmarks_celeba.txt"), 1024
+    )
     random = np.random.RandomState(1)
     jpegs = [(celeba / "img_celeba" / name).read_bytes() for name in NAMES]
     lines = ["idx orig_idx orig_file proc_md5 final_md5"]
@@ -194,8 +220,9 @@ def deltas(celeba: Path) -> Path:
                 made = np.clip(made + random.randint(-2, 3, made.shape), 0, 255).astype(np.uint8)
             final = np.clip(made + random.randint(-3, 4, made.shape), 0, 255).astype(np.uint8)
             np.save(folder / f"final{index}.npy", final)
-            file.writestr(f"delta{index:05d}.dat",
-                          delta_file(made, final, jpegs[index], NAMES[index]))
+            file.writestr(
+                f"delta{index:05d}.dat", delta_file(made, final, jpegs[index], NAMES[index])
+            )
             lines.append(f"{index} {index} {NAMES[index]} {md5(made)} {md5(final)}")
         file.writestr("delta00002.dat", sealed(b"", b"another JPEG", NAMES[2]))
     (folder / "delta00003.dat").write_bytes(sealed(b"no bzip", jpegs[3], NAMES[3]))
@@ -227,23 +254,34 @@ def test_deltas(celeba: Path, deltas: Path) -> None:
     assert "1 exact, 1 only approximate, 1 wrong JPEG" in result.stdout
     dataset = Dataset.open(strict)
     np.testing.assert_array_equal(dataset.images(6, np.arange(1)), pyramid(finals[0][None])[6])
-    np.testing.assert_allclose(dataset.landmarks(np.arange(1)),
-                               Dataset.open(dest).landmarks(np.arange(1)) / 16, rtol=1e-5)
+    np.testing.assert_allclose(
+        dataset.landmarks(np.arange(1)), Dataset.open(dest).landmarks(np.arange(1)) / 16, rtol=1e-5
+    )
 
 
-@pytest.mark.parametrize(("prepare", "words", "parts"), [
-    (lambda folder: (folder / "Anno/list_landmarks_celeba.txt").unlink(),
-     ("--deltas", "nowhere", "--resolution", 64),
-     ("no Anno/list_landmarks_celeba.txt", "no image_list.txt in --deltas nowhere")),
-    (lambda folder: (folder / "img_celeba").rename(folder / "img"), ("--enhance", "x.pt"),
-     ("no folder img_celeba", "--enhance x.pt is no TorchScript")),
-    (lambda folder: None, ("--strict",), ("--strict needs --deltas",)),
-    (lambda folder: None, ("--deltas", "a", "--enhance", "b"), ("exclude each other",)),
-    (lambda folder: None, ("--resolution", 16), ("at least 32",)),
-    (lambda folder: None, ("--resolution", 100), ("power of two",)),
-])
+@pytest.mark.parametrize(
+    ("prepare", "words", "parts"),
+    [
+        (
+            lambda folder: (folder / "Anno/list_landmarks_celeba.txt").unlink(),
+            ("--deltas", "nowhere", "--resolution", 64),
+            ("no Anno/list_landmarks_celeba.txt", "no image_list.txt in --deltas nowhere"),
+        ),
+        (
+            lambda folder: (folder / "img_celeba").rename(folder / "img"),
+            ("--enhance", "x.pt"),
+            ("no folder img_celeba", "--enhance x.pt is no TorchScript"),
+        ),
+        (lambda folder: None, ("--strict",), ("--strict needs --deltas",)),
+        (lambda folder: None, ("--deltas", "a", "--enhance", "b"), ("exclude each other",)),
+        (lambda folder: None, ("--resolution", 16), ("at least 32",)),
+        (lambda folder: None, ("--resolution", 100), ("power of two",)),
+    ],
+)
 def test_all_problems_are_named_at_once(
-    celeba: Path, prepare: Callable[[Path], object], words: tuple[object, ...],
+    celeba: Path,
+    prepare: Callable[[Path], object],
+    words: tuple[object, ...],
     parts: tuple[str, ...],
 ) -> None:
     prepare(celeba)

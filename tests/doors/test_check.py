@@ -71,8 +71,9 @@ def convertible(kind: str, folder: Path) -> None:
         rotated(folder / "x.jpg", 16, 16)
 
 
-@pytest.mark.parametrize("kind", [
-    "palette", "CMYK", "frames", "size", "duplicate", "constant", "rotated"])
+@pytest.mark.parametrize(
+    "kind", ["palette", "CMYK", "frames", "size", "duplicate", "constant", "rotated"]
+)
 def test_what_is_taken_without_loss_is_told_with_exit_code_0(source: Path, kind: str) -> None:
     convertible(kind, source)
     result = run("check", source)
@@ -85,9 +86,17 @@ def test_what_is_taken_without_loss_is_told_with_exit_code_0(source: Path, kind:
     assert (done.exit_code, len(Dataset.open(source.parent / "out"))) == (0, count), done.output
 
 
-@pytest.mark.parametrize(("name", "content"), [
-    ("x.png", b""), ("x.png", b"text"), ("x.heic", b""), ("x.nef", b""), ("x", b"\xff\xd8\xff\xe0"),
-    ("x.jpg", b"\0\0\0\x18ftypheic" + bytes(80))])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.png", b""),
+        ("x.png", b"text"),
+        ("x.heic", b""),
+        ("x.nef", b""),
+        ("x", b"\xff\xd8\xff\xe0"),
+        ("x.jpg", b"\0\0\0\x18ftypheic" + bytes(80)),
+    ],
+)
 def test_what_is_lost_gives_exit_code_1(source: Path, name: str, content: bytes) -> None:
     (source / name).write_bytes(content)
     result = run("check", source, "--json", source.parent / "report.json")
@@ -133,8 +142,11 @@ def test_check_and_creation_agree_about_unreadable_files(source: Path) -> None:
     assert created.exit_code == 0, created.output
     skipped = {item.path: item.reason for item in Dataset.open(source.parent / "out").info.skipped}
     assert "cut.png" in skipped and "cut.jpg" in skipped
-    assert {item["path"]: item["detail"] for item in report["problems"]
-            if item["kind"] in ("unreadable", "white-level")} == skipped
+    assert {
+        item["path"]: item["detail"]
+        for item in report["problems"]
+        if item["kind"] in ("unreadable", "white-level")
+    } == skipped
 
 
 def test_sizes_are_those_of_the_upright_image(source: Path) -> None:
@@ -196,8 +208,10 @@ def test_an_archive_with_names_of_every_kind(source: Path) -> None:
     with zipfile.ZipFile(packed, "a") as archive:
         archive.writestr("../4.png", (source / "0.png").read_bytes())
     assert run("check", packed).exit_code == 1
-    assert "1 zip member with '..' in its path is ignored (../4.png)." in create(
-        source, "--source", packed).stdout
+    assert (
+        "1 zip member with '..' in its path is ignored (../4.png)."
+        in create(source, "--source", packed).stdout
+    )
 
 
 # A regular file that blocks, as on a dead network disk.
@@ -225,8 +239,9 @@ main()
 def test_a_read_that_never_ends_can_be_interrupted(
     source: Path, command: str, number: signal.Signals
 ) -> None:
-    words = [source] if command == "check" else [
-        "--source", source, "--dest", source.parent / "out"]
+    words = (
+        [source] if command == "check" else ["--source", source, "--dest", source.parent / "out"]
+    )
     with in_foreground(sys.executable, "-c", BLOCKING, command, *words) as process:
         assert process.stdout is not None and process.stdout.readline() == "blocked\n"
         process.send_signal(number)

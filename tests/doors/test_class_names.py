@@ -14,9 +14,34 @@ from progan.data.reader import Dataset
 from progan.data.source import ImageSource, Sample
 from progan.data.writer import write_dataset
 
-HARD = ("..", ".", "", "a/b", "a-b", "A-B", "../../x", "/abs", "a\\b", ".hidden", "con", "nul.txt",
-        "__MACOSX", "a\0b", "a\nb", "\x1b[31mred", "end.", "end ", "end", "x" * 300, "x" * 301,
-        "é" * 150, "café", "cafe\u0301", "\ud800", "class-0")
+HARD = (
+    "..",
+    ".",
+    "",
+    "a/b",
+    "a-b",
+    "A-B",
+    "../../x",
+    "/abs",
+    "a\\b",
+    ".hidden",
+    "con",
+    "nul.txt",
+    "__MACOSX",
+    "a\0b",
+    "a\nb",
+    "\x1b[31mred",
+    "end.",
+    "end ",
+    "end",
+    "x" * 300,
+    "x" * 301,
+    "é" * 150,
+    "café",
+    "cafe\u0301",
+    "\ud800",
+    "class-0",
+)
 
 
 def run(*words: object) -> Result:
@@ -27,10 +52,19 @@ def dataset_of(dest: Path, names: Sequence[str]) -> Dataset:
     """Two images of noise for each class."""
     count = 2 * len(names)
     images = np.random.RandomState(0).randint(0, 256, (count, 4, 4, 3)).astype(np.uint8)
-    write_dataset(ImageSource(
-        description="noise", resolution=4, channels=3, count=count,
-        read=lambda row: Sample(images[row]), labels=np.arange(count) % len(names),
-        label_names=tuple(names)), dest, options={})
+    write_dataset(
+        ImageSource(
+            description="noise",
+            resolution=4,
+            channels=3,
+            count=count,
+            read=lambda row: Sample(images[row]),
+            labels=np.arange(count) % len(names),
+            label_names=tuple(names),
+        ),
+        dest,
+        options={},
+    )
     return Dataset.open(dest)
 
 
@@ -73,8 +107,12 @@ def test_ordinary_names_are_those_of_the_folders(tmp_path: Path, names: tuple[st
     assert result.stderr == ""
     assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == set(names)
     assert (tmp_path / "out" / INFO_FILE).exists() == (len(names) == 1)  # folders would not tell
-    assert run("create-from-images", "--source", tmp_path / "out", "--dest",
-               tmp_path / "again").exit_code == 0
+    assert (
+        run(
+            "create-from-images", "--source", tmp_path / "out", "--dest", tmp_path / "again"
+        ).exit_code
+        == 0
+    )
     assert images_by_class(Dataset.open(tmp_path / "again")) == images_by_class(dataset)
 
 
@@ -83,7 +121,10 @@ def test_info_shows_names_without_acting_on_them(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "\x1b" not in result.output
     assert [line.split()[-2:] for line in result.output.splitlines() if "\\" in line] == [
-        ["\\x1b[31mred", "2"], ["a\\nb", "2"], ["\\ud800", "2"]]
+        ["\\x1b[31mred", "2"],
+        ["a\\nb", "2"],
+        ["\\ud800", "2"],
+    ]
 
 
 def test_the_name_of_a_dataset_does_not_leave_the_folder(

@@ -26,16 +26,24 @@ def one(tmp_path: Path) -> Path:
     return tmp_path / "one"
 
 
-@pytest.mark.parametrize("words", [
-    ("check", "in"), ("check", "in", "--resolution", "16"), ("info", "one"), ("verify", "one"),
-    ("compare", "one", "one"), ("compare", "one", "in"),
-    ("create-from-images", "--source", "in", "--dest", "a"),
-    ("create-from-images", "--source", "in", "--dest", "a", "--resolution", "16"),
-    ("create-from-images", "--source", "in", "--dest", "a", "--holdout", "0.5"),
-    ("create-from-images", "--source", "in", "--dest", "a", "--shard", "1/2"),
-    ("create-from-dataset", "--source", "one", "--dest", "a"),
-    ("create-demo", "--num-images", "1", "--resolution", "8", "--dest", "a"),
-], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "in"),
+        ("check", "in", "--resolution", "16"),
+        ("info", "one"),
+        ("verify", "one"),
+        ("compare", "one", "one"),
+        ("compare", "one", "in"),
+        ("create-from-images", "--source", "in", "--dest", "a"),
+        ("create-from-images", "--source", "in", "--dest", "a", "--resolution", "16"),
+        ("create-from-images", "--source", "in", "--dest", "a", "--holdout", "0.5"),
+        ("create-from-images", "--source", "in", "--dest", "a", "--shard", "1/2"),
+        ("create-from-dataset", "--source", "one", "--dest", "a"),
+        ("create-demo", "--num-images", "1", "--resolution", "8", "--dest", "a"),
+    ],
+    ids=" ".join,
+)
 def test_one_image_is_counted_as_one(
     one: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:

@@ -109,8 +109,9 @@ def test_display_of_a_level_that_is_not_there(folder: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [("--resolution", 100), ("--resolution", 2048)])
 def test_mistakes_leave_nothing_behind(folder: Path, arguments: tuple[object, ...]) -> None:
-    result = run("create-from-images", "--source", folder, "--dest", folder.parent / "a/b",
-                 *arguments)
+    result = run(
+        "create-from-images", "--source", folder, "--dest", folder.parent / "a/b", *arguments
+    )
     assert result.exit_code == 1
     assert "power of two" in result.stderr
     require_nothing_written(folder)
@@ -118,11 +119,26 @@ def test_mistakes_leave_nothing_behind(folder: Path, arguments: tuple[object, ..
 
 def test_images_are_held_out(folder: Path) -> None:
     rows = []
-    for name, words in (("a", ["--seed", 3]), ("b", ["--seed", 3]), ("c", ["--seed", 4]),
-                        ("d", ["--seed", 0]), ("e", [])):
+    for name, words in (
+        ("a", ["--seed", 3]),
+        ("b", ["--seed", 3]),
+        ("c", ["--seed", 4]),
+        ("d", ["--seed", 0]),
+        ("e", []),
+    ):
         dest = folder.parent / name
-        result = run("create-from-images", "--source", folder, "--dest", dest, "--holdout", 0.25,
-                     "--max-images", 12, *words)
+        result = run(
+            "create-from-images",
+            "--source",
+            folder,
+            "--dest",
+            dest,
+            "--holdout",
+            0.25,
+            "--max-images",
+            12,
+            *words,
+        )
         assert result.exit_code == 0, result.output
         dataset = Dataset.open(dest)
         assert (len(dataset), len(dataset.training_rows)) == (12, 9)
@@ -140,9 +156,11 @@ def test_images_are_held_out(folder: Path) -> None:
 
 def mnist(folder: Path) -> Path:
     (folder / "train-images-idx3-ubyte").write_bytes(
-        struct.pack(">HBB3I", 0, 8, 3, 10, 28, 28) + bytes(10 * 28 * 28))
+        struct.pack(">HBB3I", 0, 8, 3, 10, 28, 28) + bytes(10 * 28 * 28)
+    )
     (folder / "train-labels-idx1-ubyte").write_bytes(
-        struct.pack(">HBBI", 0, 8, 1, 10) + bytes(range(10)))
+        struct.pack(">HBBI", 0, 8, 1, 10) + bytes(range(10))
+    )
     return folder
 
 
@@ -154,9 +172,15 @@ def cifar10(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("words", [
-    ("create-mnist", "--source", mnist), ("create-cifar10", "--source", cifar10),
-    ("create-demo", "--num-images", 10, "--resolution", 4)], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("create-mnist", "--source", mnist),
+        ("create-cifar10", "--source", cifar10),
+        ("create-demo", "--num-images", 10, "--resolution", 4),
+    ],
+    ids=lambda words: words[0],
+)
 def test_other_sources_hold_out_too(tmp_path: Path, words: tuple[Any, ...]) -> None:
     source = tmp_path / "in"
     source.mkdir()
@@ -170,16 +194,32 @@ def test_other_sources_hold_out_too(tmp_path: Path, words: tuple[Any, ...]) -> N
 
 @pytest.mark.parametrize("fraction", ["1", "-0.1", "1.5", "nan", "inf"])
 def test_a_holdout_that_is_no_fraction(folder: Path, fraction: str) -> None:
-    result = run("create-from-images", "--source", folder, "--dest", folder.parent / "pets",
-                 "--holdout", fraction)
+    result = run(
+        "create-from-images",
+        "--source",
+        folder,
+        "--dest",
+        folder.parent / "pets",
+        "--holdout",
+        fraction,
+    )
     assert result.exit_code == 2
     assert f"'--holdout': {float(fraction)} is not in the range 0<=x<1" in result.stderr
     require_nothing_written(folder)
 
 
 def test_a_holdout_that_leaves_nothing_to_train_on(folder: Path) -> None:
-    result = run("create-from-images", "--source", folder, "--dest", folder.parent / "pets",
-                 "--holdout", 0.5, "--max-images", 1)
+    result = run(
+        "create-from-images",
+        "--source",
+        folder,
+        "--dest",
+        folder.parent / "pets",
+        "--holdout",
+        0.5,
+        "--max-images",
+        1,
+    )
     assert result.exit_code == 1
     assert "--holdout 0.5 of 1 image keeps it away from training. Name a" in result.stderr
     require_nothing_written(folder)
@@ -187,7 +227,7 @@ def test_a_holdout_that_leaves_nothing_to_train_on(folder: Path) -> None:
 
 def test_a_bad_image_stops_or_is_skipped(folder: Path) -> None:
     whole = (folder / "dog/11.png").read_bytes()
-    (folder / "dog/11.png").write_bytes(whole[:len(whole) // 2])  # its header is whole
+    (folder / "dog/11.png").write_bytes(whole[: len(whole) // 2])  # its header is whole
     (folder / "cat/0.png").write_text("text")
     arguments = ("create-from-images", "--source", folder, "--dest", folder.parent / "pets")
     result = run(*arguments)
@@ -260,8 +300,17 @@ def test_what_is_no_dataset(folder: Path, command: str) -> None:
 
 
 def test_demo(tmp_path: Path) -> None:
-    result = run("create-demo", "--dest", tmp_path / "d", "--resolution", 32, "--num_images", 6,
-                 "--workers", 2)
+    result = run(
+        "create-demo",
+        "--dest",
+        tmp_path / "d",
+        "--resolution",
+        32,
+        "--num_images",
+        6,
+        "--workers",
+        2,
+    )
     assert result.exit_code == 0, result.output
     dataset = Dataset.open(tmp_path / "d")
     assert len(dataset) == 6
@@ -269,8 +318,17 @@ def test_demo(tmp_path: Path) -> None:
 
 
 def test_real_pictures(shared: Path, tmp_path: Path) -> None:
-    result = run("create-from-images", "--source", shared / "data/landscape-1024-jpg.zip",
-                 "--dest", tmp_path / "d", "--max-images", 3, "--seed", 1)
+    result = run(
+        "create-from-images",
+        "--source",
+        shared / "data/landscape-1024-jpg.zip",
+        "--dest",
+        tmp_path / "d",
+        "--max-images",
+        3,
+        "--seed",
+        1,
+    )
     assert result.exit_code == 0, result.output
     dataset = Dataset.open(tmp_path / "d")
     assert (dataset.resolution, dataset.channels, len(dataset)) == (1024, 3, 3)
@@ -279,8 +337,19 @@ def test_real_pictures(shared: Path, tmp_path: Path) -> None:
 
 def test_real_digits_and_classes(shared: Path, tmp_path: Path) -> None:
     for name, classes in (("mnist-10k-png", "0"), ("cifar10-train-jpg", "airplane")):
-        result = run("create-from-images", "--source", shared / f"data/{name}.zip", "--dest",
-                     tmp_path / name, "--max-images", 50, "--seed", 1, "--resolution", 32)
+        result = run(
+            "create-from-images",
+            "--source",
+            shared / f"data/{name}.zip",
+            "--dest",
+            tmp_path / name,
+            "--max-images",
+            50,
+            "--seed",
+            1,
+            "--resolution",
+            32,
+        )
         assert result.exit_code == 0, result.output
         dataset = Dataset.open(tmp_path / name)
         assert dataset.label_size == 10
@@ -289,8 +358,10 @@ def test_real_digits_and_classes(shared: Path, tmp_path: Path) -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    script = ("import sys, progan.cli.dataset\n"
-              "print([name for name in ('numpy', 'torch', 'PIL') if name in sys.modules])")
+    script = (
+        "import sys, progan.cli.dataset\n"
+        "print([name for name in ('numpy', 'torch', 'PIL') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
 
@@ -360,8 +431,10 @@ def test_a_creation_that_is_killed_five_times_ends_in_the_same_bytes(
     tmp_path: Path, portraits: Path
 ) -> None:
     # Its own journal would be written only once in such a short life.
-    often = ("import progan.data.writer as writer; writer.JOURNAL_SECONDS = 0.01; "
-             "from progan.cli.dataset import main; main()")
+    often = (
+        "import progan.data.writer as writer; writer.JOURNAL_SECONDS = 0.01; "
+        "from progan.cli.dataset import main; main()"
+    )
     command = [sys.executable, "-c", often, *DEMO, str(tmp_path / "d")]
     journal, progress = tmp_path / ".d.partial" / "journal.json", [0]
     for images in np.random.RandomState(0).randint(1, 200, 5):
@@ -377,10 +450,20 @@ def test_a_creation_that_is_killed_five_times_ends_in_the_same_bytes(
 
 def test_every_problem_is_named_with_what_mends_it(tmp_path: Path) -> None:
     source = tmp_path / "in"
-    fixtures = {"cut.png": "unreadable", "empty.png": "unreadable", "text.jpg": "unreadable",
-                "odd.png": "size", "palette.png": "palette", "print.jpg": "CMYK",
-                "deep.png": "16-bit", "clear.png": "alpha", "turned.jpg": "rotated",
-                "copy.png": "duplicate", "plain.png": "constant", "outside.png": "label"}
+    fixtures = {
+        "cut.png": "unreadable",
+        "empty.png": "unreadable",
+        "text.jpg": "unreadable",
+        "odd.png": "size",
+        "palette.png": "palette",
+        "print.jpg": "CMYK",
+        "deep.png": "16-bit",
+        "clear.png": "alpha",
+        "turned.jpg": "rotated",
+        "copy.png": "duplicate",
+        "plain.png": "constant",
+        "outside.png": "label",
+    }
     good = np.random.RandomState(0).randint(0, 256, (150, 32, 32, 3)).astype(np.uint8)
     for folder in ("a", "b"):
         (source / folder).mkdir(parents=True)
@@ -416,13 +499,29 @@ def test_every_problem_is_named_with_what_mends_it(tmp_path: Path) -> None:
     assert all(f"{name}: " in result.stdout for name in fixtures)
     assert "162 images, 12 of them with" in result.stdout
 
-    done = run("create-from-images", "--source", source, "--dest", tmp_path / "out", "--on-error",
-               "skip", "--channels", 3, "--labels", "none")
+    done = run(
+        "create-from-images",
+        "--source",
+        source,
+        "--dest",
+        tmp_path / "out",
+        "--on-error",
+        "skip",
+        "--channels",
+        3,
+        "--labels",
+        "none",
+    )
     assert done.exit_code == 0, done.output
     dataset = Dataset.open(tmp_path / "out")
     assert len(dataset) == 157
     assert {Path(item.path).name for item in dataset.info.skipped} == {
-        "cut.png", "empty.png", "text.jpg", "copy.png", "plain.png"}
+        "cut.png",
+        "empty.png",
+        "text.jpg",
+        "copy.png",
+        "plain.png",
+    }
 
 
 def test_suspicious_images_are_written_with_a_warning_or_skipped(folder: Path) -> None:
@@ -431,10 +530,12 @@ def test_suspicious_images_are_written_with_a_warning_or_skipped(folder: Path) -
     command = ("create-from-images", "--source", folder, "--dest")
     result = run(*command, folder.parent / "all", "--alpha-color", "#102030")
     assert result.exit_code == 0, result.output
-    assert ("2 images are in the dataset though they are suspicious:\n"
-            "  dog/6a.png: has the content of cat/2.png\n"
-            "  dog/7a.png: all pixels are the same\n"
-            "Leave such images out with --on-error skip.\n") in result.stderr
+    assert (
+        "2 images are in the dataset though they are suspicious:\n"
+        "  dog/6a.png: has the content of cat/2.png\n"
+        "  dog/7a.png: all pixels are the same\n"
+        "Leave such images out with --on-error skip.\n"
+    ) in result.stderr
     everything = Dataset.open(folder.parent / "all")
     assert (len(everything), everything.info.skipped) == (14, ())
     assert everything.info.options["alpha_color"] == "#102030"
@@ -464,21 +565,30 @@ def test_what_is_extracted_makes_the_same_dataset(
     result = run("extract", "--source", first.path, "--dest", tmp_path / "pictures")
     assert result.stdout == f"{tmp_path / 'pictures'}: 30 images of 16x16.\n"
     assert len(list((tmp_path / "pictures").glob("**/*.png"))) == 30
-    assert run("create-from-images", "--source", tmp_path / "pictures", "--dest",
-               tmp_path / "second").exit_code == 0
+    assert (
+        run(
+            "create-from-images", "--source", tmp_path / "pictures", "--dest", tmp_path / "second"
+        ).exit_code
+        == 0
+    )
     if not classes:  # classes come folder by folder
         result = run("compare", first.path, tmp_path / "second")
         assert (result.exit_code, result.stdout) == (0, "All 30 images are equal.\n")
     second = Dataset.open(tmp_path / "second")
     assert second.label_names == first.label_names
     assert sorted(map(bytes, first.images(4, np.arange(30)))) == sorted(
-        map(bytes, second.images(4, np.arange(30))))
+        map(bytes, second.images(4, np.arange(30)))
+    )
 
 
 def test_a_lower_level_can_be_extracted(tmp_path: Path) -> None:
     first = noise_dataset(tmp_path / "first", count=12)
-    assert run("extract", "--source", first.path, "--dest", tmp_path / "out", "--resolution",
-               8).exit_code == 0
+    assert (
+        run(
+            "extract", "--source", first.path, "--dest", tmp_path / "out", "--resolution", 8
+        ).exit_code
+        == 0
+    )
     for row in (0, 11):
         pixels = np.asarray(Image.open(tmp_path / "out" / f"{row:02d}.png"))
         np.testing.assert_array_equal(pixels, first.images(3, np.array([row]))[0])
@@ -524,9 +634,12 @@ def test_compressed_datasets_are_smaller_and_the_same(tmp_path: Path) -> None:
     assert run(*words, "--dest", tmp_path / "raw").exit_code == 0
     assert run(*words, "--dest", tmp_path / "small", "--compress").exit_code == 0
     assert run("compare", tmp_path / "raw", tmp_path / "small").stdout == (
-        "All 6 images are equal.\n")
-    sizes = [sum(file.stat().st_size for file in (tmp_path / name).iterdir())
-             for name in ("raw", "small")]
+        "All 6 images are equal.\n"
+    )
+    sizes = [
+        sum(file.stat().st_size for file in (tmp_path / name).iterdir())
+        for name in ("raw", "small")
+    ]
     assert sizes[1] < 0.6 * sizes[0]
     assert run("verify", tmp_path / "small").exit_code == 0
     assert run("info", tmp_path / "small").exit_code == 0

@@ -56,8 +56,14 @@ def test_a_run_without_findings_says_what_was_looked_at(tmp_path: Path) -> None:
 
 
 def test_checks_that_the_curves_do_not_allow_are_named(tmp_path: Path) -> None:
-    made = [{name: value for name, value in step.items()
-             if not name.startswith(("overfitting", "diversity"))} for step in steps(320)]
+    made = [
+        {
+            name: value
+            for name, value in step.items()
+            if not name.startswith(("overfitting", "diversity"))
+        }
+        for step in steps(320)
+    ]
     words = labelled(diagnosis(run_of(tmp_path, history(made))).output)
     assert "mode collapse (no diversity/nearest in the statistics)" in words["not checked"]
     assert "overfitting D (no held-out images)" in words["not checked"]
@@ -73,8 +79,10 @@ def test_a_run_without_the_statistics_of_any_check_is_not_ok(tmp_path: Path) -> 
 
 def test_too_early_to_tell_says_when_it_will_be_told(tmp_path: Path) -> None:
     result = diagnosis(run_of(tmp_path, history(steps(80))))
-    assert ("Status at kimg 5.1: too early to tell (80 iterations so far, of which the checks "
-            "need 144).") in result.output
+    assert (
+        "Status at kimg 5.1: too early to tell (80 iterations so far, of which the checks "
+        "need 144)."
+    ) in result.output
     assert "checked" not in labelled(result.output)
 
 
@@ -97,18 +105,22 @@ def test_a_failing_run_with_its_picture(tmp_path: Path) -> None:
 
 
 def test_a_warning_is_no_failure(tmp_path: Path) -> None:
-    result = diagnosis(run_of(tmp_path, history(steps(
-        320, speed__data_wait_percent=lambda n: 40.0))))
+    result = diagnosis(
+        run_of(tmp_path, history(steps(320, speed__data_wait_percent=lambda n: 40.0)))
+    )
     assert result.exit_code == 0 and "warning: data starvation, since kimg 0.0" in result.output
 
 
 @pytest.mark.parametrize("iterations", [0, 320])
 def test_a_run_that_its_guard_stopped_is_failing(tmp_path: Path, iterations: int) -> None:
     directory = run_of(tmp_path, history(steps(iterations)))
-    for number, images_seen, what in ((1, 64, "not finite: scores/real"),
-                                      (2, 21000, "not finite: loss")):
+    for number, images_seen, what in (
+        (1, 64, "not finite: scores/real"),
+        (2, 21000, "not finite: loss"),
+    ):
         (directory / f"rollback-{number:02d}.json").write_text(
-            json.dumps({"images_seen": images_seen, "what": what}))
+            json.dumps({"images_seen": images_seen, "what": what})
+        )
     (directory / "rollback-03.json").write_text("garbage")
     result = diagnosis(directory)
     assert result.exit_code == FAILING
@@ -151,11 +163,14 @@ def test_a_run_may_have_any_name(tmp_path: Path, name: str | bytes) -> None:
 
 def test_it_needs_no_torch(tmp_path: Path) -> None:
     directory = run_of(tmp_path, history(steps(320)))
-    code = ("import sys; from progan.diagnosis.cli import main; "
-            f"main([{str(directory)!r}], standalone_mode=False); "
-            "print([name for name in ('torch', 'matplotlib', 'numpy') if name in sys.modules])")
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
-                            timeout=60)
+    code = (
+        "import sys; from progan.diagnosis.cli import main; "
+        f"main([{str(directory)!r}], standalone_mode=False); "
+        "print([name for name in ('torch', 'matplotlib', 'numpy') if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "[]"
 
@@ -165,10 +180,27 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose generator cannot move: all of its pictures stay alike."""
     folder = tmp_path_factory.mktemp("trained")
     data = noise_dataset(folder / "noise").path
-    result = CliRunner().invoke(train, [
-        "--data", str(data), "--outdir", str(folder / "runs"), "--preset", "demo", *tiny_options(
-            batch=8, total_kimg=1.6, tick_kimg=0.4, training_kimg=10.0, latent_size=1, g_lr=1e-9,
-            d_lr=1e-9)], catch_exceptions=False)
+    result = CliRunner().invoke(
+        train,
+        [
+            "--data",
+            str(data),
+            "--outdir",
+            str(folder / "runs"),
+            "--preset",
+            "demo",
+            *tiny_options(
+                batch=8,
+                total_kimg=1.6,
+                tick_kimg=0.4,
+                training_kimg=10.0,
+                latent_size=1,
+                g_lr=1e-9,
+                d_lr=1e-9,
+            ),
+        ],
+        catch_exceptions=False,
+    )
     assert result.exit_code == 0, result.output
     return folder / "runs" / "00000-noise-demo"
 
@@ -195,8 +227,9 @@ def test_a_resumed_training_remembers_what_it_has_seen(trained: Path, tmp_path: 
     """Nothing is told twice, and the status is that of the whole history."""
     run = tmp_path / trained.name
     shutil.copytree(trained, run)
-    result = CliRunner().invoke(train, ["--resume", str(run), "--total-kimg", "2"],
-                                catch_exceptions=False)
+    result = CliRunner().invoke(
+        train, ["--resume", str(run), "--total-kimg", "2"], catch_exceptions=False
+    )
     assert result.exit_code == 0, result.output
     assert "FAILING: mode collapse since kimg 0.0" in result.output
     assert "mode collapse since kimg 0.0: nearest" not in result.output
@@ -209,9 +242,11 @@ def test_a_directory_that_is_not_utf_8_trains_without_tensorboard(tmp_path: Path
     except OSError:
         pytest.skip("this file system has UTF-8 names only")
     noise_dataset(data, resolution=8)
-    result = CliRunner().invoke(train, [
-        "--data", str(data), "--outdir", str(outdir), *tiny_options(
-            resolution=8, total_kimg=0.1)], catch_exceptions=False)
+    result = CliRunner().invoke(
+        train,
+        ["--data", str(data), "--outdir", str(outdir), *tiny_options(resolution=8, total_kimg=0.1)],
+        catch_exceptions=False,
+    )
     assert result.exit_code == 0, result.output
     assert result.output.count("TensorBoard gets no curves") == 1
     assert list(outdir.glob("*/network-snapshot-*.safetensors"))

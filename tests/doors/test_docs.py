@@ -30,7 +30,8 @@ def anchor_of(heading: str) -> str:
 def anchors(page: Path) -> set[str]:
     text = page.read_text("utf-8")
     return {anchor_of(heading) for heading in re.findall(r"(?m)^#+ (.+)$", text)} | set(
-        re.findall(r'<a id="([^"]+)"', text))
+        re.findall(r'<a id="([^"]+)"', text)
+    )
 
 
 def broken_links(page: Path) -> list[str]:
@@ -70,8 +71,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
-        cwd=ROOT, capture_output=True, text=True, timeout=600,
-        env={**os.environ, "COLUMNS": "30", "NO_MKDOCS_2_WARNING": "1"})
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "COLUMNS": "30", "NO_MKDOCS_2_WARNING": "1"},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -79,12 +84,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_site_lists_every_command_and_option(site: Path) -> None:
     pages = " ".join(path.read_text("utf-8") for path in (site / "reference").glob("*.html"))
     text = html.unescape(re.sub(r"<[^>]+>", "", pages))
-    known = [*(each for name, command in progan.commands.items()
-               for each in commands(command, name)), *COMMANDS.items()]
-    missing = [f"{words} {option}" for words, command in known for each in command.params
-               if isinstance(each, click.Option) and not each.hidden
-               for option in (*each.opts, *each.secondary_opts)
-               if not re.search(rf"(?m)(?:^ +|, |/ ){re.escape(option)}(?:[ ,]|$)", text)]
+    known = [
+        *(each for name, command in progan.commands.items() for each in commands(command, name)),
+        *COMMANDS.items(),
+    ]
+    missing = [
+        f"{words} {option}"
+        for words, command in known
+        for each in command.params
+        if isinstance(each, click.Option) and not each.hidden
+        for option in (*each.opts, *each.secondary_opts)
+        if not re.search(rf"(?m)(?:^ +|, |/ ){re.escape(option)}(?:[ ,]|$)", text)
+    ]
     assert missing == []
     assert "\b" not in text and text.count("\nMetrics:\n") == 1
     assert len(known) > 25
@@ -95,15 +106,19 @@ def test_the_site_lists_every_setting_and_the_public_api(site: Path) -> None:
     from progan.settings import settings
 
     text = (site / "reference" / "settings.html").read_text("utf-8")
-    fields = [f"progan.config.{section.__name__}.{field.name}"
-              for section in (Run, *SECTIONS.values()) for field in settings(section)]
+    fields = [
+        f"progan.config.{section.__name__}.{field.name}"
+        for section in (Run, *SECTIONS.values())
+        for field in settings(section)
+    ]
     assert [name for name in fields if f'id="{name}"' not in text] == []
     assert 'id="progan.load"' in (site / "reference" / "python.html").read_text("utf-8")
 
 
 def test_the_site_fetches_nothing_from_elsewhere(site: Path) -> None:
     pages = list(site.rglob("*.html"))
-    assert [str(page.relative_to(site)) for page in pages
-            if FETCHED.search(page.read_text("utf-8"))] == []
+    assert [
+        str(page.relative_to(site)) for page in pages if FETCHED.search(page.read_text("utf-8"))
+    ] == []
     assert FETCHED.search('<script async src="https://x.y/z.js">')
     assert len(pages) > 30

@@ -17,13 +17,22 @@ from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import load_network
 from tests.builders import tiny_options
 
-BRIEF: dict[str, object] = dict(total_kimg=0.032, batch=16, tick_kimg=0.032, training_kimg=0.032,
-                                transition_kimg=0.032, initial_resolution=16)
+BRIEF: dict[str, object] = dict(
+    total_kimg=0.032,
+    batch=16,
+    tick_kimg=0.032,
+    training_kimg=0.032,
+    transition_kimg=0.032,
+    initial_resolution=16,
+)
 
 
 def run_command(command: object, *words: object) -> Result:
-    return CliRunner().invoke(command, [str(word) for word in words],  # type: ignore[arg-type]
-                              catch_exceptions=False)
+    return CliRunner().invoke(
+        command,
+        [str(word) for word in words],  # type: ignore[arg-type]
+        catch_exceptions=False,
+    )
 
 
 def label_file(source: Path, labels: list[int]) -> None:
@@ -40,12 +49,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, image in enumerate(pixels):
         Image.fromarray(image).save(folder / "images" / f"{number}.png")
     label_file(folder / "images", [1, 2] * 4)
-    made = run_command(dataset_tool, "create-from-images", "--source", folder / "images", "--dest",
-                       folder / "data")
+    made = run_command(
+        dataset_tool, "create-from-images", "--source", folder / "images", "--dest", folder / "data"
+    )
     assert made.exit_code == 0 and "1 of 3 classes has no image: '0'." in made.stderr
     assert "--seed" not in made.output
-    trained = run_command(train, "--data", folder / "data", "--outdir", folder / "runs",
-                          "--conditional", *tiny_options(**BRIEF))
+    trained = run_command(
+        train,
+        "--data",
+        folder / "data",
+        "--outdir",
+        folder / "runs",
+        "--conditional",
+        *tiny_options(**BRIEF),
+    )
     assert trained.exit_code == 0, trained.output
     assert "1 of 3 classes has no image to train on: '0'." in trained.output
     return folder
@@ -59,24 +76,39 @@ def test_info_counts_them(folder: Path) -> None:
 def test_seeds_show_the_other_classes(folder: Path, tmp_path: Path) -> None:
     snapshot = load_network(find_network(folder / "runs"), torch.device("cpu"))
     assert snapshot.untrained_classes == (0,)
-    drawn = run_command(generate, "--network", folder / "runs", "--seeds", "0-2", "--outdir",
-                        tmp_path)
+    drawn = run_command(
+        generate, "--network", folder / "runs", "--seeds", "0-2", "--outdir", tmp_path
+    )
     assert "1 class had no image to train on, so seeds do not show it: '0'." in drawn.stderr
     for seed, shown in ((0, 1), (1, 2), (2, 1)):
         latent = np.random.RandomState(seed).randn(1, 8).astype(np.float32)
         with torch.no_grad():
-            image = snapshot.generator(torch.from_numpy(latent), torch.eye(3)[[shown]],
-                                       snapshot.level, torch.tensor(snapshot.alpha))
-        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f"seed000{seed}.png")),
-                                      to_pixels(image)[0])
+            image = snapshot.generator(
+                torch.from_numpy(latent),
+                torch.eye(3)[[shown]],
+                snapshot.level,
+                torch.tensor(snapshot.alpha),
+            )
+        np.testing.assert_array_equal(
+            np.asarray(Image.open(tmp_path / f"seed000{seed}.png")), to_pixels(image)[0]
+        )
 
 
 @pytest.mark.parametrize(("name", "told"), [("0", True), ("1", False), ("2", False)])
 def test_a_class_is_shown_if_it_is_asked_for(
     folder: Path, tmp_path: Path, name: str, told: bool
 ) -> None:
-    drawn = run_command(generate, "--network", folder / "runs", "--seeds", "0", "--class", name,
-                        "--outdir", tmp_path)
+    drawn = run_command(
+        generate,
+        "--network",
+        folder / "runs",
+        "--seeds",
+        "0",
+        "--class",
+        name,
+        "--outdir",
+        tmp_path,
+    )
     assert drawn.exit_code == 0
     assert (f"--class {name}: no training image had this class" in drawn.stderr) == told
 
@@ -85,8 +117,16 @@ def test_classes_that_are_held_out_alone_are_not_trained(folder: Path, tmp_path:
     images = folder / "images"
     label_file(images, [0, 1, 2, 3, 4, 5, 6, 7])
     try:
-        made = run_command(dataset_tool, "create-from-images", "--source", images, "--dest",
-                           tmp_path / "data", "--holdout", 0.25)
+        made = run_command(
+            dataset_tool,
+            "create-from-images",
+            "--source",
+            images,
+            "--dest",
+            tmp_path / "data",
+            "--holdout",
+            0.25,
+        )
     finally:
         label_file(images, [1, 2] * 4)
     assert made.exit_code == 0 and "classes ha" not in made.output

@@ -27,8 +27,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PHONE, DESKTOP = 375, 1280  # px
 CLASSES = ("cat", "<b>dog</b>{{x}}${y}", "owl")
 PICTURE, TILE, CAPTION = "#picture img", ".tiles button", "#picture figcaption"
-ARRIVED = ("[...document.images].every(each => each.complete && each.naturalWidth && "
-           "each.getAttribute('src') === each.dataset.src)")
+ARRIVED = (
+    "[...document.images].every(each => each.complete && each.naturalWidth && "
+    "each.getAttribute('src') === each.dataset.src)"
+)
 # The door, in a process that tells whom it calls.
 LISTENING = """
 import sys
@@ -54,9 +56,22 @@ class Site:
 def opened(folder: Path, *words: object) -> Iterator[Site]:
     """The page of a small network with hostile classes, within a fade, at a free port."""
     network, outdir = folder / "network.safetensors", folder / "found here"
-    save_network(network, tiny_snapshot(CLASSES, alpha=.5))
-    with in_foreground(sys.executable, "-c", LISTENING, "--network", network, "--explore",
-                       "--port", 0, "--outdir", outdir, "--device", "cpu", *words) as process:
+    save_network(network, tiny_snapshot(CLASSES, alpha=0.5))
+    with in_foreground(
+        sys.executable,
+        "-c",
+        LISTENING,
+        "--network",
+        network,
+        "--explore",
+        "--port",
+        0,
+        "--outdir",
+        outdir,
+        "--device",
+        "cpu",
+        *words,
+    ) as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert address.startswith("http://127.0.0.1:"), process.communicate()
@@ -82,14 +97,17 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def visit(browser: Browser, site: Site, width: int = DESKTOP, dark: bool = False) -> None:
     """Open the page, and wait until all is drawn and listens."""
     browser.open(site.address, width, dark=dark)
-    browser.wait_for("document.querySelectorAll('[data-listens]').length === 2 && "
-                     f"document.querySelectorAll('{TILE}').length === 8 && {ARRIVED}")
+    browser.wait_for(
+        "document.querySelectorAll('[data-listens]').length === 2 && "
+        f"document.querySelectorAll('{TILE}').length === 8 && {ARRIVED}"
+    )
 
 
 def reads(browser: Browser, words: str) -> None:
     """Wait until the caption says so, and all pictures are there."""
-    browser.wait_for(f"document.querySelector('{CAPTION}').textContent === {json.dumps(words)} && "
-                     + ARRIVED)
+    browser.wait_for(
+        f"document.querySelector('{CAPTION}').textContent === {json.dumps(words)} && " + ARRIVED
+    )
 
 
 def drawn(site: Site, folder: Path, *words: object) -> np.ndarray:
@@ -106,17 +124,21 @@ def run(*words: object) -> Result:
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
-def test_the_page_is_drawn_and_calls_nobody(browser: Browser, site: Site, width: int, dark: bool
-                                            ) -> None:
+def test_the_page_is_drawn_and_calls_nobody(
+    browser: Browser, site: Site, width: int, dark: bool
+) -> None:
     visit(browser, site, width, dark)
     assert browser.errors == []
     assert {request.split("/")[2] for request in browser.requests} == {
-        site.address.removeprefix("http://")}
+        site.address.removeprefix("http://")
+    }
     assert browser.value("document.documentElement.scrollWidth") <= width
     shade = browser.value("getComputedStyle(document.body).backgroundColor.match(/[0-9]+/)[0]")
     assert (int(shade) < 64) is dark
-    assert browser.value("[...document.querySelectorAll('button, input[type=range]')].filter("
-                         "each => each.offsetParent).every(each => each.offsetHeight >= 32)")
+    assert browser.value(
+        "[...document.querySelectorAll('button, input[type=range]')].filter("
+        "each => each.offsetParent).every(each => each.offsetHeight >= 32)"
+    )
 
 
 def test_pictures_are_those_of_generate(browser: Browser, site: Site, tmp_path: Path) -> None:
@@ -127,8 +149,9 @@ def test_pictures_are_those_of_generate(browser: Browser, site: Site, tmp_path: 
     assert (picture[..., 3] == 255).all()
     browser.click("#next")
     reads(browser, f"Seed 8 · {CLASSES[2]} · 16x16")
-    np.testing.assert_array_equal(browser.pixels(PICTURE)[..., :3],
-                                  drawn(site, tmp_path / "8", "--seeds", 8))
+    np.testing.assert_array_equal(
+        browser.pixels(PICTURE)[..., :3], drawn(site, tmp_path / "8", "--seeds", 8)
+    )
 
 
 def test_small_pictures_are_enlarged_by_whole_pixels(browser: Browser, site: Site) -> None:
@@ -136,7 +159,8 @@ def test_small_pictures_are_enlarged_by_whole_pixels(browser: Browser, site: Sit
         visit(browser, site, width)
         shown, rendering = browser.value(
             f"(each => [each.getBoundingClientRect().width, getComputedStyle(each).imageRendering])"
-            f"(document.querySelector('{PICTURE}'))")
+            f"(document.querySelector('{PICTURE}'))"
+        )
         assert shown % 16 == 0 and width / 4 < shown < width and rendering == "pixelated"
 
 
@@ -178,17 +202,20 @@ def test_neighbours_lead_on_and_back(browser: Browser, site: Site) -> None:
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
-def test_the_buttons_stay_in_sight_however_long_the_way(browser: Browser, site: Site, width: int
-                                                        ) -> None:
+def test_the_buttons_stay_in_sight_however_long_the_way(
+    browser: Browser, site: Site, width: int
+) -> None:
     visit(browser, site, width)
     for number in range(20):
         browser.value(f"document.querySelector('{TILE}').click()")
-        browser.wait_for(f"document.querySelector('{CAPTION}').textContent.split(' to ').length "
-                         f"=== {number + 2}")
+        browser.wait_for(
+            f"document.querySelector('{CAPTION}').textContent.split(' to ').length === {number + 2}"
+        )
     browser.value("scrollTo(0, 0)")
     assert browser.value("document.querySelector('#save').getBoundingClientRect().bottom") < 800
-    assert browser.value(f"(each => each.scrollHeight > each.clientHeight)("
-                         f"document.querySelector('{CAPTION}'))")
+    assert browser.value(
+        f"(each => each.scrollHeight > each.clientHeight)(document.querySelector('{CAPTION}'))"
+    )
 
 
 def test_it_works_without_a_mouse(browser: Browser, site: Site) -> None:
@@ -199,12 +226,14 @@ def test_it_works_without_a_mouse(browser: Browser, site: Site) -> None:
     reads(browser, f"Seed 7, then 25% of the way to seed 8 · {CLASSES[1]} · 16x16")
     assert browser.value(f"document.activeElement === document.querySelector('{TILE}')")
     browser.key(" ")
-    reads(browser, "Seed 7, then 25% of the way to seed 8, 25% to seed 9 · "
-                   f"{CLASSES[1]} · 16x16")
+    reads(browser, f"Seed 7, then 25% of the way to seed 8, 25% to seed 9 · {CLASSES[1]} · 16x16")
     browser.value("document.querySelector('#percent input[type=range]').focus()")
     browser.key("ArrowRight")
-    reads(browser, "Seed 7, then 25% of the way to seed 8, 25% to seed 9, 1% to seed 8 · "
-                   f"{CLASSES[1]} · 16x16")
+    reads(
+        browser,
+        "Seed 7, then 25% of the way to seed 8, 25% to seed 9, 1% to seed 8 · "
+        f"{CLASSES[1]} · 16x16",
+    )
 
 
 def test_the_way_to_another_seed(browser: Browser, site: Site, tmp_path: Path) -> None:
@@ -213,8 +242,9 @@ def test_the_way_to_another_seed(browser: Browser, site: Site, tmp_path: Path) -
     browser.value("document.querySelector('#percent input[type=range]').focus()")
     browser.key("End")
     reads(browser, f"Seed 7, then 100% of the way to seed 10 · {CLASSES[1]} · 16x16")
-    np.testing.assert_array_equal(browser.pixels(PICTURE)[..., :3],
-                                  drawn(site, tmp_path / "10", "--seeds", 10))
+    np.testing.assert_array_equal(
+        browser.pixels(PICTURE)[..., :3], drawn(site, tmp_path / "10", "--seeds", 10)
+    )
     browser.key("Home")
     reads(browser, f"Seed 7 · {CLASSES[1]} · 16x16")
     browser.type("#percent input[type=number]", "250")
@@ -229,13 +259,16 @@ def test_resolutions_and_classes(browser: Browser, site: Site, tmp_path: Path) -
     reads(browser, f"Seed 7 · {CLASSES[1]} · 8x8")
     browser.click("#kind input")
     browser.wait_for("document.querySelectorAll('[role=option]').length === 4")
-    assert browser.value("[...document.querySelectorAll('[role=option]')].map("
-                         "each => each.getAttribute('aria-label'))")[1:] == list(CLASSES)
+    assert browser.value(
+        "[...document.querySelectorAll('[role=option]')].map("
+        "each => each.getAttribute('aria-label'))"
+    )[1:] == list(CLASSES)
     browser.click("[role=option]:nth-child(4)")
     reads(browser, "Seed 7 · owl · 8x8")
     np.testing.assert_array_equal(
         browser.pixels(PICTURE)[..., :3],
-        drawn(site, tmp_path / "owl", "--seeds", 7, "--class", "owl", "--resolution", 8))
+        drawn(site, tmp_path / "owl", "--seeds", 7, "--class", "owl", "--resolution", 8),
+    )
     assert browser.errors == []
 
 
@@ -269,10 +302,16 @@ def status(site: Site, path: str, **headers: str) -> int:
 
 def test_no_file_of_the_machine_is_served(site: Site) -> None:
     assert status(site, "/") == 200
-    for path in ("/gradio_api/file=/etc/passwd", f"/gradio_api/file={site.network}",
-                 "/assets/../../../../../../etc/passwd", "/assets/%2e%2e/%2e%2e/index.html",
-                 "/static//etc/passwd", "/picture?at=/etc/passwd&level=4",
-                 "/picture?at=7&level=9", "/picture?at=7&level=4&class=3"):
+    for path in (
+        "/gradio_api/file=/etc/passwd",
+        f"/gradio_api/file={site.network}",
+        "/assets/../../../../../../etc/passwd",
+        "/assets/%2e%2e/%2e%2e/index.html",
+        "/static//etc/passwd",
+        "/picture?at=/etc/passwd&level=4",
+        "/picture?at=7&level=9",
+        "/picture?at=7&level=4&class=3",
+    ):
         assert status(site, path) in (403, 404), path
 
 
@@ -292,21 +331,31 @@ def test_it_ends_quietly_while_a_page_is_open(tmp_path: Path, number: signal.Sig
             site.process.send_signal(number)
             _, said = site.process.communicate(timeout=60)
     assert site.process.returncode == 0
-    assert said.splitlines() == ["Open this address in a browser on this machine. Ctrl-C ends it.",
-                                 "", "The explorer is closed."]
+    assert said.splitlines() == [
+        "Open this address in a browser on this machine. Ctrl-C ends it.",
+        "",
+        "The explorer is closed.",
+    ]
 
 
-@pytest.mark.parametrize(("words", "advice"), [
-    (["--video", "x.gif"], "--video is for files, and --explore shows a page"),
-    (["--grid", "2x2"], "--grid is for files"), (["--latents", "x.npy"], "--latents is for files"),
-    (["--format", "webp"], "--format is for files"), (["--sheet"], "--sheet is for files")])
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["--video", "x.gif"], "--video is for files, and --explore shows a page"),
+        (["--grid", "2x2"], "--grid is for files"),
+        (["--latents", "x.npy"], "--latents is for files"),
+        (["--format", "webp"], "--format is for files"),
+        (["--sheet"], "--sheet is for files"),
+    ],
+)
 def test_what_makes_files_is_refused(words: list[str], advice: str) -> None:
     assert advice in message(run("--network", "x", "--explore", *words))
 
 
 def test_a_port_needs_a_page() -> None:
     assert "--port is for the page of --explore" in message(
-        run("--network", "x", "--seeds", 1, "--port", 80))
+        run("--network", "x", "--seeds", 1, "--port", 80)
+    )
 
 
 def test_mistakes_are_said(tmp_path: Path) -> None:
@@ -316,16 +365,19 @@ def test_mistakes_are_said(tmp_path: Path) -> None:
     with bind_port(0) as listening:
         port = listening.getsockname()[1]
         assert f"Port {port} of this machine is in use" in message(run(*explore, "--port", port))
-    for words, advice in [(["--seeds", "1-3"], "--explore begins at one seed"),
-                          (["--class", "cat"], "without labels"),
-                          (["--resolution", "32"], "trained up to 16"),
-                          (["--outdir", tmp_path / "x.safetensors"], "a file of that name")]:
+    for words, advice in [
+        (["--seeds", "1-3"], "--explore begins at one seed"),
+        (["--class", "cat"], "without labels"),
+        (["--resolution", "32"], "trained up to 16"),
+        (["--outdir", tmp_path / "x.safetensors"], "a file of that name"),
+    ]:
         assert advice in message(run(*explore, "--port", 0, *words))
 
 
 @pytest.mark.parametrize("part", ["gradio", "fastapi", "starlette", "uvicorn"])
-def test_a_missing_gradio_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
-                                  ) -> None:
+def test_a_missing_gradio_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
     if part != "gradio":
         pytest.importorskip("gradio")
     save_network(tmp_path / "x.safetensors", tiny_snapshot())
@@ -336,7 +388,23 @@ def test_a_missing_gradio_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_without_explore_gradio_is_not_imported(tmp_path: Path) -> None:
     save_network(tmp_path / "x.safetensors", tiny_snapshot())
-    script = ("import sys; from progan.cli.generate import main\n"
-              "main(sys.argv[1:], standalone_mode=False); assert 'gradio' not in sys.modules")
-    subprocess.run([sys.executable, "-c", script, "--network", tmp_path / "x.safetensors",
-                    "--seeds", "1", "--outdir", tmp_path], cwd=ROOT, check=True, timeout=120)
+    script = (
+        "import sys; from progan.cli.generate import main\n"
+        "main(sys.argv[1:], standalone_mode=False); assert 'gradio' not in sys.modules"
+    )
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            script,
+            "--network",
+            tmp_path / "x.safetensors",
+            "--seeds",
+            "1",
+            "--outdir",
+            tmp_path,
+        ],
+        cwd=ROOT,
+        check=True,
+        timeout=120,
+    )

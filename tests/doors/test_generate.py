@@ -30,9 +30,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A conditional run of three classes, in grey, that ended within the fade to 16x16."""
     folder = tmp_path_factory.mktemp("run")
     dataset = noise_dataset(folder / "noise", classes=3, channels=1)
-    result = CliRunner().invoke(train, [
-        "--data", str(dataset.path), "--outdir", str(folder), "--conditional",
-        *tiny_options(total_kimg=5, snapshot_ticks=2)], catch_exceptions=False)
+    result = CliRunner().invoke(
+        train,
+        [
+            "--data",
+            str(dataset.path),
+            "--outdir",
+            str(folder),
+            "--conditional",
+            *tiny_options(total_kimg=5, snapshot_ticks=2),
+        ],
+        catch_exceptions=False,
+    )
     assert result.exit_code == 0, result.output
     return folder / "00000-noise-v2-1gpu"
 
@@ -44,13 +53,17 @@ def pixels(path: Path) -> np.ndarray:
 def test_seeds_are_drawn_from_numpy_and_rounded(run: Path, tmp_path: Path) -> None:
     assert generate("--network", run, "--seeds", "3,7-8", "--outdir", tmp_path).exit_code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "seed0003.png", "seed0007.png", "seed0008.png"]
+        "seed0003.png",
+        "seed0007.png",
+        "seed0008.png",
+    ]
     snapshot = load_network(find_network(run), torch.device("cpu"))
     latent = np.random.RandomState(7).randn(1, 8).astype(np.float32)
     label = torch.eye(3)[[7 % 3]]
     with torch.no_grad():
-        image = snapshot.generator(torch.from_numpy(latent), label, snapshot.level,
-                                   torch.tensor(snapshot.alpha))
+        image = snapshot.generator(
+            torch.from_numpy(latent), label, snapshot.level, torch.tensor(snapshot.alpha)
+        )
     assert 0 < snapshot.alpha < 1
     np.testing.assert_array_equal(pixels(tmp_path / "seed0007.png"), to_pixels(image)[0, ..., 0])
 
@@ -61,7 +74,7 @@ def test_the_training_grid_shows_the_same_pictures(run: Path, tmp_path: Path) ->
     sheet = pixels(sorted(run.glob("fakes-0*.png"))[-1])
     for seed in (0, 1, 17, 127):
         row, column = divmod(seed, 16)
-        cell = sheet[row * 64:row * 64 + 64:4, column * 64:column * 64 + 64:4].astype(int)
+        cell = sheet[row * 64 : row * 64 + 64 : 4, column * 64 : column * 64 + 64 : 4].astype(int)
         picture = pixels(tmp_path / f"seed{seed:04d}.png").astype(int)
         assert abs(cell - picture).max() <= 1  # another batch size may round differently
 
@@ -72,15 +85,22 @@ def test_latents_from_a_file(run: Path, tmp_path: Path) -> None:
     generate("--network", run, "--latents", tmp_path / "z.npy", "--outdir", tmp_path)
     generate("--network", run, "--seeds", "0-1", "--outdir", tmp_path)
     for row in (0, 1):
-        np.testing.assert_array_equal(pixels(tmp_path / f"latent{row:04d}.png"),
-                                      pixels(tmp_path / f"seed{row:04d}.png"))
+        np.testing.assert_array_equal(
+            pixels(tmp_path / f"latent{row:04d}.png"), pixels(tmp_path / f"seed{row:04d}.png")
+        )
 
 
-@pytest.mark.parametrize(("name", "words"), [
-    ("latent0000.npy", ["--float"]), ("grid.png", ["--grid", "2x1"]),
-    ("a.gif", ["--video", "a.gif"])])
-def test_latents_are_not_written_over(run: Path, tmp_path: Path, name: str,
-                                      words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("latent0000.npy", ["--float"]),
+        ("grid.png", ["--grid", "2x1"]),
+        ("a.gif", ["--video", "a.gif"]),
+    ],
+)
+def test_latents_are_not_written_over(
+    run: Path, tmp_path: Path, name: str, words: list[str]
+) -> None:
     np.save(tmp_path / "z.npy", np.zeros((2, 8), np.float32))
     (tmp_path / "z.npy").rename(tmp_path / name)
     before = (tmp_path / name).read_bytes()
@@ -102,10 +122,18 @@ def test_a_folder_whose_name_is_no_utf_8(run: Path, tmp_path: Path) -> None:
 
 
 def test_class_by_name_and_by_index(run: Path, tmp_path: Path) -> None:
-    for folder, words in [("name", ["--class", "class-2"]), ("index", ["--class", "2"]),
-                          ("other", ["--class", "0"]), ("default", [])]:
-        assert generate("--network", run, "--seeds", "5", *words, "--outdir",
-                        tmp_path / folder).exit_code == 0
+    for folder, words in [
+        ("name", ["--class", "class-2"]),
+        ("index", ["--class", "2"]),
+        ("other", ["--class", "0"]),
+        ("default", []),
+    ]:
+        assert (
+            generate(
+                "--network", run, "--seeds", "5", *words, "--outdir", tmp_path / folder
+            ).exit_code
+            == 0
+        )
     by = {folder.name: pixels(folder / "seed0005.png") for folder in tmp_path.iterdir()}
     np.testing.assert_array_equal(by["name"], by["index"])
     np.testing.assert_array_equal(by["name"], by["default"])  # 5 mod 3
@@ -146,7 +174,8 @@ def test_no_pixel_depends_on_the_batch_or_the_grid(run: Path, tmp_path: Path, ba
         row, column = divmod(seed, 4)
         np.testing.assert_array_equal(pixels(tmp_path / f"seed{seed:04d}.png"), picture)
         np.testing.assert_array_equal(
-            sheet[row * 16:row * 16 + 16, column * 16:column * 16 + 16], picture)
+            sheet[row * 16 : row * 16 + 16, column * 16 : column * 16 + 16], picture
+        )
 
 
 def test_a_contact_sheet_lays_itself_out(run: Path, tmp_path: Path) -> None:
@@ -159,8 +188,9 @@ def test_a_contact_sheet_lays_itself_out(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), [("jpeg", "seed0001.jpg"), ("webp", "seed0001.webp")])
-def test_other_formats_know_where_they_come_from(run: Path, tmp_path: Path, kind: str,
-                                                 name: str) -> None:
+def test_other_formats_know_where_they_come_from(
+    run: Path, tmp_path: Path, kind: str, name: str
+) -> None:
     generate("--network", run, "--seeds", "1", "--format", kind, "--outdir", tmp_path)
     with Image.open(tmp_path / name) as image:
         text = json.loads(image.getexif()[0x010E])
@@ -174,8 +204,9 @@ def test_floats(run: Path, tmp_path: Path) -> None:
     generate("--network", run, "--seeds", "1", "--outdir", tmp_path)
     floats = np.load(tmp_path / "seed0001.npy")
     assert (floats.dtype, floats.shape) == (np.float32, (16, 16, 1))
-    np.testing.assert_array_equal(pixels(tmp_path / "seed0001.png"),
-                                  np.clip(np.rint(floats * 127.5 + 127.5), 0, 255)[..., 0])
+    np.testing.assert_array_equal(
+        pixels(tmp_path / "seed0001.png"), np.clip(np.rint(floats * 127.5 + 127.5), 0, 255)[..., 0]
+    )
 
 
 class TestFilms:
@@ -188,8 +219,9 @@ class TestFilms:
 
             with av.open(str(path)) as file:
                 rate = file.streams.video[0].average_rate
-                return float(rate or 0), [frame.to_ndarray(format="rgb24")
-                                          for frame in file.decode(video=0)]
+                return float(rate or 0), [
+                    frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)
+                ]
         with Image.open(path) as image:
             durations, frames = [], []
             for number in range(getattr(image, "n_frames", 1)):
@@ -200,12 +232,24 @@ class TestFilms:
 
     @pytest.mark.parametrize("name", ["walk.mp4", "walk.gif", "walk.webp"])
     @pytest.mark.parametrize("way", [(), ("--seeds", "3,14,15"), ("--walk", "7", "--class", "1")])
-    def test_they_are_as_long_as_asked_and_join(self, run: Path, tmp_path: Path, name: str,
-                                                way: tuple[str, ...]) -> None:
+    def test_they_are_as_long_as_asked_and_join(
+        self, run: Path, tmp_path: Path, name: str, way: tuple[str, ...]
+    ) -> None:
         if name.endswith("mp4"):
             pytest.importorskip("av", reason='no encoder: pip install ".[video]"')
-        result = generate("--network", run, "--video", name, "--seconds", "2.4", "--fps", "10",
-                          *way, "--outdir", tmp_path / "new")
+        result = generate(
+            "--network",
+            run,
+            "--video",
+            name,
+            "--seconds",
+            "2.4",
+            "--fps",
+            "10",
+            *way,
+            "--outdir",
+            tmp_path / "new",
+        )
         assert result.exit_code == 0, result.output
         assert result.stdout.split() == [str(tmp_path / "new" / name)]
         fps, frames = self.frames(tmp_path / "new" / name)
@@ -229,8 +273,19 @@ class TestFilms:
     def test_growth(self, run: Path, tmp_path: Path) -> None:
         """From the first snapshot to the last."""
         count = len(find_networks(run))
-        result = generate("--network", run, "--video", "growth.gif", "--growth", "--seconds",
-                          count, "--fps", "1", "--outdir", tmp_path)
+        result = generate(
+            "--network",
+            run,
+            "--video",
+            "growth.gif",
+            "--growth",
+            "--seconds",
+            count,
+            "--fps",
+            "1",
+            "--outdir",
+            tmp_path,
+        )
         assert result.exit_code == 0, result.output
         fps, frames = self.frames(tmp_path / "growth.gif")
         assert (len(frames), frames[0].shape) == (count, (256, 384, 3)) and count > 1
@@ -243,47 +298,64 @@ class TestFilms:
         generate("--network", run, "--video", "a.gif", "--seconds", "0.3", "--fps", "10")
         assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
 
-    @pytest.mark.parametrize("words, expected", [
-        (["--video", "a.avi"], "ends in .mp4, .gif, .webp"),
-        (["--video", "a.gif", "--seconds", "0"], "--seconds 0: name a number above 0"),
-        (["--video", "a.gif", "--seconds", "0.01"], "makes no frame"),
-        (["--video", "a.gif", "--fps", "60"], "50 frames per second at most"),
-        (["--video", "a.gif", "--seconds", "9999"], "600 are the most"),
-        (["--video", "a.gif", "--seeds", "cat"], "such as 0-15,20"),
-        (["--video", "a.gif", "--seeds", "1"], "two or more"),
-        (["--video", "a.gif", "--seeds", "1,2", "--walk", "3"], "leave --walk"),
-        (["--video", "a.gif", "--smoothing", "0"], "above 0"),
-        (["--video", "a.gif", "--resolution", "32"], "choose one of 4, 8, 16"),
-        (["--video", "a.gif", "--class", "dog"], "There is no class 'dog'"),
-        (["--video", "a.gif", "--grid", "3"], "COLSxROWS"),
-        (["--video", "a.gif", "--grid", "999x999"], "Ask for a shorter film"),
-        (["--video", "a.gif", "--grid", "700x1", "--seconds", "1"], "larger than 8192x8192"),
-        (["--video", "a.gif", "--sheet"], "--sheet is for pictures"),
-        (["--video", "a.gif", "--float"], "--float is for pictures"),
-        (["--video", "a.gif", "--growth", "--resolution", "8"], "leave"),
-        (["--video", "a.gif", "--growth", "--seeds", "0-9", "--grid", "3x3"], "too few"),
-    ])
+    @pytest.mark.parametrize(
+        "words, expected",
+        [
+            (["--video", "a.avi"], "ends in .mp4, .gif, .webp"),
+            (["--video", "a.gif", "--seconds", "0"], "--seconds 0: name a number above 0"),
+            (["--video", "a.gif", "--seconds", "0.01"], "makes no frame"),
+            (["--video", "a.gif", "--fps", "60"], "50 frames per second at most"),
+            (["--video", "a.gif", "--seconds", "9999"], "600 are the most"),
+            (["--video", "a.gif", "--seeds", "cat"], "such as 0-15,20"),
+            (["--video", "a.gif", "--seeds", "1"], "two or more"),
+            (["--video", "a.gif", "--seeds", "1,2", "--walk", "3"], "leave --walk"),
+            (["--video", "a.gif", "--smoothing", "0"], "above 0"),
+            (["--video", "a.gif", "--resolution", "32"], "choose one of 4, 8, 16"),
+            (["--video", "a.gif", "--class", "dog"], "There is no class 'dog'"),
+            (["--video", "a.gif", "--grid", "3"], "COLSxROWS"),
+            (["--video", "a.gif", "--grid", "999x999"], "Ask for a shorter film"),
+            (["--video", "a.gif", "--grid", "700x1", "--seconds", "1"], "larger than 8192x8192"),
+            (["--video", "a.gif", "--sheet"], "--sheet is for pictures"),
+            (["--video", "a.gif", "--float"], "--float is for pictures"),
+            (["--video", "a.gif", "--growth", "--resolution", "8"], "leave"),
+            (["--video", "a.gif", "--growth", "--seeds", "0-9", "--grid", "3x3"], "too few"),
+        ],
+    )
     def test_mistakes(self, run: Path, tmp_path: Path, words: list[str], expected: str) -> None:
         outdir = tmp_path / "out"
         assert expected in message(generate("--network", run, *words, "--outdir", outdir))
         assert not outdir.exists()
 
     def test_one_network_has_not_grown(self, run: Path, tmp_path: Path) -> None:
-        assert "is one alone" in message(generate(
-            "--network", find_network(run), "--video", tmp_path / "a.gif", "--growth"))
+        assert "is one alone" in message(
+            generate("--network", find_network(run), "--video", tmp_path / "a.gif", "--growth")
+        )
 
     def test_no_folder(self, run: Path, tmp_path: Path) -> None:
-        assert "there is no folder" in message(generate(
-            "--network", run, "--video", tmp_path / "absent/a.gif", "--seconds", "0.1"))
+        assert "there is no folder" in message(
+            generate("--network", run, "--video", tmp_path / "absent/a.gif", "--seconds", "0.1")
+        )
 
 
 def test_the_script_needs_no_dataset(run: Path, tmp_path: Path) -> None:
     """Only the network file, in a folder of its own, through the real script."""
     network = tmp_path / "mine.safetensors"
     network.write_bytes(find_network(run).read_bytes())
-    done = subprocess.run([sys.executable, ROOT / "generate.py", "--network", network, "--seeds",
-                           "0", "--outdir", tmp_path / "out"], capture_output=True, text=True,
-                          check=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "generate.py",
+            "--network",
+            network,
+            "--seeds",
+            "0",
+            "--outdir",
+            tmp_path / "out",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.split() == [str(tmp_path / "out" / "seed0000.png")]
     assert f"--network {network}" in Image.open(tmp_path / "out" / "seed0000.png").text["Command"]
 
@@ -291,25 +363,28 @@ def test_the_script_needs_no_dataset(run: Path, tmp_path: Path) -> None:
 class TestMistakes:
     """Each is answered with what is wrong, where, and how to mend it."""
 
-    @pytest.mark.parametrize("words, expected", [
-        ([], "Name either --seeds"),
-        (["--seeds", "1", "--latents", "z.npy"], "Name either --seeds"),
-        (["--seeds", "cat"], "such as 0-15,20"),
-        (["--seeds", "9-3"], "upwards"),
-        (["--seeds", "0", "--class", "dog"], "Classes: 0 class-0, 1 class-1, 2 class-2"),
-        (["--seeds", "0", "--class", "3"], "There is no class '3'"),
-        (["--seeds", "0", "--resolution", "32"], "choose one of 4, 8, 16"),
-        (["--seeds", "0-9", "--grid", "3x3"], "too few for 10 pictures"),
-        (["--seeds", "0", "--grid", "big"], "COLSxROWS"),
-        (["--seeds", "0", "--grid", "99999x99999"], "Ask for fewer"),
-        (["--latents", "missing.npy"], "missing.npy"),
-        (["--seeds", "0", "--seconds", "3"], "--seconds is for films"),
-        (["--seeds", "0", "--growth"], "--growth is for films"),
-        (["--seeds", "0", "--float", "--grid", "1x1"], "one file for each picture"),
-        (["--seeds", "0", "--float", "--format", "webp"], "Leave --format away"),
-        (["--seeds", "0", "--batch", "0"], "--batch"),
-        (["--seeds", "0", "--format", "tiff"], "png"),
-    ])
+    @pytest.mark.parametrize(
+        "words, expected",
+        [
+            ([], "Name either --seeds"),
+            (["--seeds", "1", "--latents", "z.npy"], "Name either --seeds"),
+            (["--seeds", "cat"], "such as 0-15,20"),
+            (["--seeds", "9-3"], "upwards"),
+            (["--seeds", "0", "--class", "dog"], "Classes: 0 class-0, 1 class-1, 2 class-2"),
+            (["--seeds", "0", "--class", "3"], "There is no class '3'"),
+            (["--seeds", "0", "--resolution", "32"], "choose one of 4, 8, 16"),
+            (["--seeds", "0-9", "--grid", "3x3"], "too few for 10 pictures"),
+            (["--seeds", "0", "--grid", "big"], "COLSxROWS"),
+            (["--seeds", "0", "--grid", "99999x99999"], "Ask for fewer"),
+            (["--latents", "missing.npy"], "missing.npy"),
+            (["--seeds", "0", "--seconds", "3"], "--seconds is for films"),
+            (["--seeds", "0", "--growth"], "--growth is for films"),
+            (["--seeds", "0", "--float", "--grid", "1x1"], "one file for each picture"),
+            (["--seeds", "0", "--float", "--format", "webp"], "Leave --format away"),
+            (["--seeds", "0", "--batch", "0"], "--batch"),
+            (["--seeds", "0", "--format", "tiff"], "png"),
+        ],
+    )
     def test_options(self, run: Path, tmp_path: Path, words: list[str], expected: str) -> None:
         outdir = tmp_path / "out"
         assert expected in message(generate("--network", run, *words, "--outdir", outdir))
@@ -317,36 +392,50 @@ class TestMistakes:
 
     def test_no_place_for_the_pictures(self, run: Path) -> None:
         assert "Name a folder for the pictures with --outdir" in message(
-            generate("--network", run, "--seeds", "0"))
+            generate("--network", run, "--seeds", "0")
+        )
 
     def test_latents_of_another_width(self, run: Path, tmp_path: Path) -> None:
         np.save(tmp_path / "z.npy", np.zeros((2, 5), np.float32))
-        text = message(generate("--network", run, "--latents", tmp_path / "z.npy", "--outdir",
-                                tmp_path))
+        text = message(
+            generate("--network", run, "--latents", tmp_path / "z.npy", "--outdir", tmp_path)
+        )
         assert "[2, 5]" in text and "[N, 8]" in text
 
     def test_a_file_that_is_no_network(self, tmp_path: Path) -> None:
         (tmp_path / "cat.safetensors").write_bytes(b"meow" * 100)
-        text = message(generate("--network", tmp_path / "cat.safetensors", "--seeds", "0",
-                                "--outdir", tmp_path / "out"))
+        text = message(
+            generate(
+                "--network",
+                tmp_path / "cat.safetensors",
+                "--seeds",
+                "0",
+                "--outdir",
+                tmp_path / "out",
+            )
+        )
         assert "is a text file that begins with 'meow" in text
 
     def test_seeds_are_read_before_the_network(self, tmp_path: Path) -> None:
         (tmp_path / "cat.safetensors").write_bytes(b"meow" * 100)
         assert "is not a list of seeds" in message(
-            generate("--network", tmp_path / "cat.safetensors", "--seeds", "a"))
+            generate("--network", tmp_path / "cat.safetensors", "--seeds", "a")
+        )
 
     def test_a_truncated_network(self, run: Path, tmp_path: Path) -> None:
         network = tmp_path / "cut.safetensors"
         network.write_bytes(find_network(run).read_bytes()[:-100])
         assert "is damaged or cut short" in message(
-            generate("--network", network, "--seeds", "0", "--outdir", tmp_path / "out"))
+            generate("--network", network, "--seeds", "0", "--outdir", tmp_path / "out")
+        )
 
     def test_a_folder_without_a_network(self, tmp_path: Path) -> None:
         assert "holds no network-snapshot-" in message(
-            generate("--network", tmp_path, "--seeds", "0", "--outdir", tmp_path / "out"))
+            generate("--network", tmp_path, "--seeds", "0", "--outdir", tmp_path / "out")
+        )
 
     def test_an_outdir_below_a_file(self, run: Path, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         assert str(tmp_path / "file") in message(
-            generate("--network", run, "--seeds", "0", "--outdir", tmp_path / "file" / "out"))
+            generate("--network", run, "--seeds", "0", "--outdir", tmp_path / "file" / "out")
+        )

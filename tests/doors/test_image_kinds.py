@@ -28,8 +28,16 @@ def run(*arguments: object) -> Result:
 
 def create(source: Path, *options: object) -> tuple[np.ndarray, str]:
     """The images of the top level, and what was said."""
-    result = run("create-from-images", "--source", source, "--dest", source.parent / "out",
-                 "--labels", "none", *options)
+    result = run(
+        "create-from-images",
+        "--source",
+        source,
+        "--dest",
+        source.parent / "out",
+        "--labels",
+        "none",
+        *options,
+    )
     assert result.exit_code == 0, result.output
     dataset = Dataset.open(source.parent / "out")
     return dataset.images(dataset.info.levels[-1], np.arange(len(dataset))), result.output
@@ -55,8 +63,10 @@ def test_damaged_metadata_are_counted_and_the_pixels_used(source: Path) -> None:
     assert "cut.jpg: has damaged metadata, which are ignored: EXIF is cut off" in checked
     images, said = create(source)
     assert len(images) == 3
-    assert ("2 of 3 images: damaged metadata are ignored, the pixels are used (EXIF is cut off: 1, "
-            "EXIF orientation is not a number: 1), such as cut.jpg.") in said
+    assert (
+        "2 of 3 images: damaged metadata are ignored, the pixels are used (EXIF is cut off: 1, "
+        "EXIF orientation is not a number: 1), such as cut.jpg."
+    ) in said
     assert "1 of 3 images: turned upright by their EXIF orientation, such as turned.webp." in said
 
 
@@ -68,10 +78,14 @@ def test_profiles_are_converted_and_counted(source: Path) -> None:
     assert "profile (2): nothing to do: create-from-images converts it to sRGB" in checked
     assert "0.png: has a colour profile that is made for GRAY, not for RGB pixels" in checked
     images, said = create(source)
-    assert ("2 of 3 images: colours converted to sRGB by their colour profile (sRGB built-in: 2), "
-            "such as 1.png.") in said
-    assert ("1 of 3 images: colour profile ignored (made for GRAY, not for RGB pixels: 1), such as "
-            "0.png.") in said
+    assert (
+        "2 of 3 images: colours converted to sRGB by their colour profile (sRGB built-in: 2), "
+        "such as 1.png."
+    ) in said
+    assert (
+        "1 of 3 images: colour profile ignored (made for GRAY, not for RGB pixels: 1), such as "
+        "0.png."
+    ) in said
     np.testing.assert_array_equal(images[0], noise(0))
     np.testing.assert_allclose(images[1].astype(int), noise(1)[..., ::-1], atol=1)
     (target,) = read_targets([source / "2.png"], tiny_snapshot())
@@ -94,8 +108,9 @@ def test_a_set_of_few_bits_in_16_is_told_and_can_be_scaled(
     checked = run("check", source).stdout
     assert "dark (4):" in checked and advice in checked
     images, said = create(source)
-    assert (f"4 of 4 16-bit grey images: no value above {peak} of 65535, as of {bits} bits stored "
-            "in 16") in said
+    assert (
+        f"4 of 4 16-bit grey images: no value above {peak} of 65535, as of {bits} bits stored in 16"
+    ) in said
     assert advice in said
     assert images.max() <= 64
     (source.parent / "out").rename(source.parent / "dark")
@@ -120,8 +135,10 @@ def test_dark_colours_of_16_bits_are_told(source: Path) -> None:
 def test_what_a_white_level_cuts_off_is_told(source: Path) -> None:
     write_grey(source, 2, 5000)
     said = create(source, "--white-level", 4095)[1]
-    assert ("2 of 2 images have values above --white-level 4095, which become white too, such as "
-            "5000-0.png with 5000.") in said
+    assert (
+        "2 of 2 images have values above --white-level 4095, which become white too, such as "
+        "5000-0.png with 5000."
+    ) in said
 
 
 def test_a_white_level_without_effect_is_told(source: Path) -> None:
@@ -131,8 +148,15 @@ def test_a_white_level_without_effect_is_told(source: Path) -> None:
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "white"])
 def test_what_is_no_white_level(source: Path, value: str) -> None:
-    result = run("create-from-images", "--source", source, "--dest", source.parent / "out",
-                 "--white-level", value)
+    result = run(
+        "create-from-images",
+        "--source",
+        source,
+        "--dest",
+        source.parent / "out",
+        "--white-level",
+        value,
+    )
     assert result.exit_code == 2 and "--white-level" in result.stderr
 
 

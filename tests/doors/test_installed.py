@@ -27,10 +27,26 @@ for words in json.load(sys.stdin):
     except SystemExit as end:
         print("exit code", end.code)
 """
-HELP = [("--help",), *((name, "--help") for name in (
-    "dataset", "train", "generate", "metrics", "diagnosis", "report", "interop", "projection")),
-    ("metrics", "neighbours", "--help"), ("metrics", "compare", "--help"),
-    ("metrics", "discrete-modes", "--help"), ("dataset", "create-demo", "--help")]
+HELP = [
+    ("--help",),
+    *(
+        (name, "--help")
+        for name in (
+            "dataset",
+            "train",
+            "generate",
+            "metrics",
+            "diagnosis",
+            "report",
+            "interop",
+            "projection",
+        )
+    ),
+    ("metrics", "neighbours", "--help"),
+    ("metrics", "compare", "--help"),
+    ("metrics", "discrete-modes", "--help"),
+    ("dataset", "create-demo", "--help"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +54,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of installed packages, with the program that an installation makes."""
     folder = tmp_path_factory.mktemp("site")
     for package in ("progan", "metrics"):
-        shutil.copytree(ROOT / package, folder / package,
-                        ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
     (folder / "bin").mkdir()
     (folder / "bin" / "progan").write_text(SCRIPT)
     (folder / "bin" / "progan").chmod(0o755)
@@ -49,9 +66,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def started(site: Path, place: Path, *words: str, code: int = 0, given: str = "") -> str:
     """What python says that is started in a place with the installed packages."""
     path = os.pathsep.join([str(site / "bin"), os.environ["PATH"]])
-    done = subprocess.run([sys.executable, *words], cwd=place, input=given, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
-                          env={**os.environ, "PYTHONPATH": str(site), "PATH": path})
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=place,
+        input=given,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(site), "PATH": path},
+    )
     assert done.returncode == code, done.stdout
     return done.stdout
 
@@ -59,8 +83,9 @@ def started(site: Path, place: Path, *words: str, code: int = 0, given: str = ""
 def commands(site: Path, place: Path, *lines: tuple[str, ...], program: str = "") -> str:
     """What several commands say."""
     name = program or str(site / "bin" / "progan")
-    return started(site, place, "-c", f"import sys; sys.argv[0] = {name!r}\n{RUNNER}",
-                   given=json.dumps(lines))
+    return started(
+        site, place, "-c", f"import sys; sys.argv[0] = {name!r}\n{RUNNER}", given=json.dumps(lines)
+    )
 
 
 def test_help_names_nothing_of_a_checkout(site: Path, tmp_path: Path) -> None:
@@ -85,11 +110,14 @@ def test_the_modules_of_an_installation(site: Path, tmp_path: Path) -> None:
     assert "python -m progan train --subset" in " ".join(text.split())
 
 
-@pytest.mark.parametrize("module", ["metrics", "progan.diagnosis", "progan.report",
-                                    "progan.interop", "progan.projection"])
+@pytest.mark.parametrize(
+    "module",
+    ["metrics", "progan.diagnosis", "progan.report", "progan.interop", "progan.projection"],
+)
 def test_every_module_has_a_version(site: Path, tmp_path: Path, module: str) -> None:
-    assert re.fullmatch(r"progan \d+\.\d+\.\d+\n", started(site, tmp_path, "-m", module,
-                                                           "--version"))
+    assert re.fullmatch(
+        r"progan \d+\.\d+\.\d+\n", started(site, tmp_path, "-m", module, "--version")
+    )
 
 
 @pytest.mark.parametrize("script", ["train.py", "generate.py", "dataset_tool.py"])
@@ -101,9 +129,13 @@ def test_every_script_has_a_version(tmp_path: Path, script: str) -> None:
 def test_files_and_messages_name_nothing_of_a_checkout(site: Path, tmp_path: Path) -> None:
     noise_dataset(tmp_path / "data")
     text = commands(
-        site, tmp_path, ("train", "--data", "data", *tiny_options(total_kimg=1)),
+        site,
+        tmp_path,
+        ("train", "--data", "data", *tiny_options(total_kimg=1)),
         ("generate", "--network", "runs", "--seeds", "0", "--outdir", "out"),
-        ("report", "runs"), ("metrics", "ms-ssim", "--network", "runs", "--data", "none"))
+        ("report", "runs"),
+        ("metrics", "ms-ssim", "--network", "runs", "--data", "none"),
+    )
     assert [*re.findall(r"exit code (\d)", text)] == ["0", "0", "0", "1"]
     (run,) = (tmp_path / "runs").iterdir()
     (card,) = run.glob("network-snapshot-*.md")

@@ -44,8 +44,9 @@ def test_official_pickles_draw_the_official_pictures(
     with np.load(golden / "network-snapshot-001234-net32-expected.npz") as expected:
         np.save(tmp_path / "z.npy", expected["latents"])
         images, lod = expected["Gs_out"], float(expected["Gs/lod"])
-    result = call(generate, "--network", golden / name, "--latents", tmp_path / "z.npy",
-                  "--outdir", tmp_path)
+    result = call(
+        generate, "--network", golden / name, "--latents", tmp_path / "z.npy", "--outdir", tmp_path
+    )
     assert result.exit_code == 0, result.output
     grey = np.rint(images * 127.5 + 127.5).clip(0, 255).transpose(0, 2, 3, 1)
     for row, picture in enumerate(grey):
@@ -68,8 +69,23 @@ def test_training_goes_on_from_networks_of_others(
 ) -> None:
     source = official if kind == "official" else zoo_files.write(tmp_path / "zoo.pth")
     data = noise_dataset(tmp_path / "noise", resolution=resolution).path
-    result = call(train, "--init-from", source, "--data", data, "--outdir", tmp_path / "runs",
-                  "--preset", "demo", "--total-kimg", 0.1, "--batch", 16, "--preflight", "none")
+    result = call(
+        train,
+        "--init-from",
+        source,
+        "--data",
+        data,
+        "--outdir",
+        tmp_path / "runs",
+        "--preset",
+        "demo",
+        "--total-kimg",
+        0.1,
+        "--batch",
+        16,
+        "--preflight",
+        "none",
+    )
     assert result.exit_code == 0, result.output
     assert "generator: 100.0 %" in result.output or resolution == 32
     assert "layers: 9 copied" in result.output and "Warning" not in result.output
@@ -86,8 +102,9 @@ def test_the_table_of_layers(official: Path) -> None:
     result = call(interop, official)
     assert result.exit_code == 0, result.output
     rows = [" ".join(line.split()) for line in result.output.splitlines()]
-    assert rows[0] == (f"{official}: 16x16, 3 channels, no classes, latents of 8; trained to 16 at "
-                       "kimg 600.")
+    assert rows[0] == (
+        f"{official}: 16x16, 3 channels, no classes, latents of 8; trained to 16 at kimg 600."
+    )
     assert {"generator:", "discriminator:", "average:"} <= set(rows)
     assert "8x8/Conv0_up/weight 3x3x8x8 blocks.8x8.up.weight 8x8x3x3" in rows
     assert "ToRGB_lod2/weight 1x1x8x3 to_rgb.4x4.weight 3x8x1x1" in rows
@@ -95,8 +112,10 @@ def test_the_table_of_layers(official: Path) -> None:
 
 def test_the_table_of_a_network_of_ours(tmp_path: Path) -> None:
     save_network(tmp_path / "ours.safetensors", tiny_snapshot(alpha=0.25))
-    rows = [" ".join(line.split())
-            for line in call(interop, tmp_path / "ours.safetensors").output.splitlines()]
+    rows = [
+        " ".join(line.split())
+        for line in call(interop, tmp_path / "ours.safetensors").output.splitlines()
+    ]
     assert "trained to 16, faded in by 25 % at kimg 1234." in rows[0]
     assert "4x4/Dense/weight 8x128 blocks.4x4.dense.weight 128x8" in rows
 
@@ -107,10 +126,16 @@ def test_conversions_draw_the_same_pictures(official: Path, tmp_path: Path) -> N
         result = call(interop, source, "--to", target)
         assert (result.exit_code, result.output) == (0, f"{target}\n")
     for number, path in enumerate(steps):
-        assert call(generate, "--network", path, "--seeds", 3, "--outdir",
-                    tmp_path / str(number)).exit_code == 0
-    pictures = [np.asarray(Image.open(tmp_path / str(number) / "seed0003.png"))
-                for number in range(len(steps))]
+        assert (
+            call(
+                generate, "--network", path, "--seeds", 3, "--outdir", tmp_path / str(number)
+            ).exit_code
+            == 0
+        )
+    pictures = [
+        np.asarray(Image.open(tmp_path / str(number) / "seed0003.png"))
+        for number in range(len(steps))
+    ]
     assert all((picture == pictures[0]).all() for picture in pictures)
     with np.load(tmp_path / "b.npz") as archive:
         assert json.loads(str(archive["Gs/static_kwargs"]))["resolution"] == 16
@@ -127,8 +152,12 @@ def test_exports_of_a_lower_resolution_draw_its_pictures(official: Path, tmp_pat
     assert said["command"].decode().endswith(f"{official} --to {target} --resolution 8")
     assert said["network"].decode() == f"{official.name} {fingerprint(official)}"
     for source, words in ((official, ("--resolution", 8)), (lower, ())):
-        assert call(generate, "--network", source, "--seeds", 3, "--outdir", tmp_path,
-                    *words).exit_code == 0
+        assert (
+            call(
+                generate, "--network", source, "--seeds", 3, "--outdir", tmp_path, *words
+            ).exit_code
+            == 0
+        )
         picture = np.asarray(Image.open(tmp_path / "seed0003.png")).astype(int)
         assert abs(to_pixels(images)[0] - picture).max() <= 1
 
@@ -142,26 +171,31 @@ def test_counts_in_the_table_are_grammatical(tmp_path: Path) -> None:
 
 def test_classes_keep_their_names(tmp_path: Path) -> None:
     save_network(tmp_path / "a.safetensors", tiny_snapshot(("cat", "dog")))
-    assert call(interop, tmp_path / "a.safetensors", "--to", tmp_path / "b.safetensors"
-                ).exit_code == 0
+    assert (
+        call(interop, tmp_path / "a.safetensors", "--to", tmp_path / "b.safetensors").exit_code == 0
+    )
     loaded = load_network(tmp_path / "b.safetensors", torch.device("cpu"))
     assert loaded.label_names == ("cat", "dog")
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (("{official}", "--to", "x.pkl"), "ends with .safetensors, .npz, .onnx, .pt2, .ts or "),
-    (("{official}", "--to", "{here}/x.npz", "--resolution", "8"), "holds the networks whole"),
-    (("{official}", "--to", "{here}/x.pt2", "--resolution", "32"), "choose one of 4, 8, 16"),
-    (("{official}", "--resolution", "8"), "name a file with --to as well"),
-    (("{official}", "--to", "{official}/x.npz"), "there is no folder"),
-    (("{official}", "--to", "{here}/taken.npz"), "there is one already"),
-    (("{here}/nothing.pkl",), "There is no"),
-    (("{here}/taken.npz",), "is a text file that begins with 'mine'"),
-])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("{official}", "--to", "x.pkl"), "ends with .safetensors, .npz, .onnx, .pt2, .ts or "),
+        (("{official}", "--to", "{here}/x.npz", "--resolution", "8"), "holds the networks whole"),
+        (("{official}", "--to", "{here}/x.pt2", "--resolution", "32"), "choose one of 4, 8, 16"),
+        (("{official}", "--resolution", "8"), "name a file with --to as well"),
+        (("{official}", "--to", "{official}/x.npz"), "there is no folder"),
+        (("{official}", "--to", "{here}/taken.npz"), "there is one already"),
+        (("{here}/nothing.pkl",), "There is no"),
+        (("{here}/taken.npz",), "is a text file that begins with 'mine'"),
+    ],
+)
 def test_mistakes(official: Path, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
     (tmp_path / "taken.npz").write_text("mine")
-    text = message(call(interop, *(word.format(official=official, here=tmp_path)
-                                   for word in words)))
+    text = message(
+        call(interop, *(word.format(official=official, here=tmp_path) for word in words))
+    )
     assert said in text
     assert (tmp_path / "taken.npz").read_text() == "mine"
 
@@ -173,10 +207,12 @@ def test_no_door_runs_what_a_pickle_asks_for(tmp_path: Path, door: str, name: st
     path = tmp_path / "evil.pkl"
     path.write_bytes(pickle.dumps((1, attacks.calls(proof)[name], 2), 2))
     result = {
-        "generate": lambda: call(generate, "--network", path, "--seeds", 0, "--outdir",
-                                 tmp_path / "out"),
+        "generate": lambda: call(
+            generate, "--network", path, "--seeds", 0, "--outdir", tmp_path / "out"
+        ),
         "train": lambda: call(train, "--init-from", path, "--dry-run"),
-        "interop": lambda: call(interop, path)}[door]()
+        "interop": lambda: call(interop, path),
+    }[door]()
     lines = result.output.strip().splitlines()
     assert len(lines) == 1 and f"Error: {path} is refused. The pickle asks for " in lines[0]
     assert message(result) and list(tmp_path.iterdir()) == [path]
@@ -192,8 +228,21 @@ def test_content_counts_and_not_the_name(tmp_path: Path, suffix: str) -> None:
 
 def test_the_source_inside_of_a_pickle_is_not_run(official: Path, tmp_path: Path) -> None:
     """Through the real script: what the networks of these tests hold as source would end it."""
-    done = subprocess.run([sys.executable, ROOT / "generate.py", "--network", official, "--seeds",
-                           "0", "--outdir", tmp_path], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "generate.py",
+            "--network",
+            official,
+            "--seeds",
+            "0",
+            "--outdir",
+            tmp_path,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.split() == [str(tmp_path / "seed0000.png")]
     assert b"run!" in official.read_bytes()
 
@@ -201,8 +250,21 @@ def test_the_source_inside_of_a_pickle_is_not_run(official: Path, tmp_path: Path
 def test_a_hostile_file_is_one_line_of_the_real_script(tmp_path: Path) -> None:
     path = tmp_path / "karras.pkl"
     path.write_bytes(attacks.by_hand(tmp_path / "proof")["os.system"])
-    done = subprocess.run([sys.executable, ROOT / "generate.py", "--network", path, "--seeds", "0",
-                           "--outdir", tmp_path], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "generate.py",
+            "--network",
+            path,
+            "--seeds",
+            "0",
+            "--outdir",
+            tmp_path,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and "asks for os.system" in done.stderr
     assert list(tmp_path.iterdir()) == [path]
@@ -211,8 +273,10 @@ def test_a_hostile_file_is_one_line_of_the_real_script(tmp_path: Path) -> None:
 def test_a_run_that_began_with_the_zoo_is_no_official_network(tmp_path: Path) -> None:
     path = zoo_files.write(tmp_path / "zoo.pth")
     assert call(interop, path, "--to", tmp_path / "ours.safetensors").exit_code == 0
-    rows = [" ".join(line.split())
-            for line in call(interop, tmp_path / "ours.safetensors").output.splitlines()]
+    rows = [
+        " ".join(line.split())
+        for line in call(interop, tmp_path / "ours.safetensors").output.splitlines()
+    ]
     assert "– – blocks.4x4.dense.weight 128x6" in rows
 
 

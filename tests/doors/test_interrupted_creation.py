@@ -38,8 +38,15 @@ def source(tmp_path: Path) -> Path:
 
 
 def command(source: Path) -> list[str]:
-    return ["create-from-images", "--source", str(source), "--dest", str(source.parent / "out"),
-            "--workers", "1"]
+    return [
+        "create-from-images",
+        "--source",
+        str(source),
+        "--dest",
+        str(source.parent / "out"),
+        "--workers",
+        "1",
+    ]
 
 
 def left(source: Path) -> list[str]:
@@ -54,8 +61,10 @@ def test_a_full_disk_is_told_with_the_file_that_was_written(source: Path, name: 
     (growing / name).symlink_to(FULL)
     result = run(*command(source))
     assert result.exit_code == 1
-    assert result.stderr == (f"Error: {growing / name}: No space left on device. Free some space, "
-                             "or name a folder on another disk.\n")
+    assert result.stderr == (
+        f"Error: {growing / name}: No space left on device. Free some space, "
+        "or name a folder on another disk.\n"
+    )
     assert left(source) == []
 
 
@@ -78,14 +87,21 @@ def test_without_room_for_a_first_file_nothing_is_left(
 
 def test_a_disk_that_fills_on_the_way_keeps_what_can_be_continued(source: Path) -> None:
     growing = source.parent / ".out.partial"
-    at_once = ("from progan.data.journal import PeriodicFlush as P; P.flush_if_due = P.flush; "
-               "from progan.cli.dataset import main; main()")
+    at_once = (
+        "from progan.data.journal import PeriodicFlush as P; P.flush_if_due = P.flush; "
+        "from progan.cli.dataset import main; main()"
+    )
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))  # level 5 has 123,008 bytes
 
-    done = subprocess.run([sys.executable, "-c", at_once, *command(source)], preexec_fn=limit,
-                          capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", at_once, *command(source)],
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
     assert done.returncode == 1
     assert f"Error: {growing / 'level-05.npy'}: File too large. Raise the limit" in done.stderr
     assert "The same command continues where this one stopped.\n" in done.stderr
@@ -118,8 +134,7 @@ def test_one_image_is_counted_as_one(source: Path) -> None:
     result = run(*command(source)[:-4], "--dest", source.parent / "one", "--on-error", "skip")
     assert "1 image was left out:\n  1.png: has the content" in result.stderr
     assert f"{source.parent / 'one'}: 1 image 32x32x3, " in result.stdout
-    assert run("check", source).stdout.endswith(
-        f"{source}: 2 images, 1 of them with 1 warning.\n")
+    assert run("check", source).stdout.endswith(f"{source}: 2 images, 1 of them with 1 warning.\n")
 
 
 # The pixels are decoded in a second pass: there, a regular file blocks.
@@ -173,8 +188,17 @@ def test_a_report_for_a_full_device_is_told_and_the_device_stays(source: Path) -
 def test_a_report_can_go_to_a_pipe(source: Path) -> None:
     read, write = os.pipe()
     done = subprocess.run(
-        [sys.executable, str(ROOT / "dataset_tool.py"), "check", str(source), "--json",
-         f"/dev/fd/{write}"], pass_fds=[write], stdout=subprocess.DEVNULL)
+        [
+            sys.executable,
+            str(ROOT / "dataset_tool.py"),
+            "check",
+            str(source),
+            "--json",
+            f"/dev/fd/{write}",
+        ],
+        pass_fds=[write],
+        stdout=subprocess.DEVNULL,
+    )
     os.close(write)
     with os.fdopen(read) as file:
         assert json.load(file)["images"] == 40

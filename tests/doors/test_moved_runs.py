@@ -10,13 +10,22 @@ from progan.cli.generate import main as generate
 from progan.cli.train import main as train
 from tests.builders import message, noise_dataset, tiny_options
 
-BRIEF: dict[str, object] = dict(total_kimg=0.064, batch=16, tick_kimg=0.032, training_kimg=0.032,
-                                transition_kimg=0.032, initial_resolution=16)
+BRIEF: dict[str, object] = dict(
+    total_kimg=0.064,
+    batch=16,
+    tick_kimg=0.032,
+    training_kimg=0.032,
+    transition_kimg=0.032,
+    initial_resolution=16,
+)
 
 
 def run_command(command: object, *words: object) -> Result:
-    return CliRunner().invoke(command, [str(word) for word in words],  # type: ignore[arg-type]
-                              catch_exceptions=False)
+    return CliRunner().invoke(
+        command,
+        [str(word) for word in words],  # type: ignore[arg-type]
+        catch_exceptions=False,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +33,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a dataset, 'data', and a finished run of it, 'runs/00000-data-demo'."""
     folder = tmp_path_factory.mktemp("finished")
     data = noise_dataset(folder / "data", count=16).path
-    result = run_command(train, "--data", data, "--outdir", folder / "runs", "--preset", "demo",
-                         *tiny_options(**BRIEF))
+    result = run_command(
+        train,
+        "--data",
+        data,
+        "--outdir",
+        folder / "runs",
+        "--preset",
+        "demo",
+        *tiny_options(**BRIEF),
+    )
     assert result.exit_code == 0, result.output
     return folder
 
@@ -35,8 +52,9 @@ def test_a_renamed_run_is_found(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished / "runs" / "00000-data-demo", run)
     result = run_command(train, "--resume", tmp_path, "--total-kimg", 0.08)
     assert result.exit_code == 0 and str(run) in result.output
-    result = run_command(generate, "--network", tmp_path, "--seeds", "0", "--outdir",
-                         tmp_path / "out")
+    result = run_command(
+        generate, "--network", tmp_path, "--seeds", "0", "--outdir", tmp_path / "out"
+    )
     assert result.exit_code == 0 and f"network: {run}" in result.stderr
 
 

@@ -33,8 +33,18 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a dataset and one run of three classes, through two fades."""
     folder = tmp_path_factory.mktemp("runs")
     dataset = noise_dataset(folder / "noise", classes=3)
-    assert call(train, "--data", dataset.path, "--outdir", folder, "--conditional",
-                *tiny_options(total_kimg=5)).exit_code == 0
+    assert (
+        call(
+            train,
+            "--data",
+            dataset.path,
+            "--outdir",
+            folder,
+            "--conditional",
+            *tiny_options(total_kimg=5),
+        ).exit_code
+        == 0
+    )
     return folder
 
 
@@ -50,15 +60,24 @@ def with_newer_run(runs: Path, tmp_path: Path, *patterns: str) -> Path:
 
 
 def test_a_state_draws_what_the_network_of_its_moment_draws(runs: Path) -> None:
-    pairs = [(state, network) for state in states(runs / NAME) if (network := state.with_name(
-        state.name.replace("state-", "network-snapshot-")).with_suffix(".safetensors")).exists()]
+    pairs = [
+        (state, network)
+        for state in states(runs / NAME)
+        if (
+            network := state.with_name(
+                state.name.replace("state-", "network-snapshot-")
+            ).with_suffix(".safetensors")
+        ).exists()
+    ]
     assert len(pairs) >= 4
     alphas = set()
     for state, network in pairs:
         one, other = progan.load(state, "cpu"), progan.load(network, "cpu")
         assert np.array_equal(one.render(range(4)), other.render(range(4)))
-        assert (one.snapshot.alpha, one.snapshot.level) == (other.snapshot.alpha,
-                                                            other.snapshot.level)
+        assert (one.snapshot.alpha, one.snapshot.level) == (
+            other.snapshot.alpha,
+            other.snapshot.level,
+        )
         assert one.class_names == other.class_names == ("class-0", "class-1", "class-2")
         alphas.add(one.snapshot.alpha)
     assert len(alphas) > 1
@@ -67,8 +86,21 @@ def test_a_state_draws_what_the_network_of_its_moment_draws(runs: Path) -> None:
 def test_files_of_a_state_and_of_a_network_are_equal(runs: Path, tmp_path: Path) -> None:
     state = states(runs / NAME)[-1]
     for source, folder in ((state, "a"), (runs / NAME, "b")):
-        assert call(generate, "--network", source, "--seeds", "0-2", "--float", "--class",
-                    "class-1", "--outdir", tmp_path / folder).exit_code == 0
+        assert (
+            call(
+                generate,
+                "--network",
+                source,
+                "--seeds",
+                "0-2",
+                "--float",
+                "--class",
+                "class-1",
+                "--outdir",
+                tmp_path / folder,
+            ).exit_code
+            == 0
+        )
     for seed in range(3):
         one, other = (np.load(tmp_path / folder / f"seed000{seed}.npy") for folder in "ab")
         assert np.array_equal(one, other)
@@ -89,27 +121,40 @@ def test_names_of_classes_without_network_and_dataset_are_numbers(
 def test_other_doors_take_states(runs: Path, tmp_path: Path) -> None:
     state = states(runs / NAME)[-1]
     assert call(interop, state, "--to", tmp_path / "a.safetensors").exit_code == 0
-    assert np.array_equal(progan.load(tmp_path / "a.safetensors", "cpu").render([1]),
-                          progan.load(state, "cpu").render([1]))
+    assert np.array_equal(
+        progan.load(tmp_path / "a.safetensors", "cpu").render([1]),
+        progan.load(state, "cpu").render([1]),
+    )
     result = call(metrics, "swd", "--network", state, "--data", runs / "noise", "--num-images", 8)
     assert result.exit_code == 0, result.output
     assert open_source(state, torch.device("cpu")).count is None
     call(generate, "--network", state, "--seeds", 3, "--outdir", tmp_path)
-    result = call(projection, tmp_path / "seed0003.png", "--network", state, "--outdir",
-                  tmp_path / "out", "--steps", 1, "--starts", 4)
+    result = call(
+        projection,
+        tmp_path / "seed0003.png",
+        "--network",
+        state,
+        "--outdir",
+        tmp_path / "out",
+        "--steps",
+        1,
+        "--starts",
+        4,
+    )
     assert result.exit_code == 0 and f"features: the discriminator of {state}" in result.output
 
 
 def test_a_damaged_state_is_called_so(runs: Path, tmp_path: Path) -> None:
     state = Path(shutil.copy(states(runs / NAME)[-1], tmp_path))
     whole = state.read_bytes()
-    state.write_bytes(whole[:len(whole) // 2])
+    state.write_bytes(whole[: len(whole) // 2])
     words = ("--network", state, "--seeds", 0, "--outdir", tmp_path / "out")
     assert "is a training state that is damaged or cut short" in message(call(generate, *words))
     middle = len(whole) // 2
-    state.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1:])
+    state.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
     assert "is damaged: its checksum differs" in message(call(generate, *words)) or (
-        "is not a whole training state" in message(call(generate, *words)))
+        "is not a whole training state" in message(call(generate, *words))
+    )
 
 
 def test_the_newest_run_is_taken_without_a_note(runs: Path, tmp_path: Path) -> None:
@@ -124,18 +169,24 @@ def test_a_newest_run_without_network_draws_from_its_state(runs: Path, tmp_path:
         result = call(generate, "--network", place, "--seeds", 0, "--outdir", tmp_path / "out")
         assert result.exit_code == 0, result.output
         state = states(newer)[-1]
-        assert (f"{newer} has no network-snapshot-*.safetensors yet: its newest training state, "
-                f"{state.name}, is used.\nnetwork: {state}") in result.stderr
+        assert (
+            f"{newer} has no network-snapshot-*.safetensors yet: its newest training state, "
+            f"{state.name}, is used.\nnetwork: {state}"
+        ) in result.stderr
     assert find_init_source(tmp_path) == states(newer)[-1]
 
 
 def test_a_newest_run_without_anything_is_named(runs: Path, tmp_path: Path) -> None:
     with_newer_run(runs, tmp_path)
-    note = (f"00001-noise-v2-1gpu is the newest run in {tmp_path} and has no network or training "
-            f"state yet: {NAME} is used.")
-    doors = ((generate, "--network", tmp_path, "--seeds", 0, "--outdir", tmp_path / "out"),
-             (interop, tmp_path),
-             (metrics, "swd", "--network", tmp_path, "--data", runs / "noise", "--num-images", 8))
+    note = (
+        f"00001-noise-v2-1gpu is the newest run in {tmp_path} and has no network or training "
+        f"state yet: {NAME} is used."
+    )
+    doors = (
+        (generate, "--network", tmp_path, "--seeds", 0, "--outdir", tmp_path / "out"),
+        (interop, tmp_path),
+        (metrics, "swd", "--network", tmp_path, "--data", runs / "noise", "--num-images", 8),
+    )
     for door, *words in doors:
         result = call(door, *words)
         assert result.exit_code == 0 and note in result.stderr, result.output
@@ -143,9 +194,7 @@ def test_a_newest_run_without_anything_is_named(runs: Path, tmp_path: Path) -> N
         progan.load(tmp_path, "cpu")
 
 
-def test_directories_without_a_network_are_called_what_they_are(
-    runs: Path, tmp_path: Path
-) -> None:
+def test_directories_without_a_network_are_called_what_they_are(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="noise is a dataset, not a network. Train on it"):
         find_network(runs / "noise")
     newer = with_newer_run(runs, tmp_path)
@@ -166,7 +215,8 @@ def test_of_interim_networks_only_the_newest_counts(tmp_path: Path) -> None:
     """A killed process may leave an older one; a stop leaves one that is newer than all else."""
     names = "000001_200-interim", "000002", "000002_500-interim", "000003"
     stale, snapshot, newest, other = (
-        tmp_path / f"network-snapshot-{name}.safetensors" for name in names)
+        tmp_path / f"network-snapshot-{name}.safetensors" for name in names
+    )
     said: list[str] = []
     for path in (stale, snapshot, newest):
         path.touch()
@@ -175,7 +225,8 @@ def test_of_interim_networks_only_the_newest_counts(tmp_path: Path) -> None:
         f"{stale.name} was saved between two snapshots and is older than {newest.name}: it is "
         "left out.",
         f"{newest.name} is no snapshot but the newest network, saved since the last one: it is "
-        "taken, too."]
+        "taken, too.",
+    ]
     other.touch()
     assert find_networks(tmp_path, said.append) == [snapshot, other]
     said.clear()

@@ -46,8 +46,9 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def test_latents_draw_what_was_found(network: Path, pictures: list[Path], tmp_path: Path) -> None:
-    result = project(*pictures, "--network", network, "--outdir", tmp_path, "--class", "dog",
-                     *QUICK)
+    result = project(
+        *pictures, "--network", network, "--outdir", tmp_path, "--class", "dog", *QUICK
+    )
     assert result.exit_code == 0, result.output
     assert "only pixels are compared" in result.stderr
     assert "me: the best of 8 seeds, and from there 6 steps" in result.stderr
@@ -57,9 +58,19 @@ def test_latents_draw_what_was_found(network: Path, pictures: list[Path], tmp_pa
     assert lines[-1] == str(tmp_path / "projected.npy")
     latents = np.load(tmp_path / "projected.npy")
     assert latents.shape == (2, 8) and latents.dtype == np.float32
-    drawn = CliRunner().invoke(generate, [
-        "--network", str(network), "--latents", str(tmp_path / "projected.npy"), "--class", "dog",
-        "--outdir", str(tmp_path / "again")])
+    drawn = CliRunner().invoke(
+        generate,
+        [
+            "--network",
+            str(network),
+            "--latents",
+            str(tmp_path / "projected.npy"),
+            "--class",
+            "dog",
+            "--outdir",
+            str(tmp_path / "again"),
+        ],
+    )
     assert drawn.exit_code == 0, drawn.output
     for row, name in enumerate(("me", "you")):
         found = pixels(tmp_path / f"{name}-projected.png")
@@ -71,11 +82,24 @@ def test_latents_draw_what_was_found(network: Path, pictures: list[Path], tmp_pa
     assert text["Target"] == "me" and text["Network"].startswith(network.name)
 
 
-def test_a_film_ends_with_what_was_found(network: Path, pictures: list[Path], tmp_path: Path
-                                         ) -> None:
+def test_a_film_ends_with_what_was_found(
+    network: Path, pictures: list[Path], tmp_path: Path
+) -> None:
     film = tmp_path / "out" / "way.gif"
-    result = project(*pictures, "--network", network, "--outdir", tmp_path / "out", "--resolution",
-                     8, "--video", "way.gif", "--fps", 10, *QUICK)
+    result = project(
+        *pictures,
+        "--network",
+        network,
+        "--outdir",
+        tmp_path / "out",
+        "--resolution",
+        8,
+        "--video",
+        "way.gif",
+        "--fps",
+        10,
+        *QUICK,
+    )
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1] == str(film)
     with Image.open(film) as frames:
@@ -85,9 +109,14 @@ def test_a_film_ends_with_what_was_found(network: Path, pictures: list[Path], tm
             shown.append(frames.info["duration"])
         last = np.asarray(frames.convert("RGB")).astype(int)
     assert sum(shown) == 100 * (1 + 6) + 1000  # ms: the start, six steps, and a rest
-    cells = np.concatenate([np.concatenate([pixels(tmp_path / f"out/{name}-{what}.png")
-                                            for what in ("target", "projected")], 1)
-                            for name in ("me", "you")])
+    cells = np.concatenate(
+        [
+            np.concatenate(
+                [pixels(tmp_path / f"out/{name}-{what}.png") for what in ("target", "projected")], 1
+            )
+            for name in ("me", "you")
+        ]
+    )
     factor = len(last) // len(cells)
     assert abs(last[::factor, ::factor] - cells).mean() < 8  # 256 colours
 
@@ -95,19 +124,39 @@ def test_a_film_ends_with_what_was_found(network: Path, pictures: list[Path], tm
 def test_names_may_be_any_bytes(network: Path, pictures: list[Path], tmp_path: Path) -> None:
     picture = tmp_path / "me\udcff.png"
     picture.write_bytes(pictures[0].read_bytes())
-    result = project(picture, "--network", network, "--outdir", tmp_path / "out\udcff", "--video",
-                     "way.gif", *QUICK)
+    result = project(
+        picture,
+        "--network",
+        network,
+        "--outdir",
+        tmp_path / "out\udcff",
+        "--video",
+        "way.gif",
+        *QUICK,
+    )
     assert result.exit_code == 0, result.output
     assert Image.open(tmp_path / "out\udcff" / "me\udcff-projected.png").text["Target"] == "me?"
 
 
 def test_more_steps_come_nearer(network: Path, tmp_path: Path) -> None:
-    CliRunner().invoke(generate, ["--network", str(network), "--seeds", "77", "--outdir",
-                                  str(tmp_path)])
+    CliRunner().invoke(
+        generate, ["--network", str(network), "--seeds", "77", "--outdir", str(tmp_path)]
+    )
     off = []
     for steps in (1, 60):
-        result = project(tmp_path / "seed0077.png", "--network", network, "--outdir", tmp_path,
-                         "--steps", steps, "--starts", 16, "--class", "dog")  # 77 is odd
+        result = project(
+            tmp_path / "seed0077.png",
+            "--network",
+            network,
+            "--outdir",
+            tmp_path,
+            "--steps",
+            steps,
+            "--starts",
+            16,
+            "--class",
+            "dog",
+        )  # 77 is odd
         off.append(float(result.stdout.split("png  ")[1].split()[0]))
     assert off[1] < off[0] / 5
 
@@ -134,12 +183,16 @@ def test_what_was_found_before_an_interruption_stays(
     result = project(*pictures, "--network", network, "--outdir", tmp_path, *QUICK)
     assert result.exit_code == 130 and "Interrupted" in result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "me-projected.npy", "me-projected.png", "me-target.png"]
+        "me-projected.npy",
+        "me-projected.png",
+        "me-target.png",
+    ]
     assert np.load(tmp_path / "me-projected.npy").shape == (1, 8)
 
 
-def test_the_latents_of_an_earlier_call_stay(network: Path, pictures: list[Path], tmp_path: Path
-                                             ) -> None:
+def test_the_latents_of_an_earlier_call_stay(
+    network: Path, pictures: list[Path], tmp_path: Path
+) -> None:
     for picture in pictures:
         project(picture, "--network", network, "--outdir", tmp_path, *QUICK)
     alone = [np.load(tmp_path / f"{name}-projected.npy") for name in ("me", "you")]
@@ -147,15 +200,27 @@ def test_the_latents_of_an_earlier_call_stay(network: Path, pictures: list[Path]
     np.testing.assert_array_equal(np.load(tmp_path / "projected.npy"), alone[1])
 
 
-@pytest.mark.parametrize(("name", "film"), [
-    ("me-target.png", "way.gif"), ("me-projected.png", "way.gif"), ("way.gif", "way.gif")])
-def test_pictures_are_never_written_over(network: Path, tmp_path: Path, name: str, film: str
-                                         ) -> None:
+@pytest.mark.parametrize(
+    ("name", "film"),
+    [("me-target.png", "way.gif"), ("me-projected.png", "way.gif"), ("way.gif", "way.gif")],
+)
+def test_pictures_are_never_written_over(
+    network: Path, tmp_path: Path, name: str, film: str
+) -> None:
     for each in ("me.png", name):
         Image.new("RGB", (16, 16)).save(tmp_path / each)
     before = (tmp_path / name).read_bytes()
-    said = refused(tmp_path / "me.png", tmp_path / name, "--network", network, "--outdir",
-                   tmp_path, "--video", film, *QUICK)
+    said = refused(
+        tmp_path / "me.png",
+        tmp_path / name,
+        "--network",
+        network,
+        "--outdir",
+        tmp_path,
+        "--video",
+        film,
+        *QUICK,
+    )
     assert f"{name} would be written over" in said
     assert (tmp_path / name).read_bytes() == before
 
@@ -164,8 +229,9 @@ def refused(*words: object) -> str:
     return message(project(*words))
 
 
-def test_bad_input_is_named_before_the_search(network: Path, pictures: list[Path], tmp_path: Path
-                                              ) -> None:
+def test_bad_input_is_named_before_the_search(
+    network: Path, pictures: list[Path], tmp_path: Path
+) -> None:
     usual = (pictures[0], "--network", network, "--outdir", tmp_path / "out")
     assert "There is no class 'cow'. Classes: 0 cat, 1 dog." in refused(*usual, "--class", "cow")
     assert "choose one of 4, 8, 16" in refused(*usual, "--resolution", 32)
@@ -183,22 +249,39 @@ def test_bad_input_is_named_before_the_search(network: Path, pictures: list[Path
     assert not (tmp_path / "out").exists()
 
 
-def test_a_film_needs_its_encoder(network: Path, pictures: list[Path], tmp_path: Path,
-                                  monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_film_needs_its_encoder(
+    network: Path, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    said = refused(pictures[0], "--network", network, "--outdir", tmp_path / "out", "--video",
-                   tmp_path / "x.mp4")
+    said = refused(
+        pictures[0],
+        "--network",
+        network,
+        "--outdir",
+        tmp_path / "out",
+        "--video",
+        tmp_path / "x.mp4",
+    )
     assert 'pip install "progan[video]"' in said
     assert not (tmp_path / "out").exists()
 
 
 def test_a_network_without_labels_has_no_classes_though_its_dataset_has(
-        pictures: list[Path], tmp_path: Path) -> None:
+    pictures: list[Path], tmp_path: Path
+) -> None:
     """Sub-folders of images become classes, which most trainings leave alone."""
     noise_dataset(tmp_path / "data", classes=2)
-    trained = CliRunner().invoke(train, [
-        "--data", str(tmp_path / "data"), "--outdir", str(tmp_path / "runs"),
-        *tiny_options(total_kimg=0.032)], catch_exceptions=False)
+    trained = CliRunner().invoke(
+        train,
+        [
+            "--data",
+            str(tmp_path / "data"),
+            "--outdir",
+            str(tmp_path / "runs"),
+            *tiny_options(total_kimg=0.032),
+        ],
+        catch_exceptions=False,
+    )
     assert trained.exit_code == 0, trained.output
     (file,) = tmp_path.glob("runs/*/network-snapshot-*.safetensors")
     assert load(file).class_names == ()

@@ -19,13 +19,22 @@ from tests.for_each import for_each
 
 ROOT = Path(__file__).resolve().parents[2]
 DOORS: dict[str, click.Command] = {
-    "dataset_tool.py": dataset, "train.py": train, "generate.py": generate, "-m metrics": metrics,
-    "-m progan.diagnosis": diagnosis, "-m progan.interop": interop,
-    "-m progan.projection": projection, "-m progan.report": report}
+    "dataset_tool.py": dataset,
+    "train.py": train,
+    "generate.py": generate,
+    "-m metrics": metrics,
+    "-m progan.diagnosis": diagnosis,
+    "-m progan.interop": interop,
+    "-m progan.projection": projection,
+    "-m progan.report": report,
+}
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 SHOWN = re.compile(rf"^ {{4}}python ({'|'.join(map(re.escape, DOORS))}) (.*)$", re.M)
-COMMANDS = [(page.name, door, words) for page in PAGES
-            for door, words in SHOWN.findall(page.read_text("utf-8").replace("\\\n", " "))]
+COMMANDS = [
+    (page.name, door, words)
+    for page in PAGES
+    for door, words in SHOWN.findall(page.read_text("utf-8").replace("\\\n", " "))
+]
 
 
 def parse(command: click.Command, words: list[str]) -> None:
@@ -44,7 +53,10 @@ def test_a_shown_command_can_be_typed(page: str, door: str, words: str) -> None:
 
 def test_the_pages_show_every_door() -> None:
     assert {door for page, door, _ in COMMANDS if page == "README.md"} >= {
-        "dataset_tool.py", "train.py", "generate.py"}
+        "dataset_tool.py",
+        "train.py",
+        "generate.py",
+    }
 
 
 def test_an_option_that_does_not_exist_is_noticed() -> None:
@@ -57,6 +69,9 @@ def test_the_tree_of_the_readme_is_the_tree() -> None:
     tree = text.split("## Where things are")[1].split("Start reading")[0]
     names = re.findall(r"^ {6}((?:\w+(?:\.py|/) *)+)", tree, re.M)
     rooms = {name for line in names for name in line.split()}
-    on_disk = {path.name + "/" * path.is_dir() for path in (ROOT / "progan").iterdir()
-               if not path.name.startswith("_") and path.suffix in ("", ".py")}
+    on_disk = {
+        path.name + "/" * path.is_dir()
+        for path in (ROOT / "progan").iterdir()
+        if not path.name.startswith("_") and path.suffix in ("", ".py")
+    }
     assert rooms == on_disk - {"errors.py"}

@@ -115,10 +115,23 @@ REFUSED = {
     "dataset check data --json none/x": "there is no folder",
     "dataset display data --out none/x.png": "there is no folder",
 }
-GROUPS = ["", "dataset", "train", "generate", "metrics", "metrics neighbours", "metrics compare",
-          "metrics discrete-modes", "diagnosis", "report", "interop", "projection"]
-ANSWERED = [f"{command} {option}".strip() for command in GROUPS for option in (
-    "--help", "--version")]
+GROUPS = [
+    "",
+    "dataset",
+    "train",
+    "generate",
+    "metrics",
+    "metrics neighbours",
+    "metrics compare",
+    "metrics discrete-modes",
+    "diagnosis",
+    "report",
+    "interop",
+    "projection",
+]
+ANSWERED = [
+    f"{command} {option}".strip() for command in GROUPS for option in ("--help", "--version")
+]
 
 
 @pytest.fixture(scope="module")
@@ -132,13 +145,22 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, st
         (place / name).write_text("words")
     before = sorted(place.rglob("*"))
     lines = [*REFUSED, *ANSWERED]
-    done = subprocess.run([sys.executable, "-c", RUNNER], cwd=place, text=True, check=True,
-                          input=json.dumps([line.split() for line in lines]), timeout=300,
-                          stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNER],
+        cwd=place,
+        text=True,
+        check=True,
+        input=json.dumps([line.split() for line in lines]),
+        timeout=300,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     found: list[Any] = list(map(json.loads, done.stdout.splitlines()))
     assert sorted(place.rglob("*")) == before, "something was written"
-    return {line: (code, " ".join(text.split()))
-            for line, (code, text) in zip(lines, found, strict=True)}
+    return {
+        line: (code, " ".join(text.split()))
+        for line, (code, text) in zip(lines, found, strict=True)
+    }
 
 
 @for_each("line", REFUSED)
@@ -151,16 +173,20 @@ def test_what_cannot_work_is_refused_without_torch(
 
 
 @for_each("line", ANSWERED)
-def test_help_and_version_need_no_torch(
-    answers: dict[str, tuple[int, str]], line: str
-) -> None:
+def test_help_and_version_need_no_torch(answers: dict[str, tuple[int, str]], line: str) -> None:
     code, text = answers[line]
     assert code == 0
     assert text.startswith("Usage: " if "--help" in line else "progan 0.")
 
 
 def test_torch_would_be_noticed(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", RUNNER], cwd=tmp_path, text=True, check=True,
-                          input=json.dumps([["metrics", "--images", ".", "--data", "."]]),
-                          stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNER],
+        cwd=tmp_path,
+        text=True,
+        check=True,
+        input=json.dumps([["metrics", "--images", ".", "--data", "."]]),
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert "torch was imported" in done.stdout

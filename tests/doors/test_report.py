@@ -18,8 +18,16 @@ from tests.builders import message, noise_dataset, tiny_options, tiny_run
 from tests.report.pages import Page
 from tests.report.runs import made_run, write_lines
 
-SECTIONS = ("status", "samples", "curves", "best-snapshot", "growth", "nearest-neighbours",
-            "settings", "machine")
+SECTIONS = (
+    "status",
+    "samples",
+    "curves",
+    "best-snapshot",
+    "growth",
+    "nearest-neighbours",
+    "settings",
+    "machine",
+)
 HOSTILE = "<script>window.hacked=1<"  # a name cannot have a slash
 
 
@@ -47,8 +55,10 @@ def test_the_newest_run_is_shown_and_the_path_told(made: Path) -> None:
     for words in ("found nothing wrong", "not checked", "whether the samples are good"):
         assert words in page.text["status"]
     assert "All 8 sample grids" in page.text["samples"]
-    assert "network-snapshot-000005.safetensors: the best SWDx1e3_avg @8, 5" in (
-        page.text["best-snapshot"])
+    assert (
+        "network-snapshot-000005.safetensors: the best SWDx1e3_avg @8, 5"
+        in (page.text["best-snapshot"])
+    )
     assert "4→8" in page.text["growth"] and "now" in page.text["growth"]
     assert "--total-kimg: 12000.0 -> 7.5" in page.text["settings"]
     assert "cuda (NVIDIA H100), 2 processes" in page.text["machine"]
@@ -83,8 +93,10 @@ def test_names_of_people_are_only_text(tmp_path: Path) -> None:
     directory = made.rename(tmp_path / f"00000-{HOSTILE}\"'&")
     with (directory / "log.txt").open("a") as file:
         file.write(f"2026-01-02 03:04:05  {HOSTILE}/script>\n")
-    write_lines(directory / "metric-swd9.jsonl", {
-        "images_seen": 1000, "values": {f"{HOSTILE}/script>": 1.0}, "reals": {}})
+    write_lines(
+        directory / "metric-swd9.jsonl",
+        {"images_seen": 1000, "values": {f"{HOSTILE}/script>": 1.0}, "reals": {}},
+    )
     page = page_of(directory)
     assert page.tags["script"] == 2 and page.handlers == []
     for section in ("settings", "machine", "curves"):
@@ -114,16 +126,32 @@ def test_a_run_that_is_training(made: Path) -> None:
     assert "damaged" not in page.text["curves"] and "ok" in page.text["status"]
 
 
-@pytest.mark.parametrize(("words", "said", "kimg"), [
-    ("Stopped by SIGTERM at kimg 7.0; everything is saved in a and b. To go on: …",
-     "was stopped by SIGTERM at kimg 7.0", "7 of 7.5"),
-    ("Stopped at once; what came after the last state is lost. To go on: …",
-     "was stopped at once", "5.12 of 7.5"),
-    ("Stopped by an error: /x/state.pt: No space left on device. Free some space.",
-     "was stopped by an error: /x/state.pt: No space left on device", "5.12 of 7.5"),
-    ("The training has left the numbers once more than --rollbacks 3 allows, and stops.",
-     "has stopped, as its numbers were not finite or far too large", "5.12 of 7.5"),
-    ("tick 20", "was training at 2026-01-03 03:04:05, and may still be", "5.12 of 7.5")])
+@pytest.mark.parametrize(
+    ("words", "said", "kimg"),
+    [
+        (
+            "Stopped by SIGTERM at kimg 7.0; everything is saved in a and b. To go on: …",
+            "was stopped by SIGTERM at kimg 7.0",
+            "7 of 7.5",
+        ),
+        (
+            "Stopped at once; what came after the last state is lost. To go on: …",
+            "was stopped at once",
+            "5.12 of 7.5",
+        ),
+        (
+            "Stopped by an error: /x/state.pt: No space left on device. Free some space.",
+            "was stopped by an error: /x/state.pt: No space left on device",
+            "5.12 of 7.5",
+        ),
+        (
+            "The training has left the numbers once more than --rollbacks 3 allows, and stops.",
+            "has stopped, as its numbers were not finite or far too large",
+            "5.12 of 7.5",
+        ),
+        ("tick 20", "was training at 2026-01-03 03:04:05, and may still be", "5.12 of 7.5"),
+    ],
+)
 def test_a_run_that_was_stopped_says_where(made: Path, words: str, said: str, kimg: str) -> None:
     with (made / "log.txt").open("a") as file:
         file.write(f"2026-01-03 03:04:05  {words}\n")
@@ -131,19 +159,33 @@ def test_a_run_that_was_stopped_says_where(made: Path, words: str, said: str, ki
     assert said in text and kimg in text
 
 
-@pytest.mark.parametrize("name", [
-    "config.json", "stats.jsonl", "log.txt", "fakes-000002_100.png", "fakes-init.png", "reals.png",
-    "metric-swd8.jsonl", "network-snapshot-000002.safetensors"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.json",
+        "stats.jsonl",
+        "log.txt",
+        "fakes-000002_100.png",
+        "fakes-init.png",
+        "reals.png",
+        "metric-swd8.jsonl",
+        "network-snapshot-000002.safetensors",
+    ],
+)
 @pytest.mark.parametrize("content", [b"", b"\xff\x00 garbage\n", b"[1, 2]\n", None])
-def test_damage_costs_no_more_than_its_own_part(made: Path, name: str, content: bytes | None
-                                                ) -> None:
+def test_damage_costs_no_more_than_its_own_part(
+    made: Path, name: str, content: bytes | None
+) -> None:
     path = made / name
     whole = path.read_bytes()
-    path.write_bytes(whole[:len(whole) // 2] if content is None else content)
+    path.write_bytes(whole[: len(whole) // 2] if content is None else content)
     page = page_of(made)
     assert set(SECTIONS) <= set(page.text)
-    told = {section: text for section, text in page.text.items()
-            if "This part could not be made" in text}
+    told = {
+        section: text
+        for section, text in page.text.items()
+        if "This part could not be made" in text
+    }
     assert told == {}
 
 
@@ -159,11 +201,17 @@ def test_what_damage_costs_is_told(made: Path) -> None:
     assert "A damaged line of stats.jsonl is left out" in page.text["curves"]
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    ("{", "config.json is damaged"), ("[" * 100_000, "config.json is damaged"),
-    ('{"network": {"resolution": 17}, "growth": {}}', "config.json cannot be used")])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "config.json is damaged"),
+        ("[" * 100_000, "config.json is damaged"),
+        ('{"network": {"resolution": 17}, "growth": {}}', "config.json cannot be used"),
+    ],
+)
 def test_a_config_that_cannot_be_used_is_told_on_the_terminal(
-        made: Path, content: str, said: str) -> None:
+    made: Path, content: str, said: str
+) -> None:
     assert report(made).stderr == ""
     (made / "config.json").write_text(content)
     result = report(made)
@@ -173,8 +221,7 @@ def test_a_config_that_cannot_be_used_is_told_on_the_terminal(
     assert said in Page((made / REPORT_FILE).read_text("utf-8")).text["settings"]
 
 
-def test_a_config_that_cannot_be_read_is_told(
-        made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_config_that_cannot_be_read_is_told(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(directory: Path) -> None:
         raise PermissionError(13, "Permission denied", str(directory / "config.json"))
 
@@ -183,17 +230,25 @@ def test_a_config_that_cannot_be_read_is_told(
 
 
 def test_a_failing_run_says_so(made: Path) -> None:
-    (made / "rollback-01.json").write_text(json.dumps(
-        {"images_seen": 6000, "what": "not finite: loss"}))
+    (made / "rollback-01.json").write_text(
+        json.dumps({"images_seen": 6000, "what": "not finite: loss"})
+    )
     page = page_of(made)
     assert "non-finite" in page.text["status"] and "What to change" in page.text["status"]
 
 
 def test_what_the_metrics_have_looked_up_is_shown(made: Path) -> None:
-    record = {"metric": "neighbours", "images": "n", "reals": "mine", "num_images": 9,
-              "num_training": 40, "detector": "pixels", "others": "held-out images",
-              "num_others": 5, "values": {"median": 1.0, "median_others": 2.0, "nearer": .9,
-                                          "p_value": .00001}}
+    record = {
+        "metric": "neighbours",
+        "images": "n",
+        "reals": "mine",
+        "num_images": 9,
+        "num_training": 40,
+        "detector": "pixels",
+        "others": "held-out images",
+        "num_others": 5,
+        "values": {"median": 1.0, "median_others": 2.0, "nearer": 0.9, "p_value": 0.00001},
+    }
     write_lines(made / "metric-neighbours.jsonl", record)
     shutil.copy(made / "reals.png", made / "neighbours.png")
     page = page_of(made)
@@ -217,10 +272,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of 4x4 that measured itself."""
     folder = tmp_path_factory.mktemp("report")
     noise_dataset(folder / "data")
-    result = CliRunner().invoke(train, [
-        "--data", str(folder / "data"), "--outdir", str(folder / "runs"), "--device", "cpu",
-        *tiny_options(total_kimg=2, snapshot_ticks=1, metrics="swd8", best="swd")],
-        catch_exceptions=False)
+    result = CliRunner().invoke(
+        train,
+        [
+            "--data",
+            str(folder / "data"),
+            "--outdir",
+            str(folder / "runs"),
+            "--device",
+            "cpu",
+            *tiny_options(total_kimg=2, snapshot_ticks=1, metrics="swd8", best="swd"),
+        ],
+        catch_exceptions=False,
+    )
     assert result.exit_code == 0, result.output
     return folder / "runs" / "00000-data-v2-1gpu"
 

@@ -50,8 +50,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
-def test_the_page_is_drawn_and_asks_for_nothing(browser: Browser, site: str, width: int, dark: bool
-                                                ) -> None:
+def test_the_page_is_drawn_and_asks_for_nothing(
+    browser: Browser, site: str, width: int, dark: bool
+) -> None:
     browser.open(site, width, dark=dark)
     browser.wait_for(f"[...{PLOTS}].every(each => each.querySelector('path'))")
     assert browser.errors == [] and browser.requests == [site]
@@ -73,10 +74,17 @@ def test_it_works_as_a_file(browser: Browser, tmp_path: Path) -> None:
 
 def test_letters_are_large_enough_for_a_phone(browser: Browser, site: str) -> None:
     browser.open(site, PHONE)
-    assert browser.value("Math.min(...[...document.querySelectorAll('.plot text')].map("
-                         "each => each.getBoundingClientRect().height))") >= 10
-    assert browser.value("[...document.querySelectorAll('button, input')].every("
-                         "each => each.getBoundingClientRect().height >= 40)")
+    assert (
+        browser.value(
+            "Math.min(...[...document.querySelectorAll('.plot text')].map("
+            "each => each.getBoundingClientRect().height))"
+        )
+        >= 10
+    )
+    assert browser.value(
+        "[...document.querySelectorAll('button, input')].every("
+        "each => each.getBoundingClientRect().height >= 40)"
+    )
 
 
 def test_the_slider_goes_through_time(browser: Browser, site: str) -> None:
@@ -85,8 +93,11 @@ def test_the_slider_goes_through_time(browser: Browser, site: str) -> None:
     browser.value(f"document.querySelector('{SLIDER}').focus()")
     browser.key("ArrowLeft")
     assert browser.value(SHOWN) == 6
-    assert browser.value(f"document.querySelector('{SLIDER}').ariaValueText"
-                         ) == browser.value(CAPTION) == "kimg 4.2: 8 stable"
+    assert (
+        browser.value(f"document.querySelector('{SLIDER}').ariaValueText")
+        == browser.value(CAPTION)
+        == "kimg 4.2: 8 stable"
+    )
     browser.key("Home")
     assert browser.value(SHOWN) == 0
     assert browser.value("document.querySelector('.chart output').textContent") != ""
@@ -111,7 +122,8 @@ def test_a_curve_is_read_by_pointing_at_it(browser: Browser, site: str) -> None:
     browser.open(site, DESKTOP)
     x, y = browser.value(
         f"{PLOTS}[1].scrollIntoView({{block: 'center'}}), (box => [box.left + 48, box.top + 80])("
-        f"{PLOTS}[1].getBoundingClientRect())")
+        f"{PLOTS}[1].getBoundingClientRect())"
+    )
     browser.point(x, y)
     chart = f"{PLOTS}[1].parentElement"
     assert browser.value(f"{chart}.querySelector('output').textContent") == "kimg 2, 8 fading in"
@@ -136,9 +148,11 @@ def test_a_curve_is_read_by_keys(browser: Browser, site: str) -> None:
 
 def test_a_picture_tells_its_seed(browser: Browser, site: str) -> None:
     browser.open(site, DESKTOP)
-    x, y = browser.value("document.querySelector('.frames').scrollIntoView(), (box => [box.left + "
-                         "box.width * 2.5 / 8, box.top + box.height * 1.5 / 4])("
-                         "document.querySelector('.frames').getBoundingClientRect())")
+    x, y = browser.value(
+        "document.querySelector('.frames').scrollIntoView(), (box => [box.left + "
+        "box.width * 2.5 / 8, box.top + box.height * 1.5 / 4])("
+        "document.querySelector('.frames').getBoundingClientRect())"
+    )
     browser.point(x, y)
     assert browser.value(CAPTION).endswith(", seed 18")  # grids have 16 columns
 
@@ -147,13 +161,18 @@ def test_nothing_could_be_sent_away(browser: Browser, site: str) -> None:
     """The policy holds: not even to where the page came from."""
     browser.open(site, DESKTOP)
     assert browser.value(f"fetch({site!r}).then(() => 'sent', () => 'refused')") == "refused"
-    assert browser.value(
-        "new Promise(done => { const image = new Image(); image.onload = () => done('sent');"
-        f" image.onerror = () => done('refused'); image.src = {site!r}; }})") == "refused"
+    assert (
+        browser.value(
+            "new Promise(done => { const image = new Image(); image.onload = () => done('sent');"
+            f" image.onerror = () => done('refused'); image.src = {site!r}; }})"
+        )
+        == "refused"
+    )
     assert browser.value(
         "(() => { const script = document.createElement('script');"
         " script.textContent = 'window.hacked = 1'; document.body.append(script);"
-        " return window.hacked === undefined; })()")
+        " return window.hacked === undefined; })()"
+    )
 
 
 def test_all_settings_are_printed(browser: Browser, site: str) -> None:

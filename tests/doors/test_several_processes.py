@@ -23,14 +23,34 @@ from tests.doors.test_train import statistics, weights
 ROOT = Path(__file__).resolve().parents[2]
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run")
 # Twenty iterations from 4x4 to 16x16, two fades on the way.
-OPTIONS = tiny_options(batch=8, total_kimg=0.16, training_kimg=0.032, transition_kimg=0.032,
-                       tick_kimg=0.064, stddev_group=4, image_ticks=1)
+OPTIONS = tiny_options(
+    batch=8,
+    total_kimg=0.16,
+    training_kimg=0.032,
+    transition_kimg=0.032,
+    tick_kimg=0.064,
+    stddev_group=4,
+    image_ticks=1,
+)
 
 
-def command(data: Path, outdir: Path, *launcher: str, options: list[str] | None = None
-            ) -> list[str]:
-    return [*launcher, str(ROOT / "train.py"), "--data", str(data), "--outdir", str(outdir),
-            "--preset", "demo", "--device", "cpu", "--mirror", *(options or OPTIONS)]
+def command(
+    data: Path, outdir: Path, *launcher: str, options: list[str] | None = None
+) -> list[str]:
+    return [
+        *launcher,
+        str(ROOT / "train.py"),
+        "--data",
+        str(data),
+        "--outdir",
+        str(outdir),
+        "--preset",
+        "demo",
+        "--device",
+        "cpu",
+        "--mirror",
+        *(options or OPTIONS),
+    ]
 
 
 def torchrun(*words: str) -> tuple[str, ...]:
@@ -46,14 +66,21 @@ def free_port() -> int:
 
 def finished(words: list[str] | tuple[str, ...]) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(words, capture_output=True, text=True, timeout=300, env=environment,
-                          cwd=ROOT)
+    return subprocess.run(
+        words, capture_output=True, text=True, timeout=300, env=environment, cwd=ROOT
+    )
 
 
 @contextmanager
 def started(*words: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               cwd=ROOT, start_new_session=True)
+    process = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+    )
     try:
         yield process
     finally:
@@ -114,13 +141,15 @@ def test_two_processes_train_like_one(alone: Path, data: Path, tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["00000-noise-demo"]
     together = tmp_path / "00000-noise-demo"
     names = {path.name for path in together.iterdir() if not path.name.startswith("events")}
-    assert names == {path.name for path in alone.iterdir()
-                     if not path.name.startswith("events")} | {".launch"}
+    assert names == {
+        path.name for path in alone.iterdir() if not path.name.startswith("events")
+    } | {".launch"}
     assert len(list(together.glob("events*"))) == 1
     close_states(states(alone)[-1], states(together)[-1])
     for picture in alone.glob("fakes-0*.png"):
-        one, other = (np.asarray(Image.open(path / picture.name)).astype(int)
-                      for path in (alone, together))
+        one, other = (
+            np.asarray(Image.open(path / picture.name)).astype(int) for path in (alone, together)
+        )
         assert np.abs(one - other).max() <= 1  # of 255
     ours, theirs = statistics(together), statistics(alone)
     assert len(ours) == len(theirs)
@@ -132,9 +161,19 @@ def test_two_processes_train_like_one(alone: Path, data: Path, tmp_path: Path) -
 def test_two_nodes_on_one_machine(alone: Path, data: Path, tmp_path: Path) -> None:
     """As documented, with the run directory on a disk that both see."""
     port = free_port()
-    nodes = [command(data, tmp_path, *TORCHRUN, "--nnodes=2", "--nproc-per-node=1",
-                     "--rdzv-id=tiny", "--rdzv-backend=c10d",
-                     f"--rdzv-endpoint=localhost:{port}") for _ in range(2)]
+    nodes = [
+        command(
+            data,
+            tmp_path,
+            *TORCHRUN,
+            "--nnodes=2",
+            "--nproc-per-node=1",
+            "--rdzv-id=tiny",
+            "--rdzv-backend=c10d",
+            f"--rdzv-endpoint=localhost:{port}",
+        )
+        for _ in range(2)
+    ]
     with started(*nodes[0]) as first, started(*nodes[1]) as second:
         said = [process.communicate(timeout=300)[0] for process in (first, second)]
         assert [first.returncode, second.returncode] == [0, 0], said
@@ -145,15 +184,21 @@ def test_two_nodes_on_one_machine(alone: Path, data: Path, tmp_path: Path) -> No
 def test_a_batch_that_cannot_be_shared_is_refused_once(data: Path, tmp_path: Path) -> None:
     result = finished(command(data, tmp_path, *torchrun("--nproc-per-node=3")))
     assert result.returncode != 0
-    assert result.stderr.count("Error: The batch of 8 images at resolution 4 cannot be shared "
-                               "equally among 3 processes") == 1
+    assert (
+        result.stderr.count(
+            "Error: The batch of 8 images at resolution 4 cannot be shared "
+            "equally among 3 processes"
+        )
+        == 1
+    )
     assert "1 or 2 could" in result.stderr and not list(tmp_path.iterdir())
 
 
 def test_a_process_that_is_killed_ends_all_with_one_message(data: Path, tmp_path: Path) -> None:
     endless = [*OPTIONS, "--total-kimg", "100"]
-    with started(*command(data, tmp_path, *torchrun("--nproc-per-node=2"),
-                          options=endless)) as process:
+    with started(
+        *command(data, tmp_path, *torchrun("--nproc-per-node=2"), options=endless)
+    ) as process:
         wait_for(process, "tick 1 ")
         os.kill(workers(tmp_path)[1], signal.SIGKILL)
         said = process.communicate(timeout=120)[0]
@@ -166,8 +211,9 @@ def test_a_process_that_is_killed_ends_all_with_one_message(data: Path, tmp_path
 def test_torchrun_continues_what_it_began(alone: Path, data: Path, tmp_path: Path) -> None:
     """The leader is killed after its first state; nobody gives another command."""
     long = [*OPTIONS, "--total-kimg", "1.6", "--snapshot-ticks", "1"]
-    with started(*command(data, tmp_path, *torchrun("--nproc-per-node=2", "--max-restarts=1"),
-                          options=long)) as process:
+    with started(
+        *command(data, tmp_path, *torchrun("--nproc-per-node=2", "--max-restarts=1"), options=long)
+    ) as process:
         wait_for(process, "tick 3 ")
         os.kill(workers(tmp_path)[0], signal.SIGKILL)
         said = process.communicate(timeout=300)[0]
@@ -181,8 +227,9 @@ def test_torchrun_continues_what_it_began(alone: Path, data: Path, tmp_path: Pat
 
 def test_a_signal_to_one_process_stops_all_at_the_same_step(data: Path, tmp_path: Path) -> None:
     endless = [*OPTIONS, "--total-kimg", "100"]
-    with started(*command(data, tmp_path, *torchrun("--nproc-per-node=2"),
-                          options=endless)) as process:
+    with started(
+        *command(data, tmp_path, *torchrun("--nproc-per-node=2"), options=endless)
+    ) as process:
         wait_for(process, "tick 1 ")
         os.kill(workers(tmp_path)[1], signal.SIGTERM)
         said = process.communicate(timeout=120)[0]

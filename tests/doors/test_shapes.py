@@ -44,8 +44,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(folder: Path) -> Path:
-    said = run(dataset_tool, "create-from-images", "--source", folder, "--size", "24x16",
-               "--dest", folder.parent / "data").stdout
+    said = run(
+        dataset_tool,
+        "create-from-images",
+        "--source",
+        folder,
+        "--size",
+        "24x16",
+        "--dest",
+        folder.parent / "data",
+    ).stdout
     assert "40 images 24x16x3" in said
     return folder.parent / "data"
 
@@ -56,7 +64,10 @@ def test_the_dataset_is_that_of_the_files(folder: Path, data: Path) -> None:
     with Image.open(folder / "07.png") as picture:
         np.testing.assert_array_equal(dataset.images(4, np.array([7]))[0], np.asarray(picture))
     assert [np.load(data / f"level-{level:02d}.npy").shape for level in (2, 3, 4)] == [
-        (40, 4, 6, 3), (40, 8, 12, 3), (40, 16, 24, 3)]
+        (40, 4, 6, 3),
+        (40, 8, 12, 3),
+        (40, 16, 24, 3),
+    ]
 
 
 def test_the_dataset_tool_shows_extracts_and_compares(data: Path, tmp_path: Path) -> None:
@@ -67,12 +78,30 @@ def test_the_dataset_tool_shows_extracts_and_compares(data: Path, tmp_path: Path
     assert size_of(tmp_path / "sheet.png") == (3 * 26 - 2, 2 * 18 - 2)
     words = "extract", "--source", data, "--dest", tmp_path / "png"
     assert "40 images of 24x16" in run(dataset_tool, *words).stdout
-    run(dataset_tool, "create-from-images", "--source", tmp_path / "png", "--size", "24x16",
-        "--dest", tmp_path / "again")
-    assert "All 40 images are equal" in run(
-        dataset_tool, "compare", data, tmp_path / "again").stdout
-    said = run(dataset_tool, "extract", "--source", data, "--dest", tmp_path / "small",
-               "--resolution", 24, exit_code=1).output
+    run(
+        dataset_tool,
+        "create-from-images",
+        "--source",
+        tmp_path / "png",
+        "--size",
+        "24x16",
+        "--dest",
+        tmp_path / "again",
+    )
+    assert (
+        "All 40 images are equal" in run(dataset_tool, "compare", data, tmp_path / "again").stdout
+    )
+    said = run(
+        dataset_tool,
+        "extract",
+        "--source",
+        data,
+        "--dest",
+        tmp_path / "small",
+        "--resolution",
+        24,
+        exit_code=1,
+    ).output
     assert "one of 4 (6x4), 8 (12x8), 16 (24x16)" in " ".join(said.split())
     assert "no problems" in run(dataset_tool, "check", tmp_path / "png", "--size", "24x16").stdout
     said = run(dataset_tool, "check", tmp_path / "png", "--size", "28x16", exit_code=1).stdout
@@ -85,8 +114,19 @@ def test_parts_make_the_whole(
 ) -> None:
     monkeypatch.setattr("progan.data.writer.COMPRESSED_FROM", 3)
     for number in (1, 2, 3):
-        run(dataset_tool, "create-from-images", "--source", folder, "--size", "24x16",
-            "--dest", tmp_path / "data", "--shard", f"{number}/3", *how)
+        run(
+            dataset_tool,
+            "create-from-images",
+            "--source",
+            folder,
+            "--size",
+            "24x16",
+            "--dest",
+            tmp_path / "data",
+            "--shard",
+            f"{number}/3",
+            *how,
+        )
     said = run(dataset_tool, "verify", tmp_path / "data", "--merge").stdout
     assert "as they were written" in said
     assert "All 40 images are equal" in run(dataset_tool, "compare", data, tmp_path / "data").stdout
@@ -96,22 +136,30 @@ def test_parts_make_the_whole(
 
 
 def test_lower_levels_of_a_dataset_keep_its_shape(data: Path, tmp_path: Path) -> None:
-    run(dataset_tool, "create-from-dataset", "--source", data, "--resolution", 8,
-        "--dest", tmp_path / "small")
+    run(
+        dataset_tool,
+        "create-from-dataset",
+        "--source",
+        data,
+        "--resolution",
+        8,
+        "--dest",
+        tmp_path / "small",
+    )
     small = Dataset.open(tmp_path / "small")
     assert (small.resolution, small.info.top_size) == (8, (8, 12))
     rows = np.arange(40)
     for level in (2, 3):
         np.testing.assert_array_equal(
-            small.images(level, rows), Dataset.open(data).images(level, rows))
+            small.images(level, rows), Dataset.open(data).images(level, rows)
+        )
 
 
 @pytest.fixture(scope="module")
 def place(data: Path) -> Path:
     """A run that was stopped before its end and resumed."""
     runs = data.parent / "runs"
-    run(train, "--data", data, "--outdir", runs, "--preset", "demo", *TRAINING,
-        "--total-kimg", 0.3)
+    run(train, "--data", data, "--outdir", runs, "--preset", "demo", *TRAINING, "--total-kimg", 0.3)
     run(train, "--outdir", runs, "--resume", "--total-kimg", 0.6)
     return runs / "00000-data-demo"
 
@@ -126,8 +174,10 @@ def test_training_shows_what_it_sees(place: Path) -> None:
 def test_a_resumed_run_ends_in_the_same_weights(data: Path, place: Path, tmp_path: Path) -> None:
     run(train, "--data", data, "--outdir", tmp_path, "--preset", "demo", *TRAINING)
     (whole,) = tmp_path.glob("*/state-000000.pt")
-    ours, theirs = (torch.load(path, weights_only=True)["average"]
-                    for path in (place / "state-000000.pt", whole))
+    ours, theirs = (
+        torch.load(path, weights_only=True)["average"]
+        for path in (place / "state-000000.pt", whole)
+    )
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
@@ -150,12 +200,32 @@ def test_metrics_measure_the_shape(data: Path, place: Path, tmp_path: Path) -> N
     against = "--data", data, "--device", "cpu"
     said = run(metrics, "swd", "ms-ssim", "--network", place, *against).stdout
     assert "size: 24x16x3" in said and "SWDx1e3_16" in said and "MS-SSIM" in said
-    run(generate, "--network", place, "--seeds", "0-11", "--outdir", tmp_path / "small",
-        "--resolution", 8)
+    run(
+        generate,
+        "--network",
+        place,
+        "--seeds",
+        "0-11",
+        "--outdir",
+        tmp_path / "small",
+        "--resolution",
+        8,
+    )
     said = run(metrics, "swd", "--images", tmp_path / "small", *against, exit_code=1).output
     assert "images of 12x8x3" in " ".join(said.split())  # the dataset shows that level
-    run(metrics, "neighbours", "--network", place, *against, "--detector", "pixels",
-        "--num-images", 4, "--sheet", tmp_path / "sheet.png")
+    run(
+        metrics,
+        "neighbours",
+        "--network",
+        place,
+        *against,
+        "--detector",
+        "pixels",
+        "--num-images",
+        4,
+        "--sheet",
+        tmp_path / "sheet.png",
+    )
     assert size_of(tmp_path / "sheet.png")[0] == 6 * (7 * 24 + 2)
 
 
@@ -163,10 +233,20 @@ def test_a_dataset_of_another_shape_is_no_way_to_resume(place: Path, tmp_path: P
     for number in range(4):
         pixels = np.random.RandomState(number).randint(0, 256, (24, 16, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-    run(dataset_tool, "create-from-images", "--source", tmp_path, "--size", "16x24",
-        "--dest", tmp_path / "upright")
-    said = run(train, "--resume", place, "--data", tmp_path / "upright", "--total-kimg", 1,
-               exit_code=1).output
+    run(
+        dataset_tool,
+        "create-from-images",
+        "--source",
+        tmp_path,
+        "--size",
+        "16x24",
+        "--dest",
+        tmp_path / "upright",
+    )
+    said = run(
+        train, "--resume", place, "--data", tmp_path / "upright", "--total-kimg", 1, exit_code=1
+    ).output
     assert "trained on images of 24x16x3 with no classes" in " ".join(said.split())
     assert "are 16x24x3 with no classes. Name the dataset of the run with --data" in " ".join(
-        said.split())
+        said.split()
+    )

@@ -36,10 +36,20 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 300
 OF_THE_MACHINE = ("speed/", "memory/", "progress/hours", "hours", "seconds")
 # Two fades, adaptive augmentation, and a snapshot every 256 images.
-OPTIONS = ["--preset", "demo", "--mirror", "--augment", "adaptive", "--augment-p", "0.3",
-           "--augment-steps", "50",
-           *tiny_options(total_kimg=2, training_kimg=0.5, transition_kimg=0.5, tick_kimg=0.25,
-                         keep_states=3)]
+OPTIONS = [
+    "--preset",
+    "demo",
+    "--mirror",
+    "--augment",
+    "adaptive",
+    "--augment-p",
+    "0.3",
+    "--augment-steps",
+    "50",
+    *tiny_options(
+        total_kimg=2, training_kimg=0.5, transition_kimg=0.5, tick_kimg=0.25, keep_states=3
+    ),
+]
 METRICS = ["--metrics", "swd16", "--best", "swd"]
 
 
@@ -75,8 +85,14 @@ def lines_of(process: "subprocess.Popen[str]") -> Iterator[str]:
 
 def rows(path: Path) -> list[dict[str, object]]:
     """The lines of a file of numbers, without those of the machine."""
-    return [{name: value for name, value in json.loads(line).items()
-             if not name.startswith(OF_THE_MACHINE)} for line in path.read_text().splitlines()]
+    return [
+        {
+            name: value
+            for name, value in json.loads(line).items()
+            if not name.startswith(OF_THE_MACHINE)
+        }
+        for line in path.read_text().splitlines()
+    ]
 
 
 def assert_same_run(one: Path, other: Path) -> None:
@@ -94,12 +110,13 @@ def assert_same_run(one: Path, other: Path) -> None:
     board = EventAccumulator(str(one)).Reload()
     for tag in ("loss/critic", "dials/augmentation"):
         assert [point.step for point in board.Scalars(tag)] == [
-            line["images_seen"] for line in lines]
+            line["images_seen"] for line in lines
+        ]
         assert [point.value for point in board.Scalars(tag)] == pytest.approx(
-            [line[tag] for line in lines])
+            [line[tag] for line in lines]
+        )
     kinds = "network-*", "fakes-*", "state-best-*"
-    names = [sorted(path.name for kind in kinds for path in run.glob(kind))
-             for run in (one, other)]
+    names = [sorted(path.name for kind in kinds for path in run.glob(kind)) for run in (one, other)]
     assert names[0] == names[1]
     assert not [path for path in one.iterdir() if path.name.startswith(".")]
 
@@ -119,12 +136,17 @@ def kill_at_some_moment(run: Path, words: list[object], chance: random.Random) -
 
     On a fast machine too it comes a few ticks further at most.
     """
-    moment: Callable[[float], bool] = chance.choice([
-        lambda start, limit=chance.uniform(0.5, 5):
-            time.monotonic() > start + limit or reached_tick(run, before + 2),
-        lambda start, ticks=chance.randint(1, 4), more=chance.uniform(0, 0.3):
-            reached_tick(run, before + ticks) and not time.sleep(more),
-        lambda start: stopped_while_writing(process, run, cut)])
+    moment: Callable[[float], bool] = chance.choice(
+        [
+            lambda start, limit=chance.uniform(0.5, 5): (
+                time.monotonic() > start + limit or reached_tick(run, before + 2)
+            ),
+            lambda start, ticks=chance.randint(1, 4), more=chance.uniform(0, 0.3): (
+                reached_tick(run, before + ticks) and not time.sleep(more)
+            ),
+            lambda start: stopped_while_writing(process, run, cut),
+        ]
+    )
     before, cut, start = newest_tick(run), being_written(run), time.monotonic()
     with process_of(*words) as process:
         while process.poll() is None and not moment(start):
@@ -183,7 +205,8 @@ def killed_and_resumed(data: Path, run: Path, kills: int, *more: object) -> int:
 
 
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
-        whole: Path, data: Path, tmp_path: Path) -> None:
+    whole: Path, data: Path, tmp_path: Path
+) -> None:
     run = tmp_path / whole.name
     killed_and_resumed(data, run, 3)
     assert_same_run(run, whole)
@@ -208,7 +231,8 @@ def test_no_snapshot_replaces_another_within_a_thousand_of_images(whole: Path) -
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1, signal.SIGHUP])
 def test_a_signal_saves_everything_and_says_how_to_go_on(
-        whole: Path, data: Path, tmp_path: Path, number: signal.Signals) -> None:
+    whole: Path, data: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     """In the middle of a tick, whose means are those of all of its steps nevertheless."""
     run = tmp_path / whole.name
     lines = []
@@ -221,8 +245,11 @@ def test_a_signal_saves_everything_and_says_how_to_go_on(
         lines += lines_of(process)
         assert process.wait() == EXIT_RESUMABLE
     command = f"python {ROOT / 'train.py'} --resume {run} --device cpu"
-    said = re.search(f"Stopped by {number.name} at kimg [0-9.]+; everything is saved in (.+) and "
-                     f"(.+). To go on: {re.escape(command)}\n", lines[-1])
+    said = re.search(
+        f"Stopped by {number.name} at kimg [0-9.]+; everything is saved in (.+) and "
+        f"(.+). To go on: {re.escape(command)}\n",
+        lines[-1],
+    )
     assert said
     assert_same_moment(Path(said[1]), Path(said[2]))
     assert find_network(run) == Path(said[2]) and not list(run.glob(".*"))
@@ -233,8 +260,21 @@ def test_a_signal_saves_everything_and_says_how_to_go_on(
 
 def test_a_second_signal_ends_it_at_once(whole: Path, data: Path, tmp_path: Path) -> None:
     """Steps are slow here, so that the second signal comes in the same one as the first."""
-    with process_of("--data", data, "--outdir", tmp_path, *OPTIONS, "--batch", 1500,
-                    "--minibatch-repeats", 1, "--tick-kimg", 1, "--total-kimg", 30) as process:
+    with process_of(
+        "--data",
+        data,
+        "--outdir",
+        tmp_path,
+        *OPTIONS,
+        "--batch",
+        1500,
+        "--minibatch-repeats",
+        1,
+        "--tick-kimg",
+        1,
+        "--total-kimg",
+        30,
+    ) as process:
         for line in lines_of(process):
             if line.startswith("tick 1 "):
                 break
@@ -265,8 +305,12 @@ def signals_restored() -> Iterator[None]:
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_before_the_first_step_ends_it_at_once(
-        signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-        number: signal.Signals) -> None:
+    signals_restored: None,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+) -> None:
     monkeypatch.setattr(execution, "prepare_execution", lambda *_: os.kill(os.getpid(), number))
     result = train("--data", data, "--outdir", tmp_path, *OPTIONS)
     assert result.exit_code == early_code(number)
@@ -277,8 +321,12 @@ def test_a_signal_before_the_first_step_ends_it_at_once(
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_before_the_first_step_of_a_resumed_run_loses_nothing(
-        signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-        number: signal.Signals) -> None:
+    signals_restored: None,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+) -> None:
     run = finished(data, tmp_path, "--total-kimg", 0.5)
     before = states(run)[-1].read_bytes()
     monkeypatch.setattr(execution, "prepare_execution", lambda *_: os.kill(os.getpid(), number))
@@ -290,10 +338,13 @@ def test_a_signal_before_the_first_step_of_a_resumed_run_loses_nothing(
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_before_the_run_exists_ends_it_at_once(
-        signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-        number: signal.Signals) -> None:
-    monkeypatch.setattr("progan.training.state.create",
-                        lambda *_: os.kill(os.getpid(), number))
+    signals_restored: None,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+) -> None:
+    monkeypatch.setattr("progan.training.state.create", lambda *_: os.kill(os.getpid(), number))
     result = train("--data", data, "--outdir", tmp_path, *OPTIONS)
     assert (result.exit_code, result.stderr) == (early_code(number), "\nInterrupted.\n")
     assert not list(tmp_path.iterdir())
@@ -303,11 +354,19 @@ def early_code(number: signal.Signals) -> int:
     return EXIT_RESUMABLE if number.name == "SIGUSR1" else INTERRUPTED
 
 
-@pytest.mark.parametrize(("words", "options", "code"), [
-    ("Done", (), 0), ("Stopped by --max-hours", ("--max-hours", 1e-9), EXIT_RESUMABLE)])
+@pytest.mark.parametrize(
+    ("words", "options", "code"),
+    [("Done", (), 0), ("Stopped by --max-hours", ("--max-hours", 1e-9), EXIT_RESUMABLE)],
+)
 def test_a_signal_after_the_last_words_changes_nothing(
-        signals_restored: None, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-        words: str, options: tuple[object, ...], code: int) -> None:
+    signals_restored: None,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: str,
+    options: tuple[object, ...],
+    code: int,
+) -> None:
     note = Log.note
 
     def note_and_hear(log: Log, text: str) -> None:
@@ -323,12 +382,14 @@ def test_a_signal_after_the_last_words_changes_nothing(
 
 
 def test_a_crash_costs_no_more_than_the_minutes_between_two_checkpoints(
-        data: Path, tmp_path: Path) -> None:
+    data: Path, tmp_path: Path
+) -> None:
     """Of a tick that is far from its end."""
     options = [*OPTIONS, "--tick-kimg", 30, "--checkpoint-minutes", 1e-9]
     run = tmp_path / "00000-noise-demo"
-    with process_of("--data", data, "--outdir", tmp_path, *options,
-                    "--total-kimg", 1000) as process:
+    with process_of(
+        "--data", data, "--outdir", tmp_path, *options, "--total-kimg", 1000
+    ) as process:
         assert next(lines_of(process)).startswith("progan")
         while len(states(run)) < 2:
             assert process.poll() is None
@@ -350,8 +411,10 @@ def test_a_crash_costs_no_more_than_the_minutes_between_two_checkpoints(
 def test_checkpoints_change_nothing(data: Path, tmp_path: Path) -> None:
     """But for the files that they are; nor does it what goes on from one of them."""
     options = [*OPTIONS, "--tick-kimg", 6, "--total-kimg", 12, "--checkpoint-minutes"]
-    runs = [finished(data, tmp_path / name, *options, minutes)
-            for name, minutes in (("without", 0), ("with", 1e-9))]
+    runs = [
+        finished(data, tmp_path / name, *options, minutes)
+        for name, minutes in (("without", 0), ("with", 1e-9))
+    ]
     assert_same_run(*runs)
     between = [path for path in states(runs[1]) if read_state(path)["tick"] == 1]
     assert len(states(runs[0])) == 2 and len(between) > 1
@@ -365,8 +428,9 @@ def test_max_hours_ends_like_a_signal(whole: Path, data: Path, tmp_path: Path) -
     result = train("--data", data, "--outdir", tmp_path, *OPTIONS, "--max-hours", 1e-9)
     for number in range(3):
         assert result.exit_code == EXIT_RESUMABLE
-        said = re.search("Stopped by --max-hours at kimg .* in (.+) and (.+). To go on",
-                         result.output)
+        said = re.search(
+            "Stopped by --max-hours at kimg .* in (.+) and (.+). To go on", result.output
+        )
         assert said
         assert_same_moment(Path(said[1]), Path(said[2]))
         assert len(interim_networks(run)) == 1
@@ -379,7 +443,8 @@ def test_max_hours_ends_like_a_signal(whole: Path, data: Path, tmp_path: Path) -
 
 
 def test_a_disk_that_fills_up_leaves_the_states_before_intact(
-        whole: Path, data: Path, tmp_path: Path) -> None:
+    whole: Path, data: Path, tmp_path: Path
+) -> None:
     run = tmp_path / whole.name
     first = train("--data", data, "--outdir", tmp_path, *OPTIONS, "--total-kimg", 1)
     assert first.exit_code == 0, first.output
@@ -388,7 +453,9 @@ def test_a_disk_that_fills_up_leaves_the_states_before_intact(
     result = subprocess.run(
         [sys.executable, ROOT / "train.py", "--resume", run, "--total-kimg", "40"],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-        capture_output=True, text=True)
+        capture_output=True,
+        text=True,
+    )
     assert result.returncode == 1
     said = " ".join(result.stderr.split())
     assert f"Error: {run}/state-" in said and ".pt: File too large. Raise the limit" in said
@@ -403,15 +470,19 @@ def test_a_disk_that_fills_up_leaves_the_states_before_intact(
 
 @pytest.mark.parametrize("more", [(), ("--checkpoint-minutes", 1e-9, "--tick-kimg", 30)])
 def test_a_disk_that_is_full_when_a_network_is_written_costs_nothing(
-        whole: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-        more: tuple[object, ...]) -> None:
+    whole: Path,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: tuple[object, ...],
+) -> None:
     """Of a snapshot, and of a checkpoint between two: the second of them finds the disk full."""
     write, full = Path.write_bytes, [False]
 
     def write_half(path: Path, content: bytes) -> int:
         is_network = path.name.startswith(".network-snapshot-") and ".safetensors." in path.name
         if is_network and full[0]:
-            write(path, content[:len(content) // 2])
+            write(path, content[: len(content) // 2])
             raise OSError(errno.ENOSPC, "No space left on device")
         full[0] |= is_network
         return write(path, content)
@@ -422,8 +493,10 @@ def test_a_disk_that_is_full_when_a_network_is_written_costs_nothing(
         result = train("--data", data, "--outdir", tmp_path, *OPTIONS, *more)
     said = message(result)
     (network,), (state,) = run.glob("network-snapshot-*.safetensors"), states(run)
-    assert re.search(f"Error: {run}/network-snapshot-\\S+.safetensors: No space left on device. "
-                     "Free some space", said)
+    assert re.search(
+        f"Error: {run}/network-snapshot-\\S+.safetensors: No space left on device. Free some space",
+        said,
+    )
     assert not list(run.glob(".*"))
     assert_same_moment(state, network)
     if not more:
@@ -432,7 +505,8 @@ def test_a_disk_that_is_full_when_a_network_is_written_costs_nothing(
 
 
 def test_a_damaged_newest_state_is_named_and_the_one_before_is_used(
-        whole: Path, data: Path, tmp_path: Path) -> None:
+    whole: Path, data: Path, tmp_path: Path
+) -> None:
     run = tmp_path / whole.name
     assert train("--data", data, "--outdir", tmp_path, *OPTIONS, "--total-kimg", 1).exit_code == 0
     newest = states(run)[-1]
@@ -459,12 +533,17 @@ def test_damaged_lines_of_numbers_are_named_at_resume(data: Path, tmp_path: Path
     assert [row["progress/tick"] for row in rows(path)] == [2, 3, 4]
 
 
-@pytest.mark.parametrize(("remove", "left"), [
-    (("state-*",), "(network-snapshot-000000_768.safetensors, stats.jsonl)"),
-    (("state-*", "stats.jsonl"), "(network-snapshot-000000_768.safetensors)"),
-    (("state-*", "network-*"), "(stats.jsonl)")])
+@pytest.mark.parametrize(
+    ("remove", "left"),
+    [
+        (("state-*",), "(network-snapshot-000000_768.safetensors, stats.jsonl)"),
+        (("state-*", "stats.jsonl"), "(network-snapshot-000000_768.safetensors)"),
+        (("state-*", "network-*"), "(stats.jsonl)"),
+    ],
+)
 def test_a_run_whose_states_were_deleted_is_refused(
-        data: Path, tmp_path: Path, remove: tuple[str, ...], left: str) -> None:
+    data: Path, tmp_path: Path, remove: tuple[str, ...], left: str
+) -> None:
     run = finished(data, tmp_path, "--total-kimg", 0.75)
     for pattern in remove:
         for path in run.glob(pattern):
@@ -478,7 +557,8 @@ def test_a_run_whose_states_were_deleted_is_refused(
 
 
 def test_a_run_that_was_killed_while_it_wrote_its_first_state_begins_again(
-        data: Path, tmp_path: Path) -> None:
+    data: Path, tmp_path: Path
+) -> None:
     run = finished(data, tmp_path, "--total-kimg", 0.25)
     states(run)[0].rename(run / f".{states(run)[0].name}.0.partial")
     result = train("--resume", run)
@@ -487,13 +567,20 @@ def test_a_run_that_was_killed_while_it_wrote_its_first_state_begins_again(
 
 
 def test_a_run_that_was_killed_between_its_first_network_and_state_begins_again(
-        data: Path, tmp_path: Path) -> None:
-    program = ("import os, sys, progan.training.saver as saver\n"
-               "saver.write_state = lambda *_: os._exit(9)\n"
-               "from progan.cli.train import main\nmain()")
+    data: Path, tmp_path: Path
+) -> None:
+    program = (
+        "import os, sys, progan.training.saver as saver\n"
+        "saver.write_state = lambda *_: os._exit(9)\n"
+        "from progan.cli.train import main\nmain()"
+    )
     words = ["--data", data, "--outdir", tmp_path / "runs", *OPTIONS]
-    killed = subprocess.run([sys.executable, "-c", program, *map(str, words)],
-                            capture_output=True, text=True, check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", program, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     (run,) = (tmp_path / "runs").iterdir()
     assert killed.returncode == 9 and list(run.glob("network-*.safetensors")) and not states(run)
     result = train("--resume", run, "--total-kimg", 0.25)
@@ -506,21 +593,29 @@ def contents(run: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in run.iterdir() if path.name != ".lock"}
 
 
-@pytest.mark.parametrize(("kept", "said"), [
-    (None, "stats.jsonl is missing: curves and report begin at kimg 0.512."),
-    (0, "stats.jsonl is empty: curves and report begin at kimg 0.512."),
-    (1, "stats.jsonl has 1 of the 2 ticks before kimg 0.512: the others are missing from curves "
-        "and report."),
-    (2, "")])
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (None, "stats.jsonl is missing: curves and report begin at kimg 0.512."),
+        (0, "stats.jsonl is empty: curves and report begin at kimg 0.512."),
+        (
+            1,
+            "stats.jsonl has 1 of the 2 ticks before kimg 0.512: the others are missing from "
+            "curves and report.",
+        ),
+        (2, ""),
+    ],
+)
 def test_numbers_that_are_missing_are_told_at_resume(
-        data: Path, tmp_path: Path, kept: int | None, said: str) -> None:
+    data: Path, tmp_path: Path, kept: int | None, said: str
+) -> None:
     run = finished(data, tmp_path, "--total-kimg", 0.5)
     path = run / "stats.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     assert len(lines) == 2
     path.unlink()
     if kept is not None:
-        path.write_text("".join(lines[len(lines) - kept:]))
+        path.write_text("".join(lines[len(lines) - kept :]))
     result = train("--resume", run, "--total-kimg", 0.75)
     assert result.exit_code == 0, result.output
     assert said in result.output
@@ -533,8 +628,9 @@ def torch_bytes(path: Path) -> bytes:
     return content
 
 
-def test_two_trainings_in_one_directory_are_one_too_many(whole: Path, data: Path,
-                                                         tmp_path: Path) -> None:
+def test_two_trainings_in_one_directory_are_one_too_many(
+    whole: Path, data: Path, tmp_path: Path
+) -> None:
     run = tmp_path / whole.name
     with process_of("--data", data, "--outdir", tmp_path, *OPTIONS) as process:
         assert next(lines_of(process)).startswith("progan")
@@ -549,7 +645,8 @@ def test_two_trainings_in_one_directory_are_one_too_many(whole: Path, data: Path
 
 
 def test_what_was_measured_no_more_is_measured_when_the_run_goes_on(
-        data: Path, tmp_path: Path) -> None:
+    data: Path, tmp_path: Path
+) -> None:
     """Even if nothing is left to train."""
     run = finished(data, tmp_path, *METRICS, "--total-kimg", 0.5)
     path = run / "metric-swd16.jsonl"
@@ -571,7 +668,8 @@ def crash(*_: object) -> None:
 
 
 def test_a_crash_before_the_best_state_is_kept_is_made_up_for(
-        data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = ["--data", data, "--outdir", tmp_path, *OPTIONS, *METRICS, "--total-kimg", 0.25]
     with monkeypatch.context() as patched, pytest.raises(Crash):
         patched.setattr(Saver, "keep_best", crash)
@@ -585,7 +683,8 @@ def test_a_crash_before_the_best_state_is_kept_is_made_up_for(
 
 
 def test_a_crash_while_a_run_is_created_leaves_no_directory_without_settings(
-        data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched, pytest.raises(Crash):
         patched.setattr(run_directory, "save_config", crash)
         train("--data", data, "--outdir", tmp_path, *OPTIONS)
@@ -593,20 +692,27 @@ def test_a_crash_while_a_run_is_created_leaves_no_directory_without_settings(
     assert "There is no run in" in message(train("--outdir", tmp_path, "--resume"))
 
 
-def test_an_edited_config_is_explained_and_a_broken_one_refused(whole: Path, data: Path,
-                                                                tmp_path: Path) -> None:
+def test_an_edited_config_is_explained_and_a_broken_one_refused(
+    whole: Path, data: Path, tmp_path: Path
+) -> None:
     run = finished(data, tmp_path, "--total-kimg", 0.5)
     path, newest = run / "config.json", states(run)[-1]
     text = path.read_text()
     path.write_text(text.replace('"total_kimg": 0.5', '"total_kimg": 0.7'))
     result = train("--resume", run)
     assert result.exit_code == 0, result.output
-    assert (f"config.json is not what {newest.name} was trained with: total_kimg: 0.5 -> 0.7. "
-            "It holds from here on.") in (run / "log.txt").read_text()
+    assert (
+        f"config.json is not what {newest.name} was trained with: total_kimg: 0.5 -> 0.7. "
+        "It holds from here on."
+    ) in (run / "log.txt").read_text()
     for broken, said in (
-            (text[:-30], f"{path} is damaged"), (text.replace('"batch": 64', '"batch": "x"'),
-                                                 f"{path} cannot be used: --batch cannot be 'x'"),
-            (text.replace('"fmap_max": 8', '"fmap_max": 4'), "fmap_max: 8 -> 4. Take that back")):
+        (text[:-30], f"{path} is damaged"),
+        (
+            text.replace('"batch": 64', '"batch": "x"'),
+            f"{path} cannot be used: --batch cannot be 'x'",
+        ),
+        (text.replace('"fmap_max": 8', '"fmap_max": 4'), "fmap_max: 8 -> 4. Take that back"),
+    ):
         path.write_text(broken)
         assert said in message(train("--resume", run, "--total-kimg", 2))
     path.unlink()

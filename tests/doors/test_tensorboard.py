@@ -27,9 +27,17 @@ START_SECONDS = 120
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("board")
     dataset = noise_dataset(folder / "noise")
-    result = CliRunner().invoke(train, [
-        "--data", str(dataset.path), "--outdir", str(folder / "runs"),
-        *tiny_options(total_kimg=3)], catch_exceptions=False)
+    result = CliRunner().invoke(
+        train,
+        [
+            "--data",
+            str(dataset.path),
+            "--outdir",
+            str(folder / "runs"),
+            *tiny_options(total_kimg=3),
+        ],
+        catch_exceptions=False,
+    )
     assert result.exit_code == 0, result.output
     return folder / "runs" / "00000-noise-v2-1gpu"
 
@@ -41,9 +49,22 @@ def board(run: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = subprocess.Popen(
-        [sys.executable, "-m", "tensorboard.main", "--logdir", str(run.parent), "--host",
-         "127.0.0.1", "--port", str(port), "--load_fast", "false"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        [
+            sys.executable,
+            "-m",
+            "tensorboard.main",
+            "--logdir",
+            str(run.parent),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--load_fast",
+            "false",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         address = f"http://127.0.0.1:{port}"
         wait_for(f"{address}/data/runs", server, run.name)
@@ -77,15 +98,18 @@ def test_scalars(run: Path, board: str) -> None:
     for tag in ("loss/critic", "schedule/alpha", "speed/images-per-second", "gradient/norm"):
         points = json.loads(fetch(f"{board}/data/plugin/scalars/scalars", tag=tag, run=run.name))
         assert [step for _, step, _ in points] == [row["images_seen"] for row in rows]
-        np.testing.assert_allclose([value for *_, value in points], [row[tag] for row in rows],
-                                   rtol=1e-6)
+        np.testing.assert_allclose(
+            [value for *_, value in points], [row[tag] for row in rows], rtol=1e-6
+        )
 
 
 def test_images(run: Path, board: str) -> None:
     """The newest sample grid is the file that lies in the run."""
-    samples = json.loads(fetch(f"{board}/data/plugin/images/images", tag="samples", run=run.name,
-                               sample=0))
+    samples = json.loads(
+        fetch(f"{board}/data/plugin/images/images", tag="samples", run=run.name, sample=0)
+    )
     picture = fetch(f"{board}/data/plugin/images/individualImage?{samples[-1]['query']}&x=")
     newest = sorted(run.glob("fakes-0*.png"))[-1]
-    np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(picture))),
-                                  np.asarray(Image.open(newest)))
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(BytesIO(picture))), np.asarray(Image.open(newest))
+    )

@@ -26,8 +26,11 @@ def train(*words: object) -> Result:
 def weights(state: Path) -> dict[str, torch.Tensor]:
     """All tensors of a state, by name."""
     content = torch.load(state, weights_only=True)
-    tensors = {f"{part}.{name}": tensor for part in ("generator", "discriminator", "average")
-               for name, tensor in content[part].items()}
+    tensors = {
+        f"{part}.{name}": tensor
+        for part in ("generator", "discriminator", "average")
+        for name, tensor in content[part].items()
+    }
     for part in ("g_optimizer", "d_optimizer"):
         for number, moments in content[part]["state"].items():
             tensors |= {f"{part}.{number}.{name}": value for name, value in moments.items()}
@@ -45,8 +48,9 @@ def statistics(run: Path) -> list[dict[str, float]]:
     lines = (run / "stats.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     machine = ("speed/", "memory/", "progress/hours")
-    return [{name: value for name, value in row.items() if not name.startswith(machine)}
-            for row in rows]
+    return [
+        {name: value for name, value in row.items() if not name.startswith(machine)} for row in rows
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +62,26 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing interrupted; it keeps the state of each tick."""
     outdir = tmp_path_factory.mktemp("whole")
-    result = train("--data", data, "--outdir", outdir, "--preset", "demo", "--mirror",
-                   *tiny_options())
+    result = train(
+        "--data", data, "--outdir", outdir, "--preset", "demo", "--mirror", *tiny_options()
+    )
     assert result.exit_code == 0, result.output
     return outdir / "00000-noise-demo"
 
 
 def test_a_run_leaves_everything_that_the_contract_names(whole: Path) -> None:
     names = {path.name for path in whole.iterdir()}
-    assert {"config.json", "log.txt", "stats.jsonl", "reals.png", "fakes-init.png",
-            "fakes-000007.png", "network-snapshot-000007.safetensors", "network-snapshot-000007.md",
-            "state-000007.pt"} <= names
+    assert {
+        "config.json",
+        "log.txt",
+        "stats.jsonl",
+        "reals.png",
+        "fakes-init.png",
+        "fakes-000007.png",
+        "network-snapshot-000007.safetensors",
+        "network-snapshot-000007.md",
+        "state-000007.pt",
+    } <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
     assert not [name for name in names if name.endswith(".partial")]
 
@@ -77,17 +90,26 @@ def test_the_statistics_cover_all_that_is_watched(whole: Path) -> None:
     rows = [json.loads(line) for line in (whole / "stats.jsonl").read_text().splitlines()]
     assert [row["progress/tick"] for row in rows] == list(range(1, len(rows) + 1))
     assert set(rows[-1]) >= {
-        "loss/critic", "loss/generator", "loss/penalty", "scores/real", "scores/fake",
-        "gradient/norm", "schedule/lod", "schedule/alpha", "learning-rate/generator",
-        "learning-rate/critic", "speed/images-per-second", "speed/data-wait-percent",
-        "memory/peak-gib"}
+        "loss/critic",
+        "loss/generator",
+        "loss/penalty",
+        "scores/real",
+        "scores/fake",
+        "gradient/norm",
+        "schedule/lod",
+        "schedule/alpha",
+        "learning-rate/generator",
+        "learning-rate/critic",
+        "speed/images-per-second",
+        "speed/data-wait-percent",
+        "memory/peak-gib",
+    }
     assert {row["schedule/resolution"] for row in rows} == {4, 8, 16}
     assert any(0 < row["schedule/alpha"] < 1 for row in rows)
 
 
 @pytest.mark.parametrize("kimg", [1, 2, 4, 5])
-def test_a_resumed_run_ends_in_the_very_same_state(whole: Path, tmp_path: Path,
-                                                   kimg: int) -> None:
+def test_a_resumed_run_ends_in_the_very_same_state(whole: Path, tmp_path: Path, kimg: int) -> None:
     """Cut a copy of the run back to an early state, and continue it. 2 and 5 are inside a fade."""
     run = crashed_copy(whole, tmp_path, kimg)
     result = train("--resume", "--outdir", tmp_path)
@@ -96,11 +118,21 @@ def test_a_resumed_run_ends_in_the_very_same_state(whole: Path, tmp_path: Path,
     assert statistics(run) == statistics(whole)
 
 
-def test_a_run_from_before_gp_resolution_resumes_exactly_as_it_began(data: Path, tmp_path: Path
-                                                                     ) -> None:
+def test_a_run_from_before_gp_resolution_resumes_exactly_as_it_began(
+    data: Path, tmp_path: Path
+) -> None:
     """Its config.json has no such setting; it took gradients at the trained resolution."""
-    result = train("--data", data, "--outdir", tmp_path / "whole", "--preset", "demo",
-                   *tiny_options(total_kimg=2.5), "--gp-resolution", "trained")
+    result = train(
+        "--data",
+        data,
+        "--outdir",
+        tmp_path / "whole",
+        "--preset",
+        "demo",
+        *tiny_options(total_kimg=2.5),
+        "--gp-resolution",
+        "trained",
+    )
     assert result.exit_code == 0, result.output
     whole = tmp_path / "whole" / "00000-noise-demo"
     run = crashed_copy(whole, tmp_path / "old", 1)
@@ -196,8 +228,9 @@ def test_with_labels(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("subset", ["class-1", "1"])
 def test_a_subset_is_one_class(data: Path, tmp_path: Path, subset: str) -> None:
     """Of 40 images, class 1 has those from 1 to 37 in steps of 3."""
-    result = train("--data", data, "--outdir", tmp_path, "--subset", subset,
-                   *tiny_options(total_kimg=0.1))
+    result = train(
+        "--data", data, "--outdir", tmp_path, "--subset", subset, *tiny_options(total_kimg=0.1)
+    )
     assert result.exit_code == 0, result.output
     assert "noise-class-1, 13 images, 16x16x3;" in result.output
     (run,) = tmp_path.iterdir()
@@ -207,37 +240,58 @@ def test_a_subset_is_one_class(data: Path, tmp_path: Path, subset: str) -> None:
 
 
 def test_a_resumed_run_keeps_its_subset(data: Path, tmp_path: Path) -> None:
-    assert train("--data", data, "--outdir", tmp_path, "--subset", "class-1",
-                 *tiny_options(total_kimg=0.1)).exit_code == 0
+    assert (
+        train(
+            "--data",
+            data,
+            "--outdir",
+            tmp_path,
+            "--subset",
+            "class-1",
+            *tiny_options(total_kimg=0.1),
+        ).exit_code
+        == 0
+    )
     result = train("--resume", "--outdir", tmp_path, "--total-kimg", 0.4)
     assert result.exit_code == 0, result.output
     assert "noise-class-1, 13 images, 16x16x3;" in result.output
 
 
-@pytest.mark.parametrize("words", [
-    ("--kind", "dcgan", "--objective", "gan", "--conditional", "--g-norm", "batch"),
-    ("--kind", "autoencoder", "--objective", "began", "--output", "tanh")])
-def test_other_kinds_and_objectives_train_resume_and_draw(data: Path, tmp_path: Path,
-                                                          words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--kind", "dcgan", "--objective", "gan", "--conditional", "--g-norm", "batch"),
+        ("--kind", "autoencoder", "--objective", "began", "--output", "tanh"),
+    ],
+)
+def test_other_kinds_and_objectives_train_resume_and_draw(
+    data: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
     runs = tmp_path / "runs"
-    result = train("--data", data, "--outdir", runs, *words,
-                   *tiny_options(total_kimg=0.3, tick_kimg=0.1))
+    result = train(
+        "--data", data, "--outdir", runs, *words, *tiny_options(total_kimg=0.3, tick_kimg=0.1)
+    )
     assert result.exit_code == 0, result.output
     assert train("--resume", "--outdir", runs, "--total-kimg", 0.7).exit_code == 0
     (run,) = runs.iterdir()
     assert {row["schedule/resolution"] for row in statistics(run)} == {16}
-    drawn = CliRunner().invoke(generate, ["--network", str(run), "--seeds", "0-3", "--outdir",
-                                          str(tmp_path / "pictures")], catch_exceptions=False)
+    drawn = CliRunner().invoke(
+        generate,
+        ["--network", str(run), "--seeds", "0-3", "--outdir", str(tmp_path / "pictures")],
+        catch_exceptions=False,
+    )
     assert drawn.exit_code == 0, drawn.output
     assert len(list((tmp_path / "pictures").glob("seed*.png"))) == 4
 
 
-@pytest.mark.parametrize("holdout, images", [(0.0, "40 images"),
-                                             (0.1, "36 images to train on and 4 held out")])
+@pytest.mark.parametrize(
+    "holdout, images", [(0.0, "40 images"), (0.1, "36 images to train on and 4 held out")]
+)
 def test_the_log_says_how_many_images_train(holdout: float, images: str, tmp_path: Path) -> None:
     dataset = noise_dataset(tmp_path / "noise", holdout=holdout)
-    result = train("--data", dataset.path, "--outdir", tmp_path / "runs",
-                   *tiny_options(total_kimg=0.1))
+    result = train(
+        "--data", dataset.path, "--outdir", tmp_path / "runs", *tiny_options(total_kimg=0.1)
+    )
     assert result.exit_code == 0, result.output
     assert f"noise, {images}, 16x16x3;" in result.output
 
@@ -245,8 +299,9 @@ def test_the_log_says_how_many_images_train(holdout: float, images: str, tmp_pat
 @pytest.mark.parametrize("channels", [1, 4])
 def test_other_channels(channels: int, tmp_path: Path) -> None:
     dataset = noise_dataset(tmp_path / "noise", channels=channels)
-    result = train("--data", dataset.path, "--outdir", tmp_path / "runs",
-                   *tiny_options(total_kimg=0.1))
+    result = train(
+        "--data", dataset.path, "--outdir", tmp_path / "runs", *tiny_options(total_kimg=0.1)
+    )
     assert result.exit_code == 0, result.output
     (run,) = (tmp_path / "runs").iterdir()
     assert json.loads((run / "config.json").read_text())["network"]["channels"] == channels
@@ -262,10 +317,24 @@ def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     assert result.exit_code == 0
     lines = result.output.splitlines()
     (heading,) = [line for line in lines if "from kimg" in line]
-    assert heading.split() == ["phase", "resolution", "from", "kimg", "to", "kimg", "batch", "lr",
-                               "G", "lr", "D", "GMAC/image", "memory"]
+    assert heading.split() == [
+        "phase",
+        "resolution",
+        "from",
+        "kimg",
+        "to",
+        "kimg",
+        "batch",
+        "lr",
+        "G",
+        "lr",
+        "D",
+        "GMAC/image",
+        "memory",
+    ]
     assert [line.split()[:5] for line in lines if "32→64" in line] == [
-        ["8", "32→64", "4200", "4800", "32"]]
+        ["8", "32→64", "4200", "4800", "32"]
+    ]
     assert not list(tmp_path.iterdir())
 
 
@@ -292,12 +361,12 @@ class TestMistakes:
         assert "Did you mean v2-2gpus?" in message(train("--data", data, "--preset", "v2-2gpu"))
 
     def test_option_out_of_range(self, data: Path) -> None:
-        assert "--drift must be at least 0, not -1" in message(
-            train("--data", data, "--drift", -1))
+        assert "--drift must be at least 0, not -1" in message(train("--data", data, "--drift", -1))
 
     def test_resolution_that_is_no_power_of_two(self, data: Path) -> None:
         assert "--resolution must be a power of two" in message(
-            train("--data", data, "--resolution", 12))
+            train("--data", data, "--resolution", 12)
+        )
 
     def test_resolution_beyond_the_dataset(self, data: Path) -> None:
         text = message(train("--data", data, "--resolution", 64))
@@ -350,8 +419,9 @@ class TestMistakes:
         text = message(train("--data", data, "--outdir", tmp_path / "file", *tiny_options()))
         assert str(tmp_path / "file") in text
 
-    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0,
-                        reason="root may write everywhere")
+    @pytest.mark.skipif(
+        not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere"
+    )
     def test_outdir_without_permission(self, data: Path, tmp_path: Path) -> None:
         tmp_path.chmod(0o500)
         text = message(train("--data", data, "--outdir", tmp_path / "runs", *tiny_options()))
@@ -365,15 +435,33 @@ class TestMistakes:
 
 
 def test_measuring_leaves_lines_plots_and_curves_and_the_training_as_it_is(
-        data: Path, whole: Path, tmp_path: Path) -> None:
-    result = train("--data", data, "--outdir", tmp_path, "--preset", "demo", "--mirror",
-                   *tiny_options(snapshot_ticks=3), "--metrics", "swd16,ms_ssim", "--best", "swd")
+    data: Path, whole: Path, tmp_path: Path
+) -> None:
+    result = train(
+        "--data",
+        data,
+        "--outdir",
+        tmp_path,
+        "--preset",
+        "demo",
+        "--mirror",
+        *tiny_options(snapshot_ticks=3),
+        "--metrics",
+        "swd16,ms_ssim",
+        "--best",
+        "swd",
+    )
     assert result.exit_code == 0, result.output
     run = tmp_path / "00000-noise-demo"
     names = {path.name for path in run.iterdir()}
-    assert {"metric-swd16.jsonl", "metric-swd16.png", "metric-ms-ssim.jsonl",
-            "metric-ms-ssim.png", "network-best-swd16.safetensors",
-            "network-best-swd16.md"} <= names
+    assert {
+        "metric-swd16.jsonl",
+        "metric-swd16.png",
+        "metric-ms-ssim.jsonl",
+        "metric-ms-ssim.png",
+        "network-best-swd16.safetensors",
+        "network-best-swd16.md",
+    } <= names
     lines = [json.loads(line) for line in (run / "metric-swd16.jsonl").read_text().splitlines()]
     snapshots = sorted(path.name for path in run.glob("network-snapshot-*.safetensors"))
     assert len(lines) == len(snapshots) >= 2
@@ -381,28 +469,36 @@ def test_measuring_leaves_lines_plots_and_curves_and_the_training_as_it_is(
     assert lines[0]["reals"] == lines[1]["reals"]
     events = EventAccumulator(str(run)).Reload()
     assert [point.value for point in events.Scalars("metrics/SWDx1e3_16")] == pytest.approx(
-        [line["values"]["SWDx1e3_16"] for line in lines])
+        [line["values"]["SWDx1e3_16"] for line in lines]
+    )
     assert_same_state(states(run)[-1], states(whole)[-1])
 
     (run / "metric-swd16.jsonl").open("a").write(json.dumps({"images_seen": 10**9}) + "\n")
     result = train("--resume", run, "--total-kimg", 9)
     assert result.exit_code == 0, result.output
     again = [json.loads(line) for line in (run / "metric-swd16.jsonl").read_text().splitlines()]
-    assert again[:len(lines)] == lines
-    assert all(line["kimg"] > lines[-1]["kimg"] for line in again[len(lines):])
+    assert again[: len(lines)] == lines
+    assert all(line["kimg"] > lines[-1]["kimg"] for line in again[len(lines) :])
     assert again[-1]["kimg"] > 9
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    (("--metrics", "swd,fidd"), "there is no metric 'fidd'. Name some of swd, ms-ssim, fid"),
-    (("--metrics", "swd16k"), "--metrics swd16k: .* has 40 images, and 16384 are asked for"),
-    (("--metrics", "swd", "--best", "kid"), "--best kid is none of --metrics 'swd'"),
-    (("--metrics", "ms-ssim", "--best", "ms-ssim"), "--best ms-ssim is none of"),
-    (("--metrics", "swd", "--resolution", 8), "--metrics swd: swd cannot measure images of 8x8x3"),
-    (("--metrics", "kid", "--detector", "absent.pt"), "There is no file .*absent.pt"),
-])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--metrics", "swd,fidd"), "there is no metric 'fidd'. Name some of swd, ms-ssim, fid"),
+        (("--metrics", "swd16k"), "--metrics swd16k: .* has 40 images, and 16384 are asked for"),
+        (("--metrics", "swd", "--best", "kid"), "--best kid is none of --metrics 'swd'"),
+        (("--metrics", "ms-ssim", "--best", "ms-ssim"), "--best ms-ssim is none of"),
+        (
+            ("--metrics", "swd", "--resolution", 8),
+            "--metrics swd: swd cannot measure images of 8x8x3",
+        ),
+        (("--metrics", "kid", "--detector", "absent.pt"), "There is no file .*absent.pt"),
+    ],
+)
 def test_metrics_that_cannot_be_measured_are_refused_before_training(
-        data: Path, tmp_path: Path, options: tuple[object, ...], said: str) -> None:
+    data: Path, tmp_path: Path, options: tuple[object, ...], said: str
+) -> None:
     result = train("--data", data, "--outdir", tmp_path / "runs", "--preset", "demo", *options)
     assert re.search(said, message(result))
     assert not (tmp_path / "runs").exists()
@@ -410,12 +506,30 @@ def test_metrics_that_cannot_be_measured_are_refused_before_training(
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_goes_on_exactly_and_what_cannot_be_compiled_says_so(
-        data: Path, tmp_path: Path, precision: str) -> None:
-    options = ("--precision", precision, "--low-precision-from", 8, "--acceleration", "compile",
-               "--dropout", 0.2)
+    data: Path, tmp_path: Path, precision: str
+) -> None:
+    options = (
+        "--precision",
+        precision,
+        "--low-precision-from",
+        8,
+        "--acceleration",
+        "compile",
+        "--dropout",
+        0.2,
+    )
     for name, more in (("whole", ()), ("cut", ("--total-kimg", 3))):
-        result = train("--data", data, "--outdir", tmp_path / name, "--preset", "demo",
-                       *tiny_options(), *options, *more)
+        result = train(
+            "--data",
+            data,
+            "--outdir",
+            tmp_path / name,
+            "--preset",
+            "demo",
+            *tiny_options(),
+            *options,
+            *more,
+        )
         assert result.exit_code == 0, result.output
         assert "--acceleration compile: layers that draw random numbers" in result.output
     result = train("--resume", "--outdir", tmp_path / "cut", "--total-kimg", 7.5)

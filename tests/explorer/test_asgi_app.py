@@ -36,9 +36,18 @@ def answer(here: Renderer, path: str, query: str, *, leaves: bool = False) -> tu
 
     async def send(message: Any) -> None:
         sent.append(message)
-    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(),
-             "query_string": query.encode(), "headers": [(b"host", b"localhost")],
-             "http_version": "1.1", "scheme": "http", "server": ("localhost", 80)}
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "headers": [(b"host", b"localhost")],
+        "http_version": "1.1",
+        "scheme": "http",
+        "server": ("localhost", 80),
+    }
     asyncio.run(asgi_app(here, build_page(here, FIRST, here.file, {}))(scope, receive, send))
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
 

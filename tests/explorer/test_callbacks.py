@@ -11,15 +11,29 @@ from progan.explorer.view_state import NamedLatent, ViewState, start_at_seed
 FIRST = ViewState(place=NamedLatent(7), target=8, level=4)
 
 
-@pytest.mark.parametrize(("value", "number"), [
-    (7, 7), (7.6, 8), (-3, 0), (250, 100), (1e30, 100), (None, None), ("", None), ("7", None),
-    (float("nan"), None), (float("inf"), None), (True, None), ([7], None)])
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (7, 7),
+        (7.6, 8),
+        (-3, 0),
+        (250, 100),
+        (1e30, 100),
+        (None, None),
+        ("", None),
+        ("7", None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (True, None),
+        ([7], None),
+    ],
+)
 def test_numbers_are_the_nearest_possible_ones(value: object, number: int | None) -> None:
     assert parse_int(value, 0, 100) == number
 
 
 def test_without_bounds_any_whole_number_will_do() -> None:
-    assert parse_int(-10**30) == -10**30
+    assert parse_int(-(10**30)) == -(10**30)
 
 
 def test_no_change_is_lost() -> None:

@@ -14,8 +14,12 @@ FIRST = start_at_seed(ViewState(place=NamedLatent(7), target=8, level=4), 7)
 def test_names_are_text() -> None:
     here = painter((HOSTILE, HOSTILE))
     saved = SavedFiles(Path(f"{HOSTILE}.png"), Path(f"{HOSTILE}.npy"), HOSTILE)
-    for html in (markup.picture(here, FIRST), markup.saved(saved), markup.failed(HOSTILE),
-                 markup.heading(here)):
+    for html in (
+        markup.picture(here, FIRST),
+        markup.saved(saved),
+        markup.failed(HOSTILE),
+        markup.heading(here),
+    ):
         assert "<script" not in html
 
 

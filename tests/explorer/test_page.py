@@ -12,18 +12,30 @@ from tests.explorer.test_renderer import painter
 pytest.importorskip("gradio", reason="gradio is not installed: there is no page")
 
 
-@pytest.mark.parametrize(("error", "words"), [
-    (UserError("It is broken."), "It is broken."),
-    (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "No space left on device. Free some space"),
-    (OSError("odd"), "odd."),
-    (UnicodeEncodeError("utf-8", "\udcff", 0, 1, "odd"), "a mistake of this program")])
-def test_a_failure_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-                           error: Exception, words: str) -> None:
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (UserError("It is broken."), "It is broken."),
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+            "No space left on device. Free some space",
+        ),
+        (OSError("odd"), "odd."),
+        (UnicodeEncodeError("utf-8", "\udcff", 0, 1, "odd"), "a mistake of this program"),
+    ],
+)
+def test_a_failure_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    words: str,
+) -> None:
     from progan.explorer import page
     from progan.explorer.page import _save
 
     def fail(*_: object) -> None:
         raise error
+
     monkeypatch.setattr(page, "save_image_and_latent", fail)
     here = painter()
     html = _save(here, ViewState(place=NamedLatent(7), target=8, level=4), here.file, {})

@@ -22,13 +22,16 @@ WALK = NamedLatent(7, (PathStep(25, 9), PathStep(60, 12)))
 
 
 def painter(label_names: tuple[str, ...] = (), **settings: object) -> Renderer:
-    return Renderer(snapshot=tiny_snapshot(label_names, **settings),  # type: ignore[arg-type]
-                    file=Path("x.safetensors"), fingerprint="0" * 12)
+    return Renderer(
+        snapshot=tiny_snapshot(label_names, **settings),  # type: ignore[arg-type]
+        file=Path("x.safetensors"),
+        fingerprint="0" * 12,
+    )
 
 
 @pytest.mark.parametrize("level", [2, 3, 4])
 def test_a_seed_is_drawn_as_everywhere(level: int) -> None:
-    here = painter(("cat", "dog", "owl"), alpha=.5)
+    here = painter(("cat", "dog", "owl"), alpha=0.5)
     expected = TrainedGenerator(here.snapshot).render([7], resolution=1 << level)[0]
     np.testing.assert_array_equal(here.pixels(ImageSpec(NamedLatent(7), None, level)), expected)
 
@@ -52,8 +55,10 @@ def test_files_have_all_channels(channels: int, mode: str) -> None:
     here = painter(channels=channels)
     with Image.open(io.BytesIO(here.png(ImageSpec(NamedLatent(7), None, 4)))) as image:
         assert (image.format, image.mode, image.size) == ("PNG", mode, (16, 16))
-        np.testing.assert_array_equal(np.asarray(image).reshape(16, 16, channels),
-                                      here.pixels(ImageSpec(NamedLatent(7), None, 4)))
+        np.testing.assert_array_equal(
+            np.asarray(image).reshape(16, 16, channels),
+            here.pixels(ImageSpec(NamedLatent(7), None, 4)),
+        )
 
 
 def test_it_knows_what_it_can_draw() -> None:
@@ -65,19 +70,23 @@ def test_it_knows_what_it_can_draw() -> None:
     assert not painter().knows(ImageSpec(NamedLatent(7), 0, 4))
 
 
-@pytest.mark.parametrize("sight", [
-    ImageSpec(NamedLatent(7), None, 4), ImageSpec(WALK, None, 4), ImageSpec(WALK, 2, 3)])
+@pytest.mark.parametrize(
+    "sight", [ImageSpec(NamedLatent(7), None, 4), ImageSpec(WALK, None, 4), ImageSpec(WALK, 2, 3)]
+)
 def test_the_command_draws_it_again(tmp_path: Path, sight: ImageSpec) -> None:
     file = tmp_path / "a network.safetensors"
-    save_network(file, tiny_snapshot(("cat", "dog", "an owl"), alpha=.5))
-    here = Renderer(snapshot=tiny_snapshot(("cat", "dog", "an owl"), alpha=.5), file=file,
-                    fingerprint="0" * 12)
+    save_network(file, tiny_snapshot(("cat", "dog", "an owl"), alpha=0.5))
+    here = Renderer(
+        snapshot=tiny_snapshot(("cat", "dog", "an owl"), alpha=0.5), file=file, fingerprint="0" * 12
+    )
     found = save_image_and_latent(here, sight, tmp_path / "new", {"Software": "progan"})
     words = shlex.split(found.command)
     assert words[:2] == ["python", "generate.py"]
     assert CliRunner().invoke(generate, words[2:], catch_exceptions=False).exit_code == 0
-    with Image.open(found.picture) as image, Image.open(
-            found.picture.parent / "again" / "latent0000.png") as again:
+    with (
+        Image.open(found.picture) as image,
+        Image.open(found.picture.parent / "again" / "latent0000.png") as again,
+    ):
         np.testing.assert_array_equal(np.asarray(image), np.asarray(again))
         assert image.info["Again"] == found.command and image.info["Software"] == "progan"
 
@@ -98,9 +107,12 @@ def test_pictures_say_where_they_are(tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "seed0007-2-latent.npy").write_text("mine")
-    names = [save_image_and_latent(painter(), ImageSpec(NamedLatent(7), None,
-                                                        4), tmp_path, {}).picture.name
-             for _ in range(3)]
+    names = [
+        save_image_and_latent(
+            painter(), ImageSpec(NamedLatent(7), None, 4), tmp_path, {}
+        ).picture.name
+        for _ in range(3)
+    ]
     assert names == ["seed0007.png", "seed0007-3.png", "seed0007-4.png"]
     assert (tmp_path / "seed0007-2-latent.npy").read_text() == "mine"
 
@@ -108,13 +120,16 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 def test_names() -> None:
     here = painter(("cat", "dog"))
     assert file_stem(here, ImageSpec(NamedLatent(7), None, 4)) == "seed0007"
-    assert file_stem(here, ImageSpec(NamedLatent(7, (PathStep(5, 8),)), 0,
-                                     2)) == "seed0007-1step-class0-4px"
+    assert (
+        file_stem(here, ImageSpec(NamedLatent(7, (PathStep(5, 8),)), 0, 2))
+        == "seed0007-1step-class0-4px"
+    )
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError("full")
+
     monkeypatch.setattr(renderer, "save_png", fail)
     with pytest.raises(OSError, match="full"):
         save_image_and_latent(painter(), ImageSpec(NamedLatent(7), None, 4), tmp_path, {})

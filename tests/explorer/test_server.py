@@ -17,39 +17,66 @@ from progan.explorer.server import (
 )
 
 OURS = {"host": "127.0.0.1:7860"}
-FOLLOWED = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate",
-            "sec-fetch-dest": "document"}
+FOLLOWED = {
+    "sec-fetch-site": "cross-site",
+    "sec-fetch-mode": "navigate",
+    "sec-fetch-dest": "document",
+}
 
 
-@pytest.mark.parametrize(("path", "headers"), [
-    ("/", {}), ("/picture", {}), ("/assets/index.js", {}), ("/gradio_api/run/predict", {}),
-    ("/", {"host": "localhost:8000"}), ("/", {"host": "LOCALHOST"}),
-    ("/gradio_api/run/predict", {"origin": "http://127.0.0.1:7860"}),
-    ("/picture", {"sec-fetch-site": "same-origin"}), ("/", {"sec-fetch-site": "none"}),
-    ("/", FOLLOWED)])
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/", {}),
+        ("/picture", {}),
+        ("/assets/index.js", {}),
+        ("/gradio_api/run/predict", {}),
+        ("/", {"host": "localhost:8000"}),
+        ("/", {"host": "LOCALHOST"}),
+        ("/gradio_api/run/predict", {"origin": "http://127.0.0.1:7860"}),
+        ("/picture", {"sec-fetch-site": "same-origin"}),
+        ("/", {"sec-fetch-site": "none"}),
+        ("/", FOLLOWED),
+    ],
+)
 def test_our_page_is_answered(path: str, headers: dict[str, str]) -> None:
     assert refusal_status(path, OURS | headers) is None
 
 
-@pytest.mark.parametrize(("path", "headers"), [
-    ("/", {"host": "evil.example"}), ("/", {"host": "evil.example:7860"}), ("/", {"host": ""}),
-    ("/", {"host": "127.0.0.1.evil.example"}), ("/", {"host": "localhost@evil.example"}),
-    ("/", {"host": "0.0.0.0:7860"}), ("/", {"host": "[::1"}),
-    ("/gradio_api/run/predict", {"origin": "https://evil.example"}),
-    ("/gradio_api/run/predict", {"origin": "null"}),
-    ("/gradio_api/run/predict", {"origin": "http://127.0.0.1:3000"}),
-    ("/gradio_api/run/predict", {"origin": "http://localhost:7860"}),
-    ("/picture", {"sec-fetch-site": "cross-site"}), ("/picture", FOLLOWED),
-    ("/picture", {"sec-fetch-site": "same-site"}),
-    ("/", FOLLOWED | {"sec-fetch-dest": "iframe"})])
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/", {"host": "evil.example"}),
+        ("/", {"host": "evil.example:7860"}),
+        ("/", {"host": ""}),
+        ("/", {"host": "127.0.0.1.evil.example"}),
+        ("/", {"host": "localhost@evil.example"}),
+        ("/", {"host": "0.0.0.0:7860"}),
+        ("/", {"host": "[::1"}),
+        ("/gradio_api/run/predict", {"origin": "https://evil.example"}),
+        ("/gradio_api/run/predict", {"origin": "null"}),
+        ("/gradio_api/run/predict", {"origin": "http://127.0.0.1:3000"}),
+        ("/gradio_api/run/predict", {"origin": "http://localhost:7860"}),
+        ("/picture", {"sec-fetch-site": "cross-site"}),
+        ("/picture", FOLLOWED),
+        ("/picture", {"sec-fetch-site": "same-site"}),
+        ("/", FOLLOWED | {"sec-fetch-dest": "iframe"}),
+    ],
+)
 def test_others_are_refused(path: str, headers: dict[str, str]) -> None:
     assert refusal_status(path, OURS | headers) == 403
 
 
-@pytest.mark.parametrize(("headers", "status"), [
-    ({"content-length": "65536"}, None), ({"content-length": "65537"}, 413),
-    ({"content-length": "9" * 5000}, 413), ({"content-length": "x"}, 413),
-    ({"transfer-encoding": "chunked"}, 411)])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"content-length": "65536"}, None),
+        ({"content-length": "65537"}, 413),
+        ({"content-length": "9" * 5000}, 413),
+        ({"content-length": "x"}, 413),
+        ({"transfer-encoding": "chunked"}, 411),
+    ],
+)
 def test_only_so_much_is_read(headers: dict[str, str], status: int | None) -> None:
     assert refusal_status("/gradio_api/run/predict", OURS | headers) == status
 
@@ -58,10 +85,24 @@ def test_a_request_without_a_host_is_refused() -> None:
     assert refusal_status("/", {}) == 403
 
 
-@pytest.mark.parametrize("path", [
-    "/gradio_api/file=/etc/passwd", "/file=/etc/passwd", "/gradio_api/upload", "/config",
-    "/gradio_api/proxy=https://evil.example", "/gradio_api/run/x", "/gradio_api/call/x", "/login",
-    "/assets/../../etc/passwd", "/docs", "/openapi.json", "//", "/monitoring"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=/etc/passwd",
+        "/file=/etc/passwd",
+        "/gradio_api/upload",
+        "/config",
+        "/gradio_api/proxy=https://evil.example",
+        "/gradio_api/run/x",
+        "/gradio_api/call/x",
+        "/login",
+        "/assets/../../etc/passwd",
+        "/docs",
+        "/openapi.json",
+        "//",
+        "/monitoring",
+    ],
+)
 def test_what_the_page_does_not_need_is_not_there(path: str) -> None:
     assert refusal_status(path, OURS) == 404
 
@@ -78,9 +119,12 @@ def asked(kind: str, path: str, host: str) -> list[dict[str, Any]]:
 
     async def send(message: Any) -> None:
         sent.append(message)
-    asyncio.run(restrict_to_local_page(app)({"type": kind, "path": path,
-                                             "headers": [(b"Host", host.encode())]},
-                                            receive, send))
+
+    asyncio.run(
+        restrict_to_local_page(app)(
+            {"type": kind, "path": path, "headers": [(b"Host", host.encode())]}, receive, send
+        )
+    )
     return sent
 
 

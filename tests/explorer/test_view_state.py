@@ -34,9 +34,12 @@ from progan.sampling.latents import seed_latents
 
 SIZE = 8
 PLACES = st.builds(
-    NamedLatent, st.integers(0, SEEDS - 1),
-    st.lists(st.builds(PathStep, st.integers(1, 100), st.integers(0, SEEDS - 1)), max_size=4
-             ).map(tuple))
+    NamedLatent,
+    st.integers(0, SEEDS - 1),
+    st.lists(st.builds(PathStep, st.integers(1, 100), st.integers(0, SEEDS - 1)), max_size=4).map(
+        tuple
+    ),
+)
 FIRST = ViewState(place=NamedLatent(7), target=8, level=4)
 
 
@@ -56,21 +59,25 @@ def test_a_step_is_a_turn_towards_a_seed() -> None:
     across = other - (other @ along) * along
     across /= np.linalg.norm(across)
     angle = np.arctan2(other @ across, other @ along) / 5
-    length = .8 * np.linalg.norm(one) + .2 * np.linalg.norm(other)
-    np.testing.assert_allclose(found, length * (np.cos(angle) * along + np.sin(angle) * across),
-                               rtol=1e-5)
+    length = 0.8 * np.linalg.norm(one) + 0.2 * np.linalg.norm(other)
+    np.testing.assert_allclose(
+        found, length * (np.cos(angle) * along + np.sin(angle) * across), rtol=1e-5
+    )
 
 
 def test_the_ends_of_a_way_are_exact() -> None:
     assert add_step(NamedLatent(7), 12, 0) == NamedLatent(7)
-    np.testing.assert_array_equal(latent_at(add_step(NamedLatent(7), 12, 100), SIZE).numpy(),
-                                  latent_at(NamedLatent(12), SIZE).numpy())
+    np.testing.assert_array_equal(
+        latent_at(add_step(NamedLatent(7), 12, 100), SIZE).numpy(),
+        latent_at(NamedLatent(12), SIZE).numpy(),
+    )
 
 
 def test_steps_follow_each_other() -> None:
     place = add_step(add_step(NamedLatent(7), 12, 100), 13, 40)
-    np.testing.assert_array_equal(latent_at(place, SIZE).numpy(),
-                                  latent_at(add_step(NamedLatent(12), 13, 40), SIZE).numpy())
+    np.testing.assert_array_equal(
+        latent_at(place, SIZE).numpy(), latent_at(add_step(NamedLatent(12), 13, 40), SIZE).numpy()
+    )
     assert drop_last_step(place) == add_step(NamedLatent(7), 12, 100)
     assert drop_last_step(NamedLatent(7)) == NamedLatent(7)
 
@@ -85,7 +92,8 @@ def test_every_step_opens_other_directions() -> None:
 def test_words() -> None:
     assert describe_latent(NamedLatent(7)) == "seed 7"
     assert describe_latent(NamedLatent(7, (PathStep(25, 12), PathStep(50, 13)))) == (
-        "seed 7, then 25% of the way to seed 12, 50% to seed 13")
+        "seed 7, then 25% of the way to seed 12, 50% to seed 13"
+    )
 
 
 @given(PLACES)
@@ -95,9 +103,26 @@ def test_a_brief_name_leads_back(place: NamedLatent) -> None:
     assert latent.shape == (1, SIZE) and bool(latent.isfinite().all())
 
 
-@pytest.mark.parametrize("text", [
-    "", "x", "-1", "7,", "7,25", "7,25to", "7,0to1", "7,101to1", "4294967296", "7,5to4294967296",
-    "7" + ",5to1" * 257, "7 ", "٧", "7,25to1\n", "1" * 99])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "-1",
+        "7,",
+        "7,25",
+        "7,25to",
+        "7,0to1",
+        "7,101to1",
+        "4294967296",
+        "7,5to4294967296",
+        "7" + ",5to1" * 257,
+        "7 ",
+        "٧",
+        "7,25to1\n",
+        "1" * 99,
+    ],
+)
 def test_anything_else_is_no_place(text: str) -> None:
     assert parse_latent(text) is None
 
@@ -107,8 +132,9 @@ def parsed(text: str) -> dict[str, str]:
 
 
 def test_a_seed_begins_anew() -> None:
-    look = start_at_seed(replace(set_percent(set_target(FIRST,
-                                                        12), 30), hand=2, kind=1, level=3), 20)
+    look = start_at_seed(
+        replace(set_percent(set_target(FIRST, 12), 30), hand=2, kind=1, level=3), 20
+    )
     assert look.here == NamedLatent(20) and look.target == 21
     assert (look.hand, look.kind, look.level) == (0, 1, 3)
     assert start_at_seed(FIRST, -1).here == NamedLatent(SEEDS - 1)
@@ -140,8 +166,11 @@ def test_neighbours_are_where_a_step_leads() -> None:
 def test_the_way_back_is_the_way_here() -> None:
     look = set_percent(set_target(step_to_neighbour(FIRST, 9), 12), 30)
     ways = [look.here, step_back(look).here, step_back(step_back(look)).here]
-    assert ways == [NamedLatent(7, (PathStep(25, 9), PathStep(30, 12))),
-                    NamedLatent(7, (PathStep(25, 9),)), NamedLatent(7)]
+    assert ways == [
+        NamedLatent(7, (PathStep(25, 9), PathStep(30, 12))),
+        NamedLatent(7, (PathStep(25, 9),)),
+        NamedLatent(7),
+    ]
     assert step_back(FIRST) == FIRST
 
 
@@ -153,8 +182,9 @@ def test_no_way_is_so_long_that_it_has_no_pictures(percent: int) -> None:
         look = set_percent(step_to_neighbour(look, 9), percent)
     assert step_to_neighbour(look, 9) == look and look.neighbours == {}
     assert MAX_STEPS - 1 <= len(look.here.steps) <= MAX_STEPS
-    assert parse_query(parsed(format_query(set_percent(look, 50).spec))) == set_percent(look,
-                                                                                        50).spec
+    assert (
+        parse_query(parsed(format_query(set_percent(look, 50).spec))) == set_percent(look, 50).spec
+    )
     assert step_back(step_back(look)).leads_on
 
 
@@ -164,9 +194,19 @@ def test_an_address_names_a_picture(place: NamedLatent, kind: int | None, level:
     assert parse_query(parsed(format_query(sight))) == sight
 
 
-@pytest.mark.parametrize("query", [
-    {}, {"at": "7"}, {"level": "4"}, {"at": "7", "level": "x"}, {"at": "7", "level": "-4"},
-    {"at": "7", "level": "9" * 5000}, {"at": "7", "level": "4", "class": "9" * 5000},
-    {"at": "7", "level": "4", "class": ""}, {"at": "/etc/passwd", "level": "4"}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"at": "7"},
+        {"level": "4"},
+        {"at": "7", "level": "x"},
+        {"at": "7", "level": "-4"},
+        {"at": "7", "level": "9" * 5000},
+        {"at": "7", "level": "4", "class": "9" * 5000},
+        {"at": "7", "level": "4", "class": ""},
+        {"at": "/etc/passwd", "level": "4"},
+    ],
+)
 def test_anything_else_is_no_picture(query: dict[str, str]) -> None:
     assert parse_query(query) is None

@@ -91,16 +91,19 @@ PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
 
 
 @for_each("protocol", [0, 2, 4])
-@for_each(("name", "argument", "said"), [
-    (TFLIB, {"build_func_name": "G_style"}, "is a pickle of StyleGAN (official TensorFlow"),
-    (TFLIB, {"build_func_name": "G_main"}, "is a pickle of StyleGAN2 (official TensorFlow"),
-    (TFLIB, {}, "is a pickle of StyleGAN or StyleGAN2 "),
-    (PERSISTENT, {"module_src": "class SynthesisBlock(x): ..."}, "of StyleGAN2-ADA (official"),
-    (PERSISTENT, {"module_src": "class SynthesisInput(x): ..."}, "of StyleGAN3 (official"),
-    (PERSISTENT, {}, "is a pickle of StyleGAN2-ADA, StyleGAN3 or a relative"),
-    ("lasagne.layers.Dense", {}, "of the Theano version of Progressive GAN"),
-    ("models.Generator", {}, "is a pickle of another program (it needs models.Generator)"),
-])
+@for_each(
+    ("name", "argument", "said"),
+    [
+        (TFLIB, {"build_func_name": "G_style"}, "is a pickle of StyleGAN (official TensorFlow"),
+        (TFLIB, {"build_func_name": "G_main"}, "is a pickle of StyleGAN2 (official TensorFlow"),
+        (TFLIB, {}, "is a pickle of StyleGAN or StyleGAN2 "),
+        (PERSISTENT, {"module_src": "class SynthesisBlock(x): ..."}, "of StyleGAN2-ADA (official"),
+        (PERSISTENT, {"module_src": "class SynthesisInput(x): ..."}, "of StyleGAN3 (official"),
+        (PERSISTENT, {}, "is a pickle of StyleGAN2-ADA, StyleGAN3 or a relative"),
+        ("lasagne.layers.Dense", {}, "of the Theano version of Progressive GAN"),
+        ("models.Generator", {}, "is a pickle of another program (it needs models.Generator)"),
+    ],
+)
 def test_pickles_are_called_by_their_program(
     tmp_path: Path, name: str, argument: object, said: str, protocol: int
 ) -> None:
@@ -112,24 +115,37 @@ def test_pickles_are_called_by_their_program(
 
 
 @for_each("zipped", [True, False])
-@for_each(("content", "said"), [
-    ({"GAN": tensors("S.net.0.weight", "G.x", "GE.x"), "version": "1.8"}, "stylegan2-pytorch"),
-    ({"GAN": tensors("G.layers.0.w", "GE.x", "D.x"), "version": "1"}, "lightweight-gan"),
-    (tensors("G.layers.0.w", "GE.x"), "lightweight-gan"),
-    ({"g": tensors("a"), "g_ema": tensors("a"), "g_optim": {}}, "rosinality's stylegan2-pytorch"),
-    ({"epoch": 3, "pytorch-lightning_version": "2", "state_dict": tensors("a")}, "Lightning"),
-    ({"generator": {"conf": {}, "state_dict": tensors("rgb_converters.0.weight")}},
-     "akanimax's pro_gan_pytorch"),
-    (tensors("module.initial_block.conv_1.weight", "module.rgb_converters.0.weight"),
-     "akanimax's pro_gan_pytorch"),
-    (tensors("main.0.weight"), "holds weights of a DCGAN"),
-    (tensors("foo.weight"), "holds weights of another architecture (1 tensor: foo.weight)"),
-    (tensors("a", "b", "c", "d"), "(4 tensors: a, b, c, …)"),
-    ({"net": tensors("a"), "args": argparse.Namespace(x=1)}, "(a dictionary of net, args)"),
-    (torch.nn.Sequential(torch.nn.Linear(2, 2)), "a pickled PyTorch module of the class torch.nn."),
-    (torch.zeros(2), "is a PyTorch file of another program"),
-    ({"netG": zoo_files.painter(), "config": argparse.Namespace(x=1)}, "pytorch_GAN_zoo"),
-])
+@for_each(
+    ("content", "said"),
+    [
+        ({"GAN": tensors("S.net.0.weight", "G.x", "GE.x"), "version": "1.8"}, "stylegan2-pytorch"),
+        ({"GAN": tensors("G.layers.0.w", "GE.x", "D.x"), "version": "1"}, "lightweight-gan"),
+        (tensors("G.layers.0.w", "GE.x"), "lightweight-gan"),
+        (
+            {"g": tensors("a"), "g_ema": tensors("a"), "g_optim": {}},
+            "rosinality's stylegan2-pytorch",
+        ),
+        ({"epoch": 3, "pytorch-lightning_version": "2", "state_dict": tensors("a")}, "Lightning"),
+        (
+            {"generator": {"conf": {}, "state_dict": tensors("rgb_converters.0.weight")}},
+            "akanimax's pro_gan_pytorch",
+        ),
+        (
+            tensors("module.initial_block.conv_1.weight", "module.rgb_converters.0.weight"),
+            "akanimax's pro_gan_pytorch",
+        ),
+        (tensors("main.0.weight"), "holds weights of a DCGAN"),
+        (tensors("foo.weight"), "holds weights of another architecture (1 tensor: foo.weight)"),
+        (tensors("a", "b", "c", "d"), "(4 tensors: a, b, c, …)"),
+        ({"net": tensors("a"), "args": argparse.Namespace(x=1)}, "(a dictionary of net, args)"),
+        (
+            torch.nn.Sequential(torch.nn.Linear(2, 2)),
+            "a pickled PyTorch module of the class torch.nn.",
+        ),
+        (torch.zeros(2), "is a PyTorch file of another program"),
+        ({"netG": zoo_files.painter(), "config": argparse.Namespace(x=1)}, "pytorch_GAN_zoo"),
+    ],
+)
 def test_files_of_torch_are_called_by_their_program(
     tmp_path: Path, content: object, said: str, zipped: bool
 ) -> None:
@@ -145,8 +161,11 @@ def test_files_of_torch_are_called_by_their_program(
 @pytest.mark.parametrize("zipped", [True, False])
 def test_hostile_files_of_torch_are_called_so(tmp_path: Path, zipped: bool) -> None:
     attack = attacks.calls(tmp_path / "proof")["posix.system"]
-    torch.save({"g_ema": tensors("a"), "x": attack}, tmp_path / "x.pt",
-               _use_new_zipfile_serialization=zipped)
+    torch.save(
+        {"g_ema": tensors("a"), "x": attack},
+        tmp_path / "x.pt",
+        _use_new_zipfile_serialization=zipped,
+    )
     assert "is refused. The pickle asks for posix.system" in refused(tmp_path / "x.pt")
     pair = dumped(2, TFLIB)[:-1] + pickle.dumps(attack, 2)[2:-1] + b"\x86."
     (tmp_path / "x.pkl").write_bytes(pair)
@@ -166,10 +185,15 @@ def test_safetensors_of_others(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".pt2", ".ts"])
 def test_exports_of_ours_name_what_they_were_made_of(tmp_path: Path, suffix: str) -> None:
-    export(tiny_snapshot(), tmp_path / f"x{suffix}", {
-        "software": "progan 1", "network": "network-snapshot-000012.safetensors 0123"})
-    assert ("export of progan for other programs, made of network-snapshot-000012.safetensors. "
-            "Name the network file") in refused(tmp_path / f"x{suffix}")
+    export(
+        tiny_snapshot(),
+        tmp_path / f"x{suffix}",
+        {"software": "progan 1", "network": "network-snapshot-000012.safetensors 0123"},
+    )
+    assert (
+        "export of progan for other programs, made of network-snapshot-000012.safetensors. "
+        "Name the network file"
+    ) in refused(tmp_path / f"x{suffix}")
 
 
 def png(path: Path) -> None:
@@ -180,6 +204,7 @@ def zip_of(member: str) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr(member, b"x")
+
     return write
 
 
@@ -188,24 +213,28 @@ LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n"
 
 
 @for_each("name", ["x.pkl", "x.pth", "x.safetensors", "x"])
-@for_each(("write", "said"), [
-    (png, "is a PNG image"), (zip_of("a/1.png"), "is a ZIP archive of images"),
-    (zip_of("karras.pkl"), "holds karras.pkl. Unpack it, and name that file."),
-    (zip_of("a.txt"), "is a ZIP archive of 1 file"),
-    (lambda path: path.write_bytes(gzip.compress(b"x" * 99)), "is a gzip file"),
-    (lambda path: path.write_bytes(b""), "is empty (0 bytes)"),
-    (lambda path: path.write_bytes(bytes(999)), "begins with nothing but zeros"),
-    (lambda path: path.write_text(GOOGLE), "is a web page of Google Drive"),
-    (lambda path: path.write_text("\n<html>"), "is a saved web page (HTML)"),
-    (lambda path: path.write_text(LFS), "is a Git LFS pointer"),
-    (lambda path: path.write_text("hello\nyou"), "is a text file that begins with 'hello'"),
-    (lambda path: path.write_text(json.dumps({"a": 1})), "is a JSON file"),
-    (lambda path: np.save(path.open("wb"), np.zeros(3)), "is a NumPy array"),
-    (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99)), "is an HDF5 file"),
-    (lambda path: path.write_bytes(b"\x80\x04\x95 a pickle"), "is not a readable pickle"),
-    (lambda path: path.write_bytes(b"\x08\x0a\x12\x07pytorch\x1a\x06"), "is an ONNX file"),
-    (lambda path: path.write_bytes(b"\xa5"), "damaged"),
-])
+@for_each(
+    ("write", "said"),
+    [
+        (png, "is a PNG image"),
+        (zip_of("a/1.png"), "is a ZIP archive of images"),
+        (zip_of("karras.pkl"), "holds karras.pkl. Unpack it, and name that file."),
+        (zip_of("a.txt"), "is a ZIP archive of 1 file"),
+        (lambda path: path.write_bytes(gzip.compress(b"x" * 99)), "is a gzip file"),
+        (lambda path: path.write_bytes(b""), "is empty (0 bytes)"),
+        (lambda path: path.write_bytes(bytes(999)), "begins with nothing but zeros"),
+        (lambda path: path.write_text(GOOGLE), "is a web page of Google Drive"),
+        (lambda path: path.write_text("\n<html>"), "is a saved web page (HTML)"),
+        (lambda path: path.write_text(LFS), "is a Git LFS pointer"),
+        (lambda path: path.write_text("hello\nyou"), "is a text file that begins with 'hello'"),
+        (lambda path: path.write_text(json.dumps({"a": 1})), "is a JSON file"),
+        (lambda path: np.save(path.open("wb"), np.zeros(3)), "is a NumPy array"),
+        (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99)), "is an HDF5 file"),
+        (lambda path: path.write_bytes(b"\x80\x04\x95 a pickle"), "is not a readable pickle"),
+        (lambda path: path.write_bytes(b"\x08\x0a\x12\x07pytorch\x1a\x06"), "is an ONNX file"),
+        (lambda path: path.write_bytes(b"\xa5"), "damaged"),
+    ],
+)
 def test_files_of_no_network_are_called_what_they_are(
     tmp_path: Path, name: str, write: Callable[[Path], object], said: str
 ) -> None:

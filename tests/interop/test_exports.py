@@ -27,11 +27,15 @@ from tests.builders import tiny_snapshot
 SUFFIXES = (".onnx", ".pt2", ".ts")
 TEXT = {"software": "progan 9", "network": "x.safetensors 0123456789ab"}
 KINDS: dict[str, dict[str, object]] = {
-    "progressive": {}, "unfused": {"fused_scaling": False}, "pixel-bias": {"pixel_bias": True},
+    "progressive": {},
+    "unfused": {"fused_scaling": False},
+    "pixel-bias": {"pixel_bias": True},
     "plain": {"equalized_lr": False, "output": "tanh", "normalize_latents": False},
     "dcgan": {"kind": "dcgan", "g_norm": "batch", "output": "tanh"},
-    "resnet": {"kind": "resnet", "g_norm": "batch"}, "autoencoder": {"kind": "autoencoder"},
-    "stacked-mnist": {"kind": "stacked-mnist"}}
+    "resnet": {"kind": "resnet", "g_norm": "batch"},
+    "autoencoder": {"kind": "autoencoder"},
+    "stacked-mnist": {"kind": "stacked-mnist"},
+}
 
 
 def needed(suffix: str) -> None:
@@ -42,11 +46,24 @@ def needed(suffix: str) -> None:
 
 
 def snapshot_of(resolution: int = 16, **settings: object) -> Snapshot:
-    generator = nets.generator(Network(**{  # type: ignore[arg-type]
-        "resolution": resolution, "latent_size": 8, "fmap_base": 64, "fmap_max": 8} | settings))
+    generator = nets.generator(
+        Network(
+            **{  # type: ignore[arg-type]
+                "resolution": resolution,
+                "latent_size": 8,
+                "fmap_base": 64,
+                "fmap_max": 8,
+            }
+            | settings
+        )
+    )
     initialize(generator, 3, "generator")
-    return Snapshot(generator=generator.requires_grad_(False).eval(),
-                    level=generator.config.max_level, alpha=1.0, images_seen=0)
+    return Snapshot(
+        generator=generator.requires_grad_(False).eval(),
+        level=generator.config.max_level,
+        alpha=1.0,
+        images_seen=0,
+    )
 
 
 def drawn(snapshot: Snapshot, seeds: range) -> tuple[tuple[Tensor, ...], Tensor]:
@@ -102,8 +119,10 @@ def test_settling_leaves_the_network_alone() -> None:
     snapshot = tiny_snapshot()
     before = {name: weight.clone() for name, weight in snapshot.generator.state_dict().items()}
     ExportableGenerator(snapshot)
-    assert all(torch.equal(weight, before[name])
-               for name, weight in snapshot.generator.state_dict().items())
+    assert all(
+        torch.equal(weight, before[name])
+        for name, weight in snapshot.generator.state_dict().items()
+    )
 
 
 def test_images_that_are_no_squares(tmp_path: Path) -> None:
@@ -138,9 +157,13 @@ def test_onnx_says_what_it_is(tmp_path: Path) -> None:
     assert "numpy.random.RandomState(k).randn(1, 8)" in said["latents"]
     assert said["images"].startswith("float32 [N, 3, 16, 16], -1 is black and 1 is white")
     assert json.loads(said["classes"]) == ["3", "7", "1"] and "one-hot" in said["labels"]
-    inputs, outputs = ({value.name: [dim.dim_param or dim.dim_value
-                                     for dim in value.type.tensor_type.shape.dim]
-                        for value in values} for values in (model.graph.input, model.graph.output))
+    inputs, outputs = (
+        {
+            value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+            for value in values
+        }
+        for values in (model.graph.input, model.graph.output)
+    )
     assert inputs == {"latents": ["batch", 8], "labels": ["batch", 3]}
     assert outputs == {"images": ["batch", 3, 16, 16]}
 
@@ -163,8 +186,11 @@ def test_a_file_that_draws_something_else_is_not_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: float
 ) -> None:
     written = FORMATS[".ts"]
-    monkeypatch.setitem(exports.FORMATS, ".ts", written._replace(
-        read=lambda path: lambda z: written.read(path)(z) + wrong))
+    monkeypatch.setitem(
+        exports.FORMATS,
+        ".ts",
+        written._replace(read=lambda path: lambda z: written.read(path)(z) + wrong),
+    )
     with pytest.raises(UserError, match="x.ts is not written: what it would draw differs"):
         export(tiny_snapshot(), tmp_path / "x.ts", {})
     assert list(tmp_path.iterdir()) == []

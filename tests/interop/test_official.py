@@ -79,15 +79,27 @@ def test_pickles_of_every_protocol_are_read(tmp_path: Path, protocol: int) -> No
         arrays = dict(network.state["variables"])
         reference = {
             official.our_name(name, 4): official.our_layout(name, array)
-            for name, array in arrays.items() if name != "lod"}
+            for name, array in arrays.items()
+            if name != "lod"
+        }
         assert trained.weights[role].keys() == reference.keys()
         assert all(torch.equal(trained.weights[role][key], reference[key]) for key in reference)
 
 
-@pytest.mark.parametrize("arguments", [
-    {}, {"fused_scale": False}, {"mbstd_group_size": 0}, {"latent_size": 5}, {"label_size": 3},
-    {"use_pixelnorm": False, "use_leakyrelu": False, "normalize_latents": False},
-    {"use_wscale": False, "num_channels": 1}, {"something_unknown": 5}, {"fmap_decay": 1}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"fused_scale": False},
+        {"mbstd_group_size": 0},
+        {"latent_size": 5},
+        {"label_size": 3},
+        {"use_pixelnorm": False, "use_leakyrelu": False, "normalize_latents": False},
+        {"use_wscale": False, "num_channels": 1},
+        {"something_unknown": 5},
+        {"fmap_decay": 1},
+    ],
+)
 def test_there_and_back_is_the_same(tmp_path: Path, arguments: dict[str, Any]) -> None:
     source = official_files.write(tmp_path / "a.pkl", official_files.networks(lod=0.5, **arguments))
     first = read(source)
@@ -103,8 +115,9 @@ def test_there_and_back_is_the_same(tmp_path: Path, arguments: dict[str, Any]) -
             for variable, array in network.state["variables"]:
                 np.testing.assert_array_equal(archive[f"{name}/{variable}"], array)
             stored = json.loads(str(archive[f"{name}/static_kwargs"]))
-            known = {key: value for key, value in network.state["static_kwargs"].items()
-                     if key in stored}
+            known = {
+                key: value for key, value in network.state["static_kwargs"].items() if key in stored
+            }
             assert stored | known == stored
 
 
@@ -117,8 +130,9 @@ def test_the_averaged_generator_becomes_a_network_file(tmp_path: Path) -> None:
     assert (ours.level, ours.alpha, ours.images_seen) == (4, 0.75, 12_000)
     assert ours.label_names == ("0", "1")
     weights = ours.generator.state_dict()
-    assert all(torch.equal(weights[name], tensor)
-               for name, tensor in trained.weights["average"].items())
+    assert all(
+        torch.equal(weights[name], tensor) for name, tensor in trained.weights["average"].items()
+    )
 
 
 def test_our_network_file_gets_official_names(tmp_path: Path) -> None:
@@ -127,14 +141,16 @@ def test_our_network_file_gets_official_names(tmp_path: Path) -> None:
     trained = read(tmp_path / "ours.safetensors")
     convert(trained, tmp_path / "ours.safetensors", tmp_path / "theirs.npz")
     again = load_snapshot(tmp_path / "theirs.npz", CPU)
-    assert (again.generator.config, again.level, again.alpha) == (
-        snapshot.generator.config, 4, 0.5)
+    assert (again.generator.config, again.level, again.alpha) == (snapshot.generator.config, 4, 0.5)
     ours, theirs = snapshot.generator.state_dict(), again.generator.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-@given(max_level=st.integers(MIN_LEVEL, MAX_LEVEL), fused=st.booleans(),
-       role=st.sampled_from(sorted(ROLES)))
+@given(
+    max_level=st.integers(MIN_LEVEL, MAX_LEVEL),
+    fused=st.booleans(),
+    role=st.sampled_from(sorted(ROLES)),
+)
 def test_names_are_those_of_the_reference(max_level: int, fused: bool, role: str) -> None:
     names = official_names(role, max_level, fused=fused)
     assert len(set(names.values())) == len(names)
@@ -146,13 +162,14 @@ def test_names_are_those_of_the_reference(max_level: int, fused: bool, role: str
     assert set(names) == set(shell.state_dict())
 
 
-@given(name=st.sampled_from([TRANSPOSED, "Conv1/weight"]),
-       shape=st.lists(st.integers(2, 4), min_size=4, max_size=4))
+@given(
+    name=st.sampled_from([TRANSPOSED, "Conv1/weight"]),
+    shape=st.lists(st.integers(2, 4), min_size=4, max_size=4),
+)
 def test_layouts_go_there_and_back(name: str, shape: list[int]) -> None:
     array = np.random.RandomState(0).randn(*shape).astype(np.float32)
     np.testing.assert_array_equal(to_official(name, to_ours(name, array)), array)
-    np.testing.assert_array_equal(tensor(to_ours(name, array)),
-                                  official.our_layout(name, array))
+    np.testing.assert_array_equal(tensor(to_ours(name, array)), official.our_layout(name, array))
 
 
 @given(lod=st.floats(0, 8))
@@ -161,14 +178,25 @@ def test_places_count_from_the_other_end(lod: float) -> None:
     assert level + alpha == pytest.approx(11 - lod) and 0 < alpha <= 1 and 2 <= level <= 10
 
 
-@given(network=st.builds(
-    Network, resolution=st.sampled_from([4, 64, 1024]), channels=st.integers(1, 4),
-    label_size=st.integers(0, 9), latent_size=st.integers(1, 512),
-    fmap_base=st.integers(1, 8192), d_fmap_base=st.sampled_from([0, 100]),
-    fmap_max=st.integers(1, 512), fmap_decay=st.floats(0, 3), equalized_lr=st.booleans(),
-    g_norm=st.sampled_from(["pixel", "none"]), g_activation=st.sampled_from(["leaky-relu", "relu"]),
-    normalize_latents=st.booleans(), stddev_group=st.sampled_from([0, 4, 16]),
-    fused_scaling=st.booleans()))
+@given(
+    network=st.builds(
+        Network,
+        resolution=st.sampled_from([4, 64, 1024]),
+        channels=st.integers(1, 4),
+        label_size=st.integers(0, 9),
+        latent_size=st.integers(1, 512),
+        fmap_base=st.integers(1, 8192),
+        d_fmap_base=st.sampled_from([0, 100]),
+        fmap_max=st.integers(1, 512),
+        fmap_decay=st.floats(0, 3),
+        equalized_lr=st.booleans(),
+        g_norm=st.sampled_from(["pixel", "none"]),
+        g_activation=st.sampled_from(["leaky-relu", "relu"]),
+        normalize_latents=st.booleans(),
+        stddev_group=st.sampled_from([0, 4, 16]),
+        fused_scaling=st.booleans(),
+    )
+)
 def test_settings_go_there_and_back(network: Network) -> None:
     arguments = arguments_of(network)
     again = settings_of(arguments["generator"], arguments["discriminator"])
@@ -182,9 +210,19 @@ def test_the_defaults_are_the_official_ones() -> None:
     assert settings_of({"fmap_base": 4096, "fmap_max": 128}).latent_size == 128
 
 
-@pytest.mark.parametrize("different", [
-    {"kind": "dcgan"}, {"base_width": 6}, {"g_norm": "batch"}, {"g_activation": "elu"},
-    {"output": "tanh"}, {"d_norm": "layer"}, {"minibatch_kernels": 3}, {"pixel_bias": True}])
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"kind": "dcgan"},
+        {"base_width": 6},
+        {"g_norm": "batch"},
+        {"g_activation": "elu"},
+        {"output": "tanh"},
+        {"d_norm": "layer"},
+        {"minibatch_kernels": 3},
+        {"pixel_bias": True},
+    ],
+)
 def test_what_the_official_code_cannot_build_is_named(different: dict[str, Any]) -> None:
     (name,) = different
     with pytest.raises(UserError, match=f"^mine has no counterpart .* {name}: "):
@@ -192,8 +230,11 @@ def test_what_the_official_code_cannot_build_is_named(different: dict[str, Any])
 
 
 def test_a_generator_alone_may_have_any_discriminator_and_training() -> None:
-    require_official(Network(d_norm="layer", minibatch_kernels=3, dropout=0.5, weight_stddev=0.1),
-                     "mine", judges=False)
+    require_official(
+        Network(d_norm="layer", minibatch_kernels=3, dropout=0.5, weight_stddev=0.1),
+        "mine",
+        judges=False,
+    )
 
 
 def changed(network: official_files.Network, **changes: Any) -> official_files.Network:
@@ -206,25 +247,28 @@ def with_variable(name: str, value: Any) -> Any:
     return g, d, changed(gs, variables=[*pairs, *([] if value is None else [(name, value)])])
 
 
-@for_each(("content", "said"), [
-    ([1, 2, 3], "its G is no network of the official"),
-    ({"a": 1}, "but not of the official networks"),
-    (official_files.networks()[:2], "but not of the official networks"),
-    ((*official_files.networks()[:2], 5), "its Gs is no network"),
-    ([official_files.networks()[at] for at in (1, 0, 2)], "its G was built by D_paper"),
-    (with_variable("4x4/Conv/bias", None), "its Gs lacks '4x4/Conv/bias'"),
-    (with_variable("4x4/More/bias", np.zeros(3)), "has an unknown '4x4/More/bias'"),
-    (with_variable("4x4/Conv/bias", np.zeros(3)), "4x4.conv.bias of its average has shape 3"),
-    (with_variable("4x4/Conv/bias", np.full(8, np.nan)), "not finite"),
-    (with_variable("4x4/Conv/bias", [[1]] * 8), "no pairs of names and arrays"),
-    (with_variable("lod", np.float32(2.5)), "make no sense"),
-    (with_variable("lod", np.float32("nan")), "make no sense"),
-    (official_files.networks(resolution=48), "must be a power of two"),
-    (official_files.networks(pixelnorm_epsilon=1e-6), "pixelnorm_epsilon"),
-    (official_files.networks(fmap_base=10**400), "no network is as large"),
-    (official_files.networks(fmap_decay="steep"), "make no sense"),
-    (None, "but not of the official networks"),
-])
+@for_each(
+    ("content", "said"),
+    [
+        ([1, 2, 3], "its G is no network of the official"),
+        ({"a": 1}, "but not of the official networks"),
+        (official_files.networks()[:2], "but not of the official networks"),
+        ((*official_files.networks()[:2], 5), "its Gs is no network"),
+        ([official_files.networks()[at] for at in (1, 0, 2)], "its G was built by D_paper"),
+        (with_variable("4x4/Conv/bias", None), "its Gs lacks '4x4/Conv/bias'"),
+        (with_variable("4x4/More/bias", np.zeros(3)), "has an unknown '4x4/More/bias'"),
+        (with_variable("4x4/Conv/bias", np.zeros(3)), "4x4.conv.bias of its average has shape 3"),
+        (with_variable("4x4/Conv/bias", np.full(8, np.nan)), "not finite"),
+        (with_variable("4x4/Conv/bias", [[1]] * 8), "no pairs of names and arrays"),
+        (with_variable("lod", np.float32(2.5)), "make no sense"),
+        (with_variable("lod", np.float32("nan")), "make no sense"),
+        (official_files.networks(resolution=48), "must be a power of two"),
+        (official_files.networks(pixelnorm_epsilon=1e-6), "pixelnorm_epsilon"),
+        (official_files.networks(fmap_base=10**400), "no network is as large"),
+        (official_files.networks(fmap_decay="steep"), "make no sense"),
+        (None, "but not of the official networks"),
+    ],
+)
 def test_other_content_is_refused_in_words(tmp_path: Path, content: Any, said: str) -> None:
     path = official_files.write(tmp_path / "x.pkl", content)
     with pytest.raises(UserError) as caught:
@@ -246,7 +290,12 @@ def test_archives_of_other_arrays_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "y.npz", **{"Gs/static_kwargs": np.array("[1]")})  # type: ignore[arg-type]
     with pytest.raises(UserError, match="y.npz is a damaged archive"):
         read(tmp_path / "y.npz")
-    np.savez(tmp_path / "z.npz", **{  # type: ignore[arg-type]
-        "Gs/static_kwargs": np.array("{}"), "Gs/lod": np.array([{}], object)})
+    np.savez(
+        tmp_path / "z.npz",
+        **{  # type: ignore[arg-type]
+            "Gs/static_kwargs": np.array("{}"),
+            "Gs/lod": np.array([{}], object),
+        },
+    )
     with pytest.raises(UserError, match="z.npz is a damaged archive"):
         read(tmp_path / "z.npz")

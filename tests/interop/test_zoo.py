@@ -35,12 +35,15 @@ def test_both_networks_compute_the_same(
     tmp_path: Path, zipped: bool, alpha: float, as_dictionary: bool
 ) -> None:
     settings = SETTINGS | {"alpha": alpha}
-    path = write(tmp_path / "x.pth", zipped=zipped,
-                 config=settings if as_dictionary else BaseConfig(**settings))
+    path = write(
+        tmp_path / "x.pth",
+        zipped=zipped,
+        config=settings if as_dictionary else BaseConfig(**settings),
+    )
     trained = read(path)
     assert trained.network == Network(
-        resolution=16, latent_size=6, fmap_base=32, fmap_max=8, fused_scaling=False,
-        pixel_bias=True)
+        resolution=16, latent_size=6, fmap_base=32, fmap_max=8, fused_scaling=False, pixel_bias=True
+    )
     assert (trained.level, trained.alpha) == (4, 1 - alpha)
     latents = torch.randn(4, 6, generator=torch.Generator().manual_seed(3)).double()
     weight = torch.tensor(1 - alpha).double() if alpha else None
@@ -50,13 +53,15 @@ def test_both_networks_compute_the_same(
         generator.load_state_dict(trained.weights[role])
         with torch.no_grad():
             images = generator(latents, torch.zeros(4, 0), 4, weight)
-        torch.testing.assert_close(images, zoo.draw(doubled(theirs), latents, 2, alpha),
-                                   rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            images, zoo.draw(doubled(theirs), latents, 2, alpha), rtol=1e-5, atol=1e-5
+        )
     critic.load_state_dict(trained.weights["discriminator"])
     with torch.no_grad():
         scores = critic(images, 4, weight).scores
-    torch.testing.assert_close(scores, zoo.judge(doubled(judge()), images, 2, alpha)[:, 0],
-                               rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        scores, zoo.judge(doubled(judge()), images, 2, alpha)[:, 0], rtol=1e-5, atol=1e-5
+    )
 
 
 def doubled(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -96,27 +101,41 @@ def test_older_names_and_missing_averages(tmp_path: Path) -> None:
         expected = read(write(tmp_path / "x.pth", avgG=painter()))
         for role in ("generator", "average"):
             weights = read(path).weights[role]
-            assert all(torch.equal(weights[name], tensor)
-                       for name, tensor in expected.weights[role].items())
+            assert all(
+                torch.equal(weights[name], tensor)
+                for name, tensor in expected.weights[role].items()
+            )
     torch.save({"config": SETTINGS, "netG": painter()}, tmp_path / "alone.pth")
     trained = read(tmp_path / "alone.pth")
     assert trained.weights.keys() == {"generator", "average"}
 
 
-@given(network=st.builds(Network, resolution=st.sampled_from([4, 64, 1024]),
-                         fmap_base=st.integers(10, 16).map(lambda power: 1 << power),
-                         fmap_max=st.integers(1, 9).map(lambda power: 1 << power)))
+@given(
+    network=st.builds(
+        Network,
+        resolution=st.sampled_from([4, 64, 1024]),
+        fmap_base=st.integers(10, 16).map(lambda power: 1 << power),
+        fmap_max=st.integers(1, 9).map(lambda power: 1 << power),
+    )
+)
 def test_widths_are_found_from_the_layers(network: Network) -> None:
     wanted = [network.feature_maps(level) for level in range(MIN_LEVEL, network.max_level + 1)]
-    found = Network(resolution=network.resolution, fmap_base=fmap_base_of(wanted),
-                    fmap_max=wanted[0])
-    assert wanted == [found.feature_maps(level)
-                      for level in range(MIN_LEVEL, network.max_level + 1)]
+    found = Network(
+        resolution=network.resolution, fmap_base=fmap_base_of(wanted), fmap_max=wanted[0]
+    )
+    assert wanted == [
+        found.feature_maps(level) for level in range(MIN_LEVEL, network.max_level + 1)
+    ]
 
 
 def test_settings_that_shapes_do_not_tell(tmp_path: Path) -> None:
-    trained = read(write(tmp_path / "x.pth", netD=judge(extra=0), config=SETTINGS | {
-        "lossCriterion": "DCGAN", "equalizedlR": False}))
+    trained = read(
+        write(
+            tmp_path / "x.pth",
+            netD=judge(extra=0),
+            config=SETTINGS | {"lossCriterion": "DCGAN", "equalizedlR": False},
+        )
+    )
     assert trained.network.stddev_group == 0
     assert trained.network.output == "tanh" and not trained.network.equalized_lr
     weight = trained.weights["generator"]["to_rgb.16x16.weight"]
@@ -130,17 +149,22 @@ def test_the_official_code_has_no_such_networks(tmp_path: Path) -> None:
     assert not (tmp_path / "y.npz").exists()
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    ({"config": SETTINGS | {"attribKeysOrder": {"Gender": {"order": 0}}}}, "by attributes"),
-    ({"config": SETTINGS | {"leakyReluLeak": 0.1}}, "slope 0.1"),
-    ({"config": SETTINGS | {"alpha": 7}}, "no file of pytorch_GAN_zoo's PGAN"),
-    ({"netG": {}}, "no file of pytorch_GAN_zoo's PGAN"),
-    ({"netG": painter(depths=(8, 6, 4))}, "feature maps 8, 6, 4 are not those"),
-    ({"netD": painter()}, "no file of pytorch_GAN_zoo's PGAN"),
-    ({"netG": painter() | {"formatLayer.module.bias": torch.zeros(3)}}, "has shape 3"),
-    ({"netG": painter() | {"formatLayer.module.bias": torch.full((128,), torch.nan)}},
-     "not finite"),
-])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"config": SETTINGS | {"attribKeysOrder": {"Gender": {"order": 0}}}}, "by attributes"),
+        ({"config": SETTINGS | {"leakyReluLeak": 0.1}}, "slope 0.1"),
+        ({"config": SETTINGS | {"alpha": 7}}, "no file of pytorch_GAN_zoo's PGAN"),
+        ({"netG": {}}, "no file of pytorch_GAN_zoo's PGAN"),
+        ({"netG": painter(depths=(8, 6, 4))}, "feature maps 8, 6, 4 are not those"),
+        ({"netD": painter()}, "no file of pytorch_GAN_zoo's PGAN"),
+        ({"netG": painter() | {"formatLayer.module.bias": torch.zeros(3)}}, "has shape 3"),
+        (
+            {"netG": painter() | {"formatLayer.module.bias": torch.full((128,), torch.nan)}},
+            "not finite",
+        ),
+    ],
+)
 def test_other_content_is_refused_in_words(tmp_path: Path, content: Any, said: str) -> None:
     path = write(tmp_path / "x.pth", **content)
     with pytest.raises(UserError) as caught:
@@ -149,9 +173,14 @@ def test_other_content_is_refused_in_words(tmp_path: Path, content: Any, said: s
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-@pytest.mark.parametrize(("function", "words", "name"), [
-    (os.system, "touch {}", "posix.system"), (eval, "open('{}', 'w')", "eval"),
-    (os.mkdir, "{}", "posix.mkdir")])
+@pytest.mark.parametrize(
+    ("function", "words", "name"),
+    [
+        (os.system, "touch {}", "posix.system"),
+        (eval, "open('{}', 'w')", "eval"),
+        (os.mkdir, "{}", "posix.mkdir"),
+    ],
+)
 def test_calls_are_refused_by_name_and_not_made(
     tmp_path: Path, function: Callable[..., Any], words: str, name: str, zipped: bool
 ) -> None:
@@ -166,7 +195,7 @@ def test_calls_are_refused_by_name_and_not_made(
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.99])
 def test_cut_files_are_refused(tmp_path: Path, zipped: bool, part: float) -> None:
     path = write(tmp_path / "x.pth", zipped=zipped)
-    path.write_bytes(path.read_bytes()[:int(part * path.stat().st_size)])
+    path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
     with pytest.raises(UserError, match="x.pth"):
         read(path)
 
@@ -182,4 +211,7 @@ def test_seeds_draw_pictures_of_the_average(tmp_path: Path) -> None:
     latents = torch.randn(1, 6, generator=torch.Generator().manual_seed(3))
     torch.testing.assert_close(
         snapshot.generator(latents, torch.zeros(1, 0), snapshot.level),
-        zoo.draw(zoo_files.painter(2), latents, 2, 0.0), rtol=1e-4, atol=1e-4)
+        zoo.draw(zoo_files.painter(2), latents, 2, 0.0),
+        rtol=1e-4,
+        atol=1e-4,
+    )

@@ -12,8 +12,14 @@ from torch import Tensor
 DEPTHS = (8, 8, 4)  # at 4x4, 8x8 and 16x16
 LATENTS = 6
 SETTINGS: dict[str, Any] = {
-    "alpha": 0, "attribKeysOrder": None, "leakyReluLeak": 0.2, "lossCriterion": "WGANGP",
-    "equalizedlR": True, "perChannelNormalization": True, "miniBatchStdDev": True}
+    "alpha": 0,
+    "attribKeysOrder": None,
+    "leakyReluLeak": 0.2,
+    "lossCriterion": "WGANGP",
+    "equalizedlR": True,
+    "perChannelNormalization": True,
+    "miniBatchStdDev": True,
+}
 
 
 class BaseConfig:
@@ -27,7 +33,9 @@ class BaseConfig:
 
 def painter(seed: int = 0, depths: tuple[int, ...] = DEPTHS) -> dict[str, Tensor]:
     shapes: dict[str, tuple[int, ...]] = {
-        "formatLayer": (16 * depths[0], LATENTS), "groupScale0.0": (depths[0], depths[0], 3, 3)}
+        "formatLayer": (16 * depths[0], LATENTS),
+        "groupScale0.0": (depths[0], depths[0], 3, 3),
+    }
     for scale, (before, after) in enumerate(zip(depths, depths[1:], strict=False)):
         shapes[f"scaleLayers.{scale}.0"] = (after, before, 3, 3)
         shapes[f"scaleLayers.{scale}.1"] = (after, after, 3, 3)
@@ -38,7 +46,9 @@ def painter(seed: int = 0, depths: tuple[int, ...] = DEPTHS) -> dict[str, Tensor
 def judge(seed: int = 1, depths: tuple[int, ...] = DEPTHS, extra: int = 1) -> dict[str, Tensor]:
     shapes: dict[str, tuple[int, ...]] = {
         "groupScaleZero.0": (depths[0], depths[0] + extra, 3, 3),
-        "groupScaleZero.1": (depths[0], 16 * depths[0]), "decisionLayer": (1, depths[0])}
+        "groupScaleZero.1": (depths[0], 16 * depths[0]),
+        "decisionLayer": (1, depths[0]),
+    }
     for scale, (below, own) in enumerate(zip(depths, depths[1:], strict=False)):
         shapes[f"scaleLayers.{scale}.0"] = (own, own, 3, 3)
         shapes[f"scaleLayers.{scale}.1"] = (below, own, 3, 3)
@@ -52,13 +62,24 @@ def write(path: Path, *, zipped: bool = False, **content: Any) -> Path:
     modules = {name: types.ModuleType(name) for name in names}
     modules[names[-1]].BaseConfig = BaseConfig  # type: ignore[attr-defined]
     with patch.dict(sys.modules, modules):
-        torch.save({"config": BaseConfig(**SETTINGS), "netG": painter(), "netD": judge(),
-                    "avgG": painter(2)} | content, path, _use_new_zipfile_serialization=zipped)
+        torch.save(
+            {
+                "config": BaseConfig(**SETTINGS),
+                "netG": painter(),
+                "netD": judge(),
+                "avgG": painter(2),
+            }
+            | content,
+            path,
+            _use_new_zipfile_serialization=zipped,
+        )
     return path
 
 
 def _drawn(shapes: dict[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:
     stream = torch.Generator().manual_seed(seed)
-    return {f"{name}.module.{part}": torch.randn(own, generator=stream)
-            for name, shape in shapes.items() for part, own in (("weight", shape),
-                                                                ("bias", shape[:1]))}
+    return {
+        f"{name}.module.{part}": torch.randn(own, generator=stream)
+        for name, shape in shapes.items()
+        for part, own in (("weight", shape), ("bias", shape[:1]))
+    }

@@ -23,22 +23,30 @@ def tensor(value: float) -> Tensor:
     return torch.tensor(value, dtype=torch.float64)
 
 
-@pytest.mark.parametrize(("config", "names"), [
-    (Objective(), set()), (Objective(objective="began"), {"balance"}),
-    (Objective(objective="lsgan", adaptive_noise=True), {"confidence"}),
-    (Objective(objective="began", adaptive_noise=True), {"balance", "confidence"})])
+@pytest.mark.parametrize(
+    ("config", "names"),
+    [
+        (Objective(), set()),
+        (Objective(objective="began"), {"balance"}),
+        (Objective(objective="lsgan", adaptive_noise=True), {"confidence"}),
+        (Objective(objective="began", adaptive_noise=True), {"balance", "confidence"}),
+    ],
+)
 def test_an_objective_has_the_dials_that_it_needs_and_they_start_at_zero(
-        config: Objective, names: set[str]) -> None:
+    config: Objective, names: set[str]
+) -> None:
     found = dials.initial(config)
     assert found == dict.fromkeys(names, 0.0)
-    turned = dials.updated_controllers(config, {name: tensor(0.5) for name in names}, tensor(-1.0),
-                          tensor(-2.0))
+    turned = dials.updated_controllers(
+        config, {name: tensor(0.5) for name in names}, tensor(-1.0), tensor(-2.0)
+    )
     assert set(turned) == names and all(value.shape == () for value in turned.values())
 
 
 @given(k=UNIT, gamma=UNIT, rate=UNIT, real=ENERGIES, fake=ENERGIES)
 def test_the_balance_stays_within_0_and_1_and_moves_the_right_way(
-        k: float, gamma: float, rate: float, real: float, fake: float) -> None:
+    k: float, gamma: float, rate: float, real: float, fake: float
+) -> None:
     config = Objective(objective="began", diversity=gamma, balance_rate=rate)
     moved = update_began_k(tensor(k), config, tensor(real), tensor(fake)).item()
     assert 0 <= moved <= 1
@@ -51,8 +59,9 @@ def test_the_balance_stays_within_0_and_1_and_moves_the_right_way(
 
 
 @given(k=UNIT, real=ENERGIES, gamma=st.sampled_from([0.25, 0.5, 1.0]))
-def test_the_balance_rests_where_energies_have_the_ratio_gamma(k: float, real: float,
-                                                               gamma: float) -> None:
+def test_the_balance_rests_where_energies_have_the_ratio_gamma(
+    k: float, real: float, gamma: float
+) -> None:
     config = Objective(objective="began", diversity=gamma)
     still = update_began_k(tensor(k), config, tensor(real), tensor(gamma * real))
     assert still.item() == k
@@ -60,7 +69,8 @@ def test_the_balance_rests_where_energies_have_the_ratio_gamma(k: float, real: f
 
 @given(real=ENERGIES, fake=ENERGIES, gamma=UNIT)
 def test_convergence_is_best_where_reals_are_known_and_fakes_in_balance(
-        real: float, fake: float, gamma: float) -> None:
+    real: float, fake: float, gamma: float
+) -> None:
     config = Objective(objective="began", diversity=gamma)
     found = convergence(config, tensor(real), tensor(fake)).item()
     assert math.isclose(found, real + abs(gamma * real - fake), rel_tol=1e-12)
@@ -69,9 +79,15 @@ def test_convergence_is_best_where_reals_are_known_and_fakes_in_balance(
 
 def test_convergence_is_reported_with_the_loss() -> None:
     """Of mean energies 3 and 2: M = 3 + |0.5 * 3 - 2|, section 3.4.1."""
-    _, parts = critic_loss(of_one_pixel, Objective(objective="began"), chances=None,
-                           reals=column([-1.0, -5.0]), fakes=column([0.0, -4.0]),
-                           labels=torch.zeros(2, 0), dials={"balance": tensor(0.3)})
+    _, parts = critic_loss(
+        of_one_pixel,
+        Objective(objective="began"),
+        chances=None,
+        reals=column([-1.0, -5.0]),
+        fakes=column([0.0, -4.0]),
+        labels=torch.zeros(2, 0),
+        dials={"balance": tensor(0.3)},
+    )
     assert math.isclose(parts["loss/convergence"], 3.5, rel_tol=1e-12)
 
 
@@ -82,8 +98,7 @@ def test_the_balance_is_turned_by_energies_that_are_minus_the_scores() -> None:
 
 
 @given(average=UNIT, score=st.floats(-10, 10))
-def test_the_confidence_follows_what_the_critic_says_of_fakes(average: float,
-                                                              score: float) -> None:
+def test_the_confidence_follows_what_the_critic_says_of_fakes(average: float, score: float) -> None:
     """d^ <- 0.1 d + 0.9 d^, d being 1 where a fake is known for sure, and 0 where it is not."""
     d = min(max(1 - score, 0), 1)
     found = confidence(tensor(average), tensor(score)).item()
@@ -91,8 +106,10 @@ def test_the_confidence_follows_what_the_critic_says_of_fakes(average: float,
     assert 0 <= found <= 1 + 1e-12
 
 
-@pytest.mark.parametrize(("average", "strength"), [
-    (0.0, 0), (0.3, 0), (0.5, 0), (0.6, 0.002), (0.75, 0.0125), (1.0, 0.05)])
+@pytest.mark.parametrize(
+    ("average", "strength"),
+    [(0.0, 0), (0.3, 0), (0.5, 0), (0.6, 0.002), (0.75, 0.0125), (1.0, 0.05)],
+)
 def test_noise_begins_above_one_half(average: float, strength: float) -> None:
     """0.2 max(0, d^ - 0.5)^2."""
     assert math.isclose(noise_strength(tensor(average)), strength, rel_tol=1e-9, abs_tol=0)

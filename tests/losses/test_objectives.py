@@ -45,7 +45,8 @@ EACH: tuple[Only, ...] = ("both", "real", "fake")
 SITUATION = situation(1)
 every_case = for_each("name", CASES)
 with_and_without_labels = for_each(
-    "s", [SITUATION, SITUATION.unlabelled()], ids=["with labels", "unlabelled"])
+    "s", [SITUATION, SITUATION.unlabelled()], ids=["with labels", "unlabelled"]
+)
 
 
 def tensor(array: Array | float) -> Tensor:
@@ -57,21 +58,33 @@ class Leaves:
 
     def __init__(self, s: Situation) -> None:
         self.s = s
-        self.by_name = {name: tensor(getattr(s, name)).requires_grad_()
-                        for name in ("slope", "teacher", "encoder", "reals", "fakes")}
+        self.by_name = {
+            name: tensor(getattr(s, name)).requires_grad_()
+            for name in ("slope", "teacher", "encoder", "reals", "fakes")
+        }
 
     def critic(self, images: Tensor) -> DiscriminatorOutput:
         return curved_critic(*(self.by_name[n] for n in ("slope", "teacher", "encoder")), images)
 
     def loss(self, o: Objective, of: str, only: Only = "both") -> tuple[Tensor, dict[str, Tensor]]:
-        reals, fakes, labels = (self.by_name["reals"], self.by_name["fakes"],
-                                tensor(self.s.labels))
+        reals, fakes, labels = (self.by_name["reals"], self.by_name["fakes"], tensor(self.s.labels))
         if of == "generator":
             return generator_loss(self.critic, o, fakes=fakes, labels=labels, reals=reals)
-        chances = Chances(tensor(self.s.mix), tensor(self.s.pixels),
-                          tensor(self.s.targets).T if o.label_noise else None)
-        return critic_loss(self.critic, o, reals=reals, fakes=fakes, labels=labels,
-                           chances=chances, dials={"balance": tensor(self.s.k)}, only=only)
+        chances = Chances(
+            tensor(self.s.mix),
+            tensor(self.s.pixels),
+            tensor(self.s.targets).T if o.label_noise else None,
+        )
+        return critic_loss(
+            self.critic,
+            o,
+            reals=reals,
+            fakes=fakes,
+            labels=labels,
+            chances=chances,
+            dials={"balance": tensor(self.s.k)},
+            only=only,
+        )
 
 
 FORMULAS = {"critic": reference.critic_loss, "generator": reference.generator_loss}
@@ -106,11 +119,11 @@ def test_the_gradients_are_those_of_the_paper(name: str, of: str) -> None:
     found = torch.autograd.grad(loss, list(leaves.by_name.values()), allow_unused=True)
     for (part, leaf), gradient in zip(leaves.by_name.items(), found, strict=True):
         at = getattr(SITUATION, part)
-        expected = slopes(lambda x, part=part: FORMULAS[of](o, replace(SITUATION, **{part: x})),
-                          at)
+        expected = slopes(lambda x, part=part: FORMULAS[of](o, replace(SITUATION, **{part: x})), at)
         ours = torch.zeros_like(leaf) if gradient is None else gradient
-        np.testing.assert_allclose(ours, expected, rtol=1e-6,
-                                   atol=1e-8 * max(1, np.abs(expected).max()), err_msg=part)
+        np.testing.assert_allclose(
+            ours, expected, rtol=1e-6, atol=1e-8 * max(1, np.abs(expected).max()), err_msg=part
+        )
 
 
 @every_case
@@ -126,8 +139,11 @@ def test_the_parts_are_reported_as_means(name: str) -> None:
     assert ("loss/penalty" in parts) == (OBJECTIVES[o.objective].penalty is not None)
     if "loss/penalty" in parts:
         assert math.isclose(parts["loss/penalty"], reference.penalty(o, s).mean(), rel_tol=1e-11)
-    assert math.isclose(parts["loss/critic-real"] + parts["loss/critic-fake"],
-                        reference.adversarial(o, s, real, fake).mean(), rel_tol=1e-11)
+    assert math.isclose(
+        parts["loss/critic-real"] + parts["loss/critic-fake"],
+        reference.adversarial(o, s, real, fake).mean(),
+        rel_tol=1e-11,
+    )
     assert math.isclose(parts["loss/critic"], loss.item(), rel_tol=1e-12)
 
 
@@ -140,24 +156,40 @@ def test_what_concerns_reals_and_what_concerns_fakes_is_the_whole(name: str) -> 
     if CASES[name].objective == "relativistic":
         return  # a pair cannot be taken apart
     if OBJECTIVES[CASES[name].objective].penalty is None:
-        assert torch.autograd.grad(real, leaves.by_name["fakes"],
-                                   allow_unused=True)[0] is None
+        assert torch.autograd.grad(real, leaves.by_name["fakes"], allow_unused=True)[0] is None
     assert torch.autograd.grad(fake, leaves.by_name["reals"], allow_unused=True)[0] is None
 
 
-@pytest.mark.parametrize(("objective", "real", "fake"), [
-    # The middle is where the loss has it ...
-    ("gan", 3 / 4, 2 / 4), ("dragan", 3 / 4, 2 / 4), ("r1", 3 / 4, 2 / 4), ("lsgan", 1 / 4, 1),
-    # ... or between the means -0.425 and 0.045, at -0.19.
-    ("wgan", 3 / 4, 1 / 4), ("wgan-gp", 3 / 4, 1 / 4), ("ebgan", 3 / 4, 1 / 4),
-    ("began", 3 / 4, 1 / 4), ("relativistic", 3 / 4, 1 / 4)])
-def test_accuracies_count_the_images_on_their_side(objective: str, real: float,
-                                                   fake: float) -> None:
+@pytest.mark.parametrize(
+    ("objective", "real", "fake"),
+    [
+        # The middle is where the loss has it ...
+        ("gan", 3 / 4, 2 / 4),
+        ("dragan", 3 / 4, 2 / 4),
+        ("r1", 3 / 4, 2 / 4),
+        ("lsgan", 1 / 4, 1),
+        # ... or between the means -0.425 and 0.045, at -0.19.
+        ("wgan", 3 / 4, 1 / 4),
+        ("wgan-gp", 3 / 4, 1 / 4),
+        ("ebgan", 3 / 4, 1 / 4),
+        ("began", 3 / 4, 1 / 4),
+        ("relativistic", 3 / 4, 1 / 4),
+    ],
+)
+def test_accuracies_count_the_images_on_their_side(
+    objective: str, real: float, fake: float
+) -> None:
     reals, fakes = column([0.4, 0.3, 0.6, -3.0]), column([0.1, -0.2, 0.4, -0.12])
     o = Objective(objective=objective)
-    _, parts = critic_loss(of_one_pixel, o, reals=reals, fakes=fakes, labels=torch.zeros(4, 0),
-                           chances=draw(o, reals.shape, torch.Generator()),
-                           dials={"balance": tensor(0.0)})
+    _, parts = critic_loss(
+        of_one_pixel,
+        o,
+        reals=reals,
+        fakes=fakes,
+        labels=torch.zeros(4, 0),
+        chances=draw(o, reals.shape, torch.Generator()),
+        dials={"balance": tensor(0.0)},
+    )
     assert (parts["accuracy/real"], parts["accuracy/fake"]) == (real, fake)
 
 
@@ -172,10 +204,20 @@ def test_dragan_looks_within_half_a_deviation_of_the_reals() -> None:
     reals, fakes = tensor(random.randn(64, 3, 4, 4) * 7 + 2), tensor(random.randn(64, 3, 4, 4))
     o = Objective(objective="dragan")
     stream = torch.Generator().manual_seed(0)
-    critic_loss(spy, o, reals=reals, fakes=fakes, labels=torch.zeros(64, 0),
-                chances=draw(o, reals.shape, stream), dials={})
-    (near,) = [images for images in seen
-               if not torch.equal(images, reals) and not torch.equal(images, fakes)]
+    critic_loss(
+        spy,
+        o,
+        reals=reals,
+        fakes=fakes,
+        labels=torch.zeros(64, 0),
+        chances=draw(o, reals.shape, stream),
+        dials={},
+    )
+    (near,) = [
+        images
+        for images in seen
+        if not torch.equal(images, reals) and not torch.equal(images, fakes)
+    ]
     noise = (near - reals) / np.std(reals.numpy())
     assert 0 <= noise.min() < 0.001 and 0.45 < noise.max() < 0.5
     assert abs(noise.mean() - 0.125) < 0.03  # of u v / 2, both uniform
@@ -184,8 +226,10 @@ def test_dragan_looks_within_half_a_deviation_of_the_reals() -> None:
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_mixed_batches_change_nothing_for_a_critic_that_sees_images_alone(objective: str) -> None:
     leaves = Leaves(SITUATION)
-    apart, together = (leaves.loss(Objective(objective=objective, mixed_batches=mixed), "critic")
-                       for mixed in (False, True))
+    apart, together = (
+        leaves.loss(Objective(objective=objective, mixed_batches=mixed), "critic")
+        for mixed in (False, True)
+    )
     torch.testing.assert_close(apart, together, rtol=1e-12, atol=1e-12)
 
 
@@ -201,11 +245,16 @@ def test_mixed_batches_are_judged_together(objective: str, mixed: bool) -> None:
 
     reals, fakes = column([1.0, 2.0]), column([5.0, 12.0])
     o = Objective(objective=objective, mixed_batches=mixed)
-    _, parts = critic_loss(from_the_middle, o, reals=reals, fakes=fakes,
-                           labels=torch.zeros(2, 0), dials={"balance": tensor(0.5)},
-                           chances=draw(o, reals.shape, torch.Generator()))
-    assert (parts["scores/real"], parts["scores/fake"]) == ((1.5 - 5, 8.5 - 5) if mixed
-                                                            else (0, 0))
+    _, parts = critic_loss(
+        from_the_middle,
+        o,
+        reals=reals,
+        fakes=fakes,
+        labels=torch.zeros(2, 0),
+        dials={"balance": tensor(0.5)},
+        chances=draw(o, reals.shape, torch.Generator()),
+    )
+    assert (parts["scores/real"], parts["scores/fake"]) == ((1.5 - 5, 8.5 - 5) if mixed else (0, 0))
 
 
 def test_mixed_batches_keep_each_logit_and_code_with_its_image() -> None:
@@ -216,9 +265,15 @@ def test_mixed_batches_keep_each_logit_and_code_with_its_image() -> None:
         value = x.flatten(1)
         return DiscriminatorOutput(value[:, 0], torch.cat([value, -value], dim=1), value)
 
-    _, parts = critic_loss(classifier, Objective(objective="began", mixed_batches=True),
-                           reals=reals, fakes=fakes, labels=tensor([[1.0, 0.0]] * 2),
-                           chances=Chances(column([0, 0])), dials={"balance": tensor(0.0)})
+    _, parts = critic_loss(
+        classifier,
+        Objective(objective="began", mixed_batches=True),
+        reals=reals,
+        fakes=fakes,
+        labels=tensor([[1.0, 0.0]] * 2),
+        chances=Chances(column([0, 0])),
+        dials={"balance": tensor(0.0)},
+    )
     assert math.isclose(parts["loss/label-critic"], 18, rel_tol=1e-6)  # -log sigmoid(-18)
 
 
@@ -228,8 +283,11 @@ SHAPE = torch.Size((200, 3, 4, 4))
 @for_each("objective", OBJECTIVES)
 @for_each("label_noise", [0.0, 0.05])
 def test_only_those_chances_are_drawn_that_are_used(objective: str, label_noise: float) -> None:
-    chances = draw(Objective(objective=objective, label_noise=label_noise), SHAPE,
-                   torch.Generator().manual_seed(0))
+    chances = draw(
+        Objective(objective=objective, label_noise=label_noise),
+        SHAPE,
+        torch.Generator().manual_seed(0),
+    )
     assert chances.mix.shape == (200, 1, 1, 1)
     assert (chances.pixels is not None) == (objective == "dragan")
     moves = label_noise > 0 and objective in ("gan", "dragan", "r1")
@@ -245,7 +303,7 @@ def test_chances_are_uniform_and_those_of_the_stream() -> None:
         # The largest distance of the empirical distribution from the uniform one (Kolmogorov).
         ordered = part.flatten().sort().values
         distance = (ordered - torch.linspace(0, 1, len(ordered))).abs().max()
-        assert distance < 1.95 / len(ordered)**0.5  # exceeded once in a thousand
+        assert distance < 1.95 / len(ordered) ** 0.5  # exceeded once in a thousand
     assert (one.pixels.shape, one.targets.shape) == (SHAPE, (200, 2))
 
 
@@ -253,26 +311,42 @@ class Step:
     """The critic's loss of a small real network in float64, with all its inputs."""
 
     def __init__(self, objective: Objective) -> None:
-        kind, side = ("autoencoder", 4) if (
-            objective.objective in AUTOENCODERS_ONLY) else ("dcgan", 8)
-        config = Network(kind=kind, resolution=side, fmap_base=16, fmap_max=4, code_size=5,
-                         label_size=2, stddev_group=0)
+        kind, side = (
+            ("autoencoder", 4) if (objective.objective in AUTOENCODERS_ONLY) else ("dcgan", 8)
+        )
+        config = Network(
+            kind=kind,
+            resolution=side,
+            fmap_base=16,
+            fmap_max=4,
+            code_size=5,
+            label_size=2,
+            stddev_group=0,
+        )
         self.network, self.objective = nets.discriminator(config).double(), objective
         initialize(self.network, 0, "critic")
         random = np.random.RandomState(3)
         self.reals, self.fakes = tensor(random.uniform(-1, 1, (2, 4, 3, side, side)))
         self.labels = torch.eye(2, dtype=torch.float64)[[0, 1, 1, 0]]
-        self.chances = Chances(tensor(random.rand(4, 1, 1, 1)),
-                               tensor(random.rand(*self.reals.shape)),
-                               tensor(random.rand(4, 2)) if objective.label_noise else None)
+        self.chances = Chances(
+            tensor(random.rand(4, 1, 1, 1)),
+            tensor(random.rand(*self.reals.shape)),
+            tensor(random.rand(4, 2)) if objective.label_noise else None,
+        )
 
     def critic(self) -> Critic:
         return lambda images: self.network(images, self.network.config.max_level)
 
     def loss(self, balance: Tensor) -> Tensor:
-        loss, _ = critic_loss(self.critic(), self.objective, reals=self.reals, fakes=self.fakes,
-                              labels=self.labels, chances=self.chances,
-                              dials={"balance": balance})
+        loss, _ = critic_loss(
+            self.critic(),
+            self.objective,
+            reals=self.reals,
+            fakes=self.fakes,
+            labels=self.labels,
+            chances=self.chances,
+            dials={"balance": balance},
+        )
         return loss
 
     def gradients(self, function: Callable[[Tensor], Tensor], balance: float) -> list[Tensor]:
@@ -282,11 +356,14 @@ class Step:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", [*(Objective(objective=name) for name in OBJECTIVES),
-                                       CASES["gan with both"]],
-                         ids=[*OBJECTIVES, "gan with both"])
+@pytest.mark.parametrize(
+    "objective",
+    [*(Objective(objective=name) for name in OBJECTIVES), CASES["gan with both"]],
+    ids=[*OBJECTIVES, "gan with both"],
+)
 def test_compiled_whole_it_is_the_same_and_a_turned_dial_recompiles_nothing(
-        objective: Objective) -> None:
+    objective: Objective,
+) -> None:
     step = Step(objective)
     torch._dynamo.reset()
     compiled = torch.compile(step.loss, backend="aot_eager", fullgraph=True)

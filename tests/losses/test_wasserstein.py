@@ -27,8 +27,9 @@ NONE = np.zeros((4, 0))
 def curved_critic(images: Tensor) -> DiscriminatorOutput:
     """Scores w.x + |x|^2/2, whose gradient is w + x; and linear label logits."""
     x = images.flatten(1)
-    return DiscriminatorOutput(x @ torch.from_numpy(SLOPE) + x.square().sum(dim=1) / 2,
-                     x @ torch.from_numpy(TEACHER))
+    return DiscriminatorOutput(
+        x @ torch.from_numpy(SLOPE) + x.square().sum(dim=1) / 2, x @ torch.from_numpy(TEACHER)
+    )
 
 
 def score(images: np.ndarray) -> np.ndarray:
@@ -49,14 +50,21 @@ def accuracy(sign: int) -> float:
 
 def critic_loss(labels: np.ndarray = NONE, **config: float) -> tuple[float, dict[str, float]]:
     loss, parts = loss_of_critic(
-        curved_critic, Objective(**config), reals=torch.from_numpy(REALS),
-        fakes=torch.from_numpy(FAKES), labels=torch.from_numpy(labels),
-        chances=Chances(torch.from_numpy(MIX)), dials={})
+        curved_critic,
+        Objective(**config),
+        reals=torch.from_numpy(REALS),
+        fakes=torch.from_numpy(FAKES),
+        labels=torch.from_numpy(labels),
+        chances=Chances(torch.from_numpy(MIX)),
+        dials={},
+    )
     return loss.item(), {name: part.item() for name, part in parts.items()}
 
 
-@pytest.mark.parametrize(("weight", "target", "drift"), [
-    (10, 1, 0.001), (10, 750, 0.001), (3, 2, 0.5), (0, 1, 0), (0, 1, 0.1), (10, 1, 0)])
+@pytest.mark.parametrize(
+    ("weight", "target", "drift"),
+    [(10, 1, 0.001), (10, 750, 0.001), (3, 2, 0.5), (0, 1, 0), (0, 1, 0.1), (10, 1, 0)],
+)
 def test_the_loss_of_the_critic(weight: float, target: float, drift: float) -> None:
     between = REALS + MIX * (FAKES - REALS)
     norms = np.linalg.norm(SLOPE + between.reshape(4, -1), axis=1)
@@ -64,13 +72,21 @@ def test_the_loss_of_the_critic(weight: float, target: float, drift: float) -> N
     expected = (score(FAKES) - score(REALS) + penalty + drift * score(REALS) ** 2).mean()
     loss, parts = critic_loss(gp_weight=weight, gp_target=target, drift=drift)
     assert math.isclose(loss, expected, rel_tol=1e-12)
-    assert parts == pytest.approx({
-        "scores/real": score(REALS).mean(), "scores/fake": score(FAKES).mean(),
-        "gradient/norm": norms.mean(), "loss/penalty": penalty.mean(),
-        "loss/drift": (drift * score(REALS) ** 2).mean(), "accuracy/real": accuracy(1),
-        "accuracy/fake": accuracy(-1), "loss/critic": expected,
-        "loss/critic-real": (drift * score(REALS) ** 2 - score(REALS)).mean(),
-        "loss/critic-fake": score(FAKES).mean()}, rel=1e-12)
+    assert parts == pytest.approx(
+        {
+            "scores/real": score(REALS).mean(),
+            "scores/fake": score(FAKES).mean(),
+            "gradient/norm": norms.mean(),
+            "loss/penalty": penalty.mean(),
+            "loss/drift": (drift * score(REALS) ** 2).mean(),
+            "accuracy/real": accuracy(1),
+            "accuracy/fake": accuracy(-1),
+            "loss/critic": expected,
+            "loss/critic-real": (drift * score(REALS) ** 2 - score(REALS)).mean(),
+            "loss/critic-fake": score(FAKES).mean(),
+        },
+        rel=1e-12,
+    )
 
 
 @pytest.mark.parametrize("weight", [0, 1, 2.5])
@@ -84,12 +100,17 @@ def test_the_critic_names_the_classes_of_reals_and_fakes(weight: float) -> None:
 
 @pytest.mark.parametrize("labels", [NONE, LABELS], ids=["unconditional", "with labels"])
 def test_the_loss_of_the_generator(labels: np.ndarray) -> None:
-    loss, parts = generator_loss(curved_critic, Objective(label_weight=2.5),
-                                 fakes=torch.from_numpy(FAKES), labels=torch.from_numpy(labels))
+    loss, parts = generator_loss(
+        curved_critic,
+        Objective(label_weight=2.5),
+        fakes=torch.from_numpy(FAKES),
+        labels=torch.from_numpy(labels),
+    )
     label = cross_entropy(FAKES).mean() if labels.size else 0
     assert math.isclose(loss.item(), -score(FAKES).mean() + 2.5 * label, rel_tol=1e-12)
     assert {name: part.item() for name, part in parts.items()} == pytest.approx(
-        {"loss/generator": loss.item()} | ({"loss/label-generator": label} if labels.size else {}))
+        {"loss/generator": loss.item()} | ({"loss/label-generator": label} if labels.size else {})
+    )
 
 
 def test_the_table_offers_what_the_config_offers() -> None:
@@ -101,8 +122,7 @@ class Step:
     """The critic's loss of a real network of 8x8 in float64, as a function of what changes."""
 
     def __init__(self, label_size: int = 0) -> None:
-        config = Network(resolution=8, fmap_base=32, fmap_max=8,
-                         label_size=label_size)
+        config = Network(resolution=8, fmap_base=32, fmap_max=8, label_size=label_size)
         self.critic = nets.discriminator(config).double()
         initialize(self.critic, 0, "critic")
         random = np.random.RandomState(3)
@@ -113,13 +133,20 @@ class Step:
         self.objective = Objective()
 
     def loss(self, alpha: Tensor | None) -> Tensor:
-        loss, _ = loss_of_critic(lambda x: self.critic(x, 3, alpha), self.objective,
-                                 reals=self.reals, fakes=self.fakes, labels=self.labels,
-                                 chances=Chances(self.mix), dials={})
+        loss, _ = loss_of_critic(
+            lambda x: self.critic(x, 3, alpha),
+            self.objective,
+            reals=self.reals,
+            fakes=self.fakes,
+            labels=self.labels,
+            chances=Chances(self.mix),
+            dials={},
+        )
         return loss
 
-    def gradients(self, function: Callable[[Tensor | None], Tensor],
-                  alpha: Tensor | None) -> list[Tensor]:
+    def gradients(
+        self, function: Callable[[Tensor | None], Tensor], alpha: Tensor | None
+    ) -> list[Tensor]:
         """The loss, and its gradients by an ordinary backward pass outside of the graph."""
         loss = function(alpha)
         found = torch.autograd.grad(loss, list(self.critic.parameters()), allow_unused=True)
@@ -131,9 +158,13 @@ def alpha_of(value: float) -> Tensor:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("label_size", "alphas"), [
-    pytest.param(0, [None], id="grown"),
-    pytest.param(2, [alpha_of(value) for value in (0.1, 0.5, 0.9)], id="fading with labels")])
+@pytest.mark.parametrize(
+    ("label_size", "alphas"),
+    [
+        pytest.param(0, [None], id="grown"),
+        pytest.param(2, [alpha_of(value) for value in (0.1, 0.5, 0.9)], id="fading with labels"),
+    ],
+)
 def test_compiled_whole_it_is_the_same_and_a_changed_alpha_recompiles_nothing(
     label_size: int, alphas: list[Tensor | None]
 ) -> None:

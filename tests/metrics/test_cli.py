@@ -65,8 +65,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(root / "reals.zip", "w") as archive:
         for path in sorted(reals.iterdir()):
             archive.write(path, f"inside/{path.name}")
-    result = CliRunner().invoke(dataset_tool, ["create-from-images", "--source", str(reals),
-                                               "--dest", str(root / "dataset")])
+    result = CliRunner().invoke(
+        dataset_tool,
+        ["create-from-images", "--source", str(reals), "--dest", str(root / "dataset")],
+    )
     assert result.exit_code == 0, result.output
     return root
 
@@ -100,22 +102,49 @@ def test_two_folders_are_compared(place):
 
 @pytest.mark.parametrize("reals", ["reals", "reals.zip", "dataset"])
 def test_folder_zip_and_dataset_hold_the_same_images(place, tmp_path, reals):
-    run("swd", "--images", place / "fakes", "--reference", place / reals, "--json",
-        tmp_path / "one.jsonl")
-    run("swd", "--images", place / "fakes", "--reference", place / "reals", "--json",
-        tmp_path / "two.jsonl")
+    run(
+        "swd",
+        "--images",
+        place / "fakes",
+        "--reference",
+        place / reals,
+        "--json",
+        tmp_path / "one.jsonl",
+    )
+    run(
+        "swd",
+        "--images",
+        place / "fakes",
+        "--reference",
+        place / "reals",
+        "--json",
+        tmp_path / "two.jsonl",
+    )
     assert len(values(tmp_path / "one.jsonl")) == 2
     assert values(tmp_path / "one.jsonl") == values(tmp_path / "two.jsonl")
 
 
 def test_images_from_afar_are_further_than_the_baseline(place, tmp_path):
     file = tmp_path / "new" / "lines.jsonl"
-    result = run("ms_ssim", "swd", "--images", place / "fakes", "--reference", place / "dataset",
-                 "--repeats", 3, "--json", file)
+    result = run(
+        "ms_ssim",
+        "swd",
+        "--images",
+        place / "fakes",
+        "--reference",
+        place / "dataset",
+        "--repeats",
+        3,
+        "--json",
+        file,
+    )
     assert result.stdout.count("±") == 8
     found = values(file)
-    assert list(found) == [(row, metric) for row in ("images against reals", "reals against reals")
-                           for metric in ("ms-ssim", "swd")]
+    assert list(found) == [
+        (row, metric)
+        for row in ("images against reals", "reals against reals")
+        for metric in ("ms-ssim", "swd")
+    ]
     spread = found["images against reals", "swd"]["SWDx1e3_16"]
     assert spread["std"] > 0
     assert spread["mean"] > found["reals against reals", "swd"]["SWDx1e3_16"]["mean"]
@@ -123,8 +152,19 @@ def test_images_from_afar_are_further_than_the_baseline(place, tmp_path):
 
 def test_lines_are_appended_and_say_how_they_were_made(place, tmp_path):
     for seed in (5, 6):
-        run("ms-ssim", "--images", place / "fakes", "--reference", place / "reals", "--num-images",
-            8, "--seed", seed, "--json", tmp_path / "lines.jsonl")
+        run(
+            "ms-ssim",
+            "--images",
+            place / "fakes",
+            "--reference",
+            place / "reals",
+            "--num-images",
+            8,
+            "--seed",
+            seed,
+            "--json",
+            tmp_path / "lines.jsonl",
+        )
     lines = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
     assert [line["seed"] for line in lines] == [5, 5, 6, 6]
     assert {(line["num_images"], tuple(line["size"])) for line in lines} == {(8, (32, 32, 3))}
@@ -133,8 +173,9 @@ def test_lines_are_appended_and_say_how_they_were_made(place, tmp_path):
 
 
 def test_a_baseline_of_fewer_images_is_pointed_out(place):
-    result = run("swd", "--images", place / "dataset", "--reference", place / "reals",
-                 "--num-images", 24)
+    result = run(
+        "swd", "--images", place / "dataset", "--reference", place / "reals", "--num-images", 24
+    )
     assert "compare with --num-images 12" in result.stdout
 
 
@@ -146,12 +187,16 @@ def test_reals_of_one_class(place, tmp_path):
         (image,) = whole.images(5, np.array([row]))
         Image.fromarray(image).save(odd / f"{row:02d}.png")
     common = ("swd", "--images", place / "fakes", "--num-images", 10)
-    found = [run(*common, "--reference", path, *more, "--json", tmp_path / f"{number}.json")
-             for number, (path, more) in enumerate([(odd, ()), (whole.path, ("--subset", 1)),
-                                                    (whole.path, ("--subset", "class-0"))])]
+    found = [
+        run(*common, "--reference", path, *more, "--json", tmp_path / f"{number}.json")
+        for number, (path, more) in enumerate(
+            [(odd, ()), (whole.path, ("--subset", 1)), (whole.path, ("--subset", "class-0"))]
+        )
+    ]
     assert all(result.exit_code == 0 for result in found), [result.output for result in found]
-    swd = [values(tmp_path / f"{number}.json")["images against reals", "swd"]
-           for number in range(3)]
+    swd = [
+        values(tmp_path / f"{number}.json")["images against reals", "swd"] for number in range(3)
+    ]
     assert swd[0] == swd[1] != swd[2]
     assert "no such class" in message(run(*common, "--reference", whole.path, "--subset", "x"))
     assert "is no dataset" in message(run(*common, "--reference", odd, "--subset", 1))
@@ -173,8 +218,15 @@ def test_a_run_has_a_row_for_each_snapshot(place, network, tmp_path):
     folder.mkdir()
     for name in ("network-snapshot-000001", "network-snapshot-000002"):
         shutil.copy(network / "network-snapshot-000001.safetensors", folder / f"{name}.safetensors")
-    result = run("swd", "--network", tmp_path, "--data", place / "dataset", "--json",
-                 tmp_path / "lines.jsonl")
+    result = run(
+        "swd",
+        "--network",
+        tmp_path,
+        "--data",
+        place / "dataset",
+        "--json",
+        tmp_path / "lines.jsonl",
+    )
     assert result.exit_code == 0, result.output
     names = [line.split("  ")[0] for line in result.stdout.splitlines()[2:]]
     assert names == ["network-snapshot-000001", "network-snapshot-000002", "reals against reals"]
@@ -184,8 +236,10 @@ def test_a_run_has_a_row_for_each_snapshot(place, network, tmp_path):
 def test_a_network_draws_what_generate_draws(network, tmp_path):
     from progan.cli.generate import main as generate
 
-    CliRunner().invoke(generate, ["--network", str(network), "--seeds", "0-2", "--outdir",
-                                  str(tmp_path), "--device", "cpu"])
+    CliRunner().invoke(
+        generate,
+        ["--network", str(network), "--seeds", "0-2", "--outdir", str(tmp_path), "--device", "cpu"],
+    )
     pictures = [np.asarray(Image.open(path)) for path in sorted(tmp_path.iterdir())]
     drawn = open_source(network, CPU).draw(np.arange(3)).read(np.arange(3))
     np.testing.assert_array_equal(drawn[:, ::2, ::2], pictures)
@@ -203,8 +257,9 @@ def test_what_to_measure_must_be_said_once(place, network):
     assert "What to measure?" in refusal("--data", reals)
     assert "What to measure?" in refusal("--data", reals, "--images", fakes, "--network", network)
     assert "Measure against what?" in refusal("--images", fakes)
-    assert "Measure against what?" in refusal("--images", fakes, "--data", reals, "--reference",
-                                              reals)
+    assert "Measure against what?" in refusal(
+        "--images", fakes, "--data", reals, "--reference", reals
+    )
 
 
 def test_sizes_that_differ_are_both_named(place):
@@ -220,8 +275,10 @@ def test_sizes_that_differ_can_be_made_alike(place):
     assert result.exit_code == 0, result.output
     assert "size: 16x16x3" in result.stdout
     # A dataset has been made of averages, which is what --resize makes of whole multiples.
-    of_folder, of_dataset = (run("swd", *images, place / name, "--resize", 16).stdout.splitlines()
-                             for name in ("reals", "dataset"))
+    of_folder, of_dataset = (
+        run("swd", *images, place / name, "--resize", 16).stdout.splitlines()
+        for name in ("reals", "dataset")
+    )
     assert of_folder[1:] == of_dataset[1:]
 
 
@@ -264,18 +321,26 @@ def test_too_few_reals_are_refused(place, tmp_path):
 def test_what_is_no_image_is_named(place, tmp_path):
     save(tmp_path / "broken", noise(0, 6, 32))
     (tmp_path / "broken" / "3.png").write_bytes(b"not a picture")
-    said = refusal("--images", tmp_path / "broken", "--reference", place / "reals",
-                   "--num-images", 6)
+    said = refusal(
+        "--images", tmp_path / "broken", "--reference", place / "reals", "--num-images", 6
+    )
     assert "Cannot read 3.png in" in said and "Repair or remove it" in said
     Image.new("RGB", (32, 48)).save(tmp_path / "broken" / "3.png")
-    said = refusal("--images", tmp_path / "broken", "--reference", place / "reals",
-                   "--num-images", 6)
+    said = refusal(
+        "--images", tmp_path / "broken", "--reference", place / "reals", "--num-images", 6
+    )
     assert "0.png is 32x32x3" in said and "3.png is 32x48x3" in said
 
 
-@pytest.mark.parametrize(("name", "reason"), [
-    ("absent", "There is no"), ("empty", "There is no image in"), ("text.txt", "is a text file"),
-    ("fake.safetensors", "is a text file that begins")])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("absent", "There is no"),
+        ("empty", "There is no image in"),
+        ("text.txt", "is a text file"),
+        ("fake.safetensors", "is a text file that begins"),
+    ],
+)
 def test_paths_that_hold_no_images_are_refused(place, tmp_path, name, reason):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.txt").write_text("words")
@@ -296,18 +361,31 @@ def detector(place: Path) -> Path:
 
 def test_metrics_of_features_end_to_end(place, detector, tmp_path):
     names = ("fid", "kid", "kid75", "is", "pr")
-    result = run(*names, "--images", place / "fakes", "--reference", place / "dataset",
-                 "--detector", detector, "--repeats", 2, "--num-images", 10, "--json",
-                 tmp_path / "lines.jsonl")
+    result = run(
+        *names,
+        "--images",
+        place / "fakes",
+        "--reference",
+        place / "dataset",
+        "--detector",
+        detector,
+        "--repeats",
+        2,
+        "--num-images",
+        10,
+        "--json",
+        tmp_path / "lines.jsonl",
+    )
     assert result.exit_code == 0, result.output
     columns = ["FID", "KIDx1e3", "KID75x1e3", "IS", "precision", "recall"]
     assert result.stdout.splitlines()[1].split() == ["images", *columns]
     assert result.stdout.count("±") == 2 * len(columns)
     found = values(tmp_path / "lines.jsonl")
     assert [metric for _, metric in found] == list(names) * 2
-    images, reals = ({column: value["mean"] for name in names
-                      for column, value in found[row, name].items()}
-                     for row in ("images against reals", "reals against reals"))
+    images, reals = (
+        {column: value["mean"] for name in names for column, value in found[row, name].items()}
+        for row in ("images against reals", "reals against reals")
+    )
     for column in ("FID", "KIDx1e3", "KID75x1e3"):
         assert images[column] > 2 * abs(reals[column])
     assert images["precision"] == images["recall"] == 0 < reals["precision"]
@@ -329,8 +407,18 @@ def test_a_score_of_classes_needs_classes(place, tmp_path):
             return images.float().mean((2, 3))
 
     file = detector_file(tmp_path / "means.pt", Means())
-    said = refusal("fid", "is", "--images", place / "fakes", "--reference", place / "reals",
-                   "--num-images", 10, "--detector", file)
+    said = refusal(
+        "fid",
+        "is",
+        "--images",
+        place / "fakes",
+        "--reference",
+        place / "reals",
+        "--num-images",
+        10,
+        "--detector",
+        file,
+    )
     assert "is needs classes, and the detector means.pt has only features" in said
 
 
@@ -345,11 +433,14 @@ def test_the_table_has_all_names():
 
 
 def test_help_is_quick():
-    script = ("import sys, runpy; sys.argv[1:] = ['--help']\n"
-              "try: runpy.run_module('metrics', run_name='__main__')\n"
-              "finally: print(sorted({'torch', 'numpy', 'scipy'} & set(sys.modules)))")
-    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True,
-                            text=True)
+    script = (
+        "import sys, runpy; sys.argv[1:] = ['--help']\n"
+        "try: runpy.run_module('metrics', run_name='__main__')\n"
+        "finally: print(sorted({'torch', 'numpy', 'scipy'} & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True
+    )
     assert "ms-ssim" in result.stdout
     assert result.stdout.splitlines()[-1] == "[]", result.stdout
 

@@ -10,14 +10,7 @@ import torch
 
 from metrics.comparison import chosen, compare, csv_table, markdown, mixed_reals, names, rank
 from metrics.names import GOALS, LOWER_IS_BETTER
-from metrics.run_record import (
-    Finding,
-    RunRecord,
-    findings,
-    read_record,
-    statistics,
-    with_findings,
-)
+from metrics.run_record import Finding, RunRecord, findings, read_record, statistics, with_findings
 from metrics.sheets import comparison_sheet, render_samples
 from progan.errors import UserError
 from progan.run_directory import save_config
@@ -27,20 +20,35 @@ from tests.builders import tiny_run, tiny_snapshot
 CPU = torch.device("cpu")
 
 
-def record(name: str, values: dict[str, float] | None = None,
-           reals: dict[str, float] | None = None, **settings: object) -> RunRecord:
-    return RunRecord(path=Path("runs") / name / "network-snapshot-001234.safetensors",
-                     run=tiny_run(**settings), snapshot=tiny_snapshot(), values=values or {},
-                     reals=reals or {})
+def record(
+    name: str,
+    values: dict[str, float] | None = None,
+    reals: dict[str, float] | None = None,
+    **settings: object,
+) -> RunRecord:
+    return RunRecord(
+        path=Path("runs") / name / "network-snapshot-001234.safetensors",
+        run=tiny_run(**settings),
+        snapshot=tiny_snapshot(),
+        values=values or {},
+        reals=reals or {},
+    )
 
 
 def write_lines(path: Path, *lines: object) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-@pytest.mark.parametrize(("column", "order"), [
-    ("FID", [1, 2, 3]), ("SWDx1e3_avg @16384", [1, 2, 3]), ("modes", [3, 2, 1]),
-    ("MS-SSIM", [2, 1, 3]), ("loss/critic", [1, 2, 3])])
+@pytest.mark.parametrize(
+    ("column", "order"),
+    [
+        ("FID", [1, 2, 3]),
+        ("SWDx1e3_avg @16384", [1, 2, 3]),
+        ("modes", [3, 2, 1]),
+        ("MS-SSIM", [2, 1, 3]),
+        ("loss/critic", [1, 2, 3]),
+    ],
+)
 def test_ranks_put_the_best_first(column, order):
     assert sorted([1, 2, 3], key=lambda value: rank(column, value, 1.9)) == order
 
@@ -48,7 +56,7 @@ def test_ranks_put_the_best_first(column, order):
 def test_what_is_not_known_has_no_rank():
     assert rank("FID", None, 0) is None
     assert rank("FID", float("nan"), 0) is None
-    assert rank("MS-SSIM", .3, None) is None
+    assert rank("MS-SSIM", 0.3, None) is None
 
 
 def test_every_metric_that_has_a_least_value_has_it_as_its_goal():
@@ -56,12 +64,23 @@ def test_every_metric_that_has_a_least_value_has_it_as_its_goal():
 
 
 def test_runs_are_sorted_and_the_best_marked():
-    found = compare([record("a", {"FID": 3, "IS": 2}), record("b"),
-                     record("c", {"FID": 1, "IS": 9}), record("d", {"FID": 2})], "fid")
+    found = compare(
+        [
+            record("a", {"FID": 3, "IS": 2}),
+            record("b"),
+            record("c", {"FID": 1, "IS": 9}),
+            record("d", {"FID": 2}),
+        ],
+        "fid",
+    )
     assert [line.name for line in found.lines] == ["c", "d", "a", "b"]
     assert (found.columns, found.sorted_by) == (("FID", "IS"), "FID")
     assert [[cell.text * cell.best for cell in line.cells] for line in found.lines] == [
-        ["1", "9"], ["", ""], ["", ""], ["", ""]]
+        ["1", "9"],
+        ["", ""],
+        ["", ""],
+        ["", ""],
+    ]
     assert [line.name for line in compare([record("b"), record("a")]).lines] == ["b", "a"]
 
 
@@ -71,8 +90,13 @@ def test_nobody_is_the_best_of_one_or_without_a_goal():
 
 
 def test_ms_ssim_is_judged_by_the_reals_of_each_run():
-    found = compare([record("a", {"MS-SSIM": .3}, {"MS-SSIM": .1}),
-                     record("b", {"MS-SSIM": .5}, {"MS-SSIM": .49})], "ms-ssim")
+    found = compare(
+        [
+            record("a", {"MS-SSIM": 0.3}, {"MS-SSIM": 0.1}),
+            record("b", {"MS-SSIM": 0.5}, {"MS-SSIM": 0.49}),
+        ],
+        "ms-ssim",
+    )
     assert [line.name for line in found.lines] == ["b", "a"]
     assert [cell.text for cell in found.reals] == ["0.1"]
 
@@ -83,9 +107,15 @@ def test_runs_of_different_images_are_pointed_out():
     assert "different images" not in markdown(compare([one, one]), "s.png")
 
 
-@pytest.mark.parametrize(("wish", "column"), [
-    ("swd", "SWDx1e3_avg @8"), ("SWDX1E3_16", "SWDx1e3_16 @8"), ("swdx1e3_16 @8", "SWDx1e3_16 @8"),
-    ("loss/critic", "loss/critic")])
+@pytest.mark.parametrize(
+    ("wish", "column"),
+    [
+        ("swd", "SWDx1e3_avg @8"),
+        ("SWDX1E3_16", "SWDx1e3_16 @8"),
+        ("swdx1e3_16 @8", "SWDx1e3_16 @8"),
+        ("loss/critic", "loss/critic"),
+    ],
+)
 def test_a_column_has_several_names(wish, column):
     assert chosen(wish, ("SWDx1e3_16 @8", "SWDx1e3_avg @8", "loss/critic")) == column
 
@@ -123,36 +153,77 @@ def test_the_csv_has_all_digits_and_any_name():
 
 
 def test_the_statistics_are_those_of_the_snapshot(tmp_path):
-    write_lines(tmp_path / "stats.jsonl", *(
-        {"images_seen": seen, "loss/critic": seen / 1000, "loss/penalty": 1, "progress/hours": 2,
-         "accuracy/real": .5, "speed/images-per-second": 9} for seen in (1000, 2000, 3000)))
+    write_lines(
+        tmp_path / "stats.jsonl",
+        *(
+            {
+                "images_seen": seen,
+                "loss/critic": seen / 1000,
+                "loss/penalty": 1,
+                "progress/hours": 2,
+                "accuracy/real": 0.5,
+                "speed/images-per-second": 9,
+            }
+            for seen in (1000, 2000, 3000)
+        ),
+    )
     with (tmp_path / "stats.jsonl").open("a") as file:
         file.write('{"images_seen": 20')
-    assert statistics(tmp_path, 2500) == {"loss/critic": 2, "progress/hours": 2,
-                                          "accuracy/real": .5, "speed/images-per-second": 9}
+    assert statistics(tmp_path, 2500) == {
+        "loss/critic": 2,
+        "progress/hours": 2,
+        "accuracy/real": 0.5,
+        "speed/images-per-second": 9,
+    }
     assert statistics(tmp_path, 500) == {} == statistics(tmp_path / "none", 500)
 
 
 def test_metrics_are_found_in_both_formats(tmp_path):
     network = tmp_path / "network-snapshot-000002.safetensors"
-    write_lines(tmp_path / "metric-swd16k.jsonl",
-                *({"images_seen": seen, "values": {"SWD": seen}, "reals": {"SWD": 1}}
-                  for seen in (1000, 2000)))
-    write_lines(tmp_path / "metric-later.jsonl", *(
-        {"metric": "fid", "row": row, "images": images, "num_images": 50,
-         "values": {"FID": {"mean": mean, "std": None}}} for row, images, mean in (
-            ("network-snapshot-000001", "run", 1), ("network-snapshot-000002", "run", 2),
-            ("images against reals", "elsewhere.zip", 3),
-            ("images against reals", str(network), 4), ("reals against reals", "run", 5))),
-        {"metric": "neighbours", "values": {}})
+    write_lines(
+        tmp_path / "metric-swd16k.jsonl",
+        *(
+            {"images_seen": seen, "values": {"SWD": seen}, "reals": {"SWD": 1}}
+            for seen in (1000, 2000)
+        ),
+    )
+    write_lines(
+        tmp_path / "metric-later.jsonl",
+        *(
+            {
+                "metric": "fid",
+                "row": row,
+                "images": images,
+                "num_images": 50,
+                "values": {"FID": {"mean": mean, "std": None}},
+            }
+            for row, images, mean in (
+                ("network-snapshot-000001", "run", 1),
+                ("network-snapshot-000002", "run", 2),
+                ("images against reals", "elsewhere.zip", 3),
+                ("images against reals", str(network), 4),
+                ("reals against reals", "run", 5),
+            )
+        ),
+        {"metric": "neighbours", "values": {}},
+    )
     assert list(findings(network, 2000)) == [
-        Finding(("fid", 50), {"FID": 2}, {}), Finding(("fid", 50), {"FID": 4}, {}),
+        Finding(("fid", 50), {"FID": 2}, {}),
+        Finding(("fid", 50), {"FID": 4}, {}),
         Finding(("fid", 50), {}, {"FID": 5}),
-        Finding(("swd", 16384), {"SWD": 2000}, {"SWD": 1})]
+        Finding(("swd", 16384), {"SWD": 2000}, {"SWD": 1}),
+    ]
 
 
-@pytest.mark.parametrize("line", [{}, {"images_seen": 2000}, {"metric": "fid", "row": "x"},
-                                  {"images_seen": 2000, "values": 3, "reals": {}}])
+@pytest.mark.parametrize(
+    "line",
+    [
+        {},
+        {"images_seen": 2000},
+        {"metric": "fid", "row": "x"},
+        {"images_seen": 2000, "values": 3, "reals": {}},
+    ],
+)
 def test_a_damaged_metric_is_named(tmp_path, line):
     save_config(tmp_path, tiny_run())
     save_network(tmp_path / "network-snapshot-001234.safetensors", tiny_snapshot())
@@ -175,11 +246,17 @@ def test_values_measured_against_different_reals_are_pointed_out():
     """Two runs of one dataset; one was measured against another one, or held-out images."""
     fid, swd = ("fid", 50), ("swd", None)
     trained = Finding(fid, {"FID": 1}, {})
-    one, other = (with_findings(record(name, data="/x"), findings) for name, findings in (
-        ("a", [trained, Finding(swd, {"SWD": 1}, {}, "/y/../x")]),
-        ("b", [Finding(fid, {"FID": 2}, {}, "/y"), Finding(swd, {"SWD": 2}, {})])))
-    said = ("The values of FID @50 were measured against /x and /y: they compare only if these "
-            "are the same images.")
+    one, other = (
+        with_findings(record(name, data="/x"), findings)
+        for name, findings in (
+            ("a", [trained, Finding(swd, {"SWD": 1}, {}, "/y/../x")]),
+            ("b", [Finding(fid, {"FID": 2}, {}, "/y"), Finding(swd, {"SWD": 2}, {})]),
+        )
+    )
+    said = (
+        "The values of FID @50 were measured against /x and /y: they compare only if these "
+        "are the same images."
+    )
     assert mixed_reals(compare([one, other])) == [said]
     assert said in markdown(compare([one, other]), "s.png")
     assert not mixed_reals(compare([one, one]))

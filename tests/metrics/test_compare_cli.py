@@ -18,9 +18,17 @@ def run(*words: object) -> Result:
 
 
 def trained(root: Path, number: int, *words: object) -> Path:
-    result = CliRunner().invoke(train, [
-        "--data", str(root / "data"), "--outdir", str(root / "runs"),
-        *tiny_options(total_kimg=1, snapshot_ticks=1), *map(str, words)])
+    result = CliRunner().invoke(
+        train,
+        [
+            "--data",
+            str(root / "data"),
+            "--outdir",
+            str(root / "runs"),
+            *tiny_options(total_kimg=1, snapshot_ticks=1),
+            *map(str, words),
+        ],
+    )
     assert result.exit_code == 0, result.output
     return root / "runs" / f"{number:05d}-data-v2-1gpu"
 
@@ -54,16 +62,21 @@ def test_two_runs_are_compared(place, runs, tmp_path):
     first, second, reals = table(out)
     assert [row["run"] for row in (first, second, reals)] == [*(run.name for run in runs), "reals"]
     assert [first["seed"], second["seed"], first["kimg"], first["preset"]] == [
-        "0", "5", first["kimg"], "v2-1gpu"]
+        "0",
+        "5",
+        first["kimg"],
+        "v2-1gpu",
+    ]
     stored = json.loads((runs[0] / "metric-swd8.jsonl").read_text().splitlines()[-1])
-    assert float(first["SWDx1e3_avg @8"]) == pytest.approx(stored["values"]["SWDx1e3_avg"], .001)
-    assert float(reals["SWDx1e3_avg @8"]) == pytest.approx(stored["reals"]["SWDx1e3_avg"], .001)
+    assert float(first["SWDx1e3_avg @8"]) == pytest.approx(stored["values"]["SWDx1e3_avg"], 0.001)
+    assert float(reals["SWDx1e3_avg @8"]) == pytest.approx(stored["reals"]["SWDx1e3_avg"], 0.001)
     assert second["SWDx1e3_avg @8"] == ""
     assert float(second["loss/critic"]) and float(second["progress/hours"]) > 0
     with Image.open(out / "samples.png") as sheet:
         assert sheet.size == (3 * 64, 14 + 2 * (14 + 64))
     assert result.stdout.splitlines()[-3:] == [
-        str(out / name) for name in ("compare.md", "compare.csv", "samples.png")]
+        str(out / name) for name in ("compare.md", "compare.csv", "samples.png")
+    ]
 
 
 def test_the_csv_is_the_same_table(runs, tmp_path):
@@ -77,16 +90,26 @@ def test_the_csv_is_the_same_table(runs, tmp_path):
 
 
 def test_what_is_missing_is_measured_and_the_best_comes_first(place, runs, tmp_path):
-    result = run(*runs, "--outdir", tmp_path, "--metrics", "swd8", "--data", place / "data",
-                 "--sort", "swd")
+    result = run(
+        *runs, "--outdir", tmp_path, "--metrics", "swd8", "--data", place / "data", "--sort", "swd"
+    )
     assert result.exit_code == 0, result.output
     found = [row["SWDx1e3_avg @8"] for row in table(tmp_path)]
     assert all(found)
     values = [float(text.strip("*")) for text in found[:2]]
     assert values == sorted(values)
     assert found[0].startswith("**") and not found[1].startswith("**")
-    best = run(*runs[::-1], "--outdir", tmp_path, "--metrics", "swd8", "--data", place / "data",
-               "--sort", "SWDx1e3_avg")
+    best = run(
+        *runs[::-1],
+        "--outdir",
+        tmp_path,
+        "--metrics",
+        "swd8",
+        "--data",
+        place / "data",
+        "--sort",
+        "SWDx1e3_avg",
+    )
     assert best.stdout.splitlines()[2:4] == result.stdout.splitlines()[2:4]
 
 
@@ -112,7 +135,7 @@ def test_the_best_networks_are_compared(runs, tmp_path):
     (best, _) = table(tmp_path)
     lines = [json.loads(line) for line in (runs[0] / "metric-swd8.jsonl").read_text().splitlines()]
     least = min(line["values"]["SWDx1e3_avg"] for line in lines)
-    assert float(best["SWDx1e3_avg @8"]) == pytest.approx(least, .001)
+    assert float(best["SWDx1e3_avg @8"]) == pytest.approx(least, 0.001)
 
 
 def test_what_cannot_be_done_is_refused(place, runs, tmp_path):
@@ -122,7 +145,8 @@ def test_what_cannot_be_done_is_refused(place, runs, tmp_path):
     assert "is not a list of seeds" in message(run(*runs, *out, "--seeds", "x"))
     assert "Name 64 at most" in message(run(*runs, *out, "--seeds", "0-64"))
     assert "--sort fid: there is no such column. Choose one of SWDx1e3" in message(
-        run(*runs, *out, "--sort", "fid"))
+        run(*runs, *out, "--sort", "fid")
+    )
     assert "There is no run to compare." in message(run(place / "data", *out))
     assert "Missing argument" in message(run(*out))
     noise_dataset(tmp_path / "small", resolution=8)

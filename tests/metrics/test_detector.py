@@ -37,8 +37,13 @@ class MeansAndClasses(nn.Module):
 class LikeNvidia(nn.Module):
     """The signature of NVIDIA's detectors: without arguments, probabilities."""
 
-    def forward(self, images: Tensor, return_features: bool = False, use_fp16: bool = False,
-                no_output_bias: bool = False) -> Tensor:
+    def forward(
+        self,
+        images: Tensor,
+        return_features: bool = False,
+        use_fp16: bool = False,
+        no_output_bias: bool = False,
+    ) -> Tensor:
         features = images.float().mean((2, 3))
         if return_features:
             return features
@@ -176,8 +181,9 @@ def test_grey_is_repeated(tmp_path):
 
 
 def test_transparency_lies_on_white():
-    images = torch.tensor([[10, 20, 30, 255], [10, 20, 30, 0], [0, 100, 255, 51]],
-                          dtype=torch.uint8)[:, :, None, None]
+    images = torch.tensor(
+        [[10, 20, 30, 255], [10, 20, 30, 0], [0, 100, 255, 51]], dtype=torch.uint8
+    )[:, :, None, None]
     assert rgb(images).squeeze().tolist() == [[10, 20, 30], [255, 255, 255], [204, 224, 255]]
 
 
@@ -195,8 +201,10 @@ def test_the_fingerprint_is_that_of_the_content(tmp_path):
         (tmp_path / name).mkdir()
         detector_file(tmp_path / name / "net.pt", network)
     (tmp_path / "copy.pt").write_bytes((tmp_path / "a" / "net.pt").read_bytes())
-    first, second, copy = (open_detector(tmp_path / name, "inception", CPU).fingerprint
-                           for name in ("a/net.pt", "b/net.pt", "copy.pt"))
+    first, second, copy = (
+        open_detector(tmp_path / name, "inception", CPU).fingerprint
+        for name in ("a/net.pt", "b/net.pt", "copy.pt")
+    )
     assert first == copy != second
 
 
@@ -209,7 +217,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_a_file_of_another_kind_is_no_detector(tmp_path, content):
     (tmp_path / "net.pt").write_bytes(content)
     assert refusal(tmp_path / "net.pt").startswith(
-        f"{tmp_path / 'net.pt'} is no detector: it cannot be read as weights. Name the weights")
+        f"{tmp_path / 'net.pt'} is no detector: it cannot be read as weights. Name the weights"
+    )
 
 
 @settings(max_examples=50)
@@ -230,8 +239,11 @@ class Program:
         return Path.touch, (self.trace,)
 
 
-@pytest.mark.parametrize("save", [torch.save, lambda program, path: path.write_bytes(
-    pickle.dumps(program))], ids=["torch", "pickle"])
+@pytest.mark.parametrize(
+    "save",
+    [torch.save, lambda program, path: path.write_bytes(pickle.dumps(program))],
+    ids=["torch", "pickle"],
+)
 def test_a_program_in_a_pickle_is_never_run(tmp_path, save):
     program = Program(tmp_path / "trace")
     program.trace.touch()
@@ -241,11 +253,17 @@ def test_a_program_in_a_pickle_is_never_run(tmp_path, save):
     assert not program.trace.exists()
 
 
-@pytest.mark.parametrize("weights", [
-    {"layer.weight": torch.zeros(3)}, [torch.zeros(3)], torch.zeros(3),
-    {"features.28.weight": torch.zeros(512, 512, 3, 3)},  # of VGG-19
-    {"features.28.weight": torch.zeros(256)},  # of VGG-16 with batch normalisation
-    {"features.28.weight": "words"}])
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"layer.weight": torch.zeros(3)},
+        [torch.zeros(3)],
+        torch.zeros(3),
+        {"features.28.weight": torch.zeros(512, 512, 3, 3)},  # of VGG-19
+        {"features.28.weight": torch.zeros(256)},  # of VGG-16 with batch normalisation
+        {"features.28.weight": "words"},
+    ],
+)
 def test_weights_of_another_network_are_no_detector(tmp_path, weights):
     torch.save(weights, tmp_path / "net.pt")
     assert "its weights are those of another network" in refusal(tmp_path / "net.pt")
@@ -265,16 +283,23 @@ def test_torchscript_without_a_forward_is_no_detector(tmp_path):
     assert "is no detector: it cannot be read as TorchScript" in refusal(path)
 
 
-@pytest.mark.parametrize(("network", "reason"), [
-    (LargeOnly(), "too small for me"), (FiveChannels(), "5 channels, but got 3 channels")])
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [(LargeOnly(), "too small for me"), (FiveChannels(), "5 channels, but got 3 channels")],
+)
 def test_torchscript_that_cannot_take_the_images_is_named(tmp_path, network, reason):
-    with pytest.raises(UserError, match=r"The detector .*net\.pt cannot take images uint8 "
-                       r"\[3, 3, 16, 16\]: .*" + reason):
+    with pytest.raises(
+        UserError,
+        match=r"The detector .*net\.pt cannot take images uint8 "
+        r"\[3, 3, 16, 16\]: .*" + reason,
+    ):
         opened(tmp_path, network).embed(noise())
 
 
-@pytest.mark.parametrize(("network", "made"), [
-    (ImageToImage(), r"\[3, 3, 16, 16\]"), (OneNumber(), r"\[\]"), (Table(), "a dict")])
+@pytest.mark.parametrize(
+    ("network", "made"),
+    [(ImageToImage(), r"\[3, 3, 16, 16\]"), (OneNumber(), r"\[\]"), (Table(), "a dict")],
+)
 def test_torchscript_that_makes_no_features_is_no_detector(tmp_path, network, made):
     with pytest.raises(UserError, match=f"is no detector: it made {made} of 3 images, and not"):
         opened(tmp_path, network).embed(noise())
@@ -332,8 +357,10 @@ def inception(tmp_path_factory) -> Path:
     """Weights of torch-fidelity's Inception network, by chance."""
     module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
     torch.manual_seed(0)
-    with (mock.patch.object(torch, "load"),
-          mock.patch.object(module.FeatureExtractorInceptionV3, "load_state_dict")):
+    with (
+        mock.patch.object(torch, "load"),
+        mock.patch.object(module.FeatureExtractorInceptionV3, "load_state_dict"),
+    ):
         network = module.FeatureExtractorInceptionV3("test", ["2048"], "weights")
     path: Path = tmp_path_factory.mktemp("inception") / "weights.pth"
     torch.save(network.state_dict(), path)

@@ -64,24 +64,31 @@ def network(place: Path) -> Path:
     folder = place / "run"
     folder.mkdir()
     for kimg, level in ((1, 4), (2, 5)):
-        save_network(folder / f"network-snapshot-{kimg:06d}.safetensors", Snapshot(
-            generator=generator, level=level, alpha=1, images_seen=kimg * 1000))
+        save_network(
+            folder / f"network-snapshot-{kimg:06d}.safetensors",
+            Snapshot(generator=generator, level=level, alpha=1, images_seen=kimg * 1000),
+        )
     return folder
 
 
 def reference(labels: np.ndarray) -> tuple[int, float]:
     """The same by counting one label after the other."""
     counts = Counter(labels.tolist())
-    return len(counts), math.fsum(count / len(labels) * math.log(1000 * count / len(labels))
-                                  for count in counts.values())
+    return len(counts), math.fsum(
+        count / len(labels) * math.log(1000 * count / len(labels)) for count in counts.values()
+    )
 
 
-@pytest.mark.parametrize(("labels", "modes", "kl"), [
-    (np.arange(1000), 1000, 0),
-    (np.repeat(np.arange(1000), 7), 1000, 0),
-    (np.full(50, 407), 1, math.log(1000)),
-    (np.arange(500) * 2, 500, math.log(2)),
-    (np.array([0, 0, 0, 999]), 2, .75 * math.log(750) + .25 * math.log(250))])
+@pytest.mark.parametrize(
+    ("labels", "modes", "kl"),
+    [
+        (np.arange(1000), 1000, 0),
+        (np.repeat(np.arange(1000), 7), 1000, 0),
+        (np.full(50, 407), 1, math.log(1000)),
+        (np.arange(500) * 2, 500, math.log(2)),
+        (np.array([0, 0, 0, 999]), 2, 0.75 * math.log(750) + 0.25 * math.log(250)),
+    ],
+)
 def test_known_histograms(labels, modes, kl):
     found, divergence = modes_and_kl(labels)
     assert found == modes
@@ -90,7 +97,7 @@ def test_known_histograms(labels, modes, kl):
 
 @pytest.mark.parametrize("power", [1, 2, 5])
 def test_histograms_are_as_counted_one_by_one(power):
-    labels = (np.random.RandomState(power).rand(3000)**power * 1000).astype(np.int64)
+    labels = (np.random.RandomState(power).rand(3000) ** power * 1000).astype(np.int64)
     assert modes_and_kl(labels) == (reference(labels)[0], pytest.approx(reference(labels)[1]))
 
 
@@ -98,13 +105,13 @@ def test_what_equally_frequent_modes_have():
     """E KL = (K - 1) / 2N + (K² - 1) / 12N² + …, by the expansion of Miller and Madow."""
     random = np.random.RandomState(0)
     found = [modes_and_kl(random.randint(1000, size=25600))[1] for _ in range(200)]
-    assert np.mean(found) == pytest.approx(999 / 51200 + 999_999 / (12 * 25600**2), rel=.01)
+    assert np.mean(found) == pytest.approx(999 / 51200 + 999_999 / (12 * 25600**2), rel=0.01)
 
 
 def test_the_classifier_reads_digits_and_its_file_says_how_well(place):
     classifier, origin = load_classifier(place / "classifier.safetensors", CPU)
     assert (origin.num_training, origin.num_held_out, origin.epochs) == (270, 30, 10)
-    assert origin.error <= .1
+    assert origin.error <= 0.1
     assert origin.fingerprint == Dataset.open(place / "digits").fingerprint
     assert not classifier.training
 
@@ -122,7 +129,7 @@ def test_training_depends_on_the_seed_alone_and_says_the_error(place, tmp_path):
 
 
 def test_the_hold_out_of_the_dataset_counts_the_errors(tmp_path):
-    digits_dataset(tmp_path / "data", count=100, holdout=.25)
+    digits_dataset(tmp_path / "data", count=100, holdout=0.25)
     result = train(tmp_path / "new" / "c.safetensors", tmp_path / "data", "--epochs", 1)
     assert "trained on 75 digits" in result.stdout
     assert "of 25 held-out ones" in result.stdout
@@ -136,13 +143,13 @@ def test_digits_without_their_border_are_read_the_same():
 
 
 def test_deforming_moves_digits_a_little():
-    digits = torch.full((64, 1, 32, 32), -1.)
+    digits = torch.full((64, 1, 32, 32), -1.0)
     digits[:, :, 13:19, 13:19] = 1
     moved = deformed(digits, torch.Generator().manual_seed(0))
     assert moved.shape == digits.shape
     ink = (moved + 1).sum((1, 2, 3)) / (digits + 1).sum((1, 2, 3))
-    assert (ink > .7).all() and (ink < 1.4).all()
-    rows = torch.arange(32.)
+    assert (ink > 0.7).all() and (ink < 1.4).all()
+    rows = torch.arange(32.0)
     centres = ((moved + 1).sum((1, 3)) * rows).sum(1) / (moved + 1).sum((1, 2, 3))
     assert (centres - 15.5).abs().max() < 3.5 and centres.std() > 1
 
@@ -155,22 +162,39 @@ def test_three_channels_are_read_as_hundreds_tens_and_ones(place):
     features, logits = detector.embed(images)
     assert features.shape[0] == 200
     assert logits is not None and logits.shape == (200, 1000)
-    assert (logits.argmax(1).numpy() == dataset.labels(rows)).mean() > .85
+    assert (logits.argmax(1).numpy() == dataset.labels(rows)).mean() > 0.85
     assert logits.exp().sum(1).numpy() == pytest.approx(1, abs=1e-4)
 
 
 def test_a_network_has_a_row_for_each_snapshot_beside_the_reals(place, network, tmp_path):
-    result = run("--network", network, "--data", place / "stacks", "--num-images", 64,
-                 "--classifier", place / "classifier.safetensors", "--repeats", 2,
-                 "--json", tmp_path / "found.jsonl")
+    result = run(
+        "--network",
+        network,
+        "--data",
+        place / "stacks",
+        "--num-images",
+        64,
+        "--classifier",
+        place / "classifier.safetensors",
+        "--repeats",
+        2,
+        "--json",
+        tmp_path / "found.jsonl",
+    )
     assert result.exit_code == 0, result.output
     _, header, *rows = result.stdout.splitlines()
     assert header.split() == ["images", "modes", "KL"]
     assert [row.split()[0] for row in rows] == [
-        "network-snapshot-000001", "network-snapshot-000002", "reals"]
+        "network-snapshot-000001",
+        "network-snapshot-000002",
+        "reals",
+    ]
     lines = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
     assert [line["row"] for line in lines] == [
-        "network-snapshot-000001", "network-snapshot-000002", "reals against reals"]
+        "network-snapshot-000001",
+        "network-snapshot-000002",
+        "reals against reals",
+    ]
     assert lines[0]["detector"] == "classifier.safetensors"
     reals = lines[-1]["values"]
     assert 50 < reals["modes"]["mean"] <= 64
@@ -182,11 +206,23 @@ def test_lost_modes_are_seen(place, tmp_path):
     (tmp_path / "few").mkdir()
     for number in range(40):
         Image.fromarray(dataset.images(5, np.array([number % 4]))[0]).save(
-            tmp_path / "few" / f"{number:02}.png")
-    run("--images", tmp_path / "few", "--reference", place / "stacks", "--num-images", 40,
-        "--classifier", place / "classifier.safetensors", "--json", tmp_path / "found.jsonl")
-    few, reals = (json.loads(line)["values"] for line in
-                  (tmp_path / "found.jsonl").read_text().splitlines())
+            tmp_path / "few" / f"{number:02}.png"
+        )
+    run(
+        "--images",
+        tmp_path / "few",
+        "--reference",
+        place / "stacks",
+        "--num-images",
+        40,
+        "--classifier",
+        place / "classifier.safetensors",
+        "--json",
+        tmp_path / "found.jsonl",
+    )
+    few, reals = (
+        json.loads(line)["values"] for line in (tmp_path / "found.jsonl").read_text().splitlines()
+    )
     assert few["modes"]["mean"] <= 4 < 30 < reals["modes"]["mean"]
     assert few["KL"]["mean"] > reals["KL"]["mean"] + 1
 
@@ -199,11 +235,24 @@ def test_a_foreign_classifier_is_refused(place, tmp_path, change):
     elif change == "pickle":
         detector_file(file, Energies())
     else:
-        header = {"foreign": {}, "version": {"format": "progan digit classifier", "version": 9},
-                  "weights": {"format": "progan digit classifier", "version": 1}}[change]
+        header = {
+            "foreign": {},
+            "version": {"format": "progan digit classifier", "version": 9},
+            "weights": {"format": "progan digit classifier", "version": 1},
+        }[change]
         save_file({"x": torch.zeros(1)}, file, {"progan": json.dumps(header)})
-    said = message(run("--images", place / "stacks", "--data", place / "stacks", "--num-images",
-                       4, "--classifier", file))
+    said = message(
+        run(
+            "--images",
+            place / "stacks",
+            "--data",
+            place / "stacks",
+            "--num-images",
+            4,
+            "--classifier",
+            file,
+        )
+    )
     assert str(file) in said or "c.safetensors is none" in said
     assert "lassifier of digits" in said
 
@@ -230,18 +279,36 @@ def test_what_has_no_digits_is_refused(place, tmp_path):
 
 
 def test_what_is_missing_is_named(place, tmp_path):
-    said = message(run("--images", place / "stacks", "--data", place / "stacks", "--classifier",
-                       tmp_path / "none"))
+    said = message(
+        run(
+            "--images",
+            place / "stacks",
+            "--data",
+            place / "stacks",
+            "--classifier",
+            tmp_path / "none",
+        )
+    )
     assert f"There is no classifier {tmp_path / 'none'}" in said and "--train-classifier" in said
     said = message(run("--images", place / "stacks", "--data", place / "stacks"))
     assert "--classifier" in said
-    said = message(run("--classifier", place / "classifier.safetensors", "--data",
-                       place / "stacks"))
+    said = message(
+        run("--classifier", place / "classifier.safetensors", "--data", place / "stacks")
+    )
     assert "Count the modes of what?" in said
     said = message(run("--train-classifier", "--classifier", tmp_path / "c"))
     assert "Train on which digits?" in said
-    said = message(run("--train-classifier", "--classifier", tmp_path / "c", "--network",
-                       tmp_path, "--data", place / "digits"))
+    said = message(
+        run(
+            "--train-classifier",
+            "--classifier",
+            tmp_path / "c",
+            "--network",
+            tmp_path,
+            "--data",
+            place / "digits",
+        )
+    )
     assert "Leave --network and --images away" in said
     assert "is a folder. Name a file in it." in message(train(tmp_path, place / "digits"))
 
@@ -259,10 +326,19 @@ def test_networks_are_no_classifiers(tmp_path):
 
 
 def test_a_training_can_count_modes(place, tmp_path):
-    words = ["--data", str(place / "stacks"), "--outdir", str(tmp_path), "--metrics",
-             "discrete-modes64", *tiny_options(resolution=32, total_kimg=1)]
-    result = CliRunner().invoke(train_door, [
-        *words, "--detector", str(place / "classifier.safetensors"), "--best", "discrete-modes"])
+    words = [
+        "--data",
+        str(place / "stacks"),
+        "--outdir",
+        str(tmp_path),
+        "--metrics",
+        "discrete-modes64",
+        *tiny_options(resolution=32, total_kimg=1),
+    ]
+    result = CliRunner().invoke(
+        train_door,
+        [*words, "--detector", str(place / "classifier.safetensors"), "--best", "discrete-modes"],
+    )
     assert result.exit_code == 0, result.output
     (lines,) = tmp_path.glob("*/metric-discrete-modes64.jsonl")
     line = json.loads(lines.read_text().splitlines()[-1])

@@ -21,10 +21,15 @@ Meetings = list[tuple[list[int], list[int]]]
 
 def numbered(count: int | None, held_out: int = 0, cache: Cache = NO_CACHE) -> Source:
     """Images whose grey value is their own number; the last ones are held out."""
+
     def draw(rows: np.ndarray) -> ImageSample:
         return ImageSample(
-            description="numbers", rows=rows, size=SIZE, cache=cache,
-            read=lambda some: np.tile(some[:, None, None, None], SIZE).astype(np.uint8))
+            description="numbers",
+            rows=rows,
+            size=SIZE,
+            cache=cache,
+            read=lambda some: np.tile(some[:, None, None, None], SIZE).astype(np.uint8),
+        )
 
     rows = np.arange((count or 0) - held_out, count or 0)
     return Source(description="numbers", size=SIZE, count=count, draw=draw, held_out=rows)
@@ -36,16 +41,21 @@ def meetings(monkeypatch: pytest.MonkeyPatch) -> Meetings:
     found: Meetings = []
 
     def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
-        found.append(tuple(torch.cat(list(draw.batches(setup.device, "")))[:, 0, 0, 0].tolist()
-                           for draw in (images, reals)))
+        found.append(
+            tuple(
+                torch.cat(list(draw.batches(setup.device, "")))[:, 0, 0, 0].tolist()
+                for draw in (images, reals)
+            )
+        )
         return {"seed": float(setup.seed)}
 
     monkeypatch.setitem(METRICS, "swd", Metric(measure, lambda size, num_images: None, 0))
     return found
 
 
-def meet(images: Source, reals: Source, num_images: int | None, repeats: int = 1,
-         seed: int = 0) -> list[Row]:
+def meet(
+    images: Source, reals: Source, num_images: int | None, repeats: int = 1, seed: int = 0
+) -> list[Row]:
     plan = plan_for(images, reals, ["swd"], num_images, repeats=repeats)
     return list(evaluate({"images": lambda: images}, reals, plan, replace(SETUP, seed=seed)))
 
@@ -63,7 +73,10 @@ def test_a_network_draws_other_seeds_each_time(meetings):
     meet(numbered(None), numbered(20), 8, repeats=3)
     drawn = [images for images, _ in meetings[:3]]
     assert [sorted(images) for images in drawn] == [
-        list(range(8)), list(range(8, 16)), list(range(16, 24))]
+        list(range(8)),
+        list(range(8, 16)),
+        list(range(16, 24)),
+    ]
     assert drawn[0] != sorted(drawn[0]), "pairs must be strangers"
 
 
@@ -118,8 +131,9 @@ def test_too_many_held_out_images_are_not_asked_for():
 def test_every_network_meets_the_same_reals(meetings):
     sources = {name: numbered for name in ("first", "second")}
     plan = plan_for(numbered(None), numbered(20), ["swd"], 8, repeats=2)
-    rows = list(evaluate({name: lambda: numbered(None) for name in sources}, numbered(20), plan,
-                         SETUP))
+    rows = list(
+        evaluate({name: lambda: numbered(None) for name in sources}, numbered(20), plan, SETUP)
+    )
     assert [row.name for row in rows] == ["first", "second", "reals against reals"]
     assert meetings[0:2] == meetings[2:4]
 

@@ -29,8 +29,9 @@ class Tables:
         self.sides: list[int | None] = []
 
     def draws(self) -> tuple[ImageSample, ...]:
-        return tuple(draw_of(_named(number, len(table)))
-                     for number, table in enumerate(self.features))
+        return tuple(
+            draw_of(_named(number, len(table))) for number, table in enumerate(self.features)
+        )
 
     def setup(self, seed: int = 0) -> Setup:
         return Setup(seed=seed, device=CPU, detector=Detector("tables", "tables", self))
@@ -73,8 +74,10 @@ def test_fid_of_independent_features_is_the_distance_of_means_and_of_deviations(
     random = np.random.RandomState(0)
     deviations = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 0.5]])
     means = np.array([[0.0, 0.0, 0.0], [1.0, -2.0, 0.0]])
-    clouds = [feature_metrics.with_moments(mean, np.diag(deviation**2), 20, random)
-              for mean, deviation in zip(means, deviations, strict=True)]
+    clouds = [
+        feature_metrics.with_moments(mean, np.diag(deviation**2), 20, random)
+        for mean, deviation in zip(means, deviations, strict=True)
+    ]
     found = fidelity.frechet_distance(*map(torch.from_numpy, clouds))
     assert found == pytest.approx(5 + 4 + 6.25, abs=1e-6)
 
@@ -82,8 +85,9 @@ def test_fid_of_independent_features_is_the_distance_of_means_and_of_deviations(
 def test_fid_of_fewer_images_than_features_is_the_closed_form():
     clouds = [cloud(seed, 15, 40) * (1 + seed) for seed in range(2)]
     ours = fidelity.frechet_distance(*map(torch.from_numpy, clouds))
-    expected = feature_metrics.frechet(*(moment for points in clouds for moment in (
-        points.mean(0), np.cov(points, rowvar=False))))
+    expected = feature_metrics.frechet(
+        *(moment for points in clouds for moment in (points.mean(0), np.cov(points, rowvar=False)))
+    )
     assert ours == pytest.approx(expected, abs=1e-3)
 
 
@@ -114,14 +118,20 @@ def test_kid_of_subsets_means_kid_of_all():
     pair = torch.from_numpy(first), torch.from_numpy(second)
     found = [fidelity.kernel_distance(*pair, seed=seed, subsets=200, size=10) for seed in range(8)]
     error = np.std(found, ddof=1) / np.sqrt(len(found))
-    assert np.mean(found) == pytest.approx(feature_metrics.squared_mmd(first, second),
-                                           abs=3 * error)
+    assert np.mean(found) == pytest.approx(
+        feature_metrics.squared_mmd(first, second), abs=3 * error
+    )
     assert len(set(found)) == 8, "the seed draws the subsets"
 
 
-@pytest.mark.parametrize(("counts", "batches"), [
-    ((300, 300), (slice(0, 128), slice(128, 256))), ((50, 50), (slice(0, 50),)),
-    ((128, 140), (slice(0, 128),))])
+@pytest.mark.parametrize(
+    ("counts", "batches"),
+    [
+        ((300, 300), (slice(0, 128), slice(128, 256))),
+        ((50, 50), (slice(0, 50),)),
+        ((128, 140), (slice(0, 128),)),
+    ],
+)
 def test_kid_of_batches_is_the_mean_over_whole_ones(counts, batches):
     tables = Tables(cloud(1, counts[0], 4), cloud(2, counts[1], 4) + 0.3)
     found = fidelity.kid75(*tables.draws(), tables.setup())["KID75x1e3"]
@@ -151,8 +161,9 @@ def certain(count: int, classes: int, probability: float) -> np.ndarray:
     return np.log(others + (probability - others) * chosen)
 
 
-@pytest.mark.parametrize(("logits", "expected"), [
-    (np.zeros((40, 5)), 1), (np.tile([9.0, 0.0, -9.0], (40, 1)), 1)])
+@pytest.mark.parametrize(
+    ("logits", "expected"), [(np.zeros((40, 5)), 1), (np.tile([9.0, 0.0, -9.0], (40, 1)), 1)]
+)
 def test_images_that_all_look_alike_score_one(logits, expected):
     assert score(logits) == pytest.approx(expected, abs=1e-9)
 
@@ -176,8 +187,15 @@ def test_the_score_is_the_mean_over_ten_splits():
     of_all = feature_metrics.inception_score(probabilities)
     found = [score(logits, seed) for seed in range(30)]
     random = np.random.RandomState(1)
-    expected = [np.mean([feature_metrics.inception_score(part) for part in
-                         np.split(random.permutation(probabilities), 10)]) for _ in range(30)]
+    expected = [
+        np.mean(
+            [
+                feature_metrics.inception_score(part)
+                for part in np.split(random.permutation(probabilities), 10)
+            ]
+        )
+        for _ in range(30)
+    ]
     error = np.hypot(np.std(found), np.std(expected)) / np.sqrt(30)
     assert np.mean(found) == pytest.approx(np.mean(expected), abs=3 * error)
     assert np.mean(found) < of_all - 10 * error, "one split would score more"
@@ -263,8 +281,15 @@ class Counter:
         return seen
 
 
-def measure(reals: Source, names: list[str], counter: Counter, *, seed: int = 0,
-            num_images: int = 12, fingerprint: str = "weights") -> list[object]:
+def measure(
+    reals: Source,
+    names: list[str],
+    counter: Counter,
+    *,
+    seed: int = 0,
+    num_images: int = 12,
+    fingerprint: str = "weights",
+) -> list[object]:
     setup = Setup(seed=seed, device=CPU, detector=Detector("counter", fingerprint, counter))
     images = source_of(np.random.RandomState(0).randint(0, 256, (20, 3, 16, 16)).astype(np.uint8))
     plan = plan_for(images, reals, names, num_images, repeats=1)
@@ -309,7 +334,7 @@ def test_logits_are_kept_with_the_features(reals):
 
     def network(images: Tensor, side: int | None) -> Embedding:
         asked.append(len(images))
-        return images.float().mean((2, 3)), torch.from_numpy(logits)[:len(images)]
+        return images.float().mean((2, 3)), torch.from_numpy(logits)[: len(images)]
 
     setup = Setup(seed=0, device=CPU, detector=Detector("classes", "classes", network))
     first = fidelity.inception_score(draw, draw, setup)

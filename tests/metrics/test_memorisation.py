@@ -33,14 +33,16 @@ def noisy(images: np.ndarray) -> np.ndarray:
 
 
 def asked(images: Source, reals: Source, num_images: int = 40, k: int = 3, seed: int = 0) -> Lookup:
-    return look_up(images, reals, replace(SETUP, seed=seed), num_images=num_images, k=k,
-                   window=WHOLE)
+    return look_up(
+        images, reals, replace(SETUP, seed=seed), num_images=num_images, k=k, window=WHOLE
+    )
 
 
 @given(DISTANCES, DISTANCES)
 def test_nearer_is_the_share_of_pairs_and_ties_count_half(images, others):
-    wins = [float(image < other) + 0.5 * float(image == other)
-            for image in images for other in others]
+    wins = [
+        float(image < other) + 0.5 * float(image == other) for image in images for other in others
+    ]
     nearer, p_value = compare(np.array(images, float), np.array(others, float))
     assert nearer == pytest.approx(np.mean(wins))
     assert 0 <= p_value <= 1
@@ -90,8 +92,9 @@ def test_the_others_are_what_was_held_out():
     assert found.training.rows.tolist() == trained
     assert not set(found.neighbours.rows.ravel()) & set(held_out)
     flat = real.reshape(60, -1) / 255
-    expected = [min(np.linalg.norm(flat[row] - flat[other]) for other in trained)
-                for row in held_out]
+    expected = [
+        min(np.linalg.norm(flat[row] - flat[other]) for other in trained) for row in held_out
+    ]
     np.testing.assert_allclose(sorted(found.others), sorted(expected), rtol=1e-6)
     assert found.kind == "held-out images"
 
@@ -100,8 +103,10 @@ def test_without_a_hold_out_the_others_are_training_images_that_do_not_count_the
     real = images_of(1, 30)
     found = asked(source_of(images_of(2, 30)), source_of(real), num_images=30)
     flat = real.reshape(30, -1) / 255
-    expected = [min(np.linalg.norm(flat[row] - flat[other]) for other in range(30) if other != row)
-                for row in range(30)]
+    expected = [
+        min(np.linalg.norm(flat[row] - flat[other]) for other in range(30) if other != row)
+        for row in range(30)
+    ]
     np.testing.assert_allclose(sorted(found.others), sorted(expected), rtol=1e-6)
     assert found.kind == "training images among the others"
 
@@ -120,7 +125,8 @@ def test_as_many_as_asked_for_are_looked_up_and_the_seed_draws_them():
 def test_a_network_is_asked_for_its_first_seeds():
     images = replace(source_of(images_of(2, 60)), count=None)
     assert asked(images, source_of(images_of(1, 80)), num_images=12).images.rows.tolist() == list(
-        range(12))
+        range(12)
+    )
 
 
 def test_only_the_window_counts():
@@ -149,8 +155,11 @@ def test_the_record_says_what_was_found():
     found = asked(source_of(images_of(2, 20)), source_of(images_of(1, 30)), num_images=20)
     record = found.record()
     assert record["values"] == {
-        "median": np.median(found.nearest), "median_others": np.median(found.others),
-        "nearer": found.nearer, "p_value": found.p_value}
+        "median": np.median(found.nearest),
+        "median_others": np.median(found.others),
+        "nearer": found.nearer,
+        "p_value": found.p_value,
+    }
     assert (record["num_images"], record["num_others"], record["size"]) == (20, 20, [8, 8, 3])
 
 

@@ -33,13 +33,18 @@ def judge(portraits, tmp_path_factory) -> Judge:
     file = detector_file(tmp_path_factory.mktemp("detector") / "net.pt", Energies())
     cpu = torch.device("cpu")
     setup = Setup(seed=0, device=cpu, detector=open_detector(file, "inception", cpu))
-    reals = draw_of(portraits[COUNT:2 * COUNT])
+    reals = draw_of(portraits[COUNT : 2 * COUNT])
 
     def measured(images: np.ndarray) -> Values:
         draw = draw_of(np.ascontiguousarray(images))
         found: Values = {}
-        for measure in (swd.measure, ms_ssim.measure, fidelity.fid, fidelity.kid,
-                        fidelity.precision_recall):
+        for measure in (
+            swd.measure,
+            ms_ssim.measure,
+            fidelity.fid,
+            fidelity.kid,
+            fidelity.precision_recall,
+        ):
             found |= measure(draw, reals, setup)
         return found
 
@@ -115,7 +120,7 @@ def test_compression_shows_in_what_is_fine(portraits, judge, baseline):
 
 
 def test_dropped_modes_show_in_recall_and_not_in_precision(portraits, judge, baseline):
-    found = judge(darkest(np.concatenate([portraits[:COUNT], portraits[2 * COUNT:]])))
+    found = judge(darkest(np.concatenate([portraits[:COUNT], portraits[2 * COUNT :]])))
     assert found["recall"] < baseline["recall"] - 0.1
     assert found["precision"] >= baseline["precision"]
     assert growth(found, baseline)[2] > 1.4

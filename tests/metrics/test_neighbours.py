@@ -24,12 +24,18 @@ def noise(seed: int, count: int, values: int = 256, channels: int = 3, side: int
     return np.random.RandomState(seed).randint(0, values, shape).astype(np.uint8)
 
 
-def found_among(images: np.ndarray, training: ImageSample, k: int, window: Window | None = None,
-                own: np.ndarray | None = None) -> Neighbours:
+def found_among(
+    images: np.ndarray,
+    training: ImageSample,
+    k: int,
+    window: Window | None = None,
+    own: np.ndarray | None = None,
+) -> Neighbours:
     window = window or Window(0, 0, *images.shape[:1:-1])
     queries = neighbours.features(draw_of(images), SETUP, window)
-    return nearest(queries, np.full(len(images), NOBODY) if own is None else own, training, SETUP,
-                   k, window)
+    return nearest(
+        queries, np.full(len(images), NOBODY) if own is None else own, training, SETUP, k, window
+    )
 
 
 def distances(images: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -125,8 +131,9 @@ def test_what_is_no_window_is_answered_with_one(text):
         parse_window(text, Size(20, 30, 3))
 
 
-@pytest.mark.parametrize("text", ["-1,0,4x4", "0,-1,4x4", "0,0,0x4", "0,0,4x0", "27,0,4x4",
-                                  "0,17,4x4", "0,0,20x30"])
+@pytest.mark.parametrize(
+    "text", ["-1,0,4x4", "0,-1,4x4", "0,0,0x4", "0,0,4x0", "27,0,4x4", "0,17,4x4", "0,0,20x30"]
+)
 def test_windows_outside_of_the_images_are_refused(text):
     with pytest.raises(UserError, match=f"--crop {text} does not lie inside of images of 30x20x3"):
         parse_window(text, Size(20, 30, 3))
@@ -134,9 +141,16 @@ def test_windows_outside_of_the_images_are_refused(text):
 
 def looked_up(images: np.ndarray, training: np.ndarray, k: int) -> Lookup:
     found = found_among(images, draw_of(training), k)
-    return Lookup(images=draw_of(images), training=draw_of(training), detector="pixels",
-                  neighbours=found, others=found.distances[:, 0], kind="others", nearer=0.5,
-                  p_value=1.0)
+    return Lookup(
+        images=draw_of(images),
+        training=draw_of(training),
+        detector="pixels",
+        neighbours=found,
+        others=found.distances[:, 0],
+        kind="others",
+        nearer=0.5,
+        p_value=1.0,
+    )
 
 
 def cells_of(sheet: Pixels, columns: int) -> Pixels:
@@ -162,15 +176,17 @@ def test_the_most_suspicious_images_come_first_beside_their_neighbours():
     cells = cells_of(sheet, 3)
     third = [place for place in np.argsort(found.nearest) if place not in (4, 2)][0]
     for line, place in zip(cells, (4, 2, third), strict=True):
-        shown = np.concatenate([images[place:place + 1], training[found.neighbours.rows[place]]])
-        np.testing.assert_array_equal(line, enlarge(shown.transpose(0, 2, 3,
-                                                                    1), MIN_NEIGHBOUR_CELL))
+        shown = np.concatenate([images[place : place + 1], training[found.neighbours.rows[place]]])
+        np.testing.assert_array_equal(
+            line, enlarge(shown.transpose(0, 2, 3, 1), MIN_NEIGHBOUR_CELL)
+        )
 
 
 def test_a_sheet_has_no_more_rows_than_images():
     images = noise(1, 2)
-    assert len(cells_of(neighbour_sheet(looked_up(images, noise(2,
-                                                                9), 1), 16, whole(images)), 2)) == 2
+    assert (
+        len(cells_of(neighbour_sheet(looked_up(images, noise(2, 9), 1), 16, whole(images)), 2)) == 2
+    )
 
 
 def is_red(cells: Pixels) -> np.ndarray:
@@ -180,13 +196,14 @@ def is_red(cells: Pixels) -> np.ndarray:
 def test_a_crop_is_framed_in_the_images_alone():
     images, training = noise(1, 2, values=200), noise(2, 9, values=200)
     found = looked_up(images, training, 3)
-    framed = is_red(cells_of(neighbour_sheet(found, 2, Window(left=2, top=1, width=3,
-                                                              height=4)), 4))
+    framed = is_red(
+        cells_of(neighbour_sheet(found, 2, Window(left=2, top=1, width=3, height=4)), 4)
+    )
     assert not framed[:, 1:].any()
     scale = MIN_NEIGHBOUR_CELL // 8
     expected = np.zeros((MIN_NEIGHBOUR_CELL, MIN_NEIGHBOUR_CELL), bool)
-    expected[scale:5 * scale, 2 * scale:5 * scale] = True
-    expected[scale + 1:5 * scale - 1, 2 * scale + 1:5 * scale - 1] = False
+    expected[scale : 5 * scale, 2 * scale : 5 * scale] = True
+    expected[scale + 1 : 5 * scale - 1, 2 * scale + 1 : 5 * scale - 1] = False
     for cell in framed[:, 0]:
         np.testing.assert_array_equal(cell, expected)
     assert not is_red(neighbour_sheet(found, 2, whole(images))).any()
@@ -215,8 +232,12 @@ def test_grey_and_transparent_images_are_shown_as_they_are_compared(channels):
     if channels == 4:
         images[:, 3] = 255 * (images[:, 3] > 127)
     cells = cells_of(neighbour_sheet(looked_up(images, images, 1), 2, whole(images)), 2)
-    expected = images[:, :1].repeat(3, 1) if channels == 1 else np.where(
-        images[:, 3:] > 0, images[:, :3], 255)
+    expected = (
+        images[:, :1].repeat(3, 1)
+        if channels == 1
+        else np.where(images[:, 3:] > 0, images[:, :3], 255)
+    )
     shown = {cell.tobytes() for cell in cells[:, 0]}
-    assert shown == {cell.tobytes() for cell in enlarge(expected.transpose(0, 2, 3, 1),
-                                                        MIN_NEIGHBOUR_CELL)}
+    assert shown == {
+        cell.tobytes() for cell in enlarge(expected.transpose(0, 2, 3, 1), MIN_NEIGHBOUR_CELL)
+    }

@@ -25,8 +25,17 @@ def run(*arguments: object) -> Result:
 
 def with_pixels(place: Path, images: str, reals: str, *arguments: object) -> Result:
     """Compare pixels; the sheet is place/sheet.png."""
-    return run("--images", place / images, "--reference", place / reals, "--detector", "pixels",
-               "--sheet", place / "sheet.png", *arguments)
+    return run(
+        "--images",
+        place / images,
+        "--reference",
+        place / reals,
+        "--detector",
+        "pixels",
+        "--sheet",
+        place / "sheet.png",
+        *arguments,
+    )
 
 
 def save(folder: Path, images: np.ndarray) -> None:
@@ -77,12 +86,24 @@ def test_copies_are_called_out_and_their_originals_shown(place):
 
 def test_lines_are_appended(place):
     for seed in (0, 1):
-        with_pixels(place, "fakes", "reals", "--num-images", 10, "--json", place / "lines.jsonl",
-                    "--seed", seed)
+        with_pixels(
+            place,
+            "fakes",
+            "reals",
+            "--num-images",
+            10,
+            "--json",
+            place / "lines.jsonl",
+            "--seed",
+            seed,
+        )
     lines = [json.loads(line) for line in (place / "lines.jsonl").read_text().splitlines()]
     assert [line["metric"] for line in lines] == ["neighbours"] * 2
     assert (lines[0]["detector"], lines[0]["num_images"], lines[0]["num_others"]) == (
-        "pixels", 10, 10)
+        "pixels",
+        10,
+        10,
+    )
     assert lines[0]["values"] != lines[1]["values"]
 
 
@@ -91,8 +112,18 @@ def test_a_network_is_compared_with_what_it_was_not_trained_on(tmp_path):
     run_folder = tmp_path / "run"
     run_folder.mkdir()
     save_network(run_folder / "network-snapshot-000001.safetensors", tiny_snapshot())
-    result = run("--network", run_folder, "--data", tmp_path / "data", "--detector", "pixels",
-                 "--num-images", 8, "--sheet", tmp_path / "new" / "folder" / "sheet.png")
+    result = run(
+        "--network",
+        run_folder,
+        "--data",
+        tmp_path / "data",
+        "--detector",
+        "pixels",
+        "--num-images",
+        8,
+        "--sheet",
+        tmp_path / "new" / "folder" / "sheet.png",
+    )
     assert result.exit_code == 0, result.output
     assert "with 30 training images" in result.stdout
     assert "of 8 held-out images" in result.stdout
@@ -101,16 +132,38 @@ def test_a_network_is_compared_with_what_it_was_not_trained_on(tmp_path):
 
 def test_features_come_from_the_detector_named(place):
     file = detector_file(place / "energies.pt", Energies())
-    result = run("--images", place / "copies", "--reference", place / "reals", "--num-images", 20,
-                 "--detector", file, "--sheet", place / "sheet.png")
+    result = run(
+        "--images",
+        place / "copies",
+        "--reference",
+        place / "reals",
+        "--num-images",
+        20,
+        "--detector",
+        file,
+        "--sheet",
+        place / "sheet.png",
+    )
     assert result.stdout.startswith("Compared by energies.pt, with 24")
     assert "a sign of copying" in result.stdout
 
 
 def test_a_damaged_detector_is_refused_and_nothing_is_written(place):
     (place / "net.pt").write_text("words")
-    said = message(run("--images", place / "fakes", "--reference", place / "reals", "--num-images",
-                       4, "--detector", place / "net.pt", "--sheet", place / "sheet.png"))
+    said = message(
+        run(
+            "--images",
+            place / "fakes",
+            "--reference",
+            place / "reals",
+            "--num-images",
+            4,
+            "--detector",
+            place / "net.pt",
+            "--sheet",
+            place / "sheet.png",
+        )
+    )
     assert f"{place / 'net.pt'} is no detector" in said
     assert not list(place.glob("*.png"))
 
@@ -122,8 +175,16 @@ def test_without_a_network_and_without_weights_the_pixels_are_compared(place, mo
     monkeypatch.setenv("TORCH_HOME", str(place / "torch"))
     monkeypatch.setattr(torch.hub, "_hub_dir", None)
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
-    result = run("--images", place / "fakes", "--reference", place / "reals", "--num-images", 4,
-                 "--sheet", place / "sheet.png")
+    result = run(
+        "--images",
+        place / "fakes",
+        "--reference",
+        place / "reals",
+        "--num-images",
+        4,
+        "--sheet",
+        place / "sheet.png",
+    )
     assert result.exit_code == 0, result.output
     said = " ".join(result.stderr.split())
     assert "Cannot fetch the vgg16 detector" in said and "Comparing pixels instead." in said
@@ -144,11 +205,18 @@ def test_grey_images_are_compared(place):
         assert sheet.mode == "RGB"
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (("--crop", "1,2"), "--crop '1,2' is not X,Y,WIDTHxHEIGHT"),
-    (("--crop", "12,0,8x8"), "--crop 12,0,8x8 does not lie inside of images of 16x16x3"),
-    (("-k", 24), "has 24 training images, too few for 24 neighbours of each. Say -k 23 or less"),
-    (("--num-images", 21), "fakes has 20 images, and 21 are asked for. Say --num-images 20")])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--crop", "1,2"), "--crop '1,2' is not X,Y,WIDTHxHEIGHT"),
+        (("--crop", "12,0,8x8"), "--crop 12,0,8x8 does not lie inside of images of 16x16x3"),
+        (
+            ("-k", 24),
+            "has 24 training images, too few for 24 neighbours of each. Say -k 23 or less",
+        ),
+        (("--num-images", 21), "fakes has 20 images, and 21 are asked for. Say --num-images 20"),
+    ],
+)
 def test_what_cannot_be_done_is_refused(place, words, said):
     assert said in message(with_pixels(place, "fakes", "reals", "--num-images", 4, *words))
     assert not list(place.glob("*.png"))
@@ -172,13 +240,29 @@ def test_what_to_look_up_must_be_said_once(place):
 @pytest.mark.parametrize("sheet", ["", "reals"])
 def test_a_sheet_needs_a_file(place, sheet):
     path = place / sheet if sheet else ""
-    said = message(run("--images", place / "fakes", "--reference", place / "reals", "--detector",
-                       "pixels", "--num-images", 4, "--sheet", path))
+    said = message(
+        run(
+            "--images",
+            place / "fakes",
+            "--reference",
+            place / "reals",
+            "--detector",
+            "pixels",
+            "--num-images",
+            4,
+            "--sheet",
+            path,
+        )
+    )
     assert "the path is empty" in said or f"Cannot write {path}: it is a folder" in said
 
 
 def test_the_module_has_both_doors():
     for words, shown in ((["neighbours"], "nearest to"), ([], "Measure pictures")):
-        result = subprocess.run([sys.executable, "-m", "metrics", *words, "--help"], cwd=ROOT,
-                                capture_output=True, text=True)
+        result = subprocess.run(
+            [sys.executable, "-m", "metrics", *words, "--help"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
         assert shown in result.stdout

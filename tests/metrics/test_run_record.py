@@ -27,8 +27,13 @@ def trained(*words: object) -> None:
 def place(tmp_path: Path) -> Path:
     """A dataset of 60 images and a run of 4x4 with two snapshots."""
     noise_dataset(tmp_path / "data")
-    trained("--data", tmp_path / "data", "--outdir", tmp_path / "runs",
-            *tiny_options(total_kimg=2, snapshot_ticks=1))
+    trained(
+        "--data",
+        tmp_path / "data",
+        "--outdir",
+        tmp_path / "runs",
+        *tiny_options(total_kimg=2, snapshot_ticks=1),
+    )
     return tmp_path
 
 
@@ -79,9 +84,14 @@ def test_a_single_network_is_known_by_its_name(place: Path) -> None:
     assert line["images"] == str(network)
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (("--no-record",), ""), (("--resize", 32), "--resize compares other images"),
-    (("--json", "RUN/metric-later.jsonl"), "")])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--no-record",), ""),
+        (("--resize", 32), "--resize compares other images"),
+        (("--json", "RUN/metric-later.jsonl"), ""),
+    ],
+)
 def test_rows_that_are_not_kept(place: Path, words: tuple[object, ...], said: str) -> None:
     words = tuple(str(word).replace("RUN", str(the_run(place))) for word in words)
     (the_run(place) / "metric-later.jsonl").touch()
@@ -91,7 +101,8 @@ def test_rows_that_are_not_kept(place: Path, words: tuple[object, ...], said: st
 
 
 def test_resuming_keeps_rows_and_takes_those_of_networks_back_that_are_made_anew(
-        place: Path) -> None:
+    place: Path,
+) -> None:
     by_hand = the_run(place) / "metric-ms-ssim.jsonl"  # as training calls it
     words = ("ms-ssim", "--network", the_run(place), "--data", place / "data")
     run(*words)
@@ -111,6 +122,7 @@ def test_resuming_keeps_rows_and_takes_those_of_networks_back_that_are_made_anew
 
 
 def test_a_metric_that_nobody_measured_is_no_order(place: Path) -> None:
-    result = CliRunner().invoke(main, ["compare", str(the_run(place)), "--outdir",
-                                       str(place / "out"), "--sort", "swd"])
+    result = CliRunner().invoke(
+        main, ["compare", str(the_run(place)), "--outdir", str(place / "out"), "--sort", "swd"]
+    )
     assert "Or measure it first: --metrics swd --data DATASET." in message(result)

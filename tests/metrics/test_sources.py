@@ -54,6 +54,8 @@ def test_averages_are_those_of_a_dataset():
 @pytest.mark.parametrize(("height", "width", "side"), [(30, 30, 20), (8, 16, 16), (31, 40, 10)])
 def test_all_else_is_lanczos(height, width, side):
     images = noise(0, height, width, 3)
-    expected = [np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS))
-                for image in images]
+    expected = [
+        np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS))
+        for image in images
+    ]
     np.testing.assert_array_equal(resize_images(images, side), expected)

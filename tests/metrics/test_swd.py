@@ -53,8 +53,9 @@ def test_patches_are_the_official_ones(golden):
 
 def test_normalised_patches_are_the_official_ones(golden):
     patches = torch.from_numpy(golden["desc_seed17_small"].copy())
-    np.testing.assert_allclose(swd.normalized(patches), golden["desc_final_seed17_small"],
-                               atol=1e-5)
+    np.testing.assert_allclose(
+        swd.normalized(patches), golden["desc_final_seed17_small"], atol=1e-5
+    )
 
 
 def test_swd_is_the_official_one_but_for_chance(shared):
@@ -75,8 +76,7 @@ def test_swd_is_the_official_one_but_for_chance(shared):
 @pytest.mark.parametrize("size", [(32, 32), (32, 48), (40, 32), (16, 24)])
 def test_swd_agrees_with_numpy(size):
     first, second = smooth_images(1, size=size), smooth_images(2, size=size)
-    ours = [list(measure(first, second, seed).values())[:-1]
-            for seed in range(6)]
+    ours = [list(measure(first, second, seed).values())[:-1] for seed in range(6)]
     theirs = [paper_metrics.swd(first, second, seed) for seed in range(6)]
     # Both are random: six values each, four standard errors of the difference.
     spread = np.sqrt((np.var(ours, 0, ddof=1) + np.var(theirs, 0, ddof=1)) / 6)
@@ -89,7 +89,8 @@ def test_distance_equals_numpy():
     first, second = random.randn(500, 147), 1.5 * random.rand(500, 147)
     sets = [paper_metrics.directions(147, 16, random) for _ in range(3)]
     ours = swd.sliced_wasserstein(
-        torch.from_numpy(first), torch.from_numpy(second), torch.from_numpy(np.hstack(sets)))
+        torch.from_numpy(first), torch.from_numpy(second), torch.from_numpy(np.hstack(sets))
+    )
     assert ours == pytest.approx(paper_metrics.sliced_wasserstein(first, second, sets), rel=1e-9)
 
 
@@ -147,8 +148,10 @@ def test_images_without_contrast_have_a_distance():
     assert np.isfinite(measure(plain, black)["SWDx1e3_avg"])
 
 
-@pytest.mark.parametrize(("height", "width", "levels"), [
-    (16, 16, 1), (32, 32, 2), (1024, 1024, 7), (96, 64, 3), (17, 31, 1), (100, 60, 2)])
+@pytest.mark.parametrize(
+    ("height", "width", "levels"),
+    [(16, 16, 1), (32, 32, 2), (1024, 1024, 7), (96, 64, 3), (17, 31, 1), (100, 60, 2)],
+)
 def test_images_that_can_be_halved_are_measured(height, width, levels):
     swd.require(Size(height, width, 3), 2)
     assert swd.num_levels(Size(height, width, 3)) == levels

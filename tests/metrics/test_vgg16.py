@@ -22,8 +22,11 @@ def sequential() -> nn.Sequential:
     channels = 3
     with torch.device("meta"):
         for width in PLAN:
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()] if width else [
-                nn.MaxPool2d(2)]
+            layers += (
+                [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+                if width
+                else [nn.MaxPool2d(2)]
+            )
             channels = width or channels
     return nn.Sequential(*layers)
 
@@ -48,8 +51,9 @@ def network(tmp_path_factory) -> Path:
 def expected(images: np.ndarray) -> list[Tensor]:
     """The five activations, averaged down to 14x14, of images uint8 [N, 3, 224, 224]."""
     plain = sequential()
-    plain.load_state_dict({name.removeprefix("features."): tensor
-                           for name, tensor in weights().items()}, assign=True)
+    plain.load_state_dict(
+        {name.removeprefix("features."): tensor for name, tensor in weights().items()}, assign=True
+    )
     mean, deviation = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, None, None]
     x = torch.from_numpy((images / 255 - mean) / deviation).float()
     found = []
@@ -89,9 +93,12 @@ def test_a_side_may_be_asked_for(network):
 
 
 def test_only_vgg16_fits():
-    shapes = {name: torch.empty(tensor.shape, device="meta")
-              for name, tensor in (("features." + name, tensor)
-                                   for name, tensor in sequential().state_dict().items())}
+    shapes = {
+        name: torch.empty(tensor.shape, device="meta")
+        for name, tensor in (
+            ("features." + name, tensor) for name, tensor in sequential().state_dict().items()
+        )
+    }
     assert vgg16.fits(shapes)
     assert not vgg16.fits({**shapes, "features.7.weight": torch.zeros(128)})
     for name in shapes:

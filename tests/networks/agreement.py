@@ -29,8 +29,11 @@ def arrays(network: nn.Module) -> dict[str, np.ndarray]:
 
 
 def one_hot(config: Network, n: int) -> np.ndarray:
-    return np.eye(config.label_size)[np.arange(n) * 3 % config.label_size] if (
-        config.label_size) else np.zeros((n, 0))
+    return (
+        np.eye(config.label_size)[np.arange(n) * 3 % config.label_size]
+        if (config.label_size)
+        else np.zeros((n, 0))
+    )
 
 
 def as_tensor(alpha: float) -> torch.Tensor | None:

@@ -14,13 +14,21 @@ from tests.networks.agreement import randomized
 
 SMALL = Network(resolution=32, latent_size=6, fmap_base=64, d_fmap_base=32, fmap_max=16)
 VARIANTS = {
-    "plain": {}, "tanh": dict(output="tanh"), "relu": dict(g_activation="relu"),
+    "plain": {},
+    "tanh": dict(output="tanh"),
+    "relu": dict(g_activation="relu"),
     "batch norm": dict(g_norm="batch", d_norm="batch", output="sigmoid"),
-    "no stddev": dict(stddev_group=0)}
+    "no stddev": dict(stddev_group=0),
+}
 every_fade = for_each("level", [3, 4, 5])
-every_network = for_each("config", [
-    pytest.param(replace(SMALL, kind=kind, **options), id=f"{kind}, {name}")
-    for kind in ("progressive", "stacked-mnist") for name, options in VARIANTS.items()])
+every_network = for_each(
+    "config",
+    [
+        pytest.param(replace(SMALL, kind=kind, **options), id=f"{kind}, {name}")
+        for kind in ("progressive", "stacked-mnist")
+        for name, options in VARIANTS.items()
+    ],
+)
 
 
 def noise(*shape: int) -> Tensor:
@@ -71,12 +79,16 @@ def test_a_level_uses_its_own_layers_alone(config: Network, level: int) -> None:
     generator, critic = nets.generator(config), nets.discriminator(config)
     for network in (generator, critic):
         randomized(network).requires_grad_()
-    images = generator(noise(8, 6), torch.zeros(8, 0, dtype=torch.float64), level,
-                       weight(0.5) if level > 2 else None)
+    images = generator(
+        noise(8, 6),
+        torch.zeros(8, 0, dtype=torch.float64),
+        level,
+        weight(0.5) if level > 2 else None,
+    )
     critic(images, level, weight(0.5) if level > 2 else None).scores.square().sum().backward()
     for network in (generator, critic):
         for name, parameter in network.named_parameters():
             sizes = [word for word in name.split(".") if "x" in word and word[0].isdigit()]
             side = int(sizes[0].split("x")[0]) if sizes else 4
-            used = (side in (2**level, 2**(level - 1)) if "rgb" in name else side <= 2**level)
+            used = side in (2**level, 2 ** (level - 1)) if "rgb" in name else side <= 2**level
             assert (parameter.grad is not None) == used, name

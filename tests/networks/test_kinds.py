@@ -49,13 +49,19 @@ OWN_OPTIONS = {
     "dcgan": {
         **{f"kernel {size}": dict(kernel=size) for size in (2, 3, 5, 6)},
         **{f"output kernel {size}": dict(output_kernel=size) for size in (1, 2, 3, 4, 7)},
-        "kernels of the book": dict(kernel=4, output_kernel=5, label_size=2, g_norm="batch")},
+        "kernels of the book": dict(kernel=4, output_kernel=5, label_size=2, g_norm="batch"),
+    },
     "autoencoder": {
-        "l2": dict(energy="l2"), "code of 1": dict(code_size=1),
-        "wide code": dict(code_size=40, label_size=2)},
+        "l2": dict(energy="l2"),
+        "code of 1": dict(code_size=1),
+        "wide code": dict(code_size=40, label_size=2),
+    },
 }
-CASES = [pytest.param(replace(SMALL, kind=kind, **options), id=f"{kind}, {name}")
-         for kind in KINDS for name, options in (OPTIONS | OWN_OPTIONS.get(kind, {})).items()]
+CASES = [
+    pytest.param(replace(SMALL, kind=kind, **options), id=f"{kind}, {name}")
+    for kind in KINDS
+    for name, options in (OPTIONS | OWN_OPTIONS.get(kind, {})).items()
+]
 each_kind = for_each("kind", KINDS)
 
 
@@ -76,8 +82,7 @@ def labels_of(config: Network, n: int) -> torch.Tensor:
     return torch.from_numpy(one_hot(config, n))
 
 
-@for_each("config", [case for case in CASES
-                     if case.values[0].kind != "progressive"])
+@for_each("config", [case for case in CASES if case.values[0].kind != "progressive"])
 def test_numbers_are_those_of_plain_numpy(config: Network) -> None:
     assert_generator_agrees(config, config.max_level, 1.0)
     assert_discriminator_agrees(config, config.max_level, 1.0)
@@ -91,39 +96,74 @@ def test_images_of_4x4_are_enough(kind: str) -> None:
         assert_discriminator_agrees(config, 2, 1.0)
 
 
-@for_each(("level", "alpha"), [
-    (2, 1.0), (3, 0.2), (3, 1.0), (4, 0.7), (4, 1.0), (5, 0.4), (5, 1.0)])
-@for_each("options", [{}, dict(d_norm="batch", g_norm="batch", output="tanh"),
-                      dict(d_activation="elu", g_activation="relu", label_size=2)],
-          ids=["plain", "norms", "activations"])
-def test_stacked_mnist_networks_at_every_level_and_fade(level: int, alpha: float,
-                                                        options: dict[str, object]) -> None:
-    config = replace(SMALL, kind="stacked-mnist", resolution=32, fmap_base=64, d_fmap_base=32,
-                     **options)
+@for_each(
+    ("level", "alpha"), [(2, 1.0), (3, 0.2), (3, 1.0), (4, 0.7), (4, 1.0), (5, 0.4), (5, 1.0)]
+)
+@for_each(
+    "options",
+    [
+        {},
+        dict(d_norm="batch", g_norm="batch", output="tanh"),
+        dict(d_activation="elu", g_activation="relu", label_size=2),
+    ],
+    ids=["plain", "norms", "activations"],
+)
+def test_stacked_mnist_networks_at_every_level_and_fade(
+    level: int, alpha: float, options: dict[str, object]
+) -> None:
+    config = replace(
+        SMALL, kind="stacked-mnist", resolution=32, fmap_base=64, d_fmap_base=32, **options
+    )
     assert_generator_agrees(config, level, alpha)
     assert_discriminator_agrees(config, level, alpha)
 
 
 @each_kind
-@for_each("name", ["not equalized", "raw latents", "no pixel norm", "batch norm",
-                   "layer norm", "relu", "elu", "tanh", "sigmoid"])
+@for_each(
+    "name",
+    [
+        "not equalized",
+        "raw latents",
+        "no pixel norm",
+        "batch norm",
+        "layer norm",
+        "relu",
+        "elu",
+        "tanh",
+        "sigmoid",
+    ],
+)
 def test_every_switch_makes_a_difference(kind: str, name: str) -> None:
     """With the same weights; else the reference could ignore a switch as well."""
     results = []
     for config in (replace(SMALL, kind=kind), replace(SMALL, kind=kind, **OPTIONS[name])):
-        generator, critic = (randomized(network) for network in
-                             (nets.generator(config), nets.discriminator(config)))
+        generator, critic = (
+            randomized(network) for network in (nets.generator(config), nets.discriminator(config))
+        )
         drawn = generator(noise(8, 6), torch.zeros(8, 0, dtype=torch.float64), 4)
         results.append(torch.cat([drawn.flatten(), critic(noise(8, 3, 16, 16), 4).scores]))
     assert not torch.allclose(*results, rtol=1e-6)
 
 
 @for_each("resolution", [8, 32])
-@for_each("config", [
-    replace(SMALL, kind=kind, **(OPTIONS | OWN_OPTIONS.get(kind, {}))[name])
-    for kind in KINDS for name in (
-        "plain", "grey", "rgba", "labels", "batch norm", "no stddev", "wide critic",
-        *OWN_OPTIONS.get(kind, {}))], ids=lambda config: config.kind)
+@for_each(
+    "config",
+    [
+        replace(SMALL, kind=kind, **(OPTIONS | OWN_OPTIONS.get(kind, {}))[name])
+        for kind in KINDS
+        for name in (
+            "plain",
+            "grey",
+            "rgba",
+            "labels",
+            "batch norm",
+            "no stddev",
+            "wide critic",
+            *OWN_OPTIONS.get(kind, {}),
+        )
+    ],
+    ids=lambda config: config.kind,
+)
 def test_shapes(config: Network, resolution: int) -> None:
     """Between them, 16x16, the numbers themselves are compared."""
     config = replace(config, resolution=resolution)
@@ -132,8 +172,9 @@ def test_shapes(config: Network, resolution: int) -> None:
         levels = range(2, config.max_level + 1) if config.grows else (config.max_level,)
         for level in levels:
             for alpha in (None, torch.empty(())) if config.grows and level > 2 else (None,):
-                images = generator(torch.empty(4, 6), torch.empty(4, config.label_size), level,
-                                   alpha)
+                images = generator(
+                    torch.empty(4, 6), torch.empty(4, config.label_size), level, alpha
+                )
                 assert images.shape == (4, config.channels, 2**level, 2**level)
                 judgement = critic(images, level, alpha, torch.empty(()))
                 assert judgement.scores.shape == (4,)
@@ -149,8 +190,9 @@ def test_the_code_of_an_autoencoder_is_what_its_decoder_gets() -> None:
     critic = randomized(nets.discriminator(config))
     images = noise(4, 3, 16, 16)
     weights = {name: value.numpy() for name, value in critic.state_dict().items()}
-    np.testing.assert_allclose(critic(images, 4).code, encode(config, weights, images.numpy(), 4),
-                               rtol=1e-9)
+    np.testing.assert_allclose(
+        critic(images, 4).code, encode(config, weights, images.numpy(), 4), rtol=1e-9
+    )
 
 
 @each_kind
@@ -164,40 +206,58 @@ def test_colours_stay_between_black_and_white(kind: str, output: str) -> None:
 
 
 class TestSizesFromThePapers:
-
     def test_dcgan(self) -> None:
         """Radford et al., figure 1: 1024, 512, 256 and 128 maps, kernels of 5x5, images of 64x64.
 
         The discriminator is its mirror.
         """
-        config = Network(kind="dcgan", resolution=64, latent_size=100, fmap_base=2048,
-                         fmap_max=1024, kernel=5, stddev_group=0, g_norm="batch", d_norm="batch",
-                         output="tanh")
+        config = Network(
+            kind="dcgan",
+            resolution=64,
+            latent_size=100,
+            fmap_base=2048,
+            fmap_max=1024,
+            kernel=5,
+            stddev_group=0,
+            g_norm="batch",
+            d_norm="batch",
+            output="tanh",
+        )
         with torch.device("meta"):
             generator, critic = nets.generator(config), nets.discriminator(config)
         assert generator.first.weight.shape == (1024 * 16, 100)
         maps = [1024, 512, 256, 128, 3]
         assert [up.weight.shape for up in generator.ups] == [
-            (outputs, inputs, 5, 5) for inputs, outputs in zip(maps, maps[1:], strict=False)]
+            (outputs, inputs, 5, 5) for inputs, outputs in zip(maps, maps[1:], strict=False)
+        ]
         assert [down.weight.shape for down in critic.downs] == [
             (outputs, inputs, 5, 5)
-            for inputs, outputs in zip(maps[::-1], maps[-2::-1], strict=False)]
+            for inputs, outputs in zip(maps[::-1], maps[-2::-1], strict=False)
+        ]
         assert critic.head.dense.weight.shape == (1, 1024 * 16)
         normalised = [act.norm is not None for act in (*generator.acts, *critic.acts)]
         assert normalised == [True] * 4 + [False, True, True, True]
 
-    @pytest.mark.parametrize(("d_fmap_base", "expected", "about"), [(32, 1804, 2000),
-                                                                    (16, 542, 500)])
-    def test_stacked_mnist_discriminators(self, d_fmap_base: int, expected: int,
-                                          about: int) -> None:
+    @pytest.mark.parametrize(
+        ("d_fmap_base", "expected", "about"), [(32, 1804, 2000), (16, 542, 500)]
+    )
+    def test_stacked_mnist_discriminators(
+        self, d_fmap_base: int, expected: int, about: int
+    ) -> None:
         """Metz et al., appendix F: K/2 and K/4 of a discriminator; 3x3, then a dense layer."""
-        config = Network(kind="stacked-mnist", resolution=32, fmap_base=64, stddev_group=0,
-                         d_fmap_base=d_fmap_base)
+        config = Network(
+            kind="stacked-mnist",
+            resolution=32,
+            fmap_base=64,
+            stddev_group=0,
+            d_fmap_base=d_fmap_base,
+        )
         with torch.device("meta"):
             critic = nets.discriminator(config)
         maps = [3, d_fmap_base // 8, d_fmap_base // 4, d_fmap_base // 2]
         assert 9 * sum(a * b for a, b in zip(maps, maps[1:], strict=False)) + 16 * maps[-1] == (
-            expected)
+            expected
+        )
         used = [*critic.downs.values(), critic.head.dense]
         assert sum(layer.weight.numel() for layer in used) == expected
         assert abs(expected - about) < 0.1 * about
@@ -209,31 +269,57 @@ class TestSizesFromThePapers:
             generator = nets.generator(config)
         assert generator.first.weight.shape == (64 * 16, 256)
         assert [conv.weight.shape[:2] for conv in generator.ups.values()] == [
-            (32, 64), (16, 32), (8, 16)]
+            (32, 64),
+            (16, 32),
+            (8, 16),
+        ]
         assert generator.to_rgb["32x32"].weight.shape == (3, 8, 3, 3)
 
     def test_began(self) -> None:
         """Berthelot et al., figure 1: n maps in the decoder; n, 2n, 3n … in the encoder."""
         n, h = 64, 64
-        config = Network(kind="autoencoder", resolution=32, fmap_base=n, fmap_decay=0.0,
-                         fmap_max=n, latent_size=h, code_size=h, d_activation="elu",
-                         g_activation="elu", g_norm="none", stddev_group=0)
+        config = Network(
+            kind="autoencoder",
+            resolution=32,
+            fmap_base=n,
+            fmap_decay=0.0,
+            fmap_max=n,
+            latent_size=h,
+            code_size=h,
+            d_activation="elu",
+            g_activation="elu",
+            g_norm="none",
+            stddev_group=0,
+        )
         with torch.device("meta"):
             generator, critic = nets.generator(config), nets.discriminator(config)
         for decoder in (generator.decoder, critic.decoder):
             assert decoder.first.weight.shape == (n * 16, h)
-            shapes = [conv.weight.shape[:2] for pair in decoder.convs
-                      for conv in (pair.first, pair.second)]
+            shapes = [
+                conv.weight.shape[:2]
+                for pair in decoder.convs
+                for conv in (pair.first, pair.second)
+            ]
             assert shapes == [(n, n)] * 8
-        shapes = [conv.weight.shape[:2] for pair in critic.encoder.convs
-                  for conv in (pair.first, pair.second)]
-        assert shapes == [(n, n), (n, n), (2 * n, n), (2 * n, 2 * n), (3 * n, 2 * n),
-                          (3 * n, 3 * n), (4 * n, 3 * n), (4 * n, 4 * n)]
+        shapes = [
+            conv.weight.shape[:2]
+            for pair in critic.encoder.convs
+            for conv in (pair.first, pair.second)
+        ]
+        assert shapes == [
+            (n, n),
+            (n, n),
+            (2 * n, n),
+            (2 * n, 2 * n),
+            (3 * n, 2 * n),
+            (3 * n, 3 * n),
+            (4 * n, 3 * n),
+            (4 * n, 4 * n),
+        ]
         assert critic.encoder.last.weight.shape == (h, 4 * n * 16)
 
 
 class TestMinibatchDiscrimination:
-
     @pytest.mark.parametrize("n", [1, 2, 7])
     def test_it_is_the_double_loop_of_the_paper(self, n: int) -> None:
         layer = randomized(MinibatchDiscrimination(6, 4))
@@ -257,7 +343,6 @@ class TestMinibatchDiscrimination:
 
 
 class TestBatchNorm:
-
     def test_it_normalises_in_training_and_remembers_for_single_images(self) -> None:
         norm = BatchNorm(3, track_running_stats=True).double()
         batches = [noise(20, 3, 4, 4, seed=seed) * 3 + 5 for seed in range(3)]
@@ -269,8 +354,7 @@ class TestBatchNorm:
             mean = 0.9 * mean + 0.1 * batch.numpy().mean((0, 2, 3))
             variance = 0.9 * variance + 0.1 * batch.numpy().var((0, 2, 3), ddof=1)
         one = noise(1, 3, 4, 4, seed=9)
-        expected = (one.numpy() - mean.reshape(3, 1, 1)) / np.sqrt(
-            variance.reshape(3, 1, 1) + 1e-5)
+        expected = (one.numpy() - mean.reshape(3, 1, 1)) / np.sqrt(variance.reshape(3, 1, 1) + 1e-5)
         np.testing.assert_allclose(norm.eval()(one).detach(), expected, rtol=1e-9)
 
     @each_kind
@@ -284,7 +368,7 @@ class TestBatchNorm:
         latents = noise(8, 6, seed=7)
         together = generator(latents, none, 4)
         for index in range(8):
-            alone = generator(latents[index:index + 1], none[:1], 4)
+            alone = generator(latents[index : index + 1], none[:1], 4)
             torch.testing.assert_close(alone[0], together[index], rtol=1e-12, atol=1e-12)
         assert not torch.allclose(generator.train()(latents, none, 4), together)
 
@@ -299,8 +383,7 @@ class TestBatchNorm:
 @each_kind
 @for_each("d_norm", ["none", "batch", "layer"])
 @for_each("stddev_group", [0, 4])
-def test_gradient_penalties_work_with_every_norm(kind: str, d_norm: str,
-                                                 stddev_group: int) -> None:
+def test_gradient_penalties_work_with_every_norm(kind: str, d_norm: str, stddev_group: int) -> None:
     """torch.func.grad against torch.autograd.grad, and its own derivatives by the weights."""
     _, critic = born(replace(SMALL, kind=kind, d_norm=d_norm, stddev_group=stddev_group))
     images = noise(4, 3, 16, 16) / 2
@@ -310,8 +393,10 @@ def test_gradient_penalties_work_with_every_norm(kind: str, d_norm: str,
     expected = slope.pow(2).sum((1, 2, 3)).sqrt()
     np.testing.assert_allclose(norms.detach(), expected.detach(), rtol=1e-9)
     weights = list(critic.parameters())
-    for ours, theirs in zip(*(torch.autograd.grad(n.sum(), weights, allow_unused=True)
-                              for n in (norms, expected)), strict=True):
+    for ours, theirs in zip(
+        *(torch.autograd.grad(n.sum(), weights, allow_unused=True) for n in (norms, expected)),
+        strict=True,
+    ):
         assert (ours is None) == (theirs is None)
         if ours is not None:
             np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-10)
@@ -327,8 +412,12 @@ def test_every_weight_in_use_is_trained(config: Network) -> None:
     if judgement.code is not None:
         loss = loss + judgement.code.square().sum()
     loss.backward()
-    used = [(name, parameter) for network in (generator, critic)
-            for name, parameter in network.named_parameters() if in_use(config, name)]
+    used = [
+        (name, parameter)
+        for network in (generator, critic)
+        for name, parameter in network.named_parameters()
+        if in_use(config, name)
+    ]
     assert len(used) > 6
     before_batch_norm = "batch" in (config.g_norm, config.d_norm)
     for name, parameter in used:
@@ -340,12 +429,12 @@ def test_every_weight_in_use_is_trained(config: Network) -> None:
 def in_use(config: Network, name: str) -> bool:
     """At the last level: all but the ways in and out of the lower ones."""
     lower = ("4x4", "8x8") if config.kind in ("progressive", "stacked-mnist") else ()
-    return not any(name.startswith(f"{layer}_rgb.{size}.") for size in lower
-                   for layer in ("to", "from"))
+    return not any(
+        name.startswith(f"{layer}_rgb.{size}.") for size in lower for layer in ("to", "from")
+    )
 
 
 class TestDropout:
-
     @each_kind
     def test_it_is_part_of_training_alone(self, kind: str) -> None:
         _, critic = born(replace(SMALL, kind=kind, dropout=0.5))

@@ -41,8 +41,12 @@ def generate(golden: dict, lod: float, count: int = 8, **switches: bool) -> np.n
     network.load_state_dict(official.state_dict(golden, "G/"))
     level, alpha = place(lod)
     with torch.no_grad():  # in float64, so that the rounding errors are those of the golden data
-        x = network.double()(torch.from_numpy(golden["latents"][:count]).double(),
-                             torch.zeros(count, 0), level, alpha)
+        x = network.double()(
+            torch.from_numpy(golden["latents"][:count]).double(),
+            torch.zeros(count, 0),
+            level,
+            alpha,
+        )
     while x.shape[-1] < 32:
         x = up2x(x)
     return x.numpy()

@@ -73,8 +73,9 @@ def test_batches_that_the_group_does_not_divide(n: int) -> None:
     assert_discriminator_agrees(SMALL, 3, 1.0, n)
 
 
-@pytest.mark.parametrize("name", ["not equalized", "no pixel norm", "raw latents", "groups of 2",
-                                  "relu", "unfused"])
+@pytest.mark.parametrize(
+    "name", ["not equalized", "no pixel norm", "raw latents", "groups of 2", "relu", "unfused"]
+)
 def test_every_switch_makes_a_difference_with_the_same_weights(name: str) -> None:
     """Else the reference could ignore a switch as well, and the comparison would not notice."""
     latents = torch.from_numpy(np.random.RandomState(4).randn(BATCH, SMALL.latent_size))
@@ -104,23 +105,26 @@ def test_shapes_at_the_widths_of_the_paper(label_size: int) -> None:
 
 def weights_of_generator(maps: tuple[int, ...]) -> int:
     """Table 2, left: weights and biases, and a toRGB layer at each level (figure 2)."""
-    first = 512 * 16 * maps[0] + maps[0] + 9 * maps[0]**2 + maps[0]
+    first = 512 * 16 * maps[0] + maps[0] + 9 * maps[0] ** 2 + maps[0]
     grown = sum(9 * below * m + m + 9 * m * m + m for below, m in zip(maps, maps[1:], strict=False))
     return first + grown + sum(3 * m + 3 for m in maps)
 
 
 def weights_of_discriminator(maps: tuple[int, ...]) -> int:
     """Table 2, right: the last block sees one more map, the standard deviation."""
-    grown = sum(9 * m * m + m + 9 * m * below + below
-                for below, m in zip(maps, maps[1:], strict=False))
+    grown = sum(
+        9 * m * m + m + 9 * m * below + below for below, m in zip(maps, maps[1:], strict=False)
+    )
     last = 9 * (maps[0] + 1) * maps[0] + maps[0] + 16 * maps[0] * 512 + 512 + 512 + 1
     return last + grown + sum(3 * m + m for m in maps)
 
 
 def test_as_many_weights_as_in_the_paper() -> None:
     with torch.device("meta"):
-        found = [sum(p.numel() for p in network(Network()).parameters())
-                 for network in (nets.generator, nets.discriminator)]
+        found = [
+            sum(p.numel() for p in network(Network()).parameters())
+            for network in (nets.generator, nets.discriminator)
+        ]
     expected = [weights_of_generator(PAPER_MAPS), weights_of_discriminator(PAPER_MAPS)]
     assert found == expected
     assert [round(number / 1e6, 1) for number in expected] == [23.1, 23.1]  # the paper's own sum

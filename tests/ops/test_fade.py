@@ -33,7 +33,10 @@ def test_images_become_blocks_as_alpha_goes_to_zero(alpha: float) -> None:
 
 
 def test_it_is_twice_differentiable_in_all_of_its_arguments() -> None:
-    arguments = (noise(2, 2).requires_grad_(), noise(2, 2, seed=1).requires_grad_(),
-                 number(0.3).requires_grad_())
+    arguments = (
+        noise(2, 2).requires_grad_(),
+        noise(2, 2, seed=1).requires_grad_(),
+        number(0.3).requires_grad_(),
+    )
     assert torch.autograd.gradcheck(fade, arguments)
     assert torch.autograd.gradgradcheck(fade, arguments)

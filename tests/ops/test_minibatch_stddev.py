@@ -11,15 +11,18 @@ def noise(*shape: int) -> torch.Tensor:
     return torch.from_numpy(np.random.RandomState(0).randn(*shape))
 
 
-@pytest.mark.parametrize(("n", "group_size", "groups"), [
-    (4, 4, [[0, 1, 2, 3]]),
-    (8, 4, [[0, 2, 4, 6], [1, 3, 5, 7]]),
-    (6, 2, [[0, 3], [1, 4], [2, 5]]),
-    (3, 4, [[0, 1, 2]]),
-    (6, 4, [[0, 2, 4], [1, 3, 5]]),  # not divisible: the largest groups that do divide
-    (5, 4, [[0], [1], [2], [3], [4]]),
-    (1, 4, [[0]]),
-])
+@pytest.mark.parametrize(
+    ("n", "group_size", "groups"),
+    [
+        (4, 4, [[0, 1, 2, 3]]),
+        (8, 4, [[0, 2, 4, 6], [1, 3, 5, 7]]),
+        (6, 2, [[0, 3], [1, 4], [2, 5]]),
+        (3, 4, [[0, 1, 2]]),
+        (6, 4, [[0, 2, 4], [1, 3, 5]]),  # not divisible: the largest groups that do divide
+        (5, 4, [[0], [1], [2], [3], [4]]),
+        (1, 4, [[0]]),
+    ],
+)
 def test_members_of_a_group_share_the_mean_of_their_deviations(
     n: int, group_size: int, groups: list[list[int]]
 ) -> None:
@@ -31,8 +34,9 @@ def test_members_of_a_group_share_the_mean_of_their_deviations(
         group = x[members].numpy()
         variance = ((group - group.mean(axis=0)) ** 2).mean(axis=0)
         expected = np.sqrt(variance + 1e-8).mean()
-        np.testing.assert_allclose(out[members, 3], np.full((len(members), 2, 2), expected),
-                                   rtol=1e-12)
+        np.testing.assert_allclose(
+            out[members, 3], np.full((len(members), 2, 2), expected), rtol=1e-12
+        )
 
 
 def test_equal_images_have_no_spread_but_a_finite_gradient() -> None:

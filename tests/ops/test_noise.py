@@ -33,8 +33,7 @@ def test_each_map_of_each_image_has_one_factor_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(("maps", "strength"), [(1, 0.05), (16, 0.05), (64, 0.002)])
-def test_factors_are_normal_around_1_with_the_root_of_the_maps(maps: int,
-                                                               strength: float) -> None:
+def test_factors_are_normal_around_1_with_the_root_of_the_maps(maps: int, strength: float) -> None:
     n = 64_000 // maps
     factors = disturbed(torch.ones(n, maps, 1, 1, dtype=torch.float64), strength).flatten()
     z = (factors - 1) / (strength * math.sqrt(maps))

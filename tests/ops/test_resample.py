@@ -26,12 +26,15 @@ def convolve_then_halve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return down2x(F.conv2d(x, weight, bias, padding=1))
 
 
-PAIRS = [pytest.param(up2x_conv3x3, double_then_convolve, id="up"),
-         pytest.param(conv3x3_down2x, convolve_then_halve, id="down")]
+PAIRS = [
+    pytest.param(up2x_conv3x3, double_then_convolve, id="up"),
+    pytest.param(conv3x3_down2x, convolve_then_halve, id="down"),
+]
 
 
-def first_and_second_derivatives(convolve: Convolution, arguments: tuple[Tensor, ...],
-                                 weights: Tensor) -> list[Tensor]:
+def first_and_second_derivatives(
+    convolve: Convolution, arguments: tuple[Tensor, ...], weights: Tensor
+) -> list[Tensor]:
     """Of a curved function of the result, with respect to all arguments."""
     loss = (convolve(*arguments).tanh() * weights).sum()
     first = torch.autograd.grad(loss, arguments, create_graph=True)
@@ -59,17 +62,24 @@ def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize(("fused", "plain"), PAIRS)
-@pytest.mark.parametrize(("n", "inputs", "outputs", "size"), [
-    (2, 3, 5, 4), (1, 1, 1, 2), (3, 4, 2, 8)])
+@pytest.mark.parametrize(
+    ("n", "inputs", "outputs", "size"), [(2, 3, 5, 4), (1, 1, 1, 2), (3, 4, 2, 8)]
+)
 def test_fused_is_unfused_with_all_its_derivatives(
     fused: Convolution, plain: Convolution, n: int, inputs: int, outputs: int, size: int
 ) -> None:
-    arguments = (noise(n, inputs, size, size), noise(outputs, inputs, 3, 3, seed=1),
-                 noise(outputs, seed=2))
+    arguments = (
+        noise(n, inputs, size, size),
+        noise(outputs, inputs, 3, 3, seed=1),
+        noise(outputs, seed=2),
+    )
     weights = noise(*plain(*arguments).shape, seed=3).detach()
     np.testing.assert_allclose(fused(*arguments).detach(), plain(*arguments).detach(), atol=1e-12)
-    for ours, theirs in zip(first_and_second_derivatives(fused, arguments, weights),
-                            first_and_second_derivatives(plain, arguments, weights), strict=True):
+    for ours, theirs in zip(
+        first_and_second_derivatives(fused, arguments, weights),
+        first_and_second_derivatives(plain, arguments, weights),
+        strict=True,
+    ):
         np.testing.assert_allclose(ours.detach(), theirs.detach(), rtol=1e-10, atol=1e-10)
 
 

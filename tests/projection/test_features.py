@@ -43,8 +43,8 @@ def test_the_difference_against_numpy() -> None:
     layers = []
     for one, other in zip(ones, others, strict=True):
         a, b = one.numpy().astype(float), other.numpy().astype(float)
-        a /= np.sqrt((a ** 2).sum(1, keepdims=True))
-        b /= np.sqrt((b ** 2).sum(1, keepdims=True))
+        a /= np.sqrt((a**2).sum(1, keepdims=True))
+        b /= np.sqrt((b**2).sum(1, keepdims=True))
         layers.append(((a - b) ** 2).sum(1).mean((1, 2)))
     np.testing.assert_allclose(feature_distance(ones, others), np.mean(layers, 0), rtol=1e-5)
     assert float(feature_distance(others, others)) == 0
@@ -57,8 +57,9 @@ def test_features_count_beside_pixels() -> None:
     pixels = distance_to(target, None)(images)
     np.testing.assert_allclose(pixels, ((images - target) ** 2).mean((1, 2, 3)), rtol=1e-6)
     both = distance_to(target, features)
-    torch.testing.assert_close(both(images),
-                               pixels + feature_distance(features(images), features(target)))
+    torch.testing.assert_close(
+        both(images), pixels + feature_distance(features(images), features(target))
+    )
     assert float(both(target)) == 0
 
 
@@ -84,8 +85,9 @@ def test_features_of_an_image_do_not_depend_on_others() -> None:
 @pytest.mark.parametrize("kind", ["dcgan", "resnet", "autoencoder"])
 def test_every_kind_of_discriminator_has_features(kind: str) -> None:
     config = Network(kind=kind, resolution=16, latent_size=8, fmap_base=32, fmap_max=8)
-    snapshot = Snapshot(generator=networks.generator(config), level=config.max_level, alpha=1.0,
-                        images_seen=0)
+    snapshot = Snapshot(
+        generator=networks.generator(config), level=config.max_level, alpha=1.0, images_seen=0
+    )
     found = discriminator_features(networks.discriminator(config), snapshot)(random(2, 3, 16, 16))
     assert len(found) > 1
 
@@ -96,8 +98,9 @@ def test_vgg16_has_gradients(tmp_path) -> None:
     images = random(2, 4, 16, 16).requires_grad_()
     found = features(images)
     np.testing.assert_allclose(found[0].square().sum((1, 2, 3)).detach(), 1, rtol=1e-5)
-    (gradient,) = torch.autograd.grad(feature_distance(found, features(random(1, 1, 16, 16))).sum(),
-                                      images)
+    (gradient,) = torch.autograd.grad(
+        feature_distance(found, features(random(1, 1, 16, 16))).sum(), images
+    )
     assert (gradient.flatten(1).abs().sum(1) > 0).all()
 
 
@@ -111,8 +114,11 @@ def test_other_files_are_no_vgg16(tmp_path, content: bytes) -> None:
 
 def test_the_discriminator_of_the_run_is_found(tmp_path) -> None:
     dataset = noise_dataset(tmp_path / "noise")
-    result = CliRunner().invoke(train, ["--data", str(dataset.path), "--outdir", str(tmp_path),
-                                        *tiny_options(total_kimg=1)], catch_exceptions=False)
+    result = CliRunner().invoke(
+        train,
+        ["--data", str(dataset.path), "--outdir", str(tmp_path), *tiny_options(total_kimg=1)],
+        catch_exceptions=False,
+    )
     assert result.exit_code == 0, result.output
     path = find_network(tmp_path)
     config = load_network(path, CPU).generator.config

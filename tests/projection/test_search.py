@@ -29,8 +29,9 @@ def snapshot() -> Snapshot:
 
 def drawn(snapshot: Snapshot, seed: int, label: int = 0) -> torch.Tensor:
     config = snapshot.generator.config
-    (image,) = render_single(snapshot, seed_latents([seed], config.latent_size),
-                             seed_labels([label], config.label_size))
+    (image,) = render_single(
+        snapshot, seed_latents([seed], config.latent_size), seed_labels([label], config.label_size)
+    )
     return image
 
 
@@ -42,16 +43,20 @@ def test_a_picture_of_its_own_is_found(snapshot: Snapshot) -> None:
     target = drawn(snapshot, OWN)
     found = search(snapshot, plain(target), Effort(starts=32, steps=120), None)
     assert found.latents.shape == (121, snapshot.generator.config.latent_size)
-    (first, last) = (float(plain(target)(image)) for image in render_single(
-        snapshot, found.latents[[0, -1]], found.label.expand(2, -1)))
+    (first, last) = (
+        float(plain(target)(image))
+        for image in render_single(snapshot, found.latents[[0, -1]], found.label.expand(2, -1))
+    )
     assert last < 1e-4 < 1e-2 < first
     own = normalize_latents(seed_latents([OWN], len(found.latents[0])))
     assert float(torch.cosine_similarity(found.latents[-1:], own)) > 0.99
 
 
 def test_the_search_is_the_same_each_time(snapshot: Snapshot) -> None:
-    ways = [search(snapshot, plain(drawn(snapshot, OWN)), Effort(starts=8, steps=5), None).latents
-            for _ in range(2)]
+    ways = [
+        search(snapshot, plain(drawn(snapshot, OWN)), Effort(starts=8, steps=5), None).latents
+        for _ in range(2)
+    ]
     assert torch.equal(*ways)
 
 
@@ -78,14 +83,18 @@ def test_the_class_is_found_or_kept() -> None:
 def test_latents_stay_on_the_sphere(snapshot: Snapshot) -> None:
     found = search(snapshot, plain(drawn(snapshot, OWN)), Effort(starts=4, steps=7), None)
     size = snapshot.generator.config.latent_size
-    np.testing.assert_allclose(found.latents.norm(dim=1), size ** 0.5, rtol=1e-6)
+    np.testing.assert_allclose(found.latents.norm(dim=1), size**0.5, rtol=1e-6)
 
 
 def test_gradients_are_those_of_each_picture_alone(snapshot: Snapshot) -> None:
     """Against differences, in float64."""
     config = snapshot.generator.config
-    double = Snapshot(generator=snapshot.generator.double(), level=snapshot.level,
-                      alpha=snapshot.alpha, images_seen=0)
+    double = Snapshot(
+        generator=snapshot.generator.double(),
+        level=snapshot.level,
+        alpha=snapshot.alpha,
+        images_seen=0,
+    )
     try:
         latents = seed_latents([1, 2], config.latent_size).double()
         labels = torch.zeros(2, 0).double()
@@ -94,13 +103,15 @@ def test_gradients_are_those_of_each_picture_alone(snapshot: Snapshot) -> None:
         step = 1e-6
         for row in range(2):
             for column in range(config.latent_size):
-                moved = [latents[row:row + 1].clone() for _ in range(2)]
+                moved = [latents[row : row + 1].clone() for _ in range(2)]
                 moved[0][0, column] += step
                 moved[1][0, column] -= step
-                above, below = (distance(next(render_single(double, each, labels[:1])))
-                                for each in moved)
+                above, below = (
+                    distance(next(render_single(double, each, labels[:1]))) for each in moved
+                )
                 assert float(found[row, column]) == pytest.approx(
-                    float(above - below) / (2 * step), abs=1e-7)
+                    float(above - below) / (2 * step), abs=1e-7
+                )
     finally:
         snapshot.generator.float()
 

@@ -11,7 +11,8 @@ def with_moments(
     points = random.randn(count, len(mean))
     points -= points.mean(0)
     whitened = linalg.solve_triangular(
-        linalg.cholesky(np.cov(points, rowvar=False), lower=True), points.T, lower=True)
+        linalg.cholesky(np.cov(points, rowvar=False), lower=True), points.T, lower=True
+    )
     return mean + (linalg.cholesky(covariance, lower=True) @ whitened).T
 
 
@@ -21,8 +22,7 @@ def frechet(
     """|m1 - m2|² + tr(S1 + S2 - 2 (S1 S2)^½), the root by way of symmetric matrices."""
     root = _root(covariance_1)
     both = _root(root @ covariance_2 @ root)
-    return float(np.sum((mean_1 - mean_2) ** 2)
-                 + np.trace(covariance_1 + covariance_2 - 2 * both))
+    return float(np.sum((mean_1 - mean_2) ** 2) + np.trace(covariance_1 + covariance_2 - 2 * both))
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:
@@ -32,9 +32,14 @@ def _root(matrix: np.ndarray) -> np.ndarray:
 
 def squared_mmd(first: np.ndarray, second: np.ndarray, *, biased: bool = False) -> float:
     """Of the kernel (x·y / D + 1)³; without bias no point meets itself."""
+
     def within(points: np.ndarray) -> float:
-        pairs = [_kernel(points[i], points[j]) for i in range(len(points))
-                 for j in range(len(points)) if biased or i != j]
+        pairs = [
+            _kernel(points[i], points[j])
+            for i in range(len(points))
+            for j in range(len(points))
+            if biased or i != j
+        ]
         return float(np.mean(pairs))
 
     across = np.mean([_kernel(x, y) for x in first for y in second])
@@ -48,8 +53,9 @@ def _kernel(x: np.ndarray, y: np.ndarray) -> float:
 def inception_score(probabilities: np.ndarray) -> float:
     """exp E KL(p(y|x) ‖ p(y)) of one split, [N, K]."""
     everywhere = probabilities.mean(0)
-    return float(np.exp(np.mean(np.sum(
-        probabilities * np.log(probabilities / everywhere), axis=1))))
+    return float(
+        np.exp(np.mean(np.sum(probabilities * np.log(probabilities / everywhere), axis=1)))
+    )
 
 
 def precision_recall(images: np.ndarray, reals: np.ndarray) -> tuple[float, float]:

@@ -30,10 +30,11 @@ def transposed(x: Array, weight: Array) -> Array:
     prints = np.einsum("nihw,oiyx->nohwyx", x, weight)
     for row in range(h):
         for column in range(w):
-            canvas[:, :, 2 * row:2 * row + k, 2 * column:2 * column + k] += prints[:, :, row,
-                                                                                   column]
+            canvas[:, :, 2 * row : 2 * row + k, 2 * column : 2 * column + k] += prints[
+                :, :, row, column
+            ]
     start = (k - 1) // 2
-    return canvas[:, :, start:start + 2 * h, start:start + 2 * w]
+    return canvas[:, :, start : start + 2 * h, start : start + 2 * w]
 
 
 def strided(x: Array, weight: Array) -> Array:
@@ -44,7 +45,7 @@ def strided(x: Array, weight: Array) -> Array:
     out = np.empty((n, len(weight), h // 2, w // 2))
     for row in range(h // 2):
         for column in range(w // 2):
-            window = padded[:, :, 2 * row:2 * row + k, 2 * column:2 * column + k]
+            window = padded[:, :, 2 * row : 2 * row + k, 2 * column : 2 * column + k]
             out[:, :, row, column] = np.einsum("niyx,oiyx->no", window, weight)
     return out
 
@@ -60,8 +61,9 @@ def head(layers: Layers, x: Array) -> tuple[Array, Array]:
     return out[:, 0], out[:, 1:]
 
 
-def dcgan_generate(config: Network, weights: Weights, latents: Array, labels: Array, level: int,
-                   alpha: float = 1.0) -> Array:
+def dcgan_generate(
+    config: Network, weights: Weights, latents: Array, labels: Array, level: int, alpha: float = 1.0
+) -> Array:
     layers = Layers(config, weights)
     x = layers.dense_to_maps(inputs_of(config, latents, labels), "first")
     for number in range(level - 2):
@@ -74,8 +76,9 @@ def dcgan_generate(config: Network, weights: Weights, latents: Array, labels: Ar
     return OUTPUTS[config.output](x)
 
 
-def dcgan_judge(config: Network, weights: Weights, images: Array, level: int,
-                alpha: float = 1.0) -> tuple[Array, Array]:
+def dcgan_judge(
+    config: Network, weights: Weights, images: Array, level: int, alpha: float = 1.0
+) -> tuple[Array, Array]:
     layers, x = Layers(config, weights), images
     for number in range(level - 2):
         name = f"downs.{number}"
@@ -85,35 +88,38 @@ def dcgan_judge(config: Network, weights: Weights, images: Array, level: int,
     return head(layers, x)
 
 
-def resnet_generate(config: Network, weights: Weights, latents: Array, labels: Array, level: int,
-                    alpha: float = 1.0) -> Array:
+def resnet_generate(
+    config: Network, weights: Weights, latents: Array, labels: Array, level: int, alpha: float = 1.0
+) -> Array:
     layers = Layers(config, weights)
     x = layers.dense_to_maps(inputs_of(config, latents, labels), "first")
     for number in range(level - 2):
         block = f"blocks.{number}"
         residual = layers.conv(double(layers.of_generator(x, f"{block}.first_act")), f"{block}.up")
-        residual = layers.conv(layers.of_generator(residual, f"{block}.second_act"),
-                               f"{block}.conv")
+        residual = layers.conv(
+            layers.of_generator(residual, f"{block}.second_act"), f"{block}.conv"
+        )
         x = layers.conv(double(x), f"{block}.shortcut", gain=1) + residual
     x = layers.conv(layers.of_generator(x, "act"), "to_rgb", gain=1)
     return OUTPUTS[config.output](x)
 
 
-def resnet_judge(config: Network, weights: Weights, images: Array, level: int,
-                 alpha: float = 1.0) -> tuple[Array, Array]:
+def resnet_judge(
+    config: Network, weights: Weights, images: Array, level: int, alpha: float = 1.0
+) -> tuple[Array, Array]:
     layers = Layers(config, weights)
     x = layers.conv(images, "from_rgb", gain=1)
     for number in range(level - 2):
         block = f"blocks.{number}"
         residual = layers.conv(layers.of_discriminator(x, f"{block}.first_act"), f"{block}.conv")
-        residual = layers.conv(layers.of_discriminator(residual, f"{block}.second_act"),
-                               f"{block}.down")
+        residual = layers.conv(
+            layers.of_discriminator(residual, f"{block}.second_act"), f"{block}.down"
+        )
         x = halve(layers.conv(x, f"{block}.shortcut", gain=1)) + halve(residual)
     return head(layers, x)
 
 
-def decode(layers: Layers, name: str, code: Array, level: int, activation: str,
-           norm: str) -> Array:
+def decode(layers: Layers, name: str, code: Array, level: int, activation: str, norm: str) -> Array:
     x = layers.dense_to_maps(code, f"{name}.first")
     for number in range(level - 1):
         x = pair(layers, f"{name}.convs.{number}", double(x) if number else x, activation, norm)
@@ -126,14 +132,22 @@ def pair(layers: Layers, name: str, x: Array, activation: str, norm: str) -> Arr
     return x
 
 
-def autoencoder_generate(config: Network, weights: Weights, latents: Array, labels: Array,
-                         level: int, alpha: float = 1.0) -> Array:
-    return decode(Layers(config, weights), "decoder", inputs_of(config, latents, labels), level,
-                  config.g_activation, config.g_norm)
+def autoencoder_generate(
+    config: Network, weights: Weights, latents: Array, labels: Array, level: int, alpha: float = 1.0
+) -> Array:
+    return decode(
+        Layers(config, weights),
+        "decoder",
+        inputs_of(config, latents, labels),
+        level,
+        config.g_activation,
+        config.g_norm,
+    )
 
 
-def autoencoder_judge(config: Network, weights: Weights, images: Array, level: int,
-                      alpha: float = 1.0) -> tuple[Array, Array]:
+def autoencoder_judge(
+    config: Network, weights: Weights, images: Array, level: int, alpha: float = 1.0
+) -> tuple[Array, Array]:
     layers = Layers(config, weights)
     code = encode(config, weights, images, level)
     wrong = decode(layers, "decoder", code, level, config.d_activation, config.d_norm) - images
@@ -146,46 +160,59 @@ def encode(config: Network, weights: Weights, images: Array, level: int) -> Arra
     layers = Layers(config, weights)
     x = layers.conv(images, "encoder.from_rgb")
     for number in range(level - 1):
-        x = pair(layers, f"encoder.convs.{number}", halve(x) if number else x,
-                 config.d_activation, config.d_norm)
+        x = pair(
+            layers,
+            f"encoder.convs.{number}",
+            halve(x) if number else x,
+            config.d_activation,
+            config.d_norm,
+        )
     return layers.dense(x.reshape(len(x), -1), "encoder.last", gain=1)
 
 
-def stacked_mnist_generate(config: Network, weights: Weights, latents: Array, labels: Array,
-                           level: int, alpha: float = 1.0) -> Array:
+def stacked_mnist_generate(
+    config: Network, weights: Weights, latents: Array, labels: Array, level: int, alpha: float = 1.0
+) -> Array:
     layers = Layers(config, weights)
 
     def image(x: Array, at: int) -> Array:
         return layers.conv(x, f"to_rgb.{size_of(at)}", gain=1)
 
     x = below = layers.of_generator(
-        layers.dense_to_maps(inputs_of(config, latents, labels), "first"), "acts.4x4")
+        layers.dense_to_maps(inputs_of(config, latents, labels), "first"), "acts.4x4"
+    )
     for each in range(3, level + 1):
         below = x
-        x = layers.of_generator(layers.conv(double(x), f"ups.{size_of(each)}"),
-                                f"acts.{size_of(each)}")
+        x = layers.of_generator(
+            layers.conv(double(x), f"ups.{size_of(each)}"), f"acts.{size_of(each)}"
+        )
     images = image(x, level)
     if alpha != 1:
         images = (1 - alpha) * double(image(below, level - 1)) + alpha * images
     return OUTPUTS[config.output](images)
 
 
-def stacked_mnist_judge(config: Network, weights: Weights, images: Array, level: int,
-                        alpha: float = 1.0) -> tuple[Array, Array]:
+def stacked_mnist_judge(
+    config: Network, weights: Weights, images: Array, level: int, alpha: float = 1.0
+) -> tuple[Array, Array]:
     layers = Layers(config, weights)
 
     def features(x: Array, at: int) -> Array:
         if at == int(math.log2(config.resolution)):
             return x
         return numpy_networks.ACTIVATIONS[config.d_activation](
-            layers.conv(x, f"from_rgb.{size_of(at)}"))
+            layers.conv(x, f"from_rgb.{size_of(at)}")
+        )
 
     x = features(images, level)
     for each in range(level, 2, -1):
         name = f"downs.{size_of(each)}"
         x, act = layers.conv(x, name), f"{name}.act"
-        x = layers.of_discriminator(halve(x), act) if config.fused_scaling else (
-            halve(layers.of_discriminator(x, act)))
+        x = (
+            layers.of_discriminator(halve(x), act)
+            if config.fused_scaling
+            else (halve(layers.of_discriminator(x, act)))
+        )
         if each == level and alpha != 1:
             x = (1 - alpha) * features(halve(images), level - 1) + alpha * x
     return head(layers, x)

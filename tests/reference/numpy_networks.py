@@ -25,8 +25,9 @@ def double(x: Array) -> Array:
 
 
 def halve(x: Array) -> Array:
-    return (x[:, :, 0::2, 0::2] + x[:, :, 0::2, 1::2] + x[:, :, 1::2, 0::2]
-            + x[:, :, 1::2, 1::2]) / 4
+    return (
+        x[:, :, 0::2, 0::2] + x[:, :, 0::2, 1::2] + x[:, :, 1::2, 0::2] + x[:, :, 1::2, 1::2]
+    ) / 4
 
 
 def convolve(x: Array, weight: Array) -> Array:
@@ -81,9 +82,13 @@ def _elu(x: Array) -> Array:
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "leaky-relu": lambda x: np.where(x > 0, x, 0.2 * x),
     "relu": lambda x: np.maximum(x, 0),
-    "elu": _elu}
+    "elu": _elu,
+}
 OUTPUTS: dict[str, Callable[[Array], Array]] = {
-    "linear": lambda x: x, "tanh": np.tanh, "sigmoid": lambda x: 2 / (1 + np.exp(-x)) - 1}
+    "linear": lambda x: x,
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 2 / (1 + np.exp(-x)) - 1,
+}
 
 
 def size_of(level: int) -> str:
@@ -120,7 +125,8 @@ class Layers:
             x = (x - x.mean(over, keepdims=True)) / np.sqrt(x.var(over, keepdims=True) + 1e-5)
             shape = (-1, *(1 for _ in spatial))
             x = x * self.weights[f"{name}.norm.weight"].reshape(shape) + (
-                self.weights[f"{name}.norm.bias"].reshape(shape))
+                self.weights[f"{name}.norm.bias"].reshape(shape)
+            )
         x = ACTIVATIONS[activation](x)
         return pixel_norm(x) if norm == "pixel" else x
 
@@ -136,8 +142,9 @@ def inputs_of(config: Network, latents: Array, labels: Array) -> Array:
     return pixel_norm(x) if config.normalize_latents else x
 
 
-def generate(config: Network, weights: Weights, latents: Array, labels: Array, level: int,
-             alpha: float = 1.0) -> Array:
+def generate(
+    config: Network, weights: Weights, latents: Array, labels: Array, level: int, alpha: float = 1.0
+) -> Array:
     """What the progressive generator with these weights should draw; alpha 1: fully faded in."""
     layers, finish = Layers(config, weights), Layers(config, weights).of_generator
 
@@ -157,8 +164,9 @@ def generate(config: Network, weights: Weights, latents: Array, labels: Array, l
     return OUTPUTS[config.output](images)
 
 
-def judge(config: Network, weights: Weights, images: Array, level: int,
-          alpha: float = 1.0) -> tuple[Array, Array]:
+def judge(
+    config: Network, weights: Weights, images: Array, level: int, alpha: float = 1.0
+) -> tuple[Array, Array]:
     """Scores [N] and label logits [N, label_size] that the progressive discriminator gives."""
     layers, finish = Layers(config, weights), Layers(config, weights).of_discriminator
 
@@ -177,7 +185,8 @@ def judge(config: Network, weights: Weights, images: Array, level: int,
     x = finish(layers.conv(x, "blocks.4x4.conv"), "blocks.4x4.conv_act")
     x = finish(layers.dense(x.reshape(len(x), -1), "blocks.4x4.hidden"), "blocks.4x4.hidden_act")
     if config.minibatch_kernels:
-        x = with_neighbours(x, weights["blocks.4x4.neighbours.weight"],
-                            weights["blocks.4x4.neighbours.bias"])
+        x = with_neighbours(
+            x, weights["blocks.4x4.neighbours.weight"], weights["blocks.4x4.neighbours.bias"]
+        )
     out = layers.dense(x, "blocks.4x4.output", gain=1)
     return out[:, 0], out[:, 1:]

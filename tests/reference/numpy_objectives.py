@@ -46,10 +46,16 @@ def situation(seed: int, n: int = 4, size: int = 2) -> Situation:
     random = np.random.RandomState(seed)
     shape, pixels = (n, 3, size, size), 3 * size * size
     return Situation(
-        reals=random.randn(*shape), fakes=random.randn(*shape), slope=random.randn(pixels) / 2,
-        teacher=random.randn(pixels, 3), encoder=random.randn(pixels, 5),
-        labels=np.eye(3)[random.randint(0, 3, n)], mix=random.rand(n, 1, 1, 1),
-        pixels=random.rand(*shape), targets=random.rand(2, n))
+        reals=random.randn(*shape),
+        fakes=random.randn(*shape),
+        slope=random.randn(pixels) / 2,
+        teacher=random.randn(pixels, 3),
+        encoder=random.randn(pixels, 5),
+        labels=np.eye(3)[random.randint(0, 3, n)],
+        mix=random.rand(n, 1, 1, 1),
+        pixels=random.rand(*shape),
+        targets=random.rand(2, n),
+    )
 
 
 def flat(images: Array) -> Array:
@@ -101,8 +107,9 @@ def critic_loss(o: Objective, s: Situation) -> float:
 def adversarial(o: Objective, s: Situation, real: Array, fake: Array) -> Array:
     if o.objective in ("gan", "dragan", "r1"):
         moved = o.label_noise * s.targets
-        return (cross_entropy(sigmoid(real), 1 - o.label_smoothing - moved[0])
-                + cross_entropy(sigmoid(fake), -moved[1]))
+        return cross_entropy(sigmoid(real), 1 - o.label_smoothing - moved[0]) + cross_entropy(
+            sigmoid(fake), -moved[1]
+        )
     if o.objective == "lsgan":
         return 0.5 * (real - 1) ** 2 + o.fake_weight * 0.5 * fake**2
     if o.objective in ("wgan", "wgan-gp"):

@@ -12,8 +12,16 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-LAYERS = {"Dense": "dense", "Conv": "conv", "Conv0_up": "up", "Conv1": "conv", "Conv0": "conv",
-          "Conv1_down": "down", "Dense0": "hidden", "Dense1": "output"}
+LAYERS = {
+    "Dense": "dense",
+    "Conv": "conv",
+    "Conv0_up": "up",
+    "Conv1": "conv",
+    "Conv0": "conv",
+    "Conv1_down": "down",
+    "Dense0": "hidden",
+    "Dense1": "output",
+}
 
 
 def our_name(official: str, max_level: int) -> str:
@@ -39,5 +47,6 @@ def our_layout(official: str, array: np.ndarray) -> torch.Tensor:
 def state_dict(arrays: Mapping[str, np.ndarray], prefix: str, max_level: int = 5) -> dict:
     """Collect the variables below `prefix`, as in 'G/' or 'final/D/', under our names."""
     names = [key for key in arrays if key.startswith(prefix) and not key.endswith("/lod")]
-    return {our_name(key.removeprefix(prefix), max_level): our_layout(key, arrays[key])
-            for key in names}
+    return {
+        our_name(key.removeprefix(prefix), max_level): our_layout(key, arrays[key]) for key in names
+    }

@@ -29,8 +29,9 @@ def enlarge(x: Tensor, times: int) -> Tensor:
 def average(x: Tensor, times: int) -> Tensor:
     """Average squares of 2^times x 2^times pixels, one halving after the other."""
     for _ in range(times):
-        x = (x[:, :, 0::2, 0::2] + x[:, :, 0::2, 1::2] + x[:, :, 1::2, 0::2]
-             + x[:, :, 1::2, 1::2]) / 4
+        x = (
+            x[:, :, 0::2, 0::2] + x[:, :, 0::2, 1::2] + x[:, :, 1::2, 0::2] + x[:, :, 1::2, 1::2]
+        ) / 4
     return x
 
 
@@ -50,8 +51,9 @@ def with_stddev(x: Tensor, group: int) -> Tensor:
     """One more map; members of a group are every M-th image of a batch of G * M."""
     grouped = x.reshape(group, -1, *x.shape[1:])
     deviation = (grouped.var(dim=0, correction=0) + 1e-8).sqrt().mean(dim=(1, 2, 3))
-    return torch.cat([x, deviation.repeat(group).reshape(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])],
-                     dim=1)
+    return torch.cat(
+        [x, deviation.repeat(group).reshape(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])], dim=1
+    )
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,9 @@ def size(level: int) -> str:
     return f"{2**level}x{2**level}"
 
 
-def generate(weights: Weights, latents: Tensor, labels: Tensor, max_level: int, lod: float
-             ) -> Tensor:
+def generate(
+    weights: Weights, latents: Tensor, labels: Tensor, max_level: int, lod: float
+) -> Tensor:
     """Images [N, C, S, S] of the final size S."""
     layers, floor = Layers(weights), math.floor(lod)
     level = max_level - floor
@@ -99,8 +102,9 @@ def generate(weights: Weights, latents: Tensor, labels: Tensor, max_level: int, 
     return enlarge(image, floor)
 
 
-def discriminate(weights: Weights, images: Tensor, max_level: int, lod: float, group: int
-                 ) -> tuple[Tensor, Tensor]:
+def discriminate(
+    weights: Weights, images: Tensor, max_level: int, lod: float, group: int
+) -> tuple[Tensor, Tensor]:
     """Scores [N] and logits [N, label_size] of images [N, C, S, S] of the final size S."""
     layers, floor = Layers(weights), math.floor(lod)
     level = max_level - floor
@@ -127,8 +131,18 @@ def process_reals(images: Tensor, lod: float) -> Tensor:
     return enlarge(crossfade(x, enlarge(average(x, 1), 1), fraction), math.floor(lod))
 
 
-def d_loss(weights: Weights, reals: Tensor, fakes: Tensor, labels: Tensor, mix: Tensor, *,
-           max_level: int, lod: float, group: int, target: float) -> tuple[Tensor, Tensor]:
+def d_loss(
+    weights: Weights,
+    reals: Tensor,
+    fakes: Tensor,
+    labels: Tensor,
+    mix: Tensor,
+    *,
+    max_level: int,
+    lod: float,
+    group: int,
+    target: float,
+) -> tuple[Tensor, Tensor]:
     """The mean loss of D, and the norms [N] of its penalty, both 'at the final resolution'."""
 
     def d(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,8 +161,9 @@ def d_loss(weights: Weights, reals: Tensor, fakes: Tensor, labels: Tensor, mix: 
     return loss.mean(), norms.detach()
 
 
-def g_loss(d_weights: Weights, fakes: Tensor, labels: Tensor, *, max_level: int, lod: float,
-           group: int) -> Tensor:
+def g_loss(
+    d_weights: Weights, fakes: Tensor, labels: Tensor, *, max_level: int, lod: float, group: int
+) -> Tensor:
     """The mean loss of G."""
     scores, logits = discriminate(d_weights, fakes, max_level, lod, group)
     loss = -scores
@@ -207,20 +222,31 @@ class Training:
     def set_lod(self, lod: float) -> None:
         """Reset both optimizers where the floor or the ceiling of lod changes."""
         if not math.isfinite(self.lod) or (math.floor(lod), math.ceil(lod)) != (
-                math.floor(self.lod), math.ceil(self.lod)):
+            math.floor(self.lod),
+            math.ceil(self.lod),
+        ):
             self.g_adam.reset()
             self.d_adam.reset()
             self.resets += 1
         self.lod = lod
 
-    def train_d(self, images: Tensor, labels: Tensor, latents: Tensor, mix: Tensor, rate: float
-                ) -> tuple[float, float]:
+    def train_d(
+        self, images: Tensor, labels: Tensor, latents: Tensor, mix: Tensor, rate: float
+    ) -> tuple[float, float]:
         """Update D, and the average of G together with it; return the loss and the mean norm."""
         with torch.no_grad():
             fakes = generate(self.g, latents, labels, self.max_level, self.lod)
-        loss, norms = d_loss(self.d, process_reals(images, self.lod), fakes, labels, mix,
-                             max_level=self.max_level, lod=self.lod, group=self.group,
-                             target=self.target)
+        loss, norms = d_loss(
+            self.d,
+            process_reals(images, self.lod),
+            fakes,
+            labels,
+            mix,
+            max_level=self.max_level,
+            lod=self.lod,
+            group=self.group,
+            target=self.target,
+        )
         self.d_adam.update(self.d, loss, rate)
         for name, weight in self.g.items():
             self.g_ema[name] = (0.999 * self.g_ema[name] + 0.001 * weight).detach()
@@ -229,7 +255,8 @@ class Training:
     def train_g(self, labels: Tensor, latents: Tensor, rate: float) -> float:
         """Update G; return the loss."""
         fakes = generate(self.g, latents, labels, self.max_level, self.lod)
-        loss = g_loss(self.d, fakes, labels, max_level=self.max_level, lod=self.lod,
-                      group=self.group)
+        loss = g_loss(
+            self.d, fakes, labels, max_level=self.max_level, lod=self.lod, group=self.group
+        )
         self.g_adam.update(self.g, loss, rate)
         return loss.item()

@@ -37,7 +37,7 @@ def descriptors(images: np.ndarray, per_image: int, random: np.random.RandomStat
     for image in images:
         for _ in range(per_image):
             y, x = random.randint(h - 6), random.randint(w - 6)
-            patches.append(image[:, y:y + 7, x:x + 7])
+            patches.append(image[:, y : y + 7, x : x + 7])
     cut = np.array(patches)
     cut -= cut.mean(axis=(0, 2, 3), keepdims=True)
     cut /= cut.std(axis=(0, 2, 3), keepdims=True)
@@ -50,8 +50,9 @@ def directions(size: int, number: int, random: np.random.RandomState) -> np.ndar
 
 
 def sliced_wasserstein(first: np.ndarray, second: np.ndarray, sets: list[np.ndarray]) -> float:
-    distances = [np.abs(np.sort(first @ one, axis=0) - np.sort(second @ one, axis=0)).mean()
-                 for one in sets]
+    distances = [
+        np.abs(np.sort(first @ one, axis=0) - np.sort(second @ one, axis=0)).mean() for one in sets
+    ]
     return float(np.mean(distances))
 
 

@@ -25,10 +25,19 @@ def made_run(outdir: Path, name: str = "x", settings: Run | None = None) -> Path
     """A whole run: twenty ticks, eight grids, two snapshots, a metric of both."""
     run = settings or tiny_run()
     directory = run_directory.create(outdir, name, run)
-    rows = history(steps(160, noise=.1), tick=8, batch=32, objective=run.objective.objective).rows
-    write_lines(directory / "stats.jsonl", *(
-        {**row, "progress/hours": row["images_seen"] / 10000, "memory/peak-gib": 1.5,
-         "speed/images-per-second": 500.0 / place} for place, row in enumerate(rows, 1)))
+    rows = history(steps(160, noise=0.1), tick=8, batch=32, objective=run.objective.objective).rows
+    write_lines(
+        directory / "stats.jsonl",
+        *(
+            {
+                **row,
+                "progress/hours": row["images_seen"] / 10000,
+                "memory/peak-gib": 1.5,
+                "speed/images-per-second": 500.0 / place,
+            }
+            for place, row in enumerate(rows, 1)
+        ),
+    )
     (directory / "log.txt").write_text(LOG)
     for images_seen in range(0, 5600, 700):
         write_grid(directory, images_seen, run)
@@ -52,19 +61,29 @@ def write_grid(directory: Path, images_seen: int, run: Run) -> None:
 def write_picture(path: Path, run: Run, text: dict[str, str] | None = None, seed: int = 0) -> None:
     """Flat cells, as in the sample grids of the run."""
     place = layout(run.network)
-    cells = np.random.RandomState(seed).randint(
-        0, 256, (place.rows, place.columns, run.network.channels)).astype(np.uint8)
+    cells = (
+        np.random.RandomState(seed)
+        .randint(0, 256, (place.rows, place.columns, run.network.channels))
+        .astype(np.uint8)
+    )
     save_png(path, cells.repeat(place.cell.height, 0).repeat(place.cell.width, 1), text)
 
 
 def write_network(directory: Path, images_seen: int) -> None:
     snapshot = tiny_snapshot()
-    save_network(directory / f"{PREFIX}{images_seen // 1000:06d}{SUFFIX}", Snapshot(
-        generator=snapshot.generator, level=4, alpha=1.0, images_seen=images_seen))
+    save_network(
+        directory / f"{PREFIX}{images_seen // 1000:06d}{SUFFIX}",
+        Snapshot(generator=snapshot.generator, level=4, alpha=1.0, images_seen=images_seen),
+    )
 
 
 def metric(images_seen: int, value: float) -> dict[str, object]:
     """What a training writes down of a snapshot."""
-    return {"images_seen": images_seen, "kimg": images_seen / 1000, "hours": 1, "seconds": 1,
-            "values": {"SWDx1e3_16": value, "SWDx1e3_avg": value + 1},
-            "reals": {"SWDx1e3_16": 2.0, "SWDx1e3_avg": 2.5}}
+    return {
+        "images_seen": images_seen,
+        "kimg": images_seen / 1000,
+        "hours": 1,
+        "seconds": 1,
+        "values": {"SWDx1e3_16": value, "SWDx1e3_avg": value + 1},
+        "reals": {"SWDx1e3_16": 2.0, "SWDx1e3_avg": 2.5},
+    }

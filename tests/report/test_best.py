@@ -10,27 +10,42 @@ from progan.report.metrics import Measured, Series, chosen, measured, network_at
 from tests.builders import tiny_run
 from tests.report.runs import made_run, metric, write_lines
 
-KNOWN = {"network-snapshot-000002": 2000, "network-snapshot-000005": 5000,
-         "network-best-swd8": 2000}
+KNOWN = {
+    "network-snapshot-000002": 2000,
+    "network-snapshot-000005": 5000,
+    "network-best-swd8": 2000,
+}
 
 
 def series(column: str, *values: float, real: float | None = None, name: str = "swd") -> Series:
     measure: Metric = name, 8
-    return Series(metric=measure, column=column, real=real,
-                  values=dict(zip((2000, 5000), values, strict=False)))
+    return Series(
+        metric=measure,
+        column=column,
+        real=real,
+        values=dict(zip((2000, 5000), values, strict=False)),
+    )
 
 
-@pytest.mark.parametrize(("one", "best"), [
-    (series("FID", 3, 2), (5000, 2)), (series("IS", 3, 2), (2000, 3)),
-    (series("MS-SSIM", .3, .1, real=.25), (2000, .3)), (series("MS-SSIM", .3, .1), None),
-    (series("strange", 1, 2), None), (series("FID"), None)])
+@pytest.mark.parametrize(
+    ("one", "best"),
+    [
+        (series("FID", 3, 2), (5000, 2)),
+        (series("IS", 3, 2), (2000, 3)),
+        (series("MS-SSIM", 0.3, 0.1, real=0.25), (2000, 0.3)),
+        (series("MS-SSIM", 0.3, 0.1), None),
+        (series("strange", 1, 2), None),
+        (series("FID"), None),
+    ],
+)
 def test_a_column_has_its_best(one: Series, best: tuple[int, float] | None) -> None:
     assert one.best() == best
 
 
 def test_the_best_network_is_that_of_the_metric() -> None:
     assert chosen(KNOWN, Measured([series("SWDx1e3_avg", 3, 2)]), None).name == (
-        "network-snapshot-000005")
+        "network-snapshot-000005"
+    )
     kept = chosen(KNOWN, Measured([series("SWDx1e3_avg", 2, 3)]), None)
     assert kept == ("network-best-swd8", "the best SWDx1e3_avg @8, 2")
 
@@ -54,13 +69,21 @@ def test_a_network_that_is_gone_is_not_named() -> None:
 
 def test_both_kinds_of_lines_are_one_series(tmp_path: Path) -> None:
     directory = made_run(tmp_path)
-    write_lines(directory / "metric-later.jsonl", *(
-        {"metric": "swd", "row": row, "images": "x", "num_images": 8,
-         "values": {"SWDx1e3_avg": {"mean": mean, "std": None}}}
-        for row, mean in (("network-snapshot-000005", 3), ("reals against reals", 1))))
+    write_lines(
+        directory / "metric-later.jsonl",
+        *(
+            {
+                "metric": "swd",
+                "row": row,
+                "images": "x",
+                "num_images": 8,
+                "values": {"SWDx1e3_avg": {"mean": mean, "std": None}},
+            }
+            for row, mean in (("network-snapshot-000005", 3), ("reals against reals", 1))
+        ),
+    )
     (directory / "network-snapshot-000009.safetensors").write_text("damaged")
-    assert networks(directory) == {
-        "network-snapshot-000002": 2000, "network-snapshot-000005": 5000}
+    assert networks(directory) == {"network-snapshot-000002": 2000, "network-snapshot-000005": 5000}
     average = measured(directory).families()["SWDx1e3 @8"][0]
     assert average.values == {2000: 10, 5000: 5} and average.real == 2.5  # swd8 is after later
 

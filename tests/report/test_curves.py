@@ -27,7 +27,9 @@ def test_all_that_is_known_is_drawn(tmp_path: Path) -> None:
     assert {"images per second", "peak memory, GiB", "gradient norm"} <= set(found)
     swd = found["SWDx1e3 @8"]
     assert [(curve.name, curve.points, curve.level) for curve in swd.curves] == [
-        ("16", [(2, 9), (5, 4)], 2), ("avg", [(2, 10), (5, 5)], 2.5)]
+        ("16", [(2, 9), (5, 4)], 2),
+        ("avg", [(2, 10), (5, 5)], 2.5),
+    ]
     assert swd.logarithmic and not found["loss"].logarithmic
 
 
@@ -38,16 +40,20 @@ def test_accuracies_are_drawn_where_they_mean_something(tmp_path: Path) -> None:
 def test_a_thousand_ticks_become_means() -> None:
     points = [(float(number), float(number % 2)) for number in range(1000)]
     few = thinned(points, 500)
-    assert len(few) == 500 and {value for _, value in few} == {.5} and few[-1][0] == 999
+    assert len(few) == 500 and {value for _, value in few} == {0.5} and few[-1][0] == 999
     assert thinned(points, 1000) == points and thinned([]) == []
     assert thinned([(1, None), (2, 4.0), (3, None), (4, None)], 2) == [(2, 4.0), (4, None)]
 
 
 def test_what_is_not_finite_is_a_gap(tmp_path: Path) -> None:
     directory = made_run(tmp_path)
-    write_lines(directory / "stats.jsonl", *(
-        {"images_seen": seen, "loss/generator": value}
-        for seen, value in ((1000, 1.5), (2000, math.nan), (3000, -math.inf))))
+    write_lines(
+        directory / "stats.jsonl",
+        *(
+            {"images_seen": seen, "loss/generator": value}
+            for seen, value in ((1000, 1.5), (2000, math.nan), (3000, -math.inf))
+        ),
+    )
     read = material.read(directory)
     found = numbers(read, charts_of(read, measured(directory)))
     assert found["charts"][0]["curves"][0]["y"] == [1.5, None, None]
@@ -58,24 +64,40 @@ def test_phases_are_shaded_as_far_as_the_run_is(tmp_path: Path) -> None:
     directory = made_run(tmp_path)
     read = material.read(directory)
     assert shaded(read) == [
-        Span(0, 1.5, 4, False), Span(1.5, 3, 8, True), Span(3, 4.5, 8, False),
-        Span(4.5, read.kimg, 16, True)]
+        Span(0, 1.5, 4, False),
+        Span(1.5, 3, 8, True),
+        Span(3, 4.5, 8, False),
+        Span(4.5, read.kimg, 16, True),
+    ]
     (directory / "config.json").write_text("{")
     assert shaded(material.read(directory))[0].resolution == 32  # as the ticks say
 
 
 def test_time_is_shared_out_between_ticks() -> None:
-    rows = [{"images_seen": 1000.0, "progress/hours": 1.0},
-            {"images_seen": 3000.0, "progress/hours": 2.0}]
-    assert [hours_at(kimg, rows) for kimg in (0, .5, 2, 3)] == [0, .5, 1.5, 2]
+    rows = [
+        {"images_seen": 1000.0, "progress/hours": 1.0},
+        {"images_seen": 3000.0, "progress/hours": 2.0},
+    ]
+    assert [hours_at(kimg, rows) for kimg in (0, 0.5, 2, 3)] == [0, 0.5, 1.5, 2]
     assert hours_at(4, rows) is None and hours_at(1, []) is None
 
 
-@pytest.mark.parametrize("line", ["{}", "[]", "3", "x", '{"images_seen": -1}',
-                                  '{"images_seen": []}', '{"images_seen": Infinity}',
-                                  '{"images_seen": NaN}'])
-def test_damaged_lines_are_counted_and_the_last_may_be_half_written(tmp_path: Path, line: str
-                                                                    ) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{}",
+        "[]",
+        "3",
+        "x",
+        '{"images_seen": -1}',
+        '{"images_seen": []}',
+        '{"images_seen": Infinity}',
+        '{"images_seen": NaN}',
+    ],
+)
+def test_damaged_lines_are_counted_and_the_last_may_be_half_written(
+    tmp_path: Path, line: str
+) -> None:
     path = tmp_path / "stats.jsonl"
     path.write_text(f'{{"images_seen": 1}}\n{line}\n{{"images_seen": 2}}\n{{"images_s')
     assert material.read_rows(path) == ([{"images_seen": 1}, {"images_seen": 2}], 1)
@@ -91,4 +113,9 @@ def test_the_figures_tell_their_last_values_without_a_script(tmp_path: Path) -> 
 def test_a_moment_is_named_after_what_its_last_image_was_trained_in(tmp_path: Path) -> None:
     read = material.read(made_run(tmp_path))
     assert [read.stage_words(seen) for seen in (0, 1500, 2250, 3000, 3001)] == [
-        "4 stable", "4 stable", "4→8 fade 50%", "4→8 fade 100%", "8 stable"]
+        "4 stable",
+        "4 stable",
+        "4→8 fade 50%",
+        "4→8 fade 100%",
+        "8 stable",
+    ]

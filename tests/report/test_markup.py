@@ -9,9 +9,17 @@ from tests.report.pages import Page
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror=alert(1)> "'&\\u003c"""
 
 
-@pytest.mark.parametrize("made", [
-    element("p", HOSTILE), element("p", "x", title=HOSTILE), table([HOSTILE], [[HOSTILE, HOSTILE]]),
-    facts([(HOSTILE, HOSTILE)]), joined([HOSTILE]), element("img", alt=HOSTILE)])
+@pytest.mark.parametrize(
+    "made",
+    [
+        element("p", HOSTILE),
+        element("p", "x", title=HOSTILE),
+        table([HOSTILE], [[HOSTILE, HOSTILE]]),
+        facts([(HOSTILE, HOSTILE)]),
+        joined([HOSTILE]),
+        element("img", alt=HOSTILE),
+    ],
+)
 def test_text_stays_text(made: Markup) -> None:
     page = Page(made)
     assert "script" not in page.tags and page.handlers == []

@@ -38,8 +38,11 @@ def test_the_ends_of_phases_are_kept_and_the_others_evenly() -> None:
     assert max(np.diff(kept)) <= 20
 
 
-@given(st.lists(st.integers(0, 10**7), min_size=1, max_size=150, unique=True).map(sorted),
-       st.lists(st.floats(0, 2e7), max_size=17), st.integers(20, 60))
+@given(
+    st.lists(st.integers(0, 10**7), min_size=1, max_size=150, unique=True).map(sorted),
+    st.lists(st.floats(0, 2e7), max_size=17),
+    st.integers(20, 60),
+)
 def test_what_is_chosen_is_in_order_and_no_more_than_wanted(moments, ends, most) -> None:
     kept = chosen(moments, ends, most)
     assert kept == sorted(set(kept)) and len(kept) == min(most, len(moments))
@@ -85,7 +88,7 @@ def test_sixty_of_many_grids_are_kept_and_it_says_so(tmp_path: Path) -> None:
     frames = [image for image in page.images if "data-kimg" in image]
     assert len(frames) == MOST_FRAMES
     assert f"{MOST_FRAMES} of 72 sample grids, of each the first 8×4" in page.text[""]
-    assert [image["data-kimg"] for image in frames][::MOST_FRAMES - 1] == ["0", "69"]
+    assert [image["data-kimg"] for image in frames][:: MOST_FRAMES - 1] == ["0", "69"]
     assert [image for image in frames if "hidden" not in image] == frames[-1:]
 
 

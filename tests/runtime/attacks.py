@@ -49,7 +49,8 @@ def calls(proof: Path) -> dict[str, Any]:
         "numpy.*fromfile": Attack(np.fromfile, str(proof)),
         "numpy.*memmap": Attack(np.memmap, str(proof), np.uint8, "w+", 0, (4,)),
         "posix.system|types.SimpleNamespace": Attack(
-            types.SimpleNamespace, Attack(os.system, word)),
+            types.SimpleNamespace, Attack(os.system, word)
+        ),
     }
 
 
@@ -65,15 +66,27 @@ def by_hand(proof: Path) -> dict[str, bytes]:
         "os.system": b"(S'" + word.encode() + b"'\nios\nsystem\n.",  # INST
         "nt.system": mark + text("nt") + text("system") + b"\x93(" + text(word) + b"tR.",
         "os.path.join": mark + text("os") + text("path.join") + b"\x93)R.",
-        "builtins.object.__subclasses__": mark + text("builtins") + text("object.__subclasses__")
+        "builtins.object.__subclasses__": mark
+        + text("builtins")
+        + text("object.__subclasses__")
         + b"\x93)R.",
-        "numpy.core.multiarray._reconstruct.__globals__": mark + text("numpy.core.multiarray")
-        + text("_reconstruct.__globals__") + b"\x93.",
+        "numpy.core.multiarray._reconstruct.__globals__": mark
+        + text("numpy.core.multiarray")
+        + text("_reconstruct.__globals__")
+        + b"\x93.",
         "the codec 'zlib'": mark + b"c_codecs\nencode\n" + text("a") + text("zlib") + b"\x86R.",
-        "another state of numpy.core.multiarray._reconstruct": mark + rebuild + b"}"
-        + text("__code__") + b"Ns" + build,
-        "another state of an array": mark + array + b"(K\x01K\x01\x85" + floats
-        + b"\x89U\x04abcdtb)" + build,
+        "another state of numpy.core.multiarray._reconstruct": mark
+        + rebuild
+        + b"}"
+        + text("__code__")
+        + b"Ns"
+        + build,
+        "another state of an array": mark
+        + array
+        + b"(K\x01K\x01\x85"
+        + floats
+        + b"\x89U\x04abcdtb)"
+        + build,
         "a call of numpy.ndarray": mark + b"cnumpy\nndarray\nJ\xff\xff\xff\x7f\x85R.",
         "a call of a list": mark + b"])R.",
         "an object of numpy.ndarray": mark + b"cnumpy\nndarray\n)\x81.",
@@ -109,8 +122,10 @@ def broken(proof: Path) -> dict[str, bytes]:
         "text that is not there": b"\x80\x04\x8d" + (1 << 60).to_bytes(8, "little") + b"a.",
         "a bytearray that is not there": b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b"a.",
         "a number that is not there": start + b"\x8b\xff\xff\xff\x7f1.",
-        "a huge array of few bytes": array + b"(K\x01J\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x86"
-        + floats + b"\x89U\x04abcdtb.",
+        "a huge array of few bytes": array
+        + b"(K\x01J\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x86"
+        + floats
+        + b"\x89U\x04abcdtb.",
         "an array without a type": array + b"(K\x01K\x01\x85N\x89U\x04abcdtb.",
         "an array that is a number": array + b"K\x01b.",
         "huge bytes": start + b"cbuiltins\nbytes\nJ\xff\xff\xff\x7f\x85R.",

@@ -28,8 +28,9 @@ def test_a_job_runs_beside_and_the_next_one_waits_for_it() -> None:
     assert done == ["first", "second"]
 
 
-@pytest.mark.parametrize("ask", [Background.wait, lambda background: background.submit(fail)],
-                         ids=["wait", "submit"])
+@pytest.mark.parametrize(
+    "ask", [Background.wait, lambda background: background.submit(fail)], ids=["wait", "submit"]
+)
 def test_an_error_is_raised_at_the_next_call_and_once(ask: object) -> None:
     background = Background()
     background.submit(fail)

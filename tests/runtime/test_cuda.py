@@ -21,8 +21,12 @@ class Content(NamedTuple):
 
 
 def content() -> Content:
-    return Content(torch.arange(60, dtype=torch.uint8).reshape(3, 4, 5),
-                   [torch.zeros(3, 0), torch.eye(3)], None, "some")
+    return Content(
+        torch.arange(60, dtype=torch.uint8).reshape(3, 4, 5),
+        [torch.zeros(3, 0), torch.eye(3)],
+        None,
+        "some",
+    )
 
 
 class Streams:
@@ -52,7 +56,8 @@ def test_on_the_cpu_everything_is_there_already() -> None:
 
 
 def test_what_the_gpu_has_no_memory_for_stays_until_it_is_received(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def full(tensor: Tensor) -> Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
@@ -65,7 +70,8 @@ def test_what_the_gpu_has_no_memory_for_stays_until_it_is_received(
 
 
 def test_the_device_waits_for_what_was_sent_and_the_cpu_does_not(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     current, sent = Streams(CUDA), [torch.eye(3)]
     monkeypatch.setattr(torch.cuda, "Stream", Streams)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current)

@@ -35,8 +35,10 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, mps: bool) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
 
 
-@pytest.mark.parametrize(("cuda", "mps", "kind"), [
-    (True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")])
+@pytest.mark.parametrize(
+    ("cuda", "mps", "kind"),
+    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
 def test_auto_prefers_cuda_then_mps(
     monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, kind: str
 ) -> None:
@@ -77,8 +79,9 @@ def test_precision_lets_cuda_use_tf32_or_not(
     assert torch.backends.cudnn.allow_tf32 is tf32
 
 
-def test_repeatable_is_exact_and_leaves_nothing_to_chance(settings_restored: None,
-                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeatable_is_exact_and_leaves_nothing_to_chance(
+    settings_restored: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
     set_precision("tf32")
     set_repeatable()
@@ -86,8 +89,9 @@ def test_repeatable_is_exact_and_leaves_nothing_to_chance(settings_restored: Non
     assert not (torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32)
 
 
-@pytest.mark.parametrize(("platform", "num_bytes"), [
-    ("linux", 2048 * 1024), ("darwin", 2048), ("win32", 0)])  # Linux counts in KiB
+@pytest.mark.parametrize(
+    ("platform", "num_bytes"), [("linux", 2048 * 1024), ("darwin", 2048), ("win32", 0)]
+)  # Linux counts in KiB
 def test_every_system_counts_in_units_of_its_own(
     monkeypatch: pytest.MonkeyPatch, platform: str, num_bytes: int
 ) -> None:
@@ -122,13 +126,20 @@ def test_processes_do_not_share_an_mps_device(monkeypatch: pytest.MonkeyPatch) -
         choose("auto", 0)
 
 
-@pytest.mark.parametrize("error", [
-    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), MemoryError(),
-    RuntimeError("[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate "
-                 "memory: you tried to allocate 4611686018427387904 bytes."),
-    RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
-    RuntimeError("CUDA error: out of memory"),
-    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate "
+            "memory: you tried to allocate 4611686018427387904 bytes."
+        ),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
 def test_every_device_says_in_its_own_way_that_memory_is_full(error: Exception) -> None:
     assert is_out_of_memory(error)
 

@@ -22,13 +22,20 @@ from progan.runtime.distributed import (
 )
 from tests.training.equal_steps import Threads
 
-TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2",
-            "TORCHELASTIC_RESTART_COUNT": "2", "TORCHELASTIC_RUN_ID": "mine"}
+TORCHRUN = {
+    "RANK": "3",
+    "WORLD_SIZE": "4",
+    "LOCAL_RANK": "1",
+    "LOCAL_WORLD_SIZE": "2",
+    "TORCHELASTIC_RESTART_COUNT": "2",
+    "TORCHELASTIC_RUN_ID": "mine",
+}
 
 
 def test_what_torchrun_says() -> None:
-    assert launched(TORCHRUN) == Launch(rank=3, size=4, local_rank=1, local_size=2, restarts=2,
-                                        run_id="mine")
+    assert launched(TORCHRUN) == Launch(
+        rank=3, size=4, local_rank=1, local_size=2, restarts=2, run_id="mine"
+    )
     assert launched({"RANK": "3", "WORLD_SIZE": "4"}) is None  # of another launcher
     assert launched({}) is None
 

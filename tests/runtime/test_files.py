@@ -34,10 +34,18 @@ def names(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-@pytest.mark.parametrize(("num_bytes", "text"), [
-    (0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (1536, "1.5 KiB"),
-    (2**20 - 1, "1.0 MiB"), (2**30, "1.0 GiB"), (3 * 2**60, "3072.0 PiB"),
-])
+@pytest.mark.parametrize(
+    ("num_bytes", "text"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (2**20 - 1, "1.0 MiB"),
+        (2**30, "1.0 GiB"),
+        (3 * 2**60, "3072.0 PiB"),
+    ],
+)
 def test_human_bytes(num_bytes: int, text: str) -> None:
     assert human_bytes(num_bytes) == text
 
@@ -73,9 +81,7 @@ def test_a_failed_replacement_leaves_the_old_file(
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_an_error_of_writing_names_the_file_that_was_asked_for(
-    tmp_path: Path, named: bool
-) -> None:
+def test_an_error_of_writing_names_the_file_that_was_asked_for(tmp_path: Path, named: bool) -> None:
     with pytest.raises(OSError) as caught, atomic_path(tmp_path / "a.txt") as temporary:
         raise OSError(errno.ENOSPC, "No space left on device", *[str(temporary)] * named)
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "a.txt"))
@@ -121,8 +127,9 @@ def test_files_and_folders_have_ordinary_permissions(tmp_path: Path) -> None:
     assert (tmp_path / "d").stat().st_mode & 0o777 == 0o750
 
 
-@pytest.mark.parametrize("prepare", [lambda dest: None, lambda dest: dest.mkdir(parents=True)],
-                         ids=["absent", "empty"])
+@pytest.mark.parametrize(
+    "prepare", [lambda dest: None, lambda dest: dest.mkdir(parents=True)], ids=["absent", "empty"]
+)
 def test_a_directory_appears_only_when_it_is_whole(
     tmp_path: Path, prepare: Callable[[Path], None]
 ) -> None:
@@ -234,8 +241,11 @@ def test_free_space_is_asked_of_the_nearest_existing_parent(
     real = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", disk_usage)
     require_free_space(tmp_path / "not/yet", 2**30, "The dataset")
-    with pytest.raises(UserError, match=r"The dataset needs 1\.5 GiB, but .* has only 1\.0 GiB "
-                                        r"free\. Free 512\.0 MiB"):
+    with pytest.raises(
+        UserError,
+        match=r"The dataset needs 1\.5 GiB, but .* has only 1\.0 GiB "
+        r"free\. Free 512\.0 MiB",
+    ):
         require_free_space(tmp_path / "not/yet", 3 * 2**29, "The dataset")
     assert asked == [tmp_path, tmp_path]
 
@@ -284,13 +294,19 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) ->
 def test_what_is_appended_is_appended_whole_or_not_at_all(tmp_path: Path) -> None:
     old, new = tmp_path / "old.jsonl", tmp_path / "new.jsonl"
     append(old, "äb\n")
-    code = ("import sys; from pathlib import Path; from progan.runtime.files import append\n"
-            "for path in map(Path, sys.argv[1:]):\n"
-            "    try: append(path, 'x' * 20)\n"
-            "    except OSError as error: print(error.filename, error.strerror)")
+    code = (
+        "import sys; from pathlib import Path; from progan.runtime.files import append\n"
+        "for path in map(Path, sys.argv[1:]):\n"
+        "    try: append(path, 'x' * 20)\n"
+        "    except OSError as error: print(error.filename, error.strerror)"
+    )
     result = subprocess.run(
-        [sys.executable, "-c", code, old, new], capture_output=True, text=True, check=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)))
+        [sys.executable, "-c", code, old, new],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)),
+    )
     assert result.stdout == f"{old} File too large\n{new} File too large\n"
     assert old.read_text("utf-8") == "äb\n" and not new.exists()
 
@@ -303,8 +319,11 @@ def test_the_disk_has_a_file_before_its_name_and_then_the_name(
     rename = os.replace
 
     def flushed(handle: int) -> None:
-        order.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else
-                     f"file of {os.fstat(handle).st_size}")
+        order.append(
+            "folder"
+            if stat.S_ISDIR(os.fstat(handle).st_mode)
+            else f"file of {os.fstat(handle).st_size}"
+        )
 
     def renamed(source: Path, target: Path) -> None:
         order.append(f"{Path(target).name} appears")

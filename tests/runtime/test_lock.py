@@ -28,8 +28,12 @@ with exclusive_lock(Path(sys.argv[1]), "is in use"):
 @pytest.fixture
 def holder(tmp_path: Path) -> object:
     """Another process that is in the folder."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], text=True,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     assert process.stdout is not None and process.stdout.readline() == "held\n"
     yield process
     process.kill()
@@ -37,7 +41,8 @@ def holder(tmp_path: Path) -> object:
 
 
 def test_the_second_process_learns_who_the_first_one_is(
-        tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
+    tmp_path: Path, holder: "subprocess.Popen[str]"
+) -> None:
     with pytest.raises(UserError) as caught, exclusive_lock(tmp_path, "is in use"):
         raise AssertionError("both are in")
     said = str(caught.value)
@@ -73,8 +78,11 @@ class TestWithoutLocks:
         monkeypatch.setattr(fcntl, "flock", refuse)
 
     def occupy(self, folder: Path, **holder: object) -> None:
-        (folder / LOCK_FILE).write_text(json.dumps(
-            {"host": socket.gethostname(), "pid": os.getpid(), "since": "yesterday"} | holder))
+        (folder / LOCK_FILE).write_text(
+            json.dumps(
+                {"host": socket.gethostname(), "pid": os.getpid(), "since": "yesterday"} | holder
+            )
+        )
 
     def test_a_living_process_on_this_machine_counts(self, tmp_path: Path) -> None:
         self.occupy(tmp_path)
@@ -93,8 +101,10 @@ class TestWithoutLocks:
 
     def test_of_another_machine_nobody_knows(self, tmp_path: Path) -> None:
         self.occupy(tmp_path, host="elsewhere", pid=1)
-        with pytest.raises(UserError, match=f"1 on elsewhere.*remove .*{LOCK_FILE}"), \
-                exclusive_lock(tmp_path, "x"):
+        with (
+            pytest.raises(UserError, match=f"1 on elsewhere.*remove .*{LOCK_FILE}"),
+            exclusive_lock(tmp_path, "x"),
+        ):
             raise AssertionError("both are in")
 
     @pytest.mark.parametrize("text", ["", "no json", "[1]", '{"pid": "x"}'])

@@ -25,12 +25,16 @@ def test_lines_are_shown_plain_and_kept_with_their_time(
     assert capsys.readouterr().out == "tick 1  128→256\ntwo\nlines\n"
     lines = (tmp_path / "log.txt").read_text("utf-8").splitlines()
     assert [match[1] for line in lines if (match := STAMPED.fullmatch(line))] == [
-        "tick 1  128→256", "two", "lines"]
+        "tick 1  128→256",
+        "two",
+        "lines",
+    ]
 
 
 @pytest.mark.parametrize("before, lines", [("", 1), ("a\n", 2), ("a\nb", 3), ("\n", 2)])
-def test_a_line_that_was_cut_stays_a_line_of_its_own(tmp_path: Path, before: str,
-                                                     lines: int) -> None:
+def test_a_line_that_was_cut_stays_a_line_of_its_own(
+    tmp_path: Path, before: str, lines: int
+) -> None:
     path = tmp_path / "log.txt"
     path.write_text(before)
     Log(path)("new")
@@ -51,18 +55,25 @@ def test_a_resumed_run_continues_its_log(tmp_path: Path) -> None:
     for text in ("first", "second"):
         Log(tmp_path / "log.txt")(text)
     assert [line.split()[-1] for line in (tmp_path / "log.txt").read_text().splitlines()] == [
-        "first", "second"]
+        "first",
+        "second",
+    ]
 
 
 @pytest.mark.parametrize("ended", ["reader", "disk"])
 def test_a_training_outlives_its_reader(tmp_path: Path, ended: str) -> None:
-    script = ("import sys, pathlib; from progan.runtime.log import Log\n"
-              "log = Log(pathlib.Path(sys.argv[1])); sys.stdin.readline()\n"
-              "for word in ('one', 'two'): log(word)\n")
+    script = (
+        "import sys, pathlib; from progan.runtime.log import Log\n"
+        "log = Log(pathlib.Path(sys.argv[1])); sys.stdin.readline()\n"
+        "for word in ('one', 'two'): log(word)\n"
+    )
     with open("/dev/full", "w") as full:
         process = subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path / "log.txt")], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE if ended == "reader" else full, stderr=subprocess.PIPE)
+            [sys.executable, "-c", script, str(tmp_path / "log.txt")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE if ended == "reader" else full,
+            stderr=subprocess.PIPE,
+        )
     if process.stdout:
         process.stdout.close()
     _, errors = process.communicate(b"\n")
@@ -72,16 +83,30 @@ def test_a_training_outlives_its_reader(tmp_path: Path, ended: str) -> None:
     assert lines[1:] == ["one", "two"]
 
 
-@pytest.mark.parametrize(("speed", "text"), [(0.02341, "0.0234"), (5.6, "5.6"), (99.94, "99.9"),
-                                             (213.4, "213"), (1774.2, "1774")])
+@pytest.mark.parametrize(
+    ("speed", "text"),
+    [(0.02341, "0.0234"), (5.6, "5.6"), (99.94, "99.9"), (213.4, "213"), (1774.2, "1774")],
+)
 def test_speeds_are_written_without_powers_of_ten(speed: float, text: str) -> None:
     assert human_rate(speed) == text
 
 
-@pytest.mark.parametrize(("seconds", "text"), [
-    (0, "0s"), (59.9, "59s"), (60, "1m 00s"), (187, "3m 07s"), (3599, "59m 59s"),
-    (3600, "1h 00m"), (3720, "1h 02m"), (86399, "23h 59m"), (86400, "1d 00h"),
-    (187200, "2d 04h"), (8640000, "100d 00h")])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (59.9, "59s"),
+        (60, "1m 00s"),
+        (187, "3m 07s"),
+        (3599, "59m 59s"),
+        (3600, "1h 00m"),
+        (3720, "1h 02m"),
+        (86399, "23h 59m"),
+        (86400, "1d 00h"),
+        (187200, "2d 04h"),
+        (8640000, "100d 00h"),
+    ],
+)
 def test_times_are_written_in_two_units(seconds: float, text: str) -> None:
     assert human_seconds(seconds) == text
 
@@ -93,13 +118,25 @@ def test_no_more_than_the_last_unit_is_lost(seconds: float) -> None:
     assert shown <= seconds < shown + parts[-1][1]
 
 
-@pytest.mark.parametrize(("seconds", "words"), [
-    (-3.0, "0s"), (math.inf, "more than 10 years"), (math.nan, "more than 10 years"),
-    (1e300, "more than 10 years"), (86400 * 3000.0, "3000d 00h")])
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-3.0, "0s"),
+        (math.inf, "more than 10 years"),
+        (math.nan, "more than 10 years"),
+        (1e300, "more than 10 years"),
+        (86400 * 3000.0, "3000d 00h"),
+    ],
+)
 def test_times_are_bounded(seconds: float, words: str) -> None:
     assert human_seconds(seconds) == words
 
 
 def test_percentages_are_within_0_and_100() -> None:
     assert [human_percent(share) for share in (-0.1, 0.0, 0.4304, 1.0, 1.07)] == [
-        "0.0%", "0.0%", "43.0%", "100.0%", "100.0%"]
+        "0.0%",
+        "0.0%",
+        "43.0%",
+        "100.0%",
+        "100.0%",
+    ]

@@ -26,13 +26,23 @@ PYTHON_2 = (
     b"\x80\x02}q\x01(U\x04dataq\x02cnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\n"
     b"q\x04K\x00\x85U\x01b\x87Rq\x05(K\x01K\x02\x85cnumpy\ndtype\nq\x06U\x02u1K\x00K\x01\x87R"
     b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x02\x01\x02tbU\x06labelsq\x07"
-    b"]q\x08K\x03au.")
+    b"]q\x08K\x03au."
+)
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
     | st.binary(),
-    lambda inner: st.lists(inner) | st.lists(inner).map(tuple)
-    | st.dictionaries(st.text() | st.binary() | st.integers(), inner), max_leaves=20)
+    lambda inner: (
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.dictionaries(st.text() | st.binary() | st.integers(), inner)
+    ),
+    max_leaves=20,
+)
 
 
 @given(value=values, protocol=st.sampled_from(PROTOCOLS))
@@ -41,11 +51,23 @@ def test_plain_values_are_what_they_were(value: Any, protocol: int) -> None:
 
 
 @for_each("protocol", PROTOCOLS)
-@for_each("array", [
-    np.arange(6, dtype=np.uint8).reshape(2, 3), np.arange(3.0), np.arange(3), np.float32(1.5),
-    np.arange(24, dtype=np.float16).reshape(2, 3, 4).transpose(2, 0, 1), np.zeros((0, 3)),
-    np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.arange(3, dtype=">f4"), np.array(2.5),
-    np.array([True, False]), np.arange(12)[::2]], ids=lambda array: f"{array.dtype}{array.shape}")
+@for_each(
+    "array",
+    [
+        np.arange(6, dtype=np.uint8).reshape(2, 3),
+        np.arange(3.0),
+        np.arange(3),
+        np.float32(1.5),
+        np.arange(24, dtype=np.float16).reshape(2, 3, 4).transpose(2, 0, 1),
+        np.zeros((0, 3)),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(3, dtype=">f4"),
+        np.array(2.5),
+        np.array([True, False]),
+        np.arange(12)[::2],
+    ],
+    ids=lambda array: f"{array.dtype}{array.shape}",
+)
 def test_arrays_are_what_they_were(array: np.ndarray, protocol: int) -> None:
     loaded, again = load_plain(pickle.dumps([array, array], protocol), "x")
     np.testing.assert_array_equal(loaded, array)
@@ -79,19 +101,47 @@ def test_objects_of_known_classes_become_records(protocol: int) -> None:
         load_plain(pickle.dumps(Thing(), protocol), "x")
 
 
-@for_each("name", [
-    "models.Generator", "argparse.Namespace", "collections.OrderedDict", "collections.defaultdict",
-    "torch._utils._rebuild_tensor_v2", "torch.nn.modules.linear.Linear", "builtins.set",
-    "builtins.ValueError", "pathlib.PosixPath", "__main__.Net", "functools.partial",
-    "numpy.random._pickle.__randomstate_ctor", "dnnlib.tflib.network.Network", "my.code.Net"])
+@for_each(
+    "name",
+    [
+        "models.Generator",
+        "argparse.Namespace",
+        "collections.OrderedDict",
+        "collections.defaultdict",
+        "torch._utils._rebuild_tensor_v2",
+        "torch.nn.modules.linear.Linear",
+        "builtins.set",
+        "builtins.ValueError",
+        "pathlib.PosixPath",
+        "__main__.Net",
+        "functools.partial",
+        "numpy.random._pickle.__randomstate_ctor",
+        "dnnlib.tflib.network.Network",
+        "my.code.Net",
+    ],
+)
 def test_plain_names_are_not_hostile(name: str) -> None:
     assert not is_hostile(name)
 
 
-@for_each("name", [
-    "os.system", "posix.popen", "builtins.eval", "builtins.getattr", "torch.os.system",
-    "builtins.object.__subclasses__", "numpy.load", "numpy.lib.npyio.load", "torch.hub.load",
-    "models.Net.__globals__", "subprocess.run", "importlib.import_module", "types.FunctionType"])
+@for_each(
+    "name",
+    [
+        "os.system",
+        "posix.popen",
+        "builtins.eval",
+        "builtins.getattr",
+        "torch.os.system",
+        "builtins.object.__subclasses__",
+        "numpy.load",
+        "numpy.lib.npyio.load",
+        "torch.hub.load",
+        "models.Net.__globals__",
+        "subprocess.run",
+        "importlib.import_module",
+        "types.FunctionType",
+    ],
+)
 def test_names_that_run_or_reach_something_are_hostile(name: str) -> None:
     assert is_hostile(name)
 

@@ -14,16 +14,21 @@ PARTS = st.lists(st.one_of(st.integers(), st.text(max_size=5)), max_size=4).map(
 
 
 # From outside of Python: printf "(0, 'latents', 5)" | b2sum -l 64
-@pytest.mark.parametrize(("parts", "digest"), [
-    ((0, "latents", 5), "bd603effee7f9010"), (("a",), "e6d7ac3887b10b57"),
-    ((), "9791547bf874064f")])
+@pytest.mark.parametrize(
+    ("parts", "digest"),
+    [
+        ((0, "latents", 5), "bd603effee7f9010"),
+        (("a",), "e6d7ac3887b10b57"),
+        ((), "9791547bf874064f"),
+    ],
+)
 def test_a_seed_is_a_hash_of_its_parts(parts: tuple[int | str, ...], digest: str) -> None:
     assert derive(*parts) == int.from_bytes(bytes.fromhex(digest), "little") // 2
 
 
 @given(st.lists(PARTS, unique=True, min_size=2, max_size=20))
 def test_different_parts_give_different_seeds_that_torch_takes(
-    many: list[tuple[int | str, ...]]
+    many: list[tuple[int | str, ...]],
 ) -> None:
     seeds = [derive(*parts) for parts in many]
     assert len(set(seeds)) == len(many)
@@ -36,12 +41,16 @@ def test_parts_do_not_run_together() -> None:
 
 
 def test_a_stream_starts_anew_whenever_it_is_asked_for() -> None:
-    draws = [torch.randn(5, generator=generator("cpu", *parts)).tolist()
-             for parts in ((0, "a"), (0, "b"), (1, "a"), (0, "a"))]
+    draws = [
+        torch.randn(5, generator=generator("cpu", *parts)).tolist()
+        for parts in ((0, "a"), (0, "b"), (1, "a"), (0, "a"))
+    ]
     assert draws[0] == draws[3]
     assert len(set(map(tuple, draws))) == 3
-    rows = [numpy_generator(*parts).integers(10**9, size=5).tolist()
-            for parts in ((0, "a"), (0, "b"), (1, "a"), (0, "a"))]
+    rows = [
+        numpy_generator(*parts).integers(10**9, size=5).tolist()
+        for parts in ((0, "a"), (0, "b"), (1, "a"), (0, "a"))
+    ]
     assert rows[0] == rows[3]
     assert len(set(map(tuple, rows))) == 3
 

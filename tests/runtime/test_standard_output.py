@@ -11,19 +11,28 @@ from tests.runtime.test_entry import COMMANDS, PROGAN, ROOT
 
 UNBUFFERED = "PYTHONUNBUFFERED"
 FULL = Path("/dev/full")
-PRINTS = ("import click\nfrom progan.door import Command\n"
-          "@click.command(cls=Command)\ndef main(): {}\nmain()")
+PRINTS = (
+    "import click\nfrom progan.door import Command\n"
+    "@click.command(cls=Command)\ndef main(): {}\nmain()"
+)
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full on this system")
 
 
-def ended(*words: str, stdout: int | None = None, unbuffered: bool = False
-          ) -> "subprocess.CompletedProcess[str]":
+def ended(
+    *words: str, stdout: int | None = None, unbuffered: bool = False
+) -> "subprocess.CompletedProcess[str]":
     """Run Python with another standard output; none if it is to be closed."""
     environment = {name: value for name, value in os.environ.items() if name != UNBUFFERED}
     return subprocess.run(
-        [sys.executable, *words], cwd=ROOT, text=True, timeout=60, stdout=stdout,
-        stderr=subprocess.PIPE, env=environment | ({UNBUFFERED: "1"} if unbuffered else {}),
-        preexec_fn=(lambda: os.close(1)) if stdout is None else None)
+        [sys.executable, *words],
+        cwd=ROOT,
+        text=True,
+        timeout=60,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env=environment | ({UNBUFFERED: "1"} if unbuffered else {}),
+        preexec_fn=(lambda: os.close(1)) if stdout is None else None,
+    )
 
 
 @needs_full
@@ -32,7 +41,9 @@ def test_a_full_output_is_one_line(command: tuple[str, ...]) -> None:
     with FULL.open("w") as full:
         result = ended(*command, "--help", stdout=full.fileno())
     assert (result.returncode, result.stderr) == (
-        1, "Error: The standard output cannot be written: No space left on device.\n")
+        1,
+        "Error: The standard output cannot be written: No space left on device.\n",
+    )
 
 
 @pytest.mark.parametrize("command", [PROGAN, ("generate.py",)])
@@ -50,7 +61,9 @@ def test_so_is_what_a_command_prints_in_any_way(body: str, unbuffered: bool) -> 
     with FULL.open("w") as full:
         result = ended("-c", PRINTS.format(body), stdout=full.fileno(), unbuffered=unbuffered)
     assert (result.returncode, result.stderr) == (
-        1, "Error: The standard output cannot be written: No space left on device.\n")
+        1,
+        "Error: The standard output cannot be written: No space left on device.\n",
+    )
 
 
 def test_a_closed_pipe_has_no_message() -> None:

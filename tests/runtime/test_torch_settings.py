@@ -9,8 +9,9 @@ from progan.runtime.torch_settings import set_omp_passive, use_threads
 
 
 @pytest.mark.parametrize("before, after", [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_the_user_has_the_last_word(monkeypatch: pytest.MonkeyPatch, before: str | None,
-                                    after: str) -> None:
+def test_the_user_has_the_last_word(
+    monkeypatch: pytest.MonkeyPatch, before: str | None, after: str
+) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", before or "")
     if before is None:
         monkeypatch.delenv("OMP_WAIT_POLICY")

@@ -16,11 +16,40 @@ from progan.runtime.weights_file import (
 
 NUMBERS = torch.arange(6, dtype=torch.float32)
 DIFFERENT = [
-    None, 0, 0.0, False, "", "0", [], {}, [[]], [{}], {"a": 1}, {"a": 1.0}, {"b": 1}, {1: "a"},
-    {"a": 1, "b": 2}, {"b": 2, "a": 1}, ["ab", "c"], ["a", "bc"], [1, [2]], [[1], 2],
-    NUMBERS, NUMBERS.view(2, 3), NUMBERS.view(3, 2), NUMBERS.double(), NUMBERS.to(torch.bfloat16),
-    NUMBERS.int(), -NUMBERS, torch.zeros(()), torch.zeros(0), torch.zeros(0, 3), torch.tensor(True),
-    [NUMBERS[:3], NUMBERS[3:]], [NUMBERS[:2], NUMBERS[2:]]]
+    None,
+    0,
+    0.0,
+    False,
+    "",
+    "0",
+    [],
+    {},
+    [[]],
+    [{}],
+    {"a": 1},
+    {"a": 1.0},
+    {"b": 1},
+    {1: "a"},
+    {"a": 1, "b": 2},
+    {"b": 2, "a": 1},
+    ["ab", "c"],
+    ["a", "bc"],
+    [1, [2]],
+    [[1], 2],
+    NUMBERS,
+    NUMBERS.view(2, 3),
+    NUMBERS.view(3, 2),
+    NUMBERS.double(),
+    NUMBERS.to(torch.bfloat16),
+    NUMBERS.int(),
+    -NUMBERS,
+    torch.zeros(()),
+    torch.zeros(0),
+    torch.zeros(0, 3),
+    torch.tensor(True),
+    [NUMBERS[:3], NUMBERS[3:]],
+    [NUMBERS[:2], NUMBERS[2:]],
+]
 HEADER = {"format": "test", "version": 1, "names": ["é"]}
 
 
@@ -40,7 +69,8 @@ def test_equal_contents_have_equal_hashes() -> None:
 def test_the_hash_is_the_same_for_ever() -> None:
     """Files hold it."""
     assert content_hash({"a": [1, None], "b": torch.tensor([1.5])}) == (
-        "82e32e1ee853b83bc0bcf2b99f26aa62c9ab458dc27614e3dfe2c0bd65eea96e")
+        "82e32e1ee853b83bc0bcf2b99f26aa62c9ab458dc27614e3dfe2c0bd65eea96e"
+    )
 
 
 def test_weights_and_header_survive_as_float32(tmp_path):
@@ -55,8 +85,10 @@ def test_weights_and_header_survive_as_float32(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("header", [
-    None, {"progan": "{"}, {"progan": "3"}, {"progan": "{}"}, {"progan": '{"format": "other"}'}])
+@pytest.mark.parametrize(
+    "header",
+    [None, {"progan": "{"}, {"progan": "3"}, {"progan": "{}"}, {"progan": '{"format": "other"}'}],
+)
 def test_files_of_another_kind_are_refused(tmp_path, header):
     save_file({"a": torch.zeros(1)}, tmp_path / "w", header)
     with pytest.raises(ValueError):

@@ -40,10 +40,11 @@ def test_a_grid(golden: Snapshot, wish: LatentBatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch", [1, 4, 64])
 def test_single_pictures(golden: Snapshot, wish: LatentBatch, tmp_path: Path, batch: int) -> None:
-    for number, path in enumerate(write_images(golden, wish, ImageOutput(folder=tmp_path,
-                                                                         batch=batch))):
+    for number, path in enumerate(
+        write_images(golden, wish, ImageOutput(folder=tmp_path, batch=batch))
+    ):
         row, column = divmod(number, COLUMNS)
-        cell = pixels(GOLDEN)[16 * row:16 * row + 16, 16 * column:16 * column + 16]
+        cell = pixels(GOLDEN)[16 * row : 16 * row + 16, 16 * column : 16 * column + 16]
         np.testing.assert_array_equal(pixels(path), cell)
 
 
@@ -54,7 +55,8 @@ def test_even_in_batches(golden: Snapshot, wish: LatentBatch) -> None:
     np.testing.assert_array_equal(sheet.reshape(16 * ROWS, 16 * COLUMNS, 3), pixels(GOLDEN))
 
 
-def test_no_number_is_near_the_middle_between_two_bytes(golden: Snapshot,
-                                                        wish: LatentBatch) -> None:
+def test_no_number_is_near_the_middle_between_two_bytes(
+    golden: Snapshot, wish: LatentBatch
+) -> None:
     for image in render_single(golden, wish.latents, wish.labels):
         assert distance(image) > MARGIN / 2

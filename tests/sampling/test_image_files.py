@@ -41,8 +41,10 @@ def picture(channels: int) -> np.ndarray:
     return SMOOTH[..., :channels].astype(np.uint8)
 
 
-@pytest.mark.parametrize(("kind", "channels"), [
-    ("png", 1), ("png", 3), ("png", 4), ("webp", 1), ("webp", 3), ("webp", 4)])
+@pytest.mark.parametrize(
+    ("kind", "channels"),
+    [("png", 1), ("png", 3), ("png", 4), ("webp", 1), ("webp", 3), ("webp", 4)],
+)
 def test_png_and_webp_keep_every_pixel(tmp_path: Path, kind: str, channels: int) -> None:
     path = tmp_path / f"a{IMAGE_SUFFIXES[kind]}"
     save_image(path, kind, picture(channels), TEXT)
@@ -92,9 +94,14 @@ def test_arrays(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
 
 
-@pytest.mark.parametrize(("kind", "shape", "words"), [
-    ("jpeg", (8, 8, 4), "JPEG has none"), ("webp", (8, 16384, 3), "16383"),
-    ("jpeg", (65501, 8, 1), "65500")])
+@pytest.mark.parametrize(
+    ("kind", "shape", "words"),
+    [
+        ("jpeg", (8, 8, 4), "JPEG has none"),
+        ("webp", (8, 16384, 3), "16383"),
+        ("jpeg", (65501, 8, 1), "65500"),
+    ],
+)
 def test_what_a_format_cannot_hold_is_said_before(
     kind: str, shape: tuple[int, int, int], words: str
 ) -> None:
@@ -143,20 +150,27 @@ def test_no_pixel_depends_on_what_is_drawn_beside_it(
     for seed in range(7):
         list(write_images(snapshot, batch_from_seeds(snapshot, f"{seed}"), alone))
     wish = batch_from_seeds(snapshot, "0-6")
-    paths = list(write_images(snapshot, wish, ImageOutput(
-        folder=tmp_path / "together", batch=batch)))
+    paths = list(
+        write_images(snapshot, wish, ImageOutput(folder=tmp_path / "together", batch=batch))
+    )
     sheet = pixels(write_grid(snapshot, wish, ImageOutput(folder=tmp_path), 4, 2))
     for number, path in enumerate(paths):
         picture = pixels(alone.path(path.stem))
         np.testing.assert_array_equal(pixels(path), picture)
         row, column = divmod(number, 4)
         np.testing.assert_array_equal(
-            sheet[16 * row:16 * row + 16, 16 * column:16 * column + 16], picture)
+            sheet[16 * row : 16 * row + 16, 16 * column : 16 * column + 16], picture
+        )
 
 
 def test_a_grid_is_one_file_with_all_cells(snapshot: Snapshot, tmp_path: Path) -> None:
-    path = write_grid(snapshot, batch_from_seeds(snapshot, "0-2"),
-                      ImageOutput(folder=tmp_path, text=PROVENANCE), 2, 3)
+    path = write_grid(
+        snapshot,
+        batch_from_seeds(snapshot, "0-2"),
+        ImageOutput(folder=tmp_path, text=PROVENANCE),
+        2,
+        3,
+    )
     sheet = pixels(path)
     assert (path.name, sheet.shape) == ("grid.png", (48, 32, 3))
     assert not sheet[16:, 16:].any() and not sheet[32:].any()
@@ -167,19 +181,27 @@ def test_a_grid_is_one_file_with_all_cells(snapshot: Snapshot, tmp_path: Path) -
 def test_a_contact_sheet_has_all_pictures_and_room_for_words(
     snapshot: Snapshot, tmp_path: Path
 ) -> None:
-    path = write_sheet(snapshot, batch_from_seeds(snapshot, "3,17"),
-                       ImageOutput(folder=tmp_path), 2, 1)
+    path = write_sheet(
+        snapshot, batch_from_seeds(snapshot, "3,17"), ImageOutput(folder=tmp_path), 2, 1
+    )
     page = pixels(path)
     assert path.name == "sheet.png" and page.shape[0] > 64 + 10 and page.shape[1] >= 2 * 64
-    (picture,) = write_images(snapshot, batch_from_seeds(snapshot, "3"),
-                              ImageOutput(folder=tmp_path))
+    (picture,) = write_images(
+        snapshot, batch_from_seeds(snapshot, "3"), ImageOutput(folder=tmp_path)
+    )
     np.testing.assert_array_equal(page[2:66:4, 2:66:4], pixels(picture))
     assert png_text(path)["Latents"] == "seed0003 seed0017"
 
 
-@pytest.mark.parametrize(("name", "words"), [
-    ("seed0007", "seed 7"), ("seed0000", "seed 0"), ("seed10000", "seed 10000"),
-    ("latent0120", "latent 120")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("seed0007", "seed 7"),
+        ("seed0000", "seed 0"),
+        ("seed10000", "seed 10000"),
+        ("latent0120", "latent 120"),
+    ],
+)
 def test_names_in_words(name: str, words: str) -> None:
     assert seed_caption(name) == words
 
@@ -187,11 +209,14 @@ def test_names_in_words(name: str, words: str) -> None:
 def test_other_kinds_of_files(snapshot: Snapshot, tmp_path: Path) -> None:
     wish = batch_from_seeds(snapshot, "0-1")
     for kind, suffix in (("jpeg", ".jpg"), ("webp", ".webp")):
-        paths = list(write_images(snapshot, wish, ImageOutput(
-            folder=tmp_path, kind=kind, text=PROVENANCE)))
+        paths = list(
+            write_images(snapshot, wish, ImageOutput(folder=tmp_path, kind=kind, text=PROVENANCE))
+        )
         assert [path.name for path in paths] == [f"seed0000{suffix}", f"seed0001{suffix}"]
-        assert write_grid(snapshot, wish, ImageOutput(folder=tmp_path, kind=kind), 2,
-                          1).name == f"grid{suffix}"
+        assert (
+            write_grid(snapshot, wish, ImageOutput(folder=tmp_path, kind=kind), 2, 1).name
+            == f"grid{suffix}"
+        )
 
 
 def test_arrays_are_the_numbers_of_the_network(snapshot: Snapshot, tmp_path: Path) -> None:
@@ -202,8 +227,7 @@ def test_arrays_are_the_numbers_of_the_network(snapshot: Snapshot, tmp_path: Pat
     assert (path.name, array.dtype, array.shape) == ("seed0004.npy", np.float32, (16, 16, 3))
     np.testing.assert_array_equal(array, expected)
     (picture,) = write_images(snapshot, wish, ImageOutput(folder=tmp_path))
-    np.testing.assert_array_equal(
-        pixels(picture), np.clip(np.rint(array * 127.5 + 127.5), 0, 255))
+    np.testing.assert_array_equal(pixels(picture), np.clip(np.rint(array * 127.5 + 127.5), 0, 255))
 
 
 def test_pictures_of_other_shapes(tmp_path: Path) -> None:
@@ -211,8 +235,11 @@ def test_pictures_of_other_shapes(tmp_path: Path) -> None:
     wish = batch_from_seeds(landscape, "0-2")
     for path in write_images(at_resolution(landscape, 8), wish, ImageOutput(folder=tmp_path)):
         assert pixels(path).shape == (8, 12, 3)
-    assert pixels(write_grid(landscape, wish, ImageOutput(
-        folder=tmp_path), 2, 2)).shape == (32, 48, 3)
+    assert pixels(write_grid(landscape, wish, ImageOutput(folder=tmp_path), 2, 2)).shape == (
+        32,
+        48,
+        3,
+    )
 
 
 def test_what_cannot_be_written_is_refused_before_anything_is_made(tmp_path: Path) -> None:
@@ -232,8 +259,10 @@ def test_what_cannot_be_written_is_refused_before_anything_is_made(tmp_path: Pat
 def test_a_picture_says_where_it_comes_from(tmp_path: Path) -> None:
     (tmp_path / "n.safetensors").write_bytes(b"abc")
     assert provenance(tmp_path / "n.safetensors", "generate.py --seeds 0") == {
-        "Software": f"progan {__version__}", "Command": "generate.py --seeds 0",
-        "Network": f"n.safetensors {fingerprint(tmp_path / 'n.safetensors')}"}
+        "Software": f"progan {__version__}",
+        "Command": "generate.py --seeds 0",
+        "Network": f"n.safetensors {fingerprint(tmp_path / 'n.safetensors')}",
+    }
 
 
 def test_fading_levels_are_drawn_as_they_were_saved(tmp_path: Path) -> None:
@@ -249,6 +278,7 @@ def test_names_that_are_no_utf_8_are_written_as_far_as_they_are(
 ) -> None:
     (tmp_path / "n").write_bytes(b"abc")
     text = provenance(tmp_path / "n", "generate.py --outdir bad\udcff")
-    (path,) = write_images(snapshot, batch_from_seeds(
-        snapshot, "0"), ImageOutput(folder=tmp_path, text=text))
+    (path,) = write_images(
+        snapshot, batch_from_seeds(snapshot, "0"), ImageOutput(folder=tmp_path, text=text)
+    )
     assert png_text(path)["Command"] == "generate.py --outdir bad?"

@@ -48,7 +48,8 @@ def test_a_walk_has_no_beginning(seed: int, frames: int, sigma: float, shift: in
     turned = gaussian_filter(np.roll(noise, shift, 0), [sigma, 0], mode="wrap")
     turned /= np.sqrt(np.mean(turned**2))
     np.testing.assert_allclose(
-        np.roll(random_walk(seed, frames, 4, sigma), shift, 0), turned, atol=1e-9)
+        np.roll(random_walk(seed, frames, 4, sigma), shift, 0), turned, atol=1e-9
+    )
 
 
 def test_a_walk_is_the_official_one() -> None:
@@ -98,13 +99,20 @@ def test_slerp_begins_and_ends_where_it_should(ends: np.ndarray) -> None:
 @pytest.mark.parametrize("second", [[1.0, 2.0], [-1.0, -2.0], [0.0, 0.0], [2.0, 4.0]])
 def test_where_there_is_no_way_round_it_goes_straight(second: list[float]) -> None:
     first = np.array([1.0, 2.0])
-    np.testing.assert_allclose(slerp(first, np.array(second), 0.25), 0.75 * first + 0.25
-                               * np.array(second))
+    np.testing.assert_allclose(
+        slerp(first, np.array(second), 0.25), 0.75 * first + 0.25 * np.array(second)
+    )
 
 
 def test_stops() -> None:
-    assert tour_positions(6, 2) == [(0, 1, 0.0), (0, 1, 1 / 3), (0, 1, 2 / 3),
-                                    (1, 0, 0.0), (1, 0, 1 / 3), (1, 0, 2 / 3)]
+    assert tour_positions(6, 2) == [
+        (0, 1, 0.0),
+        (0, 1, 1 / 3),
+        (0, 1, 2 / 3),
+        (1, 0, 0.0),
+        (1, 0, 1 / 3),
+        (1, 0, 2 / 3),
+    ]
     assert tour_positions(2, 4) == [(0, 1, 0.0), (2, 3, 0.0)]
 
 

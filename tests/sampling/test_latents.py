@@ -29,9 +29,18 @@ from tests.builders import tiny_snapshot
 RANGES = st.lists(st.tuples(st.integers(0, 2**32 - 20), st.integers(0, 19)), min_size=1, max_size=5)
 
 
-@pytest.mark.parametrize(("text", "seeds"), [
-    ("0", [0]), ("7,3", [7, 3]), ("0-3,7", [0, 1, 2, 3, 7]), ("5-5", [5]),
-    (" 1 - 2 , 4 ", [1, 2, 4]), ("4294967295", [2**32 - 1]), ("3,3", [3, 3])])
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [
+        ("0", [0]),
+        ("7,3", [7, 3]),
+        ("0-3,7", [0, 1, 2, 3, 7]),
+        ("5-5", [5]),
+        (" 1 - 2 , 4 ", [1, 2, 4]),
+        ("4294967295", [2**32 - 1]),
+        ("3,3", [3, 3]),
+    ],
+)
 def test_lists_of_seeds(text: str, seeds: list[int]) -> None:
     assert parse_seeds(text) == seeds
 
@@ -39,12 +48,14 @@ def test_lists_of_seeds(text: str, seeds: list[int]) -> None:
 @given(RANGES)
 def test_what_is_written_down_is_read_back(ranges: list[tuple[int, int]]) -> None:
     text = ",".join(f"{first}-{first + more}" if more else f"{first}" for first, more in ranges)
-    assert parse_seeds(text) == [seed for first, more in ranges
-                                 for seed in range(first, first + more + 1)]
+    assert parse_seeds(text) == [
+        seed for first, more in ranges for seed in range(first, first + more + 1)
+    ]
 
 
-@pytest.mark.parametrize("text", [
-    "", "a", "1,,2", "1-", "-1", "1.5", "0x4", "1-2-3", "1;2", "０", "٣"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "1,,2", "1-", "-1", "1.5", "0x4", "1-2-3", "1;2", "０", "٣"]
+)
 def test_anything_else_is_answered_with_an_example(text: str) -> None:
     with pytest.raises(UserError, match="is not a list of seeds such as 0-15,20"):
         parse_seeds(text)
@@ -80,8 +91,10 @@ def test_seeds_go_through_the_classes() -> None:
     assert seed_labels([0, 1], 0).shape == (2, 0)
 
 
-@pytest.mark.parametrize(("untrained", "shown"), [
-    ((), [0, 1, 2, 3, 0]), ((0,), [1, 2, 3, 1, 2]), ((1, 3), [0, 2, 0, 2, 0])])
+@pytest.mark.parametrize(
+    ("untrained", "shown"),
+    [((), [0, 1, 2, 3, 0]), ((0,), [1, 2, 3, 1, 2]), ((1, 3), [0, 2, 0, 2, 0])],
+)
 def test_seeds_show_no_class_without_training_images(
     untrained: tuple[int, ...], shown: list[int]
 ) -> None:
@@ -107,10 +120,16 @@ def test_rows_of_a_file_become_pictures(snapshot: Snapshot, tmp_path: Path, dtyp
     np.testing.assert_array_equal(wish.latents, rows.astype(np.float32))
 
 
-@pytest.mark.parametrize(("rows", "found"), [
-    (np.zeros((2, 7)), r"float64 \[2, 7\]"), (np.zeros(8), r"float64 \[8\]"),
-    (np.zeros((0, 8)), r"float64 \[0, 8\]"), (np.zeros((2, 8), int), r"int64 \[2, 8\]"),
-    (np.zeros((1, 2, 8), np.float32), r"float32 \[1, 2, 8\]")])
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        (np.zeros((2, 7)), r"float64 \[2, 7\]"),
+        (np.zeros(8), r"float64 \[8\]"),
+        (np.zeros((0, 8)), r"float64 \[0, 8\]"),
+        (np.zeros((2, 8), int), r"int64 \[2, 8\]"),
+        (np.zeros((1, 2, 8), np.float32), r"float32 \[1, 2, 8\]"),
+    ],
+)
 def test_latents_of_another_shape_are_described(
     snapshot: Snapshot, tmp_path: Path, rows: np.ndarray, found: str
 ) -> None:
@@ -145,8 +164,9 @@ def test_a_header_that_promises_terabytes_is_not_believed(
         batch_from_file(snapshot, tmp_path / "z.npy")
 
 
-@pytest.mark.parametrize("content", [
-    b"\x89PNG\r\n", b"words", b"\x93NUMPY", b"\x93NUMPY\1\0\2\0(("])
+@pytest.mark.parametrize(
+    "content", [b"\x89PNG\r\n", b"words", b"\x93NUMPY", b"\x93NUMPY\1\0\2\0(("]
+)
 def test_garbage_gets_no_advice_of_numpy(
     snapshot: Snapshot, tmp_path: Path, content: bytes
 ) -> None:
@@ -244,8 +264,12 @@ def test_levels_are_named_with_their_size_where_that_is_another() -> None:
 
 
 def test_networks_that_do_not_grow_have_one_resolution() -> None:
-    snapshot = Snapshot(generator=generator(Network(kind="dcgan", resolution=16, fmap_base=64)),
-                        level=4, alpha=1.0, images_seen=0)
+    snapshot = Snapshot(
+        generator=generator(Network(kind="dcgan", resolution=16, fmap_base=64)),
+        level=4,
+        alpha=1.0,
+        images_seen=0,
+    )
     assert at_resolution(snapshot, 16) is snapshot
     with pytest.raises(UserError, match="choose one of 16"):
         at_resolution(snapshot, 8)

@@ -33,21 +33,49 @@ from progan.sampling.model_card import (
 from progan.sizes import Size
 from tests.builders import tiny_run, tiny_snapshot
 
-HOSTILE = ("a\n---\nlicense: mit\n---\n# Mine", "`", "``` x", "| a | b |", "[x](http://y)", "*b*",
-           "<script>alert()</script>", "<!-- Written by progan", "\u202etxt", "\udcff", "", " ",
-           "key: [unclosed", "!important", "~~gone~~", "\\", "x" * 1000, "- item", "    block")
+HOSTILE = (
+    "a\n---\nlicense: mit\n---\n# Mine",
+    "`",
+    "``` x",
+    "| a | b |",
+    "[x](http://y)",
+    "*b*",
+    "<script>alert()</script>",
+    "<!-- Written by progan",
+    "\u202etxt",
+    "\udcff",
+    "",
+    " ",
+    "key: [unclosed",
+    "!important",
+    "~~gone~~",
+    "\\",
+    "x" * 1000,
+    "- item",
+    "    block",
+)
 
 
 def training(name: str = "mine", **overrides: object) -> Training:
     return Training(
-        run=tiny_run(**overrides), software="progan 9", machine="cpu (1 thread)", seconds=3661.0,
-        data=TrainingData(name=name, count=1000, held_out=24, size=Size(16, 16)))
+        run=tiny_run(**overrides),
+        software="progan 9",
+        machine="cpu (1 thread)",
+        seconds=3661.0,
+        data=TrainingData(name=name, count=1000, held_out=24, size=Size(16, 16)),
+    )
 
 
-def card(file: str = "x.safetensors", classes: tuple[str, ...] = (), *, alpha: float = 1.0,
-         **values: object) -> ModelCard:
-    return ModelCard(file=file, sha256="0" * 64, snapshot=tiny_snapshot(classes, alpha=alpha),
-                     **values)  # type: ignore[arg-type]
+def card(
+    file: str = "x.safetensors",
+    classes: tuple[str, ...] = (),
+    *,
+    alpha: float = 1.0,
+    **values: object,
+) -> ModelCard:
+    return ModelCard(
+        file=file, sha256="0" * 64, snapshot=tiny_snapshot(classes, alpha=alpha), **values
+    )  # type: ignore[arg-type]
 
 
 def front_matter(text: str) -> dict[str, object]:
@@ -55,7 +83,7 @@ def front_matter(text: str) -> dict[str, object]:
     first, *lines = text.splitlines()
     assert first == "---"
     found: dict[str, object] = {}
-    for line in lines[:lines.index("---")]:
+    for line in lines[: lines.index("---")]:
         if match := re.fullmatch(r"([a-z_]+): ([a-z-]+)", line):
             found[match[1]] = match[2]
         elif match := re.fullmatch(r"([a-z_]+):", line):
@@ -80,21 +108,43 @@ def test_the_front_matter_is_what_the_hub_reads() -> None:
 
 
 def test_a_card_tells_all_that_is_known() -> None:
-    measured = Measurement(images_seen=1_234_000, num_images=16,
-                           values={"SWDx1e3_avg": 12.345}, reals={"SWDx1e3_avg": 6.0})
-    text = render_card(card(classes=("cat", "dog"), alpha=0.25, training=replace(
-        training(mirror=True, conditional=True, label_size=2, batch_at=((8, 32), (512, 4))),
-        measurements=(measured,), status="ok")))
+    measured = Measurement(
+        images_seen=1_234_000,
+        num_images=16,
+        values={"SWDx1e3_avg": 12.345},
+        reals={"SWDx1e3_avg": 6.0},
+    )
+    text = render_card(
+        card(
+            classes=("cat", "dog"),
+            alpha=0.25,
+            training=replace(
+                training(mirror=True, conditional=True, label_size=2, batch_at=((8, 32), (512, 4))),
+                measurements=(measured,),
+                status="ok",
+            ),
+        )
+    )
     for words in (
-            "16x16 after 1,234,000 images. This size was still being faded in, at 25 %: its images "
-            "are blended with those of 8x8", "2: `cat`, `dog`", "0" * 64,
-            "`mine`, 1,000 images of 16x16; 24 more were held out", "yes, half of the images",
-            "2 classes, with an AC-GAN loss",
-            "wgan-gp: gradient penalty weight 10, target norm 1",
-            "64 (32 at 8)", "`cpu (1 thread)`", "1h 01m", "at that time: ok.",
-            r"| SWDx1e3\_avg | 12.35 | 6 | 16 | 1234 |", "--network x.safetensors --seeds 0-15",
-            "progan.load('x.safetensors')", "uint8 [16, 16, 16, 3]", "all images show the class "
-            "`cat`", "No license was chosen"):
+        "16x16 after 1,234,000 images. This size was still being faded in, at 25 %: its images "
+        "are blended with those of 8x8",
+        "2: `cat`, `dog`",
+        "0" * 64,
+        "`mine`, 1,000 images of 16x16; 24 more were held out",
+        "yes, half of the images",
+        "2 classes, with an AC-GAN loss",
+        "wgan-gp: gradient penalty weight 10, target norm 1",
+        "64 (32 at 8)",
+        "`cpu (1 thread)`",
+        "1h 01m",
+        "at that time: ok.",
+        r"| SWDx1e3\_avg | 12.35 | 6 | 16 | 1234 |",
+        "--network x.safetensors --seeds 0-15",
+        "progan.load('x.safetensors')",
+        "uint8 [16, 16, 16, 3]",
+        "all images show the class `cat`",
+        "No license was chosen",
+    ):
         assert words in text, words
     assert "was not measured" not in text
 
@@ -114,10 +164,14 @@ def test_what_is_not_known_is_not_invented() -> None:
 def test_names_break_neither_yaml_nor_markdown(name: str) -> None:
     kind = tiny_run(subset=name, init_from=f"/home/me/{name}")
     honest = render_card(card(classes=("a",), training=training()))
-    hostile = render_card(card(
-        file=f"{name or 'x'}.safetensors", classes=(name,),
-        source=SourceFile(name=name, sha256="0"),
-        training=replace(training(name), run=kind, machine=name, status=name or "x")))
+    hostile = render_card(
+        card(
+            file=f"{name or 'x'}.safetensors",
+            classes=(name,),
+            source=SourceFile(name=name, sha256="0"),
+            training=replace(training(name), run=kind, machine=name, status=name or "x"),
+        )
+    )
     assert front_matter(hostile) == front_matter(honest)
     assert headings(hostile)[1:] == headings(honest)[1:]
     outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", re.sub(r"(?m)^ {4}.*$", "", hostile))
@@ -132,7 +186,9 @@ def test_a_name_stays_one_span_of_code_or_one_cell(name: str) -> None:
     assert "\n" not in span + cell and len(span) <= MAX_LINE_LENGTH + 8
     span.encode()
     ticks = re.match("`+", span)
-    assert ticks and span.endswith(ticks[0]) and ticks[0] not in span[len(ticks[0]):-len(ticks[0])]
+    assert (
+        ticks and span.endswith(ticks[0]) and ticks[0] not in span[len(ticks[0]) : -len(ticks[0])]
+    )
     assert not re.search(r"(?<!\\)(\\\\)*[|<`]", cell)
 
 
@@ -163,7 +219,8 @@ def test_every_objective_has_its_terms(objective: str) -> None:
 
 def test_the_schedule_in_words() -> None:
     assert describe_growth(tiny_run()).startswith(
-        "from 4x4 to 16x16; each size is faded in over 1.5 kimg, then trained for 1.5 kimg; 7.5")
+        "from 4x4 to 16x16; each size is faded in over 1.5 kimg, then trained for 1.5 kimg; 7.5"
+    )
     assert describe_growth(tiny_run(kind="dcgan")) == "none: 16x16 from the start, for 7.5 kimg"
     assert describe_by_resolution(4, ((4, 8), (8, 8), (16, 8)), tiny_run()) == "8"
     assert describe_by_resolution(0.5, ((8, 0.25), (32, 9)), tiny_run()) == "0.5 (0.25 at 8)"
@@ -180,10 +237,16 @@ def test_an_edited_card_is_left_alone(tmp_path: Path) -> None:
     assert write_card(path, "four\n")
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"notes", b"\xff\xfe",
-    b"x\n<!-- As progan wrote it: 0123456789abcdef. Edited cards are not written over. -->\n",
-    b"x\n<!-- Written by progan: 0123456789abcdef. Edited cards are not overwritten. -->\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"notes",
+        b"\xff\xfe",
+        b"x\n<!-- As progan wrote it: 0123456789abcdef. Edited cards are not written over. -->\n",
+        b"x\n<!-- Written by progan: 0123456789abcdef. Edited cards are not overwritten. -->\n",
+    ],
+)
 def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.md"
     path.write_bytes(content)
@@ -217,8 +280,9 @@ def test_the_card_of_an_earlier_version_is_recognised(tmp_path: Path) -> None:
     assert write_card(path, "new\n") and path.read_text().startswith("new\n")
     section = extract_training_section(old)
     assert section.startswith("## What it was trained on\n") and section.endswith("No metric.")
-    converted = render_card(card(source=SourceFile(
-        name="x.safetensors", sha256="1", training_section=section)))
+    converted = render_card(
+        card(source=SourceFile(name="x.safetensors", sha256="1", training_section=section))
+    )
     assert "`hills`, 60 images" in converted and "does not say" not in converted
 
 
@@ -230,16 +294,29 @@ def test_the_training_section_of_a_card_is_found_again() -> None:
 
 
 def test_blocks_are_separated_by_one_blank_line() -> None:
-    measured = Measurement(images_seen=1_234_000, num_images=16, values={"A": 1.0, "B": 2.0},
-                           reals={"A": 6.0})
+    measured = Measurement(
+        images_seen=1_234_000, num_images=16, values={"A": 1.0, "B": 2.0}, reals={"A": 6.0}
+    )
     section = extract_training_section(render_card(card(training=training())))
     for text in (
-            render_card(card(classes=("a", "b"), training=replace(
-                training(), measurements=(measured,), status="ok"))),
-            render_card(card(training=training(subset="a", init_from="b", conditional=True))),
-            *(render_card(card(f"x{suffix}", ("a",), source=SourceFile(
-                name="y", sha256="0", training_section=section)))
-              for suffix in (".safetensors", ".onnx", ".pt2", ".ts", ".npz"))):
+        render_card(
+            card(
+                classes=("a", "b"),
+                training=replace(training(), measurements=(measured,), status="ok"),
+            )
+        ),
+        render_card(card(training=training(subset="a", init_from="b", conditional=True))),
+        *(
+            render_card(
+                card(
+                    f"x{suffix}",
+                    ("a",),
+                    source=SourceFile(name="y", sha256="0", training_section=section),
+                )
+            )
+            for suffix in (".safetensors", ".onnx", ".pt2", ".ts", ".npz")
+        ),
+    ):
         lines = text.splitlines()
         for line, following in zip(lines, lines[1:], strict=False):
             assert line or following, text
@@ -249,7 +326,8 @@ def test_blocks_are_separated_by_one_blank_line() -> None:
 
 
 def test_cards_do_not_delay_the_start_of_commands() -> None:
-    code = ("import sys, progan.training.loop, progan.sampling.generate\n"
-            "print('jinja2' in sys.modules)")
+    code = (
+        "import sys, progan.training.loop, progan.sampling.generate\nprint('jinja2' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -48,7 +48,11 @@ def test_a_network_survives_the_trip(with_classes: Snapshot, tmp_path: Path) -> 
     loaded = load_network(tmp_path / NAME, CPU)
     assert loaded.generator.config == with_classes.generator.config
     assert (loaded.level, loaded.alpha, loaded.images_seen, loaded.label_names) == (
-        4, 1.0, 1_234_000, ("3", "7", "1"))
+        4,
+        1.0,
+        1_234_000,
+        ("3", "7", "1"),
+    )
     ours, theirs = with_classes.generator.state_dict(), loaded.generator.state_dict()
     assert list(ours) == list(theirs)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -74,9 +78,20 @@ def test_the_file_says_of_itself_what_it_is(path: Path) -> None:
     assert "numpy.random.RandomState(k).randn(1, 8)" in header["conventions"]["latents"]
 
 
-@pytest.mark.parametrize(("untrained", "sound"), [
-    ([], True), ([1], True), ([0, 2], True), ([0, 1, 2], False), ([3], False), ([-1], False),
-    (["0"], False), ("0", False), ([[0]], False)])
+@pytest.mark.parametrize(
+    ("untrained", "sound"),
+    [
+        ([], True),
+        ([1], True),
+        ([0, 2], True),
+        ([0, 1, 2], False),
+        ([3], False),
+        ([-1], False),
+        (["0"], False),
+        ("0", False),
+        ([[0]], False),
+    ],
+)
 def test_classes_without_training_images_are_in_the_header(
     tmp_path: Path, untrained: Any, sound: bool
 ) -> None:
@@ -91,8 +106,9 @@ def test_classes_without_training_images_are_in_the_header(
 
 def test_a_failed_save_leaves_the_old_file(path: Path, snapshot: Snapshot) -> None:
     old = path.read_bytes()
-    hopeless = Snapshot(generator=snapshot.generator, level=4, alpha=1.0, images_seen=0,
-                        label_names=(object(),))  # type: ignore[arg-type]
+    hopeless = Snapshot(
+        generator=snapshot.generator, level=4, alpha=1.0, images_seen=0, label_names=(object(),)
+    )  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         save_network(path, hopeless)
     assert path.read_bytes() == old
@@ -118,7 +134,7 @@ def test_safetensors_of_others_are_not_network_files(
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.999])
 def test_truncated_files_are_damaged(path: Path, part: float) -> None:
     content = path.read_bytes()
-    path.write_bytes(content[:int(len(content) * part)])
+    path.write_bytes(content[: int(len(content) * part)])
     with pytest.raises(UserError, match="is damaged or cut short. Copy it again"):
         load_network(path, CPU)
 
@@ -138,10 +154,15 @@ def test_a_missing_tensor_is_damage(path: Path) -> None:
         load_network(path, CPU)
 
 
-@pytest.mark.parametrize(("name", "advice"), [
-    ("x.onnx", "an export, for other programs. Name the network file"),
-    ("x.pt2", "an export"), ("x.ts", "an export"),
-    ("state-001234.pt", "a training state. Name the directory of its run")])
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("x.onnx", "an export, for other programs. Name the network file"),
+        ("x.pt2", "an export"),
+        ("x.ts", "an export"),
+        ("state-001234.pt", "a training state. Name the directory of its run"),
+    ],
+)
 def test_files_beside_network_files_are_told_apart(tmp_path: Path, name: str, advice: str) -> None:
     (tmp_path / name).write_bytes(b"PK\3\4 and so on")
     with pytest.raises(UserError, match=f"is not a network file of progan: .* {advice}"):
@@ -213,11 +234,20 @@ def test_a_header_with_a_gap_is_damage(path: Path, name: str) -> None:
         load_network(path, CPU)
 
 
-@pytest.mark.parametrize("name, value", [
-    ("level", 99), ("level", 1), ("alpha", -3), ("alpha", 0), ("images_seen", float("inf")),
-    ("label_names", [3])])
-def test_a_place_that_the_network_does_not_have_is_damage(path: Path, name: str,
-                                                          value: object) -> None:
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("level", 99),
+        ("level", 1),
+        ("alpha", -3),
+        ("alpha", 0),
+        ("images_seen", float("inf")),
+        ("label_names", [3]),
+    ],
+)
+def test_a_place_that_the_network_does_not_have_is_damage(
+    path: Path, name: str, value: object
+) -> None:
     rewritten(path, lambda header: header.update({name: value}))
     with pytest.raises(UserError, match="is damaged"):
         load_network(path, CPU)

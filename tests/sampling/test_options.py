@@ -15,17 +15,28 @@ def test_whole_seconds_have_whole_frames(seconds: int, fps: int) -> None:
     assert VideoTiming(seconds, fps).frames == seconds * fps
 
 
-@pytest.mark.parametrize(("seconds", "fps", "frames"), [
-    (0.5, 30, 15), (2.5, 29.97, 75), (0.02, 30, 1), (600, 60, MAX_FRAMES)])
+@pytest.mark.parametrize(
+    ("seconds", "fps", "frames"),
+    [(0.5, 30, 15), (2.5, 29.97, 75), (0.02, 30, 1), (600, 60, MAX_FRAMES)],
+)
 def test_others_the_nearest_number(seconds: float, fps: float, frames: int) -> None:
     assert VideoTiming(seconds, fps).frames == frames
 
 
-@pytest.mark.parametrize(("seconds", "fps", "words"), [
-    (0.01, 30, "makes no frame"), (0, 30, "--seconds 0: .*above 0"), (1, -5, "--fps -5"),
-    (math.nan, 30, "--seconds nan"), (1, math.inf, "--fps inf"), (601, 1, "600 are the most"),
-    (600, 60.1, "36,060 frames; 36,000"), (1e300, 1e300, "600 are the most"),
-    (1, 1e300, "36,000 are the most")])
+@pytest.mark.parametrize(
+    ("seconds", "fps", "words"),
+    [
+        (0.01, 30, "makes no frame"),
+        (0, 30, "--seconds 0: .*above 0"),
+        (1, -5, "--fps -5"),
+        (math.nan, 30, "--seconds nan"),
+        (1, math.inf, "--fps inf"),
+        (601, 1, "600 are the most"),
+        (600, 60.1, "36,060 frames; 36,000"),
+        (1e300, 1e300, "600 are the most"),
+        (1, 1e300, "36,000 are the most"),
+    ],
+)
 def test_what_makes_no_film_is_refused(seconds: float, fps: float, words: str) -> None:
     with pytest.raises(UserError, match=words):
         VideoTiming(seconds, fps)

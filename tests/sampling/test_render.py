@@ -28,8 +28,9 @@ def generator(snapshot: Snapshot) -> nets.Generator:
 
 
 @pytest.mark.parametrize(("level", "alpha"), [(2, 1.0), (3, 1.0), (4, 0.3), (4, 1.0)])
-def test_a_picture_is_the_output_rounded(generator: nets.Generator, level: int,
-                                         alpha: float) -> None:
+def test_a_picture_is_the_output_rounded(
+    generator: nets.Generator, level: int, alpha: float
+) -> None:
     pictures = render(generator, LATENTS, NONE, level, alpha)
     weight = None if alpha == 1 else torch.tensor(alpha)
     output = generator(LATENTS, NONE, level, weight).numpy().transpose(0, 2, 3, 1)
@@ -42,7 +43,7 @@ def test_a_picture_is_the_output_rounded(generator: nets.Generator, level: int,
 def test_a_picture_does_not_depend_on_its_batch(generator: nets.Generator) -> None:
     together = render(generator, LATENTS, NONE, 4).astype(int)
     for index in (0, 5, MAX_BATCH - 1, MAX_BATCH, COUNT - 1):
-        alone = render(generator, LATENTS[index:index + 1], NONE[:1], 4)
+        alone = render(generator, LATENTS[index : index + 1], NONE[:1], 4)
         assert abs(together[index] - alone[0]).max() <= 1
 
 
@@ -57,8 +58,11 @@ def test_large_pictures_come_in_smaller_batches(
 ) -> None:
     assert PIXELS_PER_BATCH == 2 * 1024 * 1024
     monkeypatch.setattr(render_module, "PIXELS_PER_BATCH", 3 * 16 * 16)
-    assert [len(batch) for batch in render_batches(
-        generator, LATENTS[:7], NONE[:7], 4)] == [3, 3, 1]
+    assert [len(batch) for batch in render_batches(generator, LATENTS[:7], NONE[:7], 4)] == [
+        3,
+        3,
+        1,
+    ]
     monkeypatch.setattr(render_module, "PIXELS_PER_BATCH", 1)
     assert [len(batch) for batch in render_batches(generator, LATENTS[:2], NONE[:2], 4)] == [1, 1]
 
@@ -69,14 +73,15 @@ def test_labels_reach_the_generator(with_classes: Snapshot) -> None:
     assert len(np.unique(pictures, axis=0)) == 3
 
 
-def test_one_by_one_a_picture_is_the_same_to_the_bit(generator: nets.Generator,
-                                                     snapshot: Snapshot) -> None:
+def test_one_by_one_a_picture_is_the_same_to_the_bit(
+    generator: nets.Generator, snapshot: Snapshot
+) -> None:
     together = list(render_single(snapshot, LATENTS, NONE))
     assert [image.shape for image in together] == [(1, 3, 16, 16)] * COUNT
     for index in (0, 5, COUNT - 1):
-        (alone,) = render_single(snapshot, LATENTS[index:index + 1], NONE[:1])
+        (alone,) = render_single(snapshot, LATENTS[index : index + 1], NONE[:1])
         assert torch.equal(alone, together[index])
-        assert torch.equal(alone, generator(LATENTS[index:index + 1], NONE[:1], 4))
+        assert torch.equal(alone, generator(LATENTS[index : index + 1], NONE[:1], 4))
 
 
 def test_one_by_one_as_far_as_it_was_trained() -> None:

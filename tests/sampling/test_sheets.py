@@ -23,14 +23,16 @@ NOISE = np.random.RandomState(0).randint(0, 256, (3, 8, 12, 4)).astype(np.uint8)
 GREY = {channels: np.full((300, 400, channels), 120, np.uint8) for channels in (1, 3, 4)}
 
 
-@pytest.mark.parametrize(("text", "count", "columns_rows"), [
-    ("8x4", 32, (8, 4)), ("8x4", 1, (8, 4)), ("1x1", 1, (1, 1))])
+@pytest.mark.parametrize(
+    ("text", "count", "columns_rows"), [("8x4", 32, (8, 4)), ("8x4", 1, (8, 4)), ("1x1", 1, (1, 1))]
+)
 def test_grids(text: str, count: int, columns_rows: tuple[int, int]) -> None:
     assert parse_grid(text, count) == columns_rows
 
 
-@pytest.mark.parametrize("text", [
-    "", "8", "8x", "x4", "8*4", "0x4", "4x0", "8x4x2", "-1x4", "2.5x2"])
+@pytest.mark.parametrize(
+    "text", ["", "8", "8x", "x4", "8*4", "0x4", "4x0", "8x4x2", "-1x4", "2.5x2"]
+)
 def test_what_is_no_grid_is_answered_with_an_example(text: str) -> None:
     with pytest.raises(UserError, match="is not COLSxROWS such as 8x4"):
         parse_grid(text, 1)
@@ -47,9 +49,17 @@ def test_a_sheet_lays_itself_out_without_an_empty_row(count: int, height: int, w
     assert (rows - 1) * columns < count <= rows * columns
 
 
-@pytest.mark.parametrize(("count", "size", "expected"), [
-    (1, Size(4, 4), (1, 1)), (6, Size(4, 4), (3, 2)), (24, Size(16, 16), (6, 4)),
-    (100, Size(4, 4), (12, 9)), (6, Size(4, 12), (2, 3)), (6, Size(24, 4), (6, 1))])
+@pytest.mark.parametrize(
+    ("count", "size", "expected"),
+    [
+        (1, Size(4, 4), (1, 1)),
+        (6, Size(4, 4), (3, 2)),
+        (24, Size(16, 16), (6, 4)),
+        (100, Size(4, 4), (12, 9)),
+        (6, Size(4, 12), (2, 3)),
+        (6, Size(24, 4), (6, 1)),
+    ],
+)
 def test_it_is_shaped_like_a_screen(count: int, size: Size, expected: tuple[int, int]) -> None:
     assert sheet_layout(count, size) == expected
 
@@ -78,10 +88,10 @@ def test_each_picture_of_a_contact_sheet_has_its_words_below() -> None:
     height, width = page.shape[0] // 2, 96 + GAP
     assert page.shape[1:] == (2 * width, 3) and height > 64 + GAP + 10
     for number, (row, column) in enumerate([(0, 0), (0, 1), (1, 0)]):
-        place = page[row * height:(row + 1) * height, column * width:(column + 1) * width]
+        place = page[row * height : (row + 1) * height, column * width : (column + 1) * width]
         half = GAP // 2
-        assert (place[half:half + 64, half:half + 96] == 90 * number).all()
-        words = place[half + 64:]
+        assert (place[half : half + 64, half : half + 96] == 90 * number).all()
+        words = place[half + 64 :]
         assert (words == 255).mean() > 0.8 and (words < 128).any() == (number < 2)
     assert (page[height:, width:] == 255).all()
 

@@ -16,10 +16,26 @@ GOLDEN = Path(__file__).with_name("golden_states")
 CPU = torch.device("cpu")
 # A run inside of a fade to 8x8, with adaptive augmentation. What it had, and what the code that
 # wrote it led it to 640 images later; a machine with other roundings may differ a little.
-VERSION_1 = tiny_run(augment="adaptive", augment_p=0.25, augment_steps=50, augment_accuracy=0.2,
-                     fmap_base=32, fmap_max=4, latent_size=4, resolution=8, mirror=True)
-CLOCKS = dict(images_seen=2304, round_images_seen=2304, phase=1, tick=2, tick_images_seen=2048,
-              seconds=12.5, rollbacks=0)
+VERSION_1 = tiny_run(
+    augment="adaptive",
+    augment_p=0.25,
+    augment_steps=50,
+    augment_accuracy=0.2,
+    fmap_base=32,
+    fmap_max=4,
+    latent_size=4,
+    resolution=8,
+    mirror=True,
+)
+CLOCKS = dict(
+    images_seen=2304,
+    round_images_seen=2304,
+    phase=1,
+    tick=2,
+    tick_images_seen=2048,
+    seconds=12.5,
+    rollbacks=0,
+)
 
 
 def test_every_older_version_has_a_golden_file_and_a_way_to_the_present() -> None:
@@ -35,13 +51,18 @@ def test_a_state_of_version_1_is_read_whole() -> None:
     assert not loaded.tally.sums
     raw = torch.load(path, weights_only=True)
     for name in checkpoint.NETWORKS:
-        assert all(torch.equal(value, raw[name][key])
-                   for key, value in getattr(loaded, name).state_dict().items())
+        assert all(
+            torch.equal(value, raw[name][key])
+            for key, value in getattr(loaded, name).state_dict().items()
+        )
     for name in checkpoint.OPTIMIZERS:
         moments = getattr(loaded, name).state_dict()["state"]
         assert moments.keys() == raw[name]["state"].keys() and moments
-        assert all(torch.equal(value, raw[name]["state"][key][part])
-                   for key, parts in moments.items() for part, value in parts.items())
+        assert all(
+            torch.equal(value, raw[name]["state"][key][part])
+            for key, parts in moments.items()
+            for part, value in parts.items()
+        )
 
 
 def test_a_state_of_version_1_goes_on_as_it_did_then(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def test_each_cell_of_a_grid_walks_on_its_own(with_classes: Snapshot) -> None:
 
 def test_smoothing_is_a_time_and_not_a_number_of_frames(snapshot: Snapshot) -> None:
     """Twice as many frames a second differ half as much."""
+
     def speed(fps: float) -> float:
         latents = random_walk_path(snapshot, 0, 1, VideoTiming(20, fps), 0.75).latents
         return (latents[1:] - latents[:-1]).square().mean().sqrt().item()
@@ -72,8 +73,10 @@ def test_one_picture_is_no_way(snapshot: Snapshot) -> None:
 def test_films_that_nobody_waits_for_are_refused(snapshot: Snapshot) -> None:
     long = VideoTiming(500, 60)
     cells = MOST_PICTURES // long.frames + 1
-    for make in (lambda: random_walk_path(snapshot, 0, cells, long, 1),
-                 lambda: seed_tour_path(batch_from_seeds(snapshot, "0-1"), cells, long)):
+    for make in (
+        lambda: random_walk_path(snapshot, 0, cells, long, 1),
+        lambda: seed_tour_path(batch_from_seeds(snapshot, "0-1"), cells, long),
+    ):
         with pytest.raises(UserError, match="30,000 frames of 17 cells"):
             make()
     with pytest.raises(UserError, match="seeds of walks end at 4294967295"):
@@ -90,16 +93,23 @@ def test_a_frame_is_what_the_pictures_are(snapshot: Snapshot) -> None:
     script = seed_tour_path(batch_from_seeds(snapshot, "0-1"), 2, TIMING)
     film = list(interpolation_frames(snapshot, script, 2, 1))
     assert len(film) == 12
-    first = [as_pixels(image) for image in render_single(
-        snapshot, batch_from_seeds(snapshot, "0-1").latents, torch.zeros(2, 0))]
+    first = [
+        as_pixels(image)
+        for image in render_single(
+            snapshot, batch_from_seeds(snapshot, "0-1").latents, torch.zeros(2, 0)
+        )
+    ]
     np.testing.assert_array_equal(film[0][::16, :256:16], first[0])
     np.testing.assert_array_equal(film[0][::16, 256::16], first[1])
 
 
-@pytest.mark.parametrize(("base", "channels", "columns", "rows"), [
-    (Size(4, 4), 3, 1, 1), (Size(4, 6), 1, 2, 3), (Size(5, 4), 4, 20, 17)])
-def test_frames_have_the_size_that_is_told_before(base: Size, channels: int, columns: int,
-                                                  rows: int) -> None:
+@pytest.mark.parametrize(
+    ("base", "channels", "columns", "rows"),
+    [(Size(4, 4), 3, 1, 1), (Size(4, 6), 1, 2, 3), (Size(5, 4), 4, 20, 17)],
+)
+def test_frames_have_the_size_that_is_told_before(
+    base: Size, channels: int, columns: int, rows: int
+) -> None:
     snapshot = tiny_snapshot(base=base, channels=channels, level=3)
     cell = snapshot.generator.config.size(3)
     images = np.zeros((columns * rows, *cell, channels), np.uint8)
@@ -112,20 +122,29 @@ def test_frames_have_the_size_that_is_told_before(base: Size, channels: int, col
 def run(tmp_path: Path) -> list[Path]:
     """Four snapshots, of 4x4 to 16x16."""
     for number, (level, alpha) in enumerate(STAGES):
-        snapshot = dataclasses.replace(tiny_snapshot(level=level, alpha=alpha),
-                                       images_seen=1000 * number)
+        snapshot = dataclasses.replace(
+            tiny_snapshot(level=level, alpha=alpha), images_seen=1000 * number
+        )
         save_network(tmp_path / f"network-snapshot-{number:06d}.safetensors", snapshot)
-    (tmp_path / "stats.jsonl").write_text("".join(
-        json.dumps({"images_seen": 1000 * number, "progress/hours": number / 60}) + "\n"
-        for number in range(4)) + '{"images_seen": 40')
+    (tmp_path / "stats.jsonl").write_text(
+        "".join(
+            json.dumps({"images_seen": 1000 * number, "progress/hours": number / 60}) + "\n"
+            for number in range(4)
+        )
+        + '{"images_seen": 40'
+    )
     return find_networks(tmp_path)
 
 
 def shown(snapshot: Snapshot) -> np.ndarray:
     """Six pictures as the film has them: 3 columns and 2 rows, 16x16 px as 128x128."""
     wish = batch_from_seeds(snapshot, GROWTH_SEEDS)
-    images = enlarge(np.stack([as_pixels(image) for image in render_single(
-        snapshot, wish.latents, wish.labels)]), 128)
+    images = enlarge(
+        np.stack(
+            [as_pixels(image) for image in render_single(snapshot, wish.latents, wish.labels)]
+        ),
+        128,
+    )
     return images.reshape(2, 3, 128, 128, 3).transpose(0, 2, 1, 3, 4).reshape(256, 384, 3)
 
 
@@ -142,8 +161,10 @@ def test_each_snapshot_has_its_part_of_the_film(run: list[Path], snapshot: Snaps
 
 
 def test_fewer_frames_than_snapshots(run: list[Path], snapshot: Snapshot) -> None:
-    assert len(list(growth_frames(run, batch_from_seeds(
-        snapshot, "0"), 1, 1, VideoTiming(1, 3), CPU))) == 3
+    assert (
+        len(list(growth_frames(run, batch_from_seeds(snapshot, "0"), 1, 1, VideoTiming(1, 3), CPU)))
+        == 3
+    )
 
 
 def test_words() -> None:
@@ -154,7 +175,8 @@ def test_words() -> None:
 
 def test_times_are_read_as_far_as_they_can_be(run: list[Path], tmp_path: Path) -> None:
     assert read_training_hours(tmp_path / "stats.jsonl") == {
-        1000 * number: number / 60 for number in range(4)}
+        1000 * number: number / 60 for number in range(4)
+    }
     assert read_training_hours(tmp_path / "absent.jsonl") == {}
 
 

@@ -23,13 +23,13 @@ def moving(count: int, height: int = 64, width: int = 96) -> list[np.ndarray]:
     film = [slope.astype(np.uint8) for _ in range(count)]
     for number, frame in enumerate(film):
         left = number * (width - 8) // count
-        frame[:, left:left + 8] = (250, 120, 30)
+        frame[:, left : left + 8] = (250, 120, 30)
     return film
 
 
 @pytest.fixture
 def av() -> object:
-    return pytest.importorskip("av", reason="no encoder: pip install \".[video]\"")
+    return pytest.importorskip("av", reason='no encoder: pip install ".[video]"')
 
 
 def read_mp4(path: Path) -> tuple[Fraction, list[np.ndarray]]:
@@ -39,12 +39,20 @@ def read_mp4(path: Path) -> tuple[Fraction, list[np.ndarray]]:
         stream = file.streams.video[0]
         assert stream.average_rate is not None
         return stream.average_rate, [
-            frame.to_ndarray(format="rgb24") for frame in file.decode(stream)]
+            frame.to_ndarray(format="rgb24") for frame in file.decode(stream)
+        ]
 
 
-@pytest.mark.parametrize(("seconds", "fps", "rate"), [
-    (2, 30, Fraction(30)), (0.5, 60, Fraction(60)), (1, 29.97, Fraction(2997, 100)),
-    (0.01, 100, Fraction(100)), (3, 2.5, Fraction(5, 2))])
+@pytest.mark.parametrize(
+    ("seconds", "fps", "rate"),
+    [
+        (2, 30, Fraction(30)),
+        (0.5, 60, Fraction(60)),
+        (1, 29.97, Fraction(2997, 100)),
+        (0.01, 100, Fraction(100)),
+        (3, 2.5, Fraction(5, 2)),
+    ],
+)
 def test_an_mp4_has_its_frames_and_their_speed(
     av: object, tmp_path: Path, seconds: float, fps: float, rate: Fraction
 ) -> None:
@@ -78,7 +86,7 @@ def test_colours_of_an_mp4_are_those_of_the_frames(av: object, tmp_path: Path) -
         assert (context.colorspace, context.color_primaries, context.color_trc) == (1, 1, 1)
         planes = next(file.decode(video=0)).to_ndarray(format="yuv420p").astype(float)
     light = planes[32, 8::16]
-    blue, red = (planes[start:start + 16].reshape(32, 64)[16, 4::8] for start in (64, 80))
+    blue, red = (planes[start : start + 16].reshape(32, 64)[16, 4::8] for start in (64, 80))
     r, g, b = frame[32, 8::16].T / 255
     luma = 0.2126 * r + 0.7152 * g + 0.0722 * b
     assert abs(light - (16 + 219 * luma)).max() < 2
@@ -132,8 +140,9 @@ def test_a_webp_is_lossless(tmp_path: Path) -> None:
 def test_equal_frames_are_one_and_similar_ones_are_not(tmp_path: Path, suffix: str) -> None:
     first, second = moving(2)
     similar = first + np.uint8(3)  # WebP's own encoder would take it for the first one
-    write_video(tmp_path / f"a{suffix}", [first, first, first,
-                similar, second], VideoTiming(5, 1), TEXT)
+    write_video(
+        tmp_path / f"a{suffix}", [first, first, first, similar, second], VideoTiming(5, 1), TEXT
+    )
     with Image.open(tmp_path / f"a{suffix}") as image:
         shown = []
         for number in range(getattr(image, "n_frames", 1)):
@@ -143,10 +152,13 @@ def test_equal_frames_are_one_and_similar_ones_are_not(tmp_path: Path, suffix: s
     assert shown == [3000, 1000, 1000]
 
 
-@pytest.mark.parametrize(("fps", "unit", "expected"), [
-    (30, 10, [30, 40, 30, 30, 40, 30]), (30, 1, [33, 34, 33, 33, 34, 33]), (50, 10, [20] * 6)])
-def test_frames_are_shown_in_whole_units_without_drift(fps: float, unit: int,
-                                                       expected: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("fps", "unit", "expected"),
+    [(30, 10, [30, 40, 30, 30, 40, 30]), (30, 1, [33, 34, 33, 33, 34, 33]), (50, 10, [20] * 6)],
+)
+def test_frames_are_shown_in_whole_units_without_drift(
+    fps: float, unit: int, expected: list[int]
+) -> None:
     assert frame_durations(VideoTiming(6 / fps, fps), unit) == expected
 
 
@@ -176,16 +188,20 @@ def test_a_film_that_breaks_off_leaves_the_old_one(tmp_path: Path, suffix: str) 
     assert [path.name for path in tmp_path.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize(("name", "timing", "size", "words"), [
-    ("a.avi", VideoTiming(), Size(9, 9), "ends in .mp4, .gif, .webp"),
-    ("a", VideoTiming(), Size(9, 9), "ends in .mp4, .gif, .webp"),
-    ("a.gif", VideoTiming(1, 60), Size(9, 9), "50 frames per second at most"),
-    ("a.webp", VideoTiming(), Size(64, 9000), "larger than 8192x8192"),
-    ("a.gif", VideoTiming(600, 30), Size(1024, 1024), "17.6 GiB.* Name a .mp4 file"),
-    ("a.webp", VideoTiming(60, 30), Size(1024, 1024), "7.0 GiB.* Name a .mp4 file"),
-])
-def test_what_cannot_be_written_is_said_before(name: str, timing: VideoTiming, size: Size,
-                                               words: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "timing", "size", "words"),
+    [
+        ("a.avi", VideoTiming(), Size(9, 9), "ends in .mp4, .gif, .webp"),
+        ("a", VideoTiming(), Size(9, 9), "ends in .mp4, .gif, .webp"),
+        ("a.gif", VideoTiming(1, 60), Size(9, 9), "50 frames per second at most"),
+        ("a.webp", VideoTiming(), Size(64, 9000), "larger than 8192x8192"),
+        ("a.gif", VideoTiming(600, 30), Size(1024, 1024), "17.6 GiB.* Name a .mp4 file"),
+        ("a.webp", VideoTiming(60, 30), Size(1024, 1024), "7.0 GiB.* Name a .mp4 file"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before(
+    name: str, timing: VideoTiming, size: Size, words: str
+) -> None:
     with pytest.raises(UserError, match=words):
         require_video(Path(name), timing, size)
 
@@ -202,12 +218,17 @@ def test_without_an_encoder_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     require_video(Path("a.webp"), VideoTiming(), Size(256, 256))
 
 
-@pytest.mark.parametrize(("name", "fps", "advice"), [
-    ("a.mp4", 1000, "Ask for 240 or fewer."), ("a.gif", 1000, "Ask for 50 or fewer."),
-    ("a.webp", 60, "Ask for 50 or fewer, or name a .mp4 file.")])
+@pytest.mark.parametrize(
+    ("name", "fps", "advice"),
+    [
+        ("a.mp4", 1000, "Ask for 240 or fewer."),
+        ("a.gif", 1000, "Ask for 50 or fewer."),
+        ("a.webp", 60, "Ask for 50 or fewer, or name a .mp4 file."),
+    ],
+)
 def test_the_advice_on_too_many_frames_helps(name: str, fps: float, advice: str) -> None:
     if name.endswith(".mp4"):
-        pytest.importorskip("av", reason="no encoder: pip install \".[video]\"")
+        pytest.importorskip("av", reason='no encoder: pip install ".[video]"')
     with pytest.raises(UserError) as said:
         require_video_format(Path(name), VideoTiming(0.1, fps))
     assert str(said.value).endswith(advice)

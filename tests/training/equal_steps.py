@@ -28,8 +28,18 @@ from tests.builders import tiny_run
 
 CPU = torch.device("cpu")
 LEVEL = 3
-COMMON: dict[str, Any] = dict(resolution=8, latent_size=6, fmap_base=32, fmap_max=8, batch=8,
-                              stddev_group=4, label_size=3, mirror=True, g_lr=0.01, d_lr=0.01)
+COMMON: dict[str, Any] = dict(
+    resolution=8,
+    latent_size=6,
+    fmap_base=32,
+    fmap_max=8,
+    batch=8,
+    stddev_group=4,
+    label_size=3,
+    mirror=True,
+    g_lr=0.01,
+    d_lr=0.01,
+)
 # Every objective and every kind of networks that couple no images beyond a group. Those of
 # wgan-gp that grow to 16x16 are trained at 8x8, where its gradient norms are divided by 2.
 RUNS: dict[str, dict[str, Any]] = {
@@ -37,16 +47,20 @@ RUNS: dict[str, dict[str, Any]] = {
     "progressive, relativistic": dict(objective="relativistic", augment="fixed", augment_p=0.3),
     "progressive, gan, mixed": dict(objective="gan", mixed_batches=True, label_noise=0.1),
     "dcgan, lsgan": dict(kind="dcgan", objective="lsgan", g_norm="pixel", clip_gradients=1e-3),
-    "dcgan, gan, separate": dict(kind="dcgan", objective="gan", separate_updates=True,
-                                 g_norm="none", optimizer="rmsprop"),
+    "dcgan, gan, separate": dict(
+        kind="dcgan", objective="gan", separate_updates=True, g_norm="none", optimizer="rmsprop"
+    ),
     "dcgan, wgan": dict(kind="dcgan", objective="wgan", clip_weights=0.01, d_norm="layer"),
     "resnet, r1": dict(kind="resnet", objective="r1", d_norm="layer"),
-    "autoencoder, began": dict(kind="autoencoder", objective="began", code_size=6, g_norm="none",
-                               balance_rate=0.5),
-    "autoencoder, ebgan": dict(kind="autoencoder", objective="ebgan", code_size=6, g_norm="none",
-                               pulling_away=0.0),
-    "stacked-mnist, wgan-gp": dict(kind="stacked-mnist", resolution=16, d_fmap_base=8,
-                                   g_norm="pixel"),
+    "autoencoder, began": dict(
+        kind="autoencoder", objective="began", code_size=6, g_norm="none", balance_rate=0.5
+    ),
+    "autoencoder, ebgan": dict(
+        kind="autoencoder", objective="ebgan", code_size=6, g_norm="none", pulling_away=0.0
+    ),
+    "stacked-mnist, wgan-gp": dict(
+        kind="stacked-mnist", resolution=16, d_fmap_base=8, g_norm="pixel"
+    ),
 }
 
 
@@ -66,20 +80,28 @@ def batch_of(run: Run, number: int, share: Shard = UNSHARDED) -> Batch:
     """Some images of noise of 8x8, or the share of a process of them."""
     random = torch.Generator().manual_seed(number)
     n, size = run.growth.batch, run.network.size(LEVEL)
-    images = torch.randint(256, (n, *size, run.network.channels), generator=random,
-                           dtype=torch.uint8)
+    images = torch.randint(
+        256, (n, *size, run.network.channels), generator=random, dtype=torch.uint8
+    )
     labels, drawn = torch.eye(3)[torch.randint(3, (2, n), generator=random)]
     rows = torch.from_numpy(own_rows(run, n, share))
     return Batch(images[rows], labels[rows], drawn[rows], rows, share)
 
 
-def iterations(run: Run, state: TrainState, count: int, split: BatchSplit = FULL_BATCH,
-               share: Shard = UNSHARDED, steps: Steps | None = None) -> Statistics:
+def iterations(
+    run: Run,
+    state: TrainState,
+    count: int,
+    split: BatchSplit = FULL_BATCH,
+    share: Shard = UNSHARDED,
+    steps: Steps | None = None,
+) -> Statistics:
     """Train through a fade, at learning rates that change; return the last statistics.
 
     Args:
         steps: Instead of plain ones with this split.
     """
+
     def rate(of_stage: float) -> float:
         return torch.tensor(of_stage * 0.9**number).item()  # as exact in a tensor as without
 
@@ -101,19 +123,23 @@ def iterations(run: Run, state: TrainState, count: int, split: BatchSplit = FULL
 
 def cast(inputs: Any, dtype: torch.dtype) -> Any:
     return torch.utils._pytree.tree_map_only(
-        Tensor, lambda x: x.to(dtype) if x.is_floating_point() else x, inputs)
+        Tensor, lambda x: x.to(dtype) if x.is_floating_point() else x, inputs
+    )
 
 
 def tensors(state: TrainState) -> dict[str, Tensor]:
     """All weights, moments and controllers, by name."""
     found = {f"dials.{name}": value for name, value in state.controllers.items()}
     for part in ("generator", "discriminator", "average"):
-        found |= {f"{part}.{name}": value
-                  for name, value in getattr(state, part).state_dict().items()}
+        found |= {
+            f"{part}.{name}": value for name, value in getattr(state, part).state_dict().items()
+        }
     for part in ("g_optimizer", "d_optimizer"):
-        found |= {f"{part}.{number}.{name}": value for number, moments in
-                  getattr(state, part).state_dict()["state"].items()
-                  for name, value in moments.items()}
+        found |= {
+            f"{part}.{number}.{name}": value
+            for number, moments in getattr(state, part).state_dict()["state"].items()
+            for name, value in moments.items()
+        }
     return found
 
 
@@ -172,13 +198,13 @@ class Threads:
             thread.join()
         for result in results:
             if isinstance(result, Exception) and not isinstance(
-                    result, threading.BrokenBarrierError):
+                result, threading.BrokenBarrierError
+            ):
                 raise result
         return results
 
 
 class _Rank(Group):
-
     def __init__(self, threads: Threads, rank: int) -> None:
         self._threads, self.rank, self.size = threads, rank, threads.size
         self.messages = 0

@@ -23,10 +23,24 @@ from progan.training.precision import MetaAutocast
 GPU, NOWHERE = torch.device("cuda"), torch.device("meta")
 aten = torch.ops.aten
 # The size or the value of what they return is known only when the device has computed it.
-WAITING = {getattr(aten, name) for name in (
-    "_local_scalar_dense", "is_nonzero", "equal", "allclose", "nonzero", "masked_select", "_unique",
-    "_unique2", "unique_dim", "unique_consecutive", "unique_dim_consecutive", "repeat_interleave",
-    "bincount")}
+WAITING = {
+    getattr(aten, name)
+    for name in (
+        "_local_scalar_dense",
+        "is_nonzero",
+        "equal",
+        "allclose",
+        "nonzero",
+        "masked_select",
+        "_unique",
+        "_unique2",
+        "unique_dim",
+        "unique_consecutive",
+        "unique_dim_consecutive",
+        "repeat_interleave",
+        "bincount",
+    )
+}
 INDEXING = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_}
 MASKS = (torch.bool, torch.uint8)
 
@@ -150,8 +164,9 @@ def _moved(module: nn.Module, device: torch.device) -> nn.Module:
     """Module.to, which otherwise would exchange tensors that are held by FakeTensorMode."""
     for part in module.modules():
         for name, parameter in part.named_parameters(recurse=False):
-            part.register_parameter(name, nn.Parameter(
-                parameter.detach().to(device), parameter.requires_grad))
+            part.register_parameter(
+                name, nn.Parameter(parameter.detach().to(device), parameter.requires_grad)
+            )
         for name, buffer in part.named_buffers(recurse=False):
             part.register_buffer(name, buffer.to(device))
     return module
@@ -169,6 +184,7 @@ STAND_INS: dict[str, Any] = {
 def _message(func: Any, what: str) -> str:
     """Where in this project it happened."""
     frames = [frame for frame in traceback.extract_stack() if "/progan/" in frame.filename]
-    where = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
-                       for frame in reversed(frames))
+    where = " < ".join(
+        f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames)
+    )
     return f"{func} {what} ({where})"

@@ -12,16 +12,7 @@ from progan.training.acceleration import Acceleration, StepsByLevel, accelerated
 from progan.training.cuda_graph import CudaGraphSteps
 from progan.training.step import PLAIN_LOSSES, PLAIN_STEPS, PlainSteps, Steps
 from tests.builders import tiny_run
-from tests.training.equal_steps import (
-    COMMON,
-    CPU,
-    LEVEL,
-    RUNS,
-    born,
-    iterations,
-    run_of,
-    tensors,
-)
+from tests.training.equal_steps import COMMON, CPU, LEVEL, RUNS, born, iterations, run_of, tensors
 from tests.training.tape import tapes
 
 COMPILE = {"acceleration": "compile"}
@@ -39,8 +30,7 @@ def assert_trains_alike(run: Run) -> None:
     """
     log, plain, compiled = list[str](), born(run), born(run)
     expected = iterations(run, plain, 10)
-    found = iterations(run, compiled, 10,
-                       steps=steps_of(override(run, COMPILE), CPU, log.append))
+    found = iterations(run, compiled, 10, steps=steps_of(override(run, COMPILE), CPU, log.append))
     assert all("compiling for" in line or "compiled for" in line for line in log)
     for ours, theirs in ((tensors(compiled), tensors(plain)), (found, expected)):
         assert ours.keys() == theirs.keys()
@@ -64,8 +54,7 @@ def test_scaled_losses_in_half_precision_are_compiled(objective: str) -> None:
     run = tiny_run(**COMMON, objective=objective, precision="fp16")
     log, plain, compiled = list[str](), born(run, torch.float32), born(run, torch.float32)
     expected = iterations(run, plain, 1)
-    found = iterations(run, compiled, 1,
-                       steps=steps_of(override(run, COMPILE), CPU, log.append))
+    found = iterations(run, compiled, 1, steps=steps_of(override(run, COMPILE), CPU, log.append))
     assert not any("cannot" in line for line in log) and found.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=0.02, atol=1e-3, msg=name)
@@ -101,15 +90,23 @@ def test_without_a_compiler_steps_stay_eager(monkeypatch: pytest.MonkeyPatch) ->
     assert "no C++ compiler" in log[0] and "the same results" in log[0]
 
 
-@pytest.mark.parametrize("device, processes, settings, recorded, words", [
-    ("cuda", 1, {}, True, ""),
-    ("cuda", 2, {}, False, "several processes"),
-    ("cuda", 1, {"optimizer": "rmsprop"}, False, "RMSProp"),
-    ("cpu", 1, {}, False, "cpu has no CUDA graphs. Compiled code takes its place"),
-])
+@pytest.mark.parametrize(
+    "device, processes, settings, recorded, words",
+    [
+        ("cuda", 1, {}, True, ""),
+        ("cuda", 2, {}, False, "several processes"),
+        ("cuda", 1, {"optimizer": "rmsprop"}, False, "RMSProp"),
+        ("cpu", 1, {}, False, "cpu has no CUDA graphs. Compiled code takes its place"),
+    ],
+)
 def test_steps_are_recorded_where_that_can_be(
-        device: str, processes: int, settings: dict[str, str], recorded: bool, words: str,
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    device: str,
+    processes: int,
+    settings: dict[str, str],
+    recorded: bool,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(acceleration, "_no_compiler", lambda device: "")
     run = tiny_run(acceleration="graph", **settings)
     found = chosen(run, torch.device(device), processes)
@@ -124,10 +121,12 @@ def test_what_is_recorded_need_not_be_compiled(monkeypatch: pytest.MonkeyPatch) 
     assert "there is no Triton. Recorded code takes its place" in found.report
 
 
-@pytest.mark.parametrize("device, words", [
-    ("cuda", ""), ("cpu", "cpu has no CUDA graphs. Eager code takes its place")])
+@pytest.mark.parametrize(
+    "device, words", [("cuda", ""), ("cpu", "cpu has no CUDA graphs. Eager code takes its place")]
+)
 def test_eager_steps_are_recorded_without_a_compiler(
-        device: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    device: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(acceleration, "_no_compiler", lambda device: "there is no Triton")
     found = chosen(tiny_run(acceleration="eager-graph"), torch.device(device))
     assert (found.compiled, found.recorded) == (False, device == "cuda")
@@ -140,13 +139,19 @@ def test_auto_is_what_was_fastest_at_each_level(monkeypatch: pytest.MonkeyPatch)
     run = tiny_run(acceleration="auto", resolution=16)
     found = chosen(run, torch.device("cuda"))
     assert {level: (each.compiled, each.recorded) for level, each in found.by_level.items()} == {
-        2: (False, True), 3: (False, False), 4: (True, True)}
+        2: (False, True),
+        3: (False, False),
+        4: (True, True),
+    }
     assert (found.compiled, found.recorded, found.report) == (True, True, "")
     monkeypatch.setattr(acceleration, "cuda_graphs", tapes)
     steps = accelerated(PLAIN_STEPS, found, pytest.fail)
     assert isinstance(steps, StepsByLevel)
     assert [type(steps.at[level]) for level in (2, 3, 4)] == [
-        CudaGraphSteps, PlainSteps, CudaGraphSteps]
+        CudaGraphSteps,
+        PlainSteps,
+        CudaGraphSteps,
+    ]
     assert chosen(run, CPU) == Acceleration()
 
 

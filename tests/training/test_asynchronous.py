@@ -33,13 +33,19 @@ from tests.training.fake_gpu import GPU, Asynchronous, NotAsynchronous, fake_gpu
 
 AUTOENCODERS_ONLY = ("ebgan", "began")
 COMMON: dict[str, Any] = dict(resolution=8, batch=8, fmap_base=32, stddev_group=4)
-KINDS = [(kind, objective) for kind, objective in itertools.product(NETWORKS, OBJECTIVES)
-         if kind == "autoencoder" or objective not in AUTOENCODERS_ONLY]
+KINDS = [
+    (kind, objective)
+    for kind, objective in itertools.product(NETWORKS, OBJECTIVES)
+    if kind == "autoencoder" or objective not in AUTOENCODERS_ONLY
+]
 OPTIONS: dict[str, dict[str, Any]] = {
     "labels": dict(label_size=3, mirror=True),
     "adaptive augmentation of all kinds": dict(
-        augment="adaptive", augment_p=0.4, augment_stretch=0.1,
-        augment_kinds="flip,translate,zoom,stretch,rotate,shift,color"),
+        augment="adaptive",
+        augment_p=0.4,
+        augment_stretch=0.1,
+        augment_kinds="flip,translate,zoom,stretch,rotate,shift,color",
+    ),
     "fp16": dict(precision="fp16"),
     "fp16, relativistic": dict(precision="fp16", objective="relativistic", label_size=3),
     "bf16": dict(precision="bf16"),
@@ -50,8 +56,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "minibatch discrimination": dict(minibatch_kernels=4, stddev_group=0),
     "mixed batches": dict(objective="gan", mixed_batches=True, label_noise=0.1),
     "separate updates": dict(objective="gan", separate_updates=True, label_smoothing=0.1),
-    "RMSProp, clipped": dict(objective="wgan", optimizer="rmsprop", clip_weights=0.01,
-                             clip_gradients=0.1),
+    "RMSProp, clipped": dict(
+        objective="wgan", optimizer="rmsprop", clip_weights=0.01, clip_gradients=0.1
+    ),
     "batch normalisation": dict(kind="dcgan", g_norm="batch", d_norm="batch"),
     "layer normalisation": dict(g_norm="batch", d_norm="layer"),
     "not equalized, fixed augmentation": dict(equalized_lr=False, augment="fixed", augment_p=0.3),
@@ -63,8 +70,9 @@ def stages(run: Run) -> list[Stage]:
     return [phase.stage for phase in schedule.phases(run.growth, run.network)][-2:]
 
 
-def train_asynchronously(run: Run, steps: Steps = PLAIN_STEPS, *, share: Shard = UNSHARDED,
-                         warm_up: int = 0) -> None:
+def train_asynchronously(
+    run: Run, steps: Steps = PLAIN_STEPS, *, share: Shard = UNSHARDED, warm_up: int = 0
+) -> None:
     """An iteration at each stage on a fake GPU, after some in which it may be waited for."""
     with fake_gpu():
         state = create(run, GPU)
@@ -97,8 +105,15 @@ def no_cached_rows() -> Iterator[None]:
 @pytest.mark.usefixtures("no_cached_rows")
 @pytest.mark.parametrize("precision", ("fp32", "fp16"))
 def test_micro_batches_wait_once_at_each_level(precision: str) -> None:
-    run = tiny_run(**COMMON, objective="gan", label_size=3, augment="adaptive",
-                   augment_kinds="flip", precision=precision, micro_batch=4)
+    run = tiny_run(
+        **COMMON,
+        objective="gan",
+        label_size=3,
+        augment="adaptive",
+        augment_kinds="flip",
+        precision=precision,
+        micro_batch=4,
+    )
     sizes = MicroBatchSizes(run, pytest.fail)
     train_asynchronously(run, PlainSteps(BatchSplit(sizes)), warm_up=1)
 
@@ -117,8 +132,14 @@ def test_processes_that_share_a_batch_wait_for_each_other_and_not_for_their_gpu(
 
 @pytest.mark.parametrize("precision", ("fp32", "bf16", "fp16"))
 def test_a_step_that_is_recorded_waits_for_nothing(precision: str) -> None:
-    run = tiny_run(**COMMON, objective="gan", augment="adaptive", augment_kinds="flip",
-                   label_size=3, precision=precision)
+    run = tiny_run(
+        **COMMON,
+        objective="gan",
+        augment="adaptive",
+        augment_kinds="flip",
+        label_size=3,
+        precision=precision,
+    )
     recorded = list[Tensor]()
 
     def record(work: Callable[[], Tensor]) -> Recording:
@@ -127,14 +148,14 @@ def test_a_step_that_is_recorded_waits_for_nothing(precision: str) -> None:
 
     steps = CudaGraphSteps(PLAIN_STEPS, lambda: record, pytest.fail)
     train_asynchronously(run, steps, warm_up=WARM_UP_STEPS)
-    assert len(recorded) == 2 * len(stages(run)) and all(each.device.type == "cuda"
-                                                         for each in recorded)
+    assert len(recorded) == 2 * len(stages(run)) and all(
+        each.device.type == "cuda" for each in recorded
+    )
 
 
 def test_rounds_wait_only_where_the_guard_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "copy_to_cpu", lambda state, run: {})
-    run = tiny_run(**COMMON, augment="adaptive", d_repeats=2,
-                   minibatch_repeats=1)
+    run = tiny_run(**COMMON, augment="adaptive", d_repeats=2, minibatch_repeats=1)
     stage = stages(run)[0]
     with fake_gpu():
         state, meter = create(run, GPU), StepStats()
@@ -186,8 +207,9 @@ WAITS: dict[str, Callable[[], object]] = {
     "index by a list": lambda: on_gpu(3)[[0, 1]],
     "mixture": lambda: on_gpu(3) + torch.ones(3),
     "mixture with a 0-d tensor": lambda: on_gpu(3) + torch.tensor(2.0),
-    "generator of the CPU": lambda: torch.rand(3, generator=torch.Generator().manual_seed(1),
-                                               device=GPU),
+    "generator of the CPU": lambda: torch.rand(
+        3, generator=torch.Generator().manual_seed(1), device=GPU
+    ),
 }
 
 
@@ -199,9 +221,21 @@ def test_waits_are_found(wait: Callable[[], object]) -> None:
 
 NOT_REPEATABLE = {"scatter_add", "grid_sampler_2d_backward", "reflection_pad2d_backward"}
 WITHOUT_FIXED_ORDER = NOT_REPEATABLE | {
-    "_adaptive_avg_pool2d_backward", "upsample_bilinear2d_backward", "upsample_bicubic2d_backward",
-    "reflection_pad1d_backward", "replication_pad2d_backward", "max_pool2d_with_indices_backward",
-    "cumsum", "histc", "bincount", "index_add", "index_add_", "scatter_add_", "put_", "median"}
+    "_adaptive_avg_pool2d_backward",
+    "upsample_bilinear2d_backward",
+    "upsample_bicubic2d_backward",
+    "reflection_pad1d_backward",
+    "replication_pad2d_backward",
+    "max_pool2d_with_indices_backward",
+    "cumsum",
+    "histc",
+    "bincount",
+    "index_add",
+    "index_add_",
+    "scatter_add_",
+    "put_",
+    "median",
+}
 
 
 class Names(TorchDispatchMode):
@@ -216,12 +250,18 @@ class Names(TorchDispatchMode):
         return func(*args, **kwargs or {})
 
 
-@pytest.mark.parametrize("options, expected", (
-    (dict(label_size=3), set()), (dict(kind="autoencoder", objective="ebgan"), set()),
-    (OPTIONS["adaptive augmentation of all kinds"], NOT_REPEATABLE)),
-    ids=("networks", "autoencoder", "augmentation"))
-def test_only_augmentation_adds_up_in_any_order_on_a_gpu(options: dict[str, Any],
-                                                         expected: set[str]) -> None:
+@pytest.mark.parametrize(
+    "options, expected",
+    (
+        (dict(label_size=3), set()),
+        (dict(kind="autoencoder", objective="ebgan"), set()),
+        (OPTIONS["adaptive augmentation of all kinds"], NOT_REPEATABLE),
+    ),
+    ids=("networks", "autoencoder", "augmentation"),
+)
+def test_only_augmentation_adds_up_in_any_order_on_a_gpu(
+    options: dict[str, Any], expected: set[str]
+) -> None:
     """Beside convolutions; by torch's list of what has no fixed order on CUDA."""
     run = tiny_run(**COMMON | options)
     with fake_gpu():

@@ -22,15 +22,25 @@ def cards(tmp_path: Path) -> Cards:
     directory.mkdir()
     dataset = noise_dataset(tmp_path / "secret-place" / "mine", holdout=0.25)
     SAID.clear()
-    return Cards(run=RUN, data=training_data_of(dataset), machine="cpu", directory=directory,
-                 log=SAID.append)
+    return Cards(
+        run=RUN, data=training_data_of(dataset), machine="cpu", directory=directory, log=SAID.append
+    )
 
 
 def note(path: Path, *moments: int, **more: object) -> None:
     with path.open("a") as file:
         for moment in moments:
-            file.write(json.dumps({"images_seen": moment, "values": {"SWD": moment / 1000},
-                                   "reals": {"SWD": 0.5}, **more}) + "\n")
+            file.write(
+                json.dumps(
+                    {
+                        "images_seen": moment,
+                        "values": {"SWD": moment / 1000},
+                        "reals": {"SWD": 0.5},
+                        **more,
+                    }
+                )
+                + "\n"
+            )
 
 
 def test_a_card_is_written_beside_each_network(cards: Cards) -> None:

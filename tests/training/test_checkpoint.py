@@ -77,11 +77,19 @@ def test_a_younger_format_version_is_refused_and_both_are_named(tmp_path: Path) 
     assert not isinstance(caught.value, checkpoint.DamagedState), "it is whole"
 
 
-@pytest.mark.parametrize("name, value", [
-    ("config", None), ("images_seen", -5), ("images_seen", "x"), ("g_optimizer", {}),
-    ("generator", {}), ("seconds", None), ("tally", {"sums": {"loss": 3}, "counts": {}})])
-def test_a_state_that_is_wrong_inside_is_refused(tmp_path: Path, name: str,
-                                                 value: object) -> None:
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("config", None),
+        ("images_seen", -5),
+        ("images_seen", "x"),
+        ("g_optimizer", {}),
+        ("generator", {}),
+        ("seconds", None),
+        ("tally", {"sums": {"loss": 3}, "counts": {}}),
+    ],
+)
+def test_a_state_that_is_wrong_inside_is_refused(tmp_path: Path, name: str, value: object) -> None:
     run = tiny_run()
     path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
     rewritten(path, **{name: value})
@@ -134,7 +142,7 @@ def test_a_flipped_bit_of_a_weight_is_noticed(tmp_path: Path) -> None:
 def test_a_cut_file_is_noticed(tmp_path: Path, left: float) -> None:
     run = tiny_run()
     path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
-    path.write_bytes(path.read_bytes()[:int(left * path.stat().st_size)])
+    path.write_bytes(path.read_bytes()[: int(left * path.stat().st_size)])
     with pytest.raises(checkpoint.DamagedState, match="is not a whole training state"):
         checkpoint.load_state(path, run, CPU)
 
@@ -173,8 +181,13 @@ def test_states_of_one_thousand_of_images_have_names_in_their_order(tmp_path: Pa
     for current.images_seen in (999, 1100, 1400, 1900, 2300):
         checkpoint.save_state(tmp_path, current, run)
         names.append([path.stem.removeprefix("state-") for path in states(tmp_path)])
-    assert names == [["000000"], ["000000", "000001"], ["000001", "000001_400"],
-                     ["000001_400", "000001_900"], ["000001_900", "000002"]]
+    assert names == [
+        ["000000"],
+        ["000000", "000001"],
+        ["000001", "000001_400"],
+        ["000001_400", "000001_900"],
+        ["000001_900", "000002"],
+    ]
 
 
 def test_a_write_that_is_given_up_changes_nothing(tmp_path: Path) -> None:
@@ -204,10 +217,14 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
         checkpoint.load_state(path, tiny_run(), CPU)
 
 
-@pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(
-    pickle.dumps(content, protocol=2))], ids=["torch", "pickle"])
+@pytest.mark.parametrize(
+    "save",
+    [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content, protocol=2))],
+    ids=["torch", "pickle"],
+)
 def test_a_pickle_that_wants_to_run_code_is_refused_and_does_not_run(
-        tmp_path: Path, save: Callable[[object, Path], object]) -> None:
+    tmp_path: Path, save: Callable[[object, Path], object]
+) -> None:
     path, trace = tmp_path / "state-000001.pt", tmp_path / "it-ran"
     save({"format": "progan state", "version": 1, "evil": Exploit(trace)}, path)
     with pytest.raises(UserError, match="not a whole training state"):
@@ -232,9 +249,11 @@ def test_the_exploit_works(tmp_path: Path) -> None:
     assert (tmp_path / "it-ran").is_dir()
 
 
-@pytest.mark.parametrize("overrides", [
-    dict(kind="autoencoder", objective="began"), dict(objective="lsgan", adaptive_noise=True)],
-    ids=["began", "adaptive noise"])
+@pytest.mark.parametrize(
+    "overrides",
+    [dict(kind="autoencoder", objective="began"), dict(objective="lsgan", adaptive_noise=True)],
+    ids=["began", "adaptive noise"],
+)
 def test_dials_are_restored_to_the_last_bit(tmp_path: Path, overrides: dict[str, object]) -> None:
     run = tiny_run(**overrides)
     saved = state.create(run, CPU)
@@ -279,8 +298,9 @@ def test_settings_of_the_optimizer_are_those_of_the_run_that_goes_on(tmp_path: P
     saved = state.create(run, CPU)
     bias = saved.generator.to_rgb["4x4"].bias
     descend(saved.g_optimizer, bias.sum(), 0.1)
-    loaded = checkpoint.load_state(checkpoint.save_state(tmp_path, saved, run),
-                                   tiny_run(beta2=0.5), CPU)
+    loaded = checkpoint.load_state(
+        checkpoint.save_state(tmp_path, saved, run), tiny_run(beta2=0.5), CPU
+    )
     assert loaded.g_optimizer.param_groups[0]["betas"] == (0.0, 0.5)
     before = saved.g_optimizer.state[bias]
     after = loaded.g_optimizer.state[loaded.generator.to_rgb["4x4"].bias]

@@ -66,8 +66,9 @@ def test_errors_of_the_losses_themselves_are_not_swallowed() -> None:
         Compiled(broken, compilation(Lines()))(torch.ones(2))
 
 
-def test_each_level_is_announced_once_and_its_end_with_the_time(monkeypatch: pytest.MonkeyPatch
-                                                                ) -> None:
+def test_each_level_is_announced_once_and_its_end_with_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     compile_with(monkeypatch, lambda: None)
     log = Lines()
     shared = compilation(log)
@@ -76,8 +77,11 @@ def test_each_level_is_announced_once_and_its_end_with_the_time(monkeypatch: pyt
         for _ in range(2):
             assert critic(None, tiny_run(), position) + generator(None, tiny_run(), position) == 2
     assert [line.removeprefix("--acceleration compile: ") for line in log] == [
-        "compiling for 4→8, which may take minutes ...", "compiled for 4→8 in 0s.",
-        "compiling for 8, which may take minutes ...", "compiled for 8 in 0s."]
+        "compiling for 4→8, which may take minutes ...",
+        "compiled for 4→8 in 0s.",
+        "compiling for 8, which may take minutes ...",
+        "compiled for 8 in 0s.",
+    ]
 
 
 def test_a_stop_ends_a_compilation_and_the_step_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +113,11 @@ def test_a_second_signal_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> No
         Compiled(lambda: 1, compilation(Lines()))()
 
 
-def test_compilers_that_a_signal_to_all_has_ended_are_no_failure(monkeypatch: pytest.MonkeyPatch
-                                                                 ) -> None:
+def test_compilers_that_a_signal_to_all_has_ended_are_no_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The compiler's end may be noticed after the signal was."""
+
     def fake(function: Callable[..., Any], **_: object) -> Callable[..., Any]:
         def call() -> None:
             signal.raise_signal(signal.SIGTERM)

@@ -33,12 +33,14 @@ def assert_equal(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
         torch.testing.assert_close(ours[name], value, rtol=1e-9, atol=1e-12, msg=name)
 
 
-def assert_replays_train_alike(run: Run, split: BatchSplit = FULL_BATCH,
-                               device: torch.device = CPU, recorder: Any = tapes) -> None:
+def assert_replays_train_alike(
+    run: Run, split: BatchSplit = FULL_BATCH, device: torch.device = CPU, recorder: Any = tapes
+) -> None:
     plain, replayed = (born(run, device=device) for _ in range(2))
     expected = iterations(run, plain, COUNT, steps=PlainSteps(split))
-    found = iterations(run, replayed, COUNT, steps=CudaGraphSteps(
-        PlainSteps(split), recorder, pytest.fail))
+    found = iterations(
+        run, replayed, COUNT, steps=CudaGraphSteps(PlainSteps(split), recorder, pytest.fail)
+    )
     assert_equal(tensors(replayed), tensors(plain))
     assert_equal(found, expected)
 
@@ -52,8 +54,11 @@ def test_replayed_steps_train_the_same_networks(name: str) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", RUNS)
 def test_cuda_graphs_train_the_same_networks(name: str) -> None:
-    assert_replays_train_alike(override(run_of(name), {"optimizer": "adam"}),
-                               device=torch.device("cuda"), recorder=cuda_graphs)
+    assert_replays_train_alike(
+        override(run_of(name), {"optimizer": "adam"}),
+        device=torch.device("cuda"),
+        recorder=cuda_graphs,
+    )
 
 
 def test_scales_of_losses_move_in_recordings() -> None:
@@ -100,8 +105,9 @@ def train_on(run: Run, steps: Steps) -> dict[str, Any]:
 
 def test_steps_are_recorded_anew_when_what_they_move_was_replaced() -> None:
     run, counted = tiny_run(**COMMON, augment="adaptive", augment_p=0.4), Counted()
-    assert_equal(train_on(run, CudaGraphSteps(PLAIN_STEPS, counted, pytest.fail)),
-                 train_on(run, PLAIN_STEPS))
+    assert_equal(
+        train_on(run, CudaGraphSteps(PLAIN_STEPS, counted, pytest.fail)), train_on(run, PLAIN_STEPS)
+    )
     assert counted.by_recorder == [2, 2, 2, 2, 2]
 
 

@@ -29,8 +29,9 @@ every_run = pytest.mark.parametrize("name", RUNS)
 
 @every_run
 @pytest.mark.parametrize("dtype, error", [(torch.float64, 1e-12), (torch.float32, 1e-6)])
-def test_gradients_of_two_processes_are_those_of_one(name: str, dtype: torch.dtype,
-                                                     error: float) -> None:
+def test_gradients_of_two_processes_are_those_of_one(
+    name: str, dtype: torch.dtype, error: float
+) -> None:
     run = run_of(name)
     alone, state = Recorded(), born(run, dtype)
     iterations(run, state, 1, alone)
@@ -71,8 +72,7 @@ def test_each_network_costs_one_message_a_step() -> None:
     run = run_of("progressive, wgan-gp, adaptive")
 
     def work(group: Any) -> int:
-        iterations(run, born(run), 3, BatchSplit(group=group),
-                   Shard(group.rank, group.size))
+        iterations(run, born(run), 3, BatchSplit(group=group), Shard(group.rank, group.size))
         messages: int = group.messages
         return messages
 
@@ -80,8 +80,19 @@ def test_each_network_costs_one_message_a_step() -> None:
 
 
 def test_processes_may_send_their_shares_in_micro_batches_of_different_sizes() -> None:
-    run = tiny_run(**(dict(resolution=8, latent_size=6, fmap_base=32, fmap_max=8, batch=24,
-                           stddev_group=4, label_size=3)))
+    run = tiny_run(
+        **(
+            dict(
+                resolution=8,
+                latent_size=6,
+                fmap_base=32,
+                fmap_max=8,
+                batch=24,
+                stddev_group=4,
+                label_size=3,
+            )
+        )
+    )
     alone = Recorded()
     iterations(run, born(run), 1, alone)
 
@@ -97,17 +108,34 @@ def test_processes_may_send_their_shares_in_micro_batches_of_different_sizes() -
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 def test_everybody_begins_with_the_state_of_the_leader(optimizer: str) -> None:
-    run = tiny_run(objective="began", kind="autoencoder", g_norm="none", augment="adaptive",
-                   optimizer=optimizer)
+    run = tiny_run(
+        objective="began",
+        kind="autoencoder",
+        g_norm="none",
+        augment="adaptive",
+        optimizer=optimizer,
+    )
 
     def work(group: Group) -> Any:
-        state = create(tiny_run(objective="began", kind="autoencoder", g_norm="none",
-                                augment="adaptive", optimizer=optimizer, seed=group.rank), CPU)
+        state = create(
+            tiny_run(
+                objective="began",
+                kind="autoencoder",
+                g_norm="none",
+                augment="adaptive",
+                optimizer=optimizer,
+                seed=group.rank,
+            ),
+            CPU,
+        )
         if group.leads:  # as after a resume: clocks, controllers, and some moments
             state.images_seen, state.tick, state.seconds = 640, 3, 1 / 3
             state.controllers["balance"].fill_(0.25)
-            descend(state.g_optimizer, sum(weight.square().sum() for weight in [
-                *state.generator.parameters()][::2]), 0.1)
+            descend(
+                state.g_optimizer,
+                sum(weight.square().sum() for weight in [*state.generator.parameters()][::2]),
+                0.1,
+            )
             state.tally.sums["loss"], state.tally.counts["loss"] = torch.tensor(2.5), 2
         broadcast_state(state, group)
         return state

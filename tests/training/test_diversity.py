@@ -25,7 +25,8 @@ def test_distances_are_those_of_numpy() -> None:
     between = np.linalg.norm(places[:, None] - places[None], axis=-1)
     others = between[~np.eye(9, dtype=bool)].reshape(9, 8)
     assert distances(torch.from_numpy(places)) == pytest.approx(
-        (others.mean(), others.min(axis=1).mean()), rel=1e-12)
+        (others.mean(), others.min(axis=1).mean()), rel=1e-12
+    )
 
 
 def test_images_are_halved_by_averaging() -> None:
@@ -34,12 +35,15 @@ def test_images_are_halved_by_averaging() -> None:
     assert points(images, 0).shape == (1, 32) and points(images, 2).shape == (1, 2)
 
 
-@pytest.mark.parametrize("overrides", [
-    dict(), dict(kind="dcgan", g_norm="batch", objective="gan"), dict(label_size=3)],
-    ids=["growing", "batch normalisation", "classes"])
+@pytest.mark.parametrize(
+    "overrides",
+    [dict(), dict(kind="dcgan", g_norm="batch", objective="gan"), dict(label_size=3)],
+    ids=["growing", "batch normalisation", "classes"],
+)
 @pytest.mark.parametrize("images_seen", [0, 2200, 9000])
-def test_measuring_leaves_no_trace(dataset: Dataset, overrides: dict[str, object],
-                                   images_seen: int) -> None:
+def test_measuring_leaves_no_trace(
+    dataset: Dataset, overrides: dict[str, object], images_seen: int
+) -> None:
     run = tiny_run(**overrides)
     live = state.create(run, CPU)
     before = {name: value.clone() for name, value in live.generator.state_dict().items()}
@@ -49,8 +53,9 @@ def test_measuring_leaves_no_trace(dataset: Dataset, overrides: dict[str, object
     assert first == again and first.keys() == {"diversity/distance", "diversity/nearest"}
     assert all(0 < value < 10 for value in first.values())
     assert live.generator.training and torch.equal(chance, torch.random.get_rng_state())
-    assert all(torch.equal(before[name], value)
-               for name, value in live.generator.state_dict().items())
+    assert all(
+        torch.equal(before[name], value) for name, value in live.generator.state_dict().items()
+    )
 
 
 def test_one_picture_for_all_has_none(dataset: Dataset) -> None:
@@ -61,7 +66,9 @@ def test_one_picture_for_all_has_none(dataset: Dataset) -> None:
             parameter.zero_()
     stage = schedule.at(run.growth, run.network, 9000)
     assert diversity(live, run, dataset, stage, CPU) == {
-        "diversity/distance": 0.0, "diversity/nearest": 0.0}
+        "diversity/distance": 0.0,
+        "diversity/nearest": 0.0,
+    }
 
 
 def test_too_few_images_tell_nothing(tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ from progan.training.state import TrainState, create
 from tests.builders import descend, noise_dataset, tiny_run
 
 CPU = torch.device("cpu")
-SETTINGS: dict[str, Any] = dict(batch=8, minibatch_repeats=1, total_kimg=0.024, fmap_base=32,
-                                code_size=6, initial_resolution=16)
+SETTINGS: dict[str, Any] = dict(
+    batch=8, minibatch_repeats=1, total_kimg=0.024, fmap_base=32, code_size=6, initial_resolution=16
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,33 +38,43 @@ def train(state: TrainState, run: Run, dataset: Dataset) -> None:
 
 
 def moved(state: TrainState, before: dict[str, torch.Tensor]) -> set[str]:
-    return {name for name, weight in state.discriminator.named_parameters()
-            if not torch.equal(weight, before[name])}
+    return {
+        name
+        for name, weight in state.discriminator.named_parameters()
+        if not torch.equal(weight, before[name])
+    }
 
 
 def weights_of(state: TrainState) -> dict[str, torch.Tensor]:
-    return {name: weight.detach().clone() for name, weight in
-            state.discriminator.named_parameters()}
+    return {
+        name: weight.detach().clone() for name, weight in state.discriminator.named_parameters()
+    }
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("freeze_d", [1, 2])
 def test_frozen_layers_of_every_kind_do_not_move_and_the_others_do(
-        kind: str, freeze_d: int, dataset: Dataset) -> None:
+    kind: str, freeze_d: int, dataset: Dataset
+) -> None:
     run = tiny_run(**(SETTINGS | dict(kind=kind, freeze_d=freeze_d, d_norm="layer")))
     state = create(run, CPU)
     before, at_level = weights_of(state), levels(state.discriminator)
     train(state, run, dataset)
-    still = {name for name in before if at_level[name] > 4 - freeze_d
-             and not name.startswith("decoder")}
+    still = {
+        name for name in before if at_level[name] > 4 - freeze_d and not name.startswith("decoder")
+    }
     unused = {name for name in before if "from_rgb" in name and at_level[name] < 4}
     assert len(still) >= 2 * freeze_d
     assert moved(state, before) == set(before) - still - unused
-    frozen = {name for name, weight in state.discriminator.named_parameters()
-              if not weight.requires_grad}
+    frozen = {
+        name for name, weight in state.discriminator.named_parameters() if not weight.requires_grad
+    }
     assert frozen == still
-    assert all(weight.grad is None for name, weight in state.discriminator.named_parameters()
-               if name in frozen)
+    assert all(
+        weight.grad is None
+        for name, weight in state.discriminator.named_parameters()
+        if name in frozen
+    )
 
 
 def test_no_gradient_of_a_frozen_weight_is_computed(dataset: Dataset) -> None:
@@ -83,8 +94,10 @@ def test_a_state_can_thaw_and_freeze_where_it_is_resumed(dataset: Dataset, tmp_p
     frozen, free = (tiny_run(**(SETTINGS | dict(freeze_d=freeze_d))) for freeze_d in (1, 0))
     state = create(frozen, CPU)
     train(state, frozen, dataset)
-    assert not any("blocks.16x16" in name and weight in state.d_optimizer.state
-                   for name, weight in state.discriminator.named_parameters())
+    assert not any(
+        "blocks.16x16" in name and weight in state.d_optimizer.state
+        for name, weight in state.discriminator.named_parameters()
+    )
     path = save_state(tmp_path, state, frozen)
     thawed = load_state(path, tiny_run(**(SETTINGS | dict(total_kimg=0.048))), CPU)
     before = weights_of(thawed)
@@ -98,8 +111,9 @@ def test_frozen_weights_are_not_clipped() -> None:
     state = create(tiny_run(freeze_d=1), CPU)
     before = weights_of(state)
     clip_weights(state.discriminator, 0.01)
-    assert not any(name.startswith(("from_rgb.16x16", "blocks.16x16"))
-                   for name in moved(state, before))
+    assert not any(
+        name.startswith(("from_rgb.16x16", "blocks.16x16")) for name in moved(state, before)
+    )
     assert state.discriminator.blocks["8x8"].conv.weight.abs().max() <= 0.01
 
 
@@ -116,6 +130,13 @@ def test_update_skips_weights_that_need_no_gradient() -> None:
 def test_the_estimate_of_the_memory_knows_what_is_frozen() -> None:
     free, frozen = (tiny_run(batch=64, freeze_d=freeze_d) for freeze_d in (0, 2))
     stage = at(free.growth, free.network, 7000)
-    moments = 2 * 4 * sum(weight.numel() for weight in create(
-        frozen, CPU).discriminator.parameters() if not weight.requires_grad)
+    moments = (
+        2
+        * 4
+        * sum(
+            weight.numel()
+            for weight in create(frozen, CPU).discriminator.parameters()
+            if not weight.requires_grad
+        )
+    )
     assert step_bytes(frozen, stage) <= step_bytes(free, stage) - moments

@@ -34,17 +34,29 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(data: Path, outdir: Path, *words: str, **overrides: object) -> Result:
     settings = dict(total_kimg=4.0, g_lr=0.001, d_lr=0.001) | overrides
-    return CliRunner().invoke(main, [
-        "--data", str(data), "--outdir", str(outdir), "--preset", "demo",
-        *tiny_options(**settings), *words], catch_exceptions=False)
+    return CliRunner().invoke(
+        main,
+        [
+            "--data",
+            str(data),
+            "--outdir",
+            str(outdir),
+            "--preset",
+            "demo",
+            *tiny_options(**settings),
+            *words,
+        ],
+        catch_exceptions=False,
+    )
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, when: Spoil) -> None:
     """Put a NaN into one pixel of some batches."""
     honest = loop.discriminator_inputs
 
-    def inputs(run: Run, batch: Batch, position: LevelAlpha, images_seen: int
-               ) -> DiscriminatorInputs:
+    def inputs(
+        run: Run, batch: Batch, position: LevelAlpha, images_seen: int
+    ) -> DiscriminatorInputs:
         prepared = honest(run, batch, position, images_seen)
         if when(images_seen):
             prepared.reals[0, 0, 0, 0] = math.nan
@@ -71,7 +83,8 @@ def rows(run: Path) -> list[dict[str, float]]:
 
 
 def test_one_bad_batch_costs_one_rollback_and_training_ends_like_a_clean_one(
-        data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert train(data, tmp_path / "clean").exit_code == 0
     spoil(monkeypatch, once(2500))
     result = train(data, tmp_path / "spoilt")
@@ -84,8 +97,10 @@ def test_one_bad_batch_costs_one_rollback_and_training_ends_like_a_clean_one(
     # Until the bad batch both runs are the same; from the last good state on the data differ.
     same = [a["loss/critic"] == b["loss/critic"] for a, b in zip(clean, spoilt, strict=True)]
     assert same == [True, True, False, False]
-    names = [{path.name for path in (tmp_path / name / RUN).glob("*-0*")} - {"log.txt"}
-             for name in ("clean", "spoilt")]
+    names = [
+        {path.name for path in (tmp_path / name / RUN).glob("*-0*")} - {"log.txt"}
+        for name in ("clean", "spoilt")
+    ]
     assert names[1] - names[0] == {"rollback-01.json", "rollback-01.png"}
     assert names[0] <= names[1]
     weights = torch.load(state_files(tmp_path / "spoilt" / RUN)[-1], weights_only=True)
@@ -93,8 +108,9 @@ def test_one_bad_batch_costs_one_rollback_and_training_ends_like_a_clean_one(
     assert all(value.isfinite().all() for value in weights["average"].values())
 
 
-def test_the_evidence_says_what_and_where(data: Path, tmp_path: Path,
-                                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_evidence_says_what_and_where(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spoil(monkeypatch, once(1500))
     train(data, tmp_path)
     evidence = json.loads((tmp_path / RUN / "rollback-01.json").read_text())
@@ -106,8 +122,9 @@ def test_the_evidence_says_what_and_where(data: Path, tmp_path: Path,
 
 
 @pytest.mark.parametrize("from_image", [0, 2500])
-def test_bad_data_for_ever_stops_with_advice(data: Path, tmp_path: Path, from_image: int,
-                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_data_for_ever_stops_with_advice(
+    data: Path, tmp_path: Path, from_image: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spoil(monkeypatch, lambda seen: seen >= from_image)
     result = train(data, tmp_path, "--rollbacks", "2")
     assert result.exit_code == 1
@@ -128,11 +145,21 @@ def test_bad_data_for_ever_stops_with_advice(data: Path, tmp_path: Path, from_im
 
 
 def test_a_guard_that_gives_up_between_two_snapshots_leaves_the_last_good_state(
-        data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also if a later state was saved meanwhile, which leads to where the numbers end."""
     spoil(monkeypatch, lambda seen: seen >= 6500)
-    result = train(data, tmp_path, "--rollbacks", "1", "--checkpoint-minutes", "1e-9",
-                   tick_kimg=1.5, snapshot_ticks=99, total_kimg=9)
+    result = train(
+        data,
+        tmp_path,
+        "--rollbacks",
+        "1",
+        "--checkpoint-minutes",
+        "1e-9",
+        tick_kimg=1.5,
+        snapshot_ticks=99,
+        total_kimg=9,
+    )
     text, run = message(result), tmp_path / RUN
     state, network = state_files(run)[-1], find_network(run)
     assert f"--resume {state}" in text and f"its network is saved in {network}" in text
@@ -144,7 +171,8 @@ def test_a_guard_that_gives_up_between_two_snapshots_leaves_the_last_good_state(
 
 
 def test_a_resumed_run_keeps_the_order_that_the_rollback_chose(
-        data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spoil(monkeypatch, once(1500))
     train(data, tmp_path)
     run = tmp_path / RUN
@@ -174,8 +202,9 @@ def test_a_restored_state_is_the_one_that_was_remembered() -> None:
         live.tally.counts["loss"] = 4
         live.images_seen, live.tick, live.seconds, live.rollbacks = 900, 3, 2.0, 1
         restore(live, good)
-        assert all(torch.equal(before[name], value)
-                   for name, value in live.generator.state_dict().items())
+        assert all(
+            torch.equal(before[name], value) for name, value in live.generator.state_dict().items()
+        )
         assert (live.images_seen, live.tick, live.controllers) == (640, 2, {"confidence": 0})
         assert (live.tally.sums, live.tally.counts) == ({"loss": 0.5}, {"loss": 3})
         assert (live.seconds, live.rollbacks) == (2.0, 1)  # time and attempts are not undone
@@ -189,20 +218,25 @@ def test_weights_that_the_last_step_spoilt_are_noticed() -> None:
     assert weights_fault(live) == "not finite: average.to_rgb.8x8.bias"
 
 
-@pytest.mark.parametrize("means, said", [
-    ({"loss/critic": 1e9, "scores/real": -999.0, "gradient/norm": 750.0}, ""),
-    ({"loss/critic": math.nan}, "not finite: loss/critic"),
-    ({"scores/fake": -math.inf, "scores/real": 1e9}, "not finite: scores/fake"),
-    ({"scores/real": -2e6}, "scores/real is -2e+06, more than --largest 1e+06"),
-    ({"gradient/critic-weights": 2e6}, "gradient/critic-weights is 2e+06, more than"),
-    ({"progress/kimg": 2e6}, "")])
+@pytest.mark.parametrize(
+    "means, said",
+    [
+        ({"loss/critic": 1e9, "scores/real": -999.0, "gradient/norm": 750.0}, ""),
+        ({"loss/critic": math.nan}, "not finite: loss/critic"),
+        ({"scores/fake": -math.inf, "scores/real": 1e9}, "not finite: scores/fake"),
+        ({"scores/real": -2e6}, "scores/real is -2e+06, more than --largest 1e+06"),
+        ({"gradient/critic-weights": 2e6}, "gradient/critic-weights is 2e+06, more than"),
+        ({"progress/kimg": 2e6}, ""),
+    ],
+)
 def test_what_counts_as_a_fault(means: dict[str, float], said: str) -> None:
     assert divergence(means, 1e6).startswith(said) and bool(divergence(means, 1e6)) == bool(said)
 
 
 def test_exploding_scores_roll_back_too(data: Path, tmp_path: Path) -> None:
-    result = train(data, tmp_path, "--rollbacks", "1", "--largest", "1", "--g-lr", "0.1",
-                   "--d-lr", "0.1")
+    result = train(
+        data, tmp_path, "--rollbacks", "1", "--largest", "1", "--g-lr", "0.1", "--d-lr", "0.1"
+    )
     assert result.exit_code == 1 and "more than --largest 1" in message(result)
 
 

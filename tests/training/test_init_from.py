@@ -67,10 +67,14 @@ def labels(run: Run) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
-@pytest.mark.parametrize("overrides", [{}, dict(label_size=3, g_norm="batch", d_norm="batch")],
-                         ids=["plain", "classes and batch norm"])
-def test_a_run_like_its_origin_begins_with_all_of_it(kind: str, overrides: dict[str, Any],
-                                                     tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "overrides",
+    [{}, dict(label_size=3, g_norm="batch", d_norm="batch")],
+    ids=["plain", "classes and batch norm"],
+)
+def test_a_run_like_its_origin_begins_with_all_of_it(
+    kind: str, overrides: dict[str, Any], tmp_path: Path
+) -> None:
     run = tiny_run(kind=kind, **overrides)
     source, origin = saved(tmp_path, run)
     state, found = begun(origin, replace(run, seed=1))
@@ -87,7 +91,8 @@ def test_a_run_like_its_origin_begins_with_all_of_it(kind: str, overrides: dict[
 @pytest.mark.parametrize(("classes", "here"), [(0, 3), (3, 0), (3, 5), (5, 3)])
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_another_number_of_classes_leaves_pictures_and_scores_as_they_are(
-        kind: str, classes: int, here: int, tmp_path: Path) -> None:
+    kind: str, classes: int, here: int, tmp_path: Path
+) -> None:
     """Without class both draw the same picture, and give it the same score."""
     settings: dict[str, Any] = dict(kind=kind, normalize_latents=False, equalized_lr=False)
     run, other = (tiny_run(label_size=number, **settings) for number in (classes, here))
@@ -97,8 +102,9 @@ def test_another_number_of_classes_leaves_pictures_and_scores_as_they_are(
         for ours, theirs in ((state.generator, source.generator), (state.average, source.average)):
             drawn = ours(LATENTS, labels(other), 4)
             torch.testing.assert_close(drawn, theirs(LATENTS, labels(run), 4))
-        torch.testing.assert_close(state.discriminator(drawn, 4).scores,
-                                   source.discriminator(drawn, 4).scores)
+        torch.testing.assert_close(
+            state.discriminator(drawn, 4).scores, source.discriminator(drawn, 4).scores
+        )
         assert state.discriminator(drawn, 4).logits.shape == (4, here)
     assert [fate for fate in fates(found, "generator").values() if fate != "copied"] == ["in part"]
     (judging,) = {fate for fate in fates(found, "discriminator").values() if fate != "copied"}
@@ -110,16 +116,21 @@ def test_weights_of_other_classes_are_those_of_a_birth(tmp_path: Path) -> None:
     _, origin = saved(tmp_path, tiny_run(label_size=3))
     run = tiny_run(label_size=5)
     (state, _), born = begun(origin, run), create(run, CPU)
-    for role, part, rest in (("generator", "dense", (slice(None), slice(8, None))),
-                             ("discriminator", "output", (slice(1, None),))):
-        ours, fresh = (getattr(getattr(networks, role).blocks["4x4"], part).weight[rest]
-                       for networks in (state, born))
+    for role, part, rest in (
+        ("generator", "dense", (slice(None), slice(8, None))),
+        ("discriminator", "output", (slice(1, None),)),
+    ):
+        ours, fresh = (
+            getattr(getattr(networks, role).blocks["4x4"], part).weight[rest]
+            for networks in (state, born)
+        )
         assert ours.numel() and torch.equal(ours, fresh)
 
 
 @pytest.mark.parametrize("kind", ["progressive", "stacked-mnist"])
-def test_a_grown_network_draws_at_its_old_resolution_what_it_drew(kind: str,
-                                                                  tmp_path: Path) -> None:
+def test_a_grown_network_draws_at_its_old_resolution_what_it_drew(
+    kind: str, tmp_path: Path
+) -> None:
     run, larger = (tiny_run(kind=kind, resolution=size, d_fmap_base=64) for size in (16, 32))
     source, origin = saved(tmp_path, run)
     state, found = begun(origin, larger)
@@ -127,8 +138,9 @@ def test_a_grown_network_draws_at_its_old_resolution_what_it_drew(kind: str,
         drawn = state.average(LATENTS, labels(larger), 4)
         assert torch.equal(drawn, source.average(LATENTS, labels(run), 4))
         if kind == "progressive":  # the other one has another layer for colours at its end
-            assert torch.equal(state.discriminator(drawn, 4).scores,
-                               source.discriminator(drawn, 4).scores)
+            assert torch.equal(
+                state.discriminator(drawn, 4).scores, source.discriminator(drawn, 4).scores
+            )
     new = {layer for layer, fate in fates(found, "generator").items() if fate == "new"}
     assert new and all("32x32" in layer for layer in new)
     born = create(larger, CPU)
@@ -141,21 +153,26 @@ def test_a_smaller_run_leaves_the_highest_layers_behind(tmp_path: Path) -> None:
     source, origin = saved(tmp_path, tiny_run())
     state, found = begun(origin, tiny_run(resolution=8))
     with torch.no_grad():
-        assert torch.equal(state.generator(LATENTS, torch.zeros(4, 0), 3),
-                           source.generator(LATENTS, torch.zeros(4, 0), 3))
+        assert torch.equal(
+            state.generator(LATENTS, torch.zeros(4, 0), 3),
+            source.generator(LATENTS, torch.zeros(4, 0), 3),
+        )
     left = {layer for layer, fate in fates(found, "discriminator").items() if fate == "left"}
     assert left == {"from_rgb.16x16", "blocks.16x16.conv", "blocks.16x16.down"}
 
 
 @pytest.mark.parametrize("kind", ["dcgan", "resnet"])
-def test_lists_that_count_from_the_highest_resolution_are_aligned(kind: str,
-                                                                  tmp_path: Path) -> None:
+def test_lists_that_count_from_the_highest_resolution_are_aligned(
+    kind: str, tmp_path: Path
+) -> None:
     """With maps of one width every shape would fit the layer of any other level."""
     run, larger = (tiny_run(kind=kind, fmap_decay=0, resolution=size) for size in (16, 32))
     source, origin = saved(tmp_path, run)
     state, found = begun(origin, larger)
-    lists = [(network.downs if kind == "dcgan" else network.blocks)
-             for network in (state.discriminator, source.discriminator)]
+    lists = [
+        (network.downs if kind == "dcgan" else network.blocks)
+        for network in (state.discriminator, source.discriminator)
+    ]
     ours, theirs = (weights.state_dict() for weights in (lists[0][2:], lists[1][1:]))
     assert ours and all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert any(fate == "new" for fate in fates(found, "discriminator").values())
@@ -168,8 +185,9 @@ def test_levels_that_the_origin_never_trained_are_new(tmp_path: Path) -> None:
     assert fates(found, "generator")["blocks.8x8.up"] == "copied"
     assert fates(found, "generator")["blocks.16x16.up"] == "new"
     born = create(tiny_run(seed=1), CPU)
-    assert torch.equal(state.generator.blocks["16x16"].up.weight,
-                       born.generator.blocks["16x16"].up.weight)
+    assert torch.equal(
+        state.generator.blocks["16x16"].up.weight, born.generator.blocks["16x16"].up.weight
+    )
 
 
 def test_a_network_file_gives_the_average_to_generator_and_average(tmp_path: Path) -> None:
@@ -216,16 +234,23 @@ def test_another_latent_size_renews_the_first_layer(tmp_path: Path) -> None:
     assert fates(found, "generator")["blocks.4x4.dense"] == "skipped"
 
 
-@pytest.mark.parametrize(("overrides", "said"), [
-    (dict(kind="dcgan"), "kind: progressive -> dcgan.*Leave --kind away"),
-    (dict(equalized_lr=False), "equalized_lr: True -> False.*Leave --equalized-lr away"),
-    (dict(fmap_max=5, latent_size=9), "Nothing of .* fits .*fmap_max: 8 -> 5"),
-    (dict(resolution=32, freeze_d=1), "--freeze-d 1 would keep random weights: "
-     "blocks.32x32.conv, blocks.32x32.down, from_rgb.32x32 cannot be copied"),
-    (dict(channels=1, freeze_d=1), "--freeze-d 1 .* from_rgb.16x16 cannot be copied"),
-])
-def test_what_would_be_of_no_use_is_refused(overrides: dict[str, Any], said: str,
-                                            tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (dict(kind="dcgan"), "kind: progressive -> dcgan.*Leave --kind away"),
+        (dict(equalized_lr=False), "equalized_lr: True -> False.*Leave --equalized-lr away"),
+        (dict(fmap_max=5, latent_size=9), "Nothing of .* fits .*fmap_max: 8 -> 5"),
+        (
+            dict(resolution=32, freeze_d=1),
+            "--freeze-d 1 would keep random weights: "
+            "blocks.32x32.conv, blocks.32x32.down, from_rgb.32x32 cannot be copied",
+        ),
+        (dict(channels=1, freeze_d=1), "--freeze-d 1 .* from_rgb.16x16 cannot be copied"),
+    ],
+)
+def test_what_would_be_of_no_use_is_refused(
+    overrides: dict[str, Any], said: str, tmp_path: Path
+) -> None:
     _, origin = saved(tmp_path, tiny_run())
     with pytest.raises(UserError, match=said):
         transfer(origin, tiny_run(**overrides))
@@ -234,12 +259,14 @@ def test_what_would_be_of_no_use_is_refused(overrides: dict[str, Any], said: str
 def test_layers_that_are_copied_can_be_frozen(tmp_path: Path) -> None:
     source, origin = saved(tmp_path, tiny_run())
     state, _ = begun(origin, tiny_run(freeze_d=2))
-    assert torch.equal(state.discriminator.from_rgb["16x16"].weight,
-                       source.discriminator.from_rgb["16x16"].weight)
+    assert torch.equal(
+        state.discriminator.from_rgb["16x16"].weight, source.discriminator.from_rgb["16x16"].weight
+    )
     assert not state.discriminator.blocks["8x8"].conv.weight.requires_grad
     with pytest.raises(UserError, match="--freeze-d 2 would keep random weights"):
-        transfer(replace(origin, weights={"average": origin.weights["average"]}),
-                 tiny_run(freeze_d=2))
+        transfer(
+            replace(origin, weights={"average": origin.weights["average"]}), tiny_run(freeze_d=2)
+        )
 
 
 def test_settings_are_those_of_the_origin_from_where_it_had_arrived(tmp_path: Path) -> None:
@@ -253,16 +280,20 @@ def test_settings_are_those_of_the_origin_from_where_it_had_arrived(tmp_path: Pa
     assert (fading.level, inherited(fading, 16)["initial_resolution"]) == (4, 8)
 
 
-@pytest.mark.parametrize(("overrides", "first"), [
-    (dict(resolution=32, initial_resolution=16), True),
-    (dict(resolution=32, initial_resolution=8), False),  # it begins elsewhere
-    (dict(resolution=16, initial_resolution=16), False),  # there is nothing to fade in
-    (dict(resolution=32, initial_resolution=16, label_size=2), False),
-    (dict(resolution=32, initial_resolution=16, channels=1), False),
-    (dict(resolution=32, initial_resolution=16, kind="dcgan"), False),
-])
-def test_a_run_that_goes_on_growing_begins_with_the_fade(overrides: dict[str, Any], first: bool,
-                                                         tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("overrides", "first"),
+    [
+        (dict(resolution=32, initial_resolution=16), True),
+        (dict(resolution=32, initial_resolution=8), False),  # it begins elsewhere
+        (dict(resolution=16, initial_resolution=16), False),  # there is nothing to fade in
+        (dict(resolution=32, initial_resolution=16, label_size=2), False),
+        (dict(resolution=32, initial_resolution=16, channels=1), False),
+        (dict(resolution=32, initial_resolution=16, kind="dcgan"), False),
+    ],
+)
+def test_a_run_that_goes_on_growing_begins_with_the_fade(
+    overrides: dict[str, Any], first: bool, tmp_path: Path
+) -> None:
     _, origin = saved(tmp_path, tiny_run())
     assert fades_first(origin, tiny_run(**overrides)) == first
     alone = replace(origin, weights={"average": origin.weights["average"]})
@@ -276,15 +307,18 @@ def test_the_table_names_each_layer_with_both_shapes(tmp_path: Path) -> None:
     text = transfer_table(transfer(origin, tiny_run(resolution=8)))
     assert "state-000007.pt, 16x16 at kimg 7" in text
     rows = [" ".join(line.split()) for line in text.splitlines()]
-    assert {"blocks.4x4.dense 128x11 128x8 copied in part", "blocks.8x8.up 8x8x3x3 8x8x3x3 copied",
-            "blocks.16x16.up 8x8x3x3 – left behind", "to_rgb.16x16 3x8x1x1 – left behind",
-            "blocks.4x4.conv 8x8x3x3 8x9x3x3 skipped: the shapes differ"} <= set(rows)
+    assert {
+        "blocks.4x4.dense 128x11 128x8 copied in part",
+        "blocks.8x8.up 8x8x3x3 8x8x3x3 copied",
+        "blocks.16x16.up 8x8x3x3 – left behind",
+        "to_rgb.16x16 3x8x1x1 – left behind",
+        "blocks.4x4.conv 8x8x3x3 8x9x3x3 skipped: the shapes differ",
+    } <= set(rows)
     assert "layers: 5 copied, 1 in part, 3 left" in text
     assert all(line == line.rstrip() and len(line) <= 100 for line in text.splitlines()[1:])
 
 
 class TestFiles:
-
     def test_a_run_stands_for_its_newest_state(self, tmp_path: Path) -> None:
         run = tiny_run()
         for images_seen in (1000, 7000):
@@ -306,8 +340,10 @@ class TestFiles:
             directory = tmp_path / f"0000{number}-noise-tiny"
             directory.mkdir()
             state = trained(run)
-            save_network(directory / "network-snapshot-000007.safetensors", Snapshot(
-                generator=state.average, level=4, alpha=1.0, images_seen=END))
+            save_network(
+                directory / "network-snapshot-000007.safetensors",
+                Snapshot(generator=state.average, level=4, alpha=1.0, images_seen=END),
+            )
             path = save_state(directory, state, run)
         assert find_init_source(tmp_path) == path
 
@@ -320,15 +356,21 @@ class TestFiles:
     def test_a_network_file_knows_the_settings_beside_it(self, tmp_path: Path) -> None:
         run = tiny_run(gp_weight=3.0)
         path = tmp_path / "network-snapshot-000007.safetensors"
-        save_network(path, Snapshot(generator=trained(run).average, level=4, alpha=0.5,
-                                    images_seen=END))
+        save_network(
+            path, Snapshot(generator=trained(run).average, level=4, alpha=0.5, images_seen=END)
+        )
         assert load_init_source(path).run is None and load_init_source(path).settled_level == 3
         save_config(tmp_path, run)
         assert load_init_source(path).run == run
 
-    @pytest.mark.parametrize(("content", "said"), [
-        (b"", "is empty"), (b"hello", "is a text file"),
-        (b"\x80\x04\x95 a pickle", "is not a readable pickle")])
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (b"", "is empty"),
+            (b"hello", "is a text file"),
+            (b"\x80\x04\x95 a pickle", "is not a readable pickle"),
+        ],
+    )
     def test_other_files_are_refused(self, content: bytes, said: str, tmp_path: Path) -> None:
         path = tmp_path / "network.bin"
         path.write_bytes(content)

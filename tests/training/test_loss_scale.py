@@ -34,11 +34,20 @@ from tests.training.equal_steps import COMMON, CPU, RUNS, Threads, born, iterati
 from tests.training.test_guard import RUN, once, rows, spoil, train
 
 SCALES = (DISCRIMINATOR, GENERATOR)
-OBJECTIVES = {name: RUNS[name] for name in (
-    "progressive, wgan-gp, adaptive", "progressive, relativistic", "dcgan, lsgan", "dcgan, wgan",
-    "resnet, r1", "autoencoder, began")} | {
+OBJECTIVES = {
+    name: RUNS[name]
+    for name in (
+        "progressive, wgan-gp, adaptive",
+        "progressive, relativistic",
+        "dcgan, lsgan",
+        "dcgan, wgan",
+        "resnet, r1",
+        "autoencoder, began",
+    )
+} | {
     "progressive, dragan": dict(objective="dragan"),
-    "dcgan, gan, separate": RUNS["dcgan, gan, separate"] | dict(optimizer="adam")}
+    "dcgan, gan, separate": RUNS["dcgan, gan, separate"] | dict(optimizer="adam"),
+}
 
 
 def fp16_run(**more: Any) -> Run:
@@ -54,8 +63,11 @@ def with_scales(run: Run, log2: float, dtype: torch.dtype = torch.float32) -> Tr
 
 def moved_by_steps(state: TrainState) -> dict[str, Tensor]:
     """Weights and moments, copied."""
-    return {name: value.clone() for name, value in tensors(state).items()
-            if not name.startswith(("dials.", "average."))}
+    return {
+        name: value.clone()
+        for name, value in tensors(state).items()
+        if not name.startswith(("dials.", "average."))
+    }
 
 
 def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
@@ -72,7 +84,8 @@ def test_scaling_alone_changes_nothing(name: str, log2: float) -> None:
     found, expected = iterations(run, scaled, 1), iterations(other, plain, 1)
     for ours, theirs in ((found, expected), (tensors(scaled), tensors(plain))):
         assert ours.keys() - theirs.keys() <= {
-            f"{prefix}{dial}" for prefix in ("dials/", "dials.") for dial in SCALES}
+            f"{prefix}{dial}" for prefix in ("dials/", "dials.") for dial in SCALES
+        }
         for key, value in theirs.items():
             torch.testing.assert_close(ours[key], value, rtol=1e-12, atol=1e-12, msg=key)
 
@@ -89,8 +102,10 @@ def test_a_scale_that_is_too_high_moves_nothing_and_falls_until_it_is_not() -> N
     found = iterations(run, state, 1)
     assert_same(moved_by_steps(state), before)
     assert [state.controllers[name].item() for name in SCALES] == [24.0] * 2
-    assert any(not torch.equal(average[name], value)  # goes on
-               for name, value in state.average.state_dict().items())
+    assert any(
+        not torch.equal(average[name], value)  # goes on
+        for name, value in state.average.state_dict().items()
+    )
     assert found["gradient/critic-weights"] == found["gradient/generator-weights"] == 0
     for _ in range(24):
         iterations(run, state, 1)
@@ -113,8 +128,10 @@ def test_a_skipped_step_is_no_fault_and_what_is_lost_otherwise_is() -> None:
 
 
 def test_without_a_scale_that_could_fall_everything_is_told() -> None:
-    lost = {name: torch.tensor(math.inf)
-            for name in ("gradient/critic-weights", "loss/penalty", "loss/critic")}
+    lost = {
+        name: torch.tensor(math.inf)
+        for name in ("gradient/critic-weights", "loss/penalty", "loss/critic")
+    }
     assert mask_overflow(lost, torch.tensor(MIN_SCALE)) == dict.fromkeys(lost, 0)
     assert mask_overflow(lost, torch.tensor(MIN_SCALE / 2)) == mask_overflow(lost, None) == lost
     others = {name: torch.tensor(math.inf) for name in ("scores/real", "loss/generator")}
@@ -138,8 +155,9 @@ def test_micro_batches_are_scaled_alike() -> None:
     split = BatchSplit(sizes)
     whole = iterations(run, with_scales(run, 20.3, torch.float64), 1)
     parts = iterations(run, with_scales(run, 20.3, torch.float64), 1, split)
-    torch.testing.assert_close(parts["gradient/critic-weights"], whole["gradient/critic-weights"],
-                               rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        parts["gradient/critic-weights"], whole["gradient/critic-weights"], rtol=1e-12, atol=0
+    )
 
 
 def test_all_processes_skip_what_overflows_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,8 +165,9 @@ def test_all_processes_skip_what_overflows_in_one(monkeypatch: pytest.MonkeyPatc
 
     def overflowing(own: Gradients, run: Run, group: Group) -> Gradients:
         if group.rank:
-            own = own._replace(of_weights=[each if each is None else each * math.inf
-                                           for each in own.of_weights])
+            own = own._replace(
+                of_weights=[each if each is None else each * math.inf for each in own.of_weights]
+            )
         return all_reduce(own, run, group)
 
     monkeypatch.setattr(module, "all_reduce", overflowing)
@@ -163,8 +182,9 @@ def test_all_processes_skip_what_overflows_in_one(monkeypatch: pytest.MonkeyPatc
     assert_same(one, other)
     assert one[f"dials.{DISCRIMINATOR}"] == one[f"dials.{GENERATOR}"] == 3.0
     born_with = tensors(with_scales(run, 4.0))
-    assert torch.equal(one["generator.blocks.4x4.dense.weight"],
-                       born_with["generator.blocks.4x4.dense.weight"])
+    assert torch.equal(
+        one["generator.blocks.4x4.dense.weight"], born_with["generator.blocks.4x4.dense.weight"]
+    )
 
 
 def test_checkpoints_carry_the_scales(tmp_path: Path) -> None:
@@ -175,7 +195,8 @@ def test_checkpoints_carry_the_scales(tmp_path: Path) -> None:
     plain = tiny_run(**COMMON)
     path = checkpoint.save_state(tmp_path, states.create(plain, CPU), plain)
     assert checkpoint.load_state(path, run, CPU).controllers == dict.fromkeys(
-        SCALES, INITIAL_LOG2_SCALE)
+        SCALES, INITIAL_LOG2_SCALE
+    )
 
 
 @pytest.fixture(scope="module")
@@ -183,16 +204,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return noise_dataset(tmp_path_factory.mktemp("data") / "noise").path
 
 
-def test_skipped_steps_are_no_reason_to_go_back(data: Path, tmp_path: Path,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_skipped_steps_are_no_reason_to_go_back(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "INITIAL_LOG2_SCALE", 22.0)
     result = train(data, tmp_path, "--precision", "fp16")
     assert result.exit_code == 0, result.output
     assert not list((tmp_path / RUN).glob("rollback-*"))
     lines = rows(tmp_path / RUN)
     assert all(math.isfinite(value) for row in lines for value in row.values())
-    assert all(lines[-1][f"dials/{name}"] < 21 and lines[-1]["progress/rollbacks"] == 0
-               for name in SCALES)
+    assert all(
+        lines[-1][f"dials/{name}"] < 21 and lines[-1]["progress/rollbacks"] == 0 for name in SCALES
+    )
 
 
 def test_a_bad_batch_is(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,20 @@ import torch
 
 from progan.training.matching import Match, Overlap, match, merged
 
-THEIRS = {"same.weight": torch.ones(2, 3), "same.bias": torch.ones(2),
-          "wider.weight": torch.ones(5, 3), "wider.bias": torch.ones(2),
-          "gone.weight": torch.ones(1)}
-OURS = {"born.weight": torch.zeros(4, 4), "wider.weight": torch.zeros(6, 3),
-        "wider.bias": torch.zeros(2), "same.weight": torch.zeros(2, 3),
-        "same.bias": torch.zeros(2)}
+THEIRS = {
+    "same.weight": torch.ones(2, 3),
+    "same.bias": torch.ones(2),
+    "wider.weight": torch.ones(5, 3),
+    "wider.bias": torch.ones(2),
+    "gone.weight": torch.ones(1),
+}
+OURS = {
+    "born.weight": torch.zeros(4, 4),
+    "wider.weight": torch.zeros(6, 3),
+    "wider.bias": torch.zeros(2),
+    "same.weight": torch.zeros(2, 3),
+    "same.bias": torch.zeros(2),
+}
 
 
 def test_layers_are_copied_skipped_new_or_left_in_our_order() -> None:
@@ -18,7 +26,8 @@ def test_layers_are_copied_skipped_new_or_left_in_our_order() -> None:
         Match("born", "new", None, (4, 4), {}),
         Match("wider", "skipped", (5, 3), (6, 3), {}),
         Match("same", "copied", (2, 3), (2, 3), {"same.weight": (), "same.bias": ()}),
-        Match("gone", "left", (1,), None, {})]
+        Match("gone", "left", (1,), None, {}),
+    ]
 
 
 def test_what_is_merged_is_what_was_copied_and_nothing_else() -> None:
@@ -35,20 +44,26 @@ def test_a_layer_with_other_tensors_is_skipped() -> None:
     assert [row.fate for row in match(ours, theirs)] == ["skipped"]
 
 
-@pytest.mark.parametrize(("overlap", "copied"), [
-    (Overlap(dim=0, theirs=4, ours=6, kept=1), ([0], [0, 1, 2])),
-    (Overlap(dim=0, theirs=4, ours=6, kept=3), ([0, 1, 2], [0, 1, 2])),
-    (Overlap(dim=1, theirs=4, ours=6, kept=3), ([], [])),
-    (Overlap(dim=0, theirs=3, ours=6, kept=1), ([], [])),
-    (Overlap(dim=0, theirs=4, ours=5, kept=1), ([], []))])
-def test_rows_that_overlap_are_copied(overlap: Overlap, copied: tuple[list[int], list[int]]
-                                      ) -> None:
+@pytest.mark.parametrize(
+    ("overlap", "copied"),
+    [
+        (Overlap(dim=0, theirs=4, ours=6, kept=1), ([0], [0, 1, 2])),
+        (Overlap(dim=0, theirs=4, ours=6, kept=3), ([0, 1, 2], [0, 1, 2])),
+        (Overlap(dim=1, theirs=4, ours=6, kept=3), ([], [])),
+        (Overlap(dim=0, theirs=3, ours=6, kept=1), ([], [])),
+        (Overlap(dim=0, theirs=4, ours=5, kept=1), ([], [])),
+    ],
+)
+def test_rows_that_overlap_are_copied(
+    overlap: Overlap, copied: tuple[list[int], list[int]]
+) -> None:
     theirs = {"a.weight": torch.ones(4, 3), "a.bias": torch.ones(4)}
     ours = {"a.weight": torch.zeros(6, 3), "a.bias": torch.zeros(6)}
     matches = match(theirs, ours, overlap)
     assert [row.fate for row in matches] == ["in part" if copied[0] else "skipped"]
     assert merged(theirs, ours, matches)["a.weight"].nonzero().tolist() == [
-        [row, column] for row in copied[0] for column in copied[1]]
+        [row, column] for row in copied[0] for column in copied[1]
+    ]
     assert merged(theirs, ours, matches)["a.bias"].nonzero().flatten().tolist() == copied[0]
 
 

@@ -58,11 +58,26 @@ def test_the_paper_networks_keep_their_weights_seven_times() -> None:
     assert 7 * weights < step_bytes(run, first) < 10 * weights
 
 
-@pytest.mark.parametrize("overrides", [
-    *(dict(kind=kind, objective=objective) for kind, objective in (
-        ("dcgan", "gan"), ("dcgan", "dragan"), ("dcgan", "wgan"), ("resnet", "wgan-gp"),
-        ("autoencoder", "ebgan"), ("autoencoder", "began"), ("progressive", "relativistic"),
-        ("stacked-mnist", "r1"), ("progressive", "lsgan")))], ids=lambda o: " ".join(o.values()))
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        *(
+            dict(kind=kind, objective=objective)
+            for kind, objective in (
+                ("dcgan", "gan"),
+                ("dcgan", "dragan"),
+                ("dcgan", "wgan"),
+                ("resnet", "wgan-gp"),
+                ("autoencoder", "ebgan"),
+                ("autoencoder", "began"),
+                ("progressive", "relativistic"),
+                ("stacked-mnist", "r1"),
+                ("progressive", "lsgan"),
+            )
+        )
+    ],
+    ids=lambda o: " ".join(o.values()),
+)
 def test_every_kind_and_objective_can_be_estimated(overrides: dict[str, str]) -> None:
     run = tiny_run(**overrides)
     bytes_at = [step_bytes(run, phase.stage) for phase in schedule.phases(run.growth, run.network)]
@@ -70,22 +85,30 @@ def test_every_kind_and_objective_can_be_estimated(overrides: dict[str, str]) ->
 
 
 def test_disturbed_features_are_kept_beside_the_plain_ones() -> None:
-    plain, noisy = (tiny_run(objective="lsgan", dropout=0.5, adaptive_noise=noise)
-                    for noise in (False, True))  # dropout: reals and fakes apart in both
+    plain, noisy = (
+        tiny_run(objective="lsgan", dropout=0.5, adaptive_noise=noise) for noise in (False, True)
+    )  # dropout: reals and fakes apart in both
     stage = schedule.at(plain.growth, plain.network, 7000)
     features = 64 * 8 * 16 * 16 * 4  # images, maps, pixels, bytes of one convolution's input
     assert step_bytes(noisy, stage) > step_bytes(plain, stage) + features
 
 
 @pytest.mark.parametrize("precision", ("fp32", "bf16", "fp16"))
-@pytest.mark.parametrize("overrides", (dict(label_size=3), dict(augment="adaptive"),
-                                       dict(kind="dcgan", objective="gan", stddev_group=0)),
-                         ids=lambda overrides: " ".join(overrides))
+@pytest.mark.parametrize(
+    "overrides",
+    (
+        dict(label_size=3),
+        dict(augment="adaptive"),
+        dict(kind="dcgan", objective="gan", stddev_group=0),
+    ),
+    ids=lambda overrides: " ".join(overrides),
+)
 def test_estimates_are_those_of_real_steps(precision: str, overrides: dict[str, Any]) -> None:
     """But for 3 %: real autocast lowers dense layers, too."""
     run = tiny_run(**overrides, precision=precision, batch=32)
-    stage = next(phase.stage for phase in schedule.phases(run.growth, run.network)
-                 if phase.stage.level == 4)
+    stage = next(
+        phase.stage for phase in schedule.phases(run.growth, run.network) if phase.stage.level == 4
+    )
     state, batch = create(run, CPU), noise_batch(run, stage, UNSHARDED)
     run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)  # makes the moments
     kept = {id(x): x.nbytes for x in tensors(state).values()}

@@ -41,8 +41,9 @@ def in_parts(run: Any, most: int) -> Recorded:
 
 @every_run
 @pytest.mark.parametrize("dtype, error", [(torch.float64, 1e-12), (torch.float32, 2e-6)])
-def test_gradients_of_micro_batches_are_those_of_the_whole(name: str, dtype: torch.dtype,
-                                                           error: float) -> None:
+def test_gradients_of_micro_batches_are_those_of_the_whole(
+    name: str, dtype: torch.dtype, error: float
+) -> None:
     run = run_of(name)
     whole, parts = Recorded(), in_parts(run, 4)
     one, other = born(run, dtype), born(run, dtype)
@@ -53,8 +54,13 @@ def test_gradients_of_micro_batches_are_those_of_the_whole(name: str, dtype: tor
         assert relative_error(parts.seen, whole.seen) < 1e-9
     assert found.keys() == expected.keys()
     for key, value in expected.items():
-        torch.testing.assert_close(found[key], value, rtol=1e-4 if dtype == torch.float32 else
-                                   1e-9, atol=1e-5 if dtype == torch.float32 else 1e-10, msg=key)
+        torch.testing.assert_close(
+            found[key],
+            value,
+            rtol=1e-4 if dtype == torch.float32 else 1e-9,
+            atol=1e-5 if dtype == torch.float32 else 1e-10,
+            msg=key,
+        )
 
 
 @every_run
@@ -112,7 +118,8 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Memory]]
 
 @every_run
 def test_out_of_memory_halves_the_micro_batch_and_repeats_the_step(
-        name: str, memory: Callable[[int], Memory]) -> None:
+    name: str, memory: Callable[[int], Memory]
+) -> None:
     """The result is bitwise that of a run that had these micro-batches from the beginning."""
     run, lines = run_of(name), list[str]()
     expected = born(run)
@@ -150,7 +157,8 @@ def test_out_of_memory_in_the_middle_of_a_run(memory: Callable[[int], Memory]) -
 
 
 def test_where_not_even_one_group_fits_training_stops_with_advice(
-        memory: Callable[[int], Memory]) -> None:
+    memory: Callable[[int], Memory],
+) -> None:
     run, lines = run_of("progressive, relativistic"), list[str]()
     state = born(run)
     before = {name: value.clone() for name, value in tensors(state).items()}
@@ -192,18 +200,23 @@ def test_each_level_has_a_size_of_its_own() -> None:
     assert [micro.size(level, 32) for level in (3, 4)] == [16, 8]
 
 
-@pytest.mark.parametrize("asked, n, got", [(0, 24, 24), (24, 24, 24), (99, 24, 24), (23, 24, 12),
-                                           (5, 24, 4), (4, 24, 4)])
-def test_a_batch_is_cut_into_the_largest_equal_parts_that_are_allowed(asked: int, n: int,
-                                                                      got: int) -> None:
+@pytest.mark.parametrize(
+    "asked, n, got", [(0, 24, 24), (24, 24, 24), (99, 24, 24), (23, 24, 12), (5, 24, 4), (4, 24, 4)]
+)
+def test_a_batch_is_cut_into_the_largest_equal_parts_that_are_allowed(
+    asked: int, n: int, got: int
+) -> None:
     run = tiny_run(stddev_group=4, micro_batch=asked)
     assert MicroBatchSizes(run, pytest.fail).size(LEVEL, n) == got
 
 
 def test_a_micro_batch_that_breaks_groups_is_refused() -> None:
     run = tiny_run(stddev_group=4, micro_batch=3)
-    with pytest.raises(UserError, match="--micro-batch 3 is too small for the batch of 8 images at "
-                                        "resolution 16.*--stddev-group"):
+    with pytest.raises(
+        UserError,
+        match="--micro-batch 3 is too small for the batch of 8 images at "
+        "resolution 16.*--stddev-group",
+    ):
         require_micro_batch(run, {4: 8})
     require_micro_batch(tiny_run(stddev_group=4, micro_batch=4), {4: 8})
     with pytest.raises(UserError, match="--d-norm batch"):

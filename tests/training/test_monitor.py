@@ -22,8 +22,10 @@ def test_lines_after_the_state_and_cut_lines_are_forgotten(tmp_path: Path) -> No
     damaged = b'\xff\xfe\n[]\n{"loss": 3}\n{"images_seen": 5, "lo'
     path.write_bytes("".join(lines).encode() + damaged)
     monitor = Monitor(tmp_path, images_seen=20)
-    assert monitor.repairs == ["Lines 4, 5, 6, 7 of stats.jsonl were damaged and are removed (4 of "
-                               "7; the last one was cut short, as by a crash)."]
+    assert monitor.repairs == [
+        "Lines 4, 5, 6, 7 of stats.jsonl were damaged and are removed (4 of "
+        "7; the last one was cut short, as by a crash)."
+    ]
     monitor.numbers({"loss": 2.0}, 25)
     monitor.close()
     rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -43,7 +45,8 @@ def test_the_meter_averages_each_statistic_over_its_own_steps() -> None:
 
 
 def test_a_run_that_goes_on_within_a_second_is_read_in_its_order(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Although the process that goes on has the lower id."""
     for pid, images_seen in ((200, 0), (100, 64)):
         monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
@@ -69,7 +72,8 @@ def test_a_path_that_tensorboard_cannot_write_to_costs_its_curves_alone(tmp_path
 
 
 def test_a_full_disk_ends_the_curves_of_tensorboard_and_not_the_training(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     lines: list[str] = []
     monitor = Monitor(tmp_path, 0, lines.append)
 

@@ -53,33 +53,46 @@ def critic_loss(golden, networks, lod, **objective):
     with torch.no_grad():
         fakes = generator(tensors["latents_D"], torch.zeros(8, 0), position.level, position.alpha)
     # The golden reals were not blended for lod 0.4: the loss gets them as they are.
-    return loss_of_critic(lambda x: discriminator(x, position.level, position.alpha),
-                          Objective(**objective), reals=tensors["reals"], fakes=fakes,
-                          labels=torch.zeros(8, 0), chances=Chances(tensors["mix"]), dials={})
+    return loss_of_critic(
+        lambda x: discriminator(x, position.level, position.alpha),
+        Objective(**objective),
+        reals=tensors["reals"],
+        fakes=fakes,
+        labels=torch.zeros(8, 0),
+        chances=Chances(tensors["mix"]),
+        dials={},
+    )
 
 
 def assert_gradients(loss, network, golden, prefix):
     expected = official.state_dict(golden, prefix)
     names, parameters = zip(*network.named_parameters(), strict=True)
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-    compared = [(name, gradient) for name, gradient in zip(names, gradients, strict=True)
-                if name in expected]
+    compared = [
+        (name, gradient)
+        for name, gradient in zip(names, gradients, strict=True)
+        if name in expected
+    ]
     assert len(compared) == len(expected) > 10
     for name, gradient in compared:
         actual = torch.zeros_like(expected[name]) if gradient is None else gradient
         scale = max(float(expected[name].abs().max()), 1e-30)
-        np.testing.assert_allclose(actual / scale, expected[name] / scale, rtol=0, atol=1e-9,
-                                   err_msg=name)
+        np.testing.assert_allclose(
+            actual / scale, expected[name] / scale, rtol=0, atol=1e-9, err_msg=name
+        )
 
 
 @pytest.mark.parametrize("lod", ["0.0", "0.4"])
-@pytest.mark.parametrize("name, objective", [
-    ("D_loss_t1", {}),
-    ("D_loss_t750", {"gp_target": 750}),
-    ("D_loss_t1_noeps", {"drift": 0}),
-    ("D_loss_t1_nogp", {"gp_weight": 0}),
-    ("D_loss_t1_nogp_noeps", {"gp_weight": 0, "drift": 0}),
-])
+@pytest.mark.parametrize(
+    "name, objective",
+    [
+        ("D_loss_t1", {}),
+        ("D_loss_t750", {"gp_target": 750}),
+        ("D_loss_t1_noeps", {"drift": 0}),
+        ("D_loss_t1_nogp", {"gp_weight": 0}),
+        ("D_loss_t1_nogp_noeps", {"gp_weight": 0, "drift": 0}),
+    ],
+)
 def test_critic_loss(golden, networks, lod, name, objective):
     loss, _ = critic_loss(golden, networks, lod, **objective)
     assert math.isclose(loss.item(), golden[f"{name}/lod{lod}"].mean(), rel_tol=1e-9)
@@ -88,9 +101,12 @@ def test_critic_loss(golden, networks, lod, name, objective):
 @pytest.mark.parametrize("lod", ["0.0", "0.4"])
 def test_critic_terms(golden, networks, lod):
     _, terms = critic_loss(golden, networks, lod)
-    for ours, theirs in [("scores/real", "term_real_scores"), ("scores/fake", "term_fake_scores"),
-                         ("gradient/norm", "term_mixed_norms"),
-                         ("loss/penalty", "gp_weighted_t1")]:
+    for ours, theirs in [
+        ("scores/real", "term_real_scores"),
+        ("scores/fake", "term_fake_scores"),
+        ("gradient/norm", "term_mixed_norms"),
+        ("loss/penalty", "gp_weighted_t1"),
+    ]:
         expected = golden[f"{theirs}/lod{lod}"].mean()
         assert math.isclose(terms[ours].item(), expected, rel_tol=1e-9), ours
 
@@ -108,8 +124,12 @@ def test_generator_loss_and_gradients(golden, networks, lod):
     position = PLACES[lod]
     latents = torch.from_numpy(golden["latents_G"]).double()
     fakes = generator(latents, torch.zeros(8, 0), position.level, position.alpha)
-    loss, _ = generator_loss(lambda x: discriminator(x, position.level, position.alpha),
-                             Objective(), fakes=fakes, labels=torch.zeros(8, 0))
+    loss, _ = generator_loss(
+        lambda x: discriminator(x, position.level, position.alpha),
+        Objective(),
+        fakes=fakes,
+        labels=torch.zeros(8, 0),
+    )
     assert math.isclose(loss.item(), golden[f"G_loss/lod{lod}"].mean(), rel_tol=1e-9)
     assert_gradients(loss, generator, golden, f"grad_G_loss/lod{lod}/")
 
@@ -123,30 +143,44 @@ def tensorflow_epsilon(step: int) -> float:
 def test_five_alternations(trajectory):
     run = Run(network=NET32)
     state = states.create(run, torch.device("cpu"))
-    for network, prefix in [(state.generator, "init/G/"), (state.average, "init/Gs/"),
-                            (state.discriminator, "init/D/")]:
+    for network, prefix in [
+        (state.generator, "init/G/"),
+        (state.average, "init/Gs/"),
+        (state.discriminator, "init/D/"),
+    ]:
         network.double().load_state_dict(official.state_dict(trajectory, prefix))
     position = LevelAlpha(5, None)
     none = torch.zeros(8, 0)
     for step in range(5):
-        arrays = {name: torch.from_numpy(trajectory[f"step{step}/{name}"]) for name in
-                  ("reals_u8", "reals_processed", "latents_D", "mix", "latents_G")}
+        arrays = {
+            name: torch.from_numpy(trajectory[f"step{step}/{name}"])
+            for name in ("reals_u8", "reals_processed", "latents_D", "mix", "latents_G")
+        }
         rate = float(trajectory[f"step{step}/lr"])
         for optimizer in (state.d_optimizer, state.g_optimizer):
             optimizer.param_groups[0]["eps"] = tensorflow_epsilon(step)
         reals = process_reals(arrays["reals_u8"].permute(0, 2, 3, 1))
         np.testing.assert_allclose(reals, arrays["reals_processed"], rtol=0, atol=1e-6)
-        inputs = DiscriminatorInputs(arrays["reals_processed"].double(), none,
-                                     arrays["latents_D"].double(), Chances(arrays["mix"].double()))
+        inputs = DiscriminatorInputs(
+            arrays["reals_processed"].double(),
+            none,
+            arrays["latents_D"].double(),
+            Chances(arrays["mix"].double()),
+        )
         critic = discriminator_step(state, run, position, rate, inputs)
-        generator = generator_step(state, run, position, rate,
-                                   GeneratorInputs(arrays["latents_G"].double(), none))
+        generator = generator_step(
+            state, run, position, rate, GeneratorInputs(arrays["latents_G"].double(), none)
+        )
         for statistics, name in [(critic, "critic"), (generator, "generator")]:
             expected = trajectory[f"step{step}/{name[0].upper().replace('C', 'D')}_loss"].mean()
             assert math.isclose(statistics[f"loss/{name}"].item(), expected, rel_tol=1e-9)
-    for network, prefix in [(state.generator, "final/G/"), (state.average, "final/Gs/"),
-                            (state.discriminator, "final/D/")]:
+    for network, prefix in [
+        (state.generator, "final/G/"),
+        (state.average, "final/Gs/"),
+        (state.discriminator, "final/D/"),
+    ]:
         expected = official.state_dict(trajectory, prefix)
         for name, parameter in network.named_parameters():
-            np.testing.assert_allclose(parameter.detach(), expected[name], rtol=0, atol=1e-9,
-                                       err_msg=prefix + name)
+            np.testing.assert_allclose(
+                parameter.detach(), expected[name], rtol=0, atol=1e-9, err_msg=prefix + name
+            )

@@ -35,15 +35,23 @@ from tests.training.equal_steps import born
 
 BATCH, GROUP = 8, 4
 MAX_LEVEL = 5
-SMALL: dict[str, Any] = dict(resolution=1 << MAX_LEVEL, latent_size=6, fmap_base=64, fmap_max=8,
-                             batch=BATCH, stddev_group=GROUP)
+SMALL: dict[str, Any] = dict(
+    resolution=1 << MAX_LEVEL,
+    latent_size=6,
+    fmap_base=64,
+    fmap_max=8,
+    batch=BATCH,
+    stddev_group=GROUP,
+)
 LODS = [3.0, 2.7, 2.0, 1.25, 1.0, 0.4, 0.0]
 NETWORKS = {"g": "generator", "d": "discriminator", "g_ema": "average"}
 
 
 def weights_of(state: TrainState, network: str) -> dict[str, Tensor]:
-    return {name: weight.detach().clone().requires_grad_()
-            for name, weight in getattr(state, network).named_parameters()}
+    return {
+        name: weight.detach().clone().requires_grad_()
+        for name, weight in getattr(state, network).named_parameters()
+    }
 
 
 def one_hot(random: torch.Generator, label_size: int) -> Tensor:
@@ -60,8 +68,9 @@ def enlarged(images: Tensor, lod: float) -> Tensor:
     return official.enlarge(images, math.floor(lod))
 
 
-def assert_same_gradients(ours: Tensor, network: torch.nn.Module, theirs: Tensor,
-                          weights: dict[str, Tensor]) -> None:
+def assert_same_gradients(
+    ours: Tensor, network: torch.nn.Module, theirs: Tensor, weights: dict[str, Tensor]
+) -> None:
     """To 1e-9 of the largest element of each weight's gradient; layers not in use have none."""
     names, parameters = zip(*network.named_parameters(), strict=True)
     found = torch.autograd.grad(ours, parameters, allow_unused=True)
@@ -76,8 +85,9 @@ def assert_same_gradients(ours: Tensor, network: torch.nn.Module, theirs: Tensor
     assert used >= 6
 
 
-def example_step(lod: float, label_size: int, **settings: Any
-                 ) -> tuple[TrainState, Run, DiscriminatorBatch, LevelAlpha]:
+def example_step(
+    lod: float, label_size: int, **settings: Any
+) -> tuple[TrainState, Run, DiscriminatorBatch, LevelAlpha]:
     """A state, and what its discriminator sees at a lod: noise of the trained size."""
     run = tiny_run(**SMALL, label_size=label_size, **settings)
     state, position = born(run), place_of(lod)
@@ -93,13 +103,22 @@ def example_step(lod: float, label_size: int, **settings: Any
 @pytest.mark.parametrize("target", [1, 750])
 @pytest.mark.parametrize("label_size", [0, 3])
 @pytest.mark.parametrize("lod", LODS)
-def test_the_discriminator_loss_is_that_at_the_final_resolution(lod: float, label_size: int,
-                                                                target: float) -> None:
+def test_the_discriminator_loss_is_that_at_the_final_resolution(
+    lod: float, label_size: int, target: float
+) -> None:
     state, run, shown, position = example_step(lod, label_size, gp_target=target)
     weights = weights_of(state, "discriminator")
     expected, norms = official.d_loss(
-        weights, enlarged(shown.reals, lod), enlarged(shown.fakes, lod), shown.labels,
-        shown.chances.mix, max_level=MAX_LEVEL, lod=lod, group=GROUP, target=target)
+        weights,
+        enlarged(shown.reals, lod),
+        enlarged(shown.fakes, lod),
+        shown.labels,
+        shown.chances.mix,
+        max_level=MAX_LEVEL,
+        lod=lod,
+        group=GROUP,
+        target=target,
+    )
     loss, terms = discriminator_loss(state, run, position, "both", shown)
     assert math.isclose(loss.item(), expected.item(), rel_tol=1e-9)
     np.testing.assert_allclose(terms["gradient/norm"], norms, rtol=1e-9)
@@ -116,16 +135,18 @@ def test_the_generator_loss_is_that_at_the_final_resolution(lod: float, label_si
     labels = one_hot(random, label_size)
     weights = weights_of(state, "generator")
     fakes = official.generate(weights, latents, labels, MAX_LEVEL, lod)
-    expected = official.g_loss(weights_of(state, "discriminator"), fakes, labels,
-                               max_level=MAX_LEVEL, lod=lod, group=GROUP)
+    expected = official.g_loss(
+        weights_of(state, "discriminator"), fakes, labels, max_level=MAX_LEVEL, lod=lod, group=GROUP
+    )
     loss, _ = generator_loss(state, run, position, GeneratorInputs(latents, labels))
     assert math.isclose(loss.item(), expected.item(), rel_tol=1e-9)
     assert_same_gradients(loss, state.generator, expected, weights)
 
 
 @pytest.mark.parametrize(("lod", "factor"), [(3.0, 8), (2.7, 4), (1.0, 2), (0.4, 1), (0.0, 1)])
-def test_at_the_trained_resolution_norms_are_larger_by_a_power_of_two(lod: float, factor: int
-                                                                      ) -> None:
+def test_at_the_trained_resolution_norms_are_larger_by_a_power_of_two(
+    lod: float, factor: int
+) -> None:
     norms = []
     for resolution in ("trained", "final"):
         state, run, shown, position = example_step(lod, 0, gp_resolution=resolution)
@@ -137,8 +158,9 @@ def test_at_the_trained_resolution_norms_are_larger_by_a_power_of_two(lod: float
 def test_other_penalties_are_at_the_trained_resolution(objective: str) -> None:
     losses = []
     for resolution in ("trained", "final"):
-        state, run, shown, position = example_step(2.0, 0, gp_resolution=resolution,
-                                                   objective=objective)
+        state, run, shown, position = example_step(
+            2.0, 0, gp_resolution=resolution, objective=objective
+        )
         chances = shown.chances._replace(pixels=torch.full_like(shown.reals, 0.5))
         shown = shown._replace(chances=chances)
         losses.append(discriminator_loss(state, run, position, "both", shown)[0])
@@ -158,8 +180,7 @@ def our_reals(images: Tensor, position: LevelAlpha) -> Tensor:
 
 
 def assert_close(ours: Tensor, theirs: Tensor, tolerance: float, name: str = "") -> None:
-    np.testing.assert_allclose(ours.detach(), theirs.detach(), rtol=0, atol=tolerance,
-                               err_msg=name)
+    np.testing.assert_allclose(ours.detach(), theirs.detach(), rtol=0, atol=tolerance, err_msg=name)
 
 
 def set_tensorflow_epsilon(state: TrainState, steps: int) -> None:
@@ -176,7 +197,10 @@ def test_a_training_that_grows(label_size: int, target: float) -> None:
     state = born(run)
     theirs = official.Training(
         **{name: weights_of(state, network) for name, network in NETWORKS.items()},
-        max_level=MAX_LEVEL, group=GROUP, target=target)
+        max_level=MAX_LEVEL,
+        group=GROUP,
+        target=target,
+    )
     random, levels = torch.Generator().manual_seed(1), set()
     for start, stage in schedule.rounds(run.growth, run.network, 0):
         lod = official.lod_at(start, 0.016, 0.024, MAX_LEVEL - 2)
@@ -190,17 +214,33 @@ def test_a_training_that_grows(label_size: int, target: float) -> None:
         set_tensorflow_epsilon(state, theirs.d_adam.steps + 1)
         position = our_place(stage)
         levels.add((position.level, position.alpha is not None))
-        d_ours = discriminator_step(state, run, position, stage.d_lr, DiscriminatorInputs(
-            our_reals(images, position), labels, latents[0], Chances(mix)))
+        d_ours = discriminator_step(
+            state,
+            run,
+            position,
+            stage.d_lr,
+            DiscriminatorInputs(our_reals(images, position), labels, latents[0], Chances(mix)),
+        )
         d_theirs = theirs.train_d(images, labels, latents[0], mix, 0.002)
-        g_ours = generator_step(state, run, position, stage.g_lr,
-                                GeneratorInputs(latents[1], g_labels))
+        g_ours = generator_step(
+            state, run, position, stage.g_lr, GeneratorInputs(latents[1], g_labels)
+        )
         g_theirs = theirs.train_g(g_labels, latents[1], 0.002)
-        assert [d_ours["loss/critic"].item(), d_ours["gradient/norm"].item(),
-                g_ours["loss/generator"].item()] == pytest.approx([*d_theirs, g_theirs], rel=1e-9)
+        assert [
+            d_ours["loss/critic"].item(),
+            d_ours["gradient/norm"].item(),
+            g_ours["loss/generator"].item(),
+        ] == pytest.approx([*d_theirs, g_theirs], rel=1e-9)
         for name, network in NETWORKS.items():
             for weight, ours in getattr(state, network).named_parameters():
                 assert_close(ours, getattr(theirs, name)[weight], 1e-9, f"{network}.{weight}")
-    assert levels == {(2, False), (3, True), (3, False), (4, True), (4, False), (5, True),
-                      (5, False)}
+    assert levels == {
+        (2, False),
+        (3, True),
+        (3, False),
+        (4, True),
+        (4, False),
+        (5, True),
+        (5, False),
+    }
     assert theirs.resets == 6

@@ -39,10 +39,13 @@ def test_scores_are_those_of_the_rows_and_the_ratio_is_of_their_means(tmp_path: 
     found = overfitting(state, run, dataset, stage, CPU)
 
     training = dataset.training_rows[np.linspace(0, 27, 12).astype(int)]
-    expected = [to_signed(torch.from_numpy(dataset.images(4, rows))).mean().item()
-                for rows in (training, dataset.held_out_rows)]
+    expected = [
+        to_signed(torch.from_numpy(dataset.images(4, rows))).mean().item()
+        for rows in (training, dataset.held_out_rows)
+    ]
     np.testing.assert_allclose(
-        [found["overfitting/training"], found["overfitting/held-out"]], expected, rtol=1e-5)
+        [found["overfitting/training"], found["overfitting/held-out"]], expected, rtol=1e-5
+    )
     ratio = (expected[0] - expected[1]) / (expected[0] - found["overfitting/fake"])
     np.testing.assert_allclose(found["overfitting/ratio"], ratio, rtol=1e-4)
     assert critic.training and not critic.was_training

@@ -48,8 +48,13 @@ def test_a_step_is_that_of_float32_but_for_rounding(precision: str, error: float
         low.controllers[scale].fill_(12.0)  # far from overflow
     expected, found = iterations(run, full, 1), iterations(lower, low, 1)
     assert {value.dtype for value in tensors(low).values()} == {torch.float32}
-    names = ("loss/critic", "loss/generator", "gradient/norm", "gradient/critic-weights",
-             "gradient/generator-weights")
+    names = (
+        "loss/critic",
+        "loss/generator",
+        "gradient/norm",
+        "gradient/critic-weights",
+        "gradient/generator-weights",
+    )
     for name in names:
         torch.testing.assert_close(found[name], expected[name], rtol=error, atol=error, msg=name)
     assert any(not torch.equal(found[name], expected[name]) for name in names)

@@ -35,27 +35,41 @@ GIB = 2**30
 
 def look(run: Run, state: Any = None, **settings: Any) -> Preflight:
     sizes = MicroBatchSizes(run, report=lambda line: None)
-    return Preflight(run=run, state=state or create(run, CPU), device=CPU, micro_batches=sizes,
-                     steps=PlainSteps(BatchSplit(sizes)), **settings)
+    return Preflight(
+        run=run,
+        state=state or create(run, CPU),
+        device=CPU,
+        micro_batches=sizes,
+        steps=PlainSteps(BatchSplit(sizes)),
+        **settings,
+    )
 
 
 @pytest.mark.parametrize("how", ["step", "estimate"])
-@pytest.mark.parametrize("overrides", [
-    dict(augment="adaptive", label_size=3, stddev_group=4),
-    dict(kind="dcgan", objective="gan", g_norm="batch", dropout=0.3, optimizer="rmsprop"),
-], ids=["growing, adaptive", "batch norm, dropout"])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        dict(augment="adaptive", label_size=3, stddev_group=4),
+        dict(kind="dcgan", objective="gan", g_norm="batch", dropout=0.3, optimizer="rmsprop"),
+    ],
+    ids=["growing, adaptive", "batch norm, dropout"],
+)
 @pytest.mark.parametrize("moved", [False, True])
 def test_the_state_and_torchs_random_numbers_stay_as_they_are(
-        how: str, overrides: dict[str, Any], moved: bool) -> None:
+    how: str, overrides: dict[str, Any], moved: bool
+) -> None:
     run = tiny_run(batch=8, **overrides)
     state = create(run, CPU)
     if moved:  # as a resumed one: with moments, and somewhere else
-        descend(state.d_optimizer, sum(w.square().sum() for w in
-                                       state.discriminator.parameters()), 0.1)
+        descend(
+            state.d_optimizer, sum(w.square().sum() for w in state.discriminator.parameters()), 0.1
+        )
         state.images_seen, state.tally.counts["loss"] = 640, 2
         state.tally.sums["loss"] = torch.tensor(0.5)
-    before, clock = {name: value.clone() for name, value in tensors(state).items()}, (
-        state.images_seen, state.phase, state.tick, dict(state.tally.counts))
+    before, clock = (
+        {name: value.clone() for name, value in tensors(state).items()},
+        (state.images_seen, state.phase, state.tick, dict(state.tally.counts)),
+    )
     weights, random = list(state.generator.parameters()), torch.random.get_rng_state()
     found = look(run, state)(how)
     assert len(found) == len(demanding_stages(run, state.images_seen)) >= 1
@@ -64,17 +78,23 @@ def test_the_state_and_torchs_random_numbers_stay_as_they_are(
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert clock == (state.images_seen, state.phase, state.tick, dict(state.tally.counts))
     assert torch.equal(random, torch.random.get_rng_state())
-    assert all(one is other for one, other in
-               zip(weights, state.generator.parameters(), strict=True))
+    assert all(
+        one is other for one, other in zip(weights, state.generator.parameters(), strict=True)
+    )
     assert state.generator.training and all(w.grad is None for w in weights)
 
 
 def test_every_level_to_come_is_looked_at_where_it_needs_most() -> None:
     run = tiny_run(batch=8)
     assert {level: stage.fading for level, stage in demanding_stages(run, 0).items()} == {
-        2: False, 3: True, 4: True}
+        2: False,
+        3: True,
+        4: True,
+    }
     assert {level: stage.fading for level, stage in demanding_stages(run, 3500).items()} == {
-        3: False, 4: True}
+        3: False,
+        4: True,
+    }
     assert [images_to_come(run, level, 3500) for level in (2, 3, 4)] == [0, 1000, 3000]
 
 
@@ -95,8 +115,11 @@ def test_an_estimate_refuses_what_cannot_fit(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(UserError) as error:
         look(tiny_run(batch=8, stddev_group=4))("estimate")
     words = str(error.value)
-    assert re.search(r"Resolution 4 does not fit into memory: 4 images at once need about [\d.]+ "
-                     r"\w+, and there are", words)
+    assert re.search(
+        r"Resolution 4 does not fit into memory: 4 images at once need about [\d.]+ "
+        r"\w+, and there are",
+        words,
+    )
     assert "--fmap-max" in words and "--preflight none" in words
 
 
@@ -125,8 +148,7 @@ def test_a_share_is_looked_at_as_it_is_trained() -> None:
             seen.add(len(inputs.labels))
             return super().gradients(run, level, loss_of, inputs, *more)
 
-    found = replace(look(run), share=Shard(1, 2),
-                    steps=PlainSteps(Watched()))("step")
+    found = replace(look(run), share=Shard(1, 2), steps=PlainSteps(Watched()))("step")
     assert seen == {8} and found[0].batch == 16 and found[0].micro_batch == 8
 
 
@@ -142,14 +164,16 @@ def test_the_report_adds_up() -> None:
     lines = report(findings, run, "estimate").splitlines()
     assert [line.split() for line in lines[1:3]] == [
         ["4", "64", "-", "1.0", "GiB", "100", "1h", "00m"],
-        ["8", "64", "16", "1.5", "GiB", "2", "1h", "00m"]]
+        ["8", "64", "16", "1.5", "GiB", "2", "1h", "00m"],
+    ]
     assert lines[3].startswith("In all 2h 00m") and "rough estimate" in lines[3]
     shared = report(findings, run, "step", 4).splitlines()
     assert [line.split()[2] for line in shared[1:3]] == ["-", "-"]  # 16 is a share of 64
 
 
-def test_free_memory_is_that_of_the_container(tmp_path: Path,
-                                              monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_memory_is_that_of_the_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "meminfo").write_text("MemTotal:  9000 kB\nMemAvailable:   5000 kB\n")
     monkeypatch.setattr(devices, "MEMORY_FILE", tmp_path / "meminfo")
     monkeypatch.setattr(devices, "CGROUP", tmp_path)

@@ -27,8 +27,9 @@ def test_with_all_speeds_known_it_is_a_sum() -> None:
 
 def test_pauses_between_ticks_count() -> None:
     """Of 1 kimg each, and two seconds."""
-    phase, total = remaining_seconds(RUN.growth, RUN.network, 1000, {2: 0, 3: 0, 4: 0},
-                                     seconds_per_pause=2)
+    phase, total = remaining_seconds(
+        RUN.growth, RUN.network, 1000, {2: 0, 3: 0, 4: 0}, seconds_per_pause=2
+    )
     assert math.isclose(phase, 1) and math.isclose(total, 13)
 
 
@@ -84,7 +85,7 @@ class Machine:
 
     def round_seconds(self, level: int, images: int, first: bool, now: float) -> float:
         mean = images * self.seconds_per_image[level] * (2 if now > self.slows_at else 1)
-        seconds = mean * self.chance.lognormvariate(-self.noise**2 / 2, self.noise)
+        seconds = mean * self.chance.lognormvariate(-(self.noise**2) / 2, self.noise)
         stalls = self.chance.random() < mean / self.stall_every
         return seconds + self.stall * stalls + self.first_round * first
 
@@ -98,8 +99,9 @@ class Moment(NamedTuple):
     estimate: float
 
 
-def simulate(run: Run, machine: Machine, expected: Mapping[int, float],
-             monkeypatch: pytest.MonkeyPatch) -> tuple[list[Moment], float]:
+def simulate(
+    run: Run, machine: Machine, expected: Mapping[int, float], monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[Moment], float]:
     """Train on a simulated clock: what was estimated every few seconds, and when it ended."""
     now = 0.0
     monkeypatch.setattr(progress.time, "perf_counter", lambda: now)
@@ -114,26 +116,38 @@ def simulate(run: Run, machine: Machine, expected: Mapping[int, float],
         seen = start + images
         shown.update(stage, seen)
         if not moments or now > moments[-1].now + 5:
-            moments.append(Moment(now, now - entered, level,
-                                  shown.forecast.remaining_seconds(seen)[1]))
+            moments.append(
+                Moment(now, now - entered, level, shown.forecast.remaining_seconds(seen)[1])
+            )
         if seen >= tick_start + stage.tick_kimg * 1000:
             now, tick_start = now + machine.pause, seen
             shown.restart(seen)
     return moments, now
 
 
-GROWING = tiny_run(resolution=32, total_kimg=100, training_kimg=10, transition_kimg=10, batch=16,
-                   minibatch_repeats=2, tick_kimg=2)
+GROWING = tiny_run(
+    resolution=32,
+    total_kimg=100,
+    training_kimg=10,
+    transition_kimg=10,
+    batch=16,
+    minibatch_repeats=2,
+    tick_kimg=2,
+)
 TRUE = {2: 0.02, 3: 0.04, 4: 0.1, 5: 0.25}  # 200 s at 4x4, 10000 s at 32x32
-ONE_LEVEL = tiny_run(resolution=32, initial_resolution=32, total_kimg=20, tick_kimg=2,
-                     batch=4, minibatch_repeats=2)
+ONE_LEVEL = tiny_run(
+    resolution=32, initial_resolution=32, total_kimg=20, tick_kimg=2, batch=4, minibatch_repeats=2
+)
 ROUGH = {2: 0.01, 3: 0.024, 4: 0.05, 5: 0.15}  # as measured alone, without data and noise
 
 
 def worst(moments: list[Moment], end: float, counts: Callable[[Moment], bool]) -> float:
     """Largest ratio of the time left and its estimate, either way; not in the last seconds."""
-    ratios = [moment.estimate / (end - moment.now) for moment in moments
-              if counts(moment) and end - moment.now > 20]
+    ratios = [
+        moment.estimate / (end - moment.now)
+        for moment in moments
+        if counts(moment) and end - moment.now > 20
+    ]
     assert len(ratios) > 50
     return max(max(ratio, 1 / ratio) for ratio in ratios)
 
@@ -141,7 +155,8 @@ def worst(moments: list[Moment], end: float, counts: Callable[[Moment], bool]) -
 @pytest.mark.parametrize("expected", [TRUE, ROUGH], ids=["true", "rough"])
 @pytest.mark.parametrize("noise", [0.1, 0.5])
 def test_a_minute_after_the_start_of_a_level_the_estimate_is_right_within_a_factor_of_two(
-        noise: float, expected: Mapping[int, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    noise: float, expected: Mapping[int, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     moments, end = simulate(GROWING, Machine(TRUE, noise=noise), expected, monkeypatch)
     assert {moment.level for moment in moments} == {2, 3, 4, 5} and end > 10_000
     assert worst(moments, end, lambda moment: moment.since_level > 60) < 2
@@ -149,15 +164,20 @@ def test_a_minute_after_the_start_of_a_level_the_estimate_is_right_within_a_fact
 
 @pytest.mark.parametrize("slows_at", [150.0, 900.0, 3000.0])
 def test_a_machine_that_gets_slower_is_noticed_within_a_minute(
-        slows_at: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    slows_at: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     moments, end = simulate(GROWING, Machine(TRUE, slows_at=slows_at), TRUE, monkeypatch)
-    assert worst(moments, end, lambda moment: moment.since_level > 60
-                 and moment.now > slows_at + 60) < 2
+    assert (
+        worst(moments, end, lambda moment: moment.since_level > 60 and moment.now > slows_at + 60)
+        < 2
+    )
 
 
-@pytest.mark.parametrize("expected", [{}, {5: 1.0}, {5: 0.05}],
-                         ids=["nothing", "4 times slower", "5 times faster"])
+@pytest.mark.parametrize(
+    "expected", [{}, {5: 1.0}, {5: 0.05}], ids=["nothing", "4 times slower", "5 times faster"]
+)
 def test_a_run_of_one_level_whatever_was_expected(
-        expected: Mapping[int, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    expected: Mapping[int, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     moments, end = simulate(ONE_LEVEL, Machine(TRUE), expected, monkeypatch)
     assert worst(moments, end, lambda moment: moment.since_level > 60) < 2

@@ -21,36 +21,113 @@ from tests.builders import noise_dataset, tiny_run
 CPU = torch.device("cpu")
 CLASSES = 3
 
-COMMON: dict[str, Any] = dict(resolution=8, latent_size=6, fmap_base=32, fmap_max=8, batch=8,
-                              total_kimg=0.096, minibatch_repeats=2, g_lr=0.01, d_lr=0.01)
+COMMON: dict[str, Any] = dict(
+    resolution=8,
+    latent_size=6,
+    fmap_base=32,
+    fmap_max=8,
+    batch=8,
+    total_kimg=0.096,
+    minibatch_repeats=2,
+    g_lr=0.01,
+    d_lr=0.01,
+)
 RUNS: dict[str, dict[str, Any]] = {
     "dcgan, gan": dict(
-        kind="dcgan", kernel=5, objective="gan", dropout=0.4, label_noise=0.1, label_smoothing=0.1,
-        optimizer="rmsprop", clip_gradients=1e-3, lr_decay=5.0, g_norm="batch", d_norm="batch",
-        output="tanh", label_size=CLASSES),
-    "dcgan, lsgan": dict(kind="dcgan", objective="lsgan", adaptive_noise=True, beta1=0.5,
-                         output_kernel=3, fake_weight=0.1, d_lr=0.05),
-    "resnet, wgan-gp": dict(kind="resnet", objective="wgan-gp", g_norm="batch", d_norm="layer",
-                            d_repeats=2, output="tanh", resolution=16),
-    "autoencoder, began": dict(kind="autoencoder", objective="began", code_size=6, g_norm="none",
-                               balance_rate=0.5, g_activation="elu", d_activation="elu",
-                               equalized_lr=False, weight_stddev=0.05, g_lr=1e-4, d_lr=1e-4),
-    "autoencoder, ebgan": dict(kind="autoencoder", objective="ebgan", code_size=6, energy="l2",
-                               margin=1.0, pulling_away=0.1, mixed_batches=True),
-    "dcgan, wgan": dict(kind="dcgan", objective="wgan", drift=0.0, optimizer="rmsprop",
-                        clip_weights=0.01, d_repeats=3, equalized_lr=False),
+        kind="dcgan",
+        kernel=5,
+        objective="gan",
+        dropout=0.4,
+        label_noise=0.1,
+        label_smoothing=0.1,
+        optimizer="rmsprop",
+        clip_gradients=1e-3,
+        lr_decay=5.0,
+        g_norm="batch",
+        d_norm="batch",
+        output="tanh",
+        label_size=CLASSES,
+    ),
+    "dcgan, lsgan": dict(
+        kind="dcgan",
+        objective="lsgan",
+        adaptive_noise=True,
+        beta1=0.5,
+        output_kernel=3,
+        fake_weight=0.1,
+        d_lr=0.05,
+    ),
+    "resnet, wgan-gp": dict(
+        kind="resnet",
+        objective="wgan-gp",
+        g_norm="batch",
+        d_norm="layer",
+        d_repeats=2,
+        output="tanh",
+        resolution=16,
+    ),
+    "autoencoder, began": dict(
+        kind="autoencoder",
+        objective="began",
+        code_size=6,
+        g_norm="none",
+        balance_rate=0.5,
+        g_activation="elu",
+        d_activation="elu",
+        equalized_lr=False,
+        weight_stddev=0.05,
+        g_lr=1e-4,
+        d_lr=1e-4,
+    ),
+    "autoencoder, ebgan": dict(
+        kind="autoencoder",
+        objective="ebgan",
+        code_size=6,
+        energy="l2",
+        margin=1.0,
+        pulling_away=0.1,
+        mixed_batches=True,
+    ),
+    "dcgan, wgan": dict(
+        kind="dcgan",
+        objective="wgan",
+        drift=0.0,
+        optimizer="rmsprop",
+        clip_weights=0.01,
+        d_repeats=3,
+        equalized_lr=False,
+    ),
     "dcgan, dragan": dict(kind="dcgan", objective="dragan", mirror=True),
     "dcgan, r1": dict(kind="dcgan", objective="r1", equalized_lr=False, weight_stddev=0.02),
     "progressive, relativistic": dict(
-        objective="relativistic", training_kimg=0.032, transition_kimg=0.032, mirror=True,
-        minibatch_kernels=2),
+        objective="relativistic",
+        training_kimg=0.032,
+        transition_kimg=0.032,
+        mirror=True,
+        minibatch_kernels=2,
+    ),
     "frozen, wgan-gp": dict(freeze_d=1, training_kimg=0.032, transition_kimg=0.032),
     "progressive, adaptive augmentation": dict(
-        augment="adaptive", augment_p=0.4, augment_steps=5, augment_kinds="flip,zoom,color",
-        training_kimg=0.032, transition_kimg=0.032, mirror=True, d_repeats=2, ema_decay=0.9),
+        augment="adaptive",
+        augment_p=0.4,
+        augment_steps=5,
+        augment_kinds="flip,zoom,color",
+        training_kimg=0.032,
+        transition_kimg=0.032,
+        mirror=True,
+        d_repeats=2,
+        ema_decay=0.9,
+    ),
     "stacked-mnist, wgan-gp": dict(
-        kind="stacked-mnist", objective="wgan-gp", fmap_base=16, d_fmap_base=8, g_norm="batch",
-        training_kimg=0.032, transition_kimg=0.032, label_size=CLASSES),
+        kind="stacked-mnist",
+        objective="wgan-gp",
+        fmap_base=16,
+        d_fmap_base=8,
+        g_norm="batch",
+        training_kimg=0.032,
+        transition_kimg=0.032,
+        label_size=CLASSES,
+    ),
 }
 every_run = pytest.mark.parametrize("name", RUNS)
 
@@ -85,15 +162,23 @@ class Training:
     def steps(self, count: int) -> None:
         """Train so many discriminator steps, from wherever in a round the state is."""
         self.meter = StepStats(self.state.tally)
-        batches = read_batches(self.dataset, self.run, self.state.images_seen,
-                               self.state.round_images_seen)
-        to_come = schedule.rounds(self.run.growth, self.run.network, self.state.images_seen,
-                                  self.state.round_images_seen)
+        batches = read_batches(
+            self.dataset, self.run, self.state.images_seen, self.state.round_images_seen
+        )
+        to_come = schedule.rounds(
+            self.run.growth, self.run.network, self.state.images_seen, self.state.round_images_seen
+        )
         for self.state.round_images_seen, stage in to_come:
             states.enter_phase(self.state, stage, self.run)
             end = self.state.images_seen + count * stage.batch
-            train_round(self.run, self.state, stage, batches, self.meter,
-                        lambda end=end: self.state.images_seen >= end)
+            train_round(
+                self.run,
+                self.state,
+                stage,
+                batches,
+                self.meter,
+                lambda end=end: self.state.images_seen >= end,
+            )
             count = (end - self.state.images_seen) // stage.batch
             if not count:
                 return
@@ -114,9 +199,11 @@ def tensors(state: TrainState) -> dict[str, torch.Tensor]:
     for part in MODULES:
         content = getattr(state, part).state_dict()
         if "param_groups" in content:
-            found |= {f"{part}.{number}.{name}": value
-                      for number, moments in content["state"].items()
-                      for name, value in moments.items()}
+            found |= {
+                f"{part}.{number}.{name}": value
+                for number, moments in content["state"].items()
+                for name, value in moments.items()
+            }
         else:
             found |= {f"{part}.{name}": value for name, value in content.items()}
     return found
@@ -132,8 +219,9 @@ def assert_same(one: TrainState, other: TrainState) -> None:
 
 
 @every_run
-def test_a_resumed_run_ends_in_the_very_same_state(name: str, dataset: Dataset,
-                                                   tmp_path: Path) -> None:
+def test_a_resumed_run_ends_in_the_very_same_state(
+    name: str, dataset: Dataset, tmp_path: Path
+) -> None:
     whole, broken = begun(name, dataset), begun(name, dataset)
     before = {name: value.clone() for name, value in tensors(whole.state).items()}
     torch.manual_seed(1)
@@ -154,7 +242,8 @@ def test_a_resumed_run_ends_in_the_very_same_state(name: str, dataset: Dataset,
 
 @every_run
 def test_a_run_that_was_cut_after_every_step_ends_in_the_very_same_state(
-        name: str, dataset: Dataset, tmp_path: Path) -> None:
+    name: str, dataset: Dataset, tmp_path: Path
+) -> None:
     """In the middle of rounds, of iterations, of ticks and of fades; the sums of the tick too."""
     whole, broken = begun(name, dataset), begun(name, dataset)
     steps = 12
@@ -187,8 +276,11 @@ def test_another_seed_takes_another_way(name: str, dataset: Dataset) -> None:
     for training in (one, other):
         training.rounds(1)
     first, second = tensors(one.state), tensors(other.state)
-    assert any(not torch.equal(value, second[name]) for name, value in first.items()
-               if name.startswith("discriminator."))
+    assert any(
+        not torch.equal(value, second[name])
+        for name, value in first.items()
+        if name.startswith("discriminator.")
+    )
 
 
 def test_training_leaves_torchs_own_random_numbers_alone(dataset: Dataset) -> None:
@@ -203,7 +295,8 @@ def test_every_step_has_a_mask_of_its_own(dataset: Dataset) -> None:
     training = Training(run, dataset, states.create(run, CPU))
     masks: list[torch.Tensor] = []
     training.state.discriminator.head.dropout.register_forward_hook(
-        lambda layer, args, out: masks.append((out == 0).flatten()))
+        lambda layer, args, out: masks.append((out == 0).flatten())
+    )
     training.rounds(2)
     assert len(masks) == 4 * 3  # each iteration: reals, fakes, and fakes for the generator
     assert len({tuple(mask.tolist()) for mask in masks}) == len(masks)
@@ -213,8 +306,9 @@ def test_clipped_weights_stay_within_the_limit(dataset: Dataset) -> None:
     training = begun("dcgan, wgan", dataset)
     for _ in range(3):
         training.rounds(1)
-        largest = max(weight.detach().abs().max()
-                      for weight in training.state.discriminator.parameters())
+        largest = max(
+            weight.detach().abs().max() for weight in training.state.discriminator.parameters()
+        )
         assert largest == pytest.approx(0.01, rel=1e-6)
         assert max(w.abs().max() for w in training.state.generator.parameters()) > 0.1
 
@@ -239,8 +333,11 @@ def test_the_average_follows_weights_and_has_the_statistics_of_batches(dataset: 
     assert any("running_var" in name for name in names)
     for name in names:
         kept = 0 if "running" in name else 0.75
-        torch.testing.assert_close(state.average.state_dict()[name],
-                                   kept * before[name] + (1 - kept) * current[name], msg=name)
+        torch.testing.assert_close(
+            state.average.state_dict()[name],
+            kept * before[name] + (1 - kept) * current[name],
+            msg=name,
+        )
     latents, labels = torch.randn(5, 6), torch.eye(3)[[0, 1, 2, 0, 1]]
     together = state.average(latents, labels, 3)
     alone = state.average(latents[2:3], labels[2:3], 3)

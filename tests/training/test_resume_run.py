@@ -42,8 +42,10 @@ def test_a_damaged_state_is_named_set_aside_and_not_gone_on_from(directory: Path
     content = newest.read_bytes()
     state, (note,) = load_resumed_state(directory, RUN, RUN, CPU)
     assert state.images_seen == 2000
-    assert note == (f"{newest} is damaged: its checksum differs from its content. Going on from "
-                    "state-000002.pt instead. It is called state-000003.pt.damaged now.")
+    assert note == (
+        f"{newest} is damaged: its checksum differs from its content. Going on from "
+        "state-000002.pt instead. It is called state-000003.pt.damaged now."
+    )
     assert (directory / "state-000003.pt.damaged").read_bytes() == content
     assert [path.name for path in states(directory)] == ["state-000001.pt", "state-000002.pt"]
 
@@ -75,7 +77,10 @@ def test_states_after_the_named_one_are_no_part_of_the_run_any_more(directory: P
     assert state.images_seen == 1000 and len(notes) == 2
     assert "state-000003.pt is newer than state-000001.pt." in notes[1]
     assert sorted(path.name for path in directory.iterdir()) == [
-        "state-000001.pt", "state-000002.pt.superseded", "state-000003.pt.superseded"]
+        "state-000001.pt",
+        "state-000002.pt.superseded",
+        "state-000003.pt.superseded",
+    ]
 
 
 def test_without_a_state_it_begins_at_the_beginning(tmp_path: Path) -> None:
@@ -95,8 +100,10 @@ def test_what_a_killed_process_left_half_written_is_removed(directory: Path) -> 
 def test_an_edited_config_is_explained(directory: Path) -> None:
     edited = tiny_run(total_kimg=9.0, beta2=0.9)
     _, notes = load_resumed_state(directory, edited, edited, CPU)
-    assert notes == ["config.json is not what state-000003.pt was trained with: total_kimg: 7.5 -> "
-                     "9.0; beta2: 0.99 -> 0.9. It holds from here on."]
+    assert notes == [
+        "config.json is not what state-000003.pt was trained with: total_kimg: 7.5 -> "
+        "9.0; beta2: 0.99 -> 0.9. It holds from here on."
+    ]
 
 
 def test_an_edited_architecture_is_refused(directory: Path) -> None:

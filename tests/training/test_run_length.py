@@ -24,7 +24,8 @@ from tests.test_schedule import schedules
 @settings(max_examples=100)
 @given(schedules())
 def test_landmarks_are_some_of_the_rounds_with_the_first_and_the_last(
-        plan: tuple[Growth, Network]) -> None:
+    plan: tuple[Growth, Network],
+) -> None:
     whole, some = list(schedule.rounds(*plan, 0)), list(schedule.landmarks(*plan))
     assert set(some) <= set(whole)
     assert (some[0], some[-1]) == (whole[0], whole[-1])
@@ -44,10 +45,18 @@ def test_presets_train_their_resolution_fully(name: str) -> None:
 CPU = override(preset("cpu"), {"batch": 10})  # phases of 10 kimg: 4, 8, 16, 32 px from kimg 60 on
 
 
-@pytest.mark.parametrize(("total_kimg", "words"), [
-    (5, "at 4x4 of 32x32"), (10, "at 4x4 of 32x32"), (15, "in the fade to 8x8 of 32x32, at 50%"),
-    (35, "in the fade to 16x16 of 32x32, at 50%"), (49, "at 16x16 of 32x32"),
-    (55, "in the fade to 32x32, at 50%"), (65, "at 32x32")])
+@pytest.mark.parametrize(
+    ("total_kimg", "words"),
+    [
+        (5, "at 4x4 of 32x32"),
+        (10, "at 4x4 of 32x32"),
+        (15, "in the fade to 8x8 of 32x32, at 50%"),
+        (35, "in the fade to 16x16 of 32x32, at 50%"),
+        (49, "at 16x16 of 32x32"),
+        (55, "in the fade to 32x32, at 50%"),
+        (65, "at 32x32"),
+    ],
+)
 def test_where_a_run_ends(total_kimg: float, words: str) -> None:
     run = override(CPU, {"total_kimg": total_kimg})
     assert end_words(run) == words
@@ -62,8 +71,10 @@ def test_the_total_that_is_named_is_enough() -> None:
 
 
 def test_phases_shorter_than_a_round_are_not_taken_for_trained() -> None:
-    run = override(preset("v2-1gpu"), {"resolution": 32, "training_kimg": 0.01,
-                                       "transition_kimg": 0.01, "total_kimg": 0.3})
+    run = override(
+        preset("v2-1gpu"),
+        {"resolution": 32, "training_kimg": 0.01, "transition_kimg": 0.01, "total_kimg": 0.3},
+    )
     assert "at 4x4 of 32x32" in shortfall(run)
     assert "starts at kimg 0.512" in shortfall(run)
 
@@ -73,8 +84,9 @@ def test_phases_shorter_than_a_round_are_not_taken_for_trained() -> None:
 @for_each("factor", [0.05, 0.5, 1, 3])
 def test_the_final_resolution_keeps_its_share(name: str, resolution: int, factor: float) -> None:
     own = preset(name)
-    run = scale_schedule(override(own, {"resolution": resolution,
-                                        "total_kimg": own.growth.total_kimg * factor}), ())
+    run = scale_schedule(
+        override(own, {"resolution": resolution, "total_kimg": own.growth.total_kimg * factor}), ()
+    )
     assert share(run) == pytest.approx(share(own), rel=0.01)
     assert shortfall(run) == ""
     assert run.growth.training_kimg / run.growth.transition_kimg == pytest.approx(1, rel=1e-3)
@@ -99,20 +111,25 @@ def test_ticks_are_shortened_as_phases_are_and_not_lengthened() -> None:
     assert short.tick_kimg_at[:2] == ((4, 1.6), (8, 1.4)) and short.tick_kimg == 1.6
     long = scale_schedule(override(own, {"total_kimg": 24000}), ()).growth
     assert long.tick_kimg_at == own.growth.tick_kimg_at
-    chosen = scale_schedule(override(own, {"total_kimg": 120, "tick_kimg": 3,
-                                           "tick_kimg_at": ()}),
-                            ("tick_kimg", "tick_kimg_at")).growth
+    chosen = scale_schedule(
+        override(own, {"total_kimg": 120, "tick_kimg": 3, "tick_kimg_at": ()}),
+        ("tick_kimg", "tick_kimg_at"),
+    ).growth
     assert (chosen.tick_kimg, chosen.tick_kimg_at) == (3, ())
 
 
-@pytest.mark.parametrize(("name", "changes", "explicit", "said"), [
-    ("cpu", {}, ("training_kimg",), "--training-kimg names it"),
-    ("dcgan", {}, (), "trains 64x64 alone"),
-    ("table1-a", {"resolution": 256}, (), "trains one resolution alone"),
-    ("v2-1gpu", {"total_kimg": 0.5, "resolution": 32}, (), "0.5 is too short"),
-])
-def test_what_cannot_be_scaled_is_refused(name: str, changes: dict[str, Any],
-                                          explicit: tuple[str, ...], said: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "changes", "explicit", "said"),
+    [
+        ("cpu", {}, ("training_kimg",), "--training-kimg names it"),
+        ("dcgan", {}, (), "trains 64x64 alone"),
+        ("table1-a", {"resolution": 256}, (), "trains one resolution alone"),
+        ("v2-1gpu", {"total_kimg": 0.5, "resolution": 32}, (), "0.5 is too short"),
+    ],
+)
+def test_what_cannot_be_scaled_is_refused(
+    name: str, changes: dict[str, Any], explicit: tuple[str, ...], said: str
+) -> None:
     with pytest.raises(UserError, match=said):
         scale_schedule(override(preset(name), changes), explicit)
 

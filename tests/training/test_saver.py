@@ -53,8 +53,9 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return go_on
 
 
-def test_training_goes_on_while_its_past_is_written(tmp_path: Path,
-                                                    slow_disk: threading.Event) -> None:
+def test_training_goes_on_while_its_past_is_written(
+    tmp_path: Path, slow_disk: threading.Event
+) -> None:
     state = born(1000)
     before = state.average.to_rgb["4x4"].bias.clone()
     with Saver(tmp_path, RUN) as writer:
@@ -70,8 +71,9 @@ def test_training_goes_on_while_its_past_is_written(tmp_path: Path,
         assert torch.equal(module.to_rgb["4x4"].bias, before)
 
 
-def test_a_full_disk_is_heard_of_at_the_next_chance(tmp_path: Path,
-                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_heard_of_at_the_next_chance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*args: object) -> Path:
         raise OSError(28, "No space left on device")
 
@@ -94,8 +96,12 @@ def test_what_is_saved_at_the_end_of_a_tick_is_not_saved_again(tmp_path: Path) -
 
 
 def test_networks_of_one_thousand_of_images_do_not_replace_each_other(tmp_path: Path) -> None:
-    names = ["network-snapshot-000000.safetensors", "network-snapshot-000000_400.safetensors",
-             "network-snapshot-000000_800.safetensors", "network-snapshot-000001.safetensors"]
+    names = [
+        "network-snapshot-000000.safetensors",
+        "network-snapshot-000000_400.safetensors",
+        "network-snapshot-000000_800.safetensors",
+        "network-snapshot-000001.safetensors",
+    ]
     for _ in range(2):  # a run that does it all again writes over its own files
         with Saver(tmp_path, RUN) as writer:
             for images_seen in (100, 400, 800, 1200):
@@ -123,8 +129,10 @@ def test_a_network_between_two_snapshots_stays_until_the_next_is_saved(tmp_path:
         assert images_seen_of(saved.network) == 1500
         assert networks() == ["network-snapshot-000001.safetensors", saved.network.name]
         save(writer, born(1800))
-    assert networks() == ["network-snapshot-000001.safetensors",
-                          "network-snapshot-000001_800.safetensors"]
+    assert networks() == [
+        "network-snapshot-000001.safetensors",
+        "network-snapshot-000001_800.safetensors",
+    ]
 
 
 def test_an_interim_network_goes_with_its_card_unless_that_was_edited(tmp_path: Path) -> None:
@@ -138,8 +146,10 @@ def test_an_interim_network_goes_with_its_card_unless_that_was_edited(tmp_path: 
             if images_seen == 2000:
                 (tmp_path / "network-snapshot-000002_000-interim.md").write_text("mine")
     assert sorted(path.name for path in tmp_path.glob("network-*")) == [
-        "network-snapshot-000002_000-interim.md", "network-snapshot-000003_000-interim.md",
-        "network-snapshot-000003_000-interim.safetensors"]
+        "network-snapshot-000002_000-interim.md",
+        "network-snapshot-000003_000-interim.md",
+        "network-snapshot-000003_000-interim.safetensors",
+    ]
 
 
 def test_a_training_that_went_back_leaves_no_later_state(tmp_path: Path) -> None:
@@ -149,8 +159,10 @@ def test_a_training_that_went_back_leaves_no_later_state(tmp_path: Path) -> None
         save(writer, born(1000))
         writer.save_interim(born(1500), snapshot_of(born(1500)))
         lines = writer.return_to(born(1000), snapshot_of(born(1000)))
-        assert lines == ["state-000001_500.pt is later than that. It is called "
-                         "state-000001_500.pt.superseded now."]
+        assert lines == [
+            "state-000001_500.pt is later than that. It is called "
+            "state-000001_500.pt.superseded now."
+        ]
         (state,) = states(tmp_path)
         assert checkpoint.read_state(state)["images_seen"] == 1000
         assert writer.return_to(born(1000), snapshot_of(born(1000))) == []

@@ -25,8 +25,15 @@ ALL = len(SCORES)
 
 
 def measurements(directory: Path, measures: dict[str, Measure], seen: int = 0) -> Measurements:
-    return Measurements(measures, tiny_run(), directory, Monitor(directory, seen),
-                        Log(directory / "log.txt"), Interrupts(), Saver(directory, tiny_run()))
+    return Measurements(
+        measures,
+        tiny_run(),
+        directory,
+        Monitor(directory, seen),
+        Log(directory / "log.txt"),
+        Interrupts(),
+        Saver(directory, tiny_run()),
+    )
 
 
 def measure_all(directory: Path, measures: dict[str, Measure], count: int = ALL) -> None:
@@ -51,8 +58,11 @@ def fail(snapshot: Snapshot) -> tuple[dict[str, float], dict[str, float]]:
 
 def test_each_snapshot_is_one_line_and_one_point(tmp_path: Path) -> None:
     measure_all(tmp_path, {"known": Measure(score)})
-    lines = [json.loads(line) for line in (tmp_path / "metric-known.jsonl").read_text().split("\n")
-             if line]
+    lines = [
+        json.loads(line)
+        for line in (tmp_path / "metric-known.jsonl").read_text().split("\n")
+        if line
+    ]
     assert [line["values"]["score"] for line in lines] == [*SCORES]
     assert [line["kimg"] for line in lines] == [1, 2, 3, 4]
     assert lines[1]["hours"] == pytest.approx(2)
@@ -77,7 +87,8 @@ def test_the_best_network_is_kept(tmp_path: Path) -> None:
 def test_a_metric_that_fails_is_reported_and_the_others_are_measured(tmp_path: Path) -> None:
     measure_all(tmp_path, {"bad": Measure(fail), "known": Measure(score)})
     assert (tmp_path / "log.txt").read_text().count(
-        "bad failed, training goes on: ZeroDivisionError: no such luck") == ALL
+        "bad failed, training goes on: ZeroDivisionError: no such luck"
+    ) == ALL
     assert len((tmp_path / "metric-known.jsonl").read_text().splitlines()) == ALL
     assert not (tmp_path / "metric-bad.jsonl").exists()
 

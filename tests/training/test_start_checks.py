@@ -15,43 +15,78 @@ def lines(name: str = "cpu", **values: Any) -> list[str]:
     return ineffective_options(override(preset(name), values), values)
 
 
-@for_each(("values", "line"), [
-    (dict(gp_target=2, objective="gan"),
-     "--gp-target has no effect without --objective wgan-gp or dragan."),
-    (dict(drift=0, objective="lsgan"),
-     "--drift has no effect without --objective wgan-gp or wgan."),
-    (dict(label_noise=0.1),
-     "--label-noise has no effect without --objective gan or dragan or r1."),
-    (dict(augment_zoom=0.5),
-     "--augment-zoom has no effect without --augment fixed or adaptive."),
-    (dict(augment="fixed", augment_p=0.1, augment_steps=9),
-     "--augment-steps has no effect without --augment adaptive."),
-    (dict(augment="adaptive", augment_color=0.5),
-     "--augment-color has no effect without color in --augment-kinds."),
-    (dict(low_precision_from=8),
-     "--low-precision-from has no effect without --precision bf16 or fp16."),
-    (dict(precision="bf16", low_precision_from=64),
-     "--precision bf16 has no effect: --low-precision-from 64 is above the final resolution, 32. "
-     "All of it is trained in fp32."),
-    (dict(kernel=5), "--kernel has no effect without --kind dcgan."),
-    (dict(batch_at=((64, 4), (8, 2))),
-     "--batch-at has no effect at 64: the run trains from 4 to 32."),
-    (dict(batch_at=((8, 4),), kind="dcgan"),
-     "--batch-at has no effect at 8: the run trains at 32 alone."),
-    (dict(initial_resolution=32, training_kimg=3),
-     "--training-kimg has no effect without an --initial-resolution below the final one, in "
-     "networks that grow."),
-    (dict(label_weight=2), "--label-weight has no effect without --conditional."),
-    (dict(detector="x.pt"), "--detector has no effect without --metrics."),
-])
+@for_each(
+    ("values", "line"),
+    [
+        (
+            dict(gp_target=2, objective="gan"),
+            "--gp-target has no effect without --objective wgan-gp or dragan.",
+        ),
+        (
+            dict(drift=0, objective="lsgan"),
+            "--drift has no effect without --objective wgan-gp or wgan.",
+        ),
+        (
+            dict(label_noise=0.1),
+            "--label-noise has no effect without --objective gan or dragan or r1.",
+        ),
+        (
+            dict(augment_zoom=0.5),
+            "--augment-zoom has no effect without --augment fixed or adaptive.",
+        ),
+        (
+            dict(augment="fixed", augment_p=0.1, augment_steps=9),
+            "--augment-steps has no effect without --augment adaptive.",
+        ),
+        (
+            dict(augment="adaptive", augment_color=0.5),
+            "--augment-color has no effect without color in --augment-kinds.",
+        ),
+        (
+            dict(low_precision_from=8),
+            "--low-precision-from has no effect without --precision bf16 or fp16.",
+        ),
+        (
+            dict(precision="bf16", low_precision_from=64),
+            "--precision bf16 has no effect: --low-precision-from 64 is above the final "
+            "resolution, 32. All of it is trained in fp32.",
+        ),
+        (dict(kernel=5), "--kernel has no effect without --kind dcgan."),
+        (
+            dict(batch_at=((64, 4), (8, 2))),
+            "--batch-at has no effect at 64: the run trains from 4 to 32.",
+        ),
+        (
+            dict(batch_at=((8, 4),), kind="dcgan"),
+            "--batch-at has no effect at 8: the run trains at 32 alone.",
+        ),
+        (
+            dict(initial_resolution=32, training_kimg=3),
+            "--training-kimg has no effect without an --initial-resolution below the final one, in "
+            "networks that grow.",
+        ),
+        (dict(label_weight=2), "--label-weight has no effect without --conditional."),
+        (dict(detector="x.pt"), "--detector has no effect without --metrics."),
+    ],
+)
 def test_what_has_no_effect_is_named_with_what_it_needs(values: dict[str, Any], line: str) -> None:
     assert lines(**values) == [line]
 
 
-@pytest.mark.parametrize("values", [
-    {}, dict(gp_target=2), dict(precision="bf16", low_precision_from=8), dict(batch=8, batch_at=()),
-    dict(augment="adaptive", augment_zoom=0.5), dict(batch_at=((8, 4),)),
-    dict(label_noise=0.1, objective="r1"), dict(beta1=0.5), dict(conditional=True, label_weight=2)])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        dict(gp_target=2),
+        dict(precision="bf16", low_precision_from=8),
+        dict(batch=8, batch_at=()),
+        dict(augment="adaptive", augment_zoom=0.5),
+        dict(batch_at=((8, 4),)),
+        dict(label_noise=0.1, objective="r1"),
+        dict(beta1=0.5),
+        dict(conditional=True, label_weight=2),
+    ],
+)
 def test_what_has_an_effect_is_not(values: dict[str, Any]) -> None:
     assert lines(**values) == []
 

@@ -23,8 +23,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
 
 
 def test_more_levels_leave_the_weights_of_the_lower_ones_alone() -> None:
-    small, large = (state.create(tiny_run(resolution=size), CPU).generator.state_dict()
-                    for size in (16, 32))
+    small, large = (
+        state.create(tiny_run(resolution=size), CPU).generator.state_dict() for size in (16, 32)
+    )
     shared = [name for name in small if "rgb" not in name]
     assert shared and all(torch.equal(small[name], large[name]) for name in shared)
 
@@ -36,8 +37,9 @@ def test_weights_are_standard_normal_and_scaled_when_used() -> None:
             n = layer.weight.numel()
             assert abs(layer.weight.std().item() - 1) < 5 / n**0.5
             assert not layer.bias.any()
-            gain = {DenseToMaps: 2**0.5 / 4}.get(type(layer), 1 if layer.weight.shape[0] == 3
-                                                 else 2**0.5)
+            gain = {DenseToMaps: 2**0.5 / 4}.get(
+                type(layer), 1 if layer.weight.shape[0] == 3 else 2**0.5
+            )
             fan_in = layer.weight[0].numel()
             assert abs(layer.scale - gain / fan_in**0.5) < 1e-12
 
@@ -77,8 +79,11 @@ def test_without_resets_adam_keeps_its_moments() -> None:
 
 def test_update_follows_adam_whatever_the_layout_of_the_gradient() -> None:
     """Fused Adam reads a gradient in the order of the weight's memory; it must lie the same."""
-    weight = torch.nn.Parameter(torch.randn(2, 3, 3, 3, generator=torch.Generator().manual_seed(0))
-                                .contiguous(memory_format=torch.channels_last))
+    weight = torch.nn.Parameter(
+        torch.randn(2, 3, 3, 3, generator=torch.Generator().manual_seed(0)).contiguous(
+            memory_format=torch.channels_last
+        )
+    )
     factor = torch.arange(54.0).reshape(2, 3, 3, 3) - 20.5
     before = weight.detach().clone()
     norm = descend(optimizer([weight], Optim()), (weight * factor).sum(), rate=0.5)
@@ -94,7 +99,8 @@ def test_update_leaves_unused_weights_alone() -> None:
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_clipping_limits_each_element_and_the_norm_is_that_before(
-        layout: torch.memory_format) -> None:
+    layout: torch.memory_format,
+) -> None:
     weight = torch.nn.Parameter(torch.zeros(2, 3, 2, 2).contiguous(memory_format=layout))
     factor = torch.arange(24.0).reshape(2, 3, 2, 2) - 11.5
     norm = descend(torch.optim.SGD([weight]), (weight * factor).sum(), rate=1.0, clip=2.0)

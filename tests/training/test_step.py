@@ -23,18 +23,21 @@ def shown(run: Run, n: int) -> DiscriminatorBatch:
 
 @pytest.mark.parametrize(("n", "group"), [(8, 4), (4, 4), (4, 0), (12, 4), (8, 2), (6, 3)])
 def test_reals_and_fakes_together_are_judged_as_apart(
-        n: int, group: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    n: int, group: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tiny_run(resolution=8, label_size=3, stddev_group=group)
     state, inputs = born(run), shown(run, n)
     position = LevelAlpha(3, torch.tensor(0.3, dtype=torch.float64))
     batches = []
     watched = state.discriminator.register_forward_pre_hook(
-        lambda module, arguments: batches.append(len(arguments[0])))
+        lambda module, arguments: batches.append(len(arguments[0]))
+    )
 
     def found() -> tuple[dict[str, torch.Tensor], list[torch.Tensor | None]]:
         loss, terms = discriminator_loss(state, run, position, "both", inputs)
-        return terms, list(torch.autograd.grad(loss, trainable_parameters(state.d_optimizer),
-                                               allow_unused=True))
+        return terms, list(
+            torch.autograd.grad(loss, trainable_parameters(state.d_optimizer), allow_unused=True)
+        )
 
     together, gradients = found()
     assert batches == [2 * n, n]

@@ -157,8 +157,12 @@ def _bounds(quad: Points) -> Box:
 
 def _cropped(bounds: Box, size: tuple[int, int], border: int) -> Box:
     left, top, right, bottom = bounds
-    crop = (max(left - border, 0), max(top - border, 0),
-            min(right + border, size[0]), min(bottom + border, size[1]))
+    crop = (
+        max(left - border, 0),
+        max(top - border, 0),
+        min(right + border, size[0]),
+        min(bottom + border, size[1]),
+    )
     if crop[0] >= crop[2] or crop[1] >= crop[3]:
         raise ValueError("the landmarks lie outside of the picture")
     return crop
@@ -171,17 +175,23 @@ def _margins(bounds: Box, size: tuple[int, int], border: int, least: int) -> Box
     official code has it.
     """
     left, top, right, bottom = bounds
-    lacking = (max(border - left, 0), max(border - top, 0),
-               max(right - size[0] + border, 0), max(bottom - size[1] + border, 0))
+    lacking = (
+        max(border - left, 0),
+        max(border - top, 0),
+        max(right - size[0] + border, 0),
+        max(bottom - size[1] + border, 0),
+    )
     if max(lacking) <= border - 4:
         return None
-    return (max(lacking[0], least), max(lacking[1], least),
-            max(lacking[2], least), max(lacking[3], least))
+    return (
+        max(lacking[0], least),
+        max(lacking[1], least),
+        max(lacking[2], least),
+        max(lacking[3], least),
+    )
 
 
-def with_margins(
-    image: npt.NDArray[np.uint8], margins: Box, blur: float
-) -> npt.NDArray[np.uint8]:
+def with_margins(image: npt.NDArray[np.uint8], margins: Box, blur: float) -> npt.NDArray[np.uint8]:
     """Add mirrored margins, which become blurred and then the median colour outwards.
 
     With u, 0 at the inner edge of a margin, 1 at the outer one and negative further inside, the
@@ -199,8 +209,10 @@ def with_margins(
     left, top, right, bottom = margins
     mirrored = np.pad(image.astype(np.float32), ((top, bottom), (left, right), (0, 0)), "reflect")
     height, width, _ = mirrored.shape
-    outwards = np.float32(1) - np.minimum(_ramp(height, top, bottom)[:, None],
-                                          _ramp(width, left, right))[..., None]
+    outwards = (
+        np.float32(1)
+        - np.minimum(_ramp(height, top, bottom)[:, None], _ramp(width, left, right))[..., None]
+    )
     blurred = gaussian_filter(mirrored, [blur, blur, 0])
     mirrored += (blurred - mirrored) * np.clip(outwards * np.float32(3) + np.float32(1), 0, 1)
     mirrored += (np.median(mirrored, axis=(0, 1)) - mirrored) * np.clip(outwards, 0, 1)

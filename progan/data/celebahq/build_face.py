@@ -56,8 +56,10 @@ class Enhancer:
                 made = network(torch.from_numpy(image.transpose(2, 0, 1).copy())[None])
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
-            raise UserError(f"--enhance {self.path} fails on an image uint8 [1,3,"
-                            f"{image.shape[0]},{image.shape[1]}]: {reason}") from error
+            raise UserError(
+                f"--enhance {self.path} fails on an image uint8 [1,3,"
+                f"{image.shape[0]},{image.shape[1]}]: {reason}"
+            ) from error
         return self._checked(made, image.shape)
 
     def _checked(self, made: "torch.Tensor", before: tuple[int, ...]) -> npt.NDArray[np.uint8]:
@@ -65,11 +67,17 @@ class Enhancer:
 
         height, width, _ = before
         grown = tuple(made.shape[2:]) if isinstance(made, torch.Tensor) and made.ndim == 4 else ()
-        if not grown or made.shape[:2] != (1, 3) or grown[0] * width != grown[1] * height or (
-                grown[0] < height):
+        if (
+            not grown
+            or made.shape[:2] != (1, 3)
+            or grown[0] * width != grown[1] * height
+            or (grown[0] < height)
+        ):
             shape = list(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
-            raise UserError(f"--enhance {self.path} makes {shape} of an image [1,3,{height},"
-                            f"{width}], not [1,3,k*{height},k*{width}] with k of at least 1.")
+            raise UserError(
+                f"--enhance {self.path} makes {shape} of an image [1,3,{height},"
+                f"{width}], not [1,3,k*{height},k*{width}] with k of at least 1."
+            )
         if made.is_floating_point():
             if not made.isfinite().all():
                 raise UserError(f"--enhance {self.path} makes values that are not finite.")
@@ -88,8 +96,9 @@ def _network(path: Path, threads: int, process: int) -> Any:
             warnings.simplefilter("ignore", FutureWarning)  # torch.jit is deprecated, not networks
             return torch.jit.load(str(path), map_location="cpu").eval()
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"--enhance {path} cannot be loaded as TorchScript: "
-                        f"{str(error).splitlines()[0]}") from error
+        raise UserError(
+            f"--enhance {path} cannot be loaded as TorchScript: {str(error).splitlines()[0]}"
+        ) from error
 
 
 class NotMade(UnreadableImage):
@@ -165,8 +174,11 @@ class FaceBuilder:
         except BadDelta as error:
             raise NotMade(entry.name, str(error), "bad delta") from error
         if self.strict and result.status != "exact":
-            raise NotMade(entry.name, "it is only approximate, as its JPEG is decoded otherwise "
-                                      "than then (--strict)", "only approximate")
+            raise NotMade(
+                entry.name,
+                "it is only approximate, as its JPEG is decoded otherwise than then (--strict)",
+                "only approximate",
+            )
         image, points = _averaged(result.image, points, self.resolution)
         return Sample(image, points), result.status, {"index": entry.index, **_errors(result)}
 
@@ -227,5 +239,8 @@ def _errors(result: Restored) -> dict[str, Any]:
     if result.status == "exact":
         return {}
     largest, mean = result.least_error
-    return {"unwrapped": result.num_unwrapped, "largest_error_at_least": largest,
-            "mean_error_there_at_least": mean}
+    return {
+        "unwrapped": result.num_unwrapped,
+        "largest_error_at_least": largest,
+        "mean_error_there_at_least": mean,
+    }

@@ -38,8 +38,9 @@ Pixels = npt.NDArray[np.uint8]
 
 DELTA_SIDE = 1024  # px
 ROUNDS = 100_000
-CRYPTOGRAPHY_EXTRA = ("--deltas needs the package cryptography. "
-                      "Install it: pip install cryptography.")
+CRYPTOGRAPHY_EXTRA = (
+    "--deltas needs the package cryptography. Install it: pip install cryptography."
+)
 _REACH = 2  # px: 5x5 neighbours
 
 
@@ -90,8 +91,10 @@ def opened_delta(token: bytes, jpeg: bytes, name: str, side: int = DELTA_SIDE) -
     try:
         packed = Fernet(fernet_key(jpeg, name)).decrypt(token)
     except InvalidToken:
-        raise WrongJpeg("the delta does not open: this is not the original JPEG of CelebA, or the "
-                        "delta file is damaged") from None
+        raise WrongJpeg(
+            "the delta does not open: this is not the original JPEG of CelebA, or the "
+            "delta file is damaged"
+        ) from None
     try:
         content = bz2.decompress(packed)
     except (OSError, ValueError) as error:
@@ -126,8 +129,11 @@ def restored(made: Pixels, delta: Pixels, made_md5: str, final_md5: str) -> Rest
     signed = made.astype(np.int16) + delta.view(np.int8).transpose(1, 2, 0)
     outside = np.maximum(-signed, signed - 255)
     wrapped = _wrapped(signed, final, outside)
-    largest, mean = (int(outside[wrapped].max()), float(outside[wrapped].mean())) if (
-        wrapped.any()) else (0, 0.0)
+    largest, mean = (
+        (int(outside[wrapped].max()), float(outside[wrapped].mean()))
+        if (wrapped.any())
+        else (0, 0.0)
+    )
     final[wrapped] = np.clip(signed[wrapped], 0, 255)
     return Restored(final, "approximate", int(wrapped.sum()), (largest, round(mean, 3)))
 
@@ -140,7 +146,8 @@ def _wrapped(
     known = np.where(outside > 0, np.nan, signed).astype(np.float32)
     known = np.pad(known, ((_REACH, _REACH), (_REACH, _REACH), (0, 0)), constant_values=np.nan)
     windows = np.lib.stride_tricks.sliding_window_view(
-        known, (2 * _REACH + 1, 2 * _REACH + 1), axis=(0, 1))
+        known, (2 * _REACH + 1, 2 * _REACH + 1), axis=(0, 1)
+    )
     around = np.sort(windows[rows, columns, colours].reshape(len(rows), (2 * _REACH + 1) ** 2))
     num_known = np.count_nonzero(~np.isnan(around), axis=1)  # NaN comes last
     middle = around[np.arange(len(rows)), np.maximum(num_known - 1, 0) // 2]

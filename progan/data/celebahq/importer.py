@@ -64,16 +64,23 @@ def import_celebahq(
         UserError: Options that contradict each other, or missing inputs.
     """
     _require_sense(options)
-    inputs = inspected(source, options.deltas, options.enhance, dest=dest,
-                       resolution=options.resolution, max_images=options.max_images,
-                       partial=options.on_error == "skip")
+    inputs = inspected(
+        source,
+        options.deltas,
+        options.enhance,
+        dest=dest,
+        resolution=options.resolution,
+        max_images=options.max_images,
+        partial=options.on_error == "skip",
+    )
     make = FaceBuilder(inputs.collection, options.resolution, _enhancer(options), options.strict)
     total = len(inputs.faces.names)
     there = np.setdiff1d(np.arange(total, dtype=np.int32), list(inputs.absent)).astype(np.int32)
-    say(f"{len(there):,} of {format_count(total, 'face')} "
-        f"{pluralize(len(there), 'has all its', 'have all their')} files.")
-    skipped = [Skipped(inputs.faces.names[face], reason)
-               for face, reason in inputs.absent.items()]
+    say(
+        f"{len(there):,} of {format_count(total, 'face')} "
+        f"{pluralize(len(there), 'has all its', 'have all their')} files."
+    )
+    skipped = [Skipped(inputs.faces.names[face], reason) for face, reason in inputs.absent.items()]
     for face, reason in inputs.absent.items():
         report.add(face, inputs.faces.names[face], "missing", reason=reason)
     if options.deltas:
@@ -85,21 +92,30 @@ def import_celebahq(
         faces, unmade = _best(make, there, options, inputs.faces.names, report)
         skipped += unmade
     return ImageSource(
-        description=_description(source, options), resolution=options.resolution, channels=3,
-        count=len(faces), read=FaceReader(make, faces, report), has_landmarks=True,
+        description=_description(source, options),
+        resolution=options.resolution,
+        channels=3,
+        count=len(faces),
+        read=FaceReader(make, faces, report),
+        has_landmarks=True,
         identity=hashlib.sha256(faces.tobytes()).hexdigest(),
-        skipped=tuple(skipped), in_processes=True,
+        skipped=tuple(skipped),
+        in_processes=True,
     )
 
 
 def _require_sense(options: CelebaHqOptions) -> None:
     require_resolution(options.resolution, "--resolution")
     if options.resolution < LEAST_SIDE:
-        raise UserError(f"--resolution {options.resolution} is too small to judge faces by: "
-                        f"it has to be at least {LEAST_SIDE}. Smaller levels are made anyway.")
+        raise UserError(
+            f"--resolution {options.resolution} is too small to judge faces by: "
+            f"it has to be at least {LEAST_SIDE}. Smaller levels are made anyway."
+        )
     if options.deltas and options.enhance:
-        raise UserError("--deltas and --enhance exclude each other: the deltas belong to the "
-                        "pictures as they are. Leave one of them out.")
+        raise UserError(
+            "--deltas and --enhance exclude each other: the deltas belong to the "
+            "pictures as they are. Leave one of them out."
+        )
     if options.strict and not options.deltas:
         raise UserError("--strict needs --deltas: without them, nothing can be exact.")
 
@@ -117,7 +133,10 @@ def _description(source: Path, options: CelebaHqOptions) -> str:
 
 
 def _best(
-    make: FaceBuilder, there: npt.NDArray[np.int32], options: CelebaHqOptions, names: Sequence[str],
+    make: FaceBuilder,
+    there: npt.NDArray[np.int32],
+    options: CelebaHqOptions,
+    names: Sequence[str],
     report: Report,
 ) -> tuple[npt.NDArray[np.int32], list[Skipped]]:
     """The best faces in the order of the list, and those that cannot be made."""
@@ -135,9 +154,9 @@ def _best(
     if options.on_error == "stop":
         require_readable(make.collection.images, len(there), unmade)
     ranked = sorted(scores, key=lambda face: (-scores[face], face))
-    for face in ranked[options.max_images:]:
+    for face in ranked[options.max_images :]:
         report.add(face, names[face], "not selected", quality=scores[face])
-    return np.array(sorted(ranked[:options.max_images]), dtype=np.int32), unmade
+    return np.array(sorted(ranked[: options.max_images]), dtype=np.int32), unmade
 
 
 def _judged(
@@ -145,9 +164,11 @@ def _judged(
 ) -> Generator[tuple[int, float | NotMade]]:
     """Yield each face with its quality, or with why it cannot be made."""
     step = max(1, min(_AT_ONCE, len(faces) // (4 * workers)))
-    ranges = [faces[start:start + step].tolist() for start in range(0, len(faces), step)]
-    with (tqdm(total=len(faces), unit="img", desc="judging", disable=None) as progress,
-          worker_pool(workers, in_processes=True) as pool):
+    ranges = [faces[start : start + step].tolist() for start in range(0, len(faces), step)]
+    with (
+        tqdm(total=len(faces), unit="img", desc="judging", disable=None) as progress,
+        worker_pool(workers, in_processes=True) as pool,
+    ):
         for results in in_order(pool, Scorer(make), ranges, ahead=2 * workers):
             yield from results
             progress.update(len(results))

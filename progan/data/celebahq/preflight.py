@@ -43,8 +43,14 @@ class Inputs:
 
 
 def inspected(
-    source: Path, deltas: Path | None, enhance: Path | None, *, dest: Path, resolution: int,
-    max_images: int | None, partial: bool,
+    source: Path,
+    deltas: Path | None,
+    enhance: Path | None,
+    *,
+    dest: Path,
+    resolution: int,
+    max_images: int | None,
+    partial: bool,
 ) -> Inputs:
     """Look for all inputs and for room on the disk of `dest`.
 
@@ -73,8 +79,9 @@ def inspected(
             problems += _lacking(faces, absent)
         count = len(faces.names) - len(absent)
         count = count if max_images is None else min(count, max_images)
-        num_bytes = count * 3 * sum(4**level for level in range(
-            MIN_LEVEL, level_of(resolution) + 1))
+        num_bytes = (
+            count * 3 * sum(4**level for level in range(MIN_LEVEL, level_of(resolution) + 1))
+        )
         problems += _problem(lambda: require_free_space(dest, num_bytes, f"The dataset {dest}"))
     if problems or faces is None:
         listed = "\n".join(f"  - {problem}" for problem in problems)
@@ -99,23 +106,32 @@ def _found(source: Path, names: Sequence[str]) -> Path | None:
 
 
 def _missing_places(
-    source: Path, images: Path | None, landmarks: Path | None, deltas: Path | None,
+    source: Path,
+    images: Path | None,
+    landmarks: Path | None,
+    deltas: Path | None,
     enhance: Path | None,
 ) -> list[str]:
     problems = []
     if images is None:
         packed = " (its 7z archive is: unpack it)" * any(source.glob("**/img_celeba.7z*"))
-        problems.append(f"There is no folder img_celeba and no img_celeba.zip in --source "
-                        f"{source}{packed}. They are CelebA's images in the wild, 202,599 JPEGs.")
+        problems.append(
+            f"There is no folder img_celeba and no img_celeba.zip in --source "
+            f"{source}{packed}. They are CelebA's images in the wild, 202,599 JPEGs."
+        )
     if landmarks is None:
-        problems.append(f"There is no {LANDMARKS[0]} in --source {source}. It is among CelebA's "
-                        "annotations.")
+        problems.append(
+            f"There is no {LANDMARKS[0]} in --source {source}. It is among CelebA's annotations."
+        )
     if deltas and not (deltas / LIST_FILE).is_file():
-        problems.append(f"There is no {LIST_FILE} in --deltas {deltas}. It comes with "
-                        f"{zip_name(0)} and the others.")
+        problems.append(
+            f"There is no {LIST_FILE} in --deltas {deltas}. It comes with "
+            f"{zip_name(0)} and the others."
+        )
     if enhance and not _is_torchscript(enhance):
-        problems.append(f"--enhance {enhance} is no TorchScript file, as torch.jit.save() "
-                        "writes it.")
+        problems.append(
+            f"--enhance {enhance} is no TorchScript file, as torch.jit.save() writes it."
+        )
     return problems
 
 
@@ -129,20 +145,28 @@ def _is_torchscript(path: Path) -> bool:
 
 def _absent(collection: Collection, faces: Faces) -> dict[int, str]:
     there = image_names(collection.images)
-    absent = {row: f"{collection.images.name} has no {name}"
-              for row, name in enumerate(faces.names) if name not in there}
+    absent = {
+        row: f"{collection.images.name} has no {name}"
+        for row, name in enumerate(faces.names)
+        if name not in there
+    }
     if collection.deltas:
         deltas = delta_names(collection.deltas)
         for row, entry in enumerate(faces.listed):
             if delta_name(entry.index) not in deltas:
-                absent.setdefault(row, f"there is neither {zip_name(entry.index)} with, nor a "
-                                       f"loose {delta_name(entry.index)}")
+                absent.setdefault(
+                    row,
+                    f"there is neither {zip_name(entry.index)} with, nor a "
+                    f"loose {delta_name(entry.index)}",
+                )
     return absent
 
 
 def _lacking(faces: Faces, absent: dict[int, str]) -> list[str]:
     shown = "; ".join(list(absent.values())[:_NUM_NAMED])
     more = "; …" * (len(absent) > _NUM_NAMED)
-    return [f"{len(absent):,} of {format_count(len(faces.names), 'face')} "
-            f"{pluralize(len(absent), 'lacks', 'lack')} a file: {shown}{more}. "
-            "Fetch them, or leave such faces out with --on-error skip."]
+    return [
+        f"{len(absent):,} of {format_count(len(faces.names), 'face')} "
+        f"{pluralize(len(absent), 'lacks', 'lack')} a file: {shown}{more}. "
+        "Fetch them, or leave such faces out with --on-error skip."
+    ]

@@ -15,11 +15,28 @@ from progan.runtime.files import named_errors, staging_path, write_atomically
 
 REPORT_FILE = "celebahq.jsonl"
 
-Status = Literal["exact", "approximate", "made", "only approximate", "wrong JPEG", "bad delta",
-                 "unreadable", "missing", "judged", "not selected"]
+Status = Literal[
+    "exact",
+    "approximate",
+    "made",
+    "only approximate",
+    "wrong JPEG",
+    "bad delta",
+    "unreadable",
+    "missing",
+    "judged",
+    "not selected",
+]
 KEPT: tuple[Status, ...] = ("exact", "approximate", "made")
-ORDER: tuple[Status, ...] = (*KEPT, "only approximate", "wrong JPEG", "bad delta", "unreadable",
-                             "missing", "not selected")
+ORDER: tuple[Status, ...] = (
+    *KEPT,
+    "only approximate",
+    "wrong JPEG",
+    "bad delta",
+    "unreadable",
+    "missing",
+    "not selected",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +80,9 @@ def report_beside(dest: Path, options: Mapping[str, Any]) -> Iterator[Report]:
     Once the work is done, it is removed; after a mistake of the user's, too, unless something
     can be continued.
     """
-    deciding = {name: options[name] for name in sorted(options)
-                if name not in ("on_error", "holdout")}
+    deciding = {
+        name: options[name] for name in sorted(options) if name not in ("on_error", "holdout")
+    }
     key = hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:8]
     dest = dest.resolve()
     report = Report(dest.with_name(f".{dest.name}.{key}.{REPORT_FILE}"))

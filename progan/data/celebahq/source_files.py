@@ -18,8 +18,9 @@ from progan.errors import UserError
 from progan.runtime.text import format_count
 
 _VALUES = 10  # left eye, right eye, nose, left and right corner of the mouth: x and y of each
-_LANDMARKS_WANTED = ("It is CelebA's list_landmarks_celeba.txt, of the images in the wild; fetch "
-                     "it again.")
+_LANDMARKS_WANTED = (
+    "It is CelebA's list_landmarks_celeba.txt, of the images in the wild; fetch it again."
+)
 LIST_FILE = "image_list.txt"
 _COLUMNS = {"idx", "orig_idx", "orig_file", "proc_md5", "final_md5"}
 _LIST_WANTED = "It comes with the deltas of CelebA-HQ; fetch it again."
@@ -48,8 +49,9 @@ def read_landmarks(path: Path) -> Mapping[str, Points]:
         except ValueError:
             points = np.empty(0, dtype=np.float32)
         if points.size != _VALUES or not np.isfinite(points).all() or "/" in name:
-            raise UserError(f"{path}, line {number}, is not a file name and ten numbers. "
-                            f"{_LANDMARKS_WANTED}")
+            raise UserError(
+                f"{path}, line {number}, is not a file name and ten numbers. {_LANDMARKS_WANTED}"
+            )
         found[name] = points.reshape(5, 2)
     if not found:
         raise UserError(f"{path} lists no faces. {_LANDMARKS_WANTED}")
@@ -76,8 +78,9 @@ class Listed:
 def read_image_list(path: Path) -> tuple[Listed, ...]:
     """Read the list, whose first line names its columns; raises UserError."""
     try:
-        titles, *lines = [line.split() for line in path.read_text("utf-8").splitlines()
-                          if line.strip()] or [[]]
+        titles, *lines = [
+            line.split() for line in path.read_text("utf-8").splitlines() if line.strip()
+        ] or [[]]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"Cannot read {path}: {error}. {_LIST_WANTED}") from error
     missing = sorted(_COLUMNS - set(titles))
@@ -88,14 +91,16 @@ def read_image_list(path: Path) -> tuple[Listed, ...]:
 
 def _listed(line: dict[str, str], path: Path) -> Listed:
     try:
-        entry = Listed(int(line["idx"]), line["orig_file"], line["proc_md5"].lower(),
-                       line["final_md5"].lower())
+        entry = Listed(
+            int(line["idx"]), line["orig_file"], line["proc_md5"].lower(), line["final_md5"].lower()
+        )
         if entry.index < 0 or "/" in entry.name or not entry.name.isascii():
             raise ValueError
     except (KeyError, ValueError) as error:
         words = " ".join(line.values())
-        raise UserError(f"{path} has a line that does not fit its columns: {words!r}. "
-                        f"{_LIST_WANTED}") from error
+        raise UserError(
+            f"{path} has a line that does not fit its columns: {words!r}. {_LIST_WANTED}"
+        ) from error
     return entry
 
 
@@ -167,10 +172,14 @@ def read_faces(collection: Collection) -> Faces:
     listed = read_image_list(path)
     unknown = [entry.name for entry in listed if entry.name not in landmarks]
     if unknown or not listed:
-        what = (f"{format_count(len(unknown), 'image')} without landmarks, such as {unknown[0]}"
-                if unknown else "no images")
-        raise UserError(f"{path} lists {what}. It does not belong to {collection.landmarks}: "
-                        "fetch both again.")
+        what = (
+            f"{format_count(len(unknown), 'image')} without landmarks, such as {unknown[0]}"
+            if unknown
+            else "no images"
+        )
+        raise UserError(
+            f"{path} lists {what}. It does not belong to {collection.landmarks}: fetch both again."
+        )
     names = tuple(entry.name for entry in listed)
     return Faces(names, np.stack([landmarks[name] for name in names]), listed)
 
@@ -195,8 +204,9 @@ def _delta_names(deltas: Path) -> Iterator[str]:
             with zipfile.ZipFile(path) as file:
                 yield from _plain_names(file)
         except (zipfile.BadZipFile, OSError) as error:
-            raise UserError(f"{path} is not a readable zip file ({error}). "
-                            "Fetch it again.") from error
+            raise UserError(
+                f"{path} is not a readable zip file ({error}). Fetch it again."
+            ) from error
 
 
 def delta_name(index: int) -> str:

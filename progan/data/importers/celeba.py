@@ -15,16 +15,29 @@ from progan.data.source import ImageSource, OnError, Sample, UnreadableImage, ch
 WIDTH, HEIGHT = 178, 218  # px, of every aligned image
 RESOLUTION = 128
 CENTER_X, CENTER_Y = 89, 121  # px, of the official crop
-PLACES = tuple(Path(place) for place in (
-    "img_align_celeba", "img_align_celeba.zip", "img_align_celeba_png",
-    "celeba/img_align_celeba", "celeba/img_align_celeba.zip"))
+PLACES = tuple(
+    Path(place)
+    for place in (
+        "img_align_celeba",
+        "img_align_celeba.zip",
+        "img_align_celeba_png",
+        "celeba/img_align_celeba",
+        "celeba/img_align_celeba.zip",
+    )
+)
 
 Say = Callable[[str], None]
 
 
 def import_celeba(
-    source: Path, say: Say, *, cx: int = CENTER_X, cy: int = CENTER_Y,
-    max_images: int | None = None, seed: int | None = None, on_error: OnError = "stop",
+    source: Path,
+    say: Say,
+    *,
+    cx: int = CENTER_X,
+    cy: int = CENTER_Y,
+    max_images: int | None = None,
+    seed: int | None = None,
+    on_error: OnError = "stop",
 ) -> ImageSource:
     """Look through the aligned images in `source`.
 
@@ -45,8 +58,11 @@ def import_celeba(
     taken = [paths[row] for row in chosen(len(paths), max_images, seed)]
     headers, unreadable = readable_headers(place, tree, taken, on_error, _size_fault)
     return ImageSource(
-        description=f"CelebA, {place.resolve()}", resolution=RESOLUTION, channels=3,
-        count=len(headers), read=_Reader(tree, tuple(header.path for header in headers), cx, cy),
+        description=f"CelebA, {place.resolve()}",
+        resolution=RESOLUTION,
+        channels=3,
+        count=len(headers),
+        read=_Reader(tree, tuple(header.path for header in headers), cx, cy),
         skipped=tuple(unreadable),
     )
 
@@ -64,7 +80,7 @@ class _Reader:
         if picture.size != (WIDTH, HEIGHT):  # as EXIF can turn it
             raise UnreadableImage(path, _size_text(*picture.size))
         left, top = self.cx - RESOLUTION // 2, self.cy - RESOLUTION // 2
-        return Sample(np.asarray(picture)[top:top + RESOLUTION, left:left + RESOLUTION])
+        return Sample(np.asarray(picture)[top : top + RESOLUTION, left : left + RESOLUTION])
 
 
 def _size_fault(header: Header) -> str:

@@ -50,8 +50,17 @@ REMEDIES = {
 }
 # Of an error, something is lost: create-from-images stops, or leaves out an image, or all labels.
 ERRORS = {"unreadable", "huge", "kind", "small", "label", "white-level"}
-NOTES = {"alpha", "palette", "CMYK", "LAB", "16-bit", "profile", "frames", "metadata",
-         "rotated"}  # the others are warnings
+NOTES = {
+    "alpha",
+    "palette",
+    "CMYK",
+    "LAB",
+    "16-bit",
+    "profile",
+    "frames",
+    "metadata",
+    "rotated",
+}  # the others are warnings
 KINDS = {1: "grey", 3: "colour", 4: "transparent"}
 COMMON = 0.9  # share of the images that makes the others exceptions
 
@@ -99,8 +108,9 @@ class Report:
     @property
     def loses_something(self) -> bool:
         """Whether create-from-images would stop, or lose an image or all labels."""
-        return (any(problem.severity == "error" for problem in self.problems)
-                or any(item.kind.loses_images for item in self.ignored))
+        return any(problem.severity == "error" for problem in self.problems) or any(
+            item.kind.loses_images for item in self.ignored
+        )
 
 
 def check(source: Path, *, size: Size | None, workers: int) -> Report:
@@ -112,13 +122,30 @@ def check(source: Path, *, size: Size | None, workers: int) -> Report:
     """
     tree, paths, ignored = open_tree(source)
     with worker_pool(workers, in_processes=False) as pool:
-        found = [*tqdm(in_order(pool, lambda path: examine(tree, path), paths, ahead=4 * workers),
-                       total=len(paths), unit="img", desc="checking", disable=None, leave=False)]
-    problems = [*(problem for item in found for problem in item.problems), *duplicates(found),
-                *dark(found), *exceptions(found), *too_small(found, size), *without_label(paths)]
+        found = [
+            *tqdm(
+                in_order(pool, lambda path: examine(tree, path), paths, ahead=4 * workers),
+                total=len(paths),
+                unit="img",
+                desc="checking",
+                disable=None,
+                leave=False,
+            )
+        ]
+    problems = [
+        *(problem for item in found for problem in item.problems),
+        *duplicates(found),
+        *dark(found),
+        *exceptions(found),
+        *too_small(found, size),
+        *without_label(paths),
+    ]
     order = {path: number for number, path in enumerate(paths)}
-    return Report(len(paths), tuple(sorted(problems, key=lambda item: order[item.path])),
-                  tuple(not_labels(ignored, source, "auto")))
+    return Report(
+        len(paths),
+        tuple(sorted(problems, key=lambda item: order[item.path])),
+        tuple(not_labels(ignored, source, "auto")),
+    )
 
 
 def examine(tree: Tree, path: str) -> Examined:
@@ -135,8 +162,9 @@ def examine(tree: Tree, path: str) -> Examined:
     except UnreadableImage as error:
         kind = "huge" if "decompression bomb" in error.reason else "unreadable"
         return Examined(path, digest, (0, 0), 0, (Problem(path, kind, error.reason),))
-    problems = [Problem(path, note.kind, note.detail) for note in found.notes
-                if note.kind in REMEDIES]
+    problems = [
+        Problem(path, note.kind, note.detail) for note in found.notes if note.kind in REMEDIES
+    ]
     if fault:
         problems.append(Problem(path, "white-level", fault))
     if is_constant(upright):
@@ -170,11 +198,17 @@ def exceptions(images: Sequence[Examined]) -> Iterator[Problem]:
     channels = _common([item.channels for item in readable], 0)
     for item in readable:
         if size and item.size != size:
-            yield Problem(item.path, "size", f"{item.size[0]}x{item.size[1]}, while most images "
-                                             f"are {size[0]}x{size[1]}")
+            yield Problem(
+                item.path,
+                "size",
+                f"{item.size[0]}x{item.size[1]}, while most images are {size[0]}x{size[1]}",
+            )
         if channels and item.channels != channels:
-            yield Problem(item.path, "kind", f"{KINDS[item.channels]}, while most images are "
-                                             f"{KINDS[channels]}")
+            yield Problem(
+                item.path,
+                "kind",
+                f"{KINDS[item.channels]}, while most images are {KINDS[channels]}",
+            )
 
 
 def too_small(images: Sequence[Examined], wanted: Size | None) -> Iterator[Problem]:
@@ -208,8 +242,11 @@ def in_words(source: Path, report: Report) -> str:
     lines = []
     for kind, count in counts.most_common():
         lines += [f"{kind} ({count}): {REMEDIES[kind]}"]
-        lines += [f"  {problem.path}: {problem.detail}" for problem in report.problems
-                  if problem.kind == kind]
+        lines += [
+            f"  {problem.path}: {problem.detail}"
+            for problem in report.problems
+            if problem.kind == kind
+        ]
     for kind_ignored in dict.fromkeys(item.kind for item in report.ignored):
         items = [item for item in report.ignored if item.kind is kind_ignored]
         lines += describe_ignored(items)
@@ -225,17 +262,45 @@ def _summary(report: Report) -> str:
     if not report.problems:
         return f"{images}{ignored or ', no problems'}."
     counts = Counter(problem.severity for problem in report.problems)
-    found = ", ".join(format_count(counts[severity], severity)
-                      for severity in get_args(Severity) if counts[severity])
+    found = ", ".join(
+        format_count(counts[severity], severity)
+        for severity in get_args(Severity)
+        if counts[severity]
+    )
     troubled = len({problem.path for problem in report.problems})
     return f"{images}, {troubled:,} of them with {found}{ignored}."
 
 
 def as_json(source: Path, report: Report) -> str:
     """The report for programs: what is found in the images, and what is not imported."""
-    problems = [{"path": item.path, "kind": item.kind, "severity": item.severity,
-                 "detail": item.detail, "remedy": item.remedy} for item in report.problems]
-    ignored = [{"path": item.path, "kind": item.kind.noun, "remedy": item.kind.remedy,
-                "loses_images": item.kind.loses_images} for item in report.ignored]
-    return json.dumps({"source": str(source), "images": report.count, "problems": problems,
-                       "ignored": ignored}, indent=1) + "\n"
+    problems = [
+        {
+            "path": item.path,
+            "kind": item.kind,
+            "severity": item.severity,
+            "detail": item.detail,
+            "remedy": item.remedy,
+        }
+        for item in report.problems
+    ]
+    ignored = [
+        {
+            "path": item.path,
+            "kind": item.kind.noun,
+            "remedy": item.kind.remedy,
+            "loses_images": item.kind.loses_images,
+        }
+        for item in report.ignored
+    ]
+    return (
+        json.dumps(
+            {
+                "source": str(source),
+                "images": report.count,
+                "problems": problems,
+                "ignored": ignored,
+            },
+            indent=1,
+        )
+        + "\n"
+    )

@@ -39,11 +39,24 @@ class Edition:
         return f"Name the folder {self.folder} or the file {self.archive}."
 
 
-CIFAR10 = Edition("CIFAR-10", tuple(f"data_batch_{number}" for number in range(1, 6)),
-                  "batches.meta", "labels", "label_names", "cifar-10-batches-py",
-                  "cifar-10-python.tar.gz")
-CIFAR100 = Edition("CIFAR-100", ("train",), "meta", "fine_labels", "fine_label_names",
-                   "cifar-100-python", "cifar-100-python.tar.gz")
+CIFAR10 = Edition(
+    "CIFAR-10",
+    tuple(f"data_batch_{number}" for number in range(1, 6)),
+    "batches.meta",
+    "labels",
+    "label_names",
+    "cifar-10-batches-py",
+    "cifar-10-python.tar.gz",
+)
+CIFAR100 = Edition(
+    "CIFAR-100",
+    ("train",),
+    "meta",
+    "fine_labels",
+    "fine_label_names",
+    "cifar-100-python",
+    "cifar-100-python.tar.gz",
+)
 
 
 def import_cifar(
@@ -68,12 +81,18 @@ def import_cifar(
     labels = np.concatenate([labels for _, labels in batches])
     wrong = labels[(labels < 0) | (labels >= len(names))]
     if wrong.size:
-        raise UserError(f"{source} has a label {wrong[0]}, but {len(names)} class names. "
-                        "Fetch it again.")
+        raise UserError(
+            f"{source} has a label {wrong[0]}, but {len(names)} class names. Fetch it again."
+        )
     rows = chosen(len(images), max_images, seed)
     return ImageSource(
-        description=f"{edition.name}, {source.resolve()}", resolution=32, channels=3,
-        count=len(rows), read=_Reader(images[rows]), labels=labels[rows], label_names=names,
+        description=f"{edition.name}, {source.resolve()}",
+        resolution=32,
+        channels=3,
+        count=len(rows),
+        read=_Reader(images[rows]),
+        labels=labels[rows],
+        label_names=names,
     )
 
 
@@ -93,11 +112,14 @@ def _batch(
         images = np.asarray(content["data"]).reshape(-1, *_SHAPE)
         labels = np.array(content[edition.labels_key], dtype=np.int64)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{where} is not a batch of {edition.name} ({error}). Fetch it "
-                        "again.") from error
+        raise UserError(
+            f"{where} is not a batch of {edition.name} ({error}). Fetch it again."
+        ) from error
     if images.dtype != np.uint8 or labels.shape != (len(images),):
-        raise UserError(f"{where} has {len(images)} images of {images.dtype} and {labels.size} "
-                        "labels. Fetch it again.")
+        raise UserError(
+            f"{where} has {len(images)} images of {images.dtype} and {labels.size} "
+            "labels. Fetch it again."
+        )
     return images, labels
 
 

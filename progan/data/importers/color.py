@@ -15,9 +15,23 @@ INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _BLACK_POINT_COMPENSATION: Any = 0x2000  # ImageCms.Flags is not there before Pillow 10.3
 _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # mode -> colour space of fitting profiles
 _PLAIN = {  # modes -> the mode with the same colours that a profile can be applied to
-    "I": "L", "I;16": "L", "I;16B": "L", "I;16L": "L", "I;16N": "L", "L": "L", "LA": "L", "La": "L",
-    "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB", "RGBa": "RGB", "RGBX": "RGB",
-    "YCbCr": "RGB", "HSV": "RGB", "CMYK": "CMYK",
+    "I": "L",
+    "I;16": "L",
+    "I;16B": "L",
+    "I;16L": "L",
+    "I;16N": "L",
+    "L": "L",
+    "LA": "L",
+    "La": "L",
+    "P": "RGB",
+    "PA": "RGB",
+    "RGB": "RGB",
+    "RGBA": "RGB",
+    "RGBa": "RGB",
+    "RGBX": "RGB",
+    "YCbCr": "RGB",
+    "HSV": "RGB",
+    "CMYK": "CMYK",
 }
 _UNNOTICED = 2  # of 255: a profile that changes no colour by more is taken for sRGB
 _BROKEN = "broken"
@@ -52,8 +66,11 @@ def plan_conversion(picture: Image.Image) -> Conversion:
     profile = picture.info["icc_profile"]
     if profile == b"":
         return NOTHING
-    return _planned(profile, _PLAIN[picture.mode]) if isinstance(profile, bytes) else Conversion(
-        fault=_BROKEN)
+    return (
+        _planned(profile, _PLAIN[picture.mode])
+        if isinstance(profile, bytes)
+        else Conversion(fault=_BROKEN)
+    )
 
 
 def convert(picture: Image.Image, conversion: Conversion) -> Image.Image:
@@ -96,7 +113,8 @@ def _lab_transform() -> ImageCms.ImageCmsTransform:
 
 def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
     return ImageCms.ImageCmsTransform(
-        profile, _srgb(), mode, "RGB", INTENT, flags=_BLACK_POINT_COMPENSATION)
+        profile, _srgb(), mode, "RGB", INTENT, flags=_BLACK_POINT_COMPENSATION
+    )
 
 
 @lru_cache(32)  # the images of a set share a few profiles
@@ -171,16 +189,20 @@ class PartialRange:
     def explanation(self) -> str:
         """What is wrong with all of them, for people."""
         seen = "dark" if self.peak > _MOST_PARTIAL // 4 else "almost black"
-        return (f"no value above {self.peak} of {WHITE_16_BIT}, as of {self.bits} bits stored in "
-                f"16, and so {seen}")
+        return (
+            f"no value above {self.peak} of {WHITE_16_BIT}, as of {self.bits} bits stored in "
+            f"16, and so {seen}"
+        )
 
     @property
     def remedy(self) -> str:
         """How to convert them, for people."""
         if self.kind == "grey":
             return f"--white-level {self.white} makes {self.white} white"
-        return ("scale them first, such as with ImageMagick: magick IN.png -evaluate multiply "
-                f"{2**(16 - self.bits)} OUT.png")
+        return (
+            "scale them first, such as with ImageMagick: magick IN.png -evaluate multiply "
+            f"{2 ** (16 - self.bits)} OUT.png"
+        )
 
 
 def is_bright(peak: float) -> bool:
@@ -245,5 +267,7 @@ def white_fault(picture: Image.Image, white: float | None) -> str:
     if picture.mode == "I" and low >= 0 and high <= WHITE_16_BIT:
         return ""
     what = "32-bit grey values" if picture.mode == "I" else "32-bit floating-point values"
-    return (f"{what} from {low:g} to {high:g}: none of them is known as white; name one for "
-            "create-from-images with --white-level")
+    return (
+        f"{what} from {low:g} to {high:g}: none of them is known as white; name one for "
+        "create-from-images with --white-level"
+    )

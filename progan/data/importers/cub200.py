@@ -36,8 +36,13 @@ class Box(NamedTuple):
 
 
 def import_cub200(
-    source: Path, *, resolution: int = 64, padding: float = PADDING,
-    resize_filter: Filter = "box", max_images: int | None = None, seed: int | None = None,
+    source: Path,
+    *,
+    resolution: int = 64,
+    padding: float = PADDING,
+    resize_filter: Filter = "box",
+    max_images: int | None = None,
+    seed: int | None = None,
     on_error: OnError = "stop",
 ) -> ImageSource:
     """Look through the birds of `source`, `CUB_200_2011` or the folder that it is in.
@@ -56,14 +61,25 @@ def import_cub200(
     rows = chosen(len(paths), max_images, seed).tolist()
     number_of = {paths[row]: row for row in rows}
     headers, unreadable = readable_headers(
-        root / "images", Folder(root / "images"), list(number_of), on_error)
+        root / "images", Folder(root / "images"), list(number_of), on_error
+    )
     kept = [number_of[header.path] for header in headers]
     return ImageSource(
-        description=f"Caltech-UCSD Birds, {root.resolve()}", resolution=resolution, channels=3,
-        count=len(kept), labels=np.array(labels, np.int64)[kept], label_names=names,
+        description=f"Caltech-UCSD Birds, {root.resolve()}",
+        resolution=resolution,
+        channels=3,
+        count=len(kept),
+        labels=np.array(labels, np.int64)[kept],
+        label_names=names,
         skipped=tuple(unreadable),
-        read=_Reader(Folder(root / "images"), tuple(paths[row] for row in kept),
-                     tuple(boxes[row] for row in kept), resolution, padding, resize_filter),
+        read=_Reader(
+            Folder(root / "images"),
+            tuple(paths[row] for row in kept),
+            tuple(boxes[row] for row in kept),
+            resolution,
+            padding,
+            resize_filter,
+        ),
     )
 
 
@@ -80,17 +96,19 @@ class _Reader:
         path = self.paths[row]
         picture = converted(decoded(self.tree.read(path), path), 3)
         box = self.boxes[row]
-        if not (box.left + box.width / 2 < picture.width and
-                box.top + box.height / 2 < picture.height):
-            raise UnreadableImage(path, f"its bounding box {tuple(box)} is beside its "
-                                  f"{picture.width}x{picture.height} pixels")
+        if not (
+            box.left + box.width / 2 < picture.width and box.top + box.height / 2 < picture.height
+        ):
+            raise UnreadableImage(
+                path,
+                f"its bounding box {tuple(box)} is beside its "
+                f"{picture.width}x{picture.height} pixels",
+            )
         cut = crop_box(box, picture.width, picture.height, self.padding)
         return Sample(_resized(picture.crop(cut), self.resolution, self.resize_filter))
 
 
-def _resized(
-    picture: Image.Image, resolution: int, resize_filter: Filter
-) -> npt.NDArray[np.uint8]:
+def _resized(picture: Image.Image, resolution: int, resize_filter: Filter) -> npt.NDArray[np.uint8]:
     return np.asarray(picture.resize((resolution, resolution), FILTERS[resize_filter]))
 
 
@@ -117,16 +135,21 @@ def _tables(root: Path) -> tuple[list[str], list[Box], list[int], tuple[str, ...
     class_of = _rows(root / "image_class_labels.txt", 1)
     index = {number: row for row, number in enumerate(classes)}
     try:
-        return ([path for path, in images.values()],
-                [_box(boxes[number]) for number in images],
-                [index[class_of[number][0]] for number in images],
-                tuple(name for name, in classes.values()))
+        return (
+            [path for (path,) in images.values()],
+            [_box(boxes[number]) for number in images],
+            [index[class_of[number][0]] for number in images],
+            tuple(name for (name,) in classes.values()),
+        )
     except KeyError as error:
-        raise UserError(f"The tables in {root} do not agree: one of them has no line of the number "
-                        f"{error}. Fetch the dataset again.") from error
+        raise UserError(
+            f"The tables in {root} do not agree: one of them has no line of the number "
+            f"{error}. Fetch the dataset again."
+        ) from error
     except ValueError as error:
-        raise UserError(f"{root / 'bounding_boxes.txt'} is damaged: {error}. Fetch the dataset "
-                        "again.") from error
+        raise UserError(
+            f"{root / 'bounding_boxes.txt'} is damaged: {error}. Fetch the dataset again."
+        ) from error
 
 
 def _box(numbers: Sequence[str]) -> Box:
@@ -146,8 +169,10 @@ def _rows(path: Path, num_values: int) -> dict[str, list[str]]:
     for number, line in enumerate(lines, 1):
         key, *values = line.split() or [""]
         if len(values) != num_values:
-            raise UserError(f"{path} is damaged: line {number} is {line!r}, not a number and "
-                            f"{num_values} more. Fetch the dataset again.")
+            raise UserError(
+                f"{path} is damaged: line {number} is {line!r}, not a number and "
+                f"{num_values} more. Fetch the dataset again."
+            )
         rows[key] = values
     if not rows:
         raise UserError(f"{path} is empty. Fetch the dataset again.")

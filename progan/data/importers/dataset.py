@@ -14,7 +14,10 @@ from progan.sizes import MIN_LEVEL
 
 
 def import_dataset(
-    source: Path, *, resolution: int | None = None, max_images: int | None = None,
+    source: Path,
+    *,
+    resolution: int | None = None,
+    max_images: int | None = None,
     seed: int | None = None,
 ) -> ImageSource:
     """Take the levels up to `resolution`, with labels, landmarks and what is held out.
@@ -27,15 +30,21 @@ def import_dataset(
     rows = chosen(len(dataset), max_images, seed)
     held_out = np.flatnonzero(np.isin(rows, dataset.held_out_rows))
     if len(held_out) == len(rows):
-        raise UserError(f"The {format_count(len(rows), 'image')} taken of {source} "
-                        f"{pluralize(len(rows), 'is', 'are')} held out there, so that none "
-                        "would be left to train on. Take more of them.")
+        raise UserError(
+            f"The {format_count(len(rows), 'image')} taken of {source} "
+            f"{pluralize(len(rows), 'is', 'are')} held out there, so that none "
+            "would be left to train on. Take more of them."
+        )
     return ImageSource(
         description=f"dataset {dataset.path.resolve()} of {dataset.info.source}",
-        resolution=1 << level, base=dataset.info.base, channels=dataset.channels,
-        count=len(rows), read=_Reader(dataset, rows, level),
+        resolution=1 << level,
+        base=dataset.info.base,
+        channels=dataset.channels,
+        count=len(rows),
+        read=_Reader(dataset, rows, level),
         labels=dataset.labels(rows) if dataset.label_size else None,
-        label_names=dataset.label_names, has_landmarks=dataset.info.has_landmarks,
+        label_names=dataset.label_names,
+        has_landmarks=dataset.info.has_landmarks,
         held_out=held_out,
     )
 
@@ -47,9 +56,10 @@ class _Reader:
     level: int
 
     def __call__(self, row: int) -> Sample:
-        rows = self.rows[row:row + 1]
-        levels = {level: self.dataset.images(level, rows)[0]
-                  for level in range(MIN_LEVEL, self.level + 1)}
+        rows = self.rows[row : row + 1]
+        levels = {
+            level: self.dataset.images(level, rows)[0] for level in range(MIN_LEVEL, self.level + 1)
+        }
         points = None
         if self.dataset.info.has_landmarks:
             scale = 2**self.level / self.dataset.resolution

@@ -25,20 +25,30 @@ class _Origin:
 
 _ORIGINS: dict[Known, _Origin] = {
     "mnist": _Origin(
-        "MNIST", "train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz",
-        lambda datasets, root: datasets.MNIST(root, train=True, download=True)),
+        "MNIST",
+        "train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz",
+        lambda datasets, root: datasets.MNIST(root, train=True, download=True),
+    ),
     "cifar10": _Origin(
-        "CIFAR-10", "cifar-10-python.tar.gz",
-        lambda datasets, root: datasets.CIFAR10(root, train=True, download=True)),
+        "CIFAR-10",
+        "cifar-10-python.tar.gz",
+        lambda datasets, root: datasets.CIFAR10(root, train=True, download=True),
+    ),
     "cifar100": _Origin(
-        "CIFAR-100", "cifar-100-python.tar.gz",
-        lambda datasets, root: datasets.CIFAR100(root, train=True, download=True)),
+        "CIFAR-100",
+        "cifar-100-python.tar.gz",
+        lambda datasets, root: datasets.CIFAR100(root, train=True, download=True),
+    ),
     "svhn": _Origin(
-        "SVHN", "train_32x32.mat",
-        lambda datasets, root: datasets.SVHN(root, split="train", download=True)),
+        "SVHN",
+        "train_32x32.mat",
+        lambda datasets, root: datasets.SVHN(root, split="train", download=True),
+    ),
     "celeba": _Origin(
-        "CelebA", "img_align_celeba.zip",
-        lambda datasets, root: datasets.CelebA(root, split="all", download=True)),
+        "CelebA",
+        "img_align_celeba.zip",
+        lambda datasets, root: datasets.CelebA(root, split="all", download=True),
+    ),
 }
 
 
@@ -56,8 +66,9 @@ def download(name: Known, folder: Path) -> None:
     try:
         from torchvision import datasets
     except Exception as error:  # beside a torch of another build it raises RuntimeError
-        raise UserError("--download needs torchvision, which cannot be imported here "
-                        f"({error}). {by_hand}") from error
+        raise UserError(
+            f"--download needs torchvision, which cannot be imported here ({error}). {by_hand}"
+        ) from error
     try:
         origin.fetch(datasets, str(folder))
     except Exception as error:  # urllib, http, md5 sums and Google Drive each have errors

@@ -22,8 +22,12 @@ _OFFICIAL_NAME = re.compile(r"data(\d+)x\1")
 
 
 def import_hdf5(
-    source: Path, *, key: str | None = None, labels_key: str | None = None,
-    max_images: int | None = None, seed: int | None = None,
+    source: Path,
+    *,
+    key: str | None = None,
+    labels_key: str | None = None,
+    max_images: int | None = None,
+    seed: int | None = None,
 ) -> ImageSource:
     """Look at the images in the file `source`.
 
@@ -42,8 +46,11 @@ def import_hdf5(
     labels = _labels(file, source, labels_key, len(images))
     rows = chosen(len(images), max_images, seed)
     return ImageSource(
-        description=f"HDF5, {source.resolve()}: {images.name}", resolution=resolution,
-        channels=channels, count=len(rows), label_names=labels.names,
+        description=f"HDF5, {source.resolve()}: {images.name}",
+        resolution=resolution,
+        channels=channels,
+        count=len(rows),
+        label_names=labels.names,
         read=_Reader(images, tuple(rows.tolist()), resolution, channels, channels_first),
         labels=None if labels.labels is None else labels.labels[rows],
     )
@@ -83,10 +90,13 @@ def _opened(source: Path) -> Any:
 def _largest(file: Any, source: Path) -> str:
     """The name of the official level with the most pixels."""
     names: dict[int, str] = {
-        int(match[1]): name for name in file if (match := _OFFICIAL_NAME.fullmatch(name))}
+        int(match[1]): name for name in file if (match := _OFFICIAL_NAME.fullmatch(name))
+    }
     if not names:
-        raise UserError(f"{source} has no images called data4x4, data8x8 and so on. Name them with "
-                        f"--key; there are {_names(file)}.")
+        raise UserError(
+            f"{source} has no images called data4x4, data8x8 and so on. Name them with "
+            f"--key; there are {_names(file)}."
+        )
     return names[max(names)]
 
 
@@ -95,8 +105,10 @@ def _array(file: Any, source: Path, name: str, option: str) -> Any:
 
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
-        raise UserError(f"{source} has no array {name!r}. Name another one with {option}; there "
-                        f"are {_names(file)}.")
+        raise UserError(
+            f"{source} has no array {name!r}. Name another one with {option}; there "
+            f"are {_names(file)}."
+        )
     return found
 
 
@@ -105,8 +117,11 @@ def _names(file: Any) -> str:
     import h5py
 
     found: list[str] = []
-    file.visititems(lambda name, item: found.append(f"{name} {list(item.shape)}")
-                    if isinstance(item, h5py.Dataset) else None)
+    file.visititems(
+        lambda name, item: (
+            found.append(f"{name} {list(item.shape)}") if isinstance(item, h5py.Dataset) else None
+        )
+    )
     return ", ".join(found) or "none at all"
 
 
@@ -120,14 +135,18 @@ def _layout(images: Any, where: str) -> tuple[int, int, bool]:
     }
     order = next((order for order, fits in orders.items() if fits), None)
     if order is None or images.dtype != np.uint8 or not shape[0]:
-        raise UserError(f"{where} has the shape {list(shape)} of {images.dtype}. Square images of "
-                        "uint8 are needed, [N,C,R,R], [N,R,R,C] or [N,R,R] with 1, 3 or 4 "
-                        "channels; name others with --key.")
+        raise UserError(
+            f"{where} has the shape {list(shape)} of {images.dtype}. Square images of "
+            "uint8 are needed, [N,C,R,R], [N,R,R,C] or [N,R,R] with 1, 3 or 4 "
+            "channels; name others with --key."
+        )
     resolution = int(shape[2])
     if resolution & (resolution - 1) or not 2**MIN_LEVEL <= resolution <= 2**MAX_LEVEL:
-        raise UserError(f"{where} has images of {resolution}x{resolution}, which is no power of "
-                        f"two from {2**MIN_LEVEL} to {2**MAX_LEVEL}. Save them as image files; "
-                        "create-from-images resizes them.")
+        raise UserError(
+            f"{where} has images of {resolution}x{resolution}, which is no power of "
+            f"two from {2**MIN_LEVEL} to {2**MAX_LEVEL}. Save them as image files; "
+            "create-from-images resizes them."
+        )
     channels = {"NCHW": shape[1], "NHWC": shape[-1], "NHW": 1}[order]
     return resolution, int(channels), order == "NCHW"
 

@@ -35,57 +35,101 @@ class Ignored:
     kind: Kind
 
 
-HEIF = Kind("HEIC, HEIF or AVIF image", remedy="Convert such files to JPEG or PNG first, for "
-            "example with ImageMagick: magick mogrify -format png FILES.", loses_images=True)
-RAW = Kind("camera RAW image", remedy="Develop such files to TIFF, PNG or JPEG first.",
-           loses_images=True)
-FOREIGN = Kind("image in a format that is not decoded", "images in formats that are not decoded",
-               "Convert such files to PNG first.", loses_images=True)
-UNNAMED = Kind("image without a suffix in its name", "images without a suffix in their names",
-               "Give such files the suffix of their format, such as .jpg or .png.",
-               loses_images=True)
-MISNAMED = Kind("image with an unknown suffix", "images with an unknown suffix",
-                "Give such files the suffix of their format, such as .jpg or .png.",
-                loses_images=True)
-VIDEO = Kind("video", remedy="Extract frames first, for example with "
-             "ffmpeg -i VIDEO frames/%05d.png.")
-PACKED = Kind("archive inside the source", "archives inside the source",
-              "Unpack such files first, if there are images in them.")
-HIDDEN = Kind("hidden file or folder", "hidden files and folders",
-              "Rename such files if they are to be imported.")
+HEIF = Kind(
+    "HEIC, HEIF or AVIF image",
+    remedy="Convert such files to JPEG or PNG first, for "
+    "example with ImageMagick: magick mogrify -format png FILES.",
+    loses_images=True,
+)
+RAW = Kind(
+    "camera RAW image", remedy="Develop such files to TIFF, PNG or JPEG first.", loses_images=True
+)
+FOREIGN = Kind(
+    "image in a format that is not decoded",
+    "images in formats that are not decoded",
+    "Convert such files to PNG first.",
+    loses_images=True,
+)
+UNNAMED = Kind(
+    "image without a suffix in its name",
+    "images without a suffix in their names",
+    "Give such files the suffix of their format, such as .jpg or .png.",
+    loses_images=True,
+)
+MISNAMED = Kind(
+    "image with an unknown suffix",
+    "images with an unknown suffix",
+    "Give such files the suffix of their format, such as .jpg or .png.",
+    loses_images=True,
+)
+VIDEO = Kind(
+    "video", remedy="Extract frames first, for example with ffmpeg -i VIDEO frames/%05d.png."
+)
+PACKED = Kind(
+    "archive inside the source",
+    "archives inside the source",
+    "Unpack such files first, if there are images in them.",
+)
+HIDDEN = Kind(
+    "hidden file or folder",
+    "hidden files and folders",
+    "Rename such files if they are to be imported.",
+)
 MACOS = Kind("file or folder of macOS metadata", "files and folders of macOS metadata")
-SPECIAL = Kind("pipe, socket or device", "pipes, sockets or devices",
-               "Only regular files are read.")
-REPEATED_LINK = Kind("link to a folder that is imported already",
-                     "links to folders that are imported already")
-OUTSIDE = Kind("zip member with '..' in its path", "zip members with '..' in their paths",
-               "Unpack the zip file and pack it again without such paths.", loses_images=True)
-REPLACED = Kind("zip member that a later one of the same name replaces",
-                "zip members that later ones of the same name replace",
-                "Rename one of each pair, if they are different images.", loses_images=True)
-ZIP_LINK = Kind("symbolic link in the zip file", "symbolic links in the zip file",
-                "Pack the files themselves: zip without --symlinks.", loses_images=True)
+SPECIAL = Kind(
+    "pipe, socket or device", "pipes, sockets or devices", "Only regular files are read."
+)
+REPEATED_LINK = Kind(
+    "link to a folder that is imported already", "links to folders that are imported already"
+)
+OUTSIDE = Kind(
+    "zip member with '..' in its path",
+    "zip members with '..' in their paths",
+    "Unpack the zip file and pack it again without such paths.",
+    loses_images=True,
+)
+REPLACED = Kind(
+    "zip member that a later one of the same name replaces",
+    "zip members that later ones of the same name replace",
+    "Rename one of each pair, if they are different images.",
+    loses_images=True,
+)
+ZIP_LINK = Kind(
+    "symbolic link in the zip file",
+    "symbolic links in the zip file",
+    "Pack the files themselves: zip without --symlinks.",
+    loses_images=True,
+)
 OTHER = Kind("file that is not an image", "files that are not images")
 
 _KINDS_OF_SUFFIXES = {
     HEIF: ".heic .heif .heics .heifs .hif .avif .avifs .avci",
     RAW: ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .gpr .iiq .kdc .mef .mos .mrw .nef .nrw "
-         ".orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f",
+    ".orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f",
     FOREIGN: ".ai .cdr .clip .cin .dpx .emf .eps .exr .hdr .jls .jng .jxl .jxr .kra .mng .ora .pam "
-             ".pct .pdn .pic .pict .psb .svg .svgz .tgs .wdp .wmf .xcf",
+    ".pct .pdn .pic .pict .psb .svg .svgz .tgs .wdp .wmf .xcf",
     VIDEO: ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv",
     PACKED: ".7z .bz2 .gz .rar .tar .tbz2 .tgz .txz .xz .zip .zst",
     # Such files lie beside images by the million: a look into each would take long.
     OTHER: ".aae .bin .cfg .csv .db .doc .docx .h5 .hdf5 .htm .html .ini .ipynb .json .jsonl .lnk "
-           ".log .lst .mat .md .md5 .mdb .npy .npz .parquet .pdf .pickle .pkl .pt .pth .py "
-           ".safetensors .sh .sha256 .tfrecord .tfrecords .tsv .txt .url .xlsx .xml .xmp .yaml "
-           ".yml",
+    ".log .lst .mat .md .md5 .mdb .npy .npz .parquet .pdf .pickle .pkl .pt .pth .py "
+    ".safetensors .sh .sha256 .tfrecord .tfrecords .tsv .txt .url .xlsx .xml .xmp .yaml "
+    ".yml",
 }
-KIND_OF_SUFFIX = {suffix: kind for kind, text in _KINDS_OF_SUFFIXES.items()
-                  for suffix in text.split()}
+KIND_OF_SUFFIX = {
+    suffix: kind for kind, text in _KINDS_OF_SUFFIXES.items() for suffix in text.split()
+}
 SIGNATURE_BYTES = 16  # at the beginning of a file, enough to recognise the usual formats
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*",
-               b"\0\0\0\x0cjP  ", b"8BPS")
+_SIGNATURES = (
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF87a",
+    b"GIF89a",
+    b"II*\0",
+    b"MM\0*",
+    b"\0\0\0\x0cjP  ",
+    b"8BPS",
+)
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
 
 
@@ -108,8 +152,11 @@ def is_hidden(path: str) -> bool:
 def hidden_kind(path: str) -> Kind:
     """What a hidden path is: metadata that macOS adds to archives and foreign disks, or another."""
     hidden = next(part for part in path.split("/") if is_hidden(part))
-    return MACOS if hidden == "__MACOSX" or hidden.startswith("._") or hidden == ".DS_Store" else (
-        HIDDEN)
+    return (
+        MACOS
+        if hidden == "__MACOSX" or hidden.startswith("._") or hidden == ".DS_Store"
+        else (HIDDEN)
+    )
 
 
 def kind_of(path: str, read_start: Callable[[str], bytes]) -> Kind:
@@ -144,12 +191,17 @@ def describe_ignored(ignored: Iterable[Ignored]) -> list[str]:
 
 
 def _sentence(kind: Kind, paths: Sequence[str]) -> str:
-    which = _suffixes(paths) if kind is OTHER else (
-        paths[0] if len(paths) == 1 else f"such as {paths[0]}")
-    return (f"{format_count(len(paths), kind.noun, kind.plural)} "
-            f"{pluralize(len(paths), 'is', 'are')} ignored ({escape_controls(which)})."
-            f"{' ' * bool(kind.remedy)}"
-            f"{kind.remedy}")
+    which = (
+        _suffixes(paths)
+        if kind is OTHER
+        else (paths[0] if len(paths) == 1 else f"such as {paths[0]}")
+    )
+    return (
+        f"{format_count(len(paths), kind.noun, kind.plural)} "
+        f"{pluralize(len(paths), 'is', 'are')} ignored ({escape_controls(which)})."
+        f"{' ' * bool(kind.remedy)}"
+        f"{kind.remedy}"
+    )
 
 
 def _suffixes(paths: Iterable[str]) -> str:

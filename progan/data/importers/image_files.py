@@ -33,9 +33,21 @@ from progan.runtime.worker_pool import call_interruptibly
 
 _ENCRYPTED = 1  # bit of a member's flags
 # https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, section 4.4.5.
-_METHODS = {1: "Shrink", 6: "Implode", 9: "Deflate64", 10: "PKWARE Implode", 12: "BZIP2",
-            14: "LZMA", 20: "Zstandard", 93: "Zstandard", 94: "MP3", 95: "XZ", 96: "JPEG",
-            97: "WavPack", 98: "PPMd"}
+_METHODS = {
+    1: "Shrink",
+    6: "Implode",
+    9: "Deflate64",
+    10: "PKWARE Implode",
+    12: "BZIP2",
+    14: "LZMA",
+    20: "Zstandard",
+    93: "Zstandard",
+    94: "MP3",
+    95: "XZ",
+    96: "JPEG",
+    97: "WavPack",
+    98: "PPMd",
+}
 _UNPACK = "unpack the zip file with a program that can, such as 7-Zip, and name the folder"
 
 
@@ -138,8 +150,10 @@ def _type_of(entry: os.DirEntry[str]) -> Literal["folder", "link", "file", "spec
 
 
 def _unlistable(error: OSError) -> UserError:
-    return UserError(f"Cannot list the folder {error.filename}: {error.strerror}. "
-                     "Make it readable, or move it away.")
+    return UserError(
+        f"Cannot list the folder {error.filename}: {error.strerror}. "
+        "Make it readable, or move it away."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +186,13 @@ def open_archive(path: Path) -> tuple[Archive, list[Ignored]]:
         file = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         if is_image_path(path.name):
-            raise UserError(f"--source {path} is a single image. Name a folder or a zip file of "
-                            "images.") from error
-        raise UserError(f"--source {path} is neither a folder nor a readable zip file ({error}). "
-                        "Unpack it if it is another kind of archive, or fetch it again.") from error
+            raise UserError(
+                f"--source {path} is a single image. Name a folder or a zip file of images."
+            ) from error
+        raise UserError(
+            f"--source {path} is neither a folder nor a readable zip file ({error}). "
+            "Unpack it if it is another kind of archive, or fetch it again."
+        ) from error
     members: dict[str, zipfile.ZipInfo] = {}
     ignored: dict[str, Ignored] = {}  # hidden folders once
     replaced = []
@@ -216,7 +233,7 @@ def _hidden_part(path: str) -> str:
     """The path up to the first hidden file or folder."""
     parts = path.split("/")
     hidden = next(number for number, part in enumerate(parts) if is_hidden(part))
-    return "/".join(parts[:hidden + 1])
+    return "/".join(parts[: hidden + 1])
 
 
 def _reason(info: zipfile.ZipInfo, error: Exception) -> str:
@@ -225,8 +242,10 @@ def _reason(info: zipfile.ZipInfo, error: Exception) -> str:
         return "encrypted in the zip file; unpack it with its password, and name the folder"
     if isinstance(error, NotImplementedError):
         method = _METHODS.get(info.compress_type, "an unknown method")
-        return (f"compressed with {method} (method {info.compress_type} of zip files), which "
-                f"cannot be read; {_UNPACK}")
+        return (
+            f"compressed with {method} (method {info.compress_type} of zip files), which "
+            f"cannot be read; {_UNPACK}"
+        )
     return f"damaged in the zip file ({error})"
 
 
@@ -256,27 +275,37 @@ def open_tree(source: Path) -> Listing:
     listing = call_interruptibly(lambda: _listing(source))
     if not listing.images:
         seen = "".join(f"\n  {line}" for line in describe_ignored(listing.ignored))
-        raise UserError(f"There is no image in {source}{seen and ':'}{seen or ', it is empty.'}\n"
-                        "Name a folder or a zip file of images such as .png or .jpg.")
+        raise UserError(
+            f"There is no image in {source}{seen and ':'}{seen or ', it is empty.'}\n"
+            "Name a folder or a zip file of images such as .png or .jpg."
+        )
     return listing
 
 
 def natural_order(path: str) -> tuple[object, ...]:
     """Sort key: folder by folder, numbers by value ('2.png' before '10.png')."""
     # re.split alternates text and digits, so that text never meets a number.
-    parts = [[int(piece) if index % 2 else piece.casefold()
-              for index, piece in enumerate(re.split(r"([0-9]+)", part))]
-             for part in path.split("/")]
+    parts = [
+        [
+            int(piece) if index % 2 else piece.casefold()
+            for index, piece in enumerate(re.split(r"([0-9]+)", part))
+        ]
+        for part in path.split("/")
+    ]
     return parts, path
 
 
 def _listing(source: Path) -> Listing:
     tree, paths, ignored = _open(source)
     images = [path for path in paths if is_image_path(path)]
-    ignored += [Ignored(path, kind_of(path, tree.read_start)) for path in paths
-                if not is_image_path(path)]
-    return Listing(tree, sorted(images, key=natural_order),
-                   sorted(ignored, key=lambda item: natural_order(item.path)))
+    ignored += [
+        Ignored(path, kind_of(path, tree.read_start)) for path in paths if not is_image_path(path)
+    ]
+    return Listing(
+        tree,
+        sorted(images, key=natural_order),
+        sorted(ignored, key=lambda item: natural_order(item.path)),
+    )
 
 
 def _open(source: Path) -> tuple[Tree, list[str], list[Ignored]]:

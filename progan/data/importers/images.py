@@ -68,12 +68,16 @@ def base_of(size: Size) -> Size:
     if not SMALLEST <= min(size) <= LARGEST:
         raise UserError(f"--size {size}: the shorter side must be {SMALLEST} to {LARGEST} px.")
     if max(size) > LONGEST_BASE << halvings:
-        raise UserError(f"--size {size} is too long: of images with a shorter side of {min(size)} "
-                        f"px, the longer one is {LONGEST_BASE << halvings} px at most.")
+        raise UserError(
+            f"--size {size} is too long: of images with a shorter side of {min(size)} "
+            f"px, the longer one is {LONGEST_BASE << halvings} px at most."
+        )
     if not _halves(size):
-        raise UserError(f"--size {size}: both sides must be multiples of {1 << halvings}, so that "
-                        f"they can be halved {halvings} times. The nearest sizes are "
-                        f"{' and '.join(map(str, nearest_sizes(size)))}.")
+        raise UserError(
+            f"--size {size}: both sides must be multiples of {1 << halvings}, so that "
+            f"they can be halved {halvings} times. The nearest sizes are "
+            f"{' and '.join(map(str, nearest_sizes(size)))}."
+        )
     return Size(size.height >> halvings, size.width >> halvings)
 
 
@@ -82,8 +86,13 @@ def nearest_sizes(size: Size) -> list[Size]:
     step = 1 << _halvings(size)
     sides = [(side // step * step, -(-side // step) * step) for side in size]
     rounded = {Size(height, width) for height, width in product(*sides)}
-    fitting = [other for other in rounded if _halves(other) and min(other) <= LARGEST
-               and max(other) <= LONGEST_BASE << _halvings(other)]
+    fitting = [
+        other
+        for other in rounded
+        if _halves(other)
+        and min(other) <= LARGEST
+        and max(other) <= LONGEST_BASE << _halvings(other)
+    ]
     return sorted(fitting, key=lambda other: (_distance(size, other), other))[:_NUM_NEAREST]
 
 
@@ -97,15 +106,20 @@ def _halvings(size: Size) -> int:
 
 def _distance(one: Size, other: Size) -> tuple[int, int]:
     """Of the sides in px, and then of the aspect ratios."""
-    return (abs(one.height - other.height) + abs(one.width - other.width),
-            abs(one.height * other.width - one.width * other.height))
+    return (
+        abs(one.height - other.height) + abs(one.width - other.width),
+        abs(one.height * other.width - one.width * other.height),
+    )
 
 
 def oversize(width: int, height: int) -> str:
     """Say so if a picture of `width` x `height` px is larger than Pillow trusts; '' if not."""
     most = Image.MAX_IMAGE_PIXELS
-    return f"{width}x{height} pixels, which may be a decompression bomb" if (
-        most and width * height > most) else ""
+    return (
+        f"{width}x{height} pixels, which may be a decompression bomb"
+        if (most and width * height > most)
+        else ""
+    )
 
 
 def is_constant(picture: Image.Image) -> bool:
@@ -123,8 +137,11 @@ def is_constant(picture: Image.Image) -> bool:
 def copies(digests: Iterable[tuple[str, str]]) -> dict[str, str]:
     """(path, hash of the content) of files -> what to say of each that an earlier one equals."""
     first: dict[str, str] = {}
-    return {path: f"has the content of {first[digest]}" for path, digest in digests
-            if first.setdefault(digest, path) != path}
+    return {
+        path: f"has the content of {first[digest]}"
+        for path, digest in digests
+        if first.setdefault(digest, path) != path
+    }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,21 +178,40 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
         say(line)
     taken = [paths[row] for row in chosen(len(paths), options.max_images, options.seed)]
     headers, unreadable = readable_headers(
-        source, tree, taken, options.on_error, lambda item: _fault(item, tree, options))
-    for line in conversion_lines(headers, tree, options.channels, options.alpha_color,
-                                 options.white_level):
+        source, tree, taken, options.on_error, lambda item: _fault(item, tree, options)
+    )
+    for line in conversion_lines(
+        headers, tree, options.channels, options.alpha_color, options.white_level
+    ):
         say(line)
     labels = labels_of_images(
-        tree, [header.path for header in headers], paths, options.labels, say,
-        num_taken=len(taken), seed=options.seed)
+        tree,
+        [header.path for header in headers],
+        paths,
+        options.labels,
+        say,
+        num_taken=len(taken),
+        seed=options.seed,
+    )
     size = _size(headers, wanted, options, say)
-    reader = _Reader(tree, tuple(header.path for header in headers), size,
-                     options.channels or common_channels(headers), options,
-                     copies((header.path, header.digest) for header in headers))
+    reader = _Reader(
+        tree,
+        tuple(header.path for header in headers),
+        size,
+        options.channels or common_channels(headers),
+        options,
+        copies((header.path, header.digest) for header in headers),
+    )
     return ImageSource(
-        description=str(source.resolve()), resolution=1 << level_of(min(size)),
-        base=base_of(size), channels=reader.channels, count=len(headers), read=reader,
-        labels=labels.labels, label_names=labels.names, skipped=tuple(unreadable),
+        description=str(source.resolve()),
+        resolution=1 << level_of(min(size)),
+        base=base_of(size),
+        channels=reader.channels,
+        count=len(headers),
+        read=reader,
+        labels=labels.labels,
+        label_names=labels.names,
+        skipped=tuple(unreadable),
         identity=hashlib.sha256(repr(headers).encode()).hexdigest(),
     )
 
@@ -206,10 +242,18 @@ class _Reader:
         picture = decoded_srgb(self.tree.read(path), path, self.options.white_level)
         reason = CONSTANT if is_constant(picture) else self.copies.get(path)
         position = chance(path, self.options.seed or 0) if self.options.crop == "random" else None
-        return Sample(pixels(
-            picture, channels=self.channels, size=self.size, crop=self.options.crop,
-            resize_filter=self.options.resize_filter, position=position,
-            background=self.options.alpha_color), doubt=Skipped(path, reason) if reason else None)
+        return Sample(
+            pixels(
+                picture,
+                channels=self.channels,
+                size=self.size,
+                crop=self.options.crop,
+                resize_filter=self.options.resize_filter,
+                position=position,
+                background=self.options.alpha_color,
+            ),
+            doubt=Skipped(path, reason) if reason else None,
+        )
 
 
 def _fault(item: Header, tree: Tree, options: ImageOptions) -> str:
@@ -240,18 +284,20 @@ def _wanted(options: ImageOptions) -> Size | None:
         require_resolution(options.resolution, "--resolution")
         return Size(options.resolution, options.resolution)
     if options.resolution is not None:
-        raise UserError(f"--resolution {options.resolution} is for squares, and --size "
-                        f"{options.size} for any images: name one of them.")
+        raise UserError(
+            f"--resolution {options.resolution} is for squares, and --size "
+            f"{options.size} for any images: name one of them."
+        )
     size = parse_size(options.size)
     if options.crop == "wide" and size.height != size.width:
-        raise UserError(f"--crop wide makes squares, not images of {size}: name another "
-                        "one, such as --crop center.")
+        raise UserError(
+            f"--crop wide makes squares, not images of {size}: name another "
+            "one, such as --crop center."
+        )
     return size
 
 
-def _size(
-    headers: Sequence[Header], wanted: Size | None, options: ImageOptions, say: Say
-) -> Size:
+def _size(headers: Sequence[Header], wanted: Size | None, options: ImageOptions, say: Say) -> Size:
     """The size of all images, and what is to say about it."""
     size = wanted
     if size is None:
@@ -259,6 +305,8 @@ def _size(
         size = Size(resolution, resolution)
         say(f"Resolution {resolution}, the largest that no image has to be enlarged for.")
     if enlarged := num_enlarged(headers, size, options.crop):
-        say(f"{enlarged:,} of {format_count(len(headers), 'image')} "
-            f"{pluralize(enlarged, 'is', 'are')} smaller than {size} and will be enlarged.")
+        say(
+            f"{enlarged:,} of {format_count(len(headers), 'image')} "
+            f"{pluralize(enlarged, 'is', 'are')} smaller than {size} and will be enlarged."
+        )
     return size

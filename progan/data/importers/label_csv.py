@@ -18,10 +18,40 @@ _DELIMITERS = (",", ";", "\t", "|")
 _DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a |"}
 _SAMPLE = 1000  # rows that the delimiter is found by
 # Names of columns, the usual ones first, without anything that is no letter.
-_LABELS = ("label", "labels", "class", "classname", "labelname", "category", "categoryname",
-           "target", "species", "breed", "classes", "tag", "classid", "labelid", "categoryid", "y")
-_PATHS = ("path", "filename", "file", "filepath", "imagepath", "image", "imagename", "imagefile",
-          "imageid", "img", "imgpath", "imgname", "name", "id")
+_LABELS = (
+    "label",
+    "labels",
+    "class",
+    "classname",
+    "labelname",
+    "category",
+    "categoryname",
+    "target",
+    "species",
+    "breed",
+    "classes",
+    "tag",
+    "classid",
+    "labelid",
+    "categoryid",
+    "y",
+)
+_PATHS = (
+    "path",
+    "filename",
+    "file",
+    "filepath",
+    "imagepath",
+    "image",
+    "imagename",
+    "imagefile",
+    "imageid",
+    "img",
+    "imgpath",
+    "imgname",
+    "name",
+    "id",
+)
 _NOT_A_LETTER = re.compile(r"[\W\d_]+")
 
 
@@ -101,8 +131,12 @@ def _without_extension(path: str) -> str:
 
 
 _SPELLINGS: tuple[tuple[str, Key], ...] = (
-    ("", _exact), ("", _relative), ("Unicode normalization", _composed), ("case", _caseless),
-    ("extension", _extensionless))
+    ("", _exact),
+    ("", _relative),
+    ("Unicode normalization", _composed),
+    ("case", _caseless),
+    ("extension", _extensionless),
+)
 
 
 class Line(NamedTuple):
@@ -129,7 +163,8 @@ def csv_rows(text: str, where: str, images: ImageNames) -> CsvRows:
         lines = [line for line in _lines(text, delimiter) if any(line.cells)]
     except csv.Error as error:
         raise UserError(f"{where} cannot be read as CSV: {error}. Mend its quotation marks.") from (
-            error)
+            error
+        )
     lines = _without_empty_columns(lines)
     header = lines[0].cells if lines and _is_header(lines[0].cells, images) else None
     body = lines[1:] if header else lines
@@ -140,14 +175,17 @@ def csv_rows(text: str, where: str, images: ImageNames) -> CsvRows:
         if len(line.cells) != len(lines[0].cells):
             raise _misfit(line, where, delimiter)
         _require_filled(line, path, label, where)
-    return CsvRows([(line.cells[path], line.cells[label]) for line in body],
-                   (header[path], header[label]) if header else None)
+    return CsvRows(
+        [(line.cells[path], line.cells[label]) for line in body],
+        (header[path], header[label]) if header else None,
+    )
 
 
 def _lines(text: str, delimiter: str) -> Iterator[Line]:
     # The reader needs line ends as they are: names in quotation marks may hold some.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True,
-                        skipinitialspace=True)
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
+    )
     for cells in reader:
         yield Line(reader.line_num, [cell.strip() for cell in cells])
 
@@ -172,39 +210,62 @@ def _without_empty_columns(lines: list[Line]) -> list[Line]:
     widths = {len(line.cells) for line in lines}
     if len(widths) != 1:
         return lines
-    width = max((index + 1 for line in lines for index, cell in enumerate(line.cells) if cell),
-                default=0)
-    return [Line(line.number, line.cells[:max(width, 2)]) for line in lines]
+    width = max(
+        (index + 1 for line in lines for index, cell in enumerate(line.cells) if cell), default=0
+    )
+    return [Line(line.number, line.cells[: max(width, 2)]) for line in lines]
 
 
 def _is_header(cells: Sequence[str], images: ImageNames) -> bool:
     words = [_word(cell) for cell in cells]
     if any(word in _LABELS for word in words) and all(
-            word in ("", *_LABELS, *_PATHS) for word in words):
+        word in ("", *_LABELS, *_PATHS) for word in words
+    ):
         return True
     return len(cells) > 1 and not any(
-        cell and (has_image_extension(cell) or images.find(cell)) for cell in cells)
+        cell and (has_image_extension(cell) or images.find(cell)) for cell in cells
+    )
 
 
-def _columns(header: Sequence[str] | None, lines: Sequence[Line], body: Sequence[Line],
-             images: ImageNames, where: str, delimiter: str) -> tuple[int, int]:
+def _columns(
+    header: Sequence[str] | None,
+    lines: Sequence[Line],
+    body: Sequence[Line],
+    images: ImageNames,
+    where: str,
+    delimiter: str,
+) -> tuple[int, int]:
     """Which columns hold the file names and the labels."""
     width = len(lines[0].cells)
     words = [_word(cell) for cell in header or [""] * width]
     if width < 2 or width > 2 and not header:
         raise _misfit(lines[0], where, delimiter)
-    counts = [_num_images({line.cells[column] for line in body if column < len(line.cells)}, images)
-              for column in range(width)]
-    path = max(range(width), key=lambda column: (
-        counts[column], words[column] in _PATHS, words[column] not in _LABELS, -column))
+    counts = [
+        _num_images({line.cells[column] for line in body if column < len(line.cells)}, images)
+        for column in range(width)
+    ]
+    path = max(
+        range(width),
+        key=lambda column: (
+            counts[column],
+            words[column] in _PATHS,
+            words[column] not in _LABELS,
+            -column,
+        ),
+    )
     if width == 2:
         return path, 1 - path
-    labels = sorted((_LABELS.index(word), column) for column, word in enumerate(words)
-                    if word in _LABELS and column != path)
+    labels = sorted(
+        (_LABELS.index(word), column)
+        for column, word in enumerate(words)
+        if word in _LABELS and column != path
+    )
     if not labels:
-        raise UserError(f"{where} has {width} columns, {', '.join(map(repr, header or ()))}, and "
-                        "none is called 'label' or 'class'. Call the one with the classes so, or "
-                        "remove all but it and the file names.")
+        raise UserError(
+            f"{where} has {width} columns, {', '.join(map(repr, header or ()))}, and "
+            "none is called 'label' or 'class'. Call the one with the classes so, or "
+            "remove all but it and the file names."
+        )
     return path, labels[0][1]
 
 
@@ -221,15 +282,20 @@ def _word(cell: str) -> str:
 def _require_filled(line: Line, path: int, label: int, where: str) -> None:
     """Raise UserError if a row lacks its file name or its label."""
     if not line.cells[label] and line.cells[path]:
-        raise UserError(f"{where}: line {line.number} has no label for {line.cells[path]}. Fill it "
-                        "in, or remove the image and its row.")
+        raise UserError(
+            f"{where}: line {line.number} has no label for {line.cells[path]}. Fill it "
+            "in, or remove the image and its row."
+        )
     if not line.cells[path]:
-        raise UserError(f"{where}: line {line.number} has no file name. Fill it in, or remove the "
-                        "row.")
+        raise UserError(
+            f"{where}: line {line.number} has no file name. Fill it in, or remove the row."
+        )
 
 
 def _misfit(line: Line, where: str, delimiter: str) -> UserError:
-    return UserError(f"{where}: line {line.number} is {delimiter.join(line.cells)!r}, not a path "
-                     f"and a label with {_DELIMITER_NAMES[delimiter]} between them, or as many "
-                     "columns as a header names. Put names that hold such a character, or a "
-                     "line break, into quotation marks.")
+    return UserError(
+        f"{where}: line {line.number} is {delimiter.join(line.cells)!r}, not a path "
+        f"and a label with {_DELIMITER_NAMES[delimiter]} between them, or as many "
+        "columns as a header names. Put names that hold such a character, or a "
+        "line break, into quotation marks."
+    )

@@ -51,14 +51,18 @@ def read_table(path: Path, paths: Sequence[str]) -> LabelTable:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"Cannot read the labels {path}: {error.strerror}. Name a file .csv, .tsv "
-                        "or .json, or use --labels auto, folders or none.") from error
+        raise UserError(
+            f"Cannot read the labels {path}: {error.strerror}. Name a file .csv, .tsv "
+            "or .json, or use --labels auto, folders or none."
+        ) from error
     if path.suffix.lower() != ".json":
         return csv_table(data, str(path), paths)
     table = stylegan_table(data, str(path), paths)
     if table is None or not table.names:
-        raise UserError(f"{path} has no list of labels: "
-                        '{"labels": [["00000/img00000000.png", 6], …]} is needed.')
+        raise UserError(
+            f"{path} has no list of labels: "
+            '{"labels": [["00000/img00000000.png", 6], …]} is needed.'
+        )
     return table
 
 
@@ -69,19 +73,29 @@ def csv_table(data: bytes, where: str, paths: Sequence[str]) -> LabelTable:
     labels = {label for _, label in pairs}
     notes = []
     if columns:
-        notes.append(f"{where} has a header: the images are in column {columns[0]!r}, their "
-                     f"classes in column {columns[1]!r}.")
+        notes.append(
+            f"{where} has a header: the images are in column {columns[0]!r}, their "
+            f"classes in column {columns[1]!r}."
+        )
     whole = [_WHOLE_FLOAT.fullmatch(label) for label in labels]
-    if any(whole) and all(match or _INTEGER.fullmatch(label)
-                          for label, match in zip(labels, whole, strict=True)):
-        notes.append(f"Labels of {where} such as "
-                     f"{next(match[0] for match in whole if match)!r} are taken as whole numbers.")
+    if any(whole) and all(
+        match or _INTEGER.fullmatch(label) for label, match in zip(labels, whole, strict=True)
+    ):
+        notes.append(
+            f"Labels of {where} such as "
+            f"{next(match[0] for match in whole if match)!r} are taken as whole numbers."
+        )
         pairs = [(path, _WHOLE_FLOAT.sub(r"\1", label)) for path, label in pairs]
-    if negative := sorted(label for label in {label for _, label in pairs}
-                          if label.startswith("-") and _INTEGER.fullmatch(label)):
-        notes.append(f"{', '.join(map(repr, negative[:_MAX_LISTED]))} in {where} is the name of a "
-                     "class, as all labels are there. If it means that an image has none, remove "
-                     "the image and its row.")
+    if negative := sorted(
+        label
+        for label in {label for _, label in pairs}
+        if label.startswith("-") and _INTEGER.fullmatch(label)
+    ):
+        notes.append(
+            f"{', '.join(map(repr, negative[:_MAX_LISTED]))} in {where} is the name of a "
+            "class, as all labels are there. If it means that an image has none, remove "
+            "the image and its row."
+        )
     merged, merge_notes = merge_compositions(label for _, label in pairs)
     pairs = [(path, merged[label]) for path, label in pairs]
     return _table(pairs, where, images, [*notes, *merge_notes])
@@ -96,8 +110,9 @@ def stylegan_table(data: bytes, where: str, paths: Sequence[str]) -> LabelTable 
     try:
         document = json.loads(_text(data, where))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where} is no JSON: {error}. Mend it, or use --labels folders or "
-                        "none.") from error
+        raise UserError(
+            f"{where} is no JSON: {error}. Mend it, or use --labels folders or none."
+        ) from error
     if not isinstance(document, dict) or "labels" not in document:
         return None
     pairs = document["labels"]
@@ -106,12 +121,21 @@ def stylegan_table(data: bytes, where: str, paths: Sequence[str]) -> LabelTable 
     if not isinstance(pairs, list):
         raise UserError(f"{where}: labels is {pairs!r:.50}, not a list. Mend it.")
     for pair in pairs:
-        if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)
-                and (pair[1] is None or _is_class(pair[1]))):
-            raise UserError(f"{where} has the entry {json.dumps(pair):.80}, not a path and its "
-                            "class, a number from 0 up. Mend it, or use --labels folders or none.")
-    known = [(path, int(label) if isinstance(label, float) else label)
-             for path, label in pairs if label is not None]
+        if not (
+            isinstance(pair, list)
+            and len(pair) == 2
+            and isinstance(pair[0], str)
+            and (pair[1] is None or _is_class(pair[1]))
+        ):
+            raise UserError(
+                f"{where} has the entry {json.dumps(pair):.80}, not a path and its "
+                "class, a number from 0 up. Mend it, or use --labels folders or none."
+            )
+    known = [
+        (path, int(label) if isinstance(label, float) else label)
+        for path, label in pairs
+        if label is not None
+    ]
     return _table(known, where, ImageNames(paths), [])
 
 
@@ -126,10 +150,12 @@ def table_labels(table: LabelTable, paths: Sequence[str]) -> Labels:
     if missing:
         have = "has" if len(missing) == 1 else "have"
         others = "".join(f"\n{line}" for line in stranger_notes(table))
-        raise UserError(f"{len(missing)} of {format_count(len(paths), 'image')} {have} no label in "
-                        f"{table.where}:\n{listed(missing)}{others}\nAdd them there, as paths "
-                        "from the root of --source; or remove these images, or leave all labels "
-                        "out with --labels none.")
+        raise UserError(
+            f"{len(missing)} of {format_count(len(paths), 'image')} {have} no label in "
+            f"{table.where}:\n{listed(missing)}{others}\nAdd them there, as paths "
+            "from the root of --source; or remove these images, or leave all labels "
+            "out with --labels none."
+        )
     labels = np.array([table.class_of[path] for path in paths], dtype=np.int64)
     return Labels(labels, table.names)
 
@@ -140,9 +166,12 @@ def stranger_notes(table: LabelTable) -> list[str]:
     if not count:
         return []
     lines = [escape_controls(f"  {name}: {label}") for name, label in table.strangers[:_MAX_LISTED]]
-    return [f"{format_count(count, 'row')} of {table.where} {'names' if count == 1 else 'name'} no "
-            f"image of the source, and {'makes' if count == 1 else 'make'} no class:", *lines,
-            *([f"  and {count - _MAX_LISTED:,} more"] if count > _MAX_LISTED else [])]
+    return [
+        f"{format_count(count, 'row')} of {table.where} {'names' if count == 1 else 'name'} no "
+        f"image of the source, and {'makes' if count == 1 else 'make'} no class:",
+        *lines,
+        *([f"  and {count - _MAX_LISTED:,} more"] if count > _MAX_LISTED else []),
+    ]
 
 
 def _text(data: bytes, where: str) -> str:
@@ -159,8 +188,9 @@ def _is_class(label: object) -> bool:
     return whole and 0 <= label < _MOST_CLASSES  # type: ignore[operator]
 
 
-def _table(rows: Iterable[tuple[str, str | int]], where: str, images: ImageNames,
-           notes: Sequence[str]) -> LabelTable:
+def _table(
+    rows: Iterable[tuple[str, str | int]], where: str, images: ImageNames, notes: Sequence[str]
+) -> LabelTable:
     label_of: dict[str, str | int] = {}
     strangers: dict[str, str | int] = {}
     differences: Counter[str] = Counter()
@@ -168,8 +198,10 @@ def _table(rows: Iterable[tuple[str, str | int]], where: str, images: ImageNames
         match = images.find(name)
         known, path = (label_of, match.path) if match else (strangers, name)
         if known.setdefault(path, label) != label:
-            raise UserError(f"{where} gives {path} two labels, {known[path]} and {label}. An "
-                            "image has one class: remove one of them.")
+            raise UserError(
+                f"{where} gives {path} two labels, {known[path]} and {label}. An "
+                "image has one class: remove one of them."
+            )
         if match and match.difference:
             differences[match.difference] += 1
     if not label_of and not strangers:
@@ -179,15 +211,20 @@ def _table(rows: Iterable[tuple[str, str | int]], where: str, images: ImageNames
     names = _class_names(set(label_of.values()) or set(strangers.values()))
     index = {name: number for number, name in enumerate(names)}
     return LabelTable(
-        where, {path: index[str(label)] for path, label in label_of.items()}, names,
+        where,
+        {path: index[str(label)] for path, label in label_of.items()},
+        names,
         tuple((name, str(label)) for name, label in strangers.items()),
-        (*notes, *(_difference_note(where, *each) for each in differences.items())))
+        (*notes, *(_difference_note(where, *each) for each in differences.items())),
+    )
 
 
 def _difference_note(where: str, difference: str, count: int) -> str:
     differ = "differs from its image" if count == 1 else "differ from their images"
-    return (f"{format_count(count, 'name')} in {where} {differ} in {difference} only, and "
-            f"{'was' if count == 1 else 'were'} matched.")
+    return (
+        f"{format_count(count, 'name')} in {where} {differ} in {difference} only, and "
+        f"{'was' if count == 1 else 'were'} matched."
+    )
 
 
 def _class_names(labels: set[str | int]) -> tuple[str, ...]:
@@ -199,8 +236,13 @@ def _class_names(labels: set[str | int]) -> tuple[str, ...]:
 
 
 def labels_of_images(
-    tree: Tree, paths: Sequence[str], all_paths: Sequence[str], wish: str, say: Say,
-    num_taken: int | None = None, seed: int | None = None,
+    tree: Tree,
+    paths: Sequence[str],
+    all_paths: Sequence[str],
+    wish: str,
+    say: Say,
+    num_taken: int | None = None,
+    seed: int | None = None,
 ) -> Labels:
     """Label `paths`, a part of `all_paths`, as `--labels` wishes.
 
@@ -219,17 +261,21 @@ def labels_of_images(
     if table is None:
         found = folder_labels(paths, all_paths)
         if found.labels is None and wish == "folders":
-            raise UserError("--labels folders needs every image in a folder named after its class, "
-                            "and at least two such folders. Sort the images so, or use --labels "
-                            "none.")
+            raise UserError(
+                "--labels folders needs every image in a folder named after its class, "
+                "and at least two such folders. Sort the images so, or use --labels "
+                "none."
+            )
         in_source = _used(folder_labels(all_paths, all_paths))
         notes, where = composition_notes(all_paths), "the names of the folders"
     else:
         found, where = table_labels(table, paths), table.where
         notes, in_source = [*table.notes, *stranger_notes(table)], set(table.class_of.values())
     if found.labels is not None:
-        say(f"{format_count(len(found.names), 'label')} from {where} "
-            "(--labels none leaves them out).")
+        say(
+            f"{format_count(len(found.names), 'label')} from {where} "
+            "(--labels none leaves them out)."
+        )
         num_taken = len(all_paths) if num_taken is None else num_taken
         advice = _advice(num_taken, len(all_paths), len(in_source), seed)
         for line in [*notes, *case_notes(found.names), *_missed(found, in_source, advice)]:
@@ -250,8 +296,11 @@ def _missed(found: Labels, in_source: set[int], advice: str) -> list[str]:
     num_missed = len(in_source - _used(found))
     have = "has" if num_missed == 1 else "have"
     classes = format_count(num_missed, "class", "classes")
-    return [f"{classes} of the source {have} no image among those "
-            f"taken: {advice}"] if num_missed else []
+    return (
+        [f"{classes} of the source {have} no image among those taken: {advice}"]
+        if num_missed
+        else []
+    )
 
 
 def _advice(num_taken: int, num_images: int, num_classes: int, seed: int | None) -> str:

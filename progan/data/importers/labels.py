@@ -67,8 +67,10 @@ def load_label_file(path: Path, count: int) -> Labels:
     try:
         stored = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"Cannot read the labels {path}: {error}. Copy the file again, or move it "
-                        "away to do without labels.") from error
+        raise UserError(
+            f"Cannot read the labels {path}: {error}. Copy the file again, or move it "
+            "away to do without labels."
+        ) from error
     return labels_of(stored, count, str(path))
 
 
@@ -79,15 +81,19 @@ def labels_of(stored: npt.NDArray[np.generic], count: int, where: str) -> Labels
     `count` of them or they are no classes.
     """
     if len(stored.shape) not in (1, 2) or len(stored) != count:
-        raise UserError(f"{where} has labels of the shape {stored.shape} for "
-                        f"{format_count(count, 'image')}. "
-                        "One number or one row for each image is needed.")
+        raise UserError(
+            f"{where} has labels of the shape {stored.shape} for "
+            f"{format_count(count, 'image')}. "
+            "One number or one row for each image is needed."
+        )
     if stored.ndim == 2 and stored.shape[1] == 0:
         return Labels(None, ())
     indices = _indices(stored)
     if indices is None:
-        raise UserError(f"{where} holds no classes: each label has to be a number from 0 up, or a "
-                        "row of zeros with a single one.")
+        raise UserError(
+            f"{where} holds no classes: each label has to be a number from 0 up, or a "
+            "row of zeros with a single one."
+        )
     num_classes = stored.shape[1] if stored.ndim == 2 else int(indices.max()) + 1
     return Labels(indices, tuple(map(str, range(num_classes))))
 

@@ -17,8 +17,12 @@ _WANTED = "Name the folder of one category, such as bedroom_train_lmdb, that dat
 
 
 def import_lsun(
-    source: Path, *, resolution: int = 256, resize_filter: Filter = "lanczos",
-    max_images: int | None = None, seed: int | None = None,
+    source: Path,
+    *,
+    resolution: int = 256,
+    resize_filter: Filter = "lanczos",
+    max_images: int | None = None,
+    seed: int | None = None,
 ) -> ImageSource:
     """List the images of the database `source`; they are decoded when they are written.
 
@@ -42,8 +46,11 @@ def import_lsun(
     if not keys:
         raise UserError(f"The database {source} is empty. {_WANTED}")
     return ImageSource(
-        description=f"LSUN, {source.resolve()}", resolution=resolution, channels=3,
-        count=len(keys), read=_Reader(database, keys, Size(resolution, resolution), resize_filter),
+        description=f"LSUN, {source.resolve()}",
+        resolution=resolution,
+        channels=3,
+        count=len(keys),
+        read=_Reader(database, keys, Size(resolution, resolution), resize_filter),
     )
 
 
@@ -63,8 +70,11 @@ class _Reader:
         except Exception as error:  # lmdb.Error, whose package is imported only when needed
             raise UnreadableImage(name, f"damaged in the database ({error})") from error
         picture = decoded(data or b"", name)
-        return Sample(pixels(picture, channels=3, size=self.size, crop="center",
-                             resize_filter=self.resize_filter))
+        return Sample(
+            pixels(
+                picture, channels=3, size=self.size, crop="center", resize_filter=self.resize_filter
+            )
+        )
 
 
 def _keys(cursor: Any, rows: Collection[int]) -> tuple[bytes, ...]:

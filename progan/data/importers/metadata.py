@@ -27,8 +27,23 @@ _WEBP_OPTIONAL = {b"EXIF": EXIF, b"ICCP": PROFILE}
 _WEBP_FLAGS = {EXIF: 0x08, PROFILE: 0x20, "XMP": 0x04}  # bits of the header VP8X
 _JFIF_BYTES = 14
 # Baseline TIFF, its extensions for tiles, CMYK, YCbCr and JPEG, and extra and float samples.
-_TIFF_PIXELS = {*range(254, 260), 262, 266, *range(277, 280), 284, 317, 320, *range(322, 326),
-                332, 334, 338, 339, 347, *range(512, 522), *range(529, 533)}
+_TIFF_PIXELS = {
+    *range(254, 260),
+    262,
+    266,
+    *range(277, 280),
+    284,
+    317,
+    320,
+    *range(322, 326),
+    332,
+    334,
+    338,
+    339,
+    347,
+    *range(512, 522),
+    *range(529, 533),
+}
 _TIFF_ORIENTATION, _TIFF_PROFILE = 274, 34675
 UPRIGHT = 1
 METHODS = {
@@ -82,7 +97,7 @@ def has_doubtful_tail(data: bytes) -> bool:
     if last < 0:
         return False
     end = last + 12 + struct.unpack_from(">I", data, last)[0]
-    if end > len(data) or data[end + 4:end + 8] == b"IEND":
+    if end > len(data) or data[end + 4 : end + 8] == b"IEND":
         return False  # nothing more, or the pixels are cut off, which decoding tells
     kinds = [kind for kind, _ in png_chunks(data, end)]
     return not kinds or kinds[-1] != b"IEND" or not _PNG_HARMLESS.issuperset(kinds)
@@ -97,7 +112,7 @@ def png_exif_at_end(data: bytes) -> bytes | None:
 
 
 def _starts_png_chunk(data: bytes, position: int) -> bool:
-    return position == len(data) or data[position + 4:position + 8].isalpha()
+    return position == len(data) or data[position + 4 : position + 8].isalpha()
 
 
 def _next_critical(data: bytes, position: int) -> int | None:
@@ -105,14 +120,17 @@ def _next_critical(data: bytes, position: int) -> int | None:
     for match in re.finditer(rb"PLTE|IDAT|IEND", data[position:]):
         start = position + match.start() - 4
         end = start + 12 + struct.unpack_from(">I", data, start)[0]
-        if zlib.crc32(data[start + 4:end - 4]).to_bytes(4, "big") == data[end - 4:end]:
+        if zlib.crc32(data[start + 4 : end - 4]).to_bytes(4, "big") == data[end - 4 : end]:
             return start
     return None
 
 
 def _strip_png(data: bytes, keep: set[str]) -> bytes:
-    return _PNG + b"".join(chunk for kind, chunk in png_chunks(data)
-                           if kind in _PNG_CRITICAL or _PNG_OPTIONAL.get(kind) in keep)
+    return _PNG + b"".join(
+        chunk
+        for kind, chunk in png_chunks(data)
+        if kind in _PNG_CRITICAL or _PNG_OPTIONAL.get(kind) in keep
+    )
 
 
 def _strip_jpeg(data: bytes, keep: set[str]) -> bytes:
@@ -129,7 +147,7 @@ def _strip_jpeg(data: bytes, keep: set[str]) -> bytes:
             return b"".join(kept) + data[position:]
         segment = data[position:end]
         is_metadata = 0xE0 <= marker <= 0xEF or marker == 0xFE
-        if is_metadata and data[end:end + 1] != b"\xff":
+        if is_metadata and data[end : end + 1] != b"\xff":
             end = _after_wrong_length(data, position)
         elif not is_metadata or _is_kept_in_jpeg(segment, keep):
             kept.append(segment)
@@ -154,7 +172,7 @@ def _after_wrong_length(data: bytes, position: int) -> int:
     Not where a small preview may be inside of it, whose tables would be taken for the image's.
     """
     tables = data.find(b"\xff\xdb\x00", position + 4)
-    if tables < 0 or b"\xff\xd8\xff" in data[position + 4:tables]:
+    if tables < 0 or b"\xff\xd8\xff" in data[position + 4 : tables]:
         return len(data)
     return tables
 
@@ -195,10 +213,10 @@ def _strip_tiff(data: bytes, keep: set[str]) -> bytes:
     """Append a directory of the tags that the pixels need, and let the file begin with it."""
     order, first, offset, number, size = layout = _tiff_layout(data)
     try:
-        start, = struct.unpack_from(order + offset, data, first)
-        count, = struct.unpack_from(order + number, data, start)
+        (start,) = struct.unpack_from(order + offset, data, first)
+        (count,) = struct.unpack_from(order + number, data, start)
         begin = start + struct.calcsize(number)
-        entries = [data[at:at + size] for at in range(begin, begin + count * size, size)]
+        entries = [data[at : at + size] for at in range(begin, begin + count * size, size)]
         kept = [entry for entry in entries if _is_kept_in_tiff(entry, layout, keep)]
     except struct.error:
         return data
@@ -211,7 +229,7 @@ def _strip_tiff(data: bytes, keep: set[str]) -> bytes:
 def _is_kept_in_tiff(entry: bytes, layout: _TiffLayout, keep: set[str]) -> bool:
     tag, kind = struct.unpack_from(layout.order + "HH", entry)
     if tag == _TIFF_ORIENTATION:
-        value, = struct.unpack_from(layout.order + "H", entry, 4 + struct.calcsize(layout.offset))
+        (value,) = struct.unpack_from(layout.order + "H", entry, 4 + struct.calcsize(layout.offset))
         return EXIF in keep and kind == 3 and 1 <= value <= 8
     return tag in _TIFF_PIXELS or (tag == _TIFF_PROFILE and PROFILE in keep)
 
@@ -224,7 +242,7 @@ def _strip_avif(data: bytes, keep: set[str]) -> bytes:
         name = b"Exif" if what == EXIF else b"mime"
         if what not in keep:
             head = re.sub(kind + b"(.{8})" + name, kind + rb"\1none", head, flags=re.DOTALL)
-    return head + data[len(head):]
+    return head + data[len(head) :]
 
 
 _FORMATS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes, set[str]], bytes]], ...] = (
@@ -274,19 +292,19 @@ def read_orientation(info: Mapping[Any, Any]) -> Orientation:
 def parse_exif(exif: bytes) -> Orientation | None:
     """Find the orientation in EXIF data; None if they have none."""
     while exif.startswith(_HEADER):
-        exif = exif[len(_HEADER):]
+        exif = exif[len(_HEADER) :]
     if not exif:
         return None
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None:
         return Orientation(fault="EXIF has a wrong header")
     try:
-        start, = struct.unpack_from(order + "I", exif, 4)
-        count, = struct.unpack_from(order + "H", exif, start)
+        (start,) = struct.unpack_from(order + "I", exif, 4)
+        (count,) = struct.unpack_from(order + "H", exif, start)
         for place in range(start + 2, start + 2 + 12 * count, 12):
             tag, kind, number = struct.unpack_from(order + "HHI", exif, place)
             if tag == TAG:
-                return _checked(kind, number, exif[place + 8:place + 12], order)
+                return _checked(kind, number, exif[place + 8 : place + 12], order)
     except struct.error:
         return Orientation(fault="EXIF is cut off")
     return None
@@ -295,7 +313,7 @@ def parse_exif(exif: bytes) -> Orientation | None:
 def _checked(kind: int, number: int, value: bytes, order: str) -> Orientation:
     if kind not in _INTEGERS or number != 1:
         return Orientation(fault="EXIF orientation is not a number")
-    orientation, = struct.unpack_from(order + _INTEGERS[kind], value)
+    (orientation,) = struct.unpack_from(order + _INTEGERS[kind], value)
     if not 1 <= orientation <= 8:
         return Orientation(fault="EXIF orientation is not 1 to 8")
     return Orientation(orientation)

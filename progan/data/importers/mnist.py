@@ -32,8 +32,12 @@ def import_mnist(
     images, labels = read_digits(source)
     rows = chosen(len(images), max_images, seed)
     return ImageSource(
-        description=f"MNIST, {source.resolve()}", resolution=32, channels=1, count=len(rows),
-        read=_Reader(images[rows]), labels=labels[rows],
+        description=f"MNIST, {source.resolve()}",
+        resolution=32,
+        channels=1,
+        count=len(rows),
+        read=_Reader(images[rows]),
+        labels=labels[rows],
         label_names=tuple("0123456789"),
     )
 
@@ -51,13 +55,17 @@ def read_digits(source: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int
     images = read_idx(_found(source, IMAGES_FILE), num_axes=3)
     labels = read_idx(_found(source, LABELS_FILE), num_axes=1)
     if images.shape[1:] != (28, 28):
-        raise UserError(f"{source / IMAGES_FILE} holds images of {images.shape[1]}x"
-                        f"{images.shape[2]}, not the 28x28 of MNIST. Fetch MNIST again.")
+        raise UserError(
+            f"{source / IMAGES_FILE} holds images of {images.shape[1]}x"
+            f"{images.shape[2]}, not the 28x28 of MNIST. Fetch MNIST again."
+        )
     if len(images) != len(labels) or (labels > 9).any():
-        raise UserError(f"{source / LABELS_FILE} does not hold one digit from 0 to 9 for each "
-                        f"of the {format_count(len(images), 'image')}, but "
-                        f"{format_count(len(labels), 'number')} up to {labels.max(initial=0)}. "
-                        "Fetch both files again from one place.")
+        raise UserError(
+            f"{source / LABELS_FILE} does not hold one digit from 0 to 9 for each "
+            f"of the {format_count(len(images), 'image')}, but "
+            f"{format_count(len(labels), 'number')} up to {labels.max(initial=0)}. "
+            "Fetch both files again from one place."
+        )
     return images, labels.astype(np.int64)
 
 
@@ -74,8 +82,10 @@ def read_idx(path: Path, *, num_axes: int) -> npt.NDArray[np.uint8]:
         raise UserError(f"{path} is not an IDX file of bytes with {num_axes} axes. Fetch it again.")
     body = np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * axes)
     if body.size != prod(shape):
-        raise UserError(f"{path} has {body.size} bytes of content instead of {prod(shape)}: it was "
-                        "cut short. Fetch it again.")
+        raise UserError(
+            f"{path} has {body.size} bytes of content instead of {prod(shape)}: it was "
+            "cut short. Fetch it again."
+        )
     return body.reshape(shape)
 
 
@@ -86,8 +96,10 @@ def _found(folder: Path, name: str) -> Path:
         for path in (place / name, place / f"{name}.gz"):
             if path.is_file():
                 return path
-    raise UserError(f"There is no {name} or {name}.gz in --source {folder}. Name the folder with "
-                    f"the files of MNIST; {IMAGES_FILE}.gz and {LABELS_FILE}.gz are needed.")
+    raise UserError(
+        f"There is no {name} or {name}.gz in --source {folder}. Name the folder with "
+        f"the files of MNIST; {IMAGES_FILE}.gz and {LABELS_FILE}.gz are needed."
+    )
 
 
 def import_mnist_rgb(source: Path, *, num_images: int, seed: int) -> ImageSource:
@@ -101,8 +113,11 @@ def import_mnist_rgb(source: Path, *, num_images: int, seed: int) -> ImageSource
         raise UserError(f"There is no digit in --source {source}. Fetch MNIST again.")
     rows = np.random.RandomState(seed).randint(len(digits), size=(num_images, 3))
     return ImageSource(
-        description=f"MNIST-RGB of seed {seed}, {source.resolve()}", resolution=32, channels=3,
-        count=num_images, read=_StackReader(digits, rows),
+        description=f"MNIST-RGB of seed {seed}, {source.resolve()}",
+        resolution=32,
+        channels=3,
+        count=num_images,
+        read=_StackReader(digits, rows),
         labels=labels[rows] @ np.array([100, 10, 1]),
         label_names=tuple(f"{number:03d}" for number in range(1000)),
     )
@@ -114,6 +129,7 @@ class _StackReader:
     rows: npt.NDArray[np.int64]  # [num_images,3]
 
     def __call__(self, row: int) -> Sample:
-        image = np.pad(self.digits[self.rows[row]], [(0, 0), (PADDING, PADDING),
-                                                     (PADDING, PADDING)])  # [3,32,32]
+        image = np.pad(
+            self.digits[self.rows[row]], [(0, 0), (PADDING, PADDING), (PADDING, PADDING)]
+        )  # [3,32,32]
         return Sample(image.transpose(1, 2, 0))

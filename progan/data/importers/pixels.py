@@ -31,9 +31,26 @@ WHITE = "white"
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # What each of Pillow's modes becomes without being told; P depends on its transparency.
 NATIVE_CHANNELS = {
-    "1": 1, "L": 1, "I;16": 1, "I;16B": 1, "I;16L": 1, "I;16N": 1, "I": 1, "F": 1,
-    "P": 3, "RGB": 3, "RGBX": 3, "CMYK": 3, "YCbCr": 3, "HSV": 3, "LAB": 3,
-    "LA": 4, "La": 4, "PA": 4, "RGBA": 4, "RGBa": 4,
+    "1": 1,
+    "L": 1,
+    "I;16": 1,
+    "I;16B": 1,
+    "I;16L": 1,
+    "I;16N": 1,
+    "I": 1,
+    "F": 1,
+    "P": 3,
+    "RGB": 3,
+    "RGBX": 3,
+    "CMYK": 3,
+    "YCbCr": 3,
+    "HSV": 3,
+    "LAB": 3,
+    "LA": 4,
+    "La": 4,
+    "PA": 4,
+    "RGBA": 4,
+    "RGBa": 4,
 }
 # Pillow knows these names but decodes them only with other programs' help, or not at all.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
@@ -46,8 +63,11 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 def image_extensions() -> set[str]:
     """Lower-case extensions, with their dot, of the formats that Pillow decodes."""
     Image.preinit()  # the usual formats first: Image.open() tries them in this order
-    return {extension for extension, name in Image.registered_extensions().items()
-            if name in Image.OPEN and name not in _NOT_DECODED}
+    return {
+        extension
+        for extension, name in Image.registered_extensions().items()
+        if name in Image.OPEN and name not in _NOT_DECODED
+    }
 
 
 @contextmanager
@@ -100,8 +120,9 @@ def _open_once(data: bytes, load: bool) -> Image.Image:
 def native_channels(picture: Image.Image, path: str) -> int:
     """Channels that the picture has by nature: 1 grey, 3 RGB, 4 with transparency."""
     if picture.mode not in NATIVE_CHANNELS:
-        raise UnreadableImage(path, f"pixels of the kind {picture.mode!r} are not supported: "
-                                    "convert it to a PNG file")
+        raise UnreadableImage(
+            path, f"pixels of the kind {picture.mode!r} are not supported: convert it to a PNG file"
+        )
     deep = picture.mode.startswith("I")  # Pillow converts no colour key of 16-bit grey
     return 4 if "transparency" in picture.info and not deep else NATIVE_CHANNELS[picture.mode]
 
@@ -148,8 +169,14 @@ def _require_white(picture: Image.Image, path: str, white: float | None) -> None
 
 
 def pixels(
-    picture: Image.Image, *, channels: int, size: Size, crop: Crop, resize_filter: Filter,
-    position: float | None = None, background: str = WHITE,
+    picture: Image.Image,
+    *,
+    channels: int,
+    size: Size,
+    crop: Crop,
+    resize_filter: Filter,
+    position: float | None = None,
+    background: str = WHITE,
 ) -> npt.NDArray[np.uint8]:
     """Convert, cut and resize a picture: -> uint8 [H, W, channels] of `size`.
 
@@ -185,12 +212,17 @@ def require_colour(name: str, what: str) -> None:
     except ValueError:
         opaque = False
     if not opaque:
-        raise UserError(f"{what} {name!r} is not a colour. Take a name such as black, or "
-                        "#rrggbb in hexadecimal.")
+        raise UserError(
+            f"{what} {name!r} is not a colour. Take a name such as black, or "
+            "#rrggbb in hexadecimal."
+        )
 
 
 def fitted(
-    picture: Image.Image, size: Size, crop: Crop, resize_filter: Filter,
+    picture: Image.Image,
+    size: Size,
+    crop: Crop,
+    resize_filter: Filter,
     position: float | None = None,
 ) -> Image.Image:
     """Make a picture of `size`, a square if `crop` is 'wide', by what `crop` says."""
@@ -209,8 +241,10 @@ def fitted(
 
 def _largest(picture: Image.Image, size: Size) -> tuple[int, int]:
     """Width and height of the largest part of a picture with the aspect ratio of `size`."""
-    return (max(1, min(picture.width, picture.height * size.width // size.height)),
-            max(1, min(picture.height, picture.width * size.height // size.width)))
+    return (
+        max(1, min(picture.width, picture.height * size.width // size.height)),
+        max(1, min(picture.height, picture.width * size.height // size.width)),
+    )
 
 
 def _padded(picture: Image.Image, size: Size, resample: Image.Resampling) -> Image.Image:
@@ -222,14 +256,14 @@ def _padded(picture: Image.Image, size: Size, resample: Image.Resampling) -> Ima
     width = min(size.width, max(1, round(picture.width / picture.height * size.height)))
     height = min(size.height, max(1, round(picture.height / picture.width * size.width)))
     canvas = Image.new(picture.mode, (size.width, size.height))
-    canvas.paste(picture.resize((width, height), resample),
-                 (round((size.width - width) / 2), round((size.height - height) / 2)))
+    canvas.paste(
+        picture.resize((width, height), resample),
+        (round((size.width - width) / 2), round((size.height - height) / 2)),
+    )
     return canvas
 
 
-def _wide_band(
-    picture: Image.Image, resolution: int, resample: Image.Resampling
-) -> Image.Image:
+def _wide_band(picture: Image.Image, resolution: int, resample: Image.Resampling) -> Image.Image:
     """The middle of the picture, resized to the whole width and 9/16 of the height."""
     width, height = resolution, band_height(resolution)
     across = band_width(picture.width, picture.height, resolution)
@@ -258,8 +292,9 @@ def _cut(
     picture: Image.Image, width: int, height: int, position: float | None
 ) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of a rectangle in the picture."""
-    left, top = (_placed(room, position)
-                 for room in (picture.width - width, picture.height - height))
+    left, top = (
+        _placed(room, position) for room in (picture.width - width, picture.height - height)
+    )
     return left, top, left + width, top + height
 
 

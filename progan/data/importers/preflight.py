@@ -83,8 +83,11 @@ def inspect_image(data: bytes, path: str) -> Inspected:
         size = _upright_size(picture, orientation)
         channels = native_channels(picture, path)
         depth = read_depth(picture, data)
-        notes = (*_metadata_notes(picture, orientation), *_colour_notes(picture, channels, depth),
-                 *_frame_notes(picture))
+        notes = (
+            *_metadata_notes(picture, orientation),
+            *_colour_notes(picture, channels, depth),
+            *_frame_notes(picture),
+        )
         return Inspected(size, channels, depth, notes)
 
 
@@ -100,8 +103,10 @@ def summary_lines(images: Sequence[tuple[str, Sequence[Note]]], total: int) -> I
         found = [(path, note) for path, notes in images for note in notes if note.kind == kind]
         if found:
             shorts = Counter(note.short for _, note in found if note.short)
-            yield (f"{len({path for path, _ in found})} of {total} images: {what}"
-                   f"{_in_brackets(shorts)}, such as {found[0][0]}.")
+            yield (
+                f"{len({path for path, _ in found})} of {total} images: {what}"
+                f"{_in_brackets(shorts)}, such as {found[0][0]}."
+            )
 
 
 def _in_brackets(counts: Counter[str]) -> str:
@@ -116,10 +121,14 @@ def _orientation(picture: Image.Image, data: bytes) -> Orientation:
     if picture.format == "TIFF":  # which Pillow turns itself
         value = picture.tag_v2.get(274, UPRIGHT)  # type: ignore[attr-defined]
         is_known = isinstance(value, int) and 1 <= value <= 8
-        return Orientation(value) if is_known else Orientation(
-            fault="EXIF orientation is not 1 to 8")
-    if (picture.format == "PNG" and "exif" not in picture.info
-            and (exif := png_exif_at_end(data)) is not None):
+        return (
+            Orientation(value) if is_known else Orientation(fault="EXIF orientation is not 1 to 8")
+        )
+    if (
+        picture.format == "PNG"
+        and "exif" not in picture.info
+        and (exif := png_exif_at_end(data)) is not None
+    ):
         return parse_exif(exif) or Orientation()
     return read_orientation(picture.info)
 
@@ -140,8 +149,9 @@ def _metadata_notes(picture: Image.Image, orientation: Orientation) -> Iterator[
         short = "transparent value of 16-bit grey"
         yield Note("metadata", f"has metadata that are ignored: {short}", short)
     if orientation.value != UPRIGHT:
-        yield Note("rotated", "is turned or mirrored, says its EXIF orientation "
-                              f"{orientation.value}")
+        yield Note(
+            "rotated", f"is turned or mirrored, says its EXIF orientation {orientation.value}"
+        )
 
 
 def _colour_notes(picture: Image.Image, channels: int, depth: Depth) -> Iterator[Note]:
@@ -151,8 +161,11 @@ def _colour_notes(picture: Image.Image, channels: int, depth: Depth) -> Iterator
     if fault:
         yield Note("profile-ignored", f"has a colour profile that is {fault}", fault)
     gamma = picture.info.get("gamma")
-    if isinstance(gamma, float) and not {"icc_profile", "srgb"} & set(picture.info) and (
-            round(1000 * gamma) != _PERMILLE_OF_GAMMA):
+    if (
+        isinstance(gamma, float)
+        and not {"icc_profile", "srgb"} & set(picture.info)
+        and (round(1000 * gamma) != _PERMILLE_OF_GAMMA)
+    ):
         yield Note("gamma", f"has the gamma {gamma:g}, not that of sRGB", f"{gamma:g}")
     if mode in ("P", "PA"):
         yield Note("palette", "has a palette of colours")
@@ -161,8 +174,9 @@ def _colour_notes(picture: Image.Image, channels: int, depth: Depth) -> Iterator
     if mode == "LAB":
         yield Note("LAB", "has the colours of CIELAB")
     if depth:
-        yield Note("float" if depth == "float" else "16-bit",
-                   "has more than 8 bits for each channel")
+        yield Note(
+            "float" if depth == "float" else "16-bit", "has more than 8 bits for each channel"
+        )
     if channels == 4:
         yield Note("alpha", "has transparency")
 
@@ -195,10 +209,20 @@ def read_headers(tree: Tree, paths: Sequence[str]) -> tuple[list[Header], list[S
     """Return the headers in the order of the paths, and the files that have none."""
     workers = os.cpu_count() or 1
     with worker_pool(workers, in_processes=False) as pool:
-        found = [*tqdm(in_order(pool, partial(_header_or_fault, tree), paths, ahead=4 * workers),
-                       total=len(paths), unit="img", desc="checking", disable=None, leave=False)]
-    return ([item for item in found if isinstance(item, Header)],
-            [item for item in found if isinstance(item, Skipped)])
+        found = [
+            *tqdm(
+                in_order(pool, partial(_header_or_fault, tree), paths, ahead=4 * workers),
+                total=len(paths),
+                unit="img",
+                desc="checking",
+                disable=None,
+                leave=False,
+            )
+        ]
+    return (
+        [item for item in found if isinstance(item, Header)],
+        [item for item in found if isinstance(item, Skipped)],
+    )
 
 
 def _header_or_fault(tree: Tree, path: str) -> Header | Skipped:
@@ -214,15 +238,22 @@ def read_header(data: bytes, path: str) -> Header:
         found = inspect_image(data, path)
     except UnreadableImage as error:
         if is_heif(data[:SIGNATURE_BYTES]):  # as telephones name them when they send them
-            raise UnreadableImage(path, "a HEIC, HEIF or AVIF image that cannot be decoded, "
-                                  "whatever its suffix; convert it to JPEG or PNG") from error
+            raise UnreadableImage(
+                path,
+                "a HEIC, HEIF or AVIF image that cannot be decoded, "
+                "whatever its suffix; convert it to JPEG or PNG",
+            ) from error
         raise
-    return Header(path, *found.size, found.channels, sha256(data).hexdigest(), found.depth,
-                  found.notes)
+    return Header(
+        path, *found.size, found.channels, sha256(data).hexdigest(), found.depth, found.notes
+    )
 
 
 def readable_headers(
-    source: Path, tree: Tree, paths: Sequence[str], on_error: OnError,
+    source: Path,
+    tree: Tree,
+    paths: Sequence[str],
+    on_error: OnError,
     fault: Callable[[Header], str] = lambda header: "",
 ) -> tuple[list[Header], list[Skipped]]:
     """Return the headers of all images that can be used, and the others.
@@ -248,10 +279,14 @@ def common_channels(headers: Sequence[Header]) -> int:
     examples = {header.channels: header.path for header in reversed(headers)}
     if len(examples) > 1:
         counts = {kind: sum(header.channels == kind for header in headers) for kind in examples}
-        lines = "\n".join(f"  {counts[kind]} {_KINDS[kind]}, such as {examples[kind]}"
-                          for kind in sorted(examples))
-        raise UserError(f"The images are not all of one kind:\n{lines}\nMake them alike with "
-                        "--channels 1, --channels 3 or --channels 4.")
+        lines = "\n".join(
+            f"  {counts[kind]} {_KINDS[kind]}, such as {examples[kind]}"
+            for kind in sorted(examples)
+        )
+        raise UserError(
+            f"The images are not all of one kind:\n{lines}\nMake them alike with "
+            "--channels 1, --channels 3 or --channels 4."
+        )
     return headers[0].channels
 
 
@@ -260,9 +295,11 @@ def fitting_resolution(headers: Sequence[Header]) -> int:
     smallest = min(headers, key=lambda header: min(header.width, header.height))
     side = min(smallest.width, smallest.height)
     if side < 2**MIN_LEVEL:
-        raise UserError(f"{smallest.path} has only {smallest.width}x{smallest.height} pixels, "
-                        f"less than the {2**MIN_LEVEL} of the smallest resolution. Remove it, or "
-                        "name a --resolution to enlarge it to.")
+        raise UserError(
+            f"{smallest.path} has only {smallest.width}x{smallest.height} pixels, "
+            f"less than the {2**MIN_LEVEL} of the smallest resolution. Remove it, or "
+            "name a --resolution to enlarge it to."
+        )
     return int(2 ** min(level_of(side), MAX_LEVEL))
 
 
@@ -280,7 +317,10 @@ def _is_enlarged(width: int, height: int, size: Size, crop: Crop) -> bool:
 
 
 def conversion_lines(
-    headers: Sequence[Header], tree: Tree, channels: int | None, background: str,
+    headers: Sequence[Header],
+    tree: Tree,
+    channels: int | None,
+    background: str,
     white_level: float | None,
 ) -> Iterator[str]:
     """Yield one line for each kind of conversion or neglect, with the number of images.
@@ -305,8 +345,10 @@ def _dark_line(found: PartialRange) -> str:
     what = "16-bit grey" if found.kind == "grey" else "16-bit colour"
     others = found.total - len(found.paths)
     apart = f" Import the other {others} apart from them." if others else ""
-    return (f"{len(found.paths)} of {found.total} {what} images: {found.explanation}, such as "
-            f"{found.paths[0]}. To mend it: {found.remedy}.{apart}")
+    return (
+        f"{len(found.paths)} of {found.total} {what} images: {found.explanation}, such as "
+        f"{found.paths[0]}. To mend it: {found.remedy}.{apart}"
+    )
 
 
 def _clipped_lines(headers: Sequence[Header], tree: Tree, white: float) -> Iterator[str]:
@@ -319,11 +361,15 @@ def _clipped_lines(headers: Sequence[Header], tree: Tree, white: float) -> Itera
     above = {path: peak for path, peak in peaks.items() if peak > white}
     if above:
         path = max(above, key=above.__getitem__)
-        yield (f"{len(above)} of {len(paths)} images have values above --white-level {white:g}, "
-               f"which become white too, such as {path} with {above[path]:g}.")
+        yield (
+            f"{len(above)} of {len(paths)} images have values above --white-level {white:g}, "
+            f"which become white too, such as {path} with {above[path]:g}."
+        )
     if max(peaks.values(), default=white) < white / 4:
-        yield (f"The largest value of these images is {max(peaks.values()):g}, far below "
-               f"--white-level {white:g}: they become dark.")
+        yield (
+            f"The largest value of these images is {max(peaks.values()):g}, far below "
+            f"--white-level {white:g}: they become dark."
+        )
 
 
 def _peaks(tree: Tree, paths: Sequence[str], until_bright: bool = False) -> dict[str, float]:

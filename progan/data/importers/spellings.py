@@ -19,21 +19,31 @@ def merge_compositions(names: Iterable[str]) -> tuple[dict[str, str], list[str]]
         The name of the class for each spelling, and a line for each class with several.
     """
     groups = _groups(names, composed)
-    merged = {name: spellings[0] if len(spellings) == 1 else form
-              for form, spellings in groups.items() for name in spellings}
+    merged = {
+        name: spellings[0] if len(spellings) == 1 else form
+        for form, spellings in groups.items()
+        for name in spellings
+    }
     several = [form for form, spellings in groups.items() if len(spellings) > 1]
     return merged, _limited(
-        [f"The name {form!r} is written with different Unicode compositions (NFC and NFD): "
-         "this is one class." for form in sorted(several)])
+        [
+            f"The name {form!r} is written with different Unicode compositions (NFC and NFD): "
+            "this is one class."
+            for form in sorted(several)
+        ]
+    )
 
 
 def case_notes(names: Iterable[str]) -> list[str]:
     """Lines that name the classes that differ by case only, which stay apart."""
     groups = [sorted(group) for group in _groups(names, _caseless).values() if len(group) > 1]
-    return _limited([
-        f"{' and '.join(map(repr, group))} differ by case only and are "
-        f"{format_count(len(group), 'class', 'classes')}: rename them if they are one."
-        for group in sorted(groups)])
+    return _limited(
+        [
+            f"{' and '.join(map(repr, group))} differ by case only and are "
+            f"{format_count(len(group), 'class', 'classes')}: rename them if they are one."
+            for group in sorted(groups)
+        ]
+    )
 
 
 def _groups(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:

@@ -24,8 +24,13 @@ def import_svhn(
     images, labels = _arrays(path)
     rows = chosen(len(labels), max_images, seed)
     return ImageSource(
-        description=f"SVHN, {path.resolve()}", resolution=32, channels=3, count=len(rows),
-        read=_Reader(images, rows), labels=labels[rows], label_names=tuple("0123456789"),
+        description=f"SVHN, {path.resolve()}",
+        resolution=32,
+        channels=3,
+        count=len(rows),
+        read=_Reader(images, rows),
+        labels=labels[rows],
+        label_names=tuple("0123456789"),
     )
 
 
@@ -46,12 +51,18 @@ def _arrays(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         content: dict[str, Any] = loadmat(path, variable_names=["X", "y"])
         images, labels = content["X"], content["y"].reshape(-1)
     except Exception as error:  # broken files make the reader raise nearly anything
-        raise UserError(f"Cannot read {path} as SVHN's ({type(error).__name__}: {error}). {_WANTED}"
-                        " If it is that, fetch it again.") from error
+        raise UserError(
+            f"Cannot read {path} as SVHN's ({type(error).__name__}: {error}). {_WANTED}"
+            " If it is that, fetch it again."
+        ) from error
     if images.shape != (32, 32, 3, len(labels)) or images.dtype != np.uint8 or not len(labels):
-        raise UserError(f"{path} holds images of the shape {images.shape}, {images.dtype}, and "
-                        f"{len(labels)} labels, not [32,32,3,N] of uint8 and N. {_WANTED}")
+        raise UserError(
+            f"{path} holds images of the shape {images.shape}, {images.dtype}, and "
+            f"{len(labels)} labels, not [32,32,3,N] of uint8 and N. {_WANTED}"
+        )
     if labels.dtype.kind not in "iu" or labels.min() < 1 or labels.max() > 10:
-        raise UserError(f"{path} has labels from {labels.min()} to {labels.max()}, not from 1 to "
-                        "10, which stands for the digit 0. Fetch it again.")
+        raise UserError(
+            f"{path} has labels from {labels.min()} to {labels.max()}, not from 1 to "
+            "10, which stands for the digit 0. Fetch it again."
+        )
     return images.transpose(3, 0, 1, 2), labels.astype(np.int64) % 10

@@ -44,8 +44,9 @@ def require_crc32c() -> None:
     try:
         import google_crc32c  # noqa: F401
     except ImportError as error:
-        raise UserError("create-from-tfrecords needs the package google-crc32c: "
-                        "pip install google-crc32c") from error
+        raise UserError(
+            "create-from-tfrecords needs the package google-crc32c: pip install google-crc32c"
+        ) from error
 
 
 def masked_crc32c(data: bytes) -> int:
@@ -74,12 +75,18 @@ def index_records(path: Path) -> list[Record]:
     size, start = path.stat().st_size, 0
     with path.open("rb") as file:
         while start < size:
-            record = _record_at(file.read(_LENGTH.size), f"{path}: record {len(records)} at byte "
-                                f"{start}", len(records), start)
+            record = _record_at(
+                file.read(_LENGTH.size),
+                f"{path}: record {len(records)} at byte {start}",
+                len(records),
+                start,
+            )
             start = _end(record)
             if start > size:
-                raise UserError(f"{path} ends in record {record.number} at byte {record.start}, "
-                                f"{start - size} bytes too early: it was cut short. Copy it again.")
+                raise UserError(
+                    f"{path} ends in record {record.number} at byte {record.start}, "
+                    f"{start - size} bytes too early: it was cut short. Copy it again."
+                )
             records.append(record)
             file.seek(start)
     return records
@@ -103,18 +110,23 @@ def place(path: Path, record: Record) -> str:
 def framed(data: bytes) -> bytes:
     """One record as it stands in a file."""
     length = struct.pack("<Q", len(data))
-    return b"".join((length, _CRC.pack(masked_crc32c(length)), data,
-                     _CRC.pack(masked_crc32c(data))))
+    return b"".join(
+        (length, _CRC.pack(masked_crc32c(length)), data, _CRC.pack(masked_crc32c(data)))
+    )
 
 
 def _record_at(frame: bytes, where: str, number: int, start: int) -> Record:
     if len(frame) < _LENGTH.size:
-        raise UserError(f"{where} has only {len(frame)} bytes left of its {_LENGTH.size} of "
-                        "length: the file was cut short. Copy it again.")
+        raise UserError(
+            f"{where} has only {len(frame)} bytes left of its {_LENGTH.size} of "
+            "length: the file was cut short. Copy it again."
+        )
     num_bytes, crc = _LENGTH.unpack(frame)
     if masked_crc32c(frame[:8]) != crc:
-        raise UserError(f"{where}: the CRC-32C of its length is not the one stored with it. "
-                        "The file is damaged, or not one of TFRecords. Copy it again.")
+        raise UserError(
+            f"{where}: the CRC-32C of its length is not the one stored with it. "
+            "The file is damaged, or not one of TFRecords. Copy it again."
+        )
     return Record(number, start, num_bytes)
 
 
@@ -173,8 +185,11 @@ def _packed(data: memoryview) -> list[int]:
 
 def _messages(message: memoryview, wanted: int) -> list[memoryview]:
     """The length-delimited fields of a number."""
-    return [value for number, value in _fields(message)
-            if number == wanted and isinstance(value, memoryview)]
+    return [
+        value
+        for number, value in _fields(message)
+        if number == wanted and isinstance(value, memoryview)
+    ]
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
@@ -192,7 +207,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
                 size, start = _varint(message, start)
             if start + size > len(message):
                 raise ValueError("a field is longer than its message")
-            value, start = message[start:start + size], start + size
+            value, start = message[start : start + size], start + size
         else:
             raise ValueError(f"field {number} has the unknown type {kind}")
         yield number, value
@@ -215,21 +230,27 @@ def import_tfrecords(
     require_crc32c()
     path, name, level = _largest(source)
     if not MIN_LEVEL <= level <= MAX_LEVEL:
-        raise UserError(f"{path} is of the level {level}, which is none from {MIN_LEVEL} to "
-                        f"{MAX_LEVEL}. {_WANTED}")
+        raise UserError(
+            f"{path} is of the level {level}, which is none from {MIN_LEVEL} to "
+            f"{MAX_LEVEL}. {_WANTED}"
+        )
     records = index_records(path)
     if not records:
         raise UserError(f"{path} is empty. Copy it again.")
     labels_file = source / f"{name}-rxx.labels"
-    labels = load_label_file(labels_file, len(records)) if labels_file.is_file() else (
-        Labels(None, ()))
+    labels = (
+        load_label_file(labels_file, len(records)) if labels_file.is_file() else (Labels(None, ()))
+    )
     channels = _channels(path, records[0], 2**level)
     rows = chosen(len(records), max_images, seed)
     return ImageSource(
-        description=f"TFRecords, {path.resolve()}", resolution=2**level, channels=channels,
+        description=f"TFRecords, {path.resolve()}",
+        resolution=2**level,
+        channels=channels,
         count=len(rows),
         read=_Reader(path, tuple(records[row] for row in rows), (channels, 2**level, 2**level)),
-        labels=None if labels.labels is None else labels.labels[rows], label_names=labels.names,
+        labels=None if labels.labels is None else labels.labels[rows],
+        label_names=labels.names,
     )
 
 
@@ -243,8 +264,10 @@ class _Reader:
         record = self.records[row]
         image = _image(self.path, record)
         if image.shape != self.shape:
-            raise UnreadableImage(place(self.path, record), f"its shape is {image.shape}, not "
-                                  f"{self.shape} as that of the others")
+            raise UnreadableImage(
+                place(self.path, record),
+                f"its shape is {image.shape}, not {self.shape} as that of the others",
+            )
         return Sample(image.transpose(1, 2, 0))
 
 
@@ -261,10 +284,12 @@ def _channels(path: Path, first: Record, resolution: int) -> int:
     """The channels of the first image, which has to be what the name of the file says."""
     channels, height, width = map(int, _image(path, first).shape)
     if (height, width) != (resolution, resolution) or channels not in CHANNELS:
-        raise UserError(f"{place(path, first)} has the shape [{channels}, {height}, {width}]; by "
-                        f"the name of the file it should be {resolution}x{resolution}, with 1, 3 "
-                        "or 4 channels in front. Give the file its own name back, or copy it "
-                        "again.")
+        raise UserError(
+            f"{place(path, first)} has the shape [{channels}, {height}, {width}]; by "
+            f"the name of the file it should be {resolution}x{resolution}, with 1, 3 "
+            "or 4 channels in front. Give the file its own name back, or copy it "
+            "again."
+        )
     return channels
 
 
@@ -272,13 +297,18 @@ def _largest(source: Path) -> tuple[Path, str, int]:
     """The file of the highest level, the name of its dataset, and the level."""
     if not source.is_dir():
         raise UserError(f"--source {source} is no folder. {_WANTED}")
-    found = [(int(match[2]), match[1], path) for path in source.iterdir()
-             if (match := _FILE_NAME.fullmatch(path.name))]
+    found = [
+        (int(match[2]), match[1], path)
+        for path in source.iterdir()
+        if (match := _FILE_NAME.fullmatch(path.name))
+    ]
     if not found:
         raise UserError(f"There is no file NAME-rNN.tfrecords in --source {source}. {_WANTED}")
     names = sorted({name for _, name, _ in found})
     if len(names) > 1:
-        raise UserError(f"--source {source} holds several datasets: {', '.join(names)}. Move each "
-                        "into a folder of its own.")
+        raise UserError(
+            f"--source {source} holds several datasets: {', '.join(names)}. Move each "
+            "into a folder of its own."
+        )
     level, name, path = max(found)
     return path, name, level

@@ -34,9 +34,7 @@ def edge(canvas: Canvas) -> Array:
     return (g - 1.0) * 2.0 * g / (root(fx * fx + fy * fy) + 1e-3)
 
 
-def paint_face(
-    canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, lattice: Array
-) -> None:
+def paint_face(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, lattice: Array) -> None:
     """The head without eyes, mouth and hair."""
     reach = head.height * 1.08
     area = canvas.around((head.x, head.y), reach, reach)

@@ -102,10 +102,7 @@ class Head:
     def face(self, x: Array, y: Array, f: Array) -> tuple[Array, Array]:
         """Head to face coordinates, by turning the point of the skin that is seen there."""
         depth = DEPTH * root(1.0 - f)
-        return (
-            x * self.yaw[0] - depth * self.yaw[1],
-            y * self.pitch[0] - depth * self.pitch[1],
-        )
+        return (x * self.yaw[0] - depth * self.yaw[1], y * self.pitch[0] - depth * self.pitch[1])
 
     def picture(self, x: float, y: float) -> Point:
         """Head to picture coordinates: the inverse of `upright`."""

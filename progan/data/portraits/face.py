@@ -25,9 +25,7 @@ IRIS = 0.50  # radius, in half widths of the eye
 DROP = 0.008  # the lenses hang a little below the eyes
 
 
-def paint_eyes(
-    canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, place: Point
-) -> None:
+def paint_eyes(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, place: Point) -> None:
     """Both eyes; `place` is the point between them in the picture."""
     size = factors.eyes.size
     area = canvas.around(place, head.eye[0] + size * 1.75, size * 1.5 + 0.015)
@@ -48,9 +46,7 @@ def paint_eyes(
     _lashes(area, factors, u, v - upper, v - lower)
 
 
-def paint_brows(
-    canvas: Canvas, factors: Factors, head: Head, lattice: Array, place: Point
-) -> None:
+def paint_brows(canvas: Canvas, factors: Factors, head: Head, lattice: Array, place: Point) -> None:
     """Both eyebrows, thick near the nose and thin at the temple; `place` as in `paint_eyes`."""
     brows = factors.brows
     x, y = place
@@ -207,10 +203,7 @@ def _upper_lip(mouth: Mouth, u: Array, arch: Array) -> Array:
 
 
 def _lip_colour(
-    factors: Factors,
-    lamp: Lamp,
-    place: tuple[Array, Array],
-    lines: tuple[Array, Array, Array],
+    factors: Factors, lamp: Lamp, place: tuple[Array, Array], lines: tuple[Array, Array, Array]
 ) -> Array:
     """Display colours [3, h, w]: the upper lip faces down and is darker, the lower one shines."""
     u, v = place
@@ -235,11 +228,7 @@ def _around(area: Canvas, u: Array, v: Array, middle: Array, bottom: Array) -> N
 
 
 def _parting(
-    area: Canvas,
-    mouth: Mouth,
-    lamp: Lamp,
-    place: tuple[Array, Array],
-    lines: tuple[Array, Array],
+    area: Canvas, mouth: Mouth, lamp: Lamp, place: tuple[Array, Array], lines: tuple[Array, Array]
 ) -> None:
     """The dark line between the lips, or the open mouth with its upper teeth."""
     u, v = place

@@ -152,9 +152,7 @@ def _reach(canvas: Canvas, factors: Factors, head: Head, cut: Cut) -> Canvas:
     return canvas.window(head.x - side, head.y - above, head.x + side, head.y + below)
 
 
-def _curled(
-    x: Array, y: Array, cut: Cut, volume: float, lattice: Array
-) -> tuple[Array, Array]:
+def _curled(x: Array, y: Array, cut: Cut, volume: float, lattice: Array) -> tuple[Array, Array]:
     """Coordinates bent by noise, so that hair waves and its outline breaks into curls."""
     reach, often = cut.curl * volume, cut.curls
     bend = value_noise(lattice, x * often, y * often) * reach

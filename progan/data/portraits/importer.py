@@ -14,8 +14,13 @@ def import_demo(*, resolution: int, num_images: int, seed: int) -> ImageSource:
     if num_images < 1:
         raise UserError(f"--num-images must be at least 1, not {num_images}.")
     return ImageSource(
-        description=f"drawn portraits, seed {seed}", resolution=resolution, channels=3,
-        count=num_images, read=_Reader(resolution, seed), has_landmarks=True, in_processes=True,
+        description=f"drawn portraits, seed {seed}",
+        resolution=resolution,
+        channels=3,
+        count=num_images,
+        read=_Reader(resolution, seed),
+        has_landmarks=True,
+        in_processes=True,
     )
 
 

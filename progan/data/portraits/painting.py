@@ -65,9 +65,7 @@ def _layers(sitter: Factors, head: Head, resolution: int) -> Array:
     return planes
 
 
-def _paint_strip(
-    canvas: Canvas, sitter: Factors, head: Head, lamp: Lamp, noise: Array
-) -> None:
+def _paint_strip(canvas: Canvas, sitter: Factors, head: Head, lamp: Lamp, noise: Array) -> None:
     """All layers, back to front."""
     left, right, _, corner, other = head.landmarks
     hair = hair_on(canvas, sitter, head, noise)

@@ -242,9 +242,7 @@ def _mouth(rng: Rng, skin: Skin, masculine: float) -> Mouth:
     smile = min(1.0, max(-0.15, smile))
     opens = rng.bernoulli(0.25 + 0.45 * max(0.0, smile))
     natural = mix(skin.colour, (0.66, 0.25, 0.27), 0.48)
-    painted = rng.pick(
-        {(0.70, 0.12, 0.17): 2.0, (0.76, 0.30, 0.36): 3.0, (0.55, 0.13, 0.22): 1.0}
-    )
+    painted = rng.pick({(0.70, 0.12, 0.17): 2.0, (0.76, 0.30, 0.36): 3.0, (0.55, 0.13, 0.22): 1.0})
     amount = rng.uniform(0.25, 0.8) if rng.bernoulli(0.75 * (1 - masculine)) else 0.0
     return Mouth(
         width=rng.bell(0.078, 0.096) + 0.008 * max(0.0, smile),

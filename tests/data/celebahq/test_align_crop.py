@@ -66,17 +66,16 @@ def test_landmarks_come_to_the_places_of_the_paper(face: np.ndarray, side: int) 
 
 
 @given(faces(), st.tuples(st.integers(0, 200), st.integers(0, 200)))
-def test_a_larger_picture_around_changes_nothing(
-    face: np.ndarray, shift: tuple[int, int]
-) -> None:
+def test_a_larger_picture_around_changes_nothing(face: np.ndarray, shift: tuple[int, int]) -> None:
     cut = planned(face, (1000, 1000), 1024)
     if cut.margins or cut.shrunk:
         return
     around = planned(face + np.array(shift, dtype=np.float32), (1300, 1300), 1024)
     assert around.margins is None
     assert around.enlargement == cut.enlargement
-    np.testing.assert_allclose(around.placed(face + np.array(shift, dtype=np.float32)),
-                               cut.placed(face), atol=0.6)
+    np.testing.assert_allclose(
+        around.placed(face + np.array(shift, dtype=np.float32)), cut.placed(face), atol=0.6
+    )
 
 
 @given(faces(), st.integers(40, 4000), st.integers(40, 4000))
@@ -89,16 +88,21 @@ def test_a_plan_stays_inside_of_the_picture(face: np.ndarray, width: int, height
     assert 0 <= top < bottom <= size[1]
     before, above = (cut.margins or (0, 0, 0, 0))[:2]
     after, below = (cut.margins or (0, 0, 0, 0))[2:]
-    extent = np.array([(right - left) * cut.enlargement + before + after,
-                       (bottom - top) * cut.enlargement + above + below])
+    extent = np.array(
+        [
+            (right - left) * cut.enlargement + before + after,
+            (bottom - top) * cut.enlargement + above + below,
+        ]
+    )
     assert (cut.quad >= 0).all()
     assert (cut.quad <= extent).all()
 
 
 def test_an_upright_face() -> None:
     cut = planned(FACE + 200, (400, 400), 1024)
-    np.testing.assert_allclose(cut.quad[0] / cut.enlargement + cut.crop[:2],
-                               [200 - 90, 200 - 20 - 90], atol=0.01)
+    np.testing.assert_allclose(
+        cut.quad[0] / cut.enlargement + cut.crop[:2], [200 - 90, 200 - 20 - 90], atol=0.01
+    )
     eyes = cut.placed(FACE[:2] + 200)
     np.testing.assert_allclose(eyes[:, 1], (90 - 5) / 180 * 1024, atol=0.5)
     np.testing.assert_allclose(eyes[:, 0], [70 / 180 * 1024, 110 / 180 * 1024], atol=0.5)
@@ -108,10 +112,14 @@ def test_pixels_have_their_centre_at_one_half() -> None:
     np.testing.assert_array_equal(continuous(np.array([[3, 5]])), [[3.5, 5.5]])
 
 
-@pytest.mark.parametrize("landmarks", [
-    np.zeros((5, 2)), np.full((5, 2), 0.1) * np.arange(5)[:, None],
-    np.array([[10, 0], [-10, 0], [0, 0], [-10, 20], [10, 20]]),  # inside out
-])
+@pytest.mark.parametrize(
+    "landmarks",
+    [
+        np.zeros((5, 2)),
+        np.full((5, 2), 0.1) * np.arange(5)[:, None],
+        np.array([[10, 0], [-10, 0], [0, 0], [-10, 20], [10, 20]]),  # inside out
+    ],
+)
 def test_landmarks_that_are_no_face(landmarks: np.ndarray) -> None:
     with pytest.raises(ValueError, match="describe no face"):
         planned(landmarks.astype(np.float32), (100, 100), 64)
@@ -173,15 +181,21 @@ def test_faces_are_those_of_the_official_code(shared: Path, name: str) -> None:
 
 def dotted(points: np.ndarray, size: tuple[int, int], radius: float) -> Image.Image:
     """A black picture with a soft white dot at each point."""
-    y, x = np.mgrid[:size[1], :size[0]] + 0.5
+    y, x = np.mgrid[: size[1], : size[0]] + 0.5
     dots = [np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * radius**2)) for px, py in points]
     grey = np.round(255 * np.max(dots, axis=0)).astype(np.uint8)
     return Image.fromarray(np.stack([grey] * 3, axis=-1))
 
 
-@pytest.mark.parametrize(("scale", "angle", "side", "what"), [
-    (1.0, 0.0, 256, "enlarged"), (1.0, 2.5, 128, "as it is"), (6.0, -1.0, 32, "shrunk"),
-    (2.0, 0.7, 128, "with margins")])
+@pytest.mark.parametrize(
+    ("scale", "angle", "side", "what"),
+    [
+        (1.0, 0.0, 256, "enlarged"),
+        (1.0, 2.5, 128, "as it is"),
+        (6.0, -1.0, 32, "shrunk"),
+        (2.0, 0.7, 128, "with margins"),
+    ],
+)
 def test_pixels_are_where_landmarks_say(scale: float, angle: float, side: int, what: str) -> None:
     face = turned(FACE, angle, scale)
     room = 1000 if what == "shrunk" else 180
@@ -209,6 +223,7 @@ def test_a_cut_does_not_know_where_it_is() -> None:
     wide = np.pad(pixels, ((40, 20), (10, 70), (0, 0)))
     face = FACE + np.float32(150)
     alone = cut_out(Image.fromarray(pixels), planned(face, (300, 300), 64))
-    moved = cut_out(Image.fromarray(wide), planned(face + np.array([10, 40], np.float32),
-                                                   (380, 360), 64))
+    moved = cut_out(
+        Image.fromarray(wide), planned(face + np.array([10, 40], np.float32), (380, 360), 64)
+    )
     np.testing.assert_array_equal(alone, moved)

@@ -49,9 +49,14 @@ def test_floats_are_rounded_and_clipped(tmp_path: Path) -> None:
     np.testing.assert_array_equal(made, np.minimum(IMAGE.astype(int) + 100, 255))
 
 
-@pytest.mark.parametrize(("network", "message"), [
-    (Wider(), r"makes \[1, 3, 6, 18\] of an image \[1,3,6,9\]"),
-    (Strange(), "not finite"), (torch.nn.Conv2d(4, 3, 1), "fails on an image")])
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (Wider(), r"makes \[1, 3, 6, 18\] of an image \[1,3,6,9\]"),
+        (Strange(), "not finite"),
+        (torch.nn.Conv2d(4, 3, 1), "fails on an image"),
+    ],
+)
 def test_networks_that_do_other_things(
     tmp_path: Path, network: torch.nn.Module, message: str
 ) -> None:

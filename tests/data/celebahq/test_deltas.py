@@ -32,7 +32,8 @@ def photograph() -> np.ndarray:
 
 FINAL = photograph()
 MADE = np.clip(FINAL.astype(int) + np.round(RANDOM.randn(SIDE, SIDE, 3) * 12), 0, 255).astype(
-    np.uint8)
+    np.uint8
+)
 DELTA = (FINAL.transpose(2, 0, 1) - MADE.transpose(2, 0, 1)).astype(np.uint8)
 
 
@@ -58,9 +59,14 @@ def test_another_jpeg_does_not_open_it(jpeg: bytes, name: str) -> None:
         opened_delta(delta_file(MADE, FINAL, JPEG, NAME), jpeg, name, SIDE)
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (b"no bzip", "cannot be unpacked"), (bz2.compress(b"abc"), "3 bytes instead of 6912"),
-    (bz2.compress(bytes(6912))[:-4], "cannot be unpacked")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no bzip", "cannot be unpacked"),
+        (bz2.compress(b"abc"), "3 bytes instead of 6912"),
+        (bz2.compress(bytes(6912))[:-4], "cannot be unpacked"),
+    ],
+)
 def test_spoilt_deltas(content: bytes, message: str) -> None:
     pytest.importorskip("cryptography")
     with pytest.raises(BadDelta, match=message):

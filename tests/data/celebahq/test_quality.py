@@ -26,7 +26,7 @@ def blurred(image: np.ndarray, radius: float) -> np.ndarray:
 
 
 def striped(image: np.ndarray, down: float, right: float) -> np.ndarray:
-    y, x = np.mgrid[:len(image), :len(image)]
+    y, x = np.mgrid[: len(image), : len(image)]
     waves = 40 * np.sin(2 * np.pi * (down * y + right * x))
     return np.clip(np.round(image + waves[..., None]), 0, 255).astype(np.uint8)
 

@@ -20,8 +20,7 @@ from progan.data.source import UnreadableImage
 from progan.errors import UserError
 
 LANDMARKS = "2\ntitles\na.jpg 1 2 3 4 5 6 7 8 9 10\nb.jpg  11 12 13 14 15 16 17 18 19 20.5\n\n"
-LIST = ("idx orig_idx orig_file proc_md5 final_md5\n"
-        "0 1 b.jpg 0a 0B\n1200 0 a.jpg 1a 1b\n")
+LIST = "idx orig_idx orig_file proc_md5 final_md5\n0 1 b.jpg 0a 0B\n1200 0 a.jpg 1a 1b\n"
 
 
 def test_landmarks_are_read(tmp_path: Path) -> None:
@@ -29,16 +28,22 @@ def test_landmarks_are_read(tmp_path: Path) -> None:
     path.write_text(LANDMARKS)
     found = read_landmarks(path)
     assert list(found) == ["a.jpg", "b.jpg"]
-    np.testing.assert_array_equal(found["b.jpg"], [[11, 12], [13, 14], [15, 16], [17, 18],
-                                                   [19, 20.5]])
+    np.testing.assert_array_equal(
+        found["b.jpg"], [[11, 12], [13, 14], [15, 16], [17, 18], [19, 20.5]]
+    )
     assert found["a.jpg"].dtype == np.float32
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("", "lists no faces"), ("1\nx\na.jpg 1 2 3", "line 3, is not a file name and ten numbers"),
-    ("1\nx\n" + LANDMARKS.splitlines()[2] + "\nb.jpg 1 2 3 4 5 6 7 8 9 x", "line 4"),
-    ("1\nx\na.jpg 1 2 3 4 5 6 7 8 9 nan", "line 3"),
-    ("1\nx\n../a.jpg 1 2 3 4 5 6 7 8 9 10", "line 3")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "lists no faces"),
+        ("1\nx\na.jpg 1 2 3", "line 3, is not a file name and ten numbers"),
+        ("1\nx\n" + LANDMARKS.splitlines()[2] + "\nb.jpg 1 2 3 4 5 6 7 8 9 x", "line 4"),
+        ("1\nx\na.jpg 1 2 3 4 5 6 7 8 9 nan", "line 3"),
+        ("1\nx\n../a.jpg 1 2 3 4 5 6 7 8 9 10", "line 3"),
+    ],
+)
 def test_damaged_landmarks(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "list.txt"
     path.write_text(text)
@@ -49,16 +54,24 @@ def test_damaged_landmarks(tmp_path: Path, text: str, message: str) -> None:
 def test_the_list_of_deltas_is_read_by_its_titles(tmp_path: Path) -> None:
     path = tmp_path / "image_list.txt"
     path.write_text(LIST)
-    assert read_image_list(path) == (Listed(0, "b.jpg", "0a", "0b"),
-                                     Listed(1200, "a.jpg", "1a", "1b"))
+    assert read_image_list(path) == (
+        Listed(0, "b.jpg", "0a", "0b"),
+        Listed(1200, "a.jpg", "1a", "1b"),
+    )
     path.write_text("\n".join(" ".join(line.split()[::-1]) for line in LIST.splitlines()))
     assert read_image_list(path)[1] == Listed(1200, "a.jpg", "1a", "1b")
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("", "no column final_md5, idx"), ("idx orig_idx\n0 0", "no column final_md5, orig_file"),
-    (LIST + "x 1 b.jpg 0a 0b", "'x 1 b.jpg 0a 0b'"), (LIST + "3 1 b.jpg", "'3 1 b.jpg'"),
-    (LIST + "3 1 ../b.jpg 0a 0b", "does not fit")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no column final_md5, idx"),
+        ("idx orig_idx\n0 0", "no column final_md5, orig_file"),
+        (LIST + "x 1 b.jpg 0a 0b", "'x 1 b.jpg 0a 0b'"),
+        (LIST + "3 1 b.jpg", "'3 1 b.jpg'"),
+        (LIST + "3 1 ../b.jpg 0a 0b", "does not fit"),
+    ],
+)
 def test_damaged_lists_of_deltas(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "image_list.txt"
     path.write_text(text)

@@ -15,8 +15,10 @@ SMOOTH = SLOPE[:, :, None].repeat(3, 2)
 def encoded(pixels: np.ndarray | Image.Image, kind: str, **settings: object) -> bytes:
     """An image file; JPEG and AVIF as exact as they can be."""
     exact: dict[str, dict[str, object]] = {
-        "jpeg": {"quality": 100, "subsampling": 0}, "webp": {"lossless": True, "exact": True},
-        "avif": {"quality": 100, "subsampling": "4:4:4"}}
+        "jpeg": {"quality": 100, "subsampling": 0},
+        "webp": {"lossless": True, "exact": True},
+        "avif": {"quality": 100, "subsampling": "4:4:4"},
+    }
     picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     stream = io.BytesIO()
     picture.save(stream, kind, **{**exact.get(kind, {}), **settings})  # type: ignore[arg-type]
@@ -25,8 +27,12 @@ def encoded(pixels: np.ndarray | Image.Image, kind: str, **settings: object) -> 
 
 def exif(*entries: tuple[int, int, int, int]) -> bytes:
     """EXIF data, little-endian, of (tag, type, count, value)."""
-    return (b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(entries))
-            + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4))
+    return (
+        b"Exif\0\0II*\0\x08\0\0\0"
+        + struct.pack("<H", len(entries))
+        + b"".join(struct.pack("<HHII", *entry) for entry in entries)
+        + bytes(4)
+    )
 
 
 def turned(orientation: int) -> bytes:
@@ -50,9 +56,12 @@ def png16(values: np.ndarray) -> bytes:
     height, width, channels = values.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind,
-                                                              0, 0, 0))
-            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def srgb_profile() -> bytes:
@@ -62,11 +71,16 @@ def srgb_profile() -> bytes:
 def swapped_profile() -> bytes:
     """A profile like sRGB that calls blue what is red."""
     profile = bytearray(srgb_profile())
-    count, = struct.unpack_from(">I", profile, 128)
-    places = {bytes(profile[at:at + 4]): struct.unpack_from(">I", profile, at + 4)[0]
-              for at in range(132, 132 + 12 * count, 12)}
+    (count,) = struct.unpack_from(">I", profile, 128)
+    places = {
+        bytes(profile[at : at + 4]): struct.unpack_from(">I", profile, at + 4)[0]
+        for at in range(132, 132 + 12 * count, 12)
+    }
     red, blue = places[b"rXYZ"], places[b"bXYZ"]
-    profile[red:red + 20], profile[blue:blue + 20] = profile[blue:blue + 20], profile[red:red + 20]
+    profile[red : red + 20], profile[blue : blue + 20] = (
+        profile[blue : blue + 20],
+        profile[red : red + 20],
+    )
     return bytes(profile)
 
 
@@ -77,9 +91,19 @@ def _profile(space: bytes, connection: bytes, device: bytes, tags: dict[bytes, b
         content += bytes(-len(content) % 4)
         table += name + struct.pack(">II", start + len(data), len(content))
         data += content
-    header = (struct.pack(">I", start + len(data)) + b"lcms" + struct.pack(">I", 0x02400000)
-              + device + space + connection + bytes(12) + b"acsp" + bytes(28)
-              + struct.pack(">III", 0xF6D6, 0x10000, 0xD32D) + bytes(48))
+    header = (
+        struct.pack(">I", start + len(data))
+        + b"lcms"
+        + struct.pack(">I", 0x02400000)
+        + device
+        + space
+        + connection
+        + bytes(12)
+        + b"acsp"
+        + bytes(28)
+        + struct.pack(">III", 0xF6D6, 0x10000, 0xD32D)
+        + bytes(48)
+    )
     return header + struct.pack(">I", len(tags)) + table + data
 
 
@@ -100,7 +124,18 @@ def cmyk_profile() -> bytes:
     lightness = np.maximum(0, 255 - 100 * inks.sum(1))
     grid = np.stack([lightness, np.full(16, 128), np.full(16, 128)], 1).astype(np.uint8)
     matrix = np.eye(3) * 0x10000
-    table = (b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + matrix.astype(">i4").tobytes()
-             + bytes(range(256)) * 4 + grid.tobytes() + bytes(range(256)) * 3)
-    return _profile(b"CMYK", b"Lab ", b"prtr", {
-        **_common_tags(b"Grey inks"), b"A2B0": table, b"A2B1": table, b"A2B2": table})
+    table = (
+        b"mft1"
+        + bytes(4)
+        + bytes([4, 3, 2, 0])
+        + matrix.astype(">i4").tobytes()
+        + bytes(range(256)) * 4
+        + grid.tobytes()
+        + bytes(range(256)) * 3
+    )
+    return _profile(
+        b"CMYK",
+        b"Lab ",
+        b"prtr",
+        {**_common_tags(b"Grey inks"), b"A2B0": table, b"A2B1": table, b"A2B2": table},
+    )

@@ -42,14 +42,16 @@ def moved_as_torchvision_lays_it(folder: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("source", [
-    lambda path: path, lambda path: path.parent, zipped, moved_as_torchvision_lays_it],
-    ids=["folder", "above", "zip", "torchvision"])
+@pytest.mark.parametrize(
+    "source",
+    [lambda path: path, lambda path: path.parent, zipped, moved_as_torchvision_lays_it],
+    ids=["folder", "above", "zip", "torchvision"],
+)
 def test_the_middle_is_cut_out(folder: Path, source: Callable[[Path], Path]) -> None:
     images = import_celeba(source(folder), print)
     assert (images.resolution, images.channels, images.count) == (128, 3, 5)
     for row in range(5):
-        expected = FACES[row, 121 - 64:121 + 64, 89 - 64:89 + 64]
+        expected = FACES[row, 121 - 64 : 121 + 64, 89 - 64 : 89 + 64]
         np.testing.assert_array_equal(images.read(row).image, expected)
 
 
@@ -78,8 +80,7 @@ def test_images_of_another_size_stop_or_are_skipped(folder: Path) -> None:
     result = CliRunner().invoke(main, [*words, "--on-error", "skip", "--holdout", "0.3"])
     assert result.exit_code == 0, result.output
     dataset = Dataset.open(folder.parent / "d")
-    np.testing.assert_array_equal(dataset.images(7, np.arange(3)),
-                                  FACES[[0, 2, 4], 57:185, 25:153])
+    np.testing.assert_array_equal(dataset.images(7, np.arange(3)), FACES[[0, 2, 4], 57:185, 25:153])
     assert [item.path for item in dataset.info.skipped] == ["000004.png", "000002.png"]
 
 
@@ -92,7 +93,17 @@ def test_no_image_fits(tmp_path: Path) -> None:
 
 
 def test_a_crop_outside_is_refused(folder: Path) -> None:
-    result = CliRunner().invoke(main, ["create-celeba", "--source", str(folder), "--dest",
-                                       str(folder.parent / "d"), "--cx", "63"])
+    result = CliRunner().invoke(
+        main,
+        [
+            "create-celeba",
+            "--source",
+            str(folder),
+            "--dest",
+            str(folder.parent / "d"),
+            "--cx",
+            "63",
+        ],
+    )
     assert result.exit_code == 2
     assert "64<=x<=114" in result.output

@@ -29,8 +29,9 @@ def folder_with(folder: Path, **changes: Any) -> Path:
     """A folder in CIFAR-10's layout; a change of None leaves the file out."""
     contents: dict[str, Any] = {f"data_batch_{number}": batch(number) for number in range(1, 6)}
     contents["batches.meta"] = {"label_names": NAMES}
-    contents |= {name.replace("batches_meta", "batches.meta"): value
-                 for name, value in changes.items()}
+    contents |= {
+        name.replace("batches_meta", "batches.meta"): value for name, value in changes.items()
+    }
     folder.mkdir(exist_ok=True)
     for name, content in contents.items():
         if content is not None:
@@ -74,20 +75,23 @@ def test_pickles_that_call_something_are_refused_by_file(tmp_path: Path, row: in
     assert not (tmp_path / "made").exists()
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"data_batch_3": None, "data_batch_4": None}, "has no data_batch_3, data_batch_4. Name"),
-    ({"batches_meta": None}, "has no batches.meta"),
-    ({"batches_meta": {"names": []}}, "batches.meta has no class names"),
-    ({"batches_meta": {"label_names": ["one"]}}, "has a label 1, but 1 class names"),
-    ({"data_batch_1": b""}, "data_batch_1 is not a readable pickle"),
-    ({"data_batch_1": b"text"}, "data_batch_1 is not a readable pickle"),
-    ({"data_batch_1": pickle.dumps(batch(1))[:-100]}, "data_batch_1 is not a readable pickle"),
-    ({"data_batch_1": [1, 2]}, "data_batch_1 is not a batch of CIFAR-10"),
-    ({"data_batch_1": {"data": 1}}, "data_batch_1 is not a batch of CIFAR-10"),
-    ({"data_batch_1": {**batch(1), "data": np.zeros((4, 3071), np.uint8)}}, "is not a batch"),
-    ({"data_batch_1": {**batch(1), "data": np.zeros((4, 3072))}}, "4 images of float64"),
-    ({"data_batch_1": {**batch(1), "labels": [1]}}, "4 images of uint8 and 1 labels"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data_batch_3": None, "data_batch_4": None}, "has no data_batch_3, data_batch_4. Name"),
+        ({"batches_meta": None}, "has no batches.meta"),
+        ({"batches_meta": {"names": []}}, "batches.meta has no class names"),
+        ({"batches_meta": {"label_names": ["one"]}}, "has a label 1, but 1 class names"),
+        ({"data_batch_1": b""}, "data_batch_1 is not a readable pickle"),
+        ({"data_batch_1": b"text"}, "data_batch_1 is not a readable pickle"),
+        ({"data_batch_1": pickle.dumps(batch(1))[:-100]}, "data_batch_1 is not a readable pickle"),
+        ({"data_batch_1": [1, 2]}, "data_batch_1 is not a batch of CIFAR-10"),
+        ({"data_batch_1": {"data": 1}}, "data_batch_1 is not a batch of CIFAR-10"),
+        ({"data_batch_1": {**batch(1), "data": np.zeros((4, 3071), np.uint8)}}, "is not a batch"),
+        ({"data_batch_1": {**batch(1), "data": np.zeros((4, 3072))}}, "4 images of float64"),
+        ({"data_batch_1": {**batch(1), "labels": [1]}}, "4 images of uint8 and 1 labels"),
+    ],
+)
 def test_damaged_files_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         import_cifar(folder_with(tmp_path / "in", **changes), CIFAR10)

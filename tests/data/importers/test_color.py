@@ -31,16 +31,28 @@ def read(data: bytes) -> tuple[list[int], dict[str, str]]:
     """The first pixel in sRGB and of the native channels; what is said: kind -> what differs."""
     found = inspect_image(data, "x")
     picture = converted(decoded_srgb(data, "x"), found.channels)
-    return (np.atleast_1d(np.asarray(picture)[0, 0]).tolist(),
-            {note.kind: note.short for note in found.notes})
+    return (
+        np.atleast_1d(np.asarray(picture)[0, 0]).tolist(),
+        {note.kind: note.short for note in found.notes},
+    )
 
 
 def plain(mode: str, value: object) -> Image.Image:
     return Image.new(mode, (8, 8), value)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "tiff", pytest.param(
-    "avif", marks=pytest.mark.skipif(not features.check("avif"), reason="no AVIF here"))])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "png",
+        "jpeg",
+        "webp",
+        "tiff",
+        pytest.param(
+            "avif", marks=pytest.mark.skipif(not features.check("avif"), reason="no AVIF here")
+        ),
+    ],
+)
 def test_profiles_are_converted_to_srgb(kind: str) -> None:
     data = encoded(plain("RGB", COLOUR), kind, icc_profile=swapped_profile())
     pixel, said = read(data)
@@ -50,13 +62,16 @@ def test_profiles_are_converted_to_srgb(kind: str) -> None:
     np.testing.assert_allclose(np.asarray(decoded(data, "x"))[0, 0], COLOUR, atol=2)
 
 
-@pytest.mark.parametrize(("mode", "value", "profile", "expected"), [
-    ("RGBA", (*COLOUR, 99), swapped_profile(), [*SWAPPED, 99]),
-    ("P", 1, swapped_profile(), SWAPPED),
-    ("L", 100, grey_profile(1.0), [168]),
-    ("LA", (100, 7), grey_profile(1.0), [168, 168, 168, 7]),
-    ("I;16", 25700, grey_profile(1.0), [168]),
-])
+@pytest.mark.parametrize(
+    ("mode", "value", "profile", "expected"),
+    [
+        ("RGBA", (*COLOUR, 99), swapped_profile(), [*SWAPPED, 99]),
+        ("P", 1, swapped_profile(), SWAPPED),
+        ("L", 100, grey_profile(1.0), [168]),
+        ("LA", (100, 7), grey_profile(1.0), [168, 168, 168, 7]),
+        ("I;16", 25700, grey_profile(1.0), [168]),
+    ],
+)
 def test_every_kind_of_pixel_has_its_profile_converted(
     mode: str, value: object, profile: bytes, expected: list[int]
 ) -> None:
@@ -69,8 +84,9 @@ def test_every_kind_of_pixel_has_its_profile_converted(
 
 
 def test_a_colour_key_is_that_of_the_stored_colours() -> None:
-    pixel, _ = read(encoded(plain("RGB", COLOUR), "png", icc_profile=swapped_profile(),
-                            transparency=COLOUR))
+    pixel, _ = read(
+        encoded(plain("RGB", COLOUR), "png", icc_profile=swapped_profile(), transparency=COLOUR)
+    )
     assert pixel == [*SWAPPED, 0]
 
 
@@ -93,12 +109,17 @@ def test_srgb_changes_nothing_and_is_not_told(mode: str) -> None:
     np.testing.assert_array_equal(np.asarray(decoded_srgb(data, "x")), np.asarray(picture))
 
 
-@pytest.mark.parametrize(("mode", "profile", "fault"), [
-    ("RGB", b"no profile " * 20, "broken"), ("RGB", swapped_profile()[:300], "broken"),
-    ("RGB", grey_profile(1.0), "made for GRAY, not for RGB pixels"),
-    ("RGB", cmyk_profile(), "made for CMYK, not for RGB pixels"),
-    ("L", swapped_profile(), "made for RGB, not for GRAY pixels"),
-    ("CMYK", swapped_profile(), "made for RGB, not for CMYK pixels")])
+@pytest.mark.parametrize(
+    ("mode", "profile", "fault"),
+    [
+        ("RGB", b"no profile " * 20, "broken"),
+        ("RGB", swapped_profile()[:300], "broken"),
+        ("RGB", grey_profile(1.0), "made for GRAY, not for RGB pixels"),
+        ("RGB", cmyk_profile(), "made for CMYK, not for RGB pixels"),
+        ("L", swapped_profile(), "made for RGB, not for GRAY pixels"),
+        ("CMYK", swapped_profile(), "made for RGB, not for CMYK pixels"),
+    ],
+)
 def test_profiles_that_cannot_be_used_are_named(mode: str, profile: bytes, fault: str) -> None:
     picture = Image.fromarray(SMOOTH).convert(mode)
     data = encoded(picture, "tiff", icc_profile=profile)
@@ -107,8 +128,12 @@ def test_profiles_that_cannot_be_used_are_named(mode: str, profile: bytes, fault
 
 
 def test_lab_is_converted() -> None:
-    lab = ImageCms.applyTransform(plain("RGB", COLOUR), ImageCms.buildTransform(
-        ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"))
+    lab = ImageCms.applyTransform(
+        plain("RGB", COLOUR),
+        ImageCms.buildTransform(
+            ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"
+        ),
+    )
     assert lab is not None
     pixel, said = read(encoded(lab, "tiff"))
     np.testing.assert_allclose(pixel, COLOUR, atol=8)  # 8 bits of CIELAB are coarse
@@ -161,9 +186,19 @@ def test_floating_point_values_need_a_white_level() -> None:
         decoded_srgb(encoded(Image.fromarray(values), "tiff"), "x", white_level=2)
 
 
-@pytest.mark.parametrize(("peaks", "bits", "num_dark"), [
-    ([4095] * 3, 12, 3), ([900, 20], 10, 2), ([16383] * 9 + [65535], 14, 9), ([200], 8, 1),
-    ([4095] * 8 + [65535], None, 0), ([65535, 3], None, 0), ([20000], None, 0), ([0], None, 0)])
+@pytest.mark.parametrize(
+    ("peaks", "bits", "num_dark"),
+    [
+        ([4095] * 3, 12, 3),
+        ([900, 20], 10, 2),
+        ([16383] * 9 + [65535], 14, 9),
+        ([200], 8, 1),
+        ([4095] * 8 + [65535], None, 0),
+        ([65535, 3], None, 0),
+        ([20000], None, 0),
+        ([0], None, 0),
+    ],
+)
 def test_the_set_decides_whether_it_is_dark(
     peaks: list[int], bits: int | None, num_dark: int
 ) -> None:

@@ -49,18 +49,26 @@ def test_birds_are_cut_out(root: Path) -> None:
     assert images.read(1).image.shape == (4, 4, 3)  # stretched
 
 
-@pytest.mark.parametrize(("box", "padding", "expected"), [
-    (Box(22, 14, 16, 8), 0.25, (20, 8, 40, 28)),
-    (Box(22, 14, 16, 8), 0.0, (22, 10, 38, 26)),
-    (Box(0, 0, 60, 40), 0.25, (0, 0, 60, 40)),    # no farther than the image reaches
-    (Box(50, 10, 10, 20), 0.25, (50, 8, 60, 33)),  # 25x25 would leave the image on the right
-])
+@pytest.mark.parametrize(
+    ("box", "padding", "expected"),
+    [
+        (Box(22, 14, 16, 8), 0.25, (20, 8, 40, 28)),
+        (Box(22, 14, 16, 8), 0.0, (22, 10, 38, 26)),
+        (Box(0, 0, 60, 40), 0.25, (0, 0, 60, 40)),  # no farther than the image reaches
+        (Box(50, 10, 10, 20), 0.25, (50, 8, 60, 33)),  # 25x25 would leave the image on the right
+    ],
+)
 def test_crop(box: Box, padding: float, expected: tuple[int, ...]) -> None:
     assert crop_box(box, 60, 40, padding) == expected
 
 
-@given(left=st.floats(0, 99), top=st.floats(0, 49), width=st.floats(1, 200),
-       height=st.floats(1, 200), padding=st.floats(0, 1))
+@given(
+    left=st.floats(0, 99),
+    top=st.floats(0, 49),
+    width=st.floats(1, 200),
+    height=st.floats(1, 200),
+    padding=st.floats(0, 1),
+)
 def test_crops_are_inside(
     left: float, top: float, width: float, height: float, padding: float
 ) -> None:
@@ -96,16 +104,20 @@ def test_a_bad_image_stops_or_is_skipped(root: Path) -> None:
     assert "is beside its 60x40 pixels" in dataset.info.skipped[1].reason
 
 
-@pytest.mark.parametrize(("name", "content", "message"), [
-    ("images.txt", "", "images.txt is empty"), ("images.txt", "1\n", "line 1 is '1', not a number"),
-    ("classes.txt", "1 a\n\n", "classes.txt is damaged: line 2 is ''"),
-    ("bounding_boxes.txt", "1 2 3 4\n", "bounding_boxes.txt is damaged: line 1"),
-    ("bounding_boxes.txt", "1 1 1 1 1\n", "no line of the number '2'"),
-    ("bounding_boxes.txt", "1 x 1 1 1\n", "could not convert string to float: 'x'"),
-    ("bounding_boxes.txt", "1 0 0 0 5\n", "0 0 0 5 is no rectangle"),
-    ("bounding_boxes.txt", "1 nan 0 9 5\n", "nan 0 9 5 is no rectangle"),
-    ("image_class_labels.txt", "1 3\n", "no line of the number '3'"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("images.txt", "", "images.txt is empty"),
+        ("images.txt", "1\n", "line 1 is '1', not a number"),
+        ("classes.txt", "1 a\n\n", "classes.txt is damaged: line 2 is ''"),
+        ("bounding_boxes.txt", "1 2 3 4\n", "bounding_boxes.txt is damaged: line 1"),
+        ("bounding_boxes.txt", "1 1 1 1 1\n", "no line of the number '2'"),
+        ("bounding_boxes.txt", "1 x 1 1 1\n", "could not convert string to float: 'x'"),
+        ("bounding_boxes.txt", "1 0 0 0 5\n", "0 0 0 5 is no rectangle"),
+        ("bounding_boxes.txt", "1 nan 0 9 5\n", "nan 0 9 5 is no rectangle"),
+        ("image_class_labels.txt", "1 3\n", "no line of the number '3'"),
+    ],
+)
 def test_damaged_tables_are_named(root: Path, name: str, content: str, message: str) -> None:
     (root / name).write_text(content)
     with pytest.raises(UserError, match=message):

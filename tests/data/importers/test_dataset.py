@@ -20,17 +20,30 @@ POINTS = np.random.RandomState(1).uniform(0, 32, (12, 5, 2)).astype(np.float32)
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """Twelve images 32x32 with landmarks in two classes, three of them held out."""
-    write_dataset(ImageSource(
-        description="noise", resolution=32, channels=3, count=12, labels=np.arange(12) // 6,
-        label_names=("cat", "dog"), has_landmarks=True,
-        read=lambda row: Sample(IMAGES[row], POINTS[row])), tmp_path / "s", holdout=0.25, seed=3)
+    write_dataset(
+        ImageSource(
+            description="noise",
+            resolution=32,
+            channels=3,
+            count=12,
+            labels=np.arange(12) // 6,
+            label_names=("cat", "dog"),
+            has_landmarks=True,
+            read=lambda row: Sample(IMAGES[row], POINTS[row]),
+        ),
+        tmp_path / "s",
+        holdout=0.25,
+        seed=3,
+    )
     return tmp_path / "s"
 
 
 def created(source: Path, name: str, *words: object) -> Dataset:
     dest = source.parent / name
-    result = CliRunner().invoke(main, ["create-from-dataset", "--source", str(source), "--dest",
-                                       str(dest), *map(str, words)])
+    result = CliRunner().invoke(
+        main,
+        ["create-from-dataset", "--source", str(source), "--dest", str(dest), *map(str, words)],
+    )
     assert result.exit_code == 0, result.output
     return Dataset.open(dest)
 
@@ -73,7 +86,8 @@ def test_mistakes_are_named(source: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="absent does not exist"):
         import_dataset(tmp_path / "absent")
     first = int(Dataset.open(source).held_out_rows[0])
-    seed = next(seed for seed in range(1000)
-                if np.random.RandomState(seed).permutation(12)[0] == first)
+    seed = next(
+        seed for seed in range(1000) if np.random.RandomState(seed).permutation(12)[0] == first
+    )
     with pytest.raises(UserError, match="The 1 image taken of .* is held out there"):
         import_dataset(source, max_images=1, seed=seed)

@@ -52,8 +52,10 @@ def cifar100(root: str, *, train: bool, download: bool) -> None:
 def svhn(root: str, *, split: str, download: bool) -> None:
     assert split == "train" and download
     Path(root).mkdir()
-    savemat(Path(root, "train_32x32.mat"), {
-        "X": PHOTOS.transpose(2, 3, 1, 0), "y": np.arange(20).reshape(20, 1) % 10 + 1})
+    savemat(
+        Path(root, "train_32x32.mat"),
+        {"X": PHOTOS.transpose(2, 3, 1, 0), "y": np.arange(20).reshape(20, 1) % 10 + 1},
+    )
 
 
 def celeba(root: str, *, split: str, download: bool) -> None:
@@ -88,30 +90,47 @@ def test_files_put_there_by_hand_are_found(tmp_path: Path) -> None:
     archive = archive_of(folder_with(tmp_path / "x"))
     (tmp_path / "in").mkdir()
     archive.rename(tmp_path / "in/cifar-10-python.tar.gz")
-    result = CliRunner().invoke(main, ["create-cifar10", "--source", str(tmp_path / "in"), "--dest",
-                                       str(tmp_path / "d")])
+    result = CliRunner().invoke(
+        main, ["create-cifar10", "--source", str(tmp_path / "in"), "--dest", str(tmp_path / "d")]
+    )
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.parametrize(("command", "title", "files"), list(zip(
-    COMMANDS, ["MNIST", "CIFAR-10", "CIFAR-100", "SVHN", "CelebA"],
-    ["train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz", "cifar-10-python.tar.gz",
-     "cifar-100-python.tar.gz", "train_32x32.mat", "img_align_celeba.zip"], strict=True)))
+@pytest.mark.parametrize(
+    ("command", "title", "files"),
+    list(
+        zip(
+            COMMANDS,
+            ["MNIST", "CIFAR-10", "CIFAR-100", "SVHN", "CelebA"],
+            [
+                "train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz",
+                "cifar-10-python.tar.gz",
+                "cifar-100-python.tar.gz",
+                "train_32x32.mat",
+                "img_align_celeba.zip",
+            ],
+            strict=True,
+        )
+    ),
+)
 def test_without_a_network_one_line_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, title: str, files: str
 ) -> None:
     def offline(root: str, **_: object) -> None:
         raise RuntimeError("Error downloading x:\nTried https://x/, got:\nno network\n.")
 
-    stand_in(monkeypatch, MNIST=offline, CIFAR10=offline, CIFAR100=offline, SVHN=offline,
-             CelebA=offline)
+    stand_in(
+        monkeypatch, MNIST=offline, CIFAR10=offline, CIFAR100=offline, SVHN=offline, CelebA=offline
+    )
     source = tmp_path / "in"
-    result = CliRunner().invoke(main, [command, "--download", "--source", str(source), "--dest",
-                                       str(tmp_path / "d")])
+    result = CliRunner().invoke(
+        main, [command, "--download", "--source", str(source), "--dest", str(tmp_path / "d")]
+    )
     assert result.exit_code == 1
     assert result.output == (
         f"Error: Cannot download {title}: Error downloading x: Tried https://x/, got: no network. "
-        f"Put {files} into {source} by hand, and leave --download away.\n")
+        f"Put {files} into {source} by hand, and leave --download away.\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

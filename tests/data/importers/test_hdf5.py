@@ -26,17 +26,30 @@ def file_with(path: Path, **arrays: np.ndarray) -> Path:
 
 
 def official(path: Path) -> Path:
-    levels = {f"data{2**level}x{2**level}": images.transpose(0, 3, 1, 2)
-              for level, images in pyramid(IMAGES).items()}
+    levels = {
+        f"data{2**level}x{2**level}": images.transpose(0, 3, 1, 2)
+        for level, images in pyramid(IMAGES).items()
+    }
     return file_with(path, **levels, data2x2=np.zeros((6, 3, 2, 2), np.uint8))
 
 
 def test_the_official_layout(tmp_path: Path) -> None:
     source = official(tmp_path / "faces.h5")
     np.save(tmp_path / "faces-labels.npy", np.eye(3)[LABELS])
-    result = CliRunner().invoke(main, [
-        "create_from_hdf5", "--source", str(source), "--dest", str(tmp_path / "d"), "--workers",
-        "2", "--holdout", "0.2"])
+    result = CliRunner().invoke(
+        main,
+        [
+            "create_from_hdf5",
+            "--source",
+            str(source),
+            "--dest",
+            str(tmp_path / "d"),
+            "--workers",
+            "2",
+            "--holdout",
+            "0.2",
+        ],
+    )
     assert result.exit_code == 0, result.output
     dataset = Dataset.open(tmp_path / "d")
     rows = np.arange(6)
@@ -47,11 +60,17 @@ def test_the_official_layout(tmp_path: Path) -> None:
     assert len(dataset.held_out_rows) == 1
 
 
-@pytest.mark.parametrize(("stored", "expected"), [
-    (IMAGES, IMAGES), (IMAGES.transpose(0, 3, 1, 2), IMAGES),
-    (IMAGES[..., 0], IMAGES[..., :1]), (IMAGES[..., :1], IMAGES[..., :1]),
-    (IMAGES[:, np.newaxis, :, :, 0], IMAGES[..., :1]),
-], ids=["nhwc", "nchw", "nhw", "nhw1", "n1hw"])
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (IMAGES, IMAGES),
+        (IMAGES.transpose(0, 3, 1, 2), IMAGES),
+        (IMAGES[..., 0], IMAGES[..., :1]),
+        (IMAGES[..., :1], IMAGES[..., :1]),
+        (IMAGES[:, np.newaxis, :, :, 0], IMAGES[..., :1]),
+    ],
+    ids=["nhwc", "nchw", "nhw", "nhw1", "n1hw"],
+)
 def test_images_in_any_order(tmp_path: Path, stored: np.ndarray, expected: np.ndarray) -> None:
     source = file_with(tmp_path / "a.h5", train__x=stored, train__y=LABELS)
     images = import_hdf5(source, key="train/x", labels_key="train/y", max_images=4, seed=1)
@@ -69,13 +88,19 @@ def test_without_labels(tmp_path: Path) -> None:
     assert images.label_names == ()
 
 
-@pytest.mark.parametrize(("array", "message"), [
-    (IMAGES[:, :4], r"/x has the shape \[6, 4, 8, 3\] of uint8. Square images"),
-    (IMAGES[..., :2], "Square images"), (IMAGES.astype(np.float32), "of float32"),
-    (IMAGES[:0], r"\[0, 8, 8, 3\]"), (np.uint8(1), "Square images"), (LABELS, "Square images"),
-    (np.zeros((2, 12, 12, 3), np.uint8), "12x12, which is no power of two from 4 to 1024"),
-    (np.zeros((2, 3, 2, 2), np.uint8), "2x2, which is no power of two"),
-])
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (IMAGES[:, :4], r"/x has the shape \[6, 4, 8, 3\] of uint8. Square images"),
+        (IMAGES[..., :2], "Square images"),
+        (IMAGES.astype(np.float32), "of float32"),
+        (IMAGES[:0], r"\[0, 8, 8, 3\]"),
+        (np.uint8(1), "Square images"),
+        (LABELS, "Square images"),
+        (np.zeros((2, 12, 12, 3), np.uint8), "12x12, which is no power of two from 4 to 1024"),
+        (np.zeros((2, 3, 2, 2), np.uint8), "2x2, which is no power of two"),
+    ],
+)
 def test_other_arrays_are_refused(tmp_path: Path, array: np.ndarray, message: str) -> None:
     with pytest.raises(UserError, match=message):
         import_hdf5(file_with(tmp_path / "a.h5", x=array), key="x")
@@ -106,5 +131,5 @@ def test_what_is_no_hdf5(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(UserError, match=r'needs the package h5py: pip install h5py'):
+    with pytest.raises(UserError, match=r"needs the package h5py: pip install h5py"):
         import_hdf5(tmp_path / "a.h5")

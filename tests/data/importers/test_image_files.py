@@ -38,48 +38,82 @@ def kinds(ignored: list[Ignored]) -> dict[str, str]:
     return {item.path: item.kind.noun for item in ignored}
 
 
-@pytest.mark.parametrize(("name", "path"), [
-    ("a.png", "a.png"), ("./a.png", "a.png"), (".//b/./a.png", "b/a.png"), ("/b/a.png", "b/a.png"),
-    ("//host/a.png", "host/a.png"), ("C:/b/a.png", "b/a.png"), ("c:a.png", "c:a.png"),
-    ("../a.png", "../a.png")])
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("a.png", "a.png"),
+        ("./a.png", "a.png"),
+        (".//b/./a.png", "b/a.png"),
+        ("/b/a.png", "b/a.png"),
+        ("//host/a.png", "host/a.png"),
+        ("C:/b/a.png", "b/a.png"),
+        ("c:a.png", "c:a.png"),
+        ("../a.png", "../a.png"),
+    ],
+)
 def test_names_of_members_become_paths(name: str, path: str) -> None:
     assert tree_path(name) == path
 
 
 def test_members_are_found_however_their_names_are_written(tmp_path: Path) -> None:
-    names = ["./", "./cat/", "./cat/0.png", "cat\\1.png", "cat\\", "/cat/2.png", "D:\\cat\\3.png",
-             "cat//./4.png"]
+    names = [
+        "./",
+        "./cat/",
+        "./cat/0.png",
+        "cat\\1.png",
+        "cat\\",
+        "/cat/2.png",
+        "D:\\cat\\3.png",
+        "cat//./4.png",
+    ]
     source = pack(tmp_path / "a.zip", [(name, name.encode()) for name in names])
     tree, images, ignored = open_tree(source)
     assert images == [f"cat/{number}.png" for number in range(5)]
     assert ignored == []
     assert [tree.read(path).decode() for path in images] == [
-        name for name in names if name.endswith(".png")]
+        name for name in names if name.endswith(".png")
+    ]
     assert tree.has("cat/1.png") and not tree.has("cat\\1.png") and not tree.has("cat")
 
 
 def test_members_outside_of_the_root_are_counted(tmp_path: Path) -> None:
-    source = pack(tmp_path / "a.zip", [
-        ("../0.png", b""), ("a/../../1.png", b""), ("..\\2.png", b""), ("../a.txt", b""),
-        ("in.png", b""), ("..png", b""), ("a..b/c.png", b"")])
+    source = pack(
+        tmp_path / "a.zip",
+        [
+            ("../0.png", b""),
+            ("a/../../1.png", b""),
+            ("..\\2.png", b""),
+            ("../a.txt", b""),
+            ("in.png", b""),
+            ("..png", b""),
+            ("a..b/c.png", b""),
+        ],
+    )
     _, images, ignored = open_tree(source)
     assert images == ["a..b/c.png", "in.png"]
     assert Counter(item.kind.noun for item in ignored) == {
-        "zip member with '..' in its path": 3, "file that is not an image": 1,
-        "hidden file or folder": 1}
+        "zip member with '..' in its path": 3,
+        "file that is not an image": 1,
+        "hidden file or folder": 1,
+    }
     assert describe_ignored(ignored)[0].startswith(
-        "3 zip members with '..' in their paths are ignored (such as ../0.png). Unpack")
+        "3 zip members with '..' in their paths are ignored (such as ../0.png). Unpack"
+    )
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_of_one_name_twice_the_later_member_is_taken_and_the_other_told(tmp_path: Path) -> None:
-    source = pack(tmp_path / "a.zip", [
-        ("a.png", b"1"), ("b.png", b"2"), ("./a.png", b"3"), ("n.txt", b""), ("n.txt", b"")])
+    source = pack(
+        tmp_path / "a.zip",
+        [("a.png", b"1"), ("b.png", b"2"), ("./a.png", b"3"), ("n.txt", b""), ("n.txt", b"")],
+    )
     tree, images, ignored = open_tree(source)
     assert images == ["a.png", "b.png"]
     assert tree.read("a.png") == b"3"
-    assert kinds(ignored) == {"a.png": "zip member that a later one of the same name replaces",
-                              "n.txt": "file that is not an image"}
+    assert kinds(ignored) == {
+        "a.png": "zip member that a later one of the same name replaces",
+        "n.txt": "file that is not an image",
+    }
 
 
 def change(path: Path, local: tuple[int, int], central: tuple[int, int]) -> None:
@@ -99,8 +133,9 @@ def test_an_encrypted_member_says_so(tmp_path: Path) -> None:
     assert tree.read(images[1]) == b""
 
 
-@pytest.mark.parametrize(("method", "name"), [
-    (9, "Deflate64"), (98, "PPMd"), (77, "an unknown method")])
+@pytest.mark.parametrize(
+    ("method", "name"), [(9, "Deflate64"), (98, "PPMd"), (77, "an unknown method")]
+)
 def test_an_unknown_compression_method_is_named(tmp_path: Path, method: int, name: str) -> None:
     source = pack(tmp_path / "a.zip", [("a.png", b"content")])
     change(source, (8, method), (10, method))
@@ -123,9 +158,24 @@ def test_links_in_a_zip_file_are_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_files_that_are_not_imported_are_told_apart(tmp_path: Path, packed: bool) -> None:
-    files = {"a.jpg": JPEG, "b.MPO": JPEG, "c.HEIC": HEIC, "d.cr2": b"", "e.svg": b"", "f": JPEG,
-             "g.jpg_large": JPEG, "h": HEIC, "i": b"words", "j.txt": JPEG, "k.mp4": b"",
-             "l.zip": b"", ".m.png": b"", ".n/o.png": b"", "p": b"", "q.webp~": b"RIFF....WEBP"}
+    files = {
+        "a.jpg": JPEG,
+        "b.MPO": JPEG,
+        "c.HEIC": HEIC,
+        "d.cr2": b"",
+        "e.svg": b"",
+        "f": JPEG,
+        "g.jpg_large": JPEG,
+        "h": HEIC,
+        "i": b"words",
+        "j.txt": JPEG,
+        "k.mp4": b"",
+        "l.zip": b"",
+        ".m.png": b"",
+        ".n/o.png": b"",
+        "p": b"",
+        "q.webp~": b"RIFF....WEBP",
+    }
     for name, content in files.items():
         put(tmp_path / "in" / name, content)
     source = tmp_path / "in"
@@ -135,12 +185,21 @@ def test_files_that_are_not_imported_are_told_apart(tmp_path: Path, packed: bool
     assert images == ["a.jpg", "b.MPO"]
     other = "file that is not an image"
     assert kinds(ignored) == {
-        "c.HEIC": "HEIC, HEIF or AVIF image", "h": "HEIC, HEIF or AVIF image",
-        "d.cr2": "camera RAW image", "e.svg": "image in a format that is not decoded",
-        "f": "image without a suffix in its name", "g.jpg_large": "image with an unknown suffix",
-        "q.webp~": "image with an unknown suffix", "i": other, "j.txt": other, "p": other,
-        "k.mp4": "video", "l.zip": "archive inside the source", ".m.png": "hidden file or folder",
-        ".n": "hidden file or folder"}
+        "c.HEIC": "HEIC, HEIF or AVIF image",
+        "h": "HEIC, HEIF or AVIF image",
+        "d.cr2": "camera RAW image",
+        "e.svg": "image in a format that is not decoded",
+        "f": "image without a suffix in its name",
+        "g.jpg_large": "image with an unknown suffix",
+        "q.webp~": "image with an unknown suffix",
+        "i": other,
+        "j.txt": other,
+        "p": other,
+        "k.mp4": "video",
+        "l.zip": "archive inside the source",
+        ".m.png": "hidden file or folder",
+        ".n": "hidden file or folder",
+    }
     lines = describe_ignored(ignored)
     assert lines[0].startswith("2 HEIC, HEIF or AVIF images are ignored (such as c.HEIC). Convert")
     assert "1 camera RAW image is ignored (d.cr2). Develop such files" in lines[1]
@@ -167,8 +226,9 @@ def test_pipes_and_links_that_lead_nowhere(tmp_path: Path) -> None:
     put(tmp_path / "a.png")
     tree, images, ignored = open_tree(tmp_path)
     assert images == ["a.png", "itself.png", "nowhere.png"]
-    assert kinds(ignored) == {name: "pipe, socket or device" for name in (
-        "pipe.png", "to pipe.png")}
+    assert kinds(ignored) == {
+        name: "pipe, socket or device" for name in ("pipe.png", "to pipe.png")
+    }
     for name, reason in (("nowhere.png", "No such file"), ("itself.png", "Too many levels")):
         with pytest.raises(UnreadableImage, match=f"{name}: {reason}"):
             tree.read(name)
@@ -195,8 +255,10 @@ def test_each_folder_is_listed_once_under_its_own_path(tmp_path: Path) -> None:
     _, images, ignored = open_tree(root)
     assert images == ["b/sub/2.png", "d/3.png", "z/real/1.png"]
     links = "link to a folder that is imported already"
-    assert kinds(ignored) == {".store": "hidden file or folder", **{path: links for path in (
-        "a", "c", "z/real/round", "b/back", "b/sub/again")}}
+    assert kinds(ignored) == {
+        ".store": "hidden file or folder",
+        **{path: links for path in ("a", "c", "z/real/round", "b/back", "b/sub/again")},
+    }
 
 
 def test_a_link_upwards_imports_the_folders_beside_once(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def truncated_jpeg(path: Path) -> Path:
     noise = np.random.RandomState(0).randint(0, 256, (64, 64, 3)).astype(np.uint8)
     stream = io.BytesIO()
     Image.fromarray(noise).save(stream, "JPEG")
-    path.write_bytes(stream.getvalue()[:len(stream.getvalue()) // 2])
+    path.write_bytes(stream.getvalue()[: len(stream.getvalue()) // 2])
     return path
 
 
@@ -63,7 +63,8 @@ def test_images_are_found_at_any_depth_in_natural_order(tmp_path: Path, pack: st
     assert sorted(line for line in said if "ignored (" in line)[:2] == [
         "2 files and folders of macOS metadata are ignored (such as __MACOSX).",
         "2 hidden files and folders are ignored (such as .git). Rename such files if they are to "
-        "be imported."]
+        "be imported.",
+    ]
     assert images.description == str(source)
 
 
@@ -80,14 +81,17 @@ def test_wide_is_a_band_on_black(tmp_path: Path) -> None:
     assert not image[:7].any() and not image[25:].any()  # transparent
 
 
-@pytest.mark.parametrize(("size", "enlarged"), [((64, 18), True), ((32, 18), False),
-                                                ((31, 64), True), ((32, 200), False)])
+@pytest.mark.parametrize(
+    ("size", "enlarged"),
+    [((64, 18), True), ((32, 18), False), ((31, 64), True), ((32, 200), False)],
+)
 def test_wide_counts_what_the_band_is_made_of(
     tmp_path: Path, size: tuple[int, int], enlarged: bool
 ) -> None:
     save(tmp_path / "a.png", size)
-    images, said = imported(tmp_path, crop="wide", resolution=64 if size[1] == 18 and enlarged
-                            else 32)
+    images, said = imported(
+        tmp_path, crop="wide", resolution=64 if size[1] == 18 and enlarged else 32
+    )
     assert images.read(0).image.shape == (images.resolution,) * 2 + (3,)
     assert any("will be enlarged" in line for line in said) == enlarged
 
@@ -116,7 +120,7 @@ def test_random_squares_depend_on_seed_and_path_alone(tmp_path: Path) -> None:
     def lefts(**options: object) -> list[int]:
         images, _ = imported(tmp_path, crop="random", resolution=4, **options)
         squares = [images.read(row).image[0, :, 0] for row in range(images.count)]
-        assert all((square == columns[square[0]:square[0] + 4]).all() for square in squares)
+        assert all((square == columns[square[0] : square[0] + 4]).all() for square in squares)
         return [int(square[0]) for square in squares]
 
     drawn = lefts(seed=1)
@@ -131,7 +135,15 @@ def test_random_squares_depend_on_seed_and_path_alone(tmp_path: Path) -> None:
 def test_natural_order() -> None:
     paths = ["a/10.png", "a/9.png", "B/1.png", "a2/1.png", "a10/1.png", "2.png", "10.png", "x.png"]
     assert sorted(paths, key=natural_order) == [
-        "2.png", "10.png", "a/9.png", "a/10.png", "a2/1.png", "a10/1.png", "B/1.png", "x.png"]
+        "2.png",
+        "10.png",
+        "a/9.png",
+        "a/10.png",
+        "a2/1.png",
+        "a10/1.png",
+        "B/1.png",
+        "x.png",
+    ]
 
 
 def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
@@ -181,25 +193,34 @@ def compressed_ycbcr(path: Path) -> None:
     Image.new("YCbCr", (8, 8), (100, 128, 128)).save(path, compression="tiff_lzw")
 
 
-@pytest.mark.parametrize(("name", "make", "expected"), [
-    ("1.png", of_mode("1", 1), [255]),
-    ("l.png", of_mode("L", 77), [77]),
-    ("i16.png", gray16, [128]),
-    ("i16.tiff", gray16, [128]),
-    ("i.tiff", of_mode("I", 65535), [255]),
-    ("p.png", palette, [10, 200, 30]),
-    ("p.gif", palette, [10, 200, 30]),
-    ("pt.png", palette_transparent, [10, 200, 30, 255]),
-    ("rgb.png", of_mode("RGB", (1, 2, 3)), [1, 2, 3]),
-    ("cmyk.tiff", of_mode("CMYK", (255, 0, 0, 0)), [0, 255, 255]),
-    ("lzw.tiff", compressed_ycbcr, [100, 100, 100]),
-    pytest.param("ycbcr.tiff", of_mode("YCbCr", (100, 128, 128)), [100, 100, 100],
-                 marks=pytest.mark.skipif(
-                     PILLOW < 13, reason="Pillow before 13 cannot read what it has written")),
-    ("la.png", of_mode("LA", (50, 100)), [50, 50, 50, 100]),
-    ("rgba.png", of_mode("RGBA", (1, 2, 3, 4)), [1, 2, 3, 4]),
-    ("turned.png", turned, [255, 0, 0]),
-], ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "make", "expected"),
+    [
+        ("1.png", of_mode("1", 1), [255]),
+        ("l.png", of_mode("L", 77), [77]),
+        ("i16.png", gray16, [128]),
+        ("i16.tiff", gray16, [128]),
+        ("i.tiff", of_mode("I", 65535), [255]),
+        ("p.png", palette, [10, 200, 30]),
+        ("p.gif", palette, [10, 200, 30]),
+        ("pt.png", palette_transparent, [10, 200, 30, 255]),
+        ("rgb.png", of_mode("RGB", (1, 2, 3)), [1, 2, 3]),
+        ("cmyk.tiff", of_mode("CMYK", (255, 0, 0, 0)), [0, 255, 255]),
+        ("lzw.tiff", compressed_ycbcr, [100, 100, 100]),
+        pytest.param(
+            "ycbcr.tiff",
+            of_mode("YCbCr", (100, 128, 128)),
+            [100, 100, 100],
+            marks=pytest.mark.skipif(
+                PILLOW < 13, reason="Pillow before 13 cannot read what it has written"
+            ),
+        ),
+        ("la.png", of_mode("LA", (50, 100)), [50, 50, 50, 100]),
+        ("rgba.png", of_mode("RGBA", (1, 2, 3, 4)), [1, 2, 3, 4]),
+        ("turned.png", turned, [255, 0, 0]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_every_kind_of_pixel_becomes_grey_rgb_or_rgba(
     tmp_path: Path, name: str, make: Callable[[Path], None], expected: list[int]
 ) -> None:
@@ -217,8 +238,9 @@ def test_each_of_the_16_bit_values_is_rounded_to_the_nearest_byte() -> None:
     np.testing.assert_array_equal(eight, np.rint(values / 257))
 
 
-@pytest.mark.parametrize(("channels", "expected"), [
-    (1, [227]), (3, [227, 227, 227]), (4, [200, 200, 200, 128])])
+@pytest.mark.parametrize(
+    ("channels", "expected"), [(1, [227]), (3, [227, 227, 227]), (4, [200, 200, 200, 128])]
+)
 def test_channels_converts_and_transparency_goes_onto_white(
     tmp_path: Path, channels: int, expected: list[int]
 ) -> None:
@@ -239,14 +261,20 @@ def test_mixed_kinds_are_named_with_the_remedy(tmp_path: Path) -> None:
         "  1 grey (1 channel), such as a.png",
         "  2 colour (3 channels), such as b.png",
         "  1 with transparency (4 channels), such as d.png",
-        "Make them alike with --channels 1, --channels 3 or --channels 4."]
+        "Make them alike with --channels 1, --channels 3 or --channels 4.",
+    ]
     images, _ = imported(tmp_path, channels=3)
     assert {images.read(row).image.shape for row in range(4)} == {(8, 8, 3)}
 
 
-@pytest.mark.parametrize(("crop", "expected"), [
-    ("center", [[2, 2, 2, 2]]), ("pad", [[0, 0, 0, 0], [1, 2, 2, 3], [0, 0, 0, 0]]),
-    ("stretch", [[1, 2, 2, 3]])])
+@pytest.mark.parametrize(
+    ("crop", "expected"),
+    [
+        ("center", [[2, 2, 2, 2]]),
+        ("pad", [[0, 0, 0, 0], [1, 2, 2, 3], [0, 0, 0, 0]]),
+        ("stretch", [[1, 2, 2, 3]]),
+    ],
+)
 def test_crop(tmp_path: Path, crop: str, expected: list[list[int]]) -> None:
     pixels = np.repeat(np.array([1, 2, 2, 3], np.uint8), 4)[np.newaxis].repeat(8, axis=0)  # 16 x 8
     Image.fromarray(pixels * 50).save(tmp_path / "a.png")
@@ -258,15 +286,19 @@ def test_crop(tmp_path: Path, crop: str, expected: list[list[int]]) -> None:
 def test_resize_filters_differ_and_box_is_the_mean(tmp_path: Path) -> None:
     noise = np.random.RandomState(0).randint(0, 256, (16, 16)).astype(np.uint8)
     Image.fromarray(noise).save(tmp_path / "a.png")
-    box, lanczos = (imported(tmp_path, resolution=8, resize_filter=name)[0].read(0).image
-                    for name in ("box", "lanczos"))
+    box, lanczos = (
+        imported(tmp_path, resolution=8, resize_filter=name)[0].read(0).image
+        for name in ("box", "lanczos")
+    )
     mean = noise.reshape(8, 2, 8, 2).mean(axis=(1, 3))
     np.testing.assert_allclose(box[:, :, 0], mean, atol=1)  # Pillow rounds after each axis
     assert np.abs(lanczos[:, :, 0] - mean).max() > 2
 
 
-@pytest.mark.parametrize(("sizes", "resolution"), [
-    ([(100, 64), (300, 300)], 64), ([(65, 63)], 32), ([(4, 4)], 4), ([(2100, 2048)], 1024)])
+@pytest.mark.parametrize(
+    ("sizes", "resolution"),
+    [([(100, 64), (300, 300)], 64), ([(65, 63)], 32), ([(4, 4)], 4), ([(2100, 2048)], 1024)],
+)
 def test_the_resolution_is_the_largest_that_enlarges_nothing(
     tmp_path: Path, sizes: list[tuple[int, int]], resolution: int
 ) -> None:
@@ -310,7 +342,7 @@ def test_the_largest_part_of_the_aspect_ratio_is_taken(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image[:, :, 0], wide.T[20:28])  # its full width
     drawn = imported(tmp_path, size="16x8", crop="random", seed=4)[0].read(0).image
     top = int(drawn[0, 0, 0])
-    np.testing.assert_array_equal(drawn[:, :, 0], wide.T[top:top + 8])
+    np.testing.assert_array_equal(drawn[:, :, 0], wide.T[top : top + 8])
     assert top != 20
 
 
@@ -322,8 +354,9 @@ def test_a_square_may_have_any_base(tmp_path: Path) -> None:
     assert said == []
 
 
-@pytest.mark.parametrize(("crop", "enlarged"), [("center", 3), ("random", 3), ("stretch", 3),
-                                                ("pad", 1)])
+@pytest.mark.parametrize(
+    ("crop", "enlarged"), [("center", 3), ("random", 3), ("stretch", 3), ("pad", 1)]
+)
 def test_enlarged_images_of_other_shapes_are_counted(
     tmp_path: Path, crop: str, enlarged: int
 ) -> None:
@@ -331,16 +364,20 @@ def test_enlarged_images_of_other_shapes_are_counted(
         save(tmp_path / f"{number}.png", size)
     assert imported(tmp_path, size="24x16", crop=crop)[1] == [
         f"{enlarged} of 5 images {'is' if enlarged == 1 else 'are'} smaller than 24x16 and will "
-        "be enlarged."]
+        "be enlarged."
+    ]
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"size": "24x16", "resolution": 16}, "--resolution 16 is for squares.*name one of them"),
-    ({"size": "24x16", "crop": "wide"}, "--crop wide makes squares, not images of 24x16"),
-    ({"size": "24"}, "'24' is not WIDTHxHEIGHT"), ({"size": "1280x720"}, "1280x768")])
-def test_other_sizes_are_refused(
-    tmp_path: Path, options: dict[str, object], message: str
-) -> None:
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": "24x16", "resolution": 16}, "--resolution 16 is for squares.*name one of them"),
+        ({"size": "24x16", "crop": "wide"}, "--crop wide makes squares, not images of 24x16"),
+        ({"size": "24"}, "'24' is not WIDTHxHEIGHT"),
+        ({"size": "1280x720"}, "1280x768"),
+    ],
+)
+def test_other_sizes_are_refused(tmp_path: Path, options: dict[str, object], message: str) -> None:
     save(tmp_path / "a.png")
     with pytest.raises(UserError, match=message):
         imported(tmp_path, **options)
@@ -377,7 +414,10 @@ def test_all_unreadable_images_are_listed_at_once(tmp_path: Path) -> None:
     images, _ = imported(tmp_path, on_error="skip")
     assert images.count == 1
     assert [item.path for item in images.skipped] == [
-        *(f"bad{number}.jpg" for number in range(12)), "bad12.png", "bad13.tiff"]
+        *(f"bad{number}.jpg" for number in range(12)),
+        "bad12.png",
+        "bad13.tiff",
+    ]
     assert images.skipped[12].reason == "an empty file"
     assert images.skipped[13].reason.startswith("32-bit floating-point values from 0 to 0: none")
 
@@ -413,14 +453,20 @@ def test_a_damaged_member_of_a_zip_is_named(tmp_path: Path) -> None:
         imported(source)
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda path: None, "in does not exist"),
-    (lambda path: path.mkdir(), "There is no image in .*in, it is empty"),
-    (lambda path: (path.mkdir(), (path / "a.txt").write_text("")),
-     r"There is no image in .*in:\n  1 file that is not an image is ignored \(.txt\)"),
-    (lambda path: path.write_text("no zip"), "neither a folder nor a readable zip file"),
-    (lambda path: path.write_bytes(b"PK\x03\x04" + bytes(100)), "nor a readable zip file"),
-], ids=["missing", "empty", "no image", "text", "broken zip"])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "in does not exist"),
+        (lambda path: path.mkdir(), "There is no image in .*in, it is empty"),
+        (
+            lambda path: (path.mkdir(), (path / "a.txt").write_text("")),
+            r"There is no image in .*in:\n  1 file that is not an image is ignored \(.txt\)",
+        ),
+        (lambda path: path.write_text("no zip"), "neither a folder nor a readable zip file"),
+        (lambda path: path.write_bytes(b"PK\x03\x04" + bytes(100)), "nor a readable zip file"),
+    ],
+    ids=["missing", "empty", "no image", "text", "broken zip"],
+)
 def test_sources_that_are_none(
     tmp_path: Path, make: Callable[[Path], object], message: str
 ) -> None:
@@ -431,8 +477,9 @@ def test_sources_that_are_none(
 
 def test_a_single_image_is_no_source(tmp_path: Path) -> None:
     path = save(tmp_path / "photo.jpg")
-    with pytest.raises(UserError, match="photo.jpg is a single image. Name a folder or a zip file "
-                                        "of images."):
+    with pytest.raises(
+        UserError, match="photo.jpg is a single image. Name a folder or a zip file of images."
+    ):
         imported(path)
 
 
@@ -450,15 +497,18 @@ def test_max_images_takes_the_first_or_draws(tmp_path: Path) -> None:
     assert max(drawn) > 4
 
 
-@pytest.mark.parametrize(("paths", "names", "labels"), [
-    (["cat/1.png", "dog/1.png", "cat/2.png"], ("cat", "dog"), [0, 1, 0]),
-    (["top/b/1.png", "top/a/x/1.png"], ("a", "b"), [1, 0]),
-    (["c10/1.png", "c9/1.png"], ("c9", "c10"), [1, 0]),
-    (["a/1.png", "a/2.png"], (), None),
-    (["1.png"], (), None),
-    (["a/1.png", "b/1.png", "1.png"], (), None),
-    (["a/1.png", "a/b/1.png"], (), None),
-])
+@pytest.mark.parametrize(
+    ("paths", "names", "labels"),
+    [
+        (["cat/1.png", "dog/1.png", "cat/2.png"], ("cat", "dog"), [0, 1, 0]),
+        (["top/b/1.png", "top/a/x/1.png"], ("a", "b"), [1, 0]),
+        (["c10/1.png", "c9/1.png"], ("c9", "c10"), [1, 0]),
+        (["a/1.png", "a/2.png"], (), None),
+        (["1.png"], (), None),
+        (["a/1.png", "b/1.png", "1.png"], (), None),
+        (["a/1.png", "a/b/1.png"], (), None),
+    ],
+)
 def test_labels_come_from_the_folders(
     paths: list[str], names: tuple[str, ...], labels: list[int] | None
 ) -> None:
@@ -481,7 +531,8 @@ def test_folders_that_differ_by_unicode_composition_are_one_class(tmp_path: Path
     assert said[1:3] == [
         f"The name {composed!r} is written with different Unicode compositions (NFC and NFD): "
         "this is one class.",
-        "'Tea' and 'tea' differ by case only and are 2 classes: rename them if they are one."]
+        "'Tea' and 'tea' differ by case only and are 2 classes: rename them if they are one.",
+    ]
     top = [f"{composed}/a/1.png", f"{decomposed}/b/2.png"]
     assert folder_labels(top, top).names == ("a", "b")
 
@@ -493,8 +544,9 @@ def test_labels_can_be_left_out_or_insisted_on(tmp_path: Path) -> None:
     assert images.label_names == ("cat", "dog")
     assert images.labels is not None and images.labels.tolist() == [0]
     assert said[0].startswith("2 labels from the names of the folders")
-    assert said[1] == ("1 class of the source has no image among those taken: take more images "
-                       "with --max-images.")
+    assert said[1] == (
+        "1 class of the source has no image among those taken: take more images with --max-images."
+    )
     assert imported(tmp_path / "in", labels="none")[0].label_names == ()
     with pytest.raises(UserError, match="--labels folders needs every image in a folder"):
         imported(tmp_path / "in/cat", labels="folders")
@@ -525,7 +577,9 @@ def test_one_colour_and_copies_are_doubtful(tmp_path: Path) -> None:
     source, _ = imported(tmp_path, labels="none")
     doubts = [source.read(row).doubt for row in range(source.count)]
     assert {item.path: item.reason for item in doubts if item is not None} == {
-        "0.png": "has the content of 0 again.png", "3.png": "all pixels are the same"}
+        "0.png": "has the content of 0 again.png",
+        "3.png": "all pixels are the same",
+    }
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
@@ -536,8 +590,10 @@ def test_one_colour_of_any_kind(mode: str) -> None:
     assert not is_constant(picture)
 
 
-@pytest.mark.parametrize(("color", "expected"), [
-    ("white", (255, 255, 255)), ("black", (0, 0, 0)), ("#102030", (16, 32, 48))])
+@pytest.mark.parametrize(
+    ("color", "expected"),
+    [("white", (255, 255, 255)), ("black", (0, 0, 0)), ("#102030", (16, 32, 48))],
+)
 def test_transparency_is_laid_on_a_colour(
     tmp_path: Path, color: str, expected: tuple[int, int, int]
 ) -> None:

@@ -51,14 +51,18 @@ def zipped(folder: Path) -> Path:
 
 def test_a_csv_file_names_classes(folder: Path) -> None:
     table = folder.parent / "labels.csv"
-    table.write_text("\ufeffPath, Label\n00001/img2.png,wren 10\n\n./00000/img0.png,wren 9\n"
-                     '00000\\img1.png,"wren 9"\nabsent.png,owl\n', "utf-8")
+    table.write_text(
+        "\ufeffPath, Label\n00001/img2.png,wren 10\n\n./00000/img0.png,wren 9\n"
+        '00000\\img1.png,"wren 9"\nabsent.png,owl\n',
+        "utf-8",
+    )
     labels, names, said = labels_of(folder, labels=str(table))
     assert names == ("wren 9", "wren 10")
     assert labels == [0, 0, 1]
     assert f"2 labels from {table}" in said
-    assert (f"1 row of {table} names no image of the source, and makes no class:\n"
-            "  absent.png: owl") in said
+    assert (
+        f"1 row of {table} names no image of the source, and makes no class:\n  absent.png: owl"
+    ) in said
     assert "--seed" not in said
 
 
@@ -97,8 +101,10 @@ def test_images_without_a_label_are_listed(folder: Path) -> None:
     words = ["create_from_images", "--source", str(folder), "--dest", str(dest)]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 1
-    assert ("2 of 3 images have no label in dataset.json:\n  00000/img1.png: no label\n"
-            "  00001/img2.png: no label\n") in result.output
+    assert (
+        "2 of 3 images have no label in dataset.json:\n  00000/img1.png: no label\n"
+        "  00001/img2.png: no label\n"
+    ) in result.output
     assert "--labels none" in result.output
     assert not dest.exists()
     (folder.parent / "l.csv").write_text("".join(f"{path},bird\n" for path in PATHS))
@@ -124,16 +130,24 @@ def test_an_empty_table_gives_no_labels() -> None:
     assert table_labels(table, ["a"]) == Labels(None, ())
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("a.png,x\nb.png\n", "x: line 2 is 'b.png', not a path and a label"),
-    ("a.png,x,y\n", "x: line 1 is 'a.png,x,y'"), ("a.png,\n", "x: line 1 has no label for a.png"),
-    ("a.png,x\n./a.png,y\n", "gives a.png two labels, x and y"),
-    ("", "x has no label"), ("path,label\n", "x has no label"),
-    ('a.png,"x\nb.png,y\n', "x cannot be read as CSV: unexpected end of data"),
-    ("label\nx\n", "line 1 is 'label', not a path"),
-    ("path,size,kind\na.png,4,x\n", "x has 3 columns, 'path', 'size', 'kind', and none is called"),
-    ("path,label\na.png,x,y\n", "line 2 is 'a.png,x,y'"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a.png,x\nb.png\n", "x: line 2 is 'b.png', not a path and a label"),
+        ("a.png,x,y\n", "x: line 1 is 'a.png,x,y'"),
+        ("a.png,\n", "x: line 1 has no label for a.png"),
+        ("a.png,x\n./a.png,y\n", "gives a.png two labels, x and y"),
+        ("", "x has no label"),
+        ("path,label\n", "x has no label"),
+        ('a.png,"x\nb.png,y\n', "x cannot be read as CSV: unexpected end of data"),
+        ("label\nx\n", "line 1 is 'label', not a path"),
+        (
+            "path,size,kind\na.png,4,x\n",
+            "x has 3 columns, 'path', 'size', 'kind', and none is called",
+        ),
+        ("path,label\na.png,x,y\n", "line 2 is 'a.png,x,y'"),
+    ],
+)
 def test_csv_files_that_do_not_fit(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         csv_table(text.encode(), "x", ["a.png", "b.png"])
@@ -144,16 +158,25 @@ def test_text_of_another_encoding_is_named() -> None:
         csv_table("a.png,Wägitaler\n".encode("latin1"), "x", ["a.png"])
 
 
-@for_each(("labels", "message"), [
-    ([["a", 1], ["a", 2]], "gives a two labels, 1 and 2"), ([], "x has no label"),
-    ([["a", None]], "x has no label"), ({"a": 1}, "labels is .*, not a list"),
-    ([["a", -1]], r'the entry \["a", -1\], not a path and its class'),
-    ([["a", -1.0]], "not a path"), ([["a", float("nan")]], "not a path"),
-    ([["a", float("inf")]], "not a path"),
-    ([["a", 0.5]], "not a path and its class"), ([["a", True]], "not a path and its class"),
-    ([["a", [0, 1]]], "not a path and its class"), ([["a"]], "not a path and its class"),
-    ([[1, 1]], "not a path and its class"), ([["a", 10**9]], "not a path and its class"),
-])
+@for_each(
+    ("labels", "message"),
+    [
+        ([["a", 1], ["a", 2]], "gives a two labels, 1 and 2"),
+        ([], "x has no label"),
+        ([["a", None]], "x has no label"),
+        ({"a": 1}, "labels is .*, not a list"),
+        ([["a", -1]], r'the entry \["a", -1\], not a path and its class'),
+        ([["a", -1.0]], "not a path"),
+        ([["a", float("nan")]], "not a path"),
+        ([["a", float("inf")]], "not a path"),
+        ([["a", 0.5]], "not a path and its class"),
+        ([["a", True]], "not a path and its class"),
+        ([["a", [0, 1]]], "not a path and its class"),
+        ([["a"]], "not a path and its class"),
+        ([[1, 1]], "not a path and its class"),
+        ([["a", 10**9]], "not a path and its class"),
+    ],
+)
 def test_json_that_does_not_fit(labels: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
         stylegan_table(stylegan(labels).encode(), "x", ["a"])
@@ -180,9 +203,22 @@ def class_names(text: str | bytes, where: str = "x.csv", paths: list[str] = NAME
     return [table.names[table.class_of[path]] for path in paths]
 
 
-@for_each("head", [
-    "", "path,label", "filename,label", "image_id,class", "ID,Species", "Image,Label",
-    "file,category", "foo,bar", "Dateiname,Art", '"",""', "filepaths,labels"])
+@for_each(
+    "head",
+    [
+        "",
+        "path,label",
+        "filename,label",
+        "image_id,class",
+        "ID,Species",
+        "Image,Label",
+        "file,category",
+        "foo,bar",
+        "Dateiname,Art",
+        '"",""',
+        "filepaths,labels",
+    ],
+)
 @for_each("delimiter", [",", ";", "\t", "|"])
 @for_each("end", ["\n", "\r\n", "\r"])
 def test_headers_delimiters_and_line_ends(head: str, delimiter: str, end: str) -> None:
@@ -193,36 +229,56 @@ def test_headers_delimiters_and_line_ends(head: str, delimiter: str, end: str) -
     assert class_names(("\ufeff" + text).encode("utf-16-le")) == ["cat", "dog", "cat"]
 
 
-@pytest.mark.parametrize("text", [
-    "label,filename\ncat,a 1.png\ndog,b.png\ncat,ü.png\n",
-    "cat,a 1.png\ndog,b.png\ncat,ü.png\n",
-    ",path,label\n0,a 1.png,cat\n1,b.png,dog\n2,ü.png,cat\n",
-    "path,width,class\na 1.png,4,cat\nb.png,4,dog\nü.png,4,cat\n",
-    "path,class_id,class_name\na 1.png,4,cat\nb.png,5,dog\nü.png,4,cat\n",
-    "path,label,,\na 1.png,cat,,\nb.png,dog,,\n,,,\nü.png,cat,,\n",
-    '"a 1.png" , "cat"\nb.png,"dog"\nü.png,cat'.replace('" ,', '",')])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "label,filename\ncat,a 1.png\ndog,b.png\ncat,ü.png\n",
+        "cat,a 1.png\ndog,b.png\ncat,ü.png\n",
+        ",path,label\n0,a 1.png,cat\n1,b.png,dog\n2,ü.png,cat\n",
+        "path,width,class\na 1.png,4,cat\nb.png,4,dog\nü.png,4,cat\n",
+        "path,class_id,class_name\na 1.png,4,cat\nb.png,5,dog\nü.png,4,cat\n",
+        "path,label,,\na 1.png,cat,,\nb.png,dog,,\n,,,\nü.png,cat,,\n",
+        '"a 1.png" , "cat"\nb.png,"dog"\nü.png,cat'.replace('" ,', '",'),
+    ],
+)
 def test_columns_are_found_by_the_images(text: str) -> None:
     assert class_names(text) == ["cat", "dog", "cat"]
 
 
 def test_names_may_hold_delimiters_quotes_and_line_breaks() -> None:
-    text = ('f,l\na.png,"cat, ""big"""\r\nb.png,"two\nlines"\nc.png,a\u2028b\x85c\n'
-            '"d,e;.png",x;y\n')
+    text = 'f,l\na.png,"cat, ""big"""\r\nb.png,"two\nlines"\nc.png,a\u2028b\x85c\n"d,e;.png",x;y\n'
     assert class_names(text, paths=["a.png", "b.png", "c.png", "d,e;.png"]) == [
-        'cat, "big"', "two\nlines", "a\u2028b\x85c", "x;y"]
+        'cat, "big"',
+        "two\nlines",
+        "a\u2028b\x85c",
+        "x;y",
+    ]
 
 
-@pytest.mark.parametrize(("name", "path"), [
-    ("./a.png", "a.png"), ("x\\a.png", "x/a.png"), (".\\x\\.\\a.png", "x/a.png"),
-    ("a.png", "./a.png"),
-    ("cafe\u0301.png", "caf\u00e9.png"), ("caf\u00e9.png", "cafe\u0301.png"), ("A.PNG", "a.png"),
-    ("a", "a.png"), ("x\\A", "X/a.jpeg"), ("a\\b.png", "a\\b.png"), ("a.b", "a.b.png")])
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("./a.png", "a.png"),
+        ("x\\a.png", "x/a.png"),
+        (".\\x\\.\\a.png", "x/a.png"),
+        ("a.png", "./a.png"),
+        ("cafe\u0301.png", "caf\u00e9.png"),
+        ("caf\u00e9.png", "cafe\u0301.png"),
+        ("A.PNG", "a.png"),
+        ("a", "a.png"),
+        ("x\\A", "X/a.jpeg"),
+        ("a\\b.png", "a\\b.png"),
+        ("a.b", "a.b.png"),
+    ],
+)
 def test_spellings_of_one_name(name: str, path: str) -> None:
     assert class_names(f"{name},cat\n", paths=[path, "other.png"][:1]) == ["cat"]
 
 
-@pytest.mark.parametrize(("name", "other"), [
-    ("./a.png", "a.png"), ("A.png", "a.png"), ("cafe\u0301.png", "caf\u00e9.png"), ("a", "a.png")])
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("./a.png", "a.png"), ("A.png", "a.png"), ("cafe\u0301.png", "caf\u00e9.png"), ("a", "a.png")],
+)
 def test_one_image_has_one_label_however_it_is_spelt(name: str, other: str) -> None:
     with pytest.raises(UserError, match="two labels, cat and dog. An image has one class"):
         csv_table(f"{other},cat\n{name},dog\n".encode(), "x", [other])
@@ -268,13 +324,19 @@ def test_floats_in_json_are_indices(folder: Path) -> None:
     assert "1 row of dataset.json names no image of the source, and makes no class:" in said
 
 
-@pytest.mark.parametrize(("options", "advice"), [
-    ({}, ""), ({"max_images": 2}, "--seed 0 takes images from all over the source"),
-    ({"max_images": 1}, "take more images with --max-images"),
-    ({"max_images": 2, "seed": 3}, "take more images with --max-images")])
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({}, ""),
+        ({"max_images": 2}, "--seed 0 takes images from all over the source"),
+        ({"max_images": 1}, "take more images with --max-images"),
+        ({"max_images": 2, "seed": 3}, "take more images with --max-images"),
+    ],
+)
 def test_advice_helps(folder: Path, options: dict[str, int], advice: str) -> None:
     (folder / "dataset.json").write_text(
-        stylegan([[path, label] for path, label in zip(PATHS, [1, 1, 3], strict=True)]))
+        stylegan([[path, label] for path, label in zip(PATHS, [1, 1, 3], strict=True)])
+    )
     labels, names, said = labels_of(folder, **options)
     assert len(names) == 4 and labels is not None
     if 3 in labels and 1 in labels:
@@ -283,19 +345,29 @@ def test_advice_helps(folder: Path, options: dict[str, int], advice: str) -> Non
     assert advice in said
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("a.png,cat\nb.png,\n", "x: line 2 has no label for b.png. Fill it in, or remove the image"),
-    ("a.png,cat\nb.png, \n", "x: line 2 has no label for b.png."),
-    ("file,label,n\na.png,cat,1\nb.png,,2\n", "x: line 3 has no label for b.png."),
-    ("a.png,cat\n,dog\n", "x: line 2 has no file name. Fill it in, or remove the row.")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "a.png,cat\nb.png,\n",
+            "x: line 2 has no label for b.png. Fill it in, or remove the image",
+        ),
+        ("a.png,cat\nb.png, \n", "x: line 2 has no label for b.png."),
+        ("file,label,n\na.png,cat,1\nb.png,,2\n", "x: line 3 has no label for b.png."),
+        ("a.png,cat\n,dog\n", "x: line 2 has no file name. Fill it in, or remove the row."),
+    ],
+)
 def test_a_row_with_an_empty_cell_is_named(text: str, said: str) -> None:
     with pytest.raises(UserError, match=re.escape(said)):
         csv_table(text.encode(), "x", ["a.png", "b.png"])
 
 
 def test_names_of_classes_that_differ_by_unicode_composition_are_one_class() -> None:
-    table = csv_table("a.png,caf\u00e9\nb.png,cafe\u0301\nc.png,tea\n".encode(), "x.csv",
-                      ["a.png", "b.png", "c.png"])
+    table = csv_table(
+        "a.png,caf\u00e9\nb.png,cafe\u0301\nc.png,tea\n".encode(),
+        "x.csv",
+        ["a.png", "b.png", "c.png"],
+    )
     assert table.names == ("caf\u00e9", "tea")
     assert table.class_of == {"a.png": 0, "b.png": 0, "c.png": 1}
     assert any("this is one class" in note for note in table.notes)

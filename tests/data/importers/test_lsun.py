@@ -57,8 +57,10 @@ def test_some_of_them(source: Path) -> None:
     np.testing.assert_array_equal(first.read(1).image, WHOLE[1, :, 4:20])
     del first  # a process opens a database only once
     drawn = import_lsun(source, resolution=16, max_images=3, seed=1)
-    originals = [int(np.flatnonzero((WHOLE[:, :, 4:20] == drawn.read(row).image).all((1, 2, 3)))[0])
-                 for row in range(3)]
+    originals = [
+        int(np.flatnonzero((WHOLE[:, :, 4:20] == drawn.read(row).image).all((1, 2, 3)))[0])
+        for row in range(3)
+    ]
     assert originals == sorted(np.random.RandomState(1).permutation(6)[:3])
 
 
@@ -71,8 +73,9 @@ def test_a_bad_image_stops_or_is_skipped(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "2 of 4 images" in result.output and "\n  b: " in result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bedroom", "copy"]
-    result = CliRunner().invoke(main, [*words, "--source", str(tmp_path / "copy"), "--on-error",
-                                       "skip"])
+    result = CliRunner().invoke(
+        main, [*words, "--source", str(tmp_path / "copy"), "--on-error", "skip"]
+    )
     assert result.exit_code == 0, result.output
     dataset = Dataset.open(tmp_path / "d")
     np.testing.assert_array_equal(dataset.images(4, np.arange(2)), WHOLE[[0, 2], :, 4:20])
@@ -94,5 +97,5 @@ def test_what_is_no_database(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lmdb", None)
-    with pytest.raises(UserError, match=r'needs the package lmdb: pip install lmdb'):
+    with pytest.raises(UserError, match=r"needs the package lmdb: pip install lmdb"):
         import_lsun(tmp_path)

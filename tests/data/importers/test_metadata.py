@@ -35,8 +35,10 @@ def read(data: bytes) -> tuple[np.ndarray, list[str]]:
     found = inspect_image(data, "x")
     picture = decoded_srgb(data, "x")
     assert found.size == picture.size
-    return (np.asarray(converted(picture, 3)),
-            [note.short for note in found.notes if note.kind == "metadata"])
+    return (
+        np.asarray(converted(picture, 3)),
+        [note.short for note in found.notes if note.kind == "metadata"],
+    )
 
 
 CHUNKS = {
@@ -63,9 +65,14 @@ def test_a_png_chunk_that_pillow_refuses(name: str, at_end: bool) -> None:
     assert said == [lacks]
 
 
-@pytest.mark.parametrize("added", [
-    chunk(b"tEXt", b"a\0b", checksum=5), struct.pack(">I", 99999) + b"tEXta\0bcrc0",
-    struct.pack(">I", 3) + b"tEXta\0b and more than that"])
+@pytest.mark.parametrize(
+    "added",
+    [
+        chunk(b"tEXt", b"a\0b", checksum=5),
+        struct.pack(">I", 99999) + b"tEXta\0bcrc0",
+        struct.pack(">I", 3) + b"tEXta\0b and more than that",
+    ],
+)
 def test_a_png_chunk_with_a_wrong_checksum_or_length(added: bytes) -> None:
     pixels, said = read(with_chunk(PNG, added, at_end=False))
     np.testing.assert_array_equal(pixels, SMOOTH)
@@ -81,7 +88,7 @@ def test_a_png_file_that_is_cut_off_behind_its_pixels() -> None:
 def test_pixels_that_are_cut_off_are_still_refused() -> None:
     for data in (PNG, JPEG):
         with pytest.raises(UnreadableImage, match="(?i)truncated"):
-            decoded_srgb(data[:len(data) * 2 // 3], "x")
+            decoded_srgb(data[: len(data) * 2 // 3], "x")
 
 
 def test_the_orientation_outlives_other_metadata() -> None:
@@ -96,14 +103,24 @@ def segment(marker: int, content: bytes, length: int | None = None) -> bytes:
     return bytes([0xFF, marker]) + struct.pack(">H", size) + content
 
 
-@for_each("added", [
-    segment(0xE0, b"JFIF"), segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x"),
-    segment(0xE2, b"ICC_PROFILE\0"), segment(0xE2, b"ICC_PROFILE\0\1\3abc"),
-    segment(0xE2, b"MPF\0abc"), segment(0xED, b"Photoshop 3.0\0" + b"8BIM"),
-    segment(0xEE, b"Adobe"), segment(0xFE, b""), segment(0xE1, b"Exif\0\0abcd", 9999),
-    segment(0xE1, b"Exif\0\0abcd", 65535), segment(0xE5, b"abcd\xff\x01efgh", 4),
-    segment(0xE5, b"abcd\xff\xc0efgh", 4), segment(0xE5, b"abc", 0),
-])
+@for_each(
+    "added",
+    [
+        segment(0xE0, b"JFIF"),
+        segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x"),
+        segment(0xE2, b"ICC_PROFILE\0"),
+        segment(0xE2, b"ICC_PROFILE\0\1\3abc"),
+        segment(0xE2, b"MPF\0abc"),
+        segment(0xED, b"Photoshop 3.0\0" + b"8BIM"),
+        segment(0xEE, b"Adobe"),
+        segment(0xFE, b""),
+        segment(0xE1, b"Exif\0\0abcd", 9999),
+        segment(0xE1, b"Exif\0\0abcd", 65535),
+        segment(0xE5, b"abcd\xff\x01efgh", 4),
+        segment(0xE5, b"abcd\xff\xc0efgh", 4),
+        segment(0xE5, b"abc", 0),
+    ],
+)
 def test_a_jpeg_segment_that_pillow_refuses(added: bytes) -> None:
     np.testing.assert_array_equal(read(JPEG[:2] + added + JPEG[2:])[0], OF_JPEG)
 
@@ -125,22 +142,45 @@ def test_a_webp_file_that_is_cut_off_behind_its_pixels(lacking: int) -> None:
 
 def with_tiff_tag(tiff: bytes, *entry: int) -> bytes:
     """A TIFF file with one more tag, or with another value of it: tag, type, count, value."""
-    start, = struct.unpack_from("<I", tiff, 4)
-    count, = struct.unpack_from("<H", tiff, start)
-    entries = [tiff[at:at + 12] for at in range(start + 2, start + 2 + 12 * count, 12)]
+    (start,) = struct.unpack_from("<I", tiff, 4)
+    (count,) = struct.unpack_from("<H", tiff, start)
+    entries = [tiff[at : at + 12] for at in range(start + 2, start + 2 + 12 * count, 12)]
     entries = [item for item in entries if struct.unpack_from("<H", item)[0] != entry[0]]
-    entries = sorted([*entries, struct.pack("<HHII", *entry)],
-                     key=lambda item: int(struct.unpack_from("<H", item)[0]))
+    entries = sorted(
+        [*entries, struct.pack("<HHII", *entry)],
+        key=lambda item: int(struct.unpack_from("<H", item)[0]),
+    )
     padded = tiff + bytes(len(tiff) % 2)
-    return (tiff[:4] + struct.pack("<I", len(padded)) + padded[8:]
-            + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4))
+    return (
+        tiff[:4]
+        + struct.pack("<I", len(padded))
+        + padded[8:]
+        + struct.pack("<H", len(entries))
+        + b"".join(entries)
+        + bytes(4)
+    )
 
 
-@for_each("entry", [
-    (34665, 4, 1, 99999999), (34665, 2, 3, 0), (34675, 2, 4, 8), (34675, 7, 99999, 8),
-    (305, 2, 9999999, 4), (282, 5, 1, 9999999), (282, 2, 3, 0x616161), (274, 2, 2, 0x36),
-    (274, 3, 1, 77), (700, 1, 99, 99999999), (50341, 13, 3, 5), (65000, 99, 1, 1),
-    (296, 2, 4, 0x61), (34853, 4, 1, 8), (33723, 12, 2, 7)])
+@for_each(
+    "entry",
+    [
+        (34665, 4, 1, 99999999),
+        (34665, 2, 3, 0),
+        (34675, 2, 4, 8),
+        (34675, 7, 99999, 8),
+        (305, 2, 9999999, 4),
+        (282, 5, 1, 9999999),
+        (282, 2, 3, 0x616161),
+        (274, 2, 2, 0x36),
+        (274, 3, 1, 77),
+        (700, 1, 99, 99999999),
+        (50341, 13, 3, 5),
+        (65000, 99, 1, 1),
+        (296, 2, 4, 0x61),
+        (34853, 4, 1, 8),
+        (33723, 12, 2, 7),
+    ],
+)
 @for_each("compression", [None, "tiff_lzw"])
 def test_odd_tags_of_tiff(entry: tuple[int, ...], compression: str | None) -> None:
     tiff = encoded(SMOOTH, "tiff", compression=compression)
@@ -166,8 +206,11 @@ CASES: dict[str, tuple[bytes, np.ndarray, bool]] = {  # exif, pixels, whether a 
     "twice": (b"Exif\0\0" + turned(6), ROTATED, False),
     "byte": (exif((ORIENTATION, 1, 1, 6)), ROTATED, False),
     "long": (exif((ORIENTATION, 4, 1, 6)), ROTATED, False),
-    "another tag of a wrong type": (exif((0xA003, 2, 3, 0x6261), (ORIENTATION, 3, 1, 6)), ROTATED,
-                                    False),
+    "another tag of a wrong type": (
+        exif((0xA003, 2, 3, 0x6261), (ORIENTATION, 3, 1, 6)),
+        ROTATED,
+        False,
+    ),
     "zero": (turned(0), SMOOTH, True),
     "nine": (turned(9), SMOOTH, True),
     "text": (exif((ORIENTATION, 2, 2, 0x36)), SMOOTH, True),
@@ -188,9 +231,11 @@ def png_with_exif(data: bytes) -> bytes:
     return with_chunk(PNG, chunk(b"eXIf", data.removeprefix(b"Exif\0\0")), at_end=False)
 
 
-@for_each("write", [
-    png_with_exif, png_with_exif_at_end, lambda data: encoded(SMOOTH, "webp", exif=data)],
-    ids=["png", "png at end", "webp"])
+@for_each(
+    "write",
+    [png_with_exif, png_with_exif_at_end, lambda data: encoded(SMOOTH, "webp", exif=data)],
+    ids=["png", "png at end", "webp"],
+)
 @for_each("name", CASES)
 @pytest.mark.filterwarnings("error")
 def test_the_orientation_of_exif(name: str, write: Callable[[bytes], bytes]) -> None:
@@ -202,9 +247,16 @@ def test_the_orientation_of_exif(name: str, write: Callable[[bytes], bytes]) -> 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation(orientation: int) -> None:
-    upright = {1: SMOOTH, 2: SMOOTH[:, ::-1], 3: SMOOTH[::-1, ::-1], 4: SMOOTH[::-1],
-               5: SMOOTH.swapaxes(0, 1), 6: ROTATED, 7: SMOOTH[::-1, ::-1].swapaxes(0, 1),
-               8: np.rot90(SMOOTH)}[orientation]
+    upright = {
+        1: SMOOTH,
+        2: SMOOTH[:, ::-1],
+        3: SMOOTH[::-1, ::-1],
+        4: SMOOTH[::-1],
+        5: SMOOTH.swapaxes(0, 1),
+        6: ROTATED,
+        7: SMOOTH[::-1, ::-1].swapaxes(0, 1),
+        8: np.rot90(SMOOTH),
+    }[orientation]
     picture = Image.Exif()
     picture[ORIENTATION] = orientation
     for kind in ("png", "webp", "tiff"):

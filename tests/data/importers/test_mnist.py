@@ -18,8 +18,10 @@ LABELS = (np.arange(20) % 10).astype(np.uint8)
 
 
 def idx(array: np.ndarray, *, element_type: int = 8) -> bytes:
-    return struct.pack(f">HBB{array.ndim}I", 0, element_type, array.ndim,
-                       *array.shape) + array.tobytes()
+    return (
+        struct.pack(f">HBB{array.ndim}I", 0, element_type, array.ndim, *array.shape)
+        + array.tobytes()
+    )
 
 
 def folder_with(folder: Path, images: bytes, labels: bytes, suffix: str = "") -> Path:
@@ -53,16 +55,19 @@ def test_labels_follow_the_chosen_images(tmp_path: Path) -> None:
         assert images.labels[row] == LABELS[original]
 
 
-@pytest.mark.parametrize(("images", "labels", "message"), [
-    (b"", idx(LABELS), "Cannot read .*train-images-idx3-ubyte: "),
-    (idx(IMAGES)[:-1], idx(LABELS), "was cut short"),
-    (idx(IMAGES, element_type=13), idx(LABELS), "is not an IDX file of bytes with 3 axes"),
-    (idx(LABELS), idx(LABELS), "is not an IDX file of bytes with 3 axes"),
-    (idx(IMAGES[:, :27]), idx(LABELS), "images of 27x28, not the 28x28"),
-    (idx(IMAGES), idx(LABELS[:5]), "each of the 20 images, but 5 numbers up to 4"),
-    (idx(IMAGES), idx(LABELS + 1), "20 numbers up to 10"),
-    (idx(IMAGES), idx(LABELS[:0]), "but 0 numbers"),
-])
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (b"", idx(LABELS), "Cannot read .*train-images-idx3-ubyte: "),
+        (idx(IMAGES)[:-1], idx(LABELS), "was cut short"),
+        (idx(IMAGES, element_type=13), idx(LABELS), "is not an IDX file of bytes with 3 axes"),
+        (idx(LABELS), idx(LABELS), "is not an IDX file of bytes with 3 axes"),
+        (idx(IMAGES[:, :27]), idx(LABELS), "images of 27x28, not the 28x28"),
+        (idx(IMAGES), idx(LABELS[:5]), "each of the 20 images, but 5 numbers up to 4"),
+        (idx(IMAGES), idx(LABELS + 1), "20 numbers up to 10"),
+        (idx(IMAGES), idx(LABELS[:0]), "but 0 numbers"),
+    ],
+)
 def test_damaged_files_are_named(
     tmp_path: Path, images: bytes, labels: bytes, message: str
 ) -> None:
@@ -85,8 +90,9 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 
 
 def test_images_are_drawn_as_the_official_tool_draws_them(tmp_path: Path) -> None:
-    images = import_mnist_rgb(folder_with(tmp_path, idx(IMAGES), idx(LABELS)), num_images=50,
-                              seed=123)
+    images = import_mnist_rgb(
+        folder_with(tmp_path, idx(IMAGES), idx(LABELS)), num_images=50, seed=123
+    )
     assert (images.resolution, images.channels, images.count) == (32, 3, 50)
     assert images.label_names[:2] == ("000", "001")
     assert len(images.label_names) == 1000
@@ -105,9 +111,21 @@ def test_images_are_drawn_as_the_official_tool_draws_them(tmp_path: Path) -> Non
 def test_the_command(tmp_path: Path) -> None:
     folder_with(tmp_path, idx(IMAGES), idx(LABELS))
     for name, seed in (("a", []), ("b", ["--seed", "123"]), ("c", ["--seed", "124"])):
-        result = CliRunner().invoke(main, [
-            "create-mnist-rgb", "--source", str(tmp_path), "--dest", str(tmp_path / name),
-            "--num_images", "30", "--holdout", "0.1", *seed])
+        result = CliRunner().invoke(
+            main,
+            [
+                "create-mnist-rgb",
+                "--source",
+                str(tmp_path),
+                "--dest",
+                str(tmp_path / name),
+                "--num_images",
+                "30",
+                "--holdout",
+                "0.1",
+                *seed,
+            ],
+        )
         assert result.exit_code == 0, result.output
     a, b, c = (Dataset.open(tmp_path / name) for name in "abc")
     assert (len(a), len(a.held_out_rows), a.label_size) == (30, 3, 1000)

@@ -40,20 +40,35 @@ def test_a_size_has_a_base_or_a_reason(height: int, width: int) -> None:
         assert size_at(base, level_of(min(size))) == size
 
 
-@pytest.mark.parametrize(("size", "nearest"), [
-    ("1280x720", "1280x768 and 1280x640"), ("1920x1080", "1792x1024 and 2048x1024"),
-    ("50x30", "48x28 and 52x28"), ("25x17", "24x16 and 28x16"),
-    ("100x100", "96x96 and 112x96"), ("31x31", "32x32 and 32x28")])
+@pytest.mark.parametrize(
+    ("size", "nearest"),
+    [
+        ("1280x720", "1280x768 and 1280x640"),
+        ("1920x1080", "1792x1024 and 2048x1024"),
+        ("50x30", "48x28 and 52x28"),
+        ("25x17", "24x16 and 28x16"),
+        ("100x100", "96x96 and 112x96"),
+        ("31x31", "32x32 and 32x28"),
+    ],
+)
 def test_the_nearest_sizes_are_named(size: str, nearest: str) -> None:
     with pytest.raises(UserError, match=f"--size {size}: .*The nearest sizes are {nearest}"):
         parse_size(size)
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("", "is not WIDTHxHEIGHT"), ("64", "is not WIDTHxHEIGHT"), ("64X64", "is not WIDTHxHEIGHT"),
-    ("-4x4", "is not WIDTHxHEIGHT"), ("4x4x4", "is not WIDTHxHEIGHT"),
-    ("3x4", "shorter side must be 4 to 1792 px"), ("4096x2048", "4 to 1792 px"),
-    ("4096x16", "16 px, the longer one is 252 px at most")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is not WIDTHxHEIGHT"),
+        ("64", "is not WIDTHxHEIGHT"),
+        ("64X64", "is not WIDTHxHEIGHT"),
+        ("-4x4", "is not WIDTHxHEIGHT"),
+        ("4x4x4", "is not WIDTHxHEIGHT"),
+        ("3x4", "shorter side must be 4 to 1792 px"),
+        ("4096x2048", "4 to 1792 px"),
+        ("4096x16", "16 px, the longer one is 252 px at most"),
+    ],
+)
 def test_what_is_no_size_is_answered_with_one(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse_size(text)

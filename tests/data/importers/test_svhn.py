@@ -39,11 +39,18 @@ def test_labels_follow_the_chosen_images(tmp_path: Path) -> None:
         assert images.labels[row] == LABELS[original, 0] % 10
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"y": LABELS[:5]}, "and 5 labels, not"), ({"X": IMAGES[:28]}, r"shape \(28, 32, 3, 20\)"),
-    ({"X": IMAGES.astype(float)}, "float64"), ({"y": LABELS - 1}, "labels from 0 to 9"),
-    ({"y": LABELS + 1}, "labels from 2 to 11"), ({"y": LABELS / 2}, "labels from 0.5"),
-    ({"X": IMAGES[..., :0], "y": LABELS[:0]}, "0 labels")])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"y": LABELS[:5]}, "and 5 labels, not"),
+        ({"X": IMAGES[:28]}, r"shape \(28, 32, 3, 20\)"),
+        ({"X": IMAGES.astype(float)}, "float64"),
+        ({"y": LABELS - 1}, "labels from 0 to 9"),
+        ({"y": LABELS + 1}, "labels from 2 to 11"),
+        ({"y": LABELS / 2}, "labels from 0.5"),
+        ({"X": IMAGES[..., :0], "y": LABELS[:0]}, "0 labels"),
+    ],
+)
 def test_other_content_is_refused(
     tmp_path: Path, changes: dict[str, np.ndarray], message: str
 ) -> None:

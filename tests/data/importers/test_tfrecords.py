@@ -51,11 +51,14 @@ def test_what_is_framed_is_read_back(path: Path, contents: list[bytes]) -> None:
     assert [record.number for record in records] == list(range(len(contents)))
 
 
-@pytest.mark.parametrize(("cut", "message"), [
-    (1, "ends in record 2 at byte 35, 1 bytes too early: it was cut short"),
-    (516, "ends in record 2 at byte 35, .*too early"),
-    (510, "ends in record 2 at byte 35, .*too early"),
-])
+@pytest.mark.parametrize(
+    ("cut", "message"),
+    [
+        (1, "ends in record 2 at byte 35, 1 bytes too early: it was cut short"),
+        (516, "ends in record 2 at byte 35, .*too early"),
+        (510, "ends in record 2 at byte 35, .*too early"),
+    ],
+)
 def test_a_file_that_was_cut_short(path: Path, cut: int, message: str) -> None:
     whole = b"".join(map(framed, CONTENT))
     cut = min(cut, len(framed(CONTENT[2])) - 12)
@@ -106,10 +109,14 @@ def example(image: np.ndarray, *, packed: bool = True, shape: tuple[int, ...] = 
     """An Example as TensorFlow encodes it, and with an unpacked list of numbers."""
     sizes = [varint(size) for size in shape or image.shape]
     numbers = field(1, b"".join(sizes)) if packed else b"".join(b"\x08" + size for size in sizes)
-    entries = {b"shape": field(3, numbers), b"data": field(1, field(1, image.tobytes())),
-               b"other": field(2, field(1, struct.pack("<f", 1.0)))}
-    return field(1, b"".join(field(1, field(1, name) + field(2, value))
-                             for name, value in entries.items()))
+    entries = {
+        b"shape": field(3, numbers),
+        b"data": field(1, field(1, image.tobytes())),
+        b"other": field(2, field(1, struct.pack("<f", 1.0))),
+    }
+    return field(
+        1, b"".join(field(1, field(1, name) + field(2, value)) for name, value in entries.items())
+    )
 
 
 def folder_with(folder: Path, examples: list[bytes], name: str = "a-r03.tfrecords") -> Path:
@@ -143,8 +150,9 @@ def test_any_other_bytes_are_refused(data: bytes) -> None:
 
 def test_the_official_dataset_at_every_level(shared: Path, tmp_path: Path) -> None:
     source = shared / "golden/tfrecord/tfr32rgb"
-    result = CliRunner().invoke(main, [
-        "create_from_tfrecords", "--source", str(source), "--dest", str(tmp_path / "d")])
+    result = CliRunner().invoke(
+        main, ["create_from_tfrecords", "--source", str(source), "--dest", str(tmp_path / "d")]
+    )
     assert result.exit_code == 0, result.output
     expected = np.load(shared / "golden/tfrecord/tfr32rgb_expected.npz")
     dataset = Dataset.open(tmp_path / "d")
@@ -155,7 +163,8 @@ def test_the_official_dataset_at_every_level(shared: Path, tmp_path: Path) -> No
         np.testing.assert_array_equal(dataset.images(level, rows), official.transpose(0, 2, 3, 1))
         lower = import_tfrecords(folder_of_level(source, level, tmp_path))
         np.testing.assert_array_equal(
-            dataset.images(level, rows), np.stack([lower.read(row).image for row in rows]))
+            dataset.images(level, rows), np.stack([lower.read(row).image for row in rows])
+        )
     one_hot = np.eye(10)[dataset.labels(rows)]
     np.testing.assert_array_equal(one_hot, expected["read_labels_lod0"])
 
@@ -165,7 +174,8 @@ def folder_of_level(source: Path, level: int, tmp_path: Path) -> Path:
     folder = tmp_path / f"r{level}"
     folder.mkdir()
     (folder / f"tfr32rgb-r{level:02d}.tfrecords").symlink_to(
-        source / f"tfr32rgb-r{level:02d}.tfrecords")
+        source / f"tfr32rgb-r{level:02d}.tfrecords"
+    )
     return folder
 
 
@@ -179,8 +189,9 @@ def test_the_largest_file_counts(folder: Path) -> None:
         assert (originals == images.read(row).image).all(axis=(1, 2, 3)).any()
 
 
-@pytest.mark.parametrize("stored", [
-    np.eye(3, dtype=np.float32)[[0, 1, 2, 2, 1, 0]], np.array([0, 1, 2, 2, 1, 0])])
+@pytest.mark.parametrize(
+    "stored", [np.eye(3, dtype=np.float32)[[0, 1, 2, 2, 1, 0]], np.array([0, 1, 2, 2, 1, 0])]
+)
 def test_labels_follow_the_chosen_images(folder: Path, stored: np.ndarray) -> None:
     with (folder / "a-rxx.labels").open("wb") as file:
         np.save(file, stored)
@@ -199,13 +210,20 @@ def test_labels_of_no_width_are_none(folder: Path) -> None:
     assert import_tfrecords(folder).labels is None
 
 
-@pytest.mark.parametrize(("stored", "message"), [
-    (np.zeros(5, int), r"a-rxx.labels has labels of the shape \(5,\) for 6 images"),
-    (np.zeros((6, 2, 2)), r"shape \(6, 2, 2\)"), (np.float64(3), r"shape \(\)"),
-    (np.zeros((6, 2)), "holds no classes"), (np.full(6, -1), "holds no classes"),
-    (np.full(6, 0.5), "holds no classes"), (np.ones((6, 2)), "holds no classes"),
-    (np.array(["x"] * 6), "holds no classes"), (np.full(6, np.nan), "holds no classes"),
-])
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        (np.zeros(5, int), r"a-rxx.labels has labels of the shape \(5,\) for 6 images"),
+        (np.zeros((6, 2, 2)), r"shape \(6, 2, 2\)"),
+        (np.float64(3), r"shape \(\)"),
+        (np.zeros((6, 2)), "holds no classes"),
+        (np.full(6, -1), "holds no classes"),
+        (np.full(6, 0.5), "holds no classes"),
+        (np.ones((6, 2)), "holds no classes"),
+        (np.array(["x"] * 6), "holds no classes"),
+        (np.full(6, np.nan), "holds no classes"),
+    ],
+)
 def test_labels_that_do_not_fit(folder: Path, stored: np.ndarray, message: str) -> None:
     with (folder / "a-rxx.labels").open("wb") as file:
         np.save(file, stored)
@@ -220,14 +238,23 @@ def test_labels_that_are_no_array(folder: Path, data: bytes) -> None:
         import_tfrecords(folder)
 
 
-@pytest.mark.parametrize(("examples", "message"), [
-    ([], "a-r03.tfrecords is empty"),
-    ([example(IMAGES[0, :, :4, :4])], r"record 0 at byte 0 has the shape \[3, 4, 4\]; .* be 8x8"),
-    ([example(IMAGES[0, :2])], r"the shape \[2, 8, 8\]; .* with 1, 3 or 4 channels"),
-    ([b""], "holds no image: it has no feature 'shape'"),
-    ([example(IMAGES[0], shape=(3, 8, 9))], r"its shape \(3, 8, 9\) does not fit its 192 bytes"),
-    ([example(IMAGES[0], shape=(192,))], r"its shape \(192,\) does not fit"),
-])
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        ([], "a-r03.tfrecords is empty"),
+        (
+            [example(IMAGES[0, :, :4, :4])],
+            r"record 0 at byte 0 has the shape \[3, 4, 4\]; .* be 8x8",
+        ),
+        ([example(IMAGES[0, :2])], r"the shape \[2, 8, 8\]; .* with 1, 3 or 4 channels"),
+        ([b""], "holds no image: it has no feature 'shape'"),
+        (
+            [example(IMAGES[0], shape=(3, 8, 9))],
+            r"its shape \(3, 8, 9\) does not fit its 192 bytes",
+        ),
+        ([example(IMAGES[0], shape=(192,))], r"its shape \(192,\) does not fit"),
+    ],
+)
 def test_files_of_something_else(tmp_path: Path, examples: list[bytes], message: str) -> None:
     with pytest.raises((UserError, UnreadableImage), match=message):
         import_tfrecords(folder_with(tmp_path, examples))
@@ -244,8 +271,15 @@ def test_a_damaged_record_stops_or_is_skipped(folder: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-50] ^= 1
     path.write_bytes(data)
-    words = ["create-from-tfrecords", "--source", str(folder), "--dest", str(folder.parent / "d"),
-             "--workers", "1"]
+    words = [
+        "create-from-tfrecords",
+        "--source",
+        str(folder),
+        "--dest",
+        str(folder.parent / "d"),
+        "--workers",
+        "1",
+    ]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 1
     assert f"a-r03.tfrecords: record 5 at byte {len(data) // 6 * 5}: its CRC-32C" in result.output

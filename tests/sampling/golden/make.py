@@ -30,17 +30,27 @@ def distance(image: Tensor) -> float:
 
 
 def main() -> None:
-    generator = networks.generator(Network(resolution=16, latent_size=4, fmap_base=64, fmap_max=4,
-                                           label_size=2))
+    generator = networks.generator(
+        Network(resolution=16, latent_size=4, fmap_base=64, fmap_max=4, label_size=2)
+    )
     initialize(generator, 7, "golden")
-    snapshot = Snapshot(generator=generator.requires_grad_(False), level=4, alpha=0.5,
-                        images_seen=1000, label_names=("one", "two"))
+    snapshot = Snapshot(
+        generator=generator.requires_grad_(False),
+        level=4,
+        alpha=0.5,
+        images_seen=1000,
+        label_names=("one", "two"),
+    )
     save_network(NETWORK, snapshot)
     wish = batch_from_seeds(snapshot, "0-999")
-    kept = [row for row, image in enumerate(render_single(snapshot, wish.latents, wish.labels))
-            if distance(image) > MARGIN][:COLUMNS * ROWS]
-    chosen = LatentBatch(tuple(wish.names[row]
-                         for row in kept), wish.latents[kept], wish.labels[kept])
+    kept = [
+        row
+        for row, image in enumerate(render_single(snapshot, wish.latents, wish.labels))
+        if distance(image) > MARGIN
+    ][: COLUMNS * ROWS]
+    chosen = LatentBatch(
+        tuple(wish.names[row] for row in kept), wish.latents[kept], wish.labels[kept]
+    )
     write_grid(snapshot, chosen, ImageOutput(folder=FOLDER), COLUMNS, ROWS)
 
 
