@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.report import circumstances, require_place, save
 from progan import networks, presets
+from progan.command import Command, device_option
 from progan.config import override
-from progan.door import Command, device_option
 from progan.runtime import devices
 from progan.runtime.torch_settings import set_omp_passive
 from progan.sampling.image_files import ImageOutput, write_images

@@ -24,11 +24,11 @@ from benchmarks.isolated import Record
 from benchmarks.loader import portraits
 from benchmarks.settings import at_level, stage_at
 from progan import presets
+from progan.batch_split import UNSHARDED
 from progan.config import Run, override
 from progan.data.loader import read_ahead, read_batches
-from progan.partition import UNSHARDED
 from progan.runtime import devices
-from progan.runtime.cuda import cuda_graphs
+from progan.runtime.cuda_prefetch import cuda_graphs
 from progan.training import preflight
 from progan.training.checkpoint import load_state, save_state
 from progan.training.cuda_graph import CudaGraphSteps

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from metrics.run_record import findings  # noqa: E402
-from progan.door import Command  # noqa: E402
+from progan.command import Command  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.run_directory import STATISTICS_FILE  # noqa: E402
 from progan.runtime.files import json_objects  # noqa: E402

@@ -33,12 +33,12 @@ from benchmarks.report import circumstances, page, require_place, save  # noqa: 
 from benchmarks.settings import at_level  # noqa: E402
 from benchmarks.train import quartiles  # noqa: E402
 from progan import presets, schedule  # noqa: E402
+from progan.command import Command, device_option  # noqa: E402
 from progan.config import Run  # noqa: E402
 from progan.data.loader import AHEAD, read_ahead  # noqa: E402
 from progan.data.portraits.importer import import_demo  # noqa: E402
 from progan.data.reader import Dataset  # noqa: E402
 from progan.data.writer import write_dataset  # noqa: E402
-from progan.door import Command, device_option  # noqa: E402
 from progan.runtime import devices  # noqa: E402
 from progan.runtime.torch_settings import set_omp_passive  # noqa: E402
 from progan.schedule import Stage  # noqa: E402

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from progan import presets
 from progan.config import override
 from progan.data.reader import Dataset
-from progan.runtime.background import Background
+from progan.runtime.background_job import Background
 from progan.runtime.files import human_bytes
 from progan.runtime.log import Log
 from progan.runtime.torch_settings import use_threads

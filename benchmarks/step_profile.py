@@ -25,8 +25,8 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
 from benchmarks.train import ours, stages_of  # noqa: E402
+from progan.command import Command, device_option  # noqa: E402
 from progan.config import Run  # noqa: E402
-from progan.door import Command, device_option  # noqa: E402
 from progan.runtime import devices  # noqa: E402
 from progan.runtime.torch_settings import set_omp_passive, use_threads  # noqa: E402
 from progan.schedule import Stage  # noqa: E402

@@ -31,11 +31,11 @@ from benchmarks.peers import peer_step  # noqa: E402
 from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
 from benchmarks.settings import in_way, stages  # noqa: E402
 from progan import presets  # noqa: E402
+from progan.batch_split import UNSHARDED  # noqa: E402
+from progan.command import Command, device_option  # noqa: E402
 from progan.config import Run, override  # noqa: E402
 from progan.data.loader import process_reals  # noqa: E402
-from progan.door import Command, device_option  # noqa: E402
 from progan.errors import UserError  # noqa: E402
-from progan.partition import UNSHARDED  # noqa: E402
 from progan.runtime import devices  # noqa: E402
 from progan.runtime.torch_settings import set_omp_passive, use_threads  # noqa: E402
 from progan.schedule import Stage  # noqa: E402

@@ -10,7 +10,7 @@ from metrics.discrete_modes_cli import discrete_modes
 from metrics.names import DEFAULT, DESCRIPTIONS
 from metrics.neighbours_cli import neighbours
 from metrics.options import named, record_option, repeats_option, require_files, source_options
-from progan.door import Command, hyphenated
+from progan.command import Command, hyphenated
 from progan.runtime.torch_settings import set_omp_passive
 
 METRIC_LIST = "\b\nMetrics:\n" + "\n".join(

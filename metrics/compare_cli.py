@@ -8,7 +8,7 @@ import click
 
 from metrics.names import parse_metrics
 from metrics.options import detector_option, require_files
-from progan.door import PATH, Command, device_option
+from progan.command import PATH, Command, device_option
 from progan.errors import UserError
 from progan.runtime.files import require_writable_folder
 from progan.runtime.text import escape_controls

@@ -13,7 +13,7 @@ from metrics.options import (
     require_files,
     source_options,
 )
-from progan.door import PATH, Command
+from progan.command import PATH, Command
 from progan.errors import UserError
 from progan.invocation import command
 from progan.runtime.files import require_writable_file

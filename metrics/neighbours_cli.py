@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from metrics.options import named, require_files, source_options
-from progan.door import PATH, Command
+from progan.command import PATH, Command
 from progan.errors import UserError
 from progan.runtime.files import require_writable_file
 from progan.runtime.torch_settings import set_omp_passive

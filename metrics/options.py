@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import click
 
-from progan.door import PATH, device_option
+from progan.command import PATH, device_option
 from progan.errors import UserError
 from progan.invocation import command
 from progan.runtime.files import require_detector, require_paths, require_writable_file

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from progan.loading import TrainedGenerator
+    from progan.api import TrainedGenerator
 
 __version__ = "0.1.0"
 
@@ -25,6 +25,6 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerato
     Raises:
         progan.errors.UserError: There is no such network, or it cannot be used.
     """
-    from progan.loading import load  # brings torch
+    from progan.api import load  # brings torch
 
     return load(path, device)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from progan.errors import UserError
-from progan.settings import (
+from progan.option_fields import (
     FloatAt,
     IntAt,
     changes,

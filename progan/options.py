@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from progan.config import SECTIONS, Run
+from progan.option_fields import FloatAt, IntAt, option_name, settings
 from progan.presets import PRESETS
-from progan.settings import FloatAt, IntAt, option_name, settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -24,9 +24,9 @@ from progan.config import (
     to_dict,
 )
 from progan.errors import UserError
+from progan.option_fields import FloatAt, IntAt, changes, option_name, section_from_dict
+from progan.option_fields import settings as fields_of
 from progan.presets import PRESETS, preset
-from progan.settings import FloatAt, IntAt, changes, option_name, section_from_dict
-from progan.settings import settings as fields_of
 from progan.sizes import MIN_LEVEL, Size, level_of, require_resolution
 from tests.for_each import for_each
 

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from progan.config import SECTIONS, Run, override
+from progan.option_fields import option_name, settings
 from progan.options import config_options, given
 from progan.presets import preset
-from progan.settings import option_name, settings
 from tests.for_each import for_each
 
 FIELDS = [field for section in (Run, *SECTIONS.values()) for field in settings(section)]

@@ -7,8 +7,8 @@ import pytest
 from progan import schedule
 from progan.config import SECTIONS, Run
 from progan.errors import UserError
+from progan.option_fields import settings
 from progan.presets import PRESETS, preset
-from progan.settings import settings
 from tests.for_each import for_each
 
 KNOWN = {field.name for section in (Run, *SECTIONS.values()) for field in settings(section)}

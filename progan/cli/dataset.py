@@ -15,7 +15,7 @@ from progan.cli.dataset_create import (
     writing_options,
 )
 from progan.cli.dataset_known import KNOWN_COMMANDS, create_celebahq
-from progan.door import PATH, Command, CommandGroup
+from progan.command import PATH, Command, CommandGroup
 from progan.errors import UserError
 from progan.runtime.files import require_empty, require_writable_file, require_writable_folder
 from progan.runtime.text import format_count

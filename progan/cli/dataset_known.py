@@ -19,7 +19,7 @@ from progan.cli.dataset_create import (
     write,
     writing_options,
 )
-from progan.door import PATH, Command
+from progan.command import PATH, Command
 from progan.errors import UserError
 
 if TYPE_CHECKING:

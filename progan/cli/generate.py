@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from progan.door import PATH, Command, device_option
+from progan.command import PATH, Command, device_option
 from progan.errors import UserError
 from progan.invocation import typed
 from progan.runtime.files import require_paths, require_writable_file, require_writable_folder

@@ -6,8 +6,8 @@ from metrics.cli import main as metrics
 from progan.cli.dataset import main as dataset
 from progan.cli.generate import main as generate
 from progan.cli.train import main as train
+from progan.command import CommandGroup
 from progan.diagnosis.cli import main as diagnosis
-from progan.door import CommandGroup
 from progan.interop.cli import main as interop
 from progan.projection.cli import main as projection
 from progan.report.cli import main as report

@@ -21,7 +21,7 @@ from progan.runtime.distributed import (
     launched,
     note_for_launcher,
 )
-from progan.runtime.entry import INTERRUPTED
+from progan.runtime.early_signals import INTERRUPTED
 from progan.runtime.lock import exclusive_lock
 
 if TYPE_CHECKING:

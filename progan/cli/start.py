@@ -2,7 +2,7 @@
 
 import sys
 
-from progan.runtime.entry import heed_signals
+from progan.runtime.early_signals import heed_signals
 
 
 def main(prog_name: str | None = None) -> None:

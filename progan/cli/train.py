@@ -14,8 +14,7 @@ from metrics.names import parse_metrics
 from progan import presets
 from progan.cli.processes import Team, team
 from progan.cli.train_checks import measures, require_metrics, require_resumption, require_start
-from progan.config import Run, all_changes
-from progan.door import (
+from progan.command import (
     EXIT_RESUMABLE,
     PATH,
     Command,
@@ -23,14 +22,15 @@ from progan.door import (
     device_option,
     resumable_before_training,
 )
-from progan.door import in_words as error_words
+from progan.command import in_words as error_words
+from progan.config import Run, all_changes
 from progan.errors import UserError
 from progan.invocation import command, program
+from progan.option_fields import option_name
 from progan.options import config_options, given
-from progan.runtime.entry import INTERRUPTED
+from progan.runtime.early_signals import INTERRUPTED
 from progan.runtime.text import format_count
 from progan.runtime.torch_settings import require_compile_cache, set_omp_passive, use_threads
-from progan.settings import option_name
 
 if TYPE_CHECKING:
     from progan.data.reader import Dataset
@@ -337,8 +337,8 @@ def _train(
     from progan.data.device_cache import budget_bytes
     from progan.run_directory import LOG_FILE
     from progan.runtime.devices import set_precision
-    from progan.runtime.interrupts import Interrupts
     from progan.runtime.log import Log, NullLog
+    from progan.runtime.stop_signal import Interrupts
     from progan.training.data_parallel import broadcast_state
     from progan.training.execution import prepare_execution
     from progan.training.loop import TrainContext, train

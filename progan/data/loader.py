@@ -18,13 +18,13 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from progan import schedule
+from progan.batch_split import UNSHARDED, Shard, own_rows
 from progan.config import Run
 from progan.data.device_cache import TrainingImages
 from progan.data.reader import Dataset
 from progan.images import to_signed
 from progan.ops import fade_images
-from progan.partition import UNSHARDED, Shard, own_rows
-from progan.runtime.cuda import Parcel, SideStream
+from progan.runtime.cuda_prefetch import Parcel, SideStream
 from progan.runtime.seeding import numpy_generator
 
 Rows = npt.NDArray[np.int64]

@@ -1,6 +1,6 @@
 """`python -m progan.diagnosis --help`."""
 
-from progan.runtime.entry import heed_signals
+from progan.runtime.early_signals import heed_signals
 
 if __name__ == "__main__":
     heed_signals()  # before the imports that take long

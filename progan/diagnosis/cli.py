@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from progan import run_directory
-from progan.door import PATH, Command
+from progan.command import PATH, Command
 from progan.errors import UserError
 from progan.runtime.files import require_writable_file
 

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from progan.door import in_words
+from progan.command import in_words
 from progan.errors import UserError
 from progan.explorer import markup
 from progan.explorer.callbacks import OF_SEED, Callbacks, Change, Controls, TabSession

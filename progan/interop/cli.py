@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from progan.door import PATH, Command
+from progan.command import PATH, Command
 from progan.errors import UserError
 from progan.interop.export_formats import require_target
 from progan.runtime.files import require_paths, require_writable_file

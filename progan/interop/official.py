@@ -12,7 +12,7 @@ from progan.config import Network
 from progan.errors import UserError
 from progan.interop.imported_model import ImportedModel, Shape, require_whole, tensor
 from progan.interop.official_names import ROLES, AnyArray, official_names, to_official, to_ours
-from progan.settings import changes
+from progan.option_fields import changes
 from progan.sizes import MIN_LEVEL
 
 Arguments = Mapping[str, Any]

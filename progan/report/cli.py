@@ -8,7 +8,7 @@ import click
 from metrics.neighbours_cli import PIXELS
 from metrics.options import detector_option
 from progan import run_directory
-from progan.door import PATH, Command, device_option
+from progan.command import PATH, Command, device_option
 from progan.errors import UserError
 from progan.runtime.files import require_detector, require_paths, require_writable_file
 from progan.runtime.text import escape_controls

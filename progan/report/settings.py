@@ -10,11 +10,11 @@ from progan.diagnosis.curves import Span, spans
 from progan.diagnosis.history import Row
 from progan.errors import UserError
 from progan.invocation import respelled
+from progan.option_fields import option_name, settings
 from progan.report.markup import Markup, Material, element, facts, joined, table
 from progan.run_directory import LOG_FILE
 from progan.runtime.log import human_rate, human_seconds
 from progan.schedule import Phase
-from progan.settings import option_name, settings
 from progan.training.progress import size_words
 
 OF_THE_DATA = ("preset", "data", "fingerprint", "init_from")  # told apart from the changes

@@ -12,10 +12,10 @@ from progan import __version__, networks
 from progan.config import Network
 from progan.errors import UserError
 from progan.networks import Generator
+from progan.option_fields import section_from_dict
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, exact, kimg_name
 from progan.runtime.files import sha256_of
 from progan.runtime.weights_file import Damaged, load_weights, read_header, save_weights
-from progan.settings import section_from_dict
 from progan.sizes import MIN_LEVEL
 
 SOFTWARE = f"progan {__version__}"

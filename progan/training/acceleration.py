@@ -14,9 +14,9 @@ import torch
 
 from progan.config import Run
 from progan.errors import first_line
-from progan.runtime.cuda import cuda_graphs
-from progan.runtime.interrupts import stop_requested, stoppable
+from progan.runtime.cuda_prefetch import cuda_graphs
 from progan.runtime.log import human_seconds
+from progan.runtime.stop_signal import stop_requested, stoppable
 from progan.sizes import MIN_LEVEL, growing_name
 from progan.training.cuda_graph import CudaGraphSteps
 from progan.training.optim import Rate

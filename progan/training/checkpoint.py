@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_map_only
 from progan.config import Network as NetworkConfig
 from progan.config import Run, to_dict
 from progan.errors import UserError
+from progan.option_fields import changes, section_from_dict
 from progan.run_directory import state_path
 from progan.run_directory import states as state_files
 from progan.runtime.files import atomic_path
@@ -26,7 +27,6 @@ from progan.sampling.state_file import (
     read_state,
     sealed,
 )
-from progan.settings import changes, section_from_dict
 from progan.training import state as states
 from progan.training.state import TrainState
 

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from progan.config import Run
 from progan.errors import first_line
-from progan.runtime.cuda import Recorder, Recording
+from progan.runtime.cuda_prefetch import Recorder, Recording
 from progan.training.optim import Rate, capturable
 from progan.training.state import TrainState
 from progan.training.step import DiscriminatorInputs, GeneratorInputs, LevelAlpha, Statistics, Steps

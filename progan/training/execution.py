@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import torch
 
+from progan.batch_split import Shard
 from progan.config import Run
-from progan.partition import Shard
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
 from progan.training.acceleration import accelerated, chosen

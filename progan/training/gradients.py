@@ -3,7 +3,7 @@
 A step says what to compute (`loss_of`), a `BatchSplit` for how many images at once and where. The
 result is that of the whole batch, but for rounding: all random numbers were drawn for the whole
 batch before, and the rows of each part keep the groups of the minibatch standard deviation
-together (`progan.partition`).
+together (`progan.batch_split`).
 
 Example: a batch of 16 images and --stddev-group 4, whose groups are strided: {0, 4, 8, 12},
 {1, 5, 9, 13}, ... Two processes train on it, each in micro-batches of 4, with a loss scale of 2^16.
@@ -36,9 +36,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from progan.batch_split import coupling, rows, sizes
 from progan.config import Run
 from progan.errors import UserError
-from progan.partition import coupling, rows, sizes
 from progan.runtime.devices import is_out_of_memory, is_recording, release_memory
 from progan.runtime.distributed import SINGLE_PROCESS, Group
 from progan.runtime.text import format_count

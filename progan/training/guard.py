@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from progan.config import Run
 from progan.images import save_png
 from progan.invocation import command
+from progan.option_fields import option_name
 from progan.run_directory import ROLLBACK_PREFIX, rollback_path, states
 from progan.runtime.files import write_atomically
 from progan.runtime.log import Log
 from progan.runtime.seeding import derive
 from progan.sampling.state_file import NETWORKS
 from progan.schedule import Stage
-from progan.settings import option_name
 from progan.training import samples
 from progan.training.checkpoint import COUNTERS, MODULES, copy_to_cpu
 from progan.training.meter import StatSums, StepStats

@@ -20,9 +20,9 @@ from progan.interop.imported_model import ImportedModel
 from progan.interop.load import load_own, read_foreign
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import levels, meta_networks, names_by_level
+from progan.option_fields import changes, option_name
 from progan.sampling.network_choice import find_network, find_run
 from progan.sampling.state_file import is_state, is_whole, load_networks
-from progan.settings import changes, option_name
 from progan.sizes import MIN_LEVEL
 from progan.training.matching import Match, MatchStatus, Overlap, Shape, match, merged
 from progan.training.optim import freeze

@@ -9,17 +9,17 @@ from typing import NamedTuple
 import torch
 
 from progan import schedule
+from progan.batch_split import Shard
 from progan.config import Run
 from progan.data.loader import Batch, Prefetch, read_ahead
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.images import save_png
-from progan.partition import Shard
 from progan.run_directory import FIRST_FAKES_FILE, REALS_FILE
 from progan.runtime.devices import peak_memory_bytes
 from progan.runtime.distributed import SINGLE_PROCESS, Agreed, Group
-from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log
+from progan.runtime.stop_signal import Interrupts
 from progan.schedule import Stage
 from progan.training import hooks, samples
 from progan.training.cards import Cards, describe_machine, training_data_of

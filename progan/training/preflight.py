@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from progan import schedule
+from progan.batch_split import UNSHARDED, Shard, own_rows
 from progan.config import Run, override
 from progan.data.loader import Batch
 from progan.errors import UserError
 from progan.networks.inspection import multiply_adds
-from progan.partition import UNSHARDED, Shard, own_rows
 from progan.runtime import devices
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_rate, human_seconds

@@ -13,13 +13,13 @@ from progan.data.splits import open_images, open_images_of_run
 from progan.errors import UserError
 from progan.interop.describe_file import refusal
 from progan.interop.load import read_foreign
+from progan.option_fields import changes
 from progan.run_directory import CONFIG_FILE, set_aside
 from progan.run_directory import states as state_files
 from progan.runtime.files import remove_partials
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.network_file import images_seen_of
 from progan.sampling.state_file import is_state, peek
-from progan.settings import changes
 from progan.training import state as states
 from progan.training.checkpoint import load_newest, load_state
 from progan.training.missing_states import require_untrained

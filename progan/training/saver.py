@@ -20,7 +20,7 @@ from progan.run_directory import (
     set_aside,
     states,
 )
-from progan.runtime.background import Background
+from progan.runtime.background_job import Background
 from progan.runtime.files import PARTIAL, atomic_path, flush_to_disk
 from progan.sampling.model_card import card_path, is_unedited
 from progan.sampling.network_file import (

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from progan.config import Run
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX
 from progan.runtime.files import append, atomic_path, json_objects
-from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log, human_seconds
+from progan.runtime.stop_signal import Interrupts
 from progan.sampling.network_file import (
     PREFIX,
     SUFFIX,

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from progan import presets, schedule
+from progan.batch_split import require_shares
 from progan.config import Network, Run, override
 from progan.data.reader import Dataset
 from progan.data.splits import open_images, open_images_of_run
 from progan.errors import UserError
-from progan.partition import require_shares
 from progan.runtime.text import format_count
 from progan.training.gradients import require_micro_batch
 from progan.training.init_from import (

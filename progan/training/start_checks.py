@@ -8,8 +8,8 @@ import torch
 
 from progan import schedule
 from progan.config import Run
+from progan.option_fields import option_name
 from progan.runtime.torch_settings import use_threads
-from progan.settings import option_name
 from progan.training.precision import precision_note
 from progan.training.preflight import cpu_note, estimate_seconds, is_for_gpus
 from progan.training.run_length import lower_resolution_note, scaled_words, shortfall

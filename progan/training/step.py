@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_map_only
 
 from progan.augment import Draws, augment, update_probability
 from progan.augment import draw as draw_augmentation
+from progan.batch_split import turns
 from progan.config import Run
 from progan.data.loader import Batch, process_reals
 from progan.losses import OBJECTIVES, Chances, Only, critic_terms, draw, generator_terms, summary
@@ -27,7 +28,6 @@ from progan.losses.penalties import GradientScale, final_norm_divisor
 from progan.losses.terms import updated_controllers
 from progan.networks import DiscriminatorOutput
 from progan.ops import upcast_half
-from progan.partition import turns
 from progan.runtime.seeding import forked_rng
 from progan.runtime.seeding import generator as stream
 from progan.schedule import Stage

@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from progan.api import TrainedGenerator
 from progan.cli.generate import main as generate
 from progan.errors import UserError
 from progan.explorer import renderer
 from progan.explorer.renderer import Renderer, file_stem, save_image_and_latent
 from progan.explorer.view_state import ImageSpec, NamedLatent, PathStep, add_step, latent_at
-from progan.loading import TrainedGenerator
 from progan.sampling.network_file import save_network
 from tests.builders import tiny_snapshot
 

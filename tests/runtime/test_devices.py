@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from progan.door import DEVICES
+from progan.command import DEVICES
 from progan.errors import UserError
 from progan.runtime.devices import (
     choose,

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from progan import schedule
+from progan.batch_split import UNSHARDED, Shard, own_rows
 from progan.config import Run
 from progan.data.loader import Batch
-from progan.partition import UNSHARDED, Shard, own_rows
 from progan.runtime.distributed import Group
 from progan.training import state as states
 from progan.training.gradients import FULL_BATCH, BatchSplit, Gradients

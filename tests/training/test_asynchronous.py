@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from progan import schedule
+from progan.batch_split import UNSHARDED, Shard
 from progan.config import Run
 from progan.losses import OBJECTIVES
 from progan.networks import NETWORKS
-from progan.partition import UNSHARDED, Shard
-from progan.runtime.cuda import Recording
+from progan.runtime.cuda_prefetch import Recording
 from progan.runtime.distributed import Group
 from progan.schedule import Stage
 from progan.training import guard, preflight

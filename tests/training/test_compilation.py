@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch._dynamo.callback import CallbackTrigger, callback_handler
 
-from progan.runtime.interrupts import Interrupts
+from progan.runtime.stop_signal import Interrupts
 from progan.training.acceleration import Compilation, Compiled
 from progan.training.step import LevelAlpha
 from tests.builders import tiny_run

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from progan.config import Run, override
-from progan.runtime.cuda import Recording, cuda_graphs
+from progan.runtime.cuda_prefetch import Recording, cuda_graphs
 from progan.training import step as training_steps
 from progan.training.checkpoint import copy_to_cpu
 from progan.training.cuda_graph import WARM_UP_STEPS, CudaGraphSteps

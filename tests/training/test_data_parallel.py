@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
+from progan.batch_split import Shard
 from progan.errors import UserError
-from progan.partition import Shard
 from progan.runtime.distributed import SINGLE_PROCESS, Group
 from progan.training.data_parallel import broadcast_state, require_same_weights
 from progan.training.gradients import BatchSplit, MicroBatchSizes

@@ -11,8 +11,8 @@ from PIL import Image
 
 from progan.run_directory import kimg_name
 from progan.runtime.devices import choose
-from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log
+from progan.runtime.stop_signal import Interrupts
 from progan.sampling.network_file import Snapshot, save_network
 from progan.training.monitor import Monitor
 from progan.training.saver import Saver

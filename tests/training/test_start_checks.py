@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from progan.config import SECTIONS, Run, override
+from progan.option_fields import settings
 from progan.presets import PRESETS, preset
-from progan.settings import settings
 from progan.training.start_checks import RULES, TABLES, ineffective_options
 from tests.for_each import for_each
 

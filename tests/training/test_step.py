@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from progan.batch_split import turns
 from progan.config import Run
-from progan.partition import turns
 from progan.training import step as module
 from progan.training.optim import trainable_parameters
 from progan.training.step import DiscriminatorBatch, LevelAlpha, discriminator_loss

@@ -7,7 +7,7 @@ import json
 
 import torch
 
-from progan.partition import Shard
+from progan.batch_split import Shard
 from progan.runtime.distributed import Together, launched
 from tests.training.equal_steps import CPU, Recorded, born, iterations, relative_error, run_of
 

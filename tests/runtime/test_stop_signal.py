@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from progan.runtime.interrupts import OUT_OF_TIME, Interrupts
+from progan.runtime.stop_signal import OUT_OF_TIME, Interrupts
 
 
 @pytest.mark.parametrize("number", Interrupts.SIGNALS)

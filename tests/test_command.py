@@ -12,9 +12,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from progan.door import Command, CommandGroup
+from progan.command import Command, CommandGroup
 from progan.errors import UserError
-from progan.runtime.entry import INTERRUPTED, SIGNALS
+from progan.runtime.early_signals import INTERRUPTED, SIGNALS
 from progan.runtime.files import atomic_path
 
 

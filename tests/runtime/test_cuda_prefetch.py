@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from progan.runtime.cuda import MOST_AHEAD, Parcel, SideStream
+from progan.runtime.cuda_prefetch import MOST_AHEAD, Parcel, SideStream
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

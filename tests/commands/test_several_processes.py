@@ -18,7 +18,7 @@ from PIL import Image
 
 from progan.run_directory import states
 from tests.builders import noise_dataset, tiny_options
-from tests.doors.test_train import statistics, weights
+from tests.commands.test_train import statistics, weights
 
 ROOT = Path(__file__).resolve().parents[2]
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run")

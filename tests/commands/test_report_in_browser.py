@@ -11,7 +11,7 @@ import pytest
 from progan.report.cli import REPORT_FILE
 from tests.browser import NAMES, Browser, program
 from tests.builders import tiny_run
-from tests.doors.test_report import HOSTILE, report
+from tests.commands.test_report import HOSTILE, report
 from tests.report.runs import made_run
 
 PHONE, DESKTOP = 320, 1280  # px

@@ -11,11 +11,11 @@ from PIL import Image
 
 import progan
 from progan import networks as nets
+from progan.api import TrainedGenerator
 from progan.cli.generate import main as generate
 from progan.config import Network
 from progan.errors import UserError
 from progan.images import to_pixels
-from progan.loading import TrainedGenerator
 from progan.sampling.network_file import Snapshot, save_network
 from progan.sizes import Size
 from tests.builders import tiny_snapshot

@@ -20,9 +20,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from progan import run_directory
 from progan.cli.train import main
-from progan.door import EXIT_RESUMABLE
+from progan.command import EXIT_RESUMABLE
 from progan.run_directory import states
-from progan.runtime.entry import INTERRUPTED, SIGNALS
+from progan.runtime.early_signals import INTERRUPTED, SIGNALS
 from progan.runtime.log import Log
 from progan.runtime.weights_file import content_hash
 from progan.sampling.network_choice import find_network

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from progan.runtime.entry import INTERRUPTED, RESUMABLE, SIGNALS
+from progan.runtime.early_signals import INTERRUPTED, RESUMABLE, SIGNALS
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGAN = ("-c", "from progan.cli.start import main; main()")
@@ -127,7 +127,7 @@ def test_one_process_of_torchrun_speaks(tmp_path: Path) -> None:
 def test_a_signal_after_the_command_changes_nothing() -> None:
     """Python takes a while to end a process that has imported much."""
     code = (
-        "import atexit, os, signal; from progan.runtime.entry import heed_signals; "
+        "import atexit, os, signal; from progan.runtime.early_signals import heed_signals; "
         "atexit.register(os.kill, os.getpid(), signal.SIGINT); "
         "heed_signals(); from tests.runtime.ending import main; main()"
     )

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from progan.runtime.background import Abandoned, Background
+from progan.runtime.background_job import Abandoned, Background
 
 
 def fail() -> None:

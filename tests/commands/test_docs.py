@@ -103,7 +103,7 @@ def test_the_site_lists_every_command_and_option(site: Path) -> None:
 
 def test_the_site_lists_every_setting_and_the_public_api(site: Path) -> None:
     from progan.config import SECTIONS, Run
-    from progan.settings import settings
+    from progan.option_fields import settings
 
     text = (site / "reference" / "settings.html").read_text("utf-8")
     fields = [

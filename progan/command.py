@@ -16,7 +16,7 @@ import click
 from progan import __version__
 from progan.errors import UserError
 from progan.invocation import respelled
-from progan.runtime.entry import (
+from progan.runtime.early_signals import (
     INTERRUPTED,
     RESUMABLE,
     SIGNALS,

@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from progan.api import load
 from progan.cli.generate import main as generate
 from progan.cli.train import main as train
-from progan.loading import load
 from progan.projection import project as project_module
 from progan.projection.cli import main
 from progan.projection.search import search

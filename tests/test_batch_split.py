@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from progan.batch_split import Shard, coupling, own_rows, require_shares, rows, sizes, unit
 from progan.config import Run
 from progan.errors import UserError
 from progan.ops import minibatch_stddev
-from progan.partition import Shard, coupling, own_rows, require_shares, rows, sizes, unit
 from progan.presets import PRESETS, preset
 from tests.builders import tiny_run
 
