@@ -102,7 +102,7 @@ def train_portraits(
     seconds = min(seconds, most_seconds)
     end = time.monotonic() + seconds
     _draw(data, max(resolutions), images, workers)
-    place = devices.choose(device)
+    place = devices.choose_device(device)
     for resolution in resolutions:
         run = in_way(override(presets.preset(PRESET), {**options, "resolution": resolution}), way)
         speeds = _probe(run, place, probe_seconds)

@@ -90,7 +90,7 @@ def main(
     """Time the way of the images to the device at each resolution."""
     require_place(output)
     set_omp_passive()
-    chosen, run = devices.choose(device), presets.preset(preset)
+    chosen, run = devices.choose_device(device), presets.preset(preset)
     with tempfile.TemporaryDirectory() as folder:
         dataset = (
             Dataset.open(data)
@@ -102,7 +102,7 @@ def main(
                 compress,
             )
         )
-        result = circumstances("loader", devices.describe(chosen), preset) | {
+        result = circumstances("loader", devices.describe_device(chosen), preset) | {
             "dataset": {
                 "name": dataset.name,
                 "images": len(dataset.training_rows),

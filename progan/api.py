@@ -16,7 +16,7 @@ from torch import Tensor
 from progan.errors import UserError
 from progan.images import Pixels
 from progan.interop.load import load_snapshot
-from progan.runtime.devices import choose
+from progan.runtime.devices import choose_device
 from progan.runtime.text import format_count, sanitize_line
 from progan.sampling.latents import (
     at_resolution,
@@ -40,7 +40,7 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerato
     It warns where the newest run in a directory has no network yet.
     """
     file = find_network(Path(path), lambda text: warnings.warn(text, stacklevel=5))
-    return TrainedGenerator(load_snapshot(file, choose(device)))
+    return TrainedGenerator(load_snapshot(file, choose_device(device)))
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -23,44 +23,49 @@ class Shard(NamedTuple):
     """Which of the equal parts of each batch a process trains on."""
 
     number: int
-    of: int
+    num_shards: int
 
 
 UNSHARDED = Shard(0, 1)
 
 
-def unit(run: Run, n: int) -> int:
+def min_independent_size(run: Run, n: int) -> int:
     """Return the fewest images of a batch of `n` that no statistic of a group ties to others."""
     return n // gcd(*(n // each for each in _group_spans(run, n)))
 
 
-def sizes(run: Run, n: int) -> list[int]:
+def split_sizes(run: Run, n: int) -> list[int]:
     """The sizes of the equal parts that a batch of `n` images can be cut into, largest first."""
-    classes = n // unit(run, n)
+    classes = n // min_independent_size(run, n)
     parts = [n // count for count in range(1, classes + 1) if classes % count == 0]
     return [size for size in parts if _groups(run, size) == _groups(run, n)]
 
 
-def rows(run: Run, n: int, count: int) -> Rows:
+def split_rows(run: Run, n: int, count: int) -> Rows:
     """Return which images of a batch of `n` are in each of `count` parts: [count, n // count]."""
-    assert n // count in sizes(run, n)
-    return np.arange(n).reshape(unit(run, n), count, -1).transpose(1, 0, 2).reshape(count, -1)
+    assert n // count in split_sizes(run, n)
+    return (
+        np.arange(n)
+        .reshape(min_independent_size(run, n), count, -1)
+        .transpose(1, 0, 2)
+        .reshape(count, -1)
+    )
 
 
-def own_rows(run: Run, n: int, share: Shard) -> Rows:
+def shard_rows(run: Run, n: int, share: Shard) -> Rows:
     """The images of a batch of `n` in one part, in ascending order of class and stride."""
-    found: Rows = rows(run, n, share.of)[share.number]
+    found: Rows = split_rows(run, n, share.num_shards)[share.number]
     return found
 
 
-def turns(run: Run, n: int) -> int:
+def interleave_count(run: Run, n: int) -> int:
     """In how many turns of equal length reals and fakes, `n` of each, can follow each other in a
     batch of which each image is judged as among its like; 0: in none, keep them apart."""
-    kept_apart = coupling(run) or run.random_layers or run.objective.separate_updates
-    return 0 if kept_apart or n not in sizes(run, 2 * n) else unit(run, 2 * n)
+    kept_apart = batch_coupling(run) or run.random_layers or run.objective.separate_updates
+    return 0 if kept_apart or n not in split_sizes(run, 2 * n) else min_independent_size(run, 2 * n)
 
 
-def coupling(run: Run) -> str:
+def batch_coupling(run: Run) -> str:
     """What makes each image of a batch depend on all others, with its option; '' if nothing."""
     network, objective = run.network, run.objective
     if "batch" in (network.g_norm, network.d_norm):
@@ -75,7 +80,7 @@ def coupling(run: Run) -> str:
     return ""
 
 
-def require_shares(run: Run, batches: dict[int, int], count: int) -> None:
+def require_splittable(run: Run, batches: dict[int, int], count: int) -> None:
     """Raise UserError unless every batch can be shared among `count` processes.
 
     Args:
@@ -83,22 +88,22 @@ def require_shares(run: Run, batches: dict[int, int], count: int) -> None:
     """
     if count == 1:
         return
-    if coupled := coupling(run):
+    if coupled := batch_coupling(run):
         raise UserError(
             f"{count} processes cannot share a batch: each of its images depends on "
             f"all others, by {coupled}. Train with one process, or without that."
         )
     for resolution, n in batches.items():
-        counts = [n // size for size in sizes(run, n)]
+        counts = [n // size for size in split_sizes(run, n)]
         if count not in counts:
             groups = f" (in whole groups of --stddev-group {run.network.stddev_group})" * bool(
-                unit(run, n) > 1
+                min_independent_size(run, n) > 1
             )
             raise UserError(
                 f"The batch of {n} images at resolution {resolution} cannot be shared equally "
                 f"among {count} processes{groups}: {_listed(counts)} could. Start that many "
                 f"(torchrun --nproc-per-node), or choose a batch that is a multiple of "
-                f"{count * unit(run, n)} (--batch, --batch-at)."
+                f"{count * min_independent_size(run, n)} (--batch, --batch-at)."
             )
 
 

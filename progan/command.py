@@ -15,20 +15,18 @@ import click
 
 from progan import __version__
 from progan.errors import UserError
-from progan.invocation import respelled
+from progan.invocation import respell_commands
 from progan.runtime.early_signals import (
-    INTERRUPTED,
-    RESUMABLE,
+    EXIT_INTERRUPTED,
     SIGNALS,
     early_exit_code,
-    exit_at_once,
+    exit_interrupted,
     exit_resumable,
-    speaks,
+    is_main_process,
 )
-from progan.runtime.standard_output import checked_output, is_of_output
+from progan.runtime.standard_output import checked_output, is_output_error
 from progan.runtime.text import escape_controls
 
-EXIT_RESUMABLE = RESUMABLE
 _REMEDIES = {
     errno.ENOSPC: "Free some space, or name a folder on another disk.",
     errno.EFBIG: "Raise the limit of file sizes (ulimit -f), or name a folder on another disk.",
@@ -40,7 +38,7 @@ _REMEDIES = {
 }
 
 
-def hyphenated(name: str) -> str:
+def hyphenate(name: str) -> str:
     """--max_images is --max-images, and create_mnist is create-mnist."""
     return name.replace("_", "-")
 
@@ -55,12 +53,12 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def resumable_before_training() -> Iterator[None]:
+def exit_resumable_before_training() -> Iterator[None]:
     """Exit with 75 if SIGUSR1 ends a training before its first step, when nothing is lost."""
     try:
         yield
     except Interrupted as error:
-        if error.early_exit_code == INTERRUPTED:
+        if error.early_exit_code == EXIT_INTERRUPTED:
             raise
         _say_interrupted()
         raise click.exceptions.Exit(error.early_exit_code) from error
@@ -77,15 +75,15 @@ def report_user_errors() -> Iterator[None]:
         raise click.ClickException(escape_controls(str(error), keep="\n\t")) from error
     except KeyboardInterrupt as error:
         _say_interrupted()
-        raise click.exceptions.Exit(INTERRUPTED) from error
+        raise click.exceptions.Exit(EXIT_INTERRUPTED) from error
     except OSError as error:
-        if error.errno is None or error.errno == errno.EPIPE or is_of_output(error):
+        if error.errno is None or error.errno == errno.EPIPE or is_output_error(error):
             raise  # click deals with closed pipes, and main() with the rest of the output
-        raise click.ClickException(escape_controls(in_words(error))) from error
+        raise click.ClickException(escape_controls(describe_os_error(error))) from error
 
 
 def _say_interrupted() -> None:
-    if speaks():
+    if is_main_process():
         with suppress(OSError):  # of a terminal that is gone
             click.echo("\nInterrupted.", err=True)
 
@@ -108,7 +106,7 @@ def _one_interrupt() -> Iterator[None]:
         for each in heard:
             signal.signal(each, signal.SIG_IGN)
         early = before.get(number)
-        if early in (exit_at_once, exit_resumable) and _is_importing("torch"):
+        if early in (exit_interrupted, exit_resumable) and _is_importing("torch"):
             early(number, frame)
         raise Interrupted(number)
 
@@ -119,7 +117,7 @@ def _one_interrupt() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             if signal.getsignal(number) != signal.SIG_IGN:  # else the process is about to end
-                is_early = handler in (exit_at_once, exit_resumable)
+                is_early = handler in (exit_interrupted, exit_resumable)
                 signal.signal(number, signal.SIG_IGN if is_early else handler)
 
 
@@ -129,7 +127,7 @@ def _is_importing(name: str) -> bool:
     return bool(getattr(spec, "_initializing", False))
 
 
-def in_words(error: OSError) -> str:
+def describe_os_error(error: OSError) -> str:
     """'/data/x: No space left on device. Free some space, …'."""
     paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
     remedy = _REMEDIES.get(error.errno or 0, "")
@@ -161,10 +159,10 @@ class _Formatter(click.HelpFormatter):
     """Help texts that spell commands as the one that is running was typed."""
 
     def write_text(self, text: str) -> None:
-        super().write_text(respelled(text))
+        super().write_text(respell_commands(text))
 
     def write_dl(self, rows: Iterable[tuple[str, str]], *args: Any, **settings: Any) -> None:
-        super().write_dl([(name, respelled(text)) for name, text in rows], *args, **settings)
+        super().write_dl([(name, respell_commands(text)) for name, text in rows], *args, **settings)
 
 
 class _Context(click.Context):
@@ -230,7 +228,7 @@ class CommandGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = hyphenated(args[0])
+        name = hyphenate(args[0])
         is_option = name.startswith("-")
         if self.get_command(ctx, name) is None and not is_option and not ctx.resilient_parsing:
             near = get_close_matches(name, self.list_commands(ctx))
@@ -250,7 +248,7 @@ def _with_version(params: list[click.Parameter]) -> list[click.Parameter]:
 
 def _set_up(command: click.Command) -> None:
     command.context_settings = {
-        "token_normalize_func": hyphenated,
+        "token_normalize_func": hyphenate,
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
         **command.context_settings,

@@ -14,12 +14,12 @@ from progan.errors import UserError
 from progan.option_fields import (
     FloatAt,
     IntAt,
-    changes,
-    listed,
-    require_known,
+    option_field,
+    option_fields,
+    require_no_unknown,
+    section_changes,
     section_from_dict,
-    setting,
-    settings,
+    split_list,
     validate,
 )
 from progan.sizes import LONGEST_BASE, MAX_LEVEL, MIN_LEVEL, Size, level_of, require_base, size_at
@@ -33,95 +33,101 @@ AUGMENT_KINDS = ("flip", "translate", "zoom", "stretch", "rotate", "shift", "col
 class Network:
     """Generator and discriminator; two runs with equal `Network` can exchange their weights."""
 
-    kind: str = setting(
+    kind: str = option_field(
         "progressive",
         "Kind of networks.",
         choices=("progressive", "dcgan", "resnet", "autoencoder", "stacked-mnist"),
     )
-    resolution: int = setting(
+    resolution: int = option_field(
         1024,
         "Resolution that the networks grow to; the dataset's own if not given.",
         resolution=True,
     )
-    base_height: int = setting(
+    base_height: int = option_field(
         4, "Height of the images at level 2.", low=4, high=LONGEST_BASE, option=False
     )
-    base_width: int = setting(
+    base_width: int = option_field(
         4, "Width of the images at level 2.", low=4, high=LONGEST_BASE, option=False
     )
-    channels: int = setting(3, "Colour channels of the images.", low=1, option=False)
-    label_size: int = setting(0, "Number of classes; 0: unconditional.", low=0, option=False)
-    latent_size: int = setting(512, "Length of the latent vector.", low=1, high=65536)
-    fmap_base: int = setting(
+    channels: int = option_field(3, "Colour channels of the images.", low=1, option=False)
+    label_size: int = option_field(0, "Number of classes; 0: unconditional.", low=0, option=False)
+    latent_size: int = option_field(512, "Length of the latent vector.", low=1, high=65536)
+    fmap_base: int = option_field(
         8192, "Feature maps times resolution, before the limit of --fmap-max.", low=1
     )
-    fmap_decay: float = setting(
+    fmap_decay: float = option_field(
         1.0, "How fast feature maps shrink with the resolution.", low=0, high=16
     )
-    fmap_max: int = setting(512, "Most feature maps of any layer.", low=1, high=65536)
-    d_fmap_base: int = setting(0, "Another --fmap-base for the discriminator; 0: the same.", low=0)
-    kernel: int = setting(4, "Size of the kernels that resample, of the kind dcgan.", low=2, high=9)
-    output_kernel: int = setting(
+    fmap_max: int = option_field(512, "Most feature maps of any layer.", low=1, high=65536)
+    d_fmap_base: int = option_field(
+        0, "Another --fmap-base for the discriminator; 0: the same.", low=0
+    )
+    kernel: int = option_field(
+        4, "Size of the kernels that resample, of the kind dcgan.", low=2, high=9
+    )
+    output_kernel: int = option_field(
         0,
         "Size of the kernel of one more convolution before the image, "
         "of the kind dcgan; 0: without it.",
         low=0,
         high=9,
     )
-    code_size: int = setting(64, "Length of the code of an autoencoder.", low=1, high=65536)
-    energy: str = setting(
+    code_size: int = option_field(64, "Length of the code of an autoencoder.", low=1, high=65536)
+    energy: str = option_field(
         "l1",
         "How an autoencoder's reconstruction is compared with the image: "
         "mean absolute or mean squared difference.",
         choices=("l1", "l2"),
     )
-    equalized_lr: bool = setting(True, "Scale weights at runtime by He's constant (section 4.1).")
-    weight_stddev: float = setting(
+    equalized_lr: bool = option_field(
+        True, "Scale weights at runtime by He's constant (section 4.1)."
+    )
+    weight_stddev: float = option_field(
         0.0,
         "Standard deviation of initial weights; 0: He's constant, or 1 with --equalized-lr.",
         low=0,
     )
-    g_norm: str = setting(
+    g_norm: str = option_field(
         "pixel",
         "Normalisation in the generator (pixel: section 4.2).",
         choices=("pixel", "batch", "none"),
     )
-    d_norm: str = setting(
+    d_norm: str = option_field(
         "none", "Normalisation in the discriminator.", choices=("none", "batch", "layer")
     )
-    g_activation: str = setting(
+    g_activation: str = option_field(
         "leaky-relu",
         "Activation in the generator; the leaky one has slope 0.2.",
         choices=("leaky-relu", "relu", "elu"),
     )
-    d_activation: str = setting(
+    d_activation: str = option_field(
         "leaky-relu", "Activation in the discriminator.", choices=("leaky-relu", "relu", "elu")
     )
-    output: str = setting(
+    output: str = option_field(
         "linear",
         "What makes the colours; sigmoid is scaled to -1…1.",
         choices=("linear", "tanh", "sigmoid"),
     )
-    normalize_latents: bool = setting(True, "Project latents to the hypersphere.")
-    stddev_group: int = setting(
+    normalize_latents: bool = option_field(True, "Project latents to the hypersphere.")
+    stddev_group: int = option_field(
         4, "Group size of the minibatch standard deviation (section 3); 0: without it.", low=0
     )
-    minibatch_kernels: int = setting(
+    minibatch_kernels: int = option_field(
         0,
         "Kernels of minibatch discrimination (Salimans et al. 2016); 0: without it.",
         low=0,
         high=65536,
     )
-    dropout: float = setting(
+    dropout: float = option_field(
         0.0,
         "Part of the features that the last layer of the discriminator misses while training.",
         low=0,
         high=0.99,
     )
-    fused_scaling: bool = setting(
+    fused_scaling: bool = option_field(
         True, "Resample inside of the convolutions: 2.25 times fewer multiplications."
     )
-    pixel_bias: bool = setting(
+    pixel_bias: bool = option_field(
         False,
         "One bias for each pixel of the first layer of the "
         "generator instead of one for each feature map, as "
@@ -165,34 +171,36 @@ class Network:
 class Growth:
     """When the networks grow, and what batch size and learning rates hold meanwhile."""
 
-    total_kimg: float = setting(
+    total_kimg: float = option_field(
         12000.0, "Thousands of real images to show in all.", low=0.001, high=1e9
     )
-    initial_resolution: int = setting(4, "Resolution to start at.", resolution=True)
-    training_kimg: float = setting(
+    initial_resolution: int = option_field(4, "Resolution to start at.", resolution=True)
+    training_kimg: float = option_field(
         600.0, "Thousands of images to train each resolution for, once faded in.", low=0, high=1e7
     )
-    transition_kimg: float = setting(
+    transition_kimg: float = option_field(
         600.0, "Thousands of images for each fade-in.", low=0, high=1e7
     )
-    fade_first: bool = setting(
+    fade_first: bool = option_field(
         False, "Begin with the fade-in of the next resolution: the initial one was trained before."
     )
-    batch: int = setting(4, "Images per step.", low=1, high=65536)
-    batch_at: IntAt = setting(
+    batch: int = option_field(4, "Images per step.", low=1, high=65536)
+    batch_at: IntAt = option_field(
         (), "Other batch sizes at some resolutions, e.g. 4:128,8:64.", low=1, high=65536
     )
-    g_lr: float = setting(0.001, "Learning rate of the generator.", low=0)
-    g_lr_at: FloatAt = setting(
+    g_lr: float = option_field(0.001, "Learning rate of the generator.", low=0)
+    g_lr_at: FloatAt = option_field(
         (), "Other generator rates at some resolutions, e.g. 512:0.002.", low=0
     )
-    d_lr: float = setting(0.001, "Learning rate of the discriminator.", low=0)
-    d_lr_at: FloatAt = setting((), "Other discriminator rates at some resolutions.", low=0)
-    lr_decay: float = setting(
+    d_lr: float = option_field(0.001, "Learning rate of the discriminator.", low=0)
+    d_lr_at: FloatAt = option_field((), "Other discriminator rates at some resolutions.", low=0)
+    lr_decay: float = option_field(
         0.0, "Learning rates are divided by 1 + this times the thousands of images shown.", low=0
     )
-    tick_kimg: float = setting(160.0, "Thousands of images between two status lines.", low=0.001)
-    tick_kimg_at: FloatAt = setting(
+    tick_kimg: float = option_field(
+        160.0, "Thousands of images between two status lines.", low=0.001
+    )
+    tick_kimg_at: FloatAt = option_field(
         (
             (4, 160),
             (8, 140),
@@ -207,10 +215,10 @@ class Growth:
         "Other tick lengths at some resolutions.",
         low=0.001,
     )
-    minibatch_repeats: int = setting(
+    minibatch_repeats: int = option_field(
         4, "Iterations that share one evaluation of the schedule.", low=1
     )
-    d_repeats: int = setting(1, "Discriminator steps per generator step.", low=1)
+    d_repeats: int = option_field(1, "Discriminator steps per generator step.", low=1)
 
     def __post_init__(self) -> None:
         validate(self)
@@ -225,7 +233,7 @@ class Growth:
 class Objective:
     """What generator and discriminator are asked for."""
 
-    objective: str = setting(
+    objective: str = option_field(
         "wgan-gp",
         "Loss functions.",
         choices=(
@@ -240,11 +248,13 @@ class Objective:
             "relativistic",
         ),
     )
-    gp_weight: float = setting(10.0, "Weight of the gradient penalty (lambda; gamma of R1).", low=0)
-    gp_target: float = setting(
+    gp_weight: float = option_field(
+        10.0, "Weight of the gradient penalty (lambda; gamma of R1).", low=0
+    )
+    gp_target: float = option_field(
         1.0, "Gradient norm that the penalty of wgan-gp and dragan asks for.", low=1e-9
     )
-    gp_resolution: str = setting(
+    gp_resolution: str = option_field(
         "final",
         "Resolution of the images that wgan-gp takes the "
         "gradient with respect to: the final one at every level, as the "
@@ -252,44 +262,44 @@ class Objective:
         "or the one being trained.",
         choices=("final", "trained"),
     )
-    drift: float = setting(
+    drift: float = option_field(
         0.001,
         "Weight of the squared real scores that keeps those of wgan-gp "
         "and wgan from drifting away.",
         low=0,
     )
-    label_weight: float = setting(1.0, "Weight of the AC-GAN label loss.", low=0)
-    label_smoothing: float = setting(
+    label_weight: float = option_field(1.0, "Weight of the AC-GAN label loss.", low=0)
+    label_smoothing: float = option_field(
         0.0, "How much less than 1 the target of reals is, of gan.", low=0, high=0.5
     )
-    label_noise: float = setting(
+    label_noise: float = option_field(
         0.0,
         "Up to how much the targets of gan are moved away from right, at random.",
         low=0,
         high=0.5,
     )
-    margin: float = setting(1.0, "Energy of fakes that ebgan asks for.", low=0)
-    pulling_away: float = setting(0.1, "Weight of ebgan's pulling-away term.", low=0)
-    diversity: float = setting(
+    margin: float = option_field(1.0, "Energy of fakes that ebgan asks for.", low=0)
+    pulling_away: float = option_field(0.1, "Weight of ebgan's pulling-away term.", low=0)
+    diversity: float = option_field(
         0.5, "Ratio of the energies of fakes and reals that began keeps (gamma).", low=0, high=1
     )
-    balance_rate: float = setting(
+    balance_rate: float = option_field(
         0.001, "How fast began's k moves to keep it (lambda).", low=0, high=1
     )
-    fake_weight: float = setting(
+    fake_weight: float = option_field(
         1.0,
         "Weight of the fakes in lsgan's loss of the discriminator (the paper's networks: 0.1).",
         low=0,
     )
-    adaptive_noise: bool = setting(
+    adaptive_noise: bool = option_field(
         False,
         "Disturb the discriminator's features when it tells "
         "fakes too easily (appendix B, for lsgan).",
     )
-    separate_updates: bool = setting(
+    separate_updates: bool = option_field(
         False, "Update the discriminator with reals and then with fakes, instead of with both."
     )
-    mixed_batches: bool = setting(
+    mixed_batches: bool = option_field(
         False,
         "Show reals and fakes to the discriminator in one batch "
         "(which batch normalisation notices).",
@@ -311,13 +321,13 @@ class Augment:
     Defaults are those of Keras' example of adaptive discriminator augmentation.
     """
 
-    augment: str = setting(
+    augment: str = option_field(
         "none",
         "Augment what the discriminator sees, with a fixed probability "
         "or one that follows its accuracy; for small datasets.",
         choices=("none", "fixed", "adaptive"),
     )
-    augment_p: float = setting(
+    augment_p: float = option_field(
         0.0,
         "Probability of each augmentation: the fixed one, or the one "
         "to start from. From about 0.8 on, generated images look augmented "
@@ -325,32 +335,34 @@ class Augment:
         low=0,
         high=1,
     )
-    augment_kinds: str = setting(
+    augment_kinds: str = option_field(
         "flip,translate,zoom,rotate",
         f"Augmentations: some of {','.join(AUGMENT_KINDS)}.",
         choices=AUGMENT_KINDS,
         several=True,
     )
-    augment_together: bool = setting(
+    augment_together: bool = option_field(
         False, "Apply all of the augmentations to an image or none, instead of each for itself."
     )
-    augment_translate: float = setting(
+    augment_translate: float = option_field(
         0.125,
         "Farthest translation (whole pixels) and shift (fractions of them), per side length.",
         low=0,
         high=1,
     )
-    augment_zoom: float = setting(0.25, "Strongest zoom: in and out by 1 + this.", low=0, high=3)
-    augment_stretch: float = setting(
+    augment_zoom: float = option_field(
+        0.25, "Strongest zoom: in and out by 1 + this.", low=0, high=3
+    )
+    augment_stretch: float = option_field(
         0.25, "Strongest stretch: wider and lower, or the other way, by 1 + this.", low=0, high=3
     )
-    augment_rotate: float = setting(
+    augment_rotate: float = option_field(
         0.125, "Largest rotation either way, in turns.", low=0, high=0.5
     )
-    augment_color: float = setting(
+    augment_color: float = option_field(
         1.0, "Strength of the colour changes; 1: as in StyleGAN2-ADA.", low=0, high=1
     )
-    augment_accuracy: float = setting(
+    augment_accuracy: float = option_field(
         0.85,
         "Accuracy of the discriminator on real images that an "
         "adaptive probability keeps. StyleGAN2-ADA's r_t is 2 x "
@@ -358,14 +370,14 @@ class Augment:
         low=0,
         high=1,
     )
-    augment_control: str = setting(
+    augment_control: str = option_field(
         "proportional",
         "An adaptive probability moves in proportion to "
         "the error of the accuracy (Keras) or at a constant speed "
         "(StyleGAN2-ADA).",
         choices=("proportional", "constant"),
     )
-    augment_steps: int = setting(
+    augment_steps: int = option_field(
         1000,
         "Steps in which an error of 100 % (any error, at constant "
         "speed) moves an adaptive probability by 1.",
@@ -377,35 +389,35 @@ class Augment:
 
     @property
     def kinds(self) -> frozenset[str]:
-        return frozenset(listed(self.augment_kinds))
+        return frozenset(split_list(self.augment_kinds))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Optim:
     """The optimizers and the moving average of the generator."""
 
-    optimizer: str = setting("adam", "Algorithm.", choices=("adam", "rmsprop"))
-    beta1: float = setting(0.0, "Adam's first decay rate.", low=0, high=0.9999)
-    beta2: float = setting(
+    optimizer: str = option_field("adam", "Algorithm.", choices=("adam", "rmsprop"))
+    beta1: float = option_field(0.0, "Adam's first decay rate.", low=0, high=0.9999)
+    beta2: float = option_field(
         0.99, "Adam's second decay rate, or RMSProp's only one.", low=0, high=0.99999
     )
-    epsilon: float = setting(1e-8, "Adam's or RMSProp's epsilon.", low=1e-30)
-    clip_gradients: float = setting(
+    epsilon: float = option_field(1e-8, "Adam's or RMSProp's epsilon.", low=1e-30)
+    clip_gradients: float = option_field(
         0.0, "Clip each element of a gradient to this; 0: do not.", low=0
     )
-    clip_weights: float = setting(
+    clip_weights: float = option_field(
         0.0, "Clip each weight of the critic to this after its steps (wgan); 0: do not.", low=0
     )
-    ema_decay: float = setting(
+    ema_decay: float = option_field(
         0.999,
         "Decay per iteration of the averaged generator, the one that makes the pictures.",
         low=0,
         high=0.9999999,
     )
-    reset_optimizers: bool = setting(
+    reset_optimizers: bool = option_field(
         True, "Reset the optimizers at the start and at the end of each fade."
     )
-    freeze_d: int = setting(
+    freeze_d: int = option_field(
         0,
         "How many resolutions of the discriminator, from the highest one "
         "down, keep the weights that they began with (FreezeD, Mo et al. "
@@ -422,14 +434,16 @@ class Optim:
 class Guard:
     """What happens when a training leaves the numbers."""
 
-    rollbacks: int = setting(
+    rollbacks: int = option_field(
         3,
         "How often a run may go back to its last good state, and on in "
         "another order of the data, when a number is not finite or explodes; "
         "then it stops.",
         low=0,
     )
-    largest: float = setting(1e6, "Scores and norms of gradients beyond this have exploded.", low=1)
+    largest: float = option_field(
+        1e6, "Scores and norms of gradients beyond this have exploded.", low=1
+    )
 
     def __post_init__(self) -> None:
         validate(self)
@@ -439,11 +453,11 @@ class Guard:
 class Data:
     """How the dataset is used."""
 
-    data: str = setting("", "Dataset made by dataset_tool.py.", option=False)
-    fingerprint: str = setting("", "Fingerprint of the dataset.", option=False)
-    subset: str = setting("", "Train on the images of this class only, by name or index.")
-    mirror: bool = setting(False, "Flip real images left to right, half of the time.")
-    conditional: bool = setting(False, "Train with the labels of the dataset (AC-GAN).")
+    data: str = option_field("", "Dataset made by dataset_tool.py.", option=False)
+    fingerprint: str = option_field("", "Fingerprint of the dataset.", option=False)
+    subset: str = option_field("", "Train on the images of this class only, by name or index.")
+    mirror: bool = option_field(False, "Flip real images left to right, half of the time.")
+    conditional: bool = option_field(False, "Train with the labels of the dataset (AC-GAN).")
 
     def __post_init__(self) -> None:
         validate(self)
@@ -453,24 +467,26 @@ class Data:
 class Output:
     """How often pictures and snapshots are written."""
 
-    image_ticks: int = setting(1, "Ticks between two sample grids.", low=1)
-    snapshot_ticks: int = setting(10, "Ticks between two network snapshots.", low=1)
-    keep_states: int = setting(2, "Training states to keep, for --resume (the newest ones).", low=1)
-    checkpoint_minutes: float = setting(
+    image_ticks: int = option_field(1, "Ticks between two sample grids.", low=1)
+    snapshot_ticks: int = option_field(10, "Ticks between two network snapshots.", low=1)
+    keep_states: int = option_field(
+        2, "Training states to keep, for --resume (the newest ones).", low=1
+    )
+    checkpoint_minutes: float = option_field(
         15.0,
         "Minutes of training after which a state and a "
         "network are saved between snapshots; 0: never.",
         low=0,
     )
-    metrics: str = setting(
+    metrics: str = option_field(
         "",
         "Metrics of each snapshot, perhaps with a number of images, e.g. "
         "swd16k,ms-ssim; see python -m metrics --help.",
     )
-    best: str = setting(
+    best: str = option_field(
         "", "Keep the best snapshot by one of these metrics, e.g. kid, as network-best-…."
     )
-    detector: str = setting(
+    detector: str = option_field(
         "", "Detector of the metrics that compare features, as in python -m metrics."
     )
 
@@ -482,24 +498,24 @@ class Output:
 class Run:
     """All settings of one training."""
 
-    preset: str = setting("custom", "Preset that the run started from.", option=False)
-    init_from: str = setting(
+    preset: str = option_field("custom", "Preset that the run started from.", option=False)
+    init_from: str = option_field(
         "", "Network file or training state with whose networks the run began.", option=False
     )
-    seed: int = setting(0, "Seed of every random number in the run.", low=0)
-    precision: str = setting(
+    seed: int = option_field(0, "Seed of every random number in the run.", low=0)
+    precision: str = option_field(
         "fp32",
         "Arithmetic of the convolutions; tf32 is faster on CUDA, "
         "bf16 there and on CPUs that have it, and both are coarser; fp16, "
         "with loss scaling, is the official code's, for CUDA.",
         choices=("fp32", "tf32", "bf16", "fp16"),
     )
-    low_precision_from: int = setting(
+    low_precision_from: int = option_field(
         4,
         "Lowest resolution to train in --precision bf16 or fp16; below it, in float32.",
         resolution=True,
     )
-    acceleration: str = setting(
+    acceleration: str = option_field(
         "auto",
         "How steps are computed: operation after operation "
         "(eager), these recorded as CUDA graphs (eager-graph), with "
@@ -507,7 +523,7 @@ class Run:
         "same results but for rounding. auto: eager.",
         choices=("auto", "eager", "eager-graph", "compile", "graph"),
     )
-    micro_batch: int = setting(
+    micro_batch: int = option_field(
         0,
         "Most images that go through the networks at once: a larger "
         "batch goes in parts, with the same gradients. auto: halved where "
@@ -515,14 +531,14 @@ class Run:
         low=0,
         auto=0,
     )
-    preflight: str = setting(
+    preflight: str = option_field(
         "auto",
         "What to do at the start to find out memory and speed at each "
         "resolution: one real step, an estimate, or nothing. auto: a step on "
         "CUDA, an estimate elsewhere.",
         choices=("auto", "step", "estimate", "none"),
     )
-    device_data_gib: float = setting(
+    device_data_gib: float = option_field(
         -1.0,
         "GiB of the device's memory for images of the dataset: "
         "a resolution that fits in is read once and stays there. "
@@ -531,7 +547,7 @@ class Run:
         high=1e6,
         auto=-1,
     )
-    threads: int = setting(
+    threads: int = option_field(
         0,
         "CPU threads of the networks, 0: as torch chooses; narrow networks are fastest with 1.",
         low=0,
@@ -594,9 +610,11 @@ class Run:
         return self.network.dropout > 0 or self.objective.adaptive_noise
 
 
-RENAMED = {"bf16_from": "low_precision_from"}  # settings of runs that are older than their names
+RENAMED_FIELDS = {
+    "bf16_from": "low_precision_from"
+}  # settings of runs that are older than their names
 # What runs did before these settings existed, where it is not the default of today.
-BEFORE_SETTINGS: dict[str, dict[str, Any]] = {"objective": {"gp_resolution": "trained"}}
+LEGACY_DEFAULTS: dict[str, dict[str, Any]] = {"objective": {"gp_resolution": "trained"}}
 SECTIONS: dict[str, Any] = {
     "network": Network,
     "growth": Growth,
@@ -611,13 +629,13 @@ SECTIONS: dict[str, Any] = {
 
 def override(run: Run, values: Mapping[str, Any]) -> Run:
     """Return `run` with some fields, named without their section, replaced."""
-    known = {f.name for section in (Run, *SECTIONS.values()) for f in settings(section)}
-    require_known(set(values) - known, "")
+    known = {f.name for section in (Run, *SECTIONS.values()) for f in option_fields(section)}
+    require_no_unknown(set(values) - known, "")
     nested = {}
     for name, section in SECTIONS.items():
-        own = {f.name: values[f.name] for f in settings(section) if f.name in values}
+        own = {f.name: values[f.name] for f in option_fields(section) if f.name in values}
         nested[name] = dataclasses.replace(getattr(run, name), **own)
-    own = {f.name: values[f.name] for f in settings(Run) if f.name in values}
+    own = {f.name: values[f.name] for f in option_fields(Run) if f.name in values}
     return dataclasses.replace(run, **own, **nested)
 
 
@@ -635,21 +653,25 @@ def from_dict(values: Mapping[str, Any]) -> Run:
         name: section_from_dict(section, _with_earlier_values(name, values.get(name, {})))
         for name, section in SECTIONS.items()
     }
-    own = {RENAMED.get(name, name): value for name, value in values.items() if name not in SECTIONS}
-    require_known(set(own) - {f.name for f in settings(Run)}, "")
+    own = {
+        RENAMED_FIELDS.get(name, name): value
+        for name, value in values.items()
+        if name not in SECTIONS
+    }
+    require_no_unknown(set(own) - {f.name for f in option_fields(Run)}, "")
     return Run(**own, **nested)
 
 
 def _with_earlier_values(section: str, values: Any) -> Any:
-    return {**BEFORE_SETTINGS.get(section, {}), **values} if isinstance(values, Mapping) else values
+    return {**LEGACY_DEFAULTS.get(section, {}), **values} if isinstance(values, Mapping) else values
 
 
-def all_changes(old: Run, new: Run, without: Container[str] = ()) -> list[str]:
+def config_changes(old: Run, new: Run, without: Container[str] = ()) -> list[str]:
     """List the settings in which two runs differ, as 'name: old -> new'."""
     pairs = [(old, new), *((getattr(old, name), getattr(new, name)) for name in SECTIONS)]
     return [
         change
         for before, after in pairs
-        for change in changes(before, after)
+        for change in section_changes(before, after)
         if change.split(":")[0] not in without
     ]

@@ -24,16 +24,16 @@ _SPELLED = re.compile(
 )
 
 
-def command(name: str, *words: object, portable: bool = False) -> str:
+def command_line(name: str, *words: object, portable: bool = False) -> str:
     """A command line that does `name`, 'train' or 'metrics', with `words` quoted for a shell.
 
     Args:
         portable: Leave the folder of a script away, for files that other people read.
     """
-    return shlex.join([*program(name, portable=portable), *map(str, words)])
+    return shlex.join([*command_prefix(name, portable=portable), *map(str, words)])
 
 
-def typed(name: str) -> str:
+def this_command_line(name: str) -> str:
     """The command line of this process, which does `name`, to be written into files.
 
     The folder of the program is left away.
@@ -41,7 +41,7 @@ def typed(name: str) -> str:
     return shlex.join([*_this_program(name), *sys.argv[1:]])
 
 
-def program(name: str, *, portable: bool = False) -> list[str]:
+def command_prefix(name: str, *, portable: bool = False) -> list[str]:
     """The first words of a command line that does `name`."""
     started = Path(sys.argv[0])
     if _is_console_script(started):
@@ -58,11 +58,13 @@ def program(name: str, *, portable: bool = False) -> list[str]:
     return ["python", SCRIPTS[name]] if has_scripts else [PROGRAM, name]
 
 
-def respelled(text: str) -> str:
+def respell_commands(text: str) -> str:
     """A help text, which spells commands as in a checkout, with the spelling of this process."""
-    if program("train", portable=True) == ["python", SCRIPTS["train"]]:
+    if command_prefix("train", portable=True) == ["python", SCRIPTS["train"]]:
         return text
-    return _SPELLED.sub(lambda found: command(_NAME_OF[found[1] or found[2]], portable=True), text)
+    return _SPELLED.sub(
+        lambda found: command_line(_NAME_OF[found[1] or found[2]], portable=True), text
+    )
 
 
 def _this_program(name: str) -> list[str]:
@@ -74,7 +76,7 @@ def _this_program(name: str) -> list[str]:
     for module in (PROGRAM, *MODULES.values()):
         if _is_module(started, module):
             return ["python", "-m", module]
-    return program(name, portable=True)
+    return command_prefix(name, portable=True)
 
 
 def _is_script(started: Path) -> bool:

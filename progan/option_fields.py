@@ -19,7 +19,7 @@ IntAt = tuple[tuple[int, int], ...]
 FloatAt = tuple[tuple[int, float], ...]
 
 
-def setting(
+def option_field(
     default: T,
     text: str,
     *,
@@ -53,7 +53,7 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
-def settings(section: Any) -> list[dataclasses.Field[Any]]:
+def option_fields(section: Any) -> list[dataclasses.Field[Any]]:
     """The fields of a section that hold a value themselves (not a nested section)."""
     return [item for item in dataclasses.fields(section) if "text" in item.metadata]
 
@@ -62,15 +62,15 @@ def section_from_dict(section: type[T], values: Mapping[str, Any]) -> T:
     """Build one section; raise UserError for a setting that it does not have."""
     if not isinstance(values, Mapping):
         raise UserError(f"The {section.__name__.lower()} settings cannot be {values!r}.")
-    require_known(
-        set(values) - {item.name for item in settings(section)}, f"{section.__name__.lower()} "
+    require_no_unknown(
+        set(values) - {item.name for item in option_fields(section)}, f"{section.__name__.lower()} "
     )
     return section(**{name: _frozen(value) for name, value in values.items()})
 
 
-def changes(old: Any, new: Any) -> list[str]:
+def section_changes(old: Any, new: Any) -> list[str]:
     """List the settings in which two values of one section differ, as 'name: old -> new'."""
-    pairs = [(f.name, getattr(old, f.name), getattr(new, f.name)) for f in settings(type(new))]
+    pairs = [(f.name, getattr(old, f.name), getattr(new, f.name)) for f in option_fields(type(new))]
     return [f"{name}: {before} -> {after}" for name, before, after in pairs if before != after]
 
 
@@ -83,7 +83,7 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
-def require_known(unknown: set[str], kind: str) -> None:
+def require_no_unknown(unknown: set[str], kind: str) -> None:
     """Raise UserError unless `unknown` is empty."""
     if unknown:
         raise UserError(
@@ -94,7 +94,7 @@ def require_known(unknown: set[str], kind: str) -> None:
 
 def validate(section: Any) -> None:
     """Raise UserError unless every field of a section has a value that it accepts."""
-    for item in settings(type(section)):
+    for item in option_fields(type(section)):
         value, name = getattr(section, item.name), option_name(item.name)
         if not _is_a(value, item.type):
             raise UserError(f"{name} cannot be {value!r}.")
@@ -108,13 +108,13 @@ def validate(section: Any) -> None:
 
 
 def _require_chosen(value: str, name: str, choices: tuple[str, ...], several: bool) -> None:
-    unknown = set(listed(value) if several else [value]) - set(choices)
+    unknown = set(split_list(value) if several else [value]) - set(choices)
     if unknown:
         what = "list some" if several else "be one"
         raise UserError(f"{name} must {what} of {', '.join(choices)}, not {min(unknown)!r}.")
 
 
-def listed(value: str) -> list[str]:
+def split_list(value: str) -> list[str]:
     """The words of a list with commas."""
     return [word.strip() for word in value.split(",")]
 

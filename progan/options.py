@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from progan.config import SECTIONS, Run
-from progan.option_fields import FloatAt, IntAt, option_name, settings
+from progan.option_fields import FloatAt, IntAt, option_fields, option_name
 from progan.presets import PRESETS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -82,7 +82,7 @@ def config_options(command: F) -> F:
     return command
 
 
-def given(options: dict[str, Any]) -> dict[str, Any]:
+def explicit_options(options: dict[str, Any]) -> dict[str, Any]:
     """Keep the config fields that the user named on the command line.
 
     A value without its table holds at all resolutions: --batch 8 undoes a preset's --batch-at.
@@ -93,16 +93,16 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
     return {**dict.fromkeys(tables, ()), **named}
 
 
-def sections() -> dict[Any, list[Field[Any]]]:
+def offered_fields() -> dict[Any, list[Field[Any]]]:
     """The fields that the command line offers, by the section of the config that has them."""
     return {
-        section: [item for item in settings(section) if item.metadata["option"]]
+        section: [item for item in option_fields(section) if item.metadata["option"]]
         for section in (Run, *SECTIONS.values())
     }
 
 
 def _offered() -> list[Field[Any]]:
-    return [item for fields in sections().values() for item in fields]
+    return [item for fields in offered_fields().values() for item in fields]
 
 
 def _option(field: Field[Any]) -> Callable[[F], F]:

@@ -27,10 +27,13 @@ BEST_STATE_PREFIX = "state-best-"
 _MAX_SLUG = 100  # characters of a dataset in the name of a run; a file name holds 255 bytes
 
 
-def create(outdir: Path, dataset_name: str, run: Run) -> Path:
+def create_run(outdir: Path, dataset_name: str, run: Run) -> Path:
     """Make and return OUTDIR/NNNNN-<dataset>-<preset>, NNNNN being the next free number."""
     number = (
-        max((number for path in runs(outdir) if (number := _number(path)) is not None), default=-1)
+        max(
+            (number for path in list_runs(outdir) if (number := _number(path)) is not None),
+            default=-1,
+        )
         + 1
     )
     directory = outdir / f"{number:05d}-{_slug(dataset_name)}-{run.preset}"
@@ -52,16 +55,16 @@ def create(outdir: Path, dataset_name: str, run: Run) -> Path:
     return directory
 
 
-def note_launch(directory: Path, launch: str) -> None:
+def save_launch(directory: Path, launch: str) -> None:
     """Remember which launch of several processes began a run."""
     write_atomically(directory / LAUNCH_FILE, launch + "\n")
 
 
-def begun_by(outdir: Path, launch: str) -> Path | None:
+def find_run_of_launch(outdir: Path, launch: str) -> Path | None:
     """The newest run that a launch began, if it began one."""
     found = [
         path
-        for path in runs(outdir)
+        for path in list_runs(outdir)
         if (path / LAUNCH_FILE).is_file()
         and (path / LAUNCH_FILE).read_text("utf-8") == launch + "\n"
     ]
@@ -88,14 +91,14 @@ def load_config(directory: Path) -> Run:
         raise UserError(f"{path} is damaged ({error}). Restore it, or start a new run.") from error
 
 
-def find(path: Path) -> Path:
+def find_run_or_state(path: Path) -> Path:
     """Return what to resume: a state file or the run itself, or the newest run of a directory.
 
     Raises UserError if `path` is none of these.
     """
     if path.is_file() or (path / CONFIG_FILE).is_file():
         return path
-    found = runs(path)
+    found = list_runs(path)
     if not found:
         what = "no run in" if path.is_dir() else "no"
         raise UserError(
@@ -106,7 +109,7 @@ def find(path: Path) -> Path:
     return found[-1]
 
 
-def runs(outdir: Path) -> list[Path]:
+def list_runs(outdir: Path) -> list[Path]:
     """Return the directories of the runs in `outdir`, the newest last.
 
     A run is a directory called NNNNN-…, or any other one, such as a run that was renamed, that
@@ -126,7 +129,7 @@ def runs(outdir: Path) -> list[Path]:
     )
 
 
-def states(directory: Path) -> list[Path]:
+def list_states(directory: Path) -> list[Path]:
     """The training states of a run, oldest first."""
     return sorted(directory.glob(f"{STATE_PREFIX}[0-9]*{STATE_SUFFIX}"))
 
@@ -144,10 +147,10 @@ def state_path(directory: Path, images_seen: int) -> Path:
     """
     path = directory / kimg_name(STATE_PREFIX, images_seen, STATE_SUFFIX)
     taken = path.exists() or any(directory.glob(f"{path.stem}_*{STATE_SUFFIX}"))
-    return exact(path, images_seen) if taken else path
+    return exact_path(path, images_seen) if taken else path
 
 
-def moment_path(
+def snapshot_path(
     directory: Path,
     prefix: str,
     images_seen: int,
@@ -161,7 +164,7 @@ def moment_path(
     """
     path = directory / kimg_name(prefix, images_seen, suffix)
     free = not path.exists() or moment_of(path) == images_seen
-    return path if free else exact(path, images_seen)
+    return path if free else exact_path(path, images_seen)
 
 
 def rollback_path(directory: Path) -> Path:
@@ -179,12 +182,12 @@ def kimg_name(prefix: str, images_seen: int, suffix: str) -> str:
     return f"{prefix}{images_seen // 1000:06d}{suffix}"
 
 
-def exact(path: Path, images_seen: int) -> Path:
+def exact_path(path: Path, images_seen: int) -> Path:
     """A second file within a thousand of images: 'fakes-001234_500.png', after the first one."""
     return path.with_name(f"{path.stem}_{images_seen % 1000:03d}{path.suffix}")
 
 
-def set_aside(path: Path, why: str) -> Path:
+def quarantine(path: Path, why: str) -> Path:
     """Rename a file, 'state-000012.pt.damaged', so that it counts no more; return its new path."""
     return path.replace(path.with_name(f"{path.name}.{why}"))
 

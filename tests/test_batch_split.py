@@ -7,7 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progan.batch_split import Shard, coupling, own_rows, require_shares, rows, sizes, unit
+from progan.batch_split import (
+    Shard,
+    batch_coupling,
+    min_independent_size,
+    require_splittable,
+    shard_rows,
+    split_rows,
+    split_sizes,
+)
 from progan.config import Run
 from progan.errors import UserError
 from progan.ops import minibatch_stddev
@@ -28,8 +36,8 @@ def test_every_part_sees_the_deviations_of_the_whole(run: Run, n: int) -> None:
     reals, fakes = torch.randn(
         2, n, 1, 2, 2, generator=torch.Generator().manual_seed(n), dtype=torch.float64
     )
-    for size in sizes(run, n):
-        parts = rows(run, n, n // size)
+    for size in split_sizes(run, n):
+        parts = split_rows(run, n, n // size)
         assert parts.shape == (n // size, size)
         assert sorted(parts.flatten()) == list(range(n))
         for part in map(torch.from_numpy, parts if group else ()):
@@ -44,8 +52,10 @@ def test_every_part_sees_the_deviations_of_the_whole(run: Run, n: int) -> None:
 
 @given(GROUPED, BATCHES)
 def test_a_part_can_be_cut_again_like_a_batch(run: Run, n: int) -> None:
-    for size in sizes(run, n):
-        assert set(sizes(run, size)) == {each for each in sizes(run, n) if size % each == 0}
+    for size in split_sizes(run, n):
+        assert set(split_sizes(run, size)) == {
+            each for each in split_sizes(run, n) if size % each == 0
+        }
 
 
 @pytest.mark.parametrize(
@@ -63,26 +73,26 @@ def test_a_part_can_be_cut_again_like_a_batch(run: Run, n: int) -> None:
 )
 def test_sizes_of_parts(group: int, mixed: bool, n: int, expected: list[int]) -> None:
     run = tiny_run(stddev_group=group, mixed_batches=mixed, objective="gan")
-    assert sizes(run, n) == expected
-    assert unit(run, n) == expected[-1]
+    assert split_sizes(run, n) == expected
+    assert min_independent_size(run, n) == expected[-1]
 
 
 def test_autoencoders_have_no_groups() -> None:
     run = tiny_run(kind="autoencoder", objective="began", stddev_group=4, g_norm="none")
-    assert sizes(run, 4) == [4, 2, 1]
+    assert split_sizes(run, 4) == [4, 2, 1]
 
 
 def test_the_official_schedules_fit_two_to_eight_gpus() -> None:
     for gpus in (2, 4, 8):
         run = preset(f"v2-{gpus}gpus")
         for n in (run.growth.batch, *dict(run.growth.batch_at).values()):
-            require_shares(run, {4: n}, min(gpus, n // 4))
+            require_splittable(run, {4: n}, min(gpus, n // 4))
 
 
 def test_a_process_has_the_rows_of_its_number() -> None:
     run = tiny_run(stddev_group=4)
-    assert own_rows(run, 8, Shard(1, 2)).tolist() == [1, 3, 5, 7]  # of strides 2
-    assert own_rows(run, 8, Shard(0, 1)).tolist() == list(range(8))
+    assert shard_rows(run, 8, Shard(1, 2)).tolist() == [1, 3, 5, 7]  # of strides 2
+    assert shard_rows(run, 8, Shard(0, 1)).tolist() == list(range(8))
 
 
 @pytest.mark.parametrize(
@@ -99,14 +109,14 @@ def test_what_couples_a_batch_is_named_and_refused(
     overrides: dict[str, object], words: str
 ) -> None:
     run = tiny_run(**overrides)
-    assert words in coupling(run)
+    assert words in batch_coupling(run)
     with pytest.raises(UserError, match=re.escape(words)):
-        require_shares(run, {4: 8}, 2)
-    require_shares(run, {4: 8}, 1)
+        require_splittable(run, {4: 8}, 2)
+    require_splittable(run, {4: 8}, 1)
 
 
 def test_the_presets_that_couple_nothing_are_these() -> None:
-    free = {name for name in PRESETS if not coupling(preset(name))}
+    free = {name for name in PRESETS if not batch_coupling(preset(name))}
     assert {"v2-8gpus", "demo", "cpu", "began", "table1-h"} <= free
     assert not free & {"dcgan", "ebgan", "dragan", "table1-a", "table1-e-star"}
 
@@ -114,7 +124,7 @@ def test_the_presets_that_couple_nothing_are_these() -> None:
 def test_a_batch_that_cannot_be_shared_is_refused_with_the_numbers_that_could() -> None:
     run = tiny_run(stddev_group=4)
     with pytest.raises(UserError) as error:
-        require_shares(run, {4: 16, 8: 12}, 2)
+        require_splittable(run, {4: 16, 8: 12}, 2)
     assert "12 images at resolution 8" in str(error.value)
     assert "1 or 3 could" in str(error.value) and "multiple of 8" in str(error.value)
-    require_shares(run, {4: 24, 8: 12}, 3)
+    require_splittable(run, {4: 24, 8: 12}, 3)

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from progan.command import Command, CommandGroup
 from progan.errors import UserError
-from progan.runtime.early_signals import INTERRUPTED, SIGNALS
+from progan.runtime.early_signals import EXIT_INTERRUPTED, SIGNALS
 from progan.runtime.files import atomic_path
 
 
@@ -131,7 +131,7 @@ def write(path: Path, number: int) -> None:
 def test_a_signal_leaves_nothing_that_is_half_written(number: int, tmp_path: Path) -> None:
     with signals(lambda *_: None):
         result = CliRunner().invoke(write, [str(tmp_path / "x"), str(int(number))])
-    assert (result.exit_code, result.stderr) == (INTERRUPTED, "\nInterrupted.\n")
+    assert (result.exit_code, result.stderr) == (EXIT_INTERRUPTED, "\nInterrupted.\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -158,7 +158,7 @@ def test_of_the_processes_of_torchrun_one_says_that_it_was_interrupted(
     for rank, said in (("0", "\nInterrupted.\n"), ("1", "")):
         monkeypatch.setenv("RANK", rank)
         result = run("fail", "interrupt")
-        assert (result.exit_code, result.stderr) == (INTERRUPTED, said)
+        assert (result.exit_code, result.stderr) == (EXIT_INTERRUPTED, said)
 
 
 def test_a_bug_keeps_its_traceback() -> None:

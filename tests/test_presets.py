@@ -7,11 +7,11 @@ import pytest
 from progan import schedule
 from progan.config import SECTIONS, Run
 from progan.errors import UserError
-from progan.option_fields import settings
+from progan.option_fields import option_fields
 from progan.presets import PRESETS, preset
 from tests.for_each import for_each
 
-KNOWN = {field.name for section in (Run, *SECTIONS.values()) for field in settings(section)}
+KNOWN = {field.name for section in (Run, *SECTIONS.values()) for field in option_fields(section)}
 
 
 @for_each("name", PRESETS)
@@ -33,7 +33,7 @@ def test_presets_set_what_they_name(name: str) -> None:
     held = {
         field.name: getattr(section, field.name)
         for section in (run, *(getattr(run, part) for part in SECTIONS))
-        for field in settings(type(section))
+        for field in option_fields(type(section))
     }
     assert {key: held[key] for key in PRESETS[name]} == PRESETS[name]
 

@@ -7,8 +7,8 @@ from click.core import ParameterSource
 
 from progan.command import PATH, Command, device_option
 from progan.errors import UserError
-from progan.invocation import typed
-from progan.runtime.files import require_paths, require_writable_file, require_writable_folder
+from progan.invocation import this_command_line
+from progan.runtime.files import require_existing, require_writable_file, require_writable_folder
 from progan.runtime.torch_settings import set_omp_passive
 from progan.sampling.options import (
     FPS,
@@ -28,8 +28,8 @@ def require_inputs(network: Path, seeds: str | None, latents: Path | None) -> No
         raise UserError("Name either --seeds or --latents, not both.")
     if seeds is not None:
         parse_seeds(seeds)
-    require_paths([network], NETWORKS)
-    require_paths([latents], "Name a file with --latents.")
+    require_existing([network], NETWORKS)
+    require_existing([latents], "Name a file with --latents.")
 
 
 def require_image_output(
@@ -104,7 +104,7 @@ def explore_page(
     """Serve the page until Ctrl-C."""
     if seeds is not None and len(parse_seeds(seeds)) > 1:
         raise UserError(f"--seeds {seeds}: --explore begins at one seed. Name one.")
-    require_paths([network], NETWORKS)
+    require_existing([network], NETWORKS)
     require_writable_folder(outdir or OUTDIR, "--outdir")
     from progan.explorer.server import require_gradio
 
@@ -287,7 +287,7 @@ def main(
     generate.py --network runs --video growth.mp4 --growth
     generate.py --network runs --explore
     """
-    command = typed("generate")
+    command = this_command_line("generate")
     if explore:
         require_explorable()
         explore_page(

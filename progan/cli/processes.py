@@ -16,12 +16,12 @@ from progan.runtime.distributed import (
     Group,
     Launch,
     PeerLost,
-    Together,
-    await_the_end,
-    launched,
-    note_for_launcher,
+    TorchGroup,
+    read_launch,
+    wait_for_abort,
+    write_torchrun_error,
 )
-from progan.runtime.early_signals import INTERRUPTED
+from progan.runtime.early_signals import EXIT_INTERRUPTED
 from progan.runtime.lock import exclusive_lock
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ LOST = (
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
+class TrainProcess:
     """The processes of a training, one or several, as one of them sees it."""
 
     group: Group
@@ -45,8 +45,8 @@ class Team:
     restarted: bool = False  # whether torchrun has started them anew after a failure
 
     @property
-    def leads(self) -> bool:
-        return self.group.leads
+    def is_main(self) -> bool:
+        return self.group.is_main
 
     @property
     def device(self) -> "torch.device":
@@ -68,61 +68,61 @@ class Team:
     @contextmanager
     def exclusive_lock(self, directory: Path) -> Iterator[None]:
         """Keep other trainings out of the directory of a run; raises UserError if one is in it."""
-        with exclusive_lock(directory, BUSY) if self.leads else nullcontext():
+        with exclusive_lock(directory, BUSY) if self.is_main else nullcontext():
             yield
 
-    def agree_on(self, path: Path, run: Run) -> tuple[Path, Run]:
+    def broadcast_run(self, path: Path, run: Run) -> tuple[Path, Run]:
         """The leader's path and settings; what the others give does not count."""
         if self.group.size == 1:
             return path, run
-        told = json.loads(self.group.told(json.dumps([str(path), to_dict(run)])))
+        told = json.loads(self.group.broadcast_text(json.dumps([str(path), to_dict(run)])))
         return Path(told[0]), from_dict(told[1])
 
-    def begun(self, outdir: Path) -> Path | None:
+    def find_restarted_run(self, outdir: Path) -> Path | None:
         """The run that this torchrun began and has saved, if it has started it anew since."""
-        from progan.run_directory import begun_by, states
+        from progan.run_directory import find_run_of_launch, list_states
 
         if self.launch is None or not self.restarted:
             return None
-        path = begun_by(outdir, self.launch.name) if self.leads else None
-        told = self.group.told(str(path) if path and states(path) else "")
+        path = find_run_of_launch(outdir, self.launch.name) if self.is_main else None
+        told = self.group.broadcast_text(str(path) if path and list_states(path) else "")
         return Path(told) if told else None
 
 
 @contextmanager
-def team(device_name: str) -> Iterator[Team]:
+def join_processes(device_name: str) -> Iterator[TrainProcess]:
     """Join the other processes, if torchrun started any.
 
     What ends one of them ends all, with one message from the first that has one.
     """
-    launch = launched()
+    launch = read_launch()
     if launch is None or launch.size == 1:
-        yield Team(SINGLE_PROCESS, device_name, launch, bool(launch and launch.restarts))
+        yield TrainProcess(SINGLE_PROCESS, device_name, launch, bool(launch and launch.restarts))
         return
-    group = Together(launch, _device(device_name, launch))
+    group = TorchGroup(launch, _device(device_name, launch))
     try:
-        yield Team(group, device_name, launch, group.any(launch.restarts > 0))
-        group.wait()
+        yield TrainProcess(group, device_name, launch, group.any(launch.restarts > 0))
+        group.barrier()
     except click.exceptions.Exit as asked:
-        if asked.exit_code != INTERRUPTED:  # all of them were asked to stop, after a step
-            group.wait()
-            group.leave()
+        if asked.exit_code != EXIT_INTERRUPTED:  # all of them were asked to stop, after a step
+            group.barrier()
+            group.close()
         raise
     except (PeerLost, UserError) as error:
         words = LOST if isinstance(error, PeerLost) else str(error)
-        if group.is_first_to_fail():
-            note_for_launcher(words)
+        if group.claim_first_failure():
+            write_torchrun_error(words)
             click.echo(f"Error: {words}", err=True)
         else:
-            await_the_end()
+            wait_for_abort()
         raise click.exceptions.Exit(1) from error
     except Exception:
-        group.is_first_to_fail()
+        group.claim_first_failure()
         raise
-    group.leave()
+    group.close()
 
 
 def _device(name: str, launch: Launch | None) -> "torch.device":
-    from progan.runtime.devices import choose
+    from progan.runtime.devices import choose_device
 
-    return choose(name, launch.local_rank if launch and launch.size > 1 else None)
+    return choose_device(name, launch.local_rank if launch and launch.size > 1 else None)

@@ -12,25 +12,18 @@ from click.core import ParameterSource
 
 from metrics.names import parse_metrics
 from progan import presets
-from progan.cli.processes import Team, team
-from progan.cli.train_checks import measures, require_metrics, require_resumption, require_start
-from progan.command import (
-    EXIT_RESUMABLE,
-    PATH,
-    Command,
-    Interrupted,
-    device_option,
-    resumable_before_training,
-)
-from progan.command import in_words as error_words
-from progan.config import Run, all_changes
+from progan.cli.processes import TrainProcess, join_processes
+from progan.cli.train_checks import prepare_metrics, require_metrics, require_resume, require_start
+from progan.command import PATH, Command, Interrupted, device_option, exit_resumable_before_training
+from progan.command import describe_os_error as error_words
+from progan.config import Run, config_changes
 from progan.errors import UserError
-from progan.invocation import command, program
+from progan.invocation import command_line, command_prefix
 from progan.option_fields import option_name
-from progan.options import config_options, given
-from progan.runtime.early_signals import INTERRUPTED
+from progan.options import config_options, explicit_options
+from progan.runtime.early_signals import EXIT_INTERRUPTED, EXIT_RESUMABLE
 from progan.runtime.text import format_count
-from progan.runtime.torch_settings import require_compile_cache, set_omp_passive, use_threads
+from progan.runtime.torch_settings import require_compile_cache, set_cpu_threads, set_omp_passive
 
 if TYPE_CHECKING:
     from progan.data.reader import Dataset
@@ -123,8 +116,8 @@ def main(
     them exit at once, with 130, SIGUSR1 with 75.
     """
     set_omp_passive()
-    with resumable_before_training(), team(device) as members:
-        begun = members.begun(outdir) if resume is None else None
+    with exit_resumable_before_training(), join_processes(device) as members:
+        begun = members.find_restarted_run(outdir) if resume is None else None
         if begun:  # torchrun has started everything anew, with the command that began the run
             _resume(outdir, str(begun), None, members, {}, dry_run=dry_run, max_hours=max_hours)
         else:
@@ -148,7 +141,7 @@ def _start_or_resume(
     preset: str | None,
     resume: str | None,
     init_from: Path | None,
-    members: Team,
+    members: TrainProcess,
     options: dict[str, Any],
     *,
     scaled: bool,
@@ -166,7 +159,7 @@ def _start_or_resume(
             data,
             init_from,
             members,
-            given(options),
+            explicit_options(options),
             scaled=scaled,
             dry_run=dry_run,
             max_hours=max_hours,
@@ -187,7 +180,15 @@ def _start_or_resume(
             "name what is to change, e.g. --total-kimg 20000."
         )
     else:
-        _resume(outdir, resume, data, members, given(options), dry_run=dry_run, max_hours=max_hours)
+        _resume(
+            outdir,
+            resume,
+            data,
+            members,
+            explicit_options(options),
+            dry_run=dry_run,
+            max_hours=max_hours,
+        )
 
 
 def _start(
@@ -195,7 +196,7 @@ def _start(
     preset: str | None,
     data: Path | None,
     init_from: Path | None,
-    members: Team,
+    members: TrainProcess,
     options: dict[str, Any],
     *,
     scaled: bool,
@@ -221,10 +222,10 @@ def _start(
     require_metrics(run)
     require_parts(run, members.group.size)
     if dry_run or not dataset:
-        return _print_plan(run, members, options, found, scaled=scaled) if members.leads else None
+        return _print_plan(run, members, options, found, scaled=scaled) if members.is_main else None
     chosen = members.device
     require_precision(run, chosen)
-    measured = measures(run, dataset, chosen) if members.leads else {}
+    measured = prepare_metrics(run, dataset, chosen) if members.is_main else {}
     born = state.create(run, chosen)
     remarks = [
         *advice(run, options, chosen, scaled=scaled),
@@ -234,12 +235,12 @@ def _start(
         apply_transfer(born, found)
     del found  # with all its weights, before days of training
     directory = Path()
-    if members.leads:
-        directory = run_directory.create(outdir, dataset.name, run)
-    directory, run = members.agree_on(directory, run)
+    if members.is_main:
+        directory = run_directory.create_run(outdir, dataset.name, run)
+    directory, run = members.broadcast_run(directory, run)
     with members.exclusive_lock(directory):
-        if members.launch and members.leads:
-            run_directory.note_launch(directory, members.launch.name)
+        if members.launch and members.is_main:
+            run_directory.save_launch(directory, members.launch.name)
         _train(run, dataset, directory, members, born, measured, max_hours, remarks)
 
 
@@ -247,16 +248,14 @@ def _resume(
     outdir: Path,
     resume: str,
     data: Path | None,
-    members: Team,
+    members: TrainProcess,
     options: dict[str, Any],
     *,
     dry_run: bool,
     max_hours: float | None,
 ) -> None:
-    if members.leads:
-        require_resumption(
-            outdir if resume == NEWEST else Path(resume), data, options, dry_run=dry_run
-        )
+    if members.is_main:
+        require_resume(outdir if resume == NEWEST else Path(resume), data, options, dry_run=dry_run)
     from progan import run_directory
     from progan.training import state as states
     from progan.training.acceleration import COMPILING
@@ -265,38 +264,38 @@ def _resume(
     from progan.training.start import dataset_change_notes, require_parts
     from progan.training.start_checks import advice
 
-    path, saved = _found(outdir, resume, members) if members.leads else (Path(), Run())
-    path, saved = members.agree_on(path, saved)
+    path, saved = _found(outdir, resume, members) if members.is_main else (Path(), Run())
+    path, saved = members.broadcast_run(path, saved)
     directory = path if path.is_dir() else path.parent
     run, dataset = resume_settings(saved, directory, data, options)
     require_compile_cache(needed=run.acceleration in COMPILING)
     require_metrics(run)
     require_parts(run, members.group.size)
     if dry_run:
-        return _print_plan(run, members, options) if members.leads else None
+        return _print_plan(run, members, options) if members.is_main else None
     chosen = members.device
     require_precision(run, chosen)
     with members.exclusive_lock(directory):
-        if members.leads:
+        if members.is_main:
             state, remarks = load_resumed_state(path, saved, run, chosen)
             require_unfinished(directory, state, run, parse_metrics(run.output.metrics))
-            measured = measures(run, dataset, chosen)
+            measured = prepare_metrics(run, dataset, chosen)
             run_directory.save_config(directory, run)
         else:
             state, remarks, measured = states.create(run, chosen), [], {}
         remarks += dataset_change_notes(saved, run)
         remarks += advice(run, options, chosen)
-        if changed := all_changes(saved, run, without=("fingerprint",)):
+        if changed := config_changes(saved, run, without=("fingerprint",)):
             remarks.append(f"Changed: {'; '.join(changed)}.")
         _train(run, dataset, directory, members, state, measured, max_hours, remarks)
 
 
-def _found(outdir: Path, resume: str, members: Team) -> tuple[Path, Run]:
+def _found(outdir: Path, resume: str, members: TrainProcess) -> tuple[Path, Run]:
     """The directory of a run, or the state of it that was named, and its settings."""
     from progan import run_directory
     from progan.training.resume import require_resumable
 
-    path = run_directory.find(outdir if resume == NEWEST else Path(resume))
+    path = run_directory.find_run_or_state(outdir if resume == NEWEST else Path(resume))
     if path.is_file():
         require_resumable(path)
     if path.is_file() and members.restarted:
@@ -306,7 +305,7 @@ def _found(outdir: Path, resume: str, members: Team) -> tuple[Path, Run]:
 
 def _print_plan(
     run: Run,
-    members: Team,
+    members: TrainProcess,
     options: dict[str, Any],
     found: "Transfer | None" = None,
     *,
@@ -328,7 +327,7 @@ def _train(
     run: Run,
     dataset: "Dataset",
     directory: Path,
-    members: Team,
+    members: TrainProcess,
     state: "TrainState",
     measures: dict[str, "Measure"],
     max_hours: float | None,
@@ -338,16 +337,16 @@ def _train(
     from progan.run_directory import LOG_FILE
     from progan.runtime.devices import set_precision
     from progan.runtime.log import Log, NullLog
-    from progan.runtime.stop_signal import Interrupts
+    from progan.runtime.stop_signal import StopSignal
     from progan.training.data_parallel import broadcast_state
     from progan.training.execution import prepare_execution
     from progan.training.loop import TrainContext, train
     from progan.training.run_length import end_message
 
     set_precision(run.precision)
-    use_threads(run.threads)
+    set_cpu_threads(run.threads)
     device, group = members.device, members.group
-    log = Log(directory / LOG_FILE) if members.leads else NullLog()
+    log = Log(directory / LOG_FILE) if members.is_main else NullLog()
     for line in _introduction(run, dataset, directory, members, state):
         log(line)
     for remark in remarks:
@@ -355,7 +354,7 @@ def _train(
     broadcast_state(state, group)
     try:
         plan = prepare_execution(run, state, device, log, group, members.local_size)
-        with Interrupts(max_hours or math.inf, tell=group.leads) as interrupts:
+        with StopSignal(max_hours or math.inf, announce=group.is_main) as interrupts:
             session = TrainContext(
                 run=run,
                 dataset=dataset,
@@ -373,7 +372,7 @@ def _train(
     except OSError as error:
         error.filename = error.filename or str(directory)  # a failing write() knows no path
         with suppress(OSError):  # of the same disk
-            log.note(f"Stopped by an error: {error_words(error)}")
+            log.append_to_file(f"Stopped by an error: {error_words(error)}")
         raise
     except KeyboardInterrupt as error:
         early = error if isinstance(error, Interrupted) else None
@@ -381,7 +380,7 @@ def _train(
             f"Stopped at once{_lost(directory, is_early=bool(early))}: "
             f"{_resume_command(directory, members)}"
         )
-        raise click.exceptions.Exit(early.early_exit_code if early else INTERRUPTED) from error
+        raise click.exceptions.Exit(early.early_exit_code if early else EXIT_INTERRUPTED) from error
     if end.stopped_by:
         files = f" in {end.saved.state} and {end.saved.network}" if end.saved else ""
         log(
@@ -391,14 +390,14 @@ def _train(
         # torchrun would take any other exit code for a failure, and start everything anew.
         raise click.exceptions.Exit(0 if members.launch else EXIT_RESUMABLE)
     pictures = ("--network", directory, "--seeds", "0-15", "--outdir", "out")
-    log(f"{end_message(run)} Make pictures: {command('generate', *pictures)}")
+    log(f"{end_message(run)} Make pictures: {command_line('generate', *pictures)}")
 
 
 def _lost(directory: Path, *, is_early: bool) -> str:
     """What a training that was stopped at once has lost, and what its resumption means."""
-    from progan.run_directory import states
+    from progan.run_directory import list_states
 
-    if not states(directory):
+    if not list_states(directory):
         return ", before any state was saved. To begin again"
     return (
         " before the first step; nothing is lost. To resume"
@@ -408,20 +407,21 @@ def _lost(directory: Path, *, is_early: bool) -> str:
 
 
 def _introduction(
-    run: Run, dataset: "Dataset", directory: Path, members: Team, state: "TrainState"
+    run: Run, dataset: "Dataset", directory: Path, members: TrainProcess, state: "TrainState"
 ) -> Iterator[str]:
     """What is going to be trained, by what, and where, in words."""
     import torch
 
     from progan import __version__
     from progan.data.summary import classes_note
-    from progan.runtime.devices import describe
+    from progan.runtime.devices import describe_device
     from progan.runtime.text import escape_controls
 
     several = f", {format_count(members.group.size, 'process', 'processes')}" * (
         members.group.size > 1
     )
-    yield f"progan {__version__}, torch {torch.__version__}, {describe(members.device)}{several}"
+    device = describe_device(members.device)
+    yield f"progan {__version__}, torch {torch.__version__}, {device}{several}"
     num_held_out = len(dataset.held_out_rows)
     held_out = f" to train on and {num_held_out} held out" * bool(num_held_out)
     images = format_count(len(dataset.training_rows), "image")
@@ -440,9 +440,9 @@ def _introduction(
         )
 
 
-def _resume_command(directory: Path, members: Team) -> str:
+def _resume_command(directory: Path, members: TrainProcess) -> str:
     """What goes on with a run, typed where this process was started."""
-    context, words = click.get_current_context(), program("train")
+    context, words = click.get_current_context(), command_prefix("train")
     if members.launch:
         launched = words[1:] if words[0] == "python" else ["--no-python", *words]
         words = ["torchrun", f"--nproc-per-node={members.launch.local_size}", *launched]

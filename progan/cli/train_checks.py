@@ -8,8 +8,8 @@ from metrics.names import LOWER_IS_BETTER, parse_metrics
 from progan import presets, run_directory
 from progan.config import Run, override
 from progan.errors import UserError
-from progan.invocation import command
-from progan.runtime.files import require_detector, require_paths, require_writable_folder
+from progan.invocation import command_line
+from progan.runtime.files import require_detector, require_existing, require_writable_folder
 
 if TYPE_CHECKING:
     import torch
@@ -34,20 +34,20 @@ def require_start(
             run = override(run, options)
             _require_nothing_frozen(run)
         _require_settings(run, options)
-    require_paths([init_from], "Name the file or the run to begin with by --init-from.")
+    require_existing([init_from], "Name the file or the run to begin with by --init-from.")
     if data is not None:
         _require_dataset(data)
     elif not (dry_run or init_from):
         raise UserError(
             "Which images? Name a dataset with --data DIR; "
-            f"{command('dataset')} makes one. (--resume continues a run, --dry-run "
+            f"{command_line('dataset')} makes one. (--resume continues a run, --dry-run "
             "needs no dataset.)"
         )
     if not dry_run:
         require_writable_folder(outdir, "--outdir")
 
 
-def require_resumption(
+def require_resume(
     path: Path, data: Path | None, options: Mapping[str, Any], *, dry_run: bool
 ) -> None:
     """Raise UserError if a run cannot go on: no run, wrong options, no images, or unwritable.
@@ -55,7 +55,7 @@ def require_resumption(
     Args:
         path: The directory of a run, or of runs, or a state file.
     """
-    found = run_directory.find(path)
+    found = run_directory.find_run_or_state(path)
     directory = found if found.is_dir() else found.parent
     if not (directory / run_directory.CONFIG_FILE).is_file():
         return  # a file of something else, which is told with what it is
@@ -106,7 +106,7 @@ def require_metrics(run: Run) -> None:
         )
 
 
-def measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str, "Measure"]:
+def prepare_metrics(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str, "Measure"]:
     """What --metrics asks for, by name; raises UserError if it cannot be measured."""
     wishes = parse_metrics(run.output.metrics)
     if not wishes:

@@ -32,7 +32,12 @@ from progan.data.pyramid import pyramid
 from progan.data.source import ImageSource, OnError, Sample, UnreadableImage, require_readable
 from progan.data.splits import holdout_rows, holdout_size
 from progan.errors import UserError
-from progan.runtime.files import clear, require_free_space, staging_directory, write_atomically
+from progan.runtime.files import (
+    clear_folder,
+    require_free_space,
+    staging_directory,
+    write_atomically,
+)
 from progan.runtime.text import format_count, pluralize
 from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sizes import level_of
@@ -113,7 +118,7 @@ def _kept_if_resumable(directory: Path) -> Iterator[None]:
     except BaseException:
         if not journal_exists(directory):
             with suppress(OSError):  # the failure is told, not that of the cleaning
-                clear(directory)
+                clear_folder(directory)
         raise
 
 
@@ -132,7 +137,7 @@ def _begun(directory: Path, plan: DatasetInfo, job: str) -> tuple[DatasetArrays,
     try:
         return DatasetArrays(directory, plan, journal.written), journal
     except (OSError, ValueError):  # what the journal counts is not there
-        clear(directory)
+        clear_folder(directory)
         return DatasetArrays(directory, plan, 0), Journal(job)
 
 
@@ -171,7 +176,7 @@ def _write_images(
             flusher.flush(kept)
             raise
     if journal.skipped and on_error == "stop":
-        clear(directory)
+        clear_folder(directory)
         require_readable(source.description, journal.asked, [item for _, item in journal.skipped])
     return journal
 
@@ -188,7 +193,7 @@ def _finished(
     """Write what follows from the images, and describe them."""
     skipped = tuple(item for _, item in journal.skipped)
     if not journal.written:
-        clear(directory)
+        clear_folder(directory)
         raise UserError(
             "None of the images can be used; the first one: "
             f"{skipped[0].path}: {skipped[0].reason}."
@@ -197,7 +202,7 @@ def _finished(
     try:
         held_out = _held_out(source, written, holdout, seed)
     except UserError:
-        clear(directory)
+        clear_folder(directory)
         raise
     if source.labels is not None:
         arrays.labels.append(source.labels[written])

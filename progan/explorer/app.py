@@ -11,7 +11,7 @@ from progan.explorer.renderer import Renderer
 from progan.explorer.server import address_of, bind_port, require_gradio, serve
 from progan.explorer.view_state import NamedLatent, ViewState, start_at_seed
 from progan.interop.load import load_snapshot
-from progan.runtime.devices import choose, set_repeatable
+from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import require_folder_or_nothing
 from progan.sampling.image_files import provenance
 from progan.sampling.latents import at_resolution, class_index
@@ -47,8 +47,8 @@ def explore(request: ExploreRequest) -> None:
     require_gradio()
     require_folder_or_nothing(request.outdir)
     with bind_port(request.port) as listening:
-        device = choose(request.device)
-        set_repeatable()
+        device = choose_device(request.device)
+        set_deterministic()
         snapshot = load_snapshot(request.network, device)
         first = _initial_view(request, snapshot)
         from progan.explorer.page import asgi_app, build_page

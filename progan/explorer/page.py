@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from progan.command import in_words
+from progan.command import describe_os_error
 from progan.errors import UserError
 from progan.explorer import markup
 from progan.explorer.callbacks import OF_SEED, Callbacks, Change, Controls, TabSession
@@ -219,7 +219,7 @@ def _save(renderer: Renderer, view: ViewState, folder: Path, text: Mapping[str, 
     except UserError as error:
         return markup.failed(str(error))
     except OSError as error:
-        return markup.failed(in_words(error))
+        return markup.failed(describe_os_error(error))
     except Exception:  # bugs keep their traceback, where the door would show it
         traceback.print_exc()
         return markup.failed("That is a mistake of this program: the terminal says more.")

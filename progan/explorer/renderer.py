@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from progan.explorer.view_state import ImageSpec, describe_latent, latent_at
 from progan.images import Pixels, as_image, save_png
-from progan.invocation import command
+from progan.invocation import command_line
 from progan.runtime.files import make_folder
 from progan.sampling.image_files import save_array
 from progan.sampling.latents import at_resolution, available_levels, class_of_seed, seed_labels
@@ -128,7 +128,7 @@ def reproduce_command(renderer: Renderer, spec: ImageSpec, latent: Path) -> str:
     words = ["--network", renderer.file, "--latents", latent]
     words += [] if kind is None else ["--class", renderer.kinds[kind]]
     words += [] if spec.level == renderer.levels[-1] else ["--resolution", 1 << spec.level]
-    return command("generate", *words, "--outdir", folder, portable=True)
+    return command_line("generate", *words, "--outdir", folder, portable=True)
 
 
 def _latent_path(picture: Path) -> Path:

@@ -22,7 +22,7 @@ from progan.projection.features import (
     vgg16_features,
 )
 from progan.projection.search import Effort, SearchPath, distance_to, search
-from progan.runtime.devices import choose, set_repeatable
+from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import make_folder
 from progan.runtime.text import caseless, format_count, sanitize_line
 from progan.sampling.image_files import provenance, replace_undecodable, save_array
@@ -232,8 +232,8 @@ def run_request(request: ProjectionRequest) -> Iterator[str]:
 
     What was found of one picture is on disk before the next one is searched for.
     """
-    device = choose(request.device)
-    set_repeatable()
+    device = choose_device(request.device)
+    set_deterministic()
     snapshot = at_resolution(load_snapshot(request.network, device), request.resolution)
     targets = read_targets(request.pictures, snapshot)
     _require_feasible(request, snapshot, targets)

@@ -7,16 +7,16 @@ from types import TracebackType
 PATIENCE_SECONDS = 2.0  # for a job that was told to stop
 
 
-class Abandoned(Exception):
+class JobAbandoned(Exception):
     """Raised inside of a job whose result nobody waits for any more."""
 
 
-class Background:
+class BackgroundJob:
     """Does one job at a time in a thread.
 
     What a job raises is raised by the next call of `submit`, `check` or `wait`. At the end of
     the context the job is waited for, unless the process was told to stop at once: then it is
-    `abandoned`, which a long job looks at now and then, to raise `Abandoned`.
+    `abandoned`, which a long job looks at now and then, to raise `JobAbandoned`.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Background:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
-    def __enter__(self) -> "Background":
+    def __enter__(self) -> "BackgroundJob":
         return self
 
     def __exit__(
@@ -66,10 +66,10 @@ class Background:
         """Whether a job is under way."""
         return self._thread is not None and self._thread.is_alive()
 
-    def proceed(self) -> None:
-        """Raise `Abandoned` if nobody waits any more; to be called by jobs."""
+    def raise_if_abandoned(self) -> None:
+        """Raise `JobAbandoned` if nobody waits any more; to be called by jobs."""
         if self._abandoned.is_set():
-            raise Abandoned
+            raise JobAbandoned
 
     def _work(self, job: Callable[[], None]) -> None:
         try:

@@ -26,7 +26,7 @@ OUT_OF_MEMORY = (
 )
 
 
-def choose(name: str, number: int | None = None) -> torch.device:
+def choose_device(name: str, number: int | None = None) -> torch.device:
     """Return the device of a name; 'auto' prefers CUDA, then MPS, then the CPU.
 
     Args:
@@ -56,7 +56,7 @@ def choose(name: str, number: int | None = None) -> torch.device:
     return torch.device(name, number)
 
 
-def describe(device: torch.device) -> str:
+def describe_device(device: torch.device) -> str:
     """Name the device as a person would: 'cuda (NVIDIA H200)', 'cpu (2 threads)'."""
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
@@ -71,7 +71,7 @@ def set_precision(precision: str) -> None:
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
-def set_repeatable() -> None:
+def set_deterministic() -> None:
     """From now on the same computation gives the same numbers each time, to the bit.
 
     Float32 numbers are multiplied exactly, and cuDNN takes no algorithm whose sums are added up in
@@ -99,12 +99,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def is_recording(device: torch.device) -> bool:
+def is_capturing(device: torch.device) -> bool:
     """Whether what is asked of a device is recorded for later, and not done now."""
     return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
-def unless_out_of_memory(work: Callable[[], T]) -> T | None:
+def none_if_out_of_memory(work: Callable[[], T]) -> T | None:
     """What some work returns, or None if there is not enough memory for it."""
     try:
         return work()
@@ -151,7 +151,7 @@ def _free_in_container() -> list[int]:
     return [] if most == "max" else [max(int(most) - int(used["anon"]), 0)]
 
 
-def restart_peak(device: torch.device) -> None:
+def reset_peak_memory(device: torch.device) -> None:
     """Let `peak_memory_bytes` of CUDA begin anew; that of a process cannot."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

@@ -29,7 +29,7 @@ COURTESY_SECONDS = 2.0
 _FAILURES = "progan/failures"  # key of the store: how many processes have ended
 
 
-class Wish(Protocol):
+class StopRequest(Protocol):
     """What one process has heard, such as a signal."""
 
     reason: str  # in a word
@@ -43,34 +43,34 @@ class PeerLost(Exception):
 
 
 class Group:
-    """One process alone; `Together` are several."""
+    """One process alone; `TorchGroup` are several."""
 
     rank = 0
     size = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes and talks."""
         return self.rank == 0
 
-    def sum(self, tensor: "torch.Tensor") -> None:
+    def all_reduce(self, tensor: "torch.Tensor") -> None:
         """Replace a tensor by its sum over all processes: the same bits in each of them."""
 
-    def from_leader(self, tensor: "torch.Tensor") -> None:
+    def broadcast(self, tensor: "torch.Tensor") -> None:
         """Replace a tensor by that of the leader."""
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in some process: the same answer in each of them."""
         return flag
 
-    def told(self, words: str) -> str:
+    def broadcast_text(self, words: str) -> str:
         """What the leader says, however long it takes."""
         return words
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Go on when all are here, however long it takes."""
 
-    def is_first_to_fail(self) -> bool:
+    def claim_first_failure(self) -> bool:
         """Whether it is for this process to say why all of them end."""
         return True
 
@@ -100,7 +100,7 @@ class Launch:
         return self.run_id if named else f"{socket.gethostname()}:{os.getppid()}"
 
 
-def launched(environment: Mapping[str, str] = os.environ) -> Launch | None:
+def read_launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
     """How torchrun started this process; None if it did not."""
     if "TORCHELASTIC_RUN_ID" not in environment:
         return None
@@ -114,7 +114,7 @@ def launched(environment: Mapping[str, str] = os.environ) -> Launch | None:
     )
 
 
-class Together(Group):
+class TorchGroup(Group):
     """Processes that torchrun has started together.
 
     Tensors go through nccl between GPUs and through gloo between CPUs, words and flags always
@@ -129,7 +129,7 @@ class Together(Group):
         self._device, self._torch = device, distributed
         on_gpu = device.type == "cuda"
         store, _, _ = next(iter(rendezvous("env://", self.rank, self.size)))
-        meeting = agreed_name(store, self.rank, self.size)
+        meeting = negotiate_store_prefix(store, self.rank, self.size)
         self._store = distributed.PrefixStore(meeting, store)  # type: ignore[attr-defined]
         distributed.init_process_group(
             "nccl" if on_gpu else "gloo",
@@ -142,11 +142,11 @@ class Together(Group):
         assert not isinstance(words, int)  # which stands for being no member
         self._words = words
 
-    def sum(self, tensor: "torch.Tensor") -> None:
+    def all_reduce(self, tensor: "torch.Tensor") -> None:
         with _noticing_losses():
             self._torch.all_reduce(tensor)
 
-    def from_leader(self, tensor: "torch.Tensor") -> None:
+    def broadcast(self, tensor: "torch.Tensor") -> None:
         message = tensor.detach().to(self._device).contiguous()
         with _noticing_losses():
             self._torch.broadcast(message, src=0)
@@ -160,34 +160,34 @@ class Together(Group):
             self._torch.all_reduce(answer, self._torch.ReduceOp.MAX, group=self._words)
         return bool(answer.item())
 
-    def told(self, words: str) -> str:
+    def broadcast_text(self, words: str) -> str:
         box = [words]
         with _noticing_losses():
             self._torch.broadcast_object_list(box, src=0, group=self._words)
         return box[0]
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         self.any(False)
 
-    def is_first_to_fail(self) -> bool:
-        if not self.leads:  # it may have the same to say
+    def claim_first_failure(self) -> bool:
+        if not self.is_main:  # it may have the same to say
             time.sleep(COURTESY_SECONDS)
         with suppress(RuntimeError):  # the store may be gone, with the machine that it was on
             return bool(self._store.add(_FAILURES, 1) == 1)
         return True
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Close all connections."""
         self._torch.destroy_process_group()
 
 
-class Agreed:
+class CollectiveStop:
     """A wish that some process has heard, and all grant together.
 
     Each look at `requested` is a message to all others, so all must look equally often.
     """
 
-    def __init__(self, own: Wish, group: Group) -> None:
+    def __init__(self, own: StopRequest, group: Group) -> None:
         self._own, self._group = own, group
 
     @property
@@ -199,7 +199,7 @@ class Agreed:
         return self._own.reason or "another process"
 
 
-def agreed_name(store: "Store", rank: int, size: int) -> str:
+def negotiate_store_prefix(store: "Store", rank: int, size: int) -> str:
     """Agree with the processes that are alive on a name that no earlier attempt has used.
 
     torchrun keeps its store when it starts processes anew, with all that dead ones wrote; and
@@ -222,7 +222,7 @@ def agreed_name(store: "Store", rank: int, size: int) -> str:
     return name
 
 
-def note_for_launcher(words: str) -> None:
+def write_torchrun_error(words: str) -> None:
     """Leave torchrun a message for its summary of what failed."""
     path = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if path:
@@ -231,7 +231,7 @@ def note_for_launcher(words: str) -> None:
             Path(path).write_text(json.dumps({"message": told}), "utf-8")
 
 
-def await_the_end() -> None:
+def wait_for_abort() -> None:
     """Give torchrun the time to end this process, so that it sees first what failed first."""
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

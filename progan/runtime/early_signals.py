@@ -9,8 +9,8 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
-INTERRUPTED = 130  # what shells report for Ctrl-C: 128 + SIGINT
-RESUMABLE = 75  # sysexits' EX_TEMPFAIL: stopped on request; the same training can be resumed
+EXIT_INTERRUPTED = 130  # what shells report for Ctrl-C: 128 + SIGINT
+EXIT_RESUMABLE = 75  # sysexits' EX_TEMPFAIL: stopped on request; the same training can be resumed
 # SIGHUP comes when a terminal is closed or a connection breaks, SIGUSR1 when Slurm is about to
 # take a machine away; Windows has neither.
 SIGNALS = tuple(
@@ -20,7 +20,7 @@ SIGNALS = tuple(
 )
 
 
-def heed_signals(*, is_training: bool = False) -> None:
+def install_early_handlers(*, is_training: bool = False) -> None:
     """Let a signal end the process quietly, until the command that is imported has begun.
 
     Args:
@@ -29,8 +29,8 @@ def heed_signals(*, is_training: bool = False) -> None:
     for number in SIGNALS:
         # What is ignored stays ignored: a background job does not listen to Ctrl-C.
         if signal.getsignal(number) != signal.SIG_IGN:
-            resumable = is_training and early_exit_code(number) == RESUMABLE
-            signal.signal(number, exit_resumable if resumable else exit_at_once)
+            resumable = is_training and early_exit_code(number) == EXIT_RESUMABLE
+            signal.signal(number, exit_resumable if resumable else exit_interrupted)
 
 
 def early_exit_code(number: int) -> int:
@@ -40,27 +40,27 @@ def early_exit_code(number: int) -> int:
     script is to requeue the job. torchrun takes any code but 0 for a failure.
     """
     requeued = number == getattr(signal, "SIGUSR1", None) and not _has_launcher()
-    return RESUMABLE if requeued else INTERRUPTED
+    return EXIT_RESUMABLE if requeued else EXIT_INTERRUPTED
 
 
-def exit_at_once(number: int, frame: FrameType | None) -> None:
+def exit_interrupted(number: int, frame: FrameType | None) -> None:
     """End the process, which has done nothing yet, without a traceback."""
-    _exit(INTERRUPTED)
+    _exit(EXIT_INTERRUPTED)
 
 
 def exit_resumable(number: int, frame: FrameType | None) -> None:
     """The same, with the exit code of a training that can be resumed."""
-    _exit(RESUMABLE)
+    _exit(EXIT_RESUMABLE)
 
 
 def _exit(code: int) -> None:
-    if speaks():
+    if is_main_process():
         with suppress(OSError):  # of a terminal that is gone
             os.write(sys.stderr.fileno(), b"\nInterrupted.\n")
     os._exit(code)
 
 
-def speaks() -> bool:
+def is_main_process() -> bool:
     """Whether this process is the one of torchrun's that prints; one by itself does."""
     return not _has_launcher() or os.environ.get("RANK", "0") == "0"
 

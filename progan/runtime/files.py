@@ -33,7 +33,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         temporary.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
 
 
-def append(path: Path, text: str) -> None:
+def append_text(path: Path, text: str) -> None:
     """Append text as UTF-8, all of it or nothing; an OSError names the file."""
     size = path.stat().st_size if path.exists() else None
     try:
@@ -131,7 +131,7 @@ def _named(path: Path, temporary: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def clear(folder: Path) -> None:
+def clear_folder(folder: Path) -> None:
     """Remove everything in a folder."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
@@ -266,7 +266,7 @@ def flush_to_disk(path: Path) -> None:
         os.close(handle)
 
 
-def require_paths(paths: Iterable[Path | None], advice: str) -> None:
+def require_existing(paths: Iterable[Path | None], advice: str) -> None:
     """Raise UserError unless all paths exist; None is a path that was not given."""
     for path in paths:
         if path is not None and not os.path.exists(path):
@@ -326,7 +326,7 @@ def require_writable_file(path: Path, option: str, *, makes_folder: bool = False
         )
 
 
-def json_objects(path: Path) -> Iterator[dict[str, Any]]:
+def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The JSON objects of a file, which need not exist; the last line may have been cut."""
     for text in path.read_text("utf-8", "replace").splitlines() if path.is_file() else ():
         try:
@@ -337,7 +337,7 @@ def json_objects(path: Path) -> Iterator[dict[str, Any]]:
             yield line
 
 
-def members(path: Path) -> list[str]:
+def zip_member_names(path: Path) -> list[str]:
     """The names of its files; [] of a damaged one, and of what is none."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -346,7 +346,7 @@ def members(path: Path) -> list[str]:
         return []
 
 
-def stored(path: Path, name: str) -> bytes:
+def read_stored_member(path: Path, name: str) -> bytes:
     """The content of a file in it; nothing of a compressed one, which may be larger than memory."""
     try:
         with zipfile.ZipFile(path) as archive:

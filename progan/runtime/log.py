@@ -23,7 +23,7 @@ class Log:
     def __call__(self, text: str) -> None:
         text = text.encode("utf-8", "backslashreplace").decode()  # of paths that are no UTF-8
         self._print(text)
-        self.note(text)
+        self.append_to_file(text)
 
     def _print(self, text: str) -> None:
         if not self._is_read:
@@ -35,9 +35,11 @@ class Log:
             self._is_read = False
             # Else the interpreter would try to flush what is left when it ends, and fail.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            self.note(f"Nothing can be printed any more ({error.strerror}); this file goes on.")
+            self.append_to_file(
+                f"Nothing can be printed any more ({error.strerror}); this file goes on."
+            )
 
-    def note(self, text: str) -> None:
+    def append_to_file(self, text: str) -> None:
         """Append lines to the file alone."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         with self._path.open("a", encoding="utf-8") as file:
@@ -53,7 +55,7 @@ class NullLog(Log):
     def __call__(self, text: str) -> None:
         """Nothing is said."""
 
-    def note(self, text: str) -> None:
+    def append_to_file(self, text: str) -> None:
         """Nothing is noted."""
 
 

@@ -214,7 +214,7 @@ def dict_items(value: Any) -> dict[Any, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def describe(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """A name, or the type of any other value.
 
     No value is ever written out in a message: tuples of the same tuples, forty deep, take eighty
@@ -366,7 +366,7 @@ def _maker(value: Any) -> str:
     """What is called: also a class that old files of PyTorch keep with its source."""
     if isinstance(value, PickledObject) and isinstance(value.arguments, tuple):
         value = next((each for each in value.arguments if isinstance(each, Name)), value)
-    return describe(value)
+    return describe_value(value)
 
 
 def _without_weights(load: Callable[[Any], None]) -> Callable[[SafeUnpickler], None]:

@@ -16,7 +16,7 @@ from progan.runtime.pickle_scan import (
     PickledObject,
     SafeUnpickler,
     Stream,
-    describe,
+    describe_value,
     is_hostile,
     is_plain_key,
     opcodes,
@@ -185,7 +185,7 @@ class _PlainUnpickler(SafeUnpickler):
         return found
 
     def make(self, function: Any, arguments: Any) -> Any:
-        name = describe(function)
+        name = describe_value(function)
         if name == RECONSTRUCTOR:
             return self.make_object(arguments[0])
         if name not in CALLS:
@@ -193,7 +193,7 @@ class _PlainUnpickler(SafeUnpickler):
         return CALLS[name](*arguments)
 
     def make_object(self, kind: Any) -> PickledObject:
-        name = describe(kind)
+        name = describe_value(kind)
         if name not in self.classes:
             raise _Refused(f"an object of {name}")
         return PickledObject(name)
@@ -210,7 +210,7 @@ class _PlainUnpickler(SafeUnpickler):
         elif isinstance(target, np.ndarray):
             _set_array(target, state)
         else:
-            raise _Refused(f"another state of {describe(target)}")
+            raise _Refused(f"another state of {describe_value(target)}")
 
     def set_items(self, target: Any, keys: list[Any], values: list[Any]) -> None:
         if not isinstance(target, dict):

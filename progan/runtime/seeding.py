@@ -1,6 +1,6 @@
 """Random streams that are derived from names and numbers instead of being remembered.
 
-`generator(device, seed, "latents", images_seen)` is the same stream whenever and wherever it is
+`torch_generator(device, seed, "latents", images_seen)` is the same stream whenever and wherever it is
 asked for, so a resumed run needs no saved random state, and no global state is touched.
 """
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     import torch
 
 
-def derive(*parts: int | str) -> int:
+def derive_seed(*parts: int | str) -> int:
     """Hash the parts to a seed in [0, 2^63), the same on every machine and in every process."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
-def generator(device: "torch.device | str", *parts: int | str) -> "torch.Generator":
+def torch_generator(device: "torch.device | str", *parts: int | str) -> "torch.Generator":
     """A torch generator on `device` at the start of the stream that the parts name."""
     import torch  # not above: datasets are made without it
 
-    return torch.Generator(device).manual_seed(derive(*parts))
+    return torch.Generator(device).manual_seed(derive_seed(*parts))
 
 
 @contextmanager
@@ -38,10 +38,10 @@ def forked_rng(device: "torch.device", *parts: int | str) -> Iterator[None]:
 
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(derive(*parts))
+        torch.manual_seed(derive_seed(*parts))
         yield
 
 
 def numpy_generator(*parts: int | str) -> np.random.Generator:
     """A NumPy generator at the start of the stream that the parts name."""
-    return np.random.Generator(np.random.Philox(derive(*parts)))
+    return np.random.Generator(np.random.Philox(derive_seed(*parts)))

@@ -53,7 +53,7 @@ def checked_output() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if not is_of_output(error):
+        if not is_output_error(error):
             raise
         _fail(_words(error))
     except SystemExit:
@@ -65,7 +65,7 @@ def checked_output() -> Iterator[None]:
     _flush()
 
 
-def is_of_output(error: OSError) -> bool:
+def is_output_error(error: OSError) -> bool:
     return bool(error.filename == NAME)
 
 

@@ -14,7 +14,7 @@ from progan.errors import UserError
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 
 
-def use_threads(count: int) -> None:
+def set_cpu_threads(count: int) -> None:
     """Compute on the CPU with so many threads; 0: as many as torch chooses."""
     if count:
         import torch
@@ -23,7 +23,7 @@ def use_threads(count: int) -> None:
 
 
 @contextmanager
-def threads_of_one(count: int) -> Iterator[ThreadPoolExecutor]:
+def single_threaded_pool(count: int) -> Iterator[ThreadPoolExecutor]:
     """Threads that compute side by side on the CPU, each of them without helpers in torch."""
     import torch
 

@@ -49,7 +49,7 @@ def _feed(sha: "hashlib._Hash", value: Any) -> None:
         sha.update(f"{type(value).__name__} {len(text)}:".encode() + text)
 
 
-class Damaged(ValueError):
+class DamagedFile(ValueError):
     """A file that says it is of the kind that is wanted, and of which something is missing."""
 
 
@@ -94,7 +94,7 @@ def _opened(path: Path, kind: str, device: str = "cpu") -> Iterator[Any]:
         with safe_open(path, framework="pt", device=device) as file:
             yield file
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        fault = Damaged if _claims(path, kind) else ValueError
+        fault = DamagedFile if _claims(path, kind) else ValueError
         raise fault(f"no {kind}: {first_line(error)}") from error
 
 

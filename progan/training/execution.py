@@ -41,7 +41,7 @@ def prepare_execution(
 
     def report_of_machine(line: str) -> None:
         """Log a line; processes without a log print it, as each has a memory of its own."""
-        if group.leads:
+        if group.is_main:
             log(line)
         else:
             print(f"Process {group.rank}: {line}", file=sys.stderr, flush=True)

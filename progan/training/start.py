@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from progan import presets, schedule
-from progan.batch_split import require_shares
+from progan.batch_split import require_splittable
 from progan.config import Network, Run, override
 from progan.data.reader import Dataset
 from progan.data.splits import open_images, open_images_of_run
@@ -155,5 +155,5 @@ def require_parts(run: Run, count: int) -> None:
     """Raise UserError unless every batch can be cut into parts as asked for: among `count`
     processes, and into --micro-batch."""
     stages = [phase.stage for phase in schedule.phases(run.growth, run.network)]
-    require_shares(run, {stage.resolution: stage.batch for stage in stages}, count)
+    require_splittable(run, {stage.resolution: stage.batch for stage in stages}, count)
     require_micro_batch(run, {stage.level: stage.batch // count for stage in stages})

@@ -37,7 +37,7 @@ def labelled(output: str) -> dict[str, str]:
 def run_of(outdir: Path, made: History) -> Path:
     """The directory of a run with that history."""
     run = override(presets.preset("mnist-8"), {"data": "x", "resolution": 32})
-    directory = run_directory.create(outdir, "digits", run)
+    directory = run_directory.create_run(outdir, "digits", run)
     lines = (json.dumps(dict(row)) + "\n" for row in made.rows)
     (directory / run_directory.STATISTICS_FILE).write_text("".join(lines))
     return directory

@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from progan.cli.train import main
-from progan.run_directory import load_config, states
+from progan.run_directory import list_states, load_config
 from tests.builders import message, noise_dataset, tiny_options
 
 BRIEF: dict[str, object] = dict(
@@ -78,7 +78,7 @@ def test_a_finished_network_grows_on(source: Path, data: Path, tmp_path: Path) -
     assert settings.growth.fade_first and settings.objective == was.objective
     assert settings.network.latent_size == 8 and settings.network.label_size == 3
     assert settings.data == was.data
-    assert settings.init_from == str(states(source)[-1].resolve())
+    assert settings.init_from == str(list_states(source)[-1].resolve())
     rows = statistics(run)
     assert [(row["schedule/resolution"], row["schedule/alpha"] < 1) for row in rows] == [
         (32, True),
@@ -110,14 +110,14 @@ def test_a_run_that_began_elsewhere_resumes_exactly(
     )
     broken = tmp_path / "broken" / whole.name
     shutil.copytree(whole, broken)
-    assert len(states(broken)) > 1
-    states(broken)[-1].unlink()
+    assert len(list_states(broken)) > 1
+    list_states(broken)[-1].unlink()
     result = train("--resume", broken)
     assert result.exit_code == 0, result.output
-    first, again = states(whole)[-1], states(broken)[-1]
+    first, again = list_states(whole)[-1], list_states(broken)[-1]
     for network in ("generator", "discriminator", "average"):
         ours, same = weights(first, network), weights(again, network)
-        before = weights(states(source)[-1], network)
+        before = weights(list_states(source)[-1], network)
         assert all(torch.equal(weight, same[name]) for name, weight in ours.items())
         still = {name for name, weight in ours.items() if torch.equal(weight, before[name])}
         frozen = {
@@ -133,7 +133,7 @@ def test_other_images_and_other_classes(source: Path, tmp_path: Path) -> None:
     other = noise_dataset(tmp_path / "other", classes=5).path
     result = train(
         "--init-from",
-        states(source)[-1],
+        list_states(source)[-1],
         "--data",
         other,
         "--outdir",
@@ -257,5 +257,5 @@ def test_mistakes(
 
 
 def test_a_state_away_from_its_run_is_no_run_to_resume(source: Path, tmp_path: Path) -> None:
-    lonely = Path(shutil.copy(states(source)[-1], tmp_path))
+    lonely = Path(shutil.copy(list_states(source)[-1], tmp_path))
     assert "--init-from" in message(train("--resume", lonely))

@@ -16,7 +16,7 @@ from progan.cli.train import main as train
 from progan.errors import UserError
 from progan.interop.cli import main as interop
 from progan.projection.cli import main as projection
-from progan.run_directory import states
+from progan.run_directory import list_states
 from progan.sampling.network_choice import find_network, find_networks
 from progan.training.init_from import find_init_source
 from tests.builders import message, noise_dataset, tiny_options
@@ -62,7 +62,7 @@ def with_newer_run(runs: Path, tmp_path: Path, *patterns: str) -> Path:
 def test_a_state_draws_what_the_network_of_its_moment_draws(runs: Path) -> None:
     pairs = [
         (state, network)
-        for state in states(runs / NAME)
+        for state in list_states(runs / NAME)
         if (
             network := state.with_name(
                 state.name.replace("state-", "network-snapshot-")
@@ -84,7 +84,7 @@ def test_a_state_draws_what_the_network_of_its_moment_draws(runs: Path) -> None:
 
 
 def test_files_of_a_state_and_of_a_network_are_equal(runs: Path, tmp_path: Path) -> None:
-    state = states(runs / NAME)[-1]
+    state = list_states(runs / NAME)[-1]
     for source, folder in ((state, "a"), (runs / NAME, "b")):
         assert (
             call(
@@ -109,7 +109,7 @@ def test_files_of_a_state_and_of_a_network_are_equal(runs: Path, tmp_path: Path)
 def test_names_of_classes_without_network_and_dataset_are_numbers(
     runs: Path, tmp_path: Path
 ) -> None:
-    state = Path(shutil.copy(states(runs / NAME)[-1], tmp_path))
+    state = Path(shutil.copy(list_states(runs / NAME)[-1], tmp_path))
     assert progan.load(state, "cpu").class_names == ("class-0", "class-1", "class-2")
     hidden = (runs / "noise").rename(runs / "hidden")
     try:
@@ -119,7 +119,7 @@ def test_names_of_classes_without_network_and_dataset_are_numbers(
 
 
 def test_other_doors_take_states(runs: Path, tmp_path: Path) -> None:
-    state = states(runs / NAME)[-1]
+    state = list_states(runs / NAME)[-1]
     assert call(interop, state, "--to", tmp_path / "a.safetensors").exit_code == 0
     assert np.array_equal(
         progan.load(tmp_path / "a.safetensors", "cpu").render([1]),
@@ -145,7 +145,7 @@ def test_other_doors_take_states(runs: Path, tmp_path: Path) -> None:
 
 
 def test_a_damaged_state_is_called_so(runs: Path, tmp_path: Path) -> None:
-    state = Path(shutil.copy(states(runs / NAME)[-1], tmp_path))
+    state = Path(shutil.copy(list_states(runs / NAME)[-1], tmp_path))
     whole = state.read_bytes()
     state.write_bytes(whole[: len(whole) // 2])
     words = ("--network", state, "--seeds", 0, "--outdir", tmp_path / "out")
@@ -168,12 +168,12 @@ def test_a_newest_run_without_network_draws_from_its_state(runs: Path, tmp_path:
     for place in (newer, tmp_path):
         result = call(generate, "--network", place, "--seeds", 0, "--outdir", tmp_path / "out")
         assert result.exit_code == 0, result.output
-        state = states(newer)[-1]
+        state = list_states(newer)[-1]
         assert (
             f"{newer} has no network-snapshot-*.safetensors yet: its newest training state, "
             f"{state.name}, is used.\nnetwork: {state}"
         ) in result.stderr
-    assert find_init_source(tmp_path) == states(newer)[-1]
+    assert find_init_source(tmp_path) == list_states(newer)[-1]
 
 
 def test_a_newest_run_without_anything_is_named(runs: Path, tmp_path: Path) -> None:

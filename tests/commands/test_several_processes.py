@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from progan.run_directory import states
+from progan.run_directory import list_states
 from tests.builders import noise_dataset, tiny_options
 from tests.commands.test_train import statistics, weights
 
@@ -145,7 +145,7 @@ def test_two_processes_train_like_one(alone: Path, data: Path, tmp_path: Path) -
         path.name for path in alone.iterdir() if not path.name.startswith("events")
     } | {".launch"}
     assert len(list(together.glob("events*"))) == 1
-    close_states(states(alone)[-1], states(together)[-1])
+    close_states(list_states(alone)[-1], list_states(together)[-1])
     for picture in alone.glob("fakes-0*.png"):
         one, other = (
             np.asarray(Image.open(path / picture.name)).astype(int) for path in (alone, together)
@@ -178,7 +178,7 @@ def test_two_nodes_on_one_machine(alone: Path, data: Path, tmp_path: Path) -> No
         said = [process.communicate(timeout=300)[0] for process in (first, second)]
         assert [first.returncode, second.returncode] == [0, 0], said
     assert sum("tick 1 " in words for words in said) == 1
-    close_states(states(alone)[-1], states(tmp_path / "00000-noise-demo")[-1])
+    close_states(list_states(alone)[-1], list_states(tmp_path / "00000-noise-demo")[-1])
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_once(data: Path, tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(data: Path, tmp_path
     assert process.returncode == 0, said
     assert "Stopped by another process" in said and "everything is saved" in said
     assert "torchrun --nproc-per-node=2" in said and "--resume" in said
-    assert len(states(tmp_path / "00000-noise-demo")) >= 1
+    assert len(list_states(tmp_path / "00000-noise-demo")) >= 1
 
 
 def wait_for(process: subprocess.Popen[str], start: str) -> None:

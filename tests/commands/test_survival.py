@@ -20,9 +20,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from progan import run_directory
 from progan.cli.train import main
-from progan.command import EXIT_RESUMABLE
-from progan.run_directory import states
-from progan.runtime.early_signals import INTERRUPTED, SIGNALS
+from progan.run_directory import list_states
+from progan.runtime.early_signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, SIGNALS
 from progan.runtime.log import Log
 from progan.runtime.weights_file import content_hash
 from progan.sampling.network_choice import find_network
@@ -97,7 +96,7 @@ def rows(path: Path) -> list[dict[str, object]]:
 
 def assert_same_run(one: Path, other: Path) -> None:
     """Weights, moments, dials, clocks and curves are equal, and nothing is left lying about."""
-    first, second = (read_state(states(run)[-1]) for run in (one, other))
+    first, second = (read_state(list_states(run)[-1]) for run in (one, other))
     for content in (first, second):
         del content["seconds"], content["config"]
     for name in first:
@@ -226,7 +225,7 @@ def test_no_snapshot_replaces_another_within_a_thousand_of_images(whole: Path) -
     assert ticks > 6
     assert len(list(whole.glob("network-snapshot-*.safetensors"))) == ticks
     assert len(list(whole.glob("fakes-0*.png"))) == ticks // 2
-    assert len(states(whole)) == 3
+    assert len(list_states(whole)) == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1, signal.SIGHUP])
@@ -279,7 +278,7 @@ def test_a_second_signal_ends_it_at_once(whole: Path, data: Path, tmp_path: Path
             if line.startswith("tick 1 "):
                 break
         run = tmp_path / whole.name
-        while not states(run):
+        while not list_states(run):
             time.sleep(0.001)
         assert process.stderr is not None
         process.send_signal(signal.SIGTERM)
@@ -287,11 +286,11 @@ def test_a_second_signal_ends_it_at_once(whole: Path, data: Path, tmp_path: Path
             pass
         process.send_signal(signal.SIGTERM)
         rest = "".join(lines_of(process))
-        assert process.wait() == INTERRUPTED, rest
+        assert process.wait() == EXIT_INTERRUPTED, rest
         assert "Interrupted." not in process.stderr.read()
     assert "Stopped at once; what came after the last state is lost" in rest and "--resume" in rest
     assert not list(run.glob(".*"))
-    assert len(states(run)) == 1 and read_state(states(run)[0])["tick"] == 1
+    assert len(list_states(run)) == 1 and read_state(list_states(run)[0])["tick"] == 1
 
 
 @pytest.fixture
@@ -328,12 +327,12 @@ def test_a_signal_before_the_first_step_of_a_resumed_run_loses_nothing(
     number: signal.Signals,
 ) -> None:
     run = finished(data, tmp_path, "--total-kimg", 0.5)
-    before = states(run)[-1].read_bytes()
+    before = list_states(run)[-1].read_bytes()
     monkeypatch.setattr(execution, "prepare_execution", lambda *_: os.kill(os.getpid(), number))
     result = train("--resume", run, "--total-kimg", 1)
     assert result.exit_code == early_code(number)
     assert "Stopped at once before the first step; nothing is lost. To resume: " in result.stdout
-    assert states(run)[-1].read_bytes() == before
+    assert list_states(run)[-1].read_bytes() == before
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -351,7 +350,7 @@ def test_a_signal_before_the_run_exists_ends_it_at_once(
 
 
 def early_code(number: signal.Signals) -> int:
-    return EXIT_RESUMABLE if number.name == "SIGUSR1" else INTERRUPTED
+    return EXIT_RESUMABLE if number.name == "SIGUSR1" else EXIT_INTERRUPTED
 
 
 @pytest.mark.parametrize(
@@ -391,13 +390,13 @@ def test_a_crash_costs_no_more_than_the_minutes_between_two_checkpoints(
         "--data", data, "--outdir", tmp_path, *options, "--total-kimg", 1000
     ) as process:
         assert next(lines_of(process)).startswith("progan")
-        while len(states(run)) < 2:
+        while len(list_states(run)) < 2:
             assert process.poll() is None
             time.sleep(0.01)
         process.kill()
         process.wait()
     assert newest_tick(run) == 0
-    newest, interim = states(run)[-1], interim_networks(run)
+    newest, interim = list_states(run)[-1], interim_networks(run)
     for path in interim:  # one, or the next one too
         assert load_network(path, torch.device("cpu")).images_seen
     assert interim and find_network(run) == interim[-1]
@@ -416,8 +415,8 @@ def test_checkpoints_change_nothing(data: Path, tmp_path: Path) -> None:
         for name, minutes in (("without", 0), ("with", 1e-9))
     ]
     assert_same_run(*runs)
-    between = [path for path in states(runs[1]) if read_state(path)["tick"] == 1]
-    assert len(states(runs[0])) == 2 and len(between) > 1
+    between = [path for path in list_states(runs[1]) if read_state(path)["tick"] == 1]
+    assert len(list_states(runs[0])) == 2 and len(between) > 1
     result = train("--resume", between[-1])
     assert result.exit_code == 0, result.output
     assert_same_run(*runs)
@@ -435,7 +434,7 @@ def test_max_hours_ends_like_a_signal(whole: Path, data: Path, tmp_path: Path) -
         assert_same_moment(Path(said[1]), Path(said[2]))
         assert len(interim_networks(run)) == 1
         assert f"--resume {run} --max-hours 1e-09" in result.output
-        assert read_state(states(run)[-1])["images_seen"] == 64 * (number + 1)
+        assert read_state(list_states(run)[-1])["images_seen"] == 64 * (number + 1)
         result = train("--resume", run, "--max-hours", 1e-9)
     assert train("--resume", run, "--max-hours", 100).exit_code == 0
     assert_same_run(run, whole)
@@ -448,7 +447,7 @@ def test_a_disk_that_fills_up_leaves_the_states_before_intact(
     run = tmp_path / whole.name
     first = train("--data", data, "--outdir", tmp_path, *OPTIONS, "--total-kimg", 1)
     assert first.exit_code == 0, first.output
-    before = {path: path.read_bytes() for path in states(run)}
+    before = {path: path.read_bytes() for path in list_states(run)}
     limit = min(map(len, before.values())) - 1000
     result = subprocess.run(
         [sys.executable, ROOT / "train.py", "--resume", run, "--total-kimg", "40"],
@@ -462,7 +461,7 @@ def test_a_disk_that_fills_up_leaves_the_states_before_intact(
     assert "Traceback" not in result.stderr
     assert said.count("File too large") == 1
     assert f"Stopped by an error: {run}/state-" in (run / "log.txt").read_text()
-    assert {path: path.read_bytes() for path in states(run)} == before
+    assert {path: path.read_bytes() for path in list_states(run)} == before
     assert not list(run.glob(".*"))
     assert train("--resume", run, "--total-kimg", 2).exit_code == 0
     assert rows(run / "stats.jsonl")[-1] == rows(whole / "stats.jsonl")[-1]
@@ -492,7 +491,7 @@ def test_a_disk_that_is_full_when_a_network_is_written_costs_nothing(
         patched.setattr(Path, "write_bytes", write_half)
         result = train("--data", data, "--outdir", tmp_path, *OPTIONS, *more)
     said = message(result)
-    (network,), (state,) = run.glob("network-snapshot-*.safetensors"), states(run)
+    (network,), (state,) = run.glob("network-snapshot-*.safetensors"), list_states(run)
     assert re.search(
         f"Error: {run}/network-snapshot-\\S+.safetensors: No space left on device. Free some space",
         said,
@@ -509,7 +508,7 @@ def test_a_damaged_newest_state_is_named_and_the_one_before_is_used(
 ) -> None:
     run = tmp_path / whole.name
     assert train("--data", data, "--outdir", tmp_path, *OPTIONS, "--total-kimg", 1).exit_code == 0
-    newest = states(run)[-1]
+    newest = list_states(run)[-1]
     content = bytearray(newest.read_bytes())
     content[content.index(torch_bytes(newest))] ^= 1
     newest.write_bytes(content)
@@ -560,7 +559,7 @@ def test_a_run_that_was_killed_while_it_wrote_its_first_state_begins_again(
     data: Path, tmp_path: Path
 ) -> None:
     run = finished(data, tmp_path, "--total-kimg", 0.25)
-    states(run)[0].rename(run / f".{states(run)[0].name}.0.partial")
+    list_states(run)[0].rename(run / f".{list_states(run)[0].name}.0.partial")
     result = train("--resume", run)
     assert result.exit_code == 0, result.output
     assert "There is no training state yet: from the beginning." in result.output
@@ -582,11 +581,13 @@ def test_a_run_that_was_killed_between_its_first_network_and_state_begins_again(
         check=False,
     )
     (run,) = (tmp_path / "runs").iterdir()
-    assert killed.returncode == 9 and list(run.glob("network-*.safetensors")) and not states(run)
+    assert (
+        killed.returncode == 9 and list(run.glob("network-*.safetensors")) and not list_states(run)
+    )
     result = train("--resume", run, "--total-kimg", 0.25)
     assert result.exit_code == 0, result.output
     assert "There is no training state yet: from the beginning." in result.output
-    assert states(run) and not list(run.glob(".*.partial"))
+    assert list_states(run) and not list(run.glob(".*.partial"))
 
 
 def contents(run: Path) -> dict[Path, bytes]:
@@ -679,7 +680,7 @@ def test_a_crash_before_the_best_state_is_kept_is_made_up_for(
     result = train("--resume", run)
     assert result.exit_code == 0, result.output
     assert len(rows(run / "metric-swd16.jsonl")) == 1
-    assert (run / "state-best-swd16.pt").read_bytes() == states(run)[-1].read_bytes()
+    assert (run / "state-best-swd16.pt").read_bytes() == list_states(run)[-1].read_bytes()
 
 
 def test_a_crash_while_a_run_is_created_leaves_no_directory_without_settings(
@@ -696,7 +697,7 @@ def test_an_edited_config_is_explained_and_a_broken_one_refused(
     whole: Path, data: Path, tmp_path: Path
 ) -> None:
     run = finished(data, tmp_path, "--total-kimg", 0.5)
-    path, newest = run / "config.json", states(run)[-1]
+    path, newest = run / "config.json", list_states(run)[-1]
     text = path.read_text()
     path.write_text(text.replace('"total_kimg": 0.5', '"total_kimg": 0.7'))
     result = train("--resume", run)

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from progan.cli.generate import main as generate
 from progan.cli.train import main
-from progan.run_directory import states
+from progan.run_directory import list_states
 from tests.builders import message, noise_dataset, tiny_options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,7 +114,7 @@ def test_a_resumed_run_ends_in_the_very_same_state(whole: Path, tmp_path: Path, 
     run = crashed_copy(whole, tmp_path, kimg)
     result = train("--resume", "--outdir", tmp_path)
     assert result.exit_code == 0, result.output
-    assert_same_state(states(run)[-1], states(whole)[-1])
+    assert_same_state(list_states(run)[-1], list_states(whole)[-1])
     assert statistics(run) == statistics(whole)
 
 
@@ -141,7 +141,7 @@ def test_a_run_from_before_gp_resolution_resumes_exactly_as_it_began(
     (run / "config.json").write_text(json.dumps(config))
     result = train("--resume", run)
     assert result.exit_code == 0, result.output
-    assert_same_state(states(run)[-1], states(whole)[-1])
+    assert_same_state(list_states(run)[-1], list_states(whole)[-1])
     assert statistics(run) == statistics(whole)
     config = json.loads((run / "config.json").read_text())
     assert config["objective"]["gp_resolution"] == "trained"
@@ -153,7 +153,7 @@ def test_images_that_stay_on_the_device_change_nothing(whole: Path, tmp_path: Pa
     assert result.exit_code == 0, result.output
     for size in ("8x8", "16x16"):
         assert result.output.count(f"40 images of {size} stay in the device's memory") == 1
-    assert_same_state(states(run)[-1], states(whole)[-1])
+    assert_same_state(list_states(run)[-1], list_states(whole)[-1])
     assert statistics(run) == statistics(whole)
 
 
@@ -161,10 +161,10 @@ def crashed_copy(whole: Path, outdir: Path, kimg: int) -> Path:
     """Copy a run and take away all states after `kimg`; the curves stay longer than the states."""
     run = outdir / whole.name
     shutil.copytree(whole, run)
-    for state in states(run):
+    for state in list_states(run):
         if int(state.stem.removeprefix("state-")) > kimg:
             state.unlink()
-    assert 1 <= len(states(run)) < len(states(whole))
+    assert 1 <= len(list_states(run)) < len(list_states(whole))
     return run
 
 
@@ -404,10 +404,10 @@ class TestMistakes:
 
     def test_resume_where_every_state_is_damaged(self, whole: Path, tmp_path: Path) -> None:
         run = crashed_copy(whole, tmp_path, 2)
-        for state in states(run):
+        for state in list_states(run):
             state.write_bytes(state.read_bytes()[:1000])
         text = message(train("--resume", run))
-        assert all(str(state) in text for state in states(run)) and "start a new run" in text
+        assert all(str(state) in text for state in list_states(run)) and "start a new run" in text
 
     def test_resume_from_something_else(self, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").write_text("hello")
@@ -471,7 +471,7 @@ def test_measuring_leaves_lines_plots_and_curves_and_the_training_as_it_is(
     assert [point.value for point in events.Scalars("metrics/SWDx1e3_16")] == pytest.approx(
         [line["values"]["SWDx1e3_16"] for line in lines]
     )
-    assert_same_state(states(run)[-1], states(whole)[-1])
+    assert_same_state(list_states(run)[-1], list_states(whole)[-1])
 
     (run / "metric-swd16.jsonl").open("a").write(json.dumps({"images_seen": 10**9}) + "\n")
     result = train("--resume", run, "--total-kimg", 9)
@@ -534,7 +534,7 @@ def test_half_precision_goes_on_exactly_and_what_cannot_be_compiled_says_so(
         assert "--acceleration compile: layers that draw random numbers" in result.output
     result = train("--resume", "--outdir", tmp_path / "cut", "--total-kimg", 7.5)
     assert result.exit_code == 0, result.output
-    ends = [states(tmp_path / name / "00000-noise-demo")[-1] for name in ("whole", "cut")]
+    ends = [list_states(tmp_path / name / "00000-noise-demo")[-1] for name in ("whole", "cut")]
     assert_same_state(*ends)
     tensors = weights(ends[0]).values()
     assert {x.dtype for x in tensors if x.is_floating_point()} == {torch.float32}

@@ -24,7 +24,7 @@ LOG = """2026-01-02 03:04:05  progan 0.1.0, torch 2.11, cpu (1 thread)
 def made_run(outdir: Path, name: str = "x", settings: Run | None = None) -> Path:
     """A whole run: twenty ticks, eight grids, two snapshots, a metric of both."""
     run = settings or tiny_run()
-    directory = run_directory.create(outdir, name, run)
+    directory = run_directory.create_run(outdir, name, run)
     rows = history(steps(160, noise=0.1), tick=8, batch=32, objective=run.objective.objective).rows
     write_lines(
         directory / "stats.jsonl",

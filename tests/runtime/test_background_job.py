@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from progan.runtime.background_job import Abandoned, Background
+from progan.runtime.background_job import BackgroundJob, JobAbandoned
 
 
 def fail() -> None:
@@ -18,7 +18,7 @@ def test_a_job_runs_beside_and_the_next_one_waits_for_it() -> None:
         go_on.wait()
         done.append("first")
 
-    with Background() as background:
+    with BackgroundJob() as background:
         background.submit(first)
         background.check()
         assert not done
@@ -29,10 +29,10 @@ def test_a_job_runs_beside_and_the_next_one_waits_for_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "ask", [Background.wait, lambda background: background.submit(fail)], ids=["wait", "submit"]
+    "ask", [BackgroundJob.wait, lambda background: background.submit(fail)], ids=["wait", "submit"]
 )
 def test_an_error_is_raised_at_the_next_call_and_once(ask: object) -> None:
-    background = Background()
+    background = BackgroundJob()
     background.submit(fail)
     with pytest.raises(OSError, match="disk is full"):
         ask(background)  # type: ignore[operator]
@@ -40,7 +40,7 @@ def test_an_error_is_raised_at_the_next_call_and_once(ask: object) -> None:
 
 
 def test_check_raises_what_has_failed_without_waiting() -> None:
-    background, go_on = Background(), threading.Event()
+    background, go_on = BackgroundJob(), threading.Event()
 
     def fail_later() -> None:
         go_on.wait()
@@ -55,7 +55,7 @@ def test_check_raises_what_has_failed_without_waiting() -> None:
 
 
 def test_the_end_waits_and_raises() -> None:
-    with pytest.raises(OSError, match="disk is full"), Background() as background:
+    with pytest.raises(OSError, match="disk is full"), BackgroundJob() as background:
         background.submit(fail)
 
 
@@ -68,7 +68,7 @@ def test_an_error_of_the_main_thread_comes_first_but_the_job_ends() -> None:
         done.append(1)
         fail()
 
-    with pytest.raises(ValueError, match="mine"), Background() as background:
+    with pytest.raises(ValueError, match="mine"), BackgroundJob() as background:
         background.submit(work)
         go_on.set()
         raise ValueError("mine")
@@ -82,11 +82,11 @@ def test_whoever_has_no_time_abandons_the_job() -> None:
         started.set()
         try:
             while True:
-                background.proceed()
-        except Abandoned:
+                background.raise_if_abandoned()
+        except JobAbandoned:
             ended.append(1)
 
-    background = Background()
+    background = BackgroundJob()
     with pytest.raises(KeyboardInterrupt), background:
         background.submit(work)
         started.wait()

@@ -1,4 +1,4 @@
-"""What is sent through a side stream arrives whole, wherever it is received."""
+"""What is sent through a prefetcher stream arrives whole, wherever it is received."""
 
 import itertools
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from progan.runtime.cuda_prefetch import MOST_AHEAD, Parcel, SideStream
+from progan.runtime.cuda_prefetch import MAX_STEPS_AHEAD, CudaPrefetcher, Prefetched
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -47,10 +47,10 @@ class Streams:
 
 
 def test_on_the_cpu_everything_is_there_already() -> None:
-    side, sent = SideStream(CPU), content()
-    with side.used():
-        parcel = side.send(sent)
-    received = side.receive(parcel)
+    prefetcher, sent = CudaPrefetcher(CPU), content()
+    with prefetcher.use_stream():
+        prefetched = prefetcher.copy_ahead(sent)
+    received = prefetcher.receive(prefetched)
     assert received.images is sent.images and received.labels[1] is sent.labels[1]
     assert received.rows is None and received.name == "some"
 
@@ -64,9 +64,9 @@ def test_what_the_gpu_has_no_memory_for_stays_until_it_is_received(
     monkeypatch.setattr(torch.cuda, "Stream", Streams)
     monkeypatch.setattr(Tensor, "pin_memory", full)
     sent = content()
-    parcel = SideStream(CUDA).send(sent)
-    assert parcel.content is sent
-    assert isinstance(parcel.arrival, Streams)  # other tensors may be on their way
+    prefetched = CudaPrefetcher(CUDA).copy_ahead(sent)
+    assert prefetched.content is sent
+    assert isinstance(prefetched.arrival, Streams)  # other tensors may be on their way
 
 
 def test_the_device_waits_for_what_was_sent_and_the_cpu_does_not(
@@ -75,9 +75,9 @@ def test_the_device_waits_for_what_was_sent_and_the_cpu_does_not(
     current, sent = Streams(CUDA), [torch.eye(3)]
     monkeypatch.setattr(torch.cuda, "Stream", Streams)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current)
-    side = SideStream(CUDA)
-    monkeypatch.setattr(side, "_received", lambda tensor: tensor)
-    assert side.receive(Parcel(sent, Streams(CUDA))) == sent  # type: ignore[arg-type]
+    prefetcher = CudaPrefetcher(CUDA)
+    monkeypatch.setattr(prefetcher, "_received", lambda tensor: tensor)
+    assert prefetcher.receive(Prefetched(sent, Streams(CUDA))) == sent  # type: ignore[arg-type]
     assert current.asked == ["wait on the device"]
 
 
@@ -93,22 +93,22 @@ def test_the_cpu_gets_some_steps_ahead_and_no_more(monkeypatch: pytest.MonkeyPat
     current = SimpleNamespace(record_event=lambda: Event(next(numbers)))
     monkeypatch.setattr(torch.cuda, "Stream", Streams)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current)
-    side = SideStream(CUDA)
-    for _ in range(MOST_AHEAD):
-        side.keep_pace()
+    prefetcher = CudaPrefetcher(CUDA)
+    for _ in range(MAX_STEPS_AHEAD):
+        prefetcher.limit_queue()
     assert waited_for == []
     for _ in range(3):
-        side.keep_pace()
+        prefetcher.limit_queue()
     assert waited_for == [0, 1, 2]
-    SideStream(CPU).keep_pace()
+    CudaPrefetcher(CPU).limit_queue()
 
 
 @pytest.mark.gpu
 def test_a_gpu_receives_what_was_sent() -> None:
-    side, sent = SideStream(CUDA), content()
-    with side.used():
-        parcel = side.send(sent)
-    received = side.receive(parcel)
+    prefetcher, sent = CudaPrefetcher(CUDA), content()
+    with prefetcher.use_stream():
+        prefetched = prefetcher.copy_ahead(sent)
+    received = prefetcher.receive(prefetched)
     assert received.images.is_cuda and torch.equal(received.images.cpu(), sent.images)
     assert received.labels[0].shape == (3, 0)
     assert torch.equal(received.labels[1].cpu(), sent.labels[1])
@@ -117,12 +117,12 @@ def test_a_gpu_receives_what_was_sent() -> None:
 @pytest.mark.gpu
 def test_memory_in_use_on_a_gpu_is_not_given_to_what_is_sent_next() -> None:
     """Each tensor is read long after Python has dropped it, while others arrive."""
-    side, total = SideStream(CUDA), torch.zeros((), device=CUDA, dtype=torch.float64)
+    prefetcher, total = CudaPrefetcher(CUDA), torch.zeros((), device=CUDA, dtype=torch.float64)
     for number in range(50):
-        with side.used():
-            parcel = side.send(torch.full((2**20,), number, dtype=torch.float64))
-        received = side.receive(parcel)
-        del parcel
+        with prefetcher.use_stream():
+            prefetched = prefetcher.copy_ahead(torch.full((2**20,), number, dtype=torch.float64))
+        received = prefetcher.receive(prefetched)
+        del prefetched
         torch.cuda._sleep(10**6)
         total += received.mean()
     assert total.item() == sum(range(50))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from progan.runtime.early_signals import INTERRUPTED, RESUMABLE, SIGNALS
+from progan.runtime.early_signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, SIGNALS
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGAN = ("-c", "from progan.cli.start import main; main()")
@@ -51,13 +51,13 @@ def test_ctrl_c_while_modules_are_imported_leaves_no_traceback(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:
     result = ended(command, "os.kill(os.getpid(), signal.SIGINT)", tmp_path)
-    assert (result.returncode, result.stderr) == (INTERRUPTED, "\nInterrupted.\n")
+    assert (result.returncode, result.stderr) == (EXIT_INTERRUPTED, "\nInterrupted.\n")
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_other_signals_do_the_same(number: signal.Signals, tmp_path: Path) -> None:
     result = ended(("generate.py",), f"os.kill(os.getpid(), {int(number)})", tmp_path)
-    assert (result.returncode, result.stderr) == (INTERRUPTED, "\nInterrupted.\n")
+    assert (result.returncode, result.stderr) == (EXIT_INTERRUPTED, "\nInterrupted.\n")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_training_that_slurm_stops_early_is_requeued(
 ) -> None:
     """--signal=USR1@… may come while the modules are still imported."""
     result = ended(command, f"os.kill(os.getpid(), {int(number)})", tmp_path, words)
-    code = RESUMABLE if number == signal.SIGUSR1 else INTERRUPTED
+    code = EXIT_RESUMABLE if number == signal.SIGUSR1 else EXIT_INTERRUPTED
     assert (result.returncode, result.stderr) == (code, "\nInterrupted.\n")
 
 
@@ -86,7 +86,7 @@ def test_torchrun_takes_no_code_for_a_requeue(tmp_path: Path) -> None:
         RANK="0",
         TORCHELASTIC_RUN_ID="none",
     )
-    assert (result.returncode, result.stderr) == (INTERRUPTED, "\nInterrupted.\n")
+    assert (result.returncode, result.stderr) == (EXIT_INTERRUPTED, "\nInterrupted.\n")
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -109,7 +109,7 @@ def test_a_signal_while_torch_is_imported_raises_nothing_in_its_code(
         env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
         preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in SIGNALS],
     )
-    code = RESUMABLE if number == signal.SIGUSR1 else INTERRUPTED
+    code = EXIT_RESUMABLE if number == signal.SIGUSR1 else EXIT_INTERRUPTED
     assert (result.returncode, result.stderr) == (code, "\nInterrupted.\n")
 
 
@@ -121,15 +121,16 @@ def test_one_process_of_torchrun_speaks(tmp_path: Path) -> None:
         RANK="1",
         TORCHELASTIC_RUN_ID="none",
     )
-    assert (result.returncode, result.stderr) == (INTERRUPTED, "")
+    assert (result.returncode, result.stderr) == (EXIT_INTERRUPTED, "")
 
 
 def test_a_signal_after_the_command_changes_nothing() -> None:
     """Python takes a while to end a process that has imported much."""
     code = (
-        "import atexit, os, signal; from progan.runtime.early_signals import heed_signals; "
+        "import atexit, os, signal; "
+        "from progan.runtime.early_signals import install_early_handlers; "
         "atexit.register(os.kill, os.getpid(), signal.SIGINT); "
-        "heed_signals(); from tests.runtime.ending import main; main()"
+        "install_early_handlers(); from tests.runtime.ending import main; main()"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],

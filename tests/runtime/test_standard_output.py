@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.runtime.test_entry import COMMANDS, PROGAN, ROOT
+
+from tests.runtime.test_early_signals import COMMANDS, PROGAN, ROOT
 
 UNBUFFERED = "PYTHONUNBUFFERED"
 FULL = Path("/dev/full")

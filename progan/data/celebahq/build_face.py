@@ -28,7 +28,7 @@ from progan.data.importers.pixels import converted, opened
 from progan.data.pyramid import pyramid
 from progan.data.source import Sample, UnreadableImage
 from progan.errors import UserError
-from progan.runtime.torch_settings import use_threads
+from progan.runtime.torch_settings import set_cpu_threads
 from progan.sizes import level_of
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _network(path: Path, threads: int, process: int) -> Any:
     """The network; each process loads its own, for a forked one would share torch's threads."""
     import torch
 
-    use_threads(threads)
+    set_cpu_threads(threads)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # torch.jit is deprecated, not networks
