@@ -1,6 +1,6 @@
-"""Fields of frozen dataclasses that know their default, their help text and what they accept.
+"""Fields of the config: default, help text and accepted values, from which all else derives.
 
-The command line, its help, JSON and the presets all derive from them (`options.py`, `config.py`).
+The command line and its help (`options.py`), JSON and the presets (`config/`) read them.
 """
 
 import dataclasses
@@ -36,36 +36,37 @@ def option_field(
     Args:
         several: The value lists some of the choices, with commas between them.
         resolution: The value is a resolution: a power of two from 4 to 1024.
-        option: Whether the command line offers the field (False: the dataset decides it).
+        option: False if the dataset decides the field and the command line does not offer it.
         auto: The number that stands for a choice by the program, whatever `low` is; help and
             command line call it 'auto'.
     """
-    metadata = {
-        "text": text,
-        "low": low,
-        "high": high,
-        "choices": choices,
-        "several": several,
-        "resolution": resolution,
-        "option": option,
-        "auto": auto,
-    }
+    metadata = dict(text=text, low=low, high=high, choices=choices, several=several,
+                    resolution=resolution, option=option, auto=auto)  # fmt: skip
     return field(default=default, metadata=metadata)
 
 
+class Section:
+    """Base of the frozen dataclasses of the config, which check their values when made."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        validate_fields(self)
+
+
 def option_fields(section: Any) -> list[dataclasses.Field[Any]]:
-    """The fields of a section that hold a value themselves (not a nested section)."""
+    """Return the fields of a section that hold values, not those that hold sections."""
     return [item for item in dataclasses.fields(section) if "text" in item.metadata]
 
 
 def section_from_dict(section: type[T], values: Mapping[str, Any]) -> T:
-    """Build one section; raise UserError for a setting that it does not have."""
+    """Build a section from JSON; raise UserError for a name that it does not have."""
     if not isinstance(values, Mapping):
         raise UserError(f"The {section.__name__.lower()} settings cannot be {values!r}.")
     require_no_unknown(
         set(values) - {item.name for item in option_fields(section)}, f"{section.__name__.lower()} "
     )
-    return section(**{name: _frozen(value) for name, value in values.items()})
+    return section(**{name: _as_tuples(value) for name, value in values.items()})
 
 
 def section_changes(old: Any, new: Any) -> list[str]:
@@ -75,12 +76,13 @@ def section_changes(old: Any, new: Any) -> list[str]:
 
 
 def option_name(name: str) -> str:
+    """Return the option of a field: 'total_kimg' -> '--total-kimg'."""
     return "--" + name.replace("_", "-")
 
 
-def _frozen(value: Any) -> Any:
-    """JSON's lists back to the tuples they were."""
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+def _as_tuples(value: Any) -> Any:
+    """Turn JSON's lists back into tuples, at any depth."""
+    return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def require_no_unknown(unknown: set[str], kind: str) -> None:
@@ -92,7 +94,7 @@ def require_no_unknown(unknown: set[str], kind: str) -> None:
         )
 
 
-def validate(section: Any) -> None:
+def validate_fields(section: Any) -> None:
     """Raise UserError unless every field of a section has a value that it accepts."""
     for item in option_fields(type(section)):
         value, name = getattr(section, item.name), option_name(item.name)
@@ -115,12 +117,12 @@ def _require_chosen(value: str, name: str, choices: tuple[str, ...], several: bo
 
 
 def split_list(value: str) -> list[str]:
-    """The words of a list with commas."""
+    """Split a text at its commas: 'a, b' -> ['a', 'b']."""
     return [word.strip() for word in value.split(",")]
 
 
 def _is_a(value: Any, kind: Any) -> bool:
-    """Whether a value fits the annotation of its field; an int is a float too, a bool is no int."""
+    """True if a value has the annotated type; an int is a float too, a bool is no int."""
     if kind in (IntAt, FloatAt):
         number = int if kind is IntAt else float
         return isinstance(value, tuple) and all(
@@ -136,7 +138,7 @@ def _is_a(value: Any, kind: Any) -> bool:
 
 
 def _numbers(value: Any, name: str) -> list[float]:
-    """The numbers whose range counts: the value itself, or the right side of each table row."""
+    """Return the numbers whose range is checked: the value, or those of a table's rows."""
     if not isinstance(value, tuple):
         return [value] if isinstance(value, (int, float)) else []
     for resolution, _ in value:

@@ -1,6 +1,6 @@
 """Random streams that are derived from names and numbers instead of being remembered.
 
-`torch_generator(device, seed, "latents", images_seen)` is the same stream whenever and wherever it is
+`torch_generator(device, seed, "latents", kimg)` is the same stream whenever and wherever it is
 asked for, so a resumed run needs no saved random state, and no global state is touched.
 """
 
