@@ -160,7 +160,9 @@ def test_networks_are_the_sources_and_the_rest_is_the_presets(source: Path, data
 
 def test_a_network_file_alone(source: Path, data: Path, tmp_path: Path) -> None:
     file = shutil.copy(sorted(source.glob("network-snapshot-*.safetensors"))[-1], tmp_path)
-    assert "Which images?" in message(train("--init-from", file, "--outdir", tmp_path / "runs"))
+    assert "Missing option '--data'" in message(
+        train("--init-from", file, "--outdir", tmp_path / "runs")
+    )
     result = train(
         "--init-from",
         file,

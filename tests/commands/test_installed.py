@@ -143,7 +143,7 @@ def test_files_and_messages_name_nothing_of_a_checkout(site: Path, tmp_path: Pat
     with Image.open(picture) as image:
         typed = image.info["Command"]
     assert typed == "progan generate --network runs --seeds 0 --outdir out"
-    assert f"Make pictures: progan generate --network {run.relative_to(tmp_path)}" in text
+    assert f"Generate images: progan generate --network {run.relative_to(tmp_path)}" in text
     assert "    progan generate --network network-snapshot-" in card.read_text()
     assert str(site) not in card.read_text()
     page = re.sub(r"data:[^\"')]*", "", (run / "report.html").read_text())

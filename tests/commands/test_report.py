@@ -130,12 +130,12 @@ def test_a_run_that_is_training(made: Path) -> None:
     ("words", "said", "kimg"),
     [
         (
-            "Stopped by SIGTERM at kimg 7.0; everything is saved in a and b. To go on: …",
+            "Stopped by SIGTERM at kimg 7.0; everything is saved in a and b. To resume: …",
             "was stopped by SIGTERM at kimg 7.0",
             "7 of 7.5",
         ),
         (
-            "Stopped at once; what came after the last state is lost. To go on: …",
+            "Stopped at once; what came after the last state is lost. To resume: …",
             "was stopped at once",
             "5.12 of 7.5",
         ),

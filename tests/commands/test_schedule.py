@@ -79,7 +79,7 @@ def test_a_scaled_run_trains_every_resolution_and_shows_lines_and_images(
         assert "The run ends" not in output
     rows = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
     assert {row["schedule/resolution"] for row in rows} == {4, 8, 16}
-    assert len(list(run.glob("fakes-0*.png"))) >= 1 and "Done. Make pictures" in result.output
+    assert len(list(run.glob("fakes-0*.png"))) >= 1 and "Done. Generate images" in result.output
     resumed = dry_run("--resume", run)
     assert [line.split()[1:4] for line in resumed.splitlines() if "8→16" in line] == [
         ["8→16", "0.4821", "0.6428"]

@@ -246,7 +246,7 @@ def test_a_signal_saves_everything_and_says_how_to_go_on(
     command = f"python {ROOT / 'train.py'} --resume {run} --device cpu"
     said = re.search(
         f"Stopped by {number.name} at kimg [0-9.]+; everything is saved in (.+) and "
-        f"(.+). To go on: {re.escape(command)}\n",
+        f"(.+). To resume: {re.escape(command)}\n",
         lines[-1],
     )
     assert said
@@ -313,7 +313,7 @@ def test_a_signal_before_the_first_step_ends_it_at_once(
     monkeypatch.setattr(execution, "prepare_execution", lambda *_: os.kill(os.getpid(), number))
     result = train("--data", data, "--outdir", tmp_path, *OPTIONS)
     assert result.exit_code == early_code(number)
-    assert "Stopped at once, before any state was saved. To begin again: " in result.stdout
+    assert "Stopped at once, before any state was saved. To start again: " in result.stdout
     assert "Interrupted." not in result.stderr
     assert not list(next(tmp_path.iterdir()).glob(".*"))
 
@@ -428,7 +428,7 @@ def test_max_hours_ends_like_a_signal(whole: Path, data: Path, tmp_path: Path) -
     for number in range(3):
         assert result.exit_code == EXIT_RESUMABLE
         said = re.search(
-            "Stopped by --max-hours at kimg .* in (.+) and (.+). To go on", result.output
+            "Stopped by --max-hours at kimg .* in (.+) and (.+). To resume", result.output
         )
         assert said
         assert_same_moment(Path(said[1]), Path(said[2]))
