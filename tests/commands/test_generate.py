@@ -315,8 +315,8 @@ class TestFilms:
             (["--video", "a.gif", "--grid", "3"], "COLSxROWS"),
             (["--video", "a.gif", "--grid", "999x999"], "Ask for a shorter film"),
             (["--video", "a.gif", "--grid", "700x1", "--seconds", "1"], "larger than 8192x8192"),
-            (["--video", "a.gif", "--sheet"], "--sheet is for pictures"),
-            (["--video", "a.gif", "--float"], "--float is for pictures"),
+            (["--video", "a.gif", "--sheet"], "--sheet is for images"),
+            (["--video", "a.gif", "--float"], "--float is for images"),
             (["--video", "a.gif", "--growth", "--resolution", "8"], "leave"),
             (["--video", "a.gif", "--growth", "--seeds", "0-9", "--grid", "3x3"], "too few"),
         ],
@@ -377,10 +377,10 @@ class TestMistakes:
             (["--seeds", "0", "--grid", "big"], "COLSxROWS"),
             (["--seeds", "0", "--grid", "99999x99999"], "Ask for fewer"),
             (["--latents", "missing.npy"], "missing.npy"),
-            (["--seeds", "0", "--seconds", "3"], "--seconds is for films"),
-            (["--seeds", "0", "--growth"], "--growth is for films"),
-            (["--seeds", "0", "--float", "--grid", "1x1"], "one file for each picture"),
-            (["--seeds", "0", "--float", "--format", "webp"], "Leave --format away"),
+            (["--seeds", "0", "--seconds", "3"], "--seconds is for videos"),
+            (["--seeds", "0", "--growth"], "--growth is for videos"),
+            (["--seeds", "0", "--float", "--grid", "1x1"], "one file for each image"),
+            (["--seeds", "0", "--float", "--format", "webp"], "Omit --format"),
             (["--seeds", "0", "--batch", "0"], "--batch"),
             (["--seeds", "0", "--format", "tiff"], "png"),
         ],
@@ -390,8 +390,8 @@ class TestMistakes:
         assert expected in message(generate("--network", run, *words, "--outdir", outdir))
         assert not outdir.exists()
 
-    def test_no_place_for_the_pictures(self, run: Path) -> None:
-        assert "Name a folder for the pictures with --outdir" in message(
+    def test_no_folder_for_the_images(self, run: Path) -> None:
+        assert "Missing option '--outdir'. Name a folder" in message(
             generate("--network", run, "--seeds", "0")
         )
 
