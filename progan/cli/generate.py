@@ -177,7 +177,9 @@ def _require_outputs(options: GenerateOptions) -> None:
     if video is not None:
         require_video_format(video, VideoTiming(options.seconds, options.fps))
     elif seeds is None and options.latents is None:
-        raise UserError("Missing option '--seeds'. Name either --seeds, e.g. 0-15, or a file with --latents.")
+        raise UserError(
+            "Missing option '--seeds'. Name either --seeds, e.g. 0-15, or a file with --latents."
+        )
     elif outdir is None:
         raise UserError("Missing option '--outdir'. Name a folder for the images.")
     elif options.as_floats and (options.sheet or grid is not None):

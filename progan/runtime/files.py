@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from progan.errors import UserError
+from progan.runtime.lock import locked_directory
 
 PARTIAL = ".partial"  # how names of files end that are being written
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -173,7 +174,7 @@ def staging_directory(dest: Path) -> Iterator[Path]:
     growing = staging_path(dest)
     try:
         _make_growing(growing, dest)
-        with _alone_in(growing, dest):
+        with locked_directory(growing, f"Another process is making {dest}"):
             try:
                 yield growing
                 _take_place(growing, dest)
@@ -197,26 +198,6 @@ def _make_growing(growing: Path, dest: Path) -> None:
             f"Cannot create {dest}: {error.strerror} ({error.filename}). "
             "Name a place where you may write."
         ) from error
-
-
-@contextmanager
-def _alone_in(folder: Path, dest: Path) -> Iterator[None]:
-    """Keep other processes out, as long as this one lives; Windows has no such lock."""
-    if os.name == "nt":
-        yield
-        return
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise UserError(
-            f"Another process is making {dest}. Wait for it, or name another place."
-        ) from error
-    finally:
-        os.close(handle)
 
 
 def _partial(path: Path) -> Path:

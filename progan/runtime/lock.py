@@ -52,6 +52,28 @@ def exclusive_lock(folder: Path, doing: str) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def locked_directory(directory: Path, busy: str) -> Iterator[None]:
+    """Keep other processes out of a directory without a file in it; Windows has no such lock.
+
+    Args:
+        busy: Begins the UserError raised if another process is in it.
+    """
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise UserError(f"{busy}. Wait for it, or name another place.") from error
+    finally:
+        os.close(handle)
+
+
 def _locked(path: Path, what: str) -> int:
     """Open the file and lock it."""
     import fcntl

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from progan import run_directory
+from progan.cli import train_run
 from progan.cli.train import main
 from progan.run_directory import list_states
 from progan.runtime.early_signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, SIGNALS
@@ -27,7 +28,6 @@ from progan.runtime.weights_file import content_hash
 from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import interim_networks, load_network
 from progan.sampling.state_file import read_state
-from progan.training import execution
 from progan.training.saver import Saver
 from tests.builders import in_foreground, message, noise_dataset, tiny_options
 
@@ -310,7 +310,7 @@ def test_a_signal_before_the_first_step_ends_it_at_once(
     monkeypatch: pytest.MonkeyPatch,
     number: signal.Signals,
 ) -> None:
-    monkeypatch.setattr(execution, "prepare_execution", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(train_run, "prepare_execution", lambda *_: os.kill(os.getpid(), number))
     result = train("--data", data, "--outdir", tmp_path, *OPTIONS)
     assert result.exit_code == early_code(number)
     assert "Stopped at once, before any state was saved. To start again: " in result.stdout
@@ -328,7 +328,7 @@ def test_a_signal_before_the_first_step_of_a_resumed_run_loses_nothing(
 ) -> None:
     run = finished(data, tmp_path, "--total-kimg", 0.5)
     before = list_states(run)[-1].read_bytes()
-    monkeypatch.setattr(execution, "prepare_execution", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(train_run, "prepare_execution", lambda *_: os.kill(os.getpid(), number))
     result = train("--resume", run, "--total-kimg", 1)
     assert result.exit_code == early_code(number)
     assert "Stopped at once before the first step; nothing is lost. To resume: " in result.stdout
@@ -366,14 +366,14 @@ def test_a_signal_after_the_last_words_changes_nothing(
     options: tuple[object, ...],
     code: int,
 ) -> None:
-    note = Log.note
+    append = Log.append_to_file
 
-    def note_and_hear(log: Log, text: str) -> None:
-        note(log, text)
+    def append_and_signal(log: Log, text: str) -> None:
+        append(log, text)
         for number in SIGNALS if text.startswith(words) else ():
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(Log, "note", note_and_hear)
+    monkeypatch.setattr(Log, "append_to_file", append_and_signal)
     result = train("--data", data, "--outdir", tmp_path, *OPTIONS, "--total-kimg", 0.5, *options)
     assert result.exit_code == code
     assert words in result.stdout and not result.stderr
