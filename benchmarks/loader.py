@@ -35,7 +35,7 @@ from benchmarks.train import quartiles  # noqa: E402
 from progan import presets, schedule  # noqa: E402
 from progan.config import Run  # noqa: E402
 from progan.data.loader import AHEAD, read_ahead  # noqa: E402
-from progan.data.portraits.importer import import_demo  # noqa: E402
+from progan.data.portraits.generate import import_demo  # noqa: E402
 from progan.data.reader import Dataset  # noqa: E402
 from progan.data.writer import write_dataset  # noqa: E402
 from progan.door import Command, device_option  # noqa: E402
