@@ -36,7 +36,7 @@ from progan import presets, schedule  # noqa: E402
 from progan.command import Command, device_option  # noqa: E402
 from progan.config import Run  # noqa: E402
 from progan.data.loader import AHEAD, read_ahead  # noqa: E402
-from progan.data.portraits.importer import import_demo  # noqa: E402
+from progan.data.portraits.generate import import_demo  # noqa: E402
 from progan.data.reader import Dataset  # noqa: E402
 from progan.data.writer import write_dataset  # noqa: E402
 from progan.runtime import devices  # noqa: E402

@@ -307,7 +307,7 @@ def create_demo(
 
     There is nothing to download: it is there to try everything with.
     """
-    from progan.data.portraits.importer import import_demo
+    from progan.data.portraits.generate import import_demo
 
     images = import_demo(resolution=resolution, num_images=num_images, seed=seed)
     write(

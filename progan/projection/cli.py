@@ -117,7 +117,7 @@ def main(
     from tqdm import tqdm
 
     from progan.projection.project import ProjectionRequest, run_request
-    from progan.projection.search import Effort
+    from progan.projection.search import SearchBudget
     from progan.sampling.network_choice import find_network
 
     path = find_network(network)
@@ -129,7 +129,7 @@ def main(
         outdir=outdir,
         class_name=class_name,
         resolution=resolution,
-        effort=Effort(starts=starts, steps=steps),
+        effort=SearchBudget(starts=starts, steps=steps),
         detector=detector,
         video=video,
         fps=fps or FPS,

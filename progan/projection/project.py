@@ -21,7 +21,12 @@ from progan.projection.features import (
     find_discriminator,
     vgg16_features,
 )
-from progan.projection.search import Effort, SearchPath, distance_to, search
+from progan.projection.search import (
+    SearchBudget,
+    SearchPath,
+    make_distance,
+    search_latent,
+)
 from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import make_folder
 from progan.runtime.text import caseless, format_count, sanitize_line
@@ -175,7 +180,7 @@ def write_search_video(
 ) -> None:
     """The way of each picture, right of its target."""
     bar = tqdm(
-        _search_frames(snapshot, all_of_it, timing),
+        _video_frames(snapshot, all_of_it, timing),
         total=timing.frames,
         unit="frame",
         desc=path.name,
@@ -185,7 +190,7 @@ def write_search_video(
     write_video(path, bar, timing, text)
 
 
-def _search_frames(
+def _video_frames(
     snapshot: Snapshot, all_of_it: Sequence[Projection], timing: VideoTiming
 ) -> Iterator[Pixels]:
     labels = torch.stack([each.found.label for each in all_of_it])
@@ -221,7 +226,7 @@ class ProjectionRequest:
     outdir: Path
     class_name: str | None
     resolution: int | None
-    effort: Effort
+    effort: SearchBudget
     detector: Path | None
     video: Path | None
     fps: float
@@ -321,5 +326,6 @@ def _project(
 ) -> Projection:
     image = target.image().to(next(snapshot.generator.parameters()).device)
     return Projection(
-        target, search(snapshot, distance_to(image, features), request.effort, request.class_name)
+        target,
+        search_latent(snapshot, make_distance(image, features), request.effort, request.class_name),
     )

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from progan.cli.dataset import main
 from progan.data.celebahq.build_face import FaceBuilder
-from progan.data.celebahq.source_files import Collection
+from progan.data.celebahq.source_files import CelebaFiles
 from progan.data.pyramid import pyramid
 from progan.data.reader import Dataset
 from tests.builders import detector_file, message
@@ -207,15 +207,15 @@ def deltas(celeba: Path) -> Path:
     pytest.importorskip("cryptography")
     folder = celeba.parent / "deltas"
     folder.mkdir()
-    make = FaceBuilder(
-        Collection(celeba / "img_celeba", celeba / "Anno/list_landmarks_celeba.txt"), 1024
+    build = FaceBuilder(
+        CelebaFiles(celeba / "img_celeba", celeba / "Anno/list_landmarks_celeba.txt"), 1024
     )
     random = np.random.RandomState(1)
     jpegs = [(celeba / "img_celeba" / name).read_bytes() for name in NAMES]
     lines = ["idx orig_idx orig_file proc_md5 final_md5"]
     with zipfile.ZipFile(folder / "deltas00000.zip", "w") as file:
         for index in (0, 1):
-            made = make(index)[0].image
+            made = build(index)[0].image
             if index == 1:  # what the decoder of then made of it
                 made = np.clip(made + random.randint(-2, 3, made.shape), 0, 255).astype(np.uint8)
             final = np.clip(made + random.randint(-3, 4, made.shape), 0, 255).astype(np.uint8)

@@ -26,7 +26,7 @@ from tests.builders import in_foreground, message, tiny_snapshot
 ROOT = Path(__file__).resolve().parents[2]
 PHONE, DESKTOP = 375, 1280  # px
 CLASSES = ("cat", "<b>dog</b>{{x}}${y}", "owl")
-PICTURE, TILE, CAPTION = "#picture img", ".tiles button", "#picture figcaption"
+PICTURE, TILE, CAPTION = "#image img", ".tiles button", "#image figcaption"
 ARRIVED = (
     "[...document.images].every(each => each.complete && each.naturalWidth && "
     "each.getAttribute('src') === each.dataset.src)"
@@ -80,7 +80,7 @@ def opened(folder: Path, *words: object) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    pytest.importorskip("gradio", reason="gradio is not installed: there is no page to look at")
+    pytest.importorskip("gradio", reason="gradio is not installed: there is no page to view at")
     with opened(tmp_path_factory.mktemp("site"), "--seeds", 7) as found:
         yield found
 
@@ -308,9 +308,9 @@ def test_no_file_of_the_machine_is_served(site: Site) -> None:
         "/assets/../../../../../../etc/passwd",
         "/assets/%2e%2e/%2e%2e/index.html",
         "/static//etc/passwd",
-        "/picture?at=/etc/passwd&level=4",
-        "/picture?at=7&level=9",
-        "/picture?at=7&level=4&class=3",
+        "/image?at=/etc/passwd&level=4",
+        "/image?at=7&level=9",
+        "/image?at=7&level=4&class=3",
     ):
         assert status(site, path) in (403, 404), path
 
@@ -318,7 +318,7 @@ def test_no_file_of_the_machine_is_served(site: Site) -> None:
 def test_other_pages_and_names_are_refused(site: Site) -> None:
     assert status(site, "/", Host="evil.example") == 403
     assert status(site, "/", Host="localhost:1") == 200
-    assert status(site, "/picture?at=7&level=4", Origin="https://evil.example") == 403
+    assert status(site, "/image?at=7&level=4", Origin="https://evil.example") == 403
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

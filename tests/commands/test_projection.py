@@ -13,7 +13,7 @@ from progan.cli.generate import main as generate
 from progan.cli.train import main as train
 from progan.projection import project as project_module
 from progan.projection.cli import main
-from progan.projection.search import search
+from progan.projection.search import search_latent
 from progan.sampling.network_file import save_network
 from tests.builders import message, noise_dataset, tiny_options, tiny_snapshot
 
@@ -171,7 +171,7 @@ def test_a_network_without_classes_names_none(pictures: list[Path], tmp_path: Pa
 def test_what_was_found_before_an_interruption_stays(
     network: Path, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, searched = search, []
+    whole, searched = search_latent, []
 
     def interrupted(*words: object) -> object:
         searched.append(words)
@@ -179,7 +179,7 @@ def test_what_was_found_before_an_interruption_stays(
             raise KeyboardInterrupt
         return whole(*words)
 
-    monkeypatch.setattr(project_module, "search", interrupted)
+    monkeypatch.setattr(project_module, "search_latent", interrupted)
     result = project(*pictures, "--network", network, "--outdir", tmp_path, *QUICK)
     assert result.exit_code == 130 and "Interrupted" in result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == [
