@@ -25,7 +25,7 @@ from benchmarks.loader import portraits
 from benchmarks.settings import at_level, stage_at
 from progan import presets
 from progan.config import Run, override
-from progan.data.loader import read_ahead, read_batches
+from progan.data.loader import prefetch_batches, read_batches
 from progan.partition import UNSHARDED
 from progan.runtime import devices
 from progan.runtime.cuda import cuda_graphs
@@ -261,7 +261,7 @@ def compare_batches(device: str, *, record: Record, seconds: float, done: frozen
         dataset = portraits(Path(folder) / "portraits", 16, 64, compress=False)
         expected = [batch.images for batch in islice(read_batches(dataset, run, 0), 20)]
         for name, budget in (("side stream", 0), ("device memory", 2**30)):
-            with closing(read_ahead(dataset, run, place, 0, budget_bytes=budget)) as batches:
+            with closing(prefetch_batches(dataset, run, place, 0, budget_bytes=budget)) as batches:
                 found = [batch.images for batch in islice(batches, 20)]
             right = all(
                 each.device.type == place.type and torch.equal(each.cpu(), other)

@@ -32,7 +32,7 @@ from benchmarks.report import circumstances, page, require_place, save  # noqa: 
 from benchmarks.settings import in_way, stages  # noqa: E402
 from progan import presets  # noqa: E402
 from progan.config import Run, override  # noqa: E402
-from progan.data.loader import process_reals  # noqa: E402
+from progan.data.loader import preprocess_reals  # noqa: E402
 from progan.door import Command, device_option  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.partition import UNSHARDED  # noqa: E402
@@ -212,7 +212,7 @@ def ours(
 def other(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Contestant:
     """An iteration of another project."""
     name, step = peer_step(checkout, run.network, stage.level, device)
-    reals = process_reals(
+    reals = preprocess_reals(
         preflight.noise_batch(run, stage, UNSHARDED).images.to(device)
     ).contiguous()
 

@@ -334,7 +334,7 @@ def _train(
     max_hours: float | None,
     remarks: Sequence[str] = (),
 ) -> None:
-    from progan.data.device_cache import budget_bytes
+    from progan.data.device_cache import cache_budget_bytes
     from progan.run_directory import LOG_FILE
     from progan.runtime.devices import set_precision
     from progan.runtime.interrupts import Interrupts
@@ -367,7 +367,7 @@ def _train(
                 group=group,
                 steps=plan.steps,
                 expected=plan.expected,
-                device_data_bytes=budget_bytes(run.device_data_gib, device),
+                device_data_bytes=cache_budget_bytes(run.device_data_gib, device),
             )
             end = train(session, state)
     except OSError as error:
@@ -414,7 +414,7 @@ def _introduction(
     import torch
 
     from progan import __version__
-    from progan.data.summary import classes_note
+    from progan.data.summary import describe_empty_classes
     from progan.runtime.devices import describe
     from progan.runtime.text import escape_controls
 
@@ -431,7 +431,7 @@ def _introduction(
         f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}"
     )
     if run.data.conditional and (untrained := dataset.untrained_classes):
-        yield classes_note(dataset, untrained, "to train on")
+        yield describe_empty_classes(dataset, untrained, "to train on")
     if dataset.label_size and not run.data.conditional and not run.data.subset:
         classes = format_count(dataset.label_size, "class", "classes")
         yield (

@@ -90,9 +90,9 @@ def _require_dataset(data: Path) -> None:
 
 
 def _require_dataset_of(directory: Path, stored: str) -> None:
-    from progan.data.splits import open_images_of_run
+    from progan.data.splits import open_dataset_of_run
 
-    open_images_of_run(directory, stored, "")
+    open_dataset_of_run(directory, stored, "")
 
 
 def require_metrics(run: Run) -> None:

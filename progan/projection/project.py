@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from progan.data.importers.pixels import decoded_srgb, pixels
-from progan.data.source import UnreadableImage
+from progan.data.image_source import UnreadableImage
+from progan.data.importers.pixels import convert_and_resize, decode_srgb
 from progan.errors import UserError
 from progan.images import Pixels, save_png, to_signed
 from progan.interop.load import load_snapshot
@@ -78,8 +78,8 @@ def _read_target(path: Path, snapshot: Snapshot) -> Pixels:
     if path.exists() and not path.is_file():  # of a pipe there might come nothing, for ever
         raise UserError(f"{path} is {'a folder' if path.is_dir() else 'no file'}. Name pictures.")
     try:
-        return pixels(
-            decoded_srgb(path.read_bytes(), str(path)),
+        return convert_and_resize(
+            decode_srgb(path.read_bytes(), str(path)),
             channels=config.channels,
             size=config.size(snapshot.level),
             crop="center",

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from progan.data.image_source import ImageSource, Sample
 from progan.data.portraits.painting import draw
-from progan.data.source import ImageSource, Sample
 from progan.errors import UserError
 from progan.sizes import require_resolution
 
