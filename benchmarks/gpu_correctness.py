@@ -26,7 +26,7 @@ from benchmarks.settings import at_level, stage_at
 from progan import presets
 from progan.batch_split import UNSHARDED
 from progan.config import Run, override
-from progan.data.loader import read_ahead, read_batches
+from progan.data.loader import prefetch_batches, read_batches
 from progan.runtime import devices
 from progan.runtime.cuda_prefetch import cuda_graph_capture
 from progan.training import preflight
@@ -264,7 +264,7 @@ def compare_batches(device: str, *, record: Record, seconds: float, done: frozen
         dataset = portraits(Path(folder) / "portraits", 16, 64, compress=False)
         expected = [batch.images for batch in islice(read_batches(dataset, run, 0), 20)]
         for name, budget in (("side stream", 0), ("device memory", 2**30)):
-            with closing(read_ahead(dataset, run, place, 0, budget_bytes=budget)) as batches:
+            with closing(prefetch_batches(dataset, run, place, 0, budget_bytes=budget)) as batches:
                 found = [batch.images for batch in islice(batches, 20)]
             right = all(
                 each.device.type == place.type and torch.equal(each.cpu(), other)

@@ -22,7 +22,7 @@ from benchmarks.metrics import machine
 from benchmarks.settings import at_level, in_way, narrowed, stage_at
 from progan import networks
 from progan.config import Run
-from progan.data.loader import read_ahead
+from progan.data.loader import prefetch_batches
 from progan.data.reader import Dataset
 from progan.runtime import devices
 from progan.sampling.image_files import ImageOutput, write_images
@@ -266,7 +266,7 @@ def _train_for(
     device = next(state.generator.parameters()).device
     stage = stage_at(run, dataset.resolution)
     position = LevelAlpha.of(stage, device)
-    with closing(read_ahead(dataset, run, device, 0, budget_bytes=budget)) as batches:
+    with closing(prefetch_batches(dataset, run, device, 0, budget_bytes=budget)) as batches:
 
         def iterate() -> None:
             batch = next(batches)

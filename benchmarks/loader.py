@@ -35,7 +35,7 @@ from benchmarks.train import quartiles  # noqa: E402
 from progan import presets, schedule  # noqa: E402
 from progan.command import Command, device_option  # noqa: E402
 from progan.config import Run  # noqa: E402
-from progan.data.loader import AHEAD, read_ahead  # noqa: E402
+from progan.data.loader import MAX_PREFETCHED, prefetch_batches  # noqa: E402
 from progan.data.portraits.generate import import_demo  # noqa: E402
 from progan.data.reader import Dataset  # noqa: E402
 from progan.data.writer import write_dataset  # noqa: E402
@@ -190,11 +190,11 @@ def ahead(
     """What a training gets if images may take `budget` bytes of the device's memory."""
     start = time.perf_counter()
     batches = threads.enter_context(
-        closing(read_ahead(dataset, run, device, 0, budget_bytes=budget))
+        closing(prefetch_batches(dataset, run, device, 0, budget_bytes=budget))
     )
     next(batches)
     loaded = time.perf_counter() - start if budget else None
-    return Source(name, lambda: next(batches), AHEAD + 2, loaded)
+    return Source(name, lambda: next(batches), MAX_PREFETCHED + 2, loaded)
 
 
 def in_turns(

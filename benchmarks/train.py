@@ -34,7 +34,7 @@ from progan import presets  # noqa: E402
 from progan.batch_split import UNSHARDED  # noqa: E402
 from progan.command import Command, device_option  # noqa: E402
 from progan.config import Run, override  # noqa: E402
-from progan.data.loader import process_reals  # noqa: E402
+from progan.data.loader import preprocess_reals  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.runtime import devices  # noqa: E402
 from progan.runtime.torch_settings import set_cpu_threads, set_omp_passive  # noqa: E402
@@ -212,7 +212,7 @@ def ours(
 def other(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Contestant:
     """An iteration of another project."""
     name, step = peer_step(checkout, run.network, stage.level, device)
-    reals = process_reals(
+    reals = preprocess_reals(
         preflight.noise_batch(run, stage, UNSHARDED).images.to(device)
     ).contiguous()
 

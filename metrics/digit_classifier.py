@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from metrics.samples import Rows
 from progan.data.reader import Dataset
-from progan.data.splits import holdout_rows, holdout_size
+from progan.data.splits import compute_holdout_size, draw_holdout_rows
 from progan.errors import UserError
 from progan.images import to_signed
 from progan.invocation import command_line
@@ -236,7 +236,7 @@ def _split(dataset: Dataset, seed: int) -> tuple[Rows, Rows]:
     count = len(dataset)
     held_out = dataset.held_out_rows
     if not len(held_out):
-        held_out = holdout_rows(holdout_size(HELD_OUT, count), count, seed)
+        held_out = draw_holdout_rows(compute_holdout_size(HELD_OUT, count), count, seed)
     return np.setdiff1d(np.arange(count), held_out), held_out
 
 

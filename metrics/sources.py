@@ -11,11 +11,11 @@ from PIL import Image
 
 from metrics.samples import CACHE_FOLDER, NO_CACHE, Album, Cache, ImageSample, Rows, Size
 from progan.data.format import INFO_FILE
-from progan.data.importers.image_files import open_tree
-from progan.data.importers.pixels import converted, decoded_srgb, native_channels
+from progan.data.image_source import UnreadableImage
+from progan.data.importers.file_source import open_file_source
+from progan.data.importers.pixels import convert_mode, count_native_channels, decode_srgb
 from progan.data.reader import Dataset
-from progan.data.source import UnreadableImage
-from progan.data.splits import subset as of_class
+from progan.data.splits import select_class as of_class
 from progan.errors import UserError
 from progan.images import Pixels, enlarge
 from progan.interop.describe_file import describe
@@ -261,13 +261,13 @@ def of_dataset(dataset: Dataset, level: int) -> Source:
 
 def open_images(path: Path) -> Source:
     """All images of a folder or a zip file; the first one says of which size they are."""
-    tree, names, _ = open_tree(path)
+    tree, names, _ = open_file_source(path)
 
     def pixels(row: int, size: Size | None) -> Pixels:
         name = names[row]
         try:
-            picture = decoded_srgb(tree.read(name), name)
-            channels = native_channels(picture, name)
+            picture = decode_srgb(tree.read(name), name)
+            channels = count_native_channels(picture, name)
         except UnreadableImage as error:
             raise UserError(
                 f"Cannot read {name} in {path}: {error.reason}. Repair or remove it."
@@ -279,7 +279,7 @@ def open_images(path: Path) -> Source:
                 f"channels), {name} is {found}. Make them alike, or make a dataset of them with "
                 f"{command_line('dataset', 'create-from-images')}."
             )
-        return np.asarray(converted(picture, channels), np.uint8).reshape(found)
+        return np.asarray(convert_mode(picture, channels), np.uint8).reshape(found)
 
     size = Size(*pixels(0, None).shape)
     album = Album(

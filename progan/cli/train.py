@@ -190,9 +190,9 @@ def _require_resume(request: TrainRequest) -> None:
     if request.data:
         _require_dataset(request.data)
     elif run.data.data:
-        from progan.data.splits import open_images_of_run
+        from progan.data.splits import open_dataset_of_run
 
-        open_images_of_run(directory, run.data.data, "")
+        open_dataset_of_run(directory, run.data.data, "")
     if not request.dry_run:
         require_writable_folder(directory, "--resume")
 

@@ -17,9 +17,9 @@ from progan.cli.processes import TrainProcess
 from progan.cli.train import TrainRequest, require_metrics
 from progan.command import Interrupted, describe_os_error
 from progan.config import Run, config_changes
-from progan.data.device_cache import budget_bytes
+from progan.data.device_cache import cache_budget_bytes
 from progan.data.reader import Dataset
-from progan.data.summary import classes_note
+from progan.data.summary import describe_empty_classes
 from progan.errors import UserError
 from progan.invocation import command_line, command_prefix
 from progan.option_fields import option_name
@@ -201,7 +201,7 @@ def _train(training: Training, request: TrainRequest, members: TrainProcess) -> 
                 group=group,
                 steps=execution.steps,
                 expected=execution.expected,
-                device_data_bytes=budget_bytes(run.device_data_gib, device),
+                device_data_bytes=cache_budget_bytes(run.device_data_gib, device),
             )
             end = train(context, state)
     except OSError as error:
@@ -253,7 +253,7 @@ def _introduction(training: Training, members: TrainProcess) -> Iterator[str]:
         f"from kimg {training.state.kimg:g} to {run.growth.total_kimg:g}"
     )
     if run.data.conditional and (untrained := dataset.untrained_classes):
-        yield classes_note(dataset, untrained, "to train on")
+        yield describe_empty_classes(dataset, untrained, "to train on")
     if dataset.label_size and not run.data.conditional and not run.data.subset:
         classes = format_count(dataset.label_size, "class", "classes")
         yield (

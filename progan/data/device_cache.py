@@ -23,11 +23,11 @@ AUTO_SHARE = 4  # one part in so many; training may yet need the others
 CHUNK_BYTES = 2**26  # of images that are read at once
 
 
-class Abandoned(Exception):
+class ReadingCancelled(Exception):
     """Nobody waits for the images any more."""
 
 
-class TrainingImages:
+class DeviceImageCache:
     """The images of a dataset that are not held out, by level and number.
 
     Args:
@@ -95,7 +95,7 @@ class TrainingImages:
         step = max(CHUNK_BYTES // self._image_bytes(level), 1)
         for start in range(0, len(images), step):
             if self._stopped():
-                raise Abandoned
+                raise ReadingCancelled
             images[start : start + step] = self._read(level, self._rows[start : start + step])
         return images
 
@@ -106,7 +106,7 @@ class TrainingImages:
         return self._dataset.info.size(level).pixels * self._dataset.channels
 
 
-def budget_bytes(gib: float, device: torch.device) -> int:
+def cache_budget_bytes(gib: float, device: torch.device) -> int:
     """How much memory of a device images may take.
 
     Args:

@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_map_only
 from progan import schedule
 from progan.batch_split import UNSHARDED, Shard, shard_rows
 from progan.config import Run
-from progan.data.device_cache import TrainingImages
+from progan.data.device_cache import DeviceImageCache
 from progan.data.reader import Dataset
 from progan.images import to_signed
 from progan.ops import fade_images
@@ -28,10 +28,10 @@ from progan.runtime.cuda_prefetch import CudaPrefetcher, Prefetched
 from progan.runtime.seeding import numpy_generator
 
 Rows = npt.NDArray[np.int64]
-AHEAD = 4  # batches that wait, at most
+MAX_PREFETCHED = 4  # batches that wait, at most
 
 
-class Shuffle:
+class ShuffledRows:
     """An endless stream of rows; any stretch of it can be asked for, in any order."""
 
     def __init__(self, count: int, seed: int) -> None:
@@ -54,7 +54,7 @@ class Shuffle:
         return self._order
 
 
-def process_reals(
+def preprocess_reals(
     images: Tensor, *, mirror: Tensor | None = None, alpha: Tensor | None = None
 ) -> Tensor:
     """uint8 [N, H, W, C] -> float32 [N, C, H, W] in [-1, 1], as the critic sees them.
@@ -95,7 +95,7 @@ def read_batches(
     images_seen: int,
     round_images_seen: int | None = None,
     share: Shard = UNSHARDED,
-    images: TrainingImages | None = None,
+    images: DeviceImageCache | None = None,
 ) -> Iterator[Batch]:
     """Yield the batch of each critic step from `images_seen` to the end of the run.
 
@@ -105,8 +105,8 @@ def read_batches(
         images: Where they come from, if not just from the files.
     """
     training = dataset.training_rows
-    images = images or TrainingImages(dataset, torch.device("cpu"))
-    shuffle = Shuffle(len(training), run.seed)
+    images = images or DeviceImageCache(dataset, torch.device("cpu"))
+    shuffle = ShuffledRows(len(training), run.seed)
     for start, stage in schedule.rounds(run.growth, run.network, images_seen, round_images_seen):
         end, own = (
             start + schedule.round_images(run.growth, stage),
@@ -121,21 +121,21 @@ def read_batches(
             ]
             yield Batch(
                 images(stage.level, numbers),
-                one_hot(dataset, training[numbers], run.network.label_size),
-                one_hot(dataset, drawn, run.network.label_size),
+                read_one_hot_labels(dataset, training[numbers], run.network.label_size),
+                read_one_hot_labels(dataset, drawn, run.network.label_size),
                 torch.from_numpy(own) if share.num_shards > 1 else None,
                 share,
             )
 
 
-def one_hot(dataset: Dataset, rows: Rows, label_size: int) -> Tensor:
+def read_one_hot_labels(dataset: Dataset, rows: Rows, label_size: int) -> Tensor:
     """Labels of some rows, [N] -> float32 [N, label_size]; unconditional: [N, 0]."""
     if not label_size:
         return torch.zeros(len(rows), 0)
     return F.one_hot(torch.from_numpy(dataset.labels(rows)), label_size).float()
 
 
-def read_ahead(
+def prefetch_batches(
     dataset: Dataset,
     run: Run,
     device: torch.device,
@@ -144,7 +144,7 @@ def read_ahead(
     share: Shard = UNSHARDED,
     budget_bytes: int = 0,
     report: Callable[[str], None] = lambda line: None,
-) -> "Prefetch":
+) -> "Prefetcher":
     """Have a thread read the batches of `read_batches`, for a device.
 
     Args:
@@ -152,13 +152,13 @@ def read_ahead(
         report: Is told in one line what stays there.
     """
     stop = threading.Event()
-    images = TrainingImages(dataset, device, budget_bytes, report, stop.is_set)
-    return Prefetch(
+    images = DeviceImageCache(dataset, device, budget_bytes, report, stop.is_set)
+    return Prefetcher(
         read_batches(dataset, run, images_seen, round_images_seen, share, images), device, stop
     )
 
 
-class Prefetch:
+class Prefetcher:
     """Reads batches in a thread and sends them to the device; knows how long it was waited for.
 
     Args:
@@ -170,7 +170,9 @@ class Prefetch:
     ) -> None:
         self.wait_seconds = 0.0
         self._prefetcher = CudaPrefetcher(device)
-        self._queue: queue.Queue[Prefetched[Batch] | BaseException | None] = queue.Queue(AHEAD)
+        self._queue: queue.Queue[Prefetched[Batch] | BaseException | None] = queue.Queue(
+            MAX_PREFETCHED
+        )
         self._stop = stop or threading.Event()
         self._thread = threading.Thread(target=self._work, args=(batches,), daemon=True)
         self._thread.start()

@@ -10,27 +10,27 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from progan.data.array_files import Chunk, DatasetArrays, encoded
+from progan.data.array_files import DatasetArrays, ImageChunk, encode_webp
 from progan.data.format import (
     INFO_FILE,
     LANDMARK_SHAPE,
     MAX_SHARD_BYTES,
     DatasetInfo,
-    Skipped,
-    rows_per_shard,
+    SkippedImage,
+    compute_rows_per_shard,
 )
+from progan.data.image_source import ImageSource, OnError, Sample, UnreadableImage, require_readable
 from progan.data.journal import (
     Journal,
     OtherJob,
     PeriodicFlush,
-    job_of,
+    hash_job,
     journal_exists,
     read_journal,
     remove_journal,
 )
-from progan.data.pyramid import pyramid
-from progan.data.source import ImageSource, OnError, Sample, UnreadableImage, require_readable
-from progan.data.splits import holdout_rows, holdout_size
+from progan.data.pyramid import build_pyramid
+from progan.data.splits import compute_holdout_size, draw_holdout_rows
 from progan.errors import UserError
 from progan.runtime.files import (
     clear_folder,
@@ -61,7 +61,7 @@ def write_dataset(
     seed: int = 0,
     compress: bool = False,
     max_shard_bytes: int = MAX_SHARD_BYTES,
-    say_doubtful: Callable[[Sequence[Skipped]], None] = lambda doubtful: None,
+    say_doubtful: Callable[[Sequence[SkippedImage]], None] = lambda doubtful: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> DatasetInfo:
     """Write the images of `source` to the new folder `dest` and return what was written.
@@ -86,7 +86,7 @@ def write_dataset(
     """
     plan = _planned(source, dest.resolve().name, options or {}, holdout, max_shard_bytes)
     plan = _compressed(plan) if compress else plan
-    job = job_of(plan, {"on_error": on_error, "seed": seed, "source": source.identity})
+    job = hash_job(plan, {"on_error": on_error, "seed": seed, "source": source.identity})
     try:
         with staging_directory(dest) as directory, _kept_if_resumable(directory):
             interrupted = any(directory.iterdir())
@@ -234,7 +234,7 @@ def _planned(
         count=source.count,
         label_names=source.label_names,
         has_landmarks=source.has_landmarks,
-        rows_per_shard=rows_per_shard(
+        rows_per_shard=compute_rows_per_shard(
             source.resolution, source.channels, source.count, max_shard_bytes, source.base
         ),
         holdout_count=_held_out(source, np.arange(source.count), holdout, 0).size,
@@ -256,7 +256,7 @@ def _compressed(plan: DatasetInfo) -> DatasetInfo:
 
 
 def _with_count(
-    plan: DatasetInfo, count: int, holdout_count: int, skipped: tuple[Skipped, ...]
+    plan: DatasetInfo, count: int, holdout_count: int, skipped: tuple[SkippedImage, ...]
 ) -> DatasetInfo:
     fewer = {level: min(rows, count) for level, rows in plan.rows_per_shard.items()}
     return replace(
@@ -270,10 +270,10 @@ def _held_out(
     """Rows of the dataset that training leaves out: those of the source, or drawn ones."""
     if source.held_out is not None and not holdout:
         return np.flatnonzero(np.isin(written, source.held_out)).astype(np.int64)
-    return holdout_rows(holdout_size(holdout, written.size), written.size, seed)
+    return draw_holdout_rows(compute_holdout_size(holdout, written.size), written.size, seed)
 
 
-def _chunks(source: ImageSource, workers: int, first: int, job: "_Job") -> Generator[Chunk]:
+def _chunks(source: ImageSource, workers: int, first: int, job: "_Job") -> Generator[ImageChunk]:
     """Yield the images from number `first` on in order, read by the workers some chunks ahead."""
     rows = _chunk_rows(source, workers)
     ranges = [
@@ -307,13 +307,13 @@ class _Job:
     compressed: set[int]  # levels
     only_sound: bool  # leave doubtful images out
 
-    def __call__(self, rows: range) -> Chunk:
+    def __call__(self, rows: range) -> ImageChunk:
         samples, skipped = [], []
         for row in rows:
             try:
                 sample = self.read(row)
             except UnreadableImage as error:
-                skipped.append((row, Skipped(error.path, error.reason)))
+                skipped.append((row, SkippedImage(error.path, error.reason)))
                 continue
             if sample.doubt is not None and self.only_sound:
                 skipped.append((row, sample.doubt))
@@ -321,13 +321,13 @@ class _Job:
                 samples.append(sample)
         levels = _levels(samples) if samples else {}
         points = [item.landmarks for item in samples if item.landmarks is not None]
-        return Chunk(
+        return ImageChunk(
             num_asked=len(rows),
             levels={
                 level: images for level, images in levels.items() if level not in self.compressed
             },
             webp={
-                level: [encoded(image) for image in images]
+                level: [encode_webp(image) for image in images]
                 for level, images in levels.items()
                 if level in self.compressed
             },
@@ -341,7 +341,7 @@ def _levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:
     """All levels of the samples, {level: [n,h,w,C]}."""
     images = _stacked([item.image for item in samples])
     if not samples[0].smaller:
-        return pyramid(images)
+        return build_pyramid(images)
     smaller = {
         level: _stacked([item.smaller[level] for item in samples]) for level in samples[0].smaller
     }

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from progan.data.importers.pixels import decoded_srgb, pixels
-from progan.data.source import UnreadableImage
+from progan.data.image_source import UnreadableImage
+from progan.data.importers.pixels import convert_and_resize, decode_srgb
 from progan.errors import UserError
 from progan.images import Pixels, save_png, to_signed
 from progan.interop.load import load_snapshot
@@ -21,12 +21,7 @@ from progan.projection.features import (
     find_discriminator,
     vgg16_features,
 )
-from progan.projection.search import (
-    SearchBudget,
-    SearchPath,
-    make_distance,
-    search_latent,
-)
+from progan.projection.search import SearchBudget, SearchPath, make_distance, search_latent
 from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import make_folder
 from progan.runtime.text import caseless, format_count, sanitize_line
@@ -83,8 +78,8 @@ def _read_target(path: Path, snapshot: Snapshot) -> Pixels:
     if path.exists() and not path.is_file():  # of a pipe there might come nothing, for ever
         raise UserError(f"{path} is {'a folder' if path.is_dir() else 'no file'}. Name pictures.")
     try:
-        return pixels(
-            decoded_srgb(path.read_bytes(), str(path)),
+        return convert_and_resize(
+            decode_srgb(path.read_bytes(), str(path)),
             channels=config.channels,
             size=config.size(snapshot.level),
             crop="center",

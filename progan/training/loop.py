@@ -11,7 +11,7 @@ import torch
 from progan import schedule
 from progan.batch_split import Shard
 from progan.config import Run
-from progan.data.loader import Batch, Prefetch, read_ahead
+from progan.data.loader import Batch, Prefetcher, prefetch_batches
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.images import save_png
@@ -190,11 +190,11 @@ def build_hooks(
     ], saver
 
 
-def batches_from(context: TrainContext, state: TrainState) -> Prefetch:
+def batches_from(context: TrainContext, state: TrainState) -> Prefetcher:
     """Read batches from here on."""
     run = reseeded(context.run, state.rollbacks)
     share = Shard(context.group.rank, context.group.size)
-    return read_ahead(
+    return prefetch_batches(
         context.dataset,
         run,
         context.device,
@@ -207,7 +207,7 @@ def batches_from(context: TrainContext, state: TrainState) -> Prefetch:
 
 
 def train_rounds(
-    context: TrainContext, state: TrainState, batches: Prefetch, services: LoopServices
+    context: TrainContext, state: TrainState, batches: Prefetcher, services: LoopServices
 ) -> bool:
     """Train round after round, with the hooks at the end of each tick; return whether it ended.
 
@@ -282,7 +282,7 @@ def end_tick(
     context: TrainContext,
     state: TrainState,
     stage: Stage,
-    batches: Prefetch,
+    batches: Prefetcher,
     meter: StepStats,
     *,
     done: bool,

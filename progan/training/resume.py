@@ -9,7 +9,7 @@ import torch
 from progan import run_directory, schedule
 from progan.config import Run, config_changes, override
 from progan.data.reader import Dataset
-from progan.data.splits import open_images, open_images_of_run
+from progan.data.splits import open_dataset, open_dataset_of_run
 from progan.errors import UserError
 from progan.interop.describe_file import refusal
 from progan.interop.load import read_foreign
@@ -46,9 +46,9 @@ def resume_settings(
     run = override(saved, options)
     subset = run.data.subset
     dataset = (
-        open_images(data, subset)
+        open_dataset(data, subset)
         if data
-        else open_images_of_run(directory, saved.data.data, subset)
+        else open_dataset_of_run(directory, saved.data.data, subset)
     )
     run = fit_to_dataset(run, dataset, ("resolution", "initial_resolution"))
     require_images_of(saved, run, dataset)

@@ -21,7 +21,7 @@ from progan.augment import Draws, augment, update_probability
 from progan.augment import draw as draw_augmentation
 from progan.batch_split import interleave_count
 from progan.config import Run
-from progan.data.loader import Batch, process_reals
+from progan.data.loader import Batch, preprocess_reals
 from progan.losses import OBJECTIVES, Chances, Only, critic_terms, draw, generator_terms, summary
 from progan.losses.adversarial import noise_strength
 from progan.losses.penalties import GradientScale, final_norm_divisor
@@ -111,7 +111,7 @@ def discriminator_inputs(
     mirror = _draw_mirror(run, n, random)
     own = _select_own_rows(batch, (latents, chances, mirror, _draw_augmentation(run, n, random)))
     latents, chances, mirror, augmentation = own
-    reals = process_reals(batch.images, mirror=mirror, alpha=position.alpha)
+    reals = preprocess_reals(batch.images, mirror=mirror, alpha=position.alpha)
     return DiscriminatorInputs(reals, batch.labels, latents, chances, augmentation, _part_of(batch))
 
 
@@ -126,7 +126,7 @@ def generator_inputs(
     mirror = _draw_mirror(run, n, random) if paired else None
     own = _select_own_rows(batch, (latents, mirror, _draw_augmentation(run, n, random)))
     latents, mirror, augmentation = own
-    reals = process_reals(batch.images, mirror=mirror, alpha=position.alpha) if paired else None
+    reals = preprocess_reals(batch.images, mirror=mirror, alpha=position.alpha) if paired else None
     return GeneratorInputs(latents, batch.drawn_labels, reals, augmentation, _part_of(batch))
 
 

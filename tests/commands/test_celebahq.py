@@ -16,7 +16,7 @@ from torch import Tensor
 from progan.cli.dataset import main
 from progan.data.celebahq.build_face import FaceBuilder
 from progan.data.celebahq.source_files import CelebaFiles
-from progan.data.pyramid import pyramid
+from progan.data.pyramid import build_pyramid
 from progan.data.reader import Dataset
 from tests.builders import detector_file, message
 from tests.reference.delta_files import delta_file, md5, sealed
@@ -253,7 +253,9 @@ def test_deltas(celeba: Path, deltas: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "1 exact, 1 only approximate, 1 wrong JPEG" in result.stdout
     dataset = Dataset.open(strict)
-    np.testing.assert_array_equal(dataset.images(6, np.arange(1)), pyramid(finals[0][None])[6])
+    np.testing.assert_array_equal(
+        dataset.images(6, np.arange(1)), build_pyramid(finals[0][None])[6]
+    )
     np.testing.assert_allclose(
         dataset.landmarks(np.arange(1)), Dataset.open(dest).landmarks(np.arange(1)) / 16, rtol=1e-5
     )

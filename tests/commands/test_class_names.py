@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 
 from progan.cli.dataset import main
 from progan.data.format import INFO_FILE
+from progan.data.image_source import ImageSource, Sample
 from progan.data.reader import Dataset
-from progan.data.source import ImageSource, Sample
 from progan.data.writer import write_dataset
 
 HARD = (

@@ -19,9 +19,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from progan.cli.dataset import main
-from progan.data.pyramid import pyramid
+from progan.data.pyramid import build_pyramid
 from progan.data.reader import Dataset
-from progan.data.splits import holdout_rows
+from progan.data.splits import draw_holdout_rows
 from tests.builders import in_foreground, noise_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +55,7 @@ def test_a_folder_becomes_a_dataset(folder: Path) -> None:
     assert "2 labels" in result.stdout
     assert f"{dest}: 12 images 32x32x3, 48." in result.stdout
     dataset = Dataset.open(dest)
-    for level, images in pyramid(NOISE).items():
+    for level, images in build_pyramid(NOISE).items():
         np.testing.assert_array_equal(dataset.images(level, np.arange(12)), images)
     assert dataset.labels(np.arange(12)).tolist() == [0] * 6 + [1] * 6
     assert dataset.info.options["crop"] == "center"
@@ -188,7 +188,7 @@ def test_other_sources_hold_out_too(tmp_path: Path, words: tuple[Any, ...]) -> N
     result = run(*words, "--dest", tmp_path / "d", "--holdout", 0.2, "--seed", 5, "--workers", 1)
     assert result.exit_code == 0, result.output
     dataset = Dataset.open(tmp_path / "d")
-    assert dataset.held_out_rows.tolist() == holdout_rows(2, 10, 5).tolist()
+    assert dataset.held_out_rows.tolist() == draw_holdout_rows(2, 10, 5).tolist()
     assert dataset.info.options["holdout"] == 0.2
 
 

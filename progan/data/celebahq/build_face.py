@@ -24,9 +24,9 @@ from progan.data.celebahq.deltas import (
 from progan.data.celebahq.quality import spectral_quality
 from progan.data.celebahq.report import Report, Status
 from progan.data.celebahq.source_files import CelebaFiles, FaceLists, read_face_lists
-from progan.data.importers.pixels import converted, opened
-from progan.data.pyramid import pyramid
-from progan.data.source import Sample, UnreadableImage
+from progan.data.image_source import Sample, UnreadableImage
+from progan.data.importers.pixels import convert_mode, open_image
+from progan.data.pyramid import build_pyramid
 from progan.errors import UserError
 from progan.runtime.torch_settings import set_cpu_threads
 from progan.sizes import level_of
@@ -227,8 +227,8 @@ class FaceScorer:
 
 def _decode_rgb(data: bytes, name: str) -> Image.Image:
     """A picture as RGB. It is not turned as its EXIF says: CelebA's landmarks are not either."""
-    with opened(data, name, load=True) as picture:
-        return converted(picture, 3)
+    with open_image(data, name, load=True) as picture:
+        return convert_mode(picture, 3)
 
 
 def _box_downsample(
@@ -237,7 +237,7 @@ def _box_downsample(
     """Exact box averages of a face, and where its landmarks are then."""
     if resolution == len(image):
         return image, points
-    smaller = pyramid(image[None])[level_of(resolution)][0]
+    smaller = build_pyramid(image[None])[level_of(resolution)][0]
     return smaller, points * np.float32(resolution / len(image))
 
 

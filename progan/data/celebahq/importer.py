@@ -20,8 +20,8 @@ from progan.data.celebahq.build_face import (
 from progan.data.celebahq.preflight import check_inputs
 from progan.data.celebahq.quality import MIN_SIDE
 from progan.data.celebahq.report import Report
-from progan.data.format import Skipped
-from progan.data.source import ImageSource, OnError, chosen, require_readable
+from progan.data.format import SkippedImage
+from progan.data.image_source import ImageSource, OnError, require_readable, select_rows
 from progan.errors import UserError
 from progan.runtime.text import format_count, pluralize
 from progan.runtime.worker_pool import in_order, worker_pool
@@ -86,11 +86,13 @@ def import_celebahq(
         f"{len(there):,} of {format_count(total, 'face')} "
         f"{pluralize(len(there), 'has all its', 'have all their')} files."
     )
-    skipped = [Skipped(inputs.faces.names[face], reason) for face, reason in inputs.absent.items()]
+    skipped = [
+        SkippedImage(inputs.faces.names[face], reason) for face, reason in inputs.absent.items()
+    ]
     for face, reason in inputs.absent.items():
         report.add(face, inputs.faces.names[face], "missing", reason=reason)
     if options.deltas:
-        faces = there[chosen(len(there), options.max_images, options.seed)]
+        faces = there[select_rows(len(there), options.max_images, options.seed)]
     elif options.max_images is None or options.max_images >= len(there):
         faces = there
     else:
@@ -144,7 +146,7 @@ def _select_best(
     options: CelebaHqOptions,
     names: Sequence[str],
     report: Report,
-) -> tuple[npt.NDArray[np.int32], list[Skipped]]:
+) -> tuple[npt.NDArray[np.int32], list[SkippedImage]]:
     """The best faces in the order of the list, and those that cannot be made."""
     scores = report.qualities()
     scores = {int(face): scores[face] for face in there if face in scores}
@@ -152,7 +154,7 @@ def _select_best(
     others = np.array([face for face in there if face not in scores], dtype=np.int32)
     for face, result in _score_faces(build, others, options.workers):
         if isinstance(result, FaceBuildError):
-            unmade.append(Skipped(result.path, result.reason))
+            unmade.append(SkippedImage(result.path, result.reason))
             report.add(face, names[face], result.status, reason=result.reason)
         else:
             scores[face] = result

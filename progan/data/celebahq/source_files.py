@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from progan.data.celebahq.align_crop import Points
-from progan.data.source import UnreadableImage
+from progan.data.image_source import UnreadableImage
 from progan.errors import UserError
 from progan.runtime.text import format_count
 

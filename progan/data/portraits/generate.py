@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from progan.data.image_source import ImageSource, Sample
 from progan.data.portraits.body import (
     paint_background,
     paint_clothing,
@@ -19,7 +20,6 @@ from progan.data.portraits.hair import hair_volume, paint_beard, paint_hair, pai
 from progan.data.portraits.noise import COARSEST_GRAIN, film_grain, noise_lattice
 from progan.data.portraits.population import sample_factors
 from progan.data.portraits.shapes import Array, Lamp, clamp
-from progan.data.source import ImageSource, Sample
 from progan.errors import UserError
 from progan.sizes import require_resolution
 

@@ -16,7 +16,7 @@ from progan.data.celebahq.source_files import (
     read_image_list,
     read_landmarks,
 )
-from progan.data.source import UnreadableImage
+from progan.data.image_source import UnreadableImage
 from progan.errors import UserError
 
 LANDMARKS = "2\ntitles\na.jpg 1 2 3 4 5 6 7 8 9 10\nb.jpg  11 12 13 14 15 16 17 18 19 20.5\n\n"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from progan.data.importers.ignored_files import Ignored, describe_ignored
-from progan.data.importers.image_files import open_tree, tree_path
-from progan.data.source import UnreadableImage
+from progan.data.image_source import UnreadableImage
+from progan.data.importers.file_source import normalize_member_path, open_file_source
+from progan.data.importers.ignored_files import IgnoredFile, describe_ignored
 from progan.errors import UserError
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(20)
@@ -34,7 +34,7 @@ def pack(path: Path, members: list[tuple[str, bytes]]) -> Path:
     return path
 
 
-def kinds(ignored: list[Ignored]) -> dict[str, str]:
+def kinds(ignored: list[IgnoredFile]) -> dict[str, str]:
     return {item.path: item.kind.noun for item in ignored}
 
 
@@ -52,7 +52,7 @@ def kinds(ignored: list[Ignored]) -> dict[str, str]:
     ],
 )
 def test_names_of_members_become_paths(name: str, path: str) -> None:
-    assert tree_path(name) == path
+    assert normalize_member_path(name) == path
 
 
 def test_members_are_found_however_their_names_are_written(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_members_are_found_however_their_names_are_written(tmp_path: Path) -> No
         "cat//./4.png",
     ]
     source = pack(tmp_path / "a.zip", [(name, name.encode()) for name in names])
-    tree, images, ignored = open_tree(source)
+    tree, images, ignored = open_file_source(source)
     assert images == [f"cat/{number}.png" for number in range(5)]
     assert ignored == []
     assert [tree.read(path).decode() for path in images] == [
@@ -89,7 +89,7 @@ def test_members_outside_of_the_root_are_counted(tmp_path: Path) -> None:
             ("a..b/c.png", b""),
         ],
     )
-    _, images, ignored = open_tree(source)
+    _, images, ignored = open_file_source(source)
     assert images == ["a..b/c.png", "in.png"]
     assert Counter(item.kind.noun for item in ignored) == {
         "zip member with '..' in its path": 3,
@@ -107,7 +107,7 @@ def test_of_one_name_twice_the_later_member_is_taken_and_the_other_told(tmp_path
         tmp_path / "a.zip",
         [("a.png", b"1"), ("b.png", b"2"), ("./a.png", b"3"), ("n.txt", b""), ("n.txt", b"")],
     )
-    tree, images, ignored = open_tree(source)
+    tree, images, ignored = open_file_source(source)
     assert images == ["a.png", "b.png"]
     assert tree.read("a.png") == b"3"
     assert kinds(ignored) == {
@@ -127,7 +127,7 @@ def change(path: Path, local: tuple[int, int], central: tuple[int, int]) -> None
 def test_an_encrypted_member_says_so(tmp_path: Path) -> None:
     source = pack(tmp_path / "a.zip", [("a.png", b"secret"), ("b.png", b"")])
     change(source, (6, 1), (8, 1))
-    tree, images, _ = open_tree(source)
+    tree, images, _ = open_file_source(source)
     with pytest.raises(UnreadableImage, match="a.png: encrypted in the zip file; unpack it with "):
         tree.read(images[0])
     assert tree.read(images[1]) == b""
@@ -139,7 +139,7 @@ def test_an_encrypted_member_says_so(tmp_path: Path) -> None:
 def test_an_unknown_compression_method_is_named(tmp_path: Path, method: int, name: str) -> None:
     source = pack(tmp_path / "a.zip", [("a.png", b"content")])
     change(source, (8, method), (10, method))
-    tree, images, _ = open_tree(source)
+    tree, images, _ = open_file_source(source)
     with pytest.raises(UnreadableImage, match=rf"a.png: compressed with {name} \(method {method} "):
         tree.read(images[0])
 
@@ -151,7 +151,7 @@ def test_links_in_a_zip_file_are_told(tmp_path: Path) -> None:
         link.create_system, link.external_attr = 3, 0o120777 << 16
         archive.writestr(link, "a.png")
         archive.writestr("a.png", "")
-    _, images, ignored = open_tree(source)
+    _, images, ignored = open_file_source(source)
     assert images == ["a.png"]
     assert kinds(ignored) == {"link.png": "symbolic link in the zip file"}
 
@@ -181,7 +181,7 @@ def test_files_that_are_not_imported_are_told_apart(tmp_path: Path, packed: bool
     source = tmp_path / "in"
     if packed:
         source = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", source))
-    _, images, ignored = open_tree(source)
+    _, images, ignored = open_file_source(source)
     assert images == ["a.jpg", "b.MPO"]
     other = "file that is not an image"
     assert kinds(ignored) == {
@@ -211,7 +211,7 @@ def test_without_an_image_the_error_tells_what_there_is(tmp_path: Path) -> None:
         put(tmp_path / f"{number}.heic")
     put(tmp_path / "notes.txt")
     with pytest.raises(UserError) as caught:
-        open_tree(tmp_path)
+        open_file_source(tmp_path)
     lines = str(caught.value).splitlines()
     assert lines[0] == f"There is no image in {tmp_path}:"
     assert lines[1].startswith("  2 HEIC, HEIF or AVIF images are ignored (such as 0.heic). Conv")
@@ -224,7 +224,7 @@ def test_pipes_and_links_that_lead_nowhere(tmp_path: Path) -> None:
     (tmp_path / "itself.png").symlink_to("itself.png")
     (tmp_path / "to pipe.png").symlink_to("pipe.png")
     put(tmp_path / "a.png")
-    tree, images, ignored = open_tree(tmp_path)
+    tree, images, ignored = open_file_source(tmp_path)
     assert images == ["a.png", "itself.png", "nowhere.png"]
     assert kinds(ignored) == {
         name: "pipe, socket or device" for name in ("pipe.png", "to pipe.png")
@@ -237,7 +237,7 @@ def test_pipes_and_links_that_lead_nowhere(tmp_path: Path) -> None:
 def test_a_source_that_is_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.zip")
     with pytest.raises(UserError, match="a.zip is neither a folder nor a file"):
-        open_tree(tmp_path / "a.zip")
+        open_file_source(tmp_path / "a.zip")
 
 
 def test_each_folder_is_listed_once_under_its_own_path(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_each_folder_is_listed_once_under_its_own_path(tmp_path: Path) -> None:
     (root / "z/real/round").symlink_to("..")
     (tmp_path / "elsewhere/back").symlink_to(root)
     (tmp_path / "elsewhere/sub/again").symlink_to(tmp_path / "elsewhere/sub")
-    _, images, ignored = open_tree(root)
+    _, images, ignored = open_file_source(root)
     assert images == ["b/sub/2.png", "d/3.png", "z/real/1.png"]
     links = "link to a folder that is imported already"
     assert kinds(ignored) == {
@@ -265,4 +265,4 @@ def test_a_link_upwards_imports_the_folders_beside_once(tmp_path: Path) -> None:
     put(tmp_path / "in/1.png")
     put(tmp_path / "beside/2.png")
     (tmp_path / "in/up").symlink_to("..")
-    assert open_tree(tmp_path / "in").images == ["1.png", "up/beside/2.png"]
+    assert open_file_source(tmp_path / "in").images == ["1.png", "up/beside/2.png"]

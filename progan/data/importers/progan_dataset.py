@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from progan.data.image_source import ImageSource, Sample, select_rows
 from progan.data.reader import Dataset
-from progan.data.source import ImageSource, Sample, chosen
 from progan.errors import UserError
 from progan.runtime.text import format_count, pluralize
 from progan.sizes import MIN_LEVEL
@@ -27,7 +27,7 @@ def import_dataset(
     """
     dataset = Dataset.open(source)
     level = dataset.level_named(resolution)
-    rows = chosen(len(dataset), max_images, seed)
+    rows = select_rows(len(dataset), max_images, seed)
     held_out = np.flatnonzero(np.isin(rows, dataset.held_out_rows))
     if len(held_out) == len(rows):
         raise UserError(

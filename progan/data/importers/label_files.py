@@ -62,7 +62,7 @@ class Match(NamedTuple):
     difference: str
 
 
-class ImageNames:
+class ImageNameIndex:
     """The paths of all images of a source, to be looked up by the names of a table.
 
     A name that is no path of an image is compared without regard to Unicode normalization, then
@@ -153,7 +153,7 @@ class CsvRows(NamedTuple):
     columns: tuple[str, str] | None
 
 
-def csv_rows(text: str, where: str, images: ImageNames) -> CsvRows:
+def parse_csv_rows(text: str, where: str, images: ImageNameIndex) -> CsvRows:
     """Read the text of a CSV or TSV file; raises UserError that names the line.
 
     The delimiter, a header and the column of file names are found by what names images.
@@ -190,14 +190,14 @@ def _lines(text: str, delimiter: str) -> Iterator[Line]:
         yield Line(reader.line_num, [cell.strip() for cell in cells])
 
 
-def _delimiter(text: str, where: str, images: ImageNames) -> str:
+def _delimiter(text: str, where: str, images: ImageNameIndex) -> str:
     """The one with which the most rows name an image."""
     usual = "\t" if where.lower().endswith((".tsv", ".tab")) else ","
     candidates = [each for each in (usual, *_DELIMITERS) if each in text]
     return max(candidates, default=usual, key=lambda each: _num_named(text, each, images))
 
 
-def _num_named(text: str, delimiter: str, images: ImageNames) -> int:
+def _num_named(text: str, delimiter: str, images: ImageNameIndex) -> int:
     try:
         sample = list(islice(_lines(text, delimiter), _SAMPLE))
     except csv.Error:
@@ -216,7 +216,7 @@ def _without_empty_columns(lines: list[Line]) -> list[Line]:
     return [Line(line.number, line.cells[: max(width, 2)]) for line in lines]
 
 
-def _is_header(cells: Sequence[str], images: ImageNames) -> bool:
+def _is_header(cells: Sequence[str], images: ImageNameIndex) -> bool:
     words = [_word(cell) for cell in cells]
     if any(word in _LABELS for word in words) and all(
         word in ("", *_LABELS, *_PATHS) for word in words
@@ -231,7 +231,7 @@ def _columns(
     header: Sequence[str] | None,
     lines: Sequence[Line],
     body: Sequence[Line],
-    images: ImageNames,
+    images: ImageNameIndex,
     where: str,
     delimiter: str,
 ) -> tuple[int, int]:
@@ -269,7 +269,7 @@ def _columns(
     return path, labels[0][1]
 
 
-def _num_images(cells: set[str], images: ImageNames) -> tuple[int, int]:
+def _num_images(cells: set[str], images: ImageNameIndex) -> tuple[int, int]:
     """How many of the cells are paths as they stand, and how many name an image at all."""
     found = [match for match in map(images.find, cells) if match]
     return sum(not match.difference for match in found), len(found)

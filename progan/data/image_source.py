@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from progan.data.format import Skipped
+from progan.data.format import SkippedImage
 from progan.errors import UserError
 from progan.invocation import command_line
 from progan.runtime.text import escape_controls, format_count
@@ -34,7 +34,7 @@ class Sample:
     image: npt.NDArray[np.uint8]
     landmarks: npt.NDArray[np.float32] | None = None
     smaller: Mapping[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
-    doubt: Skipped | None = None
+    doubt: SkippedImage | None = None
 
 
 class UnreadableImage(UserError):
@@ -84,7 +84,7 @@ class ImageSource:
     label_names: tuple[str, ...] = ()
     has_landmarks: bool = False
     held_out: npt.NDArray[np.int64] | None = None
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedImage, ...] = ()
     in_processes: bool = False
 
     @property
@@ -93,7 +93,7 @@ class ImageSource:
         return size_at(self.base, level_of(self.resolution))
 
 
-def chosen(count: int, max_images: int | None, seed: int | None) -> npt.NDArray[np.int64]:
+def select_rows(count: int, max_images: int | None, seed: int | None) -> npt.NDArray[np.int64]:
     """Which of `count` images to take, in ascending order: all, or `max_images` of them.
 
     Without a seed the first ones, with a seed as many drawn without replacement.
@@ -104,17 +104,17 @@ def chosen(count: int, max_images: int | None, seed: int | None) -> npt.NDArray[
     return np.sort(np.random.RandomState(seed).permutation(count)[:taken]).astype(np.int64)
 
 
-def require_readable(source: Path | str, total: int, unreadable: Sequence[Skipped]) -> None:
+def require_readable(source: Path | str, total: int, unreadable: Sequence[SkippedImage]) -> None:
     """Raise UserError that lists the unreadable images, if there are any."""
     if unreadable:
         raise UserError(
             f"{len(unreadable):,} of {format_count(total, 'image')} in {source} cannot "
-            f"be read:\n{listed(unreadable)}\nRepair or remove them, or leave them out "
+            f"be read:\n{format_skipped(unreadable)}\nRepair or remove them, or leave them out "
             "with --on-error skip."
         )
 
 
-def listed(skipped: Sequence[Skipped]) -> str:
+def format_skipped(skipped: Sequence[SkippedImage]) -> str:
     """The first ten with their reasons, one in a line, and how many more there are."""
     lines = [
         f"  {escape_controls(f'{item.path}: {item.reason}')}" for item in skipped[:_NUM_LISTED]

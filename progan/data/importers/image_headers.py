@@ -12,28 +12,34 @@ from typing import NamedTuple
 from PIL import Image
 from tqdm import tqdm
 
-from progan.data.format import Skipped
+from progan.data.format import SkippedImage
+from progan.data.image_source import OnError, UnreadableImage, format_skipped, require_readable
 from progan.data.importers.color import (
-    Depth,
+    BitDepth,
     PartialRange,
+    exceeds_14_bits,
     find_partial_range,
     find_peak,
-    is_bright,
-    plan_conversion,
-    read_depth,
+    plan_profile_conversion,
+    read_bit_depth,
 )
+from progan.data.importers.file_source import FileSource
 from progan.data.importers.ignored_files import SIGNATURE_BYTES, is_heif
-from progan.data.importers.image_files import Tree
 from progan.data.importers.metadata import (
     UPRIGHT,
     Orientation,
-    has_doubtful_tail,
-    parse_exif,
-    png_exif_at_end,
+    find_png_exif,
+    has_risky_png_tail,
+    parse_exif_orientation,
     read_orientation,
 )
-from progan.data.importers.pixels import LACKING, Crop, band_width, native_channels, opened
-from progan.data.source import OnError, UnreadableImage, listed, require_readable
+from progan.data.importers.pixels import (
+    REMOVED_METADATA,
+    Crop,
+    band_width,
+    count_native_channels,
+    open_image,
+)
 from progan.errors import UserError
 from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sizes import MAX_LEVEL, MIN_LEVEL, Size, level_of
@@ -72,17 +78,17 @@ class Inspected(NamedTuple):
 
     size: tuple[int, int]  # width, height in px, upright
     channels: int
-    depth: Depth
+    depth: BitDepth
     notes: tuple[Note, ...]
 
 
 def inspect_image(data: bytes, path: str) -> Inspected:
     """Read the header of an image; raises UnreadableImage."""
-    with opened(data, path, load=has_doubtful_tail(data)) as picture:
+    with open_image(data, path, load=has_risky_png_tail(data)) as picture:
         orientation = _orientation(picture, data)
         size = _upright_size(picture, orientation)
-        channels = native_channels(picture, path)
-        depth = read_depth(picture, data)
+        channels = count_native_channels(picture, path)
+        depth = read_bit_depth(picture, data)
         notes = (
             *_metadata_notes(picture, orientation),
             *_colour_notes(picture, channels, depth),
@@ -93,11 +99,11 @@ def inspect_image(data: bytes, path: str) -> Inspected:
 
 def read_peak(data: bytes, path: str) -> float:
     """Decode an image, and return its largest value on the scale of its depth."""
-    with opened(data, path, load=True) as picture:
+    with open_image(data, path, load=True) as picture:
         return find_peak(picture)
 
 
-def summary_lines(images: Sequence[tuple[str, Sequence[Note]]], total: int) -> Iterator[str]:
+def summarize_notes(images: Sequence[tuple[str, Sequence[Note]]], total: int) -> Iterator[str]:
     """One line for each kind in SUMMARIES of what is done to the images, (path, notes)."""
     for kind, what in SUMMARIES.items():
         found = [(path, note) for path, notes in images for note in notes if note.kind == kind]
@@ -127,9 +133,9 @@ def _orientation(picture: Image.Image, data: bytes) -> Orientation:
     if (
         picture.format == "PNG"
         and "exif" not in picture.info
-        and (exif := png_exif_at_end(data)) is not None
+        and (exif := find_png_exif(data)) is not None
     ):
-        return parse_exif(exif) or Orientation()
+        return parse_exif_orientation(exif) or Orientation()
     return read_orientation(picture.info)
 
 
@@ -142,7 +148,7 @@ def _upright_size(picture: Image.Image, orientation: Orientation) -> tuple[int, 
 
 
 def _metadata_notes(picture: Image.Image, orientation: Orientation) -> Iterator[Note]:
-    for fault in (picture.info.get(LACKING), orientation.fault):
+    for fault in (picture.info.get(REMOVED_METADATA), orientation.fault):
         if fault:
             yield Note("metadata", f"has damaged metadata, which are ignored: {fault}", fault)
     if picture.mode.startswith("I") and "transparency" in picture.info:
@@ -154,8 +160,8 @@ def _metadata_notes(picture: Image.Image, orientation: Orientation) -> Iterator[
         )
 
 
-def _colour_notes(picture: Image.Image, channels: int, depth: Depth) -> Iterator[Note]:
-    mode, (transform, name, fault) = picture.mode, plan_conversion(picture)
+def _colour_notes(picture: Image.Image, channels: int, depth: BitDepth) -> Iterator[Note]:
+    mode, (transform, name, fault) = picture.mode, plan_profile_conversion(picture)
     if transform is not None:
         yield Note("profile", f"has the colour profile {name!r}", name)
     if fault:
@@ -193,7 +199,7 @@ def _frame_notes(picture: Image.Image) -> Iterator[Note]:
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class ImageHeader:
     """What is known of an image without decoding it; its size is that of the upright image."""
 
     path: str
@@ -201,11 +207,13 @@ class Header:
     height: int
     channels: int
     digest: str  # SHA-256 of the file in hexadecimal
-    depth: Depth
+    depth: BitDepth
     notes: tuple[Note, ...]  # what is ignored or converted
 
 
-def read_headers(tree: Tree, paths: Sequence[str]) -> tuple[list[Header], list[Skipped]]:
+def read_headers(
+    tree: FileSource, paths: Sequence[str]
+) -> tuple[list[ImageHeader], list[SkippedImage]]:
     """Return the headers in the order of the paths, and the files that have none."""
     workers = os.cpu_count() or 1
     with worker_pool(workers, in_processes=False) as pool:
@@ -220,19 +228,19 @@ def read_headers(tree: Tree, paths: Sequence[str]) -> tuple[list[Header], list[S
             )
         ]
     return (
-        [item for item in found if isinstance(item, Header)],
-        [item for item in found if isinstance(item, Skipped)],
+        [item for item in found if isinstance(item, ImageHeader)],
+        [item for item in found if isinstance(item, SkippedImage)],
     )
 
 
-def _header_or_fault(tree: Tree, path: str) -> Header | Skipped:
+def _header_or_fault(tree: FileSource, path: str) -> ImageHeader | SkippedImage:
     try:
         return read_header(tree.read(path), path)
     except UnreadableImage as error:
-        return Skipped(error.path, error.reason)
+        return SkippedImage(error.path, error.reason)
 
 
-def read_header(data: bytes, path: str) -> Header:
+def read_header(data: bytes, path: str) -> ImageHeader:
     """Read the header of one image file; raises UnreadableImage."""
     try:
         found = inspect_image(data, path)
@@ -244,18 +252,18 @@ def read_header(data: bytes, path: str) -> Header:
                 "whatever its suffix; convert it to JPEG or PNG",
             ) from error
         raise
-    return Header(
+    return ImageHeader(
         path, *found.size, found.channels, sha256(data).hexdigest(), found.depth, found.notes
     )
 
 
-def readable_headers(
+def read_usable_headers(
     source: Path,
-    tree: Tree,
+    tree: FileSource,
     paths: Sequence[str],
     on_error: OnError,
-    fault: Callable[[Header], str] = lambda header: "",
-) -> tuple[list[Header], list[Skipped]]:
+    fault: Callable[[ImageHeader], str] = lambda header: "",
+) -> tuple[list[ImageHeader], list[SkippedImage]]:
     """Return the headers of all images that can be used, and the others.
 
     Args:
@@ -265,16 +273,20 @@ def readable_headers(
         UserError: Some cannot be used, and errors are to stop; or none can.
     """
     headers, unreadable = read_headers(tree, paths)
-    unreadable += [Skipped(header.path, reason) for header in headers if (reason := fault(header))]
+    unreadable += [
+        SkippedImage(header.path, reason) for header in headers if (reason := fault(header))
+    ]
     if on_error == "stop":
         require_readable(source, len(paths), unreadable)
     headers = [header for header in headers if not fault(header)]
     if not headers:
-        raise UserError(f"None of the images in {source} can be read:\n{listed(unreadable)}")
+        raise UserError(
+            f"None of the images in {source} can be read:\n{format_skipped(unreadable)}"
+        )
     return headers, unreadable
 
 
-def common_channels(headers: Sequence[Header]) -> int:
+def require_common_channels(headers: Sequence[ImageHeader]) -> int:
     """The number of channels that all images have; UserError if they differ."""
     examples = {header.channels: header.path for header in reversed(headers)}
     if len(examples) > 1:
@@ -290,7 +302,7 @@ def common_channels(headers: Sequence[Header]) -> int:
     return headers[0].channels
 
 
-def fitting_resolution(headers: Sequence[Header]) -> int:
+def largest_common_resolution(headers: Sequence[ImageHeader]) -> int:
     """The largest resolution, up to 1024, for which no image has to be enlarged."""
     smallest = min(headers, key=lambda header: min(header.width, header.height))
     side = min(smallest.width, smallest.height)
@@ -303,7 +315,7 @@ def fitting_resolution(headers: Sequence[Header]) -> int:
     return int(2 ** min(level_of(side), MAX_LEVEL))
 
 
-def num_enlarged(headers: Sequence[Header], size: Size, crop: Crop) -> int:
+def count_enlarged(headers: Sequence[ImageHeader], size: Size, crop: Crop) -> int:
     """How many images have fewer pixels than the size asks for."""
     return sum(_is_enlarged(header.width, header.height, size, crop) for header in headers)
 
@@ -316,9 +328,9 @@ def _is_enlarged(width: int, height: int, size: Size, crop: Crop) -> bool:
     return all(lacking) if crop == "pad" else any(lacking)
 
 
-def conversion_lines(
-    headers: Sequence[Header],
-    tree: Tree,
+def describe_conversions(
+    headers: Sequence[ImageHeader],
+    tree: FileSource,
     channels: int | None,
     background: str,
     white_level: float | None,
@@ -327,13 +339,13 @@ def conversion_lines(
 
     16-bit images are decoded for it, until it is certain that they are no set of fewer bits.
     """
-    yield from summary_lines([(item.path, item.notes) for item in headers], len(headers))
+    yield from summarize_notes([(item.path, item.notes) for item in headers], len(headers))
     transparent = sum(item.channels == 4 for item in headers)
     if transparent and channels in (1, 3):
         yield f"{transparent} of {len(headers)} images: transparency is laid on {background}."
     if white_level is not None:
         yield from _clipped_lines(headers, tree, white_level)
-    kinds: tuple[Depth, ...] = ("colour",) if white_level is not None else ("grey", "colour")
+    kinds: tuple[BitDepth, ...] = ("colour",) if white_level is not None else ("grey", "colour")
     for kind in kinds:
         paths = [item.path for item in headers if item.depth == kind]
         found = find_partial_range(kind, _peaks(tree, paths, until_bright=True))
@@ -351,7 +363,7 @@ def _dark_line(found: PartialRange) -> str:
     )
 
 
-def _clipped_lines(headers: Sequence[Header], tree: Tree, white: float) -> Iterator[str]:
+def _clipped_lines(headers: Sequence[ImageHeader], tree: FileSource, white: float) -> Iterator[str]:
     """Say how many images have values above the white level, or that it is for none of them."""
     paths = [item.path for item in headers if item.depth in ("grey", "float")]
     if not paths:
@@ -372,7 +384,7 @@ def _clipped_lines(headers: Sequence[Header], tree: Tree, white: float) -> Itera
         )
 
 
-def _peaks(tree: Tree, paths: Sequence[str], until_bright: bool = False) -> dict[str, float]:
+def _peaks(tree: FileSource, paths: Sequence[str], until_bright: bool = False) -> dict[str, float]:
     """{path: largest value} of images that can be decoded."""
     peaks: dict[str, float] = {}
     num_bright = 0
@@ -381,7 +393,7 @@ def _peaks(tree: Tree, paths: Sequence[str], until_bright: bool = False) -> dict
             peaks[path] = read_peak(tree.read(path), path)
         except UnreadableImage:
             continue  # named when the images are written
-        num_bright += is_bright(peaks[path])
+        num_bright += exceeds_14_bits(peaks[path])
         if until_bright and num_bright > _MOST_BRIGHT * len(paths):
             break
     return peaks

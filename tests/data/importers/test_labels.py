@@ -12,8 +12,13 @@ from PIL import Image
 
 from progan.cli.dataset import main
 from progan.data.importers.images import ImageOptions, import_images
-from progan.data.importers.label_tables import csv_table, read_table, stylegan_table, table_labels
-from progan.data.importers.labels import Labels
+from progan.data.importers.labels import (
+    Labels,
+    labels_from_table,
+    parse_csv_table,
+    parse_stylegan_table,
+    read_label_table,
+)
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from tests.for_each import for_each
@@ -116,18 +121,18 @@ def test_images_without_a_label_are_listed(folder: Path) -> None:
 
 
 def test_names_in_json() -> None:
-    table = stylegan_table(stylegan([["a", "dog"], ["b", "cat"]]).encode(), "x", ["a", "b"])
+    table = parse_stylegan_table(stylegan([["a", "dog"], ["b", "cat"]]).encode(), "x", ["a", "b"])
     assert table is not None
     assert table.names == ("cat", "dog")
-    labels, names = table_labels(table, ["a", "b", "a"])
+    labels, names = labels_from_table(table, ["a", "b", "a"])
     assert labels is not None
     assert (labels.tolist(), names) == ([1, 0, 1], ("cat", "dog"))
 
 
 def test_an_empty_table_gives_no_labels() -> None:
-    table = stylegan_table(b'{"labels": null}', "x", ["a"])
+    table = parse_stylegan_table(b'{"labels": null}', "x", ["a"])
     assert table is not None
-    assert table_labels(table, ["a"]) == Labels(None, ())
+    assert labels_from_table(table, ["a"]) == Labels(None, ())
 
 
 @pytest.mark.parametrize(
@@ -150,12 +155,12 @@ def test_an_empty_table_gives_no_labels() -> None:
 )
 def test_csv_files_that_do_not_fit(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        csv_table(text.encode(), "x", ["a.png", "b.png"])
+        parse_csv_table(text.encode(), "x", ["a.png", "b.png"])
 
 
 def test_text_of_another_encoding_is_named() -> None:
     with pytest.raises(UserError, match="x is not text in UTF-8"):
-        csv_table("a.png,Wägitaler\n".encode("latin1"), "x", ["a.png"])
+        parse_csv_table("a.png,Wägitaler\n".encode("latin1"), "x", ["a.png"])
 
 
 @for_each(
@@ -179,12 +184,12 @@ def test_text_of_another_encoding_is_named() -> None:
 )
 def test_json_that_does_not_fit(labels: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        stylegan_table(stylegan(labels).encode(), "x", ["a"])
+        parse_stylegan_table(stylegan(labels).encode(), "x", ["a"])
 
 
 def test_files_that_cannot_be_read(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(UserError, match="absent.csv: No such file .*auto, folders or none"):
-        read_table(tmp_path / "absent.csv", [])
+        read_label_table(tmp_path / "absent.csv", [])
     with pytest.raises(UserError, match="Cannot read the labels foldres"):
         labels_of(folder, labels="foldres")
     for text in ("{", "[" * 100_000):
@@ -199,7 +204,7 @@ NAMES = [name for name, _ in ROWS]
 
 def class_names(text: str | bytes, where: str = "x.csv", paths: list[str] = NAMES) -> list[str]:
     """The name of the class of each image."""
-    table = csv_table(text.encode() if isinstance(text, str) else text, where, paths)
+    table = parse_csv_table(text.encode() if isinstance(text, str) else text, where, paths)
     return [table.names[table.class_of[path]] for path in paths]
 
 
@@ -281,12 +286,12 @@ def test_spellings_of_one_name(name: str, path: str) -> None:
 )
 def test_one_image_has_one_label_however_it_is_spelt(name: str, other: str) -> None:
     with pytest.raises(UserError, match="two labels, cat and dog. An image has one class"):
-        csv_table(f"{other},cat\n{name},dog\n".encode(), "x", [other])
-    assert csv_table(f"{other},cat\n{name},cat\n".encode(), "x", [other]).names == ("cat",)
+        parse_csv_table(f"{other},cat\n{name},dog\n".encode(), "x", [other])
+    assert parse_csv_table(f"{other},cat\n{name},cat\n".encode(), "x", [other]).names == ("cat",)
 
 
 def test_names_that_mean_several_images_mean_none() -> None:
-    table = csv_table(b"a.png,cat\nA.png,dog\na.PNG,cow\n", "x", ["a.png", "A.png"])
+    table = parse_csv_table(b"a.png,cat\nA.png,dog\na.PNG,cow\n", "x", ["a.png", "A.png"])
     assert table.names == ("cat", "dog")
     assert table.strangers == (("a.PNG", "cow"),)
 
@@ -359,11 +364,11 @@ def test_advice_helps(folder: Path, options: dict[str, int], advice: str) -> Non
 )
 def test_a_row_with_an_empty_cell_is_named(text: str, said: str) -> None:
     with pytest.raises(UserError, match=re.escape(said)):
-        csv_table(text.encode(), "x", ["a.png", "b.png"])
+        parse_csv_table(text.encode(), "x", ["a.png", "b.png"])
 
 
 def test_names_of_classes_that_differ_by_unicode_composition_are_one_class() -> None:
-    table = csv_table(
+    table = parse_csv_table(
         "a.png,caf\u00e9\nb.png,cafe\u0301\nc.png,tea\n".encode(),
         "x.csv",
         ["a.png", "b.png", "c.png"],

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+from progan.data.image_source import UnreadableImage
 from progan.data.importers.ignored_files import (
     HIDDEN,
     MACOS,
@@ -19,15 +20,14 @@ from progan.data.importers.ignored_files import (
     SIGNATURE_BYTES,
     SPECIAL,
     ZIP_LINK,
-    Ignored,
-    Kind,
+    FileKind,
+    IgnoredFile,
+    classify_file,
+    classify_hidden,
     describe_ignored,
-    hidden_kind,
     is_hidden,
     is_image_path,
-    kind_of,
 )
-from progan.data.source import UnreadableImage
 from progan.errors import UserError
 from progan.runtime.worker_pool import call_interruptibly
 
@@ -52,7 +52,7 @@ _UNPACK = "unpack the zip file with a program that can, such as 7-Zip, and name 
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class FolderSource:
     """A folder on disk with all folders below it."""
 
     root: Path
@@ -74,13 +74,13 @@ class Folder:
         return (self.root / path).is_file()
 
 
-def list_folder(root: Path) -> tuple[list[str], list[Ignored]]:
+def list_folder(root: Path) -> tuple[list[str], list[IgnoredFile]]:
     """Return the paths of all files below `root` that may be imported, and what is left out.
 
     Links to folders are followed, and each folder is listed once: under its own path if that is
     below `root`, else under the first of the links to it.
     """
-    listing = _Listing(root)
+    listing = _FolderWalk(root)
     listing.add("")
     while listing.links:
         links, listing.links = sorted(listing.links), []
@@ -90,17 +90,17 @@ def list_folder(root: Path) -> tuple[list[str], list[Ignored]]:
 
 
 @dataclass(slots=True)
-class _Listing:
+class _FolderWalk:
     root: Path
     files: list[str] = field(default_factory=list)
-    ignored: list[Ignored] = field(default_factory=list)
+    ignored: list[IgnoredFile] = field(default_factory=list)
     links: list[str] = field(default_factory=list)  # to folders, not followed yet
     visited: set[tuple[int, int]] = field(default_factory=set)  # device and inode of folders
 
     def add(self, start: str) -> None:
         """Add a folder with all real folders below it; links wait until these are known."""
         if start and self._identity(start) in self.visited:
-            self.ignored.append(Ignored(start, REPEATED_LINK))
+            self.ignored.append(IgnoredFile(start, REPEATED_LINK))
             return
         waiting = [start]
         while waiting:
@@ -116,9 +116,9 @@ class _Listing:
             path = f"{folder}/{entry.name}" if folder else entry.name
             kind = _type_of(entry)
             if is_hidden(entry.name):
-                self.ignored.append(Ignored(path, hidden_kind(path)))
+                self.ignored.append(IgnoredFile(path, classify_hidden(path)))
             elif kind == "special":
-                self.ignored.append(Ignored(path, SPECIAL))
+                self.ignored.append(IgnoredFile(path, SPECIAL))
             elif kind == "folder":
                 yield path
             else:
@@ -157,7 +157,7 @@ def _unlistable(error: OSError) -> UserError:
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
+class ZipSource:
     """A zip file; threads may read from it at the same time."""
 
     file: zipfile.ZipFile = field(repr=False)
@@ -180,7 +180,7 @@ class Archive:
         return path in self.members
 
 
-def open_archive(path: Path) -> tuple[Archive, list[Ignored]]:
+def open_zip(path: Path) -> tuple[ZipSource, list[IgnoredFile]]:
     """Open a zip file; return it with the members that are left out whatever they contain."""
     try:
         file = zipfile.ZipFile(path)
@@ -194,24 +194,24 @@ def open_archive(path: Path) -> tuple[Archive, list[Ignored]]:
             "Unpack it if it is another kind of archive, or fetch it again."
         ) from error
     members: dict[str, zipfile.ZipInfo] = {}
-    ignored: dict[str, Ignored] = {}  # hidden folders once
+    ignored: dict[str, IgnoredFile] = {}  # hidden folders once
     replaced = []
     for info in file.infolist():
         name = info.filename.replace("\\", "/")
         if name.endswith("/"):
             continue  # a folder, whose members tell its name
-        member = tree_path(name)
+        member = normalize_member_path(name)
         if kind := _ignored_kind(info, member):
             where = _hidden_part(member) if kind in (HIDDEN, MACOS) else name
-            ignored[where] = Ignored(where, kind)
+            ignored[where] = IgnoredFile(where, kind)
             continue
         if member in members and is_image_path(member):
-            replaced.append(Ignored(member, REPLACED))
+            replaced.append(IgnoredFile(member, REPLACED))
         members[member] = info
-    return Archive(file, members), [*ignored.values(), *replaced]
+    return ZipSource(file, members), [*ignored.values(), *replaced]
 
 
-def tree_path(name: str) -> str:
+def normalize_member_path(name: str) -> str:
     """Return the path of a member below the root of the tree: './a//b.png' -> 'a/b.png'.
 
     Absolute paths lose their root. Nothing is ever unpacked, so that they do no harm.
@@ -220,12 +220,12 @@ def tree_path(name: str) -> str:
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
-def _ignored_kind(info: zipfile.ZipInfo, member: str) -> Kind | None:
+def _ignored_kind(info: zipfile.ZipInfo, member: str) -> FileKind | None:
     """Why a member is left out without a look at its content; None if it is not."""
     if ".." in member.split("/"):
         return OUTSIDE if is_image_path(member) else OTHER
     if is_hidden(member):
-        return hidden_kind(member)
+        return classify_hidden(member)
     return ZIP_LINK if stat.S_ISLNK(info.external_attr >> 16) else None
 
 
@@ -249,7 +249,7 @@ def _reason(info: zipfile.ZipInfo, error: Exception) -> str:
     return f"damaged in the zip file ({error})"
 
 
-class Tree(Protocol):
+class FileSource(Protocol):
     """Where image files are read from."""
 
     def read(self, path: str) -> bytes:
@@ -262,15 +262,15 @@ class Tree(Protocol):
         """Whether there is such a file."""
 
 
-class Listing(NamedTuple):
+class SourceListing(NamedTuple):
     """A tree, its image files in natural order, and the files that are not imported."""
 
-    tree: Tree
+    tree: FileSource
     images: list[str]
-    ignored: list[Ignored]
+    ignored: list[IgnoredFile]
 
 
-def open_tree(source: Path) -> Listing:
+def open_file_source(source: Path) -> SourceListing:
     """List a folder or a zip file; raises UserError if there is no image."""
     listing = call_interruptibly(lambda: _listing(source))
     if not listing.images:
@@ -295,25 +295,27 @@ def natural_order(path: str) -> tuple[object, ...]:
     return parts, path
 
 
-def _listing(source: Path) -> Listing:
+def _listing(source: Path) -> SourceListing:
     tree, paths, ignored = _open(source)
     images = [path for path in paths if is_image_path(path)]
     ignored += [
-        Ignored(path, kind_of(path, tree.read_start)) for path in paths if not is_image_path(path)
+        IgnoredFile(path, classify_file(path, tree.read_start))
+        for path in paths
+        if not is_image_path(path)
     ]
-    return Listing(
+    return SourceListing(
         tree,
         sorted(images, key=natural_order),
         sorted(ignored, key=lambda item: natural_order(item.path)),
     )
 
 
-def _open(source: Path) -> tuple[Tree, list[str], list[Ignored]]:
+def _open(source: Path) -> tuple[FileSource, list[str], list[IgnoredFile]]:
     """The tree, the files that may be images, and those that are left out before a look."""
     if source.is_dir():
-        return Folder(source), *list_folder(source)
+        return FolderSource(source), *list_folder(source)
     if source.is_file():
-        archive, ignored = open_archive(source)
+        archive, ignored = open_zip(source)
         return archive, list(archive.members), ignored
     what = "is neither a folder nor a file" if source.exists() else "does not exist"
     raise UserError(f"--source {source} {what}. Name a folder or a zip file of images.")
