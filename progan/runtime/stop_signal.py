@@ -31,7 +31,7 @@ class StopSignal:
     )
 
     def __init__(self, max_hours: float = math.inf, *, announce: bool = True) -> None:
-        self.reason = ""  # of the first request: the name of a signal, or OUT_OF_TIME
+        self.reason = ""  # for the first request: the name of a signal, or OUT_OF_TIME
         self._deadline = time.monotonic() + 3600 * max_hours
         self._at_once = False
         self._signals = 0
