@@ -1,4 +1,4 @@
-"""progan: progressive growing of GANs, from a folder of images to megapixel pictures.
+"""progan: progressive growing of GANs, from a folder of images to generated ones.
 
 import progan
 G = progan.load("network-snapshot-012000.safetensors")
@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 
 
 def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerator":
-    """Read a trained generator, to draw with.
+    """Load a trained generator.
 
     Args:
         path: A network file of progan, a run (its newest network), a pickle of the official
@@ -23,7 +23,7 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerato
         device: 'auto', 'cpu', 'cuda' or 'mps'.
 
     Raises:
-        progan.errors.UserError: There is no such network, or it cannot be used.
+        progan.errors.UserError: The network does not exist or cannot be used.
     """
     from progan.api import load  # brings torch
 

@@ -1,4 +1,4 @@
-"""`progan.load`: a trained generator in Python, from nothing but its file."""
+"""`progan.load`: load a trained generator from its file and generate images in Python."""
 
 import operator
 import os
@@ -35,7 +35,7 @@ Labels = Tensor | Array | str | int | None
 
 
 def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerator":
-    """Read a generator of any file, or directory, that generate.py takes; raises UserError.
+    """Load a generator from any file or directory that generate.py takes; raises UserError.
 
     It warns where the newest run in a directory has no network yet.
     """
@@ -45,7 +45,7 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerato
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TrainedGenerator:
-    """Latents -> images, at the place where its training stood.
+    """A generator at the level and fade at which it was saved: latents -> images.
 
     Where it takes `labels`, these are float32 [N, classes], one-hot; or the name or the index of
     one class for all images; or None: then seed k, or row k, shows class k mod classes.
@@ -57,10 +57,10 @@ class TrainedGenerator:
     def __call__(
         self, latents: Tensor | Array, labels: Labels = None, resolution: int | None = None
     ) -> Tensor:
-        """Draw latents [N, latent_size]: float32 [N, C, H, W] in [-1, 1] on the device.
+        """Generate images of latents [N, latent_size]: float32 [N, C, H, W] on the device.
 
-        Linear outputs may lie outside of [-1, 1] a little; pictures are clipped. Without
-        gradients.
+        Black to white is -1…1; linear outputs may exceed it a little and are not clipped.
+        Without gradients.
         """
         z = _float32(latents, "Latents", self.latent_size)
         return torch.cat(
@@ -70,16 +70,16 @@ class TrainedGenerator:
     def render(
         self, seeds: Iterable[int], labels: Labels = None, resolution: int | None = None
     ) -> Pixels:
-        """Draw seeds, exactly as generate.py does: uint8 [N, H, W, C] on the host."""
-        seeds = _whole(seeds)
+        """Generate the images of seeds as generate.py does: uint8 [N, H, W, C] on the host."""
+        seeds = _as_seeds(seeds)
         images = render_single(
             self._at(resolution), self.latents(seeds), self._labels(labels, seeds)
         )
         return np.stack([as_pixels(image) for image in images])
 
     def latents(self, seeds: Iterable[int]) -> Tensor:
-        """What seeds mean on every machine: float32 [N, latent_size]."""
-        return seed_latents(_whole(seeds), self.latent_size)
+        """Return the latents of seeds, the same on every machine: float32 [N, latent_size]."""
+        return seed_latents(_as_seeds(seeds), self.latent_size)
 
     @property
     def latent_size(self) -> int:
@@ -91,17 +91,17 @@ class TrainedGenerator:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """In the order of the labels; () of networks without classes."""
+        """Names of the classes in the order of the labels; () of networks without classes."""
         return self.snapshot.label_names
 
     @property
     def resolution(self) -> int:
-        """The highest that was trained; the side of squares, and of others see `size`."""
+        """The highest resolution that was trained; `size` has height and width."""
         return self.resolutions[-1]
 
     @property
     def resolutions(self) -> tuple[int, ...]:
-        """All that it can draw at, lowest first."""
+        """All resolutions that it can generate at, lowest first."""
         return tuple(available_levels(self.snapshot))
 
     @property
@@ -118,14 +118,14 @@ class TrainedGenerator:
     def _at(self, resolution: int | None) -> Snapshot:
         if resolution is not None and resolution not in self.resolutions:
             raise UserError(
-                f"There is no resolution {resolution!r}: this network was trained up "
+                f"Unknown resolution {resolution!r}: this network was trained up "
                 f"to {self.resolution}; choose one of "
                 f"{', '.join(map(str, self.resolutions))}."
             )
         return at_resolution(self.snapshot, resolution)
 
     def _labels(self, labels: Labels, seeds: Sequence[int]) -> Tensor:
-        """[N, label_size]."""
+        """Return one-hot labels: [N, label_size]."""
         size = self.snapshot.generator.config.label_size
         if labels is None:
             return seed_labels(seeds, size, self.snapshot.untrained_classes)
@@ -133,35 +133,35 @@ class TrainedGenerator:
             return _float32(labels, "Labels", size)
         if not size:
             raise UserError(
-                "This network was trained without labels and has no classes: leave the labels away."
+                "This network was trained without labels and has no classes: omit the labels."
             )
         known = isinstance(labels, int) and 0 <= labels < size
         index = int(labels) if known else class_index(self.snapshot, str(labels))
         return seed_labels([index] * len(seeds), size)
 
 
-def _whole(seeds: Iterable[int]) -> list[int]:
-    """Seeds as whole numbers, of Python, NumPy or torch; raises UserError for anything else."""
+def _as_seeds(seeds: Iterable[int]) -> list[int]:
+    """Return seeds as ints; raises UserError unless they are integers of Python, NumPy or torch."""
     try:
         found = [operator.index(seed) for seed in seeds]
-    except (TypeError, ValueError) as error:  # of torch, which has rows
+    except (TypeError, ValueError) as error:  # rows of a tensor raise ValueError
         raise UserError(
-            f"Seeds are whole numbers such as [0, 5] or range(16), not {_shown(seeds)}."
+            f"Seeds are whole numbers such as [0, 5] or range(16), not {_describe(seeds)}."
         ) from error
     if not found:
-        raise UserError("Which pictures? There is no seed.")
+        raise UserError("No seeds were given: name at least one.")
     if wrong := [seed for seed in found if not 0 <= seed < 2**32]:
         raise UserError(f"Seeds go from 0 to {2**32 - 1}; {wrong[0]} is none.")
     return found
 
 
 def _float32(rows: Tensor | Array, what: str, size: int) -> Tensor:
-    """[N, size]; raises UserError for another shape, and for what is no number."""
+    """Convert to float32 [N, size]; raises UserError for another shape or for non-numbers."""
     try:
         result = torch.as_tensor(rows, dtype=torch.float32)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"{what} of this network are numbers [N, {size}], not {_shown(rows)}."
+            f"{what} of this network are numbers [N, {size}], not {_describe(rows)}."
         ) from error
     if result.ndim != 2 or not len(result) or result.shape[1] != size:
         raise UserError(f"{what} of this network are [N, {size}], not {list(result.shape)}.")
@@ -172,5 +172,5 @@ def _float32(rows: Tensor | Array, what: str, size: int) -> Tensor:
     return result
 
 
-def _shown(value: object) -> str:
+def _describe(value: object) -> str:
     return sanitize_line(repr(value))

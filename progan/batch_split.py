@@ -1,9 +1,9 @@
-"""How a batch is cut into equal parts that give the gradient of the whole one.
+"""Split a batch into equal parts whose mean gradient is that of the whole batch.
 
-The loss of a batch is a mean over its images. Where no image is judged by looking at others, any
-part can be trained on by itself, and the mean over equal parts is the loss. The minibatch
-standard deviation looks at groups of images, strided across the batch: with a stride S, image i
-is in the class i mod S, and parts that hold whole classes, in order, have the very same groups.
+The loss of a batch is a mean over its images. If no term depends on
+several images, any part can be trained on alone, and the mean over equal parts is the loss. The
+minibatch standard deviation uses groups of images, strided across the batch: with a stride S,
+image i is in the class i mod S, and parts of whole classes, in order, have the same groups.
 """
 
 from math import gcd
@@ -20,7 +20,7 @@ Rows = NDArray[np.int64]
 
 
 class Shard(NamedTuple):
-    """Which of the equal parts of each batch a process trains on."""
+    """The part of each batch that a process trains on: the `number`-th of `num_shards`."""
 
     number: int
     num_shards: int
@@ -30,12 +30,12 @@ UNSHARDED = Shard(0, 1)
 
 
 def min_independent_size(run: Run, n: int) -> int:
-    """Return the fewest images of a batch of `n` that no statistic of a group ties to others."""
+    """Return the size of the smallest part of a batch of `n` that is independent of the rest."""
     return n // gcd(*(n // each for each in _group_spans(run, n)))
 
 
 def split_sizes(run: Run, n: int) -> list[int]:
-    """The sizes of the equal parts that a batch of `n` images can be cut into, largest first."""
+    """Return the sizes of equal parts that a batch of `n` images can be split into, descending."""
     classes = n // min_independent_size(run, n)
     parts = [n // count for count in range(1, classes + 1) if classes % count == 0]
     return [size for size in parts if _groups(run, size) == _groups(run, n)]
@@ -53,20 +53,20 @@ def split_rows(run: Run, n: int, count: int) -> Rows:
 
 
 def shard_rows(run: Run, n: int, share: Shard) -> Rows:
-    """The images of a batch of `n` in one part, in ascending order of class and stride."""
+    """Return the images of a batch of `n` in one shard, ascending by class and stride."""
     found: Rows = split_rows(run, n, share.num_shards)[share.number]
     return found
 
 
 def interleave_count(run: Run, n: int) -> int:
-    """In how many turns of equal length reals and fakes, `n` of each, can follow each other in a
-    batch of which each image is judged as among its like; 0: in none, keep them apart."""
+    """Return in how many equal blocks `n` reals and `n` fakes can alternate in one batch without
+    changing any score; 0: they need separate batches."""
     kept_apart = batch_coupling(run) or run.random_layers or run.objective.separate_updates
     return 0 if kept_apart or n not in split_sizes(run, 2 * n) else min_independent_size(run, 2 * n)
 
 
 def batch_coupling(run: Run) -> str:
-    """What makes each image of a batch depend on all others, with its option; '' if nothing."""
+    """Describe what makes each image of a batch depend on all others; '' if nothing does."""
     network, objective = run.network, run.objective
     if "batch" in (network.g_norm, network.d_norm):
         name = "--g-norm" if network.g_norm == "batch" else "--d-norm"
@@ -101,15 +101,16 @@ def require_splittable(run: Run, batches: dict[int, int], count: int) -> None:
             )
             raise UserError(
                 f"The batch of {n} images at resolution {resolution} cannot be shared equally "
-                f"among {count} processes{groups}: {_listed(counts)} could. Start that many "
+                f"among {count} processes{groups}: "
+                f"{_join_alternatives(counts)} could. Start that many "
                 f"(torchrun --nproc-per-node), or choose a batch that is a multiple of "
                 f"{count * min_independent_size(run, n)} (--batch, --batch-at)."
             )
 
 
 def _group_spans(run: Run, n: int) -> list[int]:
-    """How many reals each group of the minibatch standard deviation spans, for each use of it."""
-    if not _looks_at_groups(run):
+    """Return the number of reals in a group of the minibatch standard deviation, for each use."""
+    if not _has_groups(run):
         return [1]
     spans = [divisor(n, run.network.stddev_group)]
     if run.objective.mixed_batches:
@@ -119,17 +120,17 @@ def _group_spans(run: Run, n: int) -> list[int]:
 
 
 def _groups(run: Run, n: int) -> Any:
-    """Sizes of the groups in a batch of `n`, apart from fakes and together with them."""
+    """Return the group sizes in a batch of `n` without and with fakes; False without groups."""
     group = run.network.stddev_group
-    return _looks_at_groups(run) and (
+    return _has_groups(run) and (
         divisor(n, group),
         run.objective.mixed_batches and divisor(2 * n, group),
     )
 
 
-def _looks_at_groups(run: Run) -> bool:
+def _has_groups(run: Run) -> bool:
     return bool(run.network.stddev_group) and run.network.kind != "autoencoder"
 
 
-def _listed(numbers: list[int]) -> str:
+def _join_alternatives(numbers: list[int]) -> str:
     return " or ".join([", ".join(map(str, numbers[:-1])), str(numbers[-1])][len(numbers) < 2 :])

@@ -1,4 +1,4 @@
-"""How every door behaves: forgiving about spelling, brief about mistakes."""
+"""Classes and options of all click commands: spelling, error messages, exit codes, signals."""
 
 import errno
 import signal
@@ -39,7 +39,7 @@ _REMEDIES = {
 
 
 def hyphenate(name: str) -> str:
-    """--max_images is --max-images, and create_mnist is create-mnist."""
+    """Replace underscores: --max_images -> --max-images, create_mnist -> create-mnist."""
     return name.replace("_", "-")
 
 
@@ -60,7 +60,7 @@ def exit_resumable_before_training() -> Iterator[None]:
     except Interrupted as error:
         if error.early_exit_code == EXIT_INTERRUPTED:
             raise
-        _say_interrupted()
+        _print_interrupted()
         raise click.exceptions.Exit(error.early_exit_code) from error
 
 
@@ -74,7 +74,7 @@ def report_user_errors() -> Iterator[None]:
         # Names from files and data must not act on the terminal.
         raise click.ClickException(escape_controls(str(error), keep="\n\t")) from error
     except KeyboardInterrupt as error:
-        _say_interrupted()
+        _print_interrupted()
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from error
     except OSError as error:
         if error.errno is None or error.errno == errno.EPIPE or is_output_error(error):
@@ -82,36 +82,35 @@ def report_user_errors() -> Iterator[None]:
         raise click.ClickException(escape_controls(describe_os_error(error))) from error
 
 
-def _say_interrupted() -> None:
+def _print_interrupted() -> None:
     if is_main_process():
-        with suppress(OSError):  # of a terminal that is gone
+        with suppress(OSError):  # the terminal is gone
             click.echo("\nInterrupted.", err=True)
 
 
 @contextmanager
 def _one_interrupt() -> Iterator[None]:
-    """Ctrl-C, SIGTERM (of schedulers and `docker stop`), SIGHUP, SIGUSR1: KeyboardInterrupt, once.
+    """Raise KeyboardInterrupt at the first Ctrl-C, SIGTERM, SIGHUP or SIGUSR1, and ignore others.
 
-    What is half-written is removed then, and impatient people must not interrupt that. What is
-    ignored stays ignored: a background job does not listen to Ctrl-C, nor one of nohup to SIGHUP.
-    A command that has ended is not interrupted while its process ends. While torch is imported, at
-    the beginning, a signal ends the process at once: C++ code of torch calls Python then, and an
-    exception in that aborts the process.
+    Further signals must not interrupt the removal of half-written files. Ignored signals stay
+    ignored: Ctrl-C of a background job, SIGHUP under nohup. A command that has ended is not
+    interrupted while its process ends. While torch is imported, a signal ends the process at
+    once: C++ code of torch calls Python then, and an exception there aborts the process.
     """
-    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    handled = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     if threading.current_thread() is not threading.main_thread():
-        heard = []
+        handled = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        for each in heard:
+        for each in handled:
             signal.signal(each, signal.SIG_IGN)
         early = before.get(number)
         if early in (exit_interrupted, exit_resumable) and _is_importing("torch"):
             early(number, frame)
         raise Interrupted(number)
 
-    before: dict[int, Any] = {}  # known to the handler, which may be called at once
-    before |= {number: signal.signal(number, interrupt) for number in heard}
+    before: dict[int, Any] = {}  # defined before the handlers, which may be called at once
+    before |= {number: signal.signal(number, interrupt) for number in handled}
     try:
         yield
     finally:
@@ -122,20 +121,20 @@ def _one_interrupt() -> Iterator[None]:
 
 
 def _is_importing(name: str) -> bool:
-    """Whether the code of a module, or of one that it imports, is being run by its import."""
+    """True while a module, or one that it imports, is being imported."""
     spec = getattr(sys.modules.get(name), "__spec__", None)
     return bool(getattr(spec, "_initializing", False))
 
 
 def describe_os_error(error: OSError) -> str:
-    """'/data/x: No space left on device. Free some space, …'."""
+    """Return '/data/x: No space left on device. Free some space, …'."""
     paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
     remedy = _REMEDIES.get(error.errno or 0, "")
     return f"{' -> '.join(paths)}{': ' * bool(paths)}{error.strerror or error}. {remedy}".rstrip()
 
 
-class _GivenPath(click.Path):
-    """A path; an empty one is a mistake, as from a shell variable that is not set."""
+class _NonEmptyPath(click.Path):
+    """A path that must not be empty, as one from an unset shell variable is."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
@@ -143,7 +142,7 @@ class _GivenPath(click.Path):
         return super().convert(value, param, ctx)
 
 
-PATH = _GivenPath(path_type=Path)
+PATH = _NonEmptyPath(path_type=Path)
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 device_option = click.option(
@@ -151,12 +150,12 @@ device_option = click.option(
     type=click.Choice(DEVICES),
     default="auto",
     show_default=True,
-    help="What to compute on.",
+    help="Device to compute on.",
 )
 
 
 class _Formatter(click.HelpFormatter):
-    """Help texts that spell commands as the one that is running was typed."""
+    """Spell commands in help texts as the running one was typed."""
 
     def write_text(self, text: str) -> None:
         super().write_text(respell_commands(text))
@@ -170,7 +169,7 @@ class _Context(click.Context):
 
 
 def version_option() -> click.Option:
-    """--version, which every command has: it prints the version and stops."""
+    """Return the option --version, which every command has."""
 
     def show(context: click.Context, _: click.Parameter, is_given: bool) -> None:
         if is_given and not context.resilient_parsing:
@@ -209,7 +208,7 @@ class Command(click.Command):
 
 
 class CommandGroup(click.Group):
-    """Doors behind one name; a mistyped command is answered with the nearest ones."""
+    """A group of commands; an unknown one is answered with the most similar names."""
 
     command_class = Command
     context_class = _Context
@@ -235,14 +234,14 @@ class CommandGroup(click.Group):
             advice = (
                 f"Did you mean {' or '.join(near)}?"
                 if near
-                else (f"There are {', '.join(self.list_commands(ctx))}.")
+                else f"Commands: {', '.join(self.list_commands(ctx))}."
             )
             ctx.fail(f"No such command {args[0]!r}. {advice}")
         return super().resolve_command(ctx, args)
 
 
 def _with_version(params: list[click.Parameter]) -> list[click.Parameter]:
-    """The parameters of a command with --version, above --help, which comes last."""
+    """Insert --version before --help, which comes last."""
     return [*params[:-1], version_option(), *params[-1:]]
 
 

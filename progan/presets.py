@@ -158,5 +158,5 @@ def preset(name: str) -> Run:
     if name not in PRESETS:
         close = difflib.get_close_matches(name, PRESETS, n=1)
         guess = f" Did you mean {close[0]}?" if close else ""
-        raise UserError(f"There is no preset {name!r}.{guess} Presets: {', '.join(PRESETS)}.")
+        raise UserError(f"Unknown preset {name!r}.{guess} Presets: {', '.join(PRESETS)}.")
     return override(Run(preset=name), PRESETS[name])

@@ -72,7 +72,7 @@ def test_values_keep_their_underscores() -> None:
     [
         (("make-ti",), "Did you mean make-it?"),
         (("mke_it",), "Did you mean make-it?"),
-        (("zzz",), "There are fail, make-it."),
+        (("zzz",), "Commands: fail, make-it."),
         (("make-it", "--max-imges", "3"), "--max-images"),
     ],
 )

@@ -92,10 +92,10 @@ def test_cifar10_asks_for_steep_gradients() -> None:
 def test_an_unknown_preset_is_answered_with_the_nearest_and_all(typed: str, meant: str) -> None:
     with pytest.raises(UserError) as caught:
         preset(typed)
-    assert f"There is no preset {typed!r}. Did you mean {meant}?" in str(caught.value)
+    assert f"Unknown preset {typed!r}. Did you mean {meant}?" in str(caught.value)
     assert all(name in str(caught.value) for name in PRESETS)
 
 
 def test_nonsense_gets_no_guess() -> None:
-    with pytest.raises(UserError, match=r"There is no preset 'xyzzy'\. Presets: v1-1gpu, "):
+    with pytest.raises(UserError, match=r"Unknown preset 'xyzzy'\. Presets: v1-1gpu, "):
         preset("xyzzy")

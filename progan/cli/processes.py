@@ -1,4 +1,4 @@
-"""train.py as one of the processes that torchrun starts: together, or not at all."""
+"""train.py as one of the processes of torchrun: join them, and end all if one ends."""
 
 import json
 from collections.abc import Iterator
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 
 BUSY = "is being trained"
 LOST = (
-    "A process of this training has ended without a word: it was killed, or its machine is "
+    "A process of this training has ended without a message: it was killed, or its machine is "
     "gone. All others stop; nothing that was saved is lost. With torchrun --max-restarts N "
-    "the training goes on by itself from its last state; by hand, with --resume."
+    "the training continues automatically from its last state; without, use --resume."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TrainProcess:
-    """The processes of a training, one or several, as one of them sees it."""
+    """One process of a training, its group and its device."""
 
     group: Group
     device_name: str
     launch: Launch | None = None
-    restarted: bool = False  # whether torchrun has started them anew after a failure
+    restarted: bool = False  # torchrun has restarted the processes after a failure
 
     @property
     def is_main(self) -> bool:
@@ -50,19 +50,19 @@ class TrainProcess:
 
     @property
     def device(self) -> "torch.device":
-        """What this process computes on."""
+        """The device of this process."""
         return _device(self.device_name, self.launch)
 
     @property
     def planned_device(self) -> "torch.device":
-        """The device named, though this machine may lack it: a plan may be made elsewhere."""
+        """The device named, which this machine may lack: plans may be made for others."""
         import torch
 
         return self.device if self.device_name == "auto" else torch.device(self.device_name)
 
     @property
     def local_size(self) -> int:
-        """How many of the processes share this machine."""
+        """Number of the processes on this machine."""
         return self.launch.local_size if self.launch else 1
 
     @contextmanager
@@ -72,28 +72,29 @@ class TrainProcess:
             yield
 
     def broadcast_run(self, path: Path, run: Run) -> tuple[Path, Run]:
-        """The leader's path and settings; what the others give does not count."""
+        """Return the path and config of the main process; those of the others are ignored."""
         if self.group.size == 1:
             return path, run
-        told = json.loads(self.group.broadcast_text(json.dumps([str(path), to_dict(run)])))
-        return Path(told[0]), from_dict(told[1])
+        text = self.group.broadcast_text(json.dumps([str(path), to_dict(run)]))
+        directory, values = json.loads(text)
+        return Path(directory), from_dict(values)
 
     def find_restarted_run(self, outdir: Path) -> Path | None:
-        """The run that this torchrun began and has saved, if it has started it anew since."""
+        """Return the run that this torchrun started, if it has restarted it and a state exists."""
         from progan.run_directory import find_run_of_launch, list_states
 
         if self.launch is None or not self.restarted:
             return None
         path = find_run_of_launch(outdir, self.launch.name) if self.is_main else None
-        told = self.group.broadcast_text(str(path) if path and list_states(path) else "")
-        return Path(told) if told else None
+        name = self.group.broadcast_text(str(path) if path and list_states(path) else "")
+        return Path(name) if name else None
 
 
 @contextmanager
 def join_processes(device_name: str) -> Iterator[TrainProcess]:
     """Join the other processes, if torchrun started any.
 
-    What ends one of them ends all, with one message from the first that has one.
+    An error in one of them ends all, with one message from the first that has one.
     """
     launch = read_launch()
     if launch is None or launch.size == 1:
@@ -104,7 +105,7 @@ def join_processes(device_name: str) -> Iterator[TrainProcess]:
         yield TrainProcess(group, device_name, launch, group.any(launch.restarts > 0))
         group.barrier()
     except click.exceptions.Exit as asked:
-        if asked.exit_code != EXIT_INTERRUPTED:  # all of them were asked to stop, after a step
+        if asked.exit_code != EXIT_INTERRUPTED:  # all were asked to stop after a step
             group.barrier()
             group.close()
         raise

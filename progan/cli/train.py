@@ -90,7 +90,7 @@ class Hours(click.FloatRange):
     "--max-hours",
     type=Hours(min=0, min_open=True),
     metavar="H",
-    help="Stop after so long as if by Ctrl-C, with everything saved; --resume continues.",
+    help="Stop after this time like after Ctrl-C, with everything saved; --resume continues.",
 )
 @click.option(
     "--scale-schedule",
@@ -216,5 +216,5 @@ def require_metrics(run: Run) -> None:
     if run.output.best and run.output.best not in ranked:
         raise UserError(
             f"--best {run.output.best} is none of --metrics {run.output.metrics!r} "
-            f"that tell a best one. Add it there; {', '.join(LOWER_IS_BETTER)} do."
+            f"that can rank snapshots. Add one of these there: {', '.join(LOWER_IS_BETTER)}."
         )

@@ -205,8 +205,8 @@ def _train(training: Training, request: TrainRequest, members: TrainProcess) -> 
             )
             end = train(context, state)
     except OSError as error:
-        error.filename = error.filename or str(directory)  # a failing write() knows no path
-        with suppress(OSError):  # of the same disk
+        error.filename = error.filename or str(directory)  # a failing write() names no path
+        with suppress(OSError):  # the same disk
             log.append_to_file(f"Stopped by an error: {describe_os_error(error)}")
         raise
     except KeyboardInterrupt as error:

@@ -200,7 +200,7 @@ class Data(Section):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Output(Section):
-    """How often samples, snapshots and states are written, and what is measured then."""
+    """Intervals of samples, snapshots and states, and the metrics of snapshots."""
 
     # fmt: off
     image_ticks: int = option_field(1, "Ticks between two sample grids.", low=1)

@@ -1,22 +1,22 @@
-"""Work behind the back of the main thread: one job at a time, and no error is lost."""
+"""Run one job at a time in a background thread, and raise its errors in the main thread."""
 
 import threading
 from collections.abc import Callable
 from types import TracebackType
 
-PATIENCE_SECONDS = 2.0  # for a job that was told to stop
+PATIENCE_SECONDS = 2.0  # for a job to end after it was abandoned
 
 
 class JobAbandoned(Exception):
-    """Raised inside of a job whose result nobody waits for any more."""
+    """Raised inside of a job to end it early."""
 
 
 class BackgroundJob:
-    """Does one job at a time in a thread.
+    """A thread that runs one job at a time.
 
     What a job raises is raised by the next call of `submit`, `check` or `wait`. At the end of
-    the context the job is waited for, unless the process was told to stop at once: then it is
-    `abandoned`, which a long job looks at now and then, to raise `JobAbandoned`.
+    the context the job is waited for. After KeyboardInterrupt it is abandoned instead: it has
+    PATIENCE_SECONDS to end, and `raise_if_abandoned` raises in it.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class BackgroundJob:
             self._abandon()
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Start a job, once the one before has ended."""
+        """Start a job after the previous one has ended."""
         self.wait()
         self._thread = threading.Thread(target=self._work, args=(job,), daemon=True)
         self._thread.start()
@@ -56,18 +56,18 @@ class BackgroundJob:
         self.check()
 
     def check(self) -> None:
-        """Raise what a job raised, if one did; do not wait for any."""
+        """Raise what the last job raised, if it has ended; do not wait."""
         if self._error is not None and not self.running:
             error, self._error = self._error, None
             raise error
 
     @property
     def running(self) -> bool:
-        """Whether a job is under way."""
+        """True while a job is running."""
         return self._thread is not None and self._thread.is_alive()
 
     def raise_if_abandoned(self) -> None:
-        """Raise `JobAbandoned` if nobody waits any more; to be called by jobs."""
+        """Raise `JobAbandoned` if the job is to end early; long jobs call it regularly."""
         if self._abandoned.is_set():
             raise JobAbandoned
 

@@ -1,7 +1,6 @@
-"""CUDA streams that copy batches ahead, and CUDA graphs.
+"""Copy batches to a GPU ahead of their use, on a side stream, and capture CUDA graphs.
 
-Only CUDA has such queues (streams). For other devices tensors stay where they are until they are
-received.
+For devices other than CUDA, tensors stay where they are until they are received.
 """
 
 from collections import deque
@@ -22,83 +21,83 @@ MAX_STEPS_AHEAD = 4  # steps that the CPU may queue; more than one, so that the 
 
 @dataclass(frozen=True, slots=True)
 class Prefetched(Generic[T]):
-    """Tensors in any nest of containers, on their way to a device."""
+    """Nested containers of tensors that are being copied to a device."""
 
     content: T
-    arrival: torch.cuda.Event | None  # None: there was no way to go yet
+    arrival: torch.cuda.Event | None  # None: nothing was copied yet
 
 
 class CudaPrefetcher:
-    """One thread sends tensors through it to the device, another one receives them."""
+    """Copies tensors to the device in one thread, for another one to receive."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-        self._asked: deque[torch.cuda.Event] = deque()
+        self._queued: deque[torch.cuda.Event] = deque()
 
     def limit_queue(self) -> None:
-        """Wait until the device has done what had been asked of it `MAX_STEPS_AHEAD` calls ago.
+        """Wait until the device has done the work queued `MAX_STEPS_AHEAD` calls ago.
 
-        A CPU that waits for nothing gets ahead of a GPU, by as many recorded steps as there are
-        between two looks at a number. Meanwhile all their data would take memory, and a signal to
-        stop would be heard only when all of them are done.
+        Without a limit, a CPU queues all captured steps up to the next read of a number: their
+        data take memory, and a stop signal takes effect only after all of them.
         """
         if self._stream is None:
             return
-        self._asked.append(torch.cuda.current_stream(self._device).record_event())
-        if len(self._asked) > MAX_STEPS_AHEAD:
-            self._asked.popleft().synchronize()
+        self._queued.append(torch.cuda.current_stream(self._device).record_event())
+        if len(self._queued) > MAX_STEPS_AHEAD:
+            self._queued.popleft().synchronize()
 
     def use_stream(self) -> AbstractContextManager[Any]:
-        """Within, all that this thread asks of the device goes into the stream."""
+        """Return a context in which this thread queues its work on the side stream."""
         return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
 
     def copy_ahead(self, content: T) -> Prefetched[T]:
-        """Have all tensors copied to the device, without waiting; to be called within `used`.
+        """Start copying all tensors to the device; call it within `use_stream`.
 
-        Where there is no memory for them now, they are copied when they are received.
+        If the device lacks memory for them now, they are copied when they are received.
         """
         if self._stream is None:
             return Prefetched(content, None)
-        sent: T | None = none_if_out_of_memory(lambda: tree_map_only(Tensor, self._copied, content))
+        sent: T | None = none_if_out_of_memory(
+            lambda: tree_map_only(Tensor, self._copy_async, content)
+        )
         return Prefetched(content if sent is None else sent, self._stream.record_event())
 
     def receive(self, prefetched: Prefetched[T]) -> T:
-        """Take tensors that are on their way; they belong to the caller's stream then.
+        """Return the copied tensors, for use on the caller's stream.
 
-        The device waits for them before it does what is asked of it next; the CPU does not.
+        The device waits for the copies before its next work; the CPU does not wait.
         """
         if prefetched.arrival is not None:
             torch.cuda.current_stream(self._device).wait_event(prefetched.arrival)
-        received: T = tree_map_only(Tensor, self._received, prefetched.content)
+        received: T = tree_map_only(Tensor, self._hand_over, prefetched.content)
         return received
 
-    def _copied(self, tensor: Tensor) -> Tensor:
+    def _copy_async(self, tensor: Tensor) -> Tensor:
         if tensor.device.type != "cpu":
             return tensor
         # The allocator of pinned memory waits for the copy before it uses this memory again.
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
-    def _received(self, tensor: Tensor) -> Tensor:
+    def _hand_over(self, tensor: Tensor) -> Tensor:
         if tensor.device.type == "cuda":
-            # Its memory came from the side stream, and must not go back there before the work
-            # that will be asked of it here is done.
+            # Allocated on the side stream: it must not be reused there before the work queued here.
             tensor.record_stream(torch.cuda.current_stream(self._device))
         return tensor.to(self._device)
 
 
 class CapturedGraph(NamedTuple):
-    """What was recorded: `replay` does it again, with what its tensors hold by then."""
+    """Captured work: `replay` runs it again on the current content of its tensors."""
 
     replay: Callable[[], None]
-    result: Tensor  # where each replay leaves it
+    result: Tensor  # overwritten by each replay
 
 
 class GraphCapture(Protocol):
     def __call__(self, work: Callable[[], Tensor]) -> CapturedGraph:
-        """Record all that `work` asks of the device; none of it happens yet.
+        """Capture the device operations of `work` without running them.
 
-        Raises RuntimeError if `work` does what cannot be recorded, such as waiting for a number.
+        Raises RuntimeError if `work` cannot be captured, e.g. because it waits for a number.
         """
 
 
@@ -106,11 +105,11 @@ def cuda_graph_capture() -> GraphCapture:
     """Return a graph capture with one memory pool; replay its graphs one at a time."""
     pool = torch.cuda.graph_pool_handle()
 
-    def record(work: Callable[[], Tensor]) -> CapturedGraph:
+    def capture(work: Callable[[], Tensor]) -> CapturedGraph:
         graph = torch.cuda.CUDAGraph()
-        # Other threads read data meanwhile; only what this one does is being recorded.
+        # Other threads read data meanwhile; only this one is captured.
         with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
             result = work()
         return CapturedGraph(graph.replay, result)
 
-    return record
+    return capture

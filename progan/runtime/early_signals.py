@@ -1,6 +1,6 @@
-"""The first lines of every command: signals while its modules are imported, and after its end.
+"""Handle signals while the modules of a command are imported, and after its end.
 
-Imports nothing but the standard library's smallest, so that the time without it is short.
+Imports only small modules of the standard library, to be set up early.
 """
 
 import os
@@ -21,20 +21,20 @@ SIGNALS = tuple(
 
 
 def install_early_handlers(*, is_training: bool = False) -> None:
-    """Let a signal end the process quietly, until the command that is imported has begun.
+    """Install handlers that end the process without a traceback, until the command installs others.
 
     Args:
-        is_training: Whether SIGUSR1 ends it with the exit code that asks Slurm scripts to requeue.
+        is_training: SIGUSR1 exits with the code that asks Slurm scripts to requeue.
     """
     for number in SIGNALS:
-        # What is ignored stays ignored: a background job does not listen to Ctrl-C.
+        # Ignored signals stay ignored: Ctrl-C of a background job.
         if signal.getsignal(number) != signal.SIG_IGN:
             resumable = is_training and early_exit_code(number) == EXIT_RESUMABLE
             signal.signal(number, exit_resumable if resumable else exit_interrupted)
 
 
 def early_exit_code(number: int) -> int:
-    """Exit code of a training that a signal ends before its first step.
+    """Return the exit code of a training that a signal ends before its first step.
 
     SIGUSR1 is the signal by which Slurm announces the end of the time; nothing is lost, and the
     script is to requeue the job. torchrun takes any code but 0 for a failure.
@@ -44,24 +44,24 @@ def early_exit_code(number: int) -> int:
 
 
 def exit_interrupted(number: int, frame: FrameType | None) -> None:
-    """End the process, which has done nothing yet, without a traceback."""
+    """Exit without a traceback; nothing has been done yet."""
     _exit(EXIT_INTERRUPTED)
 
 
 def exit_resumable(number: int, frame: FrameType | None) -> None:
-    """The same, with the exit code of a training that can be resumed."""
+    """Exit without a traceback, with the code of a training that can be resumed."""
     _exit(EXIT_RESUMABLE)
 
 
 def _exit(code: int) -> None:
     if is_main_process():
-        with suppress(OSError):  # of a terminal that is gone
+        with suppress(OSError):  # the terminal is gone
             os.write(sys.stderr.fileno(), b"\nInterrupted.\n")
     os._exit(code)
 
 
 def is_main_process() -> bool:
-    """Whether this process is the one of torchrun's that prints; one by itself does."""
+    """True for the process that prints: rank 0 of torchrun's, or one without torchrun."""
     return not _has_launcher() or os.environ.get("RANK", "0") == "0"
 
 

@@ -3,7 +3,7 @@
 A pickle is a program: some of its opcodes import any name, others call what was imported. The
 unpickler here is the standard library's own with `find_class` replaced, and with it every opcode
 that would call something. Its base is `pickle._Unpickler`, the Python one that joblib and pandas
-derive from too, because the C one makes room for what a pickle claims before the bytes are there
+derive from too, because the C one allocates what a pickle claims before the bytes are there
 (its memo: 8 bytes for each index below the largest), hashes dictionary keys nested so deeply that
 the interpreter crashes, and sets attributes of whatever `find_class` returned.
 """
@@ -75,7 +75,7 @@ class Name:
 class PickledObject:
     """An object that loading the pickle would make."""
 
-    name: str  # of the class or function that makes it: 'collections.OrderedDict'
+    name: str  # its class or the function that makes it: 'collections.OrderedDict'
     arguments: Any = ()
     state: Any = None
     items: dict[Any, Any] = field(default_factory=dict)

@@ -70,7 +70,7 @@ def hostile_message(where: str, name: str) -> str:
     """Return the message about a pickle that names something hostile."""
     return (
         f"{where} is refused. The pickle asks for {_shorten(name)}, which data never needs: "
-        "loading it elsewhere could run somebody's program. Nothing of it was run. Fetch the "
+        "loading it elsewhere could run a foreign program. Nothing of it was run. Fetch the "
         "file from a place that you trust."
     )
 

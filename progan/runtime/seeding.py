@@ -1,7 +1,7 @@
-"""Random streams that are derived from names and numbers instead of being remembered.
+"""Derive random streams from names and numbers, so that no random state has to be saved.
 
-`torch_generator(device, seed, "latents", kimg)` is the same stream whenever and wherever it is
-asked for, so a resumed run needs no saved random state, and no global state is touched.
+`torch_generator(device, seed, "latents", kimg)` is always the same stream, on
+every machine, and no global random state changes.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ def derive_seed(*parts: int | str) -> int:
 
 
 def torch_generator(device: "torch.device | str", *parts: int | str) -> "torch.Generator":
-    """A torch generator on `device` at the start of the stream that the parts name."""
+    """Return a torch generator on `device` at the start of the stream that the parts name."""
     import torch  # not above: datasets are made without it
 
     return torch.Generator(device).manual_seed(derive_seed(*parts))
@@ -30,9 +30,9 @@ def torch_generator(device: "torch.device | str", *parts: int | str) -> "torch.G
 
 @contextmanager
 def forked_rng(device: "torch.device", *parts: int | str) -> Iterator[None]:
-    """Inside, layers that take torch's own random numbers get the stream that the parts name.
+    """Seed torch's global random numbers with the parts inside the context.
 
-    Afterwards torch's own state is what it was.
+    Its state is restored afterwards.
     """
     import torch
 
@@ -43,5 +43,5 @@ def forked_rng(device: "torch.device", *parts: int | str) -> Iterator[None]:
 
 
 def numpy_generator(*parts: int | str) -> np.random.Generator:
-    """A NumPy generator at the start of the stream that the parts name."""
+    """Return a NumPy generator at the start of the stream that the parts name."""
     return np.random.Generator(np.random.Philox(derive_seed(*parts)))

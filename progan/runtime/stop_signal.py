@@ -1,4 +1,4 @@
-"""Signals, and the end of the time, as a wish that is granted at the next good moment."""
+"""Stop requests by signals and time limits, which take effect after the current step."""
 
 import math
 import os
@@ -14,14 +14,14 @@ OUT_OF_TIME = "--max-hours"
 
 
 class StopSignal:
-    """Within this context the first signal only sets `requested`; a second one stops at once.
+    """A context in which the first signal sets `requested` and a second one stops at once.
 
-    SIGUSR1 is what Slurm is asked to send before it takes a machine away (--signal=USR1@120),
-    SIGHUP what comes when a terminal is closed.
+    Slurm sends SIGUSR1 before the time limit of a job (--signal=USR1@120); a closing terminal
+    sends SIGHUP.
 
     Args:
-        max_hours: After so long `requested` is set without any signal.
-        announce: Whether to print that a signal was heard.
+        max_hours: Time after which `requested` is set without a signal.
+        announce: Print a line when a signal is received.
     """
 
     SIGNALS = tuple(
@@ -31,7 +31,7 @@ class StopSignal:
     )
 
     def __init__(self, max_hours: float = math.inf, *, announce: bool = True) -> None:
-        self.reason = ""  # the first of the wishes: the name of a signal, or OUT_OF_TIME
+        self.reason = ""  # for the first request: the name of a signal, or OUT_OF_TIME
         self._deadline = time.monotonic() + 3600 * max_hours
         self._at_once = False
         self._signals = 0
@@ -47,7 +47,7 @@ class StopSignal:
 
     def __enter__(self) -> "StopSignal":
         if threading.current_thread() is threading.main_thread():
-            # What is ignored stays ignored: a background job does not listen to Ctrl-C.
+            # Ignored signals stay ignored: Ctrl-C of a background job.
             self._before = {
                 number: signal.signal(number, self._note)
                 for number in self.SIGNALS
@@ -67,12 +67,12 @@ class StopSignal:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def ignore_signals(self) -> None:
-        """From here on signals change nothing, after this context too: the process is to end."""
+        """Ignore signals from now on, after this context too: the process is about to end."""
         self._finished = True
 
     @contextmanager
     def interrupt_immediately(self) -> Iterator[None]:
-        """A moment that is good throughout: a signal raises KeyboardInterrupt here."""
+        """Raise KeyboardInterrupt at once for a signal inside this context."""
         self._at_once = True
         try:
             if self.requested:
@@ -83,7 +83,7 @@ class StopSignal:
 
     @property
     def is_graceful(self) -> bool:
-        """Whether a stop was requested, and not by a second signal to stop at once."""
+        """True if a stop after the current step was requested, not one at once."""
         return self.requested and self._signals < 2
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -95,22 +95,22 @@ class StopSignal:
             raise KeyboardInterrupt
         if not self._announce:
             return
-        with suppress(OSError):  # of a terminal that is gone
-            # print() could meet itself here, if the signal came in the middle of one.
+        with suppress(OSError):  # the terminal is gone
+            # print() is not reentrant, and the signal may have interrupted one.
             os.write(sys.stderr.fileno(), b"\nStopping after this step. Once more stops at once.\n")
 
 
-_entered: list[StopSignal] = []  # signals are those of the process, and so is this
+_entered: list[StopSignal] = []  # global, as signals are
 
 
 def stop_requested() -> bool:
-    """Whether this process is to stop at the next good moment; False outside of Interrupts, and
-    after a second signal, which does not wait for that moment."""
+    """Return True if this process is to stop after the current step; False outside of StopSignal,
+    and after a second signal, which stops at once."""
     return bool(_entered) and _entered[-1].is_graceful
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Work that a stop ends at once with KeyboardInterrupt; outside of Interrupts nothing does."""
+    """Raise KeyboardInterrupt at once for a stop inside this context, if a StopSignal is active."""
     with _entered[-1].interrupt_immediately() if _entered else nullcontext():
         yield

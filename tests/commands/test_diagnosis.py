@@ -140,9 +140,9 @@ def test_rollbacks_are_counted(tmp_path: Path) -> None:
 
 
 def test_mistakes_are_one_message(tmp_path: Path) -> None:
-    assert "There is no" in message(diagnosis(tmp_path / "nothing"))
+    assert "No such file" in message(diagnosis(tmp_path / "nothing"))
     directory = run_of(tmp_path, history(steps(320)))
-    assert "no folder" in message(diagnosis(directory, "--plot", tmp_path / "no" / "x.png"))
+    assert "no such folder" in message(diagnosis(directory, "--plot", tmp_path / "no" / "x.png"))
     (directory / "stats.jsonl").write_text("{}\n")
     assert "line 1" in message(diagnosis(directory))
     (directory / "stats.jsonl").unlink()

@@ -332,7 +332,7 @@ class TestFilms:
         )
 
     def test_no_folder(self, run: Path, tmp_path: Path) -> None:
-        assert "there is no folder" in message(
+        assert "no such folder" in message(
             generate("--network", run, "--video", tmp_path / "absent/a.gif", "--seconds", "0.1")
         )
 

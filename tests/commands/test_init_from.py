@@ -225,7 +225,7 @@ def test_a_dry_run_shows_plan_and_table_and_writes_nothing(source: Path, tmp_pat
     ("words", "said"),
     [
         (("--init-from", "{source}", "--resume", "{source}"), "Leave one of them away"),
-        (("--init-from", "{data}/nothing"), "There is no"),
+        (("--init-from", "{data}/nothing"), "No such file"),
         (("--init-from", "{data}"), "is a dataset, not a network"),
         (("--init-from", "{data}/dataset.json"), "is a JSON file, not a network"),
         (("--init-from", ""), "the path is empty"),

@@ -185,9 +185,9 @@ def test_classes_keep_their_names(tmp_path: Path) -> None:
         (("{official}", "--to", "{here}/x.npz", "--resolution", "8"), "holds the networks whole"),
         (("{official}", "--to", "{here}/x.pt2", "--resolution", "32"), "choose one of 4, 8, 16"),
         (("{official}", "--resolution", "8"), "name a file with --to as well"),
-        (("{official}", "--to", "{official}/x.npz"), "there is no folder"),
+        (("{official}", "--to", "{official}/x.npz"), "no such folder"),
         (("{official}", "--to", "{here}/taken.npz"), "there is one already"),
-        (("{here}/nothing.pkl",), "There is no"),
+        (("{here}/nothing.pkl",), "No such file"),
         (("{here}/taken.npz",), "is a text file that begins with 'mine'"),
     ],
 )

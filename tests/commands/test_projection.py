@@ -239,13 +239,13 @@ def test_bad_input_is_named_before_the_search(
     assert "Ask for more --fps" in refused(*usual, "--video", "x.mp4", "--steps", 9999, "--fps", 1)
     assert "VGG-16" in refused(*usual, "--detector", pictures[0])
     assert "me.jpg" in refused("me.jpg", *usual[1:])
-    assert "There is no" in refused(pictures[0], "--network", "nowhere", "--outdir", tmp_path)
+    assert "No such file" in refused(pictures[0], "--network", "nowhere", "--outdir", tmp_path)
     assert "is a file" in refused(*usual[:-1], network)
     assert "Missing argument" in refused(*usual[1:])
     assert "--fps is for films" in refused(*usual, "--fps", 3)
     assert "from 1 to 240" in refused(*usual, "--video", "x.gif", "--fps", "nan")
-    assert "there is no folder" in refused(*usual, "--video", "deep/x.gif")
-    assert "There is no file" in refused(*usual, "--detector", "nowhere.pth")
+    assert "no such folder" in refused(*usual, "--video", "deep/x.gif")
+    assert "No such file" in refused(*usual, "--detector", "nowhere.pth")
     assert not (tmp_path / "out").exists()
 
 

@@ -259,8 +259,8 @@ def test_what_the_metrics_have_looked_up_is_shown(made: Path) -> None:
 
 
 def test_mistakes_are_one_message(made: Path, tmp_path: Path) -> None:
-    assert "There is no" in message(report(tmp_path / "nothing"))
-    assert "no folder" in message(report(made, "--output", tmp_path / "no" / "x.html"))
+    assert "No such file" in message(report(tmp_path / "nothing"))
+    assert "no such folder" in message(report(made, "--output", tmp_path / "no" / "x.html"))
     assert "--neighbours 64" in message(report(made, "--data", tmp_path))
     assert "the dataset of the run" in message(report(made, "--neighbours", 4))
     (made / "config.json").unlink()

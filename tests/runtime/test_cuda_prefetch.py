@@ -76,7 +76,7 @@ def test_the_device_waits_for_what_was_sent_and_the_cpu_does_not(
     monkeypatch.setattr(torch.cuda, "Stream", Streams)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current)
     prefetcher = CudaPrefetcher(CUDA)
-    monkeypatch.setattr(prefetcher, "_received", lambda tensor: tensor)
+    monkeypatch.setattr(prefetcher, "_hand_over", lambda tensor: tensor)
     assert prefetcher.receive(Prefetched(sent, Streams(CUDA))) == sent  # type: ignore[arg-type]
     assert current.asked == ["wait on the device"]
 

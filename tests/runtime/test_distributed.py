@@ -15,7 +15,7 @@ from progan.runtime.distributed import (
     Group,
     Launch,
     PeerLost,
-    _noticing_losses,
+    _raise_peer_lost,
     negotiate_store_prefix,
     read_launch,
     write_torchrun_error,
@@ -90,9 +90,9 @@ def test_a_wish_that_one_has_heard_is_granted_by_all() -> None:
 
 
 def test_a_broken_connection_is_a_lost_peer_but_a_lack_of_memory_is_not() -> None:
-    with pytest.raises(PeerLost, match="^Connection closed by peer$"), _noticing_losses():
+    with pytest.raises(PeerLost, match="^Connection closed by peer$"), _raise_peer_lost():
         raise RuntimeError("Connection closed by peer\nand much more")
-    with pytest.raises(RuntimeError, match="DefaultCPUAllocator"), _noticing_losses():
+    with pytest.raises(RuntimeError, match="DefaultCPUAllocator"), _raise_peer_lost():
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
 

@@ -261,7 +261,7 @@ def test_a_writer_with_a_private_file_of_its_own_changes_no_permissions(tmp_path
 
 
 def test_what_cannot_be_replaced_is_said(tmp_path: Path) -> None:
-    for path, reason in [(tmp_path, "it is a folder"), (tmp_path / "no" / "x", "no folder")]:
+    for path, reason in [(tmp_path, "it is a folder"), (tmp_path / "no" / "x", "no such folder")]:
         with pytest.raises(UserError, match=reason), atomic_path(path):
             pass
     assert not list(tmp_path.iterdir())
