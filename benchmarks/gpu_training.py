@@ -241,8 +241,10 @@ def _deliver(directory: Path, output: Path, device: str, grid: str) -> None:
         "--device",
         device,
     )
-    for pattern in ("network-snapshot-*.safetensors", "fakes-0*.png"):
-        shutil.copy(max(directory.glob(pattern)), output)
+    shutil.copy(newest, output)
+    # A training that was cut before its first tick has no fakes but the initial ones.
+    fakes = sorted(directory.glob("fakes-0*.png")) or [directory / "fakes-init.png"]
+    shutil.copy(fakes[-1], output)
     for name in ("reals.png", "stats.jsonl", "log.txt"):
         shutil.copy(directory / name, output)
 
