@@ -24,6 +24,7 @@ from benchmarks.settings import in_way, stages
 from progan import presets, schedule
 from progan.config import Run, override
 from progan.errors import UserError
+from progan.run_directory import FAKES_PREFIX, FIRST_FAKES_FILE
 from progan.runtime import devices
 from progan.training.run_length import scale_schedule
 
@@ -243,7 +244,7 @@ def _deliver(directory: Path, output: Path, device: str, grid: str) -> None:
     )
     shutil.copy(newest, output)
     # A training that was cut before its first tick has no fakes but the initial ones.
-    fakes = sorted(directory.glob("fakes-0*.png")) or [directory / "fakes-init.png"]
+    fakes = sorted(directory.glob(f"{FAKES_PREFIX}0*.png")) or [directory / FIRST_FAKES_FILE]
     shutil.copy(fakes[-1], output)
     for name in ("reals.png", "stats.jsonl", "log.txt"):
         shutil.copy(directory / name, output)

@@ -200,11 +200,8 @@ def _generate(options: GenerateOptions) -> None:
     from progan.interop.load import load_snapshot
     from progan.sampling.generate import GenerateRequest, VideoRequest, run_request
     from progan.sampling.image_files import NPY
-    from progan.sampling.network_choice import find_networks
 
-    paths = find_networks(options.network) if options.growth else [_find_network(options.network)]
-    if options.growth and paths[-1] != options.network:
-        click.echo(f"network: {click.format_filename(paths[-1])}", err=True)
+    paths = _find_networks(options.network, growth=options.growth)
     video = None
     if options.video is not None:
         timing = VideoTiming(options.seconds, options.fps)
@@ -236,14 +233,18 @@ def _generate(options: GenerateOptions) -> None:
         tqdm.write(click.format_filename(file))  # above the progress bar
 
 
-def _find_network(network: Path) -> Path:
-    """Return the network file that --network stands for, and print it if it is another path."""
-    from progan.sampling.network_choice import find_network
+def _find_networks(network: Path, *, growth: bool = False) -> list[Path]:
+    """Return the network file that --network stands for; print it if it is another path.
 
-    path = find_network(network)
-    if path != network:
-        click.echo(f"network: {click.format_filename(path)}", err=True)
-    return path
+    Args:
+        growth: Return all snapshots of its run, the oldest first; the last one is printed.
+    """
+    from progan.sampling.network_choice import find_network, find_networks
+
+    paths = find_networks(network) if growth else [find_network(network)]
+    if paths[-1] != network:
+        click.echo(f"network: {click.format_filename(paths[-1])}", err=True)
+    return paths
 
 
 def _explore(options: GenerateOptions) -> None:
@@ -260,7 +261,7 @@ def _explore(options: GenerateOptions) -> None:
 
     explore(
         ExploreRequest(
-            network=_find_network(options.network),
+            network=_find_networks(options.network)[0],
             command=this_command_line("generate"),
             device=options.device,
             seeds=options.seeds,

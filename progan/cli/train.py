@@ -117,7 +117,9 @@ def main(device: str, **values: Any) -> None:
     them exit at once, with 130, SIGUSR1 with 75.
     """
     set_omp_passive()
-    named = {field.name: values[field.name] for field in fields(TrainRequest)[:-1]}
+    named = {
+        field.name: values[field.name] for field in fields(TrainRequest) if field.name != "options"
+    }
     request = TrainRequest(**named, options=explicit_options(values))
     with exit_resumable_before_training(), join_processes(device) as members:
         restarted = members.find_restarted_run(request.outdir) if request.resume is None else None
@@ -131,7 +133,10 @@ def main(device: str, **values: Any) -> None:
             _require_resume(request)
         from progan.cli import train_run  # imports torch
 
-        (train_run.start if request.resume is None else train_run.resume)(request, members)
+        if request.resume is None:
+            train_run.start(request, members)
+        else:
+            train_run.resume(request, members)
 
 
 def _require_compatible_with_resume(request: TrainRequest) -> None:
