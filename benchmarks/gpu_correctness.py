@@ -256,10 +256,8 @@ def compare_resumed(device: str, *, record: Record, seconds: float, done: frozen
 
 def compare_batches(device: str, *, record: Record, seconds: float, done: frozenset[str]) -> None:
     """Batches through the side stream, and from the memory of the device, against the files."""
-    place, run = (
-        devices.choose_device(device),
-        at_level(override(small_run(), {"label_size": 0}), 16),
-    )
+    place = devices.choose_device(device)
+    run = at_level(override(small_run(), {"label_size": 0}), 16)
     with tempfile.TemporaryDirectory() as folder:
         dataset = portraits(Path(folder) / "portraits", 16, 64, compress=False)
         expected = [batch.images for batch in islice(read_batches(dataset, run, 0), 20)]

@@ -94,15 +94,12 @@ class Origin:
 def save_classifier(path: Path, classifier: DigitClassifier, origin: Origin) -> None:
     """Write the weights, with a header that says where they come from."""
     header = {"format": FORMAT, "version": FORMAT_VERSION, **asdict(origin)}
-    save_weights(
-        path,
-        header,
-        {
-            name: tensor
-            for name, tensor in classifier.state_dict().items()
-            if tensor.is_floating_point()
-        },
-    )  # without counters of batches
+    weights = {  # without counters of batches
+        name: tensor
+        for name, tensor in classifier.state_dict().items()
+        if tensor.is_floating_point()
+    }
+    save_weights(path, header, weights)
 
 
 def load_classifier(path: Path, device: torch.device) -> tuple[DigitClassifier, Origin]:

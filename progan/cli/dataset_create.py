@@ -123,9 +123,8 @@ def writing_options(command: F) -> F:
         if shard is not None:
             from progan.data.shards import DatasetShard
 
-            DatasetShard.parse(
-                shard
-            )  # a typing error is told before ten million images are looked at
+            # A wrong spelling is refused before ten million images are read.
+            DatasetShard.parse(shard)
         return command(dest=dest, how=Writing(workers, compress, shard), **options)
 
     for option in (

@@ -7,9 +7,8 @@ from progan.runtime.early_signals import install_early_handlers
 
 def main(prog_name: str | None = None) -> None:
     """Import all commands, and run the one that is named."""
-    install_early_handlers(
-        is_training=sys.argv[1:2] == ["train"]
-    )  # before the imports that take long
+    # Before the imports, which take long.
+    install_early_handlers(is_training=sys.argv[1:2] == ["train"])
 
     from progan.cli.main import main as command
 

@@ -111,9 +111,8 @@ class Run(Section):
         return self.network.dropout > 0 or self.objective.adaptive_noise
 
 
-RENAMED_FIELDS = {
-    "bf16_from": "low_precision_from"
-}  # settings of runs that are older than their names
+# Settings of runs that are older than their names.
+RENAMED_FIELDS = {"bf16_from": "low_precision_from"}
 # What runs did before these settings existed, where it is not the default of today.
 LEGACY_DEFAULTS: dict[str, dict[str, Any]] = {"objective": {"gp_resolution": "trained"}}
 SECTIONS: dict[str, Any] = {

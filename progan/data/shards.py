@@ -74,8 +74,9 @@ def select_shard(source: ImageSource, part: DatasetShard) -> ImageSource:
         read=_Shifted(source.read, rows.start),
         held_out=held_out,
         labels=None if source.labels is None else source.labels[rows.start : rows.stop],
+        # Of the whole source: reported by the first shard only.
         skipped=source.skipped if part.number == 1 else (),
-    )  # of the whole source: say it once
+    )
 
 
 @dataclass(frozen=True, slots=True)

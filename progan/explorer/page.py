@@ -220,7 +220,7 @@ def _save(renderer: Renderer, view: ViewState, folder: Path, text: Mapping[str, 
         return markup.save_error_html(str(error))
     except OSError as error:
         return markup.save_error_html(describe_os_error(error))
-    except Exception:  # bugs keep their traceback, where the door would show it
+    except Exception:  # bugs keep their traceback, as on a command line
         traceback.print_exc()
         return markup.save_error_html("That is a mistake of this program: the terminal says more.")
 

@@ -115,9 +115,9 @@ def read_torchscript(path: Path) -> Callable[..., Tensor]:
     """What it does with the inputs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        run: Callable[..., Tensor] = torch.jit.load(
-            io.BytesIO(path.read_bytes()), map_location="cpu"
-        )  # its names are UTF-8 alone
+        # torch.jit takes only names of files in UTF-8.
+        content = io.BytesIO(path.read_bytes())
+        run: Callable[..., Tensor] = torch.jit.load(content, map_location="cpu")
     return run
 
 

@@ -11,9 +11,10 @@ _MAX_BYTES = 240  # most file systems allow 255; the rest is for a number
 _UNSAFE = re.compile(r'[/\\:*?"<>|]')  # what POSIX or Windows forbid in names
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, formats, surrogates, line ends
 _JOINERS = "\u200c\u200d"  # formats that belong to the spelling of words and emoji
+# Devices of Windows, whatever their extension.
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.IGNORECASE
-)  # devices of Windows, whatever their extension
+)
 _IGNORED = "__MACOSX"  # a folder that readers of archives leave out
 
 

@@ -1,7 +1,8 @@
 """--init-from: a new run begins with the networks of a state, a network file or another program.
 
-`load_origin` reads them, `transfer` finds the layers that fit (`matching`), `begin` copies their
-weights into the state of the new run, and `in_words` tells what was taken.
+`load_init_source` reads them, `transfer` finds the layers that fit (`matching`),
+`apply_transfer` copies their weights into the state of the new run, and `describe_transfer` lists
+them.
 """
 
 from collections import Counter

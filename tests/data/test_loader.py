@@ -157,8 +157,8 @@ def test_batches_follow_the_schedule_and_the_shuffle(dataset: Dataset) -> None:
     sizes = [
         stage.batch
         for _, stage in schedule.rounds(RUN.growth, RUN.network, 0)
-        for _ in range(2 * 2)
-    ]  # two repeats of two critic steps
+        for _ in range(2 * 2)  # two repeats of two discriminator steps
+    ]
     levels = [
         stage.level
         for _, stage in schedule.rounds(RUN.growth, RUN.network, 0)
@@ -273,9 +273,8 @@ def test_batches_are_few_ahead() -> None:
 
     prefetch = Prefetcher(counting(), CPU)
     assert numbers(islice(prefetch, 3)) == [0, 1, 2]
-    assert (
-        len(asked) <= 3 + MAX_PREFETCHED + 2
-    )  # those in the queue, in the thread's hand, and on its way
+    # Those in the queue, the one that the thread holds, and the one on its way.
+    assert len(asked) <= 3 + MAX_PREFETCHED + 2
     prefetch.close()
 
 

@@ -89,9 +89,10 @@ def test_repeatable_is_exact_and_leaves_nothing_to_chance(
     assert not (torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32)
 
 
+# Linux counts in KiB.
 @pytest.mark.parametrize(
     ("platform", "num_bytes"), [("linux", 2048 * 1024), ("darwin", 2048), ("win32", 0)]
-)  # Linux counts in KiB
+)
 def test_every_system_counts_in_units_of_its_own(
     monkeypatch: pytest.MonkeyPatch, platform: str, num_bytes: int
 ) -> None:

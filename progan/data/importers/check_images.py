@@ -61,17 +61,8 @@ REMEDIES = {
 }
 # Of an error, something is lost: create-from-images stops, or leaves out an image, or all labels.
 ERRORS = {"unreadable", "huge", "kind", "small", "label", "white-level"}
-NOTES = {
-    "alpha",
-    "palette",
-    "CMYK",
-    "LAB",
-    "16-bit",
-    "profile",
-    "frames",
-    "metadata",
-    "rotated",
-}  # the others are warnings
+# What is neither an error nor a note is a warning.
+NOTES = {"alpha", "palette", "CMYK", "LAB", "16-bit", "profile", "frames", "metadata", "rotated"}
 KINDS = {1: "grey", 3: "colour", 4: "transparent"}
 COMMON = 0.9  # share of the images that makes the others exceptions
 

@@ -129,7 +129,6 @@ class _StackReader:
     rows: npt.NDArray[np.int64]  # [num_images,3]
 
     def __call__(self, row: int) -> Sample:
-        image = np.pad(
-            self.digits[self.rows[row]], [(0, 0), (PADDING, PADDING), (PADDING, PADDING)]
-        )  # [3,32,32]
+        padding = [(0, 0), (PADDING, PADDING), (PADDING, PADDING)]
+        image = np.pad(self.digits[self.rows[row]], padding)  # [3,32,32]
         return Sample(image.transpose(1, 2, 0))
