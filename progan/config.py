@@ -222,7 +222,7 @@ class Growth:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Objective:
+class LossConfig:
     """What generator and discriminator are asked for."""
 
     objective: str = setting(
@@ -539,7 +539,7 @@ class Run:
     )
     network: Network = field(default_factory=Network)
     growth: Growth = field(default_factory=Growth)
-    objective: Objective = field(default_factory=Objective)
+    objective: LossConfig = field(default_factory=LossConfig)
     augment: Augment = field(default_factory=Augment)
     optim: Optim = field(default_factory=Optim)
     guard: Guard = field(default_factory=Guard)
@@ -600,7 +600,7 @@ BEFORE_SETTINGS: dict[str, dict[str, Any]] = {"objective": {"gp_resolution": "tr
 SECTIONS: dict[str, Any] = {
     "network": Network,
     "growth": Growth,
-    "objective": Objective,
+    "objective": LossConfig,
     "augment": Augment,
     "optim": Optim,
     "guard": Guard,

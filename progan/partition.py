@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from progan.config import Run
 from progan.errors import UserError
-from progan.ops import divisor
+from progan.ops import largest_divisor
 
 Rows = NDArray[np.int64]
 
@@ -106,9 +106,9 @@ def _group_spans(run: Run, n: int) -> list[int]:
     """How many reals each group of the minibatch standard deviation spans, for each use of it."""
     if not _looks_at_groups(run):
         return [1]
-    spans = [divisor(n, run.network.stddev_group)]
+    spans = [largest_divisor(n, run.network.stddev_group)]
     if run.objective.mixed_batches:
-        both = divisor(2 * n, run.network.stddev_group)  # reals and fakes in one batch
+        both = largest_divisor(2 * n, run.network.stddev_group)  # reals and fakes in one batch
         spans.append(both // gcd(both, 2))
     return spans
 
@@ -117,8 +117,8 @@ def _groups(run: Run, n: int) -> Any:
     """Sizes of the groups in a batch of `n`, apart from fakes and together with them."""
     group = run.network.stddev_group
     return _looks_at_groups(run) and (
-        divisor(n, group),
-        run.objective.mixed_batches and divisor(2 * n, group),
+        largest_divisor(n, group),
+        run.objective.mixed_batches and largest_divisor(2 * n, group),
     )
 
 

@@ -35,7 +35,7 @@ from progan.settings import option_name
 if TYPE_CHECKING:
     from progan.data.reader import Dataset
     from progan.training.init_from import Transfer
-    from progan.training.snapshot_metrics import Measure
+    from progan.training.snapshot_metrics import Metric
     from progan.training.state import TrainState
 
 NEWEST = ":newest:"  # what a bare --resume stands for
@@ -208,8 +208,8 @@ def _start(
     from progan.training.acceleration import COMPILING
     from progan.training.init_from import apply_transfer, describe_transfer
     from progan.training.precision import require_precision
-    from progan.training.start import new_run_settings, require_parts
-    from progan.training.start_checks import advice
+    from progan.training.start import new_run_settings, require_batch_split
+    from progan.training.start_checks import startup_notes
 
     run, dataset, found = new_run_settings(preset, data, init_from, options, scaled=scaled)
     require_compile_cache(needed=run.acceleration in COMPILING)
@@ -219,15 +219,15 @@ def _start(
             "dataset with --data DIR."
         )
     require_metrics(run)
-    require_parts(run, members.group.size)
+    require_batch_split(run, members.group.size)
     if dry_run or not dataset:
         return _print_plan(run, members, options, found, scaled=scaled) if members.leads else None
     chosen = members.device
     require_precision(run, chosen)
     measured = measures(run, dataset, chosen) if members.leads else {}
-    born = state.create(run, chosen)
+    born = state.create_state(run, chosen)
     remarks = [
-        *advice(run, options, chosen, scaled=scaled),
+        *startup_notes(run, options, chosen, scaled=scaled),
         *(describe_transfer(found) if found else []),
     ]
     if found:
@@ -262,8 +262,8 @@ def _resume(
     from progan.training.acceleration import COMPILING
     from progan.training.precision import require_precision
     from progan.training.resume import load_resumed_state, require_unfinished, resume_settings
-    from progan.training.start import dataset_change_notes, require_parts
-    from progan.training.start_checks import advice
+    from progan.training.start import dataset_change_notes, require_batch_split
+    from progan.training.start_checks import startup_notes
 
     path, saved = _found(outdir, resume, members) if members.leads else (Path(), Run())
     path, saved = members.agree_on(path, saved)
@@ -271,7 +271,7 @@ def _resume(
     run, dataset = resume_settings(saved, directory, data, options)
     require_compile_cache(needed=run.acceleration in COMPILING)
     require_metrics(run)
-    require_parts(run, members.group.size)
+    require_batch_split(run, members.group.size)
     if dry_run:
         return _print_plan(run, members, options) if members.leads else None
     chosen = members.device
@@ -283,9 +283,9 @@ def _resume(
             measured = measures(run, dataset, chosen)
             run_directory.save_config(directory, run)
         else:
-            state, remarks, measured = states.create(run, chosen), [], {}
+            state, remarks, measured = states.create_state(run, chosen), [], {}
         remarks += dataset_change_notes(saved, run)
-        remarks += advice(run, options, chosen)
+        remarks += startup_notes(run, options, chosen)
         if changed := all_changes(saved, run, without=("fingerprint",)):
             remarks.append(f"Changed: {'; '.join(changed)}.")
         _train(run, dataset, directory, members, state, measured, max_hours, remarks)
@@ -313,13 +313,17 @@ def _print_plan(
     scaled: bool = False,
 ) -> None:
     from progan.training.init_from import describe_transfer
-    from progan.training.plan import plan
-    from progan.training.start_checks import plan_advice
+    from progan.training.plan import describe_plan
+    from progan.training.start_checks import plan_notes
 
-    lines = "\n".join(plan_advice(run, options, members.planned_device, scaled=scaled))
+    lines = "\n".join(plan_notes(run, options, members.planned_device, scaled=scaled))
     click.echo(
         "\n\n".join(
-            [plan(run), *filter(None, [lines]), *(describe_transfer(found) if found else ())]
+            [
+                describe_plan(run),
+                *filter(None, [lines]),
+                *(describe_transfer(found) if found else ()),
+            ]
         )
     )
 
@@ -330,7 +334,7 @@ def _train(
     directory: Path,
     members: Team,
     state: "TrainState",
-    measures: dict[str, "Measure"],
+    metrics: dict[str, "Metric"],
     max_hours: float | None,
     remarks: Sequence[str] = (),
 ) -> None:
@@ -354,7 +358,7 @@ def _train(
         log(remark)
     broadcast_state(state, group)
     try:
-        plan = prepare_execution(run, state, device, log, group, members.local_size)
+        execution = prepare_execution(run, state, device, log, group, members.local_size)
         with Interrupts(max_hours or math.inf, tell=group.leads) as interrupts:
             session = TrainContext(
                 run=run,
@@ -362,11 +366,11 @@ def _train(
                 directory=directory,
                 device=device,
                 log=log,
-                measures=measures,
+                metrics=metrics,
                 interrupts=interrupts,
                 group=group,
-                steps=plan.steps,
-                expected=plan.expected,
+                steps=execution.steps,
+                expected=execution.expected,
                 device_data_bytes=budget_bytes(run.device_data_gib, device),
             )
             end = train(session, state)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from progan.data.reader import Dataset
-    from progan.training.snapshot_metrics import Measure
+    from progan.training.snapshot_metrics import Metric
 
 
 def require_start(
@@ -106,14 +106,14 @@ def require_metrics(run: Run) -> None:
         )
 
 
-def measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str, "Measure"]:
+def measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str, "Metric"]:
     """What --metrics asks for, by name; raises UserError if it cannot be measured."""
     wishes = parse_metrics(run.output.metrics)
     if not wishes:
         return {}
     from metrics.detector import Setup, open_detector
     from metrics.in_training import measure_of, needs_detector, plan_of, reals_of, sources
-    from progan.training.snapshot_metrics import Measure
+    from progan.training.snapshot_metrics import Metric
 
     detector = None
     if any(needs_detector(name) for name, _ in wishes.values()):
@@ -127,8 +127,8 @@ def measures(run: Run, dataset: "Dataset", device: "torch.device") -> dict[str, 
             plan = plan_of(name, count, reals, setup)
         except UserError as error:
             raise UserError(f"--metrics {word}: {error}") from error
-        found[word] = Measure(
-            of=measure_of(plan, reals, setup, source_of),
+        found[word] = Metric(
+            compute=measure_of(plan, reals, setup, source_of),
             num_images=plan.num_images,
             best_column=LOWER_IS_BETTER[name] if name == run.output.best else "",
         )

@@ -21,7 +21,7 @@ from progan import schedule
 from progan.config import Run
 from progan.data.device_cache import TrainingImages
 from progan.data.reader import Dataset
-from progan.images import to_signed
+from progan.images import to_float
 from progan.ops import fade_images
 from progan.partition import UNSHARDED, Shard, own_rows
 from progan.runtime.cuda import Parcel, SideStream
@@ -64,7 +64,7 @@ def process_reals(
         alpha: 0-d; while a level is faded in, reals are blended with their own
             2x-down-2x-up version, so that they sharpen as the networks do.
     """
-    x = to_signed(images.permute(0, 3, 1, 2))
+    x = to_float(images.permute(0, 3, 1, 2))
     if mirror is not None:
         x = x.where(~mirror.reshape(-1, 1, 1, 1), x.flip(3))
     return x if alpha is None else fade_images(x, alpha)
@@ -109,7 +109,7 @@ def read_batches(
     shuffle = Shuffle(len(training), run.seed)
     for start, stage in schedule.rounds(run.growth, run.network, images_seen, round_images_seen):
         end, own = (
-            start + schedule.round_images(run.growth, stage),
+            start + schedule.images_per_round(run.growth, stage),
             own_rows(run, stage.batch, share),
         )
         for position in range(max(start, images_seen), end, stage.batch):

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from progan.config import Run
+from progan.losses import LossNoise
 from progan.partition import turns
-from progan.training import step as module
 from progan.training.optim import trainable_parameters
-from progan.training.step import DiscriminatorBatch, LevelAlpha, discriminator_loss
+from progan.training.step import DiscriminatorBatch, discriminator_loss
+from progan.training.step_inputs import LevelAlpha
 from tests.builders import tiny_run
 from tests.training.equal_steps import born, run_of
 
@@ -16,9 +17,9 @@ def shown(run: Run, n: int) -> DiscriminatorBatch:
     random = torch.Generator().manual_seed(n)
     size, channels = run.network.size(3), run.network.channels
     images = torch.randn(2, n, channels, *size, generator=random, dtype=torch.float64)
-    chances = module.Chances(torch.rand(n, 1, 1, 1, generator=random, dtype=torch.float64))
+    loss_noise = LossNoise(torch.rand(n, 1, 1, 1, generator=random, dtype=torch.float64))
     labels = torch.eye(3, dtype=torch.float64)[torch.arange(n) % 3]
-    return DiscriminatorBatch(images[0], images[1], labels, chances, ())
+    return DiscriminatorBatch(images[0], images[1], labels, loss_noise, ())
 
 
 @pytest.mark.parametrize(("n", "group"), [(8, 4), (4, 4), (4, 0), (12, 4), (8, 2), (6, 3)])
