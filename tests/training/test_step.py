@@ -6,6 +6,7 @@ import torch
 from progan.config import Run
 from progan.losses import LossNoise
 from progan.partition import turns
+from progan.training import step as training_step
 from progan.training.optim import trainable_parameters
 from progan.training.step import DiscriminatorBatch, discriminator_loss
 from progan.training.step_inputs import LevelAlpha
@@ -42,7 +43,7 @@ def test_reals_and_fakes_together_are_judged_as_apart(
 
     together, gradients = found()
     assert batches == [2 * n, n]
-    monkeypatch.setattr(module, "turns", lambda run, n: 0)
+    monkeypatch.setattr(training_step, "turns", lambda run, n: 0)
     apart, expected = found()
     watched.remove()
     assert batches == [2 * n, n, n, n, n]
