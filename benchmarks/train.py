@@ -105,21 +105,21 @@ def main(
     require_place(output)
     set_omp_passive()
     use_threads(threads)
-    device_chosen = devices.choose(device)
+    chosen = devices.choose(device)
     run, chosen_stages = stages_of(preset, resolutions, batch)
-    names = some_of(variants, variants_of(device_chosen), "--variants")
+    names = some_of(variants, variants_of(chosen), "--variants")
     ceilings = {
-        precision: ceiling(device_chosen, precision)
+        precision: ceiling(chosen, precision)
         for precision in sorted({name.rsplit("-", 1)[1] for name in names})
     }
-    bandwidth = copying_bytes_per_second(device_chosen)
-    result = circumstances("train", devices.describe(device_chosen), preset) | {
+    bandwidth = copying_bytes_per_second(chosen)
+    result = circumstances("train", devices.describe(chosen), preset) | {
         "ceilings": {"flop_per_second": ceilings, "copied_bytes_per_second": bandwidth},
         "levels": [],
     }
     for stage in chosen_stages:
         rows = list(
-            level_rows(run, stage, names, peers, device_chosen, seconds, ceilings, bandwidth)
+            level_rows(run, stage, names, peers, chosen, seconds, ceilings, bandwidth)
         )
         result["levels"] += rows
         click.echo(in_words(rows))
