@@ -212,7 +212,7 @@ def _require_scalable(run: Run, preset: Run, explicit: Container[str]) -> None:
     if not preset.grows:
         raise UserError(
             f"--scale-schedule keeps the shares of a preset, and preset {run.preset} "
-            "trains one resolution alone. Name --training-kimg and --transition-kimg."
+            "trains one resolution alone. Set --training-kimg and --transition-kimg."
         )
 
 

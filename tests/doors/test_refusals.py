@@ -65,7 +65,7 @@ REFUSED = {
     "interop run.safetensors --to a.onnx": "ONNX needs onnxscript",
     # Inputs that do not exist.
     "train --data none": "none does not exist",
-    "train --init-from none --data data": "No such file or directory: none",
+    "train --init-from none --data data": "There is no none",
     "train --resume none": "There is no none",
     "train --data data --metrics fid --detector nix": "There is no file nix",
     "generate --network none --seeds 0 --outdir out": "There is no none",
