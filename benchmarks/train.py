@@ -118,9 +118,7 @@ def main(
         "levels": [],
     }
     for stage in chosen_stages:
-        rows = list(
-            level_rows(run, stage, names, peers, chosen, seconds, ceilings, bandwidth)
-        )
+        rows = list(level_rows(run, stage, names, peers, chosen, seconds, ceilings, bandwidth))
         result["levels"] += rows
         click.echo(in_words(rows))
     save(
