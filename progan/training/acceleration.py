@@ -13,9 +13,9 @@ import torch
 
 from progan.config import Run
 from progan.errors import first_line
-from progan.runtime.cuda import cuda_graphs
-from progan.runtime.interrupts import stop_requested, stoppable
+from progan.runtime.cuda_prefetch import cuda_graph_capture
 from progan.runtime.log import human_seconds
+from progan.runtime.stop_signal import interruptible, stop_requested
 from progan.sizes import MIN_LEVEL, growing_name
 from progan.training.cuda_graph import cuda_graph_steps
 from progan.training.gradients import FULL_BATCH, BatchSplit
@@ -53,7 +53,7 @@ class Compilation:
             nonlocal started
             self._begin(stage)
             started = time.monotonic()
-            interruption.enter_context(stoppable())
+            interruption.enter_context(interruptible())
 
         def end(_: "CallbackArgs") -> None:
             self._seconds += time.monotonic() - started
@@ -211,7 +211,7 @@ def accelerate(how: Acceleration, report: Report, split: BatchSplit = FULL_BATCH
         return steps_by_level({level: steps[kind] for level, kind in kinds.items()})
     functions = compile_functions(report) if how.compiled else EAGER_FUNCTIONS
     uncaptured = make_steps(split, functions)
-    return cuda_graph_steps(uncaptured, cuda_graphs, report) if how.captured else uncaptured
+    return cuda_graph_steps(uncaptured, cuda_graph_capture, report) if how.captured else uncaptured
 
 
 def steps_by_level(steps: Mapping[int, Steps]) -> Steps:

@@ -16,11 +16,11 @@ from progan.run_directory import (
     BEST_STATE_PREFIX,
     STATE_SUFFIX,
     curve_files,
-    moment_path,
-    set_aside,
-    states,
+    list_states,
+    quarantine,
+    snapshot_path,
 )
-from progan.runtime.background import Background
+from progan.runtime.background_job import BackgroundJob
 from progan.runtime.files import PARTIAL, atomic_path, flush_to_disk
 from progan.sampling.model_card import card_path, is_unedited
 from progan.sampling.network_file import (
@@ -62,7 +62,7 @@ class CheckpointWriter:
         self._newest: SavedFiles | None = None
         self._saved_images_seen = -1
         self._saved_at = time.monotonic()
-        self._background = Background()
+        self._background = BackgroundJob()
 
     def __enter__(self) -> "CheckpointWriter":
         return self
@@ -116,7 +116,7 @@ class CheckpointWriter:
             Lines for the log.
         """
         self._background.wait()
-        moments = {path: found[0] for path in states(self._directory) if (found := peek(path))}
+        moments = {path: found[0] for path in list_states(self._directory) if (found := peek(path))}
         self._newest = self._find(state.images_seen, moments)
         if self._newest:
             self._saved_images_seen = state.images_seen
@@ -128,7 +128,7 @@ class CheckpointWriter:
                 _remove_network(network)
         return [
             f"{path.name} is later than that. It was renamed "
-            f"to {set_aside(path, 'superseded').name}."
+            f"to {quarantine(path, 'superseded').name}."
             for path, images_seen in moments.items()
             if images_seen > state.images_seen
         ]
@@ -174,7 +174,10 @@ class CheckpointWriter:
             if self._write_card:
                 self._write_card(network, snapshot)
             state = write_state(
-                self._directory, content, self._run.output.keep_states, self._background.proceed
+                self._directory,
+                content,
+                self._run.output.keep_states,
+                self._background.raise_if_abandoned,
             )
         self._newest = SavedFiles(state, network)
         for other in interim_networks(self._directory):
@@ -189,17 +192,17 @@ class CheckpointWriter:
         file shows --resume that no state was lost (`require_untrained`).
         """
         marker = self._directory / f".first-state{PARTIAL}"
-        if not states(self._directory):
+        if not list_states(self._directory):
             with suppress(OSError):  # a full disk is reported by the next write
                 marker.touch()
         try:
             yield
         finally:
-            if states(self._directory) or not any(self._directory.glob(f"{PREFIX}*{SUFFIX}")):
+            if list_states(self._directory) or not any(self._directory.glob(f"{PREFIX}*{SUFFIX}")):
                 marker.unlink(missing_ok=True)
 
     def _network_path(self, snapshot: Snapshot) -> Path:
-        return moment_path(self._directory, PREFIX, snapshot.images_seen, SUFFIX, images_seen_of)
+        return snapshot_path(self._directory, PREFIX, snapshot.images_seen, SUFFIX, images_seen_of)
 
     def _rewrite_cards(self, snapshot: Snapshot) -> None:
         """Write the cards of a snapshot's network file, and of its copies as the best one."""
@@ -209,7 +212,7 @@ class CheckpointWriter:
                 self._write_card(path, snapshot)
 
     def _keep_best(self, metric: str) -> None:
-        for newest in states(self._directory)[-1:]:
+        for newest in list_states(self._directory)[-1:]:
             best = self._directory / f"{BEST_STATE_PREFIX}{metric}{STATE_SUFFIX}"
             with atomic_path(best) as temporary:
                 temporary.unlink()

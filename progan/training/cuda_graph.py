@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from progan.config import Run
 from progan.errors import first_line
-from progan.runtime.cuda import Recorder, Recording
+from progan.runtime.cuda_prefetch import CapturedGraph, GraphCapture
 from progan.training.optim import Rate, capturable
 from progan.training.state import TrainState
 from progan.training.step import Statistics, Steps
@@ -37,7 +37,7 @@ class _Captured:
     rate: Tensor  # 0-d
     calls: int = 0
     statistic_names: list[str] = field(default_factory=list)
-    recording: Recording | None = None
+    recording: CapturedGraph | None = None
     moments: Any = None  # moments of a weight, to notice when they are replaced
 
 
@@ -47,7 +47,7 @@ class _StaticInputs(NamedTuple):
 
 
 def cuda_graph_steps(
-    steps: Steps, recorder: Callable[[], Recorder], report: Callable[[str], None]
+    steps: Steps, recorder: Callable[[], GraphCapture], report: Callable[[str], None]
 ) -> Steps:
     """Return `steps` as CUDA graphs, captured for each level, fade and batch size.
 
@@ -70,10 +70,10 @@ class _GraphCache:
     reset or the state was restored, which replaces their moments.
     """
 
-    def __init__(self, recorder: Callable[[], Recorder], report: Callable[[str], None]) -> None:
+    def __init__(self, recorder: Callable[[], GraphCapture], report: Callable[[str], None]) -> None:
         self._recorder, self._report = recorder, report
         self._stage: object = None
-        self._record: Recorder | None = None
+        self._record: GraphCapture | None = None
         self._steps: dict[str, _Captured] = {}  # by the name of their optimizer
         self._usable = True
 

@@ -17,27 +17,27 @@ def broadcast_state(state: TrainState, group: Group) -> None:
     if group.size == 1:
         return
     counters: dict[str, Any] = json.loads(
-        group.told(json.dumps({name: getattr(state, name) for name in COUNTERS}))
+        group.broadcast_text(json.dumps({name: getattr(state, name) for name in COUNTERS}))
     )
     for name, value in counters.items():
         setattr(state, name, value)
     for network in state.networks.values():
         for tensor in network.state_dict().values():
-            group.from_leader(tensor)
+            group.broadcast(tensor)
     for optimizer in state.optimizers.values():
         _broadcast_moments(optimizer, group)
     for name in sorted(state.controllers):
-        group.from_leader(state.controllers[name])
+        group.broadcast(state.controllers[name])
     _broadcast_stat_sums(state, group)
 
 
 def _broadcast_stat_sums(state: TrainState, group: Group) -> None:
     stats = state.stat_sums
-    stats.counts = json.loads(group.told(json.dumps(stats.counts)))
+    stats.counts = json.loads(group.broadcast_text(json.dumps(stats.counts)))
     zero = torch.zeros((), device=next(state.generator.parameters()).device)
     stats.sums = {name: stats.sums.get(name, zero.clone()) for name in stats.counts}
     for value in stats.sums.values():
-        group.from_leader(value)
+        group.broadcast(value)
 
 
 def _broadcast_moments(optimizer: torch.optim.Optimizer, group: Group) -> None:
@@ -50,7 +50,7 @@ def _broadcast_moments(optimizer: torch.optim.Optimizer, group: Group) -> None:
     ]
     weights = optimizer.param_groups[0]["params"]
     received: dict[int, dict[str, Tensor]] = {}
-    for index, name, shape, on_cpu in json.loads(group.told(json.dumps(shapes))):
+    for index, name, shape, on_cpu in json.loads(group.broadcast_text(json.dumps(shapes))):
         weight = weights[index]
         moment = content["state"].get(index, {}).get(name)
         if moment is None or list(moment.shape) != shape:
@@ -58,7 +58,7 @@ def _broadcast_moments(optimizer: torch.optim.Optimizer, group: Group) -> None:
                 torch.empty_like(weight) if shape == list(weight.shape) else weight.new_empty(shape)
             )
             moment = like.cpu() if on_cpu else like
-        group.from_leader(moment)
+        group.broadcast(moment)
         received.setdefault(index, {})[name] = moment
     optimizer.load_state_dict(content | {"state": received})
 
@@ -75,7 +75,7 @@ def require_same_weights(state: TrainState, group: Group) -> None:
         ]
     )
     main = own.clone()
-    group.from_leader(main)
+    group.broadcast(main)
     if group.any(not torch.equal(own.nan_to_num(), main.nan_to_num())):
         raise UserError(
             f"The weights of the {group.size} processes differ at kimg {state.kimg:g}. "

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from progan.config import Run
-from progan.data.loader import process_reals
+from progan.data.loader import preprocess_reals
 from progan.data.reader import Dataset
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import batch_size
@@ -130,7 +130,7 @@ def _load_reals(
     dataset: Dataset, level: int, rows: np.ndarray, device: torch.device, alpha: Tensor | None
 ) -> Tensor:
     """Load images of the dataset: [N, C, H, W] in [-1, 1]."""
-    return process_reals(torch.from_numpy(dataset.images(level, rows)).to(device), alpha=alpha)
+    return preprocess_reals(torch.from_numpy(dataset.images(level, rows)).to(device), alpha=alpha)
 
 
 def _seed_inputs(

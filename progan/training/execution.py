@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import torch
 
+from progan.batch_split import Shard
 from progan.config import Run
-from progan.partition import Shard
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
 from progan.training.acceleration import accelerate, choose_acceleration
@@ -47,7 +47,7 @@ def prepare_execution(
 
     def report_of_machine(line: str) -> None:
         """Log a line; processes without a log print it, as each has its own memory."""
-        if group.leads:
+        if group.is_main:
             log(line)
         else:
             print(f"Process {group.rank}: {line}", file=sys.stderr, flush=True)

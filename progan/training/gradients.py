@@ -3,12 +3,12 @@
 A step passes a loss (`loss_of`) to a `BatchSplit`, which evaluates it in parts. The result is that
 of the whole batch, but for rounding: all random numbers were drawn for the whole batch before, and
 the rows of each part keep the groups of the minibatch standard deviation together
-(`progan.partition`).
+(`progan.batch_split`).
 
 Example: a batch of 16 images and --stddev-group 4, whose groups are strided: {0, 4, 8, 12},
 {1, 5, 9, 13}, ... Two processes train on it, each in micro-batches of 4, with a loss scale of 2^16.
 
-    rows of process 0:         0 1 4 5 8 9 12 13     (`rows`: two whole groups)
+    rows of process 0:         0 1 4 5 8 9 12 13     (`split_rows`: two whole groups)
     its micro-batches:         0 4 8 12 | 1 5 9 13   (`split_inputs`: one group each)
     gradients of micro-batch:  g0, g1 of 2^16 * its mean loss   (`gradients_of_part`)
     of process 0:              p0 = (g0 + g1) / 2               (`average_parts`)
@@ -36,10 +36,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from progan.batch_split import split_rows
 from progan.config import Run
 from progan.losses.penalties import Terms
-from progan.partition import rows
-from progan.runtime.devices import is_out_of_memory, is_recording, release_memory
+from progan.runtime.devices import is_capturing, is_out_of_memory, release_memory
 from progan.runtime.distributed import SINGLE_PROCESS, Group
 from progan.training.micro_batches import MicroBatchSizes
 from progan.training.precision import uses_half_precision
@@ -154,7 +154,7 @@ class BatchSplit:
                 return attempt(None if size == n else part_rows(run, n, n // size, device))
             except (RuntimeError, MemoryError) as error:
                 # A recorded step has fitted before.
-                if not self.micro_batches or not is_out_of_memory(error) or is_recording(device):
+                if not self.micro_batches or not is_out_of_memory(error) or is_capturing(device):
                     raise
             # Only here, outside of `except`, are the tensors of the attempt freed.
             gc.collect()
@@ -188,7 +188,7 @@ def part_rows(run: Run, n: int, count: int, device: torch.device) -> Tensor:
 
     Cached, since a copy to a GPU waits for it, and cannot be recorded.
     """
-    return torch.from_numpy(rows(run, n, count)).to(device)
+    return torch.from_numpy(split_rows(run, n, count)).to(device)
 
 
 def split_inputs(inputs: In, parts: Tensor) -> Iterator[In]:
@@ -237,7 +237,7 @@ def all_reduce(own: Gradients, run: Run, group: Group) -> Gradients:
     names = sorted(own.terms)
     terms = _scatter_terms(torch.stack([own.terms[name] for name in names]), run, group)
     message = torch.cat([part.reshape(-1) for part in (*used, terms)])
-    group.sum(message)
+    group.all_reduce(message)
     *sums, of_all = message.split([part.numel() for part in (*used, terms)])
     found = iter(
         [

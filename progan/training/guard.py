@@ -13,13 +13,13 @@ from torch import nn
 
 from progan.config import Run
 from progan.images import save_png
-from progan.invocation import command
-from progan.run_directory import ROLLBACK_PREFIX, rollback_path, states
+from progan.invocation import command_line
+from progan.option_fields import option_name
+from progan.run_directory import ROLLBACK_PREFIX, list_states, rollback_path
 from progan.runtime.files import write_atomically
 from progan.runtime.log import Log
-from progan.runtime.seeding import derive
+from progan.runtime.seeding import derive_seed
 from progan.schedule import Stage
-from progan.settings import option_name
 from progan.training import sample_grids
 from progan.training.checkpoint import COUNTERS, copy_to_cpu
 from progan.training.state import TrainState
@@ -169,10 +169,10 @@ def stop_message(directory: Path, kimg: float, most: int, network: Path | None) 
     Args:
         network: Network file of the last good state, if that was saved.
     """
-    known = states(directory)
+    known = list_states(directory)
     rates = f"{option_name('g_lr')} and {option_name('d_lr')}"
     restart = (
-        f"Resume ({command('train', '--resume', known[-1])}) with {rates}"
+        f"Resume ({command_line('train', '--resume', known[-1])}) with {rates}"
         if known
         else f"No state was saved yet: start a new run with {rates}"
     )
@@ -190,7 +190,7 @@ def reseed_after_rollback(run: Run, rollbacks: int) -> Run:
     """Return the run with a new seed after a rollback, for other data and random numbers."""
     if not rollbacks:
         return run
-    return dataclasses.replace(run, seed=derive(run.seed, "rollback", rollbacks))
+    return dataclasses.replace(run, seed=derive_seed(run.seed, "rollback", rollbacks))
 
 
 def restore(state: TrainState, good: Mapping[str, Any]) -> None:

@@ -11,8 +11,8 @@ from progan.diagnosis.findings import Verdict
 from progan.diagnosis.history import History, Row, read_rows
 from progan.diagnosis.report import finding_words, summary
 from progan.images import save_png
-from progan.invocation import command
-from progan.run_directory import FAKES_PREFIX, STATISTICS_FILE, moment_path
+from progan.invocation import command_line
+from progan.run_directory import FAKES_PREFIX, STATISTICS_FILE, snapshot_path
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log, human_percent, human_rate, human_seconds
 from progan.sampling.network_file import Snapshot
@@ -49,7 +49,7 @@ class LiveDiagnosis:
     def __init__(self, run: Run, directory: Path, stats: StatsLogger, log: Log) -> None:
         self._rows: list[Row] = read_rows(directory / STATISTICS_FILE)
         self._run, self._stats, self._log = run, stats, log
-        self._plot_command = command("diagnosis", directory, "--plot", "curves.png")
+        self._plot_command = command_line("diagnosis", directory, "--plot", "curves.png")
         self.status = self._diagnose()
 
     def add(self, row: Row) -> None:
@@ -148,7 +148,7 @@ def save_sample_grid(run: Run, directory: Path, stats: StatsLogger, dataset: Dat
             pixels = sample_grids.fakes_grid(
                 state.g_ema, run, tick.stage, dataset.untrained_classes
             )
-            path = moment_path(
+            path = snapshot_path(
                 directory, FAKES_PREFIX, images_seen, ".png", sample_grids.read_images_seen
             )
             save_png(path, pixels, {sample_grids.IMAGES_SEEN: str(images_seen)})
@@ -161,7 +161,7 @@ def sync_ranks(group: Group) -> Hook:
     """Wait for the process that writes, and check that all have the same weights."""
 
     def hook(state: TrainState, tick: Tick) -> None:
-        group.wait()
+        group.barrier()
         require_same_weights(state, group)
 
     return hook

@@ -20,9 +20,9 @@ from progan.errors import UserError
 from progan.interop.load import load_own, read_foreign
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import meta_networks, names_by_level, tensor_levels
+from progan.option_fields import option_name, section_changes
 from progan.sampling.network_choice import find_network, find_run
 from progan.sampling.state_file import is_state, is_whole, load_networks
-from progan.settings import changes, option_name
 from progan.sizes import MIN_LEVEL
 from progan.training.optim import freeze_highest_levels
 from progan.training.state import TrainState
@@ -62,7 +62,7 @@ def find_init_source(path: Path) -> Path:
     """
     if path.is_dir():
         directory = find_run(path)
-        states = reversed(run_directory.states(directory))
+        states = reversed(run_directory.list_states(directory))
         return next(filter(is_whole, states), None) or find_network(directory)
     if not path.exists():
         raise UserError(
@@ -184,7 +184,7 @@ def plan_transfer(source: InitSource, run: Run) -> Transfer:
             shares[role] = _copied_share(target, matches[role])
     changed = [
         change
-        for change in changes(source.network, run.network)
+        for change in section_changes(source.network, run.network)
         if change.split(":")[0] not in DATASET_SETTINGS | {"resolution"}
     ]
     if not shares["generator"]:

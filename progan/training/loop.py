@@ -9,17 +9,17 @@ from typing import NamedTuple
 import torch
 
 from progan import schedule
+from progan.batch_split import Shard
 from progan.config import Run
-from progan.data.loader import Batch, Prefetch, read_ahead
+from progan.data.loader import Batch, Prefetcher, prefetch_batches
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.images import save_png
-from progan.partition import Shard
 from progan.run_directory import FIRST_FAKES_FILE, REALS_FILE
 from progan.runtime.devices import peak_memory_bytes
-from progan.runtime.distributed import SINGLE_PROCESS, Agreed, Group
-from progan.runtime.interrupts import Interrupts
+from progan.runtime.distributed import SINGLE_PROCESS, CollectiveStop, Group
 from progan.runtime.log import Log
+from progan.runtime.stop_signal import StopSignal
 from progan.schedule import Stage
 from progan.training import hooks, sample_grids
 from progan.training.checkpoint_writer import CheckpointWriter, SavedFiles
@@ -53,7 +53,7 @@ class TrainContext:
     device: torch.device
     log: Log
     metrics: Mapping[str, Metric] = field(default_factory=dict)
-    interrupts: Interrupts = field(default_factory=Interrupts)  # entered by the caller
+    interrupts: StopSignal = field(default_factory=StopSignal)  # entered by the caller
     group: Group = SINGLE_PROCESS
     steps: Steps = EAGER_STEPS
     expected: Mapping[int, float] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class LoopServices:
 
     progress: Progress
     at_tick: Sequence[Hook]
-    interrupts: Agreed
+    interrupts: CollectiveStop
     guard: Guard
     writer: CheckpointWriter | None  # None in processes that write nothing
 
@@ -93,25 +93,25 @@ def train(context: TrainContext, state: TrainState) -> End:
         UserError: Training diverged too often.
     """
     run, group = context.run, context.group
-    progress = Progress(run, state.images_seen, context.expected, shown=group.leads)
+    progress = Progress(run, state.images_seen, context.expected, shown=group.is_main)
     interrupts = context.interrupts
     with closing(progress), ExitStack() as writers:
         at_tick, writer = (
-            build_hooks(context, state, progress, writers) if group.leads else ([], None)
+            build_hooks(context, state, progress, writers) if group.is_main else ([], None)
         )
         at_tick.append(hooks.sync_ranks(group))
-        group.wait()
+        group.barrier()
         services = LoopServices(
             progress=progress,
             at_tick=at_tick,
-            interrupts=Agreed(interrupts, group),
+            interrupts=CollectiveStop(interrupts, group),
             writer=writer,
             guard=Guard(
                 run,
                 state,
                 context.directory,
                 context.log,
-                writes=group.leads,
+                writes=group.is_main,
                 untrained=context.dataset.untrained_classes,
             ),
         )
@@ -123,7 +123,7 @@ def train(context: TrainContext, state: TrainState) -> End:
                 except TrainingDiverged as diverged:
                     roll_back(context, state, services, diverged)
         saved = writer.finish() if writer else None
-    interrupts.finish()
+    interrupts.ignore_signals()
     return End("" if finished else services.interrupts.reason, saved)
 
 
@@ -139,11 +139,11 @@ def roll_back(
         for line in services.writer.roll_back_to(state, snapshot):
             context.log(line)
         saved = services.writer.finish()
-    context.group.wait()
+    context.group.barrier()
     if not may_continue:
         network = saved.network if saved else None
         message = stop_message(context.directory, state.kimg, run.guard.rollbacks, network)
-        context.log.note(message)
+        context.log.append_to_file(message)
         raise UserError(message)
     services.progress.restart(state.images_seen)
 
@@ -179,9 +179,9 @@ def build_hooks(
     ], writer
 
 
-def read_batches(context: TrainContext, state: TrainState) -> Prefetch:
+def read_batches(context: TrainContext, state: TrainState) -> Prefetcher:
     """Start reading batches from the present position of the state."""
-    return read_ahead(
+    return prefetch_batches(
         context.dataset,
         reseed_after_rollback(context.run, state.rollbacks),
         context.device,
@@ -194,7 +194,7 @@ def read_batches(context: TrainContext, state: TrainState) -> Prefetch:
 
 
 def train_rounds(
-    context: TrainContext, state: TrainState, batches: Prefetch, services: LoopServices
+    context: TrainContext, state: TrainState, batches: Prefetcher, services: LoopServices
 ) -> bool:
     """Train round after round, with the hooks at the end of each tick.
 
@@ -272,7 +272,7 @@ def end_tick(
     context: TrainContext,
     state: TrainState,
     stage: Stage,
-    batches: Prefetch,
+    batches: Prefetcher,
     stats: StepStats,
     *,
     done: bool,

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
+from progan.batch_split import batch_coupling, split_sizes
 from progan.config import Run
 from progan.errors import UserError
-from progan.partition import coupling, sizes
 from progan.runtime.text import format_count
 
 NARROWER = (
@@ -59,17 +59,17 @@ def micro_batch_size(run: Run, n: int, most: int | None = None) -> int:
 
 def allowed_sizes(run: Run, n: int) -> list[int]:
     """Return the micro-batch sizes that a batch of `n` can be split into, largest first."""
-    return [n] if coupling(run) else sizes(run, n)
+    return [n] if batch_coupling(run) else split_sizes(run, n)
 
 
 def explain_smallest_size(run: Run, n: int) -> str:
     """Explain why a batch cannot be split further, and what else saves memory."""
-    if coupled := coupling(run):
+    if coupled := batch_coupling(run):
         return (
             f"It cannot be cut into micro-batches: each image depends on all others, by "
             f"{coupled}. Choose {NARROWER}."
         )
-    if (least := sizes(run, n)[-1]) > 1:
+    if (least := split_sizes(run, n)[-1]) > 1:
         return (
             f"Its micro-batches hold {least} images at least, the group that minibatch "
             f"standard deviation compares. Choose a smaller --stddev-group, {NARROWER}."

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from progan import schedule
+from progan.batch_split import UNSHARDED, Shard, shard_rows
 from progan.config import Run, override
 from progan.data.loader import Batch
 from progan.errors import UserError
 from progan.networks.inspection import multiply_adds
-from progan.partition import UNSHARDED, Shard, own_rows
 from progan.runtime import devices
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_rate, human_seconds
@@ -53,14 +53,14 @@ def run_dummy_iteration(
 
 def noise_batch(run: Run, stage: Stage, share: Shard) -> Batch:
     """Return a batch of noise, as the loader would."""
-    n, size = stage.batch // share.of, run.network.size(stage.level)
+    n, size = stage.batch // share.num_shards, run.network.size(stage.level)
     random = torch.Generator().manual_seed(0)
     images = torch.randint(
         256, (n, *size, run.network.channels), generator=random, dtype=torch.uint8
     )
     labels = torch.zeros(n, run.network.label_size)
     labels[:, :1] = 1
-    rows = torch.from_numpy(own_rows(run, stage.batch, share)) if share.of > 1 else None
+    rows = torch.from_numpy(shard_rows(run, stage.batch, share)) if share.num_shards > 1 else None
     return Batch(images, labels, labels, rows, share)
 
 
@@ -109,13 +109,13 @@ class Preflight:
         stages = demanding_stages(self.run, self.state.images_seen)
         with preserve_state(self.state, self.run):
             costs = self._measure(stages) if how == "step" else self._estimate(stages)
-        devices.restart_peak(self.device)
+        devices.reset_peak_memory(self.device)
         return costs
 
     def _measure(self, stages: dict[int, Stage]) -> list[LevelCost]:
         costs = []
         for stage in stages.values():
-            devices.restart_peak(self.device)
+            devices.reset_peak_memory(self.device)
             seconds = self.measure_seconds_per_image(stage)
             costs.append(self._cost(stage, devices.peak_memory_bytes(self.device), seconds))
         return costs
@@ -157,10 +157,10 @@ class Preflight:
 
     def _fit_into_memory(self, stage: Stage) -> int:
         """Estimate the bytes of a step, with micro-batches limited to a size that fits."""
-        n, free = stage.batch // self.share.of, self._free_bytes()
+        n, free = stage.batch // self.share.num_shards, self._free_bytes()
         size = self.micro_batches.size(stage.level, n)
         for smaller in (size, *(each for each in allowed_sizes(self.run, n) if each < size)):
-            needed = estimate_step_bytes(self.run, stage, self.share.of, smaller)
+            needed = estimate_step_bytes(self.run, stage, self.share.num_shards, smaller)
             if free is None or needed <= free:
                 if smaller < size:
                     self.micro_batches.limit(stage.level, smaller)
@@ -187,7 +187,7 @@ class Preflight:
         return LevelCost(
             stage.level,
             stage.batch,
-            self.micro_batches.size(stage.level, stage.batch // self.share.of),
+            self.micro_batches.size(stage.level, stage.batch // self.share.num_shards),
             memory_bytes,
             seconds,
             remaining_images(self.run, stage.level, self.state.images_seen),
@@ -289,8 +289,8 @@ def cpu_note(run: Run, device: torch.device, seconds: float | None) -> str:
     time = "long" if seconds is None else f"{human_seconds(seconds)} (a rough estimate)"
     smaller = " --resolution 32" * (run.network.resolution > 32)
     return (
-        f"Preset {run.preset} is made for GPUs; on {devices.describe(device)} this run would "
-        f"take {time}. For a CPU: --preset cpu{smaller}."
+        f"Preset {run.preset} is made for GPUs; on {devices.describe_device(device)} this run "
+        f"would take {time}. For a CPU: --preset cpu{smaller}."
     )
 
 

@@ -8,28 +8,28 @@ from typing import Any
 import torch
 
 from progan import run_directory, schedule
-from progan.config import Run, all_changes, override
+from progan.config import Run, config_changes, override
 from progan.data.reader import Dataset
-from progan.data.splits import open_images, open_images_of_run
+from progan.data.splits import open_dataset, open_dataset_of_run
 from progan.diagnosis.history import Row, parse_row
 from progan.errors import UserError
 from progan.interop.describe_file import refusal
 from progan.interop.load import read_foreign
-from progan.invocation import command
+from progan.invocation import command_line
+from progan.option_fields import section_changes
 from progan.run_directory import (
     BEST_PREFIX,
     BEST_STATE_PREFIX,
     CONFIG_FILE,
     STATE_SUFFIX,
     STATISTICS_FILE,
-    set_aside,
+    quarantine,
 )
-from progan.run_directory import states as state_files
+from progan.run_directory import list_states as state_files
 from progan.runtime.files import PARTIAL, remove_partials
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.network_file import PREFIX, SUFFIX, images_seen_of
 from progan.sampling.state_file import is_state, peek
-from progan.settings import changes
 from progan.training import state as states
 from progan.training.checkpoint import load_newest, load_state
 from progan.training.snapshot_metrics import unmeasured_metrics
@@ -55,13 +55,13 @@ def resume_settings(
     run = override(saved, options)
     subset = run.data.subset
     dataset = (
-        open_images(data, subset)
+        open_dataset(data, subset)
         if data
-        else open_images_of_run(directory, saved.data.data, subset)
+        else open_dataset_of_run(directory, saved.data.data, subset)
     )
     run = fit_to_dataset(run, dataset, ("resolution", "initial_resolution"))
     require_same_image_shape(saved, run, dataset)
-    if different := changes(saved.network, run.network):
+    if different := section_changes(saved.network, run.network):
         raise UserError(
             f"A run cannot be resumed with another architecture: "
             f"{'; '.join(different)}. Omit these options, or start a new run."
@@ -107,7 +107,7 @@ def load_resumed_state(
         if each != file and _images_seen(each) > state.images_seen
     ]
     trained = peek(file)
-    if trained and (edited := all_changes(trained[1], saved)):
+    if trained and (edited := config_changes(trained[1], saved)):
         notes.append(
             f"{CONFIG_FILE} differs from the settings of {file.name}: "
             f"{'; '.join(edited)}. It applies from here on."
@@ -128,7 +128,7 @@ def require_unfinished(
 
 
 def _set_aside(path: Path, why: str, reason: str) -> str:
-    return f"{reason} It was renamed to {set_aside(path, why).name}."
+    return f"{reason} It was renamed to {quarantine(path, why).name}."
 
 
 def _images_seen(path: Path) -> float:
@@ -202,7 +202,7 @@ def _were_saved(directory: Path, networks: list[Path], rows: list[Row], run: Run
 
 def _remedies(directory: Path, networks: list[Path]) -> str:
     best = sorted(directory.glob(f"{BEST_STATE_PREFIX}*{STATE_SUFFIX}"))
-    begin = command("train", "--init-from", networks[-1], "--data", "DIR") if networks else ""
+    begin = command_line("train", "--init-from", networks[-1], "--data", "DIR") if networks else ""
     return "Restore a state from a backup, " + ", ".join(
         [
             *([f"resume from {shlex.quote(str(best[0]))}"] if best else []),

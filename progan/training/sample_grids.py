@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from progan.config import Network, Run
-from progan.data.loader import Shuffle
+from progan.data.loader import ShuffledRows
 from progan.data.reader import Dataset
 from progan.images import Pixels, arrange_grid, read_png_text, repeat_pixels
 from progan.networks import Generator
@@ -64,7 +64,7 @@ def reals_grid(dataset: Dataset, run: Run) -> Pixels:
     """Return a grid of the first training images of the run, at its final resolution: [H, W, C]."""
     layout = choose_layout(run.network)
     training = dataset.training_rows
-    order = Shuffle(len(training), run.seed).rows(0, min(layout.count, len(training)))
+    order = ShuffledRows(len(training), run.seed).rows(0, min(layout.count, len(training)))
     images = dataset.images(run.network.max_level, training[order])
     return arrange_grid(repeat_pixels(images, min(layout.cell)), layout.columns)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from progan import presets, schedule
+from progan.batch_split import require_splittable
 from progan.config import Network, Run, override
 from progan.data.reader import Dataset
-from progan.data.splits import open_images, open_images_of_run
+from progan.data.splits import open_dataset, open_dataset_of_run
 from progan.errors import UserError
-from progan.partition import require_shares
 from progan.runtime.text import format_count
 from progan.training.init_from import (
     InitSource,
@@ -52,7 +52,7 @@ def new_run_settings(
     if init_from:
         return _settings_from_source(init_from, preset, data, options)
     run = override(presets.preset(preset or presets.DEFAULT), options)
-    dataset = open_images(data, run.data.subset) if data else None
+    dataset = open_dataset(data, run.data.subset) if data else None
     run = fit_to_dataset(run, dataset, options) if dataset else run
     return scale_schedule(run, options) if scaled else run, dataset, None
 
@@ -76,9 +76,9 @@ def _settings_from_source(
 def _open_dataset(source: InitSource, data: Path | None, subset: str) -> Dataset | None:
     """Open the dataset in `data`, or else that of the source's run; None if neither is known."""
     if data:
-        return open_images(data, subset)
+        return open_dataset(data, subset)
     if source.run and source.run.data.data:
-        return open_images_of_run(source.path.parent, source.run.data.data, subset)
+        return open_dataset_of_run(source.path.parent, source.run.data.data, subset)
     return None
 
 
@@ -157,5 +157,5 @@ def require_batch_split(run: Run, count: int) -> None:
     """Raise UserError unless every batch can be split among `count` processes, and into
     --micro-batch."""
     stages = [phase.stage for phase in schedule.phases(run.growth, run.network)]
-    require_shares(run, {stage.resolution: stage.batch for stage in stages}, count)
+    require_splittable(run, {stage.resolution: stage.batch for stage in stages}, count)
     require_micro_batch(run, {stage.level: stage.batch // count for stage in stages})

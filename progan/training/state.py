@@ -13,7 +13,7 @@ from progan.config import Run
 from progan.losses.terms import initial_loss_controllers
 from progan.networks import Discriminator, Generator
 from progan.networks.layers import EqualizedLayer
-from progan.runtime.seeding import generator as stream
+from progan.runtime.seeding import torch_generator as stream
 from progan.schedule import Stage
 from progan.training.gradients import initial_loss_scales
 from progan.training.optim import build_optimizer, freeze_highest_levels, reset_optimizer

@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from progan.images import Pixels
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
-from progan.runtime.files import append, json_objects, write_atomically
+from progan.runtime.files import append_text, read_json_lines, write_atomically
 from progan.runtime.text import format_count
 
 _ADDED = -math.inf  # images seen of rows that a user has added
@@ -41,7 +41,7 @@ class StatsLogger:
 
     def log_statistics(self, values: Mapping[str, float], images_seen: int) -> None:
         """Append a line to stats.jsonl and a point to each curve of TensorBoard."""
-        append(self._path, json.dumps({"images_seen": images_seen, **values}) + "\n")
+        append_text(self._path, json.dumps({"images_seen": images_seen, **values}) + "\n")
         self.log_scalars(values, images_seen)
 
     def log_scalars(self, values: Mapping[str, float], images_seen: int) -> None:
@@ -87,7 +87,7 @@ class StatsLogger:
 def missing_ticks_notes(directory: Path, images_seen: int, num_ticks: int) -> list[str]:
     """Return a line for the log if ticks before a resumption have no row in stats.jsonl."""
     path = directory / STATISTICS_FILE
-    rows = [row for row in json_objects(path) if "metric" not in row]
+    rows = [row for row in read_json_lines(path) if "metric" not in row]
     kimg = f"kimg {images_seen / 1000:g}"
     if len(rows) >= num_ticks:
         return []

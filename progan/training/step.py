@@ -16,6 +16,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from progan.augment import AugmentNoise, augment, update_probability
+from progan.batch_split import interleave_count
 from progan.config import Run
 from progan.losses import LossNoise, Only, discriminator_terms, generator_terms, summarize_terms
 from progan.losses.adversarial import adaptive_noise_strength
@@ -23,7 +24,6 @@ from progan.losses.penalties import GradientScale, Terms, final_norm_divisor
 from progan.losses.terms import next_loss_controllers
 from progan.networks import DiscriminatorOutput
 from progan.ops import upcast_half
-from progan.partition import turns
 from progan.runtime.seeding import forked_rng
 from progan.training.gradients import (
     DISCRIMINATOR,
@@ -82,7 +82,7 @@ def discriminator_loss(
         noise=batch.loss_noise,
         controllers=state.controllers,
         only=only,
-        interleave_count=turns(run, len(batch.reals)),
+        interleave_count=interleave_count(run, len(batch.reals)),
         gradient_scale=GradientScale(
             scale_of(state.controllers, DISCRIMINATOR, run, position.level),
             final_norm_divisor(run.objective, run.network.max_level - position.level),

@@ -9,9 +9,9 @@ from torch.utils._pytree import tree_map_only
 
 from progan.augment import AugmentNoise, draw_augment_noise
 from progan.config import Run
-from progan.data.loader import Batch, process_reals
+from progan.data.loader import Batch, preprocess_reals
 from progan.losses import LOSSES, LossNoise, draw_loss_noise
-from progan.runtime.seeding import generator as stream
+from progan.runtime.seeding import torch_generator as stream
 from progan.schedule import Stage
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ def discriminator_inputs(
     latents, loss_noise, mirror, augment_noise = _select_own_rows(
         batch, (latents, loss_noise, mirror, _draw_augment_noise(run, n, random))
     )
-    reals = process_reals(batch.images, mirror=mirror, alpha=position.alpha)
+    reals = preprocess_reals(batch.images, mirror=mirror, alpha=position.alpha)
     part = _part_of(batch)
     return DiscriminatorInputs(reals, batch.labels, latents, loss_noise, augment_noise, part)
 
@@ -92,7 +92,7 @@ def generator_inputs(
     latents, mirror, augment_noise = _select_own_rows(
         batch, (latents, mirror, _draw_augment_noise(run, n, random))
     )
-    reals = process_reals(batch.images, mirror=mirror, alpha=position.alpha) if paired else None
+    reals = preprocess_reals(batch.images, mirror=mirror, alpha=position.alpha) if paired else None
     return GeneratorInputs(latents, batch.drawn_labels, reals, augment_noise, _part_of(batch))
 
 
@@ -105,7 +105,7 @@ def _select_own_rows(batch: Batch, drawn: T) -> T:
 
 
 def _part_of(batch: Batch) -> tuple[int, ...]:
-    return (batch.share.number,) if batch.share.of > 1 else ()
+    return (batch.share.number,) if batch.share.num_shards > 1 else ()
 
 
 def _draw_mirror(run: Run, n: int, random: torch.Generator) -> Tensor | None:

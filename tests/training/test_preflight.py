@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from progan.batch_split import Shard
 from progan.config import Run
 from progan.errors import UserError
-from progan.partition import Shard
 from progan.presets import preset
 from progan.runtime import devices
 from progan.training import preflight
