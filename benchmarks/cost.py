@@ -9,8 +9,9 @@ from torch.utils.flop_counter import flop_registry
 
 from progan.config import Run
 from progan.schedule import Stage
-from progan.training.memory import META, inputs_without_data, meta_state
-from progan.training.step import LevelAlpha, discriminator_step, generator_step
+from progan.training.memory import META, meta_inputs, meta_state
+from progan.training.step import discriminator_step, generator_step
+from progan.training.step_inputs import LevelAlpha
 
 
 class Products(TorchDispatchMode):
@@ -35,10 +36,10 @@ class Products(TorchDispatchMode):
 def step_cost(run: Run, stage: Stage) -> tuple[int, int]:
     """Floating-point operations of an iteration, and the elements that their operators move."""
     state = meta_state(run)
-    critic, generator = inputs_without_data(run, stage, stage.batch)
+    discriminator, generator = meta_inputs(run, stage, stage.batch)
     position = LevelAlpha.of(stage, META)
     with Products() as products:
         for _ in range(run.growth.d_repeats):
-            discriminator_step(state, run, position, stage.d_lr, critic)
+            discriminator_step(state, run, position, stage.d_lr, discriminator)
         generator_step(state, run, position, stage.g_lr, generator)
     return products.flops, products.elements

@@ -50,7 +50,7 @@ def main(
     chosen = devices.choose_device(device)
     devices.set_deterministic()
     network = override(presets.preset(preset), {"resolution": resolution}).network
-    generator = networks.generator(network)
+    generator = networks.build_generator(network)
     initialize(generator, 0, "generator")
     generator.to(chosen).requires_grad_(False).eval()
     snapshot = Snapshot(generator=generator, level=network.max_level, alpha=1.0, images_seen=0)

@@ -31,16 +31,10 @@ from progan.runtime import devices
 from progan.runtime.cuda_prefetch import cuda_graph_capture
 from progan.training import preflight
 from progan.training.checkpoint import load_state, save_state
-from progan.training.cuda_graph import CudaGraphSteps
-from progan.training.state import TrainState, create
-from progan.training.step import (
-    PLAIN_STEPS,
-    LevelAlpha,
-    Statistics,
-    Steps,
-    discriminator_inputs,
-    generator_inputs,
-)
+from progan.training.cuda_graph import cuda_graph_steps
+from progan.training.state import TrainState, create_state
+from progan.training.step import EAGER_STEPS, Statistics, Steps
+from progan.training.step_inputs import LevelAlpha, discriminator_inputs, generator_inputs
 from tests.training.tape import tapes
 
 CPU = torch.device("cpu")
@@ -112,12 +106,12 @@ def _outcome(
     run: Run, resolution: int, alpha: float | None, device: torch.device, dtype: torch.dtype
 ) -> dict[str, list[Tensor]]:
     """What an iteration computes: statistics, gradients and updates, in float64 on the CPU."""
-    state = create(run, CPU)
+    state = create_state(run, CPU)
     before = {
         name: [weight.detach().double() for weight in network.parameters()]
         for name, network in _trained_networks(state)
     }
-    state = create(run, device)
+    state = create_state(run, device)
     for network in _networks(state):
         network.to(dtype)
     for name, dial in state.controllers.items():
@@ -136,7 +130,7 @@ def _outcome(
 
 
 def _networks(state: TrainState) -> Iterator[torch.nn.Module]:
-    yield from (state.generator, state.discriminator, state.average)
+    yield from (state.generator, state.discriminator, state.g_ema)
 
 
 def _trained_networks(state: TrainState) -> Iterator[tuple[str, torch.nn.Module]]:
@@ -161,7 +155,7 @@ def iterate_on_equal_inputs(
     resolution: int,
     alpha: float | None,
     dtype: torch.dtype,
-    steps: Steps = PLAIN_STEPS,
+    steps: Steps = EAGER_STEPS,
 ) -> Statistics:
     """Train for one iteration on images and random numbers that the CPU has drawn."""
     stage, device = stage_at(run, resolution), next(state.generator.parameters()).device
@@ -209,7 +203,7 @@ def compare_graph(
         run, told = small_run(), list[str]()
         recorded, plain = (
             _trained(run, place, resolution, 10, steps)
-            for steps in (CudaGraphSteps(PLAIN_STEPS, recorder, told.append), PLAIN_STEPS)
+            for steps in (cuda_graph_steps(EAGER_STEPS, recorder, told.append), EAGER_STEPS)
         )
         error = relative_error(_weights(recorded), _weights(plain))
         record(
@@ -225,7 +219,7 @@ def compare_graph(
 def _trained(
     run: Run, device: torch.device, resolution: int, count: int, steps: Steps
 ) -> TrainState:
-    state = create(run, device)
+    state = create_state(run, device)
     for _ in range(count):
         iterate_on_equal_inputs(state, run, resolution, None, torch.float32, steps)
     return state
@@ -239,8 +233,8 @@ def compare_resumed(device: str, *, record: Record, seconds: float, done: frozen
     """Six iterations against three, a state file, and three more: the same bits."""
     place, run = devices.choose_device(device), at_level(small_run(), 16)
     devices.set_deterministic()
-    straight = _trained(run, place, 16, 6, PLAIN_STEPS)
-    half = _trained(run, place, 16, 3, PLAIN_STEPS)
+    straight = _trained(run, place, 16, 6, EAGER_STEPS)
+    half = _trained(run, place, 16, 3, EAGER_STEPS)
     with tempfile.TemporaryDirectory() as folder:
         resumed = load_state(save_state(Path(folder), half, run), run, place)
     for _ in range(3):

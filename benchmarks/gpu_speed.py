@@ -28,16 +28,11 @@ from progan.runtime import devices
 from progan.sampling.image_files import ImageOutput, write_images
 from progan.sampling.latents import batch_from_seeds
 from progan.sampling.network_file import Snapshot
-from progan.training.acceleration import accelerated, chosen
+from progan.training.acceleration import accelerate, choose_acceleration
 from progan.training.cuda_graph import WARM_UP_STEPS
-from progan.training.state import TrainState, create, initialize
-from progan.training.step import (
-    PLAIN_STEPS,
-    LevelAlpha,
-    Steps,
-    discriminator_inputs,
-    generator_inputs,
-)
+from progan.training.state import TrainState, create_state, initialize
+from progan.training.step import Steps
+from progan.training.step_inputs import LevelAlpha, discriminator_inputs, generator_inputs
 
 BLOCKS = 5  # each is timed as a whole, as training waits for nothing between iterations
 
@@ -244,9 +239,9 @@ def time_data(
         dataset = portraits(Path(folder) / "portraits", resolution, images, compress=False)
         for name, budget in (("files", 0), ("device memory", 2**40)):
             told: list[str] = []
-            steps = accelerated(PLAIN_STEPS, chosen(run, place), told.append)
+            steps = accelerate(choose_acceleration(run, place), told.append)
             count, waited, taken = _train_for(
-                way_seconds, create(run, place), run, dataset, budget, steps
+                way_seconds, create_state(run, place), run, dataset, budget, steps
             )
             record(
                 name=name,
@@ -307,7 +302,7 @@ def time_pictures(
     place = devices.choose_device(device)
     devices.set_deterministic()
     network = narrowed(run, resolution).network
-    generator = networks.generator(network)
+    generator = networks.build_generator(network)
     initialize(generator, 0, "generator")
     generator.to(place).requires_grad_(False).eval()
     snapshot = Snapshot(generator=generator, level=network.max_level, alpha=1.0, images_seen=0)

@@ -33,7 +33,7 @@ from progan.run_directory import STATISTICS_FILE  # noqa: E402
 from progan.runtime.files import read_json_lines  # noqa: E402
 from progan.sampling.network_choice import find_networks  # noqa: E402
 from progan.sampling.network_file import load_network  # noqa: E402
-from progan.training.plan import table  # noqa: E402
+from progan.training.plan import format_table  # noqa: E402
 
 COLUMN = "SWDx1e3_avg"
 Point = dict[str, float]  # kimg, minutes, value
@@ -71,7 +71,7 @@ def main(runs: tuple[str, ...], output: Path, plot: Path) -> None:
     draw(plot, curves)
     for name, found in result["share_of_time"].items():
         click.echo(
-            table(
+            format_table(
                 [
                     (COLUMN, f"{name}, minutes", f"{measure}, minutes", "share"),
                     *(

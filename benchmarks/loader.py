@@ -42,7 +42,7 @@ from progan.data.writer import write_dataset  # noqa: E402
 from progan.runtime import devices  # noqa: E402
 from progan.runtime.torch_settings import set_omp_passive  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
-from progan.training.plan import table  # noqa: E402
+from progan.training.plan import format_table  # noqa: E402
 
 PLACE = click.Path(path_type=Path)
 SECONDS = click.FloatRange(0.001, 3600)
@@ -115,7 +115,7 @@ def main(
                 level_rows(at_level(run, stage.resolution), stage, dataset, chosen, runs, seconds)
             )
             result["levels"] += rows
-            click.echo(table([HEADINGS, *map(cells, rows)]))
+            click.echo(format_table([HEADINGS, *map(cells, rows)]))
     what = (
         f"{result['dataset']['images']} images of {dataset.name}, {runs} turns. Files are in "
         "the system's cache."

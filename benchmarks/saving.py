@@ -33,10 +33,10 @@ from progan.runtime.torch_settings import set_cpu_threads
 from progan.runtime.weights_file import content_hash
 from progan.training import hooks
 from progan.training.checkpoint import copy_to_cpu, load_state, write_state
+from progan.training.checkpoint_writer import CheckpointWriter
 from progan.training.loop import TrainContext, train
-from progan.training.saver import Saver
 from progan.training.start import fit_to_dataset
-from progan.training.state import create
+from progan.training.state import create_state
 
 CPU = torch.device("cpu")
 PLACE = click.Path(path_type=Path)
@@ -54,7 +54,7 @@ def main() -> None:
 def measure_state(preset: str, outdir: Path | None, runs: int) -> None:
     """Time the copy of a state, its checksum, its writing and its reading."""
     run = presets.preset(preset)
-    state = create(run, CPU)
+    state = create_state(run, CPU)
     for optimizer in (state.g_optimizer, state.d_optimizer):
         for parameter in optimizer.param_groups[0]["params"]:
             parameter.grad = torch.ones_like(parameter)
@@ -112,8 +112,8 @@ def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
     processor: dict[str, float] = defaultdict(float)
     for name in ("status_line", "curves", "sample_grid", "snapshots"):
         setattr(hooks, name, counting(getattr(hooks, name), name, clock, processor))
-    leave = Saver.__exit__
-    Saver.__exit__ = counted(leave, "waiting at the end", clock, processor)  # type: ignore
+    leave = CheckpointWriter.__exit__
+    CheckpointWriter.__exit__ = counted(leave, "waiting at the end", clock, processor)  # type: ignore
     with tempfile.TemporaryDirectory() as folder:
         session = TrainContext(
             run=run,
@@ -122,7 +122,7 @@ def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
             device=CPU,
             log=Log(Path(folder) / "log.txt"),
         )
-        counted(train, "all", clock, processor)(session, create(run, CPU))
+        counted(train, "all", clock, processor)(session, create_state(run, CPU))
     for name in clock:
         click.echo(
             f"{name:20s} {clock[name]:8.2f} s  {100 * clock[name] / clock['all']:6.2f} %   "

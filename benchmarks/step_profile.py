@@ -30,7 +30,7 @@ from progan.config import Run  # noqa: E402
 from progan.runtime import devices  # noqa: E402
 from progan.runtime.torch_settings import set_cpu_threads, set_omp_passive  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
-from progan.training.plan import table  # noqa: E402
+from progan.training.plan import format_table  # noqa: E402
 
 PLACE = click.Path(path_type=Path)
 # By words in the names of operations; the first one that fits.
@@ -90,7 +90,7 @@ def main(
     }
     for stage in stages:
         result["levels"].append(level(run, stage, precision, chosen, iterations))
-        click.echo(table([HEADINGS, *map(cells, result["levels"][-1:])]))
+        click.echo(format_table([HEADINGS, *map(cells, result["levels"][-1:])]))
     what = f"Eager {precision}. Shares of the time of all operations."
     save("profile", result, page(result, what, HEADINGS, map(cells, result["levels"])), output)
 

@@ -40,12 +40,11 @@ from progan.runtime import devices  # noqa: E402
 from progan.runtime.torch_settings import set_cpu_threads, set_omp_passive  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
 from progan.training import preflight  # noqa: E402
-from progan.training.acceleration import accelerated, chosen  # noqa: E402
+from progan.training.acceleration import accelerate, choose_acceleration  # noqa: E402
 from progan.training.cuda_graph import WARM_UP_STEPS  # noqa: E402
-from progan.training.plan import table  # noqa: E402
-from progan.training.precision import LOW  # noqa: E402
-from progan.training.state import create  # noqa: E402
-from progan.training.step import PLAIN_STEPS  # noqa: E402
+from progan.training.plan import format_table  # noqa: E402
+from progan.training.precision import HALF_DTYPES  # noqa: E402
+from progan.training.state import create_state  # noqa: E402
 
 PLACE = click.Path(path_type=Path)
 SECONDS = click.FloatRange(0.001, 3600)
@@ -197,9 +196,9 @@ def ours(
 ) -> Contestant:
     """An iteration of this project, computed in the way of this name."""
     run = in_way(run, name)
-    state = create(run, device)
+    state = create_state(run, device)
     batch = preflight.noise_batch(run, stage, UNSHARDED).to(device)
-    steps = accelerated(PLAIN_STEPS, chosen(run, device), report)
+    steps = accelerate(choose_acceleration(run, device), report)
 
     def iterate() -> None:
         devices.set_precision(run.precision)
@@ -247,7 +246,7 @@ def ceiling(device: torch.device, precision: str, side: int = 0) -> float:
     """Operations per second of a product of large matrices."""
     devices.set_precision(precision)
     side = side or (8192 if device.type == "cuda" else 2048)
-    dtype = LOW.get(precision, torch.float32)
+    dtype = HALF_DTYPES.get(precision, torch.float32)
     a, b = (torch.randn(side, side, dtype=dtype, device=device) for _ in range(2))
     return 2 * side**3 / fastest(lambda: a @ b, device)
 
@@ -305,7 +304,7 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def in_words(rows: list[dict[str, Any]]) -> str:
-    return table([HEADINGS, *map(cells, rows)])
+    return format_table([HEADINGS, *map(cells, rows)])
 
 
 def remarks(result: dict[str, Any]) -> str:

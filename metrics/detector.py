@@ -21,7 +21,7 @@ from torch import Tensor
 from metrics import vgg16
 from metrics.digit_classifier import SIDES, load_classifier
 from progan.errors import UserError
-from progan.images import to_signed
+from progan.images import to_float
 from progan.runtime.files import sha256_of
 from progan.runtime.text import format_count
 from progan.runtime.weights_file import is_weights_file
@@ -224,7 +224,7 @@ def _digits(path: Path, device: torch.device) -> Callable[[Tensor, int | None], 
         fits = images.shape[2] == images.shape[3] and images.shape[3] in SIDES
         images = _resized(images, side if fits else max(SIDES))
         count, _, height, width = images.shape
-        features = classifier.features(to_signed(images).reshape(-1, 1, height, width))
+        features = classifier.features(to_float(images).reshape(-1, 1, height, width))
         red, green, blue = classifier.linear(features).view(count, 3, -1).log_softmax(2).unbind(1)
         joined = red[:, :, None, None] + green[:, None, :, None] + blue[:, None, None, :]
         return features.view(count, -1), joined.flatten(1)

@@ -14,7 +14,7 @@ from metrics.samples import Rows
 from progan.data.reader import Dataset
 from progan.data.splits import compute_holdout_size, draw_holdout_rows
 from progan.errors import UserError
-from progan.images import to_signed
+from progan.images import to_float
 from progan.invocation import command_line
 from progan.runtime.seeding import torch_generator
 from progan.runtime.weights_file import load_weights, save_weights
@@ -240,7 +240,7 @@ def _split(dataset: Dataset, seed: int) -> tuple[Rows, Rows]:
 def _digits(dataset: Dataset, rows: Rows, device: torch.device) -> tuple[Tensor, Tensor]:
     """Images [n, 1, 32, 32] in [-1, 1] and labels [n]."""
     pixels = torch.from_numpy(dataset.images(level_of(SIDE), rows)).permute(0, 3, 1, 2)
-    return to_signed(pixels).to(device), torch.from_numpy(dataset.labels(rows)).to(device)
+    return to_float(pixels).to(device), torch.from_numpy(dataset.labels(rows)).to(device)
 
 
 def _initialized(seed: int) -> DigitClassifier:

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from metrics.memorisation import Lookup
 from metrics.neighbours import Window
 from metrics.run_record import RunRecord
-from progan.images import Pixels, enlarge, grid, opaque
+from progan.images import Pixels, arrange_grid, repeat_pixels, to_opaque_rgb
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import render
 
@@ -20,7 +20,7 @@ FRAME_COLOR = "red"
 
 def resize_cell(image: Pixels, side: int) -> Pixels:
     """[H, H, C] -> [side, side, 3]: by repeating pixels, and by averaging what is too large."""
-    picture = opaque(enlarge(image[None], side)[0])
+    picture = to_opaque_rgb(repeat_pixels(image[None], side)[0])
     if picture.width != side:
         picture = picture.resize((side, side), Image.Resampling.BOX)
     return np.asarray(picture, np.uint8)
@@ -62,7 +62,7 @@ def _band(words: Sequence[str], width: int) -> Pixels:
         cell = Image.new("RGB", (width, CAPTION), "white")
         ImageDraw.Draw(cell).text((2, 1), text, fill="black")
         cells.append(np.asarray(cell, np.uint8))
-    return grid(np.stack(cells), len(words))
+    return arrange_grid(np.stack(cells), len(words))
 
 
 def neighbour_sheet(found: Lookup, rows: int, window: Window) -> Pixels:
@@ -85,13 +85,13 @@ def neighbour_sheet(found: Lookup, rows: int, window: Window) -> Pixels:
             strict=True,
         ):
             cells.append(_neighbour_cell(image, f"#{row}  d {distance:.3g}", None))
-    return grid(np.stack(cells), len(found.neighbours.rows[0]) + 1)
+    return arrange_grid(np.stack(cells), len(found.neighbours.rows[0]) + 1)
 
 
 def _neighbour_cell(image: Pixels, caption: str, window: Window | None) -> Pixels:
     """One picture [H, W, C] with a line of text below: [H', W', 3]."""
     height, width = image.shape[:2]
-    picture = opaque(enlarge(image[None], MIN_NEIGHBOUR_CELL)[0])
+    picture = to_opaque_rgb(repeat_pixels(image[None], MIN_NEIGHBOUR_CELL)[0])
     picture.thumbnail((MAX_NEIGHBOUR_CELL, MAX_NEIGHBOUR_CELL), Image.Resampling.BOX)
     if window is not None and window[2:] != (width, height):
         scale = picture.width / width

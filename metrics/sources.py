@@ -17,7 +17,7 @@ from progan.data.importers.pixels import convert_mode, count_native_channels, de
 from progan.data.reader import Dataset
 from progan.data.splits import select_class as of_class
 from progan.errors import UserError
-from progan.images import Pixels, enlarge
+from progan.images import Pixels, repeat_pixels
 from progan.interop.describe_file import describe
 from progan.interop.load import is_network, load_snapshot
 from progan.invocation import command_line
@@ -222,7 +222,7 @@ def of_network(snapshot: Snapshot, description: str) -> Source:
         latents = seed_latents(seeds.tolist(), config.latent_size)
         labels = seed_labels(seeds.tolist(), config.label_size, snapshot.untrained_classes)
         images = render(snapshot.generator, latents, labels, snapshot.level, snapshot.alpha)
-        return enlarge(images, min(size[:2]))
+        return repeat_pixels(images, min(size[:2]))
 
     size = Size(*config.size(config.max_level), config.channels)
     return Source(description=description, size=size, count=None, draw=draw)
@@ -306,7 +306,7 @@ def resize_images(images: Pixels, side: int) -> Pixels:
     """
     height, width = images.shape[1:3]
     if height == width and side % height == 0:
-        return enlarge(images, side)
+        return repeat_pixels(images, side)
     if height % side == 0 and width % side == 0:
         return _box_average(images, side)
     return np.stack([_resample(image, side) for image in images])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from progan.config import Run
 from progan.errors import UserError
-from progan.ops import divisor
+from progan.ops import largest_divisor
 
 Rows = NDArray[np.int64]
 
@@ -112,9 +112,9 @@ def _group_spans(run: Run, n: int) -> list[int]:
     """Return the number of reals in a group of the minibatch standard deviation, for each use."""
     if not _has_groups(run):
         return [1]
-    spans = [divisor(n, run.network.stddev_group)]
+    spans = [largest_divisor(n, run.network.stddev_group)]
     if run.objective.mixed_batches:
-        both = divisor(2 * n, run.network.stddev_group)  # reals and fakes in one batch
+        both = largest_divisor(2 * n, run.network.stddev_group)  # reals and fakes in one batch
         spans.append(both // gcd(both, 2))
     return spans
 
@@ -123,8 +123,8 @@ def _groups(run: Run, n: int) -> Any:
     """Return the group sizes in a batch of `n` without and with fakes; False without groups."""
     group = run.network.stddev_group
     return _has_groups(run) and (
-        divisor(n, group),
-        run.objective.mixed_batches and divisor(2 * n, group),
+        largest_divisor(n, group),
+        run.objective.mixed_batches and largest_divisor(2 * n, group),
     )
 
 

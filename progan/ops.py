@@ -11,43 +11,45 @@ HALF = (torch.bfloat16, torch.float16)
 
 
 def upcast_half(x: Tensor) -> Tensor:
-    """Half precision -> float32; anything else stays what it is."""
+    """Convert half precision to float32; return anything else unchanged."""
     return x.float() if x.dtype in HALF else x
 
 
 def autocast_is_enabled(device: torch.device) -> bool:
-    """Whether operations are computed in half precision now."""
-    return _known(device) and torch.is_autocast_enabled(device.type)
+    """True if operations are computed in half precision now."""
+    return _supports_autocast(device) and torch.is_autocast_enabled(device.type)
 
 
 def disable_autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Meanwhile operations keep the precision of what they are given."""
-    return torch.autocast(device.type, enabled=False) if _known(device) else nullcontext()
+    """Compute operations in the precision of their inputs inside the context."""
+    return (
+        torch.autocast(device.type, enabled=False) if _supports_autocast(device) else nullcontext()
+    )
 
 
-def _known(device: torch.device) -> bool:
-    return torch.amp.is_autocast_available(device.type)  # not for tensors without data
+def _supports_autocast(device: torch.device) -> bool:
+    return torch.amp.is_autocast_available(device.type)  # False for meta
 
 
-# Pixels of a batch, at the lower resolution: with fewer, the multiplications that a 4x4 kernel
-# saves take less time than the kernel does (docs/log.md).
-FEWEST_PIXELS = 512
+# Pixels of a batch, at the lower resolution: with fewer, computing a 4x4 kernel takes longer than
+# the multiplications that it saves (docs/log.md).
+MIN_FUSED_PIXELS = 512
 
 
 def up2x(x: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, C, 2H, 2W], nearest neighbour."""
+    """Upsample [N, C, H, W] -> [N, C, 2H, 2W], nearest neighbour."""
     n, c, h, w = x.shape
     return x[:, :, :, None, :, None].expand(n, c, h, 2, w, 2).reshape(n, c, 2 * h, 2 * w)
 
 
 def down2x(x: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, C, H/2, W/2], mean of each 2x2 box."""
+    """Downsample [N, C, H, W] -> [N, C, H/2, W/2], mean of each 2x2 box."""
     return F.avg_pool2d(x, 2)
 
 
 def up2x_conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """The same as `conv2d(up2x(x), weight, bias, padding=1)`; weight is [out, in, 3, 3]."""
-    if x.shape[0] * x.shape[2] * x.shape[3] < FEWEST_PIXELS:
+    """Compute `conv2d(up2x(x), weight, bias, padding=1)`; weight is [out, in, 3, 3]."""
+    if x.shape[0] * x.shape[2] * x.shape[3] < MIN_FUSED_PIXELS:
         return F.conv2d(up2x(x), weight, bias, padding=1)
     return conv_up2x(x, up2x_kernel(weight), bias)
 
@@ -58,19 +60,19 @@ def conv_up2x(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
 
 
 def up2x_kernel(weight: Tensor) -> Tensor:
-    """[out, in, 3, 3] -> [in, out, 4, 4]: with it, `conv_up2x` does what `up2x_conv3x3` does."""
+    """[out, in, 3, 3] -> [in, out, 4, 4]: the kernel of `conv_up2x` that equals `up2x_conv3x3`."""
     return _spread(weight.flip(2, 3)).transpose(0, 1)
 
 
 def conv3x3_down2x(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """The same as `down2x(conv2d(x, weight, bias, padding=1))`; weight is [out, in, 3, 3]."""
-    if x.shape[0] * x.shape[2] * x.shape[3] < 4 * FEWEST_PIXELS:
+    """Compute `down2x(conv2d(x, weight, bias, padding=1))`; weight is [out, in, 3, 3]."""
+    if x.shape[0] * x.shape[2] * x.shape[3] < 4 * MIN_FUSED_PIXELS:
         return down2x(F.conv2d(x, weight, bias, padding=1))
     return F.conv2d(x, _spread(weight) * 0.25, bias, stride=2, padding=1)
 
 
 def _spread(weight: Tensor) -> Tensor:
-    """[.., 3, 3] -> [.., 4, 4], the sum of the four copies shifted by 0 or 1 in each direction."""
+    """Sum four copies shifted by 0 or 1 in each direction: [.., 3, 3] -> [.., 4, 4]."""
     rows = F.pad(weight, (0, 0, 0, 1)) + F.pad(weight, (0, 0, 1, 0))
     return F.pad(rows, (0, 1)) + F.pad(rows, (1, 0))
 
@@ -81,7 +83,7 @@ def fade(old: Tensor, new: Tensor, alpha: Tensor) -> Tensor:
 
 
 def fade_images(x: Tensor, alpha: Tensor) -> Tensor:
-    """Blend images [N, C, H, W] with their own 2x-down-2x-up version, as reals are while fading."""
+    """Blend images [N, C, H, W] with their own 2x-down-2x-up version, as reals in a fade."""
     return fade(up2x(down2x(x)), x, alpha)
 
 
@@ -94,25 +96,22 @@ def pixel_norm(x: Tensor) -> Tensor:
     return x * (power + EPSILON).rsqrt().to(x.dtype)
 
 
-STDDEV_EPSILON = 1e-8
-
-
 def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
-    """Append a feature map with the spread of the images in a group: [N, C, H, W] -> C + 1 maps.
+    """Append a feature map with the standard deviation in a group: [N, C, H, W] -> C + 1 maps.
 
     With M groups, the members of a group are the images i, i+M, i+2M …, as in the official code.
     A batch that `group_size` does not divide is cut into the largest groups that do divide it
     (official code: only if the batch is smaller than the group, else an error).
     """
     n, _, h, w = x.shape
-    size = divisor(n, group_size)
+    size = largest_divisor(n, group_size)
     groups = upcast_half(x).reshape(size, n // size, *x.shape[1:])  # [G, M, C, H, W]
-    deviation = (groups.var(dim=0, correction=0) + STDDEV_EPSILON).sqrt()  # [M, C, H, W]
+    deviation = (groups.var(dim=0, correction=0) + EPSILON).sqrt()  # [M, C, H, W]
     spread = deviation.mean(dim=(1, 2, 3)).repeat(size).to(x.dtype)  # [N]
     return torch.cat([x, spread.reshape(n, 1, 1, 1).expand(n, 1, h, w)], dim=1)
 
 
-def divisor(n: int, limit: int) -> int:
+def largest_divisor(n: int, limit: int) -> int:
     """Return the largest divisor of `n` that is not larger than `limit`."""
     return max(size for size in range(1, min(n, limit) + 1) if n % size == 0)
 
@@ -120,8 +119,8 @@ def divisor(n: int, limit: int) -> int:
 def multiplicative_noise(x: Tensor, strength: Tensor | None) -> Tensor:
     """Multiply each feature map of each image by 1 + strength * sqrt(C) * N(0, 1): [N, C, H, W].
 
-    The root of the number of maps is in the official code: sums over many maps are disturbed as
-    much as those over a few.
+    The square root of the number of maps is that of the official code: sums over many maps are
+    disturbed as much as those over a few.
 
     Args:
         strength: 0-d; None: leave x as it is.

@@ -18,7 +18,7 @@ N = TypeVar("N", int, float)
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What holds for one round of training."""
+    """Level, fade, batch size and learning rates of one round of training."""
 
     level: int  # log2 of the resolution that is trained
     alpha: float  # weight of the newest layers, in (0, 1]; 1: fully faded in
@@ -40,19 +40,19 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of training in which neither resolution nor fading changes."""
+    """A period of training at one resolution, either fading or stable."""
 
     start_kimg: float
     end_kimg: float
-    stage: Stage  # as it is inside of the phase; its alpha moves while fading
+    stage: Stage  # with alpha 0.5 in a fade
 
     @property
     def kimg(self) -> float:
         return self.end_kimg - self.start_kimg
 
 
-def at(growth: Growth, network: Network, images_seen: int) -> Stage:
-    """Return the stage that holds once `images_seen` real images were shown."""
+def stage_at(growth: Growth, network: Network, images_seen: int) -> Stage:
+    """Return the stage after `images_seen` real images were shown."""
     kimg = images_seen / 1000.0
     trained = kimg + growth.training_kimg if growth.fade_first else kimg
     period = growth.training_kimg + growth.transition_kimg
@@ -83,8 +83,8 @@ def phases(growth: Growth, network: Network) -> Iterator[Phase]:
         level += 1
 
 
-def grown_kimg(growth: Growth, network: Network) -> float:
-    """Return when the last resolution is faded in; later phases train that one alone."""
+def fully_grown_kimg(growth: Growth, network: Network) -> float:
+    """Return the kimg at which the last resolution is fully faded in."""
     period = growth.training_kimg + growth.transition_kimg
     fades = network.max_level - first_level(growth, network)
     return max(fades * period - growth.training_kimg * growth.fade_first, 0.0)
@@ -93,21 +93,21 @@ def grown_kimg(growth: Growth, network: Network) -> float:
 def landmarks(growth: Growth, network: Network) -> Iterator[tuple[int, Stage]]:
     """Yield (images seen at its start, stage) of the first and last rounds of each phase.
 
-    They are some of those that `rounds` yields, the very last one among them, in little time:
-    a long run has millions of rounds. A phase that is shorter than a round may have none.
+    A subset of `rounds` that includes the very last one, found fast: a long run has millions of
+    rounds. A phase that is shorter than a round may have none.
     """
     ends = {phase.stage.phase: phase.end_kimg * 1000 for phase in phases(growth, network)}
     start = 0
     while start < growth.total_kimg * 1000:
-        stage = at(growth, network, start)
+        stage = stage_at(growth, network, start)
         yield start, stage
-        step = round_images(growth, stage)
+        step = images_per_round(growth, stage)
         whole_rounds = int((ends.get(stage.phase, 0.0) - start) / step)
         start += step * max(whole_rounds - 1, 1)
 
 
 def first_level(growth: Growth, network: Network) -> int:
-    """Where training begins: networks that do not grow are at their last level from the start."""
+    """Return the level where training begins: for networks that do not grow, the last one."""
     return level_of(growth.initial_resolution) if network.grows else network.max_level
 
 
@@ -120,9 +120,8 @@ def rounds(
     discriminator steps and one generator step.
 
     Args:
-        round_images_seen: Where the round began that `images_seen` is inside of. It comes first,
-            unless the settings were changed so that `images_seen` is no step of it: then a new
-            round begins.
+        round_images_seen: Start of the round that contains `images_seen`, which is yielded first.
+            If changed settings put `images_seen` between its steps, a new round begins.
     """
     start = images_seen
     if round_images_seen is not None and _is_inside(
@@ -130,21 +129,21 @@ def rounds(
     ):
         start = round_images_seen
     while start < growth.total_kimg * 1000:
-        stage = at(growth, network, start)
+        stage = stage_at(growth, network, start)
         yield start, stage
-        start += round_images(growth, stage)
+        start += images_per_round(growth, stage)
 
 
-def round_images(growth: Growth, stage: Stage) -> int:
-    """Images shown in a round."""
+def images_per_round(growth: Growth, stage: Stage) -> int:
+    """Return the number of images shown in a round."""
     return growth.minibatch_repeats * growth.d_repeats * stage.batch
 
 
 def _is_inside(growth: Growth, network: Network, images_seen: int, start: int) -> bool:
-    """Whether a step of the round that begins at `start`, but the first, is at `images_seen`."""
-    stage = at(growth, network, start)
+    """True if a step other than the first of the round at `start` begins at `images_seen`."""
+    stage = stage_at(growth, network, start)
     return images_seen in range(
-        start + stage.batch, start + round_images(growth, stage), stage.batch
+        start + stage.batch, start + images_per_round(growth, stage), stage.batch
     )
 
 

@@ -1,7 +1,7 @@
 """Levels, resolutions, and sizes of images.
 
 `level` is log2(resolution), so 4x4 is level 2. Images that are no squares of a power of two have
-another base than 4x4 at level 2, which every level doubles; their levels keep the name of the
+another base than 4x4 at level 2, which every level doubles; their levels are still named after the
 square: 'resolution 256' is level 8, whatever its size in px.
 """
 
@@ -15,7 +15,7 @@ LONGEST_BASE = 63  # px, at level 2; 16128 at level 10, and WebP takes 16383
 
 
 class Size(NamedTuple):
-    """Height and width in px; as text with the width first, as people say it: '192x128'."""
+    """Height and width in px; as text with the width first: '192x128'."""
 
     height: int
     width: int
@@ -37,30 +37,30 @@ SQUARE = Size(4, 4)  # the base of images of 2^level x 2^level px
 
 
 def level_of(resolution: int) -> int:
-    """log2 of a resolution, or of the shorter side of any image, rounded down: 4x4 is level 2."""
+    """Return log2 of a resolution, or of the shorter side of an image, rounded down."""
     return resolution.bit_length() - 1
 
 
 def size_at(base: Size, level: int) -> Size:
-    """Size of images at a level, if they have the size `base` at level 2."""
+    """Return the size of images at a level, if they have the size `base` at level 2."""
     doublings = level - MIN_LEVEL
     return Size(base.height << doublings, base.width << doublings)
 
 
 def level_name(base: Size, level: int) -> str:
-    """What --resolution calls a level, with its size if that is another: '16', '16 (24x16)'."""
+    """Return the resolution of a level, with its size if that is another: '16', '16 (24x16)'."""
     name = str(1 << level)
     return name if base == SQUARE else f"{name} ({size_at(base, level)})"
 
 
 def stage_name(base: Size, level: int, alpha: float) -> str:
-    """'128→256 fade 43%' or '192x128 stable', with `alpha` the weight of the level."""
+    """Return '128→256 fade 43%' or '192x128 stable', with `alpha` the weight of the level."""
     state = f"fade {100 * alpha:.0f}%" if alpha < 1 else "stable"
     return f"{growing_name(base, level, alpha)} {state}"
 
 
 def growing_name(base: Size, level: int, alpha: float) -> str:
-    """'256', or while it fades in '128→256'; of images that are no squares '192x128'."""
+    """Return '256', or '128→256' during a fade; '192x128' for images that are not square."""
     size = size_at(base, level).brief
     return f"{size_at(base, level - 1).brief}→{size}" if alpha < 1 else size
 

@@ -26,7 +26,7 @@ from progan.data.reader import Dataset
 from progan.data.writer import write_dataset
 from progan.sampling.network_file import Snapshot
 from progan.sizes import SQUARE, Size, level_of, size_at
-from progan.training.optim import trainable_parameters, update
+from progan.training.optim import trainable_parameters, update_weights
 from progan.training.state import initialize
 
 TINY: dict[str, object] = dict(
@@ -118,7 +118,7 @@ def tiny_snapshot(
     base: Size = SQUARE,
 ) -> Snapshot:
     """A generator of resolution 16 with seeded weights."""
-    generator = nets.generator(
+    generator = nets.build_generator(
         Network(
             resolution=16,
             latent_size=8,
@@ -188,7 +188,7 @@ def message(result: Result) -> str:
 def descend(optimizer: Optimizer, loss: Tensor, rate: float, clip: float = 0.0) -> Tensor:
     """One step of an optimizer down a loss."""
     gradients = torch.autograd.grad(loss, trainable_parameters(optimizer), allow_unused=True)
-    return update(optimizer, gradients, rate, clip)
+    return update_weights(optimizer, gradients, rate, clip)
 
 
 def _hear() -> None:

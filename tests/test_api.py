@@ -98,7 +98,7 @@ def test_what_it_says_of_itself(path: Path, with_classes: TrainedGenerator) -> N
 
 
 def test_networks_that_do_not_grow_have_one_resolution() -> None:
-    generator = nets.generator(Network(kind="dcgan", resolution=16))
+    generator = nets.build_generator(Network(kind="dcgan", resolution=16))
     G = TrainedGenerator(Snapshot(generator=generator, level=4, alpha=1.0, images_seen=0))
     assert G.resolutions == (16,)
     with pytest.raises(UserError, match="Unknown resolution 8: this network was trained up to 16"):

@@ -15,8 +15,8 @@ from progan.config import (
     SECTIONS,
     Augment,
     Growth,
+    LossConfig,
     Network,
-    Objective,
     Optim,
     Run,
     from_dict,
@@ -130,7 +130,7 @@ def test_a_run_is_hashable_and_cannot_be_changed() -> None:
 
 def test_settings_younger_than_a_file_get_what_runs_did_before() -> None:
     old = {"seed": 7, "growth": {"batch": 5}}
-    before = Objective(gp_resolution="trained")
+    before = LossConfig(gp_resolution="trained")
     assert from_dict(old) == Run(seed=7, growth=Growth(batch=5), objective=before)
     assert from_dict({"objective": {"gp_resolution": "final"}}) == Run()
 

@@ -8,14 +8,14 @@ import torch
 from PIL import Image
 
 from progan.images import (
-    as_image,
-    enlarge,
-    grid,
-    opaque,
-    png_text,
+    arrange_grid,
+    read_png_text,
+    repeat_pixels,
     save_png,
+    to_float,
+    to_opaque_rgb,
+    to_pil,
     to_pixels,
-    to_signed,
     to_uint8,
 )
 
@@ -23,7 +23,7 @@ ALL = torch.arange(256, dtype=torch.uint8)
 
 
 def test_every_grey_level_survives_the_trip() -> None:
-    assert to_uint8(to_signed(ALL)).tolist() == list(range(256))
+    assert to_uint8(to_float(ALL)).tolist() == list(range(256))
 
 
 def test_the_official_formula() -> None:
@@ -31,7 +31,7 @@ def test_the_official_formula() -> None:
     scale = (np.float32(1) - np.float32(-1)) / (np.float32(255) - np.float32(0))
     bias = np.float32(-1) - np.float32(0) * scale
     expected = ALL.numpy().astype(np.float32) * scale + bias
-    signed = to_signed(ALL)
+    signed = to_float(ALL)
     assert signed.dtype == torch.float32
     np.testing.assert_allclose(signed.numpy(), expected, rtol=0, atol=1.2e-7)
     assert (signed[0], signed[-1]) == (-1, 1)
@@ -62,7 +62,7 @@ def test_network_output_becomes_rows_of_pixels() -> None:
 )
 def test_grids_go_row_by_row_and_end_in_black(count: int, columns: int, rows: int) -> None:
     images = np.random.RandomState(0).randint(1, 256, (count, 2, 3, 3)).astype(np.uint8)
-    sheet = grid(images, columns)
+    sheet = arrange_grid(images, columns)
     assert sheet.shape == (rows * 2, columns * 3, 3)
     for place in range(rows * columns):
         y, x = place // columns * 2, place % columns * 3
@@ -72,23 +72,23 @@ def test_grids_go_row_by_row_and_end_in_black(count: int, columns: int, rows: in
 
 def test_pixels_are_repeated_to_enlarge() -> None:
     small = np.arange(2 * 4 * 4 * 1, dtype=np.uint8).reshape(2, 4, 4, 1)
-    large = enlarge(small, 16)
+    large = repeat_pixels(small, 16)
     assert large.shape == (2, 16, 16, 1)
     for y in range(16):
         for x in range(16):
             assert (large[:, y, x] == small[:, y // 4, x // 4]).all()
-    np.testing.assert_array_equal(enlarge(small, 4), small)
-    assert enlarge(small[:, :, :2], 8).shape == (2, 16, 8, 1)
-    assert enlarge(small[:, :2], 8).shape == (2, 8, 16, 1)
-    np.testing.assert_array_equal(enlarge(small, 2), small)
+    np.testing.assert_array_equal(repeat_pixels(small, 4), small)
+    assert repeat_pixels(small[:, :, :2], 8).shape == (2, 16, 8, 1)
+    assert repeat_pixels(small[:, :2], 8).shape == (2, 8, 16, 1)
+    np.testing.assert_array_equal(repeat_pixels(small, 2), small)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_transparency_lies_on_white(channels: int) -> None:
     pixels = np.full((2, 3, channels), 100, np.uint8)
     pixels[..., 3:] = 0
-    assert (np.asarray(opaque(pixels)) == (255 if channels == 4 else 100)).all()
-    np.testing.assert_array_equal(np.asarray(as_image(pixels)).reshape(pixels.shape), pixels)
+    assert (np.asarray(to_opaque_rgb(pixels)) == (255 if channels == 4 else 100)).all()
+    np.testing.assert_array_equal(np.asarray(to_pil(pixels)).reshape(pixels.shape), pixels)
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
@@ -99,13 +99,13 @@ def test_png_keeps_every_pixel_and_its_provenance(tmp_path: Path, channels: int,
     with Image.open(tmp_path / "a.png") as image:
         assert (image.format, image.mode, image.size) == ("PNG", mode, (7, 5))
         assert image.text == text  # type: ignore[attr-defined]
-        assert png_text(tmp_path / "a.png") == text
+        assert read_png_text(tmp_path / "a.png") == text
         np.testing.assert_array_equal(np.asarray(image).reshape(pixels.shape), pixels)
 
 
 def test_what_is_no_picture_has_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG not really")
-    assert png_text(tmp_path / "a.png") == png_text(tmp_path / "absent.png") == {}
+    assert read_png_text(tmp_path / "a.png") == read_png_text(tmp_path / "absent.png") == {}
 
 
 def test_a_failed_png_leaves_the_old_one(tmp_path: Path) -> None:

@@ -72,7 +72,9 @@ def test_official_presets() -> None:
 def test_batches_from_4x4_to_1024x1024(name: str, batches: list[int]) -> None:
     run = preset(name)
     growth = dataclasses.replace(run.growth, training_kimg=1, transition_kimg=0)
-    assert [schedule.at(growth, run.network, 1000 * period).batch for period in range(9)] == batches
+    assert [
+        schedule.stage_at(growth, run.network, 1000 * period).batch for period in range(9)
+    ] == batches
 
 
 def test_cifar10_asks_for_steep_gradients() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from progan.config import Growth, Network
 from progan.presets import preset
-from progan.schedule import Stage, at, lookup, phases, rounds
+from progan.schedule import Stage, lookup, phases, rounds, stage_at
 from tests.for_each import for_each
 
 OFFICIAL = ("v1-1gpu", "v2-1gpu", "v2-2gpus", "v2-4gpus", "v2-8gpus")
@@ -62,7 +62,7 @@ def test_every_official_row_to_the_digit(shared: Path, name: str) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) > 300
     for row in rows:
-        stage = at(run.growth, run.network, int(row["cur_nimg"]))
+        stage = stage_at(run.growth, run.network, int(row["cur_nimg"]))
         expected = [
             float(row[key])
             for key in ("lod", "resolution", "minibatch", "G_lrate", "D_lrate", "tick_kimg")
@@ -102,7 +102,7 @@ def test_facts_of_the_paper(
     name: str, kimg: int, resolution: int, alpha: float, batch: int, rate: float, tick_kimg: float
 ) -> None:
     run = preset(name)
-    stage = at(run.growth, run.network, kimg * 1000)
+    stage = stage_at(run.growth, run.network, kimg * 1000)
     assert (stage.resolution, stage.alpha, stage.batch) == (resolution, alpha, batch)
     assert (stage.g_lr, stage.d_lr, stage.tick_kimg) == (rate, rate, tick_kimg)
     assert stage.fading == (alpha < 1)
@@ -112,13 +112,13 @@ def test_facts_of_the_paper(
 def test_an_independent_walk_agrees(plan: tuple[Growth, Network], images_seen: int) -> None:
     # Without fading the level jumps, at a border that floating point may miss by one image.
     assume(plan[0].transition_kimg or images_seen % round(plan[0].training_kimg * 1000))
-    stage = at(*plan, images_seen)
+    stage = stage_at(*plan, images_seen)
     assert stage.level - 1 + stage.alpha == pytest.approx(walked(*plan, images_seen), abs=1e-9)
 
 
 @given(schedules(), st.lists(st.integers(0, 10_000), min_size=2, max_size=20))
 def test_nothing_ever_goes_back(plan: tuple[Growth, Network], times: list[int]) -> None:
-    stages = [at(*plan, images_seen) for images_seen in sorted(times)]
+    stages = [stage_at(*plan, images_seen) for images_seen in sorted(times)]
     for earlier, later in pairwise(stages):
         assert later.lod <= earlier.lod
         assert later.phase >= earlier.phase
@@ -128,7 +128,7 @@ def test_nothing_ever_goes_back(plan: tuple[Growth, Network], times: list[int]) 
 
 @given(schedules(), st.integers(0, 10_000))
 def test_lod_is_the_official_clock(plan: tuple[Growth, Network], images_seen: int) -> None:
-    stage = at(*plan, images_seen)
+    stage = stage_at(*plan, images_seen)
     assert stage.lod == pytest.approx(plan[1].max_level - stage.level + 1 - stage.alpha, abs=1e-12)
 
 
@@ -141,7 +141,10 @@ def test_the_phase_changes_exactly_with_the_rounded_lods(
     def rounded(stage: Stage) -> tuple[int, int]:
         return int(stage.lod // 1), int(-(-stage.lod // 1))
 
-    before, after = at(*plan, images_seen), at(*plan, images_seen + 1 + images_seen // 7)
+    before, after = (
+        stage_at(*plan, images_seen),
+        stage_at(*plan, images_seen + 1 + images_seen // 7),
+    )
     assert (before.phase == after.phase) == (rounded(before) == rounded(after))
 
 
@@ -158,7 +161,7 @@ def test_phases_tile_the_run_and_agree_with_the_clock(plan: tuple[Growth, Networ
         assert phase.kimg > 0
         # A phase shorter than two images has no image in the middle.
         if phase.kimg > 0.002:
-            now = at(growth, network, round((phase.start_kimg + phase.end_kimg) * 500))
+            now = stage_at(growth, network, round((phase.start_kimg + phase.end_kimg) * 500))
             assert (now.level, now.fading, now.phase, now.batch, now.g_lr) == (
                 phase.stage.level,
                 phase.stage.fading,
@@ -210,7 +213,7 @@ def test_rounds_count_the_images_of_the_critic(plan: tuple[Growth, Network]) -> 
     for (seen, stage), (seen_next, _) in pairwise(whole):
         assert seen_next - seen == stage.batch * growth.minibatch_repeats * growth.d_repeats
     assert whole[-1][0] < growth.total_kimg * 1000
-    assert all(stage == at(growth, network, seen) for seen, stage in whole)
+    assert all(stage == stage_at(growth, network, seen) for seen, stage in whole)
 
 
 def test_a_finished_run_has_no_more_rounds() -> None:
@@ -222,7 +225,7 @@ def test_a_finished_run_has_no_more_rounds() -> None:
 def test_growth_without_fading_jumps_from_size_to_size() -> None:
     growth = Growth(training_kimg=1, transition_kimg=0, total_kimg=4)
     network = Network(resolution=16)
-    seen = [at(growth, network, images) for images in (0, 999, 1000, 1999, 2000, 9000)]
+    seen = [stage_at(growth, network, images) for images in (0, 999, 1000, 1999, 2000, 9000)]
     assert [stage.resolution for stage in seen] == [4, 4, 8, 8, 16, 16]
     assert {stage.alpha for stage in seen} == {1.0}
     assert [phase.stage.resolution for phase in phases(growth, network)] == [4, 8, 16]
@@ -244,7 +247,7 @@ def test_a_run_that_fades_first_leaves_out_the_first_phase_alone() -> None:
     ] == [(128, True, 0), (128, False, 600), (256, True, 1200), (256, False, 1800)]
     assert [
         (stage.resolution, stage.alpha)
-        for stage in (at(growth, network, kimg * 1000) for kimg in (0, 150, 600, 1200, 1500))
+        for stage in (stage_at(growth, network, kimg * 1000) for kimg in (0, 150, 600, 1200, 1500))
     ] == [(64, 1), (128, 0.25), (128, 1), (128, 1), (256, 0.5)]
 
 

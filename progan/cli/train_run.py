@@ -29,13 +29,12 @@ from progan.runtime.log import Log, NullLog
 from progan.runtime.stop_signal import StopSignal
 from progan.runtime.text import escape_controls, format_count
 from progan.runtime.torch_settings import require_compile_cache, set_cpu_threads
-from progan.training import state as states
 from progan.training.acceleration import COMPILING
 from progan.training.data_parallel import broadcast_state
 from progan.training.execution import prepare_execution
 from progan.training.init_from import Transfer, apply_transfer, describe_transfer
 from progan.training.loop import TrainContext, train
-from progan.training.plan import plan
+from progan.training.plan import describe_plan
 from progan.training.precision import require_precision
 from progan.training.resume import (
     load_resumed_state,
@@ -44,10 +43,10 @@ from progan.training.resume import (
     resume_settings,
 )
 from progan.training.run_length import end_message
-from progan.training.snapshot_metrics import Measure
-from progan.training.start import dataset_change_notes, new_run_settings, require_parts
-from progan.training.start_checks import advice, plan_advice
-from progan.training.state import TrainState
+from progan.training.snapshot_metrics import Metric
+from progan.training.start import dataset_change_notes, new_run_settings, require_batch_split
+from progan.training.start_checks import plan_notes, startup_notes
+from progan.training.state import TrainState, create_state
 
 
 class Training(NamedTuple):
@@ -61,7 +60,7 @@ class Training(NamedTuple):
     dataset: Dataset
     directory: Path
     state: TrainState
-    measures: Mapping[str, Measure]
+    metrics: Mapping[str, Metric]
     notes: list[str]
 
 
@@ -78,14 +77,14 @@ def start(request: TrainRequest, members: TrainProcess) -> None:
             "trained. Name one."
         )
     require_metrics(run)
-    require_parts(run, members.group.size)
+    require_batch_split(run, members.group.size)
     if request.dry_run or not dataset:
         return _print_plan(run, members, request, transfer) if members.is_main else None
     device = members.device
     require_precision(run, device)
-    measures = prepare_metrics(run, dataset, device) if members.is_main else {}
-    state = states.create(run, device)
-    notes = advice(run, options, device, scaled=scaled)
+    metrics = prepare_metrics(run, dataset, device) if members.is_main else {}
+    state = create_state(run, device)
+    notes = startup_notes(run, options, device, scaled=scaled)
     if transfer:
         notes = [*notes, *describe_transfer(transfer)]
         apply_transfer(state, transfer)
@@ -97,7 +96,7 @@ def start(request: TrainRequest, members: TrainProcess) -> None:
     with members.exclusive_lock(directory):
         if members.launch and members.is_main:
             run_directory.save_launch(directory, members.launch.name)
-        _train(Training(run, dataset, directory, state, measures, notes), request, members)
+        _train(Training(run, dataset, directory, state, metrics, notes), request, members)
 
 
 def resume(request: TrainRequest, members: TrainProcess) -> None:
@@ -109,7 +108,7 @@ def resume(request: TrainRequest, members: TrainProcess) -> None:
     run, dataset = resume_settings(saved, directory, request.data, options)
     require_compile_cache(needed=run.acceleration in COMPILING)
     require_metrics(run)
-    require_parts(run, members.group.size)
+    require_batch_split(run, members.group.size)
     if request.dry_run:
         return _print_plan(run, members, request) if members.is_main else None
     device = members.device
@@ -118,15 +117,15 @@ def resume(request: TrainRequest, members: TrainProcess) -> None:
         if members.is_main:
             state, notes = load_resumed_state(path, saved, run, device)
             require_unfinished(directory, state, run, parse_metrics(run.output.metrics))
-            measures = prepare_metrics(run, dataset, device)
+            metrics = prepare_metrics(run, dataset, device)
             run_directory.save_config(directory, run)
         else:
-            state, notes, measures = states.create(run, device), [], {}
+            state, notes, metrics = create_state(run, device), [], {}
         notes += dataset_change_notes(saved, run)
-        notes += advice(run, options, device)
+        notes += startup_notes(run, options, device)
         if changed := config_changes(saved, run, without=("fingerprint",)):
             notes.append(f"Changed: {'; '.join(changed)}.")
-        _train(Training(run, dataset, directory, state, measures, notes), request, members)
+        _train(Training(run, dataset, directory, state, metrics, notes), request, members)
 
 
 def _find_run(request: TrainRequest, members: TrainProcess) -> tuple[Path, Run]:
@@ -142,14 +141,14 @@ def _find_run(request: TrainRequest, members: TrainProcess) -> tuple[Path, Run]:
 def _print_plan(
     run: Run, members: TrainProcess, request: TrainRequest, transfer: Transfer | None = None
 ) -> None:
-    lines = plan_advice(
+    lines = plan_notes(
         run, dict(request.options), members.planned_device, scaled=request.scale_schedule
     )
-    paragraphs = [plan(run), *filter(None, ["\n".join(lines)])]
+    paragraphs = [describe_plan(run), *filter(None, ["\n".join(lines)])]
     click.echo("\n\n".join([*paragraphs, *(describe_transfer(transfer) if transfer else ())]))
 
 
-def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[str, Measure]:
+def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[str, Metric]:
     """Return the metrics that --metrics names; raise UserError if one cannot be computed."""
     requested = parse_metrics(run.output.metrics)
     if not requested:
@@ -169,8 +168,8 @@ def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[st
             plan = plan_of(name, count, reals, setup)
         except UserError as error:
             raise UserError(f"--metrics {word}: {error}") from error
-        found[word] = Measure(
-            of=measure_of(plan, reals, setup, source_of),
+        found[word] = Metric(
+            compute=measure_of(plan, reals, setup, source_of),
             num_images=plan.num_images,
             best_column=LOWER_IS_BETTER[name] if name == run.output.best else "",
         )
@@ -179,7 +178,7 @@ def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[st
 
 def _train(training: Training, request: TrainRequest, members: TrainProcess) -> None:
     """Train until the end, a stop signal or an error; exit with the code that says which."""
-    run, dataset, directory, state, measures, notes = training
+    run, dataset, directory, state, metrics, notes = training
     set_precision(run.precision)
     set_cpu_threads(run.threads)
     device, group = members.device, members.group
@@ -196,7 +195,7 @@ def _train(training: Training, request: TrainRequest, members: TrainProcess) -> 
                 directory=directory,
                 device=device,
                 log=log,
-                measures=measures,
+                metrics=metrics,
                 interrupts=interrupts,
                 group=group,
                 steps=execution.steps,

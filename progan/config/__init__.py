@@ -21,13 +21,13 @@ from progan.config.training import (
     Data,
     Growth,
     Guard,
-    Objective,
+    LossConfig,
     Optim,
     Output,
 )
 
 __all__ = [
     "AUGMENT_KINDS", "AUTOENCODERS_ONLY", "SECTIONS", "Augment", "Data", "Growth", "Guard",
-    "Network", "Objective", "Optim", "Output", "Run", "config_changes", "from_dict", "override",
+    "LossConfig", "Network", "Optim", "Output", "Run", "config_changes", "from_dict", "override",
     "to_dict",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from progan.config.network import Network
-from progan.config.training import Augment, Data, Growth, Guard, Objective, Optim, Output
+from progan.config.training import Augment, Data, Growth, Guard, LossConfig, Optim, Output
 from progan.errors import UserError
 from progan.option_fields import (
     Section,
@@ -56,7 +56,7 @@ class Run(Section):
     # fmt: on
     network: Network = field(default_factory=Network)
     growth: Growth = field(default_factory=Growth)
-    objective: Objective = field(default_factory=Objective)
+    objective: LossConfig = field(default_factory=LossConfig)
     augment: Augment = field(default_factory=Augment)
     optim: Optim = field(default_factory=Optim)
     guard: Guard = field(default_factory=Guard)
@@ -118,7 +118,7 @@ LEGACY_DEFAULTS: dict[str, dict[str, Any]] = {"objective": {"gp_resolution": "tr
 SECTIONS: dict[str, Any] = {
     "network": Network,
     "growth": Growth,
-    "objective": Objective,
+    "objective": LossConfig,
     "augment": Augment,
     "optim": Optim,
     "guard": Guard,

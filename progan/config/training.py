@@ -54,7 +54,7 @@ class Growth(Section):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Objective(Section):
+class LossConfig(Section):
     """Losses of generator and discriminator, and the weights of their terms."""
 
     # fmt: off

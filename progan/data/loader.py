@@ -22,7 +22,7 @@ from progan.batch_split import UNSHARDED, Shard, shard_rows
 from progan.config import Run
 from progan.data.device_cache import DeviceImageCache
 from progan.data.reader import Dataset
-from progan.images import to_signed
+from progan.images import to_float
 from progan.ops import fade_images
 from progan.runtime.cuda_prefetch import CudaPrefetcher, Prefetched
 from progan.runtime.seeding import numpy_generator
@@ -64,7 +64,7 @@ def preprocess_reals(
         alpha: 0-d; while a level is faded in, reals are blended with their own
             2x-down-2x-up version, so that they sharpen as the networks do.
     """
-    x = to_signed(images.permute(0, 3, 1, 2))
+    x = to_float(images.permute(0, 3, 1, 2))
     if mirror is not None:
         x = x.where(~mirror.reshape(-1, 1, 1, 1), x.flip(3))
     return x if alpha is None else fade_images(x, alpha)
@@ -109,7 +109,7 @@ def read_batches(
     shuffle = ShuffledRows(len(training), run.seed)
     for start, stage in schedule.rounds(run.growth, run.network, images_seen, round_images_seen):
         end, own = (
-            start + schedule.round_images(run.growth, stage),
+            start + schedule.images_per_round(run.growth, stage),
             shard_rows(run, stage.batch, share),
         )
         for position in range(max(start, images_seen), end, stage.batch):

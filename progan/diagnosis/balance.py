@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from progan.config import Objective
+from progan.config import LossConfig
 from progan.diagnosis.findings import Found, RunWindows, missing
 from progan.diagnosis.history import Window, lasting
 
@@ -40,7 +40,7 @@ SCALES: dict[str, Scale] = {
 SOFT_TARGETS = ("gan", "dragan", "r1")  # whose targets label smoothing and noise move
 
 
-def won(config: Objective, part: float) -> tuple[float, float] | None:
+def won(config: LossConfig, part: float) -> tuple[float, float] | None:
     """The losses of reals and of fakes of which only `part` is left above the least possible.
 
     Soft targets keep a loss away from 0: the least is the entropy of the target.

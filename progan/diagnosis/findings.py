@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from progan.config import Objective
+from progan.config import LossConfig
 from progan.diagnosis.history import BRIEF, FIRST_STATUS, SETTLED, History, Window, settled, windows
 
 EARLY_KIMG = 10.0  # no preset trains for less than 28 kimg; samples are seldom recognisable before
@@ -105,7 +105,7 @@ class RunWindows:
         return cls(history, windows(history))
 
     @property
-    def objective(self) -> Objective:
+    def objective(self) -> LossConfig:
         return self.history.objective
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from progan.config import Objective, Run
+from progan.config import LossConfig, Run
 from progan.errors import UserError
 from progan.run_directory import ROLLBACK_PREFIX, STATISTICS_FILE, load_config
 
@@ -27,7 +27,7 @@ class History:
     """The ticks of a run, oldest first, and the settings that say how to read them."""
 
     rows: Sequence[Row]
-    objective: Objective = field(default_factory=Objective)
+    objective: LossConfig = field(default_factory=LossConfig)
     d_repeats: int = 1  # critic steps per generator step
     fault: Fault | None = None  # since the last tick
     final_resolution: float = 0.0  # that the networks grow to; 0: not known

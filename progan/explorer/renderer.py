@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from progan.explorer.view_state import ImageSpec, describe_latent, latent_at
-from progan.images import Pixels, as_image, save_png
+from progan.images import Pixels, save_png, to_pil
 from progan.invocation import command_line
 from progan.runtime.files import make_folder
 from progan.sampling.image_files import save_array
@@ -83,7 +83,7 @@ class Renderer:
     def png(self, spec: ImageSpec) -> bytes:
         """A PNG file."""
         file = io.BytesIO()
-        as_image(self.pixels(spec)).save(file, "png", compress_level=1)
+        to_pil(self.pixels(spec)).save(file, "png", compress_level=1)
         return file.getvalue()
 
 

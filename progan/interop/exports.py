@@ -15,7 +15,7 @@ from progan import networks
 from progan.errors import UserError
 from progan.interop.export_formats import ONNX_PACKAGES, require_onnx
 from progan.networks import Generator
-from progan.networks.layers import Equalized, UpConv
+from progan.networks.layers import EqualizedLayer, UpConv
 from progan.ops import conv_up2x, up2x_kernel
 from progan.runtime.files import atomic_path
 from progan.sampling.latents import seed_labels, seed_latents
@@ -45,7 +45,7 @@ def truncate(snapshot: Snapshot, level: int, alpha: float) -> Snapshot:
         alpha: Weight of that level.
     """
     config = dataclasses.replace(snapshot.generator.config, resolution=1 << level)
-    generator = networks.generator(config)
+    generator = networks.build_generator(config)
     weights = snapshot.generator.state_dict()
     generator.load_state_dict({name: weights[name] for name in generator.state_dict()})
     return dataclasses.replace(
@@ -93,7 +93,7 @@ def _settle(generator: Generator) -> Generator:
     for name, layer in list(generator.named_modules()):
         if isinstance(layer, UpConv):
             generator.set_submodule(name, FusedUpsample(layer))
-        elif isinstance(layer, Equalized):
+        elif isinstance(layer, EqualizedLayer):
             layer.weight.mul_(layer.scale)
             layer.scale = 1.0
     return generator

@@ -74,7 +74,7 @@ def _official(path: Path) -> dict[str, OfficialNetwork]:
 
 def snapshot_of(trained: ImportedModel, device: torch.device) -> Snapshot:
     """The averaged generator, as our network files have it."""
-    generator = networks.generator(trained.network).to(device)
+    generator = networks.build_generator(trained.network).to(device)
     role = "average" if "average" in trained.weights else "generator"
     generator.load_state_dict(dict(trained.weights[role]))
     return Snapshot(

@@ -24,7 +24,7 @@ from progan.interop.describe_pickle import HEAD, is_old_torch, scan_file
 from progan.interop.imported_model import ImportedModel, require_whole
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import meta_networks
-from progan.networks.layers import Equalized, resolution_name
+from progan.networks.layers import EqualizedLayer, resolution_name
 from progan.runtime.files import read_stored_member, zip_member_names
 from progan.runtime.pickle_scan import dict_items
 from progan.sizes import MIN_LEVEL
@@ -163,7 +163,7 @@ def _rescaled(
     result: dict[str, Tensor] = {}
     for ours, theirs in zoo_names(role, shell.config.max_level).items():
         layer = shell.get_submodule(ours)
-        assert isinstance(layer, Equalized)
+        assert isinstance(layer, EqualizedLayer)
         weight, bias = weights[f"{theirs}.weight"], weights[f"{theirs}.bias"]
         scale = math.sqrt(2 / math.prod(weight.shape[1:])) if shell.config.equalized_lr else 1.0
         result |= {f"{ours}.weight": weight * (scale / layer.scale), f"{ours}.bias": bias * scale}

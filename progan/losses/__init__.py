@@ -1,31 +1,22 @@
-"""Objectives: pure functions of scores.
+"""GAN losses: pure functions of discriminator scores.
 
-They receive a callable critic and never learn of growing, augmentation or distribution. No
-`.backward()`, `.item()` or logging inside, so that a step can be compiled and captured.
+They take a callable discriminator and are independent of growing, augmentation and distribution.
+No `.backward()`, `.item()` or logging inside, so that a step can be compiled and captured.
 """
 
-from progan.losses.adversarial import OBJECTIVES, LossSpec, draw
-from progan.losses.penalties import Chances, Critic, Dials
-from progan.losses.terms import (
-    Only,
-    critic_loss,
-    critic_terms,
-    generator_loss,
-    generator_terms,
-    summary,
-)
+from progan.losses.adversarial import LOSSES, LossSpec, draw_loss_noise
+from progan.losses.penalties import Controllers, DiscriminatorFn, LossNoise
+from progan.losses.terms import Only, discriminator_terms, generator_terms, summarize_terms
 
 __all__ = [
-    "OBJECTIVES",
-    "Chances",
-    "Critic",
-    "Dials",
+    "LOSSES",
+    "Controllers",
+    "DiscriminatorFn",
+    "LossNoise",
     "LossSpec",
     "Only",
-    "critic_loss",
-    "critic_terms",
-    "draw",
-    "generator_loss",
+    "discriminator_terms",
+    "draw_loss_noise",
     "generator_terms",
-    "summary",
+    "summarize_terms",
 ]

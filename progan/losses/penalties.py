@@ -1,4 +1,4 @@
-"""What the losses are made of: scores, and who gives them."""
+"""Gradient penalties, and the types that losses share."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -6,43 +6,49 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from progan.config import Objective
+from progan.config import LossConfig
 from progan.networks.interface import DiscriminatorOutput
 
-Critic = Callable[[Tensor], DiscriminatorOutput]
-Dials = Mapping[str, Tensor]  # 0-d numbers that training moves itself, by name
-Parts = dict[str, Tensor]  # what a loss is made of, [N] each
+DiscriminatorFn = Callable[[Tensor], DiscriminatorOutput]
+Controllers = Mapping[str, Tensor]  # 0-d numbers that training adjusts itself, by name
+Terms = dict[str, Tensor]  # terms of a loss, [N] each
 
 
-class CriticLosses(NamedTuple):
-    """What a critic is asked for, [N] each; the sum is its loss."""
+class DiscriminatorLosses(NamedTuple):
+    """Loss of the discriminator on reals and on fakes, [N] each; it minimises the sum."""
 
     real: Tensor
     fake: Tensor
-    parts: Parts = {}  # for the curves
+    terms: Terms = {}  # only logged
 
 
-class Chances(NamedTuple):
-    """The random numbers of a critic step, uniform in [0, 1)."""
+class LossNoise(NamedTuple):
+    """The random numbers of a discriminator step, uniform in [0, 1)."""
 
-    mix: Tensor  # [N, 1, 1, 1]: where between two images a gradient is taken
-    pixels: Tensor | None = None  # [N, C, H, W]: what dragan adds to reals
-    targets: Tensor | None = None  # [N, 2]: how far targets of reals and fakes are moved
+    mix: Tensor  # [N, 1, 1, 1]: interpolation weight of the image at which the gradient is taken
+    pixels: Tensor | None = None  # [N, C, H, W]: noise that dragan adds to reals
+    targets: Tensor | None = None  # [N, 2]: label noise of reals and fakes
 
 
-Score = Callable[[Tensor], Tensor]
-Slopes = tuple[Tensor, Tensor]  # norms and penalties, [N] each
+ScoreFn = Callable[[Tensor], Tensor]
+
+
+class Penalties(NamedTuple):
+    """Gradient norms and their penalties, [N] each."""
+
+    norms: Tensor
+    penalties: Tensor
 
 
 class GradientScale(NamedTuple):
     """Factors between the gradient that autograd computes and the one that is penalised.
 
     Attributes:
-        loss_scale: The gradient is computed of scores times this, 0-d, and divided by it again; on
-            its way it keeps digits that float16 has no room for (official code:
-            apply_loss_scaling and undo_loss_scaling of its losses).
+        loss_scale: Scores are multiplied by this, 0-d, before differentiation, and the gradient is
+            divided by it, so that float16 does not underflow (official code: apply_loss_scaling
+            and undo_loss_scaling of its losses).
         norm_divisor: Gradient norm at the trained resolution over that at the final resolution;
-            the penalty of wgan-gp alone uses it (`final_norm_divisor`).
+            only wgan-gp uses it (`final_norm_divisor`).
     """
 
     loss_scale: Tensor | None = None
@@ -52,7 +58,7 @@ class GradientScale(NamedTuple):
 UNSCALED = GradientScale()
 
 
-def final_norm_divisor(config: Objective, levels_to_grow: int) -> int:
+def final_norm_divisor(config: LossConfig, levels_to_grow: int) -> int:
     """Return the factor by which wgan-gp divides its gradient norms, a power of two.
 
     The official code takes the gradient with respect to images at the final resolution, at every
@@ -64,16 +70,18 @@ def final_norm_divisor(config: Objective, levels_to_grow: int) -> int:
     return 1 << levels_to_grow if config.gp_resolution == "final" else 1
 
 
-def gradient_norms(score: Score, images: Tensor, scale: GradientScale = UNSCALED) -> Tensor:
+def gradient_norms(score: ScoreFn, images: Tensor, scale: GradientScale = UNSCALED) -> Tensor:
     """Norm of the gradient of the summed scores with respect to each image: [N, ...] -> [N]."""
-    return squared_norms(score, images, scale).sqrt()
+    return squared_gradient_norms(score, images, scale).sqrt()
 
 
-def squared_norms(score: Score, images: Tensor, scale: GradientScale = UNSCALED) -> Tensor:
-    """The same, squared.
+def squared_gradient_norms(
+    score: ScoreFn, images: Tensor, scale: GradientScale = UNSCALED
+) -> Tensor:
+    """Squared norm of the gradient of the summed scores with respect to each image: [N].
 
     `torch.func.grad` instead of `torch.autograd.grad` makes the penalty an ordinary part of the
-    graph: `torch.compile` takes a loss that contains it whole, with a single backward pass.
+    graph: `torch.compile` compiles a loss that contains it whole, with a single backward pass.
     """
     loss_scale = scale.loss_scale
 
@@ -86,67 +94,67 @@ def squared_norms(score: Score, images: Tensor, scale: GradientScale = UNSCALED)
 
 
 def wgan_gp_penalty(
-    score: Score,
-    config: Objective,
+    score: ScoreFn,
+    config: LossConfig,
     reals: Tensor,
     fakes: Tensor,
-    chances: Chances,
+    noise: LossNoise,
     scale: GradientScale = UNSCALED,
-) -> Slopes:
-    """Somewhere between reals and fakes (Gulrajani et al. 2017; appendix D)."""
-    norms = gradient_norms(score, reals + (fakes - reals) * chances.mix, scale)
+) -> Penalties:
+    """WGAN-GP: two-sided, at random points between reals and fakes (Gulrajani et al. 2017)."""
+    norms = gradient_norms(score, reals + (fakes - reals) * noise.mix, scale)
     norms = norms / scale.norm_divisor
-    return norms, two_sided(norms, config)
+    return Penalties(norms, two_sided_penalty(norms, config))
 
 
 def dragan_penalty(
-    score: Score,
-    config: Objective,
+    score: ScoreFn,
+    config: LossConfig,
     reals: Tensor,
     fakes: Tensor,
-    chances: Chances,
+    noise: LossNoise,
     scale: GradientScale = UNSCALED,
-) -> Slopes:
-    """Near the reals, within half of their standard deviation (DRAGAN, Kodali et al. 2017).
+) -> Penalties:
+    """DRAGAN: two-sided, near reals, within half of their standard deviation (Kodali et al. 2017).
 
-    The deviation is that of NumPy, as in the official code.
+    The standard deviation is the biased one, as in the official code.
     """
-    assert chances.pixels is not None
-    noise = chances.pixels * (0.5 * reals.std(correction=0))
-    norms = gradient_norms(score, reals + noise * chances.mix, scale)
-    return norms, two_sided(norms, config)
+    assert noise.pixels is not None
+    offsets = noise.pixels * (0.5 * reals.std(correction=0))
+    norms = gradient_norms(score, reals + offsets * noise.mix, scale)
+    return Penalties(norms, two_sided_penalty(norms, config))
 
 
-def two_sided(norms: Tensor, config: Objective) -> Tensor:
-    """gp_weight / gp_target^2 * (norm - gp_target)^2."""
+def two_sided_penalty(norms: Tensor, config: LossConfig) -> Tensor:
+    """Return gp_weight / gp_target^2 * (norm - gp_target)^2."""
     return (norms - config.gp_target).square() * (config.gp_weight / config.gp_target**2)
 
 
 def r1_penalty(
-    score: Score,
-    config: Objective,
+    score: ScoreFn,
+    config: LossConfig,
     reals: Tensor,
     fakes: Tensor,
-    chances: Chances,
+    noise: LossNoise,
     scale: GradientScale = UNSCALED,
-) -> Slopes:
+) -> Penalties:
     """R1: gp_weight / 2 * norm^2 at the reals (Mescheder et al. 2018, equation 9).
 
-    At the trained resolution, like DRAGAN's: the networks of both papers do not grow.
+    At the trained resolution, like DRAGAN: the networks of both papers do not grow.
     """
-    squared = squared_norms(score, reals, scale)
-    return squared.detach().sqrt(), squared * (config.gp_weight / 2)
+    squared = squared_gradient_norms(score, reals, scale)
+    return Penalties(squared.detach().sqrt(), squared * (config.gp_weight / 2))
 
 
 def r1_r2_penalty(
-    score: Score,
-    config: Objective,
+    score: ScoreFn,
+    config: LossConfig,
     reals: Tensor,
     fakes: Tensor,
-    chances: Chances,
+    noise: LossNoise,
     scale: GradientScale = UNSCALED,
-) -> Slopes:
-    """R1 and R2: the same at reals and at fakes."""
-    norms, real_penalty = r1_penalty(score, config, reals, fakes, chances, scale)
-    _, fake_penalty = r1_penalty(score, config, fakes, reals, chances, scale)
-    return norms, real_penalty + fake_penalty
+) -> Penalties:
+    """R1 + R2: the penalty of R1 at reals and at fakes; the norms are those at reals."""
+    norms, real_penalty = r1_penalty(score, config, reals, fakes, noise, scale)
+    _, fake_penalty = r1_penalty(score, config, fakes, reals, noise, scale)
+    return Penalties(norms, real_penalty + fake_penalty)

@@ -18,13 +18,13 @@ NETWORKS: dict[str, tuple[type[Generator], type[Discriminator]]] = {
 }
 
 
-def generator(config: Network) -> Generator:
-    """The generator of the config's kind, its weights not drawn yet."""
+def build_generator(config: Network) -> Generator:
+    """Build the generator of the config's kind, with uninitialised weights."""
     return NETWORKS[config.kind][0](config)
 
 
-def discriminator(config: Network) -> Discriminator:
-    """The discriminator of the config's kind, its weights not drawn yet."""
+def build_discriminator(config: Network) -> Discriminator:
+    """Build the discriminator of the config's kind, with uninitialised weights."""
     return NETWORKS[config.kind][1](config)
 
 
@@ -33,6 +33,6 @@ __all__ = [
     "Discriminator",
     "Generator",
     "DiscriminatorOutput",
-    "discriminator",
-    "generator",
+    "build_discriminator",
+    "build_generator",
 ]

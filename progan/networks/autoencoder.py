@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from progan.config import Network
 from progan.networks.interface import Discriminator, DiscriminatorOutput, Generator
-from progan.networks.layers import OUTPUTS, Activated, Conv, Dense, DenseToMaps
+from progan.networks.layers import OUTPUTS, Conv, Dense, DenseToMaps, NormActivation
 from progan.ops import down2x, multiplicative_noise, up2x
 from progan.sizes import MIN_LEVEL
 
@@ -28,7 +28,7 @@ class AutoencoderGenerator(Generator):
     def forward(
         self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
     ) -> Tensor:
-        return self.output(self.decoder(self.inputs(latents, labels)))
+        return self.output(self.decoder(self.concat_inputs(latents, labels)))
 
     def layers_of(self, level: int) -> list[nn.Module]:
         return self.decoder.layers_of(level)
@@ -48,7 +48,9 @@ class Decoder(nn.Module):
             inputs, maps[MIN_LEVEL], config.base, equalized=config.equalized_lr
         )
         self.convs = nn.ModuleList(
-            Pair(before[level], maps[level], config.equalized_lr, activation, norm, running=running)
+            ConvPair(
+                before[level], maps[level], config.equalized_lr, activation, norm, running=running
+            )
             for level in levels
         )
         self.to_rgb = Conv(
@@ -78,7 +80,7 @@ class Encoder(nn.Module):
         before = [maps[0], *maps[:-1]]
         self.from_rgb = Conv(config.channels, maps[0], 3, equalized=config.equalized_lr)
         self.convs = nn.ModuleList(
-            Pair(
+            ConvPair(
                 inputs,
                 outputs,
                 config.equalized_lr,
@@ -106,7 +108,7 @@ class Encoder(nn.Module):
         return [*layers, self.last] if level == MIN_LEVEL else layers
 
 
-class Pair(nn.Module):
+class ConvPair(nn.Module):
     """Two convolutions: [N, inputs, H, W] -> [N, outputs, H, W]."""
 
     def __init__(
@@ -121,9 +123,9 @@ class Pair(nn.Module):
     ) -> None:
         super().__init__()
         self.first = Conv(inputs, outputs, 3, equalized=equalized)
-        self.first_act = Activated(activation, norm, outputs, running=running)
+        self.first_act = NormActivation(activation, norm, outputs, running=running)
         self.second = Conv(outputs, outputs, 3, equalized=equalized)
-        self.second_act = Activated(activation, norm, outputs, running=running)
+        self.second_act = NormActivation(activation, norm, outputs, running=running)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         x = self.first_act(self.first(multiplicative_noise(x, noise)))
@@ -159,7 +161,7 @@ class AutoencoderDiscriminator(Discriminator):
 
     def layers_of(self, level: int) -> list[nn.Module]:
         classes = [self.classes] if self.classes and level == MIN_LEVEL else []
-        return [*self.looking(level), *classes, *self.decoder.layers_of(level)]
+        return [*self.image_layers(level), *classes, *self.decoder.layers_of(level)]
 
-    def looking(self, level: int) -> list[nn.Module]:
+    def image_layers(self, level: int) -> list[nn.Module]:
         return self.encoder.layers_of(level)

@@ -5,12 +5,12 @@ from torch import Tensor, nn
 
 from progan.config import Network
 from progan.networks.interface import Discriminator, DiscriminatorOutput, Generator, Head
-from progan.networks.layers import OUTPUTS, Activated, Conv, DenseToMaps, Equalized
+from progan.networks.layers import OUTPUTS, Conv, DenseToMaps, EqualizedLayer, NormActivation
 from progan.ops import multiplicative_noise
 from progan.sizes import MIN_LEVEL
 
 
-class ConvTransposed(Equalized):
+class ConvTransposed(EqualizedLayer):
     """Transposed convolution of stride 2: [N, inputs, H, W] -> [N, outputs, 2H, 2W]."""
 
     def __init__(self, inputs: int, outputs: int, size: int, *, equalized: bool) -> None:
@@ -29,7 +29,7 @@ class ConvTransposed(Equalized):
         )
 
 
-class ConvStrided(Equalized):
+class ConvStrided(EqualizedLayer):
     """Convolution of stride 2: [N, inputs, H, W] -> [N, outputs, H/2, W/2]."""
 
     def __init__(self, inputs: int, outputs: int, size: int, *, equalized: bool) -> None:
@@ -42,7 +42,7 @@ class ConvStrided(Equalized):
 
 
 class DcganGenerator(Generator):
-    """With an output kernel, the last transposed convolution does not make the image itself."""
+    """With an output kernel, one more convolution makes the image."""
 
     def __init__(self, config: Network) -> None:
         super().__init__(config)
@@ -62,7 +62,7 @@ class DcganGenerator(Generator):
             if level > MIN_LEVEL
         )
         self.acts = nn.ModuleList(
-            Activated(config.g_activation, config.g_norm, maps[level], running=True)
+            NormActivation(config.g_activation, config.g_norm, maps[level], running=True)
             for level in hidden
         )
         self.to_rgb = (
@@ -75,7 +75,7 @@ class DcganGenerator(Generator):
     def forward(
         self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
     ) -> Tensor:
-        x = self.first(self.inputs(latents, labels))
+        x = self.first(self.concat_inputs(latents, labels))
         for number, act in enumerate(self.acts):
             x = act(x)
             if number < len(self.ups):
@@ -89,7 +89,7 @@ class DcganGenerator(Generator):
 
 
 class DcganDiscriminator(Discriminator):
-    """The layer that sees the image is not normalised."""
+    """The first layer is not normalised."""
 
     def __init__(self, config: Network) -> None:
         super().__init__(config)
@@ -102,7 +102,7 @@ class DcganDiscriminator(Discriminator):
             for level in levels
         )
         self.acts = nn.ModuleList(
-            Activated(
+            NormActivation(
                 config.d_activation, config.d_norm if level < last else "none", maps[level - 1]
             )
             for level in levels
@@ -115,8 +115,8 @@ class DcganDiscriminator(Discriminator):
         x = images
         for down, act in zip(self.downs, self.acts, strict=True):
             x = act(down(multiplicative_noise(x, noise)))
-        judgement: DiscriminatorOutput = self.head(x, noise)
-        return judgement
+        output: DiscriminatorOutput = self.head(x, noise)
+        return output
 
     def layers_of(self, level: int) -> list[nn.Module]:
         number = self.config.max_level - level

@@ -1,4 +1,4 @@
-"""Networks without data: names and levels of their weights, and what a pass costs."""
+"""Networks on the meta device: names and levels of their weights, and multiply-adds."""
 
 import re
 from functools import cache
@@ -13,43 +13,43 @@ from progan.networks.layers import resolution_name
 from progan.sizes import MIN_LEVEL
 
 
-def levels(network: Generator | Discriminator) -> dict[str, int]:
-    """The level of each tensor of the state dictionary, by its name there."""
-    return {name: level for name, (level, _) in _placed(network).items()}
+def tensor_levels(network: Generator | Discriminator) -> dict[str, int]:
+    """Return the level of each tensor, by its name in the state dictionary."""
+    return {name: level for name, (level, _) in _locate_tensors(network).items()}
 
 
 def names_by_level(network: Generator | Discriminator) -> dict[str, str]:
-    """What to call each tensor of the state dictionary beside networks of other resolutions.
+    """Return a name for each tensor that is the same in networks of other resolutions.
 
     Lists of layers count from the first one, which in a discriminator is that of the highest
-    resolution: 'downs.0.weight' of 64x64 is at the place of 'downs.1.weight' of 128x128. Both
-    are 'downs.64x64.weight' here.
+    resolution: 'downs.0.weight' of 64x64 corresponds to 'downs.1.weight' of 128x128. Both are
+    'downs.64x64.weight' here.
     """
-    return {name: called for name, (_, called) in _placed(network).items()}
+    return {name: by_level for name, (_, by_level) in _locate_tensors(network).items()}
 
 
-def _placed(network: Generator | Discriminator) -> dict[str, tuple[int, str]]:
-    """(level, name with it) of each tensor, by its name in the state dictionary."""
+def _locate_tensors(network: Generator | Discriminator) -> dict[str, tuple[int, str]]:
+    """Return (level, name by level) of each tensor, by its name in the state dictionary."""
     names = {layer: name for name, layer in network.named_modules()}
-    placed = {}
+    located = {}
     for level in range(MIN_LEVEL, network.config.max_level + 1):
         for layer in network.layers_of(level):
             place = re.sub(r"\.\d+(x\d+)?$", "", names[layer])
             for tensor in layer.state_dict():
-                placed[f"{names[layer]}.{tensor}"] = (
+                located[f"{names[layer]}.{tensor}"] = (
                     level,
                     f"{place}.{resolution_name(level)}.{tensor}",
                 )
-    return placed
+    return located
 
 
 def meta_networks(config: Network) -> dict[str, Generator | Discriminator]:
-    """The three networks of a training: generator, discriminator and averaged generator."""
+    """Build generator, discriminator and g_ema ('average') on the meta device."""
     with torch.device("meta"):
         return {
-            "generator": networks.generator(config),
-            "average": networks.generator(config),
-            "discriminator": networks.discriminator(config),
+            "generator": networks.build_generator(config),
+            "average": networks.build_generator(config),
+            "discriminator": networks.build_discriminator(config),
         }
 
 
@@ -58,12 +58,15 @@ IMAGES = 32  # enough for resampling inside of convolutions at every level
 
 @cache
 def multiply_adds(config: Network, level: int) -> int:
-    """Multiplications per image of one pass through generator and discriminator at `level`.
+    """Count the multiply-adds per image of a pass through both networks at `level`.
 
     Convolutions and dense layers only.
     """
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        generator, discriminator = networks.generator(config), networks.discriminator(config)
+        generator, discriminator = (
+            networks.build_generator(config),
+            networks.build_discriminator(config),
+        )
         latents = torch.empty(IMAGES, config.latent_size)
         labels = torch.empty(IMAGES, config.label_size)
         discriminator(generator(latents, labels, level), level)

@@ -1,4 +1,4 @@
-"""What all networks have in common: their interface, and the last layer of discriminators."""
+"""Base classes of generators and discriminators, and the last layer of discriminators."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from progan.ops import minibatch_stddev, multiplicative_noise, pixel_norm
 
 
 class DiscriminatorOutput(NamedTuple):
-    """What a discriminator says of N images."""
+    """Output of a discriminator for N images."""
 
-    scores: Tensor  # [N], higher for real; of an autoencoder, minus the error it makes
-    logits: Tensor  # [N, label_size], of the classes
-    code: Tensor | None = None  # [N, code_size], of an autoencoder
+    scores: Tensor  # [N], higher for real; minus the reconstruction error of an autoencoder
+    logits: Tensor  # [N, label_size], class logits
+    code: Tensor | None = None  # [N, code_size], only of an autoencoder
 
 
 class Generator(nn.Module, ABC):
@@ -26,8 +26,8 @@ class Generator(nn.Module, ABC):
         super().__init__()
         self.config = config
 
-    def inputs(self, latents: Tensor, labels: Tensor) -> Tensor:
-        """What the first layer takes: [N, latent_size + label_size]."""
+    def concat_inputs(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """Concatenate latents and labels, and normalise them if configured: [N, inputs]."""
         x = torch.cat([latents, labels], dim=1)
         return pixel_norm(x) if self.config.normalize_latents else x
 
@@ -35,7 +35,7 @@ class Generator(nn.Module, ABC):
     def forward(
         self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
     ) -> Tensor:
-        """Draw images at the resolution of `level`.
+        """Generate images at the resolution of `level`.
 
         Args:
             latents: [N, latent_size], from a standard normal distribution.
@@ -49,7 +49,7 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def layers_of(self, level: int) -> list[nn.Module]:
-        """The layers that work at the resolution of `level`; each layer has one level."""
+        """Return the layers of the resolution of `level`; each layer belongs to one level."""
 
 
 class Discriminator(nn.Module, ABC):
@@ -63,25 +63,25 @@ class Discriminator(nn.Module, ABC):
     def forward(
         self, images: Tensor, level: int, alpha: Tensor | None = None, noise: Tensor | None = None
     ) -> DiscriminatorOutput:
-        """Judge images at the resolution of `level`.
+        """Score images at the resolution of `level`.
 
         Args:
             images: [N, channels, H, W] of `config.size(level)`, in [-1, 1].
             level, alpha: As for the generator.
-            noise: 0-d, strength of the noise on the inputs of convolutions; None: without it.
+            noise: 0-d, strength of the noise on the inputs of convolutions; None: no noise.
         """
 
     @abstractmethod
     def layers_of(self, level: int) -> list[nn.Module]:
-        """The layers that work at the resolution of `level`; each layer has one level."""
+        """Return the layers of the resolution of `level`; each layer belongs to one level."""
 
-    def looking(self, level: int) -> list[nn.Module]:
-        """Those of a level that look at images: all of them, but for an autoencoder."""
+    def image_layers(self, level: int) -> list[nn.Module]:
+        """Return the image-side layers of a level: all of them, except in an autoencoder."""
         return self.layers_of(level)
 
 
 class Head(nn.Module):
-    """Minibatch stddev, dropout, a dense layer: [N, maps, H, W] of the base -> judgement."""
+    """Minibatch stddev, dropout, a dense layer: [N, maps, H, W] of the base -> output."""
 
     def __init__(self, config: Network, maps: int) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ from progan.sizes import Size
 HE_GAIN = math.sqrt(2)
 
 
-class Equalized(nn.Module):
+class EqualizedLayer(nn.Module):
     """A weight ~ N(0, 1) that is scaled by He's constant, gain/sqrt(fan-in), each time it is used.
 
     So Adam's normalised steps have the same relative size in every layer. With
@@ -42,7 +42,7 @@ class Equalized(nn.Module):
 
     @torch.no_grad()
     def initialize(self, generator: torch.Generator, deviation: float = 0.0) -> None:
-        """Draw the weights anew (`generator` is a CPU one) and set the biases to zero.
+        """Initialise the weights from a CPU generator, and the biases with zero.
 
         Args:
             deviation: Standard deviation of the weights instead of He's; 0: He's.
@@ -54,10 +54,10 @@ class Equalized(nn.Module):
         self.bias.zero_()
 
     def operands(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Input and weight, whose product is that of the input and the scaled weight.
+        """Return input and weight, one of them scaled by He's constant.
 
-        Whichever has fewer numbers is scaled. In half precision it is the weight: so neither it
-        nor its gradient is rounded with another factor.
+        It is the smaller one, or in half precision the weight, so that its values and gradients
+        are rounded like those of the scaled weight.
         """
         if self.scale == 1:
             return x, self.weight
@@ -66,19 +66,19 @@ class Equalized(nn.Module):
         return x, self.weight * self.scale
 
 
-class Dense(Equalized):
+class Dense(EqualizedLayer):
     """[N, inputs] -> [N, outputs]."""
 
     def __init__(self, inputs: int, outputs: int, *, gain: float = HE_GAIN, equalized: bool):
         super().__init__((outputs, inputs), gain, equalized)
 
     def forward(self, x: Tensor) -> Tensor:
-        # It costs little, and a score in half precision would be one of 256 between two powers.
+        # Cheap, and scores in half precision would be too coarse.
         with disable_autocast(x.device):
             return F.linear(*self.operands(upcast_half(x)), self.bias)
 
 
-class DenseToMaps(Equalized):
+class DenseToMaps(EqualizedLayer):
     """[N, inputs] -> [N, outputs, H, W] of a given size.
 
     Args:
@@ -100,10 +100,10 @@ class DenseToMaps(Equalized):
         return features.reshape(x.shape[0], *self.shape) + self.bias.reshape(1, *self.bias_shape)
 
 
-class Conv(Equalized):
+class Conv(EqualizedLayer):
     """[N, inputs, H, W] -> [N, outputs, H, W], kernel of any size.
 
-    An even one sees one pixel more to the right and below, as TensorFlow has it.
+    An even kernel covers one pixel more to the right and below, as in TensorFlow.
     """
 
     def __init__(
@@ -133,8 +133,8 @@ class UpConv(Conv):
 class ConvDown(Conv):
     """A 3x3 convolution, halving and activation: [N, inputs, H, W] -> [N, outputs, H/2, W/2].
 
-    Fused, the halving comes before the activation; unfused, after it. These are different
-    functions, in the official code too.
+    Fused, the halving comes before the activation; unfused, after it: different functions, as in
+    the official code.
     """
 
     def __init__(self, inputs: int, outputs: int, act: nn.Module, *, fused: bool, equalized: bool):
@@ -149,7 +149,7 @@ class ConvDown(Conv):
 
 
 def resolution_name(level: int) -> str:
-    """Key of a level among the layers, by its resolution, whatever its size: 3 -> '8x8'."""
+    """Return the key of a level in ModuleDicts, by its resolution: 3 -> '8x8' for any size."""
     return f"{1 << level}x{1 << level}"
 
 
@@ -175,17 +175,17 @@ class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation of [N, C] or [N, C, H, W]."""
 
     def _check_input_dim(self, x: Tensor) -> None:
-        """Any number of dimensions will do."""
+        """Accept any number of dimensions."""
 
 
-class Activated(nn.Module):
+class NormActivation(nn.Module):
     """Activation and normalisation of [N, maps, ...].
 
-    Pixel norm comes after the activation, as in the official code. Batch and layer
-    normalisation come before it, as where they come from.
+    Pixel norm comes after the activation, as in the official code; batch and layer normalisation
+    come before it, as in their papers.
 
     Args:
-        running: Whether batch normalisation keeps averages, for single images.
+        running: Keep running statistics of batch normalisation, for single images.
     """
 
     def __init__(self, activation: str, norm: str, maps: int, *, running: bool = False) -> None:
@@ -210,8 +210,8 @@ def _norm(kind: str, maps: int, running: bool) -> nn.Module | None:
 KERNEL_SIZE = 5
 
 
-class MinibatchDiscrimination(Equalized):
-    """Append to the features of each image how near those of the others are: [N, F] -> [N, F + K].
+class MinibatchDiscrimination(EqualizedLayer):
+    """Append the similarity to the other images to the features: [N, F] -> [N, F + K].
 
     o_b(x_i) is the sum over j != i of exp(-|M_i,b - M_j,b|_1), M_i = T f(x_i) of shape [K, 5].
     The image itself, which is at distance 0 always, is left out.

@@ -1,6 +1,6 @@
 """The progressive networks (appendix A.1, table 2 of the paper).
 
-All levels exist from birth; growing only means to use more of them.
+All levels exist from the start; growing only means to use more of them.
 """
 
 from torch import Tensor, nn
@@ -10,12 +10,12 @@ from progan.networks.interface import Discriminator, DiscriminatorOutput, Genera
 from progan.networks.layers import (
     ACTIVATIONS,
     OUTPUTS,
-    Activated,
     Conv,
     ConvDown,
     Dense,
     DenseToMaps,
     MinibatchDiscrimination,
+    NormActivation,
     UpConv,
     resolution_name,
 )
@@ -52,7 +52,7 @@ class ProgressiveGenerator(Generator):
     def forward(
         self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
     ) -> Tensor:
-        x = self.inputs(latents, labels)
+        x = self.concat_inputs(latents, labels)
         for below in range(MIN_LEVEL, level):
             x = self.blocks[resolution_name(below)](x)
         newest = resolution_name(level)
@@ -104,8 +104,8 @@ class UpBlock(nn.Module):
         return features
 
 
-def _of_generator(config: Network, maps: int) -> Activated:
-    return Activated(config.g_activation, config.g_norm, maps, running=True)
+def _of_generator(config: Network, maps: int) -> NormActivation:
+    return NormActivation(config.g_activation, config.g_norm, maps, running=True)
 
 
 class ProgressiveDiscriminator(Discriminator):
@@ -208,5 +208,5 @@ class LastBlock(nn.Module):
         return out
 
 
-def _of_discriminator(config: Network, maps: int) -> Activated:
-    return Activated(config.d_activation, config.d_norm, maps)
+def _of_discriminator(config: Network, maps: int) -> NormActivation:
+    return NormActivation(config.d_activation, config.d_norm, maps)

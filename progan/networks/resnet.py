@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from progan.config import Network
 from progan.networks.interface import Discriminator, DiscriminatorOutput, Generator, Head
-from progan.networks.layers import OUTPUTS, Activated, Conv, ConvDown, DenseToMaps, UpConv
+from progan.networks.layers import OUTPUTS, Conv, ConvDown, DenseToMaps, NormActivation, UpConv
 from progan.ops import down2x, multiplicative_noise, up2x
 from progan.sizes import MIN_LEVEL
 
@@ -32,7 +32,7 @@ class ResnetGenerator(Generator):
     def forward(
         self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
     ) -> Tensor:
-        x = self.first(self.inputs(latents, labels))
+        x = self.first(self.concat_inputs(latents, labels))
         for block in self.blocks:
             x = block(x)
         return self.output(self.to_rgb(self.act(x)))
@@ -59,8 +59,8 @@ class UpBlock(nn.Module):
         return up2x(self.shortcut(x)) + residual
 
 
-def _of_generator(config: Network, maps: int) -> Activated:
-    return Activated(config.g_activation, config.g_norm, maps, running=True)
+def _of_generator(config: Network, maps: int) -> NormActivation:
+    return NormActivation(config.g_activation, config.g_norm, maps, running=True)
 
 
 class ResnetDiscriminator(Discriminator):
@@ -82,8 +82,8 @@ class ResnetDiscriminator(Discriminator):
         x = self.from_rgb(multiplicative_noise(images, noise))
         for block in self.blocks:
             x = block(x, noise)
-        judgement: DiscriminatorOutput = self.head(x, noise)
-        return judgement
+        output: DiscriminatorOutput = self.head(x, noise)
+        return output
 
     def layers_of(self, level: int) -> list[nn.Module]:
         last = self.config.max_level
@@ -96,9 +96,9 @@ class DownBlock(nn.Module):
 
     def __init__(self, config: Network, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.first_act = Activated(config.d_activation, config.d_norm, inputs)
+        self.first_act = NormActivation(config.d_activation, config.d_norm, inputs)
         self.conv = Conv(inputs, inputs, 3, equalized=config.equalized_lr)
-        self.second_act = Activated(config.d_activation, config.d_norm, inputs)
+        self.second_act = NormActivation(config.d_activation, config.d_norm, inputs)
         self.down = ConvDown(
             inputs,
             outputs,

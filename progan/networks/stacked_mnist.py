@@ -12,10 +12,10 @@ from progan.networks.interface import Discriminator, DiscriminatorOutput, Genera
 from progan.networks.layers import (
     ACTIVATIONS,
     OUTPUTS,
-    Activated,
     Conv,
     ConvDown,
     DenseToMaps,
+    NormActivation,
     UpConv,
     resolution_name,
 )
@@ -51,7 +51,7 @@ class StackedMnistGenerator(Generator):
         )
         self.acts = nn.ModuleDict(
             {
-                resolution_name(level): Activated(
+                resolution_name(level): NormActivation(
                     config.g_activation, config.g_norm, maps[level], running=True
                 )
                 for level in maps
@@ -69,7 +69,7 @@ class StackedMnistGenerator(Generator):
     def forward(
         self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
     ) -> Tensor:
-        x = self.acts[resolution_name(MIN_LEVEL)](self.first(self.inputs(latents, labels)))
+        x = self.acts[resolution_name(MIN_LEVEL)](self.first(self.concat_inputs(latents, labels)))
         below = x
         for grown in range(MIN_LEVEL + 1, level + 1):
             below, name = x, resolution_name(grown)
@@ -108,7 +108,7 @@ class StackedMnistDiscriminator(Discriminator):
                 resolution_name(level): ConvDown(
                     maps[level],
                     maps[level - 1],
-                    Activated(config.d_activation, config.d_norm, maps[level - 1]),
+                    NormActivation(config.d_activation, config.d_norm, maps[level - 1]),
                     fused=config.fused_scaling,
                     equalized=config.equalized_lr,
                 )
@@ -125,8 +125,8 @@ class StackedMnistDiscriminator(Discriminator):
             x = self.downs[resolution_name(grown)](multiplicative_noise(x, noise))
             if grown == level and alpha is not None:
                 x = fade(self._features(down2x(images), level - 1), x, alpha)
-        judgement: DiscriminatorOutput = self.head(x, noise)
-        return judgement
+        output: DiscriminatorOutput = self.head(x, noise)
+        return output
 
     def layers_of(self, level: int) -> list[nn.Module]:
         name = resolution_name(level)
@@ -134,7 +134,7 @@ class StackedMnistDiscriminator(Discriminator):
         return [*from_rgb, self.head if level == MIN_LEVEL else self.downs[name]]
 
     def _features(self, images: Tensor, level: int) -> Tensor:
-        """Images as the convolution of their level takes them: at the last one, as they are."""
+        """Return the input of the convolution of a level; at the last one, the images."""
         if level == self.config.max_level:
             return images
         features: Tensor = self.act(self.from_rgb[resolution_name(level)](images))

@@ -64,7 +64,7 @@ def discriminator_features(discriminator: Discriminator, snapshot: Snapshot) -> 
             found.append(output)
 
     for level in range(MIN_LEVEL, snapshot.level + 1):
-        for layer in discriminator.looking(level):
+        for layer in discriminator.image_layers(level):
             layer.register_forward_hook(keep)
 
     def features(images: Tensor) -> list[Tensor]:
@@ -86,7 +86,7 @@ def find_discriminator(path: Path, network: Network) -> tuple[Discriminator, Pat
     origin = _origin(path)
     if origin is None or "discriminator" not in origin.weights or origin.network != network:
         return None
-    discriminator = networks.discriminator(network)
+    discriminator = networks.build_discriminator(network)
     discriminator.load_state_dict(dict(origin.weights["discriminator"]))
     return discriminator, origin.path
 

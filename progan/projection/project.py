@@ -13,7 +13,7 @@ from tqdm import tqdm
 from progan.data.image_source import UnreadableImage
 from progan.data.importers.pixels import convert_and_resize, decode_srgb
 from progan.errors import UserError
-from progan.images import Pixels, save_png, to_signed
+from progan.images import Pixels, save_png, to_float
 from progan.interop.load import load_snapshot
 from progan.projection.features import (
     Features,
@@ -52,7 +52,7 @@ class Target:
 
     def image(self) -> Tensor:
         """[1, C, H, W] in [-1, 1]."""
-        return to_signed(torch.from_numpy(self.pixels.transpose(2, 0, 1).copy()))[None]
+        return to_float(torch.from_numpy(self.pixels.transpose(2, 0, 1).copy()))[None]
 
 
 def read_targets(paths: Sequence[Path], snapshot: Snapshot) -> list[Target]:

@@ -11,10 +11,10 @@ from PIL import Image, features
 
 from progan import schedule
 from progan.errors import UserError
-from progan.images import opaque
+from progan.images import to_opaque_rgb
 from progan.report.markup import Markup, Material, data_uri, element, joined
 from progan.run_directory import FAKES_PREFIX, FIRST_FAKES_FILE, REALS_FILE
-from progan.training.samples import layout, shown_in
+from progan.training.sample_grids import choose_layout, read_images_seen
 
 LADDER = ((1024, 82), (1024, 65), (800, 65), (640, 60), (480, 55), (320, 50), (200, 40))  # px, %
 TRIED = 8  # pictures that tell what all of them will take
@@ -46,7 +46,7 @@ def opened(path: Path, cells: Cells | None = None) -> Image.Image:
         else:
             cut = file.copy()
     plain = cut if cut.mode in ("L", "RGB", "RGBA") else cut.convert("RGBA")
-    return fitted(opaque(np.atleast_3d(np.asarray(plain))), LADDER[0][0])
+    return fitted(to_opaque_rgb(np.atleast_3d(np.asarray(plain))), LADDER[0][0])
 
 
 def fitted(picture: Image.Image, width: int) -> Image.Image:
@@ -167,7 +167,7 @@ def shown_cells(material: Material) -> Cells | None:
     """The part of each grid that is shown; None if the settings do not tell."""
     if material.settings is None:
         return None
-    place = layout(material.settings.network)
+    place = choose_layout(material.settings.network)
     return Cells(
         min(place.columns, MOST_COLUMNS),
         min(place.rows, MOST_ROWS),
@@ -178,12 +178,12 @@ def shown_cells(material: Material) -> Cells | None:
 
 def seed_step(material: Material) -> int:
     """How much larger the seed of the cell below is; 0 if the settings do not tell."""
-    return layout(material.settings.network).columns if material.settings else 0
+    return choose_layout(material.settings.network).columns if material.settings else 0
 
 
 def _moment(path: Path) -> int:
     """How many images led to a grid: as it says itself, or, of older runs, its name."""
-    told = shown_in(path)
+    told = read_images_seen(path)
     match = NAME.fullmatch(path.stem)
     if told is not None or match is None:
         return told or 0

@@ -11,7 +11,7 @@ from progan.config import Run
 from progan.diagnosis.history import Row, parse_row
 from progan.errors import UserError
 from progan.run_directory import CONFIG_FILE, LOG_FILE, STATISTICS_FILE, load_config
-from progan.training.progress import stage_words
+from progan.training.progress import stage_label
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,9 @@ class Material:
         if self.settings is None:
             return ""
         growth, network = self.settings.growth, self.settings.network
-        return stage_words(schedule.at(growth, network, max(int(images_seen) - 1, 0)), network)
+        return stage_label(
+            schedule.stage_at(growth, network, max(int(images_seen) - 1, 0)), network
+        )
 
 
 def read(directory: Path) -> Material:

@@ -15,7 +15,7 @@ from progan.report.markup import Markup, Material, element, facts, joined, table
 from progan.run_directory import LOG_FILE
 from progan.runtime.log import human_rate, human_seconds
 from progan.schedule import Phase
-from progan.training.progress import size_words
+from progan.training.progress import resolution_label
 
 OF_THE_DATA = ("preset", "data", "fingerprint", "init_from")  # told apart from the changes
 SETTINGS_HEADINGS = ("setting", "value", "what it is")
@@ -209,7 +209,7 @@ def _row(phase: Phase, network: Network, rows: Sequence[Row]) -> list[str]:
     now = rows[-1]["images_seen"] / 1000 if rows else 0.0
     state = "done" if phase.end_kimg <= now else "now" if phase.start_kimg < now else "to come"
     return [
-        size_words(phase.stage, network),
+        resolution_label(phase.stage, network),
         "fading in" if phase.stage.fading else "stable",
         f"{phase.start_kimg:g}–{phase.end_kimg:g}",
         f"{phase.stage.batch}",

@@ -12,7 +12,8 @@ from progan.report.markup import Markup, Material, element, facts, joined
 from progan.runtime.log import human_rate, human_seconds
 
 # How the last line of a log begins, after its time, of a run that has ended.
-ENDED, GAVE_UP = "  Done", "  The training has left the numbers"
+ENDED = "  Done"
+GAVE_UP = ("  Training diverged", "  The training has left the numbers")  # of older runs
 STOPPED = re.compile(r"[\d: -]{19}  Stopped (.+?)(?:; |\. |$)")
 STOPPED_AT = re.compile(r"at kimg (\d+(?:\.\d+)?)$")
 
@@ -27,7 +28,7 @@ def state_words(log: Sequence[str]) -> str:
     last = log[-1] if log else ""
     if ENDED in last[:30]:
         return "has ended"
-    if GAVE_UP in last[:60]:
+    if any(words in last[:60] for words in GAVE_UP):
         return "has stopped, as its numbers were not finite or far too large"
     if stop := STOPPED.match(last):
         return f"was stopped {stop[1]}"

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 from tqdm import tqdm
 
 from progan.errors import UserError
-from progan.images import Pixels, as_image, save_png
+from progan.images import Pixels, save_png, to_pil
 from progan.runtime.files import atomic_path, make_folder
 from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sampling.latents import LatentBatch
@@ -48,7 +48,7 @@ def save_image(path: Path, kind: str, pixels: Pixels, text: Mapping[str, str]) -
         save_png(path, pixels, text)
         return
     with atomic_path(path) as temporary:
-        as_image(pixels).save(temporary, kind, exif=make_exif(text), **ENCODER_OPTIONS[kind])
+        to_pil(pixels).save(temporary, kind, exif=make_exif(text), **ENCODER_OPTIONS[kind])
 
 
 def require_image_format(kind: str, height: int, width: int, channels: int) -> None:

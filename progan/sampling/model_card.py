@@ -14,7 +14,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING, TypeVar
 
 from progan import schedule
-from progan.config import Objective, Run
+from progan.config import LossConfig, Run
 from progan.invocation import command_line
 from progan.runtime.files import write_atomically
 from progan.runtime.log import human_seconds
@@ -255,7 +255,7 @@ def describe_by_resolution(default: N, exceptions: tuple[tuple[int, N], ...], ru
     return f"{default:g} ({', '.join(others)})"
 
 
-def describe_objective(settings: Objective) -> str:
+def describe_objective(settings: LossConfig) -> str:
     """Return e.g. 'wgan-gp: gradient penalty weight 10, target norm 1, drift weight 0'."""
     terms = [
         f"{name} {getattr(settings, field):g}"

@@ -152,7 +152,7 @@ def _snapshot(
     header: Mapping[str, Any], weights: Mapping[str, torch.Tensor], device: torch.device
 ) -> Snapshot:
     """What a header and weights describe; raises most errors for what makes no sense."""
-    generator = networks.generator(section_from_dict(Network, header["network"])).to(device)
+    generator = networks.build_generator(section_from_dict(Network, header["network"])).to(device)
     generator.load_state_dict(dict(weights))
     level, alpha = int(header["level"]), float(header["alpha"])
     if not MIN_LEVEL <= level <= generator.config.max_level or not 0 < alpha <= 1:

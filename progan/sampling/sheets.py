@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from progan.errors import UserError
-from progan.images import Pixels, as_image, enlarge, grid, opaque
+from progan.images import Pixels, arrange_grid, repeat_pixels, to_opaque_rgb, to_pil
 from progan.runtime.files import human_bytes
 from progan.sizes import Size
 
@@ -42,7 +42,7 @@ def require_sheet_size(columns: int, rows: int, size: Size, channels: int) -> No
 def full_grid(images: Pixels, columns: int, rows: int) -> Pixels:
     """Pictures [N, H, W, C] side by side; cells that remain are black: [rows*H, columns*W, C]."""
     empty = np.zeros((columns * rows - len(images), *images.shape[1:]), np.uint8)
-    return grid(np.concatenate([images, empty]), columns)
+    return arrange_grid(np.concatenate([images, empty]), columns)
 
 
 def contact_sheet(
@@ -57,15 +57,15 @@ def contact_sheet(
         _with_gap(caption_below(image, word)) for image, word in zip(images, words, strict=True)
     ]
     empty = [np.full_like(cells[0], 255)] * (columns * rows - len(cells))
-    return grid(np.stack(cells + empty), columns)
+    return arrange_grid(np.stack(cells + empty), columns)
 
 
 def sheet_cell(image: Pixels) -> Pixels:
     """A picture [H, W, C] of 64 to 256 px: by repeating pixels, or by averaging them."""
-    large: Pixels = enlarge(image[None], MIN_CELL)[0]
+    large: Pixels = repeat_pixels(image[None], MIN_CELL)[0]
     if max(large.shape[:2]) <= MAX_CELL:
         return large
-    picture = as_image(large)
+    picture = to_pil(large)
     picture.thumbnail((MAX_CELL, MAX_CELL), Image.Resampling.BOX)
     return np.asarray(picture, np.uint8).reshape(picture.height, picture.width, -1)
 
@@ -78,7 +78,7 @@ def _with_gap(image: Pixels) -> Pixels:
 
 def caption_below(image: Pixels, words: str) -> Pixels:
     """A picture [H, W, C] with a line of text on white below: [H + the line's, W, 3]."""
-    picture = opaque(image)
+    picture = to_opaque_rgb(image)
     font = _font(picture.width // 20)
     height = _line_height(font)
     cell = Image.new("RGB", (picture.width, picture.height + height), "white")
@@ -91,7 +91,7 @@ def caption_below(image: Pixels, words: str) -> Pixels:
 
 def caption_in_corner(image: Pixels, words: str) -> Pixels:
     """A picture [H, W, C] with white words on black in its lower left corner: [H, W, 3]."""
-    picture = opaque(image)
+    picture = to_opaque_rgb(image)
     draw = ImageDraw.Draw(picture)
     font = _font(min(picture.size) // 24)
     width, height = font.getlength(words) + 2 * MARGIN, _line_height(font)

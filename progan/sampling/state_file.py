@@ -147,7 +147,7 @@ def load_g_ema(path: Path, device: torch.device) -> Snapshot:
     content = read_state(path)
     try:
         run = from_dict(json.loads(content["config"]))
-        generator = networks.generator(run.network).to(device)
+        generator = networks.build_generator(run.network).to(device)
         generator.load_state_dict(dict(content["average"]))
         images_seen = int(content["images_seen"])
         stage = _last_stage(run, images_seen, int(content["round_images_seen"]))
@@ -170,15 +170,15 @@ def _last_stage(run: Run, images_seen: int, round_images_seen: int) -> schedule.
     At the end of a round, this is not the stage of the next one, which begins there.
     """
     growth, network = run.growth, run.network
-    stage = schedule.at(growth, network, round_images_seen)
+    stage = schedule.stage_at(growth, network, round_images_seen)
     if round_images_seen < images_seen or not images_seen:
         return stage
     for _ in range(2):  # batches may have another size in the round before
-        start = max(images_seen - schedule.round_images(growth, stage), 0)
-        stage = schedule.at(growth, network, start)
-        if start + schedule.round_images(growth, stage) == images_seen:
+        start = max(images_seen - schedule.images_per_round(growth, stage), 0)
+        stage = schedule.stage_at(growth, network, start)
+        if start + schedule.images_per_round(growth, stage) == images_seen:
             return stage
-    return schedule.at(growth, network, images_seen)
+    return schedule.stage_at(growth, network, images_seen)
 
 
 def _classes(path: Path, run: Run) -> tuple[tuple[str, ...], tuple[int, ...]]:

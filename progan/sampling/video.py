@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from progan.errors import UserError
-from progan.images import Pixels, enlarge, opaque
+from progan.images import Pixels, repeat_pixels, to_opaque_rgb
 from progan.run_directory import STATISTICS_FILE
 from progan.runtime.files import atomic_path, human_bytes, read_json_lines
 from progan.runtime.log import human_seconds
@@ -191,8 +191,8 @@ def interpolation_frames(
 
 def frame_of(images: Pixels, columns: int, rows: int) -> Pixels:
     """Pictures [N, H, W, C] side by side, enlarged by repeating pixels if they are small."""
-    page = enlarge(full_grid(images, columns, rows)[None], MIN_FRAME_SIDE)[0]
-    return np.asarray(opaque(page), np.uint8)
+    page = repeat_pixels(full_grid(images, columns, rows)[None], MIN_FRAME_SIDE)[0]
+    return np.asarray(to_opaque_rgb(page), np.uint8)
 
 
 def frame_size(cell: Size, columns: int, rows: int) -> Size:
@@ -236,7 +236,7 @@ def growth_frames(
             as_pixels(image)
             for image in render_single(snapshot, latent_batch.latents, latent_batch.labels)
         ]
-        page = frame_of(enlarge(np.stack(images), side), columns, rows)
+        page = frame_of(repeat_pixels(np.stack(images), side), columns, rows)
         page = caption_in_corner(page, stage_caption(snapshot, hours.get(snapshot.images_seen)))
         yield from (page for _ in times)
 

@@ -1,13 +1,12 @@
-"""How steps are computed: operation after operation, as compiled code, or as recordings of it.
+"""Acceleration of steps: compiled code and CUDA graphs.
 
-Results are the same but for rounding, and where something cannot be had, one line says so.
+Results are the same but for rounding; where something is unavailable, one line is reported.
 """
 
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -18,41 +17,33 @@ from progan.runtime.cuda_prefetch import cuda_graph_capture
 from progan.runtime.log import human_seconds
 from progan.runtime.stop_signal import interruptible, stop_requested
 from progan.sizes import MIN_LEVEL, growing_name
-from progan.training.cuda_graph import CudaGraphSteps
-from progan.training.optim import Rate
-from progan.training.state import TrainState
-from progan.training.step import (
-    PLAIN_LOSSES,
-    DiscriminatorInputs,
-    GeneratorInputs,
-    LevelAlpha,
-    Losses,
-    PlainSteps,
-    Statistics,
-    Steps,
-)
+from progan.training.cuda_graph import cuda_graph_steps
+from progan.training.gradients import FULL_BATCH, BatchSplit
+from progan.training.step import EAGER_FUNCTIONS, StepFunctions, Steps, make_steps
+from progan.training.step_inputs import LevelAlpha
 
 if TYPE_CHECKING:
     from torch._dynamo.callback import CallbackArgs
 
+Report = Callable[[str], None]
+
 
 class Compilation:
-    """What the compiled functions of a run share: if one cannot be compiled, none is used.
+    """State shared by the compiled functions of a run: if one cannot be compiled, none is used.
 
     Args:
-        report: Receives the one line that says so.
-        announce: Receives a line when compilation for a level begins, and when it has ended.
+        report: Receives a line when compilation for a level begins, ends or fails.
     """
 
-    def __init__(self, report: Callable[[str], None], announce: Callable[[str], None]) -> None:
-        self._report, self._announce = report, announce
+    def __init__(self, report: Report) -> None:
+        self._report = report
         self.usable = True
-        self._stage = ""  # that is being compiled
-        self._seconds = 0.0  # that it has taken so far
+        self._stage = ""  # the stage that is being compiled
+        self._seconds = 0.0  # its compilation so far
 
     @contextmanager
-    def watched(self, stage: str) -> Iterator[None]:
-        """Announce what torch compiles in this context; a stop ends it with KeyboardInterrupt."""
+    def report_compilation(self, stage: str) -> Iterator[None]:
+        """Report what torch compiles in this context; a stop ends it with KeyboardInterrupt."""
         from torch._dynamo.callback import callback_handler  # eager training needs no compiler
 
         interruption = ExitStack()
@@ -77,42 +68,37 @@ class Compilation:
             callback_handler.remove_end_callback(end)
 
     def end_iteration(self) -> None:
-        """Announce that everything that an iteration needs is compiled, if anything was."""
+        """Report that everything that an iteration needs is compiled, if anything was."""
         if self._stage:
-            self._announce(
-                f"--acceleration compile: compiled for {self._stage} in "
-                f"{human_seconds(self._seconds)}."
-            )
+            took = human_seconds(self._seconds)
+            self._report(f"--acceleration compile: compiled for {self._stage} in {took}.")
             self._stage = ""
 
     def fail(self, name: str, error: Exception) -> None:
         """Use no compiled code any more."""
         self.usable = False
-        self._report(
-            in_place_of(
-                "compile", [f"{name} cannot be compiled ({first_line(error)})"], "Eager code"
-            )
-        )
+        why = f"{name} cannot be compiled ({first_line(error)})"
+        self._report(unavailable_message("compile", [why], "Eager code"))
 
     def _begin(self, stage: str) -> None:
         if stage and stage != self._stage:
             self._stage, self._seconds = stage, 0.0
-            self._announce(
+            self._report(
                 f"--acceleration compile: compiling for {stage}, which may take minutes ..."
             )
 
 
-class Compiled:
-    """A function of the step as compiled code; the function itself if it cannot be compiled.
+class CompiledFunction:
+    """A function of the step as compiled code, or the function itself if that fails.
 
-    As it changes nothing and draws no random numbers, it can be called again. So a stop need not
-    wait for a compilation: the function itself ends the step.
+    As it is pure, it can be called again: a stop need not wait for a compilation, since the
+    function itself then completes the step.
     """
 
     def __init__(
         self, function: Callable[..., Any], compilation: Compilation, *, last: bool = False
     ) -> None:
-        """Args: last: Whether an iteration ends with this function."""
+        """Args: last: True for the last function of an iteration."""
         self._function, self._compilation, self._last = function, compilation, last
         self._compiled: Callable[..., Any] = torch.compile(function, fullgraph=True, dynamic=False)
 
@@ -120,7 +106,7 @@ class Compiled:
         if not self._compilation.usable:
             return self._function(*arguments)
         try:
-            with self._compilation.watched(stage_of(arguments)):
+            with self._compilation.report_compilation(_stage_label(arguments)):
                 result = self._compiled(*arguments)
         except KeyboardInterrupt:
             if not stop_requested():
@@ -136,8 +122,8 @@ class Compiled:
         return result
 
 
-def stage_of(arguments: tuple[Any, ...]) -> str:
-    """'16→32', the stage of a function that takes state, run and position; '' of any other."""
+def _stage_label(arguments: tuple[Any, ...]) -> str:
+    """Return the stage of a function that takes state, run and position, '16→32'; else ''."""
     match arguments:
         case (_, Run() as run, LevelAlpha() as position, *_):
             alpha = 1 if position.alpha is None else 0
@@ -145,155 +131,135 @@ def stage_of(arguments: tuple[Any, ...]) -> str:
     return ""
 
 
-def in_place_of(asked: str, missing: list[str], instead: str) -> str:
-    """The line on what of an --acceleration cannot be had, and why."""
+def unavailable_message(requested: str, reasons: list[str], instead: str) -> str:
+    """Return the line that says why an --acceleration is unavailable, and what is used instead."""
     return (
-        f"--acceleration {asked}: {', and '.join(missing)}. {instead} takes its place, with "
+        f"--acceleration {requested}: {', and '.join(reasons)}. {instead} takes its place, with "
         "the same results."
     )
 
 
 # Every level, faded in or not, is compiled by itself; torch gives up on the ninth by default.
-MOST_VARIANTS = 1024
+MAX_VARIANTS = 1024
 COMPILING = ("compile", "graph")  # values of --acceleration
-RECORDING = ("eager-graph", "graph")
-# The fastest of them on CUDA, by resolution: what `python benchmarks/gpu.py --report` prints.
+CAPTURING = ("eager-graph", "graph")
+# The fastest of them on CUDA, by resolution: the output of `python benchmarks/gpu.py --report`.
 # Empty, as no GPU has been measured yet.
 FASTEST_ON_CUDA: Mapping[int, str] = {}
 
 
 class Acceleration(NamedTuple):
-    """Whether losses are compiled and whole steps recorded, and in a line what of that was asked
-    for and cannot be had; '' if all of it can.
+    """Compiled or captured execution of steps.
 
     Attributes:
+        compiled: Losses are compiled.
+        captured: Whole steps are CUDA graphs.
+        report: One line about what was requested and is unavailable; '' if nothing.
         by_level: Instead of these, where levels differ.
     """
 
     compiled: bool = False
-    recorded: bool = False
+    captured: bool = False
     report: str = ""
     by_level: "Mapping[int, Acceleration]" = {}
 
 
-def chosen(run: Run, device: torch.device, processes: int = 1) -> Acceleration:
-    """How a run is accelerated on a device.
+def choose_acceleration(run: Run, device: torch.device, processes: int = 1) -> Acceleration:
+    """Choose the acceleration of a run on a device.
 
-    `auto` is eager on a CPU, where what compiled code wins in an hour is little more than its
+    `auto` is eager on a CPU, where an hour of compiled code gains little more than its
     compilation takes (docs/performance.md), and on CUDA what was measured to be the fastest.
     """
-    if run.acceleration == "auto" and device.type == "cuda" and FASTEST_ON_CUDA:
-        by_level = {
-            level: _at_level(run, level, device, processes)
-            for level in range(MIN_LEVEL, run.network.max_level + 1)
-        }
-        return Acceleration(
-            any(each.compiled for each in by_level.values()),
-            any(each.recorded for each in by_level.values()),
-            by_level=by_level,
-        )
-    return _chosen(run, run.acceleration, device, processes)
-
-
-def _at_level(run: Run, level: int, device: torch.device, processes: int) -> Acceleration:
-    """What is fastest there, or as much of it as can be had, without a word."""
-    return _chosen(run, FASTEST_ON_CUDA.get(1 << level, "eager"), device, processes)._replace(
-        report=""
+    if run.acceleration != "auto" or device.type != "cuda" or not FASTEST_ON_CUDA:
+        return _choose(run, run.acceleration, device, processes)
+    by_level = {}
+    for level in range(MIN_LEVEL, run.network.max_level + 1):
+        fastest = FASTEST_ON_CUDA.get(1 << level, "eager")
+        by_level[level] = _choose(run, fastest, device, processes)._replace(report="")
+    return Acceleration(
+        any(each.compiled for each in by_level.values()),
+        any(each.captured for each in by_level.values()),
+        by_level=by_level,
     )
 
 
-def _chosen(run: Run, asked: str, device: torch.device, processes: int) -> Acceleration:
-    if asked in ("auto", "eager"):
+def _choose(run: Run, requested: str, device: torch.device, processes: int) -> Acceleration:
+    if requested in ("auto", "eager"):
         return Acceleration()
     if run.random_layers:
-        return Acceleration(
-            report=in_place_of(
-                asked, ["layers that draw random numbers would draw others"], "Eager code"
-            )
-        )
-    compiles, records = asked in COMPILING, asked in RECORDING
+        reasons = ["layers that draw random numbers would draw others"]
+        return Acceleration(report=unavailable_message(requested, reasons, "Eager code"))
+    compiles, captures = requested in COMPILING, requested in CAPTURING
     no_compiler = _no_compiler(device) if compiles else ""
-    no_graphs = _no_graphs(run, device, processes) if records else ""
-    compiled, recorded = compiles and not no_compiler, records and not no_graphs
-    missing = [why for why in (no_graphs, no_compiler) if why]
-    instead = "Compiled code" if compiled else "Recorded code" if recorded else "Eager code"
-    return Acceleration(compiled, recorded, in_place_of(asked, missing, instead) if missing else "")
+    no_graphs = _no_graphs(run, device, processes) if captures else ""
+    compiled, captured = compiles and not no_compiler, captures and not no_graphs
+    instead = "Compiled code" if compiled else "Recorded code" if captured else "Eager code"
+    reasons = [reason for reason in (no_graphs, no_compiler) if reason]
+    report = unavailable_message(requested, reasons, instead) if reasons else ""
+    return Acceleration(compiled, captured, report)
 
 
-def accelerated(steps: PlainSteps, how: Acceleration, report: Callable[[str], None]) -> Steps:
-    """The same steps, compiled and recorded; what of that cannot be had is told in a line."""
+def accelerate(how: Acceleration, report: Report, split: BatchSplit = FULL_BATCH) -> Steps:
+    """Return the steps of an acceleration; what is unavailable is reported in a line."""
     if how.report:
         report(how.report)
     if how.by_level:
-        ways = {
-            (each.compiled, each.recorded): accelerated(steps, each, report)
-            for each in how.by_level.values()
+        kinds = {level: each[:2] for level, each in how.by_level.items()}  # compiled, captured
+        steps = {
+            kind: accelerate(Acceleration(*kind), report, split) for kind in set(kinds.values())
         }
-        return StepsByLevel(
-            {level: ways[each.compiled, each.recorded] for level, each in how.by_level.items()}
-        )
-    if how.compiled:
-        steps = replace(steps, losses=compiled_losses(report, report))
-    return CudaGraphSteps(steps, cuda_graph_capture, report) if how.recorded else steps
+        return steps_by_level({level: steps[kind] for level, kind in kinds.items()})
+    functions = compile_functions(report) if how.compiled else EAGER_FUNCTIONS
+    uncaptured = make_steps(split, functions)
+    return cuda_graph_steps(uncaptured, cuda_graph_capture, report) if how.captured else uncaptured
 
 
-@dataclass(frozen=True, slots=True)
-class StepsByLevel:
-    """Steps that are computed in another way at some levels."""
-
-    at: Mapping[int, Steps]
-
-    def discriminator(
-        self,
-        state: TrainState,
-        run: Run,
-        position: LevelAlpha,
-        rate: Rate,
-        inputs: DiscriminatorInputs,
-    ) -> Statistics:
-        return self.at[position.level].discriminator(state, run, position, rate, inputs)
-
-    def generator(
-        self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate, inputs: GeneratorInputs
-    ) -> Statistics:
-        return self.at[position.level].generator(state, run, position, rate, inputs)
+def steps_by_level(steps: Mapping[int, Steps]) -> Steps:
+    """Return steps that are executed in the way of their level."""
+    return Steps(
+        lambda state, run, position, rate, inputs: steps[position.level].discriminator(
+            state, run, position, rate, inputs
+        ),
+        lambda state, run, position, rate, inputs: steps[position.level].generator(
+            state, run, position, rate, inputs
+        ),
+    )
 
 
-def compiled_losses(report: Callable[[str], None], announce: Callable[[str], None]) -> Losses:
-    """Losses, each of which is one graph with its gradient penalty.
+def compile_functions(report: Report) -> StepFunctions:
+    """Compile the functions of a step, each as one graph with its gradient penalty.
 
     Args:
-        report: Receives a line if they cannot be compiled.
-        announce: Receives a line when compilation begins for a level, and when it has ended.
+        report: Receives lines about the progress of compilation, or its failure.
     """
-    torch._dynamo.config.recompile_limit = MOST_VARIANTS
-    torch._dynamo.config.accumulated_recompile_limit = MOST_VARIANTS
+    torch._dynamo.config.recompile_limit = MAX_VARIANTS
+    torch._dynamo.config.accumulated_recompile_limit = MAX_VARIANTS
     # Else gradients would be compiled while they are computed, where a step can neither be stopped
     # nor be computed by eager code.
     torch._functorch.config.force_non_lazy_backward_lowering = True
-    compilation = Compilation(report, announce)
-    return Losses(
+    compilation = Compilation(report)
+    return StepFunctions(
         *(
-            Compiled(function, compilation, last=function is PLAIN_LOSSES.generator)
-            for function in PLAIN_LOSSES
+            CompiledFunction(function, compilation, last=function is EAGER_FUNCTIONS.generator)
+            for function in EAGER_FUNCTIONS
         )
     )
 
 
 def _no_compiler(device: torch.device) -> str:
-    """Why nothing can be compiled for a device; '' if it can."""
+    """Return why nothing can be compiled for a device; '' if it can."""
     if device.type == "cuda":
         from torch.utils._triton import has_triton
 
         return "" if has_triton() else "torch finds no Triton that works with this GPU"
     if device.type == "cpu":
         found = any(shutil.which(name) for name in ("g++", "clang++", "cl"))
-        return "" if found else "there is no C++ compiler (g++ or clang++)"
+        return "" if found else "no C++ compiler was found (g++ or clang++)"
     return f"torch compiles nothing for {device.type}"
 
 
 def _no_graphs(run: Run, device: torch.device, processes: int) -> str:
-    """Why steps cannot be recorded; '' if they can."""
+    """Return why steps cannot be captured; '' if they can."""
     if device.type != "cuda":
         return f"{device.type} has no CUDA graphs"
     if processes > 1:

@@ -1,9 +1,9 @@
-"""Training states on disk: all of `TrainState`, tensors and numbers only, under a checksum."""
+"""Checkpoints: all of a `TrainState` in a file, tensors and numbers only, with a checksum."""
 
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,18 +20,14 @@ from progan.runtime.files import atomic_path
 from progan.sampling.state_file import (
     FORMAT,
     FORMAT_VERSION,
-    NETWORKS,
     NOT_WHOLE,
     Content,
     DamagedState,
     read_state,
     sealed,
 )
-from progan.training import state as states
-from progan.training.state import TrainState
+from progan.training.state import TrainState, create_state
 
-OPTIMIZERS = ("g_optimizer", "d_optimizer")
-MODULES = (*NETWORKS, *OPTIMIZERS)
 COUNTERS = (
     "images_seen",
     "round_images_seen",
@@ -44,21 +40,22 @@ COUNTERS = (
 
 
 def save_state(directory: Path, state: TrainState, run: Run) -> Path:
-    """Write state-<kimg>.pt, whole or not at all, and drop the oldest ones beyond `keep_states`."""
+    """Write state-<kimg>.pt atomically, and delete the oldest ones beyond `keep_states`."""
     return write_state(directory, copy_to_cpu(state, run), run.output.keep_states)
 
 
 def copy_to_cpu(state: TrainState, run: Run) -> Content:
-    """Copy all of a state to the memory of the host, where training does not change it."""
+    """Copy a state to main memory, as the content of a checkpoint."""
     content: Content = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "config": json.dumps(to_dict(run)),
     }
-    content |= {name: getattr(state, name).state_dict() for name in MODULES}
+    for name, module in (state.networks | state.optimizers).items():
+        content[name] = module.state_dict()
     content |= {name: getattr(state, name) for name in COUNTERS}
     content["dials"] = {name: value.item() for name, value in state.controllers.items()}
-    content["tally"] = {"sums": dict(state.tally.sums), "counts": dict(state.tally.counts)}
+    content["tally"] = {"sums": dict(state.stat_sums.sums), "counts": dict(state.stat_sums.counts)}
     copy: Content = tree_map_only(
         Tensor, lambda value: value.detach().to("cpu", copy=True), content
     )
@@ -68,12 +65,10 @@ def copy_to_cpu(state: TrainState, run: Run) -> Content:
 def write_state(
     directory: Path, content: Content, keep: int, proceed: Callable[[], None] = lambda: None
 ) -> Path:
-    """Write what `copied` made, then drop the oldest states but `keep`.
-
-    Only states older than this one, which is whole, are dropped.
+    """Write a checkpoint from `copy_to_cpu` atomically, then delete the oldest but `keep`.
 
     Args:
-        proceed: Called now and then; what it raises ends the writing, and nothing has changed.
+        proceed: Called before each chunk; an exception from it cancels the write.
     """
     path = state_path(directory, content["images_seen"])
     with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -84,36 +79,42 @@ def write_state(
     return path
 
 
-def load_newest(
-    files: Sequence[Path], run: Run, device: torch.device
-) -> tuple[TrainState, Path, dict[Path, DamagedState]]:
-    """Return the newest state that is whole, its file, and those after it that are damaged.
+class LoadedState(NamedTuple):
+    """A state, its file, and the newer files that are damaged."""
+
+    state: TrainState
+    path: Path
+    damaged: dict[Path, DamagedState]
+
+
+def load_newest(files: Sequence[Path], run: Run, device: torch.device) -> LoadedState:
+    """Load the newest undamaged checkpoint.
 
     Args:
         files: Oldest first; at least one.
 
     Raises:
-        UserError: All of them are damaged, or the newest whole one does not fit the run.
+        UserError: All are damaged, or the newest undamaged one does not fit the run.
     """
     damaged: dict[Path, DamagedState] = {}
     for path in reversed(files):
         try:
-            return load_state(path, run, device), path, damaged
+            return LoadedState(load_state(path, run, device), path, damaged)
         except DamagedState as error:
             damaged[path] = error
     raise UserError(
-        f"{'; '.join(error.what for error in damaged.values())}. There is no other "
-        "state to go on from: start a new run."
+        f"{'; '.join(error.what for error in damaged.values())}. No undamaged state is "
+        "left: start a new run."
     )
 
 
 def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
-    """Return the state in a file, on `device`; raises UserError if it does not fit the run."""
+    """Load a checkpoint onto `device`; raises UserError if it does not fit the run."""
     content = read_state(path)
     try:
         saved = section_from_dict(NetworkConfig, json.loads(content["config"])["network"])
         if not section_changes(saved, run.network):
-            return _restored(content, run, device)
+            return _build_state(content, run, device)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DamagedState(path, NOT_WHOLE) from error
     raise UserError(
@@ -124,7 +125,7 @@ def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
 
 
 class _Output:
-    """A file to write to that can be told to stop."""
+    """A binary file that calls `proceed` before each write."""
 
     def __init__(self, file: BinaryIO, proceed: Callable[[], None]) -> None:
         self._file, self._proceed = file, proceed
@@ -138,24 +139,23 @@ class _Output:
 
 
 def _save(content: Content, output: _Output) -> None:
-    """torch.save, whose errors of the disk are those of the disk."""
+    """Call torch.save; errors of the disk are raised as OSError, not as RuntimeError."""
     try:
         torch.save(content, output)  # type: ignore[arg-type]
     except RuntimeError as error:
         if error.__context__ is None:
             raise
-        raise error.__context__ from None  # torch's own complaint comes on top of it
+        raise error.__context__ from None  # the cause of torch's RuntimeError
 
 
-def _restored(content: Content, run: Run, device: torch.device) -> TrainState:
-    """Build the state; raises whatever a damaged file makes it raise."""
-    state = states.create(run, device)
-    for name in NETWORKS:
-        getattr(state, name).load_state_dict(content[name])
-    for name in OPTIMIZERS:
-        _restore_moments(
-            getattr(state, name), content[name], same=_algorithm(content) == run.optim.optimizer
-        )
+def _build_state(content: Content, run: Run, device: torch.device) -> TrainState:
+    """Build the state; raises ValueError, KeyError etc. if the file is damaged."""
+    state = create_state(run, device)
+    for name, network in state.networks.items():
+        network.load_state_dict(content[name])
+    same = _saved_optimizer(content) == run.optim.optimizer
+    for name, optimizer in state.optimizers.items():
+        _restore_moments(optimizer, content[name], same=same)
     for name in COUNTERS:
         value = content[name]
         if type(value) is not type(getattr(state, name)) or value < 0:
@@ -164,19 +164,19 @@ def _restored(content: Content, run: Run, device: torch.device) -> TrainState:
     for name in state.controllers.keys() & content["dials"].keys():
         state.controllers[name].fill_(float(content["dials"][name]))
     for name, total in content["tally"]["sums"].items():
-        state.tally.sums[name] = total.to(device)
-        state.tally.counts[name] = int(content["tally"]["counts"][name])
+        state.stat_sums.sums[name] = total.to(device)
+        state.stat_sums.counts[name] = int(content["tally"]["counts"][name])
     return state
 
 
-def _algorithm(content: Content) -> str:
-    """The optimizer of the run that was saved; files older than the choice are of Adam."""
+def _saved_optimizer(content: Content) -> str:
+    """Return the --optimizer of the run that was saved; files without the setting are of Adam."""
     name: str = json.loads(content["config"]).get("optim", {}).get("optimizer", "adam")
     return name
 
 
 def _restore_moments(optimizer: Optimizer, saved: dict[str, Any], *, same: bool) -> None:
-    """Take over the moments, if they are of the same algorithm; its settings are the run's own."""
+    """Restore the moments if they are of the same algorithm, with the settings of the run."""
     own = optimizer.state_dict()
     if len(saved["param_groups"][0]["params"]) != len(own["param_groups"][0]["params"]):
         raise ValueError("another number of weights")

@@ -6,7 +6,8 @@ takes to launch them; a graph launches all of them at once.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,164 +19,148 @@ from progan.errors import first_line
 from progan.runtime.cuda_prefetch import CapturedGraph, GraphCapture
 from progan.training.optim import Rate, capturable
 from progan.training.state import TrainState
-from progan.training.step import DiscriminatorInputs, GeneratorInputs, LevelAlpha, Statistics, Steps
+from progan.training.step import Statistics, Steps
+from progan.training.step_inputs import DiscriminatorInputs, GeneratorInputs, LevelAlpha
 
-# Before it is recorded, a step makes the moments of its weights, and libraries choose algorithms
-# and allocate workspaces.
+# Before its capture a step creates the moments of its weights, and libraries choose algorithms and
+# allocate workspaces.
 WARM_UP_STEPS = 3
 
 Step = Callable[..., Statistics]
 
 
 @dataclass(slots=True)
-class _Taken:
-    """One of the two steps at one stage: what it reads, and its recording."""
+class _Captured:
+    """One of the two steps at one stage: its static inputs and its recording."""
 
-    buffers: list[Tensor]  # inputs and mixing factor of the present step
+    buffers: list[Tensor]  # inputs and alpha of the present step
     rate: Tensor  # 0-d
-    times: int = 0
-    names: list[str] = field(default_factory=list)  # of the statistics
+    calls: int = 0
+    statistic_names: list[str] = field(default_factory=list)
     recording: CapturedGraph | None = None
-    moments: Any = None  # of a weight, by which it is told whether they were replaced
+    moments: Any = None  # moments of a weight, to notice when they are replaced
 
 
-class CudaGraphSteps:
-    """Steps of `steps`, recorded anew for each level, fade and size of the batch.
+class _StaticInputs(NamedTuple):
+    alpha: Tensor | None
+    inputs: Any
 
-    All that changes from step to step is copied into buffers that the recording reads: images,
-    latents, random numbers, mixing factor, learning rate. A recording is thrown away when the
-    optimizers were reset or the state was restored, which replaces their moments.
+
+def cuda_graph_steps(
+    steps: Steps, recorder: Callable[[], GraphCapture], report: Callable[[str], None]
+) -> Steps:
+    """Return `steps` as CUDA graphs, captured for each level, fade and batch size.
 
     Args:
         recorder: Returns a recorder for the two steps of a stage.
-        report: Is told in one line if a step cannot be recorded; `steps` go on.
+        report: Receives one line if a step cannot be captured; `steps` are used from then on.
+    """
+    cache = _GraphCache(recorder, report)
+    return Steps(
+        partial(cache.take, "d_optimizer", steps.discriminator),
+        partial(cache.take, "g_optimizer", steps.generator),
+    )
+
+
+class _GraphCache:
+    """The graphs of both steps at the present stage.
+
+    All that changes from step to step is copied into buffers that the graph reads: images,
+    latents, random numbers, alpha, learning rate. A graph is discarded when the optimizers were
+    reset or the state was restored, which replaces their moments.
     """
 
-    def __init__(
-        self, steps: Steps, recorder: Callable[[], GraphCapture], report: Callable[[str], None]
-    ) -> None:
-        self._steps, self._recorder, self._report = steps, recorder, report
+    def __init__(self, recorder: Callable[[], GraphCapture], report: Callable[[str], None]) -> None:
+        self._recorder, self._report = recorder, report
         self._stage: object = None
         self._record: GraphCapture | None = None
-        self._taken: dict[str, _Taken] = {}
-        self._recordable = True
+        self._steps: dict[str, _Captured] = {}  # by the name of their optimizer
+        self._usable = True
 
-    def discriminator(
-        self,
-        state: TrainState,
-        run: Run,
-        position: LevelAlpha,
-        rate: Rate,
-        inputs: DiscriminatorInputs,
-    ) -> Statistics:
-        return self._take(
-            "discriminator",
-            self._steps.discriminator,
-            state.d_optimizer,
-            state,
-            run,
-            position,
-            rate,
-            inputs,
-        )
-
-    def generator(
-        self, state: TrainState, run: Run, position: LevelAlpha, rate: Rate, inputs: GeneratorInputs
-    ) -> Statistics:
-        return self._take(
-            "generator",
-            self._steps.generator,
-            state.g_optimizer,
-            state,
-            run,
-            position,
-            rate,
-            inputs,
-        )
-
-    def _take(
+    def take(
         self,
         name: str,
         step: Step,
-        optimizer: Optimizer,
         state: TrainState,
         run: Run,
         position: LevelAlpha,
         rate: Rate,
         inputs: DiscriminatorInputs | GeneratorInputs,
     ) -> Statistics:
-        if not self._recordable:
+        """Take a step of the optimizer `name`: warm it up, capture it, or replay its graph."""
+        if not self._usable:
             return step(state, run, position, rate, inputs)
-        taken, (alpha, own) = self._filled(name, optimizer, state, position, rate, inputs)
+        optimizer = state.optimizers[name]
+        captured, static = self._copy_inputs(name, state, position, rate, inputs)
 
         def work() -> Statistics:
-            return step(state, run, LevelAlpha(position.level, alpha), taken.rate, own)
+            static_position = LevelAlpha(position.level, static.alpha)
+            return step(state, run, static_position, captured.rate, static.inputs)
 
-        taken.times += 1
+        captured.calls += 1
         try:
-            if taken.times <= WARM_UP_STEPS:
+            if captured.calls <= WARM_UP_STEPS:
                 return work()
-            if taken.recording is None and not self._recorded(taken, work, optimizer):
+            if captured.recording is None and not self._capture(captured, work, optimizer):
                 return step(state, run, position, rate, inputs)
         finally:
-            taken.moments = _moments(optimizer)
-            optimizer.param_groups[0]["lr"] = rate  # a state holds the number, not the buffer
-        assert taken.recording is not None
-        taken.recording.replay()
-        return dict(zip(taken.names, taken.recording.result.clone().unbind(), strict=True))
+            captured.moments = _first_moments(optimizer)
+            optimizer.param_groups[0]["lr"] = rate  # checkpoints hold the number, not the buffer
+        assert captured.recording is not None
+        captured.recording.replay()
+        values = captured.recording.result.clone().unbind()
+        return dict(zip(captured.statistic_names, values, strict=True))
 
-    def _filled(
+    def _copy_inputs(
         self,
         name: str,
-        optimizer: Optimizer,
         state: TrainState,
         position: LevelAlpha,
         rate: Rate,
         inputs: DiscriminatorInputs | GeneratorInputs,
-    ) -> tuple[_Taken, Any]:
-        """The step of this name, with its buffers filled, and mixing factor and inputs in them."""
+    ) -> tuple[_Captured, _StaticInputs]:
+        """Copy the inputs of a step into its buffers; return the step and its static inputs."""
         leaves, form = tree_flatten((position.alpha, inputs))
         fresh = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
-        taken = self._at(
-            name, optimizer, (id(state), position.level, position.alpha is None, len(inputs.labels))
-        )
-        if taken is None:
-            taken = self._taken[name] = _Taken(
+        stage = (id(state), position.level, position.alpha is None, len(inputs.labels))
+        captured = self._find(name, state.optimizers[name], stage)
+        if captured is None:
+            captured = self._steps[name] = _Captured(
                 [leaf.clone() for leaf in fresh], torch.zeros((), device=inputs.labels.device)
             )
         else:
-            torch._foreach_copy_(taken.buffers, fresh)
-        taken.rate.fill_(rate)
-        buffers = iter(taken.buffers)
-        own = [next(buffers) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
-        return taken, tree_unflatten(own, form)
+            torch._foreach_copy_(captured.buffers, fresh)
+        captured.rate.fill_(rate)
+        buffers = iter(captured.buffers)
+        static = [next(buffers) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        return captured, _StaticInputs(*tree_unflatten(static, form))
 
-    def _at(self, name: str, optimizer: Optimizer, stage: object) -> _Taken | None:
-        """What is known of a step at a stage; None if it is the first one there."""
-        taken = self._taken.get(name)
-        replaced = taken and _moments(optimizer) is not taken.moments
+    def _find(self, name: str, optimizer: Optimizer, stage: object) -> _Captured | None:
+        """Return the step of an optimizer at a stage; None if it is the first one there."""
+        captured = self._steps.get(name)
+        replaced = captured and _first_moments(optimizer) is not captured.moments
         if stage != self._stage or replaced:
-            self._taken.clear()  # before others are recorded, for the sake of memory
+            self._steps.clear()  # before others are captured, to free their memory
             self._stage, self._record = stage, self._recorder()
-        return self._taken.get(name)
+        return self._steps.get(name)
 
-    def _recorded(
-        self, taken: _Taken, work: Callable[[], Statistics], optimizer: Optimizer
+    def _capture(
+        self, captured: _Captured, work: Callable[[], Statistics], optimizer: Optimizer
     ) -> bool:
-        """Record a step; whether that can be done."""
+        """Capture a step; return False, and report it, if that is impossible."""
         assert self._record is not None
 
-        def values() -> Tensor:
+        def stacked_statistics() -> Tensor:
             statistics = work()
-            taken.names = list(statistics)
+            captured.statistic_names = list(statistics)
             return torch.stack(list(statistics.values()))
 
         try:
             with capturable(optimizer):
-                taken.recording = self._record(values)
+                captured.recording = self._record(stacked_statistics)
         except RuntimeError as error:
-            self._recordable = False
-            self._taken.clear()
+            self._usable = False
+            self._steps.clear()
             self._report(
                 f"A step cannot be recorded as a CUDA graph ({first_line(error)}). "
                 "Steps go on without graphs, with the same results."
@@ -184,6 +169,6 @@ class CudaGraphSteps:
         return True
 
 
-def _moments(optimizer: Optimizer) -> Any:
-    """Those of one weight; all are replaced together."""
+def _first_moments(optimizer: Optimizer) -> Any:
+    """Return the moments of one weight; those of all weights are replaced together."""
     return next(iter(optimizer.state.values()), None)

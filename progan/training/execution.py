@@ -1,4 +1,4 @@
-"""How a training on this machine sends its images through the networks, tried out beforehand."""
+"""Execution setup: micro-batches, acceleration and preflight of a training on this machine."""
 
 import sys
 from collections.abc import Mapping
@@ -10,20 +10,21 @@ from progan.batch_split import Shard
 from progan.config import Run
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
-from progan.training.acceleration import accelerated, chosen
-from progan.training.gradients import BatchSplit, MicroBatchSizes
-from progan.training.preflight import Preflight, cpu_note, report, total_seconds
+from progan.training.acceleration import accelerate, choose_acceleration
+from progan.training.gradients import BatchSplit
+from progan.training.micro_batches import MicroBatchSizes
+from progan.training.preflight import Preflight, costs_table, cpu_note, total_seconds
 from progan.training.state import TrainState
-from progan.training.step import PlainSteps, Steps
+from progan.training.step import Steps, make_steps
 
 PREFLIGHTS = {"cuda": "step"}  # by type of device; a real step on a CPU may take half a minute
 
 
 class Execution(NamedTuple):
-    """What a training goes with.
+    """Steps of a training, and what was found out about them.
 
     Attributes:
-        expected: Seconds per image by level, where a preflight has found them.
+        expected: Seconds per image by level, as measured or estimated by a preflight.
     """
 
     steps: Steps
@@ -31,42 +32,46 @@ class Execution(NamedTuple):
 
 
 def prepare_execution(
-    run: Run, state: TrainState, device: torch.device, log: Log, group: Group, neighbours: int = 1
+    run: Run,
+    state: TrainState,
+    device: torch.device,
+    log: Log,
+    group: Group,
+    local_processes: int = 1,
 ) -> Execution:
-    """Try out the levels to come, as the run wants it.
+    """Choose micro-batches and acceleration, and run the preflight that the run asks for.
 
     Args:
-        neighbours: How many of the processes share this machine.
+        local_processes: Processes that share this machine.
     """
 
     def report_of_machine(line: str) -> None:
-        """Log a line; processes without a log print it, as each has a memory of its own."""
+        """Log a line; processes without a log print it, as each has its own memory."""
         if group.is_main:
             log(line)
         else:
             print(f"Process {group.rank}: {line}", file=sys.stderr, flush=True)
 
     micro_batches = MicroBatchSizes(run, report_of_machine)
-    plain = PlainSteps(BatchSplit(micro_batches, group))
-    how = chosen(run, device, group.size)
-    preflight = (
-        PREFLIGHTS.get(device.type, "estimate") if run.preflight == "auto" else (run.preflight)
-    )
+    split = BatchSplit(micro_batches, group)
+    default = PREFLIGHTS.get(device.type, "estimate")
+    kind = default if run.preflight == "auto" else run.preflight
     expected, seconds = {}, None
-    if preflight != "none":
-        look = Preflight(
+    if kind != "none":
+        preflight = Preflight(
             run=run,
             state=state,
             device=device,
             micro_batches=micro_batches,
-            steps=plain,
+            steps=make_steps(split),
             share=Shard(group.rank, group.size),
-            neighbours=neighbours if device.type == "cpu" else 1,
+            local_processes=local_processes if device.type == "cpu" else 1,
         )
-        found = look(preflight)
-        log(report(found, run, preflight, group.size))
-        expected = {each.level: each.seconds_per_image for each in found}
-        seconds = total_seconds(found)
+        costs = preflight(kind)
+        log(costs_table(costs, run, kind, group.size))
+        expected = {each.level: each.seconds_per_image for each in costs}
+        seconds = total_seconds(costs)
     if note := cpu_note(run, device, seconds):
         log(note)
-    return Execution(accelerated(plain, how, log), expected)
+    how = choose_acceleration(run, device, group.size)
+    return Execution(accelerate(how, log, split), expected)

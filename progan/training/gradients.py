@@ -1,9 +1,9 @@
 """Gradients of the mean loss of a batch: in micro-batches, over processes, scaled for float16.
 
-A step says what to compute (`loss_of`), a `BatchSplit` for how many images at once and where. The
-result is that of the whole batch, but for rounding: all random numbers were drawn for the whole
-batch before, and the rows of each part keep the groups of the minibatch standard deviation
-together (`progan.batch_split`).
+A step passes a loss (`loss_of`) to a `BatchSplit`, which evaluates it in parts. The result is that
+of the whole batch, but for rounding: all random numbers were drawn for the whole batch before, and
+the rows of each part keep the groups of the minibatch standard deviation together
+(`progan.batch_split`).
 
 Example: a batch of 16 images and --stddev-group 4, whose groups are strided: {0, 4, 8, 12},
 {1, 5, 9, 13}, ... Two processes train on it, each in micro-batches of 4, with a loss scale of 2^16.
@@ -19,10 +19,10 @@ The terms of the loss, one number per image, are put back into the order of the 
 
 Micro-batches that run out of memory are halved for their level, and the step is computed again.
 
-Loss scaling (--precision fp16): gradients that float16 would round to zero, or overflow. The scale
-grows a little with each step, and a step whose gradients are not all finite halves it and moves
-neither weights nor moments (official code: tfutil.Optimizer). Each network has a scale of its own,
-a controller that holds its log2. Where convolutions are in float32 nothing is scaled.
+Loss scaling (--precision fp16) keeps gradients in the range of float16. The scale grows a little
+with each step; a step whose gradients are not all finite halves it and is skipped (official code:
+tfutil.Optimizer). Each network has its own scale, a controller that holds its log2. Where
+convolutions are in float32 nothing is scaled.
 """
 
 import gc
@@ -36,31 +36,26 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from progan.batch_split import batch_coupling, split_rows, split_sizes
+from progan.batch_split import split_rows
 from progan.config import Run
-from progan.errors import UserError
+from progan.losses.penalties import Terms
 from progan.runtime.devices import is_capturing, is_out_of_memory, release_memory
 from progan.runtime.distributed import SINGLE_PROCESS, Group
-from progan.runtime.text import format_count
+from progan.training.micro_batches import MicroBatchSizes
 from progan.training.precision import uses_half_precision
 
-NARROWER = (
-    "narrower networks (--fmap-max, --fmap-base), a smaller batch (--batch, --batch-at) "
-    "or a lower --resolution"
-)
 # Controllers: log2 of the scales. The names are those in files.
 DISCRIMINATOR, GENERATOR = "loss-scale/critic", "loss-scale/generator"
 # The official 64 costs half a hundred steps, as nothing above 2^16 is a float16; from here on the
 # paper's networks skip a few.
 INITIAL_LOG2_SCALE = 16.0
-GROWTH, SHRINKAGE = 0.0005, 1.0  # of the log2; loss_scaling_inc and _dec of the official code
-# So low, the gradients that a guard lets pass (--largest 1e6, divided by He's constant of a wide
-# layer) do not overflow: what is not finite then has other reasons.
+GROWTH, SHRINKAGE = 0.0005, 1.0  # log2 steps; loss_scaling_inc and _dec of the official code
+# At this scale gradients below the guard's limit (--largest 1e6, divided by He's constant of a wide
+# layer) do not overflow: non-finite values then have other causes.
 MIN_SCALE = 2.0**-10
-OF_GRADIENTS = ("gradient/", "loss/penalty")  # statistics that overflow with their scale
-WITH_PENALTY = "loss/critic"
+GRADIENT_STATISTICS = ("gradient/", "loss/penalty")  # they overflow with their scale
+LOSS_WITH_PENALTY = "loss/critic"
 
-Terms = dict[str, Tensor]  # what a loss is made of, [N] each
 T = TypeVar("T")
 
 
@@ -73,7 +68,7 @@ class Inputs(Protocol):
 
     @property
     def part(self) -> tuple[int, ...]:
-        """Which part of the batch these are, for random streams; () for all of it."""
+        """Indices of this part of the batch, for random streams; () for the whole batch."""
 
 
 In = TypeVar("In", bound=Inputs)
@@ -81,49 +76,15 @@ LossOf = Callable[[In], tuple[Tensor, Terms]]  # mean loss of some inputs, 0-d, 
 
 
 class Gradients(NamedTuple):
-    """Of a loss: for each weight, None if it was not used."""
+    """Gradients of a loss, and its terms of each image."""
 
-    of_weights: list[Tensor | None]
+    of_weights: list[Tensor | None]  # None for weights that were not used
     terms: Terms
-
-
-class MicroBatchSizes:
-    """How many images go through the networks at once at each level.
-
-    Args:
-        report: Receives one line when a batch did not fit into memory.
-    """
-
-    def __init__(self, run: Run, report: Callable[[str], None]) -> None:
-        self._run, self._report = run, report
-        self._most: dict[int, int] = {}  # by level
-
-    def size(self, level: int, n: int) -> int:
-        """Return how many of `n` images go through the networks at once."""
-        return micro_batch_size(self._run, n, self._most.get(level, self._run.micro_batch))
-
-    def limit(self, level: int, most: int) -> None:
-        """Let no more than `most` images through at once; 0: all."""
-        self._most[level] = most
-
-    def shrink(self, level: int, n: int) -> None:
-        """Halve the micro-batches of `n` images, which did not fit, or raise UserError."""
-        size = self.size(level, n)
-        smaller = [each for each in allowed_sizes(self._run, n) if 2 * each <= size]
-        images = format_count(size, "image")
-        where = f"Out of memory at resolution {1 << level}, with {images} at once"
-        if not smaller:
-            raise UserError(f"{where}. {no_smaller(self._run, n)}")
-        self._most[level] = smaller[0]
-        self._report(
-            f"{where}: from here on the batch goes through in "
-            f"micro-batches of {smaller[0]}, with the same gradients."
-        )
 
 
 @dataclass(frozen=True)
 class BatchSplit:
-    """How the batch of a step is split; by default not at all.
+    """Evaluates losses in micro-batches and over processes; by default neither.
 
     Attributes:
         micro_batches: None: all images of this process at once.
@@ -134,8 +95,11 @@ class BatchSplit:
     group: Group = SINGLE_PROCESS
 
     def images(self, run: Run, level: int, generate: Callable[[In], Tensor], inputs: In) -> Tensor:
-        """Return what `generate` makes of the inputs of this process, in their order, without
-        gradients: [N, C, H, W]."""
+        """Generate images of this process's inputs, in their order, without gradients.
+
+        Returns:
+            [N, C, H, W].
+        """
 
         def attempt(parts: Tensor | None) -> Tensor:
             if parts is None:
@@ -157,8 +121,8 @@ class BatchSplit:
         """Return the gradients of the mean loss of the whole batch, and the terms of all images.
 
         Args:
-            loss_of: Changes nothing, so that it can be repeated.
-            scale: The loss is multiplied by it, and gradients are divided by it, 0-d; None: 1.
+            loss_of: A pure function, so that it can be repeated.
+            scale: Loss scale, 0-d; None: 1.
         """
 
         def scaled_loss(part: In) -> tuple[Tensor, Terms]:
@@ -182,17 +146,17 @@ class BatchSplit:
     def _until_it_fits(
         self, run: Run, level: int, inputs: Inputs, attempt: Callable[[Tensor | None], T]
     ) -> T:
-        """Try smaller micro-batches as long as memory runs out."""
+        """Call `attempt` with the rows of each micro-batch, smaller ones while memory runs out."""
         n, device = len(inputs.labels), inputs.labels.device
         while True:
             size = self.micro_batches.size(level, n) if self.micro_batches else n
             try:
                 return attempt(None if size == n else part_rows(run, n, n // size, device))
             except (RuntimeError, MemoryError) as error:
-                # What is recorded has been computed in this way before.
+                # A recorded step has fitted before.
                 if not self.micro_batches or not is_out_of_memory(error) or is_capturing(device):
                     raise
-            # Only out here is the error gone, which held all that the attempt had made.
+            # Only here, outside of `except`, are the tensors of the attempt freed.
             gc.collect()
             release_memory(device)
             self.micro_batches.shrink(level, n)
@@ -201,10 +165,10 @@ class BatchSplit:
 FULL_BATCH = BatchSplit()
 
 
+@torch.no_grad()
 def images_of_part(generate: Callable[[In], Tensor], inputs: In) -> Tensor:
-    """Generate images without gradients, all at once."""
-    with torch.no_grad():
-        return generate(inputs)
+    """Generate images of all inputs at once, without gradients."""
+    return generate(inputs)
 
 
 def gradients_of_part(
@@ -222,7 +186,7 @@ def gradients_of_part(
 def part_rows(run: Run, n: int, count: int, device: torch.device) -> Tensor:
     """Return the rows of each of `count` parts: int64 [count, n // count].
 
-    Cached, for a copy to a GPU waits for it, and cannot be recorded.
+    Cached, since a copy to a GPU waits for it, and cannot be recorded.
     """
     return torch.from_numpy(split_rows(run, n, count)).to(device)
 
@@ -235,14 +199,14 @@ def split_inputs(inputs: In, parts: Tensor) -> Iterator[In]:
 
 
 def unpermute(values: Tensor, parts: Tensor) -> Tensor:
-    """Bring values of one part after the other, [N, ...], into the order of the whole."""
+    """Reorder values that are concatenated by part, [N, ...], into the order of the batch."""
     ordered = torch.empty_like(values)
     ordered[parts.flatten()] = values
     return ordered
 
 
 def average_parts(found: Iterator[Gradients], parts: Tensor) -> Gradients:
-    """Return the gradients of the whole from those of its equal parts."""
+    """Average the gradients of equal parts, and reorder their terms."""
     total, terms = next(found)
     collected: dict[str, list[Tensor]] = {name: [value] for name, value in terms.items()}
     for more, terms in found:
@@ -258,59 +222,14 @@ def average_parts(found: Iterator[Gradients], parts: Tensor) -> Gradients:
     )
 
 
-def micro_batch_size(run: Run, n: int, most: int | None = None) -> int:
-    """Return how many of `n` images go through at once, if no more than `most` may (0: all).
-
-    Args:
-        most: --micro-batch if not given.
-    """
-    most = run.micro_batch if most is None else most
-    return next((size for size in allowed_sizes(run, n) if size <= (most or n)), n)
-
-
-def allowed_sizes(run: Run, n: int) -> list[int]:
-    """Return how many of `n` images may go through at once, the most first."""
-    return [n] if batch_coupling(run) else split_sizes(run, n)
-
-
-def no_smaller(run: Run, n: int) -> str:
-    """Say why a batch cannot be cut further, and what else helps."""
-    if coupled := batch_coupling(run):
-        return (
-            f"It cannot be cut into micro-batches: each image depends on all others, by "
-            f"{coupled}. Choose {NARROWER}."
-        )
-    if (least := split_sizes(run, n)[-1]) > 1:
-        return (
-            f"Its micro-batches hold {least} images at least, the group that minibatch "
-            f"standard deviation compares. Choose a smaller --stddev-group, {NARROWER}."
-        )
-    return f"There is nothing smaller than one image: choose {NARROWER}."
-
-
-def require_micro_batch(run: Run, batches: Mapping[int, int]) -> None:
-    """Raise UserError unless --micro-batch can be had at every level.
-
-    Args:
-        batches: Level -> images in a batch, of this process.
-    """
-    most = run.micro_batch
-    for level, n in batches.items():
-        if 0 < most < allowed_sizes(run, n)[-1]:
-            raise UserError(
-                f"--micro-batch {most} is too small for the batch of {n} images at "
-                f"resolution {1 << level}. {no_smaller(run, n)}"
-            )
-
-
 # All-reduce
 
 
 def all_reduce(own: Gradients, run: Run, group: Group) -> Gradients:
-    """Average the gradients of all processes, and collect the terms of all images.
+    """Average the gradients of all processes, and gather the terms of all images.
 
-    One message carries both, so that each network costs one all-reduce per step. Every process
-    gets the same bits, so that weights stay equal.
+    Both go into one message: one all-reduce per network and step. Every process gets the same
+    bits, so that weights stay equal.
     """
     if group.size == 1:
         return own
@@ -333,7 +252,7 @@ def all_reduce(own: Gradients, run: Run, group: Group) -> Gradients:
 
 
 def _scatter_terms(values: Tensor, run: Run, group: Group) -> Tensor:
-    """Values [T, N] of the own images -> [T, all], with zeros for those of the others."""
+    """Place the terms of this process's images among zeros: [T, N] -> [T, N of all processes]."""
     n = values.shape[1] * group.size
     own = part_rows(run, n, group.size, values.device)[group.rank]
     return values.new_zeros(len(values), n).index_copy(1, own, values)
@@ -343,13 +262,13 @@ def _scatter_terms(values: Tensor, run: Run, group: Group) -> Tensor:
 
 
 def initial_loss_scales(run: Run) -> dict[str, float]:
-    """Return the controllers of loss scaling, as they are at the start."""
+    """Return the initial values of the controllers of loss scaling."""
     scaled = (DISCRIMINATOR, GENERATOR) if run.precision == "fp16" else ()
     return dict.fromkeys(scaled, INITIAL_LOG2_SCALE)
 
 
 def scale_of(controllers: Mapping[str, Tensor], name: str, run: Run, level: int) -> Tensor | None:
-    """Return what a loss at a level is multiplied by, 0-d; None: nothing is scaled."""
+    """Return the loss scale of a network at a level, 0-d; None: not scaled."""
     if name not in controllers or not uses_half_precision(run, level):
         return None
     if controllers[name].is_meta:  # optimizers of states without data cannot skip a step
@@ -371,22 +290,22 @@ def unscale(gradients: Gradients, scale: Tensor | None) -> Gradients:
 
 
 def update_scale(controller: Tensor, norm: Tensor) -> None:
-    """Update the log2 of a scale, 0-d, after a step with such a norm of gradients."""
+    """Update the log2 of a scale, 0-d, in place, after a step with this norm of gradients."""
     controller.add_(torch.where(norm.isfinite(), GROWTH, -SHRINKAGE))
 
 
 def mask_overflow(statistics: Mapping[str, Tensor], scale: Tensor | None) -> dict[str, Tensor]:
-    """Replace statistics that overflowed by their scale with 0.
+    """Replace statistics that overflowed by the loss scale with 0.
 
-    A skipped step moves nothing, and is no reason to go back. So only statistics of gradients
-    are masked (with the loss that contains their penalty), and only while the scale can still
-    fall: scores and other losses, which nothing scales, show at once what is not finite.
+    A skipped step is no divergence. Only statistics of gradients are masked (with the loss that
+    contains their penalty), and only while the scale can still fall: scores and other losses,
+    which are not scaled, show divergence at once.
     """
     if scale is None:
         return dict(statistics)
     return {
         name: torch.where(value.isfinite() | (scale < MIN_SCALE), value, 0)
-        if name.startswith(OF_GRADIENTS) or name == WITH_PENALTY
+        if name.startswith(GRADIENT_STATISTICS) or name == LOSS_WITH_PENALTY
         else value
         for name, value in statistics.items()
     }

@@ -1,15 +1,15 @@
-"""A training whose numbers leave the numbers goes back to its last good state, or stops."""
+"""Rollback after divergence: restore the last good state, or stop."""
 
 import copy
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from progan.config import Run
 from progan.images import save_png
@@ -19,26 +19,25 @@ from progan.run_directory import ROLLBACK_PREFIX, list_states, rollback_path
 from progan.runtime.files import write_atomically
 from progan.runtime.log import Log
 from progan.runtime.seeding import derive_seed
-from progan.sampling.state_file import NETWORKS
 from progan.schedule import Stage
-from progan.training import samples
-from progan.training.checkpoint import COUNTERS, MODULES, copy_to_cpu
-from progan.training.meter import StatSums, StepStats
+from progan.training import sample_grids
+from progan.training.checkpoint import COUNTERS, copy_to_cpu
 from progan.training.state import TrainState
+from progan.training.step_stats import StatSums, StepStats
 
-CHECK_ROUNDS = 32  # rounds between two checks; each waits for the device, as a tick does
+CHECK_ROUNDS = 32  # rounds between two checks; each waits for the device
 BOUNDED = ("gradient/", "scores/")  # statistics that may explode; losses may be anything finite
-KEPT_CLOCKS = ("seconds", "rollbacks")  # what going back does not undo
+KEPT_COUNTERS = ("seconds", "rollbacks")  # a rollback does not restore them
 
 
 class TrainingDiverged(Exception):
-    """Training has left the numbers.
+    """Training diverged.
 
     Attributes:
-        what: In words, what was found.
-        stage: Where in the schedule.
-        means: Of all statistics since the last tick.
-        seconds: Spent since the last tick.
+        what: Description of the values that are not finite or too large.
+        stage: Stage of the schedule.
+        means: Means of all statistics since the last tick.
+        seconds: Seconds since the last tick.
     """
 
     def __init__(self, what: str, stage: Stage, means: Mapping[str, float], seconds: float) -> None:
@@ -47,13 +46,13 @@ class TrainingDiverged(Exception):
 
 
 class Guard:
-    """Remembers the last good state, in main memory, and returns to it a bounded number of times.
+    """Keeps the last good state in main memory, and restores it a bounded number of times.
 
-    Statistics are summed on the device, and a sum that meets one number that is not finite stays
-    so: one look every few rounds sees all steps. Nothing is written before a look.
+    Statistics are summed on the device, and a sum with a non-finite term stays non-finite: a check
+    every few rounds covers all steps. Nothing is saved without a check.
 
     Args:
-        writes: Whether evidence is kept. Of several processes, which find the same, one writes.
+        writes: True in the process that writes evidence; all processes find the same.
         untrained: Classes without training images, which the evidence does not show.
     """
 
@@ -69,26 +68,26 @@ class Guard:
     ) -> None:
         self._run, self._directory, self._log, self._writes = run, directory, log, writes
         self._untrained, self._rounds = untrained, 0
-        self.keep(state)
+        self.mark_good(state)
 
-    def keep(self, state: TrainState) -> None:
-        """This state is good."""
+    def mark_good(self, state: TrainState) -> None:
+        """Keep a copy of this state."""
         self._good = copy_to_cpu(state, self._run)
 
-    def check(self, state: TrainState, stage: Stage, meter: StepStats, *, now: bool) -> None:
-        """Raise TrainingDiverged if a step since the last tick was; look `now` or at times."""
+    def check(self, state: TrainState, stage: Stage, stats: StepStats, *, now: bool) -> None:
+        """Raise TrainingDiverged if a step since the last tick did; checks `now` or sometimes."""
         self._rounds += 1
         if not now and self._rounds % CHECK_ROUNDS:
             return
-        means = meter.means()
-        found = divergence(means, self._run.guard.largest) or weights_fault(state)
+        means = stats.means()
+        found = find_divergence(means, self._run.guard.largest) or find_nonfinite_weights(state)
         if found:
-            raise TrainingDiverged(found, stage, means, meter.seconds)
+            raise TrainingDiverged(found, stage, means, stats.seconds)
 
     def roll_back(self, state: TrainState, diverged: TrainingDiverged) -> bool:
-        """Keep the evidence and return to the last good state.
+        """Write the evidence and restore the last good state.
 
-        Returns whether training may go on; False if that was too often.
+        Returns True if training may continue, False after too many rollbacks.
         """
         state.rollbacks += 1
         state.seconds += diverged.seconds
@@ -118,24 +117,24 @@ class Guard:
                     "tick": state.tick,
                     "last_good_images_seen": self._good["images_seen"],
                     "stage": dataclasses.asdict(diverged.stage),
-                    "means_since_tick": {
-                        name: _word(value) for name, value in diverged.means.items()
+                    "means_since_tick": {  # JSON has no infinity
+                        name: value if math.isfinite(value) else str(value)
+                        for name, value in diverged.means.items()
                     },
-                    "weights_not_finite": not_finite(state),
+                    "weights_not_finite": nonfinite_weight_names(state),
                 },
                 indent=2,
             )
             + "\n",
         )
-        pixels = samples.fakes(state.average, self._run, diverged.stage, self._untrained)
+        pixels = sample_grids.fakes_grid(state.g_ema, self._run, diverged.stage, self._untrained)
         save_png(path.with_suffix(".png"), pixels)
         return path
 
 
-def divergence(means: Mapping[str, float], largest: float) -> str:
-    """What is wrong with some statistics, in words; '' if nothing is."""
-    lost = [name for name, value in means.items() if not math.isfinite(value)]
-    if lost:
+def find_divergence(means: Mapping[str, float], largest: float) -> str:
+    """Describe statistics that are not finite or too large; '' if there are none."""
+    if lost := [name for name, value in means.items() if not math.isfinite(value)]:
         return f"not finite: {', '.join(lost)}"
     for name, value in means.items():
         if name.startswith(BOUNDED) and abs(value) > largest:
@@ -143,72 +142,66 @@ def divergence(means: Mapping[str, float], largest: float) -> str:
     return ""
 
 
-def weights_fault(state: TrainState) -> str:
-    """The same of the weights: the last step may have spoilt them, which no statistic shows."""
-    norms = [_norm(getattr(state, name).parameters()) for name in NETWORKS]
+def find_nonfinite_weights(state: TrainState) -> str:
+    """Describe non-finite weights, which the last step may have left; '' if there are none."""
+    norms = [
+        nn.utils.get_total_norm([parameter.detach() for parameter in network.parameters()])
+        for network in state.networks.values()
+    ]
     if torch.stack(norms).isfinite().all():
         return ""
-    return f"not finite: {', '.join(not_finite(state)) or 'the norm of all weights'}"
+    return f"not finite: {', '.join(nonfinite_weight_names(state)) or 'the norm of all weights'}"
 
 
-def not_finite(state: TrainState) -> list[str]:
+def nonfinite_weight_names(state: TrainState) -> list[str]:
     """Names of the weights that are not all finite."""
     return [
-        f"{network}.{name}"
-        for network in NETWORKS
-        for name, weight in getattr(state, network).state_dict().items()
+        f"{role}.{name}"
+        for role, network in state.networks.items()
+        for name, weight in network.state_dict().items()
         if not weight.isfinite().all()
     ]
 
 
 def stop_message(directory: Path, kimg: float, most: int, network: Path | None) -> str:
-    """Advice for a training that went back as often as it may.
+    """Return the message of a training that diverged too often.
 
     Args:
-        network: Of the last good state, if that was saved.
+        network: Network file of the last good state, if that was saved.
     """
     known = list_states(directory)
     rates = f"{option_name('g_lr')} and {option_name('d_lr')}"
-    go_on = (
-        f"Go on ({command_line('train', '--resume', known[-1])}) with {rates}"
+    restart = (
+        f"Resume ({command_line('train', '--resume', known[-1])}) with {rates}"
         if known
-        else f"It has saved no state yet: start a new run with {rates}"
+        else f"No state was saved yet: start a new run with {rates}"
     )
     saved = f" and its network is saved in {network}" * bool(network)
     return (
-        f"The training has left the numbers once more than {option_name('rollbacks')} {most} "
-        f"allows, and stops. Its evidence is in {directory / ROLLBACK_PREFIX}*, its last good "
-        f"state was at kimg {kimg:g}{saved}. {go_on} of a half or less, or with "
-        f"{option_name('clip_gradients')}. If it always stops at the same place, look at the "
-        "data. More rollbacks allow more attempts."
+        f"Training diverged more often than {option_name('rollbacks')} {most} allows; giving up. "
+        f"The evidence is in {directory / ROLLBACK_PREFIX}*, the last good state was at kimg "
+        f"{kimg:g}{saved}. {restart} of a half or less, or with {option_name('clip_gradients')}. "
+        "If it always diverges at the same kimg, check the data. A larger "
+        f"{option_name('rollbacks')} allows more attempts."
     )
 
 
-def reseeded(run: Run, rollbacks: int) -> Run:
-    """The run as training draws from it: after a rollback, every random number is another one."""
+def reseed_after_rollback(run: Run, rollbacks: int) -> Run:
+    """Return the run with a new seed after a rollback, for other data and random numbers."""
     if not rollbacks:
         return run
     return dataclasses.replace(run, seed=derive_seed(run.seed, "rollback", rollbacks))
 
 
 def restore(state: TrainState, good: Mapping[str, Any]) -> None:
-    """Make `state` what it was when `copied` saw it; `good` stays good for another time."""
-    for name in MODULES:
-        getattr(state, name).load_state_dict(copy.deepcopy(good[name]))
+    """Restore a copy from `copy_to_cpu` into `state`; `good` can be used again."""
+    for name, module in (state.networks | state.optimizers).items():
+        module.load_state_dict(copy.deepcopy(good[name]))
     for name in COUNTERS:
-        if name not in KEPT_CLOCKS:
+        if name not in KEPT_COUNTERS:
             setattr(state, name, good[name])
     for name, value in good["dials"].items():
         state.controllers[name].fill_(value)
     device = next(state.generator.parameters()).device
     sums = {name: total.to(device, copy=True) for name, total in good["tally"]["sums"].items()}
-    state.tally = StatSums(sums, dict(good["tally"]["counts"]))
-
-
-def _norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    return nn.utils.get_total_norm([parameter.detach() for parameter in parameters])
-
-
-def _word(value: float) -> float | str:
-    """JSON knows no infinity."""
-    return value if math.isfinite(value) else str(value)
+    state.stat_sums = StatSums(sums, dict(good["tally"]["counts"]))

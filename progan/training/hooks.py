@@ -1,4 +1,4 @@
-"""What happens at the end of a tick. A hook gets the state and the tick, and changes neither."""
+"""Hooks at the end of a tick. A hook gets the state and the tick, and changes neither."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,65 +17,21 @@ from progan.runtime.distributed import Group
 from progan.runtime.log import Log, human_percent, human_rate, human_seconds
 from progan.sampling.network_file import Snapshot
 from progan.schedule import Stage
-from progan.training import samples
+from progan.training import sample_grids
+from progan.training.checkpoint_writer import CheckpointWriter
 from progan.training.data_parallel import require_same_weights
-from progan.training.monitor import Monitor
-from progan.training.progress import EtaEstimator, kimg_words, stage_words
-from progan.training.saver import Saver
+from progan.training.progress import EtaEstimator, format_kimg, stage_label
 from progan.training.state import TrainState
-
-
-class Diagnosis:
-    """The status after each tick; what changes goes to the log and, as text, to TensorBoard.
-
-    stats.jsonl does not get it: it follows from what stands there.
-    """
-
-    def __init__(self, run: Run, directory: Path, monitor: Monitor, log: Log) -> None:
-        self._rows: list[Row] = read_rows(directory / STATISTICS_FILE)
-        self._run, self._monitor, self._log = run, monitor, log
-        self._plotting = command_line("diagnosis", directory, "--plot", "curves.png")
-        self.verdict = self._judged()
-
-    def add(self, row: Row) -> None:
-        """Judge anew, with the statistics of another tick."""
-        self._rows.append(row)
-        before, self.verdict = self.verdict, self._judged()
-        images_seen = int(row["images_seen"])
-        found = {finding.name for finding in self.verdict.findings}
-        self._monitor.curves(
-            {
-                f"diagnosis/{symptom.name.replace(' ', '-')}": float(symptom.name in found)
-                for symptom in SYMPTOMS
-            },
-            images_seen,
-        )
-        if found != {finding.name for finding in before.findings} or (
-            before.judged != self.verdict.judged
-        ):
-            self._tell(before, images_seen)
-
-    def _judged(self) -> Verdict:
-        return diagnose(History.of_run(self._rows, self._run))
-
-    def _tell(self, before: Verdict, images_seen: int) -> None:
-        known = {finding.name for finding in before.findings}
-        new = [
-            finding_words(finding) for finding in self.verdict.findings if finding.name not in known
-        ]
-        lines = [f"Diagnosis: {words}" for words in new or [summary(self.verdict)]]
-        for line in lines:
-            self._log(f"{line} (Curves: {self._plotting})" if new else line)
-        self._monitor.text("diagnosis", "\n\n".join(lines), images_seen)
+from progan.training.stats_logger import StatsLogger
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tick:
-    """A stretch of training that just ended."""
+    """A finished tick."""
 
     stage: Stage
     done: bool  # the run ends here
-    means: dict[str, float]  # of the statistics of all steps
+    means: dict[str, float]  # means of the statistics of all steps
     images_per_second: float
     data_wait: float  # share of the time in which training waited for data
     memory_bytes: int  # peak
@@ -84,47 +40,86 @@ class Tick:
 Hook = Callable[[TrainState, Tick], None]
 
 
-def status_line(run: Run, log: Log, forecast: EtaEstimator, diagnosis: Diagnosis) -> Hook:
-    """Print what a person wants to know; the numbers must have been judged before."""
+class LiveDiagnosis:
+    """The diagnosis after each tick; changes go to the log and, as text, to TensorBoard.
+
+    It is not written to stats.jsonl, since it follows from its rows.
+    """
+
+    def __init__(self, run: Run, directory: Path, stats: StatsLogger, log: Log) -> None:
+        self._rows: list[Row] = read_rows(directory / STATISTICS_FILE)
+        self._run, self._stats, self._log = run, stats, log
+        self._plot_command = command_line("diagnosis", directory, "--plot", "curves.png")
+        self.status = self._diagnose()
+
+    def add(self, row: Row) -> None:
+        """Update the diagnosis with the statistics of another tick."""
+        self._rows.append(row)
+        before, self.status = self.status, self._diagnose()
+        images_seen = int(row["images_seen"])
+        found = {finding.name for finding in self.status.findings}
+        self._stats.log_scalars(
+            {
+                f"diagnosis/{symptom.name.replace(' ', '-')}": float(symptom.name in found)
+                for symptom in SYMPTOMS
+            },
+            images_seen,
+        )
+        known = {finding.name for finding in before.findings}
+        if found != known or before.judged != self.status.judged:
+            self._log_change(known, images_seen)
+
+    def _diagnose(self) -> Verdict:
+        return diagnose(History.of_run(self._rows, self._run))
+
+    def _log_change(self, known: set[str], images_seen: int) -> None:
+        new = [
+            finding_words(finding) for finding in self.status.findings if finding.name not in known
+        ]
+        lines = [f"Diagnosis: {words}" for words in new or [summary(self.status)]]
+        for line in lines:
+            self._log(f"{line} (Curves: {self._plot_command})" if new else line)
+        self._stats.log_text("diagnosis", "\n\n".join(lines), images_seen)
+
+
+def log_status_line(run: Run, log: Log, eta: EtaEstimator, diagnosis: LiveDiagnosis) -> Hook:
+    """Log a line per tick; must come after `log_statistics`, which updates the diagnosis."""
 
     def hook(state: TrainState, tick: Tick) -> None:
-        phase_left, left = forecast.remaining_seconds(state.images_seen)
+        phase_left, left = eta.remaining_seconds(state.images_seen)
         total = run.growth.total_kimg
-        log(
-            "  ".join(
-                [
-                    f"tick {state.tick}",
-                    f"kimg {kimg_words(state.kimg, total)}/{total:g} "
-                    f"({100 * state.kimg / total:.1f}%)",
-                    stage_words(tick.stage, run.network),
-                    f"batch {tick.stage.batch}",
-                    f"{human_rate(tick.images_per_second)} img/s",
-                    f"data-wait {human_percent(tick.data_wait)}",
-                    f"mem {tick.memory_bytes / 2**30:.1f} GiB",
-                    f"time {human_seconds(state.seconds)}",
-                    f"ETA {human_seconds(left)} (phase {human_seconds(phase_left)})",
-                    *([f"rollbacks {state.rollbacks}"] if state.rollbacks else []),
-                    diagnosis.verdict.brief,
-                ]
-            )
-        )
+        kimg = f"{format_kimg(state.kimg, total)}/{total:g} ({100 * state.kimg / total:.1f}%)"
+        parts = [
+            f"tick {state.tick}",
+            f"kimg {kimg}",
+            stage_label(tick.stage, run.network),
+            f"batch {tick.stage.batch}",
+            f"{human_rate(tick.images_per_second)} img/s",
+            f"data-wait {human_percent(tick.data_wait)}",
+            f"mem {tick.memory_bytes / 2**30:.1f} GiB",
+            f"time {human_seconds(state.seconds)}",
+            f"ETA {human_seconds(left)} (phase {human_seconds(phase_left)})",
+            *([f"rollbacks {state.rollbacks}"] if state.rollbacks else []),
+            diagnosis.status.brief,
+        ]
+        log("  ".join(parts))
 
     return hook
 
 
-def curves(monitor: Monitor, diagnosis: Diagnosis) -> Hook:
-    """Write all numbers to TensorBoard and stats.jsonl, and judge them."""
+def log_statistics(stats: StatsLogger, diagnosis: LiveDiagnosis) -> Hook:
+    """Write all statistics to TensorBoard and stats.jsonl, and update the diagnosis."""
 
     def hook(state: TrainState, tick: Tick) -> None:
-        values = numbers(state, tick)
-        monitor.numbers(values, state.images_seen)
+        values = tick_statistics(state, tick)
+        stats.log_statistics(values, state.images_seen)
         diagnosis.add({"images_seen": state.images_seen, **values})
 
     return hook
 
 
-def numbers(state: TrainState, tick: Tick) -> dict[str, float]:
-    """All that is known of a tick, by name."""
+def tick_statistics(state: TrainState, tick: Tick) -> dict[str, float]:
+    """Return all statistics of a tick by their names in files."""
     stage = tick.stage
     return {
         **tick.means,
@@ -144,23 +139,26 @@ def numbers(state: TrainState, tick: Tick) -> dict[str, float]:
     }
 
 
-def sample_grid(run: Run, directory: Path, monitor: Monitor, dataset: Dataset) -> Hook:
-    """Draw the fixed latents with the averaged generator."""
+def save_sample_grid(run: Run, directory: Path, stats: StatsLogger, dataset: Dataset) -> Hook:
+    """Save a grid of samples of g_ema, from the same latents each time."""
 
     def hook(state: TrainState, tick: Tick) -> None:
         if tick.done or state.tick % run.output.image_ticks == 0:
-            pixels = samples.fakes(state.average, run, tick.stage, dataset.untrained_classes)
-            path = snapshot_path(
-                directory, FAKES_PREFIX, state.images_seen, ".png", samples.shown_in
+            images_seen = state.images_seen
+            pixels = sample_grids.fakes_grid(
+                state.g_ema, run, tick.stage, dataset.untrained_classes
             )
-            save_png(path, pixels, {samples.IMAGES_SEEN: str(state.images_seen)})
-            monitor.picture("samples", pixels, state.images_seen)
+            path = snapshot_path(
+                directory, FAKES_PREFIX, images_seen, ".png", sample_grids.read_images_seen
+            )
+            save_png(path, pixels, {sample_grids.IMAGES_SEEN: str(images_seen)})
+            stats.log_image("samples", pixels, images_seen)
 
     return hook
 
 
 def sync_ranks(group: Group) -> Hook:
-    """The processes wait for the one that writes, and see that their weights are the same."""
+    """Wait for the process that writes, and check that all have the same weights."""
 
     def hook(state: TrainState, tick: Tick) -> None:
         group.barrier()
@@ -170,10 +168,10 @@ def sync_ranks(group: Group) -> Hook:
 
 
 def snapshot_of(state: TrainState, stage: Stage, dataset: Dataset) -> Snapshot:
-    """The averaged generator as it is now."""
-    conditional = state.average.config.label_size > 0
+    """Return g_ema as the content of a network file."""
+    conditional = state.g_ema.config.label_size > 0
     return Snapshot(
-        generator=state.average,
+        generator=state.g_ema,
         level=stage.level,
         alpha=stage.alpha,
         images_seen=state.images_seen,
@@ -182,15 +180,18 @@ def snapshot_of(state: TrainState, stage: Stage, dataset: Dataset) -> Snapshot:
     )
 
 
-def snapshots(
-    run: Run, saver: Saver, dataset: Dataset, measure: Callable[[Snapshot, TrainState], None]
+def save_snapshots(
+    run: Run,
+    writer: CheckpointWriter,
+    dataset: Dataset,
+    measure: Callable[[Snapshot, TrainState], None],
 ) -> Hook:
-    """Save the averaged generator for generate.py, and the state for --resume; then measure."""
+    """Save g_ema for generate.py and the state for --resume, then compute the metrics."""
 
     def hook(state: TrainState, tick: Tick) -> None:
         if tick.done or state.tick % run.output.snapshot_ticks == 0:
             snapshot = snapshot_of(state, tick.stage, dataset)
-            saver.save(state, snapshot)
+            writer.save(state, snapshot)
             measure(snapshot, state)
 
     return hook

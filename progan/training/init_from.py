@@ -1,6 +1,6 @@
-"""--init-from: a new run begins with the networks of a state, a network file or another program.
+"""--init-from: initialise a new run with networks of a state, a network file, another program.
 
-`load_init_source` reads them, `transfer` finds the layers that fit (`matching`),
+`load_init_source` reads them, `plan_transfer` finds the layers that fit (`weight_matching`),
 `apply_transfer` copies their weights into the state of the new run, and `describe_transfer` lists
 them.
 """
@@ -17,39 +17,45 @@ from torch import Tensor
 from progan import run_directory, schedule
 from progan.config import Network, Run
 from progan.errors import UserError
-from progan.interop.imported_model import ImportedModel
 from progan.interop.load import load_own, read_foreign
 from progan.networks import Discriminator, Generator
-from progan.networks.inspection import levels, meta_networks, names_by_level
+from progan.networks.inspection import meta_networks, names_by_level, tensor_levels
 from progan.option_fields import option_name, section_changes
 from progan.sampling.network_choice import find_network, find_run
 from progan.sampling.state_file import is_state, is_whole, load_networks
 from progan.sizes import MIN_LEVEL
-from progan.training.matching import Match, MatchStatus, Overlap, Shape, match, merged
-from progan.training.optim import freeze
+from progan.training.optim import freeze_highest_levels
 from progan.training.state import TrainState
+from progan.training.weight_matching import (
+    LayerMatch,
+    MatchStatus,
+    Overlap,
+    Shape,
+    match_layers,
+    merge_weights,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InitSource:
-    """Networks that were trained before, and how far."""
+    """Trained networks, and how far they were trained."""
 
     path: Path
     network: Network
     weights: Mapping[str, Mapping[str, Tensor]]  # "generator", "discriminator", "average"
     level: int  # log2 of the resolution that was trained last
-    alpha: float  # weight of that level; below 1 if it was being faded in
+    alpha: float  # weight of that level; below 1 during its fade
     images_seen: int
-    run: Run | None = None  # its other settings, if they are known
+    run: Run | None = None  # all settings, if known
 
     @property
     def settled_level(self) -> int:
-        """The highest level that was wholly faded in."""
+        """The highest level that was fully faded in."""
         return self.level if self.alpha == 1 else max(self.level - 1, MIN_LEVEL)
 
 
 def find_init_source(path: Path) -> Path:
-    """The file that `path` names: of a run its newest whole state, or else its newest network.
+    """Return the file of a source: of a run its newest undamaged state, else its newest network.
 
     A directory of runs stands for its newest run that has either. Raises UserError if there is
     none.
@@ -60,47 +66,39 @@ def find_init_source(path: Path) -> Path:
         return next(filter(is_whole, states), None) or find_network(directory)
     if not path.exists():
         raise UserError(
-            f"There is no {path}. Name a network file or a training state, or the "
-            "directory of a run, with --init-from."
+            f"No such file or directory: {path}. Pass a network file, a training state, or the "
+            "directory of a run to --init-from."
         )
     return path
 
 
 def load_init_source(path: Path) -> InitSource:
-    """Read networks of ours or of another program, on the CPU; raises UserError for other files."""
+    """Read networks of progan or another program, on the CPU; raises UserError for other files."""
     if is_state(path):
-        return _of_state(path)
-    trained = read_foreign(path)
-    return _of_network_file(path) if trained is None else _of_another_program(path, trained)
-
-
-def _of_network_file(path: Path) -> InitSource:
+        return _load_from_state(path)
+    if imported := read_foreign(path):
+        return InitSource(
+            path=path,
+            network=imported.network,
+            weights=imported.weights,
+            level=imported.level,
+            alpha=imported.alpha,
+            images_seen=imported.images_seen,
+        )
     snapshot = load_own(path, torch.device("cpu"))
-    network = snapshot.generator.config
-    home = path.parent / run_directory.CONFIG_FILE
+    has_config = (path.parent / run_directory.CONFIG_FILE).is_file()
     return InitSource(
         path=path,
-        network=network,
+        network=snapshot.generator.config,
         weights={"average": snapshot.generator.state_dict()},
         level=snapshot.level,
         alpha=snapshot.alpha,
         images_seen=snapshot.images_seen,
-        run=run_directory.load_config(path.parent) if home.is_file() else None,
+        run=run_directory.load_config(path.parent) if has_config else None,
     )
 
 
-def _of_another_program(path: Path, trained: ImportedModel) -> InitSource:
-    return InitSource(
-        path=path,
-        network=trained.network,
-        weights=trained.weights,
-        level=trained.level,
-        alpha=trained.alpha,
-        images_seen=trained.images_seen,
-    )
-
-
-def _of_state(path: Path) -> InitSource:
+def _load_from_state(path: Path) -> InitSource:
     run, images_seen, weights = load_networks(path)
     for role, network in meta_networks(run.network).items():
         try:
@@ -110,7 +108,7 @@ def _of_state(path: Path) -> InitSource:
                 f"{path} is damaged: its {role} is not the one that its settings "
                 "describe. Name another state of the run."
             ) from error
-    stage = schedule.at(run.growth, run.network, images_seen)
+    stage = schedule.stage_at(run.growth, run.network, images_seen)
     return InitSource(
         path=path,
         network=run.network,
@@ -122,8 +120,8 @@ def _of_state(path: Path) -> InitSource:
     )
 
 
-OF_THE_IMAGES = {"base_height", "base_width", "channels", "label_size"}
-NEEDED = {  # settings without which copied weights mean nothing
+DATASET_SETTINGS = {"base_height", "base_width", "channels", "label_size"}
+REQUIRED_EQUAL = {  # settings that must agree for weights to be of use
     "kind": "its layers are others",
     "equalized_lr": "its weights are scaled in another way",
 }
@@ -131,232 +129,210 @@ NEEDED = {  # settings without which copied weights mean nothing
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """What becomes of the layers of a run that begins with an origin."""
+    """The layers of a new run that are initialised from a source."""
 
-    origin: InitSource
-    matches: Mapping[str, list[Match]]  # of "generator" and "discriminator"
-    shares: Mapping[str, float]  # how much of the weights of each is copied, 0…1
-    changed: list[str]  # settings of the networks that are others than the origin's
+    source: InitSource
+    matches: Mapping[str, list[LayerMatch]]  # by "generator" and "discriminator"
+    shares: Mapping[str, float]  # share of the weights of each that is copied, 0…1
+    changed: list[str]  # network settings that differ from the source's
 
 
-def inherited(origin: InitSource, resolution: int) -> dict[str, Any]:
-    """Settings that a run of `resolution` takes from its origin, unless told otherwise.
+def inherited_settings(source: InitSource, resolution: int) -> dict[str, Any]:
+    """Return the default settings of a run of `resolution` that is initialised from a source.
 
-    The networks are the same, and training begins where that of the origin had arrived.
+    The networks are the same, and training begins where that of the source ended.
     """
-    return asdict(origin.network) | {
+    return asdict(source.network) | {
         "resolution": resolution,
-        "init_from": str(origin.path.resolve()),
+        "init_from": str(source.path.resolve()),
         "freeze_d": 0,
-        "initial_resolution": min(1 << origin.settled_level, resolution),
+        "initial_resolution": min(1 << source.settled_level, resolution),
         "fade_first": False,
     }
 
 
-def fades_first(origin: InitSource, run: Run) -> bool:
-    """Whether a run can begin with a fade, as the origin would have gone on.
+def can_fade_first(source: InitSource, run: Run) -> bool:
+    """True if a run can begin with the fade that would have followed in the source's schedule.
 
-    For that its discriminator must know the origin's generator, and images like those to come;
-    and the origin must have trained its final resolution, not just reached one on its way.
+    That needs its discriminator, images of the same kind, and a source whose final resolution was
+    trained.
     """
-    alike = all(
-        getattr(origin.network, name) == getattr(run.network, name) for name in OF_THE_IMAGES
+    same_images = all(
+        getattr(source.network, name) == getattr(run.network, name) for name in DATASET_SETTINGS
     )
-    arrived = origin.settled_level == origin.network.max_level
-    begins_there = run.growth.initial_resolution == origin.network.resolution
-    return "discriminator" in origin.weights and alike and arrived and begins_there and run.grows
+    finished = source.settled_level == source.network.max_level
+    begins_there = run.growth.initial_resolution == source.network.resolution
+    has_discriminator = "discriminator" in source.weights
+    return has_discriminator and same_images and finished and begins_there and run.grows
 
 
-def transfer(origin: InitSource, run: Run) -> Transfer:
-    """Find out what a run can take from an origin; raises UserError if that is of no use."""
-    _require_same(origin, run)
-    matches, shares = {}, {}
-    for role, shell in meta_networks(run.network).items():
-        if role != "average":
-            ours = _named(shell, shell.state_dict())
-            matches[role] = match(_theirs(origin, role), ours, _overlap(role, origin, run))
-            shares[role] = _share(ours, matches[role])
-    found = Transfer(
-        origin,
-        matches,
-        shares,
-        [
-            change
-            for change in section_changes(origin.network, run.network)
-            if change.split(":")[0] not in OF_THE_IMAGES | {"resolution"}
-        ],
-    )
-    if not shares["generator"]:
-        different = f" ({'; '.join(found.changed)})" if found.changed else ""
-        raise UserError(
-            f"Nothing of {origin.path} fits the generator of this run{different}. "
-            "Leave options of the networks away, or start without --init-from."
-        )
-    _require_known_layers(found, run)
-    return found
-
-
-def apply_transfer(state: TrainState, found: Transfer) -> None:
-    """Copy into the state what was found to fit; everything else of it stays as it is."""
-    for role in ("generator", "discriminator", "average"):
-        network: Generator | Discriminator = getattr(state, role)
-        matches = found.matches["generator" if role == "average" else role]
-        ours = network.state_dict()
-        new = merged(_theirs(found.origin, role), _named(network, ours), matches)
-        network.load_state_dict(
-            {name: new[called] for name, called in names_by_level(network).items()}
-        )
-
-
-def _theirs(origin: InitSource, role: str) -> dict[str, Tensor]:
-    """The origin's weights of the levels that were trained, {} if it has none of this role."""
-    weights = origin.weights.get(
-        "average" if role == "generator" and role not in origin.weights else role, {}
-    )
-    shell = meta_networks(origin.network)[role]
-    at = levels(shell)
-    return _named(
-        shell, {name: tensor for name, tensor in weights.items() if at[name] <= origin.level}
-    )
-
-
-def _named(network: Generator | Discriminator, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    called = names_by_level(network)
-    return {called[name]: tensor for name, tensor in weights.items()}
-
-
-def _overlap(role: str, origin: InitSource, run: Run) -> Overlap | None:
-    """What first and last layer share if only the number of classes differs.
-
-    The generator takes latents and then labels; the discriminator gives a score and then logits.
-    """
-    theirs, ours = origin.network, run.network
-    if role == "discriminator":
-        return Overlap(0, 1 + theirs.label_size, 1 + ours.label_size, kept=1)
-    if theirs.latent_size != ours.latent_size:
-        return None
-    return Overlap(
-        1,
-        ours.latent_size + theirs.label_size,
-        ours.latent_size + ours.label_size,
-        kept=ours.latent_size,
-    )
-
-
-def _share(ours: Mapping[str, Tensor], matches: list[Match]) -> float:
-    copied = sum(
-        ours[name][region].numel() for found in matches for name, region in found.regions.items()
-    )
-    return copied / sum(tensor.numel() for tensor in ours.values())
-
-
-def _require_same(origin: InitSource, run: Run) -> None:
-    for name, why in NEEDED.items():
-        theirs, ours = getattr(origin.network, name), getattr(run.network, name)
-        if theirs != ours:
+def plan_transfer(source: InitSource, run: Run) -> Transfer:
+    """Find the layers that a run can copy from a source; raises UserError if that is useless."""
+    for name, why in REQUIRED_EQUAL.items():
+        before, now = getattr(source.network, name), getattr(run.network, name)
+        if before != now:
             raise UserError(
-                f"This run cannot begin with {origin.path}: {why} "
-                f"({name}: {theirs} -> {ours}). Leave {option_name(name)} away."
+                f"This run cannot begin with {source.path}: {why} "
+                f"({name}: {before} -> {now}). Omit {option_name(name)}."
             )
+    matches, shares = {}, {}
+    for role, network in meta_networks(run.network).items():
+        if role != "average":
+            target = _rename_by_level(network, network.state_dict())
+            overlap = _class_overlap(role, source.network, run.network)
+            matches[role] = match_layers(_source_weights(source, role), target, overlap)
+            shares[role] = _copied_share(target, matches[role])
+    changed = [
+        change
+        for change in section_changes(source.network, run.network)
+        if change.split(":")[0] not in DATASET_SETTINGS | {"resolution"}
+    ]
+    if not shares["generator"]:
+        different = f" ({'; '.join(changed)})" if changed else ""
+        raise UserError(
+            f"Nothing of {source.path} fits the generator of this run{different}. "
+            "Omit options of the networks, or start without --init-from."
+        )
+    transfer = Transfer(source, matches, shares, changed)
+    _require_frozen_layers_copied(transfer, run)
+    return transfer
 
 
-def _require_known_layers(found: Transfer, run: Run) -> None:
-    """Raise UserError if layers would keep the random weights of their birth."""
-    shell = meta_networks(run.network)["discriminator"]
-    assert isinstance(shell, Discriminator)
-    freeze(shell, run.optim.freeze_d)
-    copied = {name for row in found.matches["discriminator"] for name in row.regions}
-    called = names_by_level(shell)
-    unknown = sorted(
-        {
-            called[name].rpartition(".")[0]
-            for name, weight in shell.named_parameters()
-            if not weight.requires_grad and called[name] not in copied
-        }
+def apply_transfer(state: TrainState, transfer: Transfer) -> None:
+    """Copy the matching weights into the state; everything else of it stays as it is."""
+    for role, network in state.networks.items():
+        matches = transfer.matches["generator" if role == "average" else role]
+        target = _rename_by_level(network, network.state_dict())
+        new = merge_weights(_source_weights(transfer.source, role), target, matches)
+        network.load_state_dict(
+            {name: new[by_level] for name, by_level in names_by_level(network).items()}
+        )
+
+
+def _source_weights(source: InitSource, role: str) -> dict[str, Tensor]:
+    """Return the source's weights of the levels that were trained; {} if it has no such network."""
+    stored = "average" if role == "generator" and role not in source.weights else role
+    network = meta_networks(source.network)[role]
+    levels = tensor_levels(network)
+    trained = {
+        name: tensor
+        for name, tensor in source.weights.get(stored, {}).items()
+        if levels[name] <= source.level
+    }
+    return _rename_by_level(network, trained)
+
+
+def _rename_by_level(
+    network: Generator | Discriminator, weights: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    names = names_by_level(network)
+    return {names[name]: tensor for name, tensor in weights.items()}
+
+
+def _class_overlap(role: str, source: Network, target: Network) -> Overlap | None:
+    """Return what first and last layer share if only the number of classes differs.
+
+    The generator takes latents and then labels; the discriminator returns a score and then logits.
+    """
+    if role == "discriminator":
+        return Overlap(0, 1 + source.label_size, 1 + target.label_size, kept=1)
+    latents = target.latent_size
+    if source.latent_size != latents:
+        return None
+    return Overlap(1, latents + source.label_size, latents + target.label_size, kept=latents)
+
+
+def _copied_share(target: Mapping[str, Tensor], matches: list[LayerMatch]) -> float:
+    copied = sum(
+        target[name][region].numel() for match in matches for name, region in match.regions.items()
     )
-    if unknown:
+    return copied / sum(tensor.numel() for tensor in target.values())
+
+
+def _require_frozen_layers_copied(transfer: Transfer, run: Run) -> None:
+    """Raise UserError if frozen layers would keep random weights."""
+    network = meta_networks(run.network)["discriminator"]
+    assert isinstance(network, Discriminator)
+    freeze_highest_levels(network, run.optim.freeze_d)
+    copied = {name for match in transfer.matches["discriminator"] for name in match.regions}
+    names = names_by_level(network)
+    random = {
+        names[name].rpartition(".")[0]
+        for name, weight in network.named_parameters()
+        if not weight.requires_grad and names[name] not in copied
+    }
+    if random:
         raise UserError(
             f"--freeze-d {run.optim.freeze_d} would keep random weights: "
-            f"{', '.join(unknown)} cannot be copied from {found.origin.path}. Freeze "
+            f"{', '.join(sorted(random))} cannot be copied from {transfer.source.path}. Freeze "
             "fewer resolutions, or none."
         )
 
 
-FATES: dict[MatchStatus, str] = {
+STATUS_LABELS: dict[MatchStatus, str] = {
     "copied": "copied",
     "in part": "copied in part",
     "skipped": "skipped: the shapes differ",
     "new": "new",
     "left": "left behind",
 }
-HEADINGS = ("layer", "there", "here", "")
 
 
 def describe_transfer(transfer: Transfer) -> list[str]:
-    """The table, and the warnings below it."""
-    return [transfer_table(transfer), *(f"Warning: {text}" for text in transfer_warnings(transfer))]
+    """Return the table of layers, and warnings."""
+    warnings = [f"Warning: {text}" for text in transfer_warnings(transfer)]
+    return [transfer_table(transfer), *warnings]
 
 
 def transfer_table(transfer: Transfer) -> str:
-    """List the layers of both networks: shape there, shape here, what becomes of them."""
-    origin = transfer.origin
-    size = origin.network.size(origin.level)
-    return "\n".join(
-        [
-            f"Begins with {origin.path}, {size} at kimg {origin.images_seen / 1000:g}.",
-            *(
-                line
-                for role in transfer.matches
-                for line in (
-                    "",
-                    f"{role}: {_summary(transfer, role)}",
-                    *_lines(transfer.matches[role]),
-                )
-            ),
-        ]
-    )
+    """List the layers of both networks: shape in the source, shape here, status."""
+    source = transfer.source
+    size = source.network.size(source.level)
+    lines = [f"Begins with {source.path}, {size} at kimg {source.images_seen / 1000:g}."]
+    for role, matches in transfer.matches.items():
+        counts = Counter(match.status for match in matches)
+        summary = ", ".join(f"{counts[each]} {each}" for each in STATUS_LABELS if counts[each])
+        percent = f"{100 * transfer.shares[role]:.1f} %"
+        lines += ["", f"{role}: {percent} of the weights copied; layers: {summary}"]
+        lines += _table_lines(matches)
+    return "\n".join(lines)
 
 
-def transfer_warnings(transfer: Transfer) -> list[str]:
-    """What a user should know before days are spent on it."""
-    found = []
-    if "discriminator" not in transfer.origin.weights:
-        found.append(
-            f"{transfer.origin.path} holds no discriminator: that begins with random weights, and "
-            "teaches the generator little until it has learned. A training state (state-*.pt) of "
-            "the same run holds both, and is the better beginning."
-        )
-    if transfer.changed:
-        found.append(
-            "The networks are not those of the source "
-            f"({'; '.join(transfer.changed)}): what is copied may do something else here."
-        )
-    found += [
-        f"Less than half of the {role} is copied."
-        for role, share in transfer.shares.items()
-        if share < 0.5 and (role == "generator" or role in transfer.origin.weights)
-    ]
-    return found
-
-
-def _summary(transfer: Transfer, role: str) -> str:
-    counts = Counter(row.fate for row in transfer.matches[role])
-    words = ", ".join(f"{counts[fate]} {fate}" for fate in FATES if counts[fate])
-    return f"{100 * transfer.shares[role]:.1f} % of the weights copied; layers: {words}"
-
-
-def _lines(matches: list[Match]) -> list[str]:
-    rows = [
-        HEADINGS,
-        *((row.layer, _shape(row.theirs), _shape(row.ours), FATES[row.fate]) for row in matches),
+def _table_lines(matches: list[LayerMatch]) -> list[str]:
+    rows = [("layer", "there", "here", "")]
+    rows += [
+        (each.layer, _shape(each.source), _shape(each.target), STATUS_LABELS[each.status])
+        for each in matches
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  "
-        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    padded = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         for row in rows
-    ]
+    )
+    return [f"  {line.rstrip()}" for line in padded]
 
 
 def _shape(shape: Shape | None) -> str:
     return "–" if shape is None else "x".join(map(str, shape)) or "1"
+
+
+def transfer_warnings(transfer: Transfer) -> list[str]:
+    """Return warnings about a source that is a poor start."""
+    warnings = []
+    if "discriminator" not in transfer.source.weights:
+        warnings.append(
+            f"{transfer.source.path} holds no discriminator: that begins with random weights, and "
+            "teaches the generator little until it has learned. A training state (state-*.pt) of "
+            "the same run holds both, and is the better beginning."
+        )
+    if transfer.changed:
+        warnings.append(
+            "The networks are not those of the source "
+            f"({'; '.join(transfer.changed)}): what is copied may do something else here."
+        )
+    warnings += [
+        f"Less than half of the {role} is copied."
+        for role, share in transfer.shares.items()
+        if share < 0.5 and (role == "generator" or role in transfer.source.weights)
+    ]
+    return warnings

@@ -21,44 +21,43 @@ from progan.runtime.distributed import SINGLE_PROCESS, CollectiveStop, Group
 from progan.runtime.log import Log
 from progan.runtime.stop_signal import StopSignal
 from progan.schedule import Stage
-from progan.training import hooks, samples
-from progan.training.cards import Cards, describe_machine, training_data_of
-from progan.training.diversity import diversity
-from progan.training.guard import Guard, TrainingDiverged, reseeded, stop_message
-from progan.training.hooks import Diagnosis, Hook, Tick, snapshot_of
-from progan.training.meter import StepStats
-from progan.training.monitor import Monitor, missing_ticks
-from progan.training.overfitting import overfitting
+from progan.training import hooks, sample_grids
+from progan.training.checkpoint_writer import CheckpointWriter, SavedFiles
+from progan.training.diagnostics import measure_diversity, measure_overfitting
+from progan.training.guard import Guard, TrainingDiverged, reseed_after_rollback, stop_message
+from progan.training.hooks import Hook, LiveDiagnosis, Tick, snapshot_of
+from progan.training.model_cards import ModelCardWriter, describe_machine, training_data_of
 from progan.training.progress import Progress
-from progan.training.saver import Saved, Saver
-from progan.training.snapshot_metrics import Measure, Measurements
+from progan.training.snapshot_metrics import Metric, SnapshotMetrics
 from progan.training.state import TrainState, enter_phase
-from progan.training.step import (
-    PLAIN_STEPS,
-    LevelAlpha,
-    Steps,
-    discriminator_inputs,
-    generator_inputs,
-)
+from progan.training.stats_logger import StatsLogger, missing_ticks_notes
+from progan.training.step import EAGER_STEPS, Steps
+from progan.training.step_inputs import LevelAlpha, discriminator_inputs, generator_inputs
+from progan.training.step_stats import StepStats
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainContext:
-    """What a training works with beside its state."""
+    """The parts of a training that do not change, unlike its state.
+
+    Attributes:
+        metrics: Metrics of each snapshot, by name.
+        group: The processes that share each batch; the main one writes files.
+        expected: Seconds per image by level, as far as known.
+        device_data_bytes: Device memory for images of the dataset.
+    """
 
     run: Run
     dataset: Dataset
     directory: Path
     device: torch.device
     log: Log
-    measures: Mapping[str, Measure] = field(default_factory=dict)  # of each snapshot, by name
-    interrupts: StopSignal = field(default_factory=StopSignal)  # in their context
-    group: Group = (
-        SINGLE_PROCESS  # the processes that share each batch; its leader is the one that writes
-    )
-    steps: Steps = PLAIN_STEPS
-    expected: Mapping[int, float] = field(default_factory=dict)  # seconds per image by level
-    device_data_bytes: int = 0  # of the device's memory, for images of the dataset
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    interrupts: StopSignal = field(default_factory=StopSignal)  # entered by the caller
+    group: Group = SINGLE_PROCESS
+    steps: Steps = EAGER_STEPS
+    expected: Mapping[int, float] = field(default_factory=dict)
+    device_data_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,36 +68,36 @@ class LoopServices:
     at_tick: Sequence[Hook]
     interrupts: CollectiveStop
     guard: Guard
-    saver: Saver | None  # the leader's
+    writer: CheckpointWriter | None  # None in processes that write nothing
 
 
 class End(NamedTuple):
-    """How a training ended.
+    """The end of a training.
 
     Attributes:
-        stopped_by: What stopped it before the end of the run; '' if it went on to there.
-        saved: What is on disk of its last moment; None in a process that writes nothing.
+        stopped_by: Reason of an early stop; '' if the run is finished.
+        saved: The last files on disk; None in processes that write nothing.
     """
 
     stopped_by: str
-    saved: Saved | None
+    saved: SavedFiles | None
 
 
 def train(context: TrainContext, state: TrainState) -> End:
-    """Train from where `state` is to the end of the run, in its directory.
+    """Train from `state` to the end of the run, or until a signal or the time limit stops it.
 
-    `interrupts` are heard after each step: the state and a network are saved, and what it was that
-    stopped the run is returned. A second signal raises KeyboardInterrupt at once, and UserError
-    comes of a guard that went back too often.
+    A stop takes effect after the current step: the state and a network are saved.
+
+    Raises:
+        KeyboardInterrupt: At a second signal, at once.
+        UserError: Training diverged too often.
     """
     run, group = context.run, context.group
     progress = Progress(run, state.images_seen, context.expected, shown=group.is_main)
     interrupts = context.interrupts
     with closing(progress), ExitStack() as writers:
-        at_tick, saver = (
-            build_hooks(context, state, progress, interrupts, writers)
-            if (group.is_main)
-            else ([], None)
+        at_tick, writer = (
+            build_hooks(context, state, progress, writers) if group.is_main else ([], None)
         )
         at_tick.append(hooks.sync_ranks(group))
         group.barrier()
@@ -106,7 +105,7 @@ def train(context: TrainContext, state: TrainState) -> End:
             progress=progress,
             at_tick=at_tick,
             interrupts=CollectiveStop(interrupts, group),
-            saver=saver,
+            writer=writer,
             guard=Guard(
                 run,
                 state,
@@ -116,91 +115,79 @@ def train(context: TrainContext, state: TrainState) -> End:
                 untrained=context.dataset.untrained_classes,
             ),
         )
-        ended = None
-        while ended is None:
-            with closing(batches_from(context, state)) as batches:
+        finished = None
+        while finished is None:
+            with closing(read_batches(context, state)) as batches:
                 try:
-                    ended = train_rounds(context, state, batches, services)
+                    finished = train_rounds(context, state, batches, services)
                 except TrainingDiverged as diverged:
-                    go_back(context, state, services, diverged)
-        saved = saver.finish() if saver else None
+                    roll_back(context, state, services, diverged)
+        saved = writer.finish() if writer else None
     interrupts.ignore_signals()
-    return End("" if ended else services.interrupts.reason, saved)
+    return End("" if finished else services.interrupts.reason, saved)
 
 
-def go_back(
+def roll_back(
     context: TrainContext, state: TrainState, services: LoopServices, diverged: TrainingDiverged
 ) -> None:
-    """Go back to the last good state, on disk too; UserError if that was too often."""
-    goes_on = services.guard.roll_back(state, diverged)
+    """Restore the last good state, also on disk; raises UserError if that was too often."""
+    may_continue = services.guard.roll_back(state, diverged)
     saved, run = None, context.run
-    if services.saver:
-        stage = schedule.at(run.growth, run.network, max(state.images_seen - 1, 0))
+    if services.writer:
+        stage = schedule.stage_at(run.growth, run.network, max(state.images_seen - 1, 0))
         snapshot = snapshot_of(state, stage, context.dataset)
-        for line in services.saver.return_to(state, snapshot):
+        for line in services.writer.roll_back_to(state, snapshot):
             context.log(line)
-        saved = services.saver.finish()
+        saved = services.writer.finish()
     context.group.barrier()
-    if not goes_on:
-        message = stop_message(
-            context.directory, state.kimg, run.guard.rollbacks, saved.network if saved else None
-        )
+    if not may_continue:
+        network = saved.network if saved else None
+        message = stop_message(context.directory, state.kimg, run.guard.rollbacks, network)
         context.log.append_to_file(message)
         raise UserError(message)
     services.progress.restart(state.images_seen)
 
 
 def build_hooks(
-    context: TrainContext,
-    state: TrainState,
-    progress: Progress,
-    interrupts: StopSignal,
-    writers: ExitStack,
-) -> tuple[list[Hook], Saver]:
-    """Open what a run writes to, for as long as `writers` lasts: the hooks, and the saver."""
-    run = context.run
-    monitor = writers.enter_context(
-        closing(Monitor(context.directory, state.images_seen, context.log))
-    )
-    for line in (
-        *monitor.repairs,
-        *missing_ticks(context.directory, state.images_seen, state.tick),
-    ):
-        context.log(line)
-    cards = Cards(
+    context: TrainContext, state: TrainState, progress: Progress, writers: ExitStack
+) -> tuple[list[Hook], CheckpointWriter]:
+    """Open the files of a run, to be closed with `writers`; return the hooks that write them."""
+    run, directory, log = context.run, context.directory, context.log
+    stats = writers.enter_context(closing(StatsLogger(directory, state.images_seen, log)))
+    for line in (*stats.repairs, *missing_ticks_notes(directory, state.images_seen, state.tick)):
+        log(line)
+    cards = ModelCardWriter(
         run=run,
         data=training_data_of(context.dataset),
-        directory=context.directory,
+        directory=directory,
         machine=describe_machine(context.device, context.group.size),
-        log=context.log,
+        log=log,
     )
-    saver = writers.enter_context(Saver(context.directory, run, cards))
+    writer = writers.enter_context(CheckpointWriter(directory, run, cards))
     if not state.images_seen:
-        write_initial_samples(context, state, monitor)
-    measure = Measurements(
-        context.measures, run, context.directory, monitor, context.log, interrupts, saver
+        write_initial_samples(context, state, stats)
+    measure = SnapshotMetrics(
+        context.metrics, run, directory, stats, log, context.interrupts, writer
     )
     measure.catch_up(state)
-    diagnosis = Diagnosis(run, context.directory, monitor, context.log)
+    diagnosis = LiveDiagnosis(run, directory, stats, log)
     return [
-        hooks.curves(monitor, diagnosis),
-        hooks.status_line(run, context.log, progress.forecast, diagnosis),
-        hooks.sample_grid(run, context.directory, monitor, context.dataset),
-        hooks.snapshots(run, saver, context.dataset, measure),
-    ], saver
+        hooks.log_statistics(stats, diagnosis),
+        hooks.log_status_line(run, log, progress.eta, diagnosis),
+        hooks.save_sample_grid(run, directory, stats, context.dataset),
+        hooks.save_snapshots(run, writer, context.dataset, measure),
+    ], writer
 
 
-def batches_from(context: TrainContext, state: TrainState) -> Prefetcher:
-    """Read batches from here on."""
-    run = reseeded(context.run, state.rollbacks)
-    share = Shard(context.group.rank, context.group.size)
+def read_batches(context: TrainContext, state: TrainState) -> Prefetcher:
+    """Start reading batches from the present position of the state."""
     return prefetch_batches(
         context.dataset,
-        run,
+        reseed_after_rollback(context.run, state.rollbacks),
         context.device,
         state.images_seen,
         state.round_images_seen,
-        share,
+        Shard(context.group.rank, context.group.size),
         context.device_data_bytes,
         context.log,
     )
@@ -209,18 +196,19 @@ def batches_from(context: TrainContext, state: TrainState) -> Prefetcher:
 def train_rounds(
     context: TrainContext, state: TrainState, batches: Prefetcher, services: LoopServices
 ) -> bool:
-    """Train round after round, with the hooks at the end of each tick; return whether it ended.
+    """Train round after round, with the hooks at the end of each tick.
 
-    Raises TrainingDiverged.
+    Returns True at the end of the run, False if it was stopped before. Raises TrainingDiverged.
     """
-    run, meter = reseeded(context.run, state.rollbacks), StepStats(state.tally)
+    run, stats = reseed_after_rollback(context.run, state.rollbacks), StepStats(state.stat_sums)
+    writer = services.writer
     for start, stage in schedule.rounds(
         run.growth, run.network, state.images_seen, state.round_images_seen
     ):
         state.round_images_seen = start
         enter_phase(state, stage, run)
         train_round(
-            run, state, stage, batches, meter, lambda: services.interrupts.requested, context.steps
+            run, state, stage, batches, stats, lambda: services.interrupts.requested, context.steps
         )
         services.progress.update(stage, state.images_seen)
         round_ended = state.round_images_seen == state.images_seen
@@ -228,24 +216,24 @@ def train_rounds(
         tick_end = state.tick_images_seen + stage.tick_kimg * 1000
         at_end = done or round_ended and state.images_seen >= tick_end
         stopping = services.interrupts.requested
-        due = context.group.any(services.saver is not None and services.saver.due)
-        services.guard.check(state, stage, meter, now=at_end or stopping or due)
+        due = context.group.any(writer is not None and writer.due)
+        services.guard.check(state, stage, stats, now=at_end or stopping or due)
         if at_end:
-            tick = end_tick(context, state, stage, batches, meter, done=done)
+            tick = end_tick(context, state, stage, batches, stats, done=done)
             for hook in services.at_tick:
                 hook(state, tick)
-            services.guard.keep(state)
-            meter.restart()
+            services.guard.mark_good(state)
+            stats.restart()
             services.progress.restart(state.images_seen)
-        if services.saver and (due or stopping and not done):
+        if writer and (due or stopping and not done):
             snapshot = snapshot_of(state, stage, context.dataset)
-            services.saver.save_interim(state, snapshot, meter.seconds)
+            writer.save_interim(state, snapshot, stats.seconds)
         if stopping and not done:
             return False
-        if services.saver:
-            services.saver.check()
-    # The last measurements may be cut short.
-    return not (services.interrupts.requested and context.measures)
+        if writer:
+            writer.check()
+    # The last metrics may be incomplete.
+    return not (services.interrupts.requested and context.metrics)
 
 
 def train_round(
@@ -253,14 +241,14 @@ def train_round(
     state: TrainState,
     stage: Stage,
     batches: Iterator[Batch],
-    meter: StepStats,
+    stats: StepStats,
     stop: Callable[[], bool] = lambda: False,
-    steps: Steps = PLAIN_STEPS,
+    steps: Steps = EAGER_STEPS,
 ) -> None:
     """Train to the end of a round at one stage, or to the first step after which to `stop`.
 
-    The state tells at which step of the round it is. Each discriminator step is one, together
-    with the generator step after every `d_repeats` of them.
+    Starts in the middle of the round if the state is there. The generator step after every
+    `d_repeats` discriminator steps counts to the last of them.
     """
     position = LevelAlpha.of(stage, next(state.generator.parameters()).device)
     d_repeats = run.growth.d_repeats
@@ -269,12 +257,14 @@ def train_round(
         if step > first and stop():
             return
         batch = next(batches)
-        inputs = discriminator_inputs(run, batch, position, state.images_seen)
-        meter.add(steps.discriminator(state, run, position, stage.d_lr, inputs), images=stage.batch)
+        d_inputs = discriminator_inputs(run, batch, position, state.images_seen)
+        stats.add(
+            steps.discriminator(state, run, position, stage.d_lr, d_inputs), images=stage.batch
+        )
         state.images_seen += stage.batch
         if (step + 1) % d_repeats == 0:
-            drawn = generator_inputs(run, batch, position, state.images_seen)
-            meter.add(steps.generator(state, run, position, stage.g_lr, drawn))
+            g_inputs = generator_inputs(run, batch, position, state.images_seen)
+            stats.add(steps.generator(state, run, position, stage.g_lr, g_inputs))
     state.round_images_seen = state.images_seen
 
 
@@ -283,18 +273,18 @@ def end_tick(
     state: TrainState,
     stage: Stage,
     batches: Prefetcher,
-    meter: StepStats,
+    stats: StepStats,
     *,
     done: bool,
 ) -> Tick:
-    """Advance the tick clocks of the state and sum the tick up."""
-    means, images, seconds = meter.take()
+    """Advance the tick counters of the state, and summarise the tick."""
+    means, images, seconds = stats.take()
     wait, batches.wait_seconds = batches.wait_seconds, 0.0
     state.tick += 1
     state.tick_images_seen = state.images_seen
     state.seconds += seconds
-    means |= overfitting(state, context.run, context.dataset, stage, context.device)
-    means |= diversity(state, context.run, context.dataset, stage, context.device)
+    means |= measure_overfitting(state, context.run, context.dataset, stage, context.device)
+    means |= measure_diversity(state, context.run, context.dataset, stage, context.device)
     return Tick(
         stage=stage,
         done=done,
@@ -305,14 +295,14 @@ def end_tick(
     )
 
 
-def write_initial_samples(context: TrainContext, state: TrainState, monitor: Monitor) -> None:
-    """Draw the reals, and what the generator makes of the seeds before it learned anything."""
+def write_initial_samples(context: TrainContext, state: TrainState, stats: StatsLogger) -> None:
+    """Write grids of reals and of samples of the untrained generator."""
     run = context.run
-    stage = schedule.at(run.growth, run.network, 0)
-    first = samples.fakes(state.average, run, stage, context.dataset.untrained_classes)
+    stage = schedule.stage_at(run.growth, run.network, 0)
+    untrained = context.dataset.untrained_classes
     for name, file, pixels in (
-        ("reals", REALS_FILE, samples.reals(context.dataset, run)),
-        ("samples", FIRST_FAKES_FILE, first),
+        ("reals", REALS_FILE, sample_grids.reals_grid(context.dataset, run)),
+        ("samples", FIRST_FAKES_FILE, sample_grids.fakes_grid(state.g_ema, run, stage, untrained)),
     ):
         save_png(context.directory / file, pixels)
-        monitor.picture(name, pixels, 0)
+        stats.log_image(name, pixels, 0)

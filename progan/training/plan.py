@@ -1,4 +1,4 @@
-"""What a run is going to do, as a table (--dry-run)."""
+"""The plan of a run as a table (--dry-run)."""
 
 import torch
 
@@ -7,9 +7,9 @@ from progan.config import Run
 from progan.networks.inspection import multiply_adds
 from progan.runtime.files import human_bytes
 from progan.runtime.text import format_count
-from progan.training.gradients import micro_batch_size
-from progan.training.memory import count, step_bytes
-from progan.training.progress import size_words
+from progan.training.memory import count_parameters, estimate_step_bytes
+from progan.training.micro_batches import micro_batch_size
+from progan.training.progress import resolution_label
 
 HEADINGS = (
     "phase",
@@ -24,15 +24,15 @@ HEADINGS = (
 )
 
 
-def plan(run: Run) -> str:
+def describe_plan(run: Run) -> str:
     """Describe the networks and each phase: resolution, images, batch, rates, memory."""
     rows = [
         _row(run, number, phase)
         for number, phase in enumerate(schedule.phases(run.growth, run.network), start=1)
     ]
     with torch.device("meta"):
-        g = count(networks.generator(run.network))
-        d = count(networks.discriminator(run.network))
+        g = count_parameters(networks.build_generator(run.network))
+        d = count_parameters(networks.build_discriminator(run.network))
     network, first = run.network, schedule.first_level(run.growth, run.network)
     return "\n".join(
         [
@@ -42,7 +42,7 @@ def plan(run: Run) -> str:
             f"{run.growth.total_kimg:g} kimg in all",
             f"Weights: generator {g:,}, discriminator {d:,}",
             "",
-            table([HEADINGS, *rows]),
+            format_table([HEADINGS, *rows]),
             "",
             "GMAC/image: billions of multiply-adds in one pass through both networks.",
             "memory: estimated peak of an iteration, without the libraries' own memory.",
@@ -55,19 +55,21 @@ def _row(run: Run, number: int, phase: schedule.Phase) -> tuple[str, ...]:
     gmac = multiply_adds(run.network, stage.level) / 1e9
     return (
         str(number),
-        size_words(stage, run.network),
+        resolution_label(stage, run.network),
         f"{phase.start_kimg:g}",
         f"{phase.end_kimg:g}",
         str(stage.batch),
         f"{stage.g_lr:g}",
         f"{stage.d_lr:g}",
         f"{gmac:.3g}",
-        human_bytes(step_bytes(run, stage, micro_batch=micro_batch_size(run, stage.batch))),
+        human_bytes(
+            estimate_step_bytes(run, stage, micro_batch=micro_batch_size(run, stage.batch))
+        ),
     )
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Rows of cells, aligned to the right."""
+def format_table(rows: list[tuple[str, ...]]) -> str:
+    """Align the cells of each column to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))

@@ -1,4 +1,4 @@
-"""In which precision the networks are computed; weights, losses and penalties are in float32."""
+"""Precision of the networks; weights, losses and penalties are in float32."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -11,26 +11,26 @@ from torch.utils._pytree import tree_map_only
 from progan.config import Run
 from progan.errors import UserError
 
-LOW = {"bf16": torch.bfloat16, "fp16": torch.float16}
+HALF_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 CONVOLUTIONS = (torch.conv2d, torch.conv_transpose2d)
 
 
 def uses_half_precision(run: Run, level: int) -> bool:
-    """Whether convolutions at a level are computed in half precision."""
-    return run.precision in LOW and 1 << level >= run.low_precision_from
+    """True if convolutions at a level are computed in half precision."""
+    return run.precision in HALF_DTYPES and 1 << level >= run.low_precision_from
 
 
 def autocast_for(run: Run, level: int, device: torch.device) -> AbstractContextManager[object]:
-    """Meanwhile convolutions at a level are computed in half precision, if the run has it so."""
+    """Compute convolutions in half precision inside the context, if the run does at this level."""
     if not uses_half_precision(run, level):
         return nullcontext()
     if device.type == "meta":
-        return MetaAutocast(LOW[run.precision])
-    return torch.autocast(device.type, LOW[run.precision])
+        return MetaAutocast(HALF_DTYPES[run.precision])
+    return torch.autocast(device.type, HALF_DTYPES[run.precision])
 
 
 class MetaAutocast(TorchFunctionMode):
-    """What autocast does to convolutions, for tensors without data, which it leaves alone."""
+    """Autocast of convolutions on the meta device, which torch.autocast does not support."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class MetaAutocast(TorchFunctionMode):
 
 
 def precision_note(run: Run, device: torch.device) -> str:
-    """Say in one line where the precision of a run is of no use on a device; '' otherwise."""
+    """Return a line if the precision of a run has no benefit on a device, else ''."""
     if run.precision == "fp16" and device.type == "cpu":
         return (
             "--precision fp16 on a CPU gives the results of fp16, many times slower than fp32: "
@@ -59,9 +59,9 @@ def precision_note(run: Run, device: torch.device) -> str:
 
 
 def require_precision(run: Run, device: torch.device) -> None:
-    """Raise UserError where a device cannot train in the precision of a run."""
-    if run.precision == "fp16" and device.type == "mps":  # its Adam takes no notice of found_inf
+    """Raise UserError if a device cannot train in the precision of a run."""
+    if run.precision == "fp16" and device.type == "mps":  # its Adam ignores found_inf
         raise UserError(
-            "--precision fp16 leaves out steps whose gradients overflow, which torch "
+            "--precision fp16 skips steps whose gradients overflow, which torch "
             "cannot do on mps. Choose --precision bf16 or fp32, or another --device."
         )

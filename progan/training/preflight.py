@@ -1,8 +1,4 @@
-"""Before the first image: does each level fit into memory, and how long will it all take?
-
-A dummy iteration on noise tells, or an estimate; on a CPU the time of a whole run is estimated from
-one short iteration.
-"""
+"""Preflight: memory and speed of each level, measured with dummy iterations or estimated."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -23,30 +19,24 @@ from progan.runtime import devices
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_rate, human_seconds
 from progan.runtime.text import format_count
-from progan.sampling.state_file import NETWORKS
 from progan.schedule import Stage
 from progan.sizes import MIN_LEVEL
-from progan.training import state as states
-from progan.training.checkpoint import MODULES, copy_to_cpu
-from progan.training.gradients import BatchSplit, MicroBatchSizes, allowed_sizes, no_smaller
+from progan.training.checkpoint import copy_to_cpu
+from progan.training.gradients import BatchSplit
 from progan.training.guard import restore
-from progan.training.memory import step_bytes
-from progan.training.plan import table
+from progan.training.memory import estimate_step_bytes
+from progan.training.micro_batches import MicroBatchSizes, allowed_sizes, explain_smallest_size
+from progan.training.plan import format_table
 from progan.training.progress import remaining_seconds, seconds_per_image
-from progan.training.state import TrainState
-from progan.training.step import (
-    LevelAlpha,
-    PlainSteps,
-    Steps,
-    discriminator_inputs,
-    generator_inputs,
-)
+from progan.training.state import TrainState, create_state
+from progan.training.step import Steps, make_steps
+from progan.training.step_inputs import LevelAlpha, discriminator_inputs, generator_inputs
 
 
 def run_dummy_iteration(
     state: TrainState, run: Run, stage: Stage, batch: Batch, steps: Steps
 ) -> None:
-    """Train for one iteration, all of it on the same batch; no image counts as seen."""
+    """Run one iteration on a single batch; no image counts as seen."""
     position = LevelAlpha.of(stage, batch.images.device)
     for _ in range(run.growth.d_repeats):
         steps.discriminator(
@@ -62,7 +52,7 @@ def run_dummy_iteration(
 
 
 def noise_batch(run: Run, stage: Stage, share: Shard) -> Batch:
-    """A batch as the loader makes them, of noise."""
+    """Return a batch of noise, as the loader would."""
     n, size = stage.batch // share.num_shards, run.network.size(stage.level)
     random = torch.Generator().manual_seed(0)
     images = torch.randint(
@@ -75,32 +65,31 @@ def noise_batch(run: Run, stage: Stage, share: Shard) -> Batch:
 
 
 HEADINGS = ("resolution", "batch", "micro-batch", "memory", "img/s", "time")
-# An estimate extrapolates from real steps at the levels that cost no more than this: about a
-# second on a CPU.
+# An estimate extrapolates from real steps at levels up to this cost: about a second on a CPU.
 AFFORDABLE_GMAC = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What training at a level takes."""
+class LevelCost:
+    """The cost of training at a level."""
 
     level: int
     batch: int
     micro_batch: int
     memory_bytes: int
     seconds_per_image: float
-    images: int  # that are still to be shown at this level
+    images: int  # remaining images of this level
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preflight:
-    """Tries out, or estimates, what is to come; leaves the state as it is, bit for bit.
+    """Measures or estimates the cost of all levels to come; the state stays bit for bit the same.
 
     Attributes:
-        micro_batches: Learns what does not fit.
-        steps: As training will take them, but for compilation, for which nobody waits twice.
+        micro_batches: Limits of batches that do not fit are set here.
+        steps: Uncompiled steps.
         share: The part of each batch that this process trains on.
-        neighbours: How many processes use the memory of this machine.
+        local_processes: Number of processes that share the memory of this machine.
     """
 
     run: Run
@@ -109,34 +98,34 @@ class Preflight:
     micro_batches: MicroBatchSizes
     steps: Steps
     share: Shard = UNSHARDED
-    neighbours: int = 1
+    local_processes: int = 1
 
-    def __call__(self, how: str) -> list[Finding]:
-        """Look at every level to come; raises UserError if one of them cannot be trained.
+    def __call__(self, how: str) -> list[LevelCost]:
+        """Return the costs of all levels to come; raises UserError if one does not fit.
 
         Args:
             how: 'step': one real step each; 'estimate'.
         """
         stages = demanding_stages(self.run, self.state.images_seen)
-        with untouched(self.state, self.run):
-            found = self._by_steps(stages) if how == "step" else self._by_estimate(stages)
+        with preserve_state(self.state, self.run):
+            costs = self._measure(stages) if how == "step" else self._estimate(stages)
         devices.reset_peak_memory(self.device)
-        return found
+        return costs
 
-    def _by_steps(self, stages: dict[int, Stage]) -> list[Finding]:
-        found = []
+    def _measure(self, stages: dict[int, Stage]) -> list[LevelCost]:
+        costs = []
         for stage in stages.values():
             devices.reset_peak_memory(self.device)
             seconds = self.measure_seconds_per_image(stage)
-            found.append(self._finding(stage, devices.peak_memory_bytes(self.device), seconds))
-        return found
+            costs.append(self._cost(stage, devices.peak_memory_bytes(self.device), seconds))
+        return costs
 
-    def _by_estimate(self, stages: dict[int, Stage]) -> list[Finding]:
-        memory = {stage.level: self._fitted(stage) for stage in stages.values()}
-        tried = affordable(self.run, stages) or [next(iter(stages.values()))]
+    def _estimate(self, stages: dict[int, Stage]) -> list[LevelCost]:
+        memory = {stage.level: self._fit_into_memory(stage) for stage in stages.values()}
+        tried = affordable_stages(self.run, stages) or [next(iter(stages.values()))]
         measured = {stage.level: self.measure_seconds_per_image(stage) for stage in tried}
         return [
-            self._finding(
+            self._cost(
                 stage,
                 memory[stage.level],
                 seconds_per_image(self.run.network, stage.level, measured),
@@ -145,12 +134,15 @@ class Preflight:
         ]
 
     def measure_seconds_per_image(self, stage: Stage, tries: int | None = None) -> float:
-        """Of the whole batch; the first step of a kind takes longer, so that short ones are
-        repeated, and those of CUDA, which chooses algorithms meanwhile, always.
+        """Measure the seconds per image of a stage, the best of several tries.
 
-        All processes try equally often, since each try takes messages.
+        First steps take longer: short ones are repeated, and on CUDA, which chooses algorithms in
+        the first one, all. All processes try equally often, since each try needs all of them.
         """
-        cheap, on_gpu = affordable(self.run, {stage.level: stage}), self.device.type == "cuda"
+        cheap, on_gpu = (
+            affordable_stages(self.run, {stage.level: stage}),
+            self.device.type == "cuda",
+        )
         tries = tries or (5 if cheap else 2 if on_gpu else 1)
         fastest = min(self._iteration_seconds(stage) for _ in range(tries))
         return fastest / (stage.batch * self.run.growth.d_repeats)
@@ -163,12 +155,12 @@ class Preflight:
         devices.synchronize(self.device)
         return time.perf_counter() - start
 
-    def _fitted(self, stage: Stage) -> int:
-        """Estimated bytes of a step, in micro-batches that fit."""
+    def _fit_into_memory(self, stage: Stage) -> int:
+        """Estimate the bytes of a step, with micro-batches limited to a size that fits."""
         n, free = stage.batch // self.share.num_shards, self._free_bytes()
         size = self.micro_batches.size(stage.level, n)
         for smaller in (size, *(each for each in allowed_sizes(self.run, n) if each < size)):
-            needed = step_bytes(self.run, stage, self.share.num_shards, smaller)
+            needed = estimate_step_bytes(self.run, stage, self.share.num_shards, smaller)
             if free is None or needed <= free:
                 if smaller < size:
                     self.micro_batches.limit(stage.level, smaller)
@@ -177,32 +169,33 @@ class Preflight:
             f"Resolution {stage.resolution} does not fit into memory: "
             f"{format_count(smaller, 'image')} at once {'needs' if smaller == 1 else 'need'} about "
             f"{human_bytes(needed)}, and there are {human_bytes(free or 0)}. "
-            f"{no_smaller(self.run, n)} --preflight none trains nevertheless."
+            f"{explain_smallest_size(self.run, n)} --preflight none trains nevertheless."
         )
 
     def _free_bytes(self) -> int | None:
-        """What this process may use, with what its state holds already."""
+        """Return the memory available to this process, including that of its state."""
         free = devices.free_memory_bytes(self.device)
+        modules = self.state.networks | self.state.optimizers
         held = sum(
             x.nbytes
-            for x in tree_leaves([getattr(self.state, name).state_dict() for name in MODULES])
+            for x in tree_leaves([module.state_dict() for module in modules.values()])
             if isinstance(x, Tensor)
         )
-        return None if free is None else free // self.neighbours + held
+        return None if free is None else free // self.local_processes + held
 
-    def _finding(self, stage: Stage, memory_bytes: int, seconds: float) -> Finding:
-        return Finding(
+    def _cost(self, stage: Stage, memory_bytes: int, seconds: float) -> LevelCost:
+        return LevelCost(
             stage.level,
             stage.batch,
             self.micro_batches.size(stage.level, stage.batch // self.share.num_shards),
             memory_bytes,
             seconds,
-            images_to_come(self.run, stage.level, self.state.images_seen),
+            remaining_images(self.run, stage.level, self.state.images_seen),
         )
 
 
 def demanding_stages(run: Run, images_seen: int) -> dict[int, Stage]:
-    """For each level to come the stage that needs most: that in which it is faded in."""
+    """Return the most demanding stage of each level to come: its fade-in."""
     stages: dict[int, Stage] = {}
     for phase in schedule.phases(run.growth, run.network):
         if phase.end_kimg * 1000 > images_seen:
@@ -210,8 +203,8 @@ def demanding_stages(run: Run, images_seen: int) -> dict[int, Stage]:
     return stages
 
 
-def images_to_come(run: Run, level: int, images_seen: int) -> int:
-    """How many images are still to be shown at a level."""
+def remaining_images(run: Run, level: int, images_seen: int) -> int:
+    """Return the number of images still to be trained at a level."""
     kimg = images_seen / 1000
     return round(
         1000
@@ -223,8 +216,8 @@ def images_to_come(run: Run, level: int, images_seen: int) -> int:
     )
 
 
-def affordable(run: Run, stages: dict[int, Stage]) -> list[Stage]:
-    """The levels at which a step takes no more than about a second on a CPU."""
+def affordable_stages(run: Run, stages: dict[int, Stage]) -> list[Stage]:
+    """Select the levels at which a step takes no more than about a second on a CPU."""
     return [
         stage
         for level, stage in stages.items()
@@ -234,40 +227,40 @@ def affordable(run: Run, stages: dict[int, Stage]) -> list[Stage]:
 
 
 @contextmanager
-def untouched(state: TrainState, run: Run) -> Iterator[None]:
-    """Afterwards the state is what it was; its copy is kept in main memory meanwhile."""
+def preserve_state(state: TrainState, run: Run) -> Iterator[None]:
+    """Restore the state after the context from a copy in main memory."""
     kept = copy_to_cpu(state, run)
     try:
         yield
     finally:
         restore(state, kept)
-        for name in NETWORKS:
-            getattr(state, name).zero_grad(set_to_none=True)
+        for network in state.networks.values():
+            network.zero_grad(set_to_none=True)
 
 
-def total_seconds(findings: Iterable[Finding]) -> float:
-    """Seconds of all that is still to be trained."""
-    return sum(each.images * each.seconds_per_image for each in findings)
+def total_seconds(costs: Iterable[LevelCost]) -> float:
+    """Return the seconds of the whole remaining training."""
+    return sum(each.images * each.seconds_per_image for each in costs)
 
 
-def report(findings: list[Finding], run: Run, how: str, count: int = 1) -> str:
-    """The findings of one of `count` processes as a table."""
+def costs_table(costs: list[LevelCost], run: Run, how: str, processes: int = 1) -> str:
+    """Format the costs, as found by one of `processes`, as a table."""
     rows = [
         (
             run.network.size(each.level).brief,
             str(each.batch),
-            str(each.micro_batch) if each.micro_batch < each.batch // count else "-",
+            str(each.micro_batch) if each.micro_batch < each.batch // processes else "-",
             human_bytes(each.memory_bytes),
             human_rate(1 / each.seconds_per_image),
             human_seconds(each.images * each.seconds_per_image),
         )
-        for each in findings
+        for each in costs
     ]
-    total = total_seconds(findings)
+    total = total_seconds(costs)
     basis = {"step": "Measured, one step each", "estimate": "A rough estimate"}[how]
     return "\n".join(
         [
-            table([HEADINGS, *rows]),
+            format_table([HEADINGS, *rows]),
             f"In all {human_seconds(total)}, beside samples, snapshots and metrics. {basis}.",
         ]
     )
@@ -276,22 +269,22 @@ def report(findings: list[Finding], run: Run, how: str, count: int = 1) -> str:
 FOR_CPUS = ("cpu", "demo")  # presets
 SHORT_SECONDS = 3600.0
 LOWEST_LEVEL = 3  # the kinds that do not grow resample at least once
-SMALLEST_BATCH = 2  # batch normalisation and minibatch stddev need several images
+SMALLEST_BATCH = 2  # for batch normalisation and minibatch stddev
 
 
-def is_for_gpus(run: Run, device: torch.device) -> bool:
-    """Whether a run that was made for GPUs has none."""
+def is_gpu_preset_on_cpu(run: Run, device: torch.device) -> bool:
+    """True if a preset for GPUs runs on a CPU."""
     return device.type == "cpu" and run.preset not in FOR_CPUS
 
 
 def cpu_note(run: Run, device: torch.device, seconds: float | None) -> str:
-    """Recommend --preset cpu where a preset for GPUs would take long; '' elsewhere.
+    """Recommend --preset cpu where a preset for GPUs would take long; else return ''.
 
     Args:
-        seconds: That the run takes, as estimated; None: not known.
+        seconds: Estimated duration of the run; None: unknown.
     """
     short = seconds is not None and seconds <= SHORT_SECONDS
-    if short or not is_for_gpus(run, device):
+    if short or not is_gpu_preset_on_cpu(run, device):
         return ""
     time = "long" if seconds is None else f"{human_seconds(seconds)} (a rough estimate)"
     smaller = " --resolution 32" * (run.network.resolution > 32)
@@ -302,29 +295,29 @@ def cpu_note(run: Run, device: torch.device, seconds: float | None) -> str:
 
 
 def estimate_seconds(run: Run, device: torch.device) -> float:
-    """Estimate the seconds of a whole run, from an iteration that takes a few seconds at most.
+    """Estimate the seconds of a whole run from an iteration that takes a few seconds at most.
 
-    It is one of the run's networks cut to a low resolution, with a batch of a few images: time is
-    taken to grow with the multiplications.
+    It uses the run's networks at a low resolution and a small batch; time is assumed to be
+    proportional to the multiplications.
     """
-    small = _affordable(run)
-    stage = schedule.at(small.growth, small.network, 0)
+    small = _shrink_to_affordable(run)
+    stage = schedule.stage_at(small.growth, small.network, 0)
     micro_batches = MicroBatchSizes(small, lambda line: None)
     preflight = Preflight(
         run=small,
-        state=states.create(small, device),
+        state=create_state(small, device),
         device=device,
         micro_batches=micro_batches,
-        steps=PlainSteps(BatchSplit(micro_batches)),
+        steps=make_steps(BatchSplit(micro_batches)),
     )
     seconds = preflight.measure_seconds_per_image(stage, tries=1)
     first = schedule.first_level(run.growth, run.network)
     seconds *= multiply_adds(run.network, first) / multiply_adds(small.network, stage.level)
-    return remaining_seconds(run.growth, run.network, 0, {first: seconds})[1]
+    return remaining_seconds(run.growth, run.network, 0, {first: seconds}).run
 
 
-def _affordable(run: Run) -> Run:
-    """The run at one resolution, at most its first one, at which an iteration is affordable."""
+def _shrink_to_affordable(run: Run) -> Run:
+    """Reduce a run to one resolution, at most its first, at which an iteration is affordable."""
     first = schedule.first_level(run.growth, run.network)
     for level in range(first, MIN_LEVEL - 1, -1):
         resolution = 1 << level
@@ -343,5 +336,5 @@ def _affordable(run: Run) -> Run:
         affordable = int(AFFORDABLE_GMAC * 1e9 / multiply_adds(small.network, level))
         if affordable >= SMALLEST_BATCH or level == LOWEST_LEVEL and not run.network.grows:
             break
-    batch = schedule.at(run.growth, run.network, 0).batch
+    batch = schedule.stage_at(run.growth, run.network, 0).batch
     return override(small, {"batch": min(batch, max(affordable, SMALLEST_BATCH))})

@@ -1,4 +1,4 @@
-"""Where a run is and when it will end: forecast, words for the log, a bar on a terminal."""
+"""Progress of a run: ETA, labels for the log, a bar on a terminal."""
 
 import math
 import sys
@@ -19,68 +19,67 @@ from progan.runtime.log import human_seconds
 from progan.schedule import Stage
 from progan.sizes import growing_name, stage_name
 
-NOTHING: Mapping[int, float] = MappingProxyType({})
+EMPTY: Mapping[int, float] = MappingProxyType({})
 
-BIN_SECONDS = 5.0  # rounds are summed up to at least this: their own times are too noisy
+BIN_SECONDS = 5.0  # rounds are summed to bins of at least this, to reduce noise
 MOST_BINS = 240
-# What was measured counts half as much after so long. The short one soon notices a machine that
-# slows down, the long one is less disturbed by noise.
+# Weights of measurements decay with these half-lives: the short one follows a machine that slows
+# down, the long one averages noise.
 HALF_LIVES_SECONDS = (30.0, 600.0)
-SLOWEST = 3.0  # times the median: what takes longer is a stall, or compilation, and no speed
-PRIOR_SECONDS = 5.0  # of measuring, that count as much as what was expected
+SLOWEST = 3.0  # times the median: bins that take longer are stalls or compilation
+PRIOR_SECONDS = 5.0  # the expected speed counts as much as this long a measurement
 
 
-class Bin(NamedTuple):
-    """A stretch of training at one level."""
+class TimeBin(NamedTuple):
+    """Images and their training time at one level."""
 
     images: int
     seconds: float
 
 
-class Speed:
-    """Seconds per image at one level, of its last minutes; robust to single slow rounds.
+class LevelSpeed:
+    """Estimates the seconds per image at one level, robust to single slow rounds.
 
-    The first round compiles, allocates and chooses algorithms: it counts only while it is alone.
+    The first round compiles, allocates and chooses algorithms: it is used only until the second.
 
     Attributes:
-        seconds: That were measured after the first round.
+        seconds: Measured time after the first round.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._first: Bin | None = None
-        self._bins: deque[Bin] = deque([Bin(0, 0.0)], maxlen=MOST_BINS)  # the last one is open
+        self._first: TimeBin | None = None
+        self._bins: deque[TimeBin] = deque(
+            [TimeBin(0, 0.0)], maxlen=MOST_BINS
+        )  # the last one is open
 
     def add(self, images: int, seconds: float) -> None:
         if self._first is None:
-            self._first = Bin(images, seconds)
+            self._first = TimeBin(images, seconds)
             return
         self.seconds += seconds
         if self._bins[-1].seconds >= BIN_SECONDS:
-            self._bins.append(Bin(0, 0.0))
+            self._bins.append(TimeBin(0, 0.0))
         last = self._bins[-1]
-        self._bins[-1] = Bin(last.images + images, last.seconds + seconds)
+        self._bins[-1] = TimeBin(last.images + images, last.seconds + seconds)
 
     def seconds_per_image(self) -> float | None:
         """Geometric mean of the estimates with both half-lives; None before the first image."""
         if not any(images for images, _ in self._bins):
-            return (
-                self._first.seconds / self._first.images
-                if self._first and (self._first.images)
-                else None
-            )
+            first = self._first
+            return first.seconds / first.images if first and first.images else None
         short, long = map(self._robust_mean, HALF_LIVES_SECONDS)
         return math.sqrt(short * long)
 
     def _robust_mean(self, half_life: float) -> float:
-        """Mean seconds per image, in which no bin counts more than SLOWEST times the median."""
+        """Return the mean seconds per image, with bins clipped to SLOWEST times the median."""
         rates = sorted(self._rates(half_life))
         weights = list(accumulate(weight for _, weight in rates))
         median = rates[bisect_left(weights, weights[-1] / 2)][0]
         return sum(min(rate, SLOWEST * median) * weight for rate, weight in rates) / weights[-1]
 
     def _rates(self, half_life: float) -> list[tuple[float, float]]:
-        """Seconds per image of each bin, and how much it counts."""
+        """Return the seconds per image and the weight of each bin."""
         rates, age = [], 0.0
         for images, seconds in reversed(self._bins):
             if images:
@@ -89,14 +88,21 @@ class Speed:
         return rates
 
 
-class EtaEstimator:
-    """Learns how long an image takes at each level, and tells how long the rest will take.
+class RemainingSeconds(NamedTuple):
+    """Estimated time to the end of the present phase, and of the run."""
 
-    Until enough of a level was measured, what was expected of it counts as well. The time between
-    ticks, for images and snapshots, is measured too.
+    phase: float
+    run: float
+
+
+class EtaEstimator:
+    """Estimates the remaining time from the measured seconds per image at each level.
+
+    Until enough of a level was measured, its expected speed is averaged in. The time between
+    ticks, for samples and snapshots, is measured too.
 
     Args:
-        expected: Seconds per image by level, as tried out or estimated before.
+        expected: Seconds per image by level, from the preflight.
         snapshot_ticks: Ticks between two snapshots, the longest of these pauses.
     """
 
@@ -104,33 +110,32 @@ class EtaEstimator:
         self,
         growth: Growth,
         network: Network,
-        expected: Mapping[int, float] = NOTHING,
+        expected: Mapping[int, float] = EMPTY,
         snapshot_ticks: int = 1,
     ) -> None:
         self._growth, self._network, self._expected = growth, network, expected
         self._snapshot_ticks = snapshot_ticks
-        self._speeds: dict[int, Speed] = {}
-        self._left: dict[int, float] = {}  # seconds per image at levels, when they were left
+        self._speeds: dict[int, LevelSpeed] = {}
+        self._final: dict[int, float] = {}  # seconds per image at finished levels
         self._latest: int | None = None  # the level measured last
         self._pauses, self._pause_seconds = 0, 0.0
 
     def measure(self, level: int, images: int, seconds: float) -> None:
-        """Some images were trained at a level."""
+        """Add the training time of some images at a level."""
         if self._latest not in (None, level):
-            self._left |= self._known()
+            self._final |= self._known_speeds()
         self._latest = level
-        self._speeds.setdefault(level, Speed()).add(images, seconds)
+        self._speeds.setdefault(level, LevelSpeed()).add(images, seconds)
 
     def measure_pause(self, seconds: float) -> None:
-        """A tick has ended, and this was spent before the next one."""
+        """Add the time between two ticks."""
         self._pauses += 1
         self._pause_seconds += seconds
 
-    def remaining_seconds(self, images_seen: int) -> tuple[float, float]:
-        """Seconds to the end of the present phase and of the run; 0 if nothing is known."""
-        known = self._known()
-        if not known:
-            return 0.0, 0.0
+    def remaining_seconds(self, images_seen: int) -> RemainingSeconds:
+        """Return the seconds to the end of the present phase and of the run; 0 if unknown."""
+        if not (known := self._known_speeds()):
+            return RemainingSeconds(0.0, 0.0)
         return remaining_seconds(
             self._growth,
             self._network,
@@ -140,8 +145,8 @@ class EtaEstimator:
             self._seconds_per_pause(),
         )
 
-    def _known(self) -> dict[int, float]:
-        """Seconds per image by level: measured, or expected where nothing was."""
+    def _known_speeds(self) -> dict[int, float]:
+        """Return seconds per image by level: measured, or expected where nothing was measured."""
         level = self._latest
         if level is None:
             return dict(self._expected)
@@ -153,15 +158,14 @@ class EtaEstimator:
         return {level: measured**weight * prior ** (1 - weight)}
 
     def _prior(self, level: int) -> float | None:
-        """What the other levels that were measured, or else what was expected, say of one."""
-        others = {other: value for other, value in self._left.items() if other != level}
+        """Predict the seconds per image of a level from other levels, or else as expected."""
+        others = {other: value for other, value in self._final.items() if other != level}
         if others:
             return seconds_per_image(self._network, level, others, self._expected)
         return self._expected.get(level)
 
     def _seconds_per_pause(self) -> float:
-        """Mean over as many ticks as have a snapshot among them, at least: the first pauses may
-        be unlike all others."""
+        """Return the mean pause over at least `snapshot_ticks`, which include a snapshot."""
         return self._pause_seconds / max(self._pauses, self._snapshot_ticks)
 
 
@@ -170,15 +174,15 @@ def remaining_seconds(
     network: Network,
     images_seen: int,
     measured: Mapping[int, float],
-    expected: Mapping[int, float] = NOTHING,
+    expected: Mapping[int, float] = EMPTY,
     seconds_per_pause: float = 0.0,
-) -> tuple[float, float]:
-    """Return the seconds to the end of the present phase, and to the end of the run.
+) -> RemainingSeconds:
+    """Estimate the seconds to the end of the present phase, and to the end of the run.
 
     Args:
         measured: Seconds per image by level; at least one level.
-        expected: The same, as tried out or estimated before; perhaps of other levels.
-        seconds_per_pause: Spent after each tick.
+        expected: The same, from the preflight; perhaps of other levels.
+        seconds_per_pause: Time between two ticks.
     """
     kimg = images_seen / 1000
     left = [
@@ -191,22 +195,24 @@ def remaining_seconds(
         + kimg_left / _tick_kimg(growth, stage) * seconds_per_pause
         for kimg_left, stage in left
     ]
-    return (seconds[0] if seconds else 0.0), sum(seconds)
+    return RemainingSeconds(seconds[0] if seconds else 0.0, sum(seconds))
 
 
 def _tick_kimg(growth: Growth, stage: Stage) -> float:
-    """Ticks end with a round."""
-    return max(stage.tick_kimg, schedule.round_images(growth, stage) / 1000)
+    """Return the length of a tick; it ends with a round."""
+    return max(stage.tick_kimg, schedule.images_per_round(growth, stage) / 1000)
 
 
 def seconds_per_image(
     network: Network,
     level: int,
     measured: Mapping[int, float],
-    expected: Mapping[int, float] = NOTHING,
+    expected: Mapping[int, float] = EMPTY,
 ) -> float:
-    """As measured; a level that was not reached yet costs as much more than the nearest measured
-    one as was expected, or else as it multiplies more."""
+    """Estimate the seconds per image of a level from the nearest measured one.
+
+    They are scaled by the ratio of the expected times, or else of the multiplications.
+    """
     nearest = min(measured, key=lambda other: abs(other - level))
     if {level, nearest} <= set(expected):
         return measured[nearest] * expected[level] / expected[nearest]
@@ -217,12 +223,12 @@ LAYOUT = "{{desc}} {{percentage:3.0f}}%|{{bar}}| {{n:.{digits}f}}/{{total:g}} ki
 
 
 class Progress:
-    """Times the rounds, for the forecast and for the bar."""
+    """Measures the speed, and shows a progress bar."""
 
     def __init__(
         self, run: Run, images_seen: int, expected: Mapping[int, float], *, shown: bool = True
     ) -> None:
-        self.forecast = EtaEstimator(run.growth, run.network, expected, run.output.snapshot_ticks)
+        self.eta = EtaEstimator(run.growth, run.network, expected, run.output.snapshot_ticks)
         self._network = run.network
         self._images_seen = images_seen
         self._start = time.perf_counter()
@@ -236,30 +242,30 @@ class Progress:
         )
 
     def update(self, stage: Stage, images_seen: int) -> None:
-        """A round has ended."""
+        """Add a finished round."""
         now = time.perf_counter()
-        self.forecast.measure(stage.level, images_seen - self._images_seen, now - self._start)
+        self.eta.measure(stage.level, images_seen - self._images_seen, now - self._start)
         self._images_seen, self._start = images_seen, now
         if not self._bar.disable:
-            phase, total = self.forecast.remaining_seconds(images_seen)
+            phase, total = self.eta.remaining_seconds(images_seen)
             self._bar.n = min(images_seen / 1000, self._bar.total)
             self._bar.unit = f"phase {human_seconds(phase)}, all {human_seconds(total)} left"
-            self._bar.set_description_str(stage_words(stage, self._network))
+            self._bar.set_description_str(stage_label(stage, self._network))
 
     def restart(self, images_seen: int) -> None:
-        """What was done since the last update was no training; it goes on from `images_seen`."""
+        """Count the time since the last update as a pause; continue from `images_seen`."""
         now = time.perf_counter()
-        self.forecast.measure_pause(now - self._start)
+        self.eta.measure_pause(now - self._start)
         self._images_seen, self._start = images_seen, now
 
     def close(self) -> None:
         self._bar.close()
 
 
-def kimg_words(kimg: float, total: float) -> str:
-    """What was trained, with enough digits to tell by how much a short run passes its total.
+def format_kimg(kimg: float, total: float) -> str:
+    """Format the kimg trained; a short run gets more digits.
 
-    A run ends with a whole round of steps, and so may train a little more than its total.
+    A run ends with a whole round of steps, and so may exceed its total a little.
     """
     return f"{kimg:.{_digits(total)}f}"
 
@@ -268,11 +274,11 @@ def _digits(total: float) -> int:
     return 3 if total < 10 else 1
 
 
-def stage_words(stage: Stage, network: Network) -> str:
-    """'128→256 fade 43%' or '192x128 stable'."""
+def stage_label(stage: Stage, network: Network) -> str:
+    """Return '128→256 fade 43%' or '192x128 stable'."""
     return stage_name(network.base, stage.level, stage.alpha)
 
 
-def size_words(stage: Stage, network: Network) -> str:
-    """'256', or while it fades in '128→256'; of images that are no squares '192x128'."""
+def resolution_label(stage: Stage, network: Network) -> str:
+    """Return '256', or '128→256' during a fade; '192x128' for images that are not square."""
     return growing_name(network.base, stage.level, stage.alpha)

@@ -1,5 +1,6 @@
-"""How a run goes on: its settings, its newest whole state, and what its user should know."""
+"""Resuming a run: its settings, its newest undamaged state, and notes for its log."""
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,31 +11,39 @@ from progan import run_directory, schedule
 from progan.config import Run, config_changes, override
 from progan.data.reader import Dataset
 from progan.data.splits import open_dataset, open_dataset_of_run
+from progan.diagnosis.history import Row, parse_row
 from progan.errors import UserError
 from progan.interop.describe_file import refusal
 from progan.interop.load import read_foreign
+from progan.invocation import command_line
 from progan.option_fields import section_changes
-from progan.run_directory import CONFIG_FILE, quarantine
+from progan.run_directory import (
+    BEST_PREFIX,
+    BEST_STATE_PREFIX,
+    CONFIG_FILE,
+    STATE_SUFFIX,
+    STATISTICS_FILE,
+    quarantine,
+)
 from progan.run_directory import list_states as state_files
-from progan.runtime.files import remove_partials
+from progan.runtime.files import PARTIAL, remove_partials
 from progan.runtime.weights_file import is_weights_file
-from progan.sampling.network_file import images_seen_of
+from progan.sampling.network_file import PREFIX, SUFFIX, images_seen_of
 from progan.sampling.state_file import is_state, peek
 from progan.training import state as states
 from progan.training.checkpoint import load_newest, load_state
-from progan.training.missing_states import require_untrained
-from progan.training.snapshot_metrics import unmeasured
-from progan.training.start import fit_to_dataset, require_images_of
+from progan.training.snapshot_metrics import unmeasured_metrics
+from progan.training.start import fit_to_dataset, require_same_image_shape
 from progan.training.state import TrainState
 
 
 def resume_settings(
     saved: Run, directory: Path, data: Path | None, options: dict[str, Any]
 ) -> tuple[Run, Dataset]:
-    """The settings that a run goes on with, and its images.
+    """Return the settings of a resumed run, and its dataset.
 
     Args:
-        saved: What it was trained with.
+        saved: The settings that it was trained with.
         data: Another place of its dataset; None: where it was.
         options: Fields of the config that change, by name.
 
@@ -51,11 +60,11 @@ def resume_settings(
         else open_dataset_of_run(directory, saved.data.data, subset)
     )
     run = fit_to_dataset(run, dataset, ("resolution", "initial_resolution"))
-    require_images_of(saved, run, dataset)
+    require_same_image_shape(saved, run, dataset)
     if different := section_changes(saved.network, run.network):
         raise UserError(
             f"A run cannot be resumed with another architecture: "
-            f"{'; '.join(different)}. Leave these options away, or start a new run."
+            f"{'; '.join(different)}. Omit these options, or start a new run."
         )
     return run, dataset
 
@@ -63,15 +72,15 @@ def resume_settings(
 def load_resumed_state(
     path: Path, saved: Run, run: Run, device: torch.device
 ) -> tuple[TrainState, list[str]]:
-    """Return the state that a run goes on from, and lines for its log.
+    """Load the state to resume from; return it with lines for the log.
 
-    States that are damaged, or newer than the one that was named, are renamed: they are no part
-    of the run that goes on. So is what a killed process has left half-written removed.
+    Damaged states, and states newer than the one that was named, are renamed, since they do not
+    belong to the resumed run. Partial files of killed processes are removed.
 
     Args:
-        path: The directory of the run, or the state file to take.
-        saved: What config.json says; it is compared with what the state was trained with.
-        run: The settings to go on with.
+        path: The directory of the run, or a state file.
+        saved: The settings in config.json, to be compared with those in the state file.
+        run: The settings of the resumed run.
 
     Raises:
         UserError: The file, or every state of the directory, is damaged or does not fit, or the
@@ -85,11 +94,13 @@ def load_resumed_state(
     elif files := state_files(path):
         state, file, damaged = load_newest(files, run, device)
         notes = [
-            _set_aside(each, "damaged", f"{error.what}. Going on from {file.name} instead.")
+            _set_aside(each, "damaged", f"{error.what}. Resuming from {file.name} instead.")
             for each, error in damaged.items()
         ]
     else:
-        return states.create(run, device), ["There is no training state yet: from the beginning."]
+        return states.create_state(run, device), [
+            "No training state was saved yet: starting from the beginning."
+        ]
     notes += [
         _set_aside(each, "superseded", f"{each} is newer than {file.name}.")
         for each in state_files(file.parent)
@@ -98,8 +109,8 @@ def load_resumed_state(
     trained = peek(file)
     if trained and (edited := config_changes(trained[1], saved)):
         notes.append(
-            f"{CONFIG_FILE} is not what {file.name} was trained with: "
-            f"{'; '.join(edited)}. It holds from here on."
+            f"{CONFIG_FILE} differs from the settings of {file.name}: "
+            f"{'; '.join(edited)}. It applies from here on."
         )
     return state, notes
 
@@ -107,44 +118,95 @@ def load_resumed_state(
 def require_unfinished(
     directory: Path, state: TrainState, run: Run, metrics: Iterable[str]
 ) -> None:
-    """Raise UserError unless there is something to train, or to measure."""
+    """Raise UserError if there is nothing left to train or to measure."""
     ahead = schedule.rounds(run.growth, run.network, state.images_seen, state.round_images_seen)
-    if next(ahead, None) is None and not unmeasured(directory, metrics, state.images_seen):
+    if next(ahead, None) is None and not unmeasured_metrics(directory, metrics, state.images_seen):
         raise UserError(
-            f"{directory} is finished, at kimg {state.kimg:g}. To go on, name a larger "
+            f"{directory} is finished, at kimg {state.kimg:g}. To continue, pass a larger "
             "--total-kimg."
         )
 
 
 def _set_aside(path: Path, why: str, reason: str) -> str:
-    return f"{reason} It is called {quarantine(path, why).name} now."
+    return f"{reason} It was renamed to {quarantine(path, why).name}."
 
 
 def _images_seen(path: Path) -> float:
-    """Of a state; one that does not tell counts as new."""
-    told = peek(path)
-    return told[0] if told else float("inf")
+    """Return the images seen of a state file; infinity if it is unreadable."""
+    found = peek(path)
+    return found[0] if found else float("inf")
 
 
 def require_resumable(path: Path) -> None:
-    """Raise UserError unless a file can be a state of a run in whose directory it lies."""
+    """Raise UserError unless a file can be a state of the run in whose directory it is."""
     directory = path.parent
     at_home = (directory / run_directory.CONFIG_FILE).is_file()
     if is_weights_file(path) and images_seen_of(path) is None:
         raise refusal(path)
     if is_weights_file(path):
-        what = f"{path} holds weights of a network, and not all that a training goes on with. "
+        what = f"{path} holds weights of a network, which is not enough to resume. "
         home = f"To continue its run: --resume {directory}. " if at_home else ""
-        raise UserError(f"{what}{home}To begin a new run with these weights: --init-from {path}")
+        raise UserError(f"{what}{home}To start a new run with these weights: --init-from {path}")
     is_own = is_state(path) or path.name.startswith(run_directory.STATE_PREFIX)
     if not is_own and read_foreign(path):
         raise UserError(
-            f"{path} holds networks of another program, and not all that a training "
-            f"goes on with. To begin a new run with them: --init-from {path}"
+            f"{path} holds networks of another program, which is not enough to resume. "
+            f"To start a new run with them: --init-from {path}"
         )
     if not at_home:
         raise UserError(
-            f"{directory} is not the directory of a run, where --resume would continue "
-            f"{path}. To begin a new run with the networks of a training state or of a "
-            "network file, name it with --init-from."
+            f"{directory} is not the directory of a run, which --resume needs for {path}. "
+            "To start a new run with the networks of a training state or of a network file, pass "
+            "it to --init-from."
         )
+
+
+def require_untrained(directory: Path, run: Run) -> None:
+    """Raise UserError if a run without a training state was trained and saved before.
+
+    Must be called before the temporary files of killed processes are removed.
+    """
+    networks = [
+        path
+        for prefix in (BEST_PREFIX, PREFIX)
+        for path in sorted(directory.glob(f"{prefix}*{SUFFIX}"))
+    ]
+    rows = _trained_rows(directory / STATISTICS_FILE)
+    if not _were_saved(directory, networks, rows, run):
+        return
+    kimg = max(
+        [(images_seen_of(path) or 0) / 1000 for path in networks]
+        + [row["images_seen"] / 1000 for row in rows]
+    )
+    found = [*(path.name for path in networks[-1:]), *([STATISTICS_FILE] if rows else [])]
+    raise UserError(
+        f"{directory} has no training state (state-<kimg>{STATE_SUFFIX}), but was trained to kimg "
+        f"{kimg:g} ({', '.join(found)}). Nothing was changed. {_remedies(directory, networks)}"
+    )
+
+
+def _trained_rows(path: Path) -> list[Row]:
+    lines = path.read_text("utf-8", "replace").split("\n") if path.is_file() else []
+    return [row for line in lines if (row := parse_row(line)) and row["images_seen"] > 0]
+
+
+def _were_saved(directory: Path, networks: list[Path], rows: list[Row], run: Run) -> bool:
+    """True if there must have been a state; a process may have been killed before its first one.
+
+    The network of a snapshot is written just before its state, and ticks go on meanwhile. The
+    second snapshot waits for the first one.
+    """
+    was_cut = any(directory.glob(f".*{PARTIAL}"))
+    return len(networks) > was_cut or len(rows) > 2 * run.output.snapshot_ticks
+
+
+def _remedies(directory: Path, networks: list[Path]) -> str:
+    best = sorted(directory.glob(f"{BEST_STATE_PREFIX}*{STATE_SUFFIX}"))
+    begin = command_line("train", "--init-from", networks[-1], "--data", "DIR") if networks else ""
+    return "Restore a state from a backup, " + ", ".join(
+        [
+            *([f"resume from {shlex.quote(str(best[0]))}"] if best else []),
+            *([f"start a new run with its network ({begin})"] if begin else []),
+            "or delete the directory to start again.",
+        ]
+    )

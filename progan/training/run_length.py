@@ -1,4 +1,4 @@
-"""Which resolutions a run trains within --total-kimg, and how --scale-schedule makes them fit."""
+"""Length of a run: what it trains within --total-kimg, and --scale-schedule."""
 
 import math
 from collections.abc import Container
@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 from progan import presets, schedule
 from progan.config import Growth, Network, Run, override
 from progan.errors import UserError
-from progan.schedule import Stage, round_images
+from progan.schedule import Stage, images_per_round
 
 UNLIMITED_KIMG = 9e8  # longer than any growing phases
+PHASES = ("training_kimg", "transition_kimg")
 
 
-class Needed(NamedTuple):
+class RequiredKimg(NamedTuple):
     """Kimg at which the final resolution starts, is faded in, and is trained as the others are."""
 
     start: float
@@ -27,44 +28,44 @@ def last_stage(run: Run) -> Stage:
     return stage
 
 
-def needed_kimg(growth: Growth, network: Network) -> Needed:
-    """Return how long a run has to be for its final resolution.
+def required_kimg(growth: Growth, network: Network) -> RequiredKimg:
+    """Return how long a run must be for its final resolution.
 
-    Rounds are not cut short: where phases are shorter than a round, it comes later than scheduled.
+    Rounds are never cut: where phases are shorter than a round, it comes later than scheduled.
     """
     final = [
         (images / 1000, stage)
         for images, stage in schedule.landmarks(replace(growth, total_kimg=UNLIMITED_KIMG), network)
         if stage.level == network.max_level
     ]
-    grown = schedule.grown_kimg(growth, network)
+    grown = schedule.fully_grown_kimg(growth, network)
 
-    def scheduled(kimg: float, nominal: float) -> float:
-        late = kimg - nominal > schedule.round_images(growth, final[0][1]) / 1000
+    def correct(kimg: float, nominal: float) -> float:
+        late = kimg - nominal > schedule.images_per_round(growth, final[0][1]) / 1000
         return kimg if late else nominal
 
-    start = scheduled(final[0][0], grown - growth.transition_kimg)
-    faded_in = scheduled(next(kimg for kimg, stage in final if not stage.fading), grown)
-    return Needed(start, faded_in, faded_in + growth.training_kimg)
+    start = correct(final[0][0], grown - growth.transition_kimg)
+    faded_in = correct(next(kimg for kimg, stage in final if not stage.fading), grown)
+    return RequiredKimg(start, faded_in, faded_in + growth.training_kimg)
 
 
 def is_complete(run: Run) -> bool:
-    """Whether the final resolution is trained for as long as the ones before, but for a round."""
+    """True if the final resolution is trained as long as the others, to within a round."""
     if not run.grows:
         return True
     last = last_stage(run)
     if last.level < run.network.max_level or last.fading:
         return False
-    round_kimg = schedule.round_images(run.growth, last) / 1000
-    return needed_kimg(run.growth, run.network).trained <= run.growth.total_kimg + round_kimg
+    round_kimg = schedule.images_per_round(run.growth, last) / 1000
+    return required_kimg(run.growth, run.network).trained <= run.growth.total_kimg + round_kimg
 
 
-def shortfall(run: Run) -> str:
-    """Say in one line where a run ends before its final resolution is trained; '' otherwise."""
+def shortfall_note(run: Run) -> str:
+    """Return a line if a run ends before its final resolution is trained, else ''."""
     if is_complete(run):
         return ""
     network, total = run.network, run.growth.total_kimg
-    needed, last = needed_kimg(run.growth, run.network), last_stage(run)
+    needed, last = required_kimg(run.growth, run.network), last_stage(run)
     final = network.size(network.max_level)
     advice = (
         f"--total-kimg {_kimg(needed.trained)} trains it fully; for a new run, "
@@ -77,50 +78,41 @@ def shortfall(run: Run) -> str:
         )
     fade = f", is faded in at kimg {_kimg(needed.faded_in)}" * (needed.start < needed.faded_in)
     return (
-        f"The run ends {end_words(run)}, at kimg {total:g}: {final} starts at kimg "
+        f"The run ends {describe_end(run)}, at kimg {total:g}: {final} starts at kimg "
         f"{_kimg(needed.start)}{fade} and is fully trained at kimg {_kimg(needed.trained)}. "
         f"{advice}"
     )
 
 
-def end_words(run: Run) -> str:
-    """Name where a run ends: 'at 4x4 of 32x32', 'in the fade to 16x16 of 32x32'."""
+def describe_end(run: Run) -> str:
+    """Describe where a run ends: 'at 4x4 of 32x32', 'in the fade to 16x16 of 32x32'."""
     last, network = last_stage(run), run.network
     size, final = network.size(last.level), network.size(network.max_level)
     of = f" of {final}" * (last.level < network.max_level)
-    return (
-        f"in the fade to {size}{of}, at {100 * last.alpha:.0f}%"
-        if last.fading
-        else (f"at {size}{of}")
-    )
+    if last.fading:
+        return f"in the fade to {size}{of}, at {100 * last.alpha:.0f}%"
+    return f"at {size}{of}"
 
 
 def end_message(run: Run) -> str:
-    """Say at the end of a run what was trained: 'Done.', or what is missing."""
-    missing = shortfall(run)
+    """Return 'Done.', with a note if the final resolution is not fully trained."""
+    missing = shortfall_note(run)
     return f"Done, but the final resolution is not fully trained. {missing}" if missing else "Done."
 
 
 def lower_resolution_note(run: Run) -> str:
-    """Say that a preset's total was made for larger images than those of the dataset; or ''."""
+    """Return a line if the preset's total was made for larger images than the run's, else ''."""
     if run.preset not in presets.PRESETS:
         return ""
     preset = presets.preset(run.preset)
     own, now = preset.growth, run.growth
-    unchanged = (own.total_kimg, own.training_kimg, own.transition_kimg) == (
-        now.total_kimg,
-        now.training_kimg,
-        now.transition_kimg,
-    )
-    if not (
-        unchanged
-        and preset.grows
-        and run.grows
-        and run.network.max_level < preset.network.max_level
-    ):
+    lengths = ("total_kimg", *PHASES)
+    changed = any(getattr(own, name) != getattr(now, name) for name in lengths)
+    lower = run.network.max_level < preset.network.max_level
+    if changed or not (preset.grows and run.grows and lower):
         return ""
-    share = 1 - schedule.grown_kimg(own, preset.network) / own.total_kimg
-    grown = schedule.grown_kimg(now, run.network)
+    share = 1 - schedule.fully_grown_kimg(own, preset.network) / own.total_kimg
+    grown = schedule.fully_grown_kimg(now, run.network)
     final, made_for = (each.network.size(each.network.max_level) for each in (run, preset))
     return (
         f"The {own.total_kimg:g} kimg of preset {run.preset} are those of {made_for}, where "
@@ -131,16 +123,15 @@ def lower_resolution_note(run: Run) -> str:
     )
 
 
-def _rounded_up(kimg: float) -> float:
-    """To whole images, but for the noise of floating point."""
+def _ceil_to_images(kimg: float) -> float:
+    """Round up to whole images, ignoring floating-point errors."""
     return math.ceil(kimg * 1000 - 1e-6) / 1000
 
 
 def _kimg(kimg: float) -> str:
-    return f"{_rounded_up(kimg):.10g}"
+    return f"{_ceil_to_images(kimg):.10g}"
 
 
-PHASES = ("training_kimg", "transition_kimg")
 SHORTEST_TICK_KIMG = 0.001
 
 
@@ -153,7 +144,7 @@ def scale_schedule(run: Run, explicit: Container[str]) -> Run:
     and snapshots are counted in ticks, so that a short run has as many of them.
 
     Args:
-        explicit: Names of settings that the user chose; lengths of ticks among them stay.
+        explicit: Names of settings that the user chose; tick lengths among them are kept.
 
     Raises:
         UserError: There is nothing to scale, the user chose the lengths of phases, or the total is
@@ -162,14 +153,16 @@ def scale_schedule(run: Run, explicit: Container[str]) -> Run:
     preset = presets.preset(run.preset)
     _require_scalable(run, preset, explicit)
     growth, own = run.growth, preset.growth
-    grown = schedule.grown_kimg(growth, run.network)
-    share = schedule.grown_kimg(own, preset.network) / own.total_kimg
+    grown = schedule.fully_grown_kimg(growth, run.network)
+    share = schedule.fully_grown_kimg(own, preset.network) / own.total_kimg
     factor = growth.total_kimg * min(share / grown, 1 / (grown + growth.training_kimg))
-    scaled: dict[str, Any] = {name: _rounded(getattr(growth, name) * factor) for name in PHASES}
+    scaled: dict[str, Any] = {
+        name: _round_to_4_digits(getattr(growth, name) * factor) for name in PHASES
+    }
     if factor < 1:
-        tick = max(_rounded(growth.tick_kimg * factor), SHORTEST_TICK_KIMG)
+        tick = max(_round_to_4_digits(growth.tick_kimg * factor), SHORTEST_TICK_KIMG)
         ticks = tuple(
-            (resolution, max(_rounded(kimg * factor), SHORTEST_TICK_KIMG))
+            (resolution, max(_round_to_4_digits(kimg * factor), SHORTEST_TICK_KIMG))
             for resolution, kimg in growth.tick_kimg_at
         )
         scaled |= {
@@ -182,27 +175,20 @@ def scale_schedule(run: Run, explicit: Container[str]) -> Run:
     return result
 
 
-def scaled_words(run: Run) -> str:
-    """Say in one line what --scale-schedule has made of the preset."""
+def scaling_note(run: Run) -> str:
+    """Return a line about the changes that --scale-schedule made to the preset."""
     old, new = presets.preset(run.preset).growth, run.growth
     if all(getattr(old, name) == getattr(new, name) for name in PHASES):
         return (
             f"--scale-schedule changes nothing: the phases of preset {run.preset} already "
             f"fit --total-kimg {new.total_kimg:g}."
         )
-    ticks = (
-        ""
-        if (old.tick_kimg, old.tick_kimg_at) == (new.tick_kimg, new.tick_kimg_at)
-        else (
-            f" A status line comes every {new.tick_kimg:g} kimg"
-            + (
-                f" ({', '.join(f'{size}x{size}: {kimg:g}' for size, kimg in new.tick_kimg_at)})"
-                if new.tick_kimg_at
-                else ""
-            )
-            + "."
+    ticks = ""
+    if (old.tick_kimg, old.tick_kimg_at) != (new.tick_kimg, new.tick_kimg_at):
+        table = ", ".join(f"{size}x{size}: {kimg:g}" for size, kimg in new.tick_kimg_at)
+        ticks = (
+            f" A status line comes every {new.tick_kimg:g} kimg{f' ({table})' if table else ''}."
         )
-    )
     return (
         f"--scale-schedule: --training-kimg {new.training_kimg:g} (was "
         f"{old.training_kimg:g}) and --transition-kimg {new.transition_kimg:g} (was "
@@ -214,24 +200,24 @@ def _require_scalable(run: Run, preset: Run, explicit: Container[str]) -> None:
     if named := [name for name in PHASES if name in explicit]:
         option = f"--{named[0].replace('_', '-')}"
         raise UserError(
-            f"--scale-schedule chooses the length of the phases, and {option} names "
-            "it. Leave one of them away."
+            f"--scale-schedule chooses the length of the phases, and {option} sets "
+            "it. They cannot be combined."
         )
     if not run.grows:
         raise UserError(
             "--scale-schedule has nothing to scale: the run trains "
             f"{run.network.size(run.network.max_level)} alone, for all of "
-            "--total-kimg. Leave it away."
+            "--total-kimg. Omit it."
         )
     if not preset.grows:
         raise UserError(
             f"--scale-schedule keeps the shares of a preset, and preset {run.preset} "
-            "trains one resolution alone. Name --training-kimg and --transition-kimg."
+            "trains one resolution alone. Set --training-kimg and --transition-kimg."
         )
 
 
 def _require_all_trained(run: Run) -> None:
-    """Rounds are not cut short, so that phases shorter than a round may be left out."""
+    """Raise UserError if phases are shorter than a round, so that resolutions are skipped."""
     trained = {
         stage.level for _, stage in schedule.landmarks(run.growth, run.network) if not stage.fading
     }
@@ -245,11 +231,11 @@ def _require_all_trained(run: Run) -> None:
     raise UserError(
         f"--scale-schedule: --total-kimg {run.growth.total_kimg:g} is too short: phases would be "
         f"of {1000 * run.growth.training_kimg:g} images, and one round at resolution "
-        f"{last.resolution} has {round_images(run.growth, last)}. Raise --total-kimg, or lower "
+        f"{last.resolution} has {images_per_round(run.growth, last)}. Raise --total-kimg, or lower "
         "--minibatch-repeats or --batch."
     )
 
 
-def _rounded(kimg: float) -> float:
-    """To four digits, for people who read them."""
+def _round_to_4_digits(kimg: float) -> float:
+    """Round to four significant digits, for readability."""
     return float(f"{kimg:.4g}")

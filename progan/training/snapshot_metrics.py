@@ -21,77 +21,77 @@ from progan.sampling.network_file import (
     load_network,
     save_network,
 )
-from progan.training.monitor import Monitor
-from progan.training.saver import Saver
+from progan.training.checkpoint_writer import CheckpointWriter
 from progan.training.state import TrainState
+from progan.training.stats_logger import StatsLogger
 
 Values = Mapping[str, float]  # by column
 
 
-class Measure(NamedTuple):
-    """A metric of networks.
+class Metric(NamedTuple):
+    """A metric of snapshots.
 
     Attributes:
-        of: A snapshot -> the values of its pictures, and those of reals.
-        best_column: The column by which the snapshot with the least value is kept; '': none is.
-        num_images: How many pictures it compares; None if that is not known.
+        compute: Snapshot -> the values of its images, and those of reals.
+        best_column: The column whose minimum makes a snapshot the best; '': none.
+        num_images: Number of images that it compares; None if unknown.
     """
 
-    of: Callable[[Snapshot], tuple[Values, Values]]
+    compute: Callable[[Snapshot], tuple[Values, Values]]
     best_column: str = ""
     num_images: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Measurements:
-    """Measures snapshots, for their cards too. What fails is reported, and training goes on."""
+class SnapshotMetrics:
+    """Computes metrics of snapshots; failures are logged, and training continues."""
 
-    measures: Mapping[str, Measure]
+    metrics: Mapping[str, Metric]
     run: Run
     directory: Path
-    monitor: Monitor
+    stats: StatsLogger
     log: Log
     interrupts: StopSignal
-    saver: Saver
+    writer: CheckpointWriter
 
     def __call__(self, snapshot: Snapshot, state: TrainState) -> None:
-        """Measure a snapshot that has been saved, as has its state: Ctrl-C ends it at once.
+        """Compute all metrics of a snapshot that is saved, as is its state.
 
-        The run stops then, and what was not measured is measured when it goes on.
+        Ctrl-C takes effect at once; a resumed run computes the metrics that are missing.
         """
-        if self.measures:
-            self._measure_by(self.measures, snapshot, state)
+        if self.metrics:
+            self._compute_all(self.metrics, snapshot, state)
 
     def catch_up(self, state: TrainState) -> None:
-        """Measure the snapshot that the run goes on from by what was cut short there.
+        """Compute the metrics that are missing of the snapshot that the run resumes from.
 
-        Its cards are written in any case: they may be what was cut short.
+        Its cards are rewritten in any case, since they may be incomplete.
         """
-        missing = unmeasured(self.directory, self.measures, state.images_seen)
-        for path in self.directory.glob(f"{PREFIX}*[0-9]{SUFFIX}") if self.measures else ():
+        missing = unmeasured_metrics(self.directory, self.metrics, state.images_seen)
+        for path in self.directory.glob(f"{PREFIX}*[0-9]{SUFFIX}") if self.metrics else ():
             if images_seen_of(path) == state.images_seen:
-                snapshot = load_network(path, next(state.average.parameters()).device)
-                self._measure_by({name: self.measures[name] for name in missing}, snapshot, state)
+                snapshot = load_network(path, next(state.g_ema.parameters()).device)
+                self._compute_all({name: self.metrics[name] for name in missing}, snapshot, state)
                 return
 
-    def _measure_by(
-        self, measures: Mapping[str, Measure], snapshot: Snapshot, state: TrainState
+    def _compute_all(
+        self, metrics: Mapping[str, Metric], snapshot: Snapshot, state: TrainState
     ) -> None:
-        self.saver.finish()  # an error of the disk then is none of the metrics
+        self.writer.finish()  # so that errors of the disk are not taken for those of a metric
         with suppress(KeyboardInterrupt), self.interrupts.interrupt_immediately():
-            for name, measure in measures.items():
+            for name, metric in metrics.items():
                 try:
-                    self._measure(name, measure, snapshot, state)
-                except Exception as error:  # the metrics are not worth a training
-                    self.log(f"{name} failed, training goes on: {type(error).__name__}: {error}")
-        self.saver.describe(snapshot)
+                    self._compute(name, metric, snapshot, state)
+                except Exception as error:  # no metric may end a training
+                    self.log(f"{name} failed, training continues: {type(error).__name__}: {error}")
+        self.writer.rewrite_cards(snapshot)
 
-    def _measure(self, name: str, measure: Measure, snapshot: Snapshot, state: TrainState) -> None:
+    def _compute(self, name: str, metric: Metric, snapshot: Snapshot, state: TrainState) -> None:
         start = time.monotonic()
-        values, reals = measure.of(snapshot)
+        values, reals = metric.compute(snapshot)
         seconds = time.monotonic() - start
         self.log(f"{name}  {_words(values)}  (reals: {_words(reals)}; {human_seconds(seconds)})")
-        self.monitor.curves(
+        self.stats.log_scalars(
             {f"metrics/{column}": value for column, value in values.items()}, state.images_seen
         )
         path = _file(self.directory, name)
@@ -101,23 +101,23 @@ class Measurements:
             "kimg": state.kimg,
             "hours": state.seconds / 3600,
             "seconds": seconds,
-            "num_images": measure.num_images,
+            "num_images": metric.num_images,
             "values": dict(values),
             "reals": dict(reals),
         }
-        column = measure.best_column
+        column = metric.best_column
         if column and line is min([*earlier, line], key=lambda line: line["values"][column]):
             best = self.directory / f"{BEST_PREFIX}{name}{SUFFIX}"
             save_network(best, snapshot)
-            self.saver.keep_best(name)
+            self.writer.keep_best(name)
             self.log(f"The best {column} so far: {best.name}")
-        # Last: what has a line is not measured again, and so must not lack the rest after a crash.
+        # Last: a metric with a line is not computed again after a crash.
         append_text(path, json.dumps(line) + "\n")
-        plot(path.with_suffix(".png"), name, [*earlier, line])
+        plot_metric(path.with_suffix(".png"), name, [*earlier, line])
 
 
-def unmeasured(directory: Path, names: Iterable[str], images_seen: int) -> list[str]:
-    """The metrics that have no line for the snapshot at `images_seen`."""
+def unmeasured_metrics(directory: Path, names: Iterable[str], images_seen: int) -> list[str]:
+    """Return the metrics that have no line for the snapshot at `images_seen`."""
     return [
         name
         for name in names
@@ -130,7 +130,7 @@ def _file(directory: Path, name: str) -> Path:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """What trainings wrote; rows of `python -m metrics` in the same file count images otherwise."""
+    """Read the lines that trainings wrote; those of `python -m metrics` have other keys."""
     return [line for line in read_json_lines(path) if "metric" not in line]
 
 
@@ -141,13 +141,13 @@ def _words(values: Values) -> str:
 AXES = {"kimg": "thousands of images", "hours": "hours of training"}
 
 
-def plot(path: Path, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Write a PNG file with one curve for each column, and dashed what reals have.
+def plot_metric(path: Path, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Write a PNG file with a curve for each column, and dashed lines for reals.
 
     Args:
         lines: 'kimg', 'hours', 'values' by column and 'reals' by column, in their order.
     """
-    from matplotlib.figure import Figure  # loads for half a second, and only here is it needed
+    from matplotlib.figure import Figure  # takes half a second to import
 
     page = Figure(figsize=(11, 4.5), layout="constrained")
     panels = page.subplots(1, 2, sharey=True)

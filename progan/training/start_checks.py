@@ -1,5 +1,4 @@
-"""Notes on the settings of a run before it starts, one line each: options without effect, too
-short a run, a slow device."""
+"""Notes before a run starts: ineffective options, too short runs, slow devices."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -11,48 +10,48 @@ from progan.config import Run
 from progan.option_fields import option_name
 from progan.runtime.torch_settings import set_cpu_threads
 from progan.training.precision import precision_note
-from progan.training.preflight import cpu_note, estimate_seconds, is_for_gpus
-from progan.training.run_length import lower_resolution_note, scaled_words, shortfall
+from progan.training.preflight import cpu_note, estimate_seconds, is_gpu_preset_on_cpu
+from progan.training.run_length import lower_resolution_note, scaling_note, shortfall_note
 
 
-def advice(
+def startup_notes(
     run: Run, explicit: Mapping[str, Any], device: torch.device, *, scaled: bool = False
 ) -> list[str]:
-    """Return lines for the plan and the log.
+    """Return notes for the plan and the log.
 
     Args:
-        explicit: The options that the user named, by the name of their setting.
-        scaled: Whether the schedule was scaled.
+        explicit: The options that the user passed, by the name of their setting.
+        scaled: True with --scale-schedule.
     """
     lines = [
-        scaled_words(run) if scaled else "",
-        shortfall(run),
+        scaling_note(run) if scaled else "",
+        shortfall_note(run),
         "" if scaled else lower_resolution_note(run),
         precision_note(run, device),
     ]
     return [*filter(None, lines), *ineffective_options(run, explicit)]
 
 
-def plan_advice(
+def plan_notes(
     run: Run, explicit: Mapping[str, Any], device: torch.device, *, scaled: bool = False
 ) -> list[str]:
-    """The same for --dry-run, which has no preflight: with an estimate of the time on a CPU."""
-    lines = advice(run, explicit, device, scaled=scaled)
-    if not is_for_gpus(run, device):
+    """Return the notes of --dry-run, with an estimate of the time on a CPU."""
+    lines = startup_notes(run, explicit, device, scaled=scaled)
+    if not is_gpu_preset_on_cpu(run, device):
         return lines
     set_cpu_threads(run.threads)
     return [*lines, *filter(None, [cpu_note(run, device, estimate_seconds(run, device))])]
 
 
 class Rule(NamedTuple):
-    """When some options have an effect."""
+    """A condition under which options have an effect."""
 
     names: tuple[str, ...]
     is_effective: Callable[[Run], bool]
-    needs: str  # as in 'has no effect without …'
+    needs: str  # continues 'has no effect without …'
 
 
-def _with_objectives(names: tuple[str, ...], *objectives: str) -> Rule:
+def _with_losses(names: tuple[str, ...], *objectives: str) -> Rule:
     return Rule(
         names,
         lambda run: run.objective.objective in objectives,
@@ -72,7 +71,7 @@ def _with_augmentations(names: tuple[str, ...], *kinds: str) -> Rule:
     )
 
 
-AUGMENTED = (
+AUGMENT_OPTIONS = (
     "augment_kinds",
     "augment_together",
     "augment_translate",
@@ -81,20 +80,20 @@ AUGMENTED = (
     "augment_rotate",
     "augment_color",
 )
-ADAPTIVE = ("augment_accuracy", "augment_control", "augment_steps")
-# The first rule that an option breaks is told.
+ADAPTIVE_OPTIONS = ("augment_accuracy", "augment_control", "augment_steps")
+# The first broken rule of an option is reported.
 RULES = (
-    _with_objectives(("gp_weight",), "wgan-gp", "dragan", "r1", "relativistic"),
-    _with_objectives(("gp_target",), "wgan-gp", "dragan"),
-    _with_objectives(("gp_resolution",), "wgan-gp"),
-    _with_objectives(("drift",), "wgan-gp", "wgan"),
-    _with_objectives(("label_smoothing", "label_noise"), "gan", "dragan", "r1"),
-    _with_objectives(("margin", "pulling_away"), "ebgan"),
-    _with_objectives(("diversity", "balance_rate"), "began"),
-    _with_objectives(("fake_weight",), "lsgan"),
+    _with_losses(("gp_weight",), "wgan-gp", "dragan", "r1", "relativistic"),
+    _with_losses(("gp_target",), "wgan-gp", "dragan"),
+    _with_losses(("gp_resolution",), "wgan-gp"),
+    _with_losses(("drift",), "wgan-gp", "wgan"),
+    _with_losses(("label_smoothing", "label_noise"), "gan", "dragan", "r1"),
+    _with_losses(("margin", "pulling_away"), "ebgan"),
+    _with_losses(("diversity", "balance_rate"), "began"),
+    _with_losses(("fake_weight",), "lsgan"),
     Rule(("label_weight",), lambda run: run.data.conditional, "--conditional"),
-    Rule(AUGMENTED, lambda run: run.augment.augment != "none", "--augment fixed or adaptive"),
-    Rule(ADAPTIVE, lambda run: run.augment.augment == "adaptive", "--augment adaptive"),
+    Rule(AUGMENT_OPTIONS, lambda run: run.augment.augment != "none", "--augment fixed or adaptive"),
+    Rule(ADAPTIVE_OPTIONS, lambda run: run.augment.augment == "adaptive", "--augment adaptive"),
     _with_augmentations(("augment_translate",), "translate", "shift"),
     _with_augmentations(("augment_zoom",), "zoom"),
     _with_augmentations(("augment_stretch",), "stretch"),
@@ -123,14 +122,14 @@ RULES = (
     ),
     Rule(("detector",), lambda run: bool(run.output.metrics), "--metrics"),
 )
-TABLES = ("batch_at", "g_lr_at", "d_lr_at", "tick_kimg_at")
+RESOLUTION_TABLES = ("batch_at", "g_lr_at", "d_lr_at", "tick_kimg_at")
 
 
 def ineffective_options(run: Run, explicit: Mapping[str, Any]) -> list[str]:
-    """Return a line for each option that the user named in vain.
+    """Return a line for each option that was passed and has no effect.
 
     Args:
-        explicit: The options named, by the name of their setting, with their values.
+        explicit: Values of the options passed, by the name of their setting.
     """
     return [*_broken_rules(run, explicit), *_unused_rows(run, explicit), *_unused_precision(run)]
 
@@ -143,10 +142,10 @@ def _broken_rules(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unused_rows(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
-    """Rows of tables for resolutions that the run does not train."""
+    """Yield a line for each table with rows for resolutions that the run does not train."""
     first = 1 << schedule.first_level(run.growth, run.network)
     final = run.network.resolution
-    for name in TABLES:
+    for name in RESOLUTION_TABLES:
         unused = [
             str(resolution)
             for resolution, _ in explicit.get(name, ())

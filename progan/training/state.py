@@ -1,4 +1,4 @@
-"""All that moves during training, in one place; everything else is config or derived from it."""
+"""TrainState: everything that changes during training; the rest is config or derived from it."""
 
 import copy
 from dataclasses import dataclass, field
@@ -10,57 +10,71 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from progan import networks
 from progan.config import Run
-from progan.losses import terms as dials
+from progan.losses.terms import initial_loss_controllers
 from progan.networks import Discriminator, Generator
-from progan.networks.layers import Equalized
+from progan.networks.layers import EqualizedLayer
 from progan.runtime.seeding import torch_generator as stream
 from progan.schedule import Stage
 from progan.training.gradients import initial_loss_scales
-from progan.training.meter import StatSums
-from progan.training.optim import freeze, optimizer, reset
+from progan.training.optim import build_optimizer, freeze_highest_levels, reset_optimizer
+from progan.training.step_stats import StatSums
 
-AUGMENTATION = "augmentation"  # controller: the probability of augmentation
+AUGMENT_P = "augmentation"  # controller: the probability of augmentation; a name in files
 
 
 @dataclass(slots=True)
 class TrainState:
-    """What a checkpoint holds. `images_seen` is the only clock."""
+    """The content of a checkpoint. `images_seen` is the only clock."""
 
     generator: Generator
     discriminator: Discriminator
-    average: Generator  # moving average of `generator`, the one that makes the pictures
+    g_ema: Generator  # moving average of `generator`; it makes the samples and snapshots
     g_optimizer: Optimizer
     d_optimizer: Optimizer
     controllers: dict[str, Tensor] = field(default_factory=dict)  # 0-d, on the device, by name
     images_seen: int = 0  # real images shown to the discriminator
     round_images_seen: int = 0  # at the beginning of the present round
-    phase: int = 0  # of the schedule, for which the optimizers were last reset
+    phase: int = 0  # phase of the schedule for which the optimizers were last reset
     tick: int = 0  # finished ticks
     tick_images_seen: int = 0  # at the end of the last tick
     seconds: float = 0.0  # spent on training
-    rollbacks: int = 0  # how often the guard went back to an earlier state
-    tally: StatSums = field(default_factory=StatSums)  # of the steps since the last tick
+    rollbacks: int = 0  # how often the guard restored an earlier state
+    stat_sums: StatSums = field(default_factory=StatSums)  # statistics since the last tick
 
     @property
     def kimg(self) -> float:
         return self.images_seen / 1000
 
+    @property
+    def networks(self) -> dict[str, Generator | Discriminator]:
+        """The networks by their names in files."""
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "average": self.g_ema,
+        }
 
-def create(run: Run, device: torch.device) -> TrainState:
+    @property
+    def optimizers(self) -> dict[str, Optimizer]:
+        """The optimizers by their names in files."""
+        return {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
+
+
+def create_state(run: Run, device: torch.device) -> TrainState:
     """Return the state of a run before its first step."""
-    generator = networks.generator(run.network)
-    discriminator = networks.discriminator(run.network)
+    generator = networks.build_generator(run.network)
+    discriminator = networks.build_discriminator(run.network)
     initialize(generator, run.seed, "generator")
     initialize(discriminator, run.seed, "discriminator")
-    freeze(discriminator, run.optim.freeze_d)
+    freeze_highest_levels(discriminator, run.optim.freeze_d)
     generator.to(device)
     discriminator.to(device)
     return TrainState(
         generator=generator,
         discriminator=discriminator,
-        average=copy.deepcopy(generator).requires_grad_(False).eval(),
-        g_optimizer=optimizer(generator.parameters(), run.optim),
-        d_optimizer=optimizer(discriminator.parameters(), run.optim),
+        g_ema=copy.deepcopy(generator).requires_grad_(False).eval(),
+        g_optimizer=build_optimizer(generator.parameters(), run.optim),
+        d_optimizer=build_optimizer(discriminator.parameters(), run.optim),
         controllers={
             name: torch.tensor(value, device=device)
             for name, value in initial_controllers(run).items()
@@ -69,15 +83,15 @@ def create(run: Run, device: torch.device) -> TrainState:
 
 
 def initial_controllers(run: Run) -> dict[str, float]:
-    """The numbers that training moves itself, as they are at the start."""
-    augmentation = {} if run.augment.augment == "none" else {AUGMENTATION: run.augment.augment_p}
-    return dials.initial(run.objective) | augmentation | initial_loss_scales(run)
+    """Return the initial values of the controllers: numbers that training adjusts itself."""
+    augment_p = {} if run.augment.augment == "none" else {AUGMENT_P: run.augment.augment_p}
+    return initial_loss_controllers(run.objective) | augment_p | initial_loss_scales(run)
 
 
 def initialize(network: Generator | Discriminator, seed: int, role: str) -> None:
     """Draw all weights; each layer has a random stream of its own, named after it."""
     for name, layer in network.named_modules():
-        if isinstance(layer, Equalized):
+        if isinstance(layer, EqualizedLayer):
             layer.initialize(
                 stream("cpu", seed, "weights", role, name), network.config.weight_stddev
             )
@@ -86,19 +100,19 @@ def initialize(network: Generator | Discriminator, seed: int, role: str) -> None
 def enter_phase(state: TrainState, stage: Stage, run: Run) -> None:
     """Reset the optimizers where a fade starts or ends."""
     if stage.phase != state.phase and run.optim.reset_optimizers:
-        reset(state.g_optimizer)
-        reset(state.d_optimizer)
+        reset_optimizer(state.g_optimizer)
+        reset_optimizer(state.d_optimizer)
     state.phase = stage.phase
 
 
 @torch.no_grad()
-def update_average(state: TrainState, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * generator.
+def update_g_ema(state: TrainState, decay: float) -> None:
+    """g_ema <- decay * g_ema + (1 - decay) * generator.
 
-    The statistics of batch normalisation are copied. Averaged, they would remember for long the
-    variance of 1 that they are born with, beside which that of young features is nothing.
+    The statistics of batch normalisation are copied: averaged, they would keep for long their
+    initial variance of 1, far above that of young features.
     """
-    mix = get_ema_multi_avg_fn(decay)
-    mix(list(state.average.parameters()), list(state.generator.parameters()), 0)
-    for ours, theirs in zip(state.average.buffers(), state.generator.buffers(), strict=True):
-        ours.copy_(theirs)
+    update = get_ema_multi_avg_fn(decay)
+    update(list(state.g_ema.parameters()), list(state.generator.parameters()), 0)
+    for ema, current in zip(state.g_ema.buffers(), state.generator.buffers(), strict=True):
+        ema.copy_(current)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progan.augment.pipeline import update_probability
+from progan.augment import update_probability
 from progan.config import Augment
 
 SHARES = st.floats(0, 1)

@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from progan.augment.transforms import blit, mirrored
+from progan.augment import blit, reflect_indices
 from progan.config import Augment
 from tests.augment.numbers import chosen, drawn
 
@@ -57,4 +57,4 @@ def test_the_extreme_numbers_stay_in_range() -> None:
 @pytest.mark.parametrize("size", [2, 3, 4, 7])
 def test_mirrors_are_endless(size: int) -> None:
     expected = np.pad(np.arange(size), 40, mode="reflect")
-    np.testing.assert_array_equal(mirrored(torch.arange(-40, size + 40), size), expected)
+    np.testing.assert_array_equal(reflect_indices(torch.arange(-40, size + 40), size), expected)

@@ -7,7 +7,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from progan.augment.transforms import NAMES, recolor
+from progan.augment import COLOR_KINDS, recolor
 from progan.config import Augment
 from tests.augment.numbers import chosen
 from tests.for_each import for_each
@@ -40,7 +40,7 @@ def matrix(name: str, number: float) -> npt.NDArray[np.float64]:
 @for_each(
     "numbers",
     [
-        *({name: number} for name in NAMES for number in (0.2, 0.9)),
+        *({name: number} for name in COLOR_KINDS for number in (0.2, 0.9)),
         {"brightness": -0.8, "contrast": 0.7},
         {"luma": 0.1, "hue": 0.7},
         {"brightness": 1.3, "contrast": -0.4, "luma": 0.3, "hue": 0.1, "saturation": -1.2},

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from progan.augment.transforms import inverse_map, transform
+from progan.augment import inverse_map, transform_geometry
 from progan.config import Augment
 from tests.augment.numbers import chosen, drawn
 
@@ -66,7 +66,7 @@ def test_strongest_transforms_do_what_their_settings_say(
     numbers: dict[str, float], mean: tuple[float, float], growth: tuple[float, float]
 ) -> None:
     before = spot(48, 48, 6, 3)
-    after = transform(before, ONE, chosen(**numbers), ALL)
+    after = transform_geometry(before, ONE, chosen(**numbers), ALL)
     wide, high = moments(before)[2:]
     expected = (*mean, wide * growth[0], high * growth[1])
     assert moments(after) == pytest.approx(expected, rel=0.02, abs=0.01)
@@ -76,13 +76,13 @@ def test_only_the_chosen_kinds_act() -> None:
     image = spot(16, 16, 2, 1)
     config = Augment(augment_kinds="zoom")
     others = chosen(stretch=0.9, rotate=0.9, shift=(0.9, 0.9))
-    assert torch.equal(transform(image, ONE, others, config), image)
+    assert torch.equal(transform_geometry(image, ONE, others, config), image)
 
 
 def test_untouched_images_stay_bit_by_bit() -> None:
     images = torch.rand(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     draws = drawn(ALL, 40)
     touched = (draws.gates[:, 2:6] < 0.2).any(dim=1)
-    found = transform(images, torch.tensor(0.2), draws, ALL)
+    found = transform_geometry(images, torch.tensor(0.2), draws, ALL)
     assert 10 < touched.sum() < 35
     assert torch.equal((found != images).flatten(1).any(dim=1), touched)

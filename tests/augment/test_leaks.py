@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from progan.augment import augment, draw
+from progan.augment import augment, draw_augment_noise
 from progan.config import Augment
 from tests.augment.numbers import drawn
 
@@ -106,7 +106,10 @@ def learned_orientations(p: float, truth: Tensor, steps: int = 250, n: int = 32)
         fakes = pictures.repeat(n // 4, 1, 1, 1)
         weights = numbers.softmax(dim=0).repeat(n // 4) / (n // 4)
         seen = augment(
-            torch.cat([reals, fakes]), torch.tensor(p), draw(config, 2 * n, random), config
+            torch.cat([reals, fakes]),
+            torch.tensor(p),
+            draw_augment_noise(config, 2 * n, random),
+            config,
         )
         real, fake = (F.leaky_relu(seen.flatten(1) @ hidden, 0.2) @ out).split(n)
         d_loss = F.softplus(-real).mean() + (weights.detach() * F.softplus(fake)).sum()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from progan.augment import Draws, augment
+from progan.augment import AugmentNoise, augment
 from progan.config import AUGMENT_KINDS, Augment
 from progan.losses.penalties import gradient_norms
 from tests.augment.numbers import drawn
@@ -90,7 +90,7 @@ def test_each_image_has_its_own_numbers() -> None:
     images, draws = noise(6, 3, 8, 12), drawn(EVERYTHING, 6)
     whole = augment(images, probability(0.9), draws, EVERYTHING)
     for i in range(6):
-        own = Draws(*(part[i : i + 1] for part in draws))
+        own = AugmentNoise(*(part[i : i + 1] for part in draws))
         single = augment(images[i : i + 1], probability(0.9), own, EVERYTHING)
         np.testing.assert_allclose(single[0], whole[i], rtol=0, atol=1e-6)
 
@@ -107,7 +107,7 @@ def test_derivatives_are_those_of_finite_differences(channels: int) -> None:
     assert torch.autograd.gradgradcheck(curved, images, fast_mode=True)
 
 
-def penalty(weights: Tensor, images: Tensor, p: Tensor, draws: Draws) -> Tensor:
+def penalty(weights: Tensor, images: Tensor, p: Tensor, draws: AugmentNoise) -> Tensor:
     """A gradient penalty through the augmentation, for a critic of one layer."""
     norms = gradient_norms(
         lambda x: augment(x, p, draws, EVERYTHING).flatten(1).mul(weights).sum(dim=1).tanh(), images

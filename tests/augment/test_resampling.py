@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from progan.augment.transforms import DOUBLING, HALVING, resample
+from progan.augment import DOUBLING, HALVING, resample
 
 Array = npt.NDArray[np.float64]
 

@@ -229,8 +229,8 @@ def test_a_dry_run_shows_plan_and_table_and_writes_nothing(source: Path, tmp_pat
         (("--init-from", "{data}"), "is a dataset, not a network"),
         (("--init-from", "{data}/dataset.json"), "is a JSON file, not a network"),
         (("--init-from", ""), "the path is empty"),
-        (("--init-from", "{source}", "--kind", "dcgan"), "Leave --kind away"),
-        (("--init-from", "{source}", "--resolution", 64), "--resolution 64 is more than"),
+        (("--init-from", "{source}", "--kind", "dcgan"), "Omit --kind"),
+        (("--init-from", "{source}", "--resolution", 64), "--resolution 64 is higher than"),
         (
             ("--init-from", "{source}", "--resolution", 32, "--freeze-d", 1),
             "would keep random weights",
@@ -240,7 +240,7 @@ def test_a_dry_run_shows_plan_and_table_and_writes_nothing(source: Path, tmp_pat
         (("--data", "{data}", "--freeze-d", 1), "it needs --init-from"),
         (
             ("--resume", "{source}/network-snapshot-000000.safetensors"),
-            "To continue its run: --resume {source}. To begin a new run with these weights: "
+            "To continue its run: --resume {source}. To start a new run with these weights: "
             "--init-from",
         ),
         (("--resume", "{data}/dataset.json"), "is a JSON file, not a network"),

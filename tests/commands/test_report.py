@@ -145,7 +145,7 @@ def test_a_run_that_is_training(made: Path) -> None:
             "5.12 of 7.5",
         ),
         (
-            "The training has left the numbers once more than --rollbacks 3 allows, and stops.",
+            "Training diverged more often than --rollbacks 3 allows; giving up.",
             "has stopped, as its numbers were not finite or far too large",
             "5.12 of 7.5",
         ),

@@ -89,11 +89,11 @@ def test_a_scaled_run_trains_every_resolution_and_shows_lines_and_images(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--training-kimg", 3), "--training-kimg names it"),
+        (("--training-kimg", 3), "--training-kimg sets it"),
         (("--initial-resolution", 16), "nothing to scale"),
         (("--total-kimg", 0.01), "--total-kimg 0.01 is too short"),
         (("--resume",), "leave --scale-schedule away"),
-        (("--init-from", __file__), "Name --training-kimg and --transition-kimg"),
+        (("--init-from", __file__), "Set --training-kimg and --transition-kimg"),
     ],
 )
 def test_what_cannot_be_scaled_is_refused(data: Path, words: tuple[object, ...], said: str) -> None:

@@ -28,7 +28,7 @@ from progan.runtime.weights_file import content_hash
 from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import interim_networks, load_network
 from progan.sampling.state_file import read_state
-from progan.training.saver import Saver
+from progan.training.checkpoint_writer import CheckpointWriter
 from tests.builders import in_foreground, message, noise_dataset, tiny_options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -343,7 +343,9 @@ def test_a_signal_before_the_run_exists_ends_it_at_once(
     monkeypatch: pytest.MonkeyPatch,
     number: signal.Signals,
 ) -> None:
-    monkeypatch.setattr("progan.training.state.create", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(
+        "progan.cli.train_run.create_state", lambda *_: os.kill(os.getpid(), number)
+    )
     result = train("--data", data, "--outdir", tmp_path, *OPTIONS)
     assert (result.exit_code, result.stderr) == (early_code(number), "\nInterrupted.\n")
     assert not list(tmp_path.iterdir())
@@ -516,8 +518,8 @@ def test_a_damaged_newest_state_is_named_and_the_one_before_is_used(
     result = train("--resume", run, "--total-kimg", 2)
     assert result.exit_code == 0, result.output
     log = (run / "log.txt").read_text()
-    assert f"{newest} is damaged: its checksum differs from its content. Going on from" in log
-    assert f"It is called {newest.name}.damaged now." in log
+    assert f"{newest} is damaged: its checksum differs from its content. Resuming from" in log
+    assert f"It was renamed to {newest.name}.damaged." in log
     assert rows(run / "stats.jsonl")[-1] == rows(whole / "stats.jsonl")[-1]
 
 
@@ -550,7 +552,7 @@ def test_a_run_whose_states_were_deleted_is_refused(
     before = contents(run)
     said = message(train("--resume", run))
     assert f"{run} has no training state (state-<kimg>.pt), but was trained to kimg 0.768" in said
-    assert left in said and "or delete the directory to begin again." in said
+    assert left in said and "or delete the directory to start again." in said
     assert ("--init-from" in said) == ("network-*" not in remove)
     assert contents(run) == before
 
@@ -562,15 +564,15 @@ def test_a_run_that_was_killed_while_it_wrote_its_first_state_begins_again(
     list_states(run)[0].rename(run / f".{list_states(run)[0].name}.0.partial")
     result = train("--resume", run)
     assert result.exit_code == 0, result.output
-    assert "There is no training state yet: from the beginning." in result.output
+    assert "No training state was saved yet: starting from the beginning." in result.output
 
 
 def test_a_run_that_was_killed_between_its_first_network_and_state_begins_again(
     data: Path, tmp_path: Path
 ) -> None:
     program = (
-        "import os, sys, progan.training.saver as saver\n"
-        "saver.write_state = lambda *_: os._exit(9)\n"
+        "import os, sys, progan.training.checkpoint_writer as writer\n"
+        "writer.write_state = lambda *_: os._exit(9)\n"
         "from progan.cli.train import main\nmain()"
     )
     words = ["--data", data, "--outdir", tmp_path / "runs", *OPTIONS]
@@ -586,7 +588,7 @@ def test_a_run_that_was_killed_between_its_first_network_and_state_begins_again(
     )
     result = train("--resume", run, "--total-kimg", 0.25)
     assert result.exit_code == 0, result.output
-    assert "There is no training state yet: from the beginning." in result.output
+    assert "No training state was saved yet: starting from the beginning." in result.output
     assert list_states(run) and not list(run.glob(".*.partial"))
 
 
@@ -673,7 +675,7 @@ def test_a_crash_before_the_best_state_is_kept_is_made_up_for(
 ) -> None:
     words = ["--data", data, "--outdir", tmp_path, *OPTIONS, *METRICS, "--total-kimg", 0.25]
     with monkeypatch.context() as patched, pytest.raises(Crash):
-        patched.setattr(Saver, "keep_best", crash)
+        patched.setattr(CheckpointWriter, "keep_best", crash)
         train(*words)
     run = tmp_path / "00000-noise-demo"
     assert not (run / "metric-swd16.jsonl").exists()
@@ -703,8 +705,8 @@ def test_an_edited_config_is_explained_and_a_broken_one_refused(
     result = train("--resume", run)
     assert result.exit_code == 0, result.output
     assert (
-        f"config.json is not what {newest.name} was trained with: total_kimg: 0.5 -> 0.7. "
-        "It holds from here on."
+        f"config.json differs from the settings of {newest.name}: total_kimg: 0.5 -> 0.7. "
+        "It applies from here on."
     ) in (run / "log.txt").read_text()
     for broken, said in (
         (text[:-30], f"{path} is damaged"),

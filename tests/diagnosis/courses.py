@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from progan.config import Objective
+from progan.config import LossConfig
 from progan.diagnosis.history import History, Row
 
 Steps = list[dict[str, float]]  # statistics of each iteration
@@ -74,7 +74,7 @@ def history(
                 "schedule/batch": float(batch),
             }
         )
-    return History(rows, Objective(objective=objective, **settings), d_repeats)
+    return History(rows, LossConfig(objective=objective, **settings), d_repeats)
 
 
 def after(start: int, value: float, before: float) -> Course:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progan.config import Objective
+from progan.config import LossConfig
 from progan.diagnosis.balance import SCALES, won
 from progan.diagnosis.diagnose import SYMPTOMS, diagnose, verdicts
 from progan.diagnosis.findings import Verdict
@@ -275,12 +275,12 @@ def test_older_histories_without_some_statistics_can_be_read() -> None:
 def test_soft_targets_keep_a_loss_away_from_zero(
     options: dict[str, Any], real: float, fake: float
 ) -> None:
-    assert won(Objective(**options), 0.07) == pytest.approx((real, fake), abs=0.01)
-    assert won(Objective(objective="wgan-gp"), 0.07) is None
+    assert won(LossConfig(**options), 0.07) == pytest.approx((real, fake), abs=0.01)
+    assert won(LossConfig(objective="wgan-gp"), 0.07) is None
 
 
 def test_every_objective_has_a_scale() -> None:
     field = next(
-        item for item in Objective.__dataclass_fields__.values() if item.name == "objective"
+        item for item in LossConfig.__dataclass_fields__.values() if item.name == "objective"
     )
     assert set(SCALES) == set(field.metadata["choices"])

@@ -46,7 +46,7 @@ def needed(suffix: str) -> None:
 
 
 def snapshot_of(resolution: int = 16, **settings: object) -> Snapshot:
-    generator = nets.generator(
+    generator = nets.build_generator(
         Network(
             **{  # type: ignore[arg-type]
                 "resolution": resolution,

@@ -57,8 +57,8 @@ def test_golden_networks_compute_the_same(
     trained = read(shared / "golden" / name)
     latents, labels = torch.from_numpy(expected["latents"]), torch.from_numpy(expected["labels"])
     alpha = None if trained.alpha == 1 else torch.tensor(trained.alpha)
-    generator = nets.generator(trained.network)
-    judge = nets.discriminator(trained.network)
+    generator = nets.build_generator(trained.network)
+    judge = nets.build_discriminator(trained.network)
     judge.load_state_dict(trained.weights["discriminator"])
     for role, images in (("generator", "G_out"), ("average", "Gs_out")):
         generator.load_state_dict(trained.weights[role])
@@ -158,7 +158,9 @@ def test_names_are_those_of_the_reference(max_level: int, fused: bool, role: str
         assert all(official.our_name(theirs, max_level) == ours for ours, theirs in names.items())
     with torch.device("meta"):
         network = Network(resolution=1 << max_level)
-        shell = (nets.discriminator if role == "discriminator" else nets.generator)(network)
+        shell = (nets.build_discriminator if role == "discriminator" else nets.build_generator)(
+            network
+        )
     assert set(names) == set(shell.state_dict())
 
 

@@ -47,8 +47,8 @@ def test_both_networks_compute_the_same(
     assert (trained.level, trained.alpha) == (4, 1 - alpha)
     latents = torch.randn(4, 6, generator=torch.Generator().manual_seed(3)).double()
     weight = torch.tensor(1 - alpha).double() if alpha else None
-    generator = nets.generator(trained.network).double()
-    critic = nets.discriminator(trained.network).double()
+    generator = nets.build_generator(trained.network).double()
+    discriminator = nets.build_discriminator(trained.network).double()
     for role, theirs in (("generator", painter()), ("average", painter(2))):
         generator.load_state_dict(trained.weights[role])
         with torch.no_grad():
@@ -56,9 +56,9 @@ def test_both_networks_compute_the_same(
         torch.testing.assert_close(
             images, zoo.draw(doubled(theirs), latents, 2, alpha), rtol=1e-5, atol=1e-5
         )
-    critic.load_state_dict(trained.weights["discriminator"])
+    discriminator.load_state_dict(trained.weights["discriminator"])
     with torch.no_grad():
-        scores = critic(images, 4, weight).scores
+        scores = discriminator(images, 4, weight).scores
     torch.testing.assert_close(
         scores, zoo.judge(doubled(judge()), images, 2, alpha)[:, 0], rtol=1e-5, atol=1e-5
     )
@@ -76,13 +76,13 @@ def test_a_file_that_the_zoo_wrote_draws_the_same() -> None:
         scores = expected["scores"]
     trained = read(HERE / "golden" / "zoo-16.pth")
     snapshot = load_snapshot(HERE / "golden" / "zoo-16.pth", CPU)
-    critic = nets.discriminator(trained.network)
-    critic.load_state_dict(trained.weights["discriminator"])
+    discriminator = nets.build_discriminator(trained.network)
+    discriminator.load_state_dict(trained.weights["discriminator"])
     alpha = torch.tensor(trained.alpha)
     assert trained.alpha == 0.75
     with torch.no_grad():
         drawn = snapshot.generator(torch.from_numpy(latents), torch.zeros(4, 0), 4, alpha)
-        found = critic(torch.from_numpy(images), 4, alpha).scores
+        found = discriminator(torch.from_numpy(images), 4, alpha).scores
     np.testing.assert_allclose(drawn, images, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found, scores[:, 0], rtol=1e-4, atol=1e-4)
 

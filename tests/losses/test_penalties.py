@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from progan import networks as nets
-from progan.config import Network, Objective
-from progan.losses.penalties import GradientScale, gradient_norms, two_sided
+from progan.config import LossConfig, Network
+from progan.losses.penalties import GradientScale, gradient_norms, two_sided_penalty
 from progan.training.state import initialize
 
 
@@ -38,9 +38,11 @@ def test_scores_that_depend_on_the_whole_batch_count_whole() -> None:
 
 def test_the_penalty_by_hand() -> None:
     norms = torch.tensor([0.0, 1.0, 3.0])
-    assert two_sided(norms, Objective()).tolist() == [10, 0, 40]
+    assert two_sided_penalty(norms, LossConfig()).tolist() == [10, 0, 40]
     expected = [10, 10 * (749 / 750) ** 2, 10 * (747 / 750) ** 2]
-    np.testing.assert_allclose(two_sided(norms, Objective(gp_target=750)), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        two_sided_penalty(norms, LossConfig(gp_target=750)), expected, rtol=1e-6
+    )
 
 
 def test_a_scale_keeps_slopes_that_float16_would_lose() -> None:
@@ -55,14 +57,16 @@ def test_a_scale_keeps_slopes_that_float16_would_lose() -> None:
 
 @pytest.mark.parametrize("alpha", [None, torch.tensor(0.4, dtype=torch.float64)])
 def test_weights_get_the_gradients_of_autograd(alpha: Tensor | None) -> None:
-    network = nets.discriminator(Network(resolution=8, fmap_base=32, fmap_max=8, stddev_group=4))
+    network = nets.build_discriminator(
+        Network(resolution=8, fmap_base=32, fmap_max=8, stddev_group=4)
+    )
     initialize(network, 0, "critic")
     network.double()
     images = noise(8, 3, 8, 8)
     weights = list(network.parameters())
 
     norms = gradient_norms(lambda x: network(x, 3, alpha)[0], images)
-    penalty = two_sided(norms, Objective()).mean()
+    penalty = two_sided_penalty(norms, LossConfig()).mean()
     found = torch.autograd.grad(penalty, weights, allow_unused=True)
 
     seen = images.clone().requires_grad_()

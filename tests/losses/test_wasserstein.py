@@ -10,11 +10,12 @@ from torch import Tensor
 from torch._dynamo.exc import RecompileError
 
 from progan import networks as nets
-from progan.config import Network, Objective
-from progan.losses import OBJECTIVES, Chances, generator_loss
-from progan.losses import critic_loss as loss_of_critic
+from progan.config import LossConfig, Network
+from progan.losses import LOSSES, LossNoise
 from progan.networks import DiscriminatorOutput
 from progan.training.state import initialize
+from tests.losses.summarized import discriminator_loss as compute_discriminator_loss
+from tests.losses.summarized import generator_loss
 
 SLOPE = np.random.RandomState(7).randn(12)
 TEACHER = np.random.RandomState(8).randn(12, 3)
@@ -24,7 +25,7 @@ LABELS = np.eye(3)[[0, 2, 1, 2]]
 NONE = np.zeros((4, 0))
 
 
-def curved_critic(images: Tensor) -> DiscriminatorOutput:
+def curved_discriminator(images: Tensor) -> DiscriminatorOutput:
     """Scores w.x + |x|^2/2, whose gradient is w + x; and linear label logits."""
     x = images.flatten(1)
     return DiscriminatorOutput(
@@ -48,15 +49,17 @@ def accuracy(sign: int) -> float:
     return float((sign * (score(REALS if sign > 0 else FAKES) - middle) > 0).mean())
 
 
-def critic_loss(labels: np.ndarray = NONE, **config: float) -> tuple[float, dict[str, float]]:
-    loss, parts = loss_of_critic(
-        curved_critic,
-        Objective(**config),
+def discriminator_loss(
+    labels: np.ndarray = NONE, **config: float
+) -> tuple[float, dict[str, float]]:
+    loss, parts = compute_discriminator_loss(
+        curved_discriminator,
+        LossConfig(**config),
         reals=torch.from_numpy(REALS),
         fakes=torch.from_numpy(FAKES),
         labels=torch.from_numpy(labels),
-        chances=Chances(torch.from_numpy(MIX)),
-        dials={},
+        noise=LossNoise(torch.from_numpy(MIX)),
+        controllers={},
     )
     return loss.item(), {name: part.item() for name, part in parts.items()}
 
@@ -70,7 +73,7 @@ def test_the_loss_of_the_critic(weight: float, target: float, drift: float) -> N
     norms = np.linalg.norm(SLOPE + between.reshape(4, -1), axis=1)
     penalty = weight * (norms - target) ** 2 / target**2
     expected = (score(FAKES) - score(REALS) + penalty + drift * score(REALS) ** 2).mean()
-    loss, parts = critic_loss(gp_weight=weight, gp_target=target, drift=drift)
+    loss, parts = discriminator_loss(gp_weight=weight, gp_target=target, drift=drift)
     assert math.isclose(loss, expected, rel_tol=1e-12)
     assert parts == pytest.approx(
         {
@@ -91,9 +94,9 @@ def test_the_loss_of_the_critic(weight: float, target: float, drift: float) -> N
 
 @pytest.mark.parametrize("weight", [0, 1, 2.5])
 def test_the_critic_names_the_classes_of_reals_and_fakes(weight: float) -> None:
-    plain, _ = critic_loss()
+    plain, _ = discriminator_loss()
     expected = (cross_entropy(REALS) + cross_entropy(FAKES)).mean()
-    loss, parts = critic_loss(LABELS, label_weight=weight)
+    loss, parts = discriminator_loss(LABELS, label_weight=weight)
     assert math.isclose(loss, plain + weight * expected, rel_tol=1e-12)
     assert math.isclose(parts["loss/label-critic"], expected, rel_tol=1e-12)
 
@@ -101,8 +104,8 @@ def test_the_critic_names_the_classes_of_reals_and_fakes(weight: float) -> None:
 @pytest.mark.parametrize("labels", [NONE, LABELS], ids=["unconditional", "with labels"])
 def test_the_loss_of_the_generator(labels: np.ndarray) -> None:
     loss, parts = generator_loss(
-        curved_critic,
-        Objective(label_weight=2.5),
+        curved_discriminator,
+        LossConfig(label_weight=2.5),
         fakes=torch.from_numpy(FAKES),
         labels=torch.from_numpy(labels),
     )
@@ -114,8 +117,8 @@ def test_the_loss_of_the_generator(labels: np.ndarray) -> None:
 
 
 def test_the_table_offers_what_the_config_offers() -> None:
-    choices = Objective.__dataclass_fields__["objective"].metadata["choices"]
-    assert tuple(OBJECTIVES) == choices
+    choices = LossConfig.__dataclass_fields__["objective"].metadata["choices"]
+    assert tuple(LOSSES) == choices
 
 
 class Step:
@@ -123,24 +126,24 @@ class Step:
 
     def __init__(self, label_size: int = 0) -> None:
         config = Network(resolution=8, fmap_base=32, fmap_max=8, label_size=label_size)
-        self.critic = nets.discriminator(config).double()
-        initialize(self.critic, 0, "critic")
+        self.discriminator = nets.build_discriminator(config).double()
+        initialize(self.discriminator, 0, "critic")
         random = np.random.RandomState(3)
         self.reals, self.fakes = torch.from_numpy(random.uniform(-1, 1, (2, 4, 3, 8, 8)))
         classes = torch.tensor([0, 1, 1, 0])
         self.labels = torch.eye(2, dtype=torch.float64)[classes][:, :label_size]
         self.mix = torch.from_numpy(random.rand(4, 1, 1, 1))
-        self.objective = Objective()
+        self.objective = LossConfig()
 
     def loss(self, alpha: Tensor | None) -> Tensor:
-        loss, _ = loss_of_critic(
-            lambda x: self.critic(x, 3, alpha),
+        loss, _ = compute_discriminator_loss(
+            lambda x: self.discriminator(x, 3, alpha),
             self.objective,
             reals=self.reals,
             fakes=self.fakes,
             labels=self.labels,
-            chances=Chances(self.mix),
-            dials={},
+            noise=LossNoise(self.mix),
+            controllers={},
         )
         return loss
 
@@ -149,7 +152,7 @@ class Step:
     ) -> list[Tensor]:
         """The loss, and its gradients by an ordinary backward pass outside of the graph."""
         loss = function(alpha)
-        found = torch.autograd.grad(loss, list(self.critic.parameters()), allow_unused=True)
+        found = torch.autograd.grad(loss, list(self.discriminator.parameters()), allow_unused=True)
         return [loss.detach(), *(g for g in found if g is not None)]
 
 

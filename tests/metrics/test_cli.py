@@ -76,7 +76,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def network(place: Path) -> Path:
     """A run directory whose network was trained to 16x16 of 32x32."""
-    generator = nets.generator(Network(resolution=32, latent_size=8, fmap_base=64, fmap_max=8))
+    generator = nets.build_generator(
+        Network(resolution=32, latent_size=8, fmap_base=64, fmap_max=8)
+    )
     initialize(generator, 0, "generator")
     path = place / "run" / "network-snapshot-000001.safetensors"
     path.parent.mkdir()

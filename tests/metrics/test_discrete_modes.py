@@ -59,7 +59,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def network(place: Path) -> Path:
     """A run of two snapshots, of 32x32."""
-    generator = nets.generator(Network(resolution=32, latent_size=8, fmap_base=64, fmap_max=8))
+    generator = nets.build_generator(
+        Network(resolution=32, latent_size=8, fmap_base=64, fmap_max=8)
+    )
     initialize(generator, 0, "generator")
     folder = place / "run"
     folder.mkdir()

@@ -11,7 +11,7 @@ from metrics.neighbours import Neighbours, Window, nearest, parse_window
 from metrics.samples import ImageSample, Size, batches_of
 from metrics.sheets import CAPTION, MAX_NEIGHBOUR_CELL, MIN_NEIGHBOUR_CELL, neighbour_sheet
 from progan.errors import UserError
-from progan.images import Pixels, enlarge
+from progan.images import Pixels, repeat_pixels
 from tests.builders import draw_of, source_of
 
 CPU = torch.device("cpu")
@@ -178,7 +178,7 @@ def test_the_most_suspicious_images_come_first_beside_their_neighbours():
     for line, place in zip(cells, (4, 2, third), strict=True):
         shown = np.concatenate([images[place : place + 1], training[found.neighbours.rows[place]]])
         np.testing.assert_array_equal(
-            line, enlarge(shown.transpose(0, 2, 3, 1), MIN_NEIGHBOUR_CELL)
+            line, repeat_pixels(shown.transpose(0, 2, 3, 1), MIN_NEIGHBOUR_CELL)
         )
 
 
@@ -239,5 +239,5 @@ def test_grey_and_transparent_images_are_shown_as_they_are_compared(channels):
     )
     shown = {cell.tobytes() for cell in cells[:, 0]}
     assert shown == {
-        cell.tobytes() for cell in enlarge(expected.transpose(0, 2, 3, 1), MIN_NEIGHBOUR_CELL)
+        cell.tobytes() for cell in repeat_pixels(expected.transpose(0, 2, 3, 1), MIN_NEIGHBOUR_CELL)
     }

@@ -41,7 +41,7 @@ def as_tensor(alpha: float) -> torch.Tensor | None:
 
 
 def assert_generator_agrees(config: Network, level: int, alpha: float) -> None:
-    network = randomized(nets.generator(config))
+    network = randomized(nets.build_generator(config))
     generate, _ = REFERENCES[config.kind]
     latents = np.random.RandomState(4).randn(BATCH, config.latent_size)
     labels = one_hot(config, BATCH)
@@ -53,7 +53,7 @@ def assert_generator_agrees(config: Network, level: int, alpha: float) -> None:
 
 
 def assert_discriminator_agrees(config: Network, level: int, alpha: float, n: int = BATCH) -> None:
-    network = randomized(nets.discriminator(config))
+    network = randomized(nets.build_discriminator(config))
     _, judge = REFERENCES[config.kind]
     images = np.random.RandomState(5).uniform(-1, 1, (n, config.channels, *config.size(level)))
     found = network(torch.from_numpy(images), level, as_tensor(alpha))

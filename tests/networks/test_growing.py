@@ -46,7 +46,7 @@ def assert_same(one: Tensor, other: Tensor) -> None:
 @every_fade
 @every_network
 def test_generators(config: Network, level: int) -> None:
-    generator = randomized(nets.generator(config))
+    generator = randomized(nets.build_generator(config))
 
     def drawn(level: int, alpha: Tensor | None = None) -> Tensor:
         return generator(noise(8, 6), torch.zeros(8, 0, dtype=torch.float64), level, alpha)
@@ -61,11 +61,11 @@ def test_generators(config: Network, level: int) -> None:
 @every_fade
 @every_network
 def test_discriminators(config: Network, level: int) -> None:
-    critic = randomized(nets.discriminator(config))
+    discriminator = randomized(nets.build_discriminator(config))
     images = noise(8, 3, 2**level, 2**level)
 
     def scores(level: int, alpha: Tensor | None = None, images: Tensor = images) -> Tensor:
-        return critic(images, level, alpha).scores
+        return discriminator(images, level, alpha).scores
 
     assert_same(scores(level, weight(1.0)), scores(level))
     assert_same(scores(level, weight(0.0)), scores(level - 1, images=down2x(images)))
@@ -76,8 +76,8 @@ def test_discriminators(config: Network, level: int) -> None:
 @every_network
 def test_a_level_uses_its_own_layers_alone(config: Network, level: int) -> None:
     """What is higher, and the ways in and out of the other levels, get no gradient."""
-    generator, critic = nets.generator(config), nets.discriminator(config)
-    for network in (generator, critic):
+    generator, discriminator = nets.build_generator(config), nets.build_discriminator(config)
+    for network in (generator, discriminator):
         randomized(network).requires_grad_()
     images = generator(
         noise(8, 6),
@@ -85,8 +85,10 @@ def test_a_level_uses_its_own_layers_alone(config: Network, level: int) -> None:
         level,
         weight(0.5) if level > 2 else None,
     )
-    critic(images, level, weight(0.5) if level > 2 else None).scores.square().sum().backward()
-    for network in (generator, critic):
+    discriminator(
+        images, level, weight(0.5) if level > 2 else None
+    ).scores.square().sum().backward()
+    for network in (generator, discriminator):
         for name, parameter in network.named_parameters():
             sizes = [word for word in name.split(".") if "x" in word and word[0].isdigit()]
             side = int(sizes[0].split("x")[0]) if sizes else 4

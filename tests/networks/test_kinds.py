@@ -9,7 +9,7 @@ import torch
 from progan import networks as nets
 from progan.config import Network
 from progan.losses.penalties import gradient_norms
-from progan.networks.layers import Activated, BatchNorm, MinibatchDiscrimination
+from progan.networks.layers import BatchNorm, MinibatchDiscrimination, NormActivation
 from progan.training.state import initialize
 from tests.for_each import for_each
 from tests.networks.agreement import (
@@ -67,7 +67,7 @@ each_kind = for_each("kind", KINDS)
 
 def born(config: Network) -> tuple[nets.Generator, nets.Discriminator]:
     """Both networks in float64, with the weights that a training starts from."""
-    networks = nets.generator(config), nets.discriminator(config)
+    networks = nets.build_generator(config), nets.build_discriminator(config)
     for role, network in zip(("generator", "discriminator"), networks, strict=True):
         initialize(network, 1, role)
         network.double()
@@ -137,11 +137,12 @@ def test_every_switch_makes_a_difference(kind: str, name: str) -> None:
     """With the same weights; else the reference could ignore a switch as well."""
     results = []
     for config in (replace(SMALL, kind=kind), replace(SMALL, kind=kind, **OPTIONS[name])):
-        generator, critic = (
-            randomized(network) for network in (nets.generator(config), nets.discriminator(config))
+        generator, discriminator = (
+            randomized(network)
+            for network in (nets.build_generator(config), nets.build_discriminator(config))
         )
         drawn = generator(noise(8, 6), torch.zeros(8, 0, dtype=torch.float64), 4)
-        results.append(torch.cat([drawn.flatten(), critic(noise(8, 3, 16, 16), 4).scores]))
+        results.append(torch.cat([drawn.flatten(), discriminator(noise(8, 3, 16, 16), 4).scores]))
     assert not torch.allclose(*results, rtol=1e-6)
 
 
@@ -168,7 +169,7 @@ def test_shapes(config: Network, resolution: int) -> None:
     """Between them, 16x16, the numbers themselves are compared."""
     config = replace(config, resolution=resolution)
     with torch.device("meta"):
-        generator, critic = nets.generator(config), nets.discriminator(config)
+        generator, discriminator = nets.build_generator(config), nets.build_discriminator(config)
         levels = range(2, config.max_level + 1) if config.grows else (config.max_level,)
         for level in levels:
             for alpha in (None, torch.empty(())) if config.grows and level > 2 else (None,):
@@ -176,29 +177,29 @@ def test_shapes(config: Network, resolution: int) -> None:
                     torch.empty(4, 6), torch.empty(4, config.label_size), level, alpha
                 )
                 assert images.shape == (4, config.channels, 2**level, 2**level)
-                judgement = critic(images, level, alpha, torch.empty(()))
-                assert judgement.scores.shape == (4,)
-                assert judgement.logits.shape == (4, config.label_size)
+                output = discriminator(images, level, alpha, torch.empty(()))
+                assert output.scores.shape == (4,)
+                assert output.logits.shape == (4, config.label_size)
                 if config.kind == "autoencoder":
-                    assert judgement.code.shape == (4, config.code_size)
+                    assert output.code.shape == (4, config.code_size)
                 else:
-                    assert judgement.code is None
+                    assert output.code is None
 
 
 def test_the_code_of_an_autoencoder_is_what_its_decoder_gets() -> None:
     config = replace(SMALL, kind="autoencoder")
-    critic = randomized(nets.discriminator(config))
+    discriminator = randomized(nets.build_discriminator(config))
     images = noise(4, 3, 16, 16)
-    weights = {name: value.numpy() for name, value in critic.state_dict().items()}
+    weights = {name: value.numpy() for name, value in discriminator.state_dict().items()}
     np.testing.assert_allclose(
-        critic(images, 4).code, encode(config, weights, images.numpy(), 4), rtol=1e-9
+        discriminator(images, 4).code, encode(config, weights, images.numpy(), 4), rtol=1e-9
     )
 
 
 @each_kind
 @pytest.mark.parametrize("output", ["tanh", "sigmoid"])
 def test_colours_stay_between_black_and_white(kind: str, output: str) -> None:
-    generator = randomized(nets.generator(replace(SMALL, kind=kind, output=output)))
+    generator = randomized(nets.build_generator(replace(SMALL, kind=kind, output=output)))
     for parameter in generator.parameters():
         parameter.mul_(2)
     drawn = generator(noise(16, 6), torch.zeros(16, 0, dtype=torch.float64), 4)
@@ -224,18 +225,21 @@ class TestSizesFromThePapers:
             output="tanh",
         )
         with torch.device("meta"):
-            generator, critic = nets.generator(config), nets.discriminator(config)
+            generator, discriminator = (
+                nets.build_generator(config),
+                nets.build_discriminator(config),
+            )
         assert generator.first.weight.shape == (1024 * 16, 100)
         maps = [1024, 512, 256, 128, 3]
         assert [up.weight.shape for up in generator.ups] == [
             (outputs, inputs, 5, 5) for inputs, outputs in zip(maps, maps[1:], strict=False)
         ]
-        assert [down.weight.shape for down in critic.downs] == [
+        assert [down.weight.shape for down in discriminator.downs] == [
             (outputs, inputs, 5, 5)
             for inputs, outputs in zip(maps[::-1], maps[-2::-1], strict=False)
         ]
-        assert critic.head.dense.weight.shape == (1, 1024 * 16)
-        normalised = [act.norm is not None for act in (*generator.acts, *critic.acts)]
+        assert discriminator.head.dense.weight.shape == (1, 1024 * 16)
+        normalised = [act.norm is not None for act in (*generator.acts, *discriminator.acts)]
         assert normalised == [True] * 4 + [False, True, True, True]
 
     @pytest.mark.parametrize(
@@ -253,12 +257,12 @@ class TestSizesFromThePapers:
             d_fmap_base=d_fmap_base,
         )
         with torch.device("meta"):
-            critic = nets.discriminator(config)
+            discriminator = nets.build_discriminator(config)
         maps = [3, d_fmap_base // 8, d_fmap_base // 4, d_fmap_base // 2]
         assert 9 * sum(a * b for a, b in zip(maps, maps[1:], strict=False)) + 16 * maps[-1] == (
             expected
         )
-        used = [*critic.downs.values(), critic.head.dense]
+        used = [*discriminator.downs.values(), discriminator.head.dense]
         assert sum(layer.weight.numel() for layer in used) == expected
         assert abs(expected - about) < 0.1 * about
 
@@ -266,7 +270,7 @@ class TestSizesFromThePapers:
         """64, 32, 16 and 8 maps from 4x4 to 32x32, and one convolution to the image."""
         config = Network(kind="stacked-mnist", resolution=32, fmap_base=64, latent_size=256)
         with torch.device("meta"):
-            generator = nets.generator(config)
+            generator = nets.build_generator(config)
         assert generator.first.weight.shape == (64 * 16, 256)
         assert [conv.weight.shape[:2] for conv in generator.ups.values()] == [
             (32, 64),
@@ -292,8 +296,11 @@ class TestSizesFromThePapers:
             stddev_group=0,
         )
         with torch.device("meta"):
-            generator, critic = nets.generator(config), nets.discriminator(config)
-        for decoder in (generator.decoder, critic.decoder):
+            generator, discriminator = (
+                nets.build_generator(config),
+                nets.build_discriminator(config),
+            )
+        for decoder in (generator.decoder, discriminator.decoder):
             assert decoder.first.weight.shape == (n * 16, h)
             shapes = [
                 conv.weight.shape[:2]
@@ -303,7 +310,7 @@ class TestSizesFromThePapers:
             assert shapes == [(n, n)] * 8
         shapes = [
             conv.weight.shape[:2]
-            for pair in critic.encoder.convs
+            for pair in discriminator.encoder.convs
             for conv in (pair.first, pair.second)
         ]
         assert shapes == [
@@ -316,7 +323,7 @@ class TestSizesFromThePapers:
             (4 * n, 3 * n),
             (4 * n, 4 * n),
         ]
-        assert critic.encoder.last.weight.shape == (h, 4 * n * 16)
+        assert discriminator.encoder.last.weight.shape == (h, 4 * n * 16)
 
 
 class TestMinibatchDiscrimination:
@@ -375,9 +382,9 @@ class TestBatchNorm:
     @each_kind
     def test_a_discriminator_keeps_no_statistics(self, kind: str) -> None:
         """It sees reals and fakes in turn; one average of both would suit neither."""
-        critic = nets.discriminator(replace(SMALL, kind=kind, d_norm="batch"))
-        assert not list(critic.buffers())
-        assert any(isinstance(module, BatchNorm) for module in critic.modules())
+        discriminator = nets.build_discriminator(replace(SMALL, kind=kind, d_norm="batch"))
+        assert not list(discriminator.buffers())
+        assert any(isinstance(module, BatchNorm) for module in discriminator.modules())
 
 
 @each_kind
@@ -385,14 +392,14 @@ class TestBatchNorm:
 @for_each("stddev_group", [0, 4])
 def test_gradient_penalties_work_with_every_norm(kind: str, d_norm: str, stddev_group: int) -> None:
     """torch.func.grad against torch.autograd.grad, and its own derivatives by the weights."""
-    _, critic = born(replace(SMALL, kind=kind, d_norm=d_norm, stddev_group=stddev_group))
+    _, discriminator = born(replace(SMALL, kind=kind, d_norm=d_norm, stddev_group=stddev_group))
     images = noise(4, 3, 16, 16) / 2
-    norms = gradient_norms(lambda x: critic(x, 4).scores, images)
+    norms = gradient_norms(lambda x: discriminator(x, 4).scores, images)
     seen = images.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(critic(seen, 4).scores.sum(), seen, create_graph=True)
+    (slope,) = torch.autograd.grad(discriminator(seen, 4).scores.sum(), seen, create_graph=True)
     expected = slope.pow(2).sum((1, 2, 3)).sqrt()
     np.testing.assert_allclose(norms.detach(), expected.detach(), rtol=1e-9)
-    weights = list(critic.parameters())
+    weights = list(discriminator.parameters())
     for ours, theirs in zip(
         *(torch.autograd.grad(n.sum(), weights, allow_unused=True) for n in (norms, expected)),
         strict=True,
@@ -404,17 +411,17 @@ def test_gradient_penalties_work_with_every_norm(kind: str, d_norm: str, stddev_
 
 @for_each("config", CASES)
 def test_every_weight_in_use_is_trained(config: Network) -> None:
-    generator, critic = born(config)
+    generator, discriminator = born(config)
     n = 8
     images = generator(noise(n, 6), labels_of(config, n), 4)
-    judgement = critic(images, 4)
-    loss = judgement.scores.square().sum() + (judgement.logits.square()).sum()
-    if judgement.code is not None:
-        loss = loss + judgement.code.square().sum()
+    output = discriminator(images, 4)
+    loss = output.scores.square().sum() + (output.logits.square()).sum()
+    if output.code is not None:
+        loss = loss + output.code.square().sum()
     loss.backward()
     used = [
         (name, parameter)
-        for network in (generator, critic)
+        for network in (generator, discriminator)
         for name, parameter in network.named_parameters()
         if in_use(config, name)
     ]
@@ -437,36 +444,40 @@ def in_use(config: Network, name: str) -> bool:
 class TestDropout:
     @each_kind
     def test_it_is_part_of_training_alone(self, kind: str) -> None:
-        _, critic = born(replace(SMALL, kind=kind, dropout=0.5))
+        _, discriminator = born(replace(SMALL, kind=kind, dropout=0.5))
         _, plain = born(replace(SMALL, kind=kind))
         images = noise(8, 3, 16, 16)
-        torch.testing.assert_close(critic.eval()(images, 4), plain(images, 4), rtol=0, atol=0)
+        torch.testing.assert_close(
+            discriminator.eval()(images, 4), plain(images, 4), rtol=0, atol=0
+        )
         with torch.random.fork_rng([]):
             torch.manual_seed(0)
-            one, other = (critic.train()(images, 4).scores for _ in range(2))
+            one, other = (discriminator.train()(images, 4).scores for _ in range(2))
         assert not torch.allclose(one, other)
 
     def test_it_keeps_the_mean(self) -> None:
         """The last layer is linear: the mean over many masks is the score without any."""
         config = replace(SMALL, kind="dcgan", dropout=0.3)
-        _, critic = born(config)
+        _, discriminator = born(config)
         image = noise(1, 3, 16, 16)
-        expected = critic.eval()(image, 4).scores.item()
+        expected = discriminator.eval()(image, 4).scores.item()
         with torch.random.fork_rng([]):
             torch.manual_seed(0)
-            scores = critic.train()(image.expand(4096, -1, -1, -1), 4).scores
+            scores = discriminator.train()(image.expand(4096, -1, -1, -1), 4).scores
         assert abs(scores.mean() - expected) < 5 * scores.std() / 64
 
 
 @each_kind
 def test_noise_disturbs_what_a_discriminator_says(kind: str) -> None:
-    _, critic = born(replace(SMALL, kind=kind))
+    _, discriminator = born(replace(SMALL, kind=kind))
     images = noise(8, 3, 16, 16)
 
     def scores(strength: float | None) -> torch.Tensor:
         with torch.random.fork_rng([]):
             torch.manual_seed(0)
-            return critic(images, 4, None, None if strength is None else as_tensor(strength)).scores
+            return discriminator(
+                images, 4, None, None if strength is None else as_tensor(strength)
+            ).scores
 
     torch.testing.assert_close(scores(None), scores(0.0), rtol=0, atol=0)
     small, large = ((scores(strength) - scores(None)).abs().mean() for strength in (0.001, 0.05))
@@ -475,7 +486,7 @@ def test_noise_disturbs_what_a_discriminator_says(kind: str) -> None:
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "pixel"])
 def test_norms_are_twice_differentiable(norm: str) -> None:
-    layer = Activated("leaky-relu", norm, 2).double()
+    layer = NormActivation("leaky-relu", norm, 2).double()
     x = noise(3, 2, 2, 1).requires_grad_()
     assert torch.autograd.gradcheck(layer, x)
     assert torch.autograd.gradgradcheck(layer, x)

@@ -37,7 +37,7 @@ def at_level(images: np.ndarray, level: int) -> torch.Tensor:
 
 def generate(golden: dict, lod: float, count: int = 8, **switches: bool) -> np.ndarray:
     """Run our G and double its images up to 32x32, as the official G itself does."""
-    network = nets.generator(dataclasses.replace(NET32, **switches))
+    network = nets.build_generator(dataclasses.replace(NET32, **switches))
     network.load_state_dict(official.state_dict(golden, "G/"))
     level, alpha = place(lod)
     with torch.no_grad():  # in float64, so that the rounding errors are those of the golden data
@@ -53,7 +53,7 @@ def generate(golden: dict, lod: float, count: int = 8, **switches: bool) -> np.n
 
 
 def judge(golden: dict, lod: float, images: np.ndarray, **switches: object) -> np.ndarray:
-    network = nets.discriminator(dataclasses.replace(NET32, **switches))
+    network = nets.build_discriminator(dataclasses.replace(NET32, **switches))
     network.load_state_dict(official.state_dict(golden, "D/"))
     level, alpha = place(lod)
     with torch.no_grad():

@@ -82,8 +82,8 @@ def test_every_switch_makes_a_difference_with_the_same_weights(name: str) -> Non
     images = torch.from_numpy(np.random.RandomState(5).uniform(-1, 1, (BATCH, 3, 16, 16)))
     results = []
     for config in (SMALL, VARIANTS[name]):
-        generator = randomized(nets.generator(config))
-        discriminator = randomized(nets.discriminator(config))
+        generator = randomized(nets.build_generator(config))
+        discriminator = randomized(nets.build_discriminator(config))
         drawn = generator(latents, torch.zeros(BATCH, 0), 4)
         results.append(torch.cat([drawn.flatten(), discriminator(images, 4)[0]]))
     assert not torch.allclose(*results, rtol=1e-6)
@@ -93,7 +93,7 @@ def test_every_switch_makes_a_difference_with_the_same_weights(name: str) -> Non
 def test_shapes_at_the_widths_of_the_paper(label_size: int) -> None:
     config = Network(label_size=label_size)
     with torch.device("meta"):
-        generator, discriminator = nets.generator(config), nets.discriminator(config)
+        generator, discriminator = nets.build_generator(config), nets.build_discriminator(config)
         latents, labels = torch.empty(4, 512), torch.empty(4, label_size)
         for level in range(2, 11):
             for alpha in (None, torch.tensor(0.5)) if level > 2 else (None,):
@@ -123,7 +123,7 @@ def test_as_many_weights_as_in_the_paper() -> None:
     with torch.device("meta"):
         found = [
             sum(p.numel() for p in network(Network()).parameters())
-            for network in (nets.generator, nets.discriminator)
+            for network in (nets.build_generator, nets.build_discriminator)
         ]
     expected = [weights_of_generator(PAPER_MAPS), weights_of_discriminator(PAPER_MAPS)]
     assert found == expected

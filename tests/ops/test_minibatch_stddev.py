@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from progan.ops import divisor, minibatch_stddev
+from progan.ops import largest_divisor, minibatch_stddev
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -57,6 +57,6 @@ def test_it_is_twice_differentiable(group_size: int) -> None:
 def test_divisors() -> None:
     for n in range(1, 40):
         for limit in range(1, 40):
-            size = divisor(n, limit)
+            size = largest_divisor(n, limit)
             assert n % size == 0 and size <= limit
             assert all(n % larger for larger in range(size + 1, min(n, limit) + 1))

@@ -57,7 +57,7 @@ def test_halving_averages_boxes() -> None:
 @pytest.fixture(params=[0, 10**9], ids=["one kernel", "two operations"])
 def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the number of pixels says."""
-    monkeypatch.setattr(resample, "FEWEST_PIXELS", request.param)
+    monkeypatch.setattr(resample, "MIN_FUSED_PIXELS", request.param)
 
 
 @pytest.mark.usefixtures("either_way")

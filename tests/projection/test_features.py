@@ -30,10 +30,10 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def critic_of(snapshot: Snapshot) -> networks.Discriminator:
     torch.manual_seed(0)
-    critic = networks.discriminator(snapshot.generator.config)
-    for weight in critic.parameters():
+    discriminator = networks.build_discriminator(snapshot.generator.config)
+    for weight in discriminator.parameters():
         torch.nn.init.normal_(weight)
-    return critic
+    return discriminator
 
 
 def test_the_difference_against_numpy() -> None:
@@ -86,9 +86,11 @@ def test_features_of_an_image_do_not_depend_on_others() -> None:
 def test_every_kind_of_discriminator_has_features(kind: str) -> None:
     config = Network(kind=kind, resolution=16, latent_size=8, fmap_base=32, fmap_max=8)
     snapshot = Snapshot(
-        generator=networks.generator(config), level=config.max_level, alpha=1.0, images_seen=0
+        generator=networks.build_generator(config), level=config.max_level, alpha=1.0, images_seen=0
     )
-    found = discriminator_features(networks.discriminator(config), snapshot)(random(2, 3, 16, 16))
+    found = discriminator_features(networks.build_discriminator(config), snapshot)(
+        random(2, 3, 16, 16)
+    )
     assert len(found) > 1
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from progan.config import Objective
+from progan.config import LossConfig
 from progan.networks import DiscriminatorOutput
 
 Array = npt.NDArray[np.float64]
@@ -62,7 +62,7 @@ def flat(images: Array) -> Array:
     return images.reshape(len(images), -1)
 
 
-def curved_critic(
+def curved_discriminator(
     slope: Tensor, teacher: Tensor, encoder: Tensor, images: Tensor
 ) -> DiscriminatorOutput:
     """The same critic in torch."""
@@ -97,14 +97,14 @@ def pulling_away(code: Array) -> float:
     return total / (n * (n - 1))
 
 
-def critic_loss(o: Objective, s: Situation) -> float:
+def discriminator_loss(o: LossConfig, s: Situation) -> float:
     real, fake = s.score(s.reals), s.score(s.fakes)
     label = label_loss(s, s.reals) + label_loss(s, s.fakes)
     loss = adversarial(o, s, real, fake) + penalty(o, s) + o.label_weight * label
     return float(loss.mean())
 
 
-def adversarial(o: Objective, s: Situation, real: Array, fake: Array) -> Array:
+def adversarial(o: LossConfig, s: Situation, real: Array, fake: Array) -> Array:
     if o.objective in ("gan", "dragan", "r1"):
         moved = o.label_noise * s.targets
         return cross_entropy(sigmoid(real), 1 - o.label_smoothing - moved[0]) + cross_entropy(
@@ -122,7 +122,7 @@ def adversarial(o: Objective, s: Situation, real: Array, fake: Array) -> Array:
     return -np.log(sigmoid(real - fake))
 
 
-def penalty(o: Objective, s: Situation) -> Array:
+def penalty(o: LossConfig, s: Situation) -> Array:
     if o.objective in ("wgan-gp", "dragan"):
         # DRAGAN's perturbed reals are x + 0.5 std(x) U(0, 1), then mixed with x.
         other = s.reals + 0.5 * np.std(s.reals) * s.pixels if o.objective == "dragan" else s.fakes
@@ -135,7 +135,7 @@ def penalty(o: Objective, s: Situation) -> Array:
     return np.zeros(len(s.reals))
 
 
-def generator_loss(o: Objective, s: Situation) -> float:
+def generator_loss(o: LossConfig, s: Situation) -> float:
     fake = s.score(s.fakes)
     loss = {
         "gan": lambda: -np.log(sigmoid(fake)),

@@ -9,7 +9,7 @@ from progan import run_directory
 from progan.config import Run
 from progan.images import save_png
 from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, save_network
-from progan.training.samples import IMAGES_SEEN, layout
+from progan.training.sample_grids import IMAGES_SEEN, choose_layout
 from tests.builders import tiny_run, tiny_snapshot
 from tests.diagnosis.courses import history, steps
 
@@ -60,7 +60,7 @@ def write_grid(directory: Path, images_seen: int, run: Run) -> None:
 
 def write_picture(path: Path, run: Run, text: dict[str, str] | None = None, seed: int = 0) -> None:
     """Flat cells, as in the sample grids of the run."""
-    place = layout(run.network)
+    place = choose_layout(run.network)
     cells = (
         np.random.RandomState(seed)
         .randint(0, 256, (place.rows, place.columns, run.network.channels))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from progan.images import png_text
+from progan.images import read_png_text
 from progan.sampling.image_files import ImageOutput, write_grid, write_images
 from progan.sampling.latents import LatentBatch, batch_from_seeds
 from progan.sampling.network_file import Snapshot, load_network
@@ -29,7 +29,7 @@ def golden() -> Snapshot:
 
 @pytest.fixture(scope="module")
 def wish(golden: Snapshot) -> LatentBatch:
-    seeds = [name.removeprefix("seed") for name in png_text(GOLDEN)["Latents"].split()]
+    seeds = [name.removeprefix("seed") for name in read_png_text(GOLDEN)["Latents"].split()]
     return batch_from_seeds(golden, ",".join(seeds))
 
 

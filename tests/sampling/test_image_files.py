@@ -11,7 +11,7 @@ from PIL import Image
 
 from progan import __version__
 from progan.errors import UserError
-from progan.images import png_text
+from progan.images import read_png_text
 from progan.sampling.image_files import (
     IMAGE_SUFFIXES,
     NPY,
@@ -74,7 +74,7 @@ def test_jpeg_is_near(tmp_path: Path, channels: int) -> None:
 def test_each_file_says_where_it_comes_from(tmp_path: Path) -> None:
     for kind, suffix in IMAGE_SUFFIXES.items():
         save_image(tmp_path / f"a{suffix}", kind, picture(3), TEXT)
-    assert png_text(tmp_path / "a.png") == TEXT
+    assert read_png_text(tmp_path / "a.png") == TEXT
     for name in ("a.jpg", "a.webp"):
         with Image.open(tmp_path / name) as image:
             exif = image.getexif()
@@ -139,7 +139,7 @@ def test_each_seed_gets_its_file(tmp_path: Path, channels: int) -> None:
     expected = render(snapshot.generator, wish.latents, wish.labels, 3).astype(int)
     for path, picture in zip(paths, expected, strict=True):
         assert abs(pixels(path).reshape(picture.shape) - picture).max() <= 1
-    assert png_text(paths[7]) == {"Software": "progan", "Latent": "seed0007"}
+    assert read_png_text(paths[7]) == {"Software": "progan", "Latent": "seed0007"}
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5, 99])
@@ -175,7 +175,7 @@ def test_a_grid_is_one_file_with_all_cells(snapshot: Snapshot, tmp_path: Path) -
     assert (path.name, sheet.shape) == ("grid.png", (48, 32, 3))
     assert not sheet[16:, 16:].any() and not sheet[32:].any()
     assert sheet[:16, :16].any() and sheet[:16, 16:].any() and sheet[16:32, :16].any()
-    assert png_text(path) == {"Software": "progan", "Latents": "seed0000 seed0001 seed0002"}
+    assert read_png_text(path) == {"Software": "progan", "Latents": "seed0000 seed0001 seed0002"}
 
 
 def test_a_contact_sheet_has_all_pictures_and_room_for_words(
@@ -190,7 +190,7 @@ def test_a_contact_sheet_has_all_pictures_and_room_for_words(
         snapshot, batch_from_seeds(snapshot, "3"), ImageOutput(folder=tmp_path)
     )
     np.testing.assert_array_equal(page[2:66:4, 2:66:4], pixels(picture))
-    assert png_text(path)["Latents"] == "seed0003 seed0017"
+    assert read_png_text(path)["Latents"] == "seed0003 seed0017"
 
 
 @pytest.mark.parametrize(
@@ -281,4 +281,4 @@ def test_names_that_are_no_utf_8_are_written_as_far_as_they_are(
     (path,) = write_images(
         snapshot, batch_from_seeds(snapshot, "0"), ImageOutput(folder=tmp_path, text=text)
     )
-    assert png_text(path)["Command"] == "generate.py --outdir bad?"
+    assert read_png_text(path)["Command"] == "generate.py --outdir bad?"

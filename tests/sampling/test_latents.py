@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from progan.config import Network
 from progan.errors import UserError
-from progan.networks import generator
+from progan.networks import build_generator
 from progan.sampling.latents import (
     at_resolution,
     batch_from_file,
@@ -265,7 +265,7 @@ def test_levels_are_named_with_their_size_where_that_is_another() -> None:
 
 def test_networks_that_do_not_grow_have_one_resolution() -> None:
     snapshot = Snapshot(
-        generator=generator(Network(kind="dcgan", resolution=16, fmap_base=64)),
+        build_generator=build_generator(Network(kind="dcgan", resolution=16, fmap_base=64)),
         level=4,
         alpha=1.0,
         images_seen=0,

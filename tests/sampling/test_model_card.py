@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from progan.config import Objective
-from progan.losses import OBJECTIVES
+from progan.config import LossConfig
+from progan.losses import LOSSES
 from progan.runtime.text import MAX_LINE_LENGTH
 from progan.sampling.model_card import (
     MAX_CLASSES,
@@ -212,9 +212,9 @@ def test_each_kind_of_file_says_how_to_use_it(suffix: str, classes: tuple[str, .
     assert any("it's" in line or "it'\"'\"'s" in line for line in lines)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", LOSSES)
 def test_every_objective_has_its_terms(objective: str) -> None:
-    assert all(hasattr(Objective(), name) for name in OBJECTIVE_TERMS[objective])
+    assert all(hasattr(LossConfig(), name) for name in OBJECTIVE_TERMS[objective])
 
 
 def test_the_schedule_in_words() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from progan.sampling.state_file import FORMAT_VERSION, MIGRATIONS, migrated
 from progan.training import checkpoint
-from progan.training.state import create
+from progan.training.state import create_state
 from tests.builders import noise_dataset, tiny_run
 from tests.training.test_resume import Training
 
@@ -48,7 +48,7 @@ def test_a_state_of_version_1_is_read_whole() -> None:
     loaded = checkpoint.load_state(path, VERSION_1, CPU)
     assert {name: getattr(loaded, name) for name in checkpoint.COUNTERS} == CLOCKS
     assert loaded.controllers["augmentation"].item() == pytest.approx(0.3663, abs=1e-4)
-    assert not loaded.tally.sums
+    assert not loaded.stat_sums.sums
     raw = torch.load(path, weights_only=True)
     for name in checkpoint.NETWORKS:
         assert all(
@@ -80,6 +80,6 @@ def test_the_oldest_states_know_no_dials() -> None:
 
 
 def test_what_was_migrated_is_what_is_saved_today(tmp_path: Path) -> None:
-    state = create(VERSION_1, CPU)
+    state = create_state(VERSION_1, CPU)
     today = checkpoint.read_state(checkpoint.save_state(tmp_path, state, VERSION_1))
     assert checkpoint.read_state(GOLDEN / "state-version-1.pt").keys() == today.keys()

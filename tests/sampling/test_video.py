@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from progan.errors import UserError
-from progan.images import enlarge
+from progan.images import repeat_pixels
 from progan.sampling.interpolation import MOST_PICTURES, random_walk_path, seed_tour_path
 from progan.sampling.latents import batch_from_seeds
 from progan.sampling.network_choice import find_networks
@@ -139,7 +139,7 @@ def run(tmp_path: Path) -> list[Path]:
 def shown(snapshot: Snapshot) -> np.ndarray:
     """Six pictures as the film has them: 3 columns and 2 rows, 16x16 px as 128x128."""
     wish = batch_from_seeds(snapshot, GROWTH_SEEDS)
-    images = enlarge(
+    images = repeat_pixels(
         np.stack(
             [as_pixels(image) for image in render_single(snapshot, wish.latents, wish.labels)]
         ),

@@ -16,14 +16,8 @@ from progan.runtime.distributed import Group
 from progan.training import state as states
 from progan.training.gradients import FULL_BATCH, BatchSplit, Gradients
 from progan.training.state import TrainState
-from progan.training.step import (
-    LevelAlpha,
-    PlainSteps,
-    Statistics,
-    Steps,
-    discriminator_inputs,
-    generator_inputs,
-)
+from progan.training.step import Statistics, Steps, make_steps
+from progan.training.step_inputs import LevelAlpha, discriminator_inputs, generator_inputs
 from tests.builders import tiny_run
 
 CPU = torch.device("cpu")
@@ -69,8 +63,8 @@ def run_of(name: str) -> Run:
 
 
 def born(run: Run, dtype: torch.dtype = torch.float64, device: torch.device = CPU) -> TrainState:
-    state = states.create(run, device)
-    for network in (state.generator, state.discriminator, state.average):
+    state = states.create_state(run, device)
+    for network in (state.generator, state.discriminator, state.g_ema):
         network.to(dtype)
     state.controllers = {name: dial.to(dtype) for name, dial in state.controllers.items()}
     return state
@@ -105,16 +99,16 @@ def iterations(
     def rate(of_stage: float) -> float:
         return torch.tensor(of_stage * 0.9**number).item()  # as exact in a tensor as without
 
-    steps = steps or PlainSteps(split)
-    stage = schedule.at(run.growth, run.network, 10**9)
+    steps = steps or make_steps(split)
+    stage = schedule.stage_at(run.growth, run.network, 10**9)
     weight = next(state.generator.parameters())
     dtype, device = weight.dtype, weight.device
     for number in range(count):
         alpha = torch.tensor(0.3 + 0.05 * number, dtype=dtype, device=device)
         position = LevelAlpha(LEVEL, alpha if run.network.grows else None)
         batch = batch_of(run, number, share).to(device)
-        critic = cast(discriminator_inputs(run, batch, position, state.images_seen), dtype)
-        statistics = steps.discriminator(state, run, position, rate(stage.d_lr), critic)
+        discriminator = cast(discriminator_inputs(run, batch, position, state.images_seen), dtype)
+        statistics = steps.discriminator(state, run, position, rate(stage.d_lr), discriminator)
         state.images_seen += stage.batch
         drawn = cast(generator_inputs(run, batch, position, state.images_seen), dtype)
         statistics |= steps.generator(state, run, position, rate(stage.g_lr), drawn)
@@ -130,10 +124,8 @@ def cast(inputs: Any, dtype: torch.dtype) -> Any:
 def tensors(state: TrainState) -> dict[str, Tensor]:
     """All weights, moments and controllers, by name."""
     found = {f"dials.{name}": value for name, value in state.controllers.items()}
-    for part in ("generator", "discriminator", "average"):
-        found |= {
-            f"{part}.{name}": value for name, value in getattr(state, part).state_dict().items()
-        }
+    for part, network in state.networks.items():
+        found |= {f"{part}.{name}": value for name, value in network.state_dict().items()}
     for part in ("g_optimizer", "d_optimizer"):
         found |= {
             f"{part}.{number}.{name}": value

@@ -1,16 +1,16 @@
 """Compiled losses against eager ones, and what happens where nothing can be compiled."""
 
 from collections.abc import Callable
-from unittest.mock import ANY
+from functools import partial
 
 import pytest
 import torch
 
 from progan.config import Run, override
 from progan.training import acceleration
-from progan.training.acceleration import Acceleration, StepsByLevel, accelerated, chosen
-from progan.training.cuda_graph import CudaGraphSteps
-from progan.training.step import PLAIN_LOSSES, PLAIN_STEPS, PlainSteps, Steps
+from progan.training.acceleration import Acceleration, accelerate, choose_acceleration
+from progan.training.cuda_graph import cuda_graph_steps
+from progan.training.step import EAGER_STEPS, Steps
 from tests.builders import tiny_run
 from tests.training.equal_steps import COMMON, CPU, LEVEL, RUNS, born, iterations, run_of, tensors
 from tests.training.tape import tapes
@@ -19,7 +19,13 @@ COMPILE = {"acceleration": "compile"}
 
 
 def steps_of(run: Run, device: torch.device, report: Callable[[str], None]) -> Steps:
-    return accelerated(PLAIN_STEPS, chosen(run, device), report)
+    return accelerate(choose_acceleration(run, device), report)
+
+
+def assert_eager(steps: Steps) -> None:
+    for step, eager in zip(steps, EAGER_STEPS, strict=True):
+        assert isinstance(step, partial) and isinstance(eager, partial)
+        assert (step.func, step.keywords) == (eager.func, eager.keywords)
 
 
 def assert_trains_alike(run: Run) -> None:
@@ -70,15 +76,15 @@ def test_every_level_is_compiled(resolution: int) -> None:
 @pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
 def test_nothing_is_compiled_or_recorded_unless_asked(device: str, how: str) -> None:
     run = tiny_run(acceleration=how)
-    assert chosen(run, torch.device(device)) == Acceleration()
-    assert steps_of(run, torch.device(device), pytest.fail) == PlainSteps(ANY, PLAIN_LOSSES)
+    assert choose_acceleration(run, torch.device(device)) == Acceleration()
+    assert_eager(steps_of(run, torch.device(device), pytest.fail))
 
 
 @pytest.mark.parametrize("how", ["compile", "graph", "eager-graph"])
 def test_random_layers_stay_eager_with_one_line(how: str) -> None:
     log: list[str] = []
     steps = steps_of(tiny_run(dropout=0.2, acceleration=how), CPU, log.append)
-    assert steps == PlainSteps(ANY, PLAIN_LOSSES)
+    assert_eager(steps)
     (line,) = log
     assert line.startswith(f"--acceleration {how}: layers that draw random numbers")
 
@@ -86,7 +92,7 @@ def test_random_layers_stay_eager_with_one_line(how: str) -> None:
 def test_without_a_compiler_steps_stay_eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceleration.shutil, "which", lambda name: None)
     log: list[str] = []
-    assert steps_of(tiny_run(**COMPILE), CPU, log.append) == PlainSteps(ANY, PLAIN_LOSSES)
+    assert_eager(steps_of(tiny_run(**COMPILE), CPU, log.append))
     assert "no C++ compiler" in log[0] and "the same results" in log[0]
 
 
@@ -109,15 +115,15 @@ def test_steps_are_recorded_where_that_can_be(
 ) -> None:
     monkeypatch.setattr(acceleration, "_no_compiler", lambda device: "")
     run = tiny_run(acceleration="graph", **settings)
-    found = chosen(run, torch.device(device), processes)
-    assert (found.compiled, found.recorded) == (True, recorded)
+    found = choose_acceleration(run, torch.device(device), processes)
+    assert (found.compiled, found.captured) == (True, recorded)
     assert words in found.report and bool(words) == bool(found.report)
 
 
 def test_what_is_recorded_need_not_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceleration, "_no_compiler", lambda device: "there is no Triton")
-    found = chosen(tiny_run(acceleration="graph"), torch.device("cuda"))
-    assert (found.compiled, found.recorded) == (False, True)
+    found = choose_acceleration(tiny_run(acceleration="graph"), torch.device("cuda"))
+    assert (found.compiled, found.captured) == (False, True)
     assert "there is no Triton. Recorded code takes its place" in found.report
 
 
@@ -128,8 +134,8 @@ def test_eager_steps_are_recorded_without_a_compiler(
     device: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(acceleration, "_no_compiler", lambda device: "there is no Triton")
-    found = chosen(tiny_run(acceleration="eager-graph"), torch.device(device))
-    assert (found.compiled, found.recorded) == (False, device == "cuda")
+    found = choose_acceleration(tiny_run(acceleration="eager-graph"), torch.device(device))
+    assert (found.compiled, found.captured) == (False, device == "cuda")
     assert words in found.report and bool(words) == bool(found.report)
 
 
@@ -137,29 +143,30 @@ def test_auto_is_what_was_fastest_at_each_level(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(acceleration, "_no_compiler", lambda device: "")
     monkeypatch.setattr(acceleration, "FASTEST_ON_CUDA", {4: "eager-graph", 16: "graph"})
     run = tiny_run(acceleration="auto", resolution=16)
-    found = chosen(run, torch.device("cuda"))
-    assert {level: (each.compiled, each.recorded) for level, each in found.by_level.items()} == {
+    found = choose_acceleration(run, torch.device("cuda"))
+    assert {level: (each.compiled, each.captured) for level, each in found.by_level.items()} == {
         2: (False, True),
         3: (False, False),
         4: (True, True),
     }
-    assert (found.compiled, found.recorded, found.report) == (True, True, "")
-    monkeypatch.setattr(acceleration, "cuda_graph_capture", tapes)
-    steps = accelerated(PLAIN_STEPS, found, pytest.fail)
-    assert isinstance(steps, StepsByLevel)
-    assert [type(steps.at[level]) for level in (2, 3, 4)] == [
-        CudaGraphSteps,
-        PlainSteps,
-        CudaGraphSteps,
-    ]
-    assert chosen(run, CPU) == Acceleration()
+    assert (found.compiled, found.captured, found.report) == (True, True, "")
+    assert choose_acceleration(run, CPU) == Acceleration()
 
 
-def test_steps_of_a_level_are_taken_its_own_way() -> None:
+def test_steps_of_a_level_are_taken_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
     run = tiny_run(**COMMON)
     plain, by_level = born(run), born(run)
     iterations(run, plain, 5)
-    taken = CudaGraphSteps(PLAIN_STEPS, tapes, pytest.fail)
-    iterations(run, by_level, 5, steps=StepsByLevel({LEVEL: taken}))
+    taken: list[str] = []
+
+    def captured(steps: Steps, recorder: object, report: object) -> Steps:
+        taken.append("graph")
+        return cuda_graph_steps(steps, tapes, pytest.fail)
+
+    monkeypatch.setattr(acceleration, "cuda_graph_steps", captured)
+    eager, graph = Acceleration(), Acceleration(captured=True)
+    how = Acceleration(by_level={LEVEL - 1: eager, LEVEL: graph, LEVEL + 1: graph})
+    iterations(run, by_level, 5, steps=accelerate(how, pytest.fail))
+    assert taken == ["graph"]  # levels of one way share it
     for name, value in tensors(plain).items():
         torch.testing.assert_close(tensors(by_level)[name], value, msg=name)

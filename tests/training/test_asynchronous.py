@@ -15,19 +15,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from progan import schedule
 from progan.batch_split import UNSHARDED, Shard
 from progan.config import Run
-from progan.losses import OBJECTIVES
+from progan.losses import LOSSES
 from progan.networks import NETWORKS
 from progan.runtime.cuda_prefetch import CapturedGraph
 from progan.runtime.distributed import Group
 from progan.schedule import Stage
 from progan.training import guard, preflight
-from progan.training.cuda_graph import WARM_UP_STEPS, CudaGraphSteps
-from progan.training.gradients import BatchSplit, MicroBatchSizes, part_rows
+from progan.training.cuda_graph import WARM_UP_STEPS, cuda_graph_steps
+from progan.training.gradients import BatchSplit, part_rows
 from progan.training.guard import CHECK_ROUNDS, Guard
 from progan.training.loop import train_round
-from progan.training.meter import StepStats
-from progan.training.state import create
-from progan.training.step import PLAIN_STEPS, PlainSteps, Steps
+from progan.training.micro_batches import MicroBatchSizes
+from progan.training.state import create_state
+from progan.training.step import EAGER_STEPS, Steps, make_steps
+from progan.training.step_stats import StepStats
 from tests.builders import tiny_run
 from tests.training.fake_gpu import GPU, Asynchronous, NotAsynchronous, fake_gpu
 
@@ -35,7 +36,7 @@ AUTOENCODERS_ONLY = ("ebgan", "began")
 COMMON: dict[str, Any] = dict(resolution=8, batch=8, fmap_base=32, stddev_group=4)
 KINDS = [
     (kind, objective)
-    for kind, objective in itertools.product(NETWORKS, OBJECTIVES)
+    for kind, objective in itertools.product(NETWORKS, LOSSES)
     if kind == "autoencoder" or objective not in AUTOENCODERS_ONLY
 ]
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -71,11 +72,11 @@ def stages(run: Run) -> list[Stage]:
 
 
 def train_asynchronously(
-    run: Run, steps: Steps = PLAIN_STEPS, *, share: Shard = UNSHARDED, warm_up: int = 0
+    run: Run, steps: Steps = EAGER_STEPS, *, share: Shard = UNSHARDED, warm_up: int = 0
 ) -> None:
     """An iteration at each stage on a fake GPU, after some in which it may be waited for."""
     with fake_gpu():
-        state = create(run, GPU)
+        state = create_state(run, GPU)
         for stage in stages(run):
             batch = preflight.noise_batch(run, stage, share).to(GPU)
             for _ in range(warm_up):
@@ -115,7 +116,7 @@ def test_micro_batches_wait_once_at_each_level(precision: str) -> None:
         micro_batch=4,
     )
     sizes = MicroBatchSizes(run, pytest.fail)
-    train_asynchronously(run, PlainSteps(BatchSplit(sizes)), warm_up=1)
+    train_asynchronously(run, make_steps(BatchSplit(sizes)), warm_up=1)
 
 
 class Two(Group):
@@ -127,7 +128,7 @@ class Two(Group):
 @pytest.mark.usefixtures("no_cached_rows")
 def test_processes_that_share_a_batch_wait_for_each_other_and_not_for_their_gpu() -> None:
     run = tiny_run(**COMMON, label_size=3)
-    train_asynchronously(run, PlainSteps(BatchSplit(group=Two())), share=Shard(0, 2), warm_up=1)
+    train_asynchronously(run, make_steps(BatchSplit(group=Two())), share=Shard(0, 2), warm_up=1)
 
 
 @pytest.mark.parametrize("precision", ("fp32", "bf16", "fp16"))
@@ -146,7 +147,7 @@ def test_a_step_that_is_recorded_waits_for_nothing(precision: str) -> None:
         recorded.append(work())
         return CapturedGraph(lambda: None, recorded[-1])
 
-    steps = CudaGraphSteps(PLAIN_STEPS, lambda: record, pytest.fail)
+    steps = cuda_graph_steps(EAGER_STEPS, lambda: record, pytest.fail)
     train_asynchronously(run, steps, warm_up=WARM_UP_STEPS)
     assert len(recorded) == 2 * len(stages(run)) and all(
         each.device.type == "cuda" for each in recorded
@@ -158,7 +159,7 @@ def test_rounds_wait_only_where_the_guard_looks(monkeypatch: pytest.MonkeyPatch)
     run = tiny_run(**COMMON, augment="adaptive", d_repeats=2, minibatch_repeats=1)
     stage = stages(run)[0]
     with fake_gpu():
-        state, meter = create(run, GPU), StepStats()
+        state, meter = create_state(run, GPU), StepStats()
         batch = preflight.noise_batch(run, stage, UNSHARDED).to(GPU)
         look = Guard(run, state, None, pytest.fail, writes=False)  # type: ignore[arg-type]
         with Asynchronous():
@@ -166,7 +167,7 @@ def test_rounds_wait_only_where_the_guard_looks(monkeypatch: pytest.MonkeyPatch)
                 if number < 1:  # all are alike
                     train_round(run, state, stage, itertools.repeat(batch), meter)
                 look.check(state, stage, meter, now=False)
-            with pytest.raises(NotAsynchronous, match="local_scalar_dense.*meter.py"):
+            with pytest.raises(NotAsynchronous, match="local_scalar_dense.*step_stats.py"):
                 look.check(state, stage, meter, now=False)
 
 
@@ -175,12 +176,12 @@ def test_rounds_wait_only_where_the_guard_looks(monkeypatch: pytest.MonkeyPatch)
 def test_a_real_gpu_is_not_waited_for(name: str) -> None:
     """As torch itself sees it; also where waits are inside of its operations."""
     run = tiny_run(**COMMON | OPTIONS[name])
-    state, stage = create(run, GPU), stages(run)[0]
+    state, stage = create_state(run, GPU), stages(run)[0]
     batch = preflight.noise_batch(run, stage, UNSHARDED).to(GPU)
-    preflight.run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)
+    preflight.run_dummy_iteration(state, run, stage, batch, EAGER_STEPS)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        preflight.run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)
+        preflight.run_dummy_iteration(state, run, stage, batch, EAGER_STEPS)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -265,10 +266,10 @@ def test_only_augmentation_adds_up_in_any_order_on_a_gpu(
     """Beside convolutions; by torch's list of what has no fixed order on CUDA."""
     run = tiny_run(**COMMON | options)
     with fake_gpu():
-        state, stage = create(run, GPU), stages(run)[0]
+        state, stage = create_state(run, GPU), stages(run)[0]
         batch = preflight.noise_batch(run, stage, UNSHARDED).to(GPU)
         with Names() as names:
-            preflight.run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)
+            preflight.run_dummy_iteration(state, run, stage, batch, EAGER_STEPS)
     assert names.seen & WITHOUT_FIXED_ORDER == expected
 
 

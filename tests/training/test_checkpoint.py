@@ -20,24 +20,27 @@ CPU = torch.device("cpu")
 
 def test_round_trip(tmp_path: Path) -> None:
     run = tiny_run()
-    saved = state.create(run, CPU)
+    saved = state.create_state(run, CPU)
     saved.images_seen, saved.phase, saved.tick, saved.seconds = 4321, 3, 17, 12.5
     saved.round_images_seen, saved.rollbacks = 4225, 2
-    saved.tally.sums, saved.tally.counts = {"loss": torch.tensor(0.1)}, {"loss": 3}
+    saved.stat_sums.sums, saved.stat_sums.counts = {"loss": torch.tensor(0.1)}, {"loss": 3}
     path = checkpoint.save_state(tmp_path, saved, run)
     assert path.name == "state-000004.pt"
     loaded = checkpoint.load_state(path, run, CPU)
     counters = [getattr(loaded, name) for name in checkpoint.COUNTERS]
     assert counters == [4321, 4225, 3, 17, 0, 12.5, 2]
-    assert (loaded.tally.sums, loaded.tally.counts) == (saved.tally.sums, saved.tally.counts)
-    for name in ("generator", "discriminator", "average"):
-        before, after = getattr(saved, name).state_dict(), getattr(loaded, name).state_dict()
+    assert (loaded.stat_sums.sums, loaded.stat_sums.counts) == (
+        saved.stat_sums.sums,
+        saved.stat_sums.counts,
+    )
+    for name, network in saved.networks.items():
+        before, after = network.state_dict(), loaded.networks[name].state_dict()
         assert all(torch.equal(before[key], after[key]) for key in before)
 
 
 def test_only_the_newest_states_are_kept(tmp_path: Path) -> None:
     run = tiny_run(keep_states=2)
-    current = state.create(run, CPU)
+    current = state.create_state(run, CPU)
     for kimg in range(1, 5):
         current.images_seen = 1000 * kimg
         checkpoint.save_state(tmp_path, current, run)
@@ -46,14 +49,14 @@ def test_only_the_newest_states_are_kept(tmp_path: Path) -> None:
 
 def test_another_architecture_is_refused_by_name(tmp_path: Path) -> None:
     run = tiny_run()
-    path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
+    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
     with pytest.raises(UserError, match="latent_size: 8 -> 9"):
         checkpoint.load_state(path, tiny_run(latent_size=9), CPU)
 
 
 def test_a_copy_is_not_changed_by_training(tmp_path: Path) -> None:
     run = tiny_run()
-    current = state.create(run, CPU)
+    current = state.create_state(run, CPU)
     copy = checkpoint.copy_to_cpu(current, run)
     before = {name: value.clone() for name, value in copy["generator"].items()}
     with torch.no_grad():
@@ -70,7 +73,7 @@ def rewritten(path: Path, **values: object) -> None:
 
 def test_a_younger_format_version_is_refused_and_both_are_named(tmp_path: Path) -> None:
     run = tiny_run()
-    path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
+    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
     rewritten(path, version=99)
     with pytest.raises(UserError, match="version 99.*up to version 2") as caught:
         checkpoint.load_state(path, run, CPU)
@@ -91,7 +94,7 @@ def test_a_younger_format_version_is_refused_and_both_are_named(tmp_path: Path) 
 )
 def test_a_state_that_is_wrong_inside_is_refused(tmp_path: Path, name: str, value: object) -> None:
     run = tiny_run()
-    path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
+    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
     rewritten(path, **{name: value})
     with pytest.raises(UserError, match="is not a whole training state"):
         checkpoint.load_state(path, run, CPU)
@@ -99,7 +102,7 @@ def test_a_state_that_is_wrong_inside_is_refused(tmp_path: Path, name: str, valu
 
 def test_another_content_under_the_old_checksum_is_refused(tmp_path: Path) -> None:
     run = tiny_run()
-    path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
+    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
     torch.save(torch.load(path, weights_only=True) | {"images_seen": 1}, path)
     with pytest.raises(checkpoint.DamagedState, match="its checksum differs"):
         checkpoint.load_state(path, run, CPU)
@@ -108,7 +111,7 @@ def test_another_content_under_the_old_checksum_is_refused(tmp_path: Path) -> No
 def test_a_flipped_bit_is_noticed_or_makes_no_difference(tmp_path: Path) -> None:
     """One bit after the other, all over the file; the gaps of a zip file mean nothing."""
     run = tiny_run(resolution=4, fmap_max=2, latent_size=2)
-    path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
+    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
     whole, expected = path.read_bytes(), checkpoint.read_state(path)
     noticed = 0
     for place in range(0, 8 * len(whole), 8 * len(whole) // 400):
@@ -126,7 +129,7 @@ def test_a_flipped_bit_is_noticed_or_makes_no_difference(tmp_path: Path) -> None
 
 def test_a_flipped_bit_of_a_weight_is_noticed(tmp_path: Path) -> None:
     run = tiny_run()
-    current = state.create(run, CPU)
+    current = state.create_state(run, CPU)
     path = checkpoint.save_state(tmp_path, current, run)
     whole = path.read_bytes()
     weight = current.generator.to_rgb["4x4"].weight.detach().numpy().tobytes()
@@ -141,7 +144,7 @@ def test_a_flipped_bit_of_a_weight_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("left", [0.0, 0.01, 0.5, 0.99, 0.9999])
 def test_a_cut_file_is_noticed(tmp_path: Path, left: float) -> None:
     run = tiny_run()
-    path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
+    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
     path.write_bytes(path.read_bytes()[: int(left * path.stat().st_size)])
     with pytest.raises(checkpoint.DamagedState, match="is not a whole training state"):
         checkpoint.load_state(path, run, CPU)
@@ -149,7 +152,7 @@ def test_a_cut_file_is_noticed(tmp_path: Path, left: float) -> None:
 
 def test_the_newest_whole_state_is_taken_and_the_damaged_ones_named(tmp_path: Path) -> None:
     run = tiny_run()
-    current = state.create(run, CPU)
+    current = state.create_state(run, CPU)
     for current.images_seen in (1000, 2000, 3000, 4000):
         checkpoint.save_state(tmp_path, current, run)
     files = list_states(tmp_path)
@@ -167,7 +170,7 @@ def test_the_newest_whole_state_is_taken_and_the_damaged_ones_named(tmp_path: Pa
 def test_a_state_that_does_not_fit_is_not_passed_over(tmp_path: Path) -> None:
     """The one before it would fit no better, and nobody asked to lose what came since."""
     run = tiny_run()
-    current = state.create(run, CPU)
+    current = state.create_state(run, CPU)
     for current.images_seen in (1000, 2000):
         checkpoint.save_state(tmp_path, current, run)
     rewritten(list_states(tmp_path)[-1], version=99)
@@ -177,7 +180,7 @@ def test_a_state_that_does_not_fit_is_not_passed_over(tmp_path: Path) -> None:
 
 def test_states_of_one_thousand_of_images_have_names_in_their_order(tmp_path: Path) -> None:
     run = tiny_run(keep_states=2)
-    current, names = state.create(run, CPU), []
+    current, names = state.create_state(run, CPU), []
     for current.images_seen in (999, 1100, 1400, 1900, 2300):
         checkpoint.save_state(tmp_path, current, run)
         names.append([path.stem.removeprefix("state-") for path in list_states(tmp_path)])
@@ -192,7 +195,7 @@ def test_states_of_one_thousand_of_images_have_names_in_their_order(tmp_path: Pa
 
 def test_a_write_that_is_given_up_changes_nothing(tmp_path: Path) -> None:
     run = tiny_run(keep_states=1)
-    current = state.create(run, CPU)
+    current = state.create_state(run, CPU)
     current.images_seen = 1000
     first = checkpoint.save_state(tmp_path, current, run)
     before = first.read_bytes()
@@ -254,9 +257,11 @@ def test_the_exploit_works(tmp_path: Path) -> None:
     [dict(kind="autoencoder", objective="began"), dict(objective="lsgan", adaptive_noise=True)],
     ids=["began", "adaptive noise"],
 )
-def test_dials_are_restored_to_the_last_bit(tmp_path: Path, overrides: dict[str, object]) -> None:
+def test_controllers_are_restored_to_the_last_bit(
+    tmp_path: Path, overrides: dict[str, object]
+) -> None:
     run = tiny_run(**overrides)
-    saved = state.create(run, CPU)
+    saved = state.create_state(run, CPU)
     (name,) = saved.controllers
     for value in (0.0, 0.1, 1 / 3, 0.9999999, 1e-30, 1.0):
         saved.controllers = {name: torch.tensor(value)}
@@ -269,16 +274,16 @@ def test_dials_are_restored_to_the_last_bit(tmp_path: Path, overrides: dict[str,
 def test_a_dial_that_the_file_does_not_know_starts_at_its_beginning(tmp_path: Path) -> None:
     """A run may be resumed with --adaptive-noise."""
     run = tiny_run(objective="lsgan")
-    path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
+    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
     noisy = tiny_run(objective="lsgan", adaptive_noise=True)
     assert checkpoint.load_state(path, noisy, CPU).controllers == {"confidence": 0}
 
 
-@pytest.mark.parametrize("dials", [{"confidence": "x"}, {"confidence": None}, 3])
-def test_broken_controllers_are_refused(tmp_path: Path, dials: object) -> None:
+@pytest.mark.parametrize("controllers", [{"confidence": "x"}, {"confidence": None}, 3])
+def test_broken_controllers_are_refused(tmp_path: Path, controllers: object) -> None:
     run = tiny_run(objective="lsgan", adaptive_noise=True)
-    path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
-    rewritten(path, dials=dials)
+    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
+    rewritten(path, dials=controllers)
     with pytest.raises(UserError, match="is not a whole training state"):
         checkpoint.load_state(path, run, CPU)
 
@@ -286,7 +291,7 @@ def test_broken_controllers_are_refused(tmp_path: Path, dials: object) -> None:
 def test_another_optimizer_starts_without_moments(tmp_path: Path) -> None:
     """Adam's mean nothing to RMSProp."""
     run, other = tiny_run(), tiny_run(optimizer="rmsprop", beta2=0.9)
-    path = checkpoint.save_state(tmp_path, state.create(run, CPU), run)
+    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
     loaded = checkpoint.load_state(path, other, CPU)
     descend(loaded.g_optimizer, loaded.generator.to_rgb["4x4"].bias.sum(), 0.1)
     assert loaded.g_optimizer.param_groups[0]["alpha"] == 0.9
@@ -295,7 +300,7 @@ def test_another_optimizer_starts_without_moments(tmp_path: Path) -> None:
 def test_settings_of_the_optimizer_are_those_of_the_run_that_goes_on(tmp_path: Path) -> None:
     """--resume --beta2 0.5 is not forgotten; the moments stay."""
     run = tiny_run()
-    saved = state.create(run, CPU)
+    saved = state.create_state(run, CPU)
     bias = saved.generator.to_rgb["4x4"].bias
     descend(saved.g_optimizer, bias.sum(), 0.1)
     loaded = checkpoint.load_state(

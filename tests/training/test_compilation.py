@@ -10,8 +10,8 @@ from torch import Tensor
 from torch._dynamo.callback import CallbackTrigger, callback_handler
 
 from progan.runtime.stop_signal import StopSignal
-from progan.training.acceleration import Compilation, Compiled
-from progan.training.step import LevelAlpha
+from progan.training.acceleration import Compilation, CompiledFunction
+from progan.training.step_inputs import LevelAlpha
 from tests.builders import tiny_run
 
 
@@ -24,7 +24,7 @@ class Lines(list[str]):
 
 
 def compilation(log: Lines) -> Compilation:
-    return Compilation(log.append, log.append)
+    return Compilation(log.append)
 
 
 def compile_with(monkeypatch: pytest.MonkeyPatch, work: Callable[[], None]) -> None:
@@ -51,7 +51,7 @@ def test_what_cannot_be_compiled_is_computed_nevertheless_with_one_line_for_all(
 
     log = Lines()
     shared = compilation(log)
-    for either in (Compiled(crooked, shared), Compiled(crooked, shared)):
+    for either in (CompiledFunction(crooked, shared), CompiledFunction(crooked, shared)):
         assert either(torch.ones(2)).tolist() == [2, 2]
         assert either(-torch.ones(2)).tolist() == [-1, -1]
     (line,) = log
@@ -63,7 +63,7 @@ def test_errors_of_the_losses_themselves_are_not_swallowed() -> None:
         raise torch.OutOfMemoryError("there is no more")
 
     with pytest.raises(RuntimeError, match="there is no more"):
-        Compiled(broken, compilation(Lines()))(torch.ones(2))
+        CompiledFunction(broken, compilation(Lines()))(torch.ones(2))
 
 
 def test_each_level_is_announced_once_and_its_end_with_the_time(
@@ -72,10 +72,15 @@ def test_each_level_is_announced_once_and_its_end_with_the_time(
     compile_with(monkeypatch, lambda: None)
     log = Lines()
     shared = compilation(log)
-    critic, generator = (Compiled(lambda *_: 1, shared, last=last) for last in (False, True))
+    discriminator, generator = (
+        CompiledFunction(lambda *_: 1, shared, last=last) for last in (False, True)
+    )
     for position in (LevelAlpha(3, torch.tensor(0.5)), LevelAlpha(3, None)):
         for _ in range(2):
-            assert critic(None, tiny_run(), position) + generator(None, tiny_run(), position) == 2
+            assert (
+                discriminator(None, tiny_run(), position) + generator(None, tiny_run(), position)
+                == 2
+            )
     assert [line.removeprefix("--acceleration compile: ") for line in log] == [
         "compiling for 4→8, which may take minutes ...",
         "compiled for 4→8 in 0s.",
@@ -95,9 +100,11 @@ def test_a_stop_ends_a_compilation_and_the_step_goes_on(monkeypatch: pytest.Monk
     log = Lines()
     shared = compilation(log)
     with StopSignal(announce=False) as interrupts:
-        assert Compiled(lambda: 1, shared)() == 1
+        assert CompiledFunction(lambda: 1, shared)() == 1
         assert interrupts.reason == "SIGTERM"
-        assert Compiled(lambda: 2, shared)() == 2  # the other half of the step is not compiled
+        assert (
+            CompiledFunction(lambda: 2, shared)() == 2
+        )  # the other half of the step is not compiled
     assert ended == [] and log.cannot == []
 
 
@@ -110,7 +117,7 @@ def test_a_second_signal_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> No
 
     compile_with(monkeypatch, work)
     with StopSignal(announce=False), pytest.raises(KeyboardInterrupt):
-        Compiled(lambda: 1, compilation(Lines()))()
+        CompiledFunction(lambda: 1, compilation(Lines()))()
 
 
 def test_compilers_that_a_signal_to_all_has_ended_are_no_failure(
@@ -128,9 +135,9 @@ def test_compilers_that_a_signal_to_all_has_ended_are_no_failure(
     monkeypatch.setattr(torch, "compile", fake)
     log = Lines()
     with StopSignal(announce=False):
-        assert Compiled(lambda: 1, compilation(log))() == 1
+        assert CompiledFunction(lambda: 1, compilation(log))() == 1
     assert log == []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(signal, "raise_signal", lambda number: None)
-        assert Compiled(lambda: 1, compilation(log))() == 1
+        assert CompiledFunction(lambda: 1, compilation(log))() == 1
     assert len(log.cannot) == 1  # nobody asked it to stop

@@ -11,11 +11,12 @@ from progan.config import Run, override
 from progan.runtime.cuda_prefetch import CapturedGraph, cuda_graph_capture
 from progan.training import step as training_steps
 from progan.training.checkpoint import copy_to_cpu
-from progan.training.cuda_graph import WARM_UP_STEPS, CudaGraphSteps
-from progan.training.gradients import FULL_BATCH, BatchSplit, MicroBatchSizes
+from progan.training.cuda_graph import WARM_UP_STEPS, cuda_graph_steps
+from progan.training.gradients import FULL_BATCH, BatchSplit
 from progan.training.guard import restore
-from progan.training.optim import reset
-from progan.training.step import PLAIN_STEPS, PlainSteps, Steps
+from progan.training.micro_batches import MicroBatchSizes
+from progan.training.optim import reset_optimizer
+from progan.training.step import EAGER_STEPS, Steps, make_steps
 from tests.builders import tiny_run
 from tests.training.equal_steps import COMMON, CPU, RUNS, born, iterations, run_of, tensors
 from tests.training.tape import tapes
@@ -23,8 +24,8 @@ from tests.training.tape import tapes
 COUNT = WARM_UP_STEPS + 4
 
 
-def recorded(report: Callable[[str], None] = pytest.fail) -> CudaGraphSteps:
-    return CudaGraphSteps(PLAIN_STEPS, tapes, report)
+def recorded(report: Callable[[str], None] = pytest.fail) -> Steps:
+    return cuda_graph_steps(EAGER_STEPS, tapes, report)
 
 
 def assert_equal(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
@@ -37,9 +38,9 @@ def assert_replays_train_alike(
     run: Run, split: BatchSplit = FULL_BATCH, device: torch.device = CPU, recorder: Any = tapes
 ) -> None:
     plain, replayed = (born(run, device=device) for _ in range(2))
-    expected = iterations(run, plain, COUNT, steps=PlainSteps(split))
+    expected = iterations(run, plain, COUNT, steps=make_steps(split))
     found = iterations(
-        run, replayed, COUNT, steps=CudaGraphSteps(PlainSteps(split), recorder, pytest.fail)
+        run, replayed, COUNT, steps=cuda_graph_steps(make_steps(split), recorder, pytest.fail)
     )
     assert_equal(tensors(replayed), tensors(plain))
     assert_equal(found, expected)
@@ -92,8 +93,8 @@ def train_on(run: Run, steps: Steps) -> dict[str, Any]:
     """Train with a reset of the optimizers, another batch and a state that is restored."""
     state = born(run)
     iterations(run, state, COUNT, steps=steps)
-    reset(state.d_optimizer)
-    reset(state.g_optimizer)
+    reset_optimizer(state.d_optimizer)
+    reset_optimizer(state.g_optimizer)
     iterations(run, state, COUNT, steps=steps)
     iterations(override(run, {"batch": 4}), state, COUNT, steps=steps)
     good = copy_to_cpu(state, run)
@@ -106,7 +107,8 @@ def train_on(run: Run, steps: Steps) -> dict[str, Any]:
 def test_steps_are_recorded_anew_when_what_they_move_was_replaced() -> None:
     run, counted = tiny_run(**COMMON, augment="adaptive", augment_p=0.4), Counted()
     assert_equal(
-        train_on(run, CudaGraphSteps(PLAIN_STEPS, counted, pytest.fail)), train_on(run, PLAIN_STEPS)
+        train_on(run, cuda_graph_steps(EAGER_STEPS, counted, pytest.fail)),
+        train_on(run, EAGER_STEPS),
     )
     assert counted.by_recorder == [2, 2, 2, 2, 2]
 

@@ -9,8 +9,9 @@ from progan.batch_split import Shard
 from progan.errors import UserError
 from progan.runtime.distributed import SINGLE_PROCESS, Group
 from progan.training.data_parallel import broadcast_state, require_same_weights
-from progan.training.gradients import BatchSplit, MicroBatchSizes
-from progan.training.state import create
+from progan.training.gradients import BatchSplit
+from progan.training.micro_batches import MicroBatchSizes
+from progan.training.state import create_state
 from tests.builders import descend, tiny_run
 from tests.training.equal_steps import (
     CPU,
@@ -117,7 +118,7 @@ def test_everybody_begins_with_the_state_of_the_leader(optimizer: str) -> None:
     )
 
     def work(group: Group) -> Any:
-        state = create(
+        state = create_state(
             tiny_run(
                 objective="began",
                 kind="autoencoder",
@@ -136,7 +137,7 @@ def test_everybody_begins_with_the_state_of_the_leader(optimizer: str) -> None:
                 sum(weight.square().sum() for weight in [*state.generator.parameters()][::2]),
                 0.1,
             )
-            state.tally.sums["loss"], state.tally.counts["loss"] = torch.tensor(2.5), 2
+            state.stat_sums.sums["loss"], state.stat_sums.counts["loss"] = torch.tensor(2.5), 2
         broadcast_state(state, group)
         return state
 
@@ -147,14 +148,14 @@ def test_everybody_begins_with_the_state_of_the_leader(optimizer: str) -> None:
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
         assert (other.images_seen, other.tick, other.seconds) == (640, 3, 1 / 3)
-        assert other.tally == first.tally
+        assert other.stat_sums == first.stat_sums
         for weight in other.g_optimizer.state:
             assert any(weight is each for each in other.generator.parameters())
 
 
 def test_weights_that_come_apart_are_noticed() -> None:
     def work(group: Group, apart: float) -> str:
-        state = create(tiny_run(), CPU)
+        state = create_state(tiny_run(), CPU)
         if group.rank == 1:
             with torch.no_grad():
                 next(iter(state.discriminator.parameters())).flatten()[3] += apart
@@ -166,11 +167,11 @@ def test_weights_that_come_apart_are_noticed() -> None:
 
     assert Threads(2).run(lambda group: work(group, 0.0)) == ["", ""]
     for words in Threads(2).run(lambda group: work(group, 1e-3)):
-        assert "weights of the 2 processes have come apart" in words
+        assert "weights of the 2 processes differ" in words
 
 
 def test_one_process_alone_asks_nobody() -> None:
-    state = create(tiny_run(), CPU)
+    state = create_state(tiny_run(), CPU)
     broadcast_state(state, SINGLE_PROCESS)
     require_same_weights(state, SINGLE_PROCESS)
     assert (

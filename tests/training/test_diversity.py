@@ -9,7 +9,7 @@ import torch
 from progan import schedule
 from progan.data.reader import Dataset
 from progan.training import state
-from progan.training.diversity import distances, diversity, points
+from progan.training.diagnostics import flatten_downsampled, mean_distances, measure_diversity
 from tests.builders import noise_dataset, tiny_run
 
 CPU = torch.device("cpu")
@@ -24,15 +24,17 @@ def test_distances_are_those_of_numpy() -> None:
     places = np.random.RandomState(0).randn(9, 5)
     between = np.linalg.norm(places[:, None] - places[None], axis=-1)
     others = between[~np.eye(9, dtype=bool)].reshape(9, 8)
-    assert distances(torch.from_numpy(places)) == pytest.approx(
+    assert mean_distances(torch.from_numpy(places)) == pytest.approx(
         (others.mean(), others.min(axis=1).mean()), rel=1e-12
     )
 
 
 def test_images_are_halved_by_averaging() -> None:
     images = torch.arange(32.0).reshape(1, 2, 4, 4)
-    assert points(images, 1)[0, 0] == images[0, 0, :2, :2].mean()
-    assert points(images, 0).shape == (1, 32) and points(images, 2).shape == (1, 2)
+    assert flatten_downsampled(images, 1)[0, 0] == images[0, 0, :2, :2].mean()
+    assert flatten_downsampled(images, 0).shape == (1, 32) and flatten_downsampled(
+        images, 2
+    ).shape == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -45,11 +47,11 @@ def test_measuring_leaves_no_trace(
     dataset: Dataset, overrides: dict[str, object], images_seen: int
 ) -> None:
     run = tiny_run(**overrides)
-    live = state.create(run, CPU)
+    live = state.create_state(run, CPU)
     before = {name: value.clone() for name, value in live.generator.state_dict().items()}
     chance = torch.random.get_rng_state()
-    stage = schedule.at(run.growth, run.network, images_seen)
-    first, again = (diversity(live, run, dataset, stage, CPU) for _ in range(2))
+    stage = schedule.stage_at(run.growth, run.network, images_seen)
+    first, again = (measure_diversity(live, run, dataset, stage, CPU) for _ in range(2))
     assert first == again and first.keys() == {"diversity/distance", "diversity/nearest"}
     assert all(0 < value < 10 for value in first.values())
     assert live.generator.training and torch.equal(chance, torch.random.get_rng_state())
@@ -60,12 +62,12 @@ def test_measuring_leaves_no_trace(
 
 def test_one_picture_for_all_has_none(dataset: Dataset) -> None:
     run = tiny_run()
-    live = state.create(run, CPU)
+    live = state.create_state(run, CPU)
     with torch.no_grad():
         for parameter in live.generator.parameters():
             parameter.zero_()
-    stage = schedule.at(run.growth, run.network, 9000)
-    assert diversity(live, run, dataset, stage, CPU) == {
+    stage = schedule.stage_at(run.growth, run.network, 9000)
+    assert measure_diversity(live, run, dataset, stage, CPU) == {
         "diversity/distance": 0.0,
         "diversity/nearest": 0.0,
     }
@@ -73,6 +75,6 @@ def test_one_picture_for_all_has_none(dataset: Dataset) -> None:
 
 def test_too_few_images_tell_nothing(tmp_path: Path) -> None:
     run = tiny_run()
-    stage = schedule.at(run.growth, run.network, 0)
+    stage = schedule.stage_at(run.growth, run.network, 0)
     few = noise_dataset(tmp_path / "few", count=2)
-    assert diversity(state.create(run, CPU), run, few, stage, CPU) == {}
+    assert measure_diversity(state.create_state(run, CPU), run, few, stage, CPU) == {}

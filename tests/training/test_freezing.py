@@ -10,14 +10,14 @@ from progan.config import Run
 from progan.data.loader import read_batches
 from progan.data.reader import Dataset
 from progan.networks import NETWORKS
-from progan.networks.inspection import levels
-from progan.schedule import at, rounds
+from progan.networks.inspection import tensor_levels
+from progan.schedule import rounds, stage_at
 from progan.training.checkpoint import load_state, save_state
 from progan.training.loop import train_round
-from progan.training.memory import step_bytes
-from progan.training.meter import StepStats
-from progan.training.optim import clip_weights, optimizer
-from progan.training.state import TrainState, create
+from progan.training.memory import estimate_step_bytes
+from progan.training.optim import build_optimizer, clip_weights
+from progan.training.state import TrainState, create_state
+from progan.training.step_stats import StepStats
 from tests.builders import descend, noise_dataset, tiny_run
 
 CPU = torch.device("cpu")
@@ -57,8 +57,8 @@ def test_frozen_layers_of_every_kind_do_not_move_and_the_others_do(
     kind: str, freeze_d: int, dataset: Dataset
 ) -> None:
     run = tiny_run(**(SETTINGS | dict(kind=kind, freeze_d=freeze_d, d_norm="layer")))
-    state = create(run, CPU)
-    before, at_level = weights_of(state), levels(state.discriminator)
+    state = create_state(run, CPU)
+    before, at_level = weights_of(state), tensor_levels(state.discriminator)
     train(state, run, dataset)
     still = {
         name for name in before if at_level[name] > 4 - freeze_d and not name.startswith("decoder")
@@ -80,7 +80,7 @@ def test_frozen_layers_of_every_kind_do_not_move_and_the_others_do(
 def test_no_gradient_of_a_frozen_weight_is_computed(dataset: Dataset) -> None:
     """The graph of a loss ends in the weights that learn, and in no other."""
     run = tiny_run(**(SETTINGS | dict(freeze_d=2)))
-    state = create(run, CPU)
+    state = create_state(run, CPU)
     loss = state.discriminator(torch.randn(4, 3, 16, 16), 4).scores.sum()
     ends, waiting = set(), [loss.grad_fn]
     while waiting:
@@ -92,7 +92,7 @@ def test_no_gradient_of_a_frozen_weight_is_computed(dataset: Dataset) -> None:
 
 def test_a_state_can_thaw_and_freeze_where_it_is_resumed(dataset: Dataset, tmp_path: Path) -> None:
     frozen, free = (tiny_run(**(SETTINGS | dict(freeze_d=freeze_d))) for freeze_d in (1, 0))
-    state = create(frozen, CPU)
+    state = create_state(frozen, CPU)
     train(state, frozen, dataset)
     assert not any(
         "blocks.16x16" in name and weight in state.d_optimizer.state
@@ -108,7 +108,7 @@ def test_a_state_can_thaw_and_freeze_where_it_is_resumed(dataset: Dataset, tmp_p
 
 
 def test_frozen_weights_are_not_clipped() -> None:
-    state = create(tiny_run(freeze_d=1), CPU)
+    state = create_state(tiny_run(freeze_d=1), CPU)
     before = weights_of(state)
     clip_weights(state.discriminator, 0.01)
     assert not any(
@@ -119,7 +119,7 @@ def test_frozen_weights_are_not_clipped() -> None:
 
 def test_update_skips_weights_that_need_no_gradient() -> None:
     learns, rests = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
-    adam = optimizer([rests, learns], tiny_run().optim)
+    adam = build_optimizer([rests, learns], tiny_run().optim)
     rests.requires_grad_(False)
     norm = descend(adam, (rests * learns).sum(), rate=0.1)
     assert torch.equal(rests, torch.ones(2)) and rests not in adam.state
@@ -129,14 +129,14 @@ def test_update_skips_weights_that_need_no_gradient() -> None:
 
 def test_the_estimate_of_the_memory_knows_what_is_frozen() -> None:
     free, frozen = (tiny_run(batch=64, freeze_d=freeze_d) for freeze_d in (0, 2))
-    stage = at(free.growth, free.network, 7000)
+    stage = stage_at(free.growth, free.network, 7000)
     moments = (
         2
         * 4
         * sum(
             weight.numel()
-            for weight in create(frozen, CPU).discriminator.parameters()
+            for weight in create_state(frozen, CPU).discriminator.parameters()
             if not weight.requires_grad
         )
     )
-    assert step_bytes(frozen, stage) <= step_bytes(free, stage) - moments
+    assert estimate_step_bytes(frozen, stage) <= estimate_step_bytes(free, stage) - moments

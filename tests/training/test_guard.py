@@ -18,8 +18,13 @@ from progan.sampling.network_file import load_network
 from progan.sampling.state_file import read_state
 from progan.training import guard, loop, state
 from progan.training.checkpoint import copy_to_cpu
-from progan.training.guard import divergence, reseeded, restore, weights_fault
-from progan.training.step import DiscriminatorInputs, LevelAlpha
+from progan.training.guard import (
+    find_divergence,
+    find_nonfinite_weights,
+    reseed_after_rollback,
+    restore,
+)
+from progan.training.step_inputs import DiscriminatorInputs, LevelAlpha
 from tests.builders import message, noise_dataset, tiny_options, tiny_run
 
 CPU = torch.device("cpu")
@@ -129,11 +134,11 @@ def test_bad_data_for_ever_stops_with_advice(
     result = train(data, tmp_path, "--rollbacks", "2")
     assert result.exit_code == 1
     text = message(result)
-    assert "once more than --rollbacks 2 allows" in text and "--g-lr" in text
+    assert "more often than --rollbacks 2 allows" in text and "--g-lr" in text
     run = tmp_path / RUN
     assert len(list(run.glob("rollback-*.json"))) == 3
     assert ("--resume" in text) == bool(state_files(run)) == bool(from_image)
-    assert "once more than --rollbacks 2 allows" in (run / "log.txt").read_text()
+    assert "more often than --rollbacks 2 allows" in (run / "log.txt").read_text()
     if from_image:
         state, network = state_files(run)[-1], find_network(run)
         assert f"its network is saved in {network}" in text and f"--resume {state}" in text
@@ -188,9 +193,9 @@ def test_a_resumed_run_keeps_the_order_that_the_rollback_chose(
 
 def test_a_restored_state_is_the_one_that_was_remembered() -> None:
     run = tiny_run(objective="lsgan", adaptive_noise=True)
-    live = state.create(run, CPU)
+    live = state.create_state(run, CPU)
     live.images_seen, live.tick, live.seconds = 640, 2, 1.0
-    live.tally.sums, live.tally.counts = {"loss": torch.tensor(0.5)}, {"loss": 3}
+    live.stat_sums.sums, live.stat_sums.counts = {"loss": torch.tensor(0.5)}, {"loss": 3}
     good = copy_to_cpu(live, run)
     before = {name: value.clone() for name, value in live.generator.state_dict().items()}
     for _ in range(2):  # a snapshot serves several times
@@ -198,24 +203,24 @@ def test_a_restored_state_is_the_one_that_was_remembered() -> None:
             for weight in live.generator.parameters():
                 weight.fill_(math.nan)
         live.controllers["confidence"].fill_(7.0)
-        live.tally.sums["loss"] += math.nan
-        live.tally.counts["loss"] = 4
+        live.stat_sums.sums["loss"] += math.nan
+        live.stat_sums.counts["loss"] = 4
         live.images_seen, live.tick, live.seconds, live.rollbacks = 900, 3, 2.0, 1
         restore(live, good)
         assert all(
             torch.equal(before[name], value) for name, value in live.generator.state_dict().items()
         )
         assert (live.images_seen, live.tick, live.controllers) == (640, 2, {"confidence": 0})
-        assert (live.tally.sums, live.tally.counts) == ({"loss": 0.5}, {"loss": 3})
+        assert (live.stat_sums.sums, live.stat_sums.counts) == ({"loss": 0.5}, {"loss": 3})
         assert (live.seconds, live.rollbacks) == (2.0, 1)  # time and attempts are not undone
 
 
 def test_weights_that_the_last_step_spoilt_are_noticed() -> None:
-    live = state.create(tiny_run(), CPU)
-    assert weights_fault(live) == ""
+    live = state.create_state(tiny_run(), CPU)
+    assert find_nonfinite_weights(live) == ""
     with torch.no_grad():
-        live.average.to_rgb["8x8"].bias[1] = math.inf
-    assert weights_fault(live) == "not finite: average.to_rgb.8x8.bias"
+        live.g_ema.to_rgb["8x8"].bias[1] = math.inf
+    assert find_nonfinite_weights(live) == "not finite: average.to_rgb.8x8.bias"
 
 
 @pytest.mark.parametrize(
@@ -230,7 +235,9 @@ def test_weights_that_the_last_step_spoilt_are_noticed() -> None:
     ],
 )
 def test_what_counts_as_a_fault(means: dict[str, float], said: str) -> None:
-    assert divergence(means, 1e6).startswith(said) and bool(divergence(means, 1e6)) == bool(said)
+    assert find_divergence(means, 1e6).startswith(said) and bool(
+        find_divergence(means, 1e6)
+    ) == bool(said)
 
 
 def test_exploding_scores_roll_back_too(data: Path, tmp_path: Path) -> None:
@@ -242,9 +249,9 @@ def test_exploding_scores_roll_back_too(data: Path, tmp_path: Path) -> None:
 
 def test_only_a_rollback_changes_the_random_numbers() -> None:
     run = tiny_run(seed=5)
-    assert reseeded(run, 0) is run
-    seeds = {reseeded(run, count).seed for count in range(4)}
-    assert len(seeds) == 4 and reseeded(run, 1) == reseeded(run, 1)
+    assert reseed_after_rollback(run, 0) is run
+    seeds = {reseed_after_rollback(run, count).seed for count in range(4)}
+    assert len(seeds) == 4 and reseed_after_rollback(run, 1) == reseed_after_rollback(run, 1)
 
 
 def test_the_device_is_looked_at_every_few_rounds_only(tmp_path: Path) -> None:
@@ -256,7 +263,7 @@ def test_the_device_is_looked_at_every_few_rounds_only(tmp_path: Path) -> None:
             looks.append(1)
             return {}
 
-    live = state.create(tiny_run(), CPU)
+    live = state.create_state(tiny_run(), CPU)
     watch = guard.Guard(tiny_run(), live, tmp_path, print)  # type: ignore[arg-type]
     for _ in range(2 * guard.CHECK_ROUNDS):
         watch.check(live, None, Meter(), now=False)  # type: ignore[arg-type]

@@ -18,16 +18,16 @@ from progan.training.init_from import (
     InitSource,
     Transfer,
     apply_transfer,
-    fades_first,
+    can_fade_first,
     find_init_source,
-    inherited,
+    inherited_settings,
     load_init_source,
-    transfer,
+    plan_transfer,
     transfer_table,
     transfer_warnings,
 )
 from progan.training.resume import require_resumable
-from progan.training.state import TrainState, create
+from progan.training.state import TrainState, create_state
 from tests.builders import tiny_run
 
 CPU = torch.device("cpu")
@@ -37,9 +37,9 @@ LATENTS = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
 
 def trained(run: Run, images_seen: int = END) -> TrainState:
     """A state whose three networks all differ, as after some training."""
-    state = create(run, CPU)
+    state = create_state(run, CPU)
     state.images_seen = images_seen
-    for number, network in enumerate((state.generator, state.discriminator, state.average)):
+    for number, network in enumerate((state.generator, state.discriminator, state.g_ema)):
         chance = torch.Generator().manual_seed(number)
         for weight in network.state_dict().values():
             if weight.is_floating_point():
@@ -53,13 +53,13 @@ def saved(directory: Path, run: Run, images_seen: int = END) -> tuple[TrainState
 
 
 def begun(origin: InitSource, run: Run) -> tuple[TrainState, Transfer]:
-    found, state = transfer(origin, run), create(run, CPU)
+    found, state = plan_transfer(origin, run), create_state(run, CPU)
     apply_transfer(state, found)
     return state, found
 
 
 def fates(found: Transfer, role: str) -> dict[str, str]:
-    return {row.layer: row.fate for row in found.matches[role]}
+    return {row.layer: row.status for row in found.matches[role]}
 
 
 def labels(run: Run) -> torch.Tensor:
@@ -78,10 +78,10 @@ def test_a_run_like_its_origin_begins_with_all_of_it(
     run = tiny_run(kind=kind, **overrides)
     source, origin = saved(tmp_path, run)
     state, found = begun(origin, replace(run, seed=1))
-    for role in ("generator", "discriminator", "average"):
-        ours, theirs = getattr(state, role).state_dict(), getattr(source, role).state_dict()
+    for role, network in state.networks.items():
+        ours, theirs = network.state_dict(), source.networks[role].state_dict()
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs), role
-    assert {row.fate for rows in found.matches.values() for row in rows} == {"copied"}
+    assert {row.status for rows in found.matches.values() for row in rows} == {"copied"}
     assert found.shares == {"generator": 1, "discriminator": 1}
     assert state.images_seen == state.tick == state.seconds == 0
     assert not state.g_optimizer.state and not state.d_optimizer.state
@@ -99,7 +99,7 @@ def test_another_number_of_classes_leaves_pictures_and_scores_as_they_are(
     source, origin = saved(tmp_path, run)
     state, found = begun(origin, other)
     with torch.no_grad():
-        for ours, theirs in ((state.generator, source.generator), (state.average, source.average)):
+        for ours, theirs in ((state.generator, source.generator), (state.g_ema, source.g_ema)):
             drawn = ours(LATENTS, labels(other), 4)
             torch.testing.assert_close(drawn, theirs(LATENTS, labels(run), 4))
         torch.testing.assert_close(
@@ -115,7 +115,7 @@ def test_another_number_of_classes_leaves_pictures_and_scores_as_they_are(
 def test_weights_of_other_classes_are_those_of_a_birth(tmp_path: Path) -> None:
     _, origin = saved(tmp_path, tiny_run(label_size=3))
     run = tiny_run(label_size=5)
-    (state, _), born = begun(origin, run), create(run, CPU)
+    (state, _), born = begun(origin, run), create_state(run, CPU)
     for role, part, rest in (
         ("generator", "dense", (slice(None), slice(8, None))),
         ("discriminator", "output", (slice(1, None),)),
@@ -135,18 +135,18 @@ def test_a_grown_network_draws_at_its_old_resolution_what_it_drew(
     source, origin = saved(tmp_path, run)
     state, found = begun(origin, larger)
     with torch.no_grad():
-        drawn = state.average(LATENTS, labels(larger), 4)
-        assert torch.equal(drawn, source.average(LATENTS, labels(run), 4))
+        drawn = state.g_ema(LATENTS, labels(larger), 4)
+        assert torch.equal(drawn, source.g_ema(LATENTS, labels(run), 4))
         if kind == "progressive":  # the other one has another layer for colours at its end
             assert torch.equal(
                 state.discriminator(drawn, 4).scores, source.discriminator(drawn, 4).scores
             )
     new = {layer for layer, fate in fates(found, "generator").items() if fate == "new"}
     assert new and all("32x32" in layer for layer in new)
-    born = create(larger, CPU)
+    born = create_state(larger, CPU)
     ours, theirs = state.generator.to_rgb["32x32"].weight, born.generator.to_rgb["32x32"].weight
     assert torch.equal(ours, theirs)
-    assert torch.equal(state.average.to_rgb["32x32"].weight, state.generator.to_rgb["32x32"].weight)
+    assert torch.equal(state.g_ema.to_rgb["32x32"].weight, state.generator.to_rgb["32x32"].weight)
 
 
 def test_a_smaller_run_leaves_the_highest_layers_behind(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_levels_that_the_origin_never_trained_are_new(tmp_path: Path) -> None:
     state, found = begun(origin, tiny_run(seed=1))
     assert fates(found, "generator")["blocks.8x8.up"] == "copied"
     assert fates(found, "generator")["blocks.16x16.up"] == "new"
-    born = create(tiny_run(seed=1), CPU)
+    born = create_state(tiny_run(seed=1), CPU)
     assert torch.equal(
         state.generator.blocks["16x16"].up.weight, born.generator.blocks["16x16"].up.weight
     )
@@ -194,18 +194,18 @@ def test_a_network_file_gives_the_average_to_generator_and_average(tmp_path: Pat
     run = tiny_run()
     source = trained(run)
     path = tmp_path / "network-snapshot-000007.safetensors"
-    save_network(path, Snapshot(generator=source.average, level=4, alpha=1.0, images_seen=END))
+    save_network(path, Snapshot(generator=source.g_ema, level=4, alpha=1.0, images_seen=END))
     state, found = begun(load_init_source(path), run)
-    born = create(run, CPU)
-    for name, weight in source.average.state_dict().items():
+    born = create_state(run, CPU)
+    for name, weight in source.g_ema.state_dict().items():
         assert torch.equal(state.generator.state_dict()[name], weight)
-        assert torch.equal(state.average.state_dict()[name], weight)
+        assert torch.equal(state.g_ema.state_dict()[name], weight)
     for name, weight in born.discriminator.state_dict().items():
         assert torch.equal(state.discriminator.state_dict()[name], weight)
     assert found.shares == {"generator": 1, "discriminator": 0}
     (warning,) = transfer_warnings(found)
     assert "holds no discriminator" in warning and "state-*.pt" in warning
-    assert not any(weight.requires_grad for weight in state.average.parameters())
+    assert not any(weight.requires_grad for weight in state.g_ema.parameters())
     assert all(weight.requires_grad for weight in state.generator.parameters())
 
 
@@ -237,8 +237,8 @@ def test_another_latent_size_renews_the_first_layer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (dict(kind="dcgan"), "kind: progressive -> dcgan.*Leave --kind away"),
-        (dict(equalized_lr=False), "equalized_lr: True -> False.*Leave --equalized-lr away"),
+        (dict(kind="dcgan"), "kind: progressive -> dcgan.*Omit --kind"),
+        (dict(equalized_lr=False), "equalized_lr: True -> False.*Omit --equalized-lr"),
         (dict(fmap_max=5, latent_size=9), "Nothing of .* fits .*fmap_max: 8 -> 5"),
         (
             dict(resolution=32, freeze_d=1),
@@ -253,7 +253,7 @@ def test_what_would_be_of_no_use_is_refused(
 ) -> None:
     _, origin = saved(tmp_path, tiny_run())
     with pytest.raises(UserError, match=said):
-        transfer(origin, tiny_run(**overrides))
+        plan_transfer(origin, tiny_run(**overrides))
 
 
 def test_layers_that_are_copied_can_be_frozen(tmp_path: Path) -> None:
@@ -264,20 +264,20 @@ def test_layers_that_are_copied_can_be_frozen(tmp_path: Path) -> None:
     )
     assert not state.discriminator.blocks["8x8"].conv.weight.requires_grad
     with pytest.raises(UserError, match="--freeze-d 2 would keep random weights"):
-        transfer(
+        plan_transfer(
             replace(origin, weights={"average": origin.weights["average"]}), tiny_run(freeze_d=2)
         )
 
 
 def test_settings_are_those_of_the_origin_from_where_it_had_arrived(tmp_path: Path) -> None:
     _, origin = saved(tmp_path, tiny_run(g_activation="relu"))
-    settings = inherited(origin, 32)
+    settings = inherited_settings(origin, 32)
     assert (settings["resolution"], settings["initial_resolution"]) == (32, 16)
     assert (settings["g_activation"], settings["freeze_d"]) == ("relu", 0)
     assert settings["init_from"] == str(tmp_path.resolve() / "state-000007.pt")
-    assert inherited(origin, 8)["initial_resolution"] == 8
+    assert inherited_settings(origin, 8)["initial_resolution"] == 8
     _, fading = saved(tmp_path, tiny_run(), images_seen=5000)
-    assert (fading.level, inherited(fading, 16)["initial_resolution"]) == (4, 8)
+    assert (fading.level, inherited_settings(fading, 16)["initial_resolution"]) == (4, 8)
 
 
 @pytest.mark.parametrize(
@@ -295,16 +295,16 @@ def test_a_run_that_goes_on_growing_begins_with_the_fade(
     overrides: dict[str, Any], first: bool, tmp_path: Path
 ) -> None:
     _, origin = saved(tmp_path, tiny_run())
-    assert fades_first(origin, tiny_run(**overrides)) == first
+    assert can_fade_first(origin, tiny_run(**overrides)) == first
     alone = replace(origin, weights={"average": origin.weights["average"]})
-    assert not fades_first(alone, tiny_run(**overrides))
+    assert not can_fade_first(alone, tiny_run(**overrides))
     _, on_its_way = saved(tmp_path, tiny_run(resolution=32))
-    assert on_its_way.settled_level == 4 and not fades_first(on_its_way, tiny_run(**overrides))
+    assert on_its_way.settled_level == 4 and not can_fade_first(on_its_way, tiny_run(**overrides))
 
 
 def test_the_table_names_each_layer_with_both_shapes(tmp_path: Path) -> None:
     _, origin = saved(tmp_path, tiny_run(label_size=3, stddev_group=0))
-    text = transfer_table(transfer(origin, tiny_run(resolution=8)))
+    text = transfer_table(plan_transfer(origin, tiny_run(resolution=8)))
     assert "state-000007.pt, 16x16 at kimg 7" in text
     rows = [" ".join(line.split()) for line in text.splitlines()]
     assert {
@@ -324,7 +324,7 @@ class TestFiles:
         for images_seen in (1000, 7000):
             state = trained(run, images_seen)
             path = save_state(tmp_path, state, run)
-        snapshot = Snapshot(generator=state.average, level=4, alpha=1.0, images_seen=9000)
+        snapshot = Snapshot(generator=state.g_ema, level=4, alpha=1.0, images_seen=9000)
         newest = tmp_path / "network-snapshot-000009.safetensors"
         save_network(newest, snapshot)
         assert find_init_source(tmp_path) == path and find_init_source(newest) == newest
@@ -342,13 +342,13 @@ class TestFiles:
             state = trained(run)
             save_network(
                 directory / "network-snapshot-000007.safetensors",
-                Snapshot(generator=state.average, level=4, alpha=1.0, images_seen=END),
+                Snapshot(generator=state.g_ema, level=4, alpha=1.0, images_seen=END),
             )
             path = save_state(directory, state, run)
         assert find_init_source(tmp_path) == path
 
     def test_nothing_there(self, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match="There is no .*nowhere.* --init-from"):
+        with pytest.raises(UserError, match="No such file or directory: .*nowhere.* --init-from"):
             find_init_source(tmp_path / "nowhere")
         with pytest.raises(UserError, match="holds no network-snapshot"):
             find_init_source(tmp_path)
@@ -357,7 +357,7 @@ class TestFiles:
         run = tiny_run(gp_weight=3.0)
         path = tmp_path / "network-snapshot-000007.safetensors"
         save_network(
-            path, Snapshot(generator=trained(run).average, level=4, alpha=0.5, images_seen=END)
+            path, Snapshot(generator=trained(run).g_ema, level=4, alpha=0.5, images_seen=END)
         )
         assert load_init_source(path).run is None and load_init_source(path).settled_level == 3
         save_config(tmp_path, run)

@@ -22,12 +22,12 @@ from progan.training.gradients import (
     MIN_SCALE,
     BatchSplit,
     Gradients,
-    MicroBatchSizes,
     all_reduce,
     mask_overflow,
     scale_of,
 )
-from progan.training.guard import divergence
+from progan.training.guard import find_divergence
+from progan.training.micro_batches import MicroBatchSizes
 from progan.training.state import TrainState
 from tests.builders import noise_dataset, tiny_run
 from tests.training.equal_steps import COMMON, CPU, RUNS, Threads, born, iterations, tensors
@@ -97,14 +97,14 @@ def test_a_scale_that_is_too_high_moves_nothing_and_falls_until_it_is_not() -> N
     assert [state.controllers[name].item() for name in SCALES] == pytest.approx([10.001] * 2)
     for name in SCALES:
         state.controllers[name].fill_(25.0)
-    before, average = moved_by_steps(state), state.average.state_dict()
+    before, average = moved_by_steps(state), state.g_ema.state_dict()
     average = {name: value.clone() for name, value in average.items()}
     found = iterations(run, state, 1)
     assert_same(moved_by_steps(state), before)
     assert [state.controllers[name].item() for name in SCALES] == [24.0] * 2
     assert any(
         not torch.equal(average[name], value)  # goes on
-        for name, value in state.average.state_dict().items()
+        for name, value in state.g_ema.state_dict().items()
     )
     assert found["gradient/critic-weights"] == found["gradient/generator-weights"] == 0
     for _ in range(24):
@@ -118,12 +118,12 @@ def test_a_skipped_step_is_no_fault_and_what_is_lost_otherwise_is() -> None:
     run = fp16_run()
     found = iterations(run, with_scales(run, 40.0), 1)
     assert found["gradient/norm"] == found["loss/penalty"] == found["loss/critic"] == 0
-    assert divergence({name: value.item() for name, value in found.items()}, 1e6) == ""
+    assert find_divergence({name: value.item() for name, value in found.items()}, 1e6) == ""
     state = with_scales(run, 10.0)
     with torch.no_grad():
         state.discriminator.blocks["4x4"].hidden.bias[0] = math.nan
     found = iterations(run, state, 1)
-    words = divergence({name: value.item() for name, value in found.items()}, 1e6)
+    words = find_divergence({name: value.item() for name, value in found.items()}, 1e6)
     assert "scores/real" in words and "loss/generator" in words
 
 
@@ -193,7 +193,7 @@ def test_checkpoints_carry_the_scales(tmp_path: Path) -> None:
     loaded = checkpoint.load_state(checkpoint.save_state(tmp_path, saved, run), run, CPU)
     assert all(torch.equal(loaded.controllers[name], saved.controllers[name]) for name in SCALES)
     plain = tiny_run(**COMMON)
-    path = checkpoint.save_state(tmp_path, states.create(plain, CPU), plain)
+    path = checkpoint.save_state(tmp_path, states.create_state(plain, CPU), plain)
     assert checkpoint.load_state(path, run, CPU).controllers == dict.fromkeys(
         SCALES, INITIAL_LOG2_SCALE
     )

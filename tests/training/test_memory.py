@@ -8,10 +8,10 @@ import torch
 from progan import schedule
 from progan.batch_split import UNSHARDED
 from progan.presets import preset
-from progan.training.memory import PeakMemoryTracker, step_bytes
+from progan.training.memory import PeakMemoryTracker, estimate_step_bytes
 from progan.training.preflight import noise_batch, run_dummy_iteration
-from progan.training.state import create
-from progan.training.step import PLAIN_STEPS
+from progan.training.state import create_state
+from progan.training.step import EAGER_STEPS
 from tests.builders import tiny_run
 from tests.training.equal_steps import CPU, tensors
 
@@ -44,7 +44,7 @@ def test_what_backward_needs_is_counted() -> None:
 def test_activations_grow_with_the_batch_and_weights_do_not() -> None:
     def at(batch: int) -> int:
         run = tiny_run(batch=batch)
-        return step_bytes(run, schedule.at(run.growth, run.network, 7000))
+        return estimate_step_bytes(run, schedule.stage_at(run.growth, run.network, 7000))
 
     # The two differences are equal: a constant for the weights, and a part for each image.
     assert at(96) - at(64) == at(64) - at(32) > 0
@@ -55,7 +55,7 @@ def test_the_paper_networks_keep_their_weights_seven_times() -> None:
     run = preset("v2-1gpu")
     first = next(iter(schedule.phases(run.growth, run.network))).stage
     weights = 23_100_000 * 4
-    assert 7 * weights < step_bytes(run, first) < 10 * weights
+    assert 7 * weights < estimate_step_bytes(run, first) < 10 * weights
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,9 @@ def test_the_paper_networks_keep_their_weights_seven_times() -> None:
 )
 def test_every_kind_and_objective_can_be_estimated(overrides: dict[str, str]) -> None:
     run = tiny_run(**overrides)
-    bytes_at = [step_bytes(run, phase.stage) for phase in schedule.phases(run.growth, run.network)]
+    bytes_at = [
+        estimate_step_bytes(run, phase.stage) for phase in schedule.phases(run.growth, run.network)
+    ]
     assert len(bytes_at) == (5 if run.network.grows else 1) and min(bytes_at) > 0
 
 
@@ -88,9 +90,9 @@ def test_disturbed_features_are_kept_beside_the_plain_ones() -> None:
     plain, noisy = (
         tiny_run(objective="lsgan", dropout=0.5, adaptive_noise=noise) for noise in (False, True)
     )  # dropout: reals and fakes apart in both
-    stage = schedule.at(plain.growth, plain.network, 7000)
+    stage = schedule.stage_at(plain.growth, plain.network, 7000)
     features = 64 * 8 * 16 * 16 * 4  # images, maps, pixels, bytes of one convolution's input
-    assert step_bytes(noisy, stage) > step_bytes(plain, stage) + features
+    assert estimate_step_bytes(noisy, stage) > estimate_step_bytes(plain, stage) + features
 
 
 @pytest.mark.parametrize("precision", ("fp32", "bf16", "fp16"))
@@ -109,18 +111,20 @@ def test_estimates_are_those_of_real_steps(precision: str, overrides: dict[str, 
     stage = next(
         phase.stage for phase in schedule.phases(run.growth, run.network) if phase.stage.level == 4
     )
-    state, batch = create(run, CPU), noise_batch(run, stage, UNSHARDED)
-    run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)  # makes the moments
+    state, batch = create_state(run, CPU), noise_batch(run, stage, UNSHARDED)
+    run_dummy_iteration(state, run, stage, batch, EAGER_STEPS)  # makes the moments
     kept = {id(x): x.nbytes for x in tensors(state).values()}
     with PeakMemoryTracker() as live:
-        run_dummy_iteration(state, run, stage, batch, PLAIN_STEPS)
-    assert sum(kept.values()) + live.peak == pytest.approx(step_bytes(run, stage), rel=0.03)
+        run_dummy_iteration(state, run, stage, batch, EAGER_STEPS)
+    assert sum(kept.values()) + live.peak == pytest.approx(
+        estimate_step_bytes(run, stage), rel=0.03
+    )
 
 
 @pytest.mark.parametrize("precision", ("bf16", "fp16"))
 def test_half_precision_needs_less(precision: str) -> None:
     full, half = (tiny_run(precision=each) for each in ("fp32", precision))
-    stage = schedule.at(full.growth, full.network, 7000)
-    assert step_bytes(half, stage) < 0.75 * step_bytes(full, stage)
+    stage = schedule.stage_at(full.growth, full.network, 7000)
+    assert estimate_step_bytes(half, stage) < 0.75 * estimate_step_bytes(full, stage)
     above = tiny_run(precision=precision, low_precision_from=32)
-    assert step_bytes(above, stage) == step_bytes(full, stage)
+    assert estimate_step_bytes(above, stage) == estimate_step_bytes(full, stage)

@@ -7,18 +7,14 @@ import pytest
 import torch
 
 from progan import networks as nets
-from progan.config import Network, Objective, Optim, Run
+from progan.config import LossConfig, Network, Optim, Run
 from progan.data.loader import preprocess_reals
-from progan.losses import Chances, generator_loss
-from progan.losses import critic_loss as loss_of_critic
+from progan.losses import LossNoise
 from progan.training import state as states
-from progan.training.step import (
-    DiscriminatorInputs,
-    GeneratorInputs,
-    LevelAlpha,
-    discriminator_step,
-    generator_step,
-)
+from progan.training.step import discriminator_step, generator_step
+from progan.training.step_inputs import DiscriminatorInputs, GeneratorInputs, LevelAlpha
+from tests.losses.summarized import discriminator_loss as compute_discriminator_loss
+from tests.losses.summarized import generator_loss
 from tests.reference import official
 
 NET32 = Network(resolution=32, latent_size=64, fmap_base=256, fmap_max=64)
@@ -39,13 +35,16 @@ def trajectory(shared):
 
 @pytest.fixture(scope="module")
 def networks(golden):
-    generator, discriminator = nets.generator(NET32).double(), nets.discriminator(NET32).double()
+    generator, discriminator = (
+        nets.build_generator(NET32).double(),
+        nets.build_discriminator(NET32).double(),
+    )
     generator.load_state_dict(official.state_dict(golden, "G/"), strict=False)
     discriminator.load_state_dict(official.state_dict(golden, "D/"), strict=False)
     return generator, discriminator
 
 
-def critic_loss(golden, networks, lod, **objective):
+def discriminator_loss(golden, networks, lod, **objective):
     generator, discriminator = networks
     position = PLACES[lod]
     tensors = {name: torch.from_numpy(golden[name]) for name in ("reals", "mix", "latents_D")}
@@ -53,14 +52,14 @@ def critic_loss(golden, networks, lod, **objective):
     with torch.no_grad():
         fakes = generator(tensors["latents_D"], torch.zeros(8, 0), position.level, position.alpha)
     # The golden reals were not blended for lod 0.4: the loss gets them as they are.
-    return loss_of_critic(
+    return compute_discriminator_loss(
         lambda x: discriminator(x, position.level, position.alpha),
-        Objective(**objective),
+        LossConfig(**objective),
         reals=tensors["reals"],
         fakes=fakes,
         labels=torch.zeros(8, 0),
-        chances=Chances(tensors["mix"]),
-        dials={},
+        noise=LossNoise(tensors["mix"]),
+        controllers={},
     )
 
 
@@ -94,13 +93,13 @@ def assert_gradients(loss, network, golden, prefix):
     ],
 )
 def test_critic_loss(golden, networks, lod, name, objective):
-    loss, _ = critic_loss(golden, networks, lod, **objective)
+    loss, _ = discriminator_loss(golden, networks, lod, **objective)
     assert math.isclose(loss.item(), golden[f"{name}/lod{lod}"].mean(), rel_tol=1e-9)
 
 
 @pytest.mark.parametrize("lod", ["0.0", "0.4"])
 def test_critic_terms(golden, networks, lod):
-    _, terms = critic_loss(golden, networks, lod)
+    _, terms = discriminator_loss(golden, networks, lod)
     for ours, theirs in [
         ("scores/real", "term_real_scores"),
         ("scores/fake", "term_fake_scores"),
@@ -114,7 +113,7 @@ def test_critic_terms(golden, networks, lod):
 @pytest.mark.parametrize("lod", ["0.0", "0.4"])
 @pytest.mark.parametrize("target", [1, 750])
 def test_critic_gradients(golden, networks, lod, target):
-    loss, _ = critic_loss(golden, networks, lod, gp_target=target)
+    loss, _ = discriminator_loss(golden, networks, lod, gp_target=target)
     assert_gradients(loss, networks[1], golden, f"grad_D_loss_t{target}/lod{lod}/")
 
 
@@ -126,7 +125,7 @@ def test_generator_loss_and_gradients(golden, networks, lod):
     fakes = generator(latents, torch.zeros(8, 0), position.level, position.alpha)
     loss, _ = generator_loss(
         lambda x: discriminator(x, position.level, position.alpha),
-        Objective(),
+        LossConfig(),
         fakes=fakes,
         labels=torch.zeros(8, 0),
     )
@@ -142,10 +141,10 @@ def tensorflow_epsilon(step: int) -> float:
 
 def test_five_alternations(trajectory):
     run = Run(network=NET32)
-    state = states.create(run, torch.device("cpu"))
+    state = states.create_state(run, torch.device("cpu"))
     for network, prefix in [
         (state.generator, "init/G/"),
-        (state.average, "init/Gs/"),
+        (state.g_ema, "init/Gs/"),
         (state.discriminator, "init/D/"),
     ]:
         network.double().load_state_dict(official.state_dict(trajectory, prefix))
@@ -165,18 +164,18 @@ def test_five_alternations(trajectory):
             arrays["reals_processed"].double(),
             none,
             arrays["latents_D"].double(),
-            Chances(arrays["mix"].double()),
+            LossNoise(arrays["mix"].double()),
         )
-        critic = discriminator_step(state, run, position, rate, inputs)
+        discriminator = discriminator_step(state, run, position, rate, inputs)
         generator = generator_step(
             state, run, position, rate, GeneratorInputs(arrays["latents_G"].double(), none)
         )
-        for statistics, name in [(critic, "critic"), (generator, "generator")]:
+        for statistics, name in [(discriminator, "critic"), (generator, "generator")]:
             expected = trajectory[f"step{step}/{name[0].upper().replace('C', 'D')}_loss"].mean()
             assert math.isclose(statistics[f"loss/{name}"].item(), expected, rel_tol=1e-9)
     for network, prefix in [
         (state.generator, "final/G/"),
-        (state.average, "final/Gs/"),
+        (state.g_ema, "final/Gs/"),
         (state.discriminator, "final/D/"),
     ]:
         expected = official.state_dict(trajectory, prefix)

@@ -15,20 +15,18 @@ from torch import Tensor
 from progan import schedule
 from progan.config import Run
 from progan.data.loader import preprocess_reals
-from progan.losses import Chances
+from progan.losses import LossNoise
 from progan.ops import fade_images
 from progan.schedule import Stage
 from progan.training.state import TrainState, enter_phase
 from progan.training.step import (
     DiscriminatorBatch,
-    DiscriminatorInputs,
-    GeneratorInputs,
-    LevelAlpha,
     discriminator_loss,
     discriminator_step,
     generator_loss,
     generator_step,
 )
+from progan.training.step_inputs import DiscriminatorInputs, GeneratorInputs, LevelAlpha
 from tests.builders import tiny_run
 from tests.reference import official_growing as official
 from tests.training.equal_steps import born
@@ -50,7 +48,7 @@ NETWORKS = {"g": "generator", "d": "discriminator", "g_ema": "average"}
 def weights_of(state: TrainState, network: str) -> dict[str, Tensor]:
     return {
         name: weight.detach().clone().requires_grad_()
-        for name, weight in getattr(state, network).named_parameters()
+        for name, weight in state.networks[network].named_parameters()
     }
 
 
@@ -96,7 +94,7 @@ def example_step(
     shape = (2, BATCH, 3, size, size)
     reals, fakes = torch.rand(shape, generator=random, dtype=torch.float64) * 2 - 1
     mix = torch.rand(BATCH, 1, 1, 1, generator=random, dtype=torch.float64)
-    batch = DiscriminatorBatch(reals, fakes, one_hot(random, label_size), Chances(mix), ())
+    batch = DiscriminatorBatch(reals, fakes, one_hot(random, label_size), LossNoise(mix), ())
     return state, run, batch, position
 
 
@@ -113,7 +111,7 @@ def test_the_discriminator_loss_is_that_at_the_final_resolution(
         enlarged(shown.reals, lod),
         enlarged(shown.fakes, lod),
         shown.labels,
-        shown.chances.mix,
+        shown.loss_noise.mix,
         max_level=MAX_LEVEL,
         lod=lod,
         group=GROUP,
@@ -161,8 +159,8 @@ def test_other_penalties_are_at_the_trained_resolution(objective: str) -> None:
         state, run, shown, position = example_step(
             2.0, 0, gp_resolution=resolution, objective=objective
         )
-        chances = shown.chances._replace(pixels=torch.full_like(shown.reals, 0.5))
-        shown = shown._replace(chances=chances)
+        loss_noise = shown.loss_noise._replace(pixels=torch.full_like(shown.reals, 0.5))
+        shown = shown._replace(loss_noise=loss_noise)
         losses.append(discriminator_loss(state, run, position, "both", shown)[0])
     assert losses[0] == losses[1]
 
@@ -173,7 +171,7 @@ def our_place(stage: Stage) -> LevelAlpha:
 
 
 def our_reals(images: Tensor, position: LevelAlpha) -> Tensor:
-    """uint8 [N, H, W, C] -> what `preprocess_reals` gives, with float64 instead of float32."""
+    """uint8 [N, H, W, C] -> what `process_reals` gives, with float64 instead of float32."""
     x = images.permute(0, 3, 1, 2).double() / 127.5 - 1
     assert_close(x, preprocess_reals(images), 1e-6)
     return x if position.alpha is None else fade_images(x, position.alpha)
@@ -219,7 +217,7 @@ def test_a_training_that_grows(label_size: int, target: float) -> None:
             run,
             position,
             stage.d_lr,
-            DiscriminatorInputs(our_reals(images, position), labels, latents[0], Chances(mix)),
+            DiscriminatorInputs(our_reals(images, position), labels, latents[0], LossNoise(mix)),
         )
         d_theirs = theirs.train_d(images, labels, latents[0], mix, 0.002)
         g_ours = generator_step(
@@ -232,7 +230,7 @@ def test_a_training_that_grows(label_size: int, target: float) -> None:
             g_ours["loss/generator"].item(),
         ] == pytest.approx([*d_theirs, g_theirs], rel=1e-9)
         for name, network in NETWORKS.items():
-            for weight, ours in getattr(state, network).named_parameters():
+            for weight, ours in state.networks[network].named_parameters():
                 assert_close(ours, getattr(theirs, name)[weight], 1e-9, f"{network}.{weight}")
     assert levels == {
         (2, False),

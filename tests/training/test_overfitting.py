@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from progan import schedule
-from progan.images import to_signed
+from progan.images import to_float
 from progan.networks import DiscriminatorOutput
 from progan.training import state as states
-from progan.training.overfitting import overfitting
+from progan.training.diagnostics import measure_overfitting
 from tests.builders import noise_dataset, tiny_run
 
 CPU = torch.device("cpu")
@@ -30,17 +30,17 @@ class Brightness(nn.Module):
 
 def test_scores_are_those_of_the_rows_and_the_ratio_is_of_their_means(tmp_path: Path) -> None:
     dataset, run = noise_dataset(tmp_path / "set", holdout=0.3), tiny_run(batch=5)
-    state = states.create(run, CPU)
-    critic = Brightness()
-    state.discriminator = critic  # type: ignore[assignment]
-    stage = schedule.at(run.growth, run.network, 7500)
+    state = states.create_state(run, CPU)
+    discriminator = Brightness()
+    state.discriminator = discriminator  # type: ignore[assignment]
+    stage = schedule.stage_at(run.growth, run.network, 7500)
     assert (stage.level, stage.alpha) == (4, 1)
 
-    found = overfitting(state, run, dataset, stage, CPU)
+    found = measure_overfitting(state, run, dataset, stage, CPU)
 
     training = dataset.training_rows[np.linspace(0, 27, 12).astype(int)]
     expected = [
-        to_signed(torch.from_numpy(dataset.images(4, rows))).mean().item()
+        to_float(torch.from_numpy(dataset.images(4, rows))).mean().item()
         for rows in (training, dataset.held_out_rows)
     ]
     np.testing.assert_allclose(
@@ -48,10 +48,13 @@ def test_scores_are_those_of_the_rows_and_the_ratio_is_of_their_means(tmp_path: 
     )
     ratio = (expected[0] - expected[1]) / (expected[0] - found["overfitting/fake"])
     np.testing.assert_allclose(found["overfitting/ratio"], ratio, rtol=1e-4)
-    assert critic.training and not critic.was_training
+    assert discriminator.training and not discriminator.was_training
 
 
 def test_nothing_is_said_where_nothing_is_held_out(tmp_path: Path) -> None:
     dataset, run = noise_dataset(tmp_path / "set"), tiny_run()
-    state = states.create(run, CPU)
-    assert overfitting(state, run, dataset, schedule.at(run.growth, run.network, 0), CPU) == {}
+    state = states.create_state(run, CPU)
+    assert (
+        measure_overfitting(state, run, dataset, schedule.stage_at(run.growth, run.network, 0), CPU)
+        == {}
+    )

@@ -7,18 +7,18 @@ from progan import networks
 from progan.errors import UserError
 from progan.networks.layers import Conv
 from progan.ops import minibatch_stddev, pixel_norm
-from progan.training.precision import LOW, autocast_for, require_precision
+from progan.training.precision import HALF_DTYPES, autocast_for, require_precision
 from progan.training.state import initialize
 from tests.builders import tiny_run
 from tests.training.equal_steps import COMMON, CPU, born, iterations, tensors
 
-each_low = pytest.mark.parametrize("precision", LOW)
+each_low = pytest.mark.parametrize("precision", HALF_DTYPES)
 
 
 @each_low
 def test_convolutions_are_lowered_and_scores_and_weights_are_not(precision: str) -> None:
     run = tiny_run(precision=precision)
-    discriminator = networks.discriminator(run.network)
+    discriminator = networks.build_discriminator(run.network)
     initialize(discriminator, 0, "discriminator")
     seen = set()
     for layer in discriminator.modules():
@@ -26,14 +26,16 @@ def test_convolutions_are_lowered_and_scores_and_weights_are_not(precision: str)
             layer.register_forward_hook(lambda layer, inputs, out: seen.add(out.dtype))
     with autocast_for(run, 4, CPU):
         scores = discriminator(torch.randn(4, 3, 16, 16), 4).scores
-    assert seen == {LOW[precision]} and scores.dtype == torch.float32
-    assert not torch.equal(scores, scores.to(LOW[precision]).float())  # they have more digits
+    assert seen == {HALF_DTYPES[precision]} and scores.dtype == torch.float32
+    assert not torch.equal(
+        scores, scores.to(HALF_DTYPES[precision]).float()
+    )  # they have more digits
 
 
 @each_low
 def test_below_a_resolution_nothing_is_lowered(precision: str) -> None:
     run = tiny_run(precision=precision, low_precision_from=16)
-    for level, expected in ((3, torch.float32), (4, LOW[precision])):
+    for level, expected in ((3, torch.float32), (4, HALF_DTYPES[precision])):
         with autocast_for(run, level, CPU):
             assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == expected
 

@@ -4,7 +4,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import ANY
 
 import pytest
 import torch
@@ -15,17 +14,18 @@ from progan.errors import UserError
 from progan.presets import preset
 from progan.runtime import devices
 from progan.training import preflight
-from progan.training.gradients import BatchSplit, MicroBatchSizes
+from progan.training.gradients import BatchSplit
+from progan.training.micro_batches import MicroBatchSizes
 from progan.training.preflight import (
-    Finding,
+    LevelCost,
     Preflight,
-    affordable,
+    affordable_stages,
+    costs_table,
     demanding_stages,
-    images_to_come,
-    report,
+    remaining_images,
 )
-from progan.training.state import create
-from progan.training.step import PlainSteps
+from progan.training.state import create_state
+from progan.training.step import make_steps
 from tests.builders import descend, tiny_run
 from tests.training.equal_steps import CPU, tensors
 from tests.training.test_micro_batches import Memory
@@ -37,10 +37,10 @@ def look(run: Run, state: Any = None, **settings: Any) -> Preflight:
     sizes = MicroBatchSizes(run, report=lambda line: None)
     return Preflight(
         run=run,
-        state=state or create(run, CPU),
+        state=state or create_state(run, CPU),
         device=CPU,
         micro_batches=sizes,
-        steps=PlainSteps(BatchSplit(sizes)),
+        steps=make_steps(BatchSplit(sizes)),
         **settings,
     )
 
@@ -59,16 +59,16 @@ def test_the_state_and_torchs_random_numbers_stay_as_they_are(
     how: str, overrides: dict[str, Any], moved: bool
 ) -> None:
     run = tiny_run(batch=8, **overrides)
-    state = create(run, CPU)
+    state = create_state(run, CPU)
     if moved:  # as a resumed one: with moments, and somewhere else
         descend(
             state.d_optimizer, sum(w.square().sum() for w in state.discriminator.parameters()), 0.1
         )
-        state.images_seen, state.tally.counts["loss"] = 640, 2
-        state.tally.sums["loss"] = torch.tensor(0.5)
+        state.images_seen, state.stat_sums.counts["loss"] = 640, 2
+        state.stat_sums.sums["loss"] = torch.tensor(0.5)
     before, clock = (
         {name: value.clone() for name, value in tensors(state).items()},
-        (state.images_seen, state.phase, state.tick, dict(state.tally.counts)),
+        (state.images_seen, state.phase, state.tick, dict(state.stat_sums.counts)),
     )
     weights, random = list(state.generator.parameters()), torch.random.get_rng_state()
     found = look(run, state)(how)
@@ -76,7 +76,7 @@ def test_the_state_and_torchs_random_numbers_stay_as_they_are(
     after = tensors(state)
     assert before.keys() == after.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
-    assert clock == (state.images_seen, state.phase, state.tick, dict(state.tally.counts))
+    assert clock == (state.images_seen, state.phase, state.tick, dict(state.stat_sums.counts))
     assert torch.equal(random, torch.random.get_rng_state())
     assert all(
         one is other for one, other in zip(weights, state.generator.parameters(), strict=True)
@@ -95,7 +95,7 @@ def test_every_level_to_come_is_looked_at_where_it_needs_most() -> None:
         3: False,
         4: True,
     }
-    assert [images_to_come(run, level, 3500) for level in (2, 3, 4)] == [0, 1000, 3000]
+    assert [remaining_images(run, level, 3500) for level in (2, 3, 4)] == [0, 1000, 3000]
 
 
 def test_an_estimate_finds_the_micro_batch_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def test_an_estimate_refuses_what_cannot_fit(monkeypatch: pytest.MonkeyPatch) ->
 def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     run = tiny_run(batch=64, stddev_group=4)
     monkeypatch.setattr(devices, "free_memory_bytes", lambda device: 4000)
-    one, two = (look(run, neighbours=count)._free_bytes() for count in (1, 2))
+    one, two = (look(run, local_processes=count)._free_bytes() for count in (1, 2))
     assert one - two == 2000
 
 
@@ -148,26 +148,34 @@ def test_a_share_is_looked_at_as_it_is_trained() -> None:
             seen.add(len(inputs.labels))
             return super().gradients(run, level, loss_of, inputs, *more)
 
-    found = replace(look(run), share=Shard(1, 2), steps=PlainSteps(Watched()))("step")
+    found = replace(look(run), share=Shard(1, 2), steps=make_steps(Watched()))("step")
     assert seen == {8} and found[0].batch == 16 and found[0].micro_batch == 8
 
 
 def test_speed_is_tried_where_a_step_takes_no_more_than_a_second() -> None:
     small, large = preset("demo"), preset("v2-1gpu")
-    assert [stage.level for stage in affordable(small, demanding_stages(small, 0))] == [2, 3, 4, 5]
-    assert affordable(large, demanding_stages(large, 0)) == []
+    assert [stage.level for stage in affordable_stages(small, demanding_stages(small, 0))] == [
+        2,
+        3,
+        4,
+        5,
+    ]
+    assert affordable_stages(large, demanding_stages(large, 0)) == []
 
 
 def test_the_report_adds_up() -> None:
     run = tiny_run()
-    findings = [Finding(2, 64, 64, GIB, 0.01, 360_000), Finding(3, 64, 16, 3 * GIB // 2, 0.5, 7200)]
-    lines = report(findings, run, "estimate").splitlines()
+    findings = [
+        LevelCost(2, 64, 64, GIB, 0.01, 360_000),
+        LevelCost(3, 64, 16, 3 * GIB // 2, 0.5, 7200),
+    ]
+    lines = costs_table(findings, run, "estimate").splitlines()
     assert [line.split() for line in lines[1:3]] == [
         ["4", "64", "-", "1.0", "GiB", "100", "1h", "00m"],
         ["8", "64", "16", "1.5", "GiB", "2", "1h", "00m"],
     ]
     assert lines[3].startswith("In all 2h 00m") and "rough estimate" in lines[3]
-    shared = report(findings, run, "step", 4).splitlines()
+    shared = costs_table(findings, run, "step", 4).splitlines()
     assert [line.split()[2] for line in shared[1:3]] == ["-", "-"]  # 16 is a share of 64
 
 
@@ -194,5 +202,5 @@ def test_none_looks_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(preflight.Preflight, "__call__", pytest.fail)
     run = tiny_run(preflight="none")
-    plan = execution.prepare_execution(run, create(run, CPU), CPU, NullLog(), SINGLE_PROCESS)
-    assert plan == (PlainSteps(ANY), {})
+    plan = execution.prepare_execution(run, create_state(run, CPU), CPU, NullLog(), SINGLE_PROCESS)
+    assert plan.expected == {}

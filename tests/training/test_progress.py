@@ -108,7 +108,7 @@ def simulate(
     shown = Progress(run, 0, expected, shown=False)
     moments, level, entered, tick_start = [], 0, 0.0, 0
     for start, stage in schedule.rounds(run.growth, run.network, 0):
-        images = schedule.round_images(run.growth, stage)
+        images = schedule.images_per_round(run.growth, stage)
         first = stage.level != level
         if first:
             level, entered = stage.level, now
@@ -116,9 +116,7 @@ def simulate(
         seen = start + images
         shown.update(stage, seen)
         if not moments or now > moments[-1].now + 5:
-            moments.append(
-                Moment(now, now - entered, level, shown.forecast.remaining_seconds(seen)[1])
-            )
+            moments.append(Moment(now, now - entered, level, shown.eta.remaining_seconds(seen).run))
         if seen >= tick_start + stage.tick_kimg * 1000:
             now, tick_start = now + machine.pause, seen
             shown.restart(seen)

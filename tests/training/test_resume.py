@@ -12,10 +12,10 @@ from progan.config import Run
 from progan.data.loader import read_batches
 from progan.data.reader import Dataset
 from progan.training import state as states
-from progan.training.checkpoint import COUNTERS, MODULES, load_state, save_state
+from progan.training.checkpoint import COUNTERS, load_state, save_state
 from progan.training.loop import train_round
-from progan.training.meter import StepStats
 from progan.training.state import TrainState
+from progan.training.step_stats import StepStats
 from tests.builders import noise_dataset, tiny_run
 
 CPU = torch.device("cpu")
@@ -161,7 +161,7 @@ class Training:
 
     def steps(self, count: int) -> None:
         """Train so many discriminator steps, from wherever in a round the state is."""
-        self.meter = StepStats(self.state.tally)
+        self.meter = StepStats(self.state.stat_sums)
         batches = read_batches(
             self.dataset, self.run, self.state.images_seen, self.state.round_images_seen
         )
@@ -190,14 +190,14 @@ class Training:
 
 def begun(name: str, dataset: Dataset) -> Training:
     run = run_of(name)
-    return Training(run, dataset, states.create(run, CPU))
+    return Training(run, dataset, states.create_state(run, CPU))
 
 
 def tensors(state: TrainState) -> dict[str, torch.Tensor]:
     """All that a state holds, by name."""
     found = {f"dials.{name}": value for name, value in state.controllers.items()}
-    for part in MODULES:
-        content = getattr(state, part).state_dict()
+    for part, module in (state.networks | state.optimizers).items():
+        content = module.state_dict()
         if "param_groups" in content:
             found |= {
                 f"{part}.{number}.{name}": value
@@ -254,8 +254,8 @@ def test_a_run_that_was_cut_after_every_step_ends_in_the_very_same_state(
         broken.through_a_file(tmp_path / str(number))
     assert whole.state.images_seen == broken.state.images_seen == 8 * steps
     assert_same(whole.state, broken.state)
-    assert whole.state.tally.counts == broken.state.tally.counts
-    assert whole.meter.take()[0] == StepStats(broken.state.tally).take()[0]
+    assert whole.state.stat_sums.counts == broken.state.stat_sums.counts
+    assert whole.meter.take()[0] == StepStats(broken.state.stat_sums).take()[0]
 
 
 def test_a_round_of_other_settings_is_not_gone_on_with(dataset: Dataset) -> None:
@@ -292,7 +292,7 @@ def test_training_leaves_torchs_own_random_numbers_alone(dataset: Dataset) -> No
 def test_every_step_has_a_mask_of_its_own(dataset: Dataset) -> None:
     """Dropout of a discriminator that never learns, shown the same images over and over."""
     run = tiny_run(**(COMMON | RUNS["dcgan, gan"] | dict(d_lr=0.0, g_lr=0.0)))
-    training = Training(run, dataset, states.create(run, CPU))
+    training = Training(run, dataset, states.create_state(run, CPU))
     masks: list[torch.Tensor] = []
     training.state.discriminator.head.dropout.register_forward_hook(
         lambda layer, args, out: masks.append((out == 0).flatten())
@@ -326,19 +326,19 @@ def test_the_average_follows_weights_and_has_the_statistics_of_batches(dataset: 
     training = begun("dcgan, gan", dataset)
     training.rounds(1)
     state = training.state
-    before = {name: value.clone() for name, value in state.average.state_dict().items()}
-    states.update_average(state, 0.75)
+    before = {name: value.clone() for name, value in state.g_ema.state_dict().items()}
+    states.update_g_ema(state, 0.75)
     current = state.generator.state_dict()
     names = [name for name in before if before[name].is_floating_point()]
     assert any("running_var" in name for name in names)
     for name in names:
         kept = 0 if "running" in name else 0.75
         torch.testing.assert_close(
-            state.average.state_dict()[name],
+            state.g_ema.state_dict()[name],
             kept * before[name] + (1 - kept) * current[name],
             msg=name,
         )
     latents, labels = torch.randn(5, 6), torch.eye(3)[[0, 1, 2, 0, 1]]
-    together = state.average(latents, labels, 3)
-    alone = state.average(latents[2:3], labels[2:3], 3)
+    together = state.g_ema(latents, labels, 3)
+    alone = state.g_ema(latents[2:3], labels[2:3], 3)
     torch.testing.assert_close(alone[0], together[2], rtol=1e-4, atol=1e-5)

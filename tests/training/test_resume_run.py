@@ -9,7 +9,7 @@ from progan.errors import UserError
 from progan.run_directory import list_states
 from progan.training.checkpoint import save_state
 from progan.training.resume import load_resumed_state, require_unfinished
-from progan.training.state import create
+from progan.training.state import create_state
 from tests.builders import tiny_run
 
 CPU = torch.device("cpu")
@@ -19,7 +19,7 @@ RUN = tiny_run()
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """A run with states at 1000, 2000 and 3000 images."""
-    state = create(RUN, CPU)
+    state = create_state(RUN, CPU)
     for state.images_seen in (1000, 2000, 3000):
         save_state(tmp_path, state, RUN)
     return tmp_path
@@ -43,8 +43,8 @@ def test_a_damaged_state_is_named_set_aside_and_not_gone_on_from(directory: Path
     state, (note,) = load_resumed_state(directory, RUN, RUN, CPU)
     assert state.images_seen == 2000
     assert note == (
-        f"{newest} is damaged: its checksum differs from its content. Going on from "
-        "state-000002.pt instead. It is called state-000003.pt.damaged now."
+        f"{newest} is damaged: its checksum differs from its content. Resuming from "
+        "state-000002.pt instead. It was renamed to state-000003.pt.damaged."
     )
     assert (directory / "state-000003.pt.damaged").read_bytes() == content
     assert [path.name for path in list_states(directory)] == ["state-000001.pt", "state-000002.pt"]
@@ -101,8 +101,8 @@ def test_an_edited_config_is_explained(directory: Path) -> None:
     edited = tiny_run(total_kimg=9.0, beta2=0.9)
     _, notes = load_resumed_state(directory, edited, edited, CPU)
     assert notes == [
-        "config.json is not what state-000003.pt was trained with: total_kimg: 7.5 -> "
-        "9.0; beta2: 0.99 -> 0.9. It holds from here on."
+        "config.json differs from the settings of state-000003.pt: total_kimg: 7.5 -> "
+        "9.0; beta2: 0.99 -> 0.9. It applies from here on."
     ]
 
 
@@ -113,7 +113,7 @@ def test_an_edited_architecture_is_refused(directory: Path) -> None:
 
 
 def test_a_finished_run_has_nothing_to_do_but_to_measure(tmp_path: Path) -> None:
-    state = create(RUN, CPU)
+    state = create_state(RUN, CPU)
     require_unfinished(tmp_path, state, RUN, [])
     state.images_seen = state.round_images_seen = 7552
     with pytest.raises(UserError, match="is finished, at kimg 7.552"):
@@ -127,6 +127,6 @@ def test_a_finished_run_has_nothing_to_do_but_to_measure(tmp_path: Path) -> None
 def test_the_last_round_counts_until_its_last_step(tmp_path: Path) -> None:
     """7.5 kimg are reached in the middle of the round from 7424 to 7552."""
     run = tiny_run(total_kimg=7.45)
-    state = create(run, CPU)
+    state = create_state(run, CPU)
     state.images_seen, state.round_images_seen = 7488, 7424
     require_unfinished(tmp_path, state, run, [])

@@ -11,11 +11,11 @@ from progan.config import Growth, Network, Run, override
 from progan.errors import UserError
 from progan.presets import PRESETS, preset
 from progan.training.run_length import (
-    end_words,
+    describe_end,
     is_complete,
     lower_resolution_note,
     scale_schedule,
-    shortfall,
+    shortfall_note,
 )
 from tests.for_each import for_each
 from tests.test_schedule import schedules
@@ -39,7 +39,7 @@ def test_landmarks_of_a_long_run_are_few() -> None:
 
 @for_each("name", PRESETS)
 def test_presets_train_their_resolution_fully(name: str) -> None:
-    assert shortfall(preset(name)) == ""
+    assert shortfall_note(preset(name)) == ""
 
 
 CPU = override(preset("cpu"), {"batch": 10})  # phases of 10 kimg: 4, 8, 16, 32 px from kimg 60 on
@@ -59,9 +59,9 @@ CPU = override(preset("cpu"), {"batch": 10})  # phases of 10 kimg: 4, 8, 16, 32 
 )
 def test_where_a_run_ends(total_kimg: float, words: str) -> None:
     run = override(CPU, {"total_kimg": total_kimg})
-    assert end_words(run) == words
-    assert "--total-kimg 70 trains it fully" in shortfall(run)
-    assert ("starts at kimg 50, is faded in at kimg 60" in shortfall(run)) == (total_kimg < 60)
+    assert describe_end(run) == words
+    assert "--total-kimg 70 trains it fully" in shortfall_note(run)
+    assert ("starts at kimg 50, is faded in at kimg 60" in shortfall_note(run)) == (total_kimg < 60)
     assert not is_complete(run)
 
 
@@ -75,8 +75,8 @@ def test_phases_shorter_than_a_round_are_not_taken_for_trained() -> None:
         preset("v2-1gpu"),
         {"resolution": 32, "training_kimg": 0.01, "transition_kimg": 0.01, "total_kimg": 0.3},
     )
-    assert "at 4x4 of 32x32" in shortfall(run)
-    assert "starts at kimg 0.512" in shortfall(run)
+    assert "at 4x4 of 32x32" in shortfall_note(run)
+    assert "starts at kimg 0.512" in shortfall_note(run)
 
 
 @for_each("name", [name for name in PRESETS if preset(name).grows])
@@ -88,12 +88,12 @@ def test_the_final_resolution_keeps_its_share(name: str, resolution: int, factor
         override(own, {"resolution": resolution, "total_kimg": own.growth.total_kimg * factor}), ()
     )
     assert share(run) == pytest.approx(share(own), rel=0.01)
-    assert shortfall(run) == ""
+    assert shortfall_note(run) == ""
     assert run.growth.training_kimg / run.growth.transition_kimg == pytest.approx(1, rel=1e-3)
 
 
 def share(run: Run) -> float:
-    return 1 - schedule.grown_kimg(run.growth, run.network) / run.growth.total_kimg
+    return 1 - schedule.fully_grown_kimg(run.growth, run.network) / run.growth.total_kimg
 
 
 def test_no_resolution_is_trained_for_longer_than_the_final_one() -> None:
@@ -121,7 +121,7 @@ def test_ticks_are_shortened_as_phases_are_and_not_lengthened() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "explicit", "said"),
     [
-        ("cpu", {}, ("training_kimg",), "--training-kimg names it"),
+        ("cpu", {}, ("training_kimg",), "--training-kimg sets it"),
         ("dcgan", {}, (), "trains 64x64 alone"),
         ("table1-a", {"resolution": 256}, (), "trains one resolution alone"),
         ("v2-1gpu", {"total_kimg": 0.5, "resolution": 32}, (), "0.5 is too short"),

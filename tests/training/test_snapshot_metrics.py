@@ -14,38 +14,38 @@ from progan.runtime.devices import choose_device
 from progan.runtime.log import Log
 from progan.runtime.stop_signal import StopSignal
 from progan.sampling.network_file import Snapshot, save_network
-from progan.training.monitor import Monitor
-from progan.training.saver import Saver
-from progan.training.snapshot_metrics import Measure, Measurements
-from progan.training.state import create
+from progan.training.checkpoint_writer import CheckpointWriter
+from progan.training.snapshot_metrics import Metric, SnapshotMetrics
+from progan.training.state import create_state
+from progan.training.stats_logger import StatsLogger
 from tests.builders import tiny_run, tiny_snapshot
 
 SCORES = (5.0, 3.0, 4.0, 2.0)
 ALL = len(SCORES)
 
 
-def measurements(directory: Path, measures: dict[str, Measure], seen: int = 0) -> Measurements:
-    return Measurements(
+def measurements(directory: Path, measures: dict[str, Metric], seen: int = 0) -> SnapshotMetrics:
+    return SnapshotMetrics(
         measures,
         tiny_run(),
         directory,
-        Monitor(directory, seen),
+        StatsLogger(directory, seen),
         Log(directory / "log.txt"),
         StopSignal(),
-        Saver(directory, tiny_run()),
+        CheckpointWriter(directory, tiny_run()),
     )
 
 
-def measure_all(directory: Path, measures: dict[str, Measure], count: int = ALL) -> None:
+def measure_all(directory: Path, measures: dict[str, Metric], count: int = ALL) -> None:
     """Save and measure a snapshot for each thousand of images."""
     hook, snapshot = measurements(directory, measures), tiny_snapshot()
-    state = create(tiny_run(), choose_device("cpu"))
+    state = create_state(tiny_run(), choose_device("cpu"))
     for images_seen in range(1000, 1000 * (count + 1), 1000):
         state.images_seen, state.seconds = images_seen, images_seen * 3.6
         taken = Snapshot(generator=snapshot.generator, level=4, alpha=1.0, images_seen=images_seen)
         save_network(directory / kimg_name("network-snapshot-", images_seen, ".safetensors"), taken)
         hook(taken, state)
-    hook.monitor.close()
+    hook.stats.close()
 
 
 def score(snapshot: Snapshot) -> tuple[dict[str, float], dict[str, float]]:
@@ -57,7 +57,7 @@ def fail(snapshot: Snapshot) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def test_each_snapshot_is_one_line_and_one_point(tmp_path: Path) -> None:
-    measure_all(tmp_path, {"known": Measure(score)})
+    measure_all(tmp_path, {"known": Metric(score)})
     lines = [
         json.loads(line)
         for line in (tmp_path / "metric-known.jsonl").read_text().split("\n")
@@ -78,16 +78,16 @@ def test_the_best_network_is_kept(tmp_path: Path) -> None:
     for count, kimg in ((1, 1), (3, 2), (4, 4)):
         folder = tmp_path / str(count)
         folder.mkdir()
-        measure_all(folder, {"known": Measure(score, best_column="score")}, count)
+        measure_all(folder, {"known": Metric(score, best_column="score")}, count)
         best = folder / "network-best-known.safetensors"
         expected = folder / kimg_name("network-snapshot-", 1000 * kimg, ".safetensors")
         assert best.read_bytes() == expected.read_bytes()
 
 
 def test_a_metric_that_fails_is_reported_and_the_others_are_measured(tmp_path: Path) -> None:
-    measure_all(tmp_path, {"bad": Measure(fail), "known": Measure(score)})
+    measure_all(tmp_path, {"bad": Metric(fail), "known": Metric(score)})
     assert (tmp_path / "log.txt").read_text().count(
-        "bad failed, training goes on: ZeroDivisionError: no such luck"
+        "bad failed, training continues: ZeroDivisionError: no such luck"
     ) == ALL
     assert len((tmp_path / "metric-known.jsonl").read_text().splitlines()) == ALL
     assert not (tmp_path / "metric-bad.jsonl").exists()
@@ -98,33 +98,33 @@ def test_ctrl_c_ends_a_measurement_at_once(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("it went on")
 
-    hook = measurements(tmp_path, {"known": Measure(pressed)})
+    hook = measurements(tmp_path, {"known": Metric(pressed)})
     with hook.interrupts:
-        hook(tiny_snapshot(), create(tiny_run(), choose_device("cpu")))
-    hook.monitor.close()
+        hook(tiny_snapshot(), create_state(tiny_run(), choose_device("cpu")))
+    hook.stats.close()
     assert hook.interrupts.reason == "SIGTERM"
     assert not (tmp_path / "metric-known.jsonl").exists()
 
 
 def test_after_a_signal_nothing_is_measured(tmp_path: Path) -> None:
-    hook = measurements(tmp_path, {"known": Measure(score)})
+    hook = measurements(tmp_path, {"known": Metric(score)})
     hook.interrupts.reason = "SIGTERM"
-    hook(tiny_snapshot(), create(tiny_run(), choose_device("cpu")))
-    hook.monitor.close()
+    hook(tiny_snapshot(), create_state(tiny_run(), choose_device("cpu")))
+    hook.stats.close()
     assert not (tmp_path / "metric-known.jsonl").exists()
 
 
 def test_what_was_cut_short_is_measured_when_the_run_goes_on(tmp_path: Path) -> None:
-    measure_all(tmp_path, {"known": Measure(score)})
+    measure_all(tmp_path, {"known": Metric(score)})
     path = tmp_path / "metric-known.jsonl"
     whole = [json.loads(line) for line in path.read_text().splitlines()]
     path.write_text("".join(line + "\n" for line in path.read_text().splitlines()[:2]))
-    state = create(tiny_run(), choose_device("cpu"))
+    state = create_state(tiny_run(), choose_device("cpu"))
     state.images_seen, state.seconds = 3000, 3000 * 3.6
-    hook = measurements(tmp_path, {"known": Measure(score)}, state.images_seen)
+    hook = measurements(tmp_path, {"known": Metric(score)}, state.images_seen)
     for _ in range(2):  # the second time there is nothing to do
         hook.catch_up(state)
-    hook.monitor.close()
+    hook.stats.close()
     again = [json.loads(line) for line in path.read_text().splitlines()]
     for line in (*whole, *again):
         del line["seconds"]
@@ -132,10 +132,10 @@ def test_what_was_cut_short_is_measured_when_the_run_goes_on(tmp_path: Path) -> 
 
 
 def test_nothing_is_measured_between_two_snapshots(tmp_path: Path) -> None:
-    measure_all(tmp_path, {"known": Measure(score)}, 2)
-    state = create(tiny_run(), choose_device("cpu"))
+    measure_all(tmp_path, {"known": Metric(score)}, 2)
+    state = create_state(tiny_run(), choose_device("cpu"))
     state.images_seen = 2500
-    hook = measurements(tmp_path, {"known": Measure(score)}, state.images_seen)
+    hook = measurements(tmp_path, {"known": Metric(score)}, state.images_seen)
     hook.catch_up(state)
-    hook.monitor.close()
+    hook.stats.close()
     assert len((tmp_path / "metric-known.jsonl").read_text().splitlines()) == 2

@@ -7,7 +7,7 @@ import pytest
 from progan.config import SECTIONS, Run, override
 from progan.option_fields import option_fields
 from progan.presets import PRESETS, preset
-from progan.training.start_checks import RULES, TABLES, ineffective_options
+from progan.training.start_checks import RESOLUTION_TABLES, RULES, ineffective_options
 from tests.for_each import for_each
 
 
@@ -100,4 +100,4 @@ def test_rules_name_settings() -> None:
     known = {
         field.name for section in (Run, *SECTIONS.values()) for field in option_fields(section)
     }
-    assert {name for rule in RULES for name in rule.names} | set(TABLES) <= known
+    assert {name for rule in RULES for name in rule.names} | set(RESOLUTION_TABLES) <= known

@@ -6,16 +6,16 @@ import torch
 
 from progan import schedule
 from progan.config import Optim
-from progan.networks.layers import DenseToMaps, Equalized
+from progan.networks.layers import DenseToMaps, EqualizedLayer
 from progan.training import state
-from progan.training.optim import clip_weights, optimizer
+from progan.training.optim import build_optimizer, clip_weights
 from tests.builders import descend, tiny_run
 
 CPU = torch.device("cpu")
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
-    first, same, other = (state.create(tiny_run(seed=seed), CPU) for seed in (1, 1, 2))
+    first, same, other = (state.create_state(tiny_run(seed=seed), CPU) for seed in (1, 1, 2))
     for name, weight in first.generator.state_dict().items():
         assert torch.equal(weight, same.generator.state_dict()[name])
         if name.endswith("weight"):
@@ -24,7 +24,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
 
 def test_more_levels_leave_the_weights_of_the_lower_ones_alone() -> None:
     small, large = (
-        state.create(tiny_run(resolution=size), CPU).generator.state_dict() for size in (16, 32)
+        state.create_state(tiny_run(resolution=size), CPU).generator.state_dict()
+        for size in (16, 32)
     )
     shared = [name for name in small if "rgb" not in name]
     assert shared and all(torch.equal(small[name], large[name]) for name in shared)
@@ -32,8 +33,8 @@ def test_more_levels_leave_the_weights_of_the_lower_ones_alone() -> None:
 
 def test_weights_are_standard_normal_and_scaled_when_used() -> None:
     run = tiny_run(latent_size=64, fmap_base=1024, fmap_max=64)
-    for layer in state.create(run, CPU).generator.modules():
-        if isinstance(layer, Equalized):
+    for layer in state.create_state(run, CPU).generator.modules():
+        if isinstance(layer, EqualizedLayer):
             n = layer.weight.numel()
             assert abs(layer.weight.std().item() - 1) < 5 / n**0.5
             assert not layer.bias.any()
@@ -45,23 +46,23 @@ def test_weights_are_standard_normal_and_scaled_when_used() -> None:
 
 
 def test_the_average_moves_by_its_decay() -> None:
-    current = state.create(tiny_run(), CPU)
-    old = {name: p.clone() for name, p in current.average.named_parameters()}
+    current = state.create_state(tiny_run(), CPU)
+    old = {name: p.clone() for name, p in current.g_ema.named_parameters()}
     with torch.no_grad():
         for parameter in current.generator.parameters():
             parameter.add_(1)
-    state.update_average(current, 0.75)
-    for name, parameter in current.average.named_parameters():
+    state.update_g_ema(current, 0.75)
+    for name, parameter in current.g_ema.named_parameters():
         torch.testing.assert_close(parameter, old[name] + 0.25)
 
 
 def test_adam_is_reset_where_a_fade_starts_or_ends() -> None:
     run = tiny_run()
-    current = state.create(run, CPU)
+    current = state.create_state(run, CPU)
     resets = []
     for images_seen in range(0, 7500, 250):
         current.g_optimizer.state[current.generator.to_rgb["4x4"].bias] = {"step": 1}
-        stage = schedule.at(run.growth, run.network, images_seen)
+        stage = schedule.stage_at(run.growth, run.network, images_seen)
         state.enter_phase(current, stage, run)
         if not current.g_optimizer.state:
             resets.append(images_seen)
@@ -71,9 +72,9 @@ def test_adam_is_reset_where_a_fade_starts_or_ends() -> None:
 
 def test_without_resets_adam_keeps_its_moments() -> None:
     run = tiny_run(reset_optimizers=False)
-    current = state.create(run, CPU)
+    current = state.create_state(run, CPU)
     current.g_optimizer.state[current.generator.to_rgb["4x4"].bias] = {"step": 1}
-    state.enter_phase(current, schedule.at(run.growth, run.network, 2000), run)
+    state.enter_phase(current, schedule.stage_at(run.growth, run.network, 2000), run)
     assert current.g_optimizer.state and current.phase == 1
 
 
@@ -86,14 +87,14 @@ def test_update_follows_adam_whatever_the_layout_of_the_gradient() -> None:
     )
     factor = torch.arange(54.0).reshape(2, 3, 3, 3) - 20.5
     before = weight.detach().clone()
-    norm = descend(optimizer([weight], Optim()), (weight * factor).sum(), rate=0.5)
+    norm = descend(build_optimizer([weight], Optim()), (weight * factor).sum(), rate=0.5)
     torch.testing.assert_close(weight.detach(), before - 0.5 * factor.sign(), rtol=0, atol=1e-5)
     torch.testing.assert_close(norm, factor.norm())
 
 
 def test_update_leaves_unused_weights_alone() -> None:
     used, unused = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(2))
-    descend(optimizer([used, unused], Optim()), used.sum(), rate=0.1)
+    descend(build_optimizer([used, unused], Optim()), used.sum(), rate=0.1)
     assert torch.equal(unused, torch.ones(2)) and not torch.equal(used, torch.ones(2))
 
 
@@ -111,7 +112,7 @@ def test_clipping_limits_each_element_and_the_norm_is_that_before(
 def test_rmsprop_by_hand() -> None:
     """v <- 0.9 v + 0.1 g^2; w <- w - rate g / (sqrt(v) + epsilon)."""
     weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
-    rms = optimizer([weight], Optim(optimizer="rmsprop", beta2=0.9, epsilon=1e-3))
+    rms = build_optimizer([weight], Optim(optimizer="rmsprop", beta2=0.9, epsilon=1e-3))
     v, w = np.zeros(2), np.array([1.0, -2.0])
     for rate in (0.1, 0.05, 0.2):
         g = 2 * w
@@ -122,7 +123,7 @@ def test_rmsprop_by_hand() -> None:
 
 
 def test_clipped_weights_are_all_weights_and_0_leaves_them() -> None:
-    network = state.create(tiny_run(d_norm="batch"), CPU).discriminator
+    network = state.create_state(tiny_run(d_norm="batch"), CPU).discriminator
     before = [parameter.clone() for parameter in network.parameters()]
     clip_weights(network, 0.0)
     assert all(torch.equal(*pair) for pair in zip(before, network.parameters(), strict=True))

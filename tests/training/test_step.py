@@ -5,9 +5,11 @@ import torch
 
 from progan.batch_split import interleave_count
 from progan.config import Run
-from progan.training import step as module
+from progan.losses import LossNoise
+from progan.training import step as training_step
 from progan.training.optim import trainable_parameters
-from progan.training.step import DiscriminatorBatch, LevelAlpha, discriminator_loss
+from progan.training.step import DiscriminatorBatch, discriminator_loss
+from progan.training.step_inputs import LevelAlpha
 from tests.builders import tiny_run
 from tests.training.equal_steps import born, run_of
 
@@ -16,9 +18,9 @@ def shown(run: Run, n: int) -> DiscriminatorBatch:
     random = torch.Generator().manual_seed(n)
     size, channels = run.network.size(3), run.network.channels
     images = torch.randn(2, n, channels, *size, generator=random, dtype=torch.float64)
-    chances = module.Chances(torch.rand(n, 1, 1, 1, generator=random, dtype=torch.float64))
+    loss_noise = LossNoise(torch.rand(n, 1, 1, 1, generator=random, dtype=torch.float64))
     labels = torch.eye(3, dtype=torch.float64)[torch.arange(n) % 3]
-    return DiscriminatorBatch(images[0], images[1], labels, chances, ())
+    return DiscriminatorBatch(images[0], images[1], labels, loss_noise, ())
 
 
 @pytest.mark.parametrize(("n", "group"), [(8, 4), (4, 4), (4, 0), (12, 4), (8, 2), (6, 3)])
@@ -41,7 +43,7 @@ def test_reals_and_fakes_together_are_judged_as_apart(
 
     together, gradients = found()
     assert batches == [2 * n, n]
-    monkeypatch.setattr(module, "interleave_count", lambda run, n: 0)
+    monkeypatch.setattr(training_step, "interleave_count", lambda run, n: 0)
     apart, expected = found()
     watched.remove()
     assert batches == [2 * n, n, n, n, n]

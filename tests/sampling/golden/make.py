@@ -30,7 +30,7 @@ def distance(image: Tensor) -> float:
 
 
 def main() -> None:
-    generator = networks.generator(
+    generator = networks.build_generator(
         Network(resolution=16, latent_size=4, fmap_base=64, fmap_max=4, label_size=2)
     )
     initialize(generator, 7, "golden")

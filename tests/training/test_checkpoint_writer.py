@@ -10,9 +10,9 @@ import torch
 from progan.run_directory import list_states
 from progan.sampling.model_card import card_path, write_card
 from progan.sampling.network_file import Snapshot, images_seen_of, interim_networks, load_network
-from progan.training import checkpoint, saver
-from progan.training.saver import Saver
-from progan.training.state import TrainState, create
+from progan.training import checkpoint, checkpoint_writer
+from progan.training.checkpoint_writer import CheckpointWriter
+from progan.training.state import TrainState, create_state
 from tests.builders import tiny_run
 
 CPU = torch.device("cpu")
@@ -20,22 +20,22 @@ RUN = tiny_run(keep_states=2)
 
 
 def born(images_seen: int = 0) -> TrainState:
-    state = create(RUN, CPU)
+    state = create_state(RUN, CPU)
     state.images_seen = images_seen
     return state
 
 
 def snapshot_of(state: TrainState) -> Snapshot:
-    return Snapshot(generator=state.average, level=3, alpha=0.5, images_seen=state.images_seen)
+    return Snapshot(generator=state.g_ema, level=3, alpha=0.5, images_seen=state.images_seen)
 
 
-def save(writer: Saver, state: TrainState) -> None:
+def save(writer: CheckpointWriter, state: TrainState) -> None:
     writer.save(state, snapshot_of(state))
 
 
 def train_on(state: TrainState) -> None:
     with torch.no_grad():
-        for parameter in (*state.generator.parameters(), *state.average.parameters()):
+        for parameter in (*state.generator.parameters(), *state.g_ema.parameters()):
             parameter.add_(1)
     state.images_seen += 1000
 
@@ -49,7 +49,7 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         go_on.wait()
         return write(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(saver, "write_state", wait_and_write)
+    monkeypatch.setattr(checkpoint_writer, "write_state", wait_and_write)
     return go_on
 
 
@@ -57,8 +57,8 @@ def test_training_goes_on_while_its_past_is_written(
     tmp_path: Path, slow_disk: threading.Event
 ) -> None:
     state = born(1000)
-    before = state.average.to_rgb["4x4"].bias.clone()
-    with Saver(tmp_path, RUN) as writer:
+    before = state.g_ema.to_rgb["4x4"].bias.clone()
+    with CheckpointWriter(tmp_path, RUN) as writer:
         writer.save(state, snapshot_of(state))
         train_on(state)
         assert not list_states(tmp_path)
@@ -67,7 +67,7 @@ def test_training_goes_on_while_its_past_is_written(
     loaded = checkpoint.load_state(path, RUN, CPU)
     network = load_network(tmp_path / "network-snapshot-000001.safetensors", CPU)
     assert loaded.images_seen == network.images_seen == 1000
-    for module in (loaded.average, network.generator):
+    for module in (loaded.g_ema, network.generator):
         assert torch.equal(module.to_rgb["4x4"].bias, before)
 
 
@@ -77,18 +77,18 @@ def test_a_full_disk_is_heard_of_at_the_next_chance(
     def fail(*args: object) -> Path:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(saver, "write_state", fail)
-    with pytest.raises(OSError, match="No space left"), Saver(tmp_path, RUN) as writer:
+    monkeypatch.setattr(checkpoint_writer, "write_state", fail)
+    with pytest.raises(OSError, match="No space left"), CheckpointWriter(tmp_path, RUN) as writer:
         save(writer, born(1000))
         save(writer, born(2000))
         raise AssertionError("nothing was heard")
-    with pytest.raises(OSError, match="No space left"), Saver(tmp_path, RUN) as writer:
+    with pytest.raises(OSError, match="No space left"), CheckpointWriter(tmp_path, RUN) as writer:
         save(writer, born(1000))
 
 
 def test_what_is_saved_at_the_end_of_a_tick_is_not_saved_again(tmp_path: Path) -> None:
     state = born(1000)
-    with Saver(tmp_path, RUN) as writer:
+    with CheckpointWriter(tmp_path, RUN) as writer:
         writer.save(state, snapshot_of(state))
         writer.save_interim(state, snapshot_of(state))
     assert [path.name for path in list_states(tmp_path)] == ["state-000001.pt"]
@@ -103,7 +103,7 @@ def test_networks_of_one_thousand_of_images_do_not_replace_each_other(tmp_path: 
         "network-snapshot-000001.safetensors",
     ]
     for _ in range(2):  # a run that does it all again writes over its own files
-        with Saver(tmp_path, RUN) as writer:
+        with CheckpointWriter(tmp_path, RUN) as writer:
             for images_seen in (100, 400, 800, 1200):
                 writer.save(born(images_seen), snapshot_of(born(images_seen)))
         assert sorted(path.name for path in tmp_path.glob("network-*")) == names
@@ -117,7 +117,7 @@ def test_a_network_between_two_snapshots_stays_until_the_next_is_saved(tmp_path:
     def networks() -> list[str]:
         return sorted(path.name for path in tmp_path.glob("network-*"))
 
-    with Saver(tmp_path, RUN) as writer:
+    with CheckpointWriter(tmp_path, RUN) as writer:
         save(writer, born(1000))
         for images_seen in (1000, 1400, 1500):
             writer.save_interim(born(images_seen), snapshot_of(born(images_seen)), 2.5)
@@ -139,7 +139,7 @@ def test_an_interim_network_goes_with_its_card_unless_that_was_edited(tmp_path: 
     def describe(network: Path, snapshot: Snapshot) -> None:
         write_card(card_path(network), f"of {snapshot.images_seen}")
 
-    with Saver(tmp_path, RUN, describe) as writer:
+    with CheckpointWriter(tmp_path, RUN, describe) as writer:
         for images_seen in (1000, 2000, 3000):
             writer.save_interim(born(images_seen), snapshot_of(born(images_seen)))
             writer.finish()
@@ -155,24 +155,24 @@ def test_an_interim_network_goes_with_its_card_unless_that_was_edited(tmp_path: 
 def test_a_training_that_went_back_leaves_no_later_state(tmp_path: Path) -> None:
     """Even if the state that it went back to is on disk no more."""
     one = tiny_run(keep_states=1)
-    with Saver(tmp_path, one) as writer:
+    with CheckpointWriter(tmp_path, one) as writer:
         save(writer, born(1000))
         writer.save_interim(born(1500), snapshot_of(born(1500)))
-        lines = writer.return_to(born(1000), snapshot_of(born(1000)))
+        lines = writer.roll_back_to(born(1000), snapshot_of(born(1000)))
         assert lines == [
-            "state-000001_500.pt is later than that. It is called "
-            "state-000001_500.pt.superseded now."
+            "state-000001_500.pt is later than that. It was renamed to "
+            "state-000001_500.pt.superseded."
         ]
         (state,) = list_states(tmp_path)
         assert checkpoint.read_state(state)["images_seen"] == 1000
-        assert writer.return_to(born(1000), snapshot_of(born(1000))) == []
+        assert writer.roll_back_to(born(1000), snapshot_of(born(1000))) == []
         assert list_states(tmp_path) == [state]
         save(writer, born(1500))
     assert checkpoint.read_state(list_states(tmp_path)[-1])["images_seen"] == 1500
 
 
 def test_the_state_of_the_best_network_outlives_its_successors(tmp_path: Path) -> None:
-    with Saver(tmp_path, RUN) as writer:
+    with CheckpointWriter(tmp_path, RUN) as writer:
         for images_seen in (1000, 2000, 3000, 4000, 5000):
             save(writer, born(images_seen))
             if images_seen in (1000, 2000):
@@ -188,7 +188,7 @@ def test_a_disk_without_links_gets_a_copy(tmp_path: Path, monkeypatch: pytest.Mo
         raise PermissionError
 
     monkeypatch.setattr(os, "link", refuse)
-    with Saver(tmp_path, RUN) as writer:
+    with CheckpointWriter(tmp_path, RUN) as writer:
         save(writer, born(1000))
         writer.keep_best("swd")
     best = tmp_path / "state-best-swd.pt"
@@ -197,7 +197,7 @@ def test_a_disk_without_links_gets_a_copy(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_an_impatient_end_leaves_nothing_half_written(tmp_path: Path) -> None:
     state = born(1000)
-    with pytest.raises(KeyboardInterrupt), Saver(tmp_path, RUN) as writer:
+    with pytest.raises(KeyboardInterrupt), CheckpointWriter(tmp_path, RUN) as writer:
         save(writer, state)
         raise KeyboardInterrupt
     # A network without its state is marked, so that --resume does not miss the state.

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from progan.augment.transforms import TRANSFORMS
+from progan.augment import TRANSFORMS
 from progan.config import AUGMENT_KINDS, Augment
 from tests.augment.numbers import drawn
 
@@ -31,7 +31,7 @@ def test_numbers_have_their_distributions() -> None:
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
 def test_together_means_all_or_nothing(p: float) -> None:
     draws = drawn(Augment(augment_together=True), 2000)
-    acts = torch.stack([draws.acts(name, torch.tensor(p)) for name in TRANSFORMS])
+    acts = torch.stack([draws.is_active(name, torch.tensor(p)) for name in TRANSFORMS])
     assert torch.equal(acts.all(dim=0), acts.any(dim=0))
     assert abs(acts[0].double().mean() - p) <= 4 * np.sqrt(p * (1 - p) / 2000)
 

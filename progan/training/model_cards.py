@@ -1,4 +1,4 @@
-"""The model card of each network that a training writes: the values that the run knows."""
+"""Model cards of the networks that a training writes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ from progan.sampling.network_file import SOFTWARE, Snapshot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cards:
+class ModelCardWriter:
     """Writes a model card beside a network file of a run.
 
-    Metrics and training statistics are read from the files of the run, up to the moment of that
-    network. A card that cannot be written is logged and does not stop the training.
+    Metrics and statistics are read from the files of the run, up to the images seen of the
+    network. Errors are logged and do not stop the training.
     """
 
     run: Run
@@ -42,38 +42,30 @@ class Cards:
     log: Callable[[str], None]
 
     def __call__(self, network: Path, snapshot: Snapshot) -> None:
-        """Write the card of a network file, unless it has an edited one."""
+        """Write the card of a network file, unless it was edited."""
         try:
             self._write(network, snapshot)
         except (OSError, UserError) as error:
-            self.log(f"{network.name} has no card, and training goes on: {error}")
+            self.log(f"{network.name} has no card, training continues: {error}")
 
     def _write(self, network: Path, snapshot: Snapshot) -> None:
-        rows = rows_until(self.directory / STATISTICS_FILE, snapshot.images_seen)
+        rows = read_rows_until(self.directory / STATISTICS_FILE, snapshot.images_seen)
         training = Training(
             run=self.run,
             data=self.data,
             machine=self.machine,
             software=f"{SOFTWARE}, torch {torch.__version__}",
             seconds=rows[-1]["progress/hours"] * 3600 if rows else None,
-            measurements=tuple(measurements_until(self.directory, snapshot.images_seen)),
+            measurements=tuple(read_measurements_until(self.directory, snapshot.images_seen)),
             status=diagnosis_status(rows, self.run),
         )
-        write_card(
-            card_path(network),
-            render_card(
-                ModelCard(
-                    file=network.name,
-                    sha256=sha256_of(network),
-                    snapshot=snapshot,
-                    training=training,
-                )
-            ),
-        )
+        digest = sha256_of(network)
+        card = ModelCard(file=network.name, sha256=digest, snapshot=snapshot, training=training)
+        write_card(card_path(network), render_card(card))
 
 
 def training_data_of(dataset: Dataset) -> TrainingData:
-    """Return what a training uses of a dataset."""
+    """Describe the part of a dataset that a training uses."""
     return TrainingData(
         name=dataset.info.name,
         count=len(dataset.training_rows),
@@ -87,8 +79,8 @@ def describe_machine(device: torch.device, processes: int) -> str:
     return f"{describe_device(device)}{f', {processes} processes' * (processes > 1)}"
 
 
-def rows_until(path: Path, images_seen: int) -> list[Row]:
-    """Return the ticks of a stats.jsonl up to a number of images; none if it is damaged."""
+def read_rows_until(path: Path, images_seen: int) -> list[Row]:
+    """Read the rows of a stats.jsonl up to a number of images; none if it is damaged."""
     try:
         return [row for row in read_rows(path) if row["images_seen"] <= images_seen]
     except UserError:
@@ -96,7 +88,7 @@ def rows_until(path: Path, images_seen: int) -> list[Row]:
 
 
 def diagnosis_status(rows: Sequence[Row], run: Run) -> str:
-    """Return the status after these ticks, with its meaning; '' without any."""
+    """Return the training diagnosis after these ticks, with its meaning; '' without any."""
     if not rows:
         return ""
     found = diagnose(History.of_run(rows, run))
@@ -109,7 +101,7 @@ def diagnosis_status(rows: Sequence[Row], run: Run) -> str:
     return f"{found.title} ({meaning(found)}{early})"
 
 
-def measurements_until(directory: Path, images_seen: int) -> Iterator[Measurement]:
+def read_measurements_until(directory: Path, images_seen: int) -> Iterator[Measurement]:
     """Yield the newest line of each metric, up to a number of images."""
     for path in sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl")):
         found = [
@@ -121,7 +113,7 @@ def measurements_until(directory: Path, images_seen: int) -> Iterator[Measuremen
 
 
 def _parse(line: dict[str, object]) -> Measurement | None:
-    """Return None for a line that training did not write: it does not say which snapshot it is."""
+    """Parse a line of metric-*.jsonl; None unless training wrote it."""
     match line:
         case {"images_seen": int(seen), "values": dict(values), "reals": dict(reals)}:
             count = line.get("num_images")

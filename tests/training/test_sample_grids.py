@@ -6,7 +6,7 @@ import pytest
 
 from progan.config import Network
 from progan.sizes import Size
-from progan.training.samples import layout, reals
+from progan.training.sample_grids import choose_layout, reals_grid
 from tests.builders import noise_dataset, tiny_run
 
 
@@ -15,7 +15,7 @@ from tests.builders import noise_dataset, tiny_run
     [(32, 16, 8, 64), (64, 16, 8, 64), (128, 15, 8, 128), (256, 7, 4, 256), (1024, 3, 2, 1024)],
 )
 def test_the_grid_fills_a_screen(resolution: int, columns: int, rows: int, cell: int) -> None:
-    place = layout(Network(resolution=resolution))
+    place = choose_layout(Network(resolution=resolution))
     assert (place.columns, place.rows, place.cell) == (columns, rows, (cell, cell))
 
 
@@ -31,13 +31,15 @@ def test_the_grid_fills_a_screen(resolution: int, columns: int, rows: int, cell:
 def test_cells_keep_the_shape_of_the_images(
     resolution: int, base: Size, columns: int, rows: int, cell: Size
 ) -> None:
-    place = layout(Network(resolution=resolution, base_height=base.height, base_width=base.width))
+    place = choose_layout(
+        Network(resolution=resolution, base_height=base.height, base_width=base.width)
+    )
     assert (place.columns, place.rows, place.cell) == (columns, rows, cell)
 
 
 def test_the_reals_are_those_that_are_trained_on(tmp_path: Path) -> None:
     dataset = noise_dataset(tmp_path / "noise", count=40, holdout=0.25)
-    cells = reals(dataset, tiny_run()).reshape(2, 64, 16, 64, 3)[:, ::4, :, ::4].swapaxes(1, 2)
+    cells = reals_grid(dataset, tiny_run()).reshape(2, 64, 16, 64, 3)[:, ::4, :, ::4].swapaxes(1, 2)
     shown = {cell.tobytes() for cell in cells.reshape(32, 16, 16, 3) if cell.any()}
     assert shown == {image.tobytes() for image in dataset.images(4, dataset.training_rows)}
     assert len(shown) == 30

@@ -10,36 +10,37 @@ import torch
 from torch import Tensor
 
 from progan import networks as nets
-from progan.config import AUTOENCODERS_ONLY, Network, Objective
-from progan.losses import OBJECTIVES, Chances, Critic, Only, critic_loss, draw, generator_loss
+from progan.config import AUTOENCODERS_ONLY, LossConfig, Network
+from progan.losses import LOSSES, DiscriminatorFn, LossNoise, Only, draw_loss_noise
 from progan.networks import DiscriminatorOutput
 from progan.training.state import initialize
 from tests.for_each import for_each
 from tests.losses.one_pixel import column, of_one_pixel
+from tests.losses.summarized import discriminator_loss, generator_loss
 from tests.reference import numpy_objectives as reference
-from tests.reference.numpy_objectives import Array, Situation, curved_critic, situation
+from tests.reference.numpy_objectives import Array, Situation, curved_discriminator, situation
 
 CASES = {
-    "gan": Objective(objective="gan"),
-    "gan smoothed": Objective(objective="gan", label_smoothing=0.1),
-    "gan with noise": Objective(objective="gan", label_noise=0.05),
-    "gan with both": Objective(objective="gan", label_smoothing=0.2, label_noise=0.3),
-    "lsgan": Objective(objective="lsgan"),
-    "lsgan light fakes": Objective(objective="lsgan", fake_weight=0.1),
-    "wgan": Objective(objective="wgan"),
-    "wgan drift": Objective(objective="wgan", drift=0.7),
-    "wgan-gp": Objective(objective="wgan-gp"),
-    "wgan-gp 750": Objective(objective="wgan-gp", gp_target=750.0),
-    "dragan": Objective(objective="dragan"),
-    "dragan steep": Objective(objective="dragan", gp_weight=3.0, gp_target=2.0, label_noise=0.1),
-    "ebgan": Objective(objective="ebgan"),
-    "ebgan wide margin": Objective(objective="ebgan", margin=100.0, pulling_away=0.7),
-    "ebgan no margin": Objective(objective="ebgan", margin=0.0, pulling_away=0.0),
-    "began": Objective(objective="began"),
-    "r1": Objective(objective="r1"),
-    "r1 light": Objective(objective="r1", gp_weight=0.3, label_smoothing=0.1),
-    "relativistic": Objective(objective="relativistic"),
-    "relativistic light": Objective(objective="relativistic", gp_weight=0.05),
+    "gan": LossConfig(objective="gan"),
+    "gan smoothed": LossConfig(objective="gan", label_smoothing=0.1),
+    "gan with noise": LossConfig(objective="gan", label_noise=0.05),
+    "gan with both": LossConfig(objective="gan", label_smoothing=0.2, label_noise=0.3),
+    "lsgan": LossConfig(objective="lsgan"),
+    "lsgan light fakes": LossConfig(objective="lsgan", fake_weight=0.1),
+    "wgan": LossConfig(objective="wgan"),
+    "wgan drift": LossConfig(objective="wgan", drift=0.7),
+    "wgan-gp": LossConfig(objective="wgan-gp"),
+    "wgan-gp 750": LossConfig(objective="wgan-gp", gp_target=750.0),
+    "dragan": LossConfig(objective="dragan"),
+    "dragan steep": LossConfig(objective="dragan", gp_weight=3.0, gp_target=2.0, label_noise=0.1),
+    "ebgan": LossConfig(objective="ebgan"),
+    "ebgan wide margin": LossConfig(objective="ebgan", margin=100.0, pulling_away=0.7),
+    "ebgan no margin": LossConfig(objective="ebgan", margin=0.0, pulling_away=0.0),
+    "began": LossConfig(objective="began"),
+    "r1": LossConfig(objective="r1"),
+    "r1 light": LossConfig(objective="r1", gp_weight=0.3, label_smoothing=0.1),
+    "relativistic": LossConfig(objective="relativistic"),
+    "relativistic light": LossConfig(objective="relativistic", gp_weight=0.05),
 }
 EACH: tuple[Only, ...] = ("both", "real", "fake")
 SITUATION = situation(1)
@@ -63,41 +64,43 @@ class Leaves:
             for name in ("slope", "teacher", "encoder", "reals", "fakes")
         }
 
-    def critic(self, images: Tensor) -> DiscriminatorOutput:
-        return curved_critic(*(self.by_name[n] for n in ("slope", "teacher", "encoder")), images)
+    def discriminator(self, images: Tensor) -> DiscriminatorOutput:
+        return curved_discriminator(
+            *(self.by_name[n] for n in ("slope", "teacher", "encoder")), images
+        )
 
-    def loss(self, o: Objective, of: str, only: Only = "both") -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, o: LossConfig, of: str, only: Only = "both") -> tuple[Tensor, dict[str, Tensor]]:
         reals, fakes, labels = (self.by_name["reals"], self.by_name["fakes"], tensor(self.s.labels))
         if of == "generator":
-            return generator_loss(self.critic, o, fakes=fakes, labels=labels, reals=reals)
-        chances = Chances(
+            return generator_loss(self.discriminator, o, fakes=fakes, labels=labels, reals=reals)
+        noise = LossNoise(
             tensor(self.s.mix),
             tensor(self.s.pixels),
             tensor(self.s.targets).T if o.label_noise else None,
         )
-        return critic_loss(
-            self.critic,
+        return discriminator_loss(
+            self.discriminator,
             o,
             reals=reals,
             fakes=fakes,
             labels=labels,
-            chances=chances,
-            dials={"balance": tensor(self.s.k)},
+            noise=noise,
+            controllers={"balance": tensor(self.s.k)},
             only=only,
         )
 
 
-FORMULAS = {"critic": reference.critic_loss, "generator": reference.generator_loss}
+FORMULAS = {"critic": reference.discriminator_loss, "generator": reference.generator_loss}
 
 
 def slopes(function: Callable[[Array], float], at: Array, step: float = 1e-5) -> Array:
     """Central differences."""
     found = np.empty(at.size)
     for number in range(at.size):
-        moved = np.zeros(at.size)
-        moved[number] = step
-        moved = moved.reshape(at.shape)
-        found[number] = (function(at + moved) - function(at - moved)) / (2 * step)
+        updated = np.zeros(at.size)
+        updated[number] = step
+        updated = updated.reshape(at.shape)
+        found[number] = (function(at + updated) - function(at - updated)) / (2 * step)
     return found.reshape(at.shape)
 
 
@@ -136,7 +139,7 @@ def test_the_parts_are_reported_as_means(name: str) -> None:
     assert math.isclose(parts["scores/fake"], fake.mean(), rel_tol=1e-12)
     both = (reference.label_loss(s, s.reals) + reference.label_loss(s, s.fakes)).mean()
     assert math.isclose(parts["loss/label-critic"], both, rel_tol=1e-12)
-    assert ("loss/penalty" in parts) == (OBJECTIVES[o.objective].penalty is not None)
+    assert ("loss/penalty" in parts) == (LOSSES[o.objective].penalty is not None)
     if "loss/penalty" in parts:
         assert math.isclose(parts["loss/penalty"], reference.penalty(o, s).mean(), rel_tol=1e-11)
     assert math.isclose(
@@ -155,7 +158,7 @@ def test_what_concerns_reals_and_what_concerns_fakes_is_the_whole(name: str) -> 
     assert math.isclose((real + fake).item(), whole.item(), rel_tol=1e-12)
     if CASES[name].objective == "relativistic":
         return  # a pair cannot be taken apart
-    if OBJECTIVES[CASES[name].objective].penalty is None:
+    if LOSSES[CASES[name].objective].penalty is None:
         assert torch.autograd.grad(real, leaves.by_name["fakes"], allow_unused=True)[0] is None
     assert torch.autograd.grad(fake, leaves.by_name["reals"], allow_unused=True)[0] is None
 
@@ -180,15 +183,15 @@ def test_accuracies_count_the_images_on_their_side(
     objective: str, real: float, fake: float
 ) -> None:
     reals, fakes = column([0.4, 0.3, 0.6, -3.0]), column([0.1, -0.2, 0.4, -0.12])
-    o = Objective(objective=objective)
-    _, parts = critic_loss(
+    o = LossConfig(objective=objective)
+    _, parts = discriminator_loss(
         of_one_pixel,
         o,
         reals=reals,
         fakes=fakes,
         labels=torch.zeros(4, 0),
-        chances=draw(o, reals.shape, torch.Generator()),
-        dials={"balance": tensor(0.0)},
+        noise=draw_loss_noise(o, reals.shape, torch.Generator()),
+        controllers={"balance": tensor(0.0)},
     )
     assert (parts["accuracy/real"], parts["accuracy/fake"]) == (real, fake)
 
@@ -202,16 +205,16 @@ def test_dragan_looks_within_half_a_deviation_of_the_reals() -> None:
 
     random = np.random.RandomState(0)
     reals, fakes = tensor(random.randn(64, 3, 4, 4) * 7 + 2), tensor(random.randn(64, 3, 4, 4))
-    o = Objective(objective="dragan")
+    o = LossConfig(objective="dragan")
     stream = torch.Generator().manual_seed(0)
-    critic_loss(
+    discriminator_loss(
         spy,
         o,
         reals=reals,
         fakes=fakes,
         labels=torch.zeros(64, 0),
-        chances=draw(o, reals.shape, stream),
-        dials={},
+        noise=draw_loss_noise(o, reals.shape, stream),
+        controllers={},
     )
     (near,) = [
         images
@@ -223,18 +226,18 @@ def test_dragan_looks_within_half_a_deviation_of_the_reals() -> None:
     assert abs(noise.mean() - 0.125) < 0.03  # of u v / 2, both uniform
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", LOSSES)
 def test_mixed_batches_change_nothing_for_a_critic_that_sees_images_alone(objective: str) -> None:
     leaves = Leaves(SITUATION)
     apart, together = (
-        leaves.loss(Objective(objective=objective, mixed_batches=mixed), "critic")
+        leaves.loss(LossConfig(objective=objective, mixed_batches=mixed), "critic")
         for mixed in (False, True)
     )
     torch.testing.assert_close(apart, together, rtol=1e-12, atol=1e-12)
 
 
 @for_each("mixed", [False, True])
-@for_each("objective", OBJECTIVES)
+@for_each("objective", LOSSES)
 def test_mixed_batches_are_judged_together(objective: str, mixed: bool) -> None:
     """A score that is an image's distance from the middle of its batch."""
 
@@ -244,15 +247,15 @@ def test_mixed_batches_are_judged_together(objective: str, mixed: bool) -> None:
         )
 
     reals, fakes = column([1.0, 2.0]), column([5.0, 12.0])
-    o = Objective(objective=objective, mixed_batches=mixed)
-    _, parts = critic_loss(
+    o = LossConfig(objective=objective, mixed_batches=mixed)
+    _, parts = discriminator_loss(
         from_the_middle,
         o,
         reals=reals,
         fakes=fakes,
         labels=torch.zeros(2, 0),
-        dials={"balance": tensor(0.5)},
-        chances=draw(o, reals.shape, torch.Generator()),
+        controllers={"balance": tensor(0.5)},
+        noise=draw_loss_noise(o, reals.shape, torch.Generator()),
     )
     assert (parts["scores/real"], parts["scores/fake"]) == ((1.5 - 5, 8.5 - 5) if mixed else (0, 0))
 
@@ -265,14 +268,14 @@ def test_mixed_batches_keep_each_logit_and_code_with_its_image() -> None:
         value = x.flatten(1)
         return DiscriminatorOutput(value[:, 0], torch.cat([value, -value], dim=1), value)
 
-    _, parts = critic_loss(
+    _, parts = discriminator_loss(
         classifier,
-        Objective(objective="began", mixed_batches=True),
+        LossConfig(objective="began", mixed_batches=True),
         reals=reals,
         fakes=fakes,
         labels=tensor([[1.0, 0.0]] * 2),
-        chances=Chances(column([0, 0])),
-        dials={"balance": tensor(0.0)},
+        noise=LossNoise(column([0, 0])),
+        controllers={"balance": tensor(0.0)},
     )
     assert math.isclose(parts["loss/label-critic"], 18, rel_tol=1e-6)  # -log sigmoid(-18)
 
@@ -280,23 +283,25 @@ def test_mixed_batches_keep_each_logit_and_code_with_its_image() -> None:
 SHAPE = torch.Size((200, 3, 4, 4))
 
 
-@for_each("objective", OBJECTIVES)
+@for_each("objective", LOSSES)
 @for_each("label_noise", [0.0, 0.05])
 def test_only_those_chances_are_drawn_that_are_used(objective: str, label_noise: float) -> None:
-    chances = draw(
-        Objective(objective=objective, label_noise=label_noise),
+    noise = draw_loss_noise(
+        LossConfig(objective=objective, label_noise=label_noise),
         SHAPE,
         torch.Generator().manual_seed(0),
     )
-    assert chances.mix.shape == (200, 1, 1, 1)
-    assert (chances.pixels is not None) == (objective == "dragan")
+    assert noise.mix.shape == (200, 1, 1, 1)
+    assert (noise.pixels is not None) == (objective == "dragan")
     moves = label_noise > 0 and objective in ("gan", "dragan", "r1")
-    assert (chances.targets is not None) == moves
+    assert (noise.targets is not None) == moves
 
 
 def test_chances_are_uniform_and_those_of_the_stream() -> None:
-    o = Objective(objective="dragan", label_noise=0.1)
-    one, same, other = (draw(o, SHAPE, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    o = LossConfig(objective="dragan", label_noise=0.1)
+    one, same, other = (
+        draw_loss_noise(o, SHAPE, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
     for part, again, different in zip(one, same, other, strict=True):
         assert torch.equal(part, again) and not torch.equal(part, different)
         assert part.dtype == torch.float32 and 0 <= part.min() and part.max() < 1
@@ -310,7 +315,7 @@ def test_chances_are_uniform_and_those_of_the_stream() -> None:
 class Step:
     """The critic's loss of a small real network in float64, with all its inputs."""
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: LossConfig) -> None:
         kind, side = (
             ("autoencoder", 4) if (objective.objective in AUTOENCODERS_ONLY) else ("dcgan", 8)
         )
@@ -323,29 +328,29 @@ class Step:
             label_size=2,
             stddev_group=0,
         )
-        self.network, self.objective = nets.discriminator(config).double(), objective
+        self.network, self.objective = nets.build_discriminator(config).double(), objective
         initialize(self.network, 0, "critic")
         random = np.random.RandomState(3)
         self.reals, self.fakes = tensor(random.uniform(-1, 1, (2, 4, 3, side, side)))
         self.labels = torch.eye(2, dtype=torch.float64)[[0, 1, 1, 0]]
-        self.chances = Chances(
+        self.noise = LossNoise(
             tensor(random.rand(4, 1, 1, 1)),
             tensor(random.rand(*self.reals.shape)),
             tensor(random.rand(4, 2)) if objective.label_noise else None,
         )
 
-    def critic(self) -> Critic:
+    def discriminator(self) -> DiscriminatorFn:
         return lambda images: self.network(images, self.network.config.max_level)
 
     def loss(self, balance: Tensor) -> Tensor:
-        loss, _ = critic_loss(
-            self.critic(),
+        loss, _ = discriminator_loss(
+            self.discriminator(),
             self.objective,
             reals=self.reals,
             fakes=self.fakes,
             labels=self.labels,
-            chances=self.chances,
-            dials={"balance": balance},
+            noise=self.noise,
+            controllers={"balance": balance},
         )
         return loss
 
@@ -358,11 +363,11 @@ class Step:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "objective",
-    [*(Objective(objective=name) for name in OBJECTIVES), CASES["gan with both"]],
-    ids=[*OBJECTIVES, "gan with both"],
+    [*(LossConfig(objective=name) for name in LOSSES), CASES["gan with both"]],
+    ids=[*LOSSES, "gan with both"],
 )
 def test_compiled_whole_it_is_the_same_and_a_turned_dial_recompiles_nothing(
-    objective: Objective,
+    objective: LossConfig,
 ) -> None:
     step = Step(objective)
     torch._dynamo.reset()

@@ -12,8 +12,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from progan.run_directory import STATISTICS_FILE
-from progan.training.meter import StepStats
-from progan.training.monitor import Monitor
+from progan.training.stats_logger import StatsLogger
+from progan.training.step_stats import StepStats
 
 
 def test_lines_after_the_state_and_cut_lines_are_forgotten(tmp_path: Path) -> None:
@@ -21,13 +21,13 @@ def test_lines_after_the_state_and_cut_lines_are_forgotten(tmp_path: Path) -> No
     lines = [json.dumps({"images_seen": seen, "loss": 1.0}) + "\n" for seen in (10, 20, 30)]
     damaged = b'\xff\xfe\n[]\n{"loss": 3}\n{"images_seen": 5, "lo'
     path.write_bytes("".join(lines).encode() + damaged)
-    monitor = Monitor(tmp_path, images_seen=20)
-    assert monitor.repairs == [
+    stats = StatsLogger(tmp_path, images_seen=20)
+    assert stats.repairs == [
         "Lines 4, 5, 6, 7 of stats.jsonl were damaged and are removed (4 of "
         "7; the last one was cut short, as by a crash)."
     ]
-    monitor.numbers({"loss": 2.0}, 25)
-    monitor.close()
+    stats.log_statistics({"loss": 2.0}, 25)
+    stats.close()
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(row["images_seen"], row["loss"]) for row in rows] == [(10, 1.0), (20, 1.0), (25, 2.0)]
 
@@ -50,8 +50,8 @@ def test_a_run_that_goes_on_within_a_second_is_read_in_its_order(
     """Although the process that goes on has the lower id."""
     for pid, images_seen in ((200, 0), (100, 64)):
         monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
-        with closing(Monitor(tmp_path, images_seen)) as monitor:
-            monitor.numbers({"x": 1.0}, images_seen + 64)
+        with closing(StatsLogger(tmp_path, images_seen)) as stats:
+            stats.log_statistics({"x": 1.0}, images_seen + 64)
     points = EventAccumulator(str(tmp_path)).Reload().Scalars("x")
     assert [point.step for point in points] == [64, 128]
 
@@ -62,10 +62,10 @@ def test_a_path_that_tensorboard_cannot_write_to_costs_its_curves_alone(tmp_path
         directory.mkdir()
     except OSError:
         pytest.skip("this file system has UTF-8 names only")
-    with closing(Monitor(directory, 0, log.append)) as monitor:
-        monitor.numbers({"x": 1.0}, 64)
-        monitor.picture("samples", np.zeros((4, 4, 3), np.uint8), 64)
-        monitor.text("diagnosis", "ok", 64)
+    with closing(StatsLogger(directory, 0, log.append)) as stats:
+        stats.log_statistics({"x": 1.0}, 64)
+        stats.log_image("samples", np.zeros((4, 4, 3), np.uint8), 64)
+        stats.log_text("diagnosis", "ok", 64)
     assert [path.name for path in directory.iterdir()] == [STATISTICS_FILE]
     (line,) = log
     assert line.startswith("TensorBoard gets no curves") and "--outdir" in line
@@ -75,15 +75,15 @@ def test_a_full_disk_ends_the_curves_of_tensorboard_and_not_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     lines: list[str] = []
-    monitor = Monitor(tmp_path, 0, lines.append)
+    stats = StatsLogger(tmp_path, 0, lines.append)
 
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", fail)
     for images_seen in (1, 2, 3):
-        monitor.numbers({"a": 1.0}, images_seen)
-    monitor.close()
+        stats.log_statistics({"a": 1.0}, images_seen)
+    stats.close()
     assert len(lines) == 1
     assert "TensorBoard gets no more curves" in lines[0] and "No space left" in lines[0]
     assert len((tmp_path / "stats.jsonl").read_text().splitlines()) == 3

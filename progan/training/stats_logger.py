@@ -1,4 +1,4 @@
-"""The curves of a run: TensorBoard events and their twin, stats.jsonl."""
+"""Logs the statistics of a run to stats.jsonl and TensorBoard."""
 
 import json
 import math
@@ -14,17 +14,17 @@ from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
 from progan.runtime.files import append_text, read_json_lines, write_atomically
 from progan.runtime.text import format_count
 
-_ADDED = -math.inf  # moment of rows that somebody added
+_ADDED = -math.inf  # images seen of rows that a user has added
 
 
-class Monitor:
-    """Writes numbers and pictures against `images_seen`.
+class StatsLogger:
+    """Writes numbers and images against `images_seen`.
 
-    A resumed run forgets what was written after the state that it continues from, so that its
-    curves have neither gaps nor doubles. Damaged lines are removed from the files.
+    A resumed run discards what was written after the state that it resumes from, so that its
+    curves have neither gaps nor duplicates. Damaged lines are removed from the files.
 
     Attributes:
-        repairs: Which lines were removed because they were damaged, in words.
+        repairs: Messages about damaged lines that were removed.
     """
 
     def __init__(
@@ -32,18 +32,20 @@ class Monitor:
     ) -> None:
         self._path, self._log = directory / STATISTICS_FILE, log
         paths = (self._path, *sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl")))
-        self.repairs = [words for path in paths if (words := _forget_after(path, images_seen))]
-        # The pictures of the beginning, at 0, are drawn again by a run that starts again.
+        self.repairs = list(
+            filter(None, (_remove_lines_after(path, images_seen) for path in paths))
+        )
+        # A run that starts again writes the initial images, at 0, once more.
         purge_step = images_seen + 1 if images_seen else 0
         self._writer = _open_writer(directory, purge_step, log)
 
-    def numbers(self, values: Mapping[str, float], images_seen: int) -> None:
-        """Append one line to stats.jsonl and one point to each curve."""
+    def log_statistics(self, values: Mapping[str, float], images_seen: int) -> None:
+        """Append a line to stats.jsonl and a point to each curve of TensorBoard."""
         append_text(self._path, json.dumps({"images_seen": images_seen, **values}) + "\n")
-        self.curves(values, images_seen)
+        self.log_scalars(values, images_seen)
 
-    def curves(self, values: Mapping[str, float], images_seen: int) -> None:
-        """Add one point to each curve, in TensorBoard only."""
+    def log_scalars(self, values: Mapping[str, float], images_seen: int) -> None:
+        """Append a point to each curve, in TensorBoard only."""
 
         def write(writer: SummaryWriter) -> None:
             for name, value in values.items():
@@ -51,12 +53,12 @@ class Monitor:
 
         self._write(write)
 
-    def picture(self, name: str, pixels: Pixels, images_seen: int) -> None:
-        """Show an image [H, W, C]."""
+    def log_image(self, name: str, pixels: Pixels, images_seen: int) -> None:
+        """Write an image [H, W, C] to TensorBoard."""
         self._write(lambda writer: writer.add_image(name, pixels, images_seen, dataformats="HWC"))
 
-    def text(self, name: str, text: str, images_seen: int) -> None:
-        """Show some Markdown."""
+    def log_text(self, name: str, text: str, images_seen: int) -> None:
+        """Write Markdown to TensorBoard."""
         self._write(lambda writer: writer.add_text(name, text, images_seen))
 
     def close(self) -> None:
@@ -65,9 +67,9 @@ class Monitor:
             self._writer.close()
 
     def _write(self, write: Callable[[SummaryWriter], None]) -> None:
-        """Write and flush; after an error of the disk, TensorBoard gets nothing any more.
+        """Write and flush; after an error of the disk, stop writing to TensorBoard.
 
-        The training goes on: `stats.jsonl` has the same numbers, and states are worth more.
+        Training continues, as stats.jsonl has the same numbers.
         """
         if self._writer is None:
             return
@@ -82,8 +84,8 @@ class Monitor:
             )
 
 
-def missing_ticks(directory: Path, images_seen: int, num_ticks: int) -> list[str]:
-    """A line that says how many ticks before a resumption have no row in stats.jsonl, if any."""
+def missing_ticks_notes(directory: Path, images_seen: int, num_ticks: int) -> list[str]:
+    """Return a line for the log if ticks before a resumption have no row in stats.jsonl."""
     path = directory / STATISTICS_FILE
     rows = [row for row in read_json_lines(path) if "metric" not in row]
     kimg = f"kimg {images_seen / 1000:g}"
@@ -117,31 +119,32 @@ def _open_writer(
 
 
 def _report_thread_error(error: threading.ExceptHookArgs) -> None:
-    """Print what ends a thread, but for that of TensorBoard, whose errors are raised again."""
+    """Print the error of a thread, except of TensorBoard's, which raises it again elsewhere."""
     if type(error.thread).__name__ != "_AsyncWriterThread":
         threading.__excepthook__(error)
 
 
 def _await_next_second(directory: Path) -> None:
-    """TensorBoard reads files of events in the order of their names, which begin with a second.
+    """Wait until the second of the last event file is over.
 
-    A run that is stopped and goes on within one would be read in the order of process ids.
+    TensorBoard reads event files in the order of their names, which begin with a second: a run
+    resumed within the same one would be read in the order of process ids.
     """
     started = {path.name.split(".")[3] for path in directory.glob("events.out.tfevents.*")}
     while str(int(time.time())) in started:
         time.sleep(0.05)
 
 
-def _forget_after(path: Path, images_seen: int) -> str:
-    """Remove later lines, and damaged ones, of which it tells; '' if there are none."""
+def _remove_lines_after(path: Path, images_seen: int) -> str:
+    """Remove later lines and damaged ones; return a message about the latter, or ''."""
     if not path.exists():
         return ""
-    # Not splitlines(), which knows more ends of lines than JSON does.
+    # Not splitlines(), which splits at more characters than JSON allows to end a line.
     *lines, last = path.read_text("utf-8", errors="replace").split("\n")
-    moments = [_moment(line) for line in lines]
-    if last:  # it was cut short, unless somebody added it
+    moments = [_line_images_seen(line) for line in lines]
+    if last:  # cut short, unless a user has added it
         lines.append(last)
-        moments.append(_ADDED if _moment(last) == _ADDED else None)
+        moments.append(_ADDED if _line_images_seen(last) == _ADDED else None)
     write_atomically(
         path,
         "".join(
@@ -162,11 +165,10 @@ def _forget_after(path: Path, images_seen: int) -> str:
     )
 
 
-def _moment(line: str) -> float | None:
-    """How many images a line follows; None if it is damaged.
+def _line_images_seen(line: str) -> float | None:
+    """Return the images seen before a line; None if it is damaged.
 
-    Rows that somebody has added, of a metric and without a moment, are not of this training: they
-    come before all of it.
+    Rows of metrics that a user has added have none: they sort before all others.
     """
     try:
         values = json.loads(line)

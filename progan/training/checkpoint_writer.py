@@ -1,4 +1,4 @@
-"""Snapshots of a run, written in a thread from copies, so that training waits for no disk."""
+"""Writes checkpoints and snapshots in a background thread, from copies."""
 
 import os
 import shutil
@@ -36,37 +36,35 @@ from progan.sampling.state_file import Content, peek
 from progan.training.checkpoint import copy_to_cpu, write_state
 from progan.training.state import TrainState
 
-Describe = Callable[[Path, Snapshot], None]  # a network file and what is in it
+WriteCard = Callable[[Path, Snapshot], None]  # gets a network file and its content
 
 
-class Saved(NamedTuple):
-    """The files of one moment of a training."""
+class SavedFiles(NamedTuple):
+    """The checkpoint and the network file of one moment of a training."""
 
     state: Path
     network: Path
 
 
-def no_card(network: Path, snapshot: Snapshot) -> None:
-    """Network files without a card."""
-
-
-class Saver:
-    """Saves states and networks, these with their cards; at most one write is under way.
+class CheckpointWriter:
+    """Saves states, and networks with their cards; at most one write is in progress.
 
     A network that is saved between two snapshots is an interim one: the next network that is
-    saved replaces it. What goes wrong with a write is raised by the next call. At the end of the
-    context the last write is waited for, unless KeyboardInterrupt ends it: then nothing
-    half-written stays.
+    saved replaces it. An error of a write is raised by the next call. The end of the context waits
+    for the last write; KeyboardInterrupt cancels it, and leaves no partial file.
+
+    Args:
+        write_card: Writes the model card of a network file; None: no cards.
     """
 
-    def __init__(self, directory: Path, run: Run, describe: Describe = no_card) -> None:
-        self._directory, self._run, self._describe = directory, run, describe
-        self._newest: Saved | None = None
+    def __init__(self, directory: Path, run: Run, write_card: WriteCard | None = None) -> None:
+        self._directory, self._run, self._write_card = directory, run, write_card
+        self._newest: SavedFiles | None = None
         self._saved_images_seen = -1
         self._saved_at = time.monotonic()
         self._background = BackgroundJob()
 
-    def __enter__(self) -> "Saver":
+    def __enter__(self) -> "CheckpointWriter":
         return self
 
     def __exit__(
@@ -78,12 +76,12 @@ class Saver:
         self._background.__exit__(kind, error, trace)
 
     def check(self) -> None:
-        """Raise what went wrong with the last write, if it has ended."""
+        """Raise the error of the last write, if it has ended with one."""
         self._background.check()
 
     @property
     def due(self) -> bool:
-        """Whether `checkpoint_minutes` have passed since a state was saved."""
+        """True if `checkpoint_minutes` have passed since a state was saved."""
         seconds = 60 * self._run.output.checkpoint_minutes
         return (
             seconds > 0
@@ -96,28 +94,30 @@ class Saver:
         self._save(state, snapshot, 0.0, interim=False)
 
     def save_interim(self, state: TrainState, snapshot: Snapshot, seconds: float = 0.0) -> None:
-        """Save a network until the next one is saved, and the state, if they are not saved yet.
+        """Save an interim network and the state, unless this state is saved already.
 
         Args:
-            seconds: Of training since the last tick, which the state does not count yet.
+            seconds: Training time since the last tick, which the state does not count yet.
         """
         if state.images_seen != self._saved_images_seen:
             self._save(state, snapshot, seconds, interim=True)
 
-    def finish(self) -> Saved | None:
-        """Wait for the last write, and return what was saved last; None if nothing was."""
+    def finish(self) -> SavedFiles | None:
+        """Wait for the last write, and return its files; None if nothing was saved."""
         self._background.wait()
         return self._newest
 
-    def return_to(self, state: TrainState, snapshot: Snapshot) -> list[str]:
-        """Make a state that training went back to the newest one on disk; return lines for the log.
+    def roll_back_to(self, state: TrainState, snapshot: Snapshot) -> list[str]:
+        """Make the state that was restored by a rollback the newest one on disk.
 
-        Later states belong to a course of the training that was given up: they are renamed. So is
-        nothing lost if a crash comes before the next one is written.
+        Later states are renamed, so that nothing is lost if a crash follows.
+
+        Returns:
+            Lines for the log.
         """
         self._background.wait()
-        moments = {path: told[0] for path in list_states(self._directory) if (told := peek(path))}
-        self._newest = self._found(state.images_seen, moments)
+        moments = {path: found[0] for path in list_states(self._directory) if (found := peek(path))}
+        self._newest = self._find(state.images_seen, moments)
         if self._newest:
             self._saved_images_seen = state.images_seen
         elif state.images_seen:
@@ -127,21 +127,21 @@ class Saver:
             if (images_seen_of(network) or 0) > state.images_seen:
                 _remove_network(network)
         return [
-            f"{path.name} is later than that. It is called "
-            f"{quarantine(path, 'superseded').name} now."
+            f"{path.name} is later than that. It was renamed "
+            f"to {quarantine(path, 'superseded').name}."
             for path, images_seen in moments.items()
             if images_seen > state.images_seen
         ]
 
-    def _found(self, images_seen: int, states_on_disk: Mapping[Path, int]) -> Saved | None:
-        """State and network of a moment, where both are on disk."""
+    def _find(self, images_seen: int, states_on_disk: Mapping[Path, int]) -> SavedFiles | None:
+        """Return the files of a moment if both are on disk."""
         here = [path for path, moment in states_on_disk.items() if moment == images_seen]
         networks = [
             path
             for path in sorted(self._directory.glob(f"{PREFIX}*{SUFFIX}"))
             if images_seen_of(path) == images_seen
         ]
-        return Saved(here[-1], networks[0]) if here and networks else None
+        return SavedFiles(here[-1], networks[0]) if here and networks else None
 
     def _save(
         self, state: TrainState, snapshot: Snapshot, seconds: float, *, interim: bool
@@ -157,12 +157,12 @@ class Saver:
         self._background.submit(partial(self._keep_best, metric))
         self._background.wait()
 
-    def describe(self, snapshot: Snapshot) -> None:
-        """Write the cards of a snapshot anew, as more is known of it than when it was saved."""
-        self._background.submit(partial(self._describe_all, snapshot))
+    def rewrite_cards(self, snapshot: Snapshot) -> None:
+        """Rewrite the cards of a snapshot after it was measured."""
+        self._background.submit(partial(self._rewrite_cards, snapshot))
 
     def _write(self, content: Content, snapshot: Snapshot, interim: bool) -> None:
-        for path in curve_files(self._directory):  # what they tell came before the state
+        for path in curve_files(self._directory):  # they must not be older than the state
             flush_to_disk(path)
         network = (
             interim_path(self._directory, snapshot.images_seen)
@@ -171,14 +171,15 @@ class Saver:
         )
         with self._marked_as_unfinished():
             save_network(network, snapshot, content["average"])
-            self._describe(network, snapshot)
+            if self._write_card:
+                self._write_card(network, snapshot)
             state = write_state(
                 self._directory,
                 content,
                 self._run.output.keep_states,
                 self._background.raise_if_abandoned,
             )
-        self._newest = Saved(state, network)
+        self._newest = SavedFiles(state, network)
         for other in interim_networks(self._directory):
             if other != network:
                 _remove_network(other)
@@ -187,12 +188,12 @@ class Saver:
     def _marked_as_unfinished(self) -> Iterator[None]:
         """Keep a hidden file beside the first network until its state is written.
 
-        A process that is killed in between, or a disk that is full, leaves a network without a
-        state. The file tells --resume that no state was lost (missing_states.py).
+        A process that is killed in between, or a full disk, leaves a network without a state. The
+        file shows --resume that no state was lost (`require_untrained`).
         """
         marker = self._directory / f".first-state{PARTIAL}"
         if not list_states(self._directory):
-            with suppress(OSError):  # of a full disk: what is written next says so
+            with suppress(OSError):  # a full disk is reported by the next write
                 marker.touch()
         try:
             yield
@@ -203,18 +204,12 @@ class Saver:
     def _network_path(self, snapshot: Snapshot) -> Path:
         return snapshot_path(self._directory, PREFIX, snapshot.images_seen, SUFFIX, images_seen_of)
 
-    def _describe_all(self, snapshot: Snapshot) -> None:
-        for path in self._networks_of(snapshot):
-            self._describe(path, snapshot)
-
-    def _networks_of(self, snapshot: Snapshot) -> Iterator[Path]:
-        """The network file of a snapshot, and those that were kept of it as the best."""
-        for path in (
-            self._network_path(snapshot),
-            *sorted(self._directory.glob(f"{BEST_PREFIX}*{SUFFIX}")),
-        ):
-            if images_seen_of(path) == snapshot.images_seen:
-                yield path
+    def _rewrite_cards(self, snapshot: Snapshot) -> None:
+        """Write the cards of a snapshot's network file, and of its copies as the best one."""
+        best = sorted(self._directory.glob(f"{BEST_PREFIX}*{SUFFIX}"))
+        for path in (self._network_path(snapshot), *best):
+            if self._write_card and images_seen_of(path) == snapshot.images_seen:
+                self._write_card(path, snapshot)
 
     def _keep_best(self, metric: str) -> None:
         for newest in list_states(self._directory)[-1:]:
@@ -225,7 +220,7 @@ class Saver:
 
 
 def _remove_network(network: Path) -> None:
-    """Remove a network with its card, unless somebody has edited that."""
+    """Remove a network file with its card, unless the card was edited."""
     network.unlink(missing_ok=True)
     card = card_path(network)
     if card.is_file() and is_unedited(card.read_bytes()):
@@ -233,7 +228,7 @@ def _remove_network(network: Path) -> None:
 
 
 def _link_or_copy(path: Path, other: Path) -> None:
-    """Two names of one file cost no space, where the disk has that."""
+    """Hard-link a file, which takes no space; copy it where the file system has no links."""
     with suppress(OSError):
         os.link(path, other)
         return

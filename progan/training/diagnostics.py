@@ -1,0 +1,143 @@
+"""Per-tick diagnostics: overfitting of the discriminator and diversity of the generator."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from progan.config import Run
+from progan.data.loader import preprocess_reals
+from progan.data.reader import Dataset
+from progan.sampling.latents import seed_labels, seed_latents
+from progan.sampling.render import batch_size
+from progan.schedule import Stage
+from progan.training.state import TrainState
+from progan.training.step_inputs import LevelAlpha
+
+MAX_HELD_OUT, MAX_HELD_OUT_PIXELS = 256, 2**24
+MAX_DIVERSITY_IMAGES = 32  # less than 1 % of a tick of 1000 images
+COMPARED_LEVEL = 5  # diversity is measured at 32x32 at most
+
+
+@torch.no_grad()
+def measure_overfitting(
+    state: TrainState, run: Run, dataset: Dataset, stage: Stage, device: torch.device
+) -> dict[str, float]:
+    """Return the mean scores of training, held-out and generated images, without augmentation.
+
+    'overfitting/ratio' is r_v = (training - held out) / (training - generated): 0 without
+    overfitting, 1 where held-out images score as low as generated ones (Karras et al. 2020,
+    equation 1). Empty if the dataset has no held-out images.
+    """
+    most = max(min(MAX_HELD_OUT, MAX_HELD_OUT_PIXELS // run.network.size(stage.level).pixels), 1)
+    held_out = dataset.held_out_rows[:most]
+    if not len(held_out):
+        return {}
+    count, position = len(held_out), LevelAlpha.of(stage, device)
+
+    def mean_score(images: Tensor) -> float:
+        scores = [
+            state.discriminator(part, position.level, position.alpha).scores
+            for part in images.split(stage.batch)
+        ]
+        return torch.cat(scores).mean().item()
+
+    state.discriminator.eval()
+    reals = [
+        _load_reals(dataset, stage.level, rows, device, position.alpha)
+        for rows in (_spread_training_rows(dataset, count), held_out)
+    ]
+    latents, labels = _seed_inputs(run, dataset, count, device)
+    fakes = state.g_ema(latents, labels, position.level, position.alpha)
+    seen, unseen, fake = (mean_score(images) for images in (*reals, fakes))
+    state.discriminator.train()
+    return {
+        "overfitting/training": seen,
+        "overfitting/held-out": unseen,
+        "overfitting/fake": fake,
+        "overfitting/ratio": (seen - unseen) / (seen - fake) if seen != fake else 0.0,
+    }
+
+
+@torch.no_grad()
+def measure_diversity(
+    state: TrainState, run: Run, dataset: Dataset, stage: Stage, device: torch.device
+) -> dict[str, float]:
+    """Return the distances among images of seeds 0, 1, 2 …, relative to those among reals.
+
+    'diversity/distance' compares mean distances of pairs, 'diversity/nearest' mean distances to
+    the nearest neighbour: a generator of a few modes, however different, repeats them, as two of
+    its images share a mode before long (the birthday paradox; Arora and Zhang 2017). Both are
+    about 1 without mode collapse, and 0 if all images are the same. The generator is the one that
+    is trained, since its moving average lags behind. Empty with fewer than 3 images.
+    """
+    count = min(MAX_DIVERSITY_IMAGES, len(dataset.training_rows))
+    if count < 3:
+        return {}
+    position = LevelAlpha.of(stage, device)
+    halvings = max(stage.level - COMPARED_LEVEL, 0)
+    latents, labels = _seed_inputs(run, dataset, count, device)
+    size = batch_size(run.network, stage.level)
+    state.generator.eval()  # leave the running statistics of batch normalisation alone
+    fakes = torch.cat(
+        [
+            flatten_downsampled(
+                state.generator(z, c, position.level, position.alpha).clamp(-1, 1), halvings
+            )
+            for z, c in zip(latents.split(size), labels.split(size), strict=True)
+        ]
+    )
+    state.generator.train()
+    rows, alpha = _spread_training_rows(dataset, count), None if halvings else position.alpha
+    reals = _load_reals(dataset, stage.level - halvings, rows, device, alpha)
+    fake, real = mean_distances(fakes), mean_distances(reals.flatten(1))
+    return {
+        "diversity/distance": fake.pairs / real.pairs if real.pairs else 0.0,
+        "diversity/nearest": fake.nearest / real.nearest if real.nearest else 0.0,
+    }
+
+
+def flatten_downsampled(images: Tensor, halvings: int) -> Tensor:
+    """Halve each side by averaging, `halvings` times, and flatten: [N, C, H, W] -> [N, D]."""
+    return F.avg_pool2d(images, 1 << halvings).flatten(1) if halvings else images.flatten(1)
+
+
+class MeanDistances(NamedTuple):
+    """Mean Euclidean distance of all pairs, and to the nearest neighbour."""
+
+    pairs: float
+    nearest: float
+
+
+def mean_distances(points: Tensor) -> MeanDistances:
+    """Measure the distances among points [N, D]."""
+    n = len(points)
+    between = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+    mean = between.sum() / (n * (n - 1))
+    between.fill_diagonal_(torch.inf)
+    return MeanDistances(mean.item(), between.min(dim=1).values.mean().item())
+
+
+def _spread_training_rows(dataset: Dataset, count: int) -> np.ndarray:
+    """Return rows of `count` training images, evenly spaced, always the same."""
+    training = dataset.training_rows
+    return training[np.linspace(0, len(training) - 1, count).astype(np.int64)]
+
+
+def _load_reals(
+    dataset: Dataset, level: int, rows: np.ndarray, device: torch.device, alpha: Tensor | None
+) -> Tensor:
+    """Load images of the dataset: [N, C, H, W] in [-1, 1]."""
+    return preprocess_reals(torch.from_numpy(dataset.images(level, rows)).to(device), alpha=alpha)
+
+
+def _seed_inputs(
+    run: Run, dataset: Dataset, count: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return the latents and labels of the seeds 0 … count - 1."""
+    return (
+        seed_latents(range(count), run.network.latent_size).to(device),
+        seed_labels(range(count), run.network.label_size, dataset.untrained_classes).to(device),
+    )
