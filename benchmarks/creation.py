@@ -75,7 +75,7 @@ def main(source: Path, resolution: int, workers: int, runs: int, json_file: Path
     processors: dict[str, list[float]] = {kind: [] for kind in jobs}
     for run in range(runs + 1):
         for kind, function in jobs.items():
-            wall, cpu = timed(function)
+            wall, cpu = measure_seconds(function)
             if run:
                 speeds[kind].append(len(paths) / wall)
                 processors[kind].append(1000 * cpu / len(paths))
@@ -103,7 +103,7 @@ def spread(values: list[float]) -> str:
     )
 
 
-def timed(function: Callable[[Path], None]) -> tuple[float, float]:
+def measure_seconds(function: Callable[[Path], None]) -> tuple[float, float]:
     """Seconds that a call takes, and those of all processors; its folder is removed after that."""
     with tempfile.TemporaryDirectory() as folder:
         os.sync()  # what others have written is not waited for

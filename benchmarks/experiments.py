@@ -96,7 +96,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
+class Settings:
     """What the command line asks for."""
 
     data: Path
@@ -105,7 +105,7 @@ class Wish:
     seeds: Sequence[int]
 
 
-def table4(wish: Wish) -> Iterator[Trial]:
+def table4(wish: Settings) -> Iterator[Trial]:
     """Appendix E: each level is trained and faded in for 1/25 of the run, as in the paper.
 
     The paper shows 10 million images, with five steps of the critic for one of the generator and
@@ -134,7 +134,7 @@ def table4(wish: Wish) -> Iterator[Trial]:
                 yield Trial(preset, seed, ("--preset", preset, *common, *own))
 
 
-def zoo(wish: Wish) -> Iterator[Trial]:
+def zoo(wish: Settings) -> Iterator[Trial]:
     """The other GANs on images of 32x32, in widths that cost a CPU about the same.
 
     Batches of 16 make enough steps of few images.
@@ -167,7 +167,7 @@ def zoo(wish: Wish) -> Iterator[Trial]:
             )
 
 
-def digits(wish: Wish) -> Iterator[Trial]:
+def digits(wish: Settings) -> Iterator[Trial]:
     """A good training, one that collapses and one that diverges.
 
     Verdicts begin at kimg 9.2, so that 19.2 kimg show them before half of the run.
@@ -179,7 +179,7 @@ def digits(wish: Wish) -> Iterator[Trial]:
             )
 
 
-def augmentation(wish: Wish) -> Iterator[Trial]:
+def augmentation(wish: Settings) -> Iterator[Trial]:
     """With and without adaptive augmentation, on a thousand images of 16x16.
 
     The critic is wide, learns fast and has a weak penalty, so that it knows them by heart after
@@ -238,18 +238,18 @@ def augmentation(wish: Wish) -> Iterator[Trial]:
         )
 
 
-def penalty_demo(wish: Wish) -> Iterator[Trial]:
+def penalty_demo(wish: Settings) -> Iterator[Trial]:
     """The gradient of wgan-gp at the final or at the trained resolution, the settings of demo."""
     yield from _gradient_at(wish, "demo")
 
 
-def penalty_cifar10(wish: Wish) -> Iterator[Trial]:
+def penalty_cifar10(wish: Settings) -> Iterator[Trial]:
     """The same with the settings of cpu, mirrored images, and bf16, which takes two thirds of the
     time of float32."""
     yield from _gradient_at(wish, "cpu", "--mirror", "--precision", "bf16")
 
 
-def _gradient_at(wish: Wish, preset: str, *options: str) -> Iterator[Trial]:
+def _gradient_at(wish: Settings, preset: str, *options: str) -> Iterator[Trial]:
     for seed in wish.seeds:
         for resolution in ("final", "trained"):
             yield Trial(
@@ -272,7 +272,7 @@ def _gradient_at(wish: Wish, preset: str, *options: str) -> Iterator[Trial]:
 
 
 # name: (trials, heading -> column of the last metric or statistic)
-EXPERIMENTS: dict[str, tuple[Callable[[Wish], Iterator[Trial]], Columns]] = {
+EXPERIMENTS: dict[str, tuple[Callable[[Settings], Iterator[Trial]], Columns]] = {
     "table4": (table4, {"modes": "modes", "KL": "KL"}),
     "zoo": (zoo, {"SWD x1e3": "SWDx1e3_avg", "MS-SSIM": "MS-SSIM"}),
     "digits": (
@@ -335,13 +335,13 @@ def main(
 ) -> None:
     """Run an experiment, or what is left of it, and print its table."""
     trials_of, columns = EXPERIMENTS[name]
-    wish = Wish(data=data, classifier=classifier, kimg=kimg, seeds=range(seeds))
+    wish = Settings(data=data, classifier=classifier, kimg=kimg, seeds=range(seeds))
     results.mkdir(parents=True, exist_ok=True)
     store, folder = results / f"{name}.json", outdir / name
     outcomes = {(each.name, each.seed): each for each in read_outcomes(store) if each.kimg >= kimg}
     left = [trial for trial in trials_of(wish) if (trial.name, trial.seed) not in outcomes]
     with ThreadPoolExecutor(jobs) as pool:
-        for found in pool.map(lambda trial: outcome(trial, wish, folder, columns), left):
+        for found in pool.map(lambda trial: run_trial(trial, wish, folder, columns), left):
             outcomes[found.name, found.seed] = found
             write_outcomes(store, outcomes.values())
             click.echo(f"{found.name}, seed {found.seed}: {found.minutes} min", err=True)
@@ -360,10 +360,10 @@ def write_outcomes(store: Path, outcomes: Iterable[Outcome]) -> None:
     write_atomically(store, f"[\n{lines}\n]\n")
 
 
-def outcome(trial: Trial, wish: Wish, folder: Path, columns: Columns) -> Outcome:
+def run_trial(trial: Trial, wish: Settings, folder: Path, columns: Columns) -> Outcome:
     """Train, or train on, and measure."""
-    run = trained(trial, wish, folder)
-    found, told = values(run), said(run)
+    run = train_trial(trial, wish, folder)
+    found, told = last_values(run), status_history(run)
     if trial.held_out:
         found |= held_out_values(trial, wish, run)
     last = told[-1][1] if told else ""
@@ -381,11 +381,11 @@ def outcome(trial: Trial, wish: Wish, folder: Path, columns: Columns) -> Outcome
     )
 
 
-def trained(trial: Trial, wish: Wish, folder: Path) -> Path:
+def train_trial(trial: Trial, wish: Settings, folder: Path) -> Path:
     """The directory of the trial's run, once it is finished."""
     outdir = folder / trial.folder
     runs = sorted(outdir.glob("[0-9]*-*"))
-    if runs and values(runs[-1]).get("progress/kimg", 0.0) >= wish.kimg:
+    if runs and last_values(runs[-1]).get("progress/kimg", 0.0) >= wish.kimg:
         return runs[-1]
     resumable = runs and run_directory.states(runs[-1])
     words = (
@@ -404,15 +404,15 @@ def trained(trial: Trial, wish: Wish, folder: Path) -> Path:
         ]
     )
     outdir.mkdir(parents=True, exist_ok=True)
-    call([str(ROOT / "train.py"), *words], outdir / "output.txt")
+    run_python([str(ROOT / "train.py"), *words], outdir / "output.txt")
     return sorted(outdir.glob("[0-9]*-*"))[-1]
 
 
-def held_out_values(trial: Trial, wish: Wish, run: Path) -> dict[str, float]:
+def held_out_values(trial: Trial, wish: Settings, run: Path) -> dict[str, float]:
     """The last and the least value of each metric against the held-out images."""
     lines = run / HELD_OUT
     lines.unlink(missing_ok=True)
-    call(
+    run_python(
         [
             "-m",
             "metrics",
@@ -438,7 +438,7 @@ def held_out_values(trial: Trial, wish: Wish, run: Path) -> dict[str, float]:
     }
 
 
-def call(words: Sequence[str], output: Path) -> None:
+def run_python(words: Sequence[str], output: Path) -> None:
     """Run python on one thread; what it prints goes to a file."""
     with output.open("a") as file:
         ended = subprocess.run(
@@ -455,7 +455,7 @@ def call(words: Sequence[str], output: Path) -> None:
         )
 
 
-def values(run: Path) -> dict[str, float]:
+def last_values(run: Path) -> dict[str, float]:
     """The last statistics of a run and the last values of its metrics, by name."""
     found = dict(last_line(run / run_directory.STATISTICS_FILE))
     for file in sorted(run.glob(f"{run_directory.METRIC_PREFIX}*.jsonl")):
@@ -464,7 +464,7 @@ def values(run: Path) -> dict[str, float]:
     return found
 
 
-def said(run: Path) -> list[tuple[float, str]]:
+def status_history(run: Path) -> list[tuple[float, str]]:
     """What somebody who watched was told, as (kimg, name of the verdict) where it changed."""
     told: list[tuple[float, str]] = []
     for kimg, verdict in verdicts(read_history(run)):
@@ -473,7 +473,7 @@ def said(run: Path) -> list[tuple[float, str]]:
     return told
 
 
-def verdict_cells(outcomes: Sequence[Outcome]) -> tuple[str, str]:
+def status_cells(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     """The last verdicts of some runs and how many had them, and when each was first given."""
     counted = Counter(each.verdict for each in outcomes if each.verdict)
     first = [each.verdict_kimg for each in outcomes if each.verdict_kimg is not None]
@@ -498,7 +498,7 @@ def table(outcomes: Sequence[Outcome], columns: Columns) -> str:
             spread([each.values[key] for each in row if key in each.values]) for key in columns
         ]
         minutes = spread([each.minutes for each in row if each.minutes is not None])
-        lines.append([name, *cells, minutes, str(len(row)), *verdict_cells(row)])
+        lines.append([name, *cells, minutes, str(len(row)), *status_cells(row)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -19,7 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.report import circumstances, require_place, save
+from benchmarks.report import describe_run, require_writable_output, save_results
 from progan import networks, presets
 from progan.config import override
 from progan.door import Command, device_option
@@ -45,7 +45,7 @@ def main(
     preset: str, resolution: int, images: int, runs: int, device: str, output: Path | None
 ) -> None:
     """Time the network alone, and with files."""
-    require_place(output)
+    require_writable_output(output)
     set_omp_passive()
     chosen = devices.choose(device)
     devices.set_repeatable()
@@ -89,9 +89,9 @@ def main(
     )
     click.echo(told)
     if output:
-        save(
+        save_results(
             "generate",
-            circumstances("generate", devices.describe(chosen), preset)
+            describe_run("generate", devices.describe(chosen), preset)
             | {
                 "resolution": resolution,
                 "images": images,

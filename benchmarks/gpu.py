@@ -237,7 +237,7 @@ def plan(device: str, output: Path, peers: list[Path]) -> list[Part]:
             [
                 Task(
                     str(resolution),
-                    SPEED + "time_pictures",
+                    SPEED + "time_generation",
                     on | {"run": scope.run, "resolution": resolution, "images": count},
                 )
                 for resolution, count in scope.pictures
@@ -315,7 +315,7 @@ def _training_tasks(scope: Scope, on: dict[str, Any], output: Path) -> tuple[Tas
     return (
         Task(
             "portraits",
-            TRAINING + "draw_portraits",
+            TRAINING + "create_dataset",
             {
                 "dest": dataset,
                 "resolution": resolution,
@@ -408,7 +408,7 @@ def main(
         plan(device, (output or Path()).resolve(), [peer.resolve() for peer in peers]), parts, skip
     )
     if only_plan:
-        click.echo(plan_words(chosen, minutes))
+        click.echo(format_plan(chosen, minutes))
         return
     if output is None:
         raise UserError(
@@ -427,7 +427,7 @@ def main(
             "command": " ".join(["python", "benchmarks/gpu.py", *_shown()]),
         },
     )
-    click.echo(plan_words(chosen, minutes))
+    click.echo(format_plan(chosen, minutes))
     before = len(read_lines(results))
     run_parts(chosen, results, 60 * minutes, click.echo, PRELOAD, retry=retry)
     added = [line["event"] for line in read_lines(results)[before:]]
@@ -463,7 +463,7 @@ def select(parts: list[Part], names: str | None, skipped: str | None) -> list[Pa
     return [part for part in chosen if part.name not in (skipped or "").split(",")]
 
 
-def plan_words(parts: list[Part], minutes: float) -> str:
+def format_plan(parts: list[Part], minutes: float) -> str:
     """What each part is planned to take, as a table."""
     whole = sum(part.seconds for part in parts)
     rows, start = [], 0.0

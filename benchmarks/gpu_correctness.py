@@ -21,8 +21,8 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_map_only
 
 from benchmarks.isolated import Record
-from benchmarks.loader import portraits
-from benchmarks.settings import at_level, stage_at
+from benchmarks.loader import create_portraits
+from benchmarks.workload import stage_at, stay_at_resolution
 from progan import presets
 from progan.config import Run, override
 from progan.data.loader import read_ahead, read_batches
@@ -90,13 +90,15 @@ def compare_with_float64(
     """Losses, gradients and updated weights of an iteration, against float64 on the CPU."""
     place = devices.choose(device)
     for alpha in (None, 0.3) if resolution > 4 else (None,):
-        expected = _outcome(small_run(), resolution, alpha, CPU, torch.float64)
+        expected = _iteration_results(small_run(), resolution, alpha, CPU, torch.float64)
         for precision in precisions:
             name = f"{precision}{'' if alpha is None else ' fading'}"
             if name in done:
                 continue
             devices.set_precision(precision)
-            found = _outcome(small_run(precision), resolution, alpha, place, torch.float32)
+            found = _iteration_results(
+                small_run(precision), resolution, alpha, place, torch.float32
+            )
             errors = {what: relative_error(found[what], expected[what]) for what in expected}
             limit = LIMITS[precision]
             record(
@@ -108,7 +110,7 @@ def compare_with_float64(
             )
 
 
-def _outcome(
+def _iteration_results(
     run: Run, resolution: int, alpha: float | None, device: torch.device, dtype: torch.dtype
 ) -> dict[str, list[Tensor]]:
     """What an iteration computes: statistics, gradients and updates, in float64 on the CPU."""
@@ -208,7 +210,7 @@ def compare_graph(
     for resolution in resolutions:
         run, told = small_run(), list[str]()
         recorded, plain = (
-            _trained(run, place, resolution, 10, steps)
+            _train(run, place, resolution, 10, steps)
             for steps in (CudaGraphSteps(PLAIN_STEPS, recorder, told.append), PLAIN_STEPS)
         )
         error = relative_error(_weights(recorded), _weights(plain))
@@ -222,9 +224,7 @@ def compare_graph(
         )
 
 
-def _trained(
-    run: Run, device: torch.device, resolution: int, count: int, steps: Steps
-) -> TrainState:
+def _train(run: Run, device: torch.device, resolution: int, count: int, steps: Steps) -> TrainState:
     state = create(run, device)
     for _ in range(count):
         iterate_on_equal_inputs(state, run, resolution, None, torch.float32, steps)
@@ -237,10 +237,10 @@ def _weights(state: TrainState) -> list[Tensor]:
 
 def compare_resumed(device: str, *, record: Record, seconds: float, done: frozenset[str]) -> None:
     """Six iterations against three, a state file, and three more: the same bits."""
-    place, run = devices.choose(device), at_level(small_run(), 16)
+    place, run = devices.choose(device), stay_at_resolution(small_run(), 16)
     devices.set_repeatable()
-    straight = _trained(run, place, 16, 6, PLAIN_STEPS)
-    half = _trained(run, place, 16, 3, PLAIN_STEPS)
+    straight = _train(run, place, 16, 6, PLAIN_STEPS)
+    half = _train(run, place, 16, 3, PLAIN_STEPS)
     with tempfile.TemporaryDirectory() as folder:
         resumed = load_state(save_state(Path(folder), half, run), run, place)
     for _ in range(3):
@@ -256,9 +256,12 @@ def compare_resumed(device: str, *, record: Record, seconds: float, done: frozen
 
 def compare_batches(device: str, *, record: Record, seconds: float, done: frozenset[str]) -> None:
     """Batches through the side stream, and from the memory of the device, against the files."""
-    place, run = devices.choose(device), at_level(override(small_run(), {"label_size": 0}), 16)
+    place, run = (
+        devices.choose(device),
+        stay_at_resolution(override(small_run(), {"label_size": 0}), 16),
+    )
     with tempfile.TemporaryDirectory() as folder:
-        dataset = portraits(Path(folder) / "portraits", 16, 64, compress=False)
+        dataset = create_portraits(Path(folder) / "portraits", 16, 64, compress=False)
         expected = [batch.images for batch in islice(read_batches(dataset, run, 0), 20)]
         for name, budget in (("side stream", 0), ("device memory", 2**30)):
             with closing(read_ahead(dataset, run, place, 0, budget_bytes=budget)) as batches:

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cost import step_cost
 from benchmarks.gpu import GPU, SCOPES, plan
-from benchmarks.isolated import ENDS, Line, measured, read_lines
-from benchmarks.settings import stage_at
+from benchmarks.isolated import ENDS, Line, latest_figures, read_lines
+from benchmarks.workload import stage_at, step_cost
 from progan import schedule
 from progan.config import Run
 from progan.errors import UserError
@@ -56,7 +55,7 @@ def _titled(title: str, text: str) -> Iterable[str]:
 
 def _machine(lines: Sequence[Line], calls: Sequence[Line]) -> str:
     (found, *_) = [
-        *(line for line in measured(lines, "machine") if line["name"] == "machine"),
+        *(line for line in latest_figures(lines, "machine") if line["name"] == "machine"),
         {"device": f"{calls[-1]['device']} (its part was not measured)"},
     ]
     machine = found.get("machine", {})
@@ -81,7 +80,7 @@ def _ceilings(lines: Sequence[Line]) -> dict[str, float]:
     """Operations per second by precision, and bytes copied per second as 'copy'."""
     return {
         line["name"]: line.get("flop_per_second") or line["bytes_per_second"]
-        for line in measured(lines, "machine")
+        for line in latest_figures(lines, "machine")
         if line["name"] != "machine"
     }
 
@@ -89,7 +88,7 @@ def _ceilings(lines: Sequence[Line]) -> dict[str, float]:
 def _correctness(lines: Sequence[Line]) -> str:
     """Errors relative to float64, and whether they are within their limits."""
     rows: Rows = []
-    for line in measured(lines, "correctness"):
+    for line in latest_figures(lines, "correctness"):
         errors = line.get("errors", {"error": line["error"]} if "error" in line else {})
         worst = max(errors, key=lambda name: float(errors[name])) if errors else ""
         rows.append(
@@ -103,7 +102,7 @@ def _correctness(lines: Sequence[Line]) -> str:
             )
         )
     text = markdown(("task", "what", "right", "largest relative error", "limit", ""), rows)
-    for line in measured(lines, "tests"):
+    for line in latest_figures(lines, "tests"):
         counts = ", ".join(f"{count} {outcome}" for outcome, count in line["counts"].items())
         text += f"\n\nTests that need a GPU: {counts or line['message']}." + "".join(
             f"\n* {failure}" for failure in line["failures"]
@@ -113,7 +112,7 @@ def _correctness(lines: Sequence[Line]) -> str:
 
 def step_rows(lines: Sequence[Line]) -> list[Line]:
     """The figures of steps, by resolution."""
-    found = [line for part in STEP_PARTS for line in measured(lines, part)]
+    found = [line for part in STEP_PARTS for line in latest_figures(lines, part)]
     return sorted(found, key=lambda line: line["resolution"])
 
 
@@ -181,7 +180,7 @@ def _compilation(lines: Sequence[Line]) -> str:
         [
             (str(line["resolution"]), line["name"], f"{line['compile_seconds']:.0f}")
             for part in ("compilation", "other compilation")
-            for line in measured(lines, part)
+            for line in latest_figures(lines, part)
             if "compile_seconds" in line
         ],
     )
@@ -257,7 +256,7 @@ def whole_seconds(run: Run, images_per_second: Mapping[int, float]) -> float:
 
 def _peers(lines: Sequence[Line]) -> str:
     rows: Rows = []
-    for line in measured(lines, "peers"):
+    for line in latest_figures(lines, "peers"):
         rows.append(
             (
                 str(line["resolution"]),
@@ -278,7 +277,7 @@ def _data(lines: Sequence[Line]) -> str:
             f"{line['images_per_second']:.3g}",
             f"{100 * line['data_wait']:.1f} %",
         )
-        for line in measured(lines, "data")
+        for line in latest_figures(lines, "data")
     ]
     rows += [
         (
@@ -287,13 +286,13 @@ def _data(lines: Sequence[Line]) -> str:
             f"{line['images_per_second']:.3g}",
             "",
         )
-        for line in measured(lines, "pictures")
+        for line in latest_figures(lines, "pictures")
     ]
     return markdown(("", "resolution", "img/s", "waits for data"), rows)
 
 
 def _training(lines: Sequence[Line]) -> str:
-    for line in measured(lines, "training"):
+    for line in latest_figures(lines, "training"):
         if line["name"] != "run":
             continue
         hours = [(row["progress/kimg"], row["progress/hours"]) for row in line["stats"]]

@@ -17,9 +17,9 @@ import torch
 
 from benchmarks import train
 from benchmarks.isolated import Record
-from benchmarks.loader import portraits
+from benchmarks.loader import create_portraits
 from benchmarks.metrics import machine
-from benchmarks.settings import at_level, in_way, narrowed, stage_at
+from benchmarks.workload import end_at_resolution, stage_at, stay_at_resolution, with_variant
 from progan import networks
 from progan.config import Run
 from progan.data.loader import read_ahead
@@ -59,9 +59,9 @@ def describe_machine(
         machine=machine(),
         **(_gpu() if place.type == "cuda" else {}),
     )
-    record(name="copy", bytes_per_second=train.copying_bytes_per_second(place, side**2))
+    record(name="copy", bytes_per_second=train.copy_bandwidth(place, side**2))
     for precision in precisions:
-        record(name=precision, flop_per_second=train.ceiling(place, precision, side))
+        record(name=precision, flop_per_second=train.matmul_flops(place, precision, side))
 
 
 def _gpu() -> dict[str, Any]:
@@ -125,8 +125,8 @@ def _time_way(
     devices.restart_peak(device)
     try:
         stage = stage_at(run, resolution)
-        iterate = train.ours(run, stage, way, device, told.append).iterate
-        first = elapsed(iterate, device)
+        iterate = train.progan_contestant(run, stage, way, device, told.append).iterate
+        first = measure_seconds(iterate, device)
         taken = time_blocks(iterate, device, way_seconds)
     except (RuntimeError, MemoryError) as error:
         if not devices.is_out_of_memory(error):
@@ -146,7 +146,7 @@ def _time_way(
     )
 
 
-def elapsed(work: Callable[[], object], device: torch.device) -> float:
+def measure_seconds(work: Callable[[], object], device: torch.device) -> float:
     """Seconds that some work takes."""
     devices.synchronize(device)
     start = time.perf_counter()
@@ -158,9 +158,9 @@ def elapsed(work: Callable[[], object], device: torch.device) -> float:
 def time_blocks(work: Callable[[], object], device: torch.device, seconds: float) -> list[float]:
     """Seconds of one `work`, as the means of blocks of equal length, after some to get warm."""
     for _ in range(WARM_UP_STEPS + 1):
-        one = elapsed(work, device)
+        one = measure_seconds(work, device)
     count = max(round(seconds / BLOCKS / one), 1)
-    return [elapsed(partial(_repeat, work, count), device) / count for _ in range(BLOCKS)]
+    return [measure_seconds(partial(_repeat, work, count), device) / count for _ in range(BLOCKS)]
 
 
 def _repeat(work: Callable[[], object], count: int) -> None:
@@ -188,7 +188,9 @@ def compile_steps(
     use_backend(backend)
     place, told = devices.choose(device), list[str]()
     start = time.perf_counter()
-    train.ours(run, stage_at(run, resolution), f"compile-{precision}", place, told.append).iterate()
+    train.progan_contestant(
+        run, stage_at(run, resolution), f"compile-{precision}", place, told.append
+    ).iterate()
     devices.synchronize(place)
     record(
         name=f"compile-{precision}",
@@ -212,9 +214,11 @@ def time_peers(
 ) -> None:
     """Time an iteration of other projects at our widths, and ours beside them, in turns."""
     place, stage = devices.choose(device), stage_at(run, resolution)
-    contestants = [train.ours(run, stage, way, place) for way in ways]
-    contestants += [train.other(run, stage, Path(checkout), place) for checkout in checkouts]
-    times = train.in_turns(contestants, place, way_seconds)
+    contestants = [train.progan_contestant(run, stage, way, place) for way in ways]
+    contestants += [
+        train.peer_contestant(run, stage, Path(checkout), place) for checkout in checkouts
+    ]
+    times = train.time_in_turns(contestants, place, way_seconds)
     for name, taken in times.items():
         record(
             name=name,
@@ -238,10 +242,10 @@ def time_data(
     done: frozenset[str],
 ) -> None:
     """Train from files, and from the memory of the device, and see how long steps wait."""
-    place, run = devices.choose(device), at_level(in_way(run, way), resolution)
+    place, run = devices.choose(device), stay_at_resolution(with_variant(run, way), resolution)
     devices.set_precision(run.precision)
     with tempfile.TemporaryDirectory() as folder:
-        dataset = portraits(Path(folder) / "portraits", resolution, images, compress=False)
+        dataset = create_portraits(Path(folder) / "portraits", resolution, images, compress=False)
         for name, budget in (("files", 0), ("device memory", 2**40)):
             told: list[str] = []
             steps = accelerated(PLAIN_STEPS, chosen(run, place), told.append)
@@ -287,13 +291,13 @@ def _train_for(
             )
 
         for _ in range(WARM_UP_STEPS + 2):
-            one = elapsed(iterate, device)
+            one = measure_seconds(iterate, device)
         batches.wait_seconds, count = 0.0, max(round(seconds / one), 2)
-        taken = elapsed(partial(_repeat, iterate, count), device)
+        taken = measure_seconds(partial(_repeat, iterate, count), device)
         return count * stage.batch, batches.wait_seconds, taken
 
 
-def time_pictures(
+def time_generation(
     device: str,
     run: Run,
     resolution: int,
@@ -306,7 +310,7 @@ def time_pictures(
     """Pictures per second of generate.py: the passes, and with PNG files."""
     place = devices.choose(device)
     devices.set_repeatable()
-    network = narrowed(run, resolution).network
+    network = end_at_resolution(run, resolution).network
     generator = networks.generator(network)
     initialize(generator, 0, "generator")
     generator.to(place).requires_grad_(False).eval()
@@ -319,7 +323,7 @@ def time_pictures(
 
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         write(folder)
-        taken = [elapsed(partial(write, folder), place) for _ in range(3)]
+        taken = [measure_seconds(partial(write, folder), place) for _ in range(3)]
     record(
         name="with PNG files",
         resolution=resolution,

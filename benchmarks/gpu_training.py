@@ -20,7 +20,7 @@ import torch
 from benchmarks import train
 from benchmarks.gpu_speed import time_blocks
 from benchmarks.isolated import Record, last_line
-from benchmarks.settings import in_way, stages
+from benchmarks.workload import stages_by_resolution, with_variant
 from progan import presets, schedule
 from progan.config import Run, override
 from progan.errors import UserError
@@ -34,7 +34,7 @@ GROWTH = 1.05  # from one total that is tried to the next
 SPEED_MARGIN = 0.75  # ticks, pictures and metrics take time, too
 
 
-def draw_portraits(
+def create_dataset(
     dest: str,
     resolution: int,
     images: int,
@@ -46,7 +46,7 @@ def draw_portraits(
 ) -> None:
     """Draw the dataset of the training, if it is not there."""
     start = time.perf_counter()
-    _draw(dest, resolution, images, workers)
+    _create_dataset(dest, resolution, images, workers)
     record(
         name="portraits",
         resolution=resolution,
@@ -55,7 +55,7 @@ def draw_portraits(
     )
 
 
-def _draw(dest: str, resolution: int, images: int, workers: int) -> None:
+def _create_dataset(dest: str, resolution: int, images: int, workers: int) -> None:
     if not (Path(dest) / "dataset.json").is_file():
         _call(
             "dataset_tool.py",
@@ -101,11 +101,13 @@ def train_portraits(
     """
     seconds = min(seconds, most_seconds)
     end = time.monotonic() + seconds
-    _draw(data, max(resolutions), images, workers)
+    _create_dataset(data, max(resolutions), images, workers)
     place = devices.choose(device)
     for resolution in resolutions:
-        run = in_way(override(presets.preset(PRESET), {**options, "resolution": resolution}), way)
-        speeds = _probe(run, place, probe_seconds)
+        run = with_variant(
+            override(presets.preset(PRESET), {**options, "resolution": resolution}), way
+        )
+        speeds = _measure_speeds(run, place, probe_seconds)
         usable = max(end - time.monotonic() - START_SECONDS * min(seconds / 60, 1), 1.0)
         kimg = affordable_kimg(run, speeds, usable * SPEED_MARGIN)
         if kimg >= worthwhile_kimg:
@@ -153,14 +155,14 @@ def train_portraits(
             stats=_stats(directory),
             metrics=_metrics(directory),
         )
-        _deliver(directory, Path(output), device, grid)
+        _copy_results(directory, Path(output), device, grid)
 
 
-def _probe(run: Run, device: torch.device, seconds: float) -> dict[int, float]:
+def _measure_speeds(run: Run, device: torch.device, seconds: float) -> dict[int, float]:
     """Images per second by resolution, each from a short measurement."""
     speeds = {}
-    for resolution, stage in stages(run).items():
-        iterate = train.ours(
+    for resolution, stage in stages_by_resolution(run).items():
+        iterate = train.progan_contestant(
             run, stage, f"{run.acceleration}-{run.precision}", device, lambda line: None
         ).iterate
         speeds[resolution] = stage.batch / statistics.median(time_blocks(iterate, device, seconds))
@@ -176,7 +178,7 @@ def affordable_kimg(run: Run, images_per_second: Mapping[int, float], seconds: f
     while True:
         total = float(f"{kimg:.4g}")
         try:
-            if seconds_of(run, total, images_per_second) > seconds and affordable:
+            if estimate_seconds(run, total, images_per_second) > seconds and affordable:
                 return affordable
             affordable = total
         except UserError:  # too short for every resolution to be trained
@@ -184,16 +186,16 @@ def affordable_kimg(run: Run, images_per_second: Mapping[int, float], seconds: f
         kimg *= GROWTH
 
 
-def seconds_of(run: Run, kimg: float, images_per_second: Mapping[int, float]) -> float:
+def estimate_seconds(run: Run, kimg: float, images_per_second: Mapping[int, float]) -> float:
     """What a run of so many thousand images takes, its phases scaled to them."""
-    growth = scaled(run, kimg).growth
+    growth = scale_to_kimg(run, kimg).growth
     return sum(
         1000 * (phase.end_kimg - phase.start_kimg) / images_per_second[phase.stage.resolution]
         for phase in schedule.phases(growth, run.network)
     )
 
 
-def scaled(run: Run, kimg: float) -> Run:
+def scale_to_kimg(run: Run, kimg: float) -> Run:
     """The run with its phases scaled to a total, as train.py --scale-schedule does."""
     return scale_schedule(override(run, {"total_kimg": kimg}), ())
 
@@ -223,7 +225,7 @@ def _metrics(directory: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _deliver(directory: Path, output: Path, device: str, grid: str) -> None:
+def _copy_results(directory: Path, output: Path, device: str, grid: str) -> None:
     """Copy what a page needs: pictures, curves and the network."""
     output.mkdir(parents=True, exist_ok=True)
     columns, rows = map(int, grid.split("x"))

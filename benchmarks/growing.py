@@ -26,7 +26,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from metrics.run_record import findings  # noqa: E402
+from metrics.run_record import read_results  # noqa: E402
 from progan.door import Command  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.run_directory import STATISTICS_FILE  # noqa: E402
@@ -59,16 +59,16 @@ def main(runs: tuple[str, ...], output: Path, plot: Path) -> None:
     if len(named) != len(runs):
         raise UserError("Name each run, as in growing=runs/00000-portraits-cpu.")
     speeds = common_speeds([ticks_of(Path(run)) for run in named.values()])
-    curves = {name: points(Path(run), speeds) for name, run in named.items()}
+    curves = {name: metric_points(Path(run), speeds) for name, run in named.items()}
     *others, measure = curves
     result = {
         "column": COLUMN,
         "images_per_second": speeds,
         "curves": curves,
-        "share_of_time": {name: shares(curves[name], curves[measure]) for name in others},
+        "share_of_time": {name: time_shares(curves[name], curves[measure]) for name in others},
     }
     output.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    draw(plot, curves)
+    plot_curves(plot, curves)
     for name, found in result["share_of_time"].items():
         click.echo(
             table(
@@ -88,7 +88,7 @@ def main(runs: tuple[str, ...], output: Path, plot: Path) -> None:
         )
 
 
-def points(run: Path, speeds: dict[float, float]) -> list[Point]:
+def metric_points(run: Path, speeds: dict[float, float]) -> list[Point]:
     """What was measured of each network of a run at its last resolution, oldest first."""
     minutes = minutes_by_kimg(ticks_of(run), speeds)
     found = []
@@ -98,7 +98,7 @@ def points(run: Path, speeds: dict[float, float]) -> list[Point]:
             continue
         values = [
             each.values[COLUMN]
-            for each in findings(network, snapshot.images_seen)
+            for each in read_results(network, snapshot.images_seen)
             if COLUMN in each.values
         ]
         if values:
@@ -142,12 +142,12 @@ def minutes_by_kimg(
     return minutes
 
 
-def shares(curve: list[Point], measure: list[Point]) -> list[Point]:
+def time_shares(curve: list[Point], measure: list[Point]) -> list[Point]:
     """At each value that `measure` improved to: the time in which `curve` reached it as well."""
     found, best = [], float("inf")
     for point in measure:
         best, improved = min(best, point["value"]), point["value"] < best
-        reached = when(curve, point["value"])
+        reached = minutes_to_reach(curve, point["value"])
         if improved and reached is not None:
             found.append(
                 {
@@ -160,7 +160,7 @@ def shares(curve: list[Point], measure: list[Point]) -> list[Point]:
     return found
 
 
-def when(curve: list[Point], value: float) -> float | None:
+def minutes_to_reach(curve: list[Point], value: float) -> float | None:
     """Minutes until a curve first fell to a value, between its points; None: it never did."""
     if curve[0]["value"] <= value:
         return curve[0]["minutes"]
@@ -171,7 +171,7 @@ def when(curve: list[Point], value: float) -> float | None:
     return None
 
 
-def draw(path: Path, curves: dict[str, list[Point]]) -> None:
+def plot_curves(path: Path, curves: dict[str, list[Point]]) -> None:
     """One curve for each run, against minutes and against images."""
     from matplotlib.figure import Figure
 

@@ -345,7 +345,7 @@ def require_results_folder(folder: Path) -> Path:
     return results
 
 
-def measured(lines: Sequence[Line], part: str) -> Iterator[Line]:
+def latest_figures(lines: Sequence[Line], part: str) -> Iterator[Line]:
     """The figures of a part; of those with the same task and name, the last."""
     found = {
         (line["task"], line.get("name")): line

@@ -29,9 +29,9 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
-from benchmarks.settings import at_level  # noqa: E402
+from benchmarks.report import describe_run, format_page, require_writable_output, save_results  # noqa: E402
 from benchmarks.train import quartiles  # noqa: E402
+from benchmarks.workload import stay_at_resolution  # noqa: E402
 from progan import presets, schedule  # noqa: E402
 from progan.config import Run  # noqa: E402
 from progan.data.loader import AHEAD, read_ahead  # noqa: E402
@@ -49,7 +49,7 @@ SECONDS = click.FloatRange(0.001, 3600)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class BatchSource:
     """Something that gives batches of one level."""
 
     name: str
@@ -88,21 +88,21 @@ def main(
     output: Path | None,
 ) -> None:
     """Time the way of the images to the device at each resolution."""
-    require_place(output)
+    require_writable_output(output)
     set_omp_passive()
     chosen, run = devices.choose(device), presets.preset(preset)
     with tempfile.TemporaryDirectory() as folder:
         dataset = (
             Dataset.open(data)
             if data
-            else portraits(
+            else create_portraits(
                 Path(folder) / "portraits",
                 min(resolution, run.network.resolution),
                 images,
                 compress,
             )
         )
-        result = circumstances("loader", devices.describe(chosen), preset) | {
+        result = describe_run("loader", devices.describe(chosen), preset) | {
             "dataset": {
                 "name": dataset.name,
                 "images": len(dataset.training_rows),
@@ -110,9 +110,11 @@ def main(
             },
             "levels": [],
         }
-        for stage in stages(run, dataset, resolution):
+        for stage in dataset_stages(run, dataset, resolution):
             rows = list(
-                level_rows(at_level(run, stage.resolution), stage, dataset, chosen, runs, seconds)
+                level_rows(
+                    stay_at_resolution(run, stage.resolution), stage, dataset, chosen, runs, seconds
+                )
             )
             result["levels"] += rows
             click.echo(table([HEADINGS, *map(cells, rows)]))
@@ -120,17 +122,19 @@ def main(
         f"{result['dataset']['images']} images of {dataset.name}, {runs} turns. Files are in "
         "the system's cache."
     )
-    save("loader", result, page(result, what, HEADINGS, map(cells, result["levels"])), output)
+    save_results(
+        "loader", result, format_page(result, what, HEADINGS, map(cells, result["levels"])), output
+    )
 
 
-def portraits(dest: Path, resolution: int, count: int, compress: bool) -> Dataset:
+def create_portraits(dest: Path, resolution: int, count: int, compress: bool) -> Dataset:
     """A dataset of drawn portraits."""
     source = import_demo(resolution=resolution, num_images=count, seed=0)
     write_dataset(source, dest, options={}, compress=compress)
     return Dataset.open(dest)
 
 
-def stages(run: Run, dataset: Dataset, resolution: int) -> list[Stage]:
+def dataset_stages(run: Run, dataset: Dataset, resolution: int) -> list[Stage]:
     """Those of the preset that the dataset has images for, without fades."""
     return [
         phase.stage
@@ -152,13 +156,13 @@ def level_rows(
         budgets["resident"] = level_bytes
     with ExitStack() as threads:
         sources = [
-            reading(dataset, stage),
+            file_source(dataset, stage),
             *(
-                ahead(run, dataset, device, name, budget, threads)
+                read_ahead_source(run, dataset, device, name, budget, threads)
                 for name, budget in budgets.items()
             ),
         ]
-        speeds = in_turns(sources, stage.batch, runs, seconds)
+        speeds = speeds_in_turns(sources, stage.batch, runs, seconds)
     for source in sources:
         speed = statistics.median(speeds[source.name])
         yield {
@@ -175,18 +179,18 @@ def level_rows(
         }
 
 
-def reading(dataset: Dataset, stage: Stage) -> Source:
+def file_source(dataset: Dataset, stage: Stage) -> BatchSource:
     """Random rows from the files, in this thread."""
     random, rows = np.random.default_rng(0), dataset.training_rows
-    return Source(
+    return BatchSource(
         "decode" if stage.level in dataset.info.webp_bytes else "read",
         lambda: dataset.images(stage.level, random.choice(rows, stage.batch)),
     )
 
 
-def ahead(
+def read_ahead_source(
     run: Run, dataset: Dataset, device: torch.device, name: str, budget: int, threads: ExitStack
-) -> Source:
+) -> BatchSource:
     """What a training gets if images may take `budget` bytes of the device's memory."""
     start = time.perf_counter()
     batches = threads.enter_context(
@@ -194,11 +198,11 @@ def ahead(
     )
     next(batches)
     loaded = time.perf_counter() - start if budget else None
-    return Source(name, lambda: next(batches), AHEAD + 2, loaded)
+    return BatchSource(name, lambda: next(batches), AHEAD + 2, loaded)
 
 
-def in_turns(
-    sources: list[Source], batch: int, runs: int, seconds: float
+def speeds_in_turns(
+    sources: list[BatchSource], batch: int, runs: int, seconds: float
 ) -> dict[str, list[float]]:
     """Images per second of each turn, after one to get warm."""
     speeds: dict[str, list[float]] = {source.name: [] for source in sources}
@@ -210,7 +214,7 @@ def in_turns(
     return speeds
 
 
-def images_per_second(source: Source, batch: int, seconds: float) -> float:
+def images_per_second(source: BatchSource, batch: int, seconds: float) -> float:
     for _ in range(source.ahead):
         source.take()
     start, count, elapsed = time.perf_counter(), 0, 0.0

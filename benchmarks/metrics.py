@@ -22,9 +22,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from metrics import ms_ssim, swd
-from metrics.detector import Setup
+from metrics.detector import MetricContext
 from progan.data.portraits.importer import import_demo
-from tests.builders import draw_of
+from tests.builders import image_sample
 from tests.reference import paper_metrics
 
 OFFICIAL_SECONDS = {"swd": 12.1, "ms-ssim": 1.22}  # 256 images 128x128 a side, on two cores
@@ -38,19 +38,19 @@ OFFICIAL_SECONDS = {"swd": 12.1, "ms-ssim": 1.22}  # 256 images 128x128 a side, 
 def main(count: int, resolution: int, runs: int, json_file: Path | None) -> None:
     """Time the metrics of portraits and print minimum, median and maximum."""
     first, second = (portraits(resolution, count, seed) for seed in (0, 1))
-    setup = Setup(seed=0, device=torch.device("cpu"))
-    ours = draw_of(first), draw_of(second)
+    context = MetricContext(seed=0, device=torch.device("cpu"))
+    ours = image_sample(first), image_sample(second)
     pairs = first[0::2], first[1::2]
     results = [
-        compared(
+        compare_speed(
             "swd",
-            lambda: list(swd.measure(*ours, setup).values())[:-1],
+            lambda: list(swd.measure(*ours, context).values())[:-1],
             lambda: paper_metrics.swd(first, second, 0),
             runs,
         ),
-        compared(
+        compare_speed(
             "ms-ssim",
-            lambda: ms_ssim.measure(ours[0], ours[0], setup)["MS-SSIM"],
+            lambda: ms_ssim.measure(ours[0], ours[0], context)["MS-SSIM"],
             lambda: float(paper_metrics.ms_ssim(*pairs).mean()),
             runs,
         ),
@@ -72,7 +72,7 @@ def portraits(resolution: int, count: int, seed: int) -> np.ndarray:
     return np.stack([source.read(row).image for row in range(count)]).transpose(0, 3, 1, 2)
 
 
-def compared(
+def compare_speed(
     name: str, ours: Callable[[], Any], plain: Callable[[], Any], runs: int
 ) -> dict[str, Any]:
     """Time both in turns; what they return shows that they compute the same."""

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
 
 
-def circumstances(script: str, device: str, preset: str) -> dict[str, Any]:
+def describe_run(script: str, device: str, preset: str) -> dict[str, Any]:
     """What a result depends on."""
     return {
         "command": " ".join(["python", f"benchmarks/{script}.py", *shown_arguments()]),
@@ -32,7 +32,7 @@ def shown_arguments() -> list[str]:
     return [Path(word).name if "/" in word else word for word in sys.argv[1:]]
 
 
-def page(
+def format_page(
     result: dict[str, Any], more: str, headings: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> str:
     """The results as Markdown.
@@ -50,7 +50,7 @@ def page(
     return head + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def require_place(output: Path | None) -> None:
+def require_writable_output(output: Path | None) -> None:
     """Raise UserError where results could not be written; to be asked before anything is timed."""
     if output and not (output.name and os.access(output.parent, os.W_OK)):
         raise UserError(
@@ -59,7 +59,7 @@ def require_place(output: Path | None) -> None:
         )
 
 
-def save(kind: str, result: dict[str, Any], text: str, output: Path | None) -> None:
+def save_results(kind: str, result: dict[str, Any], text: str, output: Path | None) -> None:
     """Write results/<kind>-<device>.json and .md, or those that `output` names without suffix."""
     where = output or RESULTS / slug(f"{kind} {result['device']}")
     for suffix, content in ((".json", json.dumps(result, indent=1) + "\n"), (".md", text)):

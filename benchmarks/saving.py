@@ -63,18 +63,18 @@ def measure_state(preset: str, outdir: Path | None, runs: int) -> None:
     with tempfile.TemporaryDirectory(dir=outdir) as folder:
         for number in range(runs):
             state.images_seen = 1000 * number
-            with timed(spent["copy (training waits)"]):
+            with append_seconds(spent["copy (training waits)"]):
                 content = copy_to_cpu(state, run)
-            with timed(spent["checksum"]):
+            with append_seconds(spent["checksum"]):
                 content_hash(content)
-            with timed(spent["checksum, write, fsync, rename"]):
+            with append_seconds(spent["checksum, write, fsync, rename"]):
                 path = write_state(Path(folder), content, 1)
             size = path.stat().st_size
             spent["one multiplication of 1024x1024 matrices, alone"].append(multiply(None))
             spent["the same beside the writing"].append(
                 multiply(lambda content=content: write_state(Path(folder), content, 1))
             )
-            with timed(spent["read and check"]):
+            with append_seconds(spent["read and check"]):
                 load_state(max(Path(folder).iterdir()), run, CPU)
     click.echo(f"{preset}: {human_bytes(size)}")
     for name, seconds in spent.items():
@@ -111,9 +111,9 @@ def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
     clock: dict[str, float] = defaultdict(float)
     processor: dict[str, float] = defaultdict(float)
     for name in ("status_line", "curves", "sample_grid", "snapshots"):
-        setattr(hooks, name, counting(getattr(hooks, name), name, clock, processor))
+        setattr(hooks, name, time_hook(getattr(hooks, name), name, clock, processor))
     leave = Saver.__exit__
-    Saver.__exit__ = counted(leave, "waiting at the end", clock, processor)  # type: ignore
+    Saver.__exit__ = add_up_time(leave, "waiting at the end", clock, processor)  # type: ignore
     with tempfile.TemporaryDirectory() as folder:
         session = TrainContext(
             run=run,
@@ -122,7 +122,7 @@ def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
             device=CPU,
             log=Log(Path(folder) / "log.txt"),
         )
-        counted(train, "all", clock, processor)(session, create(run, CPU))
+        add_up_time(train, "all", clock, processor)(session, create(run, CPU))
     for name in clock:
         click.echo(
             f"{name:20s} {clock[name]:8.2f} s  {100 * clock[name] / clock['all']:6.2f} %   "
@@ -131,11 +131,11 @@ def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
         )
 
 
-def counting(make: Callable[..., Any], *rest: Any) -> Callable[..., Any]:
-    return lambda *args: counted(make(*args), *rest)
+def time_hook(make: Callable[..., Any], *rest: Any) -> Callable[..., Any]:
+    return lambda *args: add_up_time(make(*args), *rest)
 
 
-def counted(
+def add_up_time(
     function: Callable[..., Any], name: str, clock: dict[str, float], processor: dict[str, float]
 ) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
@@ -150,7 +150,7 @@ def counted(
 
 
 @contextmanager
-def timed(into: list[float]) -> Iterator[None]:
+def append_seconds(into: list[float]) -> Iterator[None]:
     start = time.perf_counter()
     yield
     into.append(time.perf_counter() - start)

@@ -23,8 +23,8 @@ from torch.profiler import ProfilerActivity, profile
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
-from benchmarks.train import ours, stages_of  # noqa: E402
+from benchmarks.report import describe_run, format_page, require_writable_output, save_results  # noqa: E402
+from benchmarks.train import progan_contestant, stages_of  # noqa: E402
 from progan.config import Run  # noqa: E402
 from progan.door import Command, device_option  # noqa: E402
 from progan.runtime import devices  # noqa: E402
@@ -79,12 +79,12 @@ def main(
     output: Path | None,
 ) -> None:
     """Tell what iterations spend their time on."""
-    require_place(output)
+    require_writable_output(output)
     set_omp_passive()
     use_threads(threads)
     chosen = devices.choose(device)
     run, stages = stages_of(preset, resolutions, batch)
-    result = circumstances("step_profile", devices.describe(chosen), preset) | {
+    result = describe_run("step_profile", devices.describe(chosen), preset) | {
         "precision": precision,
         "levels": [],
     }
@@ -92,14 +92,16 @@ def main(
         result["levels"].append(level(run, stage, precision, chosen, iterations))
         click.echo(table([HEADINGS, *map(cells, result["levels"][-1:])]))
     what = f"Eager {precision}. Shares of the time of all operations."
-    save("profile", result, page(result, what, HEADINGS, map(cells, result["levels"])), output)
+    save_results(
+        "profile", result, format_page(result, what, HEADINGS, map(cells, result["levels"])), output
+    )
 
 
 def level(
     run: Run, stage: Stage, precision: str, device: torch.device, iterations: int
 ) -> dict[str, Any]:
     """Seconds of an iteration by purpose, and how many operations it takes."""
-    iterate = ours(run, stage, f"eager-{precision}", device).iterate
+    iterate = progan_contestant(run, stage, f"eager-{precision}", device).iterate
     for _ in range(2):
         iterate()
     taken = [seconds(iterate, device) for _ in range(iterations)]

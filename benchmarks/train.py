@@ -26,10 +26,13 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.cost import step_cost  # noqa: E402
 from benchmarks.peers import peer_step  # noqa: E402
-from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
-from benchmarks.settings import in_way, stages  # noqa: E402
+from benchmarks.report import describe_run, format_page, require_writable_output, save_results  # noqa: E402
+from benchmarks.workload import (  # noqa: E402
+    stages_by_resolution,
+    step_cost,  # noqa: E402
+    with_variant,
+)
 from progan import presets  # noqa: E402
 from progan.config import Run, override  # noqa: E402
 from progan.data.loader import process_reals  # noqa: E402
@@ -103,18 +106,18 @@ def main(
     output: Path | None,
 ) -> None:
     """Time training steps at each resolution."""
-    require_place(output)
+    require_writable_output(output)
     set_omp_passive()
     use_threads(threads)
     chosen = devices.choose(device)
     run, chosen_stages = stages_of(preset, resolutions, batch)
-    names = some_of(variants, variants_of(chosen), "--variants")
+    names = select_names(variants, available_variants(chosen), "--variants")
     ceilings = {
-        precision: ceiling(chosen, precision)
+        precision: matmul_flops(chosen, precision)
         for precision in sorted({name.rsplit("-", 1)[1] for name in names})
     }
-    bandwidth = copying_bytes_per_second(chosen)
-    result = circumstances("train", devices.describe(chosen), preset) | {
+    bandwidth = copy_bandwidth(chosen)
+    result = describe_run("train", devices.describe(chosen), preset) | {
         "ceilings": {"flop_per_second": ceilings, "copied_bytes_per_second": bandwidth},
         "levels": [],
     }
@@ -122,10 +125,10 @@ def main(
         rows = list(level_rows(run, stage, names, peers, chosen, seconds, ceilings, bandwidth))
         result["levels"] += rows
         click.echo(in_words(rows))
-    save(
+    save_results(
         "train",
         result,
-        page(result, remarks(result), HEADINGS, map(cells, result["levels"])),
+        format_page(result, remarks(result), HEADINGS, map(cells, result["levels"])),
         output,
     )
 
@@ -135,11 +138,11 @@ def stages_of(preset: str, resolutions: str | None, batch: int | None) -> tuple[
     run = presets.preset(preset)
     if batch:
         run = override(run, {"batch": batch, "batch_at": ()})
-    found = {str(resolution): stage for resolution, stage in stages(run).items()}
-    return run, [found[each] for each in some_of(resolutions, list(found), "--resolutions")]
+    found = {str(resolution): stage for resolution, stage in stages_by_resolution(run).items()}
+    return run, [found[each] for each in select_names(resolutions, list(found), "--resolutions")]
 
 
-def some_of(text: str | None, known: list[str], option: str) -> list[str]:
+def select_names(text: str | None, known: list[str], option: str) -> list[str]:
     """The names in a list such as '16,64', or all that are known."""
     names = text.split(",") if text else known
     if strange := [name for name in names if name not in known]:
@@ -149,7 +152,7 @@ def some_of(text: str | None, known: list[str], option: str) -> list[str]:
     return names
 
 
-def variants_of(device: torch.device) -> list[str]:
+def available_variants(device: torch.device) -> list[str]:
     """All ways to compute on a device, as 'acceleration-precision'."""
     on_gpu = device.type == "cuda"
     precisions = ("fp32", "tf32", "bf16", "fp16") if on_gpu else ("fp32", "bf16")
@@ -168,10 +171,10 @@ def level_rows(
     bandwidth: float,
 ) -> Iterator[dict[str, Any]]:
     """Time everybody at a level."""
-    contestants = [ours(run, stage, name, device) for name in names]
-    contestants += [other(run, stage, peer, device) for peer in peers]
+    contestants = [progan_contestant(run, stage, name, device) for name in names]
+    contestants += [peer_contestant(run, stage, peer, device) for peer in peers]
     flops, elements = step_cost(run, stage)
-    times = in_turns(contestants, device, seconds)
+    times = time_in_turns(contestants, device, seconds)
     for who in contestants:
         taken = times[who.name]
         median = statistics.median(taken)
@@ -188,7 +191,7 @@ def level_rows(
         }
 
 
-def ours(
+def progan_contestant(
     run: Run,
     stage: Stage,
     name: str,
@@ -196,7 +199,7 @@ def ours(
     report: Callable[[str], None] = click.echo,
 ) -> Contestant:
     """An iteration of this project, computed in the way of this name."""
-    run = in_way(run, name)
+    run = with_variant(run, name)
     state = create(run, device)
     batch = preflight.noise_batch(run, stage, UNSHARDED).to(device)
     steps = accelerated(PLAIN_STEPS, chosen(run, device), report)
@@ -209,7 +212,7 @@ def ours(
     return Contestant(name, run.precision, iterate)
 
 
-def other(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Contestant:
+def peer_contestant(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Contestant:
     """An iteration of another project."""
     name, step = peer_step(checkout, run.network, stage.level, device)
     reals = process_reals(
@@ -224,7 +227,7 @@ def other(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Conte
     return Contestant(name, "fp32", iterate)
 
 
-def in_turns(
+def time_in_turns(
     contestants: list[Contestant], device: torch.device, seconds: float
 ) -> dict[str, list[float]]:
     """Seconds of iterations, of which everybody has one a turn after some to get warm."""
@@ -243,23 +246,23 @@ def in_turns(
     return times
 
 
-def ceiling(device: torch.device, precision: str, side: int = 0) -> float:
+def matmul_flops(device: torch.device, precision: str, side: int = 0) -> float:
     """Operations per second of a product of large matrices."""
     devices.set_precision(precision)
     side = side or (8192 if device.type == "cuda" else 2048)
     dtype = LOW.get(precision, torch.float32)
     a, b = (torch.randn(side, side, dtype=dtype, device=device) for _ in range(2))
-    return 2 * side**3 / fastest(lambda: a @ b, device)
+    return 2 * side**3 / fastest_seconds(lambda: a @ b, device)
 
 
-def copying_bytes_per_second(device: torch.device, count: int = 0) -> float:
+def copy_bandwidth(device: torch.device, count: int = 0) -> float:
     """Bytes read and written per second by a copy of much memory."""
     source = torch.ones(count or (2**28 if device.type == "cuda" else 2**26), device=device)
     target = torch.empty_like(source)
-    return 2 * source.nbytes / fastest(lambda: target.copy_(source), device)
+    return 2 * source.nbytes / fastest_seconds(lambda: target.copy_(source), device)
 
 
-def fastest(work: Callable[[], object], device: torch.device) -> float:
+def fastest_seconds(work: Callable[[], object], device: torch.device) -> float:
     taken = []
     for _ in range(10):
         devices.synchronize(device)

@@ -98,7 +98,7 @@ def main(
     )
     require_files(measured, against, detector=detector, json_file=json_file)
     set_omp_passive()
-    from metrics.request import Request, answer
+    from metrics.measure import Request, answer
 
     click.echo(
         answer(

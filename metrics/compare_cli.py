@@ -101,15 +101,15 @@ def compare(
     found = comparison.compare(records, sort)
     pictures = {
         name: render_samples(record, numbers)
-        for name, record in zip(comparison.names(records), records, strict=True)
+        for name, record in zip(comparison.run_names(records), records, strict=True)
     }
     rows = [(line.name, pictures[line.name]) for line in found.lines]
-    table = comparison.markdown(found, SHEET_FILE)
+    table = comparison.format_markdown(found, SHEET_FILE)
     save_png(outdir / SHEET_FILE, comparison_sheet(rows, numbers))
     write_atomically(outdir / MARKDOWN_FILE, table)
-    write_atomically(outdir / CSV_FILE, comparison.csv_table(found))
+    write_atomically(outdir / CSV_FILE, comparison.format_csv(found))
     click.echo(table.partition("\n\n")[0])
-    for sentence in comparison.mixed_reals(found):
+    for sentence in comparison.describe_mixed_reals(found):
         click.echo(escape_controls(sentence))
     click.echo("\n".join(str(outdir / name) for name in (MARKDOWN_FILE, CSV_FILE, SHEET_FILE)))
     if failed:
@@ -124,17 +124,17 @@ def _reader(
     detector: Path | None,
 ) -> Callable[[Path], "RunRecord"]:
     """The function run -> what is known of it, with what is missing measured."""
-    from metrics.request import setup_for
+    from metrics.measure import create_context
     from metrics.run_record import fill_missing, read_record
     from progan.runtime.devices import choose, set_precision
 
     target = choose(device)
     set_precision("fp32")
-    setup = setup_for([name for name, _ in wanted.values()], detector, 0, target)
+    context = create_context([name for name, _ in wanted.values()], detector, 0, target)
 
     def read(run: Path) -> "RunRecord":
         record = read_record(run, best=snapshot == "best", device=target)
-        return record if data is None else fill_missing(record, wanted, data, setup)
+        return record if data is None else fill_missing(record, wanted, data, context)
 
     return read
 

@@ -40,7 +40,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ComparedRun:
     """A run in words and numbers."""
 
     name: str
@@ -64,7 +64,7 @@ class Comparison:
 
     columns: tuple[str, ...]
     sorted_by: str
-    lines: tuple[Line, ...]
+    lines: tuple[ComparedRun, ...]
     reals: tuple[Cell, ...]
     datasets: tuple[str, ...]
     mixed: Mapping[str, tuple[str, ...]]
@@ -84,14 +84,18 @@ def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
         column: value for record in reversed(records) for column, value in record.reals.items()
     }
     ranks = [
-        [rank(column, record.values.get(column), record.reals.get(column)) for column in columns]
+        [
+            rank_value(column, record.values.get(column), record.reals.get(column))
+            for column in columns
+        ]
         for record in records
     ]
     bests = [
-        _best(column, each) for column, each in zip(columns, zip(*ranks, strict=True), strict=True)
+        _best_rank(column, each)
+        for column, each in zip(columns, zip(*ranks, strict=True), strict=True)
     ]
     lines = [
-        Line(
+        ComparedRun(
             name,
             record.run.preset,
             record.run.seed,
@@ -101,9 +105,9 @@ def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
                 for column, place, best in zip(columns, row, bests, strict=True)
             ),
         )
-        for name, record, row in zip(names(records), records, ranks, strict=True)
+        for name, record, row in zip(run_names(records), records, ranks, strict=True)
     ]
-    by = chosen(sort, columns) if sort else ""
+    by = find_column(sort, columns) if sort else ""
     if by:
         place = columns.index(by)
         lines.sort(key=lambda line: _last_if_unknown(line.cells[place].rank))
@@ -112,12 +116,16 @@ def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
         by,
         tuple(lines),
         tuple(Cell(reals.get(column)) for column in columns),
-        tuple(dict.fromkeys(_trained_on(record.run) for record in records)),
-        {column: against for column in columns if len(against := _reals_of(column, records)) > 1},
+        tuple(dict.fromkeys(_dataset_label(record.run) for record in records)),
+        {
+            column: against
+            for column in columns
+            if len(against := _reals_of_column(column, records)) > 1
+        },
     )
 
 
-def markdown(found: Comparison, sheet: str) -> str:
+def format_markdown(found: Comparison, sheet: str) -> str:
     """Return the table, with the best values in bold, and a link to the sheet of samples."""
     rows = [
         [
@@ -150,7 +158,7 @@ def _markdown_cell(text: str) -> str:
     return re.sub(r"([|<])", r"\\\1", escape_controls(text))
 
 
-def csv_table(found: Comparison) -> str:
+def format_csv(found: Comparison) -> str:
     """Return the same rows and columns as CSV, with all digits; unknown values are empty."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -164,22 +172,22 @@ def csv_table(found: Comparison) -> str:
     return file.getvalue().encode("utf-8", "backslashreplace").decode()
 
 
-def rank(column: str, value: float | None, real: float | None) -> float | None:
+def rank_value(column: str, value: float | None, real: float | None) -> float | None:
     """Order the values of a column: the best is the least; None if it is not known."""
     if value is None or not math.isfinite(value):
         return None
-    best = goal(column)
+    best = column_goal(column)
     if best == REALS:
         return None if real is None else abs(value - real)
     return -value if best == "most" else value
 
 
-def goal(column: str) -> str:
+def column_goal(column: str) -> str:
     """'least', 'most' or 'reals', the value that is best; '' where nothing is."""
-    return GOALS.get(_known(column), "")
+    return GOALS.get(_goal_key(column), "")
 
 
-def chosen(sort: str, columns: Sequence[str]) -> str:
+def find_column(sort: str, columns: Sequence[str]) -> str:
     """The column that a person means, by its heading, without its count, or by the metric."""
     wish = sort.casefold()
     wishes = (wish, LOWER_IS_BETTER.get(wish, wish).casefold())
@@ -196,7 +204,7 @@ def chosen(sort: str, columns: Sequence[str]) -> str:
     )
 
 
-def names(records: Sequence[RunRecord]) -> list[str]:
+def run_names(records: Sequence[RunRecord]) -> list[str]:
     """The names of the directories, or their paths where two have one name."""
     short = [record.directory.resolve().name for record in records]
     return [
@@ -214,29 +222,29 @@ def _columns(records: Sequence[RunRecord]) -> tuple[str, ...]:
             found,
             key=lambda column: (
                 "/" in column,
-                order.index(_known(column)) if "/" not in column else 0,
+                order.index(_goal_key(column)) if "/" not in column else 0,
             ),
         )
     )
 
 
-def _known(column: str) -> str:
+def _goal_key(column: str) -> str:
     """The key of GOALS that a column goes by, or ''."""
     name = column.partition(" ")[0].partition("_")[0]
     return name if name in GOALS else ""
 
 
-def _best(column: str, ranks: Sequence[float | None]) -> float | None:
+def _best_rank(column: str, ranks: Sequence[float | None]) -> float | None:
     """The best rank of several; None where nothing is better, or there is nobody to be better."""
     known = [each for each in ranks if each is not None]
-    return min(known) if goal(column) and len(known) > 1 else None
+    return min(known) if column_goal(column) and len(known) > 1 else None
 
 
 def _last_if_unknown(place: float | None) -> float:
     return math.inf if place is None else place
 
 
-def _reals_of(column: str, records: Sequence[RunRecord]) -> tuple[str, ...]:
+def _reals_of_column(column: str, records: Sequence[RunRecord]) -> tuple[str, ...]:
     """The reals that a column was measured against, each once, however its path is written."""
     found = {
         Path(reals).resolve(): reals
@@ -246,7 +254,7 @@ def _reals_of(column: str, records: Sequence[RunRecord]) -> tuple[str, ...]:
     return tuple(reversed(found.values()))
 
 
-def _trained_on(run: Run) -> str:
+def _dataset_label(run: Run) -> str:
     return run.data.data + (f" (class {run.data.subset})" if run.data.subset else "")
 
 
@@ -260,14 +268,14 @@ def _notes(found: Comparison) -> str:
         if len(found.datasets) > 1
         else ""
     )
-    mixed = "".join(f"{sentence} " for sentence in mixed_reals(found))
+    mixed = "".join(f"{sentence} " for sentence in describe_mixed_reals(found))
     return (
         f"{order}{strangers}{mixed}The best value of a column is marked; of MS-SSIM it is the "
         f"one that is nearest to the reals. Made by progan {__version__}."
     )
 
 
-def mixed_reals(found: Comparison) -> list[str]:
+def describe_mixed_reals(found: Comparison) -> list[str]:
     """Sentences that name the columns with values of different reals, for each set of reals."""
     columns: dict[tuple[str, ...], list[str]] = {}
     for column, reals in found.mixed.items():

@@ -60,7 +60,7 @@ class Detector:
         not finite.
         """
         with torch.no_grad():
-            found = [self.network(some, side) for some in rgb(images).split(AT_ONCE)]
+            found = [self.network(some, side) for some in to_rgb(images).split(AT_ONCE)]
         features = torch.cat([part.flatten(1).float().cpu() for part, _ in found])
         if not features.isfinite().all():
             raise UserError(
@@ -71,7 +71,7 @@ class Detector:
         return features, torch.cat(logits) if logits else None
 
 
-def rgb(images: Tensor) -> Tensor:
+def to_rgb(images: Tensor) -> Tensor:
     """uint8 [N, 1, 3 or 4, H, W] -> uint8 [N, 3, H, W]."""
     if images.shape[1] == 4:
         opacity = images[:, 3:].float() / 255
@@ -79,10 +79,10 @@ def rgb(images: Tensor) -> Tensor:
     return images.expand(-1, 3, -1, -1)
 
 
-def pixels() -> Detector:
+def pixel_detector() -> Detector:
     """The pixels themselves, 0…1: for want of anything better."""
     return Detector(
-        "pixels", "pixels", lambda images, side: (_resized(images, side).flatten(1) / 255, None)
+        "pixels", "pixels", lambda images, side: (_resize(images, side).flatten(1) / 255, None)
     )
 
 
@@ -91,39 +91,39 @@ def open_detector(file: Path | None, default: str, device: torch.device) -> Dete
 
     Raises UserError if the file is no detector, or if the default one cannot be had.
     """
-    path = file or fetched(default)
+    path = file or fetch_weights(default)
     if not path.is_file():
         raise UserError(f"There is no file {path}. Name the weights of a detector.")
     fingerprint = sha256_of(path)[:16]
     if _is_torchscript(path):
-        return Detector(path.name, fingerprint, _torchscript(path, device))
+        return Detector(path.name, fingerprint, _open_torchscript(path, device))
     if is_weights_file(path):
-        return Detector(path.name, fingerprint, _digits(path, device))
-    weights = _weights(path)
+        return Detector(path.name, fingerprint, _open_digits(path, device))
+    weights = _read_weights(path)
     if INCEPTION_KEY in weights:
-        return Detector(path.name, fingerprint, _inception(path, device))
-    if vgg16.fits(weights):
-        return Detector(path.name, fingerprint, vgg16.layers(weights, device))
-    raise _no_detector(path, OTHERS)
+        return Detector(path.name, fingerprint, _open_inception(path, device))
+    if vgg16.is_vgg16(weights):
+        return Detector(path.name, fingerprint, vgg16.build_extractor(weights, device))
+    raise _not_a_detector(path, OTHERS)
 
 
-def open_vgg16(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
+def load_vgg16(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
     """torchvision's weights of VGG-16: a network of images float32 [N, 3, H, W], 0…255.
 
     It has gradients, which others lose where they round. Raises UserError for another file.
     """
     if not path.is_file():
         raise UserError(f"There is no file {path}. Name the weights of VGG-16.")
-    weights = {} if is_weights_file(path) else _weights(path)
-    if not vgg16.fits(weights):
+    weights = {} if is_weights_file(path) else _read_weights(path)
+    if not vgg16.is_vgg16(weights):
         raise UserError(
             f"{path} does not hold torchvision's weights of VGG-16. Fetch them from "
             f"{URLS['vgg16']}."
         )
-    return vgg16.layers(weights, device)
+    return vgg16.build_extractor(weights, device)
 
 
-def fetched(default: str) -> Path:
+def fetch_weights(default: str) -> Path:
     """The file of a default detector, fetched from the Internet if it is not there yet."""
     url = URLS[default]
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
@@ -139,19 +139,21 @@ def fetched(default: str) -> Path:
     return path
 
 
-def _torchscript(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
+def _open_torchscript(
+    path: Path, device: torch.device
+) -> Callable[[Tensor, int | None], Embedding]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # torch.jit is deprecated, not detectors
             network: Any = torch.jit.load(str(path), device).eval()
         arguments = {argument.name for argument in network.forward.schema.arguments}
     except (RuntimeError, AttributeError) as error:  # damaged, or without a forward
-        raise _no_detector(path, "it cannot be read as TorchScript") from error
+        raise _not_a_detector(path, "it cannot be read as TorchScript") from error
 
     def embed(images: Tensor, side: int | None) -> Embedding:
-        images = images if side is None else _resized(images, side).round().to(torch.uint8)
+        images = images if side is None else _resize(images, side).round().to(torch.uint8)
         try:
-            found = _called(network, arguments, images)
+            found = _call_network(network, arguments, images)
         except (RuntimeError, torch.jit.Error) as error:
             lines = str(error).strip().splitlines()
             raise UserError(
@@ -161,7 +163,7 @@ def _torchscript(path: Path, device: torch.device) -> Callable[[Tensor, int | No
         features, logits = found if isinstance(found, tuple) else (found, None)
         if not _is_table(features, len(images)):
             count = format_count(len(images), "image")
-            raise _no_detector(
+            raise _not_a_detector(
                 path, f"it made {_shape(features)} of {count}, and not [N, features]"
             )
         return features, logits
@@ -169,7 +171,7 @@ def _torchscript(path: Path, device: torch.device) -> Callable[[Tensor, int | No
     return embed
 
 
-def _called(network: Any, arguments: set[str], images: Tensor) -> Any:
+def _call_network(network: Any, arguments: set[str], images: Tensor) -> Any:
     """Features, or features and logits, as the network's signature offers them."""
     if "return_features" not in arguments:
         return network(images)
@@ -194,7 +196,7 @@ def _shape(found: Any) -> str:
     return str(list(found.shape)) if isinstance(found, Tensor) else f"a {type(found).__name__}"
 
 
-def _inception(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
+def _open_inception(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as error:
@@ -204,7 +206,7 @@ def _inception(path: Path, device: torch.device) -> Callable[[Tensor, int | None
             "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)
         )
     except RuntimeError as error:  # torchvision's Inception has layers of the same names
-        raise _no_detector(path, OTHERS) from error
+        raise _not_a_detector(path, OTHERS) from error
     network.to(device)
     native = network.INPUT_IMAGE_SIZE
 
@@ -216,13 +218,13 @@ def _inception(path: Path, device: torch.device) -> Callable[[Tensor, int | None
     return embed
 
 
-def _digits(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
+def _open_digits(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
     """Three digits, one in each channel: features of all, and logits of 1000 classes."""
     classifier, _ = load_classifier(path, device)
 
     def embed(images: Tensor, side: int | None) -> Embedding:
         fits = images.shape[2] == images.shape[3] and images.shape[3] in SIDES
-        images = _resized(images, side if fits else max(SIDES))
+        images = _resize(images, side if fits else max(SIDES))
         count, _, height, width = images.shape
         features = classifier.features(to_signed(images).reshape(-1, 1, height, width))
         red, green, blue = classifier.linear(features).view(count, 3, -1).log_softmax(2).unbind(1)
@@ -241,18 +243,18 @@ def _is_torchscript(path: Path) -> bool:
         return False
 
 
-def _weights(path: Path) -> dict[str, Any]:
+def _read_weights(path: Path) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of pickles that Python's own made
             # weights_only: a pickle may hold a program.
             weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of a text read as a pickle, any
-        raise _no_detector(path, UNREADABLE) from error
+        raise _not_a_detector(path, UNREADABLE) from error
     return weights if isinstance(weights, dict) else {}
 
 
-def _no_detector(path: Path, reason: str) -> UserError:
+def _not_a_detector(path: Path, reason: str) -> UserError:
     return UserError(
         f"{path} is no detector: {reason}. Name the weights of torch-fidelity's "
         "Inception, of torchvision's VGG-16 or of a classifier of digits, or a "
@@ -261,7 +263,7 @@ def _no_detector(path: Path, reason: str) -> UserError:
     )
 
 
-def _resized(images: Tensor, side: int | None) -> Tensor:
+def _resize(images: Tensor, side: int | None) -> Tensor:
     images = images.float()
     return (
         images
@@ -271,8 +273,8 @@ def _resized(images: Tensor, side: int | None) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Setup:
-    """The same setup measures the same.
+class MetricContext:
+    """The same context measures the same.
 
     Attributes:
         seed: All chance derives from it.

@@ -74,7 +74,7 @@ class DigitClassifier(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Origin:
+class ClassifierInfo:
     """How a classifier was trained, and how good it is.
 
     Attributes:
@@ -91,7 +91,7 @@ class Origin:
     error: float
 
 
-def save_classifier(path: Path, classifier: DigitClassifier, origin: Origin) -> None:
+def save_classifier(path: Path, classifier: DigitClassifier, origin: ClassifierInfo) -> None:
     """Write the weights, with a header that says where they come from."""
     header = {"format": FORMAT, "version": FORMAT_VERSION, **asdict(origin)}
     save_weights(
@@ -105,7 +105,7 @@ def save_classifier(path: Path, classifier: DigitClassifier, origin: Origin) -> 
     )  # without counters of batches
 
 
-def load_classifier(path: Path, device: torch.device) -> tuple[DigitClassifier, Origin]:
+def load_classifier(path: Path, device: torch.device) -> tuple[DigitClassifier, ClassifierInfo]:
     """Read a classifier, ready for use; raises UserError if the file is none of ours."""
     try:
         header, weights = load_weights(path, FORMAT, str(device))
@@ -121,7 +121,7 @@ def load_classifier(path: Path, device: torch.device) -> tuple[DigitClassifier, 
         )
     try:
         del header["format"]
-        origin = Origin(**header)
+        origin = ClassifierInfo(**header)
         classifier = DigitClassifier()
         missing, unknown = classifier.load_state_dict(weights, strict=False)
         if unknown or any(not name.endswith("num_batches_tracked") for name in missing):
@@ -136,28 +136,28 @@ def load_classifier(path: Path, device: torch.device) -> tuple[DigitClassifier, 
 
 def train_classifier(
     dataset: Dataset, *, epochs: int, seed: int, device: torch.device
-) -> tuple[DigitClassifier, Origin]:
+) -> tuple[DigitClassifier, ClassifierInfo]:
     """Train a classifier on the digits of a dataset, and count its errors on the held-out ones.
 
     All chance derives from `seed`. Raises UserError unless the dataset is one of grey digits.
     """
-    require_digits(dataset)
-    training, held_out = _split(dataset, seed)
-    classifier = _initialized(seed).to(device)
-    images, labels = _digits(dataset, training, device)
+    require_digit_dataset(dataset)
+    training, held_out = _split_rows(dataset, seed)
+    classifier = _create_classifier(seed).to(device)
+    images, labels = _load_digits(dataset, training, device)
     _fit(classifier, images, labels, epochs=epochs, seed=seed)
-    return classifier, Origin(
+    return classifier, ClassifierInfo(
         dataset=str(dataset.path),
         fingerprint=dataset.fingerprint,
         num_training=len(training),
         num_held_out=len(held_out),
         epochs=epochs,
         seed=seed,
-        error=error_of(classifier, *_digits(dataset, held_out, device)),
+        error=error_rate(classifier, *_load_digits(dataset, held_out, device)),
     )
 
 
-def require_digits(dataset: Dataset) -> None:
+def require_digit_dataset(dataset: Dataset) -> None:
     """Raise UserError unless a dataset has ten classes of grey images of 32x32."""
     advice = f"Name a dataset of {command('dataset', 'create-mnist')}."
     if dataset.label_size != DIGITS:
@@ -171,7 +171,7 @@ def require_digits(dataset: Dataset) -> None:
         )
 
 
-def error_of(classifier: DigitClassifier, digits: Tensor, labels: Tensor) -> float:
+def error_rate(classifier: DigitClassifier, digits: Tensor, labels: Tensor) -> float:
     """Share of digits [N, 1, S, S] in [-1, 1] that are misread, 0…1."""
     classifier.eval()
     with torch.no_grad():
@@ -179,7 +179,7 @@ def error_of(classifier: DigitClassifier, digits: Tensor, labels: Tensor) -> flo
     return float((read != labels).double().mean())
 
 
-def deformed(digits: Tensor, random: torch.Generator) -> Tensor:
+def augment_digits(digits: Tensor, random: torch.Generator) -> Tensor:
     """Rotate, stretch, shear and shift digits [N, 1, S, S], each a little and by chance.
 
     A pixel p shows what was at A p + b, with A near the identity and b near 0.
@@ -197,7 +197,7 @@ def deformed(digits: Tensor, random: torch.Generator) -> Tensor:
     return F.grid_sample(digits, places, padding_mode="border", align_corners=False)
 
 
-def rate_factor(progress: float) -> float:
+def learning_rate_factor(progress: float) -> float:
     """The learning rate grows from 0 to 1 times its value and falls to 0 again, on two lines.
 
     Args:
@@ -214,7 +214,7 @@ def _fit(
     batch = min(BATCH, len(digits))
     steps = epochs * (len(digits) // batch)
     rate = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: rate_factor((step + 1) / (steps + 1))
+        optimizer, lambda step: learning_rate_factor((step + 1) / (steps + 1))
     )
     classifier.train()
     with tqdm(
@@ -223,7 +223,9 @@ def _fit(
         for _ in range(epochs):
             order = torch.randperm(len(digits), generator=random).to(digits.device)
             for rows in order[: len(digits) // batch * batch].split(batch):
-                loss = F.cross_entropy(classifier(deformed(digits[rows], random)), labels[rows])
+                loss = F.cross_entropy(
+                    classifier(augment_digits(digits[rows], random)), labels[rows]
+                )
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -231,7 +233,7 @@ def _fit(
                 progress.update()
 
 
-def _split(dataset: Dataset, seed: int) -> tuple[Rows, Rows]:
+def _split_rows(dataset: Dataset, seed: int) -> tuple[Rows, Rows]:
     """Rows to train on and to count errors on."""
     count = len(dataset)
     held_out = dataset.held_out_rows
@@ -240,13 +242,13 @@ def _split(dataset: Dataset, seed: int) -> tuple[Rows, Rows]:
     return np.setdiff1d(np.arange(count), held_out), held_out
 
 
-def _digits(dataset: Dataset, rows: Rows, device: torch.device) -> tuple[Tensor, Tensor]:
+def _load_digits(dataset: Dataset, rows: Rows, device: torch.device) -> tuple[Tensor, Tensor]:
     """Images [n, 1, 32, 32] in [-1, 1] and labels [n]."""
     pixels = torch.from_numpy(dataset.images(level_of(SIDE), rows)).permute(0, 3, 1, 2)
     return to_signed(pixels).to(device), torch.from_numpy(dataset.labels(rows)).to(device)
 
 
-def _initialized(seed: int) -> DigitClassifier:
+def _create_classifier(seed: int) -> DigitClassifier:
     """Fresh weights that depend on the seed alone, and leave torch's own stream as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

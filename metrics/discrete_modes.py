@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from metrics.detector import Setup
+from metrics.detector import MetricContext
 from metrics.digit_classifier import SIDES
 from metrics.options import classifier_advice
 from metrics.samples import ImageSample, Size
@@ -21,7 +21,7 @@ PAPER_NUM_IMAGES = 25600
 Labels = npt.NDArray[np.int64]
 
 
-def modes_and_kl(labels: Labels) -> tuple[int, float]:
+def count_modes_and_kl(labels: Labels) -> tuple[int, float]:
     """Count the modes, and how far they are from being equally frequent.
 
     N images of equally frequent modes have about 999 / 2N: .0195 for 25600.
@@ -38,14 +38,14 @@ def modes_and_kl(labels: Labels) -> tuple[int, float]:
     return len(present), float((present * np.log(present * NUM_MODES)).sum())
 
 
-def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
+def measure(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
     """'modes', 0…1000, and 'KL' in nats, of the images; the reals do not count."""
-    assert setup.detector is not None
-    modes, divergence = modes_and_kl(_labels(images, setup))
+    assert context.detector is not None
+    modes, divergence = count_modes_and_kl(_mode_labels(images, context))
     return {"modes": modes, "KL": divergence}
 
 
-def require(size: Size, num_images: int) -> None:
+def require_measurable(size: Size, num_images: int) -> None:
     """Raise UserError unless images are RGB, of a size that the classifier reads."""
     if size.channels != 3:
         raise UserError(
@@ -60,24 +60,24 @@ def require(size: Size, num_images: int) -> None:
         )
 
 
-def require_detector(setup: Setup) -> None:
+def require_digit_classifier(context: MetricContext) -> None:
     """Raise UserError unless the detector tells a thousand classes apart."""
-    assert setup.detector is not None
-    black = torch.zeros(1, 3, max(SIDES), max(SIDES), dtype=torch.uint8, device=setup.device)
-    _, logits = setup.detector.embed(black)
+    assert context.detector is not None
+    black = torch.zeros(1, 3, max(SIDES), max(SIDES), dtype=torch.uint8, device=context.device)
+    _, logits = context.detector.embed(black)
     if logits is None or logits.shape[1] != NUM_MODES:
         raise UserError(
             f"discrete-modes needs a classifier of digits, and "
-            f"{setup.detector.name} is none. {classifier_advice()}"
+            f"{context.detector.name} is none. {classifier_advice()}"
         )
 
 
-def _labels(images: ImageSample, setup: Setup) -> Labels:
+def _mode_labels(images: ImageSample, context: MetricContext) -> Labels:
     """100 red + 10 green + blue of each image, [N]."""
-    assert setup.detector is not None
+    assert context.detector is not None
     read = []
-    for batch in images.batches(setup.device, "reading digits"):
-        _, logits = setup.detector.embed(batch)
+    for batch in images.batches(context.device, "reading digits"):
+        _, logits = context.detector.embed(batch)
         assert logits is not None, "require_detector has seen to it"
         read.append(logits.argmax(1).numpy())
     return np.concatenate(read)

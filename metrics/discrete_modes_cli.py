@@ -109,7 +109,7 @@ def discrete_modes(
     require_files(measured, against, detector=None, json_file=json_file)
     require_classifier_file(classifier)
     set_omp_passive()
-    from metrics.request import Request, answer
+    from metrics.measure import Request, answer
 
     require_classifier_file(classifier)
     click.echo(

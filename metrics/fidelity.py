@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metrics.detector import FID_EXTRA, Embedding, Setup
+from metrics.detector import FID_EXTRA, Embedding, MetricContext
 from metrics.samples import ImageSample, Size
 from progan.errors import UserError
 from progan.runtime.seeding import derive
@@ -27,7 +27,7 @@ FID_MOST = 8192  # features: their covariances take 0.5 GiB, and minutes
 SCALE = 1e3
 
 
-def require(size: Size, num_images: int) -> None:
+def require_measurable(size: Size, num_images: int) -> None:
     """Raise UserError unless torch-fidelity is there and the images are more than a few."""
     try:
         import torch_fidelity  # noqa: F401
@@ -42,47 +42,51 @@ def require(size: Size, num_images: int) -> None:
         )
 
 
-def fid(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
+def fid(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
     """'FID': 0 is best."""
-    first, second = (_embedding(draw, setup)[0] for draw in (images, reals))
+    first, second = (_embed_cached(sample, context)[0] for sample in (images, reals))
     if first.shape[1] > FID_MOST:
-        assert setup.detector is not None
+        assert context.detector is not None
         raise UserError(
             f"fid compares covariances, and {first.shape[1]} features, as the detector "
-            f"{setup.detector.name} makes them, have too many of them: {FID_MOST} are "
+            f"{context.detector.name} makes them, have too many of them: {FID_MOST} are "
             "the most. Name another --detector, or leave fid away."
         )
     return {"FID": frechet_distance(first, second)}
 
 
-def kid(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
+def kid(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
     """'KIDx1e3': the mean over 100 random subsets of 1000; about 0 is best."""
-    first, second = (_embedding(draw, setup)[0] for draw in (images, reals))
-    return {"KIDx1e3": SCALE * kernel_distance(first, second, setup.seed)}
+    first, second = (_embed_cached(sample, context)[0] for sample in (images, reals))
+    return {"KIDx1e3": SCALE * kernel_distance(first, second, context.seed)}
 
 
-def kid75(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
+def kid75(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
     """'KID75x1e3': of images of 75x75, the mean over batches of 128, which come as they come."""
-    first, second = (_embedding(draw, setup, KID_SIDE)[0] for draw in (images, reals))
+    first, second = (_embed_cached(sample, context, KID_SIDE)[0] for sample in (images, reals))
     return {"KID75x1e3": SCALE * kernel_distance_of_batches(first, second)}
 
 
-def inception_score(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
+def inception_score(
+    images: ImageSample, reals: ImageSample, context: MetricContext
+) -> dict[str, float]:
     """'IS' of the images; the reals do not count. 1 is worst."""
     from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 
-    logits = _embedding(images, setup)[1]
+    logits = _embed_cached(images, context)[1]
     if logits is None:
-        assert setup.detector is not None
+        assert context.detector is not None
         raise UserError(
-            f"is needs classes, and the detector {setup.detector.name} has only "
+            f"is needs classes, and the detector {context.detector.name} has only "
             "features. Name another --detector, or leave is away."
         )
-    score = isc_features_to_metric(logits, IS_SPLITS, rng_seed=_seed(setup.seed))
+    score = isc_features_to_metric(logits, IS_SPLITS, rng_seed=_seed(context.seed))
     return {"IS": score[KEY_METRIC_ISC_MEAN]}
 
 
-def precision_recall(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
+def precision_recall(
+    images: ImageSample, reals: ImageSample, context: MetricContext
+) -> dict[str, float]:
     """'precision' and 'recall', 0…1."""
     from torch_fidelity.metric_prc import (
         KEY_METRIC_PRECISION,
@@ -90,7 +94,7 @@ def precision_recall(images: ImageSample, reals: ImageSample, setup: Setup) -> d
         prc_features_to_metric,
     )
 
-    first, second = (_embedding(draw, setup)[0] for draw in (images, reals))
+    first, second = (_embed_cached(sample, context)[0] for sample in (images, reals))
     found = prc_features_to_metric(first, second, save_cpu_ram=True, verbose=False)
     return {"precision": found[KEY_METRIC_PRECISION], "recall": found[KEY_METRIC_RECALL]}
 
@@ -134,28 +138,32 @@ def kernel_distance(
 def kernel_distance_of_batches(first: Tensor, second: Tensor) -> float:
     """KID of features [N, D] as the mean over whole batches; of all if they fill none."""
     size = min(KID_BATCH, len(first), len(second))
-    pairs = zip(_whole(first, size), _whole(second, size), strict=False)
+    pairs = zip(_split_whole_batches(first, size), _split_whole_batches(second, size), strict=False)
     return float(np.mean([kernel_distance(*pair, seed=0) for pair in pairs]))
 
 
-def _whole(features: Tensor, size: int) -> Sequence[Tensor]:
+def _split_whole_batches(features: Tensor, size: int) -> Sequence[Tensor]:
     return torch.split(features[: len(features) // size * size], size)
 
 
-def _embedding(draw: ImageSample, setup: Setup, side: int | None = None) -> Embedding:
+def _embed_cached(
+    sample: ImageSample, context: MetricContext, side: int | None = None
+) -> Embedding:
     """Features [N, D] of a draw and logits [N, K] or None, kept where its statistics are kept."""
-    detector = setup.detector
+    detector = context.detector
     assert detector is not None, "opened for the metrics that need it"
 
     def compute() -> dict[str, Any]:
-        found = [detector.embed(batch, side) for batch in draw.batches(setup.device, "features")]
+        found = [
+            detector.embed(batch, side) for batch in sample.batches(context.device, "features")
+        ]
         logits = [part for _, part in found if part is not None]
         return {
             "features": torch.cat([part for part, _ in found]).numpy(),
             **({"logits": torch.cat(logits).numpy()} if logits else {}),
         }
 
-    stored = draw.kept(f"features {detector.fingerprint} {side}", compute)
+    stored = sample.cached(f"features {detector.fingerprint} {side}", compute)
     logits = stored.get("logits")
     return (
         torch.from_numpy(stored["features"]),

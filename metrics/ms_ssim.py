@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metrics.detector import Setup
+from metrics.detector import MetricContext
 from metrics.filters import smooth
-from metrics.samples import ImageSample, Size, side_by_side
+from metrics.samples import ImageSample, Size, map_parallel
 from progan.errors import UserError
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest scale first
@@ -28,7 +28,7 @@ C2 = (0.03 * 255) ** 2
 SMALLEST_SIDE = 2 ** (len(WEIGHTS) - 1)  # px: one remains at the last scale
 
 
-def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
+def measure(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
     """'MS-SSIM': the mean over the pairs (0, 1), (2, 3) … of the images; the reals do not count.
 
     1 if all images are alike; about 0 if pairs have nothing in common.
@@ -37,12 +37,12 @@ def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, 
     def similarities(batch: Tensor) -> Tensor:
         return ms_ssim(batch[0::2].float(), batch[1::2].float())
 
-    batches = images.batches(setup.device, "ms-ssim")
-    pairs = torch.cat(list(side_by_side(similarities, batches, setup.device)))
+    batches = images.batches(context.device, "ms-ssim")
+    pairs = torch.cat(list(map_parallel(similarities, batches, context.device)))
     return {"MS-SSIM": float(pairs.mean())}
 
 
-def require(size: Size, num_images: int) -> None:
+def require_measurable(size: Size, num_images: int) -> None:
     """Raise UserError unless the images make pairs and are large enough to be halved four times."""
     if num_images % 2:
         raise UserError(
@@ -61,15 +61,15 @@ def ms_ssim(first: Tensor, second: Tensor) -> Tensor:
     factors = []
     for scale, weight in enumerate(WEIGHTS):
         if scale:
-            first, second = halved(first), halved(second)
+            first, second = downsample(first), downsample(second)
         last = scale == len(WEIGHTS) - 1
-        mean = similarity(first, second, with_luminance=last).mean((1, 2, 3))
+        mean = ssim_map(first, second, with_luminance=last).mean((1, 2, 3))
         # Images that oppose each other have a negative mean, and no real power.
         factors.append(mean.clamp(min=0) ** weight)
     return torch.stack(factors).prod(0)
 
 
-def halved(images: Tensor) -> Tensor:
+def downsample(images: Tensor) -> Tensor:
     """Means of 2x2 px, the last ones repeated where a side is odd: [N, C, H, W] -> [N, C, …]."""
     height, width = images.shape[2:]
     if height % 2 or width % 2:
@@ -77,9 +77,9 @@ def halved(images: Tensor) -> Tensor:
     return F.avg_pool2d(images, 2)
 
 
-def similarity(first: Tensor, second: Tensor, *, with_luminance: bool) -> Tensor:
+def ssim_map(first: Tensor, second: Tensor, *, with_luminance: bool) -> Tensor:
     """cs, or l · cs, around each pixel: two [N, C, H, W] -> [N, C, H', W']."""
-    taps = gaussian(min(WINDOW, *first.shape[2:]))
+    taps = gaussian_taps(min(WINDOW, *first.shape[2:]))
     mean_x, mean_y = smooth(first, taps), smooth(second, taps)
     product, squares = mean_x * mean_y, mean_x.square().add_(mean_y.square())
     variances = smooth(first.square().add_(second.square()), taps).sub_(squares)
@@ -90,7 +90,7 @@ def similarity(first: Tensor, second: Tensor, *, with_luminance: bool) -> Tensor
     return structure
 
 
-def gaussian(size: int) -> list[float]:
+def gaussian_taps(size: int) -> list[float]:
     """Bell curve of the SSIM window along one axis, [size], with sum 1."""
     sigma = SIGMA * size / WINDOW
     bell = [math.exp(-(((i - (size - 1) / 2) / sigma) ** 2) / 2) for i in range(size)]

@@ -97,10 +97,14 @@ def neighbours(
     )
     require_writable_file(sheet, "--sheet", makes_folder=True)
     set_omp_passive()
-    from metrics.detector import Setup
+    from metrics.detector import MetricContext
     from metrics.evaluation import append_lines
-    from metrics.memorisation import figure, look_up, sentences
-    from metrics.neighbours import parse_window
+    from metrics.neighbours import (
+        parse_window,
+        plot_distances,
+        search_training_images,
+        summarize_search,
+    )
     from metrics.sheets import neighbour_sheet
     from metrics.sources import open_pair
     from progan.images import save_png
@@ -117,33 +121,35 @@ def neighbours(
         path, against, target, network=network is not None, resize=resize, subset=subset
     )
     window = parse_window(crop, asked.size)
-    setup = Setup(seed=seed, device=target, detector=opened(detector, target))
-    found = look_up(asked, reals, setup, num_images=num_images, k=k, window=window)
+    context = MetricContext(
+        seed=seed, device=target, detector=open_neighbour_detector(detector, target)
+    )
+    found = search_training_images(asked, reals, context, num_images=num_images, k=k, window=window)
     make_folder(sheet.parent)
     save_png(sheet, neighbour_sheet(found, rows, window))
-    histogram = histogram_beside(sheet)
-    figure(found, histogram)
-    click.echo(sentences(found.record()))
+    histogram = distances_file(sheet)
+    plot_distances(found, histogram)
+    click.echo(summarize_search(found.record()))
     click.echo(f"{sheet}\n{histogram}")
     if json_file is not None:
         append_lines(json_file, [found.record()])
 
 
-def histogram_beside(sheet: Path) -> Path:
+def distances_file(sheet: Path) -> Path:
     """Where the figure of all distances goes."""
     return sheet.with_name(f"{sheet.stem}-distances.png")
 
 
-def opened(detector: Path | None, device: "torch.device") -> "Detector":
+def open_neighbour_detector(detector: Path | None, device: "torch.device") -> "Detector":
     """What images are compared by: VGG-16 or pixels, unless it is named."""
-    from metrics.detector import open_detector, pixels
+    from metrics.detector import open_detector, pixel_detector
 
     if detector is not None and str(detector) == PIXELS:
-        return pixels()
+        return pixel_detector()
     try:
         return open_detector(detector, "vgg16", device)
     except UserError as error:
         if detector is not None:
             raise
         click.echo(f"{error} Comparing pixels instead.", err=True)
-        return pixels()
+        return pixel_detector()

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import torch
 
-from metrics.detector import Setup
+from metrics.detector import MetricContext
 from metrics.evaluation import BASELINE
-from metrics.in_training import measure_of, plan_of, sources
 from metrics.names import parse_metrics
-from metrics.sources import mirrored, of_network, open_source, require_alike
+from metrics.snapshot_metrics import make_snapshot_metric, plan_snapshot_metric, share_sources
+from metrics.sources import mirror_source, network_source, open_source, require_same_size
 from progan.config import Run
 from progan.errors import UserError
 from progan.interop.load import load_snapshot
@@ -39,7 +39,7 @@ ROWS_FILE = f"{METRIC_PREFIX}measured.jsonl"
 RESULT_FIELDS = ("values", "progan")  # all else says what was measured, and how
 
 
-class Finding(NamedTuple):
+class MetricResult(NamedTuple):
     """Values of images and of reals; either may be missing."""
 
     metric: Metric
@@ -84,34 +84,34 @@ def read_record(path: Path, *, best: bool, device: torch.device) -> RunRecord:
         path: The directory of a run, or one of its networks.
         best: Of a directory take what --best has kept, not the newest.
     """
-    network = _best(path) if best and path.is_dir() else find_network(path)
+    network = _find_best(path) if best and path.is_dir() else find_network(path)
     run, snapshot = load_config(network.parent), load_snapshot(network, device)
     record = RunRecord(
         path=network,
         run=run,
         snapshot=snapshot,
-        values=statistics(network.parent, snapshot.images_seen),
+        values=statistics_at(network.parent, snapshot.images_seen),
     )
-    return with_findings(record, findings(network, snapshot.images_seen))
+    return add_results(record, read_results(network, snapshot.images_seen))
 
 
-def with_findings(record: RunRecord, found: Iterable[Finding]) -> RunRecord:
+def add_results(record: RunRecord, found: Iterable[MetricResult]) -> RunRecord:
     """The record with what was found besides; of two values of one column the last counts."""
     values, reals, measured = dict(record.values), dict(record.reals), set(record.measured)
     against = dict(record.against)
     for finding in found:
-        values |= _labelled(finding.values, finding.metric)
-        reals |= _labelled(finding.reals, finding.metric)
+        values |= _label_columns(finding.values, finding.metric)
+        reals |= _label_columns(finding.reals, finding.metric)
         measured |= {finding.metric} if finding.values else set()
         against |= dict.fromkeys(
-            _labelled(finding.values, finding.metric), finding.against or record.run.data.data
+            _label_columns(finding.values, finding.metric), finding.against or record.run.data.data
         )
     return replace(
         record, values=values, reals=reals, measured=frozenset(measured), against=against
     )
 
 
-def statistics(directory: Path, images_seen: int) -> Values:
+def statistics_at(directory: Path, images_seen: int) -> Values:
     """What the last line of stats.jsonl says up to a number of images."""
     lines = [
         line
@@ -125,13 +125,13 @@ def statistics(directory: Path, images_seen: int) -> Values:
     }
 
 
-def findings(network: Path, images_seen: int) -> Iterator[Finding]:
+def read_results(network: Path, images_seen: int) -> Iterator[MetricResult]:
     """All that was measured of a network, in all metric-*.jsonl beside it, oldest first.
 
     They may be from the training, or from `python -m metrics --json`.
     """
     for file in metric_files(network.parent):
-        for moment, finding in moments(file, {network.stem: images_seen}):
+        for moment, finding in parse_metric_file(file, {network.stem: images_seen}):
             if moment in (None, images_seen):
                 yield finding
 
@@ -140,7 +140,9 @@ def metric_files(directory: Path) -> list[Path]:
     return sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl"))
 
 
-def moments(file: Path, networks: Mapping[str, int]) -> Iterator[tuple[int | None, Finding]]:
+def parse_metric_file(
+    file: Path, networks: Mapping[str, int]
+) -> Iterator[tuple[int | None, MetricResult]]:
     """All that a metric-*.jsonl tells, with the images that were seen; None of reals alone.
 
     Raises UserError where a line is none of a metric.
@@ -151,7 +153,9 @@ def moments(file: Path, networks: Mapping[str, int]) -> Iterator[tuple[int | Non
     try:
         for line in json_objects(file):
             yield from (
-                _reported(line, networks) if "metric" in line else _of_training(line, file.stem)
+                _parse_report_line(line, networks)
+                if "metric" in line
+                else _parse_training_line(line, file.stem)
             )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
@@ -160,43 +164,43 @@ def moments(file: Path, networks: Mapping[str, int]) -> Iterator[tuple[int | Non
         ) from error
 
 
-def _of_training(line: dict[str, Any], stem: str) -> Iterator[tuple[int, Finding]]:
-    metric, moment = _metric(stem.removeprefix(METRIC_PREFIX)), int(line["images_seen"])
+def _parse_training_line(line: dict[str, Any], stem: str) -> Iterator[tuple[int, MetricResult]]:
+    metric, moment = _parse_metric(stem.removeprefix(METRIC_PREFIX)), int(line["images_seen"])
     if metric:
-        yield moment, Finding(metric, _numbers(line["values"]), _numbers(line["reals"]))
+        yield moment, MetricResult(metric, _to_floats(line["values"]), _to_floats(line["reals"]))
 
 
-def _reported(
+def _parse_report_line(
     line: dict[str, Any], networks: Mapping[str, int]
-) -> Iterator[tuple[int | None, Finding]]:
+) -> Iterator[tuple[int | None, MetricResult]]:
     """A line of `python -m metrics --json`: of a network, of reals, or of something else."""
     if "row" not in line:  # neighbours
         return
     metric = line["metric"], line["num_images"]
-    means = _numbers({column: value["mean"] for column, value in line["values"].items()})
+    means = _to_floats({column: value["mean"] for column, value in line["values"].items()})
     if line["row"] == BASELINE:
-        yield None, Finding(metric, {}, means)
+        yield None, MetricResult(metric, {}, means)
         return
     for name in dict.fromkeys((line["row"], Path(line["images"]).stem)):
         if name in networks:
-            yield networks[name], Finding(metric, means, {}, line.get("reals", ""))
+            yield networks[name], MetricResult(metric, means, {}, line.get("reals", ""))
             return
 
 
-def _numbers(values: Mapping[str, Any]) -> Values:
+def _to_floats(values: Mapping[str, Any]) -> Values:
     return {column: float(value) for column, value in values.items()}
 
 
-def label(column: str, count: int | None) -> str:
+def column_label(column: str, count: int | None) -> str:
     """'SWDx1e3_avg @16384': numbers of different counts of images are different columns."""
     return column if count is None else f"{column} @{count}"
 
 
-def _labelled(values: Values, metric: Metric) -> dict[str, float]:
-    return {label(column, metric[1]): value for column, value in values.items()}
+def _label_columns(values: Values, metric: Metric) -> dict[str, float]:
+    return {column_label(column, metric[1]): value for column, value in values.items()}
 
 
-def _metric(word: str) -> Metric | None:
+def _parse_metric(word: str) -> Metric | None:
     """'swd16k' -> ('swd', 16384); None for a metric of another version."""
     try:
         return parse_metrics(word).get(word)
@@ -204,7 +208,7 @@ def _metric(word: str) -> Metric | None:
         return None
 
 
-def _best(directory: Path) -> Path:
+def _find_best(directory: Path) -> Path:
     kept = sorted(directory.glob(f"{BEST_PREFIX}*{SUFFIX}"), key=lambda file: file.stat().st_mtime)
     if not kept:
         raise UserError(
@@ -219,7 +223,7 @@ def run_of_network(network: Path) -> Path | None:
     return network.parent if (network.parent / CONFIG_FILE).is_file() else None
 
 
-def rows_of_network(records: Sequence[Mapping[str, Any]], network: Path) -> list[dict[str, Any]]:
+def label_rows(records: Sequence[Mapping[str, Any]], network: Path) -> list[dict[str, Any]]:
     """The records of a network by its name, with the images that it has seen.
 
     --resume takes such rows back if it goes on from before that network, which is written anew.
@@ -249,7 +253,7 @@ def _identity(record: Mapping[str, Any]) -> str:
 
 
 def fill_missing(
-    record: RunRecord, wishes: Mapping[str, Metric], data: Path, setup: Setup
+    record: RunRecord, wishes: Mapping[str, Metric], data: Path, context: MetricContext
 ) -> RunRecord:
     """The record with all metrics that are wished for, as `train.py --metrics` measures them.
 
@@ -262,24 +266,24 @@ def fill_missing(
     missing = [metric for metric in wishes.values() if metric not in record.measured]
     if not missing:
         return record
-    return with_findings(record, _measure_missing(record, missing, data, setup))
+    return add_results(record, _measure_missing(record, missing, data, context))
 
 
 def _measure_missing(
-    record: RunRecord, metrics: list[Metric], data: Path, setup: Setup
-) -> Iterator[Finding]:
-    network = of_network(record.snapshot, str(record.path))
-    reals = open_source(data, setup.device, network.size, record.run.data.subset)
+    record: RunRecord, metrics: list[Metric], data: Path, context: MetricContext
+) -> Iterator[MetricResult]:
+    network = network_source(record.snapshot, str(record.path))
+    reals = open_source(data, context.device, network.size, record.run.data.subset)
     if reals.count is None:
         raise UserError(
             f"{data} is a network. Name the real images that the runs are compared with."
         )
-    require_alike(network, reals)
-    reals = mirrored(reals) if record.run.data.mirror else reals
-    source_of = sources()
+    require_same_size(network, reals)
+    reals = mirror_source(reals) if record.run.data.mirror else reals
+    source_of = share_sources()
     for name, count in metrics:
-        plan = plan_of(name, count, reals, setup)
+        plan = plan_snapshot_metric(name, count, reals, context)
         metric = name, plan.num_images
         if metric not in record.measured:  # with the number of images that is the default
-            measure = measure_of(plan, reals, setup, source_of)
-            yield Finding(metric, *measure(record.snapshot), str(data))
+            measure = make_snapshot_metric(plan, reals, context, source_of)
+            yield MetricResult(metric, *measure(record.snapshot), str(data))

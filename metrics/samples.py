@@ -133,17 +133,17 @@ class ImageSample:
             disable=None,
             leave=False,
         ) as progress:
-            for rows in batches_of(self.rows, self.size, device):
+            for rows in split_batches(self.rows, self.size, device):
                 pixels = torch.from_numpy(self.read(rows)).to(device)
                 yield pixels.permute(0, 3, 1, 2).contiguous()
                 progress.update(len(rows))
 
-    def kept(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
+    def cached(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
         """Statistics of these images by name: from the cache, or else computed and kept there."""
         return self.cache.get(f"{name} of {self.size} {self.rows.tolist()}", compute)
 
 
-def batches_of(rows: Rows, size: Size, device: torch.device) -> list[Rows]:
+def split_batches(rows: Rows, size: Size, device: torch.device) -> list[Rows]:
     """Rows in the order given, as many at a time as are computed at once on a device.
 
     Even numbers, so that no pair is torn apart.
@@ -153,7 +153,7 @@ def batches_of(rows: Rows, size: Size, device: torch.device) -> list[Rows]:
     return [rows[start : start + step] for start in range(0, len(rows), step)]
 
 
-def side_by_side(
+def map_parallel(
     function: Callable[[T], R], tasks: Iterable[T], device: torch.device
 ) -> Iterator[R]:
     """Yield function(task) for each task in order, on the CPU computed by a thread for each core.
@@ -168,7 +168,7 @@ def side_by_side(
         yield from in_order(pool, function, tasks, ahead=workers)
 
 
-class Album:
+class ImageCache:
     """Images that are costly to make, each made once and kept in a file that nobody sees.
 
     Args:
@@ -189,7 +189,7 @@ class Album:
         images: Pixels = self._images[rows]
         return images
 
-    def prepare(self, rows: Rows) -> None:
+    def fill(self, rows: Rows) -> None:
         """Make the images of these numbers, as far as they are not there yet."""
         missing = np.unique(rows[~self._have[rows]])
         num_bytes = len(missing) * int(np.prod(self._size))
@@ -202,7 +202,7 @@ class Album:
         with tqdm(
             total=len(missing), desc=self._what, unit="img", disable=None, leave=False
         ) as progress:
-            for some in batches_of(missing, self._size, torch.device("cpu")):
+            for some in split_batches(missing, self._size, torch.device("cpu")):
                 self._images[some] = self._make(some)
                 self._have[some] = True
                 progress.update(len(some))

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from metrics.memorisation import Lookup
-from metrics.neighbours import Window
+from metrics.neighbours import NeighbourSearch, Window
 from metrics.run_record import RunRecord
 from progan.images import Pixels, enlarge, grid, opaque
 from progan.sampling.latents import seed_labels, seed_latents
@@ -49,13 +48,13 @@ def comparison_sheet(rows: Sequence[tuple[str, Pixels]], seeds: Sequence[int]) -
     cells = [
         np.concatenate([resize_cell(image, side) for image in images], 1) for _, images in rows
     ]
-    bands = [_band([f"seed {seed}" for seed in seeds], side)]
+    bands = [_caption_row([f"seed {seed}" for seed in seeds], side)]
     for (name, _), row in zip(rows, cells, strict=True):
-        bands += [_band([name], row.shape[1]), row]
+        bands += [_caption_row([name], row.shape[1]), row]
     return np.concatenate(bands)
 
 
-def _band(words: Sequence[str], width: int) -> Pixels:
+def _caption_row(words: Sequence[str], width: int) -> Pixels:
     """Lines of text side by side, each as wide as a cell: [CAPTION, len(words) * width, 3]."""
     cells = []
     for text in words:
@@ -65,7 +64,7 @@ def _band(words: Sequence[str], width: int) -> Pixels:
     return grid(np.stack(cells), len(words))
 
 
-def neighbour_sheet(found: Lookup, rows: int, window: Window) -> Pixels:
+def neighbour_sheet(found: NeighbourSearch, rows: int, window: Window) -> Pixels:
     """One image in each row and its neighbours to the right, the most suspicious row first.
 
     Args:

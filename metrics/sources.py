@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from metrics.samples import CACHE_FOLDER, NO_CACHE, Album, Cache, ImageSample, Rows, Size
+from metrics.samples import CACHE_FOLDER, NO_CACHE, Cache, ImageCache, ImageSample, Rows, Size
 from progan.data.format import INFO_FILE
 from progan.data.importers.image_files import open_tree
 from progan.data.importers.pixels import converted, decoded_srgb, native_channels
@@ -35,31 +35,31 @@ NO_ROWS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
+class SampleSource:
     """Images of one size, by number from 0.
 
     Attributes:
         description: Its path, for people and for the report.
         count: How many there are; None for a network, which draws as many as are asked for.
-        draw: Numbers [n] -> the draw of these images; raises UserError for one that is no image.
+        sample: Numbers [n] -> the draw of these images; raises UserError for one that is no image.
         held_out: Numbers of the images that no training sees: the other side of the baseline.
     """
 
     description: str
     size: Size
     count: int | None
-    draw: Callable[[Rows], ImageSample]
+    sample: Callable[[Rows], ImageSample]
     held_out: Rows = field(default_factory=lambda: NO_ROWS)
 
     @property
-    def trained_on(self) -> Rows:
+    def training_rows(self) -> Rows:
         """Numbers of all images that are not held out."""
         return np.setdiff1d(np.arange(self.count or 0), self.held_out)
 
 
 def open_source(
     path: Path, device: torch.device, size: Size | None = None, subset: str = ""
-) -> Source:
+) -> SampleSource:
     """Open a dataset, a folder or zip file of images, or a network; raises UserError otherwise.
 
     Args:
@@ -72,11 +72,11 @@ def open_source(
     if subset and not (path / INFO_FILE).is_file():
         raise UserError(f"--subset {subset}: {path} is no dataset, and has no classes.")
     if path.suffix == SUFFIX or is_run(path) or is_network(path):
-        return open_network(find_network(path), device)
+        return open_network_source(find_network(path), device)
     if (path / INFO_FILE).is_file():
-        return open_dataset(path, size, subset)
+        return open_dataset_source(path, size, subset)
     if path.is_dir() or _is_zip_of_files(path):
-        return open_images(path)
+        return open_image_files(path)
     raise UserError(f"{path} {describe(path).what}. {ADVICE}")
 
 
@@ -98,7 +98,7 @@ def open_pair(
     network: bool,
     resize: int | None = None,
     subset: str = "",
-) -> tuple[Source, Source]:
+) -> tuple[SampleSource, SampleSource]:
     """Open the images and the reals that they are compared with; raises UserError.
 
     Datasets show the level that fits the other side.
@@ -109,7 +109,7 @@ def open_pair(
         subset: Class of the reals that is taken alone, by name or index.
     """
     wish = None if resize is None else Size(resize, resize, 0)
-    first = open_network(images, device) if network else open_source(images, device, wish)
+    first = open_network_source(images, device) if network else open_source(images, device, wish)
     second = open_source(reals, device, wish or first.size, subset)
     if second.count is None:
         raise UserError(
@@ -119,12 +119,12 @@ def open_pair(
     if second.size != first.size and not network:
         first = open_source(images, device, wish or second.size)
     if resize is not None:
-        first, second = to_side(first, resize), to_side(second, resize)
-    require_alike(first, second)
+        first, second = resize_source(first, resize), resize_source(second, resize)
+    require_same_size(first, second)
     return first, second
 
 
-def require_alike(images: Source, reals: Source) -> None:
+def require_same_size(images: SampleSource, reals: SampleSource) -> None:
     """Raise UserError unless both have images of one size."""
     if images.size == reals.size:
         return
@@ -142,26 +142,26 @@ def require_alike(images: Source, reals: Source) -> None:
     raise UserError(both + f"Compare images of one size: --resize {side} makes them alike.")
 
 
-def to_side(source: Source, side: int) -> Source:
+def resize_source(source: SampleSource, side: int) -> SampleSource:
     """The same images, resized to side x side px."""
     size = Size(side, side, source.size.channels)
     if size == source.size:
         return source
 
-    def draw(rows: Rows) -> ImageSample:
-        drawn = source.draw(rows)
+    def sample(rows: Rows) -> ImageSample:
+        drawn = source.sample(rows)
         return replace(drawn, size=size, read=lambda some: resize_images(drawn.read(some), side))
 
-    return replace(source, size=size, draw=draw)
+    return replace(source, size=size, sample=sample)
 
 
-def mirrored(source: Source) -> Source:
+def mirror_source(source: SampleSource) -> SampleSource:
     """The same images, half of them flipped left to right: what --mirror trains on."""
     assert source.count is not None, "networks mirror by themselves"
     flipped = numpy_generator("mirror").random(source.count) < 0.5
 
-    def draw(rows: Rows) -> ImageSample:
-        drawn = source.draw(rows)
+    def sample(rows: Rows) -> ImageSample:
+        drawn = source.sample(rows)
 
         def read(some: Rows) -> Pixels:
             images = drawn.read(some)
@@ -170,10 +170,10 @@ def mirrored(source: Source) -> Source:
         cache = replace(drawn.cache, content=f"{drawn.cache.content}-mirrored")
         return replace(drawn, read=read, cache=cache)
 
-    return replace(source, draw=draw)
+    return replace(source, sample=sample)
 
 
-def of_held_out(reals: Source) -> Source:
+def swap_held_out(reals: SampleSource) -> SampleSource:
     """The reals with training images and held-out ones exchanged; raises UserError without any.
 
     Images then meet what no training has seen, where learning by heart gains nothing.
@@ -184,36 +184,36 @@ def of_held_out(reals: Source) -> Source:
             f"{command('dataset')} keeps some with --holdout 0.1."
         )
     return replace(
-        reals, description=f"held-out images of {reals.description}", held_out=reals.trained_on
+        reals, description=f"held-out images of {reals.description}", held_out=reals.training_rows
     )
 
 
-def open_network(path: Path, device: torch.device) -> Source:
+def open_network_source(path: Path, device: torch.device) -> SampleSource:
     """A network file of any program: picture k is the one of seed k, as generate.py draws it."""
-    return of_network(load_snapshot(path, device), str(path))
+    return network_source(load_snapshot(path, device), str(path))
 
 
-def of_network(snapshot: Snapshot, description: str) -> Source:
+def network_source(snapshot: Snapshot, description: str) -> SampleSource:
     """The pictures of seeds, enlarged to the final resolution where it still grows.
 
     So the whole run has one size, and one meaning of each level, as in the official code.
     """
     config = snapshot.generator.config
 
-    def draw(rows: Rows) -> ImageSample:
+    def sample(rows: Rows) -> ImageSample:
         first = int(rows.min())
-        album = Album(
+        cache = ImageCache(
             lambda places: picture(places + first),
             int(rows.max()) + 1 - first,
             size,
             f"drawing with {description}",
         )
-        album.prepare(rows - first)
+        cache.fill(rows - first)
         return ImageSample(
             description=description,
             rows=rows,
             size=size,
-            read=lambda some: album.read(some - first),
+            read=lambda some: cache.read(some - first),
         )
 
     def picture(seeds: Rows) -> Pixels:
@@ -223,23 +223,23 @@ def of_network(snapshot: Snapshot, description: str) -> Source:
         return enlarge(images, min(size[:2]))
 
     size = Size(*config.size(config.max_level), config.channels)
-    return Source(description=description, size=size, count=None, draw=draw)
+    return SampleSource(description=description, size=size, count=None, sample=sample)
 
 
-def open_dataset(path: Path, size: Size | None, subset: str = "") -> Source:
+def open_dataset_source(path: Path, size: Size | None, subset: str = "") -> SampleSource:
     """The level of `size`, or else the top one, of a dataset or of one class of it."""
     dataset = of_class(Dataset.open(path), subset) if subset else Dataset.open(path)
     levels = {tuple(dataset.info.size(level)): level for level in dataset.info.levels}
     top = dataset.info.levels[-1]
-    return of_dataset(dataset, top if size is None else levels.get(size[:2], top))
+    return dataset_source(dataset, top if size is None else levels.get(size[:2], top))
 
 
-def of_dataset(dataset: Dataset, level: int) -> Source:
+def dataset_source(dataset: Dataset, level: int) -> SampleSource:
     """The images of one level of a dataset."""
     size = Size(*dataset.info.size(level), dataset.channels)
     cache = Cache(dataset.path / CACHE_FOLDER, dataset.fingerprint)
 
-    def draw(rows: Rows) -> ImageSample:
+    def sample(rows: Rows) -> ImageSample:
         return ImageSample(
             description=str(dataset.path),
             rows=rows,
@@ -248,16 +248,16 @@ def of_dataset(dataset: Dataset, level: int) -> Source:
             read=lambda some: dataset.images(level, some),
         )
 
-    return Source(
+    return SampleSource(
         description=str(dataset.path),
         size=size,
         count=len(dataset),
-        draw=draw,
+        sample=sample,
         held_out=dataset.held_out_rows,
     )
 
 
-def open_images(path: Path) -> Source:
+def open_image_files(path: Path) -> SampleSource:
     """All images of a folder or a zip file; the first one says of which size they are."""
     tree, names, _ = open_tree(path)
 
@@ -280,20 +280,20 @@ def open_images(path: Path) -> Source:
         return np.asarray(converted(picture, channels), np.uint8).reshape(found)
 
     size = Size(*pixels(0, None).shape)
-    album = Album(
+    cache = ImageCache(
         lambda rows: np.stack([pixels(row, size) for row in rows]),
         len(names),
         size,
         f"reading {path}",
     )
 
-    def draw(rows: Rows) -> ImageSample:
-        album.prepare(rows)
+    def sample(rows: Rows) -> ImageSample:
+        cache.fill(rows)
         return ImageSample(
-            description=str(path), rows=rows, size=size, read=album.read, cache=NO_CACHE
+            description=str(path), rows=rows, size=size, read=cache.read, cache=NO_CACHE
         )
 
-    return Source(description=str(path), size=size, count=len(names), draw=draw)
+    return SampleSource(description=str(path), size=size, count=len(names), sample=sample)
 
 
 def resize_images(images: Pixels, side: int) -> Pixels:

@@ -10,9 +10,9 @@ of their sorted values (Rabin et al. 2011); here it is averaged over random proj
 import torch
 from torch import Tensor
 
-from metrics.detector import Setup
+from metrics.detector import MetricContext
 from metrics.filters import laplacian_pyramid
-from metrics.samples import ImageSample, Size, side_by_side
+from metrics.samples import ImageSample, Size, map_parallel
 from progan.errors import UserError
 from progan.runtime.seeding import generator
 
@@ -26,7 +26,7 @@ SMALLEST_LEVEL = 16  # px
 SCALE = 1e3  # distances are small: the paper prints them times a thousand
 
 
-def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
+def measure(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
     """SWD x1e3 by level, 'SWDx1e3_64' and so on down to 16, and the mean 'SWDx1e3_avg'.
 
     Levels are named by their shorter side: of 192x128 px '128', '64', '32' and '16'.
@@ -42,17 +42,17 @@ def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, 
     for start in levels[::at_once]:
         some = levels[start : start + at_once]
         first, second = (
-            descriptors(draw, some, role, setup)
-            for draw, role in ((images, "images"), (reals, "reals"))
+            descriptors(sample, some, role, context)
+            for sample, role in ((images, "images"), (reals, "reals"))
         )
         for index in some:
-            vectors = directions(first[0].shape[1], setup.seed, index)
+            vectors = random_directions(first[0].shape[1], context.seed, index)
             distance = sliced_wasserstein(first.pop(0), second.pop(0), vectors)
             distances[f"SWDx1e3_{side >> index}"] = SCALE * distance
     return {**distances, "SWDx1e3_avg": sum(distances.values()) / len(distances)}
 
 
-def require(size: Size, num_images: int) -> None:
+def require_measurable(size: Size, num_images: int) -> None:
     """Raise UserError unless the images can be halved down to the smallest level."""
     factor = 1 << max(num_levels(size) - 1, 0)
     if min(size.height, size.width) < SMALLEST_LEVEL or size.height % factor or size.width % factor:
@@ -69,39 +69,41 @@ def num_levels(size: Size) -> int:
     return (min(size.height, size.width) // SMALLEST_LEVEL).bit_length()
 
 
-def descriptors(draw: ImageSample, levels: range, role: str, setup: Setup) -> list[Tensor]:
+def descriptors(
+    sample: ImageSample, levels: range, role: str, context: MetricContext
+) -> list[Tensor]:
     """Normalised random patches of some levels of all images: each float32 [count * 128, C * 49].
 
     Args:
         role: Patches of other roles are drawn anew.
     """
     # Drawn on the CPU: a seed means the same patches on every machine.
-    randoms = [generator("cpu", setup.seed, "patches", role, index) for index in levels]
-    height, width, channels = draw.size
+    randoms = [generator("cpu", context.seed, "patches", role, index) for index in levels]
+    height, width, channels = sample.size
 
     def places(batch: Tensor) -> tuple[Tensor, list[Tensor]]:
         return batch, [
-            corners(len(batch), height >> index, width >> index, random)
+            random_corners(len(batch), height >> index, width >> index, random)
             for index, random in zip(levels, randoms, strict=True)
         ]
 
     def cut(task: tuple[Tensor, list[Tensor]]) -> list[Tensor]:
         batch, where = task
-        details = laplacian_pyramid(batch.float(), levels, num_levels(draw.size))
-        return [patches_at(*pair) for pair in zip(details, where, strict=True)]
+        details = laplacian_pyramid(batch.float(), levels, num_levels(sample.size))
+        return [extract_patches(*pair) for pair in zip(details, where, strict=True)]
 
-    shape = (draw.count, PATCHES_PER_IMAGE, channels, PATCH, PATCH)
-    patches = [torch.empty(shape, device=setup.device) for _ in levels]
+    shape = (sample.count, PATCHES_PER_IMAGE, channels, PATCH, PATCH)
+    patches = [torch.empty(shape, device=context.device) for _ in levels]
     done = 0
-    batches = draw.batches(setup.device, f"swd, {len(levels)} levels")
-    for found in side_by_side(cut, map(places, batches), setup.device):
+    batches = sample.batches(context.device, f"swd, {len(levels)} levels")
+    for found in map_parallel(cut, map(places, batches), context.device):
         for kept, new in zip(patches, found, strict=True):
             kept[done : done + len(new)] = new
         done += len(found[0])
-    return [normalized(kept.flatten(0, 1)) for kept in patches]
+    return [normalize_channels_(kept.flatten(0, 1)) for kept in patches]
 
 
-def corners(count: int, height: int, width: int, random: torch.Generator) -> Tensor:
+def random_corners(count: int, height: int, width: int, random: torch.Generator) -> Tensor:
     """Where patches begin, every place alike: int64 [2 (row, column), count, 128], on the CPU."""
     places = [
         torch.randint(side - PATCH + 1, (count, PATCHES_PER_IMAGE), generator=random)
@@ -110,7 +112,7 @@ def corners(count: int, height: int, width: int, random: torch.Generator) -> Ten
     return torch.stack(places)
 
 
-def patches_at(images: Tensor, places: Tensor) -> Tensor:
+def extract_patches(images: Tensor, places: Tensor) -> Tensor:
     """Cut patches: images [N, C, H, W], places [2, N, P] -> [N, P, C, 7, 7]."""
     windows = images.unfold(2, PATCH, 1).unfold(3, PATCH, 1)  # [N, C, H-6, W-6, 7, 7], no copy
     rows, columns = places.to(images.device)
@@ -118,7 +120,7 @@ def patches_at(images: Tensor, places: Tensor) -> Tensor:
     return windows[number, :, rows, columns]
 
 
-def normalized(patches: Tensor) -> Tensor:
+def normalize_channels_(patches: Tensor) -> Tensor:
     """Mean 0 and deviation 1 for each channel over all patches, in place.
 
     Args:
@@ -139,7 +141,7 @@ def _by_channel(values: Tensor, channels: int) -> Tensor:
     return torch.repeat_interleave(values.reshape(channels, -1).mean(1), PATCH**2)
 
 
-def directions(size: int, seed: int, index: int) -> Tensor:
+def random_directions(size: int, seed: int, index: int) -> Tensor:
     """Random unit vectors for one level: float32 [size, 512] on the CPU."""
     random = generator("cpu", seed, "directions", index)
     vectors = torch.randn(size, NUM_DIRECTIONS, generator=random, dtype=torch.float64)
@@ -163,17 +165,17 @@ def sliced_wasserstein(first: Tensor, second: Tensor, vectors: Tensor) -> float:
         found = []
         for some in vectors.split(at_once, dim=1):
             ours, theirs = (
-                _sorted(cloud, some, buffer[: some.shape[1]])
+                _sort_projections(cloud, some, buffer[: some.shape[1]])
                 for cloud, buffer in zip((first, second), buffers, strict=True)
             )
             found.append(ours.sub_(theirs).abs_().mean(dim=1))
         return torch.cat(found)
 
     parts = vectors.to(first).tensor_split(workers, dim=1)
-    return float(torch.cat(list(side_by_side(distances, parts, first.device))).mean())
+    return float(torch.cat(list(map_parallel(distances, parts, first.device))).mean())
 
 
-def _sorted(cloud: Tensor, vectors: Tensor, out: Tensor) -> Tensor:
+def _sort_projections(cloud: Tensor, vectors: Tensor, out: Tensor) -> Tensor:
     """Sorted projections of a cloud [N, D] on each vector [D, K]: [K, N], perhaps in `out`."""
     torch.mm(vectors.T, cloud.T, out=out)
     if out.device.type != "cpu":

@@ -19,7 +19,7 @@ GRID = 14  # px, of the last block
 CHANNELS = (64, 128, 256, 512, 512)  # of each block
 
 
-def fits(weights: Mapping[str, Any]) -> bool:
+def is_vgg16(weights: Mapping[str, Any]) -> bool:
     """Whether these are the weights of VGG-16; its relatives have some of the names."""
     return all(
         isinstance(weights.get(name), Tensor) and weights[name].shape == shape
@@ -27,7 +27,7 @@ def fits(weights: Mapping[str, Any]) -> bool:
     )
 
 
-def layers(
+def build_extractor(
     weights: Mapping[str, Tensor], device: torch.device
 ) -> Callable[[Tensor, int | None], tuple[Tensor, None]]:
     """Build the network from torchvision's weights; it makes [N, 288512] of uint8 [N, 3, H, W].

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from metrics.samples import ImageSample
 from metrics.samples import Size as ImageSize
-from metrics.sources import Source
+from metrics.sources import SampleSource
 from progan import networks as nets
 from progan.config import Network, Run, override
 from progan.data.reader import Dataset
@@ -98,7 +98,7 @@ def noise_dataset(
     return Dataset.open(dest)
 
 
-def draw_of(images: np.ndarray) -> ImageSample:
+def image_sample(images: np.ndarray) -> ImageSample:
     """Images uint8 [N, C, H, W] as metrics take them."""
     nhwc = images.transpose(0, 2, 3, 1)
     return ImageSample(
@@ -140,15 +140,15 @@ def tiny_snapshot(
     )
 
 
-def source_of(images: np.ndarray, held_out: tuple[int, ...] = ()) -> Source:
+def source_of(images: np.ndarray, held_out: tuple[int, ...] = ()) -> SampleSource:
     """Images uint8 [N, C, H, W] as a source; the rows held out are no training images."""
-    everything = draw_of(images)
-    return Source(
+    everything = image_sample(images)
+    return SampleSource(
         description="test",
         size=everything.size,
         count=len(images),
         held_out=np.array(held_out, np.int64),
-        draw=lambda rows: replace(everything, rows=rows),
+        sample=lambda rows: replace(everything, rows=rows),
     )
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from metrics.cli import main
 from metrics.evaluation import METRICS
 from metrics.names import DESCRIPTIONS
-from metrics.sources import mirrored, open_network, open_source, to_side
+from metrics.sources import mirror_source, open_network_source, open_source, resize_source
 from progan import networks as nets
 from progan.cli.dataset import main as dataset_tool
 from progan.config import Network
@@ -208,7 +208,9 @@ def test_a_growing_network_is_enlarged_to_its_final_size(place, network):
         assert result.exit_code == 0, result.output
         assert "size: 32x32x3" in result.stdout
         assert "images against reals      12" in result.stdout
-    small = open_network(next(network.iterdir()), CPU).draw(np.arange(4)).read(np.arange(4))
+    small = (
+        open_network_source(next(network.iterdir()), CPU).sample(np.arange(4)).read(np.arange(4))
+    )
     assert small.shape == (4, 32, 32, 3)
     np.testing.assert_array_equal(small[:, ::2, ::2].repeat(2, 1).repeat(2, 2), small)
 
@@ -241,7 +243,7 @@ def test_a_network_draws_what_generate_draws(network, tmp_path):
         ["--network", str(network), "--seeds", "0-2", "--outdir", str(tmp_path), "--device", "cpu"],
     )
     pictures = [np.asarray(Image.open(path)) for path in sorted(tmp_path.iterdir())]
-    drawn = open_source(network, CPU).draw(np.arange(3)).read(np.arange(3))
+    drawn = open_source(network, CPU).sample(np.arange(3)).read(np.arange(3))
     np.testing.assert_array_equal(drawn[:, ::2, ::2], pictures)
 
 
@@ -283,15 +285,19 @@ def test_sizes_that_differ_can_be_made_alike(place):
 
 
 def test_what_was_enlarged_is_itself_when_brought_back(place, network):
-    grown = to_side(open_network(next(network.iterdir()), CPU), 16).draw(np.arange(4))
-    pictures = open_network(next(network.iterdir()), CPU).draw(np.arange(4)).read(np.arange(4))
+    grown = resize_source(open_network_source(next(network.iterdir()), CPU), 16).sample(
+        np.arange(4)
+    )
+    pictures = (
+        open_network_source(next(network.iterdir()), CPU).sample(np.arange(4)).read(np.arange(4))
+    )
     np.testing.assert_array_equal(grown.read(np.arange(4)), pictures[:, ::2, ::2])
 
 
 def test_reals_are_mirrored_for_networks_that_mirror(place):
     source = open_source(place / "dataset", CPU)
     rows = np.arange(source.count)
-    plain, flipped = (kind.draw(rows) for kind in (source, mirrored(source)))
+    plain, flipped = (kind.sample(rows) for kind in (source, mirror_source(source)))
     images, found = plain.read(rows), flipped.read(rows)
     is_flipped = (found == images[:, :, ::-1]).all((1, 2, 3))
     assert 0 < is_flipped.sum() < len(rows)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from metrics.detector import AT_ONCE, URLS, Detector, open_detector, pixels, rgb
+from metrics.detector import AT_ONCE, URLS, Detector, open_detector, pixel_detector, to_rgb
 from progan.errors import UserError
 from tests.builders import detector_file
 
@@ -184,15 +184,15 @@ def test_transparency_lies_on_white():
     images = torch.tensor(
         [[10, 20, 30, 255], [10, 20, 30, 0], [0, 100, 255, 51]], dtype=torch.uint8
     )[:, :, None, None]
-    assert rgb(images).squeeze().tolist() == [[10, 20, 30], [255, 255, 255], [204, 224, 255]]
+    assert to_rgb(images).squeeze().tolist() == [[10, 20, 30], [255, 255, 255], [204, 224, 255]]
 
 
 def test_pixels_are_features():
     images = noise(2)
-    features, logits = pixels().embed(images)
+    features, logits = pixel_detector().embed(images)
     torch.testing.assert_close(features, images.flatten(1) / 255)
     assert logits is None
-    small = pixels().embed(images[:, :, :1, :1].expand(2, 3, 8, 8), 4)[0]
+    small = pixel_detector().embed(images[:, :, :1, :1].expand(2, 3, 8, 8), 4)[0]
     torch.testing.assert_close(small, (images[:, :, 0, 0] / 255).repeat_interleave(16, 1))
 
 

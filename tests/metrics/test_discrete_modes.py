@@ -13,9 +13,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from metrics.cli import main
-from metrics.detector import Setup, open_detector
-from metrics.digit_classifier import DigitClassifier, deformed, load_classifier
-from metrics.discrete_modes import modes_and_kl
+from metrics.detector import MetricContext, open_detector
+from metrics.digit_classifier import DigitClassifier, augment_digits, load_classifier
+from metrics.discrete_modes import count_modes_and_kl
 from metrics.evaluation import METRICS
 from progan import networks as nets
 from progan.cli.train import main as train_door
@@ -90,7 +90,7 @@ def reference(labels: np.ndarray) -> tuple[int, float]:
     ],
 )
 def test_known_histograms(labels, modes, kl):
-    found, divergence = modes_and_kl(labels)
+    found, divergence = count_modes_and_kl(labels)
     assert found == modes
     assert divergence == pytest.approx(kl, abs=1e-12)
 
@@ -98,13 +98,13 @@ def test_known_histograms(labels, modes, kl):
 @pytest.mark.parametrize("power", [1, 2, 5])
 def test_histograms_are_as_counted_one_by_one(power):
     labels = (np.random.RandomState(power).rand(3000) ** power * 1000).astype(np.int64)
-    assert modes_and_kl(labels) == (reference(labels)[0], pytest.approx(reference(labels)[1]))
+    assert count_modes_and_kl(labels) == (reference(labels)[0], pytest.approx(reference(labels)[1]))
 
 
 def test_what_equally_frequent_modes_have():
     """E KL = (K - 1) / 2N + (K² - 1) / 12N² + …, by the expansion of Miller and Madow."""
     random = np.random.RandomState(0)
-    found = [modes_and_kl(random.randint(1000, size=25600))[1] for _ in range(200)]
+    found = [count_modes_and_kl(random.randint(1000, size=25600))[1] for _ in range(200)]
     assert np.mean(found) == pytest.approx(999 / 51200 + 999_999 / (12 * 25600**2), rel=0.01)
 
 
@@ -145,7 +145,7 @@ def test_digits_without_their_border_are_read_the_same():
 def test_deforming_moves_digits_a_little():
     digits = torch.full((64, 1, 32, 32), -1.0)
     digits[:, :, 13:19, 13:19] = 1
-    moved = deformed(digits, torch.Generator().manual_seed(0))
+    moved = augment_digits(digits, torch.Generator().manual_seed(0))
     assert moved.shape == digits.shape
     ink = (moved + 1).sum((1, 2, 3)) / (digits + 1).sum((1, 2, 3))
     assert (ink > 0.7).all() and (ink < 1.4).all()
@@ -316,7 +316,9 @@ def test_what_is_missing_is_named(place, tmp_path):
 def test_other_detectors_read_no_digits(tmp_path):
     detector = open_detector(detector_file(tmp_path / "x.pt", Energies()), "inception", CPU)
     with pytest.raises(UserError, match="x.pt is none"):
-        METRICS["discrete-modes"].require_detector(Setup(seed=0, device=CPU, detector=detector))
+        METRICS["discrete-modes"].require_detector(
+            MetricContext(seed=0, device=CPU, detector=detector)
+        )
 
 
 def test_networks_are_no_classifiers(tmp_path):

@@ -10,10 +10,17 @@ from typing import Any
 import click
 import torch
 
-from metrics.detector import Setup, open_detector
-from metrics.evaluation import METRICS, append_lines, evaluate, format_table, plan_for, to_records
-from metrics.run_record import ROWS_FILE, metric_files, rows_of_network, run_of_network, store_rows
-from metrics.sources import Source, mirrored, of_held_out, open_network, open_pair, to_side
+from metrics.detector import MetricContext, open_detector
+from metrics.evaluation import METRICS, append_lines, evaluate, format_table, make_plan, to_records
+from metrics.run_record import ROWS_FILE, label_rows, metric_files, run_of_network, store_rows
+from metrics.sources import (
+    SampleSource,
+    mirror_source,
+    open_network_source,
+    open_pair,
+    resize_source,
+    swap_held_out,
+)
 from progan.runtime.devices import choose, set_precision
 from progan.sampling.network_choice import find_networks
 from progan.sampling.network_file import images_seen_of
@@ -32,7 +39,7 @@ class Request:
         images: What to measure.
         is_network: The images come from a network or from a run.
         reals: What to measure against.
-        num_images: On each side; None: as `plan_for` has it.
+        num_images: On each side; None: as `make_plan` has it.
         resize: Side in px that all images are brought to.
         subset: Class of the reals that is taken alone; '': all.
         mirror: Flip half of the reals.
@@ -72,16 +79,16 @@ def answer(request: Request) -> str:
         resize=request.resize,
         subset=request.subset,
     )
-    reals = mirrored(reals) if request.mirror else reals
-    reals = of_held_out(reals) if request.held_out else reals
-    plan = plan_for(newest, reals, request.names, request.num_images, repeats=request.repeats)
-    setup = setup_for(request.names, request.detector, request.seed, device)
+    reals = mirror_source(reals) if request.mirror else reals
+    reals = swap_held_out(reals) if request.held_out else reals
+    plan = make_plan(newest, reals, request.names, request.num_images, repeats=request.repeats)
+    context = create_context(request.names, request.detector, request.seed, device)
     if request.json_file is not None:
         append_lines(request.json_file, [])  # better refused now than when all is measured
 
-    def snapshot(path: Path) -> Source:
-        source = open_network(path, device)
-        return source if request.resize is None else to_side(source, request.resize)
+    def snapshot(path: Path) -> SampleSource:
+        source = open_network_source(path, device)
+        return source if request.resize is None else resize_source(source, request.resize)
 
     single = len(files) == 1
     networks = {SINGLE_ROW if single else path.stem: path for path in files}
@@ -93,12 +100,12 @@ def answer(request: Request) -> str:
         else {name: partial(snapshot, path) for name, path in networks.items()},
         reals,
         plan,
-        setup,
+        context,
     ):
         rows.append(row)
         keep(
             row.name,
-            to_records(row, str(files[0] if single else request.images), reals, plan, setup),
+            to_records(row, str(files[0] if single else request.images), reals, plan, context),
         )
     return format_table(str(request.images), reals, plan, rows)
 
@@ -117,7 +124,7 @@ def _keeper(
         if request.json_file is not None:
             append_lines(request.json_file, found)
         if run is not None:
-            store_rows(run, rows_of_network(found, networks[name]) if name in networks else found)
+            store_rows(run, label_rows(found, networks[name]) if name in networks else found)
 
     return keep
 
@@ -150,16 +157,16 @@ def _lies_in(file: Path | None, run: Path) -> bool:
     return file is not None and file.resolve() in [each.resolve() for each in metric_files(run)]
 
 
-def setup_for(
+def create_context(
     names: Sequence[str], detector: Path | None, seed: int, device: torch.device
-) -> Setup:
+) -> MetricContext:
     """What metrics need; raises UserError for a detector that is missing, or no use to them."""
     needed = any(METRICS[name].needs_detector for name in names)
-    setup = Setup(
+    context = MetricContext(
         seed=seed,
         device=device,
         detector=open_detector(detector, "inception", device) if needed else None,
     )
     for name in names:
-        METRICS[name].require_detector(setup)
-    return setup
+        METRICS[name].require_detector(context)
+    return context

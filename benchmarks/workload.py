@@ -1,4 +1,4 @@
-"""What a training step must compute and move, counted where tensors have shapes but no data."""
+"""Runs and stages that benchmarks measure; what a training step computes and moves."""
 
 from typing import Any
 
@@ -7,10 +7,49 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from progan.config import Run
+from progan import schedule
+from progan.config import Run, override
 from progan.schedule import Stage
 from progan.training.memory import META, inputs_without_data, meta_state
 from progan.training.step import LevelAlpha, discriminator_step, generator_step
+
+
+def stages_by_resolution(run: Run) -> dict[int, Stage]:
+    """The stages of a run by resolution, fully faded in."""
+    return {
+        phase.stage.resolution: phase.stage
+        for phase in schedule.phases(run.growth, run.network)
+        if not phase.stage.fading
+    }
+
+
+def stage_at(run: Run, resolution: int) -> Stage:
+    """The stage of a run at one resolution, fully faded in."""
+    return stages_by_resolution(run)[resolution]
+
+
+def end_at_resolution(run: Run, resolution: int) -> Run:
+    """A run of the same kind that ends at another resolution."""
+    return override(
+        run,
+        {
+            "resolution": resolution,
+            "initial_resolution": min(resolution, run.growth.initial_resolution),
+        },
+    )
+
+
+def stay_at_resolution(run: Run, resolution: int) -> Run:
+    """A run that stays at one resolution for as long as anybody measures."""
+    return override(
+        run, {"resolution": resolution, "total_kimg": 1e9, "initial_resolution": resolution}
+    )
+
+
+def with_variant(run: Run, way: str) -> Run:
+    """A run computed in a way such as 'eager-graph-bf16': acceleration and precision."""
+    acceleration, precision = way.rsplit("-", 1)
+    return override(run, {"acceleration": acceleration, "precision": precision})
 
 
 class Products(TorchDispatchMode):
