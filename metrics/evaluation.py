@@ -1,9 +1,9 @@
-"""All metrics by name; measure images against reals, and the baseline; results as text and JSON.
+"""Measure images against reals, and the real-vs-real baseline; results as text and JSON.
 
 Each repeat samples anew, from the seed and the number of the repeat. The images are compared with
 the beginning of the shuffled reals, which for the baseline is compared with their end, so that no
-image meets itself. Of a dataset with a hold-out, the images are compared with training images, and
-the baseline is what was held out.
+image is compared with itself. Of a dataset with a hold-out, the images are compared with training
+images, and the baseline is what was held out.
 """
 
 import json
@@ -37,9 +37,9 @@ class Metric:
     Attributes:
         measure: As many images as reals, of one size, and the context -> values by column name.
         require: Raises UserError unless it can measure that many images of that size.
-        digits: Decimal places worth printing; None: four digits, of what a detector scales.
+        digits: Decimal places to print; None: four significant digits, as detectors set the scale.
         needs_detector: It compares features, or classes.
-        require_detector: Raises UserError if the detector of the context makes nothing it can use.
+        require_detector: Raises UserError if the metric cannot use the detector of the context.
     """
 
     measure: Callable[[ImageSample, ImageSample, MetricContext], dict[str, float]]
@@ -73,7 +73,7 @@ METRICS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasurementPlan:
-    """What to measure.
+    """Metrics to measure, and on how many images.
 
     Attributes:
         names: Keys of METRICS.
@@ -89,7 +89,7 @@ class MeasurementPlan:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the report: how many images on each side, and the results of each repeat."""
+    """One row of the table: images on each side, and the results of each repeat."""
 
     name: str
     num_images: int
@@ -104,16 +104,16 @@ def make_plan(
     *,
     repeats: int,
 ) -> MeasurementPlan:
-    """Settle how many images are compared; raises UserError if that cannot be done.
+    """Choose how many images are compared; raises UserError if there are too few.
 
-    Without a wish: as many as the baseline can have on both sides, 16384 (the paper's) at most.
+    By default as many as the baseline can have on both sides, 16384 (the paper's) at most.
     """
     assert reals.count is not None, "reals are counted"
     trained, held_out = len(reals.training_rows), len(reals.held_out)
     if reals.count < FEWEST_REALS or trained < 2 or held_out == 1:
         raise UserError(
-            f"{reals.description} has only {_describe_count(reals)}. {FEWEST_REALS} are "
-            "the least, and thousands make a number to trust."
+            f"{reals.description} has only {_describe_count(reals)}. At least "
+            f"{FEWEST_REALS} are needed, and thousands for a reliable result."
         )
     most = (min(trained, held_out) if held_out else trained // 2) // 2 * 2  # even, for pairs
     if num_images is None:
@@ -136,12 +136,12 @@ def evaluate(
     plan: MeasurementPlan,
     context: MetricContext,
 ) -> Iterator[Row]:
-    """Yield a row for each source of images by its name, and at last the baseline.
+    """Yield a row for each source of images by its name, and finally the baseline.
 
     Args:
-        images: Each is opened in its turn, so that many networks need no more memory than one.
+        images: Functions that open the sources, one at a time to save memory.
     """
-    # The reals first: a damaged file among them shows before a network starts to draw.
+    # The reals first: a damaged file among them is found before a network generates.
     pairs = [_sample_reals(reals, plan, context, number) for number in range(plan.repeats)]
     contexts = [
         replace(context, seed=derive(context.seed, number)) for number in range(plan.repeats)
@@ -172,7 +172,7 @@ def evaluate(
 def _sample_reals(
     reals: SampleSource, plan: MeasurementPlan, context: MetricContext, number: int
 ) -> tuple[ImageSample, ImageSample]:
-    """The reals that meet the images, and those of the baseline."""
+    """Sample the reals that images are compared with, and the other side of the baseline."""
     order = _shuffle(reals.training_rows, context, number, "reals")
     held_out = _shuffle(reals.held_out, context, number, "held-out")
     others = held_out[: plan.num_baseline] if held_out.size else order[-plan.num_baseline :]
@@ -188,14 +188,14 @@ def _measure(
 def _measure_baseline(
     reals: ImageSample, others: ImageSample, plan: MeasurementPlan, context: MetricContext
 ) -> Results:
-    """The same, kept with the statistics of the reals: it is the same for every network."""
+    """Measure reals against other reals, cached: the result is the same for every network."""
     detector = context.detector.fingerprint if context.detector else ""
     against = f"against {reals.rows.tolist()} seed {context.seed}"
 
-    def kept(name: str) -> dict[str, float]:
-        means = detector * METRICS[name].needs_detector
+    def measure_cached(name: str) -> dict[str, float]:
+        fingerprint = detector * METRICS[name].needs_detector
         stored = others.cached(
-            f"{name} {means} {against}",
+            f"{name} {fingerprint} {against}",
             lambda: {
                 column: np.array(value)
                 for column, value in METRICS[name].measure(others, reals, context).items()
@@ -203,13 +203,13 @@ def _measure_baseline(
         )
         return {column: float(value) for column, value in stored.items()}
 
-    return {name: kept(name) for name in plan.names}
+    return {name: measure_cached(name) for name in plan.names}
 
 
 def _image_rows(
     images: SampleSource, plan: MeasurementPlan, context: MetricContext, number: int
 ) -> Rows:
-    """A network shows the seeds 0, 1, 2 …, each repeat the next ones; files are drawn from."""
+    """Choose images: of a network the seeds 0, 1, 2 …, in each repeat the next; of files any."""
     if images.count is None:
         rows = number * plan.num_images + np.arange(plan.num_images)
     else:
@@ -218,19 +218,13 @@ def _image_rows(
 
 
 def _shuffle(rows: Rows, context: MetricContext, number: int, role: str) -> Rows:
-    """Neighbours, which ms-ssim compares, must be strangers: files are often sorted by class."""
+    """Shuffle, as ms-ssim compares neighbours, and files are often sorted by class."""
     return numpy_generator(context.seed, number, role).permutation(rows)
 
 
 def _require_images(source: SampleSource, num_images: int, count: int | None) -> None:
     if count is not None and not 2 <= num_images <= count:
-        advice = (
-            f"Ask for 2 to {count}"
-            if count > 2
-            else "Ask for 2"
-            if count == 2
-            else ("Name a source of more")
-        )
+        advice = {1: "Name a source of more", 2: "Ask for 2"}.get(count, f"Ask for 2 to {count}")
         raise UserError(
             f"{source.description} has {_describe_count(source)}, and {num_images} "
             f"{pluralize(num_images, 'is', 'are')} asked for. {advice}."
@@ -246,7 +240,7 @@ def _describe_count(source: SampleSource) -> str:
 def format_table(
     images: str, reals: SampleSource, plan: MeasurementPlan, rows: Sequence[Row]
 ) -> str:
-    """The rows below a line that says what was compared; several repeats as mean ± deviation."""
+    """Format the rows below a title line; several repeats as mean ± standard deviation."""
     columns = [column for values in rows[0].repeats[0].values() for column in values]
     cells = [["", "images", *columns]]
     cells += [[row.name, str(row.num_images), *_row_cells(row)] for row in rows]
@@ -255,7 +249,7 @@ def format_table(
     lines += [_align(line, widths) for line in cells]
     if plan.num_images != plan.num_baseline:
         lines.append(
-            "The rows count different numbers of images. SWD, FID and others depend on "
+            "The rows have different numbers of images. SWD, FID and others depend on "
             f"them: compare with --num-images {plan.num_baseline}."
         )
     return "\n".join(lines)
@@ -264,7 +258,7 @@ def format_table(
 def to_records(
     row: Row, images: str, reals: SampleSource, plan: MeasurementPlan, context: MetricContext
 ) -> list[dict[str, Any]]:
-    """One JSON object for each metric of a row; 'std' is null without repeats."""
+    """Return one JSON object for each metric of a row; 'std' is null without repeats."""
     return [
         {
             "metric": name,
@@ -276,11 +270,7 @@ def to_records(
             "seed": context.seed,
             "repeats": plan.repeats,
             "progan": __version__,
-            **(
-                {"detector": context.detector.name}
-                if context.detector and METRICS[name].needs_detector
-                else {}
-            ),
+            **_describe_detector(name, context),
             "values": {
                 column: dict(zip(("mean", "std"), mean_and_std(row, name, column), strict=True))
                 for column in row.repeats[0][name]
@@ -290,8 +280,13 @@ def to_records(
     ]
 
 
+def _describe_detector(name: str, context: MetricContext) -> dict[str, str]:
+    needed = context.detector if METRICS[name].needs_detector else None
+    return {"detector": needed.name} if needed else {}
+
+
 def append_lines(path: Path, objects: Sequence[Mapping[str, Any]]) -> None:
-    """Append JSON lines to a file, which need not exist."""
+    """Append JSON lines to a file, which is created if missing."""
     text = "".join(json.dumps(item, allow_nan=False) + "\n" for item in objects)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
@@ -299,7 +294,7 @@ def append_lines(path: Path, objects: Sequence[Mapping[str, Any]]) -> None:
 
 
 def mean_and_std(row: Row, name: str, column: str) -> tuple[float, float | None]:
-    """Mean over the repeats and their sample standard deviation, None of a single one."""
+    """Return the mean over the repeats and the sample standard deviation, None of one repeat."""
     values = [results[name][column] for results in row.repeats]
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 

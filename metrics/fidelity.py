@@ -1,4 +1,4 @@
-"""The metrics of features and of class probabilities, as torch-fidelity computes them.
+"""Metrics of features and of class probabilities, as torch-fidelity computes them.
 
 FID (Heusel et al. 2017) is the Fréchet distance of two Gaussians that have the means and the
 covariances of the features; KID (Binkowski et al. 2018) is the squared maximum mean discrepancy
@@ -28,41 +28,39 @@ SCALE = 1e3
 
 
 def require_measurable(size: Size, num_images: int) -> None:
-    """Raise UserError unless torch-fidelity is there and the images are more than a few."""
+    """Raise UserError unless torch-fidelity is installed and there are enough images."""
     try:
         import torch_fidelity  # noqa: F401
     except ImportError as error:
         raise UserError(FID_EXTRA) from error
     if num_images < IS_SPLITS:
         raise UserError(
-            f"{num_images} images on each side are too few to compare features: "
-            f"{IS_SPLITS} are the least, also of reals against reals, and thousands "
-            "make a number to trust. Ask for more with --num-images, or name more "
-            "images."
+            f"{num_images} images on each side are too few to compare features: at least "
+            f"{IS_SPLITS} are needed, also for reals against reals, and thousands for a "
+            "reliable result. Ask for more with --num-images, or name more images."
         )
 
 
 def fid(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
-    """'FID': 0 is best."""
+    """Return the Fréchet distance 'FID': 0 is best."""
     first, second = (_embed_cached(sample, context)[0] for sample in (images, reals))
     if first.shape[1] > FID_MOST:
         assert context.detector is not None
         raise UserError(
-            f"fid compares covariances, and {first.shape[1]} features, as the detector "
-            f"{context.detector.name} makes them, have too many of them: {FID_MOST} are "
-            "the most. Name another --detector, or leave fid away."
+            f"fid compares covariances of at most {FID_MOST} features, and the detector "
+            f"{context.detector.name} has {first.shape[1]}. Name another --detector, or omit fid."
         )
     return {"FID": frechet_distance(first, second)}
 
 
 def kid(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
-    """'KIDx1e3': the mean over 100 random subsets of 1000; about 0 is best."""
+    """Return 'KIDx1e3', the mean over 100 random subsets of 1000; about 0 is best."""
     first, second = (_embed_cached(sample, context)[0] for sample in (images, reals))
     return {"KIDx1e3": SCALE * kernel_distance(first, second, context.seed)}
 
 
 def kid75(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
-    """'KID75x1e3': of images of 75x75, the mean over batches of 128, which come as they come."""
+    """Return 'KID75x1e3' of images resized to 75x75, the mean over consecutive batches of 128."""
     first, second = (_embed_cached(sample, context, KID_SIDE)[0] for sample in (images, reals))
     return {"KID75x1e3": SCALE * kernel_distance_of_batches(first, second)}
 
@@ -70,7 +68,7 @@ def kid75(images: ImageSample, reals: ImageSample, context: MetricContext) -> di
 def inception_score(
     images: ImageSample, reals: ImageSample, context: MetricContext
 ) -> dict[str, float]:
-    """'IS' of the images; the reals do not count. 1 is worst."""
+    """Return the Inception score 'IS' of the images, ignoring the reals; 1 is worst."""
     from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 
     logits = _embed_cached(images, context)[1]
@@ -78,7 +76,7 @@ def inception_score(
         assert context.detector is not None
         raise UserError(
             f"is needs classes, and the detector {context.detector.name} has only "
-            "features. Name another --detector, or leave is away."
+            "features. Name another --detector, or omit is."
         )
     score = isc_features_to_metric(logits, IS_SPLITS, rng_seed=_seed(context.seed))
     return {"IS": score[KEY_METRIC_ISC_MEAN]}
@@ -87,7 +85,7 @@ def inception_score(
 def precision_recall(
     images: ImageSample, reals: ImageSample, context: MetricContext
 ) -> dict[str, float]:
-    """'precision' and 'recall', 0…1."""
+    """Return 'precision' and 'recall', 0…1."""
     from torch_fidelity.metric_prc import (
         KEY_METRIC_PRECISION,
         KEY_METRIC_RECALL,
@@ -100,7 +98,7 @@ def precision_recall(
 
 
 def frechet_distance(first: Tensor, second: Tensor) -> float:
-    """FID of two sets of features [N, D]."""
+    """Return the FID of two sets of features [N, D]."""
     from torch_fidelity.metric_fid import (
         KEY_METRIC_FID,
         fid_features_to_statistics,
@@ -118,7 +116,7 @@ def kernel_distance(
     subsets: int = KID_SUBSETS,
     size: int = KID_SUBSET_SIZE,
 ) -> float:
-    """KID of two sets of features [N, D] as the mean over random subsets of `size` of each."""
+    """Return the KID of features [N, D], the mean over random subsets of `size` of each set."""
     from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
     size = min(size, len(first), len(second))
@@ -136,7 +134,7 @@ def kernel_distance(
 
 
 def kernel_distance_of_batches(first: Tensor, second: Tensor) -> float:
-    """KID of features [N, D] as the mean over whole batches; of all if they fill none."""
+    """Return the KID of features [N, D], the mean over whole batches; of all if they fill none."""
     size = min(KID_BATCH, len(first), len(second))
     pairs = zip(_split_whole_batches(first, size), _split_whole_batches(second, size), strict=False)
     return float(np.mean([kernel_distance(*pair, seed=0) for pair in pairs]))
@@ -149,7 +147,7 @@ def _split_whole_batches(features: Tensor, size: int) -> Sequence[Tensor]:
 def _embed_cached(
     sample: ImageSample, context: MetricContext, side: int | None = None
 ) -> Embedding:
-    """Features [N, D] of a draw and logits [N, K] or None, kept where its statistics are kept."""
+    """Return features [N, D] and logits [N, K] or None of a sample, cached with it."""
     detector = context.detector
     assert detector is not None, "opened for the metrics that need it"
 
@@ -172,5 +170,5 @@ def _embed_cached(
 
 
 def _seed(seed: int) -> int:
-    """A seed as NumPy's RandomState takes it."""
+    """Derive a seed that NumPy's RandomState takes."""
     return derive(seed, "fidelity") % 2**32

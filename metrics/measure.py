@@ -1,8 +1,7 @@
-"""What a command line asks to be measured, and the answer: a table and JSON lines."""
+"""Measure the networks or images that a command line names: a table and JSON lines."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 
 from metrics.detector import MetricContext, open_detector
 from metrics.evaluation import METRICS, append_lines, evaluate, format_table, make_plan, to_records
+from metrics.options import SourceOptions
 from metrics.run_record import ROWS_FILE, label_rows, metric_files, run_of_network, store_rows
 from metrics.sources import (
     SampleSource,
@@ -25,142 +25,100 @@ from progan.runtime.devices import choose, set_precision
 from progan.sampling.network_choice import find_networks
 from progan.sampling.network_file import images_seen_of
 
-SINGLE_ROW = "images against reals"  # what the row is called where there is only one
-
-Records = Sequence[Mapping[str, Any]]
+SINGLE_ROW = "images against reals"  # name of the row where there is only one
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """A measurement as people name it.
+def measure(
+    names: Sequence[str],
+    sources: SourceOptions,
+    *,
+    num_images: int | None,
+    repeats: int,
+    mirror: bool = False,
+    held_out: bool = False,
+    record: bool,
+) -> str:
+    """Measure, append each row to its files as soon as it is known, and return the table.
 
-    Attributes:
+    Args:
         names: Keys of METRICS.
-        images: What to measure.
-        is_network: The images come from a network or from a run.
-        reals: What to measure against.
-        num_images: On each side; None: as `make_plan` has it.
-        resize: Side in px that all images are brought to.
-        subset: Class of the reals that is taken alone; '': all.
+        num_images: On each side; None: as `make_plan` chooses.
         mirror: Flip half of the reals.
-        held_out: Measure against the reals that no training saw.
-        detector: None: the default one, where a metric needs any.
-        json_file: Where lines are appended.
-        record: Keep the rows of a run's networks with the run.
+        held_out: Compare with the held-out reals.
+        record: Store the rows of a run's networks with the run.
     """
-
-    names: Sequence[str]
-    images: Path
-    is_network: bool
-    reals: Path
-    num_images: int | None
-    repeats: int
-    resize: int | None
-    subset: str
-    mirror: bool
-    held_out: bool
-    detector: Path | None
-    seed: int
-    json_file: Path | None
-    record: bool
-    device: str
-
-
-def answer(request: Request) -> str:
-    """Measure, write JSON lines as soon as there are any, and return the table."""
-    device = choose(request.device)
+    device, is_network = choose(sources.device), sources.network is not None
     set_precision("fp32")  # TF32 keeps three digits
-    files = find_networks(request.images) if request.is_network else [request.images]
+    measured = sources.measured
+    files = find_networks(measured) if is_network else [measured]
     newest, reals = open_pair(
         files[-1],
-        request.reals,
+        sources.reals,
         device,
-        network=request.is_network,
-        resize=request.resize,
-        subset=request.subset,
+        network=is_network,
+        resize=sources.resize,
+        subset=sources.subset,
     )
-    reals = mirror_source(reals) if request.mirror else reals
-    reals = swap_held_out(reals) if request.held_out else reals
-    plan = make_plan(newest, reals, request.names, request.num_images, repeats=request.repeats)
-    context = create_context(request.names, request.detector, request.seed, device)
-    if request.json_file is not None:
-        append_lines(request.json_file, [])  # better refused now than when all is measured
+    reals = mirror_source(reals) if mirror else reals
+    reals = swap_held_out(reals) if held_out else reals
+    plan = make_plan(newest, reals, names, num_images, repeats=repeats)
+    context = create_context(names, sources.detector, sources.seed, device)
+    if sources.json_file is not None:
+        append_lines(sources.json_file, [])  # fail now rather than after measuring
 
-    def snapshot(path: Path) -> SampleSource:
+    def open_snapshot(path: Path) -> SampleSource:
         source = open_network_source(path, device)
-        return source if request.resize is None else resize_source(source, request.resize)
+        return source if sources.resize is None else resize_source(source, sources.resize)
 
     single = len(files) == 1
     networks = {SINGLE_ROW if single else path.stem: path for path in files}
-    keep = _keeper(request, files[-1], networks)
+    run = _find_recording_run(sources, files[-1], held_out) if is_network and record else None
+    description = str(files[0] if single else measured)
+    openers = {name: partial(open_snapshot, path) for name, path in networks.items()}
     rows = []
-    for row in evaluate(
-        {SINGLE_ROW: lambda: newest}
-        if single
-        else {name: partial(snapshot, path) for name, path in networks.items()},
-        reals,
-        plan,
-        context,
-    ):
+    for row in evaluate({SINGLE_ROW: lambda: newest} if single else openers, reals, plan, context):
         rows.append(row)
-        keep(
-            row.name,
-            to_records(row, str(files[0] if single else request.images), reals, plan, context),
-        )
-    return format_table(str(request.images), reals, plan, rows)
-
-
-def _keeper(
-    request: Request, network: Path, networks: Mapping[str, Path]
-) -> Callable[[str, Records], None]:
-    """The function that writes the records of a row where they belong.
-
-    Args:
-        networks: By the names of rows.
-    """
-    run = _recording_run(request, network)
-
-    def keep(name: str, found: Records) -> None:
-        if request.json_file is not None:
-            append_lines(request.json_file, found)
+        records = to_records(row, description, reals, plan, context)
+        if sources.json_file is not None:
+            append_lines(sources.json_file, records)
         if run is not None:
-            store_rows(run, label_rows(found, networks[name]) if name in networks else found)
+            store_rows(run, _label_records(records, networks.get(row.name)))
+    return format_table(str(measured), reals, plan, rows)
 
-    return keep
+
+def _label_records(
+    records: list[dict[str, Any]], network: Path | None
+) -> Sequence[Mapping[str, Any]]:
+    return records if network is None else label_rows(records, network)
 
 
-def _recording_run(request: Request, network: Path) -> Path | None:
-    """The run that keeps the rows, if any does; what speaks against it is told."""
-    run = run_of_network(network) if request.is_network and request.record else None
-    if run is None or images_seen_of(network) is None or _lies_in(request.json_file, run):
+def _find_recording_run(sources: SourceOptions, network: Path, held_out: bool) -> Path | None:
+    """Return the run that stores the rows of a network, None if none does; print what happens."""
+    run = run_of_network(network)
+    if run is None or images_seen_of(network) is None:
         return None
-    obstacle = (
-        "--resize compares other images than its own"
-        if request.resize is not None
-        else "--held-out compares with other images than its metrics"
-        if request.held_out
-        else f"{run} cannot be written"
-        if not os.access(run, os.W_OK)
-        else ""
-    )
+    if sources.json_file and sources.json_file.resolve() in map(Path.resolve, metric_files(run)):
+        return None  # --json appends to a file of the run
+    obstacle = ""
+    if sources.resize is not None:
+        obstacle = "--resize compares other images than its own"
+    elif held_out:
+        obstacle = "--held-out compares with other images than its metrics"
+    elif not os.access(run, os.W_OK):
+        obstacle = f"{run} cannot be written"
     click.echo(
-        f"These rows are not kept with the run: {obstacle}."
+        f"These rows are not stored with the run: {obstacle}."
         if obstacle
-        else f"These rows are kept with the run, in {run / ROWS_FILE} (--no-record: not).",
+        else f"These rows are stored with the run, in {run / ROWS_FILE} (--no-record: not).",
         err=True,
     )
     return None if obstacle else run
 
 
-def _lies_in(file: Path | None, run: Path) -> bool:
-    """Whether lines that are appended to a file are among those of the run anyway."""
-    return file is not None and file.resolve() in [each.resolve() for each in metric_files(run)]
-
-
 def create_context(
     names: Sequence[str], detector: Path | None, seed: int, device: torch.device
 ) -> MetricContext:
-    """What metrics need; raises UserError for a detector that is missing, or no use to them."""
+    """Open the detector if a metric needs one; raises UserError if it is missing or unsuitable."""
     needed = any(METRICS[name].needs_detector for name in names)
     context = MetricContext(
         seed=seed,

@@ -29,9 +29,9 @@ SMALLEST_SIDE = 2 ** (len(WEIGHTS) - 1)  # px: one remains at the last scale
 
 
 def measure(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
-    """'MS-SSIM': the mean over the pairs (0, 1), (2, 3) … of the images; the reals do not count.
+    """Return 'MS-SSIM', the mean over the pairs (0, 1), (2, 3) … of the images, ignoring the reals.
 
-    1 if all images are alike; about 0 if pairs have nothing in common.
+    1 if all images are equal; about 0 if pairs have nothing in common.
     """
 
     def similarities(batch: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def require_measurable(size: Size, num_images: int) -> None:
     if num_images % 2:
         raise UserError(
             f"ms-ssim compares pairs of images, and {num_images} is an odd number. "
-            f"Say --num-images {num_images - 1}."
+            f"Use --num-images {num_images - 1}."
         )
     if min(size.height, size.width) < SMALLEST_SIDE:
         raise UserError(
@@ -57,20 +57,20 @@ def require_measurable(size: Size, num_images: int) -> None:
 
 
 def ms_ssim(first: Tensor, second: Tensor) -> Tensor:
-    """Similarity of each pair: two float32 [N, C, H, W], 0…255 -> [N], at most 1."""
+    """Return the similarity of each pair: two float32 [N, C, H, W], 0…255 -> [N], at most 1."""
     factors = []
     for scale, weight in enumerate(WEIGHTS):
         if scale:
             first, second = downsample(first), downsample(second)
         last = scale == len(WEIGHTS) - 1
         mean = ssim_map(first, second, with_luminance=last).mean((1, 2, 3))
-        # Images that oppose each other have a negative mean, and no real power.
+        # Anticorrelated images have a negative mean, whose power is not real.
         factors.append(mean.clamp(min=0) ** weight)
     return torch.stack(factors).prod(0)
 
 
 def downsample(images: Tensor) -> Tensor:
-    """Means of 2x2 px, the last ones repeated where a side is odd: [N, C, H, W] -> [N, C, …]."""
+    """Average 2x2 px, repeating the last ones where a side is odd: [N, C, H, W] -> [N, C, …]."""
     height, width = images.shape[2:]
     if height % 2 or width % 2:
         images = F.pad(images, (0, width % 2, 0, height % 2), mode="replicate")
@@ -78,7 +78,7 @@ def downsample(images: Tensor) -> Tensor:
 
 
 def ssim_map(first: Tensor, second: Tensor, *, with_luminance: bool) -> Tensor:
-    """cs, or l · cs, around each pixel: two [N, C, H, W] -> [N, C, H', W']."""
+    """Return cs, or l · cs, around each pixel: two [N, C, H, W] -> [N, C, H', W']."""
     taps = gaussian_taps(min(WINDOW, *first.shape[2:]))
     mean_x, mean_y = smooth(first, taps), smooth(second, taps)
     product, squares = mean_x * mean_y, mean_x.square().add_(mean_y.square())
@@ -91,7 +91,7 @@ def ssim_map(first: Tensor, second: Tensor, *, with_luminance: bool) -> Tensor:
 
 
 def gaussian_taps(size: int) -> list[float]:
-    """Bell curve of the SSIM window along one axis, [size], with sum 1."""
+    """Return the Gaussian window along one axis, [size], with sum 1."""
     sigma = SIGMA * size / WINDOW
     bell = [math.exp(-(((i - (size - 1) / 2) / sigma) ** 2) / 2) for i in range(size)]
     return [value / sum(bell) for value in bell]

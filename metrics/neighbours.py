@@ -1,6 +1,8 @@
-"""Nearest neighbours of images among those that were trained on, in the space of a detector.
+"""Find nearest training images in the feature space of a detector, and test for memorisation.
 
-Figure 10 of the paper, and its appendix.
+Figure 10 of the paper, and its appendix. A generator that copies its training images is nearer to
+them than other images of the same kind are (Meehan et al. 2020): the held-out images, or, without
+any, each training image compared with all the others.
 """
 
 from collections.abc import Mapping
@@ -27,21 +29,21 @@ Distances = npt.NDArray[np.float64]
 
 
 class Window(NamedTuple):
-    """The part of each image that is compared, in px."""
+    """Part of each image that is compared, in px."""
 
     left: int
     top: int
     width: int
     height: int
 
-    def of(self, images: Tensor) -> Tensor:
-        """[N, C, H, W] -> [N, C, height, width]."""
+    def crop(self, images: Tensor) -> Tensor:
+        """Crop images [N, C, H, W] -> [N, C, height, width]."""
         return images[:, :, self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """The nearest training images of some images, nearest first.
+    """Nearest training images of some images, the nearest first.
 
     Attributes:
         distances: [Q, k].
@@ -53,12 +55,12 @@ class Neighbours:
 
 
 def embed_window(images: ImageSample, context: MetricContext, window: Window) -> Tensor:
-    """What the detector sees in the window: float64 [count, D] on the CPU."""
+    """Embed the window of each image: float64 [count, D] on the CPU."""
     detector = context.detector
     assert detector is not None, "neighbours need a detector"
     return torch.cat(
         [
-            detector.embed(window.of(batch))[0].double()
+            detector.embed(window.crop(batch))[0].double()
             for batch in images.batches(context.device, "features")
         ]
     )
@@ -72,7 +74,7 @@ def find_nearest(
     k: int,
     window: Window,
 ) -> Neighbours:
-    """Find the k nearest training images of each query; all of them are compared.
+    """Find the k nearest training images of each query by exhaustive search.
 
     Args:
         queries: Features, float64 [Q, D].
@@ -80,23 +82,23 @@ def find_nearest(
     """
     detector = context.detector
     assert detector is not None, "neighbours need a detector"
-    asked = torch.from_numpy(own)[:, None]
+    excluded = torch.from_numpy(own)[:, None]
     distances = torch.full((len(queries), k), torch.inf, dtype=torch.float64)
     rows = torch.full((len(queries), k), -1)
     done = 0
-    for batch in training.batches(context.device, "looking for neighbours"):
+    for batch in training.batches(context.device, "searching for neighbours"):
         numbers = torch.from_numpy(training.rows[done : done + len(batch)])[None]
         # In float64: these are small differences of large numbers where images are alike.
-        found = torch.cdist(queries, detector.embed(window.of(batch))[0].double())
-        found = found.where(numbers != asked, torch.inf)
+        found = torch.cdist(queries, detector.embed(window.crop(batch))[0].double())
+        found = found.where(numbers != excluded, torch.inf)
         distances, order = torch.cat([distances, found], 1).topk(k, largest=False)
-        rows = torch.cat([rows, numbers.expand(len(asked), -1)], 1).gather(1, order)
+        rows = torch.cat([rows, numbers.expand(len(excluded), -1)], 1).gather(1, order)
         done += len(batch)
     return Neighbours(distances.numpy(), rows.numpy())
 
 
 def parse_window(text: str | None, size: Size) -> Window:
-    """'X,Y,WIDTHxHEIGHT' -> Window; all of the image if None. Raises UserError."""
+    """Parse 'X,Y,WIDTHxHEIGHT'; None: the whole image. Raises UserError."""
     if text is None:
         return Window(0, 0, size.width, size.height)
     try:
@@ -121,14 +123,14 @@ SUSPICIOUS = 0.001  # probability by chance alone below which copying is reporte
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NeighbourSearch:
-    """Images and their nearest training images.
+    """Images, their nearest training images, and the test for memorisation.
 
     Attributes:
-        neighbours: Of the images, [Q, k].
-        others: Distances of other images of the same kind to their nearest training image, [M].
-        kind: What these others are, for people.
-        nearer: Probability that an image is nearer than one of the others; 0.5 if it is like them.
-        p_value: Probability of such a `nearer`, or a larger one, by chance alone.
+        neighbours: Nearest training images of the images, [Q, k].
+        others: Distances of comparison images to their nearest training image, [M].
+        kind: Description of the comparison images.
+        nearer: P(an image is nearer than a comparison image); 0.5 if they are alike.
+        p_value: One-sided p-value of `nearer` (Mann–Whitney).
     """
 
     images: ImageSample
@@ -147,7 +149,7 @@ class NeighbourSearch:
         return distances
 
     def record(self) -> dict[str, Any]:
-        """One JSON object."""
+        """Return the JSON object of --json."""
         return {
             "metric": "neighbours",
             "images": self.images.description,
@@ -182,11 +184,11 @@ def search_training_images(
     if images.count is not None and num_images > images.count:
         raise UserError(
             f"{images.description} has {format_count(images.count, 'image')}, and "
-            f"{num_images} are asked for. Say --num-images {images.count} or less."
+            f"{num_images} are asked for. Use --num-images {images.count} or less."
         )
     trained = reals.training_rows
     if k >= len(trained):
-        fewer = f"Say -k {len(trained) - 1} or less, or name" if len(trained) > 1 else "Name"
+        fewer = f"Use -k {len(trained) - 1} or less, or name" if len(trained) > 1 else "Name"
         raise UserError(
             f"{reals.description} has {format_count(len(trained), 'training image')}, "
             f"too few for {format_count(k, 'neighbour')} of each. {fewer} more images."
@@ -214,9 +216,9 @@ def search_training_images(
 
 
 def compare_distances(images: Distances, others: Distances) -> tuple[float, float]:
-    """Probability that an image is nearer than one of the others, and that by chance alone.
+    """Return P(an image is nearer than one of the others) and its p-value (Mann–Whitney).
 
-    By the test of Mann and Whitney; a tie counts half.
+    A tie counts half.
 
     Args:
         images: Distances to the nearest training image, [N].
@@ -227,7 +229,7 @@ def compare_distances(images: Distances, others: Distances) -> tuple[float, floa
 
 
 def summarize_search(record: Mapping[str, Any]) -> str:
-    """What the distances of `Lookup.record` say, for people."""
+    """Format `NeighbourSearch.record` as sentences."""
     values = record["values"]
     sign = (
         "The images are nearer: a sign of copying."
@@ -241,14 +243,14 @@ def summarize_search(record: Mapping[str, Any]) -> str:
             f"Distance to the nearest one, median of {format_count(record['num_images'], 'image')}"
             f": {values['median']:.4g}; of {record['num_others']} {record['others']}: "
             f"{values['median_others']:.4g}.",
-            f"An image is the nearer of the two with probability {values['nearer']:.2f} "
-            f"(0.5: alike; by chance alone p = {values['p_value']:.2g}). {sign}",
+            f"P(generated is nearer than other) = {values['nearer']:.2f}, Mann–Whitney p = "
+            f"{values['p_value']:.2g}. {sign}",
         ]
     )
 
 
 def plot_distances(found: NeighbourSearch, path: Path) -> None:
-    """Draw which share of the images, and of the others, is nearer than each distance."""
+    """Plot the distribution functions of the distances of the images and of the others."""
     from matplotlib.figure import Figure
 
     page = Figure(figsize=(7, 4), layout="constrained")
@@ -258,7 +260,7 @@ def plot_distances(found: NeighbourSearch, path: Path) -> None:
     axes.set(
         xlabel=f"distance to the nearest training image ({found.detector})",
         ylabel="share that is nearer",
-        title=f"nearer with probability {found.nearer:.2f}, p = {found.p_value:.2g}",
+        title=f"P(nearer) = {found.nearer:.2f}, p = {found.p_value:.2g}",
     )
     axes.legend(frameon=False)
     with atomic_path(path) as temporary:
@@ -266,7 +268,7 @@ def plot_distances(found: NeighbourSearch, path: Path) -> None:
 
 
 def _select_rows(images: SampleSource, count: int, context: MetricContext) -> Rows:
-    """The seeds 0, 1, 2 … of a network; files are drawn from."""
+    """Choose the seeds 0, 1, 2 … of a network, or random images of files."""
     if images.count is None:
         return np.arange(count)
     return np.sort(numpy_generator(context.seed, "images").permutation(images.count)[:count])

@@ -1,4 +1,4 @@
-"""What is known of a run: its settings, its network, and all that was measured of it."""
+"""Read a run: its settings, a network of it, and all results of its metrics; store new ones."""
 
 import json
 import math
@@ -10,11 +10,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from metrics.detector import MetricContext
 from metrics.evaluation import BASELINE
 from metrics.names import parse_metrics
-from metrics.snapshot_metrics import make_snapshot_metric, plan_snapshot_metric, share_sources
-from metrics.sources import mirror_source, network_source, open_source, require_same_size
 from progan.config import Run
 from progan.errors import UserError
 from progan.interop.load import load_snapshot
@@ -30,13 +27,12 @@ from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import SUFFIX, Snapshot, images_seen_of
 
 STATISTICS = re.compile(
-    r"loss/(critic|generator)|.*accuracy.*|progress/hours"
-    r"|speed/images-per-second"
+    r"loss/(critic|generator)|.*accuracy.*|progress/hours|speed/images-per-second"
 )
 Values = Mapping[str, float]  # by column
-Metric = tuple[str, int | None]  # key of METRICS, and how many images were asked for
+Metric = tuple[str, int | None]  # key of METRICS, number of images
 ROWS_FILE = f"{METRIC_PREFIX}measured.jsonl"
-RESULT_FIELDS = ("values", "progan")  # all else says what was measured, and how
+RESULT_FIELDS = ("values", "progan")  # all other fields identify a measurement
 
 
 class MetricResult(NamedTuple):
@@ -45,19 +41,19 @@ class MetricResult(NamedTuple):
     metric: Metric
     values: Values
     reals: Values
-    against: str = ""  # the reals; '': the images that the run was trained on
+    against: str = ""  # the reals; '': the training data of the run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
-    """One network of a run and all that is known of it.
+    """One network of a run and its results.
 
     Attributes:
         path: The network file.
-        measured: The metrics that are among the values.
-        values: What was measured of it, and what the training said of itself when it was saved.
-        reals: What was measured of reals at the same time.
-        against: The reals of the metrics among the values, by column.
+        measured: The metrics among the values.
+        values: Results of metrics, and statistics of the training when it was saved, by column.
+        reals: Results of the real-vs-real baseline, by column.
+        against: Paths of the reals that a metric was measured against, by column.
     """
 
     path: Path
@@ -78,11 +74,11 @@ class RunRecord:
 
 
 def read_record(path: Path, *, best: bool, device: torch.device) -> RunRecord:
-    """Read a network with its run; raises UserError if either is missing or damaged.
+    """Read a network with its run and results; raises UserError if any is missing or damaged.
 
     Args:
         path: The directory of a run, or one of its networks.
-        best: Of a directory take what --best has kept, not the newest.
+        best: Of a directory, take the network that --best has saved, not the newest.
     """
     network = _find_best(path) if best and path.is_dir() else find_network(path)
     run, snapshot = load_config(network.parent), load_snapshot(network, device)
@@ -96,7 +92,7 @@ def read_record(path: Path, *, best: bool, device: torch.device) -> RunRecord:
 
 
 def add_results(record: RunRecord, found: Iterable[MetricResult]) -> RunRecord:
-    """The record with what was found besides; of two values of one column the last counts."""
+    """Return the record with more results; a later value of a column replaces an earlier one."""
     values, reals, measured = dict(record.values), dict(record.reals), set(record.measured)
     against = dict(record.against)
     for finding in found:
@@ -112,7 +108,7 @@ def add_results(record: RunRecord, found: Iterable[MetricResult]) -> RunRecord:
 
 
 def statistics_at(directory: Path, images_seen: int) -> Values:
-    """What the last line of stats.jsonl says up to a number of images."""
+    """Read the last statistics in stats.jsonl up to a number of images."""
     lines = [
         line
         for line in json_objects(directory / STATISTICS_FILE)
@@ -126,7 +122,7 @@ def statistics_at(directory: Path, images_seen: int) -> Values:
 
 
 def read_results(network: Path, images_seen: int) -> Iterator[MetricResult]:
-    """All that was measured of a network, in all metric-*.jsonl beside it, oldest first.
+    """Yield the results of a network in all metric-*.jsonl beside it, oldest first.
 
     They may be from the training, or from `python -m metrics --json`.
     """
@@ -143,12 +139,12 @@ def metric_files(directory: Path) -> list[Path]:
 def parse_metric_file(
     file: Path, networks: Mapping[str, int]
 ) -> Iterator[tuple[int | None, MetricResult]]:
-    """All that a metric-*.jsonl tells, with the images that were seen; None of reals alone.
+    """Yield (images seen, result) for each line of a metric-*.jsonl; None for the baseline.
 
-    Raises UserError where a line is none of a metric.
+    Raises UserError for a line that is no metric's.
 
     Args:
-        networks: The names of networks, without '.safetensors', and how many images each has seen.
+        networks: Images seen by each network, by its name without '.safetensors'.
     """
     try:
         for line in json_objects(file):
@@ -159,7 +155,7 @@ def parse_metric_file(
             )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"{file} is damaged: it holds lines that are none of a metric. Remove "
+            f"{file} is damaged: it has lines that are not results of a metric. Remove "
             "them, or the file."
         ) from error
 
@@ -173,7 +169,7 @@ def _parse_training_line(line: dict[str, Any], stem: str) -> Iterator[tuple[int,
 def _parse_report_line(
     line: dict[str, Any], networks: Mapping[str, int]
 ) -> Iterator[tuple[int | None, MetricResult]]:
-    """A line of `python -m metrics --json`: of a network, of reals, or of something else."""
+    """Parse a line of `python -m metrics --json`: of a network, the baseline, or anything else."""
     if "row" not in line:  # neighbours
         return
     metric = line["metric"], line["num_images"]
@@ -192,7 +188,7 @@ def _to_floats(values: Mapping[str, Any]) -> Values:
 
 
 def column_label(column: str, count: int | None) -> str:
-    """'SWDx1e3_avg @16384': numbers of different counts of images are different columns."""
+    """Return the heading 'SWDx1e3_avg @16384': each number of images has its own column."""
     return column if count is None else f"{column} @{count}"
 
 
@@ -201,7 +197,7 @@ def _label_columns(values: Values, metric: Metric) -> dict[str, float]:
 
 
 def _parse_metric(word: str) -> Metric | None:
-    """'swd16k' -> ('swd', 16384); None for a metric of another version."""
+    """Parse 'swd16k' -> ('swd', 16384); None for a metric of another version."""
     try:
         return parse_metrics(word).get(word)
     except UserError:
@@ -209,24 +205,24 @@ def _parse_metric(word: str) -> Metric | None:
 
 
 def _find_best(directory: Path) -> Path:
-    kept = sorted(directory.glob(f"{BEST_PREFIX}*{SUFFIX}"), key=lambda file: file.stat().st_mtime)
-    if not kept:
+    saved = sorted(directory.glob(f"{BEST_PREFIX}*{SUFFIX}"), key=lambda file: file.stat().st_mtime)
+    if not saved:
         raise UserError(
-            f"{directory} holds no {BEST_PREFIX}*{SUFFIX}: it was trained without "
+            f"{directory} has no {BEST_PREFIX}*{SUFFIX}: it was trained without "
             "--best. Compare the newest snapshots."
         )
-    return kept[-1]
+    return saved[-1]
 
 
 def run_of_network(network: Path) -> Path | None:
-    """The directory of the run that a network file belongs to; None if it belongs to none."""
+    """Return the directory of the run that a network file belongs to, or None."""
     return network.parent if (network.parent / CONFIG_FILE).is_file() else None
 
 
 def label_rows(records: Sequence[Mapping[str, Any]], network: Path) -> list[dict[str, Any]]:
-    """The records of a network by its name, with the images that it has seen.
+    """Return the records with the network's name as row, and the images that it has seen.
 
-    --resume takes such rows back if it goes on from before that network, which is written anew.
+    --resume from before that network removes these rows, as it overwrites the network.
     """
     return [
         {**record, "row": network.stem, "images_seen": images_seen_of(network)}
@@ -235,7 +231,7 @@ def label_rows(records: Sequence[Mapping[str, Any]], network: Path) -> list[dict
 
 
 def store_rows(directory: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Add records to those of a run; the same measurement replaces the earlier one."""
+    """Add records to metric-measured.jsonl of a run; the same measurement is replaced."""
     path = directory / ROWS_FILE
     lines = {_identity(line): line for line in json_objects(path)}
     for record in records:
@@ -250,40 +246,3 @@ def _identity(record: Mapping[str, Any]) -> str:
     return json.dumps(
         {name: value for name, value in record.items() if name not in RESULT_FIELDS}, sort_keys=True
     )
-
-
-def fill_missing(
-    record: RunRecord, wishes: Mapping[str, Metric], data: Path, context: MetricContext
-) -> RunRecord:
-    """The record with all metrics that are wished for, as `train.py --metrics` measures them.
-
-    Args:
-        data: The reals: a dataset, or a folder or zip file of images.
-
-    Raises:
-        UserError: They cannot be measured of this network and these reals.
-    """
-    missing = [metric for metric in wishes.values() if metric not in record.measured]
-    if not missing:
-        return record
-    return add_results(record, _measure_missing(record, missing, data, context))
-
-
-def _measure_missing(
-    record: RunRecord, metrics: list[Metric], data: Path, context: MetricContext
-) -> Iterator[MetricResult]:
-    network = network_source(record.snapshot, str(record.path))
-    reals = open_source(data, context.device, network.size, record.run.data.subset)
-    if reals.count is None:
-        raise UserError(
-            f"{data} is a network. Name the real images that the runs are compared with."
-        )
-    require_same_size(network, reals)
-    reals = mirror_source(reals) if record.run.data.mirror else reals
-    source_of = share_sources()
-    for name, count in metrics:
-        plan = plan_snapshot_metric(name, count, reals, context)
-        metric = name, plan.num_images
-        if metric not in record.measured:  # with the number of images that is the default
-            measure = make_snapshot_metric(plan, reals, context, source_of)
-            yield MetricResult(metric, *measure(record.snapshot), str(data))

@@ -1,4 +1,4 @@
-"""Where images to be measured come from: a dataset, a folder, a zip file, or a network."""
+"""Sources of images to be measured: a dataset, a folder, a zip file, or a network."""
 
 import zipfile
 from collections.abc import Callable
@@ -39,10 +39,10 @@ class SampleSource:
     """Images of one size, by number from 0.
 
     Attributes:
-        description: Its path, for people and for the report.
-        count: How many there are; None for a network, which draws as many as are asked for.
-        sample: Numbers [n] -> the draw of these images; raises UserError for one that is no image.
-        held_out: Numbers of the images that no training sees: the other side of the baseline.
+        description: Its path, for messages and results.
+        count: Number of images; None for a network, which generates any number.
+        sample: Numbers [n] -> these images; raises UserError for a file that is no image.
+        held_out: Numbers of the images held out of training: the other side of the baseline.
     """
 
     description: str
@@ -53,7 +53,7 @@ class SampleSource:
 
     @property
     def training_rows(self) -> Rows:
-        """Numbers of all images that are not held out."""
+        """Numbers of the images that are not held out."""
         return np.setdiff1d(np.arange(self.count or 0), self.held_out)
 
 
@@ -63,14 +63,14 @@ def open_source(
     """Open a dataset, a folder or zip file of images, or a network; raises UserError otherwise.
 
     Args:
-        device: Where a network draws.
-        size: What a dataset shows, if it has a level of that size; its top level if None.
+        device: Where a network generates.
+        size: Level of a dataset to take, if it has one of that size; else its top level.
         subset: Class of a dataset that is taken alone, by name or index; '': all.
     """
     if not path.exists():
-        raise UserError(f"There is no {path}. {ADVICE}")
+        raise UserError(f"No such file or directory: {path}. {ADVICE}")
     if subset and not (path / INFO_FILE).is_file():
-        raise UserError(f"--subset {subset}: {path} is no dataset, and has no classes.")
+        raise UserError(f"--subset {subset}: {path} is not a dataset and has no classes.")
     if path.suffix == SUFFIX or is_run(path) or is_network(path):
         return open_network_source(find_network(path), device)
     if (path / INFO_FILE).is_file():
@@ -81,12 +81,12 @@ def open_source(
 
 
 def _is_zip_of_files(path: Path) -> bool:
-    """Whether a file is a zip file, and none of PyTorch's."""
+    """True for a zip file that is none of PyTorch's."""
     return zipfile.is_zipfile(path) and not any(name.endswith(INDEX) for name in members(path))
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder has snapshots of a network, or training states."""
+    """True if a folder has snapshots of a network, or training states."""
     return path.is_dir() and (any(path.glob(f"{PREFIX}*{SUFFIX}")) or bool(states(path)))
 
 
@@ -101,23 +101,23 @@ def open_pair(
 ) -> tuple[SampleSource, SampleSource]:
     """Open the images and the reals that they are compared with; raises UserError.
 
-    Datasets show the level that fits the other side.
+    Of a dataset, the level that fits the other side is taken.
 
     Args:
         network: The images come from a network, whatever its file is called.
-        resize: Side in px that all images are brought to.
+        resize: Side in px that all images are resized to.
         subset: Class of the reals that is taken alone, by name or index.
     """
-    wish = None if resize is None else Size(resize, resize, 0)
-    first = open_network_source(images, device) if network else open_source(images, device, wish)
-    second = open_source(reals, device, wish or first.size, subset)
+    wanted = None if resize is None else Size(resize, resize, 0)
+    first = open_network_source(images, device) if network else open_source(images, device, wanted)
+    second = open_source(reals, device, wanted or first.size, subset)
     if second.count is None:
         raise UserError(
             f"{reals} is a network. Name the real images that it is compared with: a "
             "dataset, or a folder or zip file of images."
         )
     if second.size != first.size and not network:
-        first = open_source(images, device, wish or second.size)
+        first = open_source(images, device, wanted or second.size)
     if resize is not None:
         first, second = resize_source(first, resize), resize_source(second, resize)
     require_same_size(first, second)
@@ -125,7 +125,7 @@ def open_pair(
 
 
 def require_same_size(images: SampleSource, reals: SampleSource) -> None:
-    """Raise UserError unless both have images of one size."""
+    """Raise UserError unless both sources have images of one size."""
     if images.size == reals.size:
         return
     both = (
@@ -143,45 +143,47 @@ def require_same_size(images: SampleSource, reals: SampleSource) -> None:
 
 
 def resize_source(source: SampleSource, side: int) -> SampleSource:
-    """The same images, resized to side x side px."""
+    """Resize the images of a source to side x side px."""
     size = Size(side, side, source.size.channels)
     if size == source.size:
         return source
 
     def sample(rows: Rows) -> ImageSample:
-        drawn = source.sample(rows)
-        return replace(drawn, size=size, read=lambda some: resize_images(drawn.read(some), side))
+        original = source.sample(rows)
+        return replace(
+            original, size=size, read=lambda some: resize_images(original.read(some), side)
+        )
 
     return replace(source, size=size, sample=sample)
 
 
 def mirror_source(source: SampleSource) -> SampleSource:
-    """The same images, half of them flipped left to right: what --mirror trains on."""
+    """Flip half of the images of a source left to right, as --mirror does in training."""
     assert source.count is not None, "networks mirror by themselves"
     flipped = numpy_generator("mirror").random(source.count) < 0.5
 
     def sample(rows: Rows) -> ImageSample:
-        drawn = source.sample(rows)
+        original = source.sample(rows)
 
         def read(some: Rows) -> Pixels:
-            images = drawn.read(some)
+            images = original.read(some)
             return np.where(flipped[some][:, None, None, None], images[:, :, ::-1], images)
 
-        cache = replace(drawn.cache, content=f"{drawn.cache.content}-mirrored")
-        return replace(drawn, read=read, cache=cache)
+        cache = replace(original.cache, content=f"{original.cache.content}-mirrored")
+        return replace(original, read=read, cache=cache)
 
     return replace(source, sample=sample)
 
 
 def swap_held_out(reals: SampleSource) -> SampleSource:
-    """The reals with training images and held-out ones exchanged; raises UserError without any.
+    """Swap training images and held-out ones of the reals; raises UserError if none are held out.
 
-    Images then meet what no training has seen, where learning by heart gains nothing.
+    Images are then compared with held-out ones, where memorising gains nothing.
     """
     if not len(reals.held_out):
         raise UserError(
-            f"--held-out: {reals.description} has no images that were held out. "
-            f"{command('dataset')} keeps some with --holdout 0.1."
+            f"--held-out: {reals.description} has no held-out images. "
+            f"{command('dataset')} holds some out with --holdout 0.1."
         )
     return replace(
         reals, description=f"held-out images of {reals.description}", held_out=reals.training_rows
@@ -189,12 +191,12 @@ def swap_held_out(reals: SampleSource) -> SampleSource:
 
 
 def open_network_source(path: Path, device: torch.device) -> SampleSource:
-    """A network file of any program: picture k is the one of seed k, as generate.py draws it."""
+    """Open a network file of any program; image k is that of seed k in generate.py."""
     return network_source(load_snapshot(path, device), str(path))
 
 
 def network_source(snapshot: Snapshot, description: str) -> SampleSource:
-    """The pictures of seeds, enlarged to the final resolution where it still grows.
+    """Generate images of seeds, enlarged to the final resolution while the network grows.
 
     So the whole run has one size, and one meaning of each level, as in the official code.
     """
@@ -203,10 +205,10 @@ def network_source(snapshot: Snapshot, description: str) -> SampleSource:
     def sample(rows: Rows) -> ImageSample:
         first = int(rows.min())
         cache = ImageCache(
-            lambda places: picture(places + first),
+            lambda places: generate(places + first),
             int(rows.max()) + 1 - first,
             size,
-            f"drawing with {description}",
+            f"generating with {description}",
         )
         cache.fill(rows - first)
         return ImageSample(
@@ -216,7 +218,7 @@ def network_source(snapshot: Snapshot, description: str) -> SampleSource:
             read=lambda some: cache.read(some - first),
         )
 
-    def picture(seeds: Rows) -> Pixels:
+    def generate(seeds: Rows) -> Pixels:
         latents = seed_latents(seeds.tolist(), config.latent_size)
         labels = seed_labels(seeds.tolist(), config.label_size, snapshot.untrained_classes)
         images = render(snapshot.generator, latents, labels, snapshot.level, snapshot.alpha)
@@ -227,7 +229,7 @@ def network_source(snapshot: Snapshot, description: str) -> SampleSource:
 
 
 def open_dataset_source(path: Path, size: Size | None, subset: str = "") -> SampleSource:
-    """The level of `size`, or else the top one, of a dataset or of one class of it."""
+    """Open the level of `size`, or else the top one, of a dataset or of one class of it."""
     dataset = of_class(Dataset.open(path), subset) if subset else Dataset.open(path)
     levels = {tuple(dataset.info.size(level)): level for level in dataset.info.levels}
     top = dataset.info.levels[-1]
@@ -235,7 +237,7 @@ def open_dataset_source(path: Path, size: Size | None, subset: str = "") -> Samp
 
 
 def dataset_source(dataset: Dataset, level: int) -> SampleSource:
-    """The images of one level of a dataset."""
+    """Return the images of one level of a dataset as a source."""
     size = Size(*dataset.info.size(level), dataset.channels)
     cache = Cache(dataset.path / CACHE_FOLDER, dataset.fingerprint)
 
@@ -258,26 +260,26 @@ def dataset_source(dataset: Dataset, level: int) -> SampleSource:
 
 
 def open_image_files(path: Path) -> SampleSource:
-    """All images of a folder or a zip file; the first one says of which size they are."""
+    """Open all images of a folder or a zip file; the first one sets their size."""
     tree, names, _ = open_tree(path)
 
     def pixels(row: int, size: Size | None) -> Pixels:
         name = names[row]
         try:
-            picture = decoded_srgb(tree.read(name), name)
-            channels = native_channels(picture, name)
+            image = decoded_srgb(tree.read(name), name)
+            channels = native_channels(image, name)
         except UnreadableImage as error:
             raise UserError(
                 f"Cannot read {name} in {path}: {error.reason}. Repair or remove it."
             ) from error
-        found = Size(picture.height, picture.width, channels)
+        found = Size(image.height, image.width, channels)
         if found != (size or found):
             raise UserError(
                 f"The images in {path} are not alike: {names[0]} is {size} (width, height, "
                 f"channels), {name} is {found}. Make them alike, or make a dataset of them with "
                 f"{command('dataset', 'create-from-images')}."
             )
-        return np.asarray(converted(picture, channels), np.uint8).reshape(found)
+        return np.asarray(converted(image, channels), np.uint8).reshape(found)
 
     size = Size(*pixels(0, None).shape)
     cache = ImageCache(
@@ -297,7 +299,7 @@ def open_image_files(path: Path) -> SampleSource:
 
 
 def resize_images(images: Pixels, side: int) -> Pixels:
-    """uint8 [N, H, W, C] -> uint8 [N, side, side, C].
+    """Resize uint8 [N, H, W, C] -> uint8 [N, side, side, C].
 
     Pixels are repeated or averaged where the sides are multiples of each other, so that an image
     enlarged and brought back is itself; all else is Lanczos.
@@ -311,7 +313,7 @@ def resize_images(images: Pixels, side: int) -> Pixels:
 
 
 def _box_average(images: Pixels, side: int) -> Pixels:
-    """Exact box averages, rounded once: what the lower levels of a dataset are."""
+    """Average boxes exactly and round once, as the lower levels of a dataset are made."""
     count, height, width, channels = images.shape
     boxes = images.reshape(count, side, height // side, side, width // side, channels)
     averages: Pixels = np.rint(boxes.mean((2, 4))).astype(np.uint8)

@@ -27,7 +27,7 @@ SCALE = 1e3  # distances are small: the paper prints them times a thousand
 
 
 def measure(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
-    """SWD x1e3 by level, 'SWDx1e3_64' and so on down to 16, and the mean 'SWDx1e3_avg'.
+    """Return SWD x1e3 by level, 'SWDx1e3_64' and so on down to 16, and the mean 'SWDx1e3_avg'.
 
     Levels are named by their shorter side: of 192x128 px '128', '64', '32' and '16'.
 
@@ -65,29 +65,29 @@ def require_measurable(size: Size, num_images: int) -> None:
 
 
 def num_levels(size: Size) -> int:
-    """Levels of the pyramid down to the one whose smaller side is at least 16 px."""
+    """Return the number of levels whose shorter side is at least 16 px."""
     return (min(size.height, size.width) // SMALLEST_LEVEL).bit_length()
 
 
 def descriptors(
     sample: ImageSample, levels: range, role: str, context: MetricContext
 ) -> list[Tensor]:
-    """Normalised random patches of some levels of all images: each float32 [count * 128, C * 49].
+    """Extract normalised random patches of some levels: each float32 [count * 128, C * 49].
 
     Args:
-        role: Patches of other roles are drawn anew.
+        role: Part of the random seed: 'images' or 'reals'.
     """
-    # Drawn on the CPU: a seed means the same patches on every machine.
+    # Random numbers of the CPU: a seed means the same patches on every machine.
     randoms = [generator("cpu", context.seed, "patches", role, index) for index in levels]
     height, width, channels = sample.size
 
-    def places(batch: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def add_corners(batch: Tensor) -> tuple[Tensor, list[Tensor]]:
         return batch, [
             random_corners(len(batch), height >> index, width >> index, random)
             for index, random in zip(levels, randoms, strict=True)
         ]
 
-    def cut(task: tuple[Tensor, list[Tensor]]) -> list[Tensor]:
+    def extract(task: tuple[Tensor, list[Tensor]]) -> list[Tensor]:
         batch, where = task
         details = laplacian_pyramid(batch.float(), levels, num_levels(sample.size))
         return [extract_patches(*pair) for pair in zip(details, where, strict=True)]
@@ -96,15 +96,15 @@ def descriptors(
     patches = [torch.empty(shape, device=context.device) for _ in levels]
     done = 0
     batches = sample.batches(context.device, f"swd, {len(levels)} levels")
-    for found in map_parallel(cut, map(places, batches), context.device):
-        for kept, new in zip(patches, found, strict=True):
-            kept[done : done + len(new)] = new
+    for found in map_parallel(extract, map(add_corners, batches), context.device):
+        for stored, new in zip(patches, found, strict=True):
+            stored[done : done + len(new)] = new
         done += len(found[0])
-    return [normalize_channels_(kept.flatten(0, 1)) for kept in patches]
+    return [normalize_channels_(level.flatten(0, 1)) for level in patches]
 
 
 def random_corners(count: int, height: int, width: int, random: torch.Generator) -> Tensor:
-    """Where patches begin, every place alike: int64 [2 (row, column), count, 128], on the CPU."""
+    """Return uniform random corners of patches: int64 [2 (row, column), count, 128], on the CPU."""
     places = [
         torch.randint(side - PATCH + 1, (count, PATCHES_PER_IMAGE), generator=random)
         for side in (height, width)
@@ -121,7 +121,7 @@ def extract_patches(images: Tensor, places: Tensor) -> Tensor:
 
 
 def normalize_channels_(patches: Tensor) -> Tensor:
-    """Mean 0 and deviation 1 for each channel over all patches, in place.
+    """Normalise each channel over all patches to mean 0 and deviation 1, in place.
 
     Args:
         patches: [N, C, 7, 7]. A channel that is the same everywhere becomes 0.
@@ -137,26 +137,26 @@ def normalize_channels_(patches: Tensor) -> Tensor:
 
 
 def _by_channel(values: Tensor, channels: int) -> Tensor:
-    """The mean of each channel's 49 values in the place of each: [C * 49] -> [C * 49]."""
+    """Replace the 49 values of each channel by their mean: [C * 49] -> [C * 49]."""
     return torch.repeat_interleave(values.reshape(channels, -1).mean(1), PATCH**2)
 
 
 def random_directions(size: int, seed: int, index: int) -> Tensor:
-    """Random unit vectors for one level: float32 [size, 512] on the CPU."""
+    """Return random unit vectors for one level: float32 [size, 512] on the CPU."""
     random = generator("cpu", seed, "directions", index)
     vectors = torch.randn(size, NUM_DIRECTIONS, generator=random, dtype=torch.float64)
     return torch.nn.functional.normalize(vectors, dim=0).float()
 
 
 def sliced_wasserstein(first: Tensor, second: Tensor, vectors: Tensor) -> float:
-    """Mean distance of the sorted projections of two clouds of as many points.
+    """Return the mean distance of the sorted projections of two point clouds of equal size.
 
     Args:
         first: [N, D].
         second: [N, D].
-        vectors: Unit vectors in columns, [D, K]; some of them at a time are projected on.
+        vectors: Unit vectors in columns, [D, K]; processed in chunks.
     """
-    assert first.shape == second.shape, "clouds of one size only"
+    assert first.shape == second.shape, "clouds of equal size only"
     workers = torch.get_num_threads() if first.device.type == "cpu" else 1
     at_once = min(max(PROJECTION_BYTES // (8 * len(first) * workers), 1), MOST_AT_ONCE)
 
@@ -164,11 +164,11 @@ def sliced_wasserstein(first: Tensor, second: Tensor, vectors: Tensor) -> float:
         buffers = first.new_empty(2, at_once, len(first))
         found = []
         for some in vectors.split(at_once, dim=1):
-            ours, theirs = (
+            a, b = (
                 _sort_projections(cloud, some, buffer[: some.shape[1]])
                 for cloud, buffer in zip((first, second), buffers, strict=True)
             )
-            found.append(ours.sub_(theirs).abs_().mean(dim=1))
+            found.append(a.sub_(b).abs_().mean(dim=1))
         return torch.cat(found)
 
     parts = vectors.to(first).tensor_split(workers, dim=1)
@@ -176,7 +176,7 @@ def sliced_wasserstein(first: Tensor, second: Tensor, vectors: Tensor) -> float:
 
 
 def _sort_projections(cloud: Tensor, vectors: Tensor, out: Tensor) -> Tensor:
-    """Sorted projections of a cloud [N, D] on each vector [D, K]: [K, N], perhaps in `out`."""
+    """Sort the projections of a cloud [N, D] on each vector [D, K]: [K, N]; overwrites `out`."""
     torch.mm(vectors.T, cloud.T, out=out)
     if out.device.type != "cpu":
         return out.sort(dim=1).values

@@ -199,7 +199,7 @@ def test_reals_of_one_class(place, tmp_path):
     ]
     assert swd[0] == swd[1] != swd[2]
     assert "no such class" in message(run(*common, "--reference", whole.path, "--subset", "x"))
-    assert "is no dataset" in message(run(*common, "--reference", odd, "--subset", 1))
+    assert "is not a dataset" in message(run(*common, "--reference", odd, "--subset", 1))
 
 
 def test_a_growing_network_is_enlarged_to_its_final_size(place, network):
@@ -256,12 +256,12 @@ def test_networks_of_other_programs_are_measured(place, tmp_path):
 
 def test_what_to_measure_must_be_said_once(place, network):
     fakes, reals = place / "fakes", place / "reals"
-    assert "What to measure?" in refusal("--data", reals)
-    assert "What to measure?" in refusal("--data", reals, "--images", fakes, "--network", network)
-    assert "Measure against what?" in refusal("--images", fakes)
-    assert "Measure against what?" in refusal(
-        "--images", fakes, "--data", reals, "--reference", reals
-    )
+    assert "Missing option '--network' or '--images'." in refusal("--data", reals)
+    said = refusal("--data", reals, "--images", fakes, "--network", network)
+    assert "--network and --images exclude each other" in said
+    assert "Missing option '--data' or '--reference'." in refusal("--images", fakes)
+    said = refusal("--images", fakes, "--data", reals, "--reference", reals)
+    assert "--data and --reference exclude each other" in said
 
 
 def test_sizes_that_differ_are_both_named(place):

@@ -88,20 +88,20 @@ def test_runs_are_sorted_and_the_best_marked():
         ],
         "fid",
     )
-    assert [line.name for line in found.lines] == ["c", "d", "a", "b"]
+    assert [line.name for line in found.runs] == ["c", "d", "a", "b"]
     assert (found.columns, found.sorted_by) == (("FID", "IS"), "FID")
-    assert [[cell.text * cell.best for cell in line.cells] for line in found.lines] == [
+    assert [[cell.text * cell.best for cell in line.cells] for line in found.runs] == [
         ["1", "9"],
         ["", ""],
         ["", ""],
         ["", ""],
     ]
-    assert [line.name for line in compare([record("b"), record("a")]).lines] == ["b", "a"]
+    assert [line.name for line in compare([record("b"), record("a")]).runs] == ["b", "a"]
 
 
 def test_nobody_is_the_best_of_one_or_without_a_goal():
     found = compare([record("a", {"FID": 3, "loss/critic": 1}), record("b", {"loss/critic": 2})])
-    assert not any(cell.best for line in found.lines for cell in line.cells)
+    assert not any(cell.best for line in found.runs for cell in line.cells)
 
 
 def test_ms_ssim_is_judged_by_the_reals_of_each_run():
@@ -112,7 +112,7 @@ def test_ms_ssim_is_judged_by_the_reals_of_each_run():
         ],
         "ms-ssim",
     )
-    assert [line.name for line in found.lines] == ["b", "a"]
+    assert [line.name for line in found.runs] == ["b", "a"]
     assert [cell.text for cell in found.reals] == ["0.1"]
 
 
@@ -136,7 +136,7 @@ def test_a_column_has_several_names(wish, column):
 
 
 def test_a_column_that_is_not_there_is_named():
-    with pytest.raises(UserError, match="--sort fid: there is no such column. Choose one of IS"):
+    with pytest.raises(UserError, match="--sort fid: no such column. Choose one of IS"):
         find_column("fid", ("IS",))
 
 

@@ -140,14 +140,14 @@ def test_the_best_networks_are_compared(runs, tmp_path):
 
 def test_what_cannot_be_done_is_refused(place, runs, tmp_path):
     out = ("--outdir", tmp_path / "out")
-    assert "Name the real images with --data" in message(run(*runs, *out, "--metrics", "swd"))
-    assert "there is no metric 'speed'" in message(run(*runs, *out, "--metrics", "speed"))
+    assert "Name them with --data" in message(run(*runs, *out, "--metrics", "swd"))
+    assert "no such metric: 'speed'" in message(run(*runs, *out, "--metrics", "speed"))
     assert "is not a list of seeds" in message(run(*runs, *out, "--seeds", "x"))
     assert "Name 64 at most" in message(run(*runs, *out, "--seeds", "0-64"))
-    assert "--sort fid: there is no such column. Choose one of SWDx1e3" in message(
+    assert "--sort fid: no such column. Choose one of SWDx1e3" in message(
         run(*runs, *out, "--sort", "fid")
     )
-    assert "There is no run to compare." in message(run(place / "data", *out))
+    assert "No run to compare." in message(run(place / "data", *out))
     assert "Missing argument" in message(run(*out))
     noise_dataset(tmp_path / "small", resolution=8)
     said = message(run(*runs, *out, "--metrics", "ms-ssim", "--data", tmp_path / "small"))

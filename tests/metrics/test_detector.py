@@ -209,8 +209,8 @@ def test_the_fingerprint_is_that_of_the_content(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    assert f"There is no file {tmp_path / 'net.pt'}." in refusal(tmp_path / "net.pt")
-    assert f"There is no file {tmp_path}." in refusal(tmp_path)
+    assert f"No such file: {tmp_path / 'net.pt'}." in refusal(tmp_path / "net.pt")
+    assert f"No such file: {tmp_path}." in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"just some words", b"PK\x03\x04", b"\x80\x02.", b"tt]"])
@@ -301,7 +301,7 @@ def test_torchscript_that_cannot_take_the_images_is_named(tmp_path, network, rea
     [(ImageToImage(), r"\[3, 3, 16, 16\]"), (OneNumber(), r"\[\]"), (Table(), "a dict")],
 )
 def test_torchscript_that_makes_no_features_is_no_detector(tmp_path, network, made):
-    with pytest.raises(UserError, match=f"is no detector: it made {made} of 3 images, and not"):
+    with pytest.raises(UserError, match=f"is no detector: it returned {made} for 3 images, not"):
         opened(tmp_path, network).embed(noise())
 
 
@@ -323,7 +323,7 @@ def test_without_a_network_the_message_says_what_to_put_where(checkpoints, monke
         open_detector(None, default, CPU)
     url = URLS[default]
     path = checkpoints / url.rpartition("/")[2]
-    assert f"Put {url} there: {path}, or name a detector with --detector" in str(caught.value)
+    assert f"Save {url} as {path}, or name a detector with --detector" in str(caught.value)
     assert "no route to host" in str(caught.value)
     assert not list(checkpoints.iterdir())
 
@@ -347,7 +347,7 @@ def test_the_default_is_fetched_once(checkpoints, offered):
 
 def test_what_arrives_damaged_is_not_kept(checkpoints, offered):
     offered.write_bytes(offered.read_bytes()[:-1])
-    with pytest.raises(UserError, match="Cannot fetch the inception detector .invalid hash value"):
+    with pytest.raises(UserError, match="Cannot download the inception detector .invalid hash value"):
         open_detector(None, "inception", CPU)
     assert not list(checkpoints.iterdir()), "nothing half-written remains"
 

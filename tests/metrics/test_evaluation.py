@@ -125,7 +125,7 @@ def test_images_meet_what_no_training_saw_if_asked(meetings):
 
 
 def test_nothing_held_out_cannot_be_met():
-    with pytest.raises(UserError, match="numbers has no images that were held out.*--holdout"):
+    with pytest.raises(UserError, match="numbers has no held-out images.*--holdout"):
         swap_held_out(numbered(40))
 
 

@@ -93,7 +93,7 @@ def test_fid_of_fewer_images_than_features_is_the_closed_form():
 
 def test_fid_of_too_many_features_is_refused():
     tables = Tables(*(np.zeros((2, 8193), np.float32) for _ in range(2)))
-    with pytest.raises(UserError, match="8193 features, as the detector tables makes them"):
+    with pytest.raises(UserError, match="at most 8192 features, and the detector tables has 8193"):
         fidelity.fid(*tables.draws(), tables.context())
 
 

@@ -152,13 +152,13 @@ def test_only_the_window_counts():
 
 
 def test_too_many_images_are_refused():
-    with pytest.raises(UserError, match="test has 20 images, and 21 are asked for. Say --num-im"):
+    with pytest.raises(UserError, match="test has 20 images, and 21 are asked for. Use --num-im"):
         asked(source_of(images_of(2, 20)), source_of(images_of(1, 30)), num_images=21)
 
 
 def test_too_many_neighbours_are_refused():
     images, reals = source_of(images_of(2, 20)), source_of(images_of(1, 12), (0, 1))
-    with pytest.raises(UserError, match="has 10 training images, too few for 10 .* Say -k 9"):
+    with pytest.raises(UserError, match="has 10 training images, too few for 10 .* Use -k 9"):
         asked(images, reals, num_images=20, k=10)
     assert asked(images, reals, num_images=20, k=9).neighbours.rows.min() >= 2
 

@@ -68,7 +68,7 @@ def test_a_sheet_and_a_figure_are_written_and_explained(place):
     assert compared == f"Compared by pixels, with 24 training images of {place / 'reals'}."
     assert distance.startswith("Distance to the nearest one, median of 20 images: ")
     assert "of 20 training images among the others: " in distance
-    assert verdict.startswith("An image is the nearer of the two with probability 0.")
+    assert verdict.startswith("P(generated is nearer than other) = 0.")
     assert verdict.endswith("No sign of copying.")
     assert files == [str(place / "sheet.png"), str(place / "sheet-distances.png")]
     with Image.open(files[0]) as sheet, Image.open(files[1]) as figure:
@@ -187,7 +187,7 @@ def test_without_a_network_and_without_weights_the_pixels_are_compared(place, mo
     )
     assert result.exit_code == 0, result.output
     said = " ".join(result.stderr.split())
-    assert "Cannot fetch the vgg16 detector" in said and "Comparing pixels instead." in said
+    assert "Cannot download the vgg16 detector" in said and "Comparing pixels instead." in said
     assert result.stdout.startswith("Compared by pixels")
 
 
@@ -212,9 +212,9 @@ def test_grey_images_are_compared(place):
         (("--crop", "12,0,8x8"), "--crop 12,0,8x8 does not lie inside of images of 16x16x3"),
         (
             ("-k", 24),
-            "has 24 training images, too few for 24 neighbours of each. Say -k 23 or less",
+            "has 24 training images, too few for 24 neighbours of each. Use -k 23 or less",
         ),
-        (("--num-images", 21), "fakes has 20 images, and 21 are asked for. Say --num-images 20"),
+        (("--num-images", 21), "fakes has 20 images, and 21 are asked for. Use --num-images 20"),
     ],
 )
 def test_what_cannot_be_done_is_refused(place, words, said):
@@ -232,9 +232,9 @@ def test_sizes_that_differ_are_named_and_can_be_made_alike(place):
 
 def test_what_to_look_up_must_be_said_once(place):
     said = message(run("--reference", place / "reals"))
-    assert "What to look up? Name either a --network or --images." in said
+    assert "Missing option '--network' or '--images'." in said
     said = message(run("--images", place / "fakes"))
-    assert "Look up among what?" in said
+    assert "Missing option '--data' or '--reference'." in said
 
 
 @pytest.mark.parametrize("sheet", ["", "reals"])
@@ -257,8 +257,8 @@ def test_a_sheet_needs_a_file(place, sheet):
     assert "the path is empty" in said or f"Cannot write {path}: it is a folder" in said
 
 
-def test_the_module_has_both_doors():
-    for words, shown in ((["neighbours"], "nearest to"), ([], "Measure pictures")):
+def test_the_module_runs_both_commands():
+    for words, shown in ((["neighbours"], "nearest to"), ([], "Compare images")):
         result = subprocess.run(
             [sys.executable, "-m", "metrics", *words, "--help"],
             cwd=ROOT,
