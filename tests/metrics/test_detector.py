@@ -347,7 +347,7 @@ def test_the_default_is_fetched_once(checkpoints, offered):
 
 def test_what_arrives_damaged_is_not_kept(checkpoints, offered):
     offered.write_bytes(offered.read_bytes()[:-1])
-    with pytest.raises(UserError, match="Cannot download the inception detector .invalid hash value"):
+    with pytest.raises(UserError, match="Cannot download the inception .* .invalid hash value"):
         open_detector(None, "inception", CPU)
     assert not list(checkpoints.iterdir()), "nothing half-written remains"
 
