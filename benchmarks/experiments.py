@@ -28,12 +28,12 @@ import click
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from metrics.evaluation import BASELINE  # noqa: E402
-from progan import run_directory  # noqa: E402
-from progan.diagnosis.diagnose import verdicts  # noqa: E402
-from progan.diagnosis.findings import current_name  # noqa: E402
-from progan.diagnosis.history import read_history  # noqa: E402
-from progan.runtime.files import write_atomically  # noqa: E402
+from metrics.evaluation import BASELINE
+from progan import run_directory
+from progan.diagnosis.diagnose import verdicts
+from progan.diagnosis.findings import current_name
+from progan.diagnosis.history import read_history
+from progan.runtime.files import write_atomically
 
 Columns = Mapping[str, str]  # heading -> file or statistic that the number comes from
 HELD_OUT = "held-out.jsonl"  # metrics of all snapshots against what no training saw
@@ -387,7 +387,7 @@ def train_trial(trial: Trial, wish: Settings, folder: Path) -> Path:
     runs = sorted(outdir.glob("[0-9]*-*"))
     if runs and last_values(runs[-1]).get("progress/kimg", 0.0) >= wish.kimg:
         return runs[-1]
-    resumable = runs and run_directory.states(runs[-1])
+    resumable = runs and run_directory.list_states(runs[-1])
     words = (
         ["--resume", str(runs[-1]), "--total-kimg", str(wish.kimg)]
         if resumable

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.report import describe_run, require_writable_output, save_results
 from progan import networks, presets
+from progan.command import Command, device_option
 from progan.config import override
-from progan.door import Command, device_option
 from progan.runtime import devices
 from progan.runtime.torch_settings import set_omp_passive
 from progan.sampling.image_files import ImageOutput, write_images
@@ -47,8 +47,8 @@ def main(
     """Time the network alone, and with files."""
     require_writable_output(output)
     set_omp_passive()
-    chosen = devices.choose(device)
-    devices.set_repeatable()
+    chosen = devices.choose_device(device)
+    devices.set_deterministic()
     network = override(presets.preset(preset), {"resolution": resolution}).network
     generator = networks.generator(network)
     initialize(generator, 0, "generator")
@@ -82,7 +82,7 @@ def main(
     batches, one, whole = (images / statistics.median(each) for each in zip(*turns, strict=True))
     ratio = statistics.median(turn[1] / turn[2] for turn in turns)
     told = (
-        f"{devices.describe(chosen)}, torch {torch.__version__}; {preset}, "
+        f"{devices.describe_device(chosen)}, torch {torch.__version__}; {preset}, "
         f"{resolution}x{resolution}, {images} images, {runs} turns: the network alone "
         f"{one:.3g} img/s ({batches:.3g} in batches), with PNG files {whole:.3g} img/s: "
         f"{100 * ratio:.0f} %"
@@ -91,7 +91,7 @@ def main(
     if output:
         save_results(
             "generate",
-            describe_run("generate", devices.describe(chosen), preset)
+            describe_run("generate", devices.describe_device(chosen), preset)
             | {
                 "resolution": resolution,
                 "images": images,

@@ -20,7 +20,7 @@ import click
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.isolated import (  # noqa: E402
+from benchmarks.isolated import (
     Part,
     Task,
     append_line,
@@ -28,10 +28,10 @@ from benchmarks.isolated import (  # noqa: E402
     require_results_folder,
     run_parts,
 )
-from progan import presets  # noqa: E402
-from progan.config import Run, override  # noqa: E402
-from progan.door import Command  # noqa: E402
-from progan.errors import UserError  # noqa: E402
+from progan import presets
+from progan.command import Command
+from progan.config import Run, override
+from progan.errors import UserError
 
 PLACE = click.Path(path_type=Path)
 PLANNED_MINUTES = 9.0

@@ -29,20 +29,20 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.report import describe_run, format_page, require_writable_output, save_results  # noqa: E402
-from benchmarks.train import quartiles  # noqa: E402
-from benchmarks.workload import stay_at_resolution  # noqa: E402
-from progan import presets, schedule  # noqa: E402
-from progan.config import Run  # noqa: E402
-from progan.data.loader import AHEAD, read_ahead  # noqa: E402
-from progan.data.portraits.importer import import_demo  # noqa: E402
-from progan.data.reader import Dataset  # noqa: E402
-from progan.data.writer import write_dataset  # noqa: E402
-from progan.door import Command, device_option  # noqa: E402
-from progan.runtime import devices  # noqa: E402
-from progan.runtime.torch_settings import set_omp_passive  # noqa: E402
-from progan.schedule import Stage  # noqa: E402
-from progan.training.plan import table  # noqa: E402
+from benchmarks.report import describe_run, format_page, require_writable_output, save_results
+from benchmarks.train import quartiles
+from benchmarks.workload import stay_at_resolution
+from progan import presets, schedule
+from progan.command import Command, device_option
+from progan.config import Run
+from progan.data.loader import MAX_PREFETCHED, prefetch_batches
+from progan.data.portraits.generate import import_demo
+from progan.data.reader import Dataset
+from progan.data.writer import write_dataset
+from progan.runtime import devices
+from progan.runtime.torch_settings import set_omp_passive
+from progan.schedule import Stage
+from progan.training.plan import table
 
 PLACE = click.Path(path_type=Path)
 SECONDS = click.FloatRange(0.001, 3600)
@@ -90,7 +90,7 @@ def main(
     """Time the way of the images to the device at each resolution."""
     require_writable_output(output)
     set_omp_passive()
-    chosen, run = devices.choose(device), presets.preset(preset)
+    chosen, run = devices.choose_device(device), presets.preset(preset)
     with tempfile.TemporaryDirectory() as folder:
         dataset = (
             Dataset.open(data)
@@ -102,7 +102,7 @@ def main(
                 compress,
             )
         )
-        result = describe_run("loader", devices.describe(chosen), preset) | {
+        result = describe_run("loader", devices.describe_device(chosen), preset) | {
             "dataset": {
                 "name": dataset.name,
                 "images": len(dataset.training_rows),
@@ -194,11 +194,11 @@ def read_ahead_source(
     """What a training gets if images may take `budget` bytes of the device's memory."""
     start = time.perf_counter()
     batches = threads.enter_context(
-        closing(read_ahead(dataset, run, device, 0, budget_bytes=budget))
+        closing(prefetch_batches(dataset, run, device, 0, budget_bytes=budget))
     )
     next(batches)
     loaded = time.perf_counter() - start if budget else None
-    return BatchSource(name, lambda: next(batches), AHEAD + 2, loaded)
+    return BatchSource(name, lambda: next(batches), MAX_PREFETCHED + 2, loaded)
 
 
 def speeds_in_turns(

@@ -23,14 +23,14 @@ from torch.profiler import ProfilerActivity, profile
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.report import describe_run, format_page, require_writable_output, save_results  # noqa: E402
-from benchmarks.train import progan_contestant, stages_of  # noqa: E402
-from progan.config import Run  # noqa: E402
-from progan.door import Command, device_option  # noqa: E402
-from progan.runtime import devices  # noqa: E402
-from progan.runtime.torch_settings import set_omp_passive, use_threads  # noqa: E402
-from progan.schedule import Stage  # noqa: E402
-from progan.training.plan import table  # noqa: E402
+from benchmarks.report import describe_run, format_page, require_writable_output, save_results
+from benchmarks.train import progan_contestant, stages_of
+from progan.command import Command, device_option
+from progan.config import Run
+from progan.runtime import devices
+from progan.runtime.torch_settings import set_cpu_threads, set_omp_passive
+from progan.schedule import Stage
+from progan.training.plan import table
 
 PLACE = click.Path(path_type=Path)
 # By words in the names of operations; the first one that fits.
@@ -81,10 +81,10 @@ def main(
     """Tell what iterations spend their time on."""
     require_writable_output(output)
     set_omp_passive()
-    use_threads(threads)
-    chosen = devices.choose(device)
+    set_cpu_threads(threads)
+    chosen = devices.choose_device(device)
     run, stages = stages_of(preset, resolutions, batch)
-    result = describe_run("step_profile", devices.describe(chosen), preset) | {
+    result = describe_run("step_profile", devices.describe_device(chosen), preset) | {
         "precision": precision,
         "levels": [],
     }

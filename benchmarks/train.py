@@ -26,29 +26,25 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.peers import peer_step  # noqa: E402
-from benchmarks.report import describe_run, format_page, require_writable_output, save_results  # noqa: E402
-from benchmarks.workload import (  # noqa: E402
-    stages_by_resolution,
-    step_cost,  # noqa: E402
-    with_variant,
-)
-from progan import presets  # noqa: E402
-from progan.config import Run, override  # noqa: E402
-from progan.data.loader import process_reals  # noqa: E402
-from progan.door import Command, device_option  # noqa: E402
-from progan.errors import UserError  # noqa: E402
-from progan.partition import UNSHARDED  # noqa: E402
-from progan.runtime import devices  # noqa: E402
-from progan.runtime.torch_settings import set_omp_passive, use_threads  # noqa: E402
-from progan.schedule import Stage  # noqa: E402
-from progan.training import preflight  # noqa: E402
-from progan.training.acceleration import accelerated, chosen  # noqa: E402
-from progan.training.cuda_graph import WARM_UP_STEPS  # noqa: E402
-from progan.training.plan import table  # noqa: E402
-from progan.training.precision import LOW  # noqa: E402
-from progan.training.state import create  # noqa: E402
-from progan.training.step import PLAIN_STEPS  # noqa: E402
+from benchmarks.peers import peer_step
+from benchmarks.report import describe_run, format_page, require_writable_output, save_results
+from benchmarks.workload import stages_by_resolution, step_cost, with_variant
+from progan import presets
+from progan.batch_split import UNSHARDED
+from progan.command import Command, device_option
+from progan.config import Run, override
+from progan.data.loader import preprocess_reals
+from progan.errors import UserError
+from progan.runtime import devices
+from progan.runtime.torch_settings import set_cpu_threads, set_omp_passive
+from progan.schedule import Stage
+from progan.training import preflight
+from progan.training.acceleration import accelerated, chosen
+from progan.training.cuda_graph import WARM_UP_STEPS
+from progan.training.plan import table
+from progan.training.precision import LOW
+from progan.training.state import create
+from progan.training.step import PLAIN_STEPS
 
 PLACE = click.Path(path_type=Path)
 SECONDS = click.FloatRange(0.001, 3600)
@@ -108,8 +104,8 @@ def main(
     """Time training steps at each resolution."""
     require_writable_output(output)
     set_omp_passive()
-    use_threads(threads)
-    chosen = devices.choose(device)
+    set_cpu_threads(threads)
+    chosen = devices.choose_device(device)
     run, chosen_stages = stages_of(preset, resolutions, batch)
     names = select_names(variants, available_variants(chosen), "--variants")
     ceilings = {
@@ -117,7 +113,7 @@ def main(
         for precision in sorted({name.rsplit("-", 1)[1] for name in names})
     }
     bandwidth = copy_bandwidth(chosen)
-    result = describe_run("train", devices.describe(chosen), preset) | {
+    result = describe_run("train", devices.describe_device(chosen), preset) | {
         "ceilings": {"flop_per_second": ceilings, "copied_bytes_per_second": bandwidth},
         "levels": [],
     }
@@ -215,7 +211,7 @@ def progan_contestant(
 def peer_contestant(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Contestant:
     """An iteration of another project."""
     name, step = peer_step(checkout, run.network, stage.level, device)
-    reals = process_reals(
+    reals = preprocess_reals(
         preflight.noise_batch(run, stage, UNSHARDED).images.to(device)
     ).contiguous()
 

@@ -8,7 +8,7 @@ import click
 
 from metrics.names import parse_metrics
 from metrics.options import detector_option, require_inputs
-from progan.door import PATH, Command, device_option
+from progan.command import PATH, Command, device_option
 from progan.errors import UserError
 from progan.runtime.files import require_writable_folder
 from progan.runtime.text import escape_controls
@@ -127,9 +127,9 @@ def _reader(
     from metrics.measure import create_context
     from metrics.run_record import read_record
     from metrics.snapshot_metrics import fill_missing
-    from progan.runtime.devices import choose, set_precision
+    from progan.runtime.devices import choose_device, set_precision
 
-    target = choose(device)
+    target = choose_device(device)
     set_precision("fp32")
     context = create_context([name for name, _ in wanted.values()], detector, 0, target)
 

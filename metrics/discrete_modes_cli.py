@@ -14,7 +14,7 @@ from metrics.options import (
     require_inputs,
     source_options,
 )
-from progan.door import PATH, Command
+from progan.command import PATH, Command
 from progan.errors import UserError
 from progan.runtime.files import require_writable_file
 from progan.runtime.torch_settings import set_omp_passive
@@ -95,11 +95,11 @@ def _train(file: Path, epochs: int, sources: SourceOptions) -> None:
     set_omp_passive()
     from metrics.digit_classifier import save_classifier, train_classifier
     from progan.data.reader import Dataset
-    from progan.runtime.devices import choose, set_precision
+    from progan.runtime.devices import choose_device, set_precision
     from progan.runtime.files import make_folder
     from progan.runtime.log import human_seconds
 
-    dataset, device = Dataset.open(sources.reals), choose(sources.device)
+    dataset, device = Dataset.open(sources.reals), choose_device(sources.device)
     set_precision("fp32")
     make_folder(file.parent)
     start = time.monotonic()

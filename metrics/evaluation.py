@@ -21,7 +21,7 @@ from metrics.samples import ImageSample, Rows, Size
 from metrics.sources import SampleSource, require_same_size
 from progan import __version__
 from progan.errors import UserError
-from progan.runtime.seeding import derive, numpy_generator
+from progan.runtime.seeding import derive_seed, numpy_generator
 from progan.runtime.text import format_count, pluralize
 
 PAPER_NUM_IMAGES = 16384
@@ -144,7 +144,7 @@ def evaluate(
     # The reals first: a damaged file among them is found before a network generates.
     pairs = [_sample_reals(reals, plan, context, number) for number in range(plan.repeats)]
     contexts = [
-        replace(context, seed=derive(context.seed, number)) for number in range(plan.repeats)
+        replace(context, seed=derive_seed(context.seed, number)) for number in range(plan.repeats)
     ]
     for name, opened in images.items():
         source = opened()

@@ -21,7 +21,7 @@ from metrics.sources import (
     resize_source,
     swap_held_out,
 )
-from progan.runtime.devices import choose, set_precision
+from progan.runtime.devices import choose_device, set_precision
 from progan.sampling.network_choice import find_networks
 from progan.sampling.network_file import images_seen_of
 
@@ -47,7 +47,7 @@ def measure(
         held_out: Compare with the held-out reals.
         record: Store the rows of a run's networks with the run.
     """
-    device, is_network = choose(sources.device), sources.network is not None
+    device, is_network = choose_device(sources.device), sources.network is not None
     set_precision("fp32")  # TF32 keeps three digits
     measured = sources.measured
     files = find_networks(measured) if is_network else [measured]

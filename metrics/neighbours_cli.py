@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from metrics.options import SourceOptions, source_options
-from progan.door import PATH, Command
+from progan.command import PATH, Command
 from progan.errors import UserError
 from progan.runtime.files import require_writable_file
 from progan.runtime.torch_settings import set_omp_passive
@@ -81,13 +81,13 @@ def neighbours(
     from metrics.sheets import neighbour_sheet
     from metrics.sources import open_pair
     from progan.images import save_png
-    from progan.runtime.devices import choose, set_precision
+    from progan.runtime.devices import choose_device, set_precision
     from progan.runtime.files import make_folder
     from progan.sampling.network_choice import find_network
 
     if sources.json_file is not None:
         append_lines(sources.json_file, [])  # fail now rather than after measuring
-    device, is_network = choose(sources.device), sources.network is not None
+    device, is_network = choose_device(sources.device), sources.network is not None
     set_precision("fp32")
     images, reals = open_pair(
         find_network(sources.measured) if is_network else sources.measured,

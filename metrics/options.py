@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from progan.door import PATH, device_option
+from progan.command import PATH, device_option
 from progan.errors import UserError
-from progan.invocation import command
-from progan.runtime.files import require_detector, require_paths, require_writable_file
+from progan.invocation import command_line
+from progan.runtime.files import require_detector, require_existing, require_writable_file
 
 detector_option = click.option(
     "--detector",
@@ -151,7 +151,7 @@ def source_options(*, detector: bool = True) -> Callable[[Callable[..., Any]], C
 
 def require_inputs(*paths: Path | None, detector: Path | None = None) -> None:
     """Raise UserError unless the inputs and the detector exist."""
-    require_paths(paths, "Name a file or folder that exists.")
+    require_existing(paths, "Name a file or folder that exists.")
     require_detector(detector)
 
 
@@ -172,8 +172,8 @@ def require_classifier_file(path: Path) -> None:
 
 def classifier_advice() -> str:
     """Return the sentence that says how to get a digit classifier."""
-    training = command("metrics", "discrete-modes", "--train-classifier")
+    training = command_line("metrics", "discrete-modes", "--train-classifier")
     return (
         f"Train a classifier with {training} and name it with --classifier FILE "
-        f"({command('train')}: --detector FILE)."
+        f"({command_line('train')}: --detector FILE)."
     )

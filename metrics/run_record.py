@@ -22,7 +22,7 @@ from progan.run_directory import (
     STATISTICS_FILE,
     load_config,
 )
-from progan.runtime.files import json_objects, write_atomically
+from progan.runtime.files import read_json_lines, write_atomically
 from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import SUFFIX, Snapshot, images_seen_of
 
@@ -111,7 +111,7 @@ def statistics_at(directory: Path, images_seen: int) -> Values:
     """Read the last statistics in stats.jsonl up to a number of images."""
     lines = [
         line
-        for line in json_objects(directory / STATISTICS_FILE)
+        for line in read_json_lines(directory / STATISTICS_FILE)
         if line.get("images_seen", math.inf) <= images_seen
     ]
     return {
@@ -147,7 +147,7 @@ def parse_metric_file(
         networks: Images seen by each network, by its name without '.safetensors'.
     """
     try:
-        for line in json_objects(file):
+        for line in read_json_lines(file):
             yield from (
                 _parse_report_line(line, networks)
                 if "metric" in line
@@ -233,7 +233,7 @@ def label_rows(records: Sequence[Mapping[str, Any]], network: Path) -> list[dict
 def store_rows(directory: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Add records to metric-measured.jsonl of a run; the same measurement is replaced."""
     path = directory / ROWS_FILE
-    lines = {_identity(line): line for line in json_objects(path)}
+    lines = {_identity(line): line for line in read_json_lines(path)}
     for record in records:
         lines.pop(_identity(record), None)
         lines[_identity(record)] = dict(record)

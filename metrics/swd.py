@@ -14,7 +14,7 @@ from metrics.detector import MetricContext
 from metrics.filters import laplacian_pyramid
 from metrics.samples import ImageSample, Size, map_parallel
 from progan.errors import UserError
-from progan.runtime.seeding import generator
+from progan.runtime.seeding import torch_generator
 
 PATCH = 7  # px
 PATCHES_PER_IMAGE = 128
@@ -78,7 +78,7 @@ def descriptors(
         role: Part of the random seed: 'images' or 'reals'.
     """
     # Random numbers of the CPU: a seed means the same patches on every machine.
-    randoms = [generator("cpu", context.seed, "patches", role, index) for index in levels]
+    randoms = [torch_generator("cpu", context.seed, "patches", role, index) for index in levels]
     height, width, channels = sample.size
 
     def add_corners(batch: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -143,7 +143,7 @@ def _by_channel(values: Tensor, channels: int) -> Tensor:
 
 def random_directions(size: int, seed: int, index: int) -> Tensor:
     """Return random unit vectors for one level: float32 [size, 512] on the CPU."""
-    random = generator("cpu", seed, "directions", index)
+    random = torch_generator("cpu", seed, "directions", index)
     vectors = torch.randn(size, NUM_DIRECTIONS, generator=random, dtype=torch.float64)
     return torch.nn.functional.normalize(vectors, dim=0).float()
 
