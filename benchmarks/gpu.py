@@ -160,7 +160,7 @@ def plan(device: str, output: Path, peers: list[Path]) -> list[Part]:
             [
                 Task(
                     "machine",
-                    SPEED + "describe_machine",
+                    SPEED + "measure_machine",
                     on | {"precisions": list(scope.precisions), "side": scope.matrix_side},
                 )
             ],

@@ -1,4 +1,4 @@
-"""What `benchmarks/gpu.py` times: the ceilings of the machine, steps, data, pictures.
+"""Measurements of `benchmarks/gpu.py`: limits of the machine, steps, compilation, data, images.
 
 Every function is a task of `benchmarks/isolated.py`.
 """
@@ -7,7 +7,6 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -16,21 +15,24 @@ from typing import Any
 import torch
 
 from benchmarks import train
+from benchmarks.generate import initial_snapshot, write_png_files
 from benchmarks.isolated import Record
 from benchmarks.loader import create_portraits
-from benchmarks.metrics import machine
-from benchmarks.workload import end_at_resolution, stage_at, stay_at_resolution, with_variant
-from progan import networks
+from benchmarks.report import describe_machine
+from benchmarks.workload import (
+    measure_seconds,
+    stage_at,
+    stay_at_resolution,
+    time_blocks,
+    with_variant,
+)
 from progan.config import Run
 from progan.data.loader import prefetch_batches
 from progan.data.reader import Dataset
 from progan.runtime import devices
-from progan.sampling.image_files import ImageOutput, write_images
-from progan.sampling.latents import batch_from_seeds
-from progan.sampling.network_file import Snapshot
 from progan.training.acceleration import accelerated, chosen
 from progan.training.cuda_graph import WARM_UP_STEPS
-from progan.training.state import TrainState, create, initialize
+from progan.training.state import TrainState, create
 from progan.training.step import (
     PLAIN_STEPS,
     LevelAlpha,
@@ -39,10 +41,8 @@ from progan.training.step import (
     generator_inputs,
 )
 
-BLOCKS = 5  # each is timed as a whole, as training waits for nothing between iterations
 
-
-def describe_machine(
+def measure_machine(
     device: str,
     precisions: list[str],
     side: int,
@@ -51,12 +51,12 @@ def describe_machine(
     seconds: float,
     done: frozenset[str],
 ) -> None:
-    """Device, driver and versions, and two ceilings: products of matrices and copies."""
+    """Record device, driver and versions, and two ceilings: matrix products and copies."""
     place = devices.choose_device(device)
     record(
         name="machine",
         device=devices.describe_device(place),
-        machine=machine(),
+        machine=describe_machine(),
         **(_gpu() if place.type == "cuda" else {}),
     )
     record(name="copy", bytes_per_second=train.copy_bandwidth(place, side**2))
@@ -102,12 +102,12 @@ def time_steps(
     seconds: float,
     done: frozenset[str],
 ) -> None:
-    """Time an iteration at one resolution, fully faded in, in several ways.
+    """Time an iteration at one resolution, fully faded in, in several variants.
 
-    A way is 'acceleration-precision'. Its first iteration is told apart: it compiles.
+    A way is 'acceleration-precision'. Its first iteration, which compiles, is recorded apart.
 
     Args:
-        cudnn_benchmark: Let cuDNN try which of its algorithms is the fastest.
+        cudnn_benchmark: Let cuDNN choose its fastest algorithms by trial.
     """
     use_backend(backend)
     torch.backends.cudnn.benchmark = cudnn_benchmark
@@ -146,30 +146,8 @@ def _time_way(
     )
 
 
-def measure_seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds that some work takes."""
-    devices.synchronize(device)
-    start = time.perf_counter()
-    work()
-    devices.synchronize(device)
-    return time.perf_counter() - start
-
-
-def time_blocks(work: Callable[[], object], device: torch.device, seconds: float) -> list[float]:
-    """Seconds of one `work`, as the means of blocks of equal length, after some to get warm."""
-    for _ in range(WARM_UP_STEPS + 1):
-        one = measure_seconds(work, device)
-    count = max(round(seconds / BLOCKS / one), 1)
-    return [measure_seconds(partial(_repeat, work, count), device) / count for _ in range(BLOCKS)]
-
-
-def _repeat(work: Callable[[], object], count: int) -> None:
-    for _ in range(count):
-        work()
-
-
 def use_backend(name: str) -> None:
-    """Compile with another backend of torch from now on: rehearsals take one that is fast."""
+    """Make another backend of torch.compile the default: rehearsals use a fast one."""
     torch.compile = partial(torch.compile, backend=name)
 
 
@@ -184,7 +162,7 @@ def compile_steps(
     seconds: float,
     done: frozenset[str],
 ) -> None:
-    """Compile an iteration, which leaves the code in torch's cache on disk."""
+    """Compile an iteration into torch's cache on disk."""
     use_backend(backend)
     place, told = devices.choose_device(device), list[str]()
     start = time.perf_counter()
@@ -212,7 +190,7 @@ def time_peers(
     seconds: float,
     done: frozenset[str],
 ) -> None:
-    """Time an iteration of other projects at our widths, and ours beside them, in turns."""
+    """Time iterations of other projects at the same widths and of this project, in turns."""
     place, stage = devices.choose_device(device), stage_at(run, resolution)
     contestants = [train.progan_contestant(run, stage, way, place) for way in ways]
     contestants += [
@@ -241,7 +219,7 @@ def time_data(
     seconds: float,
     done: frozenset[str],
 ) -> None:
-    """Train from files, and from the memory of the device, and see how long steps wait."""
+    """Measure training speed and waiting time with images from files and from device memory."""
     place, run = (
         devices.choose_device(device),
         stay_at_resolution(with_variant(run, way), resolution),
@@ -269,7 +247,7 @@ def time_data(
 def _train_for(
     seconds: float, state: TrainState, run: Run, dataset: Dataset, budget: int, steps: Steps
 ) -> tuple[int, float, float]:
-    """Train for some time; images seen, seconds waited for them, and seconds in all."""
+    """Train for some time; return images seen, seconds waited for them, and all seconds."""
     device = next(state.generator.parameters()).device
     stage = stage_at(run, dataset.resolution)
     position = LevelAlpha.of(stage, device)
@@ -296,7 +274,7 @@ def _train_for(
         for _ in range(WARM_UP_STEPS + 2):
             one = measure_seconds(iterate, device)
         batches.wait_seconds, count = 0.0, max(round(seconds / one), 2)
-        taken = measure_seconds(partial(_repeat, iterate, count), device)
+        taken = measure_seconds(iterate, device, count)
         return count * stage.batch, batches.wait_seconds, taken
 
 
@@ -310,23 +288,11 @@ def time_generation(
     seconds: float,
     done: frozenset[str],
 ) -> None:
-    """Pictures per second of generate.py: the passes, and with PNG files."""
+    """Measure images per second of generate.py, with PNG files."""
     place = devices.choose_device(device)
-    devices.set_deterministic()
-    network = end_at_resolution(run, resolution).network
-    generator = networks.generator(network)
-    initialize(generator, 0, "generator")
-    generator.to(place).requires_grad_(False).eval()
-    snapshot = Snapshot(generator=generator, level=network.max_level, alpha=1.0, images_seen=0)
-    wish = batch_from_seeds(snapshot, f"0-{images - 1}")
-
-    def write(folder: str) -> None:
-        for _ in write_images(snapshot, wish, ImageOutput(folder=Path(folder))):
-            pass
-
-    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        write(folder)
-        taken = [measure_seconds(partial(write, folder), place) for _ in range(3)]
+    write = partial(write_png_files, initial_snapshot(run, resolution, place), images)
+    write()
+    taken = [measure_seconds(write, place) for _ in range(3)]
     record(
         name="with PNG files",
         resolution=resolution,

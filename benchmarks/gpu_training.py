@@ -18,9 +18,8 @@ from typing import Any
 import torch
 
 from benchmarks import train
-from benchmarks.gpu_speed import time_blocks
 from benchmarks.isolated import Record, last_line
-from benchmarks.workload import stages_by_resolution, with_variant
+from benchmarks.workload import stages_by_resolution, time_blocks, with_variant
 from progan import presets, schedule
 from progan.config import Run, override
 from progan.errors import UserError

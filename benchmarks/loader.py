@@ -1,4 +1,4 @@
-"""How fast images reach the device: read from files, streamed batch by batch, or resident there.
+"""Time how images reach the device: read from files, streamed in batches, or resident there.
 
     python benchmarks/loader.py                          portraits, up to 256x256
     python benchmarks/loader.py --data datasets/mine     a dataset of yours
@@ -29,7 +29,15 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.report import describe_run, format_page, require_writable_output, save_results
+from benchmarks.report import (
+    PATH,
+    SECONDS,
+    describe_run,
+    format_page,
+    output_option,
+    prepare,
+    save_results,
+)
 from benchmarks.train import quartiles
 from benchmarks.workload import stay_at_resolution
 from progan import presets, schedule
@@ -40,34 +48,30 @@ from progan.data.portraits.generate import import_demo
 from progan.data.reader import Dataset
 from progan.data.writer import write_dataset
 from progan.runtime import devices
-from progan.runtime.torch_settings import set_omp_passive
 from progan.schedule import Stage
 from progan.training.plan import table
-
-PLACE = click.Path(path_type=Path)
-SECONDS = click.FloatRange(0.001, 3600)
 
 
 @dataclass(frozen=True, slots=True)
 class BatchSource:
-    """Something that gives batches of one level."""
+    """A source of batches of one level."""
 
     name: str
     take: Callable[[], object]
-    ahead: int = 0  # batches that may be ready when its turn begins
-    load_seconds: float | None = None  # what it took once, before the first batch
+    ahead: int = 0  # batches that may be prefetched before its turn
+    load_seconds: float | None = None  # once, before the first batch
 
 
 @click.command(cls=Command)
 @click.option("--preset", default="v2-1gpu", show_default=True, help="Gives the batch sizes.")
-@click.option("--data", type=PLACE, help="A dataset; portraits are drawn if not given.")
+@click.option("--data", type=PATH, help="A dataset; generated portraits if not given.")
 @click.option("--resolution", default=256, show_default=True, help="The highest one.")
 @click.option(
     "--images",
     type=click.IntRange(1),
     default=400,
     show_default=True,
-    help="Number of portraits to draw.",
+    help="Number of portraits to generate.",
 )
 @click.option("--compress", is_flag=True, help="Compress the portraits above 128x128.")
 @click.option("--runs", type=click.IntRange(3), default=7, show_default=True, help="Turns.")
@@ -75,7 +79,7 @@ class BatchSource:
     "--seconds", type=SECONDS, default=0.3, show_default=True, help="Length of each turn."
 )
 @device_option
-@click.option("--output", type=PLACE, help="Where the results go, without suffix.")
+@output_option
 def main(
     preset: str,
     data: Path | None,
@@ -87,10 +91,8 @@ def main(
     device: str,
     output: Path | None,
 ) -> None:
-    """Time the way of the images to the device at each resolution."""
-    require_writable_output(output)
-    set_omp_passive()
-    chosen, run = devices.choose_device(device), presets.preset(preset)
+    """Time the sources of images at each resolution."""
+    chosen, run = prepare(device, output), presets.preset(preset)
     with tempfile.TemporaryDirectory() as folder:
         dataset = (
             Dataset.open(data)
@@ -102,7 +104,7 @@ def main(
                 compress,
             )
         )
-        result = describe_run("loader", devices.describe_device(chosen), preset) | {
+        result = describe_run("loader", chosen, preset) | {
             "dataset": {
                 "name": dataset.name,
                 "images": len(dataset.training_rows),
@@ -128,14 +130,14 @@ def main(
 
 
 def create_portraits(dest: Path, resolution: int, count: int, compress: bool) -> Dataset:
-    """A dataset of drawn portraits."""
+    """Create a dataset of generated portraits."""
     source = import_demo(resolution=resolution, num_images=count, seed=0)
     write_dataset(source, dest, options={}, compress=compress)
     return Dataset.open(dest)
 
 
 def dataset_stages(run: Run, dataset: Dataset, resolution: int) -> list[Stage]:
-    """Those of the preset that the dataset has images for, without fades."""
+    """Return the stages of the preset that the dataset has a level for, without fades."""
     return [
         phase.stage
         for phase in schedule.phases(run.growth, run.network)
@@ -180,7 +182,7 @@ def level_rows(
 
 
 def file_source(dataset: Dataset, stage: Stage) -> BatchSource:
-    """Random rows from the files, in this thread."""
+    """Return the source that reads random rows from the files in this thread."""
     random, rows = np.random.default_rng(0), dataset.training_rows
     return BatchSource(
         "decode" if stage.level in dataset.info.webp_bytes else "read",
@@ -191,7 +193,7 @@ def file_source(dataset: Dataset, stage: Stage) -> BatchSource:
 def read_ahead_source(
     run: Run, dataset: Dataset, device: torch.device, name: str, budget: int, threads: ExitStack
 ) -> BatchSource:
-    """What a training gets if images may take `budget` bytes of the device's memory."""
+    """Return the source of a training that may cache images in `budget` bytes of device memory."""
     start = time.perf_counter()
     batches = threads.enter_context(
         closing(prefetch_batches(dataset, run, device, 0, budget_bytes=budget))
@@ -204,7 +206,7 @@ def read_ahead_source(
 def speeds_in_turns(
     sources: list[BatchSource], batch: int, runs: int, seconds: float
 ) -> dict[str, list[float]]:
-    """Images per second of each turn, after one to get warm."""
+    """Time all sources in turns; return images per second of each turn after a warm-up."""
     speeds: dict[str, list[float]] = {source.name: [] for source in sources}
     for turn in range(runs + 1):
         for source in sources:
@@ -221,7 +223,7 @@ def images_per_second(source: BatchSource, batch: int, seconds: float) -> float:
     while elapsed < seconds:
         source.take()
         count, elapsed = count + batch, time.perf_counter() - start
-    time.sleep(source.ahead * batch * elapsed / count)  # its thread reads ahead once more
+    time.sleep(source.ahead * batch * elapsed / count)  # until its thread has prefetched again
     return count / elapsed
 
 

@@ -1,18 +1,17 @@
-"""How fast training steps are at each resolution, beside what the machine and other projects do.
+"""Time training steps at each resolution, beside the limits of the machine and other projects.
 
     python benchmarks/train.py                                    all levels of v2-1gpu
     python benchmarks/train.py --resolutions 16,64 --batch 4 --peer ../pytorch_GAN_zoo
 
-An iteration is one step of the critic and one of the generator, fully faded in, on noise. All
-that is compared takes turns within one process, so that what else the machine does meanwhile
-disturbs all alike; the median and the quartiles of the turns are written. The ceilings are
-measured beside: a product of large matrices, and a copy. Results go to
+An iteration is one step of the discriminator and one of the generator, fully faded in, on noise.
+All contestants take turns in one process, so that other load on the machine disturbs them alike;
+the median and the quartiles of the turns are written. The ceilings are measured as well: a product
+of large matrices, and a copy. Results go to
 benchmarks/results/train-<device>.json and .md.
 """
 
 import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -27,8 +26,20 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.peers import peer_step
-from benchmarks.report import describe_run, format_page, require_writable_output, save_results
-from benchmarks.workload import stages_by_resolution, step_cost, with_variant
+from benchmarks.report import (
+    SECONDS,
+    batch_option,
+    describe_run,
+    format_page,
+    output_option,
+    peer_option,
+    prepare,
+    preset_option,
+    resolutions_option,
+    save_results,
+    threads_option,
+)
+from benchmarks.workload import measure_seconds, stages_by_resolution, step_cost, with_variant
 from progan import presets
 from progan.batch_split import UNSHARDED
 from progan.command import Command, device_option
@@ -36,7 +47,6 @@ from progan.config import Run, override
 from progan.data.loader import preprocess_reals
 from progan.errors import UserError
 from progan.runtime import devices
-from progan.runtime.torch_settings import set_cpu_threads, set_omp_passive
 from progan.schedule import Stage
 from progan.training import preflight
 from progan.training.acceleration import accelerated, chosen
@@ -46,15 +56,13 @@ from progan.training.precision import LOW
 from progan.training.state import create
 from progan.training.step import PLAIN_STEPS
 
-PLACE = click.Path(path_type=Path)
-SECONDS = click.FloatRange(0.001, 3600)
 BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 MOST_TURNS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """Something that trains at a level."""
+    """A training iteration that is timed."""
 
     name: str
     precision: str
@@ -62,34 +70,24 @@ class Contestant:
 
 
 @click.command(cls=Command)
-@click.option("--preset", default="v2-1gpu", show_default=True)
-@click.option("--resolutions", help="Some of the preset's, e.g. 16,64; all if not given.")
-@click.option("--batch", type=click.IntRange(1), help="Another batch than the preset's.")
+@preset_option
+@resolutions_option
+@batch_option
 @click.option(
     "--variants",
-    help="Ways to compute, e.g. eager-fp32,compile-bf16.  [default: all that the device has]",
+    help="Acceleration and precision, e.g. eager-fp32,compile-bf16.  [default: all of the device]",
 )
-@click.option(
-    "--peer",
-    "peers",
-    type=PLACE,
-    multiple=True,
-    metavar="DIR",
-    help="Checkout of "
-    "pytorch_GAN_zoo or pro_gan_pytorch, to be timed at the same widths; repeatable.",
-)
+@peer_option
 @click.option(
     "--seconds",
     type=SECONDS,
     default=20.0,
     show_default=True,
-    help="For each contestant and level.",
+    help="Time of each contestant at each resolution.",
 )
-@click.option(
-    "--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads; 0: as torch chooses."
-)
+@threads_option
 @device_option
-@click.option("--output", type=PLACE, help="Where the results go, without suffix.")
+@output_option
 def main(
     preset: str,
     resolutions: str | None,
@@ -102,10 +100,7 @@ def main(
     output: Path | None,
 ) -> None:
     """Time training steps at each resolution."""
-    require_writable_output(output)
-    set_omp_passive()
-    set_cpu_threads(threads)
-    chosen = devices.choose_device(device)
+    chosen = prepare(device, output, threads)
     run, chosen_stages = stages_of(preset, resolutions, batch)
     names = select_names(variants, available_variants(chosen), "--variants")
     ceilings = {
@@ -113,14 +108,14 @@ def main(
         for precision in sorted({name.rsplit("-", 1)[1] for name in names})
     }
     bandwidth = copy_bandwidth(chosen)
-    result = describe_run("train", devices.describe_device(chosen), preset) | {
+    result = describe_run("train", chosen, preset) | {
         "ceilings": {"flop_per_second": ceilings, "copied_bytes_per_second": bandwidth},
         "levels": [],
     }
     for stage in chosen_stages:
         rows = list(level_rows(run, stage, names, peers, chosen, seconds, ceilings, bandwidth))
         result["levels"] += rows
-        click.echo(in_words(rows))
+        click.echo(table([HEADINGS, *map(cells, rows)]))
     save_results(
         "train",
         result,
@@ -130,7 +125,7 @@ def main(
 
 
 def stages_of(preset: str, resolutions: str | None, batch: int | None) -> tuple[Run, list[Stage]]:
-    """The run of a preset, and its stages at some resolutions, fully faded in."""
+    """Return the run of a preset, and its stages at some resolutions, fully faded in."""
     run = presets.preset(preset)
     if batch:
         run = override(run, {"batch": batch, "batch_at": ()})
@@ -139,17 +134,17 @@ def stages_of(preset: str, resolutions: str | None, batch: int | None) -> tuple[
 
 
 def select_names(text: str | None, known: list[str], option: str) -> list[str]:
-    """The names in a list such as '16,64', or all that are known."""
+    """Parse a list such as '16,64'; all known names if None. Raises UserError."""
     names = text.split(",") if text else known
-    if strange := [name for name in names if name not in known]:
+    if unknown := [name for name in names if name not in known]:
         raise UserError(
-            f"{option} {text}: there is no {strange[0]!r}. Choose from {', '.join(known)}."
+            f"{option} {text}: no such value: {unknown[0]!r}. Choose from {', '.join(known)}."
         )
     return names
 
 
 def available_variants(device: torch.device) -> list[str]:
-    """All ways to compute on a device, as 'acceleration-precision'."""
+    """Return all variants 'acceleration-precision' of a device."""
     on_gpu = device.type == "cuda"
     precisions = ("fp32", "tf32", "bf16", "fp16") if on_gpu else ("fp32", "bf16")
     ways = ("eager", "eager-graph", "compile", "graph") if on_gpu else ("eager", "compile")
@@ -166,23 +161,23 @@ def level_rows(
     ceilings: dict[str, float],
     bandwidth: float,
 ) -> Iterator[dict[str, Any]]:
-    """Time everybody at a level."""
+    """Time all contestants at a resolution; yield a result row for each."""
     contestants = [progan_contestant(run, stage, name, device) for name in names]
     contestants += [peer_contestant(run, stage, peer, device) for peer in peers]
     flops, elements = step_cost(run, stage)
     times = time_in_turns(contestants, device, seconds)
-    for who in contestants:
-        taken = times[who.name]
+    for contestant in contestants:
+        taken = times[contestant.name]
         median = statistics.median(taken)
         yield {
             "resolution": stage.resolution,
             "batch": stage.batch,
-            "name": who.name,
+            "name": contestant.name,
             "images_per_second": stage.batch * run.growth.d_repeats / median,
             "seconds_per_kimg": 1000 * median / (stage.batch * run.growth.d_repeats),
             "seconds": {"median": median, "quartiles": quartiles(taken), "turns": len(taken)},
-            "share_of_flops": flops / median / ceilings.get(who.precision, ceilings["fp32"]),
-            "share_of_bandwidth": elements * BYTES[who.precision] / median / bandwidth,
+            "share_of_flops": flops / median / ceilings.get(contestant.precision, ceilings["fp32"]),
+            "share_of_bandwidth": elements * BYTES[contestant.precision] / median / bandwidth,
             "gflop_per_image": flops / stage.batch / run.growth.d_repeats / 1e9,
         }
 
@@ -194,7 +189,7 @@ def progan_contestant(
     device: torch.device,
     report: Callable[[str], None] = click.echo,
 ) -> Contestant:
-    """An iteration of this project, computed in the way of this name."""
+    """Return an iteration of this project in the variant `name`."""
     run = with_variant(run, name)
     state = create(run, device)
     batch = preflight.noise_batch(run, stage, UNSHARDED).to(device)
@@ -209,7 +204,7 @@ def progan_contestant(
 
 
 def peer_contestant(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Contestant:
-    """An iteration of another project."""
+    """Return an iteration of the project in a checkout."""
     name, step = peer_step(checkout, run.network, stage.level, device)
     reals = preprocess_reals(
         preflight.noise_batch(run, stage, UNSHARDED).images.to(device)
@@ -226,24 +221,21 @@ def peer_contestant(run: Run, stage: Stage, checkout: Path, device: torch.device
 def time_in_turns(
     contestants: list[Contestant], device: torch.device, seconds: float
 ) -> dict[str, list[float]]:
-    """Seconds of iterations, of which everybody has one a turn after some to get warm."""
-    times: dict[str, list[float]] = {who.name: [] for who in contestants}
-    warm = 2 + WARM_UP_STEPS * any("graph-" in who.name for who in contestants)
+    """Time one iteration of each contestant per turn, after a warm-up; return seconds by name."""
+    times: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
+    warm = 2 + WARM_UP_STEPS * any("graph-" in contestant.name for contestant in contestants)
     for turn in range(MOST_TURNS + warm):
-        for who in contestants:
-            devices.synchronize(device)
-            start = time.perf_counter()
-            who.iterate()
-            devices.synchronize(device)
+        for contestant in contestants:
+            seconds_taken = measure_seconds(contestant.iterate, device)
             if turn >= warm:
-                times[who.name].append(time.perf_counter() - start)
+                times[contestant.name].append(seconds_taken)
         if turn >= warm + 2 and sum(map(sum, times.values())) > seconds * len(contestants):
             break
     return times
 
 
 def matmul_flops(device: torch.device, precision: str, side: int = 0) -> float:
-    """Operations per second of a product of large matrices."""
+    """Return operations per second of a product of large matrices."""
     devices.set_precision(precision)
     side = side or (8192 if device.type == "cuda" else 2048)
     dtype = LOW.get(precision, torch.float32)
@@ -252,21 +244,14 @@ def matmul_flops(device: torch.device, precision: str, side: int = 0) -> float:
 
 
 def copy_bandwidth(device: torch.device, count: int = 0) -> float:
-    """Bytes read and written per second by a copy of much memory."""
+    """Return bytes read and written per second by a large copy."""
     source = torch.ones(count or (2**28 if device.type == "cuda" else 2**26), device=device)
     target = torch.empty_like(source)
     return 2 * source.nbytes / fastest_seconds(lambda: target.copy_(source), device)
 
 
 def fastest_seconds(work: Callable[[], object], device: torch.device) -> float:
-    taken = []
-    for _ in range(10):
-        devices.synchronize(device)
-        start = time.perf_counter()
-        work()
-        devices.synchronize(device)
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+    return min(measure_seconds(work, device) for _ in range(10))
 
 
 def quartiles(taken: list[float]) -> list[float]:
@@ -274,17 +259,8 @@ def quartiles(taken: list[float]) -> list[float]:
     return [first, third]
 
 
-HEADINGS = (
-    "resolution",
-    "batch",
-    "",
-    "img/s",
-    "s/kimg",
-    "quartiles",
-    "turns",
-    "of FLOP/s",
-    "of bandwidth",
-)
+SPEED_HEADINGS = ("img/s", "s/kimg", "quartiles", "turns")
+HEADINGS = ("resolution", "batch", "", *SPEED_HEADINGS, "of FLOP/s", "of bandwidth")
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -301,10 +277,6 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{100 * row['share_of_flops']:.0f} %",
         f"{100 * row['share_of_bandwidth']:.0f} %",
     )
-
-
-def in_words(rows: list[dict[str, Any]]) -> str:
-    return table([HEADINGS, *map(cells, rows)])
 
 
 def remarks(result: dict[str, Any]) -> str:
