@@ -1,4 +1,4 @@
-"""Whether a device computes what the CPU does: the part `correctness` of `benchmarks/gpu.py`.
+"""Compare a device with the CPU: the part `correctness` of `benchmarks/gpu.py`.
 
 Small networks are trained for one iteration on the device, and in float64 on the CPU, from the same
 weights, images and random numbers. Every function is a task of `benchmarks/isolated.py`; each
@@ -87,7 +87,7 @@ def compare_with_float64(
     seconds: float,
     done: frozenset[str],
 ) -> None:
-    """Losses, gradients and updated weights of an iteration, against float64 on the CPU."""
+    """Compare losses, gradients and updates of an iteration with float64 on the CPU."""
     place = devices.choose_device(device)
     for alpha in (None, 0.3) if resolution > 4 else (None,):
         expected = _iteration_results(small_run(), resolution, alpha, CPU, torch.float64)
@@ -113,7 +113,7 @@ def compare_with_float64(
 def _iteration_results(
     run: Run, resolution: int, alpha: float | None, device: torch.device, dtype: torch.dtype
 ) -> dict[str, list[Tensor]]:
-    """What an iteration computes: statistics, gradients and updates, in float64 on the CPU."""
+    """Return statistics, gradients and updates of an iteration, in float64 on the CPU."""
     state = create(run, CPU)
     before = {
         name: [weight.detach().double() for weight in network.parameters()]
@@ -122,8 +122,8 @@ def _iteration_results(
     state = create(run, device)
     for network in _networks(state):
         network.to(dtype)
-    for name, dial in state.controllers.items():
-        dial.fill_(START_SCALE if name.startswith("loss-scale") else dial.item())
+    for name, value in state.controllers.items():
+        value.fill_(START_SCALE if name.startswith("loss-scale") else value.item())
     statistics = iterate_on_equal_inputs(state, run, resolution, alpha, dtype)
     names = [name for name in statistics if not name.startswith("dials/")]
     outcome = {"statistics": [torch.stack([statistics[name].double().cpu() for name in names])]}
@@ -142,12 +142,12 @@ def _networks(state: TrainState) -> Iterator[torch.nn.Module]:
 
 
 def _trained_networks(state: TrainState) -> Iterator[tuple[str, torch.nn.Module]]:
-    """The average is left out: in the first iteration it sees the generator as it was."""
+    """Yield the networks but g_ema, which averages the initial generator in the first iteration."""
     yield from (("generator", state.generator), ("discriminator", state.discriminator))
 
 
 def gradients(optimizer: Optimizer) -> list[Tensor]:
-    """The gradients of the last step: with beta1 = 0 they are Adam's first moments."""
+    """Return the gradients of the last step: with beta1 = 0 they are Adam's first moments."""
     (group,) = optimizer.param_groups
     assert group["betas"][0] == 0
     return [
@@ -165,23 +165,23 @@ def iterate_on_equal_inputs(
     dtype: torch.dtype,
     steps: Steps = PLAIN_STEPS,
 ) -> Statistics:
-    """Train for one iteration on images and random numbers that the CPU has drawn."""
+    """Train for one iteration on images and random numbers generated on the CPU."""
     stage, device = stage_at(run, resolution), next(state.generator.parameters()).device
     batch = preflight.noise_batch(run, stage, UNSHARDED)
-    drawn_for = LevelAlpha(stage.level, None if alpha is None else torch.tensor(alpha))
+    cpu_position = LevelAlpha(stage.level, None if alpha is None else torch.tensor(alpha))
 
-    def moved(value: Any) -> Any:
+    def move(value: Any) -> Any:
         return tree_map_only(
             Tensor, lambda x: x.to(device, dtype if x.is_floating_point() else x.dtype), value
         )
 
-    position = LevelAlpha(stage.level, moved(drawn_for.alpha))
+    position = LevelAlpha(stage.level, move(cpu_position.alpha))
     statistics = steps.discriminator(
         state,
         run,
         position,
         stage.d_lr,
-        moved(discriminator_inputs(run, batch, drawn_for, state.images_seen)),
+        move(discriminator_inputs(run, batch, cpu_position, state.images_seen)),
     )
     state.images_seen += stage.batch
     return statistics | steps.generator(
@@ -189,13 +189,13 @@ def iterate_on_equal_inputs(
         run,
         position,
         stage.g_lr,
-        moved(generator_inputs(run, batch, drawn_for, state.images_seen)),
+        move(generator_inputs(run, batch, cpu_position, state.images_seen)),
     )
 
 
-def relative_error(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
-    """The norm of all differences, relative to the norm of the second."""
-    pairs = list(zip(ours, theirs, strict=True))
+def relative_error(found: Iterable[Tensor], expected: Iterable[Tensor]) -> float:
+    """Return the norm of all differences relative to the norm of the second."""
+    pairs = list(zip(found, expected, strict=True))
     difference = sum(float((a - b).square().sum()) for a, b in pairs)
     return float((difference / sum(float(b.square().sum()) for _, b in pairs)) ** 0.5)
 
@@ -203,7 +203,7 @@ def relative_error(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
 def compare_graph(
     device: str, resolutions: list[int], *, record: Record, seconds: float, done: frozenset[str]
 ) -> None:
-    """Ten iterations recorded as CUDA graphs against ten plain ones, in float32."""
+    """Compare ten iterations recorded as CUDA graphs with ten plain ones, in float32."""
     place = devices.choose_device(device)
     devices.set_deterministic()
     recorder = cuda_graph_capture if place.type == "cuda" else tapes
@@ -236,7 +236,7 @@ def _weights(state: TrainState) -> list[Tensor]:
 
 
 def compare_resumed(device: str, *, record: Record, seconds: float, done: frozenset[str]) -> None:
-    """Six iterations against three, a state file, and three more: the same bits."""
+    """Compare six iterations with three, a state file, and three more: bits must be equal."""
     place, run = devices.choose_device(device), stay_at_resolution(small_run(), 16)
     devices.set_deterministic()
     straight = _train(run, place, 16, 6, PLAIN_STEPS)
@@ -255,7 +255,7 @@ def compare_resumed(device: str, *, record: Record, seconds: float, done: frozen
 
 
 def compare_batches(device: str, *, record: Record, seconds: float, done: frozenset[str]) -> None:
-    """Batches through the side stream, and from the memory of the device, against the files."""
+    """Compare batches of the side stream and of device memory with those of the files."""
     place, run = (
         devices.choose_device(device),
         stay_at_resolution(override(small_run(), {"label_size": 0}), 16),
@@ -266,15 +266,15 @@ def compare_batches(device: str, *, record: Record, seconds: float, done: frozen
         for name, budget in (("side stream", 0), ("device memory", 2**30)):
             with closing(prefetch_batches(dataset, run, place, 0, budget_bytes=budget)) as batches:
                 found = [batch.images for batch in islice(batches, 20)]
-            right = all(
+            equal = all(
                 each.device.type == place.type and torch.equal(each.cpu(), other)
                 for each, other in zip(found, expected, strict=True)
             )
-            record(name=name, batches=len(found), ok=right)
+            record(name=name, batches=len(found), ok=equal)
 
 
 def run_gpu_tests(*, record: Record, seconds: float, done: frozenset[str]) -> None:
-    """The tests that need a GPU, by pytest; without a GPU they are skipped."""
+    """Run the tests that need a GPU by pytest; without a GPU they are skipped."""
     files = [
         str(file.relative_to(ROOT))
         for file in sorted((ROOT / "tests").rglob("test_*.py"))

@@ -1,4 +1,4 @@
-"""How much time growing saves: a metric of runs against the hours that they took (figure 4).
+"""Plot a metric of runs against training time, with and without growing (figure 4).
 
     python train.py --data DATA --outdir runs/growing … --snapshot-ticks 1
     python train.py --data DATA --outdir runs/whole … --snapshot-ticks 1 --initial-resolution 128
@@ -6,13 +6,11 @@
       python -m metrics swd --network $file --data DATA --json $run/metric-swd.jsonl; done; done
     python benchmarks/growing.py growing=runs/growing/00000-… whole=runs/whole/00000-…
 
-Other work on the machine disturbs runs of an hour. So the time of a snapshot is that of its images
-at the speeds of their resolutions, which are the same for all runs: the median of the ticks, in the
-run that was disturbed least. Results go to benchmarks/results/growing.json and
+Other load disturbs runs of an hour. So the time of a snapshot is computed from its images and the
+speeds of their resolutions, equal for all runs: the median of the ticks in the fastest run. Results go to benchmarks/results/growing.json and
 docs/images/growing.png.
 """
 
-import json
 import statistics
 import sys
 from collections import defaultdict
@@ -23,9 +21,9 @@ from typing import Any
 import click
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.report import PATH, RESULTS, ROOT, write_json
 from metrics.run_record import read_results
 from progan.command import Command
 from progan.errors import UserError
@@ -41,20 +39,12 @@ Point = dict[str, float]  # kimg, minutes, value
 
 @click.command(cls=Command)
 @click.argument("runs", nargs=-1, required=True, metavar="NAME=RUN...")
+@click.option("--output", type=PATH, default=RESULTS / "growing.json", help="Result file to write.")
 @click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=ROOT / "benchmarks/results/growing.json",
-    help="Where the numbers go.",
-)
-@click.option(
-    "--plot",
-    type=click.Path(path_type=Path),
-    default=ROOT / "docs/images/growing.png",
-    help="Where the picture goes.",
+    "--plot", type=PATH, default=ROOT / "docs/images/growing.png", help="Figure to write."
 )
 def main(runs: tuple[str, ...], output: Path, plot: Path) -> None:
-    """Compare what runs reach with the time that they take; the last one is the measure."""
+    """Compare the time that runs take to reach values of the metric; the last is the reference."""
     named = dict(each.split("=", 1) for each in runs if "=" in each)
     if len(named) != len(runs):
         raise UserError("Name each run, as in growing=runs/00000-portraits-cpu.")
@@ -67,7 +57,7 @@ def main(runs: tuple[str, ...], output: Path, plot: Path) -> None:
         "curves": curves,
         "share_of_time": {name: time_shares(curves[name], curves[measure]) for name in others},
     }
-    output.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    write_json(output, result)
     plot_curves(plot, curves)
     for name, found in result["share_of_time"].items():
         click.echo(
@@ -89,7 +79,7 @@ def main(runs: tuple[str, ...], output: Path, plot: Path) -> None:
 
 
 def metric_points(run: Path, speeds: dict[float, float]) -> list[Point]:
-    """What was measured of each network of a run at its last resolution, oldest first."""
+    """Return the metric of each network of a run at its last resolution, oldest first."""
     minutes = minutes_by_kimg(ticks_of(run), speeds)
     found = []
     for network in find_networks(run):
@@ -117,7 +107,7 @@ def ticks_of(run: Path) -> list[dict[str, float]]:
 
 
 def common_speeds(runs: list[list[dict[str, float]]]) -> dict[float, float]:
-    """Images per second at each resolution: the best of the runs' medians."""
+    """Return images per second at each resolution: the best of the runs' medians."""
     best: dict[float, float] = {}
     for ticks in runs:
         speeds: dict[float, list[float]] = defaultdict(list)
@@ -133,7 +123,7 @@ def common_speeds(runs: list[list[dict[str, float]]]) -> dict[float, float]:
 def minutes_by_kimg(
     ticks: list[dict[str, float]], speeds: dict[float, float]
 ) -> dict[float, float]:
-    """How long a run takes to the end of each tick."""
+    """Return the minutes of a run up to the end of each tick, by kimg."""
     minutes, spent, before = {}, 0.0, 0.0
     for tick in ticks:
         kimg = tick["progress/kimg"]
@@ -143,7 +133,7 @@ def minutes_by_kimg(
 
 
 def time_shares(curve: list[Point], measure: list[Point]) -> list[Point]:
-    """At each value that `measure` improved to: the time in which `curve` reached it as well."""
+    """Return for each value that `measure` improved to the time in which `curve` reached it."""
     found, best = [], float("inf")
     for point in measure:
         best, improved = min(best, point["value"]), point["value"] < best
@@ -161,7 +151,7 @@ def time_shares(curve: list[Point], measure: list[Point]) -> list[Point]:
 
 
 def minutes_to_reach(curve: list[Point], value: float) -> float | None:
-    """Minutes until a curve first fell to a value, between its points; None: it never did."""
+    """Return the interpolated minutes until a curve first fell to a value; None: it never did."""
     if curve[0]["value"] <= value:
         return curve[0]["minutes"]
     for before, after in pairwise(curve):
@@ -172,7 +162,7 @@ def minutes_to_reach(curve: list[Point], value: float) -> float | None:
 
 
 def plot_curves(path: Path, curves: dict[str, list[Point]]) -> None:
-    """One curve for each run, against minutes and against images."""
+    """Plot one curve for each run, against minutes and against images."""
     from matplotlib.figure import Figure
 
     page = Figure(figsize=(9, 3.6), layout="constrained")

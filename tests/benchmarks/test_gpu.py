@@ -110,11 +110,11 @@ def test_the_page_is_made_of_the_lines(rehearsal: Path) -> None:
         "Compilation",
         "A whole training",
         "Other projects",
-        "Data and pictures",
+        "Data and images",
         "A training of portraits",
     ):
         assert f"\n## {title}\n" in found.output
-    assert "**no**" not in found.output and "What failed" not in found.output
+    assert "**no**" not in found.output and "Failed and missing" not in found.output
     assert "| 8 | pytorch_GAN_zoo | 4 |" in found.output
     assert "| 8 | eager-bf16 | 4 |" in found.output and "\n| eager-bf16 | " in found.output
     assert (rehearsal / "results.md").read_text() == found.output[:-1]
@@ -163,14 +163,11 @@ def test_results_of_two_devices_are_not_mixed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (
-            ["--parts", "speed"],
-            "--parts speed: there is no part 'speed'. Parts: machine, correctness",
-        ),
-        (["--skip", "machine,x"], "--skip machine,x: there is no part 'x'"),
+        (["--parts", "speed"], "--parts speed: no such part: 'speed'. Parts: machine, correctness"),
+        (["--skip", "machine,x"], "--skip machine,x: no such part: 'x'"),
         (["--parts", "peers"], "peers has nothing to measure; name checkouts with --peer"),
         (["--parts", "machine"], "Name a folder for the results with --output"),
-        (["--report", "absent"], "absent holds no results of benchmarks/gpu.py"),
+        (["--report", "absent"], "absent has no results of benchmarks/gpu.py"),
     ],
 )
 def test_what_cannot_be_done_is_refused(arguments: list[str], words: str) -> None:
