@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map_only
 
-from benchmarks.isolated import Record
+from benchmarks.isolated import Recorder
 from benchmarks.loader import create_portraits
 from benchmarks.workload import stage_at, stay_at_resolution
 from progan import presets
@@ -79,13 +79,7 @@ def small_run(precision: str = "fp32") -> Run:
 
 
 def compare_with_float64(
-    device: str,
-    resolution: int,
-    precisions: list[str],
-    *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
+    device: str, resolution: int, precisions: list[str], *, record: Recorder
 ) -> None:
     """Compare losses, gradients and updates of an iteration with float64 on the CPU."""
     place = devices.choose_device(device)
@@ -93,7 +87,7 @@ def compare_with_float64(
         expected = _iteration_results(small_run(), resolution, alpha, CPU, torch.float64)
         for precision in precisions:
             name = f"{precision}{'' if alpha is None else ' fading'}"
-            if name in done:
+            if name in record.done:
                 continue
             devices.set_precision(precision)
             found = _iteration_results(
@@ -200,9 +194,7 @@ def relative_error(found: Iterable[Tensor], expected: Iterable[Tensor]) -> float
     return float((difference / sum(float(b.square().sum()) for _, b in pairs)) ** 0.5)
 
 
-def compare_graph(
-    device: str, resolutions: list[int], *, record: Record, seconds: float, done: frozenset[str]
-) -> None:
+def compare_graph(device: str, resolutions: list[int], *, record: Recorder) -> None:
     """Compare ten iterations recorded as CUDA graphs with ten plain ones, in float32."""
     place = devices.choose_device(device)
     devices.set_deterministic()
@@ -235,7 +227,7 @@ def _weights(state: TrainState) -> list[Tensor]:
     return [weight.detach() for network in _networks(state) for weight in network.parameters()]
 
 
-def compare_resumed(device: str, *, record: Record, seconds: float, done: frozenset[str]) -> None:
+def compare_resumed(device: str, *, record: Recorder) -> None:
     """Compare six iterations with three, a state file, and three more: bits must be equal."""
     place, run = devices.choose_device(device), stay_at_resolution(small_run(), 16)
     devices.set_deterministic()
@@ -254,7 +246,7 @@ def compare_resumed(device: str, *, record: Record, seconds: float, done: frozen
     )
 
 
-def compare_batches(device: str, *, record: Record, seconds: float, done: frozenset[str]) -> None:
+def compare_batches(device: str, *, record: Recorder) -> None:
     """Compare batches of the side stream and of device memory with those of the files."""
     place, run = (
         devices.choose_device(device),
@@ -273,7 +265,7 @@ def compare_batches(device: str, *, record: Record, seconds: float, done: frozen
             record(name=name, batches=len(found), ok=equal)
 
 
-def run_gpu_tests(*, record: Record, seconds: float, done: frozenset[str]) -> None:
+def run_gpu_tests(*, record: Recorder) -> None:
     """Run the tests that need a GPU by pytest; without a GPU they are skipped."""
     files = [
         str(file.relative_to(ROOT))

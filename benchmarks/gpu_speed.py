@@ -16,7 +16,7 @@ import torch
 
 from benchmarks import train
 from benchmarks.generate import initial_snapshot, write_png_files
-from benchmarks.isolated import Record
+from benchmarks.isolated import Recorder
 from benchmarks.loader import create_portraits
 from benchmarks.report import describe_machine
 from benchmarks.workload import (
@@ -42,15 +42,7 @@ from progan.training.step import (
 )
 
 
-def measure_machine(
-    device: str,
-    precisions: list[str],
-    side: int,
-    *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
-) -> None:
+def measure_machine(device: str, precisions: list[str], side: int, *, record: Recorder) -> None:
     """Record device, driver and versions, and two ceilings: matrix products and copies."""
     place = devices.choose_device(device)
     record(
@@ -98,9 +90,7 @@ def time_steps(
     backend: str = "inductor",
     cudnn_benchmark: bool = False,
     *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
+    record: Recorder,
 ) -> None:
     """Time an iteration at one resolution, fully faded in, in several variants.
 
@@ -113,13 +103,13 @@ def time_steps(
     torch.backends.cudnn.benchmark = cudnn_benchmark
     place = devices.choose_device(device)
     for way in ways:
-        if way not in done:
+        if way not in record.done:
             _time_way(place, run, resolution, way, way_seconds, record)
             devices.release_memory(place)
 
 
 def _time_way(
-    device: torch.device, run: Run, resolution: int, way: str, way_seconds: float, record: Record
+    device: torch.device, run: Run, resolution: int, way: str, way_seconds: float, record: Recorder
 ) -> None:
     told: list[str] = []
     devices.reset_peak_memory(device)
@@ -158,9 +148,7 @@ def compile_steps(
     precision: str,
     backend: str = "inductor",
     *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
+    record: Recorder,
 ) -> None:
     """Compile an iteration into torch's cache on disk."""
     use_backend(backend)
@@ -186,9 +174,7 @@ def time_peers(
     ways: list[str],
     way_seconds: float,
     *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
+    record: Recorder,
 ) -> None:
     """Time iterations of other projects at the same widths and of this project, in turns."""
     place, stage = devices.choose_device(device), stage_at(run, resolution)
@@ -215,9 +201,7 @@ def time_data(
     way: str,
     way_seconds: float,
     *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
+    record: Recorder,
 ) -> None:
     """Measure training speed and waiting time with images from files and from device memory."""
     place, run = (
@@ -279,14 +263,7 @@ def _train_for(
 
 
 def time_generation(
-    device: str,
-    run: Run,
-    resolution: int,
-    images: int,
-    *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
+    device: str, run: Run, resolution: int, images: int, *, record: Recorder
 ) -> None:
     """Measure images per second of generate.py, with PNG files."""
     place = devices.choose_device(device)

@@ -19,7 +19,7 @@ import torch
 
 from benchmarks import train
 from benchmarks.gpu_plan import PortraitDataset, TrainingSettings
-from benchmarks.isolated import Record, last_line
+from benchmarks.isolated import Recorder, last_line
 from benchmarks.report import ROOT
 from benchmarks.workload import stages_by_resolution, time_blocks, with_variant
 from progan import presets, schedule
@@ -34,9 +34,7 @@ GROWTH = 1.05  # ratio of consecutive candidates for the total
 SPEED_MARGIN = 0.75  # ticks, sample grids and metrics take time, too
 
 
-def create_dataset(
-    dataset: PortraitDataset, *, record: Record, seconds: float, done: frozenset[str]
-) -> None:
+def create_dataset(dataset: PortraitDataset, *, record: Recorder) -> None:
     """Create the dataset of the training, if it is missing."""
     start = time.perf_counter()
     _create_dataset(dataset)
@@ -55,11 +53,9 @@ def _create_dataset(dataset: PortraitDataset) -> None:
         _call("dataset_tool.py", "create-demo", "--dest", dataset.path, *options)
 
 
-def train_portraits(
-    settings: TrainingSettings, *, record: Record, seconds: float, done: frozenset[str]
-) -> None:
+def train_portraits(settings: TrainingSettings, *, record: Recorder) -> None:
     """Train for as long as there is time, and write images and curves to the output folder."""
-    seconds = min(seconds, settings.most_seconds)
+    seconds = min(record.seconds, settings.most_seconds)
     end = time.monotonic() + seconds
     _create_dataset(settings.dataset)
     device = devices.choose_device(settings.device)

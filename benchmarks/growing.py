@@ -7,8 +7,8 @@
     python benchmarks/growing.py growing=runs/growing/00000-… whole=runs/whole/00000-…
 
 Other load disturbs runs of an hour. So the time of a snapshot is computed from its images and the
-speeds of their resolutions, equal for all runs: the median of the ticks in the fastest run. Results go to benchmarks/results/growing.json and
-docs/images/growing.png.
+speeds of their resolutions, equal for all runs: the median of the ticks in the fastest run. Results
+go to benchmarks/results/growing.json and docs/images/growing.png.
 """
 
 import statistics

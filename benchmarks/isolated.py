@@ -32,11 +32,28 @@ from typing import Any, TypeAlias
 from progan.errors import UserError, first_line
 
 Line: TypeAlias = dict[str, Any]
-# Callback for one measurement; `name` identifies it within its task.
-Record: TypeAlias = Callable[..., None]
 ENDS = ("finished", "failed", "crashed", "timed out")
 HANG_FACTOR = 2.5  # time limit of a task relative to its share of the remaining time
 MESSAGE_BYTES = 2000  # last output of a failed process
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Appends the figures of a task to the results: `record(name=..., figure=...)`.
+
+    Attributes:
+        key: Part and task.
+        seconds: Time limit of the task.
+        done: Names of figures that an interrupted process has measured.
+    """
+
+    results: Path
+    key: Mapping[str, str]
+    seconds: float
+    done: frozenset[str]
+
+    def __call__(self, **figures: Any) -> None:
+        append_line(self.results, {"event": "measured", **self.key, **figures})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +61,7 @@ class Task:
     """One measurement, made by one process.
 
     Attributes:
-        function: 'module:function', called with the arguments, `record`, `seconds` (its time limit)
-            and `done`. It calls `record(name=..., figure=...)` for each figure, and may skip the
-            names in `done`, which an interrupted process has measured.
+        function: 'module:function', called with the arguments and a `record: Recorder`.
     """
 
     name: str
@@ -214,24 +229,14 @@ def _run_part(
 def _start(
     part: Part, task: Task, results: Path, limit: float, folder: Path, context: Any
 ) -> _Running:
-    done = [
-        line["name"]
-        for line in read_lines(results)
-        if (line["event"], line["part"], line["task"]) == ("measured", part.name, task.name)
-    ]
-    append_line(
-        results,
-        {
-            "event": "started",
-            "part": part.name,
-            "task": task.name,
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-    )
+    key = {"part": part.name, "task": task.name}
+    lines = [line for line in read_lines(results) if key.items() <= line.items()]
+    done = frozenset(line["name"] for line in lines if line["event"] == "measured")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    append_line(results, {"event": "started", **key, "time": now})
     output = folder / f"{task.name}.txt".replace("/", "-")
-    process = context.Process(
-        target=_work, args=(part.name, task, results, limit, done, output, list(sys.path))
-    )
+    record = Recorder(results, key, limit, done)
+    process = context.Process(target=_work, args=(task, record, output, list(sys.path)))
     process.start()
     return _Running(task, process, output, time.monotonic(), limit)
 
@@ -283,15 +288,7 @@ def last_line(text: str) -> str:
 _FAILED = 3  # exit code of a process whose task raised an exception
 
 
-def _work(
-    part: str,
-    task: Task,
-    results: Path,
-    seconds: float,
-    done: list[str],
-    output: Path,
-    path: list[str],
-) -> None:
+def _work(task: Task, record: Recorder, output: Path, path: list[str]) -> None:
     """Run a task in its process, the leader of a process group that can be killed as a whole."""
     os.setpgid(0, 0)
     sys.path[:] = path
@@ -299,14 +296,8 @@ def _work(
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     module, name = task.function.split(":")
-
-    def record(**figures: Any) -> None:
-        append_line(results, {"event": "measured", "part": part, "task": task.name, **figures})
-
     try:
-        getattr(importlib.import_module(module), name)(
-            **task.arguments, record=record, seconds=seconds, done=frozenset(done)
-        )
+        getattr(importlib.import_module(module), name)(**task.arguments, record=record)
     except Exception as error:
         if not isinstance(error, UserError):
             traceback.print_exc()
