@@ -200,10 +200,10 @@ def compare_graph(device: str, resolutions: list[int], *, record: Recorder) -> N
     devices.set_deterministic()
     recorder = cuda_graph_capture if place.type == "cuda" else tapes
     for resolution in resolutions:
-        run, told = small_run(), list[str]()
+        run, messages = small_run(), list[str]()
         recorded, plain = (
             _train(run, place, resolution, 10, steps)
-            for steps in (CudaGraphSteps(PLAIN_STEPS, recorder, told.append), PLAIN_STEPS)
+            for steps in (CudaGraphSteps(PLAIN_STEPS, recorder, messages.append), PLAIN_STEPS)
         )
         error = relative_error(_weights(recorded), _weights(plain))
         record(
@@ -211,8 +211,8 @@ def compare_graph(device: str, resolutions: list[int], *, record: Recorder) -> N
             resolution=resolution,
             error=error,
             limit=1e-5,
-            told=told,
-            ok=error <= 1e-5 and not told,
+            told=messages,
+            ok=error <= 1e-5 and not messages,
         )
 
 

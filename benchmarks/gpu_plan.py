@@ -31,7 +31,7 @@ class Scope:
     peer_resolutions: tuple[int, ...]
     peer_ways: tuple[str, ...]
     way_seconds: float  # for each variant at a resolution
-    matrix_side: int  # of the matrix products that measure the ceiling
+    matrix_side: int  # size of the matrix products that measure the ceiling
     backend: str = "inductor"
     least_compile_seconds: float = 1.0
     least_training_seconds: float = 1.0
@@ -45,7 +45,7 @@ class Scope:
     images: int  # in the dataset
     workers: int
     data_images: int
-    pictures: tuple[tuple[int, int], ...]  # resolution, number of images
+    generated: tuple[tuple[int, int], ...]  # resolution, number of images
 
 
 GPU = Scope(
@@ -73,7 +73,7 @@ GPU = Scope(
     images=6000,
     workers=8,
     data_images=4000,
-    pictures=((64, 512), (1024, 64)),
+    generated=((64, 512), (1024, 64)),
 )
 REHEARSAL = Scope(
     run=override(
@@ -112,7 +112,7 @@ REHEARSAL = Scope(
     images=32,
     workers=1,
     data_images=16,
-    pictures=((8, 4),),
+    generated=((8, 4),),
 )
 SCOPES = {"cuda": GPU, "cpu": REHEARSAL}
 
@@ -174,7 +174,7 @@ def plan(device: str, output: Path, peers: Sequence[Path]) -> list[Part]:
         Part("peers", 40, at.peers(peers)),
         Part("data", 20, [at.data()]),
         Part("pictures", 10, at.generation()),
-        # What nine minutes have no room for, and a second call has.
+        # Only in a second call, as nine minutes are too short.
         Part(
             "other compilation",
             4,
@@ -198,7 +198,7 @@ class _TaskMaker:
         arguments = {"device": self.device, **arguments}
         return Task(str(name), f"benchmarks.gpu_{function}", arguments)
 
-    def _timed(self, name: object, function: str, **arguments: Any) -> Task:
+    def _timing_task(self, name: object, function: str, **arguments: Any) -> Task:
         scope = self.scope
         return self._task(name, function, run=scope.run, way_seconds=scope.way_seconds, **arguments)
 
@@ -222,15 +222,16 @@ class _TaskMaker:
     def steps(self, resolutions: Sequence[int], ways: Sequence[str]) -> list[Task]:
         options = {"ways": list(ways), "backend": self.scope.backend}
         return [
-            self._timed(each, "speed:time_steps", resolution=each, **options)
+            self._timing_task(each, "speed:time_steps", resolution=each, **options)
             for each in resolutions
         ]
 
     def cudnn_benchmark(self) -> list[Task]:
         options = {"ways": list(self.scope.eager_ways[:1]), "cudnn_benchmark": True}
+        names = {f"{each} cudnn.benchmark": each for each in self.scope.tuned}
         return [
-            self._timed(f"{each} cudnn.benchmark", "speed:time_steps", resolution=each, **options)
-            for each in self.scope.tuned
+            self._timing_task(name, "speed:time_steps", resolution=each, **options)
+            for name, each in names.items()
         ]
 
     def compilation(self, resolutions: Sequence[int]) -> list[Task]:
@@ -244,12 +245,12 @@ class _TaskMaker:
     def peers(self, checkouts: Sequence[Path]) -> list[Task]:
         options = {"checkouts": list(map(str, checkouts)), "ways": list(self.scope.peer_ways)}
         return [
-            self._timed(each, "speed:time_peers", resolution=each, **options)
+            self._timing_task(each, "speed:time_peers", resolution=each, **options)
             for each in (self.scope.peer_resolutions if checkouts else ())
         ]
 
     def data(self) -> Task:
-        return self._timed(
+        return self._timing_task(
             "data",
             "speed:time_data",
             resolution=min(64, self.scope.run.network.resolution),
@@ -261,7 +262,7 @@ class _TaskMaker:
         run, function = self.scope.run, "speed:time_generation"
         return [
             self._task(resolution, function, run=run, resolution=resolution, images=count)
-            for resolution, count in self.scope.pictures
+            for resolution, count in self.scope.generated
         ]
 
 

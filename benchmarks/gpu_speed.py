@@ -111,11 +111,11 @@ def time_steps(
 def _time_way(
     device: torch.device, run: Run, resolution: int, way: str, way_seconds: float, record: Recorder
 ) -> None:
-    told: list[str] = []
+    messages: list[str] = []
     devices.reset_peak_memory(device)
     try:
         stage = stage_at(run, resolution)
-        iterate = train.progan_contestant(run, stage, way, device, told.append).iterate
+        iterate = train.progan_contestant(run, stage, way, device, messages.append).iterate
         first = measure_seconds(iterate, device)
         taken = time_blocks(iterate, device, way_seconds)
     except (RuntimeError, MemoryError) as error:
@@ -132,7 +132,7 @@ def _time_way(
         seconds=taken,
         images_per_second=stage.batch / statistics.median(taken),
         peak_bytes=devices.peak_memory_bytes(device),
-        told=told,
+        told=messages,
     )
 
 
@@ -152,16 +152,16 @@ def compile_steps(
 ) -> None:
     """Compile an iteration into torch's cache on disk."""
     use_backend(backend)
-    place, told = devices.choose_device(device), list[str]()
+    place, messages = devices.choose_device(device), list[str]()
     start = time.perf_counter()
     train.progan_contestant(
-        run, stage_at(run, resolution), f"compile-{precision}", place, told.append
+        run, stage_at(run, resolution), f"compile-{precision}", place, messages.append
     ).iterate()
     devices.synchronize(place)
     record(
         name=f"compile-{precision}",
         resolution=resolution,
-        told=told,
+        told=messages,
         compile_seconds=time.perf_counter() - start,
     )
 
@@ -212,8 +212,8 @@ def time_data(
     with tempfile.TemporaryDirectory() as folder:
         dataset = create_portraits(Path(folder) / "portraits", resolution, images, compress=False)
         for name, budget in (("files", 0), ("device memory", 2**40)):
-            told: list[str] = []
-            steps = accelerated(PLAIN_STEPS, chosen(run, place), told.append)
+            messages: list[str] = []
+            steps = accelerated(PLAIN_STEPS, chosen(run, place), messages.append)
             count, waited, taken = _train_for(
                 way_seconds, create(run, place), run, dataset, budget, steps
             )
@@ -224,7 +224,7 @@ def time_data(
                 way=way,
                 images_per_second=count / taken,
                 data_wait=waited / taken,
-                told=told,
+                told=messages,
             )
 
 

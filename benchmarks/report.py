@@ -1,4 +1,4 @@
-"""What benchmark scripts share: options, preparation, and results as JSON and Markdown."""
+"""Common parts of benchmark scripts: options, preparation, results as JSON and Markdown."""
 
 import json
 import os

@@ -75,7 +75,7 @@ def main(
 
     \b
     python -m metrics --network runs/00000-mine-v2-1gpu --data datasets/mine
-    python -m metrics fid kid --images pictures.zip --reference photos --repeats 5
+    python -m metrics fid kid --images images.zip --reference photos --repeats 5
     python -m metrics neighbours --help       the nearest training images, as a sheet
     python -m metrics discrete-modes --help   the modes of MNIST-RGB
     python -m metrics compare --help          several runs in one table and on one sheet

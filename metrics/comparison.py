@@ -71,7 +71,7 @@ class Comparison:
 
 
 def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
-    """Build the table; raises UserError if there is no column `sort`.
+    """Build the table; raises UserError for an unknown column `sort`.
 
     Args:
         sort: Column or metric by which the best run comes first; '': in the order given.

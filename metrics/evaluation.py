@@ -1,6 +1,6 @@
 """Measure images against reals, and the real-vs-real baseline; results as text and JSON.
 
-Each repeat samples anew, from the seed and the number of the repeat. The images are compared with
+Each repeat takes new samples, seeded by the number of the repeat. The images are compared with
 the beginning of the shuffled reals, which for the baseline is compared with their end, so that no
 image is compared with itself. Of a dataset with a hold-out, the images are compared with training
 images, and the baseline is what was held out.
