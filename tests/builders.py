@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -176,6 +176,12 @@ def detector_file(path: Path, network: torch.nn.Module) -> Path:
         warnings.simplefilter("ignore")  # torch.jit is deprecated, and detectors still use it
         torch.jit.script(network).save(str(path))
     return path
+
+
+def split_words(arguments: Iterable[object]) -> list[str]:
+    """Split strings such as '--seed 1' into words, and convert all else to strings."""
+    words = (each.split(" ") if isinstance(each, str) else [str(each)] for each in arguments)
+    return [word for each in words for word in each]
 
 
 def message(result: Result) -> str:

@@ -22,7 +22,7 @@ from progan.cli.dataset import main as dataset_tool
 from progan.config import Network
 from progan.sampling.network_file import Snapshot, save_network
 from progan.training.state import initialize
-from tests.builders import Energies, detector_file, message, noise_dataset
+from tests.builders import Energies, detector_file, message, noise_dataset, split_words
 from tests.interop import official_files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [*map(str, arguments), "--device", "cpu"])
+    return CliRunner().invoke(main, [*split_words(arguments), "--device", "cpu"])
 
 
 def refusal(*arguments: object) -> str:
@@ -103,8 +103,7 @@ def test_two_folders_are_compared(place):
 @pytest.mark.parametrize("reals", ["reals", "reals.zip", "dataset"])
 def test_folder_zip_and_dataset_hold_the_same_images(place, tmp_path, reals):
     run(
-        "swd",
-        "--images",
+        "swd --images",
         place / "fakes",
         "--reference",
         place / reals,
@@ -112,8 +111,7 @@ def test_folder_zip_and_dataset_hold_the_same_images(place, tmp_path, reals):
         tmp_path / "one.jsonl",
     )
     run(
-        "swd",
-        "--images",
+        "swd --images",
         place / "fakes",
         "--reference",
         place / "reals",
@@ -127,15 +125,11 @@ def test_folder_zip_and_dataset_hold_the_same_images(place, tmp_path, reals):
 def test_images_from_afar_are_further_than_the_baseline(place, tmp_path):
     file = tmp_path / "new" / "lines.jsonl"
     result = run(
-        "ms_ssim",
-        "swd",
-        "--images",
+        "ms_ssim swd --images",
         place / "fakes",
         "--reference",
         place / "dataset",
-        "--repeats",
-        3,
-        "--json",
+        "--repeats 3 --json",
         file,
     )
     assert result.stdout.count("±") == 8
@@ -153,14 +147,11 @@ def test_images_from_afar_are_further_than_the_baseline(place, tmp_path):
 def test_lines_are_appended_and_say_how_they_were_made(place, tmp_path):
     for seed in (5, 6):
         run(
-            "ms-ssim",
-            "--images",
+            "ms-ssim --images",
             place / "fakes",
             "--reference",
             place / "reals",
-            "--num-images",
-            8,
-            "--seed",
+            "--num-images 8 --seed",
             seed,
             "--json",
             tmp_path / "lines.jsonl",
@@ -174,7 +165,7 @@ def test_lines_are_appended_and_say_how_they_were_made(place, tmp_path):
 
 def test_a_baseline_of_fewer_images_is_pointed_out(place):
     result = run(
-        "swd", "--images", place / "dataset", "--reference", place / "reals", "--num-images", 24
+        "swd --images", place / "dataset", "--reference", place / "reals", "--num-images 24"
     )
     assert "compare with --num-images 12" in result.stdout
 
@@ -198,8 +189,8 @@ def test_reals_of_one_class(place, tmp_path):
         values(tmp_path / f"{number}.json")["images against reals", "swd"] for number in range(3)
     ]
     assert swd[0] == swd[1] != swd[2]
-    assert "no such class" in message(run(*common, "--reference", whole.path, "--subset", "x"))
-    assert "is not a dataset" in message(run(*common, "--reference", odd, "--subset", 1))
+    assert "no such class" in message(run(*common, "--reference", whole.path, "--subset x"))
+    assert "is not a dataset" in message(run(*common, "--reference", odd, "--subset 1"))
 
 
 def test_a_growing_network_is_enlarged_to_its_final_size(place, network):
@@ -221,13 +212,7 @@ def test_a_run_has_a_row_for_each_snapshot(place, network, tmp_path):
     for name in ("network-snapshot-000001", "network-snapshot-000002"):
         shutil.copy(network / "network-snapshot-000001.safetensors", folder / f"{name}.safetensors")
     result = run(
-        "swd",
-        "--network",
-        tmp_path,
-        "--data",
-        place / "dataset",
-        "--json",
-        tmp_path / "lines.jsonl",
+        "swd --network", tmp_path, "--data", place / "dataset", "--json", tmp_path / "lines.jsonl"
     )
     assert result.exit_code == 0, result.output
     names = [line.split("  ")[0] for line in result.stdout.splitlines()[2:]]
@@ -249,7 +234,7 @@ def test_a_network_draws_what_generate_draws(network, tmp_path):
 
 def test_networks_of_other_programs_are_measured(place, tmp_path):
     path = official_files.write(tmp_path / "official.pkl", official_files.networks())
-    result = run("swd", "--network", path, "--reference", place / "small")
+    result = run("swd --network", path, "--reference", place / "small")
     assert result.exit_code == 0, result.output
     assert "size: 16x16x3" in result.stdout
 
@@ -273,12 +258,12 @@ def test_sizes_that_differ_are_both_named(place):
 
 def test_sizes_that_differ_can_be_made_alike(place):
     images = ("--images", place / "fakes", "--reference")
-    result = run("swd", *images, place / "small", "--resize", 16)
+    result = run("swd", *images, place / "small", "--resize 16")
     assert result.exit_code == 0, result.output
     assert "size: 16x16x3" in result.stdout
     # A dataset has been made of averages, which is what --resize makes of whole multiples.
     of_folder, of_dataset = (
-        run("swd", *images, place / name, "--resize", 16).stdout.splitlines()
+        run("swd", *images, place / name, "--resize 16").stdout.splitlines()
         for name in ("reals", "dataset")
     )
     assert of_folder[1:] == of_dataset[1:]
@@ -308,7 +293,7 @@ def test_reals_are_mirrored_for_networks_that_mirror(place):
 
 
 def test_too_many_images_are_refused(place):
-    said = refusal("--images", place / "fakes", "--reference", place / "reals", "--num-images", 12)
+    said = refusal("--images", place / "fakes", "--reference", place / "reals", "--num-images 12")
     assert "fakes has 10 images, and 12 are asked for. Ask for 2 to 10" in said
 
 
@@ -328,12 +313,12 @@ def test_what_is_no_image_is_named(place, tmp_path):
     save(tmp_path / "broken", noise(0, 6, 32))
     (tmp_path / "broken" / "3.png").write_bytes(b"not a picture")
     said = refusal(
-        "--images", tmp_path / "broken", "--reference", place / "reals", "--num-images", 6
+        "--images", tmp_path / "broken", "--reference", place / "reals", "--num-images 6"
     )
     assert "Cannot read 3.png in" in said and "Repair or remove it" in said
     Image.new("RGB", (32, 48)).save(tmp_path / "broken" / "3.png")
     said = refusal(
-        "--images", tmp_path / "broken", "--reference", place / "reals", "--num-images", 6
+        "--images", tmp_path / "broken", "--reference", place / "reals", "--num-images 6"
     )
     assert "0.png is 32x32x3" in said and "3.png is 32x48x3" in said
 
@@ -375,11 +360,7 @@ def test_metrics_of_features_end_to_end(place, detector, tmp_path):
         place / "dataset",
         "--detector",
         detector,
-        "--repeats",
-        2,
-        "--num-images",
-        10,
-        "--json",
+        "--repeats 2 --num-images 10 --json",
         tmp_path / "lines.jsonl",
     )
     assert result.exit_code == 0, result.output
@@ -414,22 +395,18 @@ def test_a_score_of_classes_needs_classes(place, tmp_path):
 
     file = detector_file(tmp_path / "means.pt", Means())
     said = refusal(
-        "fid",
-        "is",
-        "--images",
+        "fid is --images",
         place / "fakes",
         "--reference",
         place / "reals",
-        "--num-images",
-        10,
-        "--detector",
+        "--num-images 10 --detector",
         file,
     )
     assert "is needs classes, and the detector means.pt has only features" in said
 
 
 def test_unknown_metrics_are_answered_with_the_known_ones(place):
-    result = run("swdd", "--images", place / "fakes", "--reference", place / "reals")
+    result = run("swdd --images", place / "fakes", "--reference", place / "reals")
     assert result.exit_code == 2
     assert "swd" in result.stderr and "ms-ssim" in result.stderr
 

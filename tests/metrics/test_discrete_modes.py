@@ -30,6 +30,7 @@ from tests.builders import (
     digits_dataset,
     message,
     noise_dataset,
+    split_words,
     tiny_options,
     tiny_snapshot,
 )
@@ -38,11 +39,11 @@ CPU = torch.device("cpu")
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["discrete-modes", *map(str, arguments), "--device", "cpu"])
+    return CliRunner().invoke(main, ["discrete-modes", *split_words(arguments), "--device", "cpu"])
 
 
 def train(file: Path, data: Path, *arguments: object) -> Result:
-    return run("--train-classifier", "--data", data, "--classifier", file, *arguments)
+    return run("--train-classifier --data", data, "--classifier", file, *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("modes")
     digits_dataset(root / "digits", count=300)
     digits_dataset(root / "stacks", count=600, stacked=True)
-    result = train(root / "classifier.safetensors", root / "digits", "--epochs", 10)
+    result = train(root / "classifier.safetensors", root / "digits", "--epochs 10")
     assert result.exit_code == 0, result.output
     return root
 
@@ -119,7 +120,7 @@ def test_the_classifier_reads_digits_and_its_file_says_how_well(place):
 def test_training_depends_on_the_seed_alone_and_says_the_error(place, tmp_path):
     files = [tmp_path / name for name in ("a.safetensors", "b.safetensors", "c.safetensors")]
     for file, seed in zip(files, (3, 3, 4), strict=True):
-        result = train(file, place / "digits", "--epochs", 1, "--seed", seed)
+        result = train(file, place / "digits", "--epochs 1 --seed", seed)
         assert result.exit_code == 0, result.output
         assert result.stdout.startswith(f"{file}: trained on 270 digits in ")
         assert "% on 30 held-out digits." in result.stdout
@@ -130,7 +131,7 @@ def test_training_depends_on_the_seed_alone_and_says_the_error(place, tmp_path):
 
 def test_the_hold_out_of_the_dataset_counts_the_errors(tmp_path):
     digits_dataset(tmp_path / "data", count=100, holdout=0.25)
-    result = train(tmp_path / "new" / "c.safetensors", tmp_path / "data", "--epochs", 1)
+    result = train(tmp_path / "new" / "c.safetensors", tmp_path / "data", "--epochs 1")
     assert "trained on 75 digits" in result.stdout
     assert "on 25 held-out digits" in result.stdout
 
@@ -172,13 +173,9 @@ def test_a_network_has_a_row_for_each_snapshot_beside_the_reals(place, network, 
         network,
         "--data",
         place / "stacks",
-        "--num-images",
-        64,
-        "--classifier",
+        "--num-images 64 --classifier",
         place / "classifier.safetensors",
-        "--repeats",
-        2,
-        "--json",
+        "--repeats 2 --json",
         tmp_path / "found.jsonl",
     )
     assert result.exit_code == 0, result.output
@@ -213,9 +210,7 @@ def test_lost_modes_are_seen(place, tmp_path):
         tmp_path / "few",
         "--reference",
         place / "stacks",
-        "--num-images",
-        40,
-        "--classifier",
+        "--num-images 40 --classifier",
         place / "classifier.safetensors",
         "--json",
         tmp_path / "found.jsonl",
@@ -247,9 +242,7 @@ def test_a_foreign_classifier_is_refused(place, tmp_path, change):
             place / "stacks",
             "--data",
             place / "stacks",
-            "--num-images",
-            4,
-            "--classifier",
+            "--num-images 4 --classifier",
             file,
         )
     )
@@ -274,7 +267,7 @@ def test_what_has_no_digits_is_refused(place, tmp_path):
     assert "images of 32x32x1 have 1" in said and "create-mnist-rgb" in said
     said = message(run("--images", tmp_path / "small", "--data", tmp_path / "small", *few))
     assert "the images are 16x16x3" in said and "--resize 32" in said
-    result = run("--images", tmp_path / "small", "--data", tmp_path / "small", *few, "--resize", 32)
+    result = run("--images", tmp_path / "small", "--data", tmp_path / "small", *few, "--resize 32")
     assert result.exit_code == 0, result.output
 
 
@@ -296,12 +289,11 @@ def test_what_is_missing_is_named(place, tmp_path):
         run("--classifier", place / "classifier.safetensors", "--data", place / "stacks")
     )
     assert "Missing option '--network' or '--images'." in said
-    said = message(run("--train-classifier", "--classifier", tmp_path / "c"))
+    said = message(run("--train-classifier --classifier", tmp_path / "c"))
     assert "Missing option '--data' or '--reference'." in said
     said = message(
         run(
-            "--train-classifier",
-            "--classifier",
+            "--train-classifier --classifier",
             tmp_path / "c",
             "--network",
             tmp_path,
