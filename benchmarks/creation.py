@@ -1,17 +1,14 @@
-"""How fast create-from-images is, beside what decoding alone takes.
+"""Time create-from-images beside decoding alone.
 
-    python benchmarks/creation.py --source pictures --json benchmarks/results/creation.json
+    python benchmarks/creation.py --source photos --resolution 256 --json results/creation.json
 
-Three jobs take turns, with as many threads: `decode` reads and decodes every image and forgets it;
-`least` decodes them too, and hashes and writes as many bytes as all levels have, which no creation
-can do without; `create` is the real thing. Wall time decides; the processors' time beside it is
-what other programs on the machine disturb less.
+Three jobs take turns, with equal numbers of threads: `decode` reads and decodes every image;
+`least` also hashes and writes as many bytes as all levels have, the lower bound of any creation;
+`create` is create-from-images. Wall time decides; CPU time is less disturbed by other programs.
 """
 
 import hashlib
-import json
 import os
-import statistics
 import sys
 import tempfile
 import threading
@@ -24,7 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.metrics import machine
+from benchmarks.report import PATH, describe_machine, format_spread, json_option, write_json
 from progan.data.importers.file_source import open_file_source
 from progan.data.importers.images import ImageOptions, import_images
 from progan.data.importers.pixels import decode_image
@@ -34,13 +31,13 @@ from progan.sizes import level_of
 
 
 @click.command()
-@click.option("--source", type=click.Path(path_type=Path), required=True)
+@click.option("--source", type=PATH, required=True)
 @click.option("--resolution", type=int, required=True)
 @click.option("--workers", default=2, show_default=True)
 @click.option("--runs", default=5, show_default=True)
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Result file to write.")
+@json_option
 def main(source: Path, resolution: int, workers: int, runs: int, json_file: Path | None) -> None:
-    """Time both and print images per second: minimum, median and maximum."""
+    """Time the jobs and print images per second: minimum, median and maximum."""
     tree, paths, _ = open_file_source(source)
 
     def decode(folder: Path) -> None:
@@ -52,18 +49,18 @@ def main(source: Path, resolution: int, workers: int, runs: int, json_file: Path
             sum(3 * 4**level for level in range(2, level_of(resolution) + 1)), np.uint8
         )
 
-        def one(number: int) -> None:
+        def process(number: int) -> None:
             decode_image(tree.read(paths[number]), paths[number])
             hashlib.sha256(levels).digest()
-            with one_writes:  # two would wait for the same file, and spin
+            with write_lock:  # two writers of one file would spin
                 os.pwrite(file.fileno(), levels, number * levels.size)
 
-        one_writes = threading.Lock()
+        write_lock = threading.Lock()
         with (
             worker_pool(workers, in_processes=False) as pool,
             (folder / "bytes").open("wb") as file,
         ):
-            list(pool.map(one, range(len(paths))))
+            list(pool.map(process, range(len(paths))))
             os.fsync(file.fileno())
 
     def create(folder: Path) -> None:
@@ -72,41 +69,34 @@ def main(source: Path, resolution: int, workers: int, runs: int, json_file: Path
 
     jobs: dict[str, Callable[[Path], None]] = {"decode": decode, "least": least, "create": create}
     speeds: dict[str, list[float]] = {kind: [] for kind in jobs}
-    processors: dict[str, list[float]] = {kind: [] for kind in jobs}
+    cpu_ms: dict[str, list[float]] = {kind: [] for kind in jobs}
     for run in range(runs + 1):
         for kind, function in jobs.items():
-            wall, cpu = timed(function)
+            wall, cpu = measure_seconds(function)
             if run:
                 speeds[kind].append(len(paths) / wall)
-                processors[kind].append(1000 * cpu / len(paths))
+                cpu_ms[kind].append(1000 * cpu / len(paths))
     for kind, values in speeds.items():
         click.echo(
-            f"{kind}: {spread(values)} images/s, {spread(processors[kind])} ms of "
-            "processor time for each"
+            f"{kind}: {format_spread(values)} images/s, {format_spread(cpu_ms[kind])} ms of CPU "
+            "time per image"
         )
     if json_file is not None:
         record = {
-            "machine": machine(),
+            "machine": describe_machine(),
             "command": " ".join(["python", *sys.argv]),
             "images": len(paths),
             "workers": workers,
             "images_per_second": speeds,
-            "processor_ms_per_image": processors,
+            "processor_ms_per_image": cpu_ms,
         }
-        json_file.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+        write_json(json_file, record)
 
 
-def spread(values: list[float]) -> str:
-    """Minimum, median and maximum."""
-    return ", ".join(
-        f"{value:.3g}" for value in (min(values), statistics.median(values), max(values))
-    )
-
-
-def timed(function: Callable[[Path], None]) -> tuple[float, float]:
-    """Seconds that a call takes, and those of all processors; its folder is removed after that."""
+def measure_seconds(function: Callable[[Path], None]) -> tuple[float, float]:
+    """Return wall and CPU seconds of a call in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
-        os.sync()  # what others have written is not waited for
+        os.sync()  # pending writes of others do not count
         start, used = time.perf_counter(), time.process_time()
         function(Path(folder))
         return time.perf_counter() - start, time.process_time() - used

@@ -1,4 +1,4 @@
-"""Whether a device computes what the CPU does: the part `correctness` of `benchmarks/gpu.py`.
+"""Compare a device with the CPU: the part `correctness` of `benchmarks/gpu.py`.
 
 Small networks are trained for one iteration on the device, and in float64 on the CPU, from the same
 weights, images and random numbers. Every function is a task of `benchmarks/isolated.py`; each
@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map_only
 
-from benchmarks.isolated import Record
-from benchmarks.loader import portraits
-from benchmarks.settings import at_level, stage_at
+from benchmarks.isolated import Recorder
+from benchmarks.loader import create_portraits
+from benchmarks.workload import stage_at, stay_at_resolution
 from progan import presets
 from progan.batch_split import UNSHARDED
 from progan.config import Run, override
@@ -73,24 +73,20 @@ def small_run(precision: str = "fp32") -> Run:
 
 
 def compare_with_float64(
-    device: str,
-    resolution: int,
-    precisions: list[str],
-    *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
+    device: str, resolution: int, precisions: list[str], *, record: Recorder
 ) -> None:
-    """Losses, gradients and updated weights of an iteration, against float64 on the CPU."""
+    """Compare losses, gradients and updates of an iteration with float64 on the CPU."""
     place = devices.choose_device(device)
     for alpha in (None, 0.3) if resolution > 4 else (None,):
-        expected = _outcome(small_run(), resolution, alpha, CPU, torch.float64)
+        expected = _iteration_results(small_run(), resolution, alpha, CPU, torch.float64)
         for precision in precisions:
             name = f"{precision}{'' if alpha is None else ' fading'}"
-            if name in done:
+            if name in record.done:
                 continue
             devices.set_precision(precision)
-            found = _outcome(small_run(precision), resolution, alpha, place, torch.float32)
+            found = _iteration_results(
+                small_run(precision), resolution, alpha, place, torch.float32
+            )
             errors = {what: relative_error(found[what], expected[what]) for what in expected}
             limit = LIMITS[precision]
             record(
@@ -102,10 +98,10 @@ def compare_with_float64(
             )
 
 
-def _outcome(
+def _iteration_results(
     run: Run, resolution: int, alpha: float | None, device: torch.device, dtype: torch.dtype
 ) -> dict[str, list[Tensor]]:
-    """What an iteration computes: statistics, gradients and updates, in float64 on the CPU."""
+    """Return statistics, gradients and updates of an iteration, in float64 on the CPU."""
     state = create_state(run, CPU)
     before = {
         name: [weight.detach().double() for weight in network.parameters()]
@@ -114,8 +110,8 @@ def _outcome(
     state = create_state(run, device)
     for network in _networks(state):
         network.to(dtype)
-    for name, dial in state.controllers.items():
-        dial.fill_(START_SCALE if name.startswith("loss-scale") else dial.item())
+    for name, value in state.controllers.items():
+        value.fill_(START_SCALE if name.startswith("loss-scale") else value.item())
     statistics = iterate_on_equal_inputs(state, run, resolution, alpha, dtype)
     names = [name for name in statistics if not name.startswith("dials/")]
     outcome = {"statistics": [torch.stack([statistics[name].double().cpu() for name in names])]}
@@ -134,12 +130,12 @@ def _networks(state: TrainState) -> Iterator[torch.nn.Module]:
 
 
 def _trained_networks(state: TrainState) -> Iterator[tuple[str, torch.nn.Module]]:
-    """The average is left out: in the first iteration it sees the generator as it was."""
+    """Yield the networks but g_ema, which averages the initial generator in the first iteration."""
     yield from (("generator", state.generator), ("discriminator", state.discriminator))
 
 
 def gradients(optimizer: Optimizer) -> list[Tensor]:
-    """The gradients of the last step: with beta1 = 0 they are Adam's first moments."""
+    """Return the gradients of the last step: with beta1 = 0 they are Adam's first moments."""
     (group,) = optimizer.param_groups
     assert group["betas"][0] == 0
     return [
@@ -157,23 +153,23 @@ def iterate_on_equal_inputs(
     dtype: torch.dtype,
     steps: Steps = EAGER_STEPS,
 ) -> Statistics:
-    """Train for one iteration on images and random numbers that the CPU has drawn."""
+    """Train for one iteration on images and random numbers generated on the CPU."""
     stage, device = stage_at(run, resolution), next(state.generator.parameters()).device
     batch = preflight.noise_batch(run, stage, UNSHARDED)
-    drawn_for = LevelAlpha(stage.level, None if alpha is None else torch.tensor(alpha))
+    cpu_position = LevelAlpha(stage.level, None if alpha is None else torch.tensor(alpha))
 
-    def moved(value: Any) -> Any:
+    def move(value: Any) -> Any:
         return tree_map_only(
             Tensor, lambda x: x.to(device, dtype if x.is_floating_point() else x.dtype), value
         )
 
-    position = LevelAlpha(stage.level, moved(drawn_for.alpha))
+    position = LevelAlpha(stage.level, move(cpu_position.alpha))
     statistics = steps.discriminator(
         state,
         run,
         position,
         stage.d_lr,
-        moved(discriminator_inputs(run, batch, drawn_for, state.images_seen)),
+        move(discriminator_inputs(run, batch, cpu_position, state.images_seen)),
     )
     state.images_seen += stage.batch
     return statistics | steps.generator(
@@ -181,29 +177,27 @@ def iterate_on_equal_inputs(
         run,
         position,
         stage.g_lr,
-        moved(generator_inputs(run, batch, drawn_for, state.images_seen)),
+        move(generator_inputs(run, batch, cpu_position, state.images_seen)),
     )
 
 
-def relative_error(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> float:
-    """The norm of all differences, relative to the norm of the second."""
-    pairs = list(zip(ours, theirs, strict=True))
+def relative_error(found: Iterable[Tensor], expected: Iterable[Tensor]) -> float:
+    """Return the norm of all differences relative to the norm of the second."""
+    pairs = list(zip(found, expected, strict=True))
     difference = sum(float((a - b).square().sum()) for a, b in pairs)
     return float((difference / sum(float(b.square().sum()) for _, b in pairs)) ** 0.5)
 
 
-def compare_graph(
-    device: str, resolutions: list[int], *, record: Record, seconds: float, done: frozenset[str]
-) -> None:
-    """Ten iterations recorded as CUDA graphs against ten plain ones, in float32."""
+def compare_graph(device: str, resolutions: list[int], *, record: Recorder) -> None:
+    """Compare ten iterations recorded as CUDA graphs with ten plain ones, in float32."""
     place = devices.choose_device(device)
     devices.set_deterministic()
     recorder = cuda_graph_capture if place.type == "cuda" else tapes
     for resolution in resolutions:
-        run, told = small_run(), list[str]()
+        run, messages = small_run(), list[str]()
         recorded, plain = (
-            _trained(run, place, resolution, 10, steps)
-            for steps in (cuda_graph_steps(EAGER_STEPS, recorder, told.append), EAGER_STEPS)
+            _train(run, place, resolution, 10, steps)
+            for steps in (cuda_graph_steps(EAGER_STEPS, recorder, messages.append), EAGER_STEPS)
         )
         error = relative_error(_weights(recorded), _weights(plain))
         record(
@@ -211,14 +205,12 @@ def compare_graph(
             resolution=resolution,
             error=error,
             limit=1e-5,
-            told=told,
-            ok=error <= 1e-5 and not told,
+            told=messages,
+            ok=error <= 1e-5 and not messages,
         )
 
 
-def _trained(
-    run: Run, device: torch.device, resolution: int, count: int, steps: Steps
-) -> TrainState:
+def _train(run: Run, device: torch.device, resolution: int, count: int, steps: Steps) -> TrainState:
     state = create_state(run, device)
     for _ in range(count):
         iterate_on_equal_inputs(state, run, resolution, None, torch.float32, steps)
@@ -229,12 +221,12 @@ def _weights(state: TrainState) -> list[Tensor]:
     return [weight.detach() for network in _networks(state) for weight in network.parameters()]
 
 
-def compare_resumed(device: str, *, record: Record, seconds: float, done: frozenset[str]) -> None:
-    """Six iterations against three, a state file, and three more: the same bits."""
-    place, run = devices.choose_device(device), at_level(small_run(), 16)
+def compare_resumed(device: str, *, record: Recorder) -> None:
+    """Compare six iterations with three, a state file, and three more: bits must be equal."""
+    place, run = devices.choose_device(device), stay_at_resolution(small_run(), 16)
     devices.set_deterministic()
-    straight = _trained(run, place, 16, 6, EAGER_STEPS)
-    half = _trained(run, place, 16, 3, EAGER_STEPS)
+    straight = _train(run, place, 16, 6, EAGER_STEPS)
+    half = _train(run, place, 16, 3, EAGER_STEPS)
     with tempfile.TemporaryDirectory() as folder:
         resumed = load_state(save_state(Path(folder), half, run), run, place)
     for _ in range(3):
@@ -248,25 +240,27 @@ def compare_resumed(device: str, *, record: Record, seconds: float, done: frozen
     )
 
 
-def compare_batches(device: str, *, record: Record, seconds: float, done: frozenset[str]) -> None:
-    """Batches through the side stream, and from the memory of the device, against the files."""
-    place = devices.choose_device(device)
-    run = at_level(override(small_run(), {"label_size": 0}), 16)
+def compare_batches(device: str, *, record: Recorder) -> None:
+    """Compare batches of the side stream and of device memory with those of the files."""
+    place, run = (
+        devices.choose_device(device),
+        stay_at_resolution(override(small_run(), {"label_size": 0}), 16),
+    )
     with tempfile.TemporaryDirectory() as folder:
-        dataset = portraits(Path(folder) / "portraits", 16, 64, compress=False)
+        dataset = create_portraits(Path(folder) / "portraits", 16, 64, compress=False)
         expected = [batch.images for batch in islice(read_batches(dataset, run, 0), 20)]
         for name, budget in (("side stream", 0), ("device memory", 2**30)):
             with closing(prefetch_batches(dataset, run, place, 0, budget_bytes=budget)) as batches:
                 found = [batch.images for batch in islice(batches, 20)]
-            right = all(
+            equal = all(
                 each.device.type == place.type and torch.equal(each.cpu(), other)
                 for each, other in zip(found, expected, strict=True)
             )
-            record(name=name, batches=len(found), ok=right)
+            record(name=name, batches=len(found), ok=equal)
 
 
-def run_gpu_tests(*, record: Record, seconds: float, done: frozenset[str]) -> None:
-    """The tests that need a GPU, by pytest; without a GPU they are skipped."""
+def run_gpu_tests(*, record: Recorder) -> None:
+    """Run the tests that need a GPU by pytest; without a GPU they are skipped."""
     files = [
         str(file.relative_to(ROOT))
         for file in sorted((ROOT / "tests").rglob("test_*.py"))

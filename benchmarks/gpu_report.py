@@ -1,34 +1,38 @@
-"""The page of what `benchmarks/gpu.py` measured, from its lines alone."""
+"""Write the report of `benchmarks/gpu.py` from its result lines."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cost import step_cost
-from benchmarks.gpu import GPU, SCOPES, plan
-from benchmarks.isolated import ENDS, Line, measured, read_lines
-from benchmarks.settings import stage_at
+from benchmarks.gpu_plan import GPU, SCOPES, plan
+from benchmarks.isolated import ENDS, Line, latest_figures, read_lines
+from benchmarks.report import format_table
+from benchmarks.workload import stage_at, step_cost
 from progan import schedule
 from progan.config import Run
 from progan.errors import UserError
 from progan.runtime.log import human_seconds
 
 BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
-AIM_HOURS = 10.0  # of v2-1gpu, 12,000 kimg up to 1024x1024
+AIM_HOURS = 10.0  # for v2-1gpu, 12,000 kimg up to 1024x1024
 STEP_PARTS = ("steps", "compiled steps", "other compiled steps")
+STEP_HEADINGS = (
+    *("resolution", "way", "batch", "ms", "range", "img/s", "GiB"),
+    *("of FLOP/s", "of copies"),
+)
 Rows = list[Sequence[str]]
 
 
 def write_report(folder: Path) -> str:
-    """Return the page of the results in a folder, and write it there as results.md.
+    """Return the report of the results in a folder, and write it there as results.md.
 
-    Raises UserError if there are none.
+    Raises UserError if there are no results.
     """
     lines = read_lines(folder / "results.jsonl")
     calls = [line for line in lines if line["event"] == "call"]
     if not calls:
-        raise UserError(f"{folder} holds no results of benchmarks/gpu.py (results.jsonl).")
+        raise UserError(f"{folder} has no results of benchmarks/gpu.py (results.jsonl).")
     page = "\n\n".join(_sections(lines, calls)) + "\n"
     (folder / "results.md").write_text(page, "utf-8")
     return page
@@ -39,24 +43,24 @@ def _sections(lines: Sequence[Line], calls: Sequence[Line]) -> Iterable[str]:
     steps = step_rows(lines)
     ceilings = _ceilings(lines)
     yield _machine(lines, calls)
-    yield from _titled("Correctness", _correctness(lines))
-    yield from _titled("Steps", _steps(steps, run, ceilings))
-    yield from _titled("Compilation", _compilation(lines))
-    yield from _titled("A whole training", _projection(steps, run))
-    yield from _titled("Other projects", _peers(lines))
-    yield from _titled("Data and pictures", _data(lines))
-    yield from _titled("A training of portraits", _training(lines))
-    yield from _titled("What failed, and what is missing", _missing(lines, calls))
+    yield from _section("Correctness", _correctness(lines))
+    yield from _section("Steps", _steps(steps, run, ceilings))
+    yield from _section("Compilation", _compilation(lines))
+    yield from _section("A whole training", _projection(steps, run))
+    yield from _section("Other projects", _peers(lines))
+    yield from _section("Data and images", _data(lines))
+    yield from _section("A training of portraits", _training(lines))
+    yield from _section("Failed and missing tasks", _missing(lines, calls))
 
 
-def _titled(title: str, text: str) -> Iterable[str]:
+def _section(title: str, text: str) -> Iterable[str]:
     if text:
         yield f"## {title}\n\n{text}"
 
 
 def _machine(lines: Sequence[Line], calls: Sequence[Line]) -> str:
     (found, *_) = [
-        *(line for line in measured(lines, "machine") if line["name"] == "machine"),
+        *(line for line in latest_figures(lines, "machine") if line["name"] == "machine"),
         {"device": f"{calls[-1]['device']} (its part was not measured)"},
     ]
     machine = found.get("machine", {})
@@ -78,18 +82,18 @@ def _machine(lines: Sequence[Line], calls: Sequence[Line]) -> str:
 
 
 def _ceilings(lines: Sequence[Line]) -> dict[str, float]:
-    """Operations per second by precision, and bytes copied per second as 'copy'."""
+    """Return operations per second by precision, and bytes copied per second as 'copy'."""
     return {
         line["name"]: line.get("flop_per_second") or line["bytes_per_second"]
-        for line in measured(lines, "machine")
+        for line in latest_figures(lines, "machine")
         if line["name"] != "machine"
     }
 
 
 def _correctness(lines: Sequence[Line]) -> str:
-    """Errors relative to float64, and whether they are within their limits."""
+    """Format errors relative to float64, their limits, and the tests that failed."""
     rows: Rows = []
-    for line in measured(lines, "correctness"):
+    for line in latest_figures(lines, "correctness"):
         errors = line.get("errors", {"error": line["error"]} if "error" in line else {})
         worst = max(errors, key=lambda name: float(errors[name])) if errors else ""
         rows.append(
@@ -102,8 +106,8 @@ def _correctness(lines: Sequence[Line]) -> str:
                 "; ".join(line.get("told", ())),
             )
         )
-    text = markdown(("task", "what", "right", "largest relative error", "limit", ""), rows)
-    for line in measured(lines, "tests"):
+    text = format_table(("task", "case", "ok", "largest relative error", "limit", ""), rows)
+    for line in latest_figures(lines, "tests"):
         counts = ", ".join(f"{count} {outcome}" for outcome, count in line["counts"].items())
         text += f"\n\nTests that need a GPU: {counts or line['message']}." + "".join(
             f"\n* {failure}" for failure in line["failures"]
@@ -112,8 +116,8 @@ def _correctness(lines: Sequence[Line]) -> str:
 
 
 def step_rows(lines: Sequence[Line]) -> list[Line]:
-    """The figures of steps, by resolution."""
-    found = [line for part in STEP_PARTS for line in measured(lines, part)]
+    """Return the figures of steps, by resolution."""
+    found = [line for part in STEP_PARTS for line in latest_figures(lines, part)]
     return sorted(found, key=lambda line: line["resolution"])
 
 
@@ -144,31 +148,9 @@ def _steps(steps: Sequence[Line], run: Run, ceilings: Mapping[str, float]) -> st
                 share(elements * BYTES[precision] / median, ceilings.get("copy")),
             )
         )
-    notes = sorted(
-        {told for line in steps for told in line.get("told", ()) if "compil" not in told}
-    )
-    return "\n\n".join(
-        filter(
-            None,
-            [
-                markdown(
-                    (
-                        "resolution",
-                        "way",
-                        "batch",
-                        "ms",
-                        "range",
-                        "img/s",
-                        "GiB",
-                        "of FLOP/s",
-                        "of copies",
-                    ),
-                    rows,
-                ),
-                *notes,
-            ],
-        )
-    )
+    messages = {note for line in steps for note in line.get("told", ())}
+    notes = sorted(note for note in messages if "compil" not in note)
+    return "\n\n".join(filter(None, [format_table(STEP_HEADINGS, rows), *notes]))
 
 
 def share(part: float, whole: float | None) -> str:
@@ -176,71 +158,70 @@ def share(part: float, whole: float | None) -> str:
 
 
 def _compilation(lines: Sequence[Line]) -> str:
-    return markdown(
+    return format_table(
         ("resolution", "way", "s"),
         [
             (str(line["resolution"]), line["name"], f"{line['compile_seconds']:.0f}")
             for part in ("compilation", "other compilation")
-            for line in measured(lines, part)
+            for line in latest_figures(lines, part)
             if "compile_seconds" in line
         ],
     )
 
 
 def _projection(steps: Sequence[Line], run: Run) -> str:
-    """Hours of the preset in each way, and with the fastest way at each resolution."""
-    resolutions = list(
-        dict.fromkeys(phase.stage.resolution for phase in schedule.phases(run.growth, run.network))
-    )
+    """Project the preset's hours in each variant, and with the fastest at each resolution."""
+    phases = schedule.phases(run.growth, run.network)
+    resolutions = list(dict.fromkeys(phase.stage.resolution for phase in phases))
     speeds: dict[str, dict[int, float]] = {}
     for line in steps:
         if "images_per_second" in line and not line.get("cudnn_benchmark"):
             speeds.setdefault(line["name"], {})[line["resolution"]] = line["images_per_second"]
+    if not speeds:
+        return ""
     fastest = {
-        each: max(
-            ((found[each], way) for way, found in speeds.items() if each in found),
-            default=(0.0, ""),
-        )
+        each: max((found[each], way) for way, found in speeds.items() if each in found)
         for each in resolutions
+        if any(each in found for found in speeds.values())
     }
-    if all(way for _, way in fastest.values()):
-        speeds["the fastest at each resolution"] = {
-            each: speed for each, (speed, _) in fastest.items()
-        }
-    rows: Rows = []
-    for way, found in speeds.items():
-        if missing := [each for each in resolutions if each not in found]:
-            rows.append((way, f"not measured at {', '.join(map(str, missing))}", "", ""))
-            continue
-        growing, flat = growing_seconds(run, found), whole_seconds(run, found)
-        rows.append((way, human_seconds(growing), human_seconds(flat), f"{flat / growing:.2f}"))
-    lines = [markdown(("way", "growing", "without growing", "times as long"), rows)]
-    if all(way for _, way in fastest.values()) and run.network == GPU.run.network:
-        hours = growing_seconds(run, {each: speed for each, (speed, _) in fastest.items()}) / 3600
-        lines += [
+    best_speeds = {each: speed for each, (speed, _) in fastest.items()}
+    is_complete = len(fastest) == len(resolutions)
+    if is_complete:
+        speeds["the fastest at each resolution"] = best_speeds
+    rows = [_projected_row(way, found, resolutions, run) for way, found in speeds.items()]
+    paragraphs = [format_table(("way", "growing", "without growing", "times as long"), rows)]
+    if is_complete and run.network == GPU.run.network:
+        hours = growing_seconds(run, best_speeds) / 3600
+        paragraphs.append(
             f"{run.preset}, {run.growth.total_kimg:g} kimg: {hours:.1f} hours; the aim of "
             f"{AIM_HOURS:g} is {'reached' if hours <= AIM_HOURS else 'missed'}."
-        ]
-    table = {each: way.rsplit("-", 1)[0] for each, (_, way) in fastest.items() if way}
-    if table:
-        lines += [
-            "Fastest, for FASTEST_ON_CUDA of progan/training/acceleration.py: "
-            f"`{table}`; precisions: "
-            + ", ".join(
-                f"{each}: {way.rsplit('-', 1)[1]}" for each, (_, way) in fastest.items() if way
-            )
-            + "."
-        ]
-    return "\n\n".join(lines) if rows else ""
+        )
+    variants = {each: way.rsplit("-", 1) for each, (_, way) in fastest.items()}
+    table = {each: acceleration for each, (acceleration, _) in variants.items()}
+    precisions = ", ".join(f"{each}: {precision}" for each, (_, precision) in variants.items())
+    paragraphs.append(
+        "Fastest, for FASTEST_ON_CUDA of progan/training/acceleration.py: "
+        f"`{table}`; precisions: {precisions}."
+    )
+    return "\n\n".join(paragraphs)
+
+
+def _projected_row(
+    way: str, found: Mapping[int, float], resolutions: Sequence[int], run: Run
+) -> Sequence[str]:
+    if missing := [each for each in resolutions if each not in found]:
+        return way, f"not measured at {', '.join(map(str, missing))}", "", ""
+    growing, flat = growing_seconds(run, found), whole_seconds(run, found)
+    return way, human_seconds(growing), human_seconds(flat), f"{flat / growing:.2f}"
 
 
 def growing_seconds(run: Run, images_per_second: Mapping[int, float]) -> float:
-    """What all phases take; fades are counted as the resolution that they lead to."""
+    """Return the seconds of all phases; fades count as the resolution that they lead to."""
     return sum(seconds_by_resolution(run, images_per_second).values())
 
 
 def seconds_by_resolution(run: Run, images_per_second: Mapping[int, float]) -> dict[int, float]:
-    """What a run spends at each resolution."""
+    """Return the seconds of a run at each resolution."""
     spent: dict[int, float] = {}
     for phase in schedule.phases(run.growth, run.network):
         resolution, kimg = phase.stage.resolution, phase.end_kimg - phase.start_kimg
@@ -251,13 +232,13 @@ def seconds_by_resolution(run: Run, images_per_second: Mapping[int, float]) -> d
 
 
 def whole_seconds(run: Run, images_per_second: Mapping[int, float]) -> float:
-    """What as many images take at the final resolution alone."""
+    """Return the seconds of equally many images at the final resolution alone."""
     return 1000 * run.growth.total_kimg / images_per_second[run.network.resolution]
 
 
 def _peers(lines: Sequence[Line]) -> str:
     rows: Rows = []
-    for line in measured(lines, "peers"):
+    for line in latest_figures(lines, "peers"):
         rows.append(
             (
                 str(line["resolution"]),
@@ -267,7 +248,7 @@ def _peers(lines: Sequence[Line]) -> str:
                 f"{line['images_per_second']:.3g}",
             )
         )
-    return markdown(("resolution", "", "batch", "ms", "img/s"), rows)
+    return format_table(("resolution", "", "batch", "ms", "img/s"), rows)
 
 
 def _data(lines: Sequence[Line]) -> str:
@@ -278,22 +259,17 @@ def _data(lines: Sequence[Line]) -> str:
             f"{line['images_per_second']:.3g}",
             f"{100 * line['data_wait']:.1f} %",
         )
-        for line in measured(lines, "data")
+        for line in latest_figures(lines, "data")
     ]
     rows += [
-        (
-            "pictures " + line["name"],
-            str(line["resolution"]),
-            f"{line['images_per_second']:.3g}",
-            "",
-        )
-        for line in measured(lines, "pictures")
+        ("images " + line["name"], str(line["resolution"]), f"{line['images_per_second']:.3g}", "")
+        for line in latest_figures(lines, "pictures")
     ]
-    return markdown(("", "resolution", "img/s", "waits for data"), rows)
+    return format_table(("", "resolution", "img/s", "waits for data"), rows)
 
 
 def _training(lines: Sequence[Line]) -> str:
-    for line in measured(lines, "training"):
+    for line in latest_figures(lines, "training"):
         if line["name"] != "run":
             continue
         hours = [(row["progress/kimg"], row["progress/hours"]) for row in line["stats"]]
@@ -304,14 +280,14 @@ def _training(lines: Sequence[Line]) -> str:
         ]
         size, time = line["resolution"], human_seconds(line["seconds"][0])
         return (
-            f"{size}x{size}, {line['total_kimg']:g} kimg in {time}; pictures are in "
-            "`training/`.\n\n" + markdown(("kimg", "after", "metric"), rows)
+            f"{size}x{size}, {line['total_kimg']:g} kimg in {time}; images are in "
+            "`training/`.\n\n" + format_table(("kimg", "after", "metric"), rows)
         ).strip()
     return ""
 
 
 def _time_at(hours: Sequence[tuple[float, float]], kimg: float) -> str:
-    """How long a run had trained when it had seen so much."""
+    """Return the time at which a run had seen so many thousand images."""
     return next((human_seconds(3600 * time) for seen, time in hours if seen >= kimg - 1e-6), "")
 
 
@@ -324,7 +300,7 @@ def _values(row: Mapping[str, Any]) -> str:
 
 
 def _missing(lines: Sequence[Line], calls: Sequence[Line]) -> str:
-    """What did not finish, with its message, and what was never started."""
+    """Format the tasks that did not finish, with their messages."""
     ends = {(line["part"], line["task"]): line for line in lines if line["event"] in ENDS}
     started = {(line["part"], line["task"]) for line in lines if line["event"] == "started"}
     rows: Rows = []
@@ -333,22 +309,9 @@ def _missing(lines: Sequence[Line], calls: Sequence[Line]) -> str:
             key = (part.name, task.name)
             if key in ends and ends[key]["event"] == "finished":
                 continue
-            what = (
-                ends[key]["event"]
-                if key in ends
-                else "interrupted"
-                if key in started
-                else ("not measured")
-            )
+            status = ends[key]["event"] if key in ends else "not measured"
+            if key in started - ends.keys():
+                status = "interrupted"
             message = ends.get(key, {}).get("message", "").strip().splitlines()
-            rows.append((*key, what, message[-1].replace("|", "\\|") if message else ""))
-    return markdown(("part", "task", "", ""), rows)
-
-
-def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; '' without rows."""
-    if not rows:
-        return ""
-    return "\n".join(
-        "| " + " | ".join(line) + " |" for line in (headings, ["---"] * len(headings), *rows)
-    )
+            rows.append((*key, status, message[-1].replace("|", "\\|") if message else ""))
+    return format_table(("part", "task", "", ""), rows)

@@ -1,4 +1,4 @@
-"""What `benchmarks/gpu.py` times: the ceilings of the machine, steps, data, pictures.
+"""Measurements of `benchmarks/gpu.py`: limits of the machine, steps, compilation, data, images.
 
 Every function is a task of `benchmarks/isolated.py`.
 """
@@ -7,7 +7,6 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -16,47 +15,40 @@ from typing import Any
 import torch
 
 from benchmarks import train
-from benchmarks.isolated import Record
-from benchmarks.loader import portraits
-from benchmarks.metrics import machine
-from benchmarks.settings import at_level, in_way, narrowed, stage_at
-from progan import networks
+from benchmarks.generate import initial_snapshot, write_png_files
+from benchmarks.isolated import Recorder
+from benchmarks.loader import create_portraits
+from benchmarks.report import describe_machine
+from benchmarks.workload import (
+    measure_seconds,
+    stage_at,
+    stay_at_resolution,
+    time_blocks,
+    with_variant,
+)
 from progan.config import Run
 from progan.data.loader import prefetch_batches
 from progan.data.reader import Dataset
 from progan.runtime import devices
-from progan.sampling.image_files import ImageOutput, write_images
-from progan.sampling.latents import batch_from_seeds
-from progan.sampling.network_file import Snapshot
 from progan.training.acceleration import accelerate, choose_acceleration
 from progan.training.cuda_graph import WARM_UP_STEPS
-from progan.training.state import TrainState, create_state, initialize
+from progan.training.state import TrainState, create_state
 from progan.training.step import Steps
 from progan.training.step_inputs import LevelAlpha, discriminator_inputs, generator_inputs
 
-BLOCKS = 5  # each is timed as a whole, as training waits for nothing between iterations
 
-
-def describe_machine(
-    device: str,
-    precisions: list[str],
-    side: int,
-    *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
-) -> None:
-    """Device, driver and versions, and two ceilings: products of matrices and copies."""
+def measure_machine(device: str, precisions: list[str], side: int, *, record: Recorder) -> None:
+    """Record device, driver and versions, and two ceilings: matrix products and copies."""
     place = devices.choose_device(device)
     record(
         name="machine",
         device=devices.describe_device(place),
-        machine=machine(),
+        machine=describe_machine(),
         **(_gpu() if place.type == "cuda" else {}),
     )
-    record(name="copy", bytes_per_second=train.copying_bytes_per_second(place, side**2))
+    record(name="copy", bytes_per_second=train.copy_bandwidth(place, side**2))
     for precision in precisions:
-        record(name=precision, flop_per_second=train.ceiling(place, precision, side))
+        record(name=precision, flop_per_second=train.matmul_flops(place, precision, side))
 
 
 def _gpu() -> dict[str, Any]:
@@ -93,35 +85,33 @@ def time_steps(
     backend: str = "inductor",
     cudnn_benchmark: bool = False,
     *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
+    record: Recorder,
 ) -> None:
-    """Time an iteration at one resolution, fully faded in, in several ways.
+    """Time an iteration at one resolution, fully faded in, in several variants.
 
-    A way is 'acceleration-precision'. Its first iteration is told apart: it compiles.
+    A way is 'acceleration-precision'. Its first iteration, which compiles, is recorded apart.
 
     Args:
-        cudnn_benchmark: Let cuDNN try which of its algorithms is the fastest.
+        cudnn_benchmark: Let cuDNN choose its fastest algorithms by trial.
     """
     use_backend(backend)
     torch.backends.cudnn.benchmark = cudnn_benchmark
     place = devices.choose_device(device)
     for way in ways:
-        if way not in done:
+        if way not in record.done:
             _time_way(place, run, resolution, way, way_seconds, record)
             devices.release_memory(place)
 
 
 def _time_way(
-    device: torch.device, run: Run, resolution: int, way: str, way_seconds: float, record: Record
+    device: torch.device, run: Run, resolution: int, way: str, way_seconds: float, record: Recorder
 ) -> None:
-    told: list[str] = []
+    messages: list[str] = []
     devices.reset_peak_memory(device)
     try:
         stage = stage_at(run, resolution)
-        iterate = train.ours(run, stage, way, device, told.append).iterate
-        first = elapsed(iterate, device)
+        iterate = train.progan_contestant(run, stage, way, device, messages.append).iterate
+        first = measure_seconds(iterate, device)
         taken = time_blocks(iterate, device, way_seconds)
     except (RuntimeError, MemoryError) as error:
         if not devices.is_out_of_memory(error):
@@ -137,34 +127,12 @@ def _time_way(
         seconds=taken,
         images_per_second=stage.batch / statistics.median(taken),
         peak_bytes=devices.peak_memory_bytes(device),
-        told=told,
+        told=messages,
     )
 
 
-def elapsed(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds that some work takes."""
-    devices.synchronize(device)
-    start = time.perf_counter()
-    work()
-    devices.synchronize(device)
-    return time.perf_counter() - start
-
-
-def time_blocks(work: Callable[[], object], device: torch.device, seconds: float) -> list[float]:
-    """Seconds of one `work`, as the means of blocks of equal length, after some to get warm."""
-    for _ in range(WARM_UP_STEPS + 1):
-        one = elapsed(work, device)
-    count = max(round(seconds / BLOCKS / one), 1)
-    return [elapsed(partial(_repeat, work, count), device) / count for _ in range(BLOCKS)]
-
-
-def _repeat(work: Callable[[], object], count: int) -> None:
-    for _ in range(count):
-        work()
-
-
 def use_backend(name: str) -> None:
-    """Compile with another backend of torch from now on: rehearsals take one that is fast."""
+    """Make another backend of torch.compile the default: rehearsals use a fast one."""
     torch.compile = partial(torch.compile, backend=name)
 
 
@@ -175,20 +143,20 @@ def compile_steps(
     precision: str,
     backend: str = "inductor",
     *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
+    record: Recorder,
 ) -> None:
-    """Compile an iteration, which leaves the code in torch's cache on disk."""
+    """Compile an iteration into torch's cache on disk."""
     use_backend(backend)
-    place, told = devices.choose_device(device), list[str]()
+    place, messages = devices.choose_device(device), list[str]()
     start = time.perf_counter()
-    train.ours(run, stage_at(run, resolution), f"compile-{precision}", place, told.append).iterate()
+    train.progan_contestant(
+        run, stage_at(run, resolution), f"compile-{precision}", place, messages.append
+    ).iterate()
     devices.synchronize(place)
     record(
         name=f"compile-{precision}",
         resolution=resolution,
-        told=told,
+        told=messages,
         compile_seconds=time.perf_counter() - start,
     )
 
@@ -201,15 +169,15 @@ def time_peers(
     ways: list[str],
     way_seconds: float,
     *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
+    record: Recorder,
 ) -> None:
-    """Time an iteration of other projects at our widths, and ours beside them, in turns."""
+    """Time iterations of other projects at the same widths and of this project, in turns."""
     place, stage = devices.choose_device(device), stage_at(run, resolution)
-    contestants = [train.ours(run, stage, way, place) for way in ways]
-    contestants += [train.other(run, stage, Path(checkout), place) for checkout in checkouts]
-    times = train.in_turns(contestants, place, way_seconds)
+    contestants = [train.progan_contestant(run, stage, way, place) for way in ways]
+    contestants += [
+        train.peer_contestant(run, stage, Path(checkout), place) for checkout in checkouts
+    ]
+    times = train.time_in_turns(contestants, place, way_seconds)
     for name, taken in times.items():
         record(
             name=name,
@@ -228,18 +196,19 @@ def time_data(
     way: str,
     way_seconds: float,
     *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
+    record: Recorder,
 ) -> None:
-    """Train from files, and from the memory of the device, and see how long steps wait."""
-    place, run = devices.choose_device(device), at_level(in_way(run, way), resolution)
+    """Measure training speed and waiting time with images from files and from device memory."""
+    place, run = (
+        devices.choose_device(device),
+        stay_at_resolution(with_variant(run, way), resolution),
+    )
     devices.set_precision(run.precision)
     with tempfile.TemporaryDirectory() as folder:
-        dataset = portraits(Path(folder) / "portraits", resolution, images, compress=False)
+        dataset = create_portraits(Path(folder) / "portraits", resolution, images, compress=False)
         for name, budget in (("files", 0), ("device memory", 2**40)):
-            told: list[str] = []
-            steps = accelerate(choose_acceleration(run, place), told.append)
+            messages: list[str] = []
+            steps = accelerate(choose_acceleration(run, place), messages.append)
             count, waited, taken = _train_for(
                 way_seconds, create_state(run, place), run, dataset, budget, steps
             )
@@ -250,14 +219,14 @@ def time_data(
                 way=way,
                 images_per_second=count / taken,
                 data_wait=waited / taken,
-                told=told,
+                told=messages,
             )
 
 
 def _train_for(
     seconds: float, state: TrainState, run: Run, dataset: Dataset, budget: int, steps: Steps
 ) -> tuple[int, float, float]:
-    """Train for some time; images seen, seconds waited for them, and seconds in all."""
+    """Train for some time; return images seen, seconds waited for them, and all seconds."""
     device = next(state.generator.parameters()).device
     stage = stage_at(run, dataset.resolution)
     position = LevelAlpha.of(stage, device)
@@ -282,39 +251,20 @@ def _train_for(
             )
 
         for _ in range(WARM_UP_STEPS + 2):
-            one = elapsed(iterate, device)
+            one = measure_seconds(iterate, device)
         batches.wait_seconds, count = 0.0, max(round(seconds / one), 2)
-        taken = elapsed(partial(_repeat, iterate, count), device)
+        taken = measure_seconds(iterate, device, count)
         return count * stage.batch, batches.wait_seconds, taken
 
 
-def time_pictures(
-    device: str,
-    run: Run,
-    resolution: int,
-    images: int,
-    *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
+def time_generation(
+    device: str, run: Run, resolution: int, images: int, *, record: Recorder
 ) -> None:
-    """Pictures per second of generate.py: the passes, and with PNG files."""
+    """Measure images per second of generate.py, with PNG files."""
     place = devices.choose_device(device)
-    devices.set_deterministic()
-    network = narrowed(run, resolution).network
-    generator = networks.build_generator(network)
-    initialize(generator, 0, "generator")
-    generator.to(place).requires_grad_(False).eval()
-    snapshot = Snapshot(generator=generator, level=network.max_level, alpha=1.0, images_seen=0)
-    wish = batch_from_seeds(snapshot, f"0-{images - 1}")
-
-    def write(folder: str) -> None:
-        for _ in write_images(snapshot, wish, ImageOutput(folder=Path(folder))):
-            pass
-
-    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        write(folder)
-        taken = [elapsed(partial(write, folder), place) for _ in range(3)]
+    write = partial(write_png_files, initial_snapshot(run, resolution, place), images)
+    write()
+    taken = [measure_seconds(write, place) for _ in range(3)]
     record(
         name="with PNG files",
         resolution=resolution,

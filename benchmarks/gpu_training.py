@@ -1,7 +1,7 @@
 """A real training in the minutes that are left: the part `training` of `benchmarks/gpu.py`.
 
-Portraits are drawn, a schedule is chosen that fits the time, and train.py and generate.py make what
-a reader wants to see: a grid of pictures, how they became better, and SWD over time.
+Portraits are generated, a schedule is chosen that fits the time, and train.py and generate.py make
+a grid of images and SWD over time.
 """
 
 import json
@@ -18,132 +18,59 @@ from typing import Any
 import torch
 
 from benchmarks import train
-from benchmarks.gpu_speed import time_blocks
-from benchmarks.isolated import Record, last_line
-from benchmarks.settings import in_way, stages
+from benchmarks.gpu_plan import PortraitDataset, TrainingSettings
+from benchmarks.isolated import Recorder, last_line
+from benchmarks.report import ROOT
+from benchmarks.workload import stages_by_resolution, time_blocks, with_variant
 from progan import presets, schedule
 from progan.config import Run, override
 from progan.errors import UserError
-from progan.run_directory import FAKES_PREFIX, FIRST_FAKES_FILE
 from progan.runtime import devices
 from progan.training.run_length import scale_schedule
 
-ROOT = Path(__file__).resolve().parents[1]
 PRESET = "demo"
-START_SECONDS = 20.0  # of train.py and generate.py, beside the training itself
-GROWTH = 1.05  # from one total that is tried to the next
-SPEED_MARGIN = 0.75  # ticks, pictures and metrics take time, too
+START_SECONDS = 20.0  # train.py and generate.py, besides the training itself
+GROWTH = 1.05  # ratio of consecutive candidates for the total
+SPEED_MARGIN = 0.75  # ticks, sample grids and metrics take time, too
 
 
-def draw_portraits(
-    dest: str,
-    resolution: int,
-    images: int,
-    workers: int,
-    *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
-) -> None:
-    """Draw the dataset of the training, if it is not there."""
+def create_dataset(dataset: PortraitDataset, *, record: Recorder) -> None:
+    """Create the dataset of the training, if it is missing."""
     start = time.perf_counter()
-    _draw(dest, resolution, images, workers)
+    _create_dataset(dataset)
     record(
         name="portraits",
-        resolution=resolution,
-        images=images,
+        resolution=dataset.resolution,
+        images=dataset.images,
         seconds=[time.perf_counter() - start],
     )
 
 
-def _draw(dest: str, resolution: int, images: int, workers: int) -> None:
-    if not (Path(dest) / "dataset.json").is_file():
-        _call(
-            "dataset_tool.py",
-            "create-demo",
-            "--dest",
-            dest,
-            "--resolution",
-            resolution,
-            "--num-images",
-            images,
-            "--workers",
-            workers,
-        )
+def _create_dataset(dataset: PortraitDataset) -> None:
+    if not (dataset.path / "dataset.json").is_file():
+        options = ["--resolution", dataset.resolution, "--num-images", dataset.images]
+        options += ["--workers", dataset.workers]
+        _call("dataset_tool.py", "create-demo", "--dest", dataset.path, *options)
 
 
-def train_portraits(
-    device: str,
-    data: str,
-    images: int,
-    workers: int,
-    output: str,
-    options: Mapping[str, Any],
-    resolutions: list[int],
-    worthwhile_kimg: float,
-    way: str,
-    metric: str,
-    grid: str,
-    probe_seconds: float,
-    most_seconds: float,
-    *,
-    record: Record,
-    seconds: float,
-    done: frozenset[str],
-) -> None:
-    """Train for as long as there is time, and write pictures and curves to `output`.
-
-    Args:
-        resolutions: To choose from: the first that there is time for `worthwhile_kimg` of, or the
-            last.
-        options: Settings of the run, besides those of the preset.
-        metric: As in train.py, e.g. 'swd2000'.
-        grid: COLSxROWS of the pictures.
-    """
-    seconds = min(seconds, most_seconds)
+def train_portraits(settings: TrainingSettings, *, record: Recorder) -> None:
+    """Train for as long as there is time, and write images and curves to the output folder."""
+    seconds = min(record.seconds, settings.most_seconds)
     end = time.monotonic() + seconds
-    _draw(data, max(resolutions), images, workers)
-    place = devices.choose_device(device)
-    for resolution in resolutions:
-        run = in_way(override(presets.preset(PRESET), {**options, "resolution": resolution}), way)
-        speeds = _probe(run, place, probe_seconds)
+    _create_dataset(settings.dataset)
+    device = devices.choose_device(settings.device)
+    for resolution in settings.resolutions:
+        options = {**settings.options, "resolution": resolution}
+        run = with_variant(override(presets.preset(PRESET), options), settings.way)
+        speeds = _measure_speeds(run, device, settings.probe_seconds)
         usable = max(end - time.monotonic() - START_SECONDS * min(seconds / 60, 1), 1.0)
         kimg = affordable_kimg(run, speeds, usable * SPEED_MARGIN)
-        if kimg >= worthwhile_kimg:
+        if kimg >= settings.worthwhile_kimg:
             break
     record(name="plan", resolution=resolution, images_per_second=speeds, total_kimg=kimg)
     with tempfile.TemporaryDirectory() as runs:
         start = time.perf_counter()
-        _call(
-            "train.py",
-            "--data",
-            data,
-            "--outdir",
-            runs,
-            "--preset",
-            PRESET,
-            "--device",
-            device,
-            "--resolution",
-            resolution,
-            "--total-kimg",
-            kimg,
-            "--scale-schedule",
-            "--max-hours",
-            usable / 3600,
-            "--metrics",
-            metric,
-            "--acceleration",
-            run.acceleration,
-            "--precision",
-            run.precision,
-            *(
-                word
-                for name, value in options.items()
-                for word in (f"--{name.replace('_', '-')}", value)
-            ),
-            allowed=(0, 75),
-        )
+        _train(settings, run, kimg, usable / 3600, Path(runs))
         taken = time.perf_counter() - start
         (directory,) = Path(runs).iterdir()
         record(
@@ -154,14 +81,31 @@ def train_portraits(
             stats=_stats(directory),
             metrics=_metrics(directory),
         )
-        _deliver(directory, Path(output), device, grid)
+        _copy_results(directory, settings)
 
 
-def _probe(run: Run, device: torch.device, seconds: float) -> dict[int, float]:
-    """Images per second by resolution, each from a short measurement."""
+def _train(settings: TrainingSettings, run: Run, kimg: float, hours: float, outdir: Path) -> None:
+    options = {
+        "data": settings.dataset.path,
+        "outdir": outdir,
+        "preset": PRESET,
+        "device": settings.device,
+        "resolution": run.network.resolution,
+        "total-kimg": kimg,
+        "max-hours": hours,
+        "metrics": settings.metric,
+        "acceleration": run.acceleration,
+        "precision": run.precision,
+    } | {name.replace("_", "-"): value for name, value in settings.options.items()}
+    arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+    _call("train.py", "--scale-schedule", *arguments, allowed=(0, 75))
+
+
+def _measure_speeds(run: Run, device: torch.device, seconds: float) -> dict[int, float]:
+    """Return images per second by resolution, each from a short measurement."""
     speeds = {}
-    for resolution, stage in stages(run).items():
-        iterate = train.ours(
+    for resolution, stage in stages_by_resolution(run).items():
+        iterate = train.progan_contestant(
             run, stage, f"{run.acceleration}-{run.precision}", device, lambda line: None
         ).iterate
         speeds[resolution] = stage.batch / statistics.median(time_blocks(iterate, device, seconds))
@@ -169,7 +113,7 @@ def _probe(run: Run, device: torch.device, seconds: float) -> dict[int, float]:
 
 
 def affordable_kimg(run: Run, images_per_second: Mapping[int, float], seconds: float) -> float:
-    """How many thousand images a run can see in some seconds, its phases scaled to them.
+    """Return the thousands of images that a run with a scaled schedule can see in some seconds.
 
     At least so many that every resolution is trained.
     """
@@ -177,7 +121,7 @@ def affordable_kimg(run: Run, images_per_second: Mapping[int, float], seconds: f
     while True:
         total = float(f"{kimg:.4g}")
         try:
-            if seconds_of(run, total, images_per_second) > seconds and affordable:
+            if estimate_seconds(run, total, images_per_second) > seconds and affordable:
                 return affordable
             affordable = total
         except UserError:  # too short for every resolution to be trained
@@ -185,22 +129,22 @@ def affordable_kimg(run: Run, images_per_second: Mapping[int, float], seconds: f
         kimg *= GROWTH
 
 
-def seconds_of(run: Run, kimg: float, images_per_second: Mapping[int, float]) -> float:
-    """What a run of so many thousand images takes, its phases scaled to them."""
-    growth = scaled(run, kimg).growth
+def estimate_seconds(run: Run, kimg: float, images_per_second: Mapping[int, float]) -> float:
+    """Return the seconds of a run of so many thousand images, with a scaled schedule."""
+    growth = scale_to_kimg(run, kimg).growth
     return sum(
         1000 * (phase.end_kimg - phase.start_kimg) / images_per_second[phase.stage.resolution]
         for phase in schedule.phases(growth, run.network)
     )
 
 
-def scaled(run: Run, kimg: float) -> Run:
-    """The run with its phases scaled to a total, as train.py --scale-schedule does."""
+def scale_to_kimg(run: Run, kimg: float) -> Run:
+    """Return the run with its phases scaled to a total, as train.py --scale-schedule does."""
     return scale_schedule(override(run, {"total_kimg": kimg}), ())
 
 
 def _stats(directory: Path) -> list[dict[str, Any]]:
-    """Progress, speed and losses of each tick."""
+    """Return progress, speed and scores of each tick."""
     wanted = (
         "progress/kimg",
         "progress/hours",
@@ -224,34 +168,24 @@ def _metrics(directory: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _deliver(directory: Path, output: Path, device: str, grid: str) -> None:
-    """Copy what a page needs: pictures, curves and the network."""
+def _copy_results(directory: Path, settings: TrainingSettings) -> None:
+    """Generate a grid, and copy sample grids, curves, log and network to the output folder."""
+    output = settings.output
     output.mkdir(parents=True, exist_ok=True)
-    columns, rows = map(int, grid.split("x"))
+    columns, rows = map(int, settings.grid.split("x"))
     newest = max(directory.glob("network-snapshot-*.safetensors"))
-    _call(
-        "generate.py",
-        "--network",
-        newest,
-        "--seeds",
-        f"0-{columns * rows - 1}",
-        "--grid",
-        grid,
-        "--outdir",
-        output,
-        "--device",
-        device,
-    )
-    shutil.copy(newest, output)
+    options = ["--seeds", f"0-{columns * rows - 1}", "--grid", settings.grid]
+    options += ["--outdir", output, "--device", settings.device]
+    _call("generate.py", "--network", newest, *options)
     # A training that was cut before its first tick has no fakes but the initial ones.
-    fakes = sorted(directory.glob(f"{FAKES_PREFIX}0*.png")) or [directory / FIRST_FAKES_FILE]
-    shutil.copy(fakes[-1], output)
-    for name in ("reals.png", "stats.jsonl", "log.txt"):
-        shutil.copy(directory / name, output)
+    fakes = sorted(directory.glob("fakes-0*.png")) or [directory / "fakes-init.png"]
+    files = [directory / name for name in ("reals.png", "stats.jsonl", "log.txt")]
+    for file in (newest, fakes[-1], *files):
+        shutil.copy(file, output)
 
 
 def _call(script: str, *arguments: object, allowed: Sequence[int] = (0,)) -> None:
-    """Run one of the project's commands; RuntimeError with what it said if it fails."""
+    """Run a script of the project; raises RuntimeError with the last line of its errors."""
     finished = subprocess.run(
         [sys.executable, str(ROOT / script), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
@@ -261,5 +195,5 @@ def _call(script: str, *arguments: object, allowed: Sequence[int] = (0,)) -> Non
     )
     if finished.returncode not in allowed:
         raise RuntimeError(
-            f"{script} ended with exit code {finished.returncode}: {last_line(finished.stderr)}"
+            f"{script} failed with exit code {finished.returncode}: {last_line(finished.stderr)}"
         )

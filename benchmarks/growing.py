@@ -1,4 +1,4 @@
-"""How much time growing saves: a metric of runs against the hours that they took (figure 4).
+"""Plot a metric of runs against training time, with and without growing (figure 4).
 
     python train.py --data DATA --outdir runs/growing … --snapshot-ticks 1
     python train.py --data DATA --outdir runs/whole … --snapshot-ticks 1 --initial-resolution 128
@@ -6,13 +6,11 @@
       python -m metrics swd --network $file --data DATA --json $run/metric-swd.jsonl; done; done
     python benchmarks/growing.py growing=runs/growing/00000-… whole=runs/whole/00000-…
 
-Other work on the machine disturbs runs of an hour. So the time of a snapshot is that of its images
-at the speeds of their resolutions, which are the same for all runs: the median of the ticks, in the
-run that was disturbed least. Results go to benchmarks/results/growing.json and
-docs/images/growing.png.
+Other load disturbs runs of an hour. So the time of a snapshot is computed from its images and the
+speeds of their resolutions, equal for all runs: the median of the ticks in the fastest run. Results
+go to benchmarks/results/growing.json and docs/images/growing.png.
 """
 
-import json
 import statistics
 import sys
 from collections import defaultdict
@@ -23,10 +21,10 @@ from typing import Any
 import click
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from metrics.run_record import findings  # noqa: E402
+from benchmarks.report import PATH, RESULTS, ROOT, write_json
+from metrics.run_record import read_results
 from progan.command import Command  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.run_directory import STATISTICS_FILE  # noqa: E402
@@ -41,34 +39,26 @@ Point = dict[str, float]  # kimg, minutes, value
 
 @click.command(cls=Command)
 @click.argument("runs", nargs=-1, required=True, metavar="NAME=RUN...")
+@click.option("--output", type=PATH, default=RESULTS / "growing.json", help="Result file to write.")
 @click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=ROOT / "benchmarks/results/growing.json",
-    help="Where the numbers go.",
-)
-@click.option(
-    "--plot",
-    type=click.Path(path_type=Path),
-    default=ROOT / "docs/images/growing.png",
-    help="Where the picture goes.",
+    "--plot", type=PATH, default=ROOT / "docs/images/growing.png", help="Figure to write."
 )
 def main(runs: tuple[str, ...], output: Path, plot: Path) -> None:
-    """Compare what runs reach with the time that they take; the last one is the measure."""
+    """Compare the time that runs take to reach values of the metric; the last is the reference."""
     named = dict(each.split("=", 1) for each in runs if "=" in each)
     if len(named) != len(runs):
         raise UserError("Name each run, as in growing=runs/00000-portraits-cpu.")
     speeds = common_speeds([ticks_of(Path(run)) for run in named.values()])
-    curves = {name: points(Path(run), speeds) for name, run in named.items()}
+    curves = {name: metric_points(Path(run), speeds) for name, run in named.items()}
     *others, measure = curves
     result = {
         "column": COLUMN,
         "images_per_second": speeds,
         "curves": curves,
-        "share_of_time": {name: shares(curves[name], curves[measure]) for name in others},
+        "share_of_time": {name: time_shares(curves[name], curves[measure]) for name in others},
     }
-    output.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    draw(plot, curves)
+    write_json(output, result)
+    plot_curves(plot, curves)
     for name, found in result["share_of_time"].items():
         click.echo(
             format_table(
@@ -88,8 +78,8 @@ def main(runs: tuple[str, ...], output: Path, plot: Path) -> None:
         )
 
 
-def points(run: Path, speeds: dict[float, float]) -> list[Point]:
-    """What was measured of each network of a run at its last resolution, oldest first."""
+def metric_points(run: Path, speeds: dict[float, float]) -> list[Point]:
+    """Return the metric of each network of a run at its last resolution, oldest first."""
     minutes = minutes_by_kimg(ticks_of(run), speeds)
     found = []
     for network in find_networks(run):
@@ -98,7 +88,7 @@ def points(run: Path, speeds: dict[float, float]) -> list[Point]:
             continue
         values = [
             each.values[COLUMN]
-            for each in findings(network, snapshot.images_seen)
+            for each in read_results(network, snapshot.images_seen)
             if COLUMN in each.values
         ]
         if values:
@@ -117,7 +107,7 @@ def ticks_of(run: Path) -> list[dict[str, float]]:
 
 
 def common_speeds(runs: list[list[dict[str, float]]]) -> dict[float, float]:
-    """Images per second at each resolution: the best of the runs' medians."""
+    """Return images per second at each resolution: the best of the runs' medians."""
     best: dict[float, float] = {}
     for ticks in runs:
         speeds: dict[float, list[float]] = defaultdict(list)
@@ -133,7 +123,7 @@ def common_speeds(runs: list[list[dict[str, float]]]) -> dict[float, float]:
 def minutes_by_kimg(
     ticks: list[dict[str, float]], speeds: dict[float, float]
 ) -> dict[float, float]:
-    """How long a run takes to the end of each tick."""
+    """Return the minutes of a run up to the end of each tick, by kimg."""
     minutes, spent, before = {}, 0.0, 0.0
     for tick in ticks:
         kimg = tick["progress/kimg"]
@@ -142,12 +132,12 @@ def minutes_by_kimg(
     return minutes
 
 
-def shares(curve: list[Point], measure: list[Point]) -> list[Point]:
-    """At each value that `measure` improved to: the time in which `curve` reached it as well."""
+def time_shares(curve: list[Point], measure: list[Point]) -> list[Point]:
+    """Return for each value that `measure` improved to the time in which `curve` reached it."""
     found, best = [], float("inf")
     for point in measure:
         best, improved = min(best, point["value"]), point["value"] < best
-        reached = when(curve, point["value"])
+        reached = minutes_to_reach(curve, point["value"])
         if improved and reached is not None:
             found.append(
                 {
@@ -160,8 +150,8 @@ def shares(curve: list[Point], measure: list[Point]) -> list[Point]:
     return found
 
 
-def when(curve: list[Point], value: float) -> float | None:
-    """Minutes until a curve first fell to a value, between its points; None: it never did."""
+def minutes_to_reach(curve: list[Point], value: float) -> float | None:
+    """Return the interpolated minutes until a curve first fell to a value; None: it never did."""
     if curve[0]["value"] <= value:
         return curve[0]["minutes"]
     for before, after in pairwise(curve):
@@ -171,8 +161,8 @@ def when(curve: list[Point], value: float) -> float | None:
     return None
 
 
-def draw(path: Path, curves: dict[str, list[Point]]) -> None:
-    """One curve for each run, against minutes and against images."""
+def plot_curves(path: Path, curves: dict[str, list[Point]]) -> None:
+    """Plot one curve for each run, against minutes and against images."""
     from matplotlib.figure import Figure
 
     page = Figure(figsize=(9, 3.6), layout="constrained")

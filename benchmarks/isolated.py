@@ -1,7 +1,7 @@
-"""Measurements in processes of their own, under time limits, whose figures are kept at once.
+"""Run measurements in processes of their own, under time limits, with figures stored at once.
 
-A measurement that raises, runs out of memory, crashes or hangs ends by itself: what it had measured
-is in the file of results by then, its end is recorded there with the message, and the next one
+A measurement may raise, run out of memory, crash or hang without harm to the others: its figures
+are in the results file by then, its end is recorded there with the message, and the next one
 starts. Results are JSON lines:
 
     {"event": "started", "part": "steps", "task": "64", "time": "2026-11-29T00:40:12+00:00"}
@@ -32,11 +32,28 @@ from typing import Any, TypeAlias
 from progan.errors import UserError, first_line
 
 Line: TypeAlias = dict[str, Any]
-# Receives one measurement at a time; `name` tells those of a task apart.
-Record: TypeAlias = Callable[..., None]
 ENDS = ("finished", "failed", "crashed", "timed out")
-HANG_FACTOR = 2.5  # how many times its share of the time that is left a task may take
-MESSAGE_BYTES = 2000  # of what a process that crashed printed last
+HANG_FACTOR = 2.5  # time limit of a task relative to its share of the remaining time
+MESSAGE_BYTES = 2000  # last output of a failed process
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Appends the figures of a task to the results: `record(name=..., figure=...)`.
+
+    Attributes:
+        key: Part and task.
+        seconds: Time limit of the task.
+        done: Names of figures that an interrupted process has measured.
+    """
+
+    results: Path
+    key: Mapping[str, str]
+    seconds: float
+    done: frozenset[str]
+
+    def __call__(self, **figures: Any) -> None:
+        append_line(self.results, {"event": "measured", **self.key, **figures})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +61,7 @@ class Task:
     """One measurement, made by one process.
 
     Attributes:
-        function: 'module:function', called with the arguments, and with `record` and `seconds` (how
-            long it may take). It calls `record(name=..., figure=...)` for each figure, and may
-            leave out what `done` names: what an interrupted process had measured.
+        function: 'module:function', called with the arguments and a `record: Recorder`.
     """
 
     name: str
@@ -59,9 +74,9 @@ class Part:
     """Tasks that share a time limit.
 
     Attributes:
-        seconds: The share of the whole time that is planned for it.
-        parallel: How many of its tasks run at the same time.
-        least_seconds: With less time than this its tasks are not started.
+        seconds: Planned share of the whole time.
+        parallel: Number of concurrent tasks.
+        least_seconds: Tasks are not started with less time than this.
     """
 
     name: str
@@ -82,19 +97,18 @@ def run_parts(
 ) -> None:
     """Run the tasks that have not ended yet, part after part.
 
-    The time that is left is divided among the parts to come as it was planned, so that what one
-    part does not use, the later ones have.
+    The remaining time is divided among the remaining parts in proportion to their planned seconds.
 
     Args:
-        results: File of JSON lines that measurements are appended to.
+        results: JSON lines file that measurements are appended to.
         seconds: Time for all parts.
         report: Receives a line at the start of each part and at the end of each task.
         preload: Modules that are imported once, for all processes.
-        retry: Run tasks that failed, crashed or were stopped by their time limit again. Without
-            it, those that were stopped run again where there is much more time for them now.
+        retry: Repeat all tasks that did not finish. Otherwise only those that timed out and now
+            have much more time.
     """
     deadline = time.monotonic() + seconds
-    # The processes that time limits kill leave semaphores, which are removed.
+    # Killed processes leave semaphores behind, which are removed.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
@@ -119,7 +133,7 @@ def run_parts(
 def _limits_of_ended_tasks(
     lines: Sequence[Line], *, finished_only: bool
 ) -> dict[tuple[str, str], float | None]:
-    """By part and task: the time limit of those that were stopped by it, None for the others."""
+    """Return by (part, task) the time limit of tasks that timed out, None for other ends."""
     ends = ("finished",) if finished_only else ENDS
     return {
         (line["part"], line["task"]): line.get("limit") for line in lines if line["event"] in ends
@@ -129,14 +143,14 @@ def _limits_of_ended_tasks(
 def _is_missing(
     part: Part, task: Task, limits: Mapping[tuple[str, str], float | None], seconds: float
 ) -> bool:
-    """Whether a task has not ended yet, or was stopped and could now take much longer."""
+    """True if a task has not ended yet, or timed out and now has much more time."""
     key = (part.name, task.name)
     limit = limits.get(key)
     return key not in limits or limit is not None and seconds > 1.5 * limit
 
 
 def read_lines(results: Path) -> list[Line]:
-    """Return all lines that are whole; a process that is killed may leave half of one."""
+    """Return all complete lines; a killed process may leave half of one."""
     if not results.is_file():
         return []
     lines = []
@@ -215,30 +229,20 @@ def _run_part(
 def _start(
     part: Part, task: Task, results: Path, limit: float, folder: Path, context: Any
 ) -> _Running:
-    done = [
-        line["name"]
-        for line in read_lines(results)
-        if (line["event"], line["part"], line["task"]) == ("measured", part.name, task.name)
-    ]
-    append_line(
-        results,
-        {
-            "event": "started",
-            "part": part.name,
-            "task": task.name,
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-    )
+    key = {"part": part.name, "task": task.name}
+    lines = [line for line in read_lines(results) if key.items() <= line.items()]
+    done = frozenset(line["name"] for line in lines if line["event"] == "measured")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    append_line(results, {"event": "started", **key, "time": now})
     output = folder / f"{task.name}.txt".replace("/", "-")
-    process = context.Process(
-        target=_work, args=(part.name, task, results, limit, done, output, list(sys.path))
-    )
+    record = Recorder(results, key, limit, done)
+    process = context.Process(target=_work, args=(task, record, output, list(sys.path)))
     process.start()
     return _Running(task, process, output, time.monotonic(), limit)
 
 
 def _wait(running: Sequence[_Running]) -> None:
-    """Wait until a process has ended, or reached its limit."""
+    """Wait until a process has ended or reached its limit."""
     if running:
         first = min(each.start + each.limit for each in running)
         connection.wait(
@@ -251,7 +255,7 @@ def _is_over(each: _Running) -> bool:
 
 
 def _end(part: Part, each: _Running, results: Path, report: Callable[[str], None]) -> None:
-    """Record how a task has ended; a process that failed has recorded that itself."""
+    """Record how a task has ended, after killing its process."""
     timed_out = each.process.is_alive()
     _kill(each.process)
     line: Line = {
@@ -284,56 +288,42 @@ def last_line(text: str) -> str:
 _FAILED = 3  # exit code of a process whose task raised an exception
 
 
-def _work(
-    part: str,
-    task: Task,
-    results: Path,
-    seconds: float,
-    done: list[str],
-    output: Path,
-    path: list[str],
-) -> None:
-    """The process of a task; with all that it starts it is a group that can be killed at once."""
+def _work(task: Task, record: Recorder, output: Path, path: list[str]) -> None:
+    """Run a task in its process, the leader of a process group that can be killed as a whole."""
     os.setpgid(0, 0)
     sys.path[:] = path
     with output.open("wb", buffering=0) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     module, name = task.function.split(":")
-
-    def record(**figures: Any) -> None:
-        append_line(results, {"event": "measured", "part": part, "task": task.name, **figures})
-
     try:
-        getattr(importlib.import_module(module), name)(
-            **task.arguments, record=record, seconds=seconds, done=frozenset(done)
-        )
+        getattr(importlib.import_module(module), name)(**task.arguments, record=record)
     except Exception as error:
         if not isinstance(error, UserError):
             traceback.print_exc()
         print(f"{type(error).__name__}: {first_line(error)}", file=sys.stderr, flush=True)
         os._exit(_FAILED)
     sys.stdout.flush()
-    os._exit(0)  # nothing that a library has left running keeps the process
+    os._exit(0)  # threads of libraries must not keep the process alive
 
 
 def _kill(process: Any) -> None:
-    """Kill a process and all that it has started."""
+    """Kill a process and its children."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
-        process.kill()  # before it was a group of its own
+        process.kill()  # it has no group of its own yet
     process.join()
 
 
 def _tail(output: Path) -> str:
-    """The end of what a process printed."""
+    """Return the last output of a process."""
     text = output.read_bytes()[-MESSAGE_BYTES:] if output.is_file() else b""
     return text.decode("utf-8", "replace").strip()
 
 
 def require_results_folder(folder: Path) -> Path:
-    """Return the file of results in a folder, which is made if need be; UserError if it cannot."""
+    """Create a folder and its results file, and return the file; raises UserError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         results = folder / "results.jsonl"
@@ -345,8 +335,8 @@ def require_results_folder(folder: Path) -> Path:
     return results
 
 
-def measured(lines: Sequence[Line], part: str) -> Iterator[Line]:
-    """The figures of a part; of those with the same task and name, the last."""
+def latest_figures(lines: Sequence[Line], part: str) -> Iterator[Line]:
+    """Yield the figures of a part, the last of each task and name."""
     found = {
         (line["task"], line.get("name")): line
         for line in lines

@@ -1,4 +1,4 @@
-"""How fast images reach the device: read from files, streamed batch by batch, or resident there.
+"""Time how images reach the device: read from files, streamed in batches, or resident there.
 
     python benchmarks/loader.py                          portraits, up to 256x256
     python benchmarks/loader.py --data datasets/mine     a dataset of yours
@@ -29,45 +29,49 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
-from benchmarks.settings import at_level  # noqa: E402
-from benchmarks.train import quartiles  # noqa: E402
-from progan import presets, schedule  # noqa: E402
-from progan.command import Command, device_option  # noqa: E402
-from progan.config import Run  # noqa: E402
-from progan.data.loader import MAX_PREFETCHED, prefetch_batches  # noqa: E402
-from progan.data.portraits.generate import import_demo  # noqa: E402
-from progan.data.reader import Dataset  # noqa: E402
-from progan.data.writer import write_dataset  # noqa: E402
-from progan.runtime import devices  # noqa: E402
-from progan.runtime.torch_settings import set_omp_passive  # noqa: E402
-from progan.schedule import Stage  # noqa: E402
-from progan.training.plan import format_table  # noqa: E402
-
-PLACE = click.Path(path_type=Path)
-SECONDS = click.FloatRange(0.001, 3600)
+from benchmarks.report import (
+    PATH,
+    SECONDS,
+    describe_run,
+    format_page,
+    output_option,
+    prepare,
+    save_results,
+)
+from benchmarks.train import quartiles
+from benchmarks.workload import stay_at_resolution
+from progan import presets, schedule
+from progan.command import Command, device_option
+from progan.config import Run
+from progan.data.loader import MAX_PREFETCHED, prefetch_batches
+from progan.data.portraits.generate import import_demo
+from progan.data.reader import Dataset
+from progan.data.writer import write_dataset
+from progan.runtime import devices
+from progan.schedule import Stage
+from progan.training.plan import format_table
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Something that gives batches of one level."""
+class BatchSource:
+    """A source of batches of one level."""
 
     name: str
     take: Callable[[], object]
-    ahead: int = 0  # batches that may be ready when its turn begins
-    load_seconds: float | None = None  # what it took once, before the first batch
+    ahead: int = 0  # batches that may be prefetched before its turn
+    load_seconds: float | None = None  # once, before the first batch
 
 
 @click.command(cls=Command)
 @click.option("--preset", default="v2-1gpu", show_default=True, help="Gives the batch sizes.")
-@click.option("--data", type=PLACE, help="A dataset; portraits are drawn if not given.")
+@click.option("--data", type=PATH, help="A dataset; generated portraits if not given.")
 @click.option("--resolution", default=256, show_default=True, help="The highest one.")
 @click.option(
     "--images",
     type=click.IntRange(1),
     default=400,
     show_default=True,
-    help="Number of portraits to draw.",
+    help="Number of portraits to generate.",
 )
 @click.option("--compress", is_flag=True, help="Compress the portraits above 128x128.")
 @click.option("--runs", type=click.IntRange(3), default=7, show_default=True, help="Turns.")
@@ -75,7 +79,7 @@ class Source:
     "--seconds", type=SECONDS, default=0.3, show_default=True, help="Length of each turn."
 )
 @device_option
-@click.option("--output", type=PLACE, help="Where the results go, without suffix.")
+@output_option
 def main(
     preset: str,
     data: Path | None,
@@ -87,22 +91,20 @@ def main(
     device: str,
     output: Path | None,
 ) -> None:
-    """Time the way of the images to the device at each resolution."""
-    require_place(output)
-    set_omp_passive()
-    chosen, run = devices.choose_device(device), presets.preset(preset)
+    """Time the sources of images at each resolution."""
+    chosen, run = prepare(device, output), presets.preset(preset)
     with tempfile.TemporaryDirectory() as folder:
         dataset = (
             Dataset.open(data)
             if data
-            else portraits(
+            else create_portraits(
                 Path(folder) / "portraits",
                 min(resolution, run.network.resolution),
                 images,
                 compress,
             )
         )
-        result = circumstances("loader", devices.describe_device(chosen), preset) | {
+        result = describe_run("loader", chosen, preset) | {
             "dataset": {
                 "name": dataset.name,
                 "images": len(dataset.training_rows),
@@ -110,9 +112,11 @@ def main(
             },
             "levels": [],
         }
-        for stage in stages(run, dataset, resolution):
+        for stage in dataset_stages(run, dataset, resolution):
             rows = list(
-                level_rows(at_level(run, stage.resolution), stage, dataset, chosen, runs, seconds)
+                level_rows(
+                    stay_at_resolution(run, stage.resolution), stage, dataset, chosen, runs, seconds
+                )
             )
             result["levels"] += rows
             click.echo(format_table([HEADINGS, *map(cells, rows)]))
@@ -120,18 +124,20 @@ def main(
         f"{result['dataset']['images']} images of {dataset.name}, {runs} turns. Files are in "
         "the system's cache."
     )
-    save("loader", result, page(result, what, HEADINGS, map(cells, result["levels"])), output)
+    save_results(
+        "loader", result, format_page(result, what, HEADINGS, map(cells, result["levels"])), output
+    )
 
 
-def portraits(dest: Path, resolution: int, count: int, compress: bool) -> Dataset:
-    """A dataset of drawn portraits."""
+def create_portraits(dest: Path, resolution: int, count: int, compress: bool) -> Dataset:
+    """Create a dataset of generated portraits."""
     source = import_demo(resolution=resolution, num_images=count, seed=0)
     write_dataset(source, dest, options={}, compress=compress)
     return Dataset.open(dest)
 
 
-def stages(run: Run, dataset: Dataset, resolution: int) -> list[Stage]:
-    """Those of the preset that the dataset has images for, without fades."""
+def dataset_stages(run: Run, dataset: Dataset, resolution: int) -> list[Stage]:
+    """Return the stages of the preset that the dataset has a level for, without fades."""
     return [
         phase.stage
         for phase in schedule.phases(run.growth, run.network)
@@ -152,13 +158,13 @@ def level_rows(
         budgets["resident"] = level_bytes
     with ExitStack() as threads:
         sources = [
-            reading(dataset, stage),
+            file_source(dataset, stage),
             *(
-                ahead(run, dataset, device, name, budget, threads)
+                read_ahead_source(run, dataset, device, name, budget, threads)
                 for name, budget in budgets.items()
             ),
         ]
-        speeds = in_turns(sources, stage.batch, runs, seconds)
+        speeds = speeds_in_turns(sources, stage.batch, runs, seconds)
     for source in sources:
         speed = statistics.median(speeds[source.name])
         yield {
@@ -175,32 +181,32 @@ def level_rows(
         }
 
 
-def reading(dataset: Dataset, stage: Stage) -> Source:
-    """Random rows from the files, in this thread."""
+def file_source(dataset: Dataset, stage: Stage) -> BatchSource:
+    """Return the source that reads random rows from the files in this thread."""
     random, rows = np.random.default_rng(0), dataset.training_rows
-    return Source(
+    return BatchSource(
         "decode" if stage.level in dataset.info.webp_bytes else "read",
         lambda: dataset.images(stage.level, random.choice(rows, stage.batch)),
     )
 
 
-def ahead(
+def read_ahead_source(
     run: Run, dataset: Dataset, device: torch.device, name: str, budget: int, threads: ExitStack
-) -> Source:
-    """What a training gets if images may take `budget` bytes of the device's memory."""
+) -> BatchSource:
+    """Return the source of a training that may cache images in `budget` bytes of device memory."""
     start = time.perf_counter()
     batches = threads.enter_context(
         closing(prefetch_batches(dataset, run, device, 0, budget_bytes=budget))
     )
     next(batches)
     loaded = time.perf_counter() - start if budget else None
-    return Source(name, lambda: next(batches), MAX_PREFETCHED + 2, loaded)
+    return BatchSource(name, lambda: next(batches), MAX_PREFETCHED + 2, loaded)
 
 
-def in_turns(
-    sources: list[Source], batch: int, runs: int, seconds: float
+def speeds_in_turns(
+    sources: list[BatchSource], batch: int, runs: int, seconds: float
 ) -> dict[str, list[float]]:
-    """Images per second of each turn, after one to get warm."""
+    """Time all sources in turns; return images per second of each turn after a warm-up."""
     speeds: dict[str, list[float]] = {source.name: [] for source in sources}
     for turn in range(runs + 1):
         for source in sources:
@@ -210,14 +216,14 @@ def in_turns(
     return speeds
 
 
-def images_per_second(source: Source, batch: int, seconds: float) -> float:
+def images_per_second(source: BatchSource, batch: int, seconds: float) -> float:
     for _ in range(source.ahead):
         source.take()
     start, count, elapsed = time.perf_counter(), 0, 0.0
     while elapsed < seconds:
         source.take()
         count, elapsed = count + batch, time.perf_counter() - start
-    time.sleep(source.ahead * batch * elapsed / count)  # its thread reads ahead once more
+    time.sleep(source.ahead * batch * elapsed / count)  # until its thread has prefetched again
     return count / elapsed
 
 

@@ -1,4 +1,4 @@
-"""How long SWD and MS-SSIM take, beside a plain NumPy/SciPy transcription of their formulas.
+"""Time SWD and MS-SSIM beside a plain NumPy/SciPy transcription of their formulas.
 
     python benchmarks/metrics.py --json benchmarks/results/metrics.json
 
@@ -6,8 +6,6 @@ Both take turns, so that a machine whose speed drifts is unfair to neither. The 
 the one that the tests compare with (tests/reference/paper_metrics.py).
 """
 
-import json
-import platform
 import statistics
 import sys
 import time
@@ -21,10 +19,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.report import describe_machine, json_option, write_json
 from metrics import ms_ssim, swd
-from metrics.detector import Setup
+from metrics.detector import MetricContext
 from progan.data.portraits.generate import import_demo
-from tests.builders import draw_of
+from tests.builders import image_sample
 from tests.reference import paper_metrics
 
 OFFICIAL_SECONDS = {"swd": 12.1, "ms-ssim": 1.22}  # 256 images 128x128 a side, on two cores
@@ -33,49 +32,49 @@ OFFICIAL_SECONDS = {"swd": 12.1, "ms-ssim": 1.22}  # 256 images 128x128 a side, 
 @click.command()
 @click.option("--count", default=256, show_default=True, help="Images on each side.")
 @click.option("--resolution", default=128, show_default=True)
-@click.option("--runs", default=7, show_default=True, help="Timed runs, after one that is not.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Result file to write.")
+@click.option("--runs", default=7, show_default=True, help="Timed runs, after a warm-up.")
+@json_option
 def main(count: int, resolution: int, runs: int, json_file: Path | None) -> None:
     """Time the metrics of portraits and print minimum, median and maximum."""
-    first, second = (portraits(resolution, count, seed) for seed in (0, 1))
-    setup = Setup(seed=0, device=torch.device("cpu"))
-    ours = draw_of(first), draw_of(second)
+    first, second = (generate_portraits(resolution, count, seed) for seed in (0, 1))
+    context = MetricContext(seed=0, device=torch.device("cpu"))
+    samples = image_sample(first), image_sample(second)
     pairs = first[0::2], first[1::2]
     results = [
-        compared(
+        compare_speed(
             "swd",
-            lambda: list(swd.measure(*ours, setup).values())[:-1],
+            lambda: list(swd.measure(*samples, context).values())[:-1],
             lambda: paper_metrics.swd(first, second, 0),
             runs,
         ),
-        compared(
+        compare_speed(
             "ms-ssim",
-            lambda: ms_ssim.measure(ours[0], ours[0], setup)["MS-SSIM"],
+            lambda: ms_ssim.measure(samples[0], samples[0], context)["MS-SSIM"],
             lambda: float(paper_metrics.ms_ssim(*pairs).mean()),
             runs,
         ),
     ]
-    record = {
-        "machine": machine(),
-        "command": " ".join(["python", *sys.argv]),
-        "count": count,
-        "resolution": resolution,
-        "results": results,
-    }
     if json_file is not None:
-        json_file.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+        record = {
+            "machine": describe_machine(),
+            "command": " ".join(["python", *sys.argv]),
+            "count": count,
+            "resolution": resolution,
+            "results": results,
+        }
+        write_json(json_file, record)
 
 
-def portraits(resolution: int, count: int, seed: int) -> np.ndarray:
-    """uint8 [count, 3, resolution, resolution]."""
+def generate_portraits(resolution: int, count: int, seed: int) -> np.ndarray:
+    """Generate uint8 [count, 3, resolution, resolution]."""
     source = import_demo(resolution=resolution, num_images=count, seed=seed)
     return np.stack([source.read(row).image for row in range(count)]).transpose(0, 3, 1, 2)
 
 
-def compared(
+def compare_speed(
     name: str, ours: Callable[[], Any], plain: Callable[[], Any], runs: int
 ) -> dict[str, Any]:
-    """Time both in turns; what they return shows that they compute the same."""
+    """Time both in turns, and print times and results."""
     values, times = {}, {"ours": [], "plain": []}
     for run in range(runs + 1):
         for kind, function in (("ours", ours), ("plain", plain)):
@@ -95,19 +94,6 @@ def compared(
         f"{OFFICIAL_SECONDS[name]} s, measured elsewhere, are {official:.1f} times ours"
     )
     return {"metric": name, "seconds": times, "values": values, "ratio": ratio}
-
-
-def machine() -> dict[str, str]:
-    """What the figures depend on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
-    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
-    return {
-        "cpu": model or platform.processor(),
-        "threads": str(torch.get_num_threads()),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Training steps of other projects, from the user's own checkouts, at our widths.
 
-Their code stays as it is; what today's torch no longer takes is bridged here, outside of it.
+Their code is unchanged; incompatibilities with today's torch are patched here.
 """
 
 import builtins
@@ -20,15 +20,15 @@ from progan.config import Network
 from progan.errors import UserError
 from progan.sizes import MIN_LEVEL
 
-Step = Callable[[Tensor], None]  # reals, float32 [N, C, H, W]: one of the critic, one of G
+Step = Callable[[Tensor], None]  # reals float32 [N, C, H, W] -> a step of D and one of G
 
 
 def peer_step(
     checkout: Path, network: Network, level: int, device: torch.device
 ) -> tuple[str, Step]:
-    """The name of the project in a directory, and its step at a level, fully faded in.
+    """Return the name of the project in a directory, and its step at a level, fully faded in.
 
-    Raises UserError if it is none that is known here.
+    Raises UserError for an unknown project.
     """
     for name, (file, step_of) in PEERS.items():
         if (checkout / file).is_file():
@@ -41,9 +41,9 @@ def peer_step(
 
 
 def _pytorch_gan_zoo(network: Network, level: int, device: torch.device) -> Step:
-    """`optimizeParameters` of models/base_GAN.py."""
+    """Return `optimizeParameters` of models/base_GAN.py."""
     models = importlib.import_module("models.progressive_gan")
-    # Its rates of decay are [0, 0.99], and Adam takes floats only.
+    # Its betas are [0, 0.99], and Adam takes floats only.
     models.optim = SimpleNamespace(
         Adam=lambda weights, betas, lr: torch.optim.Adam(
             weights, lr=lr, betas=(float(betas[0]), float(betas[1]))
@@ -69,12 +69,12 @@ def _pytorch_gan_zoo(network: Network, level: int, device: torch.device) -> Step
 
 
 def _pro_gan_pytorch(network: Network, level: int, device: torch.device) -> Step:
-    """What the loop of `ProGAN.train` does with a batch."""
-    # Its annotations name what it does not import.
-    with _name("Tuple", typing.Tuple):  # noqa: UP006
+    """Return the body of the loop of `ProGAN.train`."""
+    # Its annotations use a name that it does not import.
+    with _builtin("Tuple", typing.Tuple):  # noqa: UP006
         networks = importlib.import_module("pro_gan_pytorch.networks")
         gan = importlib.import_module("pro_gan_pytorch.gan")
-    # Torch's has one more argument now; without a wish for a size this is what it returns.
+    # torch's method has one more argument now; this is its result without output_size.
     layers = importlib.import_module("pro_gan_pytorch.custom_layers")
     layers.EqualizedConvTranspose2d._output_padding = lambda layer, *_: layer.output_padding
     widths = networks.nf
@@ -116,8 +116,8 @@ def _on_path(directory: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _name(name: str, value: object) -> Iterator[None]:
-    """A name that every module knows meanwhile."""
+def _builtin(name: str, value: object) -> Iterator[None]:
+    """Add a name to the builtins of all modules inside the context."""
     setattr(builtins, name, value)
     try:
         yield

@@ -1,12 +1,12 @@
-"""What saving costs a training: how long it waits, and how much its hooks take of its time.
+"""Measure the cost of saving: the time that training waits, and the share of its hooks.
 
     python benchmarks/saving.py state --preset v2-1gpu
     python benchmarks/saving.py hooks --preset demo --data demo/portraits
 
-`state` saves the full state of a preset, with moments, to --outdir: the copy is what training
-waits for, the rest happens beside it. `hooks` trains the preset and adds up what each hook, the
-copies among them, and the end of the training take. Times are of the clock; those of the main
-thread's processor say the same on a machine where other work runs beside.
+`state` saves the full state of a preset, with moments, to --outdir: training waits for the copy,
+the rest runs in the background. `hooks` trains the preset and adds up the time of each hook,
+copies included, and of the end of the training. Wall times are less reliable than CPU times of the
+main thread on a machine with other load.
 """
 
 import sys
@@ -23,6 +23,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.report import PATH, preset_option
 from progan import presets
 from progan.config import override
 from progan.data.reader import Dataset
@@ -39,7 +40,6 @@ from progan.training.start import fit_to_dataset
 from progan.training.state import create_state
 
 CPU = torch.device("cpu")
-PLACE = click.Path(path_type=Path)
 
 
 @click.group()
@@ -48,11 +48,11 @@ def main() -> None:
 
 
 @main.command("state")
-@click.option("--preset", default="v2-1gpu", show_default=True)
-@click.option("--outdir", type=PLACE, help="Where to write; a temporary folder if not given.")
+@preset_option
+@click.option("--outdir", type=PATH, help="Folder to write to; a temporary one if not given.")
 @click.option("--runs", default=5, show_default=True)
 def measure_state(preset: str, outdir: Path | None, runs: int) -> None:
-    """Time the copy of a state, its checksum, its writing and its reading."""
+    """Time copying, hashing, writing and reading a state."""
     run = presets.preset(preset)
     state = create_state(run, CPU)
     for optimizer in (state.g_optimizer, state.d_optimizer):
@@ -63,18 +63,18 @@ def measure_state(preset: str, outdir: Path | None, runs: int) -> None:
     with tempfile.TemporaryDirectory(dir=outdir) as folder:
         for number in range(runs):
             state.images_seen = 1000 * number
-            with timed(spent["copy (training waits)"]):
+            with append_seconds(spent["copy (training waits)"]):
                 content = copy_to_cpu(state, run)
-            with timed(spent["checksum"]):
+            with append_seconds(spent["checksum"]):
                 content_hash(content)
-            with timed(spent["checksum, write, fsync, rename"]):
+            with append_seconds(spent["checksum, write, fsync, rename"]):
                 path = write_state(Path(folder), content, 1)
             size = path.stat().st_size
             spent["one multiplication of 1024x1024 matrices, alone"].append(multiply(None))
             spent["the same beside the writing"].append(
                 multiply(lambda content=content: write_state(Path(folder), content, 1))
             )
-            with timed(spent["read and check"]):
+            with append_seconds(spent["read and check"]):
                 load_state(max(Path(folder).iterdir()), run, CPU)
     click.echo(f"{preset}: {human_bytes(size)}")
     for name, seconds in spent.items():
@@ -86,7 +86,7 @@ def measure_state(preset: str, outdir: Path | None, runs: int) -> None:
 
 
 def multiply(beside: Callable[[], object] | None) -> float:
-    """Seconds of each of many small multiplications in the main thread, on average."""
+    """Return mean seconds of small multiplications in the main thread, with work beside them."""
     matrix, count = torch.ones(1024, 1024), 0
     with BackgroundJob() as background:
         if beside is not None:
@@ -100,7 +100,7 @@ def multiply(beside: Callable[[], object] | None) -> float:
 
 @main.command("hooks")
 @click.option("--preset", default="demo", show_default=True)
-@click.option("--data", type=PLACE, required=True)
+@click.option("--data", type=PATH, required=True)
 @click.option("--total-kimg", type=float, help="A shorter run.")
 def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
     """Train, and print the share of each hook."""
@@ -111,9 +111,9 @@ def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
     clock: dict[str, float] = defaultdict(float)
     processor: dict[str, float] = defaultdict(float)
     for name in ("status_line", "curves", "sample_grid", "snapshots"):
-        setattr(hooks, name, counting(getattr(hooks, name), name, clock, processor))
+        setattr(hooks, name, time_hook(getattr(hooks, name), name, clock, processor))
     leave = CheckpointWriter.__exit__
-    CheckpointWriter.__exit__ = counted(leave, "waiting at the end", clock, processor)  # type: ignore
+    CheckpointWriter.__exit__ = add_up_time(leave, "waiting at the end", clock, processor)  # type: ignore
     with tempfile.TemporaryDirectory() as folder:
         session = TrainContext(
             run=run,
@@ -122,20 +122,20 @@ def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
             device=CPU,
             log=Log(Path(folder) / "log.txt"),
         )
-        counted(train, "all", clock, processor)(session, create_state(run, CPU))
+        add_up_time(train, "all", clock, processor)(session, create_state(run, CPU))
     for name in clock:
         click.echo(
             f"{name:20s} {clock[name]:8.2f} s  {100 * clock[name] / clock['all']:6.2f} %   "
-            f"processor {processor[name]:8.2f} s  "
+            f"CPU {processor[name]:8.2f} s  "
             f"{100 * processor[name] / processor['all']:6.2f} %"
         )
 
 
-def counting(make: Callable[..., Any], *rest: Any) -> Callable[..., Any]:
-    return lambda *args: counted(make(*args), *rest)
+def time_hook(make: Callable[..., Any], *rest: Any) -> Callable[..., Any]:
+    return lambda *args: add_up_time(make(*args), *rest)
 
 
-def counted(
+def add_up_time(
     function: Callable[..., Any], name: str, clock: dict[str, float], processor: dict[str, float]
 ) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
@@ -150,7 +150,7 @@ def counted(
 
 
 @contextmanager
-def timed(into: list[float]) -> Iterator[None]:
+def append_seconds(into: list[float]) -> Iterator[None]:
     start = time.perf_counter()
     yield
     into.append(time.perf_counter() - start)

@@ -1,17 +1,16 @@
-"""What an iteration spends its time on at each resolution.
+"""Profile a training iteration at each resolution.
 
     python benchmarks/step_profile.py                          all levels of v2-1gpu
     python benchmarks/step_profile.py --resolutions 16,64 --batch 4
 
-torch's profiler watches a few eager iterations, fully faded in, on noise. Its operations are
-summed by what they are for. On a GPU the time is that of its kernels, and `idle` what is left of
-an iteration without the profiler: the time in which the GPU waits to be told what to do. Results
-go to benchmarks/results/profile-<device>.json and .md.
+torch's profiler records a few eager iterations, fully faded in, on noise. Its operations are summed
+by purpose. On a GPU the time is that of its kernels, and `idle` the rest of an iteration without
+the profiler, in which the GPU waits for launches. Results go to
+benchmarks/results/profile-<device>.json and .md.
 """
 
 import statistics
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -23,51 +22,46 @@ from torch.profiler import ProfilerActivity, profile
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
-from benchmarks.train import ours, stages_of  # noqa: E402
-from progan.command import Command, device_option  # noqa: E402
-from progan.config import Run  # noqa: E402
-from progan.runtime import devices  # noqa: E402
-from progan.runtime.torch_settings import set_cpu_threads, set_omp_passive  # noqa: E402
-from progan.schedule import Stage  # noqa: E402
-from progan.training.plan import format_table  # noqa: E402
+from benchmarks.report import (
+    batch_option,
+    describe_run,
+    format_page,
+    output_option,
+    prepare,
+    preset_option,
+    resolutions_option,
+    save_results,
+    threads_option,
+)
+from benchmarks.train import progan_contestant, stages_of
+from benchmarks.workload import measure_seconds
+from progan.command import Command, device_option
+from progan.config import Run
+from progan.runtime import devices
+from progan.schedule import Stage
+from progan.training.plan import format_table
 
-PLACE = click.Path(path_type=Path)
-# By words in the names of operations; the first one that fits.
+COPIES = "copy clone cat pad flip stack index fill zero ones empty contiguous"
+# The first purpose of which a word is in the name of an operation.
 PURPOSES = {
     "convolutions": ("conv",),
     "products": ("mm", "linear", "dot"),
     "optimizers, average": ("_fused_adam", "_foreach_lerp", "vector_norm"),
-    "copies, layouts": (
-        "copy",
-        "clone",
-        "cat",
-        "pad",
-        "flip",
-        "stack",
-        "index",
-        "fill",
-        "zero",
-        "ones",
-        "empty",
-        "contiguous",
-    ),
+    "copies, layouts": tuple(COPIES.split()),
     "sums": ("sum", "mean", "var", "std", "cumsum"),
     "pointwise": ("",),
 }
 
 
 @click.command(cls=Command)
-@click.option("--preset", default="v2-1gpu", show_default=True)
-@click.option("--resolutions", help="Some of the preset's, e.g. 16,64; all if not given.")
-@click.option("--batch", type=click.IntRange(1), help="Another batch than the preset's.")
+@preset_option
+@resolutions_option
+@batch_option
 @click.option("--precision", default="fp32", show_default=True)
 @click.option("--iterations", type=click.IntRange(1), default=3, show_default=True)
-@click.option(
-    "--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads; 0: as torch chooses."
-)
+@threads_option
 @device_option
-@click.option("--output", type=PLACE, help="Where the results go, without suffix.")
+@output_option
 def main(
     preset: str,
     resolutions: str | None,
@@ -78,31 +72,27 @@ def main(
     device: str,
     output: Path | None,
 ) -> None:
-    """Tell what iterations spend their time on."""
-    require_place(output)
-    set_omp_passive()
-    set_cpu_threads(threads)
-    chosen = devices.choose_device(device)
+    """Print the shares of purposes of the time of iterations."""
+    chosen = prepare(device, output, threads)
     run, stages = stages_of(preset, resolutions, batch)
-    result = circumstances("step_profile", devices.describe_device(chosen), preset) | {
-        "precision": precision,
-        "levels": [],
-    }
+    result = describe_run("step_profile", chosen, preset) | {"precision": precision, "levels": []}
     for stage in stages:
         result["levels"].append(level(run, stage, precision, chosen, iterations))
         click.echo(format_table([HEADINGS, *map(cells, result["levels"][-1:])]))
     what = f"Eager {precision}. Shares of the time of all operations."
-    save("profile", result, page(result, what, HEADINGS, map(cells, result["levels"])), output)
+    save_results(
+        "profile", result, format_page(result, what, HEADINGS, map(cells, result["levels"])), output
+    )
 
 
 def level(
     run: Run, stage: Stage, precision: str, device: torch.device, iterations: int
 ) -> dict[str, Any]:
     """Seconds of an iteration by purpose, and how many operations it takes."""
-    iterate = ours(run, stage, f"eager-{precision}", device).iterate
+    iterate = progan_contestant(run, stage, f"eager-{precision}", device).iterate
     for _ in range(2):
         iterate()
-    taken = [seconds(iterate, device) for _ in range(iterations)]
+    taken = [measure_seconds(iterate, device) for _ in range(iterations)]
     on_gpu = device.type == "cuda"
     with profile(activities=[ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * on_gpu]) as watched:
         for _ in range(iterations):
@@ -130,14 +120,6 @@ def purpose(operation: str) -> str:
     return next(
         name for name, words in PURPOSES.items() if any(each in operation for each in words)
     )
-
-
-def seconds(work: Any, device: torch.device) -> float:
-    devices.synchronize(device)
-    start = time.perf_counter()
-    work()
-    devices.synchronize(device)
-    return time.perf_counter() - start
 
 
 HEADINGS = ("resolution", "batch", "ms", "operations", *PURPOSES, "idle")

@@ -1,18 +1,17 @@
-"""How fast training steps are at each resolution, beside what the machine and other projects do.
+"""Time training steps at each resolution, beside the limits of the machine and other projects.
 
     python benchmarks/train.py                                    all levels of v2-1gpu
     python benchmarks/train.py --resolutions 16,64 --batch 4 --peer ../pytorch_GAN_zoo
 
-An iteration is one step of the critic and one of the generator, fully faded in, on noise. All
-that is compared takes turns within one process, so that what else the machine does meanwhile
-disturbs all alike; the median and the quartiles of the turns are written. The ceilings are
-measured beside: a product of large matrices, and a copy. Results go to
+An iteration is one step of the discriminator and one of the generator, fully faded in, on noise.
+All contestants take turns in one process, so that other load on the machine disturbs them alike;
+the median and the quartiles of the turns are written. The ceilings are measured as well: a product
+of large matrices, and a copy. Results go to
 benchmarks/results/train-<device>.json and .md.
 """
 
 import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -26,35 +25,43 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.cost import step_cost  # noqa: E402
-from benchmarks.peers import peer_step  # noqa: E402
-from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
-from benchmarks.settings import in_way, stages  # noqa: E402
-from progan import presets  # noqa: E402
-from progan.batch_split import UNSHARDED  # noqa: E402
-from progan.command import Command, device_option  # noqa: E402
-from progan.config import Run, override  # noqa: E402
-from progan.data.loader import preprocess_reals  # noqa: E402
-from progan.errors import UserError  # noqa: E402
-from progan.runtime import devices  # noqa: E402
-from progan.runtime.torch_settings import set_cpu_threads, set_omp_passive  # noqa: E402
-from progan.schedule import Stage  # noqa: E402
-from progan.training import preflight  # noqa: E402
-from progan.training.acceleration import accelerate, choose_acceleration  # noqa: E402
-from progan.training.cuda_graph import WARM_UP_STEPS  # noqa: E402
-from progan.training.plan import format_table  # noqa: E402
-from progan.training.precision import HALF_DTYPES  # noqa: E402
-from progan.training.state import create_state  # noqa: E402
+from benchmarks.peers import peer_step
+from benchmarks.report import (
+    SECONDS,
+    batch_option,
+    describe_run,
+    format_page,
+    output_option,
+    peer_option,
+    prepare,
+    preset_option,
+    resolutions_option,
+    save_results,
+    threads_option,
+)
+from benchmarks.workload import measure_seconds, stages_by_resolution, step_cost, with_variant
+from progan import presets
+from progan.batch_split import UNSHARDED
+from progan.command import Command, device_option
+from progan.config import Run, override
+from progan.data.loader import preprocess_reals
+from progan.errors import UserError
+from progan.runtime import devices
+from progan.schedule import Stage
+from progan.training import preflight
+from progan.training.acceleration import accelerate, choose_acceleration
+from progan.training.cuda_graph import WARM_UP_STEPS
+from progan.training.plan import format_table
+from progan.training.precision import HALF_DTYPES
+from progan.training.state import create_state
 
-PLACE = click.Path(path_type=Path)
-SECONDS = click.FloatRange(0.001, 3600)
 BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 MOST_TURNS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """Something that trains at a level."""
+    """A training iteration that is timed."""
 
     name: str
     precision: str
@@ -62,34 +69,24 @@ class Contestant:
 
 
 @click.command(cls=Command)
-@click.option("--preset", default="v2-1gpu", show_default=True)
-@click.option("--resolutions", help="Some of the preset's, e.g. 16,64; all if not given.")
-@click.option("--batch", type=click.IntRange(1), help="Another batch than the preset's.")
+@preset_option
+@resolutions_option
+@batch_option
 @click.option(
     "--variants",
-    help="Ways to compute, e.g. eager-fp32,compile-bf16.  [default: all that the device has]",
+    help="Acceleration and precision, e.g. eager-fp32,compile-bf16.  [default: all of the device]",
 )
-@click.option(
-    "--peer",
-    "peers",
-    type=PLACE,
-    multiple=True,
-    metavar="DIR",
-    help="Checkout of "
-    "pytorch_GAN_zoo or pro_gan_pytorch, to be timed at the same widths; repeatable.",
-)
+@peer_option
 @click.option(
     "--seconds",
     type=SECONDS,
     default=20.0,
     show_default=True,
-    help="For each contestant and level.",
+    help="Time of each contestant at each resolution.",
 )
-@click.option(
-    "--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads; 0: as torch chooses."
-)
+@threads_option
 @device_option
-@click.option("--output", type=PLACE, help="Where the results go, without suffix.")
+@output_option
 def main(
     preset: str,
     resolutions: str | None,
@@ -102,54 +99,51 @@ def main(
     output: Path | None,
 ) -> None:
     """Time training steps at each resolution."""
-    require_place(output)
-    set_omp_passive()
-    set_cpu_threads(threads)
-    chosen = devices.choose_device(device)
+    chosen = prepare(device, output, threads)
     run, chosen_stages = stages_of(preset, resolutions, batch)
-    names = some_of(variants, variants_of(chosen), "--variants")
+    names = select_names(variants, available_variants(chosen), "--variants")
     ceilings = {
-        precision: ceiling(chosen, precision)
+        precision: matmul_flops(chosen, precision)
         for precision in sorted({name.rsplit("-", 1)[1] for name in names})
     }
-    bandwidth = copying_bytes_per_second(chosen)
-    result = circumstances("train", devices.describe_device(chosen), preset) | {
+    bandwidth = copy_bandwidth(chosen)
+    result = describe_run("train", chosen, preset) | {
         "ceilings": {"flop_per_second": ceilings, "copied_bytes_per_second": bandwidth},
         "levels": [],
     }
     for stage in chosen_stages:
         rows = list(level_rows(run, stage, names, peers, chosen, seconds, ceilings, bandwidth))
         result["levels"] += rows
-        click.echo(in_words(rows))
-    save(
+        click.echo(format_table([HEADINGS, *map(cells, rows)]))
+    save_results(
         "train",
         result,
-        page(result, remarks(result), HEADINGS, map(cells, result["levels"])),
+        format_page(result, remarks(result), HEADINGS, map(cells, result["levels"])),
         output,
     )
 
 
 def stages_of(preset: str, resolutions: str | None, batch: int | None) -> tuple[Run, list[Stage]]:
-    """The run of a preset, and its stages at some resolutions, fully faded in."""
+    """Return the run of a preset, and its stages at some resolutions, fully faded in."""
     run = presets.preset(preset)
     if batch:
         run = override(run, {"batch": batch, "batch_at": ()})
-    found = {str(resolution): stage for resolution, stage in stages(run).items()}
-    return run, [found[each] for each in some_of(resolutions, list(found), "--resolutions")]
+    found = {str(resolution): stage for resolution, stage in stages_by_resolution(run).items()}
+    return run, [found[each] for each in select_names(resolutions, list(found), "--resolutions")]
 
 
-def some_of(text: str | None, known: list[str], option: str) -> list[str]:
-    """The names in a list such as '16,64', or all that are known."""
+def select_names(text: str | None, known: list[str], option: str) -> list[str]:
+    """Parse a list such as '16,64'; all known names if None. Raises UserError."""
     names = text.split(",") if text else known
-    if strange := [name for name in names if name not in known]:
+    if unknown := [name for name in names if name not in known]:
         raise UserError(
-            f"{option} {text}: there is no {strange[0]!r}. Choose from {', '.join(known)}."
+            f"{option} {text}: no such value: {unknown[0]!r}. Choose from {', '.join(known)}."
         )
     return names
 
 
-def variants_of(device: torch.device) -> list[str]:
-    """All ways to compute on a device, as 'acceleration-precision'."""
+def available_variants(device: torch.device) -> list[str]:
+    """Return all variants 'acceleration-precision' of a device."""
     on_gpu = device.type == "cuda"
     precisions = ("fp32", "tf32", "bf16", "fp16") if on_gpu else ("fp32", "bf16")
     ways = ("eager", "eager-graph", "compile", "graph") if on_gpu else ("eager", "compile")
@@ -166,36 +160,36 @@ def level_rows(
     ceilings: dict[str, float],
     bandwidth: float,
 ) -> Iterator[dict[str, Any]]:
-    """Time everybody at a level."""
-    contestants = [ours(run, stage, name, device) for name in names]
-    contestants += [other(run, stage, peer, device) for peer in peers]
+    """Time all contestants at a resolution; yield a result row for each."""
+    contestants = [progan_contestant(run, stage, name, device) for name in names]
+    contestants += [peer_contestant(run, stage, peer, device) for peer in peers]
     flops, elements = step_cost(run, stage)
-    times = in_turns(contestants, device, seconds)
-    for who in contestants:
-        taken = times[who.name]
+    times = time_in_turns(contestants, device, seconds)
+    for contestant in contestants:
+        taken = times[contestant.name]
         median = statistics.median(taken)
         yield {
             "resolution": stage.resolution,
             "batch": stage.batch,
-            "name": who.name,
+            "name": contestant.name,
             "images_per_second": stage.batch * run.growth.d_repeats / median,
             "seconds_per_kimg": 1000 * median / (stage.batch * run.growth.d_repeats),
             "seconds": {"median": median, "quartiles": quartiles(taken), "turns": len(taken)},
-            "share_of_flops": flops / median / ceilings.get(who.precision, ceilings["fp32"]),
-            "share_of_bandwidth": elements * BYTES[who.precision] / median / bandwidth,
+            "share_of_flops": flops / median / ceilings.get(contestant.precision, ceilings["fp32"]),
+            "share_of_bandwidth": elements * BYTES[contestant.precision] / median / bandwidth,
             "gflop_per_image": flops / stage.batch / run.growth.d_repeats / 1e9,
         }
 
 
-def ours(
+def progan_contestant(
     run: Run,
     stage: Stage,
     name: str,
     device: torch.device,
     report: Callable[[str], None] = click.echo,
 ) -> Contestant:
-    """An iteration of this project, computed in the way of this name."""
-    run = in_way(run, name)
+    """Return an iteration of this project in the variant `name`."""
+    run = with_variant(run, name)
     state = create_state(run, device)
     batch = preflight.noise_batch(run, stage, UNSHARDED).to(device)
     steps = accelerate(choose_acceleration(run, device), report)
@@ -208,8 +202,8 @@ def ours(
     return Contestant(name, run.precision, iterate)
 
 
-def other(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Contestant:
-    """An iteration of another project."""
+def peer_contestant(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Contestant:
+    """Return an iteration of the project in a checkout."""
     name, step = peer_step(checkout, run.network, stage.level, device)
     reals = preprocess_reals(
         preflight.noise_batch(run, stage, UNSHARDED).images.to(device)
@@ -223,50 +217,40 @@ def other(run: Run, stage: Stage, checkout: Path, device: torch.device) -> Conte
     return Contestant(name, "fp32", iterate)
 
 
-def in_turns(
+def time_in_turns(
     contestants: list[Contestant], device: torch.device, seconds: float
 ) -> dict[str, list[float]]:
-    """Seconds of iterations, of which everybody has one a turn after some to get warm."""
-    times: dict[str, list[float]] = {who.name: [] for who in contestants}
-    warm = 2 + WARM_UP_STEPS * any("graph-" in who.name for who in contestants)
+    """Time one iteration of each contestant per turn, after a warm-up; return seconds by name."""
+    times: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
+    warm = 2 + WARM_UP_STEPS * any("graph-" in contestant.name for contestant in contestants)
     for turn in range(MOST_TURNS + warm):
-        for who in contestants:
-            devices.synchronize(device)
-            start = time.perf_counter()
-            who.iterate()
-            devices.synchronize(device)
+        for contestant in contestants:
+            seconds_taken = measure_seconds(contestant.iterate, device)
             if turn >= warm:
-                times[who.name].append(time.perf_counter() - start)
+                times[contestant.name].append(seconds_taken)
         if turn >= warm + 2 and sum(map(sum, times.values())) > seconds * len(contestants):
             break
     return times
 
 
-def ceiling(device: torch.device, precision: str, side: int = 0) -> float:
-    """Operations per second of a product of large matrices."""
+def matmul_flops(device: torch.device, precision: str, side: int = 0) -> float:
+    """Return operations per second of a product of large matrices."""
     devices.set_precision(precision)
     side = side or (8192 if device.type == "cuda" else 2048)
     dtype = HALF_DTYPES.get(precision, torch.float32)
     a, b = (torch.randn(side, side, dtype=dtype, device=device) for _ in range(2))
-    return 2 * side**3 / fastest(lambda: a @ b, device)
+    return 2 * side**3 / fastest_seconds(lambda: a @ b, device)
 
 
-def copying_bytes_per_second(device: torch.device, count: int = 0) -> float:
-    """Bytes read and written per second by a copy of much memory."""
+def copy_bandwidth(device: torch.device, count: int = 0) -> float:
+    """Return bytes read and written per second by a large copy."""
     source = torch.ones(count or (2**28 if device.type == "cuda" else 2**26), device=device)
     target = torch.empty_like(source)
-    return 2 * source.nbytes / fastest(lambda: target.copy_(source), device)
+    return 2 * source.nbytes / fastest_seconds(lambda: target.copy_(source), device)
 
 
-def fastest(work: Callable[[], object], device: torch.device) -> float:
-    taken = []
-    for _ in range(10):
-        devices.synchronize(device)
-        start = time.perf_counter()
-        work()
-        devices.synchronize(device)
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+def fastest_seconds(work: Callable[[], object], device: torch.device) -> float:
+    return min(measure_seconds(work, device) for _ in range(10))
 
 
 def quartiles(taken: list[float]) -> list[float]:
@@ -274,17 +258,8 @@ def quartiles(taken: list[float]) -> list[float]:
     return [first, third]
 
 
-HEADINGS = (
-    "resolution",
-    "batch",
-    "",
-    "img/s",
-    "s/kimg",
-    "quartiles",
-    "turns",
-    "of FLOP/s",
-    "of bandwidth",
-)
+SPEED_HEADINGS = ("img/s", "s/kimg", "quartiles", "turns")
+HEADINGS = ("resolution", "batch", "", *SPEED_HEADINGS, "of FLOP/s", "of bandwidth")
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -301,10 +276,6 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{100 * row['share_of_flops']:.0f} %",
         f"{100 * row['share_of_bandwidth']:.0f} %",
     )
-
-
-def in_words(rows: list[dict[str, Any]]) -> str:
-    return format_table([HEADINGS, *map(cells, rows)])
 
 
 def remarks(result: dict[str, Any]) -> str:

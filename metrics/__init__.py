@@ -1,1 +1,1 @@
-"""Numbers for how good pictures are: the metrics of the paper (section 5)."""
+"""Metrics of generated images (section 5 of the paper, and later ones)."""

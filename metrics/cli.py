@@ -1,6 +1,5 @@
-"""python -m metrics: measure pictures."""
+"""python -m metrics: measure images."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -9,18 +8,18 @@ from metrics.compare_cli import compare
 from metrics.discrete_modes_cli import discrete_modes
 from metrics.names import DEFAULT, DESCRIPTIONS
 from metrics.neighbours_cli import neighbours
-from metrics.options import named, record_option, repeats_option, require_files, source_options
+from metrics.options import SourceOptions, record_option, repeats_option, source_options
 from progan.command import Command, hyphenate
 from progan.runtime.torch_settings import set_omp_passive
 
 METRIC_LIST = "\b\nMetrics:\n" + "\n".join(
-    f"  {name:14}  {DESCRIPTIONS[name]}" for name in DESCRIPTIONS
+    f"  {name:14}  {description}" for name, description in DESCRIPTIONS.items()
 )
 COMMANDS = {command.name: command for command in (neighbours, discrete_modes, compare)}
 
 
 class Metrics(Command):
-    """Measures, unless the first word names a command of its own."""
+    """A command that measures, unless its first argument names one of COMMANDS."""
 
     def make_context(
         self,
@@ -44,8 +43,8 @@ class Metrics(Command):
 @click.option(
     "--num-images",
     type=click.IntRange(min=2),
-    help="How many images to compare with as "
-    "many reals; half of the reals if not given, 16384 at most.",
+    help="Number of images, and of reals that they are compared with; by default half of the "
+    "reals, 16384 at most.",
 )
 @click.option(
     "--mirror",
@@ -55,69 +54,43 @@ class Metrics(Command):
 @click.option(
     "--held-out",
     is_flag=True,
-    help="Measure against the images that were held out of "
-    "training, where learning by heart gains nothing.",
+    help="Compare with the images that were held out of training, where memorising training "
+    "images gains nothing.",
 )
 @repeats_option
 @record_option
 def main(
     names: tuple[str, ...],
-    network: Path | None,
-    images: Path | None,
-    data: Path | None,
-    reference: Path | None,
-    subset: str,
-    resize: int | None,
-    detector: Path | None,
+    sources: SourceOptions,
     num_images: int | None,
     mirror: bool,
     held_out: bool,
     repeats: int,
     no_record: bool,
-    seed: int,
-    json_file: Path | None,
-    device: str,
 ) -> None:
-    """Measure pictures against real ones, with the metrics named, or with swd and ms-ssim.
+    """Compare images with real ones by the given metrics; by swd and ms-ssim if none is given.
 
-    The row 'reals against reals' says what the same numbers are for pictures that nobody can
-    tell from the reals. A run has one row for each of its snapshots.
+    The row 'reals against reals' is the baseline: the same metrics between two sets of reals. A
+    run has one row for each of its snapshots.
 
     \b
     python -m metrics --network runs/00000-mine-v2-1gpu --data datasets/mine
-    python -m metrics fid kid --images pictures.zip --reference photos --repeats 5
+    python -m metrics fid kid --images images.zip --reference photos --repeats 5
     python -m metrics neighbours --help       the nearest training images, as a sheet
     python -m metrics discrete-modes --help   the modes of MNIST-RGB
     python -m metrics compare --help          several runs in one table and on one sheet
     """
-    measured = named(network, images, "What to measure? Name either a --network or --images.")
-    against = named(
-        data,
-        reference,
-        "Measure against what? Name the real images, either as --data or as --reference.",
-    )
-    require_files(measured, against, detector=detector, json_file=json_file)
+    sources.require_files(sources.detector)
     set_omp_passive()
-    from metrics.request import Request, answer
+    from metrics.measure import measure
 
-    click.echo(
-        answer(
-            Request(
-                names=tuple(dict.fromkeys(names)) or DEFAULT,
-                images=measured,
-                is_network=network is not None,
-                reals=against,
-                num_images=num_images,
-                repeats=repeats,
-                resize=resize,
-                subset=subset,
-                mirror=mirror,
-                held_out=held_out,
-                detector=detector,
-                seed=seed,
-                json_file=json_file,
-                record=not no_record,
-                device=device,
-            )
-        )
+    table = measure(
+        tuple(dict.fromkeys(names)) or DEFAULT,
+        sources,
+        num_images=num_images,
+        repeats=repeats,
+        mirror=mirror,
+        held_out=held_out,
+        record=not no_record,
     )
+    click.echo(table)

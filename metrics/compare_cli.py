@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from metrics.names import parse_metrics
-from metrics.options import detector_option, require_files
+from metrics.options import detector_option, require_inputs
 from progan.command import PATH, Command, device_option
 from progan.errors import UserError
 from progan.runtime.files import require_writable_folder
@@ -48,7 +48,7 @@ MOST_SEEDS = 64
 )
 @click.option(
     "--metrics",
-    "wishes",
+    "metric_list",
     default="",
     metavar="LIST",
     help="Measure these first where a run lacks them, as train.py --metrics does: swd16k,ms-ssim.",
@@ -62,31 +62,31 @@ def compare(
     snapshot: str,
     seeds: str,
     sort: str,
-    wishes: str,
+    metric_list: str,
     data: Path | None,
     detector: Path | None,
     device: str,
 ) -> None:
-    """Set runs side by side: settings, metrics, losses, speed, and the samples of equal seeds.
+    """Compare runs: settings, metrics, losses, speed, and the samples of equal seeds.
 
-    What was measured while training (metric-*.jsonl, stats.jsonl) is read, not measured again. A
-    run that cannot be read is named, and the others are compared all the same.
+    Results of the training (metric-*.jsonl, stats.jsonl) are read, not measured again. A run that
+    cannot be read is reported, and the others are compared.
 
     \b
     python -m metrics compare runs/* --outdir out --sort swd
     python -m metrics compare A B --outdir out --metrics swd,ms-ssim --data datasets/mine
     """
-    wanted = parse_metrics(wishes)
+    wanted = parse_metrics(metric_list)
     if wanted and data is None:
-        raise UserError("--metrics: measure against what? Name the real images with --data.")
+        raise UserError("--metrics needs the real images. Name them with --data.")
     numbers = parse_seeds(seeds)
     if len(numbers) > MOST_SEEDS:
         raise UserError(
-            f"--seeds {seeds} are {len(numbers)} pictures of each run. Name {MOST_SEEDS} at most."
+            f"--seeds {seeds} are {len(numbers)} images of each run. Name {MOST_SEEDS} at most."
         )
     if not any(run.exists() for run in runs):
-        raise UserError(f"There is no run to compare: there is no {', '.join(map(str, runs))}.")
-    require_files(data, detector=detector, json_file=None)
+        raise UserError(f"No run to compare: no such file: {', '.join(map(str, runs))}.")
+    require_inputs(data, detector=detector)
     require_writable_folder(outdir, "--outdir")
     set_omp_passive()
     from metrics import comparison
@@ -97,19 +97,19 @@ def compare(
     make_folder(outdir)
     records, failed = _records(runs, _reader(snapshot, device, wanted, data, detector))
     if not records:
-        raise UserError("There is no run to compare. " + _reasons(failed))
+        raise UserError("No run to compare. " + _reasons(failed))
     found = comparison.compare(records, sort)
-    pictures = {
+    samples = {
         name: render_samples(record, numbers)
-        for name, record in zip(comparison.names(records), records, strict=True)
+        for name, record in zip(comparison.run_names(records), records, strict=True)
     }
-    rows = [(line.name, pictures[line.name]) for line in found.lines]
-    table = comparison.markdown(found, SHEET_FILE)
+    rows = [(run.name, samples[run.name]) for run in found.runs]
+    table = comparison.format_markdown(found, SHEET_FILE)
     save_png(outdir / SHEET_FILE, comparison_sheet(rows, numbers))
     write_atomically(outdir / MARKDOWN_FILE, table)
-    write_atomically(outdir / CSV_FILE, comparison.csv_table(found))
+    write_atomically(outdir / CSV_FILE, comparison.format_csv(found))
     click.echo(table.partition("\n\n")[0])
-    for sentence in comparison.mixed_reals(found):
+    for sentence in comparison.describe_mixed_reals(found):
         click.echo(escape_controls(sentence))
     click.echo("\n".join(str(outdir / name) for name in (MARKDOWN_FILE, CSV_FILE, SHEET_FILE)))
     if failed:
@@ -123,18 +123,19 @@ def _reader(
     data: Path | None,
     detector: Path | None,
 ) -> Callable[[Path], "RunRecord"]:
-    """The function run -> what is known of it, with what is missing measured."""
-    from metrics.request import setup_for
-    from metrics.run_record import fill_missing, read_record
+    """Return the function run -> record, which measures the metrics that are missing."""
+    from metrics.measure import create_context
+    from metrics.run_record import read_record
+    from metrics.snapshot_metrics import fill_missing
     from progan.runtime.devices import choose_device, set_precision
 
     target = choose_device(device)
     set_precision("fp32")
-    setup = setup_for([name for name, _ in wanted.values()], detector, 0, target)
+    context = create_context([name for name, _ in wanted.values()], detector, 0, target)
 
     def read(run: Path) -> "RunRecord":
         record = read_record(run, best=snapshot == "best", device=target)
-        return record if data is None else fill_missing(record, wanted, data, setup)
+        return record if data is None else fill_missing(record, wanted, data, context)
 
     return read
 
@@ -142,7 +143,7 @@ def _reader(
 def _records(
     runs: tuple[Path, ...], read: Callable[[Path], "RunRecord"]
 ) -> tuple[list["RunRecord"], dict[Path, str]]:
-    """What is known of the runs, and why nothing is known of the others."""
+    """Read the runs; also return the error messages of those that cannot be read."""
     records, failed = [], {}
     for run in dict.fromkeys(runs):
         try:

@@ -21,11 +21,11 @@ RUN_COLUMNS = ("run", "preset", "seed", "kimg")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One number.
+    """One number of the table.
 
     Attributes:
-        value: None if it is not known.
-        rank: Less is better, or just less where nothing is better; None if it is not known.
+        value: None if unknown.
+        rank: Sort key, the best first where any is better; None if unknown.
         best: No other run is better.
     """
 
@@ -35,13 +35,13 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """Four digits for people; '' if it is not known."""
+        """The value with four digits; '' if unknown."""
         return "" if self.value is None else f"{self.value:.4g}"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A run in words and numbers."""
+class ComparedRun:
+    """One row of the table."""
 
     name: str
     preset: str
@@ -56,42 +56,43 @@ class Comparison:
 
     Attributes:
         columns: Headings of the cells.
-        sorted_by: One of them, or '': as given.
-        reals: The cells of the reals, of the first run that knows them.
-        datasets: What the runs were trained on.
-        mixed: The columns whose values were measured against different reals, with these.
+        sorted_by: One of them, or '': in the order given.
+        reals: The cells of the reals, of the first run that has them.
+        datasets: Training data of the runs.
+        mixed: Columns whose values were measured against different reals, with these reals.
     """
 
     columns: tuple[str, ...]
     sorted_by: str
-    lines: tuple[Line, ...]
+    runs: tuple[ComparedRun, ...]
     reals: tuple[Cell, ...]
     datasets: tuple[str, ...]
     mixed: Mapping[str, tuple[str, ...]]
 
 
 def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
-    """Set the runs side by side.
+    """Build the table; raises UserError for an unknown column `sort`.
 
     Args:
-        sort: The column, or the metric, by which the best one comes first; '': as given.
-
-    Raises:
-        UserError: There is no such column.
+        sort: Column or metric by which the best run comes first; '': in the order given.
     """
     columns = _columns(records)
     reals = {
         column: value for record in reversed(records) for column, value in record.reals.items()
     }
     ranks = [
-        [rank(column, record.values.get(column), record.reals.get(column)) for column in columns]
+        [
+            rank_value(column, record.values.get(column), record.reals.get(column))
+            for column in columns
+        ]
         for record in records
     ]
     bests = [
-        _best(column, each) for column, each in zip(columns, zip(*ranks, strict=True), strict=True)
+        _best_rank(column, each)
+        for column, each in zip(columns, zip(*ranks, strict=True), strict=True)
     ]
-    lines = [
-        Line(
+    runs = [
+        ComparedRun(
             name,
             record.run.preset,
             record.run.seed,
@@ -101,34 +102,32 @@ def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
                 for column, place, best in zip(columns, row, bests, strict=True)
             ),
         )
-        for name, record, row in zip(names(records), records, ranks, strict=True)
+        for name, record, row in zip(run_names(records), records, ranks, strict=True)
     ]
-    by = chosen(sort, columns) if sort else ""
+    by = find_column(sort, columns) if sort else ""
     if by:
         place = columns.index(by)
-        lines.sort(key=lambda line: _last_if_unknown(line.cells[place].rank))
+        runs.sort(key=lambda run: math.inf if (key := run.cells[place].rank) is None else key)
     return Comparison(
         columns,
         by,
-        tuple(lines),
+        tuple(runs),
         tuple(Cell(reals.get(column)) for column in columns),
-        tuple(dict.fromkeys(_trained_on(record.run) for record in records)),
-        {column: against for column in columns if len(against := _reals_of(column, records)) > 1},
+        tuple(dict.fromkeys(_dataset_label(record.run) for record in records)),
+        {
+            column: against
+            for column in columns
+            if len(against := _reals_of_column(column, records)) > 1
+        },
     )
 
 
-def markdown(found: Comparison, sheet: str) -> str:
-    """Return the table, with the best values in bold, and a link to the sheet of samples."""
-    rows = [
-        [
-            line.name,
-            line.preset,
-            str(line.seed),
-            f"{line.kimg:g}",
-            *(f"**{cell.text}**" if cell.best else cell.text for cell in line.cells),
-        ]
-        for line in found.lines
-    ]
+def format_markdown(found: Comparison, sheet: str) -> str:
+    """Format as Markdown: best values in bold, notes, and a link to the sheet of samples."""
+    rows = []
+    for run in found.runs:
+        cells = [f"**{cell.text}**" if cell.best else cell.text for cell in run.cells]
+        rows.append([run.name, run.preset, str(run.seed), f"{run.kimg:g}", *cells])
     if any(cell.text for cell in found.reals):
         rows.append([REALS, "", "", "", *(cell.text for cell in found.reals)])
     rows = [list(map(_markdown_cell, row)) for row in ([*RUN_COLUMNS, *found.columns], *rows)]
@@ -150,54 +149,51 @@ def _markdown_cell(text: str) -> str:
     return re.sub(r"([|<])", r"\\\1", escape_controls(text))
 
 
-def csv_table(found: Comparison) -> str:
-    """Return the same rows and columns as CSV, with all digits; unknown values are empty."""
+def format_csv(found: Comparison) -> str:
+    """Format as CSV with all digits; unknown values are empty."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([*RUN_COLUMNS, *found.columns])
     writer.writerows(
-        [line.name, line.preset, line.seed, line.kimg, *(cell.value for cell in line.cells)]
-        for line in found.lines
+        [run.name, run.preset, run.seed, run.kimg, *(cell.value for cell in run.cells)]
+        for run in found.runs
     )
     if any(cell.text for cell in found.reals):
         writer.writerow([REALS, "", "", "", *(cell.value for cell in found.reals)])
     return file.getvalue().encode("utf-8", "backslashreplace").decode()
 
 
-def rank(column: str, value: float | None, real: float | None) -> float | None:
-    """Order the values of a column: the best is the least; None if it is not known."""
+def rank_value(column: str, value: float | None, real: float | None) -> float | None:
+    """Return the sort key of a value, the least for the best; None if unknown."""
     if value is None or not math.isfinite(value):
         return None
-    best = goal(column)
+    best = column_goal(column)
     if best == REALS:
         return None if real is None else abs(value - real)
     return -value if best == "most" else value
 
 
-def goal(column: str) -> str:
-    """'least', 'most' or 'reals', the value that is best; '' where nothing is."""
-    return GOALS.get(_known(column), "")
+def column_goal(column: str) -> str:
+    """Return which value of a column is best: 'least', 'most' or 'reals'; '' if none is."""
+    return GOALS.get(_goal_key(column), "")
 
 
-def chosen(sort: str, columns: Sequence[str]) -> str:
-    """The column that a person means, by its heading, without its count, or by the metric."""
-    wish = sort.casefold()
-    wishes = (wish, LOWER_IS_BETTER.get(wish, wish).casefold())
-    for each in wishes:
+def find_column(sort: str, columns: Sequence[str]) -> str:
+    """Find a column by its heading, its heading without the count, or its metric."""
+    name = sort.casefold()
+    for each in (name, LOWER_IS_BETTER.get(name, name).casefold()):
         for column in columns:
             if each in (column.casefold(), column.partition(" ")[0].casefold()):
                 return column
-    measuring = (
-        f" Or measure it first: --metrics {wish} --data DATASET." if (wish in DESCRIPTIONS) else ""
-    )
+    advice = f" Or measure it first: --metrics {name} --data DATASET." * (name in DESCRIPTIONS)
     raise UserError(
-        f"--sort {sort}: there is no such column. Choose one of "
-        f"{', '.join(columns) or 'none: nothing is known of these runs'}.{measuring}"
+        f"--sort {sort}: no such column. Choose one of "
+        f"{', '.join(columns) or 'none: these runs have no results'}.{advice}"
     )
 
 
-def names(records: Sequence[RunRecord]) -> list[str]:
-    """The names of the directories, or their paths where two have one name."""
+def run_names(records: Sequence[RunRecord]) -> list[str]:
+    """Return the names of the directories, or paths of networks where two have one name."""
     short = [record.directory.resolve().name for record in records]
     return [
         name if short.count(name) == 1 else str(record.path)
@@ -206,38 +202,31 @@ def names(records: Sequence[RunRecord]) -> list[str]:
 
 
 def _columns(records: Sequence[RunRecord]) -> tuple[str, ...]:
-    """Metrics first, in the order of GOALS, then what the training says of itself."""
+    """Return all columns: metrics in the order of GOALS, then statistics of the training."""
     found = dict.fromkeys(column for record in records for column in record.values)
     order = [*GOALS, ""]
-    return tuple(
-        sorted(
-            found,
-            key=lambda column: (
-                "/" in column,
-                order.index(_known(column)) if "/" not in column else 0,
-            ),
-        )
-    )
+
+    def position(column: str) -> tuple[bool, int]:
+        is_statistic = "/" in column
+        return is_statistic, 0 if is_statistic else order.index(_goal_key(column))
+
+    return tuple(sorted(found, key=position))
 
 
-def _known(column: str) -> str:
-    """The key of GOALS that a column goes by, or ''."""
+def _goal_key(column: str) -> str:
+    """Return the key of GOALS of a column, or ''."""
     name = column.partition(" ")[0].partition("_")[0]
     return name if name in GOALS else ""
 
 
-def _best(column: str, ranks: Sequence[float | None]) -> float | None:
-    """The best rank of several; None where nothing is better, or there is nobody to be better."""
+def _best_rank(column: str, ranks: Sequence[float | None]) -> float | None:
+    """Return the best rank; None where no value is better, or fewer than two are known."""
     known = [each for each in ranks if each is not None]
-    return min(known) if goal(column) and len(known) > 1 else None
+    return min(known) if column_goal(column) and len(known) > 1 else None
 
 
-def _last_if_unknown(place: float | None) -> float:
-    return math.inf if place is None else place
-
-
-def _reals_of(column: str, records: Sequence[RunRecord]) -> tuple[str, ...]:
-    """The reals that a column was measured against, each once, however its path is written."""
+def _reals_of_column(column: str, records: Sequence[RunRecord]) -> tuple[str, ...]:
+    """Return the different reals that a column was measured against, by resolved path."""
     found = {
         Path(reals).resolve(): reals
         for record in reversed(records)
@@ -246,29 +235,27 @@ def _reals_of(column: str, records: Sequence[RunRecord]) -> tuple[str, ...]:
     return tuple(reversed(found.values()))
 
 
-def _trained_on(run: Run) -> str:
+def _dataset_label(run: Run) -> str:
     return run.data.data + (f" (class {run.data.subset})" if run.data.subset else "")
 
 
 def _notes(found: Comparison) -> str:
     order = f"Sorted by {found.sorted_by}. " if found.sorted_by else ""
-    strangers = (
-        (
+    different = ""
+    if len(found.datasets) > 1:
+        different = (
             f"The runs were trained on different images, {', '.join(found.datasets)}: "
             "their metrics do not compare. "
         )
-        if len(found.datasets) > 1
-        else ""
-    )
-    mixed = "".join(f"{sentence} " for sentence in mixed_reals(found))
+    mixed = "".join(f"{sentence} " for sentence in describe_mixed_reals(found))
     return (
-        f"{order}{strangers}{mixed}The best value of a column is marked; of MS-SSIM it is the "
+        f"{order}{different}{mixed}The best value of a column is marked; of MS-SSIM it is the "
         f"one that is nearest to the reals. Made by progan {__version__}."
     )
 
 
-def mixed_reals(found: Comparison) -> list[str]:
-    """Sentences that name the columns with values of different reals, for each set of reals."""
+def describe_mixed_reals(found: Comparison) -> list[str]:
+    """Return a warning for each set of different reals, which names its columns."""
     columns: dict[tuple[str, ...], list[str]] = {}
     for column, reals in found.mixed.items():
         columns.setdefault(reals, []).append(column)

@@ -1,4 +1,4 @@
-"""Detectors: networks whose features stand for what people see in an image.
+"""Detectors: networks whose features are compared instead of pixels.
 
 A detector comes from a file: the weights of the Inception network of FID, those of torchvision's
 VGG-16, our classifier of digits, or any TorchScript network of images uint8 [N, 3, H, W]. It
@@ -26,7 +26,7 @@ from progan.runtime.files import sha256_of
 from progan.runtime.text import format_count
 from progan.runtime.weights_file import is_weights_file
 
-URLS = {  # of the weights that are fetched where no file is named; their names end in a SHA-256
+URLS = {  # default weights; the file names end in a SHA-256
     "inception": "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     "weights-inception-2015-12-05-6726825d.pth",
     "vgg16": "https://download.pytorch.org/models/vgg16-397923af.pth",
@@ -40,13 +40,13 @@ Embedding = tuple[Tensor, Tensor | None]  # features [N, D], logits [N, K] or No
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """A network of features.
+    """A feature extractor.
 
     Attributes:
-        name: For people.
-        fingerprint: Names its content.
-        network: Images uint8 [N, 3, H, W] -> features and logits. With a side in px instead of
-            None, images are resized to it before, whatever the network is used to.
+        name: For messages.
+        fingerprint: Hash of its file.
+        network: (images uint8 [N, 3, H, W], side) -> features and logits. With a side in px
+            instead of None, images are resized to it first.
     """
 
     name: str
@@ -54,77 +54,76 @@ class Detector:
     network: Callable[[Tensor, int | None], Embedding]
 
     def embed(self, images: Tensor, side: int | None = None) -> Embedding:
-        """Images uint8 [N, C, H, W] -> features [N, D] and logits [N, K]: float32, on the CPU.
+        """Embed images uint8 [N, C, H, W] -> features [N, D], logits [N, K]: float32, on the CPU.
 
-        Grey is repeated, and transparency lies on white. Raises UserError for features that are
-        not finite.
+        Grey is repeated, and alpha is blended with white. Raises UserError for features that
+        are not finite.
         """
         with torch.no_grad():
-            found = [self.network(some, side) for some in rgb(images).split(AT_ONCE)]
+            found = [self.network(some, side) for some in to_rgb(images).split(AT_ONCE)]
         features = torch.cat([part.flatten(1).float().cpu() for part, _ in found])
         if not features.isfinite().all():
             raise UserError(
-                f"The detector {self.name} makes features that are not finite (NaN or "
-                "infinity). Name another one."
+                f"The detector {self.name} returned NaN or infinite features. Name another one."
             )
         logits = [part.float().cpu() for _, part in found if part is not None]
         return features, torch.cat(logits) if logits else None
 
 
-def rgb(images: Tensor) -> Tensor:
-    """uint8 [N, 1, 3 or 4, H, W] -> uint8 [N, 3, H, W]."""
+def to_rgb(images: Tensor) -> Tensor:
+    """Convert images uint8 [N, 1, 3 or 4, H, W] -> uint8 [N, 3, H, W]."""
     if images.shape[1] == 4:
         opacity = images[:, 3:].float() / 255
         images = (images[:, :3] * opacity + 255 * (1 - opacity)).round().to(torch.uint8)
     return images.expand(-1, 3, -1, -1)
 
 
-def pixels() -> Detector:
-    """The pixels themselves, 0…1: for want of anything better."""
+def pixel_detector() -> Detector:
+    """Return a detector whose features are the pixels themselves, 0…1."""
     return Detector(
-        "pixels", "pixels", lambda images, side: (_resized(images, side).flatten(1) / 255, None)
+        "pixels", "pixels", lambda images, side: (_resize(images, side).flatten(1) / 255, None)
     )
 
 
 def open_detector(file: Path | None, default: str, device: torch.device) -> Detector:
-    """Open a detector, the default one (a key of URLS) where no file is named.
+    """Open a detector, by default the downloaded one of URLS[default].
 
-    Raises UserError if the file is no detector, or if the default one cannot be had.
+    Raises UserError if the file is no detector, or if the download fails.
     """
-    path = file or fetched(default)
+    path = file or fetch_weights(default)
     if not path.is_file():
-        raise UserError(f"There is no file {path}. Name the weights of a detector.")
+        raise UserError(f"No such file: {path}. Name the weights of a detector.")
     fingerprint = sha256_of(path)[:16]
     if _is_torchscript(path):
-        return Detector(path.name, fingerprint, _torchscript(path, device))
+        return Detector(path.name, fingerprint, _open_torchscript(path, device))
     if is_weights_file(path):
-        return Detector(path.name, fingerprint, _digits(path, device))
-    weights = _weights(path)
+        return Detector(path.name, fingerprint, _open_digits(path, device))
+    weights = _read_weights(path)
     if INCEPTION_KEY in weights:
-        return Detector(path.name, fingerprint, _inception(path, device))
-    if vgg16.fits(weights):
-        return Detector(path.name, fingerprint, vgg16.layers(weights, device))
-    raise _no_detector(path, OTHERS)
+        return Detector(path.name, fingerprint, _open_inception(path, device))
+    if vgg16.is_vgg16(weights):
+        return Detector(path.name, fingerprint, vgg16.build_extractor(weights, device))
+    raise _not_a_detector(path, OTHERS)
 
 
-def open_vgg16(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
-    """torchvision's weights of VGG-16: a network of images float32 [N, 3, H, W], 0…255.
+def load_vgg16(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
+    """Load torchvision's VGG-16 as a differentiable network of images float32 [N, 3, H, W], 0…255.
 
-    It has gradients, which others lose where they round. Raises UserError for another file.
+    Raises UserError for another file.
     """
     if not path.is_file():
-        raise UserError(f"There is no file {path}. Name the weights of VGG-16.")
-    weights = {} if is_weights_file(path) else _weights(path)
-    if not vgg16.fits(weights):
+        raise UserError(f"No such file: {path}. Name the weights of VGG-16.")
+    weights = {} if is_weights_file(path) else _read_weights(path)
+    if not vgg16.is_vgg16(weights):
         raise UserError(
-            f"{path} does not hold torchvision's weights of VGG-16. Fetch them from "
+            f"{path} does not hold torchvision's weights of VGG-16. Download them from "
             f"{URLS['vgg16']}."
         )
-    return vgg16.layers(weights, device)
+    return vgg16.build_extractor(weights, device)
 
 
-def fetched(default: str) -> Path:
-    """The file of a default detector, fetched from the Internet if it is not there yet."""
+def fetch_weights(default: str) -> Path:
+    """Return the weights file of a default detector, downloaded if it is missing."""
     url = URLS[default]
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.is_file():
@@ -133,25 +132,27 @@ def fetched(default: str) -> Path:
             torch.hub.download_url_to_file(url, str(path), path.stem.rpartition("-")[2])
         except (OSError, RuntimeError, HTTPException) as error:
             raise UserError(
-                f"Cannot fetch the {default} detector ({error}). Put {url} there: "
+                f"Cannot download the {default} detector ({error}). Save {url} as "
                 f"{path}, or name a detector with --detector FILE."
             ) from error
     return path
 
 
-def _torchscript(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
+def _open_torchscript(
+    path: Path, device: torch.device
+) -> Callable[[Tensor, int | None], Embedding]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # torch.jit is deprecated, not detectors
+            warnings.simplefilter("ignore", FutureWarning)  # torch.jit is deprecated
             network: Any = torch.jit.load(str(path), device).eval()
         arguments = {argument.name for argument in network.forward.schema.arguments}
     except (RuntimeError, AttributeError) as error:  # damaged, or without a forward
-        raise _no_detector(path, "it cannot be read as TorchScript") from error
+        raise _not_a_detector(path, "it cannot be read as TorchScript") from error
 
     def embed(images: Tensor, side: int | None) -> Embedding:
-        images = images if side is None else _resized(images, side).round().to(torch.uint8)
+        images = images if side is None else _resize(images, side).round().to(torch.uint8)
         try:
-            found = _called(network, arguments, images)
+            found = _call_network(network, arguments, images)
         except (RuntimeError, torch.jit.Error) as error:
             lines = str(error).strip().splitlines()
             raise UserError(
@@ -161,16 +162,16 @@ def _torchscript(path: Path, device: torch.device) -> Callable[[Tensor, int | No
         features, logits = found if isinstance(found, tuple) else (found, None)
         if not _is_table(features, len(images)):
             count = format_count(len(images), "image")
-            raise _no_detector(
-                path, f"it made {_shape(features)} of {count}, and not [N, features]"
+            raise _not_a_detector(
+                path, f"it returned {_shape(features)} for {count}, not [N, features]"
             )
         return features, logits
 
     return embed
 
 
-def _called(network: Any, arguments: set[str], images: Tensor) -> Any:
-    """Features, or features and logits, as the network's signature offers them."""
+def _call_network(network: Any, arguments: set[str], images: Tensor) -> Any:
+    """Call a TorchScript network for features, and for logits if its signature offers them."""
     if "return_features" not in arguments:
         return network(images)
     features = network(images, return_features=True)
@@ -181,7 +182,7 @@ def _called(network: Any, arguments: set[str], images: Tensor) -> Any:
 
 
 def _is_table(features: Any, count: int) -> bool:
-    """Whether it is [count, D], or that with sides of 1 behind, as pooling leaves them."""
+    """True for a tensor [count, D] or [count, D, 1, 1], as pooling leaves it."""
     return (
         isinstance(features, Tensor)
         and features.dim() >= 2
@@ -194,7 +195,7 @@ def _shape(found: Any) -> str:
     return str(list(found.shape)) if isinstance(found, Tensor) else f"a {type(found).__name__}"
 
 
-def _inception(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
+def _open_inception(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as error:
@@ -203,8 +204,8 @@ def _inception(path: Path, device: torch.device) -> Callable[[Tensor, int | None
         network = FeatureExtractorInceptionV3(
             "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)
         )
-    except RuntimeError as error:  # torchvision's Inception has layers of the same names
-        raise _no_detector(path, OTHERS) from error
+    except RuntimeError as error:  # torchvision's Inception has the same layer names
+        raise _not_a_detector(path, OTHERS) from error
     network.to(device)
     native = network.INPUT_IMAGE_SIZE
 
@@ -216,13 +217,13 @@ def _inception(path: Path, device: torch.device) -> Callable[[Tensor, int | None
     return embed
 
 
-def _digits(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
-    """Three digits, one in each channel: features of all, and logits of 1000 classes."""
+def _open_digits(path: Path, device: torch.device) -> Callable[[Tensor, int | None], Embedding]:
+    """Open a digit classifier, applied to each channel: joint features, logits of 1000 classes."""
     classifier, _ = load_classifier(path, device)
 
     def embed(images: Tensor, side: int | None) -> Embedding:
         fits = images.shape[2] == images.shape[3] and images.shape[3] in SIDES
-        images = _resized(images, side if fits else max(SIDES))
+        images = _resize(images, side if fits else max(SIDES))
         count, _, height, width = images.shape
         features = classifier.features(to_float(images).reshape(-1, 1, height, width))
         red, green, blue = classifier.linear(features).view(count, 3, -1).log_softmax(2).unbind(1)
@@ -233,7 +234,7 @@ def _digits(path: Path, device: torch.device) -> Callable[[Tensor, int | None], 
 
 
 def _is_torchscript(path: Path) -> bool:
-    """Both kinds of torch's files are zip files; only TorchScript has constants."""
+    """True for TorchScript, the only zip file of torch with constants."""
     try:
         with zipfile.ZipFile(path) as file:
             return any(name.endswith("/constants.pkl") for name in file.namelist())
@@ -241,43 +242,39 @@ def _is_torchscript(path: Path) -> bool:
         return False
 
 
-def _weights(path: Path) -> dict[str, Any]:
+def _read_weights(path: Path) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of pickles that Python's own made
-            # weights_only: a pickle may hold a program.
+            warnings.simplefilter("ignore", UserWarning)  # pickles that torch did not write
+            # weights_only: a pickle can run code.
             weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of a text read as a pickle, any
-        raise _no_detector(path, UNREADABLE) from error
+    except Exception as error:  # a text read as a pickle can raise any
+        raise _not_a_detector(path, UNREADABLE) from error
     return weights if isinstance(weights, dict) else {}
 
 
-def _no_detector(path: Path, reason: str) -> UserError:
+def _not_a_detector(path: Path, reason: str) -> UserError:
     return UserError(
-        f"{path} is no detector: {reason}. Name the weights of torch-fidelity's "
-        "Inception, of torchvision's VGG-16 or of a classifier of digits, or a "
-        "TorchScript network that makes features [N, D] of images uint8 "
-        "[N, 3, H, W]."
+        f"{path} is no detector: {reason}. Name the weights of torch-fidelity's Inception, of "
+        "torchvision's VGG-16 or of a digit classifier, or a TorchScript network of images uint8 "
+        "[N, 3, H, W] that returns features [N, D]."
     )
 
 
-def _resized(images: Tensor, side: int | None) -> Tensor:
+def _resize(images: Tensor, side: int | None) -> Tensor:
     images = images.float()
-    return (
-        images
-        if side is None
-        else F.interpolate(images, (side, side), mode="bilinear", antialias=True)
-    )
+    if side is None:
+        return images
+    return F.interpolate(images, (side, side), mode="bilinear", antialias=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Setup:
-    """The same setup measures the same.
+class MetricContext:
+    """Everything besides the images that a result depends on.
 
     Attributes:
-        seed: All chance derives from it.
-        device: Where to compute.
-        detector: What features come from; None where no metric needs any.
+        seed: All random numbers derive from it.
+        detector: None where no metric needs one.
     """
 
     seed: int

@@ -26,10 +26,10 @@ DIGITS = 10
 SIDES = (28, 32)  # px: of MNIST, and of its datasets, which have a black border of 2 px
 FEATURES = 64 * 4 * 4
 SIDE = max(SIDES)  # px
-HELD_OUT = 0.1  # of the digits, where the dataset has no hold-out
+HELD_OUT = 0.1  # share of the digits, if the dataset has no hold-out
 BATCH = 64
 LEARNING_RATE = 4e-3
-WARM_UP = 0.2  # of all steps
+WARM_UP = 0.2  # share of all steps
 WEIGHT_DECAY = 0.01
 ROTATION = math.radians(12)  # at most, to either side; likewise below
 STRETCH = 0.12
@@ -40,7 +40,7 @@ SHIFT = 2.5 / (SIDE / 2)  # 2.5 px
 class DigitClassifier(nn.Module):
     """Three convolutions, each of which halves the sides, and a linear layer: 66,666 weights.
 
-    The first one does so by its stride, where pooling would take most of the time.
+    The first has stride 2, as pooling there would take most of the time.
     """
 
     def __init__(self) -> None:
@@ -61,25 +61,25 @@ class DigitClassifier(nn.Module):
         self.linear = nn.Linear(FEATURES, DIGITS)
 
     def features(self, digits: Tensor) -> Tensor:
-        """[N, 1, S, S] in [-1, 1], S of SIDES -> [N, FEATURES]."""
+        """Map [N, 1, S, S] in [-1, 1], S of SIDES -> [N, FEATURES]."""
         margin = (max(SIDES) - digits.shape[-1]) // 2
         bordered = F.pad(digits, [margin] * 4, value=-1)  # black
         features: Tensor = self.convolutions(bordered).flatten(1)
         return features
 
     def forward(self, digits: Tensor) -> Tensor:
-        """[N, 1, S, S] in [-1, 1], S of SIDES -> logits [N, 10]."""
+        """Map [N, 1, S, S] in [-1, 1], S of SIDES -> logits [N, 10]."""
         logits: Tensor = self.linear(self.features(digits))
         return logits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Origin:
-    """How a classifier was trained, and how good it is.
+class ClassifierInfo:
+    """Training data and error rate of a classifier; its fields are keys of the file's header.
 
     Attributes:
-        dataset: Path and fingerprint of the dataset.
-        error: Share of the held-out digits that it misreads, 0…1.
+        dataset: Path of the dataset.
+        error: Error rate on the held-out digits, 0…1.
     """
 
     dataset: str
@@ -91,70 +91,67 @@ class Origin:
     error: float
 
 
-def save_classifier(path: Path, classifier: DigitClassifier, origin: Origin) -> None:
-    """Write the weights, with a header that says where they come from."""
-    header = {"format": FORMAT, "version": FORMAT_VERSION, **asdict(origin)}
-    weights = {  # without counters of batches
-        name: tensor
-        for name, tensor in classifier.state_dict().items()
-        if tensor.is_floating_point()
-    }
-    save_weights(path, header, weights)
+def save_classifier(path: Path, classifier: DigitClassifier, info: ClassifierInfo) -> None:
+    """Write the weights, with `info` in the header."""
+    header = {"format": FORMAT, "version": FORMAT_VERSION, **asdict(info)}
+    state = classifier.state_dict().items()
+    # Without the batch counters of normalisation.
+    save_weights(path, header, {name: x for name, x in state if x.is_floating_point()})
 
 
-def load_classifier(path: Path, device: torch.device) -> tuple[DigitClassifier, Origin]:
-    """Read a classifier, ready for use; raises UserError if the file is none of ours."""
+def load_classifier(path: Path, device: torch.device) -> tuple[DigitClassifier, ClassifierInfo]:
+    """Read a frozen classifier in eval mode; raises UserError if the file is none."""
     try:
         header, weights = load_weights(path, FORMAT, str(device))
     except (ValueError, OSError) as error:
         raise UserError(
-            f"{path} is no classifier of digits ({error}). Train one: "
+            f"{path} is no digit classifier ({error}). Train one: "
             f"{command_line('metrics', 'discrete-modes', '--train-classifier')}"
         ) from error
     if header.pop("version", None) != FORMAT_VERSION:
         raise UserError(
-            f"{path} is a classifier of digits of another version than "
-            f"{FORMAT_VERSION}, which this progan reads. Train it anew."
+            f"{path} is a digit classifier of another version than {FORMAT_VERSION}. "
+            "Train a new one."
         )
     try:
         del header["format"]
-        origin = Origin(**header)
+        info = ClassifierInfo(**header)
         classifier = DigitClassifier()
         missing, unknown = classifier.load_state_dict(weights, strict=False)
         if unknown or any(not name.endswith("num_batches_tracked") for name in missing):
             raise ValueError(f"missing {missing}, unknown {unknown}")
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"{path}, a classifier of digits, is damaged: its header does not "
-            "describe its weights. Train it anew."
+            f"{path}, a digit classifier, is damaged: its header does not "
+            "describe its weights. Train a new one."
         ) from error
-    return classifier.to(device).eval().requires_grad_(False), origin
+    return classifier.to(device).eval().requires_grad_(False), info
 
 
 def train_classifier(
     dataset: Dataset, *, epochs: int, seed: int, device: torch.device
-) -> tuple[DigitClassifier, Origin]:
-    """Train a classifier on the digits of a dataset, and count its errors on the held-out ones.
+) -> tuple[DigitClassifier, ClassifierInfo]:
+    """Train a classifier on the digits of a dataset, and measure its error on the held-out ones.
 
-    All chance derives from `seed`. Raises UserError unless the dataset is one of grey digits.
+    All random numbers derive from `seed`. Raises UserError unless the dataset has grey digits.
     """
-    require_digits(dataset)
-    training, held_out = _split(dataset, seed)
-    classifier = _initialized(seed).to(device)
-    images, labels = _digits(dataset, training, device)
+    require_digit_dataset(dataset)
+    training, held_out = _split_rows(dataset, seed)
+    classifier = _create_classifier(seed).to(device)
+    images, labels = _load_digits(dataset, training, device)
     _fit(classifier, images, labels, epochs=epochs, seed=seed)
-    return classifier, Origin(
+    return classifier, ClassifierInfo(
         dataset=str(dataset.path),
         fingerprint=dataset.fingerprint,
         num_training=len(training),
         num_held_out=len(held_out),
         epochs=epochs,
         seed=seed,
-        error=error_of(classifier, *_digits(dataset, held_out, device)),
+        error=error_rate(classifier, *_load_digits(dataset, held_out, device)),
     )
 
 
-def require_digits(dataset: Dataset) -> None:
+def require_digit_dataset(dataset: Dataset) -> None:
     """Raise UserError unless a dataset has ten classes of grey images of 32x32."""
     advice = f"Name a dataset of {command_line('dataset', 'create-mnist')}."
     if dataset.label_size != DIGITS:
@@ -164,22 +161,22 @@ def require_digits(dataset: Dataset) -> None:
     if dataset.channels != 1 or dataset.info.top_size != (SIDE, SIDE):
         raise UserError(
             f"{dataset.path} has images of {dataset.info.top_size}x{dataset.channels}, "
-            f"and the digits to learn from are {SIDE}x{SIDE}x1. {advice}"
+            f"not digits of {SIDE}x{SIDE}x1. {advice}"
         )
 
 
-def error_of(classifier: DigitClassifier, digits: Tensor, labels: Tensor) -> float:
-    """Share of digits [N, 1, S, S] in [-1, 1] that are misread, 0…1."""
+def error_rate(classifier: DigitClassifier, digits: Tensor, labels: Tensor) -> float:
+    """Return the share of digits [N, 1, S, S] in [-1, 1] that are misclassified, 0…1."""
     classifier.eval()
     with torch.no_grad():
         read = torch.cat([classifier(some).argmax(1) for some in digits.split(256)])
     return float((read != labels).double().mean())
 
 
-def deformed(digits: Tensor, random: torch.Generator) -> Tensor:
-    """Rotate, stretch, shear and shift digits [N, 1, S, S], each a little and by chance.
+def augment_digits(digits: Tensor, random: torch.Generator) -> Tensor:
+    """Randomly rotate, stretch, shear and shift digits [N, 1, S, S].
 
-    A pixel p shows what was at A p + b, with A near the identity and b near 0.
+    Pixel p of the result is that at A p + b, with A near the identity and b near 0.
     """
     turn, shear, *stretch, dx, dy = 2 * torch.rand(6, len(digits), generator=random) - 1
     cos, sin = (ROTATION * turn).cos(), (ROTATION * turn).sin()
@@ -194,11 +191,11 @@ def deformed(digits: Tensor, random: torch.Generator) -> Tensor:
     return F.grid_sample(digits, places, padding_mode="border", align_corners=False)
 
 
-def rate_factor(progress: float) -> float:
-    """The learning rate grows from 0 to 1 times its value and falls to 0 again, on two lines.
+def learning_rate_factor(progress: float) -> float:
+    """Return the factor of the learning rate, 0…1: linear warm-up, then linear decay.
 
     Args:
-        progress: Share of the training that is done, 0…1.
+        progress: Part of the training that is done, 0…1.
     """
     return min(progress / WARM_UP, (1 - progress) / (1 - WARM_UP))
 
@@ -211,7 +208,7 @@ def _fit(
     batch = min(BATCH, len(digits))
     steps = epochs * (len(digits) // batch)
     rate = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: rate_factor((step + 1) / (steps + 1))
+        optimizer, lambda step: learning_rate_factor((step + 1) / (steps + 1))
     )
     classifier.train()
     with tqdm(
@@ -220,7 +217,9 @@ def _fit(
         for _ in range(epochs):
             order = torch.randperm(len(digits), generator=random).to(digits.device)
             for rows in order[: len(digits) // batch * batch].split(batch):
-                loss = F.cross_entropy(classifier(deformed(digits[rows], random)), labels[rows])
+                loss = F.cross_entropy(
+                    classifier(augment_digits(digits[rows], random)), labels[rows]
+                )
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -228,8 +227,8 @@ def _fit(
                 progress.update()
 
 
-def _split(dataset: Dataset, seed: int) -> tuple[Rows, Rows]:
-    """Rows to train on and to count errors on."""
+def _split_rows(dataset: Dataset, seed: int) -> tuple[Rows, Rows]:
+    """Split the rows into training and held-out ones."""
     count = len(dataset)
     held_out = dataset.held_out_rows
     if not len(held_out):
@@ -237,14 +236,14 @@ def _split(dataset: Dataset, seed: int) -> tuple[Rows, Rows]:
     return np.setdiff1d(np.arange(count), held_out), held_out
 
 
-def _digits(dataset: Dataset, rows: Rows, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Images [n, 1, 32, 32] in [-1, 1] and labels [n]."""
+def _load_digits(dataset: Dataset, rows: Rows, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Load images [n, 1, 32, 32] in [-1, 1] and labels [n]."""
     pixels = torch.from_numpy(dataset.images(level_of(SIDE), rows)).permute(0, 3, 1, 2)
     return to_float(pixels).to(device), torch.from_numpy(dataset.labels(rows)).to(device)
 
 
-def _initialized(seed: int) -> DigitClassifier:
-    """Fresh weights that depend on the seed alone, and leave torch's own stream as it was."""
+def _create_classifier(seed: int) -> DigitClassifier:
+    """Initialise a classifier from the seed alone, without changing torch's global generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return DigitClassifier()

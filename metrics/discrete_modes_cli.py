@@ -1,21 +1,21 @@
 """python -m metrics discrete-modes: count the modes of MNIST-RGB."""
 
+import dataclasses
 import time
 from pathlib import Path
 
 import click
 
 from metrics.options import (
-    named,
+    SourceOptions,
     record_option,
     repeats_option,
     require_classifier_file,
-    require_files,
+    require_inputs,
     source_options,
 )
 from progan.command import PATH, Command
 from progan.errors import UserError
-from progan.invocation import command_line
 from progan.runtime.files import require_writable_file
 from progan.runtime.torch_settings import set_omp_passive
 
@@ -33,15 +33,15 @@ NAME = "discrete-modes"
 @click.option(
     "--train-classifier",
     is_flag=True,
-    help="Train one on the digits of --data, a "
-    "dataset of create-mnist, and say which share of the held-out digits it misreads.",
+    help="Train one on the digits of --data, a dataset of create-mnist, and print its error rate "
+    "on the held-out digits.",
 )
 @click.option(
     "--epochs",
     type=click.IntRange(min=1),
     default=12,
     show_default=True,
-    help="How often to train it on each digit.",
+    help="Epochs of --train-classifier.",
 )
 @source_options(detector=False)
 @click.option(
@@ -49,7 +49,7 @@ NAME = "discrete-modes"
     type=click.IntRange(min=2),
     default=25600,
     show_default=True,
-    help="How many images to read.",
+    help="Number of images to classify.",
 )
 @repeats_option
 @record_option
@@ -57,20 +57,12 @@ def discrete_modes(
     classifier: Path,
     train_classifier: bool,
     epochs: int,
-    network: Path | None,
-    images: Path | None,
-    data: Path | None,
-    reference: Path | None,
-    subset: str,
-    resize: int | None,
+    sources: SourceOptions,
     num_images: int,
     repeats: int,
     no_record: bool,
-    seed: int,
-    json_file: Path | None,
-    device: str,
 ) -> None:
-    """Count the modes of MNIST-RGB that a network draws (appendix E of the paper).
+    """Count the modes of MNIST-RGB that a network generates (appendix E of the paper).
 
     Each colour channel shows a digit, so there are 1000 kinds of images. A network that has lost
     none shows all 1000 modes; KL is how far they are from being equally frequent, in nats. N
@@ -81,61 +73,25 @@ def discrete_modes(
     python -m metrics discrete-modes --network runs --data datasets/mnist-rgb --classifier C
     """
     if train_classifier:
-        if network or images:
-            raise UserError(
-                "--train-classifier trains on the digits of --data. Leave --network "
-                "and --images away."
-            )
-        digits = named(
-            data,
-            reference,
-            "Train on which digits? Name a dataset of "
-            f"{command_line('dataset', 'create-mnist')} with --data.",
-        )
-        require_files(digits, detector=None, json_file=None)
-        if classifier.is_dir():
-            raise UserError(f"--classifier {classifier} is a folder. Name a file in it.")
-        require_writable_file(classifier, "--classifier", makes_folder=True)
-        return _train(digits, classifier, epochs, seed, device)
-    measured = named(
-        network, images, "Count the modes of what? Name either a --network or --images."
-    )
-    against = named(
-        data,
-        reference,
-        "Beside which reals? Name a dataset of "
-        f"{command_line('dataset', 'create-mnist-rgb')} with --data.",
-    )
-    require_files(measured, against, detector=None, json_file=json_file)
+        return _train(classifier, epochs, sources)
+    sources.require_files()
     require_classifier_file(classifier)
     set_omp_passive()
-    from metrics.request import Request, answer
+    from metrics.measure import measure
 
-    require_classifier_file(classifier)
-    click.echo(
-        answer(
-            Request(
-                names=(NAME,),
-                images=measured,
-                is_network=network is not None,
-                reals=against,
-                num_images=num_images,
-                repeats=repeats,
-                resize=resize,
-                subset=subset,
-                mirror=False,
-                held_out=False,
-                detector=classifier,
-                seed=seed,
-                json_file=json_file,
-                record=not no_record,
-                device=device,
-            )
-        )
-    )
+    sources = dataclasses.replace(sources, detector=classifier)
+    record = not no_record
+    table = measure((NAME,), sources, num_images=num_images, repeats=repeats, record=record)
+    click.echo(table)
 
 
-def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> None:
+def _train(file: Path, epochs: int, sources: SourceOptions) -> None:
+    if sources.network or sources.images:
+        raise UserError("--train-classifier cannot be combined with --network or --images.")
+    require_inputs(sources.reals)
+    if file.is_dir():
+        raise UserError(f"--classifier {file} is a folder. Name a file in it.")
+    require_writable_file(file, "--classifier", makes_folder=True)
     set_omp_passive()
     from metrics.digit_classifier import save_classifier, train_classifier
     from progan.data.reader import Dataset
@@ -143,14 +99,14 @@ def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> Non
     from progan.runtime.files import make_folder
     from progan.runtime.log import human_seconds
 
-    dataset, target = Dataset.open(digits), choose_device(device)
+    dataset, device = Dataset.open(sources.reals), choose_device(sources.device)
     set_precision("fp32")
     make_folder(file.parent)
     start = time.monotonic()
-    classifier, origin = train_classifier(dataset, epochs=epochs, seed=seed, device=target)
-    save_classifier(file, classifier, origin)
+    classifier, info = train_classifier(dataset, epochs=epochs, seed=sources.seed, device=device)
+    save_classifier(file, classifier, info)
     click.echo(
-        f"{file}: trained on {origin.num_training} digits in "
-        f"{human_seconds(time.monotonic() - start)}; misreads {origin.error:.2%} of "
-        f"{origin.num_held_out} held-out ones."
+        f"{file}: trained on {info.num_training} digits in "
+        f"{human_seconds(time.monotonic() - start)}; error rate {info.error:.2%} on "
+        f"{info.num_held_out} held-out digits."
     )

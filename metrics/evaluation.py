@@ -1,9 +1,9 @@
-"""All metrics by name; measure images against reals, and the baseline; results as text and JSON.
+"""Measure images against reals, and the real-vs-real baseline; results as text and JSON.
 
-Each repeat samples anew, from the seed and the number of the repeat. The images are compared with
+Each repeat takes new samples, seeded by the number of the repeat. The images are compared with
 the beginning of the shuffled reals, which for the baseline is compared with their end, so that no
-image meets itself. Of a dataset with a hold-out, the images are compared with training images, and
-the baseline is what was held out.
+image is compared with itself. Of a dataset with a hold-out, the images are compared with training
+images, and the baseline is what was held out.
 """
 
 import json
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from metrics import discrete_modes, fidelity, ms_ssim, swd
-from metrics.detector import Setup
+from metrics.detector import MetricContext
 from metrics.samples import ImageSample, Rows, Size
-from metrics.sources import Source, require_alike
+from metrics.sources import SampleSource, require_same_size
 from progan import __version__
 from progan.errors import UserError
 from progan.runtime.seeding import derive_seed, numpy_generator
@@ -35,41 +35,45 @@ class Metric:
     """A metric and the images that it takes.
 
     Attributes:
-        measure: As many images as reals, of one size, and the setup -> values by column name.
+        measure: As many images as reals, of one size, and the context -> values by column name.
         require: Raises UserError unless it can measure that many images of that size.
-        digits: Decimal places worth printing; None: four digits, of what a detector scales.
+        digits: Decimal places to print; None: four significant digits, as detectors set the scale.
         needs_detector: It compares features, or classes.
-        require_detector: Raises UserError if the detector of the setup makes nothing it can use.
+        require_detector: Raises UserError if the metric cannot use the detector of the context.
     """
 
-    measure: Callable[[ImageSample, ImageSample, Setup], dict[str, float]]
+    measure: Callable[[ImageSample, ImageSample, MetricContext], dict[str, float]]
     require: Callable[[Size, int], None]
     digits: int | None
     needs_detector: bool = False
-    require_detector: Callable[[Setup], None] = lambda setup: None
+    require_detector: Callable[[MetricContext], None] = lambda context: None
 
 
 METRICS = {
-    "swd": Metric(swd.measure, swd.require, digits=2),
-    "ms-ssim": Metric(ms_ssim.measure, ms_ssim.require, digits=4),
-    "fid": Metric(fidelity.fid, fidelity.require, digits=None, needs_detector=True),
-    "kid": Metric(fidelity.kid, fidelity.require, digits=None, needs_detector=True),
-    "kid75": Metric(fidelity.kid75, fidelity.require, digits=None, needs_detector=True),
-    "is": Metric(fidelity.inception_score, fidelity.require, digits=3, needs_detector=True),
-    "pr": Metric(fidelity.precision_recall, fidelity.require, digits=4, needs_detector=True),
+    "swd": Metric(swd.measure, swd.require_measurable, digits=2),
+    "ms-ssim": Metric(ms_ssim.measure, ms_ssim.require_measurable, digits=4),
+    "fid": Metric(fidelity.fid, fidelity.require_measurable, digits=None, needs_detector=True),
+    "kid": Metric(fidelity.kid, fidelity.require_measurable, digits=None, needs_detector=True),
+    "kid75": Metric(fidelity.kid75, fidelity.require_measurable, digits=None, needs_detector=True),
+    "is": Metric(
+        fidelity.inception_score, fidelity.require_measurable, digits=3, needs_detector=True
+    ),
+    "pr": Metric(
+        fidelity.precision_recall, fidelity.require_measurable, digits=4, needs_detector=True
+    ),
     "discrete-modes": Metric(
         discrete_modes.measure,
-        discrete_modes.require,
+        discrete_modes.require_measurable,
         digits=None,
         needs_detector=True,
-        require_detector=discrete_modes.require_detector,
+        require_detector=discrete_modes.require_digit_classifier,
     ),
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """What to measure.
+class MeasurementPlan:
+    """Metrics to measure, and on how many images.
 
     Attributes:
         names: Keys of METRICS.
@@ -85,26 +89,31 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the report: how many images on each side, and the results of each repeat."""
+    """One row of the table: images on each side, and the results of each repeat."""
 
     name: str
     num_images: int
     repeats: list[Results]
 
 
-def plan_for(
-    images: Source, reals: Source, names: Sequence[str], num_images: int | None, *, repeats: int
-) -> Plan:
-    """Settle how many images are compared; raises UserError if that cannot be done.
+def make_plan(
+    images: SampleSource,
+    reals: SampleSource,
+    names: Sequence[str],
+    num_images: int | None,
+    *,
+    repeats: int,
+) -> MeasurementPlan:
+    """Choose how many images are compared; raises UserError if there are too few.
 
-    Without a wish: as many as the baseline can have on both sides, 16384 (the paper's) at most.
+    By default as many as the baseline can have on both sides, 16384 (the paper's) at most.
     """
     assert reals.count is not None, "reals are counted"
-    trained, held_out = len(reals.trained_on), len(reals.held_out)
+    trained, held_out = len(reals.training_rows), len(reals.held_out)
     if reals.count < FEWEST_REALS or trained < 2 or held_out == 1:
         raise UserError(
-            f"{reals.description} has only {_counted(reals)}. {FEWEST_REALS} are "
-            "the least, and thousands make a number to trust."
+            f"{reals.description} has only {_describe_count(reals)}. At least "
+            f"{FEWEST_REALS} are needed, and thousands for a reliable result."
         )
     most = (min(trained, held_out) if held_out else trained // 2) // 2 * 2  # even, for pairs
     if num_images is None:
@@ -116,129 +125,140 @@ def plan_for(
     for name in names:
         METRICS[name].require(images.size, num_images)
         METRICS[name].require(images.size, num_baseline)
-    return Plan(names=names, num_images=num_images, num_baseline=num_baseline, repeats=repeats)
+    return MeasurementPlan(
+        names=names, num_images=num_images, num_baseline=num_baseline, repeats=repeats
+    )
 
 
 def evaluate(
-    images: Mapping[str, Callable[[], Source]], reals: Source, plan: Plan, setup: Setup
+    images: Mapping[str, Callable[[], SampleSource]],
+    reals: SampleSource,
+    plan: MeasurementPlan,
+    context: MetricContext,
 ) -> Iterator[Row]:
-    """Yield a row for each source of images by its name, and at last the baseline.
+    """Yield a row for each source of images by its name, and finally the baseline.
 
     Args:
-        images: Each is opened in its turn, so that many networks need no more memory than one.
+        images: Functions that open the sources, one at a time to save memory.
     """
-    # The reals first: a damaged file among them shows before a network starts to draw.
-    pairs = [_reals(reals, plan, setup, number) for number in range(plan.repeats)]
-    setups = [
-        replace(setup, seed=derive_seed(setup.seed, number)) for number in range(plan.repeats)
+    # The reals first: a damaged file among them is found before a network generates.
+    pairs = [_sample_reals(reals, plan, context, number) for number in range(plan.repeats)]
+    contexts = [
+        replace(context, seed=derive_seed(context.seed, number)) for number in range(plan.repeats)
     ]
     for name, opened in images.items():
         source = opened()
-        require_alike(source, reals)
+        require_same_size(source, reals)
         yield Row(
             name,
             plan.num_images,
             [
-                _measure(source.draw(_image_rows(source, plan, setup, number)), first, plan, each)
-                for number, ((first, _), each) in enumerate(zip(pairs, setups, strict=True))
+                _measure(
+                    source.sample(_image_rows(source, plan, context, number)), first, plan, each
+                )
+                for number, ((first, _), each) in enumerate(zip(pairs, contexts, strict=True))
             ],
         )
     yield Row(
         BASELINE,
         plan.num_baseline,
         [
-            _baseline(first.first(plan.num_baseline), other, plan, each)
-            for (first, other), each in zip(pairs, setups, strict=True)
+            _measure_baseline(first.first(plan.num_baseline), other, plan, each)
+            for (first, other), each in zip(pairs, contexts, strict=True)
         ],
     )
 
 
-def _reals(reals: Source, plan: Plan, setup: Setup, number: int) -> tuple[ImageSample, ImageSample]:
-    """The reals that meet the images, and those of the baseline."""
-    order = _shuffled(reals.trained_on, setup, number, "reals")
-    held_out = _shuffled(reals.held_out, setup, number, "held-out")
+def _sample_reals(
+    reals: SampleSource, plan: MeasurementPlan, context: MetricContext, number: int
+) -> tuple[ImageSample, ImageSample]:
+    """Sample the reals that images are compared with, and the other side of the baseline."""
+    order = _shuffle(reals.training_rows, context, number, "reals")
+    held_out = _shuffle(reals.held_out, context, number, "held-out")
     others = held_out[: plan.num_baseline] if held_out.size else order[-plan.num_baseline :]
-    return reals.draw(order[: plan.num_images]), reals.draw(others)
+    return reals.sample(order[: plan.num_images]), reals.sample(others)
 
 
-def _measure(images: ImageSample, reals: ImageSample, plan: Plan, setup: Setup) -> Results:
-    return {name: METRICS[name].measure(images, reals, setup) for name in plan.names}
+def _measure(
+    images: ImageSample, reals: ImageSample, plan: MeasurementPlan, context: MetricContext
+) -> Results:
+    return {name: METRICS[name].measure(images, reals, context) for name in plan.names}
 
 
-def _baseline(reals: ImageSample, others: ImageSample, plan: Plan, setup: Setup) -> Results:
-    """The same, kept with the statistics of the reals: it is the same for every network."""
-    detector = setup.detector.fingerprint if setup.detector else ""
-    against = f"against {reals.rows.tolist()} seed {setup.seed}"
+def _measure_baseline(
+    reals: ImageSample, others: ImageSample, plan: MeasurementPlan, context: MetricContext
+) -> Results:
+    """Measure reals against other reals, cached: the result is the same for every network."""
+    detector = context.detector.fingerprint if context.detector else ""
+    against = f"against {reals.rows.tolist()} seed {context.seed}"
 
-    def kept(name: str) -> dict[str, float]:
-        means = detector * METRICS[name].needs_detector
-        stored = others.kept(
-            f"{name} {means} {against}",
+    def measure_cached(name: str) -> dict[str, float]:
+        fingerprint = detector * METRICS[name].needs_detector
+        stored = others.cached(
+            f"{name} {fingerprint} {against}",
             lambda: {
                 column: np.array(value)
-                for column, value in METRICS[name].measure(others, reals, setup).items()
+                for column, value in METRICS[name].measure(others, reals, context).items()
             },
         )
         return {column: float(value) for column, value in stored.items()}
 
-    return {name: kept(name) for name in plan.names}
+    return {name: measure_cached(name) for name in plan.names}
 
 
-def _image_rows(images: Source, plan: Plan, setup: Setup, number: int) -> Rows:
-    """A network shows the seeds 0, 1, 2 …, each repeat the next ones; files are drawn from."""
+def _image_rows(
+    images: SampleSource, plan: MeasurementPlan, context: MetricContext, number: int
+) -> Rows:
+    """Choose images: of a network the seeds 0, 1, 2 …, in each repeat the next; of files any."""
     if images.count is None:
         rows = number * plan.num_images + np.arange(plan.num_images)
     else:
         rows = np.arange(images.count)
-    return _shuffled(rows, setup, number, "images")[: plan.num_images]
+    return _shuffle(rows, context, number, "images")[: plan.num_images]
 
 
-def _shuffled(rows: Rows, setup: Setup, number: int, role: str) -> Rows:
-    """Neighbours, which ms-ssim compares, must be strangers: files are often sorted by class."""
-    return numpy_generator(setup.seed, number, role).permutation(rows)
+def _shuffle(rows: Rows, context: MetricContext, number: int, role: str) -> Rows:
+    """Shuffle, as ms-ssim compares neighbours, and files are often sorted by class."""
+    return numpy_generator(context.seed, number, role).permutation(rows)
 
 
-def _require_images(source: Source, num_images: int, count: int | None) -> None:
+def _require_images(source: SampleSource, num_images: int, count: int | None) -> None:
     if count is not None and not 2 <= num_images <= count:
-        advice = (
-            f"Ask for 2 to {count}"
-            if count > 2
-            else "Ask for 2"
-            if count == 2
-            else ("Name a source of more")
-        )
+        advice = {1: "Name a source of more", 2: "Ask for 2"}.get(count, f"Ask for 2 to {count}")
         raise UserError(
-            f"{source.description} has {_counted(source)}, and {num_images} "
+            f"{source.description} has {_describe_count(source)}, and {num_images} "
             f"{pluralize(num_images, 'is', 'are')} asked for. {advice}."
         )
 
 
-def _counted(source: Source) -> str:
+def _describe_count(source: SampleSource) -> str:
     held_out = len(source.held_out)
     others = f", and {format_count(held_out, 'other')} for the baseline" if held_out else ""
-    return f"{format_count(len(source.trained_on), 'image')}{others}"
+    return f"{format_count(len(source.training_rows), 'image')}{others}"
 
 
-def format_table(images: str, reals: Source, plan: Plan, rows: Sequence[Row]) -> str:
-    """The rows below a line that says what was compared; several repeats as mean ± deviation."""
+def format_table(
+    images: str, reals: SampleSource, plan: MeasurementPlan, rows: Sequence[Row]
+) -> str:
+    """Format the rows below a title line; several repeats as mean ± standard deviation."""
     columns = [column for values in rows[0].repeats[0].values() for column in values]
     cells = [["", "images", *columns]]
     cells += [[row.name, str(row.num_images), *_row_cells(row)] for row in rows]
     widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
     lines = [f"images: {images}   reals: {reals.description}   size: {reals.size}"]
-    lines += [_aligned(line, widths) for line in cells]
+    lines += [_align(line, widths) for line in cells]
     if plan.num_images != plan.num_baseline:
         lines.append(
-            "The rows count different numbers of images. SWD, FID and others depend on "
+            "The rows have different numbers of images. SWD, FID and others depend on "
             f"them: compare with --num-images {plan.num_baseline}."
         )
     return "\n".join(lines)
 
 
 def to_records(
-    row: Row, images: str, reals: Source, plan: Plan, setup: Setup
+    row: Row, images: str, reals: SampleSource, plan: MeasurementPlan, context: MetricContext
 ) -> list[dict[str, Any]]:
-    """One JSON object for each metric of a row; 'std' is null without repeats."""
+    """Return one JSON object for each metric of a row; 'std' is null without repeats."""
     return [
         {
             "metric": name,
@@ -247,16 +267,12 @@ def to_records(
             "reals": reals.description,
             "size": list(reals.size),
             "num_images": row.num_images,
-            "seed": setup.seed,
+            "seed": context.seed,
             "repeats": plan.repeats,
             "progan": __version__,
-            **(
-                {"detector": setup.detector.name}
-                if setup.detector and METRICS[name].needs_detector
-                else {}
-            ),
+            **_describe_detector(name, context),
             "values": {
-                column: dict(zip(("mean", "std"), spread(row, name, column), strict=True))
+                column: dict(zip(("mean", "std"), mean_and_std(row, name, column), strict=True))
                 for column in row.repeats[0][name]
             },
         }
@@ -264,23 +280,28 @@ def to_records(
     ]
 
 
+def _describe_detector(name: str, context: MetricContext) -> dict[str, str]:
+    needed = context.detector if METRICS[name].needs_detector else None
+    return {"detector": needed.name} if needed else {}
+
+
 def append_lines(path: Path, objects: Sequence[Mapping[str, Any]]) -> None:
-    """Append JSON lines to a file, which need not exist."""
+    """Append JSON lines to a file, which is created if missing."""
     text = "".join(json.dumps(item, allow_nan=False) + "\n" for item in objects)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
 
 
-def spread(row: Row, name: str, column: str) -> tuple[float, float | None]:
-    """Mean over the repeats and their sample standard deviation, None of a single one."""
+def mean_and_std(row: Row, name: str, column: str) -> tuple[float, float | None]:
+    """Return the mean over the repeats and the sample standard deviation, None of one repeat."""
     values = [results[name][column] for results in row.repeats]
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
 def _row_cells(row: Row) -> list[str]:
     return [
-        _format_cell(*spread(row, name, column), METRICS[name].digits)
+        _format_cell(*mean_and_std(row, name, column), METRICS[name].digits)
         for name, values in row.repeats[0].items()
         for column in values
     ]
@@ -292,6 +313,6 @@ def _format_cell(mean: float, deviation: float | None, digits: int | None) -> st
     return f"{mean:{kind}}{spread_text}"
 
 
-def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
+def _align(line: Sequence[str], widths: Sequence[int]) -> str:
     first, *others = zip(line, widths, strict=True)
     return "  ".join([first[0].ljust(first[1]), *(text.rjust(width) for text, width in others)])

@@ -1,4 +1,4 @@
-"""The metrics of features and of class probabilities, as torch-fidelity computes them.
+"""Metrics of features and of class probabilities, as torch-fidelity computes them.
 
 FID (Heusel et al. 2017) is the Fréchet distance of two Gaussians that have the means and the
 covariances of the features; KID (Binkowski et al. 2018) is the squared maximum mean discrepancy
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metrics.detector import FID_EXTRA, Embedding, Setup
+from metrics.detector import FID_EXTRA, Embedding, MetricContext
 from metrics.samples import ImageSample, Size
 from progan.errors import UserError
 from progan.runtime.seeding import derive_seed
@@ -27,76 +27,78 @@ FID_MOST = 8192  # features: their covariances take 0.5 GiB, and minutes
 SCALE = 1e3
 
 
-def require(size: Size, num_images: int) -> None:
-    """Raise UserError unless torch-fidelity is there and the images are more than a few."""
+def require_measurable(size: Size, num_images: int) -> None:
+    """Raise UserError unless torch-fidelity is installed and there are enough images."""
     try:
         import torch_fidelity  # noqa: F401
     except ImportError as error:
         raise UserError(FID_EXTRA) from error
     if num_images < IS_SPLITS:
         raise UserError(
-            f"{num_images} images on each side are too few to compare features: "
-            f"{IS_SPLITS} are the least, also of reals against reals, and thousands "
-            "make a number to trust. Ask for more with --num-images, or name more "
-            "images."
+            f"{num_images} images on each side are too few to compare features: at least "
+            f"{IS_SPLITS} are needed, also for reals against reals, and thousands for a "
+            "reliable result. Ask for more with --num-images, or name more images."
         )
 
 
-def fid(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
-    """'FID': 0 is best."""
-    first, second = (_embedding(draw, setup)[0] for draw in (images, reals))
+def fid(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
+    """Return the Fréchet distance 'FID': 0 is best."""
+    first, second = (_embed_cached(sample, context)[0] for sample in (images, reals))
     if first.shape[1] > FID_MOST:
-        assert setup.detector is not None
+        assert context.detector is not None
         raise UserError(
-            f"fid compares covariances, and {first.shape[1]} features, as the detector "
-            f"{setup.detector.name} makes them, have too many of them: {FID_MOST} are "
-            "the most. Name another --detector, or leave fid away."
+            f"fid compares covariances of at most {FID_MOST} features, and the detector "
+            f"{context.detector.name} has {first.shape[1]}. Name another --detector, or omit fid."
         )
     return {"FID": frechet_distance(first, second)}
 
 
-def kid(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
-    """'KIDx1e3': the mean over 100 random subsets of 1000; about 0 is best."""
-    first, second = (_embedding(draw, setup)[0] for draw in (images, reals))
-    return {"KIDx1e3": SCALE * kernel_distance(first, second, setup.seed)}
+def kid(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
+    """Return 'KIDx1e3', the mean over 100 random subsets of 1000; about 0 is best."""
+    first, second = (_embed_cached(sample, context)[0] for sample in (images, reals))
+    return {"KIDx1e3": SCALE * kernel_distance(first, second, context.seed)}
 
 
-def kid75(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
-    """'KID75x1e3': of images of 75x75, the mean over batches of 128, which come as they come."""
-    first, second = (_embedding(draw, setup, KID_SIDE)[0] for draw in (images, reals))
+def kid75(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
+    """Return 'KID75x1e3' of images resized to 75x75, the mean over consecutive batches of 128."""
+    first, second = (_embed_cached(sample, context, KID_SIDE)[0] for sample in (images, reals))
     return {"KID75x1e3": SCALE * kernel_distance_of_batches(first, second)}
 
 
-def inception_score(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
-    """'IS' of the images; the reals do not count. 1 is worst."""
+def inception_score(
+    images: ImageSample, reals: ImageSample, context: MetricContext
+) -> dict[str, float]:
+    """Return the Inception score 'IS' of the images, ignoring the reals; 1 is worst."""
     from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 
-    logits = _embedding(images, setup)[1]
+    logits = _embed_cached(images, context)[1]
     if logits is None:
-        assert setup.detector is not None
+        assert context.detector is not None
         raise UserError(
-            f"is needs classes, and the detector {setup.detector.name} has only "
-            "features. Name another --detector, or leave is away."
+            f"is needs classes, and the detector {context.detector.name} has only "
+            "features. Name another --detector, or omit is."
         )
-    score = isc_features_to_metric(logits, IS_SPLITS, rng_seed=_seed(setup.seed))
+    score = isc_features_to_metric(logits, IS_SPLITS, rng_seed=_seed(context.seed))
     return {"IS": score[KEY_METRIC_ISC_MEAN]}
 
 
-def precision_recall(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
-    """'precision' and 'recall', 0…1."""
+def precision_recall(
+    images: ImageSample, reals: ImageSample, context: MetricContext
+) -> dict[str, float]:
+    """Return 'precision' and 'recall', 0…1."""
     from torch_fidelity.metric_prc import (
         KEY_METRIC_PRECISION,
         KEY_METRIC_RECALL,
         prc_features_to_metric,
     )
 
-    first, second = (_embedding(draw, setup)[0] for draw in (images, reals))
+    first, second = (_embed_cached(sample, context)[0] for sample in (images, reals))
     found = prc_features_to_metric(first, second, save_cpu_ram=True, verbose=False)
     return {"precision": found[KEY_METRIC_PRECISION], "recall": found[KEY_METRIC_RECALL]}
 
 
 def frechet_distance(first: Tensor, second: Tensor) -> float:
-    """FID of two sets of features [N, D]."""
+    """Return the FID of two sets of features [N, D]."""
     from torch_fidelity.metric_fid import (
         KEY_METRIC_FID,
         fid_features_to_statistics,
@@ -114,7 +116,7 @@ def kernel_distance(
     subsets: int = KID_SUBSETS,
     size: int = KID_SUBSET_SIZE,
 ) -> float:
-    """KID of two sets of features [N, D] as the mean over random subsets of `size` of each."""
+    """Return the KID of features [N, D], the mean over random subsets of `size` of each set."""
     from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
     size = min(size, len(first), len(second))
@@ -132,30 +134,34 @@ def kernel_distance(
 
 
 def kernel_distance_of_batches(first: Tensor, second: Tensor) -> float:
-    """KID of features [N, D] as the mean over whole batches; of all if they fill none."""
+    """Return the KID of features [N, D], the mean over whole batches; of all if they fill none."""
     size = min(KID_BATCH, len(first), len(second))
-    pairs = zip(_whole(first, size), _whole(second, size), strict=False)
+    pairs = zip(_split_whole_batches(first, size), _split_whole_batches(second, size), strict=False)
     return float(np.mean([kernel_distance(*pair, seed=0) for pair in pairs]))
 
 
-def _whole(features: Tensor, size: int) -> Sequence[Tensor]:
+def _split_whole_batches(features: Tensor, size: int) -> Sequence[Tensor]:
     return torch.split(features[: len(features) // size * size], size)
 
 
-def _embedding(draw: ImageSample, setup: Setup, side: int | None = None) -> Embedding:
-    """Features [N, D] of a draw and logits [N, K] or None, kept where its statistics are kept."""
-    detector = setup.detector
+def _embed_cached(
+    sample: ImageSample, context: MetricContext, side: int | None = None
+) -> Embedding:
+    """Return features [N, D] and logits [N, K] or None of a sample, cached with it."""
+    detector = context.detector
     assert detector is not None, "opened for the metrics that need it"
 
     def compute() -> dict[str, Any]:
-        found = [detector.embed(batch, side) for batch in draw.batches(setup.device, "features")]
+        found = [
+            detector.embed(batch, side) for batch in sample.batches(context.device, "features")
+        ]
         logits = [part for _, part in found if part is not None]
         return {
             "features": torch.cat([part for part, _ in found]).numpy(),
             **({"logits": torch.cat(logits).numpy()} if logits else {}),
         }
 
-    stored = draw.kept(f"features {detector.fingerprint} {side}", compute)
+    stored = sample.cached(f"features {detector.fingerprint} {side}", compute)
     logits = stored.get("logits")
     return (
         torch.from_numpy(stored["features"]),
@@ -164,5 +170,5 @@ def _embedding(draw: ImageSample, setup: Setup, side: int | None = None) -> Embe
 
 
 def _seed(seed: int) -> int:
-    """A seed as NumPy's RandomState takes it."""
+    """Derive a seed that NumPy's RandomState takes."""
     return derive_seed(seed, "fidelity") % 2**32

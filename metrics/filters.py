@@ -1,7 +1,7 @@
 """Smoothing and Laplacian pyramids (Burt and Adelson 1983), as in section 5 of the paper.
 
-Level 0 holds what only the full resolution shows, level 1 what half of it adds, and so on; the
-last level is the small image that remains:
+Level 0 has the finest details, level 1 those of half the resolution, and so on; the last level is
+the small image that remains:
 
     gaussian(0) = image,  gaussian(k + 1) = down(gaussian(k))
     level(k) = gaussian(k) - up(gaussian(k + 1)),  level(last) = gaussian(last)
@@ -19,12 +19,12 @@ PYRAMID_TAPS = tuple(weight / 16 for weight in (1, 4, 6, 4, 1))
 
 
 def smooth(images: Tensor, taps: Sequence[float], stride: int = 1) -> Tensor:
-    """Weighted sums of neighbourhoods, without padding.
+    """Convolve with a separable symmetric kernel, without padding.
 
     Args:
         images: float32 [N, C, H, W].
         taps: Symmetric kernel of one axis, [K].
-        stride: Keep every so many rows and columns of the result.
+        stride: Step between rows and columns of the result.
 
     Returns:
         float32 [N, C, ceil((H - K + 1) / stride), ceil((W - K + 1) / stride)].
@@ -56,7 +56,7 @@ def upsample(images: Tensor) -> Tensor:
 
 
 def _upsample_along(images: Tensor, axis: int) -> Tensor:
-    """Of the five taps, every pixel that was there meets three, and every zero between them two."""
+    """Upsample one axis: three of the five taps fall on pixels at even places, two at odd ones."""
     length = images.shape[axis]
     # The image with its zeros ends in a zero, so mirroring it there repeats the last pixel.
     bordered = torch.cat([images.narrow(axis, 1, 1), images, images.narrow(axis, -1, 1)], axis)
@@ -68,7 +68,7 @@ def _upsample_along(images: Tensor, axis: int) -> Tensor:
 
 
 def laplacian_pyramid(images: Tensor, levels: range, num_levels: int) -> list[Tensor]:
-    """Some levels of a pyramid of `num_levels`: [N, C, H, W] -> [N, C, H/2^k, W/2^k] for each k."""
+    """Return some levels k of a pyramid: images [N, C, H, W] -> [N, C, H/2^k, W/2^k] each."""
     details = []
     for index in range(levels.stop):
         smaller = images if index == num_levels - 1 else downsample(images)
@@ -79,7 +79,7 @@ def laplacian_pyramid(images: Tensor, levels: range, num_levels: int) -> list[Te
 
 
 def reconstruct(levels: Sequence[Tensor]) -> Tensor:
-    """The images of a pyramid: the inverse of `pyramid`."""
+    """Return the images of a pyramid: the inverse of `laplacian_pyramid`."""
     images = levels[-1]
     for details in reversed(levels[:-1]):
         images = upsample(images) + details

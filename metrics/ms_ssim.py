@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metrics.detector import Setup
+from metrics.detector import MetricContext
 from metrics.filters import smooth
-from metrics.samples import ImageSample, Size, side_by_side
+from metrics.samples import ImageSample, Size, map_parallel
 from progan.errors import UserError
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest scale first
@@ -28,26 +28,26 @@ C2 = (0.03 * 255) ** 2
 SMALLEST_SIDE = 2 ** (len(WEIGHTS) - 1)  # px: one remains at the last scale
 
 
-def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
-    """'MS-SSIM': the mean over the pairs (0, 1), (2, 3) … of the images; the reals do not count.
+def measure(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
+    """Return 'MS-SSIM', the mean over the pairs (0, 1), (2, 3) … of the images, ignoring the reals.
 
-    1 if all images are alike; about 0 if pairs have nothing in common.
+    1 if all images are equal; about 0 if pairs have nothing in common.
     """
 
     def similarities(batch: Tensor) -> Tensor:
         return ms_ssim(batch[0::2].float(), batch[1::2].float())
 
-    batches = images.batches(setup.device, "ms-ssim")
-    pairs = torch.cat(list(side_by_side(similarities, batches, setup.device)))
+    batches = images.batches(context.device, "ms-ssim")
+    pairs = torch.cat(list(map_parallel(similarities, batches, context.device)))
     return {"MS-SSIM": float(pairs.mean())}
 
 
-def require(size: Size, num_images: int) -> None:
+def require_measurable(size: Size, num_images: int) -> None:
     """Raise UserError unless the images make pairs and are large enough to be halved four times."""
     if num_images % 2:
         raise UserError(
             f"ms-ssim compares pairs of images, and {num_images} is an odd number. "
-            f"Say --num-images {num_images - 1}."
+            f"Use --num-images {num_images - 1}."
         )
     if min(size.height, size.width) < SMALLEST_SIDE:
         raise UserError(
@@ -57,29 +57,29 @@ def require(size: Size, num_images: int) -> None:
 
 
 def ms_ssim(first: Tensor, second: Tensor) -> Tensor:
-    """Similarity of each pair: two float32 [N, C, H, W], 0…255 -> [N], at most 1."""
+    """Return the similarity of each pair: two float32 [N, C, H, W], 0…255 -> [N], at most 1."""
     factors = []
     for scale, weight in enumerate(WEIGHTS):
         if scale:
-            first, second = halved(first), halved(second)
+            first, second = downsample(first), downsample(second)
         last = scale == len(WEIGHTS) - 1
-        mean = similarity(first, second, with_luminance=last).mean((1, 2, 3))
-        # Images that oppose each other have a negative mean, and no real power.
+        mean = ssim_map(first, second, with_luminance=last).mean((1, 2, 3))
+        # Anticorrelated images have a negative mean, whose power is not real.
         factors.append(mean.clamp(min=0) ** weight)
     return torch.stack(factors).prod(0)
 
 
-def halved(images: Tensor) -> Tensor:
-    """Means of 2x2 px, the last ones repeated where a side is odd: [N, C, H, W] -> [N, C, …]."""
+def downsample(images: Tensor) -> Tensor:
+    """Average 2x2 px, repeating the last ones where a side is odd: [N, C, H, W] -> [N, C, …]."""
     height, width = images.shape[2:]
     if height % 2 or width % 2:
         images = F.pad(images, (0, width % 2, 0, height % 2), mode="replicate")
     return F.avg_pool2d(images, 2)
 
 
-def similarity(first: Tensor, second: Tensor, *, with_luminance: bool) -> Tensor:
-    """cs, or l · cs, around each pixel: two [N, C, H, W] -> [N, C, H', W']."""
-    taps = gaussian(min(WINDOW, *first.shape[2:]))
+def ssim_map(first: Tensor, second: Tensor, *, with_luminance: bool) -> Tensor:
+    """Return cs, or l · cs, around each pixel: two [N, C, H, W] -> [N, C, H', W']."""
+    taps = gaussian_taps(min(WINDOW, *first.shape[2:]))
     mean_x, mean_y = smooth(first, taps), smooth(second, taps)
     product, squares = mean_x * mean_y, mean_x.square().add_(mean_y.square())
     variances = smooth(first.square().add_(second.square()), taps).sub_(squares)
@@ -90,8 +90,8 @@ def similarity(first: Tensor, second: Tensor, *, with_luminance: bool) -> Tensor
     return structure
 
 
-def gaussian(size: int) -> list[float]:
-    """Bell curve of the SSIM window along one axis, [size], with sum 1."""
+def gaussian_taps(size: int) -> list[float]:
+    """Return the Gaussian window along one axis, [size], with sum 1."""
     sigma = SIGMA * size / WINDOW
     bell = [math.exp(-(((i - (size - 1) / 2) / sigma) ** 2) / 2) for i in range(size)]
     return [value / sum(bell) for value in bell]

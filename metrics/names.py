@@ -1,4 +1,4 @@
-"""The names of the metrics, known without importing torch."""
+"""Names of the metrics and their columns, without importing torch."""
 
 import re
 
@@ -6,22 +6,22 @@ from progan.errors import UserError
 
 DESCRIPTIONS = {
     "swd": "sliced Wasserstein distance of patches x1e3, per pyramid level (section 5)",
-    "ms-ssim": "how alike pairs of images are: 1 means that all look the same (section 5)",
+    "ms-ssim": "similarity of pairs of images: 1 means that all are equal (section 5)",
     "fid": "Fréchet distance of Inception features",
-    "kid": "kernel distance of Inception features x1e3, without bias",
-    "kid75": "the same of images of 75x75, batch by batch: fast",
+    "kid": "unbiased kernel distance of Inception features x1e3",
+    "kid75": "KID of images of 75x75, batch by batch: fast",
     "is": "Inception score",
     "pr": "precision and recall of Inception features",
     "discrete-modes": "modes of 1000 that images of MNIST-RGB show, and KL from uniform",
 }
-LOWER_IS_BETTER = {  # the column that tells the best of several networks
+LOWER_IS_BETTER = {  # the column that ranks networks
     "swd": "SWDx1e3_avg",
     "fid": "FID",
     "kid": "KIDx1e3",
     "kid75": "KID75x1e3",
     "discrete-modes": "KL",
 }
-GOALS = {  # which value of a column is best; columns go by their names up to '_'
+GOALS = {  # best value of a column; a key is its name up to '_'
     "SWDx1e3": "least",
     "MS-SSIM": "reals",
     "FID": "least",
@@ -34,26 +34,26 @@ GOALS = {  # which value of a column is best; columns go by their names up to '_
     "KL": "least",
     "speed/images-per-second": "most",
 }
-DEFAULT = ("swd", "ms-ssim")  # they need nothing but images
+DEFAULT = ("swd", "ms-ssim")  # need no detector
 
 
 def parse_metrics(text: str) -> dict[str, tuple[str, int | None]]:
-    """'swd16k,ms-ssim' -> {'swd16k': ('swd', 16384), 'ms-ssim': ('ms-ssim', None)}.
+    """Parse 'swd16k,ms-ssim' -> {'swd16k': ('swd', 16384), 'ms-ssim': ('ms-ssim', None)}.
 
     k is 1024 after a power of two, as in the official 'swd-16k', and else 1000, as in 'fid50k'.
     Raises UserError for anything else.
     """
-    names, wishes = "|".join(sorted(DESCRIPTIONS, reverse=True)), {}
+    names, metrics = "|".join(sorted(DESCRIPTIONS, reverse=True)), {}
     for word in filter(None, text.replace(" ", "").replace("_", "-").split(",")):
         match = re.fullmatch(rf"({names})(?:-?(\d+)(k?))?", word)
         if not match:
             raise UserError(
-                f"--metrics: there is no metric {word!r}. Name some of "
-                f"{', '.join(DESCRIPTIONS)}, perhaps with a number of images: "
+                f"--metrics: no such metric: {word!r}. Choose from "
+                f"{', '.join(DESCRIPTIONS)}, optionally with a number of images: "
                 "swd16k,ms-ssim."
             )
         number = int(match[2]) if match[2] else None
         if number is not None and match[3]:
             number *= 1000 if number & (number - 1) else 1024
-        wishes[word] = match[1], number
-    return wishes
+        metrics[word] = match[1], number
+    return metrics

@@ -1,39 +1,49 @@
-"""Nearest neighbours of images among those that were trained on, in the space of a detector.
+"""Find nearest training images in the feature space of a detector, and test for memorisation.
 
-Figure 10 of the paper, and its appendix.
+Figure 10 of the paper, and its appendix. A generator that copies its training images is nearer to
+them than other images of the same kind are (Meehan et al. 2020): the held-out images, or, without
+any, each training image compared with all the others.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.stats import mannwhitneyu
 from torch import Tensor
 
-from metrics.detector import Setup
+from metrics.detector import MetricContext
 from metrics.samples import ImageSample, Rows, Size
+from metrics.sources import SampleSource
+from progan import __version__
 from progan.errors import UserError
+from progan.runtime.files import atomic_path
+from progan.runtime.seeding import numpy_generator
+from progan.runtime.text import format_count
 
 Distances = npt.NDArray[np.float64]
 
 
 class Window(NamedTuple):
-    """The part of each image that is compared, in px."""
+    """Part of each image that is compared, in px."""
 
     left: int
     top: int
     width: int
     height: int
 
-    def of(self, images: Tensor) -> Tensor:
-        """[N, C, H, W] -> [N, C, height, width]."""
+    def crop(self, images: Tensor) -> Tensor:
+        """Crop images [N, C, H, W] -> [N, C, height, width]."""
         return images[:, :, self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """The nearest training images of some images, nearest first.
+    """Nearest training images of some images, the nearest first.
 
     Attributes:
         distances: [Q, k].
@@ -44,46 +54,51 @@ class Neighbours:
     rows: npt.NDArray[np.int64]
 
 
-def features(images: ImageSample, setup: Setup, window: Window) -> Tensor:
-    """What the detector sees in the window: float64 [count, D] on the CPU."""
-    detector = setup.detector
+def embed_window(images: ImageSample, context: MetricContext, window: Window) -> Tensor:
+    """Embed the window of each image: float64 [count, D] on the CPU."""
+    detector = context.detector
     assert detector is not None, "neighbours need a detector"
     return torch.cat(
         [
-            detector.embed(window.of(batch))[0].double()
-            for batch in images.batches(setup.device, "features")
+            detector.embed(window.crop(batch))[0].double()
+            for batch in images.batches(context.device, "features")
         ]
     )
 
 
-def nearest(
-    queries: Tensor, own: Rows, training: ImageSample, setup: Setup, k: int, window: Window
+def find_nearest(
+    queries: Tensor,
+    own: Rows,
+    training: ImageSample,
+    context: MetricContext,
+    k: int,
+    window: Window,
 ) -> Neighbours:
-    """Find the k nearest training images of each query; all of them are compared.
+    """Find the k nearest training images of each query by exhaustive search.
 
     Args:
         queries: Features, float64 [Q, D].
         own: Number of the training image that a query is itself, or any other number, [Q].
     """
-    detector = setup.detector
+    detector = context.detector
     assert detector is not None, "neighbours need a detector"
-    asked = torch.from_numpy(own)[:, None]
+    excluded = torch.from_numpy(own)[:, None]
     distances = torch.full((len(queries), k), torch.inf, dtype=torch.float64)
     rows = torch.full((len(queries), k), -1)
     done = 0
-    for batch in training.batches(setup.device, "looking for neighbours"):
+    for batch in training.batches(context.device, "searching for neighbours"):
         numbers = torch.from_numpy(training.rows[done : done + len(batch)])[None]
         # In float64: these are small differences of large numbers where images are alike.
-        found = torch.cdist(queries, detector.embed(window.of(batch))[0].double())
-        found = found.where(numbers != asked, torch.inf)
+        found = torch.cdist(queries, detector.embed(window.crop(batch))[0].double())
+        found = found.where(numbers != excluded, torch.inf)
         distances, order = torch.cat([distances, found], 1).topk(k, largest=False)
-        rows = torch.cat([rows, numbers.expand(len(asked), -1)], 1).gather(1, order)
+        rows = torch.cat([rows, numbers.expand(len(excluded), -1)], 1).gather(1, order)
         done += len(batch)
     return Neighbours(distances.numpy(), rows.numpy())
 
 
 def parse_window(text: str | None, size: Size) -> Window:
-    """'X,Y,WIDTHxHEIGHT' -> Window; all of the image if None. Raises UserError."""
+    """Parse 'X,Y,WIDTHxHEIGHT'; None: the whole image. Raises UserError."""
     if text is None:
         return Window(0, 0, size.width, size.height)
     try:
@@ -101,3 +116,159 @@ def parse_window(text: str | None, size: Size) -> Window:
             f"--crop {text} does not lie inside of images of {size} (width, height, channels)."
         )
     return window
+
+
+SUSPICIOUS = 0.001  # probability by chance alone below which copying is reported
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NeighbourSearch:
+    """Images, their nearest training images, and the test for memorisation.
+
+    Attributes:
+        neighbours: Nearest training images of the images, [Q, k].
+        others: Distances of comparison images to their nearest training image, [M].
+        kind: Description of the comparison images.
+        nearer: P(an image is nearer than a comparison image); 0.5 if they are alike.
+        p_value: One-sided p-value of `nearer` (Mann–Whitney).
+    """
+
+    images: ImageSample
+    training: ImageSample
+    detector: str
+    neighbours: Neighbours
+    others: Distances
+    kind: str
+    nearer: float
+    p_value: float
+
+    @property
+    def nearest(self) -> Distances:
+        """Distance of each image to its nearest training image, [Q]."""
+        distances: Distances = self.neighbours.distances[:, 0]
+        return distances
+
+    def record(self) -> dict[str, Any]:
+        """Return the JSON object of --json."""
+        return {
+            "metric": "neighbours",
+            "images": self.images.description,
+            "reals": self.training.description,
+            "size": list(self.images.size),
+            "num_images": self.images.count,
+            "num_training": self.training.count,
+            "detector": self.detector,
+            "others": self.kind,
+            "num_others": len(self.others),
+            "progan": __version__,
+            "values": {
+                "median": float(np.median(self.nearest)),
+                "median_others": float(np.median(self.others)),
+                "nearer": self.nearer,
+                "p_value": self.p_value,
+            },
+        }
+
+
+def search_training_images(
+    images: SampleSource,
+    reals: SampleSource,
+    context: MetricContext,
+    *,
+    num_images: int,
+    k: int,
+    window: Window,
+) -> NeighbourSearch:
+    """Find the k nearest training images of some images; raises UserError for too few images."""
+    assert context.detector is not None, "neighbours need a detector"
+    if images.count is not None and num_images > images.count:
+        raise UserError(
+            f"{images.description} has {format_count(images.count, 'image')}, and "
+            f"{num_images} are asked for. Use --num-images {images.count} or less."
+        )
+    trained = reals.training_rows
+    if k >= len(trained):
+        fewer = f"Use -k {len(trained) - 1} or less, or name" if len(trained) > 1 else "Name"
+        raise UserError(
+            f"{reals.description} has {format_count(len(trained), 'training image')}, "
+            f"too few for {format_count(k, 'neighbour')} of each. {fewer} more images."
+        )
+    training = reals.sample(trained)
+    asked = images.sample(_select_rows(images, num_images, context))
+    pool = reals.held_out if len(reals.held_out) else trained
+    others = reals.sample(numpy_generator(context.seed, "others").permutation(pool)[:num_images])
+    queries = torch.cat([embed_window(sample, context, window) for sample in (asked, others)])
+    own = np.concatenate([np.full(asked.count, -1), others.rows])
+    found = find_nearest(queries, own, training, context, k, window)
+    of_images = Neighbours(found.distances[: asked.count], found.rows[: asked.count])
+    of_others = found.distances[asked.count :, 0]
+    nearer, p_value = compare_distances(of_images.distances[:, 0], of_others)
+    return NeighbourSearch(
+        images=asked,
+        training=training,
+        detector=context.detector.name,
+        neighbours=of_images,
+        others=of_others,
+        nearer=nearer,
+        p_value=p_value,
+        kind="held-out images" if len(reals.held_out) else "training images among the others",
+    )
+
+
+def compare_distances(images: Distances, others: Distances) -> tuple[float, float]:
+    """Return P(an image is nearer than one of the others) and its p-value (Mann–Whitney).
+
+    A tie counts half.
+
+    Args:
+        images: Distances to the nearest training image, [N].
+        others: [M].
+    """
+    test = mannwhitneyu(images, others, alternative="less")
+    return 1 - float(test.statistic) / (len(images) * len(others)), float(test.pvalue)
+
+
+def summarize_search(record: Mapping[str, Any]) -> str:
+    """Format `NeighbourSearch.record` as sentences."""
+    values = record["values"]
+    sign = (
+        "The images are nearer: a sign of copying."
+        if values["p_value"] < SUSPICIOUS
+        else "No sign of copying."
+    )
+    return "\n".join(
+        [
+            f"Compared by {record['detector']}, with "
+            f"{format_count(record['num_training'], 'training image')} of {record['reals']}.",
+            f"Distance to the nearest one, median of {format_count(record['num_images'], 'image')}"
+            f": {values['median']:.4g}; of {record['num_others']} {record['others']}: "
+            f"{values['median_others']:.4g}.",
+            f"P(generated is nearer than other) = {values['nearer']:.2f}, Mann–Whitney p = "
+            f"{values['p_value']:.2g}. {sign}",
+        ]
+    )
+
+
+def plot_distances(found: NeighbourSearch, path: Path) -> None:
+    """Plot the distribution functions of the distances of the images and of the others."""
+    from matplotlib.figure import Figure
+
+    page = Figure(figsize=(7, 4), layout="constrained")
+    axes = page.subplots()
+    for values, label in ((found.nearest, "images"), (found.others, found.kind)):
+        axes.ecdf(values, label=f"{len(values)} {label}")
+    axes.set(
+        xlabel=f"distance to the nearest training image ({found.detector})",
+        ylabel="share that is nearer",
+        title=f"P(nearer) = {found.nearer:.2f}, p = {found.p_value:.2g}",
+    )
+    axes.legend(frameon=False)
+    with atomic_path(path) as temporary:
+        page.savefig(temporary, format="png", dpi=120)
+
+
+def _select_rows(images: SampleSource, count: int, context: MetricContext) -> Rows:
+    """Choose the seeds 0, 1, 2 … of a network, or random images of files."""
+    if images.count is None:
+        return np.arange(count)
+    return np.sort(numpy_generator(context.seed, "images").permutation(images.count)[:count])

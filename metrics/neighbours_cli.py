@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metrics.options import named, require_files, source_options
+from metrics.options import SourceOptions, source_options
 from progan.command import PATH, Command
 from progan.errors import UserError
 from progan.runtime.files import require_writable_file
@@ -18,31 +18,28 @@ if TYPE_CHECKING:
 
 PIXELS = "pixels"  # in place of a detector's file
 SHEET_FILE = "neighbours.png"
+COUNT = click.IntRange(min=1)
 
 
 @click.command(cls=Command)
 @source_options()
 @click.option(
-    "--num-images",
-    type=click.IntRange(min=1),
-    default=128,
-    show_default=True,
-    help="How many images to look up.",
+    "--num-images", type=COUNT, default=128, show_default=True, help="Number of images to look up."
 )
 @click.option(
     "-k",
     "k",
-    type=click.IntRange(min=1),
+    type=COUNT,
     default=5,
     show_default=True,
-    help="How many neighbours to show of each.",
+    help="Number of neighbours to show of each image.",
 )
 @click.option(
     "--rows",
-    type=click.IntRange(min=1),
+    type=COUNT,
     default=16,
     show_default=True,
-    help="How many images to show: those that are nearest to a training image.",
+    help="Number of images to show: those that are nearest to a training image.",
 )
 @click.option(
     "--crop",
@@ -55,52 +52,32 @@ SHEET_FILE = "neighbours.png"
     default=Path(SHEET_FILE),
     show_default=True,
     metavar="FILE",
-    help="PNG file to write; the figure of all distances lies beside it.",
+    help="PNG file to write; the figure of all distances is written beside it.",
 )
 def neighbours(
-    network: Path | None,
-    images: Path | None,
-    data: Path | None,
-    reference: Path | None,
-    subset: str,
-    resize: int | None,
-    detector: Path | None,
-    num_images: int,
-    k: int,
-    rows: int,
-    crop: str | None,
-    sheet: Path,
-    seed: int,
-    json_file: Path | None,
-    device: str,
+    sources: SourceOptions, num_images: int, k: int, rows: int, crop: str | None, sheet: Path
 ) -> None:
     """Show images beside the training images that they are nearest to.
 
-    Near in the space of a detector: five layers of VGG-16 as in figure 10 of the paper, or
-    another --detector FILE, or the pixels with --detector pixels. Of a dataset with a hold-out,
-    the held-out images tell how near images of the same kind come without having been copied.
+    Distances are those of a detector's features: five layers of VGG-16 as in figure 10 of the
+    paper, another --detector FILE, or the pixels with --detector pixels. Of a dataset with a
+    hold-out, the held-out images show how near images are that copy nothing.
 
     \b
     python -m metrics neighbours --network runs/00000-mine-v2-1gpu --data datasets/mine
     """
-    measured = named(network, images, "What to look up? Name either a --network or --images.")
-    against = named(
-        data,
-        reference,
-        "Look up among what? Name the real images, either as --data or as --reference.",
-    )
-    require_files(
-        measured,
-        against,
-        json_file=json_file,
-        detector=None if str(detector) == PIXELS else detector,
-    )
+    detector = None if str(sources.detector) == PIXELS else sources.detector
+    sources.require_files(detector)
     require_writable_file(sheet, "--sheet", makes_folder=True)
     set_omp_passive()
-    from metrics.detector import Setup
+    from metrics.detector import MetricContext
     from metrics.evaluation import append_lines
-    from metrics.memorisation import figure, look_up, sentences
-    from metrics.neighbours import parse_window
+    from metrics.neighbours import (
+        parse_window,
+        plot_distances,
+        search_training_images,
+        summarize_search,
+    )
     from metrics.sheets import neighbour_sheet
     from metrics.sources import open_pair
     from progan.images import save_png
@@ -108,42 +85,48 @@ def neighbours(
     from progan.runtime.files import make_folder
     from progan.sampling.network_choice import find_network
 
-    if json_file is not None:
-        append_lines(json_file, [])  # better refused now than when all is measured
-    target = choose_device(device)
+    if sources.json_file is not None:
+        append_lines(sources.json_file, [])  # fail now rather than after measuring
+    device, is_network = choose_device(sources.device), sources.network is not None
     set_precision("fp32")
-    path = measured if network is None else find_network(measured)
-    asked, reals = open_pair(
-        path, against, target, network=network is not None, resize=resize, subset=subset
+    images, reals = open_pair(
+        find_network(sources.measured) if is_network else sources.measured,
+        sources.reals,
+        device,
+        network=is_network,
+        resize=sources.resize,
+        subset=sources.subset,
     )
-    window = parse_window(crop, asked.size)
-    setup = Setup(seed=seed, device=target, detector=opened(detector, target))
-    found = look_up(asked, reals, setup, num_images=num_images, k=k, window=window)
+    window = parse_window(crop, images.size)
+    context = MetricContext(
+        seed=sources.seed, device=device, detector=open_neighbour_detector(sources.detector, device)
+    )
+    found = search_training_images(
+        images, reals, context, num_images=num_images, k=k, window=window
+    )
     make_folder(sheet.parent)
     save_png(sheet, neighbour_sheet(found, rows, window))
-    histogram = histogram_beside(sheet)
-    figure(found, histogram)
-    click.echo(sentences(found.record()))
-    click.echo(f"{sheet}\n{histogram}")
-    if json_file is not None:
-        append_lines(json_file, [found.record()])
+    plot_distances(found, distances_file(sheet))
+    click.echo(f"{summarize_search(found.record())}\n{sheet}\n{distances_file(sheet)}")
+    if sources.json_file is not None:
+        append_lines(sources.json_file, [found.record()])
 
 
-def histogram_beside(sheet: Path) -> Path:
-    """Where the figure of all distances goes."""
+def distances_file(sheet: Path) -> Path:
+    """Return the path of the figure of all distances, beside the sheet."""
     return sheet.with_name(f"{sheet.stem}-distances.png")
 
 
-def opened(detector: Path | None, device: "torch.device") -> "Detector":
-    """What images are compared by: VGG-16 or pixels, unless it is named."""
-    from metrics.detector import open_detector, pixels
+def open_neighbour_detector(detector: Path | None, device: "torch.device") -> "Detector":
+    """Open the named detector; else VGG-16, or the pixels where it cannot be downloaded."""
+    from metrics.detector import open_detector, pixel_detector
 
     if detector is not None and str(detector) == PIXELS:
-        return pixels()
+        return pixel_detector()
     try:
         return open_detector(detector, "vgg16", device)
     except UserError as error:
         if detector is not None:
             raise
         click.echo(f"{error} Comparing pixels instead.", err=True)
-        return pixels()
+        return pixel_detector()

@@ -1,8 +1,10 @@
-"""Options that every command of the metrics has."""
+"""Options that the commands of `python -m metrics` share."""
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import click
 
@@ -11,22 +13,20 @@ from progan.errors import UserError
 from progan.invocation import command_line
 from progan.runtime.files import require_detector, require_existing, require_writable_file
 
-F = TypeVar("F", bound=Callable[..., object])
 detector_option = click.option(
     "--detector",
     type=PATH,
     metavar="FILE",
-    help="Where features come from: weights of Inception "
-    "or VGG-16, or any TorchScript network of images uint8 [N, 3, H, W]; fetched if not given.",
+    help="Network whose features are compared: weights of Inception or VGG-16, or any TorchScript "
+    "network of images uint8 [N, 3, H, W]; downloaded if not given.",
 )
 _SOURCE_OPTIONS = (
     click.option(
         "--network",
         type=PATH,
         metavar="FILE|RUN",
-        help="Measure what a network "
-        "draws from the seeds 0, 1, 2 …: a network file, also of the other programs that "
-        "generate.py reads, or the directory of a run.",
+        help="Measure the images that a network generates from the seeds 0, 1, 2 …: a network "
+        "file, also of the other programs that generate.py reads, or the directory of a run.",
     ),
     click.option(
         "--images",
@@ -47,14 +47,14 @@ _SOURCE_OPTIONS = (
         "--subset",
         default="",
         metavar="CLASS",
-        help="Of the real images take this "
-        "class of the dataset only, by name or index: what train.py --subset trains on.",
+        help="Use only this class of the real images, by name or index: what train.py --subset "
+        "trains on.",
     ),
     click.option(
         "--resize",
         type=click.IntRange(1, 4096),
         metavar="SIDE",
-        help="Bring all images to SIDE x SIDE px first.",
+        help="Resize all images to SIDE x SIDE px first.",
     ),
     detector_option,
     click.option(
@@ -62,9 +62,11 @@ _SOURCE_OPTIONS = (
         type=click.IntRange(min=0),
         default=0,
         show_default=True,
-        help="Seed of the draws.",
+        help="Random seed of the sampling.",
     ),
-    click.option("--json", "json_file", type=PATH, metavar="FILE", help="Append JSON lines to it."),
+    click.option(
+        "--json", "json_file", type=PATH, metavar="FILE", help="Append results as JSON lines."
+    ),
     device_option,
 )
 repeats_option = click.option(
@@ -72,65 +74,104 @@ repeats_option = click.option(
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Measure so often, with other draws, and give mean ± standard deviation.",
+    help="Number of measurements with other samples; prints mean ± standard deviation.",
 )
 record_option = click.option(
     "--no-record",
     is_flag=True,
-    help="Do not keep the rows with the run. If not given, those of a "
-    "run, or of one of its networks, are in its metric-measured.jsonl, where compare and report "
-    "find them.",
+    help="Do not store the rows with the run. By default those of a run, or of one of its "
+    "networks, go to its metric-measured.jsonl, where compare and report find them.",
 )
 
 
-def source_options(*, detector: bool = True) -> Callable[[F], F]:
-    """The options that name images and reals, and how they are computed.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceOptions:
+    """Values of the options that name images and reals, and how they are compared.
+
+    Attributes:
+        subset: Class of the reals that is taken alone; '': all.
+        resize: Side in px that all images are resized to.
+        detector: None: the default one, where a metric needs any.
+        json_file: Where result lines are appended.
+    """
+
+    network: Path | None
+    images: Path | None
+    data: Path | None
+    reference: Path | None
+    subset: str
+    resize: int | None
+    detector: Path | None = None
+    seed: int
+    json_file: Path | None
+    device: str
+
+    @property
+    def measured(self) -> Path:
+        """The network or images to measure; raises UserError unless exactly one is given."""
+        return _require_one("--network", self.network, "--images", self.images)
+
+    @property
+    def reals(self) -> Path:
+        """The real images; raises UserError unless exactly one is given."""
+        return _require_one("--data", self.data, "--reference", self.reference)
+
+    def require_files(self, detector: Path | None = None) -> None:
+        """Raise UserError unless inputs exist and results can be written, before any work."""
+        require_inputs(self.measured, self.reals, detector=detector)
+        if self.json_file is not None and self.json_file.is_dir():
+            raise UserError(
+                f"Cannot write {self.json_file}: Is a directory. Name a file with --json."
+            )
+        if self.json_file is not None:
+            require_writable_file(self.json_file, "--json", makes_folder=True)
+
+
+def source_options(*, detector: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds the options of SourceOptions, and passes them as `sources`.
 
     Args:
         detector: With --detector.
     """
-    options = (
-        _SOURCE_OPTIONS
-        if detector
-        else tuple(option for option in _SOURCE_OPTIONS if option is not detector_option)
-    )
 
-    def add(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(**values: Any) -> Any:
+            names = [field.name for field in fields(SourceOptions) if field.name in values]
+            sources = SourceOptions(**{name: values.pop(name) for name in names})
+            return function(sources=sources, **values)
 
-    return add
+        for option in reversed(_SOURCE_OPTIONS):
+            if detector or option is not detector_option:
+                call = option(call)
+        return call
+
+    return decorate
 
 
-def require_files(*inputs: Path | None, detector: Path | None, json_file: Path | None) -> None:
-    """Raise UserError unless inputs exist and results can be written, before any work."""
-    require_existing(inputs, "Name a file or folder that exists.")
+def require_inputs(*paths: Path | None, detector: Path | None = None) -> None:
+    """Raise UserError unless the inputs and the detector exist."""
+    require_existing(paths, "Name a file or folder that exists.")
     require_detector(detector)
-    if json_file is not None and json_file.is_dir():
-        raise UserError(f"Cannot write {json_file}: Is a directory. Name a file with --json.")
-    if json_file is not None:
-        require_writable_file(json_file, "--json", makes_folder=True)
 
 
-def named(first: Path | None, second: Path | None, question: str) -> Path:
-    """The one of two options that was given; raises UserError if none was, or both."""
-    if first is not None and second is not None:
-        raise UserError(f"{question} Both are too many.")
-    chosen = first or second
+def _require_one(option: str, value: Path | None, other: str, other_value: Path | None) -> Path:
+    if value is not None and other_value is not None:
+        raise UserError(f"{option} and {other} exclude each other. Name one of them.")
+    chosen = value or other_value
     if chosen is None:
-        raise UserError(question)
+        raise UserError(f"Missing option '{option}' or '{other}'.")
     return chosen
 
 
 def require_classifier_file(path: Path) -> None:
-    """Raise UserError unless there is a file of a classifier."""
+    """Raise UserError unless there is a file of a digit classifier."""
     if not path.is_file():
-        raise UserError(f"There is no classifier {path}. {classifier_advice()}")
+        raise UserError(f"No such file: {path}. {classifier_advice()}")
 
 
 def classifier_advice() -> str:
-    """How to get a classifier."""
+    """Return the sentence that says how to get a digit classifier."""
     training = command_line("metrics", "discrete-modes", "--train-classifier")
     return (
         f"Train a classifier with {training} and name it with --classifier FILE "

@@ -1,4 +1,4 @@
-"""What is known of a run: its settings, its network, and all that was measured of it."""
+"""Read a run: its settings, a network of it, and all results of its metrics; store new ones."""
 
 import json
 import math
@@ -10,11 +10,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from metrics.detector import Setup
 from metrics.evaluation import BASELINE
-from metrics.in_training import measure_of, plan_of, sources
 from metrics.names import parse_metrics
-from metrics.sources import mirrored, of_network, open_source, require_alike
 from progan.config import Run
 from progan.errors import UserError
 from progan.interop.load import load_snapshot
@@ -30,34 +27,33 @@ from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import SUFFIX, Snapshot, images_seen_of
 
 STATISTICS = re.compile(
-    r"loss/(critic|generator)|.*accuracy.*|progress/hours"
-    r"|speed/images-per-second"
+    r"loss/(critic|generator)|.*accuracy.*|progress/hours|speed/images-per-second"
 )
 Values = Mapping[str, float]  # by column
-Metric = tuple[str, int | None]  # key of METRICS, and how many images were asked for
+Metric = tuple[str, int | None]  # key of METRICS, number of images
 ROWS_FILE = f"{METRIC_PREFIX}measured.jsonl"
-RESULT_FIELDS = ("values", "progan")  # all else says what was measured, and how
+RESULT_FIELDS = ("values", "progan")  # all other fields identify a measurement
 
 
-class Finding(NamedTuple):
+class MetricResult(NamedTuple):
     """Values of images and of reals; either may be missing."""
 
     metric: Metric
     values: Values
     reals: Values
-    against: str = ""  # the reals; '': the images that the run was trained on
+    against: str = ""  # the reals; '': the training data of the run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
-    """One network of a run and all that is known of it.
+    """One network of a run and its results.
 
     Attributes:
         path: The network file.
-        measured: The metrics that are among the values.
-        values: What was measured of it, and what the training said of itself when it was saved.
-        reals: What was measured of reals at the same time.
-        against: The reals of the metrics among the values, by column.
+        measured: The metrics among the values.
+        values: Results of metrics, and statistics of the training when it was saved, by column.
+        reals: Results of the real-vs-real baseline, by column.
+        against: Paths of the reals that a metric was measured against, by column.
     """
 
     path: Path
@@ -78,41 +74,41 @@ class RunRecord:
 
 
 def read_record(path: Path, *, best: bool, device: torch.device) -> RunRecord:
-    """Read a network with its run; raises UserError if either is missing or damaged.
+    """Read a network with its run and results; raises UserError if any is missing or damaged.
 
     Args:
         path: The directory of a run, or one of its networks.
-        best: Of a directory take what --best has kept, not the newest.
+        best: Of a directory, take the network that --best has saved, not the newest.
     """
-    network = _best(path) if best and path.is_dir() else find_network(path)
+    network = _find_best(path) if best and path.is_dir() else find_network(path)
     run, snapshot = load_config(network.parent), load_snapshot(network, device)
     record = RunRecord(
         path=network,
         run=run,
         snapshot=snapshot,
-        values=statistics(network.parent, snapshot.images_seen),
+        values=statistics_at(network.parent, snapshot.images_seen),
     )
-    return with_findings(record, findings(network, snapshot.images_seen))
+    return add_results(record, read_results(network, snapshot.images_seen))
 
 
-def with_findings(record: RunRecord, found: Iterable[Finding]) -> RunRecord:
-    """The record with what was found besides; of two values of one column the last counts."""
+def add_results(record: RunRecord, found: Iterable[MetricResult]) -> RunRecord:
+    """Return the record with more results; a later value of a column replaces an earlier one."""
     values, reals, measured = dict(record.values), dict(record.reals), set(record.measured)
     against = dict(record.against)
     for finding in found:
-        values |= _labelled(finding.values, finding.metric)
-        reals |= _labelled(finding.reals, finding.metric)
+        values |= _label_columns(finding.values, finding.metric)
+        reals |= _label_columns(finding.reals, finding.metric)
         measured |= {finding.metric} if finding.values else set()
         against |= dict.fromkeys(
-            _labelled(finding.values, finding.metric), finding.against or record.run.data.data
+            _label_columns(finding.values, finding.metric), finding.against or record.run.data.data
         )
     return replace(
         record, values=values, reals=reals, measured=frozenset(measured), against=against
     )
 
 
-def statistics(directory: Path, images_seen: int) -> Values:
-    """What the last line of stats.jsonl says up to a number of images."""
+def statistics_at(directory: Path, images_seen: int) -> Values:
+    """Read the last statistics in stats.jsonl up to a number of images."""
     lines = [
         line
         for line in read_json_lines(directory / STATISTICS_FILE)
@@ -125,13 +121,13 @@ def statistics(directory: Path, images_seen: int) -> Values:
     }
 
 
-def findings(network: Path, images_seen: int) -> Iterator[Finding]:
-    """All that was measured of a network, in all metric-*.jsonl beside it, oldest first.
+def read_results(network: Path, images_seen: int) -> Iterator[MetricResult]:
+    """Yield the results of a network in all metric-*.jsonl beside it, oldest first.
 
     They may be from the training, or from `python -m metrics --json`.
     """
     for file in metric_files(network.parent):
-        for moment, finding in moments(file, {network.stem: images_seen}):
+        for moment, finding in parse_metric_file(file, {network.stem: images_seen}):
             if moment in (None, images_seen):
                 yield finding
 
@@ -140,89 +136,93 @@ def metric_files(directory: Path) -> list[Path]:
     return sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl"))
 
 
-def moments(file: Path, networks: Mapping[str, int]) -> Iterator[tuple[int | None, Finding]]:
-    """All that a metric-*.jsonl tells, with the images that were seen; None of reals alone.
+def parse_metric_file(
+    file: Path, networks: Mapping[str, int]
+) -> Iterator[tuple[int | None, MetricResult]]:
+    """Yield (images seen, result) for each line of a metric-*.jsonl; None for the baseline.
 
-    Raises UserError where a line is none of a metric.
+    Raises UserError for a line that is no metric's.
 
     Args:
-        networks: The names of networks, without '.safetensors', and how many images each has seen.
+        networks: Images seen by each network, by its name without '.safetensors'.
     """
     try:
         for line in read_json_lines(file):
             yield from (
-                _reported(line, networks) if "metric" in line else _of_training(line, file.stem)
+                _parse_report_line(line, networks)
+                if "metric" in line
+                else _parse_training_line(line, file.stem)
             )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"{file} is damaged: it holds lines that are none of a metric. Remove "
+            f"{file} is damaged: it has lines that are not results of a metric. Remove "
             "them, or the file."
         ) from error
 
 
-def _of_training(line: dict[str, Any], stem: str) -> Iterator[tuple[int, Finding]]:
-    metric, moment = _metric(stem.removeprefix(METRIC_PREFIX)), int(line["images_seen"])
+def _parse_training_line(line: dict[str, Any], stem: str) -> Iterator[tuple[int, MetricResult]]:
+    metric, moment = _parse_metric(stem.removeprefix(METRIC_PREFIX)), int(line["images_seen"])
     if metric:
-        yield moment, Finding(metric, _numbers(line["values"]), _numbers(line["reals"]))
+        yield moment, MetricResult(metric, _to_floats(line["values"]), _to_floats(line["reals"]))
 
 
-def _reported(
+def _parse_report_line(
     line: dict[str, Any], networks: Mapping[str, int]
-) -> Iterator[tuple[int | None, Finding]]:
-    """A line of `python -m metrics --json`: of a network, of reals, or of something else."""
+) -> Iterator[tuple[int | None, MetricResult]]:
+    """Parse a line of `python -m metrics --json`: of a network, the baseline, or anything else."""
     if "row" not in line:  # neighbours
         return
     metric = line["metric"], line["num_images"]
-    means = _numbers({column: value["mean"] for column, value in line["values"].items()})
+    means = _to_floats({column: value["mean"] for column, value in line["values"].items()})
     if line["row"] == BASELINE:
-        yield None, Finding(metric, {}, means)
+        yield None, MetricResult(metric, {}, means)
         return
     for name in dict.fromkeys((line["row"], Path(line["images"]).stem)):
         if name in networks:
-            yield networks[name], Finding(metric, means, {}, line.get("reals", ""))
+            yield networks[name], MetricResult(metric, means, {}, line.get("reals", ""))
             return
 
 
-def _numbers(values: Mapping[str, Any]) -> Values:
+def _to_floats(values: Mapping[str, Any]) -> Values:
     return {column: float(value) for column, value in values.items()}
 
 
-def label(column: str, count: int | None) -> str:
-    """'SWDx1e3_avg @16384': numbers of different counts of images are different columns."""
+def column_label(column: str, count: int | None) -> str:
+    """Return the heading 'SWDx1e3_avg @16384': each number of images has its own column."""
     return column if count is None else f"{column} @{count}"
 
 
-def _labelled(values: Values, metric: Metric) -> dict[str, float]:
-    return {label(column, metric[1]): value for column, value in values.items()}
+def _label_columns(values: Values, metric: Metric) -> dict[str, float]:
+    return {column_label(column, metric[1]): value for column, value in values.items()}
 
 
-def _metric(word: str) -> Metric | None:
-    """'swd16k' -> ('swd', 16384); None for a metric of another version."""
+def _parse_metric(word: str) -> Metric | None:
+    """Parse 'swd16k' -> ('swd', 16384); None for a metric of another version."""
     try:
         return parse_metrics(word).get(word)
     except UserError:
         return None
 
 
-def _best(directory: Path) -> Path:
-    kept = sorted(directory.glob(f"{BEST_PREFIX}*{SUFFIX}"), key=lambda file: file.stat().st_mtime)
-    if not kept:
+def _find_best(directory: Path) -> Path:
+    saved = sorted(directory.glob(f"{BEST_PREFIX}*{SUFFIX}"), key=lambda file: file.stat().st_mtime)
+    if not saved:
         raise UserError(
-            f"{directory} holds no {BEST_PREFIX}*{SUFFIX}: it was trained without "
+            f"{directory} has no {BEST_PREFIX}*{SUFFIX}: it was trained without "
             "--best. Compare the newest snapshots."
         )
-    return kept[-1]
+    return saved[-1]
 
 
 def run_of_network(network: Path) -> Path | None:
-    """The directory of the run that a network file belongs to; None if it belongs to none."""
+    """Return the directory of the run that a network file belongs to, or None."""
     return network.parent if (network.parent / CONFIG_FILE).is_file() else None
 
 
-def rows_of_network(records: Sequence[Mapping[str, Any]], network: Path) -> list[dict[str, Any]]:
-    """The records of a network by its name, with the images that it has seen.
+def label_rows(records: Sequence[Mapping[str, Any]], network: Path) -> list[dict[str, Any]]:
+    """Return the records with the network's name as row, and the images that it has seen.
 
-    --resume takes such rows back if it goes on from before that network, which is written anew.
+    --resume from before that network removes these rows, as it overwrites the network.
     """
     return [
         {**record, "row": network.stem, "images_seen": images_seen_of(network)}
@@ -231,7 +231,7 @@ def rows_of_network(records: Sequence[Mapping[str, Any]], network: Path) -> list
 
 
 def store_rows(directory: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Add records to those of a run; the same measurement replaces the earlier one."""
+    """Add records to metric-measured.jsonl of a run; the same measurement is replaced."""
     path = directory / ROWS_FILE
     lines = {_identity(line): line for line in read_json_lines(path)}
     for record in records:
@@ -246,40 +246,3 @@ def _identity(record: Mapping[str, Any]) -> str:
     return json.dumps(
         {name: value for name, value in record.items() if name not in RESULT_FIELDS}, sort_keys=True
     )
-
-
-def fill_missing(
-    record: RunRecord, wishes: Mapping[str, Metric], data: Path, setup: Setup
-) -> RunRecord:
-    """The record with all metrics that are wished for, as `train.py --metrics` measures them.
-
-    Args:
-        data: The reals: a dataset, or a folder or zip file of images.
-
-    Raises:
-        UserError: They cannot be measured of this network and these reals.
-    """
-    missing = [metric for metric in wishes.values() if metric not in record.measured]
-    if not missing:
-        return record
-    return with_findings(record, _measure_missing(record, missing, data, setup))
-
-
-def _measure_missing(
-    record: RunRecord, metrics: list[Metric], data: Path, setup: Setup
-) -> Iterator[Finding]:
-    network = of_network(record.snapshot, str(record.path))
-    reals = open_source(data, setup.device, network.size, record.run.data.subset)
-    if reals.count is None:
-        raise UserError(
-            f"{data} is a network. Name the real images that the runs are compared with."
-        )
-    require_alike(network, reals)
-    reals = mirrored(reals) if record.run.data.mirror else reals
-    source_of = sources()
-    for name, count in metrics:
-        plan = plan_of(name, count, reals, setup)
-        metric = name, plan.num_images
-        if metric not in record.measured:  # with the number of images that is the default
-            measure = measure_of(plan, reals, setup, source_of)
-            yield Finding(metric, *measure(record.snapshot), str(data))

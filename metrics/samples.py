@@ -33,21 +33,20 @@ MAX_BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """Arrays by name, one file for each.
+    """Cache of statistics: arrays by name, one file for each.
 
     Attributes:
-        folder: Where the files are; None: nothing is kept.
-        content: What the arrays are computed from: the dataset's fingerprint.
+        folder: None: nothing is cached.
+        content: Fingerprint of the dataset that the arrays are computed from.
     """
 
     folder: Path | None
     content: str = ""
 
     def get(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
-        """What was kept under the name, or else what `compute` returns, which is kept from now on.
+        """Return the cached arrays of a name, or compute and store them.
 
-        Files that are damaged are computed anew, and a line says so. A folder that cannot be
-        written keeps nothing.
+        Damaged files are recomputed, with a warning. Nothing is stored in a read-only folder.
         """
         if self.folder is None:
             return compute()
@@ -64,14 +63,14 @@ NO_CACHE = Cache(None)
 
 
 def _read_cached(path: Path) -> Arrays | None:
-    """The arrays of a file; None if there is none, or no whole one."""
+    """Read the arrays of a file; None if it is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}  # zip files know their checksums
+            return {name: file[name] for name in file.files}  # with checksums
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        tqdm.write(f"{path} is damaged ({error}); it is computed anew.", sys.stderr)
+        tqdm.write(f"{path} is damaged ({error}); it is recomputed.", sys.stderr)
         return None
 
 
@@ -80,7 +79,7 @@ def _write_cached(path: Path, arrays: Arrays) -> None:
         path.parent.mkdir(exist_ok=True)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **dict(arrays))  # type: ignore[arg-type]
-    except OSError:  # somebody else's dataset, or a full disk: it only takes longer next time
+    except OSError:  # a read-only dataset or a full disk: it only takes longer next time
         return
 
 
@@ -100,10 +99,10 @@ class ImageSample:
     """Images in a fixed order.
 
     Attributes:
-        description: Where they come from, for the progress bar.
+        description: Their path, for the progress bar.
         rows: Their numbers in their source, [count].
         read: Numbers [n] -> uint8 [n, H, W, C].
-        cache: Where statistics of these images are kept.
+        cache: Cache of their statistics.
     """
 
     description: str
@@ -117,14 +116,14 @@ class ImageSample:
         return len(self.rows)
 
     def first(self, count: int) -> "ImageSample":
-        """The beginning of this draw."""
+        """Return the first images of this sample."""
         return replace(self, rows=self.rows[:count])
 
     def batches(self, device: torch.device, what: str) -> Iterator[Tensor]:
         """Yield all images in order: uint8 [n, C, H, W]; n is even but for the last.
 
         Args:
-            what: What is done with them, for the progress bar.
+            what: The operation, for the progress bar.
         """
         with tqdm(
             total=self.count,
@@ -133,32 +132,29 @@ class ImageSample:
             disable=None,
             leave=False,
         ) as progress:
-            for rows in batches_of(self.rows, self.size, device):
+            for rows in split_batches(self.rows, self.size, device):
                 pixels = torch.from_numpy(self.read(rows)).to(device)
                 yield pixels.permute(0, 3, 1, 2).contiguous()
                 progress.update(len(rows))
 
-    def kept(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
-        """Statistics of these images by name: from the cache, or else computed and kept there."""
+    def cached(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
+        """Return statistics of these images by name, from the cache or computed."""
         return self.cache.get(f"{name} of {self.size} {self.rows.tolist()}", compute)
 
 
-def batches_of(rows: Rows, size: Size, device: torch.device) -> list[Rows]:
-    """Rows in the order given, as many at a time as are computed at once on a device.
-
-    Even numbers, so that no pair is torn apart.
-    """
+def split_batches(rows: Rows, size: Size, device: torch.device) -> list[Rows]:
+    """Split rows into batches for a device, of even sizes, so that no pair is separated."""
     most = PIXELS_PER_BATCH if device.type == "cpu" else PIXELS_PER_GPU_BATCH
     step = max(min(most // (size.height * size.width), MAX_BATCH) // 2 * 2, 2)
     return [rows[start : start + step] for start in range(0, len(rows), step)]
 
 
-def side_by_side(
+def map_parallel(
     function: Callable[[T], R], tasks: Iterable[T], device: torch.device
 ) -> Iterator[R]:
-    """Yield function(task) for each task in order, on the CPU computed by a thread for each core.
+    """Yield function(task) for each task in order, on the CPU with one thread per core.
 
-    Where work is bound by memory, that is faster than threads that share each operation.
+    For work bound by memory, that is faster than parallelising each operation.
     """
     if device.type != "cpu":
         yield from map(function, tasks)
@@ -168,29 +164,29 @@ def side_by_side(
         yield from in_order(pool, function, tasks, ahead=workers)
 
 
-class Album:
-    """Images that are costly to make, each made once and kept in a file that nobody sees.
+class ImageCache:
+    """Images that are costly to make, each made once and cached in an unnamed temporary file.
 
     Args:
         make: Numbers [n] -> uint8 [n, H, W, C].
-        what: What making them is, for the progress bar and for errors: 'reading photos.zip'.
+        what: The operation, for the progress bar and for errors: 'reading photos.zip'.
     """
 
     def __init__(self, make: Callable[[Rows], Pixels], count: int, size: Size, what: str) -> None:
         self._make, self._size, self._what = make, size, what
         self._have = np.zeros(count, bool)
-        with tempfile.TemporaryFile() as file:  # the map keeps it alive, and nothing else does
+        with tempfile.TemporaryFile() as file:  # only the memory map keeps it open
             self._images: Pixels = np.memmap(file, np.uint8, "w+", shape=(count, *size)).view(
                 np.ndarray
             )
 
     def read(self, rows: Rows) -> Pixels:
-        """Numbers [n] -> uint8 [n, H, W, C]; they must have been prepared."""
+        """Read filled images: numbers [n] -> uint8 [n, H, W, C]."""
         images: Pixels = self._images[rows]
         return images
 
-    def prepare(self, rows: Rows) -> None:
-        """Make the images of these numbers, as far as they are not there yet."""
+    def fill(self, rows: Rows) -> None:
+        """Make the images of these numbers that are not cached yet."""
         missing = np.unique(rows[~self._have[rows]])
         num_bytes = len(missing) * int(np.prod(self._size))
         count = format_count(len(missing), "image")
@@ -202,7 +198,7 @@ class Album:
         with tqdm(
             total=len(missing), desc=self._what, unit="img", disable=None, leave=False
         ) as progress:
-            for some in batches_of(missing, self._size, torch.device("cpu")):
+            for some in split_batches(missing, self._size, torch.device("cpu")):
                 self._images[some] = self._make(some)
                 self._have[some] = True
                 progress.update(len(some))

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from metrics.memorisation import Lookup
-from metrics.neighbours import Window
+from metrics.neighbours import NeighbourSearch, Window
 from metrics.run_record import RunRecord
 from progan.images import Pixels, arrange_grid, repeat_pixels, to_opaque_rgb
 from progan.sampling.latents import seed_labels, seed_latents
@@ -19,15 +18,15 @@ FRAME_COLOR = "red"
 
 
 def resize_cell(image: Pixels, side: int) -> Pixels:
-    """[H, H, C] -> [side, side, 3]: by repeating pixels, and by averaging what is too large."""
-    picture = to_opaque_rgb(repeat_pixels(image[None], side)[0])
-    if picture.width != side:
-        picture = picture.resize((side, side), Image.Resampling.BOX)
-    return np.asarray(picture, np.uint8)
+    """Resize [H, H, C] -> [side, side, 3] by repeating or averaging pixels."""
+    cell = to_opaque_rgb(repeat_pixels(image[None], side)[0])
+    if cell.width != side:
+        cell = cell.resize((side, side), Image.Resampling.BOX)
+    return np.asarray(cell, np.uint8)
 
 
 def render_samples(record: RunRecord, seeds: Sequence[int]) -> Pixels:
-    """The pictures of the seeds, as generate.py draws them: uint8 [N, H, W, C]."""
+    """Generate the images of seeds, as generate.py does: uint8 [N, H, W, C]."""
     snapshot = record.snapshot
     config = snapshot.generator.config
     return render(
@@ -40,37 +39,37 @@ def render_samples(record: RunRecord, seeds: Sequence[int]) -> Pixels:
 
 
 def comparison_sheet(rows: Sequence[tuple[str, Pixels]], seeds: Sequence[int]) -> Pixels:
-    """Names and pictures [N, H, W, C] of runs, under the numbers of the seeds: [H', W', 3].
+    """Arrange names and images [N, H, W, C] of runs below the seeds: [H', W', 3].
 
-    Smaller pictures are enlarged to the side of the largest ones, 64…256 px.
+    All images are resized to the side of the largest ones, 64…256 px.
     """
     largest = max(images.shape[1] for _, images in rows)
     side = min(max(largest, MIN_COMPARISON_CELL), MAX_COMPARISON_CELL)
     cells = [
         np.concatenate([resize_cell(image, side) for image in images], 1) for _, images in rows
     ]
-    bands = [_band([f"seed {seed}" for seed in seeds], side)]
+    bands = [_caption_row([f"seed {seed}" for seed in seeds], side)]
     for (name, _), row in zip(rows, cells, strict=True):
-        bands += [_band([name], row.shape[1]), row]
+        bands += [_caption_row([name], row.shape[1]), row]
     return np.concatenate(bands)
 
 
-def _band(words: Sequence[str], width: int) -> Pixels:
-    """Lines of text side by side, each as wide as a cell: [CAPTION, len(words) * width, 3]."""
+def _caption_row(captions: Sequence[str], width: int) -> Pixels:
+    """Render captions side by side, each as wide as a cell: [CAPTION, captions * width, 3]."""
     cells = []
-    for text in words:
+    for text in captions:
         cell = Image.new("RGB", (width, CAPTION), "white")
         ImageDraw.Draw(cell).text((2, 1), text, fill="black")
         cells.append(np.asarray(cell, np.uint8))
-    return arrange_grid(np.stack(cells), len(words))
+    return arrange_grid(np.stack(cells), len(captions))
 
 
-def neighbour_sheet(found: Lookup, rows: int, window: Window) -> Pixels:
-    """One image in each row and its neighbours to the right, the most suspicious row first.
+def neighbour_sheet(found: NeighbourSearch, rows: int, window: Window) -> Pixels:
+    """Arrange each image beside its neighbours, the image with the nearest one first.
 
     Args:
-        rows: How many rows, at most.
-        window: What was compared; framed in the images if it is not all of them.
+        rows: Maximum number of rows.
+        window: Compared part of the images; framed unless it is all of them.
     """
     order = np.argsort(found.nearest, kind="stable")[:rows]
     cells = []
@@ -89,19 +88,19 @@ def neighbour_sheet(found: Lookup, rows: int, window: Window) -> Pixels:
 
 
 def _neighbour_cell(image: Pixels, caption: str, window: Window | None) -> Pixels:
-    """One picture [H, W, C] with a line of text below: [H', W', 3]."""
+    """Render an image [H, W, C] above its caption: [H', W', 3]."""
     height, width = image.shape[:2]
-    picture = to_opaque_rgb(repeat_pixels(image[None], MIN_NEIGHBOUR_CELL)[0])
-    picture.thumbnail((MAX_NEIGHBOUR_CELL, MAX_NEIGHBOUR_CELL), Image.Resampling.BOX)
+    enlarged = to_opaque_rgb(repeat_pixels(image[None], MIN_NEIGHBOUR_CELL)[0])
+    enlarged.thumbnail((MAX_NEIGHBOUR_CELL, MAX_NEIGHBOUR_CELL), Image.Resampling.BOX)
     if window is not None and window[2:] != (width, height):
-        scale = picture.width / width
+        scale = enlarged.width / width
         left, top = window.left * scale, window.top * scale
         right, bottom = (
-            start + max(side * scale - 1, 0)  # what is small is a point
+            start + max(side * scale - 1, 0)  # at least a point
             for start, side in ((left, window.width), (top, window.height))
         )
-        ImageDraw.Draw(picture).rectangle((left, top, right, bottom), outline=FRAME_COLOR)
-    cell = Image.new("RGB", (picture.width + 2, picture.height + CAPTION), "white")
-    cell.paste(picture, (1, 0))
-    ImageDraw.Draw(cell).text((3, picture.height), caption, fill="black")
+        ImageDraw.Draw(enlarged).rectangle((left, top, right, bottom), outline=FRAME_COLOR)
+    cell = Image.new("RGB", (enlarged.width + 2, enlarged.height + CAPTION), "white")
+    cell.paste(enlarged, (1, 0))
+    ImageDraw.Draw(cell).text((3, enlarged.height), caption, fill="black")
     return np.asarray(cell, np.uint8)

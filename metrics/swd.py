@@ -10,9 +10,9 @@ of their sorted values (Rabin et al. 2011); here it is averaged over random proj
 import torch
 from torch import Tensor
 
-from metrics.detector import Setup
+from metrics.detector import MetricContext
 from metrics.filters import laplacian_pyramid
-from metrics.samples import ImageSample, Size, side_by_side
+from metrics.samples import ImageSample, Size, map_parallel
 from progan.errors import UserError
 from progan.runtime.seeding import torch_generator
 
@@ -26,8 +26,8 @@ SMALLEST_LEVEL = 16  # px
 SCALE = 1e3  # distances are small: the paper prints them times a thousand
 
 
-def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
-    """SWD x1e3 by level, 'SWDx1e3_64' and so on down to 16, and the mean 'SWDx1e3_avg'.
+def measure(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
+    """Return SWD x1e3 by level, 'SWDx1e3_64' and so on down to 16, and the mean 'SWDx1e3_avg'.
 
     Levels are named by their shorter side: of 192x128 px '128', '64', '32' and '16'.
 
@@ -42,17 +42,17 @@ def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, 
     for start in levels[::at_once]:
         some = levels[start : start + at_once]
         first, second = (
-            descriptors(draw, some, role, setup)
-            for draw, role in ((images, "images"), (reals, "reals"))
+            descriptors(sample, some, role, context)
+            for sample, role in ((images, "images"), (reals, "reals"))
         )
         for index in some:
-            vectors = directions(first[0].shape[1], setup.seed, index)
+            vectors = random_directions(first[0].shape[1], context.seed, index)
             distance = sliced_wasserstein(first.pop(0), second.pop(0), vectors)
             distances[f"SWDx1e3_{side >> index}"] = SCALE * distance
     return {**distances, "SWDx1e3_avg": sum(distances.values()) / len(distances)}
 
 
-def require(size: Size, num_images: int) -> None:
+def require_measurable(size: Size, num_images: int) -> None:
     """Raise UserError unless the images can be halved down to the smallest level."""
     factor = 1 << max(num_levels(size) - 1, 0)
     if min(size.height, size.width) < SMALLEST_LEVEL or size.height % factor or size.width % factor:
@@ -65,44 +65,46 @@ def require(size: Size, num_images: int) -> None:
 
 
 def num_levels(size: Size) -> int:
-    """Levels of the pyramid down to the one whose smaller side is at least 16 px."""
+    """Return the number of levels whose shorter side is at least 16 px."""
     return (min(size.height, size.width) // SMALLEST_LEVEL).bit_length()
 
 
-def descriptors(draw: ImageSample, levels: range, role: str, setup: Setup) -> list[Tensor]:
-    """Normalised random patches of some levels of all images: each float32 [count * 128, C * 49].
+def descriptors(
+    sample: ImageSample, levels: range, role: str, context: MetricContext
+) -> list[Tensor]:
+    """Extract normalised random patches of some levels: each float32 [count * 128, C * 49].
 
     Args:
-        role: Patches of other roles are drawn anew.
+        role: Part of the random seed: 'images' or 'reals'.
     """
-    # Drawn on the CPU: a seed means the same patches on every machine.
-    randoms = [torch_generator("cpu", setup.seed, "patches", role, index) for index in levels]
-    height, width, channels = draw.size
+    # Random numbers of the CPU: a seed means the same patches on every machine.
+    randoms = [torch_generator("cpu", context.seed, "patches", role, index) for index in levels]
+    height, width, channels = sample.size
 
-    def places(batch: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def add_corners(batch: Tensor) -> tuple[Tensor, list[Tensor]]:
         return batch, [
-            corners(len(batch), height >> index, width >> index, random)
+            random_corners(len(batch), height >> index, width >> index, random)
             for index, random in zip(levels, randoms, strict=True)
         ]
 
-    def cut(task: tuple[Tensor, list[Tensor]]) -> list[Tensor]:
+    def extract(task: tuple[Tensor, list[Tensor]]) -> list[Tensor]:
         batch, where = task
-        details = laplacian_pyramid(batch.float(), levels, num_levels(draw.size))
-        return [patches_at(*pair) for pair in zip(details, where, strict=True)]
+        details = laplacian_pyramid(batch.float(), levels, num_levels(sample.size))
+        return [extract_patches(*pair) for pair in zip(details, where, strict=True)]
 
-    shape = (draw.count, PATCHES_PER_IMAGE, channels, PATCH, PATCH)
-    patches = [torch.empty(shape, device=setup.device) for _ in levels]
+    shape = (sample.count, PATCHES_PER_IMAGE, channels, PATCH, PATCH)
+    patches = [torch.empty(shape, device=context.device) for _ in levels]
     done = 0
-    batches = draw.batches(setup.device, f"swd, {len(levels)} levels")
-    for found in side_by_side(cut, map(places, batches), setup.device):
-        for kept, new in zip(patches, found, strict=True):
-            kept[done : done + len(new)] = new
+    batches = sample.batches(context.device, f"swd, {len(levels)} levels")
+    for found in map_parallel(extract, map(add_corners, batches), context.device):
+        for stored, new in zip(patches, found, strict=True):
+            stored[done : done + len(new)] = new
         done += len(found[0])
-    return [normalized(kept.flatten(0, 1)) for kept in patches]
+    return [normalize_channels_(level.flatten(0, 1)) for level in patches]
 
 
-def corners(count: int, height: int, width: int, random: torch.Generator) -> Tensor:
-    """Where patches begin, every place alike: int64 [2 (row, column), count, 128], on the CPU."""
+def random_corners(count: int, height: int, width: int, random: torch.Generator) -> Tensor:
+    """Return uniform random corners of patches: int64 [2 (row, column), count, 128], on the CPU."""
     places = [
         torch.randint(side - PATCH + 1, (count, PATCHES_PER_IMAGE), generator=random)
         for side in (height, width)
@@ -110,7 +112,7 @@ def corners(count: int, height: int, width: int, random: torch.Generator) -> Ten
     return torch.stack(places)
 
 
-def patches_at(images: Tensor, places: Tensor) -> Tensor:
+def extract_patches(images: Tensor, places: Tensor) -> Tensor:
     """Cut patches: images [N, C, H, W], places [2, N, P] -> [N, P, C, 7, 7]."""
     windows = images.unfold(2, PATCH, 1).unfold(3, PATCH, 1)  # [N, C, H-6, W-6, 7, 7], no copy
     rows, columns = places.to(images.device)
@@ -118,8 +120,8 @@ def patches_at(images: Tensor, places: Tensor) -> Tensor:
     return windows[number, :, rows, columns]
 
 
-def normalized(patches: Tensor) -> Tensor:
-    """Mean 0 and deviation 1 for each channel over all patches, in place.
+def normalize_channels_(patches: Tensor) -> Tensor:
+    """Normalise each channel over all patches to mean 0 and deviation 1, in place.
 
     Args:
         patches: [N, C, 7, 7]. A channel that is the same everywhere becomes 0.
@@ -135,26 +137,26 @@ def normalized(patches: Tensor) -> Tensor:
 
 
 def _by_channel(values: Tensor, channels: int) -> Tensor:
-    """The mean of each channel's 49 values in the place of each: [C * 49] -> [C * 49]."""
+    """Replace the 49 values of each channel by their mean: [C * 49] -> [C * 49]."""
     return torch.repeat_interleave(values.reshape(channels, -1).mean(1), PATCH**2)
 
 
-def directions(size: int, seed: int, index: int) -> Tensor:
-    """Random unit vectors for one level: float32 [size, 512] on the CPU."""
+def random_directions(size: int, seed: int, index: int) -> Tensor:
+    """Return random unit vectors for one level: float32 [size, 512] on the CPU."""
     random = torch_generator("cpu", seed, "directions", index)
     vectors = torch.randn(size, NUM_DIRECTIONS, generator=random, dtype=torch.float64)
     return torch.nn.functional.normalize(vectors, dim=0).float()
 
 
 def sliced_wasserstein(first: Tensor, second: Tensor, vectors: Tensor) -> float:
-    """Mean distance of the sorted projections of two clouds of as many points.
+    """Return the mean distance of the sorted projections of two point clouds of equal size.
 
     Args:
         first: [N, D].
         second: [N, D].
-        vectors: Unit vectors in columns, [D, K]; some of them at a time are projected on.
+        vectors: Unit vectors in columns, [D, K]; processed in chunks.
     """
-    assert first.shape == second.shape, "clouds of one size only"
+    assert first.shape == second.shape, "clouds of equal size only"
     workers = torch.get_num_threads() if first.device.type == "cpu" else 1
     at_once = min(max(PROJECTION_BYTES // (8 * len(first) * workers), 1), MOST_AT_ONCE)
 
@@ -162,19 +164,19 @@ def sliced_wasserstein(first: Tensor, second: Tensor, vectors: Tensor) -> float:
         buffers = first.new_empty(2, at_once, len(first))
         found = []
         for some in vectors.split(at_once, dim=1):
-            ours, theirs = (
-                _sorted(cloud, some, buffer[: some.shape[1]])
+            a, b = (
+                _sort_projections(cloud, some, buffer[: some.shape[1]])
                 for cloud, buffer in zip((first, second), buffers, strict=True)
             )
-            found.append(ours.sub_(theirs).abs_().mean(dim=1))
+            found.append(a.sub_(b).abs_().mean(dim=1))
         return torch.cat(found)
 
     parts = vectors.to(first).tensor_split(workers, dim=1)
-    return float(torch.cat(list(side_by_side(distances, parts, first.device))).mean())
+    return float(torch.cat(list(map_parallel(distances, parts, first.device))).mean())
 
 
-def _sorted(cloud: Tensor, vectors: Tensor, out: Tensor) -> Tensor:
-    """Sorted projections of a cloud [N, D] on each vector [D, K]: [K, N], perhaps in `out`."""
+def _sort_projections(cloud: Tensor, vectors: Tensor, out: Tensor) -> Tensor:
+    """Sort the projections of a cloud [N, D] on each vector [D, K]: [K, N]; overwrites `out`."""
     torch.mm(vectors.T, cloud.T, out=out)
     if out.device.type != "cpu":
         return out.sort(dim=1).values

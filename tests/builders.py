@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from metrics.samples import ImageSample
 from metrics.samples import Size as ImageSize
-from metrics.sources import Source
+from metrics.sources import SampleSource
 from progan import networks as nets
 from progan.config import Network, Run, override
 from progan.data.image_source import ImageSource, Sample
@@ -98,7 +98,7 @@ def noise_dataset(
     return Dataset.open(dest)
 
 
-def draw_of(images: np.ndarray) -> ImageSample:
+def image_sample(images: np.ndarray) -> ImageSample:
     """Images uint8 [N, C, H, W] as metrics take them."""
     nhwc = images.transpose(0, 2, 3, 1)
     return ImageSample(
@@ -140,15 +140,15 @@ def tiny_snapshot(
     )
 
 
-def source_of(images: np.ndarray, held_out: tuple[int, ...] = ()) -> Source:
+def source_of(images: np.ndarray, held_out: tuple[int, ...] = ()) -> SampleSource:
     """Images uint8 [N, C, H, W] as a source; the rows held out are no training images."""
-    everything = draw_of(images)
-    return Source(
+    everything = image_sample(images)
+    return SampleSource(
         description="test",
         size=everything.size,
         count=len(images),
         held_out=np.array(held_out, np.int64),
-        draw=lambda rows: replace(everything, rows=rows),
+        sample=lambda rows: replace(everything, rows=rows),
     )
 
 
@@ -176,6 +176,12 @@ def detector_file(path: Path, network: torch.nn.Module) -> Path:
         warnings.simplefilter("ignore")  # torch.jit is deprecated, and detectors still use it
         torch.jit.script(network).save(str(path))
     return path
+
+
+def split_words(arguments: Iterable[object]) -> list[str]:
+    """Split strings such as '--seed 1' into words, and convert all else to strings."""
+    words = (each.split(" ") if isinstance(each, str) else [str(each)] for each in arguments)
+    return [word for each in words for word in each]
 
 
 def message(result: Result) -> str:

@@ -153,23 +153,30 @@ def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[st
     requested = parse_metrics(run.output.metrics)
     if not requested:
         return {}
-    from metrics.detector import Setup, open_detector
-    from metrics.in_training import measure_of, needs_detector, plan_of, reals_of, sources
+    from metrics.detector import MetricContext, open_detector
+    from metrics.snapshot_metrics import (
+        make_snapshot_metric,
+        needs_detector,
+        plan_snapshot_metric,
+        share_sources,
+        training_source,
+    )
 
     detector = None
     if any(needs_detector(name) for name, _ in requested.values()):
         file = Path(run.output.detector) if run.output.detector else None
         detector = open_detector(file, "inception", device)
-    setup, source_of = Setup(seed=run.seed, device=device, detector=detector), sources()
-    reals = reals_of(dataset, run.network.max_level, mirror=run.data.mirror)
+    context = MetricContext(seed=run.seed, device=device, detector=detector)
+    source_of = share_sources()
+    reals = training_source(dataset, run.network.max_level, mirror=run.data.mirror)
     found = {}
     for word, (name, count) in requested.items():
         try:
-            plan = plan_of(name, count, reals, setup)
+            plan = plan_snapshot_metric(name, count, reals, context)
         except UserError as error:
             raise UserError(f"--metrics {word}: {error}") from error
         found[word] = Metric(
-            compute=measure_of(plan, reals, setup, source_of),
+            compute=make_snapshot_metric(plan, reals, context, source_of),
             num_images=plan.num_images,
             best_column=LOWER_IS_BETTER[name] if name == run.output.best else "",
         )

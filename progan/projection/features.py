@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metrics.detector import open_vgg16
+from metrics.detector import load_vgg16
 from progan import networks
 from progan.config import Network
 from progan.networks import Discriminator
@@ -40,7 +40,7 @@ def feature_distance(maps: list[Tensor], others: list[Tensor]) -> Tensor:
 
 def vgg16_features(path: Path, device: torch.device) -> Features:
     """Of torchvision's weights of VGG-16 in a file; raises UserError for another one."""
-    network = open_vgg16(path, device)
+    network = load_vgg16(path, device)
 
     def features(images: Tensor) -> list[Tensor]:
         embedding, _ = network(127.5 * (_rgb(images) + 1), None)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from metrics.names import GOALS, LOWER_IS_BETTER, parse_metrics
-from metrics.run_record import Metric, label, metric_files, moments
+from metrics.run_record import Metric, column_label, metric_files, parse_metric_file
 from progan.config import Run
 from progan.errors import UserError
 from progan.invocation import command_line
@@ -33,12 +33,12 @@ class Series:
     @property
     def label(self) -> str:
         """'SWDx1e3_avg @16384'."""
-        return label(self.column, self.metric[1])
+        return column_label(self.column, self.metric[1])
 
     @property
     def family(self) -> str:
         """What stands together in one picture: 'SWDx1e3 @16384'."""
-        return label(self.column.partition("_")[0], self.metric[1])
+        return column_label(self.column.partition("_")[0], self.metric[1])
 
     @property
     def goal(self) -> str:
@@ -104,7 +104,7 @@ def measured(directory: Path) -> Measured:
 
 def _numbers(file: Path, known: dict[str, int]) -> Iterator[tuple[Series, int | None, float]]:
     """Empty series with the numbers that belong to them; those of reals belong to no moment."""
-    for moment, finding in moments(file, known):
+    for moment, finding in parse_metric_file(file, known):
         for column, value in finding.values.items():
             yield Series(metric=finding.metric, column=column), moment, value
         for column, value in finding.reals.items():

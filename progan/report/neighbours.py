@@ -7,10 +7,9 @@ from typing import Any
 
 from PIL import Image
 
-from metrics.detector import Setup
-from metrics.memorisation import look_up, sentences
-from metrics.neighbours import parse_window
-from metrics.neighbours_cli import SHEET_FILE, histogram_beside, opened
+from metrics.detector import MetricContext
+from metrics.neighbours import parse_window, search_training_images, summarize_search
+from metrics.neighbours_cli import SHEET_FILE, distances_file, open_neighbour_detector
 from metrics.run_record import metric_files
 from metrics.sheets import neighbour_sheet
 from metrics.sources import open_pair
@@ -56,7 +55,7 @@ def left(material: Material) -> Markup:
         _picture(pictures.opened(path), caption)
         for path, caption in (
             (sheet, "Pictures, each beside the training images nearest to it"),
-            (histogram_beside(sheet), "Distances to the nearest training image"),
+            (distances_file(sheet), "Distances to the nearest training image"),
         )
         if path.is_file()
     ]
@@ -77,13 +76,17 @@ def looked_up(material: Material, network: Path, wish: Wish) -> Markup:
         subset=run.data.subset,
     )
     window = parse_window(None, asked.size)
-    setup = Setup(seed=0, device=device, detector=opened(wish.detector, device))
-    found = look_up(asked, reals, setup, num_images=wish.count, k=NEIGHBOURS, window=window)
+    context = MetricContext(
+        seed=0, device=device, detector=open_neighbour_detector(wish.detector, device)
+    )
+    found = search_training_images(
+        asked, reals, context, num_images=wish.count, k=NEIGHBOURS, window=window
+    )
     sheet = pictures.fitted(Image.fromarray(neighbour_sheet(found, SHOWN, window)), 1024)
     return joined(
         [
             element("p", f"Of {network.name}."),
-            *(element("p", line) for line in sentences(found.record()).splitlines()),
+            *(element("p", line) for line in summarize_search(found.record()).splitlines()),
             _picture(sheet, "Pictures, each beside the training images nearest to it"),
         ]
     )
@@ -108,7 +111,7 @@ def _told(directory: Path) -> list[str]:
     """What the last look-up said."""
     found = list(_records(directory))
     try:
-        return sentences(found[-1]).splitlines() if found else []
+        return summarize_search(found[-1]).splitlines() if found else []
     except (KeyError, TypeError, ValueError):  # of another version
         return []
 

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from click.testing import CliRunner
 
 from benchmarks import experiments, growing, loader, report, step_profile, train
-from benchmarks.cost import Products, step_cost
 from benchmarks.peers import peer_step
+from benchmarks.workload import ProductCounter, step_cost
 from progan import presets, schedule
 from progan.config import override
 from progan.errors import UserError
@@ -18,7 +18,7 @@ from progan.errors import UserError
 
 def test_products_are_counted_with_what_they_move() -> None:
     x, weight = torch.randn(2, 3, 8, 8), torch.randn(5, 3, 3, 3)
-    with Products() as products:
+    with ProductCounter() as products:
         F.conv2d(x, weight, padding=1).relu()
     assert products.flops == 2 * 2 * 5 * 64 * 27
     assert products.elements == x.numel() + weight.numel() + 2 * 5 * 64
@@ -39,12 +39,12 @@ def test_a_step_costs_what_its_passes_do() -> None:
 
 @pytest.mark.parametrize("name", ["absent/t", ""])
 def test_where_nothing_can_be_written_nothing_is_timed(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match="no file can be written there"):
-        report.require_place(tmp_path / name if name else Path())
+    with pytest.raises(UserError, match="cannot write there"):
+        report.require_writable_output(tmp_path / name if name else Path())
 
 
 def test_results_keep_the_dots_of_their_name(tmp_path: Path) -> None:
-    report.save("x", {"device": "cpu"}, "page", tmp_path / "t.v2")
+    report.save_results("x", {"device": "cpu"}, "page", tmp_path / "t.v2")
     assert {path.name for path in tmp_path.iterdir()} == {"t.v2.json", "t.v2.md"}
 
 
@@ -132,9 +132,12 @@ def points(*rows: tuple[float, float, float]) -> list[growing.Point]:
 
 def test_the_time_to_a_value_lies_between_two_points() -> None:
     curve = points((1, 10, 80), (2, 20, 40), (3, 30, 60), (4, 40, 20))
-    assert growing.when(curve, 90) == 10 and growing.when(curve, 60) == 15
-    assert growing.when(curve, 30) == pytest.approx(37.5) and growing.when(curve, 10) is None
-    found = growing.shares(curve, points((1, 30, 60), (2, 40, 70)))
+    assert growing.minutes_to_reach(curve, 90) == 10 and growing.minutes_to_reach(curve, 60) == 15
+    assert (
+        growing.minutes_to_reach(curve, 30) == pytest.approx(37.5)
+        and growing.minutes_to_reach(curve, 10) is None
+    )
+    found = growing.time_shares(curve, points((1, 30, 60), (2, 40, 70)))
     assert [(each["minutes"], each["share"]) for each in found] == [(15, 0.5)]
 
 
@@ -154,16 +157,16 @@ def test_minutes_are_those_of_the_run_that_was_disturbed_least() -> None:
 
 
 def test_all_are_timed_unless_some_are_named() -> None:
-    assert train.some_of(None, ["4", "8"], "--resolutions") == ["4", "8"]
-    assert train.some_of("8", ["4", "8"], "--resolutions") == ["8"]
+    assert train.select_names(None, ["4", "8"], "--resolutions") == ["4", "8"]
+    assert train.select_names("8", ["4", "8"], "--resolutions") == ["8"]
 
 
 @pytest.mark.parametrize("text, strange", [("7", "7"), ("4,x", "x"), ("4,", "")])
 def test_what_cannot_be_timed_is_told(text: str, strange: str) -> None:
     with pytest.raises(
-        UserError, match=f"--resolutions {text}: there is no '{strange}'. Choose from 4, 8"
+        UserError, match=f"--resolutions {text}: no such value: .{strange}'. Choose from 4, 8"
     ):
-        train.some_of(text, ["4", "8"], "--resolutions")
+        train.select_names(text, ["4", "8"], "--resolutions")
 
 
 def test_statuses_of_earlier_versions_are_read_by_their_present_names(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 
 from benchmarks import gpu, gpu_report
-from benchmarks.gpu_training import affordable_kimg, scaled, seconds_of
+from benchmarks.gpu_training import affordable_kimg, estimate_seconds, scale_to_kimg
 from benchmarks.isolated import append_line, read_lines
 from progan import presets, schedule
 from progan.config import override
@@ -110,11 +110,11 @@ def test_the_page_is_made_of_the_lines(rehearsal: Path) -> None:
         "Compilation",
         "A whole training",
         "Other projects",
-        "Data and pictures",
+        "Data and images",
         "A training of portraits",
     ):
         assert f"\n## {title}\n" in found.output
-    assert "**no**" not in found.output and "What failed" not in found.output
+    assert "**no**" not in found.output and "Failed and missing" not in found.output
     assert "| 8 | pytorch_GAN_zoo | 4 |" in found.output
     assert "| 8 | eager-bf16 | 4 |" in found.output and "\n| eager-bf16 | " in found.output
     assert (rehearsal / "results.md").read_text() == found.output[:-1]
@@ -163,14 +163,11 @@ def test_results_of_two_devices_are_not_mixed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (
-            ["--parts", "speed"],
-            "--parts speed: there is no part 'speed'. Parts: machine, correctness",
-        ),
-        (["--skip", "machine,x"], "--skip machine,x: there is no part 'x'"),
+        (["--parts", "speed"], "--parts speed: no such part: 'speed'. Parts: machine, correctness"),
+        (["--skip", "machine,x"], "--skip machine,x: no such part: 'x'"),
         (["--parts", "peers"], "peers has nothing to measure; name checkouts with --peer"),
         (["--parts", "machine"], "Name a folder for the results with --output"),
-        (["--report", "absent"], "absent holds no results of benchmarks/gpu.py"),
+        (["--report", "absent"], "absent has no results of benchmarks/gpu.py"),
     ],
 )
 def test_what_cannot_be_done_is_refused(arguments: list[str], words: str) -> None:
@@ -184,7 +181,7 @@ def test_nine_minutes_are_planned_in_order(tmp_path: Path) -> None:
     assert sum(part.seconds for part in planned) == 540
     assert [part.name for part in planned[:4]] == ["machine", "correctness", "steps", "compilation"]
     assert sorted(int(task.name) for task in planned[2].tasks[:9]) == [1 << n for n in range(2, 11)]
-    words = gpu.plan_words(gpu.select(parts, "steps,machine", "machine"), 9)
+    words = gpu.format_plan(gpu.select(parts, "steps,machine", "machine"), 9)
     assert words.startswith("  0.0 min   540 s  steps: 1024, 256, 64")
 
 
@@ -192,8 +189,8 @@ def test_a_schedule_fits_the_time() -> None:
     run = override(presets.preset("demo"), {"resolution": 64})
     speeds = {4: 4000.0, 8: 3000.0, 16: 2000.0, 32: 1000.0, 64: 500.0}
     kimg = affordable_kimg(run, speeds, 60)
-    assert 54 < seconds_of(run, kimg, speeds) <= 60
-    phases = list(schedule.phases(scaled(run, kimg).growth, run.network))
+    assert 54 < estimate_seconds(run, kimg, speeds) <= 60
+    phases = list(schedule.phases(scale_to_kimg(run, kimg).growth, run.network))
     assert phases[-1].stage.resolution == 64 and not phases[-1].stage.fading
 
 
@@ -201,7 +198,8 @@ def test_a_schedule_too_long_for_the_time_trains_every_resolution_all_the_same()
     run = presets.preset("demo")
     kimg = affordable_kimg(run, {4: 1.0, 8: 1.0, 16: 1.0, 32: 1.0}, 0.001)
     assert 0 < kimg < 1 and {
-        phase.stage.resolution for phase in schedule.phases(scaled(run, kimg).growth, run.network)
+        phase.stage.resolution
+        for phase in schedule.phases(scale_to_kimg(run, kimg).growth, run.network)
     } == {4, 8, 16, 32}
 
 

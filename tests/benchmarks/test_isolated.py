@@ -12,7 +12,7 @@ from benchmarks.isolated import (
     Part,
     Task,
     append_line,
-    measured,
+    latest_figures,
     read_lines,
     require_results_folder,
     run_parts,
@@ -56,7 +56,7 @@ def test_a_task_that_goes_wrong_ends_alone(
     assert ends(lines) == {"bad": event, "good": "finished"}
     (end,) = [line for line in lines if line["event"] == event]
     assert message in end["message"]
-    assert [line["name"] for line in measured(lines, "part")] == (
+    assert [line["name"] for line in latest_figures(lines, "part")] == (
         [] if function == "leave" else ["before"]
     ) + ["first", "second"]
     assert any(event in line and message.split(". ")[-1] in line for line in said)
@@ -76,7 +76,7 @@ def test_a_task_that_hangs_is_killed_with_all_that_it_started(tmp_path: Path) ->
         seconds=4000.0,
     )
     assert ends(lines) == {"bad": "timed out", "good": "finished"}
-    assert [line["name"] for line in measured(lines, "hanging")] == ["before"]
+    assert [line["name"] for line in latest_figures(lines, "hanging")] == ["before"]
     process = Path(f"/proc/{pid_file.read_text()}/stat")
     assert not process.exists() or process.read_text().split(") ")[1][0] in "ZX"
 
@@ -99,10 +99,9 @@ def test_an_interrupted_task_measures_what_is_missing(tmp_path: Path) -> None:
     with results.open("ab") as file:
         file.write(b'{"event": "measured", "part": "part", "ta')  # the process was killed
     run(tmp_path, Part("part", 1, [GOOD]))
-    assert [(line["name"], line["value"]) for line in measured(read_lines(results), "part")] == [
-        ("first", 9),
-        ("second", "inf"),
-    ]
+    assert [
+        (line["name"], line["value"]) for line in latest_figures(read_lines(results), "part")
+    ] == [("first", 9), ("second", "inf")]
 
 
 def test_without_time_nothing_is_started(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ METRICS = f"metrics {NETWORK} --data data"
 REFUSED = {
     # Values, names and options that are missing.
     "train --preset nope --data data": "Unknown preset 'nope'",
-    "train --data data --metrics swd,nope": "there is no metric 'nope'",
+    "train --data data --metrics swd,nope": "no such metric: 'nope'",
     "train --data data --metrics swd --best fid": "--best fid is none of",
     "train --data data --batch 0": "batch",
     "train --data data --learning 3": "No such option",
@@ -55,7 +55,7 @@ REFUSED = {
     f"generate {NETWORK} --explore --seeds 1,2": "Name one",
     "metrics nope": "nope",
     "metrics compare run --outdir out --seeds x": "x",
-    "metrics compare run --outdir out --metrics nope": "there is no metric 'nope'",
+    "metrics compare run --outdir out --metrics nope": "no such metric: 'nope'",
     "interop run.safetensors --to x.xyz": "name a file that ends with",
     "interop run.safetensors --to file.npz": "there is one already",
     # Extras that are not installed.
@@ -79,9 +79,9 @@ REFUSED = {
     "metrics --images none --reference data": "No such file or directory: none",
     f"{METRICS} --detector none": "No such file: none",
     f"metrics neighbours {NETWORK} --data none": "No such file or directory: none",
-    f"metrics discrete-modes {NETWORK} --data data --classifier none": "There is no classifier",
+    f"metrics discrete-modes {NETWORK} --data data --classifier none": "No such file: none",
     "metrics discrete-modes --train-classifier --data none --classifier x": "No such file",
-    "metrics compare none nix --outdir out": "there is no none, nix",
+    "metrics compare none nix --outdir out": "no such file: none, nix",
     "metrics compare run --outdir out --metrics swd --data none": "No such file or directory: none",
     "interop none": "No such file or directory: none",
     "report none": "No such file or directory: none",

@@ -485,7 +485,7 @@ def test_measuring_leaves_lines_plots_and_curves_and_the_training_as_it_is(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--metrics", "swd,fidd"), "there is no metric 'fidd'. Name some of swd, ms-ssim, fid"),
+        (("--metrics", "swd,fidd"), "no such metric: 'fidd'. Choose from swd, ms-ssim, fid"),
         (("--metrics", "swd16k"), "--metrics swd16k: .* has 40 images, and 16384 are asked for"),
         (("--metrics", "swd", "--best", "kid"), "--best kid is none of --metrics 'swd'"),
         (("--metrics", "ms-ssim", "--best", "ms-ssim"), "--best ms-ssim is none of"),

@@ -16,13 +16,13 @@ from PIL import Image
 from metrics.cli import main
 from metrics.evaluation import METRICS
 from metrics.names import DESCRIPTIONS
-from metrics.sources import mirrored, open_network, open_source, to_side
+from metrics.sources import mirror_source, open_network_source, open_source, resize_source
 from progan import networks as nets
 from progan.cli.dataset import main as dataset_tool
 from progan.config import Network
 from progan.sampling.network_file import Snapshot, save_network
 from progan.training.state import initialize
-from tests.builders import Energies, detector_file, message, noise_dataset
+from tests.builders import Energies, detector_file, message, noise_dataset, split_words
 from tests.interop import official_files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [*map(str, arguments), "--device", "cpu"])
+    return CliRunner().invoke(main, [*split_words(arguments), "--device", "cpu"])
 
 
 def refusal(*arguments: object) -> str:
@@ -105,8 +105,7 @@ def test_two_folders_are_compared(place):
 @pytest.mark.parametrize("reals", ["reals", "reals.zip", "dataset"])
 def test_folder_zip_and_dataset_hold_the_same_images(place, tmp_path, reals):
     run(
-        "swd",
-        "--images",
+        "swd --images",
         place / "fakes",
         "--reference",
         place / reals,
@@ -114,8 +113,7 @@ def test_folder_zip_and_dataset_hold_the_same_images(place, tmp_path, reals):
         tmp_path / "one.jsonl",
     )
     run(
-        "swd",
-        "--images",
+        "swd --images",
         place / "fakes",
         "--reference",
         place / "reals",
@@ -129,15 +127,11 @@ def test_folder_zip_and_dataset_hold_the_same_images(place, tmp_path, reals):
 def test_images_from_afar_are_further_than_the_baseline(place, tmp_path):
     file = tmp_path / "new" / "lines.jsonl"
     result = run(
-        "ms_ssim",
-        "swd",
-        "--images",
+        "ms_ssim swd --images",
         place / "fakes",
         "--reference",
         place / "dataset",
-        "--repeats",
-        3,
-        "--json",
+        "--repeats 3 --json",
         file,
     )
     assert result.stdout.count("±") == 8
@@ -155,14 +149,11 @@ def test_images_from_afar_are_further_than_the_baseline(place, tmp_path):
 def test_lines_are_appended_and_say_how_they_were_made(place, tmp_path):
     for seed in (5, 6):
         run(
-            "ms-ssim",
-            "--images",
+            "ms-ssim --images",
             place / "fakes",
             "--reference",
             place / "reals",
-            "--num-images",
-            8,
-            "--seed",
+            "--num-images 8 --seed",
             seed,
             "--json",
             tmp_path / "lines.jsonl",
@@ -176,7 +167,7 @@ def test_lines_are_appended_and_say_how_they_were_made(place, tmp_path):
 
 def test_a_baseline_of_fewer_images_is_pointed_out(place):
     result = run(
-        "swd", "--images", place / "dataset", "--reference", place / "reals", "--num-images", 24
+        "swd --images", place / "dataset", "--reference", place / "reals", "--num-images 24"
     )
     assert "compare with --num-images 12" in result.stdout
 
@@ -200,8 +191,8 @@ def test_reals_of_one_class(place, tmp_path):
         values(tmp_path / f"{number}.json")["images against reals", "swd"] for number in range(3)
     ]
     assert swd[0] == swd[1] != swd[2]
-    assert "no such class" in message(run(*common, "--reference", whole.path, "--subset", "x"))
-    assert "is no dataset" in message(run(*common, "--reference", odd, "--subset", 1))
+    assert "no such class" in message(run(*common, "--reference", whole.path, "--subset x"))
+    assert "is not a dataset" in message(run(*common, "--reference", odd, "--subset 1"))
 
 
 def test_a_growing_network_is_enlarged_to_its_final_size(place, network):
@@ -210,7 +201,9 @@ def test_a_growing_network_is_enlarged_to_its_final_size(place, network):
         assert result.exit_code == 0, result.output
         assert "size: 32x32x3" in result.stdout
         assert "images against reals      12" in result.stdout
-    small = open_network(next(network.iterdir()), CPU).draw(np.arange(4)).read(np.arange(4))
+    small = (
+        open_network_source(next(network.iterdir()), CPU).sample(np.arange(4)).read(np.arange(4))
+    )
     assert small.shape == (4, 32, 32, 3)
     np.testing.assert_array_equal(small[:, ::2, ::2].repeat(2, 1).repeat(2, 2), small)
 
@@ -221,13 +214,7 @@ def test_a_run_has_a_row_for_each_snapshot(place, network, tmp_path):
     for name in ("network-snapshot-000001", "network-snapshot-000002"):
         shutil.copy(network / "network-snapshot-000001.safetensors", folder / f"{name}.safetensors")
     result = run(
-        "swd",
-        "--network",
-        tmp_path,
-        "--data",
-        place / "dataset",
-        "--json",
-        tmp_path / "lines.jsonl",
+        "swd --network", tmp_path, "--data", place / "dataset", "--json", tmp_path / "lines.jsonl"
     )
     assert result.exit_code == 0, result.output
     names = [line.split("  ")[0] for line in result.stdout.splitlines()[2:]]
@@ -243,25 +230,25 @@ def test_a_network_draws_what_generate_draws(network, tmp_path):
         ["--network", str(network), "--seeds", "0-2", "--outdir", str(tmp_path), "--device", "cpu"],
     )
     pictures = [np.asarray(Image.open(path)) for path in sorted(tmp_path.iterdir())]
-    drawn = open_source(network, CPU).draw(np.arange(3)).read(np.arange(3))
+    drawn = open_source(network, CPU).sample(np.arange(3)).read(np.arange(3))
     np.testing.assert_array_equal(drawn[:, ::2, ::2], pictures)
 
 
 def test_networks_of_other_programs_are_measured(place, tmp_path):
     path = official_files.write(tmp_path / "official.pkl", official_files.networks())
-    result = run("swd", "--network", path, "--reference", place / "small")
+    result = run("swd --network", path, "--reference", place / "small")
     assert result.exit_code == 0, result.output
     assert "size: 16x16x3" in result.stdout
 
 
 def test_what_to_measure_must_be_said_once(place, network):
     fakes, reals = place / "fakes", place / "reals"
-    assert "What to measure?" in refusal("--data", reals)
-    assert "What to measure?" in refusal("--data", reals, "--images", fakes, "--network", network)
-    assert "Measure against what?" in refusal("--images", fakes)
-    assert "Measure against what?" in refusal(
-        "--images", fakes, "--data", reals, "--reference", reals
-    )
+    assert "Missing option '--network' or '--images'." in refusal("--data", reals)
+    said = refusal("--data", reals, "--images", fakes, "--network", network)
+    assert "--network and --images exclude each other" in said
+    assert "Missing option '--data' or '--reference'." in refusal("--images", fakes)
+    said = refusal("--images", fakes, "--data", reals, "--reference", reals)
+    assert "--data and --reference exclude each other" in said
 
 
 def test_sizes_that_differ_are_both_named(place):
@@ -273,27 +260,31 @@ def test_sizes_that_differ_are_both_named(place):
 
 def test_sizes_that_differ_can_be_made_alike(place):
     images = ("--images", place / "fakes", "--reference")
-    result = run("swd", *images, place / "small", "--resize", 16)
+    result = run("swd", *images, place / "small", "--resize 16")
     assert result.exit_code == 0, result.output
     assert "size: 16x16x3" in result.stdout
     # A dataset has been made of averages, which is what --resize makes of whole multiples.
     of_folder, of_dataset = (
-        run("swd", *images, place / name, "--resize", 16).stdout.splitlines()
+        run("swd", *images, place / name, "--resize 16").stdout.splitlines()
         for name in ("reals", "dataset")
     )
     assert of_folder[1:] == of_dataset[1:]
 
 
 def test_what_was_enlarged_is_itself_when_brought_back(place, network):
-    grown = to_side(open_network(next(network.iterdir()), CPU), 16).draw(np.arange(4))
-    pictures = open_network(next(network.iterdir()), CPU).draw(np.arange(4)).read(np.arange(4))
+    grown = resize_source(open_network_source(next(network.iterdir()), CPU), 16).sample(
+        np.arange(4)
+    )
+    pictures = (
+        open_network_source(next(network.iterdir()), CPU).sample(np.arange(4)).read(np.arange(4))
+    )
     np.testing.assert_array_equal(grown.read(np.arange(4)), pictures[:, ::2, ::2])
 
 
 def test_reals_are_mirrored_for_networks_that_mirror(place):
     source = open_source(place / "dataset", CPU)
     rows = np.arange(source.count)
-    plain, flipped = (kind.draw(rows) for kind in (source, mirrored(source)))
+    plain, flipped = (kind.sample(rows) for kind in (source, mirror_source(source)))
     images, found = plain.read(rows), flipped.read(rows)
     is_flipped = (found == images[:, :, ::-1]).all((1, 2, 3))
     assert 0 < is_flipped.sum() < len(rows)
@@ -304,7 +295,7 @@ def test_reals_are_mirrored_for_networks_that_mirror(place):
 
 
 def test_too_many_images_are_refused(place):
-    said = refusal("--images", place / "fakes", "--reference", place / "reals", "--num-images", 12)
+    said = refusal("--images", place / "fakes", "--reference", place / "reals", "--num-images 12")
     assert "fakes has 10 images, and 12 are asked for. Ask for 2 to 10" in said
 
 
@@ -324,12 +315,12 @@ def test_what_is_no_image_is_named(place, tmp_path):
     save(tmp_path / "broken", noise(0, 6, 32))
     (tmp_path / "broken" / "3.png").write_bytes(b"not a picture")
     said = refusal(
-        "--images", tmp_path / "broken", "--reference", place / "reals", "--num-images", 6
+        "--images", tmp_path / "broken", "--reference", place / "reals", "--num-images 6"
     )
     assert "Cannot read 3.png in" in said and "Repair or remove it" in said
     Image.new("RGB", (32, 48)).save(tmp_path / "broken" / "3.png")
     said = refusal(
-        "--images", tmp_path / "broken", "--reference", place / "reals", "--num-images", 6
+        "--images", tmp_path / "broken", "--reference", place / "reals", "--num-images 6"
     )
     assert "0.png is 32x32x3" in said and "3.png is 32x48x3" in said
 
@@ -371,11 +362,7 @@ def test_metrics_of_features_end_to_end(place, detector, tmp_path):
         place / "dataset",
         "--detector",
         detector,
-        "--repeats",
-        2,
-        "--num-images",
-        10,
-        "--json",
+        "--repeats 2 --num-images 10 --json",
         tmp_path / "lines.jsonl",
     )
     assert result.exit_code == 0, result.output
@@ -410,22 +397,18 @@ def test_a_score_of_classes_needs_classes(place, tmp_path):
 
     file = detector_file(tmp_path / "means.pt", Means())
     said = refusal(
-        "fid",
-        "is",
-        "--images",
+        "fid is --images",
         place / "fakes",
         "--reference",
         place / "reals",
-        "--num-images",
-        10,
-        "--detector",
+        "--num-images 10 --detector",
         file,
     )
     assert "is needs classes, and the detector means.pt has only features" in said
 
 
 def test_unknown_metrics_are_answered_with_the_known_ones(place):
-    result = run("swdd", "--images", place / "fakes", "--reference", place / "reals")
+    result = run("swdd --images", place / "fakes", "--reference", place / "reals")
     assert result.exit_code == 2
     assert "swd" in result.stderr and "ms-ssim" in result.stderr
 

@@ -8,9 +8,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from metrics.comparison import chosen, compare, csv_table, markdown, mixed_reals, names, rank
+from metrics.comparison import (
+    compare,
+    describe_mixed_reals,
+    find_column,
+    format_csv,
+    format_markdown,
+    rank_value,
+    run_names,
+)
 from metrics.names import GOALS, LOWER_IS_BETTER
-from metrics.run_record import Finding, RunRecord, findings, read_record, statistics, with_findings
+from metrics.run_record import (
+    MetricResult,
+    RunRecord,
+    add_results,
+    read_record,
+    read_results,
+    statistics_at,
+)
 from metrics.sheets import comparison_sheet, render_samples
 from progan.errors import UserError
 from progan.run_directory import save_config
@@ -50,13 +65,13 @@ def write_lines(path: Path, *lines: object) -> None:
     ],
 )
 def test_ranks_put_the_best_first(column, order):
-    assert sorted([1, 2, 3], key=lambda value: rank(column, value, 1.9)) == order
+    assert sorted([1, 2, 3], key=lambda value: rank_value(column, value, 1.9)) == order
 
 
 def test_what_is_not_known_has_no_rank():
-    assert rank("FID", None, 0) is None
-    assert rank("FID", float("nan"), 0) is None
-    assert rank("MS-SSIM", 0.3, None) is None
+    assert rank_value("FID", None, 0) is None
+    assert rank_value("FID", float("nan"), 0) is None
+    assert rank_value("MS-SSIM", 0.3, None) is None
 
 
 def test_every_metric_that_has_a_least_value_has_it_as_its_goal():
@@ -73,20 +88,20 @@ def test_runs_are_sorted_and_the_best_marked():
         ],
         "fid",
     )
-    assert [line.name for line in found.lines] == ["c", "d", "a", "b"]
+    assert [line.name for line in found.runs] == ["c", "d", "a", "b"]
     assert (found.columns, found.sorted_by) == (("FID", "IS"), "FID")
-    assert [[cell.text * cell.best for cell in line.cells] for line in found.lines] == [
+    assert [[cell.text * cell.best for cell in line.cells] for line in found.runs] == [
         ["1", "9"],
         ["", ""],
         ["", ""],
         ["", ""],
     ]
-    assert [line.name for line in compare([record("b"), record("a")]).lines] == ["b", "a"]
+    assert [line.name for line in compare([record("b"), record("a")]).runs] == ["b", "a"]
 
 
 def test_nobody_is_the_best_of_one_or_without_a_goal():
     found = compare([record("a", {"FID": 3, "loss/critic": 1}), record("b", {"loss/critic": 2})])
-    assert not any(cell.best for line in found.lines for cell in line.cells)
+    assert not any(cell.best for line in found.runs for cell in line.cells)
 
 
 def test_ms_ssim_is_judged_by_the_reals_of_each_run():
@@ -97,14 +112,14 @@ def test_ms_ssim_is_judged_by_the_reals_of_each_run():
         ],
         "ms-ssim",
     )
-    assert [line.name for line in found.lines] == ["b", "a"]
+    assert [line.name for line in found.runs] == ["b", "a"]
     assert [cell.text for cell in found.reals] == ["0.1"]
 
 
 def test_runs_of_different_images_are_pointed_out():
     one, other = record("a", {"FID": 1}, data="/x"), record("b", {"FID": 2}, data="/y")
-    assert "different images, /x, /y" in markdown(compare([one, other]), "s.png")
-    assert "different images" not in markdown(compare([one, one]), "s.png")
+    assert "different images, /x, /y" in format_markdown(compare([one, other]), "s.png")
+    assert "different images" not in format_markdown(compare([one, one]), "s.png")
 
 
 @pytest.mark.parametrize(
@@ -117,27 +132,27 @@ def test_runs_of_different_images_are_pointed_out():
     ],
 )
 def test_a_column_has_several_names(wish, column):
-    assert chosen(wish, ("SWDx1e3_16 @8", "SWDx1e3_avg @8", "loss/critic")) == column
+    assert find_column(wish, ("SWDx1e3_16 @8", "SWDx1e3_avg @8", "loss/critic")) == column
 
 
 def test_a_column_that_is_not_there_is_named():
-    with pytest.raises(UserError, match="--sort fid: there is no such column. Choose one of IS"):
-        chosen("fid", ("IS",))
+    with pytest.raises(UserError, match="--sort fid: no such column. Choose one of IS"):
+        find_column("fid", ("IS",))
 
 
 def test_runs_of_one_name_are_told_apart():
     one, other, third = record("x/00000-a"), record("y/00000-a"), record("x/00001-a")
-    assert names([one, third]) == ["00000-a", "00001-a"]
-    assert names([one, other]) == [str(one.path), str(other.path)]
+    assert run_names([one, third]) == ["00000-a", "00001-a"]
+    assert run_names([one, other]) == [str(one.path), str(other.path)]
 
 
 def test_names_of_runs_are_text_and_no_markup():
-    table = markdown(compare([record("<script>\x1b[31m\nx")]), "s.png")
+    table = format_markdown(compare([record("<script>\x1b[31m\nx")]), "s.png")
     assert "| \\<script>\\x1b[31m\\nx" in table
 
 
 def test_a_bar_in_a_name_does_not_end_the_cell():
-    table = markdown(compare([record("a|b")]), "s.png")
+    table = format_markdown(compare([record("a|b")]), "s.png")
     assert r"a\|b" in table
     assert len({len(line) for line in table.split("\n\n")[0].splitlines()}) == 1
 
@@ -145,7 +160,7 @@ def test_a_bar_in_a_name_does_not_end_the_cell():
 def test_the_csv_has_all_digits_and_any_name():
     name = 'a,"b"\n\udcff'
     found = compare([record("plain", {"FID": 1 / 3}, {"FID": 0.125}), record(name)])
-    first, second, reals = csv.DictReader(io.StringIO(csv_table(found)))
+    first, second, reals = csv.DictReader(io.StringIO(format_csv(found)))
     assert first["run"] == "plain" and float(first["FID"]) == 1 / 3
     assert (second["run"], second["FID"]) == ('a,"b"\n\\udcff', "")
     assert (reals["run"], reals["preset"], reals["FID"]) == ("reals", "", "0.125")
@@ -169,13 +184,13 @@ def test_the_statistics_are_those_of_the_snapshot(tmp_path):
     )
     with (tmp_path / "stats.jsonl").open("a") as file:
         file.write('{"images_seen": 20')
-    assert statistics(tmp_path, 2500) == {
+    assert statistics_at(tmp_path, 2500) == {
         "loss/critic": 2,
         "progress/hours": 2,
         "accuracy/real": 0.5,
         "speed/images-per-second": 9,
     }
-    assert statistics(tmp_path, 500) == {} == statistics(tmp_path / "none", 500)
+    assert statistics_at(tmp_path, 500) == {} == statistics_at(tmp_path / "none", 500)
 
 
 def test_metrics_are_found_in_both_formats(tmp_path):
@@ -207,11 +222,11 @@ def test_metrics_are_found_in_both_formats(tmp_path):
         ),
         {"metric": "neighbours", "values": {}},
     )
-    assert list(findings(network, 2000)) == [
-        Finding(("fid", 50), {"FID": 2}, {}),
-        Finding(("fid", 50), {"FID": 4}, {}),
-        Finding(("fid", 50), {}, {"FID": 5}),
-        Finding(("swd", 16384), {"SWD": 2000}, {"SWD": 1}),
+    assert list(read_results(network, 2000)) == [
+        MetricResult(("fid", 50), {"FID": 2}, {}),
+        MetricResult(("fid", 50), {"FID": 4}, {}),
+        MetricResult(("fid", 50), {}, {"FID": 5}),
+        MetricResult(("swd", 16384), {"SWD": 2000}, {"SWD": 1}),
     ]
 
 
@@ -245,20 +260,20 @@ def test_pictures_of_all_sizes_and_kinds_share_a_sheet():
 def test_values_measured_against_different_reals_are_pointed_out():
     """Two runs of one dataset; one was measured against another one, or held-out images."""
     fid, swd = ("fid", 50), ("swd", None)
-    trained = Finding(fid, {"FID": 1}, {})
+    trained = MetricResult(fid, {"FID": 1}, {})
     one, other = (
-        with_findings(record(name, data="/x"), findings)
-        for name, findings in (
-            ("a", [trained, Finding(swd, {"SWD": 1}, {}, "/y/../x")]),
-            ("b", [Finding(fid, {"FID": 2}, {}, "/y"), Finding(swd, {"SWD": 2}, {})]),
+        add_results(record(name, data="/x"), results)
+        for name, results in (
+            ("a", [trained, MetricResult(swd, {"SWD": 1}, {}, "/y/../x")]),
+            ("b", [MetricResult(fid, {"FID": 2}, {}, "/y"), MetricResult(swd, {"SWD": 2}, {})]),
         )
     )
     said = (
         "The values of FID @50 were measured against /x and /y: they compare only if these "
         "are the same images."
     )
-    assert mixed_reals(compare([one, other])) == [said]
-    assert said in markdown(compare([one, other]), "s.png")
-    assert not mixed_reals(compare([one, one]))
-    measured_anew = with_findings(other, [trained])
-    assert not mixed_reals(compare([one, measured_anew]))
+    assert describe_mixed_reals(compare([one, other])) == [said]
+    assert said in format_markdown(compare([one, other]), "s.png")
+    assert not describe_mixed_reals(compare([one, one]))
+    measured_anew = add_results(other, [trained])
+    assert not describe_mixed_reals(compare([one, measured_anew]))

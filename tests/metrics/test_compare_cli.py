@@ -10,11 +10,11 @@ from PIL import Image
 
 from metrics.cli import main
 from progan.cli.train import main as train
-from tests.builders import message, noise_dataset, tiny_options
+from tests.builders import message, noise_dataset, split_words, tiny_options
 
 
 def run(*words: object) -> Result:
-    return CliRunner().invoke(main, ["compare", *map(str, words), "--device", "cpu"])
+    return CliRunner().invoke(main, ["compare", *split_words(words), "--device", "cpu"])
 
 
 def trained(root: Path, number: int, *words: object) -> Path:
@@ -26,7 +26,7 @@ def trained(root: Path, number: int, *words: object) -> Path:
             "--outdir",
             str(root / "runs"),
             *tiny_options(total_kimg=1, snapshot_ticks=1),
-            *map(str, words),
+            *split_words(words),
         ],
     )
     assert result.exit_code == 0, result.output
@@ -38,8 +38,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset and two runs of 4x4: the first one measured itself."""
     root = tmp_path_factory.mktemp("compare")
     noise_dataset(root / "data")
-    trained(root, 0, "--metrics", "swd8,ms-ssim8", "--best", "swd")
-    trained(root, 1, "--seed", 5)
+    trained(root, 0, "--metrics swd8,ms-ssim8 --best swd")
+    trained(root, 1, "--seed 5")
     return root
 
 
@@ -57,7 +57,7 @@ def table(outdir: Path) -> list[dict[str, str]]:
 
 def test_two_runs_are_compared(place, runs, tmp_path):
     out = tmp_path / "new" / "out"
-    result = run(*runs, "--outdir", out, "--seeds", "3-5")
+    result = run(*runs, "--outdir", out, "--seeds 3-5")
     assert result.exit_code == 0, result.output
     first, second, reals = table(out)
     assert [row["run"] for row in (first, second, reals)] == [*(run.name for run in runs), "reals"]
@@ -80,7 +80,7 @@ def test_two_runs_are_compared(place, runs, tmp_path):
 
 
 def test_the_csv_is_the_same_table(runs, tmp_path):
-    run(*runs, "--outdir", tmp_path, "--seeds", "0-3")
+    run(*runs, "--outdir", tmp_path, "--seeds 0-3")
     rows = list(csv.DictReader((tmp_path / "compare.csv").open()))
     assert [row["run"] for row in rows] == [runs[0].name, runs[1].name, "reals"]
     for row, shown in zip(rows, table(tmp_path), strict=True):
@@ -90,9 +90,7 @@ def test_the_csv_is_the_same_table(runs, tmp_path):
 
 
 def test_what_is_missing_is_measured_and_the_best_comes_first(place, runs, tmp_path):
-    result = run(
-        *runs, "--outdir", tmp_path, "--metrics", "swd8", "--data", place / "data", "--sort", "swd"
-    )
+    result = run(*runs, "--outdir", tmp_path, "--metrics swd8 --data", place / "data", "--sort swd")
     assert result.exit_code == 0, result.output
     found = [row["SWDx1e3_avg @8"] for row in table(tmp_path)]
     assert all(found)
@@ -103,12 +101,9 @@ def test_what_is_missing_is_measured_and_the_best_comes_first(place, runs, tmp_p
         *runs[::-1],
         "--outdir",
         tmp_path,
-        "--metrics",
-        "swd8",
-        "--data",
+        "--metrics swd8 --data",
         place / "data",
-        "--sort",
-        "SWDx1e3_avg",
+        "--sort SWDx1e3_avg",
     )
     assert best.stdout.splitlines()[2:4] == result.stdout.splitlines()[2:4]
 
@@ -129,7 +124,7 @@ def test_a_run_that_is_broken_is_named_and_the_others_go_on(place, runs, tmp_pat
 
 
 def test_the_best_networks_are_compared(runs, tmp_path):
-    result = run(*runs, "--outdir", tmp_path, "--snapshot", "best")
+    result = run(*runs, "--outdir", tmp_path, "--snapshot best")
     assert result.exit_code == 1
     assert "00001" in result.stderr and "it was trained without --best" in result.stderr
     (best, _) = table(tmp_path)
@@ -140,16 +135,16 @@ def test_the_best_networks_are_compared(runs, tmp_path):
 
 def test_what_cannot_be_done_is_refused(place, runs, tmp_path):
     out = ("--outdir", tmp_path / "out")
-    assert "Name the real images with --data" in message(run(*runs, *out, "--metrics", "swd"))
-    assert "there is no metric 'speed'" in message(run(*runs, *out, "--metrics", "speed"))
-    assert "is not a list of seeds" in message(run(*runs, *out, "--seeds", "x"))
-    assert "Name 64 at most" in message(run(*runs, *out, "--seeds", "0-64"))
-    assert "--sort fid: there is no such column. Choose one of SWDx1e3" in message(
-        run(*runs, *out, "--sort", "fid")
+    assert "Name them with --data" in message(run(*runs, *out, "--metrics swd"))
+    assert "no such metric: 'speed'" in message(run(*runs, *out, "--metrics speed"))
+    assert "is not a list of seeds" in message(run(*runs, *out, "--seeds x"))
+    assert "Name 64 at most" in message(run(*runs, *out, "--seeds 0-64"))
+    assert "--sort fid: no such column. Choose one of SWDx1e3" in message(
+        run(*runs, *out, "--sort fid")
     )
-    assert "There is no run to compare." in message(run(place / "data", *out))
+    assert "No run to compare." in message(run(place / "data", *out))
     assert "Missing argument" in message(run(*out))
     noise_dataset(tmp_path / "small", resolution=8)
-    said = message(run(*runs, *out, "--metrics", "ms-ssim", "--data", tmp_path / "small"))
+    said = message(run(*runs, *out, "--metrics ms-ssim --data", tmp_path / "small"))
     assert "16x16x3" in said and "8x8x3" in said
     assert not list((tmp_path / "out").glob("*"))

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from metrics.detector import AT_ONCE, URLS, Detector, open_detector, pixels, rgb
+from metrics.detector import AT_ONCE, URLS, Detector, open_detector, pixel_detector, to_rgb
 from progan.errors import UserError
 from tests.builders import detector_file
 
@@ -184,15 +184,15 @@ def test_transparency_lies_on_white():
     images = torch.tensor(
         [[10, 20, 30, 255], [10, 20, 30, 0], [0, 100, 255, 51]], dtype=torch.uint8
     )[:, :, None, None]
-    assert rgb(images).squeeze().tolist() == [[10, 20, 30], [255, 255, 255], [204, 224, 255]]
+    assert to_rgb(images).squeeze().tolist() == [[10, 20, 30], [255, 255, 255], [204, 224, 255]]
 
 
 def test_pixels_are_features():
     images = noise(2)
-    features, logits = pixels().embed(images)
+    features, logits = pixel_detector().embed(images)
     torch.testing.assert_close(features, images.flatten(1) / 255)
     assert logits is None
-    small = pixels().embed(images[:, :, :1, :1].expand(2, 3, 8, 8), 4)[0]
+    small = pixel_detector().embed(images[:, :, :1, :1].expand(2, 3, 8, 8), 4)[0]
     torch.testing.assert_close(small, (images[:, :, 0, 0] / 255).repeat_interleave(16, 1))
 
 
@@ -209,8 +209,8 @@ def test_the_fingerprint_is_that_of_the_content(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    assert f"There is no file {tmp_path / 'net.pt'}." in refusal(tmp_path / "net.pt")
-    assert f"There is no file {tmp_path}." in refusal(tmp_path)
+    assert f"No such file: {tmp_path / 'net.pt'}." in refusal(tmp_path / "net.pt")
+    assert f"No such file: {tmp_path}." in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"just some words", b"PK\x03\x04", b"\x80\x02.", b"tt]"])
@@ -301,7 +301,7 @@ def test_torchscript_that_cannot_take_the_images_is_named(tmp_path, network, rea
     [(ImageToImage(), r"\[3, 3, 16, 16\]"), (OneNumber(), r"\[\]"), (Table(), "a dict")],
 )
 def test_torchscript_that_makes_no_features_is_no_detector(tmp_path, network, made):
-    with pytest.raises(UserError, match=f"is no detector: it made {made} of 3 images, and not"):
+    with pytest.raises(UserError, match=f"is no detector: it returned {made} for 3 images, not"):
         opened(tmp_path, network).embed(noise())
 
 
@@ -323,7 +323,7 @@ def test_without_a_network_the_message_says_what_to_put_where(checkpoints, monke
         open_detector(None, default, CPU)
     url = URLS[default]
     path = checkpoints / url.rpartition("/")[2]
-    assert f"Put {url} there: {path}, or name a detector with --detector" in str(caught.value)
+    assert f"Save {url} as {path}, or name a detector with --detector" in str(caught.value)
     assert "no route to host" in str(caught.value)
     assert not list(checkpoints.iterdir())
 
@@ -347,7 +347,7 @@ def test_the_default_is_fetched_once(checkpoints, offered):
 
 def test_what_arrives_damaged_is_not_kept(checkpoints, offered):
     offered.write_bytes(offered.read_bytes()[:-1])
-    with pytest.raises(UserError, match="Cannot fetch the inception detector .invalid hash value"):
+    with pytest.raises(UserError, match="Cannot download the inception .* .invalid hash value"):
         open_detector(None, "inception", CPU)
     assert not list(checkpoints.iterdir()), "nothing half-written remains"
 

@@ -13,9 +13,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from metrics.cli import main
-from metrics.detector import Setup, open_detector
-from metrics.digit_classifier import DigitClassifier, deformed, load_classifier
-from metrics.discrete_modes import modes_and_kl
+from metrics.detector import MetricContext, open_detector
+from metrics.digit_classifier import DigitClassifier, augment_digits, load_classifier
+from metrics.discrete_modes import count_modes_and_kl
 from metrics.evaluation import METRICS
 from progan import networks as nets
 from progan.cli.train import main as train_door
@@ -30,6 +30,7 @@ from tests.builders import (
     digits_dataset,
     message,
     noise_dataset,
+    split_words,
     tiny_options,
     tiny_snapshot,
 )
@@ -38,11 +39,11 @@ CPU = torch.device("cpu")
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["discrete-modes", *map(str, arguments), "--device", "cpu"])
+    return CliRunner().invoke(main, ["discrete-modes", *split_words(arguments), "--device", "cpu"])
 
 
 def train(file: Path, data: Path, *arguments: object) -> Result:
-    return run("--train-classifier", "--data", data, "--classifier", file, *arguments)
+    return run("--train-classifier --data", data, "--classifier", file, *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("modes")
     digits_dataset(root / "digits", count=300)
     digits_dataset(root / "stacks", count=600, stacked=True)
-    result = train(root / "classifier.safetensors", root / "digits", "--epochs", 10)
+    result = train(root / "classifier.safetensors", root / "digits", "--epochs 10")
     assert result.exit_code == 0, result.output
     return root
 
@@ -92,7 +93,7 @@ def reference(labels: np.ndarray) -> tuple[int, float]:
     ],
 )
 def test_known_histograms(labels, modes, kl):
-    found, divergence = modes_and_kl(labels)
+    found, divergence = count_modes_and_kl(labels)
     assert found == modes
     assert divergence == pytest.approx(kl, abs=1e-12)
 
@@ -100,13 +101,13 @@ def test_known_histograms(labels, modes, kl):
 @pytest.mark.parametrize("power", [1, 2, 5])
 def test_histograms_are_as_counted_one_by_one(power):
     labels = (np.random.RandomState(power).rand(3000) ** power * 1000).astype(np.int64)
-    assert modes_and_kl(labels) == (reference(labels)[0], pytest.approx(reference(labels)[1]))
+    assert count_modes_and_kl(labels) == (reference(labels)[0], pytest.approx(reference(labels)[1]))
 
 
 def test_what_equally_frequent_modes_have():
     """E KL = (K - 1) / 2N + (K² - 1) / 12N² + …, by the expansion of Miller and Madow."""
     random = np.random.RandomState(0)
-    found = [modes_and_kl(random.randint(1000, size=25600))[1] for _ in range(200)]
+    found = [count_modes_and_kl(random.randint(1000, size=25600))[1] for _ in range(200)]
     assert np.mean(found) == pytest.approx(999 / 51200 + 999_999 / (12 * 25600**2), rel=0.01)
 
 
@@ -121,10 +122,10 @@ def test_the_classifier_reads_digits_and_its_file_says_how_well(place):
 def test_training_depends_on_the_seed_alone_and_says_the_error(place, tmp_path):
     files = [tmp_path / name for name in ("a.safetensors", "b.safetensors", "c.safetensors")]
     for file, seed in zip(files, (3, 3, 4), strict=True):
-        result = train(file, place / "digits", "--epochs", 1, "--seed", seed)
+        result = train(file, place / "digits", "--epochs 1 --seed", seed)
         assert result.exit_code == 0, result.output
         assert result.stdout.startswith(f"{file}: trained on 270 digits in ")
-        assert "% of 30 held-out ones." in result.stdout
+        assert "% on 30 held-out digits." in result.stdout
         torch.rand(1)  # whatever else is drawn
     first, again, other = (file.read_bytes() for file in files)
     assert first == again != other
@@ -132,9 +133,9 @@ def test_training_depends_on_the_seed_alone_and_says_the_error(place, tmp_path):
 
 def test_the_hold_out_of_the_dataset_counts_the_errors(tmp_path):
     digits_dataset(tmp_path / "data", count=100, holdout=0.25)
-    result = train(tmp_path / "new" / "c.safetensors", tmp_path / "data", "--epochs", 1)
+    result = train(tmp_path / "new" / "c.safetensors", tmp_path / "data", "--epochs 1")
     assert "trained on 75 digits" in result.stdout
-    assert "of 25 held-out ones" in result.stdout
+    assert "on 25 held-out digits" in result.stdout
 
 
 def test_digits_without_their_border_are_read_the_same():
@@ -147,7 +148,7 @@ def test_digits_without_their_border_are_read_the_same():
 def test_deforming_moves_digits_a_little():
     digits = torch.full((64, 1, 32, 32), -1.0)
     digits[:, :, 13:19, 13:19] = 1
-    moved = deformed(digits, torch.Generator().manual_seed(0))
+    moved = augment_digits(digits, torch.Generator().manual_seed(0))
     assert moved.shape == digits.shape
     ink = (moved + 1).sum((1, 2, 3)) / (digits + 1).sum((1, 2, 3))
     assert (ink > 0.7).all() and (ink < 1.4).all()
@@ -174,13 +175,9 @@ def test_a_network_has_a_row_for_each_snapshot_beside_the_reals(place, network, 
         network,
         "--data",
         place / "stacks",
-        "--num-images",
-        64,
-        "--classifier",
+        "--num-images 64 --classifier",
         place / "classifier.safetensors",
-        "--repeats",
-        2,
-        "--json",
+        "--repeats 2 --json",
         tmp_path / "found.jsonl",
     )
     assert result.exit_code == 0, result.output
@@ -215,9 +212,7 @@ def test_lost_modes_are_seen(place, tmp_path):
         tmp_path / "few",
         "--reference",
         place / "stacks",
-        "--num-images",
-        40,
-        "--classifier",
+        "--num-images 40 --classifier",
         place / "classifier.safetensors",
         "--json",
         tmp_path / "found.jsonl",
@@ -249,14 +244,12 @@ def test_a_foreign_classifier_is_refused(place, tmp_path, change):
             place / "stacks",
             "--data",
             place / "stacks",
-            "--num-images",
-            4,
-            "--classifier",
+            "--num-images 4 --classifier",
             file,
         )
     )
     assert str(file) in said or "c.safetensors is none" in said
-    assert "lassifier of digits" in said
+    assert "igit classifier" in said
 
 
 def test_what_has_no_digits_is_refused(place, tmp_path):
@@ -267,7 +260,7 @@ def test_what_has_no_digits_is_refused(place, tmp_path):
     said = message(train(tmp_path / "c", tmp_path / "noise"))
     assert "has 0 classes, not the ten digits" in said and "create-mnist" in said
     said = message(train(tmp_path / "c", tmp_path / "ten"))
-    assert "has images of 32x32x3, and the digits to learn from are 32x32x1" in said
+    assert "has images of 32x32x3, not digits of 32x32x1" in said
     said = message(train(tmp_path / "c", place / "stacks"))
     assert "has 1000 classes, not the ten digits" in said
     assert not (tmp_path / "c").exists()
@@ -276,7 +269,7 @@ def test_what_has_no_digits_is_refused(place, tmp_path):
     assert "images of 32x32x1 have 1" in said and "create-mnist-rgb" in said
     said = message(run("--images", tmp_path / "small", "--data", tmp_path / "small", *few))
     assert "the images are 16x16x3" in said and "--resize 32" in said
-    result = run("--images", tmp_path / "small", "--data", tmp_path / "small", *few, "--resize", 32)
+    result = run("--images", tmp_path / "small", "--data", tmp_path / "small", *few, "--resize 32")
     assert result.exit_code == 0, result.output
 
 
@@ -291,19 +284,18 @@ def test_what_is_missing_is_named(place, tmp_path):
             tmp_path / "none",
         )
     )
-    assert f"There is no classifier {tmp_path / 'none'}" in said and "--train-classifier" in said
+    assert f"No such file: {tmp_path / 'none'}" in said and "--train-classifier" in said
     said = message(run("--images", place / "stacks", "--data", place / "stacks"))
     assert "--classifier" in said
     said = message(
         run("--classifier", place / "classifier.safetensors", "--data", place / "stacks")
     )
-    assert "Count the modes of what?" in said
-    said = message(run("--train-classifier", "--classifier", tmp_path / "c"))
-    assert "Train on which digits?" in said
+    assert "Missing option '--network' or '--images'." in said
+    said = message(run("--train-classifier --classifier", tmp_path / "c"))
+    assert "Missing option '--data' or '--reference'." in said
     said = message(
         run(
-            "--train-classifier",
-            "--classifier",
+            "--train-classifier --classifier",
             tmp_path / "c",
             "--network",
             tmp_path,
@@ -311,19 +303,21 @@ def test_what_is_missing_is_named(place, tmp_path):
             place / "digits",
         )
     )
-    assert "Leave --network and --images away" in said
+    assert "cannot be combined with --network or --images" in said
     assert "is a folder. Name a file in it." in message(train(tmp_path, place / "digits"))
 
 
 def test_other_detectors_read_no_digits(tmp_path):
     detector = open_detector(detector_file(tmp_path / "x.pt", Energies()), "inception", CPU)
     with pytest.raises(UserError, match="x.pt is none"):
-        METRICS["discrete-modes"].require_detector(Setup(seed=0, device=CPU, detector=detector))
+        METRICS["discrete-modes"].require_detector(
+            MetricContext(seed=0, device=CPU, detector=detector)
+        )
 
 
 def test_networks_are_no_classifiers(tmp_path):
     save_network(tmp_path / "n.safetensors", tiny_snapshot())
-    with pytest.raises(UserError, match="is no classifier of digits"):
+    with pytest.raises(UserError, match="is no digit classifier"):
         load_classifier(tmp_path / "n.safetensors", CPU)
 
 

@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 import torch
 
-from metrics.detector import Setup
-from metrics.evaluation import METRICS, Metric, Row, evaluate, plan_for
+from metrics.detector import MetricContext
+from metrics.evaluation import METRICS, Metric, Row, evaluate, make_plan
 from metrics.samples import NO_CACHE, Cache, ImageSample, Size
-from metrics.sources import Source, of_held_out
+from metrics.sources import SampleSource, swap_held_out
 from progan.errors import UserError
 
 SIZE = Size(16, 16, 1)
-SETUP = Setup(seed=0, device=torch.device("cpu"))
+SETUP = MetricContext(seed=0, device=torch.device("cpu"))
 
 Meetings = list[tuple[list[int], list[int]]]
 
 
-def numbered(count: int | None, held_out: int = 0, cache: Cache = NO_CACHE) -> Source:
+def numbered(count: int | None, held_out: int = 0, cache: Cache = NO_CACHE) -> SampleSource:
     """Images whose grey value is their own number; the last ones are held out."""
 
-    def draw(rows: np.ndarray) -> ImageSample:
+    def sample(rows: np.ndarray) -> ImageSample:
         return ImageSample(
             description="numbers",
             rows=rows,
@@ -32,7 +32,7 @@ def numbered(count: int | None, held_out: int = 0, cache: Cache = NO_CACHE) -> S
         )
 
     rows = np.arange((count or 0) - held_out, count or 0)
-    return Source(description="numbers", size=SIZE, count=count, draw=draw, held_out=rows)
+    return SampleSource(description="numbers", size=SIZE, count=count, sample=sample, held_out=rows)
 
 
 @pytest.fixture
@@ -40,23 +40,29 @@ def meetings(monkeypatch: pytest.MonkeyPatch) -> Meetings:
     """The numbers of the images and of the reals, each time that a metric is asked."""
     found: Meetings = []
 
-    def measure(images: ImageSample, reals: ImageSample, setup: Setup) -> dict[str, float]:
+    def measure(
+        images: ImageSample, reals: ImageSample, context: MetricContext
+    ) -> dict[str, float]:
         found.append(
             tuple(
-                torch.cat(list(draw.batches(setup.device, "")))[:, 0, 0, 0].tolist()
-                for draw in (images, reals)
+                torch.cat(list(sample.batches(context.device, "")))[:, 0, 0, 0].tolist()
+                for sample in (images, reals)
             )
         )
-        return {"seed": float(setup.seed)}
+        return {"seed": float(context.seed)}
 
     monkeypatch.setitem(METRICS, "swd", Metric(measure, lambda size, num_images: None, 0))
     return found
 
 
 def meet(
-    images: Source, reals: Source, num_images: int | None, repeats: int = 1, seed: int = 0
+    images: SampleSource,
+    reals: SampleSource,
+    num_images: int | None,
+    repeats: int = 1,
+    seed: int = 0,
 ) -> list[Row]:
-    plan = plan_for(images, reals, ["swd"], num_images, repeats=repeats)
+    plan = make_plan(images, reals, ["swd"], num_images, repeats=repeats)
     return list(evaluate({"images": lambda: images}, reals, plan, replace(SETUP, seed=seed)))
 
 
@@ -96,7 +102,7 @@ def test_the_seed_decides_who_meets(meetings):
 def test_as_many_as_the_baseline_can_have_are_compared_without_a_wish():
     sizes = {(None, 40): 20, (12, 40): 12, (13, 1000): 12, (None, 10**6): 16384, (None, 7): 2}
     for (images, reals), expected in sizes.items():
-        plan = plan_for(numbered(images), numbered(reals), ["swd"], None, repeats=1)
+        plan = make_plan(numbered(images), numbered(reals), ["swd"], None, repeats=1)
         assert plan.num_images == plan.num_baseline == expected
 
 
@@ -110,7 +116,7 @@ def test_held_out_images_are_the_baseline_and_nothing_else(meetings, num_images,
 
 
 def test_images_meet_what_no_training_saw_if_asked(meetings):
-    reals = of_held_out(numbered(40, held_out=6))
+    reals = swap_held_out(numbered(40, held_out=6))
     meet(numbered(None), reals, None)
     (_, first), (others, same) = meetings
     assert sorted(first) == sorted(same) == list(range(34, 40))
@@ -119,18 +125,18 @@ def test_images_meet_what_no_training_saw_if_asked(meetings):
 
 
 def test_nothing_held_out_cannot_be_met():
-    with pytest.raises(UserError, match="numbers has no images that were held out.*--holdout"):
-        of_held_out(numbered(40))
+    with pytest.raises(UserError, match="numbers has no held-out images.*--holdout"):
+        swap_held_out(numbered(40))
 
 
 def test_too_many_held_out_images_are_not_asked_for():
     with pytest.raises(UserError, match="has 6 images, and 34 others for the baseline, and 8 are"):
-        plan_for(numbered(None), of_held_out(numbered(40, held_out=6)), ["swd"], 8, repeats=1)
+        make_plan(numbered(None), swap_held_out(numbered(40, held_out=6)), ["swd"], 8, repeats=1)
 
 
 def test_every_network_meets_the_same_reals(meetings):
     sources = {name: numbered for name in ("first", "second")}
-    plan = plan_for(numbered(None), numbered(20), ["swd"], 8, repeats=2)
+    plan = make_plan(numbered(None), numbered(20), ["swd"], 8, repeats=2)
     rows = list(
         evaluate({name: lambda: numbered(None) for name in sources}, numbered(20), plan, SETUP)
     )

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from metrics import fidelity
-from metrics.detector import Detector, Embedding, Setup
-from metrics.evaluation import evaluate, plan_for
+from metrics.detector import Detector, Embedding, MetricContext
+from metrics.evaluation import evaluate, make_plan
 from metrics.samples import CACHE_FOLDER, ImageSample, Size
-from metrics.sources import Source, open_dataset
+from metrics.sources import SampleSource, open_dataset_source
 from progan.errors import UserError
-from tests.builders import draw_of, noise_dataset, source_of
+from tests.builders import image_sample, noise_dataset, source_of
 from tests.reference import feature_metrics
 
 CPU = torch.device("cpu")
@@ -30,11 +30,11 @@ class Tables:
 
     def draws(self) -> tuple[ImageSample, ...]:
         return tuple(
-            draw_of(_named(number, len(table))) for number, table in enumerate(self.features)
+            image_sample(_named(number, len(table))) for number, table in enumerate(self.features)
         )
 
-    def setup(self, seed: int = 0) -> Setup:
-        return Setup(seed=seed, device=CPU, detector=Detector("tables", "tables", self))
+    def context(self, seed: int = 0) -> MetricContext:
+        return MetricContext(seed=seed, device=CPU, detector=Detector("tables", "tables", self))
 
     def __call__(self, images: Tensor, side: int | None) -> Embedding:
         self.sides.append(side)
@@ -66,7 +66,7 @@ def test_fid_of_two_gaussians_is_the_closed_form():
     ours, theirs = moments(1), moments(2)
     random = np.random.RandomState(3)
     tables = Tables(*(feature_metrics.with_moments(*each, 60, random) for each in (ours, theirs)))
-    found = fidelity.fid(*tables.draws(), tables.setup())["FID"]
+    found = fidelity.fid(*tables.draws(), tables.context())["FID"]
     assert found == pytest.approx(feature_metrics.frechet(*ours, *theirs), abs=1e-3)
 
 
@@ -93,13 +93,13 @@ def test_fid_of_fewer_images_than_features_is_the_closed_form():
 
 def test_fid_of_too_many_features_is_refused():
     tables = Tables(*(np.zeros((2, 8193), np.float32) for _ in range(2)))
-    with pytest.raises(UserError, match="8193 features, as the detector tables makes them"):
-        fidelity.fid(*tables.draws(), tables.setup())
+    with pytest.raises(UserError, match="at most 8192 features, and the detector tables has 8193"):
+        fidelity.fid(*tables.draws(), tables.context())
 
 
 def test_kid_equals_numpy():
     tables = Tables(cloud(1, 40), 1.5 * cloud(2, 40) + 0.2)
-    found = fidelity.kid(*tables.draws(), tables.setup())["KIDx1e3"]
+    found = fidelity.kid(*tables.draws(), tables.context())["KIDx1e3"]
     assert found == pytest.approx(1e3 * feature_metrics.squared_mmd(*tables.features), rel=1e-5)
 
 
@@ -134,7 +134,7 @@ def test_kid_of_subsets_means_kid_of_all():
 )
 def test_kid_of_batches_is_the_mean_over_whole_ones(counts, batches):
     tables = Tables(cloud(1, counts[0], 4), cloud(2, counts[1], 4) + 0.3)
-    found = fidelity.kid75(*tables.draws(), tables.setup())["KID75x1e3"]
+    found = fidelity.kid75(*tables.draws(), tables.context())["KID75x1e3"]
     first, second = tables.features
     expected = [feature_metrics.squared_mmd(first[batch], second[batch]) for batch in batches]
     assert found == pytest.approx(1e3 * np.mean(expected), rel=1e-5)
@@ -142,16 +142,16 @@ def test_kid_of_batches_is_the_mean_over_whole_ones(counts, batches):
 
 def test_only_kid75_resizes_before_the_network():
     tables = Tables(cloud(1, 20), cloud(2, 20))
-    fidelity.kid(*tables.draws(), tables.setup())
+    fidelity.kid(*tables.draws(), tables.context())
     assert tables.sides == [None, None]
-    fidelity.kid75(*tables.draws(), tables.setup())
+    fidelity.kid75(*tables.draws(), tables.context())
     assert tables.sides[2:] == [75, 75]
 
 
 def score(logits: np.ndarray, seed: int = 0) -> float:
     tables = Tables(np.zeros((len(logits), 1)), logits=logits)
-    (draw,) = tables.draws()
-    return fidelity.inception_score(draw, draw, tables.setup(seed))["IS"]
+    (sample,) = tables.draws()
+    return fidelity.inception_score(sample, sample, tables.context(seed))["IS"]
 
 
 def certain(count: int, classes: int, probability: float) -> np.ndarray:
@@ -203,14 +203,14 @@ def test_the_score_is_the_mean_over_ten_splits():
 
 def test_a_detector_without_classes_has_no_score():
     tables = Tables(np.zeros((20, 3)))
-    (draw,) = tables.draws()
+    (sample,) = tables.draws()
     with pytest.raises(UserError, match="is needs classes, and the detector tables has only"):
-        fidelity.inception_score(draw, draw, tables.setup())
+        fidelity.inception_score(sample, sample, tables.context())
 
 
 def shares(images: np.ndarray, reals: np.ndarray) -> tuple[float, float]:
     tables = Tables(images, reals)
-    found = fidelity.precision_recall(*tables.draws(), tables.setup())
+    found = fidelity.precision_recall(*tables.draws(), tables.context())
     assert list(found) == ["precision", "recall"]
     return found["precision"], found["recall"]
 
@@ -245,25 +245,25 @@ def test_precision_and_recall_equal_numpy():
 def test_without_torch_fidelity_the_metrics_say_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     with pytest.raises(UserError, match=r"pip install torch-fidelity"):
-        fidelity.require(Size(32, 32, 3), 100)
+        fidelity.require_measurable(Size(32, 32, 3), 100)
 
 
 def test_a_few_images_are_too_few():
     with pytest.raises(UserError, match="9 images on each side are too few"):
-        fidelity.require(Size(32, 32, 3), 9)
-    fidelity.require(Size(32, 32, 3), 10)
+        fidelity.require_measurable(Size(32, 32, 3), 9)
+    fidelity.require_measurable(Size(32, 32, 3), 10)
 
 
 def test_the_baseline_needs_as_many():
     images, reals = (source_of(_named(number, 12)) for number in range(2))
     with pytest.raises(UserError, match="6 images on each side are too few"):
-        plan_for(images, reals, ["is"], 12, repeats=1)
+        make_plan(images, reals, ["is"], 12, repeats=1)
 
 
 @pytest.fixture
-def reals(tmp_path: Path) -> Source:
+def reals(tmp_path: Path) -> SampleSource:
     noise_dataset(tmp_path / "data", count=40)
-    return open_dataset(tmp_path / "data", None)
+    return open_dataset_source(tmp_path / "data", None)
 
 
 class Counter:
@@ -282,7 +282,7 @@ class Counter:
 
 
 def measure(
-    reals: Source,
+    reals: SampleSource,
     names: list[str],
     counter: Counter,
     *,
@@ -290,10 +290,12 @@ def measure(
     num_images: int = 12,
     fingerprint: str = "weights",
 ) -> list[object]:
-    setup = Setup(seed=seed, device=CPU, detector=Detector("counter", fingerprint, counter))
+    context = MetricContext(
+        seed=seed, device=CPU, detector=Detector("counter", fingerprint, counter)
+    )
     images = source_of(np.random.RandomState(0).randint(0, 256, (20, 3, 16, 16)).astype(np.uint8))
-    plan = plan_for(images, reals, names, num_images, repeats=1)
-    return [row.repeats for row in evaluate({"images": lambda: images}, reals, plan, setup)]
+    plan = make_plan(images, reals, names, num_images, repeats=1)
+    return [row.repeats for row in evaluate({"images": lambda: images}, reals, plan, context)]
 
 
 def test_features_of_a_dataset_are_kept_beside_it(reals, tmp_path):
@@ -329,15 +331,17 @@ def test_what_differs_is_kept_apart(reals, change):
 
 def test_logits_are_kept_with_the_features(reals):
     logits = certain(40, 4, 0.7)
-    draw = reals.draw(np.arange(40))
+    sample = reals.sample(np.arange(40))
     asked = []
 
     def network(images: Tensor, side: int | None) -> Embedding:
         asked.append(len(images))
         return images.float().mean((2, 3)), torch.from_numpy(logits)[: len(images)]
 
-    setup = Setup(seed=0, device=CPU, detector=Detector("classes", "classes", network))
-    first = fidelity.inception_score(draw, draw, setup)
-    assert fidelity.inception_score(draw, draw, setup) == first
+    context = MetricContext(seed=0, device=CPU, detector=Detector("classes", "classes", network))
+    first = fidelity.inception_score(sample, sample, context)
+    assert fidelity.inception_score(sample, sample, context) == first
     assert len(asked) == 2, "two batches, once"
-    assert fidelity.inception_score(replace(draw, rows=draw.rows[:20]), draw, setup) != first
+    assert (
+        fidelity.inception_score(replace(sample, rows=sample.rows[:20]), sample, context) != first
+    )

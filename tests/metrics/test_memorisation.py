@@ -9,14 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from metrics.detector import Setup, pixels
-from metrics.memorisation import SUSPICIOUS, Lookup, compare, figure, look_up, sentences
-from metrics.neighbours import Window
-from metrics.sources import Source
+from metrics.detector import MetricContext, pixel_detector
+from metrics.neighbours import (
+    SUSPICIOUS,
+    NeighbourSearch,
+    Window,
+    compare_distances,
+    plot_distances,
+    search_training_images,
+    summarize_search,
+)
+from metrics.sources import SampleSource
 from progan.errors import UserError
 from tests.builders import source_of
 
-SETUP = Setup(seed=0, device=torch.device("cpu"), detector=pixels())
+SETUP = MetricContext(seed=0, device=torch.device("cpu"), detector=pixel_detector())
 WHOLE = Window(0, 0, 8, 8)
 DISTANCES = st.lists(st.integers(0, 5), min_size=1, max_size=20)
 
@@ -32,8 +39,10 @@ def noisy(images: np.ndarray) -> np.ndarray:
     return (images + noise).clip(0, 255).astype(np.uint8)
 
 
-def asked(images: Source, reals: Source, num_images: int = 40, k: int = 3, seed: int = 0) -> Lookup:
-    return look_up(
+def asked(
+    images: SampleSource, reals: SampleSource, num_images: int = 40, k: int = 3, seed: int = 0
+) -> NeighbourSearch:
+    return search_training_images(
         images, reals, replace(SETUP, seed=seed), num_images=num_images, k=k, window=WHOLE
     )
 
@@ -43,19 +52,22 @@ def test_nearer_is_the_share_of_pairs_and_ties_count_half(images, others):
     wins = [
         float(image < other) + 0.5 * float(image == other) for image in images for other in others
     ]
-    nearer, p_value = compare(np.array(images, float), np.array(others, float))
+    nearer, p_value = compare_distances(np.array(images, float), np.array(others, float))
     assert nearer == pytest.approx(np.mean(wins))
     assert 0 <= p_value <= 1
 
 
 def test_chance_alone_is_counted_among_all_orders():
     # Of the 20 ways to choose three of six places, one is as extreme.
-    assert compare(np.array([1.0, 2, 3]), np.array([4.0, 5, 6])) == (1, pytest.approx(1 / 20))
-    assert compare(np.array([4.0, 5, 6]), np.array([1.0, 2, 3])) == (0, pytest.approx(1))
+    assert compare_distances(np.array([1.0, 2, 3]), np.array([4.0, 5, 6])) == (
+        1,
+        pytest.approx(1 / 20),
+    )
+    assert compare_distances(np.array([4.0, 5, 6]), np.array([1.0, 2, 3])) == (0, pytest.approx(1))
 
 
 def test_distances_that_are_all_alike_prove_nothing():
-    assert compare(np.zeros(20), np.zeros(30)) == (0.5, 1)
+    assert compare_distances(np.zeros(20), np.zeros(30)) == (0.5, 1)
 
 
 @pytest.mark.parametrize("held_out", [(), tuple(range(150, 200))])
@@ -64,7 +76,7 @@ def test_copies_are_called_out(held_out):
     found = asked(source_of(noisy(real[:60])), source_of(real, held_out))
     assert found.p_value < 0.001
     assert found.nearer > 0.99
-    assert "a sign of copying" in sentences(found.record())
+    assert "a sign of copying" in summarize_search(found.record())
 
 
 @pytest.mark.parametrize("held_out", [(), tuple(range(150, 200))])
@@ -73,7 +85,7 @@ def test_other_images_of_the_same_kind_are_not(held_out, seed):
     found = asked(source_of(images_of(2 + seed, 60)), source_of(images_of(1, 200), held_out))
     assert found.p_value > 0.01 > SUSPICIOUS
     assert 0.35 < found.nearer < 0.65
-    assert "No sign of copying." in sentences(found.record())
+    assert "No sign of copying." in summarize_search(found.record())
 
 
 def test_a_few_copies_among_many_images_raise_the_odds():
@@ -135,18 +147,18 @@ def test_only_the_window_counts():
     images[:, :, :4] = real[:40, :, :4]
     sources = source_of(images), source_of(real)
     for window, suspicious in ((Window(0, 0, 8, 4), True), (Window(0, 4, 8, 4), False)):
-        found = look_up(*sources, SETUP, num_images=40, k=1, window=window)
+        found = search_training_images(*sources, SETUP, num_images=40, k=1, window=window)
         assert (found.p_value < SUSPICIOUS) == suspicious
 
 
 def test_too_many_images_are_refused():
-    with pytest.raises(UserError, match="test has 20 images, and 21 are asked for. Say --num-im"):
+    with pytest.raises(UserError, match="test has 20 images, and 21 are asked for. Use --num-im"):
         asked(source_of(images_of(2, 20)), source_of(images_of(1, 30)), num_images=21)
 
 
 def test_too_many_neighbours_are_refused():
     images, reals = source_of(images_of(2, 20)), source_of(images_of(1, 12), (0, 1))
-    with pytest.raises(UserError, match="has 10 training images, too few for 10 .* Say -k 9"):
+    with pytest.raises(UserError, match="has 10 training images, too few for 10 .* Use -k 9"):
         asked(images, reals, num_images=20, k=10)
     assert asked(images, reals, num_images=20, k=9).neighbours.rows.min() >= 2
 
@@ -165,6 +177,6 @@ def test_the_record_says_what_was_found():
 
 def test_the_figure_is_a_picture(tmp_path):
     found = asked(source_of(images_of(2, 20)), source_of(images_of(1, 30)), num_images=20)
-    figure(found, tmp_path / "figure.png")
+    plot_distances(found, tmp_path / "figure.png")
     with Image.open(tmp_path / "figure.png") as picture:
         assert picture.format == "PNG" and picture.size == (840, 480)

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from metrics import ms_ssim
-from metrics.detector import Setup
+from metrics.detector import MetricContext
 from metrics.samples import Size
 from progan.errors import UserError
-from tests.builders import draw_of
+from tests.builders import image_sample
 from tests.reference import paper_metrics
 
 RANDOM = np.random.RandomState(0)
@@ -18,8 +18,8 @@ RANDOM = np.random.RandomState(0)
 
 def measure(images: np.ndarray) -> float:
     """MS-SSIM of uint8 [N, C, H, W]."""
-    setup = Setup(seed=0, device=torch.device("cpu"))
-    return ms_ssim.measure(draw_of(images), draw_of(images), setup)["MS-SSIM"]
+    context = MetricContext(seed=0, device=torch.device("cpu"))
+    return ms_ssim.measure(image_sample(images), image_sample(images), context)["MS-SSIM"]
 
 
 def alike(
@@ -71,20 +71,20 @@ def test_neighbours_are_pairs_also_across_batches():
 
 
 def test_window_is_a_bell_of_sum_one():
-    bell = ms_ssim.gaussian(11)
+    bell = ms_ssim.gaussian_taps(11)
     assert sum(bell) == pytest.approx(1)
     assert bell == bell[::-1]
     assert bell[6] / bell[5] == pytest.approx(np.exp(-1 / (2 * 1.5**2)))
 
 
 def test_odd_numbers_are_refused():
-    with pytest.raises(UserError, match="odd number. Say --num-images 6"):
-        ms_ssim.require(Size(64, 64, 3), 7)
-    ms_ssim.require(Size(64, 64, 3), 8)
+    with pytest.raises(UserError, match="odd number. Use --num-images 6"):
+        ms_ssim.require_measurable(Size(64, 64, 3), 7)
+    ms_ssim.require_measurable(Size(64, 64, 3), 8)
 
 
 @pytest.mark.parametrize("size", [Size(8, 8, 3), Size(15, 64, 3), Size(64, 15, 3)])
 def test_sizes_that_are_too_small_are_refused(size):
     with pytest.raises(UserError, match=f"{size}.*at least 16 px"):
-        ms_ssim.require(size, 2)
-    ms_ssim.require(Size(16, 24, 3), 2)
+        ms_ssim.require_measurable(size, 2)
+    ms_ssim.require_measurable(Size(16, 24, 3), 2)

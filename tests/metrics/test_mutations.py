@@ -9,9 +9,9 @@ import torch
 from PIL import Image, ImageFilter
 
 from metrics import fidelity, ms_ssim, swd
-from metrics.detector import Setup, open_detector
+from metrics.detector import MetricContext, open_detector
 from progan.data.portraits.generate import import_demo
-from tests.builders import Energies, detector_file, draw_of
+from tests.builders import Energies, detector_file, image_sample
 
 COUNT = 64
 
@@ -32,11 +32,11 @@ def judge(portraits, tmp_path_factory) -> Judge:
     """All metrics of 64 images against the second third of the portraits."""
     file = detector_file(tmp_path_factory.mktemp("detector") / "net.pt", Energies())
     cpu = torch.device("cpu")
-    setup = Setup(seed=0, device=cpu, detector=open_detector(file, "inception", cpu))
-    reals = draw_of(portraits[COUNT : 2 * COUNT])
+    context = MetricContext(seed=0, device=cpu, detector=open_detector(file, "inception", cpu))
+    reals = image_sample(portraits[COUNT : 2 * COUNT])
 
     def measured(images: np.ndarray) -> Values:
-        draw = draw_of(np.ascontiguousarray(images))
+        sample = image_sample(np.ascontiguousarray(images))
         found: Values = {}
         for measure in (
             swd.measure,
@@ -45,7 +45,7 @@ def judge(portraits, tmp_path_factory) -> Judge:
             fidelity.kid,
             fidelity.precision_recall,
         ):
-            found |= measure(draw, reals, setup)
+            found |= measure(sample, reals, context)
         return found
 
     return measured

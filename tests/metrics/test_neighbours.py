@@ -5,17 +5,16 @@ import pytest
 import torch
 
 from metrics import neighbours
-from metrics.detector import Setup, pixels
-from metrics.memorisation import Lookup
-from metrics.neighbours import Neighbours, Window, nearest, parse_window
-from metrics.samples import ImageSample, Size, batches_of
+from metrics.detector import MetricContext, pixel_detector
+from metrics.neighbours import Neighbours, NeighbourSearch, Window, find_nearest, parse_window
+from metrics.samples import ImageSample, Size, split_batches
 from metrics.sheets import CAPTION, MAX_NEIGHBOUR_CELL, MIN_NEIGHBOUR_CELL, neighbour_sheet
 from progan.errors import UserError
 from progan.images import Pixels, repeat_pixels
-from tests.builders import draw_of, source_of
+from tests.builders import image_sample, source_of
 
 CPU = torch.device("cpu")
-SETUP = Setup(seed=0, device=CPU, detector=pixels())
+SETUP = MetricContext(seed=0, device=CPU, detector=pixel_detector())
 NOBODY = -1
 
 
@@ -32,8 +31,8 @@ def found_among(
     own: np.ndarray | None = None,
 ) -> Neighbours:
     window = window or Window(0, 0, *images.shape[:1:-1])
-    queries = neighbours.features(draw_of(images), SETUP, window)
-    return nearest(
+    queries = neighbours.embed_window(image_sample(images), SETUP, window)
+    return find_nearest(
         queries, np.full(len(images), NOBODY) if own is None else own, training, SETUP, k, window
     )
 
@@ -47,7 +46,7 @@ def distances(images: np.ndarray, others: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("k", [1, 4, 40])
 def test_neighbours_equal_brute_force(k):
     images, training = noise(1, 9), noise(2, 40)
-    found = found_among(images, draw_of(training), k)
+    found = found_among(images, image_sample(training), k)
     everything = distances(images, training)
     np.testing.assert_array_equal(found.rows, np.argsort(everything, axis=1)[:, :k])
     np.testing.assert_allclose(found.distances, np.sort(everything, axis=1)[:, :k], rtol=1e-6)
@@ -55,8 +54,8 @@ def test_neighbours_equal_brute_force(k):
 
 def test_neighbours_are_found_across_batches(monkeypatch):
     monkeypatch.setattr("metrics.samples.PIXELS_PER_BATCH", 8 * 8 * 4)
-    training = draw_of(noise(2, 30))
-    assert len(batches_of(training.rows, training.size, CPU)) == 8
+    training = image_sample(noise(2, 30))
+    assert len(split_batches(training.rows, training.size, CPU)) == 8
     images = noise(1, 5)
     everything = distances(images, noise(2, 30))
     found = found_among(images, training, 7)
@@ -66,7 +65,7 @@ def test_neighbours_are_found_across_batches(monkeypatch):
 def test_rows_are_the_numbers_in_the_source():
     training = noise(2, 40)
     chosen = np.array([3, 5, 8, 13, 21, 34])
-    found = found_among(training[[21, 4]], source_of(training).draw(chosen), 2)
+    found = found_among(training[[21, 4]], source_of(training).sample(chosen), 2)
     assert found.rows[0, 0] == 21
     assert set(found.rows.ravel()) <= set(chosen)
     np.testing.assert_allclose(found.distances[0, 0], 0, atol=1e-6)
@@ -76,7 +75,7 @@ def test_rows_are_the_numbers_in_the_source():
 def test_among_ties_any_may_come_but_none_twice(monkeypatch, batch):
     monkeypatch.setattr("metrics.samples.PIXELS_PER_BATCH", 2 * 2 * batch)
     images, training = noise(1, 6, values=2, side=2), noise(2, 60, values=2, side=2)
-    found = found_among(images, draw_of(training), 20)
+    found = found_among(images, image_sample(training), 20)
     everything = distances(images, training)
     expected = np.sort(everything, axis=1)[:, :20]
     np.testing.assert_allclose(found.distances, expected, atol=1e-6)
@@ -88,7 +87,7 @@ def test_among_ties_any_may_come_but_none_twice(monkeypatch, batch):
 def test_no_image_is_its_own_neighbour():
     training = noise(2, 40)
     own = np.array([7, 0, 39, NOBODY])
-    found = found_among(training[[7, 0, 39, 5]], draw_of(training), 3, own=own)
+    found = found_among(training[[7, 0, 39, 5]], image_sample(training), 3, own=own)
     everything = distances(training[[7, 0, 39, 5]], training)
     everything[np.arange(3), own[:3]] = np.inf
     np.testing.assert_array_equal(found.rows, np.argsort(everything, axis=1)[:, :3])
@@ -98,14 +97,14 @@ def test_no_image_is_its_own_neighbour():
 def test_twins_are_neighbours():
     training = noise(2, 10)
     training[6] = training[2]
-    found = found_among(training[2:3], draw_of(training), 2, own=np.array([2]))
+    found = found_among(training[2:3], image_sample(training), 2, own=np.array([2]))
     assert found.rows[0, 0] == 6
 
 
 def test_only_the_window_is_compared():
     images, training = noise(1, 5), noise(2, 30)
     window = Window(left=2, top=1, width=3, height=6)
-    found = found_among(images, draw_of(training), 4, window)
+    found = found_among(images, image_sample(training), 4, window)
     everything = distances(images[:, :, 1:7, 2:5], training[:, :, 1:7, 2:5])
     np.testing.assert_array_equal(found.rows, np.argsort(everything, axis=1)[:, :4])
     assert not np.array_equal(found.rows, np.argsort(distances(images, training), axis=1)[:, :4])
@@ -113,7 +112,7 @@ def test_only_the_window_is_compared():
 
 def test_copies_are_at_no_distance():
     training = noise(2, 60, side=64)
-    found = found_among(training, draw_of(training), 1)
+    found = found_among(training, image_sample(training), 1)
     np.testing.assert_array_equal(found.rows[:, 0], np.arange(60))
     assert found.distances.max() < 1e-5
 
@@ -139,11 +138,11 @@ def test_windows_outside_of_the_images_are_refused(text):
         parse_window(text, Size(20, 30, 3))
 
 
-def looked_up(images: np.ndarray, training: np.ndarray, k: int) -> Lookup:
-    found = found_among(images, draw_of(training), k)
-    return Lookup(
-        images=draw_of(images),
-        training=draw_of(training),
+def looked_up(images: np.ndarray, training: np.ndarray, k: int) -> NeighbourSearch:
+    found = found_among(images, image_sample(training), k)
+    return NeighbourSearch(
+        images=image_sample(images),
+        training=image_sample(training),
         detector="pixels",
         neighbours=found,
         others=found.distances[:, 0],

@@ -14,13 +14,20 @@ from PIL import Image
 
 from metrics.neighbours_cli import neighbours
 from progan.sampling.network_file import save_network
-from tests.builders import Energies, detector_file, message, noise_dataset, tiny_snapshot
+from tests.builders import (
+    Energies,
+    detector_file,
+    message,
+    noise_dataset,
+    split_words,
+    tiny_snapshot,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(neighbours, [*map(str, arguments), "--device", "cpu"])
+    return CliRunner().invoke(neighbours, [*split_words(arguments), "--device", "cpu"])
 
 
 def with_pixels(place: Path, images: str, reals: str, *arguments: object) -> Result:
@@ -30,9 +37,7 @@ def with_pixels(place: Path, images: str, reals: str, *arguments: object) -> Res
         place / images,
         "--reference",
         place / reals,
-        "--detector",
-        "pixels",
-        "--sheet",
+        "--detector pixels --sheet",
         place / "sheet.png",
         *arguments,
     )
@@ -62,13 +67,13 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_a_sheet_and_a_figure_are_written_and_explained(place):
-    result = with_pixels(place, "fakes", "reals", "--num-images", 20, "-k", 3, "--rows", 4)
+    result = with_pixels(place, "fakes", "reals", "--num-images 20 -k 3 --rows 4")
     assert result.exit_code == 0, result.output
     compared, distance, verdict, *files = result.stdout.splitlines()
     assert compared == f"Compared by pixels, with 24 training images of {place / 'reals'}."
     assert distance.startswith("Distance to the nearest one, median of 20 images: ")
     assert "of 20 training images among the others: " in distance
-    assert verdict.startswith("An image is the nearer of the two with probability 0.")
+    assert verdict.startswith("P(generated is nearer than other) = 0.")
     assert verdict.endswith("No sign of copying.")
     assert files == [str(place / "sheet.png"), str(place / "sheet-distances.png")]
     with Image.open(files[0]) as sheet, Image.open(files[1]) as figure:
@@ -77,7 +82,7 @@ def test_a_sheet_and_a_figure_are_written_and_explained(place):
 
 
 def test_copies_are_called_out_and_their_originals_shown(place):
-    result = with_pixels(place, "copies", "reals", "--num-images", 20, "--rows", 20)
+    result = with_pixels(place, "copies", "reals", "--num-images 20 --rows 20")
     assert "The images are nearer: a sign of copying." in result.stdout
     with Image.open(place / "sheet.png") as sheet:
         cells = np.asarray(sheet).reshape(20, 126, 6, 114, 3)[:, :112, :, 1:-1]
@@ -87,15 +92,7 @@ def test_copies_are_called_out_and_their_originals_shown(place):
 def test_lines_are_appended(place):
     for seed in (0, 1):
         with_pixels(
-            place,
-            "fakes",
-            "reals",
-            "--num-images",
-            10,
-            "--json",
-            place / "lines.jsonl",
-            "--seed",
-            seed,
+            place, "fakes", "reals", "--num-images 10 --json", place / "lines.jsonl", "--seed", seed
         )
     lines = [json.loads(line) for line in (place / "lines.jsonl").read_text().splitlines()]
     assert [line["metric"] for line in lines] == ["neighbours"] * 2
@@ -117,11 +114,7 @@ def test_a_network_is_compared_with_what_it_was_not_trained_on(tmp_path):
         run_folder,
         "--data",
         tmp_path / "data",
-        "--detector",
-        "pixels",
-        "--num-images",
-        8,
-        "--sheet",
+        "--detector pixels --num-images 8 --sheet",
         tmp_path / "new" / "folder" / "sheet.png",
     )
     assert result.exit_code == 0, result.output
@@ -137,9 +130,7 @@ def test_features_come_from_the_detector_named(place):
         place / "copies",
         "--reference",
         place / "reals",
-        "--num-images",
-        20,
-        "--detector",
+        "--num-images 20 --detector",
         file,
         "--sheet",
         place / "sheet.png",
@@ -156,9 +147,7 @@ def test_a_damaged_detector_is_refused_and_nothing_is_written(place):
             place / "fakes",
             "--reference",
             place / "reals",
-            "--num-images",
-            4,
-            "--detector",
+            "--num-images 4 --detector",
             place / "net.pt",
             "--sheet",
             place / "sheet.png",
@@ -180,26 +169,24 @@ def test_without_a_network_and_without_weights_the_pixels_are_compared(place, mo
         place / "fakes",
         "--reference",
         place / "reals",
-        "--num-images",
-        4,
-        "--sheet",
+        "--num-images 4 --sheet",
         place / "sheet.png",
     )
     assert result.exit_code == 0, result.output
     said = " ".join(result.stderr.split())
-    assert "Cannot fetch the vgg16 detector" in said and "Comparing pixels instead." in said
+    assert "Cannot download the vgg16 detector" in said and "Comparing pixels instead." in said
     assert result.stdout.startswith("Compared by pixels")
 
 
 def test_only_a_crop_is_compared_and_framed(place):
-    result = with_pixels(place, "fakes", "reals", "--num-images", 4, "--crop", "2,4,8x6")
+    result = with_pixels(place, "fakes", "reals", "--num-images 4 --crop 2,4,8x6")
     assert result.exit_code == 0, result.output
     with Image.open(place / "sheet.png") as sheet:
         assert sheet.getpixel((1 + 2 * 7, 4 * 7)) == (255, 0, 0)
 
 
 def test_grey_images_are_compared(place):
-    result = with_pixels(place, "grey", "grey", "--num-images", 12)
+    result = with_pixels(place, "grey", "grey", "--num-images 12")
     assert result.exit_code == 0, result.output
     with Image.open(place / "sheet.png") as sheet:
         assert sheet.mode == "RGB"
@@ -212,29 +199,29 @@ def test_grey_images_are_compared(place):
         (("--crop", "12,0,8x8"), "--crop 12,0,8x8 does not lie inside of images of 16x16x3"),
         (
             ("-k", 24),
-            "has 24 training images, too few for 24 neighbours of each. Say -k 23 or less",
+            "has 24 training images, too few for 24 neighbours of each. Use -k 23 or less",
         ),
-        (("--num-images", 21), "fakes has 20 images, and 21 are asked for. Say --num-images 20"),
+        (("--num-images", 21), "fakes has 20 images, and 21 are asked for. Use --num-images 20"),
     ],
 )
 def test_what_cannot_be_done_is_refused(place, words, said):
-    assert said in message(with_pixels(place, "fakes", "reals", "--num-images", 4, *words))
+    assert said in message(with_pixels(place, "fakes", "reals", "--num-images 4", *words))
     assert not list(place.glob("*.png"))
 
 
 def test_sizes_that_differ_are_named_and_can_be_made_alike(place):
-    said = message(with_pixels(place, "fakes", "small", "--num-images", 4))
+    said = message(with_pixels(place, "fakes", "small", "--num-images 4"))
     assert "16x16x3" in said and "8x8x3" in said and "--resize 8" in said
-    result = with_pixels(place, "fakes", "small", "--num-images", 4, "--resize", 8)
+    result = with_pixels(place, "fakes", "small", "--num-images 4 --resize 8")
     assert result.exit_code == 0, result.output
-    assert "16x16x1" in message(with_pixels(place, "fakes", "grey", "--num-images", 4))
+    assert "16x16x1" in message(with_pixels(place, "fakes", "grey", "--num-images 4"))
 
 
 def test_what_to_look_up_must_be_said_once(place):
     said = message(run("--reference", place / "reals"))
-    assert "What to look up? Name either a --network or --images." in said
+    assert "Missing option '--network' or '--images'." in said
     said = message(run("--images", place / "fakes"))
-    assert "Look up among what?" in said
+    assert "Missing option '--data' or '--reference'." in said
 
 
 @pytest.mark.parametrize("sheet", ["", "reals"])
@@ -246,19 +233,15 @@ def test_a_sheet_needs_a_file(place, sheet):
             place / "fakes",
             "--reference",
             place / "reals",
-            "--detector",
-            "pixels",
-            "--num-images",
-            4,
-            "--sheet",
+            "--detector pixels --num-images 4 --sheet",
             path,
         )
     )
     assert "the path is empty" in said or f"Cannot write {path}: it is a folder" in said
 
 
-def test_the_module_has_both_doors():
-    for words, shown in ((["neighbours"], "nearest to"), ([], "Measure pictures")):
+def test_the_module_runs_both_commands():
+    for words, shown in ((["neighbours"], "nearest to"), ([], "Compare images")):
         result = subprocess.run(
             [sys.executable, "-m", "metrics", *words, "--help"],
             cwd=ROOT,

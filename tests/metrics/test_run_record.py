@@ -1,4 +1,4 @@
-"""Rows that are kept with the run that was measured, as its users find them again."""
+"""Rows that are stored with the run that was measured, as its users find them again."""
 
 import json
 from pathlib import Path
@@ -9,17 +9,17 @@ from click.testing import CliRunner, Result
 from metrics.cli import main
 from progan.cli.train import main as train
 from progan.sampling.network_file import images_seen_of
-from tests.builders import message, noise_dataset, tiny_options
+from tests.builders import message, noise_dataset, split_words, tiny_options
 
 
 def run(*words: object) -> Result:
-    result = CliRunner().invoke(main, [*map(str, words), "--device", "cpu"])
+    result = CliRunner().invoke(main, [*split_words(words), "--device", "cpu"])
     assert result.exit_code == 0, result.output
     return result
 
 
 def trained(*words: object) -> None:
-    result = CliRunner().invoke(train, [*map(str, words)])
+    result = CliRunner().invoke(train, [*split_words(words)])
     assert result.exit_code == 0, result.output
 
 
@@ -47,37 +47,37 @@ def rows(file: Path) -> list[tuple[str, str, int | None]]:
     return [(line["metric"], line["row"], line.get("images_seen")) for line in lines]
 
 
-def kept(place: Path) -> Path:
+def rows_file(place: Path) -> Path:
     return the_run(place) / "metric-measured.jsonl"
 
 
 def compared(place: Path, *words: object) -> str:
-    run("compare", the_run(place), "--outdir", place / "out", "--seeds", "0", *words)
+    run("compare", the_run(place), "--outdir", place / "out", "--seeds 0", *words)
     return (place / "out" / "compare.md").read_text()
 
 
 def test_rows_of_a_run_are_found_by_compare(place: Path) -> None:
-    result = run("ms-ssim", "--network", the_run(place), "--data", place / "data")
-    assert f"are kept with the run, in {kept(place)} (" in result.stderr
-    assert "MS-SSIM @20" in compared(place, "--sort", "ms-ssim")
-    text = compared(place, "--metrics", "ms-ssim", "--data", place / "data")
+    result = run("ms-ssim --network", the_run(place), "--data", place / "data")
+    assert f"are stored with the run, in {rows_file(place)} (" in result.stderr
+    assert "MS-SSIM @20" in compared(place, "--sort ms-ssim")
+    text = compared(place, "--metrics ms-ssim --data", place / "data")
     assert text.count("| MS-SSIM") == 1  # not measured again
 
 
 def test_measuring_twice_makes_no_doubles(place: Path) -> None:
     words = ("ms-ssim", "--network", the_run(place), "--data", place / "data")
     run(*words)
-    first = kept(place).read_text()
+    first = rows_file(place).read_text()
     run(*words)
-    assert kept(place).read_text() == first
-    run(*words, "--num-images", 8)
-    assert len(rows(kept(place))) == 2 * len(first.splitlines())
+    assert rows_file(place).read_text() == first
+    run(*words, "--num-images 8")
+    assert len(rows(rows_file(place))) == 2 * len(first.splitlines())
 
 
 def test_a_single_network_is_known_by_its_name(place: Path) -> None:
     network = sorted(the_run(place).glob("network-snapshot-*.safetensors"))[-1]
-    run("ms-ssim", "--network", network, "--data", place / "data", "--json", place / "x.jsonl")
-    (_, name, moment), (_, baseline, no_moment) = rows(kept(place))
+    run("ms-ssim --network", network, "--data", place / "data", "--json", place / "x.jsonl")
+    (_, name, moment), (_, baseline, no_moment) = rows(rows_file(place))
     assert (name, baseline, no_moment) == (network.stem, "reals against reals", None)
     assert moment == images_seen_of(network)
     (line, _) = map(json.loads, (place / "x.jsonl").read_text().splitlines())
@@ -95,9 +95,9 @@ def test_a_single_network_is_known_by_its_name(place: Path) -> None:
 def test_rows_that_are_not_kept(place: Path, words: tuple[object, ...], said: str) -> None:
     words = tuple(str(word).replace("RUN", str(the_run(place))) for word in words)
     (the_run(place) / "metric-later.jsonl").touch()
-    result = run("ms-ssim", "--network", the_run(place), "--data", place / "data", *words)
-    assert said in result.stderr and "are kept" not in result.stderr
-    assert not kept(place).exists()
+    result = run("ms-ssim --network", the_run(place), "--data", place / "data", *words)
+    assert said in result.stderr and "are stored" not in result.stderr
+    assert not rows_file(place).exists()
 
 
 def test_resuming_keeps_rows_and_takes_those_of_networks_back_that_are_made_anew(
@@ -107,18 +107,18 @@ def test_resuming_keeps_rows_and_takes_those_of_networks_back_that_are_made_anew
     words = ("ms-ssim", "--network", the_run(place), "--data", place / "data")
     run(*words)
     run(*words, "--json", by_hand, "--no-record")
-    before, written = rows(kept(place)), by_hand.read_text()
+    before, written = rows(rows_file(place)), by_hand.read_text()
     by_hand.write_text(written.rstrip("\n"))
-    trained("--resume", the_run(place), "--total-kimg", 3, "--metrics", "ms-ssim")
-    assert rows(kept(place)) == before
+    trained("--resume", the_run(place), "--total-kimg 3 --metrics ms-ssim")
+    assert rows(rows_file(place)) == before
     assert by_hand.read_text().startswith(written)
     assert json.loads(by_hand.read_text().splitlines()[-1])["images_seen"] >= 3000
     state = sorted(the_run(place).glob("state-*.pt"))[0]
     run(*words)
-    trained("--resume", state, "--total-kimg", 3)
-    moments = [moment for _, _, moment in rows(kept(place)) if moment is not None]
+    trained("--resume", state, "--total-kimg 3")
+    moments = [moment for _, _, moment in rows(rows_file(place)) if moment is not None]
     assert moments == [min(moment for _, _, moment in before if moment)]
-    assert len(rows(kept(place))) == 2  # with the baseline
+    assert len(rows(rows_file(place))) == 2  # with the baseline
 
 
 def test_a_metric_that_nobody_measured_is_no_order(place: Path) -> None:

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from metrics import swd
-from metrics.detector import Setup
+from metrics.detector import MetricContext
 from metrics.samples import Size
 from progan.errors import UserError
-from tests.builders import draw_of
+from tests.builders import image_sample
 from tests.reference import paper_metrics
 
 
 def measure(images: np.ndarray, reals: np.ndarray, seed: int = 0) -> dict[str, float]:
-    setup = Setup(seed=seed, device=torch.device("cpu"))
-    return swd.measure(draw_of(images), draw_of(reals), setup)
+    context = MetricContext(seed=seed, device=torch.device("cpu"))
+    return swd.measure(image_sample(images), image_sample(reals), context)
 
 
 def smooth_images(
@@ -46,7 +46,7 @@ def test_patches_are_the_official_ones(golden):
     random = np.random.RandomState(17)
     columns, rows = (random.randint(3, 29, 64) - 3 for _ in range(2))  # centres -> corners
     places = torch.from_numpy(np.stack([rows, columns]).reshape(2, 4, 16))
-    patches = swd.patches_at(torch.from_numpy(golden["small"]), places).flatten(0, 1)
+    patches = swd.extract_patches(torch.from_numpy(golden["small"]), places).flatten(0, 1)
     # The official patches are [N, C, column, row].
     np.testing.assert_array_equal(patches.transpose(2, 3), golden["desc_seed17_small"])
 
@@ -54,7 +54,7 @@ def test_patches_are_the_official_ones(golden):
 def test_normalised_patches_are_the_official_ones(golden):
     patches = torch.from_numpy(golden["desc_seed17_small"].copy())
     np.testing.assert_allclose(
-        swd.normalized(patches), golden["desc_final_seed17_small"], atol=1e-5
+        swd.normalize_channels_(patches), golden["desc_final_seed17_small"], atol=1e-5
     )
 
 
@@ -76,8 +76,8 @@ def test_swd_is_the_official_one_but_for_chance(shared):
 @pytest.mark.parametrize("size", [(32, 32), (32, 48), (40, 32), (16, 24)])
 def test_swd_agrees_with_numpy(size):
     first, second = smooth_images(1, size=size), smooth_images(2, size=size)
-    ours = [list(measure(first, second, seed).values())[:-1] for seed in range(6)]
-    theirs = [paper_metrics.swd(first, second, seed) for seed in range(6)]
+    ours = [list(measure(first, second, seed).values())[:-1] for seed in range(12)]
+    theirs = [paper_metrics.swd(first, second, seed) for seed in range(12)]
     # Both are random: six values each, four standard errors of the difference.
     spread = np.sqrt((np.var(ours, 0, ddof=1) + np.var(theirs, 0, ddof=1)) / 6)
     assert np.all(np.abs(np.mean(ours, 0) - np.mean(theirs, 0)) < 4 * spread)
@@ -96,14 +96,14 @@ def test_distance_equals_numpy():
 
 def test_normalised_patches_equal_numpy():
     patches = np.random.RandomState(0).rand(60, 3, 7, 7) * [[[[1]], [[20]], [[300]]]]
-    ours = swd.normalized(torch.from_numpy(patches.copy()))
+    ours = swd.normalize_channels_(torch.from_numpy(patches.copy()))
     expected = patches - patches.mean((0, 2, 3), keepdims=True)
     expected /= patches.std((0, 2, 3), keepdims=True)
     np.testing.assert_allclose(ours, expected.reshape(60, -1))
 
 
 def test_directions_are_unit_vectors_of_all_kinds():
-    vectors = swd.directions(147, seed=0, index=0)
+    vectors = swd.random_directions(147, seed=0, index=0)
     assert vectors.shape == (147, 512)
     torch.testing.assert_close(vectors.norm(dim=0), torch.ones(512))
     overlap = (vectors.T @ vectors - torch.eye(512)).abs()
@@ -111,7 +111,7 @@ def test_directions_are_unit_vectors_of_all_kinds():
 
 
 def test_corners_reach_every_place():
-    rows, columns = swd.corners(40, 9, 16, torch.Generator().manual_seed(0))
+    rows, columns = swd.random_corners(40, 9, 16, torch.Generator().manual_seed(0))
     assert rows.unique().tolist() == list(range(3))
     assert columns.unique().tolist() == list(range(10))
 
@@ -153,14 +153,14 @@ def test_images_without_contrast_have_a_distance():
     [(16, 16, 1), (32, 32, 2), (1024, 1024, 7), (96, 64, 3), (17, 31, 1), (100, 60, 2)],
 )
 def test_images_that_can_be_halved_are_measured(height, width, levels):
-    swd.require(Size(height, width, 3), 2)
+    swd.require_measurable(Size(height, width, 3), 2)
     assert swd.num_levels(Size(height, width, 3)) == levels
 
 
 @pytest.mark.parametrize(("height", "width"), [(15, 64), (8, 8), (33, 64), (66, 66)])
 def test_images_that_cannot_be_halved_are_refused(height, width):
     with pytest.raises(UserError, match=f"{width}x{height}x3.*Use images of"):
-        swd.require(Size(height, width, 3), 2)
+        swd.require_measurable(Size(height, width, 3), 2)
 
 
 @pytest.mark.parametrize("limits", [{"PATCH_BYTES": 1}, {"PROJECTION_BYTES": 1}])

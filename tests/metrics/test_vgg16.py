@@ -99,7 +99,7 @@ def test_only_vgg16_fits():
             ("features." + name, tensor) for name, tensor in sequential().state_dict().items()
         )
     }
-    assert vgg16.fits(shapes)
-    assert not vgg16.fits({**shapes, "features.7.weight": torch.zeros(128)})
+    assert vgg16.is_vgg16(shapes)
+    assert not vgg16.is_vgg16({**shapes, "features.7.weight": torch.zeros(128)})
     for name in shapes:
-        assert not vgg16.fits({other: shapes[other] for other in shapes if other != name})
+        assert not vgg16.is_vgg16({other: shapes[other] for other in shapes if other != name})

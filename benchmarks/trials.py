@@ -1,0 +1,189 @@
+"""The trainings of each experiment of `benchmarks/experiments.py`, and the columns of its table."""
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+Columns = Mapping[str, str]  # heading -> column of the last metric or statistic
+
+# Preset: fmap_base and fmap_max.
+ZOO = {
+    "dcgan": (256, 64),
+    "lsgan": (256, 64),
+    "wgan": (256, 64),
+    "wgan-gp": (256, 64),
+    "wgan-gp-resnet": (128, 32),
+    "began": (12, 12),
+    "ebgan": (12, 12),
+    "dragan": (256, 64),
+}
+DIGITS = ("mnist-8", "mnist-8-collapse", "mnist-8-diverge")
+# Row of table 4: its own settings, the best of those tried (docs/log.md). The minibatch of
+# stddev is the whole batch, as in the paper.
+ROWS = {
+    "gan": "--d-repeats 2 --g-lr 0.0005 --d-lr 0.002 --beta1 0.5",
+    "wgan-gp": "--d-repeats 2 --g-lr 0.003 --d-lr 0.003",
+    "norm": "--d-repeats 1",
+    "stddev": "--d-repeats 1 --stddev-group 32",
+    "growing": "--d-repeats 1 --stddev-group 32",
+}
+SWD_AND_SSIM = {"SWD x1e3": "SWDx1e3_avg", "MS-SSIM": "MS-SSIM"}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training.
+
+    Attributes:
+        name: Row of the table.
+        options: Options of train.py.
+        held_out: Arguments of python -m metrics --held-out, for all snapshots.
+    """
+
+    name: str
+    seed: int
+    options: tuple[str, ...]
+    held_out: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> str:
+        return f"{self.name}-seed{self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Options of the command line that trials depend on."""
+
+    data: Path
+    classifier: Path | None
+    kimg: float
+    seeds: Sequence[int]
+
+
+def _options(text: str) -> tuple[str, ...]:
+    return tuple(shlex.split(text))
+
+
+def table4(settings: Settings) -> Iterator[Trial]:
+    """Appendix E: each level is trained and faded in for 1/25 of the run, as in the paper.
+
+    The paper shows 10 million images, with five discriminator steps per generator step and batches
+    of 64. With far fewer images, one or two steps and batches of 32 give the generator enough
+    steps.
+    """
+    phase = settings.kimg / 25
+    common = _options(
+        f"--batch 32 --training-kimg {phase} --transition-kimg {phase} "
+        f"--tick-kimg {settings.kimg / 10} --metrics discrete-modes25600"
+    )
+    detector = ("--detector", str(settings.classifier))
+    for seed in settings.seeds:
+        for size in ("k4", "k2"):
+            for row, own in ROWS.items():
+                preset = f"stacked-mnist-{size}-{row}"
+                yield Trial(preset, seed, ("--preset", preset, *common, *detector, *_options(own)))
+
+
+def zoo(settings: Settings) -> Iterator[Trial]:
+    """The other GANs on images of 32x32, in widths that cost a CPU about the same.
+
+    Batches of 16 make enough steps of few images.
+    """
+    for seed in settings.seeds:
+        for preset, (base, most) in ZOO.items():
+            options = _options(
+                f"--preset {preset} --fmap-base {base} --fmap-max {most} --resolution 32 "
+                f"--batch 16 --tick-kimg {settings.kimg / 10} --snapshot-ticks 5 --threads 1 "
+                "--metrics swd2000,ms-ssim2000"
+            )
+            yield Trial(preset, seed, options)
+
+
+def digits(settings: Settings) -> Iterator[Trial]:
+    """A training that succeeds, one that collapses and one that diverges.
+
+    The diagnosis begins at kimg 9.2, so 19.2 kimg show it before half of the run.
+    """
+    for seed in settings.seeds:
+        for preset in DIGITS:
+            options = _options(f"--preset {preset} --threads 1 --metrics ms-ssim900")
+            yield Trial(preset, seed, options)
+
+
+def augmentation(settings: Settings) -> Iterator[Trial]:
+    """With and without adaptive augmentation, on a thousand images of 16x16.
+
+    The discriminator is wide, learns fast and has a weak penalty, so that it memorises them after
+    a few hundred epochs; the probability follows it twice as fast as in the papers.
+    """
+    common = _options(
+        "--preset ada-birds --resolution 16 --fmap-base 64 --fmap-max 128 --d-fmap-base 128 "
+        "--d-norm none --dropout 0 --objective r1 --gp-weight 0.3 --d-lr 0.002 --g-lr 0.0005 "
+        "--beta1 0 --batch 64 --threads 1 --tick-kimg 16 --snapshot-ticks 2 --metrics '' --best ''"
+    )
+    controls = {
+        "adaptive": "--augment-control constant --augment-accuracy 0.7 --augment-steps 1000",
+        "none": "--augment none",
+    }
+    for seed in settings.seeds:
+        for name, control in controls.items():
+            yield Trial(name, seed, common + _options(control), ("swd", "--repeats", "5"))
+
+
+def penalty_demo(settings: Settings) -> Iterator[Trial]:
+    """The gradient of wgan-gp at the final or at the trained resolution, the settings of demo."""
+    yield from _gradient_at(settings, "demo")
+
+
+def penalty_cifar10(settings: Settings) -> Iterator[Trial]:
+    """The same with the settings of cpu, mirrored images, and bf16, which takes two thirds of the
+    time of float32."""
+    yield from _gradient_at(settings, "cpu", " --mirror --precision bf16")
+
+
+def _gradient_at(settings: Settings, preset: str, more: str = "") -> Iterator[Trial]:
+    for seed in settings.seeds:
+        for resolution in ("final", "trained"):
+            options = _options(
+                f"--preset {preset}{more} --gp-resolution {resolution} --threads 1 "
+                "--snapshot-ticks 100 --metrics swd3000,ms-ssim3000"
+            )
+            yield Trial(f"{preset}-{resolution}", seed, options)
+
+
+class Experiment(NamedTuple):
+    """Trials that share a table."""
+
+    trials: Callable[[Settings], Iterator[Trial]]
+    columns: Columns
+
+
+EXPERIMENTS = {
+    "table4": Experiment(table4, {"modes": "modes", "KL": "KL"}),
+    "zoo": Experiment(zoo, SWD_AND_SSIM),
+    "digits": Experiment(
+        digits,
+        {
+            "loss D real": "loss/critic-real",
+            "loss D fake": "loss/critic-fake",
+            "loss G": "loss/generator",
+            "accuracy real": "accuracy/real",
+            "accuracy fake": "accuracy/fake",
+            "MS-SSIM": "MS-SSIM",
+        },
+    ),
+    "penalty-demo": Experiment(penalty_demo, SWD_AND_SSIM),
+    "penalty-cifar10": Experiment(penalty_cifar10, SWD_AND_SSIM),
+    "augmentation": Experiment(
+        augmentation,
+        {
+            "SWD x1e3 against held-out images": "held-out/SWDx1e3_avg",
+            "the least on the way": "held-out/SWDx1e3_avg/least",
+            "p": "dials/augmentation",
+            "r_v": "overfitting/ratio",
+            "accuracy real": "accuracy/real",
+        },
+    ),
+}
