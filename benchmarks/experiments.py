@@ -30,9 +30,9 @@ sys.path.insert(0, str(ROOT))
 
 from metrics.evaluation import BASELINE  # noqa: E402
 from progan import run_directory  # noqa: E402
-from progan.diagnosis.diagnose import verdicts  # noqa: E402
-from progan.diagnosis.findings import current_name  # noqa: E402
+from progan.diagnosis.diagnose import status_history  # noqa: E402
 from progan.diagnosis.history import read_history  # noqa: E402
+from progan.diagnosis.status import current_status_name  # noqa: E402
 from progan.runtime.files import write_atomically  # noqa: E402
 
 Columns = Mapping[str, str]  # heading -> file or statistic that the number comes from
@@ -350,7 +350,7 @@ def main(
 
 def read_outcomes(store: Path) -> list[Outcome]:
     stored = json.loads(store.read_text()) if store.exists() else []
-    return [Outcome(**each | {"verdict": current_name(each["verdict"])}) for each in stored]
+    return [Outcome(**each | {"verdict": current_status_name(each["verdict"])}) for each in stored]
 
 
 def write_outcomes(store: Path, outcomes: Iterable[Outcome]) -> None:
@@ -467,7 +467,7 @@ def values(run: Path) -> dict[str, float]:
 def said(run: Path) -> list[tuple[float, str]]:
     """What somebody who watched was told, as (kimg, name of the verdict) where it changed."""
     told: list[tuple[float, str]] = []
-    for kimg, verdict in verdicts(read_history(run)):
+    for kimg, verdict in status_history(read_history(run)):
         if verdict.judged and (not told or told[-1][1] != verdict.name):
             told.append((kimg, verdict.name))
     return told

@@ -27,7 +27,7 @@ from progan.data.reader import Dataset
 from progan.runtime import devices
 from progan.sampling.image_files import ImageOutput, write_images
 from progan.sampling.latents import batch_from_seeds
-from progan.sampling.network_file import Snapshot
+from progan.sampling.snapshot_file import Snapshot
 from progan.training.acceleration import accelerated, chosen
 from progan.training.cuda_graph import WARM_UP_STEPS
 from progan.training.state import TrainState, create, initialize

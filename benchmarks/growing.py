@@ -31,8 +31,8 @@ from progan.door import Command  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.run_directory import STATISTICS_FILE  # noqa: E402
 from progan.runtime.files import json_objects  # noqa: E402
-from progan.sampling.network_choice import find_networks  # noqa: E402
-from progan.sampling.network_file import load_network  # noqa: E402
+from progan.sampling.find_network import find_networks  # noqa: E402
+from progan.sampling.snapshot_file import load_network  # noqa: E402
 from progan.training.plan import table  # noqa: E402
 
 COLUMN = "SWDx1e3_avg"

@@ -9,7 +9,7 @@ from metrics.samples import ImageSample, Rows
 from metrics.sources import Source, mirrored, of_dataset, of_network
 from progan.data.reader import Dataset
 from progan.runtime.devices import tf32_disabled
-from progan.sampling.network_file import Snapshot
+from progan.sampling.snapshot_file import Snapshot
 
 Values = Mapping[str, float]
 

@@ -106,7 +106,7 @@ def neighbours(
     from progan.images import save_png
     from progan.runtime.devices import choose, set_precision
     from progan.runtime.files import make_folder
-    from progan.sampling.network_choice import find_network
+    from progan.sampling.find_network import find_network
 
     if json_file is not None:
         append_lines(json_file, [])  # better refused now than when all is measured

@@ -15,8 +15,8 @@ from metrics.evaluation import METRICS, append_lines, evaluate, format_table, pl
 from metrics.run_record import ROWS_FILE, metric_files, rows_of_network, run_of_network, store_rows
 from metrics.sources import Source, mirrored, of_held_out, open_network, open_pair, to_side
 from progan.runtime.devices import choose, set_precision
-from progan.sampling.network_choice import find_networks
-from progan.sampling.network_file import images_seen_of
+from progan.sampling.find_network import find_networks
+from progan.sampling.snapshot_file import read_images_seen
 
 SINGLE_ROW = "images against reals"  # what the row is called where there is only one
 
@@ -125,7 +125,7 @@ def _keeper(
 def _recording_run(request: Request, network: Path) -> Path | None:
     """The run that keeps the rows, if any does; what speaks against it is told."""
     run = run_of_network(network) if request.is_network and request.record else None
-    if run is None or images_seen_of(network) is None or _lies_in(request.json_file, run):
+    if run is None or read_images_seen(network) is None or _lies_in(request.json_file, run):
         return None
     obstacle = (
         "--resize compares other images than its own"

@@ -26,8 +26,8 @@ from progan.run_directory import (
     load_config,
 )
 from progan.runtime.files import json_objects, write_atomically
-from progan.sampling.network_choice import find_network
-from progan.sampling.network_file import SUFFIX, Snapshot, images_seen_of
+from progan.sampling.find_network import find_network
+from progan.sampling.snapshot_file import SUFFIX, Snapshot, read_images_seen
 
 STATISTICS = re.compile(
     r"loss/(critic|generator)|.*accuracy.*|progress/hours"
@@ -225,7 +225,7 @@ def rows_of_network(records: Sequence[Mapping[str, Any]], network: Path) -> list
     --resume takes such rows back if it goes on from before that network, which is written anew.
     """
     return [
-        {**record, "row": network.stem, "images_seen": images_seen_of(network)}
+        {**record, "row": network.stem, "images_seen": read_images_seen(network)}
         for record in records
     ]
 

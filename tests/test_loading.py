@@ -16,7 +16,7 @@ from progan.config import Network
 from progan.errors import UserError
 from progan.images import to_pixels
 from progan.loading import TrainedGenerator
-from progan.sampling.network_file import Snapshot, save_network
+from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.sizes import Size
 from tests.builders import tiny_snapshot
 from tests.interop import official_files, zoo_files

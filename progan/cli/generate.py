@@ -111,7 +111,7 @@ def explore_page(
     require_gradio()
     set_omp_passive()
     from progan.explorer.app import ExploreRequest, explore
-    from progan.sampling.network_choice import find_network
+    from progan.sampling.find_network import find_network
 
     path = find_network(network)
     if path != network:
@@ -316,9 +316,9 @@ def main(
     from tqdm import tqdm
 
     from progan.interop.load import load_snapshot
+    from progan.sampling.find_network import find_network, find_networks
     from progan.sampling.generate import GenerateRequest, VideoRequest, run_request
     from progan.sampling.image_files import NPY
-    from progan.sampling.network_choice import find_network, find_networks
 
     paths = find_networks(network) if growth else [find_network(network)]
     if paths[-1] != network:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from progan.config import Objective
-from progan.diagnosis.findings import Found, RunWindows, missing
-from progan.diagnosis.history import Window, lasting
+from progan.diagnosis.history import Window, lasting_streak
+from progan.diagnosis.status import Detection, RunWindows, missing_statistics
 
 LN2 = math.log(2)
 
 
-class Scale(NamedTuple):
+class LossScale(NamedTuple):
     """How the critic's numbers are to be read.
 
     Attributes:
@@ -26,26 +26,26 @@ class Scale(NamedTuple):
     accuracy: bool
 
 
-SCALES: dict[str, Scale] = {
-    "wgan-gp": Scale(None, accuracy=False),
-    "wgan": Scale(None, accuracy=False),
-    "gan": Scale(LN2, accuracy=True),
-    "lsgan": Scale(1 / 8, accuracy=True),  # ½·½² with D = ½
-    "dragan": Scale(LN2, accuracy=True),
-    "ebgan": Scale(None, accuracy=True),
-    "began": Scale(None, accuracy=False),
-    "r1": Scale(LN2, accuracy=True),
-    "relativistic": Scale(LN2 / 2, accuracy=True),  # real and fake of a pair share the loss
+LOSS_SCALES: dict[str, LossScale] = {
+    "wgan-gp": LossScale(None, accuracy=False),
+    "wgan": LossScale(None, accuracy=False),
+    "gan": LossScale(LN2, accuracy=True),
+    "lsgan": LossScale(1 / 8, accuracy=True),  # ½·½² with D = ½
+    "dragan": LossScale(LN2, accuracy=True),
+    "ebgan": LossScale(None, accuracy=True),
+    "began": LossScale(None, accuracy=False),
+    "r1": LossScale(LN2, accuracy=True),
+    "relativistic": LossScale(LN2 / 2, accuracy=True),  # real and fake of a pair share the loss
 }
 SOFT_TARGETS = ("gan", "dragan", "r1")  # whose targets label smoothing and noise move
 
 
-def won(config: Objective, part: float) -> tuple[float, float] | None:
+def loss_limits(config: Objective, part: float) -> tuple[float, float] | None:
     """The losses of reals and of fakes of which only `part` is left above the least possible.
 
     Soft targets keep a loss away from 0: the least is the entropy of the target.
     """
-    chance = SCALES[config.objective].chance
+    chance = LOSS_SCALES[config.objective].chance
     if chance is None:
         return None
     noise = config.label_noise / 2 if config.objective in SOFT_TARGETS else 0.0
@@ -60,7 +60,7 @@ def _entropy(p: float) -> float:
 
 
 ACCURACIES = ("accuracy/real", "accuracy/fake")
-CRITIC_LOSSES = ("loss/critic-real", "loss/critic-fake")
+D_LOSSES = ("loss/critic-real", "loss/critic-fake")
 NEAREST = "diversity/nearest"
 BEGAN_BALANCE = ("dials/balance", "scores/real", "scores/fake")
 
@@ -74,39 +74,39 @@ RISEN = 1.2  # loss of G, late against early
 LIKE_REALS = (0.5, 2.0)  # diversity beside that of reals: such pictures are worth something
 
 
-def losses_missing(course: RunWindows) -> str:
+def missing_for_losses(course: RunWindows) -> str:
     """Why losses and accuracies cannot be compared with chance; '' if they can."""
-    if SCALES[course.objective.objective].chance is None:
+    if LOSS_SCALES[course.objective.objective].chance is None:
         return f"losses of {course.objective.objective} have no value for chance"
-    return missing(course.windows, *CRITIC_LOSSES, *ACCURACIES)
+    return missing_statistics(course.windows, *D_LOSSES, *ACCURACIES)
 
 
-def strength_missing(course: RunWindows) -> str:
+def missing_for_strength(course: RunWindows) -> str:
     """Why it cannot be checked whether D is too strong; '' if it can."""
     if course.objective.objective == "began":
-        return missing(course.windows, *BEGAN_BALANCE, iterations=LONG)
-    if not SCALES[course.objective.objective].accuracy:
+        return missing_statistics(course.windows, *BEGAN_BALANCE, iterations=LONG)
+    if not LOSS_SCALES[course.objective.objective].accuracy:
         return f"accuracies of {course.objective.objective} do not tell"
-    return missing(course.windows, *ACCURACIES, iterations=LONG)
+    return missing_statistics(course.windows, *ACCURACIES, iterations=LONG)
 
 
-def weakness_missing(course: RunWindows) -> str:
+def missing_for_weakness(course: RunWindows) -> str:
     """Why it cannot be checked whether D is too weak; '' if it can."""
-    return strength_missing(course) or (
+    return missing_for_strength(course) or (
         ""
         if course.objective.objective == "began"
-        else missing(course.windows, *ACCURACIES, NEAREST, iterations=LONG)
+        else missing_statistics(course.windows, *ACCURACIES, NEAREST, iterations=LONG)
     )
 
 
-def convergence_failure(course: RunWindows) -> Found | None:
+def detect_convergence_failure(course: RunWindows) -> Detection | None:
     """D's loss is at zero and stays there, every image is judged right, and pictures are bad."""
-    least = won(course.objective, NOTHING_LEFT)
+    least = loss_limits(course.objective, NOTHING_LEFT)
     if least is None:
         return None
 
     def holds(window: Window) -> bool | None:
-        losses, accuracies = window.all(*CRITIC_LOSSES), window.all(*ACCURACIES)
+        losses, accuracies = window.all(*D_LOSSES), window.all(*ACCURACIES)
         if losses is None or accuracies is None:
             return None
         return (
@@ -116,15 +116,15 @@ def convergence_failure(course: RunWindows) -> Found | None:
             and not _like_reals(window)
         )
 
-    stretch = lasting(course.windows, holds)
+    stretch = lasting_streak(course.windows, holds)
     if not stretch:
         return None
     last = stretch[-1]
-    return Found(
+    return Detection(
         stretch[0].start_kimg,
         (
-            f"loss of D {last.means[CRITIC_LOSSES[0]]:.3g} on reals and "
-            f"{last.means[CRITIC_LOSSES[1]]:.3g} on fakes "
+            f"loss of D {last.means[D_LOSSES[0]]:.3g} on reals and "
+            f"{last.means[D_LOSSES[1]]:.3g} on fakes "
             f"(below {least[0]:.2g} and {least[1]:.2g})",
             _accuracy_words(last),
             *_generator_words(stretch),
@@ -133,14 +133,14 @@ def convergence_failure(course: RunWindows) -> Found | None:
     )
 
 
-def too_strong(course: RunWindows) -> Found | None:
+def detect_too_strong(course: RunWindows) -> Detection | None:
     """D is nearly always right, and it does G no good."""
     if course.objective.objective == "began":
         return _began_at(course, pinned=0.0)
     stretch = _with_accuracies(course, lambda real, fake: min(real, fake) >= STRONG)
     if not stretch or not (_losing(stretch) or _like_reals(stretch[-1]) is False):
         return None
-    return Found(
+    return Detection(
         stretch[0].start_kimg,
         (
             f"{_accuracy_words(stretch[-1])} (target about {TARGET:.0%})",
@@ -150,7 +150,7 @@ def too_strong(course: RunWindows) -> Found | None:
     )
 
 
-def too_weak(course: RunWindows) -> Found | None:
+def detect_too_weak(course: RunWindows) -> Detection | None:
     """D cannot tell, although the pictures are plainly unlike reals.
 
     Without the second half it would be the equilibrium that a GAN is trained for.
@@ -160,7 +160,7 @@ def too_weak(course: RunWindows) -> Found | None:
     stretch = _with_accuracies(course, lambda real, fake: (real + fake) / 2 < WEAK)
     if not stretch or _like_reals(stretch[-1]) is not False:
         return None
-    return Found(
+    return Detection(
         stretch[0].start_kimg,
         (
             f"{_accuracy_words(stretch[-1])} (target about {TARGET:.0%})",
@@ -170,17 +170,17 @@ def too_weak(course: RunWindows) -> Found | None:
 
 
 def _with_accuracies(course: RunWindows, right: Callable[[float, float], bool]) -> list[Window]:
-    if not SCALES[course.objective.objective].accuracy:
+    if not LOSS_SCALES[course.objective.objective].accuracy:
         return []
 
     def holds(window: Window) -> bool | None:
         accuracies = window.all(*ACCURACIES)
         return None if accuracies is None else right(*accuracies)
 
-    return lasting(course.windows, holds, LONG)
+    return lasting_streak(course.windows, holds, LONG)
 
 
-def _began_at(course: RunWindows, *, pinned: float) -> Found | None:
+def _began_at(course: RunWindows, *, pinned: float) -> Detection | None:
     """BEGAN's k at an end of its range: the balance cannot be held any more."""
 
     def holds(window: Window) -> bool | None:
@@ -190,11 +190,11 @@ def _began_at(course: RunWindows, *, pinned: float) -> Found | None:
             return None
         return abs(k - pinned) < 0.01 and (pinned == 1.0 or energies[1] <= energies[0])
 
-    stretch = lasting(course.windows, holds, LONG)
+    stretch = lasting_streak(course.windows, holds, LONG)
     if not stretch:
         return None
     last = stretch[-1]
-    return Found(
+    return Detection(
         stretch[0].start_kimg,
         (
             f"k {last.means['dials/balance']:.3g}, at the end of its range",

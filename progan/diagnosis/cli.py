@@ -42,7 +42,7 @@ def main(run: Path, picture: Path | None) -> None:
         require_writable_file(picture, "--plot")
     from progan.diagnosis.diagnose import diagnose
     from progan.diagnosis.history import read_history
-    from progan.diagnosis.report import report
+    from progan.diagnosis.status import format_report
 
     found = run_directory.find(run)
     directory = found if found.is_dir() else found.parent
@@ -50,11 +50,11 @@ def main(run: Path, picture: Path | None) -> None:
     if not history.rows and (picture or not history.fault):
         raise UserError(f"{directory} has no statistics yet: they come with the first tick.")
     verdict = diagnose(history)
-    click.echo(f"{click.format_filename(directory)}\n{report(verdict, history.rows)}")
+    click.echo(f"{click.format_filename(directory)}\n{format_report(verdict, history.rows)}")
     if picture is not None:
-        from progan.diagnosis.curves import plot
+        from progan.diagnosis.curves import plot_curves
 
-        plot(picture, history, verdict, f"{directory.name}: {verdict.brief}")
+        plot_curves(picture, history, verdict, f"{directory.name}: {verdict.brief}")
         click.echo(f"\nLearning curves: {click.format_filename(picture)}")
     if verdict.failing:
         raise click.exceptions.Exit(FAILING)

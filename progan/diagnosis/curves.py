@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from progan.diagnosis.balance import SCALES
-from progan.diagnosis.findings import Verdict
+from progan.diagnosis.balance import LOSS_SCALES
 from progan.diagnosis.history import History, Row
+from progan.diagnosis.status import Status
 from progan.runtime.files import atomic_path
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ GRADIENTS = Panel(
 )
 
 
-class Span(NamedTuple):
+class GrowthPhase(NamedTuple):
     """A stretch at one resolution, or of a fade."""
 
     start: float  # kimg
@@ -53,7 +53,7 @@ class Span(NamedTuple):
     fading: bool
 
 
-def plot(path: Path, history: History, verdict: Verdict, title: str) -> None:
+def plot_curves(path: Path, history: History, verdict: Status, title: str) -> None:
     """Write losses, accuracies or scores, diversity and gradients against kimg as a PNG file.
 
     White and grey spans are resolutions, orange ones fades; a red line is where the gravest
@@ -61,14 +61,14 @@ def plot(path: Path, history: History, verdict: Verdict, title: str) -> None:
     """
     from matplotlib.figure import Figure  # loads for half a second, and only here is it needed
 
-    shown = [panel for panel in panels(history) if _known(panel, history.rows)]
+    shown = [panel for panel in select_panels(history) if _known(panel, history.rows)]
     page = Figure(figsize=(10, 1 + 2.1 * max(len(shown), 1)), layout="constrained")
     # Names of directories may be any bytes, and a $ in them is no formula.
     page.suptitle(title.encode("utf-8", "backslashreplace").decode(), parse_math=False)
     rows = page.subplots(max(len(shown), 1), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(rows, shown, strict=False):
         _draw(axes, panel, history.rows)
-        _shade(axes, spans(history.rows))
+        _shade(axes, growth_phases(history.rows))
         if verdict.findings:
             axes.axvline(
                 verdict.findings[0].since_kimg,
@@ -78,15 +78,15 @@ def plot(path: Path, history: History, verdict: Verdict, title: str) -> None:
                 label=f"{verdict.name}\nfrom here on" if axes is rows[0] else None,
             )
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    _name_resolutions(rows[0], spans(history.rows))
+    _name_resolutions(rows[0], growth_phases(history.rows))
     rows[-1].set(xlabel="kimg (thousands of real images shown)")
     with atomic_path(path) as temporary:
         page.savefig(temporary, format="png", dpi=110)
 
 
-def spans(rows: Sequence[Row]) -> list[Span]:
+def growth_phases(rows: Sequence[Row]) -> list[GrowthPhase]:
     """The growth phases as the ticks show them, in order and without gaps."""
-    found: list[Span] = []
+    found: list[GrowthPhase] = []
     start = 0.0
     for row in rows:
         end, resolution = row["images_seen"] / 1000, row.get("schedule/resolution", 0.0)
@@ -94,14 +94,14 @@ def spans(rows: Sequence[Row]) -> list[Span]:
         if found and (found[-1].resolution, found[-1].fading) == (resolution, fading):
             found[-1] = found[-1]._replace(end=end)
         else:
-            found.append(Span(start, end, resolution, fading))
+            found.append(GrowthPhase(start, end, resolution, fading))
         start = end
     return found
 
 
-def panels(history: History) -> list[Panel]:
+def select_panels(history: History) -> list[Panel]:
     """What is worth a look, by what the objective says of itself; not all of it need be known."""
-    judged = ACCURACIES if SCALES[history.objective.objective].accuracy else SCORES
+    judged = ACCURACIES if LOSS_SCALES[history.objective.objective].accuracy else SCORES
     losses = LOSSES if _known(LOSSES, history.rows[-1:]) == len(LOSSES.curves) else WHOLE_LOSSES
     return [losses, judged, DIVERSITY, GRADIENTS]
 
@@ -134,7 +134,7 @@ def _draw(axes: "Axes", panel: Panel, rows: Sequence[Row]) -> None:
     axes.grid(alpha=0.3)
 
 
-def _shade(axes: "Axes", phases: Sequence[Span]) -> None:
+def _shade(axes: "Axes", phases: Sequence[GrowthPhase]) -> None:
     resolutions = sorted({phase.resolution for phase in phases})
     for phase in phases:
         shade = FADE_SHADE if phase.fading else SHADES[resolutions.index(phase.resolution) % 2]
@@ -143,7 +143,7 @@ def _shade(axes: "Axes", phases: Sequence[Span]) -> None:
         axes.set_xlim(0, phases[-1].end)
 
 
-def _name_resolutions(axes: "Axes", phases: Sequence[Span]) -> None:
+def _name_resolutions(axes: "Axes", phases: Sequence[GrowthPhase]) -> None:
     """Above the first panel; of a run that does not grow there is nothing to tell."""
     resolutions = sorted({phase.resolution for phase in phases})
     if len(resolutions) > 1:

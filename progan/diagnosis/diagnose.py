@@ -5,29 +5,36 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from progan.diagnosis.balance import (
-    convergence_failure,
-    losses_missing,
-    strength_missing,
-    too_strong,
-    too_weak,
-    weakness_missing,
+    detect_convergence_failure,
+    detect_too_strong,
+    detect_too_weak,
+    missing_for_losses,
+    missing_for_strength,
+    missing_for_weakness,
 )
-from progan.diagnosis.findings import Finding, Found, RunWindows, Severity, Verdict, cover
 from progan.diagnosis.history import History
+from progan.diagnosis.status import (
+    Detection,
+    Finding,
+    RunWindows,
+    Severity,
+    Status,
+    summarize_coverage,
+)
 from progan.diagnosis.symptoms import (
-    diversity_missing,
-    exploding,
-    fade_missing,
-    fade_shock,
-    mode_collapse,
-    non_finite,
-    norms_and_slope_missing,
-    norms_missing,
-    overfitting,
-    scores_missing,
-    starvation,
-    vanishing,
-    wait_missing,
+    detect_exploding,
+    detect_fade_shock,
+    detect_mode_collapse,
+    detect_non_finite,
+    detect_overfitting,
+    detect_starvation,
+    detect_vanishing,
+    missing_for_diversity,
+    missing_for_fade,
+    missing_for_norms,
+    missing_for_norms_and_slope,
+    missing_for_overfitting,
+    missing_for_starvation,
 )
 
 
@@ -36,7 +43,7 @@ class Symptom(NamedTuple):
 
     name: str
     severity: Severity
-    examine: Callable[[RunWindows], Found | None]
+    examine: Callable[[RunWindows], Detection | None]
     missing: Callable[[RunWindows], str]  # why it cannot be examined; '' if it can
     advice: str
     explains: tuple[str, ...] = ()  # symptoms that follow from it, and are not worth a word then
@@ -50,7 +57,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "non-finite",
         "failing",
-        non_finite,
+        detect_non_finite,
         _rows_missing,
         "lower --g-lr and --d-lr, or clip gradients (--clip-gradients); if it comes back at "
         "the same images, look at the data",
@@ -58,8 +65,8 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "convergence failure",
         "failing",
-        convergence_failure,
-        losses_missing,
+        detect_convergence_failure,
+        missing_for_losses,
         "start anew, it seldom recovers: normalise G (--g-norm), lower --d-lr, raise "
         "--label-smoothing, or take an objective that cannot saturate (--objective wgan-gp)",
         explains=("mode collapse", "vanishing gradients", "fade-in shock", "D too strong"),
@@ -67,8 +74,8 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "mode collapse",
         "failing",
-        mode_collapse,
-        diversity_missing,
+        detect_mode_collapse,
+        missing_for_diversity,
         "go back to an earlier snapshot: lower the learning rates, show D batches "
         "(--stddev-group 4, --minibatch-kernels 100), give G more latents (--latent-size), or "
         "take --objective wgan-gp",
@@ -77,15 +84,15 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "exploding gradients",
         "failing",
-        exploding,
-        norms_and_slope_missing,
+        detect_exploding,
+        missing_for_norms_and_slope,
         "lower the learning rate, clip gradients (--clip-gradients), or raise --gp-weight",
     ),
     Symptom(
         "vanishing gradients",
         "failing",
-        vanishing,
-        norms_missing,
+        detect_vanishing,
+        missing_for_norms,
         "the network has stopped to learn: lower --d-lr against --g-lr, normalise "
         "(--g-norm, --equalized-lr), or take --objective wgan-gp; go back to an earlier "
         "snapshot",
@@ -93,8 +100,8 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "fade-in shock",
         "warning",
-        fade_shock,
-        fade_missing,
+        detect_fade_shock,
+        missing_for_fade,
         "usually it passes; if not, fade more slowly (--transition-kimg), train the "
         "resolution before for longer (--training-kimg), or lower the rates at this one "
         "(--g-lr-at, --d-lr-at)",
@@ -102,38 +109,38 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "D too strong",
         "warning",
-        too_strong,
-        strength_missing,
+        detect_too_strong,
+        missing_for_strength,
         "lower --d-lr or raise --g-lr, augment (--augment adaptive), disturb D "
         "(--adaptive-noise for lsgan, --label-noise, --dropout)",
     ),
     Symptom(
         "D too weak",
         "warning",
-        too_weak,
-        weakness_missing,
+        detect_too_weak,
+        missing_for_weakness,
         "raise --d-lr or --d-repeats, widen D, weaken dropout and augmentation",
     ),
     Symptom(
         "overfitting D",
         "warning",
-        overfitting,
-        scores_missing,
+        detect_overfitting,
+        missing_for_overfitting,
         "augment (--augment adaptive, --mirror), collect more images, or stop at the best "
         "snapshot (--best)",
     ),
     Symptom(
         "data starvation",
         "warning",
-        starvation,
-        wait_missing,
+        detect_starvation,
+        missing_for_starvation,
         "move the dataset to a faster disk, make it without --compress, or leave other work "
         "to other cores",
     ),
 )
 
 
-def diagnose(history: History) -> Verdict:
+def diagnose(history: History) -> Status:
     """Examine a history for all symptoms; few ticks give no status, unless something is wrong."""
     course = RunWindows.of(history)
     found = [(symptom, one) for symptom in SYMPTOMS if (one := symptom.examine(course)) is not None]
@@ -144,10 +151,10 @@ def diagnose(history: History) -> Verdict:
         if symptom.name not in explained
     )
     unchecked = [(symptom.name, symptom.missing(course)) for symptom in SYMPTOMS]
-    return Verdict(findings, cover(history, course.windows, unchecked))
+    return Status(findings, summarize_coverage(history, course.windows, unchecked))
 
 
-def verdicts(history: History) -> list[tuple[float, Verdict]]:
+def status_history(history: History) -> list[tuple[float, Status]]:
     """The status after each tick, with its kimg: what somebody who watched was told."""
     return [
         (

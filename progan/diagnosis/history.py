@@ -14,7 +14,7 @@ from progan.run_directory import ROLLBACK_PREFIX, STATISTICS_FILE, load_config
 Row = Mapping[str, float]  # statistics of a tick, by name; 'images_seen' is where it ended
 
 
-class Fault(NamedTuple):
+class Rollback(NamedTuple):
     """What made the guard of the training go back, or stop, in words, and where it says more."""
 
     images_seen: float
@@ -29,11 +29,11 @@ class History:
     rows: Sequence[Row]
     objective: Objective = field(default_factory=Objective)
     d_repeats: int = 1  # critic steps per generator step
-    fault: Fault | None = None  # since the last tick
+    fault: Rollback | None = None  # since the last tick
     final_resolution: float = 0.0  # that the networks grow to; 0: not known
 
     @classmethod
-    def of_run(cls, rows: Sequence[Row], run: Run, fault: Fault | None = None) -> "History":
+    def of_run(cls, rows: Sequence[Row], run: Run, fault: Rollback | None = None) -> "History":
         """Join ticks with the settings of their run."""
         return cls(
             rows, run.objective, run.growth.d_repeats, fault, float(1 << run.network.max_level)
@@ -53,11 +53,11 @@ def read_history(directory: Path) -> History:
     return History.of_run(rows, run, faults[-1] if faults else None)
 
 
-def _fault(path: Path) -> Fault | None:
+def _fault(path: Path) -> Rollback | None:
     """What a rollback left; None of a file that is none of ours."""
     try:
         told = json.loads(path.read_text("utf-8"))
-        return Fault(float(told["images_seen"]), str(told["what"]), path.name)
+        return Rollback(float(told["images_seen"]), str(told["what"]), path.name)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -101,9 +101,9 @@ def parse_row(line: str) -> Row | None:
 
 
 WINDOW = 16  # iterations; means of fewer are noise
-SETTLED = 96  # iterations; in the first 100 or so good trainings swing widely as well
-BRIEF = 48  # iterations that a symptom must last: three windows
-FIRST_STATUS = SETTLED + BRIEF  # iterations; before them it is too early to tell
+WARMUP = 96  # iterations; in the first 100 or so good trainings swing widely as well
+MIN_DURATION = 48  # iterations that a symptom must last: three windows
+MIN_ITERATIONS = WARMUP + MIN_DURATION  # iterations; before them it is too early to tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Window:
 Holds = Callable[[Window], bool | None]  # None: not known
 
 
-def windows(history: History) -> list[Window]:
+def join_windows(history: History) -> list[Window]:
     """Join ticks to windows of at least `WINDOW` iterations; a shorter rest is left out.
 
     A window ends early where the resolution changes.
@@ -157,23 +157,25 @@ def windows(history: History) -> list[Window]:
     return found
 
 
-def settled(course: Sequence[Window]) -> list[Window]:
+def after_warmup(course: Sequence[Window]) -> list[Window]:
     """The windows that can be judged."""
-    return [window for window in course if window.end > SETTLED]
+    return [window for window in course if window.end > WARMUP]
 
 
-def lasting(course: Sequence[Window], holds: Holds, iterations: float = BRIEF) -> list[Window]:
+def lasting_streak(
+    course: Sequence[Window], holds: Holds, iterations: float = MIN_DURATION
+) -> list[Window]:
     """The newest windows, without a gap, of which something holds; none if they are too few.
 
     Only settled windows count, but what began before may have begun before. Windows of which it
     is not known are passed over.
     """
-    found = newest(course, holds)
-    counted = settled(found)
+    found = trailing_streak(course, holds)
+    counted = after_warmup(found)
     return found if counted and counted[-1].end - counted[0].start >= iterations else []
 
 
-def newest(course: Sequence[Window], holds: Holds) -> list[Window]:
+def trailing_streak(course: Sequence[Window], holds: Holds) -> list[Window]:
     """The newest windows, without a gap, of which something holds."""
     found: list[Window] = []
     for window in reversed(course):

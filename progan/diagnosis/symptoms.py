@@ -4,8 +4,8 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 
-from progan.diagnosis.findings import Found, RunWindows, any_of, missing
-from progan.diagnosis.history import Window, lasting, newest, settled
+from progan.diagnosis.history import Window, after_warmup, lasting_streak, trailing_streak
+from progan.diagnosis.status import Detection, RunWindows, missing_statistics, reason_if_none_known
 
 NORMS = {"gradient/generator-weights": "G", "gradient/critic-weights": "D"}
 SLOPE = "gradient/norm"
@@ -17,27 +17,27 @@ STEEP = 3.0  # times the slope that the gradient penalty asks for
 FEWEST = 4  # windows that say what is usual
 
 
-def norms_missing(course: RunWindows) -> str:
+def missing_for_norms(course: RunWindows) -> str:
     """Why no gradient norm can be compared with the usual one; '' if one can."""
-    return any_of([_norm_missing(course, name) for name in NORMS])
+    return reason_if_none_known([_norm_missing(course, name) for name in NORMS])
 
 
-def norms_and_slope_missing(course: RunWindows) -> str:
+def missing_for_norms_and_slope(course: RunWindows) -> str:
     """As norms_missing; for a gradient penalty the slope of D is enough."""
-    reasons = [norms_missing(course)]
+    reasons = [missing_for_norms(course)]
     if course.objective.objective in PENALISED:
-        reasons.append(missing(course.windows, SLOPE))
-    return any_of(reasons)
+        reasons.append(missing_statistics(course.windows, SLOPE))
+    return reason_if_none_known(reasons)
 
 
-def vanishing(course: RunWindows) -> Found | None:
+def detect_vanishing(course: RunWindows) -> Detection | None:
     """The gradient of a network has died away: it learns nothing any more."""
     return _first(
         _changed(course, name, lambda norm, usual: norm < VANISHED * usual, _high) for name in NORMS
     )
 
 
-def exploding(course: RunWindows) -> Found | None:
+def detect_exploding(course: RunWindows) -> Detection | None:
     """The gradient of a network is far beyond the usual, or the penalty has lost the slope."""
     return _first(
         [
@@ -52,15 +52,15 @@ def exploding(course: RunWindows) -> Found | None:
     )
 
 
-def non_finite(course: RunWindows) -> Found | None:
+def detect_non_finite(course: RunWindows) -> Detection | None:
     """The last tick has numbers that are none, or the guard met some since."""
     if fault := course.history.fault:
-        return Found(fault.images_seen / 1000, (f"{fault.what} (more in {fault.file})",))
+        return Detection(fault.images_seen / 1000, (f"{fault.what} (more in {fault.file})",))
     rows = course.history.rows
     bad = [name for name, value in rows[-1].items() if not math.isfinite(value)] if rows else []
     if not bad:
         return None
-    return Found(rows[-1]["images_seen"] / 1000, (f"not finite: {', '.join(sorted(bad))}",))
+    return Detection(rows[-1]["images_seen"] / 1000, (f"not finite: {', '.join(sorted(bad))}",))
 
 
 def _changed(
@@ -68,16 +68,16 @@ def _changed(
     name: str,
     differs: Callable[[float, float], bool],
     usual_of: Callable[[Sequence[float]], float],
-) -> Found | None:
+) -> Detection | None:
     """A norm that for a while has been unlike what is usual at this resolution."""
     here = _comparable(course, name)
     if len(here) <= FEWEST:
         return None
     usual = usual_of([window.means[name] for window in here])
-    stretch = lasting(here, lambda window: differs(window.means[name], usual))
+    stretch = lasting_streak(here, lambda window: differs(window.means[name], usual))
     if not stretch:
         return None
-    return Found(
+    return Detection(
         stretch[0].start_kimg,
         (
             f"gradient of {NORMS[name]} {stretch[-1].means[name]:.2g}, usual at this resolution "
@@ -99,12 +99,16 @@ def _comparable(course: RunWindows, name: str) -> list[Window]:
 
 def _norm_missing(course: RunWindows, name: str) -> str:
     here = _comparable(course, name)
-    if (why := missing(course.windows, name)) or len(here) > FEWEST and not missing(here, name):
+    if (
+        (why := missing_statistics(course.windows, name))
+        or len(here) > FEWEST
+        and not missing_statistics(here, name)
+    ):
         return why
     return "needs more iterations at this resolution, faded in"
 
 
-def _steep(course: RunWindows) -> Found | None:
+def _steep(course: RunWindows) -> Detection | None:
     """The critic is far steeper than its penalty asks for."""
     if course.objective.objective not in PENALISED:
         return None
@@ -114,10 +118,10 @@ def _steep(course: RunWindows) -> Found | None:
         slope = window.get(SLOPE)
         return None if slope is None else slope > STEEP * target
 
-    stretch = lasting(course.windows, holds)
+    stretch = lasting_streak(course.windows, holds)
     if not stretch:
         return None
-    return Found(
+    return Detection(
         stretch[0].start_kimg,
         (f"slope of D {stretch[-1].means[SLOPE]:.3g}, the penalty asks for {target:g}",),
     )
@@ -129,7 +133,7 @@ def _high(values: Sequence[float]) -> float:
     return min(often, 10 * statistics.median(values))
 
 
-def _first(found: Iterable[Found | None]) -> Found | None:
+def _first(found: Iterable[Detection | None]) -> Detection | None:
     return next((one for one in found if one is not None), None)
 
 
@@ -139,15 +143,17 @@ FALLEN = 0.5  # or half of what it was, below half of the reals'
 SPREADING = 1.4  # times as diverse in each third of a stretch as in the one before
 
 
-def diversity_missing(course: RunWindows) -> str:
+def missing_for_diversity(course: RunWindows) -> str:
     """Why the diversity of the pictures is not known; '' if it is."""
-    return missing(course.windows, NEAREST)
+    return missing_statistics(course.windows, NEAREST)
 
 
-def mode_collapse(course: RunWindows) -> Found | None:
+def detect_mode_collapse(course: RunWindows) -> Detection | None:
     """The pictures repeat each other: nearest neighbours lie far closer than among reals."""
     known = [
-        value for window in settled(course.windows) if (value := window.get(NEAREST)) is not None
+        value
+        for window in after_warmup(course.windows)
+        if (value := window.get(NEAREST)) is not None
     ]
     if not known:
         return None
@@ -157,13 +163,13 @@ def mode_collapse(course: RunWindows) -> Found | None:
         nearest = window.get(NEAREST)
         return None if nearest is None else nearest < limit
 
-    stretch = lasting(course.windows, holds)
+    stretch = lasting_streak(course.windows, holds)
     if not stretch or _spreading(stretch):
         return None
     last = stretch[-1]
     best = f", {max(known):.2g} at best" if max(known) > limit else ""
     distance = last.get(DISTANCE)
-    return Found(
+    return Detection(
         stretch[0].start_kimg,
         (
             f"nearest neighbours among images are {last.means[NEAREST]:.2g} times as far apart "
@@ -204,7 +210,7 @@ SCORES = ("overfitting/training", "overfitting/held-out", "overfitting/fake")
 STARVED = 10.0  # percent of the time in which the networks wait for images
 
 
-def fade_missing(course: RunWindows) -> str:
+def missing_for_fade(course: RunWindows) -> str:
     """Why a fade cannot be compared with what was before it; '' if it can."""
     if not course.windows or not course.windows[-1].fading:
         return "no fade now"
@@ -212,33 +218,39 @@ def fade_missing(course: RunWindows) -> str:
     if calm is None:
         return "nothing was trained before the fade"
     known = any(name in calm.means and name in fade[-1].means for name in (*NORMS, NEAREST))
-    return "" if known else any_of([missing(course.windows, name) for name in (*NORMS, NEAREST)])
+    return (
+        ""
+        if known
+        else reason_if_none_known(
+            [missing_statistics(course.windows, name) for name in (*NORMS, NEAREST)]
+        )
+    )
 
 
-def scores_missing(course: RunWindows) -> str:
+def missing_for_overfitting(course: RunWindows) -> str:
     """Why training and held-out images cannot be compared; '' if they can."""
     if not any(SCORES[1] in window.means for window in course.windows):
         return "no held-out images"
-    return missing(course.windows, *SCORES, iterations=LONG)
+    return missing_statistics(course.windows, *SCORES, iterations=LONG)
 
 
-def wait_missing(course: RunWindows) -> str:
+def missing_for_starvation(course: RunWindows) -> str:
     """Why it is not known how long training waits for data; '' if it is."""
-    return missing(course.windows, WAIT)
+    return missing_statistics(course.windows, WAIT)
 
 
-def fade_shock(course: RunWindows) -> Found | None:
+def detect_fade_shock(course: RunWindows) -> Detection | None:
     """The layers that are being faded in upset what was learned before."""
     calm, fade = _before_fade(course)
     if calm is None:
         return None
-    stretch = newest(fade, lambda window: bool(_shocks(calm, window)))
+    stretch = trailing_streak(fade, lambda window: bool(_shocks(calm, window)))
     if not stretch:
         return None
-    return Found(stretch[0].start_kimg, tuple(_shocks(calm, stretch[-1])))
+    return Detection(stretch[0].start_kimg, tuple(_shocks(calm, stretch[-1])))
 
 
-def overfitting(course: RunWindows) -> Found | None:
+def detect_overfitting(course: RunWindows) -> Detection | None:
     """D knows the training images by heart: held-out ones look like pictures to it."""
 
     def holds(window: Window) -> bool | None:
@@ -248,14 +260,14 @@ def overfitting(course: RunWindows) -> Found | None:
         training, held_out, fake = scores
         return training > fake and training - held_out >= OVERFITTED * (training - fake)
 
-    stretch = lasting(course.windows, holds, LONG)
+    stretch = lasting_streak(course.windows, holds, LONG)
     if len(stretch) < 2:
         return None
     last = stretch[-1].means
     ratio = (last["overfitting/training"] - last["overfitting/held-out"]) / (
         last["overfitting/training"] - last["overfitting/fake"]
     )
-    return Found(
+    return Detection(
         stretch[0].start_kimg,
         (
             f"mean score of training images {last['overfitting/training']:.3g}, of held-out ones "
@@ -265,18 +277,18 @@ def overfitting(course: RunWindows) -> Found | None:
     )
 
 
-def starvation(course: RunWindows) -> Found | None:
+def detect_starvation(course: RunWindows) -> Detection | None:
     """The networks wait for data."""
 
     def holds(window: Window) -> bool | None:
         wait = window.get(WAIT)
         return None if wait is None else wait > STARVED
 
-    stretch = lasting(course.windows, holds)
+    stretch = lasting_streak(course.windows, holds)
     if not stretch:
         return None
     wait = stretch[-1].means[WAIT]
-    return Found(
+    return Detection(
         stretch[0].start_kimg,
         (f"training waits for images {wait:.0f} % of the time (above {STARVED:g} %)",),
     )

@@ -46,14 +46,14 @@ def main(network: Path, target: Path | None, resolution: int | None) -> None:
         require_target(target)
         require_writable_file(target, "--to")
     require_paths([network], "Name a network file or the directory of a run.")
-    from progan.interop.conversion import convert, read
-    from progan.interop.imported_model import table
-    from progan.sampling.network_choice import find_network
+    from progan.interop.conversion import convert, read_model
+    from progan.interop.imported_model import format_layer_table
+    from progan.sampling.find_network import find_network
 
     path = find_network(network)
-    trained = read(path)
+    trained = read_model(path)
     if target is None:
-        click.echo(table(trained, str(path)))
+        click.echo(format_layer_table(trained, str(path)))
     else:
         convert(trained, path, target, resolution)
         click.echo(click.format_filename(target))

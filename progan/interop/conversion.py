@@ -9,13 +9,13 @@ from progan.config import Network
 from progan.errors import UserError
 from progan.interop.exports import FORMATS, export, truncate
 from progan.interop.imported_model import ImportedModel, Shape
-from progan.interop.load import load_snapshot, read_foreign, snapshot_of
+from progan.interop.load import import_foreign, load_snapshot, to_snapshot
 from progan.interop.official import official_layers, require_official, to_official_networks
 from progan.interop.official_files import ARCHIVE_SUFFIX, write_archive
 from progan.invocation import command
 from progan.runtime.files import sha256_of
 from progan.sampling.image_files import provenance
-from progan.sampling.latents import at_resolution
+from progan.sampling.latents import select_resolution
 from progan.sampling.model_card import (
     ModelCard,
     SourceFile,
@@ -25,14 +25,14 @@ from progan.sampling.model_card import (
     render_card,
     write_card,
 )
-from progan.sampling.network_file import SUFFIX, Snapshot, save_network
+from progan.sampling.snapshot_file import SUFFIX, Snapshot, save_network
 
 CPU = torch.device("cpu")
 
 
-def read(path: Path) -> ImportedModel:
+def read_model(path: Path) -> ImportedModel:
     """Networks in a file of any kind that is known; raises UserError."""
-    return read_foreign(path) or _of_ours(path)
+    return import_foreign(path) or _of_ours(path)
 
 
 def convert(
@@ -130,10 +130,10 @@ def _to_export(trained: ImportedModel, source: Path, target: Path, resolution: i
 
 def _snapshot(trained: ImportedModel, resolution: int | None) -> Snapshot:
     """The averaged generator, whole or up to a resolution."""
-    snapshot = snapshot_of(trained, CPU)
+    snapshot = to_snapshot(trained, CPU)
     if resolution is None:
         return snapshot
-    lower = at_resolution(snapshot, resolution)
+    lower = select_resolution(snapshot, resolution)
     return truncate(lower, lower.level, lower.alpha)
 
 

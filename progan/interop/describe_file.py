@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 from progan.errors import UserError
 from progan.interop.describe_pickle import (
     OTHER,
-    Described,
-    in_general,
-    is_old_torch,
-    of_pickle,
-    of_scan,
-    of_tensors,
-    scan_file,
-    scan_zip,
+    FileDescription,
+    describe_pickle,
+    describe_scan,
+    describe_unknown_weights,
+    identify_weights,
+    is_legacy_torch,
+    scan_pickle_file,
+    scan_torch_zip,
 )
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
 from progan.runtime.files import members, stored
@@ -90,9 +90,9 @@ TEXTS = (
 HTML = re.compile(r"\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body)", re.I | re.S)
 
 
-def refusal(path: Path) -> UserError:
+def unreadable_error(path: Path) -> UserError:
     """The error for a file that is no network that can be read: what it is, and how to go on."""
-    found = describe(path)
+    found = describe_file(path)
     hostile = next(filter(is_hostile, found.names), None)
     if hostile is not None:
         return UserError(hostile_message(str(path), hostile))
@@ -100,14 +100,14 @@ def refusal(path: Path) -> UserError:
     return UserError(f"{path} {found.what}. {' '.join(filter(None, advice))}")
 
 
-def describe(path: Path) -> Described:
+def describe_file(path: Path) -> FileDescription:
     """What a file is, beginning with the verb: 'is a PNG image'; nothing in it is run."""
     if not path.is_file():
-        return Described("is not a regular file", "Name a network file.")
+        return FileDescription("is not a regular file", "Name a network file.")
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not head:
-        return Described("is empty (0 bytes)", AGAIN)
+        return FileDescription("is empty (0 bytes)", AGAIN)
     return (
         _of_zip(path, head)
         or _by_magic(head)
@@ -120,18 +120,18 @@ def describe(path: Path) -> Described:
     )
 
 
-def _of_zip(path: Path, head: bytes) -> Described | None:
+def _of_zip(path: Path, head: bytes) -> FileDescription | None:
     if not head.startswith(b"PK\3\4"):
         return None
     names = members(path)
     if not names:
         kind = "PyTorch" if b"/data.pkl" in head or b"/version" in head else "ZIP"
         if _is_state_by_name(path):
-            return Described(
+            return FileDescription(
                 "is a training state that is damaged or cut short",
                 "Name another one of the run, or one of its network files.",
             )
-        return Described(f"is a {kind} file that is damaged or cut short", AGAIN)
+        return FileDescription(f"is a {kind} file that is damaged or cut short", AGAIN)
     index = next((name for name in names if name.endswith("/data.pkl")), "")
     if any("/code/" in name for name in names) and any(
         name.endswith("/constants.pkl") for name in names
@@ -142,47 +142,49 @@ def _of_zip(path: Path, head: bytes) -> Described | None:
         for name in names
     ):
         return _of_export(path, names, "torch.export")
-    return of_scan(scan_zip(path, index), is_torch=True) if index else _of_archive(names)
+    return (
+        describe_scan(scan_torch_zip(path, index), is_torch=True) if index else _of_archive(names)
+    )
 
 
-def _of_export(path: Path, names: list[str], kind: str) -> Described:
+def _of_export(path: Path, names: list[str], kind: str) -> FileDescription:
     """A program of PyTorch: of progan if it says so."""
     prefix = names[0].partition("/")[0]
     software = stored(path, f"{prefix}/extra/software")
     if not software.startswith(b"progan "):
-        return Described(f"is a {kind} program of another project", OTHER)
+        return FileDescription(f"is a {kind} program of another project", OTHER)
     source = stored(path, f"{prefix}/extra/network").decode("utf-8", "replace").partition(" ")[0]
     made_of = f", made of {sanitize_line(source)}" if source else ""
-    return Described(f"is a {kind} export of progan for other programs{made_of}", EXPORTED)
+    return FileDescription(f"is a {kind} export of progan for other programs{made_of}", EXPORTED)
 
 
-def _of_archive(names: list[str]) -> Described:
+def _of_archive(names: list[str]) -> FileDescription:
     files = [name for name in names if not name.endswith("/")]
     if network := next((name for name in files if name.lower().endswith(NETWORKS)), ""):
-        return Described(
+        return FileDescription(
             f"is a ZIP archive that holds {sanitize_line(network)}",
             "Unpack it, and name that file.",
         )
     if any(name.lower().endswith(IMAGES) for name in files):
-        return Described("is a ZIP archive of images, not a network")
+        return FileDescription("is a ZIP archive of images, not a network")
     count = "1 file" if len(files) == 1 else f"{len(files):,} files"
-    return Described(f"is a ZIP archive of {count}, not a network")
+    return FileDescription(f"is a ZIP archive of {count}, not a network")
 
 
-def _by_magic(head: bytes) -> Described | None:
+def _by_magic(head: bytes) -> FileDescription | None:
     for magic in MAGICS:
         if head[magic.offset :].startswith(magic.start):
-            return Described(f"is {magic.what}, not a network", magic.advice)
+            return FileDescription(f"is {magic.what}, not a network", magic.advice)
     return None
 
 
-def _of_safetensors(path: Path, head: bytes) -> Described | None:
+def _of_safetensors(path: Path, head: bytes) -> FileDescription | None:
     size = int.from_bytes(head[:8], "little")
     if head[8:9] != b"{" or not 2 <= size <= MOST_HEADER:
         return None
     with path.open("rb") as file:
         text = file.read(8 + size)[8:]
-    cut = Described("is a safetensors file that is damaged or cut short", AGAIN)
+    cut = FileDescription("is a safetensors file that is damaged or cut short", AGAIN)
     try:
         header: dict[str, Any] = json.loads(text)
         end = max(
@@ -194,58 +196,62 @@ def _of_safetensors(path: Path, head: bytes) -> Described | None:
     names = [name for name in header if name != "__metadata__"]
     if len(text) < size or path.stat().st_size < 8 + size + end:
         return cut
-    what = of_tensors(names) or in_general(names)
-    return Described(f"is a safetensors file of another program: {what}", OTHER)
+    what = identify_weights(names) or describe_unknown_weights(names)
+    return FileDescription(f"is a safetensors file of another program: {what}", OTHER)
 
 
-def _of_onnx(path: Path, head: bytes) -> Described | None:
+def _of_onnx(path: Path, head: bytes) -> FileDescription | None:
     begins = re.match(rb"\x08[\x01-\x14][\x12\x1a\x3a]", head)  # its version, then its producer
     if not begins and path.suffix.lower() != ".onnx":
         return None
     if not begins:
-        return Described("is named as an ONNX file and is none, or it is damaged", AGAIN)
+        return FileDescription("is named as an ONNX file and is none, or it is damaged", AGAIN)
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - TAIL, 0))
         is_ours = b"progan " in file.read()
     if is_ours:
-        return Described("is an ONNX export of progan for other programs", EXPORTED)
-    return Described("is an ONNX file of another program", OTHER)
+        return FileDescription("is an ONNX export of progan for other programs", EXPORTED)
+    return FileDescription("is an ONNX file of another program", OTHER)
 
 
-def _of_text(head: bytes) -> Described | None:
+def _of_text(head: bytes) -> FileDescription | None:
     text = _decoded(head)
     lower = text.lstrip("\ufeff \t\r\n").lower()
     for start, what, advice in TEXTS:
         if lower.startswith(start):
-            return Described(what, advice)
+            return FileDescription(what, advice)
     if HTML.match(text.lstrip("\ufeff")):
         if "google drive" in lower or "drive.google.com" in lower:
-            return Described(
+            return FileDescription(
                 "is a web page of Google Drive (HTML), not the file itself",
                 "Open its address in a browser, confirm the download there, and name "
                 "the file that comes.",
             )
-        return Described(
+        return FileDescription(
             "is a saved web page (HTML), not the file itself", "Download the file itself."
         )
     if lower[:1] in ("{", "[") and text:
-        return Described("is a JSON file, not a network")
+        return FileDescription("is a JSON file, not a network")
     return None
 
 
-def _of_pickle(path: Path, head: bytes) -> Described | None:
+def _of_pickle(path: Path, head: bytes) -> FileDescription | None:
     """Of protocol 2 or later by its beginning, of an older one if it can be followed."""
-    if is_old_torch(head) or re.match(rb"\x80[\x02-\x05]", head) or scan_file(path).is_whole:
-        return of_pickle(path)
+    if (
+        is_legacy_torch(head)
+        or re.match(rb"\x80[\x02-\x05]", head)
+        or scan_pickle_file(path).is_whole
+    ):
+        return describe_pickle(path)
     return None
 
 
-def _of_other_text(head: bytes) -> Described | None:
+def _of_other_text(head: bytes) -> FileDescription | None:
     text = _decoded(head)
     if not text:
         return None
     first = (text.strip().splitlines() or [""])[0]
-    return Described(
+    return FileDescription(
         f"is a text file that begins with {sanitize_line(first[:60])!r}, not a network"
     )
 
@@ -263,17 +269,19 @@ def _decoded(head: bytes) -> str:
     return text if odd <= len(text) / 50 else ""
 
 
-def _unknown(path: Path, head: bytes) -> Described:
+def _unknown(path: Path, head: bytes) -> FileDescription:
     if not head.strip(b"\0"):
-        return Described("begins with nothing but zeros, as an interrupted copy leaves it", AGAIN)
+        return FileDescription(
+            "begins with nothing but zeros, as an interrupted copy leaves it", AGAIN
+        )
     if _is_state_by_name(path):
-        return Described(
+        return FileDescription(
             "is a training state by its name, but it is damaged",
             "Name another one of the run, or one of its network files.",
         )
     if path.suffix.lower() == ".pkl":
-        return Described("is not a readable pickle: it is damaged or of another kind", AGAIN)
-    return Described(
+        return FileDescription("is not a readable pickle: it is damaged or of another kind", AGAIN)
+    return FileDescription(
         "is not a network file of progan or of another program that is known, or it is damaged"
     )
 

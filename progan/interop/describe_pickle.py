@@ -91,7 +91,7 @@ STYLEGANS = (
 )
 
 
-class Described(NamedTuple):
+class FileDescription(NamedTuple):
     """What a file is.
 
     Attributes:
@@ -105,34 +105,34 @@ class Described(NamedTuple):
     names: tuple[str, ...] = ()
 
 
-def is_old_torch(head: bytes) -> bool:
+def is_legacy_torch(head: bytes) -> bool:
     """Whether a file begins as those of torch before 1.6."""
     return head.startswith(MAGIC)
 
 
-def scan_file(path: Path) -> PickleScan:
+def scan_pickle_file(path: Path) -> PickleScan:
     """What the pickle of a file holds, of PyTorch or not."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if is_old_torch(data[: len(MAGIC)]):
+        if is_legacy_torch(data[: len(MAGIC)]):
             names = [name for _ in range(HEADERS) for name in scan_pickle(data).names]
             content, more, is_whole = scan_pickle(data)
             return PickleScan(content, (*names, *more), is_whole)
         return scan_pickle(data)
 
 
-def scan_zip(path: Path, index: str) -> PickleScan:
+def scan_torch_zip(path: Path, index: str) -> PickleScan:
     """What the pickle in a zip file of PyTorch holds."""
     return scan_pickle(io.BytesIO(stored(path, index)))
 
 
-def of_pickle(path: Path) -> Described:
+def describe_pickle(path: Path) -> FileDescription:
     """What a pickle is, or an old file of PyTorch; it need not be whole."""
-    found = scan_file(path)
-    described = of_scan(found)
+    found = scan_pickle_file(path)
+    described = describe_scan(found)
     if found.is_whole:
         return described
     if described.what.startswith(UNKNOWN):
-        return Described(
+        return FileDescription(
             "is not a readable pickle: it is damaged or cut short",
             "Copy or download it again.",
             found.names,
@@ -140,7 +140,7 @@ def of_pickle(path: Path) -> Described:
     return described._replace(what=f"{described.what}, damaged or cut short")
 
 
-def of_scan(found: PickleScan, *, is_torch: bool = False) -> Described:
+def describe_scan(found: PickleScan, *, is_torch: bool = False) -> FileDescription:
     """What the content of a pickle is.
 
     Args:
@@ -150,13 +150,13 @@ def of_scan(found: PickleScan, *, is_torch: bool = False) -> Described:
     known = (
         _by_global(found)
         or _by_keys(dict_items(found.content))
-        or of_tensors(tensor_names(found.content))
+        or identify_weights(tensor_names(found.content))
         or (_in_general(found) if is_torch else "")
     )
     if known:
-        return Described(with_verb(known), OTHER, found.names)
+        return FileDescription(with_verb(known), OTHER, found.names)
     listed = f" (it needs {_listed(found.names)})" if found.names else ""
-    return Described(UNKNOWN + listed, "", found.names)
+    return FileDescription(UNKNOWN + listed, "", found.names)
 
 
 def with_verb(what: str) -> str:
@@ -164,7 +164,7 @@ def with_verb(what: str) -> str:
     return f"holds {what}" if what.startswith("weights") else f"is {what}"
 
 
-def of_tensors(names: Sequence[str]) -> str:
+def identify_weights(names: Sequence[str]) -> str:
     """What weights are by the names of the tensors; '' if unknown."""
     return next(
         (
@@ -185,7 +185,7 @@ def tensor_names(content: Any, depth: int = DEEPEST) -> list[str]:
     return names
 
 
-def in_general(names: Sequence[str]) -> str:
+def describe_unknown_weights(names: Sequence[str]) -> str:
     """Weights that no table knows: 'weights of another architecture (3 tensors: a, b, …)'."""
     count = "1 tensor" if len(names) == 1 else f"{len(names):,} tensors"
     return f"weights of another architecture ({count}: {_listed(names)})"
@@ -245,7 +245,7 @@ def _in_general(found: PickleScan) -> str:
     if not items and isinstance(content, PickledObject) and isinstance(content.state, dict):
         return f"a pickled PyTorch module of the class {sanitize_line(content.name)}"
     if items and all(_is_tensor(value) for value in items.values()):
-        return in_general(tensor_names(content))
+        return describe_unknown_weights(tensor_names(content))
     if items:
         keys = [str(key) for key in items]
         return f"a PyTorch file of another program (a dictionary of {_listed(keys)})"

@@ -19,8 +19,8 @@ from progan.networks.layers import Equalized, UpConv
 from progan.ops import conv_up2x, up2x_kernel
 from progan.runtime.files import atomic_path
 from progan.sampling.latents import seed_labels, seed_latents
-from progan.sampling.network_file import Snapshot, io_signature
 from progan.sampling.render import render_single
+from progan.sampling.snapshot_file import Snapshot, io_signature
 
 INPUTS = ("latents", "labels")  # the latter of networks with classes
 OUTPUT = "images"
@@ -121,12 +121,12 @@ def read_torchscript(path: Path) -> Callable[..., Tensor]:
     return run
 
 
-def exported(module: ExportableGenerator, inputs: tuple[Tensor, ...]) -> ExportedProgram:
+def export_program(module: ExportableGenerator, inputs: tuple[Tensor, ...]) -> ExportedProgram:
     """The graph of a module, for batches of any size; it is recorded with `inputs`."""
-    return torch.export.export(module, inputs, dynamic_shapes=any_batch(inputs))
+    return torch.export.export(module, inputs, dynamic_shapes=dynamic_batch_shapes(inputs))
 
 
-def any_batch(inputs: tuple[Tensor, ...]) -> tuple[dict[int, Dim], ...]:
+def dynamic_batch_shapes(inputs: tuple[Tensor, ...]) -> tuple[dict[int, Dim], ...]:
     """What is not fixed in the shapes of inputs: their first axis, which is the same of all."""
     batch = Dim("batch", min=1)
     return tuple({0: batch} for _ in inputs)
@@ -139,7 +139,7 @@ def write_exported_program(
     content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # weights that are channels-last puzzle it
-        torch.export.save(exported(module, inputs), content, extra_files=dict(text))
+        torch.export.save(export_program(module, inputs), content, extra_files=dict(text))
     path.write_bytes(content.getbuffer())  # a full disk is an OSError here; in torch, an abort
 
 
@@ -162,11 +162,11 @@ def write_onnx(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the axis of both inputs gets one name
         program = torch.onnx.export(
-            exported(module, inputs),
+            export_program(module, inputs),
             inputs,
             dynamo=True,
             verbose=False,
-            dynamic_shapes=any_batch(inputs),
+            dynamic_shapes=dynamic_batch_shapes(inputs),
             input_names=INPUTS[: len(inputs)],
             output_names=[OUTPUT],
         )
@@ -227,7 +227,7 @@ def require_same(run: Run, snapshot: Snapshot, count: int, target: Path) -> None
     """Raise UserError unless a file draws the first seeds as the generator does."""
     wanted = torch.cat(list(render_single(snapshot, *_rows(snapshot, count))))
     found = run(*_inputs(snapshot, count))
-    average, worst = differences(found, wanted)
+    average, worst = relative_errors(found, wanted)
     if not (average <= TOLERANCE and worst <= WORST):  # NaN is no agreement either
         raise UserError(
             f"{target} is not written: what it would draw differs from the network by "
@@ -237,7 +237,7 @@ def require_same(run: Run, snapshot: Snapshot, count: int, target: Path) -> None
         )
 
 
-def differences(found: Tensor, wanted: Tensor) -> tuple[float, float]:
+def relative_errors(found: Tensor, wanted: Tensor) -> tuple[float, float]:
     """How far two outputs are apart, on average and at worst, in parts of the largest value."""
     error = (found - wanted) / wanted.abs().max()
     return float(error.square().mean().sqrt()), float(error.abs().max())

@@ -39,12 +39,12 @@ class ImportedModel:
         return self.known_names or tuple(map(str, range(self.network.label_size)))
 
 
-def tensor(array: npt.NDArray[np.generic]) -> Tensor:
+def to_float_tensor(array: npt.NDArray[np.generic]) -> Tensor:
     """A copy as float32, which owns its memory."""
     return torch.from_numpy(np.array(array, np.float32, order="C"))
 
 
-def require_whole(trained: ImportedModel, where: str) -> ImportedModel:
+def require_complete(trained: ImportedModel, where: str) -> ImportedModel:
     """Raise UserError unless the weights are those of its settings, and finite."""
     for role, shell in _shells(trained.network, where).items():
         if role not in trained.weights:
@@ -83,7 +83,7 @@ def _words(shape: Shape | None) -> str:
     return "none" if shape is None else "x".join(map(str, shape)) or "1"
 
 
-def table(trained: ImportedModel, where: str) -> str:
+def format_layer_table(trained: ImportedModel, where: str) -> str:
     """What a file holds, and each of its tensors by both names with both shapes."""
     return "\n".join(
         [

@@ -1,4 +1,12 @@
-"""Official networks <-> ours: settings, names, layouts and the place in the schedule."""
+"""The name map: variables of the official TensorFlow code, their layouts, and our tensors.
+
+    4x4/Dense   4x4/Conv   8x8/Conv0_up  8x8/Conv1       ToRGB_lod2      of G and Gs
+    4x4/Dense0  4x4/Dense1 8x8/Conv0     8x8/Conv1_down  FromRGB_lod2    of D
+
+each with weight and bias; `lod` counts from the highest resolution down. Convolutions are [height,
+width, in, out] there and dense layers [in, out]. The kernel of Conv0_up is that of a transposed
+convolution: [height, width, out, in], and it runs backwards.
+"""
 
 import math
 from collections.abc import Mapping
@@ -6,14 +14,82 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from progan.config import Network
 from progan.errors import UserError
-from progan.interop.imported_model import ImportedModel, Shape, require_whole, tensor
-from progan.interop.official_names import ROLES, AnyArray, official_names, to_official, to_ours
+from progan.interop.imported_model import ImportedModel, Shape, require_complete, to_float_tensor
+from progan.networks.layers import resolution_name
 from progan.settings import changes
 from progan.sizes import MIN_LEVEL
+
+AnyArray = npt.NDArray[np.generic]
+ROLES = {"G": "generator", "D": "discriminator", "Gs": "average"}  # networks of a pickle
+TRANSPOSED = "Conv0_up/weight"
+
+
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """Names there by our names: of the layers at 4x4, of those above, and of the colours."""
+
+    first: dict[str, str]
+    above: dict[str, str]
+    colors: tuple[str, str]
+
+
+_GENERATOR = _Layers(
+    {"dense": "Dense", "conv": "Conv"}, {"up": "Conv0_up", "conv": "Conv1"}, ("to_rgb", "ToRGB")
+)
+_DISCRIMINATOR = _Layers(
+    {"conv": "Conv", "hidden": "Dense0", "output": "Dense1"},
+    {"conv": "Conv0", "down": "Conv1_down"},
+    ("from_rgb", "FromRGB"),
+)
+
+
+def official_names(role: str, max_level: int, *, fused: bool) -> dict[str, str]:
+    """'blocks.8x8.up.weight': '8x8/Conv0_up/weight', for all tensors of a network of ours.
+
+    Args:
+        role: "generator", "discriminator" or "average".
+        fused: Whether that network resamples inside of the convolutions; their names tell.
+    """
+    layers = _DISCRIMINATOR if role == "discriminator" else _GENERATOR
+    return {
+        f"{ours}.{part}": f"{theirs}/{part}"
+        for level in range(MIN_LEVEL, max_level + 1)
+        for ours, theirs in _of_level(layers, level, max_level, fused)
+        for part in ("weight", "bias")
+    }
+
+
+def _of_level(layers: _Layers, level: int, max_level: int, fused: bool) -> list[tuple[str, str]]:
+    name = resolution_name(level)
+    ours, theirs = layers.colors
+    blocks = layers.first if level == MIN_LEVEL else layers.above
+    return [
+        *(
+            (f"blocks.{name}.{here}", f"{name}/{there if fused else there.split('_')[0]}")
+            for here, there in blocks.items()
+        ),
+        (f"{ours}.{name}", f"{theirs}_lod{max_level - level}"),
+    ]
+
+
+def to_ours(official: str, array: AnyArray) -> AnyArray:
+    """A variable in the layout of our tensors."""
+    if official.endswith(TRANSPOSED):
+        return array[::-1, ::-1].transpose(2, 3, 0, 1)
+    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+
+
+def to_official(official: str, array: AnyArray) -> AnyArray:
+    """The opposite."""
+    if official.endswith(TRANSPOSED):
+        return array.transpose(2, 3, 0, 1)[::-1, ::-1]
+    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+
 
 Arguments = Mapping[str, Any]
 
@@ -46,7 +122,7 @@ OF_THE_DISCRIMINATOR = (
 LOD = "lod"  # the variable
 
 
-def settings_of(generator: Arguments, discriminator: Arguments | None = None) -> Network:
+def network_from_arguments(generator: Arguments, discriminator: Arguments | None = None) -> Network:
     """Our settings; raises UserError for what we do not have, ValueError for what makes no sense.
 
     Arguments that the official networks do not know they ignore, and so does this.
@@ -65,7 +141,7 @@ def settings_of(generator: Arguments, discriminator: Arguments | None = None) ->
     return network if discriminator is None else _with(network, discriminator)
 
 
-def arguments_of(network: Network) -> dict[str, dict[str, Any]]:
+def official_arguments(network: Network) -> dict[str, dict[str, Any]]:
     """The arguments of the official generator and discriminator; raises UserError if none fit."""
     shared = {there: getattr(network, here) for there, (here, _) in SHARED.items()}
     found = {
@@ -91,8 +167,8 @@ def require_official(network: Network, where: str, *, judges: bool) -> None:
     Args:
         judges: Whether there is a discriminator to build.
     """
-    arguments = arguments_of(network)
-    official = settings_of(arguments["generator"], arguments["discriminator"])
+    arguments = official_arguments(network)
+    official = network_from_arguments(arguments["generator"], arguments["discriminator"])
     free = OF_TRAINING + (() if judges else OF_THE_DISCRIMINATOR)
     if network.d_fmap_base == network.fmap_base:
         free += ("d_fmap_base",)  # as good as 0
@@ -157,13 +233,13 @@ def from_official(
             f"{where} is damaged: the arguments of its networks make no sense "
             f"({type(error).__name__}). Fetch it again."
         ) from error
-    return require_whole(trained, where)
+    return require_complete(trained, where)
 
 
 def _translated(found: Mapping[str, OfficialNetwork], images_seen: int) -> ImportedModel:
     main, judge = found["Gs"], found.get("D")
-    network = settings_of(main.arguments, judge.arguments if judge else None)
-    level, alpha = place(float(main.variables.get(LOD, np.zeros(()))), network.max_level)
+    network = network_from_arguments(main.arguments, judge.arguments if judge else None)
+    level, alpha = lod_to_level(float(main.variables.get(LOD, np.zeros(()))), network.max_level)
     cells = {ROLES[name]: _by_our_name(name, network, official) for name, official in found.items()}
     return ImportedModel(
         network=network,
@@ -171,7 +247,7 @@ def _translated(found: Mapping[str, OfficialNetwork], images_seen: int) -> Impor
         alpha=alpha,
         images_seen=images_seen,
         weights={
-            role: {ours: tensor(to_ours(*cell)) for ours, cell in own.items()}
+            role: {ours: to_float_tensor(to_ours(*cell)) for ours, cell in own.items()}
             for role, own in cells.items()
         },
         theirs={
@@ -197,7 +273,7 @@ def to_official_networks(trained: ImportedModel, where: str) -> dict[str, Offici
     """Theirs, for the networks that there are; raises UserError if the code cannot build them."""
     network = trained.network
     require_official(network, where, judges="discriminator" in trained.weights)
-    arguments = arguments_of(network)
+    arguments = official_arguments(network)
     lod = np.float32(network.max_level - trained.level + (1 - trained.alpha))
     return {
         name: OfficialNetwork(
@@ -228,7 +304,7 @@ def official_layers(
     }
 
 
-def place(lod: float, max_level: int) -> tuple[int, float]:
+def lod_to_level(lod: float, max_level: int) -> tuple[int, float]:
     """Level and alpha of their lod, which counts from the highest level down: 1.3 -> (max-1, .7).
 
     Raises ValueError if there is no such place.

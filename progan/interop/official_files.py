@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 
 from progan.errors import UserError
-from progan.interop.describe_pickle import HEAD, is_old_torch, scan_file
-from progan.interop.official import OfficialNetwork
-from progan.interop.official_names import ROLES, AnyArray
+from progan.interop.describe_pickle import HEAD, is_legacy_torch, scan_pickle_file
+from progan.interop.official import ROLES, AnyArray, OfficialNetwork
 from progan.runtime.files import atomic_path, members
 from progan.runtime.pickle_scan import PickledObject
 from progan.runtime.safe_pickle import load_plain
@@ -89,11 +88,11 @@ def is_pickle(path: Path) -> bool:
     """Whether a file begins as a pickle; one of the oldest protocols must be named as one."""
     with path.open("rb") as file:
         head = file.read(HEAD)
-    if is_old_torch(head):
+    if is_legacy_torch(head):
         return False
     if len(head) >= 2 and head[0] == PROTOCOL and 2 <= head[1] <= NEWEST_PROTOCOL:
         return True
-    return path.suffix == PICKLE_SUFFIX and bool(head) and scan_file(path).is_whole
+    return path.suffix == PICKLE_SUFFIX and bool(head) and scan_pickle_file(path).is_whole
 
 
 def read_pickle(path: Path) -> dict[str, OfficialNetwork]:

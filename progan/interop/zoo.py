@@ -19,9 +19,9 @@ from torch import Tensor
 
 from progan.config import Network
 from progan.errors import UserError
-from progan.interop.describe_file import refusal
-from progan.interop.describe_pickle import HEAD, is_old_torch, scan_file
-from progan.interop.imported_model import ImportedModel, require_whole
+from progan.interop.describe_file import unreadable_error
+from progan.interop.describe_pickle import HEAD, is_legacy_torch, scan_pickle_file
+from progan.interop.imported_model import ImportedModel, require_complete
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import meta_networks
 from progan.networks.layers import Equalized, resolution_name
@@ -65,7 +65,7 @@ def zoo_names(role: str, max_level: int) -> dict[str, str]:
     return names
 
 
-def depths_of(weights: Mapping[str, Tensor]) -> list[int]:
+def feature_map_counts(weights: Mapping[str, Tensor]) -> list[int]:
     """Feature maps of each scale, from 4x4 up, by the layers that make the colours of G."""
     colors = [
         name for name in weights if name.startswith("toRGBLayers.") and name.endswith(".weight")
@@ -73,7 +73,7 @@ def depths_of(weights: Mapping[str, Tensor]) -> list[int]:
     return [int(weights[f"toRGBLayers.{scale}.weight"].shape[1]) for scale in range(len(colors))]
 
 
-def fmap_base_of(depths: Sequence[int]) -> int:
+def infer_fmap_base(depths: Sequence[int]) -> int:
     """The fmap_base that gives these feature maps, halved with each level below fmap_max.
 
     Raises UserError if there is none; fmap_max is the depth at 4x4.
@@ -134,7 +134,7 @@ def _network(settings: Mapping[str, Any], weights: Mapping[str, Mapping[str, Ten
         raise UserError(
             f"its activation has slope {settings['leakyReluLeak']}, and here it is {LEAK}."
         )
-    depths = depths_of(generator)
+    depths = feature_map_counts(generator)
     stddev = "groupScaleZero.0.weight" in judge and (
         judge["groupScaleZero.0.weight"].shape[1] == depths[0] + STDDEV_MAPS
     )
@@ -142,7 +142,7 @@ def _network(settings: Mapping[str, Any], weights: Mapping[str, Mapping[str, Ten
         resolution=1 << (MIN_LEVEL + len(depths) - 1),
         channels=int(generator["toRGBLayers.0.weight"].shape[0]),
         latent_size=int(generator["formatLayer.weight"].shape[1]),
-        fmap_base=fmap_base_of(depths),
+        fmap_base=infer_fmap_base(depths),
         fmap_max=depths[0],
         equalized_lr=bool(settings.get("equalizedlR", True)),
         output="tanh" if settings.get("lossCriterion") in TANH else "linear",
@@ -192,9 +192,9 @@ def is_zoo(path: Path) -> bool:
     if index:
         return PICKLED_NAME in stored(path, index[0])
     with path.open("rb") as file:
-        if not is_old_torch(file.read(HEAD)):
+        if not is_legacy_torch(file.read(HEAD)):
             return False
-    return not {*ZOO_ROLES}.isdisjoint(dict_items(scan_file(path).content))
+    return not {*ZOO_ROLES}.isdisjoint(dict_items(scan_pickle_file(path).content))
 
 
 def read_zoo(path: Path) -> ImportedModel:
@@ -222,7 +222,7 @@ def read_zoo(path: Path) -> ImportedModel:
             f"{path} is no file of pytorch_GAN_zoo's PGAN, or it is damaged "
             f"({type(error).__name__}). Those of its model_hub are known."
         ) from error
-    return require_whole(trained, str(path))
+    return require_complete(trained, str(path))
 
 
 def _content(path: Path) -> Any:
@@ -230,7 +230,7 @@ def _content(path: Path) -> Any:
         with torch.serialization.safe_globals([(Settings, SETTINGS)]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise refusal(path) from None
+        raise unreadable_error(path) from None
     except Exception as error:  # a damaged file fails in any way it likes
         raise UserError(f"{path} is damaged ({type(error).__name__}). Fetch it again.") from error
 

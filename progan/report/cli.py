@@ -15,8 +15,8 @@ from progan.runtime.text import escape_controls
 from progan.runtime.torch_settings import set_omp_passive
 
 if TYPE_CHECKING:
-    from progan.report.markup import Material
     from progan.report.page import Section
+    from progan.report.run_data import RunData
 
 REPORT_FILE = "report.html"
 
@@ -75,34 +75,36 @@ def main(
     require_paths([data], "Name the dataset with --data.")
     require_detector(None if str(detector) == PIXELS else detector)
     set_omp_passive()
-    from progan.report.markup import read
-    from progan.report.page import page
+    from progan.report.page import render_page
+    from progan.report.run_data import read_run
     from progan.runtime.files import write_atomically
 
-    material = read(directory)
+    material = read_run(directory)
     if material.trouble:
         click.echo(
             escape_controls(f"Warning: {material.trouble} The report lacks what depends on it."),
             err=True,
         )
     neighbours = _neighbours(material, count, data, detector, device)
-    write_atomically(path, page(material, neighbours))
+    write_atomically(path, render_page(material, neighbours))
     click.echo(click.format_filename(path))
 
 
 def _neighbours(
-    material: "Material", count: int, data: Path | None, detector: Path | None, device: str
+    material: "RunData", count: int, data: Path | None, detector: Path | None, device: str
 ) -> "Section":
     """What makes the section; what was wished for and cannot be done is told at once."""
     from progan.report import metrics as best
     from progan.report import metrics as measured
     from progan.report import neighbours
-    from progan.sampling.network_file import SUFFIX
+    from progan.sampling.snapshot_file import SUFFIX
 
     if not count:
-        return lambda: neighbours.left(material)
-    known = measured.networks(material.directory)
-    choice = best.chosen(known, measured.measured(material.directory), material.settings)
-    wish = neighbours.Wish(count=count, data=data, detector=detector, device=device)
-    made = neighbours.looked_up(material, material.directory / f"{choice.name}{SUFFIX}", wish)
+        return lambda: neighbours.read_neighbours(material)
+    known = measured.network_ages(material.directory)
+    choice = best.choose_best_network(
+        known, measured.read_measurements(material.directory), material.settings
+    )
+    wish = neighbours.NeighbourRequest(count=count, data=data, detector=detector, device=device)
+    made = neighbours.find_neighbours(material, material.directory / f"{choice.name}{SUFFIX}", wish)
     return lambda: made

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from progan.config import Run
-from progan.diagnosis.curves import Panel, panels
+from progan.diagnosis.curves import Panel, select_panels
 from progan.diagnosis.history import History, Row
 from progan.errors import UserError
-from progan.report.markup import Markup, Material, element, joined
-from progan.report.metrics import Measured, Series
-from progan.report.settings import shaded
+from progan.report.metrics import Measurements, Series
+from progan.report.run_data import Markup, RunData, element, joined
+from progan.report.settings import shaded_phases
 
-MOST_POINTS = 600  # of a curve; a screen shows no more
+MAX_POINTS = 600  # of a curve; a screen shows no more
 DIGITS = 5
 LOGARITHMIC = ("SWDx1e3", "FID", "KIDx1e3", "KID75x1e3", "KL")  # they fall by powers of ten
 SPEED = Panel("images per second", {"speed/images-per-second": "images/s"}, logarithmic=True)
@@ -76,11 +76,11 @@ def section(charts: Sequence[Chart], faults: Iterable[str]) -> Markup:
     )
 
 
-def charts_of(material: Material, measured: Measured) -> list[Chart]:
+def make_charts(material: RunData, measured: Measurements) -> list[Chart]:
     """All charts of which something is known: losses first, then metrics, then speed."""
     run = material.settings or Run()
     history = History(material.rows, run.objective, run.growth.d_repeats)
-    losses, *others = panels(history)
+    losses, *others = select_panels(history)
     metrics = [_of_metric(family, series) for family, series in measured.families().items()]
     found = [
         _of_panel(losses, material.rows),
@@ -90,7 +90,7 @@ def charts_of(material: Material, measured: Measured) -> list[Chart]:
     return [chart for chart in found if chart.curves]
 
 
-def numbers(material: Material, charts: Sequence[Chart]) -> dict[str, Any]:
+def chart_data(material: RunData, charts: Sequence[Chart]) -> dict[str, Any]:
     """What the script draws, for JSON, which knows finite numbers only."""
     return {
         "kimg": max(
@@ -101,13 +101,13 @@ def numbers(material: Material, charts: Sequence[Chart]) -> dict[str, Any]:
         ),
         "phases": [
             [_short(span.start), _short(span.end), span.resolution, span.fading]
-            for span in shaded(material)
+            for span in shaded_phases(material)
         ],
         "charts": [_plain(chart) for chart in charts],
     }
 
 
-def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
+def downsample(points: Sequence[Point], most: int = MAX_POINTS) -> list[Point]:
     """At most so many points: means over as many neighbours as it takes."""
     count = -(-len(points) // most)
     groups = [points[start : start + count] for start in range(0, len(points), max(count, 1))]
@@ -124,7 +124,7 @@ def _of_panel(panel: Panel, rows: Sequence[Row]) -> Chart:
     curves = [
         Curve(
             label,
-            thinned(
+            downsample(
                 [(row["images_seen"] / 1000, _finite(row[name])) for row in rows if name in row]
             ),
         )
@@ -143,7 +143,7 @@ def _curves(series: Sequence[Series]) -> Iterator[Curve]:
     for each in series:
         points = [(moment / 1000, _finite(value)) for moment, value in each.values.items()]
         level = None if each.real is None else _finite(each.real)
-        yield Curve(each.column.partition("_")[2] or each.column, thinned(points), level)
+        yield Curve(each.column.partition("_")[2] or each.column, downsample(points), level)
 
 
 def _figure(number: int, chart: Chart) -> Markup:

@@ -12,11 +12,19 @@ from PIL import Image, features
 from progan import schedule
 from progan.errors import UserError
 from progan.images import opaque
-from progan.report.markup import Markup, Material, data_uri, element, joined
+from progan.report.run_data import Markup, RunData, data_uri, element, joined
 from progan.run_directory import FAKES_PREFIX, FIRST_FAKES_FILE, REALS_FILE
 from progan.training.samples import layout, shown_in
 
-LADDER = ((1024, 82), (1024, 65), (800, 65), (640, 60), (480, 55), (320, 50), (200, 40))  # px, %
+QUALITY_STEPS = (
+    (1024, 82),
+    (1024, 65),
+    (800, 65),
+    (640, 60),
+    (480, 55),
+    (320, 50),
+    (200, 40),
+)  # px, %
 TRIED = 8  # pictures that tell what all of them will take
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # of Pillow
 
@@ -34,7 +42,7 @@ class Cells(NamedTuple):
         return self.columns * self.width, self.rows * self.height
 
 
-def opened(path: Path, cells: Cells | None = None) -> Image.Image:
+def open_image(path: Path, cells: Cells | None = None) -> Image.Image:
     """A picture as RGB, at most as wide as the page shows it; raises one of UNREADABLE.
 
     Args:
@@ -46,10 +54,10 @@ def opened(path: Path, cells: Cells | None = None) -> Image.Image:
         else:
             cut = file.copy()
     plain = cut if cut.mode in ("L", "RGB", "RGBA") else cut.convert("RGBA")
-    return fitted(opaque(np.atleast_3d(np.asarray(plain))), LADDER[0][0])
+    return shrink_to_width(opaque(np.atleast_3d(np.asarray(plain))), QUALITY_STEPS[0][0])
 
 
-def fitted(picture: Image.Image, width: int) -> Image.Image:
+def shrink_to_width(picture: Image.Image, width: int) -> Image.Image:
     """Scaled down to a width, unless it is narrower."""
     if picture.width <= width:
         return picture
@@ -57,29 +65,30 @@ def fitted(picture: Image.Image, width: int) -> Image.Image:
     return picture.resize((width, height), Image.Resampling.HAMMING)
 
 
-def compressed(pictures: Sequence[Image.Image], most_bytes: int) -> list[bytes]:
+def encode_within(pictures: Sequence[Image.Image], most_bytes: int) -> list[bytes]:
     """Files of pictures, all of one quality: the best that stay within about so many bytes."""
     some = pictures[:: -(-len(pictures) // TRIED)] if pictures else []
     width, quality = next(
         (
             (width, quality)
-            for width, quality in LADDER
-            if sum(len(encoded(fitted(each, width), quality)) for each in some) * len(pictures)
+            for width, quality in QUALITY_STEPS
+            if sum(len(encode_image(shrink_to_width(each, width), quality)) for each in some)
+            * len(pictures)
             <= most_bytes * len(some)
         ),
-        LADDER[-1],
+        QUALITY_STEPS[-1],
     )
-    return [encoded(fitted(each, width), quality) for each in pictures]
+    return [encode_image(shrink_to_width(each, width), quality) for each in pictures]
 
 
-def encoded(picture: Image.Image, quality: int) -> bytes:
+def encode_image(picture: Image.Image, quality: int) -> bytes:
     """A file of `kind()`."""
     file = BytesIO()
-    picture.save(file, kind(), quality=quality)
+    picture.save(file, image_format(), quality=quality)
     return file.getvalue()
 
 
-def kind() -> str:
+def image_format() -> str:
     """'webp', which is smaller, where this Pillow has it."""
     return "webp" if features.check("webp") else "jpeg"
 
@@ -90,7 +99,7 @@ def image(file: bytes, words: str, **attributes: str | None) -> Markup:
         width, height = picture.size
     return element(
         "img",
-        src=data_uri(file, f"image/{kind()}"),
+        src=data_uri(file, f"image/{image_format()}"),
         alt=words,
         width=f"{width}",
         height=f"{height}",
@@ -99,9 +108,9 @@ def image(file: bytes, words: str, **attributes: str | None) -> Markup:
     )
 
 
-MOST_FRAMES = 60
-MOST_COLUMNS, MOST_ROWS = 8, 4  # of a grid, to be seen on a telephone too
-MOST_BYTES = 2_500_000  # of all frames; base64 makes a third more of them
+MAX_FRAMES = 60
+MAX_COLUMNS, MAX_ROWS = 8, 4  # of a grid, to be seen on a telephone too
+MAX_BYTES = 2_500_000  # of all frames; base64 makes a third more of them
 NAME = re.compile(re.escape(FAKES_PREFIX) + r"(\d+)(?:_(\d{3}))?")
 
 
@@ -115,13 +124,13 @@ class Frame(NamedTuple):
     picture: Image.Image
 
 
-def section(material: Material) -> Markup:
+def section(material: RunData) -> Markup:
     """The player, what it leaves out, and the reals beside it."""
     found = grids(material.directory)
     if not found:
         raise UserError("There are no samples yet: they come with the first ticks.")
-    wanted = chosen([grid.images_seen for grid in found], _phase_ends(material), MOST_FRAMES)
-    cells = shown_cells(material)
+    wanted = choose_frames([grid.images_seen for grid in found], _phase_ends(material), MAX_FRAMES)
+    cells = visible_cells(material)
     frames = list(_frames((found[place] for place in wanted), cells))
     if not frames:
         raise UserError("None of the sample grids can be read.")
@@ -146,7 +155,7 @@ def grids(directory: Path) -> list[Grid]:
     return sorted([Grid(0, first)] * first.is_file() + found)
 
 
-def chosen(moments: Sequence[int], ends: Iterable[float], most: int) -> list[int]:
+def choose_frames(moments: Sequence[int], ends: Iterable[float], most: int) -> list[int]:
     """Which of some moments to keep: the first, the last of each phase, and evenly of the others.
 
     Args:
@@ -163,20 +172,20 @@ def chosen(moments: Sequence[int], ends: Iterable[float], most: int) -> list[int
     return sorted(kept)
 
 
-def shown_cells(material: Material) -> Cells | None:
+def visible_cells(material: RunData) -> Cells | None:
     """The part of each grid that is shown; None if the settings do not tell."""
     if material.settings is None:
         return None
     place = layout(material.settings.network)
     return Cells(
-        min(place.columns, MOST_COLUMNS),
-        min(place.rows, MOST_ROWS),
+        min(place.columns, MAX_COLUMNS),
+        min(place.rows, MAX_ROWS),
         place.cell.width,
         place.cell.height,
     )
 
 
-def seed_step(material: Material) -> int:
+def seed_step(material: RunData) -> int:
     """How much larger the seed of the cell below is; 0 if the settings do not tell."""
     return layout(material.settings.network).columns if material.settings else 0
 
@@ -190,7 +199,7 @@ def _moment(path: Path) -> int:
     return int(match[1]) * 1000 + int(match[2] or 0)
 
 
-def _phase_ends(material: Material) -> list[float]:
+def _phase_ends(material: RunData) -> list[float]:
     if material.settings is None:
         return []
     growth, network = material.settings.growth, material.settings.network
@@ -205,15 +214,15 @@ def _frames(found: Iterable[Grid], cells: Cells | None) -> Iterator[Frame]:
     """What of them can be read."""
     for grid in found:
         try:
-            yield Frame(grid.images_seen, opened(grid.path, cells))
+            yield Frame(grid.images_seen, open_image(grid.path, cells))
         except UNREADABLE:
             continue
 
 
-def _player(material: Material, frames: Sequence[Frame], cells: Cells | None) -> Markup:
+def _player(material: RunData, frames: Sequence[Frame], cells: Cells | None) -> Markup:
     """All frames, of which one is seen, and what chooses it."""
     captions = [_caption(material, frame.images_seen) for frame in frames]
-    files = compressed([frame.picture for frame in frames], MOST_BYTES)
+    files = encode_within([frame.picture for frame in frames], MAX_BYTES)
     last = len(frames) - 1
     pictures = [
         image(
@@ -257,7 +266,7 @@ def _player(material: Material, frames: Sequence[Frame], cells: Cells | None) ->
     )
 
 
-def _caption(material: Material, images_seen: int) -> str:
+def _caption(material: RunData, images_seen: int) -> str:
     """'kimg 8: 4→8 fade 33%'."""
     words = material.stage_words(images_seen)
     return f"kimg {images_seen / 1000:g}" + (f": {words}" if words else "")
@@ -273,13 +282,13 @@ def _words(written: int, unreadable: int, kept: int, cells: Cells | None) -> str
     return "".join(words)
 
 
-def _reals(material: Material, cells: Cells | None) -> Markup:
+def _reals(material: RunData, cells: Cells | None) -> Markup:
     """Some of the images that it learns from."""
     try:
-        picture = opened(material.directory / REALS_FILE, cells)
+        picture = open_image(material.directory / REALS_FILE, cells)
     except UNREADABLE:
         return element("p", f"There is no {REALS_FILE} to compare with.", class_="absent")
-    (file,) = compressed([picture], MOST_BYTES // 8)
+    (file,) = encode_within([picture], MAX_BYTES // 8)
     return element(
         "details",
         element("summary", "Real images, to compare"),

@@ -11,9 +11,9 @@ from metrics.run_record import Metric, label, metric_files, moments
 from progan.config import Run
 from progan.errors import UserError
 from progan.invocation import command
-from progan.report.markup import Markup, Material, element, joined, table
+from progan.report.run_data import Markup, RunData, element, joined, table
 from progan.run_directory import BEST_PREFIX
-from progan.sampling.network_file import PREFIX, SUFFIX, images_seen_of
+from progan.sampling.snapshot_file import PREFIX, SUFFIX, read_images_seen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +61,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurements:
     """All series, the oldest points first, and why some files tell nothing."""
 
     series: Sequence[Series]
@@ -80,16 +80,16 @@ class Measured:
         return found
 
 
-def networks(directory: Path) -> dict[str, int]:
+def network_ages(directory: Path) -> dict[str, int]:
     """The networks of a run and the images that each has seen; the damaged ones are left out."""
     paths = [*directory.glob(f"{PREFIX}*{SUFFIX}"), *directory.glob(f"{BEST_PREFIX}*{SUFFIX}")]
-    moments_of = {path.stem: images_seen_of(path) for path in sorted(paths)}
+    moments_of = {path.stem: read_images_seen(path) for path in sorted(paths)}
     return {name: moment for name, moment in moments_of.items() if moment is not None}
 
 
-def measured(directory: Path) -> Measured:
+def read_measurements(directory: Path) -> Measurements:
     """Read all that was measured, while training and later."""
-    known = networks(directory)
+    known = network_ages(directory)
     found: dict[str, Series] = {}
     faults = []
     for file in metric_files(directory):
@@ -99,7 +99,7 @@ def measured(directory: Path) -> Measured:
                     _note(found, series, moment, value)
         except (UserError, OSError) as error:
             faults.append(str(error))
-    return Measured([_in_order(each) for each in found.values()], faults)
+    return Measurements([_in_order(each) for each in found.values()], faults)
 
 
 def _numbers(file: Path, known: dict[str, int]) -> Iterator[tuple[Series, int | None, float]]:
@@ -142,15 +142,15 @@ class Choice(NamedTuple):
     why: str
 
 
-def section(material: Material, measured: Measured) -> Markup:
+def section(material: RunData, measurements: Measurements) -> Markup:
     """The network to take, the command for it, and the best of each metric."""
-    known = networks(material.directory)
-    choice = chosen(known, measured, material.settings)
+    known = network_ages(material.directory)
+    choice = choose_best_network(known, measurements, material.settings)
     network = material.directory / f"{choice.name}{SUFFIX}"
     drawing = command("generate", "--network", network, "--seeds", "0-15", "--outdir", "out")
     rows = [
         _row(series, known)
-        for family in measured.families().values()
+        for family in measurements.families().values()
         for series in family
         if series.best()
     ]
@@ -163,7 +163,9 @@ def section(material: Material, measured: Measured) -> Markup:
     )
 
 
-def chosen(known: dict[str, int], measured: Measured, run: Run | None) -> Choice:
+def choose_best_network(
+    known: dict[str, int], measurements: Measurements, run: Run | None
+) -> Choice:
     """What was kept as the best one; else the best by a metric; else the newest.
 
     Raises UserError if there is no network.
@@ -171,9 +173,9 @@ def chosen(known: dict[str, int], measured: Measured, run: Run | None) -> Choice
     snapshots = {name: seen for name, seen in known.items() if name.startswith(PREFIX)}
     if not known:
         raise UserError("There is no network yet: the first snapshot comes after some ticks.")
-    for series in by_importance(measured, run):
+    for series in sort_by_importance(measurements, run):
         moment, value = series.best() or (-1, 0.0)
-        if name := network_at(moment, known):
+        if name := find_network_at(moment, known):
             return Choice(name, f"the best {series.label}, {value:.4g}")
     newest = max(snapshots or known, key=lambda name: known[name])
     return Choice(
@@ -183,19 +185,22 @@ def chosen(known: dict[str, int], measured: Measured, run: Run | None) -> Choice
     )
 
 
-def by_importance(measured: Measured, run: Run | None) -> Sequence[Series]:
+def sort_by_importance(measurements: Measurements, run: Run | None) -> Sequence[Series]:
     """The columns that tell the best network: that of --best first, then by the usual order."""
     wanted = [name for name, _ in parse_metrics(run.output.best).values()] if run else []
     order = [
         LOWER_IS_BETTER[name] for name in (*wanted, *LOWER_IS_BETTER) if name in LOWER_IS_BETTER
     ]
     found = [
-        each for family in measured.families().values() for each in family if each.column in order
+        each
+        for family in measurements.families().values()
+        for each in family
+        if each.column in order
     ]
     return sorted(found, key=lambda each: order.index(each.column))
 
 
-def network_at(moment: int, known: dict[str, int]) -> str:
+def find_network_at(moment: int, known: dict[str, int]) -> str:
     """A network that saw so many images, one kept as the best first; '' if none is left."""
     names = [name for name, seen in known.items() if seen == moment]
     return min(names, key=lambda name: not name.startswith(BEST_PREFIX), default="")
@@ -208,5 +213,5 @@ def _row(series: Series, known: dict[str, int]) -> list[str]:
         f"{value:.4g}",
         "" if series.real is None else f"{series.real:.4g}",
         f"{moment / 1000:g}",
-        network_at(moment, known) or GONE,
+        find_network_at(moment, known) or GONE,
     ]

@@ -17,7 +17,7 @@ from metrics.sources import open_pair
 from progan.errors import UserError
 from progan.invocation import command
 from progan.report import images as pictures
-from progan.report.markup import Markup, Material, element, joined
+from progan.report.run_data import Markup, RunData, element, joined
 from progan.runtime.devices import choose, set_precision
 from progan.runtime.files import json_objects
 
@@ -27,7 +27,7 @@ NEIGHBOURS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
+class NeighbourRequest:
     """How neighbours are to be looked up.
 
     Attributes:
@@ -41,7 +41,7 @@ class Wish:
     device: str
 
 
-def left(material: Material) -> Markup:
+def read_neighbours(material: RunData) -> Markup:
     """What `python -m metrics neighbours` has left beside the run; raises UserError if nothing."""
     sheet = material.directory / SHEET_FILE
     if not sheet.is_file():
@@ -53,7 +53,7 @@ def left(material: Material) -> Markup:
         )
     words = [element("p", line) for line in _told(material.directory)]
     shown = [
-        _picture(pictures.opened(path), caption)
+        _picture(pictures.open_image(path), caption)
         for path, caption in (
             (sheet, "Pictures, each beside the training images nearest to it"),
             (histogram_beside(sheet), "Distances to the nearest training image"),
@@ -63,7 +63,7 @@ def left(material: Material) -> Markup:
     return joined([*words, *shown])
 
 
-def looked_up(material: Material, network: Path, wish: Wish) -> Markup:
+def find_neighbours(material: RunData, network: Path, wish: NeighbourRequest) -> Markup:
     """Look up the nearest training images of what a network draws; raises UserError."""
     run = material.run
     device = choose(wish.device)
@@ -79,7 +79,7 @@ def looked_up(material: Material, network: Path, wish: Wish) -> Markup:
     window = parse_window(None, asked.size)
     setup = Setup(seed=0, device=device, detector=opened(wish.detector, device))
     found = look_up(asked, reals, setup, num_images=wish.count, k=NEIGHBOURS, window=window)
-    sheet = pictures.fitted(Image.fromarray(neighbour_sheet(found, SHOWN, window)), 1024)
+    sheet = pictures.shrink_to_width(Image.fromarray(neighbour_sheet(found, SHOWN, window)), 1024)
     return joined(
         [
             element("p", f"Of {network.name}."),
@@ -89,7 +89,7 @@ def looked_up(material: Material, network: Path, wish: Wish) -> Markup:
     )
 
 
-def _own_data(material: Material) -> Path:
+def _own_data(material: RunData) -> Path:
     """The dataset of the run, if it still is where it was."""
     data = Path(material.run.data.data)
     if not material.run.data.data or not data.exists():
@@ -100,7 +100,7 @@ def _own_data(material: Material) -> Path:
 
 
 def _picture(picture: Image.Image, caption: str) -> Markup:
-    (file,) = pictures.compressed([picture], MOST_BYTES)
+    (file,) = pictures.encode_within([picture], MOST_BYTES)
     return element("figure", pictures.image(file, caption), element("figcaption", caption))
 
 

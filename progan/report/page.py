@@ -18,16 +18,16 @@ from progan.report import settings as configuration
 from progan.report import settings as machine
 from progan.report import settings as phases
 from progan.report import status as verdict
-from progan.report.markup import Markup, Material, element, joined
+from progan.report.run_data import Markup, RunData, element, joined
 from progan.run_directory import STATISTICS_FILE
 
 Section = Callable[[], Markup]
 
 
-def page(material: Material, neighbours: Section) -> str:
+def render_page(material: RunData, neighbours: Section) -> str:
     """The whole file."""
-    found = measured.measured(material.directory)
-    charts = curves.charts_of(material, found)
+    found = measured.read_measurements(material.directory)
+    charts = curves.make_charts(material, found)
     sections: dict[str, Section] = {
         "Status": lambda: verdict.section(material),
         "Samples": lambda: samples.section(material),
@@ -40,19 +40,19 @@ def page(material: Material, neighbours: Section) -> str:
     }
     style, script = _part("page.css"), _part("page.js")
     text = Template(_part("page.html")).substitute(
-        policy=policy(style, script),
+        policy=content_security_policy(style, script),
         style=style,
         script=script,
         name=joined([material.directory.resolve().name]),
         links=_links(sections),
         sections=joined(_section(title, make) for title, make in sections.items()),
-        numbers=island(curves.numbers(material, charts)),
+        numbers=json_for_script(curves.chart_data(material, charts)),
         version=__version__,
     )
     return text.encode("utf-8", "backslashreplace").decode()  # of paths that are no UTF-8
 
 
-def policy(style: str, script: str) -> str:
+def content_security_policy(style: str, script: str) -> str:
     """What a browser may do with the page: show what is in it, and run this one script."""
     return (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -60,7 +60,7 @@ def policy(style: str, script: str) -> str:
     )
 
 
-def island(values: Mapping[str, Any]) -> str:
+def json_for_script(values: Mapping[str, Any]) -> str:
     """JSON that cannot end the element that it stands in."""
     return json.dumps(values, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
@@ -89,7 +89,7 @@ def _anchor(title: str) -> str:
     return title.lower().replace(" ", "-")
 
 
-def _faults(material: Material, found: measured.Measured) -> list[str]:
+def _faults(material: RunData, found: measured.Measurements) -> list[str]:
     """What of the numbers could not be read."""
     damaged = [
         f"{material.damaged} damaged lines of {STATISTICS_FILE} are left out."

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from progan import presets, schedule
 from progan.config import SECTIONS, Network, Run, all_changes
-from progan.diagnosis.curves import Span, spans
+from progan.diagnosis.curves import GrowthPhase, growth_phases
 from progan.diagnosis.history import Row
 from progan.errors import UserError
 from progan.invocation import respelled
-from progan.report.markup import Markup, Material, element, facts, joined, table
+from progan.report.run_data import Markup, RunData, element, facts, joined, table
 from progan.run_directory import LOG_FILE
 from progan.runtime.log import human_rate, human_seconds
 from progan.schedule import Phase
@@ -21,10 +21,10 @@ OF_THE_DATA = ("preset", "data", "fingerprint", "init_from")  # told apart from 
 SETTINGS_HEADINGS = ("setting", "value", "what it is")
 
 
-def settings_section(material: Material) -> Markup:
+def settings_section(material: RunData) -> Markup:
     """What a person chose, and what that made of all settings."""
     run = material.run
-    changed = changes(run)
+    changed = changes_from_preset(run)
     words = (
         element("ul", *(element("li", element("code", each)) for each in changed))
         if changed
@@ -47,7 +47,7 @@ def settings_section(material: Material) -> Markup:
     )
 
 
-def changes(run: Run) -> list[str]:
+def changes_from_preset(run: Run) -> list[str]:
     """'--total-kimg: 12000 -> 140' for what is not as in its preset."""
     try:
         usual = presets.preset(run.preset)
@@ -106,11 +106,11 @@ class Session(NamedTuple):
     device: str
 
 
-def machine_section(material: Material) -> Markup:
+def machine_section(material: RunData) -> Markup:
     """Devices, memory, and the end of the log; raises UserError if nothing is known."""
     if not material.log and not material.rows:
         raise UserError(f"There is no {LOG_FILE} that could tell.")
-    found = sessions(material.log)
+    found = parse_sessions(material.log)
     return joined(
         [
             facts(_facts(material, found)),
@@ -124,12 +124,12 @@ def machine_section(material: Material) -> Markup:
     )
 
 
-def sessions(log: Sequence[str]) -> list[Session]:
+def parse_sessions(log: Sequence[str]) -> list[Session]:
     """All starts of train.py that a log tells of."""
     return [Session(*match.groups()) for line in log if (match := SESSION.fullmatch(line))]
 
 
-def _facts(material: Material, found: Sequence[Session]) -> list[tuple[str, str]]:
+def _facts(material: RunData, found: Sequence[Session]) -> list[tuple[str, str]]:
     """What the last session tells, and the sums of all."""
     told = (
         [
@@ -161,7 +161,7 @@ class Clock(NamedTuple):
     hours: float
 
 
-def growth_section(material: Material) -> Markup:
+def growth_section(material: RunData) -> Markup:
     """A row for each phase, also of those to come."""
     growth, network = material.run.growth, material.run.network
     return table(
@@ -171,13 +171,13 @@ def growth_section(material: Material) -> Markup:
     )
 
 
-def shaded(material: Material) -> list[Span]:
+def shaded_phases(material: RunData) -> list[GrowthPhase]:
     """The phases behind the curves: by the schedule, or by the ticks if it is not known."""
     if material.settings is None:
-        return spans(material.rows)
+        return growth_phases(material.rows)
     growth, network = material.settings.growth, material.settings.network
     return [
-        Span(
+        GrowthPhase(
             phase.start_kimg,
             min(phase.end_kimg, material.kimg),
             phase.stage.resolution,

@@ -4,11 +4,16 @@ import re
 from collections.abc import Iterator, Sequence
 
 from progan.diagnosis.diagnose import diagnose
-from progan.diagnosis.findings import Finding, Verdict
 from progan.diagnosis.history import read_history
-from progan.diagnosis.report import based_on, meaning, rollbacks
+from progan.diagnosis.status import (
+    Finding,
+    Status,
+    coverage_facts,
+    explain_status,
+    format_rollbacks,
+)
 from progan.errors import UserError
-from progan.report.markup import Markup, Material, element, facts, joined
+from progan.report.run_data import Markup, RunData, element, facts, joined
 from progan.runtime.log import human_rate, human_seconds
 
 # How the last line of a log begins, after its time, of a run that has ended.
@@ -17,12 +22,12 @@ STOPPED = re.compile(r"[\d: -]{19}  Stopped (.+?)(?:; |\. |$)")
 STOPPED_AT = re.compile(r"at kimg (\d+(?:\.\d+)?)$")
 
 
-def section(material: Material) -> Markup:
+def section(material: RunData) -> Markup:
     """The status of the run, and how far it is."""
     return joined([*_judgement(material), _standing(material)])
 
 
-def state_words(log: Sequence[str]) -> str:
+def describe_state(log: Sequence[str]) -> str:
     """Whether the run has ended, by the last line of its log."""
     last = log[-1] if log else ""
     if ENDED in last[:30]:
@@ -34,16 +39,16 @@ def state_words(log: Sequence[str]) -> str:
     return f"was training at {last[:19]}, and may still be" if last else "has no log"
 
 
-def kimg_at_end(material: Material) -> float:
+def kimg_at_end(material: RunData) -> float:
     """How far the run is: where it was stopped, after its last tick, or by that tick."""
     stop = STOPPED.match(material.log[-1]) if material.log else None
     place = STOPPED_AT.search(stop[1]) if stop else None
     return max(float(place[1]) if place else 0.0, material.kimg)
 
 
-def _standing(material: Material) -> Markup:
+def _standing(material: RunData) -> Markup:
     """Progress, time and speed."""
-    pairs = [("the run", state_words(material.log))]
+    pairs = [("the run", describe_state(material.log))]
     total = material.settings.growth.total_kimg if material.settings else None
     kimg = kimg_at_end(material)
     if material.rows:
@@ -59,7 +64,7 @@ def _standing(material: Material) -> Markup:
     return joined([facts([("thousands of images", joined([shown, bar])), *pairs])])
 
 
-def _measures(material: Material) -> Iterator[tuple[str, str]]:
+def _measures(material: RunData) -> Iterator[tuple[str, str]]:
     last = material.rows[-1]
     if words := material.stage_words(last["images_seen"]):
         yield "resolution", words
@@ -69,7 +74,7 @@ def _measures(material: Material) -> Iterator[tuple[str, str]]:
         yield "speed", f"{human_rate(last['speed/images-per-second'])} images/s"
 
 
-def _judgement(material: Material) -> Iterator[Markup]:
+def _judgement(material: RunData) -> Iterator[Markup]:
     try:
         history = read_history(material.directory)
     except UserError as error:
@@ -81,15 +86,15 @@ def _judgement(material: Material) -> Iterator[Markup]:
         )
         return
     found = diagnose(history)
-    yield element("p", found.title, class_=f"verdict {kind(found)}")
+    yield element("p", found.title, class_=f"verdict {status_class(found)}")
     yield from map(_finding, found.findings)
-    yield element("p", f"{meaning(found).capitalize()}.")
-    yield facts(based_on(found))
-    if words := rollbacks(history.rows):
+    yield element("p", f"{explain_status(found).capitalize()}.")
+    yield facts(coverage_facts(found))
+    if words := format_rollbacks(history.rows):
         yield element("p", f"Rollbacks: {words}.")
 
 
-def kind(found: Verdict) -> str:
+def status_class(found: Status) -> str:
     """'failing', 'warning' or 'none': the class that colours it."""
     if found.findings:
         return "failing" if found.failing else "warning"

@@ -29,23 +29,23 @@ from progan.sampling.interpolation import (
 )
 from progan.sampling.latents import (
     LatentBatch,
-    at_resolution,
     batch_from_file,
     batch_from_seeds,
     labels_of_class,
-    untrained_note,
+    select_resolution,
+    untrained_class_warning,
     with_class,
 )
-from progan.sampling.network_file import Snapshot
 from progan.sampling.options import VideoTiming, parse_grid
 from progan.sampling.sheets import sheet_layout
+from progan.sampling.snapshot_file import Snapshot
 from progan.sampling.video import (
     GROWTH_SEEDS,
     frame_size,
     growth_frames,
     interpolation_frames,
+    require_encodable,
     require_several_snapshots,
-    require_video,
     write_video,
 )
 
@@ -106,8 +106,8 @@ def run_request(request: GenerateRequest) -> Iterator[Path]:
         raise UserError("Name either --seeds or --latents, not both.")
     device = choose(request.device)
     set_repeatable()
-    snapshot = at_resolution(request.load(request.networks[-1], device), request.resolution)
-    if note := untrained_note(snapshot, request.class_name):
+    snapshot = select_resolution(request.load(request.networks[-1], device), request.resolution)
+    if note := untrained_class_warning(snapshot, request.class_name):
         request.warn(note)
     if request.video is None:
         yield from _write_images(request, snapshot)
@@ -162,7 +162,7 @@ def _write_video(request: GenerateRequest, video: VideoRequest, snapshot: Snapsh
     path = video.file if request.outdir is None else request.outdir / video.file
     columns, rows, frames = (_growth if video.growth else _interpolation)(request, video, snapshot)
     size = frame_size(snapshot.generator.config.size(snapshot.level), columns, rows)
-    require_video(path, video.timing, size)
+    require_encodable(path, video.timing, size)
     _require_not_overwritten(request.latents, [path])
     if request.outdir is not None:
         make_folder(request.outdir)

@@ -19,9 +19,9 @@ from progan.images import Pixels, as_image, save_png
 from progan.runtime.files import atomic_path, make_folder
 from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sampling.latents import LatentBatch
-from progan.sampling.network_file import SOFTWARE, Snapshot, fingerprint
 from progan.sampling.render import as_floats, as_pixels, render_single
 from progan.sampling.sheets import contact_sheet, full_grid, require_sheet_size, sheet_cell
+from progan.sampling.snapshot_file import SOFTWARE, Snapshot, fingerprint
 
 IMAGE_SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 MAX_SIDES = {"jpeg": 65500, "webp": 16383}  # px; what the formats can hold

@@ -13,15 +13,15 @@ from torch import Tensor
 from progan.errors import UserError
 from progan.runtime.text import format_count
 from progan.sampling.latents import LatentBatch, seed_labels
-from progan.sampling.network_file import Snapshot
 from progan.sampling.options import VideoTiming
+from progan.sampling.snapshot_file import Snapshot
 
 Floats = npt.NDArray[np.float64]
 # The paper: "Gaussian (sigma = 45 frames @ 60 Hz)".
 SMOOTHING_SECONDS = 0.75
-SHORTEST_TURN = 6  # standard deviations that a film has room for; in fewer hardly anything moves
-MOST_PICTURES = 500_000  # latents of 512 numbers: 1 GiB
-MOST_SMOOTHING = 60  # s; whoever wants more wants a still
+MIN_SIGMAS = 6  # standard deviations that a film has room for; in fewer hardly anything moves
+MAX_IMAGES = 500_000  # latents of 512 numbers: 1 GiB
+MAX_SMOOTHING = 60  # s; whoever wants more wants a still
 
 
 def random_walk(seed: int, frames: int, latent_size: int, sigma: float) -> Floats:
@@ -48,7 +48,7 @@ def default_smoothing(seconds: float) -> float:
 
     That of the paper, but for films that are too short for it.
     """
-    return min(SMOOTHING_SECONDS, seconds / SHORTEST_TURN)
+    return min(SMOOTHING_SECONDS, seconds / MIN_SIGMAS)
 
 
 def slerp(first: Floats, second: Floats, share: float) -> Floats:
@@ -120,9 +120,9 @@ def random_walk_path(
         smoothing: Standard deviation of the blur in time, in seconds.
     """
     _require_few(timing, cells)
-    if not 0 < smoothing <= MOST_SMOOTHING:
+    if not 0 < smoothing <= MAX_SMOOTHING:
         raise UserError(
-            f"--smoothing {smoothing:g}: name a number of seconds above 0, up to {MOST_SMOOTHING}."
+            f"--smoothing {smoothing:g}: name a number of seconds above 0, up to {MAX_SMOOTHING}."
         )
     if first + cells > 2**32:
         raise UserError(
@@ -161,9 +161,9 @@ def _stacked(cells: list[Floats]) -> Tensor:
 
 
 def _require_few(timing: VideoTiming, cells: int) -> None:
-    if timing.frames * cells > MOST_PICTURES:
+    if timing.frames * cells > MAX_IMAGES:
         raise UserError(
             f"{format_count(timing.frames, 'frame')} of "
-            f"{format_count(cells, 'cell')} are more than {MOST_PICTURES:,} "
+            f"{format_count(cells, 'cell')} are more than {MAX_IMAGES:,} "
             "pictures. Ask for a shorter film or a smaller --grid."
         )

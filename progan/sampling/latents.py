@@ -15,8 +15,8 @@ from torch import Tensor
 
 from progan.errors import UserError
 from progan.runtime.text import sanitize_line
-from progan.sampling.network_file import Snapshot
 from progan.sampling.options import parse_seeds
+from progan.sampling.snapshot_file import Snapshot
 from progan.sizes import MIN_LEVEL, level_name
 
 MAGIC = b"\x93NUMPY"
@@ -178,7 +178,7 @@ def class_index(snapshot: Snapshot, name: str) -> int:
     raise UserError(f"There is no class {sanitize_line(name)!r}. Classes: {_list_classes(names)}.")
 
 
-def untrained_note(snapshot: Snapshot, class_name: str | None) -> str:
+def untrained_class_warning(snapshot: Snapshot, class_name: str | None) -> str:
     """Say that a class was asked for that no training image had, or that seeds leave some out.
 
     '' if neither is so.
@@ -216,7 +216,7 @@ def available_levels(snapshot: Snapshot) -> dict[int, int]:
     return {1 << level: level for level in range(lowest, snapshot.level + 1)}
 
 
-def at_resolution(snapshot: Snapshot, resolution: int | None) -> Snapshot:
+def select_resolution(snapshot: Snapshot, resolution: int | None) -> Snapshot:
     """The network as it draws at a resolution, where levels below the trained one are faded in.
 
     None: as it was saved.

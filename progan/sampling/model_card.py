@@ -19,8 +19,8 @@ from progan.invocation import command
 from progan.runtime.files import write_atomically
 from progan.runtime.log import human_seconds
 from progan.runtime.text import sanitize_line
-from progan.sampling.network_file import SUFFIX as NETWORK_SUFFIX
-from progan.sampling.network_file import Snapshot, io_signature
+from progan.sampling.snapshot_file import SUFFIX as NETWORK_SUFFIX
+from progan.sampling.snapshot_file import Snapshot, io_signature
 from progan.sizes import Size
 
 if TYPE_CHECKING:

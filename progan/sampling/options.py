@@ -86,7 +86,7 @@ def require_video_format(path: Path, timing: VideoTiming) -> None:
     if suffix not in MAX_FPS:
         raise UserError(f"--video {path}: the name of a film ends in {', '.join(MAX_FPS)}.")
     if suffix == MP4:
-        import_encoder()
+        import_pyav()
     if timing.fps > MAX_FPS[suffix]:
         other = timing.fps <= MAX_FPS[MP4]
         raise UserError(
@@ -96,7 +96,7 @@ def require_video_format(path: Path, timing: VideoTiming) -> None:
         )
 
 
-def import_encoder() -> ModuleType:
+def import_pyav() -> ModuleType:
     """PyAV; raises UserError if it is not installed."""
     try:
         import av

@@ -10,7 +10,7 @@ from torch import Tensor
 from progan.config import Network
 from progan.images import Pixels, to_pixels
 from progan.networks import Generator
-from progan.sampling.network_file import Snapshot
+from progan.sampling.snapshot_file import Snapshot
 
 PIXELS_PER_BATCH = 2**21  # two images of 1024x1024: features of a batch stay below 2 GiB
 MAX_BATCH = 64

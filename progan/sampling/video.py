@@ -19,10 +19,10 @@ from progan.runtime.text import format_count
 from progan.sampling.image_files import make_exif
 from progan.sampling.interpolation import LatentPath
 from progan.sampling.latents import LatentBatch
-from progan.sampling.network_file import Snapshot, load_network
-from progan.sampling.options import VideoTiming, import_encoder, require_video_format
+from progan.sampling.options import VideoTiming, import_pyav, require_video_format
 from progan.sampling.render import as_pixels, render_single
 from progan.sampling.sheets import caption_in_corner, full_grid
+from progan.sampling.snapshot_file import Snapshot, load_network
 from progan.sizes import Size, stage_name
 
 CRF = "16"  # H.264's constant rate factor: hardly to be told from the original
@@ -52,7 +52,7 @@ def write_video(
         VIDEO_FORMATS[path.suffix.lower()].write(temporary, frames, timing, text)
 
 
-def require_video(path: Path, timing: VideoTiming, size: Size) -> None:
+def require_encodable(path: Path, timing: VideoTiming, size: Size) -> None:
     """Raise UserError if no such film can be written, before any of it is drawn."""
     require_video_format(path, timing)
     kind = VIDEO_FORMATS[path.suffix.lower()]
@@ -75,7 +75,7 @@ def _write_mp4(
     path: Path, frames: Iterable[Pixels], timing: VideoTiming, text: Mapping[str, str]
 ) -> None:
     """H.264 with halved colours (yuv420p), which every player and browser shows."""
-    av = import_encoder()
+    av = import_pyav()
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
         file.metadata["comment"] = _line(text)
         stream = file.add_stream(
@@ -186,10 +186,10 @@ def interpolation_frames(
     """The frames of a script: uint8 [H, W, 3], of `frame_size`."""
     for latents, labels in zip(script.latents, script.labels, strict=True):
         images = [as_pixels(image) for image in render_single(snapshot, latents, labels)]
-        yield frame_of(np.stack(images), columns, rows)
+        yield compose_frame(np.stack(images), columns, rows)
 
 
-def frame_of(images: Pixels, columns: int, rows: int) -> Pixels:
+def compose_frame(images: Pixels, columns: int, rows: int) -> Pixels:
     """Pictures [N, H, W, C] side by side, enlarged by repeating pixels if they are small."""
     page = enlarge(full_grid(images, columns, rows)[None], MIN_FRAME_SIDE)[0]
     return np.asarray(opaque(page), np.uint8)
@@ -236,7 +236,7 @@ def growth_frames(
             as_pixels(image)
             for image in render_single(snapshot, latent_batch.latents, latent_batch.labels)
         ]
-        page = frame_of(enlarge(np.stack(images), side), columns, rows)
+        page = compose_frame(enlarge(np.stack(images), side), columns, rows)
         page = caption_in_corner(page, stage_caption(snapshot, hours.get(snapshot.images_seen)))
         yield from (page for _ in times)
 

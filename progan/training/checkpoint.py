@@ -16,15 +16,15 @@ from progan.errors import UserError
 from progan.run_directory import state_path
 from progan.run_directory import states as state_files
 from progan.runtime.files import atomic_path
-from progan.sampling.state_file import (
+from progan.sampling.checkpoint_file import (
     FORMAT,
     FORMAT_VERSION,
     NETWORKS,
     NOT_WHOLE,
     Content,
-    DamagedState,
-    read_state,
-    sealed,
+    DamagedCheckpoint,
+    read_checkpoint,
+    with_checksum,
 )
 from progan.settings import changes, section_from_dict
 from progan.training import state as states
@@ -77,7 +77,7 @@ def write_state(
     """
     path = state_path(directory, content["images_seen"])
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        _save(sealed(content), _Output(file, proceed))
+        _save(with_checksum(content), _Output(file, proceed))
     for old in state_files(directory)[:-keep]:
         if old != path:
             old.unlink()
@@ -86,7 +86,7 @@ def write_state(
 
 def load_newest(
     files: Sequence[Path], run: Run, device: torch.device
-) -> tuple[TrainState, Path, dict[Path, DamagedState]]:
+) -> tuple[TrainState, Path, dict[Path, DamagedCheckpoint]]:
     """Return the newest state that is whole, its file, and those after it that are damaged.
 
     Args:
@@ -95,11 +95,11 @@ def load_newest(
     Raises:
         UserError: All of them are damaged, or the newest whole one does not fit the run.
     """
-    damaged: dict[Path, DamagedState] = {}
+    damaged: dict[Path, DamagedCheckpoint] = {}
     for path in reversed(files):
         try:
             return load_state(path, run, device), path, damaged
-        except DamagedState as error:
+        except DamagedCheckpoint as error:
             damaged[path] = error
     raise UserError(
         f"{'; '.join(error.what for error in damaged.values())}. There is no other "
@@ -109,13 +109,13 @@ def load_newest(
 
 def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
     """Return the state in a file, on `device`; raises UserError if it does not fit the run."""
-    content = read_state(path)
+    content = read_checkpoint(path)
     try:
         saved = section_from_dict(NetworkConfig, json.loads(content["config"])["network"])
         if not changes(saved, run.network):
             return _restored(content, run, device)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise DamagedState(path, NOT_WHOLE) from error
+        raise DamagedCheckpoint(path, NOT_WHOLE) from error
     raise UserError(
         f"{path} cannot be resumed with another architecture: "
         f"{'; '.join(changes(saved, run.network))}. Take that back, in config.json if "

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from progan.errors import UserError
 from progan.runtime.distributed import Group
-from progan.sampling.state_file import NETWORKS
+from progan.sampling.checkpoint_file import NETWORKS
 from progan.training.checkpoint import COUNTERS, OPTIMIZERS
 from progan.training.state import TrainState
 

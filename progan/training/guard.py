@@ -18,7 +18,7 @@ from progan.run_directory import ROLLBACK_PREFIX, rollback_path, states
 from progan.runtime.files import write_atomically
 from progan.runtime.log import Log
 from progan.runtime.seeding import derive
-from progan.sampling.state_file import NETWORKS
+from progan.sampling.checkpoint_file import NETWORKS
 from progan.schedule import Stage
 from progan.settings import option_name
 from progan.training import samples

@@ -7,15 +7,14 @@ from pathlib import Path
 from progan.config import Run
 from progan.data.reader import Dataset
 from progan.diagnosis.diagnose import SYMPTOMS, diagnose
-from progan.diagnosis.findings import Verdict
 from progan.diagnosis.history import History, Row, read_rows
-from progan.diagnosis.report import finding_words, summary
+from progan.diagnosis.status import Status, format_finding, format_summary
 from progan.images import save_png
 from progan.invocation import command
 from progan.run_directory import FAKES_PREFIX, STATISTICS_FILE, moment_path
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log, human_percent, human_rate, human_seconds
-from progan.sampling.network_file import Snapshot
+from progan.sampling.snapshot_file import Snapshot
 from progan.schedule import Stage
 from progan.training import samples
 from progan.training.data_parallel import require_same_weights
@@ -55,15 +54,17 @@ class Diagnosis:
         ):
             self._tell(before, images_seen)
 
-    def _judged(self) -> Verdict:
+    def _judged(self) -> Status:
         return diagnose(History.of_run(self._rows, self._run))
 
-    def _tell(self, before: Verdict, images_seen: int) -> None:
+    def _tell(self, before: Status, images_seen: int) -> None:
         known = {finding.name for finding in before.findings}
         new = [
-            finding_words(finding) for finding in self.verdict.findings if finding.name not in known
+            format_finding(finding)
+            for finding in self.verdict.findings
+            if finding.name not in known
         ]
-        lines = [f"Diagnosis: {words}" for words in new or [summary(self.verdict)]]
+        lines = [f"Diagnosis: {words}" for words in new or [format_summary(self.verdict)]]
         for line in lines:
             self._log(f"{line} (Curves: {self._plotting})" if new else line)
         self._monitor.text("diagnosis", "\n\n".join(lines), images_seen)

@@ -17,11 +17,11 @@ from progan import run_directory, schedule
 from progan.config import Network, Run
 from progan.errors import UserError
 from progan.interop.imported_model import ImportedModel
-from progan.interop.load import load_own, read_foreign
+from progan.interop.load import import_foreign, load_network_or_explain
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import levels, meta_networks, names_by_level
-from progan.sampling.network_choice import find_network, find_run
-from progan.sampling.state_file import is_state, is_whole, load_networks
+from progan.sampling.checkpoint_file import is_checkpoint, is_intact, load_network_weights
+from progan.sampling.find_network import find_network, find_run
 from progan.settings import changes, option_name
 from progan.sizes import MIN_LEVEL
 from progan.training.matching import Match, MatchStatus, Overlap, Shape, match, merged
@@ -56,7 +56,7 @@ def find_init_source(path: Path) -> Path:
     if path.is_dir():
         directory = find_run(path)
         states = reversed(run_directory.states(directory))
-        return next(filter(is_whole, states), None) or find_network(directory)
+        return next(filter(is_intact, states), None) or find_network(directory)
     if not path.exists():
         raise UserError(
             f"There is no {path}. Name a network file or a training state, or the "
@@ -67,14 +67,14 @@ def find_init_source(path: Path) -> Path:
 
 def load_init_source(path: Path) -> InitSource:
     """Read networks of ours or of another program, on the CPU; raises UserError for other files."""
-    if is_state(path):
+    if is_checkpoint(path):
         return _of_state(path)
-    trained = read_foreign(path)
+    trained = import_foreign(path)
     return _of_network_file(path) if trained is None else _of_another_program(path, trained)
 
 
 def _of_network_file(path: Path) -> InitSource:
-    snapshot = load_own(path, torch.device("cpu"))
+    snapshot = load_network_or_explain(path, torch.device("cpu"))
     network = snapshot.generator.config
     home = path.parent / run_directory.CONFIG_FILE
     return InitSource(
@@ -100,7 +100,7 @@ def _of_another_program(path: Path, trained: ImportedModel) -> InitSource:
 
 
 def _of_state(path: Path) -> InitSource:
-    run, images_seen, weights = load_networks(path)
+    run, images_seen, weights = load_network_weights(path)
     for role, network in meta_networks(run.network).items():
         try:
             network.load_state_dict(weights[role], assign=True)

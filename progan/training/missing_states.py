@@ -9,7 +9,7 @@ from progan.errors import UserError
 from progan.invocation import command
 from progan.run_directory import BEST_PREFIX, BEST_STATE_PREFIX, STATE_SUFFIX, STATISTICS_FILE
 from progan.runtime.files import PARTIAL
-from progan.sampling.network_file import PREFIX, SUFFIX, images_seen_of
+from progan.sampling.snapshot_file import PREFIX, SUFFIX, read_images_seen
 
 
 def require_untrained(directory: Path, run: Run) -> None:
@@ -26,7 +26,7 @@ def require_untrained(directory: Path, run: Run) -> None:
     if not _were_saved(directory, networks, rows, run):
         return
     kimg = max(
-        [(images_seen_of(path) or 0) / 1000 for path in networks]
+        [(read_images_seen(path) or 0) / 1000 for path in networks]
         + [row["images_seen"] / 1000 for row in rows]
     )
     found = [*(path.name for path in networks[-1:]), *([STATISTICS_FILE] if rows else [])]

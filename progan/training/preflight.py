@@ -23,7 +23,7 @@ from progan.runtime import devices
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_rate, human_seconds
 from progan.runtime.text import format_count
-from progan.sampling.state_file import NETWORKS
+from progan.sampling.checkpoint_file import NETWORKS
 from progan.schedule import Stage
 from progan.sizes import MIN_LEVEL
 from progan.training import state as states

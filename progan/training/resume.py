@@ -11,14 +11,14 @@ from progan.config import Run, all_changes, override
 from progan.data.reader import Dataset
 from progan.data.splits import open_images, open_images_of_run
 from progan.errors import UserError
-from progan.interop.describe_file import refusal
-from progan.interop.load import read_foreign
+from progan.interop.describe_file import unreadable_error
+from progan.interop.load import import_foreign
 from progan.run_directory import CONFIG_FILE, set_aside
 from progan.run_directory import states as state_files
 from progan.runtime.files import remove_partials
 from progan.runtime.weights_file import is_weights_file
-from progan.sampling.network_file import images_seen_of
-from progan.sampling.state_file import is_state, peek
+from progan.sampling.checkpoint_file import is_checkpoint, read_metadata
+from progan.sampling.snapshot_file import read_images_seen
 from progan.settings import changes
 from progan.training import state as states
 from progan.training.checkpoint import load_newest, load_state
@@ -95,7 +95,7 @@ def load_resumed_state(
         for each in state_files(file.parent)
         if each != file and _images_seen(each) > state.images_seen
     ]
-    trained = peek(file)
+    trained = read_metadata(file)
     if trained and (edited := all_changes(trained[1], saved)):
         notes.append(
             f"{CONFIG_FILE} is not what {file.name} was trained with: "
@@ -122,7 +122,7 @@ def _set_aside(path: Path, why: str, reason: str) -> str:
 
 def _images_seen(path: Path) -> float:
     """Of a state; one that does not tell counts as new."""
-    told = peek(path)
+    told = read_metadata(path)
     return told[0] if told else float("inf")
 
 
@@ -130,14 +130,14 @@ def require_resumable(path: Path) -> None:
     """Raise UserError unless a file can be a state of a run in whose directory it lies."""
     directory = path.parent
     at_home = (directory / run_directory.CONFIG_FILE).is_file()
-    if is_weights_file(path) and images_seen_of(path) is None:
-        raise refusal(path)
+    if is_weights_file(path) and read_images_seen(path) is None:
+        raise unreadable_error(path)
     if is_weights_file(path):
         what = f"{path} holds weights of a network, and not all that a training goes on with. "
         home = f"To continue its run: --resume {directory}. " if at_home else ""
         raise UserError(f"{what}{home}To begin a new run with these weights: --init-from {path}")
-    is_own = is_state(path) or path.name.startswith(run_directory.STATE_PREFIX)
-    if not is_own and read_foreign(path):
+    is_own = is_checkpoint(path) or path.name.startswith(run_directory.STATE_PREFIX)
+    if not is_own and import_foreign(path):
         raise UserError(
             f"{path} holds networks of another program, and not all that a training "
             f"goes on with. To begin a new run with them: --init-from {path}"

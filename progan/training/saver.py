@@ -22,17 +22,17 @@ from progan.run_directory import (
 )
 from progan.runtime.background import Background
 from progan.runtime.files import PARTIAL, atomic_path, flush_to_disk
+from progan.sampling.checkpoint_file import Content, read_metadata
 from progan.sampling.model_card import card_path, is_unedited
-from progan.sampling.network_file import (
+from progan.sampling.snapshot_file import (
     PREFIX,
     SUFFIX,
     Snapshot,
-    images_seen_of,
-    interim_networks,
+    find_interim_networks,
     interim_path,
+    read_images_seen,
     save_network,
 )
-from progan.sampling.state_file import Content, peek
 from progan.training.checkpoint import copy_to_cpu, write_state
 from progan.training.state import TrainState
 
@@ -116,15 +116,17 @@ class Saver:
         nothing lost if a crash comes before the next one is written.
         """
         self._background.wait()
-        moments = {path: told[0] for path in states(self._directory) if (told := peek(path))}
+        moments = {
+            path: told[0] for path in states(self._directory) if (told := read_metadata(path))
+        }
         self._newest = self._found(state.images_seen, moments)
         if self._newest:
             self._saved_images_seen = state.images_seen
         elif state.images_seen:
             self._save(state, snapshot, 0.0, interim=True)
             self._background.wait()
-        for network in interim_networks(self._directory):
-            if (images_seen_of(network) or 0) > state.images_seen:
+        for network in find_interim_networks(self._directory):
+            if (read_images_seen(network) or 0) > state.images_seen:
                 _remove_network(network)
         return [
             f"{path.name} is later than that. It is called "
@@ -139,7 +141,7 @@ class Saver:
         networks = [
             path
             for path in sorted(self._directory.glob(f"{PREFIX}*{SUFFIX}"))
-            if images_seen_of(path) == images_seen
+            if read_images_seen(path) == images_seen
         ]
         return Saved(here[-1], networks[0]) if here and networks else None
 
@@ -176,7 +178,7 @@ class Saver:
                 self._directory, content, self._run.output.keep_states, self._background.proceed
             )
         self._newest = Saved(state, network)
-        for other in interim_networks(self._directory):
+        for other in find_interim_networks(self._directory):
             if other != network:
                 _remove_network(other)
 
@@ -198,7 +200,7 @@ class Saver:
                 marker.unlink(missing_ok=True)
 
     def _network_path(self, snapshot: Snapshot) -> Path:
-        return moment_path(self._directory, PREFIX, snapshot.images_seen, SUFFIX, images_seen_of)
+        return moment_path(self._directory, PREFIX, snapshot.images_seen, SUFFIX, read_images_seen)
 
     def _describe_all(self, snapshot: Snapshot) -> None:
         for path in self._networks_of(snapshot):
@@ -210,7 +212,7 @@ class Saver:
             self._network_path(snapshot),
             *sorted(self._directory.glob(f"{BEST_PREFIX}*{SUFFIX}")),
         ):
-            if images_seen_of(path) == snapshot.images_seen:
+            if read_images_seen(path) == snapshot.images_seen:
                 yield path
 
     def _keep_best(self, metric: str) -> None:

@@ -13,12 +13,12 @@ from progan.run_directory import BEST_PREFIX, METRIC_PREFIX
 from progan.runtime.files import append, atomic_path, json_objects
 from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log, human_seconds
-from progan.sampling.network_file import (
+from progan.sampling.snapshot_file import (
     PREFIX,
     SUFFIX,
     Snapshot,
-    images_seen_of,
     load_network,
+    read_images_seen,
     save_network,
 )
 from progan.training.monitor import Monitor
@@ -69,7 +69,7 @@ class Measurements:
         """
         missing = unmeasured(self.directory, self.measures, state.images_seen)
         for path in self.directory.glob(f"{PREFIX}*[0-9]{SUFFIX}") if self.measures else ():
-            if images_seen_of(path) == state.images_seen:
+            if read_images_seen(path) == state.images_seen:
                 snapshot = load_network(path, next(state.average.parameters()).device)
                 self._measure_by({name: self.measures[name] for name in missing}, snapshot, state)
                 return

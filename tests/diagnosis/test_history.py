@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from progan.diagnosis.history import WINDOW, History, lasting, read_rows, windows
+from progan.diagnosis.history import WINDOW, History, join_windows, lasting_streak, read_rows
 from progan.errors import UserError
 from tests.diagnosis.courses import after, history, steps
 
@@ -48,7 +48,7 @@ def test_other_lines_are_refused(tmp_path: Path, line: str) -> None:
 
 @pytest.mark.parametrize("tick, ends", [(1, [16, 32, 48]), (10, [20, 40]), (24, [24, 48])])
 def test_windows_are_long_enough_and_a_rest_is_left_out(tick: int, ends: list[int]) -> None:
-    course = windows(history(steps(50, loss__generator=float), tick))
+    course = join_windows(history(steps(50, loss__generator=float), tick))
     assert [window.end for window in course if window.end <= 48] == ends
     for window in course:
         assert window.end - window.start >= WINDOW
@@ -57,7 +57,7 @@ def test_windows_are_long_enough_and_a_rest_is_left_out(tick: int, ends: list[in
 
 
 def test_a_window_ends_where_the_resolution_changes() -> None:
-    course = windows(history(steps(60, schedule__resolution=after(20, 64.0, 32.0)), 4))
+    course = join_windows(history(steps(60, schedule__resolution=after(20, 64.0, 32.0)), 4))
     assert [(window.start, window.end, window.resolution) for window in course] == [
         (0, 16, 32),
         (16, 20, 32),
@@ -67,12 +67,12 @@ def test_a_window_ends_where_the_resolution_changes() -> None:
 
 
 def test_gaps_end_a_stretch_and_what_is_unknown_does_not() -> None:
-    course = windows(history(steps(320, loss__generator=after(160, 2.0, 1.0))))
-    stretch = lasting(course, lambda w: w.means["loss/generator"] > 1.5)
+    course = join_windows(history(steps(320, loss__generator=after(160, 2.0, 1.0))))
+    stretch = lasting_streak(course, lambda w: w.means["loss/generator"] > 1.5)
     assert (stretch[0].start, stretch[-1].end) == (160, 320)
-    gap = lasting(course, lambda w: w.start != 240)
+    gap = lasting_streak(course, lambda w: w.start != 240)
     assert gap[0].start == 256
-    unknown = lasting(course, lambda w: None if w.start == 240 else w.start >= 200)
+    unknown = lasting_streak(course, lambda w: None if w.start == 240 else w.start >= 200)
     assert unknown[0].start == 208
-    assert lasting(course, lambda w: w.start >= 288) == []  # too short to count
-    assert lasting([], lambda w: True) == [] == windows(History([]))
+    assert lasting_streak(course, lambda w: w.start >= 288) == []  # too short to count
+    assert lasting_streak([], lambda w: True) == [] == join_windows(History([]))

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progan.config import Objective
-from progan.diagnosis.balance import SCALES, won
-from progan.diagnosis.diagnose import SYMPTOMS, diagnose, verdicts
-from progan.diagnosis.findings import Verdict
+from progan.diagnosis.balance import LOSS_SCALES, loss_limits
+from progan.diagnosis.diagnose import SYMPTOMS, diagnose, status_history
 from progan.diagnosis.history import History
+from progan.diagnosis.status import Status
 from tests.diagnosis.courses import Steps, after, history, steps
 from tests.for_each import for_each
 
@@ -125,11 +125,11 @@ GOOD: dict[str, Callable[[float, int], Steps]] = {
 every_case = for_each("name", CASES)
 
 
-def named(verdict: Verdict) -> list[str]:
+def named(verdict: Status) -> list[str]:
     return [finding.name for finding in verdict.findings]
 
 
-def judged(name: str, tick: int = 16) -> Verdict:
+def judged(name: str, tick: int = 16) -> Status:
     each, objective = CASES[name]
     return diagnose(history(each, tick, objective))
 
@@ -171,12 +171,12 @@ def test_the_verdict_does_not_depend_on_the_length_of_the_ticks(name: str, tick:
     noise=st.floats(0, 0.02),
     seed=st.integers(0, 99),
     tick=st.sampled_from([1, 5, 16, 50]),
-    objective=st.sampled_from(sorted(SCALES)),
+    objective=st.sampled_from(sorted(LOSS_SCALES)),
 )
 def test_good_trainings_never_alarm(
     name: str, noise: float, seed: int, tick: int, objective: str
 ) -> None:
-    for _, verdict in verdicts(history(GOOD[name](noise, seed), tick * 8, objective)):
+    for _, verdict in status_history(history(GOOD[name](noise, seed), tick * 8, objective)):
         assert not verdict.findings, verdict
     assert diagnose(history(GOOD[name](noise, seed), tick, objective)).name == "ok"
 
@@ -225,7 +225,7 @@ def test_numbers_that_are_none_are_said_at_once() -> None:
 
 def test_iterations_are_those_of_the_generator() -> None:
     """Five critic steps each: it takes five times the images until something can be said."""
-    one, five = (verdicts(history(steps(400), 16, d_repeats=n)) for n in (1, 5))
+    one, five = (status_history(history(steps(400), 16, d_repeats=n)) for n in (1, 5))
     first_one, first_five = (
         next(kimg for kimg, verdict in all_ if verdict.judged) for all_ in (one, five)
     )
@@ -234,7 +234,9 @@ def test_iterations_are_those_of_the_generator() -> None:
 
 def test_nothing_is_said_too_early() -> None:
     assert diagnose(History([])).name == "too early to tell"
-    names = [verdict.name for _, verdict in verdicts(history(CASES["mode collapse"][0][ILL_FROM:]))]
+    names = [
+        verdict.name for _, verdict in status_history(history(CASES["mode collapse"][0][ILL_FROM:]))
+    ]
     assert names[:8] == ["too early to tell"] * 8 and names[-1] == "mode collapse"
     assert names[8] == "mode collapse"  # as soon as any verdict is given
 
@@ -242,7 +244,7 @@ def test_nothing_is_said_too_early() -> None:
 def test_a_generator_on_its_way_to_many_pictures_has_not_collapsed() -> None:
     for speed in (1 / 500, 1 / 2000):
         each = steps(700, diversity__nearest=lambda n: min(0.01 + n * speed, 0.9))  # noqa: B023
-        assert all(not verdict.findings for _, verdict in verdicts(history(each)))
+        assert all(not verdict.findings for _, verdict in status_history(history(each)))
 
 
 def test_diversity_that_falls_by_half_is_a_collapse_before_it_is_deep() -> None:
@@ -275,12 +277,12 @@ def test_older_histories_without_some_statistics_can_be_read() -> None:
 def test_soft_targets_keep_a_loss_away_from_zero(
     options: dict[str, Any], real: float, fake: float
 ) -> None:
-    assert won(Objective(**options), 0.07) == pytest.approx((real, fake), abs=0.01)
-    assert won(Objective(objective="wgan-gp"), 0.07) is None
+    assert loss_limits(Objective(**options), 0.07) == pytest.approx((real, fake), abs=0.01)
+    assert loss_limits(Objective(objective="wgan-gp"), 0.07) is None
 
 
 def test_every_objective_has_a_scale() -> None:
     field = next(
         item for item in Objective.__dataclass_fields__.values() if item.name == "objective"
     )
-    assert set(SCALES) == set(field.metadata["choices"])
+    assert set(LOSS_SCALES) == set(field.metadata["choices"])

@@ -13,8 +13,8 @@ from progan.cli.generate import main as generate
 from progan.cli.train import main as train
 from progan.data.reader import Dataset
 from progan.images import to_pixels
-from progan.sampling.network_choice import find_network
-from progan.sampling.network_file import load_network
+from progan.sampling.find_network import find_network
+from progan.sampling.snapshot_file import load_network
 from tests.builders import tiny_options
 
 BRIEF: dict[str, object] = dict(

@@ -14,8 +14,8 @@ from PIL import Image
 from progan.cli.generate import main
 from progan.cli.train import main as train
 from progan.images import to_pixels
-from progan.sampling.network_choice import find_network, find_networks
-from progan.sampling.network_file import load_network
+from progan.sampling.find_network import find_network, find_networks
+from progan.sampling.snapshot_file import load_network
 from tests.builders import message, noise_dataset, tiny_options
 
 ROOT = Path(__file__).resolve().parents[2]

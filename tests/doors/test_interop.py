@@ -18,7 +18,7 @@ from progan.images import to_pixels
 from progan.interop.cli import main as interop
 from progan.run_directory import load_config
 from progan.runtime.files import sha256_of
-from progan.sampling.network_file import fingerprint, load_network, save_network
+from progan.sampling.snapshot_file import fingerprint, load_network, save_network
 from tests.builders import message, noise_dataset, tiny_snapshot
 from tests.interop import official_files, zoo_files
 from tests.runtime import attacks

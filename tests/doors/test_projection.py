@@ -14,7 +14,7 @@ from progan.loading import load
 from progan.projection import project as project_module
 from progan.projection.cli import main
 from progan.projection.search import search
-from progan.sampling.network_file import save_network
+from progan.sampling.snapshot_file import save_network
 from tests.builders import message, noise_dataset, tiny_options, tiny_snapshot
 
 QUICK = ("--starts", "8", "--steps", "6")

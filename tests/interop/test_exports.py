@@ -18,8 +18,8 @@ from progan.errors import UserError
 from progan.interop import exports
 from progan.interop.exports import FORMATS, ExportableGenerator, export, truncate
 from progan.sampling.latents import seed_labels, seed_latents
-from progan.sampling.network_file import Snapshot, load_network, save_network
 from progan.sampling.render import render_single
+from progan.sampling.snapshot_file import Snapshot, load_network, save_network
 from progan.sizes import Size
 from progan.training.state import initialize
 from tests.builders import tiny_snapshot

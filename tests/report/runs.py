@@ -8,7 +8,7 @@ import numpy as np
 from progan import run_directory
 from progan.config import Run
 from progan.images import save_png
-from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, save_network
+from progan.sampling.snapshot_file import PREFIX, SUFFIX, Snapshot, save_network
 from progan.training.samples import IMAGES_SEEN, layout
 from tests.builders import tiny_run, tiny_snapshot
 from tests.diagnosis.courses import history, steps

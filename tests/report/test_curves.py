@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from progan.diagnosis.curves import Span
-from progan.report import markup as material
-from progan.report.curves import Chart, charts_of, numbers, section, thinned
-from progan.report.metrics import measured
-from progan.report.settings import hours_at, shaded
+from progan.diagnosis.curves import GrowthPhase
+from progan.report import run_data as material
+from progan.report.curves import Chart, chart_data, downsample, make_charts, section
+from progan.report.metrics import read_measurements
+from progan.report.settings import hours_at, shaded_phases
 from tests.builders import tiny_run
 from tests.report.pages import Page
 from tests.report.runs import made_run, write_lines
 
 
 def charts(directory: Path) -> dict[str, Chart]:
-    read = material.read(directory)
-    return {chart.title: chart for chart in charts_of(read, measured(directory))}
+    read = material.read_run(directory)
+    return {chart.title: chart for chart in make_charts(read, read_measurements(directory))}
 
 
 def test_all_that_is_known_is_drawn(tmp_path: Path) -> None:
@@ -39,10 +39,10 @@ def test_accuracies_are_drawn_where_they_mean_something(tmp_path: Path) -> None:
 
 def test_a_thousand_ticks_become_means() -> None:
     points = [(float(number), float(number % 2)) for number in range(1000)]
-    few = thinned(points, 500)
+    few = downsample(points, 500)
     assert len(few) == 500 and {value for _, value in few} == {0.5} and few[-1][0] == 999
-    assert thinned(points, 1000) == points and thinned([]) == []
-    assert thinned([(1, None), (2, 4.0), (3, None), (4, None)], 2) == [(2, 4.0), (4, None)]
+    assert downsample(points, 1000) == points and downsample([]) == []
+    assert downsample([(1, None), (2, 4.0), (3, None), (4, None)], 2) == [(2, 4.0), (4, None)]
 
 
 def test_what_is_not_finite_is_a_gap(tmp_path: Path) -> None:
@@ -54,23 +54,23 @@ def test_what_is_not_finite_is_a_gap(tmp_path: Path) -> None:
             for seen, value in ((1000, 1.5), (2000, math.nan), (3000, -math.inf))
         ),
     )
-    read = material.read(directory)
-    found = numbers(read, charts_of(read, measured(directory)))
+    read = material.read_run(directory)
+    found = chart_data(read, make_charts(read, read_measurements(directory)))
     assert found["charts"][0]["curves"][0]["y"] == [1.5, None, None]
     json.dumps(found, allow_nan=False)
 
 
 def test_phases_are_shaded_as_far_as_the_run_is(tmp_path: Path) -> None:
     directory = made_run(tmp_path)
-    read = material.read(directory)
-    assert shaded(read) == [
-        Span(0, 1.5, 4, False),
-        Span(1.5, 3, 8, True),
-        Span(3, 4.5, 8, False),
-        Span(4.5, read.kimg, 16, True),
+    read = material.read_run(directory)
+    assert shaded_phases(read) == [
+        GrowthPhase(0, 1.5, 4, False),
+        GrowthPhase(1.5, 3, 8, True),
+        GrowthPhase(3, 4.5, 8, False),
+        GrowthPhase(4.5, read.kimg, 16, True),
     ]
     (directory / "config.json").write_text("{")
-    assert shaded(material.read(directory))[0].resolution == 32  # as the ticks say
+    assert shaded_phases(material.read_run(directory))[0].resolution == 32  # as the ticks say
 
 
 def test_time_is_shared_out_between_ticks() -> None:
@@ -111,7 +111,7 @@ def test_the_figures_tell_their_last_values_without_a_script(tmp_path: Path) -> 
 
 
 def test_a_moment_is_named_after_what_its_last_image_was_trained_in(tmp_path: Path) -> None:
-    read = material.read(made_run(tmp_path))
+    read = material.read_run(made_run(tmp_path))
     assert [read.stage_words(seen) for seen in (0, 1500, 2250, 3000, 3001)] == [
         "4 stable",
         "4 stable",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from progan.report.markup import Markup, data_uri, element, facts, joined, table
-from progan.report.page import island
+from progan.report.page import json_for_script
+from progan.report.run_data import Markup, data_uri, element, facts, joined, table
 from tests.report.pages import Page
 
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror=alert(1)> "'&\\u003c"""
@@ -34,7 +34,9 @@ def test_names_of_attributes_are_those_of_html() -> None:
 
 
 def test_json_cannot_end_its_script() -> None:
-    assert "</" not in island({"x": HOSTILE}) and "<!--" not in island({"x": "<!--"})
+    assert "</" not in json_for_script({"x": HOSTILE}) and "<!--" not in json_for_script(
+        {"x": "<!--"}
+    )
 
 
 def test_a_file_can_be_an_address() -> None:

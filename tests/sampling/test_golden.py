@@ -10,8 +10,8 @@ from PIL import Image
 from progan.images import png_text
 from progan.sampling.image_files import ImageOutput, write_grid, write_images
 from progan.sampling.latents import LatentBatch, batch_from_seeds
-from progan.sampling.network_file import Snapshot, load_network
 from progan.sampling.render import render_batches, render_single
+from progan.sampling.snapshot_file import Snapshot, load_network
 from tests.sampling.golden.make import COLUMNS, FOLDER, MARGIN, NETWORK, ROWS, distance
 
 GOLDEN = FOLDER / "grid.png"

@@ -25,9 +25,9 @@ from progan.sampling.image_files import (
     write_images,
     write_sheet,
 )
-from progan.sampling.latents import at_resolution, batch_from_seeds
-from progan.sampling.network_file import Snapshot, fingerprint
+from progan.sampling.latents import batch_from_seeds, select_resolution
 from progan.sampling.render import render
+from progan.sampling.snapshot_file import Snapshot, fingerprint
 from progan.sizes import Size
 from tests.builders import tiny_snapshot
 
@@ -130,7 +130,7 @@ def pixels(path: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_each_seed_gets_its_file(tmp_path: Path, channels: int) -> None:
-    snapshot = at_resolution(tiny_snapshot(channels=channels), 8)
+    snapshot = select_resolution(tiny_snapshot(channels=channels), 8)
     wish = batch_from_seeds(snapshot, "0-70")  # more than are in memory
     folder = tmp_path / "new/out"
     paths = list(write_images(snapshot, wish, ImageOutput(folder=folder, text=PROVENANCE)))
@@ -233,7 +233,7 @@ def test_arrays_are_the_numbers_of_the_network(snapshot: Snapshot, tmp_path: Pat
 def test_pictures_of_other_shapes(tmp_path: Path) -> None:
     landscape = tiny_snapshot(base=Size(4, 6))
     wish = batch_from_seeds(landscape, "0-2")
-    for path in write_images(at_resolution(landscape, 8), wish, ImageOutput(folder=tmp_path)):
+    for path in write_images(select_resolution(landscape, 8), wish, ImageOutput(folder=tmp_path)):
         assert pixels(path).shape == (8, 12, 3)
     assert pixels(write_grid(landscape, wish, ImageOutput(folder=tmp_path), 2, 2)).shape == (
         32,

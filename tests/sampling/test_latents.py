@@ -13,16 +13,16 @@ from progan.config import Network
 from progan.errors import UserError
 from progan.networks import generator
 from progan.sampling.latents import (
-    at_resolution,
     batch_from_file,
     batch_from_seeds,
     class_of_seed,
     seed_labels,
     seed_latents,
+    select_resolution,
     with_class,
 )
-from progan.sampling.network_file import Snapshot
 from progan.sampling.options import parse_seeds
+from progan.sampling.snapshot_file import Snapshot
 from progan.sizes import Size
 from tests.builders import tiny_snapshot
 
@@ -245,9 +245,9 @@ def test_a_network_without_labels_has_no_classes(snapshot: Snapshot) -> None:
 
 def test_pictures_are_as_large_as_was_trained_or_smaller() -> None:
     fading = tiny_snapshot(level=4, alpha=0.25)
-    assert at_resolution(fading, None) is at_resolution(fading, 16) is fading
+    assert select_resolution(fading, None) is select_resolution(fading, 16) is fading
     for resolution, level in ((8, 3), (4, 2)):
-        lower = at_resolution(fading, resolution)
+        lower = select_resolution(fading, resolution)
         assert (lower.level, lower.alpha, lower.generator) == (level, 1.0, fading.generator)
 
 
@@ -255,12 +255,12 @@ def test_pictures_are_as_large_as_was_trained_or_smaller() -> None:
 def test_other_resolutions_are_answered_with_those_there_are(resolution: int) -> None:
     message = f"--resolution {resolution}: .*up to 8; choose one of 4, 8"
     with pytest.raises(UserError, match=message):
-        at_resolution(tiny_snapshot(level=3), resolution)
+        select_resolution(tiny_snapshot(level=3), resolution)
 
 
 def test_levels_are_named_with_their_size_where_that_is_another() -> None:
     with pytest.raises(UserError, match=r"choose one of 4 \(6x4\), 8 \(12x8\), 16 \(24x16\)"):
-        at_resolution(tiny_snapshot(base=Size(4, 6)), 24)
+        select_resolution(tiny_snapshot(base=Size(4, 6)), 24)
 
 
 def test_networks_that_do_not_grow_have_one_resolution() -> None:
@@ -270,6 +270,6 @@ def test_networks_that_do_not_grow_have_one_resolution() -> None:
         alpha=1.0,
         images_seen=0,
     )
-    assert at_resolution(snapshot, 16) is snapshot
+    assert select_resolution(snapshot, 16) is snapshot
     with pytest.raises(UserError, match="choose one of 16"):
-        at_resolution(snapshot, 8)
+        select_resolution(snapshot, 8)

@@ -7,7 +7,6 @@ import torch
 from progan import networks as nets
 from progan.sampling import render as render_module
 from progan.sampling.latents import seed_latents
-from progan.sampling.network_file import Snapshot
 from progan.sampling.render import (
     MAX_BATCH,
     PIXELS_PER_BATCH,
@@ -15,6 +14,7 @@ from progan.sampling.render import (
     render_batches,
     render_single,
 )
+from progan.sampling.snapshot_file import Snapshot
 from tests.builders import tiny_snapshot
 
 COUNT = MAX_BATCH + 7  # more than one batch

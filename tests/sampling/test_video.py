@@ -10,15 +10,15 @@ import torch
 
 from progan.errors import UserError
 from progan.images import enlarge
-from progan.sampling.interpolation import MOST_PICTURES, random_walk_path, seed_tour_path
+from progan.sampling.find_network import find_networks
+from progan.sampling.interpolation import MAX_IMAGES, random_walk_path, seed_tour_path
 from progan.sampling.latents import batch_from_seeds
-from progan.sampling.network_choice import find_networks
-from progan.sampling.network_file import Snapshot, save_network
 from progan.sampling.options import VideoTiming
 from progan.sampling.render import as_pixels, render_single
+from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.sampling.video import (
     GROWTH_SEEDS,
-    frame_of,
+    compose_frame,
     frame_size,
     growth_frames,
     interpolation_frames,
@@ -72,7 +72,7 @@ def test_one_picture_is_no_way(snapshot: Snapshot) -> None:
 
 def test_films_that_nobody_waits_for_are_refused(snapshot: Snapshot) -> None:
     long = VideoTiming(500, 60)
-    cells = MOST_PICTURES // long.frames + 1
+    cells = MAX_IMAGES // long.frames + 1
     for make in (
         lambda: random_walk_path(snapshot, 0, cells, long, 1),
         lambda: seed_tour_path(batch_from_seeds(snapshot, "0-1"), cells, long),
@@ -113,7 +113,7 @@ def test_frames_have_the_size_that_is_told_before(
     snapshot = tiny_snapshot(base=base, channels=channels, level=3)
     cell = snapshot.generator.config.size(3)
     images = np.zeros((columns * rows, *cell, channels), np.uint8)
-    page = frame_of(images, columns, rows)
+    page = compose_frame(images, columns, rows)
     assert page.shape == (*frame_size(cell, columns, rows), 3)
     assert min(page.shape[:2]) > 128
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from progan.errors import UserError
 from progan.sampling.options import VideoTiming, require_video_format
-from progan.sampling.video import VIDEO_FORMATS, frame_durations, require_video, write_video
+from progan.sampling.video import VIDEO_FORMATS, frame_durations, require_encodable, write_video
 from progan.sizes import Size
 
 TEXT = {"Software": "progan 9", "Command": "generate.py --video a.mp4"}
@@ -203,19 +203,19 @@ def test_what_cannot_be_written_is_said_before(
     name: str, timing: VideoTiming, size: Size, words: str
 ) -> None:
     with pytest.raises(UserError, match=words):
-        require_video(Path(name), timing, size)
+        require_encodable(Path(name), timing, size)
 
 
 def test_names_may_be_loud(av: object) -> None:
-    require_video(Path("A.GIF"), VideoTiming(), Size(256, 256))
-    require_video(Path("A.MP4"), VideoTiming(600, 60), Size(1024, 1024))
+    require_encodable(Path("A.GIF"), VideoTiming(), Size(256, 256))
+    require_encodable(Path("A.MP4"), VideoTiming(600, 60), Size(1024, 1024))
 
 
 def test_without_an_encoder_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UserError, match=r'pip install "progan\[video\]".* \.gif and \.webp'):
-        require_video(Path("a.mp4"), VideoTiming(), Size(256, 256))
-    require_video(Path("a.webp"), VideoTiming(), Size(256, 256))
+        require_encodable(Path("a.mp4"), VideoTiming(), Size(256, 256))
+    require_encodable(Path("a.webp"), VideoTiming(), Size(256, 256))
 
 
 @pytest.mark.parametrize(

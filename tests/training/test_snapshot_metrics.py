@@ -13,7 +13,7 @@ from progan.run_directory import kimg_name
 from progan.runtime.devices import choose
 from progan.runtime.interrupts import Interrupts
 from progan.runtime.log import Log
-from progan.sampling.network_file import Snapshot, save_network
+from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.training.monitor import Monitor
 from progan.training.saver import Saver
 from progan.training.snapshot_metrics import Measure, Measurements

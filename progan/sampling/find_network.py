@@ -11,7 +11,7 @@ from progan import run_directory
 from progan.data.format import INFO_FILE
 from progan.errors import UserError
 from progan.runtime.text import sanitize_line
-from progan.sampling.network_file import PREFIX, SUFFIX, is_interim
+from progan.sampling.snapshot_file import PREFIX, SUFFIX, is_interim
 
 PATTERN = f"{PREFIX}*{SUFFIX}"
 OTHER_NETWORKS = (".safetensors", ".pkl", ".pth", ".pt", ".ckpt", ".npz", ".onnx")

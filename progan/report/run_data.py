@@ -15,7 +15,7 @@ from progan.training.progress import stage_words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Material:
+class RunData:
     """What several sections are made of.
 
     Attributes:
@@ -52,11 +52,11 @@ class Material:
         return stage_words(schedule.at(growth, network, max(int(images_seen) - 1, 0)), network)
 
 
-def read(directory: Path) -> Material:
+def read_run(directory: Path) -> RunData:
     """Read what can be read."""
     settings, trouble = _settings(directory)
     rows, damaged = read_rows(directory / STATISTICS_FILE)
-    return Material(
+    return RunData(
         directory=directory,
         settings=settings,
         trouble=trouble,

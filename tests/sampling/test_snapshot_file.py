@@ -12,8 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from progan.errors import UserError
-from progan.sampling.network_choice import find_network
-from progan.sampling.network_file import Snapshot, fingerprint, load_network, save_network
+from progan.sampling.find_network import find_network
+from progan.sampling.snapshot_file import Snapshot, fingerprint, load_network, save_network
 from tests.builders import tiny_snapshot
 
 CPU = torch.device("cpu")

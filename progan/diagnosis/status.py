@@ -1,11 +1,20 @@
-"""What a diagnosis finds, and what was looked at."""
+"""Status of a training: findings, what was checked, and how both read as text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from progan.config import Objective
-from progan.diagnosis.history import BRIEF, FIRST_STATUS, SETTLED, History, Window, settled, windows
+from progan.diagnosis.history import (
+    MIN_DURATION,
+    MIN_ITERATIONS,
+    WARMUP,
+    History,
+    Row,
+    Window,
+    after_warmup,
+    join_windows,
+)
 
 EARLY_KIMG = 10.0  # no preset trains for less than 28 kimg; samples are seldom recognisable before
 
@@ -31,14 +40,14 @@ class Coverage(NamedTuple):
     @property
     def long_enough(self) -> bool:
         """Whether the run has the iterations that the checks need."""
-        return self.iterations >= FIRST_STATUS
+        return self.iterations >= MIN_ITERATIONS
 
 
-def cover(
+def summarize_coverage(
     history: History, course: Sequence[Window], unchecked: Sequence[tuple[str, str]]
 ) -> Coverage:
     """Sum up what was looked at; `unchecked` are all symptoms, with '' for those checked."""
-    counted = settled(course)
+    counted = after_warmup(course)
     end = history.rows[-1]["images_seen"] / 1000 if history.rows else 0.0
     return Coverage(
         checked=tuple(name for name, why in unchecked if not why),
@@ -50,18 +59,20 @@ def cover(
     )
 
 
-def missing(course: Sequence[Window], *names: str, iterations: float = BRIEF) -> str:
+def missing_statistics(
+    course: Sequence[Window], *names: str, iterations: float = MIN_DURATION
+) -> str:
     """Why something about these statistics cannot be checked; '' if it can."""
     absent = [name for name in names if not any(name in window.means for window in course)]
     if absent:
         return f"no {', '.join(absent)} in the statistics"
-    known = [window for window in settled(course) if window.all(*names) is not None]
+    known = [window for window in after_warmup(course) if window.all(*names) is not None]
     if not known or known[-1].end - known[0].start < iterations:
-        return f"needs {iterations:g} iterations after the first {SETTLED:g}"
+        return f"needs {iterations:g} iterations after the first {WARMUP:g}"
     return ""
 
 
-def any_of(reasons: Sequence[str]) -> str:
+def reason_if_none_known(reasons: Sequence[str]) -> str:
     """'' if one of several statistics is enough and known, else the first reason."""
     return "" if "" in reasons else reasons[0]
 
@@ -86,7 +97,7 @@ OK, TOO_EARLY, NOT_CHECKED = "ok", "too early to tell", "not checked"
 OLD_NAMES = {"healthy": OK}  # of statuses, as earlier versions wrote them
 
 
-class Found(NamedTuple):
+class Detection(NamedTuple):
     """A symptom in a course: since when, and the numbers that show it."""
 
     since_kimg: float
@@ -102,7 +113,7 @@ class RunWindows:
 
     @classmethod
     def of(cls, history: History) -> "RunWindows":
-        return cls(history, windows(history))
+        return cls(history, join_windows(history))
 
     @property
     def objective(self) -> Objective:
@@ -121,7 +132,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Status:
     """The status of a training: all findings, the gravest first, and what was looked at."""
 
     findings: tuple[Finding, ...]
@@ -168,6 +179,88 @@ class Verdict:
         )
 
 
-def current_name(name: str) -> str:
+def current_status_name(name: str) -> str:
     """Return the present name of a status that may have been written by an earlier version."""
     return OLD_NAMES.get(name, name)
+
+
+NOT_VISIBLE = (
+    "whether the samples are good cannot be seen from these curves. Look at the sample "
+    "grids, or measure a snapshot with metrics"
+)
+
+
+def format_report(verdict: Status, rows: Sequence[Row]) -> str:
+    """All findings with their evidence and advice, and how far the training is."""
+    return "\n".join(_lines(verdict, rows))
+
+
+def format_finding(finding: Finding) -> str:
+    """'failing: mode collapse since kimg 6.1: …; … What to change: …'."""
+    return (
+        f"{finding.severity}: {finding.name} since kimg {finding.since_kimg:.1f}: "
+        f"{'; '.join(finding.evidence)}. What to change: {finding.advice}."
+    )
+
+
+def format_summary(verdict: Status) -> str:
+    """One line: the status, what was looked at, and what cannot be seen from it."""
+    facts = [f"{label}: {words}" for label, words in coverage_facts(verdict)]
+    return f"{verdict.title} ({explain_status(verdict)}): {'; '.join(facts)}."
+
+
+def explain_status(verdict: Status) -> str:
+    """What the status says, in words: 'none of 8 checks found anything wrong'."""
+    coverage = verdict.coverage
+    checks = f"{len(coverage.checked)} check{'s' * (len(coverage.checked) != 1)}"
+    if verdict.findings:
+        count = len(verdict.findings)
+        return f"{count} finding{'s' * (count != 1)} of {checks}"
+    if verdict.name == TOO_EARLY:
+        return f"{coverage.iterations:g} iterations so far; the checks need {MIN_ITERATIONS}"
+    return f"{checks} found nothing wrong" if verdict.name == OK else "statistics are missing"
+
+
+def coverage_facts(verdict: Status) -> Iterator[tuple[str, str]]:
+    """What was looked at and what not, as pairs of a label and words."""
+    coverage = verdict.coverage
+    if verdict.judged or verdict.findings:
+        yield "checked", _checked(coverage)
+    if verdict.judged and coverage.unchecked:
+        yield "not checked", ", ".join(f"{name} ({why})" for name, why in coverage.unchecked)
+    if coverage.early:
+        yield "early", f"{coverage.early}; samples cannot be expected to be good yet"
+    yield "not visible", NOT_VISIBLE
+
+
+def _checked(coverage: Coverage) -> str:
+    return (
+        f"{', '.join(coverage.checked)}, on the curves of kimg {coverage.start_kimg:.1f} to "
+        f"{coverage.end_kimg:.1f} (what has passed is not reported)"
+    )
+
+
+def _lines(verdict: Status, rows: Sequence[Row]) -> Iterator[str]:
+    kimg = rows[-1]["images_seen"] / 1000 if rows else 0.0
+    kimg = max([kimg, *(finding.since_kimg for finding in verdict.findings)])
+    yield f"Status at kimg {kimg:.1f}: {verdict.title} ({explain_status(verdict)})."
+    for finding in verdict.findings:
+        yield ""
+        yield f"{finding.severity}: {finding.name}, since kimg {finding.since_kimg:.1f}"
+        yield from (f"  evidence        {one}" for one in finding.evidence)
+        yield f"  what to change  {finding.advice}"
+    yield ""
+    yield from (f"  {label:<14}  {words}" for label, words in coverage_facts(verdict))
+    if words := format_rollbacks(rows):
+        yield ""
+        yield f"Rollbacks: {words}"
+
+
+def format_rollbacks(rows: Sequence[Row]) -> str:
+    """'2, before kimg 3.0 and 7.0'; '' if there were none."""
+    counts = [row.get("progress/rollbacks", 0.0) for row in rows]
+    rises = [
+        row for row, before, now in zip(rows, [0.0, *counts], counts, strict=False) if now > before
+    ]
+    where = " and ".join(f"{row['images_seen'] / 1000:.1f}" for row in rises)
+    return f"{counts[-1]:g}, before kimg {where}" if rises else ""

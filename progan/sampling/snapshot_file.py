@@ -97,7 +97,7 @@ def save_network(
     save_weights(path, header, snapshot.generator.state_dict() if weights is None else weights)
 
 
-def images_seen_of(path: Path) -> int | None:
+def read_images_seen(path: Path) -> int | None:
     """When the network in a file was saved; None if it does not tell."""
     try:
         return int(read_header(path, FORMAT)["images_seen"])
@@ -105,7 +105,7 @@ def images_seen_of(path: Path) -> int | None:
         return None
 
 
-def classes_of(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]] | None:
+def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]] | None:
     """The label_names and untrained_classes of the network in a file; None if it does not tell."""
     try:
         header = read_header(path, FORMAT)
@@ -181,7 +181,7 @@ def interim_path(directory: Path, images_seen: int) -> Path:
     return path.with_stem(path.stem + _INTERIM)
 
 
-def interim_networks(directory: Path) -> list[Path]:
+def find_interim_networks(directory: Path) -> list[Path]:
     """The networks of a run that were saved between two snapshots; one, if nothing was killed."""
     return sorted(directory.glob(f"{PREFIX}*{_INTERIM}{SUFFIX}"))
 

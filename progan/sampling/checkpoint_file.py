@@ -15,24 +15,24 @@ from progan.errors import UserError
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
 from progan.runtime.files import members, stored
 from progan.runtime.weights_file import content_hash
-from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, classes_of
+from progan.sampling.snapshot_file import PREFIX, SUFFIX, Snapshot, read_classes
 
 Content = dict[str, Any]
 FORMAT_VERSION = 2
 FORMAT = "progan state"
 NETWORKS = ("generator", "discriminator", "average")
 NOT_WHOLE = "is not a whole training state"
-INDEX = "/data.pkl"  # in files of PyTorch, all but the numbers
+PICKLE_NAME = "/data.pkl"  # in files of PyTorch, all but the numbers
 
 
-def migrated(content: Content) -> Content:
+def migrate(content: Content) -> Content:
     """Bring what a state file holds to the present version; raises KeyError if there is no way."""
     while content["version"] != FORMAT_VERSION:
         content = MIGRATIONS[content["version"]](content) | {"version": content["version"] + 1}
     return content
 
 
-def with_the_place_in_round_and_tick(content: Content) -> Content:
+def migrate_v1_to_v2(content: Content) -> Content:
     """1 -> 2: states were saved between rounds only, and forgot the sums of an unfinished tick.
 
     The oldest of them are older than dials.
@@ -46,10 +46,10 @@ def with_the_place_in_round_and_tick(content: Content) -> Content:
     }
 
 
-MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: with_the_place_in_round_and_tick}
+MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: migrate_v1_to_v2}
 
 
-class DamagedState(UserError):
+class DamagedCheckpoint(UserError):
     """A state file that does not hold what was written; the one before it may."""
 
     def __init__(self, path: Path, what: str) -> None:
@@ -60,12 +60,12 @@ class DamagedState(UserError):
         return f"{self.what}. Name another {STATE_PREFIX}*{STATE_SUFFIX} of the run."
 
 
-def sealed(content: Content) -> Content:
+def with_checksum(content: Content) -> Content:
     """The same with the checksum of everything else."""
     return content | {"checksum": _checksum(content)}
 
 
-def read_state(path: Path) -> Content:
+def read_checkpoint(path: Path) -> Content:
     """Return what a file holds, as the present version has it, in the memory of the host.
 
     Raises:
@@ -77,33 +77,33 @@ def read_state(path: Path) -> Content:
     except FileNotFoundError as error:
         raise UserError(f"There is no {path}.") from error
     except Exception as error:  # a file of another kind fails in any way it likes
-        raise DamagedState(path, NOT_WHOLE) from error
+        raise DamagedCheckpoint(path, NOT_WHOLE) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise DamagedState(path, "is not a training state of progan")
+        raise DamagedCheckpoint(path, "is not a training state of progan")
     version, checksum = content.get("version"), content.pop("checksum", None)
     if checksum != (None if version == 1 else _checksum(content)):
-        raise DamagedState(path, "is damaged: its checksum differs from its content")
+        raise DamagedCheckpoint(path, "is damaged: its checksum differs from its content")
     if version != FORMAT_VERSION and version not in MIGRATIONS:
         raise UserError(
             f"{path} has state format version {version}; this progan reads up to "
             f"version {FORMAT_VERSION}. Use the progan that wrote it."
         )
     try:
-        return migrated(content)
+        return migrate(content)
     except (KeyError, TypeError) as error:
-        raise DamagedState(path, NOT_WHOLE) from error
+        raise DamagedCheckpoint(path, NOT_WHOLE) from error
 
 
-def is_whole(path: Path) -> bool:
+def is_intact(path: Path) -> bool:
     """Whether a file is a state that can be read, and is as it was written."""
     try:
-        read_state(path)
-    except DamagedState:
+        read_checkpoint(path)
+    except DamagedCheckpoint:
         return False
     return True
 
 
-def peek(path: Path) -> tuple[int, Run] | None:
+def read_metadata(path: Path) -> tuple[int, Run] | None:
     """How many images a state has seen and with which settings, if its file tells.
 
     Tensors are not read, and so the checksum is not looked at.
@@ -119,23 +119,23 @@ def _checksum(content: Content) -> str:
     return content_hash({name: value for name, value in content.items() if name != "checksum"})
 
 
-def load_networks(path: Path) -> tuple[Run, int, dict[str, dict[str, Tensor]]]:
+def load_network_weights(path: Path) -> tuple[Run, int, dict[str, dict[str, Tensor]]]:
     """Return what a state tells of its networks, for whatever run, on the CPU.
 
     Returns:
         The run that it is of, its images_seen, and the state dictionary of each network by name.
     """
-    content = read_state(path)
+    content = read_checkpoint(path)
     try:
         run = from_dict(json.loads(content["config"]))
         return run, int(content["images_seen"]), {name: dict(content[name]) for name in NETWORKS}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedState(path, NOT_WHOLE) from error
+        raise DamagedCheckpoint(path, NOT_WHOLE) from error
 
 
-def is_state(path: Path) -> bool:
+def is_checkpoint(path: Path) -> bool:
     """Whether a file is a training state of progan, by what it says of itself."""
-    index = next((name for name in members(path) if name.endswith(INDEX)), None)
+    index = next((name for name in members(path) if name.endswith(PICKLE_NAME)), None)
     return index is not None and FORMAT.encode() in stored(path, index)
 
 
@@ -144,7 +144,7 @@ def load_g_ema(path: Path, device: torch.device) -> Snapshot:
 
     It generates the same images as the network file that was saved at the same time.
     """
-    content = read_state(path)
+    content = read_checkpoint(path)
     try:
         run = from_dict(json.loads(content["config"]))
         generator = networks.generator(run.network).to(device)
@@ -152,7 +152,7 @@ def load_g_ema(path: Path, device: torch.device) -> Snapshot:
         images_seen = int(content["images_seen"])
         stage = _last_stage(run, images_seen, int(content["round_images_seen"]))
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise DamagedState(path, NOT_WHOLE) from error
+        raise DamagedCheckpoint(path, NOT_WHOLE) from error
     label_names, untrained_classes = _classes(path, run)
     return Snapshot(
         generator=generator.requires_grad_(False).eval(),
@@ -191,7 +191,7 @@ def _classes(path: Path, run: Run) -> tuple[tuple[str, ...], tuple[int, ...]]:
     if not count:
         return (), ()
     for network in sorted(path.parent.glob(f"{PREFIX}*{SUFFIX}"), reverse=True):
-        if (found := classes_of(network)) and len(found[0]) == count:
+        if (found := read_classes(network)) and len(found[0]) == count:
             return found
     try:
         dataset = Dataset.open(Path(run.data.data))
