@@ -47,7 +47,7 @@ def main(run: Path, picture: Path | None) -> None:
     found = run_directory.find(run)
     directory = found if found.is_dir() else found.parent
     history = read_history(directory)
-    if not history.rows and (picture or not history.fault):
+    if not history.rows and (picture or not history.rollback):
         raise UserError(f"{directory} has no statistics yet: they come with the first tick.")
     verdict = diagnose(history)
     click.echo(f"{click.format_filename(directory)}\n{format_report(verdict, history.rows)}")

@@ -159,7 +159,7 @@ def status_history(history: History) -> list[tuple[float, Status]]:
     return [
         (
             history.rows[end - 1]["images_seen"] / 1000,
-            diagnose(replace(history, rows=history.rows[:end], fault=None)),
+            diagnose(replace(history, rows=history.rows[:end], rollback=None)),
         )
         for end in range(1, len(history.rows) + 1)
     ]

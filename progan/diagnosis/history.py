@@ -29,14 +29,14 @@ class History:
     rows: Sequence[Row]
     objective: Objective = field(default_factory=Objective)
     d_repeats: int = 1  # critic steps per generator step
-    fault: Rollback | None = None  # since the last tick
+    rollback: Rollback | None = None  # since the last tick
     final_resolution: float = 0.0  # that the networks grow to; 0: not known
 
     @classmethod
-    def of_run(cls, rows: Sequence[Row], run: Run, fault: Rollback | None = None) -> "History":
+    def of_run(cls, rows: Sequence[Row], run: Run, rollback: Rollback | None = None) -> "History":
         """Join ticks with the settings of their run."""
         return cls(
-            rows, run.objective, run.growth.d_repeats, fault, float(1 << run.network.max_level)
+            rows, run.objective, run.growth.d_repeats, rollback, float(1 << run.network.max_level)
         )
 
 

@@ -54,7 +54,7 @@ def detect_exploding(course: RunWindows) -> Detection | None:
 
 def detect_non_finite(course: RunWindows) -> Detection | None:
     """The last tick has numbers that are none, or the guard met some since."""
-    if fault := course.history.fault:
+    if fault := course.history.rollback:
         return Detection(fault.images_seen / 1000, (f"{fault.what} (more in {fault.file})",))
     rows = course.history.rows
     bad = [name for name, value in rows[-1].items() if not math.isfinite(value)] if rows else []

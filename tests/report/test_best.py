@@ -65,7 +65,7 @@ def test_the_metric_of_best_comes_first() -> None:
 
 def test_without_a_metric_it_is_the_newest() -> None:
     choice = choose_best_network(KNOWN, Measurements([]), None)
-    assert choice.name == "network-snapshot-000005" and "the newest one, at kimg 5" in choice.why
+    assert choice.name == "network-snapshot-000005" and "the newest one, at kimg 5" in choice.reason
     with pytest.raises(UserError, match="no network yet"):
         choose_best_network({}, Measurements([]), None)
 
@@ -106,7 +106,7 @@ def test_a_damaged_file_of_a_metric_costs_only_itself(tmp_path: Path) -> None:
     with (directory / "metric-swd8.jsonl").open("a") as file:
         file.write(str(metric(6000, 1))[:30])
     found = read_measurements(directory)
-    assert len(found.faults) == 1 and "metric-fid.jsonl is damaged" in found.faults[0]
+    assert len(found.errors) == 1 and "metric-fid.jsonl is damaged" in found.errors[0]
     assert found.families()["SWDx1e3 @8"][0].values == {2000: 9, 5000: 4}
 
 
