@@ -25,9 +25,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.metrics import machine
-from progan.data.importers.image_files import open_tree
+from progan.data.importers.file_source import open_file_source
 from progan.data.importers.images import ImageOptions, import_images
-from progan.data.importers.pixels import decoded
+from progan.data.importers.pixels import decode_image
 from progan.data.writer import write_dataset
 from progan.runtime.worker_pool import worker_pool
 from progan.sizes import level_of
@@ -41,11 +41,11 @@ from progan.sizes import level_of
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Result file to write.")
 def main(source: Path, resolution: int, workers: int, runs: int, json_file: Path | None) -> None:
     """Time both and print images per second: minimum, median and maximum."""
-    tree, paths, _ = open_tree(source)
+    tree, paths, _ = open_file_source(source)
 
     def decode(folder: Path) -> None:
         with worker_pool(workers, in_processes=False) as pool:
-            list(pool.map(lambda path: decoded(tree.read(path), path) and None, paths))
+            list(pool.map(lambda path: decode_image(tree.read(path), path) and None, paths))
 
     def least(folder: Path) -> None:
         levels = np.zeros(
@@ -53,7 +53,7 @@ def main(source: Path, resolution: int, workers: int, runs: int, json_file: Path
         )
 
         def one(number: int) -> None:
-            decoded(tree.read(paths[number]), paths[number])
+            decode_image(tree.read(paths[number]), paths[number])
             hashlib.sha256(levels).digest()
             with one_writes:  # two would wait for the same file, and spin
                 os.pwrite(file.fileno(), levels, number * levels.size)

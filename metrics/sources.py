@@ -11,18 +11,18 @@ from PIL import Image
 
 from metrics.samples import CACHE_FOLDER, NO_CACHE, Album, Cache, ImageSample, Rows, Size
 from progan.data.format import INFO_FILE
-from progan.data.importers.image_files import open_tree
-from progan.data.importers.pixels import converted, decoded_srgb, native_channels
+from progan.data.image_source import UnreadableImage
+from progan.data.importers.file_source import open_file_source
+from progan.data.importers.pixels import convert_mode, count_native_channels, decode_srgb
 from progan.data.reader import Dataset
-from progan.data.source import UnreadableImage
-from progan.data.splits import subset as of_class
+from progan.data.splits import select_class as of_class
 from progan.errors import UserError
 from progan.images import Pixels, enlarge
 from progan.interop.describe_file import describe_file
 from progan.interop.load import is_network, load_snapshot
-from progan.invocation import command
-from progan.run_directory import states
-from progan.runtime.files import members
+from progan.invocation import command_line
+from progan.run_directory import list_states
+from progan.runtime.files import zip_member_names
 from progan.runtime.seeding import numpy_generator
 from progan.sampling.checkpoint_file import PICKLE_NAME
 from progan.sampling.find_network import find_network
@@ -83,13 +83,13 @@ def open_source(
 def _is_zip_of_files(path: Path) -> bool:
     """Whether a file is a zip file, and none of PyTorch's."""
     return zipfile.is_zipfile(path) and not any(
-        name.endswith(PICKLE_NAME) for name in members(path)
+        name.endswith(PICKLE_NAME) for name in zip_member_names(path)
     )
 
 
 def is_run(path: Path) -> bool:
     """Whether a folder has snapshots of a network, or training states."""
-    return path.is_dir() and (any(path.glob(f"{PREFIX}*{SUFFIX}")) or bool(states(path)))
+    return path.is_dir() and (any(path.glob(f"{PREFIX}*{SUFFIX}")) or bool(list_states(path)))
 
 
 def open_pair(
@@ -137,7 +137,7 @@ def require_alike(images: Source, reals: Source) -> None:
     if images.size.channels != reals.size.channels:
         raise UserError(
             both + "Compare images of one kind; "
-            f"{command('dataset', 'create-from-images')} makes them alike with "
+            f"{command_line('dataset', 'create-from-images')} makes them alike with "
             "--channels."
         )
     side = min(*images.size[:2], *reals.size[:2])
@@ -183,7 +183,7 @@ def of_held_out(reals: Source) -> Source:
     if not len(reals.held_out):
         raise UserError(
             f"--held-out: {reals.description} has no images that were held out. "
-            f"{command('dataset')} keeps some with --holdout 0.1."
+            f"{command_line('dataset')} keeps some with --holdout 0.1."
         )
     return replace(
         reals, description=f"held-out images of {reals.description}", held_out=reals.trained_on
@@ -261,13 +261,13 @@ def of_dataset(dataset: Dataset, level: int) -> Source:
 
 def open_images(path: Path) -> Source:
     """All images of a folder or a zip file; the first one says of which size they are."""
-    tree, names, _ = open_tree(path)
+    tree, names, _ = open_file_source(path)
 
     def pixels(row: int, size: Size | None) -> Pixels:
         name = names[row]
         try:
-            picture = decoded_srgb(tree.read(name), name)
-            channels = native_channels(picture, name)
+            picture = decode_srgb(tree.read(name), name)
+            channels = count_native_channels(picture, name)
         except UnreadableImage as error:
             raise UserError(
                 f"Cannot read {name} in {path}: {error.reason}. Repair or remove it."
@@ -277,9 +277,9 @@ def open_images(path: Path) -> Source:
             raise UserError(
                 f"The images in {path} are not alike: {names[0]} is {size} (width, height, "
                 f"channels), {name} is {found}. Make them alike, or make a dataset of them with "
-                f"{command('dataset', 'create-from-images')}."
+                f"{command_line('dataset', 'create-from-images')}."
             )
-        return np.asarray(converted(picture, channels), np.uint8).reshape(found)
+        return np.asarray(convert_mode(picture, channels), np.uint8).reshape(found)
 
     size = Size(*pixels(0, None).shape)
     album = Album(

@@ -21,8 +21,8 @@ from metrics.samples import Size as ImageSize
 from metrics.sources import Source
 from progan import networks as nets
 from progan.config import Network, Run, override
+from progan.data.image_source import ImageSource, Sample
 from progan.data.reader import Dataset
-from progan.data.source import ImageSource, Sample
 from progan.data.writer import write_dataset
 from progan.sampling.snapshot_file import Snapshot
 from progan.sizes import SQUARE, Size, level_of, size_at

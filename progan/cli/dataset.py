@@ -15,7 +15,7 @@ from progan.cli.dataset_create import (
     writing_options,
 )
 from progan.cli.dataset_known import KNOWN_COMMANDS, create_celebahq
-from progan.door import PATH, Command, CommandGroup
+from progan.command import PATH, Command, CommandGroup
 from progan.errors import UserError
 from progan.runtime.files import require_empty, require_writable_file, require_writable_folder
 from progan.runtime.text import format_count
@@ -75,7 +75,7 @@ def create_from_dataset(
     source: Path, dest: Path, holdout: float, how: Writing, **options: Any
 ) -> None:
     """Make a dataset of the lower levels, or of a part, of another one."""
-    from progan.data.importers.dataset import import_dataset
+    from progan.data.importers.progan_dataset import import_dataset
 
     images = import_dataset(source, **options)
     write(images, dest, how, {"source": source, **options, "holdout": holdout})
@@ -98,9 +98,9 @@ for _command in (*CREATE_COMMANDS, *KNOWN_COMMANDS, create_celebahq, *STORED_COM
 def info(dataset: Path) -> None:
     """Say what a dataset holds and how it was made."""
     from progan.data.reader import Dataset
-    from progan.data.summary import summary
+    from progan.data.summary import describe_dataset
 
-    click.echo(summary(Dataset.open(dataset)))
+    click.echo(describe_dataset(Dataset.open(dataset)))
 
 
 @main.command()
@@ -121,7 +121,7 @@ def check(
     The exit code is 0 if create-from-images takes every image as it is, and 1 if it would stop,
     or leave out an image or the labels. Warnings and notes do not change it.
     """
-    from progan.data.importers.check_images import as_json, check, in_words
+    from progan.data.importers.check_images import check_images, format_report, report_to_json
     from progan.data.importers.images import parse_size
     from progan.runtime.files import write_atomically
     from progan.runtime.text import escape_controls
@@ -131,10 +131,10 @@ def check(
     if json_file is not None:
         require_writable_file(json_file, "--json")
     square = None if resolution is None else Size(resolution, resolution)
-    report = check(source, size=parse_size(size) if size else square, workers=workers)
+    report = check_images(source, size=parse_size(size) if size else square, workers=workers)
     if json_file is not None:
-        write_atomically(json_file, as_json(source, report))
-    click.echo(escape_controls(in_words(source, report), keep="\n"))
+        write_atomically(json_file, report_to_json(source, report))
+    click.echo(escape_controls(format_report(source, report), keep="\n"))
     if report.loses_something:
         raise click.exceptions.Exit(1)
 
@@ -148,14 +148,14 @@ def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> N
     """Write the images of a dataset as PNG files, with a folder for each class."""
     require_empty(dest)
     require_writable_folder(dest, "--dest")
-    from progan.data.extract import extract, folder_notes
+    from progan.data.extract import describe_renamed_folders, extract_images
     from progan.data.reader import Dataset
     from progan.runtime.text import format_count
 
     dataset = Dataset.open(source)
     level = dataset.level_named(resolution)
-    written = extract(dataset, dest, level, workers)
-    for line in folder_notes(written, dest):
+    written = extract_images(dataset, dest, level, workers)
+    for line in describe_renamed_folders(written, dest):
         click.echo(line, err=True)
     images = format_count(written.num_images, "image")
     click.echo(f"{dest}: {images} of {dataset.info.size(level)}.")
@@ -166,11 +166,11 @@ def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> N
 @click.argument("second", type=PATH)
 def compare(first: Path, second: Path) -> None:
     """Compare two datasets image by image. The exit code is 1 if they differ."""
-    from progan.data.comparison import compare, in_words
+    from progan.data.comparison import compare_datasets, describe_difference
     from progan.data.reader import Dataset
 
-    found = compare(Dataset.open(first), Dataset.open(second))
-    click.echo(in_words(found))
+    found = compare_datasets(Dataset.open(first), Dataset.open(second))
+    click.echo(describe_difference(found))
     if found.rows or found.labels:
         raise click.exceptions.Exit(1)
 
@@ -185,19 +185,19 @@ def compare(first: Path, second: Path) -> None:
 def verify(dataset: Path, merge: bool) -> None:
     """Compare the files of a dataset with their checksums."""
     from progan.data.format import read_info
-    from progan.data.reader import damaged_files
+    from progan.data.reader import find_damaged_files
 
     if merge:
         from progan.data import shards
 
         require_empty(dataset)
-        info = shards.merge(dataset)
+        info = shards.merge_shards(dataset)
         click.echo(
             f"{dataset}: {format_count(info.count, 'image')}. The parts, "
             f"{dataset}.part-*, are not needed any more."
         )
     described = read_info(dataset)
-    faults = damaged_files(dataset, described)
+    faults = find_damaged_files(dataset, described)
     if faults:
         raise UserError(
             f"{dataset} is damaged:\n  " + "\n  ".join(faults) + "\nCopy these files "
@@ -230,7 +230,7 @@ def display(
 ) -> None:
     """Write a sheet of images, and print its path."""
     from progan.data.reader import Dataset
-    from progan.data.summary import sheet, shown_rows
+    from progan.data.summary import make_contact_sheet, select_display_rows
     from progan.runtime.files import atomic_path
     from progan.runtime.text import safe_file_name
 
@@ -238,7 +238,7 @@ def display(
     out = out or Path(f"{safe_file_name(opened.name, 'dataset')}-sheet.png")
     require_writable_file(out, "--out")
     level = opened.level_named(resolution)
-    page = sheet(opened.images(level, shown_rows(len(opened), num, seed)))
+    page = make_contact_sheet(opened.images(level, select_display_rows(len(opened), num, seed)))
     with atomic_path(out) as temporary:
         page.save(temporary, format="PNG")
     click.echo(out)

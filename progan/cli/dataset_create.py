@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from progan.door import PATH, Command
+from progan.command import PATH, Command
 from progan.runtime.files import human_bytes, require_empty, require_writable_folder, staging_path
 from progan.runtime.text import format_count, pluralize
 
 if TYPE_CHECKING:
-    from progan.data.format import Skipped
-    from progan.data.source import ImageSource
+    from progan.data.format import SkippedImage
+    from progan.data.image_source import ImageSource
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -121,9 +121,11 @@ def writing_options(command: F) -> F:
         require_empty(dest)
         require_writable_folder(dest, "--dest")
         if shard is not None:
-            from progan.data.shards import Part
+            from progan.data.shards import DatasetShard
 
-            Part.parse(shard)  # a typing error is told before ten million images are looked at
+            DatasetShard.parse(
+                shard
+            )  # a typing error is told before ten million images are looked at
         return command(dest=dest, how=Writing(workers, compress, shard), **options)
 
     for option in (
@@ -149,15 +151,15 @@ def write(
     source: "ImageSource", dest: Path, how: Writing, options: dict[str, Any], on_error: Any = "stop"
 ) -> None:
     """Write the dataset with its options recorded, and say what was written and left out."""
+    from progan.data.image_source import format_skipped
     from progan.data.reader import Dataset
-    from progan.data.shards import Part, part_of
-    from progan.data.source import listed
-    from progan.data.summary import classes_note, classes_without_images
+    from progan.data.shards import DatasetShard, select_shard
+    from progan.data.summary import describe_empty_classes, find_empty_classes
     from progan.data.writer import write_dataset
 
     if how.shard is not None:
-        part = Part.parse(how.shard)
-        source, dest = part_of(source, part), part.folder(dest.resolve())
+        part = DatasetShard.parse(how.shard)
+        source, dest = select_shard(source, part), part.folder(dest.resolve())
         require_empty(dest)
     start = time.monotonic()
     recorded = {
@@ -186,11 +188,11 @@ def write(
         num_skipped = len(info.skipped)
         click.echo(
             f"{format_count(num_skipped, 'image')} {pluralize(num_skipped, 'was', 'were')} "
-            f"left out:\n{listed(info.skipped)}",
+            f"left out:\n{format_skipped(info.skipped)}",
             err=True,
         )
-    if how.shard is None and (without := classes_without_images(Dataset.open(dest))):
-        click.echo(classes_note(Dataset.open(dest), without), err=True)
+    if how.shard is None and (without := find_empty_classes(Dataset.open(dest))):
+        click.echo(describe_empty_classes(Dataset.open(dest), without), err=True)
     size = human_bytes(info.num_bytes)
     click.echo(
         f"{dest}: {format_count(info.count, 'image')} {info.top_size}x{info.channels}"
@@ -198,14 +200,14 @@ def write(
     )
 
 
-def _warn(doubtful: "Sequence[Skipped]") -> None:
-    from progan.data.source import listed
+def _warn(doubtful: "Sequence[SkippedImage]") -> None:
+    from progan.data.image_source import format_skipped
 
     are = "image is" if len(doubtful) == 1 else "images are"
     they = "it is" if len(doubtful) == 1 else "they are"
     click.echo(
         f"{len(doubtful)} {are} in the dataset though {they} suspicious:\n"
-        f"{listed(doubtful)}\nLeave such images out with --on-error skip.",
+        f"{format_skipped(doubtful)}\nLeave such images out with --on-error skip.",
         err=True,
     )
 
@@ -307,7 +309,7 @@ def create_demo(
 
     There is nothing to download: it is there to try everything with.
     """
-    from progan.data.portraits.importer import import_demo
+    from progan.data.portraits.generate import import_demo
 
     images = import_demo(resolution=resolution, num_images=num_images, seed=seed)
     write(

@@ -24,7 +24,7 @@ from progan.data.format import (
     LANDMARKS_FILE,
     ArrayFile,
     DatasetInfo,
-    Skipped,
+    SkippedImage,
 )
 from progan.runtime.files import named_errors, sha256_of
 
@@ -33,7 +33,7 @@ _BLOCK_BYTES = 1 << 22  # read at once
 _BUFFER_BYTES = 1 << 18  # of small rows, collected; larger ones go to the file without a copy
 
 
-def encoded(image: Pixels) -> bytes:
+def encode_webp(image: Pixels) -> bytes:
     """[H, W, C] with C of 1, 3 or 4 -> the bytes of a WebP file."""
     pixels = image.repeat(3, axis=2) if image.shape[2] == 1 else image  # WebP knows no grey
     stream = io.BytesIO()
@@ -41,23 +41,23 @@ def encoded(image: Pixels) -> bytes:
     return stream.getvalue()
 
 
-def decoded(data: bytes, channels: int) -> Pixels:
+def decode_webp(data: bytes, channels: int) -> Pixels:
     """The bytes of a WebP file -> [H, W, C]; whatever Pillow raises for damaged ones."""
     with Image.open(io.BytesIO(data), formats=["webp"]) as picture:
         # WebP drops an opacity that is full everywhere.
         return np.asarray(picture.convert("RGBA" if channels == 4 else "RGB"))[:, :, :channels]
 
 
-def all_decoded(files: Sequence[bytes], channels: int) -> list[Pixels]:
+def decode_webp_files(files: Sequence[bytes], channels: int) -> list[Pixels]:
     """Decode several files, side by side."""
     workers = min(len(files), os.cpu_count() or 1)
     if workers < 2:
-        return [decoded(data, channels) for data in files]
+        return [decode_webp(data, channels) for data in files]
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(decoded, files, [channels] * len(files)))
+        return list(pool.map(decode_webp, files, [channels] * len(files)))
 
 
-def npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
+def make_npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
     """The first 128 bytes of a .npy file (version 1.0, row-major)."""
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(
@@ -85,7 +85,7 @@ class RowWriter:
         if num_rows:
             self._keep(planned.bytes_of(num_rows))
         else:
-            self._write(npy_header(planned.shape, planned.dtype))
+            self._write(make_npy_header(planned.shape, planned.dtype))
 
     @property
     def num_free(self) -> int:
@@ -105,7 +105,7 @@ class RowWriter:
             with named_errors(self._path):
                 self._file.seek(0)
                 self._file.write(
-                    npy_header((self.num_rows, *self.planned.shape[1:]), self.planned.dtype)
+                    make_npy_header((self.num_rows, *self.planned.shape[1:]), self.planned.dtype)
                 )
                 self._file.flush()
             digest = sha256_of(self._path)
@@ -230,15 +230,15 @@ class WebpWriter:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class ImageChunk:
     """What became of a range of images."""
 
     num_asked: int
     levels: Mapping[int, npt.NDArray[np.uint8]]  # {level: [n,h,w,C]}, empty if n is 0
     webp: Mapping[int, Sequence[bytes]]  # the same of compressed levels, n files each
     landmarks: npt.NDArray[np.float32]  # [n,5,2], or [0,5,2] without landmarks
-    skipped: tuple[tuple[int, Skipped], ...]  # by their numbers
-    doubtful: tuple[Skipped, ...] = ()  # those that are there and had better not be
+    skipped: tuple[tuple[int, SkippedImage], ...]  # by their numbers
+    doubtful: tuple[SkippedImage, ...] = ()  # those that are there and had better not be
 
 
 class DatasetArrays:
@@ -266,7 +266,7 @@ class DatasetArrays:
         self.holdout = ShardWriter(directory, others.get(HOLDOUT_FILE, ()))
         self._beside = ThreadPoolExecutor(1)
 
-    def append(self, chunk: Chunk) -> None:
+    def append(self, chunk: ImageChunk) -> None:
         """Write the images of a chunk: the largest level beside the others, three times as much."""
         largest = max(chunk.levels, default=None)
         jobs = (

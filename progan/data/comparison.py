@@ -13,7 +13,7 @@ _CHUNK = 64  # images
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Difference:
+class DatasetDifference:
     """How two datasets of one shape differ.
 
     Attributes:
@@ -31,7 +31,7 @@ class Difference:
     labels: tuple[int, ...]
 
 
-def compare(first: Dataset, second: Dataset) -> Difference:
+def compare_datasets(first: Dataset, second: Dataset) -> DatasetDifference:
     """Compare the top levels and the classes; raises UserError unless they have one shape."""
     shapes = [
         f"{format_count(len(each), 'image')} of {each.info.top_size}x{each.channels}"
@@ -52,7 +52,7 @@ def compare(first: Dataset, second: Dataset) -> Difference:
         differing += rows[difference.any(axis=(1, 2, 3))].tolist()
         largest, total = max(largest, int(difference.max())), total + int(difference.sum())
     mean = total / (len(first) * first.info.top_size.pixels * first.channels)
-    return Difference(
+    return DatasetDifference(
         count=len(first),
         rows=tuple(differing),
         largest=largest,
@@ -70,7 +70,7 @@ def _other_labels(first: Dataset, second: Dataset) -> tuple[int, ...]:
     return tuple(rows[names[0] != names[1]].tolist())
 
 
-def in_words(found: Difference) -> str:
+def describe_difference(found: DatasetDifference) -> str:
     """The difference for people."""
     if not found.rows and not found.labels:
         return (

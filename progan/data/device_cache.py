@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from progan.data.reader import Dataset
-from progan.runtime.devices import unclaimed_memory_bytes, unless_out_of_memory
+from progan.runtime.devices import none_if_out_of_memory, unclaimed_memory_bytes
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_seconds
 from progan.runtime.text import format_count
@@ -23,11 +23,11 @@ AUTO_SHARE = 4  # one part in so many; training may yet need the others
 CHUNK_BYTES = 2**26  # of images that are read at once
 
 
-class Abandoned(Exception):
+class ReadingCancelled(Exception):
     """Nobody waits for the images any more."""
 
 
-class TrainingImages:
+class DeviceImageCache:
     """The images of a dataset that are not held out, by level and number.
 
     Args:
@@ -62,7 +62,7 @@ class TrainingImages:
         picked = (
             None
             if resident is None
-            else unless_out_of_memory(
+            else none_if_out_of_memory(
                 lambda: resident.index_select(0, torch.from_numpy(numbers).to(self._device))
             )
         )
@@ -78,7 +78,7 @@ class TrainingImages:
         if num_bytes > self._budget_bytes:
             return
         start = time.perf_counter()
-        self._resident = unless_out_of_memory(lambda: self._all(level))
+        self._resident = none_if_out_of_memory(lambda: self._all(level))
         stay, are = ("stays", "it is") if len(self._rows) == 1 else ("stay", "they are")
         what = f"{format_count(len(self._rows), 'image')} of {self._dataset.info.size(level)}"
         self._report(
@@ -95,7 +95,7 @@ class TrainingImages:
         step = max(CHUNK_BYTES // self._image_bytes(level), 1)
         for start in range(0, len(images), step):
             if self._stopped():
-                raise Abandoned
+                raise ReadingCancelled
             images[start : start + step] = self._read(level, self._rows[start : start + step])
         return images
 
@@ -106,7 +106,7 @@ class TrainingImages:
         return self._dataset.info.size(level).pixels * self._dataset.channels
 
 
-def budget_bytes(gib: float, device: torch.device) -> int:
+def cache_budget_bytes(gib: float, device: torch.device) -> int:
     """How much memory of a device images may take.
 
     Args:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from progan.data.importers.label_tables import STYLEGAN_FILE
+from progan.data.importers.labels import STYLEGAN_FILE
 from progan.data.reader import Dataset
-from progan.runtime.files import clear, require_free_space, staging_directory
+from progan.runtime.files import clear_folder, require_free_space, staging_directory
 from progan.runtime.text import distinct_file_names, escape_controls, format_count
 from progan.runtime.worker_pool import in_order, worker_pool
 
@@ -21,14 +21,14 @@ _CHUNK = 64  # images that a worker takes at a time
 _MAX_LISTED = 10  # classes in a message
 
 
-class Extracted(NamedTuple):
+class ExtractionResult(NamedTuple):
     """What was written: how many images, and the classes whose folders have other names."""
 
     num_images: int
     renamed: tuple[tuple[str, str], ...]  # class, folder
 
 
-def extract(dataset: Dataset, dest: Path, level: int, workers: int) -> Extracted:
+def extract_images(dataset: Dataset, dest: Path, level: int, workers: int) -> ExtractionResult:
     """Write every image as DEST/<number>.png, or DEST/<class>/<number>.png.
 
     The pixels are those of the dataset, and `create-from-images` makes the same dataset of
@@ -71,10 +71,10 @@ def extract(dataset: Dataset, dest: Path, level: int, workers: int) -> Extracted
         ):
             for count in in_order(pool, write, _chunks(len(dataset)), ahead=2 * workers):
                 progress.update(count)
-    return Extracted(len(dataset), renamed)
+    return ExtractionResult(len(dataset), renamed)
 
 
-def folder_notes(extracted: Extracted, dest: Path) -> list[str]:
+def describe_renamed_folders(extracted: ExtractionResult, dest: Path) -> list[str]:
     """Lines that name the classes whose folders have other names."""
     if not extracted.renamed:
         return []
@@ -95,11 +95,11 @@ def folder_notes(extracted: Extracted, dest: Path) -> list[str]:
 @contextmanager
 def _emptied(directory: Path) -> Iterator[None]:
     """Remove what a killed attempt left, and what this one leaves if it fails."""
-    clear(directory)
+    clear_folder(directory)
     try:
         yield
     except BaseException:
-        clear(directory)
+        clear_folder(directory)
         raise
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from progan.errors import UserError
-from progan.invocation import command
+from progan.invocation import command_line
 from progan.sizes import (
     MIN_LEVEL,
     SQUARE,
@@ -29,12 +29,12 @@ HOLDOUT_FILE = "holdout.npy"
 LANDMARK_SHAPE = (5, 2)  # eyes, nose, corners of the mouth, each x, y in pixels
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 MAX_SHARD_BYTES = 8 * 2**30
-MOST_SHARDS = 100_000  # of one level; with their usual size, 800 TiB
+MAX_SHARDS = 100_000  # of one level; with their usual size, 800 TiB
 HEADER_BYTES = 128  # of a .npy file of version 1.0 with the shapes that we have
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class SkippedImage:
     """An image that was left out, and why."""
 
     path: str
@@ -91,7 +91,7 @@ class DatasetInfo:
     webp_bytes: Mapping[int, int] = field(default_factory=dict)
     source: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedImage, ...] = ()
     checksums: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -122,7 +122,7 @@ class DatasetInfo:
             or min(self.webp_bytes.values(), default=0) < 0
         ):
             raise ValueError(f"webp_bytes {dict(self.webp_bytes)} does not fit the levels")
-        if self.count > MOST_SHARDS * min(self.rows_per_shard.values()):
+        if self.count > MAX_SHARDS * min(self.rows_per_shard.values()):
             raise ValueError(f"{self.count} images do not fit rows_per_shard")
 
     @property
@@ -193,7 +193,7 @@ class DatasetInfo:
         fields = json.loads(text)
         del fields["format"], fields["version"]
         fields["label_names"] = tuple(fields["label_names"])
-        fields["skipped"] = tuple(Skipped(path, reason) for path, reason in fields["skipped"])
+        fields["skipped"] = tuple(SkippedImage(path, reason) for path, reason in fields["skipped"])
         fields["rows_per_shard"] = {
             int(level): int(rows) for level, rows in fields["rows_per_shard"].items()
         }
@@ -204,7 +204,7 @@ class DatasetInfo:
         return cls(**fields)
 
 
-def rows_per_shard(
+def compute_rows_per_shard(
     resolution: int,
     channels: int,
     count: int,
@@ -224,12 +224,14 @@ def read_info(directory: Path) -> DatasetInfo:
     path = directory / INFO_FILE
     if not directory.is_dir():
         what = "is a file, not a dataset" if directory.exists() else "does not exist"
-        raise UserError(f"{directory} {what}. Name a folder made by {command('dataset')} create-….")
+        raise UserError(
+            f"{directory} {what}. Name a folder made by {command_line('dataset')} create-…."
+        )
     if not path.is_file():
         raise UserError(
             f"{directory} is not a dataset: it has no {INFO_FILE}. "
             "Make one with "
-            f"{command('dataset', 'create-from-images', '--source', directory)} "
+            f"{command_line('dataset', 'create-from-images', '--source', directory)} "
             "--dest …"
         )
     try:
@@ -249,18 +251,20 @@ def read_info(directory: Path) -> DatasetInfo:
         raise _damaged(path, error) from error
 
 
-def require_files(directory: Path, info: DatasetInfo) -> None:
+def require_array_files(directory: Path, info: DatasetInfo) -> None:
     """Raise UserError unless every array file is there with its full size."""
-    faults = [fault for file in info.array_files() if (fault := size_fault(directory, file))]
+    faults = [
+        fault for file in info.array_files() if (fault := describe_size_fault(directory, file))
+    ]
     if faults:
         raise UserError(
             f"The dataset {directory} is incomplete: {'; '.join(faults[:5])}"
             f"{' …' if len(faults) > 5 else ''}. Copy it again, or make it again "
-            f"with {command('dataset')}."
+            f"with {command_line('dataset')}."
         )
 
 
-def size_fault(directory: Path, file: ArrayFile) -> str:
+def describe_size_fault(directory: Path, file: ArrayFile) -> str:
     """Say what is wrong with the file at a glance: missing or of another size; '' if nothing."""
     path = directory / file.name
     if not path.is_file():
@@ -284,5 +288,5 @@ def _damaged(path: Path, error: Exception) -> UserError:
     reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
     return UserError(
         f"{path} does not describe a dataset: {reason}. Restore it from a copy, or "
-        f"make the dataset again with {command('dataset')}."
+        f"make the dataset again with {command_line('dataset')}."
     )

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from progan.data.array_files import DatasetArrays
-from progan.data.format import DatasetInfo, Skipped
-from progan.runtime.files import clear, write_atomically
+from progan.data.format import DatasetInfo, SkippedImage
+from progan.runtime.files import clear_folder, write_atomically
 
 JOURNAL_FILE = "journal.json"
 
@@ -30,8 +30,8 @@ class Journal:
 
     job: str
     asked: int = 0
-    skipped: tuple[tuple[int, Skipped], ...] = ()
-    doubtful: tuple[Skipped, ...] = ()
+    skipped: tuple[tuple[int, SkippedImage], ...] = ()
+    doubtful: tuple[SkippedImage, ...] = ()
 
     @property
     def written(self) -> int:
@@ -41,8 +41,8 @@ class Journal:
     def after(
         self,
         asked: int,
-        skipped: tuple[tuple[int, Skipped], ...],
-        doubtful: tuple[Skipped, ...] = (),
+        skipped: tuple[tuple[int, SkippedImage], ...],
+        doubtful: tuple[SkippedImage, ...] = (),
     ) -> "Journal":
         """The journal after more images."""
         return Journal(
@@ -50,7 +50,7 @@ class Journal:
         )
 
 
-def job_of(plan: DatasetInfo, details: Mapping[str, Any]) -> str:
+def hash_job(plan: DatasetInfo, details: Mapping[str, Any]) -> str:
     """Hash of all that decides what is written."""
     text = plan.to_json() + json.dumps(details, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -69,9 +69,10 @@ def read_journal(directory: Path, job: str) -> Journal:
             found["job"],
             int(found["asked"]),
             tuple(
-                (int(number), Skipped(name, reason)) for number, name, reason in found["skipped"]
+                (int(number), SkippedImage(name, reason))
+                for number, name, reason in found["skipped"]
             ),
-            tuple(Skipped(name, reason) for name, reason in found["doubtful"]),
+            tuple(SkippedImage(name, reason) for name, reason in found["doubtful"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return Journal(job)
@@ -139,7 +140,7 @@ class PeriodicFlush:
         if journal.asked:
             self._thread.submit(self._flush, journal).result()
         else:
-            clear(self._directory)
+            clear_folder(self._directory)
 
     def close(self) -> None:
         """Wait for a flush that is running."""

@@ -18,20 +18,20 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from progan import schedule
+from progan.batch_split import UNSHARDED, Shard, shard_rows
 from progan.config import Run
-from progan.data.device_cache import TrainingImages
+from progan.data.device_cache import DeviceImageCache
 from progan.data.reader import Dataset
 from progan.images import to_signed
 from progan.ops import fade_images
-from progan.partition import UNSHARDED, Shard, own_rows
-from progan.runtime.cuda import Parcel, SideStream
+from progan.runtime.cuda_prefetch import CudaPrefetcher, Prefetched
 from progan.runtime.seeding import numpy_generator
 
 Rows = npt.NDArray[np.int64]
-AHEAD = 4  # batches that wait, at most
+MAX_PREFETCHED = 4  # batches that wait, at most
 
 
-class Shuffle:
+class ShuffledRows:
     """An endless stream of rows; any stretch of it can be asked for, in any order."""
 
     def __init__(self, count: int, seed: int) -> None:
@@ -54,7 +54,7 @@ class Shuffle:
         return self._order
 
 
-def process_reals(
+def preprocess_reals(
     images: Tensor, *, mirror: Tensor | None = None, alpha: Tensor | None = None
 ) -> Tensor:
     """uint8 [N, H, W, C] -> float32 [N, C, H, W] in [-1, 1], as the critic sees them.
@@ -82,7 +82,7 @@ class Batch(NamedTuple):
     @property
     def whole_size(self) -> int:
         """Number of images in the whole batch."""
-        return len(self.images) * self.share.of
+        return len(self.images) * self.share.num_shards
 
     def to(self, device: torch.device) -> "Batch":
         moved: Batch = tree_map_only(Tensor, lambda part: part.to(device), self)
@@ -95,7 +95,7 @@ def read_batches(
     images_seen: int,
     round_images_seen: int | None = None,
     share: Shard = UNSHARDED,
-    images: TrainingImages | None = None,
+    images: DeviceImageCache | None = None,
 ) -> Iterator[Batch]:
     """Yield the batch of each critic step from `images_seen` to the end of the run.
 
@@ -105,12 +105,12 @@ def read_batches(
         images: Where they come from, if not just from the files.
     """
     training = dataset.training_rows
-    images = images or TrainingImages(dataset, torch.device("cpu"))
-    shuffle = Shuffle(len(training), run.seed)
+    images = images or DeviceImageCache(dataset, torch.device("cpu"))
+    shuffle = ShuffledRows(len(training), run.seed)
     for start, stage in schedule.rounds(run.growth, run.network, images_seen, round_images_seen):
         end, own = (
             start + schedule.round_images(run.growth, stage),
-            own_rows(run, stage.batch, share),
+            shard_rows(run, stage.batch, share),
         )
         for position in range(max(start, images_seen), end, stage.batch):
             numbers = shuffle.rows(position, stage.batch)[own]
@@ -121,21 +121,21 @@ def read_batches(
             ]
             yield Batch(
                 images(stage.level, numbers),
-                one_hot(dataset, training[numbers], run.network.label_size),
-                one_hot(dataset, drawn, run.network.label_size),
-                torch.from_numpy(own) if share.of > 1 else None,
+                read_one_hot_labels(dataset, training[numbers], run.network.label_size),
+                read_one_hot_labels(dataset, drawn, run.network.label_size),
+                torch.from_numpy(own) if share.num_shards > 1 else None,
                 share,
             )
 
 
-def one_hot(dataset: Dataset, rows: Rows, label_size: int) -> Tensor:
+def read_one_hot_labels(dataset: Dataset, rows: Rows, label_size: int) -> Tensor:
     """Labels of some rows, [N] -> float32 [N, label_size]; unconditional: [N, 0]."""
     if not label_size:
         return torch.zeros(len(rows), 0)
     return F.one_hot(torch.from_numpy(dataset.labels(rows)), label_size).float()
 
 
-def read_ahead(
+def prefetch_batches(
     dataset: Dataset,
     run: Run,
     device: torch.device,
@@ -144,7 +144,7 @@ def read_ahead(
     share: Shard = UNSHARDED,
     budget_bytes: int = 0,
     report: Callable[[str], None] = lambda line: None,
-) -> "Prefetch":
+) -> "Prefetcher":
     """Have a thread read the batches of `read_batches`, for a device.
 
     Args:
@@ -152,13 +152,13 @@ def read_ahead(
         report: Is told in one line what stays there.
     """
     stop = threading.Event()
-    images = TrainingImages(dataset, device, budget_bytes, report, stop.is_set)
-    return Prefetch(
+    images = DeviceImageCache(dataset, device, budget_bytes, report, stop.is_set)
+    return Prefetcher(
         read_batches(dataset, run, images_seen, round_images_seen, share, images), device, stop
     )
 
 
-class Prefetch:
+class Prefetcher:
     """Reads batches in a thread and sends them to the device; knows how long it was waited for.
 
     Args:
@@ -169,8 +169,10 @@ class Prefetch:
         self, batches: Iterator[Batch], device: torch.device, stop: threading.Event | None = None
     ) -> None:
         self.wait_seconds = 0.0
-        self._side = SideStream(device)
-        self._queue: queue.Queue[Parcel[Batch] | BaseException | None] = queue.Queue(AHEAD)
+        self._prefetcher = CudaPrefetcher(device)
+        self._queue: queue.Queue[Prefetched[Batch] | BaseException | None] = queue.Queue(
+            MAX_PREFETCHED
+        )
         self._stop = stop or threading.Event()
         self._thread = threading.Thread(target=self._work, args=(batches,), daemon=True)
         self._thread.start()
@@ -179,12 +181,12 @@ class Prefetch:
         return self
 
     def __next__(self) -> Batch:
-        self._side.keep_pace()
+        self._prefetcher.limit_queue()
         start = time.perf_counter()
         try:
             item = None if self._stop.is_set() else self._queue.get()
-            if isinstance(item, Parcel):
-                return self._side.receive(item)
+            if isinstance(item, Prefetched):
+                return self._prefetcher.receive(item)
         finally:
             self.wait_seconds += time.perf_counter() - start
         self._stop.set()
@@ -197,15 +199,15 @@ class Prefetch:
 
     def _work(self, batches: Iterator[Batch]) -> None:
         try:
-            with self._side.used():
+            with self._prefetcher.use_stream():
                 for batch in batches:
-                    if not self._put(self._side.send(batch)):
+                    if not self._put(self._prefetcher.copy_ahead(batch)):
                         return
             self._put(None)
         except BaseException as error:  # noqa: B036 (raised again where a batch is asked for)
             self._put(error)
 
-    def _put(self, item: Parcel[Batch] | BaseException | None) -> bool:
+    def _put(self, item: Prefetched[Batch] | BaseException | None) -> bool:
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=0.1)

@@ -14,16 +14,16 @@ VALUES_AT_ONCE = 2**18
 MOST_IN_16_BITS = 4  # halvings: 255 * 4^4 is below 2^16
 
 
-def pyramid(images: Bytes) -> dict[int, Bytes]:
+def build_pyramid(images: Bytes) -> dict[int, Bytes]:
     """Return the images at every level down to the base: [n,H,W,c] -> {level: [n,h,w,c]}."""
     top = level_of(min(images.shape[1:3]))
     levels, sums = {top: images}, images
     for halvings in range(1, top - MIN_LEVEL + 1):
-        sums, levels[top - halvings] = shrunk(sums, halvings)
+        sums, levels[top - halvings] = halve_and_round(sums, halvings)
     return levels
 
 
-def shrunk(sums: Sums, halvings: int) -> tuple[Sums, Bytes]:
+def halve_and_round(sums: Sums, halvings: int) -> tuple[Sums, Bytes]:
     """Sums of 4^(halvings - 1) bytes -> sums of 4^halvings bytes, and these as means.
 
     Strip by strip: large temporaries cost more time than the arithmetic.
@@ -35,12 +35,12 @@ def shrunk(sums: Sums, halvings: int) -> tuple[Sums, Bytes]:
     rows = max(VALUES_AT_ONCE // (n * w * c), 1)
     for start in range(0, h // 2, rows):
         strip = slice(start, start + rows)
-        smaller[:, strip] = halved(sums[:, 2 * start : 2 * (start + rows)], dtype)
-        means[:, strip] = mean_bytes(smaller[:, strip], halvings)
+        smaller[:, strip] = sum_2x2(sums[:, 2 * start : 2 * (start + rows)], dtype)
+        means[:, strip] = round_sums_to_bytes(smaller[:, strip], halvings)
     return smaller, means
 
 
-def halved(sums: Sums, dtype: type[np.uint16] | type[np.uint32]) -> Sums:
+def sum_2x2(sums: Sums, dtype: type[np.uint16] | type[np.uint32]) -> Sums:
     """Add the four values of 2x2 boxes: [n,h,w,c] -> [n,h/2,w/2,c]."""
     rows = np.add(sums[:, 0::2], sums[:, 1::2], dtype=dtype, order="C")  # [n,h/2,w,c]
     n, h, w, c = rows.shape
@@ -50,7 +50,7 @@ def halved(sums: Sums, dtype: type[np.uint16] | type[np.uint32]) -> Sums:
     return boxes
 
 
-def mean_bytes(sums: Sums, halvings: int) -> Bytes:
+def round_sums_to_bytes(sums: Sums, halvings: int) -> Bytes:
     """Divide sums of 4^halvings bytes, halves to the even neighbour as in the official tool."""
     shift = 2 * halvings
     means = sums >> shift

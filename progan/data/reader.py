@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from progan.data.array_files import all_decoded
+from progan.data.array_files import decode_webp_files
 from progan.data.format import (
     HOLDOUT_FILE,
     LABELS_FILE,
     LANDMARKS_FILE,
     DatasetInfo,
+    describe_size_fault,
     read_info,
-    require_files,
-    size_fault,
+    require_array_files,
 )
 from progan.errors import UserError
-from progan.invocation import command
+from progan.invocation import command_line
 from progan.runtime.files import sha256_of
 from progan.sizes import level_name
 
@@ -48,7 +48,7 @@ class Dataset:
         """Open the dataset in the folder `path`; raises UserError if there is no whole one."""
         path = Path(path)
         info = read_info(path)
-        require_files(path, info)
+        require_array_files(path, info)
         return cls(path, info)
 
     def __reduce__(self) -> Any:
@@ -94,7 +94,7 @@ class Dataset:
             raise UserError(
                 f"{self.path / HOLDOUT_FILE} is damaged: it does not hold ascending "
                 f"numbers from 0 to {len(self) - 1}. Copy the dataset again, or make "
-                f"it again with {command('dataset')}."
+                f"it again with {command_line('dataset')}."
             )
         return rows
 
@@ -146,12 +146,14 @@ class Dataset:
     def _decoded(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
         images = np.empty((len(rows), *self.info.size(level), self.channels), dtype=np.uint8)
         try:
-            for place, image in enumerate(all_decoded(self.encoded(level, rows), self.channels)):
+            for place, image in enumerate(
+                decode_webp_files(self.encoded(level, rows), self.channels)
+            ):
                 images[place] = image
         except (OSError, ValueError) as error:
             raise UserError(
                 f"Compressed images of {self.path} are damaged ({error}). "
-                f"{command('dataset', 'verify', self.path)} tells which files."
+                f"{command_line('dataset', 'verify', self.path)} tells which files."
             ) from error
         return images
 
@@ -188,14 +190,14 @@ class Dataset:
         return self._maps[name]
 
 
-def damaged_files(directory: Path, info: DatasetInfo) -> list[str]:
+def find_damaged_files(directory: Path, info: DatasetInfo) -> list[str]:
     """Read every array file; return one sentence for each that is not what was written."""
     faults = []
     with tqdm(
         total=info.num_bytes, unit="B", unit_scale=True, desc="verifying", disable=None, leave=False
     ) as progress:
         for file in info.array_files():
-            fault = size_fault(directory, file)
+            fault = describe_size_fault(directory, file)
             if not fault and sha256_of(directory / file.name) != info.checksums.get(file.name):
                 fault = f"{file.name} has other content than when it was written"
             faults += [fault] * bool(fault)

@@ -9,18 +9,23 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from progan.data.array_files import Chunk, DatasetArrays
+from progan.data.array_files import DatasetArrays, ImageChunk
 from progan.data.format import (
     INFO_FILE,
     LANDMARK_SHAPE,
     MAX_SHARD_BYTES,
     DatasetInfo,
-    rows_per_shard,
+    compute_rows_per_shard,
 )
-from progan.data.reader import Dataset, damaged_files
-from progan.data.source import ImageSource, Sample
+from progan.data.image_source import ImageSource, Sample
+from progan.data.reader import Dataset, find_damaged_files
 from progan.errors import UserError
-from progan.runtime.files import clear, require_free_space, staging_directory, write_atomically
+from progan.runtime.files import (
+    clear_folder,
+    require_free_space,
+    staging_directory,
+    write_atomically,
+)
 from progan.runtime.text import format_count, pluralize
 
 COMMON = ("resolution", "base", "channels", "label_names", "has_landmarks", "source", "options")
@@ -28,14 +33,14 @@ _CHUNK_BYTES = 64 * 2**20  # of one level
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DatasetShard:
     """One of `total` parts of equal size, counted from 1."""
 
     number: int
     total: int
 
     @classmethod
-    def parse(cls, text: str) -> "Part":
+    def parse(cls, text: str) -> "DatasetShard":
         """'3/10' -> Part(3, 10); raises UserError."""
         match = re.fullmatch(r"(\d+)/(\d+)", text)
         if not match or not 1 <= int(match[1]) <= int(match[2]):
@@ -52,7 +57,7 @@ class Part:
         return range(count * (self.number - 1) // self.total, count * self.number // self.total)
 
 
-def part_of(source: ImageSource, part: Part) -> ImageSource:
+def select_shard(source: ImageSource, part: DatasetShard) -> ImageSource:
     """The images of one part, in their order; raises UserError if it has none."""
     if part.total > source.count:
         raise UserError(
@@ -84,7 +89,7 @@ class _Shifted:
         return self.read(self.first + row)
 
 
-def merge(dest: Path) -> DatasetInfo:
+def merge_shards(dest: Path) -> DatasetInfo:
     """Put the parts of `dest`, which lie beside it, together; they stay as they are.
 
     Raises:
@@ -93,7 +98,9 @@ def merge(dest: Path) -> DatasetInfo:
     parts = [Dataset.open(folder) for folder in _folders(dest)]
     plan = _joined(dest, parts)
     damage = [
-        f"{part.path}: {fault}" for part in parts for fault in damaged_files(part.path, part.info)
+        f"{part.path}: {fault}"
+        for part in parts
+        for fault in find_damaged_files(part.path, part.info)
     ]
     if damage:
         raise UserError(
@@ -101,7 +108,7 @@ def merge(dest: Path) -> DatasetInfo:
         )
     require_free_space(dest, plan.num_bytes, f"{dest}")
     with staging_directory(dest) as directory:
-        clear(directory)
+        clear_folder(directory)
         arrays = DatasetArrays(directory, plan, 0)
         try:
             for chunk in tqdm(_chunks(parts, plan), unit="chunk", desc=dest.name, disable=None):
@@ -135,7 +142,7 @@ def _folders(dest: Path) -> list[Path]:
             f"There are {'no parts' if not found else 'parts of several divisions'} "
             f"beside {dest}. Make it with --shard 1/N … N/N, one N for all."
         )
-    wanted = [Part(number + 1, int(*totals)).folder(dest) for number in range(int(*totals))]
+    wanted = [DatasetShard(number + 1, int(*totals)).folder(dest) for number in range(int(*totals))]
     missing = [path.name for path in wanted if not (path / INFO_FILE).is_file()]
     if missing:
         raise UserError(
@@ -166,7 +173,7 @@ def _joined(dest: Path, parts: list[Dataset]) -> DatasetInfo:
         name=dest.name,
         count=count,
         checksums={},
-        rows_per_shard=rows_per_shard(
+        rows_per_shard=compute_rows_per_shard(
             first.resolution, first.channels, count, MAX_SHARD_BYTES, first.base
         ),
         holdout_count=sum(info.holdout_count for info in infos),
@@ -177,7 +184,7 @@ def _joined(dest: Path, parts: list[Dataset]) -> DatasetInfo:
     )
 
 
-def _chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[Chunk]:
+def _chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[ImageChunk]:
     step = max(_CHUNK_BYTES // (plan.top_size.pixels * plan.channels), 1)
     for part in parts:
         for start in range(0, len(part), step):
@@ -187,7 +194,7 @@ def _chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[Chunk]:
                 if plan.has_landmarks
                 else np.empty((0, *LANDMARK_SHAPE), np.float32)
             )
-            yield Chunk(
+            yield ImageChunk(
                 num_asked=len(rows),
                 landmarks=points,
                 skipped=(),

@@ -13,7 +13,7 @@ from progan.runtime.seeding import numpy_generator
 from progan.runtime.text import format_count, pluralize
 
 
-def holdout_size(fraction: float, count: int) -> int:
+def compute_holdout_size(fraction: float, count: int) -> int:
     """How many of `count` images a fraction in [0, 1) holds out: at least 1, unless it is 0.
 
     Raises:
@@ -30,12 +30,12 @@ def holdout_size(fraction: float, count: int) -> int:
     return size
 
 
-def holdout_rows(size: int, count: int, seed: int) -> npt.NDArray[np.int64]:
+def draw_holdout_rows(size: int, count: int, seed: int) -> npt.NDArray[np.int64]:
     """Draw `size` of the rows 0 … count - 1 without replacement: int64 [size], ascending."""
     return np.sort(numpy_generator(seed, "holdout").permutation(count)[:size]).astype(np.int64)
 
 
-class Subset(Dataset):
+class ClassSubset(Dataset):
     """Row k is the k-th image of the class. Classes keep their numbers and names."""
 
     def __init__(self, dataset: Dataset, label: int) -> None:
@@ -43,7 +43,7 @@ class Subset(Dataset):
         self.whole, self.label = dataset, label
 
     def __reduce__(self) -> Any:
-        return Subset, (self.whole, self.label)
+        return ClassSubset, (self.whole, self.label)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -82,7 +82,7 @@ class Subset(Dataset):
         return self.rows[self._inside(rows)]
 
 
-def subset(dataset: Dataset, name: str) -> Dataset:
+def select_class(dataset: Dataset, name: str) -> Dataset:
     """The images of a class, given by name or index; raises UserError if there is none."""
     names = list(dataset.label_names)
     if name not in names and not (name.isdecimal() and int(name) < len(names)):
@@ -95,19 +95,19 @@ def subset(dataset: Dataset, name: str) -> Dataset:
                 else "no classes."
             )
         )
-    chosen = Subset(dataset, names.index(name) if name in names else int(name))
+    chosen = ClassSubset(dataset, names.index(name) if name in names else int(name))
     if not len(chosen.training_rows):
         raise UserError(f"--subset {name}: {dataset.path} has no image of it to train on.")
     return chosen
 
 
-def open_images(data: Path, class_name: str) -> Dataset:
+def open_dataset(data: Path, class_name: str) -> Dataset:
     """Open a dataset, or its images of one class, '' for all; raises UserError."""
     dataset = Dataset.open(data)
-    return subset(dataset, class_name) if class_name else dataset
+    return select_class(dataset, class_name) if class_name else dataset
 
 
-def open_images_of_run(directory: Path, stored: str, class_name: str) -> Dataset:
+def open_dataset_of_run(directory: Path, stored: str, class_name: str) -> Dataset:
     """Open the images of an earlier run, where its settings say.
 
     Args:
@@ -124,7 +124,7 @@ def open_images_of_run(directory: Path, stored: str, class_name: str) -> Dataset
             "moved, name its new place with --data."
         )
     try:
-        return open_images(path, class_name)
+        return open_dataset(path, class_name)
     except UserError as error:
         raise UserError(
             f"The dataset of the run {directory} cannot be used. {error} If it is "

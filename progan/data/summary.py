@@ -8,8 +8,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from progan.data.format import DatasetInfo
+from progan.data.image_source import select_rows
 from progan.data.reader import Dataset
-from progan.data.source import chosen
 from progan.runtime.files import human_bytes
 from progan.runtime.text import escape_controls, format_count
 from progan.sizes import SQUARE
@@ -20,7 +20,7 @@ _NUM_SKIPPED = 10
 _GAP = 2  # px between two images
 
 
-def summary(dataset: Dataset) -> str:
+def describe_dataset(dataset: Dataset) -> str:
     """Describe a dataset for people: fields on the left, values on the right."""
     info = dataset.info
     rows: list[tuple[str, str | list[str]]] = [
@@ -42,7 +42,7 @@ def summary(dataset: Dataset) -> str:
     return "\n".join(_aligned(rows))
 
 
-def classes_without_images(dataset: Dataset) -> list[int]:
+def find_empty_classes(dataset: Dataset) -> list[int]:
     """Indices of the classes that no image has; [] without labels."""
     return np.flatnonzero(_counts(dataset) == 0).tolist() if dataset.label_size else []
 
@@ -52,7 +52,7 @@ def _counts(dataset: Dataset) -> npt.NDArray[np.int64]:
     return np.bincount(dataset.labels(np.arange(len(dataset))), minlength=dataset.label_size)
 
 
-def classes_note(dataset: Dataset, indices: Sequence[int], purpose: str = "") -> str:
+def describe_empty_classes(dataset: Dataset, indices: Sequence[int], purpose: str = "") -> str:
     """'1 of 3 classes has no image: 'cat'.' of the classes at `indices`; at least one."""
     names = [escape_controls(repr(dataset.label_names[index])) for index in indices[:_NUM_CLASSES]]
     more = len(indices) - len(names)
@@ -122,7 +122,7 @@ def _aligned(rows: Sequence[tuple[str, str | list[str]]]) -> list[str]:
     return lines
 
 
-def sheet(images: npt.NDArray[np.uint8]) -> Image.Image:
+def make_contact_sheet(images: npt.NDArray[np.uint8]) -> Image.Image:
     """Lay images, uint8 [n,h,w,C], n >= 1, in rows on a page about as high as wide."""
     num, height, width, channels = images.shape
     down, across = height + _GAP, width + _GAP
@@ -135,13 +135,13 @@ def sheet(images: npt.NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(page[:, :, 0] if channels == 1 else page)
 
 
-def shown_rows(count: int, num: int, seed: int | None) -> npt.NDArray[np.int64]:
+def select_display_rows(count: int, num: int, seed: int | None) -> npt.NDArray[np.int64]:
     """Which rows to show: `num` of `count`, in ascending order.
 
     Without a seed they are spread evenly, since images of one class often stand together;
     with a seed they are drawn.
     """
     if seed is not None:
-        return chosen(count, num, seed)
+        return select_rows(count, num, seed)
     num = min(num, count)
     return np.arange(num, dtype=np.int64) * count // num

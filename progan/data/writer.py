@@ -10,29 +10,34 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from progan.data.array_files import Chunk, DatasetArrays, encoded
+from progan.data.array_files import DatasetArrays, ImageChunk, encode_webp
 from progan.data.format import (
     INFO_FILE,
     LANDMARK_SHAPE,
     MAX_SHARD_BYTES,
     DatasetInfo,
-    Skipped,
-    rows_per_shard,
+    SkippedImage,
+    compute_rows_per_shard,
 )
+from progan.data.image_source import ImageSource, OnError, Sample, UnreadableImage, require_readable
 from progan.data.journal import (
     Journal,
     OtherJob,
     PeriodicFlush,
-    job_of,
+    hash_job,
     journal_exists,
     read_journal,
     remove_journal,
 )
-from progan.data.pyramid import pyramid
-from progan.data.source import ImageSource, OnError, Sample, UnreadableImage, require_readable
-from progan.data.splits import holdout_rows, holdout_size
+from progan.data.pyramid import build_pyramid
+from progan.data.splits import compute_holdout_size, draw_holdout_rows
 from progan.errors import UserError
-from progan.runtime.files import clear, require_free_space, staging_directory, write_atomically
+from progan.runtime.files import (
+    clear_folder,
+    require_free_space,
+    staging_directory,
+    write_atomically,
+)
 from progan.runtime.text import format_count, pluralize
 from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sizes import level_of
@@ -56,7 +61,7 @@ def write_dataset(
     seed: int = 0,
     compress: bool = False,
     max_shard_bytes: int = MAX_SHARD_BYTES,
-    say_doubtful: Callable[[Sequence[Skipped]], None] = lambda doubtful: None,
+    say_doubtful: Callable[[Sequence[SkippedImage]], None] = lambda doubtful: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> DatasetInfo:
     """Write the images of `source` to the new folder `dest` and return what was written.
@@ -81,7 +86,7 @@ def write_dataset(
     """
     plan = _planned(source, dest.resolve().name, options or {}, holdout, max_shard_bytes)
     plan = _compressed(plan) if compress else plan
-    job = job_of(plan, {"on_error": on_error, "seed": seed, "source": source.identity})
+    job = hash_job(plan, {"on_error": on_error, "seed": seed, "source": source.identity})
     try:
         with staging_directory(dest) as directory, _kept_if_resumable(directory):
             interrupted = any(directory.iterdir())
@@ -113,7 +118,7 @@ def _kept_if_resumable(directory: Path) -> Iterator[None]:
     except BaseException:
         if not journal_exists(directory):
             with suppress(OSError):  # the failure is told, not that of the cleaning
-                clear(directory)
+                clear_folder(directory)
         raise
 
 
@@ -132,7 +137,7 @@ def _begun(directory: Path, plan: DatasetInfo, job: str) -> tuple[DatasetArrays,
     try:
         return DatasetArrays(directory, plan, journal.written), journal
     except (OSError, ValueError):  # what the journal counts is not there
-        clear(directory)
+        clear_folder(directory)
         return DatasetArrays(directory, plan, 0), Journal(job)
 
 
@@ -171,7 +176,7 @@ def _write_images(
             flusher.flush(kept)
             raise
     if journal.skipped and on_error == "stop":
-        clear(directory)
+        clear_folder(directory)
         require_readable(source.description, journal.asked, [item for _, item in journal.skipped])
     return journal
 
@@ -188,7 +193,7 @@ def _finished(
     """Write what follows from the images, and describe them."""
     skipped = tuple(item for _, item in journal.skipped)
     if not journal.written:
-        clear(directory)
+        clear_folder(directory)
         raise UserError(
             "None of the images can be used; the first one: "
             f"{skipped[0].path}: {skipped[0].reason}."
@@ -197,7 +202,7 @@ def _finished(
     try:
         held_out = _held_out(source, written, holdout, seed)
     except UserError:
-        clear(directory)
+        clear_folder(directory)
         raise
     if source.labels is not None:
         arrays.labels.append(source.labels[written])
@@ -229,7 +234,7 @@ def _planned(
         count=source.count,
         label_names=source.label_names,
         has_landmarks=source.has_landmarks,
-        rows_per_shard=rows_per_shard(
+        rows_per_shard=compute_rows_per_shard(
             source.resolution, source.channels, source.count, max_shard_bytes, source.base
         ),
         holdout_count=_held_out(source, np.arange(source.count), holdout, 0).size,
@@ -251,7 +256,7 @@ def _compressed(plan: DatasetInfo) -> DatasetInfo:
 
 
 def _with_count(
-    plan: DatasetInfo, count: int, holdout_count: int, skipped: tuple[Skipped, ...]
+    plan: DatasetInfo, count: int, holdout_count: int, skipped: tuple[SkippedImage, ...]
 ) -> DatasetInfo:
     fewer = {level: min(rows, count) for level, rows in plan.rows_per_shard.items()}
     return replace(
@@ -265,10 +270,10 @@ def _held_out(
     """Rows of the dataset that training leaves out: those of the source, or drawn ones."""
     if source.held_out is not None and not holdout:
         return np.flatnonzero(np.isin(written, source.held_out)).astype(np.int64)
-    return holdout_rows(holdout_size(holdout, written.size), written.size, seed)
+    return draw_holdout_rows(compute_holdout_size(holdout, written.size), written.size, seed)
 
 
-def _chunks(source: ImageSource, workers: int, first: int, job: "_Job") -> Generator[Chunk]:
+def _chunks(source: ImageSource, workers: int, first: int, job: "_Job") -> Generator[ImageChunk]:
     """Yield the images from number `first` on in order, read by the workers some chunks ahead."""
     rows = _chunk_rows(source, workers)
     ranges = [
@@ -302,13 +307,13 @@ class _Job:
     compressed: set[int]  # levels
     only_sound: bool  # leave doubtful images out
 
-    def __call__(self, rows: range) -> Chunk:
+    def __call__(self, rows: range) -> ImageChunk:
         samples, skipped = [], []
         for row in rows:
             try:
                 sample = self.read(row)
             except UnreadableImage as error:
-                skipped.append((row, Skipped(error.path, error.reason)))
+                skipped.append((row, SkippedImage(error.path, error.reason)))
                 continue
             if sample.doubt is not None and self.only_sound:
                 skipped.append((row, sample.doubt))
@@ -316,13 +321,13 @@ class _Job:
                 samples.append(sample)
         levels = _levels(samples) if samples else {}
         points = [item.landmarks for item in samples if item.landmarks is not None]
-        return Chunk(
+        return ImageChunk(
             num_asked=len(rows),
             levels={
                 level: images for level, images in levels.items() if level not in self.compressed
             },
             webp={
-                level: [encoded(image) for image in images]
+                level: [encode_webp(image) for image in images]
                 for level, images in levels.items()
                 if level in self.compressed
             },
@@ -336,7 +341,7 @@ def _levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:
     """All levels of the samples, {level: [n,h,w,C]}."""
     images = _stacked([item.image for item in samples])
     if not samples[0].smaller:
-        return pyramid(images)
+        return build_pyramid(images)
     smaller = {
         level: _stacked([item.smaller[level] for item in samples]) for level in samples[0].smaller
     }

@@ -217,7 +217,9 @@ def explain_status(verdict: Status) -> str:
         count = len(verdict.findings)
         return f"{count} finding{'s' * (count != 1)} of {checks}"
     if verdict.name == TOO_EARLY:
-        return f"{coverage.iterations:g} iterations so far; the checks need {MIN_ITERATIONS}"
+        return (
+            f"{coverage.iterations:g} iterations so far, of which the checks need {MIN_ITERATIONS}"
+        )
     return f"{checks} found nothing wrong" if verdict.name == OK else "statistics are missing"
 
 

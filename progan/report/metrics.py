@@ -10,7 +10,7 @@ from metrics.names import GOALS, LOWER_IS_BETTER, parse_metrics
 from metrics.run_record import Metric, label, metric_files, moments
 from progan.config import Run
 from progan.errors import UserError
-from progan.invocation import command
+from progan.invocation import command_line
 from progan.report.run_data import RunData
 from progan.run_directory import BEST_PREFIX
 from progan.sampling.snapshot_file import PREFIX, SUFFIX, read_images_seen
@@ -127,7 +127,9 @@ def build_section(data: RunData, measurements: Measurements) -> dict[str, Any]:
     return {
         "file": network.name,
         "reason": choice.reason,
-        "command": command("generate", "--network", network, "--seeds", "0-15", "--outdir", "out"),
+        "command": command_line(
+            "generate", "--network", network, "--seeds", "0-15", "--outdir", "out"
+        ),
         "headings": HEADINGS,
         "rows": [
             _row(series, best, ages)
@@ -156,7 +158,7 @@ def choose_best_network(
     return Choice(
         newest,
         f"the newest one, at kimg {ages[newest] / 1000:g}; no metric that chooses the best "
-        f"network was measured ({command('train', '--metrics', 'swd')})",
+        f"network was measured ({command_line('train', '--metrics', 'swd')})",
     )
 
 

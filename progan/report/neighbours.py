@@ -14,11 +14,11 @@ from metrics.run_record import metric_files
 from metrics.sheets import neighbour_sheet
 from metrics.sources import open_pair
 from progan.errors import UserError
-from progan.invocation import command
+from progan.invocation import command_line
 from progan.report.images import EmbeddedImage, embed, encode_within, open_image, shrink_to_width
 from progan.report.run_data import RunData
-from progan.runtime.devices import choose, set_precision
-from progan.runtime.files import json_objects
+from progan.runtime.devices import choose_device, set_precision
+from progan.runtime.files import read_json_lines
 
 MAX_BYTES = 300_000
 MAX_ROWS = 12  # of the sheet
@@ -46,8 +46,8 @@ def read_neighbours(data: RunData) -> dict[str, Any]:
     sheet = data.directory / SHEET_FILE
     if not sheet.is_file():
         raise UserError(
-            f"They have not been looked up. {command('report', '--neighbours', 64)} does, or "
-            f"{command('metrics', 'neighbours')} with --sheet and --json in the run's "
+            f"They have not been looked up. {command_line('report', '--neighbours', 64)} does, or "
+            f"{command_line('metrics', 'neighbours')} with --sheet and --json in the run's "
             f"directory ({SHEET_FILE}, metric-neighbours.jsonl)."
         )
     histogram = histogram_beside(sheet)
@@ -60,7 +60,7 @@ def read_neighbours(data: RunData) -> dict[str, Any]:
 def find_neighbours(data: RunData, network: Path, request: NeighbourRequest) -> dict[str, Any]:
     """Search the training images nearest to generated ones; raises UserError."""
     run = data.run
-    device = choose(request.device)
+    device = choose_device(request.device)
     set_precision("fp32")
     images, reals = open_pair(
         network,
@@ -100,7 +100,7 @@ def _read_conclusion(directory: Path) -> list[str]:
     records = [
         record
         for file in metric_files(directory)
-        for record in json_objects(file)
+        for record in read_json_lines(file)
         if record.get("metric") == "neighbours"
     ]
     try:

@@ -5,16 +5,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from progan import presets, schedule
-from progan.config import SECTIONS, Network, Run, all_changes
+from progan.config import SECTIONS, Network, Run, config_changes
 from progan.diagnosis.curves import GrowthPhase, growth_phases
 from progan.diagnosis.history import Row
 from progan.errors import UserError
-from progan.invocation import respelled
+from progan.invocation import respell_commands
+from progan.option_fields import option_fields, option_name
 from progan.report.run_data import RunData
 from progan.run_directory import LOG_FILE
 from progan.runtime.log import human_rate, human_seconds
 from progan.schedule import Phase
-from progan.settings import option_name, settings
 from progan.training.progress import size_words
 
 NOT_COMPARED = ("preset", "data", "fingerprint", "init_from")  # listed in the overview instead
@@ -54,7 +54,7 @@ def changes_from_preset(run: Run) -> list[str]:
         preset = presets.preset(run.preset)
     except UserError:  # 'custom', or a preset of another version
         preset = Run()
-    return [option_name(each) for each in all_changes(preset, run, NOT_COMPARED)]
+    return [option_name(each) for each in config_changes(preset, run, NOT_COMPARED)]
 
 
 def _overview(run: Run) -> Iterator[tuple[str, str]]:
@@ -73,9 +73,9 @@ def _setting_rows(part: Any) -> list[list[str]]:
         [
             item.name.replace("_", "-"),
             _format_value(getattr(part, item.name), item.metadata["auto"]),
-            respelled(item.metadata["text"]),
+            respell_commands(item.metadata["text"]),
         ]
-        for item in settings(type(part))
+        for item in option_fields(type(part))
     ]
 
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from progan.config import Run
-from progan.data.loader import process_reals
+from progan.data.loader import preprocess_reals
 from progan.data.reader import Dataset
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import batch_size
@@ -77,4 +77,4 @@ def _reals(
     """Training images from all over the dataset, always the same: [N, C, H, W] in [-1, 1]."""
     training = dataset.training_rows
     rows = training[np.linspace(0, len(training) - 1, count).astype(np.int64)]
-    return process_reals(torch.from_numpy(dataset.images(level, rows)).to(device), alpha=alpha)
+    return preprocess_reals(torch.from_numpy(dataset.images(level, rows)).to(device), alpha=alpha)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from progan.config import Run
-from progan.data.loader import process_reals
+from progan.data.loader import preprocess_reals
 from progan.data.reader import Dataset
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.schedule import Stage
@@ -41,7 +41,7 @@ def overfitting(
 
     state.discriminator.eval()
     reals = [
-        process_reals(
+        preprocess_reals(
             torch.from_numpy(dataset.images(stage.level, rows)).to(device), alpha=position.alpha
         )
         for rows in (spread, held_out)

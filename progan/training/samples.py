@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from progan.config import Network, Run
-from progan.data.loader import Shuffle
+from progan.data.loader import ShuffledRows
 from progan.data.reader import Dataset
 from progan.images import Pixels, enlarge, grid, png_text
 from progan.networks import Generator
@@ -62,7 +62,7 @@ def reals(dataset: Dataset, run: Run) -> Pixels:
     """Grid of the first reals that the run trains on, at the final resolution: [H, W, C]."""
     place = layout(run.network)
     training = dataset.training_rows
-    order = Shuffle(len(training), run.seed).rows(0, min(place.count, len(training)))
+    order = ShuffledRows(len(training), run.seed).rows(0, min(place.count, len(training)))
     images = dataset.images(run.network.max_level, training[order])
     return grid(enlarge(images, min(place.cell)), place.columns)
 

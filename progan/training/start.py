@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from progan import presets, schedule
+from progan.batch_split import require_splittable
 from progan.config import Network, Run, override
 from progan.data.reader import Dataset
-from progan.data.splits import open_images, open_images_of_run
+from progan.data.splits import open_dataset, open_dataset_of_run
 from progan.errors import UserError
-from progan.partition import require_shares
 from progan.runtime.text import format_count
 from progan.training.gradients import require_micro_batch
 from progan.training.init_from import (
@@ -52,7 +52,7 @@ def new_run_settings(
     if init_from:
         return _with_networks_of(init_from, preset, data, options)
     run = override(presets.preset(preset or presets.DEFAULT), options)
-    dataset = open_images(data, run.data.subset) if data else None
+    dataset = open_dataset(data, run.data.subset) if data else None
     run = fit_to_dataset(run, dataset, options) if dataset else run
     return scale_schedule(run, options) if scaled else run, dataset, None
 
@@ -76,9 +76,9 @@ def _with_networks_of(
 def _images_of(origin: InitSource, data: Path | None, subset: str) -> Dataset | None:
     """The dataset that is named, or else that of the origin's run; None if neither is known."""
     if data:
-        return open_images(data, subset)
+        return open_dataset(data, subset)
     if origin.run and origin.run.data.data:
-        return open_images_of_run(origin.path.parent, origin.run.data.data, subset)
+        return open_dataset_of_run(origin.path.parent, origin.run.data.data, subset)
     return None
 
 
@@ -155,5 +155,5 @@ def require_parts(run: Run, count: int) -> None:
     """Raise UserError unless every batch can be cut into parts as asked for: among `count`
     processes, and into --micro-batch."""
     stages = [phase.stage for phase in schedule.phases(run.growth, run.network)]
-    require_shares(run, {stage.resolution: stage.batch for stage in stages}, count)
+    require_splittable(run, {stage.resolution: stage.batch for stage in stages}, count)
     require_micro_batch(run, {stage.level: stage.batch // count for stage in stages})

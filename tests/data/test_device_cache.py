@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from progan.data import device_cache, writer
-from progan.data.device_cache import Abandoned, TrainingImages, budget_bytes
+from progan.data.device_cache import DeviceImageCache, ReadingCancelled, cache_budget_bytes
 from progan.data.reader import Dataset, Rows
-from progan.data.splits import subset
+from progan.data.splits import select_class
 from tests.builders import noise_dataset
 
 CPU = torch.device("cpu")
@@ -42,7 +42,7 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
         "plain": plain,
         "held out": held_out,
         "compressed": Dataset.open(folder / "compressed"),
-        "one class": subset(plain, "1"),
+        "one class": select_class(plain, "1"),
     }
 
 
@@ -89,7 +89,7 @@ def test_images_do_not_depend_on_where_they_stay(
     chunk_bytes: int,
 ) -> None:
     dataset = datasets[name]
-    images = TrainingImages(dataset, CPU, budget)
+    images = DeviceImageCache(dataset, CPU, budget)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(device_cache, "CHUNK_BYTES", chunk_bytes)
         for level, listed in calls:
@@ -103,7 +103,7 @@ def test_images_do_not_depend_on_where_they_stay(
 
 def test_a_level_that_fits_is_read_once(counted: Counted) -> None:
     lines: list[str] = []
-    images = TrainingImages(counted, CPU, BYTES[3], lines.append)
+    images = DeviceImageCache(counted, CPU, BYTES[3], lines.append)
     for level in (2, 2, 2, 3, 3, 4, 4):
         images(level, np.arange(5))
     assert counted.asked == [2, 3, 4, 4]
@@ -117,7 +117,7 @@ def test_a_level_fits_by_the_images_that_training_sees(datasets: dict[str, Datas
     lines: list[str] = []
     for name, count in {"held out": 21, "one class": 10}.items():
         for short in (1, 0):
-            images = TrainingImages(datasets[name], CPU, count * 48 - short, lines.append)
+            images = DeviceImageCache(datasets[name], CPU, count * 48 - short, lines.append)
             images(2, np.arange(3))
     assert [line.split(" stay")[0] for line in lines] == ["21 images of 4x4", "10 images of 4x4"]
 
@@ -125,7 +125,7 @@ def test_a_level_fits_by_the_images_that_training_sees(datasets: dict[str, Datas
 def test_the_previous_level_is_gone_before_the_next_one_comes(
     counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images, alive, read = TrainingImages(counted, CPU, 10**6), [], Counted.images
+    images, alive, read = DeviceImageCache(counted, CPU, 10**6), [], Counted.images
 
     def watching(self: Counted, level: int, rows: Rows) -> np.ndarray:
         alive.append(images._resident)
@@ -141,7 +141,7 @@ def test_a_level_that_memory_is_too_small_for_is_read_batch_by_batch(
     counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[str] = []
-    images, numbers = TrainingImages(counted, CPU, 10**6, lines.append), np.array([3, 1])
+    images, numbers = DeviceImageCache(counted, CPU, 10**6, lines.append), np.array([3, 1])
     with monkeypatch.context() as patched:
         patched.setattr(torch, "empty", failing(OUT_OF_MEMORY))
         found = images(3, numbers)
@@ -155,7 +155,7 @@ def test_a_level_that_memory_is_too_small_for_is_read_batch_by_batch(
 def test_a_batch_that_memory_is_too_small_for_comes_from_the_files(
     counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images, numbers = TrainingImages(counted, CPU, 10**6), np.array([3, 1])
+    images, numbers = DeviceImageCache(counted, CPU, 10**6), np.array([3, 1])
     images(3, numbers)
     monkeypatch.setattr(Tensor, "index_select", failing(OUT_OF_MEMORY))
     np.testing.assert_array_equal(images(3, numbers), counted.images(3, numbers))
@@ -166,26 +166,26 @@ def test_other_errors_are_not_taken_for_it(
 ) -> None:
     monkeypatch.setattr(torch, "empty", failing(RuntimeError("the device is gone")))
     with pytest.raises(RuntimeError, match="the device is gone"):
-        TrainingImages(counted, CPU, 10**6)(3, np.arange(2))
+        DeviceImageCache(counted, CPU, 10**6)(3, np.arange(2))
 
 
 def test_reading_a_level_ends_when_nobody_waits_any_more(
     counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(device_cache, "CHUNK_BYTES", 1)
-    images = TrainingImages(
+    images = DeviceImageCache(
         counted, CPU, 10**6, stopped=lambda: len(getattr(counted, "asked", ())) == 3
     )
-    with pytest.raises(Abandoned):
+    with pytest.raises(ReadingCancelled):
         images(4, np.arange(2))
     assert len(counted.asked) == 3
 
 
 def test_what_was_asked_for_is_the_budget() -> None:
-    assert [budget_bytes(gib, CPU) for gib in (0.0, 0.5, 2.0)] == [0, 2**29, 2**31]
+    assert [cache_budget_bytes(gib, CPU) for gib in (0.0, 0.5, 2.0)] == [0, 2**29, 2**31]
 
 
 def test_the_budget_is_a_quarter_of_what_a_gpu_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (60 * 2**30, 80 * 2**30))
-    assert budget_bytes(-1.0, torch.device("cuda")) == 15 * 2**30
-    assert budget_bytes(-1.0, CPU) == 0
+    assert cache_budget_bytes(-1.0, torch.device("cuda")) == 15 * 2**30
+    assert cache_budget_bytes(-1.0, CPU) == 0

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progan.data.array_files import npy_header
+from progan.data.array_files import make_npy_header
 from progan.data.format import (
     HEADER_BYTES,
     MAX_SHARD_BYTES,
     DatasetInfo,
-    Skipped,
+    SkippedImage,
+    compute_rows_per_shard,
     read_info,
-    require_files,
-    rows_per_shard,
+    require_array_files,
 )
 from progan.errors import UserError
 from progan.sizes import LONGEST_BASE, SQUARE, Size, level_of, size_at
@@ -32,7 +32,7 @@ def info_of(
     max_bytes: int = MAX_SHARD_BYTES,
     base: Size = SQUARE,
 ) -> DatasetInfo:
-    rows = rows_per_shard(resolution, channels, count, max_bytes, base)
+    rows = compute_rows_per_shard(resolution, channels, count, max_bytes, base)
     return DatasetInfo(
         name="test",
         resolution=resolution,
@@ -60,7 +60,9 @@ def infos(draw: st.DrawFn) -> DatasetInfo:
         has_landmarks=draw(st.booleans()),
         holdout_count=draw(st.integers(0, count - 1)),
         options=draw(st.dictionaries(TEXT, st.none() | st.integers() | TEXT, max_size=3)),
-        skipped=tuple(Skipped(*item) for item in draw(st.lists(st.tuples(TEXT, TEXT), max_size=3))),
+        skipped=tuple(
+            SkippedImage(*item) for item in draw(st.lists(st.tuples(TEXT, TEXT), max_size=3))
+        ),
         checksums=draw(st.dictionaries(TEXT, TEXT, max_size=3)),
     )
 
@@ -132,9 +134,9 @@ def test_file_names() -> None:
 @settings(deadline=None)
 @given(st.integers(1, 10**9), st.integers(2, 10), st.sampled_from([1, 3, 4]))
 def test_headers_have_one_length_and_are_numpys_own(count: int, level: int, channels: int) -> None:
-    header = npy_header((count, 2**level, 2**level, channels), "|u1")
-    assert len(header) == HEADER_BYTES == len(npy_header((count,), "<i4"))
-    assert HEADER_BYTES == len(npy_header((count,), "<i8"))
+    header = make_npy_header((count, 2**level, 2**level, channels), "|u1")
+    assert len(header) == HEADER_BYTES == len(make_npy_header((count,), "<i4"))
+    assert HEADER_BYTES == len(make_npy_header((count,), "<i8"))
     assert header.startswith(np.lib.format.magic(1, 0))
 
 
@@ -254,10 +256,10 @@ def test_missing_and_short_files_are_named(tmp_path: Path) -> None:
     info = info_of(resolution=16)
     for file in info.array_files():
         (tmp_path / file.name).write_bytes(bytes(file.num_bytes))
-    require_files(tmp_path, info)
+    require_array_files(tmp_path, info)
     (tmp_path / "level-02.npy").unlink()
     (tmp_path / "level-03.npy").write_bytes(b"short")
     with pytest.raises(
         UserError, match="level-02.npy is missing; level-03.npy has 5 bytes instead of 1088"
     ):
-        require_files(tmp_path, info)
+        require_array_files(tmp_path, info)

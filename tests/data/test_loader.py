@@ -16,20 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progan import schedule
+from progan.batch_split import Shard
 from progan.config import override
-from progan.data.device_cache import Abandoned, TrainingImages
+from progan.data.device_cache import DeviceImageCache, ReadingCancelled
 from progan.data.loader import (
-    AHEAD,
+    MAX_PREFETCHED,
     Batch,
-    Prefetch,
-    Shuffle,
-    one_hot,
-    process_reals,
-    read_ahead,
+    Prefetcher,
+    ShuffledRows,
+    prefetch_batches,
+    preprocess_reals,
     read_batches,
+    read_one_hot_labels,
 )
 from progan.data.reader import Dataset
-from progan.partition import Shard
 from tests.builders import noise_dataset, tiny_run
 
 COUNTS, SEEDS = st.integers(1, 30), st.integers(0, 2**40)
@@ -42,15 +42,15 @@ RUN = tiny_run(**SHORT, label_size=CLASSES, d_repeats=2, batch_at=((8, 5),), see
 
 @given(COUNTS, SEEDS, st.integers(0, 5))
 def test_each_epoch_shows_each_row_once(count: int, seed: int, epoch: int) -> None:
-    rows = Shuffle(count, seed).rows(epoch * count, count)
+    rows = ShuffledRows(count, seed).rows(epoch * count, count)
     assert sorted(rows.tolist()) == list(range(count))
 
 
 @given(COUNTS, SEEDS, st.lists(st.integers(1, 50), min_size=1, max_size=6))
 def test_stretches_add_up_to_the_stream(count: int, seed: int, sizes: list[int]) -> None:
     starts = np.cumsum([0, *sizes])
-    whole = Shuffle(count, seed).rows(0, int(starts[-1]))
-    shuffle = Shuffle(count, seed)
+    whole = ShuffledRows(count, seed).rows(0, int(starts[-1]))
+    shuffle = ShuffledRows(count, seed)
     pieces = [shuffle.rows(int(start), size) for start, size in zip(starts, sizes, strict=False)]
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
 
@@ -59,19 +59,21 @@ def test_stretches_add_up_to_the_stream(count: int, seed: int, sizes: list[int])
 def test_stretches_can_be_asked_for_in_any_order(
     count: int, seed: int, stretches: list[tuple[int, int]]
 ) -> None:
-    whole, shuffle = Shuffle(count, seed).rows(0, 240), Shuffle(count, seed)
+    whole, shuffle = ShuffledRows(count, seed).rows(0, 240), ShuffledRows(count, seed)
     for start, size in stretches:
         np.testing.assert_array_equal(shuffle.rows(start, size), whole[start : start + size])
 
 
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:
-    orders = [tuple(Shuffle(50, seed).rows(50 * epoch, 50)) for seed in (0, 1) for epoch in (0, 1)]
+    orders = [
+        tuple(ShuffledRows(50, seed).rows(50 * epoch, 50)) for seed in (0, 1) for epoch in (0, 1)
+    ]
     assert len(set(orders)) == 4
 
 
 def test_every_row_gets_everywhere() -> None:
     """Where row 0 lands in 2000 epochs of 5: each place about 400 times, 18 to a deviation."""
-    epochs = Shuffle(5, 0).rows(0, 10_000).reshape(2000, 5)
+    epochs = ShuffledRows(5, 0).rows(0, 10_000).reshape(2000, 5)
     times = (epochs == 0).sum(axis=0)
     assert (abs(times - 400) < 90).all()
 
@@ -90,7 +92,7 @@ def test_the_official_reals(golden: dict[str, np.ndarray], lod: str, channels: i
     expected = golden[f"{key}/out"]
     step = 32 // golden[f"{key}/in"].shape[-1]
     fraction = float(lod) - math.floor(float(lod))
-    reals = process_reals(
+    reals = preprocess_reals(
         torch.from_numpy(golden[f"{key}/in"].transpose(0, 2, 3, 1)),
         alpha=torch.tensor(1 - fraction) if fraction else None,
     )
@@ -109,9 +111,9 @@ def noise() -> torch.Tensor:
 
 @pytest.mark.parametrize("alpha", [None, torch.tensor(0.3)])
 def test_only_the_images_named_are_mirrored(alpha: torch.Tensor | None) -> None:
-    plain = process_reals(noise(), alpha=alpha)
+    plain = preprocess_reals(noise(), alpha=alpha)
     mirror = torch.tensor([True, False, False, True])
-    mirrored = process_reals(noise(), mirror=mirror, alpha=alpha)
+    mirrored = preprocess_reals(noise(), mirror=mirror, alpha=alpha)
     for index, flipped in enumerate(mirror):
         left_to_right = plain[index].flip(-1)
         assert not torch.equal(left_to_right, plain[index])
@@ -122,7 +124,7 @@ def test_only_the_images_named_are_mirrored(alpha: torch.Tensor | None) -> None:
 def test_pixels_keep_their_places() -> None:
     images = torch.zeros(1, 4, 4, 3, dtype=torch.uint8)
     images[0, 1, 2, 0] = 255
-    reals = process_reals(images)
+    reals = preprocess_reals(images)
     assert reals[0, 0, 1, 2] == 1
     assert (reals == -1).sum() == reals.numel() - 1
 
@@ -164,7 +166,7 @@ def test_batches_follow_the_schedule_and_the_shuffle(dataset: Dataset) -> None:
     ]
     assert [len(batch.images) for batch in batches] == sizes
     assert set(sizes) == {5, 8} and set(levels) == {2, 3, 4}
-    order = Shuffle(COUNT, RUN.seed).rows(0, sum(sizes))
+    order = ShuffledRows(COUNT, RUN.seed).rows(0, sum(sizes))
     for batch, level, rows in zip(
         batches, levels, np.split(order, np.cumsum(sizes)[:-1]), strict=True
     ):
@@ -230,12 +232,12 @@ def test_without_classes_there_are_no_labels(dataset: Dataset) -> None:
 
 def test_labels_are_one_hot(dataset: Dataset) -> None:
     rows = np.array([0, 4, 5])
-    assert one_hot(dataset, rows, CLASSES).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
-    assert one_hot(dataset, rows, 0).shape == (3, 0)
+    assert read_one_hot_labels(dataset, rows, CLASSES).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    assert read_one_hot_labels(dataset, rows, 0).shape == (3, 0)
 
 
 def test_the_thread_changes_nothing(dataset: Dataset) -> None:
-    prefetch = Prefetch(read_batches(dataset, RUN, 0), CPU)
+    prefetch = Prefetcher(read_batches(dataset, RUN, 0), CPU)
     assert_same(list(prefetch), list(read_batches(dataset, RUN, 0)))
     assert prefetch.wait_seconds > 0
     prefetch.close()
@@ -252,7 +254,9 @@ def test_levels_that_stay_on_the_device_change_nothing(
     steps = [(start + step * stage.batch, start) for start, stage in rounds for step in range(4)]
     for seen, start in (steps[0], steps[5], steps[len(steps) // 2]):
         lines: list[str] = []
-        batches = read_ahead(dataset, run, CPU, seen, start, share, budget_bytes, lines.append)
+        batches = prefetch_batches(
+            dataset, run, CPU, seen, start, share, budget_bytes, lines.append
+        )
         assert_same(list(batches), list(read_batches(dataset, run, seen, start, share)))
         batches.close()
         levels = {stage.level for at, stage in rounds if at >= start}
@@ -267,9 +271,11 @@ def test_batches_are_few_ahead() -> None:
             asked.append(batch)
             yield batch
 
-    prefetch = Prefetch(counting(), CPU)
+    prefetch = Prefetcher(counting(), CPU)
     assert numbers(islice(prefetch, 3)) == [0, 1, 2]
-    assert len(asked) <= 3 + AHEAD + 2  # those in the queue, in the thread's hand, and on its way
+    assert (
+        len(asked) <= 3 + MAX_PREFETCHED + 2
+    )  # those in the queue, in the thread's hand, and on its way
     prefetch.close()
 
 
@@ -278,7 +284,7 @@ def test_an_error_in_the_thread_surfaces_where_the_batch_was_due() -> None:
         yield from numbered(2)
         raise OSError("the disk is gone")
 
-    prefetch = Prefetch(failing(), CPU)
+    prefetch = Prefetcher(failing(), CPU)
     assert numbers(islice(prefetch, 2)) == [0, 1]
     with pytest.raises(OSError, match="the disk is gone"):
         next(prefetch)
@@ -287,7 +293,7 @@ def test_an_error_in_the_thread_surfaces_where_the_batch_was_due() -> None:
 
 
 def test_after_the_last_batch_there_are_no_more() -> None:
-    prefetch = Prefetch(numbered(2), CPU)
+    prefetch = Prefetcher(numbered(2), CPU)
     assert numbers(prefetch) == [0, 1]
     assert list(prefetch) == []
     prefetch.close()
@@ -301,7 +307,7 @@ def test_what_is_waited_for_is_measured_and_nothing_else() -> None:
         ready.wait()
         yield from numbered(3)
 
-    prefetch, soon = Prefetch(slow(), CPU), threading.Timer(0.2, ready.set)
+    prefetch, soon = Prefetcher(slow(), CPU), threading.Timer(0.2, ready.set)
     soon.start()
     next(prefetch)
     assert prefetch.wait_seconds > 0.05
@@ -318,10 +324,10 @@ def test_close_gives_up_what_is_being_made() -> None:
     def long() -> Iterator[Batch]:
         begun.set()
         stop.wait()
-        raise Abandoned
+        raise ReadingCancelled
         yield
 
-    prefetch = Prefetch(long(), CPU, stop)
+    prefetch = Prefetcher(long(), CPU, stop)
     begun.wait()
     prefetch.close()
     assert list(prefetch) == []
@@ -329,9 +335,9 @@ def test_close_gives_up_what_is_being_made() -> None:
 
 def test_images_are_gone_once_the_batches_are_closed(dataset: Dataset) -> None:
     """Those of the next batches, after a run went back, need their place."""
-    images = TrainingImages(dataset, CPU, 2**20)
+    images = DeviceImageCache(dataset, CPU, 2**20)
     gone = weakref.ref(images)
-    prefetch = Prefetch(read_batches(dataset, RUN, 0, images=images), CPU)
+    prefetch = Prefetcher(read_batches(dataset, RUN, 0, images=images), CPU)
     del images
     next(prefetch)
     assert gone() is not None
@@ -342,7 +348,7 @@ def test_images_are_gone_once_the_batches_are_closed(dataset: Dataset) -> None:
 @pytest.mark.parametrize("taken", [0, 1])
 def test_close_ends_the_thread_though_nobody_takes_its_batches(taken: int) -> None:
     before = threading.active_count()
-    prefetch = Prefetch(numbered(1000), CPU)
+    prefetch = Prefetcher(numbered(1000), CPU)
     assert numbers(islice(prefetch, taken)) == list(range(taken))
     assert threading.active_count() == before + 1
     prefetch.close()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progan.data.pyramid import pyramid
+from progan.data.pyramid import build_pyramid
 from progan.sizes import Size, size_at
 
 
@@ -39,7 +39,7 @@ def test_every_level_is_the_rounded_mean_of_the_original(
     random = np.random.RandomState(seed)
     shape = (count, *size_at(Size(*base), level), channels)
     images = random.randint(0, 256, shape).astype(np.uint8)
-    levels = pyramid(images)
+    levels = build_pyramid(images)
     assert sorted(levels) == list(range(2, level + 1))
     for each, shrunk in levels.items():
         assert shrunk.dtype == np.uint8
@@ -52,8 +52,8 @@ def test_a_megapixel_image_is_exact_down_to_4x4() -> None:
     images = np.where(random.rand(1, 1024, 1024, 1) < 0.5, 254, 255).astype(np.uint8)
     images[0, :256, :256, 0] = 255
     images[0, :256, :128, 0] = 254  # 254.5 exactly: to even
-    assert pyramid(images)[2][0, 0, 0, 0] == 254
-    for level, shrunk in pyramid(images).items():
+    assert build_pyramid(images)[2][0, 0, 0, 0] == 254
+    for level, shrunk in build_pyramid(images).items():
         np.testing.assert_array_equal(shrunk, box_average(images, 2 ** (10 - level)))
 
 
@@ -61,13 +61,13 @@ def test_levels_are_not_rounded_on_the_way() -> None:
     images = np.zeros((1, 16, 16, 1), dtype=np.uint8)
     images[0, :4:2, :4:2] = 2  # each 2x2 box has a mean of 0.5, which would round to 0
     images[0, 0, 0] = 4  # their mean is 0.625, which rounds to 1
-    assert pyramid(images)[3][0, :2, :2, 0].tolist() == [[1, 0], [0, 0]]
-    assert pyramid(images)[2][0, 0, 0, 0] == 1
+    assert build_pyramid(images)[3][0, :2, :2, 0].tolist() == [[1, 0], [0, 0]]
+    assert build_pyramid(images)[2][0, 0, 0, 0] == 1
 
 
 def test_the_official_tool_wrote_the_same(shared: Path) -> None:
     golden = np.load(shared / "golden/tfrecord/tfr32rgb_expected.npz")
-    levels = pyramid(golden["raw_images"].transpose(0, 2, 3, 1))
+    levels = build_pyramid(golden["raw_images"].transpose(0, 2, 3, 1))
     for lod in range(4):
         official = golden[f"read_images_lod{lod}"].transpose(0, 2, 3, 1)  # shuffled
         np.testing.assert_array_equal(levels[5 - lod][golden["order"]], official)
@@ -75,5 +75,5 @@ def test_the_official_tool_wrote_the_same(shared: Path) -> None:
 
 @pytest.mark.parametrize("value", [0, 255])
 def test_flat_images_stay_flat(value: int) -> None:
-    for shrunk in pyramid(np.full((2, 64, 64, 3), value, np.uint8)).values():
+    for shrunk in build_pyramid(np.full((2, 64, 64, 3), value, np.uint8)).values():
         assert (shrunk == value).all()

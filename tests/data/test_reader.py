@@ -12,17 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progan.data.format import read_info
-from progan.data.pyramid import pyramid
-from progan.data.reader import Dataset, damaged_files
-from progan.data.source import ImageSource, Sample
-from progan.data.summary import summary
+from progan.data.image_source import ImageSource, Sample
+from progan.data.pyramid import build_pyramid
+from progan.data.reader import Dataset, find_damaged_files
+from progan.data.summary import describe_dataset
 from progan.data.writer import write_dataset
 from progan.errors import UserError
 from tests.builders import noise_dataset
 
 COUNT = 11
 IMAGES = np.random.RandomState(0).randint(0, 256, (COUNT, 16, 16, 3)).astype(np.uint8)
-LEVELS = pyramid(IMAGES)
+LEVELS = build_pyramid(IMAGES)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_a_damaged_holdout_is_named(tmp_path: Path, rows: list[int]) -> None:
     for name in ("held_out_rows", "training_rows"):
         with pytest.raises(UserError, match=r"d/holdout\.npy is damaged.* from 0 to 15\. Copy"):
             getattr(dataset, name)
-    assert damaged_files(dataset.path, dataset.info) == [
+    assert find_damaged_files(dataset.path, dataset.info) == [
         "holdout.npy has other content than when it was written"
     ]
 
@@ -189,14 +189,14 @@ def test_damage_is_found_and_named(path: Path, tmp_path: Path) -> None:
     for file in path.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
     info = read_info(copy)
-    assert damaged_files(copy, info) == []
+    assert find_damaged_files(copy, info) == []
     with (copy / "level-04.001.npy").open("r+b") as damaged:
         damaged.seek(500)
         damaged.write(bytes([damaged.read(1)[0] ^ 1]))
     (copy / "labels.npy").unlink()
     with (copy / "level-02.npy").open("ab") as longer:
         longer.write(b"x")
-    assert damaged_files(copy, info) == [
+    assert find_damaged_files(copy, info) == [
         "level-02.npy has 657 bytes instead of 656",
         "level-04.001.npy has other content than when it was written",
         "labels.npy is missing",
@@ -204,7 +204,7 @@ def test_damage_is_found_and_named(path: Path, tmp_path: Path) -> None:
 
 
 def test_summary(path: Path) -> None:
-    assert summary(Dataset.open(path)).splitlines() == [
+    assert describe_dataset(Dataset.open(path)).splitlines() == [
         "name          noise",
         f"path          {path}",
         "images        11",

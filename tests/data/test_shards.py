@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from progan.data.shards import Part, merge, part_of
-from progan.data.source import ImageSource, Sample, UnreadableImage
+from progan.data.image_source import ImageSource, Sample, UnreadableImage
+from progan.data.shards import DatasetShard, merge_shards, select_shard
 from progan.data.writer import write_dataset
 from progan.errors import UserError
 
@@ -44,8 +44,8 @@ def _compress_small_images_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make_parts(source: ImageSource, dest: Path, total: int, **how: object) -> None:
     for number in range(1, total + 1):
-        part = Part(number, total)
-        write_dataset(part_of(source, part), part.folder(dest), on_error="skip", **how)
+        part = DatasetShard(number, total)
+        write_dataset(select_shard(source, part), part.folder(dest), on_error="skip", **how)
 
 
 @settings(max_examples=20, deadline=None)
@@ -62,7 +62,7 @@ def test_parts_make_the_whole(count: int, total: int, bad: frozenset[int], compr
         write_dataset(source, whole, on_error="skip", compress=compress)
         dest.parent.mkdir()
         make_parts(source, dest, total, compress=compress)
-        merge(dest)
+        merge_shards(dest)
         for path in whole.iterdir():
             assert (dest / path.name).read_bytes() == path.read_bytes(), path.name
         assert len(list(dest.iterdir())) == len(list(whole.iterdir()))
@@ -70,7 +70,7 @@ def test_parts_make_the_whole(count: int, total: int, bad: frozenset[int], compr
 
 @given(count=st.integers(0, 10**9), total=st.integers(1, 50))
 def test_parts_are_disjoint_complete_and_even(count: int, total: int) -> None:
-    ranges = [Part(number, total).rows(count) for number in range(1, total + 1)]
+    ranges = [DatasetShard(number, total).rows(count) for number in range(1, total + 1)]
     assert ranges[0].start == 0 and ranges[-1].stop == count
     assert all(one.stop == other.start for one, other in zip(ranges, ranges[1:], strict=False))
     assert max(map(len, ranges)) - min(map(len, ranges)) <= 1
@@ -78,7 +78,7 @@ def test_parts_are_disjoint_complete_and_even(count: int, total: int) -> None:
 
 def test_held_out_images_stay_held_out(tmp_path: Path) -> None:
     make_parts(source_of(40), tmp_path / "d", 2, holdout=0.2)
-    info = merge(tmp_path / "d")
+    info = merge_shards(tmp_path / "d")
     assert info.holdout_count == 8
     rows = np.load(tmp_path / "d" / "holdout.npy")
     assert (rows < 20).sum() == 4 and (np.diff(rows) > 0).all()
@@ -87,39 +87,39 @@ def test_held_out_images_stay_held_out(tmp_path: Path) -> None:
 def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     dest = tmp_path / "d"
     with pytest.raises(UserError, match="There are no parts beside"):
-        merge(dest)
+        merge_shards(dest)
     make_parts(source_of(40), dest, 3)
-    second = Part(2, 3).folder(dest)
+    second = DatasetShard(2, 3).folder(dest)
     second.rename(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="1 of the 3 parts .* missing .*: d.part-2-of-3. Make"):
-        merge(dest)
-    write_dataset(part_of(source_of(40), Part(2, 3)), second, options={"crop": "pad"})
+        merge_shards(dest)
+    write_dataset(select_shard(source_of(40), DatasetShard(2, 3)), second, options={"crop": "pad"})
     with pytest.raises(UserError, match="part-2-of-3 is of another dataset .*its options is"):
-        merge(dest)
+        merge_shards(dest)
     assert not dest.exists()
 
 
 def test_more_parts_than_images_are_refused() -> None:
     with pytest.raises(UserError, match="noise has 12 images, too few for 13 parts. Ask for 12"):
-        part_of(source_of(12, frozenset()), Part(1, 13))
+        select_shard(source_of(12, frozenset()), DatasetShard(1, 13))
 
 
 def test_damaged_parts_are_refused(tmp_path: Path) -> None:
     dest = tmp_path / "d"
     make_parts(source_of(40), dest, 2)
-    level = np.load(Part(1, 2).folder(dest) / "level-03.npy", mmap_mode="r+")
+    level = np.load(DatasetShard(1, 2).folder(dest) / "level-03.npy", mmap_mode="r+")
     level[0, 0, 0, 0] ^= 1
     level.flush()
     with pytest.raises(UserError, match="part-1-of-2: level-03.npy has other content"):
-        merge(dest)
+        merge_shards(dest)
     assert not dest.exists()
 
 
 @pytest.mark.parametrize("text", ["3", "0/4", "5/4", "a/b", "1/", "-1/3", "1/3/4"])
 def test_what_is_no_part_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="is not a part such as 3/10"):
-        Part.parse(text)
+        DatasetShard.parse(text)
 
 
 def test_parts_are_named_in_order() -> None:
-    assert Part.parse("3/10").folder(Path("x/d")) == Path("x/d.part-03-of-10")
+    assert DatasetShard.parse("3/10").folder(Path("x/d")) == Path("x/d.part-03-of-10")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from progan.data.image_source import ImageSource, Sample
 from progan.data.loader import read_batches
-from progan.data.pyramid import pyramid
+from progan.data.pyramid import build_pyramid
 from progan.data.reader import Dataset
-from progan.data.source import ImageSource, Sample
-from progan.data.splits import Subset, holdout_rows, holdout_size, subset
+from progan.data.splits import ClassSubset, compute_holdout_size, draw_holdout_rows, select_class
 from progan.data.writer import write_dataset
 from progan.errors import UserError
 from tests.builders import noise_dataset, tiny_run
@@ -31,7 +31,7 @@ def test_the_size_is_the_rounded_part_and_leaves_some_on_both_sides(
     fraction: float, count: int
 ) -> None:
     try:
-        size = holdout_size(fraction, count)
+        size = compute_holdout_size(fraction, count)
     except UserError:
         assert fraction * count > count - 1 or count == 1  # the part is nearer to all than to less
         return
@@ -44,14 +44,14 @@ def test_the_size_is_the_rounded_part_and_leaves_some_on_both_sides(
     [(0.0, 1, 0), (0.1, 50, 5), (0.26, 10, 3), (1e-9, 2, 1), (0.001, 10**6, 1000)],
 )
 def test_sizes(fraction: float, count: int, size: int) -> None:
-    assert holdout_size(fraction, count) == size
+    assert compute_holdout_size(fraction, count) == size
 
 
 @pytest.mark.parametrize(("fraction", "count"), [(0.5, 1), (1e-9, 1), (0.9, 2), (0.99, 10)])
 def test_some_must_be_left_to_train_on(fraction: float, count: int) -> None:
     images = f"{count} image{'s' * (count != 1)}"
     with pytest.raises(UserError, match=f"{fraction} of {images} keeps .*smaller fraction"):
-        holdout_size(fraction, count)
+        compute_holdout_size(fraction, count)
 
 
 @given(COUNTS, st.data(), SEEDS)
@@ -59,16 +59,16 @@ def test_rows_are_ascending_inside_and_drawn_anew_alike(
     count: int, data: st.DataObject, seed: int
 ) -> None:
     size = data.draw(st.integers(0, count))
-    rows = holdout_rows(size, count, seed)
+    rows = draw_holdout_rows(size, count, seed)
     assert rows.dtype == "int64"
     assert rows.tolist() == sorted(set(rows.tolist()) & set(range(count)))
     assert len(rows) == size
-    assert rows.tolist() == holdout_rows(size, count, seed).tolist()
+    assert rows.tolist() == draw_holdout_rows(size, count, seed).tolist()
 
 
 def test_seeds_draw_every_row_as_often() -> None:
     """2 rows of 5 by 1000 seeds: each about 400 times, 16 to a deviation."""
-    draws = [holdout_rows(2, 5, seed).tolist() for seed in range(1000)]
+    draws = [draw_holdout_rows(2, 5, seed).tolist() for seed in range(1000)]
     assert all(abs(sum(row in rows for rows in draws) - 400) < 80 for row in range(5))
 
 
@@ -98,28 +98,30 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def birds(whole: Dataset) -> Dataset:
-    return subset(whole, "red bird")
+    return select_class(whole, "red bird")
 
 
 @pytest.mark.parametrize(
     ("name", "label"), [("cat", 0), ("red bird", 1), ("dog", 2), ("0", 0), ("2", 2)]
 )
 def test_a_class_has_a_name_and_an_index(whole: Dataset, name: str, label: int) -> None:
-    chosen = subset(whole, name)
-    assert isinstance(chosen, Subset)
+    chosen = select_class(whole, name)
+    assert isinstance(chosen, ClassSubset)
     assert chosen.rows.tolist() == np.flatnonzero(CLASSES == label).tolist()
     assert len(chosen) == (CLASSES == label).sum()
 
 
 def test_a_name_goes_before_an_index(tmp_path: Path) -> None:
-    chosen = subset(written(tmp_path / "digits", names=("1", "0", "2", "3")), "1")
+    chosen = select_class(written(tmp_path / "digits", names=("1", "0", "2", "3")), "1")
     assert set(CLASSES[chosen.rows]) == {0}
 
 
 @pytest.mark.parametrize("level", [2, 3])
 def test_images_are_those_of_the_class(birds: Dataset, level: int) -> None:
     rows = np.array([8, 0, 0, 3])
-    np.testing.assert_array_equal(birds.images(level, rows), pyramid(IMAGES)[level][BIRDS[rows]])
+    np.testing.assert_array_equal(
+        birds.images(level, rows), build_pyramid(IMAGES)[level][BIRDS[rows]]
+    )
 
 
 def test_compressed_images_are_those_of_the_class(
@@ -127,7 +129,7 @@ def test_compressed_images_are_those_of_the_class(
 ) -> None:
     monkeypatch.setattr("progan.data.writer.COMPRESSED_FROM", 3)
     packed = written(tmp_path / "zoo", compress=True)
-    birds, rows = subset(packed, "red bird"), np.array([8, 0, 3])
+    birds, rows = select_class(packed, "red bird"), np.array([8, 0, 3])
     np.testing.assert_array_equal(birds.images(3, rows), IMAGES[BIRDS[rows]])
     assert birds.encoded(3, rows) == packed.encoded(3, BIRDS[rows])
 
@@ -162,16 +164,16 @@ def test_it_travels_between_processes(birds: Dataset) -> None:
     parcel = pickle.dumps(birds)
     assert len(parcel) < 3000  # no pixels
     other = pickle.loads(parcel)
-    assert isinstance(other, Subset) and other.fingerprint == birds.fingerprint
+    assert isinstance(other, ClassSubset) and other.fingerprint == birds.fingerprint
     np.testing.assert_array_equal(other.images(3, np.arange(9)), IMAGES[BIRDS])
     assert other.training_rows.tolist() == birds.training_rows.tolist()
 
 
 def test_each_class_has_a_name_and_a_fingerprint_of_its_own(whole: Dataset) -> None:
-    chosen = [whole, *(subset(whole, name) for name in ("cat", "red bird", "dog"))]
+    chosen = [whole, *(select_class(whole, name) for name in ("cat", "red bird", "dog"))]
     assert len({dataset.fingerprint for dataset in chosen}) == 4
     assert [dataset.name for dataset in chosen] == ["zoo", "zoo-cat", "zoo-red bird", "zoo-dog"]
-    assert subset(whole, "1").fingerprint == subset(whole, "red bird").fingerprint
+    assert select_class(whole, "1").fingerprint == select_class(whole, "red bird").fingerprint
 
 
 def test_training_sees_the_class_alone_and_each_image_as_often(birds: Dataset) -> None:
@@ -192,7 +194,7 @@ def test_training_sees_the_class_alone_and_each_image_as_often(birds: Dataset) -
 @pytest.mark.parametrize("name", ["bird", "4", "-1", "", "1.0"])
 def test_an_unknown_class_is_answered_with_the_known_ones(whole: Dataset, name: str) -> None:
     with pytest.raises(UserError) as caught:
-        subset(whole, name)
+        select_class(whole, name)
     assert str(caught.value) == (
         f"--subset {name}: {whole.path} has no such class. Classes: "
         "0 cat, 1 red bird, 2 dog, 3 nothing."
@@ -202,17 +204,17 @@ def test_an_unknown_class_is_answered_with_the_known_ones(whole: Dataset, name: 
 def test_of_many_classes_the_first_are_named(tmp_path: Path) -> None:
     many = noise_dataset(tmp_path / "many", resolution=4, count=25, classes=25)
     with pytest.raises(UserError, match="18 class-18, 19 class-19 …\\.$"):
-        subset(many, "ant")
+        select_class(many, "ant")
 
 
 def test_a_dataset_without_classes_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--subset 0: .*plain has no classes"):
-        subset(noise_dataset(tmp_path / "plain", resolution=4, count=2), "0")
+        select_class(noise_dataset(tmp_path / "plain", resolution=4, count=2), "0")
 
 
 def test_a_class_needs_an_image_to_train_on(whole: Dataset, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no image of it to train on"):
-        subset(whole, "nothing")
+        select_class(whole, "nothing")
     write_dataset(
         ImageSource(
             description="",
@@ -227,4 +229,4 @@ def test_a_class_needs_an_image_to_train_on(whole: Dataset, tmp_path: Path) -> N
         tmp_path / "d",
     )
     with pytest.raises(UserError, match="--subset b: .*no image of it to train on"):
-        subset(Dataset.open(tmp_path / "d"), "b")
+        select_class(Dataset.open(tmp_path / "d"), "b")

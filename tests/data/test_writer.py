@@ -14,11 +14,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from progan.data.array_files import RowWriter
-from progan.data.format import DatasetInfo, Skipped
-from progan.data.pyramid import pyramid
+from progan.data.format import DatasetInfo, SkippedImage
+from progan.data.image_source import ImageSource, Sample, UnreadableImage, select_rows
+from progan.data.pyramid import build_pyramid
 from progan.data.reader import Dataset
-from progan.data.source import ImageSource, Sample, UnreadableImage, chosen
-from progan.data.splits import holdout_rows
+from progan.data.splits import draw_holdout_rows
 from progan.data.writer import write_dataset
 from progan.errors import UserError
 
@@ -66,7 +66,7 @@ def source_of(
 def require_consistent(path: Path, rows: list[int], resolution: int, channels: int) -> None:
     """The dataset holds the images of these numbers at every level, and its checksums are right."""
     dataset = Dataset.open(path)
-    expected = pyramid(np.stack([image(row, resolution, channels) for row in rows]))
+    expected = build_pyramid(np.stack([image(row, resolution, channels) for row in rows]))
     everything = np.arange(len(rows))
     assert len(dataset) == len(rows)
     for level, images in expected.items():
@@ -152,7 +152,7 @@ def test_each_image_written_is_held_out_or_trained_on(
         dataset = Dataset.open(dest)
         held_out, trained_on = dataset.held_out_rows.tolist(), dataset.training_rows.tolist()
         assert sorted(held_out + trained_on) == list(range(len(good)))
-        assert held_out == holdout_rows(len(held_out), len(good), seed).tolist()
+        assert held_out == draw_holdout_rows(len(held_out), len(good), seed).tolist()
         assert len(held_out) == (max(1, round(fraction * len(good))) if fraction else 0)
         assert dataset.info.holdout_count == len(held_out)
         assert (dest / "holdout.npy").exists() == (fraction > 0)
@@ -175,7 +175,9 @@ def test_a_holdout_of_all_that_could_be_read_leaves_nothing(tmp_path: Path) -> N
 
 
 def test_dataset_json_says_how_it_was_made(tmp_path: Path) -> None:
-    source = replace(source_of(4, bad=frozenset({2})), skipped=(Skipped("x.png", "no header"),))
+    source = replace(
+        source_of(4, bad=frozenset({2})), skipped=(SkippedImage("x.png", "no header"),)
+    )
     write_dataset(source, tmp_path / "cats", options={"crop": "pad", "seed": None}, on_error="skip")
     document = json.loads((tmp_path / "cats/dataset.json").read_text())
     assert document["version"] == 1
@@ -411,7 +413,7 @@ def test_a_source_without_images_is_refused(tmp_path: Path) -> None:
 def test_chosen_images_are_ascending_and_as_many_as_wanted(
     count: int, max_images: int | None, seed: int | None
 ) -> None:
-    rows = chosen(count, max_images, seed).tolist()
+    rows = select_rows(count, max_images, seed).tolist()
     assert rows == sorted(set(rows))
     assert len(rows) == (count if max_images is None else min(count, max_images))
     assert all(0 <= row < count for row in rows)
@@ -420,9 +422,9 @@ def test_chosen_images_are_ascending_and_as_many_as_wanted(
 
 
 def test_a_seed_chooses_from_everywhere() -> None:
-    assert chosen(1000, 10, 1).tolist() == chosen(1000, 10, 1).tolist()
-    assert chosen(1000, 10, 1).tolist() != chosen(1000, 10, 2).tolist()
-    assert chosen(1000, 10, 1).max() > 500
+    assert select_rows(1000, 10, 1).tolist() == select_rows(1000, 10, 1).tolist()
+    assert select_rows(1000, 10, 1).tolist() != select_rows(1000, 10, 2).tolist()
+    assert select_rows(1000, 10, 1).max() > 500
 
 
 def test_the_info_returned_is_the_one_on_disk(tmp_path: Path) -> None:
@@ -437,7 +439,7 @@ class Doubting:
     read: Reader
 
     def __call__(self, row: int) -> Sample:
-        doubt = Skipped(f"{row}.png", "looks odd") if row % 5 == 0 else None
+        doubt = SkippedImage(f"{row}.png", "looks odd") if row % 5 == 0 else None
         return replace(self.read(row), doubt=doubt)
 
 
@@ -446,14 +448,14 @@ def test_doubtful_images_are_named_or_left_out_however_often_it_is_interrupted(
     tmp_path: Path, on_error: str
 ) -> None:
     source = replace(source_of(60), read=Doubting(Reader(8, 3)))
-    named: list[list[Skipped]] = []
+    named: list[list[SkippedImage]] = []
     for dest, stops in (("whole", []), ("parts", [13, 40])):
         how = {"on_error": on_error, "say_doubtful": lambda items: named.append(list(items))}
         for stop in stops:
             with pytest.raises(KeyboardInterrupt):
                 write_dataset(failing(source, stop, KeyboardInterrupt), tmp_path / dest, **how)
         info = write_dataset(source, tmp_path / dest, **how)
-        odd = [Skipped(f"{row}.png", "looks odd") for row in range(0, 60, 5)]
+        odd = [SkippedImage(f"{row}.png", "looks odd") for row in range(0, 60, 5)]
         assert list(info.skipped) == (odd if on_error == "skip" else [])
         assert named == ([] if on_error == "skip" else [odd])
         named.clear()

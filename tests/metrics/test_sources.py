@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from metrics.sources import resize_images
-from progan.data.pyramid import pyramid
+from progan.data.pyramid import build_pyramid
 
 CHANNELS = st.sampled_from([1, 3, 4])
 SEEDS = st.integers(0, 2**32 - 1)
@@ -46,7 +46,7 @@ def test_whole_multiples_become_averages(seed, side, down, across, channels):
 
 def test_averages_are_those_of_a_dataset():
     images = noise(0, 64, 64, 3)
-    levels = pyramid(images)
+    levels = build_pyramid(images)
     for level in (5, 4, 2):
         np.testing.assert_array_equal(resize_images(images, 1 << level), levels[level])
 

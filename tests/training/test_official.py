@@ -8,7 +8,7 @@ import torch
 
 from progan import networks as nets
 from progan.config import Network, Objective, Optim, Run
-from progan.data.loader import process_reals
+from progan.data.loader import preprocess_reals
 from progan.losses import Chances, generator_loss
 from progan.losses import critic_loss as loss_of_critic
 from progan.training import state as states
@@ -159,7 +159,7 @@ def test_five_alternations(trajectory):
         rate = float(trajectory[f"step{step}/lr"])
         for optimizer in (state.d_optimizer, state.g_optimizer):
             optimizer.param_groups[0]["eps"] = tensorflow_epsilon(step)
-        reals = process_reals(arrays["reals_u8"].permute(0, 2, 3, 1))
+        reals = preprocess_reals(arrays["reals_u8"].permute(0, 2, 3, 1))
         np.testing.assert_allclose(reals, arrays["reals_processed"], rtol=0, atol=1e-6)
         inputs = DiscriminatorInputs(
             arrays["reals_processed"].double(),

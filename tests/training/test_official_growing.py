@@ -14,7 +14,7 @@ from torch import Tensor
 
 from progan import schedule
 from progan.config import Run
-from progan.data.loader import process_reals
+from progan.data.loader import preprocess_reals
 from progan.losses import Chances
 from progan.ops import fade_images
 from progan.schedule import Stage
@@ -173,9 +173,9 @@ def our_place(stage: Stage) -> LevelAlpha:
 
 
 def our_reals(images: Tensor, position: LevelAlpha) -> Tensor:
-    """uint8 [N, H, W, C] -> what `process_reals` gives, with float64 instead of float32."""
+    """uint8 [N, H, W, C] -> what `preprocess_reals` gives, with float64 instead of float32."""
     x = images.permute(0, 3, 1, 2).double() / 127.5 - 1
-    assert_close(x, process_reals(images), 1e-6)
+    assert_close(x, preprocess_reals(images), 1e-6)
     return x if position.alpha is None else fade_images(x, position.alpha)
 
 

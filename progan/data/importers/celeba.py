@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from progan.data.image_source import ImageSource, OnError, Sample, UnreadableImage, select_rows
+from progan.data.importers.file_source import FileSource, open_file_source
 from progan.data.importers.ignored_files import describe_ignored
-from progan.data.importers.image_files import Tree, open_tree
-from progan.data.importers.pixels import converted, decoded
-from progan.data.importers.preflight import Header, readable_headers
-from progan.data.source import ImageSource, OnError, Sample, UnreadableImage, chosen
+from progan.data.importers.image_headers import ImageHeader, read_usable_headers
+from progan.data.importers.pixels import convert_mode, decode_image
 
 WIDTH, HEIGHT = 178, 218  # px, of every aligned image
 RESOLUTION = 128
@@ -52,11 +52,11 @@ def import_celeba(
     """
     assert 64 <= cx <= WIDTH - 64 and 64 <= cy <= HEIGHT - 64, (cx, cy)
     place = next((source / place for place in PLACES if (source / place).exists()), source)
-    tree, paths, ignored = open_tree(place)
+    tree, paths, ignored = open_file_source(place)
     for line in describe_ignored(ignored):
         say(line)
-    taken = [paths[row] for row in chosen(len(paths), max_images, seed)]
-    headers, unreadable = readable_headers(place, tree, taken, on_error, _size_fault)
+    taken = [paths[row] for row in select_rows(len(paths), max_images, seed)]
+    headers, unreadable = read_usable_headers(place, tree, taken, on_error, _size_fault)
     return ImageSource(
         description=f"CelebA, {place.resolve()}",
         resolution=RESOLUTION,
@@ -69,21 +69,21 @@ def import_celeba(
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    tree: Tree
+    tree: FileSource
     paths: tuple[str, ...]
     cx: int
     cy: int
 
     def __call__(self, row: int) -> Sample:
         path = self.paths[row]
-        picture = converted(decoded(self.tree.read(path), path), 3)
+        picture = convert_mode(decode_image(self.tree.read(path), path), 3)
         if picture.size != (WIDTH, HEIGHT):  # as EXIF can turn it
             raise UnreadableImage(path, _size_text(*picture.size))
         left, top = self.cx - RESOLUTION // 2, self.cy - RESOLUTION // 2
         return Sample(np.asarray(picture)[top : top + RESOLUTION, left : left + RESOLUTION])
 
 
-def _size_fault(header: Header) -> str:
+def _size_fault(header: ImageHeader) -> str:
     size = header.width, header.height
     return "" if size == (WIDTH, HEIGHT) else _size_text(*size)
 

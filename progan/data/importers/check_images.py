@@ -9,13 +9,24 @@ from typing import Literal, TypeVar, get_args
 
 from tqdm import tqdm
 
-from progan.data.importers.color import Depth, find_partial_range, find_peak, white_fault
-from progan.data.importers.ignored_files import Ignored, describe_ignored
-from progan.data.importers.image_files import Tree, open_tree
-from progan.data.importers.images import CONSTANT, copies, is_constant, not_labels, oversize
+from progan.data.image_source import UnreadableImage
+from progan.data.importers.color import (
+    BitDepth,
+    describe_white_level_fault,
+    find_partial_range,
+    find_peak,
+)
+from progan.data.importers.file_source import FileSource, open_file_source
+from progan.data.importers.ignored_files import IgnoredFile, describe_ignored
+from progan.data.importers.image_headers import read_header
+from progan.data.importers.images import (
+    CONSTANT,
+    describe_oversize,
+    exclude_label_file,
+    find_duplicates,
+    is_constant,
+)
 from progan.data.importers.pixels import load_upright
-from progan.data.importers.preflight import read_header
-from progan.data.source import UnreadableImage
 from progan.runtime.text import format_count
 from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sizes import Size
@@ -66,7 +77,7 @@ COMMON = 0.9  # share of the images that makes the others exceptions
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ImageProblem:
     """A problem of one image; `kind` is a key of REMEDIES."""
 
     path: str
@@ -85,25 +96,25 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class CheckedImage:
     """What one image is; the size is (0, 0), and there are no channels, if it is unreadable."""
 
     path: str
     digest: str
     size: tuple[int, int]  # width, height in px, upright
     channels: int
-    problems: tuple[Problem, ...]
-    depth: Depth = ""
+    problems: tuple[ImageProblem, ...]
+    depth: BitDepth = ""
     peak: float = 0.0  # largest value of an image with a depth
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CheckReport:
     """All problems of a source, in the order of its images, and what is not imported of it."""
 
     count: int
-    problems: tuple[Problem, ...]
-    ignored: tuple[Ignored, ...] = ()
+    problems: tuple[ImageProblem, ...]
+    ignored: tuple[IgnoredFile, ...] = ()
 
     @property
     def loses_something(self) -> bool:
@@ -113,18 +124,18 @@ class Report:
         )
 
 
-def check(source: Path, *, size: Size | None, workers: int) -> Report:
+def check_images(source: Path, *, size: Size | None, workers: int) -> CheckReport:
     """Decode every image below `source`; raises UserError if there is none.
 
     Args:
         size: What the images are wanted for; None: nothing is too small.
         workers: Threads that decode.
     """
-    tree, paths, ignored = open_tree(source)
+    tree, paths, ignored = open_file_source(source)
     with worker_pool(workers, in_processes=False) as pool:
         found = [
             *tqdm(
-                in_order(pool, lambda path: examine(tree, path), paths, ahead=4 * workers),
+                in_order(pool, lambda path: check_image(tree, path), paths, ahead=4 * workers),
                 total=len(paths),
                 unit="img",
                 desc="checking",
@@ -134,98 +145,102 @@ def check(source: Path, *, size: Size | None, workers: int) -> Report:
         ]
     problems = [
         *(problem for item in found for problem in item.problems),
-        *duplicates(found),
-        *dark(found),
-        *exceptions(found),
-        *too_small(found, size),
-        *without_label(paths),
+        *find_duplicate_problems(found),
+        *find_dark_images(found),
+        *find_outliers(found),
+        *find_small_images(found, size),
+        *find_unlabeled_images(paths),
     ]
     order = {path: number for number, path in enumerate(paths)}
-    return Report(
+    return CheckReport(
         len(paths),
         tuple(sorted(problems, key=lambda item: order[item.path])),
-        tuple(not_labels(ignored, source, "auto")),
+        tuple(exclude_label_file(ignored, source, "auto")),
     )
 
 
-def examine(tree: Tree, path: str) -> Examined:
+def check_image(tree: FileSource, path: str) -> CheckedImage:
     """Decode one image as create-from-images does, and list the problems of it alone."""
     digest = ""
     try:
         data = tree.read(path)
         found = read_header(data, path)
         digest = found.digest
-        if reason := oversize(found.width, found.height):
-            return Examined(path, digest, (0, 0), 0, (Problem(path, "huge", reason),))
+        if reason := describe_oversize(found.width, found.height):
+            return CheckedImage(path, digest, (0, 0), 0, (ImageProblem(path, "huge", reason),))
         upright = load_upright(data, path)
-        fault = white_fault(upright, None)
+        fault = describe_white_level_fault(upright, None)
     except UnreadableImage as error:
         kind = "huge" if "decompression bomb" in error.reason else "unreadable"
-        return Examined(path, digest, (0, 0), 0, (Problem(path, kind, error.reason),))
+        return CheckedImage(path, digest, (0, 0), 0, (ImageProblem(path, kind, error.reason),))
     problems = [
-        Problem(path, note.kind, note.detail) for note in found.notes if note.kind in REMEDIES
+        ImageProblem(path, note.kind, note.detail) for note in found.notes if note.kind in REMEDIES
     ]
     if fault:
-        problems.append(Problem(path, "white-level", fault))
+        problems.append(ImageProblem(path, "white-level", fault))
     if is_constant(upright):
-        problems.append(Problem(path, "constant", CONSTANT))
+        problems.append(ImageProblem(path, "constant", CONSTANT))
     if path.lower().endswith(".mpo") and not any(each.kind == "frames" for each in problems):
-        problems.append(Problem(path, "frames", "is named as a file of several views, and has one"))
+        problems.append(ImageProblem(path, "frames", "has one view, though its name says several"))
     peak = find_peak(upright) if found.depth else 0.0
-    return Examined(path, digest, upright.size, found.channels, tuple(problems), found.depth, peak)
+    return CheckedImage(
+        path, digest, upright.size, found.channels, tuple(problems), found.depth, peak
+    )
 
 
-def dark(images: Sequence[Examined]) -> Iterator[Problem]:
+def find_dark_images(images: Sequence[CheckedImage]) -> Iterator[ImageProblem]:
     """16-bit images of a set that uses only the lower bits."""
-    kinds: tuple[Depth, ...] = ("grey", "colour")
+    kinds: tuple[BitDepth, ...] = ("grey", "colour")
     for kind in kinds:
         peaks = {item.path: item.peak for item in images if item.depth == kind}
         if (found := find_partial_range(kind, peaks)) is not None:
             for path in found.paths:
-                yield Problem(path, "dark", f"{found.explanation}; {found.remedy}")
+                yield ImageProblem(path, "dark", f"{found.explanation}; {found.remedy}")
 
 
-def duplicates(images: Sequence[Examined]) -> Iterator[Problem]:
+def find_duplicate_problems(images: Sequence[CheckedImage]) -> Iterator[ImageProblem]:
     """Files with the content of an earlier one."""
-    found = copies((item.path, item.digest) for item in images if item.channels)
-    yield from (Problem(path, "duplicate", detail) for path, detail in found.items())
+    found = find_duplicates((item.path, item.digest) for item in images if item.channels)
+    yield from (ImageProblem(path, "duplicate", detail) for path, detail in found.items())
 
 
-def exceptions(images: Sequence[Examined]) -> Iterator[Problem]:
+def find_outliers(images: Sequence[CheckedImage]) -> Iterator[ImageProblem]:
     """Images of another size than nearly all others have, or of another kind than most."""
     readable = [item for item in images if item.channels]
     size = _common([item.size for item in readable], COMMON)
     channels = _common([item.channels for item in readable], 0)
     for item in readable:
         if size and item.size != size:
-            yield Problem(
+            yield ImageProblem(
                 item.path,
                 "size",
                 f"{item.size[0]}x{item.size[1]}, while most images are {size[0]}x{size[1]}",
             )
         if channels and item.channels != channels:
-            yield Problem(
+            yield ImageProblem(
                 item.path,
                 "kind",
                 f"{KINDS[item.channels]}, while most images are {KINDS[channels]}",
             )
 
 
-def too_small(images: Sequence[Examined], wanted: Size | None) -> Iterator[Problem]:
+def find_small_images(
+    images: Sequence[CheckedImage], wanted: Size | None
+) -> Iterator[ImageProblem]:
     """Images with fewer pixels than they are wanted for."""
     for item in images:
         width, height = item.size
         if wanted and item.channels and (width < wanted.width or height < wanted.height):
-            yield Problem(item.path, "small", f"{width}x{height} is less than {wanted}")
+            yield ImageProblem(item.path, "small", f"{width}x{height} is less than {wanted}")
 
 
-def without_label(paths: Sequence[str]) -> Iterator[Problem]:
+def find_unlabeled_images(paths: Sequence[str]) -> Iterator[ImageProblem]:
     """Images outside of the folders in which nearly all others lie."""
     depths = [path.count("/") for path in paths]
     depth = _common(depths, COMMON)
     for path, own in zip(paths, depths, strict=True):
         if depth and own < depth:
-            yield Problem(path, "label", "lies in no folder of a class, while most images do")
+            yield ImageProblem(path, "label", "lies in no folder of a class, while most images do")
 
 
 def _common(values: Sequence[T], share: float) -> T | None:
@@ -236,7 +251,7 @@ def _common(values: Sequence[T], share: float) -> T | None:
     return value if share * len(values) <= count < len(values) else None
 
 
-def in_words(source: Path, report: Report) -> str:
+def format_report(source: Path, report: CheckReport) -> str:
     """The report for people: every problem with what mends it, and how many of each kind."""
     counts = Counter(problem.kind for problem in report.problems)
     lines = []
@@ -254,7 +269,7 @@ def in_words(source: Path, report: Report) -> str:
     return "\n".join([*lines, f"{source}: {_summary(report)}"])
 
 
-def _summary(report: Report) -> str:
+def _summary(report: CheckReport) -> str:
     """'4 images, no problems.', or how many problems there are of each severity."""
     images = format_count(report.count, "image")
     lost = sum(item.kind.loses_images for item in report.ignored)
@@ -271,7 +286,7 @@ def _summary(report: Report) -> str:
     return f"{images}, {troubled:,} of them with {found}{ignored}."
 
 
-def as_json(source: Path, report: Report) -> str:
+def report_to_json(source: Path, report: CheckReport) -> str:
     """The report for programs: what is found in the images, and what is not imported."""
     problems = [
         {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from progan.data.source import ImageSource, Sample, chosen
+from progan.data.image_source import ImageSource, Sample, select_rows
 from progan.errors import UserError
 from progan.runtime.safe_pickle import load_plain
 
@@ -84,7 +84,7 @@ def import_cifar(
         raise UserError(
             f"{source} has a label {wrong[0]}, but {len(names)} class names. Fetch it again."
         )
-    rows = chosen(len(images), max_images, seed)
+    rows = select_rows(len(images), max_images, seed)
     return ImageSource(
         description=f"{edition.name}, {source.resolve()}",
         resolution=32,

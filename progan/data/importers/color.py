@@ -36,13 +36,13 @@ _PLAIN = {  # modes -> the mode with the same colours that a profile can be appl
 _UNNOTICED = 2  # of 255: a profile that changes no colour by more is taken for sRGB
 _BROKEN = "broken"
 WHITE_16_BIT = 65535
-Depth = Literal["", "grey", "colour", "float"]  # of pixels above 8 bits; '' of all others
+BitDepth = Literal["", "grey", "colour", "float"]  # of pixels above 8 bits; '' of all others
 _PARTIAL = (8, 10, 12, 14)  # bits that cameras, scanners and depth sensors deliver in 16
 _MOST_PARTIAL = 16383
 _SET = 0.9  # share of the images that makes a set dark; a single dark image does not
 
 
-class Conversion(NamedTuple):
+class ProfileConversion(NamedTuple):
     """What becomes of the colour profile of an image.
 
     Attributes:
@@ -56,10 +56,10 @@ class Conversion(NamedTuple):
     fault: str = ""
 
 
-NOTHING = Conversion()
+NOTHING = ProfileConversion()
 
 
-def plan_conversion(picture: Image.Image) -> Conversion:
+def plan_profile_conversion(picture: Image.Image) -> ProfileConversion:
     """Decide what becomes of the profile in `picture.info`."""
     if "icc_profile" not in picture.info or picture.mode not in _PLAIN:
         return NOTHING
@@ -69,11 +69,11 @@ def plan_conversion(picture: Image.Image) -> Conversion:
     return (
         _planned(profile, _PLAIN[picture.mode])
         if isinstance(profile, bytes)
-        else Conversion(fault=_BROKEN)
+        else ProfileConversion(fault=_BROKEN)
     )
 
 
-def convert(picture: Image.Image, conversion: Conversion) -> Image.Image:
+def apply_profile(picture: Image.Image, conversion: ProfileConversion) -> Image.Image:
     """Apply a conversion: grey stays grey, CMYK becomes RGB, transparency stays as it is."""
     if conversion.transform is None:
         return picture
@@ -118,7 +118,7 @@ def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCm
 
 
 @lru_cache(32)  # the images of a set share a few profiles
-def _planned(data: bytes, mode: str) -> Conversion:
+def _planned(data: bytes, mode: str) -> ProfileConversion:
     """Plan for a profile and one of the modes of _SPACES."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
@@ -128,18 +128,18 @@ def _planned(data: bytes, mode: str) -> Conversion:
         transform = _transform(profile, mode)
         if mode != "CMYK" and _is_identity(transform, mode):
             return NOTHING
-        return Conversion(transform, _name(profile))
+        return ProfileConversion(transform, _name(profile))
     except ImportError:
-        return Conversion(fault="not read, as this Pillow has no LittleCMS")
+        return ProfileConversion(fault="not read, as this Pillow has no LittleCMS")
     except Exception:  # LittleCMS names no kinds of errors
-        return Conversion(fault=_BROKEN)
+        return ProfileConversion(fault=_BROKEN)
 
 
-def _unfitting(profile: ImageCms.ImageCmsProfile, space: str, mode: str) -> Conversion:
+def _unfitting(profile: ImageCms.ImageCmsProfile, space: str, mode: str) -> ProfileConversion:
     """Plan for a profile of other pixels; sRGB in a grey image says what is true without it."""
     if (space, mode) == ("RGB", "L") and _is_identity(_transform(profile, "RGB"), "RGB"):
         return NOTHING
-    return Conversion(fault=f"made for {space}, not for {_SPACES[mode]} pixels")
+    return ProfileConversion(fault=f"made for {space}, not for {_SPACES[mode]} pixels")
 
 
 def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
@@ -174,7 +174,7 @@ class PartialRange:
         bits: The smallest usual number of bits that holds it.
     """
 
-    kind: Depth
+    kind: BitDepth
     paths: tuple[str, ...]
     total: int
     peak: int
@@ -205,14 +205,14 @@ class PartialRange:
         )
 
 
-def is_bright(peak: float) -> bool:
+def exceeds_14_bits(peak: float) -> bool:
     """Whether an image with this largest value uses more than the lower 14 bits of 16."""
     return peak > _MOST_PARTIAL
 
 
-def find_partial_range(kind: Depth, peaks: Mapping[str, float]) -> PartialRange | None:
+def find_partial_range(kind: BitDepth, peaks: Mapping[str, float]) -> PartialRange | None:
     """Decide by all 16-bit images of a kind, {path: largest value}, whether they are dark."""
-    dark = {path: int(peak) for path, peak in peaks.items() if not is_bright(peak)}
+    dark = {path: int(peak) for path, peak in peaks.items() if not exceeds_14_bits(peak)}
     peak = max(dark.values(), default=0)
     if not peak or len(dark) < _SET * len(peaks):
         return None
@@ -220,7 +220,7 @@ def find_partial_range(kind: Depth, peaks: Mapping[str, float]) -> PartialRange 
     return PartialRange(kind, tuple(dark), len(peaks), peak, bits)
 
 
-def read_depth(picture: Image.Image, data: bytes) -> Depth:
+def read_bit_depth(picture: Image.Image, data: bytes) -> BitDepth:
     """Depth of an image whose header is read; colours of 16 bits are read as 8 by Pillow."""
     if picture.mode == "F":
         return "float"
@@ -243,7 +243,7 @@ def find_peak(picture: Image.Image) -> float:
     return float(max(high for _, high in colours) * 256 + 255)
 
 
-def to_eight_bits(picture: Image.Image, white: float = WHITE_16_BIT) -> Image.Image:
+def scale_to_8_bits(picture: Image.Image, white: float = WHITE_16_BIT) -> Image.Image:
     """Scale grey values to 8 bits, rounded, so that `white` and all above are 255."""
     values = np.asarray(picture)
     if picture.mode == "F" or white != int(white):
@@ -254,7 +254,7 @@ def to_eight_bits(picture: Image.Image, white: float = WHITE_16_BIT) -> Image.Im
     return Image.fromarray(scaled.clip(0, 255).astype(np.uint8))
 
 
-def white_fault(picture: Image.Image, white: float | None) -> str:
+def describe_white_level_fault(picture: Image.Image, white: float | None) -> str:
     """Say why grey values of 32 bits or of floating point cannot be used; '' if they can."""
     if picture.mode not in ("I", "F"):
         return ""

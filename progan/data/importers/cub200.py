@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from progan.data.importers.image_files import Folder
-from progan.data.importers.pixels import FILTERS, Filter, converted, decoded
-from progan.data.importers.preflight import readable_headers
-from progan.data.source import ImageSource, OnError, Sample, UnreadableImage, chosen
+from progan.data.image_source import ImageSource, OnError, Sample, UnreadableImage, select_rows
+from progan.data.importers.file_source import FolderSource
+from progan.data.importers.image_headers import read_usable_headers
+from progan.data.importers.pixels import FILTERS, Filter, convert_mode, decode_image
 from progan.errors import UserError
 from progan.sizes import require_resolution
 
@@ -58,10 +58,10 @@ def import_cub200(
     if not (root / "images.txt").is_file():
         raise UserError(f"There is no images.txt in --source {source}. {_WANTED}")
     paths, boxes, labels, names = _tables(root)
-    rows = chosen(len(paths), max_images, seed).tolist()
+    rows = select_rows(len(paths), max_images, seed).tolist()
     number_of = {paths[row]: row for row in rows}
-    headers, unreadable = readable_headers(
-        root / "images", Folder(root / "images"), list(number_of), on_error
+    headers, unreadable = read_usable_headers(
+        root / "images", FolderSource(root / "images"), list(number_of), on_error
     )
     kept = [number_of[header.path] for header in headers]
     return ImageSource(
@@ -73,7 +73,7 @@ def import_cub200(
         label_names=names,
         skipped=tuple(unreadable),
         read=_Reader(
-            Folder(root / "images"),
+            FolderSource(root / "images"),
             tuple(paths[row] for row in kept),
             tuple(boxes[row] for row in kept),
             resolution,
@@ -85,7 +85,7 @@ def import_cub200(
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    tree: Folder
+    tree: FolderSource
     paths: tuple[str, ...]
     boxes: tuple[Box, ...]
     resolution: int
@@ -94,7 +94,7 @@ class _Reader:
 
     def __call__(self, row: int) -> Sample:
         path = self.paths[row]
-        picture = converted(decoded(self.tree.read(path), path), 3)
+        picture = convert_mode(decode_image(self.tree.read(path), path), 3)
         box = self.boxes[row]
         if not (
             box.left + box.width / 2 < picture.width and box.top + box.height / 2 < picture.height

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from progan.data.format import CHANNELS
-from progan.data.importers.labels import Labels, labels_of, load_label_file
-from progan.data.source import ImageSource, Sample, UnreadableImage, chosen
+from progan.data.image_source import ImageSource, Sample, UnreadableImage, select_rows
+from progan.data.importers.labels import Labels, labels_from_array, load_label_array
 from progan.errors import UserError
 from progan.sizes import MAX_LEVEL, MIN_LEVEL
 
@@ -44,7 +44,7 @@ def import_hdf5(
     images = _array(file, source, key or _largest(file, source), "--key")
     resolution, channels, channels_first = _layout(images, f"{source}: {images.name}")
     labels = _labels(file, source, labels_key, len(images))
-    rows = chosen(len(images), max_images, seed)
+    rows = select_rows(len(images), max_images, seed)
     return ImageSource(
         description=f"HDF5, {source.resolve()}: {images.name}",
         resolution=resolution,
@@ -155,5 +155,5 @@ def _labels(file: Any, source: Path, labels_key: str | None, count: int) -> Labe
     beside = source.with_name(f"{source.stem}-labels.npy")
     if labels_key is not None:
         stored = _array(file, source, labels_key, "--labels-key")
-        return labels_of(np.asarray(stored), count, f"{source}: {stored.name}")
-    return load_label_file(beside, count) if beside.is_file() else Labels(None, ())
+        return labels_from_array(np.asarray(stored), count, f"{source}: {stored.name}")
+    return load_label_array(beside, count) if beside.is_file() else Labels(None, ())

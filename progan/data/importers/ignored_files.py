@@ -11,7 +11,7 @@ from progan.runtime.text import escape_controls, format_count, pluralize
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FileKind:
     """A kind of files that are not imported.
 
     Attributes:
@@ -28,79 +28,79 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Ignored:
+class IgnoredFile:
     """A file, or a folder with all that is in it, that is not imported."""
 
     path: str
-    kind: Kind
+    kind: FileKind
 
 
-HEIF = Kind(
+HEIF = FileKind(
     "HEIC, HEIF or AVIF image",
     remedy="Convert such files to JPEG or PNG first, for "
     "example with ImageMagick: magick mogrify -format png FILES.",
     loses_images=True,
 )
-RAW = Kind(
+RAW = FileKind(
     "camera RAW image", remedy="Develop such files to TIFF, PNG or JPEG first.", loses_images=True
 )
-FOREIGN = Kind(
+FOREIGN = FileKind(
     "image in a format that is not decoded",
     "images in formats that are not decoded",
     "Convert such files to PNG first.",
     loses_images=True,
 )
-UNNAMED = Kind(
+UNNAMED = FileKind(
     "image without a suffix in its name",
     "images without a suffix in their names",
     "Give such files the suffix of their format, such as .jpg or .png.",
     loses_images=True,
 )
-MISNAMED = Kind(
+MISNAMED = FileKind(
     "image with an unknown suffix",
     "images with an unknown suffix",
     "Give such files the suffix of their format, such as .jpg or .png.",
     loses_images=True,
 )
-VIDEO = Kind(
+VIDEO = FileKind(
     "video", remedy="Extract frames first, for example with ffmpeg -i VIDEO frames/%05d.png."
 )
-PACKED = Kind(
+PACKED = FileKind(
     "archive inside the source",
     "archives inside the source",
     "Unpack such files first, if there are images in them.",
 )
-HIDDEN = Kind(
+HIDDEN = FileKind(
     "hidden file or folder",
     "hidden files and folders",
     "Rename such files if they are to be imported.",
 )
-MACOS = Kind("file or folder of macOS metadata", "files and folders of macOS metadata")
-SPECIAL = Kind(
+MACOS = FileKind("file or folder of macOS metadata", "files and folders of macOS metadata")
+SPECIAL = FileKind(
     "pipe, socket or device", "pipes, sockets or devices", "Only regular files are read."
 )
-REPEATED_LINK = Kind(
+REPEATED_LINK = FileKind(
     "link to a folder that is imported already", "links to folders that are imported already"
 )
-OUTSIDE = Kind(
+OUTSIDE = FileKind(
     "zip member with '..' in its path",
     "zip members with '..' in their paths",
     "Unpack the zip file and pack it again without such paths.",
     loses_images=True,
 )
-REPLACED = Kind(
+REPLACED = FileKind(
     "zip member that a later one of the same name replaces",
     "zip members that later ones of the same name replace",
     "Rename one of each pair, if they are different images.",
     loses_images=True,
 )
-ZIP_LINK = Kind(
+ZIP_LINK = FileKind(
     "symbolic link in the zip file",
     "symbolic links in the zip file",
     "Pack the files themselves: zip without --symlinks.",
     loses_images=True,
 )
-OTHER = Kind("file that is not an image", "files that are not images")
+OTHER = FileKind("file that is not an image", "files that are not images")
 
 _KINDS_OF_SUFFIXES = {
     HEIF: ".heic .heif .heics .heifs .hif .avif .avifs .avci",
@@ -149,7 +149,7 @@ def is_hidden(path: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
 
 
-def hidden_kind(path: str) -> Kind:
+def classify_hidden(path: str) -> FileKind:
     """What a hidden path is: metadata that macOS adds to archives and foreign disks, or another."""
     hidden = next(part for part in path.split("/") if is_hidden(part))
     return (
@@ -159,7 +159,7 @@ def hidden_kind(path: str) -> Kind:
     )
 
 
-def kind_of(path: str, read_start: Callable[[str], bytes]) -> Kind:
+def classify_file(path: str, read_start: Callable[[str], bytes]) -> FileKind:
     """Return the kind of a file that is not imported.
 
     Args:
@@ -181,16 +181,16 @@ def is_heif(start: bytes) -> bool:
     return start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS
 
 
-def describe_ignored(ignored: Iterable[Ignored]) -> list[str]:
+def describe_ignored(ignored: Iterable[IgnoredFile]) -> list[str]:
     """Return a sentence for each kind: how many, which, and what to do about them."""
-    by_kind: dict[Kind, list[str]] = {}
+    by_kind: dict[FileKind, list[str]] = {}
     for item in ignored:
         by_kind.setdefault(item.kind, []).append(item.path)
     kinds = sorted(by_kind, key=lambda kind: (not kind.loses_images, kind is OTHER))
     return [_sentence(kind, by_kind[kind]) for kind in kinds]
 
 
-def _sentence(kind: Kind, paths: Sequence[str]) -> str:
+def _sentence(kind: FileKind, paths: Sequence[str]) -> str:
     which = (
         _suffixes(paths)
         if kind is OTHER

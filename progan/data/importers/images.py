@@ -10,29 +10,29 @@ from pathlib import Path
 
 from PIL import Image
 
-from progan.data.format import Skipped
-from progan.data.importers.color import white_fault
-from progan.data.importers.ignored_files import Ignored, describe_ignored
-from progan.data.importers.image_files import Tree, open_tree
-from progan.data.importers.label_tables import STYLEGAN_FILE, labels_of_images
+from progan.data.format import SkippedImage
+from progan.data.image_source import ImageSource, OnError, Sample, UnreadableImage, select_rows
+from progan.data.importers.color import describe_white_level_fault
+from progan.data.importers.file_source import FileSource, open_file_source
+from progan.data.importers.ignored_files import IgnoredFile, describe_ignored
+from progan.data.importers.image_headers import (
+    ImageHeader,
+    count_enlarged,
+    describe_conversions,
+    largest_common_resolution,
+    read_usable_headers,
+    require_common_channels,
+)
+from progan.data.importers.labels import STYLEGAN_FILE, label_images
 from progan.data.importers.pixels import (
     WHITE,
     Crop,
     Filter,
-    decoded_srgb,
+    convert_and_resize,
+    decode_srgb,
     load_upright,
-    pixels,
-    require_colour,
+    require_opaque_color,
 )
-from progan.data.importers.preflight import (
-    Header,
-    common_channels,
-    conversion_lines,
-    fitting_resolution,
-    num_enlarged,
-    readable_headers,
-)
-from progan.data.source import ImageSource, OnError, Sample, UnreadableImage, chosen
 from progan.errors import UserError
 from progan.runtime.seeding import numpy_generator
 from progan.runtime.text import format_count, pluralize
@@ -51,11 +51,11 @@ def parse_size(text: str) -> Size:
     if not match:
         raise UserError(f"--size {text!r} is not WIDTHxHEIGHT in pixels, such as 1280x768.")
     size = Size(height=int(match[2]), width=int(match[1]))
-    base_of(size)
+    base_size(size)
     return size
 
 
-def base_of(size: Size) -> Size:
+def base_size(size: Size) -> Size:
     """Size at level 2 of images that have `size` at the level of their shorter side.
 
     Both sides are halved until the shorter one is 4 to 7 px, so that every size has one base and
@@ -112,7 +112,7 @@ def _distance(one: Size, other: Size) -> tuple[int, int]:
     )
 
 
-def oversize(width: int, height: int) -> str:
+def describe_oversize(width: int, height: int) -> str:
     """Say so if a picture of `width` x `height` px is larger than Pillow trusts; '' if not."""
     most = Image.MAX_IMAGE_PIXELS
     return (
@@ -134,7 +134,7 @@ def is_constant(picture: Image.Image) -> bool:
     return all(low == high for low, high in pairs)
 
 
-def copies(digests: Iterable[tuple[str, str]]) -> dict[str, str]:
+def find_duplicates(digests: Iterable[tuple[str, str]]) -> dict[str, str]:
     """(path, hash of the content) of files -> what to say of each that an earlier one equals."""
     first: dict[str, str] = {}
     return {
@@ -171,20 +171,20 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
         UserError: No images, unreadable ones, several kinds of them, or a wrong size or
             colour.
     """
-    require_colour(options.alpha_color, "--alpha-color")
+    require_opaque_color(options.alpha_color, "--alpha-color")
     wanted = _wanted(options)
-    tree, paths, ignored = open_tree(source)
-    for line in describe_ignored(not_labels(ignored, source, options.labels)):
+    tree, paths, ignored = open_file_source(source)
+    for line in describe_ignored(exclude_label_file(ignored, source, options.labels)):
         say(line)
-    taken = [paths[row] for row in chosen(len(paths), options.max_images, options.seed)]
-    headers, unreadable = readable_headers(
+    taken = [paths[row] for row in select_rows(len(paths), options.max_images, options.seed)]
+    headers, unreadable = read_usable_headers(
         source, tree, taken, options.on_error, lambda item: _fault(item, tree, options)
     )
-    for line in conversion_lines(
+    for line in describe_conversions(
         headers, tree, options.channels, options.alpha_color, options.white_level
     ):
         say(line)
-    labels = labels_of_images(
+    labels = label_images(
         tree,
         [header.path for header in headers],
         paths,
@@ -198,14 +198,14 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
         tree,
         tuple(header.path for header in headers),
         size,
-        options.channels or common_channels(headers),
+        options.channels or require_common_channels(headers),
         options,
-        copies((header.path, header.digest) for header in headers),
+        find_duplicates((header.path, header.digest) for header in headers),
     )
     return ImageSource(
         description=str(source.resolve()),
         resolution=1 << level_of(min(size)),
-        base=base_of(size),
+        base=base_size(size),
         channels=reader.channels,
         count=len(headers),
         read=reader,
@@ -216,7 +216,9 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
     )
 
 
-def not_labels(ignored: Iterable[Ignored], source: Path, labels: str) -> list[Ignored]:
+def exclude_label_file(
+    ignored: Iterable[IgnoredFile], source: Path, labels: str
+) -> list[IgnoredFile]:
     """Leave out the file that `--labels` reads, which is used though it is not an image."""
     file = source / STYLEGAN_FILE if labels == "auto" else Path(labels)
     return [item for item in ignored if not _same(source / item.path, file)]
@@ -230,7 +232,7 @@ def _same(one: Path, other: Path) -> bool:
 class _Reader:
     """Reads one image by its number."""
 
-    tree: Tree
+    tree: FileSource
     paths: tuple[str, ...]
     size: Size
     channels: int
@@ -239,11 +241,15 @@ class _Reader:
 
     def __call__(self, row: int) -> Sample:
         path = self.paths[row]
-        picture = decoded_srgb(self.tree.read(path), path, self.options.white_level)
+        picture = decode_srgb(self.tree.read(path), path, self.options.white_level)
         reason = CONSTANT if is_constant(picture) else self.copies.get(path)
-        position = chance(path, self.options.seed or 0) if self.options.crop == "random" else None
+        position = (
+            random_crop_position(path, self.options.seed or 0)
+            if self.options.crop == "random"
+            else None
+        )
         return Sample(
-            pixels(
+            convert_and_resize(
                 picture,
                 channels=self.channels,
                 size=self.size,
@@ -252,26 +258,26 @@ class _Reader:
                 position=position,
                 background=self.options.alpha_color,
             ),
-            doubt=Skipped(path, reason) if reason else None,
+            doubt=SkippedImage(path, reason) if reason else None,
         )
 
 
-def _fault(item: Header, tree: Tree, options: ImageOptions) -> str:
+def _fault(item: ImageHeader, tree: FileSource, options: ImageOptions) -> str:
     """Say why an image cannot be used, as far as that is known before all are read; '' if it can.
 
     Images of floating-point values are decoded for it: without --white-level none can be used.
     """
-    if fault := oversize(item.width, item.height):
+    if fault := describe_oversize(item.width, item.height):
         return fault
     if item.depth == "float" and options.white_level is None:
         try:
-            return white_fault(load_upright(tree.read(item.path), item.path), None)
+            return describe_white_level_fault(load_upright(tree.read(item.path), item.path), None)
         except UnreadableImage as error:
             return error.reason
     return ""
 
 
-def chance(path: str, seed: int) -> float:
+def random_crop_position(path: str, seed: int) -> float:
     """A number in [0, 1) that depends on the path and the seed only."""
     return float(numpy_generator(seed, "crop", path).random())
 
@@ -297,14 +303,16 @@ def _wanted(options: ImageOptions) -> Size | None:
     return size
 
 
-def _size(headers: Sequence[Header], wanted: Size | None, options: ImageOptions, say: Say) -> Size:
+def _size(
+    headers: Sequence[ImageHeader], wanted: Size | None, options: ImageOptions, say: Say
+) -> Size:
     """The size of all images, and what is to say about it."""
     size = wanted
     if size is None:
-        resolution = fitting_resolution(headers)
+        resolution = largest_common_resolution(headers)
         size = Size(resolution, resolution)
         say(f"Resolution {resolution}, the largest that no image has to be enlarged for.")
-    if enlarged := num_enlarged(headers, size, options.crop):
+    if enlarged := count_enlarged(headers, size, options.crop):
         say(
             f"{enlarged:,} of {format_count(len(headers), 'image')} "
             f"{pluralize(enlarged, 'is', 'are')} smaller than {size} and will be enlarged."

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from progan.data.importers.pixels import Filter, decoded, pixels
-from progan.data.source import ImageSource, Sample, UnreadableImage, chosen
+from progan.data.image_source import ImageSource, Sample, UnreadableImage, select_rows
+from progan.data.importers.pixels import Filter, convert_and_resize, decode_image
 from progan.errors import UserError
 from progan.sizes import Size, require_resolution
 
@@ -39,7 +39,7 @@ def import_lsun(
     try:
         database = lmdb.open(str(source), readonly=True, lock=False, readahead=False)
         with database.begin() as transaction:
-            rows = chosen(database.stat()["entries"], max_images, seed)
+            rows = select_rows(database.stat()["entries"], max_images, seed)
             keys = _keys(transaction.cursor(), set(rows.tolist()))
     except lmdb.Error as error:
         raise UserError(f"Cannot read {source / 'data.mdb'}: {error}. Fetch it again.") from error
@@ -69,9 +69,9 @@ class _Reader:
                 data = transaction.get(key)
         except Exception as error:  # lmdb.Error, whose package is imported only when needed
             raise UnreadableImage(name, f"damaged in the database ({error})") from error
-        picture = decoded(data or b"", name)
+        picture = decode_image(data or b"", name)
         return Sample(
-            pixels(
+            convert_and_resize(
                 picture, channels=3, size=self.size, crop="center", resize_filter=self.resize_filter
             )
         )

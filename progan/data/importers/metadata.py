@@ -46,7 +46,7 @@ _TIFF_PIXELS = {
 }
 _TIFF_ORIENTATION, _TIFF_PROFILE = 274, 34675
 UPRIGHT = 1
-METHODS = {
+TRANSPOSE_METHODS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -55,13 +55,13 @@ METHODS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-TAG = 0x0112
+ORIENTATION_TAG = 0x0112
 _HEADER = b"Exif\0\0"
 _INTEGERS = {1: "B", 3: "H", 4: "I"}  # types of TIFF that an orientation may have
 _XMP = re.compile(r'tiff:Orientation(?:="|>)([1-8])["<]')
 
 
-def copies_with_less(data: bytes) -> Iterator[tuple[bytes, str]]:
+def strip_metadata_stepwise(data: bytes) -> Iterator[tuple[bytes, str]]:
     """Yield copies with less and less metadata, and the name of what each lacks.
 
     Nothing comes of a format whose metadata cannot be removed, or are not there.
@@ -76,7 +76,7 @@ def copies_with_less(data: bytes) -> Iterator[tuple[bytes, str]]:
         previous = copy
 
 
-def png_chunks(data: bytes, start: int = 8) -> Iterator[tuple[bytes, bytes]]:
+def iterate_png_chunks(data: bytes, start: int = 8) -> Iterator[tuple[bytes, bytes]]:
     """Yield (kind, whole chunk) of a PNG file; chunks of a wrong length are passed over."""
     position: int | None = start
     while position is not None and position + 8 <= len(data):
@@ -89,7 +89,7 @@ def png_chunks(data: bytes, start: int = 8) -> Iterator[tuple[bytes, bytes]]:
             position = _next_critical(data, position + 8)
 
 
-def has_doubtful_tail(data: bytes) -> bool:
+def has_risky_png_tail(data: bytes) -> bool:
     """Whether a PNG file has chunks after its pixels that Pillow may fail at."""
     if not data.startswith(_PNG):
         return False
@@ -99,15 +99,15 @@ def has_doubtful_tail(data: bytes) -> bool:
     end = last + 12 + struct.unpack_from(">I", data, last)[0]
     if end > len(data) or data[end + 4 : end + 8] == b"IEND":
         return False  # nothing more, or the pixels are cut off, which decoding tells
-    kinds = [kind for kind, _ in png_chunks(data, end)]
+    kinds = [kind for kind, _ in iterate_png_chunks(data, end)]
     return not kinds or kinds[-1] != b"IEND" or not _PNG_HARMLESS.issuperset(kinds)
 
 
-def png_exif_at_end(data: bytes) -> bytes | None:
+def find_png_exif(data: bytes) -> bytes | None:
     """The EXIF data of a PNG file that has them after its pixels."""
     if b"eXIf" not in data or not data.startswith(_PNG):
         return None
-    found = [chunk[8:-4] for kind, chunk in png_chunks(data) if kind == b"eXIf"]
+    found = [chunk[8:-4] for kind, chunk in iterate_png_chunks(data) if kind == b"eXIf"]
     return found[-1] if found else None
 
 
@@ -128,7 +128,7 @@ def _next_critical(data: bytes, position: int) -> int | None:
 def _strip_png(data: bytes, keep: set[str]) -> bytes:
     return _PNG + b"".join(
         chunk
-        for kind, chunk in png_chunks(data)
+        for kind, chunk in iterate_png_chunks(data)
         if kind in _PNG_CRITICAL or _PNG_OPTIONAL.get(kind) in keep
     )
 
@@ -277,7 +277,7 @@ def read_orientation(info: Mapping[Any, Any]) -> Orientation:
             exif = bytes.fromhex("".join(str(info["Raw profile type exif"]).split("\n")[3:]))
         except ValueError:
             return Orientation(fault="EXIF is no hexadecimal text")
-    found = parse_exif(exif) if isinstance(exif, bytes) else None
+    found = parse_exif_orientation(exif) if isinstance(exif, bytes) else None
     if found is not None:
         return found
     for key in ("XML:com.adobe.xmp", "xmp"):
@@ -289,7 +289,7 @@ def read_orientation(info: Mapping[Any, Any]) -> Orientation:
     return Orientation()
 
 
-def parse_exif(exif: bytes) -> Orientation | None:
+def parse_exif_orientation(exif: bytes) -> Orientation | None:
     """Find the orientation in EXIF data; None if they have none."""
     while exif.startswith(_HEADER):
         exif = exif[len(_HEADER) :]
@@ -303,7 +303,7 @@ def parse_exif(exif: bytes) -> Orientation | None:
         (count,) = struct.unpack_from(order + "H", exif, start)
         for place in range(start + 2, start + 2 + 12 * count, 12):
             tag, kind, number = struct.unpack_from(order + "HHI", exif, place)
-            if tag == TAG:
+            if tag == ORIENTATION_TAG:
                 return _checked(kind, number, exif[place + 8 : place + 12], order)
     except struct.error:
         return Orientation(fault="EXIF is cut off")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from progan.data.source import ImageSource, Sample, chosen
+from progan.data.image_source import ImageSource, Sample, select_rows
 from progan.errors import UserError
 from progan.runtime.text import format_count
 
@@ -30,7 +30,7 @@ def import_mnist(
 ) -> ImageSource:
     """Read the training digits of the folder `source`; raises UserError if files are amiss."""
     images, labels = read_digits(source)
-    rows = chosen(len(images), max_images, seed)
+    rows = select_rows(len(images), max_images, seed)
     return ImageSource(
         description=f"MNIST, {source.resolve()}",
         resolution=32,

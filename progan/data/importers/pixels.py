@@ -10,16 +10,20 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageColor, UnidentifiedImageError
 
+from progan.data.image_source import UnreadableImage
 from progan.data.importers.color import (
     WHITE_16_BIT,
-    convert,
+    apply_profile,
+    describe_white_level_fault,
     lab_to_srgb,
-    plan_conversion,
-    to_eight_bits,
-    white_fault,
+    plan_profile_conversion,
+    scale_to_8_bits,
 )
-from progan.data.importers.metadata import METHODS, copies_with_less, read_orientation
-from progan.data.source import UnreadableImage
+from progan.data.importers.metadata import (
+    TRANSPOSE_METHODS,
+    read_orientation,
+    strip_metadata_stepwise,
+)
 from progan.errors import UserError
 from progan.sizes import Size
 
@@ -54,7 +58,7 @@ NATIVE_CHANNELS = {
 }
 # Pillow knows these names but decodes them only with other programs' help, or not at all.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
-LACKING = "progan: lacking"  # key of what had to be removed, in the `info` of an image
+REMOVED_METADATA = "progan: lacking"  # key of what had to be removed, in the `info` of an image
 
 # Pillow warns of damaged metadata and of huge images; here both are counted, or refused, in words.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -71,7 +75,7 @@ def image_extensions() -> set[str]:
 
 
 @contextmanager
-def opened(data: bytes, path: str, *, load: bool = False) -> Iterator[Image.Image]:
+def open_image(data: bytes, path: str, *, load: bool = False) -> Iterator[Image.Image]:
     """Yield the image with its header read; whatever goes wrong inside is UnreadableImage.
 
     Where metadata are damaged, it is opened without them: `info[LACKING]` names them then.
@@ -97,12 +101,12 @@ def _open_despite_metadata(data: bytes, load: bool) -> Image.Image:
     except (Image.DecompressionBombError, MemoryError):
         raise
     except Exception:
-        for copy, lacks in copies_with_less(data):
+        for copy, lacks in strip_metadata_stepwise(data):
             try:
                 picture = _open_once(copy, load)
             except Exception:
                 continue
-            picture.info[LACKING] = lacks
+            picture.info[REMOVED_METADATA] = lacks
             return picture
         raise
 
@@ -117,7 +121,7 @@ def _open_once(data: bytes, load: bool) -> Image.Image:
     return picture
 
 
-def native_channels(picture: Image.Image, path: str) -> int:
+def count_native_channels(picture: Image.Image, path: str) -> int:
     """Channels that the picture has by nature: 1 grey, 3 RGB, 4 with transparency."""
     if picture.mode not in NATIVE_CHANNELS:
         raise UnreadableImage(
@@ -127,7 +131,7 @@ def native_channels(picture: Image.Image, path: str) -> int:
     return 4 if "transparency" in picture.info and not deep else NATIVE_CHANNELS[picture.mode]
 
 
-def decoded(data: bytes, path: str) -> Image.Image:
+def decode_image(data: bytes, path: str) -> Image.Image:
     """Decode an image and turn it upright as its EXIF says; raises UnreadableImage.
 
     Its colours stay as they are stored: sources whose pixels are to equal those of an official
@@ -138,7 +142,7 @@ def decoded(data: bytes, path: str) -> Image.Image:
     return picture
 
 
-def decoded_srgb(data: bytes, path: str, white_level: float | None = None) -> Image.Image:
+def decode_srgb(data: bytes, path: str, white_level: float | None = None) -> Image.Image:
     """Decode an image, turn it upright, and convert its colours to sRGB by its colour profile.
 
     Args:
@@ -149,26 +153,26 @@ def decoded_srgb(data: bytes, path: str, white_level: float | None = None) -> Im
     """
     picture = load_upright(data, path)
     _require_white(picture, path, white_level)
-    conversion = plan_conversion(picture)
+    conversion = plan_profile_conversion(picture)
     if picture.mode == "F" or picture.mode.startswith("I"):
-        picture = to_eight_bits(picture, WHITE_16_BIT if white_level is None else white_level)
-    return convert(picture, conversion)
+        picture = scale_to_8_bits(picture, WHITE_16_BIT if white_level is None else white_level)
+    return apply_profile(picture, conversion)
 
 
 def load_upright(data: bytes, path: str) -> Image.Image:
     """Decode an image of any kind and turn it upright as its EXIF says; raises UnreadableImage."""
-    with opened(data, path, load=True) as picture:
-        method = METHODS.get(read_orientation(picture.info).value)
+    with open_image(data, path, load=True) as picture:
+        method = TRANSPOSE_METHODS.get(read_orientation(picture.info).value)
         return picture if method is None else picture.transpose(method)
 
 
 def _require_white(picture: Image.Image, path: str, white: float | None) -> None:
     """Raise UnreadableImage if no grey value of an image is known as white."""
-    if fault := white_fault(picture, white):
+    if fault := describe_white_level_fault(picture, white):
         raise UnreadableImage(path, fault)
 
 
-def pixels(
+def convert_and_resize(
     picture: Image.Image,
     *,
     channels: int,
@@ -185,14 +189,16 @@ def pixels(
         position: Where it is cut out, from 0 at the left or top up to 1; in the middle if
             None.
     """
-    shaped = fitted(converted(picture, channels, background), size, crop, resize_filter, position)
+    shaped = fit_to_size(
+        convert_mode(picture, channels, background), size, crop, resize_filter, position
+    )
     return np.asarray(shaped, dtype=np.uint8).reshape(*size, channels)
 
 
-def converted(picture: Image.Image, channels: int, background: str = WHITE) -> Image.Image:
+def convert_mode(picture: Image.Image, channels: int, background: str = WHITE) -> Image.Image:
     """Convert to 8-bit grey, RGB or RGBA; transparency that has to go goes onto `background`."""
     if picture.mode.startswith("I"):
-        picture = to_eight_bits(picture)
+        picture = scale_to_8_bits(picture)
     if picture.mode == "LAB":
         picture = lab_to_srgb(picture)
     if picture.mode == "La":  # Pillow converts it to nothing else
@@ -205,7 +211,7 @@ def converted(picture: Image.Image, channels: int, background: str = WHITE) -> I
     return picture if picture.mode == MODES[channels] else picture.convert(MODES[channels])
 
 
-def require_colour(name: str, what: str) -> None:
+def require_opaque_color(name: str, what: str) -> None:
     """Raise UserError unless `name` is a colour for `background`; `what` says whose value it is."""
     try:
         opaque = len(ImageColor.getrgb(name)) == len("RGB")
@@ -218,7 +224,7 @@ def require_colour(name: str, what: str) -> None:
         )
 
 
-def fitted(
+def fit_to_size(
     picture: Image.Image,
     size: Size,
     crop: Crop,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from progan.data.source import ImageSource, Sample, chosen
+from progan.data.image_source import ImageSource, Sample, select_rows
 from progan.errors import UserError
 
 TRAIN_FILE = "train_32x32.mat"
@@ -22,7 +22,7 @@ def import_svhn(
     if not path.is_file():
         raise UserError(f"There is no {path}. {_WANTED}")
     images, labels = _arrays(path)
-    rows = chosen(len(labels), max_images, seed)
+    rows = select_rows(len(labels), max_images, seed)
     return ImageSource(
         description=f"SVHN, {path.resolve()}",
         resolution=32,

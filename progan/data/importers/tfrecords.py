@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from progan.data.format import CHANNELS
-from progan.data.importers.labels import Labels, load_label_file
-from progan.data.source import ImageSource, Sample, UnreadableImage, chosen
+from progan.data.image_source import ImageSource, Sample, UnreadableImage, select_rows
+from progan.data.importers.labels import Labels, load_label_array
 from progan.errors import UserError
 from progan.sizes import MAX_LEVEL, MIN_LEVEL
 
@@ -98,16 +98,18 @@ def read_record(path: Path, record: Record) -> bytes:
         file.seek(record.start + _LENGTH.size)
         data, stored = file.read(record.num_bytes), file.read(_CRC.size)
     if len(stored) < _CRC.size or masked_crc32c(data) != _CRC.unpack(stored)[0]:
-        raise UnreadableImage(place(path, record), "its CRC-32C is not the one stored with it")
+        raise UnreadableImage(
+            describe_record(path, record), "its CRC-32C is not the one stored with it"
+        )
     return data
 
 
-def place(path: Path, record: Record) -> str:
+def describe_record(path: Path, record: Record) -> str:
     """Name a record for people: 'faces-r07.tfrecords: record 12 at byte 590124'."""
     return f"{path.name}: record {record.number} at byte {record.start}"
 
 
-def framed(data: bytes) -> bytes:
+def frame_record(data: bytes) -> bytes:
     """One record as it stands in a file."""
     length = struct.pack("<Q", len(data))
     return b"".join(
@@ -134,7 +136,7 @@ def _end(record: Record) -> int:
     return record.start + _LENGTH.size + record.num_bytes + _CRC.size
 
 
-def image_of(example: bytes) -> npt.NDArray[np.uint8]:
+def parse_image_example(example: bytes) -> npt.NDArray[np.uint8]:
     """Return the image of an Example with `shape` [C,H,W] and `data`; ValueError if it has none."""
     features = _features(memoryview(example))
     try:
@@ -239,10 +241,10 @@ def import_tfrecords(
         raise UserError(f"{path} is empty. Copy it again.")
     labels_file = source / f"{name}-rxx.labels"
     labels = (
-        load_label_file(labels_file, len(records)) if labels_file.is_file() else (Labels(None, ()))
+        load_label_array(labels_file, len(records)) if labels_file.is_file() else (Labels(None, ()))
     )
     channels = _channels(path, records[0], 2**level)
-    rows = chosen(len(records), max_images, seed)
+    rows = select_rows(len(records), max_images, seed)
     return ImageSource(
         description=f"TFRecords, {path.resolve()}",
         resolution=2**level,
@@ -265,7 +267,7 @@ class _Reader:
         image = _image(self.path, record)
         if image.shape != self.shape:
             raise UnreadableImage(
-                place(self.path, record),
+                describe_record(self.path, record),
                 f"its shape is {image.shape}, not {self.shape} as that of the others",
             )
         return Sample(image.transpose(1, 2, 0))
@@ -275,9 +277,11 @@ def _image(path: Path, record: Record) -> npt.NDArray[np.uint8]:
     """The image [C,H,W] of a record; raises UnreadableImage."""
     data = read_record(path, record)
     try:
-        return image_of(data)
+        return parse_image_example(data)
     except ValueError as error:
-        raise UnreadableImage(place(path, record), f"it holds no image: {error}") from error
+        raise UnreadableImage(
+            describe_record(path, record), f"it holds no image: {error}"
+        ) from error
 
 
 def _channels(path: Path, first: Record, resolution: int) -> int:
@@ -285,7 +289,7 @@ def _channels(path: Path, first: Record, resolution: int) -> int:
     channels, height, width = map(int, _image(path, first).shape)
     if (height, width) != (resolution, resolution) or channels not in CHANNELS:
         raise UserError(
-            f"{place(path, first)} has the shape [{channels}, {height}, {width}]; by "
+            f"{describe_record(path, first)} has the shape [{channels}, {height}, {width}]; by "
             f"the name of the file it should be {resolution}x{resolution}, with 1, 3 "
             "or 4 channels in front. Give the file its own name back, or copy it "
             "again."

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, features
 
-from progan.data.importers.color import find_partial_range, to_eight_bits
-from progan.data.importers.pixels import converted, decoded, decoded_srgb
-from progan.data.importers.preflight import inspect_image
-from progan.data.source import UnreadableImage
+from progan.data.image_source import UnreadableImage
+from progan.data.importers.color import find_partial_range, scale_to_8_bits
+from progan.data.importers.image_headers import inspect_image
+from progan.data.importers.pixels import convert_mode, decode_image, decode_srgb
 from tests.data.importers.image_files import (
     SMOOTH,
     chunk,
@@ -30,7 +30,7 @@ SWAPPED = [10, 90, 200]
 def read(data: bytes) -> tuple[list[int], dict[str, str]]:
     """The first pixel in sRGB and of the native channels; what is said: kind -> what differs."""
     found = inspect_image(data, "x")
-    picture = converted(decoded_srgb(data, "x"), found.channels)
+    picture = convert_mode(decode_srgb(data, "x"), found.channels)
     return (
         np.atleast_1d(np.asarray(picture)[0, 0]).tolist(),
         {note.kind: note.short for note in found.notes},
@@ -59,7 +59,7 @@ def test_profiles_are_converted_to_srgb(kind: str) -> None:
     np.testing.assert_allclose(pixel, SWAPPED, atol=2)
     assert said == {"profile": "sRGB built-in"}
     # Sources that follow an official tool keep what is stored.
-    np.testing.assert_allclose(np.asarray(decoded(data, "x"))[0, 0], COLOUR, atol=2)
+    np.testing.assert_allclose(np.asarray(decode_image(data, "x"))[0, 0], COLOUR, atol=2)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_srgb_changes_nothing_and_is_not_told(mode: str) -> None:
     picture = Image.fromarray(SMOOTH).convert(mode)
     data = encoded(picture, "png", icc_profile=srgb_profile())
     assert not {"profile", "profile-ignored"} & set(read(data)[1])
-    np.testing.assert_array_equal(np.asarray(decoded_srgb(data, "x")), np.asarray(picture))
+    np.testing.assert_array_equal(np.asarray(decode_srgb(data, "x")), np.asarray(picture))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_profiles_that_cannot_be_used_are_named(mode: str, profile: bytes, fault
     picture = Image.fromarray(SMOOTH).convert(mode)
     data = encoded(picture, "tiff", icc_profile=profile)
     assert read(data)[1]["profile-ignored"] == fault
-    np.testing.assert_array_equal(np.asarray(decoded_srgb(data, "x")), np.asarray(picture))
+    np.testing.assert_array_equal(np.asarray(decode_srgb(data, "x")), np.asarray(picture))
 
 
 def test_lab_is_converted() -> None:
@@ -168,22 +168,22 @@ def test_16_bits_per_channel_are_read_and_told() -> None:
 @pytest.mark.parametrize("white", [255, 1023, 4095, 16383, 65535])
 def test_the_white_level_becomes_white(white: int) -> None:
     values = np.arange(white + 1, dtype=np.uint16)[None]
-    eight = np.asarray(to_eight_bits(Image.fromarray(values), white))
+    eight = np.asarray(scale_to_8_bits(Image.fromarray(values), white))
     np.testing.assert_array_equal(eight, np.floor(values * (255 / white) + 0.5))
     above = Image.fromarray(np.array([[white, min(2 * white, 65535)]], np.uint16))
-    assert np.asarray(to_eight_bits(above, white)).tolist() == [[255, 255]]
+    assert np.asarray(scale_to_8_bits(above, white)).tolist() == [[255, 255]]
 
 
 def test_floating_point_values_need_a_white_level() -> None:
     values = np.linspace(-0.5, 2, 16, dtype=np.float32).reshape(4, 4)
     data = encoded(Image.fromarray(values), "tiff")
     with pytest.raises(UnreadableImage, match="from -0.5 to 2: none .* --white-level"):
-        decoded_srgb(data, "x")
-    scaled = np.asarray(decoded_srgb(data, "x", white_level=2))
+        decode_srgb(data, "x")
+    scaled = np.asarray(decode_srgb(data, "x", white_level=2))
     np.testing.assert_allclose(scaled, values.clip(0) * 127.5, atol=0.51)
     values[0, 0] = np.nan
     with pytest.raises(UnreadableImage, match="not all finite"):
-        decoded_srgb(encoded(Image.fromarray(values), "tiff"), "x", white_level=2)
+        decode_srgb(encoded(Image.fromarray(values), "tiff"), "x", white_level=2)
 
 
 @pytest.mark.parametrize(
@@ -212,4 +212,4 @@ def test_the_size_is_that_of_the_upright_image(tmp_path: Path) -> None:
         exif = Image.Exif()
         exif.load(turned(6))
         data = encoded(SMOOTH, kind, exif=exif)
-        assert inspect_image(data, "x").size == (24, 32) == decoded_srgb(data, "x").size
+        assert inspect_image(data, "x").size == (24, 32) == decode_srgb(data, "x").size

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from progan.cli.dataset import main
 from progan.data.importers.hdf5 import import_hdf5
-from progan.data.pyramid import pyramid
+from progan.data.pyramid import build_pyramid
 from progan.data.reader import Dataset
 from progan.errors import UserError
 
@@ -28,7 +28,7 @@ def file_with(path: Path, **arrays: np.ndarray) -> Path:
 def official(path: Path) -> Path:
     levels = {
         f"data{2**level}x{2**level}": images.transpose(0, 3, 1, 2)
-        for level, images in pyramid(IMAGES).items()
+        for level, images in build_pyramid(IMAGES).items()
     }
     return file_with(path, **levels, data2x2=np.zeros((6, 3, 2, 2), np.uint8))
 
@@ -53,7 +53,7 @@ def test_the_official_layout(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     dataset = Dataset.open(tmp_path / "d")
     rows = np.arange(6)
-    for level, images in pyramid(IMAGES).items():
+    for level, images in build_pyramid(IMAGES).items():
         np.testing.assert_array_equal(dataset.images(level, rows), images)
     assert dataset.labels(rows).tolist() == LABELS.tolist()
     assert dataset.label_names == ("0", "1", "2")

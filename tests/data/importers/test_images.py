@@ -10,11 +10,11 @@ import PIL
 import pytest
 from PIL import Image
 
-from progan.data.importers.image_files import natural_order
+from progan.data.image_source import ImageSource, UnreadableImage
+from progan.data.importers.file_source import natural_order
 from progan.data.importers.images import ImageOptions, import_images, is_constant
-from progan.data.importers.labels import folder_labels
-from progan.data.importers.pixels import converted, image_extensions
-from progan.data.source import ImageSource, UnreadableImage
+from progan.data.importers.labels import labels_from_folders
+from progan.data.importers.pixels import convert_mode, image_extensions
 from progan.errors import UserError
 
 PILLOW = int(PIL.__version__.split(".")[0])
@@ -234,7 +234,7 @@ def test_every_kind_of_pixel_becomes_grey_rgb_or_rgba(
 
 def test_each_of_the_16_bit_values_is_rounded_to_the_nearest_byte() -> None:
     values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-    eight = np.asarray(converted(Image.fromarray(values), 1))
+    eight = np.asarray(convert_mode(Image.fromarray(values), 1))
     np.testing.assert_array_equal(eight, np.rint(values / 257))
 
 
@@ -512,7 +512,7 @@ def test_max_images_takes_the_first_or_draws(tmp_path: Path) -> None:
 def test_labels_come_from_the_folders(
     paths: list[str], names: tuple[str, ...], labels: list[int] | None
 ) -> None:
-    found = folder_labels(paths, paths)
+    found = labels_from_folders(paths, paths)
     assert found.names == names
     assert (found.labels.tolist() if found.labels is not None else None) == labels
 
@@ -534,7 +534,7 @@ def test_folders_that_differ_by_unicode_composition_are_one_class(tmp_path: Path
         "'Tea' and 'tea' differ by case only and are 2 classes: rename them if they are one.",
     ]
     top = [f"{composed}/a/1.png", f"{decomposed}/b/2.png"]
-    assert folder_labels(top, top).names == ("a", "b")
+    assert labels_from_folders(top, top).names == ("a", "b")
 
 
 def test_labels_can_be_left_out_or_insisted_on(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from progan.data.importers.pixels import converted, decoded_srgb
-from progan.data.importers.preflight import inspect_image
-from progan.data.source import UnreadableImage
+from progan.data.image_source import UnreadableImage
+from progan.data.importers.image_headers import inspect_image
+from progan.data.importers.pixels import convert_mode, decode_srgb
 from tests.data.importers.image_files import (
     ORIENTATION,
     SMOOTH,
@@ -33,10 +33,10 @@ OF_JPEG = np.asarray(Image.open(io.BytesIO(JPEG)))
 def read(data: bytes) -> tuple[np.ndarray, list[str]]:
     """RGB pixels, and what was said of metadata; the header tells the size of the pixels."""
     found = inspect_image(data, "x")
-    picture = decoded_srgb(data, "x")
+    picture = decode_srgb(data, "x")
     assert found.size == picture.size
     return (
-        np.asarray(converted(picture, 3)),
+        np.asarray(convert_mode(picture, 3)),
         [note.short for note in found.notes if note.kind == "metadata"],
     )
 
@@ -88,7 +88,7 @@ def test_a_png_file_that_is_cut_off_behind_its_pixels() -> None:
 def test_pixels_that_are_cut_off_are_still_refused() -> None:
     for data in (PNG, JPEG):
         with pytest.raises(UnreadableImage, match="(?i)truncated"):
-            decoded_srgb(data[: len(data) * 2 // 3], "x")
+            decode_srgb(data[: len(data) * 2 // 3], "x")
 
 
 def test_the_orientation_outlives_other_metadata() -> None:
@@ -129,7 +129,7 @@ def test_a_preview_is_not_taken_for_the_image() -> None:
     preview = encoded(SMOOTH[:8, :8], "jpeg")
     added = segment(0xE1, b"Exif\0\0" + preview, 65535)
     with pytest.raises(UnreadableImage):
-        decoded_srgb(JPEG[:2] + added + JPEG[2:], "x")
+        decode_srgb(JPEG[:2] + added + JPEG[2:], "x")
 
 
 @pytest.mark.parametrize("lacking", [1, 30, 100])

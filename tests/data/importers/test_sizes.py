@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progan.data.importers.images import base_of, nearest_sizes, parse_size
+from progan.data.importers.images import base_size, nearest_sizes, parse_size
 from progan.errors import UserError
 from progan.sizes import LONGEST_BASE, Size, level_of, require_base, size_at
 
@@ -15,7 +15,7 @@ def test_every_base_at_every_level_is_found_again(
 ) -> None:
     base = Size(longer, shorter) if upright else Size(shorter, longer)
     size = size_at(base, level)
-    assert base_of(size) == base
+    assert base_size(size) == base
     assert parse_size(str(size)) == size
     assert level_of(min(size)) == level
 
@@ -24,7 +24,7 @@ def test_every_base_at_every_level_is_found_again(
 def test_a_size_has_a_base_or_a_reason(height: int, width: int) -> None:
     size = Size(height, width)
     try:
-        base = base_of(size)
+        base = base_size(size)
     except UserError as error:
         if "nearest" not in str(error):
             assert not 4 <= min(size) <= 7 << 8 or max(size) > LONGEST_BASE * min(size) / 8
@@ -32,7 +32,7 @@ def test_a_size_has_a_base_or_a_reason(height: int, width: int) -> None:
         found = nearest_sizes(size)
         assert found and all(str(other) in str(error) for other in found)
         for other in found:
-            base_of(other)
+            base_size(other)
             assert abs(other.height - height) < min(size) / 4 + 1
             assert abs(other.width - width) < min(size) / 4 + 1
     else:

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from progan.cli.dataset import main
+from progan.data.image_source import UnreadableImage
 from progan.data.importers.tfrecords import (
-    framed,
-    image_of,
+    frame_record,
     import_tfrecords,
     index_records,
     masked_crc32c,
+    parse_image_example,
     read_record,
 )
 from progan.data.reader import Dataset
-from progan.data.source import UnreadableImage
 from progan.errors import UserError
 
 pytest.importorskip("google_crc32c")
@@ -45,7 +45,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(contents=st.lists(st.binary(max_size=400), max_size=5))
 def test_what_is_framed_is_read_back(path: Path, contents: list[bytes]) -> None:
-    path.write_bytes(b"".join(map(framed, contents)))
+    path.write_bytes(b"".join(map(frame_record, contents)))
     records = index_records(path)
     assert [read_record(path, record) for record in records] == contents
     assert [record.number for record in records] == list(range(len(contents)))
@@ -60,8 +60,8 @@ def test_what_is_framed_is_read_back(path: Path, contents: list[bytes]) -> None:
     ],
 )
 def test_a_file_that_was_cut_short(path: Path, cut: int, message: str) -> None:
-    whole = b"".join(map(framed, CONTENT))
-    cut = min(cut, len(framed(CONTENT[2])) - 12)
+    whole = b"".join(map(frame_record, CONTENT))
+    cut = min(cut, len(frame_record(CONTENT[2])) - 12)
     path.write_bytes(whole[:-cut])
     with pytest.raises(UserError, match=message):
         index_records(path)
@@ -69,13 +69,13 @@ def test_a_file_that_was_cut_short(path: Path, cut: int, message: str) -> None:
 
 @pytest.mark.parametrize("left", [1, 11])
 def test_a_file_cut_within_a_length(path: Path, left: int) -> None:
-    path.write_bytes(framed(b"one") + framed(b"two")[:left])
+    path.write_bytes(frame_record(b"one") + frame_record(b"two")[:left])
     with pytest.raises(UserError, match=rf"record 1 at byte 19 has only {left} bytes left"):
         index_records(path)
 
 
 def test_a_damaged_length(path: Path) -> None:
-    data = bytearray(b"".join(map(framed, CONTENT)))
+    data = bytearray(b"".join(map(frame_record, CONTENT)))
     data[20] ^= 1
     path.write_bytes(data)
     with pytest.raises(UserError, match="record 1 at byte 19: the CRC-32C of its length"):
@@ -83,7 +83,7 @@ def test_a_damaged_length(path: Path) -> None:
 
 
 def test_damaged_data_is_named_with_its_place(path: Path) -> None:
-    data = bytearray(b"".join(map(framed, CONTENT)))
+    data = bytearray(b"".join(map(frame_record, CONTENT)))
     data[-5] ^= 128
     path.write_bytes(data)
     first, _, last = index_records(path)
@@ -120,7 +120,7 @@ def example(image: np.ndarray, *, packed: bool = True, shape: tuple[int, ...] = 
 
 
 def folder_with(folder: Path, examples: list[bytes], name: str = "a-r03.tfrecords") -> Path:
-    (folder / name).write_bytes(b"".join(map(framed, examples)))
+    (folder / name).write_bytes(b"".join(map(frame_record, examples)))
     return folder
 
 
@@ -133,19 +133,19 @@ def folder(tmp_path: Path) -> Path:
 
 @given(image=arrays(np.uint8, st.tuples(*[st.integers(1, 40)] * 3)), packed=st.booleans())
 def test_an_example_is_read_back(image: np.ndarray, packed: bool) -> None:
-    np.testing.assert_array_equal(image_of(example(image, packed=packed)), image)
+    np.testing.assert_array_equal(parse_image_example(example(image, packed=packed)), image)
 
 
 @given(cut=st.integers(1, 250))
 def test_a_broken_example_is_refused(cut: int) -> None:
     with pytest.raises(ValueError, match="field|number|shape"):
-        image_of(example(IMAGES[0])[:-cut])
+        parse_image_example(example(IMAGES[0])[:-cut])
 
 
 @given(data=st.binary(max_size=60))
 def test_any_other_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError):
-        image_of(data)
+        parse_image_example(data)
 
 
 def test_the_official_dataset_at_every_level(shared: Path, tmp_path: Path) -> None:

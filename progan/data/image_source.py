@@ -1,0 +1,126 @@
+"""What an importer hands to the writer: numbered images, and reports of unreadable ones."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from progan.data.format import SkippedImage
+from progan.errors import UserError
+from progan.invocation import command_line
+from progan.runtime.text import escape_controls, format_count
+from progan.sizes import SQUARE, Size, level_of, size_at
+
+OnError = Literal["stop", "skip"]
+_NUM_LISTED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image, and what else is known of it.
+
+    Attributes:
+        image: uint8 [H,W,C].
+        landmarks: float32 [5,2] in pixels.
+        smaller: All lower levels, {level: uint8 [h,w,C]}, where they are known
+            better than from the rounded pixels of `image`; all samples of a source have them,
+            or none.
+        doubt: The image can be read and had better be left out; `--on-error skip` does so.
+    """
+
+    image: npt.NDArray[np.uint8]
+    landmarks: npt.NDArray[np.float32] | None = None
+    smaller: Mapping[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    doubt: SkippedImage | None = None
+
+
+class UnreadableImage(UserError):
+    """An image that cannot be decoded; `--on-error skip` leaves it out."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)  # both in args, so that it travels between processes
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"Cannot read {self.path}: {self.reason}. Repair or remove it, or leave such "
+            "images out with --on-error skip."
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageSource:
+    """Images of one size and kind, numbered from 0.
+
+    Attributes:
+        description: Where the images come from, for people.
+        identity: Tells these images from any others, where the options do not; a hash.
+        resolution: Of their level, a power of two from 4 to 1024: the side of squares.
+        base: Their size at level 2.
+        channels: 1 grey, 3 RGB, 4 RGBA.
+        count: How many there are.
+        read: Image number -> Sample; raises UnreadableImage. Called from several threads, or,
+            with `in_processes`, from several processes; then it must be picklable.
+        labels: Class of each image, int [count], or None.
+        label_names: Names of the classes by index.
+        has_landmarks: Every sample has landmarks.
+        held_out: Numbers of the images that training leaves out, unless others are drawn.
+        skipped: Images that were left out already.
+        in_processes: `read` computes in Python, so that threads would wait for each other.
+    """
+
+    description: str
+    resolution: int
+    channels: int
+    count: int
+    read: Callable[[int], Sample]
+    base: Size = SQUARE
+    identity: str = ""
+    labels: npt.NDArray[np.int64] | None = None
+    label_names: tuple[str, ...] = ()
+    has_landmarks: bool = False
+    held_out: npt.NDArray[np.int64] | None = None
+    skipped: tuple[SkippedImage, ...] = ()
+    in_processes: bool = False
+
+    @property
+    def size(self) -> Size:
+        """Size of the images."""
+        return size_at(self.base, level_of(self.resolution))
+
+
+def select_rows(count: int, max_images: int | None, seed: int | None) -> npt.NDArray[np.int64]:
+    """Which of `count` images to take, in ascending order: all, or `max_images` of them.
+
+    Without a seed the first ones, with a seed as many drawn without replacement.
+    """
+    taken = count if max_images is None else min(count, max_images)
+    if seed is None:
+        return np.arange(taken, dtype=np.int64)
+    return np.sort(np.random.RandomState(seed).permutation(count)[:taken]).astype(np.int64)
+
+
+def require_readable(source: Path | str, total: int, unreadable: Sequence[SkippedImage]) -> None:
+    """Raise UserError that lists the unreadable images, if there are any."""
+    if unreadable:
+        raise UserError(
+            f"{len(unreadable):,} of {format_count(total, 'image')} in {source} cannot "
+            f"be read:\n{format_skipped(unreadable)}\nRepair or remove them, or leave them out "
+            "with --on-error skip."
+        )
+
+
+def format_skipped(skipped: Sequence[SkippedImage]) -> str:
+    """The first ten with their reasons, one in a line, and how many more there are."""
+    lines = [
+        f"  {escape_controls(f'{item.path}: {item.reason}')}" for item in skipped[:_NUM_LISTED]
+    ]
+    more = len(skipped) - _NUM_LISTED
+    return "\n".join(
+        lines
+        + [f"  and {more:,} more; {command_line('dataset', 'check')} names them all"] * (more > 0)
+    )
