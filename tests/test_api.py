@@ -143,7 +143,7 @@ def test_classes_that_there_are_not(path: Path, with_classes: TrainedGenerator) 
 
 
 def test_mistakes_are_answered_in_words(tmp_path: Path, path: Path) -> None:
-    with pytest.raises(UserError, match="There is no"):
+    with pytest.raises(UserError, match="No such file"):
         progan.load(tmp_path / "nothing.safetensors")
     with pytest.raises(UserError, match="No seeds"):
         progan.load(path, "cpu").render([])
