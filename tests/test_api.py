@@ -134,7 +134,7 @@ def test_latents_of_another_shape(path: Path, shape: tuple[int, ...], said: str)
 def test_classes_that_there_are_not(path: Path, with_classes: TrainedGenerator) -> None:
     z = torch.zeros(1, 8)
     for wrong in ("cat", 9, -1):
-        with pytest.raises(UserError, match=f"no class '{wrong}'. Classes: 0 3, 1 7, 2 1"):
+        with pytest.raises(UserError, match=f"No such class: '{wrong}'. Classes: 0 3, 1 7, 2 1"):
             with_classes(z, wrong)
     with pytest.raises(UserError, match="trained without labels"):
         progan.load(path, "cpu")(z, 0)

@@ -233,7 +233,7 @@ def test_bad_input_is_named_before_the_search(
     network: Path, pictures: list[Path], tmp_path: Path
 ) -> None:
     usual = (pictures[0], "--network", network, "--outdir", tmp_path / "out")
-    assert "There is no class 'cow'. Classes: 0 cat, 1 dog." in refused(*usual, "--class", "cow")
+    assert "No such class: 'cow'. Classes: 0 cat, 1 dog." in refused(*usual, "--class", "cow")
     assert "choose one of 4, 8, 16" in refused(*usual, "--resolution", 32)
     assert "ends in .mp4, .gif, .webp" in refused(*usual, "--video", "x.avi")
     assert "Ask for more --fps" in refused(*usual, "--video", "x.mp4", "--steps", 9999, "--fps", 1)
