@@ -1,4 +1,4 @@
-"""python -m progan.interop: networks of other programs, and ours for them."""
+"""python -m progan.interop: show and convert networks of any supported program."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import click
 
 from progan.command import PATH, Command
 from progan.errors import UserError
-from progan.interop.export_formats import require_target
 from progan.runtime.files import require_existing, require_writable_file
+
+TARGETS = (".safetensors", ".npz", ".onnx", ".pt2", ".ts", ".torchscript")
 
 
 @click.command(cls=Command)
@@ -17,10 +18,9 @@ from progan.runtime.files import require_existing, require_writable_file
     "target",
     type=PATH,
     metavar="FILE",
-    help="Convert. To the averaged generator alone: .safetensors, a network file of "
-    "progan; .onnx, ONNX; .pt2, a program of torch.export; .ts or .torchscript, "
-    "TorchScript. Or .npz: arrays with the names and layouts of the official TensorFlow "
-    "code.",
+    help="Convert. The suffix selects the format: .safetensors, a network file of progan "
+    "(g_ema); .onnx, .pt2 (torch.export), .ts or .torchscript, exports of it; .npz, arrays of all "
+    "networks with the names and layouts of the official TensorFlow code.",
 )
 @click.option(
     "--resolution",
@@ -41,19 +41,30 @@ def main(network: Path, target: Path | None, resolution: int | None) -> None:
     python -m progan.interop runs/00000-mine-v2-1gpu --to mine-256.onnx --resolution 256
     """
     if target is None and resolution is not None:
-        raise UserError("--resolution says what to convert: name a file with --to as well.")
+        raise UserError("--resolution applies to conversions: name a file with --to as well.")
     if target is not None:
-        require_target(target)
+        _require_target(target)
         require_writable_file(target, "--to")
     require_existing([network], "Name a network file or the directory of a run.")
-    from progan.interop.conversion import convert, read_model
-    from progan.interop.imported_model import format_layer_table
+    from progan.interop.conversion import convert, format_layer_table, read_model
     from progan.sampling.find_network import find_network
 
     path = find_network(network)
-    trained = read_model(path)
+    model = read_model(path)
     if target is None:
-        click.echo(format_layer_table(trained, str(path)))
+        click.echo(format_layer_table(model, str(path)))
     else:
-        convert(trained, path, target, resolution)
+        convert(model, path, target, resolution)
         click.echo(click.format_filename(target))
+
+
+def _require_target(path: Path) -> None:
+    """Raise UserError unless a new file of that suffix can be written."""
+    if path.suffix not in TARGETS:
+        raise UserError(f"--to {path} must end in {', '.join(TARGETS)}.")
+    if path.exists():
+        raise UserError(f"--to {path} exists already. Name another file.")
+    if path.suffix == ".onnx":
+        from progan.interop.exports import require_onnx
+
+        require_onnx()

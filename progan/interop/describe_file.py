@@ -1,4 +1,4 @@
-"""What a file is that holds no network progan can read: in words, from its content alone."""
+"""Describe a file that is not a supported network, by its content, for error messages."""
 
 import json
 import re
@@ -28,18 +28,18 @@ READABLE = (
     "networks of the official TensorFlow code of Progressive GAN (.pkl, .npz) and of "
     "pytorch_GAN_zoo's PGAN (.pth)."
 )
-AGAIN = "Copy or download it again."
+DOWNLOAD_AGAIN = "Copy or download it again."
 UNPACK = "Unpack it, and name the network file that is inside."
 EXPORTED = "Name the network file that it was made of."
-HEAD_BYTES = 1 << 16  # bytes that are looked at
-TAIL = 1 << 20
-MOST_HEADER = 100_000_000  # bytes of a header of safetensors; the format allows no more
+HEAD_BYTES = 1 << 16  # read from the start
+TAIL_BYTES = 1 << 20  # read from the end
+MAX_HEADER_BYTES = 100_000_000  # the limit of safetensors
 NETWORKS = (".safetensors", ".pkl", ".pth", ".pt", ".ckpt", ".npz")
 IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 class Magic(NamedTuple):
-    """How files of a kind begin."""
+    """First bytes of files of a kind."""
 
     what: str
     start: bytes
@@ -69,7 +69,7 @@ MAGICS = (
     Magic("a program (ELF)", b"\x7fELF"),
     Magic("an SQLite database", b"SQLite format 3\0"),
 )
-# By how a text begins, in lower case.
+# First characters of a text in lower case, what the file is, and advice.
 TEXTS = (
     (
         "version https://git-lfs.github.com/spec/",
@@ -91,7 +91,7 @@ HTML = re.compile(r"\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body)", re.I | 
 
 
 def unreadable_error(path: Path) -> UserError:
-    """The error for a file that is no network that can be read: what it is, and how to go on."""
+    """Return the error for a file that is not a supported network: what it is, and what to do."""
     found = describe_file(path)
     hostile = next(filter(is_hostile, found.names), None)
     if hostile is not None:
@@ -101,26 +101,26 @@ def unreadable_error(path: Path) -> UserError:
 
 
 def describe_file(path: Path) -> FileDescription:
-    """What a file is, beginning with the verb: 'is a PNG image'; nothing in it is run."""
+    """Describe a file, starting with the verb: 'is a PNG image'; no code in it is run."""
     if not path.is_file():
         return FileDescription("is not a regular file", "Name a network file.")
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not head:
-        return FileDescription("is empty (0 bytes)", AGAIN)
+        return FileDescription("is empty (0 bytes)", DOWNLOAD_AGAIN)
     return (
-        _of_zip(path, head)
-        or _by_magic(head)
-        or _of_safetensors(path, head)
-        or _of_onnx(path, head)
-        or _of_text(head)
-        or _of_pickle(path, head)
-        or _of_other_text(head)
-        or _unknown(path, head)
+        _describe_zip(path, head)
+        or _describe_by_magic(head)
+        or _describe_safetensors(path, head)
+        or _describe_onnx(path, head)
+        or _describe_text(head)
+        or _describe_pickle_or_none(path, head)
+        or _describe_other_text(head)
+        or _describe_unknown(path, head)
     )
 
 
-def _of_zip(path: Path, head: bytes) -> FileDescription | None:
+def _describe_zip(path: Path, head: bytes) -> FileDescription | None:
     if not head.startswith(b"PK\3\4"):
         return None
     names = zip_member_names(path)
@@ -131,24 +131,26 @@ def _of_zip(path: Path, head: bytes) -> FileDescription | None:
                 "is a training state that is damaged or cut short",
                 "Name another one of the run, or one of its network files.",
             )
-        return FileDescription(f"is a {kind} file that is damaged or cut short", AGAIN)
+        return FileDescription(f"is a {kind} file that is damaged or cut short", DOWNLOAD_AGAIN)
     index = next((name for name in names if name.endswith("/data.pkl")), "")
     if any("/code/" in name for name in names) and any(
         name.endswith("/constants.pkl") for name in names
     ):
-        return _of_export(path, names, "TorchScript")
+        return _describe_export(path, names, "TorchScript")
     if any(
         name.endswith(("/archive_format", "/models/model.json", "serialized_exported_program.json"))
         for name in names
     ):
-        return _of_export(path, names, "torch.export")
+        return _describe_export(path, names, "torch.export")
     return (
-        describe_scan(scan_torch_zip(path, index), is_torch=True) if index else _of_archive(names)
+        describe_scan(scan_torch_zip(path, index), is_torch=True)
+        if index
+        else _describe_archive(names)
     )
 
 
-def _of_export(path: Path, names: list[str], kind: str) -> FileDescription:
-    """A program of PyTorch: of progan if it says so."""
+def _describe_export(path: Path, names: list[str], kind: str) -> FileDescription:
+    """Describe a TorchScript or torch.export file, of progan if its metadata says so."""
     prefix = names[0].partition("/")[0]
     software = read_stored_member(path, f"{prefix}/extra/software")
     if not software.startswith(b"progan "):
@@ -162,7 +164,7 @@ def _of_export(path: Path, names: list[str], kind: str) -> FileDescription:
     return FileDescription(f"is a {kind} export of progan for other programs{made_of}", EXPORTED)
 
 
-def _of_archive(names: list[str]) -> FileDescription:
+def _describe_archive(names: list[str]) -> FileDescription:
     files = [name for name in names if not name.endswith("/")]
     if network := next((name for name in files if name.lower().endswith(NETWORKS)), ""):
         return FileDescription(
@@ -175,20 +177,20 @@ def _of_archive(names: list[str]) -> FileDescription:
     return FileDescription(f"is a ZIP archive of {count}, not a network")
 
 
-def _by_magic(head: bytes) -> FileDescription | None:
+def _describe_by_magic(head: bytes) -> FileDescription | None:
     for magic in MAGICS:
         if head[magic.offset :].startswith(magic.start):
             return FileDescription(f"is {magic.what}, not a network", magic.advice)
     return None
 
 
-def _of_safetensors(path: Path, head: bytes) -> FileDescription | None:
+def _describe_safetensors(path: Path, head: bytes) -> FileDescription | None:
     size = int.from_bytes(head[:8], "little")
-    if head[8:9] != b"{" or not 2 <= size <= MOST_HEADER:
+    if head[8:9] != b"{" or not 2 <= size <= MAX_HEADER_BYTES:
         return None
     with path.open("rb") as file:
         text = file.read(8 + size)[8:]
-    cut = FileDescription("is a safetensors file that is damaged or cut short", AGAIN)
+    cut = FileDescription("is a safetensors file that is damaged or cut short", DOWNLOAD_AGAIN)
     try:
         header: dict[str, Any] = json.loads(text)
         end = max(
@@ -204,22 +206,24 @@ def _of_safetensors(path: Path, head: bytes) -> FileDescription | None:
     return FileDescription(f"is a safetensors file of another program: {what}", OTHER)
 
 
-def _of_onnx(path: Path, head: bytes) -> FileDescription | None:
-    begins = re.match(rb"\x08[\x01-\x14][\x12\x1a\x3a]", head)  # its version, then its producer
+def _describe_onnx(path: Path, head: bytes) -> FileDescription | None:
+    begins = re.match(rb"\x08[\x01-\x14][\x12\x1a\x3a]", head)  # version, then producer
     if not begins and path.suffix.lower() != ".onnx":
         return None
     if not begins:
-        return FileDescription("is named as an ONNX file and is none, or it is damaged", AGAIN)
+        return FileDescription(
+            "is named as an ONNX file and is none, or it is damaged", DOWNLOAD_AGAIN
+        )
     with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - TAIL, 0))
-        is_ours = b"progan " in file.read()
-    if is_ours:
+        file.seek(max(path.stat().st_size - TAIL_BYTES, 0))
+        is_own = b"progan " in file.read()
+    if is_own:
         return FileDescription("is an ONNX export of progan for other programs", EXPORTED)
     return FileDescription("is an ONNX file of another program", OTHER)
 
 
-def _of_text(head: bytes) -> FileDescription | None:
-    text = _decoded(head)
+def _describe_text(head: bytes) -> FileDescription | None:
+    text = _decode(head)
     lower = text.lstrip("\ufeff \t\r\n").lower()
     for start, what, advice in TEXTS:
         if lower.startswith(start):
@@ -239,8 +243,8 @@ def _of_text(head: bytes) -> FileDescription | None:
     return None
 
 
-def _of_pickle(path: Path, head: bytes) -> FileDescription | None:
-    """Of protocol 2 or later by its beginning, of an older one if it can be followed."""
+def _describe_pickle_or_none(path: Path, head: bytes) -> FileDescription | None:
+    """Describe a pickle: protocol 2 or later by its first bytes, older ones if parseable."""
     if (
         is_legacy_torch(head)
         or re.match(rb"\x80[\x02-\x05]", head)
@@ -250,8 +254,8 @@ def _of_pickle(path: Path, head: bytes) -> FileDescription | None:
     return None
 
 
-def _of_other_text(head: bytes) -> FileDescription | None:
-    text = _decoded(head)
+def _describe_other_text(head: bytes) -> FileDescription | None:
+    text = _decode(head)
     if not text:
         return None
     first = (text.strip().splitlines() or [""])[0]
@@ -260,23 +264,23 @@ def _of_other_text(head: bytes) -> FileDescription | None:
     )
 
 
-def _decoded(head: bytes) -> str:
-    """The text that a file begins with; '' if it is none."""
+def _decode(head: bytes) -> str:
+    """Return the text at the start of a file; '' if it is binary."""
     codec = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
     try:
         text = head.decode(codec)
     except UnicodeDecodeError as error:
-        if len(head) < HEAD_BYTES or error.start < HEAD_BYTES - 4:  # else a character is cut in two
+        if len(head) < HEAD_BYTES or error.start < HEAD_BYTES - 4:  # not a character cut in two
             return ""
         text = head[: error.start].decode(codec)
     odd = sum(not (character.isprintable() or character in "\t\r\n\f\ufeff") for character in text)
     return text if odd <= len(text) / 50 else ""
 
 
-def _unknown(path: Path, head: bytes) -> FileDescription:
+def _describe_unknown(path: Path, head: bytes) -> FileDescription:
     if not head.strip(b"\0"):
         return FileDescription(
-            "begins with nothing but zeros, as an interrupted copy leaves it", AGAIN
+            "begins with zeros only, as after an interrupted copy", DOWNLOAD_AGAIN
         )
     if _is_state_by_name(path):
         return FileDescription(
@@ -284,7 +288,9 @@ def _unknown(path: Path, head: bytes) -> FileDescription:
             "Name another one of the run, or one of its network files.",
         )
     if path.suffix.lower() == ".pkl":
-        return FileDescription("is not a readable pickle: it is damaged or of another kind", AGAIN)
+        return FileDescription(
+            "is not a readable pickle: it is damaged or of another kind", DOWNLOAD_AGAIN
+        )
     return FileDescription(
         "is not a network file of progan or of another program that is known, or it is damaged"
     )

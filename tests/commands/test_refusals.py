@@ -57,7 +57,7 @@ REFUSED = {
     "metrics compare run --outdir out --seeds x": "x",
     "metrics compare run --outdir out --metrics nope": "there is no metric 'nope'",
     "interop run.safetensors --to x.xyz": "name a file that ends with",
-    "interop run.safetensors --to file.npz": "there is one already",
+    "interop run.safetensors --to file.npz": "exists already",
     # Extras that are not installed.
     f"generate {NETWORK} --video a.mp4": 'pip install "progan[video]"',
     f"generate {NETWORK} --explore": 'pip install "progan[web]"',

@@ -222,7 +222,7 @@ LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n"
         (zip_of("a.txt"), "is a ZIP archive of 1 file"),
         (lambda path: path.write_bytes(gzip.compress(b"x" * 99)), "is a gzip file"),
         (lambda path: path.write_bytes(b""), "is empty (0 bytes)"),
-        (lambda path: path.write_bytes(bytes(999)), "begins with nothing but zeros"),
+        (lambda path: path.write_bytes(bytes(999)), "begins with zeros only"),
         (lambda path: path.write_text(GOOGLE), "is a web page of Google Drive"),
         (lambda path: path.write_text("\n<html>"), "is a saved web page (HTML)"),
         (lambda path: path.write_text(LFS), "is a Git LFS pointer"),

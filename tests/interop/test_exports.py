@@ -41,7 +41,7 @@ KINDS: dict[str, dict[str, object]] = {
 def needed(suffix: str) -> None:
     """Skip where the packages are missing that the format takes."""
     if suffix == ".onnx":
-        for name in exports.PACKAGES:
+        for name in exports.ONNX_PACKAGES:
             pytest.importorskip(name, reason=f"{name} is not installed (the extra onnx)")
 
 
@@ -191,7 +191,7 @@ def test_a_file_that_draws_something_else_is_not_left(
         ".ts",
         written._replace(read=lambda path: lambda z: written.read(path)(z) + wrong),
     )
-    with pytest.raises(UserError, match="x.ts is not written: what it would draw differs"):
+    with pytest.raises(UserError, match="x.ts is not written: its images would differ"):
         export(tiny_snapshot(), tmp_path / "x.ts", {})
     assert list(tmp_path.iterdir()) == []
 
@@ -199,7 +199,7 @@ def test_a_file_that_draws_something_else_is_not_left(
 def test_missing_packages_are_named_with_their_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exports, "PACKAGES", ("json", "onnx_of_tomorrow"))
+    monkeypatch.setattr(exports, "ONNX_PACKAGES", ("json", "onnx_of_tomorrow"))
     with pytest.raises(UserError, match=r"ONNX needs onnx_of_tomorrow, .*pip install .*\[onnx\]"):
         export(tiny_snapshot(), tmp_path / "x.onnx", {})
     assert list(tmp_path.iterdir()) == []

@@ -114,7 +114,7 @@ def test_there_and_back_is_the_same(tmp_path: Path, arguments: dict[str, Any]) -
     convert(first, source, tmp_path / "b.npz")
     second = read_model(tmp_path / "b.npz")
     assert (second.network, second.level, second.alpha) == (first.network, 4, 0.5)
-    assert second.theirs == first.theirs
+    assert second.originals == first.originals
     for role, weights in first.weights.items():
         assert all(torch.equal(second.weights[role][name], weights[name]) for name in weights)
     content = official_files.networks(lod=0.5, **arguments)
@@ -212,7 +212,7 @@ def test_settings_go_there_and_back(network: Network) -> None:
     again = network_from_arguments(arguments["generator"], arguments["discriminator"])
     same = replace(network, d_fmap_base=0) if network.d_fmap_base == network.fmap_base else network
     assert again == same
-    require_official(network, "x", judges=True)
+    require_official(network, "x", with_discriminator=True)
 
 
 def test_the_defaults_are_the_official_ones() -> None:
@@ -235,15 +235,15 @@ def test_the_defaults_are_the_official_ones() -> None:
 )
 def test_what_the_official_code_cannot_build_is_named(different: dict[str, Any]) -> None:
     (name,) = different
-    with pytest.raises(UserError, match=f"^mine has no counterpart .* {name}: "):
-        require_official(Network(**different), "mine", judges=True)
+    with pytest.raises(UserError, match=f"^mine cannot be converted .* {name}: "):
+        require_official(Network(**different), "mine", with_discriminator=True)
 
 
 def test_a_generator_alone_may_have_any_discriminator_and_training() -> None:
     require_official(
         Network(d_norm="layer", minibatch_kernels=3, dropout=0.5, weight_stddev=0.1),
         "mine",
-        judges=False,
+        with_discriminator=False,
     )
 
 
@@ -260,22 +260,22 @@ def with_variable(name: str, value: Any) -> Any:
 @for_each(
     ("content", "said"),
     [
-        ([1, 2, 3], "its G is no network of the official"),
+        ([1, 2, 3], "its G is not a network of the official"),
         ({"a": 1}, "but not of the official networks"),
         (official_files.networks()[:2], "but not of the official networks"),
-        ((*official_files.networks()[:2], 5), "its Gs is no network"),
+        ((*official_files.networks()[:2], 5), "its Gs is not a network"),
         ([official_files.networks()[at] for at in (1, 0, 2)], "its G was built by D_paper"),
         (with_variable("4x4/Conv/bias", None), "its Gs lacks '4x4/Conv/bias'"),
         (with_variable("4x4/More/bias", np.zeros(3)), "has an unknown '4x4/More/bias'"),
         (with_variable("4x4/Conv/bias", np.zeros(3)), "4x4.conv.bias of its average has shape 3"),
         (with_variable("4x4/Conv/bias", np.full(8, np.nan)), "not finite"),
-        (with_variable("4x4/Conv/bias", [[1]] * 8), "no pairs of names and arrays"),
-        (with_variable("lod", np.float32(2.5)), "make no sense"),
-        (with_variable("lod", np.float32("nan")), "make no sense"),
+        (with_variable("4x4/Conv/bias", [[1]] * 8), "not pairs of names and arrays"),
+        (with_variable("lod", np.float32(2.5)), "are invalid"),
+        (with_variable("lod", np.float32("nan")), "are invalid"),
         (official_files.networks(resolution=48), "must be a power of two"),
         (official_files.networks(pixelnorm_epsilon=1e-6), "pixelnorm_epsilon"),
         (official_files.networks(fmap_base=10**400), "no network is as large"),
-        (official_files.networks(fmap_decay="steep"), "make no sense"),
+        (official_files.networks(fmap_decay="steep"), "are invalid"),
         (None, "but not of the official networks"),
     ],
 )

@@ -144,7 +144,7 @@ def test_settings_that_shapes_do_not_tell(tmp_path: Path) -> None:
 
 def test_the_official_code_has_no_such_networks(tmp_path: Path) -> None:
     path = write(tmp_path / "x.pth")
-    with pytest.raises(UserError, match="x.pth has no counterpart .* pixel_bias: False -> True"):
+    with pytest.raises(UserError, match="x.pth cannot be converted .* pixel_bias: False -> True"):
         convert(read_model(path), path, tmp_path / "y.npz")
     assert not (tmp_path / "y.npz").exists()
 
@@ -152,12 +152,12 @@ def test_the_official_code_has_no_such_networks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"config": SETTINGS | {"attribKeysOrder": {"Gender": {"order": 0}}}}, "by attributes"),
+        ({"config": SETTINGS | {"attribKeysOrder": {"Gender": {"order": 0}}}}, "attributes at"),
         ({"config": SETTINGS | {"leakyReluLeak": 0.1}}, "slope 0.1"),
-        ({"config": SETTINGS | {"alpha": 7}}, "no file of pytorch_GAN_zoo's PGAN"),
-        ({"netG": {}}, "no file of pytorch_GAN_zoo's PGAN"),
-        ({"netG": painter(depths=(8, 6, 4))}, "feature maps 8, 6, 4 are not those"),
-        ({"netD": painter()}, "no file of pytorch_GAN_zoo's PGAN"),
+        ({"config": SETTINGS | {"alpha": 7}}, "not a file of pytorch_GAN_zoo's PGAN"),
+        ({"netG": {}}, "not a file of pytorch_GAN_zoo's PGAN"),
+        ({"netG": painter(depths=(8, 6, 4))}, "feature maps 8, 6, 4 are not supported"),
+        ({"netD": painter()}, "not a file of pytorch_GAN_zoo's PGAN"),
         ({"netG": painter() | {"formatLayer.module.bias": torch.zeros(3)}}, "has shape 3"),
         (
             {"netG": painter() | {"formatLayer.module.bias": torch.full((128,), torch.nan)}},
