@@ -468,7 +468,7 @@ def said(run: Path) -> list[tuple[float, str]]:
     """What somebody who watched was told, as (kimg, name of the verdict) where it changed."""
     told: list[tuple[float, str]] = []
     for kimg, verdict in status_history(read_history(run)):
-        if verdict.judged and (not told or told[-1][1] != verdict.name):
+        if verdict.is_conclusive and (not told or told[-1][1] != verdict.name):
             told.append((kimg, verdict.name))
     return told
 

@@ -1,4 +1,4 @@
-"""The table of symptoms, the gravest first, and the status that follows from it."""
+"""The table of symptoms, the most serious first, and the status of a run."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,18 +39,18 @@ from progan.diagnosis.symptoms import (
 
 
 class Symptom(NamedTuple):
-    """One row of the table; `docs/diagnosis.md` explains each."""
+    """A row of the table; `docs/diagnosis.md` explains each."""
 
     name: str
     severity: Severity
     examine: Callable[[RunWindows], Detection | None]
     missing: Callable[[RunWindows], str]  # why it cannot be examined; '' if it can
     advice: str
-    explains: tuple[str, ...] = ()  # symptoms that follow from it, and are not worth a word then
+    explains: tuple[str, ...] = ()  # consequences, not reported beside it
 
 
-def _rows_missing(course: RunWindows) -> str:
-    return "" if course.history.rows else "no ticks"
+def _rows_missing(run: RunWindows) -> str:
+    return "" if run.history.rows else "no ticks"
 
 
 SYMPTOMS: tuple[Symptom, ...] = (
@@ -67,8 +67,8 @@ SYMPTOMS: tuple[Symptom, ...] = (
         "failing",
         detect_convergence_failure,
         missing_for_losses,
-        "start anew, it seldom recovers: normalise G (--g-norm), lower --d-lr, raise "
-        "--label-smoothing, or take an objective that cannot saturate (--objective wgan-gp)",
+        "restart, it seldom recovers: normalise G (--g-norm), lower --d-lr, raise "
+        "--label-smoothing, or use a loss that does not saturate (--objective wgan-gp)",
         explains=("mode collapse", "vanishing gradients", "fade-in shock", "D too strong"),
     ),
     Symptom(
@@ -78,7 +78,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
         missing_for_diversity,
         "go back to an earlier snapshot: lower the learning rates, show D batches "
         "(--stddev-group 4, --minibatch-kernels 100), give G more latents (--latent-size), or "
-        "take --objective wgan-gp",
+        "use --objective wgan-gp",
         explains=("fade-in shock", "D too strong", "D too weak"),
     ),
     Symptom(
@@ -93,8 +93,8 @@ SYMPTOMS: tuple[Symptom, ...] = (
         "failing",
         detect_vanishing,
         missing_for_norms,
-        "the network has stopped to learn: lower --d-lr against --g-lr, normalise "
-        "(--g-norm, --equalized-lr), or take --objective wgan-gp; go back to an earlier "
+        "the network no longer learns: lower --d-lr against --g-lr, normalise "
+        "(--g-norm, --equalized-lr), or use --objective wgan-gp; go back to an earlier "
         "snapshot",
     ),
     Symptom(
@@ -141,21 +141,21 @@ SYMPTOMS: tuple[Symptom, ...] = (
 
 
 def diagnose(history: History) -> Status:
-    """Examine a history for all symptoms; few ticks give no status, unless something is wrong."""
-    course = RunWindows.of(history)
-    found = [(symptom, one) for symptom in SYMPTOMS if (one := symptom.examine(course)) is not None]
+    """Examine a history for all symptoms; short ones give no status unless one is found."""
+    run = RunWindows.of(history)
+    found = [(symptom, one) for symptom in SYMPTOMS if (one := symptom.examine(run)) is not None]
     explained = {name for symptom, _ in found for name in symptom.explains}
     findings = tuple(
         Finding(symptom.name, symptom.severity, *one, symptom.advice)
         for symptom, one in found
         if symptom.name not in explained
     )
-    unchecked = [(symptom.name, symptom.missing(course)) for symptom in SYMPTOMS]
-    return Status(findings, summarize_coverage(history, course.windows, unchecked))
+    unchecked = [(symptom.name, symptom.missing(run)) for symptom in SYMPTOMS]
+    return Status(findings, summarize_coverage(history, run.windows, unchecked))
 
 
 def status_history(history: History) -> list[tuple[float, Status]]:
-    """The status after each tick, with its kimg: what somebody who watched was told."""
+    """Return kimg and status after each tick."""
     return [
         (
             history.rows[end - 1]["images_seen"] / 1000,

@@ -20,14 +20,14 @@ EARLY_KIMG = 10.0  # no preset trains for less than 28 kimg; samples are seldom 
 
 
 class Coverage(NamedTuple):
-    """What a diagnosis is based on.
+    """Basis of a diagnosis.
 
     Attributes:
-        checked: Names of the symptoms that could have been found.
+        checked: Names of the symptoms that were checked.
         unchecked: The others, each with the reason.
-        start_kimg, end_kimg: The stretch of training whose curves were looked at.
+        start_kimg, end_kimg: Range of the curves that were examined.
         iterations: Generator steps so far.
-        early: Why samples cannot be expected to be good yet; '' if nothing is known against it.
+        early: Why samples cannot be expected to be good yet; '' if they can.
     """
 
     checked: tuple[str, ...]
@@ -39,41 +39,41 @@ class Coverage(NamedTuple):
 
     @property
     def long_enough(self) -> bool:
-        """Whether the run has the iterations that the checks need."""
+        """True if the run has the iterations that the checks need."""
         return self.iterations >= MIN_ITERATIONS
 
 
 def summarize_coverage(
-    history: History, course: Sequence[Window], unchecked: Sequence[tuple[str, str]]
+    history: History, run_windows: Sequence[Window], reasons: Sequence[tuple[str, str]]
 ) -> Coverage:
-    """Sum up what was looked at; `unchecked` are all symptoms, with '' for those checked."""
-    counted = after_warmup(course)
+    """Summarize what was checked; `reasons` are all symptoms, with '' for those checked."""
+    counted = after_warmup(run_windows)
     end = history.rows[-1]["images_seen"] / 1000 if history.rows else 0.0
     return Coverage(
-        checked=tuple(name for name, why in unchecked if not why),
-        unchecked=tuple((name, why) for name, why in unchecked if why),
+        checked=tuple(name for name, why in reasons if not why),
+        unchecked=tuple((name, why) for name, why in reasons if why),
         start_kimg=counted[0].start_kimg if counted else 0.0,
         end_kimg=counted[-1].end_kimg if counted else end,
-        iterations=course[-1].end if course else 0.0,
+        iterations=run_windows[-1].end if run_windows else 0.0,
         early=_early(history),
     )
 
 
 def missing_statistics(
-    course: Sequence[Window], *names: str, iterations: float = MIN_DURATION
+    run_windows: Sequence[Window], *names: str, iterations: float = MIN_DURATION
 ) -> str:
-    """Why something about these statistics cannot be checked; '' if it can."""
-    absent = [name for name in names if not any(name in window.means for window in course)]
+    """Return why these statistics are too few for a check; '' if they suffice."""
+    absent = [name for name in names if not any(name in window.means for window in run_windows)]
     if absent:
         return f"no {', '.join(absent)} in the statistics"
-    known = [window for window in after_warmup(course) if window.all(*names) is not None]
+    known = [window for window in after_warmup(run_windows) if window.all(*names) is not None]
     if not known or known[-1].end - known[0].start < iterations:
         return f"needs {iterations:g} iterations after the first {WARMUP:g}"
     return ""
 
 
 def reason_if_none_known(reasons: Sequence[str]) -> str:
-    """'' if one of several statistics is enough and known, else the first reason."""
+    """Return '' if any of several alternatives has no reason against it, else the first reason."""
     return "" if "" in reasons else reasons[0]
 
 
@@ -94,11 +94,11 @@ def _early(history: History) -> str:
 
 Severity = Literal["failing", "warning"]
 OK, TOO_EARLY, NOT_CHECKED = "ok", "too early to tell", "not checked"
-OLD_NAMES = {"healthy": OK}  # of statuses, as earlier versions wrote them
+OLD_NAMES = {"healthy": OK}  # statuses written by earlier versions
 
 
 class Detection(NamedTuple):
-    """A symptom in a course: since when, and the numbers that show it."""
+    """Start of a symptom, and the numbers that show it."""
 
     since_kimg: float
     evidence: tuple[str, ...]
@@ -106,7 +106,7 @@ class Detection(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunWindows:
-    """A history made ready to be judged."""
+    """A history and its windows."""
 
     history: History
     windows: Sequence[Window]
@@ -122,7 +122,7 @@ class RunWindows:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A symptom with its name, what it rests on, and what to change."""
+    """A detected symptom with its evidence, and what to change."""
 
     name: str
     severity: Severity
@@ -133,28 +133,28 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The status of a training: all findings, the gravest first, and what was looked at."""
+    """Status of a training: findings, the most serious first, and what was checked."""
 
     findings: tuple[Finding, ...]
     coverage: Coverage
 
     @property
-    def judged(self) -> bool:
-        """Whether enough was checked for a status; 'non-finite' alone, which always is, is not."""
+    def is_conclusive(self) -> bool:
+        """True if more was checked than 'non-finite', which always is, and for long enough."""
         return self.coverage.long_enough and len(self.coverage.checked) > 1
 
     @property
     def name(self) -> str:
-        """The gravest finding, or OK, TOO_EARLY or NOT_CHECKED."""
+        """The most serious finding, or OK, TOO_EARLY or NOT_CHECKED."""
         if self.findings:
             return self.findings[0].name
         if not self.coverage.long_enough:
             return TOO_EARLY
-        return OK if self.judged else NOT_CHECKED
+        return OK if self.is_conclusive else NOT_CHECKED
 
     @property
     def failing(self) -> bool:
-        """Whether a finding will not pass by waiting."""
+        """True if a finding will not pass by waiting."""
         return any(finding.severity == "failing" for finding in self.findings)
 
     @property
@@ -169,7 +169,7 @@ class Status:
 
     @property
     def brief(self) -> str:
-        """A few words for a status line."""
+        """Short form for a status line."""
         if not self.findings:
             return self.title
         first = self.findings[0]
@@ -180,7 +180,7 @@ class Status:
 
 
 def current_status_name(name: str) -> str:
-    """Return the present name of a status that may have been written by an earlier version."""
+    """Return the current name of a status that an earlier version may have written."""
     return OLD_NAMES.get(name, name)
 
 
@@ -190,76 +190,73 @@ NOT_VISIBLE = (
 )
 
 
-def format_report(verdict: Status, rows: Sequence[Row]) -> str:
-    """All findings with their evidence and advice, and how far the training is."""
-    return "\n".join(_lines(verdict, rows))
+def format_report(status: Status, rows: Sequence[Row]) -> str:
+    """Format the status, findings with evidence and advice, and what was checked."""
+    return "\n".join(_lines(status, rows))
 
 
 def format_finding(finding: Finding) -> str:
-    """'failing: mode collapse since kimg 6.1: …; … What to change: …'."""
+    """Format as 'failing: mode collapse since kimg 6.1: …; … What to change: …'."""
     return (
         f"{finding.severity}: {finding.name} since kimg {finding.since_kimg:.1f}: "
         f"{'; '.join(finding.evidence)}. What to change: {finding.advice}."
     )
 
 
-def format_summary(verdict: Status) -> str:
-    """One line: the status, what was looked at, and what cannot be seen from it."""
-    facts = [f"{label}: {words}" for label, words in coverage_facts(verdict)]
-    return f"{verdict.title} ({explain_status(verdict)}): {'; '.join(facts)}."
+def format_summary(status: Status) -> str:
+    """Format one line: the status, what was checked, and what the curves do not show."""
+    facts = [f"{label}: {text}" for label, text in coverage_facts(status)]
+    return f"{status.title} ({explain_status(status)}): {'; '.join(facts)}."
 
 
-def explain_status(verdict: Status) -> str:
-    """What the status says, in words: 'none of 8 checks found anything wrong'."""
-    coverage = verdict.coverage
+def explain_status(status: Status) -> str:
+    """Explain a status, e.g. '8 checks found nothing wrong'."""
+    coverage = status.coverage
     checks = f"{len(coverage.checked)} check{'s' * (len(coverage.checked) != 1)}"
-    if verdict.findings:
-        count = len(verdict.findings)
+    if status.findings:
+        count = len(status.findings)
         return f"{count} finding{'s' * (count != 1)} of {checks}"
-    if verdict.name == TOO_EARLY:
+    if status.name == TOO_EARLY:
         return (
             f"{coverage.iterations:g} iterations so far, of which the checks need {MIN_ITERATIONS}"
         )
-    return f"{checks} found nothing wrong" if verdict.name == OK else "statistics are missing"
+    return f"{checks} found nothing wrong" if status.name == OK else "statistics are missing"
 
 
-def coverage_facts(verdict: Status) -> Iterator[tuple[str, str]]:
-    """What was looked at and what not, as pairs of a label and words."""
-    coverage = verdict.coverage
-    if verdict.judged or verdict.findings:
-        yield "checked", _checked(coverage)
-    if verdict.judged and coverage.unchecked:
+def coverage_facts(status: Status) -> Iterator[tuple[str, str]]:
+    """Yield what was checked and what not, as pairs of label and text."""
+    coverage = status.coverage
+    if status.is_conclusive or status.findings:
+        yield (
+            "checked",
+            f"{', '.join(coverage.checked)}, on the curves of kimg {coverage.start_kimg:.1f} to "
+            f"{coverage.end_kimg:.1f} (what has passed is not reported)",
+        )
+    if status.is_conclusive and coverage.unchecked:
         yield "not checked", ", ".join(f"{name} ({why})" for name, why in coverage.unchecked)
     if coverage.early:
         yield "early", f"{coverage.early}; samples cannot be expected to be good yet"
     yield "not visible", NOT_VISIBLE
 
 
-def _checked(coverage: Coverage) -> str:
-    return (
-        f"{', '.join(coverage.checked)}, on the curves of kimg {coverage.start_kimg:.1f} to "
-        f"{coverage.end_kimg:.1f} (what has passed is not reported)"
-    )
-
-
-def _lines(verdict: Status, rows: Sequence[Row]) -> Iterator[str]:
+def _lines(status: Status, rows: Sequence[Row]) -> Iterator[str]:
     kimg = rows[-1]["images_seen"] / 1000 if rows else 0.0
-    kimg = max([kimg, *(finding.since_kimg for finding in verdict.findings)])
-    yield f"Status at kimg {kimg:.1f}: {verdict.title} ({explain_status(verdict)})."
-    for finding in verdict.findings:
+    kimg = max([kimg, *(finding.since_kimg for finding in status.findings)])
+    yield f"Status at kimg {kimg:.1f}: {status.title} ({explain_status(status)})."
+    for finding in status.findings:
         yield ""
         yield f"{finding.severity}: {finding.name}, since kimg {finding.since_kimg:.1f}"
         yield from (f"  evidence        {one}" for one in finding.evidence)
         yield f"  what to change  {finding.advice}"
     yield ""
-    yield from (f"  {label:<14}  {words}" for label, words in coverage_facts(verdict))
-    if words := format_rollbacks(rows):
+    yield from (f"  {label:<14}  {text}" for label, text in coverage_facts(status))
+    if text := format_rollbacks(rows):
         yield ""
-        yield f"Rollbacks: {words}"
+        yield f"Rollbacks: {text}"
 
 
 def format_rollbacks(rows: Sequence[Row]) -> str:
-    """'2, before kimg 3.0 and 7.0'; '' if there were none."""
+    """Format as '2, before kimg 3.0 and 7.0'; '' if there were none."""
     counts = [row.get("progress/rollbacks", 0.0) for row in rows]
     rises = [
         row for row, before, now in zip(rows, [0.0, *counts], counts, strict=False) if now > before

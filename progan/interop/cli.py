@@ -1,5 +1,6 @@
 """python -m progan.interop: show and convert networks of any supported program."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ from progan.command import PATH, Command
 from progan.errors import UserError
 from progan.runtime.files import require_existing, require_writable_file
 
+ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # to write, convert and verify
 TARGETS = (".safetensors", ".npz", ".onnx", ".pt2", ".ts", ".torchscript")
 
 
@@ -59,12 +61,14 @@ def main(network: Path, target: Path | None, resolution: int | None) -> None:
 
 
 def _require_target(path: Path) -> None:
-    """Raise UserError unless a new file of that suffix can be written."""
+    """Raise UserError unless a new file of that suffix can be written; imports no torch."""
     if path.suffix not in TARGETS:
         raise UserError(f"--to {path} must end in {', '.join(TARGETS)}.")
     if path.exists():
         raise UserError(f"--to {path} exists already. Name another file.")
-    if path.suffix == ".onnx":
-        from progan.interop.exports import require_onnx
-
-        require_onnx()
+    missing = [name for name in ONNX_PACKAGES if find_spec(name) is None]
+    if path.suffix == ".onnx" and missing:
+        raise UserError(
+            f"ONNX needs {' and '.join(missing)}, of the extra onnx: "
+            'pip install "progan[onnx]" (or ".[onnx]" in a checkout).'
+        )

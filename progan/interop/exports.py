@@ -4,7 +4,6 @@ import dataclasses
 import io
 import warnings
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +23,6 @@ from progan.sampling.snapshot_file import Snapshot, io_signature
 
 INPUTS = ("latents", "labels")  # labels only if there are classes
 OUTPUT = "images"
-ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 TRACE_BATCH = 2  # images; torch.export treats 0 and 1 as constants
 TEST_BATCHES = (1, 3)  # images
 # Relative to the largest value: root mean square, and maximum. Sums are made in another order, and
@@ -145,20 +143,10 @@ def read_exported_program(path: Path) -> Callable[..., Tensor]:
         return torch.export.load(file).module()
 
 
-def require_onnx() -> None:
-    """Raise UserError unless the packages for writing and reading ONNX are installed."""
-    if missing := [name for name in ONNX_PACKAGES if find_spec(name) is None]:
-        raise UserError(
-            f"ONNX needs {' and '.join(missing)}, of the extra onnx: "
-            'pip install "progan[onnx]" (or ".[onnx]" in a checkout).'
-        )
-
-
 def write_onnx(
     path: Path, module: ExportableGenerator, inputs: Tensors, text: Mapping[str, str]
 ) -> None:
     """Write a module, with `text` as the metadata_props of the model."""
-    require_onnx()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the shared name of the batch axis
         program = torch.onnx.export(

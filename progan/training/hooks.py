@@ -50,7 +50,7 @@ class Diagnosis:
             images_seen,
         )
         if found != {finding.name for finding in before.findings} or (
-            before.judged != self.verdict.judged
+            before.is_conclusive != self.verdict.is_conclusive
         ):
             self._tell(before, images_seen)
 

@@ -227,7 +227,7 @@ def test_iterations_are_those_of_the_generator() -> None:
     """Five critic steps each: it takes five times the images until something can be said."""
     one, five = (status_history(history(steps(400), 16, d_repeats=n)) for n in (1, 5))
     first_one, first_five = (
-        next(kimg for kimg, verdict in all_ if verdict.judged) for all_ in (one, five)
+        next(kimg for kimg, verdict in all_ if verdict.is_conclusive) for all_ in (one, five)
     )
     assert first_five == 5 * first_one
 
