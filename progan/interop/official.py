@@ -133,7 +133,7 @@ def network_from_arguments(generator: Arguments, discriminator: Arguments | None
         raise UserError(
             f"pixelnorm_epsilon {generator['pixelnorm_epsilon']} is not {PIXEL_NORM_EPSILON}."
         )
-    ours = _shared(generator)
+    ours = _shared_settings(generator)
     latent_size = generator.get("latent_size")
     network = Network(
         **ours,
@@ -184,7 +184,7 @@ def require_official(network: Network, where: str, *, with_discriminator: bool) 
         )
 
 
-def _shared(arguments: Arguments) -> dict[str, Any]:
+def _shared_settings(arguments: Arguments) -> dict[str, Any]:
     return {
         here: type(default)(arguments.get(there, default))
         for there, (here, default) in SHARED.items()
@@ -193,7 +193,7 @@ def _shared(arguments: Arguments) -> dict[str, Any]:
 
 def _with_discriminator(network: Network, discriminator: Arguments) -> Network:
     """Add the settings of the discriminator to those of the generator."""
-    ours = _shared(discriminator)
+    ours = _shared_settings(discriminator)
     for name, value in ours.items():
         if name not in MAY_DIFFER and value != getattr(network, name):
             raise UserError(
