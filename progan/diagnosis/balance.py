@@ -104,31 +104,26 @@ def detect_convergence_failure(run: RunWindows) -> Detection | None:
     if limits is None:
         return None
 
-    def holds(window: Window) -> bool | None:
-        losses, accuracies = window.all(*D_LOSSES), window.all(*ACCURACIES)
-        if losses is None or accuracies is None:
-            return None
+    def is_converged(window: Window) -> bool:
+        real, fake = (window.means[name] for name in D_LOSSES)
         return (
-            losses[0] < limits[0]
-            and losses[1] < limits[1]
-            and min(accuracies) >= CERTAIN
+            real < limits[0]
+            and fake < limits[1]
+            and min(window.means[name] for name in ACCURACIES) >= CERTAIN
             and not _is_realistic(window)
         )
 
-    streak = lasting_streak(run.windows, holds)
+    streak = lasting_streak(run.windows, (*D_LOSSES, *ACCURACIES), is_converged)
     if not streak:
         return None
-    last = streak[-1]
-    return Detection(
-        streak[0].start_kimg,
-        (
-            f"loss of D {last.means[D_LOSSES[0]]:.3g} on reals and "
-            f"{last.means[D_LOSSES[1]]:.3g} on fakes "
-            f"(below {limits[0]:.2g} and {limits[1]:.2g})",
-            _format_accuracy(last),
-            *_format_generator_loss(streak),
-            *_format_nearest(last),
-        ),
+    real, fake = (streak[-1].means[name] for name in D_LOSSES)
+    return Detection.of_streak(
+        streak,
+        f"loss of D {real:.3g} on reals and {fake:.3g} on fakes "
+        f"(below {limits[0]:.2g} and {limits[1]:.2g})",
+        _format_accuracy(streak[-1]),
+        *_format_generator_loss(streak),
+        *_format_nearest(streak[-1]),
     )
 
 
@@ -139,13 +134,11 @@ def detect_too_strong(run: RunWindows) -> Detection | None:
     streak = _streak_by_accuracies(run, lambda real, fake: min(real, fake) >= STRONG)
     if not streak or not (_generator_worsens(streak) or _is_realistic(streak[-1]) is False):
         return None
-    return Detection(
-        streak[0].start_kimg,
-        (
-            f"{_format_accuracy(streak[-1])} (target about {TARGET:.0%})",
-            *_format_generator_loss(streak),
-            *_format_nearest(streak[-1]),
-        ),
+    return Detection.of_streak(
+        streak,
+        f"{_format_accuracy(streak[-1])} (target about {TARGET:.0%})",
+        *_format_generator_loss(streak),
+        *_format_nearest(streak[-1]),
     )
 
 
@@ -156,12 +149,10 @@ def detect_too_weak(run: RunWindows) -> Detection | None:
     streak = _streak_by_accuracies(run, lambda real, fake: (real + fake) / 2 < WEAK)
     if not streak or _is_realistic(streak[-1]) is not False:
         return None
-    return Detection(
-        streak[0].start_kimg,
-        (
-            f"{_format_accuracy(streak[-1])} (target about {TARGET:.0%})",
-            *_format_nearest(streak[-1]),
-        ),
+    return Detection.of_streak(
+        streak,
+        f"{_format_accuracy(streak[-1])} (target about {TARGET:.0%})",
+        *_format_nearest(streak[-1]),
     )
 
 
@@ -170,35 +161,29 @@ def _streak_by_accuracies(
 ) -> list[Window]:
     if not LOSS_SCALES[run.objective.objective].accuracy:
         return []
-
-    def holds(window: Window) -> bool | None:
-        accuracies = window.all(*ACCURACIES)
-        return None if accuracies is None else condition(*accuracies)
-
-    return lasting_streak(run.windows, holds, MIN_BALANCE_DURATION)
+    return lasting_streak(
+        run.windows,
+        ACCURACIES,
+        lambda window: condition(*(window.means[name] for name in ACCURACIES)),
+        MIN_BALANCE_DURATION,
+    )
 
 
 def _detect_began_limit(run: RunWindows, *, pinned: float) -> Detection | None:
     """Detect BEGAN's k at an end of its range, where it cannot balance any more."""
 
-    def holds(window: Window) -> bool | None:
-        k = window.get("dials/balance")
-        energies = window.all("scores/real", "scores/fake")
-        if k is None or energies is None:
-            return None
-        return abs(k - pinned) < 0.01 and (pinned == 1.0 or energies[1] <= energies[0])
+    def is_pinned(window: Window) -> bool:
+        k, real, fake = (window.means[name] for name in BEGAN_BALANCE)
+        return abs(k - pinned) < 0.01 and (pinned == 1.0 or fake <= real)
 
-    streak = lasting_streak(run.windows, holds, MIN_BALANCE_DURATION)
+    streak = lasting_streak(run.windows, BEGAN_BALANCE, is_pinned, MIN_BALANCE_DURATION)
     if not streak:
         return None
-    last = streak[-1]
-    return Detection(
-        streak[0].start_kimg,
-        (
-            f"k {last.means['dials/balance']:.3g}, at the end of its range",
-            f"energy of reals {-last.means['scores/real']:.3g}, of fakes "
-            f"{-last.means['scores/fake']:.3g}",
-        ),
+    k, real, fake = (streak[-1].means[name] for name in BEGAN_BALANCE)
+    return Detection.of_streak(
+        streak,
+        f"k {k:.3g}, at the end of its range",
+        f"energy of reals {-real:.3g}, of fakes {-fake:.3g}",
     )
 
 

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,9 +135,6 @@ class Window:
         return self.alpha < 1
 
 
-Condition = Callable[[Window], bool | None]  # None: unknown
-
-
 def join_windows(history: History) -> list[Window]:
     """Join ticks to windows of at least `WINDOW` iterations, without a shorter rest.
 
@@ -163,24 +161,29 @@ def after_warmup(run_windows: Sequence[Window]) -> list[Window]:
 
 
 def lasting_streak(
-    run_windows: Sequence[Window], condition: Condition, iterations: float = MIN_DURATION
+    run_windows: Sequence[Window],
+    names: Sequence[str],
+    condition: Callable[[Window], bool],
+    iterations: float = MIN_DURATION,
 ) -> list[Window]:
-    """Return the trailing streak if its part after the warm-up lasts long enough, else []."""
-    found = trailing_streak(run_windows, condition)
-    counted = after_warmup(found)
-    return found if counted and counted[-1].end - counted[0].start >= iterations else []
+    """Return the newest consecutive windows that meet a condition, or [] if they are too short.
+
+    Only their part after the warm-up counts for the duration.
+
+    Args:
+        names: Statistics that the condition needs; windows without them are skipped.
+    """
+    known = [window for window in run_windows if window.all(*names) is not None]
+    streak = trailing_streak(known, condition)
+    counted = after_warmup(streak)
+    return streak if counted and counted[-1].end - counted[0].start >= iterations else []
 
 
-def trailing_streak(run_windows: Sequence[Window], condition: Condition) -> list[Window]:
-    """Return the newest consecutive windows that meet a condition, skipping unknown ones."""
-    found: list[Window] = []
-    for window in reversed(run_windows):
-        is_met = condition(window)
-        if is_met is False:
-            break
-        if is_met:
-            found.insert(0, window)
-    return found
+def trailing_streak(
+    run_windows: Sequence[Window], condition: Callable[[Window], bool]
+) -> list[Window]:
+    """Return the newest consecutive windows that meet a condition, oldest first."""
+    return list(takewhile(condition, reversed(run_windows)))[::-1]
 
 
 @dataclass(frozen=True, slots=True)

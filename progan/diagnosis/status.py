@@ -103,6 +103,11 @@ class Detection(NamedTuple):
     since_kimg: float
     evidence: tuple[str, ...]
 
+    @classmethod
+    def of_streak(cls, streak: Sequence[Window], *evidence: str) -> "Detection":
+        """Return a symptom that began with a streak of windows."""
+        return cls(streak[0].start_kimg, evidence)
+
 
 @dataclass(frozen=True, slots=True)
 class RunWindows:

@@ -55,8 +55,9 @@ def detect_exploding(run: RunWindows) -> Detection | None:
 
 def detect_non_finite(run: RunWindows) -> Detection | None:
     """Detect values that are not finite in the last tick, or a rollback since."""
-    if fault := run.history.rollback:
-        return Detection(fault.images_seen / 1000, (f"{fault.what} (more in {fault.file})",))
+    if rollback := run.history.rollback:
+        evidence = f"{rollback.what} (more in {rollback.file})"
+        return Detection(rollback.images_seen / 1000, (evidence,))
     rows = run.history.rows
     bad = [name for name, value in rows[-1].items() if not math.isfinite(value)] if rows else []
     if not bad:
@@ -75,15 +76,13 @@ def _detect_unusual_norm(
     if len(here) <= MIN_WINDOWS:
         return None
     usual = usual_of([window.means[name] for window in here])
-    streak = lasting_streak(here, lambda window: differs(window.means[name], usual))
+    streak = lasting_streak(here, (), lambda window: differs(window.means[name], usual))
     if not streak:
         return None
-    return Detection(
-        streak[0].start_kimg,
-        (
-            f"gradient of {NORMS[name]} {streak[-1].means[name]:.2g}, usual at this resolution "
-            f"{usual:.2g}",
-        ),
+    return Detection.of_streak(
+        streak,
+        f"gradient of {NORMS[name]} {streak[-1].means[name]:.2g}, usual at this resolution "
+        f"{usual:.2g}",
     )
 
 
@@ -100,12 +99,10 @@ def _comparable(run: RunWindows, name: str) -> list[Window]:
 
 def _norm_missing(run: RunWindows, name: str) -> str:
     here = _comparable(run, name)
-    if (
-        (why := missing_statistics(run.windows, name))
-        or len(here) > MIN_WINDOWS
-        and not missing_statistics(here, name)
-    ):
+    if why := missing_statistics(run.windows, name):
         return why
+    if len(here) > MIN_WINDOWS and not missing_statistics(here, name):
+        return ""
     return "needs more iterations at this resolution, faded in"
 
 
@@ -115,17 +112,13 @@ def _detect_steep(run: RunWindows) -> Detection | None:
         return None
     target = run.objective.gp_target
 
-    def holds(window: Window) -> bool | None:
-        slope = window.get(SLOPE)
-        return None if slope is None else slope > STEEP * target
-
-    streak = lasting_streak(run.windows, holds)
+    streak = lasting_streak(
+        run.windows, [SLOPE], lambda window: window.means[SLOPE] > STEEP * target
+    )
     if not streak:
         return None
-    return Detection(
-        streak[0].start_kimg,
-        (f"slope of D {streak[-1].means[SLOPE]:.3g}, target of the penalty {target:g}",),
-    )
+    slope = streak[-1].means[SLOPE]
+    return Detection.of_streak(streak, f"slope of D {slope:.3g}, target of the penalty {target:g}")
 
 
 def _high(values: Sequence[float]) -> float:
@@ -158,24 +151,18 @@ def detect_mode_collapse(run: RunWindows) -> Detection | None:
         return None
     limit = max(COLLAPSED, min(FALLEN, max(known) / 2))
 
-    def holds(window: Window) -> bool | None:
-        nearest = window.get(NEAREST)
-        return None if nearest is None else nearest < limit
-
-    streak = lasting_streak(run.windows, holds)
+    streak = lasting_streak(run.windows, [NEAREST], lambda window: window.means[NEAREST] < limit)
     if not streak or _spreading(streak):
         return None
     last = streak[-1]
     best = f", {max(known):.2g} at best" if max(known) > limit else ""
     distance = last.get(DISTANCE)
-    return Detection(
-        streak[0].start_kimg,
-        (
-            f"nearest neighbours among images are {last.means[NEAREST]:.2g} times as far apart "
-            f"as among reals (below {limit:.2g}{best})",
-            *([f"pairs of images {distance:.2g} times"] if distance is not None else []),
-            *_format_swing(streak),
-        ),
+    return Detection.of_streak(
+        streak,
+        f"nearest neighbours among images are {last.means[NEAREST]:.2g} times as far apart "
+        f"as among reals (below {limit:.2g}{best})",
+        *([f"pairs of images {distance:.2g} times"] if distance is not None else []),
+        *_format_swing(streak),
     )
 
 
@@ -244,53 +231,37 @@ def detect_fade_shock(run: RunWindows) -> Detection | None:
     if calm is None:
         return None
     streak = trailing_streak(fade, lambda window: bool(_describe_shocks(calm, window)))
-    if not streak:
-        return None
-    return Detection(streak[0].start_kimg, tuple(_describe_shocks(calm, streak[-1])))
+    return Detection.of_streak(streak, *_describe_shocks(calm, streak[-1])) if streak else None
 
 
 def detect_overfitting(run: RunWindows) -> Detection | None:
     """Detect a D that scores held-out images like fakes, as it memorised the training images."""
 
-    def holds(window: Window) -> bool | None:
-        scores = window.all(*SCORES)
-        if scores is None:
-            return None
-        training, held_out, fake = scores
+    def is_overfitted(window: Window) -> bool:
+        training, held_out, fake = (window.means[name] for name in SCORES)
         return training > fake and training - held_out >= OVERFITTED * (training - fake)
 
-    streak = lasting_streak(run.windows, holds, MIN_OVERFITTING_DURATION)
+    streak = lasting_streak(run.windows, SCORES, is_overfitted, MIN_OVERFITTING_DURATION)
     if len(streak) < 2:
         return None
-    last = streak[-1].means
-    ratio = (last["overfitting/training"] - last["overfitting/held-out"]) / (
-        last["overfitting/training"] - last["overfitting/fake"]
-    )
-    return Detection(
-        streak[0].start_kimg,
-        (
-            f"mean score of training images {last['overfitting/training']:.3g}, of held-out ones "
-            f"{last['overfitting/held-out']:.3g}, of generated ones "
-            f"{last['overfitting/fake']:.3g}",
-            f"r_v {ratio:.2g} (0: none, 1: complete; high from {OVERFITTED:g})",
-        ),
+    training, held_out, fake = (streak[-1].means[name] for name in SCORES)
+    ratio = (training - held_out) / (training - fake)
+    return Detection.of_streak(
+        streak,
+        f"mean score of training images {training:.3g}, of held-out ones {held_out:.3g}, of "
+        f"generated ones {fake:.3g}",
+        f"r_v {ratio:.2g} (0: none, 1: complete; high from {OVERFITTED:g})",
     )
 
 
 def detect_starvation(run: RunWindows) -> Detection | None:
     """Detect networks that wait for data."""
-
-    def holds(window: Window) -> bool | None:
-        wait = window.get(WAIT)
-        return None if wait is None else wait > STARVED
-
-    streak = lasting_streak(run.windows, holds)
+    streak = lasting_streak(run.windows, [WAIT], lambda window: window.means[WAIT] > STARVED)
     if not streak:
         return None
     wait = streak[-1].means[WAIT]
-    return Detection(
-        streak[0].start_kimg,
-        (f"training waits for images {wait:.0f} % of the time (above {STARVED:g} %)",),
+    return Detection.of_streak(
+        streak, f"training waits for images {wait:.0f} % of the time (above {STARVED:g} %)"
     )
 
 

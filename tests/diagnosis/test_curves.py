@@ -9,7 +9,7 @@ from PIL import Image
 from progan.diagnosis.curves import FADE_SHADE, GrowthPhase, growth_phases, plot_curves
 from progan.diagnosis.diagnose import diagnose
 from progan.diagnosis.history import History
-from tests.diagnosis.courses import after, history, steps
+from tests.diagnosis.synthetic import after, history, steps
 
 GROWING = steps(
     96,
@@ -45,9 +45,9 @@ def test_fades_are_shaded(tmp_path: Path) -> None:
 def test_a_finding_is_marked(tmp_path: Path, objective: str) -> None:
     path = tmp_path / "curves.png"
     made = history(steps(320, diversity__nearest=after(160, 0.1, 0.9)), 16, objective)
-    verdict = diagnose(made)
-    plot_curves(path, made, verdict, "a run")
-    assert verdict.failing and share_of(path, "#c62828") > 0.001
+    status = diagnose(made)
+    plot_curves(path, made, status, "a run")
+    assert status.failing and share_of(path, "#c62828") > 0.001
 
 
 def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:

@@ -29,8 +29,6 @@ def test_the_first_status_is_right_early_and_stays(file: str, preset: str, name:
     run = presets.preset(preset)
     rows = read_rows(FOLDER / f"{file}.jsonl")
     told = status_history(History(rows, run.objective, run.growth.d_repeats))
-    assert {verdict.name for _, verdict in told if verdict.is_conclusive or verdict.findings} == {
-        name
-    }
-    first = next(kimg for kimg, verdict in told if verdict.name == name)
+    assert {status.name for _, status in told if status.is_conclusive or status.findings} == {name}
+    first = next(kimg for kimg, status in told if status.name == name)
     assert first < run.growth.total_kimg / 2
