@@ -1,13 +1,12 @@
 """Convert networks of any supported file to ours, to official names, or to an export."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from progan.config import Network
 from progan.errors import UserError
-from progan.interop.exports import FORMATS, export, truncate
+from progan.interop.exports import export, truncate
 from progan.interop.imported_model import ImportedModel, Shape, format_shape
 from progan.interop.load import import_foreign, load_snapshot, to_snapshot
 from progan.interop.official import official_layers, require_official, to_official_networks
@@ -48,36 +47,36 @@ def convert(
     Raises:
         UserError: The networks cannot be written in that format.
     """
-    WRITERS[target.suffix](model, source, target, resolution)
-    _write_card(target, _snapshot(model, resolution), source)
+    if target.suffix == ARCHIVE_SUFFIX and resolution is not None:
+        raise UserError(
+            f"--resolution {resolution}: an archive with the official names contains complete "
+            "networks. Omit the option, or name another kind of file."
+        )
+    snapshot = _snapshot(model, resolution)
+    if target.suffix == SUFFIX:
+        save_network(target, snapshot)
+    elif target.suffix == ARCHIVE_SUFFIX:
+        write_archive(target, to_official_networks(model, str(source)))
+    else:
+        lower = [] if resolution is None else ["--resolution", resolution]
+        typed = command_line("interop", source, "--to", target, *lower, portable=True)
+        text = {name.lower(): value for name, value in provenance(source, typed).items()}
+        export(snapshot, target, text)
+    _write_card(target, snapshot, source)
 
 
 def _write_card(target: Path, snapshot: Snapshot, source: Path) -> None:
     """Write the model card of a conversion beside it, unless there is an edited one."""
-    path = card_path(target) if target.suffix == SUFFIX else export_card_path(target)
-    write_card(
-        path,
-        render_card(
-            ModelCard(
-                file=target.name,
-                sha256=sha256_of(target),
-                snapshot=snapshot,
-                source=SourceFile(
-                    name=source.name,
-                    sha256=sha256_of(source),
-                    training_section=_training_section(source),
-                ),
-            )
-        ),
-    )
-
-
-def _training_section(source: Path) -> str:
-    """Return what the card of a network file says of its training; '' if there is none."""
     try:
-        return extract_training_section(card_path(source).read_text("utf-8"))
+        training_section = extract_training_section(card_path(source).read_text("utf-8"))
     except (OSError, UnicodeDecodeError):
-        return ""
+        training_section = ""
+    original = SourceFile(
+        name=source.name, sha256=sha256_of(source), training_section=training_section
+    )
+    card = ModelCard(file=target.name, sha256=sha256_of(target), snapshot=snapshot, source=original)
+    path = card_path(target) if target.suffix == SUFFIX else export_card_path(target)
+    write_card(path, render_card(card))
 
 
 def _read_own(path: Path) -> ImportedModel:
@@ -106,31 +105,6 @@ def _official_layers(network: Network, shapes: dict[str, Shape]) -> dict[str, tu
     return official_layers("average", network, shapes)
 
 
-def _to_network_file(
-    model: ImportedModel, source: Path, target: Path, resolution: int | None
-) -> None:
-    save_network(target, _snapshot(model, resolution))
-
-
-def _to_archive(model: ImportedModel, source: Path, target: Path, resolution: int | None) -> None:
-    if resolution is not None:
-        raise UserError(
-            f"--resolution {resolution}: an archive with the official names contains complete "
-            "networks. Omit the option, or name another kind of file."
-        )
-    write_archive(target, to_official_networks(model, str(source)))
-
-
-def _to_export(model: ImportedModel, source: Path, target: Path, resolution: int | None) -> None:
-    lower = [] if resolution is None else ["--resolution", resolution]
-    typed = command_line("interop", source, "--to", target, *lower, portable=True)
-    export(
-        _snapshot(model, resolution),
-        target,
-        {name.lower(): text for name, text in provenance(source, typed).items()},
-    )
-
-
 def _snapshot(model: ImportedModel, resolution: int | None) -> Snapshot:
     """Return g_ema, complete or truncated to a resolution."""
     snapshot = to_snapshot(model, CPU)
@@ -138,13 +112,6 @@ def _snapshot(model: ImportedModel, resolution: int | None) -> Snapshot:
         return snapshot
     lower = select_resolution(snapshot, resolution)
     return truncate(lower, lower.level, lower.alpha)
-
-
-WRITERS: dict[str, Callable[[ImportedModel, Path, Path, int | None], None]] = {
-    SUFFIX: _to_network_file,
-    ARCHIVE_SUFFIX: _to_archive,
-    **dict.fromkeys(FORMATS, _to_export),
-}
 
 
 def format_layer_table(model: ImportedModel, where: str) -> str:

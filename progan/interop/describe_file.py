@@ -70,23 +70,16 @@ MAGICS = (
     Magic("an SQLite database", b"SQLite format 3\0"),
 )
 # First characters of a text in lower case, what the file is, and advice.
+# fmt: off
 TEXTS = (
-    (
-        "version https://git-lfs.github.com/spec/",
-        "is a Git LFS pointer, not the file itself",
-        "Run git lfs pull in its repository, or download the file itself.",
-    ),
-    (
-        "/annex/objects/",
-        "is a git-annex pointer, not the file itself",
-        "Run git annex get in its repository.",
-    ),
-    (
-        "<?xml",
-        "is an XML file, such as servers send instead of a file that they refuse",
-        "Download the file itself.",
-    ),
+    ("version https://git-lfs.github.com/spec/", "is a Git LFS pointer, not the file itself",
+     "Run git lfs pull in its repository, or download the file itself."),
+    ("/annex/objects/", "is a git-annex pointer, not the file itself",
+     "Run git annex get in its repository."),
+    ("<?xml", "is an XML file, such as servers send instead of a file that they refuse",
+     "Download the file itself."),
 )
+# fmt: on
 HTML = re.compile(r"\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body)", re.I | re.S)
 
 

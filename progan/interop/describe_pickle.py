@@ -49,30 +49,23 @@ BY_KEYS = (
     (("step", "model", "ema"), "a checkpoint of denoising-diffusion-pytorch"),
 )
 # Patterns, each of which must match the start of some tensor's name.
+# fmt: off
 BY_TENSORS = (
     ((r"S\.net\.", r"G\."), "a checkpoint of lucidrains' stylegan2-pytorch"),
     ((r"G\.", r"GE\."), "a checkpoint of lucidrains' lightweight-gan"),
     ((r"(.*\.)?rgb_converters\.\d",), "a file of akanimax's pro_gan_pytorch"),
-    (
-        (r"(.*\.)?progression\.\d", r"(.*\.)?to_rgb\.\d"),
-        "a file of rosinality's progressive-gan-pytorch",
-    ),
-    (
-        (r"(.*\.)?scaleLayers\.\d", r"(.*\.)?(toRGB|fromRGB)Layers\.\d"),
-        "a bare state_dict of pytorch_GAN_zoo's PGAN, without its settings",
-    ),
-    (
-        (r"(.*\.)?synthesis\.(b\d+|L\d+_\w+)\.",),
-        "weights of StyleGAN2-ADA, StyleGAN3 or a relative",
-    ),
+    ((r"(.*\.)?progression\.\d", r"(.*\.)?to_rgb\.\d"),
+     "a file of rosinality's progressive-gan-pytorch"),
+    ((r"(.*\.)?scaleLayers\.\d", r"(.*\.)?(toRGB|fromRGB)Layers\.\d"),
+     "a bare state_dict of pytorch_GAN_zoo's PGAN, without its settings"),
+    ((r"(.*\.)?synthesis\.(b\d+|L\d+_\w+)\.",),
+     "weights of StyleGAN2-ADA, StyleGAN3 or a relative"),
     ((r"(.*\.)?convs\.\d+\.conv\.modulation\.",), "weights of rosinality's stylegan2-pytorch"),
     ((r"model\.diffusion_model\.",), "a checkpoint of Stable Diffusion"),
     ((r".*lora_(up|down|A|B|unet|te)",), "a LoRA of a diffusion model"),
     ((r"(.*\.)?(down|up)_blocks\.\d", r"(.*\.)?conv_in\."), "weights of diffusers"),
-    (
-        (r"(.*\.)?(h|layers?|blocks|resblocks)\.\d+\.(attn|self_attn|attention)\.",),
-        "weights of a transformer",
-    ),
+    ((r"(.*\.)?(h|layers?|blocks|resblocks)\.\d+\.(attn|self_attn|attention)\.",),
+     "weights of a transformer"),
     ((r"Mixed_5b\.",), "weights of Inception, a classifier"),
     ((r"features\.0\.weight", r"classifier\."), "weights of a classifier such as VGG"),
     ((r"layer1\.0\.conv1\.", r"fc\."), "weights of a classifier such as ResNet"),
@@ -80,6 +73,7 @@ BY_TENSORS = (
     ((r"(.*\.)?model\.\d+\.conv_block\.",), "weights of CycleGAN or pix2pix"),
     ((r"main\.\d+\.weight",), "weights of a DCGAN, such as PyTorch's example saves"),
 )
+# fmt: on
 OTHER = "Use it with the program that wrote it."
 TENSOR = re.compile(r"torch\._(utils|tensor)\._rebuild_|torch\.nn\.parameter\.Parameter")
 # A word in the settings or source in such a pickle.

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.diagnosis.synthetic import after, history, steps
 
 from progan.diagnosis.history import WINDOW, History, join_windows, lasting_streak, read_rows
 from progan.errors import UserError
+from tests.diagnosis.synthetic import after, history, steps
 
 
 def test_a_line_that_was_cut_does_not_count(tmp_path: Path) -> None:
