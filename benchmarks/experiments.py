@@ -31,9 +31,9 @@ from benchmarks.report import PATH, RESULTS, ROOT
 from benchmarks.trials import EXPERIMENTS, Columns, Settings, Trial
 from metrics.evaluation import BASELINE
 from progan import run_directory
-from progan.diagnosis.diagnose import verdicts
-from progan.diagnosis.findings import current_name
+from progan.diagnosis.diagnose import status_history
 from progan.diagnosis.history import read_history
+from progan.diagnosis.status import current_status_name
 from progan.runtime.files import write_atomically
 
 HELD_OUT = "held-out.jsonl"  # metrics of all snapshots against held-out images
@@ -110,7 +110,7 @@ def main(
 def read_outcomes(store: Path) -> list[Outcome]:
     """Read outcomes; statuses of earlier versions get their present names."""
     stored = json.loads(store.read_text()) if store.exists() else []
-    return [Outcome(**each | {"verdict": current_name(each["verdict"])}) for each in stored]
+    return [Outcome(**each | {"verdict": current_status_name(each["verdict"])}) for each in stored]
 
 
 def write_outcomes(store: Path, outcomes: Iterable[Outcome]) -> None:
@@ -123,7 +123,7 @@ def write_outcomes(store: Path, outcomes: Iterable[Outcome]) -> None:
 def run_trial(trial: Trial, settings: Settings, folder: Path, columns: Columns) -> Outcome:
     """Train or continue a trial, and collect its results."""
     run = train_trial(trial, settings, folder)
-    found, history = last_values(run), status_history(run)
+    found, history = last_values(run), status_changes(run)
     if trial.held_out:
         found |= held_out_values(trial, settings, run)
     last = history[-1][1] if history else ""
@@ -203,11 +203,11 @@ def last_values(run: Path) -> dict[str, float]:
     return found
 
 
-def status_history(run: Path) -> list[tuple[float, str]]:
+def status_changes(run: Path) -> list[tuple[float, str]]:
     """Return (kimg, status) of the live diagnosis wherever the status changed."""
     history: list[tuple[float, str]] = []
-    for kimg, verdict in verdicts(read_history(run)):
-        if verdict.judged and (not history or history[-1][1] != verdict.name):
+    for kimg, verdict in status_history(read_history(run)):
+        if verdict.is_conclusive and (not history or history[-1][1] != verdict.name):
             history.append((kimg, verdict.name))
     return history
 

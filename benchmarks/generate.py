@@ -26,8 +26,8 @@ from progan.config import Run
 from progan.runtime import devices
 from progan.sampling.image_files import ImageOutput, write_images
 from progan.sampling.latents import batch_from_seeds
-from progan.sampling.network_file import Snapshot
 from progan.sampling.render import batch_size, render_single
+from progan.sampling.snapshot_file import Snapshot
 from progan.training.state import initialize
 
 

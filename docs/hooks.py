@@ -18,7 +18,7 @@ from progan.cli.main import main as progan
 ROOT = Path(__file__).resolve().parents[1]
 TOP_PAGES = ("CONTRIBUTING.md", "CHANGELOG.md")
 RESULTS = ROOT / "benchmarks" / "results"
-WIDTH = "100"  # of the lists of options, whatever the terminal is
+WIDTH = "100"  # columns of option lists, independent of the terminal
 
 
 def on_startup(**_: object) -> None:
@@ -56,5 +56,5 @@ def _commands(command: click.Command) -> Iterator[click.Command]:
 
 
 def _paragraph(text: str) -> str:
-    r"""What click's mark \b keeps as it is becomes code."""
+    r"""Turn a paragraph that click's mark \b keeps unwrapped into a code block."""
     return indent(text.removeprefix("\b\n"), "    ") if text.startswith("\b") else text

@@ -22,8 +22,8 @@ from metrics.sources import (
     swap_held_out,
 )
 from progan.runtime.devices import choose_device, set_precision
-from progan.sampling.network_choice import find_networks
-from progan.sampling.network_file import images_seen_of
+from progan.sampling.find_network import find_networks
+from progan.sampling.snapshot_file import read_images_seen
 
 SINGLE_ROW = "images against reals"  # name of the row where there is only one
 
@@ -95,7 +95,7 @@ def _label_records(
 def _find_recording_run(sources: SourceOptions, network: Path, held_out: bool) -> Path | None:
     """Return the run that stores the rows of a network, None if none does; print what happens."""
     run = run_of_network(network)
-    if run is None or images_seen_of(network) is None:
+    if run is None or read_images_seen(network) is None:
         return None
     if sources.json_file and sources.json_file.resolve() in map(Path.resolve, metric_files(run)):
         return None  # --json appends to a file of the run

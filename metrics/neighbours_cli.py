@@ -83,7 +83,7 @@ def neighbours(
     from progan.images import save_png
     from progan.runtime.devices import choose_device, set_precision
     from progan.runtime.files import make_folder
-    from progan.sampling.network_choice import find_network
+    from progan.sampling.find_network import find_network
 
     if sources.json_file is not None:
         append_lines(sources.json_file, [])  # fail now rather than after measuring

@@ -23,8 +23,8 @@ from progan.run_directory import (
     load_config,
 )
 from progan.runtime.files import read_json_lines, write_atomically
-from progan.sampling.network_choice import find_network
-from progan.sampling.network_file import SUFFIX, Snapshot, images_seen_of
+from progan.sampling.find_network import find_network
+from progan.sampling.snapshot_file import SUFFIX, Snapshot, read_images_seen
 
 STATISTICS = re.compile(
     r"loss/(critic|generator)|.*accuracy.*|progress/hours|speed/images-per-second"
@@ -225,7 +225,7 @@ def label_rows(records: Sequence[Mapping[str, Any]], network: Path) -> list[dict
     --resume from before that network removes these rows, as it overwrites the network.
     """
     return [
-        {**record, "row": network.stem, "images_seen": images_seen_of(network)}
+        {**record, "row": network.stem, "images_seen": read_images_seen(network)}
         for record in records
     ]
 

@@ -19,7 +19,7 @@ from metrics.sources import (
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.runtime.devices import tf32_disabled
-from progan.sampling.network_file import Snapshot
+from progan.sampling.snapshot_file import Snapshot
 
 SourceOf = Callable[[Snapshot], SampleSource]
 

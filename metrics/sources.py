@@ -18,17 +18,17 @@ from progan.data.reader import Dataset
 from progan.data.splits import select_class as of_class
 from progan.errors import UserError
 from progan.images import Pixels, repeat_pixels
-from progan.interop.describe_file import describe
+from progan.interop.describe_file import describe_file
 from progan.interop.load import is_network, load_snapshot
 from progan.invocation import command_line
 from progan.run_directory import list_states
 from progan.runtime.files import zip_member_names
 from progan.runtime.seeding import numpy_generator
+from progan.sampling.checkpoint_file import PICKLE_NAME
+from progan.sampling.find_network import find_network
 from progan.sampling.latents import seed_labels, seed_latents
-from progan.sampling.network_choice import find_network
-from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot
 from progan.sampling.render import render
-from progan.sampling.state_file import INDEX
+from progan.sampling.snapshot_file import PREFIX, SUFFIX, Snapshot
 
 ADVICE = "Name a dataset, a folder or zip file of images, or a network."
 NO_ROWS = np.empty(0, np.int64)
@@ -77,13 +77,13 @@ def open_source(
         return open_dataset_source(path, size, subset)
     if path.is_dir() or _is_zip_of_files(path):
         return open_image_files(path)
-    raise UserError(f"{path} {describe(path).what}. {ADVICE}")
+    raise UserError(f"{path} {describe_file(path).what}. {ADVICE}")
 
 
 def _is_zip_of_files(path: Path) -> bool:
     """True for a zip file that is none of PyTorch's."""
     return zipfile.is_zipfile(path) and not any(
-        name.endswith(INDEX) for name in zip_member_names(path)
+        name.endswith(PICKLE_NAME) for name in zip_member_names(path)
     )
 
 

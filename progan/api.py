@@ -18,16 +18,16 @@ from progan.images import Pixels
 from progan.interop.load import load_snapshot
 from progan.runtime.devices import choose_device
 from progan.runtime.text import format_count, sanitize_line
+from progan.sampling.find_network import find_network
 from progan.sampling.latents import (
-    at_resolution,
     available_levels,
     class_index,
     seed_labels,
     seed_latents,
+    select_resolution,
 )
-from progan.sampling.network_choice import find_network
-from progan.sampling.network_file import Snapshot
 from progan.sampling.render import as_pixels, render_single
+from progan.sampling.snapshot_file import Snapshot
 from progan.sizes import Size
 
 Array = npt.NDArray[Any]
@@ -122,7 +122,7 @@ class TrainedGenerator:
                 f"to {self.resolution}; choose one of "
                 f"{', '.join(map(str, self.resolutions))}."
             )
-        return at_resolution(self.snapshot, resolution)
+        return select_resolution(self.snapshot, resolution)
 
     def _labels(self, labels: Labels, seeds: Sequence[int]) -> Tensor:
         """Return one-hot labels: [N, label_size]."""

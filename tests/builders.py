@@ -24,7 +24,7 @@ from progan.config import Network, Run, override
 from progan.data.image_source import ImageSource, Sample
 from progan.data.reader import Dataset
 from progan.data.writer import write_dataset
-from progan.sampling.network_file import Snapshot
+from progan.sampling.snapshot_file import Snapshot
 from progan.sizes import SQUARE, Size, level_of, size_at
 from progan.training.optim import trainable_parameters, update_weights
 from progan.training.state import initialize

@@ -16,7 +16,7 @@ from progan.cli.generate import main as generate
 from progan.config import Network
 from progan.errors import UserError
 from progan.images import to_pixels
-from progan.sampling.network_file import Snapshot, save_network
+from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.sizes import Size
 from tests.builders import tiny_snapshot
 from tests.interop import official_files, zoo_files
@@ -134,7 +134,7 @@ def test_latents_of_another_shape(path: Path, shape: tuple[int, ...], said: str)
 def test_classes_that_there_are_not(path: Path, with_classes: TrainedGenerator) -> None:
     z = torch.zeros(1, 8)
     for wrong in ("cat", 9, -1):
-        with pytest.raises(UserError, match=f"no class '{wrong}'. Classes: 0 3, 1 7, 2 1"):
+        with pytest.raises(UserError, match=f"No such class: '{wrong}'. Classes: 0 3, 1 7, 2 1"):
             with_classes(z, wrong)
     with pytest.raises(UserError, match="trained without labels"):
         progan.load(path, "cpu")(z, 0)
@@ -143,7 +143,7 @@ def test_classes_that_there_are_not(path: Path, with_classes: TrainedGenerator) 
 
 
 def test_mistakes_are_answered_in_words(tmp_path: Path, path: Path) -> None:
-    with pytest.raises(UserError, match="There is no"):
+    with pytest.raises(UserError, match="No such file"):
         progan.load(tmp_path / "nothing.safetensors")
     with pytest.raises(UserError, match="No seeds"):
         progan.load(path, "cpu").render([])

@@ -239,7 +239,7 @@ def _find_networks(network: Path, *, growth: bool = False) -> list[Path]:
     Args:
         growth: Return all snapshots of its run, the oldest first; the last one is printed.
     """
-    from progan.sampling.network_choice import find_network, find_networks
+    from progan.sampling.find_network import find_network, find_networks
 
     paths = find_networks(network) if growth else [find_network(network)]
     if paths[-1] != network:

@@ -1,4 +1,4 @@
-"""What losses and accuracies mean, objective by objective."""
+"""Symptoms in the balance of D and G: losses and accuracies, by loss function."""
 
 import math
 import statistics
@@ -6,46 +6,45 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from progan.config import LossConfig
-from progan.diagnosis.findings import Found, RunWindows, missing
-from progan.diagnosis.history import Window, lasting
+from progan.diagnosis.history import Window, lasting_streak
+from progan.diagnosis.status import Detection, RunWindows, missing_statistics
 
 LN2 = math.log(2)
 
 
-class Scale(NamedTuple):
-    """How the critic's numbers are to be read.
+class LossScale(NamedTuple):
+    """Interpretation of the discriminator's losses and accuracies.
 
     Attributes:
-        chance: Its loss of either side where it cannot tell real from fake; None: its losses
-            have no such mark.
-        accuracy: Whether accuracies say who is winning. A critic of Wasserstein's distance
-            should be as good as it can, and BEGAN gives fakes the lower energy by design.
+        chance: Loss on reals or fakes of a D that cannot separate them; None: undefined.
+        accuracy: Accuracies show the balance. A Wasserstein D should be as good as possible, and
+            BEGAN gives fakes the lower energy by design.
     """
 
     chance: float | None
     accuracy: bool
 
 
-SCALES: dict[str, Scale] = {
-    "wgan-gp": Scale(None, accuracy=False),
-    "wgan": Scale(None, accuracy=False),
-    "gan": Scale(LN2, accuracy=True),
-    "lsgan": Scale(1 / 8, accuracy=True),  # ½·½² with D = ½
-    "dragan": Scale(LN2, accuracy=True),
-    "ebgan": Scale(None, accuracy=True),
-    "began": Scale(None, accuracy=False),
-    "r1": Scale(LN2, accuracy=True),
-    "relativistic": Scale(LN2 / 2, accuracy=True),  # real and fake of a pair share the loss
+LOSS_SCALES: dict[str, LossScale] = {
+    "wgan-gp": LossScale(None, accuracy=False),
+    "wgan": LossScale(None, accuracy=False),
+    "gan": LossScale(LN2, accuracy=True),
+    "lsgan": LossScale(1 / 8, accuracy=True),  # ½·½² with D = ½
+    "dragan": LossScale(LN2, accuracy=True),
+    "ebgan": LossScale(None, accuracy=True),
+    "began": LossScale(None, accuracy=False),
+    "r1": LossScale(LN2, accuracy=True),
+    "relativistic": LossScale(LN2 / 2, accuracy=True),  # real and fake of a pair share the loss
 }
-SOFT_TARGETS = ("gan", "dragan", "r1")  # whose targets label smoothing and noise move
+SOFT_TARGETS = ("gan", "dragan", "r1")  # losses with label smoothing and noise
 
 
-def won(config: LossConfig, part: float) -> tuple[float, float] | None:
-    """The losses of reals and of fakes of which only `part` is left above the least possible.
+def loss_limits(config: LossConfig, part: float) -> tuple[float, float] | None:
+    """Return the losses on reals and fakes at `part` of the way from the minimum to chance.
 
-    Soft targets keep a loss away from 0: the least is the entropy of the target.
+    The minimum is the entropy of soft targets, else 0. None: chance is undefined.
     """
-    chance = SCALES[config.objective].chance
+    chance = LOSS_SCALES[config.objective].chance
     if chance is None:
         return None
     noise = config.label_noise / 2 if config.objective in SOFT_TARGETS else 0.0
@@ -60,184 +59,168 @@ def _entropy(p: float) -> float:
 
 
 ACCURACIES = ("accuracy/real", "accuracy/fake")
-CRITIC_LOSSES = ("loss/critic-real", "loss/critic-fake")
+D_LOSSES = ("loss/critic-real", "loss/critic-fake")
 NEAREST = "diversity/nearest"
 BEGAN_BALANCE = ("dials/balance", "scores/real", "scores/fake")
 
-NOTHING_LEFT = 0.07  # of the loss at chance: D gives 95 % to every image
-CERTAIN = 0.99  # accuracy that a playing generator does not allow
+CONVERGED_LOSS = 0.07  # share of the loss at chance: D gives 95 % to every image
+CERTAIN = 0.99  # accuracy of D that a learning generator prevents
 TARGET = 0.85  # accuracy of D at which G learns best (StyleGAN2-ADA keeps D there)
 STRONG = 0.95
-WEAK = 0.6  # of both accuracies' mean; 0.5 is chance
-LONG = 200  # iterations; balance swings, and only what stays is worth a word
-RISEN = 1.2  # loss of G, late against early
-LIKE_REALS = (0.5, 2.0)  # diversity beside that of reals: such pictures are worth something
+WEAK = 0.6  # mean of both accuracies; 0.5 is chance
+MIN_BALANCE_DURATION = 200  # iterations; balance swings
+RISEN = 1.2  # loss of G, late / early
+REALISTIC_DIVERSITY = (0.5, 2.0)  # range, relative to reals
 
 
-def losses_missing(course: RunWindows) -> str:
-    """Why losses and accuracies cannot be compared with chance; '' if they can."""
-    if SCALES[course.objective.objective].chance is None:
-        return f"losses of {course.objective.objective} have no value for chance"
-    return missing(course.windows, *CRITIC_LOSSES, *ACCURACIES)
+def missing_for_losses(run: RunWindows) -> str:
+    """Return why losses and accuracies cannot be compared with chance; '' if they can."""
+    if LOSS_SCALES[run.objective.objective].chance is None:
+        return f"losses of {run.objective.objective} have no value at chance"
+    return missing_statistics(run.windows, *D_LOSSES, *ACCURACIES)
 
 
-def strength_missing(course: RunWindows) -> str:
-    """Why it cannot be checked whether D is too strong; '' if it can."""
-    if course.objective.objective == "began":
-        return missing(course.windows, *BEGAN_BALANCE, iterations=LONG)
-    if not SCALES[course.objective.objective].accuracy:
-        return f"accuracies of {course.objective.objective} do not tell"
-    return missing(course.windows, *ACCURACIES, iterations=LONG)
+def missing_for_strength(run: RunWindows) -> str:
+    """Return why it cannot be checked whether D is too strong; '' if it can."""
+    if run.objective.objective == "began":
+        return missing_statistics(run.windows, *BEGAN_BALANCE, iterations=MIN_BALANCE_DURATION)
+    if not LOSS_SCALES[run.objective.objective].accuracy:
+        return f"accuracies of {run.objective.objective} do not show the balance"
+    return missing_statistics(run.windows, *ACCURACIES, iterations=MIN_BALANCE_DURATION)
 
 
-def weakness_missing(course: RunWindows) -> str:
-    """Why it cannot be checked whether D is too weak; '' if it can."""
-    return strength_missing(course) or (
+def missing_for_weakness(run: RunWindows) -> str:
+    """Return why it cannot be checked whether D is too weak; '' if it can."""
+    return missing_for_strength(run) or (
         ""
-        if course.objective.objective == "began"
-        else missing(course.windows, *ACCURACIES, NEAREST, iterations=LONG)
+        if run.objective.objective == "began"
+        else missing_statistics(run.windows, *ACCURACIES, NEAREST, iterations=MIN_BALANCE_DURATION)
     )
 
 
-def convergence_failure(course: RunWindows) -> Found | None:
-    """D's loss is at zero and stays there, every image is judged right, and pictures are bad."""
-    least = won(course.objective, NOTHING_LEFT)
-    if least is None:
+def detect_convergence_failure(run: RunWindows) -> Detection | None:
+    """Detect a D whose loss stays at its minimum and accuracy at 100 % while images are bad."""
+    limits = loss_limits(run.objective, CONVERGED_LOSS)
+    if limits is None:
         return None
 
-    def holds(window: Window) -> bool | None:
-        losses, accuracies = window.all(*CRITIC_LOSSES), window.all(*ACCURACIES)
-        if losses is None or accuracies is None:
-            return None
+    def is_converged(window: Window) -> bool:
+        real, fake = (window.means[name] for name in D_LOSSES)
         return (
-            losses[0] < least[0]
-            and losses[1] < least[1]
-            and min(accuracies) >= CERTAIN
-            and not _like_reals(window)
+            real < limits[0]
+            and fake < limits[1]
+            and min(window.means[name] for name in ACCURACIES) >= CERTAIN
+            and not _is_realistic(window)
         )
 
-    stretch = lasting(course.windows, holds)
-    if not stretch:
+    streak = lasting_streak(run.windows, (*D_LOSSES, *ACCURACIES), is_converged)
+    if not streak:
         return None
-    last = stretch[-1]
-    return Found(
-        stretch[0].start_kimg,
-        (
-            f"loss of D {last.means[CRITIC_LOSSES[0]]:.3g} on reals and "
-            f"{last.means[CRITIC_LOSSES[1]]:.3g} on fakes "
-            f"(below {least[0]:.2g} and {least[1]:.2g})",
-            _accuracy_words(last),
-            *_generator_words(stretch),
-            *_nearest_words(last),
-        ),
+    real, fake = (streak[-1].means[name] for name in D_LOSSES)
+    return Detection.of_streak(
+        streak,
+        f"loss of D {real:.3g} on reals and {fake:.3g} on fakes "
+        f"(below {limits[0]:.2g} and {limits[1]:.2g})",
+        _format_accuracy(streak[-1]),
+        *_format_generator_loss(streak),
+        *_format_nearest(streak[-1]),
     )
 
 
-def too_strong(course: RunWindows) -> Found | None:
-    """D is nearly always right, and it does G no good."""
-    if course.objective.objective == "began":
-        return _began_at(course, pinned=0.0)
-    stretch = _with_accuracies(course, lambda real, fake: min(real, fake) >= STRONG)
-    if not stretch or not (_losing(stretch) or _like_reals(stretch[-1]) is False):
+def detect_too_strong(run: RunWindows) -> Detection | None:
+    """Detect a D that is nearly always right while G gets worse or is unrealistic."""
+    if run.objective.objective == "began":
+        return _detect_began_limit(run, pinned=0.0)
+    streak = _streak_by_accuracies(run, lambda real, fake: min(real, fake) >= STRONG)
+    if not streak or not (_generator_worsens(streak) or _is_realistic(streak[-1]) is False):
         return None
-    return Found(
-        stretch[0].start_kimg,
-        (
-            f"{_accuracy_words(stretch[-1])} (target about {TARGET:.0%})",
-            *_generator_words(stretch),
-            *_nearest_words(stretch[-1]),
-        ),
+    return Detection.of_streak(
+        streak,
+        f"{_format_accuracy(streak[-1])} (target about {TARGET:.0%})",
+        *_format_generator_loss(streak),
+        *_format_nearest(streak[-1]),
     )
 
 
-def too_weak(course: RunWindows) -> Found | None:
-    """D cannot tell, although the pictures are plainly unlike reals.
-
-    Without the second half it would be the equilibrium that a GAN is trained for.
-    """
-    if course.objective.objective == "began":
-        return _began_at(course, pinned=1.0)
-    stretch = _with_accuracies(course, lambda real, fake: (real + fake) / 2 < WEAK)
-    if not stretch or _like_reals(stretch[-1]) is not False:
+def detect_too_weak(run: RunWindows) -> Detection | None:
+    """Detect a D near chance although images are unlike reals (else it is the equilibrium)."""
+    if run.objective.objective == "began":
+        return _detect_began_limit(run, pinned=1.0)
+    streak = _streak_by_accuracies(run, lambda real, fake: (real + fake) / 2 < WEAK)
+    if not streak or _is_realistic(streak[-1]) is not False:
         return None
-    return Found(
-        stretch[0].start_kimg,
-        (
-            f"{_accuracy_words(stretch[-1])} (target about {TARGET:.0%})",
-            *_nearest_words(stretch[-1]),
-        ),
+    return Detection.of_streak(
+        streak,
+        f"{_format_accuracy(streak[-1])} (target about {TARGET:.0%})",
+        *_format_nearest(streak[-1]),
     )
 
 
-def _with_accuracies(course: RunWindows, right: Callable[[float, float], bool]) -> list[Window]:
-    if not SCALES[course.objective.objective].accuracy:
+def _streak_by_accuracies(
+    run: RunWindows, condition: Callable[[float, float], bool]
+) -> list[Window]:
+    if not LOSS_SCALES[run.objective.objective].accuracy:
         return []
-
-    def holds(window: Window) -> bool | None:
-        accuracies = window.all(*ACCURACIES)
-        return None if accuracies is None else right(*accuracies)
-
-    return lasting(course.windows, holds, LONG)
-
-
-def _began_at(course: RunWindows, *, pinned: float) -> Found | None:
-    """BEGAN's k at an end of its range: the balance cannot be held any more."""
-
-    def holds(window: Window) -> bool | None:
-        k = window.get("dials/balance")
-        energies = window.all("scores/real", "scores/fake")
-        if k is None or energies is None:
-            return None
-        return abs(k - pinned) < 0.01 and (pinned == 1.0 or energies[1] <= energies[0])
-
-    stretch = lasting(course.windows, holds, LONG)
-    if not stretch:
-        return None
-    last = stretch[-1]
-    return Found(
-        stretch[0].start_kimg,
-        (
-            f"k {last.means['dials/balance']:.3g}, at the end of its range",
-            f"energy of reals {-last.means['scores/real']:.3g}, of fakes "
-            f"{-last.means['scores/fake']:.3g}",
-        ),
+    return lasting_streak(
+        run.windows,
+        ACCURACIES,
+        lambda window: condition(*(window.means[name] for name in ACCURACIES)),
+        MIN_BALANCE_DURATION,
     )
 
 
-def _like_reals(window: Window) -> bool | None:
+def _detect_began_limit(run: RunWindows, *, pinned: float) -> Detection | None:
+    """Detect BEGAN's k at an end of its range, where it cannot balance any more."""
+
+    def is_pinned(window: Window) -> bool:
+        k, real, fake = (window.means[name] for name in BEGAN_BALANCE)
+        return abs(k - pinned) < 0.01 and (pinned == 1.0 or fake <= real)
+
+    streak = lasting_streak(run.windows, BEGAN_BALANCE, is_pinned, MIN_BALANCE_DURATION)
+    if not streak:
+        return None
+    k, real, fake = (streak[-1].means[name] for name in BEGAN_BALANCE)
+    return Detection.of_streak(
+        streak,
+        f"k {k:.3g}, at the end of its range",
+        f"energy of reals {-real:.3g}, of fakes {-fake:.3g}",
+    )
+
+
+def _is_realistic(window: Window) -> bool | None:
     nearest = window.get(NEAREST)
-    return None if nearest is None else LIKE_REALS[0] <= nearest <= LIKE_REALS[1]
+    return None if nearest is None else REALISTIC_DIVERSITY[0] <= nearest <= REALISTIC_DIVERSITY[1]
 
 
-def _losing(stretch: Sequence[Window]) -> bool:
-    early, late = _early_and_late(stretch)
+def _generator_worsens(streak: Sequence[Window]) -> bool:
+    early, late = _early_and_late(streak)
     return late > RISEN * early > 0
 
 
-def _early_and_late(stretch: Sequence[Window]) -> tuple[float, float]:
-    """Median loss of G in the first and in the last third of a stretch; 0 if not known."""
-    losses = [loss for window in stretch if (loss := window.get("loss/generator")) is not None]
+def _early_and_late(streak: Sequence[Window]) -> tuple[float, float]:
+    """Return median losses of G in the first and last third of a streak; 0 if unknown."""
+    losses = [loss for window in streak if (loss := window.get("loss/generator")) is not None]
     third = max(len(losses) // 3, 1)
     if not losses:
         return 0.0, 0.0
     return statistics.median(losses[:third]), statistics.median(losses[-third:])
 
 
-def _accuracy_words(window: Window) -> str:
+def _format_accuracy(window: Window) -> str:
     real, fake = (window.means[name] for name in ACCURACIES)
     return f"accuracy {real:.1%} on reals and {fake:.1%} on fakes"
 
 
-def _generator_words(stretch: Sequence[Window]) -> tuple[str, ...]:
-    early, late = _early_and_late(stretch)
+def _format_generator_loss(streak: Sequence[Window]) -> tuple[str, ...]:
+    early, late = _early_and_late(streak)
     if not early or not late:
         return ()
-    way = "rises" if late > 1.05 * early else "falls" if late < 0.95 * early else "stays"
-    return (f"loss of G {way}: {early:.3g} → {late:.3g}",)
+    trend = "rises" if late > 1.05 * early else "falls" if late < 0.95 * early else "stays"
+    return (f"loss of G {trend}: {early:.3g} → {late:.3g}",)
 
 
-def _nearest_words(window: Window) -> tuple[str, ...]:
+def _format_nearest(window: Window) -> tuple[str, ...]:
     nearest = window.get(NEAREST)
     if nearest is None:
         return ()
-    return (f"pictures are {nearest:.2g} times as far from their nearest neighbours as reals",)
+    return (f"images are {nearest:.2g} times as far from their nearest neighbours as reals",)

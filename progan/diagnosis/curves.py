@@ -1,24 +1,24 @@
-"""The learning curves of a run as a picture."""
+"""Plot the learning curves of a run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from progan.diagnosis.balance import SCALES
-from progan.diagnosis.findings import Verdict
+from progan.diagnosis.balance import LOSS_SCALES
 from progan.diagnosis.history import History, Row
+from progan.diagnosis.status import Status
 from progan.runtime.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SHADES = ("#ffffff", "#f1f3f6")  # of resolutions, in turns
+SHADES = ("#ffffff", "#f1f3f6")  # alternate with resolution
 FADE_SHADE = "#ffe8c2"
 ALARM = "#c62828"
 
 
 class Panel(NamedTuple):
-    """One row of the picture; curves are labels by statistic."""
+    """Axes with several curves, given as labels by statistic."""
 
     title: str
     curves: Mapping[str, str]
@@ -29,7 +29,7 @@ class Panel(NamedTuple):
 LOSSES = Panel(
     "loss", {"loss/critic-real": "D, reals", "loss/critic-fake": "D, fakes", "loss/generator": "G"}
 )
-WHOLE_LOSSES = Panel("loss", {"loss/critic": "D", "loss/generator": "G"})  # of older runs
+WHOLE_LOSSES = Panel("loss", {"loss/critic": "D", "loss/generator": "G"})  # older runs
 SCORES = Panel("score", {"scores/real": "reals", "scores/fake": "fakes"})
 ACCURACIES = Panel("accuracy", {"accuracy/real": "reals", "accuracy/fake": "fakes"}, mark=0.85)
 DIVERSITY = Panel(
@@ -44,8 +44,8 @@ GRADIENTS = Panel(
 )
 
 
-class Span(NamedTuple):
-    """A stretch at one resolution, or of a fade."""
+class GrowthPhase(NamedTuple):
+    """A growth phase: a fade to a resolution, or the time after it."""
 
     start: float  # kimg
     end: float
@@ -53,40 +53,40 @@ class Span(NamedTuple):
     fading: bool
 
 
-def plot(path: Path, history: History, verdict: Verdict, title: str) -> None:
+def plot_curves(path: Path, history: History, status: Status, title: str) -> None:
     """Write losses, accuracies or scores, diversity and gradients against kimg as a PNG file.
 
-    White and grey spans are resolutions, orange ones fades; a red line is where the gravest
-    finding began.
+    White and grey areas are resolutions, orange ones fades; a red line marks the start of the
+    most serious finding.
     """
-    from matplotlib.figure import Figure  # loads for half a second, and only here is it needed
+    from matplotlib.figure import Figure  # slow import
 
-    shown = [panel for panel in panels(history) if _known(panel, history.rows)]
-    page = Figure(figsize=(10, 1 + 2.1 * max(len(shown), 1)), layout="constrained")
-    # Names of directories may be any bytes, and a $ in them is no formula.
-    page.suptitle(title.encode("utf-8", "backslashreplace").decode(), parse_math=False)
-    rows = page.subplots(max(len(shown), 1), 1, sharex=True, squeeze=False)[:, 0]
+    shown = [panel for panel in select_panels(history) if _count_known(panel, history.rows)]
+    figure = Figure(figsize=(10, 1 + 2.1 * max(len(shown), 1)), layout="constrained")
+    # Names of directories may be any bytes; a $ must not start a formula.
+    figure.suptitle(title.encode("utf-8", "backslashreplace").decode(), parse_math=False)
+    rows = figure.subplots(max(len(shown), 1), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(rows, shown, strict=False):
-        _draw(axes, panel, history.rows)
-        _shade(axes, spans(history.rows))
-        if verdict.findings:
+        _plot_panel(axes, panel, history.rows)
+        _shade(axes, growth_phases(history.rows))
+        if status.findings:
             axes.axvline(
-                verdict.findings[0].since_kimg,
+                status.findings[0].since_kimg,
                 color=ALARM,
                 linewidth=2,
                 clip_on=False,
-                label=f"{verdict.name}\nfrom here on" if axes is rows[0] else None,
+                label=f"{status.name}\nfrom here on" if axes is rows[0] else None,
             )
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    _name_resolutions(rows[0], spans(history.rows))
+    _name_resolutions(rows[0], growth_phases(history.rows))
     rows[-1].set(xlabel="kimg (thousands of real images shown)")
     with atomic_path(path) as temporary:
-        page.savefig(temporary, format="png", dpi=110)
+        figure.savefig(temporary, format="png", dpi=110)
 
 
-def spans(rows: Sequence[Row]) -> list[Span]:
-    """The growth phases as the ticks show them, in order and without gaps."""
-    found: list[Span] = []
+def growth_phases(rows: Sequence[Row]) -> list[GrowthPhase]:
+    """Return the growth phases by the ticks, in order and without gaps."""
+    found: list[GrowthPhase] = []
     start = 0.0
     for row in rows:
         end, resolution = row["images_seen"] / 1000, row.get("schedule/resolution", 0.0)
@@ -94,24 +94,26 @@ def spans(rows: Sequence[Row]) -> list[Span]:
         if found and (found[-1].resolution, found[-1].fading) == (resolution, fading):
             found[-1] = found[-1]._replace(end=end)
         else:
-            found.append(Span(start, end, resolution, fading))
+            found.append(GrowthPhase(start, end, resolution, fading))
         start = end
     return found
 
 
-def panels(history: History) -> list[Panel]:
-    """What is worth a look, by what the objective says of itself; not all of it need be known."""
-    judged = ACCURACIES if SCALES[history.objective.objective].accuracy else SCORES
-    losses = LOSSES if _known(LOSSES, history.rows[-1:]) == len(LOSSES.curves) else WHOLE_LOSSES
-    return [losses, judged, DIVERSITY, GRADIENTS]
+def select_panels(history: History) -> list[Panel]:
+    """Return the panels that suit the loss function; statistics of some may be missing."""
+    decisions = ACCURACIES if LOSS_SCALES[history.objective.objective].accuracy else SCORES
+    losses = (
+        LOSSES if _count_known(LOSSES, history.rows[-1:]) == len(LOSSES.curves) else WHOLE_LOSSES
+    )
+    return [losses, decisions, DIVERSITY, GRADIENTS]
 
 
-def _known(panel: Panel, rows: Sequence[Row]) -> int:
-    """How many of its curves there are."""
+def _count_known(panel: Panel, rows: Sequence[Row]) -> int:
+    """Return the number of curves that have data."""
     return sum(any(name in row for row in rows) for name in panel.curves)
 
 
-def _draw(axes: "Axes", panel: Panel, rows: Sequence[Row]) -> None:
+def _plot_panel(axes: "Axes", panel: Panel, rows: Sequence[Row]) -> None:
     from matplotlib.ticker import LogLocator
 
     for name, label in panel.curves.items():
@@ -134,7 +136,7 @@ def _draw(axes: "Axes", panel: Panel, rows: Sequence[Row]) -> None:
     axes.grid(alpha=0.3)
 
 
-def _shade(axes: "Axes", phases: Sequence[Span]) -> None:
+def _shade(axes: "Axes", phases: Sequence[GrowthPhase]) -> None:
     resolutions = sorted({phase.resolution for phase in phases})
     for phase in phases:
         shade = FADE_SHADE if phase.fading else SHADES[resolutions.index(phase.resolution) % 2]
@@ -143,8 +145,8 @@ def _shade(axes: "Axes", phases: Sequence[Span]) -> None:
         axes.set_xlim(0, phases[-1].end)
 
 
-def _name_resolutions(axes: "Axes", phases: Sequence[Span]) -> None:
-    """Above the first panel; of a run that does not grow there is nothing to tell."""
+def _name_resolutions(axes: "Axes", phases: Sequence[GrowthPhase]) -> None:
+    """Write resolutions above the first panel, if there are several."""
     resolutions = sorted({phase.resolution for phase in phases})
     if len(resolutions) > 1:
         axes.annotate(

@@ -1,56 +1,63 @@
-"""The table of symptoms, the gravest first, and the status that follows from it."""
+"""The table of symptoms, the most serious first, and the status of a run."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
 from progan.diagnosis.balance import (
-    convergence_failure,
-    losses_missing,
-    strength_missing,
-    too_strong,
-    too_weak,
-    weakness_missing,
+    detect_convergence_failure,
+    detect_too_strong,
+    detect_too_weak,
+    missing_for_losses,
+    missing_for_strength,
+    missing_for_weakness,
 )
-from progan.diagnosis.findings import Finding, Found, RunWindows, Severity, Verdict, cover
 from progan.diagnosis.history import History
+from progan.diagnosis.status import (
+    Detection,
+    Finding,
+    RunWindows,
+    Severity,
+    Status,
+    summarize_coverage,
+)
 from progan.diagnosis.symptoms import (
-    diversity_missing,
-    exploding,
-    fade_missing,
-    fade_shock,
-    mode_collapse,
-    non_finite,
-    norms_and_slope_missing,
-    norms_missing,
-    overfitting,
-    scores_missing,
-    starvation,
-    vanishing,
-    wait_missing,
+    detect_exploding,
+    detect_fade_shock,
+    detect_mode_collapse,
+    detect_non_finite,
+    detect_overfitting,
+    detect_starvation,
+    detect_vanishing,
+    missing_for_diversity,
+    missing_for_fade,
+    missing_for_norms,
+    missing_for_norms_and_slope,
+    missing_for_overfitting,
+    missing_for_starvation,
 )
 
 
 class Symptom(NamedTuple):
-    """One row of the table; `docs/diagnosis.md` explains each."""
+    """A row of the table; `docs/diagnosis.md` explains each."""
 
     name: str
     severity: Severity
-    examine: Callable[[RunWindows], Found | None]
+    examine: Callable[[RunWindows], Detection | None]
     missing: Callable[[RunWindows], str]  # why it cannot be examined; '' if it can
     advice: str
-    explains: tuple[str, ...] = ()  # symptoms that follow from it, and are not worth a word then
+    explains: tuple[str, ...] = ()  # consequences, not reported beside it
 
 
-def _rows_missing(course: RunWindows) -> str:
-    return "" if course.history.rows else "no ticks"
+def _rows_missing(run: RunWindows) -> str:
+    return "" if run.history.rows else "no ticks"
 
 
 SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "non-finite",
         "failing",
-        non_finite,
+        detect_non_finite,
         _rows_missing,
         "lower --g-lr and --d-lr, or clip gradients (--clip-gradients); if it comes back at "
         "the same images, look at the data",
@@ -58,43 +65,43 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "convergence failure",
         "failing",
-        convergence_failure,
-        losses_missing,
-        "start anew, it seldom recovers: normalise G (--g-norm), lower --d-lr, raise "
-        "--label-smoothing, or take an objective that cannot saturate (--objective wgan-gp)",
+        detect_convergence_failure,
+        missing_for_losses,
+        "restart, it seldom recovers: normalise G (--g-norm), lower --d-lr, raise "
+        "--label-smoothing, or use a loss that does not saturate (--objective wgan-gp)",
         explains=("mode collapse", "vanishing gradients", "fade-in shock", "D too strong"),
     ),
     Symptom(
         "mode collapse",
         "failing",
-        mode_collapse,
-        diversity_missing,
+        detect_mode_collapse,
+        missing_for_diversity,
         "go back to an earlier snapshot: lower the learning rates, show D batches "
         "(--stddev-group 4, --minibatch-kernels 100), give G more latents (--latent-size), or "
-        "take --objective wgan-gp",
+        "use --objective wgan-gp",
         explains=("fade-in shock", "D too strong", "D too weak"),
     ),
     Symptom(
         "exploding gradients",
         "failing",
-        exploding,
-        norms_and_slope_missing,
+        detect_exploding,
+        missing_for_norms_and_slope,
         "lower the learning rate, clip gradients (--clip-gradients), or raise --gp-weight",
     ),
     Symptom(
         "vanishing gradients",
         "failing",
-        vanishing,
-        norms_missing,
-        "the network has stopped to learn: lower --d-lr against --g-lr, normalise "
-        "(--g-norm, --equalized-lr), or take --objective wgan-gp; go back to an earlier "
+        detect_vanishing,
+        missing_for_norms,
+        "the network no longer learns: lower --d-lr against --g-lr, normalise "
+        "(--g-norm, --equalized-lr), or use --objective wgan-gp; go back to an earlier "
         "snapshot",
     ),
     Symptom(
         "fade-in shock",
         "warning",
-        fade_shock,
-        fade_missing,
+        detect_fade_shock,
+        missing_for_fade,
         "usually it passes; if not, fade more slowly (--transition-kimg), train the "
         "resolution before for longer (--training-kimg), or lower the rates at this one "
         "(--g-lr-at, --d-lr-at)",
@@ -102,57 +109,57 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "D too strong",
         "warning",
-        too_strong,
-        strength_missing,
+        detect_too_strong,
+        missing_for_strength,
         "lower --d-lr or raise --g-lr, augment (--augment adaptive), disturb D "
         "(--adaptive-noise for lsgan, --label-noise, --dropout)",
     ),
     Symptom(
         "D too weak",
         "warning",
-        too_weak,
-        weakness_missing,
+        detect_too_weak,
+        missing_for_weakness,
         "raise --d-lr or --d-repeats, widen D, weaken dropout and augmentation",
     ),
     Symptom(
         "overfitting D",
         "warning",
-        overfitting,
-        scores_missing,
+        detect_overfitting,
+        missing_for_overfitting,
         "augment (--augment adaptive, --mirror), collect more images, or stop at the best "
         "snapshot (--best)",
     ),
     Symptom(
         "data starvation",
         "warning",
-        starvation,
-        wait_missing,
+        detect_starvation,
+        missing_for_starvation,
         "move the dataset to a faster disk, make it without --compress, or leave other work "
         "to other cores",
     ),
 )
 
 
-def diagnose(history: History) -> Verdict:
-    """Examine a history for all symptoms; few ticks give no status, unless something is wrong."""
-    course = RunWindows.of(history)
-    found = [(symptom, one) for symptom in SYMPTOMS if (one := symptom.examine(course)) is not None]
+def diagnose(history: History) -> Status:
+    """Examine a history for all symptoms; short ones give no status unless one is found."""
+    run = RunWindows.of(history)
+    found = [(symptom, one) for symptom in SYMPTOMS if (one := symptom.examine(run)) is not None]
     explained = {name for symptom, _ in found for name in symptom.explains}
     findings = tuple(
         Finding(symptom.name, symptom.severity, *one, symptom.advice)
         for symptom, one in found
         if symptom.name not in explained
     )
-    unchecked = [(symptom.name, symptom.missing(course)) for symptom in SYMPTOMS]
-    return Verdict(findings, cover(history, course.windows, unchecked))
+    unchecked = [(symptom.name, symptom.missing(run)) for symptom in SYMPTOMS]
+    return Status(findings, summarize_coverage(history, run.windows, unchecked))
 
 
-def verdicts(history: History) -> list[tuple[float, Verdict]]:
-    """The status after each tick, with its kimg: what somebody who watched was told."""
+def status_history(history: History) -> list[tuple[float, Status]]:
+    """Return kimg and status after each tick."""
     return [
         (
             history.rows[end - 1]["images_seen"] / 1000,
-            diagnose(replace(history, rows=history.rows[:end], fault=None)),
+            diagnose(replace(history, rows=history.rows[:end], rollback=None)),
         )
         for end in range(1, len(history.rows) + 1)
     ]

@@ -1,9 +1,10 @@
-"""What is known of a training: its statistics per tick, and what they mean."""
+"""History of a training: statistics per tick, joined to windows of iterations."""
 
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +15,8 @@ from progan.run_directory import ROLLBACK_PREFIX, STATISTICS_FILE, load_config
 Row = Mapping[str, float]  # statistics of a tick, by name; 'images_seen' is where it ended
 
 
-class Fault(NamedTuple):
-    """What made the guard of the training go back, or stop, in words, and where it says more."""
+class Rollback(NamedTuple):
+    """A rollback of the training: its place, its reason, and its file with details."""
 
     images_seen: float
     what: str
@@ -28,49 +29,49 @@ class History:
 
     rows: Sequence[Row]
     objective: LossConfig = field(default_factory=LossConfig)
-    d_repeats: int = 1  # critic steps per generator step
-    fault: Fault | None = None  # since the last tick
-    final_resolution: float = 0.0  # that the networks grow to; 0: not known
+    d_repeats: int = 1  # discriminator steps per generator step
+    rollback: Rollback | None = None  # since the last tick
+    final_resolution: float = 0.0  # that the networks grow to; 0: unknown
 
     @classmethod
-    def of_run(cls, rows: Sequence[Row], run: Run, fault: Fault | None = None) -> "History":
+    def of_run(cls, rows: Sequence[Row], run: Run, rollback: Rollback | None = None) -> "History":
         """Join ticks with the settings of their run."""
         return cls(
-            rows, run.objective, run.growth.d_repeats, fault, float(1 << run.network.max_level)
+            rows, run.objective, run.growth.d_repeats, rollback, float(1 << run.network.max_level)
         )
 
 
 def read_history(directory: Path) -> History:
-    """Return the history of the run in a directory; raises UserError if there is none."""
+    """Read the history of a run; raises UserError if its config.json is unusable."""
     run = load_config(directory)
     rows = read_rows(directory / STATISTICS_FILE)
     ended_at = rows[-1]["images_seen"] if rows else 0.0
-    faults = [
-        fault
-        for fault in map(_fault, sorted(directory.glob(f"{ROLLBACK_PREFIX}*.json")))
-        if fault and fault.images_seen > ended_at
+    rollbacks = [
+        rollback
+        for path in sorted(directory.glob(f"{ROLLBACK_PREFIX}*.json"))
+        if (rollback := _read_rollback(path)) and rollback.images_seen > ended_at
     ]
-    return History.of_run(rows, run, faults[-1] if faults else None)
+    return History.of_run(rows, run, rollbacks[-1] if rollbacks else None)
 
 
-def _fault(path: Path) -> Fault | None:
-    """What a rollback left; None of a file that is none of ours."""
+def _read_rollback(path: Path) -> Rollback | None:
+    """Read rollback-NN.json; None if it is damaged."""
     try:
-        told = json.loads(path.read_text("utf-8"))
-        return Fault(float(told["images_seen"]), str(told["what"]), path.name)
+        content = json.loads(path.read_text("utf-8"))
+        return Rollback(float(content["images_seen"]), str(content["what"]), path.name)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Return the lines of a stats.jsonl; one that was cut at the end does not count.
+    """Read stats.jsonl without an incomplete last line; [] if there is no file yet.
 
-    Raises UserError if a line is none of ours. No file is a run before its first tick.
+    Raises UserError if another line is damaged.
     """
     if not path.exists():
         return []
     lines = path.read_text("utf-8", errors="replace").split("\n")
-    rows = [parse_row(line) for line in lines[:-1]]  # a whole line ends with a newline
+    rows = [parse_row(line) for line in lines[:-1]]  # a complete line ends with a newline
     if None in rows:
         raise UserError(
             f"{path}, line {rows.index(None) + 1} is not a line of statistics. Remove "
@@ -80,9 +81,9 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def parse_row(line: str) -> Row | None:
-    """Return the numbers of a line of stats.jsonl; None if it is damaged.
+    """Parse a line of stats.jsonl; None if it is damaged.
 
-    Losses may be not finite, but never the number of images or the schedule.
+    Images seen and schedule must be finite; losses need not.
     """
     try:
         row = {
@@ -100,17 +101,17 @@ def parse_row(line: str) -> Row | None:
     return row if known else None
 
 
-WINDOW = 16  # iterations; means of fewer are noise
-SETTLED = 96  # iterations; in the first 100 or so good trainings swing widely as well
-BRIEF = 48  # iterations that a symptom must last: three windows
-FIRST_STATUS = SETTLED + BRIEF  # iterations; before them it is too early to tell
+WINDOW = 16  # iterations; means of fewer are noisy
+WARMUP = 96  # iterations; in the first 100 good trainings swing widely, too
+MIN_DURATION = 48  # iterations that a symptom must last: three windows
+MIN_ITERATIONS = WARMUP + MIN_DURATION  # iterations; before them it is too early to tell
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Means over a stretch of training at one resolution.
+    """Means of statistics over some iterations at one resolution.
 
-    `start` and `end` count iterations, one of which is a generator step.
+    `start` and `end` count iterations (generator steps).
     """
 
     start: float
@@ -125,7 +126,7 @@ class Window:
         return self.means.get(name)
 
     def all(self, *names: str) -> list[float] | None:
-        """The means of these names, or None if one is missing."""
+        """Return the means of these statistics, or None if one is missing."""
         values = [self.means[name] for name in names if name in self.means]
         return values if len(values) == len(names) else None
 
@@ -134,11 +135,8 @@ class Window:
         return self.alpha < 1
 
 
-Holds = Callable[[Window], bool | None]  # None: not known
-
-
-def windows(history: History) -> list[Window]:
-    """Join ticks to windows of at least `WINDOW` iterations; a shorter rest is left out.
+def join_windows(history: History) -> list[Window]:
+    """Join ticks to windows of at least `WINDOW` iterations, without a shorter rest.
 
     A window ends early where the resolution changes.
     """
@@ -148,41 +146,44 @@ def windows(history: History) -> list[Window]:
         if open_ticks and tick.row.get("schedule/resolution") != (
             open_ticks[-1].row.get("schedule/resolution")
         ):
-            found.append(_joined(open_ticks))
+            found.append(_join(open_ticks))
             open_ticks = []
         open_ticks.append(tick)
         if tick.end - open_ticks[0].start >= WINDOW:
-            found.append(_joined(open_ticks))
+            found.append(_join(open_ticks))
             open_ticks = []
     return found
 
 
-def settled(course: Sequence[Window]) -> list[Window]:
-    """The windows that can be judged."""
-    return [window for window in course if window.end > SETTLED]
+def after_warmup(run_windows: Sequence[Window]) -> list[Window]:
+    """Return the windows that end after the warm-up."""
+    return [window for window in run_windows if window.end > WARMUP]
 
 
-def lasting(course: Sequence[Window], holds: Holds, iterations: float = BRIEF) -> list[Window]:
-    """The newest windows, without a gap, of which something holds; none if they are too few.
+def lasting_streak(
+    run_windows: Sequence[Window],
+    names: Sequence[str],
+    condition: Callable[[Window], bool],
+    iterations: float = MIN_DURATION,
+) -> list[Window]:
+    """Return the newest consecutive windows that meet a condition, or [] if they are too short.
 
-    Only settled windows count, but what began before may have begun before. Windows of which it
-    is not known are passed over.
+    Only their part after the warm-up counts for the duration.
+
+    Args:
+        names: Statistics that the condition needs; windows without them are skipped.
     """
-    found = newest(course, holds)
-    counted = settled(found)
-    return found if counted and counted[-1].end - counted[0].start >= iterations else []
+    known = [window for window in run_windows if window.all(*names) is not None]
+    streak = trailing_streak(known, condition)
+    counted = after_warmup(streak)
+    return streak if counted and counted[-1].end - counted[0].start >= iterations else []
 
 
-def newest(course: Sequence[Window], holds: Holds) -> list[Window]:
-    """The newest windows, without a gap, of which something holds."""
-    found: list[Window] = []
-    for window in reversed(course):
-        answer = holds(window)
-        if answer is False:
-            break
-        if answer:
-            found.insert(0, window)
-    return found
+def trailing_streak(
+    run_windows: Sequence[Window], condition: Callable[[Window], bool]
+) -> list[Window]:
+    """Return the newest consecutive windows that meet a condition, oldest first."""
+    return list(takewhile(condition, reversed(run_windows)))[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,7 @@ def _ticks(history: History) -> Iterator[_Tick]:
         images, iterations = row["images_seen"], iterations + steps
 
 
-def _joined(ticks: Sequence[_Tick]) -> Window:
+def _join(ticks: Sequence[_Tick]) -> Window:
     first, last = ticks[0], ticks[-1]
     return Window(
         first.start,
@@ -216,7 +217,7 @@ def _joined(ticks: Sequence[_Tick]) -> Window:
 
 
 def _means(ticks: Sequence[_Tick]) -> Row:
-    """Means of each finite statistic, weighted by iterations."""
+    """Average each statistic over its finite values, weighted by iterations."""
     names = dict.fromkeys(name for tick in ticks for name in tick.row)
     means = {}
     for name in names:

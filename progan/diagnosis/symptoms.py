@@ -1,194 +1,186 @@
-"""Symptoms in gradients and samples: exploding gradients, mode collapse, overfitting and others."""
+"""Symptoms in gradients, diversity, fades and data: exploding gradients, mode collapse, …"""
 
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 
-from progan.diagnosis.findings import Found, RunWindows, any_of, missing
-from progan.diagnosis.history import Window, lasting, newest, settled
+from progan.diagnosis.history import Window, after_warmup, lasting_streak, trailing_streak
+from progan.diagnosis.status import Detection, RunWindows, missing_statistics, reason_if_none_known
 
 NORMS = {"gradient/generator-weights": "G", "gradient/critic-weights": "D"}
 SLOPE = "gradient/norm"
 
-VANISHED = 0.01  # of what it was at this resolution; good trainings keep more than 5 %
+VANISHED = 0.01  # share of the usual norm at this resolution; good trainings keep > 5 %
 EXPLODED = 30.0  # times the median at this resolution; good trainings vary less than tenfold
-PENALISED = ("wgan-gp", "dragan")  # objectives whose penalty asks for a slope
-STEEP = 3.0  # times the slope that the gradient penalty asks for
-FEWEST = 4  # windows that say what is usual
+PENALISED = ("wgan-gp", "dragan")  # losses with a target for the gradient norm of D
+STEEP = 3.0  # times that target
+MIN_WINDOWS = 4  # that define the usual norm
 
 
-def norms_missing(course: RunWindows) -> str:
-    """Why no gradient norm can be compared with the usual one; '' if one can."""
-    return any_of([_norm_missing(course, name) for name in NORMS])
+def missing_for_norms(run: RunWindows) -> str:
+    """Return why no gradient norm can be compared with the usual one; '' if one can."""
+    return reason_if_none_known([_norm_missing(run, name) for name in NORMS])
 
 
-def norms_and_slope_missing(course: RunWindows) -> str:
-    """As norms_missing; for a gradient penalty the slope of D is enough."""
-    reasons = [norms_missing(course)]
-    if course.objective.objective in PENALISED:
-        reasons.append(missing(course.windows, SLOPE))
-    return any_of(reasons)
+def missing_for_norms_and_slope(run: RunWindows) -> str:
+    """As missing_for_norms; with a gradient penalty the slope of D suffices."""
+    reasons = [missing_for_norms(run)]
+    if run.objective.objective in PENALISED:
+        reasons.append(missing_statistics(run.windows, SLOPE))
+    return reason_if_none_known(reasons)
 
 
-def vanishing(course: RunWindows) -> Found | None:
-    """The gradient of a network has died away: it learns nothing any more."""
+def detect_vanishing(run: RunWindows) -> Detection | None:
+    """Detect a network whose gradient norm fell far below its usual value."""
     return _first(
-        _changed(course, name, lambda norm, usual: norm < VANISHED * usual, _high) for name in NORMS
+        _detect_unusual_norm(run, name, lambda norm, usual: norm < VANISHED * usual, _high)
+        for name in NORMS
     )
 
 
-def exploding(course: RunWindows) -> Found | None:
-    """The gradient of a network is far beyond the usual, or the penalty has lost the slope."""
+def detect_exploding(run: RunWindows) -> Detection | None:
+    """Detect a gradient norm far above its usual value, or a slope of D far above its target."""
     return _first(
         [
             *(
-                _changed(
-                    course, name, lambda norm, usual: norm > EXPLODED * usual, statistics.median
+                _detect_unusual_norm(
+                    run, name, lambda norm, usual: norm > EXPLODED * usual, statistics.median
                 )
                 for name in NORMS
             ),
-            _steep(course),
+            _detect_steep(run),
         ]
     )
 
 
-def non_finite(course: RunWindows) -> Found | None:
-    """The last tick has numbers that are none, or the guard met some since."""
-    if fault := course.history.fault:
-        return Found(fault.images_seen / 1000, (f"{fault.what} (more in {fault.file})",))
-    rows = course.history.rows
+def detect_non_finite(run: RunWindows) -> Detection | None:
+    """Detect values that are not finite in the last tick, or a rollback since."""
+    if rollback := run.history.rollback:
+        evidence = f"{rollback.what} (more in {rollback.file})"
+        return Detection(rollback.images_seen / 1000, (evidence,))
+    rows = run.history.rows
     bad = [name for name, value in rows[-1].items() if not math.isfinite(value)] if rows else []
     if not bad:
         return None
-    return Found(rows[-1]["images_seen"] / 1000, (f"not finite: {', '.join(sorted(bad))}",))
+    return Detection(rows[-1]["images_seen"] / 1000, (f"not finite: {', '.join(sorted(bad))}",))
 
 
-def _changed(
-    course: RunWindows,
+def _detect_unusual_norm(
+    run: RunWindows,
     name: str,
     differs: Callable[[float, float], bool],
     usual_of: Callable[[Sequence[float]], float],
-) -> Found | None:
-    """A norm that for a while has been unlike what is usual at this resolution."""
-    here = _comparable(course, name)
-    if len(here) <= FEWEST:
+) -> Detection | None:
+    """Detect a norm that has differed from its usual value at this resolution for a while."""
+    here = _comparable(run, name)
+    if len(here) <= MIN_WINDOWS:
         return None
     usual = usual_of([window.means[name] for window in here])
-    stretch = lasting(here, lambda window: differs(window.means[name], usual))
-    if not stretch:
+    streak = lasting_streak(here, (), lambda window: differs(window.means[name], usual))
+    if not streak:
         return None
-    return Found(
-        stretch[0].start_kimg,
-        (
-            f"gradient of {NORMS[name]} {stretch[-1].means[name]:.2g}, usual at this resolution "
-            f"{usual:.2g}",
-        ),
+    return Detection.of_streak(
+        streak,
+        f"gradient of {NORMS[name]} {streak[-1].means[name]:.2g}, usual at this resolution "
+        f"{usual:.2g}",
     )
 
 
-def _comparable(course: RunWindows, name: str) -> list[Window]:
-    """The windows with this norm at the present resolution, without its fade."""
+def _comparable(run: RunWindows, name: str) -> list[Window]:
+    """Return the windows with this norm at the current resolution, without its fade."""
     return [
         window
-        for window in course.windows
+        for window in run.windows
         if name in window.means
         and not window.fading
-        and window.resolution == course.windows[-1].resolution
+        and window.resolution == run.windows[-1].resolution
     ]
 
 
-def _norm_missing(course: RunWindows, name: str) -> str:
-    here = _comparable(course, name)
-    if (why := missing(course.windows, name)) or len(here) > FEWEST and not missing(here, name):
+def _norm_missing(run: RunWindows, name: str) -> str:
+    here = _comparable(run, name)
+    if why := missing_statistics(run.windows, name):
         return why
+    if len(here) > MIN_WINDOWS and not missing_statistics(here, name):
+        return ""
     return "needs more iterations at this resolution, faded in"
 
 
-def _steep(course: RunWindows) -> Found | None:
-    """The critic is far steeper than its penalty asks for."""
-    if course.objective.objective not in PENALISED:
+def _detect_steep(run: RunWindows) -> Detection | None:
+    """Detect a slope of D far above the target of its penalty."""
+    if run.objective.objective not in PENALISED:
         return None
-    target = course.objective.gp_target
+    target = run.objective.gp_target
 
-    def holds(window: Window) -> bool | None:
-        slope = window.get(SLOPE)
-        return None if slope is None else slope > STEEP * target
-
-    stretch = lasting(course.windows, holds)
-    if not stretch:
-        return None
-    return Found(
-        stretch[0].start_kimg,
-        (f"slope of D {stretch[-1].means[SLOPE]:.3g}, the penalty asks for {target:g}",),
+    streak = lasting_streak(
+        run.windows, [SLOPE], lambda window: window.means[SLOPE] > STEEP * target
     )
+    if not streak:
+        return None
+    slope = streak[-1].means[SLOPE]
+    return Detection.of_streak(streak, f"slope of D {slope:.3g}, target of the penalty {target:g}")
 
 
 def _high(values: Sequence[float]) -> float:
-    """As high as it often was (the ninetieth percentile), unless that was an explosion."""
+    """Return the 90th percentile, at most ten times the median."""
     often = sorted(values)[int(0.9 * (len(values) - 1))]
     return min(often, 10 * statistics.median(values))
 
 
-def _first(found: Iterable[Found | None]) -> Found | None:
+def _first(found: Iterable[Detection | None]) -> Detection | None:
     return next((one for one in found if one is not None), None)
 
 
 NEAREST, DISTANCE = "diversity/nearest", "diversity/distance"
 COLLAPSED = 0.3  # measured: collapsed trainings 0.01 to 0.15, others 0.5 to 1.1
-FALLEN = 0.5  # or half of what it was, below half of the reals'
-SPREADING = 1.4  # times as diverse in each third of a stretch as in the one before
+FALLEN = 0.5  # below this, a fall to half of the maximum counts, too
+SPREADING = 1.4  # growth of diversity from each third of a streak to the next
 
 
-def diversity_missing(course: RunWindows) -> str:
-    """Why the diversity of the pictures is not known; '' if it is."""
-    return missing(course.windows, NEAREST)
+def missing_for_diversity(run: RunWindows) -> str:
+    """Return why the diversity of the images is unknown; '' if it is known."""
+    return missing_statistics(run.windows, NEAREST)
 
 
-def mode_collapse(course: RunWindows) -> Found | None:
-    """The pictures repeat each other: nearest neighbours lie far closer than among reals."""
+def detect_mode_collapse(run: RunWindows) -> Detection | None:
+    """Detect images whose nearest neighbours are far closer than those of reals."""
     known = [
-        value for window in settled(course.windows) if (value := window.get(NEAREST)) is not None
+        value for window in after_warmup(run.windows) if (value := window.get(NEAREST)) is not None
     ]
     if not known:
         return None
     limit = max(COLLAPSED, min(FALLEN, max(known) / 2))
 
-    def holds(window: Window) -> bool | None:
-        nearest = window.get(NEAREST)
-        return None if nearest is None else nearest < limit
-
-    stretch = lasting(course.windows, holds)
-    if not stretch or _spreading(stretch):
+    streak = lasting_streak(run.windows, [NEAREST], lambda window: window.means[NEAREST] < limit)
+    if not streak or _spreading(streak):
         return None
-    last = stretch[-1]
+    last = streak[-1]
     best = f", {max(known):.2g} at best" if max(known) > limit else ""
     distance = last.get(DISTANCE)
-    return Found(
-        stretch[0].start_kimg,
-        (
-            f"nearest neighbours among images are {last.means[NEAREST]:.2g} times as far apart "
-            f"as among reals (below {limit:.2g}{best})",
-            *([f"pairs of pictures {distance:.2g} times"] if distance is not None else []),
-            *_swing_words(stretch),
-        ),
+    return Detection.of_streak(
+        streak,
+        f"nearest neighbours among images are {last.means[NEAREST]:.2g} times as far apart "
+        f"as among reals (below {limit:.2g}{best})",
+        *([f"pairs of images {distance:.2g} times"] if distance is not None else []),
+        *_format_swing(streak),
     )
 
 
-def _spreading(stretch: Sequence[Window]) -> bool:
-    """Whether a young generator is still on its way from one picture to many."""
-    third = len(stretch) // 3
+def _spreading(streak: Sequence[Window]) -> bool:
+    """Return True if diversity still rises, as in a young generator."""
+    third = len(streak) // 3
     if not third:
         return False
     early, middle, late = (
         statistics.median(window.means[NEAREST] for window in part)
-        for part in (stretch[:third], stretch[third:-third], stretch[-third:])
+        for part in (streak[:third], streak[third:-third], streak[-third:])
     )
     return middle > SPREADING * early and late > SPREADING * middle
 
 
-def _swing_words(stretch: Sequence[Window]) -> tuple[str, ...]:
-    """How much the loss of G swings from window to window, as it does where modes are hunted."""
-    losses = [loss for window in stretch if (loss := window.get("loss/generator")) is not None]
+def _format_swing(streak: Sequence[Window]) -> tuple[str, ...]:
+    """Describe how the loss of G varies, as it does when modes alternate."""
+    losses = [loss for window in streak if (loss := window.get("loss/generator")) is not None]
     if len(losses) < 3:
         return ()
     return (
@@ -197,103 +189,94 @@ def _swing_words(stretch: Sequence[Window]) -> tuple[str, ...]:
 
 
 JUMPED = 10.0  # times the gradient before the fade; good fades of the demo stay below 3.5
-OVERFITTED = 0.5  # StyleGAN2-ADA's r_v: held-out images look half like pictures
-LONG = 200  # iterations: r_v of a few hundred images is noisy
+OVERFITTED = 0.5  # StyleGAN2-ADA's r_v: scores of held-out images are halfway to fakes
+MIN_OVERFITTING_DURATION = 200  # iterations: r_v of a few hundred images is noisy
 WAIT = "speed/data-wait-percent"
 SCORES = ("overfitting/training", "overfitting/held-out", "overfitting/fake")
 STARVED = 10.0  # percent of the time in which the networks wait for images
 
 
-def fade_missing(course: RunWindows) -> str:
-    """Why a fade cannot be compared with what was before it; '' if it can."""
-    if not course.windows or not course.windows[-1].fading:
+def missing_for_fade(run: RunWindows) -> str:
+    """Return why a fade cannot be compared with the time before it; '' if it can."""
+    if not run.windows or not run.windows[-1].fading:
         return "no fade now"
-    calm, fade = _before_fade(course)
+    calm, fade = _before_fade(run)
     if calm is None:
         return "nothing was trained before the fade"
     known = any(name in calm.means and name in fade[-1].means for name in (*NORMS, NEAREST))
-    return "" if known else any_of([missing(course.windows, name) for name in (*NORMS, NEAREST)])
+    return (
+        ""
+        if known
+        else reason_if_none_known(
+            [missing_statistics(run.windows, name) for name in (*NORMS, NEAREST)]
+        )
+    )
 
 
-def scores_missing(course: RunWindows) -> str:
-    """Why training and held-out images cannot be compared; '' if they can."""
-    if not any(SCORES[1] in window.means for window in course.windows):
+def missing_for_overfitting(run: RunWindows) -> str:
+    """Return why scores of training and held-out images cannot be compared; '' if they can."""
+    if not any(SCORES[1] in window.means for window in run.windows):
         return "no held-out images"
-    return missing(course.windows, *SCORES, iterations=LONG)
+    return missing_statistics(run.windows, *SCORES, iterations=MIN_OVERFITTING_DURATION)
 
 
-def wait_missing(course: RunWindows) -> str:
-    """Why it is not known how long training waits for data; '' if it is."""
-    return missing(course.windows, WAIT)
+def missing_for_starvation(run: RunWindows) -> str:
+    """Return why the waiting time for data is unknown; '' if it is known."""
+    return missing_statistics(run.windows, WAIT)
 
 
-def fade_shock(course: RunWindows) -> Found | None:
-    """The layers that are being faded in upset what was learned before."""
-    calm, fade = _before_fade(course)
+def detect_fade_shock(run: RunWindows) -> Detection | None:
+    """Detect gradients or diversity that jumped when a fade began."""
+    calm, fade = _before_fade(run)
     if calm is None:
         return None
-    stretch = newest(fade, lambda window: bool(_shocks(calm, window)))
-    if not stretch:
-        return None
-    return Found(stretch[0].start_kimg, tuple(_shocks(calm, stretch[-1])))
+    streak = trailing_streak(fade, lambda window: bool(_describe_shocks(calm, window)))
+    return Detection.of_streak(streak, *_describe_shocks(calm, streak[-1])) if streak else None
 
 
-def overfitting(course: RunWindows) -> Found | None:
-    """D knows the training images by heart: held-out ones look like pictures to it."""
+def detect_overfitting(run: RunWindows) -> Detection | None:
+    """Detect a D that scores held-out images like fakes, as it memorised the training images."""
 
-    def holds(window: Window) -> bool | None:
-        scores = window.all(*SCORES)
-        if scores is None:
-            return None
-        training, held_out, fake = scores
+    def is_overfitted(window: Window) -> bool:
+        training, held_out, fake = (window.means[name] for name in SCORES)
         return training > fake and training - held_out >= OVERFITTED * (training - fake)
 
-    stretch = lasting(course.windows, holds, LONG)
-    if len(stretch) < 2:
+    streak = lasting_streak(run.windows, SCORES, is_overfitted, MIN_OVERFITTING_DURATION)
+    if len(streak) < 2:
         return None
-    last = stretch[-1].means
-    ratio = (last["overfitting/training"] - last["overfitting/held-out"]) / (
-        last["overfitting/training"] - last["overfitting/fake"]
-    )
-    return Found(
-        stretch[0].start_kimg,
-        (
-            f"mean score of training images {last['overfitting/training']:.3g}, of held-out ones "
-            f"{last['overfitting/held-out']:.3g}, of pictures {last['overfitting/fake']:.3g}",
-            f"r_v {ratio:.2g} (0 is none, 1 is all; from {OVERFITTED:g} on it is much)",
-        ),
+    training, held_out, fake = (streak[-1].means[name] for name in SCORES)
+    ratio = (training - held_out) / (training - fake)
+    return Detection.of_streak(
+        streak,
+        f"mean score of training images {training:.3g}, of held-out ones {held_out:.3g}, of "
+        f"generated ones {fake:.3g}",
+        f"r_v {ratio:.2g} (0: none, 1: complete; high from {OVERFITTED:g})",
     )
 
 
-def starvation(course: RunWindows) -> Found | None:
-    """The networks wait for data."""
-
-    def holds(window: Window) -> bool | None:
-        wait = window.get(WAIT)
-        return None if wait is None else wait > STARVED
-
-    stretch = lasting(course.windows, holds)
-    if not stretch:
+def detect_starvation(run: RunWindows) -> Detection | None:
+    """Detect networks that wait for data."""
+    streak = lasting_streak(run.windows, [WAIT], lambda window: window.means[WAIT] > STARVED)
+    if not streak:
         return None
-    wait = stretch[-1].means[WAIT]
-    return Found(
-        stretch[0].start_kimg,
-        (f"training waits for images {wait:.0f} % of the time (above {STARVED:g} %)",),
+    wait = streak[-1].means[WAIT]
+    return Detection.of_streak(
+        streak, f"training waits for images {wait:.0f} % of the time (above {STARVED:g} %)"
     )
 
 
-def _before_fade(course: RunWindows) -> tuple[Window | None, list[Window]]:
-    """The last window before the present fade, None without one, and those since."""
-    if not course.windows or not course.windows[-1].fading:
+def _before_fade(run: RunWindows) -> tuple[Window | None, list[Window]]:
+    """Return the last window before the current fade, or None, and the windows since."""
+    if not run.windows or not run.windows[-1].fading:
         return None, []
-    resolution = course.windows[-1].resolution
-    fade = [window for window in course.windows if window.resolution == resolution]
-    before = [window for window in course.windows if window.end <= fade[0].start]
+    resolution = run.windows[-1].resolution
+    fade = [window for window in run.windows if window.resolution == resolution]
+    before = [window for window in run.windows if window.end <= fade[0].start]
     return (before[-1] if before else None), fade
 
 
-def _shocks(calm: Window, window: Window) -> list[str]:
-    """What has jumped since before the fade, in words."""
+def _describe_shocks(calm: Window, window: Window) -> list[str]:
+    """Describe the statistics that jumped since before the fade."""
     found = []
     for name, network in NORMS.items():
         pair = calm.get(name), window.get(name)
@@ -302,7 +285,7 @@ def _shocks(calm: Window, window: Window) -> list[str]:
     old, new = calm.get(NEAREST), window.get(NEAREST)
     if old is not None and new is not None and new < min(FALLEN, old / 2):
         found.append(
-            f"nearest neighbours among pictures {new:.2g} times as far apart as among "
+            f"nearest neighbours among images {new:.2g} times as far apart as among "
             f"reals, {old:.2g} before the fade"
         )
     return found

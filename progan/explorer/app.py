@@ -14,9 +14,9 @@ from progan.interop.load import load_snapshot
 from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import require_folder_or_nothing
 from progan.sampling.image_files import provenance
-from progan.sampling.latents import at_resolution, class_index
-from progan.sampling.network_file import Snapshot, fingerprint
+from progan.sampling.latents import class_index, select_resolution
 from progan.sampling.options import parse_seeds
+from progan.sampling.snapshot_file import Snapshot, fingerprint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +71,7 @@ def _initial_view(request: ExploreRequest, snapshot: Snapshot) -> ViewState:
     if more:
         raise UserError(f"--seeds {request.seeds}: --explore begins at one seed. Name one.")
     kind = None if request.class_name is None else class_index(snapshot, request.class_name)
-    level = at_resolution(snapshot, request.resolution).level
+    level = select_resolution(snapshot, request.resolution).level
     return start_at_seed(
         ViewState(latent=NamedLatent(seed), target=seed, class_index=kind, level=level), seed
     )

@@ -14,9 +14,9 @@ from progan.images import Pixels, save_png, to_pil
 from progan.invocation import command_line
 from progan.runtime.files import make_folder
 from progan.sampling.image_files import save_array
-from progan.sampling.latents import at_resolution, available_levels, class_of_seed, seed_labels
-from progan.sampling.network_file import Snapshot
+from progan.sampling.latents import available_levels, class_of_seed, seed_labels, select_resolution
 from progan.sampling.render import as_pixels, render_single
+from progan.sampling.snapshot_file import Snapshot
 from progan.sizes import Size
 
 
@@ -73,7 +73,7 @@ class Renderer:
 
     def pixels(self, spec: ImageSpec) -> Pixels:
         """uint8 [H, W, C], exactly generate.py's."""
-        network = at_resolution(self.snapshot, 1 << spec.level)
+        network = select_resolution(self.snapshot, 1 << spec.level)
         latent = latent_at(spec.latent, self.latent_size)
         label = seed_labels([self.class_of(spec) or 0], len(self.class_names))
         with self._turn:

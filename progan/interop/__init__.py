@@ -1,1 +1,1 @@
-"""Networks that other programs trained: the official TensorFlow code and pytorch_GAN_zoo."""
+"""Import networks of the official TensorFlow code and pytorch_GAN_zoo, and export generators."""

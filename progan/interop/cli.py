@@ -1,13 +1,16 @@
-"""python -m progan.interop: networks of other programs, and ours for them."""
+"""python -m progan.interop: show and convert networks of any supported program."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from progan.command import PATH, Command
 from progan.errors import UserError
-from progan.interop.export_formats import require_target
 from progan.runtime.files import require_existing, require_writable_file
+
+ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # to write, convert and verify
+TARGETS = (".safetensors", ".npz", ".onnx", ".pt2", ".ts", ".torchscript")
 
 
 @click.command(cls=Command)
@@ -17,10 +20,9 @@ from progan.runtime.files import require_existing, require_writable_file
     "target",
     type=PATH,
     metavar="FILE",
-    help="Convert. To the averaged generator alone: .safetensors, a network file of "
-    "progan; .onnx, ONNX; .pt2, a program of torch.export; .ts or .torchscript, "
-    "TorchScript. Or .npz: arrays with the names and layouts of the official TensorFlow "
-    "code.",
+    help="Convert. The suffix selects the format: .safetensors, a network file of progan "
+    "(g_ema); .onnx, .pt2 (torch.export), .ts or .torchscript, exports of it; .npz, arrays of all "
+    "networks with the names and layouts of the official TensorFlow code.",
 )
 @click.option(
     "--resolution",
@@ -41,19 +43,32 @@ def main(network: Path, target: Path | None, resolution: int | None) -> None:
     python -m progan.interop runs/00000-mine-v2-1gpu --to mine-256.onnx --resolution 256
     """
     if target is None and resolution is not None:
-        raise UserError("--resolution says what to convert: name a file with --to as well.")
+        raise UserError("--resolution applies to conversions: name a file with --to as well.")
     if target is not None:
-        require_target(target)
+        _require_target(target)
         require_writable_file(target, "--to")
     require_existing([network], "Name a network file or the directory of a run.")
-    from progan.interop.conversion import convert, read
-    from progan.interop.imported_model import table
-    from progan.sampling.network_choice import find_network
+    from progan.interop.conversion import convert, format_layer_table, read_model
+    from progan.sampling.find_network import find_network
 
     path = find_network(network)
-    trained = read(path)
+    model = read_model(path)
     if target is None:
-        click.echo(table(trained, str(path)))
+        click.echo(format_layer_table(model, str(path)))
     else:
-        convert(trained, path, target, resolution)
+        convert(model, path, target, resolution)
         click.echo(click.format_filename(target))
+
+
+def _require_target(path: Path) -> None:
+    """Raise UserError unless a new file of that suffix can be written; imports no torch."""
+    if path.suffix not in TARGETS:
+        raise UserError(f"--to {path} must end in {', '.join(TARGETS)}.")
+    if path.exists():
+        raise UserError(f"--to {path} exists already. Name another file.")
+    missing = [name for name in ONNX_PACKAGES if find_spec(name) is None]
+    if path.suffix == ".onnx" and missing:
+        raise UserError(
+            f"ONNX needs {' and '.join(missing)}, of the extra onnx: "
+            'pip install "progan[onnx]" (or ".[onnx]" in a checkout).'
+        )

@@ -1,21 +1,21 @@
-"""From any file of networks to ours, to one with the official names, or to an export."""
+"""Convert networks of any supported file to ours, to official names, or to an export."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from progan.config import Network
 from progan.errors import UserError
-from progan.interop.exports import FORMATS, export, truncate
-from progan.interop.imported_model import ImportedModel, Shape
-from progan.interop.load import load_snapshot, read_foreign, snapshot_of
+from progan.interop.exports import export, truncate
+from progan.interop.imported_model import ImportedModel, Shape, format_shape
+from progan.interop.load import import_foreign, load_snapshot, to_snapshot
 from progan.interop.official import official_layers, require_official, to_official_networks
 from progan.interop.official_files import ARCHIVE_SUFFIX, write_archive
 from progan.invocation import command_line
 from progan.runtime.files import sha256_of
+from progan.runtime.text import format_count
 from progan.sampling.image_files import provenance
-from progan.sampling.latents import at_resolution
+from progan.sampling.latents import select_resolution
 from progan.sampling.model_card import (
     ModelCard,
     SourceFile,
@@ -25,59 +25,61 @@ from progan.sampling.model_card import (
     render_card,
     write_card,
 )
-from progan.sampling.network_file import SUFFIX, Snapshot, save_network
+from progan.sampling.snapshot_file import SUFFIX, Snapshot, save_network
+from progan.sizes import level_name
 
 CPU = torch.device("cpu")
 
 
-def read(path: Path) -> ImportedModel:
-    """Networks in a file of any kind that is known; raises UserError."""
-    return read_foreign(path) or _of_ours(path)
+def read_model(path: Path) -> ImportedModel:
+    """Read networks of any supported file; raises UserError."""
+    return import_foreign(path) or _read_own(path)
 
 
 def convert(
-    trained: ImportedModel, source: Path, target: Path, resolution: int | None = None
+    model: ImportedModel, source: Path, target: Path, resolution: int | None = None
 ) -> None:
-    """Write networks as the suffix of the target says, and a card of that file beside it.
-
-    Raises UserError if they cannot be written so.
+    """Write networks in the format of the target's suffix, and a model card beside it.
 
     Args:
-        resolution: A lower one that was trained on the way, to end there.
+        resolution: Truncate the generator to this resolution; None: keep it.
+
+    Raises:
+        UserError: The networks cannot be written in that format.
     """
-    KINDS[target.suffix](trained, source, target, resolution)
-    _write_card(target, _snapshot(trained, resolution), source)
+    if target.suffix == ARCHIVE_SUFFIX and resolution is not None:
+        raise UserError(
+            f"--resolution {resolution}: an archive with the official names contains complete "
+            "networks. Omit the option, or name another kind of file."
+        )
+    snapshot = _snapshot(model, resolution)
+    if target.suffix == SUFFIX:
+        save_network(target, snapshot)
+    elif target.suffix == ARCHIVE_SUFFIX:
+        write_archive(target, to_official_networks(model, str(source)))
+    else:
+        lower = [] if resolution is None else ["--resolution", resolution]
+        typed = command_line("interop", source, "--to", target, *lower, portable=True)
+        text = {name.lower(): value for name, value in provenance(source, typed).items()}
+        export(snapshot, target, text)
+    _write_card(target, snapshot, source)
 
 
 def _write_card(target: Path, snapshot: Snapshot, source: Path) -> None:
     """Write the model card of a conversion beside it, unless there is an edited one."""
-    path = card_path(target) if target.suffix == SUFFIX else export_card_path(target)
-    write_card(
-        path,
-        render_card(
-            ModelCard(
-                file=target.name,
-                sha256=sha256_of(target),
-                snapshot=snapshot,
-                source=SourceFile(
-                    name=source.name,
-                    sha256=sha256_of(source),
-                    training_section=_training_section(source),
-                ),
-            )
-        ),
-    )
-
-
-def _training_section(source: Path) -> str:
-    """Return what the card of a network file says of its training; '' if there is none."""
     try:
-        return extract_training_section(card_path(source).read_text("utf-8"))
+        training_section = extract_training_section(card_path(source).read_text("utf-8"))
     except (OSError, UnicodeDecodeError):
-        return ""
+        training_section = ""
+    original = SourceFile(
+        name=source.name, sha256=sha256_of(source), training_section=training_section
+    )
+    card = ModelCard(file=target.name, sha256=sha256_of(target), snapshot=snapshot, source=original)
+    path = card_path(target) if target.suffix == SUFFIX else export_card_path(target)
+    write_card(path, render_card(card))
 
 
-def _of_ours(path: Path) -> ImportedModel:
+def _read_own(path: Path) -> ImportedModel:
     snapshot = load_snapshot(path, CPU)
     weights = snapshot.generator.state_dict()
     network = snapshot.generator.config
@@ -90,55 +92,54 @@ def _of_ours(path: Path) -> ImportedModel:
         images_seen=snapshot.images_seen,
         known_names=snapshot.label_names,
         untrained_classes=snapshot.untrained_classes,
-        theirs={"average": _official_layers(network, shapes)},
+        originals={"average": _official_layers(network, shapes)},
     )
 
 
 def _official_layers(network: Network, shapes: dict[str, Shape]) -> dict[str, tuple[str, Shape]]:
-    """What the official code calls the layers of the generator; {} if it cannot have them."""
+    """Return official names and shapes of the generator's tensors; {} if there are none."""
     try:
-        require_official(network, "", judges=False)
+        require_official(network, "", with_discriminator=False)
     except UserError:
         return {}
     return official_layers("average", network, shapes)
 
 
-def _to_network_file(
-    trained: ImportedModel, source: Path, target: Path, resolution: int | None
-) -> None:
-    save_network(target, _snapshot(trained, resolution))
-
-
-def _to_archive(trained: ImportedModel, source: Path, target: Path, resolution: int | None) -> None:
-    if resolution is not None:
-        raise UserError(
-            f"--resolution {resolution}: an archive with the official names holds the "
-            "networks whole. Leave it away, or name another kind of file."
-        )
-    write_archive(target, to_official_networks(trained, str(source)))
-
-
-def _to_export(trained: ImportedModel, source: Path, target: Path, resolution: int | None) -> None:
-    lower = [] if resolution is None else ["--resolution", resolution]
-    typed = command_line("interop", source, "--to", target, *lower, portable=True)
-    export(
-        _snapshot(trained, resolution),
-        target,
-        {name.lower(): text for name, text in provenance(source, typed).items()},
-    )
-
-
-def _snapshot(trained: ImportedModel, resolution: int | None) -> Snapshot:
-    """The averaged generator, whole or up to a resolution."""
-    snapshot = snapshot_of(trained, CPU)
+def _snapshot(model: ImportedModel, resolution: int | None) -> Snapshot:
+    """Return g_ema, complete or truncated to a resolution."""
+    snapshot = to_snapshot(model, CPU)
     if resolution is None:
         return snapshot
-    lower = at_resolution(snapshot, resolution)
+    lower = select_resolution(snapshot, resolution)
     return truncate(lower, lower.level, lower.alpha)
 
 
-KINDS: dict[str, Callable[[ImportedModel, Path, Path, int | None], None]] = {
-    SUFFIX: _to_network_file,
-    ARCHIVE_SUFFIX: _to_archive,
-    **dict.fromkeys(FORMATS, _to_export),
-}
+def format_layer_table(model: ImportedModel, where: str) -> str:
+    """Describe a model: a summary line, then original and own name and shape of each tensor."""
+    lines = [_summary(model, where)]
+    for role, weights in model.weights.items():
+        originals = model.originals.get(role, {})
+        rows = [("there", "shape", "here", "shape")]
+        for name, weight in weights.items():
+            original, shape = originals.get(name, ("–", None))
+            rows.append((original, format_shape(shape), name, format_shape(tuple(weight.shape))))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines += ["", f"{role}:"]
+        for row in rows:
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            lines.append("  " + "  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _summary(model: ImportedModel, where: str) -> str:
+    network = model.network
+    count = network.label_size
+    classes = format_count(count, "class", "classes") if count else "no classes"
+    fade = "" if model.alpha == 1 else f", faded in by {100 * model.alpha:.0f} %"
+    kimg = f" at kimg {model.images_seen / 1000:g}" if model.images_seen else ""
+    return (
+        f"{where}: {network.size(network.max_level)}, "
+        f"{format_count(network.channels, 'channel')}, {classes}, "
+        f"latents of {network.latent_size}; trained to "
+        f"{level_name(network.base, model.level)}{fade}{kimg}."
+    )

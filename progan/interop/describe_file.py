@@ -1,4 +1,4 @@
-"""What a file is that holds no network progan can read: in words, from its content alone."""
+"""Describe a file that is not a supported network, by its content, for error messages."""
 
 import json
 import re
@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 from progan.errors import UserError
 from progan.interop.describe_pickle import (
     OTHER,
-    Described,
-    in_general,
-    is_old_torch,
-    of_pickle,
-    of_scan,
-    of_tensors,
-    scan_file,
-    scan_zip,
+    FileDescription,
+    describe_pickle,
+    describe_scan,
+    describe_unknown_weights,
+    identify_weights,
+    is_legacy_torch,
+    scan_pickle_file,
+    scan_torch_zip,
 )
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
 from progan.runtime.files import read_stored_member, zip_member_names
@@ -28,18 +28,18 @@ READABLE = (
     "networks of the official TensorFlow code of Progressive GAN (.pkl, .npz) and of "
     "pytorch_GAN_zoo's PGAN (.pth)."
 )
-AGAIN = "Copy or download it again."
+DOWNLOAD_AGAIN = "Copy or download it again."
 UNPACK = "Unpack it, and name the network file that is inside."
 EXPORTED = "Name the network file that it was made of."
-HEAD_BYTES = 1 << 16  # bytes that are looked at
-TAIL = 1 << 20
-MOST_HEADER = 100_000_000  # bytes of a header of safetensors; the format allows no more
+HEAD_BYTES = 1 << 16  # read from the start
+TAIL_BYTES = 1 << 20  # read from the end
+MAX_HEADER_BYTES = 100_000_000  # the limit of safetensors
 NETWORKS = (".safetensors", ".pkl", ".pth", ".pt", ".ckpt", ".npz")
 IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 class Magic(NamedTuple):
-    """How files of a kind begin."""
+    """First bytes of files of a kind."""
 
     what: str
     start: bytes
@@ -69,30 +69,23 @@ MAGICS = (
     Magic("a program (ELF)", b"\x7fELF"),
     Magic("an SQLite database", b"SQLite format 3\0"),
 )
-# By how a text begins, in lower case.
+# First characters of a text in lower case, what the file is, and advice.
+# fmt: off
 TEXTS = (
-    (
-        "version https://git-lfs.github.com/spec/",
-        "is a Git LFS pointer, not the file itself",
-        "Run git lfs pull in its repository, or download the file itself.",
-    ),
-    (
-        "/annex/objects/",
-        "is a git-annex pointer, not the file itself",
-        "Run git annex get in its repository.",
-    ),
-    (
-        "<?xml",
-        "is an XML file, such as servers send instead of a file that they refuse",
-        "Download the file itself.",
-    ),
+    ("version https://git-lfs.github.com/spec/", "is a Git LFS pointer, not the file itself",
+     "Run git lfs pull in its repository, or download the file itself."),
+    ("/annex/objects/", "is a git-annex pointer, not the file itself",
+     "Run git annex get in its repository."),
+    ("<?xml", "is an XML file, such as servers send instead of a file that they refuse",
+     "Download the file itself."),
 )
+# fmt: on
 HTML = re.compile(r"\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body)", re.I | re.S)
 
 
-def refusal(path: Path) -> UserError:
-    """The error for a file that is no network that can be read: what it is, and how to go on."""
-    found = describe(path)
+def unreadable_error(path: Path) -> UserError:
+    """Return the error for a file that is not a supported network: what it is, and what to do."""
+    found = describe_file(path)
     hostile = next(filter(is_hostile, found.names), None)
     if hostile is not None:
         return UserError(hostile_message(str(path), hostile))
@@ -100,93 +93,97 @@ def refusal(path: Path) -> UserError:
     return UserError(f"{path} {found.what}. {' '.join(filter(None, advice))}")
 
 
-def describe(path: Path) -> Described:
-    """What a file is, beginning with the verb: 'is a PNG image'; nothing in it is run."""
+def describe_file(path: Path) -> FileDescription:
+    """Describe a file, starting with the verb: 'is a PNG image'; no code in it is run."""
     if not path.is_file():
-        return Described("is not a regular file", "Name a network file.")
+        return FileDescription("is not a regular file", "Name a network file.")
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not head:
-        return Described("is empty (0 bytes)", AGAIN)
+        return FileDescription("is empty (0 bytes)", DOWNLOAD_AGAIN)
     return (
-        _of_zip(path, head)
-        or _by_magic(head)
-        or _of_safetensors(path, head)
-        or _of_onnx(path, head)
-        or _of_text(head)
-        or _of_pickle(path, head)
-        or _of_other_text(head)
-        or _unknown(path, head)
+        _describe_zip(path, head)
+        or _describe_by_magic(head)
+        or _describe_safetensors(path, head)
+        or _describe_onnx(path, head)
+        or _describe_text(head)
+        or _describe_pickle_or_none(path, head)
+        or _describe_other_text(head)
+        or _describe_unknown(path, head)
     )
 
 
-def _of_zip(path: Path, head: bytes) -> Described | None:
+def _describe_zip(path: Path, head: bytes) -> FileDescription | None:
     if not head.startswith(b"PK\3\4"):
         return None
     names = zip_member_names(path)
     if not names:
         kind = "PyTorch" if b"/data.pkl" in head or b"/version" in head else "ZIP"
         if _is_state_by_name(path):
-            return Described(
+            return FileDescription(
                 "is a training state that is damaged or cut short",
                 "Name another one of the run, or one of its network files.",
             )
-        return Described(f"is a {kind} file that is damaged or cut short", AGAIN)
+        return FileDescription(f"is a {kind} file that is damaged or cut short", DOWNLOAD_AGAIN)
     index = next((name for name in names if name.endswith("/data.pkl")), "")
     if any("/code/" in name for name in names) and any(
         name.endswith("/constants.pkl") for name in names
     ):
-        return _of_export(path, names, "TorchScript")
+        return _describe_export(path, names, "TorchScript")
     if any(
         name.endswith(("/archive_format", "/models/model.json", "serialized_exported_program.json"))
         for name in names
     ):
-        return _of_export(path, names, "torch.export")
-    return of_scan(scan_zip(path, index), is_torch=True) if index else _of_archive(names)
+        return _describe_export(path, names, "torch.export")
+    return (
+        describe_scan(scan_torch_zip(path, index), is_torch=True)
+        if index
+        else _describe_archive(names)
+    )
 
 
-def _of_export(path: Path, names: list[str], kind: str) -> Described:
-    """A program of PyTorch: of progan if it says so."""
+def _describe_export(path: Path, names: list[str], kind: str) -> FileDescription:
+    """Describe a TorchScript or torch.export file, of progan if its metadata says so."""
     prefix = names[0].partition("/")[0]
     software = read_stored_member(path, f"{prefix}/extra/software")
     if not software.startswith(b"progan "):
-        return Described(f"is a {kind} program of another project", OTHER)
+        return FileDescription(f"is a {kind} program of another project", OTHER)
     source = (
         read_stored_member(path, f"{prefix}/extra/network")
         .decode("utf-8", "replace")
         .partition(" ")[0]
     )
     made_of = f", made of {sanitize_line(source)}" if source else ""
-    return Described(f"is a {kind} export of progan for other programs{made_of}", EXPORTED)
+    return FileDescription(f"is a {kind} export of progan for other programs{made_of}", EXPORTED)
 
 
-def _of_archive(names: list[str]) -> Described:
+def _describe_archive(names: list[str]) -> FileDescription:
     files = [name for name in names if not name.endswith("/")]
     if network := next((name for name in files if name.lower().endswith(NETWORKS)), ""):
-        return Described(
+        return FileDescription(
             f"is a ZIP archive that holds {sanitize_line(network)}",
             "Unpack it, and name that file.",
         )
     if any(name.lower().endswith(IMAGES) for name in files):
-        return Described("is a ZIP archive of images, not a network")
+        return FileDescription("is a ZIP archive of images, not a network")
     count = "1 file" if len(files) == 1 else f"{len(files):,} files"
-    return Described(f"is a ZIP archive of {count}, not a network")
+    return FileDescription(f"is a ZIP archive of {count}, not a network")
 
 
-def _by_magic(head: bytes) -> Described | None:
+def _describe_by_magic(head: bytes) -> FileDescription | None:
     for magic in MAGICS:
         if head[magic.offset :].startswith(magic.start):
-            return Described(f"is {magic.what}, not a network", magic.advice)
+            return FileDescription(f"is {magic.what}, not a network", magic.advice)
     return None
 
 
-def _of_safetensors(path: Path, head: bytes) -> Described | None:
+def _describe_safetensors(path: Path, head: bytes) -> FileDescription | None:
     size = int.from_bytes(head[:8], "little")
-    if head[8:9] != b"{" or not 2 <= size <= MOST_HEADER:
+    if head[8:9] != b"{" or not 2 <= size <= MAX_HEADER_BYTES:
         return None
     with path.open("rb") as file:
         text = file.read(8 + size)[8:]
-    cut = Described("is a safetensors file that is damaged or cut short", AGAIN)
+    cut = FileDescription("is a safetensors file that is damaged or cut short", DOWNLOAD_AGAIN)
     try:
         header: dict[str, Any] = json.loads(text)
         end = max(
@@ -198,86 +195,96 @@ def _of_safetensors(path: Path, head: bytes) -> Described | None:
     names = [name for name in header if name != "__metadata__"]
     if len(text) < size or path.stat().st_size < 8 + size + end:
         return cut
-    what = of_tensors(names) or in_general(names)
-    return Described(f"is a safetensors file of another program: {what}", OTHER)
+    what = identify_weights(names) or describe_unknown_weights(names)
+    return FileDescription(f"is a safetensors file of another program: {what}", OTHER)
 
 
-def _of_onnx(path: Path, head: bytes) -> Described | None:
-    begins = re.match(rb"\x08[\x01-\x14][\x12\x1a\x3a]", head)  # its version, then its producer
+def _describe_onnx(path: Path, head: bytes) -> FileDescription | None:
+    begins = re.match(rb"\x08[\x01-\x14][\x12\x1a\x3a]", head)  # version, then producer
     if not begins and path.suffix.lower() != ".onnx":
         return None
     if not begins:
-        return Described("is named as an ONNX file and is none, or it is damaged", AGAIN)
+        return FileDescription(
+            "is named as an ONNX file and is none, or it is damaged", DOWNLOAD_AGAIN
+        )
     with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - TAIL, 0))
-        is_ours = b"progan " in file.read()
-    if is_ours:
-        return Described("is an ONNX export of progan for other programs", EXPORTED)
-    return Described("is an ONNX file of another program", OTHER)
+        file.seek(max(path.stat().st_size - TAIL_BYTES, 0))
+        is_own = b"progan " in file.read()
+    if is_own:
+        return FileDescription("is an ONNX export of progan for other programs", EXPORTED)
+    return FileDescription("is an ONNX file of another program", OTHER)
 
 
-def _of_text(head: bytes) -> Described | None:
-    text = _decoded(head)
+def _describe_text(head: bytes) -> FileDescription | None:
+    text = _decode(head)
     lower = text.lstrip("\ufeff \t\r\n").lower()
     for start, what, advice in TEXTS:
         if lower.startswith(start):
-            return Described(what, advice)
+            return FileDescription(what, advice)
     if HTML.match(text.lstrip("\ufeff")):
         if "google drive" in lower or "drive.google.com" in lower:
-            return Described(
+            return FileDescription(
                 "is a web page of Google Drive (HTML), not the file itself",
                 "Open its address in a browser, confirm the download there, and name "
                 "the file that comes.",
             )
-        return Described(
+        return FileDescription(
             "is a saved web page (HTML), not the file itself", "Download the file itself."
         )
     if lower[:1] in ("{", "[") and text:
-        return Described("is a JSON file, not a network")
+        return FileDescription("is a JSON file, not a network")
     return None
 
 
-def _of_pickle(path: Path, head: bytes) -> Described | None:
-    """Of protocol 2 or later by its beginning, of an older one if it can be followed."""
-    if is_old_torch(head) or re.match(rb"\x80[\x02-\x05]", head) or scan_file(path).is_whole:
-        return of_pickle(path)
+def _describe_pickle_or_none(path: Path, head: bytes) -> FileDescription | None:
+    """Describe a pickle: protocol 2 or later by its first bytes, older ones if parseable."""
+    if (
+        is_legacy_torch(head)
+        or re.match(rb"\x80[\x02-\x05]", head)
+        or scan_pickle_file(path).is_whole
+    ):
+        return describe_pickle(path)
     return None
 
 
-def _of_other_text(head: bytes) -> Described | None:
-    text = _decoded(head)
+def _describe_other_text(head: bytes) -> FileDescription | None:
+    text = _decode(head)
     if not text:
         return None
     first = (text.strip().splitlines() or [""])[0]
-    return Described(
+    return FileDescription(
         f"is a text file that begins with {sanitize_line(first[:60])!r}, not a network"
     )
 
 
-def _decoded(head: bytes) -> str:
-    """The text that a file begins with; '' if it is none."""
+def _decode(head: bytes) -> str:
+    """Return the text at the start of a file; '' if it is binary."""
     codec = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
     try:
         text = head.decode(codec)
     except UnicodeDecodeError as error:
-        if len(head) < HEAD_BYTES or error.start < HEAD_BYTES - 4:  # else a character is cut in two
+        if len(head) < HEAD_BYTES or error.start < HEAD_BYTES - 4:  # not a character cut in two
             return ""
         text = head[: error.start].decode(codec)
     odd = sum(not (character.isprintable() or character in "\t\r\n\f\ufeff") for character in text)
     return text if odd <= len(text) / 50 else ""
 
 
-def _unknown(path: Path, head: bytes) -> Described:
+def _describe_unknown(path: Path, head: bytes) -> FileDescription:
     if not head.strip(b"\0"):
-        return Described("begins with nothing but zeros, as an interrupted copy leaves it", AGAIN)
+        return FileDescription(
+            "begins with zeros only, as after an interrupted copy", DOWNLOAD_AGAIN
+        )
     if _is_state_by_name(path):
-        return Described(
+        return FileDescription(
             "is a training state by its name, but it is damaged",
             "Name another one of the run, or one of its network files.",
         )
     if path.suffix.lower() == ".pkl":
-        return Described("is not a readable pickle: it is damaged or of another kind", AGAIN)
-    return Described(
+        return FileDescription(
+            "is not a readable pickle: it is damaged or of another kind", DOWNLOAD_AGAIN
+        )
+    return FileDescription(
         "is not a network file of progan or of another program that is known, or it is damaged"
     )
 

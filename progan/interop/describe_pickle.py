@@ -1,6 +1,6 @@
-"""Which program wrote a pickle or a file of PyTorch: from the names and keys in it; nothing is run.
+"""Identify the program that wrote a pickle or PyTorch file, by names and keys; no code is run.
 
-The tables are matched in order, and the first match counts.
+The tables are searched in order, and the first match counts.
 """
 
 import io
@@ -14,16 +14,16 @@ from progan.runtime.files import read_stored_member
 from progan.runtime.pickle_scan import PickledObject, PickleScan, dict_items, scan_pickle
 from progan.runtime.text import sanitize_line
 
-MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how files of torch before 1.6 begin
-HEAD = 64  # bytes that tell such a file
+MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # first bytes of files of torch before 1.6
+HEAD = 64  # bytes that suffice to recognise such a file
 HEADERS = 3  # pickles before the content of such a file
-LISTED = 3  # names in a message
-DEEPEST = 3  # levels of dictionaries that are searched for names of tensors
+MAX_LISTED = 3  # names in a message
+MAX_DEPTH = 3  # nested dictionaries that are searched for names of tensors
 
 STYLEGAN_TENSORFLOW = "a pickle of StyleGAN or StyleGAN2 (official TensorFlow code)"
 STYLEGAN_PYTORCH = "a pickle of StyleGAN2-ADA, StyleGAN3 or a relative (PyTorch)"
 UNKNOWN = "is a pickle of another program"
-# By a name that loading would import: its beginning, and what the file is.
+# Prefix of a name that loading would import, and what the file is.
 BY_GLOBAL = (
     ("dnnlib.tflib.", STYLEGAN_TENSORFLOW),
     ("torch_utils.persistence.", STYLEGAN_PYTORCH),
@@ -37,7 +37,7 @@ BY_GLOBAL = (
     ("jaxlib.", "a pickle of JAX"),
     ("flax.", "a pickle of Flax"),
 )
-# By keys of the outermost dictionary, all of which it has.
+# Keys of the outermost dictionary, all of which must be present.
 BY_KEYS = (
     (("pytorch-lightning_version",), "a checkpoint of PyTorch Lightning"),
     (("netG", "config"), "a file of pytorch_GAN_zoo that holds more than weights and settings"),
@@ -48,31 +48,24 @@ BY_KEYS = (
     (("meta", "state_dict"), "a checkpoint of OpenMMLab"),
     (("step", "model", "ema"), "a checkpoint of denoising-diffusion-pytorch"),
 )
-# By patterns, each of which some name of a tensor begins with.
+# Patterns, each of which must match the start of some tensor's name.
+# fmt: off
 BY_TENSORS = (
     ((r"S\.net\.", r"G\."), "a checkpoint of lucidrains' stylegan2-pytorch"),
     ((r"G\.", r"GE\."), "a checkpoint of lucidrains' lightweight-gan"),
     ((r"(.*\.)?rgb_converters\.\d",), "a file of akanimax's pro_gan_pytorch"),
-    (
-        (r"(.*\.)?progression\.\d", r"(.*\.)?to_rgb\.\d"),
-        "a file of rosinality's progressive-gan-pytorch",
-    ),
-    (
-        (r"(.*\.)?scaleLayers\.\d", r"(.*\.)?(toRGB|fromRGB)Layers\.\d"),
-        "a bare state_dict of pytorch_GAN_zoo's PGAN, without its settings",
-    ),
-    (
-        (r"(.*\.)?synthesis\.(b\d+|L\d+_\w+)\.",),
-        "weights of StyleGAN2-ADA, StyleGAN3 or a relative",
-    ),
+    ((r"(.*\.)?progression\.\d", r"(.*\.)?to_rgb\.\d"),
+     "a file of rosinality's progressive-gan-pytorch"),
+    ((r"(.*\.)?scaleLayers\.\d", r"(.*\.)?(toRGB|fromRGB)Layers\.\d"),
+     "a bare state_dict of pytorch_GAN_zoo's PGAN, without its settings"),
+    ((r"(.*\.)?synthesis\.(b\d+|L\d+_\w+)\.",),
+     "weights of StyleGAN2-ADA, StyleGAN3 or a relative"),
     ((r"(.*\.)?convs\.\d+\.conv\.modulation\.",), "weights of rosinality's stylegan2-pytorch"),
     ((r"model\.diffusion_model\.",), "a checkpoint of Stable Diffusion"),
     ((r".*lora_(up|down|A|B|unet|te)",), "a LoRA of a diffusion model"),
     ((r"(.*\.)?(down|up)_blocks\.\d", r"(.*\.)?conv_in\."), "weights of diffusers"),
-    (
-        (r"(.*\.)?(h|layers?|blocks|resblocks)\.\d+\.(attn|self_attn|attention)\.",),
-        "weights of a transformer",
-    ),
+    ((r"(.*\.)?(h|layers?|blocks|resblocks)\.\d+\.(attn|self_attn|attention)\.",),
+     "weights of a transformer"),
     ((r"Mixed_5b\.",), "weights of Inception, a classifier"),
     ((r"features\.0\.weight", r"classifier\."), "weights of a classifier such as VGG"),
     ((r"layer1\.0\.conv1\.", r"fc\."), "weights of a classifier such as ResNet"),
@@ -80,9 +73,10 @@ BY_TENSORS = (
     ((r"(.*\.)?model\.\d+\.conv_block\.",), "weights of CycleGAN or pix2pix"),
     ((r"main\.\d+\.weight",), "weights of a DCGAN, such as PyTorch's example saves"),
 )
+# fmt: on
 OTHER = "Use it with the program that wrote it."
 TENSOR = re.compile(r"torch\._(utils|tensor)\._rebuild_|torch\.nn\.parameter\.Parameter")
-# By a word in the settings or in the source that such a pickle holds.
+# A word in the settings or source in such a pickle.
 STYLEGANS = (
     (STYLEGAN_TENSORFLOW, "G_style", "a pickle of StyleGAN (official TensorFlow code)"),
     (STYLEGAN_TENSORFLOW, "G_main", "a pickle of StyleGAN2 (official TensorFlow code)"),
@@ -91,13 +85,13 @@ STYLEGANS = (
 )
 
 
-class Described(NamedTuple):
-    """What a file is.
+class FileDescription(NamedTuple):
+    """Description of a file.
 
     Attributes:
-        what: Begins with the verb: 'is a PNG image'.
-        advice: How to go on; '' if there is none beyond what can be read instead.
-        names: All that loading would import.
+        what: Starts with the verb: 'is a PNG image'.
+        advice: What to do; '': name a supported file.
+        names: All names that loading would import.
     """
 
     what: str
@@ -105,34 +99,34 @@ class Described(NamedTuple):
     names: tuple[str, ...] = ()
 
 
-def is_old_torch(head: bytes) -> bool:
-    """Whether a file begins as those of torch before 1.6."""
+def is_legacy_torch(head: bytes) -> bool:
+    """Return True if these are the first bytes of a file of torch before 1.6."""
     return head.startswith(MAGIC)
 
 
-def scan_file(path: Path) -> PickleScan:
-    """What the pickle of a file holds, of PyTorch or not."""
+def scan_pickle_file(path: Path) -> PickleScan:
+    """Scan the pickle in a file, a plain one or of torch before 1.6."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if is_old_torch(data[: len(MAGIC)]):
+        if is_legacy_torch(data[: len(MAGIC)]):
             names = [name for _ in range(HEADERS) for name in scan_pickle(data).names]
             content, more, is_whole = scan_pickle(data)
             return PickleScan(content, (*names, *more), is_whole)
         return scan_pickle(data)
 
 
-def scan_zip(path: Path, index: str) -> PickleScan:
-    """What the pickle in a zip file of PyTorch holds."""
+def scan_torch_zip(path: Path, index: str) -> PickleScan:
+    """Scan the pickle in a zip file of PyTorch."""
     return scan_pickle(io.BytesIO(read_stored_member(path, index)))
 
 
-def of_pickle(path: Path) -> Described:
-    """What a pickle is, or an old file of PyTorch; it need not be whole."""
-    found = scan_file(path)
-    described = of_scan(found)
+def describe_pickle(path: Path) -> FileDescription:
+    """Describe a pickle or old PyTorch file, which may be cut short."""
+    found = scan_pickle_file(path)
+    described = describe_scan(found)
     if found.is_whole:
         return described
     if described.what.startswith(UNKNOWN):
-        return Described(
+        return FileDescription(
             "is not a readable pickle: it is damaged or cut short",
             "Copy or download it again.",
             found.names,
@@ -140,8 +134,8 @@ def of_pickle(path: Path) -> Described:
     return described._replace(what=f"{described.what}, damaged or cut short")
 
 
-def of_scan(found: PickleScan, *, is_torch: bool = False) -> Described:
-    """What the content of a pickle is.
+def describe_scan(found: PickleScan, *, is_torch: bool = False) -> FileDescription:
+    """Describe the content of a pickle.
 
     Args:
         is_torch: PyTorch saved it.
@@ -150,22 +144,22 @@ def of_scan(found: PickleScan, *, is_torch: bool = False) -> Described:
     known = (
         _by_global(found)
         or _by_keys(dict_items(found.content))
-        or of_tensors(tensor_names(found.content))
-        or (_in_general(found) if is_torch else "")
+        or identify_weights(tensor_names(found.content))
+        or (_describe_unknown_torch(found) if is_torch else "")
     )
     if known:
-        return Described(with_verb(known), OTHER, found.names)
-    listed = f" (it needs {_listed(found.names)})" if found.names else ""
-    return Described(UNKNOWN + listed, "", found.names)
+        return FileDescription(with_verb(known), OTHER, found.names)
+    listed = f" (it needs {_list_names(found.names)})" if found.names else ""
+    return FileDescription(UNKNOWN + listed, "", found.names)
 
 
 def with_verb(what: str) -> str:
-    """'is a pickle …' or 'holds weights …'."""
+    """Return 'is a pickle …' or 'holds weights …'."""
     return f"holds {what}" if what.startswith("weights") else f"is {what}"
 
 
-def of_tensors(names: Sequence[str]) -> str:
-    """What weights are by the names of the tensors; '' if unknown."""
+def identify_weights(names: Sequence[str]) -> str:
+    """Describe weights by the names of their tensors; '' if unknown."""
     return next(
         (
             what
@@ -176,8 +170,8 @@ def of_tensors(names: Sequence[str]) -> str:
     )
 
 
-def tensor_names(content: Any, depth: int = DEEPEST) -> list[str]:
-    """The keys of the innermost dictionaries, which are names of tensors in a state_dict."""
+def tensor_names(content: Any, depth: int = MAX_DEPTH) -> list[str]:
+    """Return the keys of the innermost dictionaries: names of tensors in a state_dict."""
     names = []
     for key, value in dict_items(content).items():
         inner = tensor_names(value, depth - 1) if depth else []
@@ -185,21 +179,21 @@ def tensor_names(content: Any, depth: int = DEEPEST) -> list[str]:
     return names
 
 
-def in_general(names: Sequence[str]) -> str:
-    """Weights that no table knows: 'weights of another architecture (3 tensors: a, b, …)'."""
+def describe_unknown_weights(names: Sequence[str]) -> str:
+    """Return e.g. 'weights of another architecture (3 tensors: a, b, …)'."""
     count = "1 tensor" if len(names) == 1 else f"{len(names):,} tensors"
-    return f"weights of another architecture ({count}: {_listed(names)})"
+    return f"weights of another architecture ({count}: {_list_names(names)})"
 
 
 def _by_global(found: PickleScan) -> str:
     for start, what in BY_GLOBAL:
         if any(name.startswith(start) for name in found.names):
-            return _more_exactly(what, found.content)
+            return _identify_stylegan(what, found.content)
     return ""
 
 
-def _more_exactly(what: str, content: Any) -> str:
-    """Which StyleGAN it is, where the file tells."""
+def _identify_stylegan(what: str, content: Any) -> str:
+    """Return the version of StyleGAN if the pickle contains it, else `what`."""
     if what not in (STYLEGAN_TENSORFLOW, STYLEGAN_PYTORCH):
         return what
     texts = list(_texts(content))
@@ -215,7 +209,7 @@ def _more_exactly(what: str, content: Any) -> str:
 
 
 def _texts(content: Any) -> Iterable[str]:
-    """Texts that networks of StyleGAN's pickles hold: settings and source."""
+    """Yield strings in a pickle of StyleGAN: settings and source; the first 2000 objects."""
     pending = [content]
     for _ in range(2000):
         if not pending:
@@ -238,17 +232,17 @@ def _by_keys(items: dict[Any, Any]) -> str:
     return next((what for keys, what in BY_KEYS if set(keys) <= items.keys()), "")
 
 
-def _in_general(found: PickleScan) -> str:
-    """A file of PyTorch that no table knows."""
+def _describe_unknown_torch(found: PickleScan) -> str:
+    """Describe a PyTorch file that no table contains."""
     content = found.content
     items = dict_items(content)
     if not items and isinstance(content, PickledObject) and isinstance(content.state, dict):
         return f"a pickled PyTorch module of the class {sanitize_line(content.name)}"
     if items and all(_is_tensor(value) for value in items.values()):
-        return in_general(tensor_names(content))
+        return describe_unknown_weights(tensor_names(content))
     if items:
         keys = [str(key) for key in items]
-        return f"a PyTorch file of another program (a dictionary of {_listed(keys)})"
+        return f"a PyTorch file of another program (a dictionary of {_list_names(keys)})"
     return "a PyTorch file of another program"
 
 
@@ -256,6 +250,6 @@ def _is_tensor(value: Any) -> bool:
     return isinstance(value, PickledObject) and bool(TENSOR.match(value.name))
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(sanitize_line(name) for name in names[:LISTED])
-    return shown + (", …" if len(names) > LISTED else "")
+def _list_names(names: Sequence[str]) -> str:
+    shown = ", ".join(sanitize_line(name) for name in names[:MAX_LISTED])
+    return shown + (", …" if len(names) > MAX_LISTED else "")

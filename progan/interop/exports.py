@@ -1,4 +1,4 @@
-"""TorchScript, torch.export and ONNX files of generators, compared with them after writing."""
+"""Export generators to TorchScript, torch.export and ONNX, and verify the files."""
 
 import dataclasses
 import io
@@ -13,37 +13,30 @@ from torch.export import Dim, ExportedProgram
 
 from progan import networks
 from progan.errors import UserError
-from progan.interop.export_formats import ONNX_PACKAGES, require_onnx
 from progan.networks import Generator
 from progan.networks.layers import EqualizedLayer, UpConv
 from progan.ops import conv_up2x, up2x_kernel
 from progan.runtime.files import atomic_path
 from progan.sampling.latents import seed_labels, seed_latents
-from progan.sampling.network_file import Snapshot, io_signature
 from progan.sampling.render import render_single
+from progan.sampling.snapshot_file import Snapshot, io_signature
 
-INPUTS = ("latents", "labels")  # the latter of networks with classes
+INPUTS = ("latents", "labels")  # labels only if there are classes
 OUTPUT = "images"
-PACKAGES = ONNX_PACKAGES
-RECORDED = 2  # images; torch.export takes 0 and 1 for constants
-COMPARED = (1, 3)  # images of each batch
-# Of the largest value: on average (root mean square), and at worst. Sums are made in another
-# order, and normalising small vectors enlarges what that makes; a network of 1024x1024 differs from
-# itself as much, in a batch of another size.
-TOLERANCE = 1e-5
-WORST = 1e-4
+TRACE_BATCH = 2  # images; torch.export treats 0 and 1 as constants
+TEST_BATCHES = (1, 3)  # images
+# Relative to the largest value: root mean square, and maximum. Sums are made in another order, and
+# normalising small vectors amplifies that; a network of 1024x1024 differs from itself as much in
+# another batch size.
+MAX_RMS_ERROR = 1e-5
+MAX_ERROR = 1e-4
 
 Tensors = tuple[Tensor, ...]
 Run = Callable[..., Tensor]
 
 
 def truncate(snapshot: Snapshot, level: int, alpha: float) -> Snapshot:
-    """A copy that ends at `level`: the network of that resolution, with these weights.
-
-    Args:
-        level: One that the generator can draw at.
-        alpha: Weight of that level.
-    """
+    """Copy the snapshot without the layers above `level`, whose weight becomes `alpha`."""
     config = dataclasses.replace(snapshot.generator.config, resolution=1 << level)
     generator = networks.build_generator(config)
     weights = snapshot.generator.state_dict()
@@ -54,10 +47,10 @@ def truncate(snapshot: Snapshot, level: int, alpha: float) -> Snapshot:
 
 
 class ExportableGenerator(nn.Module):
-    """Latents [N, latent_size], and labels [N, classes] if there are any -> images [N, C, H, W].
+    """Map latents [N, latent_size], and labels [N, classes] if any, to images [N, C, H, W].
 
-    Layers choose by the size of a batch how they compute, and a graph is recorded once for all
-    sizes. Here the constants are in the weights, and the doubling is in the kernels, beforehand.
+    Layers choose by batch size how they compute, but a graph is traced once for all sizes. So
+    scales are multiplied into the weights and upsampling into the kernels beforehand.
     """
 
     alpha: Tensor | None
@@ -65,7 +58,7 @@ class ExportableGenerator(nn.Module):
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__()
         own = truncate(snapshot, snapshot.level, snapshot.alpha)
-        self.generator = _settle(own.generator)
+        self.generator = _fold_constants(own.generator)
         self.level = own.level
         self.register_buffer("alpha", None if own.alpha == 1 else torch.tensor(own.alpha))
 
@@ -77,7 +70,7 @@ class ExportableGenerator(nn.Module):
 
 
 class FusedUpsample(nn.Module):
-    """What a layer for doubling does, with its kernel made: [N, C, H, W] -> [N, F, 2H, 2W]."""
+    """UpConv with a precomputed kernel: [N, C, H, W] -> [N, F, 2H, 2W]."""
 
     def __init__(self, layer: UpConv) -> None:
         super().__init__()
@@ -89,7 +82,8 @@ class FusedUpsample(nn.Module):
         return conv_up2x(x, self.kernel, self.bias)
 
 
-def _settle(generator: Generator) -> Generator:
+def _fold_constants(generator: Generator) -> Generator:
+    """Replace UpConv by FusedUpsample and multiply scales into weights, in place."""
     for name, layer in list(generator.named_modules()):
         if isinstance(layer, UpConv):
             generator.set_submodule(name, FusedUpsample(layer))
@@ -108,26 +102,26 @@ def write_torchscript(
         warnings.simplefilter("ignore")  # torch.jit is deprecated, and still what C++ loads
         traced = torch.jit.trace(module, inputs, check_trace=False)
         torch.jit.save(traced, content, _extra_files=dict(text))
-    path.write_bytes(content.getbuffer())  # a full disk is an OSError here; in torch, an abort
+    path.write_bytes(content.getbuffer())  # raises OSError if the disk is full; torch aborts
 
 
 def read_torchscript(path: Path) -> Callable[..., Tensor]:
-    """What it does with the inputs."""
+    """Load a TorchScript file as a function of the inputs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # torch.jit takes only names of files in UTF-8.
-        content = io.BytesIO(path.read_bytes())
-        run: Callable[..., Tensor] = torch.jit.load(content, map_location="cpu")
+        run: Callable[..., Tensor] = torch.jit.load(
+            io.BytesIO(path.read_bytes()), map_location="cpu"
+        )  # from bytes, as torch.jit opens only UTF-8 names
     return run
 
 
-def exported(module: ExportableGenerator, inputs: tuple[Tensor, ...]) -> ExportedProgram:
-    """The graph of a module, for batches of any size; it is recorded with `inputs`."""
-    return torch.export.export(module, inputs, dynamic_shapes=any_batch(inputs))
+def export_program(module: ExportableGenerator, inputs: tuple[Tensor, ...]) -> ExportedProgram:
+    """Trace a module with `inputs`, for batches of any size."""
+    return torch.export.export(module, inputs, dynamic_shapes=dynamic_batch_shapes(inputs))
 
 
-def any_batch(inputs: tuple[Tensor, ...]) -> tuple[dict[int, Dim], ...]:
-    """What is not fixed in the shapes of inputs: their first axis, which is the same of all."""
+def dynamic_batch_shapes(inputs: tuple[Tensor, ...]) -> tuple[dict[int, Dim], ...]:
+    """Declare the first axis of all inputs as one dynamic dimension."""
     batch = Dim("batch", min=1)
     return tuple({0: batch} for _ in inputs)
 
@@ -138,48 +132,42 @@ def write_exported_program(
     """Write a module, with `text` as files inside of the file."""
     content = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # weights that are channels-last puzzle it
-        torch.export.save(exported(module, inputs), content, extra_files=dict(text))
-    path.write_bytes(content.getbuffer())  # a full disk is an OSError here; in torch, an abort
+        warnings.simplefilter("ignore")  # about channels-last weights
+        torch.export.save(export_program(module, inputs), content, extra_files=dict(text))
+    path.write_bytes(content.getbuffer())  # raises OSError if the disk is full; torch aborts
 
 
 def read_exported_program(path: Path) -> Callable[..., Tensor]:
-    """What it does with the inputs; of a file that we wrote, for pickles may be in it."""
+    """Load a .pt2 file of our own as a function; it may contain pickles."""
     with path.open("rb") as file:
         return torch.export.load(file).module()
-
-
-def require_packages() -> None:
-    """Raise UserError unless there is all that writing and reading takes."""
-    require_onnx(PACKAGES)
 
 
 def write_onnx(
     path: Path, module: ExportableGenerator, inputs: Tensors, text: Mapping[str, str]
 ) -> None:
     """Write a module, with `text` as the metadata_props of the model."""
-    require_packages()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the axis of both inputs gets one name
+        warnings.simplefilter("ignore")  # about the shared name of the batch axis
         program = torch.onnx.export(
-            exported(module, inputs),
+            export_program(module, inputs),
             inputs,
             dynamo=True,
             verbose=False,
-            dynamic_shapes=any_batch(inputs),
+            dynamic_shapes=dynamic_batch_shapes(inputs),
             input_names=INPUTS[: len(inputs)],
             output_names=[OUTPUT],
         )
-    assert program is not None  # as it is for a path
+    assert program is not None
     program.model.metadata_props.update(text)
     program.save(path)
 
 
 def read_onnx(path: Path) -> Callable[..., Tensor]:
-    """What ONNX Runtime does with the inputs, on the CPU."""
+    """Load an ONNX file with ONNX Runtime on the CPU, as a function of the inputs."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(  # of bytes: its names are UTF-8 alone
+    session = onnxruntime.InferenceSession(  # from bytes, as it opens only UTF-8 names
         path.read_bytes(), providers=["CPUExecutionProvider"]
     )
 
@@ -191,7 +179,7 @@ def read_onnx(path: Path) -> Callable[..., Tensor]:
 
 
 class Format(NamedTuple):
-    """A kind of file."""
+    """Writer and reader of an export format."""
 
     write: Callable[[Path, ExportableGenerator, Tensors, Mapping[str, str]], None]
     read: Callable[[Path], Run]
@@ -206,40 +194,40 @@ FORMATS = {
 
 
 def export(snapshot: Snapshot, target: Path, provenance: Mapping[str, str]) -> None:
-    """Write a generator, at its level and with its fade, as the suffix of the target says.
+    """Export a generator at its level and fade; the suffix of the target selects the format.
 
-    Raises UserError if the file does not draw what the generator draws, or cannot be written.
+    Raises UserError if the file cannot be written or its images differ from the generator's.
     """
     kind = FORMATS[target.suffix]
     with atomic_path(target) as temporary:
         kind.write(
             temporary,
             ExportableGenerator(snapshot),
-            _inputs(snapshot, RECORDED),
+            _inputs(snapshot, TRACE_BATCH),
             {**provenance, **_description(snapshot)},
         )
         run = kind.read(temporary)
-        for count in COMPARED:
+        for count in TEST_BATCHES:
             require_same(run, snapshot, count, target)
 
 
 def require_same(run: Run, snapshot: Snapshot, count: int, target: Path) -> None:
-    """Raise UserError unless a file draws the first seeds as the generator does."""
-    wanted = torch.cat(list(render_single(snapshot, *_rows(snapshot, count))))
+    """Raise UserError unless an export generates the first seeds as the generator does."""
+    expected = torch.cat(list(render_single(snapshot, *_rows(snapshot, count))))
     found = run(*_inputs(snapshot, count))
-    average, worst = differences(found, wanted)
-    if not (average <= TOLERANCE and worst <= WORST):  # NaN is no agreement either
+    rms, worst = relative_errors(found, expected)
+    if not (rms <= MAX_RMS_ERROR and worst <= MAX_ERROR):  # also true for NaN
         raise UserError(
-            f"{target} is not written: what it would draw differs from the network by "
-            f"{average:.1e} of the largest value on average and by {worst:.1e} at "
-            f"worst; {TOLERANCE:.0e} and {WORST:.0e} are allowed. Please report it, "
-            "with the versions of torch, onnxscript and onnxruntime."
+            f"{target} is not written: its images would differ from the network's by {rms:.1e} of "
+            f"the largest value on average and {worst:.1e} at worst; {MAX_RMS_ERROR:.0e} and "
+            f"{MAX_ERROR:.0e} are allowed. Please report it, with the versions of torch, "
+            "onnxscript and onnxruntime."
         )
 
 
-def differences(found: Tensor, wanted: Tensor) -> tuple[float, float]:
-    """How far two outputs are apart, on average and at worst, in parts of the largest value."""
-    error = (found - wanted) / wanted.abs().max()
+def relative_errors(found: Tensor, expected: Tensor) -> tuple[float, float]:
+    """Return root mean square and maximum of the difference, relative to the largest value."""
+    error = (found - expected) / expected.abs().max()
     return float(error.square().mean().sqrt()), float(error.abs().max())
 
 
@@ -254,7 +242,7 @@ def _description(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _inputs(snapshot: Snapshot, count: int) -> Tensors:
-    """Latents, and labels where there are classes, of the first seeds."""
+    """Return latents, and labels if there are classes, of the first seeds."""
     return tuple(rows for rows in _rows(snapshot, count) if rows.shape[1])
 
 

@@ -1,4 +1,12 @@
-"""Official networks <-> ours: settings, names, layouts and the place in the schedule."""
+"""The name map: variables of the official TensorFlow code, their layouts, and our tensors.
+
+    4x4/Dense   4x4/Conv   8x8/Conv0_up  8x8/Conv1       ToRGB_lod2      of G and Gs
+    4x4/Dense0  4x4/Dense1 8x8/Conv0     8x8/Conv1_down  FromRGB_lod2    of D
+
+each with weight and bias; `lod` counts from the highest resolution down. Convolutions are [height,
+width, in, out] there and dense layers [in, out]. The kernel of Conv0_up is that of a transposed
+convolution: [height, width, out, in], and it runs backwards.
+"""
 
 import math
 from collections.abc import Mapping
@@ -6,14 +14,82 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from progan.config import Network
 from progan.errors import UserError
-from progan.interop.imported_model import ImportedModel, Shape, require_whole, tensor
-from progan.interop.official_names import ROLES, AnyArray, official_names, to_official, to_ours
+from progan.interop.imported_model import ImportedModel, Shape, require_complete, to_float_tensor
+from progan.networks.layers import resolution_name
 from progan.option_fields import section_changes
 from progan.sizes import MIN_LEVEL
+
+AnyArray = npt.NDArray[np.generic]
+ROLES = {"G": "generator", "D": "discriminator", "Gs": "average"}  # networks of a pickle
+TRANSPOSED = "Conv0_up/weight"
+
+
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """Official names by our names, of layers at 4x4, above it, and to or from RGB."""
+
+    first: dict[str, str]
+    above: dict[str, str]
+    colors: tuple[str, str]
+
+
+_GENERATOR = _Layers(
+    {"dense": "Dense", "conv": "Conv"}, {"up": "Conv0_up", "conv": "Conv1"}, ("to_rgb", "ToRGB")
+)
+_DISCRIMINATOR = _Layers(
+    {"conv": "Conv", "hidden": "Dense0", "output": "Dense1"},
+    {"conv": "Conv0", "down": "Conv1_down"},
+    ("from_rgb", "FromRGB"),
+)
+
+
+def official_names(role: str, max_level: int, *, fused: bool) -> dict[str, str]:
+    """Map our tensor names to official ones: 'blocks.8x8.up.weight' -> '8x8/Conv0_up/weight'.
+
+    Args:
+        role: "generator", "discriminator" or "average".
+        fused: The network resamples inside the convolutions, which changes their names.
+    """
+    layers = _DISCRIMINATOR if role == "discriminator" else _GENERATOR
+    return {
+        f"{ours}.{part}": f"{theirs}/{part}"
+        for level in range(MIN_LEVEL, max_level + 1)
+        for ours, theirs in _level_names(layers, level, max_level, fused)
+        for part in ("weight", "bias")
+    }
+
+
+def _level_names(layers: _Layers, level: int, max_level: int, fused: bool) -> list[tuple[str, str]]:
+    name = resolution_name(level)
+    ours, theirs = layers.colors
+    blocks = layers.first if level == MIN_LEVEL else layers.above
+    return [
+        *(
+            (f"blocks.{name}.{here}", f"{name}/{there if fused else there.split('_')[0]}")
+            for here, there in blocks.items()
+        ),
+        (f"{ours}.{name}", f"{theirs}_lod{max_level - level}"),
+    ]
+
+
+def to_ours(official: str, array: AnyArray) -> AnyArray:
+    """Transpose an official variable to the layout of our tensors."""
+    if official.endswith(TRANSPOSED):
+        return array[::-1, ::-1].transpose(2, 3, 0, 1)
+    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+
+
+def to_official(official: str, array: AnyArray) -> AnyArray:
+    """Transpose one of our tensors to the layout of the official variable."""
+    if official.endswith(TRANSPOSED):
+        return array.transpose(2, 3, 0, 1)[::-1, ::-1]
+    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+
 
 Arguments = Mapping[str, Any]
 
@@ -31,12 +107,12 @@ SHARED: dict[str, tuple[str, Any]] = {
 NORMS = {True: "pixel", False: "none"}  # use_pixelnorm
 ACTIVATIONS = {True: "leaky-relu", False: "relu"}  # use_leakyrelu
 STDDEV_GROUP = 4
-EPSILON = 1e-8  # of the pixel norm
+PIXEL_NORM_EPSILON = 1e-8
 
-APART = {"fused_scaling", "fmap_base"}  # settings that G and D may have each for itself
-# What a network that only draws pictures does not need to be equal to the official one.
-OF_TRAINING = ("weight_stddev", "dropout", "kernel", "output_kernel", "code_size", "energy")
-OF_THE_DISCRIMINATOR = (
+MAY_DIFFER = {"fused_scaling", "fmap_base"}  # settings that may differ between G and D
+# Settings without influence on the generator's images.
+TRAINING_SETTINGS = ("weight_stddev", "dropout", "kernel", "output_kernel", "code_size", "energy")
+DISCRIMINATOR_SETTINGS = (
     "d_fmap_base",
     "d_norm",
     "d_activation",
@@ -46,14 +122,18 @@ OF_THE_DISCRIMINATOR = (
 LOD = "lod"  # the variable
 
 
-def settings_of(generator: Arguments, discriminator: Arguments | None = None) -> Network:
-    """Our settings; raises UserError for what we do not have, ValueError for what makes no sense.
+def network_from_arguments(generator: Arguments, discriminator: Arguments | None = None) -> Network:
+    """Translate arguments of the official networks to our settings; unknown ones are ignored.
 
-    Arguments that the official networks do not know they ignore, and so does this.
+    Raises:
+        UserError: Our networks have no such setting.
+        ValueError, TypeError: The arguments are invalid.
     """
-    if float(generator.get("pixelnorm_epsilon", EPSILON)) != EPSILON:
-        raise UserError(f"pixelnorm_epsilon {generator['pixelnorm_epsilon']} is not {EPSILON}.")
-    ours = _shared(generator)
+    if float(generator.get("pixelnorm_epsilon", PIXEL_NORM_EPSILON)) != PIXEL_NORM_EPSILON:
+        raise UserError(
+            f"pixelnorm_epsilon {generator['pixelnorm_epsilon']} is not {PIXEL_NORM_EPSILON}."
+        )
+    ours = _shared_settings(generator)
     latent_size = generator.get("latent_size")
     network = Network(
         **ours,
@@ -62,11 +142,11 @@ def settings_of(generator: Arguments, discriminator: Arguments | None = None) ->
         g_norm=NORMS[bool(generator.get("use_pixelnorm", True))],
         g_activation=ACTIVATIONS[bool(generator.get("use_leakyrelu", True))],
     )
-    return network if discriminator is None else _with(network, discriminator)
+    return network if discriminator is None else _with_discriminator(network, discriminator)
 
 
-def arguments_of(network: Network) -> dict[str, dict[str, Any]]:
-    """The arguments of the official generator and discriminator; raises UserError if none fit."""
+def official_arguments(network: Network) -> dict[str, dict[str, Any]]:
+    """Return the arguments of the official networks for our settings, by role."""
     shared = {there: getattr(network, here) for there, (here, _) in SHARED.items()}
     found = {
         "generator": shared
@@ -85,40 +165,40 @@ def arguments_of(network: Network) -> dict[str, dict[str, Any]]:
     return found | {"average": found["generator"]}
 
 
-def require_official(network: Network, where: str, *, judges: bool) -> None:
+def require_official(network: Network, where: str, *, with_discriminator: bool) -> None:
     """Raise UserError unless the official code can build such networks.
 
     Args:
-        judges: Whether there is a discriminator to build.
+        with_discriminator: Check the settings of the discriminator, too.
     """
-    arguments = arguments_of(network)
-    official = settings_of(arguments["generator"], arguments["discriminator"])
-    free = OF_TRAINING + (() if judges else OF_THE_DISCRIMINATOR)
+    arguments = official_arguments(network)
+    official = network_from_arguments(arguments["generator"], arguments["discriminator"])
+    free = TRAINING_SETTINGS + (() if with_discriminator else DISCRIMINATOR_SETTINGS)
     if network.d_fmap_base == network.fmap_base:
-        free += ("d_fmap_base",)  # as good as 0
+        free += ("d_fmap_base",)  # equivalent to 0
     same = replace(official, **{name: getattr(network, name) for name in free})
     if different := section_changes(same, network):
         raise UserError(
-            f"{where} has no counterpart among the official networks, which differ in "
-            f"{'; '.join(different)}. Keep it as it is."
+            f"{where} cannot be converted to official networks, which differ in "
+            f"{'; '.join(different)}."
         )
 
 
-def _shared(arguments: Arguments) -> dict[str, Any]:
+def _shared_settings(arguments: Arguments) -> dict[str, Any]:
     return {
         here: type(default)(arguments.get(there, default))
         for there, (here, default) in SHARED.items()
     }
 
 
-def _with(network: Network, discriminator: Arguments) -> Network:
-    """The settings of the generator with those of the discriminator beside it."""
-    ours = _shared(discriminator)
+def _with_discriminator(network: Network, discriminator: Arguments) -> Network:
+    """Add the settings of the discriminator to those of the generator."""
+    ours = _shared_settings(discriminator)
     for name, value in ours.items():
-        if name not in APART and value != getattr(network, name):
+        if name not in MAY_DIFFER and value != getattr(network, name):
             raise UserError(
-                f"its G has {name} {getattr(network, name)} and its D {value}, which "
-                "are equal here."
+                f"its G has {name} {getattr(network, name)} and its D {value}; progan "
+                "needs equal ones."
             )
     width = ours["fmap_base"]
     group = int(discriminator.get("mbstd_group_size", STDDEV_GROUP))
@@ -134,36 +214,38 @@ def _with(network: Network, discriminator: Arguments) -> Network:
 class OfficialNetwork:
     """A network as the official code stores it."""
 
-    arguments: Mapping[str, Any]  # of the function that builds it: its static_kwargs
+    arguments: Mapping[str, Any]  # static_kwargs of the function that builds it
     variables: Mapping[str, AnyArray]
 
 
 def from_official(
     found: Mapping[str, OfficialNetwork], where: str, images_seen: int
 ) -> ImportedModel:
-    """Ours, of the networks 'G', 'D' and 'Gs'; raises UserError if they cannot be.
+    """Convert the networks 'G', 'D' and 'Gs' to ours; raises UserError if impossible.
 
-    Any may be missing, but for one of G and Gs, which stand for each other.
+    D may be missing, and one of G and Gs.
 
     Args:
-        where: Names the file in messages.
+        where: Name of the file in messages.
     """
     try:
-        trained = _translated({"Gs": found["G"], **found} if "G" in found else found, images_seen)
+        model = _convert({"Gs": found["G"], **found} if "G" in found else found, images_seen)
     except UserError as error:
         raise UserError(f"{where} cannot be used: {error}") from error
     except (ValueError, TypeError, ArithmeticError) as error:
         raise UserError(
-            f"{where} is damaged: the arguments of its networks make no sense "
-            f"({type(error).__name__}). Fetch it again."
+            f"{where} is damaged: the arguments of its networks are invalid "
+            f"({type(error).__name__}). Download it again."
         ) from error
-    return require_whole(trained, where)
+    return require_complete(model, where)
 
 
-def _translated(found: Mapping[str, OfficialNetwork], images_seen: int) -> ImportedModel:
-    main, judge = found["Gs"], found.get("D")
-    network = settings_of(main.arguments, judge.arguments if judge else None)
-    level, alpha = place(float(main.variables.get(LOD, np.zeros(()))), network.max_level)
+def _convert(found: Mapping[str, OfficialNetwork], images_seen: int) -> ImportedModel:
+    main, discriminator = found["Gs"], found.get("D")
+    network = network_from_arguments(
+        main.arguments, discriminator.arguments if discriminator else None
+    )
+    level, alpha = lod_to_level(float(main.variables.get(LOD, np.zeros(()))), network.max_level)
     cells = {ROLES[name]: _by_our_name(name, network, official) for name, official in found.items()}
     return ImportedModel(
         network=network,
@@ -171,10 +253,10 @@ def _translated(found: Mapping[str, OfficialNetwork], images_seen: int) -> Impor
         alpha=alpha,
         images_seen=images_seen,
         weights={
-            role: {ours: tensor(to_ours(*cell)) for ours, cell in own.items()}
+            role: {ours: to_float_tensor(to_ours(*cell)) for ours, cell in own.items()}
             for role, own in cells.items()
         },
-        theirs={
+        originals={
             role: {ours: (theirs, array.shape) for ours, (theirs, array) in own.items()}
             for role, own in cells.items()
         },
@@ -184,28 +266,27 @@ def _translated(found: Mapping[str, OfficialNetwork], images_seen: int) -> Impor
 def _by_our_name(
     name: str, network: Network, official: OfficialNetwork
 ) -> dict[str, tuple[str, AnyArray]]:
-    """Name and array there, for each of our tensors; raises UserError if these are others."""
+    """Return official name and array of each of our tensors; raises UserError if names differ."""
     fused = bool(official.arguments.get("fused_scale", True))
     names = official_names(ROLES[name], network.max_level, fused=fused)
     if wrong := sorted({*names.values()} ^ (official.variables.keys() - {LOD})):
         what = "lacks" if wrong[0] in names.values() else "has an unknown"
-        raise UserError(f"its {name} {what} {ascii(wrong[0])[:80]}. Fetch it again.")
+        raise UserError(f"its {name} {what} {ascii(wrong[0])[:80]}. Download it again.")
     return {ours: (theirs, official.variables[theirs]) for ours, theirs in names.items()}
 
 
-def to_official_networks(trained: ImportedModel, where: str) -> dict[str, OfficialNetwork]:
-    """Theirs, for the networks that there are; raises UserError if the code cannot build them."""
-    network = trained.network
-    require_official(network, where, judges="discriminator" in trained.weights)
-    arguments = arguments_of(network)
-    lod = np.float32(network.max_level - trained.level + (1 - trained.alpha))
+def to_official_networks(model: ImportedModel, where: str) -> dict[str, OfficialNetwork]:
+    """Convert our networks to official ones; raises UserError if the code cannot build them."""
+    network = model.network
+    require_official(network, where, with_discriminator="discriminator" in model.weights)
+    arguments = official_arguments(network)
+    lod = np.float32(network.max_level - model.level + (1 - model.alpha))
     return {
         name: OfficialNetwork(
-            arguments[role],
-            {LOD: np.asarray(lod)} | _variables(role, network, trained.weights[role]),
+            arguments[role], {LOD: np.asarray(lod)} | _variables(role, network, model.weights[role])
         )
         for name, role in ROLES.items()
-        if role in trained.weights
+        if role in model.weights
     }
 
 
@@ -220,7 +301,7 @@ def _variables(role: str, network: Network, weights: Mapping[str, Tensor]) -> di
 def official_layers(
     role: str, network: Network, shapes: Mapping[str, Shape]
 ) -> dict[str, tuple[str, Shape]]:
-    """What the official code calls our tensors of these shapes, and their shapes there."""
+    """Return official names and shapes of our tensors of these shapes."""
     names = official_names(role, network.max_level, fused=network.fused_scaling)
     return {
         ours: (names[ours], to_official(names[ours], np.empty(shape)).shape)
@@ -228,10 +309,10 @@ def official_layers(
     }
 
 
-def place(lod: float, max_level: int) -> tuple[int, float]:
-    """Level and alpha of their lod, which counts from the highest level down: 1.3 -> (max-1, .7).
+def lod_to_level(lod: float, max_level: int) -> tuple[int, float]:
+    """Convert lod, counted down from the highest level, to level and alpha: 1.3 -> (max - 1, 0.7).
 
-    Raises ValueError if there is no such place.
+    Raises ValueError if it is out of range.
     """
     if not 0 <= lod <= max_level - MIN_LEVEL:
         raise ValueError(f"lod {lod}")

@@ -1,11 +1,10 @@
 """Files of the official code: pickles of TensorFlow networks, and NumPy archives without a pickle.
 
-In an archive, `Gs/8x8/Conv0_up/weight`, `Gs/lod` … are the variables, and `Gs/static_kwargs` is
-JSON, the arguments of the function that builds the network; so for G and D, where they are known.
+In an archive, `Gs/8x8/Conv0_up/weight`, `Gs/lod` … are variables, and `Gs/static_kwargs` is JSON
+with the arguments of the function that builds the network; likewise for G and D, if present.
 
 A pickle holds (G, D, Gs), each a `tfutil.Network`. A network has the source of its module as text,
-which is never looked at: the architecture is that of the paper, and the arguments with which it was
-built say which one.
+which is ignored: the architecture is that of the paper, with the stored arguments.
 """
 
 import json
@@ -17,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from progan.errors import UserError
-from progan.interop.describe_pickle import HEAD, is_old_torch, scan_file
-from progan.interop.official import OfficialNetwork
-from progan.interop.official_names import ROLES, AnyArray
+from progan.interop.describe_pickle import HEAD, is_legacy_torch, scan_pickle_file
+from progan.interop.official import ROLES, AnyArray, OfficialNetwork
 from progan.runtime.files import atomic_path, zip_member_names
 from progan.runtime.pickle_scan import PickledObject
 from progan.runtime.safe_pickle import load_plain
@@ -34,7 +32,7 @@ NEWEST_PROTOCOL = 5
 
 
 def write_archive(path: Path, networks: Mapping[str, OfficialNetwork]) -> None:
-    """Write the networks, whole or not at all."""
+    """Write the networks atomically to a NumPy archive."""
     arrays: dict[str, AnyArray] = {}
     for name, network in networks.items():
         arrays[f"{name}/{ARGUMENTS}"] = np.array(json.dumps(dict(network.arguments)))
@@ -44,13 +42,13 @@ def write_archive(path: Path, networks: Mapping[str, OfficialNetwork]) -> None:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a NumPy archive: a zip file of .npy files."""
+    """Return True if a file is a NumPy archive: a zip file of .npy files."""
     names = zip_member_names(path)
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
 def read_archive(path: Path) -> dict[str, OfficialNetwork]:
-    """The networks by their names there; raises UserError for other archives."""
+    """Read the networks of an archive by name; raises UserError for other archives."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files if name.split("/")[0] in ROLES}
@@ -74,7 +72,7 @@ def read_archive(path: Path) -> dict[str, OfficialNetwork]:
 def _archived_network(arrays: Mapping[str, AnyArray], prefix: str) -> OfficialNetwork:
     arguments = json.loads(str(arrays[prefix + ARGUMENTS]))
     if not isinstance(arguments, dict):
-        raise ValueError(f"{ARGUMENTS} are no dictionary")
+        raise ValueError(f"{ARGUMENTS} is not a dictionary")
     return OfficialNetwork(
         arguments,
         {
@@ -86,18 +84,18 @@ def _archived_network(arrays: Mapping[str, AnyArray], prefix: str) -> OfficialNe
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a file begins as a pickle; one of the oldest protocols must be named as one."""
+    """Return True if a file is a pickle; protocols 0 and 1 also need the suffix .pkl."""
     with path.open("rb") as file:
         head = file.read(HEAD)
-    if is_old_torch(head):
+    if is_legacy_torch(head):
         return False
     if len(head) >= 2 and head[0] == PROTOCOL and 2 <= head[1] <= NEWEST_PROTOCOL:
         return True
-    return path.suffix == PICKLE_SUFFIX and bool(head) and scan_file(path).is_whole
+    return path.suffix == PICKLE_SUFFIX and bool(head) and scan_pickle_file(path).is_whole
 
 
 def read_pickle(path: Path) -> dict[str, OfficialNetwork]:
-    """The networks by their names there, 'G', 'D' and 'Gs'; raises UserError for other files."""
+    """Read the networks 'G', 'D' and 'Gs' of a pickle; raises UserError for other files."""
     content = load_plain(path.read_bytes(), str(path), [CLASS])
     if not isinstance(content, (tuple, list)) or len(content) != len(ROLES):
         raise UserError(
@@ -115,25 +113,25 @@ def _pickled_network(record: Any, name: str, path: Path) -> OfficialNetwork:
     state = record.state if isinstance(record, PickledObject) else None
     if not isinstance(state, dict) or not isinstance(state.get("static_kwargs"), dict):
         raise UserError(
-            f"{path} is a pickle, but its {name} is no network of the official "
-            "TensorFlow code. (Its predecessor in Theano wrote other ones: load and "
-            "save those with the official code.)"
+            f"{path} is a pickle, but its {name} is not a network of the official "
+            "TensorFlow code. (Load and save pickles of its predecessor in Theano with the "
+            "official code.)"
         )
     builder = state.get("build_func_name")
     if builder != BUILDERS[name]:
         raise UserError(
-            f"{path}: its {name} was built by {_word(builder)}, and progan knows the "
-            f"architecture of {BUILDERS[name]} alone."
+            f"{path}: its {name} was built by {_identifier(builder)}; progan supports only "
+            f"{BUILDERS[name]}."
         )
     return OfficialNetwork(state["static_kwargs"], _variables(state.get("variables"), name, path))
 
 
 def _variables(pairs: Any, name: str, path: Path) -> Mapping[str, AnyArray]:
-    """[(name, array)] as a dictionary; nothing but arrays and numbers is looked into."""
+    """Convert [(name, array)] to a dictionary; raises UserError for anything else."""
     if not isinstance(pairs, list) or not all(map(_is_variable, pairs)):
         raise UserError(
-            f"{path} is damaged: the variables of its {name} are no pairs of names and "
-            "arrays. Fetch it again."
+            f"{path} is damaged: the variables of its {name} are not pairs of names and "
+            "arrays. Download it again."
         )
     return {variable: np.asarray(value) for variable, value in pairs}
 
@@ -147,5 +145,5 @@ def _is_variable(pair: Any) -> bool:
     )
 
 
-def _word(value: Any) -> str:
+def _identifier(value: Any) -> str:
     return value if isinstance(value, str) and value.isidentifier() else "something unnamed"

@@ -118,7 +118,7 @@ def main(
 
     from progan.projection.project import ProjectionRequest, run_request
     from progan.projection.search import SearchBudget
-    from progan.sampling.network_choice import find_network
+    from progan.sampling.find_network import find_network
 
     path = find_network(network)
     if path != network:

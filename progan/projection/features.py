@@ -13,7 +13,7 @@ from progan.config import Network
 from progan.networks import Discriminator
 from progan.run_directory import CONFIG_FILE
 from progan.runtime.weights_file import is_weights_file
-from progan.sampling.network_file import Snapshot
+from progan.sampling.snapshot_file import Snapshot
 from progan.sizes import MIN_LEVEL
 from progan.training.init_from import InitSource, find_init_source, load_init_source
 

@@ -26,11 +26,11 @@ from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import make_folder
 from progan.runtime.text import caseless, format_count, sanitize_line
 from progan.sampling.image_files import provenance, replace_undecodable, save_array
-from progan.sampling.latents import at_resolution, class_index
-from progan.sampling.network_file import Snapshot
+from progan.sampling.latents import class_index, select_resolution
 from progan.sampling.options import MAX_SECONDS, VideoTiming
 from progan.sampling.render import as_pixels, render_single
-from progan.sampling.video import frame_of, frame_size, require_video, write_video
+from progan.sampling.snapshot_file import Snapshot
+from progan.sampling.video import compose_frame, frame_size, require_encodable, write_video
 from progan.sizes import Size
 
 LATENTS_FILE = "projected.npy"
@@ -197,7 +197,7 @@ def _video_frames(
             for each, picture in zip(all_of_it, drawn, strict=True)
             for image in (each.target.pixels, picture)
         ]
-        frame = frame_of(np.stack(cells), 2, len(all_of_it))
+        frame = compose_frame(np.stack(cells), 2, len(all_of_it))
         yield frame
     for _ in range(timing.frames - len(ways)):
         yield frame
@@ -234,7 +234,7 @@ def run_request(request: ProjectionRequest) -> Iterator[str]:
     """
     device = choose_device(request.device)
     set_deterministic()
-    snapshot = at_resolution(load_snapshot(request.network, device), request.resolution)
+    snapshot = select_resolution(load_snapshot(request.network, device), request.resolution)
     targets = read_targets(request.pictures, snapshot)
     _require_feasible(request, snapshot, targets)
     features = _open_features(request, snapshot, device)
@@ -270,7 +270,7 @@ def _require_feasible(
                 f"There is no folder {folder} for the film. Make it first, or name the "
                 "film alone: it goes to --outdir."
             )
-        require_video(
+        require_encodable(
             request.video,
             video_timing(request.effort.steps, request.fps),
             video_size(cell, len(request.pictures)),

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from progan.projection.features import Features, feature_distance
 from progan.sampling.latents import labels_of_class, seed_labels, seed_latents
-from progan.sampling.network_file import Snapshot
 from progan.sampling.render import batch_size
+from progan.sampling.snapshot_file import Snapshot
 
 FEATURE_WEIGHT = 1.0  # of their difference, beside the mean square of pixels in [-1, 1]
 LEARNING_RATE = 0.3  # of Adam; latents have numbers of about 1

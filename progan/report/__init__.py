@@ -1,1 +1,1 @@
-"""One HTML file that shows a run: reads what training and metrics left in its directory."""
+"""Render a run as one HTML file, from the files that training and metrics wrote."""

@@ -15,8 +15,8 @@ from progan.runtime.text import escape_controls
 from progan.runtime.torch_settings import set_omp_passive
 
 if TYPE_CHECKING:
-    from progan.report.markup import Material
-    from progan.report.page import Section
+    from progan.report.page import BuildSection
+    from progan.report.run_data import RunData
 
 REPORT_FILE = "report.html"
 
@@ -27,7 +27,7 @@ REPORT_FILE = "report.html"
     "--output",
     type=PATH,
     metavar="FILE",
-    help=f"What to write; {REPORT_FILE} in the directory of the run if not given.",
+    help=f"File to write; default: {REPORT_FILE} in the directory of the run.",
 )
 @click.option(
     "--neighbours",
@@ -35,15 +35,10 @@ REPORT_FILE = "report.html"
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
-    help="Look up the nearest training images of the seeds 0 … N-1, which takes the "
-    "dataset. Without it those are shown that python -m metrics neighbours has left.",
+    help="Search the training images nearest to the images of seeds 0 … N-1; needs the "
+    "dataset. Default: show what python -m metrics neighbours has stored.",
 )
-@click.option(
-    "--data",
-    type=PATH,
-    metavar="DIR",
-    help="The dataset, for --neighbours, if it is not where it was.",
-)
+@click.option("--data", type=PATH, metavar="DIR", help="Dataset for --neighbours, if it was moved.")
 @detector_option
 @device_option
 def main(
@@ -65,8 +60,8 @@ def main(
     """
     if (data or detector) and not count:
         raise UserError(
-            "--data and --detector are for --neighbours: say how many images to look "
-            "up, such as --neighbours 64."
+            "--data and --detector need --neighbours with a number of images, such as "
+            "--neighbours 64."
         )
     found = run_directory.find_run_or_state(run)
     directory = found if found.is_dir() else found.parent
@@ -75,34 +70,36 @@ def main(
     require_existing([data], "Name the dataset with --data.")
     require_detector(None if str(detector) == PIXELS else detector)
     set_omp_passive()
-    from progan.report.markup import read
-    from progan.report.page import page
+    from progan.report.page import render_page
+    from progan.report.run_data import read_run
     from progan.runtime.files import write_atomically
 
-    material = read(directory)
-    if material.trouble:
+    run_data = read_run(directory)
+    if run_data.config_error:
         click.echo(
-            escape_controls(f"Warning: {material.trouble} The report lacks what depends on it."),
+            escape_controls(
+                f"Warning: {run_data.config_error} The report lacks what depends on it."
+            ),
             err=True,
         )
-    neighbours = _neighbours(material, count, data, detector, device)
-    write_atomically(path, page(material, neighbours))
+    neighbours = _neighbours_section(run_data, count, data, detector, device)
+    write_atomically(path, render_page(run_data, neighbours))
     click.echo(click.format_filename(path))
 
 
-def _neighbours(
-    material: "Material", count: int, data: Path | None, detector: Path | None, device: str
-) -> "Section":
-    """What makes the section; what was wished for and cannot be done is told at once."""
-    from progan.report import metrics as best
-    from progan.report import metrics as measured
-    from progan.report import neighbours
-    from progan.sampling.network_file import SUFFIX
+def _neighbours_section(
+    run_data: "RunData", count: int, data: Path | None, detector: Path | None, device: str
+) -> "BuildSection":
+    """Search neighbours now if asked to, so that errors end the command; else read stored ones."""
+    from progan.report import metrics, neighbours
+    from progan.sampling.snapshot_file import SUFFIX
 
     if not count:
-        return lambda: neighbours.left(material)
-    known = measured.networks(material.directory)
-    choice = best.chosen(known, measured.measured(material.directory), material.settings)
-    wish = neighbours.Wish(count=count, data=data, detector=detector, device=device)
-    made = neighbours.looked_up(material, material.directory / f"{choice.name}{SUFFIX}", wish)
-    return lambda: made
+        return lambda: neighbours.read_neighbours(run_data)
+    directory = run_data.directory
+    network, _ = metrics.choose_best_network(
+        metrics.network_ages(directory), metrics.read_measurements(directory), run_data.settings
+    )
+    request = neighbours.NeighbourRequest(count=count, data=data, detector=detector, device=device)
+    found = neighbours.find_neighbours(run_data, directory / f"{network}{SUFFIX}", request)
+    return lambda: found

@@ -1,218 +1,154 @@
-"""The section of the curves: their numbers for the script of the page, and a frame for each."""
+"""Curves section: charts of losses, metrics and speed, and their numbers for the page's script."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from progan.config import Run
-from progan.diagnosis.curves import Panel, panels
+from progan.diagnosis.curves import Panel, select_panels
 from progan.diagnosis.history import History, Row
 from progan.errors import UserError
-from progan.report.markup import Markup, Material, element, joined
-from progan.report.metrics import Measured, Series
-from progan.report.settings import shaded
+from progan.report.metrics import Measurements, Series
+from progan.report.run_data import RunData
+from progan.report.settings import shaded_phases
 
-MOST_POINTS = 600  # of a curve; a screen shows no more
+MAX_POINTS = 600  # per curve; a screen shows no more
 DIGITS = 5
-LOGARITHMIC = ("SWDx1e3", "FID", "KIDx1e3", "KID75x1e3", "KL")  # they fall by powers of ten
+LOGARITHMIC = ("SWDx1e3", "FID", "KIDx1e3", "KID75x1e3", "KL")  # metrics that fall exponentially
+# fmt: off
 SPEED = Panel("images per second", {"speed/images-per-second": "images/s"}, logarithmic=True)
 MEMORY = Panel("peak memory, GiB", {"memory/peak-gib": "GiB"})
 WAITING = Panel("waiting for data, percent of the time", {"speed/data-wait-percent": "%"})
-RATES = Panel(
-    "learning rate", {"learning-rate/generator": "G", "learning-rate/critic": "D"}, logarithmic=True
-)
+RATES = Panel("learning rate", {"learning-rate/generator": "G", "learning-rate/critic": "D"},
+              logarithmic=True)
+# fmt: on
 
-Point = tuple[float, float | None]  # kimg, value; None: no finite number
+Point = tuple[float, float | None]  # kimg, value; None: not finite
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A line, or the level of the reals.
-
-    Attributes:
-        level: Draw it dashed from end to end at this value.
-    """
+    """A curve, and the real-vs-real baseline as a dashed line at `level`."""
 
     name: str
     points: Sequence[Point] = ()
     level: float | None = None
 
+    @property
+    def first(self) -> str:
+        return _first_known(self.points)
+
+    @property
+    def last(self) -> str:
+        return _first_known(reversed(self.points))
+
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Some curves on common axes."""
+    """Curves on common axes; `mark` is a value worth a line."""
 
     title: str
     curves: Sequence[Curve]
     logarithmic: bool = False
     mark: float | None = None
 
+    @property
+    def description(self) -> str:
+        """Text for screen readers: 'loss against thousands of images: D 3 to 1; G 2 to 4'."""
+        ranges = [f"{curve.name} {curve.first} to {curve.last}" for curve in self.curves]
+        return f"{self.title} against thousands of images: {'; '.join(ranges)}"
 
-def section(charts: Sequence[Chart], faults: Iterable[str]) -> Markup:
-    """A figure for each chart; raises UserError if there is none."""
-    left_out = joined(element("p", fault, class_="absent") for fault in faults)
+
+def build_section(charts: Sequence[Chart], errors: Sequence[str]) -> dict[str, Any]:
+    """Return the charts and the errors of unreadable files; raises UserError without charts."""
     if not charts:
         raise UserError(
-            " ".join(["There are no numbers yet: they come with the first ticks.", *faults])
+            " ".join(["There are no numbers yet: they come with the first ticks.", *errors])
         )
-    hint = element(
-        "p",
-        "Orange is fading in, grey and white are resolutions; dashed is what reals "
-        "have, or what to aim for. Values that are far off leave the frame. Point at "
-        "a curve, or go along it with the arrow keys, to read it.",
-        class_="note",
-    )
-    return joined(
-        [
-            hint,
-            element(
-                "div",
-                *(_figure(number, chart) for number, chart in enumerate(charts)),
-                class_="charts",
-            ),
-            left_out,
-        ]
-    )
+    return {"charts": charts, "errors": errors}
 
 
-def charts_of(material: Material, measured: Measured) -> list[Chart]:
-    """All charts of which something is known: losses first, then metrics, then speed."""
-    run = material.settings or Run()
-    history = History(material.rows, run.objective, run.growth.d_repeats)
-    losses, *others = panels(history)
-    metrics = [_of_metric(family, series) for family, series in measured.families().items()]
-    found = [
-        _of_panel(losses, material.rows),
-        *metrics,
-        *(_of_panel(each, material.rows) for each in (*others, SPEED, WAITING, MEMORY, RATES)),
-    ]
-    return [chart for chart in found if chart.curves]
+def make_charts(data: RunData, measurements: Measurements) -> list[Chart]:
+    """Return the charts that have data: losses, then metrics, other statistics, speed."""
+    run = data.settings or Run()
+    losses, *others = select_panels(History(data.rows, run.objective, run.growth.d_repeats))
+    metrics = [_metric_chart(family, each) for family, each in measurements.families().items()]
+    panels = [_panel_chart(each, data.rows) for each in (*others, SPEED, WAITING, MEMORY, RATES)]
+    charts = [_panel_chart(losses, data.rows), *metrics, *panels]
+    return [chart for chart in charts if chart.curves]
 
 
-def numbers(material: Material, charts: Sequence[Chart]) -> dict[str, Any]:
-    """What the script draws, for JSON, which knows finite numbers only."""
+def chart_data(data: RunData, charts: Sequence[Chart]) -> dict[str, Any]:
+    """Return axes, phases and curves for the page's script, JSON without infinities or NaN."""
+    last = [curve.points[-1][0] for chart in charts for curve in chart.curves if curve.points]
     return {
-        "kimg": max(
-            [
-                material.kimg,
-                *(kimg for chart in charts for curve in chart.curves for kimg, _ in curve.points),
-            ]
-        ),
+        "kimg": max([data.kimg, *last]),
         "phases": [
-            [_short(span.start), _short(span.end), span.resolution, span.fading]
-            for span in shaded(material)
+            [_round(phase.start), _round(phase.end), phase.resolution, phase.fading]
+            for phase in shaded_phases(data)
         ],
-        "charts": [_plain(chart) for chart in charts],
+        "charts": [
+            {
+                "log": chart.logarithmic,
+                "mark": chart.mark,
+                "curves": [
+                    {
+                        "x": [_round(kimg) for kimg, _ in curve.points],
+                        "y": [
+                            value if value is None else _round(value) for _, value in curve.points
+                        ],
+                        "level": curve.level,
+                    }
+                    for curve in chart.curves
+                ],
+            }
+            for chart in charts
+        ],
     }
 
 
-def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
-    """At most so many points: means over as many neighbours as it takes."""
-    count = -(-len(points) // most)
-    groups = [points[start : start + count] for start in range(0, len(points), max(count, 1))]
+def downsample(points: Sequence[Point], max_points: int = MAX_POINTS) -> list[Point]:
+    """Average groups of neighbouring points so that at most `max_points` remain."""
+    size = max(-(-len(points) // max_points), 1)
+    groups = [points[start : start + size] for start in range(0, len(points), size)]
     return [(group[-1][0], _mean([value for _, value in group])) for group in groups]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """Of those that are known."""
+    """Return the mean of the known values, None if there are none."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 
 
-def _of_panel(panel: Panel, rows: Sequence[Row]) -> Chart:
+def _panel_chart(panel: Panel, rows: Sequence[Row]) -> Chart:
     curves = [
-        Curve(
-            label,
-            thinned(
-                [(row["images_seen"] / 1000, _finite(row[name])) for row in rows if name in row]
-            ),
-        )
+        Curve(label, downsample([(row["images_seen"] / 1000, _finite(row[name])) for row in known]))
         for name, label in panel.curves.items()
-        if any(name in row for row in rows)
+        if (known := [row for row in rows if name in row])
     ]
     return Chart(panel.title.replace("\n", " "), curves, panel.logarithmic, panel.mark)
 
 
-def _of_metric(family: str, series: Sequence[Series]) -> Chart:
-    """The columns of one metric, each with the level of the reals."""
-    return Chart(family, list(_curves(series)), family.partition(" ")[0] in LOGARITHMIC)
+def _metric_chart(family: str, columns: Sequence[Series]) -> Chart:
+    curves = [
+        Curve(
+            series.column.partition("_")[2] or series.column,
+            downsample([(seen / 1000, _finite(value)) for seen, value in series.values.items()]),
+            None if series.real is None else _finite(series.real),
+        )
+        for series in columns
+    ]
+    return Chart(family, curves, family.partition(" ")[0] in LOGARITHMIC)
 
 
-def _curves(series: Sequence[Series]) -> Iterator[Curve]:
-    for each in series:
-        points = [(moment / 1000, _finite(value)) for moment, value in each.values.items()]
-        level = None if each.real is None else _finite(each.real)
-        yield Curve(each.column.partition("_")[2] or each.column, thinned(points), level)
-
-
-def _figure(number: int, chart: Chart) -> Markup:
-    """The frame that the script draws into, and the last values, which need no script."""
-    return element(
-        "figure",
-        element("figcaption", chart.title),
-        element(
-            "div",
-            element("svg", aria_hidden="true"),
-            class_="plot",
-            tabindex="0",
-            role="group",
-            aria_label=_in_words(chart),
-        ),
-        element("ul", *(_key(place, curve) for place, curve in enumerate(chart.curves))),
-        element("output", aria_live="off"),
-        class_="chart",
-        data_chart=f"{number}",
-    )
-
-
-def _key(place: int, curve: Curve) -> Markup:
-    """What a colour means, and the last value."""
-    return element(
-        "li",
-        element("i"),
-        f"{curve.name} ",
-        element("b", _last(curve)),
-        *([f" (reals {curve.level:.4g})"] if curve.level is not None else []),
-        class_=f"curve-{place % 8}",
-    )
-
-
-def _in_words(chart: Chart) -> str:
-    """'loss against thousands of images. D 3 to 1; G 2 to 4.'"""
-    courses = [f"{curve.name} {_first(curve)} to {_last(curve)}" for curve in chart.curves]
-    return f"{chart.title} against thousands of images: {'; '.join(courses)}"
-
-
-def _first(curve: Curve) -> str:
-    return next((f"{value:.4g}" for _, value in curve.points if value is not None), "unknown")
-
-
-def _last(curve: Curve) -> str:
-    return next(
-        (f"{value:.4g}" for _, value in reversed(curve.points) if value is not None), "unknown"
-    )
-
-
-def _plain(chart: Chart) -> dict[str, Any]:
-    return {
-        "log": chart.logarithmic,
-        "mark": chart.mark,
-        "curves": [
-            {
-                "x": [_short(kimg) for kimg, _ in curve.points],
-                "y": [None if value is None else _short(value) for _, value in curve.points],
-                "level": curve.level,
-            }
-            for curve in chart.curves
-        ],
-    }
+def _first_known(points: Iterable[Point]) -> str:
+    return next((f"{value:.4g}" for _, value in points if value is not None), "unknown")
 
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _short(value: float) -> float:
-    """Without digits that nobody sees."""
+def _round(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")

@@ -1,10 +1,11 @@
-"""Pictures in the page: recompressed, so that all of them together stay within some bytes."""
+"""Samples section: sample grids over time, recompressed to a limited number of bytes."""
 
+import base64
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, features
@@ -12,17 +13,23 @@ from PIL import Image, features
 from progan import schedule
 from progan.errors import UserError
 from progan.images import to_opaque_rgb
-from progan.report.markup import Markup, Material, data_uri, element, joined
+from progan.report.run_data import RunData
 from progan.run_directory import FAKES_PREFIX, FIRST_FAKES_FILE, REALS_FILE
 from progan.training.sample_grids import choose_layout, read_images_seen
 
-LADDER = ((1024, 82), (1024, 65), (800, 65), (640, 60), (480, 55), (320, 50), (200, 40))  # px, %
-TRIED = 8  # pictures that tell what all of them will take
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # of Pillow
+# Width in px and quality in percent, best first.
+QUALITY_STEPS = ((1024, 82), (1024, 65), (800, 65), (640, 60), (480, 55), (320, 50), (200, 40))
+MAX_WIDTH = QUALITY_STEPS[0][0]
+NUM_TRIED = 8  # images from which the size of all is estimated
+PILLOW_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+MAX_FRAMES = 60
+MAX_COLUMNS, MAX_ROWS = 8, 4  # of a grid, for small screens
+MAX_BYTES = 2_500_000  # of all frames; base64 adds a third
+NAME = re.compile(re.escape(FAKES_PREFIX) + r"(\d+)(?:_(\d{3}))?")
 
 
 class Cells(NamedTuple):
-    """The part of a grid that is shown."""
+    """The visible part of a sample grid."""
 
     columns: int
     rows: int
@@ -34,254 +41,187 @@ class Cells(NamedTuple):
         return self.columns * self.width, self.rows * self.height
 
 
-def opened(path: Path, cells: Cells | None = None) -> Image.Image:
-    """A picture as RGB, at most as wide as the page shows it; raises one of UNREADABLE.
-
-    Args:
-        cells: What of it is wanted; a picture that is smaller than that is taken whole.
-    """
-    with Image.open(path) as file:
-        if cells is not None and file.width >= cells.size[0] and file.height >= cells.size[1]:
-            cut = file.crop((0, 0, *cells.size))
-        else:
-            cut = file.copy()
-    plain = cut if cut.mode in ("L", "RGB", "RGBA") else cut.convert("RGBA")
-    return fitted(to_opaque_rgb(np.atleast_3d(np.asarray(plain))), LADDER[0][0])
-
-
-def fitted(picture: Image.Image, width: int) -> Image.Image:
-    """Scaled down to a width, unless it is narrower."""
-    if picture.width <= width:
-        return picture
-    height = max(round(picture.height * width / picture.width), 1)
-    return picture.resize((width, height), Image.Resampling.HAMMING)
-
-
-def compressed(pictures: Sequence[Image.Image], most_bytes: int) -> list[bytes]:
-    """Files of pictures, all of one quality: the best that stay within about so many bytes."""
-    some = pictures[:: -(-len(pictures) // TRIED)] if pictures else []
-    width, quality = next(
-        (
-            (width, quality)
-            for width, quality in LADDER
-            if sum(len(encoded(fitted(each, width), quality)) for each in some) * len(pictures)
-            <= most_bytes * len(some)
-        ),
-        LADDER[-1],
-    )
-    return [encoded(fitted(each, width), quality) for each in pictures]
-
-
-def encoded(picture: Image.Image, quality: int) -> bytes:
-    """A file of `kind()`."""
-    file = BytesIO()
-    picture.save(file, kind(), quality=quality)
-    return file.getvalue()
-
-
-def kind() -> str:
-    """'webp', which is smaller, where this Pillow has it."""
-    return "webp" if features.check("webp") else "jpeg"
-
-
-def image(file: bytes, words: str, **attributes: str | None) -> Markup:
-    """An element that shows a file, and tells its words to whom does not see it."""
-    with Image.open(BytesIO(file)) as picture:
-        width, height = picture.size
-    return element(
-        "img",
-        src=data_uri(file, f"image/{kind()}"),
-        alt=words,
-        width=f"{width}",
-        height=f"{height}",
-        decoding="sync",
-        **attributes,
-    )
-
-
-MOST_FRAMES = 60
-MOST_COLUMNS, MOST_ROWS = 8, 4  # of a grid, to be seen on a telephone too
-MOST_BYTES = 2_500_000  # of all frames; base64 makes a third more of them
-NAME = re.compile(re.escape(FAKES_PREFIX) + r"(\d+)(?:_(\d{3}))?")
-
-
 class Grid(NamedTuple):
+    """A file of samples, and the images that the generator had seen."""
+
     images_seen: int
     path: Path
 
 
+class EmbeddedImage(NamedTuple):
+    """An image file as a data URI, and its size in px."""
+
+    uri: str
+    width: int
+    height: int
+
+
 class Frame(NamedTuple):
-    images_seen: int
-    picture: Image.Image
+    """A sample grid in the page."""
+
+    image: EmbeddedImage
+    kimg: float
+    caption: str
 
 
-def section(material: Material) -> Markup:
-    """The player, what it leaves out, and the reals beside it."""
-    found = grids(material.directory)
-    if not found:
+def build_section(data: RunData) -> dict[str, Any]:
+    """Return the frames, a note on what is left out, and the reals; raises UserError if empty."""
+    grids = find_grids(data.directory)
+    if not grids:
         raise UserError("There are no samples yet: they come with the first ticks.")
-    wanted = chosen([grid.images_seen for grid in found], _phase_ends(material), MOST_FRAMES)
-    cells = shown_cells(material)
-    frames = list(_frames((found[place] for place in wanted), cells))
-    if not frames:
+    chosen = choose_frames([grid.images_seen for grid in grids], _phase_ends(data), MAX_FRAMES)
+    cells = visible_cells(data)
+    opened = [
+        (grids[index], image)
+        for index in chosen
+        if (image := _open_or_none(grids[index].path, cells))
+    ]
+    if not opened:
         raise UserError("None of the sample grids can be read.")
-    words = _words(len(found), len(wanted) - len(frames), len(frames), cells)
-    return joined(
-        [
-            _player(material, frames, cells),
-            element("p", words, class_="note"),
-            _reals(material, cells),
-        ]
-    )
+    files = encode_within([image for _, image in opened], MAX_BYTES)
+    reals = _open_or_none(data.directory / REALS_FILE, cells)
+    return {
+        "frames": [
+            Frame(embed(file), grid.images_seen / 1000, _caption(data, grid.images_seen))
+            for file, (grid, _) in zip(files, opened, strict=True)
+        ],
+        "cells": cells,
+        "seed_step": choose_layout(data.settings.network).columns if data.settings else 0,
+        "note": _note(len(grids), len(chosen) - len(opened), len(opened), cells),
+        "reals": embed(encode_within([reals], MAX_BYTES // 8)[0]) if reals else None,
+        "reals_message": f"There is no {REALS_FILE} to compare with.",
+    }
 
 
-def grids(directory: Path) -> list[Grid]:
-    """The sample grids of a run, oldest first."""
+def find_grids(directory: Path) -> list[Grid]:
+    """Return the sample grids of a run, oldest first."""
     found = [
-        Grid(_moment(path), path)
+        Grid(_read_images_seen(path, match), path)
         for path in directory.glob(f"{FAKES_PREFIX}*.png")
-        if NAME.fullmatch(path.stem)
+        if (match := NAME.fullmatch(path.stem))
     ]
     first = directory / FIRST_FAKES_FILE
     return sorted([Grid(0, first)] * first.is_file() + found)
 
 
-def chosen(moments: Sequence[int], ends: Iterable[float], most: int) -> list[int]:
-    """Which of some moments to keep: the first, the last of each phase, and evenly of the others.
+def _read_images_seen(path: Path, name: re.Match[str]) -> int:
+    """Return the images seen, from the file's text or, in older runs, from its name."""
+    recorded = read_images_seen(path)
+    return int(name[1]) * 1000 + int(name[2] or 0) if recorded is None else recorded
+
+
+def choose_frames(moments: Sequence[int], ends: Iterable[float], max_frames: int) -> list[int]:
+    """Choose indices of `moments`: first, last, the last of each phase, and others evenly.
 
     Args:
         ends: The moments at which phases end.
     """
     last_of = [
-        max((place for place, moment in enumerate(moments) if moment <= end), default=0)
+        max((index for index, moment in enumerate(moments) if moment <= end), default=0)
         for end in ends
     ]
-    kept = list(dict.fromkeys([0, len(moments) - 1, *reversed(last_of)]))[:most]
-    rest = [place for place in range(len(moments)) if place not in kept]
-    free = min(most - len(kept), len(rest))
+    kept = list(dict.fromkeys([0, len(moments) - 1, *reversed(last_of)]))[:max_frames]
+    rest = [index for index in range(len(moments)) if index not in kept]
+    free = min(max_frames - len(kept), len(rest))
     kept += [rest[(2 * number + 1) * len(rest) // (2 * free)] for number in range(free)]
     return sorted(kept)
 
 
-def shown_cells(material: Material) -> Cells | None:
-    """The part of each grid that is shown; None if the settings do not tell."""
-    if material.settings is None:
+def visible_cells(data: RunData) -> Cells | None:
+    """Return the part of each grid to show; None if the settings are unknown."""
+    if data.settings is None:
         return None
-    place = choose_layout(material.settings.network)
+    place = choose_layout(data.settings.network)
     return Cells(
-        min(place.columns, MOST_COLUMNS),
-        min(place.rows, MOST_ROWS),
+        min(place.columns, MAX_COLUMNS),
+        min(place.rows, MAX_ROWS),
         place.cell.width,
         place.cell.height,
     )
 
 
-def seed_step(material: Material) -> int:
-    """How much larger the seed of the cell below is; 0 if the settings do not tell."""
-    return choose_layout(material.settings.network).columns if material.settings else 0
+def open_image(path: Path, cells: Cells | None = None) -> Image.Image:
+    """Open an image as RGB, at most MAX_WIDTH wide; raises one of PILLOW_ERRORS.
+
+    Args:
+        cells: Crop to these, unless the image is smaller.
+    """
+    with Image.open(path) as file:
+        if cells is not None and file.width >= cells.size[0] and file.height >= cells.size[1]:
+            image = file.crop((0, 0, *cells.size))
+        else:
+            image = file.copy()
+    plain = image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGBA")
+    return shrink_to_width(to_opaque_rgb(np.atleast_3d(np.asarray(plain))), MAX_WIDTH)
 
 
-def _moment(path: Path) -> int:
-    """How many images led to a grid: as it says itself, or, of older runs, its name."""
-    told = read_images_seen(path)
-    match = NAME.fullmatch(path.stem)
-    if told is not None or match is None:
-        return told or 0
-    return int(match[1]) * 1000 + int(match[2] or 0)
+def shrink_to_width(image: Image.Image, width: int) -> Image.Image:
+    """Scale an image down to a width; a narrower one is returned as it is."""
+    if image.width <= width:
+        return image
+    height = max(round(image.height * width / image.width), 1)
+    return image.resize((width, height), Image.Resampling.HAMMING)
 
 
-def _phase_ends(material: Material) -> list[float]:
-    if material.settings is None:
-        return []
-    growth, network = material.settings.growth, material.settings.network
-    return [
-        phase.end_kimg * 1000
-        for phase in schedule.phases(growth, network)
-        if phase.end_kimg <= material.kimg
-    ]
+def encode_within(images: Sequence[Image.Image], max_bytes: int) -> list[bytes]:
+    """Encode images with the best common width and quality that fit into about `max_bytes`.
 
-
-def _frames(found: Iterable[Grid], cells: Cells | None) -> Iterator[Frame]:
-    """What of them can be read."""
-    for grid in found:
-        try:
-            yield Frame(grid.images_seen, opened(grid.path, cells))
-        except UNREADABLE:
-            continue
-
-
-def _player(material: Material, frames: Sequence[Frame], cells: Cells | None) -> Markup:
-    """All frames, of which one is seen, and what chooses it."""
-    captions = [_caption(material, frame.images_seen) for frame in frames]
-    files = compressed([frame.picture for frame in frames], MOST_BYTES)
-    last = len(frames) - 1
-    pictures = [
-        image(
-            file,
-            f"Samples at {caption}",
-            data_words=caption,
-            data_kimg=f"{frame.images_seen / 1000:g}",
-            hidden=None if place == last else "",
-        )
-        for place, (file, caption, frame) in enumerate(zip(files, captions, frames, strict=True))
-    ]
-    grid = (
-        dict(
-            data_columns=f"{cells.columns}",
-            data_rows=f"{cells.rows}",
-            data_step=f"{seed_step(material)}",
-        )
-        if cells
-        else {}
-    )
-    return element(
-        "figure",
-        element("div", *pictures, class_="frames", **grid),
-        element(
-            "div",
-            element("button", "Play", type="button"),
-            element(
-                "input",
-                type="range",
-                min="0",
-                max=f"{last}",
-                value=f"{last}",
-                step="1",
-                aria_label="Time of the samples",
-                aria_valuetext=captions[-1],
-            ),
-            class_="controls",
+    The size is estimated from some of them; the last quality step is used even if it is too large.
+    """
+    some = images[:: -(-len(images) // NUM_TRIED)] if images else []
+    width, quality = next(
+        (
+            step
+            for step in QUALITY_STEPS
+            if sum(len(_encode(image, *step)) for image in some) * len(images)
+            <= max_bytes * len(some)
         ),
-        element("figcaption", element("output", captions[-1], aria_live="off")),
-        class_="player",
+        QUALITY_STEPS[-1],
     )
+    return [_encode(image, width, quality) for image in images]
 
 
-def _caption(material: Material, images_seen: int) -> str:
-    """'kimg 8: 4→8 fade 33%'."""
-    words = material.stage_words(images_seen)
-    return f"kimg {images_seen / 1000:g}" + (f": {words}" if words else "")
+def embed(file: bytes) -> EmbeddedImage:
+    """Return the content of an image file as a data URI."""
+    with Image.open(BytesIO(file)) as image:
+        content = base64.b64encode(file).decode("ascii")
+        return EmbeddedImage(f"data:image/{_image_format()};base64,{content}", *image.size)
 
 
-def _words(written: int, unreadable: int, kept: int, cells: Cells | None) -> str:
-    words = [f"{kept} of {written} sample grids" if kept < written else f"All {kept} sample grids"]
-    if cells is not None:
-        words.append(f", of each the first {cells.columns}×{cells.rows} pictures at most")
-    words.append(", recompressed. A place shows the same seed at all times.")
-    if unreadable:
-        words.append(f" {unreadable} could not be read.")
-    return "".join(words)
+def _encode(image: Image.Image, width: int, quality: int) -> bytes:
+    file = BytesIO()
+    shrink_to_width(image, width).save(file, _image_format(), quality=quality)
+    return file.getvalue()
 
 
-def _reals(material: Material, cells: Cells | None) -> Markup:
-    """Some of the images that it learns from."""
+def _image_format() -> str:
+    """Return 'webp', which is smaller, or 'jpeg' if this Pillow has no WebP."""
+    return "webp" if features.check("webp") else "jpeg"
+
+
+def _open_or_none(path: Path, cells: Cells | None) -> Image.Image | None:
     try:
-        picture = opened(material.directory / REALS_FILE, cells)
-    except UNREADABLE:
-        return element("p", f"There is no {REALS_FILE} to compare with.", class_="absent")
-    (file,) = compressed([picture], MOST_BYTES // 8)
-    return element(
-        "details",
-        element("summary", "Real images, to compare"),
-        image(file, "Some of the real images"),
-    )
+        return open_image(path, cells)
+    except PILLOW_ERRORS:
+        return None
+
+
+def _phase_ends(data: RunData) -> list[float]:
+    """Return the images seen at the end of each finished phase."""
+    if data.settings is None:
+        return []
+    phases = schedule.phases(data.settings.growth, data.settings.network)
+    return [phase.end_kimg * 1000 for phase in phases if phase.end_kimg <= data.kimg]
+
+
+def _caption(data: RunData, images_seen: int) -> str:
+    """Return e.g. 'kimg 8: 4→8 fade 33%'."""
+    stage = data.describe_stage(images_seen)
+    return f"kimg {images_seen / 1000:g}" + (f": {stage}" if stage else "")
+
+
+def _note(written: int, unreadable: int, kept: int, cells: Cells | None) -> str:
+    counts = f"{kept} of {written} sample grids" if kept < written else f"All {kept} sample grids"
+    first = f", of each the first {cells.columns}×{cells.rows} images at most" if cells else ""
+    missing = f" {unreadable} could not be read." if unreadable else ""
+    return f"{counts}{first}, recompressed. A cell shows the same seed at all times.{missing}"

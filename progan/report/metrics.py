@@ -1,28 +1,30 @@
-"""What metrics have told of a run, metric-*.jsonl, as one series of numbers for each column."""
+"""Best snapshot section: measured values of metric-*.jsonl, a series for each column."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from metrics.names import GOALS, LOWER_IS_BETTER, parse_metrics
 from metrics.run_record import Metric, column_label, metric_files, parse_metric_file
 from progan.config import Run
 from progan.errors import UserError
 from progan.invocation import command_line
-from progan.report.markup import Markup, Material, element, joined, table
+from progan.report.run_data import RunData
 from progan.run_directory import BEST_PREFIX
-from progan.sampling.network_file import PREFIX, SUFFIX, images_seen_of
+from progan.sampling.snapshot_file import PREFIX, SUFFIX, read_images_seen
+
+HEADINGS = ("metric", "best", "reals", "kimg", "network")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class Series:
     """A column of a metric over time.
 
     Attributes:
-        values: By the images that were seen.
-        real: What reals have, if it is known.
+        values: By images seen.
+        real: The value of the real-vs-real baseline; None if unknown.
     """
 
     metric: Metric
@@ -37,176 +39,156 @@ class Series:
 
     @property
     def family(self) -> str:
-        """What stands together in one picture: 'SWDx1e3 @16384'."""
+        """Name of the chart that the column belongs to: 'SWDx1e3 @16384'."""
         return column_label(self.column.partition("_")[0], self.metric[1])
 
     @property
     def goal(self) -> str:
-        """Which value is best: 'least', 'most', 'reals', or '' if none is."""
+        """The best value: 'least', 'most', 'reals', or '' if none is."""
         return GOALS.get(self.column.partition("_")[0], "")
 
     def best(self) -> tuple[int, float] | None:
-        """The best value and when it was; None if there is none, or none is better."""
+        """Return images seen and value of the best point, None if there is none."""
         ranks: dict[str, Callable[[float], float]] = {
             "least": lambda value: value,
             "most": lambda value: -value,
         }
-        if self.real is not None:
-            real = self.real
+        if (real := self.real) is not None:
             ranks["reals"] = lambda value: abs(value - real)
         if not self.values or self.goal not in ranks:
             return None
-        moment = min(self.values, key=lambda each: ranks[self.goal](self.values[each]))
-        return moment, self.values[moment]
+        return min(self.values.items(), key=lambda point: ranks[self.goal](point[1]))
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """All series, the oldest points first, and why some files tell nothing."""
+class Measurements:
+    """All series of a run, oldest points first, and the errors of unreadable files."""
 
     series: Sequence[Series]
-    faults: Sequence[str] = ()
+    errors: Sequence[str] = ()
 
     def families(self) -> dict[str, list[Series]]:
-        """Those with values, by family, in the order of GOALS."""
-        found: dict[str, list[Series]] = {}
+        """Group the series that have values by family, in the order of GOALS."""
         order = [*GOALS, ""]
-        for each in sorted(
+        found: dict[str, list[Series]] = {}
+        for series in sorted(
             self.series,
             key=lambda one: order.index(one.column.partition("_")[0] if one.goal else ""),
         ):
-            if each.values:
-                found.setdefault(each.family, []).append(each)
+            if series.values:
+                found.setdefault(series.family, []).append(series)
         return found
 
 
-def networks(directory: Path) -> dict[str, int]:
-    """The networks of a run and the images that each has seen; the damaged ones are left out."""
+class Choice(NamedTuple):
+    """The network to use, by its file name without suffix, and the reason."""
+
+    name: str
+    reason: str
+
+
+def network_ages(directory: Path) -> dict[str, int]:
+    """Return the images seen of each network file of a run, by stem, without damaged files."""
     paths = [*directory.glob(f"{PREFIX}*{SUFFIX}"), *directory.glob(f"{BEST_PREFIX}*{SUFFIX}")]
-    moments_of = {path.stem: images_seen_of(path) for path in sorted(paths)}
-    return {name: moment for name, moment in moments_of.items() if moment is not None}
+    ages = {path.stem: read_images_seen(path) for path in sorted(paths)}
+    return {name: images_seen for name, images_seen in ages.items() if images_seen is not None}
 
 
-def measured(directory: Path) -> Measured:
-    """Read all that was measured, while training and later."""
-    known = networks(directory)
+def read_measurements(directory: Path) -> Measurements:
+    """Read all metric-*.jsonl of a run; of two values for one network the last counts."""
+    ages = network_ages(directory)
     found: dict[str, Series] = {}
-    faults = []
+    errors = []
     for file in metric_files(directory):
         try:
-            for series, moment, value in _numbers(file, known):
-                if math.isfinite(value):
-                    _note(found, series, moment, value)
+            for images_seen, finding in parse_metric_file(file, ages):
+                points = [(images_seen, *item) for item in finding.values.items()]
+                points += [(None, *item) for item in finding.reals.items()]
+                for age, column, value in points:
+                    if math.isfinite(value):
+                        series = Series(metric=finding.metric, column=column)
+                        series = found.setdefault(series.label, series)
+                        if age is None:
+                            series.real = value
+                        else:
+                            series.values[age] = value
         except (UserError, OSError) as error:
-            faults.append(str(error))
-    return Measured([_in_order(each) for each in found.values()], faults)
+            errors.append(str(error))
+    for series in found.values():
+        series.values = dict(sorted(series.values.items()))
+    return Measurements(list(found.values()), errors)
 
 
-def _numbers(file: Path, known: dict[str, int]) -> Iterator[tuple[Series, int | None, float]]:
-    """Empty series with the numbers that belong to them; those of reals belong to no moment."""
-    for moment, finding in parse_metric_file(file, known):
-        for column, value in finding.values.items():
-            yield Series(metric=finding.metric, column=column), moment, value
-        for column, value in finding.reals.items():
-            yield Series(metric=finding.metric, column=column), None, value
+def build_section(data: RunData, measurements: Measurements) -> dict[str, Any]:
+    """Return the network to use, the command that generates with it, and a table of best values."""
+    ages = network_ages(data.directory)
+    choice = choose_best_network(ages, measurements, data.settings)
+    network = data.directory / f"{choice.name}{SUFFIX}"
+    return {
+        "file": network.name,
+        "reason": choice.reason,
+        "command": command_line(
+            "generate", "--network", network, "--seeds", "0-15", "--outdir", "out"
+        ),
+        "headings": HEADINGS,
+        "rows": [
+            _row(series, best, ages)
+            for family in measurements.families().values()
+            for series in family
+            if (best := series.best())
+        ],
+    }
 
 
-def _note(found: dict[str, Series], series: Series, moment: int | None, value: float) -> None:
-    """Put a number where it belongs; of two for one place the last counts."""
-    kept = found.setdefault(series.label, series)
-    if moment is None:
-        found[series.label] = Series(
-            metric=kept.metric, column=kept.column, values=kept.values, real=value
-        )
-    else:
-        kept.values[moment] = value
-
-
-def _in_order(series: Series) -> Series:
-    return Series(
-        metric=series.metric,
-        column=series.column,
-        real=series.real,
-        values=dict(sorted(series.values.items())),
-    )
-
-
-HEADINGS = ("metric", "best", "reals", "kimg", "network")
-GONE = "none is left"
-
-
-class Choice(NamedTuple):
-    """A network and why it is the one to take."""
-
-    name: str  # without its suffix
-    why: str
-
-
-def section(material: Material, measured: Measured) -> Markup:
-    """The network to take, the command for it, and the best of each metric."""
-    known = networks(material.directory)
-    choice = chosen(known, measured, material.settings)
-    network = material.directory / f"{choice.name}{SUFFIX}"
-    drawing = command_line("generate", "--network", network, "--seeds", "0-15", "--outdir", "out")
-    rows = [
-        _row(series, known)
-        for family in measured.families().values()
-        for series in family
-        if series.best()
-    ]
-    return joined(
-        [
-            element("p", element("b", f"{choice.name}{SUFFIX}"), f": {choice.why}."),
-            element("p", element("code", drawing)),
-            *([table(HEADINGS, rows, brief=True)] if rows else []),
-        ]
-    )
-
-
-def chosen(known: dict[str, int], measured: Measured, run: Run | None) -> Choice:
-    """What was kept as the best one; else the best by a metric; else the newest.
+def choose_best_network(
+    ages: dict[str, int], measurements: Measurements, run: Run | None
+) -> Choice:
+    """Choose the network kept as the best, else the best by a metric, else the newest snapshot.
 
     Raises UserError if there is no network.
     """
-    snapshots = {name: seen for name, seen in known.items() if name.startswith(PREFIX)}
-    if not known:
+    if not ages:
         raise UserError("There is no network yet: the first snapshot comes after some ticks.")
-    for series in by_importance(measured, run):
-        moment, value = series.best() or (-1, 0.0)
-        if name := network_at(moment, known):
+    for series in sort_by_importance(measurements, run):
+        images_seen, value = series.best() or (-1, 0.0)
+        if name := find_network_at(images_seen, ages):
             return Choice(name, f"the best {series.label}, {value:.4g}")
-    newest = max(snapshots or known, key=lambda name: known[name])
+    snapshots = [name for name in ages if name.startswith(PREFIX)]
+    newest = max(snapshots or ages, key=lambda name: ages[name])
     return Choice(
         newest,
-        f"the newest one, at kimg {known[newest] / 1000:g}; no metric that "
-        f"tells a best one was measured ({command_line('train', '--metrics', 'swd')})",
+        f"the newest one, at kimg {ages[newest] / 1000:g}; no metric that chooses the best "
+        f"network was measured ({command_line('train', '--metrics', 'swd')})",
     )
 
 
-def by_importance(measured: Measured, run: Run | None) -> Sequence[Series]:
-    """The columns that tell the best network: that of --best first, then by the usual order."""
+def sort_by_importance(measurements: Measurements, run: Run | None) -> list[Series]:
+    """Return the series that choose the best network: those of --best first."""
     wanted = [name for name, _ in parse_metrics(run.output.best).values()] if run else []
     order = [
         LOWER_IS_BETTER[name] for name in (*wanted, *LOWER_IS_BETTER) if name in LOWER_IS_BETTER
     ]
     found = [
-        each for family in measured.families().values() for each in family if each.column in order
+        each
+        for family in measurements.families().values()
+        for each in family
+        if each.column in order
     ]
     return sorted(found, key=lambda each: order.index(each.column))
 
 
-def network_at(moment: int, known: dict[str, int]) -> str:
-    """A network that saw so many images, one kept as the best first; '' if none is left."""
-    names = [name for name, seen in known.items() if seen == moment]
+def find_network_at(images_seen: int, ages: dict[str, int]) -> str:
+    """Return the network that saw so many images, preferring network-best-*; '' if none is left."""
+    names = [name for name, age in ages.items() if age == images_seen]
     return min(names, key=lambda name: not name.startswith(BEST_PREFIX), default="")
 
 
-def _row(series: Series, known: dict[str, int]) -> list[str]:
-    moment, value = series.best() or (0, 0.0)
+def _row(series: Series, best: tuple[int, float], ages: dict[str, int]) -> list[str]:
+    images_seen, value = best
     return [
         series.label,
         f"{value:.4g}",
         "" if series.real is None else f"{series.real:.4g}",
-        f"{moment / 1000:g}",
-        network_at(moment, known) or GONE,
+        f"{images_seen / 1000:g}",
+        find_network_at(images_seen, ages) or "none is left",
     ]

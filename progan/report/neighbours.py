@@ -1,6 +1,5 @@
-"""The section of the nearest neighbours: does the generator copy its training images?"""
+"""Nearest neighbours section: generated images beside the training images nearest to them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,23 +14,24 @@ from metrics.sheets import neighbour_sheet
 from metrics.sources import open_pair
 from progan.errors import UserError
 from progan.invocation import command_line
-from progan.report import images as pictures
-from progan.report.markup import Markup, Material, element, joined
+from progan.report.images import EmbeddedImage, embed, encode_within, open_image, shrink_to_width
+from progan.report.run_data import RunData
 from progan.runtime.devices import choose_device, set_precision
 from progan.runtime.files import read_json_lines
 
-MOST_BYTES = 300_000
-SHOWN = 12  # rows of the sheet
-NEIGHBOURS = 5
+MAX_BYTES = 300_000
+MAX_ROWS = 12  # of the sheet
+NUM_NEIGHBOURS = 5
+SHEET_CAPTION = "Generated images, each beside the training images nearest to it"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
-    """How neighbours are to be looked up.
+class NeighbourRequest:
+    """Options of a search for nearest neighbours.
 
     Attributes:
-        count: How many images of the network.
-        data: The training images; None: where the settings say that they are.
+        count: Generated images, of seeds 0 … count - 1.
+        data: The training images; None: the dataset in the settings of the run.
     """
 
     count: int
@@ -40,84 +40,73 @@ class Wish:
     device: str
 
 
-def left(material: Material) -> Markup:
-    """What `python -m metrics neighbours` has left beside the run; raises UserError if nothing."""
-    sheet = material.directory / SHEET_FILE
+def read_neighbours(data: RunData) -> dict[str, Any]:
+    """Return what `python -m metrics neighbours` wrote to the run; raises UserError if nothing."""
+    sheet = data.directory / SHEET_FILE
     if not sheet.is_file():
-        looking = command_line("report", "--neighbours", 64)
         raise UserError(
-            f"They have not been looked up. {looking} does, or "
+            f"They have not been looked up. {command_line('report', '--neighbours', 64)} does, or "
             f"{command_line('metrics', 'neighbours')} with --sheet and --json in the run's "
             f"directory ({SHEET_FILE}, metric-neighbours.jsonl)."
         )
-    words = [element("p", line) for line in _told(material.directory)]
-    shown = [
-        _picture(pictures.opened(path), caption)
-        for path, caption in (
-            (sheet, "Pictures, each beside the training images nearest to it"),
-            (distances_file(sheet), "Distances to the nearest training image"),
-        )
-        if path.is_file()
-    ]
-    return joined([*words, *shown])
+    histogram = distances_file(sheet)
+    figures = [(_embed(open_image(sheet)), SHEET_CAPTION)]
+    if histogram.is_file():
+        figures.append((_embed(open_image(histogram)), "Distances to the nearest training image"))
+    return {"lines": _read_conclusion(data.directory), "figures": figures}
 
 
-def looked_up(material: Material, network: Path, wish: Wish) -> Markup:
-    """Look up the nearest training images of what a network draws; raises UserError."""
-    run = material.run
-    device = choose_device(wish.device)
+def find_neighbours(data: RunData, network: Path, request: NeighbourRequest) -> dict[str, Any]:
+    """Search the training images nearest to generated ones; raises UserError."""
+    run = data.run
+    device = choose_device(request.device)
     set_precision("fp32")
-    asked, reals = open_pair(
+    images, reals = open_pair(
         network,
-        wish.data or _own_data(material),
+        request.data or _require_dataset(data),
         device,
         network=True,
         resize=None,
         subset=run.data.subset,
     )
-    window = parse_window(None, asked.size)
+    window = parse_window(None, images.size)
     context = MetricContext(
-        seed=0, device=device, detector=open_neighbour_detector(wish.detector, device)
+        seed=0, device=device, detector=open_neighbour_detector(request.detector, device)
     )
     found = search_training_images(
-        asked, reals, context, num_images=wish.count, k=NEIGHBOURS, window=window
+        images, reals, context, num_images=request.count, k=NUM_NEIGHBOURS, window=window
     )
-    sheet = pictures.fitted(Image.fromarray(neighbour_sheet(found, SHOWN, window)), 1024)
-    return joined(
-        [
-            element("p", f"Of {network.name}."),
-            *(element("p", line) for line in summarize_search(found.record()).splitlines()),
-            _picture(sheet, "Pictures, each beside the training images nearest to it"),
-        ]
-    )
+    sheet = shrink_to_width(Image.fromarray(neighbour_sheet(found, MAX_ROWS, window)), 1024)
+    return {
+        "lines": [f"Of {network.name}.", *summarize_search(found.record()).splitlines()],
+        "figures": [(_embed(sheet), SHEET_CAPTION)],
+    }
 
 
-def _own_data(material: Material) -> Path:
-    """The dataset of the run, if it still is where it was."""
-    data = Path(material.run.data.data)
-    if not material.run.data.data or not data.exists():
+def _require_dataset(data: RunData) -> Path:
+    """Return the dataset of the run; raises UserError if it is not where it was."""
+    dataset = data.run.data.data
+    if not dataset or not Path(dataset).exists():
         raise UserError(
-            f"--neighbours: the dataset of the run, {data}, is not there. Name it with --data."
+            f"--neighbours: the dataset of the run, {Path(dataset)}, is not there. "
+            "Name it with --data."
         )
-    return data
+    return Path(dataset)
 
 
-def _picture(picture: Image.Image, caption: str) -> Markup:
-    (file,) = pictures.compressed([picture], MOST_BYTES)
-    return element("figure", pictures.image(file, caption), element("figcaption", caption))
+def _embed(image: Image.Image) -> EmbeddedImage:
+    return embed(encode_within([image], MAX_BYTES)[0])
 
 
-def _told(directory: Path) -> list[str]:
-    """What the last look-up said."""
-    found = list(_records(directory))
+def _read_conclusion(directory: Path) -> list[str]:
+    """Return the sentences of the last record of nearest neighbours in metric-*.jsonl."""
+    records = [
+        record
+        for file in metric_files(directory)
+        for record in read_json_lines(file)
+        if record.get("metric") == "neighbours"
+    ]
     try:
-        return summarize_search(found[-1]).splitlines() if found else []
-    except (KeyError, TypeError, ValueError):  # of another version
+        return summarize_search(records[-1]).splitlines() if records else []
+    except (KeyError, TypeError, ValueError):  # written by another version
         return []
-
-
-def _records(directory: Path) -> Iterator[dict[str, Any]]:
-    for file in metric_files(directory):
-        for record in read_json_lines(file):
-            if record.get("metric") == "neighbours":
-                yield record

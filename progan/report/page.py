@@ -1,108 +1,109 @@
-"""The page: its sections in their order, style and script inside, and nothing from elsewhere."""
+"""Render the report: one table of sections, HTML from Jinja templates, style and script inline."""
 
 import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.resources import files
-from string import Template
 from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from progan import __version__
 from progan.errors import UserError
-from progan.report import curves
-from progan.report import images as samples
-from progan.report import metrics as best
-from progan.report import metrics as measured
-from progan.report import settings as configuration
-from progan.report import settings as machine
-from progan.report import settings as phases
-from progan.report import status as verdict
-from progan.report.markup import Markup, Material, element, joined
+from progan.report import curves, images, metrics, settings, status
+from progan.report.run_data import RunData
 from progan.run_directory import STATISTICS_FILE
 
-Section = Callable[[], Markup]
+Context = Mapping[str, Any]  # parameters of a macro of sections.html.jinja
+BuildSection = Callable[[], Context]  # raises UserError with the sentence to show instead
 
 
-def page(material: Material, neighbours: Section) -> str:
-    """The whole file."""
-    found = measured.measured(material.directory)
-    charts = curves.charts_of(material, found)
-    sections: dict[str, Section] = {
-        "Status": lambda: verdict.section(material),
-        "Samples": lambda: samples.section(material),
-        "Curves": lambda: curves.section(charts, _faults(material, found)),
-        "Best snapshot": lambda: best.section(material, found),
-        "Growth": lambda: phases.growth_section(material),
-        "Nearest neighbours": neighbours,
-        "Settings": lambda: configuration.settings_section(material),
-        "Machine": lambda: machine.machine_section(material),
-    }
-    style, script = _part("page.css"), _part("page.js")
-    text = Template(_part("page.html")).substitute(
-        policy=policy(style, script),
-        style=style,
-        script=script,
-        name=joined([material.directory.resolve().name]),
-        links=_links(sections),
-        sections=joined(_section(title, make) for title, make in sections.items()),
-        numbers=island(curves.numbers(material, charts)),
-        version=__version__,
+def render_page(data: RunData, neighbours: BuildSection) -> str:
+    """Return the whole report as HTML that needs no other file."""
+    measurements = metrics.read_measurements(data.directory)
+    charts = curves.make_charts(data, measurements)
+    errors = [*_damaged_rows_message(data), *measurements.errors]
+    # Title, macro of sections.html.jinja, function that returns its parameters.
+    sections: tuple[tuple[str, str, BuildSection], ...] = (
+        ("Status", "status", lambda: status.build_section(data)),
+        ("Samples", "samples", lambda: images.build_section(data)),
+        ("Curves", "curves", lambda: curves.build_section(charts, errors)),
+        ("Best snapshot", "best_snapshot", lambda: metrics.build_section(data, measurements)),
+        ("Growth", "growth", lambda: settings.build_growth_section(data)),
+        ("Nearest neighbours", "neighbours", neighbours),
+        ("Settings", "settings", lambda: settings.build_settings_section(data)),
+        ("Machine", "machine", lambda: settings.build_machine_section(data)),
     )
-    return text.encode("utf-8", "backslashreplace").decode()  # of paths that are no UTF-8
+    style, script = _read_resource("page.css"), _read_resource("page.js")
+    text = (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            policy=content_security_policy(style, script),
+            style=style,
+            script=script,
+            name=data.directory.resolve().name,
+            sections={title: render_section(macro, build) for title, macro, build in sections},
+            numbers=json_for_script(curves.chart_data(data, charts)),
+            version=__version__,
+        )
+    )
+    return text.encode("utf-8", "backslashreplace").decode()  # paths may not be UTF-8
 
 
-def policy(style: str, script: str) -> str:
-    """What a browser may do with the page: show what is in it, and run this one script."""
+def render_section(macro: str, build: BuildSection) -> Markup:
+    """Render one section; an error becomes a sentence in its place and spares the others."""
+    macros: Any = _environment().get_template("sections.html.jinja").module
+    try:
+        return Markup(getattr(macros, macro)(**build()))
+    except UserError as error:
+        message = str(error)
+    except Exception as error:  # damaged files raise any exception
+        message = f"This part could not be made: {type(error).__name__}: {error}"
+    return Markup(macros.absent(message))
+
+
+def content_security_policy(style: str, script: str) -> str:
+    """Return the policy that allows inline data, this style and this script, and no requests."""
     return (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+        f"style-src {_csp_hash(style)}; script-src {_csp_hash(script)}"
     )
 
 
-def island(values: Mapping[str, Any]) -> str:
-    """JSON that cannot end the element that it stands in."""
+def json_for_script(values: Mapping[str, Any]) -> str:
+    """Return JSON that cannot end the <script> element that contains it."""
     return json.dumps(values, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def safe_section(make: Section) -> Markup:
-    """A section, or a sentence in its place: no damaged file is worth the other sections."""
-    try:
-        return make()
-    except UserError as error:
-        return element("p", str(error), class_="absent")
-    except Exception as error:  # a file may be damaged in any way
-        return element(
-            "p", f"This part could not be made: {type(error).__name__}: {error}", class_="absent"
-        )
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("progan.report", ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters["anchor"] = lambda title: title.lower().replace(" ", "-")
+    return environment
 
 
-def _section(title: str, make: Section) -> Markup:
-    return element("section", element("h2", title), safe_section(make), id=_anchor(title))
+def _damaged_rows_message(data: RunData) -> list[str]:
+    if not data.num_damaged_rows:
+        return []
+    if data.num_damaged_rows == 1:
+        return [f"A damaged line of {STATISTICS_FILE} is left out."]
+    return [f"{data.num_damaged_rows} damaged lines of {STATISTICS_FILE} are left out."]
 
 
-def _links(titles: Mapping[str, Section]) -> Markup:
-    return joined(element("a", title, href=f"#{_anchor(title)}") for title in titles)
-
-
-def _anchor(title: str) -> str:
-    return title.lower().replace(" ", "-")
-
-
-def _faults(material: Material, found: measured.Measured) -> list[str]:
-    """What of the numbers could not be read."""
-    damaged = [
-        f"{material.damaged} damaged lines of {STATISTICS_FILE} are left out."
-        if material.damaged > 1
-        else f"A damaged line of {STATISTICS_FILE} is left out."
-    ]
-    return [*(damaged if material.damaged else []), *found.faults]
-
-
-def _hash(text: str) -> str:
+def _csp_hash(text: str) -> str:
     digest = hashlib.sha256(text.encode("utf-8")).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
-def _part(name: str) -> str:
+def _read_resource(name: str) -> str:
     return files(__package__).joinpath(name).read_text("utf-8")

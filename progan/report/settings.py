@@ -1,4 +1,4 @@
-"""Sections on the settings of a run, its phases, and the machine."""
+"""Sections on the settings of a run, its growth phases, and the machine."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,84 +6,81 @@ from typing import Any, NamedTuple
 
 from progan import presets, schedule
 from progan.config import SECTIONS, Network, Run, config_changes
-from progan.diagnosis.curves import Span, spans
+from progan.diagnosis.curves import GrowthPhase, growth_phases
 from progan.diagnosis.history import Row
 from progan.errors import UserError
 from progan.invocation import respell_commands
 from progan.option_fields import option_fields, option_name
-from progan.report.markup import Markup, Material, element, facts, joined, table
+from progan.report.run_data import RunData
 from progan.run_directory import LOG_FILE
 from progan.runtime.log import human_rate, human_seconds
 from progan.schedule import Phase
 from progan.training.progress import resolution_label
 
-OF_THE_DATA = ("preset", "data", "fingerprint", "init_from")  # told apart from the changes
+NOT_COMPARED = ("preset", "data", "fingerprint", "init_from")  # listed in the overview instead
 SETTINGS_HEADINGS = ("setting", "value", "what it is")
+MACHINE_HEADINGS = ("from", "progan", "torch", "device")
+GROWTH_HEADINGS = ("resolution", "", "kimg", "batch", "images/s", "time", "")
+LOG_TAIL = 40  # lines
+# The first line that train.py logs: progan 0.1.0, torch 2.11, cuda (NVIDIA H100), 2 processes
+SESSION = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)  progan (\S+), torch (\S+), (.+)")
+UNKNOWN = "–"
 
 
-def settings_section(material: Material) -> Markup:
-    """What a person chose, and what that made of all settings."""
-    run = material.run
-    changed = changes(run)
-    words = (
-        element("ul", *(element("li", element("code", each)) for each in changed))
-        if changed
-        else element("p", "All other settings are those of the preset.")
-    )
-    return joined(
-        [
-            facts(_chosen(run)),
-            element("h3", "Other than in the preset"),
-            words,
-            *(
-                element(
-                    "details",
-                    element("summary", f"All settings: {name}"),
-                    table(SETTINGS_HEADINGS, _rows(part)),
-                )
-                for name, part in _parts(run).items()
-            ),
-        ]
-    )
+class Session(NamedTuple):
+    """One start of train.py, as its log has it."""
+
+    start: str
+    version: str
+    torch: str
+    device: str
 
 
-def changes(run: Run) -> list[str]:
-    """'--total-kimg: 12000 -> 140' for what is not as in its preset."""
+def build_settings_section(data: RunData) -> dict[str, Any]:
+    """Return preset and dataset, the changes from the preset, and a table of all settings."""
+    run = data.run
+    parts = {"run": run, **{name: getattr(run, name) for name in SECTIONS}}
+    return {
+        "overview": list(_overview(run)),
+        "changes": changes_from_preset(run),
+        "headings": SETTINGS_HEADINGS,
+        "parts": {name: _setting_rows(part) for name, part in parts.items()},
+    }
+
+
+def changes_from_preset(run: Run) -> list[str]:
+    """Return e.g. '--total-kimg: 12000 -> 140' for each setting that differs from the preset."""
     try:
-        usual = presets.preset(run.preset)
-    except UserError:  # 'custom', or one of another version
-        usual = Run()
-    return [option_name(each) for each in config_changes(usual, run, OF_THE_DATA)]
+        preset = presets.preset(run.preset)
+    except UserError:  # 'custom', or a preset of another version
+        preset = Run()
+    return [option_name(each) for each in config_changes(preset, run, NOT_COMPARED)]
 
 
-def _chosen(run: Run) -> Iterator[tuple[str, str]]:
+def _overview(run: Run) -> Iterator[tuple[str, str]]:
     yield "preset", run.preset
-    yield "dataset", run.data.data or "–"
+    yield "dataset", run.data.data or UNKNOWN
     if run.data.fingerprint:
         yield "fingerprint", run.data.fingerprint
     if run.init_from:
-        yield "began with", run.init_from
+        yield "initialised from", run.init_from
     yield "seed", f"{run.seed}"
     yield "images", f"{run.network.size(run.network.max_level)}x{run.network.channels}"
 
 
-def _parts(run: Run) -> dict[str, Any]:
-    return {"run": run, **{name: getattr(run, name) for name in SECTIONS}}
-
-
-def _rows(part: Any) -> list[list[str]]:
+def _setting_rows(part: Any) -> list[list[str]]:
     return [
         [
             item.name.replace("_", "-"),
-            _value(getattr(part, item.name), item.metadata["auto"]),
+            _format_value(getattr(part, item.name), item.metadata["auto"]),
             respell_commands(item.metadata["text"]),
         ]
         for item in option_fields(type(part))
     ]
 
 
-def _value(value: Any, auto: float | None) -> str:
-    """As the command line has it: '256:14,512:6' for a table."""
+def _format_value(value: Any, auto: float | None) -> str:
+    """Format a value as on the command line: '256:14,512:6' for a table."""
     if isinstance(value, tuple):
         return ",".join(f"{resolution}:{each}" for resolution, each in value)
     if isinstance(value, bool):
@@ -91,147 +88,94 @@ def _value(value: Any, auto: float | None) -> str:
     return "auto" if value == auto else f"{value}"
 
 
-LAST_LINES = 40
-# The first line that train.py logs: progan 0.1.0, torch 2.11, cuda (NVIDIA H100), 2 processes
-SESSION = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)  progan (\S+), torch (\S+), (.+)")
-MACHINE_HEADINGS = ("from", "progan", "torch", "device")
+def build_machine_section(data: RunData) -> dict[str, Any]:
+    """Return devices, memory and the end of the log; raises UserError if nothing is known."""
+    if not data.log and not data.rows:
+        raise UserError(f"There is no {LOG_FILE}, and there are no statistics.")
+    sessions = parse_sessions(data.log)
+    return {
+        "overview": list(_machine_facts(data, sessions)),
+        "headings": MACHINE_HEADINGS,
+        "starts": sessions,
+        "log_file": LOG_FILE,
+        "log_tail": "\n".join(data.log[-LOG_TAIL:]),
+    }
 
 
-class Session(NamedTuple):
-    """From the start of train.py to its end."""
-
-    began: str
-    version: str
-    torch: str
-    device: str
-
-
-def machine_section(material: Material) -> Markup:
-    """Devices, memory, and the end of the log; raises UserError if nothing is known."""
-    if not material.log and not material.rows:
-        raise UserError(f"There is no {LOG_FILE} that could tell.")
-    found = sessions(material.log)
-    return joined(
-        [
-            facts(_facts(material, found)),
-            *([table(MACHINE_HEADINGS, found, brief=True)] if len(found) > 1 else []),
-            element(
-                "details",
-                element("summary", f"The last lines of {LOG_FILE}"),
-                element("pre", "\n".join(material.log[-LAST_LINES:]), tabindex="0"),
-            ),
-        ]
-    )
-
-
-def sessions(log: Sequence[str]) -> list[Session]:
-    """All starts of train.py that a log tells of."""
+def parse_sessions(log: Sequence[str]) -> list[Session]:
+    """Return all starts of train.py in the lines of a log."""
     return [Session(*match.groups()) for line in log if (match := SESSION.fullmatch(line))]
 
 
-def _facts(material: Material, found: Sequence[Session]) -> list[tuple[str, str]]:
-    """What the last session tells, and the sums of all."""
-    told = (
-        [
-            ("device", found[-1].device),
-            ("progan", found[-1].version),
-            ("torch", found[-1].torch),
-            ("started", f"{len(found)} times" if len(found) > 1 else found[0].began),
-        ]
-        if found
-        else []
-    )
-    peaks = [row["memory/peak-gib"] for row in material.rows if "memory/peak-gib" in row]
-    hours = [row["progress/hours"] for row in material.rows if "progress/hours" in row]
+def _machine_facts(data: RunData, sessions: Sequence[Session]) -> Iterator[tuple[str, str]]:
+    """Yield facts of the last session, and peak memory and time of all."""
+    if sessions:
+        last = sessions[-1]
+        yield from (("device", last.device), ("progan", last.version), ("torch", last.torch))
+        yield "started", f"{len(sessions)} times" if len(sessions) > 1 else last.start
+    if peaks := _column(data.rows, "memory/peak-gib"):
+        yield "peak memory", f"{max(peaks):.1f} GiB"
+    if hours := _column(data.rows, "progress/hours"):
+        yield "trained for", human_seconds(hours[-1] * 3600)
+
+
+def build_growth_section(data: RunData) -> dict[str, Any]:
+    """Return a row for each growth phase of the schedule."""
+    growth, network = data.run.growth, data.run.network
+    rows = [_phase_row(phase, network, data) for phase in schedule.phases(growth, network)]
+    return {"headings": GROWTH_HEADINGS, "rows": rows}
+
+
+def shaded_phases(data: RunData) -> list[GrowthPhase]:
+    """Return the phases up to now, by the schedule, or by the ticks if settings are unknown."""
+    if data.settings is None:
+        return growth_phases(data.rows)
     return [
-        *told,
-        *([("peak memory", f"{max(peaks):.1f} GiB")] if peaks else []),
-        *([("trained for", human_seconds(hours[-1] * 3600))] if hours else []),
-    ]
-
-
-GROWTH_HEADINGS = ("resolution", "", "kimg", "batch", "images/s", "time", "")
-UNKNOWN = "–"
-
-
-class Clock(NamedTuple):
-    """A moment of the training."""
-
-    kimg: float
-    hours: float
-
-
-def growth_section(material: Material) -> Markup:
-    """A row for each phase, also of those to come."""
-    growth, network = material.run.growth, material.run.network
-    return table(
-        GROWTH_HEADINGS,
-        [_row(phase, network, material.rows) for phase in schedule.phases(growth, network)],
-        brief=True,
-    )
-
-
-def shaded(material: Material) -> list[Span]:
-    """The phases behind the curves: by the schedule, or by the ticks if it is not known."""
-    if material.settings is None:
-        return spans(material.rows)
-    growth, network = material.settings.growth, material.settings.network
-    return [
-        Span(
+        GrowthPhase(
             phase.start_kimg,
-            min(phase.end_kimg, material.kimg),
+            min(phase.end_kimg, data.kimg),
             phase.stage.resolution,
             phase.stage.fading,
         )
-        for phase in schedule.phases(growth, network)
-        if phase.start_kimg < material.kimg
+        for phase in schedule.phases(data.settings.growth, data.settings.network)
+        if phase.start_kimg < data.kimg
     ]
 
 
 def hours_at(kimg: float, rows: Sequence[Row]) -> float | None:
-    """How long it had been trained then, between two ticks in proportion; None if not known."""
-    clocks = [
-        Clock(0.0, 0.0),
-        *(
-            Clock(row["images_seen"] / 1000, row["progress/hours"])
-            for row in rows
-            if "progress/hours" in row
-        ),
-    ]
-    for before, after in zip(clocks, clocks[1:], strict=False):
-        if before.kimg <= kimg <= after.kimg and after.kimg > before.kimg:
-            share = (kimg - before.kimg) / (after.kimg - before.kimg)
-            return before.hours + share * (after.hours - before.hours)
+    """Interpolate the hours of training at a kimg between ticks; None if unknown."""
+    known = [row for row in rows if "progress/hours" in row]
+    points = [(0.0, 0.0), *((row["images_seen"] / 1000, row["progress/hours"]) for row in known)]
+    for (start, hours), (end, later_hours) in zip(points, points[1:], strict=False):
+        if start <= kimg <= end and end > start:
+            return hours + (kimg - start) / (end - start) * (later_hours - hours)
     return None
 
 
-def _row(phase: Phase, network: Network, rows: Sequence[Row]) -> list[str]:
-    now = rows[-1]["images_seen"] / 1000 if rows else 0.0
+def _phase_row(phase: Phase, network: Network, data: RunData) -> list[str]:
+    now = data.kimg
     state = "done" if phase.end_kimg <= now else "now" if phase.start_kimg < now else "to come"
+    inside = [
+        row for row in data.rows if phase.start_kimg < row["images_seen"] / 1000 <= phase.end_kimg
+    ]
+    speeds = _column(inside, "speed/images-per-second")
     return [
         resolution_label(phase.stage, network),
         "fading in" if phase.stage.fading else "stable",
         f"{phase.start_kimg:g}–{phase.end_kimg:g}",
         f"{phase.stage.batch}",
-        _speed(phase, rows),
-        _time(phase, now, rows),
+        human_rate(sum(speeds) / len(speeds)) if speeds else UNKNOWN,
+        _phase_time(phase, now, data.rows),
         state,
     ]
 
 
-def _speed(phase: Phase, rows: Sequence[Row]) -> str:
-    """Mean of the ticks that ended in the phase."""
-    speeds = [
-        row["speed/images-per-second"]
-        for row in rows
-        if phase.start_kimg < row["images_seen"] / 1000 <= phase.end_kimg
-        and "speed/images-per-second" in row
-    ]
-    return human_rate(sum(speeds) / len(speeds)) if speeds else UNKNOWN
-
-
-def _time(phase: Phase, now: float, rows: Sequence[Row]) -> str:
+def _phase_time(phase: Phase, now: float, rows: Sequence[Row]) -> str:
     if phase.start_kimg >= now:
         return UNKNOWN
-    begin, end = hours_at(phase.start_kimg, rows), hours_at(min(phase.end_kimg, now), rows)
-    return UNKNOWN if begin is None or end is None else human_seconds((end - begin) * 3600)
+    start, end = hours_at(phase.start_kimg, rows), hours_at(min(phase.end_kimg, now), rows)
+    return UNKNOWN if start is None or end is None else human_seconds((end - start) * 3600)
+
+
+def _column(rows: Sequence[Row], name: str) -> list[float]:
+    return [row[name] for row in rows if name in row]

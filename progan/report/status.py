@@ -1,108 +1,82 @@
-"""The section on the status of the run, with its evidence, and how far the run is."""
+"""Status section: the training diagnostics with their evidence, and the progress of the run."""
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from progan.diagnosis.diagnose import diagnose
-from progan.diagnosis.findings import Finding, Verdict
 from progan.diagnosis.history import read_history
-from progan.diagnosis.report import based_on, meaning, rollbacks
+from progan.diagnosis.status import Status, coverage_facts, explain_status, format_rollbacks
 from progan.errors import UserError
-from progan.report.markup import Markup, Material, element, facts, joined
+from progan.report.run_data import RunData
 from progan.runtime.log import human_rate, human_seconds
 
-# How the last line of a log begins, after its time, of a run that has ended.
-ENDED = "  Done"
-GAVE_UP = ("  Training diverged", "  The training has left the numbers")  # of older runs
+# Starts of the last line of the log of a run that has ended, after the time; the last one is of
+# earlier versions.
+DONE, DIVERGED = "  Done", ("  Training diverged", "  The training has left the numbers")
 STOPPED = re.compile(r"[\d: -]{19}  Stopped (.+?)(?:; |\. |$)")
 STOPPED_AT = re.compile(r"at kimg (\d+(?:\.\d+)?)$")
 
 
-def section(material: Material) -> Markup:
-    """The status of the run, and how far it is."""
-    return joined([*_judgement(material), _standing(material)])
+def build_section(data: RunData) -> dict[str, Any]:
+    """Return the diagnosis, or a message in its place, and the progress."""
+    message, diagnosis = "", {}
+    try:
+        history = read_history(data.directory)
+        if history.rows or history.rollback:
+            found = diagnose(history)
+            diagnosis = {
+                "status": found,
+                "css_class": status_class(found),
+                "explanation": explain_status(found).capitalize(),
+                "facts": list(coverage_facts(found)),
+                "rollbacks": format_rollbacks(history.rows),
+            }
+        else:
+            message = "There is no status yet: it comes with the first ticks."
+    except UserError as error:
+        message = f"There is no status: {error}"
+    progress = {
+        "kimg": kimg_at_end(data),
+        "total_kimg": data.settings.growth.total_kimg if data.settings else None,
+        "facts": [("the run", describe_state(data.log)), *_progress_facts(data)],
+    }
+    return {"message": message, "diagnosis": diagnosis, "progress": progress}
 
 
-def state_words(log: Sequence[str]) -> str:
-    """Whether the run has ended, by the last line of its log."""
+def describe_state(log: Sequence[str]) -> str:
+    """Return whether the run ended, stopped or may still be training, by the last log line."""
     last = log[-1] if log else ""
-    if ENDED in last[:30]:
+    if DONE in last[:30]:
         return "has ended"
-    if any(words in last[:60] for words in GAVE_UP):
+    if any(start in last[:60] for start in DIVERGED):
         return "has stopped, as its numbers were not finite or far too large"
     if stop := STOPPED.match(last):
         return f"was stopped {stop[1]}"
     return f"was training at {last[:19]}, and may still be" if last else "has no log"
 
 
-def kimg_at_end(material: Material) -> float:
-    """How far the run is: where it was stopped, after its last tick, or by that tick."""
-    stop = STOPPED.match(material.log[-1]) if material.log else None
+def kimg_at_end(data: RunData) -> float:
+    """Return the kimg of the last tick, or where the run was stopped after it."""
+    stop = STOPPED.match(data.log[-1]) if data.log else None
     place = STOPPED_AT.search(stop[1]) if stop else None
-    return max(float(place[1]) if place else 0.0, material.kimg)
+    return max(float(place[1]) if place else 0.0, data.kimg)
 
 
-def _standing(material: Material) -> Markup:
-    """Progress, time and speed."""
-    pairs = [("the run", state_words(material.log))]
-    total = material.settings.growth.total_kimg if material.settings else None
-    kimg = kimg_at_end(material)
-    if material.rows:
-        pairs += _measures(material)
-    bar = (
-        element(
-            "progress", max=f"{total:g}", value=f"{kimg:g}", aria_label="thousands of images shown"
-        )
-        if total
-        else Markup()
-    )
-    shown = f"{kimg:g} of {total:g}" if total else f"{kimg:g}"
-    return joined([facts([("thousands of images", joined([shown, bar])), *pairs])])
+def status_class(status: Status) -> str:
+    """Return the CSS class that colours a status: 'failing', 'warning' or 'none'."""
+    if status.findings:
+        return "failing" if status.failing else "warning"
+    return "none"
 
 
-def _measures(material: Material) -> Iterator[tuple[str, str]]:
-    last = material.rows[-1]
-    if words := material.stage_words(last["images_seen"]):
-        yield "resolution", words
+def _progress_facts(data: RunData) -> Iterator[tuple[str, str]]:
+    if not data.rows:
+        return
+    last = data.rows[-1]
+    if stage := data.describe_stage(last["images_seen"]):
+        yield "resolution", stage
     if "progress/hours" in last:
         yield "time", human_seconds(last["progress/hours"] * 3600)
     if "speed/images-per-second" in last:
         yield "speed", f"{human_rate(last['speed/images-per-second'])} images/s"
-
-
-def _judgement(material: Material) -> Iterator[Markup]:
-    try:
-        history = read_history(material.directory)
-    except UserError as error:
-        yield element("p", f"There is no status: {error}", class_="absent")
-        return
-    if not history.rows and not history.fault:
-        yield element(
-            "p", "There is no status yet: it comes with the first ticks.", class_="absent"
-        )
-        return
-    found = diagnose(history)
-    yield element("p", found.title, class_=f"verdict {kind(found)}")
-    yield from map(_finding, found.findings)
-    yield element("p", f"{meaning(found).capitalize()}.")
-    yield facts(based_on(found))
-    if words := rollbacks(history.rows):
-        yield element("p", f"Rollbacks: {words}.")
-
-
-def kind(found: Verdict) -> str:
-    """'failing', 'warning' or 'none': the class that colours it."""
-    if found.findings:
-        return "failing" if found.failing else "warning"
-    return "none"
-
-
-def _finding(finding: Finding) -> Markup:
-    """A symptom, what it rests on and what to change."""
-    return element(
-        "div",
-        element("h3", f"{finding.severity}: {finding.name}, since kimg {finding.since_kimg:.1f}"),
-        element("ul", *(element("li", each) for each in finding.evidence)),
-        element("p", element("b", "What to change: "), f"{finding.advice}."),
-        class_=f"finding {finding.severity}",
-    )

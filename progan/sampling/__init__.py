@@ -1,1 +1,1 @@
-"""From network files and seeds to pictures."""
+"""Generate images and videos from network files and seeds."""

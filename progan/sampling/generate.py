@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
@@ -13,7 +14,6 @@ from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import make_folder
 from progan.sampling.image_files import (
     GRID_NAME,
-    NPY,
     SHEET_NAME,
     ImageOutput,
     provenance,
@@ -29,36 +29,36 @@ from progan.sampling.interpolation import (
 )
 from progan.sampling.latents import (
     LatentBatch,
-    at_resolution,
     batch_from_file,
     batch_from_seeds,
     labels_of_class,
-    untrained_note,
+    select_resolution,
+    untrained_class_warning,
     with_class,
 )
-from progan.sampling.network_file import Snapshot
 from progan.sampling.options import VideoTiming, parse_grid
 from progan.sampling.sheets import sheet_layout
+from progan.sampling.snapshot_file import Snapshot
 from progan.sampling.video import (
     GROWTH_SEEDS,
     frame_size,
     growth_frames,
     interpolation_frames,
+    require_encodable,
     require_several_snapshots,
-    require_video,
     write_video,
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoRequest:
-    """A film as people name it.
+    """Options of a video.
 
     Attributes:
-        file: Its suffix says of which kind.
-        walk: Seed of the walk of the first cell; None: 0.
-        smoothing: Of walks, in seconds; None: as long as the film allows.
-        growth: Show all networks instead of the last one.
+        file: Its suffix selects the format.
+        walk: Seed of the random walk of the first cell; None: 0.
+        smoothing: Of random walks, in seconds; None: as long as the video allows.
+        growth: Show all networks of the run instead of moving through the latents of one.
     """
 
     file: Path
@@ -70,17 +70,16 @@ class VideoRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerateRequest:
-    """Pictures, or a film, as people name them.
+    """Options of generate.py, checked by the command; images need an outdir and latents or seeds.
 
     Attributes:
-        networks: Of a run, oldest first; the last one draws.
-        load: Reads a network file of whatever program.
-        command: What was typed, to be written into the files.
+        networks: Network files of a run, oldest first; the last one generates.
+        load: Reads a network file of any program.
+        command: The command line, to be written into the files.
         grid: 'COLSxROWS'.
-        sheet: A contact sheet instead of single files.
-        kind: As of Output.
-        batch: As of Output.
-        warn: Receives a line that people should know.
+        sheet: Write a contact sheet instead of single files.
+        kind, batch: As in ImageOutput.
+        warn: Receives warnings, one line each.
     """
 
     networks: Sequence[Path]
@@ -100,15 +99,21 @@ class GenerateRequest:
     warn: Callable[[str], None] = lambda line: None
 
 
+class Frames(NamedTuple):
+    """Frames of a video, uint8 [H, W, 3], and the grid of images in each."""
+
+    columns: int
+    rows: int
+    frames: Iterator[Pixels]
+
+
 def run_request(request: GenerateRequest) -> Iterator[Path]:
-    """Draw, and yield the path of each file when it is written."""
-    if request.seeds is not None and request.latents is not None:
-        raise UserError("Name either --seeds or --latents, not both.")
+    """Generate images or a video, and yield the path of each file when it is written."""
     device = choose_device(request.device)
     set_deterministic()
-    snapshot = at_resolution(request.load(request.networks[-1], device), request.resolution)
-    if note := untrained_note(snapshot, request.class_name):
-        request.warn(note)
+    snapshot = select_resolution(request.load(request.networks[-1], device), request.resolution)
+    if warning := untrained_class_warning(snapshot, request.class_name):
+        request.warn(warning)
     if request.video is None:
         yield from _write_images(request, snapshot)
     else:
@@ -117,128 +122,102 @@ def run_request(request: GenerateRequest) -> Iterator[Path]:
 
 def _write_images(request: GenerateRequest, snapshot: Snapshot) -> Iterator[Path]:
     latent_batch = _latent_batch(request, snapshot)
-    if latent_batch is None:
-        raise UserError("Which pictures? Name either --seeds, e.g. 0-15, or a file of --latents.")
-    if request.outdir is None:
-        raise UserError("Where to? Name a folder for the pictures with --outdir.")
+    assert latent_batch is not None and request.outdir is not None
     output = ImageOutput(
         folder=request.outdir,
         kind=request.kind,
         batch=request.batch,
         text=provenance(request.networks[-1], request.command),
     )
-    _require_not_overwritten(request.latents, _outputs(request, latent_batch, output))
-    if not request.sheet and request.grid is None:
+    if request.sheet or request.grid is not None:
+        write, name = (write_sheet, SHEET_NAME) if request.sheet else (write_grid, GRID_NAME)
+        _require_not_overwritten(request.latents, [output.path(name)])
+        layout = _grid_layout(request, snapshot, len(latent_batch.names))
+        yield write(snapshot, latent_batch, output, *layout)
+    else:
+        _require_not_overwritten(request.latents, map(output.path, latent_batch.names))
         yield from write_images(snapshot, latent_batch, output)
-        return
-    if request.kind == NPY:
-        raise UserError("--float writes one file for each picture: leave --grid and --sheet away.")
-    write = write_sheet if request.sheet else write_grid
-    yield write(
-        snapshot, latent_batch, output, *_grid_layout(request, snapshot, len(latent_batch.names))
-    )
-
-
-def _outputs(
-    request: GenerateRequest, latent_batch: LatentBatch, output: ImageOutput
-) -> Iterator[Path]:
-    """The files that pictures will be written to."""
-    sheet = SHEET_NAME if request.sheet else GRID_NAME
-    single = not request.sheet and request.grid is None
-    return map(output.path, latent_batch.names if single else [sheet])
 
 
 def _require_not_overwritten(latents: Path | None, outputs: Iterable[Path]) -> None:
-    """Raise UserError if the file that the latents come from would be written over."""
+    """Raise UserError if an output file is the file of --latents."""
     for path in outputs if latents is not None else ():
         if latents is not None and path.exists() and path.samefile(latents):
             raise UserError(
-                f"{path} is the file of --latents and would be written over. Name "
-                "another place to write to."
+                f"{path} is the file of --latents and would be overwritten. Name another output."
             )
 
 
 def _write_video(request: GenerateRequest, video: VideoRequest, snapshot: Snapshot) -> Path:
     path = video.file if request.outdir is None else request.outdir / video.file
-    columns, rows, frames = (_growth if video.growth else _interpolation)(request, video, snapshot)
+    make_frames = _growth if video.growth else _interpolation
+    columns, rows, frames = make_frames(request, video, snapshot)
     size = frame_size(snapshot.generator.config.size(snapshot.level), columns, rows)
-    require_video(path, video.timing, size)
+    require_encodable(path, video.timing, size)
     _require_not_overwritten(request.latents, [path])
     if request.outdir is not None:
         make_folder(request.outdir)
-    text = provenance(request.networks[-1], request.command)
     bar = tqdm(
         frames, total=video.timing.frames, unit="frame", desc=path.name, disable=None, leave=False
     )
-    write_video(path, bar, video.timing, text)
+    write_video(path, bar, video.timing, provenance(request.networks[-1], request.command))
     return path
 
 
-def _interpolation(
-    request: GenerateRequest, video: VideoRequest, snapshot: Snapshot
-) -> tuple[int, int, Iterator[Pixels]]:
-    """Columns, rows and frames of a film in which the latents move."""
+def _interpolation(request: GenerateRequest, video: VideoRequest, snapshot: Snapshot) -> Frames:
+    """Frames of a tour of the seeds or latents, or of a random walk if none are given."""
     columns, rows = parse_grid(request.grid, 1) if request.grid else (1, 1)
     latent_batch = _latent_batch(request, snapshot)
     if latent_batch is not None:
         if video.walk is not None or video.smoothing is not None:
             raise UserError(
-                "--seeds and --latents name a way of their own: leave --walk and "
-                "--smoothing away, or these."
+                "--seeds and --latents cannot be combined with --walk or --smoothing, which are "
+                "for random walks."
             )
-        script = seed_tour_path(latent_batch, columns * rows, video.timing)
+        path = seed_tour_path(latent_batch, columns * rows, video.timing)
     else:
         smoothing = video.smoothing
         smoothing = default_smoothing(video.timing.seconds) if smoothing is None else smoothing
-        script = random_walk_path(
-            snapshot, video.walk or 0, columns * rows, video.timing, smoothing
-        )
+        path = random_walk_path(snapshot, video.walk or 0, columns * rows, video.timing, smoothing)
         if request.class_name is not None:
-            labels = labels_of_class(snapshot, script.labels, request.class_name)
-            script = LatentPath(script.latents, labels)
-    return columns, rows, interpolation_frames(snapshot, script, columns, rows)
+            labels = labels_of_class(snapshot, path.labels, request.class_name)
+            path = LatentPath(path.latents, labels)
+    return Frames(columns, rows, interpolation_frames(snapshot, path, columns, rows))
 
 
-def _growth(
-    request: GenerateRequest, video: VideoRequest, snapshot: Snapshot
-) -> tuple[int, int, Iterator[Pixels]]:
-    """Columns, rows and frames of the film of a run's growth."""
+def _growth(request: GenerateRequest, video: VideoRequest, snapshot: Snapshot) -> Frames:
+    """Frames that show the same latents in all snapshots of the run."""
     if video.walk is not None or video.smoothing is not None or request.resolution is not None:
         raise UserError(
-            "--growth shows the same latents at the resolution of each time: leave "
-            "--walk, --smoothing and --resolution away."
+            "--growth shows the same latents at the resolution of each snapshot: it cannot be "
+            "combined with --walk, --smoothing or --resolution."
         )
     require_several_snapshots(request.networks)
-    latent_batch = _latent_batch(request, snapshot) or _with_class(
-        request, snapshot, batch_from_seeds(snapshot, GROWTH_SEEDS)
-    )
+    latent_batch = _latent_batch(request, snapshot, default_seeds=GROWTH_SEEDS)
+    assert latent_batch is not None
     columns, rows = _grid_layout(request, snapshot, len(latent_batch.names))
     device = next(snapshot.generator.parameters()).device
-    return (
-        columns,
-        rows,
-        growth_frames(request.networks, latent_batch, columns, rows, video.timing, device),
-    )
+    frames = growth_frames(request.networks, latent_batch, columns, rows, video.timing, device)
+    return Frames(columns, rows, frames)
 
 
-def _latent_batch(request: GenerateRequest, snapshot: Snapshot) -> LatentBatch | None:
-    if request.seeds is not None:
-        return _with_class(request, snapshot, batch_from_seeds(snapshot, request.seeds))
+def _latent_batch(
+    request: GenerateRequest, snapshot: Snapshot, default_seeds: str | None = None
+) -> LatentBatch | None:
+    """Return the latents of --latents or --seeds, with --class; None if neither is given."""
+    seeds = request.seeds if request.seeds is not None else default_seeds
     if request.latents is not None:
-        return _with_class(request, snapshot, batch_from_file(snapshot, request.latents))
-    return None
-
-
-def _with_class(
-    request: GenerateRequest, snapshot: Snapshot, latent_batch: LatentBatch
-) -> LatentBatch:
-    return (
-        latent_batch
-        if request.class_name is None
-        else with_class(snapshot, latent_batch, request.class_name)
-    )
+        latent_batch = batch_from_file(snapshot, request.latents)
+    elif seeds is not None:
+        latent_batch = batch_from_seeds(snapshot, seeds)
+    else:
+        return None
+    if request.class_name is None:
+        return latent_batch
+    return with_class(snapshot, latent_batch, request.class_name)
 
 
 def _grid_layout(request: GenerateRequest, snapshot: Snapshot, count: int) -> tuple[int, int]:
+    """Return columns and rows, of --grid or chosen for `count` images."""
     size = snapshot.generator.config.size(snapshot.level)
     return parse_grid(request.grid, count) if request.grid else sheet_layout(count, size)

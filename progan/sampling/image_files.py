@@ -19,30 +19,29 @@ from progan.images import Pixels, save_png, to_pil
 from progan.runtime.files import atomic_path, make_folder
 from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sampling.latents import LatentBatch
-from progan.sampling.network_file import SOFTWARE, Snapshot, fingerprint
 from progan.sampling.render import as_floats, as_pixels, render_single
 from progan.sampling.sheets import contact_sheet, full_grid, require_sheet_size, sheet_cell
+from progan.sampling.snapshot_file import SOFTWARE, Snapshot, fingerprint
 
 IMAGE_SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
-MAX_SIDES = {"jpeg": 65500, "webp": 16383}  # px; what the formats can hold
-# JPEG keeps all of its colours' resolution, and WebP every pixel.
+MAX_SIDES = {"jpeg": 65500, "webp": 16383}  # px; limits of the formats
+# JPEG without chroma subsampling, WebP lossless.
 ENCODER_OPTIONS: dict[str, dict[str, Any]] = {
     "jpeg": {"quality": 95, "subsampling": 0},
     "webp": {"lossless": True, "exact": True},
 }
-MAX_EXIF_BYTES = 60_000  # a JPEG has room for 65,533, of which the rest of it needs some
+MAX_EXIF_BYTES = 60_000  # a JPEG header has room for 65,533 bytes
 GRID_NAME, SHEET_NAME = "grid", "sheet"
-NPY = "npy"  # a kind of files, beside those of stills.SUFFIXES
-MAX_WRITERS = 16  # threads; one writes about ten pictures of 1024x1024 in a second
+NPY = "npy"  # an output format beside IMAGE_SUFFIXES
+MAX_WRITERS = 16  # threads; one writes about ten images of 1024x1024 per second
 
 
 def save_image(path: Path, kind: str, pixels: Pixels, text: Mapping[str, str]) -> None:
-    """Write a picture [H, W, C], C of 1, 3 or 4.
-
-    The text is that of a PNG file, or JSON in the EXIF tag ImageDescription of others.
+    """Write an image uint8 [H, W, C] with 1, 3 or 4 channels.
 
     Args:
-        kind: One of SUFFIXES.
+        kind: A key of IMAGE_SUFFIXES.
+        text: Written as PNG text, or as JSON in the EXIF tag ImageDescription.
     """
     if kind == "png":
         save_png(path, pixels, text)
@@ -52,47 +51,46 @@ def save_image(path: Path, kind: str, pixels: Pixels, text: Mapping[str, str]) -
 
 
 def require_image_format(kind: str, height: int, width: int, channels: int) -> None:
-    """Raise UserError if pictures of this size cannot be kept in files of this kind."""
+    """Raise UserError if a file format cannot hold images of this size."""
     if kind == "jpeg" and channels == 4:
         raise UserError(
-            "--format jpeg: these pictures have transparency, and JPEG has none. "
-            "Choose png or webp."
+            "--format jpeg: these images have transparency, and JPEG has none. Choose png or webp."
         )
     longest = MAX_SIDES.get(kind)
     if longest and max(height, width) > longest:
         raise UserError(
-            f"--format {kind}: a picture of {width}x{height} px is larger than the "
-            f"{longest} px that it can hold. Choose png, or fewer pictures."
+            f"--format {kind}: an image of {width}x{height} px exceeds its limit of {longest} px. "
+            "Choose png, or fewer images."
         )
 
 
 def save_array(path: Path, image: npt.NDArray[np.float32]) -> None:
-    """Write an image [H, W, C], or any other array, as NumPy's .npy."""
-    content = io.BytesIO()  # of a full disk, NumPy says neither this nor where
+    """Write an array as a .npy file."""
+    content = io.BytesIO()  # NumPy's own error for a full disk names no file
     np.save(content, image)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.getbuffer())
 
 
 def make_exif(text: Mapping[str, str]) -> Image.Exif:
-    """JSON is plain ASCII, which is all that EXIF's own text can hold."""
-    words = json.dumps(dict(text))
-    if len(words) > MAX_EXIF_BYTES:  # the list of latents: the command has it, too
-        words = json.dumps({key: value for key, value in text.items() if key != "Latents"})
-    make_exif = Image.Exif()
-    make_exif[ExifTags.Base.ImageDescription] = words
-    make_exif[ExifTags.Base.Software] = text.get("Software", "progan")
-    return make_exif
+    """Return EXIF with the text as JSON, which is ASCII, as EXIF requires."""
+    description = json.dumps(dict(text))
+    if len(description) > MAX_EXIF_BYTES:  # the list of latents; the command has it, too
+        description = json.dumps({key: value for key, value in text.items() if key != "Latents"})
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = description
+    exif[ExifTags.Base.Software] = text.get("Software", "progan")
+    return exif
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageOutput:
-    """Where pictures go, and how.
+    """Folder and format of image files.
 
     Attributes:
-        kind: One of stills.SUFFIXES, or ARRAYS.
-        text: Where they come from, to be written into each file that can hold it.
-        batch: How many are in memory at a time, drawn or being written; None: two for each writer.
+        kind: A key of IMAGE_SUFFIXES, or NPY.
+        text: Provenance, to be written into each file that can hold it.
+        batch: Maximum images in memory at a time; None: two for each writer.
     """
 
     folder: Path
@@ -105,7 +103,7 @@ class ImageOutput:
 
 
 def provenance(path: Path, command: str) -> dict[str, str]:
-    """Where a picture comes from, to be written into its file."""
+    """Return software, network and command of an image, to be written into its file."""
     return {
         "Software": SOFTWARE,
         "Network": f"{replace_undecodable(path.name)} {fingerprint(path)}",
@@ -114,23 +112,23 @@ def provenance(path: Path, command: str) -> dict[str, str]:
 
 
 def replace_undecodable(text: str) -> str:
-    """Names of files may be any bytes; no kind of file can hold what of them is no UTF-8."""
+    """Replace what is not UTF-8, as file names may contain it and metadata may not."""
     return text.encode("utf-8", "replace").decode()
 
 
 def write_images(
     snapshot: Snapshot, latent_batch: LatentBatch, output: ImageOutput
 ) -> Iterator[Path]:
-    """Draw the pictures, write each to its own file, and yield the path of each.
+    """Generate images, write each to its own file, and yield the path of each.
 
-    Files are written by threads, while the network draws the next pictures.
+    Threads write the files while the network generates the next images.
     """
     config = snapshot.generator.config
     require_image_format(output.kind, *config.size(snapshot.level), config.channels)
     make_folder(output.folder)
 
-    def save(picture: tuple[str, npt.NDArray[Any]]) -> Path:
-        name, image = picture
+    def save(named: tuple[str, npt.NDArray[Any]]) -> Path:
+        name, image = named
         path = output.path(name)
         if output.kind == NPY:
             save_array(path, image)
@@ -157,46 +155,47 @@ def write_images(
 def write_grid(
     snapshot: Snapshot, latent_batch: LatentBatch, output: ImageOutput, columns: int, rows: int
 ) -> Path:
-    """All pictures side by side in one file; cell k is picture k."""
+    """Write all images side by side in one file; cell k is image k."""
     config = snapshot.generator.config
     size = config.size(snapshot.level)
     require_sheet_size(columns, rows, size, config.channels)
     require_image_format(output.kind, rows * size.height, columns * size.width, config.channels)
     images = np.stack(list(_render_with_progress(snapshot, latent_batch, GRID_NAME)))
-    return _write_page(output, GRID_NAME, latent_batch, full_grid(images, columns, rows))
+    return _write_sheet(output, GRID_NAME, latent_batch, full_grid(images, columns, rows))
 
 
 def write_sheet(
     snapshot: Snapshot, latent_batch: LatentBatch, output: ImageOutput, columns: int, rows: int
 ) -> Path:
-    """A contact sheet: pictures of 64 to 256 px, each with the number of its seed below."""
+    """Write a contact sheet: images of 64 to 256 px, each with its seed below."""
     size = snapshot.generator.config.size(snapshot.level)
     require_sheet_size(columns, rows, size, 3)
     cells = [
         sheet_cell(image) for image in _render_with_progress(snapshot, latent_batch, SHEET_NAME)
     ]
-    page = contact_sheet(cells, [seed_caption(name) for name in latent_batch.names], columns, rows)
-    require_image_format(output.kind, *page.shape)
-    return _write_page(output, SHEET_NAME, latent_batch, page)
+    captions = [seed_caption(name) for name in latent_batch.names]
+    sheet = contact_sheet(cells, captions, columns, rows)
+    require_image_format(output.kind, *sheet.shape)
+    return _write_sheet(output, SHEET_NAME, latent_batch, sheet)
 
 
 def seed_caption(name: str) -> str:
-    """'seed0007' -> 'seed 7'."""
+    """Return a caption: 'seed0007' -> 'seed 7'."""
     return re.sub(r"(\D+)0*(\d+)", r"\1 \2", name)
 
 
 def _render_with_progress(
-    snapshot: Snapshot, latent_batch: LatentBatch, what: str
+    snapshot: Snapshot, latent_batch: LatentBatch, label: str
 ) -> Iterator[Pixels]:
     images = render_single(snapshot, latent_batch.latents, latent_batch.labels)
     for image in tqdm(
-        images, total=len(latent_batch.names), unit="img", desc=what, disable=None, leave=False
+        images, total=len(latent_batch.names), unit="img", desc=label, disable=None, leave=False
     ):
         yield as_pixels(image)
 
 
-def _write_page(output: ImageOutput, name: str, latent_batch: LatentBatch, page: Pixels) -> Path:
+def _write_sheet(output: ImageOutput, name: str, latent_batch: LatentBatch, sheet: Pixels) -> Path:
     make_folder(output.folder)
     path = output.path(name)
-    save_image(path, output.kind, page, {**output.text, "Latents": " ".join(latent_batch.names)})
+    save_image(path, output.kind, sheet, {**output.text, "Latents": " ".join(latent_batch.names)})
     return path

@@ -13,29 +13,28 @@ from torch import Tensor
 from progan.errors import UserError
 from progan.runtime.text import format_count
 from progan.sampling.latents import LatentBatch, seed_labels
-from progan.sampling.network_file import Snapshot
 from progan.sampling.options import VideoTiming
+from progan.sampling.snapshot_file import Snapshot
 
 Floats = npt.NDArray[np.float64]
 # The paper: "Gaussian (sigma = 45 frames @ 60 Hz)".
 SMOOTHING_SECONDS = 0.75
-SHORTEST_TURN = 6  # standard deviations that a film has room for; in fewer hardly anything moves
-MOST_PICTURES = 500_000  # latents of 512 numbers: 1 GiB
-MOST_SMOOTHING = 60  # s; whoever wants more wants a still
+MIN_SIGMAS = 6  # standard deviations per video; with fewer hardly anything moves
+MAX_IMAGES = 500_000  # latents of 512 numbers: 1 GiB
+MAX_SMOOTHING = 60  # s
 
 
 def random_walk(seed: int, frames: int, latent_size: int, sigma: float) -> Floats:
-    """A random walk that loops: [frames, latent_size].
+    """Return latents of a random walk that loops: [frames, latent_size].
 
-    Independent normal latents, one for each frame, are blurred in time by a Gaussian that wraps
-    around, and divided by their root mean square, as `generate_interpolation_video` of the
-    official code does it. (The paper puts each latent on the hypersphere, which the pixel norm of
-    the networks does to all they are given.)
+    Independent normal latents, one per frame, are blurred in time by a Gaussian that wraps around
+    and divided by their root mean square, as in `generate_interpolation_video` of the official
+    code. (The paper puts each latent on the hypersphere, as the networks' pixel norm does.)
 
     Args:
         sigma: Standard deviation of the Gaussian, in frames.
     """
-    from scipy.ndimage import gaussian_filter1d  # pictures need not wait for it
+    from scipy.ndimage import gaussian_filter1d  # slow import, not needed for images
 
     noise = np.random.RandomState(seed).randn(frames, latent_size)
     latents: Floats = gaussian_filter1d(noise, sigma, axis=0, mode="wrap")
@@ -44,19 +43,15 @@ def random_walk(seed: int, frames: int, latent_size: int, sigma: float) -> Float
 
 
 def default_smoothing(seconds: float) -> float:
-    """Standard deviation of the Gaussian, in seconds, for a film of that length.
-
-    That of the paper, but for films that are too short for it.
-    """
-    return min(SMOOTHING_SECONDS, seconds / SHORTEST_TURN)
+    """Return the standard deviation in seconds for a video: the paper's, or less if it is short."""
+    return min(SMOOTHING_SECONDS, seconds / MIN_SIGMAS)
 
 
 def slerp(first: Floats, second: Floats, share: float) -> Floats:
-    """Spherical interpolation between two latents [latent_size] (Shoemake 1985).
+    """Interpolate spherically between two latents [latent_size] (Shoemake 1985).
 
-    The direction turns evenly from the first to the second one, and the length grows evenly, so
-    that nothing in between is less likely than the ends. Where the directions are equal or
-    opposite there is no one way round, and it goes straight.
+    Direction and length change evenly, so that nothing in between is less likely than the ends.
+    Equal, opposite or zero latents are interpolated linearly.
 
     Args:
         share: 0: the first, 1: the second.
@@ -75,16 +70,13 @@ def slerp(first: Floats, second: Floats, share: float) -> Floats:
 
 
 def tour_positions(frames: int, count: int) -> list[tuple[int, int, float]]:
-    """Where each frame is on the way round `count` stops: (stop, the next one, share of it).
-
-    Frame 0 is at stop 0, and the way from the last stop leads back there.
-    """
+    """Return (stop, next stop, share of the way between) for each frame of a closed tour."""
     ways = (divmod(frame * count, frames) for frame in range(frames))
     return [(stop, (stop + 1) % count, rest / frames) for stop, rest in ways]
 
 
 def slerp_tour(latents: Floats, frames: int) -> Floats:
-    """By slerp from each latent [K, latent_size] to the next and back: [frames, latent_size]."""
+    """Slerp from each latent [K, latent_size] to the next and back: [frames, latent_size]."""
     return np.stack(
         [
             slerp(latents[one], latents[other], share)
@@ -94,7 +86,7 @@ def slerp_tour(latents: Floats, frames: int) -> Floats:
 
 
 def blend_labels(labels: Floats, frames: int) -> Floats:
-    """Labels [K, label_size] on the same way, blended: [frames, label_size]."""
+    """Interpolate labels [K, label_size] linearly on the same tour: [frames, label_size]."""
     return np.stack(
         [
             (1 - share) * labels[one] + share * labels[other]
@@ -105,7 +97,7 @@ def blend_labels(labels: Floats, frames: int) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class LatentPath:
-    """What every cell shows in every frame."""
+    """Latents and labels of each cell in each frame of a video."""
 
     latents: Tensor  # [frames, cells, latent_size]
     labels: Tensor  # [frames, cells, label_size]
@@ -114,20 +106,20 @@ class LatentPath:
 def random_walk_path(
     snapshot: Snapshot, first: int, cells: int, timing: VideoTiming, smoothing: float
 ) -> LatentPath:
-    """Cell k shows the walk of seed first + k, and the class that this seed has.
+    """Return random walks; cell k has the walk and the class of seed first + k.
 
     Args:
         smoothing: Standard deviation of the blur in time, in seconds.
     """
-    _require_few(timing, cells)
-    if not 0 < smoothing <= MOST_SMOOTHING:
+    _require_renderable(timing, cells)
+    if not 0 < smoothing <= MAX_SMOOTHING:
         raise UserError(
-            f"--smoothing {smoothing:g}: name a number of seconds above 0, up to {MOST_SMOOTHING}."
+            f"--smoothing {smoothing:g} must be above 0 and at most {MAX_SMOOTHING} seconds."
         )
     if first + cells > 2**32:
         raise UserError(
-            f"--walk {first}: the seeds of walks end at {2**32 - 1}, and each cell has "
-            f"the next one. Name {2**32 - cells} or less."
+            f"--walk {first} is too large for {cells} cells, which count up from it. The maximum "
+            f"is {2**32 - cells}."
         )
     config = snapshot.generator.config
     seeds = range(first, first + cells)
@@ -136,34 +128,30 @@ def random_walk_path(
         for seed in seeds
     ]
     labels = seed_labels(seeds, config.label_size, snapshot.untrained_classes)
-    return LatentPath(_stacked(latents), labels.expand(timing.frames, -1, -1))
+    return LatentPath(_stack_cells(latents), labels.expand(timing.frames, -1, -1))
 
 
 def seed_tour_path(latent_batch: LatentBatch, cells: int, timing: VideoTiming) -> LatentPath:
-    """By slerp through the pictures of a wish and back to the first; cell k begins with the kth.
-
-    Where they have other classes, these are blended.
-    """
-    _require_few(timing, cells)
+    """Return slerp tours of given latents; cell k begins with the kth. Classes are blended."""
+    _require_renderable(timing, cells)
     if len(latent_batch.names) < 2:
-        raise UserError("A film through given pictures needs two or more, e.g. --seeds 3,14,15.")
-    beginnings = [-(cell % len(latent_batch.names)) for cell in range(cells)]
+        raise UserError("A video of seeds or latents needs at least two, e.g. --seeds 3,14,15.")
+    shifts = [-(cell % len(latent_batch.names)) for cell in range(cells)]
     latents, labels = latent_batch.latents.double().numpy(), latent_batch.labels.double().numpy()
     return LatentPath(
-        _stacked([slerp_tour(np.roll(latents, start, 0), timing.frames) for start in beginnings]),
-        _stacked([blend_labels(np.roll(labels, start, 0), timing.frames) for start in beginnings]),
+        _stack_cells([slerp_tour(np.roll(latents, shift, 0), timing.frames) for shift in shifts]),
+        _stack_cells([blend_labels(np.roll(labels, shift, 0), timing.frames) for shift in shifts]),
     )
 
 
-def _stacked(cells: list[Floats]) -> Tensor:
-    """[frames, size] of each cell -> float32 [frames, cells, size]."""
+def _stack_cells(cells: list[Floats]) -> Tensor:
+    """Stack [frames, size] of each cell: float32 [frames, cells, size]."""
     return torch.from_numpy(np.stack(cells, axis=1).astype(np.float32))
 
 
-def _require_few(timing: VideoTiming, cells: int) -> None:
-    if timing.frames * cells > MOST_PICTURES:
+def _require_renderable(timing: VideoTiming, cells: int) -> None:
+    if timing.frames * cells > MAX_IMAGES:
         raise UserError(
-            f"{format_count(timing.frames, 'frame')} of "
-            f"{format_count(cells, 'cell')} are more than {MOST_PICTURES:,} "
-            "pictures. Ask for a shorter film or a smaller --grid."
+            f"{format_count(timing.frames, 'frame')} of {format_count(cells, 'cell')} exceed "
+            f"{MAX_IMAGES:,} images. Choose a shorter video or a smaller --grid."
         )

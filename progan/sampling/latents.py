@@ -1,4 +1,4 @@
-"""Latents and labels: of seeds, the same on every machine, of .npy files, and of classes."""
+"""Latents and labels from seeds (the same on every machine), .npy files and class names."""
 
 import dataclasses
 import math
@@ -15,25 +15,25 @@ from torch import Tensor
 
 from progan.errors import UserError
 from progan.runtime.text import sanitize_line
-from progan.sampling.network_file import Snapshot
 from progan.sampling.options import parse_seeds
+from progan.sampling.snapshot_file import Snapshot
 from progan.sizes import MIN_LEVEL, level_name
 
 MAGIC = b"\x93NUMPY"
-MAX_NAMES = 20  # of classes in a message
+MAX_NAMES = 20  # class names in a message
 
 
 def seed_latents(seeds: Sequence[int], latent_size: int) -> Tensor:
-    """Seed k means `numpy.random.RandomState(k).randn(1, latent_size)`: float32 [N, size]."""
+    """Return `numpy.random.RandomState(seed).randn(1, latent_size)` per seed: float32 [N, size]."""
     rows = [np.random.RandomState(seed).randn(1, latent_size) for seed in seeds]
     return torch.from_numpy(np.concatenate(rows).astype(np.float32))
 
 
 def seed_labels(seeds: Sequence[int], label_size: int, untrained: Collection[int] = ()) -> Tensor:
-    """Without a wish for a class, seed k shows class k mod label_size: float32 [N, label_size].
+    """Return one-hot labels of the default classes, k mod label_size: float32 [N, label_size].
 
     Args:
-        untrained: Classes that had no training image, which no seed shows; seeds count the others.
+        untrained: Classes without training images, which are skipped.
     """
     labels = torch.zeros(len(seeds), label_size)
     if label_size:
@@ -43,7 +43,7 @@ def seed_labels(seeds: Sequence[int], label_size: int, untrained: Collection[int
 
 
 def class_of_seed(seed: int, label_size: int, untrained: Collection[int] = ()) -> int:
-    """The class that a seed shows where none was asked for."""
+    """Return the default class of a seed."""
     shown = _shown_classes(label_size, untrained)
     return shown[seed % len(shown)]
 
@@ -53,51 +53,46 @@ def _shown_classes(label_size: int, untrained: Collection[int]) -> list[int]:
 
 
 def read_latents(path: Path, latent_size: int) -> Tensor:
-    """Read float32 [N, latent_size]; raises UserError for whatever else a file may hold."""
-    wanted = f".npy file of float32 [N, {latent_size}]"
+    """Read float32 [N, latent_size] from a .npy file; raises UserError for anything else."""
+    expected = f".npy file of float32 [N, {latent_size}]"
     try:
         array = _read_array(path)
     except (OSError, ValueError, EOFError, MemoryError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise UserError(
-            f"Cannot read latents from {path}: {why}. It should be a {wanted}."
+            f"Cannot read latents from {path}: {why}. It should be a {expected}."
         ) from error
-    if (
-        array.ndim != 2
-        or not len(array)
-        or (array.shape[1] != latent_size or array.dtype.kind != "f")
-    ):
+    is_floats = array.dtype.kind == "f"
+    if array.ndim != 2 or not len(array) or array.shape[1] != latent_size or not is_floats:
         raise UserError(
             f"{path} holds {array.dtype} {list(array.shape)}; this network takes "
             f"latents of float32 [N, {latent_size}]."
         )
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused as such
+    with np.errstate(over="ignore"):  # overflow to infinity is refused below
         latents = array.astype(np.float32)
     if not np.isfinite(latents).all():
-        raise UserError(
-            f"{path} holds numbers that are not finite (NaN or infinity), or too large for float32."
-        )
+        raise UserError(f"{path} contains values that are NaN, infinite or too large for float32.")
     return torch.from_numpy(latents)
 
 
 def _read_array(path: Path) -> npt.NDArray[np.generic]:
-    """The array of a file; ValueError says what is wrong with another one."""
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise ValueError("it is no ordinary file")
+    """Return the array of a .npy file; raises ValueError with the reason if it is not one."""
+    if path.exists() and not path.is_file():  # reading a pipe would block
+        raise ValueError("it is not a regular file")
     with path.open("rb") as file:
         start = file.read(len(MAGIC))
         if start != MAGIC:
-            raise ValueError("it is an archive" if start[:2] == b"PK" else "it is no .npy file")
+            raise ValueError("it is an archive" if start[:2] == b"PK" else "it is not a .npy file")
         file.seek(0)
         shape, dtype = _header(file)
         if dtype.hasobject:
-            raise ValueError("it holds Python's objects, not numbers")
-        promised = math.prod(shape) * dtype.itemsize
+            raise ValueError("it contains Python objects, not numbers")
+        expected = math.prod(shape) * dtype.itemsize
         found = os.fstat(file.fileno()).st_size - file.tell()
-        if promised > found:  # NumPy would ask for all that memory first
+        if expected > found:  # NumPy would allocate all that memory first
             raise ValueError(
-                f"it is cut short, or damaged: its header promises {promised:,} "
-                f"bytes, and {found:,} follow"
+                f"it is cut short, or damaged: its header promises {expected:,} bytes, and "
+                f"{found:,} follow"
             )
         file.seek(0)
         array: npt.NDArray[np.generic] = np.load(file, allow_pickle=False)
@@ -112,14 +107,14 @@ def _header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, _, dtype = read(file)
-    except Exception as error:  # NumPy lets its parser fail in any way it likes
+    except Exception as error:  # NumPy's parser raises any exception
         raise ValueError("its header is damaged") from error
     return shape, dtype
 
 
 @dataclass(frozen=True, slots=True)
 class LatentBatch:
-    """Pictures to draw."""
+    """Named latents with labels, an image each."""
 
     names: tuple[str, ...]  # 'seed0007': the files' names without suffix
     latents: Tensor  # [N, latent_size]
@@ -127,7 +122,7 @@ class LatentBatch:
 
 
 def batch_from_seeds(snapshot: Snapshot, text: str) -> LatentBatch:
-    """The pictures of seeds such as '0-15,20'."""
+    """Return the latents of seeds such as '0-15,20'."""
     config = snapshot.generator.config
     seeds = parse_seeds(text)
     return LatentBatch(
@@ -138,7 +133,7 @@ def batch_from_seeds(snapshot: Snapshot, text: str) -> LatentBatch:
 
 
 def batch_from_file(snapshot: Snapshot, path: Path) -> LatentBatch:
-    """The pictures of the rows of a .npy file; row k has the class of seed k."""
+    """Return the latents of a .npy file; row k has the class of seed k."""
     config = snapshot.generator.config
     latents = read_latents(path, config.latent_size)
     rows = range(len(latents))
@@ -150,21 +145,21 @@ def batch_from_file(snapshot: Snapshot, path: Path) -> LatentBatch:
 
 
 def with_class(snapshot: Snapshot, latent_batch: LatentBatch, name: str) -> LatentBatch:
-    """The same latents, all of one class, given by name or index."""
+    """Return the same latents, all with one class, given by name or index."""
     return dataclasses.replace(
         latent_batch, labels=labels_of_class(snapshot, latent_batch.labels, name)
     )
 
 
 def labels_of_class(snapshot: Snapshot, labels: Tensor, name: str) -> Tensor:
-    """As many labels [..., label_size] as there are, all of one class, given by name or index."""
+    """Return labels of the same shape [..., label_size], all of one class (name or index)."""
     one = torch.zeros_like(labels)
     one[..., class_index(snapshot, name)] = 1
     return one
 
 
 def class_index(snapshot: Snapshot, name: str) -> int:
-    """Which class a name or an index means; raises UserError if there is none."""
+    """Return the index of a class given by name or index; raises UserError if there is none."""
     size = snapshot.generator.config.label_size
     if not size:
         raise UserError(
@@ -175,13 +170,14 @@ def class_index(snapshot: Snapshot, name: str) -> int:
         return names.index(name)
     if name.isdecimal() and int(name) < size:
         return int(name)
-    raise UserError(f"There is no class {sanitize_line(name)!r}. Classes: {_list_classes(names)}.")
+    raise UserError(f"No such class: {sanitize_line(name)!r}. Classes: {_list_classes(names)}.")
 
 
-def untrained_note(snapshot: Snapshot, class_name: str | None) -> str:
-    """Say that a class was asked for that no training image had, or that seeds leave some out.
+def untrained_class_warning(snapshot: Snapshot, class_name: str | None) -> str:
+    """Return a warning about classes without training images; '' if none applies.
 
-    '' if neither is so.
+    Args:
+        class_name: The class asked for; None: seeds choose and skip such classes.
     """
     untrained, size = snapshot.untrained_classes, snapshot.generator.config.label_size
     if not untrained:
@@ -192,7 +188,7 @@ def untrained_note(snapshot: Snapshot, class_name: str | None) -> str:
         listed = ", ".join(repr(sanitize_line(names[index])) for index in untrained[:MAX_NAMES])
         more = f" and {len(untrained) - MAX_NAMES} more" if len(untrained) > MAX_NAMES else ""
         return (
-            f"{len(untrained)} {have} no image to train on, so seeds do not show "
+            f"{len(untrained)} {have} no training images, so seeds skip "
             f"{'it' if len(untrained) == 1 else 'them'}: {listed}{more}."
         )
     if class_index(snapshot, class_name) in untrained:
@@ -204,20 +200,20 @@ def untrained_note(snapshot: Snapshot, class_name: str | None) -> str:
 
 
 def _list_classes(names: list[str]) -> str:
-    """'0 cat, 1 dog': each as its index and its name, which a file may have made long and odd."""
+    """Return e.g. '0 cat, 1 dog'; names are sanitized, as files may contain anything."""
     shown = [f"{index} {sanitize_line(name)}" for index, name in enumerate(names[:MAX_NAMES])]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f", and {more} more, to {len(names) - 1}" if more else "")
 
 
 def available_levels(snapshot: Snapshot) -> dict[int, int]:
-    """The levels that a generator can draw at, by their resolution: {4: 2, 8: 3}."""
+    """Return the levels that a snapshot can generate at, by resolution: {4: 2, 8: 3}."""
     lowest = MIN_LEVEL if snapshot.generator.config.grows else snapshot.level
     return {1 << level: level for level in range(lowest, snapshot.level + 1)}
 
 
-def at_resolution(snapshot: Snapshot, resolution: int | None) -> Snapshot:
-    """The network as it draws at a resolution, where levels below the trained one are faded in.
+def select_resolution(snapshot: Snapshot, resolution: int | None) -> Snapshot:
+    """Return the snapshot at a resolution, fully faded in below the trained one.
 
     None: as it was saved.
     """

@@ -1,6 +1,6 @@
-"""Model cards: Markdown beside each network file, in the form that Hugging Face's hub reads.
+"""Model cards: Markdown beside each network file, in the format of the Hugging Face Hub.
 
-The text is in model_card.md.jinja; here are the values that it shows, and the files.
+The text is in model_card.md.jinja; this module has its values and writes the files.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ from progan.invocation import command_line
 from progan.runtime.files import write_atomically
 from progan.runtime.log import human_seconds
 from progan.runtime.text import sanitize_line
-from progan.sampling.network_file import SUFFIX as NETWORK_SUFFIX
-from progan.sampling.network_file import Snapshot, io_signature
+from progan.sampling.snapshot_file import SUFFIX as NETWORK_SUFFIX
+from progan.sampling.snapshot_file import Snapshot, io_signature
 from progan.sizes import Size
 
 if TYPE_CHECKING:
@@ -30,15 +30,15 @@ N = TypeVar("N", int, float)
 
 SUFFIX = ".md"
 TEMPLATE = "model_card.md.jinja"
-MAX_CLASSES = 50  # that are named
+MAX_CLASSES = 50  # named in a card
 MEASURABLE = (NETWORK_SUFFIX, ".pkl", ".pth", ".npz")  # what `metrics` reads; not exports
-# Headings between which a card describes the training, and those of cards of earlier versions.
+# First heading on the training and the heading after it, today and in earlier versions.
 TRAINING_SECTIONS = {
     "## Training data": "## Usage",
     "## What it was trained on": "## How to use it",
 }
 
-# The last line of a card, which is not rendered. The hash does not fit an edited card any more.
+# The last line of a card, which is not rendered. Its hash reveals edits.
 _SEAL = "<!-- Written by progan: {}. Edited cards are not overwritten. -->\n"
 _OLD_SEAL = "<!-- As progan wrote it: {}. Edited cards are not written over. -->\n"
 _SEALED = re.compile(
@@ -68,10 +68,10 @@ class TrainingData:
     """The images that a network was trained on.
 
     Attributes:
-        name: Of the dataset, without its folder, which is nobody else's business.
+        name: Of the dataset, without its folder, which is private.
         count: Training images.
         held_out: Images that were held out of training.
-        size: As they are stored.
+        size: Of the stored images.
     """
 
     name: str
@@ -98,13 +98,13 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Training:
-    """How a network was trained.
+    """Settings, data and results of a training.
 
     Attributes:
         software: Versions.
         machine: Devices and processes of the session that wrote the card.
-        seconds: Of training so far; None if unknown.
-        status: Of the training diagnostics at that time; '' if there is none.
+        seconds: Training time so far; None if unknown.
+        status: Of the training diagnostics at that time; '' if unknown.
     """
 
     run: Run
@@ -122,7 +122,7 @@ class SourceFile:
 
     Attributes:
         name: Without its folder.
-        training_section: What its card says of the training, in Markdown; '' if it has none.
+        training_section: Section on the training of its card, in Markdown; '' if it has none.
     """
 
     name: str
@@ -137,7 +137,7 @@ class ModelCard:
     Attributes:
         file: Name of the network file, without its folder.
         sha256: Of its content, in hexadecimal.
-        snapshot: What is in it; of the generator, only settings and shapes are used.
+        snapshot: Its content; only settings and shapes of the generator are used.
         training: None if unknown.
         source: None if it was not converted.
     """
@@ -152,6 +152,9 @@ class ModelCard:
 def render_card(card: ModelCard) -> str:
     """Return the text of a card."""
     snapshot, config = card.snapshot, card.snapshot.generator.config
+    stem = PurePath(card.file).stem
+    # A file that `metrics` can read: this one, its source, or a placeholder.
+    names = [card.file, *([card.source.name] if card.source else []), f"NETWORK{NETWORK_SUFFIX}"]
     return _template().render(
         card=card,
         snapshot=snapshot,
@@ -162,15 +165,15 @@ def render_card(card: ModelCard) -> str:
         signature=io_signature(config, snapshot.level, ()),
         num_parameters=sum(weights.numel() for weights in snapshot.generator.parameters()),
         suffix=PurePath(card.file).suffix,
-        onnx_file=f"{PurePath(card.file).stem}.onnx",
-        network_file=f"{PurePath(card.file).stem}{NETWORK_SUFFIX}",
-        measurable_file=_measurable_file(card),
+        onnx_file=f"{stem}.onnx",
+        network_file=f"{stem}{NETWORK_SUFFIX}",
+        measurable_file=next(name for name in names if name.endswith(MEASURABLE)),
         max_classes=MAX_CLASSES,
     )
 
 
 def extract_training_section(text: str) -> str:
-    """Return what the text of a card says of the training, '' if nothing."""
+    """Return the sections of a card on the training, '' if there are none."""
     for heading, following in TRAINING_SECTIONS.items():
         _, found, rest = text.partition(f"{heading}\n")
         section, ended, _ = rest.partition(f"\n{following}\n")
@@ -180,17 +183,17 @@ def extract_training_section(text: str) -> str:
 
 
 def card_path(network: Path) -> Path:
-    """Return where the card of a network file of ours is: network-snapshot-000012.md."""
+    """Return the path of the card of a network file: network-snapshot-000012.md."""
     return network.with_suffix(SUFFIX)
 
 
 def export_card_path(export: Path) -> Path:
-    """Return where the card of an export is: mine.onnx.md, beside mine.md of mine.safetensors."""
+    """Return the path of an export's card: mine.onnx.md, beside mine.md of mine.safetensors."""
     return export.with_name(export.name + SUFFIX)
 
 
 def write_card(path: Path, text: str) -> bool:
-    """Write a card atomically, unless there is an edited one; return whether it was written."""
+    """Write a card atomically unless an edited one exists; return True if it was written."""
     if path.is_file() and not is_unedited(path.read_bytes()):
         return False
     write_atomically(path, seal(text))
@@ -198,24 +201,24 @@ def write_card(path: Path, text: str) -> bool:
 
 
 def seal(text: str) -> str:
-    """Append the last line by which `is_unedited` recognises the text."""
+    """Append the line with the hash that `is_unedited` checks."""
     return f"{text}\n{_SEAL.format(_digest(text.encode()))}"
 
 
 def is_unedited(content: bytes) -> bool:
-    """Whether the content of a card is as it was written."""
+    """Return True if a card ends with the hash of its content."""
     text, _, last_line = content.rpartition(b"\n<!--")
     match = _SEALED.fullmatch((b"<!--" + last_line).decode("utf-8", "replace"))
     return match is not None and (match[1] or match[2]) == _digest(text)
 
 
 def escape_markdown(text: str) -> str:
-    """Return the text on one line, with all of Markdown's characters escaped; fits into tables."""
+    """Escape Markdown on one line; safe in tables."""
     return _MARKDOWN_SPECIAL.sub(r"\\\1", sanitize_line(text))
 
 
 def code_span(text: str) -> str:
-    """Return the text as a code span; in tables use `escape_markdown`: a | would end the cell."""
+    """Format as a code span; in tables use `escape_markdown`, as a | would end the cell."""
     line = sanitize_line(text) or " "
     ticks = "`" * (max(map(len, re.findall("`+", line)), default=0) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") else ""
@@ -223,14 +226,14 @@ def code_span(text: str) -> str:
 
 
 def code_block(text: str) -> str:
-    """Indent the text as a code block; what UTF-8 cannot encode is escaped."""
+    """Indent as a code block; surrogates are escaped."""
     return indent(
         text.strip("\n").encode("utf-8", "backslashreplace").decode(), "    ", lambda line: True
     )
 
 
 def describe_growth(run: Run) -> str:
-    """Return e.g. 'from 4x4 to 16x16; each size is faded in over 1.5 kimg, …'."""
+    """Describe e.g. 'from 4x4 to 16x16; each size is faded in over 1.5 kimg, …'."""
     network, plan = run.network, run.growth
     last = network.size(network.max_level)
     if not run.grows:
@@ -244,30 +247,22 @@ def describe_growth(run: Run) -> str:
 
 
 def describe_by_resolution(default: N, exceptions: tuple[tuple[int, N], ...], run: Run) -> str:
-    """Return e.g. '4', or '4 (14 at 256, 6 at 512)', of the resolutions that the run trains."""
+    """Describe e.g. '4', or '4 (14 at 256, 6 at 512)', for the resolutions of the run."""
     levels = range(schedule.first_level(run.growth, run.network), run.network.max_level + 1)
     values = {1 << level: schedule.lookup(exceptions, 1 << level, default) for level in levels}
     if len(set(values.values())) == 1:
         return f"{next(iter(values.values())):g}"
-    others = [
-        f"{value:g} at {resolution}" for resolution, value in values.items() if value != default
-    ]
+    others = [f"{value:g} at {size}" for size, value in values.items() if value != default]
     return f"{default:g} ({', '.join(others)})"
 
 
 def describe_objective(settings: LossConfig) -> str:
-    """Return e.g. 'wgan-gp: gradient penalty weight 10, target norm 1, drift weight 0'."""
+    """Describe e.g. 'wgan-gp: gradient penalty weight 10, target norm 1, drift weight 0'."""
     terms = [
         f"{name} {getattr(settings, field):g}"
         for field, name in OBJECTIVE_TERMS[settings.objective].items()
     ]
     return f"{settings.objective}: {', '.join(terms)}"
-
-
-def _measurable_file(card: ModelCard) -> str:
-    """Return what `metrics` can read: this file, the one it was made from, or a placeholder."""
-    names = [card.file, *([card.source.name] if card.source else [])]
-    return next((name for name in names if name.endswith(MEASURABLE)), f"NETWORK{NETWORK_SUFFIX}")
 
 
 def _digest(text: bytes) -> str:

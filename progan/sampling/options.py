@@ -1,5 +1,4 @@
-"""Values of generate.py's options (seeds, grid, video length, video file), parsed and checked
-without importing torch."""
+"""Parse and check generate.py's options (seeds, grid, video) without importing torch."""
 
 import math
 import re
@@ -10,15 +9,15 @@ from types import ModuleType
 from progan.errors import UserError
 
 MAX_SEEDS = 1_000_000
-SECONDS, FPS = 10.0, 30.0  # unless asked for otherwise
+SECONDS, FPS = 10.0, 30.0  # defaults
 MAX_SECONDS = 600
 MAX_FRAMES = 36_000
 MP4 = ".mp4"
-MAX_FPS = {MP4: 240, ".gif": 50, ".webp": 50}  # viewers show frames below 20 ms slowly
+MAX_FPS = {MP4: 240, ".gif": 50, ".webp": 50}  # viewers slow down frames below 20 ms
 
 
 def parse_seeds(text: str) -> list[int]:
-    """'0-3,7' -> [0, 1, 2, 3, 7]; raises UserError for anything else."""
+    """Parse '0-3,7' -> [0, 1, 2, 3, 7]; raises UserError for anything else."""
     seeds: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*([0-9]+)(?:\s*-\s*([0-9]+))?\s*", part)
@@ -29,15 +28,14 @@ def parse_seeds(text: str) -> list[int]:
             raise UserError(f"--seeds {part.strip()}: ranges run upwards, to {2**32 - 1} at most.")
         if len(seeds) + last - first >= MAX_SEEDS:
             raise UserError(
-                f"--seeds {text} names more than {MAX_SEEDS:,} pictures. Draw them in "
-                "several calls."
+                f"--seeds {text} names more than {MAX_SEEDS:,} images. Use several calls."
             )
         seeds.extend(range(first, last + 1))
     return seeds
 
 
 def parse_grid(text: str, count: int) -> tuple[int, int]:
-    """'8x4' -> (8, 4), columns and rows, if that many images fit."""
+    """Parse '8x4' -> (8, 4), columns and rows; raises UserError if `count` images do not fit."""
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if not match or not int(match[1]) * int(match[2]):
         raise UserError(f"--grid {text!r} is not COLSxROWS such as 8x4.")
@@ -45,14 +43,14 @@ def parse_grid(text: str, count: int) -> tuple[int, int]:
     if columns * rows < count:
         plural = "s" * (columns * rows > 1)
         raise UserError(
-            f"--grid {text} has {columns * rows} cell{plural}, too few for {count} pictures."
+            f"--grid {text} has {columns * rows} cell{plural}, too few for {count} images."
         )
     return columns, rows
 
 
 @dataclass(frozen=True, slots=True)
 class VideoTiming:
-    """Valid from birth: raises UserError."""
+    """Length and frame rate of a video; raises UserError for invalid values."""
 
     seconds: float = SECONDS
     fps: float = FPS  # frames per second
@@ -60,20 +58,17 @@ class VideoTiming:
     def __post_init__(self) -> None:
         for option, value in (("--seconds", self.seconds), ("--fps", self.fps)):
             if not (math.isfinite(value) and value > 0):
-                raise UserError(f"{option} {value:g}: name a number above 0.")
+                raise UserError(f"{option} {value:g} must be above 0.")
         if self.seconds > MAX_SECONDS:
-            raise UserError(
-                f"--seconds {self.seconds:g}: {MAX_SECONDS} are the most. Make several films."
-            )
+            raise UserError(f"--seconds {self.seconds:g} is above the maximum of {MAX_SECONDS}.")
         frames = self.seconds * self.fps
         what = f"--seconds {self.seconds:g} --fps {self.fps:g}"
         if frames > MAX_FRAMES:
             raise UserError(
-                f"{what} makes {frames:,.0f} frames; {MAX_FRAMES:,} are the most. "
-                "Ask for fewer of either."
+                f"{what} makes {frames:,.0f} frames; the maximum is {MAX_FRAMES:,}. Lower either."
             )
         if round(frames) < 1:
-            raise UserError(f"{what} makes no frame. Ask for more of either.")
+            raise UserError(f"{what} makes no frame. Raise either.")
 
     @property
     def frames(self) -> int:
@@ -81,28 +76,27 @@ class VideoTiming:
 
 
 def require_video_format(path: Path, timing: VideoTiming) -> None:
-    """Raise UserError if no such video can be written, whatever its frames are."""
+    """Raise UserError if no video with this suffix and frame rate can be written."""
     suffix = path.suffix.lower()
     if suffix not in MAX_FPS:
-        raise UserError(f"--video {path}: the name of a film ends in {', '.join(MAX_FPS)}.")
+        raise UserError(f"--video {path} must end in {', '.join(MAX_FPS)}.")
     if suffix == MP4:
-        import_encoder()
+        import_pyav()
     if timing.fps > MAX_FPS[suffix]:
         other = timing.fps <= MAX_FPS[MP4]
         raise UserError(
-            f"--fps {timing.fps:g}: a {path.suffix} shows {MAX_FPS[suffix]} frames "
-            f"per second at most. Ask for {MAX_FPS[suffix]} or fewer"
-            + (f", or name a {MP4} file." if other else ".")
+            f"--fps {timing.fps:g} is above the maximum of {MAX_FPS[suffix]} for {path.suffix}. "
+            f"Choose {MAX_FPS[suffix]} or less" + (f", or name a {MP4} file." if other else ".")
         )
 
 
-def import_encoder() -> ModuleType:
-    """PyAV; raises UserError if it is not installed."""
+def import_pyav() -> ModuleType:
+    """Import PyAV; raises UserError if it is not installed."""
     try:
         import av
     except ImportError as error:
         raise UserError(
-            'A .mp4 file needs the encoder of PyAV: pip install "progan[video]" (or '
-            '".[video]" in a checkout). .gif and .webp need nothing more.'
+            'A .mp4 file needs PyAV: pip install "progan[video]" (or ".[video]" in a checkout). '
+            ".gif and .webp do not."
         ) from error
     return av

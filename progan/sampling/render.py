@@ -10,17 +10,16 @@ from torch import Tensor
 from progan.config import Network
 from progan.images import Pixels, to_pixels
 from progan.networks import Generator
-from progan.sampling.network_file import Snapshot
+from progan.sampling.snapshot_file import Snapshot
 
 PIXELS_PER_BATCH = 2**21  # two images of 1024x1024: features of a batch stay below 2 GiB
 MAX_BATCH = 64
 
 
 def render_single(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Iterator[Tensor]:
-    """Draw each latent by itself: its image is the same, to the bit, whatever is drawn beside it.
+    """Generate each image by itself, so that its bits do not depend on the others.
 
-    In batches of other sizes the same sums are added up in another order, by other kernels, and a
-    byte of a picture in some thousands comes out as its neighbour.
+    Kernels for other batch sizes add in another order, which changes a byte in some thousands.
 
     Args:
         latents, labels: [N, latent_size] and [N, label_size].
@@ -38,11 +37,11 @@ def render_single(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Iterat
 def render(
     generator: Generator, latents: Tensor, labels: Tensor, level: int, alpha: float = 1.0
 ) -> Pixels:
-    """Draw all latents [N, latent_size] at once: uint8 [N, H, W, C].
+    """Generate images of latents [N, latent_size] in batches: uint8 [N, H, W, C].
 
     Args:
         labels: [N, label_size].
-        alpha: Weight of the newest level, 1: fully faded in.
+        alpha: Weight of the highest level; 1: fully faded in.
     """
     return np.concatenate(list(render_batches(generator, latents, labels, level, alpha)))
 
@@ -50,31 +49,28 @@ def render(
 def render_batches(
     generator: Generator, latents: Tensor, labels: Tensor, level: int, alpha: float = 1.0
 ) -> Iterator[Pixels]:
-    """Draw the latents batch by batch, in order; arguments and pictures as in `render`."""
+    """Yield the images batch by batch, in order; arguments and images as in `render`."""
     device = next(generator.parameters()).device
     weight = None if alpha == 1 else torch.tensor(alpha, device=device)
     size = batch_size(generator.config, level)
-    pieces = zip(
-        torch.split(latents.to(device), size), torch.split(labels.to(device), size), strict=True
-    )
-    for z, c in pieces:
+    for z, c in zip(latents.to(device).split(size), labels.to(device).split(size), strict=True):
         with torch.no_grad():
             pixels = to_pixels(generator(z, c, level, weight))
         yield pixels
 
 
 def batch_size(network: Network, level: int) -> int:
-    """How many images to draw at a time, so that their features need little memory."""
+    """Return the number of images per batch whose features need little memory."""
     return max(1, min(MAX_BATCH, PIXELS_PER_BATCH // network.size(level).pixels))
 
 
 def as_pixels(image: Tensor) -> Pixels:
-    """[1, C, H, W] in [-1, 1] -> uint8 [H, W, C]."""
+    """Convert [1, C, H, W] in [-1, 1] to uint8 [H, W, C]."""
     pixels: Pixels = to_pixels(image)[0]
     return pixels
 
 
 def as_floats(image: Tensor) -> npt.NDArray[np.float32]:
-    """[1, C, H, W] -> float32 [H, W, C], the same numbers: what is beyond [-1, 1] stays there."""
+    """Convert [1, C, H, W] to float32 [H, W, C], without clipping to [-1, 1]."""
     floats: npt.NDArray[np.float32] = image[0].permute(1, 2, 0).float().cpu().numpy()
     return np.ascontiguousarray(floats)

@@ -1,14 +1,16 @@
-"""Videos: the frames of a latent path or of a run's growth, and how they are encoded."""
+"""Videos: frames of a latent path or of a run's growth, and their encoding."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import groupby
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from progan.errors import UserError
 from progan.images import Pixels, repeat_pixels, to_opaque_rgb
@@ -19,63 +21,64 @@ from progan.runtime.text import format_count
 from progan.sampling.image_files import make_exif
 from progan.sampling.interpolation import LatentPath
 from progan.sampling.latents import LatentBatch
-from progan.sampling.network_file import Snapshot, load_network
-from progan.sampling.options import VideoTiming, import_encoder, require_video_format
+from progan.sampling.options import VideoTiming, import_pyav, require_video_format
 from progan.sampling.render import as_pixels, render_single
 from progan.sampling.sheets import caption_in_corner, full_grid
+from progan.sampling.snapshot_file import Snapshot, load_network
 from progan.sizes import Size, stage_name
 
-CRF = "16"  # H.264's constant rate factor: hardly to be told from the original
-BT709 = 1  # number of the colours of HD television, in the standards of video
-MAX_BUFFERED_BYTES = 2**31  # of frames that are kept until the last one
-MAX_FRAME_SIZE = Size(8192, 8192)  # px; players give up before
+CRF = "16"  # H.264's constant rate factor; visually lossless
+BT709 = 1  # code of HD television's colour space in video standards
+MAX_BUFFERED_BYTES = 2**31  # frames kept in memory until the last one
+MAX_FRAME_SIZE = Size(8192, 8192)  # px; beyond the limits of players
 Write = Callable[[Path, Iterable[Pixels], VideoTiming, Mapping[str, str]], None]
-MIN_FRAME_SIDE = 256  # px; smaller frames are enlarged, to be seen at all
-GROWTH_SEEDS = "0-5"  # unless asked for others
+MIN_FRAME_SIDE = 256  # px; smaller frames are enlarged
+GROWTH_SEEDS = "0-5"  # default
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:
+    """An encoder, and the memory it needs for all frames, per pixel."""
+
     write: Write
-    bytes_per_pixel: int  # in memory until the end; 0: of none
+    bytes_per_pixel: int
 
 
 def write_video(
     path: Path, frames: Iterable[Pixels], timing: VideoTiming, text: Mapping[str, str]
 ) -> None:
-    """Write frames, uint8 [H, W, 3], of one size, as the suffix of the file says; it loops.
+    """Write frames uint8 [H, W, 3] of one size as a looping video; the suffix selects the format.
 
     Args:
-        text: Where the film comes from.
+        text: Provenance, written into the file's metadata.
     """
     with atomic_path(path) as temporary:
         VIDEO_FORMATS[path.suffix.lower()].write(temporary, frames, timing, text)
 
 
-def require_video(path: Path, timing: VideoTiming, size: Size) -> None:
-    """Raise UserError if no such film can be written, before any of it is drawn."""
+def require_encodable(path: Path, timing: VideoTiming, size: Size) -> None:
+    """Raise UserError if a video of this format, length and frame size cannot be written."""
     require_video_format(path, timing)
     kind = VIDEO_FORMATS[path.suffix.lower()]
     if max(size) > max(MAX_FRAME_SIZE):
         raise UserError(
-            f"Frames of {size} px are larger than {MAX_FRAME_SIZE}. Put fewer "
-            "images into a frame, or smaller ones."
+            f"Frames of {size} px are larger than {MAX_FRAME_SIZE}. Choose fewer images per frame, "
+            "or smaller ones."
         )
     num_bytes = timing.frames * size.pixels * kind.bytes_per_pixel
     if num_bytes > MAX_BUFFERED_BYTES:
         raise UserError(
-            f"{format_count(timing.frames, 'frame')} of {size} px need "
-            f"{human_bytes(num_bytes)} of "
+            f"{format_count(timing.frames, 'frame')} of {size} px need {human_bytes(num_bytes)} of "
             f"memory as {path.suffix}, more than {human_bytes(MAX_BUFFERED_BYTES)}. "
-            "Name a .mp4 file, or ask for fewer frames or smaller ones."
+            "Name a .mp4 file, or choose fewer or smaller frames."
         )
 
 
 def _write_mp4(
     path: Path, frames: Iterable[Pixels], timing: VideoTiming, text: Mapping[str, str]
 ) -> None:
-    """H.264 with halved colours (yuv420p), which every player and browser shows."""
-    av = import_encoder()
+    """Encode as H.264 in yuv420p, which every player and browser supports."""
+    av = import_pyav()
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
         file.metadata["comment"] = _line(text)
         stream = file.add_stream(
@@ -84,7 +87,7 @@ def _write_mp4(
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = BT709
-        for number, pixels in enumerate(map(_even, frames)):
+        for number, pixels in enumerate(map(_pad_to_even, frames)):
             if not number:
                 stream.height, stream.width = pixels.shape[:2]
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
@@ -95,8 +98,8 @@ def _write_mp4(
         file.mux(stream.encode())
 
 
-def _even(pixels: Pixels) -> Pixels:
-    """With an even number of rows and columns, as halved colours need; an odd one's last twice."""
+def _pad_to_even(pixels: Pixels) -> Pixels:
+    """Repeat the last row and column of odd sizes, as chroma subsampling needs even ones."""
     height, width = pixels.shape[:2]
     return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
@@ -104,8 +107,8 @@ def _even(pixels: Pixels) -> Pixels:
 def _write_gif(
     path: Path, frames: Iterable[Pixels], timing: VideoTiming, text: Mapping[str, str]
 ) -> None:
-    """Each frame has the 256 colours that suit it best."""
-    images, shown = zip(
+    """Encode as GIF with an own palette of 256 colours per frame."""
+    images, durations = zip(
         *[
             (Image.fromarray(pixels).quantize(256), duration)
             for pixels, duration in merge_equal_frames(frames, frame_durations(timing, 10))
@@ -117,7 +120,7 @@ def _write_gif(
         "gif",
         save_all=True,
         append_images=images[1:],
-        duration=shown,
+        duration=durations,
         loop=0,
         comment=_line(text).encode(),
     )
@@ -126,8 +129,8 @@ def _write_gif(
 def _write_webp(
     path: Path, frames: Iterable[Pixels], timing: VideoTiming, text: Mapping[str, str]
 ) -> None:
-    """Lossless: with losses, libwebp's encoder drops frames that differ little."""
-    images, shown = zip(
+    """Encode as lossless WebP; with losses, libwebp drops frames that differ little."""
+    images, durations = zip(
         *[
             (Image.fromarray(pixels), duration)
             for pixels, duration in merge_equal_frames(frames, frame_durations(timing, 1))
@@ -139,7 +142,7 @@ def _write_webp(
         "webp",
         save_all=True,
         append_images=images[1:],
-        duration=shown,
+        duration=durations,
         loop=0,
         lossless=True,
         exif=make_exif(text),
@@ -147,11 +150,11 @@ def _write_webp(
 
 
 def merge_equal_frames(
-    frames: Iterable[Pixels], shown: Iterable[int]
+    frames: Iterable[Pixels], durations: Iterable[int]
 ) -> Iterator[tuple[Pixels, int]]:
-    """Frames and how long to show each; equal ones in a row become one that is shown longer."""
+    """Merge equal consecutive frames into one, adding their durations."""
     waiting: tuple[Pixels, int] | None = None
-    for pixels, duration in zip(frames, shown, strict=True):
+    for pixels, duration in zip(frames, durations, strict=True):
         if waiting is None:
             waiting = pixels, duration
         elif np.array_equal(pixels, waiting[0]):
@@ -168,7 +171,7 @@ def _line(text: Mapping[str, str]) -> str:
 
 
 def frame_durations(timing: VideoTiming, unit: int) -> list[int]:
-    """How long each frame is shown, in ms, in whole units whose errors do not add up."""
+    """Return the duration of each frame in ms, in multiples of `unit` without cumulative error."""
     ends = [round(frame * 1000 / timing.fps / unit) * unit for frame in range(timing.frames + 1)]
     return [end - start for start, end in zip(ends, ends[1:], strict=False)]
 
@@ -181,33 +184,37 @@ VIDEO_FORMATS = {
 
 
 def interpolation_frames(
-    snapshot: Snapshot, script: LatentPath, columns: int, rows: int
+    snapshot: Snapshot, path: LatentPath, columns: int, rows: int
 ) -> Iterator[Pixels]:
-    """The frames of a script: uint8 [H, W, 3], of `frame_size`."""
-    for latents, labels in zip(script.latents, script.labels, strict=True):
-        images = [as_pixels(image) for image in render_single(snapshot, latents, labels)]
-        yield frame_of(np.stack(images), columns, rows)
+    """Yield the frames of a latent path: uint8 [H, W, 3], of `frame_size`."""
+    for latents, labels in zip(path.latents, path.labels, strict=True):
+        yield compose_frame(_render_stack(snapshot, latents, labels), columns, rows)
 
 
-def frame_of(images: Pixels, columns: int, rows: int) -> Pixels:
-    """Pictures [N, H, W, C] side by side, enlarged by repeating pixels if they are small."""
-    page = repeat_pixels(full_grid(images, columns, rows)[None], MIN_FRAME_SIDE)[0]
-    return np.asarray(to_opaque_rgb(page), np.uint8)
+def _render_stack(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Pixels:
+    """Generate images uint8 [N, H, W, C], each by itself."""
+    return np.stack([as_pixels(image) for image in render_single(snapshot, latents, labels)])
+
+
+def compose_frame(images: Pixels, columns: int, rows: int) -> Pixels:
+    """Lay out images [N, H, W, C] in a grid, enlarged by repeating pixels if they are small."""
+    frame = repeat_pixels(full_grid(images, columns, rows)[None], MIN_FRAME_SIDE)[0]
+    return np.asarray(to_opaque_rgb(frame), np.uint8)
 
 
 def frame_size(cell: Size, columns: int, rows: int) -> Size:
-    """Size of what `framed` makes of cells of a size."""
+    """Return the size of the frames of `compose_frame`."""
     height, width = rows * cell.height, columns * cell.width
     factor = max(MIN_FRAME_SIDE // min(height, width), 1)
     return Size(height * factor, width * factor)
 
 
 def require_several_snapshots(paths: Sequence[Path]) -> None:
-    """Raise UserError if a run has too few network files to show how it grew."""
+    """Raise UserError if there are fewer than two network files to show the growth of a run."""
     if len(paths) < 2:
         raise UserError(
-            f"--growth shows how a run grew from snapshot to snapshot, and {paths[0]} "
-            "is one alone. Name the directory of a run that has written several."
+            f"--growth needs several snapshots of a run, and {paths[0]} is the only one. Name the "
+            "directory of a run that has written several."
         )
 
 
@@ -219,9 +226,9 @@ def growth_frames(
     timing: VideoTiming,
     device: torch.device,
 ) -> Iterator[Pixels]:
-    """Each snapshot for an equal part of the film, with its place in the run in the corner.
+    """Yield frames of all snapshots for equal times, with stage, kimg and time in the corner.
 
-    Pictures of lower resolutions are enlarged to that of the last one: uint8 [H, W, 3].
+    Images of lower resolutions are enlarged to that of the last one: uint8 [H, W, 3].
 
     Args:
         paths: Network files of one run, oldest first.
@@ -230,26 +237,24 @@ def growth_frames(
     last = load_network(paths[-1], device)
     side = min(last.generator.config.size(last.level))
     shown = (frame * len(paths) // timing.frames for frame in range(timing.frames))
-    for index, times in groupby(shown):
+    for index, count in sorted(Counter(shown).items()):
         snapshot = load_network(paths[index], device)
-        images = [
-            as_pixels(image)
-            for image in render_single(snapshot, latent_batch.latents, latent_batch.labels)
-        ]
-        page = frame_of(repeat_pixels(np.stack(images), side), columns, rows)
-        page = caption_in_corner(page, stage_caption(snapshot, hours.get(snapshot.images_seen)))
-        yield from (page for _ in times)
+        images = _render_stack(snapshot, latent_batch.latents, latent_batch.labels)
+        frame = compose_frame(repeat_pixels(images, side), columns, rows)
+        caption = stage_caption(snapshot, hours.get(snapshot.images_seen))
+        frame = caption_in_corner(frame, caption)
+        yield from repeat(frame, count)
 
 
 def stage_caption(snapshot: Snapshot, hours: float | None) -> str:
-    """'16→32 fade 43%   kimg 12.3   1h 02m'; without the time where it is unknown."""
+    """Return e.g. '16→32 fade 43%   kimg 12.3   1h 02m', without the time if it is unknown."""
     stage = stage_name(snapshot.generator.config.base, snapshot.level, snapshot.alpha)
     time = [] if hours is None else [human_seconds(3600 * hours)]
     return "   ".join([stage, f"kimg {snapshot.images_seen / 1000:.1f}", *time])
 
 
 def read_training_hours(path: Path) -> dict[int, float]:
-    """Hours of training by images seen, of a stats.jsonl; what cannot be read is left out."""
+    """Read hours of training by images seen from stats.jsonl; damaged lines are skipped."""
     hours = {}
     for row in read_json_lines(path):
         try:

@@ -17,14 +17,14 @@ from progan.option_fields import section_changes, section_from_dict
 from progan.run_directory import list_states as state_files
 from progan.run_directory import state_path
 from progan.runtime.files import atomic_path
-from progan.sampling.state_file import (
+from progan.sampling.checkpoint_file import (
     FORMAT,
     FORMAT_VERSION,
     NOT_WHOLE,
     Content,
-    DamagedState,
-    read_state,
-    sealed,
+    DamagedCheckpoint,
+    read_checkpoint,
+    with_checksum,
 )
 from progan.training.state import TrainState, create_state
 
@@ -72,7 +72,7 @@ def write_state(
     """
     path = state_path(directory, content["images_seen"])
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        _save(sealed(content), _Output(file, proceed))
+        _save(with_checksum(content), _Output(file, proceed))
     for old in state_files(directory)[:-keep]:
         if old != path:
             old.unlink()
@@ -84,7 +84,7 @@ class LoadedState(NamedTuple):
 
     state: TrainState
     path: Path
-    damaged: dict[Path, DamagedState]
+    damaged: dict[Path, DamagedCheckpoint]
 
 
 def load_newest(files: Sequence[Path], run: Run, device: torch.device) -> LoadedState:
@@ -96,11 +96,11 @@ def load_newest(files: Sequence[Path], run: Run, device: torch.device) -> Loaded
     Raises:
         UserError: All are damaged, or the newest undamaged one does not fit the run.
     """
-    damaged: dict[Path, DamagedState] = {}
+    damaged: dict[Path, DamagedCheckpoint] = {}
     for path in reversed(files):
         try:
             return LoadedState(load_state(path, run, device), path, damaged)
-        except DamagedState as error:
+        except DamagedCheckpoint as error:
             damaged[path] = error
     raise UserError(
         f"{'; '.join(error.what for error in damaged.values())}. No undamaged state is "
@@ -110,13 +110,13 @@ def load_newest(files: Sequence[Path], run: Run, device: torch.device) -> Loaded
 
 def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
     """Load a checkpoint onto `device`; raises UserError if it does not fit the run."""
-    content = read_state(path)
+    content = read_checkpoint(path)
     try:
         saved = section_from_dict(NetworkConfig, json.loads(content["config"])["network"])
         if not section_changes(saved, run.network):
             return _build_state(content, run, device)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise DamagedState(path, NOT_WHOLE) from error
+        raise DamagedCheckpoint(path, NOT_WHOLE) from error
     raise UserError(
         f"{path} cannot be resumed with another architecture: "
         f"{'; '.join(section_changes(saved, run.network))}. Take that back, in config.json if "

@@ -22,17 +22,17 @@ from progan.run_directory import (
 )
 from progan.runtime.background_job import BackgroundJob
 from progan.runtime.files import PARTIAL, atomic_path, flush_to_disk
+from progan.sampling.checkpoint_file import Content, read_metadata
 from progan.sampling.model_card import card_path, is_unedited
-from progan.sampling.network_file import (
+from progan.sampling.snapshot_file import (
     PREFIX,
     SUFFIX,
     Snapshot,
-    images_seen_of,
-    interim_networks,
+    find_interim_networks,
     interim_path,
+    read_images_seen,
     save_network,
 )
-from progan.sampling.state_file import Content, peek
 from progan.training.checkpoint import copy_to_cpu, write_state
 from progan.training.state import TrainState
 
@@ -116,15 +116,19 @@ class CheckpointWriter:
             Lines for the log.
         """
         self._background.wait()
-        moments = {path: found[0] for path in list_states(self._directory) if (found := peek(path))}
+        moments = {
+            path: found[0]
+            for path in list_states(self._directory)
+            if (found := read_metadata(path))
+        }
         self._newest = self._find(state.images_seen, moments)
         if self._newest:
             self._saved_images_seen = state.images_seen
         elif state.images_seen:
             self._save(state, snapshot, 0.0, interim=True)
             self._background.wait()
-        for network in interim_networks(self._directory):
-            if (images_seen_of(network) or 0) > state.images_seen:
+        for network in find_interim_networks(self._directory):
+            if (read_images_seen(network) or 0) > state.images_seen:
                 _remove_network(network)
         return [
             f"{path.name} is later than that. It was renamed "
@@ -139,7 +143,7 @@ class CheckpointWriter:
         networks = [
             path
             for path in sorted(self._directory.glob(f"{PREFIX}*{SUFFIX}"))
-            if images_seen_of(path) == images_seen
+            if read_images_seen(path) == images_seen
         ]
         return SavedFiles(here[-1], networks[0]) if here and networks else None
 
@@ -180,7 +184,7 @@ class CheckpointWriter:
                 self._background.raise_if_abandoned,
             )
         self._newest = SavedFiles(state, network)
-        for other in interim_networks(self._directory):
+        for other in find_interim_networks(self._directory):
             if other != network:
                 _remove_network(other)
 
@@ -202,13 +206,15 @@ class CheckpointWriter:
                 marker.unlink(missing_ok=True)
 
     def _network_path(self, snapshot: Snapshot) -> Path:
-        return snapshot_path(self._directory, PREFIX, snapshot.images_seen, SUFFIX, images_seen_of)
+        return snapshot_path(
+            self._directory, PREFIX, snapshot.images_seen, SUFFIX, read_images_seen
+        )
 
     def _rewrite_cards(self, snapshot: Snapshot) -> None:
         """Write the cards of a snapshot's network file, and of its copies as the best one."""
         best = sorted(self._directory.glob(f"{BEST_PREFIX}*{SUFFIX}"))
         for path in (self._network_path(snapshot), *best):
-            if self._write_card and images_seen_of(path) == snapshot.images_seen:
+            if self._write_card and read_images_seen(path) == snapshot.images_seen:
                 self._write_card(path, snapshot)
 
     def _keep_best(self, metric: str) -> None:

@@ -7,15 +7,14 @@ from pathlib import Path
 from progan.config import Run
 from progan.data.reader import Dataset
 from progan.diagnosis.diagnose import SYMPTOMS, diagnose
-from progan.diagnosis.findings import Verdict
 from progan.diagnosis.history import History, Row, read_rows
-from progan.diagnosis.report import finding_words, summary
+from progan.diagnosis.status import Status, format_finding, format_summary
 from progan.images import save_png
 from progan.invocation import command_line
 from progan.run_directory import FAKES_PREFIX, STATISTICS_FILE, snapshot_path
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log, human_percent, human_rate, human_seconds
-from progan.sampling.network_file import Snapshot
+from progan.sampling.snapshot_file import Snapshot
 from progan.schedule import Stage
 from progan.training import sample_grids
 from progan.training.checkpoint_writer import CheckpointWriter
@@ -66,17 +65,17 @@ class LiveDiagnosis:
             images_seen,
         )
         known = {finding.name for finding in before.findings}
-        if found != known or before.judged != self.status.judged:
+        if found != known or before.is_conclusive != self.status.is_conclusive:
             self._log_change(known, images_seen)
 
-    def _diagnose(self) -> Verdict:
+    def _diagnose(self) -> Status:
         return diagnose(History.of_run(self._rows, self._run))
 
     def _log_change(self, known: set[str], images_seen: int) -> None:
         new = [
-            finding_words(finding) for finding in self.status.findings if finding.name not in known
+            format_finding(finding) for finding in self.status.findings if finding.name not in known
         ]
-        lines = [f"Diagnosis: {words}" for words in new or [summary(self.status)]]
+        lines = [f"Diagnosis: {words}" for words in new or [format_summary(self.status)]]
         for line in lines:
             self._log(f"{line} (Curves: {self._plot_command})" if new else line)
         self._stats.log_text("diagnosis", "\n\n".join(lines), images_seen)

@@ -17,12 +17,12 @@ from torch import Tensor
 from progan import run_directory, schedule
 from progan.config import Network, Run
 from progan.errors import UserError
-from progan.interop.load import load_own, read_foreign
+from progan.interop.load import import_foreign, load_network_or_explain
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import meta_networks, names_by_level, tensor_levels
 from progan.option_fields import option_name, section_changes
-from progan.sampling.network_choice import find_network, find_run
-from progan.sampling.state_file import is_state, is_whole, load_networks
+from progan.sampling.checkpoint_file import is_checkpoint, is_intact, load_network_weights
+from progan.sampling.find_network import find_network, find_run
 from progan.sizes import MIN_LEVEL
 from progan.training.optim import freeze_highest_levels
 from progan.training.state import TrainState
@@ -63,7 +63,7 @@ def find_init_source(path: Path) -> Path:
     if path.is_dir():
         directory = find_run(path)
         states = reversed(run_directory.list_states(directory))
-        return next(filter(is_whole, states), None) or find_network(directory)
+        return next(filter(is_intact, states), None) or find_network(directory)
     if not path.exists():
         raise UserError(
             f"No such file or directory: {path}. Pass a network file, a training state, or the "
@@ -74,9 +74,9 @@ def find_init_source(path: Path) -> Path:
 
 def load_init_source(path: Path) -> InitSource:
     """Read networks of progan or another program, on the CPU; raises UserError for other files."""
-    if is_state(path):
+    if is_checkpoint(path):
         return _load_from_state(path)
-    if imported := read_foreign(path):
+    if imported := import_foreign(path):
         return InitSource(
             path=path,
             network=imported.network,
@@ -85,7 +85,7 @@ def load_init_source(path: Path) -> InitSource:
             alpha=imported.alpha,
             images_seen=imported.images_seen,
         )
-    snapshot = load_own(path, torch.device("cpu"))
+    snapshot = load_network_or_explain(path, torch.device("cpu"))
     has_config = (path.parent / run_directory.CONFIG_FILE).is_file()
     return InitSource(
         path=path,
@@ -99,7 +99,7 @@ def load_init_source(path: Path) -> InitSource:
 
 
 def _load_from_state(path: Path) -> InitSource:
-    run, images_seen, weights = load_networks(path)
+    run, images_seen, weights = load_network_weights(path)
     for role, network in meta_networks(run.network).items():
         try:
             network.load_state_dict(weights[role], assign=True)

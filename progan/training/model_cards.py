@@ -10,7 +10,7 @@ from progan.config import Run
 from progan.data.reader import Dataset
 from progan.diagnosis.diagnose import diagnose
 from progan.diagnosis.history import History, Row, read_rows
-from progan.diagnosis.report import meaning
+from progan.diagnosis.status import explain_status
 from progan.errors import UserError
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
 from progan.runtime.devices import describe_device
@@ -24,7 +24,7 @@ from progan.sampling.model_card import (
     render_card,
     write_card,
 )
-from progan.sampling.network_file import SOFTWARE, Snapshot
+from progan.sampling.snapshot_file import SOFTWARE, Snapshot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +98,7 @@ def diagnosis_status(rows: Sequence[Row], run: Run) -> str:
             for each in found.findings
         )
     early = f"; {found.coverage.early}" if found.coverage.early else ""
-    return f"{found.title} ({meaning(found)}{early})"
+    return f"{found.title} ({explain_status(found)}{early})"
 
 
 def read_measurements_until(directory: Path, images_seen: int) -> Iterator[Measurement]:

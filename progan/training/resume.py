@@ -13,8 +13,8 @@ from progan.data.reader import Dataset
 from progan.data.splits import open_dataset, open_dataset_of_run
 from progan.diagnosis.history import Row, parse_row
 from progan.errors import UserError
-from progan.interop.describe_file import refusal
-from progan.interop.load import read_foreign
+from progan.interop.describe_file import unreadable_error
+from progan.interop.load import import_foreign
 from progan.invocation import command_line
 from progan.option_fields import section_changes
 from progan.run_directory import (
@@ -28,8 +28,8 @@ from progan.run_directory import (
 from progan.run_directory import list_states as state_files
 from progan.runtime.files import PARTIAL, remove_partials
 from progan.runtime.weights_file import is_weights_file
-from progan.sampling.network_file import PREFIX, SUFFIX, images_seen_of
-from progan.sampling.state_file import is_state, peek
+from progan.sampling.checkpoint_file import is_checkpoint, read_metadata
+from progan.sampling.snapshot_file import PREFIX, SUFFIX, read_images_seen
 from progan.training import state as states
 from progan.training.checkpoint import load_newest, load_state
 from progan.training.snapshot_metrics import unmeasured_metrics
@@ -106,7 +106,7 @@ def load_resumed_state(
         for each in state_files(file.parent)
         if each != file and _images_seen(each) > state.images_seen
     ]
-    trained = peek(file)
+    trained = read_metadata(file)
     if trained and (edited := config_changes(trained[1], saved)):
         notes.append(
             f"{CONFIG_FILE} differs from the settings of {file.name}: "
@@ -133,7 +133,7 @@ def _set_aside(path: Path, why: str, reason: str) -> str:
 
 def _images_seen(path: Path) -> float:
     """Return the images seen of a state file; infinity if it is unreadable."""
-    found = peek(path)
+    found = read_metadata(path)
     return found[0] if found else float("inf")
 
 
@@ -141,14 +141,14 @@ def require_resumable(path: Path) -> None:
     """Raise UserError unless a file can be a state of the run in whose directory it is."""
     directory = path.parent
     at_home = (directory / run_directory.CONFIG_FILE).is_file()
-    if is_weights_file(path) and images_seen_of(path) is None:
-        raise refusal(path)
+    if is_weights_file(path) and read_images_seen(path) is None:
+        raise unreadable_error(path)
     if is_weights_file(path):
         what = f"{path} holds weights of a network, which is not enough to resume. "
         home = f"To continue its run: --resume {directory}. " if at_home else ""
         raise UserError(f"{what}{home}To start a new run with these weights: --init-from {path}")
-    is_own = is_state(path) or path.name.startswith(run_directory.STATE_PREFIX)
-    if not is_own and read_foreign(path):
+    is_own = is_checkpoint(path) or path.name.startswith(run_directory.STATE_PREFIX)
+    if not is_own and import_foreign(path):
         raise UserError(
             f"{path} holds networks of another program, which is not enough to resume. "
             f"To start a new run with them: --init-from {path}"
@@ -175,7 +175,7 @@ def require_untrained(directory: Path, run: Run) -> None:
     if not _were_saved(directory, networks, rows, run):
         return
     kimg = max(
-        [(images_seen_of(path) or 0) / 1000 for path in networks]
+        [(read_images_seen(path) or 0) / 1000 for path in networks]
         + [row["images_seen"] / 1000 for row in rows]
     )
     found = [*(path.name for path in networks[-1:]), *([STATISTICS_FILE] if rows else [])]

@@ -13,12 +13,12 @@ from progan.run_directory import BEST_PREFIX, METRIC_PREFIX
 from progan.runtime.files import append_text, atomic_path, read_json_lines
 from progan.runtime.log import Log, human_seconds
 from progan.runtime.stop_signal import StopSignal
-from progan.sampling.network_file import (
+from progan.sampling.snapshot_file import (
     PREFIX,
     SUFFIX,
     Snapshot,
-    images_seen_of,
     load_network,
+    read_images_seen,
     save_network,
 )
 from progan.training.checkpoint_writer import CheckpointWriter
@@ -69,7 +69,7 @@ class SnapshotMetrics:
         """
         missing = unmeasured_metrics(self.directory, self.metrics, state.images_seen)
         for path in self.directory.glob(f"{PREFIX}*[0-9]{SUFFIX}") if self.metrics else ():
-            if images_seen_of(path) == state.images_seen:
+            if read_images_seen(path) == state.images_seen:
                 snapshot = load_network(path, next(state.g_ema.parameters()).device)
                 self._compute_all({name: self.metrics[name] for name in missing}, snapshot, state)
                 return

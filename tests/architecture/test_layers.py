@@ -241,7 +241,7 @@ def test_the_checker_lets_pass(module: str, source: str) -> None:
         ("progan.training.loop", "from metrics.swd import swd", "of the same layer"),
         ("progan.training.loop", "from progan.cli.train import main", "from above"),
         ("progan.sampling.render", "import metrics", "from above"),
-        ("progan.training.loop", "from progan.report.page import page", "from above"),
+        ("progan.training.loop", "from progan.report.page import render_page", "from above"),
         ("metrics.swd", "import train", "from above"),
         ("metrics.cli", "from progan.cli.main import main", "from above"),
         ("progan.attic.boxes", "", "the package 'attic' has no layer"),

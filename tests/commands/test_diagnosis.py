@@ -20,7 +20,7 @@ from progan.diagnosis.diagnose import SYMPTOMS
 from progan.diagnosis.history import History
 from progan.report.cli import main as report
 from tests.builders import message, noise_dataset, tiny_options
-from tests.diagnosis.courses import after, history, steps
+from tests.diagnosis.synthetic import after, history, steps
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,8 +13,8 @@ from progan.cli.generate import main as generate
 from progan.cli.train import main as train
 from progan.data.reader import Dataset
 from progan.images import to_pixels
-from progan.sampling.network_choice import find_network
-from progan.sampling.network_file import load_network
+from progan.sampling.find_network import find_network
+from progan.sampling.snapshot_file import load_network
 from tests.builders import tiny_options
 
 BRIEF: dict[str, object] = dict(
@@ -79,7 +79,7 @@ def test_seeds_show_the_other_classes(folder: Path, tmp_path: Path) -> None:
     drawn = run_command(
         generate, "--network", folder / "runs", "--seeds", "0-2", "--outdir", tmp_path
     )
-    assert "1 class had no image to train on, so seeds do not show it: '0'." in drawn.stderr
+    assert "1 class had no training images, so seeds skip it: '0'." in drawn.stderr
     for seed, shown in ((0, 1), (1, 2), (2, 1)):
         latent = np.random.RandomState(seed).randn(1, 8).astype(np.float32)
         with torch.no_grad():

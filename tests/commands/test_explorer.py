@@ -19,7 +19,7 @@ from PIL import Image
 
 from progan.cli.generate import main as generate
 from progan.explorer.server import bind_port
-from progan.sampling.network_file import save_network
+from progan.sampling.snapshot_file import save_network
 from tests.browser import NAMES, Browser, program
 from tests.builders import in_foreground, message, tiny_snapshot
 

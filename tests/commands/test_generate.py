@@ -14,8 +14,8 @@ from PIL import Image
 from progan.cli.generate import main
 from progan.cli.train import main as train
 from progan.images import to_pixels
-from progan.sampling.network_choice import find_network, find_networks
-from progan.sampling.network_file import load_network
+from progan.sampling.find_network import find_network, find_networks
+from progan.sampling.snapshot_file import load_network
 from tests.builders import message, noise_dataset, tiny_options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,7 +106,7 @@ def test_latents_are_not_written_over(
     before = (tmp_path / name).read_bytes()
     result = generate("--network", run, "--latents", tmp_path / name, "--outdir", tmp_path, *words)
     assert result.exit_code == 1
-    assert f"{name} is the file of --latents and would be written over" in message(result)
+    assert f"{name} is the file of --latents and would be overwritten" in message(result)
     assert (tmp_path / name).read_bytes() == before
 
 
@@ -301,23 +301,26 @@ class TestFilms:
     @pytest.mark.parametrize(
         "words, expected",
         [
-            (["--video", "a.avi"], "ends in .mp4, .gif, .webp"),
-            (["--video", "a.gif", "--seconds", "0"], "--seconds 0: name a number above 0"),
+            (["--video", "a.avi"], "must end in .mp4, .gif, .webp"),
+            (["--video", "a.gif", "--seconds", "0"], "--seconds 0 must be above 0"),
             (["--video", "a.gif", "--seconds", "0.01"], "makes no frame"),
-            (["--video", "a.gif", "--fps", "60"], "50 frames per second at most"),
-            (["--video", "a.gif", "--seconds", "9999"], "600 are the most"),
+            (["--video", "a.gif", "--fps", "60"], "above the maximum of 50"),
+            (["--video", "a.gif", "--seconds", "9999"], "above the maximum of 600"),
             (["--video", "a.gif", "--seeds", "cat"], "such as 0-15,20"),
-            (["--video", "a.gif", "--seeds", "1"], "two or more"),
-            (["--video", "a.gif", "--seeds", "1,2", "--walk", "3"], "leave --walk"),
+            (["--video", "a.gif", "--seeds", "1"], "at least two"),
+            (
+                ["--video", "a.gif", "--seeds", "1,2", "--walk", "3"],
+                "cannot be combined with --walk",
+            ),
             (["--video", "a.gif", "--smoothing", "0"], "above 0"),
             (["--video", "a.gif", "--resolution", "32"], "choose one of 4, 8, 16"),
-            (["--video", "a.gif", "--class", "dog"], "There is no class 'dog'"),
+            (["--video", "a.gif", "--class", "dog"], "No such class: 'dog'"),
             (["--video", "a.gif", "--grid", "3"], "COLSxROWS"),
-            (["--video", "a.gif", "--grid", "999x999"], "Ask for a shorter film"),
+            (["--video", "a.gif", "--grid", "999x999"], "Choose a shorter video"),
             (["--video", "a.gif", "--grid", "700x1", "--seconds", "1"], "larger than 8192x8192"),
             (["--video", "a.gif", "--sheet"], "--sheet is for images"),
             (["--video", "a.gif", "--float"], "--float is for images"),
-            (["--video", "a.gif", "--growth", "--resolution", "8"], "leave"),
+            (["--video", "a.gif", "--growth", "--resolution", "8"], "cannot be combined"),
             (["--video", "a.gif", "--growth", "--seeds", "0-9", "--grid", "3x3"], "too few"),
         ],
     )
@@ -327,7 +330,7 @@ class TestFilms:
         assert not outdir.exists()
 
     def test_one_network_has_not_grown(self, run: Path, tmp_path: Path) -> None:
-        assert "is one alone" in message(
+        assert "is the only one" in message(
             generate("--network", find_network(run), "--video", tmp_path / "a.gif", "--growth")
         )
 
@@ -371,11 +374,11 @@ class TestMistakes:
             (["--seeds", "cat"], "such as 0-15,20"),
             (["--seeds", "9-3"], "upwards"),
             (["--seeds", "0", "--class", "dog"], "Classes: 0 class-0, 1 class-1, 2 class-2"),
-            (["--seeds", "0", "--class", "3"], "There is no class '3'"),
+            (["--seeds", "0", "--class", "3"], "No such class: '3'"),
             (["--seeds", "0", "--resolution", "32"], "choose one of 4, 8, 16"),
-            (["--seeds", "0-9", "--grid", "3x3"], "too few for 10 pictures"),
+            (["--seeds", "0-9", "--grid", "3x3"], "too few for 10 images"),
             (["--seeds", "0", "--grid", "big"], "COLSxROWS"),
-            (["--seeds", "0", "--grid", "99999x99999"], "Ask for fewer"),
+            (["--seeds", "0", "--grid", "99999x99999"], "Choose fewer"),
             (["--latents", "missing.npy"], "missing.npy"),
             (["--seeds", "0", "--seconds", "3"], "--seconds is for videos"),
             (["--seeds", "0", "--growth"], "--growth is for videos"),

@@ -18,7 +18,7 @@ from progan.images import to_pixels
 from progan.interop.cli import main as interop
 from progan.run_directory import load_config
 from progan.runtime.files import sha256_of
-from progan.sampling.network_file import fingerprint, load_network, save_network
+from progan.sampling.snapshot_file import fingerprint, load_network, save_network
 from tests.builders import message, noise_dataset, tiny_snapshot
 from tests.interop import official_files, zoo_files
 from tests.runtime import attacks
@@ -181,12 +181,12 @@ def test_classes_keep_their_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("{official}", "--to", "x.pkl"), "ends with .safetensors, .npz, .onnx, .pt2, .ts or "),
-        (("{official}", "--to", "{here}/x.npz", "--resolution", "8"), "holds the networks whole"),
+        (("{official}", "--to", "x.pkl"), "must end in .safetensors, .npz, .onnx, .pt2, .ts, "),
+        (("{official}", "--to", "{here}/x.npz", "--resolution", "8"), "complete networks"),
         (("{official}", "--to", "{here}/x.pt2", "--resolution", "32"), "choose one of 4, 8, 16"),
         (("{official}", "--resolution", "8"), "name a file with --to as well"),
         (("{official}", "--to", "{official}/x.npz"), "no such folder"),
-        (("{official}", "--to", "{here}/taken.npz"), "there is one already"),
+        (("{official}", "--to", "{here}/taken.npz"), "exists already"),
         (("{here}/nothing.pkl",), "No such file"),
         (("{here}/taken.npz",), "is a text file that begins with 'mine'"),
     ],

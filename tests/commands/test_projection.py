@@ -14,7 +14,7 @@ from progan.cli.train import main as train
 from progan.projection import project as project_module
 from progan.projection.cli import main
 from progan.projection.search import search_latent
-from progan.sampling.network_file import save_network
+from progan.sampling.snapshot_file import save_network
 from tests.builders import message, noise_dataset, tiny_options, tiny_snapshot
 
 QUICK = ("--starts", "8", "--steps", "6")
@@ -233,7 +233,7 @@ def test_bad_input_is_named_before_the_search(
     network: Path, pictures: list[Path], tmp_path: Path
 ) -> None:
     usual = (pictures[0], "--network", network, "--outdir", tmp_path / "out")
-    assert "There is no class 'cow'. Classes: 0 cat, 1 dog." in refused(*usual, "--class", "cow")
+    assert "No such class: 'cow'. Classes: 0 cat, 1 dog." in refused(*usual, "--class", "cow")
     assert "choose one of 4, 8, 16" in refused(*usual, "--resolution", 32)
     assert "ends in .mp4, .gif, .webp" in refused(*usual, "--video", "x.avi")
     assert "Ask for more --fps" in refused(*usual, "--video", "x.mp4", "--steps", 9999, "--fps", 1)

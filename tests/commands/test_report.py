@@ -225,7 +225,7 @@ def test_a_config_that_cannot_be_read_is_told(made: Path, monkeypatch: pytest.Mo
     def refuse(directory: Path) -> None:
         raise PermissionError(13, "Permission denied", str(directory / "config.json"))
 
-    monkeypatch.setattr("progan.report.markup.load_config", refuse)
+    monkeypatch.setattr("progan.report.run_data.load_config", refuse)
     assert "config.json cannot be read: Permission denied." in report(made).stderr
 
 

@@ -25,9 +25,9 @@ from progan.run_directory import list_states
 from progan.runtime.early_signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, SIGNALS
 from progan.runtime.log import Log
 from progan.runtime.weights_file import content_hash
-from progan.sampling.network_choice import find_network
-from progan.sampling.network_file import interim_networks, load_network
-from progan.sampling.state_file import read_state
+from progan.sampling.checkpoint_file import read_checkpoint
+from progan.sampling.find_network import find_network
+from progan.sampling.snapshot_file import find_interim_networks, load_network
 from progan.training.checkpoint_writer import CheckpointWriter
 from tests.builders import in_foreground, message, noise_dataset, tiny_options
 
@@ -96,7 +96,7 @@ def rows(path: Path) -> list[dict[str, object]]:
 
 def assert_same_run(one: Path, other: Path) -> None:
     """Weights, moments, dials, clocks and curves are equal, and nothing is left lying about."""
-    first, second = (read_state(list_states(run)[-1]) for run in (one, other))
+    first, second = (read_checkpoint(list_states(run)[-1]) for run in (one, other))
     for content in (first, second):
         del content["seconds"], content["config"]
     for name in first:
@@ -122,7 +122,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 def assert_same_moment(state: Path, network: Path) -> None:
     """A state, and a network file of its averaged generator."""
-    content, snapshot = read_state(state), load_network(network, torch.device("cpu"))
+    content, snapshot = read_checkpoint(state), load_network(network, torch.device("cpu"))
     assert content["images_seen"] == snapshot.images_seen
     weights = snapshot.generator.state_dict()
     assert content["average"].keys() == weights.keys()
@@ -290,7 +290,7 @@ def test_a_second_signal_ends_it_at_once(whole: Path, data: Path, tmp_path: Path
         assert "Interrupted." not in process.stderr.read()
     assert "Stopped at once; what came after the last state is lost" in rest and "--resume" in rest
     assert not list(run.glob(".*"))
-    assert len(list_states(run)) == 1 and read_state(list_states(run)[0])["tick"] == 1
+    assert len(list_states(run)) == 1 and read_checkpoint(list_states(run)[0])["tick"] == 1
 
 
 @pytest.fixture
@@ -398,15 +398,15 @@ def test_a_crash_costs_no_more_than_the_minutes_between_two_checkpoints(
         process.kill()
         process.wait()
     assert newest_tick(run) == 0
-    newest, interim = list_states(run)[-1], interim_networks(run)
+    newest, interim = list_states(run)[-1], find_interim_networks(run)
     for path in interim:  # one, or the next one too
         assert load_network(path, torch.device("cpu")).images_seen
     assert interim and find_network(run) == interim[-1]
-    kimg = read_state(newest)["images_seen"] / 1000
+    kimg = read_checkpoint(newest)["images_seen"] / 1000
     result = train("--resume", run, "--total-kimg", kimg + 1)
     assert result.exit_code == 0, result.output
     assert f"from kimg {kimg:g} to" in result.output
-    assert not interim_networks(run)
+    assert not find_interim_networks(run)
 
 
 def test_checkpoints_change_nothing(data: Path, tmp_path: Path) -> None:
@@ -417,7 +417,7 @@ def test_checkpoints_change_nothing(data: Path, tmp_path: Path) -> None:
         for name, minutes in (("without", 0), ("with", 1e-9))
     ]
     assert_same_run(*runs)
-    between = [path for path in list_states(runs[1]) if read_state(path)["tick"] == 1]
+    between = [path for path in list_states(runs[1]) if read_checkpoint(path)["tick"] == 1]
     assert len(list_states(runs[0])) == 2 and len(between) > 1
     result = train("--resume", between[-1])
     assert result.exit_code == 0, result.output
@@ -434,9 +434,9 @@ def test_max_hours_ends_like_a_signal(whole: Path, data: Path, tmp_path: Path) -
         )
         assert said
         assert_same_moment(Path(said[1]), Path(said[2]))
-        assert len(interim_networks(run)) == 1
+        assert len(find_interim_networks(run)) == 1
         assert f"--resume {run} --max-hours 1e-09" in result.output
-        assert read_state(list_states(run)[-1])["images_seen"] == 64 * (number + 1)
+        assert read_checkpoint(list_states(run)[-1])["images_seen"] == 64 * (number + 1)
         result = train("--resume", run, "--max-hours", 1e-9)
     assert train("--resume", run, "--max-hours", 100).exit_code == 0
     assert_same_run(run, whole)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from progan.diagnosis.curves import FADE_SHADE, Span, plot, spans
+from progan.diagnosis.curves import FADE_SHADE, GrowthPhase, growth_phases, plot_curves
 from progan.diagnosis.diagnose import diagnose
 from progan.diagnosis.history import History
-from tests.diagnosis.courses import after, history, steps
+from tests.diagnosis.synthetic import after, history, steps
 
 GROWING = steps(
     96,
@@ -19,10 +19,10 @@ GROWING = steps(
 
 
 def test_spans_follow_the_phases_without_gaps() -> None:
-    assert spans(history(GROWING).rows) == [
-        Span(0.0, 3.072, 4.0, False),
-        Span(3.072, 5.12, 8.0, True),
-        Span(5.12, 6.144, 8.0, False),
+    assert growth_phases(history(GROWING).rows) == [
+        GrowthPhase(0.0, 3.072, 4.0, False),
+        GrowthPhase(3.072, 5.12, 8.0, True),
+        GrowthPhase(5.12, 6.144, 8.0, False),
     ]
 
 
@@ -37,7 +37,7 @@ def test_fades_are_shaded(tmp_path: Path) -> None:
     growing, fixed = tmp_path / "growing.png", tmp_path / "fixed.png"
     for path, each in ((growing, GROWING), (fixed, steps(96))):
         made = history(each)
-        plot(path, made, diagnose(made), "a run")
+        plot_curves(path, made, diagnose(made), "a run")
     assert share_of(growing, FADE_SHADE) > 0.1 and share_of(fixed, FADE_SHADE) == 0
 
 
@@ -45,9 +45,9 @@ def test_fades_are_shaded(tmp_path: Path) -> None:
 def test_a_finding_is_marked(tmp_path: Path, objective: str) -> None:
     path = tmp_path / "curves.png"
     made = history(steps(320, diversity__nearest=after(160, 0.1, 0.9)), 16, objective)
-    verdict = diagnose(made)
-    plot(path, made, verdict, "a run")
-    assert verdict.failing and share_of(path, "#c62828") > 0.001
+    status = diagnose(made)
+    plot_curves(path, made, status, "a run")
+    assert status.failing and share_of(path, "#c62828") > 0.001
 
 
 def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
@@ -57,6 +57,6 @@ def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
             for number in (1, 2, 3)
         ]
     )
-    plot(tmp_path / "bare.png", bare, diagnose(bare), "a run")
-    plot(tmp_path / "full.png", history(steps(48)), diagnose(bare), "a run")
+    plot_curves(tmp_path / "bare.png", bare, diagnose(bare), "a run")
+    plot_curves(tmp_path / "full.png", history(steps(48)), diagnose(bare), "a run")
     assert Image.open(tmp_path / "bare.png").height < Image.open(tmp_path / "full.png").height

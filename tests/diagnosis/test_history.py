@@ -1,13 +1,14 @@
 """Reading stats.jsonl, and joining ticks to windows."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from progan.diagnosis.history import WINDOW, History, lasting, read_rows, windows
+from progan.diagnosis.history import WINDOW, History, join_windows, lasting_streak, read_rows
 from progan.errors import UserError
-from tests.diagnosis.courses import after, history, steps
+from tests.diagnosis.synthetic import after, history, steps
 
 
 def test_a_line_that_was_cut_does_not_count(tmp_path: Path) -> None:
@@ -48,17 +49,17 @@ def test_other_lines_are_refused(tmp_path: Path, line: str) -> None:
 
 @pytest.mark.parametrize("tick, ends", [(1, [16, 32, 48]), (10, [20, 40]), (24, [24, 48])])
 def test_windows_are_long_enough_and_a_rest_is_left_out(tick: int, ends: list[int]) -> None:
-    course = windows(history(steps(50, loss__generator=float), tick))
-    assert [window.end for window in course if window.end <= 48] == ends
-    for window in course:
+    windows = join_windows(history(steps(50, loss__generator=float), tick))
+    assert [window.end for window in windows if window.end <= 48] == ends
+    for window in windows:
         assert window.end - window.start >= WINDOW
         assert window.means["loss/generator"] == pytest.approx((window.start + window.end - 1) / 2)
         assert window.end_kimg == pytest.approx(window.end * 0.064)
 
 
 def test_a_window_ends_where_the_resolution_changes() -> None:
-    course = windows(history(steps(60, schedule__resolution=after(20, 64.0, 32.0)), 4))
-    assert [(window.start, window.end, window.resolution) for window in course] == [
+    windows = join_windows(history(steps(60, schedule__resolution=after(20, 64.0, 32.0)), 4))
+    assert [(window.start, window.end, window.resolution) for window in windows] == [
         (0, 16, 32),
         (16, 20, 32),
         (20, 36, 64),
@@ -66,13 +67,14 @@ def test_a_window_ends_where_the_resolution_changes() -> None:
     ]
 
 
-def test_gaps_end_a_stretch_and_what_is_unknown_does_not() -> None:
-    course = windows(history(steps(320, loss__generator=after(160, 2.0, 1.0))))
-    stretch = lasting(course, lambda w: w.means["loss/generator"] > 1.5)
-    assert (stretch[0].start, stretch[-1].end) == (160, 320)
-    gap = lasting(course, lambda w: w.start != 240)
+def test_gaps_end_a_streak_and_unknown_windows_do_not() -> None:
+    found = join_windows(history(steps(320, loss__generator=after(160, 2.0, 1.0))))
+    loss = ["loss/generator"]
+    streak = lasting_streak(found, loss, lambda w: w.means["loss/generator"] > 1.5)
+    assert (streak[0].start, streak[-1].end) == (160, 320)
+    gap = lasting_streak(found, loss, lambda w: w.start != 240)
     assert gap[0].start == 256
-    unknown = lasting(course, lambda w: None if w.start == 240 else w.start >= 200)
-    assert unknown[0].start == 208
-    assert lasting(course, lambda w: w.start >= 288) == []  # too short to count
-    assert lasting([], lambda w: True) == [] == windows(History([]))
+    unknown = [replace(w, means={}) if w.start == 240 else w for w in found]
+    assert lasting_streak(unknown, loss, lambda w: w.start >= 200)[0].start == 208
+    assert lasting_streak(found, loss, lambda w: w.start >= 288) == []  # too short to count
+    assert lasting_streak([], loss, lambda w: True) == [] == join_windows(History([]))

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progan.config import LossConfig
-from progan.diagnosis.balance import SCALES, won
-from progan.diagnosis.diagnose import SYMPTOMS, diagnose, verdicts
-from progan.diagnosis.findings import Verdict
+from progan.diagnosis.balance import LOSS_SCALES, loss_limits
+from progan.diagnosis.diagnose import SYMPTOMS, diagnose, status_history
 from progan.diagnosis.history import History
-from tests.diagnosis.courses import Steps, after, history, steps
+from progan.diagnosis.status import Status
+from tests.diagnosis.synthetic import Steps, after, history, steps
 from tests.for_each import for_each
 
 LENGTH = 640
@@ -125,20 +125,20 @@ GOOD: dict[str, Callable[[float, int], Steps]] = {
 every_case = for_each("name", CASES)
 
 
-def named(verdict: Verdict) -> list[str]:
-    return [finding.name for finding in verdict.findings]
+def named(status: Status) -> list[str]:
+    return [finding.name for finding in status.findings]
 
 
-def judged(name: str, tick: int = 16) -> Verdict:
+def judged(name: str, tick: int = 16) -> Status:
     each, objective = CASES[name]
     return diagnose(history(each, tick, objective))
 
 
 @every_case
 def test_the_symptom_is_found_alone_with_its_time_and_evidence(name: str) -> None:
-    verdict = judged(name)
-    assert named(verdict) == [name] and verdict.name == name
-    (finding,) = verdict.findings
+    status = judged(name)
+    assert named(status) == [name] and status.name == name
+    (finding,) = status.findings
     start = next(
         n
         for n, (now, then) in enumerate(zip(CASES[name][0][1:], CASES[name][0], strict=False), 1)
@@ -157,10 +157,10 @@ def test_every_symptom_has_a_case() -> None:
 
 @every_case
 @for_each("tick", [1, 3, 7, 16, 20, 40, 64])
-def test_the_verdict_does_not_depend_on_the_length_of_the_ticks(name: str, tick: int) -> None:
-    reference, verdict = judged(name), judged(name, tick)
-    assert named(verdict) == named(reference)
-    assert verdict.findings[0].since_kimg == pytest.approx(
+def test_the_status_does_not_depend_on_the_length_of_the_ticks(name: str, tick: int) -> None:
+    reference, status = judged(name), judged(name, tick)
+    assert named(status) == named(reference)
+    assert status.findings[0].since_kimg == pytest.approx(
         reference.findings[0].since_kimg, abs=2 * max(tick, 16) * 64 / 1000
     )
 
@@ -171,13 +171,13 @@ def test_the_verdict_does_not_depend_on_the_length_of_the_ticks(name: str, tick:
     noise=st.floats(0, 0.02),
     seed=st.integers(0, 99),
     tick=st.sampled_from([1, 5, 16, 50]),
-    objective=st.sampled_from(sorted(SCALES)),
+    objective=st.sampled_from(sorted(LOSS_SCALES)),
 )
 def test_good_trainings_never_alarm(
     name: str, noise: float, seed: int, tick: int, objective: str
 ) -> None:
-    for _, verdict in verdicts(history(GOOD[name](noise, seed), tick * 8, objective)):
-        assert not verdict.findings, verdict
+    for _, status in status_history(history(GOOD[name](noise, seed), tick * 8, objective)):
+        assert not status.findings, status
     assert diagnose(history(GOOD[name](noise, seed), tick, objective)).name == "ok"
 
 
@@ -211,38 +211,40 @@ def test_the_balance_of_began(k: float, fake_energy: float, name: str) -> None:
 def test_a_critic_far_steeper_than_its_penalty_asks_for() -> None:
     each = steps(LENGTH, gradient__norm=lambda n: 750.0)
     assert diagnose(history(each, 16, "wgan-gp", gp_target=750.0)).name == "ok"
-    verdict = diagnose(history(each, 16, "wgan-gp"))
-    assert verdict.name == "exploding gradients" and "750" in verdict.findings[0].evidence[0]
+    status = diagnose(history(each, 16, "wgan-gp"))
+    assert status.name == "exploding gradients" and "750" in status.findings[0].evidence[0]
 
 
 def test_numbers_that_are_none_are_said_at_once() -> None:
     each = steps(16)
     each[-1]["loss/critic"] = math.nan
-    verdict = diagnose(history(each))
-    assert named(verdict) == ["non-finite"] and verdict.failing
-    assert verdict.findings[0].evidence == ("not finite: loss/critic",)
+    status = diagnose(history(each))
+    assert named(status) == ["non-finite"] and status.failing
+    assert status.findings[0].evidence == ("not finite: loss/critic",)
 
 
 def test_iterations_are_those_of_the_generator() -> None:
     """Five critic steps each: it takes five times the images until something can be said."""
-    one, five = (verdicts(history(steps(400), 16, d_repeats=n)) for n in (1, 5))
+    one, five = (status_history(history(steps(400), 16, d_repeats=n)) for n in (1, 5))
     first_one, first_five = (
-        next(kimg for kimg, verdict in all_ if verdict.judged) for all_ in (one, five)
+        next(kimg for kimg, status in all_ if status.is_conclusive) for all_ in (one, five)
     )
     assert first_five == 5 * first_one
 
 
 def test_nothing_is_said_too_early() -> None:
     assert diagnose(History([])).name == "too early to tell"
-    names = [verdict.name for _, verdict in verdicts(history(CASES["mode collapse"][0][ILL_FROM:]))]
+    names = [
+        status.name for _, status in status_history(history(CASES["mode collapse"][0][ILL_FROM:]))
+    ]
     assert names[:8] == ["too early to tell"] * 8 and names[-1] == "mode collapse"
-    assert names[8] == "mode collapse"  # as soon as any verdict is given
+    assert names[8] == "mode collapse"  # as soon as any status is given
 
 
 def test_a_generator_on_its_way_to_many_pictures_has_not_collapsed() -> None:
     for speed in (1 / 500, 1 / 2000):
         each = steps(700, diversity__nearest=lambda n: min(0.01 + n * speed, 0.9))  # noqa: B023
-        assert all(not verdict.findings for _, verdict in verdicts(history(each)))
+        assert all(not status.findings for _, status in status_history(history(each)))
 
 
 def test_diversity_that_falls_by_half_is_a_collapse_before_it_is_deep() -> None:
@@ -275,12 +277,12 @@ def test_older_histories_without_some_statistics_can_be_read() -> None:
 def test_soft_targets_keep_a_loss_away_from_zero(
     options: dict[str, Any], real: float, fake: float
 ) -> None:
-    assert won(LossConfig(**options), 0.07) == pytest.approx((real, fake), abs=0.01)
-    assert won(LossConfig(objective="wgan-gp"), 0.07) is None
+    assert loss_limits(LossConfig(**options), 0.07) == pytest.approx((real, fake), abs=0.01)
+    assert loss_limits(LossConfig(objective="wgan-gp"), 0.07) is None
 
 
 def test_every_objective_has_a_scale() -> None:
     field = next(
         item for item in LossConfig.__dataclass_fields__.values() if item.name == "objective"
     )
-    assert set(SCALES) == set(field.metadata["choices"])
+    assert set(LOSS_SCALES) == set(field.metadata["choices"])

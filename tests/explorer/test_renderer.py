@@ -15,7 +15,7 @@ from progan.errors import UserError
 from progan.explorer import renderer
 from progan.explorer.renderer import Renderer, file_stem, save_image_and_latent
 from progan.explorer.view_state import ImageSpec, NamedLatent, PathStep, add_step, latent_at
-from progan.sampling.network_file import save_network
+from progan.sampling.snapshot_file import save_network
 from tests.builders import tiny_snapshot
 
 WALK = NamedLatent(7, (PathStep(25, 9), PathStep(60, 12)))

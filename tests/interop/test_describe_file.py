@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from progan.errors import UserError
 from progan.interop.exports import export
-from progan.interop.load import load_snapshot, read_foreign
+from progan.interop.load import import_foreign, load_snapshot
 from progan.training.init_from import load_init_source
 from progan.training.resume import require_resumable
 from tests.builders import tiny_snapshot
@@ -83,7 +83,7 @@ def refused(path: Path) -> str:
 
 
 def read_foreign_or_own(path: Path) -> object:
-    return read_foreign(path) or load_snapshot(path, CPU)
+    return import_foreign(path) or load_snapshot(path, CPU)
 
 
 TFLIB = "dnnlib.tflib.network.Network"
@@ -222,7 +222,7 @@ LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n"
         (zip_of("a.txt"), "is a ZIP archive of 1 file"),
         (lambda path: path.write_bytes(gzip.compress(b"x" * 99)), "is a gzip file"),
         (lambda path: path.write_bytes(b""), "is empty (0 bytes)"),
-        (lambda path: path.write_bytes(bytes(999)), "begins with nothing but zeros"),
+        (lambda path: path.write_bytes(bytes(999)), "begins with zeros only"),
         (lambda path: path.write_text(GOOGLE), "is a web page of Google Drive"),
         (lambda path: path.write_text("\n<html>"), "is a saved web page (HTML)"),
         (lambda path: path.write_text(LFS), "is a Git LFS pointer"),
@@ -247,4 +247,4 @@ def test_files_of_no_network_are_called_what_they_are(
 def test_pickles_that_are_read_are_not_refused(tmp_path: Path) -> None:
     for protocol in (0, 2, 4):
         path = official_files.write(tmp_path / "x.pkl", official_files.networks(), protocol)
-        assert read_foreign(path) is not None
+        assert import_foreign(path) is not None

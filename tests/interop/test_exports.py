@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,16 +11,18 @@ from typing import NoReturn
 
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor
 
 from progan import networks as nets
 from progan.config import Network
 from progan.errors import UserError
 from progan.interop import exports
+from progan.interop.cli import ONNX_PACKAGES, main
 from progan.interop.exports import FORMATS, ExportableGenerator, export, truncate
 from progan.sampling.latents import seed_labels, seed_latents
-from progan.sampling.network_file import Snapshot, load_network, save_network
 from progan.sampling.render import render_single
+from progan.sampling.snapshot_file import Snapshot, load_network, save_network
 from progan.sizes import Size
 from progan.training.state import initialize
 from tests.builders import tiny_snapshot
@@ -41,7 +44,7 @@ KINDS: dict[str, dict[str, object]] = {
 def needed(suffix: str) -> None:
     """Skip where the packages are missing that the format takes."""
     if suffix == ".onnx":
-        for name in exports.PACKAGES:
+        for name in ONNX_PACKAGES:
             pytest.importorskip(name, reason=f"{name} is not installed (the extra onnx)")
 
 
@@ -191,7 +194,7 @@ def test_a_file_that_draws_something_else_is_not_left(
         ".ts",
         written._replace(read=lambda path: lambda z: written.read(path)(z) + wrong),
     )
-    with pytest.raises(UserError, match="x.ts is not written: what it would draw differs"):
+    with pytest.raises(UserError, match="x.ts is not written: its images would differ"):
         export(tiny_snapshot(), tmp_path / "x.ts", {})
     assert list(tmp_path.iterdir()) == []
 
@@ -199,10 +202,10 @@ def test_a_file_that_draws_something_else_is_not_left(
 def test_missing_packages_are_named_with_their_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exports, "PACKAGES", ("json", "onnx_of_tomorrow"))
-    with pytest.raises(UserError, match=r"ONNX needs onnx_of_tomorrow, .*pip install .*\[onnx\]"):
-        export(tiny_snapshot(), tmp_path / "x.onnx", {})
-    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("progan.interop.cli.ONNX_PACKAGES", ("json", "onnx_of_tomorrow"))
+    result = CliRunner().invoke(main, ["x.safetensors", "--to", str(tmp_path / "x.onnx")])
+    assert result.exit_code == 1
+    assert re.search(r"ONNX needs onnx_of_tomorrow, .*pip install .*\[onnx\]", result.output)
 
 
 @pytest.mark.parametrize("suffix", [".pt2", ".ts"])

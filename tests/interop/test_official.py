@@ -14,12 +14,20 @@ from hypothesis import strategies as st
 from progan import networks as nets
 from progan.config import Network
 from progan.errors import UserError
-from progan.interop.conversion import convert, read
-from progan.interop.imported_model import tensor
+from progan.interop.conversion import convert, read_model
+from progan.interop.imported_model import to_float_tensor
 from progan.interop.load import load_snapshot
-from progan.interop.official import arguments_of, place, require_official, settings_of
-from progan.interop.official_names import TRANSPOSED, official_names, to_official, to_ours
-from progan.sampling.network_file import load_network, save_network
+from progan.interop.official import (
+    TRANSPOSED,
+    lod_to_level,
+    network_from_arguments,
+    official_arguments,
+    official_names,
+    require_official,
+    to_official,
+    to_ours,
+)
+from progan.sampling.snapshot_file import load_network, save_network
 from progan.sizes import MAX_LEVEL, MIN_LEVEL
 from tests.builders import tiny_snapshot
 from tests.for_each import for_each
@@ -41,7 +49,7 @@ def expected(shared: Path) -> dict[str, np.ndarray]:
 def test_golden_pickles_have_every_weight_in_its_place(
     shared: Path, expected: dict[str, np.ndarray], name: str
 ) -> None:
-    trained = read(shared / "golden" / name)
+    trained = read_model(shared / "golden" / name)
     assert trained.network == Network(resolution=32, latent_size=64, fmap_base=256, fmap_max=64)
     assert trained.images_seen == 1_234_000
     for role, weights in trained.weights.items():
@@ -54,7 +62,7 @@ def test_golden_pickles_have_every_weight_in_its_place(
 def test_golden_networks_compute_the_same(
     shared: Path, expected: dict[str, np.ndarray], name: str
 ) -> None:
-    trained = read(shared / "golden" / name)
+    trained = read_model(shared / "golden" / name)
     latents, labels = torch.from_numpy(expected["latents"]), torch.from_numpy(expected["labels"])
     alpha = None if trained.alpha == 1 else torch.tensor(trained.alpha)
     generator = nets.build_generator(trained.network)
@@ -73,7 +81,7 @@ def test_golden_networks_compute_the_same(
 @pytest.mark.parametrize("protocol", range(6))
 def test_pickles_of_every_protocol_are_read(tmp_path: Path, protocol: int) -> None:
     content = official_files.networks(lod=1.25)
-    trained = read(official_files.write(tmp_path / "mine.pkl", content, protocol))
+    trained = read_model(official_files.write(tmp_path / "mine.pkl", content, protocol))
     assert (trained.level, trained.alpha, trained.images_seen) == (3, 0.75, 0)
     for role, network in zip(("generator", "discriminator", "average"), content, strict=True):
         arrays = dict(network.state["variables"])
@@ -102,11 +110,11 @@ def test_pickles_of_every_protocol_are_read(tmp_path: Path, protocol: int) -> No
 )
 def test_there_and_back_is_the_same(tmp_path: Path, arguments: dict[str, Any]) -> None:
     source = official_files.write(tmp_path / "a.pkl", official_files.networks(lod=0.5, **arguments))
-    first = read(source)
+    first = read_model(source)
     convert(first, source, tmp_path / "b.npz")
-    second = read(tmp_path / "b.npz")
+    second = read_model(tmp_path / "b.npz")
     assert (second.network, second.level, second.alpha) == (first.network, 4, 0.5)
-    assert second.theirs == first.theirs
+    assert second.originals == first.originals
     for role, weights in first.weights.items():
         assert all(torch.equal(second.weights[role][name], weights[name]) for name in weights)
     content = official_files.networks(lod=0.5, **arguments)
@@ -124,7 +132,7 @@ def test_there_and_back_is_the_same(tmp_path: Path, arguments: dict[str, Any]) -
 def test_the_averaged_generator_becomes_a_network_file(tmp_path: Path) -> None:
     path = tmp_path / "network-snapshot-000012.pkl"
     official_files.write(path, official_files.networks(lod=0.25, label_size=2))
-    trained = read(path)
+    trained = read_model(path)
     convert(trained, path, tmp_path / "ours.safetensors")
     ours = load_network(tmp_path / "ours.safetensors", CPU)
     assert (ours.level, ours.alpha, ours.images_seen) == (4, 0.75, 12_000)
@@ -138,7 +146,7 @@ def test_the_averaged_generator_becomes_a_network_file(tmp_path: Path) -> None:
 def test_our_network_file_gets_official_names(tmp_path: Path) -> None:
     snapshot = tiny_snapshot(("a", "b"), alpha=0.5)
     save_network(tmp_path / "ours.safetensors", snapshot)
-    trained = read(tmp_path / "ours.safetensors")
+    trained = read_model(tmp_path / "ours.safetensors")
     convert(trained, tmp_path / "ours.safetensors", tmp_path / "theirs.npz")
     again = load_snapshot(tmp_path / "theirs.npz", CPU)
     assert (again.generator.config, again.level, again.alpha) == (snapshot.generator.config, 4, 0.5)
@@ -171,12 +179,14 @@ def test_names_are_those_of_the_reference(max_level: int, fused: bool, role: str
 def test_layouts_go_there_and_back(name: str, shape: list[int]) -> None:
     array = np.random.RandomState(0).randn(*shape).astype(np.float32)
     np.testing.assert_array_equal(to_official(name, to_ours(name, array)), array)
-    np.testing.assert_array_equal(tensor(to_ours(name, array)), official.our_layout(name, array))
+    np.testing.assert_array_equal(
+        to_float_tensor(to_ours(name, array)), official.our_layout(name, array)
+    )
 
 
 @given(lod=st.floats(0, 8))
 def test_places_count_from_the_other_end(lod: float) -> None:
-    level, alpha = place(lod, 10)
+    level, alpha = lod_to_level(lod, 10)
     assert level + alpha == pytest.approx(11 - lod) and 0 < alpha <= 1 and 2 <= level <= 10
 
 
@@ -200,16 +210,16 @@ def test_places_count_from_the_other_end(lod: float) -> None:
     )
 )
 def test_settings_go_there_and_back(network: Network) -> None:
-    arguments = arguments_of(network)
-    again = settings_of(arguments["generator"], arguments["discriminator"])
+    arguments = official_arguments(network)
+    again = network_from_arguments(arguments["generator"], arguments["discriminator"])
     same = replace(network, d_fmap_base=0) if network.d_fmap_base == network.fmap_base else network
     assert again == same
-    require_official(network, "x", judges=True)
+    require_official(network, "x", with_discriminator=True)
 
 
 def test_the_defaults_are_the_official_ones() -> None:
-    assert settings_of({}, {}) == Network(resolution=32, channels=1)
-    assert settings_of({"fmap_base": 4096, "fmap_max": 128}).latent_size == 128
+    assert network_from_arguments({}, {}) == Network(resolution=32, channels=1)
+    assert network_from_arguments({"fmap_base": 4096, "fmap_max": 128}).latent_size == 128
 
 
 @pytest.mark.parametrize(
@@ -227,15 +237,15 @@ def test_the_defaults_are_the_official_ones() -> None:
 )
 def test_what_the_official_code_cannot_build_is_named(different: dict[str, Any]) -> None:
     (name,) = different
-    with pytest.raises(UserError, match=f"^mine has no counterpart .* {name}: "):
-        require_official(Network(**different), "mine", judges=True)
+    with pytest.raises(UserError, match=f"^mine cannot be converted .* {name}: "):
+        require_official(Network(**different), "mine", with_discriminator=True)
 
 
 def test_a_generator_alone_may_have_any_discriminator_and_training() -> None:
     require_official(
         Network(d_norm="layer", minibatch_kernels=3, dropout=0.5, weight_stddev=0.1),
         "mine",
-        judges=False,
+        with_discriminator=False,
     )
 
 
@@ -252,29 +262,29 @@ def with_variable(name: str, value: Any) -> Any:
 @for_each(
     ("content", "said"),
     [
-        ([1, 2, 3], "its G is no network of the official"),
+        ([1, 2, 3], "its G is not a network of the official"),
         ({"a": 1}, "but not of the official networks"),
         (official_files.networks()[:2], "but not of the official networks"),
-        ((*official_files.networks()[:2], 5), "its Gs is no network"),
+        ((*official_files.networks()[:2], 5), "its Gs is not a network"),
         ([official_files.networks()[at] for at in (1, 0, 2)], "its G was built by D_paper"),
         (with_variable("4x4/Conv/bias", None), "its Gs lacks '4x4/Conv/bias'"),
         (with_variable("4x4/More/bias", np.zeros(3)), "has an unknown '4x4/More/bias'"),
         (with_variable("4x4/Conv/bias", np.zeros(3)), "4x4.conv.bias of its average has shape 3"),
         (with_variable("4x4/Conv/bias", np.full(8, np.nan)), "not finite"),
-        (with_variable("4x4/Conv/bias", [[1]] * 8), "no pairs of names and arrays"),
-        (with_variable("lod", np.float32(2.5)), "make no sense"),
-        (with_variable("lod", np.float32("nan")), "make no sense"),
+        (with_variable("4x4/Conv/bias", [[1]] * 8), "not pairs of names and arrays"),
+        (with_variable("lod", np.float32(2.5)), "are invalid"),
+        (with_variable("lod", np.float32("nan")), "are invalid"),
         (official_files.networks(resolution=48), "must be a power of two"),
         (official_files.networks(pixelnorm_epsilon=1e-6), "pixelnorm_epsilon"),
         (official_files.networks(fmap_base=10**400), "no network is as large"),
-        (official_files.networks(fmap_decay="steep"), "make no sense"),
+        (official_files.networks(fmap_decay="steep"), "are invalid"),
         (None, "but not of the official networks"),
     ],
 )
 def test_other_content_is_refused_in_words(tmp_path: Path, content: Any, said: str) -> None:
     path = official_files.write(tmp_path / "x.pkl", content)
     with pytest.raises(UserError) as caught:
-        read(path)
+        read_model(path)
     assert said in str(caught.value) and str(path) in str(caught.value)
 
 
@@ -282,16 +292,16 @@ def test_generators_and_discriminators_that_differ_too_much_are_refused(tmp_path
     g, d, gs = official_files.networks()
     other = changed(d, static_kwargs=d.state["static_kwargs"] | {"fmap_max": 4})
     with pytest.raises(UserError, match="its G has fmap_max 8 and its D 4"):
-        read(official_files.write(tmp_path / "x.pkl", (g, other, gs)))
+        read_model(official_files.write(tmp_path / "x.pkl", (g, other, gs)))
 
 
 def test_archives_of_other_arrays_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", images=np.zeros(3))
     with pytest.raises(UserError, match="holds no network with the official names"):
-        read(tmp_path / "x.npz")
+        read_model(tmp_path / "x.npz")
     np.savez(tmp_path / "y.npz", **{"Gs/static_kwargs": np.array("[1]")})  # type: ignore[arg-type]
     with pytest.raises(UserError, match="y.npz is a damaged archive"):
-        read(tmp_path / "y.npz")
+        read_model(tmp_path / "y.npz")
     np.savez(
         tmp_path / "z.npz",
         **{  # type: ignore[arg-type]
@@ -300,4 +310,4 @@ def test_archives_of_other_arrays_are_refused(tmp_path: Path) -> None:
         },
     )
     with pytest.raises(UserError, match="z.npz is a damaged archive"):
-        read(tmp_path / "z.npz")
+        read_model(tmp_path / "z.npz")

@@ -15,9 +15,9 @@ from torch import Tensor
 from progan import networks as nets
 from progan.config import Network
 from progan.errors import UserError
-from progan.interop.conversion import convert, read
-from progan.interop.load import load_snapshot, read_foreign
-from progan.interop.zoo import fmap_base_of
+from progan.interop.conversion import convert, read_model
+from progan.interop.load import import_foreign, load_snapshot
+from progan.interop.zoo import infer_fmap_base
 from progan.sizes import MIN_LEVEL
 from tests.interop import zoo_files
 from tests.interop.zoo_files import SETTINGS, BaseConfig, judge, painter, write
@@ -40,7 +40,7 @@ def test_both_networks_compute_the_same(
         zipped=zipped,
         config=settings if as_dictionary else BaseConfig(**settings),
     )
-    trained = read(path)
+    trained = read_model(path)
     assert trained.network == Network(
         resolution=16, latent_size=6, fmap_base=32, fmap_max=8, fused_scaling=False, pixel_bias=True
     )
@@ -74,7 +74,7 @@ def test_a_file_that_the_zoo_wrote_draws_the_same() -> None:
     with np.load(HERE / "golden" / "zoo-16-expected.npz") as expected:
         latents, images = expected["latents"], expected["images"]
         scores = expected["scores"]
-    trained = read(HERE / "golden" / "zoo-16.pth")
+    trained = read_model(HERE / "golden" / "zoo-16.pth")
     snapshot = load_snapshot(HERE / "golden" / "zoo-16.pth", CPU)
     discriminator = nets.build_discriminator(trained.network)
     discriminator.load_state_dict(trained.weights["discriminator"])
@@ -88,7 +88,7 @@ def test_a_file_that_the_zoo_wrote_draws_the_same() -> None:
 
 
 def test_a_scale_without_weight_is_not_drawn(tmp_path: Path) -> None:
-    trained = read(write(tmp_path / "x.pth", config=SETTINGS | {"alpha": 1}))
+    trained = read_model(write(tmp_path / "x.pth", config=SETTINGS | {"alpha": 1}))
     assert (trained.level, trained.alpha) == (3, 1.0)
 
 
@@ -98,15 +98,15 @@ def test_older_names_and_missing_averages(tmp_path: Path) -> None:
     wrapped = {f"module.{name}": tensor for name, tensor in painter().items()}
     for number, names in enumerate((plain, wrapped)):
         path = write(tmp_path / f"{number}.pth", netG=names, avgG=names)
-        expected = read(write(tmp_path / "x.pth", avgG=painter()))
+        expected = read_model(write(tmp_path / "x.pth", avgG=painter()))
         for role in ("generator", "average"):
-            weights = read(path).weights[role]
+            weights = read_model(path).weights[role]
             assert all(
                 torch.equal(weights[name], tensor)
                 for name, tensor in expected.weights[role].items()
             )
     torch.save({"config": SETTINGS, "netG": painter()}, tmp_path / "alone.pth")
-    trained = read(tmp_path / "alone.pth")
+    trained = read_model(tmp_path / "alone.pth")
     assert trained.weights.keys() == {"generator", "average"}
 
 
@@ -121,7 +121,7 @@ def test_older_names_and_missing_averages(tmp_path: Path) -> None:
 def test_widths_are_found_from_the_layers(network: Network) -> None:
     wanted = [network.feature_maps(level) for level in range(MIN_LEVEL, network.max_level + 1)]
     found = Network(
-        resolution=network.resolution, fmap_base=fmap_base_of(wanted), fmap_max=wanted[0]
+        resolution=network.resolution, fmap_base=infer_fmap_base(wanted), fmap_max=wanted[0]
     )
     assert wanted == [
         found.feature_maps(level) for level in range(MIN_LEVEL, network.max_level + 1)
@@ -129,7 +129,7 @@ def test_widths_are_found_from_the_layers(network: Network) -> None:
 
 
 def test_settings_that_shapes_do_not_tell(tmp_path: Path) -> None:
-    trained = read(
+    trained = read_model(
         write(
             tmp_path / "x.pth",
             netD=judge(extra=0),
@@ -144,20 +144,20 @@ def test_settings_that_shapes_do_not_tell(tmp_path: Path) -> None:
 
 def test_the_official_code_has_no_such_networks(tmp_path: Path) -> None:
     path = write(tmp_path / "x.pth")
-    with pytest.raises(UserError, match="x.pth has no counterpart .* pixel_bias: False -> True"):
-        convert(read(path), path, tmp_path / "y.npz")
+    with pytest.raises(UserError, match="x.pth cannot be converted .* pixel_bias: False -> True"):
+        convert(read_model(path), path, tmp_path / "y.npz")
     assert not (tmp_path / "y.npz").exists()
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"config": SETTINGS | {"attribKeysOrder": {"Gender": {"order": 0}}}}, "by attributes"),
+        ({"config": SETTINGS | {"attribKeysOrder": {"Gender": {"order": 0}}}}, "attributes at"),
         ({"config": SETTINGS | {"leakyReluLeak": 0.1}}, "slope 0.1"),
-        ({"config": SETTINGS | {"alpha": 7}}, "no file of pytorch_GAN_zoo's PGAN"),
-        ({"netG": {}}, "no file of pytorch_GAN_zoo's PGAN"),
-        ({"netG": painter(depths=(8, 6, 4))}, "feature maps 8, 6, 4 are not those"),
-        ({"netD": painter()}, "no file of pytorch_GAN_zoo's PGAN"),
+        ({"config": SETTINGS | {"alpha": 7}}, "not a file of pytorch_GAN_zoo's PGAN"),
+        ({"netG": {}}, "not a file of pytorch_GAN_zoo's PGAN"),
+        ({"netG": painter(depths=(8, 6, 4))}, "feature maps 8, 6, 4 are not supported"),
+        ({"netD": painter()}, "not a file of pytorch_GAN_zoo's PGAN"),
         ({"netG": painter() | {"formatLayer.module.bias": torch.zeros(3)}}, "has shape 3"),
         (
             {"netG": painter() | {"formatLayer.module.bias": torch.full((128,), torch.nan)}},
@@ -168,7 +168,7 @@ def test_the_official_code_has_no_such_networks(tmp_path: Path) -> None:
 def test_other_content_is_refused_in_words(tmp_path: Path, content: Any, said: str) -> None:
     path = write(tmp_path / "x.pth", **content)
     with pytest.raises(UserError) as caught:
-        read(path)
+        read_model(path)
     assert said in str(caught.value) and str(path) in str(caught.value)
 
 
@@ -187,7 +187,7 @@ def test_calls_are_refused_by_name_and_not_made(
     proof = tmp_path / "proof"
     path = write(tmp_path / "x.pth", zipped=zipped, more=Attack(function, words.format(proof)))
     with pytest.raises(UserError, match=rf"x.pth is refused. The pickle asks for \w*\.?{name},"):
-        read(path)
+        read_model(path)
     assert not proof.exists()
 
 
@@ -197,13 +197,13 @@ def test_cut_files_are_refused(tmp_path: Path, zipped: bool, part: float) -> Non
     path = write(tmp_path / "x.pth", zipped=zipped)
     path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
     with pytest.raises(UserError, match="x.pth"):
-        read(path)
+        read_model(path)
 
 
 def test_other_files_of_torch_are_not_the_zoos(tmp_path: Path) -> None:
     torch.save({"format": "netGames"}, tmp_path / "state.pt")
     with pytest.raises(UserError, match="state.pt is a PyTorch file of another program"):
-        read_foreign(tmp_path / "state.pt")
+        import_foreign(tmp_path / "state.pt")
 
 
 def test_seeds_draw_pictures_of_the_average(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from metrics.sources import mirror_source, open_network_source, open_source, res
 from progan import networks as nets
 from progan.cli.dataset import main as dataset_tool
 from progan.config import Network
-from progan.sampling.network_file import Snapshot, save_network
+from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.training.state import initialize
 from tests.builders import Energies, detector_file, message, noise_dataset, split_words
 from tests.interop import official_files

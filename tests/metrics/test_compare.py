@@ -29,7 +29,7 @@ from metrics.run_record import (
 from metrics.sheets import comparison_sheet, render_samples
 from progan.errors import UserError
 from progan.run_directory import save_config
-from progan.sampling.network_file import save_network
+from progan.sampling.snapshot_file import save_network
 from tests.builders import tiny_run, tiny_snapshot
 
 CPU = torch.device("cpu")

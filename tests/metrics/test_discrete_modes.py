@@ -22,7 +22,7 @@ from progan.cli.train import main as train_door
 from progan.config import Network
 from progan.data.reader import Dataset
 from progan.errors import UserError
-from progan.sampling.network_file import Snapshot, save_network
+from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.training.state import initialize
 from tests.builders import (
     Energies,

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from metrics.neighbours_cli import neighbours
-from progan.sampling.network_file import save_network
+from progan.sampling.snapshot_file import save_network
 from tests.builders import (
     Energies,
     detector_file,

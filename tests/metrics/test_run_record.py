@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from metrics.cli import main
 from progan.cli.train import main as train
-from progan.sampling.network_file import images_seen_of
+from progan.sampling.snapshot_file import read_images_seen
 from tests.builders import message, noise_dataset, split_words, tiny_options
 
 
@@ -79,7 +79,7 @@ def test_a_single_network_is_known_by_its_name(place: Path) -> None:
     run("ms-ssim --network", network, "--data", place / "data", "--json", place / "x.jsonl")
     (_, name, moment), (_, baseline, no_moment) = rows(rows_file(place))
     assert (name, baseline, no_moment) == (network.stem, "reals against reals", None)
-    assert moment == images_seen_of(network)
+    assert moment == read_images_seen(network)
     (line, _) = map(json.loads, (place / "x.jsonl").read_text().splitlines())
     assert line["images"] == str(network)
 

@@ -16,8 +16,8 @@ from progan.projection.features import (
     vgg16_features,
 )
 from progan.projection.search import make_distance
-from progan.sampling.network_choice import find_network
-from progan.sampling.network_file import Snapshot, load_network
+from progan.sampling.find_network import find_network
+from progan.sampling.snapshot_file import Snapshot, load_network
 from tests.builders import noise_dataset, tiny_options, tiny_snapshot
 from tests.metrics.test_vgg16 import weights
 

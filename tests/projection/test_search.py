@@ -15,8 +15,8 @@ from progan.projection.search import (
     search_latent,
 )
 from progan.sampling.latents import seed_labels, seed_latents
-from progan.sampling.network_file import Snapshot
 from progan.sampling.render import render_single
+from progan.sampling.snapshot_file import Snapshot
 from tests.builders import tiny_snapshot
 
 OWN = 1000  # a seed that no search begins with

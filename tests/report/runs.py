@@ -8,10 +8,10 @@ import numpy as np
 from progan import run_directory
 from progan.config import Run
 from progan.images import save_png
-from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, save_network
+from progan.sampling.snapshot_file import PREFIX, SUFFIX, Snapshot, save_network
 from progan.training.sample_grids import IMAGES_SEEN, choose_layout
 from tests.builders import tiny_run, tiny_snapshot
-from tests.diagnosis.courses import history, steps
+from tests.diagnosis.synthetic import history, steps
 
 LOG = """2026-01-02 03:04:05  progan 0.1.0, torch 2.11, cpu (1 thread)
 2026-01-02 03:04:05  runs/00000-x: x, 40 images, 16x16x3; preset tiny; from kimg 0 to 7.5

@@ -6,7 +6,14 @@ import pytest
 
 from metrics.run_record import Metric
 from progan.errors import UserError
-from progan.report.metrics import Measured, Series, chosen, measured, network_at, networks
+from progan.report.metrics import (
+    Measurements,
+    Series,
+    choose_best_network,
+    find_network_at,
+    network_ages,
+    read_measurements,
+)
 from tests.builders import tiny_run
 from tests.report.runs import made_run, metric, write_lines
 
@@ -43,28 +50,30 @@ def test_a_column_has_its_best(one: Series, best: tuple[int, float] | None) -> N
 
 
 def test_the_best_network_is_that_of_the_metric() -> None:
-    assert chosen(KNOWN, Measured([series("SWDx1e3_avg", 3, 2)]), None).name == (
+    assert choose_best_network(KNOWN, Measurements([series("SWDx1e3_avg", 3, 2)]), None).name == (
         "network-snapshot-000005"
     )
-    kept = chosen(KNOWN, Measured([series("SWDx1e3_avg", 2, 3)]), None)
+    kept = choose_best_network(KNOWN, Measurements([series("SWDx1e3_avg", 2, 3)]), None)
     assert kept == ("network-best-swd8", "the best SWDx1e3_avg @8, 2")
 
 
 def test_the_metric_of_best_comes_first() -> None:
-    both = Measured([series("SWDx1e3_avg", 1, 2), series("FID", 2, 1, name="fid")])
-    assert chosen(KNOWN, both, tiny_run()).name == "network-best-swd8"
-    assert chosen(KNOWN, both, tiny_run(best="fid")).name == "network-snapshot-000005"
+    both = Measurements([series("SWDx1e3_avg", 1, 2), series("FID", 2, 1, name="fid")])
+    assert choose_best_network(KNOWN, both, tiny_run()).name == "network-best-swd8"
+    assert choose_best_network(KNOWN, both, tiny_run(best="fid")).name == "network-snapshot-000005"
 
 
 def test_without_a_metric_it_is_the_newest() -> None:
-    choice = chosen(KNOWN, Measured([]), None)
-    assert choice.name == "network-snapshot-000005" and "the newest one, at kimg 5" in choice.why
+    choice = choose_best_network(KNOWN, Measurements([]), None)
+    assert choice.name == "network-snapshot-000005" and "the newest one, at kimg 5" in choice.reason
     with pytest.raises(UserError, match="no network yet"):
-        chosen({}, Measured([]), None)
+        choose_best_network({}, Measurements([]), None)
 
 
 def test_a_network_that_is_gone_is_not_named() -> None:
-    assert network_at(7000, KNOWN) == "" and network_at(2000, KNOWN) == "network-best-swd8"
+    assert (
+        find_network_at(7000, KNOWN) == "" and find_network_at(2000, KNOWN) == "network-best-swd8"
+    )
 
 
 def test_both_kinds_of_lines_are_one_series(tmp_path: Path) -> None:
@@ -83,8 +92,11 @@ def test_both_kinds_of_lines_are_one_series(tmp_path: Path) -> None:
         ),
     )
     (directory / "network-snapshot-000009.safetensors").write_text("damaged")
-    assert networks(directory) == {"network-snapshot-000002": 2000, "network-snapshot-000005": 5000}
-    average = measured(directory).families()["SWDx1e3 @8"][0]
+    assert network_ages(directory) == {
+        "network-snapshot-000002": 2000,
+        "network-snapshot-000005": 5000,
+    }
+    average = read_measurements(directory).families()["SWDx1e3 @8"][0]
     assert average.values == {2000: 10, 5000: 5} and average.real == 2.5  # swd8 is after later
 
 
@@ -93,12 +105,12 @@ def test_a_damaged_file_of_a_metric_costs_only_itself(tmp_path: Path) -> None:
     write_lines(directory / "metric-fid.jsonl", {"images_seen": 1})
     with (directory / "metric-swd8.jsonl").open("a") as file:
         file.write(str(metric(6000, 1))[:30])
-    found = measured(directory)
-    assert len(found.faults) == 1 and "metric-fid.jsonl is damaged" in found.faults[0]
+    found = read_measurements(directory)
+    assert len(found.errors) == 1 and "metric-fid.jsonl is damaged" in found.errors[0]
     assert found.families()["SWDx1e3 @8"][0].values == {2000: 9, 5000: 4}
 
 
 def test_what_is_not_finite_is_not_the_best(tmp_path: Path) -> None:
     directory = made_run(tmp_path)
     write_lines(directory / "metric-swd8.jsonl", metric(2000, float("nan")), metric(5000, 4.0))
-    assert measured(directory).families()["SWDx1e3 @8"][0].best() == (5000, 4)
+    assert read_measurements(directory).families()["SWDx1e3 @8"][0].best() == (5000, 4)

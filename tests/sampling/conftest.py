@@ -2,7 +2,7 @@
 
 import pytest
 
-from progan.sampling.network_file import Snapshot
+from progan.sampling.snapshot_file import Snapshot
 from tests.builders import tiny_snapshot
 
 

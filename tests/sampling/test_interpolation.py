@@ -67,11 +67,11 @@ def test_the_slower_the_smoother() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0, 4.5, 60.0])
-def test_short_films_move_too(seconds: float) -> None:
+def test_short_videos_move_too(seconds: float) -> None:
     assert default_smoothing(60) == 0.75  # 45 frames at 60 Hz
-    film = random_walk(0, round(30 * seconds), 64, 30 * default_smoothing(seconds))
-    half = len(film) // 2
-    assert np.corrcoef(film[0], film[half])[0, 1] < 0.8
+    video = random_walk(0, round(30 * seconds), 64, 30 * default_smoothing(seconds))
+    half = len(video) // 2
+    assert np.corrcoef(video[0], video[half])[0, 1] < 0.8
 
 
 LATENTS = st.integers(0, 2**31).map(lambda seed: np.random.RandomState(seed).randn(2, 16))

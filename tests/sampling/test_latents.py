@@ -13,16 +13,16 @@ from progan.config import Network
 from progan.errors import UserError
 from progan.networks import build_generator
 from progan.sampling.latents import (
-    at_resolution,
     batch_from_file,
     batch_from_seeds,
     class_of_seed,
     seed_labels,
     seed_latents,
+    select_resolution,
     with_class,
 )
-from progan.sampling.network_file import Snapshot
 from progan.sampling.options import parse_seeds
+from progan.sampling.snapshot_file import Snapshot
 from progan.sizes import Size
 from tests.builders import tiny_snapshot
 
@@ -68,7 +68,7 @@ def test_ranges_run_upwards_and_end_where_numpy_ends(text: str) -> None:
 
 
 def test_more_seeds_than_anybody_draws_are_refused_at_once() -> None:
-    with pytest.raises(UserError, match="more than 1,000,000 pictures"):
+    with pytest.raises(UserError, match="more than 1,000,000 images"):
         parse_seeds("0-4294967295")
 
 
@@ -104,20 +104,20 @@ def test_seeds_show_no_class_without_training_images(
 
 
 def test_seeds_become_names_latents_and_classes(with_classes: Snapshot) -> None:
-    wish = batch_from_seeds(with_classes, "2,10000")
-    assert wish.names == ("seed0002", "seed10000")
-    assert torch.equal(wish.latents, seed_latents([2, 10000], 8))
-    assert wish.labels.tolist() == [[0, 0, 1], [0, 1, 0]]
+    latent_batch = batch_from_seeds(with_classes, "2,10000")
+    assert latent_batch.names == ("seed0002", "seed10000")
+    assert torch.equal(latent_batch.latents, seed_latents([2, 10000], 8))
+    assert latent_batch.labels.tolist() == [[0, 0, 1], [0, 1, 0]]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
-def test_rows_of_a_file_become_pictures(snapshot: Snapshot, tmp_path: Path, dtype: type) -> None:
+def test_rows_of_a_file_become_images(snapshot: Snapshot, tmp_path: Path, dtype: type) -> None:
     rows = np.random.RandomState(0).randn(3, 8).astype(dtype)
     np.save(tmp_path / "z.npy", rows)
-    wish = batch_from_file(snapshot, tmp_path / "z.npy")
-    assert wish.names == ("latent0000", "latent0001", "latent0002")
-    assert wish.latents.dtype == torch.float32
-    np.testing.assert_array_equal(wish.latents, rows.astype(np.float32))
+    latent_batch = batch_from_file(snapshot, tmp_path / "z.npy")
+    assert latent_batch.names == ("latent0000", "latent0001", "latent0002")
+    assert latent_batch.latents.dtype == torch.float32
+    np.testing.assert_array_equal(latent_batch.latents, rows.astype(np.float32))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_latents_that_are_no_numbers_are_refused(
     snapshot: Snapshot, tmp_path: Path, number: float
 ) -> None:
     np.save(tmp_path / "z.npy", np.full((2, 8), number))
-    with pytest.raises(UserError, match="not finite"):
+    with pytest.raises(UserError, match="NaN, infinite"):
         batch_from_file(snapshot, tmp_path / "z.npy")
 
 
@@ -180,7 +180,7 @@ def test_garbage_gets_no_advice_of_numpy(
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes here")
 def test_a_pipe_is_not_waited_for(snapshot: Snapshot, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "z.npy")
-    with pytest.raises(UserError, match="it is no ordinary file"):
+    with pytest.raises(UserError, match="it is not a regular file"):
         batch_from_file(snapshot, tmp_path / "z.npy")
 
 
@@ -216,16 +216,16 @@ def test_missing_and_foreign_files_are_named(
 def test_a_class_is_a_name_first_and_else_an_index(
     with_classes: Snapshot, name: str, index: int
 ) -> None:
-    wish = with_class(with_classes, batch_from_seeds(with_classes, "0-4"), name)
-    assert wish.labels.argmax(dim=1).tolist() == [index] * 5
-    assert wish.labels.sum().item() == 5
+    latent_batch = with_class(with_classes, batch_from_seeds(with_classes, "0-4"), name)
+    assert latent_batch.labels.argmax(dim=1).tolist() == [index] * 5
+    assert latent_batch.labels.sum().item() == 5
 
 
 @pytest.mark.parametrize("name", ["4", "-1", "three", "", "1.0"])
 def test_an_unknown_class_is_answered_with_all(with_classes: Snapshot, name: str) -> None:
     with pytest.raises(UserError) as caught:
         with_class(with_classes, batch_from_seeds(with_classes, "0"), name)
-    assert str(caught.value) == f"There is no class {name!r}. Classes: 0 3, 1 7, 2 1."
+    assert str(caught.value) == f"No such class: {name!r}. Classes: 0 3, 1 7, 2 1."
 
 
 def test_names_of_classes_are_quoted_in_a_few_words() -> None:
@@ -234,7 +234,7 @@ def test_names_of_classes_are_quoted_in_a_few_words() -> None:
     with pytest.raises(UserError) as caught:
         with_class(snapshot, batch_from_seeds(snapshot, "0"), "c\nat")
     said = str(caught.value)
-    assert said.startswith(f"There is no class 'c at'. Classes: 0 a --- yaml: [x], 1 {'x' * 79}…, ")
+    assert said.startswith(f"No such class: 'c at'. Classes: 0 a --- yaml: [x], 1 {'x' * 79}…, ")
     assert said.endswith(", 19 117, and 22 more, to 41.")
 
 
@@ -243,11 +243,11 @@ def test_a_network_without_labels_has_no_classes(snapshot: Snapshot) -> None:
         with_class(snapshot, batch_from_seeds(snapshot, "0"), "3")
 
 
-def test_pictures_are_as_large_as_was_trained_or_smaller() -> None:
+def test_images_are_as_large_as_was_trained_or_smaller() -> None:
     fading = tiny_snapshot(level=4, alpha=0.25)
-    assert at_resolution(fading, None) is at_resolution(fading, 16) is fading
+    assert select_resolution(fading, None) is select_resolution(fading, 16) is fading
     for resolution, level in ((8, 3), (4, 2)):
-        lower = at_resolution(fading, resolution)
+        lower = select_resolution(fading, resolution)
         assert (lower.level, lower.alpha, lower.generator) == (level, 1.0, fading.generator)
 
 
@@ -255,12 +255,12 @@ def test_pictures_are_as_large_as_was_trained_or_smaller() -> None:
 def test_other_resolutions_are_answered_with_those_there_are(resolution: int) -> None:
     message = f"--resolution {resolution}: .*up to 8; choose one of 4, 8"
     with pytest.raises(UserError, match=message):
-        at_resolution(tiny_snapshot(level=3), resolution)
+        select_resolution(tiny_snapshot(level=3), resolution)
 
 
 def test_levels_are_named_with_their_size_where_that_is_another() -> None:
     with pytest.raises(UserError, match=r"choose one of 4 \(6x4\), 8 \(12x8\), 16 \(24x16\)"):
-        at_resolution(tiny_snapshot(base=Size(4, 6)), 24)
+        select_resolution(tiny_snapshot(base=Size(4, 6)), 24)
 
 
 def test_networks_that_do_not_grow_have_one_resolution() -> None:
@@ -270,6 +270,6 @@ def test_networks_that_do_not_grow_have_one_resolution() -> None:
         alpha=1.0,
         images_seen=0,
     )
-    assert at_resolution(snapshot, 16) is snapshot
+    assert select_resolution(snapshot, 16) is snapshot
     with pytest.raises(UserError, match="choose one of 16"):
-        at_resolution(snapshot, 8)
+        select_resolution(snapshot, 8)

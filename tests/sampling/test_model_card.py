@@ -266,7 +266,7 @@ No metric.
 
 ## How to use it
 
-Pictures.
+Images.
 """
 
 

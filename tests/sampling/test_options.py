@@ -1,4 +1,4 @@
-"""How many frames a film has."""
+"""How many frames a video has."""
 
 import math
 
@@ -27,16 +27,16 @@ def test_others_the_nearest_number(seconds: float, fps: float, frames: int) -> N
     ("seconds", "fps", "words"),
     [
         (0.01, 30, "makes no frame"),
-        (0, 30, "--seconds 0: .*above 0"),
+        (0, 30, "--seconds 0 must be above 0"),
         (1, -5, "--fps -5"),
         (math.nan, 30, "--seconds nan"),
         (1, math.inf, "--fps inf"),
-        (601, 1, "600 are the most"),
-        (600, 60.1, "36,060 frames; 36,000"),
-        (1e300, 1e300, "600 are the most"),
-        (1, 1e300, "36,000 are the most"),
+        (601, 1, "above the maximum of 600"),
+        (600, 60.1, "36,060 frames; the maximum is 36,000"),
+        (1e300, 1e300, "above the maximum of 600"),
+        (1, 1e300, "the maximum is 36,000"),
     ],
 )
-def test_what_makes_no_film_is_refused(seconds: float, fps: float, words: str) -> None:
+def test_what_makes_no_video_is_refused(seconds: float, fps: float, words: str) -> None:
     with pytest.raises(UserError, match=words):
         VideoTiming(seconds, fps)

@@ -1,4 +1,4 @@
-"""Latents -> pictures, whatever the batches."""
+"""Latents -> images, whatever the batches."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ import torch
 from progan import networks as nets
 from progan.sampling import render as render_module
 from progan.sampling.latents import seed_latents
-from progan.sampling.network_file import Snapshot
 from progan.sampling.render import (
     MAX_BATCH,
     PIXELS_PER_BATCH,
@@ -15,6 +14,7 @@ from progan.sampling.render import (
     render_batches,
     render_single,
 )
+from progan.sampling.snapshot_file import Snapshot
 from tests.builders import tiny_snapshot
 
 COUNT = MAX_BATCH + 7  # more than one batch
@@ -28,19 +28,17 @@ def generator(snapshot: Snapshot) -> nets.Generator:
 
 
 @pytest.mark.parametrize(("level", "alpha"), [(2, 1.0), (3, 1.0), (4, 0.3), (4, 1.0)])
-def test_a_picture_is_the_output_rounded(
-    generator: nets.Generator, level: int, alpha: float
-) -> None:
-    pictures = render(generator, LATENTS, NONE, level, alpha)
+def test_a_image_is_the_output_rounded(generator: nets.Generator, level: int, alpha: float) -> None:
+    images = render(generator, LATENTS, NONE, level, alpha)
     weight = None if alpha == 1 else torch.tensor(alpha)
     output = generator(LATENTS, NONE, level, weight).numpy().transpose(0, 2, 3, 1)
     expected = np.clip(np.rint(output * 127.5 + 127.5), 0, 255)
-    assert (pictures.dtype, pictures.shape) == (np.uint8, (COUNT, 2**level, 2**level, 3))
-    assert pictures.std() > 5
-    assert abs(pictures - expected).max() <= 1
+    assert (images.dtype, images.shape) == (np.uint8, (COUNT, 2**level, 2**level, 3))
+    assert images.std() > 5
+    assert abs(images - expected).max() <= 1
 
 
-def test_a_picture_does_not_depend_on_its_batch(generator: nets.Generator) -> None:
+def test_a_image_does_not_depend_on_its_batch(generator: nets.Generator) -> None:
     together = render(generator, LATENTS, NONE, 4).astype(int)
     for index in (0, 5, MAX_BATCH - 1, MAX_BATCH, COUNT - 1):
         alone = render(generator, LATENTS[index : index + 1], NONE[:1], 4)
@@ -53,7 +51,7 @@ def test_batches_come_in_order_and_are_small(generator: nets.Generator) -> None:
     np.testing.assert_array_equal(np.concatenate(batches), render(generator, LATENTS, NONE, 3))
 
 
-def test_large_pictures_come_in_smaller_batches(
+def test_large_images_come_in_smaller_batches(
     generator: nets.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert PIXELS_PER_BATCH == 2 * 1024 * 1024
@@ -69,11 +67,11 @@ def test_large_pictures_come_in_smaller_batches(
 
 def test_labels_reach_the_generator(with_classes: Snapshot) -> None:
     latents = LATENTS[:1].expand(3, -1)
-    pictures = render(with_classes.generator, latents, torch.eye(3), 4)
-    assert len(np.unique(pictures, axis=0)) == 3
+    images = render(with_classes.generator, latents, torch.eye(3), 4)
+    assert len(np.unique(images, axis=0)) == 3
 
 
-def test_one_by_one_a_picture_is_the_same_to_the_bit(
+def test_one_by_one_a_image_is_the_same_to_the_bit(
     generator: nets.Generator, snapshot: Snapshot
 ) -> None:
     together = list(render_single(snapshot, LATENTS, NONE))

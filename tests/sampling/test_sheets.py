@@ -39,7 +39,7 @@ def test_what_is_no_grid_is_answered_with_an_example(text: str) -> None:
 
 
 def test_a_grid_that_is_too_small_is_counted() -> None:
-    with pytest.raises(UserError, match="--grid 3x2 has 6 cells, too few for 7 pictures"):
+    with pytest.raises(UserError, match="--grid 3x2 has 6 cells, too few for 7 images"):
         parse_grid("3x2", 7)
 
 
@@ -82,7 +82,7 @@ def test_cells_of_a_contact_sheet_are_neither_tiny_nor_huge(channels: int) -> No
     np.testing.assert_array_equal(sheet_cell(large), large[::4, ::4])
 
 
-def test_each_picture_of_a_contact_sheet_has_its_words_below() -> None:
+def test_each_image_of_a_contact_sheet_has_its_words_below() -> None:
     images = [np.full((64, 96, 3), level, np.uint8) for level in (0, 90, 180)]
     page = contact_sheet(images, ["seed 7", "seed 11", ""], 2, 2)
     height, width = page.shape[0] // 2, 96 + GAP
@@ -98,15 +98,15 @@ def test_each_picture_of_a_contact_sheet_has_its_words_below() -> None:
 
 def test_a_page_that_nobody_looks_at_is_refused() -> None:
     require_sheet_size(100, 100, Size(16, 24), 3)
-    with pytest.raises(UserError, match="--grid 2000x2000 of 24x16 pictures is a sheet of 4.3 GiB"):
+    with pytest.raises(UserError, match="--grid 2000x2000 of 24x16 images is 4.3 GiB large"):
         require_sheet_size(2000, 2000, Size(16, 24), 3)
 
 
 @pytest.mark.parametrize("channels", GREY)
-def test_words_below_leave_the_picture_alone(channels: int) -> None:
-    picture = GREY[channels].copy()
-    picture[..., 3:] = 255
-    captioned = caption_below(picture, "seed 7")
+def test_words_below_leave_the_image_alone(channels: int) -> None:
+    image = GREY[channels].copy()
+    image[..., 3:] = 255
+    captioned = caption_below(image, "seed 7")
     assert captioned.shape[1:] == (400, 3)
     assert (captioned[:300] == 120).all() and (captioned[300:] < 100).any()
     assert (captioned[-1] == 255).all()

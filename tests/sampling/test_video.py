@@ -10,15 +10,15 @@ import torch
 
 from progan.errors import UserError
 from progan.images import repeat_pixels
-from progan.sampling.interpolation import MOST_PICTURES, random_walk_path, seed_tour_path
+from progan.sampling.find_network import find_networks
+from progan.sampling.interpolation import MAX_IMAGES, random_walk_path, seed_tour_path
 from progan.sampling.latents import batch_from_seeds
-from progan.sampling.network_choice import find_networks
-from progan.sampling.network_file import Snapshot, save_network
 from progan.sampling.options import VideoTiming
 from progan.sampling.render import as_pixels, render_single
+from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.sampling.video import (
     GROWTH_SEEDS,
-    frame_of,
+    compose_frame,
     frame_size,
     growth_frames,
     interpolation_frames,
@@ -56,30 +56,34 @@ def test_smoothing_is_a_time_and_not_a_number_of_frames(snapshot: Snapshot) -> N
 
 
 def test_the_way_through_seeds(with_classes: Snapshot) -> None:
-    wish = batch_from_seeds(with_classes, "3,1,4")
-    script = seed_tour_path(wish, 4, TIMING)
+    latent_batch = batch_from_seeds(with_classes, "3,1,4")
+    script = seed_tour_path(latent_batch, 4, TIMING)
     for cell in range(4):
         for stop in range(3):
-            assert torch.allclose(script.latents[4 * stop, cell], wish.latents[(stop + cell) % 3])
-            assert torch.equal(script.labels[4 * stop, cell], wish.labels[(stop + cell) % 3])
+            assert torch.allclose(
+                script.latents[4 * stop, cell], latent_batch.latents[(stop + cell) % 3]
+            )
+            assert torch.equal(
+                script.labels[4 * stop, cell], latent_batch.labels[(stop + cell) % 3]
+            )
     assert torch.allclose(script.labels.sum(-1), torch.ones(12, 4))
 
 
-def test_one_picture_is_no_way(snapshot: Snapshot) -> None:
-    with pytest.raises(UserError, match="two or more, e.g. --seeds 3,14,15"):
+def test_one_image_is_no_way(snapshot: Snapshot) -> None:
+    with pytest.raises(UserError, match="needs at least two, e.g. --seeds 3,14,15"):
         seed_tour_path(batch_from_seeds(snapshot, "3"), 1, TIMING)
 
 
-def test_films_that_nobody_waits_for_are_refused(snapshot: Snapshot) -> None:
+def test_videos_that_nobody_waits_for_are_refused(snapshot: Snapshot) -> None:
     long = VideoTiming(500, 60)
-    cells = MOST_PICTURES // long.frames + 1
+    cells = MAX_IMAGES // long.frames + 1
     for make in (
         lambda: random_walk_path(snapshot, 0, cells, long, 1),
         lambda: seed_tour_path(batch_from_seeds(snapshot, "0-1"), cells, long),
     ):
         with pytest.raises(UserError, match="30,000 frames of 17 cells"):
             make()
-    with pytest.raises(UserError, match="seeds of walks end at 4294967295"):
+    with pytest.raises(UserError, match="--walk 4294967295 is too large for 2 cells"):
         random_walk_path(snapshot, 2**32 - 1, 2, TIMING, 1)
 
 
@@ -89,18 +93,18 @@ def test_smoothing_is_a_number(snapshot: Snapshot, smoothing: float) -> None:
         random_walk_path(snapshot, 0, 1, TIMING, smoothing)
 
 
-def test_a_frame_is_what_the_pictures_are(snapshot: Snapshot) -> None:
+def test_a_frame_is_what_the_images_are(snapshot: Snapshot) -> None:
     script = seed_tour_path(batch_from_seeds(snapshot, "0-1"), 2, TIMING)
-    film = list(interpolation_frames(snapshot, script, 2, 1))
-    assert len(film) == 12
+    video = list(interpolation_frames(snapshot, script, 2, 1))
+    assert len(video) == 12
     first = [
         as_pixels(image)
         for image in render_single(
             snapshot, batch_from_seeds(snapshot, "0-1").latents, torch.zeros(2, 0)
         )
     ]
-    np.testing.assert_array_equal(film[0][::16, :256:16], first[0])
-    np.testing.assert_array_equal(film[0][::16, 256::16], first[1])
+    np.testing.assert_array_equal(video[0][::16, :256:16], first[0])
+    np.testing.assert_array_equal(video[0][::16, 256::16], first[1])
 
 
 @pytest.mark.parametrize(
@@ -113,7 +117,7 @@ def test_frames_have_the_size_that_is_told_before(
     snapshot = tiny_snapshot(base=base, channels=channels, level=3)
     cell = snapshot.generator.config.size(3)
     images = np.zeros((columns * rows, *cell, channels), np.uint8)
-    page = frame_of(images, columns, rows)
+    page = compose_frame(images, columns, rows)
     assert page.shape == (*frame_size(cell, columns, rows), 3)
     assert min(page.shape[:2]) > 128
 
@@ -137,11 +141,14 @@ def run(tmp_path: Path) -> list[Path]:
 
 
 def shown(snapshot: Snapshot) -> np.ndarray:
-    """Six pictures as the film has them: 3 columns and 2 rows, 16x16 px as 128x128."""
-    wish = batch_from_seeds(snapshot, GROWTH_SEEDS)
+    """Six images as the video has them: 3 columns and 2 rows, 16x16 px as 128x128."""
+    latent_batch = batch_from_seeds(snapshot, GROWTH_SEEDS)
     images = repeat_pixels(
         np.stack(
-            [as_pixels(image) for image in render_single(snapshot, wish.latents, wish.labels)]
+            [
+                as_pixels(image)
+                for image in render_single(snapshot, latent_batch.latents, latent_batch.labels)
+            ]
         ),
         128,
     )
@@ -149,11 +156,11 @@ def shown(snapshot: Snapshot) -> np.ndarray:
 
 
 def test_each_snapshot_has_its_part_of_the_film(run: list[Path], snapshot: Snapshot) -> None:
-    wish = batch_from_seeds(snapshot, GROWTH_SEEDS)
-    film = list(growth_frames(run, wish, 3, 2, VideoTiming(1, 10), CPU))
-    assert len(film) == 10
+    latent_batch = batch_from_seeds(snapshot, GROWTH_SEEDS)
+    video = list(growth_frames(run, latent_batch, 3, 2, VideoTiming(1, 10), CPU))
+    assert len(video) == 10
     whose = [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]  # frame * 4 // 10
-    for frame, index in zip(film, whose, strict=True):
+    for frame, index in zip(video, whose, strict=True):
         level, alpha = STAGES[index]
         expected = shown(tiny_snapshot(level=level, alpha=alpha))
         np.testing.assert_array_equal(frame[:200], expected[:200])
@@ -182,5 +189,5 @@ def test_times_are_read_as_far_as_they_can_be(run: list[Path], tmp_path: Path) -
 
 def test_one_snapshot_is_no_growth(run: list[Path]) -> None:
     require_several_snapshots(run)
-    with pytest.raises(UserError, match="is one alone. Name the directory of a run"):
+    with pytest.raises(UserError, match="is the only one. Name the directory of a run"):
         require_several_snapshots(run[-1:])

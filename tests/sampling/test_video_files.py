@@ -1,4 +1,4 @@
-"""Frames -> film files, read back."""
+"""Frames -> video files, read back."""
 
 import sys
 from fractions import Fraction
@@ -10,7 +10,7 @@ from PIL import Image
 
 from progan.errors import UserError
 from progan.sampling.options import VideoTiming, require_video_format
-from progan.sampling.video import VIDEO_FORMATS, frame_durations, require_video, write_video
+from progan.sampling.video import VIDEO_FORMATS, frame_durations, require_encodable, write_video
 from progan.sizes import Size
 
 TEXT = {"Software": "progan 9", "Command": "generate.py --video a.mp4"}
@@ -20,11 +20,11 @@ ANIMATIONS = (".gif", ".webp")
 def moving(count: int, height: int = 64, width: int = 96) -> list[np.ndarray]:
     """A bright bar that wanders over a slope of colours."""
     slope = np.broadcast_to(np.linspace(0, 160, width)[None, :, None], (height, width, 3))
-    film = [slope.astype(np.uint8) for _ in range(count)]
-    for number, frame in enumerate(film):
+    video = [slope.astype(np.uint8) for _ in range(count)]
+    for number, frame in enumerate(video):
         left = number * (width - 8) // count
         frame[:, left : left + 8] = (250, 120, 30)
-    return film
+    return video
 
 
 @pytest.fixture
@@ -57,12 +57,12 @@ def test_an_mp4_has_its_frames_and_their_speed(
     av: object, tmp_path: Path, seconds: float, fps: float, rate: Fraction
 ) -> None:
     timing = VideoTiming(seconds, fps)
-    film = moving(timing.frames)
-    write_video(tmp_path / "a.mp4", film, timing, TEXT)
+    video = moving(timing.frames)
+    write_video(tmp_path / "a.mp4", video, timing, TEXT)
     read_rate, read = read_mp4(tmp_path / "a.mp4")
     assert (read_rate, len(read)) == (rate, timing.frames)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
-    for frame, original in zip(read, film, strict=True):
+    for frame, original in zip(read, video, strict=True):
         assert abs(frame.astype(int) - original).mean() < 4
 
 
@@ -108,12 +108,12 @@ def test_an_animation_has_its_frames_and_their_time(
 ) -> None:
     timing = VideoTiming(seconds, fps)
     path = tmp_path / f"a{suffix}"
-    film = moving(timing.frames)
-    write_video(path, film, timing, TEXT)
+    video = moving(timing.frames)
+    write_video(path, video, timing, TEXT)
     with Image.open(path) as image:
         assert getattr(image, "n_frames", 1) == timing.frames
         shown = 0
-        for number, original in enumerate(film):
+        for number, original in enumerate(video):
             image.seek(number)
             assert abs(np.asarray(image.convert("RGB")).astype(int) - original).mean() < 6
             shown += image.info.get("duration", 0)
@@ -125,13 +125,13 @@ def test_an_animation_has_its_frames_and_their_time(
 
 def test_a_webp_is_lossless(tmp_path: Path) -> None:
     random = np.random.RandomState(0)
-    film = [random.randint(0, 256, (24, 32, 3)).astype(np.uint8) for _ in range(3)]
-    film.append(film[-1].copy())
-    film[-1][5, 7, 1] ^= 1  # the least difference that there is
-    write_video(tmp_path / "a.webp", film, VideoTiming(4, 1), TEXT)
+    video = [random.randint(0, 256, (24, 32, 3)).astype(np.uint8) for _ in range(3)]
+    video.append(video[-1].copy())
+    video[-1][5, 7, 1] ^= 1  # the least difference that there is
+    write_video(tmp_path / "a.webp", video, VideoTiming(4, 1), TEXT)
     with Image.open(tmp_path / "a.webp") as image:
         assert getattr(image, "n_frames", 1) == 4
-        for number, original in enumerate(film):
+        for number, original in enumerate(video):
             image.seek(number)
             np.testing.assert_array_equal(np.asarray(image.convert("RGB")), original)
 
@@ -172,7 +172,7 @@ def test_animations_say_where_they_come_from(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", VIDEO_FORMATS)
-def test_a_film_that_breaks_off_leaves_the_old_one(tmp_path: Path, suffix: str) -> None:
+def test_a_video_that_breaks_off_leaves_the_old_one(tmp_path: Path, suffix: str) -> None:
     if suffix == ".mp4":
         pytest.importorskip("av", reason="no encoder")
 
@@ -191,9 +191,9 @@ def test_a_film_that_breaks_off_leaves_the_old_one(tmp_path: Path, suffix: str) 
 @pytest.mark.parametrize(
     ("name", "timing", "size", "words"),
     [
-        ("a.avi", VideoTiming(), Size(9, 9), "ends in .mp4, .gif, .webp"),
-        ("a", VideoTiming(), Size(9, 9), "ends in .mp4, .gif, .webp"),
-        ("a.gif", VideoTiming(1, 60), Size(9, 9), "50 frames per second at most"),
+        ("a.avi", VideoTiming(), Size(9, 9), "must end in .mp4, .gif, .webp"),
+        ("a", VideoTiming(), Size(9, 9), "must end in .mp4, .gif, .webp"),
+        ("a.gif", VideoTiming(1, 60), Size(9, 9), "above the maximum of 50"),
         ("a.webp", VideoTiming(), Size(64, 9000), "larger than 8192x8192"),
         ("a.gif", VideoTiming(600, 30), Size(1024, 1024), "17.6 GiB.* Name a .mp4 file"),
         ("a.webp", VideoTiming(60, 30), Size(1024, 1024), "7.0 GiB.* Name a .mp4 file"),
@@ -203,27 +203,27 @@ def test_what_cannot_be_written_is_said_before(
     name: str, timing: VideoTiming, size: Size, words: str
 ) -> None:
     with pytest.raises(UserError, match=words):
-        require_video(Path(name), timing, size)
+        require_encodable(Path(name), timing, size)
 
 
 def test_names_may_be_loud(av: object) -> None:
-    require_video(Path("A.GIF"), VideoTiming(), Size(256, 256))
-    require_video(Path("A.MP4"), VideoTiming(600, 60), Size(1024, 1024))
+    require_encodable(Path("A.GIF"), VideoTiming(), Size(256, 256))
+    require_encodable(Path("A.MP4"), VideoTiming(600, 60), Size(1024, 1024))
 
 
 def test_without_an_encoder_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UserError, match=r'pip install "progan\[video\]".* \.gif and \.webp'):
-        require_video(Path("a.mp4"), VideoTiming(), Size(256, 256))
-    require_video(Path("a.webp"), VideoTiming(), Size(256, 256))
+        require_encodable(Path("a.mp4"), VideoTiming(), Size(256, 256))
+    require_encodable(Path("a.webp"), VideoTiming(), Size(256, 256))
 
 
 @pytest.mark.parametrize(
     ("name", "fps", "advice"),
     [
-        ("a.mp4", 1000, "Ask for 240 or fewer."),
-        ("a.gif", 1000, "Ask for 50 or fewer."),
-        ("a.webp", 60, "Ask for 50 or fewer, or name a .mp4 file."),
+        ("a.mp4", 1000, "Choose 240 or less."),
+        ("a.gif", 1000, "Choose 50 or less."),
+        ("a.webp", 60, "Choose 50 or less, or name a .mp4 file."),
     ],
 )
 def test_the_advice_on_too_many_frames_helps(name: str, fps: float, advice: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from progan.errors import UserError
 from progan.run_directory import list_states
 from progan.runtime.weights_file import content_hash
-from progan.sampling.state_file import peek
+from progan.sampling.checkpoint_file import read_metadata
 from progan.training import checkpoint, state
 from tests.builders import descend, tiny_run
 
@@ -68,7 +68,7 @@ def test_a_copy_is_not_changed_by_training(tmp_path: Path) -> None:
 def rewritten(path: Path, **values: object) -> None:
     """Change what a state says, with the checksum that belongs to it."""
     content = torch.load(path, weights_only=True) | values
-    torch.save(checkpoint.sealed(content), path)
+    torch.save(checkpoint.with_checksum(content), path)
 
 
 def test_a_younger_format_version_is_refused_and_both_are_named(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_younger_format_version_is_refused_and_both_are_named(tmp_path: Path) 
     rewritten(path, version=99)
     with pytest.raises(UserError, match="version 99.*up to version 2") as caught:
         checkpoint.load_state(path, run, CPU)
-    assert not isinstance(caught.value, checkpoint.DamagedState), "it is whole"
+    assert not isinstance(caught.value, checkpoint.DamagedCheckpoint), "it is whole"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_another_content_under_the_old_checksum_is_refused(tmp_path: Path) -> No
     run = tiny_run()
     path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
     torch.save(torch.load(path, weights_only=True) | {"images_seen": 1}, path)
-    with pytest.raises(checkpoint.DamagedState, match="its checksum differs"):
+    with pytest.raises(checkpoint.DamagedCheckpoint, match="its checksum differs"):
         checkpoint.load_state(path, run, CPU)
 
 
@@ -112,16 +112,16 @@ def test_a_flipped_bit_is_noticed_or_makes_no_difference(tmp_path: Path) -> None
     """One bit after the other, all over the file; the gaps of a zip file mean nothing."""
     run = tiny_run(resolution=4, fmap_max=2, latent_size=2)
     path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
-    whole, expected = path.read_bytes(), checkpoint.read_state(path)
+    whole, expected = path.read_bytes(), checkpoint.read_checkpoint(path)
     noticed = 0
     for place in range(0, 8 * len(whole), 8 * len(whole) // 400):
         damaged = bytearray(whole)
         damaged[place // 8] ^= 1 << place % 8
         path.write_bytes(damaged)
         try:
-            found = checkpoint.read_state(path)
+            found = checkpoint.read_checkpoint(path)
             assert content_hash(found) == content_hash(expected), f"bit {place}"
-        except checkpoint.DamagedState as error:
+        except checkpoint.DamagedCheckpoint as error:
             assert str(path) in str(error)
             noticed += 1
     assert noticed > 50
@@ -137,7 +137,7 @@ def test_a_flipped_bit_of_a_weight_is_noticed(tmp_path: Path) -> None:
         damaged = bytearray(whole)
         damaged[whole.index(weight) + bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
-        with pytest.raises(checkpoint.DamagedState, match="its checksum differs"):
+        with pytest.raises(checkpoint.DamagedCheckpoint, match="its checksum differs"):
             checkpoint.load_state(path, run, CPU)
 
 
@@ -146,7 +146,7 @@ def test_a_cut_file_is_noticed(tmp_path: Path, left: float) -> None:
     run = tiny_run()
     path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
     path.write_bytes(path.read_bytes()[: int(left * path.stat().st_size)])
-    with pytest.raises(checkpoint.DamagedState, match="is not a whole training state"):
+    with pytest.raises(checkpoint.DamagedCheckpoint, match="is not a whole training state"):
         checkpoint.load_state(path, run, CPU)
 
 
@@ -232,7 +232,7 @@ def test_a_pickle_that_wants_to_run_code_is_refused_and_does_not_run(
     save({"format": "progan state", "version": 1, "evil": Exploit(trace)}, path)
     with pytest.raises(UserError, match="not a whole training state"):
         checkpoint.load_state(path, tiny_run(), CPU)
-    assert peek(path) is None
+    assert read_metadata(path) is None
     assert not trace.exists()
 
 

@@ -9,7 +9,12 @@ import torch
 
 from progan.run_directory import list_states
 from progan.sampling.model_card import card_path, write_card
-from progan.sampling.network_file import Snapshot, images_seen_of, interim_networks, load_network
+from progan.sampling.snapshot_file import (
+    Snapshot,
+    find_interim_networks,
+    load_network,
+    read_images_seen,
+)
 from progan.training import checkpoint, checkpoint_writer
 from progan.training.checkpoint_writer import CheckpointWriter
 from progan.training.state import TrainState, create_state
@@ -92,7 +97,7 @@ def test_what_is_saved_at_the_end_of_a_tick_is_not_saved_again(tmp_path: Path) -
         writer.save(state, snapshot_of(state))
         writer.save_interim(state, snapshot_of(state))
     assert [path.name for path in list_states(tmp_path)] == ["state-000001.pt"]
-    assert not interim_networks(tmp_path)
+    assert not find_interim_networks(tmp_path)
 
 
 def test_networks_of_one_thousand_of_images_do_not_replace_each_other(tmp_path: Path) -> None:
@@ -125,8 +130,8 @@ def test_a_network_between_two_snapshots_stays_until_the_next_is_saved(tmp_path:
         assert saved is not None
         assert saved.state.name == "state-000001_500.pt"
         assert saved.network.name == "network-snapshot-000001_500-interim.safetensors"
-        assert checkpoint.read_state(saved.state)["seconds"] == 2.5
-        assert images_seen_of(saved.network) == 1500
+        assert checkpoint.read_checkpoint(saved.state)["seconds"] == 2.5
+        assert read_images_seen(saved.network) == 1500
         assert networks() == ["network-snapshot-000001.safetensors", saved.network.name]
         save(writer, born(1800))
     assert networks() == [
@@ -164,11 +169,11 @@ def test_a_training_that_went_back_leaves_no_later_state(tmp_path: Path) -> None
             "state-000001_500.pt.superseded."
         ]
         (state,) = list_states(tmp_path)
-        assert checkpoint.read_state(state)["images_seen"] == 1000
+        assert checkpoint.read_checkpoint(state)["images_seen"] == 1000
         assert writer.roll_back_to(born(1000), snapshot_of(born(1000))) == []
         assert list_states(tmp_path) == [state]
         save(writer, born(1500))
-    assert checkpoint.read_state(list_states(tmp_path)[-1])["images_seen"] == 1500
+    assert checkpoint.read_checkpoint(list_states(tmp_path)[-1])["images_seen"] == 1500
 
 
 def test_the_state_of_the_best_network_outlives_its_successors(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from progan.cli.train import main
 from progan.config import Run
 from progan.data.loader import Batch
 from progan.run_directory import list_states as state_files
-from progan.sampling.network_choice import find_network
-from progan.sampling.network_file import load_network
-from progan.sampling.state_file import read_state
+from progan.sampling.checkpoint_file import read_checkpoint
+from progan.sampling.find_network import find_network
+from progan.sampling.snapshot_file import load_network
 from progan.training import guard, loop, state
 from progan.training.checkpoint import copy_to_cpu
 from progan.training.guard import (
@@ -142,7 +142,7 @@ def test_bad_data_for_ever_stops_with_advice(
     if from_image:
         state, network = state_files(run)[-1], find_network(run)
         assert f"its network is saved in {network}" in text and f"--resume {state}" in text
-        assert read_state(state)["images_seen"] == load_network(network, CPU).images_seen
+        assert read_checkpoint(state)["images_seen"] == load_network(network, CPU).images_seen
         assert all(row["images_seen"] <= 2200 for row in rows(run))
         monkeypatch.undo()
         resumed = CliRunner().invoke(main, ["--resume", str(run)], catch_exceptions=False)
@@ -169,7 +169,7 @@ def test_a_guard_that_gives_up_between_two_snapshots_leaves_the_last_good_state(
     state, network = state_files(run)[-1], find_network(run)
     assert f"--resume {state}" in text and f"its network is saved in {network}" in text
     last = rows(run)[-1]["images_seen"]
-    assert read_state(state)["images_seen"] == load_network(network, CPU).images_seen == last
+    assert read_checkpoint(state)["images_seen"] == load_network(network, CPU).images_seen == last
     monkeypatch.undo()
     resumed = CliRunner().invoke(main, ["--resume", str(run)], catch_exceptions=False)
     assert resumed.exit_code == 0, resumed.output

@@ -11,8 +11,8 @@ from progan.config import Run
 from progan.errors import UserError
 from progan.networks import NETWORKS
 from progan.run_directory import save_config
-from progan.sampling.network_file import Snapshot, save_network
-from progan.sampling.state_file import sealed
+from progan.sampling.checkpoint_file import with_checksum
+from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.training.checkpoint import save_state
 from progan.training.init_from import (
     InitSource,
@@ -393,6 +393,6 @@ class TestFiles:
         path = save_state(tmp_path, trained(tiny_run()), tiny_run())
         content = torch.load(path, weights_only=True)
         for wrong in ({"x": torch.zeros(3)}, {}, {3: 4}, content[part] | {"to_rgb.4x4.bias": 3}):
-            torch.save(sealed(content | {part: wrong}), path)
+            torch.save(with_checksum(content | {part: wrong}), path)
             with pytest.raises(UserError, match=f"damaged: its {part}|not a whole"):
                 load_init_source(path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from progan.runtime.files import sha256_of
-from progan.sampling.network_file import save_network
+from progan.sampling.snapshot_file import save_network
 from progan.training.checkpoint_writer import CheckpointWriter
 from progan.training.model_cards import ModelCardWriter, read_measurements_until, training_data_of
 from tests.builders import noise_dataset, tiny_run, tiny_snapshot

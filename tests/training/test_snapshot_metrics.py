@@ -13,7 +13,7 @@ from progan.run_directory import kimg_name
 from progan.runtime.devices import choose_device
 from progan.runtime.log import Log
 from progan.runtime.stop_signal import StopSignal
-from progan.sampling.network_file import Snapshot, save_network
+from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.training.checkpoint_writer import CheckpointWriter
 from progan.training.snapshot_metrics import Metric, SnapshotMetrics
 from progan.training.state import create_state

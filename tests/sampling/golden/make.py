@@ -14,8 +14,8 @@ from progan import networks
 from progan.config import Network
 from progan.sampling.image_files import ImageOutput, write_grid
 from progan.sampling.latents import LatentBatch, batch_from_seeds
-from progan.sampling.network_file import Snapshot, save_network
 from progan.sampling.render import render_single
+from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.training.state import initialize
 
 FOLDER = Path(__file__).parent

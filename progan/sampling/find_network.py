@@ -1,6 +1,6 @@
-"""Which network file a path names: a file itself, or the newest of a run or of a directory of runs.
+"""Find the network file that a path stands for: itself, or the newest of a run or of several runs.
 
-Where another file is taken than a reader of the path would expect, a note says so.
+A note is printed where the choice may surprise.
 """
 
 import sys
@@ -11,11 +11,11 @@ from progan import run_directory
 from progan.data.format import INFO_FILE
 from progan.errors import UserError
 from progan.runtime.text import sanitize_line
-from progan.sampling.network_file import PREFIX, SUFFIX, is_interim
+from progan.sampling.snapshot_file import PREFIX, SUFFIX, is_interim
 
 PATTERN = f"{PREFIX}*{SUFFIX}"
 OTHER_NETWORKS = (".safetensors", ".pkl", ".pth", ".pt", ".ckpt", ".npz", ".onnx")
-# Files by which directories of other programs are known.
+# Files that identify directories of other programs.
 OTHER_DIRECTORIES = {
     "model_index.json": "a pipeline of diffusers",
     "saved_model.pb": "a SavedModel of TensorFlow",
@@ -29,22 +29,22 @@ def to_stderr(text: str) -> None:
 
 
 def find_network(path: Path, note: Note = to_stderr) -> Path:
-    """Return the file that `path` names: of several, the newest."""
+    """Return the newest network file that `path` stands for; raises UserError if there is none."""
     return _network_files(path, note)[-1]
 
 
 def find_networks(path: Path, note: Note = to_stderr) -> list[Path]:
-    """Return the network files that `path` names, oldest first; raises UserError if none.
+    """Return the network files that `path` stands for, oldest first; raises UserError if none.
 
-    A file names itself, the directory of a run all its snapshots, or its newest training state if
-    it has none yet, and a directory of runs those of its newest run that has any.
+    A file stands for itself, the directory of a run for all its snapshots, or its newest training
+    state if it has none yet, and a directory of runs for those of its newest run that has any.
 
-    Of the interim networks, which are saved between two snapshots, only the newest file counts: it
-    is where the run is. Older ones are what a killed process has left.
+    Of the interim networks, saved between two snapshots, only the newest file counts. Older ones
+    were left by killed processes.
 
     Args:
-        note: Called with a sentence where a state or an older run is taken, and where an interim
-            network counts or is left out.
+        note: Receives a sentence if a state, an older run or an interim network is used, or an
+            interim network is left out.
     """
     files = _network_files(path, note)
     interim = {file for file in files[:-1] if is_interim(file)}
@@ -63,7 +63,7 @@ def find_networks(path: Path, note: Note = to_stderr) -> list[Path]:
 
 
 def _network_files(path: Path, note: Note) -> list[Path]:
-    """The network files that `path` names, oldest first, with all interim ones."""
+    """Return the network files of `path`, oldest first, with all interim ones."""
     if path.is_file():
         return [path]
     run = find_run(path, note)
@@ -75,22 +75,22 @@ def _network_files(path: Path, note: Note) -> list[Path]:
 
 
 def find_run(path: Path, note: Note = to_stderr) -> Path:
-    """Return the directory of the run that `path` names: itself, or its newest that has a network.
+    """Return `path` if it is a run, or its newest run that has a network or training state.
 
-    A training state counts as a network. Raises UserError if there is none.
+    Raises UserError if there is none.
     """
     if not path.is_dir():
         raise UserError(
             f"{path} is not a regular file. Name a network file or the directory of a run."
             if path.exists()
-            else f"There is no {path}. Name a {PATTERN} file or the directory of a run."
+            else f"No such file or directory: {path}. Name a {PATTERN} file or a run's directory."
         )
     if _has_network(path):
         return path
     runs = run_directory.list_runs(path)[::-1]  # newest first
     found = next(filter(_has_network, runs), None)
     if found is None:
-        raise UserError(f"{path} {_what_is(path, runs)}")
+        raise UserError(f"{path} {_describe_directory(path, runs)}")
     if found != runs[0]:
         note(
             f"{runs[0].name} is the newest run in {path} and has no network or training state "
@@ -107,8 +107,8 @@ def _has_network(run: Path) -> bool:
     return bool(_snapshots(run) or run_directory.list_states(run))
 
 
-def _what_is(path: Path, runs: list[Path]) -> str:
-    """What a directory without a network is, and how to go on."""
+def _describe_directory(path: Path, runs: list[Path]) -> str:
+    """Say what a directory without a network is, and what to do."""
     if (path / INFO_FILE).is_file():
         return (
             "is a dataset, not a network. Train on it with train.py --data, and name the "

@@ -12,8 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from progan.errors import UserError
-from progan.sampling.network_choice import find_network
-from progan.sampling.network_file import Snapshot, fingerprint, load_network, save_network
+from progan.sampling.find_network import find_network
+from progan.sampling.snapshot_file import Snapshot, fingerprint, load_network, save_network
 from tests.builders import tiny_snapshot
 
 CPU = torch.device("cpu")
@@ -141,7 +141,7 @@ def test_truncated_files_are_damaged(path: Path, part: float) -> None:
 
 def test_a_file_of_which_hardly_anything_is_left(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(UserError, match="not a network file of progan, or hardly anything"):
+    with pytest.raises(UserError, match="not a network file of progan, or it is badly damaged"):
         load_network(path, CPU)
 
 
@@ -195,7 +195,7 @@ def test_settings_that_make_no_sense_are_those_of_the_file(path: Path) -> None:
 
 def test_a_version_that_is_no_number_is_damage(path: Path) -> None:
     rewritten(path, lambda header: header.update(version="1"))
-    with pytest.raises(UserError, match="is damaged: it does not tell the version"):
+    with pytest.raises(UserError, match="is damaged: the version of its format is missing"):
         load_network(path, CPU)
 
 
@@ -269,7 +269,9 @@ def test_a_file_or_the_newest_of_a_run_is_found(path: Path) -> None:
 
 
 def test_what_cannot_be_found_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="There is no .*nowhere. Name a network-snapshot"):
+    with pytest.raises(
+        UserError, match="No such file or directory: .*nowhere. Name a network-snapshot"
+    ):
         find_network(tmp_path / "nowhere")
     with pytest.raises(UserError, match="holds no network-snapshot-.*has written a snapshot"):
         find_network(tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from progan.sampling.state_file import FORMAT_VERSION, MIGRATIONS, migrated
+from progan.sampling.checkpoint_file import FORMAT_VERSION, MIGRATIONS, migrate
 from progan.training import checkpoint
 from progan.training.state import create_state
 from tests.builders import noise_dataset, tiny_run
@@ -76,10 +76,10 @@ def test_a_state_of_version_1_goes_on_as_it_did_then(tmp_path: Path) -> None:
 def test_the_oldest_states_know_no_dials() -> None:
     oldest = torch.load(GOLDEN / "state-version-1.pt", weights_only=True)
     del oldest["dials"]
-    assert migrated(oldest)["dials"] == {}
+    assert migrate(oldest)["dials"] == {}
 
 
 def test_what_was_migrated_is_what_is_saved_today(tmp_path: Path) -> None:
     state = create_state(VERSION_1, CPU)
-    today = checkpoint.read_state(checkpoint.save_state(tmp_path, state, VERSION_1))
-    assert checkpoint.read_state(GOLDEN / "state-version-1.pt").keys() == today.keys()
+    today = checkpoint.read_checkpoint(checkpoint.save_state(tmp_path, state, VERSION_1))
+    assert checkpoint.read_checkpoint(GOLDEN / "state-version-1.pt").keys() == today.keys()

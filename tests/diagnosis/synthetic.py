@@ -8,7 +8,7 @@ from progan.config import LossConfig
 from progan.diagnosis.history import History, Row
 
 Steps = list[dict[str, float]]  # statistics of each iteration
-Course = Callable[[int], float]  # iteration -> value
+Curve = Callable[[int], float]  # iteration -> value
 
 GOOD: Mapping[str, float] = {
     "loss/critic-real": 0.6,
@@ -33,16 +33,14 @@ GOOD: Mapping[str, float] = {
 }
 
 
-def steps(count: int, noise: float = 0.0, seed: int = 0, **courses: Course) -> Steps:
-    """A good training, but for some statistics ('loss__generator') that have a course.
+def steps(count: int, noise: float = 0.0, seed: int = 0, **curves: Curve) -> Steps:
+    """Return a good training except for some statistics ('loss__generator') that have a curve.
 
     Args:
         noise: Standard deviation of relative noise on every statistic but the schedule.
     """
     draw = random.Random(seed)
-    changed = {
-        name.replace("__", "/").replace("_", "-"): course for name, course in courses.items()
-    }
+    changed = {name.replace("__", "/").replace("_", "-"): curve for name, curve in curves.items()}
     return [
         {
             name: (changed[name](number) if name in changed else value)
@@ -77,6 +75,6 @@ def history(
     return History(rows, LossConfig(objective=objective, **settings), d_repeats)
 
 
-def after(start: int, value: float, before: float) -> Course:
+def after(start: int, value: float, before: float) -> Curve:
     """One value up to an iteration, another one from then on."""
     return lambda number: value if number >= start else before

@@ -17,7 +17,7 @@ from progan.errors import UserError
 from progan.interop.cli import main as interop
 from progan.projection.cli import main as projection
 from progan.run_directory import list_states
-from progan.sampling.network_choice import find_network, find_networks
+from progan.sampling.find_network import find_network, find_networks
 from progan.training.init_from import find_init_source
 from tests.builders import message, noise_dataset, tiny_options
 

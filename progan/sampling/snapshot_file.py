@@ -1,4 +1,4 @@
-"""Network files: safetensors with a header that says all that is needed to use the weights."""
+"""Network files of snapshots: safetensors with a header that describes how to use the weights."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,15 +23,15 @@ FORMAT = "progan network"
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
 PREFIX = "network-snapshot-"
-_INTERIM = "-interim"  # ends the names of networks that stay until the next one is saved
+_INTERIM = "-interim"  # suffix of networks that are deleted when the next one is saved
 EXPORTS = (".onnx", ".pt2", ".ts", ".torchscript")
-_CURE = "Copy it again, or take another snapshot of the run."
+_REMEDY = "Copy it again, or take another snapshot of the run."
 
 
 def io_signature(
     network: Network, level: int, label_names: Sequence[str], untrained: Sequence[int] = ()
 ) -> dict[str, str]:
-    """Shapes, ranges and the meaning of seeds, of a generator that draws at `level`."""
+    """Describe shapes and ranges of inputs and outputs at `level`, and the meaning of seeds."""
     size = network.size(level)
     words = {
         "latents": f"float32 [N, {network.latent_size}] from a standard normal distribution; seed "
@@ -56,15 +56,15 @@ def io_signature(
 
 
 class NotANetwork(UserError):
-    """A file that does not say of itself that it is a network file of progan."""
+    """A file without the header of a network file of progan."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
-    """A generator and how far it was trained."""
+    """A generator, and the state of its training when it was saved."""
 
     generator: Generator
-    level: int  # log2 of the resolution that was trained when it was saved
+    level: int  # log2 of the resolution that was being trained
     alpha: float  # weight of that level; below 1 if it was being faded in
     images_seen: int
     label_names: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ def save_network(
     """Write the weights of the generator, as float32, with their header.
 
     Args:
-        weights: A copy of the generator's, where it goes on learning meanwhile.
+        weights: A copy of the generator's, if training continues meanwhile.
     """
     config = snapshot.generator.config
     header = {
@@ -97,16 +97,16 @@ def save_network(
     save_weights(path, header, snapshot.generator.state_dict() if weights is None else weights)
 
 
-def images_seen_of(path: Path) -> int | None:
-    """When the network in a file was saved; None if it does not tell."""
+def read_images_seen(path: Path) -> int | None:
+    """Read the images seen from the header of a network file; None if it is unreadable."""
     try:
         return int(read_header(path, FORMAT)["images_seen"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
-def classes_of(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]] | None:
-    """The label_names and untrained_classes of the network in a file; None if it does not tell."""
+def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]] | None:
+    """Read label_names and untrained_classes from the header; None if it is unreadable."""
     try:
         header = read_header(path, FORMAT)
         return (
@@ -122,7 +122,7 @@ def load_network(path: Path, device: torch.device) -> Snapshot:
     header, weights = _read(path, device)
     version = header.get("version")
     if type(version) is not int:
-        raise UserError(f"{path} is damaged: it does not tell the version of its format. {_CURE}")
+        raise UserError(f"{path} is damaged: the version of its format is missing. {_REMEDY}")
     if version != FORMAT_VERSION:
         raise UserError(
             f"{path} has network format version {version}; this progan "
@@ -137,13 +137,13 @@ def load_network(path: Path, device: torch.device) -> Snapshot:
         ) from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
         raise UserError(
-            f"{path} is damaged: its header does not describe its weights. {_CURE}"
+            f"{path} is damaged: its header does not describe its weights. {_REMEDY}"
         ) from error
     for name, weight in weights.items():
         if not torch.isfinite(weight).all():
             raise UserError(
-                f"{path} is damaged: {name} holds numbers that are not finite (NaN or "
-                "infinity). Take another snapshot of the run."
+                f"{path} is damaged: {name} contains values that are not finite (NaN or infinity). "
+                "Take another snapshot of the run."
             )
     return snapshot
 
@@ -151,7 +151,7 @@ def load_network(path: Path, device: torch.device) -> Snapshot:
 def _snapshot(
     header: Mapping[str, Any], weights: Mapping[str, torch.Tensor], device: torch.device
 ) -> Snapshot:
-    """What a header and weights describe; raises most errors for what makes no sense."""
+    """Build the snapshot of a header and weights; raises various errors for invalid ones."""
     generator = networks.build_generator(section_from_dict(Network, header["network"])).to(device)
     generator.load_state_dict(dict(weights))
     level, alpha = int(header["level"]), float(header["alpha"])
@@ -159,7 +159,7 @@ def _snapshot(
         raise ValueError(f"level {level}, alpha {alpha}")
     names = header["label_names"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError("names of classes that are no texts")
+        raise ValueError("names of classes are not strings")
     untrained = header.get("untrained_classes", [])  # earlier files have none
     label_size = generator.config.label_size
     if not set(untrained) <= set(range(label_size)) or len(untrained) >= max(label_size, 1):
@@ -176,13 +176,13 @@ def _snapshot(
 
 
 def interim_path(directory: Path, images_seen: int) -> Path:
-    """Where a network goes that is saved between two snapshots."""
+    """Return the path of a network that is saved between two snapshots."""
     path = exact_path(directory / kimg_name(PREFIX, images_seen, SUFFIX), images_seen)
     return path.with_stem(path.stem + _INTERIM)
 
 
-def interim_networks(directory: Path) -> list[Path]:
-    """The networks of a run that were saved between two snapshots; one, if nothing was killed."""
+def find_interim_networks(directory: Path) -> list[Path]:
+    """Return the networks of a run that were saved between two snapshots, usually one."""
     return sorted(directory.glob(f"{PREFIX}*{_INTERIM}{SUFFIX}"))
 
 
@@ -191,26 +191,26 @@ def is_interim(path: Path) -> bool:
 
 
 def fingerprint(path: Path) -> str:
-    """Twelve hexadecimal digits that name the content of a file."""
+    """Return the first twelve hexadecimal digits of the SHA-256 of a file."""
     return sha256_of(path)[:12]
 
 
 def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     try:
-        str(path).encode("utf-8")  # safetensors opens no others
+        str(path).encode("utf-8")  # safetensors opens only such names
         return load_weights(path, FORMAT, str(device))
     except UnicodeEncodeError as error:
         raise UserError(
             f"{path} cannot be read: its name, or that of a folder, is not UTF-8. Rename it."
         ) from error
     except DamagedFile as error:
-        raise UserError(f"{path} is damaged or cut short. {_CURE}") from error
+        raise UserError(f"{path} is damaged or cut short. {_REMEDY}") from error
     except ValueError as error:
-        raise NotANetwork(f"{path} is not a network file of progan{_what_else(path)}") from error
+        raise NotANetwork(f"{path} is not a network file of progan{_hint_by_name(path)}") from error
 
 
-def _what_else(path: Path) -> str:
-    """How to go on with a file that is none, by its name."""
+def _hint_by_name(path: Path) -> str:
+    """Say what else a file is by its name, and what to do."""
     if path.suffix.lower() in EXPORTS:
         return (
             ": by its name it is an export, for other programs. Name the network file that it "
@@ -222,6 +222,6 @@ def _what_else(path: Path) -> str:
             f"{path.parent}, or a network file there."
         )
     return (
-        f", or hardly anything of it is left. Network files are called {PREFIX}<kimg>{SUFFIX} "
-        "and lie in the directory of a run."
+        f", or it is badly damaged. Network files are called {PREFIX}<kimg>{SUFFIX} and are in "
+        "the directory of a run."
     )

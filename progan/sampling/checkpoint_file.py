@@ -1,4 +1,4 @@
-"""Training states: read their metadata and weights, and migrate earlier versions."""
+"""Read checkpoints (training states): metadata, weights, g_ema; migrate earlier versions."""
 
 import json
 from collections.abc import Callable
@@ -15,28 +15,25 @@ from progan.errors import UserError
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
 from progan.runtime.files import read_stored_member, zip_member_names
 from progan.runtime.weights_file import content_hash
-from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, classes_of
+from progan.sampling.snapshot_file import PREFIX, SUFFIX, Snapshot, read_classes
 
 Content = dict[str, Any]
 FORMAT_VERSION = 2
 FORMAT = "progan state"
 NETWORKS = ("generator", "discriminator", "average")
 NOT_WHOLE = "is not a whole training state"
-INDEX = "/data.pkl"  # in files of PyTorch, all but the numbers
+PICKLE_NAME = "/data.pkl"  # of the member with the structure in files of PyTorch
 
 
-def migrated(content: Content) -> Content:
-    """Bring what a state file holds to the present version; raises KeyError if there is no way."""
+def migrate(content: Content) -> Content:
+    """Migrate the content of a state file to the current version; raises KeyError if impossible."""
     while content["version"] != FORMAT_VERSION:
         content = MIGRATIONS[content["version"]](content) | {"version": content["version"] + 1}
     return content
 
 
-def with_the_place_in_round_and_tick(content: Content) -> Content:
-    """1 -> 2: states were saved between rounds only, and forgot the sums of an unfinished tick.
-
-    The oldest of them are older than dials.
-    """
+def migrate_v1_to_v2(content: Content) -> Content:
+    """Add round position, rollbacks and sums of the tick; the oldest files lack dials, too."""
     return {
         "dials": {},
         **content,
@@ -46,11 +43,11 @@ def with_the_place_in_round_and_tick(content: Content) -> Content:
     }
 
 
-MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: with_the_place_in_round_and_tick}
+MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: migrate_v1_to_v2}
 
 
-class DamagedState(UserError):
-    """A state file that does not hold what was written; the one before it may."""
+class DamagedCheckpoint(UserError):
+    """A state file whose content is not what was written; an earlier one may be intact."""
 
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(path, what)
@@ -60,58 +57,58 @@ class DamagedState(UserError):
         return f"{self.what}. Name another {STATE_PREFIX}*{STATE_SUFFIX} of the run."
 
 
-def sealed(content: Content) -> Content:
-    """The same with the checksum of everything else."""
+def with_checksum(content: Content) -> Content:
+    """Add the checksum of everything else."""
     return content | {"checksum": _checksum(content)}
 
 
-def read_state(path: Path) -> Content:
-    """Return what a file holds, as the present version has it, in the memory of the host.
+def read_checkpoint(path: Path) -> Content:
+    """Read a state file onto the CPU, migrated to the current version.
 
     Raises:
-        DamagedState: It is no state, or not as it was written.
-        UserError: There is none, or a younger progan wrote it.
+        DamagedCheckpoint: It is not a state, or its content changed.
+        UserError: It does not exist, or a newer progan wrote it.
     """
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise UserError(f"There is no {path}.") from error
-    except Exception as error:  # a file of another kind fails in any way it likes
-        raise DamagedState(path, NOT_WHOLE) from error
+        raise UserError(f"No such file: {path}.") from error
+    except Exception as error:  # other files raise any exception
+        raise DamagedCheckpoint(path, NOT_WHOLE) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise DamagedState(path, "is not a training state of progan")
+        raise DamagedCheckpoint(path, "is not a training state of progan")
     version, checksum = content.get("version"), content.pop("checksum", None)
     if checksum != (None if version == 1 else _checksum(content)):
-        raise DamagedState(path, "is damaged: its checksum differs from its content")
+        raise DamagedCheckpoint(path, "is damaged: its checksum differs from its content")
     if version != FORMAT_VERSION and version not in MIGRATIONS:
         raise UserError(
             f"{path} has state format version {version}; this progan reads up to "
             f"version {FORMAT_VERSION}. Use the progan that wrote it."
         )
     try:
-        return migrated(content)
+        return migrate(content)
     except (KeyError, TypeError) as error:
-        raise DamagedState(path, NOT_WHOLE) from error
+        raise DamagedCheckpoint(path, NOT_WHOLE) from error
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a file is a state that can be read, and is as it was written."""
+def is_intact(path: Path) -> bool:
+    """Return True if a file is a readable state whose checksum fits."""
     try:
-        read_state(path)
-    except DamagedState:
+        read_checkpoint(path)
+    except DamagedCheckpoint:
         return False
     return True
 
 
-def peek(path: Path) -> tuple[int, Run] | None:
-    """How many images a state has seen and with which settings, if its file tells.
+def read_metadata(path: Path) -> tuple[int, Run] | None:
+    """Read images_seen and settings of a state without its tensors; None if it is unreadable.
 
-    Tensors are not read, and so the checksum is not looked at.
+    The checksum is not verified.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         return int(content["images_seen"]), from_dict(json.loads(content["config"]))
-    except Exception:  # a file of another kind fails in any way it likes
+    except Exception:  # other files raise any exception
         return None
 
 
@@ -119,23 +116,19 @@ def _checksum(content: Content) -> str:
     return content_hash({name: value for name, value in content.items() if name != "checksum"})
 
 
-def load_networks(path: Path) -> tuple[Run, int, dict[str, dict[str, Tensor]]]:
-    """Return what a state tells of its networks, for whatever run, on the CPU.
-
-    Returns:
-        The run that it is of, its images_seen, and the state dictionary of each network by name.
-    """
-    content = read_state(path)
+def load_network_weights(path: Path) -> tuple[Run, int, dict[str, dict[str, Tensor]]]:
+    """Return settings, images_seen, and the state_dict of each network by name, on the CPU."""
+    content = read_checkpoint(path)
     try:
         run = from_dict(json.loads(content["config"]))
         return run, int(content["images_seen"]), {name: dict(content[name]) for name in NETWORKS}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedState(path, NOT_WHOLE) from error
+        raise DamagedCheckpoint(path, NOT_WHOLE) from error
 
 
-def is_state(path: Path) -> bool:
-    """Whether a file is a training state of progan, by what it says of itself."""
-    index = next((name for name in zip_member_names(path) if name.endswith(INDEX)), None)
+def is_checkpoint(path: Path) -> bool:
+    """Return True if a file contains the format name of training states."""
+    index = next((name for name in zip_member_names(path) if name.endswith(PICKLE_NAME)), None)
     return index is not None and FORMAT.encode() in read_stored_member(path, index)
 
 
@@ -144,7 +137,7 @@ def load_g_ema(path: Path, device: torch.device) -> Snapshot:
 
     It generates the same images as the network file that was saved at the same time.
     """
-    content = read_state(path)
+    content = read_checkpoint(path)
     try:
         run = from_dict(json.loads(content["config"]))
         generator = networks.build_generator(run.network).to(device)
@@ -152,7 +145,7 @@ def load_g_ema(path: Path, device: torch.device) -> Snapshot:
         images_seen = int(content["images_seen"])
         stage = _last_stage(run, images_seen, int(content["round_images_seen"]))
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise DamagedState(path, NOT_WHOLE) from error
+        raise DamagedCheckpoint(path, NOT_WHOLE) from error
     label_names, untrained_classes = _classes(path, run)
     return Snapshot(
         generator=generator.requires_grad_(False).eval(),
@@ -165,9 +158,9 @@ def load_g_ema(path: Path, device: torch.device) -> Snapshot:
 
 
 def _last_stage(run: Run, images_seen: int, round_images_seen: int) -> schedule.Stage:
-    """The stage of the last step before a state was saved.
+    """Return the stage of the last step before a state was saved.
 
-    At the end of a round, this is not the stage of the next one, which begins there.
+    At the end of a round, `schedule` would return the stage of the next one.
     """
     growth, network = run.growth, run.network
     stage = schedule.stage_at(growth, network, round_images_seen)
@@ -182,16 +175,15 @@ def _last_stage(run: Run, images_seen: int, round_images_seen: int) -> schedule.
 
 
 def _classes(path: Path, run: Run) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The label_names and untrained_classes of a state's network.
+    """Return label_names and untrained_classes from a network file of the run or its dataset.
 
-    A state holds neither. They are those of a network file of the run or of its dataset, if one is
-    there; else the names are the numbers of the classes.
+    A state has neither. Without both, the names are the class indices.
     """
     count = run.network.label_size
     if not count:
         return (), ()
     for network in sorted(path.parent.glob(f"{PREFIX}*{SUFFIX}"), reverse=True):
-        if (found := classes_of(network)) and len(found[0]) == count:
+        if (found := read_classes(network)) and len(found[0]) == count:
             return found
     try:
         dataset = Dataset.open(Path(run.data.data))
