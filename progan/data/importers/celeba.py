@@ -31,8 +31,8 @@ Say = Callable[[str], None]
 
 def import_celeba(
     source: Path,
-    say: Say,
     *,
+    say: Say,
     cx: int = CENTER_X,
     cy: int = CENTER_Y,
     max_images: int | None = None,
