@@ -30,7 +30,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 -m "not long" --durations=15
 
 # Unit tests of what has no files, processes or trainings: for the time between two edits.
-SLOW_TESTS = benchmarks data/celebahq data/importers doors explorer interop metrics projection \
+SLOW_TESTS = benchmarks data/celebahq data/importers commands explorer interop metrics projection \
   report runtime sampling training
 
 test-fast: $(VENV)/.installed-test

@@ -1,9 +1,9 @@
 """Make datasets, look at them, and check them: see `python dataset_tool.py --help`."""
 
-from progan.runtime.entry import heed_signals
+from progan.runtime.early_signals import install_early_handlers
 
 if __name__ == "__main__":
-    heed_signals()  # before the imports that take long
+    install_early_handlers()  # before the imports that take long
 
     from progan.cli.dataset import main
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Make pictures with a trained network: `python generate.py --help`."""
 
-from progan.runtime.entry import heed_signals
+from progan.runtime.early_signals import install_early_handlers
 
 if __name__ == "__main__":
-    heed_signals()  # before the imports that take long
+    install_early_handlers()  # before the imports that take long
 
     from progan.cli.generate import main
 

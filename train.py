@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Train a progressive GAN: `python train.py --help`."""
 
-from progan.runtime.entry import heed_signals
+from progan.runtime.early_signals import install_early_handlers
 
 if __name__ == "__main__":
-    heed_signals(is_training=True)  # before the imports that take long
+    install_early_handlers(is_training=True)  # before the imports that take long
 
     from progan.cli.train import main
 

@@ -387,7 +387,7 @@ def trained(trial: Trial, wish: Wish, folder: Path) -> Path:
     runs = sorted(outdir.glob("[0-9]*-*"))
     if runs and values(runs[-1]).get("progress/kimg", 0.0) >= wish.kimg:
         return runs[-1]
-    resumable = runs and run_directory.states(runs[-1])
+    resumable = runs and run_directory.list_states(runs[-1])
     words = (
         ["--resume", str(runs[-1]), "--total-kimg", str(wish.kimg)]
         if resumable

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.report import circumstances, require_place, save
 from progan import networks, presets
+from progan.command import Command, device_option
 from progan.config import override
-from progan.door import Command, device_option
 from progan.runtime import devices
 from progan.runtime.torch_settings import set_omp_passive
 from progan.sampling.image_files import ImageOutput, write_images
@@ -47,8 +47,8 @@ def main(
     """Time the network alone, and with files."""
     require_place(output)
     set_omp_passive()
-    chosen = devices.choose(device)
-    devices.set_repeatable()
+    chosen = devices.choose_device(device)
+    devices.set_deterministic()
     network = override(presets.preset(preset), {"resolution": resolution}).network
     generator = networks.generator(network)
     initialize(generator, 0, "generator")
@@ -91,7 +91,7 @@ def main(
     if output:
         save(
             "generate",
-            circumstances("generate", devices.describe(chosen), preset)
+            circumstances("generate", devices.describe_device(chosen), preset)
             | {
                 "resolution": resolution,
                 "images": images,

@@ -29,8 +29,8 @@ from benchmarks.isolated import (  # noqa: E402
     run_parts,
 )
 from progan import presets  # noqa: E402
+from progan.command import Command  # noqa: E402
 from progan.config import Run, override  # noqa: E402
-from progan.door import Command  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 
 PLACE = click.Path(path_type=Path)

@@ -24,11 +24,11 @@ from benchmarks.isolated import Record
 from benchmarks.loader import portraits
 from benchmarks.settings import at_level, stage_at
 from progan import presets
+from progan.batch_split import UNSHARDED
 from progan.config import Run, override
 from progan.data.loader import prefetch_batches, read_batches
-from progan.partition import UNSHARDED
 from progan.runtime import devices
-from progan.runtime.cuda import cuda_graphs
+from progan.runtime.cuda_prefetch import cuda_graph_capture
 from progan.training import preflight
 from progan.training.checkpoint import load_state, save_state
 from progan.training.cuda_graph import CudaGraphSteps
@@ -88,7 +88,7 @@ def compare_with_float64(
     done: frozenset[str],
 ) -> None:
     """Losses, gradients and updated weights of an iteration, against float64 on the CPU."""
-    place = devices.choose(device)
+    place = devices.choose_device(device)
     for alpha in (None, 0.3) if resolution > 4 else (None,):
         expected = _outcome(small_run(), resolution, alpha, CPU, torch.float64)
         for precision in precisions:
@@ -202,9 +202,9 @@ def compare_graph(
     device: str, resolutions: list[int], *, record: Record, seconds: float, done: frozenset[str]
 ) -> None:
     """Ten iterations recorded as CUDA graphs against ten plain ones, in float32."""
-    place = devices.choose(device)
-    devices.set_repeatable()
-    recorder = cuda_graphs if place.type == "cuda" else tapes
+    place = devices.choose_device(device)
+    devices.set_deterministic()
+    recorder = cuda_graph_capture if place.type == "cuda" else tapes
     for resolution in resolutions:
         run, told = small_run(), list[str]()
         recorded, plain = (
@@ -237,8 +237,8 @@ def _weights(state: TrainState) -> list[Tensor]:
 
 def compare_resumed(device: str, *, record: Record, seconds: float, done: frozenset[str]) -> None:
     """Six iterations against three, a state file, and three more: the same bits."""
-    place, run = devices.choose(device), at_level(small_run(), 16)
-    devices.set_repeatable()
+    place, run = devices.choose_device(device), at_level(small_run(), 16)
+    devices.set_deterministic()
     straight = _trained(run, place, 16, 6, PLAIN_STEPS)
     half = _trained(run, place, 16, 3, PLAIN_STEPS)
     with tempfile.TemporaryDirectory() as folder:
@@ -256,7 +256,10 @@ def compare_resumed(device: str, *, record: Record, seconds: float, done: frozen
 
 def compare_batches(device: str, *, record: Record, seconds: float, done: frozenset[str]) -> None:
     """Batches through the side stream, and from the memory of the device, against the files."""
-    place, run = devices.choose(device), at_level(override(small_run(), {"label_size": 0}), 16)
+    place, run = (
+        devices.choose_device(device),
+        at_level(override(small_run(), {"label_size": 0}), 16),
+    )
     with tempfile.TemporaryDirectory() as folder:
         dataset = portraits(Path(folder) / "portraits", 16, 64, compress=False)
         expected = [batch.images for batch in islice(read_batches(dataset, run, 0), 20)]

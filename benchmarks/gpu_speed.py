@@ -52,10 +52,10 @@ def describe_machine(
     done: frozenset[str],
 ) -> None:
     """Device, driver and versions, and two ceilings: products of matrices and copies."""
-    place = devices.choose(device)
+    place = devices.choose_device(device)
     record(
         name="machine",
-        device=devices.describe(place),
+        device=devices.describe_device(place),
         machine=machine(),
         **(_gpu() if place.type == "cuda" else {}),
     )
@@ -111,7 +111,7 @@ def time_steps(
     """
     use_backend(backend)
     torch.backends.cudnn.benchmark = cudnn_benchmark
-    place = devices.choose(device)
+    place = devices.choose_device(device)
     for way in ways:
         if way not in done:
             _time_way(place, run, resolution, way, way_seconds, record)
@@ -122,7 +122,7 @@ def _time_way(
     device: torch.device, run: Run, resolution: int, way: str, way_seconds: float, record: Record
 ) -> None:
     told: list[str] = []
-    devices.restart_peak(device)
+    devices.reset_peak_memory(device)
     try:
         stage = stage_at(run, resolution)
         iterate = train.ours(run, stage, way, device, told.append).iterate
@@ -186,7 +186,7 @@ def compile_steps(
 ) -> None:
     """Compile an iteration, which leaves the code in torch's cache on disk."""
     use_backend(backend)
-    place, told = devices.choose(device), list[str]()
+    place, told = devices.choose_device(device), list[str]()
     start = time.perf_counter()
     train.ours(run, stage_at(run, resolution), f"compile-{precision}", place, told.append).iterate()
     devices.synchronize(place)
@@ -211,7 +211,7 @@ def time_peers(
     done: frozenset[str],
 ) -> None:
     """Time an iteration of other projects at our widths, and ours beside them, in turns."""
-    place, stage = devices.choose(device), stage_at(run, resolution)
+    place, stage = devices.choose_device(device), stage_at(run, resolution)
     contestants = [train.ours(run, stage, way, place) for way in ways]
     contestants += [train.other(run, stage, Path(checkout), place) for checkout in checkouts]
     times = train.in_turns(contestants, place, way_seconds)
@@ -238,7 +238,7 @@ def time_data(
     done: frozenset[str],
 ) -> None:
     """Train from files, and from the memory of the device, and see how long steps wait."""
-    place, run = devices.choose(device), at_level(in_way(run, way), resolution)
+    place, run = devices.choose_device(device), at_level(in_way(run, way), resolution)
     devices.set_precision(run.precision)
     with tempfile.TemporaryDirectory() as folder:
         dataset = portraits(Path(folder) / "portraits", resolution, images, compress=False)
@@ -304,8 +304,8 @@ def time_pictures(
     done: frozenset[str],
 ) -> None:
     """Pictures per second of generate.py: the passes, and with PNG files."""
-    place = devices.choose(device)
-    devices.set_repeatable()
+    place = devices.choose_device(device)
+    devices.set_deterministic()
     network = narrowed(run, resolution).network
     generator = networks.generator(network)
     initialize(generator, 0, "generator")

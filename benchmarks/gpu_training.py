@@ -102,7 +102,7 @@ def train_portraits(
     seconds = min(seconds, most_seconds)
     end = time.monotonic() + seconds
     _draw(data, max(resolutions), images, workers)
-    place = devices.choose(device)
+    place = devices.choose_device(device)
     for resolution in resolutions:
         run = in_way(override(presets.preset(PRESET), {**options, "resolution": resolution}), way)
         speeds = _probe(run, place, probe_seconds)
@@ -241,8 +241,10 @@ def _deliver(directory: Path, output: Path, device: str, grid: str) -> None:
         "--device",
         device,
     )
-    for pattern in ("network-snapshot-*.safetensors", "fakes-0*.png"):
-        shutil.copy(max(directory.glob(pattern)), output)
+    shutil.copy(newest, output)
+    # A training that was cut before its first tick has no fakes but the initial ones.
+    fakes = sorted(directory.glob("fakes-0*.png")) or [directory / "fakes-init.png"]
+    shutil.copy(fakes[-1], output)
     for name in ("reals.png", "stats.jsonl", "log.txt"):
         shutil.copy(directory / name, output)
 

@@ -27,10 +27,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from metrics.run_record import findings  # noqa: E402
-from progan.door import Command  # noqa: E402
+from progan.command import Command  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.run_directory import STATISTICS_FILE  # noqa: E402
-from progan.runtime.files import json_objects  # noqa: E402
+from progan.runtime.files import read_json_lines  # noqa: E402
 from progan.sampling.network_choice import find_networks  # noqa: E402
 from progan.sampling.network_file import load_network  # noqa: E402
 from progan.training.plan import table  # noqa: E402
@@ -113,7 +113,7 @@ def points(run: Path, speeds: dict[float, float]) -> list[Point]:
 
 
 def ticks_of(run: Path) -> list[dict[str, float]]:
-    return list(json_objects(run / STATISTICS_FILE))
+    return list(read_json_lines(run / STATISTICS_FILE))
 
 
 def common_speeds(runs: list[list[dict[str, float]]]) -> dict[float, float]:

@@ -33,12 +33,12 @@ from benchmarks.report import circumstances, page, require_place, save  # noqa: 
 from benchmarks.settings import at_level  # noqa: E402
 from benchmarks.train import quartiles  # noqa: E402
 from progan import presets, schedule  # noqa: E402
+from progan.command import Command, device_option  # noqa: E402
 from progan.config import Run  # noqa: E402
 from progan.data.loader import MAX_PREFETCHED, prefetch_batches  # noqa: E402
-from progan.data.portraits.importer import import_demo  # noqa: E402
+from progan.data.portraits.generate import import_demo  # noqa: E402
 from progan.data.reader import Dataset  # noqa: E402
 from progan.data.writer import write_dataset  # noqa: E402
-from progan.door import Command, device_option  # noqa: E402
 from progan.runtime import devices  # noqa: E402
 from progan.runtime.torch_settings import set_omp_passive  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
@@ -90,7 +90,7 @@ def main(
     """Time the way of the images to the device at each resolution."""
     require_place(output)
     set_omp_passive()
-    chosen, run = devices.choose(device), presets.preset(preset)
+    chosen, run = devices.choose_device(device), presets.preset(preset)
     with tempfile.TemporaryDirectory() as folder:
         dataset = (
             Dataset.open(data)
@@ -102,7 +102,7 @@ def main(
                 compress,
             )
         )
-        result = circumstances("loader", devices.describe(chosen), preset) | {
+        result = circumstances("loader", devices.describe_device(chosen), preset) | {
             "dataset": {
                 "name": dataset.name,
                 "images": len(dataset.training_rows),

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from metrics import ms_ssim, swd
 from metrics.detector import Setup
-from progan.data.portraits.importer import import_demo
+from progan.data.portraits.generate import import_demo
 from tests.builders import draw_of
 from tests.reference import paper_metrics
 

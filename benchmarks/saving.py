@@ -26,10 +26,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from progan import presets
 from progan.config import override
 from progan.data.reader import Dataset
-from progan.runtime.background import Background
+from progan.runtime.background_job import BackgroundJob
 from progan.runtime.files import human_bytes
 from progan.runtime.log import Log
-from progan.runtime.torch_settings import use_threads
+from progan.runtime.torch_settings import set_cpu_threads
 from progan.runtime.weights_file import content_hash
 from progan.training import hooks
 from progan.training.checkpoint import copy_to_cpu, load_state, write_state
@@ -88,7 +88,7 @@ def measure_state(preset: str, outdir: Path | None, runs: int) -> None:
 def multiply(beside: Callable[[], object] | None) -> float:
     """Seconds of each of many small multiplications in the main thread, on average."""
     matrix, count = torch.ones(1024, 1024), 0
-    with Background() as background:
+    with BackgroundJob() as background:
         if beside is not None:
             background.submit(lambda: (beside(), None)[1])
         start = time.perf_counter()
@@ -107,7 +107,7 @@ def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
     dataset = Dataset.open(data)
     run = fit_to_dataset(presets.preset(preset), dataset, ())
     run = override(run, {"total_kimg": total_kimg} if total_kimg else {})
-    use_threads(run.threads)
+    set_cpu_threads(run.threads)
     clock: dict[str, float] = defaultdict(float)
     processor: dict[str, float] = defaultdict(float)
     for name in ("status_line", "curves", "sample_grid", "snapshots"):

@@ -25,10 +25,10 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
 from benchmarks.train import ours, stages_of  # noqa: E402
+from progan.command import Command, device_option  # noqa: E402
 from progan.config import Run  # noqa: E402
-from progan.door import Command, device_option  # noqa: E402
 from progan.runtime import devices  # noqa: E402
-from progan.runtime.torch_settings import set_omp_passive, use_threads  # noqa: E402
+from progan.runtime.torch_settings import set_cpu_threads, set_omp_passive  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
 from progan.training.plan import table  # noqa: E402
 
@@ -81,10 +81,10 @@ def main(
     """Tell what iterations spend their time on."""
     require_place(output)
     set_omp_passive()
-    use_threads(threads)
-    chosen = devices.choose(device)
+    set_cpu_threads(threads)
+    chosen = devices.choose_device(device)
     run, stages = stages_of(preset, resolutions, batch)
-    result = circumstances("step_profile", devices.describe(chosen), preset) | {
+    result = circumstances("step_profile", devices.describe_device(chosen), preset) | {
         "precision": precision,
         "levels": [],
     }

@@ -31,13 +31,13 @@ from benchmarks.peers import peer_step  # noqa: E402
 from benchmarks.report import circumstances, page, require_place, save  # noqa: E402
 from benchmarks.settings import in_way, stages  # noqa: E402
 from progan import presets  # noqa: E402
+from progan.batch_split import UNSHARDED  # noqa: E402
+from progan.command import Command, device_option  # noqa: E402
 from progan.config import Run, override  # noqa: E402
 from progan.data.loader import preprocess_reals  # noqa: E402
-from progan.door import Command, device_option  # noqa: E402
 from progan.errors import UserError  # noqa: E402
-from progan.partition import UNSHARDED  # noqa: E402
 from progan.runtime import devices  # noqa: E402
-from progan.runtime.torch_settings import set_omp_passive, use_threads  # noqa: E402
+from progan.runtime.torch_settings import set_cpu_threads, set_omp_passive  # noqa: E402
 from progan.schedule import Stage  # noqa: E402
 from progan.training import preflight  # noqa: E402
 from progan.training.acceleration import accelerated, chosen  # noqa: E402
@@ -105,8 +105,8 @@ def main(
     """Time training steps at each resolution."""
     require_place(output)
     set_omp_passive()
-    use_threads(threads)
-    chosen = devices.choose(device)
+    set_cpu_threads(threads)
+    chosen = devices.choose_device(device)
     run, chosen_stages = stages_of(preset, resolutions, batch)
     names = some_of(variants, variants_of(chosen), "--variants")
     ceilings = {
@@ -114,7 +114,7 @@ def main(
         for precision in sorted({name.rsplit("-", 1)[1] for name in names})
     }
     bandwidth = copying_bytes_per_second(chosen)
-    result = circumstances("train", devices.describe(chosen), preset) | {
+    result = circumstances("train", devices.describe_device(chosen), preset) | {
         "ceilings": {"flop_per_second": ceilings, "copied_bytes_per_second": bandwidth},
         "levels": [],
     }

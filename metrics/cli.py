@@ -10,7 +10,7 @@ from metrics.discrete_modes_cli import discrete_modes
 from metrics.names import DEFAULT, DESCRIPTIONS
 from metrics.neighbours_cli import neighbours
 from metrics.options import named, record_option, repeats_option, require_files, source_options
-from progan.door import Command, hyphenated
+from progan.command import Command, hyphenate
 from progan.runtime.torch_settings import set_omp_passive
 
 METRIC_LIST = "\b\nMetrics:\n" + "\n".join(
@@ -29,7 +29,7 @@ class Metrics(Command):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        command = COMMANDS.get(hyphenated(args[0])) if args else None
+        command = COMMANDS.get(hyphenate(args[0])) if args else None
         if command is not None:
             return command.make_context(f"{info_name} {command.name}", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)

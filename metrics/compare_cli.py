@@ -8,7 +8,7 @@ import click
 
 from metrics.names import parse_metrics
 from metrics.options import detector_option, require_files
-from progan.door import PATH, Command, device_option
+from progan.command import PATH, Command, device_option
 from progan.errors import UserError
 from progan.runtime.files import require_writable_folder
 from progan.runtime.text import escape_controls
@@ -126,9 +126,9 @@ def _reader(
     """The function run -> what is known of it, with what is missing measured."""
     from metrics.request import setup_for
     from metrics.run_record import fill_missing, read_record
-    from progan.runtime.devices import choose, set_precision
+    from progan.runtime.devices import choose_device, set_precision
 
-    target = choose(device)
+    target = choose_device(device)
     set_precision("fp32")
     setup = setup_for([name for name, _ in wanted.values()], detector, 0, target)
 

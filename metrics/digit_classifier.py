@@ -15,8 +15,8 @@ from progan.data.reader import Dataset
 from progan.data.splits import compute_holdout_size, draw_holdout_rows
 from progan.errors import UserError
 from progan.images import to_signed
-from progan.invocation import command
-from progan.runtime.seeding import generator
+from progan.invocation import command_line
+from progan.runtime.seeding import torch_generator
 from progan.runtime.weights_file import load_weights, save_weights
 from progan.sizes import level_of
 
@@ -112,7 +112,7 @@ def load_classifier(path: Path, device: torch.device) -> tuple[DigitClassifier, 
     except (ValueError, OSError) as error:
         raise UserError(
             f"{path} is no classifier of digits ({error}). Train one: "
-            f"{command('metrics', 'discrete-modes', '--train-classifier')}"
+            f"{command_line('metrics', 'discrete-modes', '--train-classifier')}"
         ) from error
     if header.pop("version", None) != FORMAT_VERSION:
         raise UserError(
@@ -159,7 +159,7 @@ def train_classifier(
 
 def require_digits(dataset: Dataset) -> None:
     """Raise UserError unless a dataset has ten classes of grey images of 32x32."""
-    advice = f"Name a dataset of {command('dataset', 'create-mnist')}."
+    advice = f"Name a dataset of {command_line('dataset', 'create-mnist')}."
     if dataset.label_size != DIGITS:
         raise UserError(
             f"{dataset.path} has {dataset.label_size} classes, not the ten digits. {advice}"
@@ -209,7 +209,7 @@ def rate_factor(progress: float) -> float:
 def _fit(
     classifier: DigitClassifier, digits: Tensor, labels: Tensor, *, epochs: int, seed: int
 ) -> None:
-    random = generator("cpu", seed, "digit-classifier")
+    random = torch_generator("cpu", seed, "digit-classifier")
     optimizer = torch.optim.AdamW(classifier.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     batch = min(BATCH, len(digits))
     steps = epochs * (len(digits) // batch)

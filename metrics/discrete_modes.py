@@ -13,7 +13,7 @@ from metrics.digit_classifier import SIDES
 from metrics.options import classifier_advice
 from metrics.samples import ImageSample, Size
 from progan.errors import UserError
-from progan.invocation import command
+from progan.invocation import command_line
 
 NUM_MODES = 1000
 PAPER_NUM_IMAGES = 25600
@@ -50,7 +50,7 @@ def require(size: Size, num_images: int) -> None:
     if size.channels != 3:
         raise UserError(
             f"discrete-modes reads one digit in each of three channels, and images of "
-            f"{size} have {size.channels}. {command('dataset', 'create-mnist-rgb')} "
+            f"{size} have {size.channels}. {command_line('dataset', 'create-mnist-rgb')} "
             "makes such images."
         )
     if size.height != size.width or size.height not in SIDES:

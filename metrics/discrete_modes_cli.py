@@ -13,9 +13,9 @@ from metrics.options import (
     require_files,
     source_options,
 )
-from progan.door import PATH, Command
+from progan.command import PATH, Command
 from progan.errors import UserError
-from progan.invocation import command
+from progan.invocation import command_line
 from progan.runtime.files import require_writable_file
 from progan.runtime.torch_settings import set_omp_passive
 
@@ -90,7 +90,7 @@ def discrete_modes(
             data,
             reference,
             "Train on which digits? Name a dataset of "
-            f"{command('dataset', 'create-mnist')} with --data.",
+            f"{command_line('dataset', 'create-mnist')} with --data.",
         )
         require_files(digits, detector=None, json_file=None)
         if classifier.is_dir():
@@ -104,7 +104,7 @@ def discrete_modes(
         data,
         reference,
         "Beside which reals? Name a dataset of "
-        f"{command('dataset', 'create-mnist-rgb')} with --data.",
+        f"{command_line('dataset', 'create-mnist-rgb')} with --data.",
     )
     require_files(measured, against, detector=None, json_file=json_file)
     require_classifier_file(classifier)
@@ -139,11 +139,11 @@ def _train(digits: Path, file: Path, epochs: int, seed: int, device: str) -> Non
     set_omp_passive()
     from metrics.digit_classifier import save_classifier, train_classifier
     from progan.data.reader import Dataset
-    from progan.runtime.devices import choose, set_precision
+    from progan.runtime.devices import choose_device, set_precision
     from progan.runtime.files import make_folder
     from progan.runtime.log import human_seconds
 
-    dataset, target = Dataset.open(digits), choose(device)
+    dataset, target = Dataset.open(digits), choose_device(device)
     set_precision("fp32")
     make_folder(file.parent)
     start = time.monotonic()

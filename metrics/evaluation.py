@@ -21,7 +21,7 @@ from metrics.samples import ImageSample, Rows, Size
 from metrics.sources import Source, require_alike
 from progan import __version__
 from progan.errors import UserError
-from progan.runtime.seeding import derive, numpy_generator
+from progan.runtime.seeding import derive_seed, numpy_generator
 from progan.runtime.text import format_count, pluralize
 
 PAPER_NUM_IMAGES = 16384
@@ -129,7 +129,9 @@ def evaluate(
     """
     # The reals first: a damaged file among them shows before a network starts to draw.
     pairs = [_reals(reals, plan, setup, number) for number in range(plan.repeats)]
-    setups = [replace(setup, seed=derive(setup.seed, number)) for number in range(plan.repeats)]
+    setups = [
+        replace(setup, seed=derive_seed(setup.seed, number)) for number in range(plan.repeats)
+    ]
     for name, opened in images.items():
         source = opened()
         require_alike(source, reals)

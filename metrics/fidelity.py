@@ -17,7 +17,7 @@ from torch import Tensor
 from metrics.detector import FID_EXTRA, Embedding, Setup
 from metrics.samples import ImageSample, Size
 from progan.errors import UserError
-from progan.runtime.seeding import derive
+from progan.runtime.seeding import derive_seed
 
 KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000  # Binkowski et al. 2018, section 4
 KID_BATCH = 128  # images; Keras' example of adaptive discriminator augmentation
@@ -165,4 +165,4 @@ def _embedding(draw: ImageSample, setup: Setup, side: int | None = None) -> Embe
 
 def _seed(seed: int) -> int:
     """A seed as NumPy's RandomState takes it."""
-    return derive(seed, "fidelity") % 2**32
+    return derive_seed(seed, "fidelity") % 2**32

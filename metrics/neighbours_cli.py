@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from metrics.options import named, require_files, source_options
-from progan.door import PATH, Command
+from progan.command import PATH, Command
 from progan.errors import UserError
 from progan.runtime.files import require_writable_file
 from progan.runtime.torch_settings import set_omp_passive
@@ -104,13 +104,13 @@ def neighbours(
     from metrics.sheets import neighbour_sheet
     from metrics.sources import open_pair
     from progan.images import save_png
-    from progan.runtime.devices import choose, set_precision
+    from progan.runtime.devices import choose_device, set_precision
     from progan.runtime.files import make_folder
     from progan.sampling.network_choice import find_network
 
     if json_file is not None:
         append_lines(json_file, [])  # better refused now than when all is measured
-    target = choose(device)
+    target = choose_device(device)
     set_precision("fp32")
     path = measured if network is None else find_network(measured)
     asked, reals = open_pair(

@@ -6,10 +6,10 @@ from typing import TypeVar
 
 import click
 
-from progan.door import PATH, device_option
+from progan.command import PATH, device_option
 from progan.errors import UserError
-from progan.invocation import command
-from progan.runtime.files import require_detector, require_paths, require_writable_file
+from progan.invocation import command_line
+from progan.runtime.files import require_detector, require_existing, require_writable_file
 
 F = TypeVar("F", bound=Callable[..., object])
 detector_option = click.option(
@@ -105,7 +105,7 @@ def source_options(*, detector: bool = True) -> Callable[[F], F]:
 
 def require_files(*inputs: Path | None, detector: Path | None, json_file: Path | None) -> None:
     """Raise UserError unless inputs exist and results can be written, before any work."""
-    require_paths(inputs, "Name a file or folder that exists.")
+    require_existing(inputs, "Name a file or folder that exists.")
     require_detector(detector)
     if json_file is not None and json_file.is_dir():
         raise UserError(f"Cannot write {json_file}: Is a directory. Name a file with --json.")
@@ -131,8 +131,8 @@ def require_classifier_file(path: Path) -> None:
 
 def classifier_advice() -> str:
     """How to get a classifier."""
-    training = command("metrics", "discrete-modes", "--train-classifier")
+    training = command_line("metrics", "discrete-modes", "--train-classifier")
     return (
         f"Train a classifier with {training} and name it with --classifier FILE "
-        f"({command('train')}: --detector FILE)."
+        f"({command_line('train')}: --detector FILE)."
     )

@@ -14,7 +14,7 @@ from metrics.detector import Setup, open_detector
 from metrics.evaluation import METRICS, append_lines, evaluate, format_table, plan_for, to_records
 from metrics.run_record import ROWS_FILE, metric_files, rows_of_network, run_of_network, store_rows
 from metrics.sources import Source, mirrored, of_held_out, open_network, open_pair, to_side
-from progan.runtime.devices import choose, set_precision
+from progan.runtime.devices import choose_device, set_precision
 from progan.sampling.network_choice import find_networks
 from progan.sampling.network_file import images_seen_of
 
@@ -61,7 +61,7 @@ class Request:
 
 def answer(request: Request) -> str:
     """Measure, write JSON lines as soon as there are any, and return the table."""
-    device = choose(request.device)
+    device = choose_device(request.device)
     set_precision("fp32")  # TF32 keeps three digits
     files = find_networks(request.images) if request.is_network else [request.images]
     newest, reals = open_pair(

@@ -25,7 +25,7 @@ from progan.run_directory import (
     STATISTICS_FILE,
     load_config,
 )
-from progan.runtime.files import json_objects, write_atomically
+from progan.runtime.files import read_json_lines, write_atomically
 from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import SUFFIX, Snapshot, images_seen_of
 
@@ -115,7 +115,7 @@ def statistics(directory: Path, images_seen: int) -> Values:
     """What the last line of stats.jsonl says up to a number of images."""
     lines = [
         line
-        for line in json_objects(directory / STATISTICS_FILE)
+        for line in read_json_lines(directory / STATISTICS_FILE)
         if line.get("images_seen", math.inf) <= images_seen
     ]
     return {
@@ -149,7 +149,7 @@ def moments(file: Path, networks: Mapping[str, int]) -> Iterator[tuple[int | Non
         networks: The names of networks, without '.safetensors', and how many images each has seen.
     """
     try:
-        for line in json_objects(file):
+        for line in read_json_lines(file):
             yield from (
                 _reported(line, networks) if "metric" in line else _of_training(line, file.stem)
             )
@@ -233,7 +233,7 @@ def rows_of_network(records: Sequence[Mapping[str, Any]], network: Path) -> list
 def store_rows(directory: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Add records to those of a run; the same measurement replaces the earlier one."""
     path = directory / ROWS_FILE
-    lines = {_identity(line): line for line in json_objects(path)}
+    lines = {_identity(line): line for line in read_json_lines(path)}
     for record in records:
         lines.pop(_identity(record), None)
         lines[_identity(record)] = dict(record)

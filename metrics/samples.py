@@ -18,7 +18,7 @@ from tqdm import tqdm
 from progan.images import Pixels
 from progan.runtime.files import atomic_path, require_free_space
 from progan.runtime.text import format_count
-from progan.runtime.torch_settings import threads_of_one
+from progan.runtime.torch_settings import single_threaded_pool
 from progan.runtime.worker_pool import in_order
 
 CACHE_FOLDER = "metrics-cache"  # in the dataset's own folder
@@ -164,7 +164,7 @@ def side_by_side(
         yield from map(function, tasks)
         return
     workers = torch.get_num_threads()
-    with threads_of_one(workers) as pool:
+    with single_threaded_pool(workers) as pool:
         yield from in_order(pool, function, tasks, ahead=workers)
 
 

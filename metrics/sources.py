@@ -20,9 +20,9 @@ from progan.errors import UserError
 from progan.images import Pixels, enlarge
 from progan.interop.describe_file import describe
 from progan.interop.load import is_network, load_snapshot
-from progan.invocation import command
-from progan.run_directory import states
-from progan.runtime.files import members
+from progan.invocation import command_line
+from progan.run_directory import list_states
+from progan.runtime.files import zip_member_names
 from progan.runtime.seeding import numpy_generator
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.network_choice import find_network
@@ -82,12 +82,14 @@ def open_source(
 
 def _is_zip_of_files(path: Path) -> bool:
     """Whether a file is a zip file, and none of PyTorch's."""
-    return zipfile.is_zipfile(path) and not any(name.endswith(INDEX) for name in members(path))
+    return zipfile.is_zipfile(path) and not any(
+        name.endswith(INDEX) for name in zip_member_names(path)
+    )
 
 
 def is_run(path: Path) -> bool:
     """Whether a folder has snapshots of a network, or training states."""
-    return path.is_dir() and (any(path.glob(f"{PREFIX}*{SUFFIX}")) or bool(states(path)))
+    return path.is_dir() and (any(path.glob(f"{PREFIX}*{SUFFIX}")) or bool(list_states(path)))
 
 
 def open_pair(
@@ -135,7 +137,7 @@ def require_alike(images: Source, reals: Source) -> None:
     if images.size.channels != reals.size.channels:
         raise UserError(
             both + "Compare images of one kind; "
-            f"{command('dataset', 'create-from-images')} makes them alike with "
+            f"{command_line('dataset', 'create-from-images')} makes them alike with "
             "--channels."
         )
     side = min(*images.size[:2], *reals.size[:2])
@@ -181,7 +183,7 @@ def of_held_out(reals: Source) -> Source:
     if not len(reals.held_out):
         raise UserError(
             f"--held-out: {reals.description} has no images that were held out. "
-            f"{command('dataset')} keeps some with --holdout 0.1."
+            f"{command_line('dataset')} keeps some with --holdout 0.1."
         )
     return replace(
         reals, description=f"held-out images of {reals.description}", held_out=reals.trained_on
@@ -275,7 +277,7 @@ def open_images(path: Path) -> Source:
             raise UserError(
                 f"The images in {path} are not alike: {names[0]} is {size} (width, height, "
                 f"channels), {name} is {found}. Make them alike, or make a dataset of them with "
-                f"{command('dataset', 'create-from-images')}."
+                f"{command_line('dataset', 'create-from-images')}."
             )
         return np.asarray(convert_mode(picture, channels), np.uint8).reshape(found)
 

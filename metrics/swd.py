@@ -14,7 +14,7 @@ from metrics.detector import Setup
 from metrics.filters import laplacian_pyramid
 from metrics.samples import ImageSample, Size, side_by_side
 from progan.errors import UserError
-from progan.runtime.seeding import generator
+from progan.runtime.seeding import torch_generator
 
 PATCH = 7  # px
 PATCHES_PER_IMAGE = 128
@@ -76,7 +76,7 @@ def descriptors(draw: ImageSample, levels: range, role: str, setup: Setup) -> li
         role: Patches of other roles are drawn anew.
     """
     # Drawn on the CPU: a seed means the same patches on every machine.
-    randoms = [generator("cpu", setup.seed, "patches", role, index) for index in levels]
+    randoms = [torch_generator("cpu", setup.seed, "patches", role, index) for index in levels]
     height, width, channels = draw.size
 
     def places(batch: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -141,7 +141,7 @@ def _by_channel(values: Tensor, channels: int) -> Tensor:
 
 def directions(size: int, seed: int, index: int) -> Tensor:
     """Random unit vectors for one level: float32 [size, 512] on the CPU."""
-    random = generator("cpu", seed, "directions", index)
+    random = torch_generator("cpu", seed, "directions", index)
     vectors = torch.randn(size, NUM_DIRECTIONS, generator=random, dtype=torch.float64)
     return torch.nn.functional.normalize(vectors, dim=0).float()
 

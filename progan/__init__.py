@@ -1,4 +1,4 @@
-"""progan: progressive growing of GANs, from a folder of images to megapixel pictures.
+"""progan: progressive growing of GANs, from a folder of images to generated ones.
 
 import progan
 G = progan.load("network-snapshot-012000.safetensors")
@@ -9,13 +9,13 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from progan.loading import TrainedGenerator
+    from progan.api import TrainedGenerator
 
 __version__ = "0.1.0"
 
 
 def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerator":
-    """Read a trained generator, to draw with.
+    """Load a trained generator.
 
     Args:
         path: A network file of progan, a run (its newest network), a pickle of the official
@@ -23,8 +23,8 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerato
         device: 'auto', 'cpu', 'cuda' or 'mps'.
 
     Raises:
-        progan.errors.UserError: There is no such network, or it cannot be used.
+        progan.errors.UserError: The network does not exist or cannot be used.
     """
-    from progan.loading import load  # brings torch
+    from progan.api import load  # brings torch
 
     return load(path, device)

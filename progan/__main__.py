@@ -1,4 +1,4 @@
-"""`python -m progan --help`."""
+"""`python -m progan`: the same as the installed command `progan`."""
 
 from progan.cli.start import main
 

@@ -1,15 +1,15 @@
-"""The one exception that is addressed to the user, and what others say in a line."""
+"""The exception for mistakes that users can fix, and one-line texts of other exceptions."""
 
 
 class UserError(Exception):
-    """A mistake that the user can mend.
+    """A mistake that the user can fix.
 
-    The text says what is wrong, where, and how to mend it. The doors print it without a
-    traceback and exit with 1; every other exception is a bug of ours.
+    The text says what is wrong, where, and how to fix it. The commands print it without a
+    traceback and exit with 1; every other exception is a bug of progan.
     """
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says first, and no more of it than people read; its type if it says nothing."""
+    """Return the first line of an error's text, 200 characters at most; its type if it is empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines or [type(error).__name__])[0][:200]

@@ -1,7 +1,7 @@
-"""How the commands of progan are spelled: as the one that is running was typed.
+"""Spell command lines of progan in the way that the running one was typed.
 
 `python train.py`, `progan train` and `python -m progan train` are the same command, and a message
-that names a command names it in the way that is known to work for its reader.
+that names a command spells it in the way that works for its reader.
 """
 
 import re
@@ -9,7 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]  # of a checkout, or where packages are installed
+ROOT = Path(__file__).resolve().parents[1]  # the checkout, or the folder of installed packages
 PROGRAM = "progan"
 SCRIPTS = {"train": "train.py", "generate": "generate.py", "dataset": "dataset_tool.py"}
 MODULES = {
@@ -24,25 +24,22 @@ _SPELLED = re.compile(
 )
 
 
-def command(name: str, *words: object, portable: bool = False) -> str:
-    """A command line that does `name`, 'train' or 'metrics', with `words` quoted for a shell.
+def command_line(name: str, *words: object, portable: bool = False) -> str:
+    """Return the command line of `name`, e.g. 'train' or 'metrics', with `words` quoted.
 
     Args:
-        portable: Leave the folder of a script away, for files that other people read.
+        portable: Omit the folder of a script, for files that other people read.
     """
-    return shlex.join([*program(name, portable=portable), *map(str, words)])
+    return shlex.join([*command_prefix(name, portable=portable), *map(str, words)])
 
 
-def typed(name: str) -> str:
-    """The command line of this process, which does `name`, to be written into files.
-
-    The folder of the program is left away.
-    """
+def this_command_line(name: str) -> str:
+    """Return the command line of this process, a `name`, without the program's folder."""
     return shlex.join([*_this_program(name), *sys.argv[1:]])
 
 
-def program(name: str, *, portable: bool = False) -> list[str]:
-    """The first words of a command line that does `name`."""
+def command_prefix(name: str, *, portable: bool = False) -> list[str]:
+    """Return the first words of the command line of `name`: ['python', 'train.py']."""
     started = Path(sys.argv[0])
     if _is_console_script(started):
         return [PROGRAM if portable else _console_script(started), name]
@@ -58,11 +55,13 @@ def program(name: str, *, portable: bool = False) -> list[str]:
     return ["python", SCRIPTS[name]] if has_scripts else [PROGRAM, name]
 
 
-def respelled(text: str) -> str:
-    """A help text, which spells commands as in a checkout, with the spelling of this process."""
-    if program("train", portable=True) == ["python", SCRIPTS["train"]]:
+def respell_commands(text: str) -> str:
+    """Replace the commands in a help text, spelled as in a checkout, by those of this process."""
+    if command_prefix("train", portable=True) == ["python", SCRIPTS["train"]]:
         return text
-    return _SPELLED.sub(lambda found: command(_NAME_OF[found[1] or found[2]], portable=True), text)
+    return _SPELLED.sub(
+        lambda found: command_line(_NAME_OF[found[1] or found[2]], portable=True), text
+    )
 
 
 def _this_program(name: str) -> list[str]:
@@ -74,16 +73,16 @@ def _this_program(name: str) -> list[str]:
     for module in (PROGRAM, *MODULES.values()):
         if _is_module(started, module):
             return ["python", "-m", module]
-    return program(name, portable=True)
+    return command_prefix(name, portable=True)
 
 
 def _is_script(started: Path) -> bool:
-    """Whether a script of this checkout runs, and not one of that name of somebody else."""
+    """True if a script of this checkout runs, not another one of that name."""
     return started.name in SCRIPTS.values() and started.resolve().parent == ROOT
 
 
 def _is_module(started: Path, module: str) -> bool:
-    """Whether `python -m module` runs, of this very package."""
+    """True if `python -m module` of this package runs."""
     return started.resolve() == ROOT.joinpath(*module.split("."), "__main__.py")
 
 
@@ -92,12 +91,12 @@ def _is_any_module(started: Path) -> bool:
 
 
 def _is_console_script(started: Path) -> bool:
-    """Whether the program runs that an installation makes: progan, or progan.exe."""
+    """True if the installed program runs: progan, or progan.exe."""
     return started.stem == PROGRAM and started.suffix in ("", ".exe")
 
 
 def _console_script(started: Path) -> str:
-    """Its name, or its path where the shell would not find it by the name."""
+    """Return its name, or its path if the shell would not find it by the name."""
     from shutil import which
 
     found = which(PROGRAM)

@@ -1,4 +1,4 @@
-"""Config fields -> click options -> overrides of a config: the only place that knows both."""
+"""Convert config fields to click options, and their values to overrides of a config."""
 
 from collections.abc import Callable
 from dataclasses import Field
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from progan.config import SECTIONS, Run
+from progan.option_fields import FloatAt, IntAt, option_fields, option_name
 from progan.presets import PRESETS
-from progan.settings import FloatAt, IntAt, option_name, settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -18,8 +18,8 @@ else:
     Kind = click.ParamType  # which is not generic in click 8.1 to 8.3
 
 
-AUTO = "auto"  # how help and command line name a choice by the program
-NONE = "none"  # how help and command line name an empty value
+AUTO = "auto"  # in help and on the command line: the program chooses
+NONE = "none"  # in help and on the command line: an empty value
 
 
 class PerResolution(Kind):
@@ -45,7 +45,7 @@ class PerResolution(Kind):
 
 
 class Text(Kind):
-    """Any text; the word that help shows for none means none."""
+    """Any text; 'none' is the empty one."""
 
     name = "text"
 
@@ -54,7 +54,7 @@ class Text(Kind):
 
 
 class OrAuto(Kind):
-    """A number, or the word for leaving it to the program, which another number stands for."""
+    """A number, or 'auto', which is stored as the number `auto`."""
 
     def __init__(self, number: Kind, auto: float) -> None:
         self.name = f"{number.name}|{AUTO}"
@@ -76,50 +76,55 @@ TYPES: dict[Any, Kind] = {
 
 
 def config_options(command: F) -> F:
-    """Give a command one option for each field of the config; all default to None: not given."""
-    for field in reversed(_offered()):
+    """Add an option for each field of the config to a command; None means not given."""
+    for field in reversed(_option_fields()):
         command = _option(field)(command)
     return command
 
 
-def given(options: dict[str, Any]) -> dict[str, Any]:
-    """Keep the config fields that the user named on the command line.
+def explicit_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the config fields that were given on the command line.
 
     A value without its table holds at all resolutions: --batch 8 undoes a preset's --batch-at.
     """
-    names = {field.name for field in _offered()}
+    names = {field.name for field in _option_fields()}
     named = {name: value for name, value in options.items() if name in names and value is not None}
     tables = {f"{name}_at" for name in named} & names
     return {**dict.fromkeys(tables, ()), **named}
 
 
-def sections() -> dict[Any, list[Field[Any]]]:
-    """The fields that the command line offers, by the section of the config that has them."""
+def offered_fields() -> dict[Any, list[Field[Any]]]:
+    """Return the fields that are command-line options, by their section of the config."""
     return {
-        section: [item for item in settings(section) if item.metadata["option"]]
+        section: [item for item in option_fields(section) if item.metadata["option"]]
         for section in (Run, *SECTIONS.values())
     }
 
 
-def _offered() -> list[Field[Any]]:
-    return [item for fields in sections().values() for item in fields]
+def _option_fields() -> list[Field[Any]]:
+    return [item for fields in offered_fields().values() for item in fields]
 
 
 def _option(field: Field[Any]) -> Callable[[F], F]:
     name, text = option_name(field.name), field.metadata["text"]
     if field.type is bool:
         return click.option(
-            f"{name}/--no-{name[2:]}", field.name, default=None, help=f"{text} {_shown(field)}"
+            f"{name}/--no-{name[2:]}",
+            field.name,
+            default=None,
+            help=f"{text} {_describe_default(field)}",
         )
     kind = TYPES[field.type]
     if field.metadata["choices"] and not field.metadata["several"]:
         kind = click.Choice(field.metadata["choices"])
     if field.metadata["auto"] is not None:
         kind = OrAuto(kind, field.metadata["auto"])
-    return click.option(name, field.name, type=kind, default=None, help=f"{text} {_shown(field)}")
+    return click.option(
+        name, field.name, type=kind, default=None, help=f"{text} {_describe_default(field)}"
+    )
 
 
-def _shown(field: Field[Any]) -> str:
+def _describe_default(field: Field[Any]) -> str:
     value = field.default
     if isinstance(value, bool):
         value = "on" if value else "off"

@@ -4,7 +4,7 @@ v1 and v2 are the official schedules for 1024x1024 (v2 for 1, 2, 4 and 8 GPUs: t
 are those of all GPUs together). The others follow appendix A.1 and D of the paper at the
 resolution of their dataset. table1-… are the training configurations of table 1 at 128x128,
 stacked-mnist-… those of table 4. The others are GANs of other papers, with the hyper-parameters
-given there, at 64x64. Each row holds only what differs from the defaults in config.py.
+given there, at 64x64. Each row holds only what differs from the defaults in config/.
 """
 
 import difflib
@@ -33,205 +33,62 @@ def _fades(kimg: float) -> dict[str, float]:
     return {"training_kimg": kimg, "transition_kimg": kimg}
 
 
+# fmt: off
 V1 = dict(total_kimg=19000, batch=16, batch_at=BATCH_V1, stddev_group=16, **_fades(800))
 V2 = dict(total_kimg=12000, batch=4, batch_at=BATCH_1GPU, **_rates(LR_1GPU))
 
 # For a CPU: narrow networks, whose threads would wait more than work, short phases, larger steps.
-CPU: dict[str, Any] = dict(
-    resolution=32,
-    total_kimg=150,
-    **_fades(10),
-    batch=16,
-    latent_size=64,
-    fmap_base=512,
-    fmap_max=64,
-    g_lr=0.002,
-    d_lr=0.002,
-    ema_decay=0.995,
-    minibatch_repeats=1,
-    tick_kimg=5,
-    tick_kimg_at=(),
-    snapshot_ticks=5,
-    threads=1,
-)
+CPU: dict[str, Any] = dict(resolution=32, total_kimg=150, **_fades(10), batch=16, latent_size=64,
+    fmap_base=512, fmap_max=64, g_lr=0.002, d_lr=0.002, ema_decay=0.995, minibatch_repeats=1,
+    tick_kimg=5, tick_kimg_at=(), snapshot_ticks=5, threads=1)
 
 # One convolution a level, batch normalisation, as in the DCGAN paper; ticks of 10,000 images.
-DCGAN: dict[str, Any] = dict(
-    kind="dcgan",
-    resolution=64,
-    latent_size=100,
-    fmap_base=2048,
-    fmap_max=1024,
-    g_norm="batch",
-    d_norm="batch",
-    g_activation="relu",
-    output="tanh",
-    equalized_lr=False,
-    weight_stddev=0.02,
-    normalize_latents=False,
-    stddev_group=0,
-    objective="gan",
-    drift=0,
-    total_kimg=4000,
-    batch=128,
-    g_lr=0.0002,
-    d_lr=0.0002,
-    beta1=0.5,
-    beta2=0.999,
-    ema_decay=0.99,
-    minibatch_repeats=1,
-    tick_kimg=10,
-    tick_kimg_at=(),
-)
-WGAN_GP = DCGAN | dict(
-    objective="wgan-gp",
-    d_norm="layer",
-    batch=64,
-    d_repeats=5,
-    g_lr=0.0001,
-    d_lr=0.0001,
-    beta1=0,
-    beta2=0.9,
-)
-AUTOENCODER = DCGAN | dict(
-    kind="autoencoder",
-    fmap_base=64,
-    fmap_decay=0,
-    fmap_max=64,
-    weight_stddev=0,
-    latent_size=64,
-    code_size=64,
-)
+DCGAN: dict[str, Any] = dict(kind="dcgan", resolution=64, latent_size=100, fmap_base=2048,
+    fmap_max=1024, g_norm="batch", d_norm="batch", g_activation="relu", output="tanh",
+    equalized_lr=False, weight_stddev=0.02, normalize_latents=False, stddev_group=0,
+    objective="gan", drift=0, total_kimg=4000, batch=128, g_lr=0.0002, d_lr=0.0002, beta1=0.5,
+    beta2=0.999, ema_decay=0.99, minibatch_repeats=1, tick_kimg=10, tick_kimg_at=())
+WGAN_GP = DCGAN | dict(objective="wgan-gp", d_norm="layer", batch=64, d_repeats=5, g_lr=0.0001,
+    d_lr=0.0001, beta1=0, beta2=0.9)
+AUTOENCODER = DCGAN | dict(kind="autoencoder", fmap_base=64, fmap_decay=0, fmap_max=64,
+    weight_stddev=0, latent_size=64, code_size=64)
 
 # Small maps of one size, kernels of 4 and 7: the DCGAN of digits that learns in minutes.
-MNIST_8 = DCGAN | dict(
-    subset="8",
-    latent_size=50,
-    fmap_base=128,
-    fmap_decay=0,
-    d_fmap_base=64,
-    output_kernel=7,
-    g_norm="none",
-    d_norm="none",
-    g_activation="leaky-relu",
-    weight_stddev=0,
-    separate_updates=True,
-    batch=64,
-    total_kimg=28.8,
-    tick_kimg=1,
-    ema_decay=0,
-)
-FROGS = DCGAN | dict(
-    subset="6",
-    resolution=32,
-    latent_size=32,
-    fmap_base=256,
-    fmap_decay=0,
-    d_fmap_base=128,
-    output_kernel=7,
-    g_norm="none",
-    d_norm="none",
-    g_activation="leaky-relu",
-    weight_stddev=0,
-    dropout=0.4,
-    label_noise=0.05,
-    mixed_batches=True,
-    batch=20,
-    total_kimg=200,
-    optimizer="rmsprop",
-    g_lr=0.0004,
-    d_lr=0.0008,
-    beta2=0.9,
-    epsilon=1e-7,
-    clip_gradients=1.0,
-    lr_decay=5e-7,
-    ema_decay=0,
-    tick_kimg=2,
-)
-ADA_BIRDS = DCGAN | dict(
-    latent_size=64,
-    fmap_base=128,
-    fmap_decay=0,
-    weight_stddev=0,
-    dropout=0.4,
-    output="sigmoid",
-    augment="adaptive",
-    augment_together=True,
-    total_kimg=2350,
-    tick_kimg=5.888,
-    snapshot_ticks=1,
-    metrics="kid75",
-    best="kid75",
-)
+MNIST_8 = DCGAN | dict(subset="8", latent_size=50, fmap_base=128, fmap_decay=0, d_fmap_base=64,
+    output_kernel=7, g_norm="none", d_norm="none", g_activation="leaky-relu", weight_stddev=0,
+    separate_updates=True, batch=64, total_kimg=28.8, tick_kimg=1, ema_decay=0)
+FROGS = DCGAN | dict(subset="6", resolution=32, latent_size=32, fmap_base=256, fmap_decay=0,
+    d_fmap_base=128, output_kernel=7, g_norm="none", d_norm="none", g_activation="leaky-relu",
+    weight_stddev=0, dropout=0.4, label_noise=0.05, mixed_batches=True, batch=20, total_kimg=200,
+    optimizer="rmsprop", g_lr=0.0004, d_lr=0.0008, beta2=0.9, epsilon=1e-7, clip_gradients=1.0,
+    lr_decay=5e-7, ema_decay=0, tick_kimg=2)
+ADA_BIRDS = DCGAN | dict(latent_size=64, fmap_base=128, fmap_decay=0, weight_stddev=0, dropout=0.4,
+    output="sigmoid", augment="adaptive", augment_together=True, total_kimg=2350, tick_kimg=5.888,
+    snapshot_ticks=1, metrics="kid75", best="kid75")
 
 # Appendix A.2 and table 1, row after row.
-TABLE1_A = dict(
-    resolution=128,
-    initial_resolution=128,
-    mirror=True,
-    total_kimg=10000,
-    **_fades(600),
-    batch=64,
-    latent_size=128,
-    fmap_base=2048,
-    normalize_latents=False,
-    equalized_lr=False,
-    g_norm="batch",
-    d_norm="layer",
-    g_activation="relu",
-    output="tanh",
-    stddev_group=0,
-    fused_scaling=False,
-    drift=0,
-    d_repeats=5,
-    minibatch_repeats=1,
-    g_lr=0.0001,
-    d_lr=0.0001,
-    beta2=0.9,
-    ema_decay=0.999**20,
-)
+TABLE1_A = dict(resolution=128, initial_resolution=128, mirror=True, total_kimg=10000,
+    **_fades(600), batch=64, latent_size=128, fmap_base=2048, normalize_latents=False,
+    equalized_lr=False, g_norm="batch", d_norm="layer", g_activation="relu", output="tanh",
+    stddev_group=0, fused_scaling=False, drift=0, d_repeats=5, minibatch_repeats=1, g_lr=0.0001,
+    d_lr=0.0001, beta2=0.9, ema_decay=0.999**20)
 TABLE1_B = TABLE1_A | dict(initial_resolution=4)
 TABLE1_C = TABLE1_B | dict(batch=16, ema_decay=0.999**5)
-TABLE1_D = TABLE1_C | dict(
-    latent_size=512,
-    normalize_latents=True,
-    g_norm="none",
-    d_norm="none",
-    g_activation="leaky-relu",
-    output="linear",
-    drift=0.001,
-    d_repeats=1,
-    beta2=0.99,
-    ema_decay=0.999,
-)
+TABLE1_D = TABLE1_C | dict(latent_size=512, normalize_latents=True, g_norm="none", d_norm="none",
+    g_activation="leaky-relu", output="linear", drift=0.001, d_repeats=1, beta2=0.99,
+    ema_decay=0.999)
 TABLE1_E = TABLE1_D | dict(stddev_group=16)
 TABLE1_F = TABLE1_E | dict(equalized_lr=True, g_lr=0.001, d_lr=0.001)
 TABLE1_G = TABLE1_F | dict(g_norm="pixel")
 
 # Appendix E and table 4: K/2 has 32 maps at 4x4, K/4 has 16.
-STACKED_MNIST: dict[str, Any] = dict(
-    kind="stacked-mnist",
-    resolution=32,
-    initial_resolution=32,
-    total_kimg=10000,
-    **_fades(400),
-    latent_size=64,
-    fmap_base=64,
-    g_norm="batch",
-    d_norm="batch",
-    equalized_lr=False,
-    output="tanh",
-    stddev_group=0,
-    drift=0,
-    batch=64,
-    d_repeats=5,
-    minibatch_repeats=1,
-    tick_kimg=100,
-    tick_kimg_at=(),
-    threads=1,
-)
+STACKED_MNIST: dict[str, Any] = dict(kind="stacked-mnist", resolution=32, initial_resolution=32,
+    total_kimg=10000, **_fades(400), latent_size=64, fmap_base=64, g_norm="batch", d_norm="batch",
+    equalized_lr=False, output="tanh", stddev_group=0, drift=0, batch=64, d_repeats=5,
+    minibatch_repeats=1, tick_kimg=100, tick_kimg_at=(), threads=1)
 STACKED_MNIST_NORM = STACKED_MNIST | dict(g_norm="pixel", d_norm="none", equalized_lr=True)
 STACKED_MNIST_STDDEV = STACKED_MNIST_NORM | dict(stddev_group=64)
+# fmt: on
 
 
 def _stacked_mnist(name: str, d_fmap_base: int) -> dict[str, dict[str, Any]]:
@@ -248,6 +105,7 @@ def _stacked_mnist(name: str, d_fmap_base: int) -> dict[str, dict[str, Any]]:
     }
 
 
+# fmt: off
 PRESETS: dict[str, dict[str, Any]] = {
     "v1-1gpu": V1,
     "v2-1gpu": V2,
@@ -257,54 +115,26 @@ PRESETS: dict[str, dict[str, Any]] = {
     "celeba-128": V2 | dict(resolution=128, total_kimg=9000, mirror=True),
     "lsun-256": V2 | dict(resolution=256),
     "cifar10": V2 | dict(resolution=32, total_kimg=6600, gp_target=750),
-    "mnist": V2
-    | dict(
-        resolution=32, total_kimg=1200, latent_size=128, fmap_base=2048, fmap_max=128, **_fades(100)
-    ),
+    "mnist": V2 | dict(resolution=32, total_kimg=1200, latent_size=128, fmap_base=2048,
+        fmap_max=128, **_fades(100)),
     "cpu": CPU,
     "dcgan": DCGAN,
     "lsgan": DCGAN | dict(objective="lsgan"),
-    "wgan": DCGAN
-    | dict(
-        objective="wgan",
-        optimizer="rmsprop",
-        beta2=0.99,
-        g_lr=0.00005,
-        d_lr=0.00005,
-        clip_weights=0.01,
-        batch=64,
-        d_repeats=5,
-    ),
+    "wgan": DCGAN | dict(objective="wgan", optimizer="rmsprop", beta2=0.99, g_lr=0.00005,
+        d_lr=0.00005, clip_weights=0.01, batch=64, d_repeats=5),
     "wgan-gp": WGAN_GP,
-    "wgan-gp-resnet": WGAN_GP
-    | dict(kind="resnet", fmap_max=512, latent_size=128, d_activation="relu", weight_stddev=0),
-    "began": AUTOENCODER
-    | dict(
-        objective="began",
-        g_norm="none",
-        d_norm="none",
-        batch=16,
-        g_activation="elu",
-        d_activation="elu",
-        output="linear",
-        g_lr=0.0001,
-        d_lr=0.0001,
-    ),
+    "wgan-gp-resnet": WGAN_GP | dict(kind="resnet", fmap_max=512, latent_size=128,
+        d_activation="relu", weight_stddev=0),
+    "began": AUTOENCODER | dict(objective="began", g_norm="none", d_norm="none", batch=16,
+        g_activation="elu", d_activation="elu", output="linear", g_lr=0.0001, d_lr=0.0001),
     "ebgan": AUTOENCODER | dict(objective="ebgan", energy="l2", margin=0.25, batch=64),
     "dragan": DCGAN | dict(objective="dragan", d_norm="none", batch=64),
     "frogs": FROGS,
     "ada-birds": ADA_BIRDS,
     "mnist-8": MNIST_8,
     "mnist-8-collapse": MNIST_8 | dict(latent_size=1),
-    "mnist-8-diverge": MNIST_8
-    | dict(
-        weight_stddev=0.02,
-        separate_updates=False,
-        mixed_batches=True,
-        g_lr=0.001,
-        d_lr=0.001,
-        beta1=0.9,
-    ),
+    "mnist-8-diverge": MNIST_8 | dict(weight_stddev=0.02, separate_updates=False,
+        mixed_batches=True, g_lr=0.001, d_lr=0.001, beta1=0.9),
     "table1-a": TABLE1_A,
     "table1-b": TABLE1_B,
     "table1-c": TABLE1_C,
@@ -316,19 +146,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "table1-h": V2 | dict(resolution=128, mirror=True, batch=16, batch_at=()),
     **_stacked_mnist("k2", 32),
     **_stacked_mnist("k4", 16),
-    "demo": CPU
-    | dict(
-        total_kimg=28,
-        batch=8,
-        fmap_base=384,
-        fmap_max=48,
-        g_lr=0.0015,
-        d_lr=0.0015,
-        tick_kimg=1,
-        image_ticks=3,
-        **_fades(3),
-    ),
+    "demo": CPU | dict(total_kimg=28, batch=8, fmap_base=384, fmap_max=48, g_lr=0.0015, d_lr=0.0015,
+        tick_kimg=1, image_ticks=3, **_fades(3)),
 }
+# fmt: on
 DEFAULT = "v2-1gpu"
 
 
@@ -337,5 +158,5 @@ def preset(name: str) -> Run:
     if name not in PRESETS:
         close = difflib.get_close_matches(name, PRESETS, n=1)
         guess = f" Did you mean {close[0]}?" if close else ""
-        raise UserError(f"There is no preset {name!r}.{guess} Presets: {', '.join(PRESETS)}.")
+        raise UserError(f"Unknown preset {name!r}.{guess} Presets: {', '.join(PRESETS)}.")
     return override(Run(preset=name), PRESETS[name])

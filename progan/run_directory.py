@@ -1,4 +1,4 @@
-"""The directory of a run: its name, its files, and how to find it again."""
+"""Create, find and name the directory of a run and its files."""
 
 import json
 import re
@@ -27,14 +27,17 @@ BEST_STATE_PREFIX = "state-best-"
 _MAX_SLUG = 100  # characters of a dataset in the name of a run; a file name holds 255 bytes
 
 
-def create(outdir: Path, dataset_name: str, run: Run) -> Path:
-    """Make and return OUTDIR/NNNNN-<dataset>-<preset>, NNNNN being the next free number."""
+def create_run(outdir: Path, dataset_name: str, run: Run) -> Path:
+    """Create and return OUTDIR/NNNNN-<dataset>-<preset>, NNNNN being the next free number."""
     number = (
-        max((number for path in runs(outdir) if (number := _number(path)) is not None), default=-1)
+        max(
+            (number for path in list_runs(outdir) if (number := _number(path)) is not None),
+            default=-1,
+        )
         + 1
     )
     directory = outdir / f"{number:05d}-{_slug(dataset_name)}-{run.preset}"
-    # It appears with its settings in it: without them a crash would leave what is no run.
+    # Renamed when it has its config, so that a crash leaves no directory without one.
     growing = outdir / f".{directory.name}.{secrets.token_hex(4)}{PARTIAL}"
     try:
         growing.mkdir(parents=True)
@@ -52,16 +55,16 @@ def create(outdir: Path, dataset_name: str, run: Run) -> Path:
     return directory
 
 
-def note_launch(directory: Path, launch: str) -> None:
-    """Remember which launch of several processes began a run."""
+def save_launch(directory: Path, launch: str) -> None:
+    """Record which launch of several processes started a run."""
     write_atomically(directory / LAUNCH_FILE, launch + "\n")
 
 
-def begun_by(outdir: Path, launch: str) -> Path | None:
-    """The newest run that a launch began, if it began one."""
+def find_run_of_launch(outdir: Path, launch: str) -> Path | None:
+    """Return the newest run that a launch started, or None."""
     found = [
         path
-        for path in runs(outdir)
+        for path in list_runs(outdir)
         if (path / LAUNCH_FILE).is_file()
         and (path / LAUNCH_FILE).read_text("utf-8") == launch + "\n"
     ]
@@ -73,7 +76,7 @@ def save_config(directory: Path, run: Run) -> None:
 
 
 def load_config(directory: Path) -> Run:
-    """Return the settings of a run; raises UserError if the directory is not one."""
+    """Load the config of a run; raises UserError if the directory is not one."""
     path = directory / CONFIG_FILE
     if not path.is_file():
         raise UserError(f"{directory} is not the directory of a run: it has no {CONFIG_FILE}.")
@@ -88,37 +91,39 @@ def load_config(directory: Path) -> Run:
         raise UserError(f"{path} is damaged ({error}). Restore it, or start a new run.") from error
 
 
-def find(path: Path) -> Path:
-    """Return what to resume: a state file or the run itself, or the newest run of a directory.
+def find_run_or_state(path: Path) -> Path:
+    """Return the state file or run that `path` is, or the newest run in that directory.
 
     Raises UserError if `path` is none of these.
     """
     if path.is_file() or (path / CONFIG_FILE).is_file():
         return path
-    found = runs(path)
+    found = list_runs(path)
     if not found:
-        what = "no run in" if path.is_dir() else "no"
+        what = (
+            f"There is no run in {path}" if path.is_dir() else f"No such file or directory: {path}"
+        )
         raise UserError(
-            f"There is {what} {path}. Name the directory of a run, which holds the "
+            f"{what}. Name the directory of a run, which holds the "
             f"{CONFIG_FILE} of train.py, one of its state files, or an --outdir that "
             "has runs."
         )
     return found[-1]
 
 
-def runs(outdir: Path) -> list[Path]:
+def list_runs(outdir: Path) -> list[Path]:
     """Return the directories of the runs in `outdir`, the newest last.
 
     A run is a directory called NNNNN-…, or any other one, such as a run that was renamed, that
-    holds the settings of one. Numbers tell which run is newer. Where a run has none, the time
-    tells at which each was started or resumed last, which is when its settings were written.
+    holds a config. Numbers order the runs; if one of them has none, all are ordered by the time
+    of the last start or resume, when the config was written.
     """
     if not outdir.is_dir():
         return []
     found = [
         path
         for path in outdir.iterdir()
-        if path.is_dir() and (_number(path) is not None or _holds_settings(path))
+        if path.is_dir() and (_number(path) is not None or _has_config(path))
     ]
     numbered = all(_number(path) is not None for path in found)
     return sorted(
@@ -126,46 +131,46 @@ def runs(outdir: Path) -> list[Path]:
     )
 
 
-def states(directory: Path) -> list[Path]:
-    """The training states of a run, oldest first."""
+def list_states(directory: Path) -> list[Path]:
+    """Return the training states of a run, oldest first."""
     return sorted(directory.glob(f"{STATE_PREFIX}[0-9]*{STATE_SUFFIX}"))
 
 
 def curve_files(directory: Path) -> list[Path]:
-    """The files that grow with a run: numbers as JSON lines, and TensorBoard's events."""
+    """Return the files that grow with a run: JSON lines and TensorBoard's events."""
     return [*directory.glob("*.jsonl"), *directory.glob("events.out.tfevents.*")]
 
 
 def state_path(directory: Path, images_seen: int) -> Path:
-    """Where a new state, which is the newest, is to be written.
+    """Return the path for a new state.
 
     The newest state is never removed. So the first one of its thousand of images always has the
     short name, and the order of names is the order of images.
     """
     path = directory / kimg_name(STATE_PREFIX, images_seen, STATE_SUFFIX)
     taken = path.exists() or any(directory.glob(f"{path.stem}_*{STATE_SUFFIX}"))
-    return exact(path, images_seen) if taken else path
+    return exact_path(path, images_seen) if taken else path
 
 
-def moment_path(
+def snapshot_path(
     directory: Path,
     prefix: str,
     images_seen: int,
     suffix: str,
     moment_of: Callable[[Path], int | None],
 ) -> Path:
-    """Where to write what `images_seen` images have led to, over nothing but its like.
+    """Return the path for a file of the moment `images_seen`; it may replace one of that moment.
 
     Args:
-        moment_of: Reads from a file how many images it followed, if it tells.
+        moment_of: Returns the images seen before a file was written, None if unknown.
     """
     path = directory / kimg_name(prefix, images_seen, suffix)
     free = not path.exists() or moment_of(path) == images_seen
-    return path if free else exact(path, images_seen)
+    return path if free else exact_path(path, images_seen)
 
 
 def rollback_path(directory: Path) -> Path:
-    """Where the evidence of the next rollback goes; that of earlier attempts stays."""
+    """Return the path for the report of the next rollback, which replaces no earlier one."""
     taken = [
         int(number)
         for path in directory.glob(f"{ROLLBACK_PREFIX}*.json")
@@ -175,28 +180,28 @@ def rollback_path(directory: Path) -> Path:
 
 
 def kimg_name(prefix: str, images_seen: int, suffix: str) -> str:
-    """File name with the thousands of images seen: 'fakes-001234.png'."""
+    """Return a file name with the thousands of images seen: 'fakes-001234.png'."""
     return f"{prefix}{images_seen // 1000:06d}{suffix}"
 
 
-def exact(path: Path, images_seen: int) -> Path:
-    """A second file within a thousand of images: 'fakes-001234_500.png', after the first one."""
+def exact_path(path: Path, images_seen: int) -> Path:
+    """Return the path of a second file within a thousand of images: 'fakes-001234_500.png'."""
     return path.with_name(f"{path.stem}_{images_seen % 1000:03d}{path.suffix}")
 
 
-def set_aside(path: Path, why: str) -> Path:
-    """Rename a file, 'state-000012.pt.damaged', so that it counts no more; return its new path."""
+def quarantine(path: Path, why: str) -> Path:
+    """Rename a file, e.g. to 'state-000012.pt.damaged', to exclude it; return its new path."""
     return path.replace(path.with_name(f"{path.name}.{why}"))
 
 
 def _number(path: Path) -> int | None:
-    """The number of a run by its name, None if it has none."""
+    """Return the number in the name of a run, or None."""
     match = re.match(r"(\d{5,})-", path.name)
     return int(match[1]) if match else None
 
 
-def _holds_settings(directory: Path) -> bool:
-    """Whether a directory without a number, which may be anything, is a run."""
+def _has_config(directory: Path) -> bool:
+    """True if a directory without a number holds the config of a run."""
     if directory.name.startswith("."):
         return False
     try:

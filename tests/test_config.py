@@ -24,9 +24,9 @@ from progan.config import (
     to_dict,
 )
 from progan.errors import UserError
+from progan.option_fields import FloatAt, IntAt, option_name, section_changes, section_from_dict
+from progan.option_fields import option_fields as fields_of
 from progan.presets import PRESETS, preset
-from progan.settings import FloatAt, IntAt, changes, option_name, section_from_dict
-from progan.settings import settings as fields_of
 from progan.sizes import MIN_LEVEL, Size, level_of, require_resolution
 from tests.for_each import for_each
 
@@ -295,8 +295,8 @@ def test_the_lowest_resolution_of_a_discriminator_always_learns() -> None:
 
 
 def test_changes_are_listed_by_name() -> None:
-    assert changes(Network(), Network()) == []
-    assert changes(Network(), Network(fmap_max=64, g_norm="none")) == [
+    assert section_changes(Network(), Network()) == []
+    assert section_changes(Network(), Network(fmap_max=64, g_norm="none")) == [
         "fmap_max: 512 -> 64",
         "g_norm: pixel -> none",
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from progan import invocation
-from progan.invocation import ROOT, command, respelled, typed
+from progan.invocation import ROOT, command_line, respell_commands, this_command_line
 
 PACKAGE = ROOT / "progan"
 HELP = "train.py --mirror trains; python -m metrics and python train.py; /tmp/my_train.pyc"
@@ -35,8 +35,8 @@ def test_commands_are_spelled_as_the_one_that_was_typed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     start(monkeypatch, program)
-    assert command("train", "--resume", "my runs") == f"{train} --resume 'my runs'"
-    assert command("metrics") == metrics
+    assert command_line("train", "--resume", "my runs") == f"{train} --resume 'my runs'"
+    assert command_line("metrics") == metrics
 
 
 @pytest.mark.parametrize(
@@ -51,27 +51,27 @@ def test_commands_are_spelled_as_the_one_that_was_typed(
 def test_in_a_checkout(monkeypatch: pytest.MonkeyPatch, program: object, report: str) -> None:
     monkeypatch.chdir(ROOT)
     start(monkeypatch, program)
-    assert command("report") == report
+    assert command_line("report") == report
 
 
 def test_scripts_lie_beside_each_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "checkout").symlink_to(ROOT)
     monkeypatch.chdir(tmp_path)
     start(monkeypatch, "checkout/train.py")
-    assert command("generate") == "python checkout/generate.py"
-    assert command("generate", portable=True) == "python generate.py"
+    assert command_line("generate") == "python checkout/generate.py"
+    assert command_line("generate", portable=True) == "python generate.py"
 
 
 def test_other_programs_without_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(invocation, "ROOT", tmp_path)
     start(monkeypatch, "/usr/bin/jupyter")
-    assert (command("train"), command("metrics")) == ("progan train", "progan metrics")
+    assert (command_line("train"), command_line("metrics")) == ("progan train", "progan metrics")
 
 
 def test_files_name_no_folder_of_this_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     start(monkeypatch, "/opt/bin/progan", "generate", "--seeds", "1 2")
-    assert command("train", portable=True) == "progan train"
-    assert typed("generate") == "progan generate --seeds '1 2'"
+    assert command_line("train", portable=True) == "progan train"
+    assert this_command_line("generate") == "progan generate --seeds '1 2'"
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ def test_what_was_typed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     start(monkeypatch, program, "x")
-    assert typed("train") == text
+    assert this_command_line("train") == text
 
 
 def test_help_is_respelled(monkeypatch: pytest.MonkeyPatch) -> None:
     start(monkeypatch, ROOT / "train.py")
-    assert respelled(HELP) == HELP
+    assert respell_commands(HELP) == HELP
     start(monkeypatch, "progan")
-    assert respelled(HELP) == (
+    assert respell_commands(HELP) == (
         "progan train --mirror trains; progan metrics and progan train; /tmp/my_train.pyc"
     )

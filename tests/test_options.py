@@ -7,12 +7,12 @@ import pytest
 from click.testing import CliRunner
 
 from progan.config import SECTIONS, Run, override
-from progan.options import config_options, given
+from progan.option_fields import option_fields, option_name
+from progan.options import config_options, explicit_options
 from progan.presets import preset
-from progan.settings import option_name, settings
 from tests.for_each import for_each
 
-FIELDS = [field for section in (Run, *SECTIONS.values()) for field in settings(section)]
+FIELDS = [field for section in (Run, *SECTIONS.values()) for field in option_fields(section)]
 OFFERED = [field for field in FIELDS if field.metadata["option"]]
 
 
@@ -24,7 +24,7 @@ def parse(*words: str) -> dict[str, Any]:
     @click.option("--data")
     @config_options
     def command(**options: Any) -> None:
-        seen.update(given(options))
+        seen.update(explicit_options(options))
 
     result = CliRunner().invoke(command, words, catch_exceptions=False)
     if result.exit_code:
@@ -180,7 +180,7 @@ def test_values_of_another_type_are_refused(words: tuple[str, str]) -> None:
 
 def test_only_fields_that_were_named_are_given() -> None:
     options = {"batch": 3, "mirror": False, "seed": None, "data": "x", "outdir": "y", "channels": 1}
-    assert given(options) == {"batch": 3, "batch_at": (), "mirror": False}
+    assert explicit_options(options) == {"batch": 3, "batch_at": (), "mirror": False}
 
 
 @for_each(

@@ -7,11 +7,11 @@ import pytest
 from progan import schedule
 from progan.config import SECTIONS, Run
 from progan.errors import UserError
+from progan.option_fields import option_fields
 from progan.presets import PRESETS, preset
-from progan.settings import settings
 from tests.for_each import for_each
 
-KNOWN = {field.name for section in (Run, *SECTIONS.values()) for field in settings(section)}
+KNOWN = {field.name for section in (Run, *SECTIONS.values()) for field in option_fields(section)}
 
 
 @for_each("name", PRESETS)
@@ -33,7 +33,7 @@ def test_presets_set_what_they_name(name: str) -> None:
     held = {
         field.name: getattr(section, field.name)
         for section in (run, *(getattr(run, part) for part in SECTIONS))
-        for field in settings(type(section))
+        for field in option_fields(type(section))
     }
     assert {key: held[key] for key in PRESETS[name]} == PRESETS[name]
 
@@ -92,10 +92,10 @@ def test_cifar10_asks_for_steep_gradients() -> None:
 def test_an_unknown_preset_is_answered_with_the_nearest_and_all(typed: str, meant: str) -> None:
     with pytest.raises(UserError) as caught:
         preset(typed)
-    assert f"There is no preset {typed!r}. Did you mean {meant}?" in str(caught.value)
+    assert f"Unknown preset {typed!r}. Did you mean {meant}?" in str(caught.value)
     assert all(name in str(caught.value) for name in PRESETS)
 
 
 def test_nonsense_gets_no_guess() -> None:
-    with pytest.raises(UserError, match=r"There is no preset 'xyzzy'\. Presets: v1-1gpu, "):
+    with pytest.raises(UserError, match=r"Unknown preset 'xyzzy'\. Presets: v1-1gpu, "):
         preset("xyzzy")

@@ -11,15 +11,15 @@ from tests.builders import tiny_run
 
 
 def test_runs_are_numbered_and_named(tmp_path: Path) -> None:
-    first = run_directory.create(tmp_path / "new", "my faces!", tiny_run())
-    second = run_directory.create(tmp_path / "new", "???", tiny_run())
+    first = run_directory.create_run(tmp_path / "new", "my faces!", tiny_run())
+    second = run_directory.create_run(tmp_path / "new", "???", tiny_run())
     assert [first.name, second.name] == ["00000-my-faces-tiny", "00001-dataset-tiny"]
-    assert run_directory.find(tmp_path / "new") == second
+    assert run_directory.find_run_or_state(tmp_path / "new") == second
 
 
 def test_the_config_survives(tmp_path: Path) -> None:
     run = tiny_run(batch_at=((4, 8), (16, 2)), seed=7, mirror=True)
-    assert run_directory.load_config(run_directory.create(tmp_path, "x", run)) == run
+    assert run_directory.load_config(run_directory.create_run(tmp_path, "x", run)) == run
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"network": {"colour": 3}}'])
@@ -32,7 +32,7 @@ def test_a_damaged_config_is_named(tmp_path: Path, text: str) -> None:
 def test_files_do_not_count_as_runs(tmp_path: Path) -> None:
     (tmp_path / "00009-notes").write_text("")
     with pytest.raises(UserError, match="no run in"):
-        run_directory.find(tmp_path)
+        run_directory.find_run_or_state(tmp_path)
 
 
 def test_pictures_of_one_thousand_of_images_do_not_replace_each_other(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_pictures_of_one_thousand_of_images_do_not_replace_each_other(tmp_path: 
     for _ in range(2):
         found = []
         for images_seen in (1100, 1500, 1900, 2000):
-            path = run_directory.moment_path(
+            path = run_directory.snapshot_path(
                 tmp_path, "fakes-", images_seen, ".png", lambda path: int(path.read_text())
             )
             path.write_text(str(images_seen))
@@ -92,7 +92,7 @@ def test_evidence_of_earlier_attempts_is_kept(tmp_path: Path) -> None:
 def test_a_run_stays_in_its_outdir_whatever_the_dataset_is_called(
     tmp_path: Path, name: str
 ) -> None:
-    run = run_directory.create(tmp_path / "runs", name, tiny_run())
+    run = run_directory.create_run(tmp_path / "runs", name, tiny_run())
     assert run.resolve().parent == tmp_path / "runs"
     assert run.name.startswith("00000-") and run.name.isascii() and run.name.isprintable()
 
@@ -104,7 +104,7 @@ def renamed(run: Path, name: str, started: int) -> Path:
 
 
 def test_a_run_is_recognised_by_its_settings_whatever_it_is_called(tmp_path: Path) -> None:
-    run = renamed(run_directory.create(tmp_path, "x", tiny_run()), "my best run", 1000)
+    run = renamed(run_directory.create_run(tmp_path, "x", tiny_run()), "my best run", 1000)
     for name, text in (
         ("notes", ""),
         ("model", '{"network": 1}'),
@@ -113,31 +113,33 @@ def test_a_run_is_recognised_by_its_settings_whatever_it_is_called(tmp_path: Pat
     ):
         (tmp_path / name).mkdir()
         (tmp_path / name / run_directory.CONFIG_FILE).write_text(text)
-    assert run_directory.runs(tmp_path) == [run]
-    assert run_directory.find(tmp_path) == run
+    assert run_directory.list_runs(tmp_path) == [run]
+    assert run_directory.find_run_or_state(tmp_path) == run
 
 
 @pytest.mark.parametrize("times", [(1000, 2000), (2000, 1000)])
 def test_of_a_renamed_run_and_others_the_one_started_last_is_the_newest(
     tmp_path: Path, times: tuple[int, int]
 ) -> None:
-    one = renamed(run_directory.create(tmp_path, "x", tiny_run()), "kept", times[0])
-    other = run_directory.create(tmp_path, "x", tiny_run())
+    one = renamed(run_directory.create_run(tmp_path, "x", tiny_run()), "kept", times[0])
+    other = run_directory.create_run(tmp_path, "x", tiny_run())
     other = renamed(other, other.name, times[1])
-    assert run_directory.runs(tmp_path) == ([one, other] if times[0] < times[1] else [other, one])
+    assert run_directory.list_runs(tmp_path) == (
+        [one, other] if times[0] < times[1] else [other, one]
+    )
 
 
 def test_numbers_tell_which_run_is_newer(tmp_path: Path) -> None:
     names = [f"{number}-x" for number in ("00009", "99999", "100000")]
     for time, name in enumerate(names[::-1]):
-        renamed(run_directory.create(tmp_path / name, "x", tiny_run()), name, time)
+        renamed(run_directory.create_run(tmp_path / name, "x", tiny_run()), name, time)
         (tmp_path / name / name).rename(tmp_path / f"{name}.moved")
         (tmp_path / name).rmdir()
         (tmp_path / f"{name}.moved").rename(tmp_path / name)
-    assert [path.name for path in run_directory.runs(tmp_path)] == names
-    assert run_directory.create(tmp_path, "y", tiny_run()).name == "100001-y-tiny"
+    assert [path.name for path in run_directory.list_runs(tmp_path)] == names
+    assert run_directory.create_run(tmp_path, "y", tiny_run()).name == "100001-y-tiny"
 
 
 def test_a_directory_without_runs_says_how_they_are_recognised(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run in .*directory of a run, which holds the config"):
-        run_directory.find(tmp_path)
+        run_directory.find_run_or_state(tmp_path)

@@ -1,1 +1,1 @@
-"""The doors: click options to a config to one call."""
+"""Click commands: options -> config -> one call."""

@@ -7,7 +7,7 @@ import click
 from progan.cli.dataset_create import CREATE_COMMANDS
 from progan.cli.dataset_import import IMPORT_COMMANDS
 from progan.cli.dataset_options import workers_option
-from progan.door import PATH, CommandGroup
+from progan.command import PATH, CommandGroup
 from progan.errors import UserError
 from progan.runtime.files import require_empty, require_writable_file, require_writable_folder
 from progan.runtime.text import format_count

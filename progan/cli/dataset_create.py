@@ -21,7 +21,7 @@ from progan.cli.dataset_options import (
     write,
     writing_options,
 )
-from progan.door import PATH, Command
+from progan.command import PATH, Command
 from progan.errors import UserError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def create_demo(
     dest: Path, resolution: int, num_images: int, seed: int, holdout: float, how: Writing
 ) -> None:
     """Make a dataset of procedurally generated portraits, to try everything without a download."""
-    from progan.data.portraits.importer import import_demo
+    from progan.data.portraits.generate import import_demo
 
     images = import_demo(resolution=resolution, num_images=num_images, seed=seed)
     write(
@@ -179,14 +179,14 @@ def create_celebahq(source: Path, dest: Path, holdout: float, how: Writing, **op
             "file: leave --shard away."
         )
     from progan.data.celebahq.importer import CelebaHqOptions, import_celebahq
-    from progan.data.celebahq.report import report_beside, write_report
+    from progan.data.celebahq.report import temporary_report, write_report
 
     recorded = {"source": source, "holdout": holdout, **options}
     recorded = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in sorted(recorded.items())
     }
-    with report_beside(dest, recorded) as report:
+    with temporary_report(dest, recorded) as report:
         try:
             chosen = CelebaHqOptions(**options, workers=how.workers)
             faces = import_celebahq(source, dest, chosen, report, click.echo)

@@ -21,7 +21,7 @@ from progan.cli.dataset_options import (
     write,
     writing_options,
 )
-from progan.door import Command
+from progan.command import Command
 
 
 @dataclass(frozen=True, slots=True)

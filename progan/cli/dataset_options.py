@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from progan.door import PATH
+from progan.command import PATH
 from progan.runtime.files import human_bytes, require_empty, require_writable_folder, staging_path
 from progan.runtime.text import format_count, pluralize
 

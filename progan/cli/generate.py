@@ -1,14 +1,16 @@
-"""What generate.py refuses before it imports torch."""
+"""generate.py: images and videos of a trained network. The checks here need no torch."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from progan.door import PATH, Command, device_option
+from progan.command import PATH, Command, device_option
 from progan.errors import UserError
-from progan.invocation import typed
-from progan.runtime.files import require_paths, require_writable_file, require_writable_folder
+from progan.invocation import this_command_line
+from progan.runtime.files import require_existing, require_writable_file, require_writable_folder
 from progan.runtime.torch_settings import set_omp_passive
 from progan.sampling.options import (
     FPS,
@@ -19,263 +21,98 @@ from progan.sampling.options import (
     require_video_format,
 )
 
-NETWORKS = "Name a network file or the directory of a run with --network."
+EXPLORED = Path("explored")  # --outdir of --explore if not given
+IMAGE_OPTIONS = {"--sheet", "--format", "--float", "--batch"}
+VIDEO_OPTIONS = {"--walk", "--smoothing", "--growth", "--seconds", "--fps"}
+EXPLORE_OPTIONS = {"--explore", "--port", "--network", "--seeds", "--class", "--resolution",
+                   "--outdir", "--device"}  # fmt: skip
 
 
-def require_inputs(network: Path, seeds: str | None, latents: Path | None) -> None:
-    """Raise UserError unless the network is there, and seeds or latents can be read."""
-    if seeds is not None and latents is not None:
-        raise UserError("Name either --seeds or --latents, not both.")
-    if seeds is not None:
-        parse_seeds(seeds)
-    require_paths([network], NETWORKS)
-    require_paths([latents], "Name a file with --latents.")
+@dataclass(frozen=True, slots=True)
+class GenerateOptions:
+    """The command line of generate.py; the options' help texts say what the fields mean."""
+
+    network: Path
+    device: str
+    seeds: str | None
+    latents: Path | None
+    class_name: str | None
+    resolution: int | None
+    grid: str | None
+    outdir: Path | None
+    sheet: bool
+    kind: str
+    as_floats: bool
+    batch: int | None
+    video: Path | None
+    seconds: float
+    fps: float
+    walk: int | None
+    smoothing: float | None
+    growth: bool
+    explore: bool
+    port: int | None
 
 
-def require_image_output(
-    seeds: str | None,
-    latents: Path | None,
-    outdir: Path | None,
-    grid: str | None,
-    *,
-    sheet: bool,
-    as_floats: bool,
-) -> None:
-    """Raise UserError unless images can be written as asked for."""
-    if seeds is None and latents is None:
-        raise UserError("Which pictures? Name either --seeds, e.g. 0-15, or a file of --latents.")
-    if outdir is None:
-        raise UserError("Where to? Name a folder for the pictures with --outdir.")
-    if as_floats and (sheet or grid is not None):
-        raise UserError("--float writes one file for each picture: leave --grid and --sheet away.")
-    if grid is not None:
-        parse_grid(grid, len(parse_seeds(seeds)) if seeds is not None else 1)
-    require_writable_folder(outdir, "--outdir")
-
-
-def require_video_output(
-    video: Path, timing: VideoTiming, outdir: Path | None, grid: str | None
-) -> None:
-    """Raise UserError unless a video can be written as asked for."""
-    require_video_format(video, timing)
-    if grid is not None:
-        parse_grid(grid, 1)
-    path = video if outdir is None else outdir / video
-    if outdir is not None:
-        require_writable_folder(outdir, "--outdir")
-    require_writable_file(path, "--video", makes_folder=path.parent == outdir)
-
-
-FITTING = (
-    "--explore",
-    "--port",
-    "--network",
-    "--seeds",
-    "--class",
-    "--resolution",
-    "--outdir",
-    "--device",
-)
-OUTDIR = Path("explored")
-
-
-def require_explorable() -> None:
-    """Raise UserError if an option was given that means nothing for a page."""
-    context = click.get_current_context()
-    for param in context.command.params:
-        was_given = context.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
-        if was_given and param.opts[0] not in FITTING:
-            raise UserError(
-                f"{param.opts[0]} is for files, and --explore shows a page. Leave one of them away."
-            )
-
-
-def explore_page(
-    network: Path,
-    command: str,
-    *,
-    seeds: str | None,
-    class_name: str | None,
-    resolution: int | None,
-    outdir: Path | None,
-    port: int | None,
-    device: str,
-) -> None:
-    """Serve the page until Ctrl-C."""
-    if seeds is not None and len(parse_seeds(seeds)) > 1:
-        raise UserError(f"--seeds {seeds}: --explore begins at one seed. Name one.")
-    require_paths([network], NETWORKS)
-    require_writable_folder(outdir or OUTDIR, "--outdir")
-    from progan.explorer.server import require_gradio
-
-    require_gradio()
-    set_omp_passive()
-    from progan.explorer.app import ExploreRequest, explore
-    from progan.sampling.network_choice import find_network
-
-    path = find_network(network)
-    if path != network:
-        click.echo(f"network: {path}", err=True)
-    explore(
-        ExploreRequest(
-            network=path,
-            command=command,
-            device=device,
-            seeds=seeds,
-            class_name=class_name,
-            resolution=resolution,
-            outdir=outdir or OUTDIR,
-            port=port,
-        )
-    )
-
-
-OF_PICTURES = ("--sheet", "--format", "--float", "--batch")
-OF_FILMS = ("--walk", "--smoothing", "--growth", "--seconds", "--fps")
-
-
+# fmt: off
 @click.command(cls=Command)
-@click.option(
-    "--network",
-    type=PATH,
-    required=True,
-    metavar="FILE|RUN",
-    help="Network file or training state, or the directory of a run (or of runs): its "
-    "newest network. Also a pickle of the official TensorFlow code, or a .pth of "
-    "pytorch_GAN_zoo's PGAN.",
-)
-@click.option(
-    "--seeds",
-    metavar="LIST",
-    help="Which pictures, e.g. 0-15,20. A seed names the same picture on every machine.",
-)
-@click.option(
-    "--latents",
-    type=PATH,
-    metavar="FILE.npy",
-    help="Draw these latents, float32 [N, latent_size], instead of seeds.",
-)
-@click.option(
-    "--class",
-    "class_name",
-    metavar="NAME|INDEX",
-    help="Class to draw, for networks "
-    "that were trained with labels; without it, seed k draws class k mod classes, of "
-    "those that had images to train on.",
-)
-@click.option(
-    "--resolution",
-    type=int,
-    help="Draw at a lower resolution that was trained on the way; the highest one if not given.",
-)
-@click.option(
-    "--grid",
-    metavar="COLSxROWS",
-    help="Write one sheet grid.png instead of single files; of films, the cells of the frames.",
-)
-@click.option(
-    "--outdir",
-    type=PATH,
-    help="Folder to write the pictures to; films go to the present one if not given.",
-)
-@click.option(
-    "--sheet",
-    is_flag=True,
-    help="Write a contact sheet, sheet.png: small pictures, "
-    "each with its seed below. It lays itself out, or as --grid says.",
-)
-@click.option(
-    "--format",
-    "kind",
-    type=click.Choice(["png", "jpeg", "webp"]),
-    default="png",
+@click.option("--network", type=PATH, required=True, metavar="FILE|RUN",
+    help="Network file or training state, or the directory of a run (or of runs): its newest "
+    "network. Also a pickle of the official TensorFlow code, or a .pth of pytorch_GAN_zoo's PGAN.")
+@click.option("--seeds", metavar="LIST",
+    help="Seeds of the images, e.g. 0-15,20. A seed gives the same image on every machine.")
+@click.option("--latents", type=PATH, metavar="FILE.npy",
+    help="Latents to use instead of seeds, float32 [N, latent_size].")
+@click.option("--class", "class_name", metavar="NAME|INDEX",
+    help="Class to generate, for networks that were trained with labels; without it, seed k gets "
+    "class k mod classes, of those that had images to train on.")
+@click.option("--resolution", type=int,
+    help="Generate at a lower resolution that was trained on the way; the highest if not given.")
+@click.option("--grid", metavar="COLSxROWS",
+    help="Write one sheet grid.png instead of single files; of videos, the cells of the frames.")
+@click.option("--outdir", type=PATH,
+    help="Folder to write the images to; videos go to the current one if not given.")
+@click.option("--sheet", is_flag=True,
+    help="Write a contact sheet, sheet.png: small images, each with its seed below. Its layout is "
+    "automatic, or as --grid says.")
+@click.option("--format", "kind", type=click.Choice(["png", "jpeg", "webp"]), default="png",
     show_default=True,
-    help="Kind of the files; WebP keeps every pixel, too. All say "
-    "inside which seed, network and command made them.",
-)
-@click.option(
-    "--float",
-    "as_floats",
-    is_flag=True,
-    help="Write the network's own numbers, float32 "
-    "[H, W, C] with -1…1 for black to white, as .npy files.",
-)
-@click.option(
-    "--batch",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="How many pictures are in memory at a time, drawn or being written; two for "
-    "each core if not given. Each is drawn by itself, so that no pixel depends on it.",
-)
-@click.option(
-    "--video",
-    type=PATH,
-    metavar="FILE",
-    help="Write a film: FILE.mp4 (pip install "
-    '"progan[video]"), .gif or .webp. It is a walk through the latents; with --seeds '
-    "or --latents, it goes through these pictures. It loops without a seam.",
-)
-@click.option(
-    "--seconds", type=float, default=SECONDS, show_default=True, help="How long the film is."
-)
-@click.option("--fps", type=float, default=FPS, show_default=True, help="Its frames per second.")
-@click.option(
-    "--walk",
-    type=click.IntRange(0, 2**32 - 1),
-    metavar="SEED",
-    help="Which walk; of a grid, that of its first cell, and the others count on. 0 if not given.",
-)
-@click.option(
-    "--smoothing",
-    type=float,
-    metavar="SECONDS",
-    help="How slow walks are: what "
-    "blurs them in time. 0.75 if not given, as in the paper, or a sixth of a "
-    "short film.",
-)
-@click.option(
-    "--growth",
-    is_flag=True,
-    help="Film the growth of a run, from its first snapshot to "
-    "the last one, with --seeds 0-5 if not given.",
-)
-@click.option(
-    "--explore",
-    is_flag=True,
-    help="Show a page to explore what the network draws, in "
-    'a browser on this machine (pip install "progan[web]"). It begins at --seeds 0 and '
-    f"saves to --outdir {OUTDIR} if not given.",
-)
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    help="Where --explore shows its page; 0: "
-    "any that is free. The first free one from 7860 on if not given.",
-)
+    help="Format of the files; WebP is lossless, too. All name inside which seed, network and "
+    "command made them.")
+@click.option("--float", "as_floats", is_flag=True,
+    help="Write the network's own numbers, float32 [H, W, C] with -1…1 for black to white, as "
+    ".npy files.")
+@click.option("--batch", type=click.IntRange(min=1), metavar="N",
+    help="Maximum images in memory at a time; two for each core if not given. Each is generated "
+    "by itself, so that no pixel depends on it.")
+@click.option("--video", type=PATH, metavar="FILE",
+    help='Write a video: FILE.mp4 (pip install "progan[video]"), .gif or .webp. It is a random '
+    "walk through the latents; with --seeds or --latents, it goes through these images. It loops "
+    "without a seam.")
+@click.option("--seconds", type=float, default=SECONDS, show_default=True,
+    help="Length of the video.")
+@click.option("--fps", type=float, default=FPS, show_default=True,
+    help="Frames per second of the video.")
+@click.option("--walk", type=click.IntRange(0, 2**32 - 1), metavar="SEED",
+    help="Seed of the random walk; of a grid, that of its first cell, and the others count up "
+    "from it. 0 if not given.")
+@click.option("--smoothing", type=float, metavar="SECONDS",
+    help="Standard deviation of the blur in time that slows random walks down. 0.75 if not given, "
+    "as in the paper, or a sixth of a short video.")
+@click.option("--growth", is_flag=True,
+    help="Show the growth of a run, from its first snapshot to the last one, with --seeds 0-5 if "
+    "not given.")
+@click.option("--explore", is_flag=True,
+    help="Show a page to explore what the network generates, in a browser on this machine (pip "
+    f'install "progan[web]"). It begins at --seeds 0 and saves to --outdir {EXPLORED} if not '
+    "given.")
+@click.option("--port", type=click.IntRange(0, 65535),
+    help="Port of the page of --explore; 0: any that is free. The first free one from 7860 on if "
+    "not given.")
 @device_option
-def main(
-    network: Path,
-    seeds: str | None,
-    latents: Path | None,
-    class_name: str | None,
-    resolution: int | None,
-    grid: str | None,
-    outdir: Path | None,
-    sheet: bool,
-    kind: str,
-    as_floats: bool,
-    batch: int | None,
-    video: Path | None,
-    seconds: float,
-    fps: float,
-    walk: int | None,
-    smoothing: float | None,
-    growth: bool,
-    explore: bool,
-    port: int | None,
-    device: str,
-) -> None:
-    """Make pictures and films with a trained network; needs neither the dataset nor a GPU.
+# fmt: on
+def main(**values: Any) -> None:
+    """Generate images and videos with a trained network; needs neither the dataset nor a GPU.
 
     \b
     generate.py --network runs/00000-mine-v2-1gpu --seeds 0-15 --outdir out
@@ -287,77 +124,149 @@ def main(
     generate.py --network runs --video growth.mp4 --growth
     generate.py --network runs --explore
     """
-    command = typed("generate")
-    if explore:
-        require_explorable()
-        explore_page(
-            network,
-            command,
-            seeds=seeds,
-            class_name=class_name,
-            resolution=resolution,
-            outdir=outdir,
-            port=port,
-            device=device,
-        )
-        return
-    if port is not None:
-        raise UserError("--port is for the page of --explore. Leave it away.")
-    _require_fitting(film=video is not None)
-    if as_floats and kind != "png":
-        raise UserError("--float writes .npy files. Leave --format away.")
-    timing = VideoTiming(seconds, fps)
-    require_inputs(network, seeds, latents)
-    if video is None:
-        require_image_output(seeds, latents, outdir, grid, sheet=sheet, as_floats=as_floats)
+    options = GenerateOptions(**values)
+    _require_applicable(options)
+    require_existing(
+        [options.network], "Name a network file or the directory of a run with --network."
+    )
+    if options.explore:
+        _explore(options)
     else:
-        require_video_output(video, timing, outdir, grid)
+        _require_inputs(options)
+        _require_outputs(options)
+        _generate(options)
+
+
+def _require_applicable(options: GenerateOptions) -> None:
+    """Raise UserError if an option was given that does not apply to images, video or page."""
+    for name in _options_given():
+        if options.explore and name not in EXPLORE_OPTIONS:
+            raise UserError(f"{name} is for files, and --explore shows a page. Omit one of them.")
+        if not options.explore and name == "--port":
+            raise UserError("--port is for the page of --explore. Omit it.")
+        if not options.explore and options.video and name in IMAGE_OPTIONS:
+            raise UserError(f"{name} is for images, and --video makes a video. Omit one of them.")
+        if not options.explore and not options.video and name in VIDEO_OPTIONS:
+            raise UserError(f"{name} is for videos. Name a file for one with --video.")
+
+
+def _options_given() -> list[str]:
+    """Return the first spelling of each option on the command line."""
+    context = click.get_current_context()
+    return [
+        param.opts[0]
+        for param in context.command.params
+        if context.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+    ]
+
+
+def _require_inputs(options: GenerateOptions) -> None:
+    """Raise UserError unless seeds or latents can be read."""
+    if options.as_floats and options.kind != "png":
+        raise UserError("--float writes .npy files. Omit --format.")
+    if options.seeds is not None and options.latents is not None:
+        raise UserError("Name either --seeds or --latents, not both.")
+    if options.seeds is not None:
+        parse_seeds(options.seeds)
+    require_existing([options.latents], "Name a file with --latents.")
+
+
+def _require_outputs(options: GenerateOptions) -> None:
+    """Raise UserError unless the images, or the video, can be written."""
+    seeds, video, outdir, grid = options.seeds, options.video, options.outdir, options.grid
+    if video is not None:
+        require_video_format(video, VideoTiming(options.seconds, options.fps))
+    elif seeds is None and options.latents is None:
+        raise UserError(
+            "Missing option '--seeds'. Name either --seeds, e.g. 0-15, or a file with --latents."
+        )
+    elif outdir is None:
+        raise UserError("Missing option '--outdir'. Name a folder for the images.")
+    elif options.as_floats and (options.sheet or grid is not None):
+        raise UserError("--float writes one file for each image: omit --grid and --sheet.")
+    if grid is not None:
+        parse_grid(grid, len(parse_seeds(seeds)) if seeds is not None and video is None else 1)
+    if outdir is not None:
+        require_writable_folder(outdir, "--outdir")
+    if video is not None:
+        path = video if outdir is None else outdir / video
+        require_writable_file(path, "--video", makes_folder=path.parent == outdir)
+
+
+def _generate(options: GenerateOptions) -> None:
     set_omp_passive()
     from tqdm import tqdm
 
     from progan.interop.load import load_snapshot
     from progan.sampling.generate import GenerateRequest, VideoRequest, run_request
     from progan.sampling.image_files import NPY
-    from progan.sampling.network_choice import find_network, find_networks
+    from progan.sampling.network_choice import find_networks
 
-    paths = find_networks(network) if growth else [find_network(network)]
-    if paths[-1] != network:
+    paths = find_networks(options.network) if options.growth else [_find_network(options.network)]
+    if options.growth and paths[-1] != options.network:
         click.echo(f"network: {click.format_filename(paths[-1])}", err=True)
-    film = (
-        None
-        if video is None
-        else VideoRequest(file=video, timing=timing, walk=walk, smoothing=smoothing, growth=growth)
-    )
+    video = None
+    if options.video is not None:
+        timing = VideoTiming(options.seconds, options.fps)
+        video = VideoRequest(
+            file=options.video,
+            timing=timing,
+            walk=options.walk,
+            smoothing=options.smoothing,
+            growth=options.growth,
+        )
     request = GenerateRequest(
         networks=paths,
         load=load_snapshot,
-        command=command,
-        device=device,
-        outdir=outdir,
-        seeds=seeds,
-        latents=latents,
-        class_name=class_name,
-        resolution=resolution,
-        grid=grid,
-        sheet=sheet,
-        kind=NPY if as_floats else kind,
-        batch=batch,
-        video=film,
+        command=this_command_line("generate"),
+        device=options.device,
+        outdir=options.outdir,
+        seeds=options.seeds,
+        latents=options.latents,
+        class_name=options.class_name,
+        resolution=options.resolution,
+        grid=options.grid,
+        sheet=options.sheet,
+        kind=NPY if options.as_floats else options.kind,
+        batch=options.batch,
+        video=video,
         warn=lambda line: click.echo(line, err=True),
     )
     for file in run_request(request):
         tqdm.write(click.format_filename(file))  # above the progress bar
 
 
-def _require_fitting(*, film: bool) -> None:
-    """Raise UserError if an option was given that means nothing for what is made."""
-    strangers, why = (
-        (OF_PICTURES, "is for pictures, and --video makes a film. Leave it away.")
-        if (film)
-        else (OF_FILMS, "is for films. Name a file for one with --video.")
+def _find_network(network: Path) -> Path:
+    """Return the network file that --network stands for, and print it if it is another path."""
+    from progan.sampling.network_choice import find_network
+
+    path = find_network(network)
+    if path != network:
+        click.echo(f"network: {click.format_filename(path)}", err=True)
+    return path
+
+
+def _explore(options: GenerateOptions) -> None:
+    """Serve the page of --explore until Ctrl-C."""
+    if options.seeds is not None and len(parse_seeds(options.seeds)) > 1:
+        raise UserError(f"--seeds {options.seeds}: --explore begins at one seed. Name one.")
+    outdir = options.outdir or EXPLORED
+    require_writable_folder(outdir, "--outdir")
+    from progan.explorer.server import require_gradio
+
+    require_gradio()
+    set_omp_passive()
+    from progan.explorer.app import ExploreRequest, explore
+
+    explore(
+        ExploreRequest(
+            network=_find_network(options.network),
+            command=this_command_line("generate"),
+            device=options.device,
+            seeds=options.seeds,
+            class_name=options.class_name,
+            resolution=options.resolution,
+            outdir=outdir,
+            port=options.port,
+        )
     )
-    context = click.get_current_context()
-    for param in context.command.params:
-        was_given = context.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
-        if was_given and param.opts[0] in strangers:
-            raise UserError(f"{param.opts[0]} {why}")

@@ -1,4 +1,4 @@
-"""progan: all doors behind one name."""
+"""The command `progan`, which has all commands as subcommands."""
 
 import click
 
@@ -6,8 +6,8 @@ from metrics.cli import main as metrics
 from progan.cli.dataset import main as dataset
 from progan.cli.generate import main as generate
 from progan.cli.train import main as train
+from progan.command import CommandGroup
 from progan.diagnosis.cli import main as diagnosis
-from progan.door import CommandGroup
 from progan.interop.cli import main as interop
 from progan.projection.cli import main as projection
 from progan.report.cli import main as report
@@ -15,10 +15,10 @@ from progan.report.cli import main as report
 
 @click.group(cls=CommandGroup)
 def main() -> None:
-    """Progressive growing of GANs: from a folder of images to megapixel pictures."""
+    """Progressive growing of GANs: from a folder of images to generated ones."""
 
 
-for _name, _door in {
+for _name, _command in {
     "dataset": dataset,
     "train": train,
     "generate": generate,
@@ -28,4 +28,4 @@ for _name, _door in {
     "interop": interop,
     "projection": projection,
 }.items():
-    main.add_command(_door, _name)
+    main.add_command(_command, _name)

@@ -1,4 +1,4 @@
-"""train.py as one of the processes that torchrun starts: together, or not at all."""
+"""train.py as one of the processes of torchrun: join them, and end all if one ends."""
 
 import json
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from progan.runtime.distributed import (
     Group,
     Launch,
     PeerLost,
-    Together,
-    await_the_end,
-    launched,
-    note_for_launcher,
+    TorchGroup,
+    read_launch,
+    wait_for_abort,
+    write_torchrun_error,
 )
-from progan.runtime.entry import INTERRUPTED
+from progan.runtime.early_signals import EXIT_INTERRUPTED
 from progan.runtime.lock import exclusive_lock
 
 if TYPE_CHECKING:
@@ -29,100 +29,101 @@ if TYPE_CHECKING:
 
 BUSY = "is being trained"
 LOST = (
-    "A process of this training has ended without a word: it was killed, or its machine is "
+    "A process of this training has ended without a message: it was killed, or its machine is "
     "gone. All others stop; nothing that was saved is lost. With torchrun --max-restarts N "
-    "the training goes on by itself from its last state; by hand, with --resume."
+    "the training continues automatically from its last state; without, use --resume."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
-    """The processes of a training, one or several, as one of them sees it."""
+class TrainProcess:
+    """One process of a training, its group and its device."""
 
     group: Group
     device_name: str
     launch: Launch | None = None
-    restarted: bool = False  # whether torchrun has started them anew after a failure
+    restarted: bool = False  # torchrun has restarted the processes after a failure
 
     @property
-    def leads(self) -> bool:
-        return self.group.leads
+    def is_main(self) -> bool:
+        return self.group.is_main
 
     @property
     def device(self) -> "torch.device":
-        """What this process computes on."""
+        """The device of this process."""
         return _device(self.device_name, self.launch)
 
     @property
     def planned_device(self) -> "torch.device":
-        """The device named, though this machine may lack it: a plan may be made elsewhere."""
+        """The device named, which this machine may lack: plans may be made for others."""
         import torch
 
         return self.device if self.device_name == "auto" else torch.device(self.device_name)
 
     @property
     def local_size(self) -> int:
-        """How many of the processes share this machine."""
+        """Number of the processes on this machine."""
         return self.launch.local_size if self.launch else 1
 
     @contextmanager
     def exclusive_lock(self, directory: Path) -> Iterator[None]:
         """Keep other trainings out of the directory of a run; raises UserError if one is in it."""
-        with exclusive_lock(directory, BUSY) if self.leads else nullcontext():
+        with exclusive_lock(directory, BUSY) if self.is_main else nullcontext():
             yield
 
-    def agree_on(self, path: Path, run: Run) -> tuple[Path, Run]:
-        """The leader's path and settings; what the others give does not count."""
+    def broadcast_run(self, path: Path, run: Run) -> tuple[Path, Run]:
+        """Return the path and config of the main process; those of the others are ignored."""
         if self.group.size == 1:
             return path, run
-        told = json.loads(self.group.told(json.dumps([str(path), to_dict(run)])))
-        return Path(told[0]), from_dict(told[1])
+        text = self.group.broadcast_text(json.dumps([str(path), to_dict(run)]))
+        directory, values = json.loads(text)
+        return Path(directory), from_dict(values)
 
-    def begun(self, outdir: Path) -> Path | None:
-        """The run that this torchrun began and has saved, if it has started it anew since."""
-        from progan.run_directory import begun_by, states
+    def find_restarted_run(self, outdir: Path) -> Path | None:
+        """Return the run that this torchrun started, if it has restarted it and a state exists."""
+        from progan.run_directory import find_run_of_launch, list_states
 
         if self.launch is None or not self.restarted:
             return None
-        path = begun_by(outdir, self.launch.name) if self.leads else None
-        told = self.group.told(str(path) if path and states(path) else "")
-        return Path(told) if told else None
+        path = find_run_of_launch(outdir, self.launch.name) if self.is_main else None
+        name = self.group.broadcast_text(str(path) if path and list_states(path) else "")
+        return Path(name) if name else None
 
 
 @contextmanager
-def team(device_name: str) -> Iterator[Team]:
+def join_processes(device_name: str) -> Iterator[TrainProcess]:
     """Join the other processes, if torchrun started any.
 
-    What ends one of them ends all, with one message from the first that has one.
+    An error in one of them ends all, with one message from the first that has one.
     """
-    launch = launched()
+    launch = read_launch()
     if launch is None or launch.size == 1:
-        yield Team(SINGLE_PROCESS, device_name, launch, bool(launch and launch.restarts))
+        yield TrainProcess(SINGLE_PROCESS, device_name, launch, bool(launch and launch.restarts))
         return
-    group = Together(launch, _device(device_name, launch))
+    group = TorchGroup(launch, _device(device_name, launch))
     try:
-        yield Team(group, device_name, launch, group.any(launch.restarts > 0))
-        group.wait()
+        yield TrainProcess(group, device_name, launch, group.any(launch.restarts > 0))
+        group.barrier()
     except click.exceptions.Exit as asked:
-        if asked.exit_code != INTERRUPTED:  # all of them were asked to stop, after a step
-            group.wait()
-            group.leave()
+        if asked.exit_code != EXIT_INTERRUPTED:  # all were asked to stop after a step
+            group.barrier()
+            group.close()
         raise
     except (PeerLost, UserError) as error:
         words = LOST if isinstance(error, PeerLost) else str(error)
-        if group.is_first_to_fail():
-            note_for_launcher(words)
+        if group.claim_first_failure():
+            write_torchrun_error(words)
             click.echo(f"Error: {words}", err=True)
         else:
-            await_the_end()
+            wait_for_abort()
         raise click.exceptions.Exit(1) from error
     except Exception:
-        group.is_first_to_fail()
+        group.claim_first_failure()
         raise
-    group.leave()
+    group.close()
 
 
 def _device(name: str, launch: Launch | None) -> "torch.device":
-    from progan.runtime.devices import choose
+    from progan.runtime.devices import choose_device
 
-    return choose(name, launch.local_rank if launch and launch.size > 1 else None)
+    return choose_device(name, launch.local_rank if launch and launch.size > 1 else None)

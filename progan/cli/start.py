@@ -2,12 +2,14 @@
 
 import sys
 
-from progan.runtime.entry import heed_signals
+from progan.runtime.early_signals import install_early_handlers
 
 
 def main(prog_name: str | None = None) -> None:
     """Import all commands, and run the one that is named."""
-    heed_signals(is_training=sys.argv[1:2] == ["train"])  # before the imports that take long
+    install_early_handlers(
+        is_training=sys.argv[1:2] == ["train"]
+    )  # before the imports that take long
 
     from progan.cli.main import main as command
 

@@ -1,48 +1,53 @@
-"""train.py: train a progressive GAN, or continue a training."""
+"""train.py: train a progressive GAN, or resume a training. The checks here need no torch."""
 
 import math
-import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from click.core import ParameterSource
 
-from metrics.names import parse_metrics
-from progan import presets
-from progan.cli.processes import Team, team
-from progan.cli.train_checks import measures, require_metrics, require_resumption, require_start
-from progan.config import Run, all_changes
-from progan.door import (
-    EXIT_RESUMABLE,
-    PATH,
-    Command,
-    Interrupted,
-    device_option,
-    resumable_before_training,
-)
-from progan.door import in_words as error_words
+from metrics.names import LOWER_IS_BETTER, parse_metrics
+from progan import presets, run_directory
+from progan.cli.processes import join_processes
+from progan.command import PATH, Command, device_option, exit_resumable_before_training
+from progan.config import Run, override
 from progan.errors import UserError
-from progan.invocation import command, program
-from progan.options import config_options, given
-from progan.runtime.entry import INTERRUPTED
-from progan.runtime.text import format_count
-from progan.runtime.torch_settings import require_compile_cache, set_omp_passive, use_threads
-from progan.settings import option_name
+from progan.invocation import command_line
+from progan.options import config_options, explicit_options
+from progan.runtime.files import require_detector, require_existing, require_writable_folder
+from progan.runtime.torch_settings import set_omp_passive
 
-if TYPE_CHECKING:
-    from progan.data.reader import Dataset
-    from progan.training.init_from import Transfer
-    from progan.training.snapshot_metrics import Measure
-    from progan.training.state import TrainState
+NEWEST = ":newest:"  # stands for a --resume without a value
 
-NEWEST = ":newest:"  # what a bare --resume stands for
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """The command line of train.py.
+
+    Attributes:
+        options: Config fields that were given, by name.
+    """
+
+    data: Path | None
+    outdir: Path
+    preset: str | None
+    resume: str | None
+    init_from: Path | None
+    max_hours: float | None
+    scale_schedule: bool
+    dry_run: bool
+    options: Mapping[str, Any]
+
+    @property
+    def resumed_path(self) -> Path:
+        """The run, the folder of runs or the state file that --resume names."""
+        return self.outdir if self.resume in (None, NEWEST) else Path(self.resume or "")
 
 
 class Hours(click.FloatRange):
-    """A time; nan is none."""
+    """A duration in hours, as a click type that refuses nan."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         hours = super().convert(value, param, ctx)
@@ -56,7 +61,7 @@ class Hours(click.FloatRange):
     type=PATH,
     default=Path("runs"),
     show_default=True,
-    help="Where the directories of runs are.",
+    help="Folder of the directories of runs.",
 )
 @click.option(
     "--preset",
@@ -85,7 +90,7 @@ class Hours(click.FloatRange):
     "--max-hours",
     type=Hours(min=0, min_open=True),
     metavar="H",
-    help="Stop after so long as if by Ctrl-C, with everything saved; --resume goes on.",
+    help="Stop after this time like after Ctrl-C, with everything saved; --resume continues.",
 )
 @click.option(
     "--scale-schedule",
@@ -97,18 +102,7 @@ class Hours(click.FloatRange):
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
 @config_options
-def main(
-    data: Path | None,
-    outdir: Path,
-    preset: str | None,
-    resume: str | None,
-    init_from: Path | None,
-    device: str,
-    max_hours: float | None,
-    scale_schedule: bool,
-    dry_run: bool,
-    **options: Any,
-) -> None:
+def main(device: str, **values: Any) -> None:
     """Train a progressive GAN, growing from 4x4 to the resolution of the dataset.
 
     \b
@@ -118,338 +112,109 @@ def main(
     train.py --preset v2-1gpu --dry-run                   show the plan
     tensorboard --logdir runs                             watch
 
-    Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP finish the step, save everything, print the command that
-    goes on, and exit with 75; a second one exits at once, with 130. Before the first step all of
+    Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP finish the step, save everything, print the command to
+    resume, and exit with 75; a second one exits at once, with 130. Before the first step all of
     them exit at once, with 130, SIGUSR1 with 75.
     """
     set_omp_passive()
-    with resumable_before_training(), team(device) as members:
-        begun = members.begun(outdir) if resume is None else None
-        if begun:  # torchrun has started everything anew, with the command that began the run
-            _resume(outdir, str(begun), None, members, {}, dry_run=dry_run, max_hours=max_hours)
+    named = {field.name: values[field.name] for field in fields(TrainRequest)[:-1]}
+    request = TrainRequest(**named, options=explicit_options(values))
+    with exit_resumable_before_training(), join_processes(device) as members:
+        restarted = members.find_restarted_run(request.outdir) if request.resume is None else None
+        if restarted:  # torchrun has restarted the command that started this run
+            request = TrainRequest(**named | dict(resume=str(restarted), data=None), options={})
+        elif request.resume is None:
+            _require_start(request)
         else:
-            _start_or_resume(
-                data,
-                outdir,
-                preset,
-                resume,
-                init_from,
-                members,
-                options,
-                scaled=scale_schedule,
-                dry_run=dry_run,
-                max_hours=max_hours,
-            )
+            _require_compatible_with_resume(request)
+        if request.resume is not None and members.is_main:
+            _require_resume(request)
+        from progan.cli import train_run  # imports torch
+
+        (train_run.start if request.resume is None else train_run.resume)(request, members)
 
 
-def _start_or_resume(
-    data: Path | None,
-    outdir: Path,
-    preset: str | None,
-    resume: str | None,
-    init_from: Path | None,
-    members: Team,
-    options: dict[str, Any],
-    *,
-    scaled: bool,
-    dry_run: bool,
-    max_hours: float | None,
-) -> None:
-    if resume == "":
+def _require_compatible_with_resume(request: TrainRequest) -> None:
+    if request.resume == "":
+        raise UserError("--resume has an empty name. Omit the name to continue the newest run.")
+    if request.init_from:
         raise UserError(
-            "--resume was given an empty name. Leave the name away to continue the newest run."
-        )
-    if resume is None:
-        _start(
-            outdir,
-            preset,
-            data,
-            init_from,
-            members,
-            given(options),
-            scaled=scaled,
-            dry_run=dry_run,
-            max_hours=max_hours,
-        )
-    elif init_from:
-        raise UserError(
-            f"--resume continues a run, and --init-from {init_from} begins a new one. "
+            f"--resume continues a run, and --init-from {request.init_from} begins a new one. "
             "Leave one of them away."
         )
-    elif scaled:
+    if request.scale_schedule:
         raise UserError(
             "A resumed run keeps the lengths of its phases: leave --scale-schedule "
             "away. --total-kimg may change."
         )
-    elif preset:
+    if request.preset:
         raise UserError(
-            f"A resumed run keeps its settings: leave --preset {preset} away, and "
+            f"A resumed run keeps its settings: leave --preset {request.preset} away, and "
             "name what is to change, e.g. --total-kimg 20000."
         )
-    else:
-        _resume(outdir, resume, data, members, given(options), dry_run=dry_run, max_hours=max_hours)
 
 
-def _start(
-    outdir: Path,
-    preset: str | None,
-    data: Path | None,
-    init_from: Path | None,
-    members: Team,
-    options: dict[str, Any],
-    *,
-    scaled: bool,
-    dry_run: bool,
-    max_hours: float | None,
-) -> None:
-    require_start(outdir, preset, data, init_from, options, dry_run=dry_run)
-    from progan import run_directory
-    from progan.training import state
-    from progan.training.acceleration import COMPILING
-    from progan.training.init_from import apply_transfer, describe_transfer
-    from progan.training.precision import require_precision
-    from progan.training.start import new_run_settings, require_parts
-    from progan.training.start_checks import advice
-
-    run, dataset, found = new_run_settings(preset, data, init_from, options, scaled=scaled)
-    require_compile_cache(needed=run.acceleration in COMPILING)
-    if not (dataset or dry_run):
+def _require_start(request: TrainRequest) -> None:
+    """Raise UserError if a new run cannot begin: wrong options, missing or unwritable paths."""
+    if request.preset or not request.init_from:
+        run = presets.preset(request.preset or presets.DEFAULT)
+        if not request.init_from:
+            run = override(run, request.options)
+            if run.optim.freeze_d:
+                raise UserError(
+                    f"--freeze-d {run.optim.freeze_d} keeps weights that were trained before: "
+                    "it needs --init-from."
+                )
+        _require_metric_files(run, request.options)
+    require_existing([request.init_from], "Name the file or the run to begin with by --init-from.")
+    if request.data is not None:
+        _require_dataset(request.data)
+    elif not (request.dry_run or request.init_from):
         raise UserError(
-            f"Which images? {init_from} does not tell on which it was trained. Name a "
-            "dataset with --data DIR."
+            "Missing option '--data'. Name a dataset with --data DIR; "
+            f"{command_line('dataset')} makes one. "
+            "(--resume continues a run, --dry-run needs no dataset.)"
         )
+    if not request.dry_run:
+        require_writable_folder(request.outdir, "--outdir")
+
+
+def _require_resume(request: TrainRequest) -> None:
+    """Raise UserError if a run cannot be resumed: no run, wrong options, no images, unwritable."""
+    found = run_directory.find_run_or_state(request.resumed_path)
+    directory = found if found.is_dir() else found.parent
+    if not (directory / run_directory.CONFIG_FILE).is_file():
+        return  # a file of something else: train_run.resume says what it is
+    run = override(run_directory.load_config(directory), request.options)
+    _require_metric_files(run, request.options)
+    if request.data:
+        _require_dataset(request.data)
+    elif run.data.data:
+        from progan.data.splits import open_dataset_of_run
+
+        open_dataset_of_run(directory, run.data.data, "")
+    if not request.dry_run:
+        require_writable_folder(directory, "--resume")
+
+
+def _require_metric_files(run: Run, options: Mapping[str, Any]) -> None:
     require_metrics(run)
-    require_parts(run, members.group.size)
-    if dry_run or not dataset:
-        return _print_plan(run, members, options, found, scaled=scaled) if members.leads else None
-    chosen = members.device
-    require_precision(run, chosen)
-    measured = measures(run, dataset, chosen) if members.leads else {}
-    born = state.create(run, chosen)
-    remarks = [
-        *advice(run, options, chosen, scaled=scaled),
-        *(describe_transfer(found) if found else []),
-    ]
-    if found:
-        apply_transfer(born, found)
-    del found  # with all its weights, before days of training
-    directory = Path()
-    if members.leads:
-        directory = run_directory.create(outdir, dataset.name, run)
-    directory, run = members.agree_on(directory, run)
-    with members.exclusive_lock(directory):
-        if members.launch and members.leads:
-            run_directory.note_launch(directory, members.launch.name)
-        _train(run, dataset, directory, members, born, measured, max_hours, remarks)
+    if options.get("detector"):
+        require_detector(Path(options["detector"]))
 
 
-def _resume(
-    outdir: Path,
-    resume: str,
-    data: Path | None,
-    members: Team,
-    options: dict[str, Any],
-    *,
-    dry_run: bool,
-    max_hours: float | None,
-) -> None:
-    if members.leads:
-        require_resumption(
-            outdir if resume == NEWEST else Path(resume), data, options, dry_run=dry_run
+def _require_dataset(data: Path) -> None:
+    from progan.data.reader import Dataset
+
+    Dataset.open(data)
+
+
+def require_metrics(run: Run) -> None:
+    """Raise UserError unless --metrics names metrics, and --best one of them that has a best."""
+    measured = {name for name, _ in parse_metrics(run.output.metrics).values()}
+    ranked = [name for name in LOWER_IS_BETTER if name in measured]
+    if run.output.best and run.output.best not in ranked:
+        raise UserError(
+            f"--best {run.output.best} is none of --metrics {run.output.metrics!r} "
+            f"that can rank snapshots. Add one of these there: {', '.join(LOWER_IS_BETTER)}."
         )
-    from progan import run_directory
-    from progan.training import state as states
-    from progan.training.acceleration import COMPILING
-    from progan.training.precision import require_precision
-    from progan.training.resume import load_resumed_state, require_unfinished, resume_settings
-    from progan.training.start import dataset_change_notes, require_parts
-    from progan.training.start_checks import advice
-
-    path, saved = _found(outdir, resume, members) if members.leads else (Path(), Run())
-    path, saved = members.agree_on(path, saved)
-    directory = path if path.is_dir() else path.parent
-    run, dataset = resume_settings(saved, directory, data, options)
-    require_compile_cache(needed=run.acceleration in COMPILING)
-    require_metrics(run)
-    require_parts(run, members.group.size)
-    if dry_run:
-        return _print_plan(run, members, options) if members.leads else None
-    chosen = members.device
-    require_precision(run, chosen)
-    with members.exclusive_lock(directory):
-        if members.leads:
-            state, remarks = load_resumed_state(path, saved, run, chosen)
-            require_unfinished(directory, state, run, parse_metrics(run.output.metrics))
-            measured = measures(run, dataset, chosen)
-            run_directory.save_config(directory, run)
-        else:
-            state, remarks, measured = states.create(run, chosen), [], {}
-        remarks += dataset_change_notes(saved, run)
-        remarks += advice(run, options, chosen)
-        if changed := all_changes(saved, run, without=("fingerprint",)):
-            remarks.append(f"Changed: {'; '.join(changed)}.")
-        _train(run, dataset, directory, members, state, measured, max_hours, remarks)
-
-
-def _found(outdir: Path, resume: str, members: Team) -> tuple[Path, Run]:
-    """The directory of a run, or the state of it that was named, and its settings."""
-    from progan import run_directory
-    from progan.training.resume import require_resumable
-
-    path = run_directory.find(outdir if resume == NEWEST else Path(resume))
-    if path.is_file():
-        require_resumable(path)
-    if path.is_file() and members.restarted:
-        path = path.parent  # where a newer state is than the one that was named at first
-    return path, run_directory.load_config(path if path.is_dir() else path.parent)
-
-
-def _print_plan(
-    run: Run,
-    members: Team,
-    options: dict[str, Any],
-    found: "Transfer | None" = None,
-    *,
-    scaled: bool = False,
-) -> None:
-    from progan.training.init_from import describe_transfer
-    from progan.training.plan import plan
-    from progan.training.start_checks import plan_advice
-
-    lines = "\n".join(plan_advice(run, options, members.planned_device, scaled=scaled))
-    click.echo(
-        "\n\n".join(
-            [plan(run), *filter(None, [lines]), *(describe_transfer(found) if found else ())]
-        )
-    )
-
-
-def _train(
-    run: Run,
-    dataset: "Dataset",
-    directory: Path,
-    members: Team,
-    state: "TrainState",
-    measures: dict[str, "Measure"],
-    max_hours: float | None,
-    remarks: Sequence[str] = (),
-) -> None:
-    from progan.data.device_cache import cache_budget_bytes
-    from progan.run_directory import LOG_FILE
-    from progan.runtime.devices import set_precision
-    from progan.runtime.interrupts import Interrupts
-    from progan.runtime.log import Log, NullLog
-    from progan.training.data_parallel import broadcast_state
-    from progan.training.execution import prepare_execution
-    from progan.training.loop import TrainContext, train
-    from progan.training.run_length import end_message
-
-    set_precision(run.precision)
-    use_threads(run.threads)
-    device, group = members.device, members.group
-    log = Log(directory / LOG_FILE) if members.leads else NullLog()
-    for line in _introduction(run, dataset, directory, members, state):
-        log(line)
-    for remark in remarks:
-        log(remark)
-    broadcast_state(state, group)
-    try:
-        plan = prepare_execution(run, state, device, log, group, members.local_size)
-        with Interrupts(max_hours or math.inf, tell=group.leads) as interrupts:
-            session = TrainContext(
-                run=run,
-                dataset=dataset,
-                directory=directory,
-                device=device,
-                log=log,
-                measures=measures,
-                interrupts=interrupts,
-                group=group,
-                steps=plan.steps,
-                expected=plan.expected,
-                device_data_bytes=cache_budget_bytes(run.device_data_gib, device),
-            )
-            end = train(session, state)
-    except OSError as error:
-        error.filename = error.filename or str(directory)  # a failing write() knows no path
-        with suppress(OSError):  # of the same disk
-            log.note(f"Stopped by an error: {error_words(error)}")
-        raise
-    except KeyboardInterrupt as error:
-        early = error if isinstance(error, Interrupted) else None
-        log(
-            f"Stopped at once{_lost(directory, is_early=bool(early))}: "
-            f"{_resume_command(directory, members)}"
-        )
-        raise click.exceptions.Exit(early.early_exit_code if early else INTERRUPTED) from error
-    if end.stopped_by:
-        files = f" in {end.saved.state} and {end.saved.network}" if end.saved else ""
-        log(
-            f"Stopped by {end.stopped_by} at kimg {state.kimg:.1f}; everything is saved{files}. "
-            f"To go on: {_resume_command(directory, members)}"
-        )
-        # torchrun would take any other exit code for a failure, and start everything anew.
-        raise click.exceptions.Exit(0 if members.launch else EXIT_RESUMABLE)
-    pictures = ("--network", directory, "--seeds", "0-15", "--outdir", "out")
-    log(f"{end_message(run)} Make pictures: {command('generate', *pictures)}")
-
-
-def _lost(directory: Path, *, is_early: bool) -> str:
-    """What a training that was stopped at once has lost, and what its resumption means."""
-    from progan.run_directory import states
-
-    if not states(directory):
-        return ", before any state was saved. To begin again"
-    return (
-        " before the first step; nothing is lost. To resume"
-        if is_early
-        else "; what came after the last state is lost. To go on"
-    )
-
-
-def _introduction(
-    run: Run, dataset: "Dataset", directory: Path, members: Team, state: "TrainState"
-) -> Iterator[str]:
-    """What is going to be trained, by what, and where, in words."""
-    import torch
-
-    from progan import __version__
-    from progan.data.summary import describe_empty_classes
-    from progan.runtime.devices import describe
-    from progan.runtime.text import escape_controls
-
-    several = f", {format_count(members.group.size, 'process', 'processes')}" * (
-        members.group.size > 1
-    )
-    yield f"progan {__version__}, torch {torch.__version__}, {describe(members.device)}{several}"
-    num_held_out = len(dataset.held_out_rows)
-    held_out = f" to train on and {num_held_out} held out" * bool(num_held_out)
-    images = format_count(len(dataset.training_rows), "image")
-    yield (
-        f"{directory}: {escape_controls(dataset.name)}, {images}{held_out}, "
-        f"{dataset.info.top_size}x{dataset.channels}; preset {run.preset}; "
-        f"from kimg {state.kimg:g} to {run.growth.total_kimg:g}"
-    )
-    if run.data.conditional and (untrained := dataset.untrained_classes):
-        yield describe_empty_classes(dataset, untrained, "to train on")
-    if dataset.label_size and not run.data.conditional and not run.data.subset:
-        classes = format_count(dataset.label_size, "class", "classes")
-        yield (
-            f"The dataset has {classes}, which {'is' if dataset.label_size == 1 else 'are'} "
-            f"not used; {option_name('conditional')} does."
-        )
-
-
-def _resume_command(directory: Path, members: Team) -> str:
-    """What goes on with a run, typed where this process was started."""
-    context, words = click.get_current_context(), program("train")
-    if members.launch:
-        launched = words[1:] if words[0] == "python" else ["--no-python", *words]
-        words = ["torchrun", f"--nproc-per-node={members.launch.local_size}", *launched]
-    kept = [
-        word
-        for name in ("device", "max_hours")
-        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
-        for word in (option_name(name), str(context.params[name]))
-    ]
-    return shlex.join([*words, "--resume", str(directory), *kept])

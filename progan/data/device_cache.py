@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from progan.data.reader import Dataset
-from progan.runtime.devices import unclaimed_memory_bytes, unless_out_of_memory
+from progan.runtime.devices import none_if_out_of_memory, unclaimed_memory_bytes
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_seconds
 from progan.runtime.text import format_count
@@ -62,7 +62,7 @@ class DeviceImageCache:
         picked = (
             None
             if resident is None
-            else unless_out_of_memory(
+            else none_if_out_of_memory(
                 lambda: resident.index_select(0, torch.from_numpy(numbers).to(self._device))
             )
         )
@@ -78,7 +78,7 @@ class DeviceImageCache:
         if num_bytes > self._budget_bytes:
             return
         start = time.perf_counter()
-        self._resident = unless_out_of_memory(lambda: self._all(level))
+        self._resident = none_if_out_of_memory(lambda: self._all(level))
         stay, are = ("stays", "it is") if len(self._rows) == 1 else ("stay", "they are")
         what = f"{format_count(len(self._rows), 'image')} of {self._dataset.info.size(level)}"
         self._report(

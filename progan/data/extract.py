@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from progan.data.importers.labels import STYLEGAN_FILE
 from progan.data.reader import Dataset
-from progan.runtime.files import clear, require_free_space, staging_directory
+from progan.runtime.files import clear_folder, require_free_space, staging_directory
 from progan.runtime.text import distinct_file_names, escape_controls, format_count
 from progan.runtime.worker_pool import in_order, worker_pool
 
@@ -95,11 +95,11 @@ def describe_renamed_folders(extracted: ExtractionResult, dest: Path) -> list[st
 @contextmanager
 def _emptied(directory: Path) -> Iterator[None]:
     """Remove what a killed attempt left, and what this one leaves if it fails."""
-    clear(directory)
+    clear_folder(directory)
     try:
         yield
     except BaseException:
-        clear(directory)
+        clear_folder(directory)
         raise
 
 

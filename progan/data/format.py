@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from progan.errors import UserError
-from progan.invocation import command
+from progan.invocation import command_line
 from progan.sizes import (
     MIN_LEVEL,
     SQUARE,
@@ -224,12 +224,14 @@ def read_info(directory: Path) -> DatasetInfo:
     path = directory / INFO_FILE
     if not directory.is_dir():
         what = "is a file, not a dataset" if directory.exists() else "does not exist"
-        raise UserError(f"{directory} {what}. Name a folder made by {command('dataset')} create-….")
+        raise UserError(
+            f"{directory} {what}. Name a folder made by {command_line('dataset')} create-…."
+        )
     if not path.is_file():
         raise UserError(
             f"{directory} is not a dataset: it has no {INFO_FILE}. "
             "Make one with "
-            f"{command('dataset', 'create-from-images', '--source', directory)} "
+            f"{command_line('dataset', 'create-from-images', '--source', directory)} "
             "--dest …"
         )
     try:
@@ -258,7 +260,7 @@ def require_array_files(directory: Path, info: DatasetInfo) -> None:
         raise UserError(
             f"The dataset {directory} is incomplete: {'; '.join(faults[:5])}"
             f"{' …' if len(faults) > 5 else ''}. Copy it again, or make it again "
-            f"with {command('dataset')}."
+            f"with {command_line('dataset')}."
         )
 
 
@@ -286,5 +288,5 @@ def _damaged(path: Path, error: Exception) -> UserError:
     reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
     return UserError(
         f"{path} does not describe a dataset: {reason}. Restore it from a copy, or "
-        f"make the dataset again with {command('dataset')}."
+        f"make the dataset again with {command_line('dataset')}."
     )

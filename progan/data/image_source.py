@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from progan.data.format import SkippedImage
 from progan.errors import UserError
-from progan.invocation import command
+from progan.invocation import command_line
 from progan.runtime.text import escape_controls, format_count
 from progan.sizes import SQUARE, Size, level_of, size_at
 
@@ -121,5 +121,6 @@ def format_skipped(skipped: Sequence[SkippedImage]) -> str:
     ]
     more = len(skipped) - _NUM_LISTED
     return "\n".join(
-        lines + [f"  and {more:,} more; {command('dataset', 'check')} names them all"] * (more > 0)
+        lines
+        + [f"  and {more:,} more; {command_line('dataset', 'check')} names them all"] * (more > 0)
     )

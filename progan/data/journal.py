@@ -12,7 +12,7 @@ from typing import Any
 
 from progan.data.array_files import DatasetArrays
 from progan.data.format import DatasetInfo, SkippedImage
-from progan.runtime.files import clear, write_atomically
+from progan.runtime.files import clear_folder, write_atomically
 
 JOURNAL_FILE = "journal.json"
 
@@ -140,7 +140,7 @@ class PeriodicFlush:
         if journal.asked:
             self._thread.submit(self._flush, journal).result()
         else:
-            clear(self._directory)
+            clear_folder(self._directory)
 
     def close(self) -> None:
         """Wait for a flush that is running."""

@@ -18,13 +18,13 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from progan import schedule
+from progan.batch_split import UNSHARDED, Shard, shard_rows
 from progan.config import Run
 from progan.data.device_cache import DeviceImageCache
 from progan.data.reader import Dataset
 from progan.images import to_signed
 from progan.ops import fade_images
-from progan.partition import UNSHARDED, Shard, own_rows
-from progan.runtime.cuda import Parcel, SideStream
+from progan.runtime.cuda_prefetch import CudaPrefetcher, Prefetched
 from progan.runtime.seeding import numpy_generator
 
 Rows = npt.NDArray[np.int64]
@@ -82,7 +82,7 @@ class Batch(NamedTuple):
     @property
     def whole_size(self) -> int:
         """Number of images in the whole batch."""
-        return len(self.images) * self.share.of
+        return len(self.images) * self.share.num_shards
 
     def to(self, device: torch.device) -> "Batch":
         moved: Batch = tree_map_only(Tensor, lambda part: part.to(device), self)
@@ -110,7 +110,7 @@ def read_batches(
     for start, stage in schedule.rounds(run.growth, run.network, images_seen, round_images_seen):
         end, own = (
             start + schedule.round_images(run.growth, stage),
-            own_rows(run, stage.batch, share),
+            shard_rows(run, stage.batch, share),
         )
         for position in range(max(start, images_seen), end, stage.batch):
             numbers = shuffle.rows(position, stage.batch)[own]
@@ -123,7 +123,7 @@ def read_batches(
                 images(stage.level, numbers),
                 read_one_hot_labels(dataset, training[numbers], run.network.label_size),
                 read_one_hot_labels(dataset, drawn, run.network.label_size),
-                torch.from_numpy(own) if share.of > 1 else None,
+                torch.from_numpy(own) if share.num_shards > 1 else None,
                 share,
             )
 
@@ -169,8 +169,10 @@ class Prefetcher:
         self, batches: Iterator[Batch], device: torch.device, stop: threading.Event | None = None
     ) -> None:
         self.wait_seconds = 0.0
-        self._side = SideStream(device)
-        self._queue: queue.Queue[Parcel[Batch] | BaseException | None] = queue.Queue(MAX_PREFETCHED)
+        self._prefetcher = CudaPrefetcher(device)
+        self._queue: queue.Queue[Prefetched[Batch] | BaseException | None] = queue.Queue(
+            MAX_PREFETCHED
+        )
         self._stop = stop or threading.Event()
         self._thread = threading.Thread(target=self._work, args=(batches,), daemon=True)
         self._thread.start()
@@ -179,12 +181,12 @@ class Prefetcher:
         return self
 
     def __next__(self) -> Batch:
-        self._side.keep_pace()
+        self._prefetcher.limit_queue()
         start = time.perf_counter()
         try:
             item = None if self._stop.is_set() else self._queue.get()
-            if isinstance(item, Parcel):
-                return self._side.receive(item)
+            if isinstance(item, Prefetched):
+                return self._prefetcher.receive(item)
         finally:
             self.wait_seconds += time.perf_counter() - start
         self._stop.set()
@@ -197,15 +199,15 @@ class Prefetcher:
 
     def _work(self, batches: Iterator[Batch]) -> None:
         try:
-            with self._side.used():
+            with self._prefetcher.use_stream():
                 for batch in batches:
-                    if not self._put(self._side.send(batch)):
+                    if not self._put(self._prefetcher.copy_ahead(batch)):
                         return
             self._put(None)
         except BaseException as error:  # noqa: B036 (raised again where a batch is asked for)
             self._put(error)
 
-    def _put(self, item: Parcel[Batch] | BaseException | None) -> bool:
+    def _put(self, item: Prefetched[Batch] | BaseException | None) -> bool:
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=0.1)

@@ -20,7 +20,7 @@ from progan.data.format import (
     require_array_files,
 )
 from progan.errors import UserError
-from progan.invocation import command
+from progan.invocation import command_line
 from progan.runtime.files import sha256_of
 from progan.sizes import level_name
 
@@ -94,7 +94,7 @@ class Dataset:
             raise UserError(
                 f"{self.path / HOLDOUT_FILE} is damaged: it does not hold ascending "
                 f"numbers from 0 to {len(self) - 1}. Copy the dataset again, or make "
-                f"it again with {command('dataset')}."
+                f"it again with {command_line('dataset')}."
             )
         return rows
 
@@ -153,7 +153,7 @@ class Dataset:
         except (OSError, ValueError) as error:
             raise UserError(
                 f"Compressed images of {self.path} are damaged ({error}). "
-                f"{command('dataset', 'verify', self.path)} tells which files."
+                f"{command_line('dataset', 'verify', self.path)} tells which files."
             ) from error
         return images
 

@@ -22,7 +22,12 @@ from progan.data.format import (
 from progan.data.image_source import ImageSource, Sample
 from progan.data.reader import Dataset, find_damaged_files
 from progan.errors import UserError
-from progan.runtime.files import clear, require_free_space, staging_directory, write_atomically
+from progan.runtime.files import (
+    clear_folder,
+    require_free_space,
+    staging_directory,
+    write_atomically,
+)
 from progan.runtime.text import format_count, pluralize
 
 COMMON = ("resolution", "base", "channels", "label_names", "has_landmarks", "source", "options")
@@ -105,7 +110,7 @@ def merge_shards(dest: Path) -> DatasetInfo:
         )
     require_free_space(dest, plan.num_bytes, f"{dest}")
     with staging_directory(dest) as directory:
-        clear(directory)
+        clear_folder(directory)
         arrays = DatasetArrays(directory, plan, 0)
         try:
             for chunk in tqdm(_chunks(parts, plan), unit="chunk", desc=dest.name, disable=None):

@@ -34,7 +34,12 @@ from progan.data.journal import (
 from progan.data.pyramid import build_pyramid
 from progan.data.splits import compute_holdout_size, draw_holdout_rows
 from progan.errors import UserError
-from progan.runtime.files import clear, require_free_space, staging_directory, write_atomically
+from progan.runtime.files import (
+    clear_folder,
+    require_free_space,
+    staging_directory,
+    write_atomically,
+)
 from progan.runtime.text import format_count, pluralize
 from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sizes import level_of
@@ -115,7 +120,7 @@ def _kept_if_resumable(directory: Path) -> Iterator[None]:
     except BaseException:
         if not journal_exists(directory):
             with suppress(OSError):  # the failure is told, not that of the cleaning
-                clear(directory)
+                clear_folder(directory)
         raise
 
 
@@ -134,7 +139,7 @@ def _begun(directory: Path, plan: DatasetInfo, job: str) -> tuple[DatasetArrays,
     try:
         return DatasetArrays(directory, plan, journal.written), journal
     except (OSError, ValueError):  # what the journal counts is not there
-        clear(directory)
+        clear_folder(directory)
         return DatasetArrays(directory, plan, 0), Journal(job)
 
 
@@ -173,7 +178,7 @@ def _write_images(
             flusher.flush(kept)
             raise
     if journal.skipped and on_error == "stop":
-        clear(directory)
+        clear_folder(directory)
         require_readable(source.description, journal.asked, [item for _, item in journal.skipped])
     return journal
 
@@ -190,7 +195,7 @@ def _finished(
     """Write what follows from the images, and describe them."""
     skipped = tuple(item for _, item in journal.skipped)
     if not journal.written:
-        clear(directory)
+        clear_folder(directory)
         raise UserError(
             "None of the images can be used; the first one: "
             f"{skipped[0].path}: {skipped[0].reason}."
@@ -199,7 +204,7 @@ def _finished(
     try:
         held_out = _held_out(source, written, holdout, seed)
     except UserError:
-        clear(directory)
+        clear_folder(directory)
         raise
     if source.labels is not None:
         arrays.append_to(LABELS_FILE, source.labels[written])

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from progan import run_directory
-from progan.door import PATH, Command
+from progan.command import PATH, Command
 from progan.errors import UserError
 from progan.runtime.files import require_writable_file
 
@@ -44,7 +44,7 @@ def main(run: Path, picture: Path | None) -> None:
     from progan.diagnosis.history import read_history
     from progan.diagnosis.report import report
 
-    found = run_directory.find(run)
+    found = run_directory.find_run_or_state(run)
     directory = found if found.is_dir() else found.parent
     history = read_history(directory)
     if not history.rows and (picture or not history.fault):

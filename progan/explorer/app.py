@@ -8,10 +8,10 @@ import click
 
 from progan.errors import UserError
 from progan.explorer.renderer import Renderer
-from progan.explorer.server import address_of, bind_port, require_gradio, serve
+from progan.explorer.server import bind_port, require_gradio, serve, server_url
 from progan.explorer.view_state import NamedLatent, ViewState, start_at_seed
 from progan.interop.load import load_snapshot
-from progan.runtime.devices import choose, set_repeatable
+from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import require_folder_or_nothing
 from progan.sampling.image_files import provenance
 from progan.sampling.latents import at_resolution, class_index
@@ -47,8 +47,8 @@ def explore(request: ExploreRequest) -> None:
     require_gradio()
     require_folder_or_nothing(request.outdir)
     with bind_port(request.port) as listening:
-        device = choose(request.device)
-        set_repeatable()
+        device = choose_device(request.device)
+        set_deterministic()
         snapshot = load_snapshot(request.network, device)
         first = _initial_view(request, snapshot)
         from progan.explorer.page import asgi_app, build_page
@@ -59,7 +59,7 @@ def explore(request: ExploreRequest) -> None:
         blocks = build_page(
             renderer, first, request.outdir, provenance(request.network, request.command)
         )
-        click.echo(address_of(listening))
+        click.echo(server_url(listening))
         click.echo("Open this address in a browser on this machine. Ctrl-C ends it.", err=True)
         serve(asgi_app(renderer, blocks), listening)
     with suppress(OSError):  # of a terminal that is gone
@@ -73,5 +73,5 @@ def _initial_view(request: ExploreRequest, snapshot: Snapshot) -> ViewState:
     kind = None if request.class_name is None else class_index(snapshot, request.class_name)
     level = at_resolution(snapshot, request.resolution).level
     return start_at_seed(
-        ViewState(place=NamedLatent(seed), target=seed, kind=kind, level=level), seed
+        ViewState(latent=NamedLatent(seed), target=seed, class_index=kind, level=level), seed
     )

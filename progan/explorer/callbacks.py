@@ -11,8 +11,8 @@ import gradio as gr
 from progan.explorer import markup
 from progan.explorer.renderer import Renderer
 from progan.explorer.view_state import (
-    SEEDS,
-    WHOLE,
+    MAX_PERCENT,
+    NUM_SEEDS,
     NamedLatent,
     ViewState,
     set_percent,
@@ -21,14 +21,16 @@ from progan.explorer.view_state import (
     step_to_neighbour,
 )
 
-OF_SEED = -1  # in the list of classes: that of the seed
+CLASS_OF_SEED = -1  # in the list of classes: that of the seed
 # Answers come at once, in the requests themselves: those of the queue are lost now and then if
 # another request begins just when they are sent.
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 Change = Callable[[ViewState], ViewState]
 
 
-def parse_int(value: object, least: int | None = None, most: int | None = None) -> int | None:
+def parse_bounded_int(
+    value: object, least: int | None = None, most: int | None = None
+) -> int | None:
     """The nearest whole number from `least` to `most`; None if it is no number (yet)."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return None
@@ -38,14 +40,14 @@ def parse_int(value: object, least: int | None = None, most: int | None = None) 
 
 
 class TabSession:
-    """Holds a look; of changes that come at once, each begins where another one has ended."""
+    """Holds a view; of changes that come at once, each begins where another one has ended."""
 
     def __init__(self, view: ViewState) -> None:
         self.view = view
         self._turn = threading.Lock()
 
     def change(self, change: Callable[[ViewState], ViewState]) -> tuple[ViewState, ViewState]:
-        """The look before and after."""
+        """The view before and after."""
         with self._turn:
             before = self.view
             self.view = change(before)
@@ -58,16 +60,16 @@ class TabSession:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Controls:
-    """What shows a look."""
+    """What shows a view."""
 
-    picture: gr.HTML
+    image: gr.HTML
     back: gr.Button
     tiles: gr.HTML
     seed: gr.Number
     target: gr.Number
     percent: gr.Slider
-    far: gr.Slider
-    kind: gr.Dropdown
+    step_percent: gr.Slider
+    class_index: gr.Dropdown
     level: gr.Slider
 
 
@@ -83,13 +85,18 @@ class Callbacks:
     controls: Controls
 
     def listen(self) -> None:
-        """To all that shows a look."""
+        """To all that shows a view."""
         self._to_tiles()
-        self._to_number("seed", start_at_seed, 0, SEEDS - 1)
-        self._to_number("target", set_target, 0, SEEDS - 1)
-        self._to_number("percent", set_percent, 0, WHOLE)
-        self._to_number("far", lambda view, far: replace(view, far=far), 1, WHOLE)
-        self._to_number("kind", with_class, OF_SEED, len(self.renderer.kinds) - 1)
+        self._to_number("seed", start_at_seed, 0, NUM_SEEDS - 1)
+        self._to_number("target", set_target, 0, NUM_SEEDS - 1)
+        self._to_number("percent", set_percent, 0, MAX_PERCENT)
+        self._to_number(
+            "step_percent",
+            lambda view, percent: replace(view, step_percent=percent),
+            1,
+            MAX_PERCENT,
+        )
+        self._to_number("class_index", set_class, CLASS_OF_SEED, len(self.renderer.class_names) - 1)
         self._to_number(
             "level",
             lambda view, level: replace(view, level=level),
@@ -137,10 +144,10 @@ class Callbacks:
         control = getattr(self.controls, name)
 
         def answer(held: TabSession, typed: object) -> list[Any]:
-            number = parse_int(typed, *bounds)
-            looks = held.change(lambda view: view if number is None else change(view, number))
+            number = parse_bounded_int(typed, *bounds)
+            views = held.change(lambda view: view if number is None else change(view, number))
             own = gr.skip() if number is None or number == typed else number
-            return [own, *self._differences(*looks, others)]
+            return [own, *self._differences(*views, others)]
 
         control.input(
             answer,
@@ -155,25 +162,25 @@ class Callbacks:
         return [getattr(self.controls, name) for name in names]
 
     def _differences(self, before: ViewState, after: ViewState, names: Sequence[str]) -> list[Any]:
-        """What these controls show of a look, where that is something new."""
+        """What these controls show of a view, where that is something new."""
         old, new = control_values(self.renderer, before), control_values(self.renderer, after)
         return [gr.skip() if old[name] == new[name] else new[name] for name in names]
 
 
-def with_class(view: ViewState, kind: int) -> ViewState:
-    return replace(view, kind=None if kind == OF_SEED else kind)
+def set_class(view: ViewState, kind: int) -> ViewState:
+    return replace(view, class_index=None if kind == CLASS_OF_SEED else kind)
 
 
 def control_values(renderer: Renderer, view: ViewState) -> dict[str, Any]:
-    """What each control shows of a look."""
+    """What each control shows of a view."""
     return {
-        "picture": markup.picture(renderer, view),
-        "back": gr.update(interactive=view.here != NamedLatent(view.place.seed)),
-        "tiles": markup.neighbours(renderer, view),
-        "seed": view.place.seed,
+        "image": markup.image_html(renderer, view),
+        "back": gr.update(interactive=view.current_latent != NamedLatent(view.latent.seed)),
+        "tiles": markup.neighbours_html(renderer, view),
+        "seed": view.latent.seed,
         "target": view.target,
         "percent": view.percent,
-        "far": view.far,
-        "kind": OF_SEED if view.kind is None else view.kind,
+        "step_percent": view.step_percent,
+        "class_index": CLASS_OF_SEED if view.class_index is None else view.class_index,
         "level": view.level,
     }

@@ -11,17 +11,17 @@ LETTERS = 40  # of the name of a class, below the picture
 REPEATED, REPEATED_SMALL = 256, 64
 
 
-def readable(name: str) -> str:
+def utf8_safe(name: str) -> str:
     """What UTF-8 can carry to a browser: names may have letters that nothing can show."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def text(words: str) -> str:
+def escape_text(words: str) -> str:
     """For HTML."""
-    return escape(readable(words))
+    return escape(utf8_safe(words))
 
 
-def heading(renderer: Renderer) -> str:
+def heading_html(renderer: Renderer) -> str:
     """The network, in a line."""
     kimg = renderer.snapshot.images_seen / 1000
     facts = [
@@ -29,16 +29,16 @@ def heading(renderer: Renderer) -> str:
         f"{renderer.size(renderer.levels[-1])} px",
         *[f"{kimg:,.0f} kimg"] * bool(kimg),
     ]
-    return f"<h1>Explorer</h1><p>{text(' · '.join(facts))}</p>"
+    return f"<h1>Explorer</h1><p>{escape_text(' · '.join(facts))}</p>"
 
 
-def picture(renderer: Renderer, view: ViewState) -> str:
+def image_html(renderer: Renderer, view: ViewState) -> str:
     """The picture and its name, which its title has in full."""
     words = caption(renderer, view.spec)
     return (
         f'<figure style="{_measures(renderer)}">{_image(renderer, view.spec, words)}'
-        f'<figcaption aria-live="polite" title="{text(words)}">'
-        f"{text(caption(renderer, view.spec, LETTERS))}</figcaption></figure>"
+        f'<figcaption aria-live="polite" title="{escape_text(words)}">'
+        f"{escape_text(caption(renderer, view.spec, LETTERS))}</figcaption></figure>"
     )
 
 
@@ -48,10 +48,10 @@ def caption(renderer: Renderer, spec: ImageSpec, letters: int | None = None) -> 
     Args:
         letters: How long the name of the class may be; None: as long as it is.
     """
-    kind = renderer.kind_of(spec)
+    kind = renderer.class_of(spec)
     words = [
-        describe_latent(spec.place),
-        *([] if kind is None else [_shortened(renderer.kinds[kind], letters)]),
+        describe_latent(spec.latent),
+        *([] if kind is None else [_shortened(renderer.class_names[kind], letters)]),
         str(renderer.size(spec.level)),
     ]
     return _sentence(" · ".join(words))
@@ -61,15 +61,16 @@ def _shortened(name: str, letters: int | None) -> str:
     return name if letters is None or len(name) <= letters else f"{name[: letters - 1]}…"
 
 
-def neighbours(renderer: Renderer, view: ViewState) -> str:
+def neighbours_html(renderer: Renderer, view: ViewState) -> str:
     """A button with a picture for each neighbour."""
-    if not view.leads_on:
+    if not view.can_step:
         return (
-            f"<p>These are {len(view.here.steps)} steps, and there are no more: step back, or "
-            "begin at another seed.</p>"
+            f"<p>These are {len(view.current_latent.steps)} steps, and there are no more: "
+            "step back, or begin at another seed.</p>"
         )
     tiles = [
-        f'<button type="button" data-seed="{seed}" aria-label="{view.far}% to seed {seed}">'
+        f'<button type="button" data-seed="{seed}" '
+        f'aria-label="{view.step_percent}% to seed {seed}">'
         f"{_image(renderer, spec, '')}<span>{seed}</span></button>"
         for seed, spec in view.neighbours.items()
     ]
@@ -79,23 +80,23 @@ def neighbours(renderer: Renderer, view: ViewState) -> str:
     )
 
 
-def saved(files: SavedFiles) -> str:
+def saved_html(files: SavedFiles) -> str:
     """Where the files are."""
     return (
-        f'<p role="status">Saved <code>{text(str(files.picture))}</code> and its latent, '
-        f"<code>{text(files.latent.name)}</code>. To draw it again:</p>"
-        f"<pre>{text(files.command)}</pre>"
+        f'<p role="status">Saved <code>{escape_text(str(files.image))}</code> and its latent, '
+        f"<code>{escape_text(files.latent.name)}</code>. To draw it again:</p>"
+        f"<pre>{escape_text(files.command)}</pre>"
     )
 
 
-def failed(reason: str) -> str:
-    return f'<p role="alert">Not saved. {text(reason)}</p>'
+def save_error_html(reason: str) -> str:
+    return f'<p role="alert">Not saved. {escape_text(reason)}</p>'
 
 
 def _image(renderer: Renderer, spec: ImageSpec, words: str) -> str:
     """Its script fetches it when its turn comes."""
-    source = text(f"{IMAGE_PATH}?{format_query(spec)}&network={renderer.fingerprint}")
-    return f'<img data-src="{source}" alt="{text(words)}" draggable="false">'
+    source = escape_text(f"{IMAGE_PATH}?{format_query(spec)}&network={renderer.fingerprint}")
+    return f'<img data-src="{source}" alt="{escape_text(words)}" draggable="false">'
 
 
 def _measures(renderer: Renderer) -> str:

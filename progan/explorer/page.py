@@ -13,14 +13,14 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from progan.door import in_words
+from progan.command import describe_os_error
 from progan.errors import UserError
 from progan.explorer import markup
-from progan.explorer.callbacks import OF_SEED, Callbacks, Change, Controls, TabSession
+from progan.explorer.callbacks import CLASS_OF_SEED, Callbacks, Change, Controls, TabSession
 from progan.explorer.renderer import Renderer, save_image_and_latent
 from progan.explorer.server import ICON_PATH, IMAGE_PATH, MANIFEST_PATH, App, restrict_to_local_page
 from progan.explorer.view_state import (
-    WHOLE,
+    MAX_PERCENT,
     ImageSpec,
     NamedLatent,
     ViewState,
@@ -35,7 +35,7 @@ CODE_FONTS = ["ui-monospace", "monospace"]
 TITLE = "progan explorer"
 RANDOM_SEEDS = 10_000  # such that people can remember them
 # The address names network and picture, so what is there never changes.
-FOREVER = {"cache-control": "private, max-age=86400, immutable"}
+CACHE_HEADERS = {"cache-control": "private, max-age=86400, immutable"}
 
 
 def gradio_style() -> dict[str, Any]:
@@ -89,10 +89,10 @@ def build_page(
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
         session = gr.State(TabSession(first))
-        gr.HTML(markup.heading(renderer), elem_id="heading", apply_default_css=False)
+        gr.HTML(markup.heading_html(renderer), elem_id="heading", apply_default_css=False)
         with gr.Row(elem_id="rooms"):
             with gr.Column(elem_id="easel", min_width=280, scale=6):
-                picture = _image_html(markup.picture(renderer, first), "picture")
+                image = _image_html(markup.image_html(renderer, first), "image")
                 with gr.Row(elem_classes="buttons"):
                     back = _button("Step back", interactive=False)
                     keep = _button("Save", variant="primary")
@@ -104,14 +104,14 @@ def build_page(
                 with gr.Row():
                     kind, level = _kind(renderer, first), _level(renderer, first)
         controls = Controls(
-            picture=picture,
+            image=image,
             back=back,
             tiles=tiles,
             seed=seed,
             target=target,
             percent=percent,
-            far=far,
-            kind=kind,
+            step_percent=far,
+            class_index=kind,
             level=level,
         )
         listener = Callbacks(renderer, session, controls)
@@ -132,12 +132,12 @@ def _button(words: str, **settings: Any) -> gr.Button:
 
 def _seed(first: ViewState) -> tuple[gr.Number, dict[gr.Button, Change]]:
     with gr.Row(elem_classes="buttons"):
-        seed = _seed_number(first.place.seed, "Seed", "seed")
+        seed = _seed_number(first.latent.seed, "Seed", "seed")
         turns: dict[gr.Button, Change] = {
-            _button("Previous"): lambda view: start_at_seed(view, view.place.seed - 1),
-            _button("Next"): lambda view: start_at_seed(view, view.place.seed + 1),
+            _button("Previous"): lambda view: start_at_seed(view, view.latent.seed - 1),
+            _button("Next"): lambda view: start_at_seed(view, view.latent.seed + 1),
             _button("Random"): lambda view: start_at_seed(
-                view, _random_other_seed(view.place.seed)
+                view, _random_other_seed(view.latent.seed)
             ),
         }
     return seed, turns
@@ -156,9 +156,9 @@ def _way(first: ViewState) -> tuple[gr.Number, gr.Slider]:
 
 
 def _neighbours(renderer: Renderer, first: ViewState) -> tuple[gr.HTML, gr.Slider, gr.Button]:
-    tiles = _image_html(markup.neighbours(renderer, first), "tiles")
+    tiles = _image_html(markup.neighbours_html(renderer, first), "tiles")
     with gr.Row(elem_classes="buttons"):
-        far = _percents(first.far, 1, "Step, %", "far", scale=3)
+        far = _percents(first.step_percent, 1, "Step, %", "far", scale=3)
         others = _button("Others")
     return tiles, far, others
 
@@ -170,7 +170,7 @@ def _seed_number(value: int, words: str, name: str) -> gr.Number:
 def _percents(value: int, least: int, words: str, name: str, scale: int) -> gr.Slider:
     return gr.Slider(
         least,
-        WHOLE,
+        MAX_PERCENT,
         value,
         step=1,
         label=words,
@@ -183,14 +183,14 @@ def _percents(value: int, least: int, words: str, name: str, scale: int) -> gr.S
 
 def _kind(renderer: Renderer, first: ViewState) -> gr.Dropdown:
     choices = [
-        ("that of the seed", OF_SEED),
-        *((markup.readable(name), index) for index, name in enumerate(renderer.kinds)),
+        ("that of the seed", CLASS_OF_SEED),
+        *((markup.utf8_safe(name), index) for index, name in enumerate(renderer.class_names)),
     ]
     return gr.Dropdown(
         choices,
-        value=OF_SEED if first.kind is None else first.kind,
+        value=CLASS_OF_SEED if first.class_index is None else first.class_index,
         label="Class",
-        visible=bool(renderer.kinds),
+        visible=bool(renderer.class_names),
         min_width=150,
         elem_id="kind",
     )
@@ -215,14 +215,14 @@ def _level(renderer: Renderer, first: ViewState) -> gr.Slider:
 def _save(renderer: Renderer, view: ViewState, folder: Path, text: Mapping[str, str]) -> str:
     """What to tell; the page must never answer nothing, as if all were well."""
     try:
-        return markup.saved(save_image_and_latent(renderer, view.spec, folder, text))
+        return markup.saved_html(save_image_and_latent(renderer, view.spec, folder, text))
     except UserError as error:
-        return markup.failed(str(error))
+        return markup.save_error_html(str(error))
     except OSError as error:
-        return markup.failed(in_words(error))
+        return markup.save_error_html(describe_os_error(error))
     except Exception:  # bugs keep their traceback, where the door would show it
         traceback.print_exc()
-        return markup.failed("That is a mistake of this program: the terminal says more.")
+        return markup.save_error_html("That is a mistake of this program: the terminal says more.")
 
 
 def asgi_app(renderer: Renderer, blocks: gr.Blocks) -> App:
@@ -251,16 +251,16 @@ def _image_route(renderer: Renderer) -> Callable[[Request], Awaitable[Response]]
     turn = asyncio.Lock()
 
     async def picture(request: Request) -> Response:
-        """The PNG file of a sight; nothing for a browser that has gone on to another one."""
+        """The PNG file of a spec; nothing for a browser that has gone on to another one."""
         spec = parse_query(request.query_params)
-        if spec is None or not renderer.knows(spec):
+        if spec is None or not renderer.can_render(spec):
             return Response(status_code=404)
         await request.body()  # empty, and in the way of the news that nobody waits any more
         async with turn:
             if await request.is_disconnected():
                 return Response(status_code=204)
             content = await asyncio.to_thread(renderer.png, spec)
-        return Response(content, media_type="image/png", headers=FOREVER)
+        return Response(content, media_type="image/png", headers=CACHE_HEADERS)
 
     return picture
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from progan.explorer.view_state import ImageSpec, describe_latent, latent_at
 from progan.images import Pixels, as_image, save_png
-from progan.invocation import command
+from progan.invocation import command_line
 from progan.runtime.files import make_folder
 from progan.sampling.image_files import save_array
 from progan.sampling.latents import at_resolution, available_levels, class_of_seed, seed_labels
@@ -40,7 +40,7 @@ class Renderer:
         return tuple(available_levels(self.snapshot).values())
 
     @property
-    def kinds(self) -> tuple[str, ...]:
+    def class_names(self) -> tuple[str, ...]:
         """Names of the classes, or their numbers where they have no names; () without classes."""
         count = self.snapshot.generator.config.label_size
         names = self.snapshot.label_names
@@ -53,25 +53,29 @@ class Renderer:
     def size(self, level: int) -> Size:
         return self.snapshot.generator.config.size(level)
 
-    def knows(self, spec: ImageSpec) -> bool:
+    def can_render(self, spec: ImageSpec) -> bool:
         """Whether there is such a picture."""
-        return spec.level in self.levels and (spec.kind is None or spec.kind < len(self.kinds))
+        return spec.level in self.levels and (
+            spec.class_index is None or spec.class_index < len(self.class_names)
+        )
 
-    def kind_of(self, spec: ImageSpec) -> int | None:
+    def class_of(self, spec: ImageSpec) -> int | None:
         """The index of its class; None without classes."""
-        if not self.kinds:
+        if not self.class_names:
             return None
         return (
-            spec.kind
-            if spec.kind is not None
-            else class_of_seed(spec.place.seed, len(self.kinds), self.snapshot.untrained_classes)
+            spec.class_index
+            if spec.class_index is not None
+            else class_of_seed(
+                spec.latent.seed, len(self.class_names), self.snapshot.untrained_classes
+            )
         )
 
     def pixels(self, spec: ImageSpec) -> Pixels:
         """uint8 [H, W, C], exactly generate.py's."""
         network = at_resolution(self.snapshot, 1 << spec.level)
-        latent = latent_at(spec.place, self.latent_size)
-        label = seed_labels([self.kind_of(spec) or 0], len(self.kinds))
+        latent = latent_at(spec.latent, self.latent_size)
+        label = seed_labels([self.class_of(spec) or 0], len(self.class_names))
         with self._turn:
             (image,) = render_single(network, latent, label)
             return as_pixels(image)
@@ -86,7 +90,7 @@ class Renderer:
 class SavedFiles(NamedTuple):
     """Two files, and the command that draws the first one from the second."""
 
-    picture: Path
+    image: Path
     latent: Path
     command: str
 
@@ -99,22 +103,24 @@ def save_image_and_latent(
     Args:
         text: Where pictures come from, to be written into them; this adds which one it is.
     """
-    pixels, latent = renderer.pixels(spec), latent_at(spec.place, renderer.latent_size)
+    pixels, latent = renderer.pixels(spec), latent_at(spec.latent, renderer.latent_size)
     make_folder(folder)
     with _reserve_file(folder, file_stem(renderer, spec)) as picture:
         path = _latent_path(picture)
         command = reproduce_command(renderer, spec, path)
         save_array(path, latent.numpy())
-        save_png(picture, pixels, {**text, "Latent": describe_latent(spec.place), "Again": command})
+        save_png(
+            picture, pixels, {**text, "Latent": describe_latent(spec.latent), "Again": command}
+        )
     return SavedFiles(picture, path, command)
 
 
 def file_stem(renderer: Renderer, spec: ImageSpec) -> str:
     """'seed0007-3steps-class2-16px': only the seed is always there."""
-    steps, kind, top = len(spec.place.steps), spec.kind, renderer.levels[-1]
+    steps, kind, top = len(spec.latent.steps), spec.class_index, renderer.levels[-1]
     return "-".join(
         [
-            f"seed{spec.place.seed:04d}",
+            f"seed{spec.latent.seed:04d}",
             *[f"{steps}step{'s' * (steps > 1)}"] * bool(steps),
             *[f"class{kind}"] * (kind is not None),
             *[f"{1 << spec.level}px"] * (spec.level != top),
@@ -124,11 +130,11 @@ def file_stem(renderer: Renderer, spec: ImageSpec) -> str:
 
 def reproduce_command(renderer: Renderer, spec: ImageSpec, latent: Path) -> str:
     """What draws the same picture from its latent."""
-    kind, folder = renderer.kind_of(spec), latent.parent / "again"
+    kind, folder = renderer.class_of(spec), latent.parent / "again"
     words = ["--network", renderer.file, "--latents", latent]
-    words += [] if kind is None else ["--class", renderer.kinds[kind]]
+    words += [] if kind is None else ["--class", renderer.class_names[kind]]
     words += [] if spec.level == renderer.levels[-1] else ["--resolution", 1 << spec.level]
-    return command("generate", *words, "--outdir", folder, portable=True)
+    return command_line("generate", *words, "--outdir", folder, portable=True)
 
 
 def _latent_path(picture: Path) -> Path:

@@ -1,7 +1,7 @@
 """The local server: which port, which requests are answered, until Ctrl-C.
 
 A server on 127.0.0.1 is reachable from every page that is open in a browser, and a host name that
-its owner resolves to 127.0.0.1 (DNS rebinding) makes such requests look like its own.
+its owner resolves to 127.0.0.1 (DNS rebinding) makes such requests view like its own.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 from progan.errors import UserError
 
 HOST = "127.0.0.1"
-NAMES = (HOST, "localhost")
-IMAGE_PATH, ICON_PATH, MANIFEST_PATH = "/picture", "/favicon.ico", "/manifest.json"
+LOCAL_NAMES = (HOST, "localhost")
+IMAGE_PATH, ICON_PATH, MANIFEST_PATH = "/image", "/favicon.ico", "/manifest.json"
 # Gradio can do much more: serve files, take uploads, relay addresses. None of it is needed.
 PATHS = ("/", IMAGE_PATH, ICON_PATH, MANIFEST_PATH, "/theme.css", "/gradio_api/run/predict")
 FOLDERS = ("/assets/", "/static/", "/gradio_api/heartbeat/")
@@ -48,7 +48,7 @@ SHUTDOWN_SECONDS = 30  # s; for a picture that is being drawn when the end comes
 POLL_SECONDS = 0.1  # s
 
 # Read when Gradio, or what it brings with it, is imported.
-SILENCE = {
+NO_TELEMETRY = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
@@ -58,7 +58,7 @@ SILENCE = {
 
 def require_gradio() -> None:
     """Import Gradio for the first time; raises UserError if it, or a part of it, is missing."""
-    os.environ.update(SILENCE)
+    os.environ.update(NO_TELEMETRY)
     try:
         import fastapi  # noqa: F401
         import gradio  # noqa: F401
@@ -94,7 +94,7 @@ def refusal_status(path: str, headers: Mapping[str, str]) -> int | None:
 def _is_local_host(host: str) -> bool:
     """Whether a request is for this machine by name. The port may be that of a tunnel."""
     try:
-        return urlsplit(f"//{host}").hostname in NAMES
+        return urlsplit(f"//{host}").hostname in LOCAL_NAMES
     except ValueError:
         return False
 
@@ -182,7 +182,7 @@ def _bind(port: int) -> socket.socket:
     return listening
 
 
-def address_of(listening: socket.socket) -> str:
+def server_url(listening: socket.socket) -> str:
     """'http://127.0.0.1:7860'."""
     return f"http://{HOST}:{listening.getsockname()[1]}"
 

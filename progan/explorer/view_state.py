@@ -16,13 +16,13 @@ from torch import Tensor
 from progan.sampling.interpolation import Floats, slerp
 from progan.sampling.latents import seed_latents
 
-SEEDS = 2**32  # NumPy has that many
-WHOLE = 100  # %
+NUM_SEEDS = 2**32  # NumPy has that many
+MAX_PERCENT = 100  # %
 MAX_STEPS = 256  # each takes time to compute; and who would still read such a name?
 STEP = re.compile(r"([0-9]{1,3})to([0-9]{1,10})")
 START = re.compile(r"[0-9]{1,10}")
 NEIGHBOURS = 8
-FAR = 25  # %; how far away neighbours are at first
+DEFAULT_STEP_PERCENT = 25  # %; how far away neighbours are at first
 NUMBER = re.compile(r"[0-9]{1,10}")
 
 
@@ -42,40 +42,41 @@ class NamedLatent:
     steps: tuple[PathStep, ...] = ()
 
 
-def add_step(place: NamedLatent, seed: int, percent: int) -> NamedLatent:
-    """A step further; the same place if it is none."""
+def add_step(latent: NamedLatent, seed: int, percent: int) -> NamedLatent:
+    """A step further; the same latent if it is none."""
     return (
-        NamedLatent(place.seed, (*place.steps, PathStep(percent, seed % SEEDS)))
+        NamedLatent(latent.seed, (*latent.steps, PathStep(percent, seed % NUM_SEEDS)))
         if percent
-        else place
+        else latent
     )
 
 
-def drop_last_step(place: NamedLatent) -> NamedLatent:
+def drop_last_step(latent: NamedLatent) -> NamedLatent:
     """Where one was before the last step."""
-    return NamedLatent(place.seed, place.steps[:-1])
+    return NamedLatent(latent.seed, latent.steps[:-1])
 
 
-def next_seeds(place: NamedLatent, hand: int, count: int) -> tuple[int, ...]:
+def next_seeds(latent: NamedLatent, neighbour_page: int, count: int) -> tuple[int, ...]:
     """Seeds to go on to: those that follow the last one on the way here.
 
     So each step opens other directions, and the same way leads to the same ones.
 
     Args:
-        hand: 0: the next `count`; 1: those after them; and so on.
+        neighbour_page: 0: the next `count`; 1: those after them; and so on.
     """
-    last = place.steps[-1].seed if place.steps else place.seed
-    first = last + 1 + hand * count
-    return tuple(seed % SEEDS for seed in range(first, first + count))
+    last = latent.steps[-1].seed if latent.steps else latent.seed
+    first = last + 1 + neighbour_page * count
+    return tuple(seed % NUM_SEEDS for seed in range(first, first + count))
 
 
-def latent_at(place: NamedLatent, latent_size: int) -> Tensor:
-    """float32 [1, latent_size]: of a seed, exactly what --seeds means."""
-    latent = _latent_of_seed(place.seed, latent_size)
-    for step in place.steps:
+def latent_at(latent: NamedLatent, latent_size: int) -> Tensor:
+    """Compute a named latent, float32 [1, latent_size]; a bare seed equals that of --seeds."""
+    vector = _latent_of_seed(latent.seed, latent_size)
+    for step in latent.steps:
         target = _latent_of_seed(step.seed, latent_size)
-        latent = target if step.percent == WHOLE else slerp(latent, target, step.percent / WHOLE)
-    return torch.from_numpy(latent[None].astype(np.float32))
+        share = step.percent / MAX_PERCENT
+        vector = target if share == 1 else slerp(vector, target, share)
+    return torch.from_numpy(vector[None].astype(np.float32))
 
 
 def _latent_of_seed(seed: int, latent_size: int) -> Floats:
@@ -84,21 +85,21 @@ def _latent_of_seed(seed: int, latent_size: int) -> Floats:
     return latent
 
 
-def describe_latent(place: NamedLatent) -> str:
+def describe_latent(latent: NamedLatent) -> str:
     """'seed 7', 'seed 7, then 25% of the way to seed 12, 50% to seed 13'."""
-    words = [f"{step.percent}% to seed {step.seed}" for step in place.steps]
+    words = [f"{step.percent}% to seed {step.seed}" for step in latent.steps]
     if words:
         words[0] = "then " + words[0].replace("% to", "% of the way to")
-    return ", ".join([f"seed {place.seed}", *words])
+    return ", ".join([f"seed {latent.seed}", *words])
 
 
-def format_latent(place: NamedLatent) -> str:
+def format_latent(latent: NamedLatent) -> str:
     """For addresses: '7', '7,25to12,50to13'."""
-    return ",".join([str(place.seed), *(f"{step.percent}to{step.seed}" for step in place.steps)])
+    return ",".join([str(latent.seed), *(f"{step.percent}to{step.seed}" for step in latent.steps)])
 
 
 def parse_latent(text: str) -> NamedLatent | None:
-    """What `brief` wrote; None for anything else, and for more than MOST_STEPS."""
+    """What `brief` wrote; None for anything else, and for more than MAX_STEPS."""
     if text.count(",") > MAX_STEPS:
         return None
     first, *rest = text.split(",")
@@ -111,9 +112,9 @@ def parse_latent(text: str) -> NamedLatent | None:
     return found if _is_valid(found) else None
 
 
-def _is_valid(place: NamedLatent) -> bool:
-    return place.seed < SEEDS and all(
-        0 < step.percent <= WHOLE and step.seed < SEEDS for step in place.steps
+def _is_valid(latent: NamedLatent) -> bool:
+    return latent.seed < NUM_SEEDS and all(
+        0 < step.percent <= MAX_PERCENT and step.seed < NUM_SEEDS for step in latent.steps
     )
 
 
@@ -126,8 +127,8 @@ class ImageSpec:
         level: log2 of its resolution.
     """
 
-    place: NamedLatent
-    kind: int | None
+    latent: NamedLatent
+    class_index: int | None
     level: int
 
 
@@ -136,91 +137,100 @@ class ViewState:
     """The state of the page.
 
     Attributes:
-        place: Where one is, but for the way that the slider goes.
+        latent: Where one is, but for the way that the slider goes.
         target, percent: The seed that the slider leads to, and how far it is pushed, 0…100.
-        hand: Which neighbours: 0: the first ones, 1: the next ones.
+        neighbour_page: Which neighbours: 0: the first ones, 1: the next ones.
         far: How far away neighbours are, in percent of the way to their seeds.
         kind, level: As of Sight.
     """
 
-    place: NamedLatent
+    latent: NamedLatent
     target: int
     percent: int = 0
-    hand: int = 0
-    far: int = FAR
-    kind: int | None = None
+    neighbour_page: int = 0
+    step_percent: int = DEFAULT_STEP_PERCENT
+    class_index: int | None = None
     level: int
 
     @property
-    def here(self) -> NamedLatent:
-        return add_step(self.place, self.target, self.percent)
+    def current_latent(self) -> NamedLatent:
+        return add_step(self.latent, self.target, self.percent)
 
     @property
     def spec(self) -> ImageSpec:
-        return ImageSpec(self.here, self.kind, self.level)
+        return ImageSpec(self.current_latent, self.class_index, self.level)
 
     @property
-    def leads_on(self) -> bool:
+    def can_step(self) -> bool:
         """Whether there may be a step more, after which there is still one for the slider."""
-        return len(self.here.steps) + 1 < MAX_STEPS
+        return len(self.current_latent.steps) + 1 < MAX_STEPS
 
     @property
     def neighbours(self) -> dict[int, ImageSpec]:
         """By the seeds to which they are a step; none where no step leads on."""
-        if not self.leads_on:
+        if not self.can_step:
             return {}
         return {
-            seed: ImageSpec(add_step(self.here, seed, self.far), self.kind, self.level)
-            for seed in next_seeds(self.here, self.hand, NEIGHBOURS)
+            seed: ImageSpec(
+                add_step(self.current_latent, seed, self.step_percent), self.class_index, self.level
+            )
+            for seed in next_seeds(self.current_latent, self.neighbour_page, NEIGHBOURS)
         }
 
 
 def start_at_seed(view: ViewState, seed: int) -> ViewState:
     """Begin anew; the slider leads to the seed after it."""
-    seed %= SEEDS
-    return replace(view, place=NamedLatent(seed), target=(seed + 1) % SEEDS, percent=0, hand=0)
+    seed %= NUM_SEEDS
+    return replace(
+        view, latent=NamedLatent(seed), target=(seed + 1) % NUM_SEEDS, percent=0, neighbour_page=0
+    )
 
 
 def set_target(view: ViewState, target: int) -> ViewState:
     """The slider leads to another seed."""
-    return replace(view, target=target % SEEDS, hand=0)
+    return replace(view, target=target % NUM_SEEDS, neighbour_page=0)
 
 
 def set_percent(view: ViewState, percent: int) -> ViewState:
     """So much of the way that the slider goes."""
-    return replace(view, percent=percent, hand=0)
+    return replace(view, percent=percent, neighbour_page=0)
 
 
 def step_to_neighbour(view: ViewState, seed: int) -> ViewState:
     """At a neighbour, if a step leads there; the slider leads on from there."""
-    if not view.leads_on:
+    if not view.can_step:
         return view
-    return replace(view, place=add_step(view.here, seed, view.far), percent=0, hand=0)
+    return replace(
+        view,
+        latent=add_step(view.current_latent, seed, view.step_percent),
+        percent=0,
+        neighbour_page=0,
+    )
 
 
 def step_back(view: ViewState) -> ViewState:
     """One step back: first the slider's, then those of neighbours."""
     if view.percent:
-        return replace(view, percent=0, hand=0)
-    return replace(view, place=drop_last_step(view.place), hand=0)
+        return replace(view, percent=0, neighbour_page=0)
+    return replace(view, latent=drop_last_step(view.latent), neighbour_page=0)
 
 
 def next_neighbours(view: ViewState) -> ViewState:
     """Other neighbours."""
-    return replace(view, hand=view.hand + 1)
+    return replace(view, neighbour_page=view.neighbour_page + 1)
 
 
 def format_query(spec: ImageSpec) -> str:
     """'at=7,25to12&class=2&level=4'."""
-    words = {"at": format_latent(spec.place), "class": spec.kind, "level": spec.level}
+    words = {"at": format_latent(spec.latent), "class": spec.class_index, "level": spec.level}
     return urlencode({key: value for key, value in words.items() if value is not None}, safe=",")
 
 
 def parse_query(query: Mapping[str, str]) -> ImageSpec | None:
     """What `address` wrote; None for anything else."""
-    place = parse_latent(query.get("at", ""))
+    latent = parse_latent(query.get("at", ""))
     numbers = [query.get("level", ""), *([query["class"]] if "class" in query else [])]
-    if place is None or not all(map(NUMBER.fullmatch, numbers)):
+    if latent is None or not all(map(NUMBER.fullmatch, numbers)):
         return None
     level, *kind = map(int, numbers)
-    return ImageSpec(place, kind[0] if kind else None, level)
+    return ImageSpec(latent, kind[0] if kind else None, level)

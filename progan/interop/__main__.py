@@ -1,9 +1,9 @@
 """`python -m progan.interop --help`."""
 
-from progan.runtime.entry import heed_signals
+from progan.runtime.early_signals import install_early_handlers
 
 if __name__ == "__main__":
-    heed_signals()  # before the imports that take long
+    install_early_handlers()  # before the imports that take long
 
     from progan.interop.cli import main
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from progan.door import PATH, Command
+from progan.command import PATH, Command
 from progan.errors import UserError
 from progan.interop.export_formats import require_target
-from progan.runtime.files import require_paths, require_writable_file
+from progan.runtime.files import require_existing, require_writable_file
 
 
 @click.command(cls=Command)
@@ -45,7 +45,7 @@ def main(network: Path, target: Path | None, resolution: int | None) -> None:
     if target is not None:
         require_target(target)
         require_writable_file(target, "--to")
-    require_paths([network], "Name a network file or the directory of a run.")
+    require_existing([network], "Name a network file or the directory of a run.")
     from progan.interop.conversion import convert, read
     from progan.interop.imported_model import table
     from progan.sampling.network_choice import find_network

@@ -12,7 +12,7 @@ from progan.interop.imported_model import ImportedModel, Shape
 from progan.interop.load import load_snapshot, read_foreign, snapshot_of
 from progan.interop.official import official_layers, require_official, to_official_networks
 from progan.interop.official_files import ARCHIVE_SUFFIX, write_archive
-from progan.invocation import command
+from progan.invocation import command_line
 from progan.runtime.files import sha256_of
 from progan.sampling.image_files import provenance
 from progan.sampling.latents import at_resolution
@@ -120,7 +120,7 @@ def _to_archive(trained: ImportedModel, source: Path, target: Path, resolution: 
 
 def _to_export(trained: ImportedModel, source: Path, target: Path, resolution: int | None) -> None:
     lower = [] if resolution is None else ["--resolution", resolution]
-    typed = command("interop", source, "--to", target, *lower, portable=True)
+    typed = command_line("interop", source, "--to", target, *lower, portable=True)
     export(
         _snapshot(trained, resolution),
         target,

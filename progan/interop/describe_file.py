@@ -18,7 +18,7 @@ from progan.interop.describe_pickle import (
     scan_zip,
 )
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
-from progan.runtime.files import members, stored
+from progan.runtime.files import read_stored_member, zip_member_names
 from progan.runtime.pickle_scan import is_hostile
 from progan.runtime.safe_pickle import hostile_message
 from progan.runtime.text import sanitize_line
@@ -123,7 +123,7 @@ def describe(path: Path) -> Described:
 def _of_zip(path: Path, head: bytes) -> Described | None:
     if not head.startswith(b"PK\3\4"):
         return None
-    names = members(path)
+    names = zip_member_names(path)
     if not names:
         kind = "PyTorch" if b"/data.pkl" in head or b"/version" in head else "ZIP"
         if _is_state_by_name(path):
@@ -148,10 +148,14 @@ def _of_zip(path: Path, head: bytes) -> Described | None:
 def _of_export(path: Path, names: list[str], kind: str) -> Described:
     """A program of PyTorch: of progan if it says so."""
     prefix = names[0].partition("/")[0]
-    software = stored(path, f"{prefix}/extra/software")
+    software = read_stored_member(path, f"{prefix}/extra/software")
     if not software.startswith(b"progan "):
         return Described(f"is a {kind} program of another project", OTHER)
-    source = stored(path, f"{prefix}/extra/network").decode("utf-8", "replace").partition(" ")[0]
+    source = (
+        read_stored_member(path, f"{prefix}/extra/network")
+        .decode("utf-8", "replace")
+        .partition(" ")[0]
+    )
     made_of = f", made of {sanitize_line(source)}" if source else ""
     return Described(f"is a {kind} export of progan for other programs{made_of}", EXPORTED)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from progan.runtime.files import stored
+from progan.runtime.files import read_stored_member
 from progan.runtime.pickle_scan import PickledObject, PickleScan, dict_items, scan_pickle
 from progan.runtime.text import sanitize_line
 
@@ -122,7 +122,7 @@ def scan_file(path: Path) -> PickleScan:
 
 def scan_zip(path: Path, index: str) -> PickleScan:
     """What the pickle in a zip file of PyTorch holds."""
-    return scan_pickle(io.BytesIO(stored(path, index)))
+    return scan_pickle(io.BytesIO(read_stored_member(path, index)))
 
 
 def of_pickle(path: Path) -> Described:

@@ -12,7 +12,7 @@ from progan.config import Network
 from progan.errors import UserError
 from progan.interop.imported_model import ImportedModel, Shape, require_whole, tensor
 from progan.interop.official_names import ROLES, AnyArray, official_names, to_official, to_ours
-from progan.settings import changes
+from progan.option_fields import section_changes
 from progan.sizes import MIN_LEVEL
 
 Arguments = Mapping[str, Any]
@@ -97,7 +97,7 @@ def require_official(network: Network, where: str, *, judges: bool) -> None:
     if network.d_fmap_base == network.fmap_base:
         free += ("d_fmap_base",)  # as good as 0
     same = replace(official, **{name: getattr(network, name) for name in free})
-    if different := changes(same, network):
+    if different := section_changes(same, network):
         raise UserError(
             f"{where} has no counterpart among the official networks, which differ in "
             f"{'; '.join(different)}. Keep it as it is."

@@ -20,7 +20,7 @@ from progan.errors import UserError
 from progan.interop.describe_pickle import HEAD, is_old_torch, scan_file
 from progan.interop.official import OfficialNetwork
 from progan.interop.official_names import ROLES, AnyArray
-from progan.runtime.files import atomic_path, members
+from progan.runtime.files import atomic_path, zip_member_names
 from progan.runtime.pickle_scan import PickledObject
 from progan.runtime.safe_pickle import load_plain
 
@@ -45,7 +45,7 @@ def write_archive(path: Path, networks: Mapping[str, OfficialNetwork]) -> None:
 
 def is_archive(path: Path) -> bool:
     """Whether a file is a NumPy archive: a zip file of .npy files."""
-    names = members(path)
+    names = zip_member_names(path)
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 

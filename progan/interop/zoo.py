@@ -25,7 +25,7 @@ from progan.interop.imported_model import ImportedModel, require_whole
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import meta_networks
 from progan.networks.layers import Equalized, resolution_name
-from progan.runtime.files import members, stored
+from progan.runtime.files import read_stored_member, zip_member_names
 from progan.runtime.pickle_scan import dict_items
 from progan.sizes import MIN_LEVEL
 
@@ -188,9 +188,9 @@ class Settings:
 
 def is_zoo(path: Path) -> bool:
     """Whether a file of PyTorch, old or new, has networks of the zoo."""
-    index = [name for name in members(path) if name.endswith("/data.pkl")]
+    index = [name for name in zip_member_names(path) if name.endswith("/data.pkl")]
     if index:
-        return PICKLED_NAME in stored(path, index[0])
+        return PICKLED_NAME in read_stored_member(path, index[0])
     with path.open("rb") as file:
         if not is_old_torch(file.read(HEAD)):
             return False

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from progan.door import PATH, Command, device_option
+from progan.command import PATH, Command, device_option
 from progan.errors import UserError
-from progan.invocation import typed
+from progan.invocation import this_command_line
 from progan.runtime.files import (
     require_detector,
-    require_paths,
+    require_existing,
     require_writable_file,
     require_writable_folder,
 )
@@ -105,7 +105,7 @@ def main(
         raise UserError("--fps is for films. Name a file for one with --video.")
     if fps is not None and not math.isfinite(fps):
         raise UserError(f"--fps {fps:g}: name a number from 1 to 240.")
-    require_paths([network, *pictures], "Name the files that are to be read.")
+    require_existing([network, *pictures], "Name the files that are to be read.")
     require_detector(None if str(detector) == "pixels" else detector)
     require_writable_folder(outdir, "--outdir")
     if video is not None:
@@ -117,7 +117,7 @@ def main(
     from tqdm import tqdm
 
     from progan.projection.project import ProjectionRequest, run_request
-    from progan.projection.search import Effort
+    from progan.projection.search import SearchBudget
     from progan.sampling.network_choice import find_network
 
     path = find_network(network)
@@ -129,12 +129,12 @@ def main(
         outdir=outdir,
         class_name=class_name,
         resolution=resolution,
-        effort=Effort(starts=starts, steps=steps),
+        effort=SearchBudget(starts=starts, steps=steps),
         detector=detector,
         video=video,
         fps=fps or FPS,
         device=device,
-        command=typed("projection"),
+        command=this_command_line("projection"),
     )
     for line in run_request(request):
         tqdm.write(click.format_filename(line))  # above the progress bar

@@ -21,8 +21,8 @@ from progan.projection.features import (
     find_discriminator,
     vgg16_features,
 )
-from progan.projection.search import Effort, SearchPath, distance_to, search
-from progan.runtime.devices import choose, set_repeatable
+from progan.projection.search import SearchBudget, SearchPath, make_distance, search_latent
+from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import make_folder
 from progan.runtime.text import caseless, format_count, sanitize_line
 from progan.sampling.image_files import provenance, replace_undecodable, save_array
@@ -175,7 +175,7 @@ def write_search_video(
 ) -> None:
     """The way of each picture, right of its target."""
     bar = tqdm(
-        _search_frames(snapshot, all_of_it, timing),
+        _video_frames(snapshot, all_of_it, timing),
         total=timing.frames,
         unit="frame",
         desc=path.name,
@@ -185,7 +185,7 @@ def write_search_video(
     write_video(path, bar, timing, text)
 
 
-def _search_frames(
+def _video_frames(
     snapshot: Snapshot, all_of_it: Sequence[Projection], timing: VideoTiming
 ) -> Iterator[Pixels]:
     labels = torch.stack([each.found.label for each in all_of_it])
@@ -221,7 +221,7 @@ class ProjectionRequest:
     outdir: Path
     class_name: str | None
     resolution: int | None
-    effort: Effort
+    effort: SearchBudget
     detector: Path | None
     video: Path | None
     fps: float
@@ -232,8 +232,8 @@ def run_request(request: ProjectionRequest) -> Iterator[str]:
 
     What was found of one picture is on disk before the next one is searched for.
     """
-    device = choose(request.device)
-    set_repeatable()
+    device = choose_device(request.device)
+    set_deterministic()
     snapshot = at_resolution(load_snapshot(request.network, device), request.resolution)
     targets = read_targets(request.pictures, snapshot)
     _require_feasible(request, snapshot, targets)
@@ -321,5 +321,6 @@ def _project(
 ) -> Projection:
     image = target.image().to(next(snapshot.generator.parameters()).device)
     return Projection(
-        target, search(snapshot, distance_to(image, features), request.effort, request.class_name)
+        target,
+        search_latent(snapshot, make_distance(image, features), request.effort, request.class_name),
     )

@@ -15,14 +15,14 @@ from progan.sampling.network_file import Snapshot
 from progan.sampling.render import batch_size
 
 FEATURE_WEIGHT = 1.0  # of their difference, beside the mean square of pixels in [-1, 1]
-RATE = 0.3  # of Adam; latents have numbers of about 1
+LEARNING_RATE = 0.3  # of Adam; latents have numbers of about 1
 WARM_UP, COOL_DOWN = 0.05, 0.25  # shares of the steps, as in StyleGAN2's projector
 
 Distance = Callable[[Tensor], Tensor]  # images [N, C, H, W] -> [N]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Effort:
+class SearchBudget:
     """How much to compute: starts + about 3 * steps * kept pictures, and as often the features."""
 
     starts: int = 256  # seeds that are looked at
@@ -38,7 +38,7 @@ class SearchPath:
     label: Tensor  # [label_size]
 
 
-def distance_to(target: Tensor, features: Features | None) -> Distance:
+def make_distance(target: Tensor, features: Features | None) -> Distance:
     """How far images are from a target [1, C, H, W]: mean square of the pixels, and features."""
     wanted = [] if features is None else [each.detach() for each in features(target)]
 
@@ -51,19 +51,19 @@ def distance_to(target: Tensor, features: Features | None) -> Distance:
     return distance
 
 
-def search(
-    snapshot: Snapshot, distance: Distance, effort: Effort, class_name: str | None
+def search_latent(
+    snapshot: Snapshot, distance: Distance, effort: SearchBudget, class_name: str | None
 ) -> SearchPath:
     """Find the latent whose picture is nearest.
 
     Without a class, each start has that of its seed, and keeps it.
     """
-    starts, labels = _starts(snapshot, distance, effort, class_name)
+    starts, labels = _best_seeds(snapshot, distance, effort, class_name)
     latents, way = starts.clone().requires_grad_(), [starts]
-    optimizer = torch.optim.Adam([latents], lr=RATE)
+    optimizer = torch.optim.Adam([latents], lr=LEARNING_RATE)
     for step in tqdm(range(effort.steps), unit="step", desc="nearing", disable=None, leave=False):
         optimizer.param_groups[0]["lr"] = learning_rate_at(step / effort.steps)
-        latents.grad = _gradient(snapshot, distance, latents, labels)
+        latents.grad = _gradients(snapshot, distance, latents, labels)
         optimizer.step()
         with torch.no_grad():
             way.append(latents.copy_(normalize_latents(latents)).clone())
@@ -84,11 +84,15 @@ def normalize_latents(latents: Tensor) -> Tensor:
 def learning_rate_at(share: float) -> float:
     """The rate when a share of the steps is done: up evenly, and down like a cosine."""
     down = min(1, (1 - share) / COOL_DOWN)
-    return RATE * min(1, (share + 0.1 * WARM_UP) / WARM_UP) * (0.5 - 0.5 * math.cos(math.pi * down))
+    return (
+        LEARNING_RATE
+        * min(1, (share + 0.1 * WARM_UP) / WARM_UP)
+        * (0.5 - 0.5 * math.cos(math.pi * down))
+    )
 
 
-def _starts(
-    snapshot: Snapshot, distance: Distance, effort: Effort, class_name: str | None
+def _best_seeds(
+    snapshot: Snapshot, distance: Distance, effort: SearchBudget, class_name: str | None
 ) -> tuple[Tensor, Tensor]:
     """The best of the first seeds: latents and labels [kept, …]."""
     config = snapshot.generator.config
@@ -107,22 +111,22 @@ def _distances(snapshot: Snapshot, distance: Distance, latents: Tensor, labels: 
     found = []
     bar = tqdm(total=len(latents), unit="img", desc="looking", disable=None, leave=False)
     with torch.no_grad(), bar:
-        for z, c in _pieces(snapshot, latents, labels):
+        for z, c in _batches(snapshot, latents, labels):
             found.append(distance(_render(snapshot, z, c)))
             bar.update(len(z))
     return torch.cat(found)
 
 
-def _gradient(snapshot: Snapshot, distance: Distance, latents: Tensor, labels: Tensor) -> Tensor:
+def _gradients(snapshot: Snapshot, distance: Distance, latents: Tensor, labels: Tensor) -> Tensor:
     """Of the distance of each picture, by its own latent: [N, latent_size]."""
     pieces = [
         torch.autograd.grad(distance(_render(snapshot, z, c)).sum(), z)[0]
-        for z, c in _pieces(snapshot, latents, labels)
+        for z, c in _batches(snapshot, latents, labels)
     ]
     return torch.cat(pieces)
 
 
-def _pieces(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _batches(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
     size = batch_size(snapshot.generator.config, snapshot.level)
     return list(zip(latents.split(size), labels.split(size), strict=True))
 

@@ -8,9 +8,9 @@ import click
 from metrics.neighbours_cli import PIXELS
 from metrics.options import detector_option
 from progan import run_directory
-from progan.door import PATH, Command, device_option
+from progan.command import PATH, Command, device_option
 from progan.errors import UserError
-from progan.runtime.files import require_detector, require_paths, require_writable_file
+from progan.runtime.files import require_detector, require_existing, require_writable_file
 from progan.runtime.text import escape_controls
 from progan.runtime.torch_settings import set_omp_passive
 
@@ -68,11 +68,11 @@ def main(
             "--data and --detector are for --neighbours: say how many images to look "
             "up, such as --neighbours 64."
         )
-    found = run_directory.find(run)
+    found = run_directory.find_run_or_state(run)
     directory = found if found.is_dir() else found.parent
     path = output or directory / REPORT_FILE
     require_writable_file(path, "--output")
-    require_paths([data], "Name the dataset with --data.")
+    require_existing([data], "Name the dataset with --data.")
     require_detector(None if str(detector) == PIXELS else detector)
     set_omp_passive()
     from progan.report.markup import read

@@ -10,7 +10,7 @@ from metrics.names import GOALS, LOWER_IS_BETTER, parse_metrics
 from metrics.run_record import Metric, label, metric_files, moments
 from progan.config import Run
 from progan.errors import UserError
-from progan.invocation import command
+from progan.invocation import command_line
 from progan.report.markup import Markup, Material, element, joined, table
 from progan.run_directory import BEST_PREFIX
 from progan.sampling.network_file import PREFIX, SUFFIX, images_seen_of
@@ -147,7 +147,7 @@ def section(material: Material, measured: Measured) -> Markup:
     known = networks(material.directory)
     choice = chosen(known, measured, material.settings)
     network = material.directory / f"{choice.name}{SUFFIX}"
-    drawing = command("generate", "--network", network, "--seeds", "0-15", "--outdir", "out")
+    drawing = command_line("generate", "--network", network, "--seeds", "0-15", "--outdir", "out")
     rows = [
         _row(series, known)
         for family in measured.families().values()
@@ -179,7 +179,7 @@ def chosen(known: dict[str, int], measured: Measured, run: Run | None) -> Choice
     return Choice(
         newest,
         f"the newest one, at kimg {known[newest] / 1000:g}; no metric that "
-        f"tells a best one was measured ({command('train', '--metrics', 'swd')})",
+        f"tells a best one was measured ({command_line('train', '--metrics', 'swd')})",
     )
 
 

@@ -15,11 +15,11 @@ from metrics.run_record import metric_files
 from metrics.sheets import neighbour_sheet
 from metrics.sources import open_pair
 from progan.errors import UserError
-from progan.invocation import command
+from progan.invocation import command_line
 from progan.report import images as pictures
 from progan.report.markup import Markup, Material, element, joined
-from progan.runtime.devices import choose, set_precision
-from progan.runtime.files import json_objects
+from progan.runtime.devices import choose_device, set_precision
+from progan.runtime.files import read_json_lines
 
 MOST_BYTES = 300_000
 SHOWN = 12  # rows of the sheet
@@ -45,10 +45,10 @@ def left(material: Material) -> Markup:
     """What `python -m metrics neighbours` has left beside the run; raises UserError if nothing."""
     sheet = material.directory / SHEET_FILE
     if not sheet.is_file():
-        looking = command("report", "--neighbours", 64)
+        looking = command_line("report", "--neighbours", 64)
         raise UserError(
             f"They have not been looked up. {looking} does, or "
-            f"{command('metrics', 'neighbours')} with --sheet and --json in the run's "
+            f"{command_line('metrics', 'neighbours')} with --sheet and --json in the run's "
             f"directory ({SHEET_FILE}, metric-neighbours.jsonl)."
         )
     words = [element("p", line) for line in _told(material.directory)]
@@ -66,7 +66,7 @@ def left(material: Material) -> Markup:
 def looked_up(material: Material, network: Path, wish: Wish) -> Markup:
     """Look up the nearest training images of what a network draws; raises UserError."""
     run = material.run
-    device = choose(wish.device)
+    device = choose_device(wish.device)
     set_precision("fp32")
     asked, reals = open_pair(
         network,
@@ -115,6 +115,6 @@ def _told(directory: Path) -> list[str]:
 
 def _records(directory: Path) -> Iterator[dict[str, Any]]:
     for file in metric_files(directory):
-        for record in json_objects(file):
+        for record in read_json_lines(file):
             if record.get("metric") == "neighbours":
                 yield record

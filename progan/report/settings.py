@@ -5,16 +5,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from progan import presets, schedule
-from progan.config import SECTIONS, Network, Run, all_changes
+from progan.config import SECTIONS, Network, Run, config_changes
 from progan.diagnosis.curves import Span, spans
 from progan.diagnosis.history import Row
 from progan.errors import UserError
-from progan.invocation import respelled
+from progan.invocation import respell_commands
+from progan.option_fields import option_fields, option_name
 from progan.report.markup import Markup, Material, element, facts, joined, table
 from progan.run_directory import LOG_FILE
 from progan.runtime.log import human_rate, human_seconds
 from progan.schedule import Phase
-from progan.settings import option_name, settings
 from progan.training.progress import size_words
 
 OF_THE_DATA = ("preset", "data", "fingerprint", "init_from")  # told apart from the changes
@@ -53,7 +53,7 @@ def changes(run: Run) -> list[str]:
         usual = presets.preset(run.preset)
     except UserError:  # 'custom', or one of another version
         usual = Run()
-    return [option_name(each) for each in all_changes(usual, run, OF_THE_DATA)]
+    return [option_name(each) for each in config_changes(usual, run, OF_THE_DATA)]
 
 
 def _chosen(run: Run) -> Iterator[tuple[str, str]]:
@@ -76,9 +76,9 @@ def _rows(part: Any) -> list[list[str]]:
         [
             item.name.replace("_", "-"),
             _value(getattr(part, item.name), item.metadata["auto"]),
-            respelled(item.metadata["text"]),
+            respell_commands(item.metadata["text"]),
         ]
-        for item in settings(type(part))
+        for item in option_fields(type(part))
     ]
 
 

@@ -1,1 +1,1 @@
-"""The machine: files, devices, random streams, logs. Knows nothing of GANs."""
+"""The machine: files, devices, random streams, logs. Independent of GANs."""

@@ -1,4 +1,4 @@
-"""Which device computes, and what it says of its memory."""
+"""Choose a device, set its precision, measure its memory."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -15,8 +15,8 @@ T = TypeVar("T")
 
 MEMORY_FILE = Path("/proc/meminfo")  # Linux only
 CGROUP = Path("/sys/fs/cgroup")
-# How the CPU, MPS, cuBLAS, cuDNN and CUDA (of pinned memory) say that there is no more memory;
-# there is a type for that of the GPU.
+# Out-of-memory messages of the CPU, MPS, cuBLAS, cuDNN and CUDA (pinned memory); GPU memory has
+# an exception type of its own.
 OUT_OF_MEMORY = (
     "DefaultCPUAllocator",
     "MPS backend out of memory",
@@ -26,11 +26,11 @@ OUT_OF_MEMORY = (
 )
 
 
-def choose(name: str, number: int | None = None) -> torch.device:
+def choose_device(name: str, number: int | None = None) -> torch.device:
     """Return the device of a name; 'auto' prefers CUDA, then MPS, then the CPU.
 
     Args:
-        number: Which of several processes on this machine asks; each gets a GPU of its own.
+        number: Rank of this process on this machine; each process gets a GPU of its own.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
@@ -56,8 +56,8 @@ def choose(name: str, number: int | None = None) -> torch.device:
     return torch.device(name, number)
 
 
-def describe(device: torch.device) -> str:
-    """Name the device as a person would: 'cuda (NVIDIA H200)', 'cpu (2 threads)'."""
+def describe_device(device: torch.device) -> str:
+    """Return the device with its model or threads: 'cuda (NVIDIA H200)', 'cpu (2 threads)'."""
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":
@@ -66,24 +66,20 @@ def describe(device: torch.device) -> str:
 
 
 def set_precision(precision: str) -> None:
-    """Let CUDA multiply float32 numbers in TF32 ('tf32') or exactly ('fp32')."""
+    """Allow TF32 for float32 matrix products and convolutions on CUDA ('tf32'), or not."""
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
-def set_repeatable() -> None:
-    """From now on the same computation gives the same numbers each time, to the bit.
-
-    Float32 numbers are multiplied exactly, and cuDNN takes no algorithm whose sums are added up in
-    whatever order they come.
-    """
+def set_deterministic() -> None:
+    """Make computations repeatable to the bit: no TF32, deterministic algorithms of cuDNN."""
     set_precision("fp32")
     torch.backends.cudnn.deterministic = True
 
 
 @contextmanager
 def tf32_disabled() -> Iterator[None]:
-    """Multiply float32 numbers exactly, whatever the precision of the run is."""
+    """Disable TF32 inside the context, whatever the precision of the run is."""
     before = "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
     set_precision("fp32")
     try:
@@ -93,19 +89,19 @@ def tf32_disabled() -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device, or the machine, has no more memory."""
+    """True if an error means that a device or the machine is out of memory."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
         isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
     )
 
 
-def is_recording(device: torch.device) -> bool:
-    """Whether what is asked of a device is recorded for later, and not done now."""
+def is_capturing(device: torch.device) -> bool:
+    """True while the operations on a device are captured into a CUDA graph."""
     return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
-def unless_out_of_memory(work: Callable[[], T]) -> T | None:
-    """What some work returns, or None if there is not enough memory for it."""
+def none_if_out_of_memory(work: Callable[[], T]) -> T | None:
+    """Return what `work` returns, or None if it runs out of memory."""
     try:
         return work()
     except (RuntimeError, MemoryError) as error:
@@ -115,13 +111,13 @@ def unless_out_of_memory(work: Callable[[], T]) -> T | None:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give memory that torch holds for later back to the device: large pieces form again."""
+    """Return cached memory of torch to the device, against fragmentation."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
 
 
 def free_memory_bytes(device: torch.device) -> int | None:
-    """Memory that this process could still get; None where nobody tells."""
+    """Return the memory that this process could still allocate; None where unknown."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -141,7 +137,7 @@ def unclaimed_memory_bytes(device: torch.device) -> int | None:
 
 
 def _free_in_container() -> list[int]:
-    """What a limit of the container (cgroup 2) leaves; [] without a limit."""
+    """Return the memory left under the limit of a container (cgroup 2); [] without a limit."""
     try:
         most = (CGROUP / "memory.max").read_text().strip()
         used = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
@@ -151,14 +147,14 @@ def _free_in_container() -> list[int]:
     return [] if most == "max" else [max(int(most) - int(used["anon"]), 0)]
 
 
-def restart_peak(device: torch.device) -> None:
-    """Let `peak_memory_bytes` of CUDA begin anew; that of a process cannot."""
+def reset_peak_memory(device: torch.device) -> None:
+    """Reset `peak_memory_bytes` on CUDA; the peak of a process cannot be reset."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until all that was asked of the device is done, to take the time."""
+    """Wait until the device has done all queued work, for timing."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -166,9 +162,9 @@ def synchronize(device: torch.device) -> None:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Most memory held so far: on the device for CUDA, of the whole process elsewhere.
+    """Return the peak of memory so far: of the device for CUDA, of the process elsewhere.
 
-    0 on Windows, which has no cheap way to ask.
+    0 on Windows, where it is unknown.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

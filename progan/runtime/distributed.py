@@ -1,7 +1,7 @@
-"""Several processes that compute one thing together, as torchrun starts them.
+"""Process groups of torchrun: ranks, collectives, failures.
 
-Knows ranks and messages, nothing of what is computed. A process that was started by itself is a
-group of one, for which everything here is free. Does not import torch by itself.
+A single process is a group of one, for which the collectives do nothing. Does not import torch
+at module level.
 """
 
 import json
@@ -21,57 +21,57 @@ if TYPE_CHECKING:
     import torch
     from torch.distributed import Store  # type: ignore[attr-defined]
 
-# For words: the others wait while the leader measures or writes. That a process is gone shows at
-# once, by its broken connection.
-PATIENCE = timedelta(days=7)
-FAREWELL_SECONDS = 60.0  # in which torchrun ends those that have lost a peer
-COURTESY_SECONDS = 2.0
+# Of text and flags: the others wait while the main process measures or writes. A process that is
+# gone is noticed at once, by its broken connection.
+TEXT_TIMEOUT = timedelta(days=7)
+ABORT_SECONDS = 60.0  # in which torchrun ends processes that have lost a peer
+MAIN_FIRST_SECONDS = 2.0  # in which the main process may report a failure before others
 _FAILURES = "progan/failures"  # key of the store: how many processes have ended
 
 
-class Wish(Protocol):
-    """What one process has heard, such as a signal."""
+class StopRequest(Protocol):
+    """A request to stop that one process has received, such as a signal."""
 
-    reason: str  # in a word
+    reason: str  # e.g. 'SIGTERM'
 
     @property
     def requested(self) -> bool: ...
 
 
 class PeerLost(Exception):
-    """Another process of the group has ended, so that this one cannot go on."""
+    """Another process of the group has ended, so that this one cannot continue."""
 
 
 class Group:
-    """One process alone; `Together` are several."""
+    """A group of one process; `TorchGroup` is one of several."""
 
     rank = 0
     size = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the process that writes and talks."""
+    def is_main(self) -> bool:
+        """True for the process that writes files and prints."""
         return self.rank == 0
 
-    def sum(self, tensor: "torch.Tensor") -> None:
-        """Replace a tensor by its sum over all processes: the same bits in each of them."""
+    def all_reduce(self, tensor: "torch.Tensor") -> None:
+        """Replace a tensor in place by its sum over all processes, bitwise the same in each."""
 
-    def from_leader(self, tensor: "torch.Tensor") -> None:
-        """Replace a tensor by that of the leader."""
+    def broadcast(self, tensor: "torch.Tensor") -> None:
+        """Replace a tensor in place by that of the main process."""
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set in some process: the same answer in each of them."""
+        """Return True in all processes if the flag is set in any of them."""
         return flag
 
-    def told(self, words: str) -> str:
-        """What the leader says, however long it takes."""
+    def broadcast_text(self, words: str) -> str:
+        """Return the text of the main process, however long it takes."""
         return words
 
-    def wait(self) -> None:
-        """Go on when all are here, however long it takes."""
+    def barrier(self) -> None:
+        """Wait until all processes are here, however long it takes."""
 
-    def is_first_to_fail(self) -> bool:
-        """Whether it is for this process to say why all of them end."""
+    def claim_first_failure(self) -> bool:
+        """Return True if this process is the one to report why all of them end."""
         return True
 
 
@@ -80,13 +80,13 @@ SINGLE_PROCESS = Group()
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What torchrun tells a process."""
+    """The environment that torchrun sets for a process."""
 
     rank: int
     size: int
     local_rank: int  # among those of this machine
     local_size: int
-    restarts: int  # how often torchrun has started all processes anew
+    restarts: int  # restarts of all processes by torchrun so far
     run_id: str
 
     @property
@@ -100,8 +100,8 @@ class Launch:
         return self.run_id if named else f"{socket.gethostname()}:{os.getppid()}"
 
 
-def launched(environment: Mapping[str, str] = os.environ) -> Launch | None:
-    """How torchrun started this process; None if it did not."""
+def read_launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
+    """Read the environment that torchrun has set; None if it did not start this process."""
     if "TORCHELASTIC_RUN_ID" not in environment:
         return None
     return Launch(
@@ -114,11 +114,11 @@ def launched(environment: Mapping[str, str] = os.environ) -> Launch | None:
     )
 
 
-class Together(Group):
-    """Processes that torchrun has started together.
+class TorchGroup(Group):
+    """The processes that torchrun has started together.
 
-    Tensors go through nccl between GPUs and through gloo between CPUs, words and flags always
-    through gloo, so that these wait for no GPU.
+    Tensors go through nccl between GPUs and through gloo between CPUs; text and flags always
+    through gloo, which waits for no GPU.
     """
 
     def __init__(self, launch: Launch, device: "torch.device") -> None:
@@ -129,8 +129,8 @@ class Together(Group):
         self._device, self._torch = device, distributed
         on_gpu = device.type == "cuda"
         store, _, _ = next(iter(rendezvous("env://", self.rank, self.size)))
-        meeting = agreed_name(store, self.rank, self.size)
-        self._store = distributed.PrefixStore(meeting, store)  # type: ignore[attr-defined]
+        prefix = negotiate_store_prefix(store, self.rank, self.size)
+        self._store = distributed.PrefixStore(prefix, store)  # type: ignore[attr-defined]
         distributed.init_process_group(
             "nccl" if on_gpu else "gloo",
             store=self._store,
@@ -138,17 +138,17 @@ class Together(Group):
             world_size=self.size,
             device_id=device if on_gpu else None,
         )
-        words = distributed.new_group(backend="gloo", timeout=PATIENCE)
-        assert not isinstance(words, int)  # which stands for being no member
-        self._words = words
+        text_group = distributed.new_group(backend="gloo", timeout=TEXT_TIMEOUT)
+        assert not isinstance(text_group, int)  # an int: not a member
+        self._text_group = text_group
 
-    def sum(self, tensor: "torch.Tensor") -> None:
-        with _noticing_losses():
+    def all_reduce(self, tensor: "torch.Tensor") -> None:
+        with _raise_peer_lost():
             self._torch.all_reduce(tensor)
 
-    def from_leader(self, tensor: "torch.Tensor") -> None:
+    def broadcast(self, tensor: "torch.Tensor") -> None:
         message = tensor.detach().to(self._device).contiguous()
-        with _noticing_losses():
+        with _raise_peer_lost():
             self._torch.broadcast(message, src=0)
         tensor.copy_(message)
 
@@ -156,38 +156,38 @@ class Together(Group):
         import torch
 
         answer = torch.tensor([flag], dtype=torch.uint8)
-        with _noticing_losses():
-            self._torch.all_reduce(answer, self._torch.ReduceOp.MAX, group=self._words)
+        with _raise_peer_lost():
+            self._torch.all_reduce(answer, self._torch.ReduceOp.MAX, group=self._text_group)
         return bool(answer.item())
 
-    def told(self, words: str) -> str:
+    def broadcast_text(self, words: str) -> str:
         box = [words]
-        with _noticing_losses():
-            self._torch.broadcast_object_list(box, src=0, group=self._words)
+        with _raise_peer_lost():
+            self._torch.broadcast_object_list(box, src=0, group=self._text_group)
         return box[0]
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         self.any(False)
 
-    def is_first_to_fail(self) -> bool:
-        if not self.leads:  # it may have the same to say
-            time.sleep(COURTESY_SECONDS)
+    def claim_first_failure(self) -> bool:
+        if not self.is_main:  # which may fail for the same reason
+            time.sleep(MAIN_FIRST_SECONDS)
         with suppress(RuntimeError):  # the store may be gone, with the machine that it was on
             return bool(self._store.add(_FAILURES, 1) == 1)
         return True
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Close all connections."""
         self._torch.destroy_process_group()
 
 
-class Agreed:
-    """A wish that some process has heard, and all grant together.
+class CollectiveStop:
+    """A stop that all processes make together if any of them has received a request.
 
-    Each look at `requested` is a message to all others, so all must look equally often.
+    `requested` is a collective operation: all processes must read it equally often.
     """
 
-    def __init__(self, own: Wish, group: Group) -> None:
+    def __init__(self, own: StopRequest, group: Group) -> None:
         self._own, self._group = own, group
 
     @property
@@ -199,48 +199,48 @@ class Agreed:
         return self._own.reason or "another process"
 
 
-def agreed_name(store: "Store", rank: int, size: int) -> str:
-    """Agree with the processes that are alive on a name that no earlier attempt has used.
+def negotiate_store_prefix(store: "Store", rank: int, size: int) -> str:
+    """Agree with the other live processes on a name that no earlier attempt has used.
 
-    torchrun keeps its store when it starts processes anew, with all that dead ones wrote; and
-    machines that have come back count their attempts from 0. So the leader answers to what each
-    of the others has just made up, until all have read its answer.
+    torchrun keeps its store when it restarts processes, with all that dead ones wrote, and
+    machines that have come back count their attempts from 0. So the main process answers to a
+    random token of each other process until all have read its answer.
     """
     if rank:
-        password = secrets.token_hex(8)
-        store.set(f"progan/here/{rank}", password)
-        name = store.get(f"progan/answer/{password}").decode()
+        token = secrets.token_hex(8)
+        store.set(f"progan/here/{rank}", token)
+        name = store.get(f"progan/answer/{token}").decode()
         store.set(f"progan/read/{name}/{rank}", "yes")
         return name
     name, missing = secrets.token_hex(8), set(range(1, size))
     while missing:
         for other in [each for each in missing if store.check([f"progan/here/{each}"])]:
-            password = store.get(f"progan/here/{other}").decode()
-            store.set(f"progan/answer/{password}", name)
+            token = store.get(f"progan/here/{other}").decode()
+            store.set(f"progan/answer/{token}", name)
         missing = {each for each in missing if not store.check([f"progan/read/{name}/{each}"])}
         time.sleep(0.02)
     return name
 
 
-def note_for_launcher(words: str) -> None:
-    """Leave torchrun a message for its summary of what failed."""
+def write_torchrun_error(words: str) -> None:
+    """Write the error message that torchrun shows in its summary of failures."""
     path = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if path:
-        told = {"message": words, "extraInfo": {"timestamp": str(int(time.time()))}}
+        message = {"message": words, "extraInfo": {"timestamp": str(int(time.time()))}}
         with suppress(OSError):
-            Path(path).write_text(json.dumps({"message": told}), "utf-8")
+            Path(path).write_text(json.dumps({"message": message}), "utf-8")
 
 
-def await_the_end() -> None:
-    """Give torchrun the time to end this process, so that it sees first what failed first."""
+def wait_for_abort() -> None:
+    """Wait until torchrun ends this process, so that it reports the process that failed first."""
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    time.sleep(FAREWELL_SECONDS)
+    time.sleep(ABORT_SECONDS)
 
 
 @contextmanager
-def _noticing_losses() -> Iterator[None]:
-    """A connection that breaks means that a process is gone."""
+def _raise_peer_lost() -> Iterator[None]:
+    """Raise PeerLost for a broken connection inside the context."""
     from progan.runtime.devices import is_out_of_memory
 
     try:

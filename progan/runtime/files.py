@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all; checks of paths before any work is done."""
+"""Write files and directories atomically; check paths before work begins."""
 
 import errno
 import hashlib
@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from progan.errors import UserError
+from progan.runtime.lock import locked_directory
 
-PARTIAL = ".partial"  # how names of files end that are being written
+PARTIAL = ".partial"  # suffix of files that are being written
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def human_bytes(num_bytes: int) -> str:
-    """Write a size as a person reads it: '512 bytes', '1.5 GiB'."""
+    """Format a size: '512 bytes', '1.5 GiB'."""
     size, unit = float(num_bytes), 0
     while size >= 1023.95 and unit < len(_UNITS) - 1:  # 1023.95 would round to 1024.0
         size, unit = size / 1024, unit + 1
@@ -33,8 +34,8 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         temporary.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
 
 
-def append(path: Path, text: str) -> None:
-    """Append text as UTF-8, all of it or nothing; an OSError names the file."""
+def append_text(path: Path, text: str) -> None:
+    """Append text as UTF-8, completely or not at all; an OSError names the file."""
     size = path.stat().st_size if path.exists() else None
     try:
         with path.open("ab") as file:
@@ -50,13 +51,13 @@ def append(path: Path, text: str) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents, if they are not there yet; raises UserError."""
+    """Create a folder and its parents unless they exist; raises UserError."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -64,7 +65,7 @@ def make_folder(path: Path) -> None:
 
 
 def require_folder_or_nothing(path: Path) -> None:
-    """Raise UserError if a file is in the way of a folder that is made later."""
+    """Raise UserError if a file is in the way of a folder to be created later."""
     nearest = next((each for each in (path, *path.parents) if os.path.lexists(each)), None)
     if nearest is not None and not nearest.is_dir():
         raise _in_the_way(path)
@@ -81,7 +82,7 @@ def _in_the_way(path: Path) -> UserError:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path` to write; it takes the place of `path` on success.
 
-    On any failure, Ctrl-C included, the sibling is removed and `path` is what it was. An OSError
+    On any failure, Ctrl-C included, the sibling is removed and `path` is unchanged. An OSError
     that names no file, or the sibling, gets the name of `path`. A device or a pipe, such as
     /dev/stdout, is never replaced: `path` itself is yielded then.
     """
@@ -94,11 +95,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise UserError(f"Cannot write {path}: it is a folder. Name a file.")
     if not path.parent.is_dir():
         raise UserError(
-            f"Cannot write {path}: there is no folder {path.parent}. Create it, or "
-            "name another place."
+            f"Cannot write {path}: no such folder: {path.parent}. Create it, or name another place."
         )
     temporary = _partial(path)
-    with _named(path, temporary):
+    with _name_errors(path, temporary):
         temporary.touch(exist_ok=False)
         mode = temporary.stat().st_mode
         try:
@@ -114,24 +114,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_errors(path: Path) -> Iterator[None]:
-    """Give an OSError that names no file the name of `path`; a failing write() knows none."""
-    with _named(path, path):
+    """Add the name of `path` to an OSError without one, such as that of a failing write()."""
+    with _name_errors(path, path):
         yield
 
 
 @contextmanager
-def _named(path: Path, temporary: Path) -> Iterator[None]:
-    """Give an OSError that names no file, or the temporary one, the name that people know."""
+def _name_errors(path: Path, temporary: Path) -> Iterator[None]:
+    """Put the name of `path` into an OSError that names no file or the temporary one."""
     try:
         yield
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(temporary)) or error.filename2:
             raise
-        # A new one: not every encoder's lets itself be given another name.
+        # A new error: the file name of some encoders' errors cannot be set.
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def clear(folder: Path) -> None:
+def clear_folder(folder: Path) -> None:
     """Remove everything in a folder."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
@@ -153,14 +153,14 @@ def require_empty(dest: Path) -> None:
 
 
 def staging_path(dest: Path) -> Path:
-    """Where the directory `dest` grows; after a failure, it is there if it can be continued."""
+    """Return the path of the directory in which `dest` is filled before it is renamed."""
     dest = dest.resolve()
     return dest.with_name(f".{dest.name}{PARTIAL}")
 
 
 @contextmanager
 def staging_directory(dest: Path) -> Iterator[Path]:
-    """Yield a hidden sibling of `dest` to fill, with what an interrupted attempt left there.
+    """Yield a hidden sibling of `dest` to fill, with the content left by an interrupted attempt.
 
     It is renamed to `dest` on success. On any failure it stays for the next attempt, unless it is
     empty; then it is removed, with the parent folders made for it. Raises UserError if `dest`
@@ -172,22 +172,22 @@ def staging_directory(dest: Path) -> Iterator[Path]:
     missing = [folder for folder in dest.parents if not folder.exists()]
     growing = staging_path(dest)
     try:
-        _make_growing(growing, dest)
-        with _alone_in(growing, dest):
+        _create_staging(growing, dest)
+        with locked_directory(growing, f"Another process is making {dest}"):
             try:
                 yield growing
-                _take_place(growing, dest)
+                _replace_directory(growing, dest)
             except OSError as error:
-                if error.filename is None:  # a failing write() knows no path
+                if error.filename is None:  # a failing write() names no path
                     error.filename = str(dest)
                 raise
     finally:
         for folder in (growing, *missing):
-            with suppress(OSError):  # not made at all, or something is in it
+            with suppress(OSError):  # not created, or not empty
                 folder.rmdir()
 
 
-def _make_growing(growing: Path, dest: Path) -> None:
+def _create_staging(growing: Path, dest: Path) -> None:
     try:
         growing.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -199,28 +199,8 @@ def _make_growing(growing: Path, dest: Path) -> None:
         ) from error
 
 
-@contextmanager
-def _alone_in(folder: Path, dest: Path) -> Iterator[None]:
-    """Keep other processes out, as long as this one lives; Windows has no such lock."""
-    if os.name == "nt":
-        yield
-        return
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise UserError(
-            f"Another process is making {dest}. Wait for it, or name another place."
-        ) from error
-    finally:
-        os.close(handle)
-
-
 def _partial(path: Path) -> Path:
-    """A hidden name beside `path`, on the same disk, that nobody else has."""
+    """Return a unique hidden path beside `path`, on the same disk."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
 
 
@@ -230,8 +210,8 @@ def remove_partials(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _take_place(temporary: Path, dest: Path) -> None:
-    require_empty(dest)  # somebody may have put something there
+def _replace_directory(temporary: Path, dest: Path) -> None:
+    require_empty(dest)  # it may have been filled meanwhile
     with suppress(FileNotFoundError):
         dest.rmdir()
     os.replace(temporary, dest)
@@ -239,9 +219,9 @@ def _take_place(temporary: Path, dest: Path) -> None:
 
 
 def require_free_space(directory: Path, num_bytes: int, what: str) -> None:
-    """Raise UserError unless the disk of `directory` has room for `num_bytes` of `what`.
+    """Raise UserError unless the disk of `directory` has `num_bytes` free for `what`.
 
-    `directory` need not exist yet: its nearest existing parent tells.
+    `directory` need not exist yet: its nearest existing parent is checked.
     """
     place = directory.resolve()
     while not place.exists():
@@ -256,7 +236,7 @@ def require_free_space(directory: Path, num_bytes: int, what: str) -> None:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Wait until the disk has the file or the folder's list of names."""
+    """Flush a file, or the names in a folder, to the disk (fsync)."""
     if path.is_dir() and os.name == "nt":  # Windows opens no folders
         return
     handle = os.open(path, os.O_RDONLY)
@@ -266,24 +246,24 @@ def flush_to_disk(path: Path) -> None:
         os.close(handle)
 
 
-def require_paths(paths: Iterable[Path | None], advice: str) -> None:
+def require_existing(paths: Iterable[Path | None], advice: str) -> None:
     """Raise UserError unless all paths exist; None is a path that was not given."""
     for path in paths:
         if path is not None and not os.path.exists(path):
-            raise UserError(f"There is no {path}. {advice}")
+            raise UserError(f"No such file or directory: {path}. {advice}")
 
 
 def require_detector(path: Path | None) -> None:
     """Raise UserError if a file of --detector was named that does not exist."""
     if path is not None and not os.path.exists(path):
-        raise UserError(f"There is no file {path}. Name another one with --detector.")
+        raise UserError(f"No such file: {path}. Name another one with --detector.")
 
 
 def require_writable_folder(path: Path, option: str) -> None:
     """Raise UserError unless files can be created in a folder, which need not exist yet.
 
     Args:
-        option: What names it, such as '--outdir'.
+        option: The option that names it, such as '--outdir'.
     """
     if blocking := next((each for each in path.parents if each.is_file()), None):
         raise UserError(
@@ -306,7 +286,7 @@ def require_writable_file(path: Path, option: str, *, makes_folder: bool = False
     """Raise UserError unless a file can be created or replaced.
 
     Args:
-        option: What names it, such as '--json'.
+        option: The option that names it, such as '--json'.
         makes_folder: Its folder is created if it does not exist.
     """
     if path.is_dir():
@@ -315,7 +295,7 @@ def require_writable_file(path: Path, option: str, *, makes_folder: bool = False
     folder = path.resolve().parent
     if not is_written_in_place and not makes_folder and not folder.is_dir():
         raise UserError(
-            f"Cannot write {path}: there is no folder {folder}. Create it, or name another place."
+            f"Cannot write {path}: no such folder: {folder}. Create it, or name another place."
         )
     if not is_written_in_place:
         require_writable_folder(folder, option)
@@ -326,8 +306,8 @@ def require_writable_file(path: Path, option: str, *, makes_folder: bool = False
         )
 
 
-def json_objects(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a file, which need not exist; the last line may have been cut."""
+def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects of a file of lines, if it exists; skip broken lines."""
     for text in path.read_text("utf-8", "replace").splitlines() if path.is_file() else ():
         try:
             line = json.loads(text)
@@ -337,8 +317,8 @@ def json_objects(path: Path) -> Iterator[dict[str, Any]]:
             yield line
 
 
-def members(path: Path) -> list[str]:
-    """The names of its files; [] of a damaged one, and of what is none."""
+def zip_member_names(path: Path) -> list[str]:
+    """Return the names of the files in a zip file; [] if it is damaged or none."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
@@ -346,8 +326,8 @@ def members(path: Path) -> list[str]:
         return []
 
 
-def stored(path: Path, name: str) -> bytes:
-    """The content of a file in it; nothing of a compressed one, which may be larger than memory."""
+def read_stored_member(path: Path, name: str) -> bytes:
+    """Read an uncompressed file of a zip file; b"" of others, which may exceed memory."""
     try:
         with zipfile.ZipFile(path) as archive:
             plain = archive.getinfo(name).compress_type == zipfile.ZIP_STORED

@@ -1,4 +1,4 @@
-"""One process at a time in a folder, and the others learn which one it is."""
+"""Lock a folder for one process; others get an error that names it."""
 
 import errno
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from progan.errors import UserError
 
 LOCK_FILE = ".lock"
-# Some network disks know no locks; what the file says has to do there.
+# Errors of network disks without locks, where the content of the file decides.
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -21,17 +21,17 @@ def exclusive_lock(folder: Path, doing: str) -> Iterator[None]:
     """Keep other processes out of a folder; raises UserError if one is in it.
 
     The lock is the system's own, so that it ends with its process, however that ends; the file
-    that carries it says whose it is. Where the disk has no locks, the file counts alone: it is
-    taken over if its process, on this machine, is gone. Windows has no such lock.
+    that carries it names the process. On disks without locks the file alone decides: it is taken
+    over if its process, on this machine, is gone. Windows has no such lock.
 
     Args:
-        doing: What is done there, for the message: 'is being trained'.
+        doing: Describes the work there, for the message: 'is being trained'.
     """
     if os.name == "nt":
         yield
         return
     path = folder / LOCK_FILE
-    handle = _locked(path, f"{folder} {doing}")
+    handle = _open_locked(path, f"{folder} {doing}")
     try:
         os.ftruncate(handle, 0)
         os.pwrite(
@@ -52,7 +52,29 @@ def exclusive_lock(folder: Path, doing: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _locked(path: Path, what: str) -> int:
+@contextmanager
+def locked_directory(directory: Path, busy: str) -> Iterator[None]:
+    """Keep other processes out of a directory without a file in it; Windows has no such lock.
+
+    Args:
+        busy: Begins the UserError raised if another process is in it.
+    """
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise UserError(f"{busy}. Wait for it, or name another place.") from error
+    finally:
+        os.close(handle)
+
+
+def _open_locked(path: Path, what: str) -> int:
     """Open the file and lock it."""
     import fcntl
 
@@ -61,7 +83,7 @@ def _locked(path: Path, what: str) -> int:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            alive = isinstance(error, BlockingIOError) or _may_live(_holder(handle))
+            alive = isinstance(error, BlockingIOError) or _may_be_alive(_holder(handle))
             if alive or error.errno not in _UNSUPPORTED:
                 holder = _holder(handle)
                 os.close(handle)
@@ -69,11 +91,11 @@ def _locked(path: Path, what: str) -> int:
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), path.stat()):
                 return handle
-        os.close(handle)  # it was removed by the one before; lock the one that is there now
+        os.close(handle)  # removed by its last holder: lock the new one
 
 
 def _holder(handle: int) -> dict[str, object]:
-    """Who wrote the file; {} if nobody did, or not yet."""
+    """Read which process wrote the file; {} if none has."""
     try:
         holder = json.loads(os.pread(handle, 4096, 0))
         return holder if isinstance(holder, dict) else {}
@@ -81,8 +103,8 @@ def _holder(handle: int) -> dict[str, object]:
         return {}
 
 
-def _may_live(holder: dict[str, object]) -> bool:
-    """Whether the process that wrote the file may still be running."""
+def _may_be_alive(holder: dict[str, object]) -> bool:
+    """True if the process that wrote the file may still be running."""
     pid = holder.get("pid")
     if not isinstance(pid, int):
         return False

@@ -1,4 +1,4 @@
-"""Lines for people: on the terminal and, with their time, in a file."""
+"""Log lines to the terminal and, with their time, to a file; format numbers for people."""
 
 import os
 import sys
@@ -11,8 +11,7 @@ from tqdm import tqdm
 class Log:
     """Calling it prints a line, above a progress bar if there is one, and appends it to a file.
 
-    Where nobody can read what is printed any more (the terminal is gone, or `| tee` has ended),
-    the file alone is written: days of training are not lost for that.
+    If the terminal or the reader of a pipe (`| tee`) is gone, only the file is written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -21,9 +20,9 @@ class Log:
         _end_last_line(path)
 
     def __call__(self, text: str) -> None:
-        text = text.encode("utf-8", "backslashreplace").decode()  # of paths that are no UTF-8
+        text = text.encode("utf-8", "backslashreplace").decode()  # paths may not be UTF-8
         self._print(text)
-        self.note(text)
+        self.append_to_file(text)
 
     def _print(self, text: str) -> None:
         if not self._is_read:
@@ -35,9 +34,11 @@ class Log:
             self._is_read = False
             # Else the interpreter would try to flush what is left when it ends, and fail.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            self.note(f"Nothing can be printed any more ({error.strerror}); this file goes on.")
+            self.append_to_file(
+                f"Standard output failed ({error.strerror}); logging to this file only."
+            )
 
-    def note(self, text: str) -> None:
+    def append_to_file(self, text: str) -> None:
         """Append lines to the file alone."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         with self._path.open("a", encoding="utf-8") as file:
@@ -45,7 +46,7 @@ class Log:
 
 
 class NullLog(Log):
-    """For a process that leaves talking to another one."""
+    """A log that writes nothing, for processes other than the main one."""
 
     def __init__(self) -> None:
         """Nothing is opened."""
@@ -53,12 +54,12 @@ class NullLog(Log):
     def __call__(self, text: str) -> None:
         """Nothing is said."""
 
-    def note(self, text: str) -> None:
+    def append_to_file(self, text: str) -> None:
         """Nothing is noted."""
 
 
 def _end_last_line(path: Path) -> None:
-    """The last line may have been cut where a process was killed."""
+    """End the last line, which may have been cut when a process was killed."""
     if path.exists() and path.stat().st_size:
         with path.open("rb+") as file:
             file.seek(-1, os.SEEK_END)
@@ -67,21 +68,21 @@ def _end_last_line(path: Path) -> None:
 
 
 def human_rate(per_second: float) -> str:
-    """Write a speed as a person reads it: '0.0234', '5.6', '1770'."""
+    """Format a speed: '0.0234', '5.6', '1770'."""
     return f"{per_second:.0f}" if per_second >= 100 else f"{per_second:.3g}"
 
 
 TEN_YEARS = 10 * 365.25 * 86400  # seconds
 
 
-def human_percent(share: float) -> str:
-    """Write a share as a percentage within 0 and 100: '43.0%'."""
-    return f"{100 * min(max(share, 0.0), 1.0):.1f}%"
+def human_percent(fraction: float) -> str:
+    """Format a fraction as a percentage from 0 to 100: '43.0%'."""
+    return f"{100 * min(max(fraction, 0.0), 1.0):.1f}%"
 
 
 def human_seconds(seconds: float) -> str:
-    """Write a time as a person reads it: '42s', '3m 07s', '1h 02m', '2d 04h', at least '0s'."""
-    if not seconds <= TEN_YEARS:  # nan too, of a speed that nobody knows
+    """Format a duration: '42s', '3m 07s', '1h 02m', '2d 04h', at least '0s'."""
+    if not seconds <= TEN_YEARS:  # nan too, from an unknown speed
         return "more than 10 years"
     seconds = max(seconds, 0.0)
     minutes, rest = divmod(int(seconds), 60)

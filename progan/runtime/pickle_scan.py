@@ -1,9 +1,9 @@
-"""What a pickle names and holds, read without importing or calling any of it.
+"""Read what a pickle names and holds without importing or calling any of it.
 
 A pickle is a program: some of its opcodes import any name, others call what was imported. The
 unpickler here is the standard library's own with `find_class` replaced, and with it every opcode
 that would call something. Its base is `pickle._Unpickler`, the Python one that joblib and pandas
-derive from too, because the C one makes room for what a pickle claims before the bytes are there
+derive from too, because the C one allocates what a pickle claims before the bytes are there
 (its memo: 8 bytes for each index below the largest), hashes dictionary keys nested so deeply that
 the interpreter crashes, and sets attributes of whatever `find_class` returned.
 """
@@ -17,142 +17,34 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 LONGEST_KEPT = 1 << 20  # bytes or characters of a scanned value; longer ones are weights
 RECONSTRUCTOR = "copyreg._reconstructor"  # with which protocols 0 and 1 make objects
 # Every name of these modules, and every name that goes through one of them ('torch.os.system').
-PASSAGES = frozenset(
-    {
-        "os",
-        "posix",
-        "nt",
-        "sys",
-        "subprocess",
-        "importlib",
-        "shutil",
-        "commands",
-        "_posixsubprocess",
-        "posixpath",
-        "ntpath",
-    }
-)
+PASSAGES = frozenset({
+    "os", "posix", "nt", "sys", "subprocess", "importlib", "shutil", "commands", "_posixsubprocess",
+    "posixpath", "ntpath",
+})  # fmt: skip
 MODULES = PASSAGES | {
-    "_pickle",
-    "_thread",
-    "_winapi",
-    "asyncio",
-    "bdb",
-    "cPickle",
-    "cProfile",
-    "code",
-    "codeop",
-    "ctypes",
-    "distutils",
-    "doctest",
-    "ensurepip",
-    "fileinput",
-    "ftplib",
-    "gc",
-    "http",
-    "httplib",
-    "imp",
-    "inspect",
-    "linecache",
-    "marshal",
-    "msvcrt",
-    "pdb",
-    "pickle",
-    "pip",
-    "pkgutil",
-    "platform",
-    "popen2",
-    "profile",
-    "pty",
-    "requests",
-    "runpy",
-    "setuptools",
-    "signal",
-    "site",
-    "smtplib",
-    "socket",
-    "tempfile",
-    "threading",
-    "timeit",
-    "trace",
-    "urllib",
-    "urllib2",
-    "venv",
-    "webbrowser",
-    "winreg",
-    "zipimport",
-}
+    "_pickle", "_thread", "_winapi", "asyncio", "bdb", "cPickle", "cProfile", "code", "codeop",
+    "ctypes", "distutils", "doctest", "ensurepip", "fileinput", "ftplib", "gc", "http", "httplib",
+    "imp", "inspect", "linecache", "marshal", "msvcrt", "pdb", "pickle", "pip", "pkgutil",
+    "platform", "popen2", "profile", "pty", "requests", "runpy", "setuptools", "signal", "site",
+    "smtplib", "socket", "tempfile", "threading", "timeit", "trace", "urllib", "urllib2", "venv",
+    "webbrowser", "winreg", "zipimport",
+}  # fmt: skip
 # Builtins that make plain values; every other one is hostile.
-PLAIN_BUILTINS = frozenset(
-    {
-        "BaseException",
-        "Ellipsis",
-        "Exception",
-        "NotImplemented",
-        "None",
-        "True",
-        "False",
-        "bool",
-        "bytearray",
-        "bytes",
-        "complex",
-        "dict",
-        "enumerate",
-        "float",
-        "frozenset",
-        "int",
-        "list",
-        "long",
-        "object",
-        "range",
-        "set",
-        "slice",
-        "str",
-        "tuple",
-        "type",
-        "unicode",
-        "xrange",
-        "zip",
-    }
-)
-NAMES = frozenset(
-    {
-        "io.open",
-        "io.FileIO",
-        "_io.open",
-        "_io.FileIO",
-        "codecs.open",
-        "itertools.imap",
-        "itertools.starmap",
-        "operator.attrgetter",
-        "operator.methodcaller",
-        "types.CodeType",
-        "types.FunctionType",
-        "types.LambdaType",
-        "torch.load",
-        "torch.save",
-        "torch.serialization.load",
-        "torch.serialization.save",
-    }
-)
-NUMPY_FILES = frozenset(
-    {
-        "fromfile",
-        "genfromtxt",
-        "load",
-        "loads",
-        "loadtxt",
-        "memmap",
-        "open_memmap",
-        "runstring",
-        "save",
-        "savetxt",
-        "savez",
-        "savez_compressed",
-        "exec_command",
-        "DataSource",
-    }
-)
+PLAIN_BUILTINS = frozenset({
+    "BaseException", "Ellipsis", "Exception", "NotImplemented", "None", "True", "False", "bool",
+    "bytearray", "bytes", "complex", "dict", "enumerate", "float", "frozenset", "int", "list",
+    "long", "object", "range", "set", "slice", "str", "tuple", "type", "unicode", "xrange", "zip",
+})  # fmt: skip
+NAMES = frozenset({
+    "io.open", "io.FileIO", "_io.open", "_io.FileIO", "codecs.open", "itertools.imap",
+    "itertools.starmap", "operator.attrgetter", "operator.methodcaller", "types.CodeType",
+    "types.FunctionType", "types.LambdaType", "torch.load", "torch.save",
+    "torch.serialization.load", "torch.serialization.save",
+})  # fmt: skip
+NUMPY_FILES = frozenset({
+    "fromfile", "genfromtxt", "load", "loads", "loadtxt", "memmap", "open_memmap", "runstring",
+    "save", "savetxt", "savez", "savez_compressed", "exec_command", "DataSource",
+})  # fmt: skip
 PREFIXES = (
     "torch.hub.",
     "torch.utils.cpp_extension.",
@@ -165,7 +57,7 @@ EXTENSION = "the instruction EXT"  # EXT1, EXT2 and EXT4 name anything by a numb
 
 
 class Stream(Protocol):
-    """Where a pickle is read from: a file, BytesIO or mmap."""
+    """A binary file, BytesIO or mmap."""
 
     def read(self, size: int, /) -> bytes: ...
 
@@ -174,7 +66,7 @@ class Stream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """Something that a pickle would import: 'numpy.ndarray'."""
+    """A global that a pickle would import: 'numpy.ndarray'."""
 
     text: str
 
@@ -183,14 +75,14 @@ class Name:
 class PickledObject:
     """An object that loading the pickle would make."""
 
-    name: str  # of the class or function that makes it: 'collections.OrderedDict'
+    name: str  # its class or the function that makes it: 'collections.OrderedDict'
     arguments: Any = ()
     state: Any = None
     items: dict[Any, Any] = field(default_factory=dict)
 
 
 class PickleScan(NamedTuple):
-    """What a pickle holds."""
+    """The content of a pickle."""
 
     content: Any  # plain values and PickledObjects; None if the pickle is broken
     names: tuple[str, ...]  # all that it would import, in order
@@ -208,14 +100,14 @@ def scan_pickle(stream: Stream) -> PickleScan:
 
 
 def dict_items(value: Any) -> dict[Any, Any]:
-    """The items of a dictionary, or of an object that is one; {} of anything else."""
+    """Return the items of a dictionary, or of an object that is one; {} of anything else."""
     if isinstance(value, PickledObject):
         return value.items
     return value if isinstance(value, dict) else {}
 
 
-def describe(value: Any) -> str:
-    """A name, or the type of any other value.
+def describe_value(value: Any) -> str:
+    """Return a name, or the type of any other value.
 
     No value is ever written out in a message: tuples of the same tuples, forty deep, take eighty
     bytes in a pickle and a terabyte as text.
@@ -224,24 +116,24 @@ def describe(value: Any) -> str:
 
 
 def is_plain_key(key: Any) -> bool:
-    """Whether Python can hash a key at no risk: nested tuples would overflow its stack."""
+    """True if Python can hash a key safely: nested tuples would overflow its stack."""
     return isinstance(key, (str, bytes, int, float))
 
 
 def opcodes(methods: dict[bytes, Any]) -> dict[int, Any]:
-    """The dispatch table of an unpickler."""
+    """Make the dispatch table of an unpickler from its methods."""
     return {code[0]: method for code, method in methods.items()}
 
 
 def _current_name(module: str, name: str) -> Name:
-    """Name something by the present name of its module."""
+    """Name a global, with the current name of a renamed module."""
     renamed = {"__builtin__": "builtins", "copy_reg": "copyreg"}
     module = renamed.get(module, re.sub(r"^numpy\._core\b", "numpy.core", module))
     return Name(f"{module}.{name}")
 
 
 class SafeUnpickler(pickle._Unpickler):
-    """Follows any pickle; makes a `PickledObject` wherever loading would call something."""
+    """Unpickler of any pickle: makes a `PickledObject` wherever loading would call something."""
 
     stack: list[Any]
     append: Callable[[Any], None]
@@ -266,7 +158,7 @@ class SafeUnpickler(pickle._Unpickler):
         self.append(PickledObject(f"{EXTENSION}{size}"))
 
     def make(self, function: Any, arguments: Any) -> Any:
-        """Stand for the object that a function or class makes of its arguments."""
+        """Return what replaces the object that a function or class makes of its arguments."""
         name = _maker(function)
         if name == RECONSTRUCTOR and isinstance(arguments, tuple) and arguments:
             name = _maker(arguments[0])
@@ -325,7 +217,7 @@ class SafeUnpickler(pickle._Unpickler):
         self.extend(self.stack[-1], values)
 
     def load_set(self) -> None:
-        """A set as a list, whose values need no hash."""
+        """Read a set as a list, whose values need no hash."""
         self.append([])
 
     def load_frozenset(self) -> None:
@@ -338,7 +230,7 @@ class SafeUnpickler(pickle._Unpickler):
         pass
 
     def load_bytearray(self) -> None:
-        """Without making room for bytes that are not there."""
+        """Read bytes without allocating memory for those that are missing."""
         self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
 
     dispatch: ClassVar[dict[int, Any]] = pickle._Unpickler.dispatch | opcodes(
@@ -363,14 +255,14 @@ class SafeUnpickler(pickle._Unpickler):
 
 
 def _maker(value: Any) -> str:
-    """What is called: also a class that old files of PyTorch keep with its source."""
+    """Name what is called; old files of PyTorch keep a class together with its source."""
     if isinstance(value, PickledObject) and isinstance(value.arguments, tuple):
         value = next((each for each in value.arguments if isinstance(each, Name)), value)
-    return describe(value)
+    return describe_value(value)
 
 
 def _without_weights(load: Callable[[Any], None]) -> Callable[[SafeUnpickler], None]:
-    """Read a value as `load` does, and keep nothing of it if it is long."""
+    """Wrap a load method to keep an empty value instead of a long one."""
 
     def load_short(unpickler: SafeUnpickler) -> None:
         load(unpickler)
@@ -382,7 +274,7 @@ def _without_weights(load: Callable[[Any], None]) -> Callable[[SafeUnpickler], N
 
 
 class _Scanner(SafeUnpickler):
-    """Keeps names and settings, but no weights."""
+    """Unpickler that keeps names and settings, but no weights."""
 
     dispatch: ClassVar[dict[int, Any]] = SafeUnpickler.dispatch | {
         code[0]: _without_weights(SafeUnpickler.dispatch[code[0]])
@@ -398,7 +290,7 @@ class _Scanner(SafeUnpickler):
 
 
 def is_hostile(name: str) -> bool:
-    """Whether a name such as 'posix.system' is one that no data and no network needs."""
+    """True if a name such as 'posix.system' is one that no data and no network needs."""
     first, *parts = name.split(".")
     if first in MODULES or name in NAMES or name.startswith((*PREFIXES, EXTENSION)):
         return True

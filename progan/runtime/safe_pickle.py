@@ -1,4 +1,4 @@
-"""Pickles read as data: numbers, text, containers and arrays. Nothing in them is ever called."""
+"""Read pickles as data (numbers, text, containers, arrays) without calling anything in them."""
 
 import io
 import pickle
@@ -16,7 +16,7 @@ from progan.runtime.pickle_scan import (
     PickledObject,
     SafeUnpickler,
     Stream,
-    describe,
+    describe_value,
     is_hostile,
     is_plain_key,
     opcodes,
@@ -60,17 +60,17 @@ def load_plain(data: bytes, where: str, classes: Collection[str] = ()) -> Any:
     try:
         return _PlainUnpickler(io.BytesIO(data), frozenset(classes)).load()
     except _Refused as error:
-        raise _refusal(data, where, _shortened(str(error))) from None
+        raise _refusal(data, where, _shorten(str(error))) from None
     except Exception as error:  # broken pickles fail in nearly any way
-        text = _shortened(str(error) or type(error).__name__)
+        text = _shorten(str(error) or type(error).__name__)
         raise BrokenPickle(f"{where} is not a readable pickle ({text}). Fetch it again.") from error
 
 
 def hostile_message(where: str, name: str) -> str:
-    """The message about a pickle that names something hostile."""
+    """Return the message about a pickle that names something hostile."""
     return (
-        f"{where} is refused. The pickle asks for {_shortened(name)}, which data never needs: "
-        "loading it elsewhere could run somebody's program. Nothing of it was run. Fetch the "
+        f"{where} is refused. The pickle asks for {_shorten(name)}, which data never needs: "
+        "loading it elsewhere could run a foreign program. Nothing of it was run. Fetch the "
         "file from a place that you trust."
     )
 
@@ -86,31 +86,31 @@ def _refusal(data: bytes, where: str, asked: str) -> RefusedPickle:
     )
 
 
-def _shortened(text: str) -> str:
-    """At most LONGEST_MESSAGE characters, none of which controls a terminal."""
+def _shorten(text: str) -> str:
+    """Cut a text to LONGEST_MESSAGE characters and escape what controls a terminal."""
     return (text if text.isprintable() else ascii(text))[:LONGEST_MESSAGE]
 
 
 class _Refused(Exception):
-    """What a pickle tried that data never needs."""
+    """A pickle tried something that data never needs."""
 
 
 @dataclass(slots=True, eq=False)
 class _NumberType:
-    """A dtype, whose byte order may be to come."""
+    """A dtype, whose byte order may follow."""
 
     dtype: np.dtype[Any]
 
 
 def _number_type(code: str, *_: Any) -> _NumberType:
-    """'f4' -> float32; numbers of known sizes only, and never objects."""
+    """Return the dtype of a code, 'f4' -> float32; numbers of known sizes only, never objects."""
     if not re.fullmatch(r"b1|[iu][1248]|f[248]", code):
         raise _Refused(f"an array of {code!r}")
     return _NumberType(np.dtype(code))
 
 
 def _set_byte_order(target: _NumberType, state: Any) -> None:
-    """Take over the byte order from what NumPy pickles of a type: (version, order, …)."""
+    """Set the byte order from what NumPy pickles of a type: (version, order, …)."""
     order = state[1]
     if order not in ("<", ">", "|", "="):
         raise ValueError("an unknown byte order")
@@ -118,7 +118,7 @@ def _set_byte_order(target: _NumberType, state: Any) -> None:
 
 
 def _array_from_bytes(data: Any, kind: Any, shape: Any, order: str, axes: Any = None) -> Array:
-    """The bytes as an array of this shape, if they are as many as it takes; not to be written to.
+    """Return the bytes as a read-only array of this shape; ValueError if their number differs.
 
     Args:
         axes: Of order 'K': how the axes of the array in C's order are arranged.
@@ -171,7 +171,7 @@ def _refuse(opcode: str) -> Callable[[Any], None]:
 
 
 class _PlainUnpickler(SafeUnpickler):
-    """Refuses everything but plain values, the names in CALLS and the given classes."""
+    """Unpickler that refuses all but plain values, the names in CALLS and the given classes."""
 
     def __init__(self, stream: Stream, classes: frozenset[str]) -> None:
         super().__init__(stream)
@@ -185,7 +185,7 @@ class _PlainUnpickler(SafeUnpickler):
         return found
 
     def make(self, function: Any, arguments: Any) -> Any:
-        name = describe(function)
+        name = describe_value(function)
         if name == RECONSTRUCTOR:
             return self.make_object(arguments[0])
         if name not in CALLS:
@@ -193,7 +193,7 @@ class _PlainUnpickler(SafeUnpickler):
         return CALLS[name](*arguments)
 
     def make_object(self, kind: Any) -> PickledObject:
-        name = describe(kind)
+        name = describe_value(kind)
         if name not in self.classes:
             raise _Refused(f"an object of {name}")
         return PickledObject(name)
@@ -210,7 +210,7 @@ class _PlainUnpickler(SafeUnpickler):
         elif isinstance(target, np.ndarray):
             _set_array(target, state)
         else:
-            raise _Refused(f"another state of {describe(target)}")
+            raise _Refused(f"another state of {describe_value(target)}")
 
     def set_items(self, target: Any, keys: list[Any], values: list[Any]) -> None:
         if not isinstance(target, dict):
@@ -241,6 +241,6 @@ class _PlainUnpickler(SafeUnpickler):
                 "FROZENSET",
                 "NEXT_BUFFER",
                 "READONLY_BUFFER",
-            )
+            )  # fmt: skip
         }
     )

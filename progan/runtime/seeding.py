@@ -1,7 +1,7 @@
-"""Random streams that are derived from names and numbers instead of being remembered.
+"""Derive random streams from names and numbers, so that no random state has to be saved.
 
-`generator(device, seed, "latents", images_seen)` is the same stream whenever and wherever it is
-asked for, so a resumed run needs no saved random state, and no global state is touched.
+`torch_generator(device, seed, "latents", kimg)` is always the same stream, on
+every machine, and no global random state changes.
 """
 
 import hashlib
@@ -15,33 +15,33 @@ if TYPE_CHECKING:
     import torch
 
 
-def derive(*parts: int | str) -> int:
+def derive_seed(*parts: int | str) -> int:
     """Hash the parts to a seed in [0, 2^63), the same on every machine and in every process."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
-def generator(device: "torch.device | str", *parts: int | str) -> "torch.Generator":
-    """A torch generator on `device` at the start of the stream that the parts name."""
+def torch_generator(device: "torch.device | str", *parts: int | str) -> "torch.Generator":
+    """Return a torch generator on `device` at the start of the stream that the parts name."""
     import torch  # not above: datasets are made without it
 
-    return torch.Generator(device).manual_seed(derive(*parts))
+    return torch.Generator(device).manual_seed(derive_seed(*parts))
 
 
 @contextmanager
 def forked_rng(device: "torch.device", *parts: int | str) -> Iterator[None]:
-    """Inside, layers that take torch's own random numbers get the stream that the parts name.
+    """Seed torch's global random numbers with the parts inside the context.
 
-    Afterwards torch's own state is what it was.
+    Its state is restored afterwards.
     """
     import torch
 
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(derive(*parts))
+        torch.manual_seed(derive_seed(*parts))
         yield
 
 
 def numpy_generator(*parts: int | str) -> np.random.Generator:
-    """A NumPy generator at the start of the stream that the parts name."""
-    return np.random.Generator(np.random.Philox(derive(*parts)))
+    """Return a NumPy generator at the start of the stream that the parts name."""
+    return np.random.Generator(np.random.Philox(derive_seed(*parts)))

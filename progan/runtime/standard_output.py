@@ -1,4 +1,4 @@
-"""A standard output that cannot be written: one message and an exit code, no traceback."""
+"""Report a standard output that cannot be written by one message and an exit code."""
 
 import os
 import sys
@@ -7,13 +7,11 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, TextIO, cast
 
 NAME = "standard output"  # the file name of its errors, which have none by themselves
-CLOSED = (
-    "The standard output is closed. Redirect it to a file or to /dev/null if nobody is to read it."
-)
+CLOSED = "The standard output is closed. Redirect it to a file or to /dev/null."
 
 
 class _NamedOutput:
-    """A stream whose errors tell that they are its own."""
+    """A stream whose OSErrors name the standard output."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -22,16 +20,16 @@ class _NamedOutput:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        with _naming():
+        with _name_errors():
             return self._stream.write(text)
 
     def flush(self) -> None:
-        with _naming():
+        with _name_errors():
             self._stream.flush()
 
 
 @contextmanager
-def _naming() -> Iterator[None]:
+def _name_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -45,7 +43,7 @@ def checked_output() -> Iterator[None]:
 
     A closed pipe (`| head`) is left to click, which ends the process without a message.
     """
-    if sys.stdout is None:  # Python found no file descriptor; files would be opened in its place
+    if sys.stdout is None:  # no file descriptor: files would be opened in its place
         _fail(CLOSED)
     stream = sys.stdout
     named = cast(TextIO, _NamedOutput(stream))
@@ -53,9 +51,9 @@ def checked_output() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if not is_of_output(error):
+        if not is_output_error(error):
             raise
-        _fail(_words(error))
+        _fail(_message(error))
     except SystemExit:
         _flush()
         raise
@@ -65,22 +63,22 @@ def checked_output() -> Iterator[None]:
     _flush()
 
 
-def is_of_output(error: OSError) -> bool:
+def is_output_error(error: OSError) -> bool:
     return bool(error.filename == NAME)
 
 
-def _words(error: OSError) -> str:
+def _message(error: OSError) -> str:
     return f"The standard output cannot be written: {error.strerror}."
 
 
 def _flush() -> None:
-    """The interpreter would flush as well, and fail with a traceback."""
+    """Flush before the interpreter does, which would fail with a traceback."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         _discard()
     except OSError as error:
-        _fail(_words(error))
+        _fail(_message(error))
 
 
 def _fail(message: str) -> NoReturn:
@@ -92,7 +90,7 @@ def _fail(message: str) -> NoReturn:
 
 
 def _discard() -> None:
-    """Send what is still pending nowhere, or the interpreter would try to write it at its end."""
+    """Redirect pending output to /dev/null, which the interpreter would write at its end."""
     if sys.stdout is not None:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

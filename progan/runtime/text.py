@@ -7,7 +7,7 @@ from itertools import chain, count
 
 _CONTROLS = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, line separators
 _BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-_MAX_BYTES = 240  # of 255 that most file systems allow; the rest is for a number
+_MAX_BYTES = 240  # most file systems allow 255; the rest is for a number
 _UNSAFE = re.compile(r'[/\\:*?"<>|]')  # what POSIX or Windows forbid in names
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, formats, surrogates, line ends
 _JOINERS = "\u200c\u200d"  # formats that belong to the spelling of words and emoji
@@ -68,7 +68,7 @@ def safe_file_name(name: str, default: str) -> str:
         default: A safe name for one that nothing is left of.
     """
     replaced = "".join("-" if _is_unsafe(each) else each for each in name)
-    cut = _cut(replaced.strip().strip(". ")).rstrip(". ")
+    cut = _truncate(replaced.strip().strip(". ")).rstrip(". ")
     if not cut:
         return default
     return f"_{cut}" if _RESERVED.fullmatch(cut) or cut == _IGNORED else cut
@@ -105,8 +105,8 @@ def _is_unsafe(character: str) -> bool:
     )
 
 
-def _cut(name: str) -> str:
-    """The first characters of a name that take at most _MAX_BYTES in UTF-8."""
+def _truncate(name: str) -> str:
+    """Return the first characters of a name that take at most _MAX_BYTES in UTF-8."""
     return name.encode("utf-8")[:_MAX_BYTES].decode("utf-8", "ignore")
 
 
@@ -120,7 +120,7 @@ MAX_LINE_LENGTH = 80  # characters of a name
 
 
 def sanitize_line(text: str) -> str:
-    """Without what is no character to be seen: ends of lines, turns of the direction, bytes."""
+    """Replace invisible characters (line ends, direction marks, bytes) by blanks and truncate."""
     seen = "".join(each if each.isprintable() else " " for each in text)
     line = " ".join(seen.split())
     return line if len(line) <= MAX_LINE_LENGTH else f"{line[: MAX_LINE_LENGTH - 1]}…"

@@ -1,6 +1,6 @@
-"""Threads of torch, how they wait for each other, and where compiled code is kept.
+"""Threads of torch, their wait policy, and the cache of compiled code.
 
-Does not import torch by itself: how to wait is read only once, when torch is loaded.
+Does not import torch at module level: the wait policy is read once, when torch is loaded.
 """
 
 import os
@@ -14,8 +14,8 @@ from progan.errors import UserError
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 
 
-def use_threads(count: int) -> None:
-    """Compute on the CPU with so many threads; 0: as many as torch chooses."""
+def set_cpu_threads(count: int) -> None:
+    """Set the number of CPU threads of torch; 0: as many as torch chooses."""
     if count:
         import torch
 
@@ -23,8 +23,8 @@ def use_threads(count: int) -> None:
 
 
 @contextmanager
-def threads_of_one(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that compute side by side on the CPU, each of them without helpers in torch."""
+def single_threaded_pool(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Yield a pool of `count` threads in each of which torch computes with one thread."""
     import torch
 
     before = torch.get_num_threads()
@@ -37,7 +37,7 @@ def threads_of_one(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def set_omp_passive() -> None:
-    """Let OpenMP's threads sleep instead of spin while they wait, unless the user chose otherwise.
+    """Set OMP_WAIT_POLICY so that waiting threads sleep instead of spin, unless it is set.
 
     Where another process takes a core, spinning threads starve the one they wait for, and a
     training becomes many times slower (docs/log.md).
@@ -68,7 +68,7 @@ def require_compile_cache(needed: bool) -> None:
 
 
 def _why_unusable(place: str) -> str | None:
-    """What the system says when the directory is created and written to; None if it can be."""
+    """Return why a directory cannot be created and written to; None if it can."""
     if os.path.exists(place) and not os.path.isdir(place):
         return "it is not a directory"
     try:

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors with a JSON header, and a hash of everything in a state."""
+"""Save and load weights as safetensors with a JSON header; hash the content of a state."""
 
 import hashlib
 import json
@@ -15,15 +15,14 @@ from torch import Tensor
 from progan.errors import first_line
 from progan.runtime.files import atomic_path
 
-_KEY = "progan"  # of the header, among the metadata of safetensors
-MOST_HEADER = 1 << 20  # bytes that are searched for what a file says of itself
+_KEY = "progan"  # the header's key in the metadata of safetensors
+MAX_HEADER_BYTES = 1 << 20  # searched for the format of a damaged file
 
 
 def content_hash(value: Any) -> str:
-    """SHA-256, in hexadecimal, of dictionaries, lists, tensors, numbers, texts and None.
+    """Return the SHA-256, in hexadecimal, of nested dicts, lists, tensors, numbers, strings, None.
 
-    Keys count in their order and numbers with their type. Where a tensor lies, in memory and on
-    which device, does not count.
+    The order of keys and the types of numbers matter; devices and strides of tensors do not.
     """
     sha = hashlib.sha256()
     _feed(sha, value)
@@ -49,15 +48,15 @@ def _feed(sha: "hashlib._Hash", value: Any) -> None:
         sha.update(f"{type(value).__name__} {len(text)}:".encode() + text)
 
 
-class Damaged(ValueError):
-    """A file that says it is of the kind that is wanted, and of which something is missing."""
+class DamagedFile(ValueError):
+    """A file that claims the right format and cannot be read."""
 
 
 def save_weights(path: Path, header: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-    """Write weights, as float32, whole or not at all.
+    """Write weights as float32, atomically.
 
     Args:
-        header: What JSON can hold; its 'format' names the kind of file.
+        header: JSON values; its 'format' names the kind of file.
     """
     stored = {name: tensor.detach().cpu().float().contiguous() for name, tensor in weights.items()}
     content = save(stored, {_KEY: json.dumps(header)})
@@ -66,14 +65,14 @@ def save_weights(path: Path, header: Mapping[str, Any], weights: Mapping[str, Te
 
 
 def is_weights_file(path: Path) -> bool:
-    """Whether a file looks like safetensors: eight bytes of a length, then JSON."""
+    """True if a file looks like safetensors: eight bytes of a length, then JSON."""
     with path.open("rb") as file:
         return file.read(9)[8:] == b"{"
 
 
 def read_header(path: Path, kind: str) -> dict[str, Any]:
     """Read the header alone; raises ValueError unless it is a file whose 'format' is `kind`."""
-    with _opened(path, kind) as file:
+    with _open(path, kind) as file:
         return _header(file, kind)
 
 
@@ -82,27 +81,27 @@ def load_weights(
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read header and weights; raises ValueError unless it is a file whose 'format' is `kind`.
 
-    It is a Damaged if the file says that it is one, and cannot be read.
+    The ValueError is a DamagedFile if the file claims that format and cannot be read.
     """
-    with _opened(path, kind, device) as file:
+    with _open(path, kind, device) as file:
         return (_header(file, kind), {name: file.get_tensor(name) for name in file.keys()})
 
 
 @contextmanager
-def _opened(path: Path, kind: str, device: str = "cpu") -> Iterator[Any]:
+def _open(path: Path, kind: str, device: str = "cpu") -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt", device=device) as file:
             yield file
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        fault = Damaged if _claims(path, kind) else ValueError
+        fault = DamagedFile if _claims(path, kind) else ValueError
         raise fault(f"no {kind}: {first_line(error)}") from error
 
 
 def _claims(path: Path, kind: str) -> bool:
-    """Whether a file says of itself what it is, however much of it is left."""
-    told = json.dumps({"format": kind})[1:-1]
+    """True if the header of a file, which may be cut, names the format `kind`."""
+    entry = json.dumps({"format": kind})[1:-1]
     with path.open("rb") as file:
-        return json.dumps(told)[1:-1].encode() in file.read(MOST_HEADER)
+        return json.dumps(entry)[1:-1].encode() in file.read(MAX_HEADER_BYTES)
 
 
 def _header(file: Any, kind: str) -> dict[str, Any]:

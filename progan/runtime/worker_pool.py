@@ -1,4 +1,4 @@
-"""A pool of workers whose results come in order, only a few of them ahead."""
+"""Pools of threads or processes that end early and return results in order."""
 
 import signal
 import threading
@@ -74,7 +74,7 @@ class DaemonThreadPool(Executor):
 
 @contextmanager
 def worker_pool(workers: int, *, in_processes: bool) -> Iterator[Executor]:
-    """Threads, or processes, that drop their waiting jobs when the work ends early.
+    """Yield a pool of threads or processes that drops its waiting jobs if the work ends early.
 
     After a failure or Ctrl-C, threads get GRACE_SECONDS to end what they do: a file that is being
     written becomes whole. A job that is blocked by then, such as a read from a dead network disk,
@@ -108,7 +108,7 @@ def _processes(workers: int) -> Iterator[Executor]:
         pool.shutdown(wait=True)
     except BaseException:
         processes = list((getattr(pool, "_processes", None) or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)  # afterwards it knows no processes
+        pool.shutdown(wait=False, cancel_futures=True)  # which forgets the processes
         for process in processes:
             # Not terminate(): a process that was forked after a signal ignores SIGTERM until it
             # is initialized, and the interpreter would wait for it at its exit.
@@ -153,7 +153,7 @@ def _await_result(future: Future[R]) -> R:
 def _leave_interrupts_to_parent() -> None:
     """Ctrl-C and a closed terminal reach the whole process group; one process is enough to say so.
 
-    A parent that listens to SIGTERM has passed its ears on; a worker just ends.
+    A worker inherits the parent's handler of SIGTERM; it shall just end.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):

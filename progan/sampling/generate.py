@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from progan.errors import UserError
 from progan.images import Pixels
-from progan.runtime.devices import choose, set_repeatable
+from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import make_folder
 from progan.sampling.image_files import (
     GRID_NAME,
@@ -104,8 +104,8 @@ def run_request(request: GenerateRequest) -> Iterator[Path]:
     """Draw, and yield the path of each file when it is written."""
     if request.seeds is not None and request.latents is not None:
         raise UserError("Name either --seeds or --latents, not both.")
-    device = choose(request.device)
-    set_repeatable()
+    device = choose_device(request.device)
+    set_deterministic()
     snapshot = at_resolution(request.load(request.networks[-1], device), request.resolution)
     if note := untrained_note(snapshot, request.class_name):
         request.warn(note)

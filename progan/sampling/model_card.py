@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from progan import schedule
 from progan.config import Objective, Run
-from progan.invocation import command
+from progan.invocation import command_line
 from progan.runtime.files import write_atomically
 from progan.runtime.log import human_seconds
 from progan.runtime.text import sanitize_line
@@ -297,7 +297,7 @@ def _template() -> "Template":
         file_name=lambda path: PurePath(path).name,
     )
     environment.globals.update(
-        command=partial(command, portable=True),
+        command=partial(command_line, portable=True),
         describe_growth=describe_growth,
         describe_by_resolution=describe_by_resolution,
         describe_objective=describe_objective,

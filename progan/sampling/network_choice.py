@@ -69,7 +69,7 @@ def _network_files(path: Path, note: Note) -> list[Path]:
     run = find_run(path, note)
     if snapshots := _snapshots(run):
         return snapshots
-    state = run_directory.states(run)[-1]
+    state = run_directory.list_states(run)[-1]
     note(f"{run} has no {PATTERN} yet: its newest training state, {state.name}, is used.")
     return [state]
 
@@ -87,7 +87,7 @@ def find_run(path: Path, note: Note = to_stderr) -> Path:
         )
     if _has_network(path):
         return path
-    runs = run_directory.runs(path)[::-1]  # newest first
+    runs = run_directory.list_runs(path)[::-1]  # newest first
     found = next(filter(_has_network, runs), None)
     if found is None:
         raise UserError(f"{path} {_what_is(path, runs)}")
@@ -104,7 +104,7 @@ def _snapshots(run: Path) -> list[Path]:
 
 
 def _has_network(run: Path) -> bool:
-    return bool(_snapshots(run) or run_directory.states(run))
+    return bool(_snapshots(run) or run_directory.list_states(run))
 
 
 def _what_is(path: Path, runs: list[Path]) -> str:

@@ -12,10 +12,10 @@ from progan import __version__, networks
 from progan.config import Network
 from progan.errors import UserError
 from progan.networks import Generator
-from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, exact, kimg_name
+from progan.option_fields import section_from_dict
+from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, exact_path, kimg_name
 from progan.runtime.files import sha256_of
-from progan.runtime.weights_file import Damaged, load_weights, read_header, save_weights
-from progan.settings import section_from_dict
+from progan.runtime.weights_file import DamagedFile, load_weights, read_header, save_weights
 from progan.sizes import MIN_LEVEL
 
 SOFTWARE = f"progan {__version__}"
@@ -177,7 +177,7 @@ def _snapshot(
 
 def interim_path(directory: Path, images_seen: int) -> Path:
     """Where a network goes that is saved between two snapshots."""
-    path = exact(directory / kimg_name(PREFIX, images_seen, SUFFIX), images_seen)
+    path = exact_path(directory / kimg_name(PREFIX, images_seen, SUFFIX), images_seen)
     return path.with_stem(path.stem + _INTERIM)
 
 
@@ -203,7 +203,7 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, t
         raise UserError(
             f"{path} cannot be read: its name, or that of a folder, is not UTF-8. Rename it."
         ) from error
-    except Damaged as error:
+    except DamagedFile as error:
         raise UserError(f"{path} is damaged or cut short. {_CURE}") from error
     except ValueError as error:
         raise NotANetwork(f"{path} is not a network file of progan{_what_else(path)}") from error

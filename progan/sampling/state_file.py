@@ -13,7 +13,7 @@ from progan.config import Run, from_dict
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
-from progan.runtime.files import members, stored
+from progan.runtime.files import read_stored_member, zip_member_names
 from progan.runtime.weights_file import content_hash
 from progan.sampling.network_file import PREFIX, SUFFIX, Snapshot, classes_of
 
@@ -135,8 +135,8 @@ def load_networks(path: Path) -> tuple[Run, int, dict[str, dict[str, Tensor]]]:
 
 def is_state(path: Path) -> bool:
     """Whether a file is a training state of progan, by what it says of itself."""
-    index = next((name for name in members(path) if name.endswith(INDEX)), None)
-    return index is not None and FORMAT.encode() in stored(path, index)
+    index = next((name for name in zip_member_names(path) if name.endswith(INDEX)), None)
+    return index is not None and FORMAT.encode() in read_stored_member(path, index)
 
 
 def load_g_ema(path: Path, device: torch.device) -> Snapshot:

@@ -13,7 +13,7 @@ from PIL import Image
 from progan.errors import UserError
 from progan.images import Pixels, enlarge, opaque
 from progan.run_directory import STATISTICS_FILE
-from progan.runtime.files import atomic_path, human_bytes, json_objects
+from progan.runtime.files import atomic_path, human_bytes, read_json_lines
 from progan.runtime.log import human_seconds
 from progan.runtime.text import format_count
 from progan.sampling.image_files import make_exif
@@ -251,7 +251,7 @@ def stage_caption(snapshot: Snapshot, hours: float | None) -> str:
 def read_training_hours(path: Path) -> dict[int, float]:
     """Hours of training by images seen, of a stats.jsonl; what cannot be read is left out."""
     hours = {}
-    for row in json_objects(path):
+    for row in read_json_lines(path):
         try:
             hours[int(row["images_seen"])] = float(row["progress/hours"])
         except (ValueError, TypeError, KeyError):

@@ -14,9 +14,9 @@ import torch
 
 from progan.config import Run
 from progan.errors import first_line
-from progan.runtime.cuda import cuda_graphs
-from progan.runtime.interrupts import stop_requested, stoppable
+from progan.runtime.cuda_prefetch import cuda_graph_capture
 from progan.runtime.log import human_seconds
+from progan.runtime.stop_signal import interruptible, stop_requested
 from progan.sizes import MIN_LEVEL, growing_name
 from progan.training.cuda_graph import CudaGraphSteps
 from progan.training.optim import Rate
@@ -62,7 +62,7 @@ class Compilation:
             nonlocal started
             self._begin(stage)
             started = time.monotonic()
-            interruption.enter_context(stoppable())
+            interruption.enter_context(interruptible())
 
         def end(_: "CallbackArgs") -> None:
             self._seconds += time.monotonic() - started
@@ -234,7 +234,7 @@ def accelerated(steps: PlainSteps, how: Acceleration, report: Callable[[str], No
         )
     if how.compiled:
         steps = replace(steps, losses=compiled_losses(report, report))
-    return CudaGraphSteps(steps, cuda_graphs, report) if how.recorded else steps
+    return CudaGraphSteps(steps, cuda_graph_capture, report) if how.recorded else steps
 
 
 @dataclass(frozen=True, slots=True)

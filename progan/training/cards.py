@@ -13,8 +13,8 @@ from progan.diagnosis.history import History, Row, read_rows
 from progan.diagnosis.report import meaning
 from progan.errors import UserError
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
-from progan.runtime.devices import describe
-from progan.runtime.files import json_objects, sha256_of
+from progan.runtime.devices import describe_device
+from progan.runtime.files import read_json_lines, sha256_of
 from progan.sampling.model_card import (
     Measurement,
     ModelCard,
@@ -84,7 +84,7 @@ def training_data_of(dataset: Dataset) -> TrainingData:
 
 def describe_machine(device: torch.device, processes: int) -> str:
     """Return e.g. 'cuda (NVIDIA H200), 2 processes'."""
-    return f"{describe(device)}{f', {processes} processes' * (processes > 1)}"
+    return f"{describe_device(device)}{f', {processes} processes' * (processes > 1)}"
 
 
 def rows_until(path: Path, images_seen: int) -> list[Row]:
@@ -114,7 +114,7 @@ def measurements_until(directory: Path, images_seen: int) -> Iterator[Measuremen
     for path in sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl")):
         found = [
             each
-            for line in json_objects(path)
+            for line in read_json_lines(path)
             if (each := _parse(line)) and each.images_seen <= images_seen
         ]
         yield from found[-1:]

@@ -13,8 +13,9 @@ from torch.utils._pytree import tree_map_only
 from progan.config import Network as NetworkConfig
 from progan.config import Run, to_dict
 from progan.errors import UserError
+from progan.option_fields import section_changes, section_from_dict
+from progan.run_directory import list_states as state_files
 from progan.run_directory import state_path
-from progan.run_directory import states as state_files
 from progan.runtime.files import atomic_path
 from progan.sampling.state_file import (
     FORMAT,
@@ -26,7 +27,6 @@ from progan.sampling.state_file import (
     read_state,
     sealed,
 )
-from progan.settings import changes, section_from_dict
 from progan.training import state as states
 from progan.training.state import TrainState
 
@@ -112,13 +112,13 @@ def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
     content = read_state(path)
     try:
         saved = section_from_dict(NetworkConfig, json.loads(content["config"])["network"])
-        if not changes(saved, run.network):
+        if not section_changes(saved, run.network):
             return _restored(content, run, device)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DamagedState(path, NOT_WHOLE) from error
     raise UserError(
         f"{path} cannot be resumed with another architecture: "
-        f"{'; '.join(changes(saved, run.network))}. Take that back, in config.json if "
+        f"{'; '.join(section_changes(saved, run.network))}. Take that back, in config.json if "
         "it was edited, or start a new run."
     )
 

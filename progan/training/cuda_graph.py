@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from progan.config import Run
 from progan.errors import first_line
-from progan.runtime.cuda import Recorder, Recording
+from progan.runtime.cuda_prefetch import CapturedGraph, GraphCapture
 from progan.training.optim import Rate, capturable
 from progan.training.state import TrainState
 from progan.training.step import DiscriminatorInputs, GeneratorInputs, LevelAlpha, Statistics, Steps
@@ -35,7 +35,7 @@ class _Taken:
     rate: Tensor  # 0-d
     times: int = 0
     names: list[str] = field(default_factory=list)  # of the statistics
-    recording: Recording | None = None
+    recording: CapturedGraph | None = None
     moments: Any = None  # of a weight, by which it is told whether they were replaced
 
 
@@ -52,11 +52,11 @@ class CudaGraphSteps:
     """
 
     def __init__(
-        self, steps: Steps, recorder: Callable[[], Recorder], report: Callable[[str], None]
+        self, steps: Steps, recorder: Callable[[], GraphCapture], report: Callable[[str], None]
     ) -> None:
         self._steps, self._recorder, self._report = steps, recorder, report
         self._stage: object = None
-        self._record: Recorder | None = None
+        self._record: GraphCapture | None = None
         self._taken: dict[str, _Taken] = {}
         self._recordable = True
 

@@ -18,35 +18,35 @@ def broadcast_state(state: TrainState, group: Group) -> None:
     if group.size == 1:
         return
     clocks: dict[str, Any] = json.loads(
-        group.told(json.dumps({name: getattr(state, name) for name in COUNTERS}))
+        group.broadcast_text(json.dumps({name: getattr(state, name) for name in COUNTERS}))
     )
     for name, value in clocks.items():
         setattr(state, name, value)
     for name in NETWORKS:
         for tensor in getattr(state, name).state_dict().values():
-            group.from_leader(tensor)
+            group.broadcast(tensor)
     for name in OPTIMIZERS:
         _share_moments(getattr(state, name), group)
     for name in sorted(state.controllers):
-        group.from_leader(state.controllers[name])
+        group.broadcast(state.controllers[name])
     _share_tally(state, group)
 
 
 def _share_tally(state: TrainState, group: Group) -> None:
     """Sums of statistics that the leader's state was saved with."""
     tally = state.tally
-    tally.counts = json.loads(group.told(json.dumps(tally.counts)))
+    tally.counts = json.loads(group.broadcast_text(json.dumps(tally.counts)))
     zero = torch.zeros((), device=next(state.generator.parameters()).device)
     tally.sums = {name: tally.sums.get(name, zero.clone()) for name in tally.counts}
     for value in tally.sums.values():
-        group.from_leader(value)
+        group.broadcast(value)
 
 
 def _share_moments(optimizer: torch.optim.Optimizer, group: Group) -> None:
     """Optimizers have moments only of weights that were moved before."""
     content = optimizer.state_dict()
     shapes = json.loads(
-        group.told(
+        group.broadcast_text(
             json.dumps(
                 [
                     (index, name, list(moment.shape), moment.device.type == "cpu")
@@ -66,7 +66,7 @@ def _share_moments(optimizer: torch.optim.Optimizer, group: Group) -> None:
                 torch.empty_like(weight) if shape == list(weight.shape) else weight.new_empty(shape)
             )
             moment = like.cpu() if on_cpu else like
-        group.from_leader(moment)
+        group.broadcast(moment)
         received.setdefault(index, {})[name] = moment
     optimizer.load_state_dict(content | {"state": received})
 
@@ -79,7 +79,7 @@ def require_same_weights(state: TrainState, group: Group) -> None:
         [weight.double().sum() for name in NETWORKS for weight in getattr(state, name).parameters()]
     )
     leaders = own.clone()
-    group.from_leader(leaders)
+    group.broadcast(leaders)
     if group.any(not torch.equal(own.nan_to_num(), leaders.nan_to_num())):
         raise UserError(
             f"The weights of the {group.size} processes have come apart at kimg {state.kimg:g}. "

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import torch
 
+from progan.batch_split import Shard
 from progan.config import Run
-from progan.partition import Shard
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
 from progan.training.acceleration import accelerated, chosen
@@ -41,7 +41,7 @@ def prepare_execution(
 
     def report_of_machine(line: str) -> None:
         """Log a line; processes without a log print it, as each has a memory of its own."""
-        if group.leads:
+        if group.is_main:
             log(line)
         else:
             print(f"Process {group.rank}: {line}", file=sys.stderr, flush=True)

@@ -3,12 +3,12 @@
 A step says what to compute (`loss_of`), a `BatchSplit` for how many images at once and where. The
 result is that of the whole batch, but for rounding: all random numbers were drawn for the whole
 batch before, and the rows of each part keep the groups of the minibatch standard deviation
-together (`progan.partition`).
+together (`progan.batch_split`).
 
 Example: a batch of 16 images and --stddev-group 4, whose groups are strided: {0, 4, 8, 12},
 {1, 5, 9, 13}, ... Two processes train on it, each in micro-batches of 4, with a loss scale of 2^16.
 
-    rows of process 0:         0 1 4 5 8 9 12 13     (`rows`: two whole groups)
+    rows of process 0:         0 1 4 5 8 9 12 13     (`split_rows`: two whole groups)
     its micro-batches:         0 4 8 12 | 1 5 9 13   (`split_inputs`: one group each)
     gradients of micro-batch:  g0, g1 of 2^16 * its mean loss   (`gradients_of_part`)
     of process 0:              p0 = (g0 + g1) / 2               (`average_parts`)
@@ -36,10 +36,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from progan.batch_split import batch_coupling, split_rows, split_sizes
 from progan.config import Run
 from progan.errors import UserError
-from progan.partition import coupling, rows, sizes
-from progan.runtime.devices import is_out_of_memory, is_recording, release_memory
+from progan.runtime.devices import is_capturing, is_out_of_memory, release_memory
 from progan.runtime.distributed import SINGLE_PROCESS, Group
 from progan.runtime.text import format_count
 from progan.training.precision import uses_half_precision
@@ -190,7 +190,7 @@ class BatchSplit:
                 return attempt(None if size == n else part_rows(run, n, n // size, device))
             except (RuntimeError, MemoryError) as error:
                 # What is recorded has been computed in this way before.
-                if not self.micro_batches or not is_out_of_memory(error) or is_recording(device):
+                if not self.micro_batches or not is_out_of_memory(error) or is_capturing(device):
                     raise
             # Only out here is the error gone, which held all that the attempt had made.
             gc.collect()
@@ -224,7 +224,7 @@ def part_rows(run: Run, n: int, count: int, device: torch.device) -> Tensor:
 
     Cached, for a copy to a GPU waits for it, and cannot be recorded.
     """
-    return torch.from_numpy(rows(run, n, count)).to(device)
+    return torch.from_numpy(split_rows(run, n, count)).to(device)
 
 
 def split_inputs(inputs: In, parts: Tensor) -> Iterator[In]:
@@ -270,17 +270,17 @@ def micro_batch_size(run: Run, n: int, most: int | None = None) -> int:
 
 def allowed_sizes(run: Run, n: int) -> list[int]:
     """Return how many of `n` images may go through at once, the most first."""
-    return [n] if coupling(run) else sizes(run, n)
+    return [n] if batch_coupling(run) else split_sizes(run, n)
 
 
 def no_smaller(run: Run, n: int) -> str:
     """Say why a batch cannot be cut further, and what else helps."""
-    if coupled := coupling(run):
+    if coupled := batch_coupling(run):
         return (
             f"It cannot be cut into micro-batches: each image depends on all others, by "
             f"{coupled}. Choose {NARROWER}."
         )
-    if (least := sizes(run, n)[-1]) > 1:
+    if (least := split_sizes(run, n)[-1]) > 1:
         return (
             f"Its micro-batches hold {least} images at least, the group that minibatch "
             f"standard deviation compares. Choose a smaller --stddev-group, {NARROWER}."
@@ -318,7 +318,7 @@ def all_reduce(own: Gradients, run: Run, group: Group) -> Gradients:
     names = sorted(own.terms)
     terms = _scatter_terms(torch.stack([own.terms[name] for name in names]), run, group)
     message = torch.cat([part.reshape(-1) for part in (*used, terms)])
-    group.sum(message)
+    group.all_reduce(message)
     *sums, of_all = message.split([part.numel() for part in (*used, terms)])
     found = iter(
         [

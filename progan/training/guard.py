@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from progan.config import Run
 from progan.images import save_png
-from progan.invocation import command
-from progan.run_directory import ROLLBACK_PREFIX, rollback_path, states
+from progan.invocation import command_line
+from progan.option_fields import option_name
+from progan.run_directory import ROLLBACK_PREFIX, list_states, rollback_path
 from progan.runtime.files import write_atomically
 from progan.runtime.log import Log
-from progan.runtime.seeding import derive
+from progan.runtime.seeding import derive_seed
 from progan.sampling.state_file import NETWORKS
 from progan.schedule import Stage
-from progan.settings import option_name
 from progan.training import samples
 from progan.training.checkpoint import COUNTERS, MODULES, copy_to_cpu
 from progan.training.meter import StatSums, StepStats
@@ -167,10 +167,10 @@ def stop_message(directory: Path, kimg: float, most: int, network: Path | None) 
     Args:
         network: Of the last good state, if that was saved.
     """
-    known = states(directory)
+    known = list_states(directory)
     rates = f"{option_name('g_lr')} and {option_name('d_lr')}"
     go_on = (
-        f"Go on ({command('train', '--resume', known[-1])}) with {rates}"
+        f"Go on ({command_line('train', '--resume', known[-1])}) with {rates}"
         if known
         else f"It has saved no state yet: start a new run with {rates}"
     )
@@ -188,7 +188,7 @@ def reseeded(run: Run, rollbacks: int) -> Run:
     """The run as training draws from it: after a rollback, every random number is another one."""
     if not rollbacks:
         return run
-    return dataclasses.replace(run, seed=derive(run.seed, "rollback", rollbacks))
+    return dataclasses.replace(run, seed=derive_seed(run.seed, "rollback", rollbacks))
 
 
 def restore(state: TrainState, good: Mapping[str, Any]) -> None:

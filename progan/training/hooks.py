@@ -11,8 +11,8 @@ from progan.diagnosis.findings import Verdict
 from progan.diagnosis.history import History, Row, read_rows
 from progan.diagnosis.report import finding_words, summary
 from progan.images import save_png
-from progan.invocation import command
-from progan.run_directory import FAKES_PREFIX, STATISTICS_FILE, moment_path
+from progan.invocation import command_line
+from progan.run_directory import FAKES_PREFIX, STATISTICS_FILE, snapshot_path
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log, human_percent, human_rate, human_seconds
 from progan.sampling.network_file import Snapshot
@@ -34,7 +34,7 @@ class Diagnosis:
     def __init__(self, run: Run, directory: Path, monitor: Monitor, log: Log) -> None:
         self._rows: list[Row] = read_rows(directory / STATISTICS_FILE)
         self._run, self._monitor, self._log = run, monitor, log
-        self._plotting = command("diagnosis", directory, "--plot", "curves.png")
+        self._plotting = command_line("diagnosis", directory, "--plot", "curves.png")
         self.verdict = self._judged()
 
     def add(self, row: Row) -> None:
@@ -150,7 +150,9 @@ def sample_grid(run: Run, directory: Path, monitor: Monitor, dataset: Dataset) -
     def hook(state: TrainState, tick: Tick) -> None:
         if tick.done or state.tick % run.output.image_ticks == 0:
             pixels = samples.fakes(state.average, run, tick.stage, dataset.untrained_classes)
-            path = moment_path(directory, FAKES_PREFIX, state.images_seen, ".png", samples.shown_in)
+            path = snapshot_path(
+                directory, FAKES_PREFIX, state.images_seen, ".png", samples.shown_in
+            )
             save_png(path, pixels, {samples.IMAGES_SEEN: str(state.images_seen)})
             monitor.picture("samples", pixels, state.images_seen)
 
@@ -161,7 +163,7 @@ def sync_ranks(group: Group) -> Hook:
     """The processes wait for the one that writes, and see that their weights are the same."""
 
     def hook(state: TrainState, tick: Tick) -> None:
-        group.wait()
+        group.barrier()
         require_same_weights(state, group)
 
     return hook

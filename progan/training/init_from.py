@@ -20,9 +20,9 @@ from progan.interop.imported_model import ImportedModel
 from progan.interop.load import load_own, read_foreign
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import levels, meta_networks, names_by_level
+from progan.option_fields import option_name, section_changes
 from progan.sampling.network_choice import find_network, find_run
 from progan.sampling.state_file import is_state, is_whole, load_networks
-from progan.settings import changes, option_name
 from progan.sizes import MIN_LEVEL
 from progan.training.matching import Match, MatchStatus, Overlap, Shape, match, merged
 from progan.training.optim import freeze
@@ -55,7 +55,7 @@ def find_init_source(path: Path) -> Path:
     """
     if path.is_dir():
         directory = find_run(path)
-        states = reversed(run_directory.states(directory))
+        states = reversed(run_directory.list_states(directory))
         return next(filter(is_whole, states), None) or find_network(directory)
     if not path.exists():
         raise UserError(
@@ -181,7 +181,7 @@ def transfer(origin: InitSource, run: Run) -> Transfer:
         shares,
         [
             change
-            for change in changes(origin.network, run.network)
+            for change in section_changes(origin.network, run.network)
             if change.split(":")[0] not in OF_THE_IMAGES | {"resolution"}
         ],
     )

@@ -9,17 +9,17 @@ from typing import NamedTuple
 import torch
 
 from progan import schedule
+from progan.batch_split import Shard
 from progan.config import Run
 from progan.data.loader import Batch, Prefetcher, prefetch_batches
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.images import save_png
-from progan.partition import Shard
 from progan.run_directory import FIRST_FAKES_FILE, REALS_FILE
 from progan.runtime.devices import peak_memory_bytes
-from progan.runtime.distributed import SINGLE_PROCESS, Agreed, Group
-from progan.runtime.interrupts import Interrupts
+from progan.runtime.distributed import SINGLE_PROCESS, CollectiveStop, Group
 from progan.runtime.log import Log
+from progan.runtime.stop_signal import StopSignal
 from progan.schedule import Stage
 from progan.training import hooks, samples
 from progan.training.cards import Cards, describe_machine, training_data_of
@@ -52,7 +52,7 @@ class TrainContext:
     device: torch.device
     log: Log
     measures: Mapping[str, Measure] = field(default_factory=dict)  # of each snapshot, by name
-    interrupts: Interrupts = field(default_factory=Interrupts)  # in their context
+    interrupts: StopSignal = field(default_factory=StopSignal)  # in their context
     group: Group = (
         SINGLE_PROCESS  # the processes that share each batch; its leader is the one that writes
     )
@@ -67,7 +67,7 @@ class LoopServices:
 
     progress: Progress
     at_tick: Sequence[Hook]
-    interrupts: Agreed
+    interrupts: CollectiveStop
     guard: Guard
     saver: Saver | None  # the leader's
 
@@ -92,27 +92,27 @@ def train(context: TrainContext, state: TrainState) -> End:
     comes of a guard that went back too often.
     """
     run, group = context.run, context.group
-    progress = Progress(run, state.images_seen, context.expected, shown=group.leads)
+    progress = Progress(run, state.images_seen, context.expected, shown=group.is_main)
     interrupts = context.interrupts
     with closing(progress), ExitStack() as writers:
         at_tick, saver = (
             build_hooks(context, state, progress, interrupts, writers)
-            if (group.leads)
+            if (group.is_main)
             else ([], None)
         )
         at_tick.append(hooks.sync_ranks(group))
-        group.wait()
+        group.barrier()
         services = LoopServices(
             progress=progress,
             at_tick=at_tick,
-            interrupts=Agreed(interrupts, group),
+            interrupts=CollectiveStop(interrupts, group),
             saver=saver,
             guard=Guard(
                 run,
                 state,
                 context.directory,
                 context.log,
-                writes=group.leads,
+                writes=group.is_main,
                 untrained=context.dataset.untrained_classes,
             ),
         )
@@ -124,7 +124,7 @@ def train(context: TrainContext, state: TrainState) -> End:
                 except TrainingDiverged as diverged:
                     go_back(context, state, services, diverged)
         saved = saver.finish() if saver else None
-    interrupts.finish()
+    interrupts.ignore_signals()
     return End("" if ended else services.interrupts.reason, saved)
 
 
@@ -140,12 +140,12 @@ def go_back(
         for line in services.saver.return_to(state, snapshot):
             context.log(line)
         saved = services.saver.finish()
-    context.group.wait()
+    context.group.barrier()
     if not goes_on:
         message = stop_message(
             context.directory, state.kimg, run.guard.rollbacks, saved.network if saved else None
         )
-        context.log.note(message)
+        context.log.append_to_file(message)
         raise UserError(message)
     services.progress.restart(state.images_seen)
 
@@ -154,7 +154,7 @@ def build_hooks(
     context: TrainContext,
     state: TrainState,
     progress: Progress,
-    interrupts: Interrupts,
+    interrupts: StopSignal,
     writers: ExitStack,
 ) -> tuple[list[Hook], Saver]:
     """Open what a run writes to, for as long as `writers` lasts: the hooks, and the saver."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from progan.config import Run
 from progan.diagnosis.history import Row, parse_row
 from progan.errors import UserError
-from progan.invocation import command
+from progan.invocation import command_line
 from progan.run_directory import BEST_PREFIX, BEST_STATE_PREFIX, STATE_SUFFIX, STATISTICS_FILE
 from progan.runtime.files import PARTIAL
 from progan.sampling.network_file import PREFIX, SUFFIX, images_seen_of
@@ -54,7 +54,7 @@ def _were_saved(directory: Path, networks: list[Path], rows: list[Row], run: Run
 
 def _remedies(directory: Path, networks: list[Path]) -> str:
     best = sorted(directory.glob(f"{BEST_STATE_PREFIX}*{STATE_SUFFIX}"))
-    begin = command("train", "--init-from", networks[-1], "--data", "DIR") if networks else ""
+    begin = command_line("train", "--init-from", networks[-1], "--data", "DIR") if networks else ""
     return "Restore a state from a backup, " + ", ".join(
         [
             *([f"resume from {shlex.quote(str(best[0]))}"] if best else []),

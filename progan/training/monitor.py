@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from progan.images import Pixels
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
-from progan.runtime.files import append, json_objects, write_atomically
+from progan.runtime.files import append_text, read_json_lines, write_atomically
 from progan.runtime.text import format_count
 
 _ADDED = -math.inf  # moment of rows that somebody added
@@ -39,7 +39,7 @@ class Monitor:
 
     def numbers(self, values: Mapping[str, float], images_seen: int) -> None:
         """Append one line to stats.jsonl and one point to each curve."""
-        append(self._path, json.dumps({"images_seen": images_seen, **values}) + "\n")
+        append_text(self._path, json.dumps({"images_seen": images_seen, **values}) + "\n")
         self.curves(values, images_seen)
 
     def curves(self, values: Mapping[str, float], images_seen: int) -> None:
@@ -85,7 +85,7 @@ class Monitor:
 def missing_ticks(directory: Path, images_seen: int, num_ticks: int) -> list[str]:
     """A line that says how many ticks before a resumption have no row in stats.jsonl, if any."""
     path = directory / STATISTICS_FILE
-    rows = [row for row in json_objects(path) if "metric" not in row]
+    rows = [row for row in read_json_lines(path) if "metric" not in row]
     kimg = f"kimg {images_seen / 1000:g}"
     if len(rows) >= num_ticks:
         return []

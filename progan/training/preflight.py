@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from progan import schedule
+from progan.batch_split import UNSHARDED, Shard, shard_rows
 from progan.config import Run, override
 from progan.data.loader import Batch
 from progan.errors import UserError
 from progan.networks.inspection import multiply_adds
-from progan.partition import UNSHARDED, Shard, own_rows
 from progan.runtime import devices
 from progan.runtime.files import human_bytes
 from progan.runtime.log import human_rate, human_seconds
@@ -63,14 +63,14 @@ def run_dummy_iteration(
 
 def noise_batch(run: Run, stage: Stage, share: Shard) -> Batch:
     """A batch as the loader makes them, of noise."""
-    n, size = stage.batch // share.of, run.network.size(stage.level)
+    n, size = stage.batch // share.num_shards, run.network.size(stage.level)
     random = torch.Generator().manual_seed(0)
     images = torch.randint(
         256, (n, *size, run.network.channels), generator=random, dtype=torch.uint8
     )
     labels = torch.zeros(n, run.network.label_size)
     labels[:, :1] = 1
-    rows = torch.from_numpy(own_rows(run, stage.batch, share)) if share.of > 1 else None
+    rows = torch.from_numpy(shard_rows(run, stage.batch, share)) if share.num_shards > 1 else None
     return Batch(images, labels, labels, rows, share)
 
 
@@ -120,13 +120,13 @@ class Preflight:
         stages = demanding_stages(self.run, self.state.images_seen)
         with untouched(self.state, self.run):
             found = self._by_steps(stages) if how == "step" else self._by_estimate(stages)
-        devices.restart_peak(self.device)
+        devices.reset_peak_memory(self.device)
         return found
 
     def _by_steps(self, stages: dict[int, Stage]) -> list[Finding]:
         found = []
         for stage in stages.values():
-            devices.restart_peak(self.device)
+            devices.reset_peak_memory(self.device)
             seconds = self.measure_seconds_per_image(stage)
             found.append(self._finding(stage, devices.peak_memory_bytes(self.device), seconds))
         return found
@@ -165,10 +165,10 @@ class Preflight:
 
     def _fitted(self, stage: Stage) -> int:
         """Estimated bytes of a step, in micro-batches that fit."""
-        n, free = stage.batch // self.share.of, self._free_bytes()
+        n, free = stage.batch // self.share.num_shards, self._free_bytes()
         size = self.micro_batches.size(stage.level, n)
         for smaller in (size, *(each for each in allowed_sizes(self.run, n) if each < size)):
-            needed = step_bytes(self.run, stage, self.share.of, smaller)
+            needed = step_bytes(self.run, stage, self.share.num_shards, smaller)
             if free is None or needed <= free:
                 if smaller < size:
                     self.micro_batches.limit(stage.level, smaller)
@@ -194,7 +194,7 @@ class Preflight:
         return Finding(
             stage.level,
             stage.batch,
-            self.micro_batches.size(stage.level, stage.batch // self.share.of),
+            self.micro_batches.size(stage.level, stage.batch // self.share.num_shards),
             memory_bytes,
             seconds,
             images_to_come(self.run, stage.level, self.state.images_seen),
@@ -296,8 +296,8 @@ def cpu_note(run: Run, device: torch.device, seconds: float | None) -> str:
     time = "long" if seconds is None else f"{human_seconds(seconds)} (a rough estimate)"
     smaller = " --resolution 32" * (run.network.resolution > 32)
     return (
-        f"Preset {run.preset} is made for GPUs; on {devices.describe(device)} this run would "
-        f"take {time}. For a CPU: --preset cpu{smaller}."
+        f"Preset {run.preset} is made for GPUs; on {devices.describe_device(device)} this run "
+        f"would take {time}. For a CPU: --preset cpu{smaller}."
     )
 
 

@@ -7,19 +7,19 @@ from typing import Any
 import torch
 
 from progan import run_directory, schedule
-from progan.config import Run, all_changes, override
+from progan.config import Run, config_changes, override
 from progan.data.reader import Dataset
 from progan.data.splits import open_dataset, open_dataset_of_run
 from progan.errors import UserError
 from progan.interop.describe_file import refusal
 from progan.interop.load import read_foreign
-from progan.run_directory import CONFIG_FILE, set_aside
-from progan.run_directory import states as state_files
+from progan.option_fields import section_changes
+from progan.run_directory import CONFIG_FILE, quarantine
+from progan.run_directory import list_states as state_files
 from progan.runtime.files import remove_partials
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.network_file import images_seen_of
 from progan.sampling.state_file import is_state, peek
-from progan.settings import changes
 from progan.training import state as states
 from progan.training.checkpoint import load_newest, load_state
 from progan.training.missing_states import require_untrained
@@ -52,7 +52,7 @@ def resume_settings(
     )
     run = fit_to_dataset(run, dataset, ("resolution", "initial_resolution"))
     require_images_of(saved, run, dataset)
-    if different := changes(saved.network, run.network):
+    if different := section_changes(saved.network, run.network):
         raise UserError(
             f"A run cannot be resumed with another architecture: "
             f"{'; '.join(different)}. Leave these options away, or start a new run."
@@ -96,7 +96,7 @@ def load_resumed_state(
         if each != file and _images_seen(each) > state.images_seen
     ]
     trained = peek(file)
-    if trained and (edited := all_changes(trained[1], saved)):
+    if trained and (edited := config_changes(trained[1], saved)):
         notes.append(
             f"{CONFIG_FILE} is not what {file.name} was trained with: "
             f"{'; '.join(edited)}. It holds from here on."
@@ -117,7 +117,7 @@ def require_unfinished(
 
 
 def _set_aside(path: Path, why: str, reason: str) -> str:
-    return f"{reason} It is called {set_aside(path, why).name} now."
+    return f"{reason} It is called {quarantine(path, why).name} now."
 
 
 def _images_seen(path: Path) -> float:

@@ -16,11 +16,11 @@ from progan.run_directory import (
     BEST_STATE_PREFIX,
     STATE_SUFFIX,
     curve_files,
-    moment_path,
-    set_aside,
-    states,
+    list_states,
+    quarantine,
+    snapshot_path,
 )
-from progan.runtime.background import Background
+from progan.runtime.background_job import BackgroundJob
 from progan.runtime.files import PARTIAL, atomic_path, flush_to_disk
 from progan.sampling.model_card import card_path, is_unedited
 from progan.sampling.network_file import (
@@ -64,7 +64,7 @@ class Saver:
         self._newest: Saved | None = None
         self._saved_images_seen = -1
         self._saved_at = time.monotonic()
-        self._background = Background()
+        self._background = BackgroundJob()
 
     def __enter__(self) -> "Saver":
         return self
@@ -116,7 +116,7 @@ class Saver:
         nothing lost if a crash comes before the next one is written.
         """
         self._background.wait()
-        moments = {path: told[0] for path in states(self._directory) if (told := peek(path))}
+        moments = {path: told[0] for path in list_states(self._directory) if (told := peek(path))}
         self._newest = self._found(state.images_seen, moments)
         if self._newest:
             self._saved_images_seen = state.images_seen
@@ -128,7 +128,7 @@ class Saver:
                 _remove_network(network)
         return [
             f"{path.name} is later than that. It is called "
-            f"{set_aside(path, 'superseded').name} now."
+            f"{quarantine(path, 'superseded').name} now."
             for path, images_seen in moments.items()
             if images_seen > state.images_seen
         ]
@@ -173,7 +173,10 @@ class Saver:
             save_network(network, snapshot, content["average"])
             self._describe(network, snapshot)
             state = write_state(
-                self._directory, content, self._run.output.keep_states, self._background.proceed
+                self._directory,
+                content,
+                self._run.output.keep_states,
+                self._background.raise_if_abandoned,
             )
         self._newest = Saved(state, network)
         for other in interim_networks(self._directory):
@@ -188,17 +191,17 @@ class Saver:
         state. The file tells --resume that no state was lost (missing_states.py).
         """
         marker = self._directory / f".first-state{PARTIAL}"
-        if not states(self._directory):
+        if not list_states(self._directory):
             with suppress(OSError):  # of a full disk: what is written next says so
                 marker.touch()
         try:
             yield
         finally:
-            if states(self._directory) or not any(self._directory.glob(f"{PREFIX}*{SUFFIX}")):
+            if list_states(self._directory) or not any(self._directory.glob(f"{PREFIX}*{SUFFIX}")):
                 marker.unlink(missing_ok=True)
 
     def _network_path(self, snapshot: Snapshot) -> Path:
-        return moment_path(self._directory, PREFIX, snapshot.images_seen, SUFFIX, images_seen_of)
+        return snapshot_path(self._directory, PREFIX, snapshot.images_seen, SUFFIX, images_seen_of)
 
     def _describe_all(self, snapshot: Snapshot) -> None:
         for path in self._networks_of(snapshot):
@@ -214,7 +217,7 @@ class Saver:
                 yield path
 
     def _keep_best(self, metric: str) -> None:
-        for newest in states(self._directory)[-1:]:
+        for newest in list_states(self._directory)[-1:]:
             best = self._directory / f"{BEST_STATE_PREFIX}{metric}{STATE_SUFFIX}"
             with atomic_path(best) as temporary:
                 temporary.unlink()

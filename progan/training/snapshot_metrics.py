@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from progan.config import Run
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX
-from progan.runtime.files import append, atomic_path, json_objects
-from progan.runtime.interrupts import Interrupts
+from progan.runtime.files import append_text, atomic_path, read_json_lines
 from progan.runtime.log import Log, human_seconds
+from progan.runtime.stop_signal import StopSignal
 from progan.sampling.network_file import (
     PREFIX,
     SUFFIX,
@@ -51,7 +51,7 @@ class Measurements:
     directory: Path
     monitor: Monitor
     log: Log
-    interrupts: Interrupts
+    interrupts: StopSignal
     saver: Saver
 
     def __call__(self, snapshot: Snapshot, state: TrainState) -> None:
@@ -78,7 +78,7 @@ class Measurements:
         self, measures: Mapping[str, Measure], snapshot: Snapshot, state: TrainState
     ) -> None:
         self.saver.finish()  # an error of the disk then is none of the metrics
-        with suppress(KeyboardInterrupt), self.interrupts.at_once():
+        with suppress(KeyboardInterrupt), self.interrupts.interrupt_immediately():
             for name, measure in measures.items():
                 try:
                     self._measure(name, measure, snapshot, state)
@@ -112,7 +112,7 @@ class Measurements:
             self.saver.keep_best(name)
             self.log(f"The best {column} so far: {best.name}")
         # Last: what has a line is not measured again, and so must not lack the rest after a crash.
-        append(path, json.dumps(line) + "\n")
+        append_text(path, json.dumps(line) + "\n")
         plot(path.with_suffix(".png"), name, [*earlier, line])
 
 
@@ -131,7 +131,7 @@ def _file(directory: Path, name: str) -> Path:
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     """What trainings wrote; rows of `python -m metrics` in the same file count images otherwise."""
-    return [line for line in json_objects(path) if "metric" not in line]
+    return [line for line in read_json_lines(path) if "metric" not in line]
 
 
 def _words(values: Values) -> str:

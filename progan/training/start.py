@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from progan import presets, schedule
+from progan.batch_split import require_splittable
 from progan.config import Network, Run, override
 from progan.data.reader import Dataset
 from progan.data.splits import open_dataset, open_dataset_of_run
 from progan.errors import UserError
-from progan.partition import require_shares
 from progan.runtime.text import format_count
 from progan.training.gradients import require_micro_batch
 from progan.training.init_from import (
@@ -155,5 +155,5 @@ def require_parts(run: Run, count: int) -> None:
     """Raise UserError unless every batch can be cut into parts as asked for: among `count`
     processes, and into --micro-batch."""
     stages = [phase.stage for phase in schedule.phases(run.growth, run.network)]
-    require_shares(run, {stage.resolution: stage.batch for stage in stages}, count)
+    require_splittable(run, {stage.resolution: stage.batch for stage in stages}, count)
     require_micro_batch(run, {stage.level: stage.batch // count for stage in stages})

@@ -8,8 +8,8 @@ import torch
 
 from progan import schedule
 from progan.config import Run
-from progan.runtime.torch_settings import use_threads
-from progan.settings import option_name
+from progan.option_fields import option_name
+from progan.runtime.torch_settings import set_cpu_threads
 from progan.training.precision import precision_note
 from progan.training.preflight import cpu_note, estimate_seconds, is_for_gpus
 from progan.training.run_length import lower_resolution_note, scaled_words, shortfall
@@ -40,7 +40,7 @@ def plan_advice(
     lines = advice(run, explicit, device, scaled=scaled)
     if not is_for_gpus(run, device):
         return lines
-    use_threads(run.threads)
+    set_cpu_threads(run.threads)
     return [*lines, *filter(None, [cpu_note(run, device, estimate_seconds(run, device))])]
 
 

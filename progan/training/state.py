@@ -13,7 +13,7 @@ from progan.config import Run
 from progan.losses import terms as dials
 from progan.networks import Discriminator, Generator
 from progan.networks.layers import Equalized
-from progan.runtime.seeding import generator as stream
+from progan.runtime.seeding import torch_generator as stream
 from progan.schedule import Stage
 from progan.training.gradients import initial_loss_scales
 from progan.training.meter import StatSums

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_map_only
 
 from progan.augment import Draws, augment, update_probability
 from progan.augment import draw as draw_augmentation
+from progan.batch_split import interleave_count
 from progan.config import Run
 from progan.data.loader import Batch, preprocess_reals
 from progan.losses import OBJECTIVES, Chances, Only, critic_terms, draw, generator_terms, summary
@@ -27,9 +28,8 @@ from progan.losses.penalties import GradientScale, final_norm_divisor
 from progan.losses.terms import updated_controllers
 from progan.networks import DiscriminatorOutput
 from progan.ops import upcast_half
-from progan.partition import turns
 from progan.runtime.seeding import forked_rng
-from progan.runtime.seeding import generator as stream
+from progan.runtime.seeding import torch_generator as stream
 from progan.schedule import Stage
 from progan.training.gradients import (
     DISCRIMINATOR,
@@ -139,7 +139,7 @@ def _select_own_rows(batch: Batch, drawn: T) -> T:
 
 
 def _part_of(batch: Batch) -> tuple[int, ...]:
-    return (batch.share.number,) if batch.share.of > 1 else ()
+    return (batch.share.number,) if batch.share.num_shards > 1 else ()
 
 
 def _draw_mirror(run: Run, n: int, random: torch.Generator) -> Tensor | None:
@@ -174,7 +174,7 @@ def discriminator_loss(
         chances=batch.chances,
         dials=state.controllers,
         only=only,
-        turns=turns(run, len(batch.reals)),
+        turns=interleave_count(run, len(batch.reals)),
         gradient_scale=GradientScale(
             scale_of(state.controllers, DISCRIMINATOR, run, position.level),
             final_norm_divisor(run.objective, run.network.max_level - position.level),

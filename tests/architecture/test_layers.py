@@ -19,22 +19,22 @@ LAYERS = {
     "0": ("ops", "runtime"),
     "1": (
         "config",
-        "settings",
+        "option_fields",
         "sizes",
         "presets",
         "options",
         "schedule",
         "run_directory",
         "images",
-        "door",
+        "command",
         "invocation",
-        "partition",
+        "batch_split",
     ),
     "2": ("networks", "augment", "data"),
     "2b": ("losses",),  # of what discriminators return
     "3": ("diagnosis", "sampling"),
     "3b": ("interop",),  # it reads files of others as `sampling` reads ours
-    "4": ("training", "metrics", "loading"),
+    "4": ("training", "metrics", "api"),
     # They go on from what training and metrics have left, and from what networks draw.
     "4b": ("report", "projection", "explorer"),
     "5": ("cli",),
@@ -197,7 +197,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 
 def test_all_sources_are_read() -> None:
-    some = {"progan.config", "progan.networks.__init__", "progan.cli.train", "train"}
+    some = {"progan.presets", "progan.networks.__init__", "progan.cli.train", "train"}
     assert some <= set(SOURCES)
     assert set(SCRIPTS) == {path.stem for path in ROOT.glob("*.py")}
 
@@ -213,7 +213,7 @@ def test_all_sources_are_read() -> None:
         ("progan.data.loader", "from progan import schedule"),
         ("metrics.swd", "from progan.sampling.render import render"),
         ("train", "from progan.cli.train import main"),
-        ("metrics.cli", "from progan.door import Door"),
+        ("metrics.cli", "from progan.command import Command"),
         ("progan.report.page", "from metrics.names import GOALS"),
         ("progan.cli.main", "from progan.report.cli import main"),
         ("progan.ops", "import torch.nn.functional as F"),
@@ -285,10 +285,10 @@ def test_only_downloads_may_import_torchvision_and_late() -> None:
 
 
 def test_only_the_front_may_call_upstairs_and_late() -> None:
-    source = "def load():\n    from progan.loading import load"
+    source = "def load():\n    from progan.api import load"
     assert forbidden_imports(PACKAGE_INIT, source) == []
     assert forbidden_imports("progan.errors", source) != []
-    assert forbidden_imports(PACKAGE_INIT, "from progan.loading import load") != []
+    assert forbidden_imports(PACKAGE_INIT, "from progan.api import load") != []
     assert PACKAGE_INIT in SOURCES
 
 

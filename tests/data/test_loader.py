@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progan import schedule
+from progan.batch_split import Shard
 from progan.config import override
 from progan.data.device_cache import DeviceImageCache, ReadingCancelled
 from progan.data.loader import (
@@ -29,7 +30,6 @@ from progan.data.loader import (
     read_one_hot_labels,
 )
 from progan.data.reader import Dataset
-from progan.partition import Shard
 from tests.builders import noise_dataset, tiny_run
 
 COUNTS, SEEDS = st.integers(1, 30), st.integers(0, 2**40)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import progan.data.portraits as portraits
-from progan.data.portraits import Factors, draw, factors, paint
-from progan.data.portraits.importer import import_demo
+from progan.data.portraits import Factors, generate_portrait, render_portrait, sample_factors
+from progan.data.portraits.generate import import_demo
 from progan.errors import UserError
 
 RESOLUTIONS = [4, 8, 16, 32, 64, 128, 256]
@@ -30,13 +30,16 @@ def halved(image: np.ndarray) -> np.ndarray:
 
 def changed(before: Factors, after: Factors, resolution: int = 64) -> np.ndarray:
     """[R, R] largest change of a channel, in grey levels."""
-    first, second = paint(before, resolution).image, paint(after, resolution).image
+    first, second = (
+        render_portrait(before, resolution).image,
+        render_portrait(after, resolution).image,
+    )
     return np.abs(first.astype(int) - second.astype(int)).max(axis=2)
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
 def test_the_image_is_rgb_of_the_resolution_and_uses_the_range(resolution: int) -> None:
-    portrait = draw(3, resolution)
+    portrait = generate_portrait(3, resolution)
     assert portrait.image.shape == (resolution, resolution, 3)
     assert portrait.image.dtype == np.uint8
     assert portrait.image.flags.c_contiguous
@@ -48,34 +51,34 @@ def test_the_image_is_rgb_of_the_resolution_and_uses_the_range(resolution: int) 
 @pytest.mark.parametrize("resolution", [-64, 0, 1, 2, 3, 48, 100, 2048])
 def test_other_resolutions_are_refused(resolution: int) -> None:
     with pytest.raises(ValueError, match="power of two"):
-        draw(0, resolution)
+        generate_portrait(0, resolution)
 
 
 @pytest.mark.parametrize(("index", "seed"), [(-1, 0), (0, -1), (2**64, 0)])
 def test_numbers_out_of_range_are_refused(index: int, seed: int) -> None:
     with pytest.raises(ValueError, match="2\\*\\*64"):
-        factors(index, seed)
+        sample_factors(index, seed)
 
 
 def test_a_portrait_does_not_depend_on_those_drawn_before_it() -> None:
-    forwards = [digest(draw(i, 32).image) for i in range(6)]
-    backwards = [digest(draw(i, 32).image) for i in reversed(range(6))]
+    forwards = [digest(generate_portrait(i, 32).image) for i in range(6)]
+    backwards = [digest(generate_portrait(i, 32).image) for i in reversed(range(6))]
     assert forwards == backwards[::-1]
     assert len(set(forwards)) == 6
 
 
 def test_index_and_seed_name_different_portraits() -> None:
     names = [(0, 0), (1, 0), (0, 1), (1, 1), (2**40, 0), (0, 2**40)]
-    assert len({digest(draw(i, 16, seed).image) for i, seed in names}) == len(names)
+    assert len({digest(generate_portrait(i, 16, seed).image) for i, seed in names}) == len(names)
 
 
 def test_the_global_generator_is_neither_read_nor_moved() -> None:
     np.random.seed(0)
-    first = draw(5, 16).image
+    first = generate_portrait(5, 16).image
     after = np.random.random()
     np.random.seed(0)
     assert after == np.random.random()
-    assert np.array_equal(first, draw(5, 16).image)
+    assert np.array_equal(first, generate_portrait(5, 16).image)
 
 
 def test_only_arithmetic_that_every_machine_rounds_alike() -> None:
@@ -101,25 +104,27 @@ def test_only_arithmetic_that_every_machine_rounds_alike() -> None:
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
 def test_a_portrait_is_the_average_of_itself_at_twice_the_resolution(resolution: int) -> None:
     for index in range(4 if resolution < 256 else 1):
-        small = draw(index, resolution).image
-        large = draw(index, 2 * resolution).image
+        small = generate_portrait(index, resolution).image
+        large = generate_portrait(index, 2 * resolution).image
         assert np.abs(small - halved(large)).mean() < 2.0
 
 
 @pytest.mark.parametrize("index", [0, 13, 27, 48, 58])
 def test_strips_and_windows_only_save_time(index: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each layer fades out before the edge of its window, and no pixel knows its strip."""
-    usual = draw(index, 64).image
-    monkeypatch.setattr(portraits.painting, "STRIP_PIXELS", 8 * 64)
-    assert np.array_equal(draw(index, 64).image, usual)
+    usual = generate_portrait(index, 64).image
+    monkeypatch.setattr(portraits.generate, "STRIP_PIXELS", 8 * 64)
+    assert np.array_equal(generate_portrait(index, 64).image, usual)
     monkeypatch.setattr(portraits.canvas.Canvas, "window", lambda canvas, *box: canvas)
-    assert np.array_equal(draw(index, 64).image, usual)
+    assert np.array_equal(generate_portrait(index, 64).image, usual)
 
 
 @settings(max_examples=40, deadline=None)
 @given(index=st.integers(0, 2**64 - 1), seed=st.integers(0, 2**64 - 1))
 def test_landmarks_are_ordered_and_inside(index: int, seed: int) -> None:
-    left_eye, right_eye, nose, left_mouth, right_mouth = draw(index, 4, seed).landmarks / 4
+    left_eye, right_eye, nose, left_mouth, right_mouth = (
+        generate_portrait(index, 4, seed).landmarks / 4
+    )
     assert 0.25 < left_eye[0] < right_eye[0] < 0.75
     assert left_mouth[0] < right_mouth[0]
     assert 0.40 < left_eye[1] < 0.51 and 0.40 < right_eye[1] < 0.51
@@ -129,19 +134,21 @@ def test_landmarks_are_ordered_and_inside(index: int, seed: int) -> None:
 
 def test_landmarks_scale_with_the_resolution() -> None:
     for index in range(5):
-        assert np.array_equal(draw(index, 128).landmarks, 8 * draw(index, 16).landmarks)
+        assert np.array_equal(
+            generate_portrait(index, 128).landmarks, 8 * generate_portrait(index, 16).landmarks
+        )
 
 
 def test_the_eyes_are_where_the_landmarks_say() -> None:
     """Dark irises and pupils: much darker than the cheek below, whatever the turn of the head."""
     tried = 0
     for index in range(60):
-        sitter = factors(index)
-        if sitter.skin.melanin > 0.4 or sitter.glasses.style != "none":
+        factors = sample_factors(index)
+        if factors.skin.melanin > 0.4 or factors.glasses.style != "none":
             continue
-        if sitter.hair.style in ("fringe", "bob", "long"):
+        if factors.hair.style in ("fringe", "bob", "long"):
             continue
-        portrait = paint(sitter, 128)
+        portrait = render_portrait(factors, 128)
         grey = portrait.image.mean(axis=2)
         for x, y in portrait.landmarks[:2]:
             column, row = int(x), int(y)
@@ -153,11 +160,11 @@ def test_the_eyes_are_where_the_landmarks_say() -> None:
 
 
 def test_the_landmarks_follow_the_pose() -> None:
-    sitter = replace(factors(0), pose=replace(factors(0).pose, yaw=0.0, roll=0.0))
-    turned = replace(sitter, pose=replace(sitter.pose, yaw=20.0))
-    leaning = replace(sitter, pose=replace(sitter.pose, roll=5.0))
+    factors = replace(sample_factors(0), pose=replace(sample_factors(0).pose, yaw=0.0, roll=0.0))
+    turned = replace(factors, pose=replace(factors.pose, yaw=20.0))
+    leaning = replace(factors, pose=replace(factors.pose, roll=5.0))
     straight_marks, turned_marks, leaning_marks = (
-        paint(who, 64).landmarks for who in (sitter, turned, leaning)
+        render_portrait(who, 64).landmarks for who in (factors, turned, leaning)
     )
     assert straight_marks[0, 1] == pytest.approx(straight_marks[1, 1], abs=1e-3)
     assert turned_marks[2, 0] > straight_marks[2, 0] + 0.3  # the nose is in front of the eyes
@@ -167,10 +174,10 @@ def test_the_landmarks_follow_the_pose() -> None:
 
 @pytest.mark.parametrize("style", ["round", "square"])
 def test_glasses_change_the_picture_round_the_eyes_only(style: str) -> None:
-    sitter = factors(0)
-    bare = replace(sitter, glasses=replace(sitter.glasses, style="none"))
-    difference = changed(bare, replace(sitter, glasses=replace(sitter.glasses, style=style)))
-    (left, right) = paint(bare, 64).landmarks[:2]
+    factors = sample_factors(0)
+    bare = replace(factors, glasses=replace(factors.glasses, style="none"))
+    difference = changed(bare, replace(factors, glasses=replace(factors.glasses, style=style)))
+    (left, right) = render_portrait(bare, 64).landmarks[:2]
     rows = slice(int(left[1]) - 9, int(right[1]) + 11)
     columns = slice(int(left[0]) - 11, int(right[0]) + 12)
     assert difference[rows, columns].max() > 40
@@ -179,12 +186,12 @@ def test_glasses_change_the_picture_round_the_eyes_only(style: str) -> None:
 
 
 def test_every_factor_changes_the_picture() -> None:
-    """Each group of fields of one sitter is replaced by that of another."""
-    one = factors(14)
+    """Each group of fields of one portrait is replaced by that of another."""
+    one = sample_factors(14)
     one = replace(
         one, glasses=replace(one.glasses, style="round"), beard=replace(one.beard, style="full")
     )
-    other = factors(67)
+    other = sample_factors(67)
     other = replace(
         other,
         glasses=replace(other.glasses, style="square"),
@@ -196,34 +203,34 @@ def test_every_factor_changes_the_picture() -> None:
 
 
 def test_a_smile_changes_the_lower_face_only() -> None:
-    sitter = factors(1)
-    serious = replace(sitter, mouth=replace(sitter.mouth, smile=-0.1, openness=0.0))
-    smiling = replace(sitter, mouth=replace(sitter.mouth, smile=0.9, openness=0.8))
+    factors = sample_factors(1)
+    serious = replace(factors, mouth=replace(factors.mouth, smile=-0.1, openness=0.0))
+    smiling = replace(factors, mouth=replace(factors.mouth, smile=0.9, openness=0.8))
     difference = changed(serious, smiling)
-    above = int(paint(sitter, 64).landmarks[2, 1]) - 4
+    above = int(render_portrait(factors, 64).landmarks[2, 1]) - 4
     assert difference[above:].max() > 40
     assert difference[:above].max() == 0
 
 
 def test_the_light_comes_from_its_side() -> None:
-    sitter = factors(0)
-    sitter = replace(
-        sitter,
-        pose=replace(sitter.pose, yaw=0.0, roll=0.0, shift_x=0.0),
-        hair=replace(sitter.hair, style="bald"),
+    factors = sample_factors(0)
+    factors = replace(
+        factors,
+        pose=replace(factors.pose, yaw=0.0, roll=0.0, shift_x=0.0),
+        hair=replace(factors.hair, style="bald"),
     )
     sides = []
     for side in (-0.8, 0.8):
-        image = paint(replace(sitter, light=replace(sitter.light, side=side)), 64).image
+        image = render_portrait(replace(factors, light=replace(factors.light, side=side)), 64).image
         face = image[24:52, 18:46].astype(float).mean(axis=2)
         sides.append(face[:, :14].mean() - face[:, 14:].mean())
     assert sides[0] > 8 and sides[1] < -8
 
 
 def test_the_population_is_varied() -> None:
-    people = [factors(i) for i in range(400)]
-    assert {p.hair.style for p in people} == set(portraits.hair.CUTS) | {"bald"}
-    assert {p.beard.style for p in people} == set(portraits.hair.GROWTHS)
+    people = [sample_factors(i) for i in range(400)]
+    assert {p.hair.style for p in people} == set(portraits.hair.HAIR_SHAPES) | {"bald"}
+    assert {p.beard.style for p in people} == set(portraits.hair.BEARD_COVERAGES)
     assert {p.glasses.style for p in people} == {"none", "round", "square"}
     assert {p.clothing.style for p in people} == {"crew", "v-neck", "collar"}
     melanin = np.array([p.skin.melanin for p in people])
@@ -234,7 +241,7 @@ def test_the_population_is_varied() -> None:
 
 def test_the_bytes_of_one_portrait_are_fixed() -> None:
     """A repaint of the portraits is a new data set: say so, and renew this digest."""
-    assert digest(draw(7, 32, seed=1).image) == GOLDEN
+    assert digest(generate_portrait(7, 32, seed=1).image) == GOLDEN
 
 
 GOLDEN = "31c4610600de178092337df9db3dc288809623199abeb3e855645b69d11d907e"

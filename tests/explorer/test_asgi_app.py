@@ -13,11 +13,11 @@ from progan.explorer.view_state import (
     format_query,
     start_at_seed,
 )
-from tests.explorer.test_renderer import painter
+from tests.explorer.test_renderer import make_renderer
 
 pytest.importorskip("gradio", reason="gradio is not installed: there is no site")
 
-FIRST = start_at_seed(ViewState(place=NamedLatent(7), target=8, level=4), 7)
+FIRST = start_at_seed(ViewState(latent=NamedLatent(7), target=8, level=4), 7)
 
 
 def answer(here: Renderer, path: str, query: str, *, leaves: bool = False) -> tuple[int, bytes]:
@@ -53,32 +53,32 @@ def answer(here: Renderer, path: str, query: str, *, leaves: bool = False) -> tu
 
 
 def test_a_picture_has_an_address() -> None:
-    here = painter()
-    assert answer(here, "/picture", format_query(FIRST.spec)) == (200, here.png(FIRST.spec))
+    here = make_renderer()
+    assert answer(here, "/image", format_query(FIRST.spec)) == (200, here.png(FIRST.spec))
 
 
 def test_nothing_is_drawn_for_nobody() -> None:
-    assert answer(painter(), "/picture", format_query(FIRST.spec), leaves=True) == (204, b"")
+    assert answer(make_renderer(), "/image", format_query(FIRST.spec), leaves=True) == (204, b"")
 
 
 @pytest.mark.parametrize("query", ["", "at=7&level=5", "at=7&level=4&class=0", "at=x&level=4"])
 def test_there_are_no_other_pictures(query: str) -> None:
-    assert answer(painter(), "/picture", query)[0] == 404
+    assert answer(make_renderer(), "/image", query)[0] == 404
 
 
 def test_the_icon_is_the_lowest_resolution() -> None:
-    here = painter()
+    here = make_renderer()
     assert answer(here, "/favicon.ico", "") == (200, here.png(ImageSpec(NamedLatent(0), None, 2)))
 
 
 def test_names_that_nothing_can_show_are_no_obstacle() -> None:
-    status, content = answer(painter(("cat", "\ud800")), "/", "")
+    status, content = answer(make_renderer(("cat", "\ud800")), "/", "")
     assert status == 200 and b"ud800" in content
 
 
 def test_the_page_names_no_other_address() -> None:
     """But for those that name it to search engines, which are not fetched."""
-    status, content = answer(painter(), "/", "")
+    status, content = answer(make_renderer(), "/", "")
     assert status == 200
     assert b"fonts.google" not in content and b"cdnjs" not in content
     assert b'<script src="http' not in content and b'rel="preconnect"' not in content

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from progan.explorer.callbacks import TabSession, parse_int
+from progan.explorer.callbacks import TabSession, parse_bounded_int
 from progan.explorer.view_state import NamedLatent, ViewState, start_at_seed
 
-FIRST = ViewState(place=NamedLatent(7), target=8, level=4)
+FIRST = ViewState(latent=NamedLatent(7), target=8, level=4)
 
 
 @pytest.mark.parametrize(
@@ -29,22 +29,22 @@ FIRST = ViewState(place=NamedLatent(7), target=8, level=4)
     ],
 )
 def test_numbers_are_the_nearest_possible_ones(value: object, number: int | None) -> None:
-    assert parse_int(value, 0, 100) == number
+    assert parse_bounded_int(value, 0, 100) == number
 
 
 def test_without_bounds_any_whole_number_will_do() -> None:
-    assert parse_int(-(10**30)) == -(10**30)
+    assert parse_bounded_int(-(10**30)) == -(10**30)
 
 
 def test_no_change_is_lost() -> None:
     session = TabSession(FIRST)
     with ThreadPoolExecutor(4) as pool:
         for _ in range(200):
-            pool.submit(session.change, lambda look: start_at_seed(look, look.place.seed + 1))
-    assert session.view.place == NamedLatent(207)
+            pool.submit(session.change, lambda view: start_at_seed(view, view.latent.seed + 1))
+    assert session.view.latent == NamedLatent(207)
 
 
 def test_each_tab_has_its_own() -> None:
     session = TabSession(FIRST)
-    copy.deepcopy(session).change(lambda look: start_at_seed(look, 3))
+    copy.deepcopy(session).change(lambda view: start_at_seed(view, 3))
     assert session.view == FIRST

@@ -7,7 +7,7 @@ import pytest
 
 from progan.errors import UserError
 from progan.explorer.view_state import NamedLatent, ViewState
-from tests.explorer.test_renderer import painter
+from tests.explorer.test_renderer import make_renderer
 
 pytest.importorskip("gradio", reason="gradio is not installed: there is no page")
 
@@ -37,8 +37,8 @@ def test_a_failure_is_said(
         raise error
 
     monkeypatch.setattr(page, "save_image_and_latent", fail)
-    here = painter()
-    html = _save(here, ViewState(place=NamedLatent(7), target=8, level=4), here.file, {})
+    here = make_renderer()
+    html = _save(here, ViewState(latent=NamedLatent(7), target=8, level=4), here.file, {})
     assert f"Not saved. {words}" in html or f"Not saved. That is {words}" in html
     assert "Errno" not in html
     assert ("Traceback" in capsys.readouterr().err) is isinstance(error, ValueError)

@@ -10,10 +10,10 @@ from progan.errors import UserError
 from progan.explorer import server
 from progan.explorer.server import (
     HEADERS,
-    address_of,
     bind_port,
     refusal_status,
     restrict_to_local_page,
+    server_url,
 )
 
 OURS = {"host": "127.0.0.1:7860"}
@@ -28,13 +28,13 @@ FOLLOWED = {
     ("path", "headers"),
     [
         ("/", {}),
-        ("/picture", {}),
+        ("/image", {}),
         ("/assets/index.js", {}),
         ("/gradio_api/run/predict", {}),
         ("/", {"host": "localhost:8000"}),
         ("/", {"host": "LOCALHOST"}),
         ("/gradio_api/run/predict", {"origin": "http://127.0.0.1:7860"}),
-        ("/picture", {"sec-fetch-site": "same-origin"}),
+        ("/image", {"sec-fetch-site": "same-origin"}),
         ("/", {"sec-fetch-site": "none"}),
         ("/", FOLLOWED),
     ],
@@ -57,9 +57,9 @@ def test_our_page_is_answered(path: str, headers: dict[str, str]) -> None:
         ("/gradio_api/run/predict", {"origin": "null"}),
         ("/gradio_api/run/predict", {"origin": "http://127.0.0.1:3000"}),
         ("/gradio_api/run/predict", {"origin": "http://localhost:7860"}),
-        ("/picture", {"sec-fetch-site": "cross-site"}),
-        ("/picture", FOLLOWED),
-        ("/picture", {"sec-fetch-site": "same-site"}),
+        ("/image", {"sec-fetch-site": "cross-site"}),
+        ("/image", FOLLOWED),
+        ("/image", {"sec-fetch-site": "same-site"}),
         ("/", FOLLOWED | {"sec-fetch-dest": "iframe"}),
     ],
 )
@@ -145,7 +145,7 @@ def test_it_listens_to_this_machine_alone() -> None:
     with bind_port(0) as listening:
         host, port = listening.getsockname()
         assert host == "127.0.0.1"
-        assert address_of(listening) == f"http://127.0.0.1:{port}"
+        assert server_url(listening) == f"http://127.0.0.1:{port}"
         socket.create_connection((host, port), timeout=10).close()
 
 

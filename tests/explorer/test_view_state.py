@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from progan.explorer.view_state import (
     MAX_STEPS,
     NEIGHBOURS,
-    SEEDS,
+    NUM_SEEDS,
     ImageSpec,
     NamedLatent,
     PathStep,
@@ -35,12 +35,12 @@ from progan.sampling.latents import seed_latents
 SIZE = 8
 PLACES = st.builds(
     NamedLatent,
-    st.integers(0, SEEDS - 1),
-    st.lists(st.builds(PathStep, st.integers(1, 100), st.integers(0, SEEDS - 1)), max_size=4).map(
-        tuple
-    ),
+    st.integers(0, NUM_SEEDS - 1),
+    st.lists(
+        st.builds(PathStep, st.integers(1, 100), st.integers(0, NUM_SEEDS - 1)), max_size=4
+    ).map(tuple),
 )
-FIRST = ViewState(place=NamedLatent(7), target=8, level=4)
+FIRST = ViewState(latent=NamedLatent(7), target=8, level=4)
 
 
 def seed(number: int) -> np.ndarray:
@@ -74,11 +74,11 @@ def test_the_ends_of_a_way_are_exact() -> None:
 
 
 def test_steps_follow_each_other() -> None:
-    place = add_step(add_step(NamedLatent(7), 12, 100), 13, 40)
+    latent = add_step(add_step(NamedLatent(7), 12, 100), 13, 40)
     np.testing.assert_array_equal(
-        latent_at(place, SIZE).numpy(), latent_at(add_step(NamedLatent(12), 13, 40), SIZE).numpy()
+        latent_at(latent, SIZE).numpy(), latent_at(add_step(NamedLatent(12), 13, 40), SIZE).numpy()
     )
-    assert drop_last_step(place) == add_step(NamedLatent(7), 12, 100)
+    assert drop_last_step(latent) == add_step(NamedLatent(7), 12, 100)
     assert drop_last_step(NamedLatent(7)) == NamedLatent(7)
 
 
@@ -86,7 +86,7 @@ def test_every_step_opens_other_directions() -> None:
     assert next_seeds(NamedLatent(7), 0, 3) == (8, 9, 10)
     assert next_seeds(NamedLatent(7), 1, 3) == (11, 12, 13)
     assert next_seeds(add_step(NamedLatent(7), 12, 5), 0, 3) == (13, 14, 15)
-    assert next_seeds(NamedLatent(SEEDS - 2), 0, 3) == (SEEDS - 1, 0, 1)
+    assert next_seeds(NamedLatent(NUM_SEEDS - 2), 0, 3) == (NUM_SEEDS - 1, 0, 1)
 
 
 def test_words() -> None:
@@ -97,9 +97,9 @@ def test_words() -> None:
 
 
 @given(PLACES)
-def test_a_brief_name_leads_back(place: NamedLatent) -> None:
-    assert parse_latent(format_latent(place)) == place
-    latent = latent_at(place, SIZE)
+def test_a_brief_name_leads_back(latent: NamedLatent) -> None:
+    assert parse_latent(format_latent(latent)) == latent
+    latent = latent_at(latent, SIZE)
     assert latent.shape == (1, SIZE) and bool(latent.isfinite().all())
 
 
@@ -132,18 +132,21 @@ def parsed(text: str) -> dict[str, str]:
 
 
 def test_a_seed_begins_anew() -> None:
-    look = start_at_seed(
-        replace(set_percent(set_target(FIRST, 12), 30), hand=2, kind=1, level=3), 20
+    view = start_at_seed(
+        replace(set_percent(set_target(FIRST, 12), 30), neighbour_page=2, class_index=1, level=3),
+        20,
     )
-    assert look.here == NamedLatent(20) and look.target == 21
-    assert (look.hand, look.kind, look.level) == (0, 1, 3)
-    assert start_at_seed(FIRST, -1).here == NamedLatent(SEEDS - 1)
-    assert start_at_seed(FIRST, SEEDS).here == NamedLatent(0)
+    assert view.current_latent == NamedLatent(20) and view.target == 21
+    assert (view.neighbour_page, view.class_index, view.level) == (0, 1, 3)
+    assert start_at_seed(FIRST, -1).current_latent == NamedLatent(NUM_SEEDS - 1)
+    assert start_at_seed(FIRST, NUM_SEEDS).current_latent == NamedLatent(0)
 
 
 def test_the_slider_goes_to_and_fro() -> None:
-    assert set_percent(set_target(FIRST, 12), 30).here == NamedLatent(7, (PathStep(30, 12),))
-    assert set_percent(set_percent(set_target(FIRST, 12), 30), 0).here == NamedLatent(7)
+    assert set_percent(set_target(FIRST, 12), 30).current_latent == NamedLatent(
+        7, (PathStep(30, 12),)
+    )
+    assert set_percent(set_percent(set_target(FIRST, 12), 30), 0).current_latent == NamedLatent(7)
 
 
 def test_what_is_touched_at_once_may_come_in_any_order() -> None:
@@ -151,21 +154,27 @@ def test_what_is_touched_at_once_may_come_in_any_order() -> None:
 
 
 def test_a_step_starts_where_the_slider_is() -> None:
-    look = step_to_neighbour(set_percent(set_target(FIRST, 12), 30), 13)
-    assert look.here == NamedLatent(7, (PathStep(30, 12), PathStep(look.far, 13)))
-    assert look.percent == 0
+    view = step_to_neighbour(set_percent(set_target(FIRST, 12), 30), 13)
+    assert view.current_latent == NamedLatent(
+        7, (PathStep(30, 12), PathStep(view.step_percent, 13))
+    )
+    assert view.percent == 0
 
 
 def test_neighbours_are_where_a_step_leads() -> None:
     neighbours = FIRST.neighbours
     assert list(neighbours) == list(range(8, 8 + NEIGHBOURS))
-    for seed, sight in neighbours.items():
-        assert step_to_neighbour(FIRST, seed).spec == sight
+    for seed, spec in neighbours.items():
+        assert step_to_neighbour(FIRST, seed).spec == spec
 
 
 def test_the_way_back_is_the_way_here() -> None:
-    look = set_percent(set_target(step_to_neighbour(FIRST, 9), 12), 30)
-    ways = [look.here, step_back(look).here, step_back(step_back(look)).here]
+    view = set_percent(set_target(step_to_neighbour(FIRST, 9), 12), 30)
+    ways = [
+        view.current_latent,
+        step_back(view).current_latent,
+        step_back(step_back(view)).current_latent,
+    ]
     assert ways == [
         NamedLatent(7, (PathStep(25, 9), PathStep(30, 12))),
         NamedLatent(7, (PathStep(25, 9),)),
@@ -176,22 +185,24 @@ def test_the_way_back_is_the_way_here() -> None:
 
 @pytest.mark.parametrize("percent", [0, 30])
 def test_no_way_is_so_long_that_it_has_no_pictures(percent: int) -> None:
-    look = FIRST
-    while look.leads_on:
-        assert all(parse_query(parsed(format_query(sight))) for sight in look.neighbours.values())
-        look = set_percent(step_to_neighbour(look, 9), percent)
-    assert step_to_neighbour(look, 9) == look and look.neighbours == {}
-    assert MAX_STEPS - 1 <= len(look.here.steps) <= MAX_STEPS
+    view = FIRST
+    while view.can_step:
+        assert all(parse_query(parsed(format_query(spec))) for spec in view.neighbours.values())
+        view = set_percent(step_to_neighbour(view, 9), percent)
+    assert step_to_neighbour(view, 9) == view and view.neighbours == {}
+    assert MAX_STEPS - 1 <= len(view.current_latent.steps) <= MAX_STEPS
     assert (
-        parse_query(parsed(format_query(set_percent(look, 50).spec))) == set_percent(look, 50).spec
+        parse_query(parsed(format_query(set_percent(view, 50).spec))) == set_percent(view, 50).spec
     )
-    assert step_back(step_back(look)).leads_on
+    assert step_back(step_back(view)).can_step
 
 
 @given(PLACES, st.none() | st.integers(0, 99), st.integers(2, 10))
-def test_an_address_names_a_picture(place: NamedLatent, kind: int | None, level: int) -> None:
-    sight = ImageSpec(place, kind, level)
-    assert parse_query(parsed(format_query(sight))) == sight
+def test_an_address_names_a_picture(
+    latent: NamedLatent, class_index: int | None, level: int
+) -> None:
+    spec = ImageSpec(latent, class_index, level)
+    assert parse_query(parsed(format_query(spec))) == spec
 
 
 @pytest.mark.parametrize(

@@ -335,7 +335,7 @@ def test_what_is_no_image_is_named(place, tmp_path):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("absent", "There is no"),
+        ("absent", "No such file"),
         ("empty", "There is no image in"),
         ("text.txt", "is a text file"),
         ("fake.safetensors", "is a text file that begins"),
@@ -397,7 +397,7 @@ def test_features_need_a_detector_that_works(place, tmp_path):
     (tmp_path / "net.pt").write_text("words")
     compared = ("--images", place / "fakes", "--reference", place / "reals", "--num-images", 10)
     assert "is no detector" in refusal("fid", *compared, "--detector", tmp_path / "net.pt")
-    assert "There is no file" in refusal("fid", *compared, "--detector", tmp_path / "absent.pt")
+    assert "No such file" in refusal("fid", *compared, "--detector", tmp_path / "absent.pt")
     assert run("swd", *compared, "--detector", tmp_path / "net.pt").exit_code == 0, "not asked"
 
 

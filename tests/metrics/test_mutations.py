@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from metrics import fidelity, ms_ssim, swd
 from metrics.detector import Setup, open_detector
-from progan.data.portraits.importer import import_demo
+from progan.data.portraits.generate import import_demo
 from tests.builders import Energies, detector_file, draw_of
 
 COUNT = 64

@@ -15,7 +15,7 @@ from progan.projection.features import (
     find_discriminator,
     vgg16_features,
 )
-from progan.projection.search import distance_to
+from progan.projection.search import make_distance
 from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import Snapshot, load_network
 from tests.builders import noise_dataset, tiny_options, tiny_snapshot
@@ -54,9 +54,9 @@ def test_features_count_beside_pixels() -> None:
     snapshot = tiny_snapshot()
     features = discriminator_features(critic_of(snapshot), snapshot)
     target, images = random(1, 3, 16, 16, seed=3), random(4, 3, 16, 16, seed=4)
-    pixels = distance_to(target, None)(images)
+    pixels = make_distance(target, None)(images)
     np.testing.assert_allclose(pixels, ((images - target) ** 2).mean((1, 2, 3)), rtol=1e-6)
-    both = distance_to(target, features)
+    both = make_distance(target, features)
     torch.testing.assert_close(
         both(images), pixels + feature_distance(features(images), features(target))
     )

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from progan.projection.search import (
-    RATE,
+    LEARNING_RATE,
     Distance,
-    Effort,
-    _gradient,
-    distance_to,
+    SearchBudget,
+    _gradients,
     learning_rate_at,
+    make_distance,
     normalize_latents,
-    search,
+    search_latent,
 )
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.network_file import Snapshot
@@ -36,12 +36,12 @@ def drawn(snapshot: Snapshot, seed: int, label: int = 0) -> torch.Tensor:
 
 
 def plain(target: torch.Tensor) -> Distance:
-    return distance_to(target, None)
+    return make_distance(target, None)
 
 
 def test_a_picture_of_its_own_is_found(snapshot: Snapshot) -> None:
     target = drawn(snapshot, OWN)
-    found = search(snapshot, plain(target), Effort(starts=32, steps=120), None)
+    found = search_latent(snapshot, plain(target), SearchBudget(starts=32, steps=120), None)
     assert found.latents.shape == (121, snapshot.generator.config.latent_size)
     (first, last) = (
         float(plain(target)(image))
@@ -54,7 +54,9 @@ def test_a_picture_of_its_own_is_found(snapshot: Snapshot) -> None:
 
 def test_the_search_is_the_same_each_time(snapshot: Snapshot) -> None:
     ways = [
-        search(snapshot, plain(drawn(snapshot, OWN)), Effort(starts=8, steps=5), None).latents
+        search_latent(
+            snapshot, plain(drawn(snapshot, OWN)), SearchBudget(starts=8, steps=5), None
+        ).latents
         for _ in range(2)
     ]
     assert torch.equal(*ways)
@@ -62,26 +64,30 @@ def test_the_search_is_the_same_each_time(snapshot: Snapshot) -> None:
 
 def test_it_begins_with_the_nearest_seed(snapshot: Snapshot) -> None:
     target = drawn(snapshot, 5)
-    found = search(snapshot, plain(target), Effort(starts=8, kept=1, steps=1), None)
+    found = search_latent(snapshot, plain(target), SearchBudget(starts=8, kept=1, steps=1), None)
     size = snapshot.generator.config.latent_size
     torch.testing.assert_close(found.latents[0], normalize_latents(seed_latents([5], size))[0])
 
 
 def test_more_are_kept_than_there_are_seeds(snapshot: Snapshot) -> None:
-    found = search(snapshot, plain(drawn(snapshot, OWN)), Effort(starts=1, kept=4, steps=1), None)
+    found = search_latent(
+        snapshot, plain(drawn(snapshot, OWN)), SearchBudget(starts=1, kept=4, steps=1), None
+    )
     assert found.latents.shape[0] == 2
 
 
 def test_the_class_is_found_or_kept() -> None:
     snapshot = tiny_snapshot(("cat", "dog", "cow"))
     distance = plain(drawn(snapshot, 7, label=7))  # 7 mod 3: a dog
-    effort = Effort(starts=8, steps=4)
-    assert search(snapshot, distance, effort, None).label.tolist() == [0, 1, 0]
-    assert search(snapshot, distance, effort, "cow").label.tolist() == [0, 0, 1]
+    effort = SearchBudget(starts=8, steps=4)
+    assert search_latent(snapshot, distance, effort, None).label.tolist() == [0, 1, 0]
+    assert search_latent(snapshot, distance, effort, "cow").label.tolist() == [0, 0, 1]
 
 
 def test_latents_stay_on_the_sphere(snapshot: Snapshot) -> None:
-    found = search(snapshot, plain(drawn(snapshot, OWN)), Effort(starts=4, steps=7), None)
+    found = search_latent(
+        snapshot, plain(drawn(snapshot, OWN)), SearchBudget(starts=4, steps=7), None
+    )
     size = snapshot.generator.config.latent_size
     np.testing.assert_allclose(found.latents.norm(dim=1), size**0.5, rtol=1e-6)
 
@@ -99,7 +105,7 @@ def test_gradients_are_those_of_each_picture_alone(snapshot: Snapshot) -> None:
         latents = seed_latents([1, 2], config.latent_size).double()
         labels = torch.zeros(2, 0).double()
         distance = plain(torch.zeros(1, config.channels, 16, 16).double())
-        found = _gradient(double, distance, latents.clone().requires_grad_(), labels)
+        found = _gradients(double, distance, latents.clone().requires_grad_(), labels)
         step = 1e-6
         for row in range(2):
             for column in range(config.latent_size):
@@ -118,8 +124,8 @@ def test_gradients_are_those_of_each_picture_alone(snapshot: Snapshot) -> None:
 
 def test_the_rate_rises_and_falls() -> None:
     rates = [learning_rate_at(step / 200) for step in range(200)]
-    assert max(rates) == RATE == rates[100]
-    assert 0 < rates[0] < 0.2 * RATE and 0 < rates[-1] < 0.01 * RATE
-    top = rates.index(RATE)
+    assert max(rates) == LEARNING_RATE == rates[100]
+    assert 0 < rates[0] < 0.2 * LEARNING_RATE and 0 < rates[-1] < 0.01 * LEARNING_RATE
+    top = rates.index(LEARNING_RATE)
     assert rates[:top] == sorted(rates[:top])
     assert rates[top:] == sorted(rates[top:], reverse=True)

@@ -15,16 +15,16 @@ from tests.diagnosis.courses import history, steps
 
 LOG = """2026-01-02 03:04:05  progan 0.1.0, torch 2.11, cpu (1 thread)
 2026-01-02 03:04:05  runs/00000-x: x, 40 images, 16x16x3; preset tiny; from kimg 0 to 7.5
-2026-01-02 03:09:05  Stopped by SIGTERM at kimg 4.0; everything is saved. To go on: …
+2026-01-02 03:09:05  Stopped by SIGTERM at kimg 4.0; everything is saved. To resume: …
 2026-01-02 04:04:05  progan 0.2.0, torch 2.12, cuda (NVIDIA H100), 2 processes
-2026-01-02 04:14:05  Done. Make pictures: …
+2026-01-02 04:14:05  Done. Generate images: …
 """
 
 
 def made_run(outdir: Path, name: str = "x", settings: Run | None = None) -> Path:
     """A whole run: twenty ticks, eight grids, two snapshots, a metric of both."""
     run = settings or tiny_run()
-    directory = run_directory.create(outdir, name, run)
+    directory = run_directory.create_run(outdir, name, run)
     rows = history(steps(160, noise=0.1), tick=8, batch=32, objective=run.objective.objective).rows
     write_lines(
         directory / "stats.jsonl",

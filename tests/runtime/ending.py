@@ -1,8 +1,8 @@
-"""A command that has nothing to do: see test_entry.py."""
+"""A command that has nothing to do: see test_early_signals.py."""
 
 import click
 
-from progan.door import Command
+from progan.command import Command
 
 
 @click.command(cls=Command)

@@ -8,16 +8,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from progan.door import DEVICES
+from progan.command import DEVICES
 from progan.errors import UserError
 from progan.runtime.devices import (
-    choose,
-    describe,
+    choose_device,
+    describe_device,
     is_out_of_memory,
+    none_if_out_of_memory,
     peak_memory_bytes,
+    set_deterministic,
     set_precision,
-    set_repeatable,
-    unless_out_of_memory,
 )
 
 CPU = torch.device("cpu")
@@ -43,30 +43,30 @@ def test_auto_prefers_cuda_then_mps(
     monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, kind: str
 ) -> None:
     pretend(monkeypatch, cuda=cuda, mps=mps)
-    assert choose("auto").type == kind
-    assert choose("cpu") == CPU
+    assert choose_device("auto").type == kind
+    assert choose_device("cpu") == CPU
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
 def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     pretend(monkeypatch, cuda=False, mps=False)
     with pytest.raises(UserError, match=f"no {name} device .* Choose --device cpu, or auto"):
-        choose(name)
+        choose_device(name)
 
 
 def test_every_listed_name_can_be_chosen_where_it_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, cuda=True, mps=True)
-    assert {choose(name).type for name in DEVICES} == {"cpu", "cuda", "mps"}
+    assert {choose_device(name).type for name in DEVICES} == {"cpu", "cuda", "mps"}
 
 
 def test_a_device_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert describe(CPU) == "cpu (2 threads)"
+    assert describe_device(CPU) == "cpu (2 threads)"
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    assert describe(CPU) == "cpu (1 thread)"
-    assert describe(torch.device("mps")) == "mps"
+    assert describe_device(CPU) == "cpu (1 thread)"
+    assert describe_device(torch.device("mps")) == "mps"
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
-    assert describe(torch.device("cuda")) == "cuda (NVIDIA H200)"
+    assert describe_device(torch.device("cuda")) == "cuda (NVIDIA H200)"
 
 
 @pytest.mark.parametrize(("precision", "tf32"), [("fp32", False), ("tf32", True)])
@@ -84,7 +84,7 @@ def test_repeatable_is_exact_and_leaves_nothing_to_chance(
 ) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
     set_precision("tf32")
-    set_repeatable()
+    set_deterministic()
     assert torch.backends.cudnn.deterministic
     assert not (torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32)
 
@@ -114,16 +114,16 @@ def test_each_process_gets_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
     chosen = list[int]()
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
-    assert choose("auto", 1) == torch.device("cuda", 1) and chosen == [1]
+    assert choose_device("auto", 1) == torch.device("cuda", 1) and chosen == [1]
     with pytest.raises(UserError, match="more processes than GPUs: this machine has 2"):
-        choose("cuda", 2)
-    assert choose("cpu", 5) == CPU
+        choose_device("cuda", 2)
+    assert choose_device("cpu", 5) == CPU
 
 
 def test_processes_do_not_share_an_mps_device(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, cuda=False, mps=True)
     with pytest.raises(UserError, match="cannot share one mps device"):
-        choose("auto", 0)
+        choose_device("auto", 0)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_the_cpu_really_says_it_so() -> None:
 
 
 def test_work_that_memory_is_too_small_for_returns_nothing() -> None:
-    assert unless_out_of_memory(lambda: torch.empty(2**60)) is None
-    assert unless_out_of_memory(lambda: "done") == "done"
+    assert none_if_out_of_memory(lambda: torch.empty(2**60)) is None
+    assert none_if_out_of_memory(lambda: "done") == "done"
     with pytest.raises(RuntimeError, match="size"):
-        unless_out_of_memory(lambda: torch.ones(2) + torch.ones(3))
+        none_if_out_of_memory(lambda: torch.ones(2) + torch.ones(3))

@@ -11,14 +11,14 @@ from torch.distributed import HashStore
 
 from progan.runtime.distributed import (
     SINGLE_PROCESS,
-    Agreed,
+    CollectiveStop,
     Group,
     Launch,
     PeerLost,
-    _noticing_losses,
-    agreed_name,
-    launched,
-    note_for_launcher,
+    _raise_peer_lost,
+    negotiate_store_prefix,
+    read_launch,
+    write_torchrun_error,
 )
 from tests.training.equal_steps import Threads
 
@@ -33,11 +33,11 @@ TORCHRUN = {
 
 
 def test_what_torchrun_says() -> None:
-    assert launched(TORCHRUN) == Launch(
+    assert read_launch(TORCHRUN) == Launch(
         rank=3, size=4, local_rank=1, local_size=2, restarts=2, run_id="mine"
     )
-    assert launched({"RANK": "3", "WORLD_SIZE": "4"}) is None  # of another launcher
-    assert launched({}) is None
+    assert read_launch({"RANK": "3", "WORLD_SIZE": "4"}) is None  # of another launcher
+    assert read_launch({}) is None
 
 
 def test_a_launch_without_a_name_is_known_by_the_process_of_torchrun() -> None:
@@ -53,7 +53,7 @@ def test_processes_agree_on_a_name_whatever_earlier_ones_left_in_the_store() -> 
     for size in (3, 3, 2):  # at last, with one process less
 
         def join(rank: int, size: int = size) -> None:
-            names.append(agreed_name(store, rank, size))
+            names.append(negotiate_store_prefix(store, rank, size))
 
         threads = [threading.Thread(target=join, args=(rank,)) for rank in reversed(range(size))]
         for thread in threads:
@@ -77,29 +77,29 @@ class Heard:
 def test_a_wish_that_one_has_heard_is_granted_by_all() -> None:
     def work(group: Group) -> tuple[bool, bool, str]:
         heard = Heard("")
-        agreed = Agreed(heard, group)
+        agreed = CollectiveStop(heard, group)
         before = agreed.requested
         heard.reason = "SIGTERM" if group.rank == 1 else ""
         return before, agreed.requested, agreed.reason
 
     assert Threads(2).run(work) == [(False, True, "another process"), (False, True, "SIGTERM")]
     assert (
-        Agreed(Heard("SIGINT"), SINGLE_PROCESS).requested
-        and not Agreed(Heard(""), SINGLE_PROCESS).requested
+        CollectiveStop(Heard("SIGINT"), SINGLE_PROCESS).requested
+        and not CollectiveStop(Heard(""), SINGLE_PROCESS).requested
     )
 
 
 def test_a_broken_connection_is_a_lost_peer_but_a_lack_of_memory_is_not() -> None:
-    with pytest.raises(PeerLost, match="^Connection closed by peer$"), _noticing_losses():
+    with pytest.raises(PeerLost, match="^Connection closed by peer$"), _raise_peer_lost():
         raise RuntimeError("Connection closed by peer\nand much more")
-    with pytest.raises(RuntimeError, match="DefaultCPUAllocator"), _noticing_losses():
+    with pytest.raises(RuntimeError, match="DefaultCPUAllocator"), _raise_peer_lost():
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
 
 def test_torchrun_is_told_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TORCHELASTIC_ERROR_FILE", raising=False)
-    note_for_launcher("nobody listens")
+    write_torchrun_error("nobody listens")
     monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
-    note_for_launcher("The batch is too small.")
+    write_torchrun_error("The batch is too small.")
     told = json.loads((tmp_path / "error.json").read_text())["message"]
     assert told["message"] == "The batch is too small." and told["extraInfo"]["timestamp"].isdigit()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from progan.errors import UserError
 from progan.runtime.files import (
-    append,
+    append_text,
     atomic_path,
     human_bytes,
     make_folder,
@@ -261,7 +261,7 @@ def test_a_writer_with_a_private_file_of_its_own_changes_no_permissions(tmp_path
 
 
 def test_what_cannot_be_replaced_is_said(tmp_path: Path) -> None:
-    for path, reason in [(tmp_path, "it is a folder"), (tmp_path / "no" / "x", "no folder")]:
+    for path, reason in [(tmp_path, "it is a folder"), (tmp_path / "no" / "x", "no such folder")]:
         with pytest.raises(UserError, match=reason), atomic_path(path):
             pass
     assert not list(tmp_path.iterdir())
@@ -293,11 +293,11 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) ->
 
 def test_what_is_appended_is_appended_whole_or_not_at_all(tmp_path: Path) -> None:
     old, new = tmp_path / "old.jsonl", tmp_path / "new.jsonl"
-    append(old, "äb\n")
+    append_text(old, "äb\n")
     code = (
-        "import sys; from pathlib import Path; from progan.runtime.files import append\n"
+        "import sys; from pathlib import Path; from progan.runtime.files import append_text\n"
         "for path in map(Path, sys.argv[1:]):\n"
-        "    try: append(path, 'x' * 20)\n"
+        "    try: append_text(path, 'x' * 20)\n"
         "    except OSError as error: print(error.filename, error.strerror)"
     )
     result = subprocess.run(

@@ -79,7 +79,7 @@ def test_a_training_outlives_its_reader(tmp_path: Path, ended: str) -> None:
     _, errors = process.communicate(b"\n")
     assert (process.returncode, errors) == (0, b"")
     lines = [line[21:] for line in (tmp_path / "log.txt").read_text().splitlines()]
-    assert lines[0].startswith("Nothing can be printed any more (")
+    assert lines[0].startswith("Standard output failed (")
     assert lines[1:] == ["one", "two"]
 
 

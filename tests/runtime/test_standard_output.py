@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.test_entry import COMMANDS, PROGAN, ROOT
+from tests.runtime.test_early_signals import COMMANDS, PROGAN, ROOT
 
 UNBUFFERED = "PYTHONUNBUFFERED"
 FULL = Path("/dev/full")
 PRINTS = (
-    "import click\nfrom progan.door import Command\n"
+    "import click\nfrom progan.command import Command\n"
     "@click.command(cls=Command)\ndef main(): {}\nmain()"
 )
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full on this system")

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from progan.runtime.torch_settings import set_omp_passive, use_threads
+from progan.runtime.torch_settings import set_cpu_threads, set_omp_passive
 
 
 @pytest.mark.parametrize("before, after", [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
@@ -23,5 +23,5 @@ def test_threads_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     for count in (0, 3):
-        use_threads(count)
+        set_cpu_threads(count)
     assert asked == [3]

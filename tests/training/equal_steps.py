@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from progan import schedule
+from progan.batch_split import UNSHARDED, Shard, shard_rows
 from progan.config import Run
 from progan.data.loader import Batch
-from progan.partition import UNSHARDED, Shard, own_rows
 from progan.runtime.distributed import Group
 from progan.training import state as states
 from progan.training.gradients import FULL_BATCH, BatchSplit, Gradients
@@ -84,7 +84,7 @@ def batch_of(run: Run, number: int, share: Shard = UNSHARDED) -> Batch:
         256, (n, *size, run.network.channels), generator=random, dtype=torch.uint8
     )
     labels, drawn = torch.eye(3)[torch.randint(3, (2, n), generator=random)]
-    rows = torch.from_numpy(own_rows(run, n, share))
+    rows = torch.from_numpy(shard_rows(run, n, share))
     return Batch(images[rows], labels[rows], drawn[rows], rows, share)
 
 
@@ -209,20 +209,20 @@ class _Rank(Group):
         self._threads, self.rank, self.size = threads, rank, threads.size
         self.messages = 0
 
-    def sum(self, tensor: Tensor) -> None:
+    def all_reduce(self, tensor: Tensor) -> None:
         self.messages += 1
         parts = self._threads.exchanged(self.rank, tensor.clone())
         tensor.copy_(torch.stack(parts).sum(dim=0))
 
-    def from_leader(self, tensor: Tensor) -> None:
+    def broadcast(self, tensor: Tensor) -> None:
         tensor.detach().copy_(self._threads.exchanged(self.rank, tensor.detach().clone())[0])
 
     def any(self, flag: bool) -> bool:
         return any(self._threads.exchanged(self.rank, flag))
 
-    def told(self, words: str) -> str:
+    def broadcast_text(self, words: str) -> str:
         told: str = self._threads.exchanged(self.rank, words)[0]
         return told
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         self._threads.exchanged(self.rank, None)

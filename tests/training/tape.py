@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from progan.runtime.cuda import Recorder, Recording
+from progan.runtime.cuda_prefetch import CapturedGraph, GraphCapture
 
 
 class Tape(TorchDispatchMode):
@@ -51,15 +51,15 @@ class Tape(TorchDispatchMode):
                     old.copy_(new)
 
 
-def tapes() -> Recorder:
-    def record(work: Callable[[], Tensor]) -> Recording:
+def tapes() -> GraphCapture:
+    def record(work: Callable[[], Tensor]) -> CapturedGraph:
         tape = Tape()
         try:
             with tape:
                 result = work()
         finally:
             tape.undo()
-        return Recording(tape.replay, result)
+        return CapturedGraph(tape.replay, result)
 
     return record
 

@@ -144,7 +144,7 @@ def test_auto_is_what_was_fastest_at_each_level(monkeypatch: pytest.MonkeyPatch)
         4: (True, True),
     }
     assert (found.compiled, found.recorded, found.report) == (True, True, "")
-    monkeypatch.setattr(acceleration, "cuda_graphs", tapes)
+    monkeypatch.setattr(acceleration, "cuda_graph_capture", tapes)
     steps = accelerated(PLAIN_STEPS, found, pytest.fail)
     assert isinstance(steps, StepsByLevel)
     assert [type(steps.at[level]) for level in (2, 3, 4)] == [

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from progan import schedule
+from progan.batch_split import UNSHARDED, Shard
 from progan.config import Run
 from progan.losses import OBJECTIVES
 from progan.networks import NETWORKS
-from progan.partition import UNSHARDED, Shard
-from progan.runtime.cuda import Recording
+from progan.runtime.cuda_prefetch import CapturedGraph
 from progan.runtime.distributed import Group
 from progan.schedule import Stage
 from progan.training import guard, preflight
@@ -142,9 +142,9 @@ def test_a_step_that_is_recorded_waits_for_nothing(precision: str) -> None:
     )
     recorded = list[Tensor]()
 
-    def record(work: Callable[[], Tensor]) -> Recording:
+    def record(work: Callable[[], Tensor]) -> CapturedGraph:
         recorded.append(work())
-        return Recording(lambda: None, recorded[-1])
+        return CapturedGraph(lambda: None, recorded[-1])
 
     steps = CudaGraphSteps(PLAIN_STEPS, lambda: record, pytest.fail)
     train_asynchronously(run, steps, warm_up=WARM_UP_STEPS)

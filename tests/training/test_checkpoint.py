@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from progan.errors import UserError
-from progan.run_directory import states
+from progan.run_directory import list_states
 from progan.runtime.weights_file import content_hash
 from progan.sampling.state_file import peek
 from progan.training import checkpoint, state
@@ -41,7 +41,7 @@ def test_only_the_newest_states_are_kept(tmp_path: Path) -> None:
     for kimg in range(1, 5):
         current.images_seen = 1000 * kimg
         checkpoint.save_state(tmp_path, current, run)
-    assert [path.name for path in states(tmp_path)] == ["state-000003.pt", "state-000004.pt"]
+    assert [path.name for path in list_states(tmp_path)] == ["state-000003.pt", "state-000004.pt"]
 
 
 def test_another_architecture_is_refused_by_name(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_the_newest_whole_state_is_taken_and_the_damaged_ones_named(tmp_path: Pa
     current = state.create(run, CPU)
     for current.images_seen in (1000, 2000, 3000, 4000):
         checkpoint.save_state(tmp_path, current, run)
-    files = states(tmp_path)
+    files = list_states(tmp_path)
     for path in files[2:]:
         path.write_bytes(path.read_bytes()[:-1000])
     loaded, path, damaged = checkpoint.load_newest(files, run, CPU)
@@ -170,9 +170,9 @@ def test_a_state_that_does_not_fit_is_not_passed_over(tmp_path: Path) -> None:
     current = state.create(run, CPU)
     for current.images_seen in (1000, 2000):
         checkpoint.save_state(tmp_path, current, run)
-    rewritten(states(tmp_path)[-1], version=99)
+    rewritten(list_states(tmp_path)[-1], version=99)
     with pytest.raises(UserError, match="version 99"):
-        checkpoint.load_newest(states(tmp_path), run, CPU)
+        checkpoint.load_newest(list_states(tmp_path), run, CPU)
 
 
 def test_states_of_one_thousand_of_images_have_names_in_their_order(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_states_of_one_thousand_of_images_have_names_in_their_order(tmp_path: Pa
     current, names = state.create(run, CPU), []
     for current.images_seen in (999, 1100, 1400, 1900, 2300):
         checkpoint.save_state(tmp_path, current, run)
-        names.append([path.stem.removeprefix("state-") for path in states(tmp_path)])
+        names.append([path.stem.removeprefix("state-") for path in list_states(tmp_path)])
     assert names == [
         ["000000"],
         ["000000", "000001"],

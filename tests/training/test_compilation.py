@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch._dynamo.callback import CallbackTrigger, callback_handler
 
-from progan.runtime.interrupts import Interrupts
+from progan.runtime.stop_signal import StopSignal
 from progan.training.acceleration import Compilation, Compiled
 from progan.training.step import LevelAlpha
 from tests.builders import tiny_run
@@ -94,7 +94,7 @@ def test_a_stop_ends_a_compilation_and_the_step_goes_on(monkeypatch: pytest.Monk
     compile_with(monkeypatch, work)
     log = Lines()
     shared = compilation(log)
-    with Interrupts(tell=False) as interrupts:
+    with StopSignal(announce=False) as interrupts:
         assert Compiled(lambda: 1, shared)() == 1
         assert interrupts.reason == "SIGTERM"
         assert Compiled(lambda: 2, shared)() == 2  # the other half of the step is not compiled
@@ -109,7 +109,7 @@ def test_a_second_signal_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> No
             signal.raise_signal(signal.SIGTERM)
 
     compile_with(monkeypatch, work)
-    with Interrupts(tell=False), pytest.raises(KeyboardInterrupt):
+    with StopSignal(announce=False), pytest.raises(KeyboardInterrupt):
         Compiled(lambda: 1, compilation(Lines()))()
 
 
@@ -127,7 +127,7 @@ def test_compilers_that_a_signal_to_all_has_ended_are_no_failure(
 
     monkeypatch.setattr(torch, "compile", fake)
     log = Lines()
-    with Interrupts(tell=False):
+    with StopSignal(announce=False):
         assert Compiled(lambda: 1, compilation(log))() == 1
     assert log == []
     with pytest.MonkeyPatch.context() as patch:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from progan.config import Run, override
-from progan.runtime.cuda import Recording, cuda_graphs
+from progan.runtime.cuda_prefetch import CapturedGraph, cuda_graph_capture
 from progan.training import step as training_steps
 from progan.training.checkpoint import copy_to_cpu
 from progan.training.cuda_graph import WARM_UP_STEPS, CudaGraphSteps
@@ -57,7 +57,7 @@ def test_cuda_graphs_train_the_same_networks(name: str) -> None:
     assert_replays_train_alike(
         override(run_of(name), {"optimizer": "adam"}),
         device=torch.device("cuda"),
-        recorder=cuda_graphs,
+        recorder=cuda_graph_capture,
     )
 
 
@@ -81,7 +81,7 @@ class Counted:
         self.by_recorder.append(0)
         record = tapes()
 
-        def counted(work: Callable[[], Tensor]) -> Recording:
+        def counted(work: Callable[[], Tensor]) -> CapturedGraph:
             self.by_recorder[-1] += 1
             return record(work)
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
+from progan.batch_split import Shard
 from progan.errors import UserError
-from progan.partition import Shard
 from progan.runtime.distributed import SINGLE_PROCESS, Group
 from progan.training.data_parallel import broadcast_state, require_same_weights
 from progan.training.gradients import BatchSplit, MicroBatchSizes
@@ -128,7 +128,7 @@ def test_everybody_begins_with_the_state_of_the_leader(optimizer: str) -> None:
             ),
             CPU,
         )
-        if group.leads:  # as after a resume: clocks, controllers, and some moments
+        if group.is_main:  # as after a resume: clocks, controllers, and some moments
             state.images_seen, state.tick, state.seconds = 640, 3, 1 / 3
             state.controllers["balance"].fill_(0.25)
             descend(
@@ -174,8 +174,8 @@ def test_one_process_alone_asks_nobody() -> None:
     broadcast_state(state, SINGLE_PROCESS)
     require_same_weights(state, SINGLE_PROCESS)
     assert (
-        SINGLE_PROCESS.leads
+        SINGLE_PROCESS.is_main
         and SINGLE_PROCESS.any(True)
         and not SINGLE_PROCESS.any(False)
-        and SINGLE_PROCESS.told("a") == "a"
+        and SINGLE_PROCESS.broadcast_text("a") == "a"
     )

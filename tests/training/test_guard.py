@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from progan.cli.train import main
 from progan.config import Run
 from progan.data.loader import Batch
-from progan.run_directory import states as state_files
+from progan.run_directory import list_states as state_files
 from progan.sampling.network_choice import find_network
 from progan.sampling.network_file import load_network
 from progan.sampling.state_file import read_state

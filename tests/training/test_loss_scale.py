@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from progan.batch_split import Shard
 from progan.config import Run, override
-from progan.partition import Shard
 from progan.runtime.distributed import Group
 from progan.training import checkpoint
 from progan.training import gradients as module

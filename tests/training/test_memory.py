@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from progan import schedule
-from progan.partition import UNSHARDED
+from progan.batch_split import UNSHARDED
 from progan.presets import preset
 from progan.training.memory import PeakMemoryTracker, step_bytes
 from progan.training.preflight import noise_batch, run_dummy_iteration

@@ -9,9 +9,9 @@ from unittest.mock import ANY
 import pytest
 import torch
 
+from progan.batch_split import Shard
 from progan.config import Run
 from progan.errors import UserError
-from progan.partition import Shard
 from progan.presets import preset
 from progan.runtime import devices
 from progan.training import preflight

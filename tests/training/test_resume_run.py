@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from progan.errors import UserError
-from progan.run_directory import states
+from progan.run_directory import list_states
 from progan.training.checkpoint import save_state
 from progan.training.resume import load_resumed_state, require_unfinished
 from progan.training.state import create
@@ -37,7 +37,7 @@ def test_the_newest_state(directory: Path) -> None:
 
 
 def test_a_damaged_state_is_named_set_aside_and_not_gone_on_from(directory: Path) -> None:
-    newest = states(directory)[-1]
+    newest = list_states(directory)[-1]
     damage(newest)
     content = newest.read_bytes()
     state, (note,) = load_resumed_state(directory, RUN, RUN, CPU)
@@ -47,28 +47,28 @@ def test_a_damaged_state_is_named_set_aside_and_not_gone_on_from(directory: Path
         "state-000002.pt instead. It is called state-000003.pt.damaged now."
     )
     assert (directory / "state-000003.pt.damaged").read_bytes() == content
-    assert [path.name for path in states(directory)] == ["state-000001.pt", "state-000002.pt"]
+    assert [path.name for path in list_states(directory)] == ["state-000001.pt", "state-000002.pt"]
 
 
 def test_a_damaged_state_does_not_push_the_whole_one_out(directory: Path) -> None:
     run = tiny_run(keep_states=1)
-    for path in states(directory)[1:]:
+    for path in list_states(directory)[1:]:
         damage(path)
     state, _ = load_resumed_state(directory, run, run, CPU)
     assert state.images_seen == 1000
-    assert [path.name for path in states(directory)] == ["state-000001.pt"]
+    assert [path.name for path in list_states(directory)] == ["state-000001.pt"]
     state.images_seen = 1500
     path = save_state(directory, state, run)
-    assert states(directory) == [path]
+    assert list_states(directory) == [path]
     assert load_resumed_state(directory, run, run, CPU)[0].images_seen == 1500
 
 
 def test_a_damaged_file_that_was_named_is_refused(directory: Path) -> None:
-    newest = states(directory)[-1]
+    newest = list_states(directory)[-1]
     damage(newest)
     with pytest.raises(UserError, match=f"{newest.name} is damaged"):
         load_resumed_state(newest, RUN, RUN, CPU)
-    assert len(states(directory)) == 3
+    assert len(list_states(directory)) == 3
 
 
 def test_states_after_the_named_one_are_no_part_of_the_run_any_more(directory: Path) -> None:
@@ -92,8 +92,8 @@ def test_what_a_killed_process_left_half_written_is_removed(directory: Path) -> 
     for count in (3, 0):
         (directory / ".state-000004.pt.0a1b2c3d.partial").write_bytes(b"half")
         load_resumed_state(directory, RUN, RUN, CPU)
-        assert len(list(directory.iterdir())) == len(states(directory)) == count
-        for path in states(directory):
+        assert len(list(directory.iterdir())) == len(list_states(directory)) == count
+        for path in list_states(directory):
             path.unlink()
 
 

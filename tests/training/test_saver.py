@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from progan.run_directory import states
+from progan.run_directory import list_states
 from progan.sampling.model_card import card_path, write_card
 from progan.sampling.network_file import Snapshot, images_seen_of, interim_networks, load_network
 from progan.training import checkpoint, saver
@@ -61,9 +61,9 @@ def test_training_goes_on_while_its_past_is_written(
     with Saver(tmp_path, RUN) as writer:
         writer.save(state, snapshot_of(state))
         train_on(state)
-        assert not states(tmp_path)
+        assert not list_states(tmp_path)
         slow_disk.set()
-    (path,) = states(tmp_path)
+    (path,) = list_states(tmp_path)
     loaded = checkpoint.load_state(path, RUN, CPU)
     network = load_network(tmp_path / "network-snapshot-000001.safetensors", CPU)
     assert loaded.images_seen == network.images_seen == 1000
@@ -91,7 +91,7 @@ def test_what_is_saved_at_the_end_of_a_tick_is_not_saved_again(tmp_path: Path) -
     with Saver(tmp_path, RUN) as writer:
         writer.save(state, snapshot_of(state))
         writer.save_interim(state, snapshot_of(state))
-    assert [path.name for path in states(tmp_path)] == ["state-000001.pt"]
+    assert [path.name for path in list_states(tmp_path)] == ["state-000001.pt"]
     assert not interim_networks(tmp_path)
 
 
@@ -107,7 +107,7 @@ def test_networks_of_one_thousand_of_images_do_not_replace_each_other(tmp_path: 
             for images_seen in (100, 400, 800, 1200):
                 writer.save(born(images_seen), snapshot_of(born(images_seen)))
         assert sorted(path.name for path in tmp_path.glob("network-*")) == names
-        for path in states(tmp_path):
+        for path in list_states(tmp_path):
             path.unlink()
     seen = [load_network(tmp_path / name, CPU).images_seen for name in names]
     assert seen == [100, 400, 800, 1200]
@@ -163,12 +163,12 @@ def test_a_training_that_went_back_leaves_no_later_state(tmp_path: Path) -> None
             "state-000001_500.pt is later than that. It is called "
             "state-000001_500.pt.superseded now."
         ]
-        (state,) = states(tmp_path)
+        (state,) = list_states(tmp_path)
         assert checkpoint.read_state(state)["images_seen"] == 1000
         assert writer.return_to(born(1000), snapshot_of(born(1000))) == []
-        assert states(tmp_path) == [state]
+        assert list_states(tmp_path) == [state]
         save(writer, born(1500))
-    assert checkpoint.read_state(states(tmp_path)[-1])["images_seen"] == 1500
+    assert checkpoint.read_state(list_states(tmp_path)[-1])["images_seen"] == 1500
 
 
 def test_the_state_of_the_best_network_outlives_its_successors(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_the_state_of_the_best_network_outlives_its_successors(tmp_path: Path) -
     names = sorted(path.name for path in tmp_path.glob("state-*"))
     assert names == ["state-000004.pt", "state-000005.pt", "state-best-swd.pt"]
     assert checkpoint.load_state(tmp_path / "state-best-swd.pt", RUN, CPU).images_seen == 2000
-    assert states(tmp_path)[-1].name == "state-000005.pt"
+    assert list_states(tmp_path)[-1].name == "state-000005.pt"
 
 
 def test_a_disk_without_links_gets_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +192,7 @@ def test_a_disk_without_links_gets_a_copy(tmp_path: Path, monkeypatch: pytest.Mo
         save(writer, born(1000))
         writer.keep_best("swd")
     best = tmp_path / "state-best-swd.pt"
-    assert best.read_bytes() == states(tmp_path)[0].read_bytes()
+    assert best.read_bytes() == list_states(tmp_path)[0].read_bytes()
 
 
 def test_an_impatient_end_leaves_nothing_half_written(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_an_impatient_end_leaves_nothing_half_written(tmp_path: Path) -> None:
         save(writer, state)
         raise KeyboardInterrupt
     # A network without its state is marked, so that --resume does not miss the state.
-    unfinished = any(tmp_path.glob("network-*")) and not states(tmp_path)
+    unfinished = any(tmp_path.glob("network-*")) and not list_states(tmp_path)
     assert [path.name for path in tmp_path.glob(".*")] == [".first-state.partial"] * unfinished
-    for path in states(tmp_path):
+    for path in list_states(tmp_path):
         assert checkpoint.load_state(path, RUN, CPU).images_seen == 1000

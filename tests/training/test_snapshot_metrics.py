@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from progan.run_directory import kimg_name
-from progan.runtime.devices import choose
-from progan.runtime.interrupts import Interrupts
+from progan.runtime.devices import choose_device
 from progan.runtime.log import Log
+from progan.runtime.stop_signal import StopSignal
 from progan.sampling.network_file import Snapshot, save_network
 from progan.training.monitor import Monitor
 from progan.training.saver import Saver
@@ -31,7 +31,7 @@ def measurements(directory: Path, measures: dict[str, Measure], seen: int = 0) -
         directory,
         Monitor(directory, seen),
         Log(directory / "log.txt"),
-        Interrupts(),
+        StopSignal(),
         Saver(directory, tiny_run()),
     )
 
@@ -39,7 +39,7 @@ def measurements(directory: Path, measures: dict[str, Measure], seen: int = 0) -
 def measure_all(directory: Path, measures: dict[str, Measure], count: int = ALL) -> None:
     """Save and measure a snapshot for each thousand of images."""
     hook, snapshot = measurements(directory, measures), tiny_snapshot()
-    state = create(tiny_run(), choose("cpu"))
+    state = create(tiny_run(), choose_device("cpu"))
     for images_seen in range(1000, 1000 * (count + 1), 1000):
         state.images_seen, state.seconds = images_seen, images_seen * 3.6
         taken = Snapshot(generator=snapshot.generator, level=4, alpha=1.0, images_seen=images_seen)
@@ -100,7 +100,7 @@ def test_ctrl_c_ends_a_measurement_at_once(tmp_path: Path) -> None:
 
     hook = measurements(tmp_path, {"known": Measure(pressed)})
     with hook.interrupts:
-        hook(tiny_snapshot(), create(tiny_run(), choose("cpu")))
+        hook(tiny_snapshot(), create(tiny_run(), choose_device("cpu")))
     hook.monitor.close()
     assert hook.interrupts.reason == "SIGTERM"
     assert not (tmp_path / "metric-known.jsonl").exists()
@@ -109,7 +109,7 @@ def test_ctrl_c_ends_a_measurement_at_once(tmp_path: Path) -> None:
 def test_after_a_signal_nothing_is_measured(tmp_path: Path) -> None:
     hook = measurements(tmp_path, {"known": Measure(score)})
     hook.interrupts.reason = "SIGTERM"
-    hook(tiny_snapshot(), create(tiny_run(), choose("cpu")))
+    hook(tiny_snapshot(), create(tiny_run(), choose_device("cpu")))
     hook.monitor.close()
     assert not (tmp_path / "metric-known.jsonl").exists()
 
@@ -119,7 +119,7 @@ def test_what_was_cut_short_is_measured_when_the_run_goes_on(tmp_path: Path) -> 
     path = tmp_path / "metric-known.jsonl"
     whole = [json.loads(line) for line in path.read_text().splitlines()]
     path.write_text("".join(line + "\n" for line in path.read_text().splitlines()[:2]))
-    state = create(tiny_run(), choose("cpu"))
+    state = create(tiny_run(), choose_device("cpu"))
     state.images_seen, state.seconds = 3000, 3000 * 3.6
     hook = measurements(tmp_path, {"known": Measure(score)}, state.images_seen)
     for _ in range(2):  # the second time there is nothing to do
@@ -133,7 +133,7 @@ def test_what_was_cut_short_is_measured_when_the_run_goes_on(tmp_path: Path) -> 
 
 def test_nothing_is_measured_between_two_snapshots(tmp_path: Path) -> None:
     measure_all(tmp_path, {"known": Measure(score)}, 2)
-    state = create(tiny_run(), choose("cpu"))
+    state = create(tiny_run(), choose_device("cpu"))
     state.images_seen = 2500
     hook = measurements(tmp_path, {"known": Measure(score)}, state.images_seen)
     hook.catch_up(state)

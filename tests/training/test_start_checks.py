@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from progan.config import SECTIONS, Run, override
+from progan.option_fields import option_fields
 from progan.presets import PRESETS, preset
-from progan.settings import settings
 from progan.training.start_checks import RULES, TABLES, ineffective_options
 from tests.for_each import for_each
 
@@ -97,5 +97,7 @@ def test_settings_of_a_preset_were_not_named(name: str) -> None:
 
 
 def test_rules_name_settings() -> None:
-    known = {field.name for section in (Run, *SECTIONS.values()) for field in settings(section)}
+    known = {
+        field.name for section in (Run, *SECTIONS.values()) for field in option_fields(section)
+    }
     assert {name for rule in RULES for name in rule.names} | set(TABLES) <= known

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from progan.batch_split import interleave_count
 from progan.config import Run
-from progan.partition import turns
 from progan.training import step as module
 from progan.training.optim import trainable_parameters
 from progan.training.step import DiscriminatorBatch, LevelAlpha, discriminator_loss
@@ -41,7 +41,7 @@ def test_reals_and_fakes_together_are_judged_as_apart(
 
     together, gradients = found()
     assert batches == [2 * n, n]
-    monkeypatch.setattr(module, "turns", lambda run, n: 0)
+    monkeypatch.setattr(module, "interleave_count", lambda run, n: 0)
     apart, expected = found()
     watched.remove()
     assert batches == [2 * n, n, n, n, n]
@@ -53,11 +53,11 @@ def test_reals_and_fakes_together_are_judged_as_apart(
 @pytest.mark.parametrize(("n", "group"), [(6, 4), (2, 4), (1, 4)])
 def test_groups_that_would_grow_keep_them_apart(n: int, group: int) -> None:
     """Six images are two groups of three, and twelve would be three of four."""
-    assert turns(tiny_run(stddev_group=group), n) == 0
+    assert interleave_count(tiny_run(stddev_group=group), n) == 0
 
 
 def test_what_looks_at_the_whole_batch_keeps_them_apart() -> None:
-    assert turns(tiny_run(d_norm="batch", stddev_group=0), 8) == 0
-    assert turns(tiny_run(dropout=0.3), 8) == 0
-    assert turns(run_of("dcgan, gan, separate"), 8) == 0
-    assert turns(tiny_run(), 8) == 4
+    assert interleave_count(tiny_run(d_norm="batch", stddev_group=0), 8) == 0
+    assert interleave_count(tiny_run(dropout=0.3), 8) == 0
+    assert interleave_count(run_of("dcgan, gan, separate"), 8) == 0
+    assert interleave_count(tiny_run(), 8) == 4

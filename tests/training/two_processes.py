@@ -7,17 +7,17 @@ import json
 
 import torch
 
-from progan.partition import Shard
-from progan.runtime.distributed import Together, launched
+from progan.batch_split import Shard
+from progan.runtime.distributed import TorchGroup, read_launch
 from tests.training.equal_steps import CPU, Recorded, born, iterations, relative_error, run_of
 
 NAMES = ("progressive, wgan-gp, adaptive", "progressive, relativistic", "autoencoder, began")
 
 
 def main() -> None:
-    launch = launched()
+    launch = read_launch()
     assert launch is not None
-    group = Together(launch, CPU)
+    group = TorchGroup(launch, CPU)
     errors = {}
     for name in NAMES:
         run = run_of(name)
@@ -27,10 +27,10 @@ def main() -> None:
             iterations(run, born(run, dtype), 1, shared, Shard(group.rank, group.size))
             errors[f"{name}, {dtype}"] = relative_error(shared.seen[:1], alone.seen[:1])
     assert group.any(group.rank == 1) and not group.any(False)
-    assert group.told(f"rank {group.rank}") == "rank 0"
-    if group.leads:
+    assert group.broadcast_text(f"rank {group.rank}") == "rank 0"
+    if group.is_main:
         print(json.dumps(errors))
-    group.leave()
+    group.close()
 
 
 if __name__ == "__main__":

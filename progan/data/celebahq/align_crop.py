@@ -11,7 +11,7 @@ the corners of the mouth m0, m1, appendix C of the paper chooses a square, turne
     y  = rotate90(x)                            whose y points down
 
 (The paper's y' points up, as in a drawing; below it points down, as the official code has it.)
-How the pixels get there is not in the paper but in the official code; see `Cut`.
+How the pixels get there is not in the paper but in the official code; see `CropPlan`.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ _SUPERSAMPLING = 4  # 4096 px for a result of 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class CropPlan:
     """How a square of `side` px is cut out of a picture, step by step.
 
     Attributes:
@@ -47,8 +47,8 @@ class Cut:
             times the side are brought down by a whole factor.
         crop: What is kept then: the rectangle and a tenth of the side around it.
         enlargement: Whole factor, a power of two, that the crop is enlarged by then.
-        margins: Widths of the margins that are added on each side then, or None.
-        blur: Standard deviation of the Gaussian in the margins, px.
+        padding: Widths of the margins that are added on each side then, or None.
+        blur: Standard deviation of the Gaussian in the padding, px.
         quad: Corners of the rectangle in what is there then, float32 [4,2]: upper left, lower
             left, lower right, upper right of the face.
     """
@@ -58,11 +58,11 @@ class Cut:
     shrunk: tuple[int, int] | None
     crop: Box
     enlargement: int
-    margins: Box | None
+    padding: Box | None
     blur: float
     quad: Points
 
-    def placed(self, points: npt.NDArray[np.floating]) -> Points:
+    def map_points(self, points: npt.NDArray[np.floating]) -> Points:
         """Where points of the original picture are in the result, px of both.
 
         Both count from the upper left corner of the picture: the first pixel's centre is at
@@ -70,19 +70,19 @@ class Cut:
         """
         size = self.shrunk or self.original
         moved = points.astype(np.float64) * size / self.original - self.crop[:2]
-        moved = moved * self.enlargement + (self.margins or (0, 0))[:2]
+        moved = moved * self.enlargement + (self.padding or (0, 0))[:2]
         upper_left, lower_left, _, upper_right = self.quad.astype(np.float64) + _SAMPLING_OFFSET
         axes = np.stack([upper_right - upper_left, lower_left - upper_left])  # orthogonal
         along = (moved - upper_left) @ axes.T / (axes**2).sum(axis=1)
         return np.asarray(self.side * along, dtype=np.float32)
 
 
-def continuous(landmarks: npt.NDArray[np.floating]) -> Points:
+def pixels_to_points(landmarks: npt.NDArray[np.floating]) -> Points:
     """Numbers of pixels, as CelebA has them -> points of the plane."""
     return np.asarray(landmarks, dtype=np.float32) + _PIXEL_CENTRE
 
 
-def rectangle(landmarks: Points) -> Points:
+def face_rectangle(landmarks: Points) -> Points:
     """The oriented square around a face (see above) -> its corners, float32 [4,2].
 
     Args:
@@ -119,7 +119,7 @@ def length(vector: Points) -> float:
     return float(np.hypot(vector[0], vector[1]))
 
 
-def planned(landmarks: Points, size: tuple[int, int], side: int) -> Cut:
+def plan_crop(landmarks: Points, size: tuple[int, int], side: int) -> CropPlan:
     """How to cut a face out of a picture of `size` (width, height) px.
 
     Args:
@@ -130,7 +130,7 @@ def planned(landmarks: Points, size: tuple[int, int], side: int) -> Cut:
     Raises:
         ValueError: The landmarks have no extent, or the face lies outside of the picture.
     """
-    quad = rectangle(landmarks)
+    quad = face_rectangle(landmarks)
     zoom = side / (2 * length((quad[3] - quad[0]) / np.float32(2)))  # px of result per px
     original, shrunk = size, None
     shrink = floor(0.5 / zoom)
@@ -138,15 +138,15 @@ def planned(landmarks: Points, size: tuple[int, int], side: int) -> Cut:
         size = shrunk = (max(round(size[0] / shrink), 1), max(round(size[1] / shrink), 1))
         quad, zoom = quad / np.float32(shrink), zoom * shrink
     border = max(round(side * _BORDER / zoom), _LEAST_BORDER)
-    crop = _cropped(_bounds(quad), size, border)
+    crop = _crop_box(_bounds(quad), size, border)
     size, quad = (crop[2] - crop[0], crop[3] - crop[1]), quad - _vector(*crop[:2])
     enlargement = max(2 ** ceil(log2(zoom)), 1) if zoom > 1 else 1
     size, zoom = (size[0] * enlargement, size[1] * enlargement), zoom / enlargement
     quad = quad * np.float32(enlargement)
-    margins = _margins(_bounds(quad), size, border, round(side * _PADDING / zoom))
-    if margins:
-        quad = quad + _vector(*margins[:2])
-    return Cut(side, original, shrunk, crop, enlargement, margins, side * _BLUR / zoom, quad)
+    padding = _padding_widths(_bounds(quad), size, border, round(side * _PADDING / zoom))
+    if padding:
+        quad = quad + _vector(*padding[:2])
+    return CropPlan(side, original, shrunk, crop, enlargement, padding, side * _BLUR / zoom, quad)
 
 
 def _bounds(quad: Points) -> Box:
@@ -155,7 +155,7 @@ def _bounds(quad: Points) -> Box:
     return floor(left), floor(top), ceil(right), ceil(bottom)
 
 
-def _cropped(bounds: Box, size: tuple[int, int], border: int) -> Box:
+def _crop_box(bounds: Box, size: tuple[int, int], border: int) -> Box:
     left, top, right, bottom = bounds
     crop = (
         max(left - border, 0),
@@ -168,7 +168,7 @@ def _cropped(bounds: Box, size: tuple[int, int], border: int) -> Box:
     return crop
 
 
-def _margins(bounds: Box, size: tuple[int, int], border: int, least: int) -> Box | None:
+def _padding_widths(bounds: Box, size: tuple[int, int], border: int, least: int) -> Box | None:
     """How much has to be added on each side; None if the picture reaches far enough.
 
     `border` is compared in pixels of the enlarged picture, though it was measured before: so the
@@ -191,8 +191,10 @@ def _margins(bounds: Box, size: tuple[int, int], border: int, least: int) -> Box
     )
 
 
-def with_margins(image: npt.NDArray[np.uint8], margins: Box, blur: float) -> npt.NDArray[np.uint8]:
-    """Add mirrored margins, which become blurred and then the median colour outwards.
+def add_blurred_padding(
+    image: npt.NDArray[np.uint8], padding: Box, blur: float
+) -> npt.NDArray[np.uint8]:
+    """Add mirrored padding, which becomes blurred and then the median colour outwards.
 
     With u, 0 at the inner edge of a margin, 1 at the outer one and negative further inside, the
     colour is mixed with its Gaussian by clip(3u + 1, 0, 1) and then with the median by
@@ -200,13 +202,13 @@ def with_margins(image: npt.NDArray[np.uint8], margins: Box, blur: float) -> npt
 
     Args:
         image: uint8 [H,W,3].
-        margins: Widths of the left, top, right and bottom margin, px, at least 1.
+        padding: Widths of the left, top, right and bottom margin, px, at least 1.
         blur: Standard deviation of the Gaussian, px.
 
     Returns:
         uint8 [top+H+bottom, left+W+right, 3].
     """
-    left, top, right, bottom = margins
+    left, top, right, bottom = padding
     mirrored = np.pad(image.astype(np.float32), ((top, bottom), (left, right), (0, 0)), "reflect")
     height, width, _ = mirrored.shape
     outwards = (
@@ -227,23 +229,23 @@ def _ramp(size: int, before: int, after: int) -> npt.NDArray[np.float32]:
     return nearer
 
 
-def cut_out(picture: Image.Image, cut: Cut) -> npt.NDArray[np.uint8]:
+def crop_face(picture: Image.Image, plan: CropPlan) -> npt.NDArray[np.uint8]:
     """Follow the plan: RGB picture -> uint8 [side,side,3].
 
     The rectangle is sampled bilinearly at four times the side and brought down with a Lanczos
     filter. The paper speaks of a box filter there; the official code, whose results the deltas
     belong to, uses Lanczos, and so does golden data made with it.
     """
-    if cut.shrunk:
-        picture = picture.resize(cut.shrunk, _LANCZOS)
-    picture = picture.crop(cut.crop)
-    if cut.enlargement > 1:
+    if plan.shrunk:
+        picture = picture.resize(plan.shrunk, _LANCZOS)
+    picture = picture.crop(plan.crop)
+    if plan.enlargement > 1:
         width, height = picture.size
-        picture = picture.resize((width * cut.enlargement, height * cut.enlargement), _LANCZOS)
-    if cut.margins:
-        picture = Image.fromarray(with_margins(np.asarray(picture), cut.margins, cut.blur))
-    large = (_SUPERSAMPLING * cut.side, _SUPERSAMPLING * cut.side)
+        picture = picture.resize((width * plan.enlargement, height * plan.enlargement), _LANCZOS)
+    if plan.padding:
+        picture = Image.fromarray(add_blurred_padding(np.asarray(picture), plan.padding, plan.blur))
+    large = (_SUPERSAMPLING * plan.side, _SUPERSAMPLING * plan.side)
     # As float32: Pillow takes their differences in Python, and so they are rounded as they were.
-    corners = list((cut.quad + np.float32(0.5)).flatten())
+    corners = list((plan.quad + np.float32(0.5)).flatten())
     picture = picture.transform(large, Image.Transform.QUAD, corners, Image.Resampling.BILINEAR)
-    return np.asarray(picture.resize((cut.side, cut.side), _LANCZOS))
+    return np.asarray(picture.resize((plan.side, plan.side), _LANCZOS))

@@ -12,23 +12,23 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from progan.data.celebahq.align_crop import Points, continuous, cut_out, planned
+from progan.data.celebahq.align_crop import Points, crop_face, pixels_to_points, plan_crop
 from progan.data.celebahq.deltas import (
     DELTA_SIDE,
     BadDelta,
-    Restored,
+    DeltaResult,
     WrongJpeg,
-    opened_delta,
-    restored,
+    apply_delta,
+    decrypt_delta,
 )
-from progan.data.celebahq.quality import quality
+from progan.data.celebahq.quality import spectral_quality
 from progan.data.celebahq.report import Report, Status
-from progan.data.celebahq.source_files import Collection, Faces, read_faces
+from progan.data.celebahq.source_files import CelebaFiles, FaceLists, read_face_lists
 from progan.data.image_source import Sample, UnreadableImage
 from progan.data.importers.pixels import convert_mode, open_image
 from progan.data.pyramid import build_pyramid
 from progan.errors import UserError
-from progan.runtime.torch_settings import use_threads
+from progan.runtime.torch_settings import set_cpu_threads
 from progan.sizes import level_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Enhancer:
         """uint8 [H,W,3] -> uint8 [kH,kW,3]; raises UserError if the network does other things."""
         import torch
 
-        network = _network(self.path, self.threads, os.getpid())
+        network = _load_enhancer(self.path, self.threads, os.getpid())
         try:
             with torch.inference_mode():
                 made = network(torch.from_numpy(image.transpose(2, 0, 1).copy())[None])
@@ -60,9 +60,11 @@ class Enhancer:
                 f"--enhance {self.path} fails on an image uint8 [1,3,"
                 f"{image.shape[0]},{image.shape[1]}]: {reason}"
             ) from error
-        return self._checked(made, image.shape)
+        return self._validate_output(made, image.shape)
 
-    def _checked(self, made: "torch.Tensor", before: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    def _validate_output(
+        self, made: "torch.Tensor", before: tuple[int, ...]
+    ) -> npt.NDArray[np.uint8]:
         import torch
 
         height, width, _ = before
@@ -86,11 +88,11 @@ class Enhancer:
 
 
 @lru_cache(maxsize=1)
-def _network(path: Path, threads: int, process: int) -> Any:
+def _load_enhancer(path: Path, threads: int, process: int) -> Any:
     """The network; each process loads its own, for a forked one would share torch's threads."""
     import torch
 
-    use_threads(threads)
+    set_cpu_threads(threads)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # torch.jit is deprecated, not networks
@@ -101,7 +103,7 @@ def _network(path: Path, threads: int, process: int) -> Any:
         ) from error
 
 
-class NotMade(UnreadableImage):
+class FaceBuildError(UnreadableImage):
     """A face that cannot be made, with its status in the report."""
 
     def __init__(self, path: str, reason: str, status: Status = "unreadable") -> None:
@@ -121,7 +123,7 @@ class FaceBuilder:
         strict: Take only exact ones.
     """
 
-    collection: Collection
+    collection: CelebaFiles
     resolution: int
     enhancer: Enhancer | None = None
     strict: bool = False
@@ -131,72 +133,76 @@ class FaceBuilder:
 
         Raises NotMade.
         """
-        faces = read_faces(self.collection)
+        faces = read_face_lists(self.collection)
         name = faces.names[face]
         try:
-            jpeg = self.collection.image(name)
-            if faces.listed:
-                return self._restored(faces, face, jpeg)
-            image, points = self._cut(jpeg, name, faces.landmarks[face], self.resolution)
-        except NotMade:
+            jpeg = self.collection.read_image(name)
+            if faces.entries:
+                return self._restore_face(faces, face, jpeg)
+            image, points = self._align_crop(jpeg, name, faces.landmarks[face], self.resolution)
+        except FaceBuildError:
             raise
         except UnreadableImage as error:
-            raise NotMade(error.path, error.reason) from error
-        return Sample(image, points), "made", {"quality": round(quality(image), 6)}
+            raise FaceBuildError(error.path, error.reason) from error
+        return Sample(image, points), "made", {"quality": round(spectral_quality(image), 6)}
 
-    def _cut(
+    def _align_crop(
         self, data: bytes, name: str, pixels: Points, side: int
     ) -> tuple[npt.NDArray[np.uint8], Points]:
         """A face from its picture, uint8 [side,side,3], and its landmarks there, float32 [5,2]."""
-        picture = _decoded(data, name)
-        landmarks = continuous(pixels)
+        picture = _decode_rgb(data, name)
+        landmarks = pixels_to_points(pixels)
         if self.enhancer:
             before = picture.size
             picture = Image.fromarray(self.enhancer(np.asarray(picture)))
             landmarks = landmarks * np.float32(picture.width / before[0])
         try:
-            cut = planned(landmarks, picture.size, side)
+            plan = plan_crop(landmarks, picture.size, side)
         except ValueError as error:
-            raise NotMade(name, str(error)) from error
-        return cut_out(picture, cut), cut.placed(landmarks)
+            raise FaceBuildError(name, str(error)) from error
+        return crop_face(picture, plan), plan.map_points(landmarks)
 
-    def _restored(
-        self, faces: Faces, face: int, jpeg: bytes
+    def _restore_face(
+        self, faces: FaceLists, face: int, jpeg: bytes
     ) -> tuple[Sample, Status, dict[str, Any]]:
-        entry = faces.listed[face]
-        token = self.collection.delta(entry.index)
+        entry = faces.entries[face]
+        token = self.collection.read_delta(entry.index)
         try:
-            delta = opened_delta(token, jpeg, entry.name)
-            made, points = self._cut(jpeg, entry.name, faces.landmarks[face], DELTA_SIDE)
-            result = restored(made, delta, entry.made_md5, entry.final_md5)
+            delta = decrypt_delta(token, jpeg, entry.name)
+            made, points = self._align_crop(jpeg, entry.name, faces.landmarks[face], DELTA_SIDE)
+            result = apply_delta(made, delta, entry.proc_md5, entry.final_md5)
         except WrongJpeg as error:
-            raise NotMade(entry.name, str(error), "wrong JPEG") from error
+            raise FaceBuildError(entry.name, str(error), "wrong JPEG") from error
         except BadDelta as error:
-            raise NotMade(entry.name, str(error), "bad delta") from error
+            raise FaceBuildError(entry.name, str(error), "bad delta") from error
         if self.strict and result.status != "exact":
-            raise NotMade(
+            raise FaceBuildError(
                 entry.name,
                 "it is only approximate, as its JPEG is decoded otherwise than then (--strict)",
                 "only approximate",
             )
-        image, points = _averaged(result.image, points, self.resolution)
-        return Sample(image, points), result.status, {"index": entry.index, **_errors(result)}
+        image, points = _box_downsample(result.image, points, self.resolution)
+        return (
+            Sample(image, points),
+            result.status,
+            {"index": entry.index, **_error_details(result)},
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class FaceReader:
     """Makes the chosen faces by their rows, and keeps a report of them."""
 
-    make: FaceBuilder
+    build: FaceBuilder
     chosen: npt.NDArray[np.int32]  # row -> number in the lists
     report: Report
 
     def __call__(self, row: int) -> Sample:
         face = int(self.chosen[row])
-        name = read_faces(self.make.collection).names[face]
+        name = read_face_lists(self.build.collection).names[face]
         try:
-            sample, status, details = self.make(face)
-        except NotMade as error:
+            sample, status, details = self.build(face)
+        except FaceBuildError as error:
             self.report.add(face, name, error.status, reason=error.reason)
             raise
         self.report.add(face, name, status, **details)
@@ -204,28 +210,28 @@ class FaceReader:
 
 
 @dataclass(frozen=True, slots=True)
-class Scorer:
+class FaceScorer:
     """Judges faces: -> each with its quality, or with why it cannot be made."""
 
-    make: FaceBuilder
+    build: FaceBuilder
 
-    def __call__(self, faces: Sequence[int]) -> list[tuple[int, float | NotMade]]:
+    def __call__(self, faces: Sequence[int]) -> list[tuple[int, float | FaceBuildError]]:
         return [(face, self._score(face)) for face in faces]
 
-    def _score(self, face: int) -> float | NotMade:
+    def _score(self, face: int) -> float | FaceBuildError:
         try:
-            return float(self.make(face)[2]["quality"])
-        except NotMade as error:
+            return float(self.build(face)[2]["quality"])
+        except FaceBuildError as error:
             return error
 
 
-def _decoded(data: bytes, name: str) -> Image.Image:
+def _decode_rgb(data: bytes, name: str) -> Image.Image:
     """A picture as RGB. It is not turned as its EXIF says: CelebA's landmarks are not either."""
     with open_image(data, name, load=True) as picture:
         return convert_mode(picture, 3)
 
 
-def _averaged(
+def _box_downsample(
     image: npt.NDArray[np.uint8], points: Points, resolution: int
 ) -> tuple[npt.NDArray[np.uint8], Points]:
     """Exact box averages of a face, and where its landmarks are then."""
@@ -235,7 +241,7 @@ def _averaged(
     return smaller, points * np.float32(resolution / len(image))
 
 
-def _errors(result: Restored) -> dict[str, Any]:
+def _error_details(result: DeltaResult) -> dict[str, Any]:
     if result.status == "exact":
         return {}
     largest, mean = result.least_error

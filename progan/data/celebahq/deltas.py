@@ -53,7 +53,7 @@ class BadDelta(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class DeltaResult:
     """A face of CelebA-HQ, and how sure it is.
 
     Attributes:
@@ -84,7 +84,7 @@ def fernet_key(jpeg: bytes, name: str) -> bytes:
     return base64.urlsafe_b64encode(derived)
 
 
-def opened_delta(token: bytes, jpeg: bytes, name: str, side: int = DELTA_SIDE) -> Pixels:
+def decrypt_delta(token: bytes, jpeg: bytes, name: str, side: int = DELTA_SIDE) -> Pixels:
     """Decrypt and unpack a delta: -> uint8 [3,side,side]; raises WrongJpeg or BadDelta."""
     from cryptography.fernet import Fernet, InvalidToken
 
@@ -104,41 +104,41 @@ def opened_delta(token: bytes, jpeg: bytes, name: str, side: int = DELTA_SIDE) -
     return np.frombuffer(content, dtype=np.uint8).reshape(3, side, side)
 
 
-def digest(image: Pixels) -> str:
+def planes_md5(image: Pixels) -> str:
     """The MD5 by which the published list knows an image, uint8 [H,W,3]: of its colour planes."""
     planes = np.ascontiguousarray(image.transpose(2, 0, 1))
     return hashlib.md5(planes.tobytes(), usedforsecurity=False).hexdigest()
 
 
-def restored(made: Pixels, delta: Pixels, made_md5: str, final_md5: str) -> Restored:
+def apply_delta(made: Pixels, delta: Pixels, proc_md5: str, final_md5: str) -> DeltaResult:
     """Add a delta to the face that was made, and tell what came out (see above).
 
     Args:
         made: uint8 [H,W,3].
         delta: uint8 [3,H,W].
-        made_md5, final_md5: The published ones (`proc_md5`, `final_md5`).
+        proc_md5, final_md5: The published ones (`proc_md5`, `final_md5`).
 
     Raises:
         BadDelta: `made` is the published one, but the sum is not.
     """
     final = made + delta.transpose(1, 2, 0)  # modulo 256
-    if digest(final) == final_md5:
-        return Restored(final, "exact")
-    if digest(made) == made_md5:
+    if planes_md5(final) == final_md5:
+        return DeltaResult(final, "exact")
+    if planes_md5(made) == proc_md5:
         raise BadDelta("the delta leads to another image than its list says")
     signed = made.astype(np.int16) + delta.view(np.int8).transpose(1, 2, 0)
     outside = np.maximum(-signed, signed - 255)
-    wrapped = _wrapped(signed, final, outside)
+    wrapped = _find_wrapped(signed, final, outside)
     largest, mean = (
         (int(outside[wrapped].max()), float(outside[wrapped].mean()))
         if (wrapped.any())
         else (0, 0.0)
     )
     final[wrapped] = np.clip(signed[wrapped], 0, 255)
-    return Restored(final, "approximate", int(wrapped.sum()), (largest, round(mean, 3)))
+    return DeltaResult(final, "approximate", int(wrapped.sum()), (largest, round(mean, 3)))
 
 
-def _wrapped(
+def _find_wrapped(
     signed: npt.NDArray[np.int16], final: Pixels, outside: npt.NDArray[np.int16]
 ) -> npt.NDArray[np.bool_]:
     """Where clip(t) is to be taken instead of t mod 256, bool [H,W,3]."""

@@ -10,9 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from progan.data.celebahq.build_face import Enhancer, FaceBuilder, FaceReader, NotMade, Scorer
-from progan.data.celebahq.preflight import inspected
-from progan.data.celebahq.quality import LEAST_SIDE
+from progan.data.celebahq.build_face import (
+    Enhancer,
+    FaceBuilder,
+    FaceBuildError,
+    FaceReader,
+    FaceScorer,
+)
+from progan.data.celebahq.preflight import check_inputs
+from progan.data.celebahq.quality import MIN_SIDE
 from progan.data.celebahq.report import Report
 from progan.data.format import SkippedImage
 from progan.data.image_source import ImageSource, OnError, require_readable, select_rows
@@ -63,8 +69,8 @@ def import_celebahq(
     Raises:
         UserError: Options that contradict each other, or missing inputs.
     """
-    _require_sense(options)
-    inputs = inspected(
+    _validate_options(options)
+    inputs = check_inputs(
         source,
         options.deltas,
         options.enhance,
@@ -73,7 +79,7 @@ def import_celebahq(
         max_images=options.max_images,
         partial=options.on_error == "skip",
     )
-    make = FaceBuilder(inputs.collection, options.resolution, _enhancer(options), options.strict)
+    build = FaceBuilder(inputs.collection, options.resolution, _enhancer(options), options.strict)
     total = len(inputs.faces.names)
     there = np.setdiff1d(np.arange(total, dtype=np.int32), list(inputs.absent)).astype(np.int32)
     say(
@@ -91,14 +97,14 @@ def import_celebahq(
         faces = there
     else:
         say(f"Judging {format_count(len(there), 'face')} to keep the best {options.max_images:,}.")
-        faces, unmade = _best(make, there, options, inputs.faces.names, report)
+        faces, unmade = _select_best(build, there, options, inputs.faces.names, report)
         skipped += unmade
     return ImageSource(
         description=_description(source, options),
         resolution=options.resolution,
         channels=3,
         count=len(faces),
-        read=FaceReader(make, faces, report),
+        read=FaceReader(build, faces, report),
         has_landmarks=True,
         identity=hashlib.sha256(faces.tobytes()).hexdigest(),
         skipped=tuple(skipped),
@@ -106,12 +112,12 @@ def import_celebahq(
     )
 
 
-def _require_sense(options: CelebaHqOptions) -> None:
+def _validate_options(options: CelebaHqOptions) -> None:
     require_resolution(options.resolution, "--resolution")
-    if options.resolution < LEAST_SIDE:
+    if options.resolution < MIN_SIDE:
         raise UserError(
             f"--resolution {options.resolution} is too small to judge faces by: "
-            f"it has to be at least {LEAST_SIDE}. Smaller levels are made anyway."
+            f"it has to be at least {MIN_SIDE}. Smaller levels are made anyway."
         )
     if options.deltas and options.enhance:
         raise UserError(
@@ -134,8 +140,8 @@ def _description(source: Path, options: CelebaHqOptions) -> str:
     return f"CelebA, {source.resolve()}, faces cut out as for CelebA-HQ{improved}"
 
 
-def _best(
-    make: FaceBuilder,
+def _select_best(
+    build: FaceBuilder,
     there: npt.NDArray[np.int32],
     options: CelebaHqOptions,
     names: Sequence[str],
@@ -146,24 +152,24 @@ def _best(
     scores = {int(face): scores[face] for face in there if face in scores}
     unmade = []
     others = np.array([face for face in there if face not in scores], dtype=np.int32)
-    for face, result in _judged(make, others, options.workers):
-        if isinstance(result, NotMade):
+    for face, result in _score_faces(build, others, options.workers):
+        if isinstance(result, FaceBuildError):
             unmade.append(SkippedImage(result.path, result.reason))
             report.add(face, names[face], result.status, reason=result.reason)
         else:
             scores[face] = result
             report.add(face, names[face], "judged", quality=result)
     if options.on_error == "stop":
-        require_readable(make.collection.images, len(there), unmade)
+        require_readable(build.collection.images, len(there), unmade)
     ranked = sorted(scores, key=lambda face: (-scores[face], face))
     for face in ranked[options.max_images :]:
         report.add(face, names[face], "not selected", quality=scores[face])
     return np.array(sorted(ranked[: options.max_images]), dtype=np.int32), unmade
 
 
-def _judged(
-    make: FaceBuilder, faces: npt.NDArray[np.int32], workers: int
-) -> Generator[tuple[int, float | NotMade]]:
+def _score_faces(
+    build: FaceBuilder, faces: npt.NDArray[np.int32], workers: int
+) -> Generator[tuple[int, float | FaceBuildError]]:
     """Yield each face with its quality, or with why it cannot be made."""
     step = max(1, min(_AT_ONCE, len(faces) // (4 * workers)))
     ranges = [faces[start : start + step].tolist() for start in range(0, len(faces), step)]
@@ -171,6 +177,6 @@ def _judged(
         tqdm(total=len(faces), unit="img", desc="judging", disable=None) as progress,
         worker_pool(workers, in_processes=True) as pool,
     ):
-        for results in in_order(pool, Scorer(make), ranges, ahead=2 * workers):
+        for results in in_order(pool, FaceScorer(build), ranges, ahead=2 * workers):
             yield from results
             progress.update(len(results))

@@ -11,12 +11,12 @@ from progan.data.celebahq.source_files import (
     IMAGES,
     LANDMARKS,
     LIST_FILE,
-    Collection,
-    Faces,
+    CelebaFiles,
+    FaceLists,
     delta_name,
     delta_names,
     image_names,
-    read_faces,
+    read_face_lists,
     zip_name,
 )
 from progan.errors import UserError
@@ -37,12 +37,12 @@ class Inputs:
         absent: Row of `faces` -> what it lacks, for those that lack something.
     """
 
-    collection: Collection
-    faces: Faces
+    collection: CelebaFiles
+    faces: FaceLists
     absent: dict[int, str]
 
 
-def inspected(
+def check_inputs(
     source: Path,
     deltas: Path | None,
     enhance: Path | None,
@@ -61,28 +61,30 @@ def inspected(
         UserError: Everything that is missing, in one message.
     """
     problems: list[str] = []
-    images = _found(source, IMAGES)
-    landmarks = _found(source, LANDMARKS)
+    images = _first_existing(source, IMAGES)
+    landmarks = _first_existing(source, LANDMARKS)
     problems += _missing_places(source, images, landmarks, deltas, enhance)
     if deltas:
-        problems += _problem(require_cryptography)
+        problems += _error_message(require_cryptography)
     faces, absent = None, dict[int, str]()
     if images and landmarks and (deltas is None or (deltas / LIST_FILE).is_file()):
-        collection = Collection(images, landmarks, deltas)
+        collection = CelebaFiles(images, landmarks, deltas)
         try:
-            faces = read_faces(collection)
-            absent = _absent(collection, faces)
+            faces = read_face_lists(collection)
+            absent = _find_missing_files(collection, faces)
         except UserError as error:
             problems.append(str(error))
     if faces:
         if absent and not partial:
-            problems += _lacking(faces, absent)
+            problems += _describe_missing(faces, absent)
         count = len(faces.names) - len(absent)
         count = count if max_images is None else min(count, max_images)
         num_bytes = (
             count * 3 * sum(4**level for level in range(MIN_LEVEL, level_of(resolution) + 1))
         )
-        problems += _problem(lambda: require_free_space(dest, num_bytes, f"The dataset {dest}"))
+        problems += _error_message(
+            lambda: require_free_space(dest, num_bytes, f"The dataset {dest}")
+        )
     if problems or faces is None:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise UserError(f"CelebA-HQ cannot be made yet:\n{listed}")
@@ -91,7 +93,7 @@ def inspected(
     return Inputs(collection, faces, absent)
 
 
-def _problem(check: Callable[[], None]) -> list[str]:
+def _error_message(check: Callable[[], None]) -> list[str]:
     try:
         check()
     except UserError as error:
@@ -99,7 +101,7 @@ def _problem(check: Callable[[], None]) -> list[str]:
     return []
 
 
-def _found(source: Path, names: Sequence[str]) -> Path | None:
+def _first_existing(source: Path, names: Sequence[str]) -> Path | None:
     with suppress(StopIteration):
         return next(source / name for name in names if (source / name).exists())
     return None
@@ -143,7 +145,7 @@ def _is_torchscript(path: Path) -> bool:
         return any("/code/" in name for name in file.namelist())
 
 
-def _absent(collection: Collection, faces: Faces) -> dict[int, str]:
+def _find_missing_files(collection: CelebaFiles, faces: FaceLists) -> dict[int, str]:
     there = image_names(collection.images)
     absent = {
         row: f"{collection.images.name} has no {name}"
@@ -152,7 +154,7 @@ def _absent(collection: Collection, faces: Faces) -> dict[int, str]:
     }
     if collection.deltas:
         deltas = delta_names(collection.deltas)
-        for row, entry in enumerate(faces.listed):
+        for row, entry in enumerate(faces.entries):
             if delta_name(entry.index) not in deltas:
                 absent.setdefault(
                     row,
@@ -162,7 +164,7 @@ def _absent(collection: Collection, faces: Faces) -> dict[int, str]:
     return absent
 
 
-def _lacking(faces: Faces, absent: dict[int, str]) -> list[str]:
+def _describe_missing(faces: FaceLists, absent: dict[int, str]) -> list[str]:
     shown = "; ".join(list(absent.values())[:_NUM_NAMED])
     more = "; …" * (len(absent) > _NUM_NAMED)
     return [

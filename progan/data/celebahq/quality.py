@@ -21,14 +21,14 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-LEAST_SIDE = 32  # px: below, there are too few rings
+MIN_SIDE = 32  # px: below, there are too few rings
 _LOWEST = 4.0  # cycles per picture
 _SECTORS = 8
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 _INVISIBLE = 1.0  # grey levels squared: variance of white noise that counts as nothing
 
 
-def quality(image: npt.NDArray[np.uint8]) -> float:
+def spectral_quality(image: npt.NDArray[np.uint8]) -> float:
     """Quality of an image, uint8 [S,S,3] with S at least 32; 0 for a single colour."""
     side = len(image)
     luminance = image.astype(np.float32) @ _LUMA

@@ -58,7 +58,7 @@ class Report:
     def lines(self) -> list[dict[str, Any]]:
         """What is known of each face, in their order; those in the dataset have their `row`."""
         text = self.path.read_text("utf-8") if self.path.is_file() else ""
-        latest = {line["face"]: line for line in map(_parsed, text.splitlines()) if line}
+        latest = {line["face"]: line for line in map(_parse_line, text.splitlines()) if line}
         lines = [latest[face] for face in sorted(latest)]
         for row, line in enumerate(line for line in lines if line["status"] in KEPT):
             line["row"] = row
@@ -68,13 +68,13 @@ class Report:
         """Face -> quality, of those that were judged before an interruption."""
         return {line["face"]: line["quality"] for line in self.lines() if "quality" in line}
 
-    def has_judgements(self) -> bool:
+    def has_scores(self) -> bool:
         """Whether faces were judged to choose among them: the work of hours."""
         return any(line["status"] in ("judged", "not selected") for line in self.lines())
 
 
 @contextmanager
-def report_beside(dest: Path, options: Mapping[str, Any]) -> Iterator[Report]:
+def temporary_report(dest: Path, options: Mapping[str, Any]) -> Iterator[Report]:
     """A hidden file beside `dest`, with what an interrupted attempt with these options left.
 
     Once the work is done, it is removed; after a mistake of the user's, too, unless something
@@ -91,7 +91,7 @@ def report_beside(dest: Path, options: Mapping[str, Any]) -> Iterator[Report]:
     try:
         yield report
     except UserError:
-        if not staging_path(dest).exists() and not report.has_judgements():
+        if not staging_path(dest).exists() and not report.has_scores():
             report.path.unlink(missing_ok=True)
         raise
     else:
@@ -113,7 +113,7 @@ def write_report(report: Report, dataset: Path) -> str:
     return f"{told}{wraps}; each face is in {dataset / REPORT_FILE}."
 
 
-def _parsed(text: str) -> dict[str, Any] | None:
+def _parse_line(text: str) -> dict[str, Any] | None:
     """A line, or None for what a crash has torn."""
     try:
         line: dict[str, Any] = json.loads(text)

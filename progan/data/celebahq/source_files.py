@@ -1,6 +1,6 @@
 """Where CelebA and the deltas lie on disk, and how their lists and files are read.
 
-Worker processes get only the few paths of a `Collection`; each reads the lists once for itself.
+Worker processes get only the few paths of a `CelebaFiles`; each reads the lists once for itself.
 """
 
 import os
@@ -59,23 +59,23 @@ def read_landmarks(path: Path) -> Mapping[str, Points]:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class DeltaEntry:
     """One image of CelebA-HQ.
 
     Attributes:
         index: Its number in CelebA-HQ.
         name: File of CelebA that it is made from.
-        made_md5: Of the face that was cut out (`proc_md5`).
+        proc_md5: Of the face that was cut out (`proc_md5`).
         final_md5: Of the face with its delta.
     """
 
     index: int
     name: str
-    made_md5: str
+    proc_md5: str
     final_md5: str
 
 
-def read_image_list(path: Path) -> tuple[Listed, ...]:
+def read_image_list(path: Path) -> tuple[DeltaEntry, ...]:
     """Read the list, whose first line names its columns; raises UserError."""
     try:
         titles, *lines = [
@@ -86,12 +86,12 @@ def read_image_list(path: Path) -> tuple[Listed, ...]:
     missing = sorted(_COLUMNS - set(titles))
     if missing:
         raise UserError(f"{path} has no column {', '.join(missing)}. {_LIST_WANTED}")
-    return tuple(_listed(dict(zip(titles, line, strict=False)), path) for line in lines)
+    return tuple(_parse_entry(dict(zip(titles, line, strict=False)), path) for line in lines)
 
 
-def _listed(line: dict[str, str], path: Path) -> Listed:
+def _parse_entry(line: dict[str, str], path: Path) -> DeltaEntry:
     try:
-        entry = Listed(
+        entry = DeltaEntry(
             int(line["idx"]), line["orig_file"], line["proc_md5"].lower(), line["final_md5"].lower()
         )
         if entry.index < 0 or "/" in entry.name or not entry.name.isascii():
@@ -105,7 +105,7 @@ def _listed(line: dict[str, str], path: Path) -> Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
+class CelebaFiles:
     """The places of all inputs.
 
     Attributes:
@@ -118,7 +118,7 @@ class Collection:
     landmarks: Path
     deltas: Path | None = None
 
-    def image(self, name: str) -> bytes:
+    def read_image(self, name: str) -> bytes:
         """The content of an image's file; raises UnreadableImage."""
         try:
             if self.images.is_dir():
@@ -131,7 +131,7 @@ class Collection:
         except Exception as error:  # zlib, struct and zipfile each have errors of their own
             raise UnreadableImage(name, f"damaged in the zip file ({error})") from error
 
-    def delta(self, index: int) -> bytes:
+    def read_delta(self, index: int) -> bytes:
         """The content of a delta file; raises UnreadableImage."""
         assert self.deltas is not None
         name = delta_name(index)
@@ -148,7 +148,7 @@ class Collection:
 
 
 @dataclass(frozen=True, slots=True)
-class Faces:
+class FaceLists:
     """All faces that the lists name.
 
     Attributes:
@@ -159,15 +159,15 @@ class Faces:
 
     names: tuple[str, ...]
     landmarks: Points
-    listed: tuple[Listed, ...] = ()
+    entries: tuple[DeltaEntry, ...] = ()
 
 
 @lru_cache(maxsize=1)
-def read_faces(collection: Collection) -> Faces:
+def read_face_lists(collection: CelebaFiles) -> FaceLists:
     """Read the lists; raises UserError if one is damaged or names what the other lacks."""
     landmarks = read_landmarks(collection.landmarks)
     if collection.deltas is None:
-        return Faces(tuple(landmarks), np.stack(list(landmarks.values())))
+        return FaceLists(tuple(landmarks), np.stack(list(landmarks.values())))
     path = collection.deltas / LIST_FILE
     listed = read_image_list(path)
     unknown = [entry.name for entry in listed if entry.name not in landmarks]
@@ -181,7 +181,7 @@ def read_faces(collection: Collection) -> Faces:
             f"{path} lists {what}. It does not belong to {collection.landmarks}: fetch both again."
         )
     names = tuple(entry.name for entry in listed)
-    return Faces(names, np.stack([landmarks[name] for name in names]), listed)
+    return FaceLists(names, np.stack([landmarks[name] for name in names]), listed)
 
 
 def image_names(images: Path) -> set[str]:

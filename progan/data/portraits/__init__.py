@@ -1,11 +1,11 @@
-"""Portraits drawn by arithmetic: a data set that needs no download and never runs out.
+"""Procedurally generated portraits: an endless dataset that needs no download.
 
-`draw(index, resolution, seed)` gives picture number `index`. The same number gives the same
-portrait at every resolution and on every machine.
+`generate_portrait(index, resolution, seed)` gives the same portrait at every resolution and on
+every machine.
 """
 
 from progan.data.portraits.factors import Factors
-from progan.data.portraits.painting import Portrait, draw, paint
-from progan.data.portraits.population import factors
+from progan.data.portraits.generate import Portrait, generate_portrait, render_portrait
+from progan.data.portraits.population import sample_factors
 
-__all__ = ["Factors", "Portrait", "draw", "factors", "paint"]
+__all__ = ["Factors", "Portrait", "generate_portrait", "render_portrait", "sample_factors"]

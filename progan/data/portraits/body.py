@@ -7,17 +7,15 @@ from progan.data.portraits.factors import Background, Clothing, Colour, Face, Fa
 from progan.data.portraits.shapes import (
     Array,
     Lamp,
-    at_least,
-    at_most,
     bump,
     clamp,
+    coverage,
     ellipse,
-    inside,
     normal_of,
+    pattern_visibility,
     planes_of,
-    resolved,
-    root,
-    smooth,
+    safe_sqrt,
+    smoothstep,
     value_noise,
 )
 
@@ -29,26 +27,26 @@ SHADOW: Colour = (0.62, 0.48, 0.44)
 
 def edge(canvas: Canvas) -> Array:
     """Signed distance to the outline of the head, to first order: (sqrt f - 1) / |grad sqrt f|."""
-    g = root(canvas.f)
+    g = safe_sqrt(canvas.f)
     fx, fy = canvas.slope
-    return (g - 1.0) * 2.0 * g / (root(fx * fx + fy * fy) + 1e-3)
+    return (g - 1.0) * 2.0 * g / (safe_sqrt(fx * fx + fy * fy) + 1e-3)
 
 
 def paint_face(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, lattice: Array) -> None:
     """The head without eyes, mouth and hair."""
     reach = head.height * 1.08
-    area = canvas.around((head.x, head.y), reach, reach)
-    if area.empty:
+    area = canvas.window_around((head.x, head.y), reach, reach)
+    if area.is_empty:
         return
-    normal = normal_of(*_relief(area, factors.face, head))
+    normal = normal_of(*_relief_slopes(area, factors.face, head))
     colour = lamp.shade(factors.skin.colour, normal, WRAP)
     shine = lamp.gloss(normal, 4) * (0.13 + 0.05 * factors.skin.melanin)
     colour += shine * (1.0 - colour)
-    pores = 0.02 * resolved(0.008, area.pixel)
+    pores = 0.02 * pattern_visibility(0.008, area.pixel)
     if pores:
         colour *= 1.0 + pores * value_noise(lattice, area.face_x * 125.0, area.face_y * 125.0)
-    area.over(colour, inside(edge(area), area.pixel))
-    _complexion(area, factors, head)
+    area.blend(colour, coverage(edge(area), area.pixel))
+    _paint_complexion(area, factors, head)
 
 
 def paint_ears(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None:
@@ -58,35 +56,35 @@ def paint_ears(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None
         if inwards > 0.052:
             continue
         x, y = side * (head.width * 0.99 - inwards), 0.025
-        area = canvas.around(head.picture(x, y), 0.08, 0.11)
-        if area.empty:
+        area = canvas.window_around(head.to_image(x, y), 0.08, 0.11)
+        if area.is_empty:
             continue
         u, v = (area.head_x - x) * side, area.head_y - y
         u = u - 0.12 * v  # ears lean outwards at the top
-        u = u + 0.25 * v * at_least(v, 0.0) / 0.08
+        u = u + 0.25 * v * np.maximum(v, 0.0) / 0.08
         normal = normal_of(u * (side * -14.0) + side * 0.25, v * 2.0)
         colour = lamp.shade(factors.skin.colour, normal, WRAP)
-        area.over(colour, inside(ellipse(u, v, (0.040, 0.078)), area.pixel))
+        area.blend(colour, coverage(ellipse(u, v, (0.040, 0.078)), area.pixel))
         hollow = bump(u, v, (0.012, -0.008), (0.022, 0.05))
-        area.tint((0.66, 0.46, 0.40), hollow * 0.75)
-        area.tint(BLUSH, bump(u, v, (0.0, 0.0), (0.06, 0.1)) * (0.5 * factors.skin.blush))
+        area.multiply((0.66, 0.46, 0.40), hollow * 0.75)
+        area.multiply(BLUSH, bump(u, v, (0.0, 0.0), (0.06, 0.1)) * (0.5 * factors.skin.blush))
 
 
 def paint_neck(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None:
     """Neck and upper chest, shaded by the chin."""
     area = canvas.window(0.0, head.y + 0.1, 1.0, 1.0)
-    if area.empty:
+    if area.is_empty:
         return
     clothing = factors.clothing
     x, y = area.x - neck_x(head), area.y - head.y
-    half = clothing.neck * (1.0 + 6.0 * at_least(y - 0.33, 0.0) ** 2)
-    distance = at_most(np.abs(x) - half, shoulder_line(x, clothing) - y)
-    distance = at_least(distance, 0.15 - y)  # the head hides where the neck ends
+    half = clothing.neck * (1.0 + 6.0 * np.maximum(y - 0.33, 0.0) ** 2)
+    distance = np.minimum(np.abs(x) - half, shoulder_line(x, clothing) - y)
+    distance = np.maximum(distance, 0.15 - y)  # the head hides where the neck ends
     u = clamp(x / half, -1.0, 1.0)
-    normal = normal_of(u / root(1.25 - u * u) * -0.9, 0.0 * y - 0.1)
+    normal = normal_of(u / safe_sqrt(1.25 - u * u) * -0.9, 0.0 * y - 0.1)
     colour = lamp.shade(factors.skin.colour, normal, WRAP)
-    area.over(colour, inside(distance, area.pixel))
-    _shadow_of_chin(area, head, lamp, inside(distance, area.pixel))
+    area.blend(colour, coverage(distance, area.pixel))
+    _paint_chin_shadow(area, head, lamp, coverage(distance, area.pixel))
 
 
 def neck_x(head: Head) -> float:
@@ -96,29 +94,29 @@ def neck_x(head: Head) -> float:
 
 def shoulder_line(x: Array, clothing: Clothing) -> Array:
     """Height of the shoulders below the middle of the head, `x` from the middle of the neck."""
-    away = at_least(np.abs(x) - 0.09, 0.0)
+    away = np.maximum(np.abs(x) - 0.09, 0.0)
     return 0.392 + clothing.shoulders * 1.6 * away * away / (away + 0.12)
 
 
-def _shadow_of_chin(area: Canvas, head: Head, lamp: Lamp, skin: Array) -> None:
+def _paint_chin_shadow(area: Canvas, head: Head, lamp: Lamp, skin: Array) -> None:
     """Darkest close under the jaw; thrown to the side away from the lamp."""
     thrown_x, thrown_y = -0.05 * lamp.direction[0], 0.05
     f, fx, fy = head.outline(area.head_x - thrown_x, area.head_y - thrown_y)
-    g = root(f)
-    away = (g - 1.0) * 2.0 * g / (root(fx * fx + fy * fy) + 1e-3)
-    area.tint((0.50, 0.38, 0.35), skin * smooth(0.045, -0.035, away) * 0.85)
-    area.tint((0.80, 0.72, 0.70), skin * smooth(0.16, 0.0, away) * 0.8)
+    g = safe_sqrt(f)
+    away = (g - 1.0) * 2.0 * g / (safe_sqrt(fx * fx + fy * fy) + 1e-3)
+    area.multiply((0.50, 0.38, 0.35), skin * smoothstep(0.045, -0.035, away) * 0.85)
+    area.multiply((0.80, 0.72, 0.70), skin * smoothstep(0.16, 0.0, away) * 0.8)
 
 
-def _relief(area: Canvas, face: Face, head: Head) -> tuple[Array, Array]:
+def _relief_slopes(area: Canvas, face: Face, head: Head) -> tuple[Array, Array]:
     """Slopes dz/dx, dz/dy of the face: an ellipsoid with hills and hollows on it."""
-    steep = (-0.5 * RELIEF) / root(at_least(1.0 - area.f, 0.03))
+    steep = (-0.5 * RELIEF) / safe_sqrt(np.maximum(1.0 - area.f, 0.03))
     slope_x, slope_y = area.slope[0] * steep, area.slope[1] * steep
     right = np.abs(area.face_x)
     sign = np.sign(area.face_x)
     for x, y, radius_x, radius_y, height in _hills(face, head):
         u, v = (right - x) * (1.0 / radius_x), (area.face_y - y) * (1.0 / radius_y)
-        q = at_least(1.0 - u * u - v * v, 0.0)
+        q = np.maximum(1.0 - u * u - v * v, 0.0)
         steep = q * q * (-6.0 * height)
         slope_x += steep * u * sign * (1.0 / radius_x)
         slope_y += steep * v * (1.0 / radius_y)
@@ -144,7 +142,7 @@ def _hills(face: Face, head: Head) -> list[tuple[float, float, float, float, flo
     ]
 
 
-def _complexion(area: Canvas, factors: Factors, head: Head) -> None:
+def _paint_complexion(area: Canvas, factors: Factors, head: Head) -> None:
     """Blush, the shadows in the hollows, the folds that age deepens."""
     x, y = area.face_x, area.face_y
     right = np.abs(x)
@@ -153,12 +151,12 @@ def _complexion(area: Canvas, factors: Factors, head: Head) -> None:
     blush = bump(right, y, (0.13, tip_y + 0.005), (0.10, 0.08))
     blush += 0.6 * bump(x, y, (0.0, tip_y), (0.05, 0.05))
     blush += 0.5 * bump(x, y, (0.0, head.lips_y + 0.10), (0.07, 0.05))
-    area.tint(BLUSH, blush * (0.45 * factors.skin.blush))
-    hollow = 0.32 * smooth(0.62, 1.0, area.f)  # the sides turn away from the room
+    area.multiply(BLUSH, blush * (0.45 * factors.skin.blush))
+    hollow = 0.32 * smoothstep(0.62, 1.0, area.f)  # the sides turn away from the room
     hollow += 0.30 * bump(right, y, (eye_x - 0.035, eye_y - 0.025), (0.055, 0.05))
     hollow += 0.22 * bump(right, y, (eye_x, eye_y + 0.035), (0.06, 0.03))
-    area.tint(SHADOW, hollow * inside(edge(area), area.pixel))
-    area.tint(SHADOW, _under_nose(x, y, factors, head) + _folds(right, y, factors, head))
+    area.multiply(SHADOW, hollow * coverage(edge(area), area.pixel))
+    area.multiply(SHADOW, _under_nose(x, y, factors, head) + _folds(right, y, factors, head))
 
 
 def _under_nose(x: Array, y: Array, factors: Factors, head: Head) -> Array:
@@ -179,10 +177,10 @@ def _folds(right: Array, y: Array, factors: Factors, head: Head) -> Array:
     top, bottom = head.nose[1] + 0.005, head.lips_y + 0.01
     along = clamp((y - top) * (1.0 / (bottom - top)))
     reach = factors.mouth.width * 1.22 - 0.052
-    distance = right - (0.052 + reach * root(along * (2.0 - along)) * along)
+    distance = right - (0.052 + reach * safe_sqrt(along * (2.0 - along)) * along)
     depth = 0.04 + 0.35 * factors.face.age + 0.20 * max(0.0, factors.mouth.smile)
-    ends = smooth(-0.02, 0.02, y - top) * smooth(0.04, -0.02, y - bottom)
-    return smooth(0.020, 0.0, np.abs(distance)) * ends * depth
+    ends = smoothstep(-0.02, 0.02, y - top) * smoothstep(0.04, -0.02, y - bottom)
+    return smoothstep(0.020, 0.0, np.abs(distance)) * ends * depth
 
 
 def paint_clothing(
@@ -190,27 +188,27 @@ def paint_clothing(
 ) -> None:
     """What covers the shoulders below the neckline."""
     area = canvas.window(0.0, head.y + 0.25, 1.0, 1.0)
-    if area.empty:
+    if area.is_empty:
         return
     x, y = area.x - neck_x(head), area.y - head.y
     top = shoulder_line(x, factors.clothing) - 0.008
     neckline = _neckline(x, factors)
-    distance = at_least(top - y, neckline - y) * 0.85
+    distance = np.maximum(top - y, neckline - y) * 0.85
     folds = value_noise(lattice, x * 9.0 + y * 5.0, y * 7.0 - x * 3.0)
-    rise = at_least(1.0 - (y - top) * 6.0, 0.0)  # the cloth turns away over the shoulder
+    rise = np.maximum(1.0 - (y - top) * 6.0, 0.0)  # the cloth turns away over the shoulder
     normal = normal_of(x * 1.1 + folds * 0.42, folds * 0.30 - 0.75 * rise * rise)
     colour = lamp.shade(factors.clothing.colour, normal, (0.1, 0.1, 0.1))
-    weave = 0.03 * resolved(0.00625, area.pixel)
+    weave = 0.03 * pattern_visibility(0.00625, area.pixel)
     if weave:
         colour *= 1.0 + weave * value_noise(lattice, x * 160.0, y * 160.0)
-    cloth = inside(distance, area.pixel)
-    on_neck = inside(np.abs(x) - factors.clothing.neck * 0.97, area.pixel, 0.02)
-    area.tint((0.70, 0.60, 0.57), smooth(0.035, 0.0, distance) * on_neck * 0.6)
-    area.over(colour, cloth)
-    hem = smooth(0.012, 0.0, np.abs(y - neckline - 0.012) * 0.8) * cloth
-    area.tint((0.78, 0.78, 0.80), hem * smooth(0.2, 0.1, np.abs(x)) * 0.5)
+    cloth = coverage(distance, area.pixel)
+    on_neck = coverage(np.abs(x) - factors.clothing.neck * 0.97, area.pixel, 0.02)
+    area.multiply((0.70, 0.60, 0.57), smoothstep(0.035, 0.0, distance) * on_neck * 0.6)
+    area.blend(colour, cloth)
+    hem = smoothstep(0.012, 0.0, np.abs(y - neckline - 0.012) * 0.8) * cloth
+    area.multiply((0.78, 0.78, 0.80), hem * smoothstep(0.2, 0.1, np.abs(x)) * 0.5)
     if factors.clothing.style == "collar":
-        _collar(area, factors, lamp, (x, y))
+        _paint_collar(area, factors, lamp, (x, y))
 
 
 def _neckline(x: Array, factors: Factors) -> Array:
@@ -218,27 +216,27 @@ def _neckline(x: Array, factors: Factors) -> Array:
     away = np.abs(x) * (1.0 / (factors.clothing.neck * 1.12))
     level = 0.390
     if factors.clothing.style == "v-neck":
-        return level + 0.125 * at_least(1.0 - away, 0.0) - 0.3 * at_least(away - 1.0, 0.0)
-    q = at_least(1.0 - away * away, 0.0)
+        return level + 0.125 * np.maximum(1.0 - away, 0.0) - 0.3 * np.maximum(away - 1.0, 0.0)
+    q = np.maximum(1.0 - away * away, 0.0)
     depth = 0.055 if factors.clothing.style == "crew" else 0.09
-    return level + depth * q - 0.3 * at_least(away - 1.0, 0.0)
+    return level + depth * q - 0.3 * np.maximum(away - 1.0, 0.0)
 
 
-def _collar(area: Canvas, factors: Factors, lamp: Lamp, place: tuple[Array, Array]) -> None:
+def _paint_collar(area: Canvas, factors: Factors, lamp: Lamp, place: tuple[Array, Array]) -> None:
     """The two flaps of a shirt collar."""
     x, y = place
     neck = factors.clothing.neck
     right = np.abs(x)
-    inner = 0.362 + 0.95 * at_least(neck * 1.02 - right, 0.0)  # runs down to the middle
-    inner = inner + 0.9 * at_least(right - neck, 0.0)
+    inner = 0.362 + 0.95 * np.maximum(neck * 1.02 - right, 0.0)  # runs down to the middle
+    inner = inner + 0.9 * np.maximum(right - neck, 0.0)
     outer = 0.455 + 0.35 * (neck - right)
-    flap = at_least(at_least(inner - y, y - outer) * 0.7, right - neck * 1.22)
+    flap = np.maximum(np.maximum(inner - y, y - outer) * 0.7, right - neck * 1.22)
     light = 1.06 - 1.3 * (y - 0.40) + 0.4 * x * lamp.direction[0]
-    body = at_least(smooth(0.01, 0.0, right - neck), smooth(0.0, 0.02, y - 0.40))
-    shadow = smooth(0.022, -0.005, flap) * body
-    area.tint((0.66, 0.66, 0.70), shadow * 0.7)
+    body = np.maximum(smoothstep(0.01, 0.0, right - neck), smoothstep(0.0, 0.02, y - 0.40))
+    shadow = smoothstep(0.022, -0.005, flap) * body
+    area.multiply((0.66, 0.66, 0.70), shadow * 0.7)
     colour = light * (planes_of(factors.clothing.colour) * planes_of(lamp.level))
-    area.over(colour, inside(flap, area.pixel))
+    area.blend(colour, coverage(flap, area.pixel))
 
 
 def paint_background(canvas: Canvas, background: Background) -> None:
@@ -252,4 +250,4 @@ def paint_background(canvas: Canvas, background: Background) -> None:
         reach = blob.radius
         area = canvas.window(blob.x - reach, blob.y - reach, blob.x + reach, blob.y + reach)
         hill = bump(area.x, area.y, (blob.x, blob.y), (reach, reach))
-        area.over(blob.colour, hill * blob.strength)
+        area.blend(blob.colour, hill * blob.strength)

@@ -1,6 +1,6 @@
 """The geometry of the head, and the image while it is being painted.
 
-Three systems of coordinates, all in picture widths, x to the right and y down:
+Three systems of coordinates, all in image widths, x to the right and y down:
 *picture* (the origin is the top left corner), *head* (upright, the origin is the middle of the
 head) and *face* (on the skin, as seen from the front: features are drawn in it and turn with it).
 """
@@ -12,7 +12,7 @@ from typing import Self, TypeAlias
 import numpy as np
 
 from progan.data.portraits.factors import Colour, Factors
-from progan.data.portraits.shapes import Array, at_least, planes_of, root
+from progan.data.portraits.shapes import Array, planes_of, safe_sqrt
 
 Point: TypeAlias = tuple[float, float]  # x, y
 
@@ -38,10 +38,10 @@ class Head:
     mouth: Point  # its right corner
     lips_y: float  # the middle of the line between the lips
     landmarks: tuple[Point, ...] = ()
-    """Picture coordinates of eyes, nose and corners of the mouth; left before right."""
+    """Image coordinates of eyes, nose and corners of the mouth; left before right."""
 
     @classmethod
-    def of(cls, factors: Factors) -> Self:
+    def from_factors(cls, factors: Factors) -> Self:
         """The head that these factors describe, its eyes aligned in the picture."""
         face, mouth, pose = factors.face, factors.mouth, factors.pose
         lips_y = 0.196 + 0.006 * (face.nose_length - 1.0) * 10
@@ -52,17 +52,17 @@ class Head:
             height=face.height,
             jaw=face.jaw,
             chin=face.chin,
-            roll=_turn(pose.roll),
-            yaw=_turn(pose.yaw),
-            pitch=_turn(pose.pitch),
+            roll=_cosine_sine(pose.roll),
+            yaw=_cosine_sine(pose.yaw),
+            pitch=_cosine_sine(pose.pitch),
             eye=(factors.eyes.spacing, -0.042),
             nose=(0.0, -0.042 + 0.135 * face.nose_length),
             mouth=(mouth.width, lips_y - 0.20 * mouth.width * mouth.smile),
             lips_y=lips_y,
         )
-        return head._aligned(0.5 + pose.shift_x, EYE_LINE + pose.shift_y)
+        return head._with_eyes_at(0.5 + pose.shift_x, EYE_LINE + pose.shift_y)
 
-    def _aligned(self, x: float, y: float) -> Self:
+    def _with_eyes_at(self, x: float, y: float) -> Self:
         """The head moved so that the middle between its eyes lies at (x, y)."""
         (eye_x, eye_y), (mouth_x, mouth_y) = self.eye, self.mouth
         marks = self._project(
@@ -77,7 +77,7 @@ class Head:
             landmarks=tuple((mark_x + dx, mark_y + dy) for mark_x, mark_y in marks),
         )
 
-    def upright(self, x: Array, y: Array) -> tuple[Array, Array]:
+    def to_head(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Picture to head coordinates."""
         cosine, sine = self.roll
         u, v = x - self.x, y - self.y
@@ -89,7 +89,7 @@ class Head:
         f = (x / (w m))^2 + (1 - c) v^2 + c v^4, with v = y / h and m = 1 + jaw max(v, 0)^2.
         """
         v = y * (1.0 / self.height)
-        low = at_least(v, 0.0)
+        low = np.maximum(v, 0.0)
         widening = 1.0 + self.jaw * low * low
         u = x / (self.width * widening)
         v2 = v * v
@@ -99,18 +99,18 @@ class Head:
         fy -= 4.0 * self.jaw * low * (u * u / widening)
         return f, fx, fy * (1.0 / self.height)
 
-    def face(self, x: Array, y: Array, f: Array) -> tuple[Array, Array]:
+    def to_face(self, x: Array, y: Array, f: Array) -> tuple[Array, Array]:
         """Head to face coordinates, by turning the point of the skin that is seen there."""
-        depth = DEPTH * root(1.0 - f)
+        depth = DEPTH * safe_sqrt(1.0 - f)
         return (x * self.yaw[0] - depth * self.yaw[1], y * self.pitch[0] - depth * self.pitch[1])
 
-    def picture(self, x: float, y: float) -> Point:
-        """Head to picture coordinates: the inverse of `upright`."""
+    def to_image(self, x: float, y: float) -> Point:
+        """Head to image coordinates: the inverse of `to_head`."""
         cosine, sine = self.roll
         return self.x + x * cosine - y * sine, self.y + x * sine + y * cosine
 
     def _project(self, points: list[Point]) -> list[Point]:
-        """Picture coordinates of points on the face: the inverse of `upright` and `face`.
+        """Image coordinates of points on the face: the inverse of `to_head` and `to_face`.
 
         Fixed point of x = (X + z(x, y) sin yaw) / cos yaw. The skin slopes gently where
         features are, so each step shrinks the error about five times.
@@ -118,13 +118,13 @@ class Head:
         target_x, target_y = np.array(points, dtype=np.float32).T
         x, y = target_x, target_y
         for _ in range(6):
-            depth = DEPTH * root(1.0 - self.outline(x, y)[0])
+            depth = DEPTH * safe_sqrt(1.0 - self.outline(x, y)[0])
             x = (target_x + depth * self.yaw[1]) / self.yaw[0]
             y = (target_y + depth * self.pitch[1]) / self.pitch[0]
-        return [self.picture(*place) for place in zip(x.tolist(), y.tolist(), strict=True)]
+        return [self.to_image(*place) for place in zip(x.tolist(), y.tolist(), strict=True)]
 
 
-def _turn(degrees: float) -> tuple[float, float]:
+def _cosine_sine(degrees: float) -> tuple[float, float]:
     """Cosine and sine of a small angle, by their series: `math.sin` is not the same everywhere."""
     t = math.radians(degrees)
     t2 = t * t
@@ -138,8 +138,8 @@ class Canvas:
     """A rectangle of the picture. `window` gives a smaller one that shares its memory."""
 
     colour: Array  # [3, h, w] display values 0..1, painted in place
-    pixel: float  # side of one pixel in picture widths
-    x: Array  # [1, w] picture coordinates of the pixel centres
+    pixel: float  # side of one pixel in image widths
+    x: Array  # [1, w] image coordinates of the pixel centres
     y: Array  # [h, 1]
     head_x: Array  # [h, w] head coordinates
     head_y: Array  # [h, w]
@@ -149,14 +149,14 @@ class Canvas:
     slope: tuple[Array, Array]  # [h, w] df/dx, df/dy
 
     @classmethod
-    def blank(cls, head: Head, resolution: int, rows: range) -> Self:
+    def blank_strip(cls, head: Head, resolution: int, rows: range) -> Self:
         """A strip of whole rows of the picture, unpainted."""
         pixel = 1.0 / resolution
         x = ((np.arange(resolution, dtype=np.float32) + 0.5) * pixel)[None, :]
         y = ((np.arange(rows.start, rows.stop, dtype=np.float32) + 0.5) * pixel)[:, None]
-        head_x, head_y = head.upright(x, y)
+        head_x, head_y = head.to_head(x, y)
         f, fx, fy = head.outline(head_x, head_y)
-        face_x, face_y = head.face(head_x, head_y, f)
+        face_x, face_y = head.to_face(head_x, head_y, f)
         return cls(
             colour=np.zeros((3, len(rows), resolution), dtype=np.float32),
             pixel=pixel,
@@ -171,12 +171,12 @@ class Canvas:
         )
 
     @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether there is no pixel to paint."""
         return self.f.size == 0
 
     def window(self, left: float, top: float, right: float, bottom: float) -> Self:
-        """The part between these picture coordinates, rounded outwards to whole pixels."""
+        """The part between these image coordinates, rounded outwards to whole pixels."""
         first_row = round(float(self.y[0, 0]) / self.pixel - 0.5)
         rows = slice(*self._span(top, bottom, first_row, self.y.shape[0]))
         columns = slice(*self._span(left, right, 0, self.x.shape[1]))
@@ -194,19 +194,19 @@ class Canvas:
             slope=(self.slope[0][here], self.slope[1][here]),
         )
 
-    def around(self, centre: Point, reach_x: float, reach_y: float) -> Self:
-        """The window that reaches so far from the picture coordinates `centre`."""
+    def window_around(self, centre: Point, reach_x: float, reach_y: float) -> Self:
+        """The window that reaches so far from the image coordinates `centre`."""
         x, y = centre
         return self.window(x - reach_x, y - reach_y, x + reach_x, y + reach_y)
 
-    def over(self, colour: Array | Colour, alpha: Array) -> None:
+    def blend(self, colour: Array | Colour, alpha: Array) -> None:
         """Lay a colour over the picture: [3, h, w] or one for all, with coverage [h, w]."""
         layer = planes_of(colour) if isinstance(colour, tuple) else colour
         change = layer - self.colour
         change *= alpha
         self.colour[...] += change
 
-    def tint(self, colour: Colour, alpha: Array) -> None:
+    def multiply(self, colour: Colour, alpha: Array) -> None:
         """Multiply the picture by a colour, as far as `alpha` [h, w] says: a shadow, a glow."""
         self.colour[...] *= 1.0 - alpha * (1.0 - planes_of(colour))
 

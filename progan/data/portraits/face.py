@@ -7,17 +7,15 @@ from progan.data.portraits.factors import Eyes, Factors, Mouth
 from progan.data.portraits.shapes import (
     Array,
     Lamp,
-    at_least,
-    at_most,
     bump,
     clamp,
+    coverage,
     ellipse,
-    inside,
+    pattern_visibility,
     planes_of,
-    resolved,
-    root,
     rounded_box,
-    smooth,
+    safe_sqrt,
+    smoothstep,
     value_noise,
 )
 
@@ -28,22 +26,22 @@ DROP = 0.008  # the lenses hang a little below the eyes
 def paint_eyes(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, place: Point) -> None:
     """Both eyes; `place` is the point between them in the picture."""
     size = factors.eyes.size
-    area = canvas.around(place, head.eye[0] + size * 1.75, size * 1.5 + 0.015)
-    if area.empty:
+    area = canvas.window_around(place, head.eye[0] + size * 1.75, size * 1.5 + 0.015)
+    if area.is_empty:
         return
     side = np.sign(area.face_x)
     u = (area.face_x * side - head.eye[0]) * (1.0 / size)
     v = (area.face_y - head.eye[1]) * (1.0 / size) + factors.eyes.tilt * u
-    arch = at_least(1.0 - u * u, 0.0)
+    arch = np.maximum(1.0 - u * u, 0.0)
     upper = -factors.eyes.opening * arch * (1.05 - 0.22 * u)
     lower = 0.52 * factors.eyes.opening * arch * (1.0 + 0.25 * u)
-    _lids(area, u, v, upper)
-    opening = inside(at_least(upper - v, v - lower) * size, area.pixel)
-    opening *= inside((np.abs(u) - 1.0) * size, area.pixel)
+    _paint_lids(area, u, v, upper)
+    opening = coverage(np.maximum(upper - v, v - lower) * size, area.pixel)
+    opening *= coverage((np.abs(u) - 1.0) * size, area.pixel)
     ball = _eyeball(factors, lamp, (u, v), side, area.pixel / size)
-    ball *= 1.0 - 0.50 * smooth(0.34, 0.0, v - upper)  # the lid shades the ball
-    area.over(ball, opening)
-    _lashes(area, factors, u, v - upper, v - lower)
+    ball *= 1.0 - 0.50 * smoothstep(0.34, 0.0, v - upper)  # the lid shades the ball
+    area.blend(ball, opening)
+    _paint_lashes(area, factors, u, v - upper, v - lower)
 
 
 def paint_brows(canvas: Canvas, factors: Factors, head: Head, lattice: Array, place: Point) -> None:
@@ -51,29 +49,33 @@ def paint_brows(canvas: Canvas, factors: Factors, head: Head, lattice: Array, pl
     brows = factors.brows
     x, y = place
     area = canvas.window(x - 0.24, y - 0.13, x + 0.24, y)
-    if area.empty:
+    if area.is_empty:
         return
     u = (np.abs(area.face_x) - head.eye[0] - 0.004) * (1.0 / 0.070)
     line = head.eye[1] - brows.height - brows.tilt * u
     line = line - brows.arch * (1.0 - (u - 0.3) * (u - 0.3))
     half = brows.thickness * clamp(0.78 - 0.38 * u, 0.15)
     across = np.abs(area.face_y - line) - half
-    alpha = inside(across, area.pixel, 0.0075) * smooth(1.18, 0.80, u) * smooth(-1.12, -0.75, u)
-    density = 0.22 * resolved(0.005, area.pixel)
+    alpha = (
+        coverage(across, area.pixel, 0.0075)
+        * smoothstep(1.18, 0.80, u)
+        * smoothstep(-1.12, -0.75, u)
+    )
+    density = 0.22 * pattern_visibility(0.005, area.pixel)
     if density:
         slanted = area.face_x * 200.0 + area.face_y * 90.0
         alpha *= 0.78 + density * value_noise(lattice, slanted, area.face_y * 60.0)
     else:
         alpha *= 0.78
-    area.over(brows.colour, clamp(alpha))
+    area.blend(brows.colour, clamp(alpha))
 
 
-def _lids(area: Canvas, u: Array, v: Array, upper: Array) -> None:
+def _paint_lids(area: Canvas, u: Array, v: Array, upper: Array) -> None:
     """The crease above the upper lid and the soft shadow round the eye."""
     crease = np.abs(v - upper * 1.12 + 0.22)
-    ends = at_least(1.0 - 0.75 * u * u, 0.0)
-    area.tint((0.50, 0.36, 0.33), smooth(0.17, 0.0, crease) * ends * 0.50)
-    area.tint((0.72, 0.60, 0.56), bump(u, v, (0.0, -0.1), (1.55, 0.95)) * 0.42)
+    ends = np.maximum(1.0 - 0.75 * u * u, 0.0)
+    area.multiply((0.50, 0.36, 0.33), smoothstep(0.17, 0.0, crease) * ends * 0.50)
+    area.multiply((0.72, 0.60, 0.56), bump(u, v, (0.0, -0.1), (1.55, 0.95)) * 0.42)
 
 
 def _eyeball(
@@ -83,13 +85,13 @@ def _eyeball(
     eyes = factors.eyes
     u, v = place
     du, dv = u - side * eyes.gaze_x, v - (eyes.gaze_y - 0.02)
-    r = root(du * du + dv * dv) * (1.0 / IRIS)
+    r = safe_sqrt(du * du + dv * dv) * (1.0 / IRIS)
     iris, dark = _iris(eyes, r, dv, pixel)
     white = 0.80 - 0.16 * u * u
-    inner = smooth(-0.62, -0.95, u)  # the pink inner corner
+    inner = smoothstep(-0.62, -0.95, u)  # the pink inner corner
     light_u, light_v = side * lamp.direction[0] * 0.26, lamp.direction[1] * 0.30
-    spot = root((du - light_u) ** 2 + (dv - light_v) ** 2) - 0.105
-    glint = inside(spot, pixel, 0.05) * 0.92
+    spot = safe_sqrt((du - light_u) ** 2 + (dv - light_v) ** 2) - 0.105
+    glint = coverage(spot, pixel, 0.05) * 0.92
     planes = white * (planes_of((1.0, 0.965, 0.94)) * planes_of(lamp.level))
     planes *= 1.0 - inner * planes_of((0.08, 0.32, 0.30))
     planes += iris * (dark * planes_of(eyes.colour) - planes)
@@ -99,22 +101,22 @@ def _eyeball(
 
 def _iris(eyes: Eyes, r: Array, dv: Array, pixel: float) -> tuple[Array, Array]:
     """Coverage of the iris and its brightness: pupil, limbal ring, more light from below."""
-    coverage = inside((r - 1.0) * IRIS, pixel, 0.05)
-    glow = 0.85 + 0.55 * dv + 0.25 * smooth(0.85, 0.45, r)
-    ring = 1.0 - 0.60 * smooth(0.72, 1.0, r)
-    pupil = inside((r - 0.42) * IRIS, pixel, 0.04)
-    return coverage, glow * ring * (1.0 - 0.93 * pupil)
+    alpha = coverage((r - 1.0) * IRIS, pixel, 0.05)
+    glow = 0.85 + 0.55 * dv + 0.25 * smoothstep(0.85, 0.45, r)
+    ring = 1.0 - 0.60 * smoothstep(0.72, 1.0, r)
+    pupil = coverage((r - 0.42) * IRIS, pixel, 0.04)
+    return alpha, glow * ring * (1.0 - 0.93 * pupil)
 
 
-def _lashes(area: Canvas, factors: Factors, u: Array, above: Array, below: Array) -> None:
+def _paint_lashes(area: Canvas, factors: Factors, u: Array, above: Array, below: Array) -> None:
     """The dark edge of the upper lid, heavier outwards, and a faint one below."""
     size = factors.eyes.size
-    ends = smooth(1.16, 0.9, np.abs(u))
+    ends = smoothstep(1.16, 0.9, np.abs(u))
     heavy = 0.045 + 0.020 * u
-    upper = inside((np.abs(above + 0.02) - heavy) * size, area.pixel, 0.06 * size)
-    area.over((0.11, 0.075, 0.065), upper * ends * 0.90)
-    lower = smooth(0.10, 0.0, np.abs(below))
-    area.tint((0.55, 0.40, 0.37), lower * ends * 0.55)
+    upper = coverage((np.abs(above + 0.02) - heavy) * size, area.pixel, 0.06 * size)
+    area.blend((0.11, 0.075, 0.065), upper * ends * 0.90)
+    lower = smoothstep(0.10, 0.0, np.abs(below))
+    area.multiply((0.55, 0.40, 0.37), lower * ends * 0.55)
 
 
 def paint_glasses(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None:
@@ -124,20 +126,22 @@ def paint_glasses(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> N
         return
     (left_x, left_y), (right_x, right_y) = head.landmarks[:2]
     middle = ((left_x + right_x) / 2, (left_y + right_y) / 2)
-    area = canvas.around(middle, 0.34, 0.15)
-    if area.empty:
+    area = canvas.window_around(middle, 0.34, 0.15)
+    if area.is_empty:
         return
     lens = _lens(area, factors, head)
-    frame = at_most(np.abs(lens) - 0.5 * glasses.thickness, _bridge_and_arms(area, factors, head))
-    on_head = inside(area.f - 0.97, area.pixel * 4.0, 0.03)
-    shadow = smooth(0.022, 0.0, np.abs(lens - 0.012)) * on_head * 0.22
-    area.tint((0.62, 0.52, 0.50), shadow)
-    glass = inside(lens, area.pixel)
-    area.over((0.85, 0.90, 0.95), glass * _reflection(area, lamp) * 0.16)
-    area.tint((0.96, 0.98, 0.97), glass)
+    frame = np.minimum(
+        np.abs(lens) - 0.5 * glasses.thickness, _bridge_and_arms(area, factors, head)
+    )
+    on_head = coverage(area.f - 0.97, area.pixel * 4.0, 0.03)
+    shadow = smoothstep(0.022, 0.0, np.abs(lens - 0.012)) * on_head * 0.22
+    area.multiply((0.62, 0.52, 0.50), shadow)
+    glass = coverage(lens, area.pixel)
+    area.blend((0.85, 0.90, 0.95), glass * _reflection(area, lamp) * 0.16)
+    area.multiply((0.96, 0.98, 0.97), glass)
     light = 0.95 - 3.0 * (area.face_y - head.eye[1])
     colour = light * (planes_of(glasses.colour) * planes_of(lamp.level))
-    area.over(colour, inside(frame, area.pixel) * on_head)
+    area.blend(colour, coverage(frame, area.pixel) * on_head)
 
 
 def _lens(area: Canvas, factors: Factors, head: Head) -> Array:
@@ -158,47 +162,50 @@ def _bridge_and_arms(area: Canvas, factors: Factors, head: Head) -> Array:
     y = area.face_y - head.eye[1] - DROP
     inner, outer = head.eye[0] - size * 0.95, head.eye[0] + size * 0.97
     arc = y + 0.018 - 6.0 * right * right
-    bridge = at_least(np.abs(arc) - half, right - inner)
-    arm = at_least(np.abs(y + 0.022) - half * 0.9, outer - right)
-    return at_most(bridge, arm)
+    bridge = np.maximum(np.abs(arc) - half, right - inner)
+    arm = np.maximum(np.abs(y + 0.022) - half * 0.9, outer - right)
+    bars: Array = np.minimum(bridge, arm)
+    return bars
 
 
 def _reflection(area: Canvas, lamp: Lamp) -> Array:
     """A slanted band of the window in which the lamp stands."""
     across = area.face_x * 0.8 + area.face_y + 0.05 * lamp.direction[0]
-    return smooth(0.05, 0.0, np.abs(across - 0.03)) + smooth(0.05, 0.0, np.abs(across + 0.13))
+    return smoothstep(0.05, 0.0, np.abs(across - 0.03)) + smoothstep(
+        0.05, 0.0, np.abs(across + 0.13)
+    )
 
 
 def paint_mouth(
     canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, lattice: Array, place: Point
 ) -> None:
-    """The mouth, whose middle is seen at the picture coordinates `place`."""
+    """The mouth, whose middle is seen at the image coordinates `place`."""
     mouth = factors.mouth
-    area = canvas.around(place, mouth.width * 1.6, mouth.width * 1.25)
-    if area.empty:
+    area = canvas.window_around(place, mouth.width * 1.6, mouth.width * 1.25)
+    if area.is_empty:
         return
     u = area.face_x * (1.0 / mouth.width)
     v = (area.face_y - head.lips_y) * (1.0 / mouth.width)
-    arch = at_least(1.0 - u * u, 0.0)
+    arch = np.maximum(1.0 - u * u, 0.0)
     middle = (-0.20 * mouth.smile) * u * u + 0.04 * arch
     gap = (0.30 * mouth.openness) * arch
     parting_top, parting_bottom = middle - 0.25 * gap, middle + 0.75 * gap
     top = parting_top - _upper_lip(mouth, u, arch)
     bottom = parting_bottom + 0.33 * mouth.fullness * arch * (1.0 - 0.2 * arch)
-    _around(area, u, v, middle, bottom)
-    lips = inside(at_least(top - v, v - bottom) * mouth.width, area.pixel, 0.006)
-    lips *= inside((np.abs(u) - 1.0) * mouth.width, area.pixel, 0.006)
+    _paint_mouth_shadows(area, u, v, middle, bottom)
+    lips = coverage(np.maximum(top - v, v - bottom) * mouth.width, area.pixel, 0.006)
+    lips *= coverage((np.abs(u) - 1.0) * mouth.width, area.pixel, 0.006)
     colour = _lip_colour(factors, lamp, (u, v), (parting_top, parting_bottom, bottom))
-    creases = 0.05 * resolved(0.006, area.pixel)
+    creases = 0.05 * pattern_visibility(0.006, area.pixel)
     if creases:
         colour *= 1.0 + creases * value_noise(lattice, u * 16.0, v * 2.5)
-    area.over(colour, lips * 0.92)
-    _parting(area, mouth, lamp, (u, v), (parting_top, parting_bottom))
+    area.blend(colour, lips * 0.92)
+    _paint_parting(area, mouth, lamp, (u, v), (parting_top, parting_bottom))
 
 
 def _upper_lip(mouth: Mouth, u: Array, arch: Array) -> Array:
     """Height of the upper lip: two peaks and the dip between, the cupid's bow."""
-    q = at_least(1.0 - u * u * 14.0, 0.0)
+    q = np.maximum(1.0 - u * u * 14.0, 0.0)
     return 0.245 * mouth.fullness * arch * (1.0 - 0.22 * q * q) * (0.86 + 0.25 * u * u)
 
 
@@ -208,9 +215,9 @@ def _lip_colour(
     """Display colours [3, h, w]: the upper lip faces down and is darker, the lower one shines."""
     u, v = place
     parting_top, parting_bottom, bottom = lines
-    turn = smooth(-0.03, 0.03, v - parting_top)  # 0 on the upper lip, 1 on the lower
-    body = (v - parting_bottom) / at_least(bottom - parting_bottom, 0.02)
-    light = 0.78 + 0.26 * turn - 0.20 * turn * at_least(body - 0.45, 0.0)
+    turn = smoothstep(-0.03, 0.03, v - parting_top)  # 0 on the upper lip, 1 on the lower
+    body = (v - parting_bottom) / np.maximum(bottom - parting_bottom, 0.02)
+    light = 0.78 + 0.26 * turn - 0.20 * turn * np.maximum(body - 0.45, 0.0)
     light = light - 0.12 * u * u + 0.06 * u * lamp.direction[0]
     shine = bump(u, body, (0.25 * lamp.direction[0], 0.38), (0.55, 0.30)) * turn * 0.20
     colour = factors.mouth.colour
@@ -219,30 +226,30 @@ def _lip_colour(
     return planes
 
 
-def _around(area: Canvas, u: Array, v: Array, middle: Array, bottom: Array) -> None:
+def _paint_mouth_shadows(area: Canvas, u: Array, v: Array, middle: Array, bottom: Array) -> None:
     """Shadow below the lower lip, the groove above the upper one, and the corners."""
     below = bump(u, v - bottom, (0.0, 0.10), (0.75, 0.17))
     corners = bump(np.abs(u), v - middle, (1.04, 0.0), (0.22, 0.17))
     groove = bump(u, v, (0.0, -0.50), (0.13, 0.24))
-    area.tint((0.66, 0.52, 0.48), below * 0.55 + corners * 0.45 + groove * 0.14)
+    area.multiply((0.66, 0.52, 0.48), below * 0.55 + corners * 0.45 + groove * 0.14)
 
 
-def _parting(
+def _paint_parting(
     area: Canvas, mouth: Mouth, lamp: Lamp, place: tuple[Array, Array], lines: tuple[Array, Array]
 ) -> None:
     """The dark line between the lips, or the open mouth with its upper teeth."""
     u, v = place
     top, bottom = lines
-    ends = smooth(1.05, 0.85, np.abs(u))
-    line = smooth(0.065, 0.0, np.abs(v - (top + bottom) * 0.5) - (bottom - top) * 0.5)
-    area.tint((0.34, 0.20, 0.19), line * ends * 0.85)
+    ends = smoothstep(1.05, 0.85, np.abs(u))
+    line = smoothstep(0.065, 0.0, np.abs(v - (top + bottom) * 0.5) - (bottom - top) * 0.5)
+    area.multiply((0.34, 0.20, 0.19), line * ends * 0.85)
     if mouth.openness == 0.0:
         return
-    opening = inside(at_least(top - v, v - bottom) * mouth.width, area.pixel, 0.003)
-    area.over((0.20, 0.07, 0.07), opening * ends)
+    opening = coverage(np.maximum(top - v, v - bottom) * mouth.width, area.pixel, 0.003)
+    area.blend((0.20, 0.07, 0.07), opening * ends)
     edge = top + 0.62 * (bottom - top) + 0.02
-    teeth = opening * inside((v - edge) * mouth.width, area.pixel, 0.004)
-    teeth *= smooth(0.95, 0.6, np.abs(u))
-    shade = (0.93 - 0.35 * u * u) * (1.0 - 0.25 * smooth(0.07, 0.0, v - top))
+    teeth = opening * coverage((v - edge) * mouth.width, area.pixel, 0.004)
+    teeth *= smoothstep(0.95, 0.6, np.abs(u))
+    shade = (0.93 - 0.35 * u * u) * (1.0 - 0.25 * smoothstep(0.07, 0.0, v - top))
     white = shade * (planes_of((0.93, 0.90, 0.85)) * planes_of(lamp.level))
-    area.over(white, teeth * 0.95)
+    area.blend(white, teeth * 0.95)

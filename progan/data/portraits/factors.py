@@ -1,4 +1,4 @@
-"""What varies from portrait to portrait. Lengths are in picture widths, colours in 0..1 display."""
+"""What varies from portrait to portrait. Lengths are in image widths, colours in 0..1 display."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -14,7 +14,7 @@ ClothingStyle: TypeAlias = Literal["crew", "v-neck", "collar"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pose:
-    """How the head is turned and where it sits, in degrees and picture widths."""
+    """How the head is turned and where it sits, in degrees and image widths."""
 
     yaw: float  # degrees, positive turns to the right of the picture, -26..26
     pitch: float  # degrees, positive looks down, -7..7

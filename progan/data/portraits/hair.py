@@ -10,17 +10,15 @@ from progan.data.portraits.factors import BeardStyle, Factors, HairStyle
 from progan.data.portraits.shapes import (
     Array,
     Lamp,
-    at_least,
-    at_most,
     bump,
     clamp,
+    coverage,
     ellipse,
-    inside,
     normal_of,
+    pattern_visibility,
     planes_of,
-    resolved,
-    root,
-    smooth,
+    safe_sqrt,
+    smoothstep,
     value_noise,
 )
 
@@ -29,8 +27,8 @@ HALF_WAY = -0.08  # height in the head where the dome of the hair ends and its s
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A hair style. Lengths in picture widths, heights from the middle of the head downwards."""
+class HairShape:
+    """A hair style. Lengths in image widths, heights from the middle of the head downwards."""
 
     crown: float  # thickness above the skull
     side: float  # thickness beside it
@@ -39,32 +37,34 @@ class Cut:
     fringe: float = 0.0  # how far hair falls from there
     slant: float = 0.0  # of the fringe, or of the curtains beside a parting
     parted: bool = False
-    flare: float = 0.0  # widening downwards, per picture width
+    flare: float = 0.0  # widening downwards, per image width
     curl: float = 0.0  # how far curls or waves bend the hair
-    curls: float = 26.0  # of them per picture width
+    curls: float = 26.0  # of them per image width
     swept: bool = False  # strands follow the outline instead of falling from the crown
     opacity: float = 1.0
 
 
-CUTS: dict[HairStyle, Cut] = {
-    "buzz": Cut(0.012, 0.002, 0.02, -0.235, opacity=0.82),
-    "short": Cut(0.040, 0.010, 0.05, -0.225, curl=0.008, curls=20.0),
-    "swept": Cut(0.060, 0.012, 0.05, -0.235, swept=True, curl=0.016, curls=9.0),
-    "fringe": Cut(0.050, 0.030, 0.13, -0.225, fringe=0.085, slant=0.18, curl=0.010, curls=12.0),
-    "bob": Cut(
+HAIR_SHAPES: dict[HairStyle, HairShape] = {
+    "buzz": HairShape(0.012, 0.002, 0.02, -0.235, opacity=0.82),
+    "short": HairShape(0.040, 0.010, 0.05, -0.225, curl=0.008, curls=20.0),
+    "swept": HairShape(0.060, 0.012, 0.05, -0.235, swept=True, curl=0.016, curls=9.0),
+    "fringe": HairShape(
+        0.050, 0.030, 0.13, -0.225, fringe=0.085, slant=0.18, curl=0.010, curls=12.0
+    ),
+    "bob": HairShape(
         0.050, 0.055, 0.30, -0.225, slant=0.50, parted=True, flare=0.15, curl=0.012, curls=6.0
     ),
-    "long": Cut(
+    "long": HairShape(
         0.048, 0.048, 0.95, -0.230, slant=0.55, parted=True, flare=0.16, curl=0.018, curls=6.0
     ),
-    "curly": Cut(0.060, 0.072, 0.36, -0.225, flare=0.18, curl=0.022),
-    "afro": Cut(0.105, 0.105, 0.16, -0.225, curl=0.016),
-    "tied": Cut(0.026, 0.006, 0.04, -0.235, swept=True),
+    "curly": HairShape(0.060, 0.072, 0.36, -0.225, flare=0.18, curl=0.022),
+    "afro": HairShape(0.105, 0.105, 0.16, -0.225, curl=0.016),
+    "tied": HairShape(0.026, 0.006, 0.04, -0.235, swept=True),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Volume:
+class HairVolume:
     """The hair evaluated on the part of a canvas that it reaches; arrays are [h, w]."""
 
     area: Canvas
@@ -74,7 +74,9 @@ class Volume:
     strands: Array  # -1..1, the relief of the strands
 
     @classmethod
-    def of(cls, canvas: Canvas, factors: Factors, head: Head, cut: Cut, lattice: Array) -> Self:
+    def build(
+        cls, canvas: Canvas, factors: Factors, head: Head, cut: HairShape, lattice: Array
+    ) -> Self:
         """The hair of this cut."""
         canvas = _reach(canvas, factors, head, cut)
         volume = factors.hair.volume
@@ -84,13 +86,13 @@ class Volume:
         x = canvas.head_x + 0.06 * head.yaw[1]  # the skull reaches back, away from the turn
         y = canvas.head_y - HALF_WAY
         if cut.curl:
-            x, y = _curled(x, y, cut, volume, lattice)
-        high, low = at_most(y, 0.0) * (1.0 / top), at_least(y, 0.0)
+            x, y = _bend_by_noise(x, y, cut, volume, lattice)
+        high, low = np.minimum(y, 0.0) * (1.0 / top), np.maximum(y, 0.0)
         wide = width * (1.0 + cut.flare * low)
         u, t = x / wide, low * (1.0 / length)
         t3 = t * t * t
         edge = high * high + t3 * t
-        meridian = clamp(u / root(at_least(1.0 - edge, 0.10)), -1.5, 1.5)
+        meridian = clamp(u / safe_sqrt(np.maximum(1.0 - edge, 0.10)), -1.5, 1.5)
         if cut.parted:
             meridian = meridian - factors.hair.part / width
         h = u * u + edge
@@ -100,48 +102,50 @@ class Volume:
 
     def distance(self) -> Array:
         """Signed distance to the outline, to first order."""
-        g = root(self.h)
+        g = safe_sqrt(self.h)
         fx, fy = self.slope
-        return (g - 1.0) * 2.0 * g / (root(fx * fx + fy * fy) + 1e-2)
+        return (g - 1.0) * 2.0 * g / (safe_sqrt(fx * fx + fy * fy) + 1e-2)
 
 
-def paint_hair_behind(canvas: Canvas, factors: Factors, head: Head, hair: Volume | None) -> None:
+def paint_hair_behind(
+    canvas: Canvas, factors: Factors, head: Head, hair: HairVolume | None
+) -> None:
     """What is seen of the hair behind neck and ears, in shadow."""
     if factors.hair.style == "tied":
         _paint_bun(canvas, factors, head)
-    if hair is None or CUTS[factors.hair.style].opacity < 1.0:
+    if hair is None or HAIR_SHAPES[factors.hair.style].opacity < 1.0:
         return  # where hair is thin, the scalp shows and not more hair
     light = 0.50 + 0.10 * hair.strands
-    coverage = inside(hair.distance() + 0.006, canvas.pixel, 0.006)
-    hair.area.over(light * planes_of(factors.hair.colour), coverage)
+    alpha = coverage(hair.distance() + 0.006, canvas.pixel, 0.006)
+    hair.area.blend(light * planes_of(factors.hair.colour), alpha)
 
 
-def paint_hair(factors: Factors, head: Head, lamp: Lamp, hair: Volume | None) -> None:
+def paint_hair(factors: Factors, head: Head, lamp: Lamp, hair: HairVolume | None) -> None:
     """The hair round the face, and its shadow on the forehead."""
     if hair is None:
         return
-    canvas, cut = hair.area, CUTS[factors.hair.style]
+    canvas, cut = hair.area, HAIR_SHAPES[factors.hair.style]
     opening = _opening(canvas, factors, head, cut, hair)
-    skin = inside(canvas.f - 1.0, canvas.pixel * 4.0)
-    near = smooth(0.045, 0.0, hair.distance())  # no shadow where the hair has ended
-    shadow = smooth(-0.050, 0.006, opening - 0.010 * lamp.direction[1]) * skin * near
-    canvas.tint((0.60, 0.48, 0.45), shadow * (0.55 * cut.opacity))
+    skin = coverage(canvas.f - 1.0, canvas.pixel * 4.0)
+    near = smoothstep(0.045, 0.0, hair.distance())  # no shadow where the hair has ended
+    shadow = smoothstep(-0.050, 0.006, opening - 0.010 * lamp.direction[1]) * skin * near
+    canvas.multiply((0.60, 0.48, 0.45), shadow * (0.55 * cut.opacity))
     soft = 0.022 if cut.opacity < 1.0 else (0.006 if cut.parted or cut.fringe else 0.013)
-    alpha = inside(hair.distance(), canvas.pixel, 0.006) * inside(-opening, canvas.pixel, soft)
+    alpha = coverage(hair.distance(), canvas.pixel, 0.006) * coverage(-opening, canvas.pixel, soft)
     if cut.end < SIDEBURN:
-        alpha *= smooth(0.05, -0.06, canvas.head_y - cut.end - 0.02 * hair.strands)
-    canvas.over(_colour(factors, lamp, cut, hair, opening), alpha * cut.opacity)
+        alpha *= smoothstep(0.05, -0.06, canvas.head_y - cut.end - 0.02 * hair.strands)
+    canvas.blend(_hair_colour(factors, lamp, cut, hair, opening), alpha * cut.opacity)
 
 
-def hair_on(canvas: Canvas, factors: Factors, head: Head, lattice: Array) -> Volume | None:
+def hair_volume(canvas: Canvas, factors: Factors, head: Head, lattice: Array) -> HairVolume | None:
     """The volume of the hair, or None where there is none."""
     if factors.hair.style == "bald":
         return None
-    hair = Volume.of(canvas, factors, head, CUTS[factors.hair.style], lattice)
-    return None if hair.area.empty else hair
+    hair = HairVolume.build(canvas, factors, head, HAIR_SHAPES[factors.hair.style], lattice)
+    return None if hair.area.is_empty else hair
 
 
-def _reach(canvas: Canvas, factors: Factors, head: Head, cut: Cut) -> Canvas:
+def _reach(canvas: Canvas, factors: Factors, head: Head, cut: HairShape) -> Canvas:
     """The window that holds all the hair, however the head leans."""
     end = cut.end + factors.hair.length
     wide = (head.width + cut.side * factors.hair.volume) * (1.0 + cut.flare * (end - HALF_WAY))
@@ -152,7 +156,9 @@ def _reach(canvas: Canvas, factors: Factors, head: Head, cut: Cut) -> Canvas:
     return canvas.window(head.x - side, head.y - above, head.x + side, head.y + below)
 
 
-def _curled(x: Array, y: Array, cut: Cut, volume: float, lattice: Array) -> tuple[Array, Array]:
+def _bend_by_noise(
+    x: Array, y: Array, cut: HairShape, volume: float, lattice: Array
+) -> tuple[Array, Array]:
     """Coordinates bent by noise, so that hair waves and its outline breaks into curls."""
     reach, often = cut.curl * volume, cut.curls
     bend = value_noise(lattice, x * often, y * often) * reach
@@ -160,52 +166,58 @@ def _curled(x: Array, y: Array, cut: Cut, volume: float, lattice: Array) -> tupl
     return x + bend, y + other
 
 
-def _strands(canvas: Canvas, cut: Cut, place: tuple[Array, Array], lattice: Array) -> Array:
+def _strands(canvas: Canvas, cut: HairShape, place: tuple[Array, Array], lattice: Array) -> Array:
     """Relief of the strands: noise that is long along them and narrow across."""
     h, meridian = place
     x, y = canvas.head_x, canvas.head_y
     if cut.curls > 20.0 and cut.curl:
         coarse = value_noise(lattice, x * 34.0, y * 34.0)
-        fineness = 0.5 * resolved(0.011, canvas.pixel)
+        fineness = 0.5 * pattern_visibility(0.011, canvas.pixel)
         if not fineness:
             return 0.6 * coarse
         return 0.6 * coarse + fineness * value_noise(lattice, x * 90.0 + coarse, y * 90.0)
-    across = root(h) * 0.26 if cut.swept else meridian * 0.30
+    across = safe_sqrt(h) * 0.26 if cut.swept else meridian * 0.30
     along = y * 4.0 + x * 2.0
     total = 0.42 * value_noise(lattice, across * 60.0, along)
     for frequency, weight in ((140.0, 0.42), (330.0, 0.38), (720.0, 0.25)):
-        visible = weight * resolved(1.0 / frequency, canvas.pixel)
+        visible = weight * pattern_visibility(1.0 / frequency, canvas.pixel)
         if visible > 0.0:
             total = total + visible * value_noise(lattice, across * frequency, along * 1.7 + 5.0)
     return total
 
 
-def _opening(canvas: Canvas, factors: Factors, head: Head, cut: Cut, hair: Volume) -> Array:
+def _opening(
+    canvas: Canvas, factors: Factors, head: Head, cut: HairShape, hair: HairVolume
+) -> Array:
     """Signed distance to the part of the face that the hair leaves free, negative inside it."""
     x, y = canvas.face_x, canvas.face_y
     middle = 0.06
     height = middle - (cut.hairline + factors.hair.hairline)
     half = head.width * (0.93 if cut.side < 0.02 else 0.885)
-    half_here = half * (1.0 + 0.35 * at_least(y - middle, 0.0))
-    above = at_most(y - middle, 0.0) * (1.0 / height)
+    half_here = half * (1.0 + 0.35 * np.maximum(y - middle, 0.0))
+    above = np.minimum(y - middle, 0.0) * (1.0 / height)
     u = x / half_here
-    g = root(u * u + above * above * (0.35 + 0.65 * above * above))
+    g = safe_sqrt(u * u + above * above * (0.35 + 0.65 * above * above))
     free = (g - 1.0) * (0.5 * (half + height))
     if cut.fringe:
         line = cut.hairline + factors.hair.hairline + cut.fringe
         side = 1.0 if factors.hair.part > 0 else -1.0
         edge = line + cut.slant * side * x + 0.018 * hair.strands
-        return at_least(free, (edge - y) * 0.9)
+        fringe: Array = np.maximum(free, (edge - y) * 0.9)
+        return fringe
     if cut.parted:
         away = np.abs(x - factors.hair.part)
         edge = cut.hairline + factors.hair.hairline + cut.slant * away * (0.5 + 2.5 * away)
-        return at_least(free, (edge - y) * 0.85) + 0.005 * hair.strands
+        curtains: Array = np.maximum(free, (edge - y) * 0.85) + 0.005 * hair.strands
+        return curtains
     return free + 0.012 * hair.strands
 
 
-def _colour(factors: Factors, lamp: Lamp, cut: Cut, hair: Volume, opening: Array) -> Array:
+def _hair_colour(
+    factors: Factors, lamp: Lamp, cut: HairShape, hair: HairVolume, opening: Array
+) -> Array:
     """Display colours [3, h, w]: a round volume, strands, a sheen across them, dark roots."""
-    steep = -0.10 / root(at_least(1.0 - hair.h, 0.05))
+    steep = -0.10 / safe_sqrt(np.maximum(1.0 - hair.h, 0.05))
     curly = cut.curl > 0.0 and cut.curls > 20.0
     relief = 0.45 if curly else 0.25
     slope_x = hair.slope[0] * steep + relief * hair.strands
@@ -214,9 +226,9 @@ def _colour(factors: Factors, lamp: Lamp, cut: Cut, hair: Volume, opening: Array
     colour = lamp.shade(factors.hair.colour, normal, (0.15, 0.15, 0.15))
     dark: Array
     if cut.parted:
-        dark = 0.30 * smooth(0.13, 0.0, np.abs(hair.meridian))
+        dark = 0.30 * smoothstep(0.13, 0.0, np.abs(hair.meridian))
     else:
-        dark = 0.25 * smooth(0.030, 0.0, opening)
+        dark = 0.25 * smoothstep(0.030, 0.0, opening)
     colour *= (0.94 + 0.36 * hair.strands) * (1.0 - dark)
     # A strand is a thin cylinder: it glints where it lies square to the half vector.
     ny = hair.slope[1] * steep
@@ -237,17 +249,17 @@ def _sheen_colour(factors: Factors) -> Array:
 def _paint_bun(canvas: Canvas, factors: Factors, head: Head) -> None:
     """The knot of tied hair behind the crown."""
     middle_x, middle_y = 0.2 * factors.hair.part - 0.16 * head.yaw[1], -head.height - 0.035
-    area = canvas.around(head.picture(middle_x, middle_y), 0.12, 0.10)
-    if area.empty:
+    area = canvas.window_around(head.to_image(middle_x, middle_y), 0.12, 0.10)
+    if area.is_empty:
         return
     x, y = area.head_x - middle_x, area.head_y - middle_y
-    knot = inside(ellipse(x, y, (0.095, 0.070)), area.pixel, 0.006)
+    knot = coverage(ellipse(x, y, (0.095, 0.070)), area.pixel, 0.006)
     light = 0.62 + 0.35 * bump(x, y, (0.0, -0.02), (0.09, 0.06))
-    area.over(light * planes_of(factors.hair.colour), knot)
+    area.blend(light * planes_of(factors.hair.colour), knot)
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
+class BeardCoverage:
     """How densely the parts of the face are grown, 0..1."""
 
     lip: float  # moustache
@@ -255,44 +267,46 @@ class Growth:
     jaw: float  # jaw and cheeks
 
 
-GROWTHS: dict[BeardStyle, Growth] = {
-    "none": Growth(0.0, 0.0, 0.0),
-    "stubble": Growth(0.38, 0.40, 0.36),
-    "moustache": Growth(0.92, 0.0, 0.0),
-    "goatee": Growth(0.85, 0.92, 0.0),
-    "full": Growth(0.90, 0.95, 0.92),
+BEARD_COVERAGES: dict[BeardStyle, BeardCoverage] = {
+    "none": BeardCoverage(0.0, 0.0, 0.0),
+    "stubble": BeardCoverage(0.38, 0.40, 0.36),
+    "moustache": BeardCoverage(0.92, 0.0, 0.0),
+    "goatee": BeardCoverage(0.85, 0.92, 0.0),
+    "full": BeardCoverage(0.90, 0.95, 0.92),
 }
 
 
 def paint_beard(canvas: Canvas, factors: Factors, head: Head, lattice: Array) -> None:
     """Painted before the mouth, so that the lips stay free."""
-    growth = GROWTHS[factors.beard.style]
+    growth = BEARD_COVERAGES[factors.beard.style]
     if growth.lip == growth.chin == growth.jaw == 0.0:
         return
     area = canvas.window(head.x - 0.36, head.y - 0.05, head.x + 0.36, head.y + 0.46)
-    if area.empty:
+    if area.is_empty:
         return
-    alpha = _coverage(area, factors, head, growth) * (0.55 + 0.45 * factors.beard.density)
-    fineness = resolved(0.009, area.pixel)
+    alpha = _beard_alpha(area, factors, head, growth) * (0.55 + 0.45 * factors.beard.density)
+    fineness = pattern_visibility(0.009, area.pixel)
     hairs = fineness * value_noise(lattice, area.face_x * 120.0, area.face_y * 45.0)
     clumps = value_noise(lattice, area.face_x * 30.0 + 9.0, area.face_y * 18.0)
     light: Array = 1.0 + 0.28 * hairs + 0.14 * clumps + 0.5 * factors.light.side * area.head_x
-    light = light - 0.9 * at_least(area.face_y - head.lips_y - 0.08, 0.0)
+    light = light - 0.9 * np.maximum(area.face_y - head.lips_y - 0.08, 0.0)
     alpha *= 1.0 + 0.22 * hairs + 0.10 * clumps
-    area.over(light * planes_of(factors.beard.colour), clamp(alpha))
+    area.blend(light * planes_of(factors.beard.colour), clamp(alpha))
 
 
-def _coverage(area: Canvas, factors: Factors, head: Head, growth: Growth) -> Array:
+def _beard_alpha(area: Canvas, factors: Factors, head: Head, growth: BeardCoverage) -> Array:
     x, y = area.face_x, area.face_y
     right, lips, wide = np.abs(x), head.lips_y, factors.mouth.width
-    middle = lips - 0.048 + 0.25 * at_least(right - 0.012, 0.0)  # falls round the mouth
-    lip = inside(np.abs(y - middle) - 0.015, area.pixel, 0.014) * smooth(1.22, 0.95, right / wide)
+    middle = lips - 0.048 + 0.25 * np.maximum(right - 0.012, 0.0)  # falls round the mouth
+    lip = coverage(np.abs(y - middle) - 0.015, area.pixel, 0.014) * smoothstep(
+        1.22, 0.95, right / wide
+    )
     chin = bump(x, y, (0.0, lips + 0.105), (0.115, 0.115))
-    chin = smooth(0.0, 0.30, chin) * smooth(0.035, 0.06, y - lips)
-    cheek_line: Array = lips - 0.035 - 0.9 * at_least(right - 0.10, 0.0)
-    cheek_line = cheek_line + 0.5 * at_least(0.10 - right, 0.0)
-    jaw: Array = smooth(0.0, 0.06, y - cheek_line) * smooth(0.6, 1.05, right / wide)
-    jaw = at_least(jaw, smooth(0.05, 0.10, y - lips))
-    skin = inside(root(area.f) - 1.02, area.pixel * 3.0, 0.015)
-    grown = at_least(at_least(lip * growth.lip, chin * growth.chin), jaw * growth.jaw)
+    chin = smoothstep(0.0, 0.30, chin) * smoothstep(0.035, 0.06, y - lips)
+    cheek_line: Array = lips - 0.035 - 0.9 * np.maximum(right - 0.10, 0.0)
+    cheek_line = cheek_line + 0.5 * np.maximum(0.10 - right, 0.0)
+    jaw: Array = smoothstep(0.0, 0.06, y - cheek_line) * smoothstep(0.6, 1.05, right / wide)
+    jaw = np.maximum(jaw, smoothstep(0.05, 0.10, y - lips))
+    skin = coverage(safe_sqrt(area.f) - 1.02, area.pixel * 3.0, 0.015)
+    grown: Array = np.maximum(np.maximum(lip * growth.lip, chin * growth.chin), jaw * growth.jaw)
     return grown * skin

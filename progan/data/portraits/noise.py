@@ -18,14 +18,14 @@ COARSEST_GRAIN = 64  # pixels per side of the first level of the grain
 FINEST_GRAIN = 1024  # and of the last
 
 
-def words(key: tuple[int, int], count: int) -> npt.NDArray[np.uint64]:
+def random_words(key: tuple[int, int], count: int) -> npt.NDArray[np.uint64]:
     """The first `count` words of the stream that the two 64-bit numbers of `key` name."""
     return np.random.Philox(key=np.array(key, dtype=np.uint64)).random_raw(count)
 
 
-def octets(key: tuple[int, int], count: int) -> npt.NDArray[np.uint8]:
+def random_bytes(key: tuple[int, int], count: int) -> npt.NDArray[np.uint8]:
     """The first `count` bytes of the stream, in little-endian order on every machine."""
-    return words(key, -(-count // 8)).astype("<u8").view(np.uint8)[:count]
+    return random_words(key, -(-count // 8)).astype("<u8").view(np.uint8)[:count]
 
 
 class Rng:
@@ -36,7 +36,7 @@ class Rng:
     CAPACITY = 256  # numbers per portrait; about 120 are used
 
     def __init__(self, key: tuple[int, int]) -> None:
-        self._words: list[int] = words(key, self.CAPACITY).tolist()
+        self._words: list[int] = random_words(key, self.CAPACITY).tolist()
         self._next = 0
 
     def word(self) -> int:
@@ -66,26 +66,26 @@ class Rng:
         return option
 
 
-def lattice(texture: int) -> Array:
+def noise_lattice(texture: int) -> Array:
     """Noise [64, 64] in -1..1 for `value_noise`."""
-    return _centred(texture, 0, (LATTICE_SIDE, LATTICE_SIDE))
+    return _uniform_noise(texture, 0, (LATTICE_SIDE, LATTICE_SIDE))
 
 
-def grain(texture: int, resolution: int) -> Array:
+def film_grain(texture: int, resolution: int) -> Array:
     """Film grain [R, R], of the order of 1, for R a power of two from 64; finer is stronger.
 
     A Haar pyramid: each level adds detail whose 2x2 averages are zero, so the grain at half the
     resolution is exactly the average of this one.
     """
-    field = _centred(texture, 1, (COARSEST_GRAIN, COARSEST_GRAIN)) * np.float32(0.25)
+    field = _uniform_noise(texture, 1, (COARSEST_GRAIN, COARSEST_GRAIN)) * np.float32(0.25)
     stream = 2
     while field.shape[0] < resolution:
-        field = _refined(field, _centred(texture, stream, (3, *field.shape)))
+        field = _refine(field, _uniform_noise(texture, stream, (3, *field.shape)))
         stream += 1
     return field
 
 
-def _refined(field: Array, detail: Array) -> Array:
+def _refine(field: Array, detail: Array) -> Array:
     """Twice the resolution: `detail` [3, n, n] holds the Haar coefficients of `field` [n, n]."""
     side = field.shape[0]
     strength = 0.1 + 0.4 * (2 * side / FINEST_GRAIN)  # coarse grain would look like cloth
@@ -98,7 +98,7 @@ def _refined(field: Array, detail: Array) -> Array:
     return finer.reshape(2 * side, 2 * side)
 
 
-def _centred(texture: int, stream: int, shape: tuple[int, ...]) -> Array:
+def _uniform_noise(texture: int, stream: int, shape: tuple[int, ...]) -> Array:
     """Uniform noise in -1..1 from the named stream."""
-    raw = octets((texture, stream), int(np.prod(shape))).reshape(shape)
+    raw = random_bytes((texture, stream), int(np.prod(shape))).reshape(shape)
     return raw.astype(np.float32) * np.float32(1 / 127.5) - np.float32(1)

@@ -76,7 +76,7 @@ SCENES: dict[tuple[Colour, Colour, Colour], float] = {  # top, bottom, colour of
 }
 
 
-def factors(index: int, seed: int = 0) -> Factors:
+def sample_factors(index: int, seed: int = 0) -> Factors:
     """The factors of portrait `index`; they depend on these two numbers and on nothing else."""
     for name, value in (("index", index), ("seed", seed)):
         if not 0 <= value < 2**64:
@@ -104,13 +104,13 @@ def factors(index: int, seed: int = 0) -> Factors:
     )
 
 
-def mix(first: Colour, second: Colour, share: float) -> Colour:
+def mix_colours(first: Colour, second: Colour, share: float) -> Colour:
     """`first` where `share` is 0, `second` where it is 1."""
     red, green, blue = (a + (b - a) * share for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 
-def scaled(colour: Colour, factor: float) -> Colour:
+def scale_colour(colour: Colour, factor: float) -> Colour:
     """The colour, lighter or darker, within 0..1."""
     red, green, blue = (min(1.0, max(0.0, channel * factor)) for channel in colour)
     return red, green, blue
@@ -144,12 +144,12 @@ def _skin(rng: Rng) -> Skin:
     melanin = 0.75 * shade * shade + 0.25 * rng.uniform()
     place = melanin * (len(SKIN_TONES) - 1)
     step = min(int(place), len(SKIN_TONES) - 2)
-    tone = mix(SKIN_TONES[step], SKIN_TONES[step + 1], place - step)
+    tone = mix_colours(SKIN_TONES[step], SKIN_TONES[step + 1], place - step)
     undertone = rng.bell(-0.04, 0.04)  # golden to rosy
     red, green, blue = tone
     return Skin(
         melanin=melanin,
-        colour=scaled((red, green * (1 - undertone * 0.4), blue * (1 + undertone)), 1.0),
+        colour=scale_colour((red, green * (1 - undertone * 0.4), blue * (1 + undertone)), 1.0),
         blush=rng.bell(0.1, 1.0) * (1 - 0.5 * melanin),
     )
 
@@ -166,7 +166,7 @@ def _hair_colour(rng: Rng, melanin: float, age: float) -> Colour:
         "grey": 3.5 * max(0.0, age - 0.55),
         "white": 3.0 * max(0.0, age - 0.65),
     }
-    return scaled(HAIR_COLOURS[rng.pick(weights)], rng.bell(0.8, 1.2))
+    return scale_colour(HAIR_COLOURS[rng.pick(weights)], rng.bell(0.8, 1.2))
 
 
 def _hair(rng: Rng, melanin: float, masculine: float, age: float) -> Hair:
@@ -204,7 +204,7 @@ def _eyes(rng: Rng, melanin: float, smile: float) -> Eyes:
         spacing=rng.bell(0.106, 0.120),
         opening=rng.bell(0.42, 0.62) - 0.05 * max(0.0, smile),
         tilt=rng.bell(-0.08, 0.16),
-        colour=scaled(IRIS_COLOURS[rng.pick(colours)], rng.bell(0.8, 1.2)),
+        colour=scale_colour(IRIS_COLOURS[rng.pick(colours)], rng.bell(0.8, 1.2)),
         gaze_x=rng.bell(-0.18, 0.18),
         gaze_y=rng.bell(-0.06, 0.08),
     )
@@ -216,7 +216,7 @@ def _brows(rng: Rng, hair_colour: Colour, masculine: float) -> Brows:
         thickness=rng.bell(0.008, 0.014) + 0.004 * masculine,
         arch=rng.bell(0.008, 0.022) - 0.004 * masculine,
         tilt=rng.bell(-0.010, 0.010),
-        colour=scaled(mix(hair_colour, (0.22, 0.16, 0.13), 0.45), 0.9),
+        colour=scale_colour(mix_colours(hair_colour, (0.22, 0.16, 0.13), 0.45), 0.9),
     )
 
 
@@ -241,7 +241,7 @@ def _mouth(rng: Rng, skin: Skin, masculine: float) -> Mouth:
     smile = rng.bell(-0.35, 1.15)
     smile = min(1.0, max(-0.15, smile))
     opens = rng.bernoulli(0.25 + 0.45 * max(0.0, smile))
-    natural = mix(skin.colour, (0.66, 0.25, 0.27), 0.48)
+    natural = mix_colours(skin.colour, (0.66, 0.25, 0.27), 0.48)
     painted = rng.pick({(0.70, 0.12, 0.17): 2.0, (0.76, 0.30, 0.36): 3.0, (0.55, 0.13, 0.22): 1.0})
     amount = rng.uniform(0.25, 0.8) if rng.bernoulli(0.75 * (1 - masculine)) else 0.0
     return Mouth(
@@ -249,7 +249,7 @@ def _mouth(rng: Rng, skin: Skin, masculine: float) -> Mouth:
         smile=smile,
         openness=rng.uniform(0.2, 1.0) if opens else 0.0,
         fullness=rng.bell(0.7, 1.35),
-        colour=mix(natural, painted, amount),
+        colour=mix_colours(natural, painted, amount),
     )
 
 
@@ -259,7 +259,7 @@ def _beard(rng: Rng, hair_colour: Colour, masculine: float) -> Beard:
     style: BeardStyle = rng.pick(styles)
     return Beard(
         style=style if grows else "none",
-        colour=scaled(mix(hair_colour, (0.20, 0.13, 0.10), 0.35), 0.95),
+        colour=scale_colour(mix_colours(hair_colour, (0.20, 0.13, 0.10), 0.35), 0.95),
         density=rng.bell(0.5, 1.0),
     )
 
@@ -268,7 +268,7 @@ def _clothing(rng: Rng, masculine: float) -> Clothing:
     styles: dict[ClothingStyle, float] = {"crew": 1.2, "v-neck": 0.9, "collar": 1.0}
     return Clothing(
         style=rng.pick(styles),
-        colour=scaled(rng.pick(FABRICS), rng.bell(0.8, 1.2)),
+        colour=scale_colour(rng.pick(FABRICS), rng.bell(0.8, 1.2)),
         shoulders=rng.bell(0.16, 0.24) - 0.03 * masculine,
         neck=rng.bell(0.105, 0.125) + 0.015 * masculine,
     )
@@ -277,8 +277,8 @@ def _clothing(rng: Rng, masculine: float) -> Clothing:
 def _background(rng: Rng) -> Background:
     top, bottom, patch = rng.pick(SCENES)
     return Background(
-        top=scaled(top, rng.bell(0.7, 1.3)),
-        bottom=scaled(bottom, rng.bell(0.7, 1.3)),
+        top=scale_colour(top, rng.bell(0.7, 1.3)),
+        bottom=scale_colour(bottom, rng.bell(0.7, 1.3)),
         slant=rng.uniform(-1, 1),
         blobs=tuple(_blob(rng, patch) for _ in range(5)),
     )
@@ -289,7 +289,7 @@ def _blob(rng: Rng, colour: Colour) -> Blob:
         x=rng.uniform(),
         y=rng.uniform(-0.1, 0.9),
         radius=rng.uniform(0.12, 0.45),
-        colour=scaled(colour, rng.bell(0.6, 1.3)),
+        colour=scale_colour(colour, rng.bell(0.6, 1.3)),
         strength=rng.uniform(0.1, 0.7),
     )
 

@@ -14,7 +14,7 @@ from progan.data.portraits.factors import Colour, Light
 
 Array: TypeAlias = npt.NDArray[np.floating[Any]]  # float32 throughout
 
-LENS_BLUR = 0.0018  # half the width of the softest edge of a hard shape, in picture widths
+LENS_BLUR = 0.0018  # half the width of the softest edge of a hard shape, in image widths
 WARM: Colour = (1.10, 1.0, 0.84)
 COOL: Colour = (0.92, 1.0, 1.12)
 
@@ -29,28 +29,18 @@ def clamp(x: Array, low: float = 0.0, high: float = 1.0) -> Array:
     return cast(Array, np.minimum(np.maximum(x, low), high))
 
 
-def at_least(x: Array, low: float | Array) -> Array:
-    """The larger of the two, element by element: the intersection of two distances."""
-    return cast(Array, np.maximum(x, low))
-
-
-def at_most(x: Array, high: float | Array) -> Array:
-    """The smaller of the two, element by element: the union of two distances."""
-    return cast(Array, np.minimum(x, high))
-
-
-def root(x: Array) -> Array:
+def safe_sqrt(x: Array) -> Array:
     """Square root, 0 for what is negative."""
     return cast(Array, np.sqrt(np.maximum(x, 0.0)))
 
 
-def smooth(start: float, end: float, x: Array) -> Array:
+def smoothstep(start: float, end: float, x: Array) -> Array:
     """0 at `start`, 1 at `end` (which may be the smaller), a cubic between."""
     t = clamp((x - start) * (1.0 / (end - start)))
     return t * t * (3.0 - 2.0 * t)
 
 
-def inside(distance: Array, pixel: float, softness: float = LENS_BLUR) -> Array:
+def coverage(distance: Array, pixel: float, softness: float = LENS_BLUR) -> Array:
     """Coverage 0..1 of a shape of which `distance` is the signed distance, negative inside.
 
     A hard edge is a ramp of one pixel, which is what a box filter makes of a straight edge: so
@@ -58,14 +48,14 @@ def inside(distance: Array, pixel: float, softness: float = LENS_BLUR) -> Array:
     """
     if softness <= pixel:
         return clamp(0.5 - distance * (1.0 / pixel))
-    return smooth(softness, -softness, distance)
+    return smoothstep(softness, -softness, distance)
 
 
 def bump(x: Array, y: Array, centre: tuple[float, float], radii: tuple[float, float]) -> Array:
     """A smooth hill, 1 at the centre, 0 from the ellipse of the given radii outwards."""
     u = (x - centre[0]) * (1.0 / radii[0])
     v = (y - centre[1]) * (1.0 / radii[1])
-    q = at_least(1.0 - u * u - v * v, 0.0)
+    q = np.maximum(1.0 - u * u - v * v, 0.0)
     return q * q
 
 
@@ -73,21 +63,21 @@ def ellipse(x: Array, y: Array, radii: tuple[float, float]) -> Array:
     """Approximate signed distance to an ellipse round the origin."""
     u = x * (1.0 / radii[0])
     v = y * (1.0 / radii[1])
-    f = root(u * u + v * v)
+    f = safe_sqrt(u * u + v * v)
     u *= 1.0 / radii[0]
     v *= 1.0 / radii[1]
-    return (f - 1.0) * f / (root(u * u + v * v) + 1e-3)
+    return (f - 1.0) * f / (safe_sqrt(u * u + v * v) + 1e-3)
 
 
 def rounded_box(x: Array, y: Array, half: tuple[float, float], radius: float) -> Array:
     """Signed distance to a box round the origin with rounded corners."""
     u = np.abs(x) - (half[0] - radius)
     v = np.abs(y) - (half[1] - radius)
-    outer = root(at_least(u, 0.0) ** 2 + at_least(v, 0.0) ** 2)
-    return outer + at_most(at_least(u, v), 0.0) - radius
+    outer = safe_sqrt(np.maximum(u, 0.0) ** 2 + np.maximum(v, 0.0) ** 2)
+    return outer + np.minimum(np.maximum(u, v), 0.0) - radius
 
 
-def resolved(wavelength: float, pixel: float) -> float:
+def pattern_visibility(wavelength: float, pixel: float) -> float:
     """How much of a pattern of this wavelength the pixels can show: 0 below two, 1 from five."""
     t = min(1.0, max(0.0, (wavelength / pixel - 2.0) / 3.0))
     return t * t * (3.0 - 2.0 * t)
@@ -119,7 +109,7 @@ class Lamp:
     room: Colour
 
     @classmethod
-    def of(cls, light: Light) -> Self:
+    def from_light(cls, light: Light) -> Self:
         """The lamp that these factors describe; a surface that faces us is lit to about 1."""
         x, y, z = light.side, -light.height, 0.75
         length = float(np.sqrt(x * x + y * y + z * z))
@@ -157,17 +147,17 @@ class Lamp:
         facing = x * self.direction[0] + y * self.direction[1] + z * self.direction[2]
         sky = 0.86 - 0.20 * y  # the ceiling is brighter than the floor
         reach = planes_of(wrap)
-        lit = at_least(facing + reach, 0.0)
+        lit = np.maximum(facing + reach, 0.0)
         lit *= planes_of(self.key) / (1.0 + reach)
         lit += planes_of(self.room) * sky
-        return root(lit) * (planes_of(albedo) if isinstance(albedo, tuple) else albedo)
+        return safe_sqrt(lit) * (planes_of(albedo) if isinstance(albedo, tuple) else albedo)
 
     def gloss(self, normal: tuple[Array, Array, Array], doublings: int) -> Array:
         """Highlight 0..1: the half vector's cosine, squared `doublings` times."""
         x, y, z = self.direction
         length = float(np.sqrt(x * x + y * y + (z + 1.0) * (z + 1.0)))
         cosine = (normal[0] * x + normal[1] * y + normal[2] * (z + 1.0)) * (1.0 / length)
-        shine = at_least(cosine, 0.0)
+        shine: Array = np.maximum(cosine, 0.0)
         for _ in range(doublings):
             shine = shine * shine
         return shine
@@ -175,5 +165,5 @@ class Lamp:
 
 def normal_of(slope_x: Array, slope_y: Array) -> tuple[Array, Array, Array]:
     """Unit normal of the surface z(x, y) with these slopes, z towards us."""
-    z = 1.0 / root(1.0 + slope_x * slope_x + slope_y * slope_y)
+    z = 1.0 / safe_sqrt(1.0 + slope_x * slope_x + slope_y * slope_y)
     return -slope_x * z, -slope_y * z, z

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from progan.data.celebahq.align_crop import continuous, cut_out, planned, rectangle, with_margins
+from progan.data.celebahq.align_crop import (
+    add_blurred_padding,
+    crop_face,
+    face_rectangle,
+    pixels_to_points,
+    plan_crop,
+)
 from progan.data.celebahq.source_files import read_landmarks
 
 FACE = np.array([[-20, -25], [20, -25], [0, 0], [-15, 25], [15, 25]], dtype=np.float32)
@@ -44,72 +50,74 @@ def faces(draw: st.DrawFn) -> np.ndarray:
 
 @given(faces(), SHIFTS)
 def test_the_rectangle_moves_with_the_face(face: np.ndarray, shift: tuple[int, int]) -> None:
-    moved = rectangle(face + np.array(shift, dtype=np.float32))
-    np.testing.assert_allclose(moved, rectangle(face) + np.array(shift), atol=0.05)
+    moved = face_rectangle(face + np.array(shift, dtype=np.float32))
+    np.testing.assert_allclose(moved, face_rectangle(face) + np.array(shift), atol=0.05)
 
 
 @given(faces(), ANGLES, st.floats(0.5, 3))
 def test_the_rectangle_turns_and_grows_with_the_face(
     face: np.ndarray, angle: float, scale: float
 ) -> None:
-    expected = turned(rectangle(face), angle, scale)
+    expected = turned(face_rectangle(face), angle, scale)
     side = np.ptp(expected, axis=0).max()
-    np.testing.assert_allclose(rectangle(turned(face, angle, scale)), expected, atol=2e-3 * side)
+    np.testing.assert_allclose(
+        face_rectangle(turned(face, angle, scale)), expected, atol=2e-3 * side
+    )
 
 
 @given(faces(), st.sampled_from([32, 256, 1024]))
 def test_landmarks_come_to_the_places_of_the_paper(face: np.ndarray, side: int) -> None:
-    cut = planned(face, (1000, 1000), side)
+    plan = plan_crop(face, (1000, 1000), side)
     # The official code samples half a pixel beside: in the enlarged or shrunk picture.
-    slack = 1.2 * side / np.hypot(*(cut.quad[3] - cut.quad[0])) + 0.01 * side * bool(cut.shrunk)
-    np.testing.assert_allclose(cut.placed(face), side * paper_places(face), atol=slack)
+    slack = 1.2 * side / np.hypot(*(plan.quad[3] - plan.quad[0])) + 0.01 * side * bool(plan.shrunk)
+    np.testing.assert_allclose(plan.map_points(face), side * paper_places(face), atol=slack)
 
 
 @given(faces(), st.tuples(st.integers(0, 200), st.integers(0, 200)))
 def test_a_larger_picture_around_changes_nothing(face: np.ndarray, shift: tuple[int, int]) -> None:
-    cut = planned(face, (1000, 1000), 1024)
-    if cut.margins or cut.shrunk:
+    plan = plan_crop(face, (1000, 1000), 1024)
+    if plan.padding or plan.shrunk:
         return
-    around = planned(face + np.array(shift, dtype=np.float32), (1300, 1300), 1024)
-    assert around.margins is None
-    assert around.enlargement == cut.enlargement
+    around = plan_crop(face + np.array(shift, dtype=np.float32), (1300, 1300), 1024)
+    assert around.padding is None
+    assert around.enlargement == plan.enlargement
     np.testing.assert_allclose(
-        around.placed(face + np.array(shift, dtype=np.float32)), cut.placed(face), atol=0.6
+        around.map_points(face + np.array(shift, dtype=np.float32)), plan.map_points(face), atol=0.6
     )
 
 
-@given(faces(), st.integers(40, 4000), st.integers(40, 4000))
+@given(faces(), st.integers(80, 4000), st.integers(80, 4000))  # smaller faces are refused
 def test_a_plan_stays_inside_of_the_picture(face: np.ndarray, width: int, height: int) -> None:
     face = face / 1000 * np.array([width, height], dtype=np.float32)
-    cut = planned(face, (width, height), 128)
-    left, top, right, bottom = cut.crop
-    size = cut.shrunk or cut.original
+    plan = plan_crop(face, (width, height), 128)
+    left, top, right, bottom = plan.crop
+    size = plan.shrunk or plan.original
     assert 0 <= left < right <= size[0]
     assert 0 <= top < bottom <= size[1]
-    before, above = (cut.margins or (0, 0, 0, 0))[:2]
-    after, below = (cut.margins or (0, 0, 0, 0))[2:]
+    before, above = (plan.padding or (0, 0, 0, 0))[:2]
+    after, below = (plan.padding or (0, 0, 0, 0))[2:]
     extent = np.array(
         [
-            (right - left) * cut.enlargement + before + after,
-            (bottom - top) * cut.enlargement + above + below,
+            (right - left) * plan.enlargement + before + after,
+            (bottom - top) * plan.enlargement + above + below,
         ]
     )
-    assert (cut.quad >= 0).all()
-    assert (cut.quad <= extent).all()
+    assert (plan.quad >= 0).all()
+    assert (plan.quad <= extent).all()
 
 
 def test_an_upright_face() -> None:
-    cut = planned(FACE + 200, (400, 400), 1024)
+    plan = plan_crop(FACE + 200, (400, 400), 1024)
     np.testing.assert_allclose(
-        cut.quad[0] / cut.enlargement + cut.crop[:2], [200 - 90, 200 - 20 - 90], atol=0.01
+        plan.quad[0] / plan.enlargement + plan.crop[:2], [200 - 90, 200 - 20 - 90], atol=0.01
     )
-    eyes = cut.placed(FACE[:2] + 200)
+    eyes = plan.map_points(FACE[:2] + 200)
     np.testing.assert_allclose(eyes[:, 1], (90 - 5) / 180 * 1024, atol=0.5)
     np.testing.assert_allclose(eyes[:, 0], [70 / 180 * 1024, 110 / 180 * 1024], atol=0.5)
 
 
 def test_pixels_have_their_centre_at_one_half() -> None:
-    np.testing.assert_array_equal(continuous(np.array([[3, 5]])), [[3.5, 5.5]])
+    np.testing.assert_array_equal(pixels_to_points(np.array([[3, 5]])), [[3.5, 5.5]])
 
 
 @pytest.mark.parametrize(
@@ -122,29 +130,29 @@ def test_pixels_have_their_centre_at_one_half() -> None:
 )
 def test_landmarks_that_are_no_face(landmarks: np.ndarray) -> None:
     with pytest.raises(ValueError, match="describe no face"):
-        planned(landmarks.astype(np.float32), (100, 100), 64)
+        plan_crop(landmarks.astype(np.float32), (100, 100), 64)
 
 
 def test_faces_outside_of_the_picture() -> None:
     with pytest.raises(ValueError, match="outside of the picture"):
-        planned(FACE + 2000, (400, 400), 64)
+        plan_crop(FACE + 2000, (400, 400), 64)
 
 
 def test_margins_have_their_widths() -> None:
-    image = with_margins(NOISE, (5, 10, 15, 20), 2.0)
+    image = add_blurred_padding(NOISE, (5, 10, 15, 20), 2.0)
     assert image.shape == (10 + 60 + 20, 5 + 80 + 15, 3)
     assert image.dtype == np.uint8
 
 
 def test_the_middle_stays_as_it_is() -> None:
-    image = with_margins(NOISE, (12, 12, 12, 12), 2.0)
+    image = add_blurred_padding(NOISE, (12, 12, 12, 12), 2.0)
     # The blur reaches a third of a margin into the picture, counted from its edge.
     np.testing.assert_array_equal(image[16:-16, 16:-16], NOISE[4:-4, 4:-4])
     assert (image[13:-13, 13:-13] != NOISE[1:-1, 1:-1]).any()
 
 
 def test_the_outer_edge_has_the_median_colour() -> None:
-    image = with_margins(NOISE, (20, 30, 20, 30), 3.0)
+    image = add_blurred_padding(NOISE, (20, 30, 20, 30), 3.0)
     edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     assert (edge == edge[0]).all()
     assert np.abs(edge[0].astype(int) - 127).max() < 12
@@ -152,14 +160,14 @@ def test_the_outer_edge_has_the_median_colour() -> None:
 
 def test_one_colour_stays_one_colour() -> None:
     flat = np.full((20, 30, 3), (10, 200, 255), dtype=np.uint8)
-    image = with_margins(flat, (40, 40, 40, 40), 2.0)  # wider than the picture
+    image = add_blurred_padding(flat, (40, 40, 40, 40), 2.0)  # wider than the picture
     assert (image == (10, 200, 255)).all()
 
 
 def test_margins_fade_steadily() -> None:
     white = np.full((40, 40, 3), 255, dtype=np.uint8)
     white[:, :5] = 0  # dark on the left: the margin begins there and becomes white
-    row = with_margins(white, (40, 1, 1, 1), 1.0)[20, :41, 0].astype(int)
+    row = add_blurred_padding(white, (40, 1, 1, 1), 1.0)[20, :41, 0].astype(int)
     assert row[0] == 255
     assert row[-1] < 40
 
@@ -172,7 +180,7 @@ def test_faces_are_those_of_the_official_code(shared: Path, name: str) -> None:
     folder = shared / "golden/celebahq"
     landmarks = read_landmarks(folder / "celeba/Anno/list_landmarks_celeba.txt")
     picture = Image.open(folder / "celeba/img_celeba" / name)
-    image = cut_out(picture, planned(continuous(landmarks[name]), picture.size, 1024))
+    image = crop_face(picture, plan_crop(pixels_to_points(landmarks[name]), picture.size, 1024))
     expected = np.asarray(Image.open(folder / "expected" / name))
     difference = np.abs(image.astype(int) - expected)
     assert difference.max() <= 2
@@ -201,15 +209,15 @@ def test_pixels_are_where_landmarks_say(scale: float, angle: float, side: int, w
     room = 1000 if what == "shrunk" else 180
     size = (2 * room, 2 * room)
     face = face + np.float32(room) - (100 if what == "with margins" else 0)
-    cut = planned(face, size, side)
-    assert (cut.enlargement > 1) == (what == "enlarged")
-    assert bool(cut.shrunk) == (what == "shrunk")
-    assert bool(cut.margins) == (what == "with margins")
-    image = cut_out(dotted(face, size, 2.5 * scale), cut)
+    plan = plan_crop(face, size, side)
+    assert (plan.enlargement > 1) == (what == "enlarged")
+    assert bool(plan.shrunk) == (what == "shrunk")
+    assert bool(plan.padding) == (what == "with margins")
+    image = crop_face(dotted(face, size, 2.5 * scale), plan)
     assert image.shape == (side, side, 3)
     assert image.dtype == np.uint8
     y, x = np.mgrid[:side, :side] + 0.5
-    places = cut.placed(face)
+    places = plan.map_points(face)
     for place, paper in zip(places, side * paper_places(face), strict=True):
         near = np.hypot(x - place[0], y - place[1]) < 0.05 * side
         weight = image[..., 0] * near.astype(float)
@@ -222,8 +230,8 @@ def test_a_cut_does_not_know_where_it_is() -> None:
     pixels = np.random.RandomState(0).randint(0, 256, (300, 300, 3)).astype(np.uint8)
     wide = np.pad(pixels, ((40, 20), (10, 70), (0, 0)))
     face = FACE + np.float32(150)
-    alone = cut_out(Image.fromarray(pixels), planned(face, (300, 300), 64))
-    moved = cut_out(
-        Image.fromarray(wide), planned(face + np.array([10, 40], np.float32), (380, 360), 64)
+    alone = crop_face(Image.fromarray(pixels), plan_crop(face, (300, 300), 64))
+    moved = crop_face(
+        Image.fromarray(wide), plan_crop(face + np.array([10, 40], np.float32), (380, 360), 64)
     )
     np.testing.assert_array_equal(alone, moved)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from progan.data.celebahq.deltas import (
     BadDelta,
     WrongJpeg,
-    digest,
-    opened_delta,
+    apply_delta,
+    decrypt_delta,
+    planes_md5,
     require_cryptography,
-    restored,
 )
 from progan.errors import UserError
 from tests.reference.delta_files import delta_file, md5, sealed
@@ -45,9 +45,9 @@ def test_the_picture_has_black_and_white_parts() -> None:
 def test_a_delta_opens_with_its_jpeg() -> None:
     pytest.importorskip("cryptography")
     token = delta_file(MADE, FINAL, JPEG, NAME)
-    delta = opened_delta(token, JPEG, NAME, SIDE)
+    delta = decrypt_delta(token, JPEG, NAME, SIDE)
     np.testing.assert_array_equal(delta, DELTA)
-    result = restored(MADE, delta, md5(MADE), md5(FINAL))
+    result = apply_delta(MADE, delta, md5(MADE), md5(FINAL))
     assert result.status == "exact"
     np.testing.assert_array_equal(result.image, FINAL)
 
@@ -56,7 +56,7 @@ def test_a_delta_opens_with_its_jpeg() -> None:
 def test_another_jpeg_does_not_open_it(jpeg: bytes, name: str) -> None:
     pytest.importorskip("cryptography")
     with pytest.raises(WrongJpeg, match="not the original JPEG"):
-        opened_delta(delta_file(MADE, FINAL, JPEG, NAME), jpeg, name, SIDE)
+        decrypt_delta(delta_file(MADE, FINAL, JPEG, NAME), jpeg, name, SIDE)
 
 
 @pytest.mark.parametrize(
@@ -70,16 +70,16 @@ def test_another_jpeg_does_not_open_it(jpeg: bytes, name: str) -> None:
 def test_spoilt_deltas(content: bytes, message: str) -> None:
     pytest.importorskip("cryptography")
     with pytest.raises(BadDelta, match=message):
-        opened_delta(sealed(content, JPEG, NAME), JPEG, NAME, SIDE)
+        decrypt_delta(sealed(content, JPEG, NAME), JPEG, NAME, SIDE)
 
 
 def test_a_delta_that_leads_elsewhere() -> None:
     with pytest.raises(BadDelta, match="another image than its list says"):
-        restored(MADE, DELTA, md5(MADE), md5(FINAL[::-1]))
+        apply_delta(MADE, DELTA, md5(MADE), md5(FINAL[::-1]))
 
 
 def test_digests_are_of_colour_planes() -> None:
-    assert digest(FINAL) == md5(FINAL)
+    assert planes_md5(FINAL) == md5(FINAL)
 
 
 @pytest.mark.parametrize("largest", [1, 2, 6])
@@ -88,7 +88,7 @@ def test_another_decoder_spoils_no_more_than_its_own_error(largest: int) -> None
     seen = np.clip(MADE + errors, 0, 255).astype(np.uint8)
     wrapped = (seen + DELTA.transpose(1, 2, 0)).astype(int)
     assert np.abs(wrapped - FINAL).max() > 245  # so it would be without unwrapping
-    result = restored(seen, DELTA, md5(MADE), md5(FINAL))
+    result = apply_delta(seen, DELTA, md5(MADE), md5(FINAL))
     assert result.status == "approximate"
     difference = np.abs(result.image.astype(int) - FINAL)
     assert difference.max() <= largest
@@ -104,7 +104,7 @@ def test_unwrapping_never_adds_to_the_error(final: int, made: int, error: int) -
         return
     images = [np.full((1, 1, 3), value, np.uint8) for value in (seen, made, final)]
     delta = np.full((3, 1, 1), (final - made) % 256, np.uint8)
-    result = restored(images[0], delta, md5(images[1]), md5(images[2]))
+    result = apply_delta(images[0], delta, md5(images[1]), md5(images[2]))
     assert np.abs(result.image.astype(int) - final).max() <= abs(seen - made)
 
 
@@ -114,7 +114,7 @@ def test_a_true_jump_is_told_from_a_wrap_by_its_neighbours() -> None:
     made[4, 4] = 250
     delta = (final - made).transpose(2, 0, 1)
     seen = made + np.uint8(1)  # 251 + (3 - 250) mod 256 = 260: is it 255, or 4?
-    image = restored(seen, delta, md5(made), md5(final)).image
+    image = apply_delta(seen, delta, md5(made), md5(final)).image
     assert (image == 4).all()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from progan.data.celebahq.align_crop import continuous, planned
+from progan.data.celebahq.align_crop import pixels_to_points, plan_crop
 from progan.data.celebahq.source_files import read_landmarks
 from tests.data.celebahq.test_align_crop import paper_places
 
@@ -19,9 +19,9 @@ def faces(shared: Path) -> dict[str, np.ndarray]:
     folder = shared / "data/faces-in-the-wild"
     found = {}
     for name, pixels in read_landmarks(folder / "Anno/list_landmarks_celeba.txt").items():
-        points = continuous(pixels)
+        points = pixels_to_points(pixels)
         with Image.open(folder / "img_celeba" / name) as picture:
-            places = planned(points, picture.size, SIDE).placed(points) / SIDE
+            places = plan_crop(points, picture.size, SIDE).map_points(points) / SIDE
         found[name] = np.stack([places, paper_places(points)])
     assert len(found) == 43
     return found

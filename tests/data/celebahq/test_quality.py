@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from progan.data.celebahq.quality import quality
+from progan.data.celebahq.quality import spectral_quality
 
 
 def natural(side: int, exponent: float = 1.0, seed: int = 0) -> np.ndarray:
@@ -33,14 +33,16 @@ def striped(image: np.ndarray, down: float, right: float) -> np.ndarray:
 
 @pytest.mark.parametrize("side", [64, 256])
 def test_spectra_of_photographs_are_good(side: int) -> None:
-    assert quality(natural(side)) > 0.7
-    assert quality(natural(side, exponent=0)) < quality(natural(side)) - 0.1  # mere noise
-    assert quality(natural(side, exponent=2)) < quality(natural(side)) - 0.2
+    assert spectral_quality(natural(side)) > 0.7
+    assert (
+        spectral_quality(natural(side, exponent=0)) < spectral_quality(natural(side)) - 0.1
+    )  # mere noise
+    assert spectral_quality(natural(side, exponent=2)) < spectral_quality(natural(side)) - 0.2
 
 
 @pytest.mark.parametrize("side", [64, 256])
 def test_blur_is_bad(side: int) -> None:
-    values = [quality(blurred(natural(side), radius)) for radius in (0, 1, 2, 4)]
+    values = [spectral_quality(blurred(natural(side), radius)) for radius in (0, 1, 2, 4)]
     assert values == sorted(values, reverse=True)
     assert values[1] < 0.85 * values[0]
 
@@ -48,23 +50,23 @@ def test_blur_is_bad(side: int) -> None:
 @pytest.mark.parametrize("wave", [(0.25, 0.1), (0.0, 0.3), (0.12, -0.2)])
 def test_patterns_are_bad(wave: tuple[float, float]) -> None:
     image = natural(256)
-    assert quality(striped(image, *wave)) < 0.9 * quality(image)
+    assert spectral_quality(striped(image, *wave)) < 0.9 * spectral_quality(image)
 
 
 def test_directions_do_not_matter_by_themselves() -> None:
     image = natural(128)
-    assert quality(np.rot90(image)) == pytest.approx(quality(image), rel=0.01)
-    assert quality(image[:, ::-1]) == pytest.approx(quality(image), rel=0.01)
+    assert spectral_quality(np.rot90(image)) == pytest.approx(spectral_quality(image), rel=0.01)
+    assert spectral_quality(image[:, ::-1]) == pytest.approx(spectral_quality(image), rel=0.01)
 
 
 def test_contrast_hardly_matters() -> None:
     image = natural(128)
-    assert quality(image // 2 + 60) == pytest.approx(quality(image), rel=0.1)
+    assert spectral_quality(image // 2 + 60) == pytest.approx(spectral_quality(image), rel=0.1)
 
 
 def test_one_colour_is_the_worst() -> None:
-    assert quality(np.full((64, 64, 3), 200, np.uint8)) == 0
-    assert 0 < quality(blurred(natural(64), 5)) < 0.4
+    assert spectral_quality(np.full((64, 64, 3), 200, np.uint8)) == 0
+    assert 0 < spectral_quality(blurred(natural(64), 5)) < 0.4
 
 
 def test_photographs_fall_behind_when_they_are_blurred(shared: Path) -> None:
@@ -73,4 +75,4 @@ def test_photographs_fall_behind_when_they_are_blurred(shared: Path) -> None:
         for name in names:
             picture = Image.open(io.BytesIO(archive.read(name))).convert("RGB")
             image = np.asarray(picture.crop((0, 0, 512, 512)))
-            assert quality(blurred(image, 1.5)) < quality(image), name
+            assert spectral_quality(blurred(image, 1.5)) < spectral_quality(image), name

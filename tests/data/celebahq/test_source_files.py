@@ -8,11 +8,11 @@ import pytest
 
 from progan.data.celebahq.report import Report
 from progan.data.celebahq.source_files import (
-    Collection,
-    Listed,
+    CelebaFiles,
+    DeltaEntry,
     delta_names,
     image_names,
-    read_faces,
+    read_face_lists,
     read_image_list,
     read_landmarks,
 )
@@ -55,11 +55,11 @@ def test_the_list_of_deltas_is_read_by_its_titles(tmp_path: Path) -> None:
     path = tmp_path / "image_list.txt"
     path.write_text(LIST)
     assert read_image_list(path) == (
-        Listed(0, "b.jpg", "0a", "0b"),
-        Listed(1200, "a.jpg", "1a", "1b"),
+        DeltaEntry(0, "b.jpg", "0a", "0b"),
+        DeltaEntry(1200, "a.jpg", "1a", "1b"),
     )
     path.write_text("\n".join(" ".join(line.split()[::-1]) for line in LIST.splitlines()))
-    assert read_image_list(path)[1] == Listed(1200, "a.jpg", "1a", "1b")
+    assert read_image_list(path)[1] == DeltaEntry(1200, "a.jpg", "1a", "1b")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_damaged_lists_of_deltas(tmp_path: Path, text: str, message: str) -> Non
 
 
 @pytest.fixture
-def collection(tmp_path: Path) -> Collection:
+def collection(tmp_path: Path) -> CelebaFiles:
     """Images in a zip file, one delta in one, too, and one delta loose."""
     with zipfile.ZipFile(tmp_path / "img_celeba.zip", "w") as file:
         file.writestr("img_celeba/a.jpg", b"A")
@@ -92,39 +92,39 @@ def collection(tmp_path: Path) -> Collection:
     with zipfile.ZipFile(deltas / "deltas01000.zip", "w") as file:
         file.writestr("delta01200.dat", b"twelve hundred")
     (deltas / "delta00000.dat").write_bytes(b"zero")
-    return Collection(tmp_path / "img_celeba.zip", tmp_path / "list.txt", deltas)
+    return CelebaFiles(tmp_path / "img_celeba.zip", tmp_path / "list.txt", deltas)
 
 
-def test_files_are_found_in_zips_and_loose(collection: Collection) -> None:
-    assert collection.image("b.jpg") == b"B"
+def test_files_are_found_in_zips_and_loose(collection: CelebaFiles) -> None:
+    assert collection.read_image("b.jpg") == b"B"
     assert image_names(collection.images) == {"a.jpg", "b.jpg"}
     assert collection.deltas is not None
     assert delta_names(collection.deltas) == {"delta00000.dat", "delta01200.dat"}
-    assert collection.delta(0) == b"zero"
-    assert collection.delta(1200) == b"twelve hundred"
+    assert collection.read_delta(0) == b"zero"
+    assert collection.read_delta(1200) == b"twelve hundred"
     with pytest.raises(UnreadableImage, match="c.jpg: it is not there"):
-        collection.image("c.jpg")
+        collection.read_image("c.jpg")
     with pytest.raises(UnreadableImage, match="there is no such delta"):
-        collection.delta(1201)
+        collection.read_delta(1201)
     with pytest.raises(UnreadableImage, match="there is no such delta"):
-        collection.delta(77)
+        collection.read_delta(77)
 
 
-def test_faces_follow_the_list_of_deltas(collection: Collection) -> None:
-    faces = read_faces(collection)
+def test_faces_follow_the_list_of_deltas(collection: CelebaFiles) -> None:
+    faces = read_face_lists(collection)
     assert faces.names == ("b.jpg", "a.jpg")
     np.testing.assert_array_equal(faces.landmarks[:, 0], [[11, 12], [1, 2]])
-    without = read_faces(Collection(collection.images, collection.landmarks))
+    without = read_face_lists(CelebaFiles(collection.images, collection.landmarks))
     assert without.names == ("a.jpg", "b.jpg")
-    assert without.listed == ()
+    assert without.entries == ()
 
 
-def test_a_list_of_other_images(collection: Collection) -> None:
+def test_a_list_of_other_images(collection: CelebaFiles) -> None:
     assert collection.deltas is not None
     (collection.deltas / "image_list.txt").write_text(LIST + "3 9 z.jpg 0a 0b\n")
-    read_faces.cache_clear()
+    read_face_lists.cache_clear()
     with pytest.raises(UserError, match="1 image without landmarks, such as z.jpg"):
-        read_faces(collection)
+        read_face_lists(collection)
 
 
 @pytest.mark.parametrize("folder", ["./img_celeba/", "img_celeba\\", "C:\\img_celeba\\"])
@@ -135,9 +135,9 @@ def test_images_of_a_zip_file_are_found_however_their_names_are_written(
         info = zipfile.ZipInfo("x")
         info.filename = f"{folder}000001.jpg"
         archive.writestr(info, b"content")
-    collection = Collection(tmp_path / "img_celeba.zip", tmp_path / "landmarks.txt")
+    collection = CelebaFiles(tmp_path / "img_celeba.zip", tmp_path / "landmarks.txt")
     assert image_names(collection.images) == {"000001.jpg"}
-    assert collection.image("000001.jpg") == b"content"
+    assert collection.read_image("000001.jpg") == b"content"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

@@ -1,0 +1,176 @@
+"""`progan.load`: load a trained generator from its file and generate images in Python."""
+
+import operator
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from progan.errors import UserError
+from progan.images import Pixels
+from progan.interop.load import load_snapshot
+from progan.runtime.devices import choose_device
+from progan.runtime.text import format_count, sanitize_line
+from progan.sampling.latents import (
+    at_resolution,
+    available_levels,
+    class_index,
+    seed_labels,
+    seed_latents,
+)
+from progan.sampling.network_choice import find_network
+from progan.sampling.network_file import Snapshot
+from progan.sampling.render import as_pixels, render_single
+from progan.sizes import Size
+
+Array = npt.NDArray[Any]
+Labels = Tensor | Array | str | int | None
+
+
+def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerator":
+    """Load a generator from any file or directory that generate.py takes; raises UserError.
+
+    It warns where the newest run in a directory has no network yet.
+    """
+    file = find_network(Path(path), lambda text: warnings.warn(text, stacklevel=5))
+    return TrainedGenerator(load_snapshot(file, choose_device(device)))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TrainedGenerator:
+    """A generator at the level and fade at which it was saved: latents -> images.
+
+    Where it takes `labels`, these are float32 [N, classes], one-hot; or the name or the index of
+    one class for all images; or None: then seed k, or row k, shows class k mod classes.
+    `resolution` is one of `resolutions`; None: the highest.
+    """
+
+    snapshot: Snapshot  # its `generator` is the torch module
+
+    def __call__(
+        self, latents: Tensor | Array, labels: Labels = None, resolution: int | None = None
+    ) -> Tensor:
+        """Generate images of latents [N, latent_size]: float32 [N, C, H, W] on the device.
+
+        Black to white is -1…1; linear outputs may exceed it a little and are not clipped.
+        Without gradients.
+        """
+        z = _float32(latents, "Latents", self.latent_size)
+        return torch.cat(
+            list(render_single(self._at(resolution), z, self._labels(labels, range(len(z)))))
+        )
+
+    def render(
+        self, seeds: Iterable[int], labels: Labels = None, resolution: int | None = None
+    ) -> Pixels:
+        """Generate the images of seeds as generate.py does: uint8 [N, H, W, C] on the host."""
+        seeds = _as_seeds(seeds)
+        images = render_single(
+            self._at(resolution), self.latents(seeds), self._labels(labels, seeds)
+        )
+        return np.stack([as_pixels(image) for image in images])
+
+    def latents(self, seeds: Iterable[int]) -> Tensor:
+        """Return the latents of seeds, the same on every machine: float32 [N, latent_size]."""
+        return seed_latents(_as_seeds(seeds), self.latent_size)
+
+    @property
+    def latent_size(self) -> int:
+        return self.snapshot.generator.config.latent_size
+
+    @property
+    def channels(self) -> int:
+        return self.snapshot.generator.config.channels
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the labels; () of networks without classes."""
+        return self.snapshot.label_names
+
+    @property
+    def resolution(self) -> int:
+        """The highest resolution that was trained; `size` has height and width."""
+        return self.resolutions[-1]
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        """All resolutions that it can generate at, lowest first."""
+        return tuple(available_levels(self.snapshot))
+
+    @property
+    def size(self) -> Size:
+        """Height and width of the images at the highest resolution."""
+        return self.snapshot.generator.config.size(self.snapshot.level)
+
+    def __repr__(self) -> str:
+        return (
+            f"<progan generator: {self.size}, {format_count(self.channels, 'channel')}, "
+            f"{len(self.class_names) or 'no'} classes, latents of {self.latent_size}>"
+        )
+
+    def _at(self, resolution: int | None) -> Snapshot:
+        if resolution is not None and resolution not in self.resolutions:
+            raise UserError(
+                f"Unknown resolution {resolution!r}: this network was trained up "
+                f"to {self.resolution}; choose one of "
+                f"{', '.join(map(str, self.resolutions))}."
+            )
+        return at_resolution(self.snapshot, resolution)
+
+    def _labels(self, labels: Labels, seeds: Sequence[int]) -> Tensor:
+        """Return one-hot labels: [N, label_size]."""
+        size = self.snapshot.generator.config.label_size
+        if labels is None:
+            return seed_labels(seeds, size, self.snapshot.untrained_classes)
+        if not isinstance(labels, (str, int)):
+            return _float32(labels, "Labels", size)
+        if not size:
+            raise UserError(
+                "This network was trained without labels and has no classes: omit the labels."
+            )
+        known = isinstance(labels, int) and 0 <= labels < size
+        index = int(labels) if known else class_index(self.snapshot, str(labels))
+        return seed_labels([index] * len(seeds), size)
+
+
+def _as_seeds(seeds: Iterable[int]) -> list[int]:
+    """Return seeds as ints; raises UserError unless they are integers of Python, NumPy or torch."""
+    try:
+        found = [operator.index(seed) for seed in seeds]
+    except (TypeError, ValueError) as error:  # rows of a tensor raise ValueError
+        raise UserError(
+            f"Seeds are whole numbers such as [0, 5] or range(16), not {_describe(seeds)}."
+        ) from error
+    if not found:
+        raise UserError("No seeds were given: name at least one.")
+    if wrong := [seed for seed in found if not 0 <= seed < 2**32]:
+        raise UserError(f"Seeds go from 0 to {2**32 - 1}; {wrong[0]} is none.")
+    return found
+
+
+def _float32(rows: Tensor | Array, what: str, size: int) -> Tensor:
+    """Convert to float32 [N, size]; raises UserError for another shape or for non-numbers."""
+    try:
+        result = torch.as_tensor(rows, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"{what} of this network are numbers [N, {size}], not {_describe(rows)}."
+        ) from error
+    if result.ndim != 2 or not len(result) or result.shape[1] != size:
+        raise UserError(f"{what} of this network are [N, {size}], not {list(result.shape)}.")
+    if not torch.isfinite(result).all():
+        raise UserError(
+            f"{what} hold numbers that are not finite (NaN or infinity), or too large for float32."
+        )
+    return result
+
+
+def _describe(value: object) -> str:
+    return sanitize_line(repr(value))

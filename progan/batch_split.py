@@ -1,0 +1,136 @@
+"""Split a batch into equal parts whose mean gradient is that of the whole batch.
+
+The loss of a batch is a mean over its images. If no term depends on
+several images, any part can be trained on alone, and the mean over equal parts is the loss. The
+minibatch standard deviation uses groups of images, strided across the batch: with a stride S,
+image i is in the class i mod S, and parts of whole classes, in order, have the same groups.
+"""
+
+from math import gcd
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from progan.config import Run
+from progan.errors import UserError
+from progan.ops import divisor
+
+Rows = NDArray[np.int64]
+
+
+class Shard(NamedTuple):
+    """The part of each batch that a process trains on: the `number`-th of `num_shards`."""
+
+    number: int
+    num_shards: int
+
+
+UNSHARDED = Shard(0, 1)
+
+
+def min_independent_size(run: Run, n: int) -> int:
+    """Return the size of the smallest part of a batch of `n` that is independent of the rest."""
+    return n // gcd(*(n // each for each in _group_spans(run, n)))
+
+
+def split_sizes(run: Run, n: int) -> list[int]:
+    """Return the sizes of equal parts that a batch of `n` images can be split into, descending."""
+    classes = n // min_independent_size(run, n)
+    parts = [n // count for count in range(1, classes + 1) if classes % count == 0]
+    return [size for size in parts if _groups(run, size) == _groups(run, n)]
+
+
+def split_rows(run: Run, n: int, count: int) -> Rows:
+    """Return which images of a batch of `n` are in each of `count` parts: [count, n // count]."""
+    assert n // count in split_sizes(run, n)
+    return (
+        np.arange(n)
+        .reshape(min_independent_size(run, n), count, -1)
+        .transpose(1, 0, 2)
+        .reshape(count, -1)
+    )
+
+
+def shard_rows(run: Run, n: int, share: Shard) -> Rows:
+    """Return the images of a batch of `n` in one shard, ascending by class and stride."""
+    found: Rows = split_rows(run, n, share.num_shards)[share.number]
+    return found
+
+
+def interleave_count(run: Run, n: int) -> int:
+    """Return in how many equal blocks `n` reals and `n` fakes can alternate in one batch without
+    changing any score; 0: they need separate batches."""
+    kept_apart = batch_coupling(run) or run.random_layers or run.objective.separate_updates
+    return 0 if kept_apart or n not in split_sizes(run, 2 * n) else min_independent_size(run, 2 * n)
+
+
+def batch_coupling(run: Run) -> str:
+    """Describe what makes each image of a batch depend on all others; '' if nothing does."""
+    network, objective = run.network, run.objective
+    if "batch" in (network.g_norm, network.d_norm):
+        name = "--g-norm" if network.g_norm == "batch" else "--d-norm"
+        return f"batch normalisation ({name} batch)"
+    if network.minibatch_kernels and network.kind == "progressive":
+        return f"minibatch discrimination (--minibatch-kernels {network.minibatch_kernels})"
+    if objective.objective == "ebgan" and objective.pulling_away:
+        return f"the pulling-away term of EBGAN (--pulling-away {objective.pulling_away:g})"
+    if objective.objective == "dragan":
+        return "DRAGAN's noise, which is as large as the spread of all reals"
+    return ""
+
+
+def require_splittable(run: Run, batches: dict[int, int], count: int) -> None:
+    """Raise UserError unless every batch can be shared among `count` processes.
+
+    Args:
+        batches: Resolution -> images in a batch.
+    """
+    if count == 1:
+        return
+    if coupled := batch_coupling(run):
+        raise UserError(
+            f"{count} processes cannot share a batch: each of its images depends on "
+            f"all others, by {coupled}. Train with one process, or without that."
+        )
+    for resolution, n in batches.items():
+        counts = [n // size for size in split_sizes(run, n)]
+        if count not in counts:
+            groups = f" (in whole groups of --stddev-group {run.network.stddev_group})" * bool(
+                min_independent_size(run, n) > 1
+            )
+            raise UserError(
+                f"The batch of {n} images at resolution {resolution} cannot be shared equally "
+                f"among {count} processes{groups}: "
+                f"{_join_alternatives(counts)} could. Start that many "
+                f"(torchrun --nproc-per-node), or choose a batch that is a multiple of "
+                f"{count * min_independent_size(run, n)} (--batch, --batch-at)."
+            )
+
+
+def _group_spans(run: Run, n: int) -> list[int]:
+    """Return the number of reals in a group of the minibatch standard deviation, for each use."""
+    if not _has_groups(run):
+        return [1]
+    spans = [divisor(n, run.network.stddev_group)]
+    if run.objective.mixed_batches:
+        both = divisor(2 * n, run.network.stddev_group)  # reals and fakes in one batch
+        spans.append(both // gcd(both, 2))
+    return spans
+
+
+def _groups(run: Run, n: int) -> Any:
+    """Return the group sizes in a batch of `n` without and with fakes; False without groups."""
+    group = run.network.stddev_group
+    return _has_groups(run) and (
+        divisor(n, group),
+        run.objective.mixed_batches and divisor(2 * n, group),
+    )
+
+
+def _has_groups(run: Run) -> bool:
+    return bool(run.network.stddev_group) and run.network.kind != "autoencoder"
+
+
+def _join_alternatives(numbers: list[int]) -> str:
+    return " or ".join([", ".join(map(str, numbers[:-1])), str(numbers[-1])][len(numbers) < 2 :])

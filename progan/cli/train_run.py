@@ -1,0 +1,277 @@
+"""Start or resume the training that train.py was asked for. Imports torch."""
+
+import math
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import click
+import torch
+from click.core import ParameterSource
+
+from metrics.names import LOWER_IS_BETTER, parse_metrics
+from progan import __version__, run_directory
+from progan.cli.processes import TrainProcess
+from progan.cli.train import TrainRequest, require_metrics
+from progan.command import Interrupted, describe_os_error
+from progan.config import Run, config_changes
+from progan.data.device_cache import cache_budget_bytes
+from progan.data.reader import Dataset
+from progan.data.summary import describe_empty_classes
+from progan.errors import UserError
+from progan.invocation import command_line, command_prefix
+from progan.option_fields import option_name
+from progan.runtime.devices import describe_device, set_precision
+from progan.runtime.early_signals import EXIT_INTERRUPTED, EXIT_RESUMABLE
+from progan.runtime.log import Log, NullLog
+from progan.runtime.stop_signal import StopSignal
+from progan.runtime.text import escape_controls, format_count
+from progan.runtime.torch_settings import require_compile_cache, set_cpu_threads
+from progan.training import state as states
+from progan.training.acceleration import COMPILING
+from progan.training.data_parallel import broadcast_state
+from progan.training.execution import prepare_execution
+from progan.training.init_from import Transfer, apply_transfer, describe_transfer
+from progan.training.loop import TrainContext, train
+from progan.training.plan import plan
+from progan.training.precision import require_precision
+from progan.training.resume import (
+    load_resumed_state,
+    require_resumable,
+    require_unfinished,
+    resume_settings,
+)
+from progan.training.run_length import end_message
+from progan.training.snapshot_metrics import Measure
+from progan.training.start import dataset_change_notes, new_run_settings, require_parts
+from progan.training.start_checks import advice, plan_advice
+from progan.training.state import TrainState
+
+
+class Training(NamedTuple):
+    """A run that is ready to be trained.
+
+    Attributes:
+        notes: Lines for the log, about its settings and its start.
+    """
+
+    run: Run
+    dataset: Dataset
+    directory: Path
+    state: TrainState
+    measures: Mapping[str, Measure]
+    notes: list[str]
+
+
+def start(request: TrainRequest, members: TrainProcess) -> None:
+    """Train a new run in a new directory, or print its plan; raises UserError."""
+    options, scaled = dict(request.options), request.scale_schedule
+    run, dataset, transfer = new_run_settings(
+        request.preset, request.data, request.init_from, options, scaled=scaled
+    )
+    require_compile_cache(needed=run.acceleration in COMPILING)
+    if not (dataset or request.dry_run):
+        raise UserError(
+            f"Missing option '--data': {request.init_from} does not say on which dataset it was "
+            "trained. Name one."
+        )
+    require_metrics(run)
+    require_parts(run, members.group.size)
+    if request.dry_run or not dataset:
+        return _print_plan(run, members, request, transfer) if members.is_main else None
+    device = members.device
+    require_precision(run, device)
+    measures = prepare_metrics(run, dataset, device) if members.is_main else {}
+    state = states.create(run, device)
+    notes = advice(run, options, device, scaled=scaled)
+    if transfer:
+        notes = [*notes, *describe_transfer(transfer)]
+        apply_transfer(state, transfer)
+    del transfer  # with all its weights, before days of training
+    directory = Path()
+    if members.is_main:
+        directory = run_directory.create_run(request.outdir, dataset.name, run)
+    directory, run = members.broadcast_run(directory, run)
+    with members.exclusive_lock(directory):
+        if members.launch and members.is_main:
+            run_directory.save_launch(directory, members.launch.name)
+        _train(Training(run, dataset, directory, state, measures, notes), request, members)
+
+
+def resume(request: TrainRequest, members: TrainProcess) -> None:
+    """Continue a run in its directory, or print its plan; raises UserError."""
+    options = dict(request.options)
+    path, saved = _find_run(request, members) if members.is_main else (Path(), Run())
+    path, saved = members.broadcast_run(path, saved)
+    directory = path if path.is_dir() else path.parent
+    run, dataset = resume_settings(saved, directory, request.data, options)
+    require_compile_cache(needed=run.acceleration in COMPILING)
+    require_metrics(run)
+    require_parts(run, members.group.size)
+    if request.dry_run:
+        return _print_plan(run, members, request) if members.is_main else None
+    device = members.device
+    require_precision(run, device)
+    with members.exclusive_lock(directory):
+        if members.is_main:
+            state, notes = load_resumed_state(path, saved, run, device)
+            require_unfinished(directory, state, run, parse_metrics(run.output.metrics))
+            measures = prepare_metrics(run, dataset, device)
+            run_directory.save_config(directory, run)
+        else:
+            state, notes, measures = states.create(run, device), [], {}
+        notes += dataset_change_notes(saved, run)
+        notes += advice(run, options, device)
+        if changed := config_changes(saved, run, without=("fingerprint",)):
+            notes.append(f"Changed: {'; '.join(changed)}.")
+        _train(Training(run, dataset, directory, state, measures, notes), request, members)
+
+
+def _find_run(request: TrainRequest, members: TrainProcess) -> tuple[Path, Run]:
+    """Return the directory of the run, or the state file that was named, and its config."""
+    path = run_directory.find_run_or_state(request.resumed_path)
+    if path.is_file():
+        require_resumable(path)
+    if path.is_file() and members.restarted:
+        path = path.parent  # which has a newer state than the one that was named at first
+    return path, run_directory.load_config(path if path.is_dir() else path.parent)
+
+
+def _print_plan(
+    run: Run, members: TrainProcess, request: TrainRequest, transfer: Transfer | None = None
+) -> None:
+    lines = plan_advice(
+        run, dict(request.options), members.planned_device, scaled=request.scale_schedule
+    )
+    paragraphs = [plan(run), *filter(None, ["\n".join(lines)])]
+    click.echo("\n\n".join([*paragraphs, *(describe_transfer(transfer) if transfer else ())]))
+
+
+def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[str, Measure]:
+    """Return the metrics that --metrics names; raise UserError if one cannot be computed."""
+    requested = parse_metrics(run.output.metrics)
+    if not requested:
+        return {}
+    from metrics.detector import Setup, open_detector
+    from metrics.in_training import measure_of, needs_detector, plan_of, reals_of, sources
+
+    detector = None
+    if any(needs_detector(name) for name, _ in requested.values()):
+        file = Path(run.output.detector) if run.output.detector else None
+        detector = open_detector(file, "inception", device)
+    setup, source_of = Setup(seed=run.seed, device=device, detector=detector), sources()
+    reals = reals_of(dataset, run.network.max_level, mirror=run.data.mirror)
+    found = {}
+    for word, (name, count) in requested.items():
+        try:
+            plan = plan_of(name, count, reals, setup)
+        except UserError as error:
+            raise UserError(f"--metrics {word}: {error}") from error
+        found[word] = Measure(
+            of=measure_of(plan, reals, setup, source_of),
+            num_images=plan.num_images,
+            best_column=LOWER_IS_BETTER[name] if name == run.output.best else "",
+        )
+    return found
+
+
+def _train(training: Training, request: TrainRequest, members: TrainProcess) -> None:
+    """Train until the end, a stop signal or an error; exit with the code that says which."""
+    run, dataset, directory, state, measures, notes = training
+    set_precision(run.precision)
+    set_cpu_threads(run.threads)
+    device, group = members.device, members.group
+    log = Log(directory / run_directory.LOG_FILE) if members.is_main else NullLog()
+    for line in (*_introduction(training, members), *notes):
+        log(line)
+    broadcast_state(state, group)
+    try:
+        execution = prepare_execution(run, state, device, log, group, members.local_size)
+        with StopSignal(request.max_hours or math.inf, announce=group.is_main) as interrupts:
+            context = TrainContext(
+                run=run,
+                dataset=dataset,
+                directory=directory,
+                device=device,
+                log=log,
+                measures=measures,
+                interrupts=interrupts,
+                group=group,
+                steps=execution.steps,
+                expected=execution.expected,
+                device_data_bytes=cache_budget_bytes(run.device_data_gib, device),
+            )
+            end = train(context, state)
+    except OSError as error:
+        error.filename = error.filename or str(directory)  # a failing write() names no path
+        with suppress(OSError):  # the same disk
+            log.append_to_file(f"Stopped by an error: {describe_os_error(error)}")
+        raise
+    except KeyboardInterrupt as error:
+        _exit_interrupted(error, directory, members, log)
+    if end.stopped_by:
+        files = f" in {end.saved.state} and {end.saved.network}" if end.saved else ""
+        log(
+            f"Stopped by {end.stopped_by} at kimg {state.kimg:.1f}; everything is saved{files}. "
+            f"To resume: {_resume_command(directory, members)}"
+        )
+        # torchrun would take any other exit code for a failure, and restart everything.
+        raise click.exceptions.Exit(0 if members.launch else EXIT_RESUMABLE)
+    words = ("--network", directory, "--seeds", "0-15", "--outdir", "out")
+    log(f"{end_message(run)} Generate images: {command_line('generate', *words)}")
+
+
+def _exit_interrupted(
+    error: KeyboardInterrupt, directory: Path, members: TrainProcess, log: Log
+) -> NoReturn:
+    """Log what a training that was stopped at once has lost, and exit."""
+    early = error if isinstance(error, Interrupted) else None
+    if not run_directory.list_states(directory):
+        lost = ", before any state was saved. To start again"
+    elif early:
+        lost = " before the first step; nothing is lost. To resume"
+    else:
+        lost = "; what came after the last state is lost. To resume"
+    log(f"Stopped at once{lost}: {_resume_command(directory, members)}")
+    raise click.exceptions.Exit(early.early_exit_code if early else EXIT_INTERRUPTED) from error
+
+
+def _introduction(training: Training, members: TrainProcess) -> Iterator[str]:
+    """Yield lines about versions, device, dataset, and the images to train on."""
+    run, dataset, size = training.run, training.dataset, members.group.size
+    several = f", {format_count(size, 'process', 'processes')}" * (size > 1)
+    device = describe_device(members.device)
+    yield f"progan {__version__}, torch {torch.__version__}, {device}{several}"
+    num_held_out = len(dataset.held_out_rows)
+    held_out = f" to train on and {num_held_out} held out" * bool(num_held_out)
+    images = format_count(len(dataset.training_rows), "image")
+    yield (
+        f"{training.directory}: {escape_controls(dataset.name)}, {images}{held_out}, "
+        f"{dataset.info.top_size}x{dataset.channels}; preset {run.preset}; "
+        f"from kimg {training.state.kimg:g} to {run.growth.total_kimg:g}"
+    )
+    if run.data.conditional and (untrained := dataset.untrained_classes):
+        yield describe_empty_classes(dataset, untrained, "to train on")
+    if dataset.label_size and not run.data.conditional and not run.data.subset:
+        classes = format_count(dataset.label_size, "class", "classes")
+        yield (
+            f"The dataset has {classes}, which {'is' if dataset.label_size == 1 else 'are'} "
+            f"not used; {option_name('conditional')} does."
+        )
+
+
+def _resume_command(directory: Path, members: TrainProcess) -> str:
+    """Return the command that resumes a run, to be typed where this process was started."""
+    context, words = click.get_current_context(), command_prefix("train")
+    if members.launch:
+        launched = words[1:] if words[0] == "python" else ["--no-python", *words]
+        words = ["torchrun", f"--nproc-per-node={members.launch.local_size}", *launched]
+    kept = [
+        word
+        for name in ("device", "max_hours")
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+        for word in (option_name(name), str(context.params[name]))
+    ]
+    return shlex.join([*words, "--resume", str(directory), *kept])

@@ -1,0 +1,155 @@
+"""Fields of the config: default, help text and accepted values, from which all else derives.
+
+The command line and its help (`options.py`), JSON and the presets (`config/`) read them.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any, TypeVar
+
+from progan.errors import UserError
+from progan.sizes import require_resolution
+
+T = TypeVar("T")
+
+# A table "from this resolution on its own value": ((256, 14), (512, 6)).
+IntAt = tuple[tuple[int, int], ...]
+FloatAt = tuple[tuple[int, float], ...]
+
+
+def option_field(
+    default: T,
+    text: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    several: bool = False,
+    resolution: bool = False,
+    option: bool = True,
+    auto: float | None = None,
+) -> T:
+    """Declare a field: its default, its help text, and the values that it accepts.
+
+    Args:
+        several: The value lists some of the choices, with commas between them.
+        resolution: The value is a resolution: a power of two from 4 to 1024.
+        option: False if the dataset decides the field and the command line does not offer it.
+        auto: The number that stands for a choice by the program, whatever `low` is; help and
+            command line call it 'auto'.
+    """
+    metadata = dict(text=text, low=low, high=high, choices=choices, several=several,
+                    resolution=resolution, option=option, auto=auto)  # fmt: skip
+    return field(default=default, metadata=metadata)
+
+
+class Section:
+    """Base of the frozen dataclasses of the config, which check their values when made."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        validate_fields(self)
+
+
+def option_fields(section: Any) -> list[dataclasses.Field[Any]]:
+    """Return the fields of a section that hold values, not those that hold sections."""
+    return [item for item in dataclasses.fields(section) if "text" in item.metadata]
+
+
+def section_from_dict(section: type[T], values: Mapping[str, Any]) -> T:
+    """Build a section from JSON; raise UserError for a name that it does not have."""
+    if not isinstance(values, Mapping):
+        raise UserError(f"The {section.__name__.lower()} settings cannot be {values!r}.")
+    require_no_unknown(
+        set(values) - {item.name for item in option_fields(section)}, f"{section.__name__.lower()} "
+    )
+    return section(**{name: _as_tuples(value) for name, value in values.items()})
+
+
+def section_changes(old: Any, new: Any) -> list[str]:
+    """List the settings in which two values of one section differ, as 'name: old -> new'."""
+    pairs = [(f.name, getattr(old, f.name), getattr(new, f.name)) for f in option_fields(type(new))]
+    return [f"{name}: {before} -> {after}" for name, before, after in pairs if before != after]
+
+
+def option_name(name: str) -> str:
+    """Return the option of a field: 'total_kimg' -> '--total-kimg'."""
+    return "--" + name.replace("_", "-")
+
+
+def _as_tuples(value: Any) -> Any:
+    """Turn JSON's lists back into tuples, at any depth."""
+    return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def require_no_unknown(unknown: set[str], kind: str) -> None:
+    """Raise UserError unless `unknown` is empty."""
+    if unknown:
+        raise UserError(
+            f"There are no {kind}settings called {', '.join(sorted(unknown))}; "
+            "another version of progan may have them."
+        )
+
+
+def validate_fields(section: Any) -> None:
+    """Raise UserError unless every field of a section has a value that it accepts."""
+    for item in option_fields(type(section)):
+        value, name = getattr(section, item.name), option_name(item.name)
+        if not _is_a(value, item.type):
+            raise UserError(f"{name} cannot be {value!r}.")
+        if item.metadata["resolution"]:
+            require_resolution(value, name)
+        if item.metadata["choices"]:
+            _require_chosen(value, name, item.metadata["choices"], item.metadata["several"])
+        for number in _numbers(value, name):
+            if number != item.metadata["auto"]:
+                _require_range(number, name, item.metadata["low"], item.metadata["high"])
+
+
+def _require_chosen(value: str, name: str, choices: tuple[str, ...], several: bool) -> None:
+    unknown = set(split_list(value) if several else [value]) - set(choices)
+    if unknown:
+        what = "list some" if several else "be one"
+        raise UserError(f"{name} must {what} of {', '.join(choices)}, not {min(unknown)!r}.")
+
+
+def split_list(value: str) -> list[str]:
+    """Split a text at its commas: 'a, b' -> ['a', 'b']."""
+    return [word.strip() for word in value.split(",")]
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """True if a value has the annotated type; an int is a float too, a bool is no int."""
+    if kind in (IntAt, FloatAt):
+        number = int if kind is IntAt else float
+        return isinstance(value, tuple) and all(
+            isinstance(row, tuple)
+            and len(row) == 2
+            and _is_a(row[0], int)
+            and _is_a(row[1], number)
+            for row in value
+        )
+    if kind is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return type(value) is kind
+
+
+def _numbers(value: Any, name: str) -> list[float]:
+    """Return the numbers whose range is checked: the value, or those of a table's rows."""
+    if not isinstance(value, tuple):
+        return [value] if isinstance(value, (int, float)) else []
+    for resolution, _ in value:
+        require_resolution(resolution, f"Each resolution in {name}")
+    if len(dict(value)) < len(value):
+        raise UserError(f"{name} names a resolution twice.")
+    return [number for _, number in value]
+
+
+def _require_range(number: float, name: str, low: float | None, high: float | None) -> None:
+    if low is not None and not number >= low:
+        raise UserError(f"{name} must be at least {low:g}, not {number}.")
+    if high is not None and not number <= high:
+        raise UserError(f"{name} must be at most {high:g}, not {number}.")

@@ -1,0 +1,143 @@
+"""Signals while a command is being imported, and while its process ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from progan.runtime.early_signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, SIGNALS
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGAN = ("-c", "from progan.cli.start import main; main()")
+COMMANDS = (
+    ("train.py",),
+    ("generate.py",),
+    ("dataset_tool.py",),
+    ("-m", "metrics"),
+    ("-m", "progan.report"),
+    ("-m", "progan.diagnosis"),
+    ("-m", "progan.interop"),
+    ("-m", "progan.projection"),
+    ("-m", "progan"),
+    PROGAN,
+)
+
+
+def ended(
+    command: tuple[str, ...],
+    first_import: str,
+    folder: Path,
+    words: tuple[str, ...] = ("--help",),
+    **environment: str,
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command whose import of click does something else first."""
+    (folder / "click.py").write_text(f"import os, signal\n{first_import}\n")
+    return subprocess.run(
+        [sys.executable, *command, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"} | environment,
+        preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in SIGNALS],
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_ctrl_c_while_modules_are_imported_leaves_no_traceback(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    result = ended(command, "os.kill(os.getpid(), signal.SIGINT)", tmp_path)
+    assert (result.returncode, result.stderr) == (EXIT_INTERRUPTED, "\nInterrupted.\n")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_other_signals_do_the_same(number: signal.Signals, tmp_path: Path) -> None:
+    result = ended(("generate.py",), f"os.kill(os.getpid(), {int(number)})", tmp_path)
+    assert (result.returncode, result.stderr) == (EXIT_INTERRUPTED, "\nInterrupted.\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("train.py",), ("--help",)),
+        (PROGAN, ("train", "--help")),
+        (("-m", "progan"), ("train", "--help")),
+    ],
+)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_training_that_slurm_stops_early_is_requeued(
+    command: tuple[str, ...], words: tuple[str, ...], number: signal.Signals, tmp_path: Path
+) -> None:
+    """--signal=USR1@… may come while the modules are still imported."""
+    result = ended(command, f"os.kill(os.getpid(), {int(number)})", tmp_path, words)
+    code = EXIT_RESUMABLE if number == signal.SIGUSR1 else EXIT_INTERRUPTED
+    assert (result.returncode, result.stderr) == (code, "\nInterrupted.\n")
+
+
+def test_torchrun_takes_no_code_for_a_requeue(tmp_path: Path) -> None:
+    result = ended(
+        ("train.py",),
+        "os.kill(os.getpid(), signal.SIGUSR1)",
+        tmp_path,
+        RANK="0",
+        TORCHELASTIC_RUN_ID="none",
+    )
+    assert (result.returncode, result.stderr) == (EXIT_INTERRUPTED, "\nInterrupted.\n")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_torch_is_imported_raises_nothing_in_its_code(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """C++ code of torch, which calls Python while it is imported, would abort the process."""
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch/__init__.py").write_text("import torch.part\n")
+    (tmp_path / "torch/part.py").write_text(
+        f"import os\ntry:\n    os.kill(os.getpid(), {int(number)})\n"
+        "    sum(range(10))\nexcept BaseException:\n    os.abort()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "train.py", "--dry-run"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in SIGNALS],
+    )
+    code = EXIT_RESUMABLE if number == signal.SIGUSR1 else EXIT_INTERRUPTED
+    assert (result.returncode, result.stderr) == (code, "\nInterrupted.\n")
+
+
+def test_one_process_of_torchrun_speaks(tmp_path: Path) -> None:
+    result = ended(
+        ("train.py",),
+        "os.kill(os.getpid(), signal.SIGINT)",
+        tmp_path,
+        RANK="1",
+        TORCHELASTIC_RUN_ID="none",
+    )
+    assert (result.returncode, result.stderr) == (EXIT_INTERRUPTED, "")
+
+
+def test_a_signal_after_the_command_changes_nothing() -> None:
+    """Python takes a while to end a process that has imported much."""
+    code = (
+        "import atexit, os, signal; "
+        "from progan.runtime.early_signals import install_early_handlers; "
+        "atexit.register(os.kill, os.getpid(), signal.SIGINT); "
+        "install_early_handlers(); from tests.runtime.ending import main; main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
