@@ -136,7 +136,7 @@ def create_demo(
     "--enhance",
     type=PATH,
     metavar="FILE",
-    help="TorchScript network that improves pictures before: images uint8 [N,3,H,W] to "
+    help="TorchScript network that improves images first: images uint8 [N,3,H,W] to "
     "[N,3,kH,kW].",
 )
 @click.option(
